@@ -1,0 +1,1 @@
+"""What all services stand on: documents, rules, identity, settings, HTTP. Imports no service."""

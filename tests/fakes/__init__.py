@@ -1,0 +1,1 @@
+"""Stand-ins for the servers around the connector, over real HTTP."""
