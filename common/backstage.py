@@ -1,0 +1,121 @@
+"""What a Backstage catalog accepts: names, tags, annotation keys, links.
+
+Rules: Backstage, "Descriptor Format of Catalog Entities" (metadata.name, metadata.tags, metadata.annotations,
+metadata.links) and its `KubernetesValidatorFunctions`. Whatever breaks one of them makes the catalog reject the
+entity or drop the value without telling anybody, so it is mended here, before it is served.
+"""
+
+import hashlib
+import ipaddress
+import re
+from urllib.parse import urlsplit
+
+MAX_NAME = 63
+"""Longest entity name, tag, and name part of an annotation key."""
+
+NAME_PATTERN = r"^[A-Za-z0-9]+(?:[-_.][A-Za-z0-9]+)*$"
+TAG_PATTERN = r"^[a-z0-9:+#]+(?:-[a-z0-9:+#]+)*$"
+
+_NAME = re.compile(NAME_PATTERN.replace("$", r"\Z"))
+_TAG = re.compile(TAG_PATTERN.replace("$", r"\Z"))
+_PREFIX = re.compile(r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*\Z")
+_MAX_PREFIX = 253
+
+_NOT_IN_NAMES = re.compile(r"[^a-zA-Z0-9_-]")
+_SEPARATOR_RUN = re.compile(r"[-_.]{2,}")
+_NOT_IN_TAGS = re.compile(r"[^a-z0-9:+#]+")
+
+_BEFORE_AUTHORITY = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s\x00-\x20]")
+_BLANK_OR_CONTROL = re.compile(r"[\s\x00-\x1f\x7f]")
+_FORBIDDEN_IN_HOST = re.compile(r"[\x00-\x20\x7f#/:<>?@\[\\\]^|%]")
+_SPECIAL_SCHEMES = {"http", "https", "ws", "wss", "ftp"}
+
+
+def sanitize(text: str) -> str:
+    """Return `text` as the connector has always turned it into a name or a part of a key; may be empty.
+
+    Every character outside `[a-zA-Z0-9_-]` goes, then every run of two or more separators; at most 63 characters
+    stay, without separators at the ends. `granite-3.1-8b` becomes `granite-31-8b`.
+    """
+    kept = _SEPARATOR_RUN.sub("", _NOT_IN_NAMES.sub("", text))
+    return kept[:MAX_NAME].strip("-_.")
+
+
+def short_hash(text: str) -> str:
+    """Return eight hexadecimal digits that stay the same for the same text, on every machine and in every run."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+
+
+def entity_name(text: str, *, fallback: str = "") -> str:
+    """Return a valid entity name made from `text`, else from `fallback`, else from a hash of `text`."""
+    return sanitize(text) or sanitize(fallback) or short_hash(text)
+
+
+def with_suffix(name: str, suffix: str) -> str:
+    """Return the valid name `name-suffix`, with `name` cut so that both fit into 63 characters."""
+    return f"{name[: MAX_NAME - len(suffix) - 1].rstrip('-_.')}-{suffix}"
+
+
+def is_entity_name(text: str) -> bool:
+    """Tell whether the catalog takes `text` as a name."""
+    return len(text) <= MAX_NAME and _NAME.match(text) is not None
+
+
+def is_tag(text: str) -> bool:
+    """Tell whether the catalog keeps `text` as a tag."""
+    return len(text) <= MAX_NAME and _TAG.match(text) is not None
+
+
+def tag(text: str) -> str | None:
+    """Return the valid tag nearest to `text`, or None when nothing of it can stand in a tag."""
+    nearest = _NOT_IN_TAGS.sub("-", text.lower()).strip("-")[:MAX_NAME].strip("-")
+    return nearest or None
+
+
+def is_annotation_key(key: str) -> bool:
+    """Tell whether the catalog takes `key`: `[lower-case DNS prefix/]name`."""
+    prefix, slash, name = key.rpartition("/")
+    if slash and not (len(prefix) <= _MAX_PREFIX and _PREFIX.match(prefix)):
+        return False
+    return is_entity_name(name)
+
+
+def is_link(text: str) -> bool:
+    """Tell whether `text` is an absolute URL that a browser's URL parser, which the catalog uses, understands.
+
+    Stricter than that parser in one point: `scheme://` is asked for, so that prose such as `Note: see below`, which
+    it would take for a URL, is none.
+    """
+    if not _BEFORE_AUTHORITY.match(text) or _BLANK_OR_CONTROL.search(text):
+        return False
+    try:
+        parts = urlsplit(text)
+        parts.port  # noqa: B018 - reading it checks it
+        host = parts.hostname or ""
+    except ValueError:
+        return False
+    if parts.scheme not in _SPECIAL_SCHEMES:
+        return True
+    return _is_host(host)
+
+
+def _is_host(host: str) -> bool:
+    if ":" in host:
+        return _is_address(host, version=6)
+    if not host or _FORBIDDEN_IN_HOST.search(host):
+        return False
+    last = host.rstrip(".").rpartition(".")[2]
+    if last.isdigit():
+        return _is_address(host.rstrip("."), version=4)
+    try:
+        host.encode("ascii") if host.isascii() else host.encode("idna")
+    except UnicodeError:
+        return False
+    return not any(label.startswith("xn--") and not label.isascii() for label in host.split("."))
+
+
+def _is_address(host: str, *, version: int) -> bool:
+    try:
+        return ipaddress.ip_address(host).version == version
+    except ValueError:
+        return False

@@ -1,0 +1,111 @@
+"""JsonArrayFormat: the documents that the connector serves, in the schema "Model Catalog".
+
+A `CatalogDocument` cannot hold what a Backstage catalog would reject or drop: whoever builds one repairs the values
+first (`common.backstage`) or gets a `pydantic.ValidationError` that names the field.
+"""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic.alias_generators import to_camel
+
+from common import backstage
+
+
+class InvalidDocument(ValueError):
+    """The bytes are not a JsonArrayFormat document; the message names the field."""
+
+
+def _link(text: str) -> str:
+    if not backstage.is_link(text):
+        raise ValueError("not an absolute URL")
+    return text
+
+
+def _annotations(annotations: dict[str, str]) -> dict[str, str]:
+    for key in annotations:
+        if not backstage.is_annotation_key(key):
+            raise ValueError(f"not an annotation key: {key!r}")
+    return dict(sorted(annotations.items()))
+
+
+Name = Annotated[str, StringConstraints(max_length=backstage.MAX_NAME, pattern=backstage.NAME_PATTERN)]
+Tag = Annotated[str, StringConstraints(max_length=backstage.MAX_NAME, pattern=backstage.TAG_PATTERN)]
+Link = Annotated[str, AfterValidator(_link)]
+Text = Annotated[str, StringConstraints(min_length=1)]
+Annotations = Annotated[dict[str, str], AfterValidator(_annotations)]
+ApiType = Literal["openapi", "asyncapi", "graphql", "grpc"]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
+
+
+class Api(_Part):
+    """How the model server is called."""
+
+    url: Link
+    type: ApiType
+    spec: Text
+    tags: tuple[Tag, ...] = ()
+    annotations: Annotations = {}
+
+
+class ModelServer(_Part):
+    """The server of the document's models; it exists only with an API, without one there is nothing to call.
+
+    `owner` is the bare name of a user: the reader puts `user:` before it.
+    """
+
+    name: Name
+    owner: Name
+    lifecycle: Text
+    description: str
+    api: Api = Field(alias="API")
+    authentication: bool
+    homepage_url: Link | None = Field(default=None, alias="homepageURL")
+    tags: tuple[Tag, ...] = ()
+    usage: Text | None = None
+    annotations: Annotations = {}
+
+
+class Model(_Part):
+    """One model, in one version."""
+
+    name: Name
+    owner: Name
+    lifecycle: Text
+    description: str
+    artifact_location_url: Link | None = Field(default=None, alias="artifactLocationURL")
+    ethics: Text | None = None
+    how_to_use_url: Link | None = Field(default=None, alias="howToUseURL")
+    license: Link | None = None
+    support: Text | None = None
+    tags: tuple[Tag, ...] = ()
+    training: Text | None = None
+    usage: Text | None = None
+    annotations: Annotations = {}
+
+
+class CatalogDocument(_Part):
+    """What stands behind one URI of the feed: a model version and the server that serves it, if one does."""
+
+    models: Annotated[tuple[Model, ...], Field(min_length=1)]
+    model_server: ModelServer | None = None
+
+    def encode(self) -> bytes:
+        """Return the document as JSON; equal documents give equal bytes, and nothing absent is written as null."""
+        return self.model_dump_json(by_alias=True, exclude_defaults=True).encode()
+
+    @classmethod
+    def decode(cls, document: bytes | str) -> Self:
+        """Return the document that `encode` made of it.
+
+        Raises:
+            InvalidDocument: naming each field at fault.
+        """
+        try:
+            return cls.model_validate_json(document)
+        except ValidationError as error:
+            faults = (f"{'.'.join(map(str, f['loc'])) or 'document'}: {f['msg']}" for f in error.errors())
+            raise InvalidDocument("; ".join(faults)) from error
