@@ -12,7 +12,7 @@ T = TypeVar("T")
 async def eventually(
     check: Callable[[], T | Awaitable[T]],
     *,
-    timeout: float = 10,  # noqa: ASYNC109 - a deadline for the condition, told in the failure
+    timeout: float = 10,
     interval: float = 0.01,
     what: str = "condition",
 ) -> T:

@@ -1,0 +1,1 @@
+"""HTTP as all services speak it: one server skeleton, one client."""

@@ -1,0 +1,236 @@
+"""The client of all services: time-outs, retries, size limits, and errors that say what to do."""
+
+import json
+import re
+import ssl
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Self
+
+import aiohttp
+import stamina
+import yarl
+
+from common.secrets import TokenSource
+
+RETRIED = frozenset({429, 502, 503, 504})
+MAX_WAIT = 30.0
+"""Longest pause before a retry, in seconds, whatever a Retry-After asks for."""
+
+_BLANKS = re.compile(r"\s+")
+_TAGS = re.compile(r"<[^>]*>")
+
+
+class RemoteError(Exception):
+    """A request that brought no usable answer."""
+
+
+class Unreachable(RemoteError):
+    """No answer came: refused, reset, timed out, name unknown, certificate not trusted."""
+
+    def __init__(self, url: str, cause: str) -> None:
+        super().__init__(f"{url}: {cause}")
+        self.url = url
+        self.cause = cause
+
+
+class StatusError(RemoteError):
+    """An answer came, and it is an error; `retry_after` in seconds when the server named a time."""
+
+    def __init__(self, *, status: int, reason: str, url: str, retry_after: float | None, body: bytes = b"") -> None:
+        super().__init__(f"{url}: {status} {reason}".rstrip())
+        self.status = status
+        self.reason = reason
+        self.url = url
+        self.retry_after = retry_after
+        self.body = body
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """A whole answer."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    url: str
+
+    def json(self) -> Any:
+        """Return the body as JSON.
+
+        Raises:
+            RemoteError: when it is something else, such as a login page.
+        """
+        try:
+            return json.loads(self.body)
+        except ValueError as error:
+            media_type = self.headers.get("Content-Type", "no media type")
+            raise RemoteError(f"{self.url}: {self.status} with {media_type} that is not JSON: {error}") from None
+
+
+class HttpClient:
+    """Speaks to one server. Use as an asynchronous context manager.
+
+    Every request it sends may be repeated by it: callers send only what can be done twice with the effect of once.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        base_url: str,
+        token: TokenSource | None = None,
+        ssl: ssl.SSLContext | bool = True,
+        timeout: float = 10,
+        attempts: int = 3,
+        body_limit: int = 64 * 1024 * 1024,
+    ) -> None:
+        """Prepare a client; `name` stands for the server in messages, `timeout` (seconds) is a whole request's."""
+        self.name = name
+        self.base_url = base_url.rstrip("/")
+        self._token = token
+        self._ssl = ssl
+        self._timeout = timeout
+        self._attempts = attempts
+        self._body_limit = body_limit
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        connector = aiohttp.TCPConnector(ssl=self._ssl, limit=64)
+        self._session = aiohttp.ClientSession(
+            connector=connector,
+            timeout=aiohttp.ClientTimeout(total=self._timeout),
+            auto_decompress=True,
+            trust_env=False,
+            cookie_jar=aiohttp.DummyCookieJar(),
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        json: Any = None,
+        data: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+        attempts: int | None = None,
+    ) -> Response:
+        """Send a request, again where that can help, and return a 2xx or 304 answer.
+
+        `path` is taken as it is, percent-encoded by the caller; `json` is sent as JSON, `data` as it is.
+
+        Raises:
+            Unreachable: no answer, also after the retries.
+            StatusError: any other status.
+            RemoteError: an answer larger than the limit.
+        """
+        limit = aiohttp.ClientTimeout(total=timeout or self._timeout)
+        async for attempt in stamina.retry_context(
+            on=_retry_delay, attempts=attempts or self._attempts, timeout=None, wait_initial=0.1, wait_max=5
+        ):
+            with attempt:
+                async with self._open(
+                    method, path, params=params, json=json, data=data, headers=headers, timeout=limit
+                ) as answer:
+                    body = await self._read(answer)
+                    return Response(answer.status, answer.headers, body, str(answer.url.with_query(None)))
+        raise AssertionError("unreachable")  # the loop returns or raises
+
+    @asynccontextmanager
+    async def stream(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: aiohttp.ClientTimeout | None = None,
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Open an answer to be read piece by piece; never repeated. Transport faults inside the block are raised too.
+
+        Raises:
+            Unreachable, StatusError: as `request`.
+        """
+        limit = timeout or aiohttp.ClientTimeout(total=self._timeout)
+        async with self._open(method, path, params=params, headers=headers, timeout=limit) as answer:
+            yield answer
+
+    @asynccontextmanager
+    async def _open(
+        self, method: str, path: str, *, headers: Mapping[str, str] | None, **options: Any
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        if self._session is None:
+            raise RuntimeError(f"the client of {self.name} is not open: use it in 'async with'")
+        url = yarl.URL(self.base_url + path, encoded=True)
+        sent = {"Accept": "application/json", **(headers or {})}
+        token = self._token() if self._token else None
+        if token and "Authorization" not in sent:
+            sent["Authorization"] = f"Bearer {token}"
+        try:
+            async with self._session.request(method, url, headers=sent, allow_redirects=False, **options) as answer:
+                if not (200 <= answer.status < 300 or answer.status == 304):
+                    raise await self._status_error(answer)
+                yield answer
+        except TimeoutError:
+            raise Unreachable(str(url), "no answer in time") from None
+        except aiohttp.ClientConnectorCertificateError as error:
+            raise Unreachable(str(url), f"certificate not trusted: {error.certificate_error}") from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise Unreachable(str(url), str(error) or type(error).__name__) from error
+
+    async def _read(self, answer: aiohttp.ClientResponse, limit: int | None = None) -> bytes:
+        limit = limit or self._body_limit
+        body = bytearray()
+        async for piece in answer.content.iter_any():
+            body += piece
+            if len(body) > limit:
+                raise RemoteError(f"{answer.url}: the answer is larger than {limit} bytes")
+        return bytes(body)
+
+    async def _status_error(self, answer: aiohttp.ClientResponse) -> StatusError:
+        try:
+            body = await self._read(answer, limit=1024 * 1024)
+        except RemoteError:
+            body = b""
+        return StatusError(
+            status=answer.status,
+            reason=_reason(body) or answer.reason or "",
+            url=str(answer.url.with_query(None)),
+            retry_after=_seconds(answer.headers.get("Retry-After")),
+            body=body,
+        )
+
+
+def _retry_delay(error: Exception) -> bool | float:
+    """Whether a request that ended so is sent again; a number is the pause that the server asked for."""
+    if isinstance(error, Unreachable):
+        return "certificate" not in error.cause
+    if isinstance(error, StatusError) and error.status in RETRIED:
+        return True if error.retry_after is None else min(error.retry_after, MAX_WAIT)
+    return False
+
+
+def _seconds(retry_after: str | None) -> float | None:
+    # The form with a date is allowed too, but no server that we speak to sends it.
+    return float(retry_after) if retry_after and retry_after.isascii() and retry_after.isdigit() else None
+
+
+def _reason(body: bytes) -> str:
+    """A short text out of an error's body: its JSON message, or its words without mark-up."""
+    text = body[:4096].decode("utf-8", "replace")
+    try:
+        fields = json.loads(body)
+        if isinstance(fields, dict):
+            text = str(fields.get("detail") or fields.get("message") or fields.get("error") or text)
+    except ValueError:
+        text = _TAGS.sub(" ", text)
+    return _BLANKS.sub(" ", text).strip()[:300]

@@ -1,0 +1,274 @@
+"""The server skeleton of all services: errors, request ids, limits, health, metrics, graceful stop."""
+
+import asyncio
+import errno
+import ipaddress
+import itertools
+import json
+import re
+import secrets
+import socket
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import structlog
+from aiohttp import web
+from aiohttp.typedefs import Handler
+from aiohttp.web_protocol import RequestHandler
+from prometheus_client import Counter, Histogram
+
+from common import metrics as metrics_format
+from common.health import Health
+from common.http.access import AccessPolicy
+from common.http.problems import HttpProblem
+from common.metrics import Metrics
+
+log = structlog.get_logger("http")
+
+DEFAULT_BODY_LIMIT = 2 * 1024 * 1024
+FIRST_REQUEST_TIMEOUT = 10.0
+"""Seconds in which a new connection must have sent the head of a request."""
+BODY_TIMEOUT = 30.0
+"""Seconds in which the body of a request must have arrived."""
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
+_SILENT: web.AppKey["_Silent"] = web.AppKey("silent")
+REQUEST_ID = web.RequestKey("request_id", str)
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a server listens; no host means every address of the machine, IPv4 and IPv6."""
+
+    host: str | None
+    port: int
+
+    def __str__(self) -> str:
+        host = self.host or ""
+        return f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
+
+
+def parse_address(text: str) -> Address:
+    """Return the address meant by `9090`, `:9090`, `127.0.0.1:9090`, `localhost:9090` or `[::1]:9090`.
+
+    Raises:
+        ValueError: naming what was expected.
+    """
+    host, _, port = text.strip().rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not port.isascii() or not port.isdigit() or int(port) > 65535:
+        raise ValueError(f"{text!r} is not an address: expected PORT, :PORT, HOST:PORT or [IPV6]:PORT")
+    return Address(host or None, int(port))
+
+
+class _Silent:
+    """The connections that have not sent a request yet, each with the timer that ends it."""
+
+    def __init__(self) -> None:
+        self._timers: dict[RequestHandler, asyncio.TimerHandle] = {}
+
+    def watch(self, connection: RequestHandler) -> RequestHandler:
+        loop = asyncio.get_running_loop()
+        self._timers[connection] = loop.call_later(FIRST_REQUEST_TIMEOUT, self._end, connection)
+        return connection
+
+    def spoke(self, connection: RequestHandler) -> None:
+        timer = self._timers.pop(connection, None)
+        if timer is not None:
+            timer.cancel()
+
+    def _end(self, connection: RequestHandler) -> None:
+        del self._timers[connection]
+        if connection.transport is not None:
+            connection.transport.abort()
+
+    def close(self) -> None:
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
+
+
+def create_app(
+    *,
+    name: str,
+    metrics: Metrics,
+    health: Health,
+    access: AccessPolicy | None,
+    body_limit: int = DEFAULT_BODY_LIMIT,
+) -> web.Application:
+    """Return an application with `/healthz`, `/readyz`, `/metrics` and the behaviour that all services share.
+
+    `name` labels its metrics and log lines; `access=None` leaves every request open; larger bodies than `body_limit`
+    bytes are answered with 413.
+    """
+    requests = Counter(
+        "rhoai_connector_http_requests",
+        "Requests answered",
+        ["server", "route", "method", "code"],
+        registry=metrics.registry,
+    )
+    seconds = Histogram(
+        "rhoai_connector_http_request_seconds",
+        "Time to answer a request",
+        ["server", "route"],
+        buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5, 30),
+        registry=metrics.registry,
+    )
+    fresh_id = map("{}-{:x}".format, itertools.repeat(secrets.token_hex(4)), itertools.count(1))
+    silent = _Silent()
+
+    @web.middleware
+    async def skeleton(request: web.Request, handler: Handler) -> web.StreamResponse:
+        silent.spoke(request.protocol)
+        began = time.perf_counter()
+        offered = request.headers.get("X-Request-Id", "")
+        request_id = offered if _REQUEST_ID.match(offered) else next(fresh_id)
+        request[REQUEST_ID] = request_id
+        try:
+            if access is not None:
+                await access.check(request)
+            response = await handler(request)
+        except HttpProblem as problem:
+            response = problem.response(instance=request.path, request_id=request_id)
+        except web.HTTPException as error:
+            response = _as_problem(error, request).response(instance=request.path, request_id=request_id)
+        except Exception:
+            log.exception("request failed", server=name, path=request.path, request_id=request_id)
+            fault = HttpProblem(500, "an error of ours; the log has it under this request id")
+            response = fault.response(instance=request.path, request_id=request_id)
+        route = _route(request)
+        requests.labels(name, route, request.method, response.status).inc()
+        seconds.labels(name, route).observe(time.perf_counter() - began)
+        if not response.prepared:
+            response.headers["X-Request-Id"] = request_id
+            response.headers["X-Content-Type-Options"] = "nosniff"
+        return response
+
+    app = web.Application(middlewares=[skeleton], client_max_size=body_limit)
+    app[_SILENT] = silent
+    _add_own_routes(app, metrics, health)
+    return app
+
+
+def _add_own_routes(app: web.Application, metrics: Metrics, health: Health) -> None:
+    async def healthz(_request: web.Request) -> web.Response:
+        return web.Response(text="ok\n")
+
+    async def readyz(_request: web.Request) -> web.Response:
+        return web.Response(
+            status=200 if health.ready else 503,
+            text=json.dumps(health.report(), indent=1) + "\n",
+            content_type="application/json",
+        )
+
+    async def render(_request: web.Request) -> web.Response:
+        return web.Response(body=metrics.render(), headers={"Content-Type": metrics_format.CONTENT_TYPE})
+
+    app.router.add_get("/healthz", healthz)
+    app.router.add_get("/readyz", readyz)
+    app.router.add_get("/metrics", render)
+
+
+def _route(request: web.Request) -> str:
+    resource = request.match_info.route.resource
+    return resource.canonical if resource is not None else "none"
+
+
+def _as_problem(error: web.HTTPException, request: web.Request) -> HttpProblem:
+    headers = {key: value for key, value in error.headers.items() if key in ("Allow", "Location")}
+    details = {
+        404: f"nothing is served at {request.path}",
+        405: f"{request.path} does not take {request.method}, but {headers.get('Allow')}",
+        413: f"the body is larger than the {request.app._client_max_size} bytes taken here",  # noqa: SLF001
+    }
+    return HttpProblem(error.status, details.get(error.status, error.text or error.reason), headers=headers)
+
+
+async def read_body(request: web.Request) -> bytes:
+    """Return the whole body.
+
+    Raises:
+        HttpProblem: 408 when it does not arrive within `BODY_TIMEOUT`.
+        web.HTTPRequestEntityTooLarge: over the application's limit.
+    """
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT):
+            return await request.read()
+    except TimeoutError:
+        raise HttpProblem(
+            408, f"the body did not arrive within {BODY_TIMEOUT:g} s", headers={"Connection": "close"}
+        ) from None
+
+
+def _sockets(address: Address) -> list[socket.socket]:
+    if address.host is not None:
+        family, *_ = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)[0]
+        return [_bound(socket.AddressFamily(family), address.host, address.port)]
+    first = _bound(socket.AF_INET, "0.0.0.0", address.port)  # noqa: S104 - probes come from the node's address
+    try:
+        return [first, _bound(socket.AF_INET6, "::", first.getsockname()[1])]
+    except OSError as error:
+        if error.errno in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):  # a machine without IPv6
+            return [first]
+        first.close()
+        raise
+
+
+def _bound(family: socket.AddressFamily, host: str, port: int) -> socket.socket:
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.bind((host, port))
+    except OSError as error:
+        sock.close()
+        where = Address(host, port)
+        if error.errno == errno.EADDRINUSE:
+            raise OSError(error.errno, f"{where} is in use: stop what listens there or choose another") from error
+        raise
+    return sock
+
+
+@asynccontextmanager
+async def listening(
+    app: web.Application, addresses: Sequence[Address], *, grace: float = 10
+) -> AsyncIterator[list[Address]]:
+    """Serve `app` for the time of the block, which gets the addresses that were bound (port 0: the system's choice).
+
+    At the end no new connection is taken and what is under way has `grace` seconds to finish.
+
+    Raises:
+        OSError: when an address cannot be bound; the message says which.
+    """
+    loop = asyncio.get_running_loop()
+    silent = app[_SILENT]
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=grace, handler_cancellation=True)
+    await runner.setup()
+    servers: list[asyncio.Server] = []
+    try:
+        handlers = runner.server
+        assert handlers is not None  # noqa: S101 - there is one after setup
+        for address in addresses:
+            for sock in _sockets(address):
+                servers.append(await loop.create_server(lambda: silent.watch(handlers()), sock=sock, backlog=1024))
+        yield [_bound_address(sock) for server in servers for sock in server.sockets]
+    finally:
+        for server in servers:
+            server.close()
+        silent.close()
+        await runner.cleanup()
+
+
+def _bound_address(sock: socket.socket) -> Address:
+    host, port = sock.getsockname()[:2]
+    return Address(None if ipaddress.ip_address(host).is_unspecified else host, port)
+
+
+async def run(app: web.Application, addresses: Sequence[Address], *, stop: asyncio.Event, grace: float = 10) -> None:
+    """Serve `app` until `stop` is set."""
+    async with listening(app, addresses, grace=grace) as bound:
+        log.info("listening", addresses=sorted({str(address) for address in bound}))
+        await stop.wait()

@@ -1,0 +1,27 @@
+"""Prometheus metrics of one service, in a registry of its own."""
+
+from prometheus_client import CollectorRegistry, Gauge, PlatformCollector, ProcessCollector, generate_latest
+from prometheus_client.gc_collector import GCCollector
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class Metrics:
+    """The registry that a service's parts put their metrics into, with those of the process itself."""
+
+    def __init__(self, service: str, version: str) -> None:
+        self.registry = CollectorRegistry(auto_describe=True)
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        GCCollector(registry=self.registry)
+        build = Gauge(
+            "rhoai_connector_build_info",
+            "Which build of which service this is; always 1",
+            ["service", "version"],
+            registry=self.registry,
+        )
+        build.labels(service, version).set(1)
+
+    def render(self) -> bytes:
+        """Return all metrics in the text format, media type `CONTENT_TYPE`."""
+        return generate_latest(self.registry)

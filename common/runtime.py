@@ -1,0 +1,30 @@
+"""How a service's process runs: event loop, signals."""
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable
+
+
+def run(main: Callable[[asyncio.Event], Awaitable[None]]) -> None:
+    """Run `main` until it returns; the event it is given is set by SIGTERM and SIGINT.
+
+    As PID 1 of a container a process gets no default signal handling, so both are always handled here.
+    """
+
+    async def with_signals() -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        await main(stop)
+
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(with_signals())
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop
+    except ImportError:  # not built for every platform; the standard loop does the same, slower
+        return None
+    return uvloop.new_event_loop
