@@ -144,6 +144,7 @@ def create_app(
         if not response.prepared:
             response.headers["X-Request-Id"] = request_id
             response.headers["X-Content-Type-Options"] = "nosniff"
+            response.headers["Server"] = "rhoai-connector"
         return response
 
     app = web.Application(middlewares=[skeleton], client_max_size=body_limit)

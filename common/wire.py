@@ -1,0 +1,436 @@
+"""Bodies that the three services exchange: the original's, and our own extensions of them.
+
+Plain dataclasses, because documents pass through here by the thousand as bytes. Everything that `parse_…` takes may
+come from a stranger: whatever does not fit raises `WireError` with a text that names the fault.
+docs/protocol.md describes the same as OpenAPI.
+"""
+
+import base64
+import binascii
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, cast
+
+Reconciler = Literal["kserve", "kubeflow"]
+"""Which kind of source a document comes from; the original's word for it."""
+RECONCILERS: tuple[Reconciler, ...] = ("kserve", "kubeflow")
+
+
+class WireError(ValueError):
+    """A body that cannot be used; the text says why."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upsert:
+    """One document on its way to the feed.
+
+    `body` is the document as it is served (JSON, UTF-8). `uri` is empty where the sender knows only the key;
+    `source` and `ref` name where it comes from (`registry:ns/name`, `registry:ns/name:12:34`), `updated` is the
+    source's time of change in milliseconds of the epoch. `card` is the Markdown of the card `card_key`, None when it
+    is not told here.
+    """
+
+    key: str
+    body: bytes
+    reconciler: Reconciler
+    uri: str = ""
+    source: str = ""
+    ref: str = ""
+    updated: str = ""
+    card_key: str = ""
+    card: str | None = None
+
+    @property
+    def digest(self) -> str:
+        """32 hexadecimal digits over all but the text of the card."""
+        told = (self.key, self.reconciler, self.uri, self.source, self.ref, self.updated, self.card_key)
+        return hashlib.blake2b("\0".join(told).encode() + b"\0" + self.body, digest_size=16).hexdigest()
+
+
+def card_digest(text: str) -> str:
+    """Return 32 hexadecimal digits over the text of a card."""
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """Changes that go together: upserts are stored before removals.
+
+    `complete` says that the sender has listed each of its sources completely, so that what is stored is all there is.
+    """
+
+    upserts: tuple[Upsert, ...] = ()
+    removals: tuple[str, ...] = ()
+    cards: Mapping[str, str] = field(default_factory=dict)
+    complete: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What storage tells of one entry in its listing."""
+
+    digest: str
+    source: str
+    ref: str
+    reconciler: Reconciler
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """Everything that storage holds, by digest; `cards` maps card keys to digests."""
+
+    revision: str
+    complete: bool
+    entries: Mapping[str, Stored]
+    cards: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """What has changed in storage since a revision, or everything (a snapshot)."""
+
+    revision: str
+    complete: bool
+    upserts: tuple[Upsert, ...] = ()
+    removals: tuple[str, ...] = ()
+    cards: Mapping[str, str] = field(default_factory=dict)
+    card_removals: tuple[str, ...] = ()
+
+
+# --- the original's bodies
+
+
+def encode_original_upsert(upsert: Upsert) -> bytes:
+    """Return the body of the original's `POST /upsert`."""
+    return _dump(
+        {
+            "body": base64.b64encode(upsert.body).decode(),
+            "lastUpdateTimeSinceEpoch": upsert.updated,
+            "modelCardKey": upsert.card_key,
+            "modelCard": upsert.card or "",
+        }
+    )
+
+
+def parse_original_upsert(raw: bytes, *, key: str, reconciler: str) -> Upsert:
+    """Return the upsert in the body of the original's `POST /upsert?key=…&type=…`."""
+    fields = _object(raw)
+    card_key = _text(fields, "modelCardKey")
+    return Upsert(
+        key=key,
+        body=_base64(fields, "body"),
+        reconciler=_reconciler(reconciler),
+        updated=_text(fields, "lastUpdateTimeSinceEpoch"),
+        card_key=card_key,
+        card=_text(fields, "modelCard") if card_key else None,
+    )
+
+
+def encode_storage_body(upsert: Upsert) -> bytes:
+    """Return the value that the cache holds for one key: the original's StorageBody with our fields beside its own."""
+    ours = {"uri": upsert.uri, "source": upsert.source, "ref": upsert.ref, "modelCardKey": upsert.card_key}
+    return _dump(
+        {
+            "body": base64.b64encode(upsert.body).decode(),
+            "locationId": "",
+            "locationTarget": "",
+            "locationIDValid": False,
+            "reconcilerType": upsert.reconciler,
+            "lastUpdateTimeSinceEpoch": upsert.updated,
+            **{name: value for name, value in ours.items() if value},
+        }
+    )
+
+
+def parse_storage_body(key: str, raw: bytes) -> Upsert:
+    """Return the entry that `encode_storage_body`, or the original, wrote for `key`."""
+    fields = _object(raw)
+    return Upsert(
+        key=key,
+        body=_base64(fields, "body"),
+        reconciler=_reconciler(_text(fields, "reconcilerType")),
+        uri=_text(fields, "uri"),
+        source=_text(fields, "source"),
+        ref=_text(fields, "ref"),
+        updated=_text(fields, "lastUpdateTimeSinceEpoch"),
+        card_key=_text(fields, "modelCardKey"),
+    )
+
+
+# --- our own
+
+
+def encode_batch(batch: Batch) -> bytes:
+    """Return the body of `POST /batch`."""
+    return _dump(
+        {
+            "upserts": [_upsert_fields(upsert) for upsert in batch.upserts],
+            "removals": list(batch.removals),
+            "cards": dict(batch.cards),
+            "complete": batch.complete,
+        }
+    )
+
+
+def parse_batch(raw: bytes) -> Batch:
+    """Return the batch in the body of `POST /batch`."""
+    fields = _object(raw)
+    return Batch(
+        upserts=tuple(_parse_upsert(item) for item in _list(fields, "upserts")),
+        removals=_texts(fields, "removals"),
+        cards=_text_map(fields, "cards"),
+        complete=_flag(fields, "complete"),
+    )
+
+
+def encode_listing(listing: Listing) -> bytes:
+    """Return the answer to `GET /list?detail=true`, a superset of the original's `{"keys": […]}`."""
+    entries = {
+        key: {"digest": e.digest, "source": e.source, "ref": e.ref, "type": e.reconciler}
+        for key, e in sorted(listing.entries.items())
+    }
+    return _dump(
+        {
+            "keys": list(entries),
+            "revision": listing.revision,
+            "complete": listing.complete,
+            "entries": entries,
+            "cards": dict(listing.cards),
+        }
+    )
+
+
+def parse_listing(raw: bytes) -> Listing | None:
+    """Return the listing, or None when the answer comes from a storage that knows only `{"keys": […]}`."""
+    fields = _object(raw)
+    if "entries" not in fields:
+        return None
+    entries = {}
+    for key, value in _mapping(fields, "entries").items():
+        entry = _as_object(value, f"entries.{key}")
+        entries[key] = Stored(
+            digest=_text(entry, "digest"),
+            source=_text(entry, "source"),
+            ref=_text(entry, "ref"),
+            reconciler=_reconciler(_text(entry, "type")),
+        )
+    return Listing(
+        revision=_text(fields, "revision"),
+        complete=_flag(fields, "complete"),
+        entries=entries,
+        cards=_text_map(fields, "cards"),
+    )
+
+
+def parse_keys(raw: bytes) -> tuple[str, ...]:
+    """Return the keys of the original's answer to `GET /list`."""
+    return _texts(_object(raw), "keys")
+
+
+def encode_changes(changes: Changes) -> bytes:
+    """Return the answer to `GET /changes`."""
+    return _dump(
+        {
+            "revision": changes.revision,
+            "complete": changes.complete,
+            "upserts": [_upsert_fields(upsert) for upsert in changes.upserts],
+            "removals": list(changes.removals),
+            "cards": dict(changes.cards),
+            "cardRemovals": list(changes.card_removals),
+        }
+    )
+
+
+def parse_changes(raw: bytes) -> Changes:
+    """Return what `encode_changes` encoded."""
+    fields = _object(raw)
+    return Changes(
+        revision=_text(fields, "revision"),
+        complete=_flag(fields, "complete"),
+        upserts=tuple(_parse_upsert(item) for item in _list(fields, "upserts")),
+        removals=_texts(fields, "removals"),
+        cards=_text_map(fields, "cards"),
+        card_removals=_texts(fields, "cardRemovals"),
+    )
+
+
+def snapshot_lines(
+    *, revision: str, complete: bool, entries: Iterable[Upsert], cards: Mapping[str, str]
+) -> Iterator[bytes]:
+    """Yield the lines of `GET /snapshot`: a head, the entries, the cards, and an end that proves it is whole."""
+    yield _dump({"revision": revision, "complete": complete}) + b"\n"
+    for entry in entries:
+        yield _dump(_upsert_fields(entry)) + b"\n"
+    for key, text in cards.items():
+        yield _dump({"card": key, "text": text}) + b"\n"
+    yield b'{"end":true}\n'
+
+
+def parse_snapshot(lines: Iterable[bytes]) -> Changes:
+    """Return the whole of a snapshot.
+
+    Raises:
+        WireError: also when it has no end, because the connection was lost on the way.
+    """
+    remaining = iter(lines)
+    head = _object(next(remaining, b""))
+    entries: list[Upsert] = []
+    cards: dict[str, str] = {}
+    for line in remaining:
+        fields = _object(line)
+        if "end" in fields:
+            return Changes(
+                revision=_text(head, "revision"),
+                complete=_flag(head, "complete"),
+                upserts=tuple(entries),
+                cards=cards,
+            )
+        if "card" in fields:
+            cards[_text(fields, "card")] = _text(fields, "text")
+        else:
+            entries.append(_parse_upsert(fields))
+    raise WireError("the snapshot breaks off before its end")
+
+
+def without_card(upsert: Upsert) -> Upsert:
+    """Return the upsert without the text of its card, which is kept and compared apart."""
+    return upsert if upsert.card is None else replace(upsert, card=None)
+
+
+def _upsert_fields(upsert: Upsert) -> dict[str, str]:
+    fields = {
+        "key": upsert.key,
+        "uri": upsert.uri,
+        "type": upsert.reconciler,
+        "source": upsert.source,
+        "ref": upsert.ref,
+        "lastUpdateTimeSinceEpoch": upsert.updated,
+        "modelCardKey": upsert.card_key,
+    }
+    return {**{name: value for name, value in fields.items() if value}, "body": upsert.body.decode()}
+
+
+def _parse_upsert(value: object) -> Upsert:
+    fields = _as_object(value, "upsert")
+    return Upsert(
+        key=_text(fields, "key", required=True),
+        body=_text(fields, "body", required=True).encode(),
+        reconciler=_reconciler(_text(fields, "type")),
+        uri=_text(fields, "uri"),
+        source=_text(fields, "source"),
+        ref=_text(fields, "ref"),
+        updated=_text(fields, "lastUpdateTimeSinceEpoch"),
+        card_key=_text(fields, "modelCardKey"),
+    )
+
+
+# --- reading JSON that may be anything
+
+
+def _dump(value: object) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def strict_json(raw: bytes) -> Any:
+    """Return `raw` as JSON, refusing what parsers disagree about.
+
+    Raises:
+        WireError: on anything but one UTF-8 JSON value, on a name given twice, on NaN, on lone surrogates, on a
+            nesting too deep or a number too long to read.
+    """
+    try:
+        value = json.loads(raw.decode(), object_pairs_hook=_unique, parse_constant=_no_constant)
+        if b"\\u" in raw:
+            json.dumps(value, ensure_ascii=False).encode()  # a lone surrogate came through as an escape
+    except UnicodeError as error:
+        raise WireError(f"not UTF-8: {error.reason} at byte {error.start}") from None
+    except RecursionError:
+        raise WireError("not usable: JSON nested too deeply") from None
+    except WireError:
+        raise
+    except ValueError as error:
+        raise WireError(f"not JSON: {error}") from None
+    return value
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise WireError(f"not usable: {twice[:80]!r} is given twice in one object")
+    return fields
+
+
+def _no_constant(name: str) -> None:
+    raise WireError(f"not JSON: {name}")
+
+
+def _object(raw: bytes) -> dict[str, Any]:
+    return _as_object(strict_json(raw), "the body")
+
+
+def _as_object(value: object, what: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise WireError(f"{what} must be a JSON object")
+    return cast("dict[str, Any]", value)
+
+
+def _text(fields: Mapping[str, Any], name: str, *, required: bool = False) -> str:
+    value = fields.get(name)
+    if value is None and not required:
+        return ""
+    if not isinstance(value, str):
+        raise WireError(f"{name} must be a string")
+    if required and not value:
+        raise WireError(f"{name} must not be empty")
+    return value
+
+
+def _flag(fields: Mapping[str, Any], name: str) -> bool:
+    value = fields.get(name, False)
+    if not isinstance(value, bool):
+        raise WireError(f"{name} must be true or false")
+    return value
+
+
+def _list(fields: Mapping[str, Any], name: str) -> list[Any]:
+    value = fields.get(name)
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise WireError(f"{name} must be a list")
+    return value
+
+
+def _texts(fields: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    values = _list(fields, name)
+    if not all(isinstance(value, str) for value in values):
+        raise WireError(f"{name} must be a list of strings")
+    return tuple(values)
+
+
+def _mapping(fields: Mapping[str, Any], name: str) -> dict[str, Any]:
+    return _as_object(fields.get(name) or {}, name)
+
+
+def _text_map(fields: Mapping[str, Any], name: str) -> dict[str, str]:
+    values = _mapping(fields, name)
+    if not all(isinstance(value, str) for value in values.values()):
+        raise WireError(f"{name} must map to strings")
+    return values
+
+
+def _reconciler(text: str) -> Reconciler:
+    if text not in RECONCILERS:
+        raise WireError(f"type must be one of {', '.join(RECONCILERS)}, not {text[:80]!r}")
+    return cast("Reconciler", text)
+
+
+def _base64(fields: Mapping[str, Any], name: str) -> bytes:
+    try:
+        return base64.b64decode(_text(fields, name, required=True), validate=True)
+    except binascii.Error as error:
+        raise WireError(f"{name} is not base64: {error}") from None
