@@ -6,20 +6,21 @@ docs/protocol.md describes the same as OpenAPI.
 """
 
 import base64
-import binascii
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, cast
+from typing import Literal
+
+from common import strict_json
 
 Reconciler = Literal["kserve", "kubeflow"]
 """Which kind of source a document comes from; the original's word for it."""
 RECONCILERS: tuple[Reconciler, ...] = ("kserve", "kubeflow")
 
 
-class WireError(ValueError):
-    """A body that cannot be used; the text says why."""
+WireError = strict_json.JsonError
+"""A body that cannot be used; the text says why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,15 +117,15 @@ def encode_original_upsert(upsert: Upsert) -> bytes:
 
 def parse_original_upsert(raw: bytes, *, key: str, reconciler: str) -> Upsert:
     """Return the upsert in the body of the original's `POST /upsert?key=…&type=…`."""
-    fields = _object(raw)
-    card_key = _text(fields, "modelCardKey")
+    fields = strict_json.parse_object(raw)
+    card_key = strict_json.text(fields, "modelCardKey")
     return Upsert(
         key=key,
-        body=_base64(fields, "body"),
+        body=strict_json.decoded(fields, "body"),
         reconciler=_reconciler(reconciler),
-        updated=_text(fields, "lastUpdateTimeSinceEpoch"),
+        updated=strict_json.text(fields, "lastUpdateTimeSinceEpoch"),
         card_key=card_key,
-        card=_text(fields, "modelCard") if card_key else None,
+        card=strict_json.text(fields, "modelCard") if card_key else None,
     )
 
 
@@ -146,16 +147,16 @@ def encode_storage_body(upsert: Upsert) -> bytes:
 
 def parse_storage_body(key: str, raw: bytes) -> Upsert:
     """Return the entry that `encode_storage_body`, or the original, wrote for `key`."""
-    fields = _object(raw)
+    fields = strict_json.parse_object(raw)
     return Upsert(
         key=key,
-        body=_base64(fields, "body"),
-        reconciler=_reconciler(_text(fields, "reconcilerType")),
-        uri=_text(fields, "uri"),
-        source=_text(fields, "source"),
-        ref=_text(fields, "ref"),
-        updated=_text(fields, "lastUpdateTimeSinceEpoch"),
-        card_key=_text(fields, "modelCardKey"),
+        body=strict_json.decoded(fields, "body"),
+        reconciler=_reconciler(strict_json.text(fields, "reconcilerType")),
+        uri=strict_json.text(fields, "uri"),
+        source=strict_json.text(fields, "source"),
+        ref=strict_json.text(fields, "ref"),
+        updated=strict_json.text(fields, "lastUpdateTimeSinceEpoch"),
+        card_key=strict_json.text(fields, "modelCardKey"),
     )
 
 
@@ -176,12 +177,12 @@ def encode_batch(batch: Batch) -> bytes:
 
 def parse_batch(raw: bytes) -> Batch:
     """Return the batch in the body of `POST /batch`."""
-    fields = _object(raw)
+    fields = strict_json.parse_object(raw)
     return Batch(
-        upserts=tuple(_parse_upsert(item) for item in _list(fields, "upserts")),
-        removals=_texts(fields, "removals"),
-        cards=_text_map(fields, "cards"),
-        complete=_flag(fields, "complete"),
+        upserts=tuple(_parse_upsert(item) for item in strict_json.items(fields, "upserts")),
+        removals=strict_json.texts(fields, "removals"),
+        cards=strict_json.text_map(fields, "cards"),
+        complete=strict_json.flag(fields, "complete"),
     )
 
 
@@ -204,29 +205,29 @@ def encode_listing(listing: Listing) -> bytes:
 
 def parse_listing(raw: bytes) -> Listing | None:
     """Return the listing, or None when the answer comes from a storage that knows only `{"keys": […]}`."""
-    fields = _object(raw)
+    fields = strict_json.parse_object(raw)
     if "entries" not in fields:
         return None
     entries = {}
-    for key, value in _mapping(fields, "entries").items():
-        entry = _as_object(value, f"entries.{key}")
+    for key, value in strict_json.mapping(fields, "entries").items():
+        entry = strict_json.as_object(value, f"entries.{key}")
         entries[key] = Stored(
-            digest=_text(entry, "digest"),
-            source=_text(entry, "source"),
-            ref=_text(entry, "ref"),
-            reconciler=_reconciler(_text(entry, "type")),
+            digest=strict_json.text(entry, "digest"),
+            source=strict_json.text(entry, "source"),
+            ref=strict_json.text(entry, "ref"),
+            reconciler=_reconciler(strict_json.text(entry, "type")),
         )
     return Listing(
-        revision=_text(fields, "revision"),
-        complete=_flag(fields, "complete"),
+        revision=strict_json.text(fields, "revision"),
+        complete=strict_json.flag(fields, "complete"),
         entries=entries,
-        cards=_text_map(fields, "cards"),
+        cards=strict_json.text_map(fields, "cards"),
     )
 
 
 def parse_keys(raw: bytes) -> tuple[str, ...]:
     """Return the keys of the original's answer to `GET /list`."""
-    return _texts(_object(raw), "keys")
+    return strict_json.texts(strict_json.parse_object(raw), "keys")
 
 
 def encode_changes(changes: Changes) -> bytes:
@@ -245,14 +246,14 @@ def encode_changes(changes: Changes) -> bytes:
 
 def parse_changes(raw: bytes) -> Changes:
     """Return what `encode_changes` encoded."""
-    fields = _object(raw)
+    fields = strict_json.parse_object(raw)
     return Changes(
-        revision=_text(fields, "revision"),
-        complete=_flag(fields, "complete"),
-        upserts=tuple(_parse_upsert(item) for item in _list(fields, "upserts")),
-        removals=_texts(fields, "removals"),
-        cards=_text_map(fields, "cards"),
-        card_removals=_texts(fields, "cardRemovals"),
+        revision=strict_json.text(fields, "revision"),
+        complete=strict_json.flag(fields, "complete"),
+        upserts=tuple(_parse_upsert(item) for item in strict_json.items(fields, "upserts")),
+        removals=strict_json.texts(fields, "removals"),
+        cards=strict_json.text_map(fields, "cards"),
+        card_removals=strict_json.texts(fields, "cardRemovals"),
     )
 
 
@@ -275,20 +276,20 @@ def parse_snapshot(lines: Iterable[bytes]) -> Changes:
         WireError: also when it has no end, because the connection was lost on the way.
     """
     remaining = iter(lines)
-    head = _object(next(remaining, b""))
+    head = strict_json.parse_object(next(remaining, b""))
     entries: list[Upsert] = []
     cards: dict[str, str] = {}
     for line in remaining:
-        fields = _object(line)
+        fields = strict_json.parse_object(line)
         if "end" in fields:
             return Changes(
-                revision=_text(head, "revision"),
-                complete=_flag(head, "complete"),
+                revision=strict_json.text(head, "revision"),
+                complete=strict_json.flag(head, "complete"),
                 upserts=tuple(entries),
                 cards=cards,
             )
         if "card" in fields:
-            cards[_text(fields, "card")] = _text(fields, "text")
+            cards[strict_json.text(fields, "card")] = strict_json.text(fields, "text")
         else:
             entries.append(_parse_upsert(fields))
     raise WireError("the snapshot breaks off before its end")
@@ -313,124 +314,24 @@ def _upsert_fields(upsert: Upsert) -> dict[str, str]:
 
 
 def _parse_upsert(value: object) -> Upsert:
-    fields = _as_object(value, "upsert")
+    fields = strict_json.as_object(value, "upsert")
     return Upsert(
-        key=_text(fields, "key", required=True),
-        body=_text(fields, "body", required=True).encode(),
-        reconciler=_reconciler(_text(fields, "type")),
-        uri=_text(fields, "uri"),
-        source=_text(fields, "source"),
-        ref=_text(fields, "ref"),
-        updated=_text(fields, "lastUpdateTimeSinceEpoch"),
-        card_key=_text(fields, "modelCardKey"),
+        key=strict_json.text(fields, "key", required=True),
+        body=strict_json.text(fields, "body", required=True).encode(),
+        reconciler=_reconciler(strict_json.text(fields, "type")),
+        uri=strict_json.text(fields, "uri"),
+        source=strict_json.text(fields, "source"),
+        ref=strict_json.text(fields, "ref"),
+        updated=strict_json.text(fields, "lastUpdateTimeSinceEpoch"),
+        card_key=strict_json.text(fields, "modelCardKey"),
     )
-
-
-# --- reading JSON that may be anything
-
-
-def _dump(value: object) -> bytes:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
-
-
-def strict_json(raw: bytes) -> Any:
-    """Return `raw` as JSON, refusing what parsers disagree about.
-
-    Raises:
-        WireError: on anything but one UTF-8 JSON value, on a name given twice, on NaN, on lone surrogates, on a
-            nesting too deep or a number too long to read.
-    """
-    try:
-        value = json.loads(raw.decode(), object_pairs_hook=_unique, parse_constant=_no_constant)
-        if b"\\u" in raw:
-            json.dumps(value, ensure_ascii=False).encode()  # a lone surrogate came through as an escape
-    except UnicodeError as error:
-        raise WireError(f"not UTF-8: {error.reason} at byte {error.start}") from None
-    except RecursionError:
-        raise WireError("not usable: JSON nested too deeply") from None
-    except WireError:
-        raise
-    except ValueError as error:
-        raise WireError(f"not JSON: {error}") from None
-    return value
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    fields = dict(pairs)
-    if len(fields) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise WireError(f"not usable: {twice[:80]!r} is given twice in one object")
-    return fields
-
-
-def _no_constant(name: str) -> None:
-    raise WireError(f"not JSON: {name}")
-
-
-def _object(raw: bytes) -> dict[str, Any]:
-    return _as_object(strict_json(raw), "the body")
-
-
-def _as_object(value: object, what: str) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise WireError(f"{what} must be a JSON object")
-    return cast("dict[str, Any]", value)
-
-
-def _text(fields: Mapping[str, Any], name: str, *, required: bool = False) -> str:
-    value = fields.get(name)
-    if value is None and not required:
-        return ""
-    if not isinstance(value, str):
-        raise WireError(f"{name} must be a string")
-    if required and not value:
-        raise WireError(f"{name} must not be empty")
-    return value
-
-
-def _flag(fields: Mapping[str, Any], name: str) -> bool:
-    value = fields.get(name, False)
-    if not isinstance(value, bool):
-        raise WireError(f"{name} must be true or false")
-    return value
-
-
-def _list(fields: Mapping[str, Any], name: str) -> list[Any]:
-    value = fields.get(name)
-    if value is None:
-        return []
-    if not isinstance(value, list):
-        raise WireError(f"{name} must be a list")
-    return value
-
-
-def _texts(fields: Mapping[str, Any], name: str) -> tuple[str, ...]:
-    values = _list(fields, name)
-    if not all(isinstance(value, str) for value in values):
-        raise WireError(f"{name} must be a list of strings")
-    return tuple(values)
-
-
-def _mapping(fields: Mapping[str, Any], name: str) -> dict[str, Any]:
-    return _as_object(fields.get(name) or {}, name)
-
-
-def _text_map(fields: Mapping[str, Any], name: str) -> dict[str, str]:
-    values = _mapping(fields, name)
-    if not all(isinstance(value, str) for value in values.values()):
-        raise WireError(f"{name} must map to strings")
-    return values
 
 
 def _reconciler(text: str) -> Reconciler:
     if text not in RECONCILERS:
         raise WireError(f"type must be one of {', '.join(RECONCILERS)}, not {text[:80]!r}")
-    return cast("Reconciler", text)
+    return text
 
 
-def _base64(fields: Mapping[str, Any], name: str) -> bytes:
-    try:
-        return base64.b64decode(_text(fields, name, required=True), validate=True)
-    except binascii.Error as error:
-        raise WireError(f"{name} is not base64: {error}") from None
+def _dump(value: object) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
