@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 
 from common import strict_json
 
@@ -24,12 +24,27 @@ WireError = strict_json.JsonError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """What storage tells of one entry in its listing."""
+
+    digest: str
+    reconciler: Reconciler
+    uri: str = ""
+    source: str = ""
+    ref: str = ""
+    model_name: str = ""
+    server_name: str = ""
+    card_key: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Upsert:
     """One document on its way to the feed.
 
     `body` is the document as it is served (JSON, UTF-8). `uri` is empty where the sender knows only the key;
     `source` and `ref` name where it comes from (`registry:ns/name`, `registry:ns/name:12:34`), `updated` is the
-    source's time of change in milliseconds of the epoch. `card` is the Markdown of the card `card_key`, None when it
+    source's time of change in milliseconds of the epoch; `model_name` and `server_name` are the entity names in it, kept
+    so that its sender finds them again after a restart. `card` is the Markdown of the card `card_key`, None when it
     is not told here.
     """
 
@@ -40,13 +55,21 @@ class Upsert:
     source: str = ""
     ref: str = ""
     updated: str = ""
+    model_name: str = ""
+    server_name: str = ""
     card_key: str = ""
     card: str | None = None
 
     @property
+    def stored(self) -> Stored:
+        """What a listing tells of this document once it is stored."""
+        ours = {attribute: getattr(self, attribute) for attribute in _OURS.values()}
+        return Stored(digest=self.digest, reconciler=self.reconciler, **ours)
+
+    @property
     def digest(self) -> str:
         """32 hexadecimal digits over all but the text of the card."""
-        told = (self.key, self.reconciler, self.uri, self.source, self.ref, self.updated, self.card_key)
+        told = (self.key, self.reconciler, self.updated, *(getattr(self, attribute) for attribute in _OURS.values()))
         return hashlib.blake2b("\0".join(told).encode() + b"\0" + self.body, digest_size=16).hexdigest()
 
 
@@ -66,16 +89,6 @@ class Batch:
     removals: tuple[str, ...] = ()
     cards: Mapping[str, str] = field(default_factory=dict)
     complete: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """What storage tells of one entry in its listing."""
-
-    digest: str
-    source: str
-    ref: str
-    reconciler: Reconciler
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,7 +144,6 @@ def parse_original_upsert(raw: bytes, *, key: str, reconciler: str) -> Upsert:
 
 def encode_storage_body(upsert: Upsert) -> bytes:
     """Return the value that the cache holds for one key: the original's StorageBody with our fields beside its own."""
-    ours = {"uri": upsert.uri, "source": upsert.source, "ref": upsert.ref, "modelCardKey": upsert.card_key}
     return _dump(
         {
             "body": base64.b64encode(upsert.body).decode(),
@@ -140,7 +152,7 @@ def encode_storage_body(upsert: Upsert) -> bytes:
             "locationIDValid": False,
             "reconcilerType": upsert.reconciler,
             "lastUpdateTimeSinceEpoch": upsert.updated,
-            **{name: value for name, value in ours.items() if value},
+            **_told(upsert),
         }
     )
 
@@ -152,11 +164,8 @@ def parse_storage_body(key: str, raw: bytes) -> Upsert:
         key=key,
         body=strict_json.decoded(fields, "body"),
         reconciler=_reconciler(strict_json.text(fields, "reconcilerType")),
-        uri=strict_json.text(fields, "uri"),
-        source=strict_json.text(fields, "source"),
-        ref=strict_json.text(fields, "ref"),
         updated=strict_json.text(fields, "lastUpdateTimeSinceEpoch"),
-        card_key=strict_json.text(fields, "modelCardKey"),
+        **_read(fields),
     )
 
 
@@ -189,8 +198,8 @@ def parse_batch(raw: bytes) -> Batch:
 def encode_listing(listing: Listing) -> bytes:
     """Return the answer to `GET /list?detail=true`, a superset of the original's `{"keys": […]}`."""
     entries = {
-        key: {"digest": e.digest, "source": e.source, "ref": e.ref, "type": e.reconciler}
-        for key, e in sorted(listing.entries.items())
+        key: {"digest": entry.digest, "type": entry.reconciler, **_told(entry)}
+        for key, entry in sorted(listing.entries.items())
     }
     return _dump(
         {
@@ -213,9 +222,8 @@ def parse_listing(raw: bytes) -> Listing | None:
         entry = strict_json.as_object(value, f"entries.{key}")
         entries[key] = Stored(
             digest=strict_json.text(entry, "digest"),
-            source=strict_json.text(entry, "source"),
-            ref=strict_json.text(entry, "ref"),
             reconciler=_reconciler(strict_json.text(entry, "type")),
+            **_read(entry),
         )
     return Listing(
         revision=strict_json.text(fields, "revision"),
@@ -301,16 +309,13 @@ def without_card(upsert: Upsert) -> Upsert:
 
 
 def _upsert_fields(upsert: Upsert) -> dict[str, str]:
-    fields = {
+    return {
         "key": upsert.key,
-        "uri": upsert.uri,
         "type": upsert.reconciler,
-        "source": upsert.source,
-        "ref": upsert.ref,
         "lastUpdateTimeSinceEpoch": upsert.updated,
-        "modelCardKey": upsert.card_key,
+        **_told(upsert),
+        "body": upsert.body.decode(),
     }
-    return {**{name: value for name, value in fields.items() if value}, "body": upsert.body.decode()}
 
 
 def _parse_upsert(value: object) -> Upsert:
@@ -319,12 +324,28 @@ def _parse_upsert(value: object) -> Upsert:
         key=strict_json.text(fields, "key", required=True),
         body=strict_json.text(fields, "body", required=True).encode(),
         reconciler=_reconciler(strict_json.text(fields, "type")),
-        uri=strict_json.text(fields, "uri"),
-        source=strict_json.text(fields, "source"),
-        ref=strict_json.text(fields, "ref"),
         updated=strict_json.text(fields, "lastUpdateTimeSinceEpoch"),
-        card_key=strict_json.text(fields, "modelCardKey"),
+        **_read(fields),
     )
+
+
+_OURS = {
+    "uri": "uri",
+    "source": "source",
+    "ref": "ref",
+    "modelName": "model_name",
+    "serverName": "server_name",
+    "modelCardKey": "card_key",
+}
+"""The fields beside the original's: their names in JSON, and here. What is empty is not written."""
+
+
+def _told(entry: Upsert | Stored) -> dict[str, str]:
+    return {name: value for name, attribute in _OURS.items() if (value := getattr(entry, attribute))}
+
+
+def _read(fields: Mapping[str, Any]) -> dict[str, str]:
+    return {attribute: strict_json.text(fields, name) for name, attribute in _OURS.items()}
 
 
 def _reconciler(text: str) -> Reconciler:
