@@ -82,7 +82,8 @@ class _Namespace:
 
     def release_unwanted(self, ref: str, options: Iterator[str]) -> None:
         """Take back what `ref` holds unless it is among the first of its `options`."""
-        if self._held.get(ref) not in itertools.islice(options, 4):
+        held = self._held.get(ref)
+        if held is not None and held not in set(itertools.islice(options, 4)):
             self.release(ref)
 
     def take(self, ref: str, options: Iterator[str]) -> str:

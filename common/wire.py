@@ -43,9 +43,9 @@ class Upsert:
 
     `body` is the document as it is served (JSON, UTF-8). `uri` is empty where the sender knows only the key;
     `source` and `ref` name where it comes from (`registry:ns/name`, `registry:ns/name:12:34`), `updated` is the
-    source's time of change in milliseconds of the epoch; `model_name` and `server_name` are the entity names in it, kept
-    so that its sender finds them again after a restart. `card` is the Markdown of the card `card_key`, None when it
-    is not told here.
+    source's time of change in milliseconds of the epoch; `model_name` and `server_name` are the entity names in
+    it, kept so that its sender finds them again after a restart. `card` is the Markdown of the card `card_key`,
+    None when it is not told here.
     """
 
     key: str

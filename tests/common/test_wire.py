@@ -1,0 +1,136 @@
+"""Bodies between the services: the original's byte for byte, ours there and back, strangers' refused with a reason."""
+
+import base64
+import contextlib
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from common import strict_json, wire
+
+TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=8)
+UPSERTS = st.builds(
+    wire.Upsert,
+    key=TEXT.filter(bool),
+    body=TEXT.filter(bool).map(str.encode),
+    reconciler=st.sampled_from(wire.RECONCILERS),
+    uri=TEXT,
+    source=TEXT,
+    ref=TEXT,
+    updated=TEXT,
+    model_name=TEXT,
+    server_name=TEXT,
+    card_key=TEXT,
+)
+BATCHES = st.builds(
+    wire.Batch,
+    upserts=st.lists(UPSERTS, max_size=3).map(tuple),
+    removals=st.lists(TEXT, max_size=3).map(tuple),
+    cards=st.dictionaries(TEXT, TEXT, max_size=3),
+    complete=st.booleans(),
+)
+DOCUMENT = b'{"models":[{"name":"m"}]}'
+
+
+@given(BATCHES)
+def test_a_batch_arrives_as_it_was_sent(batch: wire.Batch) -> None:
+    assert wire.parse_batch(wire.encode_batch(batch)) == batch
+
+
+@given(BATCHES)
+def test_changes_and_snapshots_arrive_as_they_were_sent(batch: wire.Batch) -> None:
+    changes = wire.Changes(
+        revision="e-1", complete=batch.complete, upserts=batch.upserts, removals=batch.removals, cards=batch.cards
+    )
+    assert wire.parse_changes(wire.encode_changes(changes)) == changes
+    lines = wire.snapshot_lines(revision="e-1", complete=batch.complete, entries=batch.upserts, cards=batch.cards)
+    whole = wire.Changes(revision="e-1", complete=batch.complete, upserts=batch.upserts, cards=batch.cards)
+    assert wire.parse_snapshot(lines) == whole
+
+
+@given(st.lists(UPSERTS, max_size=3, unique_by=lambda upsert: upsert.key))
+def test_a_listing_arrives_as_it_was_sent(upserts: list[wire.Upsert]) -> None:
+    listing = wire.Listing(
+        revision="e-1", complete=True, entries={upsert.key: upsert.stored for upsert in upserts}, cards={"c": "d"}
+    )
+    assert wire.parse_listing(wire.encode_listing(listing)) == listing
+
+
+@given(UPSERTS)
+def test_the_cache_gives_back_what_was_put_in(upsert: wire.Upsert) -> None:
+    assert wire.parse_storage_body(upsert.key, wire.encode_storage_body(upsert)) == upsert
+
+
+@given(UPSERTS, UPSERTS)
+def test_digests_tell_any_two_documents_apart(one: wire.Upsert, other: wire.Upsert) -> None:
+    assert (one.digest == other.digest) == (one == other)
+
+
+def test_a_snapshot_without_its_end_is_refused() -> None:
+    lines = list(wire.snapshot_lines(revision="e-1", complete=True, entries=[], cards={"k": "text"}))
+    with pytest.raises(wire.WireError, match="breaks off"):
+        wire.parse_snapshot(lines[:-1])
+
+
+def test_the_originals_upsert_is_written_as_its_client_writes_it() -> None:
+    upsert = wire.Upsert(key="a_b", body=DOCUMENT, reconciler="kserve", updated="17", card_key="k", card="# é")
+    assert wire.encode_original_upsert(upsert) == (
+        b'{"body":"' + base64.b64encode(DOCUMENT) + b'","lastUpdateTimeSinceEpoch":"17",'
+        b'"modelCardKey":"k","modelCard":"# ' + "é".encode() + b'"}'
+    )
+    parsed = wire.parse_original_upsert(wire.encode_original_upsert(upsert), key="a_b", reconciler="kserve")
+    assert parsed == upsert
+
+
+def test_a_cache_entry_of_the_original_is_read() -> None:
+    raw = {
+        "body": base64.b64encode(DOCUMENT).decode(),
+        "locationId": "",
+        "locationTarget": "",
+        "locationIDValid": False,
+        "reconcilerType": "kubeflow",
+        "lastUpdateTimeSinceEpoch": "",
+    }
+    entry = wire.parse_storage_body("a_b", json.dumps(raw).encode())
+    assert (entry.body, entry.reconciler, entry.ref) == (DOCUMENT, "kubeflow", "")
+
+
+def test_a_listing_of_the_original_is_told_from_ours() -> None:
+    assert wire.parse_listing(b'{"keys":["a_b"]}') is None
+    assert wire.parse_keys(b'{"keys":["a_b"]}') == ("a_b",)
+    assert wire.parse_keys(b'{"keys":null}') == ()
+
+
+@pytest.mark.parametrize(
+    ("raw", "fault"),
+    [
+        (b"", "not JSON"),
+        (b"[]", "must be a JSON object"),
+        (b'{"body":1}', "body must be a string"),
+        (b'{"body":""}', "body must not be empty"),
+        (b'{"body":"%%%"}', "body is not base64"),
+        (b'{"body":"e30=","modelCardKey":[]}', "modelCardKey must be a string"),
+        (b'{"body":"e30=","body":"e30="}', "'body' is given twice"),
+        (b'{"body":"\xff"}', "not UTF-8"),
+        (b'{"body":"e30=","x":"\\ud800"}', "surrogate"),
+        (b'{"body":"e30=","x":NaN}', "NaN"),
+        (b'{"body":"e30=","x":' + b"[" * 100_000, "nested too deeply"),
+        (b'{"body":"e30=","x":' + b"1" * 5000 + b"}", "not JSON"),
+    ],
+)
+def test_bad_bodies_are_refused_with_their_fault(raw: bytes, fault: str) -> None:
+    with pytest.raises(wire.WireError, match=fault):
+        wire.parse_original_upsert(raw, key="a_b", reconciler="kserve")
+
+
+def test_an_unknown_kind_of_source_is_refused() -> None:
+    with pytest.raises(wire.WireError, match="kserve, kubeflow"):
+        wire.parse_original_upsert(b'{"body":"e30="}', key="a_b", reconciler="bogus")
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_json_or_refused_as_such(raw: bytes) -> None:
+    with contextlib.suppress(strict_json.JsonError):
+        strict_json.load(raw)
