@@ -1,0 +1,74 @@
+"""Putting a document together from mended values."""
+
+from collections.abc import Mapping
+
+from common.catalog import Api, CatalogDocument, Model, ModelServer
+from services.normalizer.normalize.profile import Profile
+from services.normalizer.normalize.server import ServerFacts
+
+MODEL_NAME_ANNOTATION = "rhdh.modelcatalog.io/model-name"
+OWNER_ANNOTATION = "rhdh.io/owner"
+_NO_SPEC = "TBD"
+
+
+def build_document(
+    profile: Profile,
+    *,
+    name: str,
+    called: str,
+    description: str,
+    tags: tuple[str, ...],
+    artifact: str,
+    server: ServerFacts | None,
+    server_name: str,
+) -> CatalogDocument:
+    """Return the document of one model version; it has a server when `server` is given.
+
+    `name` and `server_name` are valid entity names, `called` is what clients write as the model's name in requests.
+    """
+    model = Model(
+        name=name,
+        owner=profile.owner.name,
+        lifecycle=profile.lifecycle,
+        description=description,
+        artifact_location_url=artifact or None,
+        ethics=profile.ethics or None,
+        how_to_use_url=profile.how_to_use_url,
+        license=profile.license,
+        support=profile.support or None,
+        tags=tags,
+        training=profile.training or None,
+        usage=profile.usage or None,
+        annotations={MODEL_NAME_ANNOTATION: called, **profile.annotations},
+    )
+    if server is None:
+        return CatalogDocument(models=(model,))
+    return CatalogDocument(
+        models=(model,),
+        model_server=ModelServer(
+            name=server_name,
+            owner=profile.owner.name,
+            lifecycle=profile.lifecycle,
+            description=description,
+            api=_api(profile, tags=tags, server=server),
+            authentication=server.authentication,
+            homepage_url=profile.homepage_url,
+            tags=tags,
+            usage=profile.usage or None,
+            annotations=_server_annotations(profile),
+        ),
+    )
+
+
+def _api(profile: Profile, *, tags: tuple[str, ...], server: ServerFacts) -> Api:
+    return Api(
+        url=server.url,
+        type=profile.api_type or "openapi",
+        spec=profile.api_spec or _NO_SPEC,
+        tags=tags,
+        annotations=dict(server.annotations),
+    )
+
+
+def _server_annotations(profile: Profile) -> Mapping[str, str]:
+    return {OWNER_ANNOTATION: profile.owner.reference} if profile.owner.reference else {}

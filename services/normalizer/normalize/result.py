@@ -1,0 +1,47 @@
+"""What the mappings take for granted and what they give back."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from common.catalog import CatalogDocument
+from common.problems import Problem
+
+Reconciler = Literal["kserve", "kubeflow"]
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """What an entity gets where nobody says anything."""
+
+    owner: str = "rhdh-rhoai-bridge"
+    lifecycle: str = "development"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Normalized:
+    """One document with what identity, plan and storage need to know of it.
+
+    `ref` names the object it was made of for good. `segments` and the names inside the document are those it asks
+    for; two objects may ask for the same ones. `created` is in milliseconds since the epoch, 0 when unknown;
+    `updated` is the registry's last update time as it writes it, else empty.
+    """
+
+    ref: str
+    source: str
+    segments: tuple[str, str]
+    document: CatalogDocument
+    reconciler: Reconciler
+    created: int
+    updated: str = ""
+    card_key: str = ""
+    problems: tuple[Problem, ...] = ()
+
+
+def isvc_ref(cluster: str, namespace: str, name: str) -> str:
+    """Return the lasting name of an InferenceService."""
+    return f"isvc:{cluster}:{namespace}/{name}"
+
+
+def version_ref(registry: str, model: str, version: str) -> str:
+    """Return the lasting name of a registered model's version, from the ids of all three."""
+    return f"registry:{registry}:{model}:{version}"

@@ -1,0 +1,73 @@
+"""Reading values out of objects whose shape nobody guarantees: whatever has the wrong type counts as absent."""
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+# Control characters break the reader's database (PostgreSQL takes no NUL in text), lone surrogates are no UTF-8.
+_UNWANTED = re.compile("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
+_LINE_BREAK = re.compile("\r\n?")
+_MAX_DIGITS = 18
+_SHOWN = 60
+
+
+def mapping(value: object) -> Mapping[str, Any]:
+    """Return `value` when it is a JSON object, else an empty one."""
+    return value if isinstance(value, Mapping) else {}
+
+
+def at(value: object, *path: str) -> Any:
+    """Return what stands at `path` inside nested JSON objects, or None."""
+    for key in path:
+        value = mapping(value).get(key)
+    return value
+
+
+def items(value: object) -> Sequence[Any]:
+    """Return `value` when it is a JSON array, else an empty one."""
+    return value if isinstance(value, list | tuple) else ()
+
+
+def block(value: object) -> str:
+    """Return a text with its inner layout, line breaks as `\\n`, blank lines at the ends cut; a number as its text."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return str(value) if abs(value) < 10**_MAX_DIGITS else ""
+    if not isinstance(value, str):
+        return ""
+    return _UNWANTED.sub("", _LINE_BREAK.sub("\n", value)).rstrip().lstrip("\n")
+
+
+def text(value: object) -> str:
+    """Return a text without blanks at its ends; it may have several lines."""
+    return block(value).strip()
+
+
+def line(value: object) -> str:
+    """Return a text in one line, with every run of blanks made one space."""
+    return " ".join(block(value).split())
+
+
+def millis(value: object) -> int:
+    """Return an epoch time in milliseconds as the registries write it (a string of digits), else 0."""
+    digits = value if isinstance(value, str) else str(value) if isinstance(value, int) else ""
+    return int(digits) if digits.isascii() and digits.isdigit() and len(digits) <= _MAX_DIGITS else 0
+
+
+def timestamp(value: object) -> int:
+    """Return a Kubernetes time (RFC 3339, or what a YAML parser made of it) in milliseconds since the epoch, else 0."""
+    try:
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else value
+    except ValueError:
+        return 0
+    if not isinstance(moment, datetime):
+        return 0
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return max(0, int(aware.timestamp() * 1000))
+
+
+def shown(value: str) -> str:
+    """Return `value` quoted for a message, shortened when it is long."""
+    return repr(value if len(value) <= _SHOWN else f"{value[: _SHOWN - 1]}…")

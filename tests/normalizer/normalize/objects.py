@@ -1,0 +1,78 @@
+"""Objects of a cluster and of a registry, as small as a test can have them."""
+
+from typing import Any
+
+from common.catalog import CatalogDocument, Model, ModelServer
+from services.normalizer.normalize import kserve
+from services.normalizer.normalize.result import Defaults, Normalized
+
+URL = "https://mnist-vision.apps.example.com"
+ANNOTATION = "modelcatalogbridge.rhdh.io/"
+DEFAULTS = Defaults()
+
+
+def status(url: str | None = URL, **conditions: str) -> dict[str, Any]:
+    states = {"Ready": "True", "PredictorReady": "True", "IngressReady": "True"} | conditions
+    return {
+        "conditions": [{"type": kind, "status": state} for kind, state in states.items()],
+        "modelStatus": {"transitionStatus": "UpToDate"},
+        **({"url": url} if url else {}),
+    }
+
+
+def isvc(
+    *,
+    name: str = "mnist",
+    namespace: str = "vision",
+    labels: dict[str, str] | None = None,
+    annotations: dict[str, str] | None = None,
+    said: dict[str, str] | None = None,
+    predictor: dict[str, Any] | None = None,
+    **rest: Any,
+) -> dict[str, Any]:
+    """Return a ready InferenceService; `said` are annotations for Backstage, by field."""
+    said_annotations = {ANNOTATION + field: text for field, text in (said or {}).items()}
+    return {
+        "apiVersion": "serving.kserve.io/v1beta1",
+        "kind": "InferenceService",
+        "metadata": {
+            "name": name,
+            "namespace": namespace,
+            "labels": labels or {},
+            "annotations": (annotations or {}) | said_annotations,
+            **rest.pop("metadata", {}),
+        },
+        "spec": {"predictor": predictor or {"model": {"storageUri": "oci://quay.io/acme/mnist:1"}}},
+        "status": status(),
+        **rest,
+    }
+
+
+def owned(kind: str, name: str, *, by: str = "mnist", uid: str = "", **spec: Any) -> dict[str, Any]:
+    """Return a Service or ServiceAccount in the namespace vision with an owner reference."""
+    owner = {"apiVersion": "serving.kserve.io/v1beta1", "kind": "InferenceService", "name": by, "uid": uid}
+    metadata = {"name": name, "namespace": "vision", "ownerReferences": [owner]}
+    return {"apiVersion": "v1", "kind": kind, "metadata": metadata, "spec": spec}
+
+
+def normalized(*objects: dict[str, Any], serve: bool = True, defaults: Defaults = DEFAULTS) -> Normalized:
+    """Return what becomes of the first object, an InferenceService, beside the others."""
+    first, *others = objects
+    return kserve.normalize_isvc(
+        kserve.read_isvc(first),
+        cluster="local",
+        source="isvc:local",
+        services=[kserve.read_service(obj) for obj in others if obj["kind"] == "Service"],
+        service_accounts=[kserve.read_service_account(o) for o in others if o["kind"] == "ServiceAccount"],
+        defaults=defaults,
+        serve=serve,
+    )
+
+
+def model_of(document: CatalogDocument) -> Model:
+    return document.models[0]
+
+
+def server_of(document: CatalogDocument) -> ModelServer:
+    assert document.model_server is not None
+    return document.model_server

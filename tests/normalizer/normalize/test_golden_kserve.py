@@ -1,0 +1,24 @@
+"""InferenceServices become the documents that the predecessor served, apart from the differences meant."""
+
+import pytest
+
+from services.normalizer.normalize import kserve
+from tests.normalizer.normalize import golden
+from tests.normalizer.normalize.objects import normalized
+
+CASES = sorted(path.stem for path in (golden.GOLDEN / "kserve").glob("*.json"))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_document_is_the_golden_one(name: str) -> None:
+    case = golden.read(f"kserve/{name}.json")
+    ready = kserve.readiness(kserve.read_isvc(case["objects"][0])).ready
+    result = normalized(*case["objects"])
+    assert ready == (case["original"] is not None)
+    assert "/{}/{}/model-catalog.json".format(*result.segments) == case["uri"]
+    if ready:
+        assert golden.served(result.document) == golden.expected(case)
+
+
+def test_all_cases_are_there() -> None:
+    assert CASES == ["annotated", "internal", "minimal", "not-ready"]
