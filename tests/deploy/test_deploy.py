@@ -1,0 +1,153 @@
+"""deploy/ renders, is valid against the Kubernetes API's schemas, and is the documented set-up where it says so."""
+
+import copy
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from tests.deploy.documented import containers
+from tests.deploy.kustomize import ROOT, Object, containers_in, directories, key, render
+
+OURS = ("image", "startupProbe", "livenessProbe", "readinessProbe", "resources", "securityContext")
+"""What our containers have beside, or instead of, the documented specs."""
+KUBERNETES = ("1.28", "1.37")
+"""The oldest and the newest version that is checked against."""
+PROMETHEUS_KINDS = {"ServiceMonitor", "PrometheusRule"}
+
+
+def name_of(directory: Path) -> str:
+    return str(directory.relative_to(ROOT))
+
+
+def pod_containers(file: str) -> dict[str, Object]:
+    document = yaml.safe_load((ROOT / file).read_text(encoding="utf-8"))
+    found = document["upstream"]["backstage"]["extraContainers"] if "upstream" in document else containers_in(document)
+    return {container["name"]: container for container in found}
+
+
+def validate(obj: Object) -> None:
+    for version in KUBERNETES:
+        kubernetes_validate.validate(obj, version, strict=True)
+
+
+def deployment_of(patch: Object) -> Object:
+    """The Deployment that the RHDH operator makes of a Backstage resource's patch, as far as our part goes."""
+    deployment = copy.deepcopy(patch)
+    labels = {"rhdh.redhat.com/app": "backstage-developer-hub"}
+    deployment |= {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "backstage-developer-hub"}}
+    deployment["spec"]["selector"] = {"matchLabels": labels}
+    deployment["spec"]["template"]["metadata"] = {"labels": labels}
+    return deployment
+
+
+@pytest.mark.parametrize("directory", directories(), ids=name_of)
+def test_every_directory_renders_valid_objects(directory: Path) -> None:
+    objects = render(directory)
+
+    assert objects
+    assert len({key(obj) for obj in objects}) == len(objects)
+    for obj in objects:
+        if obj["kind"] == "Backstage":
+            validate(deployment_of(obj["spec"]["deployment"]["patch"]))
+        elif obj["kind"] not in PROMETHEUS_KINDS:
+            validate(obj)
+
+
+@pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
+@pytest.mark.parametrize("directory", directories(), ids=name_of)
+def test_kubectl_renders_the_same(directory: Path) -> None:
+    done = subprocess.run(["kubectl", "kustomize", directory], capture_output=True, text=True, check=True)
+
+    by_key = {key(obj): obj for obj in yaml.safe_load_all(done.stdout)}
+
+    assert by_key == {key(obj): obj for obj in render(directory)}
+
+
+def test_the_kubernetes_sidecar_is_a_valid_patch() -> None:
+    patch = yaml.safe_load((ROOT / "kubernetes/sidecar.yaml").read_text(encoding="utf-8"))
+
+    validate(deployment_of(patch))
+
+
+@pytest.mark.parametrize("file", ["operator/sidecars/backstage.yaml", "helm/sidecars.yaml"])
+def test_the_three_sidecars_are_those_of_the_documentation(file: str) -> None:
+    ours = {
+        name: {field: value for field, value in container.items() if field not in OURS}
+        for name, container in pod_containers(file).items()
+    }
+
+    assert ours == {name: spec.raw for name, spec in containers().items()}
+
+
+def test_helm_and_kubernetes_have_the_containers_of_the_operator() -> None:
+    assert pod_containers("helm/sidecars.yaml") == pod_containers("operator/sidecars/backstage.yaml")
+    assert pod_containers("helm/connector.yaml") == pod_containers("operator/connector/backstage.yaml")
+    assert pod_containers("kubernetes/sidecar.yaml") == pod_containers("operator/connector/backstage.yaml")
+
+
+@pytest.mark.parametrize("file", ["operator/sidecars/backstage.yaml", "operator/connector/backstage.yaml"])
+def test_no_container_can_do_more_than_it_must(file: str) -> None:
+    ports = {"location": 9090, "storage-rest": 7070, "rhoai-normalizer": 8081, "connector": 9090}
+    for name, container in pod_containers(file).items():
+        assert container["image"].startswith(f"quay.io/rhoai-connector/{name}:")
+        assert container["securityContext"] == {
+            "runAsNonRoot": True,
+            "readOnlyRootFilesystem": True,
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+            "seccompProfile": {"type": "RuntimeDefault"},
+        }
+        assert container["resources"]["requests"].keys() == {"cpu", "memory"}
+        assert container["resources"]["limits"].keys() == {"memory"}
+        for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+            assert container[probe]["httpGet"] == {"path": "/healthz", "port": ports[name]}
+
+
+def test_first_and_second_generation_and_plain_backstage_read_from_the_same_place() -> None:
+    configs = {
+        path.parent.name: yaml.safe_load(path.read_text(encoding="utf-8"))
+        for path in ROOT.glob("app-config/*/app-config.rhoai-connector.yaml")
+    }
+
+    first = configs["first-generation"]["catalog"]["providers"]["modelCatalog"]["development"]
+    assert first == {"baseUrl": "http://localhost:9090"}
+    (endpoint,) = configs["second-generation"]["discovery"]["endpoints"]
+    assert endpoint["target"] == "http://localhost:9090/api/{{pluginId}}"
+    (location,) = configs["plain-backstage"]["catalog"]["locations"]
+    assert location["target"] == "http://localhost:9090/catalog-info.yaml"
+    assert all(c["backend"]["reading"]["allow"] == [{"host": "localhost:9090"}] for c in configs.values())
+
+
+def test_the_monitoring_names_only_metrics_that_exist() -> None:
+    sources = "\n".join(
+        path.read_text(encoding="utf-8")
+        for package in ("common", "services")
+        for path in (ROOT.parent / package).rglob("*.py")
+    )
+
+    named = {metric for expression in expressions() for metric in _METRIC.findall(expression)}
+    missing = {metric for metric in named if not re.search(rf'"{_SUFFIX.sub("", metric)}(_total)?"', sources)}
+
+    assert {m for m in missing if not m.startswith("process_")} == set()
+
+
+_METRIC = re.compile(r"\b(?:rhoai_connector|controller_runtime|workqueue|rest_client|process)_[a-z_]+")
+_SUFFIX = re.compile(r"_(total|bucket|sum|count)$")
+
+
+def expressions() -> Iterator[str]:
+    """Every PromQL expression of the rules and the dashboard."""
+    (rules,) = [obj for obj in render(ROOT / "monitoring/base") if obj["kind"] == "PrometheusRule"]
+    for group in rules["spec"]["groups"]:
+        yield from (rule["expr"] for rule in group["rules"])
+    dashboard: dict[str, Any] = json.loads((ROOT / "monitoring/base/dashboard.json").read_text(encoding="utf-8"))
+    for panel in dashboard["panels"]:
+        yield from (target["expr"] for target in panel["targets"])

@@ -1,0 +1,74 @@
+from pathlib import Path
+
+import pytest
+
+from tests.deploy.kustomize import ROOT, Object, render
+from tests.deploy.rbac import Permission, foreign_roles, granted
+
+READ = ("get", "list", "watch")
+READS = {
+    Permission("", group, resource, verb)
+    for group, resource in (("serving.kserve.io", "inferenceservices"), ("", "services"), ("", "serviceaccounts"))
+    for verb in READ
+}
+ROUTES = {Permission("", "route.openshift.io", "routes", verb) for verb in READ}
+CACHE = {Permission("ai-rhdh", "", "configmaps", verb) for verb in (*READ, "create", "patch")}
+DOCUMENTED = (
+    READS
+    | ROUTES
+    | CACHE
+    | {
+        Permission("", "apiextensions.k8s.io", "customresourcedefinitions", "get"),
+        Permission("ai-rhdh", "", "configmaps", "update"),
+    }
+)
+
+
+def with_components(tmp_path: Path, *components: str) -> list[Object]:
+    """The base with `components`, as an administrator's own kustomization would have them."""
+    lines = [
+        "apiVersion: kustomize.config.k8s.io/v1beta1",
+        "kind: Kustomization",
+        f"resources: [{ROOT}/rbac/base]",
+        f"components: [{', '.join(f'{ROOT}/rbac/components/{component}' for component in components)}]",
+    ]
+    (tmp_path / "kustomization.yaml").write_text("\n".join(lines), encoding="utf-8")
+    return render(tmp_path)
+
+
+def test_plain_kubernetes_grants_reading_models_and_keeping_the_cache() -> None:
+    assert granted(render(ROOT / "kubernetes")) == READS | CACHE
+
+
+@pytest.mark.parametrize(
+    ("overlay", "namespace"), [("rhoai", "rhoai-model-registries"), ("odh", "odh-model-registries")]
+)
+def test_openshift_adds_routes_and_the_registries(overlay: str, namespace: str) -> None:
+    objects = render(ROOT / "rbac/overlays" / overlay)
+
+    assert granted(objects) == READS | ROUTES | CACHE
+    assert foreign_roles(objects) == {(namespace, "registry-user-modelregistry-public")}
+
+
+def test_the_way_back_grants_exactly_what_is_documented(tmp_path: Path) -> None:
+    assert granted(with_components(tmp_path, "openshift", "original")) == DOCUMENTED
+
+
+def test_llm_inference_services_are_opt_in(tmp_path: Path) -> None:
+    extra = granted(with_components(tmp_path, "llm-inference-services")) - READS - CACHE
+
+    assert extra == {Permission("", "serving.kserve.io", "llminferenceservices", verb) for verb in READ}
+
+
+def test_secrets_are_opt_in_by_namespace_and_by_name(tmp_path: Path) -> None:
+    extra = granted(with_components(tmp_path, "connections")) - READS - CACHE
+
+    assert extra == {Permission("models", "", "secrets", "get")}
+
+
+@pytest.mark.parametrize("overlay", ["kubernetes", "rbac/overlays/rhoai", "rbac/overlays/odh"])
+def test_no_default_grants_secrets_or_deleting(overlay: str) -> None:
+    permissions = granted(render(ROOT / overlay))
+
+    assert not {p for p in permissions if p.resource == "secrets" or p.verb in ("delete", "*") or "*" in p}
+    assert {p.resource for p in permissions if p.verb not in READ} == {"configmaps"}
