@@ -48,7 +48,8 @@ LABEL name="rhoai-connector" \
 ENV PATH=/opt/app-root/connector/bin:/usr/bin:/bin \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1
-# Owned by root and readable by everybody: OpenShift starts the process under any UID, which must not change its own code.
+# Owned by root and readable by everybody: OpenShift starts the process under any UID, which must not change its own
+# code.
 COPY --from=build --chown=0:0 /opt/app-root/connector /opt/app-root/connector
 COPY --chown=0:0 LICENSE /licenses/LICENSE
 WORKDIR /opt/app-root/src
