@@ -92,6 +92,19 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Applied:
+    """What storage made of a batch.
+
+    `revision` is its revision with the batch, `base` the one just before: whoever knew everything at `base` knows
+    everything at `revision`. `refused` says why which keys were not taken.
+    """
+
+    revision: str
+    base: str = ""
+    refused: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
     """Everything that storage holds, by digest; `cards` maps card keys to digests."""
 
@@ -230,6 +243,17 @@ def parse_listing(raw: bytes) -> Listing | None:
         complete=strict_json.flag(fields, "complete"),
         entries=entries,
         cards=strict_json.text_map(fields, "cards"),
+    )
+
+
+def parse_applied(raw: bytes) -> Applied:
+    """Return the answer to `POST /batch`."""
+    fields = strict_json.parse_object(raw)
+    problems = [strict_json.as_object(item, "a problem") for item in strict_json.items(fields, "problems")]
+    return Applied(
+        revision=strict_json.text(fields, "revision"),
+        base=strict_json.text(fields, "base"),
+        refused={strict_json.text(p, "key"): strict_json.text(p, "detail") for p in problems},
     )
 
 

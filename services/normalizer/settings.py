@@ -1,0 +1,67 @@
+"""What the normalizer reads from its environment."""
+
+from typing import Literal
+
+from pydantic import Field, SecretStr
+
+from common.settings import CommaList, Duration, ServiceSettings
+from services.normalizer.normalize.result import Defaults
+
+STORAGE_PORT = 7070
+
+
+class NormalizerSettings(ServiceSettings):
+    """Where the models are, how they are shown when nobody says, and how patient we are with their sources."""
+
+    storage_url: str | None = Field(None, alias="STORAGE_URL", description="storage-rest; default http://$POD_IP:7070")
+    watch_namespaces: CommaList = Field((), alias="WATCH_NAMESPACES", description="watch these only; default all")
+    default_owner: str = Field("rhdh-rhoai-bridge", alias="DEFAULT_OWNER", description="owner where none is given")
+    default_lifecycle: str = Field(
+        "development", alias="DEFAULT_LIFECYCLE", description="lifecycle where none is given"
+    )
+    not_ready_grace: Duration = Field(
+        120.0, alias="NOT_READY_GRACE", description="an InferenceService may be not ready for so long and stay shown"
+    )
+    removal_guard: Literal["on", "off"] = Field(
+        "on",
+        alias="REMOVAL_GUARD",
+        description="doubt a listing that removes most of a source until the next says so too",
+    )
+    source_gone_grace: Duration = Field(
+        600.0, alias="SOURCE_GONE_GRACE", description="models of a registry that is gone stay for so long"
+    )
+    first_sync_grace: Duration = Field(
+        300.0,
+        alias="FIRST_SYNC_GRACE",
+        description="with an empty cache, wait so long for sources that cannot be read before serving without them",
+    )
+    polling_interval: Duration = Field(120.0, alias="POLLING_INTERVAL", description="between two polls of a registry")
+    model_registry_routes: CommaList = Field(
+        (), alias="MR_ROUTE", description="Routes of registries, as namespace:name or name; default: by label"
+    )
+    model_registry_urls: CommaList = Field(
+        (), alias="MODEL_REGISTRY_URLS", description="further registries: the roots of their servers"
+    )
+    model_catalog_url: CommaList = Field((), alias="MODEL_CATALOG_URL", description="further model catalogs")
+    model_registry_token: SecretStr | None = Field(
+        None, alias="KFMR_TOKEN", description="token for registries; default: the service account's"
+    )
+    model_registry_ca_file: str | None = Field(
+        None, alias="MODEL_REGISTRY_CA_FILE", description="CA certificates (PEM) that registries may be signed by"
+    )
+    model_registry_insecure: CommaList = Field(
+        (), alias="MODEL_REGISTRY_INSECURE", description="registries (name or host) whose certificate is not verified"
+    )
+    model_card_refresh: Duration = Field(
+        1800.0, alias="MODEL_CARD_REFRESH", description="model cards are read again after this time"
+    )
+
+    @property
+    def storage(self) -> str:
+        """Where storage-rest listens."""
+        return self.storage_url or self.url_on_pod(STORAGE_PORT)
+
+    @property
+    def defaults(self) -> Defaults:
+        """What entities get where nobody says anything."""
+        return Defaults(owner=self.default_owner, lifecycle=self.default_lifecycle)
