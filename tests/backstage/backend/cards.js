@@ -1,0 +1,37 @@
+// GET /api/cards/{kind}/{namespace}/{name}: the model card of an entity, read as the TechDocs backend reads it, i.e. from
+// the entity's annotation backstage.io/techdocs-ref through the URL readers of this backend. Answers the directory
+// that mkdocs can build, and the page in it.
+import { coreServices, createBackendPlugin } from '@backstage/backend-plugin-api';
+import { NotFoundError } from '@backstage/errors';
+import { catalogServiceRef } from '@backstage/plugin-catalog-node';
+import Router from 'express-promise-router';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+export default createBackendPlugin({
+  pluginId: 'cards',
+  register(env) {
+    env.registerInit({
+      deps: {
+        catalog: catalogServiceRef,
+        httpAuth: coreServices.httpAuth,
+        httpRouter: coreServices.httpRouter,
+        urlReader: coreServices.urlReader,
+      },
+      async init({ catalog, httpAuth, httpRouter, urlReader }) {
+        const router = Router();
+        router.get('/:kind/:namespace/:name', async (request, response) => {
+          const credentials = await httpAuth.credentials(request);
+          const entity = await catalog.getEntityByRef(request.params, { credentials });
+          const reference = entity?.metadata.annotations?.['backstage.io/techdocs-ref'];
+          if (!reference) throw new NotFoundError('no such entity, or it has no backstage.io/techdocs-ref');
+          const tree = await urlReader.readTree(reference.replace(/^url:/, ''));
+          const directory = await tree.dir();
+          const page = await readFile(join(directory, 'docs', 'index.md'), 'utf8');
+          response.json({ reference, directory, page });
+        });
+        httpRouter.use(router);
+      },
+    });
+  },
+});

@@ -1,0 +1,26 @@
+// The smallest real Backstage backend that can judge the feed: the catalog and one reader of it.
+// READER chooses the reader; everything else is in the configuration file given with --config.
+import { createBackend } from '@backstage/backend-defaults';
+
+const ENTITY_PROVIDER = '@red-hat-developer-hub/backstage-plugin-catalog-backend-module-model-catalog';
+const ENTITY_MODEL = '@red-hat-developer-hub/backstage-plugin-catalog-backend-module-ai-model-server';
+const CARD_READER = '@red-hat-developer-hub/backstage-plugin-catalog-techdoc-url-reader-backend';
+
+const readers = {
+  'first-generation': ['./first-generation.js', './first-generation-cards.js'],
+  'second-generation': [ENTITY_PROVIDER, ENTITY_MODEL, CARD_READER],
+  'plain': [],
+};
+
+const reader = readers[process.env.READER];
+if (!reader) {
+  console.error(`READER must be one of ${Object.keys(readers).join(', ')}, not ${process.env.READER}`);
+  process.exit(2);
+}
+
+const backend = createBackend();
+backend.add(import('@backstage/plugin-catalog-backend'));
+backend.add(import('./cards.js'));
+backend.add(import('./verdicts.js'));
+reader.forEach(feature => backend.add(import(feature)));
+await backend.start();

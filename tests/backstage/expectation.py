@@ -1,0 +1,36 @@
+"""Entities compared with what is stored in `expected/`."""
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tests.backstage.rig import Entity
+
+EXPECTED = Path(__file__).with_name("expected")
+
+_OF_THE_CATALOG = {"uid", "etag"}
+
+
+def assert_expected(entities: Sequence[Entity], name: str, *, feed: str) -> None:
+    """Assert that `entities` are those of `expected/<name>`; there, `{feed}` stands for the feed's base URL.
+
+    With UPDATE_EXPECTED=1 in the environment the file is written instead, for a person to read the difference.
+    """
+    file = EXPECTED / name
+    seen = [_comparable(entity) for entity in entities]
+    text = json.dumps(seen, indent=1, sort_keys=True, ensure_ascii=False).replace(feed, "{feed}") + "\n"
+    if os.environ.get("UPDATE_EXPECTED"):
+        file.write_text(text)
+    assert file.is_file(), f"{file} is missing: run once with UPDATE_EXPECTED=1 and read what it wrote"
+    assert json.loads(text) == json.loads(file.read_text())
+
+
+def _comparable(entity: Entity) -> dict[str, Any]:
+    """The entity without the catalog's own marks; tags and relations, whose order means nothing, in order."""
+    metadata = {key: value for key, value in entity["metadata"].items() if key not in _OF_THE_CATALOG}
+    if "tags" in metadata:
+        metadata["tags"] = sorted(metadata["tags"])
+    relations = sorted(entity.get("relations", []), key=lambda relation: (relation["type"], relation["targetRef"]))
+    return {**entity, "metadata": metadata, "relations": relations}
