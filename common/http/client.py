@@ -3,7 +3,7 @@
 import json
 import re
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Self
@@ -85,8 +85,13 @@ class HttpClient:
         timeout: float = 10,
         attempts: int = 3,
         body_limit: int = 64 * 1024 * 1024,
+        connections: int = 64,
+        traces: Sequence[aiohttp.TraceConfig] = (),
     ) -> None:
-        """Prepare a client; `name` stands for the server in messages, `timeout` (seconds) is a whole request's."""
+        """Prepare a client; `name` stands for the server in messages, `timeout` (seconds) is a whole request's.
+
+        At most `connections` are open at a time (0: any number); `traces` see each attempt of every request.
+        """
         self.name = name
         self.base_url = base_url.rstrip("/")
         self._token = token
@@ -94,16 +99,19 @@ class HttpClient:
         self._timeout = timeout
         self._attempts = attempts
         self._body_limit = body_limit
+        self._connections = connections
+        self._traces = list(traces)
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
-        connector = aiohttp.TCPConnector(ssl=self._ssl, limit=64)
+        connector = aiohttp.TCPConnector(ssl=self._ssl, limit=self._connections)
         self._session = aiohttp.ClientSession(
             connector=connector,
             timeout=aiohttp.ClientTimeout(total=self._timeout),
             auto_decompress=True,
             trust_env=False,
             cookie_jar=aiohttp.DummyCookieJar(),
+            trace_configs=self._traces,
         )
         return self
 
