@@ -1,0 +1,217 @@
+"""Requests to one Kubernetes API server."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any, Generic, Self, TypeVar
+
+import aiohttp
+import structlog
+import yarl
+
+from common.http.client import HttpClient, Response, StatusError, Unreachable
+from common.kube.answers import read_object, read_page
+from common.kube.credentials import Credentials, CredentialsError
+from common.kube.errors import Asked, KubeError, from_answer
+from common.kube.metrics import KubeMetrics
+from common.kube.resources import Resource
+from common.kube.watch import WatchEvent, read_events
+
+T = TypeVar("T")
+log = structlog.get_logger("kube")
+
+PAGE_SIZE = 500
+LIST_TIMEOUT = 60.0
+"""Seconds for one page; a loaded API server takes its time for a large one."""
+_METADATA_ONLY = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+
+
+@dataclass(frozen=True, slots=True)
+class Listing(Generic[T]):
+    """A whole collection as it was at `version`, from which a watch can go on."""
+
+    items: list[T]
+    version: str
+
+
+class KubeClient:
+    """Reads and writes objects as plain JSON. Use as an asynchronous context manager.
+
+    Every method raises KubeError when the API server refuses, Unreachable when no answer comes, and GarbledAnswer when
+    somebody else answers; all are RemoteError. Requests other than watches are repeated where that can help (see
+    HttpClient), so a `create` whose first answer got lost ends in KubeError 409.
+    """
+
+    def __init__(self, *, credentials: Credentials, metrics: KubeMetrics, timeout: float = 10) -> None:
+        """`timeout`, in seconds, is for one request of anything but a list, and for the opening of a watch."""
+        self.credentials = credentials
+        self._timeout = timeout
+        self._http = HttpClient(
+            name="the Kubernetes API",
+            base_url=credentials.server,
+            token=credentials.token,
+            ssl=credentials.ssl,
+            timeout=timeout,
+            connections=0,  # each watch keeps one
+            traces=[_counting(metrics, yarl.URL(credentials.server).authority)],
+        )
+
+    async def __aenter__(self) -> Self:
+        await self._http.__aenter__()
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self._http.__aexit__(*exc_info)
+
+    async def get(self, resource: Resource, name: str, namespace: str | None = None) -> dict[str, Any]:
+        """Return one object."""
+        asked = Asked("get", resource, namespace, name)
+        return read_object(await self._send(asked, "GET", resource.path(namespace, name)), asked)
+
+    async def create(self, resource: Resource, body: Mapping[str, Any], namespace: str | None = None) -> dict[str, Any]:
+        """Create an object and return it as stored."""
+        asked = Asked("create", resource, namespace)
+        return read_object(await self._send(asked, "POST", resource.path(namespace), json=body), asked)
+
+    async def patch(
+        self,
+        resource: Resource,
+        name: str,
+        changes: Mapping[str, Any],
+        namespace: str | None = None,
+        *,
+        metadata_only: bool = False,
+    ) -> dict[str, Any]:
+        """Apply a merge patch and return the object, or only its metadata: the answer repeats the whole otherwise."""
+        asked = Asked("patch", resource, namespace, name)
+        headers = {"Content-Type": "application/merge-patch+json"}
+        if metadata_only:
+            headers["Accept"] = _METADATA_ONLY
+        data = json.dumps(changes, separators=(",", ":")).encode()
+        answer = await self._send(asked, "PATCH", resource.path(namespace, name), data=data, headers=headers)
+        return read_object(answer, asked)
+
+    async def list_all(
+        self,
+        resource: Resource,
+        namespace: str | None = None,
+        *,
+        convert: Callable[[dict[str, Any]], T],
+        label_selector: str = "",
+        field_selector: str = "",
+        from_cache: bool = False,
+        page_size: int = PAGE_SIZE,
+        attempts: int | None = None,
+    ) -> Listing[T]:
+        """Return a whole collection, each object converted as its page arrives; the pages are of one version.
+
+        `from_cache` takes what the API server has at hand (resourceVersion=0): cheaper, in one page whatever the
+        `page_size`, and possibly older than what another API server has answered already.
+        """
+        asked = Asked("list", resource, namespace)
+        selectors = _selectors(label_selector, field_selector)
+        params = {**selectors, **({"resourceVersion": "0"} if from_cache else {"limit": str(page_size)})}
+        items: list[T] = []
+        while True:
+            try:
+                answer = await self._send(
+                    asked, "GET", resource.path(namespace), params=params, timeout=LIST_TIMEOUT, attempts=attempts
+                )
+            except KubeError as error:
+                if error.status != 410 or "continue" not in params:
+                    raise
+                # The version of the pages so far is compacted. Starting over in one piece cannot end so again.
+                items, params = [], selectors
+                continue
+            objects, metadata = read_page(answer, asked)
+            items += map(convert, objects)
+            if not metadata.get("continue"):
+                return Listing(items, metadata["resourceVersion"])
+            params = {**selectors, "limit": str(page_size), "continue": metadata["continue"]}
+
+    @asynccontextmanager
+    async def watch(
+        self,
+        resource: Resource,
+        namespace: str | None = None,
+        *,
+        version: str,
+        label_selector: str = "",
+        field_selector: str = "",
+        seconds: int,
+        idle: float,
+    ) -> AsyncIterator[AsyncIterator[WatchEvent]]:
+        """Open a watch of what happens after `version`; its events raise as `read_events`, and Unreachable.
+
+        The server is asked to close it after `seconds`, and given ten more. It is given up when not a byte, of a
+        bookmark either, came for `idle` seconds.
+        """
+        asked = Asked("watch", resource, namespace)
+        params = {
+            **_selectors(label_selector, field_selector),
+            "watch": "true",
+            "allowWatchBookmarks": "true",
+            "resourceVersion": version,
+            "timeoutSeconds": str(seconds),
+        }
+        limits = aiohttp.ClientTimeout(total=seconds + 10, sock_connect=self._timeout, sock_read=idle)
+        path = resource.path(namespace)
+        async with AsyncExitStack() as stack:
+
+            async def open_watch() -> aiohttp.ClientResponse:
+                try:
+                    async with asyncio.timeout(self._timeout):
+                        return await stack.enter_async_context(
+                            self._http.stream("GET", path, params=params, timeout=limits)
+                        )
+                except TimeoutError:
+                    raise Unreachable(self._http.base_url + path, "no answer in time") from None
+
+            answer = await self._authorized(asked, open_watch)
+            events = read_events(answer, asked, refused=self.credentials.refused)
+            yield await stack.enter_async_context(aclosing(events))
+
+    async def _send(self, asked: Asked, method: str, path: str, **options: Any) -> Response:
+        return await self._authorized(asked, lambda: self._http.request(method, path, **options))
+
+    async def _authorized(self, asked: Asked, send: Callable[[], Awaitable[T]]) -> T:
+        """Send, once more with fresh credentials after a 401 when there are any."""
+        try:
+            try:
+                return await send()
+            except StatusError as error:
+                if error.status != 401 or not await self._renew():
+                    raise
+                return await send()
+        except StatusError as error:
+            raise from_answer(error, asked, refused=self.credentials.refused) from error
+
+    async def _renew(self) -> bool:
+        if self.credentials.renew is None:
+            return False
+        try:
+            return await self.credentials.renew()
+        except CredentialsError as error:
+            log.warning("credentials not renewed", origin=self.credentials.origin, error=str(error))
+            return False
+
+
+def _selectors(label_selector: str, field_selector: str) -> dict[str, str]:
+    given = {"labelSelector": label_selector, "fieldSelector": field_selector}
+    return {name: value for name, value in given.items() if value}
+
+
+def _counting(metrics: KubeMetrics, host: str) -> aiohttp.TraceConfig:
+    async def answered(_: object, __: SimpleNamespace, end: aiohttp.TraceRequestEndParams) -> None:
+        metrics.requests.labels(str(end.response.status), host, end.method).inc()
+
+    async def failed(_: object, __: SimpleNamespace, end: aiohttp.TraceRequestExceptionParams) -> None:
+        metrics.requests.labels("<error>", host, end.method).inc()
+
+    trace = aiohttp.TraceConfig()
+    trace.on_request_end.append(answered)
+    trace.on_request_exception.append(failed)
+    return trace

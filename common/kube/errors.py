@@ -1,0 +1,137 @@
+"""What the API server says when it does not do as asked, with what the reader of a log can do about it."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from common.http.client import RemoteError, StatusError, Unreachable
+from common.kube.resources import CONFIG_MAPS, Resource
+
+ROLE = "rhdh-rhoai-connector"
+"""Name of the ClusterRole and of the Role that the setup of the connector creates."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a request was for; `verb` is that of RBAC: get, list, watch, create, patch."""
+
+    verb: str
+    resource: Resource
+    namespace: str | None = None
+    name: str | None = None
+
+    def __str__(self) -> str:
+        where = f"in namespace {self.namespace}" if self.namespace else "in all namespaces"
+        return f"{self.verb} {self.resource}{' ' + self.name if self.name else ''} {where}"
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """One of the reasons in a Status, such as `FieldValueTooLong` of field `data`."""
+
+    reason: str
+    field: str
+    message: str
+
+
+class KubeError(RemoteError):
+    """The API server's answer to a request that it did not carry out.
+
+    `status` is the HTTP status, `reason` the Kubernetes API's word for it (`Expired`, `Invalid`, `AlreadyExists`),
+    empty when somebody else answered, such as a proxy. `retry_after` is in seconds.
+    """
+
+    def __init__(
+        self,
+        asked: Asked,
+        *,
+        status: int,
+        reason: str,
+        message: str,
+        causes: tuple[Cause, ...] = (),
+        retry_after: float | None = None,
+        remedy: str = "",
+    ) -> None:
+        super().__init__(f"cannot {asked}: {status} {message or reason}".rstrip())
+        self.status = status
+        self.reason = reason
+        self.message = message
+        self.causes = causes
+        self.retry_after = retry_after
+        self.remedy = remedy
+
+    def caused_by(self, reason: str) -> bool:
+        """Whether the Status names this reason among its causes."""
+        return any(cause.reason == reason for cause in self.causes)
+
+
+class GarbledAnswer(RemoteError):
+    """An answer with a good status that is not what the Kubernetes API gives."""
+
+
+def from_answer(error: StatusError, asked: Asked, *, refused: str) -> KubeError:
+    """Return the KubeError of a refused request; `refused` is the remedy for a 401."""
+    try:
+        body = json.loads(error.body)
+    except ValueError:
+        body = None
+    if not isinstance(body, dict) or body.get("kind") != "Status":
+        body = {"message": error.reason}
+    return from_status({**body, "code": error.status}, asked, refused=refused, retry_after=error.retry_after)
+
+
+def from_status(
+    status: Mapping[str, Any], asked: Asked, *, refused: str, retry_after: float | None = None
+) -> KubeError:
+    """Return the KubeError of a Status object, such as the one in a watch's ERROR event."""
+    details = status.get("details") or {}
+    code = int(status.get("code") or 500)
+    return KubeError(
+        asked,
+        status=code,
+        reason=str(status.get("reason") or ""),
+        message=str(status.get("message") or ""),
+        causes=tuple(
+            Cause(str(cause.get("reason", "")), str(cause.get("field", "")), str(cause.get("message", "")))
+            for cause in details.get("causes") or ()
+        ),
+        retry_after=details.get("retryAfterSeconds") if retry_after is None else retry_after,
+        remedy=_remedy(code, asked, refused),
+    )
+
+
+def remedy_of(error: RemoteError) -> str:
+    """Return what to do about an error of this package's requests; empty when nothing can be said."""
+    if isinstance(error, KubeError):
+        return error.remedy
+    if isinstance(error, Unreachable) and "certificate" in error.cause:
+        return "the certificate authority given with the token (ca.crt) is not the one of this API server"
+    if isinstance(error, Unreachable):
+        return "check that the API server runs and that no network policy is in the way; it is tried again by itself"
+    return "something else than the API server seems to answer at its address"
+
+
+def _remedy(status: int, asked: Asked, refused: str) -> str:
+    if status == 401:
+        return refused
+    if status == 403:
+        return _missing_rule(asked)
+    if status == 404 and not asked.name:
+        if asked.resource.provided_by:
+            return f"install {asked.resource.provided_by}, which brings {asked.resource}; it is then found by itself"
+        return f"namespace {asked.namespace} does not exist" if asked.namespace else "this is not a Kubernetes API"
+    return ""
+
+
+def _missing_rule(asked: Asked) -> str:
+    resource = asked.resource
+    verbs = "get, list, watch" if asked.verb in ("get", "list", "watch") else asked.verb
+    rule = f'apiGroups ["{resource.group}"], resources [{resource.plural}], verbs [{verbs}]'
+    if resource == CONFIG_MAPS:
+        role = f"the Role {ROLE} in namespace {asked.namespace}"
+    elif asked.namespace:
+        role = f"the ClusterRole {ROLE}, or a Role in namespace {asked.namespace},"
+    else:
+        role = f"the ClusterRole {ROLE}"
+    return f"{role} lacks a rule, or its binding the service account: {rule}"

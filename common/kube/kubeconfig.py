@@ -1,0 +1,114 @@
+"""Credentials out of kubeconfig files, as kubectl would use them: tokens, client certificates, exec plugins, OIDC."""
+
+import asyncio
+import ssl
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import structlog
+from kubernetes_asyncio import config
+from kubernetes_asyncio.client import Configuration
+
+from common.kube.credentials import Credentials, CredentialsError
+from common.kube.trust import UntrustedAuthority, system_trust, trust_file
+
+log = structlog.get_logger("kubeconfig")
+
+
+async def load_kubeconfig(paths: Sequence[Path], *, namespace: str | None) -> Credentials:
+    """Return the credentials of the current context; `namespace` goes before the context's.
+
+    Raises:
+        CredentialsError: the files cannot be read, lack something, or ask for what is not supported.
+    """
+    login = _Login(":".join(map(str, paths)))
+    await login.load()
+    if not login.verified:
+        log.warning(
+            "the API server is not verified, because the kubeconfig says insecure-skip-tls-verify",
+            server=login.server,
+            remedy="give the cluster's entry a certificate-authority",
+        )
+    return Credentials(
+        server=login.server,
+        token=login.bearer_token,
+        ssl=login.ssl or True,
+        namespace=namespace or login.namespace,
+        origin=f"context {login.context} of {login.files}",
+        refused=f"the credentials of context {login.context} in {login.files} are not valid (any more): log in again, "
+        "they are read again by themselves",
+        renew=login.renew,
+    )
+
+
+class _Login:
+    """What one context says now. A renewal reads the files again: `oc login` and exec plugins give new tokens."""
+
+    def __init__(self, files: str) -> None:
+        self.files = files
+        self.context: str | None = None
+        self.namespace: str | None = None
+        self.server = ""
+        self.verified = True
+        self.ssl: ssl.SSLContext | None = None
+        self._token = ""
+        self._lock = asyncio.Lock()
+
+    def bearer_token(self) -> str | None:
+        return self._token or None
+
+    async def renew(self) -> bool:
+        """Read everything again and return whether the token is another one now."""
+        refused = self._token
+        async with self._lock:
+            if self._token == refused:
+                await self.load()
+        return self._token != refused
+
+    async def load(self) -> None:
+        configuration = Configuration()
+        try:
+            # Once chosen the context stays: whoever switches kubectl to another cluster does not mean this process.
+            loader = await config.load_kube_config(self.files, context=self.context, client_configuration=configuration)
+            context: dict[str, Any] = loader.current_context or {}
+            authorization = configuration.api_key.get("BearerToken", "")
+            _refuse_unsupported(configuration, authorization)
+            if self.server not in ("", configuration.host):
+                raise CredentialsError(f"context {self.context} names another server now: restart the process")
+            self.server = configuration.host or ""
+            self.verified = configuration.verify_ssl
+            if self.server.startswith("https:"):
+                self.ssl = self._trust(configuration)
+        except (CredentialsError, UntrustedAuthority) as error:
+            raise CredentialsError(f"kubeconfig {self.files}: {error}") from error
+        except Exception as error:  # plugins and token refreshes run in there too: they raise whatever they like
+            raise CredentialsError(f"kubeconfig {self.files}: {error or type(error).__name__}") from error
+        self.context = context["name"]
+        self.namespace = context["context"].get("namespace")
+        self._token = authorization.removeprefix("Bearer ").strip()
+
+    def _trust(self, configuration: Configuration) -> ssl.SSLContext:
+        # The HTTP client holds on to the first context, so a renewed client certificate goes into that one.
+        context = self.ssl
+        if context is None:
+            authority = configuration.ssl_ca_cert
+            context = trust_file(Path(authority)) if authority else system_trust()
+            if not configuration.verify_ssl:
+                context.check_hostname = False
+                context.verify_mode = ssl.CERT_NONE
+        if configuration.cert_file:
+            context.load_cert_chain(configuration.cert_file, configuration.key_file)
+        return context
+
+
+def _refuse_unsupported(configuration: Configuration, authorization: str) -> None:
+    if authorization.startswith("Basic "):
+        raise CredentialsError(
+            "a user name with a password is not accepted by Kubernetes since 1.19; "
+            "use a token, a client certificate or an exec plugin"
+        )
+    for setting in ("tls_server_name", "proxy"):
+        if getattr(configuration, setting):
+            written = {"tls_server_name": "tls-server-name", "proxy": "proxy-url"}[setting]
+            raise CredentialsError(f"the cluster's entry says {written}, which the connector does not support")

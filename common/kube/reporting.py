@@ -1,0 +1,71 @@
+"""What a reflector tells of itself: metrics, log, and its state."""
+
+from collections.abc import Callable
+from typing import Literal
+
+import structlog
+
+from common.kube.metrics import KubeMetrics
+from common.kube.state import OK, STARTING, STATE_KINDS, State
+
+log = structlog.get_logger("reflector")
+
+Step = Literal["list", "watch"]
+
+
+class Report:
+    """The account of one reflector; `tell` gets each new state."""
+
+    def __init__(self, *, metrics: KubeMetrics, name: str, tell: Callable[[State], None]) -> None:
+        self._metrics = metrics
+        self._name = name
+        self._tell = tell
+        self._failing: Step | None = None
+        self.state = STARTING
+        self._show_state()
+
+    def listed(self) -> None:
+        """A complete list was read."""
+        self._metrics.lists.labels(self._name).inc()
+        self._metrics.last_sync.labels(self._name).set_to_current_time()
+
+    def event(self, kind: str) -> None:
+        """A watch brought an event."""
+        self._metrics.events.labels(self._name, kind).inc()
+        self._metrics.last_event.labels(self._name).set_to_current_time()
+
+    def holds(self, objects: int, invalid: int) -> None:
+        """So many objects are known, and so many exist that could not be read."""
+        self._metrics.objects.labels(self._name).set(objects)
+        self._metrics.invalid.labels(self._name).set(invalid)
+
+    def restarted(self, reason: str) -> None:
+        """A watch ended."""
+        self._metrics.restarts.labels(self._name, reason).inc()
+
+    def failing(self, step: Step, state: State) -> None:
+        """A step failed, and that is worth telling."""
+        self._failing = step
+        self._become(state)
+
+    def working(self, step: Step) -> None:
+        """A step succeeded. A list does not make up for a watch that fails, a watch does for a list."""
+        if step == "list" and self._failing == "watch":
+            return
+        self._failing = None
+        self._become(OK)
+
+    def _become(self, state: State) -> None:
+        if state == self.state:
+            return
+        if not state.ok:
+            log.warning("not following", reflector=self._name, reason=state.reason, remedy=state.remedy)
+        elif self.state != STARTING:
+            log.info("following again", reflector=self._name)
+        self.state = state
+        self._show_state()
+        self._tell(state)
+
+    def _show_state(self) -> None:
+        for kind in STATE_KINDS:
+            self._metrics.state.labels(self._name, kind).set(kind == self.state.kind)

@@ -1,0 +1,38 @@
+"""The kinds of objects that the connector reads and writes, and where the Kubernetes API has them."""
+
+from dataclasses import dataclass
+from urllib.parse import quote
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """A resource type; `provided_by` names what to install when a cluster does not have it, empty for built-in ones."""
+
+    group: str
+    version: str
+    plural: str
+    provided_by: str = ""
+
+    def path(self, namespace: str | None = None, name: str | None = None) -> str:
+        """Return the path, percent-encoded, of the collection or of one object.
+
+        Without `namespace` it is the collection over all namespaces.
+        """
+        parts = ["api", self.version] if not self.group else ["apis", self.group, self.version]
+        if namespace:
+            parts += ["namespaces", namespace]
+        parts.append(self.plural)
+        if name:
+            parts.append(name)
+        return "/" + "/".join(quote(part, safe="") for part in parts)
+
+    def __str__(self) -> str:
+        """Return the name as `kubectl` takes it: `inferenceservices.serving.kserve.io`, `configmaps`."""
+        return f"{self.plural}.{self.group}" if self.group else self.plural
+
+
+INFERENCE_SERVICES = Resource("serving.kserve.io", "v1beta1", "inferenceservices", provided_by="KServe")
+SERVICES = Resource("", "v1", "services")
+SERVICE_ACCOUNTS = Resource("", "v1", "serviceaccounts")
+CONFIG_MAPS = Resource("", "v1", "configmaps")
+ROUTES = Resource("route.openshift.io", "v1", "routes", provided_by="OpenShift")

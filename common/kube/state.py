@@ -1,0 +1,40 @@
+"""How well a collection can be followed, told to people."""
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from common.http.client import RemoteError, Unreachable
+from common.kube.errors import KubeError, remedy_of
+
+StateKind = Literal["starting", "ok", "absent", "forbidden", "unauthorized", "unreachable", "error"]
+STATE_KINDS: tuple[StateKind, ...] = get_args(StateKind)
+_OF_STATUS: dict[int, StateKind] = {401: "unauthorized", 403: "forbidden", 404: "absent"}
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Whether a collection is followed; if not, why and what to do. `absent`: the cluster has no such resource."""
+
+    ok: bool
+    reason: str = ""
+    remedy: str = ""
+    kind: StateKind = "ok"
+
+    @property
+    def waits_for_people(self) -> bool:
+        """Whether somebody has to do something before another attempt can succeed."""
+        return self.kind in ("absent", "forbidden", "unauthorized")
+
+
+STARTING = State(ok=False, reason="not listed yet", kind="starting")
+OK = State(ok=True)
+
+
+def state_of(error: RemoteError) -> State:
+    """Return the state that a failed request means."""
+    kind: StateKind = "error"
+    if isinstance(error, KubeError):
+        kind = _OF_STATUS.get(error.status, "error")
+    elif isinstance(error, Unreachable):
+        kind = "unreachable"
+    return State(ok=False, reason=str(error), remedy=remedy_of(error), kind=kind)
