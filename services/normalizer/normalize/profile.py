@@ -1,7 +1,8 @@
 """What people say about a model, mended so that Backstage takes it.
 
 Both mappings read the same fields from different places: annotations of an InferenceService, custom properties of a
-registry. The fields bear the names of the annotations here: `howtouse`, `homepageurl`, ...
+registry. The fields bear the names of the annotations here: `howtouse`, `homepageurl`, ...; `licenselink`, which goes
+before the SPDX page of a licence's name, comes from registries only.
 """
 
 from collections.abc import Mapping
@@ -113,11 +114,12 @@ def _usage(said: Mapping[str, str], notes: Notes) -> tuple[str | None, str]:
 
 def _licence(said: Mapping[str, str], notes: Notes) -> tuple[str | None, dict[str, str]]:
     written = values.text(said.get("license"))
+    text = as_link(values.text(said.get("licenselink")))
     if not written:
-        return None, {}
+        return text, {}
     if link := as_link(written):
         return link, {}
-    page = licence_page(written)
+    page = text or licence_page(written)
     if page is None:
         notes.info(
             f"the licence {values.shown(written)} is no URL and no SPDX identifier: it is kept as annotation only",

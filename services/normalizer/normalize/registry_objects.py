@@ -1,0 +1,184 @@
+"""Objects of a model registry, read tolerantly: one odd field does not lose the object, one odd object not the page.
+
+Kubeflow Model Registry REST API, v1alpha3 and v1: ids and times are strings, states are open enumerations here.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, NamedTuple, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic.alias_generators import to_camel
+
+from common.problems import Problem
+from services.normalizer.normalize import values
+
+LIVE = "LIVE"
+DEPLOYED = "DEPLOYED"
+MODEL_ARTIFACT = "model-artifact"
+
+_STRING_TYPE = "MetadataStringValue"
+_TEXT_KEYS = ("string_value", "int_value", "double_value", "bool_value")
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryRef:
+    """A registry: `id` tells it from all others for good, `name` and `namespace` are those of its Kubernetes object.
+
+    `name` is empty when the registry was given by its URL alone.
+    """
+
+    id: str
+    name: str = ""
+    namespace: str = ""
+
+
+class PropertyValue(NamedTuple):
+    """A custom property: its text (empty for types that have none) and whether it was declared a string."""
+
+    text: str
+    is_string: bool
+
+
+def _properties(value: object) -> Mapping[str, PropertyValue]:
+    found = {values.line(key): _property(stored) for key, stored in values.mapping(value).items()}
+    return {key: stored for key, stored in found.items() if key and stored is not None}
+
+
+def _property(value: object) -> PropertyValue | None:
+    if not isinstance(value, Mapping):
+        return None
+    text = next((values.block(value[key]) for key in _TEXT_KEYS if key in value), "")
+    return PropertyValue(text, value.get("metadataType", _STRING_TYPE) == _STRING_TYPE)
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    return tuple(text for item in values.items(value) if (text := values.line(item)))
+
+
+def _live(value: object) -> str:
+    return values.line(value) or LIVE
+
+
+def _deployed(value: object) -> str:
+    return values.line(value) or DEPLOYED
+
+
+def _model_artifact(value: object) -> str:
+    return values.line(value) or MODEL_ARTIFACT
+
+
+Line = Annotated[str, BeforeValidator(values.line)]
+Text = Annotated[str, BeforeValidator(values.text)]
+Texts = Annotated[tuple[str, ...], BeforeValidator(_texts)]
+Millis = Annotated[int, BeforeValidator(values.millis)]
+Required = Annotated[Line, Field(min_length=1)]
+LiveState = Annotated[str, BeforeValidator(_live)]
+
+
+class _Item(BaseModel):
+    model_config = ConfigDict(
+        frozen=True, extra="ignore", alias_generator=to_camel, populate_by_name=True, protected_namespaces=()
+    )
+
+    id: Required
+    description: Text = ""
+    created: Millis = Field(default=0, alias="createTimeSinceEpoch")
+    updated: Millis = Field(default=0, alias="lastUpdateTimeSinceEpoch")
+    properties: Annotated[Mapping[str, PropertyValue], BeforeValidator(_properties)] = Field(
+        default={}, alias="customProperties"
+    )
+
+
+class RegisteredModel(_Item):
+    """A registered model; the fields after `owner` exist on newer servers only."""
+
+    name: Required
+    state: LiveState = LIVE
+    owner: Line = ""
+    language: Texts = ()
+    library_name: Line = ""
+    license: Text = ""
+    license_link: Line = ""
+    maturity: Line = ""
+    provider: Line = ""
+    readme: Annotated[str, BeforeValidator(values.block)] = ""
+    tasks: Texts = ()
+
+    @property
+    def is_live(self) -> bool:
+        """Whether it is neither archived nor in a state unknown to us."""
+        return self.state == LIVE
+
+
+class ModelVersion(_Item):
+    """A version of a registered model."""
+
+    name: Required
+    registered_model_id: Required
+    state: LiveState = LIVE
+
+    @property
+    def is_live(self) -> bool:
+        """Whether it is neither archived nor in a state unknown to us; its model may be archived."""
+        return self.state == LIVE
+
+
+class ModelArtifact(_Item):
+    """An artifact of a version; `is_model` tells models from documents, data sets and metrics."""
+
+    name: Line = ""
+    artifact_type: Annotated[str, BeforeValidator(_model_artifact)] = MODEL_ARTIFACT
+    uri: Line = ""
+    model_source_class: Line = ""
+    model_source_group: Line = ""
+    model_source_name: Line = ""
+
+    @property
+    def is_model(self) -> bool:
+        """Whether it is a model's file."""
+        return self.artifact_type == MODEL_ARTIFACT
+
+
+class RegistryInferenceService(_Item):
+    """The registry's record of a deployment; without a version id it means the model's newest version."""
+
+    name: Line = ""
+    registered_model_id: Required
+    model_version_id: Line = ""
+    serving_environment_id: Line = ""
+    desired_state: Annotated[str, BeforeValidator(_deployed)] = DEPLOYED
+
+    @property
+    def is_deployed(self) -> bool:
+        """Whether it is wanted."""
+        return self.desired_state == DEPLOYED
+
+
+class ServingEnvironment(_Item):
+    """A place that models are deployed to; named as the Kubernetes namespace."""
+
+    name: Line = ""
+
+
+Item = TypeVar("Item", RegisteredModel, ModelVersion, ModelArtifact, RegistryInferenceService, ServingEnvironment)
+
+
+def parse_item(kind: type[Item], raw: object, *, registry: str) -> Item | Problem:
+    """Return one object of a list answer, or the problem that makes it unusable; `registry` is for its words."""
+    try:
+        return kind.model_validate(dict(values.mapping(raw)))
+    except ValidationError as error:
+        fields = ", ".join(sorted({str(fault["loc"][0]) for fault in error.errors()}))
+        name = values.line(values.at(raw, "name")) or values.line(values.at(raw, "id")) or "without a name"
+        return Problem(
+            "error",
+            f"{kind.__name__} {values.shown(name)} in registry {registry}",
+            f"it is not usable without {fields}",
+            "look at it in the registry's REST API; delete it there or register it anew",
+        )
+
+
+def model_artifacts(artifacts: Any) -> tuple[ModelArtifact, ...]:
+    """Return the models among a version's artifacts, oldest first, then by id, whatever order they were listed in."""
+    return tuple(sorted((a for a in artifacts if a.is_model), key=lambda a: (a.created, len(a.id), a.id)))

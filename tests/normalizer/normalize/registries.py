@@ -1,0 +1,108 @@
+"""Objects of a model registry, as its REST API gives them, and what becomes of them."""
+
+from typing import Any
+
+from services.normalizer.normalize import kserve
+from services.normalizer.normalize.cards import CardRef
+from services.normalizer.normalize.isvc import Isvc
+from services.normalizer.normalize.linking import RegistryIndex
+from services.normalizer.normalize.registry import normalize_version
+from services.normalizer.normalize.registry_objects import (
+    Item,
+    ModelArtifact,
+    ModelVersion,
+    RegisteredModel,
+    RegistryInferenceService,
+    RegistryRef,
+    ServingEnvironment,
+    parse_item,
+)
+from services.normalizer.normalize.result import Normalized
+from services.normalizer.normalize.server import ServerFacts, server_facts
+from tests.normalizer.normalize.objects import DEFAULTS, isvc
+
+PUBLIC = RegistryRef("r1", "public", "registries")
+
+
+def parsed(kind: type[Item], **raw: Any) -> Item:
+    item = parse_item(kind, raw, registry="public")
+    assert isinstance(item, kind), item
+    return item
+
+
+def strings(**properties: str) -> dict[str, Any]:
+    """Return custom properties; an underscore inside an argument's name is a blank in the property's."""
+    return {
+        key[0] + key[1:].replace("_", " "): {"metadataType": "MetadataStringValue", "string_value": text}
+        for key, text in properties.items()
+    }
+
+
+def model(**raw: Any) -> RegisteredModel:
+    return parsed(RegisteredModel, **({"id": "1", "name": "granite"} | raw))
+
+
+def version(**raw: Any) -> ModelVersion:
+    return parsed(ModelVersion, **({"id": "10", "name": "v1", "registeredModelId": "1"} | raw))
+
+
+def artifact(**raw: Any) -> ModelArtifact:
+    return parsed(ModelArtifact, **({"id": "100", "uri": "oci://quay.io/acme/granite:1"} | raw))
+
+
+def record(**raw: Any) -> RegistryInferenceService:
+    return parsed(
+        RegistryInferenceService,
+        **({"id": "5", "name": "mnist", "registeredModelId": "1", "servingEnvironmentId": "7"} | raw),
+    )
+
+
+def server(*, said: dict[str, str] | None = None) -> ServerFacts:
+    facts = server_facts(kserve.read_isvc(isvc(said=said)), services=[], service_accounts=[])
+    assert facts is not None
+    return facts
+
+
+def document(
+    of_model: RegisteredModel | None = None,
+    of_version: ModelVersion | None = None,
+    artifacts: list[ModelArtifact] | None = None,
+    *,
+    registry: RegistryRef = PUBLIC,
+    served: ServerFacts | None = None,
+    registry_isvc_name: str = "",
+    card: CardRef | None = None,
+) -> Normalized:
+    return normalize_version(
+        of_model or model(),
+        of_version or version(),
+        [artifact()] if artifacts is None else artifacts,
+        registry=registry,
+        source="registry:r1",
+        server=served,
+        registry_isvc_name=registry_isvc_name,
+        card=card,
+        defaults=DEFAULTS,
+    )
+
+
+def index(
+    ref: RegistryRef = PUBLIC,
+    *,
+    models: list[RegisteredModel] | None = None,
+    versions: list[ModelVersion] | None = None,
+    records: list[RegistryInferenceService] | None = None,
+    environments: list[ServingEnvironment] | None = None,
+) -> RegistryIndex:
+    return RegistryIndex.build(
+        ref,
+        models=[model()] if models is None else models,
+        versions=[version()] if versions is None else versions,
+        inference_services=records or [],
+        environments=[parsed(ServingEnvironment, id="7", name="vision")] if environments is None else environments,
+    )
+
+
+def labelled(family: str = "modelregistry.opendatahub.io", /, **labels: str) -> Isvc:
+    """Return an isvc with labels of a registry; underscores in the arguments' names are dashes in the labels'."""
+    return kserve.read_isvc(isvc(labels={f"{family}/{key.replace('_', '-')}": value for key, value in labels.items()}))

@@ -1,0 +1,70 @@
+"""Registered versions become the documents that the predecessor served, apart from the differences meant."""
+
+from typing import Any
+
+import pytest
+
+from services.normalizer.normalize import kserve
+from services.normalizer.normalize.cards import CardRef, catalog_model
+from services.normalizer.normalize.linking import RegistryIndex, link
+from services.normalizer.normalize.registry import normalize_version
+from services.normalizer.normalize.registry_objects import (
+    Item,
+    ModelArtifact,
+    ModelVersion,
+    RegisteredModel,
+    RegistryInferenceService,
+    RegistryRef,
+    ServingEnvironment,
+)
+from services.normalizer.normalize.server import server_facts
+from tests.normalizer.normalize import golden
+from tests.normalizer.normalize.objects import DEFAULTS
+from tests.normalizer.normalize.registries import parsed
+
+REGISTRY = RegistryRef("r1", "public", "registries")
+
+
+@pytest.mark.parametrize("name", ["bare-3", "mobilenet-v2", "resnet-v1"])
+def test_document_is_the_golden_one(name: str) -> None:
+    case = golden.read(f"registry/{name}.json")
+    answers = golden.read("registry/registry.json")
+
+    def listed(kind: type[Item], answer: str) -> list[Item]:
+        return [parsed(kind, **item) for item in answers[answer]["items"]]
+
+    models = {model.id: model for model in listed(RegisteredModel, "registered_models")}
+    versions = listed(ModelVersion, "model_versions")
+    index = RegistryIndex.build(
+        REGISTRY,
+        models=models.values(),
+        versions=versions,
+        inference_services=listed(RegistryInferenceService, "inference_services"),
+        environments=listed(ServingEnvironment, "serving_environments"),
+    )
+    version = next(v for v in versions if f"{models[v.registered_model_id].name}-{v.name}" == name)
+    artifacts = [a for a in listed(ModelArtifact, "model_artifacts") if a.name == name]
+    origin = catalog_model(artifacts)
+    assert origin is not None
+    result = normalize_version(
+        models[version.registered_model_id],
+        version,
+        artifacts,
+        registry=REGISTRY,
+        source="registry:r1",
+        server=_server(version, answers["objects"], index),
+        registry_isvc_name="",
+        card=CardRef(origin.key),
+        defaults=DEFAULTS,
+    )
+    assert "/{}/{}/model-catalog.json".format(*result.segments) == case["uri"]
+    assert golden.served(result.document) == golden.expected(case)
+    assert [problem for problem in result.problems if problem.severity != "info"] == []
+
+
+def _server(version: ModelVersion, objects: list[dict[str, Any]], index: RegistryIndex) -> Any:
+    for isvc in map(kserve.read_isvc, objects):
+        served = link(isvc, [index]).version
+        if served and served.version == version.id:
+            return server_facts(isvc, services=[], service_accounts=[])
+    return None

@@ -1,0 +1,205 @@
+"""Which registered version an InferenceService serves."""
+
+import pytest
+
+from services.normalizer.normalize import kserve
+from services.normalizer.normalize.isvc import Isvc
+from services.normalizer.normalize.linking import Link, RegistryIndex, VersionRef, link
+from services.normalizer.normalize.registry_objects import RegistryInferenceService, RegistryRef
+from services.normalizer.normalize.serving import ServerClaim, choose_server
+from tests.normalizer.normalize.objects import isvc
+from tests.normalizer.normalize.registries import index, labelled, model, record, version
+
+V1 = VersionRef("r1", "1", "10")
+OTHER = RegistryRef("r2", "private", "registries")
+
+
+def plain(name: str = "mnist", namespace: str = "vision") -> Isvc:
+    return kserve.read_isvc(isvc(name=name, namespace=namespace))
+
+
+@pytest.mark.parametrize("family", ["modelregistry.opendatahub.io", "modelregistry.kubeflow.org"])
+def test_labels_of_both_families(family: str) -> None:
+    assert link(labelled(family, registered_model_id="1", model_version_id="10"), [index()]) == Link(V1)
+    assert V1.ref == "registry:r1:1:10"
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        {"registered_model_id": "1", "model_version_id": "11"},
+        {"registered_model_id": "2", "model_version_id": "10"},
+        {"registered_model_id": "1", "inference_service_id": "6"},
+    ],
+)
+def test_labels_that_name_nothing_live(labels: dict[str, str]) -> None:
+    found = link(labelled(**labels), [index(records=[record()])])
+    assert found.version is None
+    assert [problem.severity for problem in found.problems] == ["info"]
+    assert link(labelled(**labels), []) == Link()
+
+
+@pytest.mark.parametrize(
+    "archived",
+    [index(models=[model(state="ARCHIVED")]), index(versions=[version(state="ARCHIVED")]), index(models=[])],
+)
+def test_what_is_archived_is_not_linked(archived: RegistryIndex) -> None:
+    assert link(labelled(registered_model_id="1", model_version_id="10"), [archived]).version is None
+
+
+def test_label_of_the_registrys_own_record() -> None:
+    found = link(labelled(inference_service_id="5"), [index(records=[record(name="any")])])
+    assert (found.version, found.record) == (V1, "any")
+    undeployed = index(records=[record(desiredState="UNDEPLOYED")])
+    assert link(labelled(inference_service_id="5"), [undeployed]).version is None
+
+
+def test_labels_go_before_records_and_take_the_records_name() -> None:
+    registry = index(
+        versions=[version(), version(id="11", name="v2")],
+        records=[record(modelVersionId="11"), record(id="6", name="mnist/uid", modelVersionId="10")],
+    )
+    assert link(labelled(registered_model_id="1", model_version_id="10"), [registry]) == Link(V1, "mnist/uid")
+    assert link(plain(), [registry]).version == VersionRef("r1", "1", "11")
+
+
+def test_label_of_the_model_alone_names_no_version() -> None:
+    assert link(labelled(registered_model_id="1"), [index()]) == Link()
+
+
+IDS = {"registered_model_id": "1", "model_version_id": "10"}
+
+
+@pytest.mark.parametrize(
+    ("labels", "registry"),
+    [
+        ({"name": "public"}, "r1"),
+        ({"name": "private"}, "r2"),
+        ({"name": "private", "namespace": "registries"}, "r2"),
+        ({"name": "private", "namespace": "elsewhere"}, None),
+        ({"name": "unheard-of"}, None),
+    ],
+)
+def test_registry_is_found_by_its_name(labels: dict[str, str], registry: str | None) -> None:
+    indexes = [index(), index(OTHER)]
+    for order in (indexes, indexes[::-1]):
+        found = link(labelled(**IDS, **labels), order)
+        assert found.version == (VersionRef(registry, "1", "10") if registry else None)
+        assert bool(found.problems) == (registry is None)
+
+
+def test_registry_without_a_name_may_be_the_one_meant() -> None:
+    nameless = index(RegistryRef("https://registry.example.com"))
+    found = link(labelled(**IDS, name="unheard-of"), [index(), nameless])
+    assert found == Link(VersionRef("https://registry.example.com", "1", "10"))
+    assert link(labelled(**IDS, name="public"), [nameless, index()]) == Link(V1)
+
+
+def test_ids_alone_are_enough_when_one_registry_has_them() -> None:
+    assert link(labelled(**IDS), [index(OTHER, versions=[]), index()]) == Link(V1)
+
+
+def test_ids_of_several_registries_are_decided_and_told() -> None:
+    indexes = [index(OTHER), index()]
+    for order in (indexes, indexes[::-1]):
+        found = link(labelled(**IDS), order)
+        assert found.version == V1
+        assert [problem.severity for problem in found.problems] == ["warning"]
+        assert "registry:r1:1:10, registry:r2:1:10" in found.problems[0].message
+
+
+def test_record_decides_between_registries() -> None:
+    deployed = index(OTHER, records=[record(modelVersionId="10")])
+    assert link(labelled(**IDS), [index(), deployed]) == Link(VersionRef("r2", "1", "10"), "mnist")
+
+
+@pytest.mark.parametrize(
+    ("name", "certain"),
+    [("mnist", True), ("mnist/5f1c", True), ("mnist 2025", True), ("mnist-2", False), ("mnistic", False)],
+)
+def test_records_whose_names_begin_with_the_isvcs(name: str, certain: bool) -> None:
+    found = link(plain(), [index(records=[record(name=name)])])
+    assert found == Link(V1, name, certain=certain)
+
+
+@pytest.mark.parametrize(
+    "records",
+    [
+        [record(name="other")],
+        [record(name="mnis")],
+        [record(name="")],
+        [record(desiredState="UNDEPLOYED")],
+        [record(servingEnvironmentId="8")],
+        [record(servingEnvironmentId=None)],
+        [record(modelVersionId="11")],
+        [record(registeredModelId="2", modelVersionId="10")],
+    ],
+)
+def test_records_that_do_not_count(records: list[RegistryInferenceService]) -> None:
+    assert link(plain(), [index(records=records)]) == Link()
+
+
+def test_records_are_of_one_namespace() -> None:
+    assert link(plain(namespace="sound"), [index(records=[record()])]) == Link()
+
+
+def test_record_without_a_version_means_the_newest() -> None:
+    versions = [
+        version(id="11", name="v2", createTimeSinceEpoch="300"),
+        version(id="12", name="v3", createTimeSinceEpoch="200"),
+        version(id="13", name="v4", createTimeSinceEpoch="900", state="ARCHIVED"),
+    ]
+    assert link(plain(), [index(versions=versions, records=[record()])]).version == VersionRef("r1", "1", "11")
+
+
+def test_of_several_records_the_newest_of_the_same_name_wins() -> None:
+    versions = [version(), version(id="11", name="v2"), version(id="12", name="v3")]
+    records = [
+        record(id="1", name="mnist/x", modelVersionId="12", lastUpdateTimeSinceEpoch="900"),
+        record(id="2", modelVersionId="10", lastUpdateTimeSinceEpoch="200"),
+        record(id="3", modelVersionId="11", lastUpdateTimeSinceEpoch="300"),
+        record(id="4", name="mnist-2", modelVersionId="10", lastUpdateTimeSinceEpoch="999"),
+    ]
+    for order in (records, records[::-1]):
+        found = link(plain(), [index(versions=versions, records=order)])
+        assert (found.version, found.record) == (VersionRef("r1", "1", "11"), "mnist")
+        assert [problem.severity for problem in found.problems] == ["warning"]
+
+
+def test_records_that_agree_are_no_problem() -> None:
+    found = link(plain(), [index(records=[record(id="1"), record(id="2", name="mnist/x")])])
+    assert found == Link(V1, "mnist")
+
+
+def claim(name: str, *, ready: bool = True, certain: bool = True, created: int = 100) -> ServerClaim:
+    return ServerClaim(
+        ref=f"isvc:local:vision/{name}",
+        subject=f"InferenceService vision/{name}",
+        created=created,
+        ready=ready,
+        certain=certain,
+    )
+
+
+@pytest.mark.parametrize(
+    ("claims", "chosen"),
+    [
+        ([claim("a", ready=False, created=1), claim("b")], "b"),
+        ([claim("a", created=200), claim("b", created=100)], "b"),
+        ([claim("a", created=0), claim("b", created=100)], "b"),
+        ([claim("b"), claim("a")], "a"),
+        ([claim("a", certain=False), claim("b", ready=False)], "b"),
+    ],
+)
+def test_one_server_is_chosen(claims: list[ServerClaim], chosen: str) -> None:
+    for order in (claims, claims[::-1]):
+        choice = choose_server(order)
+        assert choice.server == f"isvc:local:vision/{chosen}"
+        assert [*choice.others, choice.server] == sorted((c.ref for c in claims), key=choice.server.__eq__)
+        assert [problem.severity for problem in choice.problems] == ["info"]
+        assert chosen in choice.problems[0].message
+
+
+def test_without_claims_there_is_no_server() -> None:
+    assert choose_server([]).server is None
+    assert choose_server([claim("a")]).others == ()
