@@ -1,0 +1,68 @@
+"""`location`: the service that Backstage reads."""
+
+import asyncio
+import sys
+from importlib.metadata import version
+
+import click
+
+from common import logs, runtime
+from common.health import Health
+from common.http.access import AccessPolicy
+from common.http.client import HttpClient
+from common.http.server import Address, parse_address, run
+from common.metrics import Metrics
+from common.settings import SettingsError
+from services.location.app import create_location_app
+from services.location.follow import Follower
+from services.location.settings import LocationSettings
+from services.location.shelf import Shelf
+
+
+def _address(_context: click.Context, _parameter: click.Parameter, text: str) -> Address:
+    try:
+        return parse_address(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+@click.command()
+@click.option("--address", callback=_address, default="9090", show_default=True, help="PORT, :PORT or HOST:PORT.")
+def main(address: Address) -> None:
+    """Serve the models that storage-rest holds to Backstage."""
+    try:
+        settings = LocationSettings.load()
+    except SettingsError as error:
+        click.echo(f"location: {error}", err=True)
+        sys.exit(2)
+    logs.configure(level=settings.log_level, format=settings.log_format)
+    try:
+        runtime.run(lambda stop: serve(settings, address, stop))
+    except OSError as error:
+        click.echo(f"location: cannot listen: {error.strerror or error}", err=True)
+        sys.exit(1)
+
+
+async def serve(settings: LocationSettings, address: Address, stop: asyncio.Event) -> None:
+    """Follow storage and serve until `stop` is set."""
+    metrics, health = Metrics("location", version("rhoai-connector")), Health()
+    shelf = Shelf(health=health)
+    token = settings.shared_token
+    async with HttpClient(name="storage", base_url=settings.storage_url, token=token) as storage:
+        follower = Follower(storage=storage, shelf=shelf, metrics=metrics)
+        app = create_location_app(
+            shelf=shelf,
+            metrics=metrics,
+            health=health,
+            access=AccessPolicy(token=token, open_reads=settings.open_reads),
+            followed=follower,
+            document_limit=settings.document_limit,
+        )
+        async with asyncio.TaskGroup() as tasks:
+            following = tasks.create_task(follower.run())
+            await run(app, [address], stop=stop)
+            following.cancel()
+
+
+if __name__ == "__main__":
+    main()

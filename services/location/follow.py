@@ -1,0 +1,190 @@
+"""Keeps the shelf as storage is: a snapshot, then every change as it is told.
+
+Whatever happens to storage, what has been served once is served on. A storage that knows neither `/snapshot` nor
+`/changes` is an original one and is followed by its own requests (`original_storage`).
+"""
+
+import asyncio
+import random
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import aiohttp
+import structlog
+from prometheus_client import Counter
+
+from common import wire
+from common.http.client import HttpClient, RemoteError, StatusError
+from common.metrics import Metrics
+from common.problems import Problem
+from services.location.original_storage import OriginalStorage
+from services.location.shelf import Delivery, Shelf, prepare
+
+log = structlog.get_logger("location.follow")
+
+LONG_POLL: Final = 50
+"""Seconds for which storage may keep a request for changes open."""
+PATIENCE: Final = 15
+"""Seconds that an answer may take on top of that, before the connection counts as dead."""
+FIRST_PAUSE: Final = 0.1
+LONGEST_PAUSE: Final = 5.0
+
+_GONE: Final = 410
+_UNKNOWN_PATH: Final = frozenset({404, 405, 501})
+
+
+class _Original(Exception):
+    """This storage does not speak our protocol."""
+
+
+class Follower:
+    """Follows one storage for as long as `run` runs; a failure is told once and tried again, for ever."""
+
+    def __init__(self, *, storage: HttpClient, shelf: Shelf, metrics: Metrics) -> None:
+        self._storage = storage
+        self._shelf = shelf
+        self._original = OriginalStorage(storage=storage, shelf=shelf)
+        self._revision: str | None = None
+        self._storage_complete = False
+        self._failing = False
+        self._news = asyncio.Event()
+        self._errors = Counter(
+            "rhoai_connector_location_follow_errors",
+            "Failed attempts to read from storage",
+            registry=metrics.registry,
+        )
+
+    async def run(self) -> None:
+        """Follow storage until cancelled."""
+        pause = FIRST_PAUSE
+        while True:
+            try:
+                await self._step()
+            except (RemoteError, wire.WireError) as error:
+                self._failed(error)
+                await self._sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - jitter
+                pause = min(pause * 2, LONGEST_PAUSE)
+            else:
+                self._recovered()
+                pause = FIRST_PAUSE
+
+    # --- what pushes need to know (services.location.pushes.Followed)
+
+    def is_news(self, revision: str | None) -> bool:
+        """Tell whether a push of this revision is newer than what has been followed.
+
+        One that cannot be placed (no revision, or a storage that has restarted since) is taken for news, and storage
+        is asked soon what is really the case.
+        """
+        if self._revision is None or revision is None:
+            return True
+        epoch, _, count = revision.rpartition("-")
+        own_epoch, _, own_count = self._revision.rpartition("-")
+        if epoch != own_epoch or not count.isdigit() or not own_count.isdigit():
+            self._news.set()
+            return True
+        return int(count) > int(own_count)
+
+    def pushed(self, key: str) -> None:
+        """Learn that a push has just changed `key`."""
+        if self._revision is None:
+            self._original.pushed(key)
+
+    # ---
+
+    async def _step(self) -> None:
+        if self._revision is None:
+            try:
+                await self._load_snapshot()
+            except _Original:
+                await self._original.look()
+                self._recovered()
+                await self._sleep(self._original.interval)
+        else:
+            await self._load_changes(self._revision)
+
+    async def _load_snapshot(self) -> None:
+        lines = await self._snapshot_lines()
+        # Thousands of documents take a while to parse: in a thread, so that readers are answered meanwhile.
+        changes, delivery = await asyncio.to_thread(_read_snapshot, lines)
+        self._report(self._shelf.apply(delivery))
+        self._followed(changes)
+        log.info("loaded from storage", documents=len(self._shelf), complete=self._shelf.complete)
+
+    async def _snapshot_lines(self) -> list[bytes]:
+        limit = aiohttp.ClientTimeout(total=None, sock_connect=PATIENCE, sock_read=PATIENCE)
+        lines: list[bytes] = []
+        try:
+            async with self._storage.stream("GET", "/snapshot", timeout=limit) as answer:
+                if answer.content_type != "application/x-ndjson":
+                    raise _Original
+                rest = b""
+                async for piece in answer.content.iter_any():
+                    *whole, rest = (rest + piece).split(b"\n")
+                    lines += whole
+        except StatusError as error:
+            if error.status in _UNKNOWN_PATH:
+                raise _Original from None
+            raise
+        return lines
+
+    async def _load_changes(self, since: str) -> None:
+        params = {"since": since, "wait": str(LONG_POLL)}
+        try:
+            answer = await self._storage.request(
+                "GET", "/changes", params=params, timeout=LONG_POLL + PATIENCE, attempts=1
+            )
+        except StatusError as error:
+            if error.status != _GONE and error.status not in _UNKNOWN_PATH:
+                raise
+            log.info("storage does not know our revision any more", status=error.status)
+            self._revision = None
+            return
+        changes = wire.parse_changes(answer.body)
+        if changes.complete and not self._storage_complete:
+            # What was kept while storage was incomplete may be gone for good: only a snapshot tells.
+            self._revision = None
+            return
+        self._report(self._shelf.apply(prepare(changes, whole=False)))
+        self._followed(changes)
+
+    def _followed(self, changes: wire.Changes) -> None:
+        self._revision = changes.revision
+        self._storage_complete = changes.complete
+        if not changes.complete:
+            self._shelf.wait_for("storage-rest to have seen one complete listing of every source")
+
+    def _report(self, problems: Sequence[Problem]) -> None:
+        for problem in problems:
+            log.warning("not served", object=problem.object, message=problem.message, remedy=problem.remedy)
+
+    def _failed(self, error: Exception) -> None:
+        self._errors.inc()
+        self._shelf.wait_for(f"storage-rest to answer at {self._storage.base_url}")
+        if not self._failing:
+            self._failing = True
+            log.warning(
+                "storage cannot be read",
+                error=str(error),
+                remedy="see that storage-rest runs, that STORAGE_URL is its address, and that both have the same token",
+                served_on=len(self._shelf),
+            )
+
+    def _recovered(self) -> None:
+        if self._failing:
+            self._failing = False
+            log.info("storage is read again")
+
+    async def _sleep(self, seconds: float) -> None:
+        """Sleep, but not longer than until a push comes that says that storage has something new."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._news.wait()
+        except TimeoutError:
+            return
+        self._news.clear()
+
+
+def _read_snapshot(lines: Iterable[bytes]) -> tuple[wire.Changes, Delivery]:
+    changes = wire.parse_snapshot(lines)
+    return changes, prepare(changes, whole=True)

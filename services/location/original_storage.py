@@ -1,0 +1,102 @@
+"""Follows a storage service that knows the original's requests only: `GET /list`, `GET /fetch`, and its pushes.
+
+It does not tell whether what it lists is all there is, so that is concluded from what can be observed:
+
+- At the first look it lists something: a cache from before. Complete.
+- At the first look it lists nothing: a cache that is being filled for the first time, which takes the original about
+  a second per model, or one that was lost. Complete when two looks in a row, half a minute apart, list the same, and
+  not nothing.
+- It lists nothing: proves nothing, ever. (The original cannot say "known to be empty".)
+
+For the same reason nothing is removed because it is not listed, unless two looks in a row agree; removals that are
+pushed happen at once.
+"""
+
+import asyncio
+from typing import Final
+
+import structlog
+
+from common import wire
+from common.http.client import HttpClient, RemoteError, StatusError
+from services.location.documents import Refused
+from services.location.shelf import Entry, Shelf, make_entry
+
+log = structlog.get_logger("location.follow")
+
+AT_A_TIME: Final = 8
+"""Documents fetched at the same time."""
+
+
+class OriginalStorage:
+    """Looks at an original storage service every now and then; `interval` in seconds."""
+
+    def __init__(self, *, storage: HttpClient, shelf: Shelf, interval: float = 30) -> None:
+        self.interval = interval
+        self._storage = storage
+        self._shelf = shelf
+        self._listed: frozenset[str] | None = None
+        self._fetched: frozenset[str] = frozenset()
+        self._pushed: set[str] = set()
+
+    def pushed(self, key: str) -> None:
+        """Learn of a push, which is newer than anything that a look in progress brings for `key`."""
+        self._pushed.add(key)
+
+    async def look(self) -> None:
+        """Compare the shelf with storage once.
+
+        Raises:
+            RemoteError, wire.WireError: when storage gives no usable answer; then the next look fetches everything,
+                because pushes may have been lost too.
+        """
+        self._pushed.clear()
+        try:
+            answer = await self._storage.request("GET", "/list", attempts=1)
+            listed = frozenset(wire.parse_keys(answer.body))
+            await self._fetch(sorted(listed - self._fetched))
+        except (RemoteError, wire.WireError):
+            self._fetched = frozenset()
+            raise
+        self._fetched = listed
+        settled = bool(listed) and listed == self._listed
+        if settled:
+            self._remove(self._shelf.keys() - listed - self._pushed)
+        if settled or (listed and self._listed is None):
+            self._shelf.set_complete()
+        else:
+            self._shelf.wait_for("the cache of storage-rest to be filled: its list still grows or is empty")
+        self._listed = listed
+
+    async def _fetch(self, keys: list[str]) -> None:
+        for start in range(0, len(keys), AT_A_TIME):
+            some = keys[start : start + AT_A_TIME]
+            for fetched in await asyncio.gather(*map(self._fetch_one, some), return_exceptions=True):
+                if isinstance(fetched, BaseException):
+                    raise fetched
+                if fetched is not None and fetched.key not in self._pushed:
+                    self._put(fetched)
+
+    async def _fetch_one(self, key: str) -> Entry | None:
+        try:
+            answer = await self._storage.request("GET", "/fetch", params={"key": key})
+        except StatusError as error:
+            if error.status == 404:  # removed since it was listed
+                return None
+            raise
+        try:
+            return make_entry(wire.parse_storage_body(key, answer.body))
+        except (wire.WireError, Refused) as error:
+            log.warning("not served", object=f"document {key[:253]}", message=str(error))
+            return None
+
+    def _put(self, entry: Entry) -> None:
+        try:
+            self._shelf.put(entry)
+        except Refused as error:
+            log.warning("not served", object=f"document {entry.key}", message=str(error))
+
+    def _remove(self, keys: frozenset[str]) -> None:
+        for key in keys:
+            log.info("removed: storage does not list it any more", key=key)
+            self._shelf.remove(key)

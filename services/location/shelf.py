@@ -1,0 +1,267 @@
+"""What is served: documents by key and by URI, and model cards; in memory, as bytes.
+
+The readers delete from Backstage what the feed does not name. So the shelf knows whether it is complete: until it has
+been once, nothing of it is shown, and from then on it stays so, because what was known then is never worse than
+nothing.
+"""
+
+import re
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from common import identity
+from common.health import Health
+from common.problems import Problem
+from common.wire import Changes, Upsert
+from services.location import documents
+from services.location.documents import Refused
+from services.location.pages import MARKDOWN, Page
+
+_KEY = re.compile(r"[-._a-zA-Z0-9]{1,253}\Z")
+_SEGMENT = r"[a-zA-Z0-9](?:[-._a-zA-Z0-9]*[a-zA-Z0-9])?"
+_URI = re.compile(rf"/{_SEGMENT}/{_SEGMENT}/{re.escape(identity.DOCUMENT_NAME)}\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One document in the feed."""
+
+    key: str
+    uri: str
+    card_key: str
+    document: Page
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """Changes made ready for the shelf; `whole` says that they are all there is, `complete` that this is known."""
+
+    whole: bool
+    complete: bool
+    entries: tuple[Entry, ...] = ()
+    removals: tuple[str, ...] = ()
+    cards: Mapping[str, Page] = field(default_factory=dict)
+    card_removals: tuple[str, ...] = ()
+    refused: Mapping[str, str] = field(default_factory=dict)
+
+
+def make_entry(upsert: Upsert) -> Entry:
+    """Return the entry that serves an upsert.
+
+    Raises:
+        Refused: when its key, URI or document cannot be served.
+    """
+    if not _KEY.match(upsert.key):
+        raise Refused("a key has 1 to 253 characters out of letters, digits, '-', '_' and '.'")
+    uri = upsert.uri
+    if not uri:
+        try:
+            uri = identity.uri_of(identity.segments_of(upsert.key))
+        except ValueError as error:
+            raise Refused(str(error)) from None
+    if not _URI.match(uri):
+        raise Refused(f"{uri[:200]!r} is not a path of the feed: expected /name/name/{identity.DOCUMENT_NAME}")
+    documents.check(upsert.body)
+    return Entry(upsert.key, uri, upsert.card_key, Page(upsert.body))
+
+
+def make_card(text: str) -> Page:
+    """Return the page of a model card."""
+    return Page(text.encode(), MARKDOWN)
+
+
+def prepare(changes: Changes, *, whole: bool) -> Delivery:
+    """Return `changes` ready for the shelf; pure, so that a large snapshot can be prepared in a thread."""
+    entries: list[Entry] = []
+    refused: dict[str, str] = {}
+    for upsert in changes.upserts:
+        try:
+            entries.append(make_entry(upsert))
+        except Refused as error:
+            refused[upsert.key] = str(error)
+    return Delivery(
+        whole=whole,
+        complete=changes.complete,
+        entries=tuple(entries),
+        removals=changes.removals,
+        cards={key: make_card(text) for key, text in changes.cards.items()},
+        card_removals=changes.card_removals,
+        refused=refused,
+    )
+
+
+class Shelf:
+    """The documents and cards of one running location.
+
+    `membership` counts up whenever an entry comes, goes or moves: whatever names the entries is made anew then.
+    """
+
+    def __init__(self, *, health: Health, clock: Callable[[], float] = time.time) -> None:
+        """Start empty and incomplete; `health` gets the condition `feed`, `clock` gives seconds of the epoch."""
+        self._health = health
+        self._clock = clock
+        self._entries: dict[str, Entry] = {}
+        self._by_uri: dict[str, Entry] = {}
+        self._cards: dict[str, Page] = {}
+        self._card_users: Counter[str] = Counter()
+        self._less_used_cards: set[str] = set()
+        self._sorted: tuple[Entry, ...] | None = ()
+        self.membership = 0
+        self.changed_at = clock()
+        self.complete = False
+        self.wait_for("a first look at storage")
+
+    def entries(self) -> tuple[Entry, ...]:
+        """Return all entries in the order of their URIs."""
+        if self._sorted is None:
+            self._sorted = tuple(sorted(self._entries.values(), key=lambda entry: entry.uri))
+        return self._sorted
+
+    def keys(self) -> frozenset[str]:
+        """Return the keys of all entries."""
+        return frozenset(self._entries)
+
+    def at_uri(self, uri: str) -> Entry | None:
+        """Return the entry served at exactly this path."""
+        return self._by_uri.get(uri)
+
+    def at_key(self, key: str) -> Entry | None:
+        """Return the entry with this key."""
+        return self._entries.get(key)
+
+    def card(self, key: str) -> Page | None:
+        """Return a model card."""
+        return self._cards.get(key)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    @property
+    def card_count(self) -> int:
+        """How many model cards there are."""
+        return len(self._cards)
+
+    def set_complete(self) -> None:
+        """From now on the feed is shown; there is no way back."""
+        if not self.complete:
+            self.complete = True
+            self.waiting_for = ""
+            self._health.set("feed", True)
+
+    def wait_for(self, what: str) -> None:
+        """Tell readers and probes what is missing until the feed is complete; ignored from then on."""
+        if not self.complete:
+            self.waiting_for = what
+            self._health.set("feed", False, f"not complete yet, waiting for {what}")
+
+    def put(self, entry: Entry) -> None:
+        """Add an entry or replace the one with its key.
+
+        Raises:
+            Refused: when another key is served at its URI.
+        """
+        self._put(entry)
+        self._drop_unused_cards()
+
+    def remove(self, key: str) -> bool:
+        """Remove an entry, with its card if no other has the same; return whether there was one."""
+        known = self._remove(key)
+        self._drop_unused_cards()
+        return known
+
+    def put_card(self, key: str, card: Page) -> None:
+        """Add or replace a model card."""
+        self._cards[key] = card
+        self.changed_at = self._clock()
+
+    def apply(self, delivery: Delivery) -> tuple[Problem, ...]:
+        """Take over a delivery and return what of it could not be served.
+
+        An incomplete one only adds and replaces: that its sender does not have something proves nothing.
+        """
+        problems = [_problem(key, fault) for key, fault in delivery.refused.items()]
+        if delivery.complete:
+            for key in tuple(self._gone(delivery)):
+                self._remove(key)
+        problems += self._put_all(delivery.entries)
+        for key, card in delivery.cards.items():
+            self.put_card(key, card)
+        self._drop_unused_cards()
+        if delivery.complete:
+            for key in tuple(self._cards_gone(delivery)):
+                self._cards.pop(key, None)
+            self.set_complete()
+        return tuple(problems)
+
+    def _gone(self, delivery: Delivery) -> Iterable[str]:
+        if not delivery.whole:
+            return delivery.removals
+        told = {entry.key for entry in delivery.entries}
+        return self._entries.keys() - told - delivery.refused.keys()  # of a refused one the former state stays
+
+    def _cards_gone(self, delivery: Delivery) -> Iterable[str]:
+        return self._cards.keys() - delivery.cards.keys() if delivery.whole else delivery.card_removals
+
+    def _put_all(self, entries: Iterable[Entry]) -> list[Problem]:
+        waiting = []
+        for entry in entries:
+            try:
+                self._put(entry)
+            except Refused:
+                waiting.append(entry)  # perhaps for one further on, that leaves the URI
+        problems = []
+        for entry in waiting:
+            try:
+                self._put(entry)
+            except Refused as error:
+                problems.append(_problem(entry.key, str(error)))
+        return problems
+
+    def _put(self, entry: Entry) -> None:
+        holder = self._by_uri.get(entry.uri)
+        if holder is not None and holder.key != entry.key:
+            raise Refused(f"{entry.uri} belongs to the key {holder.key}")
+        former = self._entries.get(entry.key)
+        if former is not None:
+            self._let_go(former)
+        if former is None or former.uri != entry.uri:
+            self.membership += 1
+        if entry.card_key:
+            self._card_users[entry.card_key] += 1
+        self._entries[entry.key] = self._by_uri[entry.uri] = entry
+        self._sorted = None
+        self.changed_at = self._clock()
+
+    def _remove(self, key: str) -> bool:
+        former = self._entries.pop(key, None)
+        if former is None:
+            return False
+        self._let_go(former)
+        self._sorted = None
+        self.membership += 1
+        self.changed_at = self._clock()
+        return True
+
+    def _let_go(self, former: Entry) -> None:
+        del self._by_uri[former.uri]
+        if former.card_key:
+            self._card_users[former.card_key] -= 1
+            self._less_used_cards.add(former.card_key)
+
+    def _drop_unused_cards(self) -> None:
+        for key in self._less_used_cards:
+            if not self._card_users[key]:
+                del self._card_users[key]
+                self._cards.pop(key, None)
+        self._less_used_cards.clear()
+
+
+def _problem(key: str, fault: str) -> Problem:
+    return Problem(
+        "error",
+        f"document {key[:253]}",
+        fault,
+        "see what the writer of the cache stored under this key, and mend it there",
+    )

@@ -1,0 +1,239 @@
+"""The shelf becomes and stays what storage is, whatever happens on the way."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from common.health import Health
+from common.http.client import HttpClient
+from common.metrics import Metrics
+from services.location import follow
+from services.location.follow import Follower
+from services.location.shelf import Shelf
+from tests.location.samples import model_document, upsert
+from tests.location.storages import FakeOriginalStorage, FakeStorage, serving
+from tests.waiting import eventually
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(follow, "LONGEST_PAUSE", 0.2)
+
+
+@pytest.fixture
+def health() -> Health:
+    return Health()
+
+
+@pytest.fixture
+def shelf(health: Health) -> Shelf:
+    return Shelf(health=health)
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    return Metrics("location", "test")
+
+
+@asynccontextmanager
+async def following(shelf: Shelf, metrics: Metrics, port: int) -> AsyncIterator[Follower]:
+    async with HttpClient(name="storage", base_url=f"http://127.0.0.1:{port}") as client:
+        follower = Follower(storage=client, shelf=shelf, metrics=metrics)
+        task = asyncio.create_task(follower.run())
+        try:
+            yield follower
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_snapshot_is_loaded_then_every_change(shelf: Shelf, metrics: Metrics, health: Health) -> None:
+    storage = FakeStorage()
+    storage.entries = {"a_1": upsert("a_1", card_key="k")}
+    storage.cards = {"k": "# card"}
+    async with serving(storage) as port, following(shelf, metrics, port):
+        await eventually(lambda: shelf.complete)
+        assert health.ready
+        assert (shelf.keys(), shelf.card("k").body) == ({"a_1"}, b"# card")  # type: ignore[union-attr]
+        await storage.tell(upsert("b_c_2", uri="/b_c/2/model-catalog.json"))
+        await eventually(lambda: shelf.at_uri("/b_c/2/model-catalog.json"))
+        await storage.tell(upsert("a_1", model_document("other")), removals=("b_c_2",))
+        await eventually(lambda: shelf.keys() == {"a_1"})
+        assert shelf.at_key("a_1").document.body == model_document("other")  # type: ignore[union-attr]
+        assert storage.requests.count("/snapshot") == 1
+
+
+async def test_a_large_snapshot_arrives_whole(shelf: Shelf, metrics: Metrics) -> None:
+    storage = FakeStorage()
+    storage.entries = {f"m_{n}": upsert(f"m_{n}", model_document(description="x" * 2000)) for n in range(500)}
+    storage.entries["m_big"] = upsert("m_big", model_document(description="x" * 1_000_000))
+    async with serving(storage) as port, following(shelf, metrics, port):
+        await eventually(lambda: len(shelf) == 501)
+
+
+async def test_an_incomplete_storage_is_waited_for(shelf: Shelf, metrics: Metrics) -> None:
+    storage = FakeStorage()
+    storage.complete = False
+    storage.entries = {"a_1": upsert("a_1")}
+    async with serving(storage) as port, following(shelf, metrics, port):
+        await eventually(lambda: len(shelf) == 1)
+        assert not shelf.complete
+        assert "complete listing of every source" in shelf.waiting_for
+        storage.complete = True
+        await storage.tell(upsert("b_1"))
+        await eventually(lambda: shelf.complete)
+        assert shelf.keys() == {"a_1", "b_1"}
+
+
+async def test_what_was_served_is_served_on_when_storage_goes(shelf: Shelf, metrics: Metrics, health: Health) -> None:
+    storage = FakeStorage()
+    storage.entries = {"a_1": upsert("a_1")}
+    async with following(shelf, metrics, await free_port()) as follower:
+        port = int(follower._storage.base_url.rpartition(":")[2])
+        await eventually(lambda: "to answer at" in shelf.waiting_for)
+        async with serving(storage, port):
+            await eventually(lambda: shelf.complete)
+        await eventually(lambda: errors(metrics) > 1)
+        assert (shelf.keys(), health.ready) == ({"a_1"}, True)
+
+        storage.restart()
+        storage.entries, storage.complete = {}, False  # it has lost its cache
+        async with serving(storage, port):
+            seen = storage.requests.count("/snapshot")
+            await eventually(lambda: storage.requests.count("/snapshot") > seen)
+            await storage.tell(upsert("b_1"))
+            await eventually(lambda: shelf.keys() == {"a_1", "b_1"})
+            storage.complete = True  # the sources are listed, and a_1 is in none of them
+            await storage.tell()
+            await eventually(lambda: shelf.keys() == {"b_1"})
+
+
+async def test_a_snapshot_that_breaks_off_changes_nothing(shelf: Shelf, metrics: Metrics) -> None:
+    storage = FakeStorage()
+    storage.break_off = True
+    storage.entries = {"a_1": upsert("a_1")}
+    async with serving(storage) as port, following(shelf, metrics, port):
+        await eventually(lambda: errors(metrics) > 0)
+        assert len(shelf) == 0
+        assert not shelf.complete
+        storage.break_off = False
+        await eventually(lambda: shelf.complete)
+
+
+@pytest.mark.parametrize("status", [401, 403, 429, 500, 503])
+async def test_an_error_of_storage_is_no_reason_to_take_it_for_an_original(
+    shelf: Shelf, metrics: Metrics, status: int
+) -> None:
+    storage = FakeStorage()
+    storage.failing = status
+    async with serving(storage) as port, following(shelf, metrics, port):
+        await eventually(lambda: errors(metrics) > 0)
+        assert not shelf.complete
+        storage.failing = None
+        await eventually(lambda: shelf.complete)
+        assert set(storage.requests) <= {"/snapshot", "/changes"}
+
+
+async def test_pushes_are_news_unless_they_were_followed_already(shelf: Shelf, metrics: Metrics) -> None:
+    storage = FakeStorage()
+    async with serving(storage) as port, following(shelf, metrics, port) as follower:
+        await eventually(lambda: shelf.complete)
+        await storage.tell(upsert("a_1"))
+        await storage.tell(upsert("b_1"))
+        await eventually(lambda: len(shelf) == 2)
+        assert storage.revision == "a-2"
+        told = {revision: follower.is_news(revision) for revision in ("a-1", "a-2", "a-3", "b-1", "odd", None)}
+        assert told == {"a-1": False, "a-2": False, "a-3": True, "b-1": True, "odd": True, None: True}
+
+
+async def test_an_original_with_a_cache_is_complete_at_once(shelf: Shelf, metrics: Metrics) -> None:
+    storage = FakeOriginalStorage()
+    storage.store(upsert("models_wire-two"), upsert("a_b_c"), upsert("bad_1", b"not a document"))
+    async with serving(storage) as port, following(shelf, metrics, port):
+        await eventually(lambda: shelf.complete)
+        assert [entry.uri for entry in shelf.entries()] == [
+            "/a/b_c/model-catalog.json",
+            "/models/wire-two/model-catalog.json",
+        ]
+        assert shelf.at_key("a_b_c").document.body == model_document()  # type: ignore[union-attr]
+
+
+@asynccontextmanager
+async def looking_often(shelf: Shelf, metrics: Metrics, port: int) -> AsyncIterator[Follower]:
+    async with following(shelf, metrics, port) as follower:
+        follower._original.interval = 0.02
+        yield follower
+
+
+async def test_an_original_that_fills_its_cache_is_complete_when_its_list_settles(
+    shelf: Shelf, metrics: Metrics
+) -> None:
+    storage = FakeOriginalStorage()
+    async with serving(storage) as port, looking_often(shelf, metrics, port):
+        await five_looks(storage)
+        assert not shelf.complete
+        storage.growing = True
+        await five_looks(storage)
+        assert not shelf.complete
+        assert "still grows" in shelf.waiting_for
+        storage.growing = False
+        await eventually(lambda: shelf.complete)
+        assert shelf.keys() == storage.bodies.keys()
+
+
+async def test_an_empty_list_of_an_original_proves_nothing(shelf: Shelf, metrics: Metrics) -> None:
+    storage = FakeOriginalStorage()
+    storage.store(upsert("a_1"), upsert("b_1"))
+    async with serving(storage) as port, looking_often(shelf, metrics, port):
+        await eventually(lambda: shelf.complete)
+        storage.listed = []
+        await five_looks(storage)
+        assert shelf.keys() == {"a_1", "b_1"}
+        storage.listed = ["b_1"]
+        await eventually(lambda: shelf.keys() == {"b_1"})
+        storage.listed = None  # the lost one is back
+        await eventually(lambda: shelf.keys() == {"a_1", "b_1"})
+
+
+async def test_an_original_is_asked_only_for_what_is_not_known(shelf: Shelf, metrics: Metrics) -> None:
+    storage = FakeOriginalStorage()
+    storage.store(*(upsert(f"a_{n}") for n in range(20)))
+    async with serving(storage) as port, looking_often(shelf, metrics, port):
+        await five_looks(storage)
+        storage.store(upsert("b_1"))
+        await eventually(lambda: shelf.at_key("b_1"))
+        assert sum(request.startswith("/fetch") for request in storage.requests) == 21
+
+
+async def test_one_of_ours_in_the_place_of_an_original_is_noticed(shelf: Shelf, metrics: Metrics) -> None:
+    original, ours = FakeOriginalStorage(), FakeStorage()
+    original.store(upsert("a_1"))
+    ours.entries = {"a_1": upsert("a_1"), "b_1": upsert("b_1")}
+    port = await free_port()
+    async with looking_often(shelf, metrics, port):
+        async with serving(original, port):
+            await eventually(lambda: shelf.keys() == {"a_1"})
+        async with serving(ours, port):
+            await eventually(lambda: shelf.keys() == {"a_1", "b_1"})
+        async with serving(original, port):
+            looks = len(original.requests)
+            await eventually(lambda: len(original.requests) > looks)
+
+
+async def five_looks(storage: FakeOriginalStorage) -> None:
+    looks = storage.requests.count("/list")
+    await eventually(lambda: storage.requests.count("/list") >= looks + 5)
+
+
+async def free_port() -> int:
+    server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
+    port: int = server.sockets[0].getsockname()[1]
+    server.close()
+    await server.wait_closed()
+    return port
+
+
+def errors(metrics: Metrics) -> float:
+    return metrics.registry.get_sample_value("rhoai_connector_location_follow_errors_total") or 0
