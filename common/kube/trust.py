@@ -19,10 +19,12 @@ def trust_pem(pem: str, origin: str) -> ssl.SSLContext:
     Raises:
         UntrustedAuthority: `pem` holds no readable certificate.
     """
+    # Between certificates there may be comments, in any language; ssl takes nothing but ASCII.
+    ascii_only = pem.encode("ascii", "replace").decode("ascii")
     try:
-        return _lenient(ssl.create_default_context(cadata=pem))
-    except (ssl.SSLError, ValueError) as error:
-        raise UntrustedAuthority(f"{origin} is not a certificate authority in PEM form: {_reason(error)}") from error
+        return _lenient(ssl.create_default_context(cadata=ascii_only))
+    except ssl.SSLError as error:
+        raise UntrustedAuthority(f"{origin} is not a certificate authority in PEM form: {error.reason}") from error
 
 
 def trust_file(path: Path) -> ssl.SSLContext:
@@ -42,7 +44,3 @@ def _lenient(context: ssl.SSLContext) -> ssl.SSLContext:
     # authority lacks. Chain, host name and dates are verified as before.
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     return context
-
-
-def _reason(error: Exception) -> str:
-    return getattr(error, "reason", None) or str(error)
