@@ -3,6 +3,7 @@
 from tests.fakes.kubernetes.cluster import ADMIN_TOKEN, FakeCluster
 from tests.fakes.kubernetes.counts import MEASURED, Counts, Latency
 from tests.fakes.kubernetes.faults import Fault
+from tests.fakes.kubernetes.process import ProcessCluster
 from tests.fakes.kubernetes.rbac import Access, Rule, documented_rules, permitted
 from tests.fakes.kubernetes.resources import (
     INFERENCE_SERVICES,
@@ -24,6 +25,7 @@ __all__ = [
     "FakeCluster",
     "Fault",
     "Latency",
+    "ProcessCluster",
     "ResourceType",
     "Rule",
     "documented_rules",

@@ -28,7 +28,7 @@ class ApiServer:
         self.types = InstalledTypes()
         self.store = Store(history_limit)
         self.operations = Operations(store=self.store, types=self.types)
-        self.watches = Watches(self.store)
+        self.watches = Watches(self.store, self._count_sent)
         self.guard = Guard()
         self.faults = Faults()
         self.counts = Counts()
@@ -37,7 +37,7 @@ class ApiServer:
 
     def app(self) -> web.Application:
         """The application to listen with."""
-        app = web.Application(client_max_size=MAX_REQUEST_BYTES + 1)
+        app = web.Application(client_max_size=MAX_REQUEST_BYTES)
         app.router.add_route("*", "/{path:.*}", self.handle)
         return app
 
@@ -46,7 +46,7 @@ class ApiServer:
         info = requests.parse(request)
         fault = self.faults.strike(request.method, request.path_qs, info)
         action = fault.action if fault else ""
-        self._count_request(info)
+        record = self._count_request(request, info)
         if fault and action == "hang":
             await asyncio.Event().wait()
         if fault and action == "delay":
@@ -57,7 +57,7 @@ class ApiServer:
             return _lost(request)
         else:
             response = await self._answer(request, info, fault)
-        self._count_answer(request, info, response)
+        self._count_answer(record, response)
         if action == "drop_after":
             return _lost(request)
         if action == "truncate":
@@ -81,9 +81,7 @@ class ApiServer:
         self._count_body(info, len(call.body))
         if info.verb == "watch":
             orders: list[str] = [fault.action] if fault and fault.action in get_args(WatchFault) else []
-            response, sent = await self.watches.serve(request, info, call.resource, call.view, orders)
-            self.counts.response_bytes += sent
-            return response
+            return await self.watches.serve(request, info, call.resource, call.view, orders)
         if delay := self.latency(info.verb, self._handlers.present_size(call)):
             await asyncio.sleep(delay)
         return self._handlers.answer(call)
@@ -95,9 +93,13 @@ class ApiServer:
         document = discovery.answer(self.types, request.path.rstrip("/"))
         return web.Response(text=document) if isinstance(document, str) else json_response(dump(document))
 
-    def _count_request(self, info: RequestInfo | None) -> None:
-        if info is not None:
-            self.counts.requests[info.verb, info.resource] += 1
+    def _count_request(self, request: web.Request, info: RequestInfo | None) -> RequestRecord:
+        verb, resource = (info.verb, info.resource) if info else ("", "")
+        if info:
+            self.counts.requests[verb, resource] += 1
+        record = RequestRecord(method=request.method, path=request.path_qs, verb=verb, resource=resource)
+        self.counts.recent.append(record)
+        return record
 
     def _count_body(self, info: RequestInfo, size: int) -> None:
         self.counts.request_bytes += size
@@ -105,19 +107,14 @@ class ApiServer:
             self.counts.patches += 1
             self.counts.patched_bytes += size
 
-    def _count_answer(self, request: web.Request, info: RequestInfo | None, response: web.StreamResponse) -> None:
+    def _count_answer(self, record: RequestRecord, response: web.StreamResponse) -> None:
+        record.status = response.status
         self.counts.answers[response.status] += 1
         if isinstance(response, web.Response) and isinstance(response.body, bytes):
-            self.counts.response_bytes += len(response.body)
-        self.counts.recent.append(
-            RequestRecord(
-                method=request.method,
-                path=request.path_qs,
-                verb=info.verb if info else "",
-                resource=info.resource if info else "",
-                status=response.status,
-            )
-        )
+            self._count_sent(len(response.body))
+
+    def _count_sent(self, size: int) -> None:
+        self.counts.response_bytes += size
 
 
 def refusal(error: status.ApiError) -> web.Response:

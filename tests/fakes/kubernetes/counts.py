@@ -8,20 +8,20 @@ from typing import Any, Self
 RECORDED = 10_000
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class RequestRecord:
-    """One answered request."""
+    """One request; its status is 0 until the answer is finished (open watches, lost connections)."""
 
     method: str
     path: str
     verb: str
     resource: str
-    status: int
+    status: int = 0
 
 
 @dataclass
 class Counts:
-    """Requests per (verb, plural), answers per status, and the bytes of bodies."""
+    """Requests per (verb, plural), finished answers per status, the bytes of bodies, and the last requests."""
 
     requests: Counter[tuple[str, str]] = field(default_factory=Counter)
     answers: Counter[int] = field(default_factory=Counter)

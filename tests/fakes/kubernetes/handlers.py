@@ -124,14 +124,11 @@ class Handlers:
         return self._answer(call, self._operations.update(call.resource, call.key, body, subresource=subresource))
 
     def _patch(self, call: Call) -> web.Response:
-        function = patches.patch_function(call.content_type, call.resource)
-        patch = _json(call.body)
-        if call.content_type != patches.JSON and not isinstance(patch, dict):
-            raise status.bad_request("json: cannot unmarshal array into Go value of type map[string]interface {}")
+        patch = patches.patcher(call.content_type, _json(call.body), call.resource)
         kind = {"kind": call.resource.kind, "apiVersion": call.resource.api_version(call.info.version)}
 
         def apply(body: dict[str, Any]) -> dict[str, Any]:
-            patched = function({**kind, **body}, patch)
+            patched = patch({**kind, **body})
             return {key: value for key, value in patched.items() if key not in kind}
 
         subresource = call.info.subresource

@@ -102,9 +102,7 @@ class Operations:
             if not isinstance(body.get("metadata"), dict):
                 raise status.bad_request("metadata must be an object")
             return self._replace(resource, present, body, subresource)
-        except status.ApiError as error:
-            if error.code != 400:
-                raise
+        except validation.UndecodableError as error:
             rule = f"Invalid value: {error.message}"
             raise status.invalid("", "", "", [status.Cause("FieldValueInvalid", rule, "patch")]) from error
 

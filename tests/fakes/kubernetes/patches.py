@@ -12,20 +12,24 @@ JSON = "application/json-patch+json"
 STRATEGIC = "application/strategic-merge-patch+json"
 
 
-def patch_function(content_type: str, resource: ResourceType) -> Callable[[Any, Any], Any]:
-    """The function (object, patch) -> patched object for a media type; it leaves its arguments alone.
+def patcher(content_type: str, patch: Any, resource: ResourceType) -> Callable[[Any], Any]:
+    """The function that applies a patch of a media type to an object; it makes a new one.
 
     Raises:
-        ApiError: 415; custom resources know no strategic merge patch.
+        ApiError: 400 for a patch of the wrong shape, 415; custom resources know no strategic merge patch.
     """
     functions: dict[str, Callable[[Any, Any], Any]] = {JSON: json_patch, MERGE: merge_patch}
     if not resource.custom:
         functions[STRATEGIC] = strategic_patch
-    if content_type in functions:
-        return functions[content_type]
-    accepted = ", ".join(functions)
-    message = f"the body of the request was in an unknown format - accepted media types include: {accepted}"
-    raise ApiError(415, message)
+    if content_type not in functions:
+        accepted = ", ".join(functions)
+        message = f"the body of the request was in an unknown format - accepted media types include: {accepted}"
+        raise ApiError(415, message)
+    if content_type == JSON and not (isinstance(patch, list) and all(isinstance(item, dict) for item in patch)):
+        raise bad_request("json: cannot unmarshal object into Go value of type jsonpatch.Patch")
+    if content_type != JSON and not isinstance(patch, dict):
+        raise bad_request("json: cannot unmarshal array into Go value of type map[string]interface {}")
+    return lambda target: functions[content_type](target, patch)
 
 
 def merge_patch(target: Any, patch: Any) -> Any:
@@ -61,14 +65,12 @@ def strategic_patch(target: Any, patch: Any) -> Any:
     return merged
 
 
-def json_patch(target: Any, operations: Any) -> Any:
+def json_patch(target: Any, operations: list[dict[str, Any]]) -> Any:
     """Apply the operations of an RFC 6902 patch.
 
     Raises:
-        ApiError: 400 when it is no list of operations, 422 when one of them cannot be applied.
+        ApiError: 422 when one of them cannot be applied.
     """
-    if not isinstance(operations, list) or not all(isinstance(item, dict) for item in operations):
-        raise bad_request("json: cannot unmarshal object into Go value of type jsonpatch.Patch")
     document = {"": copy.deepcopy(target)}
     for operation in operations:
         try:

@@ -1,5 +1,6 @@
 """What a request asks for: verb, type, namespace and name from the path; the form of the answer from Accept."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote
 
@@ -57,11 +58,16 @@ def parse(request: web.Request) -> RequestInfo | None:
     )
 
 
+def flag(query: Mapping[str, str], name: str) -> bool:
+    """Whether a boolean parameter is set: as the server has it, by anything but 0 and false."""
+    return query.get(name, "0").lower() not in ("0", "false")
+
+
 def _verb(request: web.Request, name: str) -> str:
     if request.method == "GET":
         if name:
             return "get"
-        return "watch" if request.query.get("watch", "") in ("1", "true") else "list"
+        return "watch" if flag(request.query, "watch") else "list"
     if request.method == "DELETE":
         return "delete" if name else "deletecollection"
     return _VERBS.get(request.method, request.method.lower())

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tests.fakes.kubernetes.resources import CONFIG_MAPS, SECRETS, ResourceType
-from tests.fakes.kubernetes.status import Cause, bad_request, invalid
+from tests.fakes.kubernetes.status import ApiError, Cause, invalid
 
 MAX_DATA_BYTES = 1_048_576
 MAX_ANNOTATION_BYTES = 262_144
@@ -28,11 +28,16 @@ _CONFIG_KEY_RULE = (
 )
 
 
+class UndecodableError(ApiError):
+    """A field has a type or form its kind does not have: 400 in a create or update, 422 in a patch."""
+
+
 def check(resource: ResourceType, body: Mapping[str, Any]) -> None:
     """Refuse an object that breaks the rules of its kind.
 
     Raises:
-        ApiError: 400 when a field has the wrong type, 422 with every cause otherwise.
+        UndecodableError: when a field has the wrong type.
+        ApiError: 422 with every cause otherwise.
     """
     metadata = body["metadata"]
     causes = list(_metadata_faults(metadata))
@@ -48,7 +53,7 @@ def decoded(resource: ResourceType, body: Mapping[str, Any], field: str) -> dict
     """The binary values of a field.
 
     Raises:
-        ApiError: 400 when the values are no base64.
+        UndecodableError: when the values are no base64.
     """
     values = {}
     for key, text in (body.get(field) or {}).items():
@@ -59,9 +64,9 @@ def decoded(resource: ResourceType, body: Mapping[str, Any], field: str) -> dict
     return values
 
 
-def _undecodable(resource: ResourceType, why: str) -> Exception:
+def _undecodable(resource: ResourceType, why: str) -> UndecodableError:
     kind = resource.kind
-    return bad_request(f'{kind} in version "{resource.versions[0]}" cannot be handled as a {kind}: {why}')
+    return UndecodableError(400, f'{kind} in version "{resource.versions[0]}" cannot be handled as a {kind}: {why}')
 
 
 def _metadata_faults(metadata: Mapping[str, Any]) -> Iterator[Cause]:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import get_args
 
@@ -10,8 +10,8 @@ from aiohttp import web
 
 from tests.fakes.kubernetes import selectors, status
 from tests.fakes.kubernetes.faults import WatchFault
-from tests.fakes.kubernetes.history import dump, watch_line
-from tests.fakes.kubernetes.requests import RequestInfo, View
+from tests.fakes.kubernetes.history import Log, dump, watch_line
+from tests.fakes.kubernetes.requests import RequestInfo, View, flag
 from tests.fakes.kubernetes.resources import ResourceType
 from tests.fakes.kubernetes.selectors import Selector
 from tests.fakes.kubernetes.store import Store
@@ -25,6 +25,7 @@ class Watch:
     """One open watch. `orders` are bookmarks and faults it is to carry out next."""
 
     store: Store
+    log: Log
     resource: ResourceType
     namespace: str
     selector: Selector
@@ -32,12 +33,12 @@ class Watch:
     bookmarks: bool
     revision: int
     seconds: float
+    count_bytes: Callable[[int], None]
     orders: list[str] = field(default_factory=list)
-    sent_bytes: int = 0
 
     async def run(self, response: web.StreamResponse) -> None:
         """Send events until the time is up, a fault ends it, or the client leaves."""
-        log = self.store.table(self.resource).log
+        log = self.log
         waiter = log.subscribe()
         end = time.monotonic() + self.seconds
         bookmark_at = time.monotonic() + BOOKMARK_INTERVAL
@@ -46,13 +47,13 @@ class Watch:
                 waiter.clear()
                 if self.revision < log.dropped:
                     return  # too slow: the server ends such a watch
-                await self._send(response, self._pending())
+                await self.send(response, self._pending())
                 if log.closed:
                     return
                 if self.orders and await self._ended_by_order(response):
                     return
                 if self.bookmarks and time.monotonic() >= min(bookmark_at, end):
-                    await self._send(response, self._bookmark())
+                    await self.send(response, self._bookmark())
                     bookmark_at = time.monotonic() + BOOKMARK_INTERVAL
                 if time.monotonic() >= end:
                     return
@@ -60,17 +61,25 @@ class Watch:
         finally:
             log.unsubscribe(waiter)
 
-    def initial(self) -> bytes:
-        """The present objects as ADDED events, for a watch without a resourceVersion."""
+    def begin(self) -> tuple[bytes, bool]:
+        """The first lines, and whether the watch ends with them.
+
+        Without a resourceVersion these are the present objects as ADDED events; with an expired one, an error.
+        """
+        if self.revision:
+            if self.revision >= self.log.compacted:
+                return b"", False
+            return error_line(status.too_old(self.revision, self.log.compacted)), True
+        self.revision = self.store.revision
         entries = self.store.table(self.resource).now(self.namespace)
         chosen = [entry for entry in entries if entry.selected_by(self.selector)]
-        return b"".join(watch_line("ADDED", self.view.encode(entry)) for entry in chosen)
+        return b"".join(watch_line("ADDED", self.view.encode(entry)) for entry in chosen), False
 
     def _pending(self) -> bytes:
         return b"".join(self._lines())
 
     def _lines(self) -> Iterator[bytes]:
-        for event in self.store.table(self.resource).log.since(self.revision):
+        for event in self.log.since(self.revision):
             self.revision = event.revision
             if self.namespace in ("", event.entry.key[0]):
                 yield event.line(self.selector, self.view.tag, self.view.encode)
@@ -92,24 +101,25 @@ class Watch:
             order = self.orders.pop(0)
             if order == "bookmark":
                 if self.bookmarks:
-                    await self._send(response, self._bookmark())
+                    await self.send(response, self._bookmark())
             elif order == "silent":
                 await asyncio.Event().wait()
             elif order == "garbage":
-                await self._send(response, b"<html><body>502 Bad Gateway</body></html>\n")
+                await self.send(response, b"<html><body>502 Bad Gateway</body></html>\n")
             elif order == "error":
-                await self._send(response, error_line(status.of_code(500, "etcdserver: request timed out")))
+                await self.send(response, error_line(status.of_code(500, "etcdserver: request timed out")))
                 return True
             elif order == "gone":
-                await self._send(response, error_line(status.too_old(self.revision, self.store.revision)))
+                await self.send(response, error_line(status.too_old(self.revision, self.store.revision)))
                 return True
             elif order == "close":
                 return True
         return False
 
-    async def _send(self, response: web.StreamResponse, lines: bytes) -> None:
+    async def send(self, response: web.StreamResponse, lines: bytes) -> None:
+        """Write lines and count their bytes."""
         if lines:
-            self.sent_bytes += len(lines)
+            self.count_bytes(len(lines))
             await response.write(lines)
 
 
@@ -130,8 +140,9 @@ async def _wait(waiter: asyncio.Event, until: float) -> None:
 class Watches:
     """The watches open now, so that faults and bookmarks can reach them."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, count_bytes: Callable[[int], None]) -> None:
         self._store = store
+        self._count_bytes = count_bytes
         self._open: set[Watch] = set()
 
     def count(self, plural: str = "") -> int:
@@ -145,13 +156,13 @@ class Watches:
         chosen = [watch for watch in self._open if plural in ("", watch.resource.plural)]
         for watch in chosen:
             watch.orders.append(order)
-            self._store.table(watch.resource).log.wake()
+            watch.log.wake()
         return len(chosen)
 
     async def serve(
         self, request: web.Request, info: RequestInfo, resource: ResourceType, view: View, orders: list[str]
-    ) -> tuple[web.StreamResponse, int]:
-        """Answer a watch request; returns the finished answer and its bytes.
+    ) -> web.StreamResponse:
+        """Answer a watch request; returns the finished answer.
 
         Raises:
             ApiError: 400, 422 for parameters that cannot be.
@@ -163,25 +174,18 @@ class Watches:
         watch = self._watch(request.query, info, resource, view)
         watch.orders.extend(orders)
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
-        wanted = watch.revision
-        if not wanted:
-            watch.revision = self._store.revision
-        first = b"" if wanted else watch.initial()
-        await response.prepare(request)
+        first, ended = watch.begin()
         self._open.add(watch)
         try:
+            await response.prepare(request)
             if first and not orders:
-                await response.write(first)
-                watch.sent_bytes += len(first)
-            compacted = self._store.table(resource).log.compacted
-            if 0 < wanted < compacted:
-                await response.write(error_line(status.too_old(wanted, compacted)))
-            else:
+                await watch.send(response, first)
+            if not ended:
                 await watch.run(response)
         finally:
             self._open.discard(watch)
         await response.write_eof()
-        return response, watch.sent_bytes
+        return response
 
     def _watch(self, query: Mapping[str, str], info: RequestInfo, resource: ResourceType, view: View) -> Watch:
         revision = query.get("resourceVersion", "") or "0"
@@ -189,11 +193,13 @@ class Watches:
             raise status.bad_request(f'Invalid value: "{revision}": strconv.ParseUint: parsing: invalid syntax')
         return Watch(
             store=self._store,
+            count_bytes=self._count_bytes,
+            log=self._store.table(resource).log,
             resource=resource,
             namespace=info.namespace,
             selector=selectors.parse(query.get("labelSelector", ""), query.get("fieldSelector", "")),
             view=view,
-            bookmarks=query.get("allowWatchBookmarks", "") in ("1", "true"),
+            bookmarks=flag(query, "allowWatchBookmarks"),
             revision=int(revision),
             seconds=float(query.get("timeoutSeconds", "") or DEFAULT_TIMEOUT),
         )
