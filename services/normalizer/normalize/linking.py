@@ -1,39 +1,18 @@
-"""Which registered version an InferenceService serves, and which of several such isvcs a document shows.
+"""Which registered version an InferenceService serves.
 
 Labels on the isvc decide; without them the registries' own records of deployments do. One isvc costs a few look-ups,
-whatever the number of versions and records; the indexes are built anew when a registry's content changed.
+whatever the number of versions and records.
 """
 
-from bisect import bisect_left
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Self
 
 from common.problems import Problem
 from services.normalizer.normalize.isvc import Isvc, subject
 from services.normalizer.normalize.labels import RegistryLabels
-from services.normalizer.normalize.registry_objects import (
-    ModelVersion,
-    RegisteredModel,
-    RegistryInferenceService,
-    RegistryRef,
-    ServingEnvironment,
-)
-from services.normalizer.normalize.result import version_ref
+from services.normalizer.normalize.registry_index import Record, RegistryIndex, VersionRef
 
-
-class VersionRef(NamedTuple):
-    """A version by the ids of its registry, its model and itself."""
-
-    registry: str
-    model: str
-    version: str
-
-    @property
-    def ref(self) -> str:
-        """The lasting name of the version's document."""
-        return version_ref(*self)
+__all__ = ["Link", "RegistryIndex", "VersionRef", "link"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,71 +27,6 @@ class Link:
     record: str = ""
     certain: bool = True
     problems: tuple[Problem, ...] = ()
-
-
-class _Record(NamedTuple):
-    """A deployed record; sorted by name."""
-
-    name: str
-    id: str
-    updated: int
-    version: VersionRef
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RegistryIndex:
-    """One registry's live versions and deployed records, for looking up."""
-
-    ref: RegistryRef
-    live: Mapping[str, VersionRef]
-    records: Mapping[str, _Record]
-    places: Mapping[str, Sequence[_Record]]
-
-    @classmethod
-    def build(
-        cls,
-        ref: RegistryRef,
-        *,
-        models: Iterable[RegisteredModel],
-        versions: Iterable[ModelVersion],
-        inference_services: Iterable[RegistryInferenceService],
-        environments: Iterable[ServingEnvironment],
-    ) -> Self:
-        """Return the index of what a registry holds; what is archived or not deployed is not in it."""
-        live_models = {model.id for model in models if model.is_live}
-        live_versions = [v for v in versions if v.is_live and v.registered_model_id in live_models]
-        live = {v.id: VersionRef(ref.id, v.registered_model_id, v.id) for v in live_versions}
-        newest = {
-            v.registered_model_id: v.id for v in sorted(live_versions, key=lambda v: (v.created, len(v.id), v.id))
-        }
-        names = {environment.id: environment.name for environment in environments}
-        records: dict[str, _Record] = {}
-        places: defaultdict[str, list[_Record]] = defaultdict(list)
-        for service in inference_services:
-            served = live.get(service.model_version_id or newest.get(service.registered_model_id, ""))
-            if not service.is_deployed or served is None or served.model != service.registered_model_id:
-                continue
-            record = _Record(service.name, service.id, service.updated, served)
-            records[service.id] = record
-            if name := names.get(service.serving_environment_id):
-                places[name].append(record)
-        return cls(ref=ref, live=live, records=records, places={name: tuple(sorted(at)) for name, at in places.items()})
-
-    def labelled(self, labels: RegistryLabels) -> VersionRef | None:
-        """Return the live version that the labels name by its ids."""
-        if labels.version:
-            found = self.live.get(labels.version)
-        else:
-            found = record.version if (record := self.records.get(labels.inference_service)) else None
-        return found if found and labels.model in ("", found.model) else None
-
-    def recorded(self, isvc: Isvc) -> Iterator[_Record]:
-        """Yield the records in the isvc's namespace whose names begin with the isvc's."""
-        at = self.places.get(isvc.namespace, ())
-        for position in range(bisect_left(at, (isvc.name,)), len(at)):
-            if not at[position].name.startswith(isvc.name):
-                return
-            yield at[position]
 
 
 def link(isvc: Isvc, indexes: Sequence[RegistryIndex]) -> Link:
@@ -148,7 +62,7 @@ def _named(labels: RegistryLabels, indexes: Sequence[RegistryIndex]) -> Sequence
     return named or [index for index in indexes if not index.ref.name]
 
 
-def _by_records(isvc: Isvc, records: Sequence[_Record]) -> Link:
+def _by_records(isvc: Isvc, records: Sequence[Record]) -> Link:
     if not records:
         return Link()
     best = records[0]
@@ -157,13 +71,11 @@ def _by_records(isvc: Isvc, records: Sequence[_Record]) -> Link:
     return Link(best.version, record=best.name, certain=_certain(best, isvc), problems=problems)
 
 
-def _certain(record: _Record, isvc: Isvc) -> bool:
-    """Tell whether the isvc's name ends where a word of the record's name does."""
-    after = record.name[len(isvc.name) : len(isvc.name) + 1]
-    return not (after.isalnum() or after == "-")
+def _certain(record: Record, isvc: Isvc) -> bool:
+    return record.isvc_name == isvc.name
 
 
-def _rank(record: _Record, isvc: Isvc) -> tuple[bool, bool, int, VersionRef, str]:
+def _rank(record: Record, isvc: Isvc) -> tuple[bool, bool, int, VersionRef, str]:
     """Return the key that sorts the record that speaks for the isvc best first: the same name, then the newest."""
     return record.name != isvc.name, not _certain(record, isvc), -record.updated, record.version, record.id
 

@@ -1,0 +1,147 @@
+"""Whatever an API admits becomes a valid document or a recorded problem."""
+
+import re
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from common.catalog import CatalogDocument
+from common.problems import Problem
+from services.normalizer.normalize import kserve
+from services.normalizer.normalize.cards import CardRef, catalog_model, readme_card
+from services.normalizer.normalize.linking import RegistryIndex, link
+from services.normalizer.normalize.registry import normalize_version
+from services.normalizer.normalize.registry_objects import (
+    Item,
+    ModelArtifact,
+    ModelVersion,
+    RegisteredModel,
+    RegistryInferenceService,
+    RegistryRef,
+    ServingEnvironment,
+    parse_item,
+)
+from services.normalizer.normalize.result import Defaults, Normalized
+from services.normalizer.normalize.segments import kubernetes_segment, segment
+from tests.normalizer.normalize import strategies
+
+SEGMENT = re.compile(r"[A-Za-z0-9](?:[-_.A-Za-z0-9]{0,61}[A-Za-z0-9])?\Z")
+
+
+def check(result: Normalized) -> None:
+    document = result.document
+    assert CatalogDocument.decode(document.encode()) == document
+    assert all(map(SEGMENT.match, result.segments))
+    assert all(problem.object and problem.message and problem.remedy for problem in result.problems)
+    assert result.created >= 0
+
+
+@settings(max_examples=300)
+@given(
+    strategies.isvcs,
+    st.lists(strategies.services, max_size=2),
+    st.builds(Defaults, strategies.texts, strategies.texts),
+    st.booleans(),
+)
+def test_every_isvc_becomes_a_valid_document(
+    raw: dict[str, Any], others: list[dict[str, Any]], defaults: Defaults, serve: bool
+) -> None:
+    isvc = kserve.read_isvc(raw)
+    assert isvc == kserve.read_isvc(raw)
+    result = kserve.normalize_isvc(
+        isvc,
+        cluster="local",
+        source="isvc:local",
+        services=[kserve.read_service(other) for other in others],
+        service_accounts=[kserve.read_service_account(other) for other in others],
+        defaults=defaults,
+        serve=serve,
+    )
+    check(result)
+    readiness = kserve.readiness(isvc)
+    assert readiness.ready == (not readiness.reason)
+    if readiness.ready and serve:
+        assert result.document.model_server is not None
+
+
+def parse(kind: type[Item], raw: dict[str, Any]) -> Item:
+    item = parse_item(kind, raw, registry="public")
+    assert isinstance(item, kind), item
+    return item
+
+
+names = st.sampled_from(["granite", "模型", "..."]) | st.text(min_size=1, max_size=90).filter(
+    lambda text: any(character.isalnum() for character in text)
+)
+ids = st.sampled_from(["1", "10", "x"])
+
+
+@settings(max_examples=300)
+@given(
+    strategies.items(id=ids, name=names),
+    strategies.items(id=ids, name=names, registeredModelId=ids),
+    st.lists(strategies.items(id=ids), max_size=3),
+    strategies.isvcs,
+    strategies.texts,
+)
+def test_every_version_becomes_a_valid_document(
+    raw_model: dict[str, Any],
+    raw_version: dict[str, Any],
+    raw_artifacts: list[dict[str, Any]],
+    raw_isvc: dict[str, Any],
+    record: str,
+) -> None:
+    model, version = parse(RegisteredModel, raw_model), parse(ModelVersion, raw_version)
+    artifacts = [parse(ModelArtifact, raw) for raw in raw_artifacts]
+    registry = RegistryRef("r1")
+    readme = readme_card(registry, model)
+    card = catalog_model(artifacts) or readme
+    result = normalize_version(
+        model,
+        version,
+        artifacts[::-1],
+        registry=registry,
+        source="registry:r1",
+        server=kserve.server_facts(kserve.read_isvc(raw_isvc), services=[], service_accounts=[]),
+        registry_isvc_name=record,
+        card=CardRef(card.key) if card else None,
+        defaults=Defaults(),
+    )
+    check(result)
+    assert result.document.models[0].description
+
+
+@given(
+    st.lists(strategies.items(id=ids, name=names), max_size=3),
+    st.lists(strategies.items(id=ids, name=names, registeredModelId=ids), max_size=3),
+    st.lists(strategies.items(id=ids, name=strategies.small, registeredModelId=ids), max_size=3),
+    strategies.isvcs,
+)
+def test_a_link_is_to_a_live_version(
+    models: list[dict[str, Any]],
+    versions: list[dict[str, Any]],
+    records: list[dict[str, Any]],
+    raw_isvc: dict[str, Any],
+) -> None:
+    index = RegistryIndex.build(
+        RegistryRef("r1", "public"),
+        models=[parse(RegisteredModel, raw) for raw in models],
+        versions=[parse(ModelVersion, raw) for raw in versions],
+        inference_services=[parse(RegistryInferenceService, raw) for raw in records],
+        environments=[parse(ServingEnvironment, {"id": "1", "name": "vision"})],
+    )
+    found = link(kserve.read_isvc(raw_isvc), [index])
+    assert found.version is None or found.version in index.live.values()
+
+
+@given(strategies.junk, st.sampled_from([RegisteredModel, ModelVersion, ModelArtifact, RegistryInferenceService]))
+def test_every_item_is_an_object_or_a_problem(raw: Any, kind: type[Any]) -> None:
+    assert isinstance(parse_item(kind, raw, registry="public"), kind | Problem)
+
+
+@given(st.text() | strategies.texts)
+def test_segments_are_never_empty(text: str) -> None:
+    for found in (segment(text), kubernetes_segment(text)):
+        assert SEGMENT.match(found)
+        assert found == segment(text) or found == text
