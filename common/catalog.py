@@ -97,6 +97,19 @@ class CatalogDocument(_Part):
         """Return the document as JSON; equal documents give equal bytes, and nothing absent is written as null."""
         return self.model_dump_json(by_alias=True, exclude_defaults=True).encode()
 
+    def named(self, model_name: str, server_name: str | None) -> Self:
+        """Return the document with other entity names; both must be valid."""
+        model, *others = self.models
+        server = self.model_server
+        if model.name == model_name and (server is None or server.name == server_name):
+            return self
+        return self.model_copy(
+            update={
+                "models": (model.model_copy(update={"name": model_name}), *others),
+                "model_server": server and server.model_copy(update={"name": server_name}),
+            }
+        )
+
     @classmethod
     def decode(cls, document: bytes | str) -> Self:
         """Return the document that `encode` made of it.

@@ -44,11 +44,13 @@ class Leave:
     """Who may be removed.
 
     `may_remove` tells whether the absence of a stored entry means that it is gone; `certain` are the references whose
-    end the source itself announced, so that no guard is due; `rounds` counts the complete listings of each source.
+    end the source itself announced, so that no guard is due; `unguarded` are sources that are themselves gone; `rounds`
+    counts the complete listings of each source.
     """
 
     may_remove: Callable[[Stored], bool]
     certain: Collection[str] = ()
+    unguarded: Collection[str] = ()
     rounds: Mapping[str, int] = field(default_factory=dict)
     guard: bool = True
 
@@ -81,7 +83,7 @@ def plan(
     still_held: dict[str, Held] = {}
     for source, keys in doubtful.items():
         wait = _wait(keys, of=sizes[source], round=leave.rounds.get(source, 0), held=held.get(source))
-        if leave.guard and wait is not None:
+        if leave.guard and source not in leave.unguarded and wait is not None:
             still_held[source] = wait
         else:
             removals += keys

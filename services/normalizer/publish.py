@@ -23,6 +23,7 @@ from common.wire import (
     parse_listing,
     parse_storage_body,
 )
+from services.normalizer.contents import Card
 from services.normalizer.plan import Plan
 
 log = structlog.get_logger("publish")
@@ -147,7 +148,7 @@ class Mirror:
         return {key: upsert for key, upsert in wanted.items() if self._refused.get(key) != upsert.digest}
 
     async def send(self, plan: Plan, *, cards: Mapping[str, str], complete: bool) -> Mapping[str, str]:
-        """Carry a plan out; `cards` are all that may be needed, of which those go that storage does not have.
+        """Carry a plan out and send `cards` (texts by key) along; `complete` tells storage that this is all there is.
 
         Returns why storage refused which keys.
 
@@ -156,10 +157,8 @@ class Mirror:
         """
         listing = self._listing
         assert listing is not None  # noqa: S101 - a plan is made against a listing
-        missing = {key: text for key, text in cards.items() if listing.cards.get(key) != card_digest(text)}
-        newly_complete = complete and not listing.complete
         refused: dict[str, str] = {}
-        for batch in _batches(plan, missing, newly_complete=newly_complete):
+        for batch in _batches(plan, cards, complete=complete):
             self.doubt()
             applied = await self._storage.apply(batch)
             listing = _after(listing, batch, applied)
@@ -172,7 +171,12 @@ class Mirror:
         return refused
 
 
-def _batches(plan: Plan, cards: Mapping[str, str], *, newly_complete: bool) -> Iterator[Batch]:
+def missing_cards(listing: Listing, cards: Mapping[str, Card]) -> dict[str, str]:
+    """Return the texts of the cards that storage does not have so."""
+    return {key: card.text for key, card in cards.items() if listing.cards.get(key) != card.digest}
+
+
+def _batches(plan: Plan, cards: Mapping[str, str], *, complete: bool) -> Iterator[Batch]:
     """Yield the plan in batches of bounded size; removals, and the word that all is told, come last."""
     unsent = dict(cards)
     upserts: list[Upsert] = []
@@ -194,8 +198,8 @@ def _batches(plan: Plan, cards: Mapping[str, str], *, newly_complete: bool) -> I
         if size >= BATCH_BYTES:
             yield Batch(upserts=tuple(upserts), cards=along)
             upserts, along, size = [], {}, 0
-    if upserts or along or plan.removals or newly_complete:
-        yield Batch(upserts=tuple(upserts), removals=plan.removals, cards=along, complete=newly_complete)
+    if upserts or along or plan.removals or complete:
+        yield Batch(upserts=tuple(upserts), removals=plan.removals, cards=along, complete=complete)
 
 
 def _after(listing: Listing, batch: Batch, applied: Applied) -> Listing:

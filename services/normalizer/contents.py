@@ -1,0 +1,69 @@
+"""What the sources hold, in the form that the catalogue takes it."""
+
+from dataclasses import dataclass
+from typing import Self
+
+from common.wire import card_digest
+from services.normalizer.normalize.linking import RegistryIndex
+from services.normalizer.normalize.registry_objects import ModelVersion, RegisteredModel, RegistryRef
+from services.normalizer.normalize.result import isvc_ref
+from services.normalizer.sources.reading import RegistrySnapshot
+
+
+@dataclass(frozen=True, slots=True)
+class IsvcSource:
+    """A place where InferenceServices are: its id in the cache, and the cluster's name in references."""
+
+    id: str
+    cluster: str
+
+    def ref(self, namespace: str, name: str) -> str:
+        """Return the reference of an isvc there."""
+        return isvc_ref(self.cluster, namespace, name)
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryContent:
+    """All that is known of one registry."""
+
+    ref: RegistryRef
+    snapshot: RegistrySnapshot
+
+    @property
+    def source(self) -> str:
+        """The id of this registry as a source of entries."""
+        return registry_source(self.ref.id)
+
+    def find(self, model_id: str, version_id: str) -> tuple[RegisteredModel, ModelVersion] | None:
+        """Return a live version of a live model, or None."""
+        version, model = self.snapshot.versions.get(version_id), self.snapshot.models.get(model_id)
+        live = version is not None and model is not None and version.is_live and model.is_live
+        return (model, version) if live and model and version else None
+
+    def index(self) -> RegistryIndex:
+        """Return the index for linking."""
+        return RegistryIndex.build(
+            self.ref,
+            models=self.snapshot.models.values(),
+            versions=self.snapshot.versions.values(),
+            inference_services=self.snapshot.inference_services.values(),
+            environments=self.snapshot.environments.values(),
+        )
+
+
+def registry_source(registry: str) -> str:
+    """Return the id under which the entries of a registry are stored."""
+    return f"registry:{registry}"
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """The text (Markdown) of a model card, and its digest."""
+
+    text: str
+    digest: str
+
+    @classmethod
+    def of(cls, text: str) -> Self:
+        """Return the card of that text."""
+        return cls(text, card_digest(text))

@@ -1,0 +1,299 @@
+"""The loop that brings storage to what the sources tell.
+
+Level-triggered: an event only names what may have changed. Each round renders those documents anew, compares all that
+is wanted with all that is stored, and sends the difference; an error or a restart anywhere is mended by the next round.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+import structlog
+
+from common.health import Health
+from common.http.client import RemoteError
+from common.kube.replica import Key
+from common.kube.state import State
+from common.kube.workqueue import WorkQueue
+from common.problems import Problem
+from common.wire import WireError
+from services.normalizer.catalogue import Catalogue
+from services.normalizer.contents import IsvcSource, RegistryContent, registry_source
+from services.normalizer.normalize.isvc import Isvc, ServiceAccountFacts, ServiceFacts
+from services.normalizer.normalize.registry_objects import RegistryRef
+from services.normalizer.normalize.result import version_ref
+from services.normalizer.plan import Held, Leave, Plan, plan
+from services.normalizer.publish import Mirror, missing_cards
+from services.normalizer.sourcebook import SourceBook
+from services.normalizer.sources.reading import RegistryReading
+from services.normalizer.sources.refs import Fault
+from services.normalizer.telemetry import Telemetry
+
+log = structlog.get_logger("controller")
+
+SYNC = "sync"
+"""The key in the queue that stands for no document: compare everything, ask storage what it holds."""
+CHECK_STORAGE = 10.0
+"""Seconds between two questions to storage whether it still holds what we think."""
+SETTLE = 3.0
+"""Seconds to wait at start for each source's first answer, so that names are allotted with all contenders known."""
+CONFIRM_AFTER = 10.0
+"""Seconds until a listing that is doubted is repeated."""
+
+
+class Confirmable(Protocol):
+    """A source that can be asked to list again."""
+
+    def confirm(self) -> None:
+        """List again soon."""
+
+
+class Controller:
+    """Takes what the sources tell (as their listener) and keeps storage equal to it."""
+
+    def __init__(
+        self,
+        *,
+        catalogue: Catalogue,
+        book: SourceBook,
+        mirror: Mirror,
+        queue: WorkQueue[str],
+        health: Health,
+        telemetry: Telemetry,
+        guard: bool,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._catalogue = catalogue
+        self._book = book
+        self._mirror = mirror
+        self._queue = queue
+        self._health = health
+        self._telemetry = telemetry
+        self._guard = guard
+        self._clock = clock
+        self._held: Mapping[str, Held] = {}
+        self._confirmable: dict[str, Confirmable] = {}
+        self._confirming: dict[str, asyncio.TimerHandle] = {}
+        self._news = asyncio.Event()
+        self._told: dict[str, tuple[Problem, ...]] = {}
+
+    # --- what the sources tell; each may be called at any time after `declare`
+
+    def declare(self, source: str, *, confirm: Confirmable | None = None) -> None:
+        """There is a source of InferenceServices; nothing of it is removed before it was listed completely."""
+        self._book.declare(source, "kserve")
+        self._health.set(source, False, "not listed yet")
+        if confirm is not None:
+            self._confirmable[source] = confirm
+
+    def isvc_changed(
+        self, source: IsvcSource, key: Key, facts: Isvc | None, *, explicit: bool, bare: bool = False
+    ) -> None:
+        """An isvc is new, another or gone."""
+        self._catalogue.put_isvc(source, key, facts, explicit=explicit, bare=bare)
+        self._wake()
+
+    def service_changed(self, source: IsvcSource, key: Key, facts: ServiceFacts | None) -> None:
+        """A Service is new, another or gone."""
+        self._catalogue.put_service(source, key, facts)
+        self._wake()
+
+    def service_account_changed(self, source: IsvcSource, key: Key, facts: ServiceAccountFacts | None) -> None:
+        """A ServiceAccount is new, another or gone."""
+        self._catalogue.put_service_account(source, key, facts)
+        self._wake()
+
+    def isvc_unusable(self, source: IsvcSource, key: Key, problem: Problem) -> None:
+        """An isvc exists and cannot be read; what is stored of it stays."""
+        self._catalogue.put_unusable(source.ref(*key), problem)
+        self._wake()
+
+    def source_listed(self, source: str) -> None:
+        """A source of InferenceServices was listed completely."""
+        self._book.listed(source)
+        self._health.set(source, True)
+        self._queue.add(SYNC)
+        self._news.set()
+
+    def source_state(self, source: str, state: State) -> None:
+        """A source of InferenceServices, or of what belongs to them, cannot be followed or can again."""
+        self._health.set(source, state.ok, "" if state.ok else f"{state.reason}; {state.remedy}")
+        if not state.ok and source in self._confirmable:
+            self._book.failed(source, absent=state.kind == "absent")
+        self._queue.add(SYNC)
+        self._news.set()
+
+    def registry_declared(self, registry: str) -> None:
+        """There is such a registry."""
+        self._book.declare(registry_source(registry), "registry")
+        self._registries_changed()
+
+    def registry_read(self, ref: RegistryRef, reading: RegistryReading) -> None:
+        """A registry was polled."""
+        source = registry_source(ref.id)
+        if reading.complete:
+            self._book.listed(source)
+        else:
+            self._book.failed(source)
+        self._catalogue.put_cards(reading.cards)
+        touched = {
+            version_ref(ref.id, version.registered_model_id, version.id)
+            for id_ in reading.touched
+            if (version := reading.snapshot.versions.get(id_))
+        }
+        self._catalogue.put_registry(ref.id, RegistryContent(ref, reading.snapshot), touched=touched)
+        self._registry_health(source, reading.fault)
+        self._registries_changed()
+
+    def registry_gone(self, registry: str) -> None:
+        """A registry is no longer there; its models stay for a grace."""
+        source = registry_source(registry)
+        self._book.withdraw(source, now=self._clock())
+        self._health.remove(source)
+        self._registries_changed()
+
+    def discovering(self, *, complete: bool, reason: str = "") -> None:
+        """Registries are looked for; `complete`: everywhere where they may be."""
+        self._book.discovering(complete=complete)
+        self._health.set("discovery", complete, reason)
+        self._registries_changed()
+
+    def _registry_health(self, source: str, fault: Fault | None) -> None:
+        self._health.set(source, fault is None, f"{fault.reason}; {fault.remedy}" if fault else "")
+
+    def _registries_changed(self) -> None:
+        self._catalogue.registries_changed(unread=self._book.unread_registries, awaiting=self._book.awaiting_registries)
+        self._wake()
+        self._queue.add(SYNC)
+        self._news.set()
+
+    def _wake(self) -> None:
+        for ref in self._catalogue.take_dirty():
+            self._queue.add(ref)
+
+    # --- the loop
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        self._health.set("storage", False, "not asked yet")
+        await self._begin()
+        while True:
+            refs = await self._queue.get()
+            began = time.perf_counter()
+            self._telemetry.working(True)
+            try:
+                ok = await self._reconcile(refs)
+            finally:
+                self._telemetry.working(False)
+                for ref in refs:
+                    self._queue.done(ref)
+            self._telemetry.reconciled(len(refs), time.perf_counter() - began, ok=ok)
+
+    async def _begin(self) -> None:
+        """Learn what an earlier run has stored, and give every source a moment for its first answer."""
+        pause = 0.1
+        while True:
+            try:
+                listing = await self._mirror.refresh()
+                break
+            except (RemoteError, WireError) as error:
+                self._storage_failed(error)
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, 5)
+        self._health.set("storage", True)
+        self._catalogue.seed(listing.entries)
+        try:
+            async with asyncio.timeout(SETTLE):
+                while not self._book.settled:
+                    self._news.clear()
+                    await self._news.wait()
+        except TimeoutError:
+            log.info("starting without an answer from some sources", missing=list(self._book.waiting_for()))
+        self._queue.add(SYNC)
+
+    async def _reconcile(self, refs: list[str]) -> bool:
+        now = self._clock()
+        documents = [ref for ref in refs if ref != SYNC]
+        checks = self._catalogue.render({*documents, *self._catalogue.take_dirty()}, now=now)
+        for ref, at in checks.items():
+            self._queue.add_after(ref, at - now)
+        try:
+            if SYNC in refs or self._mirror.listing is None:
+                await self._mirror.refresh()
+            await self._send(now)
+        except (RemoteError, WireError) as error:
+            self._mirror.doubt()
+            self._storage_failed(error)
+            self._queue.retry(SYNC)
+            return False
+        if self._health.set("storage", True):
+            log.info("storage answers again")
+        self._queue.forget(SYNC)
+        self._queue.add_after(SYNC, CHECK_STORAGE)
+        self._tell_problems()
+        self._telemetry.state(documents=len(self._catalogue.wanted), problems=self._catalogue.problems, held=self._held)
+        return True
+
+    async def _send(self, now: float) -> None:
+        listing = self._mirror.listing
+        assert listing is not None  # noqa: S101 - refreshed by the caller
+        made = self._plan(now)
+        complete = self._book.complete(now) and not listing.complete
+        cards = missing_cards(listing, self._catalogue.cards)
+        self._hold(made.held)
+        if (next_check := self._book.next_check(now)) is not None:
+            self._queue.add_after(SYNC, next_check - now)
+        if made.empty and not cards and not complete:
+            return
+        refused = await self._mirror.send(made, cards=cards, complete=complete)
+        for key, reason in refused.items():
+            log.error("storage refused a document", key=key, reason=reason)
+        self._catalogue.certain.intersection_update(entry.ref for entry in listing.entries.values())
+        self._telemetry.sent(upserts=len(made.upserts), removals=len(made.removals), cards=len(cards))
+        log.info("published", upserts=len(made.upserts), removals=len(made.removals), cards=len(cards))
+
+    def _plan(self, now: float) -> Plan:
+        listing = self._mirror.listing
+        assert listing is not None  # noqa: S101
+        catalogue = self._catalogue
+        leave = Leave(
+            may_remove=lambda entry: entry.ref not in catalogue.retained and self._book.may_remove(entry, now),
+            certain=catalogue.certain,
+            unguarded=self._book.gone,
+            rounds=self._book.rounds,
+            guard=self._guard,
+        )
+        return plan(
+            wanted=self._mirror.unrefused(catalogue.wanted), stored=listing.entries, leave=leave, held=self._held
+        )
+
+    def _hold(self, held: Mapping[str, Held]) -> None:
+        for source in held.keys() - self._held.keys():
+            log.warning(
+                "a listing lacks most of what its source had; waiting for the next one to confirm it",
+                source=source,
+                entries=len(held[source].keys),
+                remedy="if the models are really gone, wait; REMOVAL_GUARD=off turns this off",
+            )
+        self._held = held
+        for source in held.keys() & self._confirmable.keys() - self._confirming.keys():
+            self._confirming[source] = asyncio.get_running_loop().call_later(CONFIRM_AFTER, self._confirm, source)
+
+    def _confirm(self, source: str) -> None:
+        del self._confirming[source]
+        self._confirmable[source].confirm()
+
+    def _storage_failed(self, error: Exception) -> None:
+        remedy = "is the container storage-rest running, and is STORAGE_URL its address?"
+        if self._health.set("storage", False, f"{error}; {remedy}"):
+            log.warning("storage does not answer", error=str(error), remedy=remedy)
+
+    def _tell_problems(self) -> None:
+        """Log each problem once, when it arises."""
+        problems = self._catalogue.problems
+        for ref, of_one in problems.items():
+            for problem in set(of_one) - set(self._told.get(ref, ())):
+                level = {"error": log.error, "warning": log.warning, "info": log.info}[problem.severity]
+                level(problem.message, object=problem.object, remedy=problem.remedy)
+        self._told = dict(problems)

@@ -1,0 +1,107 @@
+"""The normalizer put together: sources, controller, and the server that shows its health and metrics."""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
+from importlib.metadata import version
+
+import structlog
+
+from common.health import Health
+from common.http import server
+from common.http.client import HttpClient
+from common.kube.client import KubeClient
+from common.kube.credentials import find_credentials
+from common.kube.metrics import KubeMetrics
+from common.kube.workqueue import WorkQueue, WorkQueueMetrics
+from common.metrics import Metrics
+from services.normalizer.catalogue import Catalogue
+from services.normalizer.contents import IsvcSource
+from services.normalizer.controller import Controller
+from services.normalizer.publish import Mirror, RemoteStorage, Storage
+from services.normalizer.settings import NormalizerSettings
+from services.normalizer.sourcebook import SourceBook
+from services.normalizer.sources.kserve import KserveSource
+from services.normalizer.telemetry import CONTROLLER, Telemetry
+
+log = structlog.get_logger("normalizer")
+
+NAME = "rhoai-normalizer"
+CLUSTER = IsvcSource("kserve", "local")
+"""The cluster that the connector itself runs in."""
+
+Task = Callable[[], Awaitable[None]]
+
+
+def create_controller(
+    *, settings: NormalizerSettings, storage: Storage, health: Health, metrics: Metrics
+) -> Controller:
+    """Return a controller without sources; whoever adds one declares it before it runs."""
+    now = asyncio.get_running_loop().time()
+    return Controller(
+        catalogue=Catalogue(defaults=settings.defaults, not_ready_grace=settings.not_ready_grace),
+        book=SourceBook(gone_grace=settings.source_gone_grace, first_sync_grace=settings.first_sync_grace, now=now),
+        mirror=Mirror(storage),
+        queue=WorkQueue(name=CONTROLLER, metrics=WorkQueueMetrics(metrics)),
+        health=health,
+        telemetry=Telemetry(metrics),
+        guard=settings.removal_guard == "on",
+        clock=asyncio.get_running_loop().time,
+    )
+
+
+async def follow_cluster(
+    stack: AsyncExitStack, *, settings: NormalizerSettings, controller: Controller, metrics: Metrics
+) -> Sequence[Task]:
+    """Declare the sources of the cluster that the environment names and return what must run to follow them.
+
+    Raises:
+        CredentialsError: the environment leads to no cluster.
+    """
+    credentials = await find_credentials(os.environ)
+    log.info("cluster found", server=credentials.server, origin=credentials.origin)
+    kube_metrics = KubeMetrics(metrics)
+    client = await stack.enter_async_context(KubeClient(credentials=credentials, metrics=kube_metrics))
+    kserve = KserveSource(
+        source=CLUSTER,
+        client=client,
+        namespaces=settings.watch_namespaces,
+        listener=controller,
+        metrics=kube_metrics,
+    )
+    controller.declare(kserve.id, confirm=kserve)
+    return [kserve.run]
+
+
+async def run(settings: NormalizerSettings, addresses: Sequence[server.Address], stop: asyncio.Event) -> None:
+    """Run the normalizer as a service of its own until `stop` is set.
+
+    Raises:
+        CredentialsError: the environment leads to no cluster.
+        OSError: an address cannot be bound.
+    """
+    health = Health()
+    metrics = Metrics(NAME, version("rhoai-connector"))
+    async with AsyncExitStack() as stack:
+        client = await stack.enter_async_context(
+            HttpClient(name="storage-rest", base_url=settings.storage, token=settings.shared_token)
+        )
+        controller = create_controller(settings=settings, storage=RemoteStorage(client), health=health, metrics=metrics)
+        tasks = await follow_cluster(stack, settings=settings, controller=controller, metrics=metrics)
+        app = server.create_app(name=NAME, metrics=metrics, health=health, access=None)
+        await stack.enter_async_context(server.listening(app, addresses))
+        await run_until(stop, controller.run, *tasks)
+
+
+async def run_until(stop: asyncio.Event, *tasks: Task) -> None:
+    """Run the tasks side by side until `stop` is set, or one of them fails, which ends all."""
+    async with asyncio.TaskGroup() as group:
+        running = [group.create_task(_run(task)) for task in tasks]
+        await stop.wait()
+        for task in running:
+            task.cancel()
+
+
+async def _run(task: Task) -> None:
+    await task()

@@ -1,0 +1,81 @@
+"""Metrics of the normalizer, beside those of its sources and of its queue.
+
+The `controller_runtime_…` families bear the names and labels that the original's dashboards and alerts read.
+"""
+
+from collections import Counter as Count
+from collections.abc import Mapping
+
+from prometheus_client import Counter, Gauge, Histogram
+
+from common.metrics import Metrics
+from common.problems import Problem
+from services.normalizer.plan import Held
+
+CONTROLLER = "inferenceservice"
+_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+
+
+class Telemetry:
+    """What the controller tells of its work."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        registry = metrics.registry
+        self._reconciled = Counter(
+            "controller_runtime_reconcile",
+            "Documents brought up to date",
+            ["controller", "result"],
+            registry=registry,
+        )
+        self._errors = Counter(
+            "controller_runtime_reconcile_errors", "Documents that could not be", ["controller"], registry=registry
+        )
+        self._seconds = Histogram(
+            "controller_runtime_reconcile_time_seconds",
+            "From taking a document in hand until storage has it",
+            ["controller"],
+            buckets=_BUCKETS,
+            registry=registry,
+        )
+        self._workers = Gauge("controller_runtime_active_workers", "Work under way", ["controller"], registry=registry)
+        self._documents = Gauge("rhoai_connector_documents", "Documents that should be served", registry=registry)
+        self._problems = Gauge(
+            "rhoai_connector_problems", "Problems of models that are recorded now", ["severity"], registry=registry
+        )
+        self._held = Gauge(
+            "rhoai_connector_removals_held",
+            "Removals that wait for a second listing to confirm them",
+            ["source"],
+            registry=registry,
+        )
+        self._sent = Counter("rhoai_connector_published", "Changes sent to storage", ["kind"], registry=registry)
+        for result in ("success", "error"):
+            self._reconciled.labels(CONTROLLER, result)
+        for kind in ("upsert", "removal", "card"):
+            self._sent.labels(kind)
+
+    def working(self, on: bool) -> None:
+        """Work begins or ends."""
+        self._workers.labels(CONTROLLER).set(on)
+
+    def reconciled(self, documents: int, seconds: float, *, ok: bool) -> None:
+        """So many documents were worked on together for so long."""
+        self._reconciled.labels(CONTROLLER, "success" if ok else "error").inc(documents)
+        if not ok:
+            self._errors.labels(CONTROLLER).inc(documents)
+        self._seconds.labels(CONTROLLER).observe(seconds)
+
+    def sent(self, *, upserts: int, removals: int, cards: int) -> None:
+        """So much went to storage."""
+        for kind, number in (("upsert", upserts), ("removal", removals), ("card", cards)):
+            self._sent.labels(kind).inc(number)
+
+    def state(self, *, documents: int, problems: Mapping[str, tuple[Problem, ...]], held: Mapping[str, Held]) -> None:
+        """How things stand now."""
+        self._documents.set(documents)
+        by_severity = Count(problem.severity for of_one in problems.values() for problem in of_one)
+        for severity in ("error", "warning", "info"):
+            self._problems.labels(severity).set(by_severity[severity])
+        self._held.clear()
+        for source, waiting in held.items():
+            self._held.labels(source).set(len(waiting.keys))
