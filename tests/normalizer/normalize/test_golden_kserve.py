@@ -22,3 +22,11 @@ def test_document_is_the_golden_one(name: str) -> None:
 
 def test_all_cases_are_there() -> None:
     assert CASES == ["annotated", "internal", "minimal", "not-ready"]
+
+
+def test_differences_are_in_the_documentation() -> None:
+    documented = (golden.GOLDEN.parents[1] / "docs" / "mapping.md").read_text("utf-8")
+    cases = [golden.read(str(path)) for path in golden.GOLDEN.glob("*/*.json")]
+    reasons = {difference["why"] for case in cases for difference in case.get("beyond", [])}
+    assert reasons
+    assert {reason for reason in reasons if f"**{reason}**" not in documented} == set()
