@@ -1,12 +1,13 @@
 """Who may read and who may write.
 
 Writes need the bearer token that the sidecars share, wherever they come from. Reads from this very host are open,
-because the first-generation reader of the feed sends no token; reads from elsewhere need it.
+because the first-generation reader of the feed sends no token; reads from elsewhere need it. Below a guarded path,
+reads need a token wherever they come from: the shared one, or one that the guard accepts.
 """
 
 import ipaddress
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 
 from aiohttp import web
 
@@ -19,14 +20,20 @@ OPEN_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
 Verifier = Callable[[web.Request, str], Awaitable[bool]]
 """Tells whether a bearer token that is not the shared one may read what is asked for."""
 
+_HINT = "this request needs the header 'Authorization: Bearer <token of the connector's service account>'"
+_GUARD_HINT = "this request needs the header 'Authorization: Bearer <service token of Backstage>'"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccessPolicy:
-    """Decides about each request; without a token (a laptop) writes are open to this host only."""
+    """Decides about each request; without a token (a laptop) writes are open to this host only.
+
+    `guards` maps the beginnings of paths, each ending in `/`, to what accepts further tokens for reading below them.
+    """
 
     token: TokenSource | None = None
     open_reads: bool = False
-    verifiers: Sequence[Verifier] = ()
+    guards: Mapping[str, Verifier] = field(default_factory=dict)
 
     async def check(self, request: web.Request) -> None:
         """Let the request pass or raise.
@@ -34,28 +41,28 @@ class AccessPolicy:
         Raises:
             HttpProblem: 401 without a token where one is needed, 403 with a wrong one.
         """
-        if request.path in OPEN_PATHS:
-            return
         reading = request.method in SAFE_METHODS
-        if reading and (self.open_reads or is_local(request)):
+        guard = self._guard(request.path) if reading else None
+        if reading and guard is None and (request.path in OPEN_PATHS or self.open_reads or is_local(request)):
             return
         expected = self.token() if self.token else None
-        if expected is None and is_local(request):
+        if expected is None and guard is None and is_local(request):
             return
         given = _bearer(request)
         if given is None:
             raise HttpProblem(
                 401,
-                "this request needs the header 'Authorization: Bearer <token of the connector's service account>'",
+                _GUARD_HINT if guard else _HINT,
                 headers={"WWW-Authenticate": 'Bearer realm="rhoai-connector"'},
             )
         if expected is not None and same_token(given, expected):
             return
-        if reading:
-            for verify in self.verifiers:
-                if await verify(request, given):
-                    return
-        raise HttpProblem(403, "the bearer token is not the one that this service was started with")
+        if guard is not None and await guard(request, given):
+            return
+        raise HttpProblem(403, "the bearer token is not one that this request is open to")
+
+    def _guard(self, path: str) -> Verifier | None:
+        return next((guard for beginning, guard in self.guards.items() if path.startswith(beginning)), None)
 
 
 def is_local(request: web.Request) -> bool:

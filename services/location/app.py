@@ -7,10 +7,12 @@ from common.health import Health
 from common.http.access import AccessPolicy
 from common.http.server import create_app
 from common.metrics import Metrics
-from services.location import first_generation, pushes
+from services.location import first_generation, plain, pushes, second_generation
 from services.location.pushes import Followed
 from services.location.shelf import Shelf
 
+CONNECTOR_ID = "kserve-kubeflow-connector"
+"""Under which id the second-generation reader knows the connector, unless it is told another."""
 DOCUMENT_LIMIT = 1024 * 1024
 """Largest document, in bytes."""
 _CARD_LIMIT = 1024 * 1024
@@ -18,7 +20,9 @@ _CARD_LIMIT = 1024 * 1024
 _HINT = """\
 OpenShift AI connector: the feed of models for Backstage.
 
-/list                       first-generation reader: the paths of all documents
+/list                       the paths of all documents, for the first-generation reader
+/api/{connector_id}/list    their keys, for the second-generation reader
+/catalog-info.yaml          the same as catalog entities, for a Backstage without a plugin
 /healthz /readyz /metrics   the state of this service
 """
 
@@ -30,6 +34,7 @@ def create_location_app(
     health: Health,
     access: AccessPolicy,
     followed: Followed | None = None,
+    connector_id: str = CONNECTOR_ID,
     document_limit: int = DOCUMENT_LIMIT,
 ) -> web.Application:
     """Return the application that serves `shelf`.
@@ -39,16 +44,21 @@ def create_location_app(
     # A document travels as base64, four bytes for three, and its card beside it.
     body_limit = document_limit * 4 // 3 + _CARD_LIMIT
     app = create_app(name="location", metrics=metrics, health=health, access=access, body_limit=body_limit)
-    app.router.add_get("/", _hint)
+    _add_hint(app, _HINT.format(connector_id=connector_id))
     first_generation.add_routes(app, shelf)
+    second_generation.add_routes(app, shelf, connector_id)
+    plain.add_routes(app, shelf)
     if followed is not None:
         pushes.add_routes(app, shelf, followed, document_limit=document_limit)
     _measure(shelf, metrics)
     return app
 
 
-async def _hint(_request: web.Request) -> web.Response:
-    return web.Response(text=_HINT, headers={"Content-Security-Policy": "default-src 'none'"})
+def _add_hint(app: web.Application, text: str) -> None:
+    async def hint(_request: web.Request) -> web.Response:
+        return web.Response(text=text, headers={"Content-Security-Policy": "default-src 'none'"})
+
+    app.router.add_get("/", hint)
 
 
 def _measure(shelf: Shelf, metrics: Metrics) -> None:

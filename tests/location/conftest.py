@@ -7,6 +7,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+import yarl
 
 from common.health import Health
 from common.http.access import AccessPolicy
@@ -49,9 +50,10 @@ class Location:
         )
 
     async def get(self, path: str, **headers: str) -> tuple[int, Any, bytes]:
-        """Return status, headers and body; header names are written with `_` for `-`."""
-        given = {name.replace("_", "-"): value for name, value in headers.items()}
-        async with self.client.get(path, headers=given, allow_redirects=False) as answer:
+        """Return status, headers and body; the path is sent as it is, header names are written with `_` for `-`."""
+        given = {"Accept-Encoding": "identity"} | {name.replace("_", "-"): value for name, value in headers.items()}
+        url = yarl.URL(f"http://127.0.0.1:{self.port}{path}", encoded=True)
+        async with self.client.get(url, headers=given, allow_redirects=False) as answer:
             return answer.status, answer.headers, await answer.read()
 
 
