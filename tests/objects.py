@@ -32,7 +32,7 @@ def isvc(
     Without `url` it is the external one, https://<name>-<namespace>.apps.example.com.
     """
     model: Object = {"modelFormat": _without_none({"name": model_format, "version": format_version})}
-    model |= _without_none({"runtime": runtime, "storageUri": storage_uri and storage_uri.format(name=name)})
+    model |= _without_none({"runtime": runtime, "storageUri": storage_uri and storage_uri.replace("{name}", name)})
     obj: Object = {
         "apiVersion": f"{GROUP}/v1beta1",
         "kind": "InferenceService",

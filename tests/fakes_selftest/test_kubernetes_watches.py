@@ -128,7 +128,9 @@ async def test_uninstalling_a_type_ends_its_watches(client: Client, cluster: Fak
         assert (await watch.event())[0] == "ERROR"
 
 
-@pytest.mark.parametrize(("query", "status"), [("resourceVersion=x", 400), ("sendInitialEvents=true", 422)])
+@pytest.mark.parametrize(
+    ("query", "status"), [("resourceVersion=x", 400), ("timeoutSeconds=x", 400), ("sendInitialEvents=true", 422)]
+)
 async def test_watch_parameters_that_cannot_be(client: Client, query: str, status: int) -> None:
     assert (await client.get(f"{ISVCS}?watch=true&{query}")).status == status
 

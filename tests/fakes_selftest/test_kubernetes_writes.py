@@ -52,6 +52,11 @@ async def test_generate_name_makes_different_names(client: Client) -> None:
         ({"metadata": {"name": "a", "namespace": "other"}}, 400, "does not match the namespace"),
         ({"kind": "Secret", "metadata": {"name": "a"}}, 400, "does not match the expected kind"),
         ({"metadata": {"name": "a", "resourceVersion": "1"}}, 500, "resourceVersion should not be set"),
+        ({"metadata": {"name": 1}}, 400, "ObjectMeta.metadata.name"),
+        ({"metadata": {"name": "a", "labels": {"k": 1}}}, 400, "ObjectMeta.metadata.labels"),
+        ({"metadata": ["a"]}, 400, "field .metadata"),
+        ({"metadata": {"name": "a"}, "data": ["a"]}, 400, "ConfigMap.data"),
+        ({"metadata": {"name": "a"}, "binaryData": {"a": 1}}, 400, "ConfigMap.binaryData"),
         (b"{", 400, "decoding"),
         (b"[]", 400, "no object"),
     ],
@@ -188,6 +193,8 @@ async def test_server_owned_metadata_cannot_be_changed(client: Client) -> None:
     assert stored["creationTimestamp"] == created["metadata"]["creationTimestamp"]
     assert (await client.patch(MAP, {"metadata": {"uid": "other"}})).status == 409
     assert (await client.patch(MAP, {"metadata": {"name": "other"}})).status == 400
+    assert (await client.patch(MAP, {"metadata": None})).status == 422
+    assert (await client.patch(f"{MAP}?dryRun=All", {"data": {"a": "b"}})).status == 400
 
 
 async def test_delete_answers_success_and_checks_preconditions(client: Client) -> None:

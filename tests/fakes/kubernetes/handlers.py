@@ -7,7 +7,7 @@ from typing import Any
 
 from aiohttp import web
 
-from tests.fakes.kubernetes import lists, patches, selectors, status
+from tests.fakes.kubernetes import lists, patches, selectors, status, validation
 from tests.fakes.kubernetes.history import Entry, dump
 from tests.fakes.kubernetes.operations import Operations
 from tests.fakes.kubernetes.requests import RequestInfo, View, view_for
@@ -91,6 +91,8 @@ class Handlers:
         Raises:
             ApiError: when it is refused.
         """
+        if "dryRun" in call.query:
+            raise status.bad_request("this server has no dryRun: the request would change its objects")
         handler = self._verbs.get(call.info.verb)
         if handler is None:
             message = "the server does not allow this method on the requested resource"
@@ -179,6 +181,7 @@ def _object_of(call: Call) -> dict[str, Any]:
             message = f"the {field} in the data ({body[field]}) does not match the expected {field} ({wanted})"
             raise status.bad_request(message)
     metadata = body.get("metadata") or {}
+    validation.check_types(call.resource, metadata)
     if call.namespace and metadata.get("namespace", call.namespace) != call.namespace:
         raise status.bad_request(
             "the namespace of the provided object does not match the namespace sent on the request"

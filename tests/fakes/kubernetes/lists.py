@@ -10,7 +10,7 @@ from typing import Any
 
 from tests.fakes.kubernetes import selectors
 from tests.fakes.kubernetes.history import Entry, Key, dump
-from tests.fakes.kubernetes.requests import View
+from tests.fakes.kubernetes.requests import View, number
 from tests.fakes.kubernetes.status import Cause, bad_request, expired, invalid, too_large_version, too_old
 from tests.fakes.kubernetes.store import Store, Table
 
@@ -50,7 +50,7 @@ def read(store: Store, table: Table, namespace: str, query: Mapping[str, str]) -
         ApiError: 400 for parameters that cannot be, 410 for an expired token or version, 504 for a future version.
     """
     selector = selectors.parse(query.get("labelSelector", ""), query.get("fieldSelector", ""))
-    limit = _number(query, "limit")
+    limit = number(query, "limit")
     token = query.get("continue", "")
     after: Key | None = None
     if token:
@@ -79,7 +79,7 @@ def read(store: Store, table: Table, namespace: str, query: Mapping[str, str]) -
 def _start(store: Store, table: Table, query: Mapping[str, str]) -> int:
     """The revision of a list's first page."""
     match = query.get("resourceVersionMatch", "")
-    wanted = _number(query, "resourceVersion")
+    wanted = number(query, "resourceVersion")
     if match and "resourceVersion" not in query:
         raise _forbidden_match("resourceVersionMatch is forbidden unless resourceVersion is provided")
     if match not in ("", "Exact", "NotOlderThan"):
@@ -97,13 +97,6 @@ def _start(store: Store, table: Table, query: Mapping[str, str]) -> int:
 
 def _forbidden_match(message: str) -> Exception:
     return invalid("meta.k8s.io", "ListOptions", "", [Cause("FieldValueForbidden", message, "resourceVersionMatch")])
-
-
-def _number(query: Mapping[str, str], name: str) -> int:
-    text = query.get(name, "") or "0"
-    if not text.isdecimal():
-        raise bad_request(f'{name}: Invalid value: "{text}": strconv.ParseUint: parsing "{text}": invalid syntax')
-    return int(text)
 
 
 def _encode(revision: int, after: Key | None) -> str:

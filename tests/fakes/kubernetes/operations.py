@@ -98,9 +98,7 @@ class Operations:
         """
         present = self.get(resource, key)
         try:
-            body = apply({**present.body})
-            if not isinstance(body.get("metadata"), dict):
-                raise status.bad_request("metadata must be an object")
+            body = {"metadata": None} | apply({**present.body})
             return self._replace(resource, present, body, subresource)
         except validation.UndecodableError as error:
             rule = f"Invalid value: {error.message}"
@@ -142,6 +140,7 @@ class Operations:
 
     def _replace(self, resource: ResourceType, present: Entry, body: Body, subresource: str | None) -> Entry:
         """Store the new state; subresource None writes everything, "" all but status, "status" status alone."""
+        validation.check_types(resource, body["metadata"])
         before, metadata = present.body["metadata"], dict(body["metadata"])
         name = present.key[1]
         if metadata.get("resourceVersion", before["resourceVersion"]) != before["resourceVersion"]:

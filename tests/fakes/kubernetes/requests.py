@@ -9,7 +9,7 @@ from aiohttp import web
 from tests.fakes.kubernetes import history
 from tests.fakes.kubernetes.rbac import Access
 from tests.fakes.kubernetes.resources import ResourceType
-from tests.fakes.kubernetes.status import ApiError
+from tests.fakes.kubernetes.status import ApiError, bad_request
 
 _VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "HEAD": "get"}
 _SUBRESOURCES_OF_NAMESPACES = ("status", "finalize")
@@ -61,6 +61,18 @@ def parse(request: web.Request) -> RequestInfo | None:
 def flag(query: Mapping[str, str], name: str) -> bool:
     """Whether a boolean parameter is set: as the server has it, by anything but 0 and false."""
     return query.get(name, "0").lower() not in ("0", "false")
+
+
+def number(query: Mapping[str, str], name: str) -> int:
+    """A parameter that is a whole number, 0 when it is absent or empty.
+
+    Raises:
+        ApiError: 400.
+    """
+    text = query.get(name, "") or "0"
+    if not text.isdecimal():
+        raise bad_request(f'{name}: Invalid value: "{text}": strconv.ParseUint: parsing "{text}": invalid syntax')
+    return int(text)
 
 
 def _verb(request: web.Request, name: str) -> str:

@@ -32,6 +32,22 @@ class UndecodableError(ApiError):
     """A field has a type or form its kind does not have: 400 in a create or update, 422 in a patch."""
 
 
+def check_types(resource: ResourceType, metadata: Any) -> None:
+    """Refuse metadata whose fields have other types than ObjectMeta's.
+
+    Raises:
+        UndecodableError: naming the field.
+    """
+    if not isinstance(metadata, dict):
+        raise _undecodable(resource, "json: cannot unmarshal into Go struct field .metadata of type v1.ObjectMeta")
+    for field in ("name", "namespace", "generateName", "resourceVersion", "uid"):
+        if not isinstance(metadata.get(field, ""), str):
+            raise _undecodable(resource, f"json: cannot unmarshal into Go struct field ObjectMeta.metadata.{field}")
+    for field in ("labels", "annotations"):
+        if not _is_string_map(metadata.get(field) or {}):
+            raise _undecodable(resource, f"json: cannot unmarshal into Go struct field ObjectMeta.metadata.{field}")
+
+
 def check(resource: ResourceType, body: Mapping[str, Any]) -> None:
     """Refuse an object that breaks the rules of its kind.
 
@@ -55,13 +71,17 @@ def decoded(resource: ResourceType, body: Mapping[str, Any], field: str) -> dict
     Raises:
         UndecodableError: when the values are no base64.
     """
-    values = {}
-    for key, text in (body.get(field) or {}).items():
-        try:
-            values[key] = base64.b64decode(text, validate=True)
-        except (binascii.Error, ValueError, TypeError) as error:
-            raise _undecodable(resource, "illegal base64 data at input byte 0") from error
-    return values
+    texts = body.get(field) or {}
+    if not _is_string_map(texts):
+        raise _undecodable(resource, f"json: cannot unmarshal into Go struct field {resource.kind}.{field}")
+    try:
+        return {key: base64.b64decode(text, validate=True) for key, text in texts.items()}
+    except (binascii.Error, ValueError) as error:
+        raise _undecodable(resource, "illegal base64 data at input byte 0") from error
+
+
+def _is_string_map(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(item, str) for item in value.values())
 
 
 def _undecodable(resource: ResourceType, why: str) -> UndecodableError:
@@ -93,7 +113,7 @@ def _is_qualified(key: str) -> bool:
 
 def _config_map_faults(body: Mapping[str, Any]) -> list[Cause]:
     data = body.get("data") or {}
-    if not all(isinstance(value, str) for value in data.values()):
+    if not _is_string_map(data):
         why = "json: cannot unmarshal number into Go struct field ConfigMap.data of type string"
         raise _undecodable(CONFIG_MAPS, why)
     binary = decoded(CONFIG_MAPS, body, "binaryData")

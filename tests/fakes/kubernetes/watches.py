@@ -11,7 +11,7 @@ from aiohttp import web
 from tests.fakes.kubernetes import selectors, status
 from tests.fakes.kubernetes.faults import WatchFault
 from tests.fakes.kubernetes.history import Log, dump, watch_line
-from tests.fakes.kubernetes.requests import RequestInfo, View, flag
+from tests.fakes.kubernetes.requests import RequestInfo, View, flag, number
 from tests.fakes.kubernetes.resources import ResourceType
 from tests.fakes.kubernetes.selectors import Selector
 from tests.fakes.kubernetes.store import Store
@@ -188,9 +188,6 @@ class Watches:
         return response
 
     def _watch(self, query: Mapping[str, str], info: RequestInfo, resource: ResourceType, view: View) -> Watch:
-        revision = query.get("resourceVersion", "") or "0"
-        if not revision.isdecimal():
-            raise status.bad_request(f'Invalid value: "{revision}": strconv.ParseUint: parsing: invalid syntax')
         return Watch(
             store=self._store,
             count_bytes=self._count_bytes,
@@ -200,6 +197,6 @@ class Watches:
             selector=selectors.parse(query.get("labelSelector", ""), query.get("fieldSelector", "")),
             view=view,
             bookmarks=flag(query, "allowWatchBookmarks"),
-            revision=int(revision),
-            seconds=float(query.get("timeoutSeconds", "") or DEFAULT_TIMEOUT),
+            revision=number(query, "resourceVersion"),
+            seconds=number(query, "timeoutSeconds") or DEFAULT_TIMEOUT,
         )
