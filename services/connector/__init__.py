@@ -1,0 +1,1 @@
+"""The command line that joins the three services in one process."""

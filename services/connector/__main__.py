@@ -1,0 +1,5 @@
+"""`python -m services.connector`."""
+
+from services.connector.cli import main
+
+main()

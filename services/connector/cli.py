@@ -1,0 +1,129 @@
+"""`connector`: run all in one process, preview what would be served."""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from common import logs, runtime
+from common.commandline import AddressType, reported
+from common.http.server import Address
+from common.kube.credentials import CredentialsError
+from common.settings import SettingsError
+from services.connector import assembly
+from services.connector.preview import Preview, as_json, preview
+from services.location.settings import LocationSettings
+from services.normalizer.settings import NormalizerSettings
+from services.storage_rest.settings import StorageSettings
+
+_EXISTING = click.Path(exists=True, path_type=Path)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="rhoai-connector")
+def main() -> None:
+    """Carry AI models from KServe and Kubeflow model registries to Backstage."""
+
+
+@main.command()
+@click.option(
+    "--manifests", "-m", type=_EXISTING, multiple=True, help="Files or folders with InferenceServices; repeatable."
+)
+@click.option("--cluster", is_flag=True, help="Follow the cluster that the environment or a kubeconfig names.")
+@click.option(
+    "--state",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder of the cache; default: STATE_DIR, or 'state'. With --cluster the cache is a ConfigMap.",
+)
+@click.option(
+    "--address", type=AddressType(), default="127.0.0.1:9090", show_default=True, help="Where the feed is served."
+)
+@click.option("--metrics-address", type=AddressType(), help="Where metrics and health are served besides.")
+def run(
+    manifests: tuple[Path, ...], cluster: bool, state: Path | None, address: Address, metrics_address: Address | None
+) -> None:
+    """Run normalizer, cache and feed in one process."""
+    if not manifests and not cluster:
+        raise click.UsageError("nothing to read: give --manifests, or --cluster")
+    with reported("connector", SettingsError, CredentialsError, OSError):
+        settings = assembly.AllSettings(
+            normalizer=NormalizerSettings.load(),
+            storage=StorageSettings.load(storage_type=_storage_type(cluster, state), state_dir=state),
+            location=LocationSettings.load(),
+        )
+        logs.configure(level=settings.normalizer.log_level, format=settings.normalizer.log_format)
+        plan = assembly.Plan(
+            addresses=[address],
+            manifests=manifests,
+            cluster=cluster,
+            metrics_addresses=[metrics_address] if metrics_address else [],
+        )
+        _greet(address, manifests)
+        runtime.run(lambda stop: assembly.run(plan, settings, stop))
+
+
+def _storage_type(cluster: bool, state: Path | None) -> str | None:
+    """Return where the cache is; None leaves it to STORAGE_TYPE."""
+    if cluster and state is None:
+        return None
+    return "File"
+
+
+def _greet(address: Address, manifests: tuple[Path, ...]) -> None:
+    if not sys.stderr.isatty() and os.environ.get("LOG_FORMAT") != "console":
+        return
+    base = f"http://{address.host or 'localhost'}:{address.port}"
+    for path in manifests:
+        click.echo(f"reading   {path}/" if path.is_dir() else f"reading   {path}", err=True)
+    click.echo(f"serving   {base}/list   {base}/catalog-info.yaml   {base}/readyz   {base}/metrics", err=True)
+
+
+@main.command(name="preview")
+@click.argument("paths", type=_EXISTING, nargs=-1, required=True)
+@click.option(
+    "--format", "output", type=click.Choice(["table", "json"]), default="table", show_default=True, help="How to print."
+)
+def preview_command(paths: tuple[Path, ...], output: str) -> None:
+    """Print what would be served of the manifests in PATHS, and what is wrong with them.
+
+    Ends with status 1 when an object could not be used.
+    """
+    with reported("connector", SettingsError, OSError):
+        result = preview(paths, defaults=NormalizerSettings.load().defaults)
+    if output == "json":
+        print_json(result)
+    else:
+        print_table(result)
+    sys.exit(0 if result.usable else 1)
+
+
+def print_json(result: Preview) -> None:
+    """Print the documents as an array; problems of objects that are not served go to standard error."""
+    click.echo(json.dumps([as_json(shown, json.loads(shown.document)) for shown in result.shown], indent=2))
+    for problem in result.hidden:
+        click.echo(f"{problem.severity}: {problem.object}: {problem.message} ({problem.remedy})", err=True)
+
+
+def print_table(result: Preview) -> None:
+    """Print one row a document, then the problems."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    table = Table("key", "model", "server", "API")
+    for shown in result.shown:
+        document = json.loads(shown.document)
+        server = document.get("modelServer")
+        name, url = (server["name"], server["API"]["url"]) if server else ("", "")
+        table.add_row(shown.key, document["models"][0]["name"], name, url)
+    console.print(table)
+    problems = [*(problem for shown in result.shown for problem in shown.problems), *result.hidden]
+    for problem in problems:
+        console.print(f"{problem.severity}: {problem.object}: {problem.message}", markup=False, highlight=False)
+        console.print(f"  {problem.remedy}", markup=False, highlight=False)
+
+
+if __name__ == "__main__":
+    main()
