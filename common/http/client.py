@@ -1,5 +1,6 @@
 """The client of all services: time-outs, retries, size limits, and errors that say what to do."""
 
+import io
 import json
 import re
 import ssl
@@ -142,13 +143,15 @@ class HttpClient:
             RemoteError: an answer larger than the limit.
         """
         limit = aiohttp.ClientTimeout(total=timeout or self._timeout)
+        if json is not None:
+            data, headers = _dump(json), {"Content-Type": "application/json", **(headers or {})}
         async for attempt in stamina.retry_context(
             on=_retry_delay, attempts=attempts or self._attempts, timeout=None, wait_initial=0.1, wait_max=5
         ):
             with attempt:
-                async with self._open(
-                    method, path, params=params, json=json, data=data, headers=headers, timeout=limit
-                ) as answer:
+                # A file, because aiohttp would write a large body of bytes in one piece; each attempt uses up one.
+                file = None if data is None else io.BytesIO(data)
+                async with self._open(method, path, params=params, data=file, headers=headers, timeout=limit) as answer:
                     body = await self._read(answer)
                     return Response(answer.status, answer.headers, body, str(answer.url.with_query(None)))
         raise AssertionError("unreachable")  # the loop returns or raises
@@ -225,6 +228,10 @@ def _retry_delay(error: Exception) -> bool | float:
     if isinstance(error, StatusError) and error.status in RETRIED:
         return True if error.retry_after is None else min(error.retry_after, MAX_WAIT)
     return False
+
+
+def _dump(value: Any) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode()
 
 
 def _seconds(retry_after: str | None) -> float | None:
