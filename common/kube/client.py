@@ -144,8 +144,9 @@ class KubeClient:
         seconds: int,
         idle: float,
     ) -> AsyncIterator[AsyncIterator[WatchEvent]]:
-        """Open a watch of what happens after `version`; its events raise as `read_events`, and Unreachable.
+        """Open a watch of what happens after `version`; its events raise as `read_events` does.
 
+        What breaks the connection meanwhile leaves the block as Unreachable.
         The server is asked to close it after `seconds`, and given ten more. It is given up when not a byte, of a
         bookmark either, came for `idle` seconds.
         """

@@ -1,3 +1,4 @@
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -8,6 +9,9 @@ from common.kube.metrics import KubeMetrics
 from common.metrics import Metrics
 from common.secrets import StaticToken
 from tests.fakes.kubernetes import FakeCluster
+
+# looptime asks for the event loop in synchronous tests too, which would create one that nobody closes.
+asyncio.set_event_loop(None)
 
 REFUSED = "get a new token"
 
