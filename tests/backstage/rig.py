@@ -209,7 +209,7 @@ class Backstage:
             entry = json.loads(line)
             level, message = entry["level"], entry["message"]
         except (ValueError, KeyError, TypeError):
-            level, message = "", line
+            level, message = "debug" if line.startswith("Fetching model catalog key") else "", line
         if _ROUND_BEGINS.match(message):
             self._rounds += 1
         elif level not in {"debug", "info"}:
