@@ -1,0 +1,1 @@
+"""Where models come from: clusters that are watched, registries that are polled, manifests that are read."""

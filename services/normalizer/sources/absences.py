@@ -1,0 +1,76 @@
+"""What a list lacks is not gone before the registry says so, object by object.
+
+Lists that are cut by offset lose objects when others are deleted between two pages; proxies and half-restored
+databases give short lists with a clear conscience. Registries have no request to delete a model, so such questions
+are rare.
+"""
+
+from typing import Any
+
+from common.http.client import RemoteError, StatusError
+from services.normalizer.sources.contents import RegistryContents
+from services.normalizer.sources.faults import BadAnswer, Inconsistent
+from services.normalizer.sources.paging import ListAnswer, item_id
+from services.normalizer.sources.remote import Remote, for_each
+from services.normalizer.sources.table import Table
+
+
+class Absences:
+    """Tells missing objects of one registry from gone ones. `remote` and `api` are where to ask."""
+
+    def __init__(self, contents: RegistryContents) -> None:
+        self._contents = contents
+        self._gone: set[tuple[str, str]] = set()
+
+    def is_gone(self, table: Table[Any], each: str) -> bool:
+        """Tell whether the registry has said that it has no such object."""
+        return (table.path, each) in self._gone
+
+    async def account_for(
+        self, remote: Remote, api: str, table: Table[Any], answer: ListAnswer
+    ) -> tuple[set[str], list[RemoteError]]:
+        """Ask for everything that a whole list ought to hold and does not, and forget what is gone.
+
+        Returns the versions touched, and what speaks against the list.
+        """
+        listed = {item_id(raw) for raw in answer.items}
+        if self._gone:
+            self._gone -= {(table.path, each) for each in listed}
+        expected = table.objects.keys() | self._contents.mentioned(table)
+        missing = expected - listed
+        suspects = sorted(each for each in missing if not self.is_gone(table, each))
+        present: list[str] = []
+        touched: set[str] = set()
+
+        async def ask(each: str) -> None:
+            found = await self.ask(remote, api, table, each)
+            if found is not None:
+                present.append(each)
+                touched.update(self._contents.affected(table, found))
+
+        failed = await for_each(suspects, ask)
+        doubts = list(failed.values())
+        if present:
+            doubts.append(
+                Inconsistent(f"the list of {table.path} lacks {len(present)} that exist, such as {present[0]}")
+            )
+        gone = {each for each in missing if self.is_gone(table, each)}
+        return touched | self._contents.forget(table, gone), doubts
+
+    async def ask(self, remote: Remote, api: str, table: Table[Any], each: str) -> set[str] | None:
+        """Read one object into its table; return its id when that changed anything, or None when it is gone.
+
+        Raises:
+            RemoteError: when the registry says neither.
+        """
+        path = f"{api}/{table.path}/{each}"
+        try:
+            raw = await remote.get(path)
+        except StatusError as error:
+            if error.status != 404:
+                raise
+            self._gone.add((table.path, each))
+            return None
+        if item_id(raw) != each:
+            raise BadAnswer(f"{remote.ref.url}{path}: 200 without the object")
+        return table.put({each: raw})

@@ -1,0 +1,124 @@
+"""Which versions' artifacts have to be fetched, and what they were.
+
+A registry lists a version's artifacts on demand, and all model artifacts at once, but there without saying which
+version they are of. So the short list tells that something changed, and what was fetched before tells where.
+"""
+
+from collections.abc import Iterable, Mapping, Set
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from common.problems import Problem
+from services.normalizer.normalize import values
+from services.normalizer.normalize.registry_objects import ModelArtifact, ModelVersion, parse_item
+from services.normalizer.sources.paging import ListAnswer, item_id
+
+
+class _Fetched(NamedTuple):
+    """Stands for an artifact that was fetched with its version and not seen in the list of all artifacts yet."""
+
+    updated: int
+
+
+class ArtifactIndex:
+    """The artifacts of versions, and what has to be asked to keep them right."""
+
+    def __init__(self, *, registry: str) -> None:
+        self._registry = registry
+        self._of_version: dict[str, tuple[ModelArtifact, ...]] = {}
+        self._frozen: Mapping[str, tuple[ModelArtifact, ...]] | None = None
+        self._fetched_for: dict[str, ModelVersion] = {}
+        self._owner: dict[str, str] = {}
+        self._listed: dict[str, Any] = {}
+        self._missed: Set[str] = set()
+        self._strays: set[str] = set()
+        self._candidates: list[str] = []
+        self._problems: dict[str, tuple[Problem, ...]] = {}
+
+    @property
+    def of_version(self) -> Mapping[str, tuple[ModelArtifact, ...]]:
+        """The artifacts by version id, the same object until something changes."""
+        if self._frozen is None:
+            self._frozen = MappingProxyType(dict(self._of_version))
+        return self._frozen
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """What is malformed."""
+        return tuple(problem for each in self._problems.values() for problem in each)
+
+    def notice(self, answer: ListAnswer) -> None:
+        """Take the list of all model artifacts: what changed or went makes its version due, what is new a stray."""
+        listed = {each: raw for raw in answer.items if (each := item_id(raw))}
+        known = self._listed
+        self._missed = known.keys() - listed.keys() if answer.error is None else set()
+        changed = {each for each, raw in listed.items() if each in known and not _is_same(known[each], raw)}
+        for each in changed | self._missed:
+            self._fetched_for.pop(self._owner.get(each, ""), None)
+        self._strays -= self._missed
+        # A list before any version was asked holds nothing new: all live versions are due anyway.
+        if self._fetched_for and (fresh := listed.keys() - known.keys() - self._owner.keys()):
+            self._strays |= fresh
+            self._candidates = []
+        self._listed = {**{each: raw for each, raw in known.items() if each not in self._missed}, **listed}
+
+    def due(self, live: Iterable[ModelVersion]) -> list[ModelVersion]:
+        """Return the live versions whose artifacts are unknown, or may have changed since they were fetched."""
+        return [version for version in live if self._fetched_for.get(version.id) is not version]
+
+    def search(self, live: Iterable[ModelVersion], *, limit: int) -> list[ModelVersion]:
+        """Return versions that may own the strays, likeliest first: those without artifacts, then the newest.
+
+        Each is named once per search; artifacts that no live version owns belong to archived ones, or to none.
+        """
+        if not self._strays:
+            return []
+        by_id = {version.id: version for version in live}
+        if not self._candidates:
+            order = sorted(by_id.values(), key=lambda each: (bool(self._of_version.get(each.id)), -each.created))
+            self._candidates = [version.id for version in order]
+        asked, self._candidates = self._candidates[:limit], self._candidates[limit:]
+        if not self._candidates:
+            self._strays.clear()
+        return [by_id[each] for each in asked if each in by_id]
+
+    def record(self, version: ModelVersion, items: Iterable[Any]) -> bool:
+        """Keep a version's artifacts as fetched and return whether they differ from what was known."""
+        raw = list(items)
+        parsed = [parse_item(ModelArtifact, item, registry=self._registry) for item in raw]
+        artifacts = tuple(item for item in parsed if isinstance(item, ModelArtifact))
+        self._fetched_for[version.id] = version
+        self._problems[version.id] = tuple(item for item in parsed if isinstance(item, Problem))
+        for item in raw:
+            self._assign(item_id(item), version)
+        for artifact in artifacts:
+            # Until the list of all artifacts shows it, its time stands for it. One that the list lacks although it
+            # is there is not waited for again.
+            if artifact.is_model and artifact.id not in self._missed:
+                self._listed.setdefault(artifact.id, _Fetched(artifact.updated))
+        if self._of_version.get(version.id) == artifacts:
+            return False
+        self._of_version[version.id] = artifacts
+        self._frozen = None
+        return True
+
+    def _assign(self, artifact_id: str, version: ModelVersion) -> None:
+        self._owner[artifact_id] = version.id
+        self._strays.discard(artifact_id)
+
+    def forget(self, versions: Iterable[str]) -> None:
+        """Drop what is known of versions that are gone."""
+        gone = set(versions)
+        for version in gone:
+            self._fetched_for.pop(version, None)
+            self._problems.pop(version, None)
+            if self._of_version.pop(version, None) is not None:
+                self._frozen = None
+        if gone:
+            self._owner = {each: owner for each, owner in self._owner.items() if owner not in gone}
+
+
+def _is_same(known: Any, listed: Any) -> bool:
+    if isinstance(known, _Fetched):
+        return known.updated == values.millis(values.at(listed, "lastUpdateTimeSinceEpoch"))
+    return bool(known == listed)

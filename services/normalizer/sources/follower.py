@@ -1,0 +1,156 @@
+"""Following one registry for as long as it exists."""
+
+import asyncio
+import random
+import time
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from common.kube.backoff import Backoff
+from services.normalizer.normalize.cards import CatalogModel, catalog_model
+from services.normalizer.sources.account import Account
+from services.normalizer.sources.catalogs import Catalogs, no_address
+from services.normalizer.sources.connect import Connector
+from services.normalizer.sources.reading import RegistryReading
+from services.normalizer.sources.refs import SourceRef, SourceState
+from services.normalizer.sources.registry import RegistryPoller
+
+
+class SourceHandler(Protocol):
+    """Who is told what happens to registries and catalogs; called in order, must not block."""
+
+    def on_reading(self, ref: SourceRef, reading: RegistryReading) -> None:
+        """A registry was read, wholly or in part."""
+
+    def on_state(self, ref: SourceRef, state: SourceState) -> None:
+        """It began to fail, fails in another way, or can be read (again); comes before the reading that shows it."""
+
+    def on_gone(self, ref: SourceRef) -> None:
+        """It exists no longer: no Route, no Service, no setting names it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PollingOptions:
+    """How often, in seconds: `interval` between two polls, `card_refresh` the age at which a card is read again.
+
+    After a failure the pause is shorter at first (up to `retry`) and grows to the interval.
+    """
+
+    interval: float = 120
+    card_refresh: float = 1800
+    retry: float = 5
+
+
+class Follower:
+    """Polls one registry and hands on what it reads."""
+
+    def __init__(
+        self,
+        ref: SourceRef,
+        *,
+        connector: Connector,
+        catalogs: Catalogs,
+        handler: SourceHandler,
+        options: PollingOptions,
+    ) -> None:
+        self.ref = ref
+        self._connector = connector
+        self._catalogs = catalogs
+        self._handler = handler
+        self._options = options
+        self._account = Account(metrics=connector.metrics, tell=handler.on_state)
+        self._backoff = Backoff(min(options.retry, options.interval), options.interval)
+        self._poller: RegistryPoller | None = None
+        self._cards: dict[CatalogModel, str | None] = {}
+        self._asked_for: list[tuple[str, str]] = []
+        self._poll_now = False
+        self._wake = asyncio.Event()
+
+    def update(self, ref: SourceRef) -> None:
+        """Take what discovery says of it now; an address that was lost serves until another one is known."""
+        new = ref if ref.url else replace(ref, url=self.ref.url)
+        if new != self.ref:
+            self.ref = new
+            self.poll_now()
+
+    def poll_now(self) -> None:
+        """Poll without waiting for the end of the interval."""
+        self._poll_now = True
+        self._wake.set()
+
+    def look_up(self, model_id: str, version_id: str) -> None:
+        """Read a version that no poll has seen yet."""
+        if (model_id, version_id) not in self._asked_for:
+            self._asked_for.append((model_id, version_id))
+            self._wake.set()
+
+    async def run(self) -> None:
+        """Follow the registry until cancelled, over changes of its address."""
+        while True:
+            ref = self.ref
+            if not ref.url:
+                self._account.update(ref, no_address(ref))
+                await self._sleep(None)
+                continue
+            async with self._connector.open(ref) as remote:
+                if self._poller is None:
+                    self._poller = RegistryPoller(remote)
+                else:
+                    self._poller.move(remote)
+                while self.ref == ref:
+                    await self._sleep(await self._poll(self._poller))
+
+    async def _poll(self, poller: RegistryPoller) -> float:
+        """Poll once, or look up what was asked for; return the seconds until the next poll."""
+        with self._connector.metrics.poll_seconds.labels(self.ref.id).time():
+            reading = await poller.poll()
+        self._account.update(self.ref, reading.fault)
+        await self._hand_on(reading)
+        if reading.fault is None:
+            self._backoff.reset()
+            return self._options.interval * random.uniform(0.9, 1.1)  # noqa: S311 - spreads load, guards nothing
+        return max(self._backoff.next(), reading.retry_after or 0)
+
+    async def _sleep(self, seconds: float | None) -> None:
+        """Wait for the next poll; look up what is asked for meanwhile."""
+        until = None if seconds is None else time.monotonic() + seconds
+        while not self._poll_now:
+            try:
+                async with asyncio.timeout(None if until is None else max(0, until - time.monotonic())):
+                    await self._wake.wait()
+            except TimeoutError:
+                break
+            self._wake.clear()
+            asked, self._asked_for = self._asked_for, []
+            for model_id, version_id in asked:
+                if self._poller is not None and not self._poll_now:
+                    await self._hand_on(await self._poller.look_up(model_id, version_id))
+        self._poll_now = False
+        self._wake.clear()
+
+    async def _hand_on(self, reading: RegistryReading) -> None:
+        """Read the cards that the reading calls for, and tell; again when reading the cards takes long."""
+        wanted = {
+            version.id: model
+            for _, version in reading.snapshot.live()
+            if (model := catalog_model(reading.snapshot.artifacts.get(version.id, ()))) is not None
+        }
+        models = set(wanted.values())
+        anew = {wanted[each] for each in reading.touched if each in wanted}
+        since = time.monotonic()
+        finished = False
+        while not finished:
+            finished = await self._catalogs.read(models, anew=anew, since=since)
+            cards = self._catalogs.known(models)
+            new = self._new_cards(models, cards)
+            touched = reading.touched | {each for each, model in wanted.items() if model in new}
+            self._handler.on_reading(self.ref, replace(reading, touched=touched, cards=cards))
+            # What follows brings cards only; it is no further listing.
+            reading = replace(reading, complete=False, touched=frozenset())
+
+    def _new_cards(self, models: Collection[CatalogModel], cards: Mapping[str, str | None]) -> set[CatalogModel]:
+        """Return the models whose card is another than at the last reading, and remember these cards."""
+        now = {model: cards[model.key] for model in models if model.key in cards}
+        was, self._cards = self._cards, now
+        return {model for model, text in now.items() if model not in was or was[model] != text}

@@ -1,0 +1,73 @@
+"""Names of the servers that models and cards are read from, and how they fare."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from services.normalizer.normalize.registry_objects import RegistryRef
+
+RefKind = Literal["registry", "catalog"]
+
+FaultKind = Literal[
+    "no-address",  # it exists, but nothing says under which address
+    "dns",
+    "unreachable",
+    "timeout",
+    "certificate",
+    "unauthorized",
+    "forbidden",
+    "absent",
+    "unavailable",
+    "error",
+    "answer",  # an answer came, and it is not what was asked for
+    "inconsistent",  # answers contradict each other
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceRef:
+    """One model registry or model catalog.
+
+    `id` lasts as long as the server does: "namespace/name" of its Service, or host and port of an explicit URL. `url`
+    is the root that the API's paths are added to, empty while nothing says where the server is. `name` and `namespace`
+    are empty when it is known by its URL alone. `verify` is whether its certificate is checked. `origin` says who told.
+    """
+
+    id: str
+    kind: RefKind
+    url: str
+    origin: str
+    name: str = ""
+    namespace: str = ""
+    verify: bool = True
+
+    @property
+    def label(self) -> str:
+        """What messages call it."""
+        return f"model {self.kind} {self.id}"
+
+    @property
+    def registry(self) -> RegistryRef:
+        """What the mapping needs to know of it."""
+        return RegistryRef(self.id, self.name, self.namespace)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """Why a server could not be read completely, and what mends it."""
+
+    kind: FaultKind
+    reason: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceState:
+    """How a server fares since `since` (seconds since the epoch): read completely, or with a fault."""
+
+    since: float
+    fault: Fault | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether the last reading was complete."""
+        return self.fault is None

@@ -1,0 +1,168 @@
+"""Reading one model registry: work follows change.
+
+A poll asks for five lists. A version's artifacts are fetched when it, or one of them, changed.
+"""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from common.http.client import RemoteError, StatusError
+from services.normalizer.normalize.registry_objects import ModelVersion
+from services.normalizer.sources.absences import Absences
+from services.normalizer.sources.contents import RegistryContents
+from services.normalizer.sources.faults import BadAnswer, Inconsistent, fault_of
+from services.normalizer.sources.paging import ListAnswer, read_list
+from services.normalizer.sources.reading import RegistryReading
+from services.normalizer.sources.remote import Remote, for_each
+from services.normalizer.sources.table import Table
+
+API_ROOTS = ("/api/model_registry/v1alpha3", "/api/model_registry/v1")
+SEARCH_STEP = 4
+SEARCH_LIMIT = 100
+"""How many versions are asked in one poll for an artifact that appeared on its own."""
+
+
+class RegistryPoller:
+    """Reads one registry again and again, and remembers what it held."""
+
+    def __init__(self, remote: Remote) -> None:
+        self._remote = remote
+        self._contents = RegistryContents(registry=remote.ref.name or remote.ref.id)
+        self._absences = Absences(self._contents)
+        self._api = ""
+        self._unlisted = {table.path for table in self._contents.tables}
+        self._broken: set[str] = set()
+
+    def move(self, remote: Remote) -> None:
+        """Read from another address from now on; what is known stays."""
+        self._remote = remote
+        self._api = ""
+
+    async def poll(self) -> RegistryReading:
+        """Read what changed."""
+        try:
+            if not self._api:
+                self._api = await self._probe()
+        except RemoteError as error:
+            return self._reading(errors=[error], complete=False)
+        tables = self._contents.tables
+        *answers, artifacts = await asyncio.gather(
+            *(self._list(table.path) for table in tables), self._list("model_artifacts")
+        )
+        errors = [answer.error for answer in (*answers, artifacts) if answer.error is not None]
+        if len(errors) > len(tables) and all(map(_is_absent, errors)):
+            self._api = ""  # perhaps a server of another generation took the place of this one
+        touched, doubts = await self._take(tuple(zip(tables, answers, strict=True)))
+        complete = not doubts and all(answer.error is None for answer in answers)
+        self._contents.artifacts.notice(artifacts)
+        changed, failures = await self._fetch_due()
+        return self._reading(errors=[*errors, *doubts, *failures], complete=complete, touched=touched | changed)
+
+    async def look_up(self, model_id: str, version_id: str) -> RegistryReading:
+        """Read a version that somebody speaks of and no poll has seen live; three requests at most."""
+        contents = self._contents
+        if (
+            not self._api
+            or contents.is_live(model_id, version_id)
+            or self._absences.is_gone(contents.versions, version_id)
+        ):
+            return self._reading(complete=False)
+        touched: set[str] = set()
+        try:
+            for table, each in ((contents.models, model_id), (contents.versions, version_id)):
+                found = await self._absences.ask(self._remote, self._api, table, each)
+                touched |= contents.affected(table, found or ())
+        except RemoteError as error:
+            return self._reading(errors=[error], complete=False, touched=touched)
+        due = [version for version in contents.artifacts.due(contents.live_versions()) if version.id == version_id]
+        changed, failures = await self._fetch(due)
+        return self._reading(errors=failures, complete=False, touched=touched | changed)
+
+    async def _probe(self) -> str:
+        """Return the root of the version of the API that the server speaks.
+
+        Raises:
+            RemoteError: when it speaks none, or does not answer.
+        """
+        refusals: list[StatusError] = []
+        for root in API_ROOTS:
+            try:
+                answer = await self._remote.get(f"{root}/registered_models", {"pageSize": "1"})
+            except StatusError as error:
+                if not _is_absent(error):
+                    raise
+                refusals.append(error)
+                continue
+            if isinstance(answer, dict) and "items" in answer:
+                return root
+            raise BadAnswer(f"{self._remote.ref.url}{root}/registered_models: 200 without a list of items")
+        raise refusals[0]
+
+    async def _list(self, path: str) -> ListAnswer:
+        return await read_list(self._remote, f"{self._api}/{path}")
+
+    async def _take(self, lists: Sequence[tuple[Table[Any], ListAnswer]]) -> tuple[set[str], list[RemoteError]]:
+        """Take what the lists say; return the versions touched, and what speaks against lists that seem whole."""
+        touched: set[str] = set()
+        doubts: list[RemoteError] = []
+        for table, answer in lists:
+            touched |= self._contents.affected(table, table.apply(answer))
+        for table, answer in lists:
+            if answer.error is None:
+                self._unlisted.discard(table.path)
+                more, reasons = await self._absences.account_for(self._remote, self._api, table, answer)
+                touched |= more
+                doubts += reasons
+        return touched, doubts
+
+    async def _fetch_due(self) -> tuple[set[str], list[RemoteError]]:
+        artifacts = self._contents.artifacts
+        live = self._contents.live_versions()
+        # What failed the last time waits until the others had their turn.
+        due = sorted(artifacts.due(live), key=lambda version: version.id in self._broken)
+        touched, failures = await self._fetch(due)
+        asked = 0
+        while not failures and asked < SEARCH_LIMIT and (some := artifacts.search(live, limit=SEARCH_STEP)):
+            changed, failures = await self._fetch(some)
+            touched |= changed
+            asked += len(some)
+        return touched, failures
+
+    async def _fetch(self, versions: Sequence[ModelVersion]) -> tuple[set[str], list[RemoteError]]:
+        """Fetch the artifacts of versions; return the versions where they are others than before, and failures."""
+        changed: set[str] = set()
+
+        async def fetch(version: ModelVersion) -> None:
+            answer = await self._list(f"model_versions/{version.id}/artifacts")
+            if answer.error is not None:
+                raise _vanished(version) if _is_absent(answer.error) else answer.error
+            if self._contents.artifacts.record(version, answer.items):
+                changed.add(version.id)
+
+        by_id = {version.id: version for version in versions}
+        failed = await for_each(by_id, lambda each: fetch(by_id[each]))
+        self._broken = self._broken - by_id.keys() | failed.keys()
+        return changed, list(failed.values())
+
+    def _reading(
+        self, *, complete: bool, errors: Sequence[RemoteError] = (), touched: Iterable[str] = ()
+    ) -> RegistryReading:
+        waits = [error.retry_after for error in errors if isinstance(error, StatusError) and error.retry_after]
+        return RegistryReading(
+            snapshot=self._contents.snapshot(),
+            complete=complete,
+            settled=not self._unlisted,
+            touched=frozenset(touched),
+            fault=fault_of(self._remote.ref, errors[0]) if errors else None,
+            problems=self._contents.problems,
+            retry_after=max(waits, default=None),
+        )
+
+
+def _is_absent(error: RemoteError) -> bool:
+    return isinstance(error, StatusError) and error.status == 404
+
+
+def _vanished(version: ModelVersion) -> Inconsistent:
+    return Inconsistent(f"model version {version.id} ({version.name}) is listed, and its artifacts are not found")

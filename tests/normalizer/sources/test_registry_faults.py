@@ -1,0 +1,327 @@
+"""What a registry may do without anything being lost or wrongly believed."""
+
+from typing import Any
+
+import pytest
+
+from services.normalizer.sources.reading import RegistryReading
+from services.normalizer.sources.registry import RegistryPoller
+from tests.fakes.registry import MODELS, V1, V1ALPHA3, VERSIONS, FakeRegistry, PageLimits
+from tests.normalizer.sources.support import live, polling
+
+OLD = PageLimits(default=20, cap=20)
+
+
+async def recovers(registry: FakeRegistry, poller: RegistryPoller, expected: set[tuple[str, str]]) -> RegistryReading:
+    """Heal the registry: the next poll is complete and right."""
+    registry.heal()
+    reading = await poller.poll()
+    assert (reading.complete, reading.fault) == (True, None)
+    assert live(reading) == expected
+    return reading
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind", "remedy"),
+    [
+        ({"kind": "status", "status": 401}, "unauthorized", "KFMR_TOKEN"),
+        ({"kind": "status", "status": 403}, "forbidden", "RoleBinding rhdh-rhoai-dashboard-permissions"),
+        ({"kind": "status", "status": 404}, "absent", "the address comes from a test"),
+        ({"kind": "status", "status": 500}, "error", "log of model registry models/public"),
+        ({"kind": "status", "status": 503}, "unavailable", "database"),
+        ({"kind": "redirect"}, "answer", "login page"),
+        ({"kind": "empty"}, "answer", "is not the API"),
+        ({"kind": "login"}, "answer", "asks for a login"),
+        ({"kind": "truncated"}, "answer", "is not the API"),
+        ({"kind": "cut"}, "unreachable", "is model registry models/public running"),
+        ({"kind": "hang"}, "timeout", "hangs"),
+    ],
+)
+@pytest.mark.parametrize("path", ["*", "registered_models", "model_versions"])
+async def test_what_it_had_stays(fault: dict[str, Any], kind: str, remedy: str, path: str):
+    async with FakeRegistry() as registry, polling(registry, timeout=0.3) as poller:
+        registry.populate(6)
+        before = await poller.poll()
+        registry.fail(path=path, **fault)
+        during = await poller.poll()
+
+        assert (during.complete, during.settled) == (False, True)
+        assert live(during) == live(before)
+        assert during.snapshot is before.snapshot
+        assert during.fault is not None
+        assert during.fault.kind == kind
+        assert remedy in during.fault.remedy
+        assert during.fault.reason
+        await recovers(registry, poller, live(before))
+
+
+async def test_forbidden_names_role_and_namespace():
+    async with FakeRegistry(tokens=["good"], forbidden=["bad"]) as registry, polling(registry, token="bad") as poller:
+        reading = await poller.poll()
+
+    assert reading.fault is not None
+    assert "namespace models" in reading.fault.remedy
+    assert "registry-user-public" in reading.fault.remedy
+    assert not reading.settled
+
+
+async def test_the_token_opens_the_registry():
+    async with FakeRegistry(tokens=["good"]) as registry:
+        registry.populate(1)
+        async with polling(registry, token="good") as poller:
+            assert (await poller.poll()).complete
+        async with polling(registry) as poller:
+            reading = await poller.poll()
+            assert reading.fault is not None
+            assert reading.fault.kind == "unauthorized"
+
+
+async def test_down_and_up_again():
+    async with FakeRegistry() as registry, polling(registry) as poller:
+        registry.populate(3)
+        before = await poller.poll()
+        await registry.down()
+        during = await poller.poll()
+        await registry.up()
+
+        assert during.fault is not None
+        assert during.fault.kind == "unreachable"
+        assert live(during) == live(before)
+        await recovers(registry, poller, live(before))
+
+
+async def test_a_wrong_certificate():
+    async with FakeRegistry(tls=True) as registry, polling(registry) as poller:
+        registry.populate(3)
+        before = await poller.poll()
+        await registry.present(wrong_certificate=True)
+        during = await poller.poll()
+        await registry.present(wrong_certificate=False)
+
+        assert before.complete
+        assert during.fault is not None
+        assert during.fault.kind == "certificate"
+        assert "MODEL_REGISTRY_CA_FILE" in during.fault.remedy
+        assert "127.0.0.1 in MODEL_REGISTRY_INSECURE" in during.fault.remedy
+        await recovers(registry, poller, live(before))
+
+
+async def test_empty_answers_at_the_start_are_no_empty_registry():
+    async with FakeRegistry() as registry, polling(registry) as poller:
+        registry.populate(3)
+        registry.fail("empty")
+        reading = await poller.poll()
+
+        assert (reading.complete, reading.settled) == (False, False)
+        assert len(live(await recovers(registry, poller, {(f"model-000{n}", "v1") for n in (1, 2, 3)}))) == 3
+
+
+async def test_the_second_page_fails():
+    async with FakeRegistry(limits=OLD) as registry, polling(registry) as poller:
+        registry.populate(45)
+        before = await poller.poll()
+        registry.edit(MODELS, "1", description="on the first page")
+        registry.edit(MODELS, "45", description="on the last page")
+        registry.add_model("new")
+        registry.fail("status", "registered_models", status=500, times=2)
+        await poller.poll()
+        nothing = await poller.poll()
+        registry.heal()
+        registry.fail("shrinking", "registered_models", count=40)
+        during = await poller.poll()
+
+        assert nothing.fault is not None
+        assert during.snapshot.models["1"].description == "on the first page"
+        assert not during.complete
+        assert live(during) == live(before)
+        after = await recovers(registry, poller, live(before))
+        assert after.snapshot.models["45"].description == "on the last page"
+
+
+@pytest.mark.parametrize("path", ["registered_models", "model_versions", "inference_services"])
+async def test_a_list_that_shrinks_between_pages_removes_nothing(path: str):
+    async with FakeRegistry(limits=OLD) as registry, polling(registry) as poller:
+        registry.populate(45)
+        for number in range(1, 46):
+            registry.add_inference_service(f"isvc-{number}", str(number), str(number), "models")
+        before = await poller.poll()
+        registry.fail("shrinking", path, count=3)
+        during = await poller.poll()
+
+        assert during.fault is not None
+        assert (during.complete, during.fault.kind) == (False, "inconsistent")
+        assert live(during) == live(before)
+        assert len(during.snapshot.inference_services) == 45
+        await recovers(registry, poller, live(before))
+
+
+async def test_a_list_that_shrinks_for_good_loses_only_what_is_gone():
+    async with FakeRegistry(limits=OLD) as registry, polling(registry) as poller:
+        registry.populate(45)
+        before = await poller.poll()
+        registry.delete(MODELS, "5")
+        registry.fail("shrinking", "registered_models", count=1)
+        during = await poller.poll()
+
+        assert not during.complete
+        assert live(before) - live(during) == {("model-0005", "v1")}
+        await recovers(registry, poller, live(during))
+
+
+async def test_on_the_first_poll_versions_betray_a_model_that_the_list_lacks():
+    async with FakeRegistry(limits=OLD) as registry, polling(registry) as poller:
+        registry.populate(45)
+        registry.fail("shrinking", "registered_models", count=3)
+        reading = await poller.poll()
+
+        assert not reading.complete
+        assert len(live(reading)) == 45
+
+
+async def test_a_token_that_repeats_ends_a_list_that_is_not_whole():
+    async with FakeRegistry(limits=OLD) as registry, polling(registry) as poller:
+        registry.populate(65)
+        before = await poller.poll()
+        registry.counted(reset=True)
+        registry.fail("repeating", "registered_models")
+        during = await poller.poll()
+
+        assert registry.counted()["GET registered_models"] == 2
+        assert not during.complete
+        assert live(during) == live(before)
+        await recovers(registry, poller, live(before))
+
+
+async def test_a_last_page_that_names_itself_ends_a_whole_list():
+    async with FakeRegistry(limits=OLD) as registry, polling(registry) as poller:
+        registry.populate(45)
+        registry.fail("echoing")
+        reading = await poller.poll()
+
+        assert (reading.complete, len(live(reading))) == (True, 45)
+
+
+async def test_malformed_items_are_problems_and_the_others_count():
+    async with FakeRegistry() as registry, polling(registry) as poller:
+        registry.populate(3)
+        for path in ("registered_models", "model_versions", "model_artifacts", "inference_services"):
+            registry.fail("malformed", path)
+        reading = await poller.poll()
+
+        assert (reading.complete, reading.fault, len(live(reading))) == (True, None, 3)
+        assert all(problem.severity == "error" for problem in reading.problems)
+        assert registry.counted()["GET model_versions/{id}/artifacts"] == 3
+        assert len([problem for problem in reading.problems if problem.object.startswith("RegisteredModel")]) == 3
+        registry.heal()
+        healed = await poller.poll()
+        assert healed.problems == ()
+
+
+async def test_an_object_that_becomes_malformed_stays_as_it_was():
+    async with FakeRegistry() as registry, polling(registry) as poller:
+        registry.populate(2)
+        before = await poller.poll()
+        registry.store.get(MODELS, "1")["name"] = None
+        during = await poller.poll()
+        unchanged = await poller.poll()
+
+        assert (during.complete, live(during)) == (True, live(before))
+        assert [problem.object for problem in during.problems] == ["RegisteredModel '1' in registry public"]
+        assert unchanged.problems == during.problems
+        registry.edit(MODELS, "1", name="mended")
+        mended = await poller.poll()
+        assert mended.problems == ()
+        assert ("mended", "v1") in live(mended)
+
+
+async def test_values_of_the_future_lose_nothing():
+    async with FakeRegistry() as registry, polling(registry) as poller:
+        registry.populate(3)
+        service = registry.add_inference_service("granite", "1", "1", "models")
+        registry.fail("unknown")
+        reading = await poller.poll()
+
+    assert (reading.complete, len(live(reading)), reading.problems) == (True, 3, ())
+    assert len(reading.snapshot.artifacts["1"]) == 1
+    assert not reading.snapshot.inference_services[service].is_deployed
+
+
+async def test_artifacts_that_cannot_be_fetched_leave_the_others_and_come_later():
+    async with FakeRegistry() as registry, polling(registry) as poller:
+        registry.populate(20)
+        registry.fail("status", "model_versions/*", status=500, times=1)
+        first = await poller.poll()
+        second = await poller.poll()
+
+    assert first.fault is not None
+    assert (first.complete, len(first.snapshot.artifacts)) == (True, 19)
+    assert (second.fault, len(second.snapshot.artifacts)) == (None, 20)
+    assert len(second.touched) == 1
+
+
+async def test_a_server_that_fails_for_every_version_is_let_alone():
+    async with FakeRegistry() as registry, polling(registry, concurrency=2) as poller:
+        registry.populate(50)
+        registry.fail("status", "model_versions/*", status=503)
+        reading = await poller.poll()
+
+        assert reading.fault is not None
+        assert reading.fault.kind == "unavailable"
+        assert registry.counted()["GET model_versions/{id}/artifacts"] <= 5
+        await recovers(registry, poller, live(reading))
+
+
+async def test_a_version_deleted_while_it_is_read():
+    async with FakeRegistry() as registry, polling(registry) as poller:
+        registry.populate(3)
+        registry.fail("status", "model_versions/*", status=404, times=1)
+        during = await poller.poll()
+
+        assert during.fault is not None
+        assert during.fault.kind == "inconsistent"
+        await recovers(registry, poller, live(during))
+
+
+async def test_a_registry_replaced_by_one_of_another_generation_is_probed_again():
+    async with FakeRegistry(versions=[V1ALPHA3]) as registry, polling(registry) as poller:
+        registry.populate(3)
+        before = await poller.poll()
+        await registry.down()
+        registry._versions = (V1,)
+        await registry.up()
+        during = await poller.poll()
+        after = await poller.poll()
+
+    assert (during.complete, live(during)) == (False, live(before))
+    assert (after.complete, after.touched, live(after)) == (True, frozenset(), live(before))
+
+
+async def test_a_server_in_distress_says_when_to_come_back():
+    async with FakeRegistry() as registry, polling(registry) as poller:
+        registry.fail("status", status=503, retry_after=17)
+        assert (await poller.poll()).retry_after == 17
+
+
+async def test_lists_that_fail_before_they_ever_came_leave_the_registry_unsettled():
+    async with FakeRegistry() as registry, polling(registry) as poller:
+        registry.populate(2)
+        registry.fail("status", "inference_services", status=500)
+        first = await poller.poll()
+        registry.heal()
+        second = await poller.poll()
+
+    assert (first.complete, first.settled, len(live(first))) == (False, False, 2)
+    assert (second.complete, second.settled) == (True, True)
+
+
+async def test_archiving_and_restoring_are_seen_within_a_poll():
+    async with FakeRegistry() as registry, polling(registry) as poller:
+        registry.populate(2)
+        seen = []
+        for kind, action in ((MODELS, "archive"), (MODELS, "restore"), (VERSIONS, "archive"), (VERSIONS, "restore")):
+            await poller.poll()
+            getattr(registry, action)(kind, "1")
+            reading = await poller.poll()
+            seen.append((("model-0001", "v1") in live(reading), reading.touched))
+
+    assert seen == [(False, {"1"}), (True, {"1"}), (False, {"1"}), (True, {"1"})]

@@ -1,0 +1,246 @@
+"""What a poll of a registry costs: requests are counted exactly."""
+
+import pytest
+
+from tests.fakes.registry import ALL, MODELS, V1, V1ALPHA3, VERSIONS, FakeRegistry, PageLimits
+from tests.normalizer.sources.support import ARTIFACTS, LISTS, live, polling
+
+OLD = PageLimits(default=20, cap=20)
+PROBE = {**LISTS, "GET registered_models": 2}
+
+
+@pytest.mark.parametrize(("versions", "expected"), [(1, 45), (3, 135)])
+async def test_every_version_is_read_from_a_server_with_pages_of_20(versions: int, expected: int):
+    async with FakeRegistry(limits=OLD) as registry, polling(registry) as poller:
+        registry.populate(45, versions=versions)
+        reading = await poller.poll()
+        counts = registry.counted(reset=True)
+        again = await poller.poll()
+
+    assert len(live(reading)) == expected
+    assert (reading.complete, reading.settled, reading.fault) == (True, True, None)
+    assert len(reading.touched) == expected
+    assert all(len(artifacts) == 1 for artifacts in reading.snapshot.artifacts.values())
+    pages = -(-expected // 20)
+    assert counts == {
+        **LISTS,
+        "GET registered_models": 3 + 1,
+        "GET model_versions": pages,
+        "GET model_artifacts": pages,
+        ARTIFACTS: expected,
+    }
+    assert registry.counted() == {
+        **LISTS,
+        "GET registered_models": 3,
+        "GET model_versions": pages,
+        "GET model_artifacts": pages,
+    }
+    assert (again.complete, again.touched) == (True, frozenset())
+    assert again.snapshot is reading.snapshot
+
+
+@pytest.mark.parametrize("models", [10, 1000])
+async def test_nothing_changed_costs_five_lists(models: int):
+    async with FakeRegistry(limits=ALL) as registry, polling(registry) as poller:
+        registry.populate(models)
+        await poller.poll()
+        registry.counted(reset=True)
+        again = await poller.poll()
+
+        assert registry.counted() == LISTS
+        assert (again.complete, again.touched, len(live(again))) == (True, frozenset(), models)
+
+
+async def test_an_empty_registry_is_complete():
+    async with FakeRegistry() as registry, polling(registry) as poller:
+        reading = await poller.poll()
+
+    assert (reading.complete, reading.settled, live(reading)) == (True, True, set())
+
+
+@pytest.mark.parametrize(
+    ("versions", "probes"),
+    [([V1ALPHA3], {}), ([V1ALPHA3, V1], {}), ([V1], {"GET /api/model_registry/v1alpha3/registered_models": 1})],
+)
+async def test_the_api_version_is_probed_once(versions: list[str], probes: dict[str, int]):
+    async with FakeRegistry(versions=versions) as registry, polling(registry) as poller:
+        registry.populate(2)
+        await poller.poll()
+        first = registry.counted(reset=True)
+        await poller.poll()
+
+        assert first == {**PROBE, ARTIFACTS: 2, **probes}
+        assert registry.counted() == LISTS
+
+
+async def test_a_changed_description_costs_one_more_request():
+    async with FakeRegistry(limits=ALL) as registry, polling(registry) as poller:
+        registry.populate(1000)
+        await poller.poll()
+        registry.counted(reset=True)
+        registry.edit(VERSIONS, "7", description="new words")
+        version = await poller.poll()
+        of_version = registry.counted(reset=True)
+        registry.edit(MODELS, "8", description="new words")
+        model = await poller.poll()
+        of_model = registry.counted(reset=True)
+
+    assert of_version == {**LISTS, ARTIFACTS: 1}
+    assert version.touched == {"7"}
+    assert version.snapshot.versions["7"].description == "new words"
+    assert of_model == LISTS
+    assert model.touched == {"8"}
+
+
+async def test_a_changed_artifact_is_noticed_without_its_version():
+    async with FakeRegistry() as registry, polling(registry) as poller:
+        registry.populate(5, versions=2, artifacts=2)
+        await poller.poll()
+        registry.counted(reset=True)
+        registry.edit("artifacts", "3", uri="oci://elsewhere")
+        reading = await poller.poll()
+        counts = registry.counted(reset=True)
+        await poller.poll()
+
+        assert counts == {**LISTS, ARTIFACTS: 1}
+        assert reading.touched == {"2"}
+        assert reading.snapshot.artifacts["2"][0].uri == "oci://elsewhere"
+        assert registry.counted() == LISTS
+
+
+async def test_a_removed_artifact_is_noticed():
+    async with FakeRegistry() as registry, polling(registry) as poller:
+        registry.populate(2, artifacts=2)
+        await poller.poll()
+        registry.counted(reset=True)
+        registry.delete("artifacts", "1")
+        reading = await poller.poll()
+
+        assert registry.counted() == {**LISTS, ARTIFACTS: 1}
+        assert reading.touched == {"1"}
+        assert [artifact.id for artifact in reading.snapshot.artifacts["1"]] == ["2"]
+
+
+async def test_an_artifact_that_comes_after_its_version_is_found():
+    async with FakeRegistry() as registry, polling(registry) as poller:
+        registry.populate(30)
+        model = registry.add_model("late")
+        version = registry.add_version(model, "v1")
+        first = await poller.poll()
+        registry.counted(reset=True)
+        registry.add_artifact(version, uri="oci://late")
+        reading = await poller.poll()
+        counts = registry.counted(reset=True)
+        await poller.poll()
+
+        assert first.snapshot.artifacts[version] == ()
+        assert [artifact.uri for artifact in reading.snapshot.artifacts[version]] == ["oci://late"]
+        assert reading.touched == {version}
+        assert counts[ARTIFACTS] <= 4
+        assert registry.counted() == LISTS
+
+
+async def test_an_artifact_of_no_version_is_looked_for_once():
+    async with FakeRegistry() as registry, polling(registry) as poller:
+        registry.populate(10)
+        await poller.poll()
+        registry.counted(reset=True)
+        registry.add_artifact(None, name="of nobody")
+        await poller.poll()
+        searched = registry.counted(reset=True)
+        await poller.poll()
+
+        assert searched == {**LISTS, ARTIFACTS: 10}
+        assert registry.counted() == LISTS
+
+
+async def test_artifacts_of_archived_versions_are_fetched_when_they_are_restored():
+    async with FakeRegistry() as registry, polling(registry) as poller:
+        registry.populate(3)
+        registry.archive(MODELS, "1")
+        registry.archive(VERSIONS, "2")
+        first = await poller.poll()
+        archived = registry.counted(reset=True)
+        registry.restore(MODELS, "1")
+        registry.restore(VERSIONS, "2")
+        reading = await poller.poll()
+
+        assert archived == {**PROBE, ARTIFACTS: 1}
+        assert live(first) == {("model-0003", "v1")}
+        assert registry.counted() == {**LISTS, ARTIFACTS: 2}
+        assert live(reading) == {("model-0001", "v1"), ("model-0002", "v1"), ("model-0003", "v1")}
+        assert reading.touched == {"1", "2"}
+        assert set(reading.snapshot.artifacts) == {"1", "2", "3"}
+
+
+async def test_records_of_deployments_touch_the_versions_they_are_about():
+    async with FakeRegistry() as registry, polling(registry) as poller:
+        registry.populate(3)
+        await poller.poll()
+        service = registry.add_inference_service("granite", "2", "2", "models")
+        deployed = await poller.poll()
+        registry.undeploy(service)
+        undeployed = await poller.poll()
+        environment = deployed.snapshot.inference_services[service].serving_environment_id
+        registry.edit("serving_environments", environment, name="others")
+        renamed = await poller.poll()
+        registry.delete("inference_services", service)
+        deleted = await poller.poll()
+
+    assert [each.touched for each in (deployed, undeployed, renamed, deleted)] == [{"2"}] * 4
+    assert deployed.snapshot.inference_services[service].is_deployed
+    assert not undeployed.snapshot.inference_services[service].is_deployed
+    assert renamed.snapshot.environments[environment].name == "others"
+    assert deleted.snapshot.inference_services == {}
+
+
+async def test_a_deleted_model_leaves_after_being_asked_for():
+    async with FakeRegistry() as registry, polling(registry) as poller:
+        registry.populate(3, versions=2)
+        await poller.poll()
+        registry.counted(reset=True)
+        registry.delete(MODELS, "2")
+        reading = await poller.poll()
+        counts = registry.counted(reset=True)
+        await poller.poll()
+
+        assert (reading.complete, reading.fault) == (True, None)
+        assert {name for name, _ in live(reading)} == {"model-0001", "model-0003"}
+        assert reading.touched == {"3", "4"}
+        assert set(reading.snapshot.artifacts) == {"1", "2", "5", "6"}
+        assert counts == {**LISTS, "GET registered_models/{id}": 1, "GET model_versions/{id}": 2}
+        assert registry.counted() == LISTS
+
+
+async def test_requests_run_side_by_side_and_bounded():
+    async with FakeRegistry() as registry, polling(registry, concurrency=4) as poller:
+        registry.populate(40)
+        registry.fail("slow", "model_versions/*", seconds=0.01)
+        await poller.poll()
+
+        assert registry.most_at_once == 4
+
+
+async def test_a_version_that_somebody_speaks_of_is_looked_up():
+    async with FakeRegistry() as registry, polling(registry) as poller:
+        registry.populate(2)
+        await poller.poll()
+        registry.counted(reset=True)
+        model = registry.add_model("new")
+        version = registry.add_version(model, "v1")
+        registry.add_artifact(version, uri="oci://new")
+        reading = await poller.look_up(model, version)
+        asked = registry.counted(reset=True)
+        await poller.look_up(model, version)
+        await poller.look_up("99", "99")
+        await poller.look_up("99", "99")
+        others = registry.counted(reset=True)
+        following = await poller.poll()
+
+        assert asked == {"GET registered_models/{id}": 1, "GET model_versions/{id}": 1, ARTIFACTS: 1}
+        assert (reading.complete, reading.touched, reading.fault) == (False, {version}, None)
+        assert ("new", "v1") in live(reading)
+        assert others == {"GET registered_models/{id}": 1, "GET model_versions/{id}": 1}
+        assert following.complete
+        assert following.touched == frozenset()
+        assert registry.counted() == LISTS
