@@ -117,12 +117,14 @@ class Catalogue:
         """Take a ServiceAccount, or its absence."""
         self._dirty |= self._accounts.put(source, key, facts)
 
-    def put_registry(self, registry: str, content: RegistryContent | None, *, touched: Iterable[str]) -> None:
-        """Take what a registry holds now, None when it is gone; `touched` are the references that this concerns."""
-        self._registries.pop(registry, None)
+    def put_registry(self, registry: str, content: RegistryContent | None, *, touched: Iterable[str] = ()) -> None:
+        """Take what a registry holds now, None when it is gone; `touched` are the ids of versions that changed."""
+        former = self._registries.pop(registry, None)
         if content is not None:
             self._registries[registry] = content
-        self._dirty |= set(touched)
+        everything = content is None or former is None or former.settled != content.settled
+        for holds in filter(None, (former, content)):
+            self._dirty.update(holds.version_refs(holds.snapshot.versions if everything else touched))
         index = content.index() if content is not None else None
         if index != self._indexes.pop(registry, None):
             self._dirty |= self._isvcs.keys()
@@ -221,7 +223,8 @@ class Catalogue:
             return None
         model, version = found
         artifacts = content.snapshot.artifacts.get(version.id)
-        if artifacts is None:  # not read to the end yet
+        if artifacts is None or (not content.settled and ref in self._stored_by_ref):
+            # Not read to the end yet: what an earlier run knew is worth more than a part.
             self.retained.add(ref)
             return None
         entries = {claimant: self._isvcs[claimant] for claimant in claimants}

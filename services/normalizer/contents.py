@@ -1,12 +1,13 @@
 """What the sources hold, in the form that the catalogue takes it."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Self
 
 from common.wire import card_digest
 from services.normalizer.normalize.linking import RegistryIndex
 from services.normalizer.normalize.registry_objects import ModelVersion, RegisteredModel, RegistryRef
-from services.normalizer.normalize.result import isvc_ref
+from services.normalizer.normalize.result import isvc_ref, version_ref
 from services.normalizer.sources.reading import RegistrySnapshot
 
 
@@ -24,10 +25,17 @@ class IsvcSource:
 
 @dataclass(frozen=True, slots=True)
 class RegistryContent:
-    """All that is known of one registry."""
+    """All that is known of one registry; `settled`: each of its lists was read to the end at least once."""
 
     ref: RegistryRef
     snapshot: RegistrySnapshot
+    settled: bool = True
+
+    def version_refs(self, ids: Iterable[str]) -> Iterator[str]:
+        """Yield the references of those of the versions that are here."""
+        for id_ in ids:
+            if version := self.snapshot.versions.get(id_):
+                yield version_ref(self.ref.id, version.registered_model_id, id_)
 
     @property
     def source(self) -> str:

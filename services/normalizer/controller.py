@@ -22,7 +22,6 @@ from services.normalizer.catalogue import Catalogue
 from services.normalizer.contents import IsvcSource, RegistryContent, registry_source
 from services.normalizer.normalize.isvc import Isvc, ServiceAccountFacts, ServiceFacts
 from services.normalizer.normalize.registry_objects import RegistryRef
-from services.normalizer.normalize.result import version_ref
 from services.normalizer.plan import Held, Leave, Plan, plan
 from services.normalizer.publish import Mirror, missing_cards
 from services.normalizer.sourcebook import SourceBook
@@ -137,12 +136,8 @@ class Controller:
         else:
             self._book.failed(source)
         self._catalogue.put_cards(reading.cards)
-        touched = {
-            version_ref(ref.id, version.registered_model_id, version.id)
-            for id_ in reading.touched
-            if (version := reading.snapshot.versions.get(id_))
-        }
-        self._catalogue.put_registry(ref.id, RegistryContent(ref, reading.snapshot), touched=touched)
+        content = RegistryContent(ref, reading.snapshot, settled=reading.settled)
+        self._catalogue.put_registry(ref.id, content, touched=reading.touched)
         self._registry_health(source, reading.fault)
         self._registries_changed()
 
@@ -214,6 +209,8 @@ class Controller:
 
     async def _reconcile(self, refs: list[str]) -> bool:
         now = self._clock()
+        for source in self._book.expired(now):
+            self._catalogue.put_registry(source.removeprefix("registry:"), None)
         documents = [ref for ref in refs if ref != SYNC]
         checks = self._catalogue.render({*documents, *self._catalogue.take_dirty()}, now=now)
         for ref, at in checks.items():

@@ -49,6 +49,7 @@ class RemoteStorage:
     def __init__(self, client: HttpClient) -> None:
         self._client = client
         self._original = False
+        self._sent: dict[str, Stored] = {}
 
     async def listing(self, known: str = "") -> Listing | None:
         """Return all that is stored, by digest; None when nothing has changed since the revision `known`.
@@ -66,9 +67,12 @@ class RemoteStorage:
         return listing or await self._listing_of_original(parse_keys(answer.body))
 
     async def _listing_of_original(self, keys: Iterable[str]) -> Listing:
+        """Fetch what others put there; what we sent ourselves is known, and an original keeps no more of it."""
         limit = asyncio.Semaphore(_PARALLEL)
 
         async def fetch(key: str) -> tuple[str, Stored]:
+            if key in self._sent:
+                return key, self._sent[key]
             async with limit:
                 answer = await self._client.request("GET", "/fetch", params={"key": key})
                 return key, parse_storage_body(key, answer.body).stored
@@ -103,12 +107,17 @@ class RemoteStorage:
                 if error.status not in (400, 413):
                     raise
                 refused[item.key] = error.reason
+            else:
+                self._sent[item.key] = item.stored
 
         await asyncio.gather(*map(upsert, batch.upserts))
         if batch.removals:
             listed = parse_keys((await self._client.request("GET", "/list")).body)
-            kept = ",".join(key for key in listed if key not in set(batch.removals))
+            removals = set(batch.removals)
+            kept = ",".join(key for key in listed if key not in removals)
             await self._client.request("POST", f"/currentkeyset?{urlencode({'key': kept}, quote_via=quote)}")
+            for key in removals:
+                self._sent.pop(key, None)
         return Applied(revision="", refused=refused)
 
 

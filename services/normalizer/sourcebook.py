@@ -112,6 +112,10 @@ class SourceBook:
         """The sources that are gone, as far as was noticed."""
         return frozenset(self._gone)
 
+    def expired(self, now: float) -> list[str]:
+        """Return the sources that have been gone for longer than the grace."""
+        return [id_ for id_, since in self._gone.items() if now >= since + self._gone_grace]
+
     def next_check(self, now: float) -> float | None:
         """Return when time alone changes an answer, in the clock's seconds; None when it does not."""
         times = [since + self._gone_grace for since in self._gone.values()]
