@@ -16,9 +16,9 @@ asyncio.set_event_loop(None)
 REFUSED = "get a new token"
 
 
-def credentials_for(cluster: FakeCluster, token: str = "") -> Credentials:
+def credentials_for(cluster: FakeCluster, token: str = "", *, server: str = "") -> Credentials:
     return Credentials(
-        server=cluster.url,
+        server=server or cluster.url,
         token=StaticToken(token or cluster.token),
         ssl=True,
         namespace="rhdh",

@@ -1,0 +1,22 @@
+from common.kube.backoff import Backoff
+
+
+def test_pauses_are_anything_below_a_ceiling_that_doubles() -> None:
+    asked: list[tuple[float, float]] = []
+
+    def middle(low: float, high: float) -> float:
+        asked.append((low, high))
+        return (low + high) / 2
+
+    backoff = Backoff(1, 10, uniform=middle)
+    assert [backoff.next() for _ in range(6)] == [0.5, 1, 2, 4, 5, 5]
+    assert {low for low, _ in asked} == {0}
+    assert backoff.failures == 6
+    backoff.reset()
+    assert backoff.next() == 0.5
+
+
+def test_any_number_of_failures() -> None:
+    backoff = Backoff(0.25, 30)
+    for _ in range(5000):
+        assert 0 <= backoff.next() <= 30
