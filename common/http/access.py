@@ -6,11 +6,13 @@ reads need a token wherever they come from: the shared one, or one that the guar
 """
 
 import ipaddress
+import math
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 from aiohttp import web
 
+from common.http.limits import RateLimit
 from common.http.problems import HttpProblem
 from common.secrets import TokenSource, same_token
 
@@ -29,17 +31,19 @@ class AccessPolicy:
     """Decides about each request; without a token (a laptop) writes are open to this host only.
 
     `guards` maps the beginnings of paths, each ending in `/`, to what accepts further tokens for reading below them.
+    Who is refused more often than `refusals` allows is told to wait instead; who has the token never is.
     """
 
     token: TokenSource | None = None
     open_reads: bool = False
     guards: Mapping[str, Verifier] = field(default_factory=dict)
+    refusals: RateLimit = field(default_factory=lambda: RateLimit(rate=50, burst=1000))
 
     async def check(self, request: web.Request) -> None:
         """Let the request pass or raise.
 
         Raises:
-            HttpProblem: 401 without a token where one is needed, 403 with a wrong one.
+            HttpProblem: 401 without a token where one is needed, 403 with a wrong one, 429 after too many of these.
         """
         reading = request.method in SAFE_METHODS
         guard = self._guard(request.path) if reading else None
@@ -47,22 +51,31 @@ class AccessPolicy:
             return
         expected = self.token() if self.token else None
         if expected is None and guard is None and is_local(request):
+            self._refuse_browsers(request)
             return
         given = _bearer(request)
         if given is None:
-            raise HttpProblem(
-                401,
-                _GUARD_HINT if guard else _HINT,
-                headers={"WWW-Authenticate": 'Bearer realm="rhoai-connector"'},
-            )
+            challenge = {"WWW-Authenticate": 'Bearer realm="rhoai-connector"'}
+            raise self._refusal(request, HttpProblem(401, _GUARD_HINT if guard else _HINT, headers=challenge))
         if expected is not None and same_token(given, expected):
             return
         if guard is not None and await guard(request, given):
             return
-        raise HttpProblem(403, "the bearer token is not one that this request is open to")
+        raise self._refusal(request, HttpProblem(403, "the bearer token is not one that this request is open to"))
 
     def _guard(self, path: str) -> Verifier | None:
         return next((guard for beginning, guard in self.guards.items() if path.startswith(beginning)), None)
+
+    def _refuse_browsers(self, request: web.Request) -> None:
+        # Any page that a browser on this host shows can send it here; none of our clients sends an Origin.
+        if "Origin" in request.headers:
+            raise self._refusal(request, HttpProblem(403, "writing from a web page is not possible"))
+
+    def _refusal(self, request: web.Request, refusal: HttpProblem) -> HttpProblem:
+        seconds = math.ceil(self.refusals.wait(request.remote or ""))
+        if not seconds:
+            return refusal
+        return HttpProblem(429, "too many refused requests from your address", headers={"Retry-After": str(seconds)})
 
 
 def is_local(request: web.Request) -> bool:

@@ -65,7 +65,7 @@ class Response:
         """
         try:
             return json.loads(self.body)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             media_type = self.headers.get("Content-Type", "no media type")
             raise RemoteError(f"{self.url}: {self.status} with {media_type} that is not JSON: {error}") from None
 
@@ -246,6 +246,6 @@ def _reason(body: bytes) -> str:
         fields = json.loads(body)
         if isinstance(fields, dict):
             text = str(fields.get("detail") or fields.get("message") or fields.get("error") or text)
-    except ValueError:
+    except (ValueError, RecursionError):
         text = _TAGS.sub(" ", text)
     return _BLANKS.sub(" ", text).strip()[:300]

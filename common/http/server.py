@@ -12,29 +12,30 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler
-from aiohttp.web_protocol import RequestHandler
 from prometheus_client import Counter, Histogram
 
 from common import metrics as metrics_format
 from common.health import Health
 from common.http.access import AccessPolicy
+from common.http.connection import HEAD_LINE_LIMIT, Connection, end_when_dead
 from common.http.problems import HttpProblem
 from common.metrics import Metrics
 
 log = structlog.get_logger("http")
 
 DEFAULT_BODY_LIMIT = 2 * 1024 * 1024
-FIRST_REQUEST_TIMEOUT = 10.0
-"""Seconds in which a new connection must have sent the head of a request."""
+BACKLOG = 4096
+"""Connections that may wait to be accepted: the reader of the feed asks for all documents at once."""
 BODY_TIMEOUT = 30.0
 """Seconds in which the body of a request must have arrived."""
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
-_SILENT: web.AppKey["_Silent"] = web.AppKey("silent")
+_LINE_LIMIT = web.AppKey("line_limit", int)
 REQUEST_ID = web.RequestKey("request_id", str)
 
 
@@ -63,33 +64,6 @@ def parse_address(text: str) -> Address:
     return Address(host or None, int(port))
 
 
-class _Silent:
-    """The connections that have not sent a request yet, each with the timer that ends it."""
-
-    def __init__(self) -> None:
-        self._timers: dict[RequestHandler, asyncio.TimerHandle] = {}
-
-    def watch(self, connection: RequestHandler) -> RequestHandler:
-        loop = asyncio.get_running_loop()
-        self._timers[connection] = loop.call_later(FIRST_REQUEST_TIMEOUT, self._end, connection)
-        return connection
-
-    def spoke(self, connection: RequestHandler) -> None:
-        timer = self._timers.pop(connection, None)
-        if timer is not None:
-            timer.cancel()
-
-    def _end(self, connection: RequestHandler) -> None:
-        del self._timers[connection]
-        if connection.transport is not None:
-            connection.transport.abort()
-
-    def close(self) -> None:
-        for timer in self._timers.values():
-            timer.cancel()
-        self._timers.clear()
-
-
 def create_app(
     *,
     name: str,
@@ -97,11 +71,12 @@ def create_app(
     health: Health,
     access: AccessPolicy | None,
     body_limit: int = DEFAULT_BODY_LIMIT,
+    line_limit: int = HEAD_LINE_LIMIT,
 ) -> web.Application:
     """Return an application with `/healthz`, `/readyz`, `/metrics` and the behaviour that all services share.
 
-    `name` labels its metrics and log lines; `access=None` leaves every request open; larger bodies than `body_limit`
-    bytes are answered with 413.
+    `name` labels its metrics and log lines; `access=None` leaves every request open; bodies larger than `body_limit`
+    bytes are answered with 413, request lines longer than `line_limit` with 400.
     """
     requests = Counter(
         "rhoai_connector_http_requests",
@@ -117,11 +92,9 @@ def create_app(
         registry=metrics.registry,
     )
     fresh_id = map("{}-{:x}".format, itertools.repeat(secrets.token_hex(4)), itertools.count(1))
-    silent = _Silent()
 
     @web.middleware
     async def skeleton(request: web.Request, handler: Handler) -> web.StreamResponse:
-        silent.spoke(request.protocol)
         began = time.perf_counter()
         offered = request.headers.get("X-Request-Id", "")
         request_id = offered if _REQUEST_ID.match(offered) else next(fresh_id)
@@ -148,7 +121,7 @@ def create_app(
         return response
 
     app = web.Application(middlewares=[skeleton], client_max_size=body_limit)
-    app[_SILENT] = silent
+    app[_LINE_LIMIT] = line_limit
     _add_own_routes(app, metrics, health)
     return app
 
@@ -191,12 +164,17 @@ async def read_body(request: web.Request) -> bytes:
     """Return the whole body.
 
     Raises:
-        HttpProblem: 408 when it does not arrive within `BODY_TIMEOUT`.
+        HttpProblem: 408 when it does not arrive within `BODY_TIMEOUT`, 415 when it is compressed (nobody who speaks to
+            us does that, and a few bytes could unfold to gigabytes), 400 when it breaks the rules of HTTP.
         web.HTTPRequestEntityTooLarge: over the application's limit.
     """
+    if request.headers.get("Content-Encoding", "identity") != "identity":
+        raise HttpProblem(415, "compressed bodies are not taken; send it without Content-Encoding")
     try:
         async with asyncio.timeout(BODY_TIMEOUT):
             return await request.read()
+    except web.RequestPayloadError:
+        raise HttpProblem(400, "the body breaks the rules of HTTP", headers={"Connection": "close"}) from None
     except TimeoutError:
         raise HttpProblem(
             408, f"the body did not arrive within {BODY_TIMEOUT:g} s", headers={"Connection": "close"}
@@ -245,21 +223,25 @@ async def listening(
         OSError: when an address cannot be bound; the message says which.
     """
     loop = asyncio.get_running_loop()
-    silent = app[_SILENT]
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=grace, handler_cancellation=True)
+    line_limit = app.get(_LINE_LIMIT, HEAD_LINE_LIMIT)
+    runner = web.AppRunner(app, shutdown_timeout=grace, handler_cancellation=True)
     await runner.setup()
     servers: list[asyncio.Server] = []
     try:
-        handlers = runner.server
-        assert handlers is not None  # noqa: S101 - there is one after setup
+        manager = runner.server
+        assert manager is not None  # noqa: S101 - there is one after setup
         for address in addresses:
             for sock in _sockets(address):
-                servers.append(await loop.create_server(lambda: silent.watch(handlers()), sock=sock, backlog=1024))
+                end_when_dead(sock)
+                servers.append(
+                    await loop.create_server(
+                        partial(Connection, manager, line_limit=line_limit), sock=sock, backlog=BACKLOG
+                    )
+                )
         yield [_bound_address(sock) for server in servers for sock in server.sockets]
     finally:
         for server in servers:
             server.close()
-        silent.close()
         await runner.cleanup()
 
 

@@ -8,10 +8,11 @@ from importlib.metadata import version
 import click
 
 from common import logs, runtime
+from common.commandline import AddressType, reported
 from common.health import Health
 from common.http.access import AccessPolicy, Verifier
 from common.http.client import HttpClient
-from common.http.server import Address, parse_address, run
+from common.http.server import Address, run
 from common.metrics import Metrics
 from common.settings import SettingsError
 from services.location.app import create_location_app
@@ -22,15 +23,8 @@ from services.location.settings import LocationSettings
 from services.location.shelf import Shelf
 
 
-def _address(_context: click.Context, _parameter: click.Parameter, text: str) -> Address:
-    try:
-        return parse_address(text)
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from None
-
-
 @click.command()
-@click.option("--address", callback=_address, default="9090", show_default=True, help="PORT, :PORT or HOST:PORT.")
+@click.option("--address", type=AddressType(), default="9090", show_default=True, help="PORT, :PORT or HOST:PORT.")
 def main(address: Address) -> None:
     """Serve the models that storage-rest holds to Backstage."""
     try:
@@ -39,11 +33,8 @@ def main(address: Address) -> None:
         click.echo(f"location: {error}", err=True)
         sys.exit(2)
     logs.configure(level=settings.log_level, format=settings.log_format)
-    try:
+    with reported("location", OSError):
         runtime.run(lambda stop: serve(settings, address, stop))
-    except OSError as error:
-        click.echo(f"location: cannot listen: {error.strerror or error}", err=True)
-        sys.exit(1)
 
 
 async def serve(settings: LocationSettings, address: Address, stop: asyncio.Event) -> None:

@@ -1,0 +1,97 @@
+"""One connection of a server: what it may cost before it has said anything sensible."""
+
+import asyncio
+import socket
+from typing import Any, Final
+
+import structlog
+from aiohttp import web
+from aiohttp.http_exceptions import LineTooLong
+from aiohttp.web_protocol import RequestHandler
+
+from common.http.problems import HttpProblem
+
+log = structlog.get_logger("http")
+
+FIRST_REQUEST_TIMEOUT = 10.0
+"""Seconds in which a new connection must have sent the head of a request."""
+IDLE_TIMEOUT: Final = 75.0
+"""Seconds between two requests on one connection."""
+STALLED_TIMEOUT: Final = 30
+"""Seconds in which a client must take what it was sent, or show that it is still there."""
+HEAD_LINE_LIMIT: Final = 8190
+"""Longest request line and longest header, in bytes, unless an application takes more."""
+
+
+class Connection(RequestHandler):
+    """A connection that ends when no request comes, and that repeats nothing of a malformed one.
+
+    aiohttp would log a malformed request, and answer with a part of it; there may be a token in that part.
+    """
+
+    __slots__ = ("_deadline",)
+
+    def __init__(self, manager: web.Server, *, line_limit: int = HEAD_LINE_LIMIT) -> None:
+        super().__init__(
+            manager,
+            loop=asyncio.get_running_loop(),
+            access_log=None,  # type: ignore[arg-type]  # None turns it off, which the annotation does not know
+            keepalive_timeout=IDLE_TIMEOUT,
+            max_line_size=line_limit,
+            auto_decompress=False,
+        )
+        self._deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin, and wait for a request."""
+        super().connection_made(transport)
+        self._deadline = asyncio.get_running_loop().call_later(FIRST_REQUEST_TIMEOUT, self._end_if_silent)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """End."""
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+        super().connection_lost(exc)
+
+    def _end_if_silent(self) -> None:
+        self._deadline = None
+        if self._request_count == 0 and self.transport is not None:
+            self.transport.abort()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Return the answer to a request that could not be parsed; the connection is closed after it."""
+        if request.writer.output_size > 0:
+            raise ConnectionError("an answer was under way when the request proved malformed")
+        fault = type(exc).__name__
+        log.info("malformed request", fault=fault)
+        detail = f"this is not an HTTP request that can be understood ({fault})"
+        if isinstance(exc, LineTooLong):
+            detail = (
+                f"the request line is longer than {self.max_line_size} bytes, or a header than {self.max_field_size}"
+            )
+        response = HttpProblem(status, detail).response(instance="", request_id="")
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        response.headers["Server"] = "rhoai-connector"
+        response.force_close()
+        return response
+
+
+def end_when_dead(listener: socket.socket) -> None:
+    """Have the kernel end the connections of a listening socket whose other side is gone or takes nothing."""
+    options: dict[str, Any] = {
+        "TCP_KEEPIDLE": STALLED_TIMEOUT,
+        "TCP_KEEPINTVL": 10,
+        "TCP_KEEPCNT": 3,
+        "TCP_USER_TIMEOUT": STALLED_TIMEOUT * 1000,
+    }
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in options.items():
+        if hasattr(socket, name):  # Linux has all of them, other systems some
+            listener.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)

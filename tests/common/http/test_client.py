@@ -1,0 +1,171 @@
+"""The client of all services: what it repeats, what it refuses, and what its errors say."""
+
+import asyncio
+import json
+import ssl
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+import trustme
+from aiohttp import web
+
+from common.http.client import HttpClient, RemoteError, StatusError, Unreachable
+from common.secrets import StaticToken
+
+Answer = Callable[[web.Request], web.StreamResponse]
+
+
+class Remote:
+    """A server that answers from a list, the last answer again and again, and keeps what it was asked."""
+
+    def __init__(self, *answers: tuple[int, dict[str, str], bytes]) -> None:
+        self.answers = list(answers) or [(200, {}, b"{}")]
+        self.asked: list[tuple[str, str, dict[str, str], bytes]] = []
+        self.delay = 0.0
+
+    async def handle(self, request: web.Request) -> web.Response:
+        self.asked.append((request.method, request.raw_path, dict(request.headers), await request.read()))
+        await asyncio.sleep(self.delay)
+        status, headers, body = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        return web.Response(status=status, headers=headers, body=body)
+
+    @asynccontextmanager
+    async def running(self, tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
+        app = web.Application(client_max_size=10_000_000)
+        app.router.add_route("*", "/{path:.*}", self.handle)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls).start()
+            yield f"{'https' if tls else 'http'}://127.0.0.1:{runner.addresses[0][1]}"
+        finally:
+            await runner.cleanup()
+
+
+def client(url: str, **options: object) -> HttpClient:
+    return HttpClient(name="remote", base_url=url, **options)  # type: ignore[arg-type]
+
+
+async def test_a_request_carries_the_token_and_the_path_as_given() -> None:
+    remote = Remote((200, {"X-A": "b"}, b'{"a": 1}'))
+    async with remote.running() as url, client(f"{url}/base/", token=StaticToken("t0k")) as http:
+        answer = await http.request("POST", "/a%2Fb", params={"key": "x y"}, json={"n": "é"})
+    assert (answer.status, answer.headers["X-A"], answer.json()) == (200, "b", {"a": 1})
+    ((method, path, headers, body),) = remote.asked
+    assert (method, path) == ("POST", "/base/a%2Fb?key=x+y")
+    assert (headers["Authorization"], headers["Content-Type"]) == ("Bearer t0k", "application/json")
+    assert json.loads(body) == {"n": "é"}
+
+
+async def test_a_body_of_megabytes_is_sent_whole_and_again_at_a_retry() -> None:
+    remote = Remote((503, {"Retry-After": "0"}, b""), (200, {}, b""))
+    async with remote.running() as url, client(url) as http:
+        await http.request("POST", "/x", data=b"y" * 3_000_000)
+    assert [len(body) for *_, body in remote.asked] == [3_000_000] * 2
+
+
+@pytest.mark.parametrize("status", [429, 502, 503, 504])
+async def test_what_may_pass_is_tried_again(status: int) -> None:
+    remote = Remote((status, {"Retry-After": "0"}, b""), (200, {}, b"{}"))
+    async with remote.running() as url, client(url) as http:
+        assert (await http.request("GET", "/x")).status == 200
+    assert len(remote.asked) == 2
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 410, 422, 500, 301])
+async def test_what_will_not_pass_is_told_at_once(status: int) -> None:
+    remote = Remote((status, {"Location": "http://127.0.0.1:1/"}, b'{"detail": "the reason"}'))
+    async with remote.running() as url, client(url) as http:
+        with pytest.raises(StatusError, match="the reason") as caught:
+            await http.request("GET", "/x", params={"q": "hidden"})
+    assert caught.value.status == status
+    assert "hidden" not in str(caught.value)
+    assert len(remote.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b'{"message": "forbidden: no RoleBinding"}', "forbidden: no RoleBinding"),
+        (b"<html><body><h1>502</h1> Bad   Gateway</body></html>", "502 Bad Gateway"),
+        (b"\xff\xfe", "\ufffd\ufffd"),
+        (b"[" * 100_000, "[" * 300),
+        (b"", "Not Found"),
+    ],
+)
+async def test_an_error_says_what_the_server_said(body: bytes, reason: str) -> None:
+    async with Remote((404, {}, body)).running() as url, client(url) as http:
+        with pytest.raises(StatusError) as caught:
+            await http.request("GET", "/x")
+    assert caught.value.reason == reason
+
+
+async def test_a_server_that_asks_for_a_pause_gets_it() -> None:
+    remote = Remote((503, {"Retry-After": "1"}, b""), (200, {}, b""))
+    loop = asyncio.get_running_loop()
+    async with remote.running() as url, client(url) as http:
+        began = loop.time()
+        await http.request("GET", "/x")
+        assert 0.9 < loop.time() - began < 5
+
+
+async def test_no_answer_in_time_is_unreachable() -> None:
+    remote = Remote()
+    remote.delay = 5
+    async with remote.running() as url, client(url, timeout=0.1, attempts=1) as http:
+        with pytest.raises(Unreachable, match="no answer in time"):
+            await http.request("GET", "/x")
+
+
+async def test_a_refused_connection_is_unreachable_and_names_the_place() -> None:
+    async with Remote().running() as url:
+        gone = url
+    async with client(gone, attempts=2) as http:
+        with pytest.raises(Unreachable, match=gone.removeprefix("http://")):
+            await http.request("GET", "/x")
+
+
+async def test_an_answer_over_the_limit_is_not_taken() -> None:
+    async with Remote((200, {}, b"x" * 10_000)).running() as url, client(url, body_limit=1000) as http:
+        with pytest.raises(RemoteError, match="larger than 1000 bytes"):
+            await http.request("GET", "/x")
+
+
+@pytest.mark.parametrize("body", [b"<html>", b"", b"[" * 100_000, b"\xff"])
+async def test_an_answer_that_is_no_json_says_so(body: bytes) -> None:
+    async with Remote((200, {"Content-Type": "text/html"}, body)).running() as url, client(url) as http:
+        answer = await http.request("GET", "/login")
+        with pytest.raises(RemoteError, match=r"text/html that is not JSON"):
+            answer.json()
+
+
+async def test_a_certificate_that_is_not_trusted_is_an_error_and_no_retry() -> None:
+    authority = trustme.CA()
+    serving = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(serving)
+    trusting = ssl.create_default_context()
+    authority.configure_trust(trusting)
+    remote = Remote()
+    async with remote.running(serving) as url:
+        async with client(url) as http:
+            with pytest.raises(Unreachable, match="certificate not trusted"):
+                await http.request("GET", "/x")
+        assert remote.asked == []
+        async with client(url, ssl=trusting) as http:
+            assert (await http.request("GET", "/x")).status == 200
+
+
+async def test_a_stream_is_read_piece_by_piece_and_its_status_checked() -> None:
+    remote = Remote((200, {}, b"a\nb\n"), (404, {}, b""))
+    async with remote.running() as url, client(url) as http:
+        async with http.stream("GET", "/x") as answer:
+            assert await answer.content.read() == b"a\nb\n"
+        with pytest.raises(StatusError):
+            async with http.stream("GET", "/x"):
+                pass
+
+
+async def test_it_must_be_opened_first() -> None:
+    with pytest.raises(RuntimeError, match="async with"):
+        await client("http://127.0.0.1:1").request("GET", "/")
