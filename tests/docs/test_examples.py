@@ -1,0 +1,78 @@
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from services.connector.preview import Preview, preview
+from services.normalizer.normalize.isvc import ANNOTATION_PREFIX
+from services.normalizer.normalize.profile import FIELDS
+from services.normalizer.normalize.result import Defaults
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+SHOWN = {
+    "ai-assistants_granite-31-8b-instruct",
+    "ai-assistants_llama-33-70b-instruct-fp8",
+    "credit-risk_score",
+    "credit_limits--v2",
+    "credit_risk-score",
+    "customer-analytics_churn-score",
+    "customer-analytics_review-sentiment",
+    "demo_iris",
+    "logistics_arrival-times",
+    "logistics_demand-forecast",
+    "payments_card-fraud",
+    "plant-vision_surface-defects",
+    "search_product-embeddings",
+}
+
+
+@pytest.fixture(scope="module")
+def result() -> Preview:
+    return preview([EXAMPLES], defaults=Defaults(owner="nobody", lifecycle="development"))
+
+
+def document(result: Preview, key: str) -> dict:
+    return json.loads(next(shown.document for shown in result.shown if shown.key == key))
+
+
+def test_all_are_usable_and_those_that_should_be_are_shown(result: Preview) -> None:
+    assert result.usable
+    assert {shown.key for shown in result.shown} == SHOWN
+    assert {problem.object for problem in result.hidden} == {
+        "InferenceService ai-assistants/mixtral-8x7b",
+        "InferenceService media/whisper-large-v3",
+    }
+
+
+def test_one_of_them_uses_every_annotation() -> None:
+    text = (EXAMPLES / "granite-vllm.yaml").read_text(encoding="utf-8")
+
+    assert set(re.findall(rf"^ +{re.escape(ANNOTATION_PREFIX)}(\w+):", text, re.MULTILINE)) == FIELDS
+
+
+def test_they_show_what_their_comments_say(result: Preview) -> None:
+    authenticated = {
+        shown.key for shown in result.shown if document(result, shown.key).get("modelServer", {}).get("authentication")
+    }
+    addresses = {
+        key: document(result, key)["modelServer"]["API"]["url"]
+        for key in ("customer-analytics_churn-score", "logistics_arrival-times")
+    }
+    names = {key: document(result, key)["models"][0]["name"] for key in ("credit_risk-score", "credit-risk_score")}
+
+    assert authenticated == {"ai-assistants_llama-33-70b-instruct-fp8", "payments_card-fraud"}
+    assert addresses == {
+        "customer-analytics_churn-score": "http://churn-score-predictor.customer-analytics.svc.cluster.local:8080",
+        "logistics_arrival-times": "http://arrival-times-predictor.logistics.svc.cluster.local:8501",
+    }
+    assert names["credit_risk-score"] == "credit-risk-score"
+    assert re.fullmatch(r"credit-risk-score-[0-9a-f]{8}", names["credit-risk_score"])
+    assert document(result, "payments_card-fraud")["modelServer"]["API"]["type"] == "grpc"
+    assert "modelServer" not in document(result, "search_product-embeddings")
+
+
+def test_the_table_names_every_file() -> None:
+    listed = re.findall(r"^\| \[([\w.-]+)\]\(\1\)", (EXAMPLES / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+
+    assert sorted(listed) == sorted(path.name for path in EXAMPLES.iterdir() if path.suffix in (".yaml", ".json"))
