@@ -14,7 +14,7 @@ def read_object(answer: Response, asked: Asked) -> dict[str, Any]:
     """
     try:
         body = answer.json()
-    except RemoteError as error:
+    except (RemoteError, RecursionError) as error:
         raise GarbledAnswer(f"cannot {asked}: {error}") from error
     if not isinstance(body, dict) or not isinstance(body.get("metadata"), dict):
         raise GarbledAnswer(f"cannot {asked}: {answer.url} answered with something that is no object")
@@ -31,7 +31,9 @@ def read_page(answer: Response, asked: Asked) -> tuple[list[dict[str, Any]], dic
     items = body.get("items", "absent")
     if items is None:
         items = []  # how Go writes a list that has nothing in it
+    metadata = body["metadata"]
     is_list = isinstance(items, list) and str(body.get("kind")).endswith("List")
-    if not is_list or not body["metadata"].get("resourceVersion"):
+    version, token = metadata.get("resourceVersion"), metadata.get("continue", "")
+    if not is_list or not isinstance(version, str) or not version or not isinstance(token, str):
         raise GarbledAnswer(f"cannot {asked}: {answer.url} answered with something that is no list")
-    return items, body["metadata"]
+    return items, metadata

@@ -74,7 +74,7 @@ def from_answer(error: StatusError, asked: Asked, *, refused: str) -> KubeError:
     """Return the KubeError of a refused request; `refused` is the remedy for a 401."""
     try:
         body = json.loads(error.body)
-    except ValueError:
+    except (ValueError, RecursionError):
         body = None
     if not isinstance(body, dict) or body.get("kind") != "Status":
         body = {"message": error.reason}
@@ -85,19 +85,27 @@ def from_status(
     status: Mapping[str, Any], asked: Asked, *, refused: str, retry_after: float | None = None
 ) -> KubeError:
     """Return the KubeError of a Status object, such as the one in a watch's ERROR event."""
-    details = status.get("details") or {}
-    code = int(status.get("code") or 500)
+    given = status.get("details")
+    details = given if isinstance(given, Mapping) else {}
+    code = status.get("code")
+    code = code if isinstance(code, int) else 500
+    asked_for = details.get("retryAfterSeconds") if retry_after is None else retry_after
     return KubeError(
         asked,
         status=code,
         reason=str(status.get("reason") or ""),
         message=str(status.get("message") or ""),
-        causes=tuple(
-            Cause(str(cause.get("reason", "")), str(cause.get("field", "")), str(cause.get("message", "")))
-            for cause in details.get("causes") or ()
-        ),
-        retry_after=details.get("retryAfterSeconds") if retry_after is None else retry_after,
+        causes=_causes(details.get("causes")),
+        retry_after=asked_for if isinstance(asked_for, int | float) else None,
         remedy=_remedy(code, asked, refused),
+    )
+
+
+def _causes(given: Any) -> tuple[Cause, ...]:
+    return tuple(
+        Cause(*(str(cause.get(name, "")) for name in ("reason", "field", "message")))
+        for cause in (given if isinstance(given, list) else ())
+        if isinstance(cause, Mapping)
     )
 
 

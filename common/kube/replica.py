@@ -107,14 +107,15 @@ class Replica(Generic[T]):
             self._handler.on_change(key, old, None, explicit)
 
 
-def key_of(obj: dict[str, Any]) -> Key:
+def key_of(obj: Any) -> Key:
     """Return the key of an object.
 
     Raises:
         GarbledAnswer: it has no name.
     """
-    try:
-        metadata = obj["metadata"]
-        return metadata.get("namespace") or "", metadata["name"]
-    except (KeyError, TypeError, AttributeError):
-        raise GarbledAnswer("the API server sent an object without a name") from None
+    metadata = obj.get("metadata") if isinstance(obj, dict) else None
+    if isinstance(metadata, dict):
+        namespace, name = metadata.get("namespace", ""), metadata.get("name")
+        if isinstance(namespace, str) and isinstance(name, str):
+            return namespace, name
+    raise GarbledAnswer("the API server sent an object without a name")

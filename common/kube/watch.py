@@ -65,8 +65,9 @@ def _event(line: bytes, asked: Asked, refused: str) -> WatchEvent:
         kind, obj = event["type"], event["object"]
         if kind == _ERROR:
             raise from_status(obj, asked, refused=refused)
-        if kind not in _TYPES:
+        version = obj["metadata"]["resourceVersion"]
+        if kind not in _TYPES or not isinstance(version, str):
             raise ValueError(kind)
-        return WatchEvent(kind, obj, obj["metadata"]["resourceVersion"])
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        return WatchEvent(kind, obj, version)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise GarbledAnswer(f"cannot {asked}: the watch brought something that is no event: {line[:80]!r}") from error
