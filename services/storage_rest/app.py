@@ -1,0 +1,206 @@
+"""The requests of storage-rest: the original's, and ours beside them (docs/protocol.md)."""
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from importlib import resources
+from math import isfinite
+
+from aiohttp import web
+
+from common import strict_json, wire
+from common.health import Health
+from common.http.access import AccessPolicy
+from common.http.problems import HttpProblem
+from common.http.server import create_app, read_body
+from common.metrics import Metrics
+from services.storage_rest import screening
+from services.storage_rest.screening import Unacceptable
+from services.storage_rest.service import StorageService
+from services.storage_rest.stores.base import Refusal, StoreUnavailable
+
+BODY_LIMIT = 16 * 1024 * 1024
+"""Bytes of one request; a larger batch is sent as several."""
+LONGEST_WAIT = 60.0
+"""Seconds for which a request for changes may be kept open."""
+MOST_KEYS = 100_000
+"""Keys in one `/currentkeyset`."""
+HELD_HEADER = "X-Connector-Held"
+
+_PIECE = 256 * 1024
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def create_storage_app(
+    *, service: StorageService, metrics: Metrics, health: Health, access: AccessPolicy
+) -> web.Application:
+    """Return the application that serves `service`."""
+    app = create_app(name="storage-rest", metrics=metrics, health=health, access=access, body_limit=BODY_LIMIT)
+    handlers = _Handlers(service)
+    app.router.add_post("/upsert", _answering(handlers.upsert))
+    app.router.add_post("/currentkeyset", _answering(handlers.current_key_set))
+    app.router.add_get("/list", _answering(handlers.list))
+    app.router.add_get("/fetch", _answering(handlers.fetch))
+    app.router.add_post("/batch", _answering(handlers.batch))
+    app.router.add_get("/snapshot", _answering(handlers.snapshot), allow_head=False)
+    app.router.add_get("/changes", _answering(handlers.changes), allow_head=False)
+    app.router.add_get("/openapi.json", openapi)
+
+    async def let_go(_app: web.Application) -> None:
+        service.close()
+
+    app.on_shutdown.append(let_go)
+    return app
+
+
+def openapi_text() -> str:
+    """Return the OpenAPI description of all this."""
+    return resources.files(__package__).joinpath("openapi.json").read_text(encoding="utf-8")
+
+
+async def openapi(_request: web.Request) -> web.Response:
+    """Serve the description."""
+    return web.Response(text=openapi_text(), content_type="application/json")
+
+
+class _Handlers:
+    """One method for each request."""
+
+    def __init__(self, service: StorageService) -> None:
+        self._service = service
+
+    async def upsert(self, request: web.Request) -> web.Response:
+        key = _parameter(request, "key")
+        screening.check_key(key)
+        body = await read_body(request)
+        upsert = wire.parse_original_upsert(body, key=key, reconciler=request.query.get("type", ""))
+        outcome = await self._service.apply(wire.Batch(upserts=(upsert,)))
+        if outcome.problems:
+            raise Unacceptable(outcome.problems[0].status, outcome.problems[0].detail)
+        return web.Response(status=201)
+
+    async def current_key_set(self, request: web.Request) -> web.Response:
+        named = ",".join(request.query.getall("key", []))
+        body = await read_body(request)
+        keys = strict_json.texts(strict_json.parse_object(body), "keys") if body else tuple(named.split(","))
+        if len(keys) > MOST_KEYS:
+            raise Unacceptable(413, f"{len(keys)} keys are named, more than {MOST_KEYS}")
+        held = await self._service.keep_only(frozenset(key for key in keys if key))
+        return web.Response(headers={HELD_HEADER: str(held)} if held else None)
+
+    async def list(self, request: web.Request) -> web.Response:
+        await self._service.loaded()
+        tag = f'"{self._service.revision}"'
+        detailed = _flag(request, "detail")
+        if not detailed:
+            self._service.read_by_stranger()
+        if request.headers.get("If-None-Match") == tag:
+            return web.Response(status=304, headers={"ETag": tag})
+        if detailed:
+            listing = await self._service.listing()
+            assert listing is not None  # noqa: S101 - only asked for a revision is there none
+            fields = json.loads(wire.encode_listing(listing)) | {"problems": _problems(self._service.problems)}
+        else:
+            fields = {"keys": self._service.keys}
+        return web.Response(body=_dump(fields), content_type="application/json", headers={"ETag": tag})
+
+    async def fetch(self, request: web.Request) -> web.Response:
+        await self._service.loaded()
+        key = _parameter(request, "key")
+        self._service.read_by_stranger()
+        entry = self._service.entry(key)
+        if entry is None:
+            raise HttpProblem(404, f"nothing is stored under the key {key[:80]!r}; GET /list names the keys")
+        return web.Response(body=wire.encode_storage_body(entry), content_type="application/json")
+
+    async def batch(self, request: web.Request) -> web.Response:
+        outcome = await self._service.apply(wire.parse_batch(await read_body(request)))
+        answer = {
+            "revision": outcome.revision,
+            "base": outcome.base,
+            "changed": outcome.changed,
+            "unchanged": outcome.unchanged,
+            "removed": outcome.removed,
+            "problems": _problems(outcome.problems),
+        }
+        return web.Response(body=_dump(answer), content_type="application/json")
+
+    async def snapshot(self, request: web.Request) -> web.StreamResponse:
+        await self._service.loaded()
+        whole = self._service.snapshot()
+        tag = f'"{whole.revision}"'
+        if request.headers.get("If-None-Match") == tag:
+            return web.Response(status=304, headers={"ETag": tag})
+        lines = wire.snapshot_lines(
+            revision=whole.revision, complete=whole.complete, entries=whole.upserts, cards=whole.cards
+        )
+        return web.Response(body=_pieces(lines), content_type="application/x-ndjson", headers={"ETag": tag})
+
+    async def changes(self, request: web.Request) -> web.Response:
+        await self._service.loaded()
+        since, wait = _parameter(request, "since"), _seconds(request, "wait")
+        changes = await self._service.changes(since, wait)
+        if changes is None:
+            raise HttpProblem(410, "what changed since then is not known any more: read GET /snapshot")
+        return web.Response(body=wire.encode_changes(changes), content_type="application/json")
+
+
+def _answering(handler: Handler) -> Handler:
+    """Return the handler with the faults that it meets turned into answers."""
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except (Unacceptable, wire.WireError, StoreUnavailable) as fault:
+            raise _problem(fault) from None
+
+    return answer
+
+
+def _problem(fault: Unacceptable | wire.WireError | StoreUnavailable) -> HttpProblem:
+    if isinstance(fault, StoreUnavailable):
+        return HttpProblem(503, str(fault), headers={"Retry-After": str(fault.retry_after)})
+    return HttpProblem(fault.status if isinstance(fault, Unacceptable) else 400, str(fault))
+
+
+def _problems(refusals: Iterable[Refusal]) -> list[dict[str, str | int]]:
+    return [{"key": refusal.key, "status": refusal.status, "detail": refusal.detail} for refusal in refusals]
+
+
+def _parameter(request: web.Request, name: str) -> str:
+    value = request.query.get(name, "")
+    if not value:
+        raise HttpProblem(400, f"the query parameter {name!r} is missing")
+    return value
+
+
+def _flag(request: web.Request, name: str) -> bool:
+    value = request.query.get(name, "false")
+    if value not in ("true", "false"):
+        raise HttpProblem(400, f"the query parameter {name!r} must be true or false")
+    return value == "true"
+
+
+def _seconds(request: web.Request, name: str) -> float:
+    try:
+        seconds = float(request.query.get(name, "0"))
+    except ValueError:
+        seconds = float("nan")
+    if not isfinite(seconds) or not 0 <= seconds <= LONGEST_WAIT:
+        raise HttpProblem(400, f"the query parameter {name!r} must be a number of seconds from 0 to {LONGEST_WAIT:g}")
+    return seconds
+
+
+async def _pieces(lines: Iterable[bytes]) -> AsyncIterator[bytes]:
+    """Join lines into pieces worth a write to the socket."""
+    piece = bytearray()
+    for line in lines:
+        piece += line
+        if len(piece) >= _PIECE:
+            yield bytes(piece)
+            piece.clear()
+    yield bytes(piece)
+
+
+def _dump(value: object) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()

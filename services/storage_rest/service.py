@@ -1,0 +1,321 @@
+"""storage-rest without HTTP: takes batches, keeps them, tells whoever follows."""
+
+import asyncio
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import structlog
+
+from common.health import Health
+from common.wire import Applied, Batch, Changes, Listing, Upsert
+from services.storage_rest import screening
+from services.storage_rest.cache import Cache
+from services.storage_rest.guard import RemovalGuard
+from services.storage_rest.screening import Unacceptable
+from services.storage_rest.stores.base import Contents, Refusal, Store, StoreUnavailable
+from services.storage_rest.telemetry import Telemetry
+
+log = structlog.get_logger("storage")
+
+LOADING_WAIT = 5.0
+"""Seconds that a request waits for the store to be loaded."""
+FOLLOWED_FOR = 15.0
+"""Seconds after its last request for which a follower counts as there."""
+STARTED_BEFORE = 10.0
+"""Seconds that a location has after our start to follow, before it is sent everything."""
+STARTING = 1.0
+"""Seconds that a location of the original needs, after the last document it read, until it takes what is sent."""
+PROBLEMS_KEPT = 1000
+
+
+class Bridge(Protocol):
+    """Tells a location that does not ask by itself."""
+
+    def tell(self, changes: Changes) -> None:
+        """Pass changes on."""
+
+    def tell_all(self, *, after: float) -> None:
+        """Pass everything on, some seconds after the last call."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome(Applied):
+    """What became of a batch, in numbers too; `refused` says the same as `problems`, by key."""
+
+    changed: int = 0
+    unchanged: int = 0
+    removed: int = 0
+    problems: tuple[Refusal, ...] = ()
+
+
+class StorageService:
+    """The service's work.
+
+    Every change is in the cache, and told, when it is accepted; `apply` and `keep_only` return when it is durable.
+    The store takes changes in the order in which they were accepted.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        telemetry: Telemetry,
+        health: Health,
+        document_limit: int,
+        guard: RemovalGuard,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._store = store
+        self._telemetry = telemetry
+        self._health = health
+        health.set("store", ok=False, reason="the cache is not loaded yet")
+        self._document_limit = document_limit
+        self._guard = guard
+        self._clock = clock
+        self._cache = Cache()
+        self._loaded = asyncio.Event()
+        self._bridge: Bridge | None = None
+        self._polling = 0
+        self._last_poll = float("-inf")
+        self._problems: dict[str, Refusal] = {}
+
+    def attach(self, bridge: Bridge) -> None:
+        """Have every change told to `bridge` too."""
+        self._bridge = bridge
+
+    async def run(self) -> None:
+        """Load, write and follow the store, until cancelled."""
+        await self._store.run(self)
+
+    def close(self) -> None:
+        """Let those who wait for changes go."""
+        self._cache.wake()
+
+    # --- what is stored
+
+    async def loaded(self) -> None:
+        """Wait a moment for the store to be loaded.
+
+        Raises:
+            StoreUnavailable: when it is not.
+        """
+        try:
+            async with asyncio.timeout(LOADING_WAIT):
+                await self._loaded.wait()
+        except TimeoutError:
+            raise StoreUnavailable("the cache is not loaded yet; /readyz tells why") from None
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether the store has been loaded."""
+        return self._loaded.is_set()
+
+    @property
+    def revision(self) -> str:
+        """The revision of what is stored now."""
+        return self._cache.revision
+
+    @property
+    def keys(self) -> list[str]:
+        """The keys of all entries, sorted."""
+        return sorted(self._cache.entries)
+
+    @property
+    def problems(self) -> Collection[Refusal]:
+        """What was refused last and has not been mended since."""
+        return self._problems.values()
+
+    async def listing(self, known: str = "") -> Listing | None:
+        """Return everything by digest; None when that is what it was at the revision `known`.
+
+        Raises:
+            StoreUnavailable: not loaded yet.
+        """
+        await self.loaded()
+        return None if known == self.revision else self._cache.listing()
+
+    def snapshot(self) -> Changes:
+        """Return everything; who asks for it is about to follow."""
+        self._last_poll = self._clock()
+        return self._cache.snapshot()
+
+    async def changes(self, since: str, wait: float) -> Changes | None:
+        """Return what changed since a revision, waiting up to `wait` seconds for it.
+
+        Returns None when that cannot be told: the revision is another process's, or too old.
+        """
+        if self._cache.since(since) is None:
+            return None
+        with self._poll():
+            await self._cache.wait(since, wait)
+        return self._cache.since(since)
+
+    @property
+    def followed(self) -> bool:
+        """Whether somebody reads the changes, so that they need not be pushed."""
+        return self._polling > 0 or self._clock() - self._last_poll < FOLLOWED_FOR
+
+    def read_by_stranger(self) -> None:
+        """Note that somebody reads with the original's requests: a location that starts and needs everything pushed."""
+        if self._bridge is not None and not self.followed:
+            self._bridge.tell_all(after=STARTING)
+
+    # --- changes
+
+    async def apply(self, batch: Batch) -> Outcome:
+        """Take a batch and return when it is durable; what cannot be kept is among the answer's problems.
+
+        Raises:
+            StoreUnavailable: not loaded yet, or accepted and told but not durable in time. Sending it again is right.
+        """
+        await self.loaded()
+        accepted, refusals = self._screen(batch)
+        base = self.revision
+        changes = self._accept(accepted)
+        refusals += await self._store.durable(
+            {upsert.key for upsert in accepted.upserts} | set(accepted.removals),
+            {upsert.card_key for upsert in accepted.upserts if upsert.card_key} | set(accepted.cards),
+            complete=accepted.complete,
+        )
+        self._note(refusals, mended=[*(upsert.key for upsert in accepted.upserts), *accepted.removals])
+        return Outcome(
+            revision=changes.revision,
+            base=base,
+            refused={refusal.key: refusal.detail for refusal in refusals},
+            changed=len(changes.upserts),
+            unchanged=len(accepted.upserts) - len(changes.upserts),
+            removed=len(changes.removals),
+            problems=tuple(refusals),
+        )
+
+    async def keep_only(self, keys: AbstractSet[str]) -> int:
+        """Remove every entry that is not named; return how many removals are held back instead (0: none).
+
+        The cache counts as complete afterwards if everything named is there, or was refused for good.
+
+        Raises:
+            StoreUnavailable: as `apply`.
+        """
+        await self.loaded()
+        stored = self._cache.entries
+        removals = stored.keys() - keys
+        admitted = self._guard.admits(removals, stored=len(stored))
+        self._telemetry.held_removals.set(len(self._guard.held))
+        if not admitted:
+            log.warning(
+                "removals held back",
+                removals=len(removals),
+                stored=len(stored),
+                remedy="they happen when the next /currentkeyset names the same; REMOVAL_GUARD=off ends this doubt",
+            )
+            return len(removals)
+        for key in self._problems.keys() - keys:
+            del self._problems[key]
+        complete = keys <= (stored.keys() | self._problems.keys())
+        await self.apply(Batch(removals=tuple(sorted(removals)), complete=complete))
+        return 0
+
+    # --- the store's view of the cache
+
+    @property
+    def complete(self) -> bool:
+        """Whether the cache is known to be everything."""
+        return self._cache.complete
+
+    def entry(self, key: str) -> Upsert | None:
+        """Return the entry under a key."""
+        return self._cache.entries.get(key)
+
+    def card(self, key: str) -> str | None:
+        """Return the text of a card."""
+        return self._cache.cards.get(key)
+
+    def load(self, contents: Contents) -> None:
+        """Begin with what the store held."""
+        loaded, _ = self._screen(Batch(upserts=contents.upserts, cards=contents.cards, complete=contents.complete))
+        self._cache.apply(loaded)
+        self._measure()
+        self._loaded.set()
+        self._health.set("store", ok=True)
+        log.info(
+            "cache loaded", documents=len(self._cache.entries), cards=len(self._cache.cards), complete=self.complete
+        )
+        if self._bridge is not None:
+            self._bridge.tell_all(after=STARTED_BEFORE)
+
+    def take_over(self, upserts: Iterable[Upsert], cards: Mapping[str, str]) -> None:
+        """Take what somebody else wrote into the store."""
+        accepted, _ = self._screen(Batch(upserts=tuple(upserts), cards=cards))
+        self._accept(accepted)
+
+    # --- within
+
+    def _accept(self, batch: Batch) -> Changes:
+        was_complete = self._cache.complete
+        before = self._cache.revision
+        changes = self._cache.apply(batch)
+        if changes.revision != before or changes.complete != was_complete:
+            self._measure()
+            self._store.write(changes)
+            if self._bridge is not None and not self.followed:
+                self._bridge.tell(changes)
+        return changes
+
+    def _screen(self, batch: Batch) -> tuple[Batch, list[Refusal]]:
+        upserts, refusals = [], []
+        cards = dict(batch.cards)
+        for upsert in batch.upserts:
+            if (refusal := self._refuse(upsert)) is None:
+                upserts.append(upsert)
+                if upsert.card:
+                    cards[upsert.card_key] = upsert.card
+            else:
+                refusals.append(refusal)
+        for key, text in list(cards.items()):
+            if (refusal := self._refuse_card(key, text)) is not None:
+                del cards[key]
+                refusals.append(refusal)
+        for refusal in refusals:
+            self._telemetry.rejected.labels("too large" if refusal.status == 413 else "unusable").inc()
+            log.warning("not taken", key=refusal.key[: screening.LONGEST_KEY], reason=refusal.detail)
+        return replace(batch, upserts=tuple(upserts), cards=cards), refusals
+
+    def _refuse(self, upsert: Upsert) -> Refusal | None:
+        try:
+            screening.check_upsert(upsert, document_limit=self._document_limit)
+        except Unacceptable as fault:
+            return Refusal(upsert.key, fault.status, fault.detail)
+        return self._store.check(upsert)
+
+    def _refuse_card(self, key: str, text: str) -> Refusal | None:
+        try:
+            screening.check_card(key, text, limit=self._document_limit)
+        except Unacceptable as fault:
+            return Refusal(key, fault.status, fault.detail)
+        return self._store.check_card(key, text)
+
+    def _note(self, refusals: Iterable[Refusal], *, mended: Iterable[str]) -> None:
+        for key in mended:
+            self._problems.pop(key, None)
+        for refusal in refusals:
+            self._problems[refusal.key] = refusal
+        while len(self._problems) > PROBLEMS_KEPT:
+            del self._problems[next(iter(self._problems))]
+
+    def _measure(self) -> None:
+        self._telemetry.documents.set(len(self._cache.entries))
+        self._telemetry.cards.set(len(self._cache.cards))
+        self._telemetry.complete.set(self._cache.complete)
+
+    @contextmanager
+    def _poll(self) -> Iterator[None]:
+        self._polling += 1
+        try:
+            yield
+        finally:
+            self._polling -= 1
+            self._last_poll = self._clock()

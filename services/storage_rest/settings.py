@@ -1,0 +1,40 @@
+"""Configuration of storage-rest."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field
+
+from common.settings import ServiceSettings
+
+LOCATION_PORT = 9090
+
+_STORAGE_TYPES = {"configmap": "ConfigMap", "file": "File", "memory": "Memory"}
+
+
+def _any_case(value: object) -> object:
+    return _STORAGE_TYPES.get(value.strip().lower(), value) if isinstance(value, str) else value
+
+
+class StorageSettings(ServiceSettings):
+    """What storage-rest reads from its environment."""
+
+    storage_type: Annotated[Literal["ConfigMap", "File", "Memory"], BeforeValidator(_any_case)] = Field(
+        "ConfigMap", alias="STORAGE_TYPE", description="where the cache is kept"
+    )
+    bridge_url: str | None = Field(None, alias="BRIDGE_URL", description="location; default http://$POD_IP:9090")
+    state_dir: Path = Field(Path("state"), alias="STATE_DIR", description="directory of the cache of type File")
+    shard_budget: int = Field(
+        98_304, alias="SHARD_BUDGET", ge=4096, le=1_000_000, description="bytes of values in one ConfigMap"
+    )
+    document_limit: int = Field(
+        1024 * 1024, alias="DOCUMENT_LIMIT", gt=0, description="largest document or model card taken, in bytes"
+    )
+    removal_guard: Literal["on", "off"] = Field(
+        "on", alias="REMOVAL_GUARD", description="on: doubt rounds that remove more than half of the cache"
+    )
+
+    @property
+    def bridge(self) -> str:
+        """Where location listens."""
+        return self.bridge_url or self.url_on_pod(LOCATION_PORT)

@@ -1,0 +1,82 @@
+"""What a store does for the cache, and what it needs of it."""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from common.wire import Changes, Upsert
+
+
+class StoreUnavailable(Exception):
+    """Nothing can be read or written for now; the text names the cause, `retry_after` is in seconds."""
+
+    def __init__(self, reason: str, *, retry_after: int = 5) -> None:
+        super().__init__(reason)
+        self.retry_after = retry_after
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """One document or card that cannot be kept: its key, the HTTP status that says so, and why."""
+
+    key: str
+    status: int
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contents:
+    """Everything that a store held at the start; `complete` when a former process knew that it was everything."""
+
+    upserts: tuple[Upsert, ...] = ()
+    cards: Mapping[str, str] = field(default_factory=dict)
+    complete: bool = False
+
+
+class View(Protocol):
+    """The copy in memory, which is right whatever the store says; the store repairs itself from it."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether the copy is known to be everything."""
+
+    def entry(self, key: str) -> Upsert | None:
+        """Return the entry under a key."""
+
+    def card(self, key: str) -> str | None:
+        """Return the text of a card."""
+
+    def load(self, contents: Contents) -> None:
+        """Take what the store held at the start; called once, before anything is written."""
+
+    def take_over(self, upserts: Iterable[Upsert], cards: Mapping[str, str]) -> None:
+        """Take what somebody else wrote into the store meanwhile."""
+
+
+class Store(Protocol):
+    """Makes changes durable.
+
+    `write` takes them in the order of its calls; the latest for a key wins, and what is superseded before it was
+    written need not be written at all.
+    """
+
+    async def run(self, view: View) -> None:
+        """Load into `view`, then write and follow until cancelled; back-off and retries are the store's own."""
+
+    def check(self, upsert: Upsert) -> Refusal | None:
+        """Tell whether an entry is too large to be kept at all."""
+
+    def check_card(self, key: str, text: str) -> Refusal | None:
+        """Tell whether a card is too large to be kept at all."""
+
+    def write(self, changes: Changes) -> None:
+        """Begin to make changes durable."""
+
+    async def durable(self, keys: Collection[str], cards: Collection[str], *, complete: bool) -> tuple[Refusal, ...]:
+        """Wait until everything written for these keys and cards is durable, and that the cache is complete if asked.
+
+        Returns what turned out to be impossible to keep.
+
+        Raises:
+            StoreUnavailable: when that takes longer than a caller should wait; it is tried further all the same.
+        """

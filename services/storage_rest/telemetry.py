@@ -1,0 +1,40 @@
+"""What storage-rest counts."""
+
+from prometheus_client import Counter, Gauge
+
+from common.metrics import Metrics
+
+
+class Telemetry:
+    """The service's own metrics, beside those of every server."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        registry = metrics.registry
+        self.documents = Gauge("rhoai_connector_storage_documents", "Documents in the cache", registry=registry)
+        self.cards = Gauge("rhoai_connector_storage_cards", "Model cards in the cache", registry=registry)
+        self.complete = Gauge(
+            "rhoai_connector_storage_complete", "Whether the cache is known to be everything", registry=registry
+        )
+        self.shard_bytes = Gauge(
+            "rhoai_connector_storage_shard_bytes", "Bytes of values in a ConfigMap", ["shard"], registry=registry
+        )
+        self.writes = Counter(
+            "rhoai_connector_storage_writes", "Writes to the store, by result", ["result"], registry=registry
+        )
+        self.written_bytes = Counter(
+            "rhoai_connector_storage_written_bytes", "Bytes sent to the store", registry=registry
+        )
+        self.held_removals = Gauge(
+            "rhoai_connector_storage_held_removals",
+            "Removals that wait for the next round to say the same, because they are most of the cache",
+            registry=registry,
+        )
+        self.rejected = Counter(
+            "rhoai_connector_storage_rejected",
+            "Documents and cards not taken, by reason",
+            ["reason"],
+            registry=registry,
+        )
+        self.pushes = Counter(
+            "rhoai_connector_storage_pushes", "Requests that told location of changes", ["result"], registry=registry
+        )

@@ -1,0 +1,16 @@
+from common.wire import Batch
+from services.storage_rest.stores.memory import MemoryStore
+from tests.storage_rest.running import running, upsert
+
+
+async def test_takes_everything_and_forgets_it():
+    store = MemoryStore()
+    async with running(store) as storage:
+        outcome = await storage.service.apply(
+            Batch(upserts=(upsert(card_key="c"),), cards={"c": "text"}, complete=True)
+        )
+        assert not outcome.problems
+        assert storage.service.complete
+    async with running(store) as storage:
+        await storage.service.loaded()
+        assert (storage.service.keys, storage.service.complete) == ([], False)

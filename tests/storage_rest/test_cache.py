@@ -1,0 +1,138 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from common.wire import Batch, Changes
+from services.storage_rest.cache import EARLY_CARDS, Cache
+from services.storage_rest.stores.base import Contents
+from tests.storage_rest.running import upsert
+
+KEYS = st.sampled_from(["a_1", "a_2", "b_1", "b_2"])
+CARDS = st.sampled_from(["", "card", "other"])
+UPSERTS = st.builds(
+    lambda key, text, card: upsert(key, text.encode(), card_key=card), KEYS, st.sampled_from("xyz"), CARDS
+)
+BATCHES = st.builds(
+    lambda upserts, removals, cards, complete: Batch(
+        upserts=tuple(upserts), removals=tuple(removals), cards=cards, complete=complete
+    ),
+    st.lists(UPSERTS, max_size=3),
+    st.lists(KEYS, max_size=2),
+    st.dictionaries(st.sampled_from(["card", "other"]), st.sampled_from(["one", "two"])),
+    st.booleans(),
+)
+
+
+class Follower:
+    """Applies changes as location does."""
+
+    def __init__(self, snapshot: Changes) -> None:
+        self.entries = {entry.key: entry for entry in snapshot.upserts}
+        self.cards = dict(snapshot.cards)
+        self.revision = snapshot.revision
+
+    def follow(self, changes: Changes) -> None:
+        self.entries.update({entry.key: entry for entry in changes.upserts})
+        self.cards.update(changes.cards)
+        for key in changes.removals:
+            self.entries.pop(key, None)
+        for key in changes.card_removals:
+            self.cards.pop(key, None)
+        self.revision = changes.revision
+
+
+@given(st.lists(st.tuples(BATCHES, st.booleans()), max_size=12))
+def test_a_follower_has_what_the_cache_has_however_seldom_it_asks(steps):
+    cache = Cache()
+    follower = Follower(cache.snapshot())
+    for batch, asks in steps:
+        cache.apply(batch)
+        if asks:
+            follower.follow(cache.since(follower.revision))
+    follower.follow(cache.since(follower.revision))
+    assert follower.entries == cache.entries
+    assert follower.cards == cache.cards
+    assert follower.revision == cache.revision
+
+
+@given(st.lists(BATCHES, max_size=12))
+def test_a_batch_twice_changes_nothing_the_second_time(batches):
+    cache = Cache()
+    for batch in batches:
+        cache.apply(batch)
+        revision = cache.revision
+        if {item.key for item in batch.upserts} & set(batch.removals):
+            continue  # this one puts and removes the same key, each time anew
+        if any(a.key == b.key and a != b for a in batch.upserts for b in batch.upserts):  # and this one cannot decide
+            continue
+        changes = cache.apply(batch)
+        assert (changes.upserts, changes.removals, changes.cards, changes.card_removals) == ((), (), {}, ())
+        assert cache.revision == revision
+
+
+@given(st.lists(BATCHES, max_size=12))
+def test_every_card_has_a_referrer(batches):
+    cache = Cache()
+    for batch in batches:
+        cache.apply(batch)
+        assert cache.cards.keys() <= {entry.card_key for entry in cache.entries.values()}
+
+
+def test_a_card_goes_with_its_last_referrer():
+    cache = Cache()
+    cache.apply(Batch(upserts=(upsert("a_1", card_key="c"), upsert("a_2", card_key="c")), cards={"c": "text"}))
+    assert cache.apply(Batch(removals=("a_1",))).card_removals == ()
+    assert cache.apply(Batch(upserts=(upsert("a_2"),))).card_removals == ("c",)
+    assert cache.cards == {}
+
+
+def test_a_card_may_come_before_its_referrer():
+    cache = Cache()
+    revision = cache.revision
+    cache.apply(Batch(cards={"c": "text"}))
+    assert cache.revision == revision
+    assert cache.apply(Batch(upserts=(upsert("a_1", card_key="c"),))).cards == {"c": "text"}
+
+
+def test_cards_without_a_referrer_do_not_pile_up():
+    cache = Cache()
+    cache.apply(Batch(cards={f"c{n}": "text" for n in range(EARLY_CARDS + 1)}))
+    changes = cache.apply(Batch(upserts=(upsert("a_1", card_key="c0"), upsert("a_2", card_key="c1"))))
+    assert changes.cards == {"c1": "text"}
+
+
+def test_complete_stays_and_is_a_change():
+    cache = Cache()
+    revision = cache.revision
+    assert cache.apply(Batch(complete=True)).complete
+    assert cache.revision != revision
+    assert cache.apply(Batch(upserts=(upsert(),))).complete
+
+
+def test_a_revision_of_another_process_is_unknown():
+    cache, other = Cache(), Cache()
+    assert cache.since(other.revision) is None
+    for revision in ("", "1", "-", f"{cache.revision[:-1]}-1", f"{cache.revision[:-1]}²"):
+        assert cache.since(revision) is None
+
+
+def test_a_follower_that_missed_too_many_removals_is_told():
+    cache = Cache(tombstones=10)
+    start = cache.revision
+    cache.apply(Batch(upserts=tuple(upsert(f"a_{n}") for n in range(40))))
+    middle = cache.revision
+    for n in range(40):
+        cache.apply(Batch(removals=(f"a_{n}",)))
+    assert cache.since(start) is None
+    assert cache.since(middle) is None
+    assert cache.since(cache.revision) is not None
+    assert len(cache._log) <= 10
+
+
+def test_the_listing_tells_digests():
+    cache = Cache()
+    entry = upsert("a_1", source="kserve:local", ref="isvc:local:a/1", card_key="c")
+    cache.load(Contents(upserts=(entry,), cards={"c": "text"}, complete=True))
+    listing = cache.listing()
+    assert listing.entries == {"a_1": entry.stored}
+    assert listing.complete
+    assert set(listing.cards) == {"c"}
