@@ -14,7 +14,7 @@ from common.metrics import Metrics
 from services.location.app import create_location_app
 from services.location.settings import LocationSettings
 from services.location.shelf import Shelf, prepare
-from services.normalizer.service import Task, create_controller, follow_cluster, run_until
+from services.normalizer.service import Task, create_controller, follow_sources, run_until
 from services.normalizer.settings import NormalizerSettings
 from services.normalizer.sources.manifests import ManifestSource
 from services.storage_rest.factory import storage_service
@@ -63,8 +63,9 @@ async def run(plan: Plan, settings: AllSettings, stop: asyncio.Event) -> None:
             manifests = ManifestSource(paths=plan.manifests, listener=controller)
             controller.declare(manifests.id)
             sources.append(manifests.run)
-        if plan.cluster:
-            sources += await follow_cluster(stack, settings=settings.normalizer, controller=controller, metrics=metrics)
+        sources += await follow_sources(
+            stack, cluster=plan.cluster, settings=settings.normalizer, controller=controller, metrics=metrics
+        )
         app = create_location_app(
             shelf=shelf,
             metrics=metrics,

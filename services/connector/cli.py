@@ -16,6 +16,7 @@ from services.connector import assembly
 from services.connector.preview import Preview, as_json, preview
 from services.location.settings import LocationSettings
 from services.normalizer.settings import NormalizerSettings
+from services.normalizer.sources.trust import TrustError
 from services.storage_rest.settings import StorageSettings
 
 _EXISTING = click.Path(exists=True, path_type=Path)
@@ -32,6 +33,8 @@ def main() -> None:
     "--manifests", "-m", type=_EXISTING, multiple=True, help="Files or folders with InferenceServices; repeatable."
 )
 @click.option("--cluster", is_flag=True, help="Follow the cluster that the environment or a kubeconfig names.")
+@click.option("--registry", metavar="URL", multiple=True, help="A model registry's root; repeatable.")
+@click.option("--catalog", metavar="URL", multiple=True, help="A model catalog's root, for model cards; repeatable.")
 @click.option(
     "--state",
     type=click.Path(file_okay=False, path_type=Path),
@@ -42,17 +45,23 @@ def main() -> None:
 )
 @click.option("--metrics-address", type=AddressType(), help="Where metrics and health are served besides.")
 def run(
-    manifests: tuple[Path, ...], cluster: bool, state: Path | None, address: Address, metrics_address: Address | None
+    manifests: tuple[Path, ...],
+    cluster: bool,
+    registry: tuple[str, ...],
+    catalog: tuple[str, ...],
+    state: Path | None,
+    address: Address,
+    metrics_address: Address | None,
 ) -> None:
     """Run normalizer, cache and feed in one process."""
-    if not manifests and not cluster:
-        raise click.UsageError("nothing to read: give --manifests, or --cluster")
-    with reported("connector", SettingsError, CredentialsError, OSError):
+    with reported("connector", SettingsError, CredentialsError, TrustError, OSError):
         settings = assembly.AllSettings(
-            normalizer=NormalizerSettings.load(),
+            normalizer=NormalizerSettings.load(model_registry_urls=registry or None, model_catalog_url=catalog or None),
             storage=StorageSettings.load(storage_type=_storage_type(cluster, state), state_dir=state),
             location=LocationSettings.load(),
         )
+        if not (manifests or cluster or settings.normalizer.model_registry_urls):
+            raise click.UsageError("nothing to read: give --manifests, --registry or --cluster")
         logs.configure(level=settings.normalizer.log_level, format=settings.normalizer.log_format)
         plan = assembly.Plan(
             addresses=[address],

@@ -17,6 +17,7 @@ from services.normalizer.contents import Card, IsvcSource, RegistryContent
 from services.normalizer.normalize.cards import CardRef, catalog_model, readme_card
 from services.normalizer.normalize.isvc import Isvc, ServiceAccountFacts, ServiceFacts, subject
 from services.normalizer.normalize.kserve import normalize_isvc, server_facts
+from services.normalizer.normalize.labels import RegistryLabels
 from services.normalizer.normalize.linking import Link, RegistryIndex, link
 from services.normalizer.normalize.registry import normalize_version
 from services.normalizer.normalize.registry_objects import ModelArtifact, RegisteredModel, RegistryRef
@@ -36,6 +37,7 @@ class _IsvcEntry:
     bare: bool
     link: Link = field(default_factory=Link)
     judgement: Judgement = field(default_factory=Judgement)
+    asked_for: RegistryLabels | None = None
 
 
 class Catalogue:
@@ -62,6 +64,7 @@ class Catalogue:
         self._keys: dict[str, str] = {}
         self._dirty: set[str] = set()
         self._unusable: dict[str, Problem] = {}
+        self._unknown: list[RegistryLabels] = []
         self.unread_registries: frozenset[str] = frozenset()
         self.awaiting_registries = False
         self.wanted: dict[str, Upsert] = {}
@@ -159,6 +162,11 @@ class Catalogue:
         dirty, self._dirty = self._dirty, set()
         return dirty
 
+    def take_unknown(self) -> list[RegistryLabels]:
+        """Return the labels that named a version unknown here since the last call."""
+        unknown, self._unknown = self._unknown, []
+        return unknown
+
     def render(self, refs: Iterable[str], *, now: float) -> dict[str, float]:
         """Make the documents of `refs`, and of those tied to them, anew.
 
@@ -189,10 +197,17 @@ class Catalogue:
         if entry.link.version:
             self._claimants[entry.link.version.ref].add(ref)
             touched.add(entry.link.version.ref)
+        self._note_unknown(entry)
         entry.judgement = self._judge(ref, entry, now)
         if entry.judgement.until is not None:
             checks[ref] = entry.judgement.until
         return touched
+
+    def _note_unknown(self, entry: _IsvcEntry) -> None:
+        labels = entry.facts.registry
+        if entry.link.version is None and labels and labels.model and labels.version and labels != entry.asked_for:
+            entry.asked_for = labels
+            self._unknown.append(labels)
 
     def _judge(self, ref: str, entry: _IsvcEntry, now: float) -> Judgement:
         if entry.bare:

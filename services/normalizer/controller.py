@@ -21,12 +21,12 @@ from common.wire import WireError
 from services.normalizer.catalogue import Catalogue
 from services.normalizer.contents import IsvcSource, RegistryContent, registry_source
 from services.normalizer.normalize.isvc import Isvc, ServiceAccountFacts, ServiceFacts
+from services.normalizer.normalize.labels import RegistryLabels
 from services.normalizer.normalize.registry_objects import RegistryRef
 from services.normalizer.plan import Held, Leave, Plan, plan
 from services.normalizer.publish import Mirror, missing_cards
 from services.normalizer.sourcebook import SourceBook
 from services.normalizer.sources.reading import RegistryReading
-from services.normalizer.sources.refs import Fault
 from services.normalizer.telemetry import Telemetry
 
 log = structlog.get_logger("controller")
@@ -76,6 +76,7 @@ class Controller:
         self._confirming: dict[str, asyncio.TimerHandle] = {}
         self._news = asyncio.Event()
         self._told: dict[str, tuple[Problem, ...]] = {}
+        self._ask: Callable[[RegistryLabels], None] = lambda labels: None
 
     # --- what the sources tell; each may be called at any time after `declare`
 
@@ -138,14 +139,12 @@ class Controller:
         self._catalogue.put_cards(reading.cards)
         content = RegistryContent(ref, reading.snapshot, settled=reading.settled)
         self._catalogue.put_registry(ref.id, content, touched=reading.touched)
-        self._registry_health(source, reading.fault)
         self._registries_changed()
 
     def registry_gone(self, registry: str) -> None:
         """A registry is no longer there; its models stay for a grace."""
         source = registry_source(registry)
         self._book.withdraw(source, now=self._clock())
-        self._health.remove(source)
         self._registries_changed()
 
     def discovering(self, *, complete: bool, reason: str = "") -> None:
@@ -154,8 +153,17 @@ class Controller:
         self._health.set("discovery", complete, reason)
         self._registries_changed()
 
-    def _registry_health(self, source: str, fault: Fault | None) -> None:
-        self._health.set(source, fault is None, f"{fault.reason}; {fault.remedy}" if fault else "")
+    def remote_state(self, source: str, *, ok: bool, reason: str) -> None:
+        """A registry or a model catalog cannot be read, or can again."""
+        self._health.set(source, ok, reason)
+
+    def remote_gone(self, source: str) -> None:
+        """A registry or a model catalog is no longer there."""
+        self._health.remove(source)
+
+    def ask_for_unknown_versions(self, ask: Callable[[RegistryLabels], None]) -> None:
+        """Call `ask` for each isvc that names a version which no registry is known to have."""
+        self._ask = ask
 
     def _registries_changed(self) -> None:
         self._catalogue.registries_changed(unread=self._book.unread_registries, awaiting=self._book.awaiting_registries)
@@ -215,6 +223,8 @@ class Controller:
         checks = self._catalogue.render({*documents, *self._catalogue.take_dirty()}, now=now)
         for ref, at in checks.items():
             self._queue.add_after(ref, at - now)
+        for labels in self._catalogue.take_unknown():
+            self._ask(labels)
         try:
             if SYNC in refs or self._mirror.listing is None:
                 await self._mirror.refresh()

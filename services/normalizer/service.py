@@ -20,6 +20,7 @@ from services.normalizer.catalogue import Catalogue
 from services.normalizer.contents import IsvcSource
 from services.normalizer.controller import Controller
 from services.normalizer.publish import Mirror, RemoteStorage, Storage
+from services.normalizer.registries import Registries, create_connector
 from services.normalizer.settings import NormalizerSettings
 from services.normalizer.sourcebook import SourceBook
 from services.normalizer.sources.kserve import KserveSource
@@ -51,14 +52,18 @@ def create_controller(
     )
 
 
-async def follow_cluster(
-    stack: AsyncExitStack, *, settings: NormalizerSettings, controller: Controller, metrics: Metrics
+async def follow_sources(
+    stack: AsyncExitStack, *, cluster: bool, settings: NormalizerSettings, controller: Controller, metrics: Metrics
 ) -> Sequence[Task]:
-    """Declare the sources of the cluster that the environment names and return what must run to follow them.
+    """Return what must run to follow the registries that the settings name and, if asked for, the cluster.
 
     Raises:
-        CredentialsError: the environment leads to no cluster.
+        CredentialsError: a cluster is asked for and the environment leads to none.
+        TrustError: a certificate authority for registries cannot be used.
     """
+    if not cluster:
+        connector = create_connector(settings, token=settings.shared_token, metrics=metrics)
+        return [Registries(controller=controller, connector=connector, settings=settings).run]
     credentials = await find_credentials(os.environ)
     log.info("cluster found", server=credentials.server, origin=credentials.origin)
     kube_metrics = KubeMetrics(metrics)
@@ -71,7 +76,9 @@ async def follow_cluster(
         metrics=kube_metrics,
     )
     controller.declare(kserve.id, confirm=kserve)
-    return [kserve.run]
+    connector = create_connector(settings, token=credentials.token, metrics=metrics)
+    registries = Registries(controller=controller, connector=connector, settings=settings)
+    return [kserve.run, *registries.follow_cluster(client, kube_metrics), registries.run]
 
 
 async def run(settings: NormalizerSettings, addresses: Sequence[server.Address], stop: asyncio.Event) -> None:
@@ -88,7 +95,7 @@ async def run(settings: NormalizerSettings, addresses: Sequence[server.Address],
             HttpClient(name="storage-rest", base_url=settings.storage, token=settings.shared_token)
         )
         controller = create_controller(settings=settings, storage=RemoteStorage(client), health=health, metrics=metrics)
-        tasks = await follow_cluster(stack, settings=settings, controller=controller, metrics=metrics)
+        tasks = await follow_sources(stack, cluster=True, settings=settings, controller=controller, metrics=metrics)
         app = server.create_app(name=NAME, metrics=metrics, health=health, access=None)
         await stack.enter_async_context(server.listening(app, addresses))
         await run_until(stop, controller.run, *tasks)
