@@ -59,7 +59,7 @@ class ReflectorOptions:
 
 
 FRUITLESS_LIMIT = 3
-"""After so many watches in a row that opened and brought nothing, something is wrong: it is shown, and listed."""
+"""After so many watches in a row that brought nothing, something is wrong: it is shown, and the collection listed."""
 
 
 class Reflector(Generic[T]):
@@ -206,15 +206,14 @@ class Reflector(Generic[T]):
             self._settle()
 
     def _watch_failed(self, error: RemoteError, *, opened: bool) -> float:
-        self._report.restarted(_reason(error))
-        if _needs_list(error):
+        reason = _reason(error)
+        self._report.restarted(reason)
+        pause = self._pause(error, self._watch_backoff)
+        refused = not opened and reason != "expired"
+        fruitless = not refused and self._watch_backoff.failures >= FRUITLESS_LIMIT
+        if fruitless or _needs_list(error):
             self._version = None
-        worked, pause = self._settled, self._pause(error, self._watch_backoff)
-        fruitless = opened and self._watch_backoff.failures >= FRUITLESS_LIMIT
-        refused = not opened and _reason(error) != "expired"
-        if fruitless:
-            self._version = None
-        if fruitless or (refused and not worked):
+        if fruitless or refused:
             self._report.failing("watch", state_of(error))
         return pause
 

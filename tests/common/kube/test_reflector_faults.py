@@ -177,9 +177,16 @@ async def test_a_request_that_hangs_is_given_up(
 
 
 @pytest.mark.parametrize(
-    "fault", [{"action": "close"}, {"action": "error"}, {"action": "status", "status": 200, "body": LOGIN}]
+    "fault",
+    [
+        {"action": "close"},
+        {"action": "error"},
+        {"action": "gone"},
+        {"action": "status", "status": 410},
+        {"action": "status", "status": 200, "body": LOGIN},
+    ],
 )
-async def test_watches_that_open_and_bring_nothing_slow_down_and_are_shown(
+async def test_watches_that_never_bring_anything_slow_down_and_are_shown(
     cluster: FakeCluster, client: KubeClient, kube_metrics: KubeMetrics, fault: dict[str, object]
 ) -> None:
     options = dataclasses.replace(FAST, backoff=(0.05, 0.5))
