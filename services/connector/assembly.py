@@ -1,7 +1,7 @@
 """All three services in one process: the same parts as in the pod, joined without HTTP."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -11,6 +11,7 @@ from common.health import Health
 from common.http import server
 from common.http.access import AccessPolicy
 from common.metrics import Metrics
+from common.wire import Changes
 from services.location.app import create_location_app
 from services.location.settings import LocationSettings
 from services.location.shelf import Shelf, prepare
@@ -44,8 +45,8 @@ class AllSettings:
     location: LocationSettings
 
 
-async def run(plan: Plan, settings: AllSettings, stop: asyncio.Event) -> None:
-    """Run everything until `stop` is set.
+async def run(plan: Plan, settings: AllSettings, stop: asyncio.Event, *, tell: Callable[[str], None]) -> None:
+    """Run everything until `stop` is set; `tell` gets lines for a person: what is served and where.
 
     Raises:
         CredentialsError: a cluster is asked for and the environment leads to none.
@@ -73,21 +74,36 @@ async def run(plan: Plan, settings: AllSettings, stop: asyncio.Event) -> None:
             access=AccessPolicy(token=settings.location.shared_token, open_reads=settings.location.open_reads),
             connector_id=settings.location.connector_id,
         )
-        await stack.enter_async_context(server.listening(app, plan.addresses))
+        bound = await stack.enter_async_context(server.listening(app, plan.addresses))
         if plan.metrics_addresses:
             own = server.create_app(name=NAME, metrics=metrics, health=health, access=None)
             await stack.enter_async_context(server.listening(own, plan.metrics_addresses))
         stack.callback(storage.close)
-        await run_until(stop, lambda: fill(shelf, storage), controller.run, *sources)
+        base = f"http://{server.Address(bound[0].host or 'localhost', bound[0].port)}"
+        tell(f"{base}/list  {base}/catalog-info.yaml  {base}/readyz  {base}/metrics")
+        await run_until(
+            stop, lambda: fill(shelf, storage, complete=lambda: announce(shelf, base, tell)), controller.run, *sources
+        )
 
 
-async def fill(shelf: Shelf, storage: StorageService) -> None:
-    """Keep the shelf as storage is, until cancelled."""
+def announce(shelf: Shelf, base: str, tell: Callable[[str], None]) -> None:
+    """Tell what the feed serves."""
+    for entry in shelf.entries():
+        tell(f"{base}{entry.uri}")
+    tell(f"{len(shelf)} models are served" if len(shelf) else "no model is ready to be served yet")
+
+
+async def fill(shelf: Shelf, storage: StorageService, *, complete: Callable[[], None]) -> None:
+    """Keep the shelf as storage is, until cancelled; call `complete` once, as soon as it is."""
     await storage.loaded()
+    told = False
     while True:
-        everything = storage.snapshot()
-        shelf.apply(prepare(everything, whole=True))
-        revision = everything.revision
-        while (changes := await storage.changes(revision, _LONG_POLL)) is not None:
-            shelf.apply(prepare(changes, whole=False))
-            revision = changes.revision
+        changes: Changes | None = storage.snapshot()
+        whole = True
+        while changes is not None:
+            shelf.apply(prepare(changes, whole=whole))
+            if shelf.complete and not told:
+                complete()
+                told = True
+            whole = False
+            changes = await storage.changes(changes.revision, _LONG_POLL)

@@ -1,7 +1,6 @@
 """`connector`: run all in one process, preview what would be served."""
 
 import json
-import os
 import sys
 from pathlib import Path
 
@@ -69,8 +68,9 @@ def run(
             cluster=cluster,
             metrics_addresses=[metrics_address] if metrics_address else [],
         )
-        _greet(address, manifests)
-        runtime.run(lambda stop: assembly.run(plan, settings, stop))
+        # In a pod the log says it; a person at a terminal wants to know where to click.
+        tell = (lambda line: None) if cluster else click.echo
+        runtime.run(lambda stop: assembly.run(plan, settings, stop, tell=tell))
 
 
 def _storage_type(cluster: bool, state: Path | None) -> str | None:
@@ -78,15 +78,6 @@ def _storage_type(cluster: bool, state: Path | None) -> str | None:
     if cluster and state is None:
         return None
     return "File"
-
-
-def _greet(address: Address, manifests: tuple[Path, ...]) -> None:
-    if not sys.stderr.isatty() and os.environ.get("LOG_FORMAT") != "console":
-        return
-    base = f"http://{address.host or 'localhost'}:{address.port}"
-    for path in manifests:
-        click.echo(f"reading   {path}/" if path.is_dir() else f"reading   {path}", err=True)
-    click.echo(f"serving   {base}/list   {base}/catalog-info.yaml   {base}/readyz   {base}/metrics", err=True)
 
 
 @main.command(name="preview")

@@ -118,7 +118,7 @@ class Controller:
 
     def source_state(self, source: str, state: State) -> None:
         """A source of InferenceServices, or of what belongs to them, cannot be followed or can again."""
-        self._health.set(source, state.ok, "" if state.ok else f"{state.reason}; {state.remedy}")
+        self._health.set(source, state.ok, "" if state.ok else f"{state.kind}: {state.remedy or state.reason}")
         if not state.ok and source in self._confirmable:
             self._book.failed(source, absent=state.kind == "absent")
         self._queue.add(SYNC)

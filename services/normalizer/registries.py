@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -135,7 +134,7 @@ class Registries:
             self._services.objects.values() if self._services else (),
             self._settings,
         )
-        faults = [f"{each.state.reason}; {each.state.remedy}" for each in followed if not each.listed]
+        faults = [f"{each.state.kind}: {each.state.remedy}" for each in followed if not each.listed]
         complete = not faults
         if complete:
             self._tell_problems(found.problems)
@@ -163,7 +162,7 @@ class Registries:
 
     def on_state(self, ref: SourceRef, state: SourceState) -> None:
         """A registry or catalog fares otherwise than before."""
-        reason = f"{state.fault.reason}; {state.fault.remedy}" if state.fault else ""
+        reason = f"{state.fault.kind}: {state.fault.remedy}" if state.fault else ""
         self._controller.remote_state(f"{ref.kind}:{ref.id}", ok=state.ok, reason=reason)
 
     def on_gone(self, ref: SourceRef) -> None:
@@ -203,5 +202,5 @@ class _Followed(Generic[T]):
         self._changed()
 
     def on_state(self, state: State) -> None:
-        self.state = state if state.ok else replace(state, reason=f"registries cannot be looked for: {state.reason}")
+        self.state = state
         self._changed()

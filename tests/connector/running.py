@@ -1,0 +1,74 @@
+"""`connector run` as a process."""
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+ROOT = Path(__file__).parents[2]
+
+
+class Running:
+    """A running connector: its feed's address, and what it has printed."""
+
+    def __init__(self, process: asyncio.subprocess.Process, http: aiohttp.ClientSession) -> None:
+        self.process = process
+        self._http = http
+        self.lines: list[str] = []
+        self.url = ""
+
+    async def read(self) -> None:
+        """Collect what it prints until it ends."""
+        assert self.process.stdout is not None
+        async for line in self.process.stdout:
+            self.lines.append(line.decode().rstrip())
+            if not self.url and "/list" in self.lines[-1]:
+                self.url = self.lines[-1].split("/list")[0]
+
+    async def get(self, path: str) -> tuple[int, str]:
+        """Return status and text of an answer of the feed."""
+        async with self._http.get(f"{self.url}{path}") as answer:
+            return answer.status, await answer.text()
+
+    async def uris(self) -> list[str]:
+        """Return what the feed lists; nothing until it is complete."""
+        async with self._http.get(f"{self.url}/list") as answer:
+            if answer.status != 200:
+                return []
+            return list((await answer.json())["uris"])
+
+    async def document(self, uri: str) -> dict[str, Any]:
+        """Return one document."""
+        async with self._http.get(f"{self.url}{uri}") as answer:
+            assert answer.status == 200, uri
+            return dict(await answer.json())
+
+
+@asynccontextmanager
+async def connector(*arguments: str, env: Mapping[str, str] | None = None) -> AsyncIterator[Running]:
+    """Run `connector run` on a port of the system's choice for the time of the block; it must end well."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "services.connector", "run", "--address", "127.0.0.1:0", *arguments),
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], **(env or {})},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    async with aiohttp.ClientSession() as http:
+        running = Running(process, http)
+        reading = asyncio.create_task(running.read())
+        assert process.stderr is not None
+        errors = asyncio.create_task(process.stderr.read())
+        try:
+            yield running
+        finally:
+            with suppress(ProcessLookupError):
+                process.terminate()
+            await asyncio.gather(reading, errors)
+            assert await process.wait() == 0, errors.result().decode()

@@ -1,0 +1,141 @@
+"""All three services in one process, on a machine without a cluster."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests import objects
+from tests.connector.running import connector
+from tests.fakes.registry.registry import FakeRegistry
+from tests.waiting import eventually
+
+
+def write(path: Path, *objs: dict[str, Any]) -> None:
+    path.write_text(yaml.safe_dump_all(objs))
+
+
+@pytest.fixture
+def manifests(tmp_path: Path) -> Path:
+    folder = tmp_path / "manifests"
+    folder.mkdir()
+    write(folder / "one.yaml", objects.isvc("one"))
+    return folder
+
+
+async def test_manifests_are_served_and_said_to_be(manifests: Path, tmp_path: Path) -> None:
+    async with connector("--manifests", str(manifests), "--state", str(tmp_path / "state")) as running:
+        await eventually(lambda: "1 models are served" in running.lines, what="the announcement")
+        assert f"{running.url}/models/one/model-catalog.json" in running.lines
+        assert await running.uris() == ["/models/one/model-catalog.json"]
+        for path in ("/healthz", "/readyz", "/metrics", "/catalog-info.yaml"):
+            assert (await running.get(path))[0] == 200, path
+
+
+async def test_edits_of_the_files_are_followed(manifests: Path, tmp_path: Path) -> None:
+    async with connector("--manifests", str(manifests), "--state", str(tmp_path / "state")) as running:
+        await eventually(lambda: running.url and running.uris(), what="the first model")
+        write(manifests / "two.yml", objects.isvc("two"), objects.isvc("three"))
+
+        async def all_three() -> bool:
+            return len(await running.uris()) == 3
+
+        await eventually(all_three, what="two more models")
+        (manifests / "one.yaml").unlink()
+
+        async def without_the_first() -> bool:
+            return "/models/one/model-catalog.json" not in await running.uris()
+
+        await eventually(without_the_first, what="the deleted one to go")
+        (manifests / "two.yml").write_text("kind: [broken")
+        write(manifests / "four.json", objects.isvc("four"))
+        await eventually(all_three, what="the new one beside those of the broken file")
+
+
+async def test_what_was_cached_is_served_before_the_sources_are_read(manifests: Path, tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    async with connector("--manifests", str(manifests), "--state", str(state)) as running:
+        await eventually(lambda: running.url and running.uris())
+    async with connector("--registry", "http://127.0.0.1:9", "--state", str(state)) as running:
+        assert await eventually(lambda: running.url and running.uris()) == ["/models/one/model-catalog.json"]
+
+
+async def test_several_run_side_by_side(manifests: Path, tmp_path: Path) -> None:
+    async with (
+        connector("--manifests", str(manifests), "--state", str(tmp_path / "a")) as one,
+        connector("--manifests", str(manifests), "--state", str(tmp_path / "b")) as other,
+    ):
+        for running in (one, other):
+            assert await eventually(lambda running=running: running.url and running.uris())
+        assert one.url != other.url
+
+
+async def test_a_registry_is_read_beside_manifests(manifests: Path, tmp_path: Path) -> None:
+    async with FakeRegistry() as registry:
+        registry.populate(3)
+        arguments = ("--manifests", str(manifests), "--registry", registry.url, "--state", str(tmp_path / "state"))
+        async with connector(*arguments) as running:
+
+            async def all_four() -> bool:
+                return bool(running.url) and len(await running.uris()) == 4
+
+            await eventually(all_four)
+
+
+async def test_nothing_can_be_written_to_it(manifests: Path, tmp_path: Path) -> None:
+    async with connector("--manifests", str(manifests), "--state", str(tmp_path / "state")) as running:
+        await eventually(lambda: running.url)
+        body = json.dumps({"body": "e30="}).encode()
+        async with running._http.post(f"{running.url}/upsert?key=a_b", data=body) as answer:
+            assert answer.status in (404, 405)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((), "nothing to read: give --manifests, --registry or --cluster"),
+        (("--manifests", "nowhere"), "'nowhere' does not exist"),
+        (("--address", "here"), "'here' is not an address: expected PORT, :PORT, HOST:PORT or [IPV6]:PORT"),
+    ],
+)
+async def test_what_is_wrong_with_the_command_is_said(arguments: tuple[str, ...], said: str) -> None:
+    status, error = await ended(*arguments)
+    assert status != 0
+    assert said in " ".join(error.split())
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("POLLING_INTERVAL", "soon", "POLLING_INTERVAL is 'soon': expected a duration such as 90s, 2m30s or 1h"),
+        ("MODEL_REGISTRY_CA_FILE", "/nowhere.pem", "MODEL_REGISTRY_CA_FILE /nowhere.pem"),
+    ],
+)
+async def test_a_variable_that_cannot_be_used_is_named(variable: str, value: str, said: str, tmp_path: Path) -> None:
+    arguments = ("--registry", "http://127.0.0.1:9", "--state", str(tmp_path))
+    status, error = await ended(*arguments, env={variable: value})
+    assert status == 1
+    assert said in error
+    assert "Traceback" not in error
+
+
+async def ended(*arguments: str, env: dict[str, str] | None = None) -> tuple[int, str]:
+    """Run a connector that must end by itself; return its status and what it said."""
+    import os
+    import sys
+
+    from tests.connector.running import ROOT
+
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "services.connector", "run", *arguments),
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], **(env or {})},
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, error = await asyncio.wait_for(process.communicate(), 20)
+    assert process.returncode is not None
+    return process.returncode, error.decode()
