@@ -12,7 +12,7 @@ from common.health import Health
 from common.http import server
 from common.http.client import HttpClient
 from common.kube.client import KubeClient
-from common.kube.credentials import find_credentials
+from common.kube.environment import find_credentials
 from common.kube.metrics import KubeMetrics
 from common.kube.workqueue import WorkQueue, WorkQueueMetrics
 from common.metrics import Metrics

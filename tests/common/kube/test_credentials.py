@@ -8,7 +8,8 @@ import trustme
 
 from common.http.client import Unreachable
 from common.kube.client import KubeClient
-from common.kube.credentials import Credentials, CredentialsError, find_credentials
+from common.kube.credentials import Credentials, CredentialsError
+from common.kube.environment import find_credentials
 from common.kube.metrics import KubeMetrics
 from common.kube.resources import CONFIG_MAPS
 from tests.fakes.kubernetes import FakeCluster

@@ -13,7 +13,8 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from common.kube.client import KubeClient
-from common.kube.credentials import Credentials, CredentialsError, find_credentials
+from common.kube.credentials import Credentials, CredentialsError
+from common.kube.environment import find_credentials
 from common.kube.errors import KubeError
 from common.kube.metrics import KubeMetrics
 from common.kube.resources import CONFIG_MAPS

@@ -1,0 +1,113 @@
+"""How the connector finds the API server and proves who it is.
+
+Looked for in this order: the environment (the documented pod gets the keys `token` and `ca.crt` of a Secret as
+variables), a mounted service account, the files of KUBECONFIG, `~/.kube/config`.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from common.kube.credentials import Credentials, CredentialsError
+from common.kube.trust import UntrustedAuthority, system_trust, trust_file, trust_pem
+from common.secrets import FileToken, StaticToken
+
+MOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+"""Where the kubelet mounts a pod's service account."""
+
+
+async def find_credentials(environ: Mapping[str, str], *, home: Path | None = None, mount: Path = MOUNT) -> Credentials:
+    """Return the credentials that the order above finds first; `home` is HOME's value by default.
+
+    Raises:
+        CredentialsError: none are found, or those found first are unusable (later ones are not tried then).
+    """
+    token = _value(environ, "token") or _value(environ, "K8S_TOKEN")
+    try:
+        if token:
+            return _from_environment(environ, token, mount)
+        if (mount / "token").exists():
+            return _from_mount(environ, mount)
+    except UntrustedAuthority as error:
+        raise CredentialsError(f"the API server cannot be verified: {error}") from error
+    paths = _kubeconfig_paths(environ, home)
+    if paths:
+        # Imported here because of what it costs, see the package's docstring.
+        from common.kube.kubeconfig import load_kubeconfig
+
+        return await load_kubeconfig(paths, namespace=_namespace(environ, mount))
+    raise CredentialsError(
+        f"no credentials for a cluster: neither the environment variable token, nor {mount}/token, nor KUBECONFIG, "
+        "nor ~/.kube/config; in a pod give it the service account's Secret (envFrom), elsewhere log in to the cluster"
+    )
+
+
+def _from_environment(environ: Mapping[str, str], token: str, mount: Path) -> Credentials:
+    authority = _value(environ, "ca.crt")
+    if authority:
+        context = trust_pem(authority, "the environment variable ca.crt")
+    elif (mount / "ca.crt").exists():
+        context = trust_file(mount / "ca.crt")
+    else:
+        context = system_trust()
+    return Credentials(
+        server=_in_cluster_server(environ, "the environment variable token"),
+        token=StaticToken(token),
+        ssl=context,
+        namespace=_namespace(environ, mount),
+        origin="the environment variable token",
+        refused="the token in the environment is not valid (any more): was the Secret rhdh-rhoai-connector-token "
+        "or its service account made anew? Restart the pod, so that it gets the present one",
+    )
+
+
+def _from_mount(environ: Mapping[str, str], mount: Path) -> Credentials:
+    return Credentials(
+        server=_in_cluster_server(environ, f"the service account in {mount}"),
+        token=FileToken(mount / "token"),
+        ssl=trust_file(mount / "ca.crt"),
+        namespace=_namespace(environ, mount),
+        origin=f"the service account in {mount}",
+        refused=f"the token in {mount}/token is not valid: was the service account made anew? It is read again when "
+        "the kubelet renews it; restart the pod to have a new one at once",
+    )
+
+
+def _in_cluster_server(environ: Mapping[str, str], origin: str) -> str:
+    host = _value(environ, "KUBERNETES_SERVICE_HOST").strip("[]")
+    if not host:
+        raise CredentialsError(
+            f"there is a token ({origin}), but no KUBERNETES_SERVICE_HOST that says where the API server is: "
+            "Kubernetes sets it in every pod; elsewhere unset the variable token, so that the kubeconfig is used"
+        )
+    port = _value(environ, "KUBERNETES_SERVICE_PORT") or "443"
+    if not port.isdecimal() or not 0 < int(port) < 65536:
+        raise CredentialsError(f"KUBERNETES_SERVICE_PORT is {port!r}: it must be a port, such as 443")
+    return f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
+
+
+def _namespace(environ: Mapping[str, str], mount: Path) -> str | None:
+    for name in ("POD_NAMESPACE", "NAMESPACE", "namespace"):
+        if value := _value(environ, name):
+            return value
+    try:
+        return (mount / "namespace").read_text().strip() or None
+    except OSError:
+        return None
+
+
+def _kubeconfig_paths(environ: Mapping[str, str], home: Path | None) -> list[Path]:
+    listed = [Path(entry).expanduser() for entry in _value(environ, "KUBECONFIG").split(":") if entry]
+    if listed:
+        present = [path for path in listed if path.exists()]
+        if not present:
+            raise CredentialsError(f"KUBECONFIG names {', '.join(map(str, listed))}: no such file")
+        return present
+    if home is None and _value(environ, "HOME"):
+        home = Path(_value(environ, "HOME"))
+    default = home / ".kube" / "config" if home else None
+    return [default] if default and default.exists() else []
+
+
+def _value(environ: Mapping[str, str], name: str) -> str:
+    # Values made from files often end in CR or LF.
+    return environ.get(name, "").strip()
