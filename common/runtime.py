@@ -1,6 +1,8 @@
-"""How a service's process runs: event loop, signals."""
+"""How a service's process runs: event loop, signals, limits."""
 
 import asyncio
+import contextlib
+import resource
 import signal
 from collections.abc import Awaitable, Callable
 
@@ -18,8 +20,20 @@ def run(main: Callable[[asyncio.Event], Awaitable[None]]) -> None:
             loop.add_signal_handler(number, stop.set)
         await main(stop)
 
+    _allow_many_connections()
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(with_signals())
+
+
+def _allow_many_connections() -> None:
+    """Raise the number of open descriptors to what the system lets us have.
+
+    The reader of the feed asks for all documents at once, a connection each, and gives up its round when one of them
+    is not accepted; 1024, the usual soft limit, is soon too few.
+    """
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(OSError, ValueError):  # systems whose hard limit is infinite, but not really
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
