@@ -301,30 +301,57 @@ def snapshot_lines(
     yield b'{"end":true}\n'
 
 
+class SnapshotReader:
+    """Reads a snapshot line by line, so that nobody needs it in memory as a whole, or holds the event loop up."""
+
+    def __init__(self) -> None:
+        self._head: dict[str, object] | None = None
+        self._cards: dict[str, str] = {}
+        self._ended = False
+
+    def feed(self, line: bytes) -> Upsert | None:
+        """Return the entry in this line, if there is one.
+
+        Raises:
+            WireError: the line does not fit.
+        """
+        fields = strict_json.parse_object(line)
+        if self._ended:
+            raise WireError("the snapshot goes on after its end")
+        if self._head is None:
+            self._head = fields
+        elif "end" in fields:
+            self._ended = True
+        elif "card" in fields:
+            self._cards[strict_json.text(fields, "card")] = strict_json.text(fields, "text")
+        else:
+            return _parse_upsert(fields)
+        return None
+
+    def finish(self) -> Changes:
+        """Return what the snapshot told apart from its entries.
+
+        Raises:
+            WireError: it has no end, because the connection was lost on the way.
+        """
+        if self._head is None or not self._ended:
+            raise WireError("the snapshot breaks off before its end")
+        return Changes(
+            revision=strict_json.text(self._head, "revision"),
+            complete=strict_json.flag(self._head, "complete"),
+            cards=self._cards,
+        )
+
+
 def parse_snapshot(lines: Iterable[bytes]) -> Changes:
     """Return the whole of a snapshot.
 
     Raises:
         WireError: also when it has no end, because the connection was lost on the way.
     """
-    remaining = iter(lines)
-    head = strict_json.parse_object(next(remaining, b""))
-    entries: list[Upsert] = []
-    cards: dict[str, str] = {}
-    for line in remaining:
-        fields = strict_json.parse_object(line)
-        if "end" in fields:
-            return Changes(
-                revision=strict_json.text(head, "revision"),
-                complete=strict_json.flag(head, "complete"),
-                upserts=tuple(entries),
-                cards=cards,
-            )
-        if "card" in fields:
-            cards[strict_json.text(fields, "card")] = strict_json.text(fields, "text")
-        else:
-            entries.append(_parse_upsert(fields))
-    raise WireError("the snapshot breaks off before its end")
+    reader = SnapshotReader()
+    entries = tuple(entry for line in lines if (entry := reader.feed(line)) is not None)
+    return replace(reader.finish(), upserts=entries)
 
 
 def without_card(upsert: Upsert) -> Upsert:

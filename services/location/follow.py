@@ -6,7 +6,7 @@ Whatever happens to storage, what has been served once is served on. A storage t
 
 import asyncio
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
 import aiohttp
@@ -18,7 +18,7 @@ from common.http.client import HttpClient, RemoteError, StatusError
 from common.metrics import Metrics
 from common.problems import Problem
 from services.location.original_storage import OriginalStorage
-from services.location.shelf import Delivery, Shelf, prepare
+from services.location.shelf import Shelf, Unpacking, prepare
 
 log = structlog.get_logger("location.follow")
 
@@ -29,6 +29,7 @@ PATIENCE: Final = 15
 FIRST_PAUSE: Final = 0.1
 LONGEST_PAUSE: Final = 5.0
 
+SNAPSHOT_TYPE: Final = "application/x-ndjson"
 _GONE: Final = 410
 _UNKNOWN_PATH: Final = frozenset({404, 405, 501})
 
@@ -104,29 +105,24 @@ class Follower:
             await self._load_changes(self._revision)
 
     async def _load_snapshot(self) -> None:
-        lines = await self._snapshot_lines()
-        # Thousands of documents take a while to parse: in a thread, so that readers are answered meanwhile.
-        changes, delivery = await asyncio.to_thread(_read_snapshot, lines)
-        self._report(self._shelf.apply(delivery))
-        self._followed(changes)
-        log.info("loaded from storage", documents=len(self._shelf), complete=self._shelf.complete)
-
-    async def _snapshot_lines(self) -> list[bytes]:
+        reader, unpacking = wire.SnapshotReader(), Unpacking()
         limit = aiohttp.ClientTimeout(total=None, sock_connect=PATIENCE, sock_read=PATIENCE)
-        lines: list[bytes] = []
         try:
             async with self._storage.stream("GET", "/snapshot", timeout=limit) as answer:
-                if answer.content_type != "application/x-ndjson":
+                if answer.content_type != SNAPSHOT_TYPE:
                     raise _Original
-                rest = b""
-                async for piece in answer.content.iter_any():
-                    *whole, rest = (rest + piece).split(b"\n")
-                    lines += whole
+                async for line in _lines(answer.content):
+                    upsert = reader.feed(line)
+                    if upsert is not None:
+                        unpacking.add(upsert)
         except StatusError as error:
             if error.status in _UNKNOWN_PATH:
                 raise _Original from None
             raise
-        return lines
+        told = reader.finish()
+        self._report(self._shelf.apply(unpacking.delivery(told, whole=True)))
+        self._followed(told)
+        log.info("loaded from storage", documents=len(self._shelf), complete=self._shelf.complete)
 
     async def _load_changes(self, since: str) -> None:
         params = {"since": since, "wait": str(LONG_POLL)}
@@ -185,6 +181,10 @@ class Follower:
         self._news.clear()
 
 
-def _read_snapshot(lines: Iterable[bytes]) -> tuple[wire.Changes, Delivery]:
-    changes = wire.parse_snapshot(lines)
-    return changes, prepare(changes, whole=True)
+async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
+    """Yield lines of any length; between the pieces that they come in, others have their turn."""
+    rest = b""
+    async for piece in content.iter_any():
+        *whole, rest = (rest + piece).split(b"\n")
+        for line in whole:
+            yield line

@@ -72,24 +72,39 @@ def make_card(text: str) -> Page:
     return Page(text.encode(), MARKDOWN)
 
 
-def prepare(changes: Changes, *, whole: bool) -> Delivery:
-    """Return `changes` ready for the shelf; pure, so that a large snapshot can be prepared in a thread."""
-    entries: list[Entry] = []
-    refused: dict[str, str] = {}
-    for upsert in changes.upserts:
+@dataclass(slots=True)
+class Unpacking:
+    """Entries made ready one by one; what cannot be served is kept apart, with the reason."""
+
+    entries: list[Entry] = field(default_factory=list)
+    refused: dict[str, str] = field(default_factory=dict)
+
+    def add(self, upsert: Upsert) -> None:
+        """Make one entry ready."""
         try:
-            entries.append(make_entry(upsert))
+            self.entries.append(make_entry(upsert))
         except Refused as error:
-            refused[upsert.key] = str(error)
-    return Delivery(
-        whole=whole,
-        complete=changes.complete,
-        entries=tuple(entries),
-        removals=changes.removals,
-        cards={key: make_card(text) for key, text in changes.cards.items()},
-        card_removals=changes.card_removals,
-        refused=refused,
-    )
+            self.refused[upsert.key] = str(error)
+
+    def delivery(self, rest: Changes, *, whole: bool) -> Delivery:
+        """Return the entries together with what else was told."""
+        return Delivery(
+            whole=whole,
+            complete=rest.complete,
+            entries=tuple(self.entries),
+            removals=rest.removals,
+            cards={key: make_card(text) for key, text in rest.cards.items()},
+            card_removals=rest.card_removals,
+            refused=self.refused,
+        )
+
+
+def prepare(changes: Changes, *, whole: bool) -> Delivery:
+    """Return `changes` ready for the shelf."""
+    unpacking = Unpacking()
+    for upsert in changes.upserts:
+        unpacking.add(upsert)
+    return unpacking.delivery(changes, whole=whole)
 
 
 class Shelf:
