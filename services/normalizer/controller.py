@@ -39,6 +39,7 @@ SETTLE = 3.0
 """Seconds to wait at start for each source's first answer, so that names are allotted with all contenders known."""
 CONFIRM_AFTER = 10.0
 """Seconds until a listing that is doubted is repeated."""
+_KEYS_TOLD = 5
 
 
 class Confirmable(Protocol):
@@ -258,7 +259,13 @@ class Controller:
             log.error("storage refused a document", key=key, reason=reason)
         self._catalogue.certain.intersection_update(entry.ref for entry in listing.entries.values())
         self._telemetry.sent(upserts=len(made.upserts), removals=len(made.removals), cards=len(cards))
-        log.info("published", upserts=len(made.upserts), removals=len(made.removals), cards=len(cards))
+        log.info(
+            "published",
+            upserts=len(made.upserts),
+            removals=len(made.removals),
+            cards=len(cards),
+            keys=[*(upsert.key for upsert in made.upserts), *made.removals][:_KEYS_TOLD],
+        )
 
     def _plan(self, now: float) -> Plan:
         listing = self._mirror.listing
