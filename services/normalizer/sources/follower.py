@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -13,7 +13,7 @@ from services.normalizer.sources.account import Account
 from services.normalizer.sources.catalogs import Catalogs, no_address
 from services.normalizer.sources.connect import Connector
 from services.normalizer.sources.reading import RegistryReading
-from services.normalizer.sources.refs import SourceRef, SourceState
+from services.normalizer.sources.refs import Fault, SourceRef, SourceState
 from services.normalizer.sources.registry import RegistryPoller
 
 
@@ -34,11 +34,13 @@ class SourceHandler(Protocol):
 class PollingOptions:
     """How often, in seconds: `interval` between two polls, `card_refresh` the age at which a card is read again.
 
-    After a failure the pause is shorter at first (up to `retry`) and grows to the interval.
+    A reading waits for its cards no longer than `card_budget`; the rest follows. After a failure the pause is shorter
+    at first (up to `retry`) and grows to the interval.
     """
 
     interval: float = 120
     card_refresh: float = 1800
+    card_budget: float = 5
     retry: float = 5
 
 
@@ -62,6 +64,7 @@ class Follower:
         self._account = Account(metrics=connector.metrics, tell=handler.on_state)
         self._backoff = Backoff(min(options.retry, options.interval), options.interval)
         self._poller: RegistryPoller | None = None
+        self._fault: Fault | None = None
         self._cards: dict[CatalogModel, str | None] = {}
         self._asked_for: list[tuple[str, str]] = []
         self._poll_now = False
@@ -105,6 +108,7 @@ class Follower:
         """Poll once, or look up what was asked for; return the seconds until the next poll."""
         with self._connector.metrics.poll_seconds.labels(self.ref.id).time():
             reading = await poller.poll()
+        self._fault = reading.fault
         self._account.update(self.ref, reading.fault)
         await self._hand_on(reading)
         if reading.fault is None:
@@ -125,7 +129,8 @@ class Follower:
             asked, self._asked_for = self._asked_for, []
             for model_id, version_id in asked:
                 if self._poller is not None and not self._poll_now:
-                    await self._hand_on(await self._poller.look_up(model_id, version_id))
+                    reading = await self._poller.look_up(model_id, version_id)
+                    await self._hand_on(replace(reading, fault=self._fault))
         self._poll_now = False
         self._wake.clear()
 
@@ -142,15 +147,16 @@ class Follower:
         finished = False
         while not finished:
             finished = await self._catalogs.read(models, anew=anew, since=since)
-            cards = self._catalogs.known(models)
-            new = self._new_cards(models, cards)
-            touched = reading.touched | {each for each, model in wanted.items() if model in new}
-            self._handler.on_reading(self.ref, replace(reading, touched=touched, cards=cards))
+            cards = self._new_cards(models)
+            touched = reading.touched | {each for each, model in wanted.items() if model in cards}
+            texts = {model.key: text for model, text in cards.items()}
+            self._handler.on_reading(self.ref, replace(reading, touched=touched, cards=texts))
             # What follows brings cards only; it is no further listing.
             reading = replace(reading, complete=False, touched=frozenset())
 
-    def _new_cards(self, models: Collection[CatalogModel], cards: Mapping[str, str | None]) -> set[CatalogModel]:
-        """Return the models whose card is another than at the last reading, and remember these cards."""
-        now = {model: cards[model.key] for model in models if model.key in cards}
+    def _new_cards(self, models: Collection[CatalogModel]) -> dict[CatalogModel, str | None]:
+        """Return the cards that are others than at the last reading, and remember them."""
+        known = self._catalogs.known(models)
+        now = {model: known[model.key] for model in models if model.key in known}
         was, self._cards = self._cards, now
-        return {model for model, text in now.items() if model not in was or was[model] != text}
+        return {model: text for model, text in now.items() if model not in was or was[model] != text}

@@ -19,7 +19,7 @@ class RegistrySource:
         self._options = options
         self._catalogs = Catalogs(
             connector=connector,
-            reader=CardReader(refresh=options.card_refresh),
+            reader=CardReader(refresh=options.card_refresh, budget=options.card_budget),
             tell=handler.on_state,
             pause=(min(options.retry, options.interval), options.interval),
         )

@@ -54,8 +54,8 @@ class RegistryReading:
     there is to say; before that it may add documents, not change them.
     `touched`: ids of versions whose document may differ from the last reading's, also those that left.
     `fault`: why something could not be read, None when nothing is missing.
-    `cards`: texts of the model catalog's cards by key; None for a model that the catalog says has none. A key that is
-    absent is not known: the card stays what it was.
+    `cards`: texts of the model catalog's cards by key, those that are new or changed since the last reading; None for
+    a model that the catalog says has none. A card that could not be read is not among them and stays what it was.
     """
 
     snapshot: RegistrySnapshot

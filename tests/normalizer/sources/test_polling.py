@@ -1,0 +1,359 @@
+"""Registries and catalogs as they come, fare and go."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import structlog.testing
+from prometheus_client import CollectorRegistry
+
+from services.normalizer.sources.follower import PollingOptions
+from services.normalizer.sources.polling import RegistrySource
+from services.normalizer.sources.refs import SourceRef
+from tests.fakes.registry import MODELS, VERSIONS, FakeCatalog, FakeRegistry
+from tests.normalizer.sources.support import ARTIFACTS, CARDS, LISTS, Recorder, connector, live, new_metrics, ref_of
+from tests.waiting import eventually
+
+FAST = PollingOptions(interval=0.05, card_refresh=3600)
+SLOW = PollingOptions(interval=3600, card_refresh=3600)
+
+
+@asynccontextmanager
+async def following(
+    *servers: FakeRegistry | FakeCatalog,
+    refs: list[SourceRef],
+    options: PollingOptions = FAST,
+    **connection: Any,
+) -> AsyncIterator[tuple[RegistrySource, Recorder]]:
+    recorder = Recorder()
+    source = RegistrySource(connector=connector(*servers, **connection), handler=recorder, options=options)
+    source.update(refs)
+    task = asyncio.create_task(source.run())
+    try:
+        yield source, recorder
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def test_the_first_poll_is_at_once():
+    async with FakeRegistry() as registry:
+        registry.populate(2)
+        async with following(refs=[ref_of(registry)], options=SLOW) as (_, recorder):
+            await eventually(lambda: recorder.readings, timeout=2, what="first reading")
+
+    [(ref, reading)] = recorder.readings
+    assert (ref.id, reading.complete, len(live(reading))) == ("models/public", True, 2)
+    assert recorder.order == ["state", "reading"]
+    assert recorder.kinds("models/public") == ["ok"]
+
+
+async def test_polls_go_on_and_bring_what_changed():
+    async with FakeRegistry() as registry, following(refs=[ref_of(registry)]) as (_, recorder):
+        await eventually(lambda: recorder.readings)
+        registry.populate(1)
+        await eventually(lambda: live(recorder.readings[-1][1]) == {("model-0001", "v1")})
+        registry.archive(MODELS, "1")
+        await eventually(lambda: not live(recorder.readings[-1][1]))
+
+
+async def test_a_hanging_registry_delays_no_other():
+    async with FakeRegistry() as hanging, FakeRegistry() as lively:
+        hanging.fail("hang")
+        lively.populate(1)
+        refs = [ref_of(hanging, name="models/hanging"), ref_of(lively, name="models/lively")]
+        async with following(refs=refs, timeout=60) as (_, recorder):
+            await eventually(lambda: len(recorder.readings) >= 3, timeout=3)
+
+    assert {ref.id for ref, _ in recorder.readings} == {"models/lively"}
+
+
+async def test_a_change_of_state_is_told_and_logged_once():
+    metrics = new_metrics()
+    async with FakeRegistry() as registry:
+        registry.populate(1)
+        refs = [ref_of(registry)]
+        with structlog.testing.capture_logs() as logs:
+            async with following(refs=refs, metrics=metrics) as (_, recorder):
+                await eventually(lambda: recorder.readings)
+                registry.fail("status", status=403)
+                await eventually(lambda: sum(reading.fault is not None for _, reading in recorder.readings) >= 3)
+                stale = stale_of(metrics.registry)
+                registry.heal()
+                await eventually(lambda: recorder.readings[-1][1].fault is None)
+
+    assert recorder.kinds("models/public") == ["ok", "forbidden", "ok"]
+    assert stale == 1
+    assert stale_of(metrics.registry) == 0
+    assert [(entry["log_level"], entry["event"]) for entry in logs] == [
+        ("info", "model registry models/public is read"),
+        ("warning", "model registry models/public cannot be read, what it had stays"),
+        ("info", "model registry models/public is read again"),
+    ]
+    assert "RoleBinding rhdh-rhoai-dashboard-permissions" in logs[1]["remedy"]
+    assert all(live(reading) == {("model-0001", "v1")} for _, reading in recorder.readings)
+
+
+def stale_of(registry: CollectorRegistry) -> float | None:
+    return registry.get_sample_value("rhoai_connector_source_stale", {"source": "models/public"})
+
+
+async def test_a_registry_that_is_down_at_the_start_comes():
+    async with FakeRegistry() as registry:
+        registry.populate(1)
+        await registry.down()
+        async with following(refs=[ref_of(registry)]) as (_, recorder):
+            await eventually(lambda: recorder.kinds("models/public") == ["unreachable"])
+            await registry.up()
+            await eventually(lambda: recorder.kinds("models/public") == ["unreachable", "ok"])
+
+    assert recorder.readings[-1][1].complete
+
+
+async def test_gone_is_not_down():
+    metrics = new_metrics()
+    async with FakeRegistry() as one, FakeRegistry() as two:
+        refs = [ref_of(one, name="models/one"), ref_of(two, name="models/two")]
+        async with following(refs=refs, metrics=metrics) as (source, recorder):
+            await eventually(lambda: recorder.last("models/one") and recorder.last("models/two"))
+            source.update(refs[1:])
+            await eventually(lambda: recorder.gone)
+            one.counted(reset=True)
+            before = len(recorder.readings)
+            await eventually(lambda: len(recorder.readings) > before + 3)
+            assert one.counted() == {}
+            source.update(refs)
+            await eventually(lambda: one.counted().get("GET serving_environments"))
+
+    assert [ref.id for ref in recorder.gone] == ["models/one"]
+    assert metrics.registry.get_sample_value("rhoai_connector_source_stale", {"source": "models/two"}) == 0
+
+
+async def test_a_registry_that_moves_is_followed_and_known():
+    async with FakeRegistry() as registry, following(refs=[ref_of(registry)], options=SLOW) as (source, recorder):
+        await eventually(lambda: recorder.readings)
+        registry.populate(3)
+        assert len(live(await polled(source, recorder))) == 3
+        registry.counted(reset=True)
+        source.update([replace(ref_of(registry), url=registry.url.replace("127.0.0.1", "localhost"))])
+        await eventually(lambda: len(recorder.readings) == 3)
+
+        assert registry.counted() == {**LISTS, "GET registered_models": 2}
+        assert recorder.readings[-1][1].touched == frozenset()
+        assert recorder.gone == []
+
+
+async def test_without_an_address_it_waits_for_one():
+    async with FakeRegistry() as registry:
+        ref = ref_of(registry)
+        async with following(refs=[replace(ref, url="")], options=SLOW) as (source, recorder):
+            await eventually(lambda: recorder.kinds(ref.id) == ["no-address"])
+            assert recorder.readings == []
+            source.update([ref])
+            await eventually(lambda: recorder.readings)
+            source.update([replace(ref, url="")])
+            source.poll_now()
+            await eventually(lambda: len(recorder.readings) == 2)
+
+    assert recorder.readings[-1][1].complete
+    assert recorder.kinds(ref.id) == ["no-address", "ok"]
+
+
+async def test_no_verification_is_a_warning():
+    async with FakeRegistry(tls=True) as registry:
+        with structlog.testing.capture_logs() as logs:
+            async with following(refs=[ref_of(registry, verify=False)]) as (_, recorder):
+                await eventually(lambda: recorder.readings)
+            async with following(refs=[ref_of(registry)]) as (_, untrusting):
+                await eventually(lambda: untrusting.readings)
+
+    assert recorder.readings[0][1].complete
+    assert untrusting.kinds("models/public") == ["certificate"]
+    [warning] = [entry for entry in logs if "is not verified" in entry["event"]]
+    assert "MODEL_REGISTRY_INSECURE" in warning["remedy"]
+
+
+async def test_a_version_is_looked_up_between_polls():
+    async with FakeRegistry() as registry, following(refs=[ref_of(registry)], options=SLOW) as (source, recorder):
+        await eventually(lambda: recorder.readings)
+        registry.counted(reset=True)
+        registry.populate(1)
+        source.look_up("models/public", "1", "1")
+        source.look_up("models/unknown", "1", "1")
+        await eventually(lambda: len(recorder.readings) == 2)
+
+        assert registry.counted() == {"GET registered_models/{id}": 1, "GET model_versions/{id}": 1, ARTIFACTS: 1}
+        assert live(recorder.readings[-1][1]) == {("model-0001", "v1")}
+        assert not recorder.readings[-1][1].complete
+
+
+@asynccontextmanager
+async def carded(
+    models: int = 3, options: PollingOptions = SLOW, **connection: Any
+) -> AsyncIterator[tuple[FakeRegistry, FakeCatalog, RegistrySource, Recorder]]:
+    """A registry and a catalog, with a card for each model but the last, after the first poll."""
+    async with FakeRegistry() as registry, FakeCatalog() as catalog:
+        registry.populate(models)
+        for number in range(1, models):
+            catalog.put_card("curated", f"example/model-{number:04}", f"# {number}")
+        refs = [ref_of(registry), ref_of(catalog, name="models/catalog")]
+        async with following(refs=refs, options=options, **connection) as (source, recorder):
+            await eventually(lambda: recorder.readings)
+            yield registry, catalog, source, recorder
+
+
+async def polled(source: RegistrySource, recorder: Recorder) -> Any:
+    before = len(recorder.readings)
+    source.poll_now()
+    await eventually(lambda: len(recorder.readings) > before)
+    return recorder.readings[-1][1]
+
+
+async def test_cards_come_with_their_models_and_cost_nothing_afterwards():
+    async with carded() as (registry, catalog, source, recorder):
+        first = recorder.readings[0][1]
+        counts = catalog.counted(reset=True)
+        registry.counted(reset=True)
+        again = await polled(source, recorder)
+
+        assert first.cards == {
+            "curatedexamplemodel-0001": "# 1",
+            "curatedexamplemodel-0002": "# 2",
+            "curatedexamplemodel-0003": None,
+        }
+        assert counts == {CARDS: 3}
+        assert catalog.counted() == {}
+        assert registry.counted() == LISTS
+        assert (again.cards, again.touched, again.complete) == ({}, frozenset(), True)
+        assert recorder.kinds("models/catalog") == ["ok"]
+
+
+async def test_a_card_is_read_again_when_its_version_changed():
+    async with carded() as (registry, catalog, source, recorder):
+        catalog.counted(reset=True)
+        catalog.put_card("curated", "example/model-0001", "changed")
+        catalog.put_card("curated", "example/model-0002", "changed too")
+        unnoticed = await polled(source, recorder)
+        registry.edit(VERSIONS, "1", description="new")
+        noticed = await polled(source, recorder)
+
+        assert unnoticed.cards == {}
+        assert noticed.cards == {"curatedexamplemodel-0001": "changed"}
+        assert catalog.counted() == {CARDS: 1}
+
+
+async def test_a_card_is_read_again_when_it_is_old():
+    async with carded(options=PollingOptions(interval=0.02, card_refresh=0.05)) as (_, catalog, _, recorder):
+        catalog.put_card("curated", "example/model-0001", "changed")
+        catalog.put_card("curated", "example/model-0003", "new")
+        catalog.drop_card("curated", "example/model-0002")
+        seen = {}
+
+        def all_seen() -> bool:
+            for _, reading in recorder.readings[1:]:
+                seen.update(reading.cards)
+            return seen == {
+                "curatedexamplemodel-0001": "changed",
+                "curatedexamplemodel-0002": None,
+                "curatedexamplemodel-0003": "new",
+            }
+
+        await eventually(all_seen)
+        assert {each for _, reading in recorder.readings[1:] for each in reading.touched} == {"1", "2", "3"}
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind"),
+    [
+        ({"kind": "status", "status": 503}, "unavailable"),
+        ({"kind": "status", "status": 401}, "unauthorized"),
+        ({"kind": "empty"}, "answer"),
+        ({"kind": "login"}, "answer"),
+        ({"kind": "hang"}, "timeout"),
+    ],
+)
+async def test_a_catalog_that_fails_loses_no_card(fault: dict[str, Any], kind: str):
+    options = PollingOptions(interval=0.05, card_refresh=0.02)
+    async with carded(options=options, timeout=0.3) as (registry, catalog, _, recorder):
+        catalog.fail(**fault)
+        await eventually(lambda: kind in recorder.kinds("models/catalog"))
+        failed_at = len(recorder.readings)
+        catalog.put_card("curated", "example/model-0001", "changed")
+        registry.edit(MODELS, "1", description="the registry is still read")
+        await eventually(
+            lambda: recorder.readings[-1][1].snapshot.models["1"].description == "the registry is still read"
+        )
+        assert all(reading.cards == {} for _, reading in recorder.readings[failed_at:])
+        catalog.heal()
+        await eventually(lambda: recorder.readings[-1][1].cards.get("curatedexamplemodel-0001") == "changed")
+
+        assert recorder.kinds("models/catalog")[-1] == "ok"
+        assert recorder.kinds("models/public") == ["ok"]
+
+
+async def test_a_catalog_that_hangs_is_let_alone():
+    async with FakeRegistry() as registry, FakeCatalog() as catalog:
+        registry.populate(30)
+        catalog.fail("hang")
+        refs = [ref_of(registry), ref_of(catalog, name="models/catalog")]
+        options = PollingOptions(interval=0.05, retry=0.05)
+        async with following(refs=refs, options=options, timeout=0.2) as (_, recorder):
+            await eventually(lambda: len(recorder.readings) >= 2)
+
+            assert recorder.readings[0][1].complete
+            assert recorder.readings[0][1].cards == {}
+            assert catalog.counted()[CARDS] <= 20
+
+
+async def test_a_catalog_that_appears_is_asked():
+    async with FakeRegistry() as registry, FakeCatalog() as catalog:
+        registry.populate(1)
+        catalog.put_card("curated", "example/model-0001", "# card")
+        refs = [ref_of(registry)]
+        async with following(refs=refs, options=SLOW) as (source, recorder):
+            await eventually(lambda: recorder.readings)
+            source.update([*refs, ref_of(catalog, name="models/catalog")])
+            await eventually(lambda: len(recorder.readings) == 2)
+            source.update(refs)
+            await eventually(lambda: recorder.gone)
+
+    assert recorder.readings[0][1].cards == {}
+    assert recorder.readings[1][1].cards == {"curatedexamplemodel-0001": "# card"}
+    assert recorder.readings[1][1].touched == {"1"}
+    assert [ref.id for ref in recorder.gone] == ["models/catalog"]
+
+
+async def test_the_second_catalog_is_asked_for_what_the_first_lacks():
+    async with FakeRegistry() as registry, FakeCatalog() as first, FakeCatalog() as second:
+        registry.populate(3)
+        first.put_card("curated", "example/model-0001", "of the first")
+        second.put_card("curated", "example/model-0001", "of the second")
+        second.put_card("curated", "example/model-0002", "of the second")
+        refs = [ref_of(registry), ref_of(first, name="models/a"), ref_of(second, name="models/b")]
+        async with following(refs=refs, options=SLOW) as (_, recorder):
+            await eventually(lambda: recorder.readings)
+
+    assert recorder.readings[0][1].cards == {
+        "curatedexamplemodel-0001": "of the first",
+        "curatedexamplemodel-0002": "of the second",
+        "curatedexamplemodel-0003": None,
+    }
+
+
+async def test_cards_that_take_long_come_after_the_models():
+    async with FakeRegistry() as registry, FakeCatalog() as catalog:
+        registry.populate(12)
+        for number in range(1, 13):
+            catalog.put_card("curated", f"example/model-{number:04}", f"# {number}")
+        catalog.fail("slow", seconds=0.08)
+        refs = [ref_of(registry), ref_of(catalog, name="models/catalog")]
+        async with following(refs=refs, options=replace(SLOW, card_budget=0.4), concurrency=1) as (_, recorder):
+            await eventually(lambda: sum(len(reading.cards) for _, reading in recorder.readings) == 12)
+
+    assert len(recorder.readings) > 1
+    assert [reading.complete for _, reading in recorder.readings] == [True] + [False] * (len(recorder.readings) - 1)
+    assert recorder.kinds("models/catalog") == ["ok"]

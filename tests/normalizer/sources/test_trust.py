@@ -1,0 +1,30 @@
+"""Which certificates registries may show."""
+
+from pathlib import Path
+
+import pytest
+import trustme
+
+from services.normalizer.sources.trust import TrustError, read_authority, trust
+
+
+def test_authorities_are_added_to_the_systems(tmp_path: Path):
+    pem = trustme.CA().cert_pem.bytes().decode()
+    path = tmp_path / "ca.pem"
+    path.write_text(f"# Prüfstelle\n{pem}")
+
+    plain, more = trust([]), trust([read_authority("MODEL_REGISTRY_CA_FILE", path), ("ca.crt", "")])
+
+    assert more.cert_store_stats()["x509_ca"] == plain.cert_store_stats()["x509_ca"] + 1
+    assert more.verify_mode.name == "CERT_REQUIRED"
+    assert more.check_hostname
+
+
+def test_what_holds_no_certificate_is_an_error():
+    with pytest.raises(TrustError, match=r"ca\.crt holds no certificate authority in PEM form"):
+        trust([("ca.crt", "not a certificate")])
+
+
+def test_a_file_that_is_not_there_is_an_error(tmp_path: Path):
+    with pytest.raises(TrustError, match=r"MODEL_REGISTRY_CA_FILE .*missing\.pem cannot be read"):
+        read_authority("MODEL_REGISTRY_CA_FILE", tmp_path / "missing.pem")
