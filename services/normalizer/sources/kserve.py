@@ -23,9 +23,6 @@ from services.normalizer.normalize.isvc import (
 
 T = TypeVar("T")
 
-CONFIRM_AFTER = 10.0
-"""Seconds until a listing that is doubted is repeated."""
-
 
 class IsvcListener(Protocol):
     """Who is told what a cluster has; called synchronously, in the order of events."""
@@ -208,6 +205,8 @@ class KserveSource:
     def _companion_state(self, listed: asyncio.Event, kind: str, state: State) -> None:
         if state.waits_for_people:
             listed.set()  # models are shown without what we may not see, rather than not at all
+        elif not state.ok and not listed.is_set():
+            self._listener.source_state(self.id, state)  # its own listing waits for this one
         self._listener.source_state(f"{self.id}/{kind}", state)
 
     def _isvc_invalid(self, key: Key, error: Exception) -> None:
