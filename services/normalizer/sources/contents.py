@@ -16,9 +16,13 @@ from services.normalizer.sources.table import Table
 
 
 class RegistryContents:
-    """The tables of one registry. Sets of versions that methods return are those whose documents may differ now."""
+    """The tables of one registry. Sets of versions that methods return are those whose documents may differ now.
 
-    def __init__(self, *, registry: str) -> None:
+    `expected` are ids of versions that were there before the start.
+    """
+
+    def __init__(self, *, registry: str, expected: Iterable[str] = ()) -> None:
+        self._expected = frozenset(expected)
         self.models = Table(RegisteredModel, "registered_models", registry=registry)
         self.versions = Table(ModelVersion, "model_versions", registry=registry)
         self.services = Table(RegistryInferenceService, "inference_services", registry=registry)
@@ -46,11 +50,12 @@ class RegistryContents:
         return bool(model and version and model.is_live and version.is_live)
 
     def mentioned(self, table: Table[Any]) -> set[str]:
-        """Return the ids that other objects say `table` holds."""
+        """Return the ids that `table` ought to hold: other objects name them, or they were there before the start."""
         if table is self.models:
             return {version.registered_model_id for version in self.versions.objects.values()}
         if table is self.versions:
-            return {service.model_version_id for service in self.services.objects.values()} - {""}
+            recorded = {service.model_version_id for service in self.services.objects.values()}
+            return {*self._expected, *recorded} - {""}
         return set()
 
     def affected(self, table: Table[Any], changed: Iterable[str]) -> set[str]:

@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -15,6 +15,9 @@ from services.normalizer.sources.connect import Connector
 from services.normalizer.sources.reading import RegistryReading
 from services.normalizer.sources.refs import Fault, SourceRef, SourceState
 from services.normalizer.sources.registry import RegistryPoller
+
+Expected = Callable[[str], Iterable[str]]
+"""Gives the ids of the versions that an earlier run knew of a registry, by the registry's id."""
 
 
 class SourceHandler(Protocol):
@@ -55,8 +58,10 @@ class Follower:
         catalogs: Catalogs,
         handler: SourceHandler,
         options: PollingOptions,
+        expected: Expected,
     ) -> None:
         self.ref = ref
+        self._expected = expected
         self._connector = connector
         self._catalogs = catalogs
         self._handler = handler
@@ -98,7 +103,7 @@ class Follower:
                 continue
             async with self._connector.open(ref) as remote:
                 if self._poller is None:
-                    self._poller = RegistryPoller(remote)
+                    self._poller = RegistryPoller(remote, expected=self._expected(ref.id))
                 else:
                     self._poller.move(remote)
                 while self.ref == ref:

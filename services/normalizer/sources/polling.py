@@ -6,14 +6,25 @@ from collections.abc import Iterable
 from services.normalizer.sources.catalog import CardReader
 from services.normalizer.sources.catalogs import Catalogs
 from services.normalizer.sources.connect import Connector
-from services.normalizer.sources.follower import Follower, PollingOptions, SourceHandler
+from services.normalizer.sources.follower import Expected, Follower, PollingOptions, SourceHandler
 from services.normalizer.sources.refs import SourceRef
 
 
 class RegistrySource:
-    """Follows the registries and catalogs that `update` names; `handler` is told what they hold and how they fare."""
+    """Follows the registries and catalogs that `update` names; `handler` is told what they hold and how they fare.
 
-    def __init__(self, *, connector: Connector, handler: SourceHandler, options: PollingOptions) -> None:
+    `expected` is asked once per registry, before its first poll.
+    """
+
+    def __init__(
+        self,
+        *,
+        connector: Connector,
+        handler: SourceHandler,
+        options: PollingOptions,
+        expected: Expected = lambda _: (),
+    ) -> None:
+        self._expected = expected
         self._connector = connector
         self._handler = handler
         self._options = options
@@ -76,6 +87,7 @@ class RegistrySource:
                     catalogs=self._catalogs,
                     handler=self._handler,
                     options=self._options,
+                    expected=self._expected,
                 )
                 self._running[each] = follower, group.create_task(follower.run(), name=ref.label)
 

@@ -24,11 +24,14 @@ SEARCH_LIMIT = 100
 
 
 class RegistryPoller:
-    """Reads one registry again and again, and remembers what it held."""
+    """Reads one registry again and again, and remembers what it held.
 
-    def __init__(self, remote: Remote) -> None:
+    `expected` are ids of versions known from an earlier run: they too are gone only when the registry says so.
+    """
+
+    def __init__(self, remote: Remote, *, expected: Iterable[str] = ()) -> None:
         self._remote = remote
-        self._contents = RegistryContents(registry=remote.ref.name or remote.ref.id)
+        self._contents = RegistryContents(registry=remote.ref.name or remote.ref.id, expected=expected)
         self._absences = Absences(self._contents)
         self._api = ""
         self._unlisted = {table.path for table in self._contents.tables}

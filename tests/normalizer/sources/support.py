@@ -1,6 +1,6 @@
 """Readers of registries as the normalizer builds them, over the fakes."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from common.metrics import Metrics
@@ -52,9 +52,11 @@ def connector(
 
 
 @asynccontextmanager
-async def polling(registry: FakeRegistry, **options: object) -> AsyncIterator[RegistryPoller]:
+async def polling(
+    registry: FakeRegistry, *, expected: Sequence[str] = (), **options: object
+) -> AsyncIterator[RegistryPoller]:
     async with connector(registry, **options).open(ref_of(registry)) as remote:  # type: ignore[arg-type]
-        yield RegistryPoller(remote)
+        yield RegistryPoller(remote, expected=expected)
 
 
 def live(reading: RegistryReading) -> set[tuple[str, str]]:

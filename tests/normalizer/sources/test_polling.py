@@ -87,6 +87,13 @@ async def test_a_change_of_state_is_told_and_logged_once():
                 await eventually(lambda: recorder.readings[-1][1].fault is None)
 
     assert recorder.kinds("models/public") == ["ok", "forbidden", "ok"]
+    counted = metrics.registry.get_sample_value
+    refused = counted("rhoai_connector_source_requests_total", {"source": "models/public", "code": "403"})
+    polls = counted("rhoai_connector_source_poll_seconds_count", {"source": "models/public"})
+    assert refused is not None
+    assert refused >= 15
+    assert polls is not None
+    assert polls >= len(recorder.readings)
     assert stale == 1
     assert stale_of(metrics.registry) == 0
     assert [(entry["log_level"], entry["event"]) for entry in logs] == [

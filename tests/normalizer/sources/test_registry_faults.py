@@ -5,9 +5,10 @@ from typing import Any
 import pytest
 
 from services.normalizer.sources.reading import RegistryReading
+from services.normalizer.sources.refs import SourceRef
 from services.normalizer.sources.registry import RegistryPoller
 from tests.fakes.registry import MODELS, V1, V1ALPHA3, VERSIONS, FakeRegistry, PageLimits
-from tests.normalizer.sources.support import live, polling
+from tests.normalizer.sources.support import connector, live, polling
 
 OLD = PageLimits(default=20, cap=20)
 
@@ -176,6 +177,31 @@ async def test_on_the_first_poll_versions_betray_a_model_that_the_list_lacks():
 
         assert not reading.complete
         assert len(live(reading)) == 45
+
+
+async def test_after_a_restart_what_was_known_is_asked_for_before_it_is_gone():
+    known = [str(number) for number in range(1, 46)]
+    async with FakeRegistry(limits=OLD) as registry, polling(registry, expected=known) as poller:
+        registry.populate(45)
+        registry.delete(MODELS, "45")
+        registry.fail("shrinking", "model_versions", count=3)
+        reading = await poller.poll()
+        asked = registry.counted(reset=True)["GET model_versions/{id}"]
+        await recovers(registry, poller, live(reading))
+
+        assert (reading.complete, len(live(reading))) == (False, 44)
+        assert asked == 4
+        assert "GET model_versions/{id}" not in registry.counted()
+
+
+async def test_a_name_that_is_not_known():
+    ref = SourceRef(id="gone.invalid", kind="registry", url="http://gone.invalid:8080", origin="MODEL_REGISTRY_URLS")
+    async with connector().open(ref) as remote:
+        reading = await RegistryPoller(remote).poll()
+
+    assert reading.fault is not None
+    assert reading.fault.kind == "dns"
+    assert "the name gone.invalid is unknown here: check MODEL_REGISTRY_URLS" in reading.fault.remedy
 
 
 async def test_a_token_that_repeats_ends_a_list_that_is_not_whole():
