@@ -21,7 +21,7 @@ from services.normalizer.normalize.labels import RegistryLabels
 from services.normalizer.normalize.linking import Link, RegistryIndex, link
 from services.normalizer.normalize.registry import normalize_version
 from services.normalizer.normalize.registry_objects import ModelArtifact, RegisteredModel, RegistryRef
-from services.normalizer.normalize.result import Defaults, Normalized
+from services.normalizer.normalize.result import Defaults, Normalized, version_ref
 from services.normalizer.normalize.server import ServerFacts
 from services.normalizer.normalize.serving import ServerClaim, choose_server
 from services.normalizer.owned import OwnedByIsvc
@@ -84,6 +84,11 @@ class Catalogue:
                 if entry.ref and entry.model_name
             }
         )
+
+    def known_versions(self, registry: str) -> set[str]:
+        """Return the ids of the versions of a registry that an earlier run has stored."""
+        prefix = version_ref(registry, "", "").rstrip(":") + ":"
+        return {ref.rpartition(":")[2] for ref in self._stored_by_ref if ref.startswith(prefix)}
 
     # --- what the sources tell
 

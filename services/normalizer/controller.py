@@ -78,6 +78,7 @@ class Controller:
         self._news = asyncio.Event()
         self._told: dict[str, tuple[Problem, ...]] = {}
         self._ask: Callable[[RegistryLabels], None] = lambda labels: None
+        self._begun = asyncio.Event()
 
     # --- what the sources tell; each may be called at any time after `declare`
 
@@ -162,6 +163,14 @@ class Controller:
         """A registry or a model catalog is no longer there."""
         self._health.remove(source)
 
+    async def begun(self) -> None:
+        """Wait until what an earlier run has stored is known."""
+        await self._begun.wait()
+
+    def known_versions(self, registry: str) -> set[str]:
+        """Return the ids of the versions of a registry that an earlier run has stored."""
+        return self._catalogue.known_versions(registry)
+
     def ask_for_unknown_versions(self, ask: Callable[[RegistryLabels], None]) -> None:
         """Call `ask` for each isvc that names a version which no registry is known to have."""
         self._ask = ask
@@ -207,6 +216,7 @@ class Controller:
                 pause = min(pause * 2, 5)
         self._health.set("storage", True)
         self._catalogue.seed(listing.entries)
+        self._begun.set()
         try:
             async with asyncio.timeout(SETTLE):
                 while not self._book.settled:

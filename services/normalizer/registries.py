@@ -87,6 +87,7 @@ class Registries:
             connector=connector,
             handler=self,
             options=PollingOptions(interval=settings.polling_interval, card_refresh=settings.model_card_refresh),
+            expected=controller.known_versions,
         )
         self._routes: _Followed[RouteFacts] | None = None
         self._services: _Followed[ServiceAddress] | None = None
@@ -117,8 +118,9 @@ class Registries:
         ]
 
     async def run(self) -> None:
-        """Poll what there is until cancelled."""
+        """Poll what there is until cancelled, from when it is known what there was in an earlier run."""
         self._look()
+        await self._controller.begun()
         await self._source.run()
 
     def look_up(self, labels: RegistryLabels) -> None:

@@ -316,6 +316,13 @@ def test_an_isvc_whose_registry_was_not_read_since_the_restart_is_not_shown_twic
     assert restarted.stored() == bench.stored()
 
 
+def test_versions_of_an_earlier_run_are_known_by_their_registry(bench: Bench) -> None:
+    bench.registry(**one_version())
+    restarted = Bench(bench.stored())
+    assert restarted.catalogue.known_versions("ns/reg") == {"10"}
+    assert restarted.catalogue.known_versions("ns/re") == set()
+
+
 def test_an_isvc_with_labels_waits_for_the_first_reading_of_the_registries(bench: Bench) -> None:
     bench.catalogue.registries_changed(unread={"registry:ns/reg"}, awaiting=True)
     bench.isvc(objects.isvc("m", labels=LABELS))
