@@ -56,7 +56,9 @@ def create_location_app(
 
 def _add_hint(app: web.Application, text: str) -> None:
     async def hint(_request: web.Request) -> web.Response:
-        return web.Response(text=text, headers={"Content-Security-Policy": "default-src 'none'"})
+        return web.Response(
+            text=text, headers={"Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'"}
+        )
 
     app.router.add_get("/", hint)
 

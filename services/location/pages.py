@@ -9,6 +9,12 @@ from aiohttp import web
 JSON: Final = "application/json"
 MARKDOWN: Final = "text/markdown; charset=utf-8"
 
+_HEADERS: Final = {
+    "Vary": "Accept-Encoding",
+    "Cache-Control": "no-cache",
+    # Should a browser come to show one of these, it is to run nothing.
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+}
 _SMALLEST_TO_COMPRESS = 1400
 """Below one network packet there is nothing to win."""
 
@@ -27,7 +33,7 @@ class Page:
     def answer(self, request: web.Request) -> web.Response:
         """Return 200 with the bytes, or 304 when the request's `If-None-Match` names them."""
         body, etag = self.body, self.etag
-        headers = {"Content-Type": self.media_type, "Vary": "Accept-Encoding", "Cache-Control": "no-cache"}
+        headers = {"Content-Type": self.media_type, **_HEADERS}
         if len(body) >= _SMALLEST_TO_COMPRESS and takes_gzip(request.headers.get("Accept-Encoding")):
             body, etag = self._compressed(), f'{etag[:-1]}-gzip"'
             headers["Content-Encoding"] = "gzip"

@@ -1,6 +1,6 @@
 """A running location, and storages for it to follow."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -8,6 +8,7 @@ from typing import Any
 import aiohttp
 import pytest
 import yarl
+from aiohttp import web
 
 from common.health import Health
 from common.http.access import AccessPolicy
@@ -39,6 +40,7 @@ class NobodyFollowed:
 class Location:
     """A location that serves on a real socket, with a client for it."""
 
+    app: web.Application
     shelf: Shelf
     health: Health
     client: aiohttp.ClientSession
@@ -57,9 +59,6 @@ class Location:
             return answer.status, answer.headers, await answer.read()
 
 
-StartLocation = Callable[..., Any]
-
-
 @asynccontextmanager
 async def running_location(**options: Any) -> AsyncIterator[Location]:
     """Serve an empty shelf; `options` go to the application."""
@@ -73,7 +72,7 @@ async def running_location(**options: Any) -> AsyncIterator[Location]:
         client = await stack.enter_async_context(
             aiohttp.ClientSession(f"http://127.0.0.1:{address.port}", auto_decompress=False)
         )
-        yield Location(shelf, health, client, address.port)
+        yield Location(app, shelf, health, client, address.port)
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ class FakeStorage:
         self.cards: dict[str, str] = {}
         self.complete = True
         self.requests: list[str] = []
+        self.tokens: set[str | None] = set()
         self.failing: int | None = None
         self.break_off = False
         self._log: list[Changes] = []
@@ -84,6 +85,7 @@ class FakeStorage:
 
     def _note(self, request: web.Request) -> None:
         self.requests.append(request.path)
+        self.tokens.add(request.headers.get("Authorization"))
         if self.failing is not None:
             raise _status(self.failing)
 
