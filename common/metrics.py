@@ -1,5 +1,8 @@
 """Prometheus metrics of one service, in a registry of its own."""
 
+from collections.abc import Callable
+from typing import Any, TypeVar
+
 from prometheus_client import (
     CollectorRegistry,
     Gauge,
@@ -12,6 +15,8 @@ from prometheus_client.gc_collector import GCCollector
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each counter, for nobody
 
+T = TypeVar("T")
+
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -20,6 +25,7 @@ class Metrics:
 
     def __init__(self, service: str, version: str) -> None:
         self.registry = CollectorRegistry(auto_describe=True)
+        self._shared: dict[Callable[[CollectorRegistry], Any], Any] = {}
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
         GCCollector(registry=self.registry)
@@ -30,6 +36,13 @@ class Metrics:
             registry=self.registry,
         )
         build.labels(service, version).set(1)
+
+    def shared(self, make: Callable[[CollectorRegistry], T]) -> T:
+        """Return what `make` puts into the registry, made once however many servers of the process ask for it."""
+        if make not in self._shared:
+            self._shared[make] = make(self.registry)
+        made: T = self._shared[make]
+        return made
 
     def render(self) -> bytes:
         """Return all metrics in the text format, media type `CONTENT_TYPE`."""

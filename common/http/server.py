@@ -17,7 +17,7 @@ from functools import cache, partial
 import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler
-from prometheus_client import Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from common import metrics as metrics_format
 from common.health import Health
@@ -64,6 +64,25 @@ def parse_address(text: str) -> Address:
     return Address(host or None, int(port))
 
 
+class _Traffic:
+    """The metrics of all servers of a process."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.requests = Counter(
+            "rhoai_connector_http_requests",
+            "Requests answered",
+            ["server", "route", "method", "code"],
+            registry=registry,
+        )
+        self.seconds = Histogram(
+            "rhoai_connector_http_request_seconds",
+            "Time to answer a request",
+            ["server", "route"],
+            buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5, 30),
+            registry=registry,
+        )
+
+
 def create_app(
     *,
     name: str,
@@ -78,22 +97,10 @@ def create_app(
     `name` labels its metrics and log lines; `access=None` leaves every request open; bodies larger than `body_limit`
     bytes are answered with 413, request lines longer than `line_limit` with 400.
     """
-    requests = Counter(
-        "rhoai_connector_http_requests",
-        "Requests answered",
-        ["server", "route", "method", "code"],
-        registry=metrics.registry,
-    )
-    seconds = Histogram(
-        "rhoai_connector_http_request_seconds",
-        "Time to answer a request",
-        ["server", "route"],
-        buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5, 30),
-        registry=metrics.registry,
-    )
+    traffic = metrics.shared(_Traffic)
     # The same few children over and over: finding one in its metric costs more than counting.
-    count = cache(lambda route, method, status: requests.labels(name, route, method, status))
-    duration = cache(lambda route: seconds.labels(name, route))
+    count = cache(partial(traffic.requests.labels, name))
+    duration = cache(partial(traffic.seconds.labels, name))
     fresh_id = map("{}-{:x}".format, itertools.repeat(secrets.token_hex(4)), itertools.count(1))
 
     @web.middleware

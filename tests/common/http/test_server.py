@@ -14,7 +14,7 @@ import structlog
 from structlog.testing import capture_logs
 
 from common.http import connection, server
-from common.http.server import Address, listening, parse_address
+from common.http.server import Address, create_app, listening, parse_address
 from tests.common.http.serving import Server
 from tests.waiting import eventually
 
@@ -239,6 +239,18 @@ async def test_readiness_liveness_and_metrics(service: Server) -> None:
         b'rhoai_connector_http_requests_total{code="503",method="GET",route="/readyz",server="test"} 1.0'
         in (await service.send(request("GET /metrics HTTP/1.1"))).body
     )
+
+
+async def test_two_servers_of_a_process_share_their_metrics() -> None:
+    service = Server()
+    other = create_app(name="other", metrics=service.metrics, health=service.health, access=None)
+    async with service.running(), listening(other, [Address("127.0.0.1", 0)]) as (address,):
+        async with aiohttp.ClientSession() as client:
+            await read(client, address.port, "/healthz")
+            await read(client, service.port, "/hello")
+            _, text = await read(client, address.port, "/metrics")
+    assert b'route="/hello",server="test"} 1.0' in text
+    assert b'route="/healthz",server="other"} 1.0' in text
 
 
 async def test_a_longer_request_line_is_taken_where_the_application_says_so() -> None:
