@@ -13,8 +13,9 @@ from common.http.access import AccessPolicy
 from common.metrics import Metrics
 from common.wire import Changes
 from services.location.app import create_location_app
+from services.location.delivery import prepare
 from services.location.settings import LocationSettings
-from services.location.shelf import Shelf, prepare
+from services.location.shelf import Shelf
 from services.normalizer.service import Task, create_controller, follow_sources, run_until
 from services.normalizer.settings import NormalizerSettings
 from services.normalizer.sources.manifests import ManifestSource
@@ -62,7 +63,7 @@ async def run(plan: Plan, settings: AllSettings, stop: asyncio.Event, *, tell: C
         sources: list[Task] = []
         if plan.manifests:
             manifests = ManifestSource(paths=plan.manifests, listener=controller)
-            controller.declare(manifests.id)
+            controller.declare(manifests.id, confirm=manifests)
             sources.append(manifests.run)
         sources += await follow_sources(
             stack, cluster=plan.cluster, settings=settings.normalizer, controller=controller, metrics=metrics

@@ -109,10 +109,10 @@ def print_json(result: Preview) -> None:
 def print_table(result: Preview) -> None:
     """Print one row a document, then the problems."""
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
     console = Console()
-    table = Table("key", "model", "server", "API")
+    table = Table(*(Column(name, overflow="fold") for name in ("key", "model", "server", "API")))
     for shown in result.shown:
         document = json.loads(shown.document)
         server = document.get("modelServer")

@@ -92,7 +92,7 @@ def _not_ready(contents: Contents) -> Iterable[Problem]:
                 "info",
                 f"InferenceService {namespace}/{name}",
                 f"not served: {readiness.reason}",
-                "it is served as soon as it is ready",
+                "start it again to have it served" if readiness.stopped else "it is served as soon as it is ready",
             )
 
 

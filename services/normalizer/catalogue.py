@@ -365,7 +365,8 @@ class Catalogue:
             identity = identities[normalized.ref]
             self._keys[normalized.ref] = identity.key
             self.wanted[identity.key] = _upsert(normalized, identity)
-            self._note(normalized.ref, (*normalized.problems, *self._other_problems(normalized.ref)))
+            renamed = _renamed(normalized, identity)
+            self._note(normalized.ref, (*normalized.problems, *renamed, *self._other_problems(normalized.ref)))
             self.certain.discard(normalized.ref)
 
     def _withdraw(self, ref: str) -> None:
@@ -396,6 +397,21 @@ def _claim(normalized: Normalized) -> Claim:
         model_name=document.models[0].name,
         server_name=document.model_server.name if document.model_server else None,
         created=normalized.created,
+    )
+
+
+def _renamed(normalized: Normalized, identity: Identity) -> tuple[Problem, ...]:
+    """Return the problem of a document whose name is another's."""
+    wanted = normalized.document.models[0].name
+    if identity.model_name == wanted:
+        return ()
+    return (
+        Problem(
+            "info",
+            normalized.ref,
+            f"another model is called {wanted} already: this one is shown as {identity.model_name}",
+            "give one of the two another name to have it shown under its plain one",
+        ),
     )
 
 

@@ -118,11 +118,18 @@ class Controller:
         self._queue.add(SYNC)
         self._news.set()
 
+    def source_partly_listed(self, source: str, reason: str) -> None:
+        """Something of a source cannot be read: what it has is shown, what it lacks is not gone."""
+        self._book.failed(source, waiting=False)
+        self._health.set(source, False, reason)
+        self._queue.add(SYNC)
+        self._news.set()
+
     def source_state(self, source: str, state: State) -> None:
         """A source of InferenceServices, or of what belongs to them, cannot be followed or can again."""
         self._health.set(source, state.ok, "" if state.ok else f"{state.kind}: {state.remedy or state.reason}")
         if not state.ok and source in self._confirmable:
-            self._book.failed(source, absent=state.kind == "absent")
+            self._book.failed(source, waiting=state.kind != "absent")
         self._queue.add(SYNC)
         self._news.set()
 
@@ -141,6 +148,11 @@ class Controller:
         self._catalogue.put_cards(reading.cards)
         content = RegistryContent(ref, reading.snapshot, settled=reading.settled)
         self._catalogue.put_registry(ref.id, content, touched=reading.touched)
+        self._registries_changed()
+
+    def registry_failed(self, registry: str, *, has_address: bool) -> None:
+        """A registry cannot be read; one that has no address yet has nothing to wait for."""
+        self._book.failed(registry_source(registry), waiting=has_address)
         self._registries_changed()
 
     def registry_gone(self, registry: str) -> None:

@@ -164,8 +164,12 @@ class Registries:
 
     def on_state(self, ref: SourceRef, state: SourceState) -> None:
         """A registry or catalog fares otherwise than before."""
-        reason = f"{state.fault.kind}: {state.fault.remedy}" if state.fault else ""
-        self._controller.remote_state(f"{ref.kind}:{ref.id}", ok=state.ok, reason=reason)
+        fault = state.fault
+        has_address = fault is None or fault.kind != "no-address"
+        reason = f"{fault.kind}: {fault.remedy}" if fault else ""
+        self._controller.remote_state(f"{ref.kind}:{ref.id}", ok=state.ok or not has_address, reason=reason)
+        if fault and ref.kind == "registry":
+            self._controller.registry_failed(ref.id, has_address=has_address)
 
     def on_gone(self, ref: SourceRef) -> None:
         """A registry or catalog exists no longer."""

@@ -23,7 +23,7 @@ class _Source:
     kind: SourceKind
     rounds: int = 0
     tried: bool = False
-    absent: bool = False
+    partial: bool = False
 
 
 class SourceBook:
@@ -47,12 +47,15 @@ class SourceBook:
         """The source was listed completely once more."""
         entry = self._sources[source]
         entry.rounds += 1
-        entry.tried, entry.absent = True, False
+        entry.tried, entry.partial = True, False
 
-    def failed(self, source: str, *, absent: bool = False) -> None:
-        """An attempt to list the source failed; `absent`: there is no such kind of thing on that cluster."""
+    def failed(self, source: str, *, waiting: bool = True) -> None:
+        """An attempt to list the source failed; `waiting`: what it has may still come, so that the feed is incomplete.
+
+        There is nothing to wait for where a cluster has no such kind of object, or a server no address.
+        """
         entry = self._sources[source]
-        entry.tried, entry.absent = True, absent
+        entry.tried, entry.partial = True, not waiting
 
     def withdraw(self, source: str, *, now: float) -> None:
         """The source itself is gone."""
@@ -87,24 +90,24 @@ class SourceBook:
         """
         if not self._discovered and now < self._first_sync_ends:
             return False
-        return all(s.rounds or s.absent or (s.tried and now >= self._first_sync_ends) for s in self._sources.values())
+        return all(s.rounds or s.partial or (s.tried and now >= self._first_sync_ends) for s in self._sources.values())
 
     def waiting_for(self) -> Iterator[str]:
         """Yield the sources that have not been listed completely."""
-        return (id_ for id_, source in sorted(self._sources.items()) if not source.rounds and not source.absent)
+        return (id_ for id_, source in sorted(self._sources.items()) if not source.rounds and not source.partial)
 
     def may_remove(self, entry: Stored, now: float) -> bool:
         """Tell whether the absence of a stored entry means that it is gone."""
         source = self._sources.get(entry.source)
         if source is not None:
-            return source.rounds > 0 and not source.absent
+            return source.rounds > 0 and not source.partial
         if not entry.source:
             return self._all_of_kind_listed(_KIND_OF[entry.reconciler])
         return self._discovered and now >= self._gone.setdefault(entry.source, now) + self._gone_grace
 
     def _all_of_kind_listed(self, kind: SourceKind) -> bool:
         """For entries of the original, which do not say where they are from."""
-        listed = all(s.rounds > 0 and not s.absent for s in self._sources.values() if s.kind == kind)
+        listed = all(s.rounds > 0 and not s.partial for s in self._sources.values() if s.kind == kind)
         return listed and (kind != "registry" or self._discovered)
 
     @property

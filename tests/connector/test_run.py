@@ -139,3 +139,38 @@ async def ended(*arguments: str, env: dict[str, str] | None = None) -> tuple[int
     _, error = await asyncio.wait_for(process.communicate(), 20)
     assert process.returncode is not None
     return process.returncode, error.decode()
+
+
+async def test_a_file_that_cannot_be_read_keeps_back_neither_the_rest_nor_what_it_held_before(
+    manifests: Path, tmp_path: Path
+) -> None:
+    arguments = ("--manifests", str(manifests), "--state", str(tmp_path / "state"))
+    write(manifests / "two.yaml", objects.isvc("two"))
+    async with connector(*arguments) as running:
+        await eventually(lambda: "2 models are served" in running.lines)
+    (manifests / "two.yaml").write_text("kind: [broken")
+    write(manifests / "three.yaml", objects.isvc("three"))
+    async with connector(*arguments) as running:
+
+        async def all_three() -> bool:
+            return bool(running.url) and len(await running.uris()) == 3
+
+        await eventually(all_three, what="the model of the broken file beside the others")
+        _, ready = await running.get("/readyz")
+        assert "two.yaml: not read" in ready
+
+
+async def test_a_folder_that_lost_most_of_its_files_is_believed_the_second_time(
+    manifests: Path, tmp_path: Path
+) -> None:
+    arguments = ("--manifests", str(manifests), "--state", str(tmp_path / "state"))
+    write(manifests / "many.yaml", *(objects.isvc(f"m{i}") for i in range(8)))
+    async with connector(*arguments) as running:
+        await eventually(lambda: "9 models are served" in running.lines)
+    (manifests / "many.yaml").unlink()
+    async with connector(*arguments) as running:
+
+        async def only_one() -> bool:
+            return bool(running.url) and len(await running.uris()) == 1
+
+        await eventually(only_one, timeout=30, what="the second look")

@@ -195,6 +195,8 @@ def test_names_that_collide_are_told_apart_and_stay_so_after_a_restart(bench: Be
     bench.isvc(objects.isvc("c", "a-b"))
     names = {key: bench.document(key)["models"][0]["name"] for key in bench.keys}
     assert len(set(names.values())) == 2
+    [problem] = [p for of_one in bench.catalogue.problems.values() for p in of_one]
+    assert "another model is called a-b-c already" in problem.message
     restarted = Bench(bench.stored())
     restarted.isvc(objects.isvc("c", "a-b"))
     restarted.isvc(objects.isvc("b-c", "a"))

@@ -38,14 +38,14 @@ def test_a_failure_after_a_complete_listing_takes_nothing_back(book: SourceBook)
 def test_a_kind_that_the_cluster_no_longer_has_keeps_its_entries(book: SourceBook) -> None:
     book.declare("kserve", "kserve")
     book.listed("kserve")
-    book.failed("kserve", absent=True)
+    book.failed("kserve", waiting=False)
     assert not book.may_remove(entry("kserve"), 1)
 
 
 def test_a_kind_that_the_cluster_does_not_have_does_not_keep_the_feed_back(book: SourceBook) -> None:
     book.declare("kserve", "kserve")
     assert not book.complete(1)
-    book.failed("kserve", absent=True)
+    book.failed("kserve", waiting=False)
     assert book.complete(1)
 
 

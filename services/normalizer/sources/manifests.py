@@ -51,6 +51,9 @@ class ManifestListener(Protocol):
     def source_listed(self, source: str) -> None:
         """All files were read."""
 
+    def source_partly_listed(self, source: str, reason: str) -> None:
+        """Some files cannot be read; what they held stays."""
+
 
 class IsvcManifest(NamedTuple):
     """An isvc as a file has it."""
@@ -159,8 +162,10 @@ class ManifestSource:
         self._interval = interval
         self._stamps: dict[Path, Stamp] = {}
         self._objects: dict[Path, list[dict[str, Any]]] = {}
+        self._unreadable: dict[Path, Problem] = {}
         self._contents = Contents()
         self._told: set[Problem] = set()
+        self._again = False
 
     @property
     def id(self) -> str:
@@ -173,6 +178,10 @@ class ManifestSource:
             await self.look()
             await asyncio.sleep(self._interval)
 
+    def confirm(self) -> None:
+        """Say once more what the files hold."""
+        self._again = True
+
     async def look(self) -> None:
         """Read what has changed since the last time and tell the listener."""
         try:
@@ -180,28 +189,33 @@ class ManifestSource:
         except OSError as error:
             self._report([Problem("error", "manifests", str(error), "give a path that exists")])
             return
-        if stamps == self._stamps and self._stamps:
+        if stamps == self._stamps and self._stamps and not self._again:
             return
+        self._again = False
         problems = await asyncio.to_thread(self._read, stamps)
         contents = read_manifests(self._objects)
         self._tell(contents)
         self._contents = contents
         self._stamps = stamps
         self._report([*problems, *contents.problems])
-        self._listener.source_listed(self.id)
+        if problems:
+            self._listener.source_partly_listed(self.id, "; ".join(f"{p.object}: {p.message}" for p in problems))
+        else:
+            self._listener.source_listed(self.id)
 
     def _read(self, stamps: Mapping[Path, Stamp]) -> list[Problem]:
-        problems = []
-        for path in self._objects.keys() - stamps.keys():
-            del self._objects[path]
+        for path in (self._objects.keys() | self._unreadable.keys()) - stamps.keys():
+            self._objects.pop(path, None)
+            self._unreadable.pop(path, None)
         for path, stamp in stamps.items():
             if self._stamps.get(path) == stamp:
                 continue
+            self._unreadable.pop(path, None)
             try:
                 self._objects[path] = list(read_objects(path))
             except ValueError as error:
-                problems.append(unreadable(path, error))
-        return problems
+                self._unreadable[path] = unreadable(path, error)
+        return list(self._unreadable.values())
 
     def _tell(self, contents: Contents) -> None:
         for key in _changed(self._contents.services, contents.services):

@@ -1,0 +1,106 @@
+"""Registries found in a cluster, read, and shown: discovery, polling and controller together, over real HTTP."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from common.health import Health
+from common.kube.client import KubeClient
+from common.kube.credentials import Credentials
+from common.kube.metrics import KubeMetrics
+from common.metrics import Metrics
+from common.secrets import StaticToken
+from services.normalizer.registries import Registries, create_connector
+from services.normalizer.service import create_controller
+from services.normalizer.settings import NormalizerSettings
+from tests import objects
+from tests.fakes.kubernetes.cluster import FakeCluster
+from tests.fakes.registry.registry import FakeRegistry
+from tests.normalizer.test_publish import MemoryStorage
+from tests.waiting import eventually
+
+NAMESPACE = "rhoai-model-registries"
+
+
+@dataclass
+class Setting:
+    cluster: FakeCluster
+    storage: MemoryStorage
+    health: Health
+
+    def condition(self, name: str) -> dict[str, Any]:
+        found = [c for c in self.health.report()["conditions"] if c["name"] == name]
+        return dict(found[0]) if found else {}
+
+
+@asynccontextmanager
+async def running(cluster: FakeCluster, **settings: Any) -> AsyncIterator[Setting]:
+    """A controller with registries of that cluster, without InferenceServices."""
+    chosen = NormalizerSettings.load(**{"polling_interval": 0.2, **settings})
+    metrics, health, storage = Metrics("test", "0"), Health(), MemoryStorage()
+    kube_metrics = KubeMetrics(metrics)
+    credentials = Credentials(
+        server=cluster.url, token=StaticToken(cluster.token), ssl=True, namespace=None, origin="test", refused="test"
+    )
+    async with AsyncExitStack() as stack:
+        client = await stack.enter_async_context(KubeClient(credentials=credentials, metrics=kube_metrics))
+        controller = create_controller(settings=chosen, storage=storage, health=health, metrics=metrics)
+        connector = create_connector(chosen, token=None, metrics=metrics, environ={})
+        registries = Registries(controller=controller, connector=connector, settings=chosen)
+        tasks = [*registries.follow_cluster(client, kube_metrics), registries.run, controller.run]
+        async with asyncio.TaskGroup() as group:
+            started = [group.create_task(task()) for task in tasks]
+            yield Setting(cluster, storage, health)
+            for task in started:
+                task.cancel()
+
+
+@pytest.fixture
+async def cluster() -> AsyncIterator[FakeCluster]:
+    async with FakeCluster() as cluster:
+        yield cluster
+
+
+async def test_a_registry_without_an_address_keeps_nothing_back(cluster: FakeCluster) -> None:
+    cluster.apply(objects.route("pending", NAMESPACE, admitted=False))
+    async with running(cluster) as setting:
+        await eventually(lambda: setting.storage.complete, what="completeness")
+        assert setting.condition(f"registry:{NAMESPACE}/pending")["ok"]
+
+
+async def test_a_registry_that_is_down_keeps_an_empty_feed_back_for_the_grace(cluster: FakeCluster) -> None:
+    url = ["http://127.0.0.1:9"]
+    async with running(cluster, model_registry_urls=url, first_sync_grace=1) as setting:
+        await eventually(lambda: not setting.condition("registry:127.0.0.1:9").get("ok", True))
+        assert not setting.storage.complete
+        await eventually(lambda: setting.storage.complete, what="the end of the grace")
+
+
+async def test_models_of_a_registry_that_is_taken_away_leave_after_a_grace(cluster: FakeCluster) -> None:
+    async with FakeRegistry() as registry:
+        registry.populate(2)
+        async with running(cluster, model_registry_urls=[registry.url], source_gone_grace=0.5) as setting:
+            await eventually(lambda: len(setting.storage.entries) == 2)
+        stored = setting.storage
+    async with running(cluster, source_gone_grace=0.5) as later:
+        later.storage.entries.update(stored.entries)
+        later.storage.touch()
+        await eventually(lambda: not later.storage.entries, what="the models to leave")
+
+
+async def test_a_cluster_without_routes_is_looked_at_completely(cluster: FakeCluster) -> None:
+    cluster.uninstall("routes")
+    async with running(cluster) as setting:
+        await eventually(lambda: setting.storage.complete)
+        assert setting.condition("discovery")["ok"]
+
+
+async def test_where_registries_may_not_be_looked_for_that_is_said(cluster: FakeCluster) -> None:
+    cluster.fault("status", status=403, resource="routes", times=None)
+    async with running(cluster) as setting:
+        await eventually(lambda: "forbidden" in setting.condition("discovery").get("reason", ""))
+        assert not setting.storage.complete
