@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable
 from aiohttp import web
 
 from common.http.problems import HttpProblem
+from services.location.delivery import Entry
 from services.location.pages import JSON, Page
-from services.location.shelf import Entry, Shelf
+from services.location.shelf import Shelf
 
 RETRY_AFTER = 5
 """Seconds after which a reader that was told to wait may ask again."""

@@ -17,8 +17,9 @@ from common import wire
 from common.http.client import HttpClient, RemoteError, StatusError
 from common.metrics import Metrics
 from common.problems import Problem
+from services.location.delivery import Unpacking, prepare
 from services.location.original_storage import OriginalStorage
-from services.location.shelf import Shelf, Unpacking, prepare
+from services.location.shelf import Shelf
 
 log = structlog.get_logger("location.follow")
 

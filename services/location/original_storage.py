@@ -19,8 +19,9 @@ import structlog
 
 from common import wire
 from common.http.client import HttpClient, RemoteError, StatusError
+from services.location.delivery import Entry, make_entry
 from services.location.documents import Refused
-from services.location.shelf import Entry, Shelf, make_entry
+from services.location.shelf import Shelf
 
 log = structlog.get_logger("location.follow")
 

@@ -14,9 +14,10 @@ from aiohttp import web
 
 from common import backstage, identity
 from common.http.problems import HttpProblem
+from services.location.delivery import Entry
 from services.location.first_generation import Index, raw_path, require_complete
 from services.location.pages import Page
-from services.location.shelf import Entry, Shelf
+from services.location.shelf import Shelf
 
 YAML: Final = "application/yaml"
 FILE_NAME: Final = "catalog-info.yaml"

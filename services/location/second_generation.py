@@ -12,9 +12,10 @@ from urllib.parse import parse_qs, quote, urlsplit
 from aiohttp import web
 
 from common.http.problems import HttpProblem
+from services.location.delivery import Entry
 from services.location.first_generation import Index, card_page, render_uris, require_complete
 from services.location.pages import Page
-from services.location.shelf import Entry, Shelf
+from services.location.shelf import Shelf
 
 CARD_ANNOTATION = "TechDocs"
 """Where a document names the page with a model's card, for the first generation."""

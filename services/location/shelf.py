@@ -5,106 +5,15 @@ been once, nothing of it is shown, and from then on it stays so, because what wa
 nothing.
 """
 
-import re
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
 
-from common import identity
 from common.health import Health
 from common.problems import Problem
-from common.wire import Changes, Upsert
-from services.location import documents
+from services.location.delivery import Delivery, Entry
 from services.location.documents import Refused
-from services.location.pages import MARKDOWN, Page
-
-_KEY = re.compile(r"[-._a-zA-Z0-9]{1,253}\Z")
-_SEGMENT = r"[a-zA-Z0-9](?:[-._a-zA-Z0-9]*[a-zA-Z0-9])?"
-_URI = re.compile(rf"/{_SEGMENT}/{_SEGMENT}/{re.escape(identity.DOCUMENT_NAME)}\Z")
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One document in the feed."""
-
-    key: str
-    uri: str
-    card_key: str
-    document: Page
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Delivery:
-    """Changes made ready for the shelf; `whole` says that they are all there is, `complete` that this is known."""
-
-    whole: bool
-    complete: bool
-    entries: tuple[Entry, ...] = ()
-    removals: tuple[str, ...] = ()
-    cards: Mapping[str, Page] = field(default_factory=dict)
-    card_removals: tuple[str, ...] = ()
-    refused: Mapping[str, str] = field(default_factory=dict)
-
-
-def make_entry(upsert: Upsert) -> Entry:
-    """Return the entry that serves an upsert.
-
-    Raises:
-        Refused: when its key, URI or document cannot be served.
-    """
-    if not _KEY.match(upsert.key):
-        raise Refused("a key has 1 to 253 characters out of letters, digits, '-', '_' and '.'")
-    uri = upsert.uri
-    if not uri:
-        try:
-            uri = identity.uri_of(identity.segments_of(upsert.key))
-        except ValueError as error:
-            raise Refused(str(error)) from None
-    if not _URI.match(uri):
-        raise Refused(f"{uri[:200]!r} is not a path of the feed: expected /name/name/{identity.DOCUMENT_NAME}")
-    documents.check(upsert.body)
-    return Entry(upsert.key, uri, upsert.card_key, Page(upsert.body))
-
-
-def make_card(text: str) -> Page:
-    """Return the page of a model card."""
-    return Page(text.encode(), MARKDOWN)
-
-
-@dataclass(slots=True)
-class Unpacking:
-    """Entries made ready one by one; what cannot be served is kept apart, with the reason."""
-
-    entries: list[Entry] = field(default_factory=list)
-    refused: dict[str, str] = field(default_factory=dict)
-
-    def add(self, upsert: Upsert) -> None:
-        """Make one entry ready."""
-        try:
-            self.entries.append(make_entry(upsert))
-        except Refused as error:
-            self.refused[upsert.key] = str(error)
-
-    def delivery(self, rest: Changes, *, whole: bool) -> Delivery:
-        """Return the entries together with what else was told."""
-        return Delivery(
-            whole=whole,
-            complete=rest.complete,
-            entries=tuple(self.entries),
-            removals=rest.removals,
-            cards={key: make_card(text) for key, text in rest.cards.items()},
-            card_removals=rest.card_removals,
-            refused=self.refused,
-        )
-
-
-def prepare(changes: Changes, *, whole: bool) -> Delivery:
-    """Return `changes` ready for the shelf."""
-    unpacking = Unpacking()
-    for upsert in changes.upserts:
-        unpacking.add(upsert)
-    return unpacking.delivery(changes, whole=whole)
+from services.location.pages import Page
 
 
 class Shelf:

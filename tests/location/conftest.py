@@ -17,7 +17,8 @@ from common.metrics import Metrics
 from common.secrets import StaticToken
 from common.wire import Changes
 from services.location.app import create_location_app
-from services.location.shelf import Shelf, prepare
+from services.location.delivery import prepare
+from services.location.shelf import Shelf
 
 TOKEN = "the-token-of-the-sidecars"
 AUTHORIZED = {"Authorization": f"Bearer {TOKEN}"}

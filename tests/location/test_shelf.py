@@ -4,7 +4,8 @@ import pytest
 
 from common.health import Health
 from common.wire import Changes
-from services.location.shelf import Shelf, prepare
+from services.location.delivery import prepare
+from services.location.shelf import Shelf
 from tests.location.samples import model_document, served_document, upsert
 
 

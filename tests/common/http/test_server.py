@@ -244,11 +244,14 @@ async def test_readiness_liveness_and_metrics(service: Server) -> None:
 async def test_two_servers_of_a_process_share_their_metrics() -> None:
     service = Server()
     other = create_app(name="other", metrics=service.metrics, health=service.health, access=None)
-    async with service.running(), listening(other, [Address("127.0.0.1", 0)]) as (address,):
-        async with aiohttp.ClientSession() as client:
-            await read(client, address.port, "/healthz")
-            await read(client, service.port, "/hello")
-            _, text = await read(client, address.port, "/metrics")
+    async with (
+        service.running(),
+        listening(other, [Address("127.0.0.1", 0)]) as (address,),
+        aiohttp.ClientSession() as client,
+    ):
+        await read(client, address.port, "/healthz")
+        await read(client, service.port, "/hello")
+        _, text = await read(client, address.port, "/metrics")
     assert b'route="/hello",server="test"} 1.0' in text
     assert b'route="/healthz",server="other"} 1.0' in text
 
