@@ -157,6 +157,7 @@ class Follower:
 
     def _failed(self, error: Exception) -> None:
         self._errors.inc()
+        self._original.lost()
         self._shelf.wait_for(f"storage-rest to answer at {self._storage.base_url}")
         if not self._failing:
             self._failing = True

@@ -18,7 +18,7 @@ from typing import Final
 import structlog
 
 from common import wire
-from common.http.client import HttpClient, RemoteError, StatusError
+from common.http.client import HttpClient, StatusError
 from services.location.delivery import Entry, make_entry
 from services.location.documents import Refused
 from services.location.shelf import Shelf
@@ -44,22 +44,23 @@ class OriginalStorage:
         """Learn of a push, which is newer than anything that a look in progress brings for `key`."""
         self._pushed.add(key)
 
+    def lost(self) -> None:
+        """Learn that storage was away: pushes may have been lost too, so the next look fetches everything."""
+        self._fetched = frozenset()
+
     async def look(self) -> None:
         """Compare the shelf with storage once.
 
         Raises:
-            RemoteError, wire.WireError: when storage gives no usable answer; then the next look fetches everything,
-                because pushes may have been lost too.
+            RemoteError, wire.WireError: when storage gives no usable answer.
         """
         self._pushed.clear()
-        try:
-            answer = await self._storage.request("GET", "/list", attempts=1)
-            listed = frozenset(wire.parse_keys(answer.body))
-            await self._fetch(sorted(listed - self._fetched))
-        except (RemoteError, wire.WireError):
-            self._fetched = frozenset()
-            raise
+        answer = await self._storage.request("GET", "/list", attempts=1)
+        listed = frozenset(wire.parse_keys(answer.body))
+        await self._fetch(sorted(listed - self._fetched))
         self._fetched = listed
+        if self._listed is None:
+            log.info("following a storage of the original", documents=len(listed))
         settled = bool(listed) and listed == self._listed
         if settled:
             self._remove(self._shelf.keys() - listed - self._pushed)

@@ -97,6 +97,7 @@ class FakeOriginalStorage:
         self.bodies: dict[str, bytes] = {}
         self.listed: list[str] | None = None
         self.growing = False
+        self.hold: asyncio.Event | None = None
         self.requests: list[str] = []
 
     def store(self, *upserts: Upsert) -> None:
@@ -120,6 +121,8 @@ class FakeOriginalStorage:
     async def _fetch(self, request: web.Request) -> web.Response:
         self.requests.append(request.path_qs)
         body = self.bodies.get(request.query["key"])
+        if self.hold is not None:
+            await self.hold.wait()
         return web.Response(status=404) if body is None else web.Response(body=body)
 
 

@@ -10,6 +10,7 @@ from common.health import Health
 from common.http.client import HttpClient
 from common.metrics import Metrics
 from services.location import follow
+from services.location.delivery import make_entry
 from services.location.follow import Follower
 from services.location.shelf import Shelf
 from tests.location.samples import model_document, upsert
@@ -220,6 +221,38 @@ async def test_one_of_ours_in_the_place_of_an_original_is_noticed(shelf: Shelf, 
         async with serving(original, port):
             looks = len(original.requests)
             await eventually(lambda: len(original.requests) > looks)
+
+
+async def test_after_an_original_was_away_everything_is_fetched_again(shelf: Shelf, metrics: Metrics) -> None:
+    storage = FakeOriginalStorage()
+    storage.store(upsert("a_1"))
+    port = await free_port()
+    async with looking_often(shelf, metrics, port):
+        async with serving(storage, port):
+            await eventually(lambda: shelf.complete)
+        storage.store(upsert("a_1", model_document("new")))  # its push found nobody
+        seen = errors(metrics)
+        await eventually(lambda: errors(metrics) > seen)
+        async with serving(storage, port):
+            await eventually(lambda: body_of(shelf, "a_1") == model_document("new"))
+
+
+async def test_a_push_is_newer_than_a_look_that_is_under_way(shelf: Shelf, metrics: Metrics) -> None:
+    storage = FakeOriginalStorage()
+    storage.store(upsert("a_1"), upsert("b_1"))
+    storage.hold = asyncio.Event()
+    async with serving(storage) as port, looking_often(shelf, metrics, port) as follower:
+        await eventually(lambda: any(request.startswith("/fetch") for request in storage.requests))
+        shelf.put(make_entry(upsert("a_1", model_document("pushed"))))
+        follower.pushed("a_1")
+        storage.hold.set()
+        await eventually(lambda: shelf.at_key("b_1"))
+        assert body_of(shelf, "a_1") == model_document("pushed")
+
+
+def body_of(shelf: Shelf, key: str) -> bytes | None:
+    entry = shelf.at_key(key)
+    return entry.document.body if entry else None
 
 
 async def five_looks(storage: FakeOriginalStorage) -> None:
