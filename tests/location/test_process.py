@@ -10,7 +10,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import aiohttp
+import jwt
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.location.samples import push_body, served_document, upsert
 from tests.location.storages import FakeStorage, serving
@@ -113,6 +115,20 @@ async def test_it_waits_for_storage_and_says_so() -> None:
 
         await eventually(told)
         await eventually(lambda: "storage cannot be read" in location.written)
+
+
+async def test_with_keys_of_backstage_configured_the_second_generation_asks_for_its_token() -> None:
+    async with serving(FakeStorage()) as port:
+        environ = {"STORAGE_URL": f"http://127.0.0.1:{port}", "BACKSTAGE_JWKS_URL": "http://127.0.0.1:1/jwks.json"}
+        async with started(["--address", "127.0.0.1:0"], environ) as location, aiohttp.ClientSession() as client:
+            key = ec.generate_private_key(ec.SECP256R1())
+            token = jwt.encode({}, key, algorithm="ES256", headers={"kid": "k", "typ": "vnd.backstage.plugin"})
+            url = f"{location.url}/api/kserve-kubeflow-connector/list"
+            async with client.get(url) as answer:
+                assert answer.status == 401
+            async with client.get(url, headers={"Authorization": f"Bearer {token}"}) as answer:
+                assert answer.status == 503  # nobody can tell whether it is one of Backstage's
+            await eventually(lambda: "the keys of Backstage cannot be read" in location.written)
 
 
 @pytest.mark.parametrize(
