@@ -1,5 +1,6 @@
 """Entities compared with what is stored in `expected/`."""
 
+import hashlib
 import json
 import os
 from collections.abc import Sequence
@@ -10,17 +11,18 @@ from tests.backstage.rig import Entity
 
 EXPECTED = Path(__file__).with_name("expected")
 
+_LONG = 400
 _OF_THE_CATALOG = {"uid", "etag"}
 
 
 def assert_expected(entities: Sequence[Entity], name: str, *, feed: str) -> None:
-    """Assert that `entities` are those of `expected/<name>`; there, `{feed}` stands for the feed's base URL.
+    """Assert that `entities` are those of `expected/<name>`: one on a line, `{feed}` for the feed's base URL.
 
     With UPDATE_EXPECTED=1 in the environment the file is written instead, for a person to read the difference.
     """
     file = EXPECTED / name
-    seen = [_comparable(entity) for entity in entities]
-    text = json.dumps(seen, indent=1, sort_keys=True, ensure_ascii=False).replace(feed, "{feed}") + "\n"
+    seen = [json.dumps(_comparable(entity), sort_keys=True, ensure_ascii=False) for entity in entities]
+    text = "[\n" + ",\n".join(seen).replace(feed, "{feed}") + "\n]\n"
     if os.environ.get("UPDATE_EXPECTED"):
         file.write_text(text)
     assert file.is_file(), f"{file} is missing: run once with UPDATE_EXPECTED=1 and read what it wrote"
@@ -33,4 +35,19 @@ def _comparable(entity: Entity) -> dict[str, Any]:
     if "tags" in metadata:
         metadata["tags"] = sorted(metadata["tags"])
     relations = sorted(entity.get("relations", []), key=lambda relation: (relation["type"], relation["targetRef"]))
-    return {**entity, "metadata": metadata, "relations": relations}
+    comparable: dict[str, Any] = _shortened({**entity, "metadata": metadata, "relations": relations})
+    return comparable
+
+
+def _shortened(value: Any) -> Any:
+    """`value` with long texts cut to their beginning, length and hash."""
+    match value:
+        case str() if len(value) > _LONG:
+            digest = hashlib.sha256(value.encode()).hexdigest()[:8]
+            return f"{value[:60]}… ({len(value)} characters, SHA-256 {digest})"
+        case dict():
+            return {key: _shortened(item) for key, item in value.items()}
+        case list():
+            return [_shortened(item) for item in value]
+        case _:
+            return value

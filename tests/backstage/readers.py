@@ -1,5 +1,6 @@
 """The three ways in which a Backstage reads the connector, as app-config."""
 
+import hashlib
 from collections.abc import Mapping
 from enum import Enum
 from typing import Any
@@ -7,6 +8,8 @@ from urllib.parse import urlsplit
 
 CONNECTOR_ID = "kserve-kubeflow-connector"
 """The plugin id that the second generation asks discovery for, and that its card reader wants to see in a path."""
+FEED_IN_A_POD = "http://localhost:9090"
+"""Where the feed is for a Backstage whose sidecar the connector is; addresses of model cards begin with it."""
 
 _SCHEDULE = {
     "frequency": {"milliseconds": 500},
@@ -39,8 +42,21 @@ def configuration(reader: Reader, *, feed: str, port: int, token: str) -> Mappin
             "reading": {"allow": [{"host": urlsplit(feed).netloc}]},
         },
         "events": {"useEventBus": "never"},
+        "cards": {"pod": {"from": FEED_IN_A_POD, "to": feed}},
         **_reading(reader, feed),
     }
+
+
+def round_begins(reader: Reader, feed: str) -> str:
+    """Return how the backend's log message begins that announces a round of reading the feed."""
+    match reader:
+        case Reader.FIRST_GENERATION:
+            return "Reading the feed"
+        case Reader.SECOND_GENERATION:
+            return "Discovering AiModelServerAPI"
+        case Reader.PLAIN:
+            target = hashlib.sha1(f"url:{feed}/catalog-info.yaml".encode(), usedforsecurity=False).hexdigest()
+            return f"Processing location:default/generated-{target}"
 
 
 def _reading(reader: Reader, feed: str) -> Mapping[str, Any]:

@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 import aiohttp
 
-from tests.backstage.readers import Reader, configuration
+from tests.backstage.readers import Reader, configuration, round_begins
 from tests.waiting import eventually
 
 BACKEND = Path(__file__).with_name("backend")
@@ -28,7 +28,6 @@ T = TypeVar("T")
 
 _LONGEST_LOG_LINE = 64 * 1024 * 1024
 _STOP_SECONDS = 10
-_ROUND_BEGINS = re.compile(r"Discovering AiModelServerAPI|Reading the feed|Processing location:default/generated-")
 
 
 @dataclass(frozen=True)
@@ -68,6 +67,7 @@ class Backstage:
         self._config = directory / f"app-config.{reader.value}.json"
         self._stack = contextlib.AsyncExitStack()
         self._rounds = 0
+        self._round_begins = round_begins(reader, feed)
 
     async def __aenter__(self) -> Self:
         async with contextlib.AsyncExitStack() as stack:
@@ -96,8 +96,8 @@ class Backstage:
         return sorted((entity for entity in found if entity["kind"] != "Location"), key=reference)
 
     async def references(self) -> set[str]:
-        """Return `kind:namespace/name`, in lower case, of every entity."""
-        return {reference(entity) for entity in await self.entities()}
+        """Return `kind:namespace/name`, in lower case, of every entity that is not about to be deleted as an orphan."""
+        return {reference(entity) for entity in await self.entities() if not is_orphan(entity)}
 
     async def entity(self, ref: str) -> Entity:
         """Return the entity `kind:namespace/name`; the AssertionError for an absent one tells what was refused."""
@@ -154,7 +154,7 @@ class Backstage:
         async def read() -> bool:
             return self._rounds >= until
 
-        await self.wait_for(read, what=f"{rounds} more rounds of the reader")
+        await self.wait_for(read, what=f"{rounds} more rounds of the reader", timeout=20 + 3 * rounds)
 
     async def settled(self, quiet: float = 3) -> list[Entity]:
         """Return the entities once nothing has changed for `quiet` seconds: processing and relations are done."""
@@ -210,9 +210,9 @@ class Backstage:
             level, message = entry["level"], entry["message"]
         except (ValueError, KeyError, TypeError):
             level, message = "debug" if line.startswith("Fetching model catalog key") else "", line
-        if _ROUND_BEGINS.match(message):
+        if message.startswith(self._round_begins):
             self._rounds += 1
-        elif level not in {"debug", "info"}:
+        elif level not in {"debug", "info"} and "is set to a localhost URL" not in message:
             self.log.append(f"    {level} {message}"[:2000])
 
     async def _is_ready(self) -> bool:
@@ -231,6 +231,11 @@ def reference(entity: Entity) -> str:
     """Return `kind:namespace/name` of an entity, in lower case as the catalog compares them."""
     metadata = entity["metadata"]
     return f"{entity['kind']}:{metadata.get('namespace', 'default')}/{metadata['name']}".lower()
+
+
+def is_orphan(entity: Entity) -> bool:
+    """Tell whether the catalog has marked the entity as no longer named by any location; it deletes it by and by."""
+    return bool(entity["metadata"].get("annotations", {}).get("backstage.io/orphan") == "true")
 
 
 def _free_port() -> int:

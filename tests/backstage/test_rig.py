@@ -17,6 +17,7 @@ from tests.backstage.expectation import assert_expected
 from tests.backstage.readers import Reader
 from tests.backstage.rig import Backstage, Refusal
 from tests.backstage.static_feed import Document, StaticFeed
+from tests.backstage.watcher import Watcher
 
 FIRST, SECOND = Reader.FIRST_GENERATION, Reader.SECOND_GENERATION
 FIRST_ENTITIES = {"resource:default/digits-v2", "component:default/digits", "api:default/digits"}
@@ -149,6 +150,19 @@ async def test_one_bad_document_ends_the_round_of_the_first_generation(
 async def test_what_is_no_longer_listed_is_deleted(backstage: Backstage, feed: StaticFeed) -> None:
     feed.documents.clear()
     await backstage.wait_for_references(set())
+
+
+async def test_an_entity_that_vanishes_and_returns_does_not_go_unseen(backstage: Backstage, feed: StaticFeed) -> None:
+    ref = min(ENTITIES[backstage.reader])
+    async with Watcher(backstage, {ref, "resource:default/absent"}).watching() as watcher:
+        watcher.release("resource:default/absent")
+        await backstage.read_again()
+        assert watcher.vanished == {}
+        feed.answers["/list"] = (200, "{}")
+        await backstage.wait_for_references(set())
+        feed.answers.clear()
+        await backstage.wait_for_references(ENTITIES[backstage.reader])
+    assert watcher.vanished.keys() == {ref}
 
 
 async def test_a_refused_entity_is_told_in_the_validators_words(backstage: Backstage, feed: StaticFeed) -> None:

@@ -1,0 +1,60 @@
+"""Three real catalogs read what the three real services serve of models of every sort."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.backstage import rich_set
+from tests.backstage.conftest import StartBackstage
+from tests.backstage.expectation import assert_expected
+from tests.backstage.judgement import CARD_REFERENCE, Judge
+from tests.backstage.readers import FEED_IN_A_POD, Reader
+from tests.backstage.rig import Backstage, Entity, reference
+from tests.backstage.sidecars import Sidecars
+from tests.backstage.world import World
+
+pytestmark = pytest.mark.timeout(240)
+
+
+@pytest.fixture
+async def sidecars(tmp_path: Path) -> AsyncIterator[Sidecars]:
+    async with World(tmp_path) as world:
+        rich_set.fill(world)
+        yield await world.connect()
+
+
+@pytest.fixture(params=list(Reader), ids=lambda reader: reader.value)
+async def backstage(
+    request: pytest.FixtureRequest, sidecars: Sidecars, start_backstage: StartBackstage
+) -> AsyncIterator[Backstage]:
+    async with start_backstage(request.param, sidecars.feed) as backstage:
+        yield backstage
+
+
+async def test_every_model_becomes_its_entities(backstage: Backstage, sidecars: Sidecars) -> None:
+    documents = await sidecars.documents()
+    await backstage.read_again()
+    entities = await backstage.settled()
+
+    assert await backstage.refusals() == [], await backstage.explain()
+    faults = Judge(backstage.reader, documents.values(), entities, feed=sidecars.feed).faults()
+    assert faults == [], "\n".join([*faults, await backstage.explain()])
+    assert_expected(entities, f"rich.{backstage.reader.value}.json", feed=sidecars.feed)
+    if backstage.reader is not Reader.PLAIN:
+        await assert_cards_are_read(backstage, entities)
+
+
+async def assert_cards_are_read(backstage: Backstage, entities: list[Entity]) -> None:
+    """Every card of ours is read through the backend's URL reader; that from the model catalog is the one put there."""
+    pages = {}
+    for entity in entities:
+        page = entity["metadata"]["annotations"].get(CARD_REFERENCE, "")
+        if page.startswith((f"url:{FEED_IN_A_POD}", f"url:{backstage.feed}")):
+            pages[reference(entity)] = (await backstage.card(reference(entity))).page
+    holder = {
+        Reader.FIRST_GENERATION: "resource:default/granite-8b-v1",
+        Reader.SECOND_GENERATION: "aimodelserverapi:default/granite",
+    }[backstage.reader]
+    assert pages[holder] == rich_set.CARD
+    assert all(pages.values())

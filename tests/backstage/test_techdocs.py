@@ -1,0 +1,74 @@
+"""A model card becomes a page of documentation, built as the TechDocs backend builds it."""
+
+import asyncio
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from tests.backstage import rich_set
+from tests.backstage.conftest import StartBackstage
+from tests.backstage.readers import Reader
+from tests.backstage.rig import Card
+from tests.backstage.world import World
+
+MKDOCS = Path(sys.prefix) / "techdocs" / "bin" / "mkdocs"
+HOLDERS = {
+    Reader.FIRST_GENERATION: "resource:default/granite-8b-v1",
+    Reader.SECOND_GENERATION: "aimodelserverapi:default/granite",
+}
+
+
+class Page(HTMLParser):
+    """What a page shows: addresses of links and images, and its text."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.links: set[str] = set()
+        self.images: set[str] = set()
+        self.elements: set[str] = set()
+        self.text = ""
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.add(tag)
+        target = dict(attrs).get({"a": "href", "img": "src"}.get(tag, ""))
+        if target:
+            (self.links if tag == "a" else self.images).add(target)
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+@pytest.mark.parametrize("reader", HOLDERS, ids=lambda reader: reader.value)
+async def test_a_card_is_shown_with_its_links_images_and_tables(
+    reader: Reader, tmp_path: Path, start_backstage: StartBackstage
+) -> None:
+    async with World(tmp_path) as world:
+        rich_set.add_card(world)
+        sidecars = await world.connect()
+        async with start_backstage(reader, sidecars.feed) as backstage:
+            await backstage.wait_for(lambda: backstage.entity(HOLDERS[reader]), what="the model is there")
+            page = Page(await build(await backstage.card(HOLDERS[reader])))
+
+    assert "https://arxiv.org/abs/2405.04324" in page.links
+    assert "https://example.com/granite.png" in page.images
+    assert {"table", "pre"} <= page.elements
+    assert "räksmörgås 模型 🚀" in page.text
+
+
+async def build(card: Card) -> str:
+    """Return the page that TechDocs makes of a card; it adds its own plugin to an mkdocs.yml without plugins."""
+    assert MKDOCS.exists(), "not installed: make test-backstage installs tests/backstage/techdocs.lock"
+    with (card.directory / "mkdocs.yml").open("a") as configuration:
+        configuration.write("plugins:\n  - techdocs-core\n")
+    mkdocs = await asyncio.create_subprocess_exec(
+        *(str(MKDOCS), "build", "--quiet", "--site-dir", "site"),
+        cwd=card.directory,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    said, _ = await mkdocs.communicate()
+    assert mkdocs.returncode == 0, said.decode()
+    return (card.directory / "site" / "index.html").read_text("utf-8")
