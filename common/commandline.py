@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import click
 
 from common.http.server import Address, parse_address
+from common.settings import SettingsError
 
 
 class AddressType(click.ParamType[Address]):
@@ -26,13 +27,17 @@ class AddressType(click.ParamType[Address]):
 
 @contextmanager
 def reported(program: str, *faults: type[Exception]) -> Iterator[None]:
-    """End the process with status 1 and one line for each fault of these kinds, wherever in a task it arose."""
+    """End the process with one line for each fault of these kinds, wherever in a task it arose.
+
+    The status is 2 when the configuration is at fault, as for a wrong option, else 1.
+    """
     try:
         yield
     except* faults as group:
-        for error in _leaves(group):
+        errors = list(_leaves(group))
+        for error in errors:
             click.echo(f"{program}: {error}", err=True)
-        sys.exit(1)
+        sys.exit(2 if any(isinstance(error, SettingsError) for error in errors) else 1)
 
 
 def _leaves(group: BaseExceptionGroup[Exception]) -> Iterator[Exception]:

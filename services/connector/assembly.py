@@ -9,11 +9,11 @@ from pathlib import Path
 
 from common.health import Health
 from common.http import server
-from common.http.access import AccessPolicy
 from common.metrics import Metrics
 from common.wire import Changes
 from services.location.app import create_location_app
 from services.location.delivery import prepare
+from services.location.service import access_policy
 from services.location.settings import LocationSettings
 from services.location.shelf import Shelf
 from services.normalizer.service import Task, create_controller, follow_sources, run_until
@@ -72,7 +72,7 @@ async def run(plan: Plan, settings: AllSettings, stop: asyncio.Event, *, tell: C
             shelf=shelf,
             metrics=metrics,
             health=health,
-            access=AccessPolicy(token=settings.location.shared_token, open_reads=settings.location.open_reads),
+            access=await access_policy(settings.location, stack),
             connector_id=settings.location.connector_id,
         )
         bound = await stack.enter_async_context(server.listening(app, plan.addresses))

@@ -1,0 +1,51 @@
+"""location put together from its settings."""
+
+import asyncio
+from contextlib import AsyncExitStack
+from importlib.metadata import version
+
+from common.health import Health
+from common.http.access import AccessPolicy, Verifier
+from common.http.client import HttpClient
+from common.http.server import Address, run
+from common.metrics import Metrics
+from services.location.app import create_location_app
+from services.location.follow import Follower
+from services.location.jwks import ServiceTokens
+from services.location.second_generation import base_path
+from services.location.settings import LocationSettings
+from services.location.shelf import Shelf
+
+
+async def serve(settings: LocationSettings, address: Address, stop: asyncio.Event) -> None:
+    """Follow storage and serve until `stop` is set."""
+    metrics, health = Metrics("location", version("rhoai-connector")), Health()
+    shelf = Shelf(health=health)
+    async with AsyncExitStack() as stack:
+        storage = await stack.enter_async_context(
+            HttpClient(name="storage", base_url=settings.storage_url, token=settings.shared_token)
+        )
+        follower = Follower(storage=storage, shelf=shelf, metrics=metrics)
+        app = create_location_app(
+            shelf=shelf,
+            metrics=metrics,
+            health=health,
+            access=await access_policy(settings, stack),
+            followed=follower,
+            connector_id=settings.connector_id,
+            document_limit=settings.document_limit,
+        )
+        async with asyncio.TaskGroup() as tasks:
+            following = tasks.create_task(follower.run())
+            await run(app, [address], stop=stop)
+            following.cancel()
+
+
+async def access_policy(settings: LocationSettings, stack: AsyncExitStack) -> AccessPolicy:
+    """Return who may read and write; the second-generation feed is guarded when a JWKS is configured."""
+    guards: dict[str, Verifier] = {}
+    if settings.jwks_url is not None:
+        backstage = await stack.enter_async_context(HttpClient(name="backstage", base_url=settings.jwks_url))
+        tokens = ServiceTokens(client=backstage, audience=settings.connector_id)
+        guards[base_path(settings.connector_id)] = tokens.verify
+    return AccessPolicy(token=settings.shared_token, open_reads=settings.open_reads, guards=guards)
