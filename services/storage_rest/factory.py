@@ -1,0 +1,76 @@
+"""Puts storage-rest together from its settings: as a process of its own, or inside another."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from importlib.metadata import version
+
+from common.health import Health
+from common.http import server
+from common.http.access import AccessPolicy
+from common.http.client import HttpClient
+from common.http.server import Address
+from common.metrics import Metrics
+from services.storage_rest.app import create_storage_app
+from services.storage_rest.guard import RemovalGuard
+from services.storage_rest.push import Pusher
+from services.storage_rest.service import StorageService
+from services.storage_rest.settings import StorageSettings
+from services.storage_rest.stores.base import Store
+from services.storage_rest.stores.file import FileStore
+from services.storage_rest.stores.memory import MemoryStore
+from services.storage_rest.telemetry import Telemetry
+
+
+@asynccontextmanager
+async def storage_service(
+    settings: StorageSettings, *, metrics: Metrics, health: Health, push: bool = True
+) -> AsyncIterator[StorageService]:
+    """Run the service for the time of the block; it loads by itself, see `StorageService.loaded`.
+
+    `push` False leaves out the pushes to BRIDGE_URL, where everybody follows by themselves.
+
+    Raises:
+        common.kube.credentials.CredentialsError: the cache is kept in ConfigMaps and there is no way to the cluster.
+    """
+    telemetry = Telemetry(metrics)
+    async with AsyncExitStack() as stack:
+        service = StorageService(
+            store=await _store(settings, stack, metrics=metrics, health=health, telemetry=telemetry),
+            telemetry=telemetry,
+            health=health,
+            document_limit=settings.document_limit,
+            guard=RemovalGuard(enabled=settings.removal_guard == "on"),
+        )
+        client = HttpClient(name="location", base_url=settings.bridge, token=settings.shared_token)
+        pusher = Pusher(client=await stack.enter_async_context(client), source=service, telemetry=telemetry)
+        async with asyncio.TaskGroup() as tasks:
+            background = [tasks.create_task(service.run())]
+            if push:
+                service.attach(pusher)
+                background.append(tasks.create_task(pusher.run()))
+            try:
+                yield service
+            finally:
+                for task in background:
+                    task.cancel()
+
+
+async def run(settings: StorageSettings, addresses: Sequence[Address], stop: asyncio.Event) -> None:
+    """Serve on `addresses` until `stop` is set."""
+    metrics, health = Metrics("storage-rest", version("rhoai-connector")), Health()
+    async with storage_service(settings, metrics=metrics, health=health) as service:
+        access = AccessPolicy(token=settings.shared_token, open_reads=settings.open_reads)
+        app = create_storage_app(service=service, metrics=metrics, health=health, access=access)
+        await server.run(app, addresses, stop=stop)
+
+
+async def _store(
+    settings: StorageSettings, stack: AsyncExitStack, *, metrics: Metrics, health: Health, telemetry: Telemetry
+) -> Store:
+    if settings.storage_type == "ConfigMap":
+        # Imported here: a laptop without a cluster need not load it.
+        from services.storage_rest.stores.configmap import open_store
+
+        return await open_store(settings, stack, metrics=metrics, health=health, telemetry=telemetry)
+    return FileStore(settings.state_dir) if settings.storage_type == "File" else MemoryStore()

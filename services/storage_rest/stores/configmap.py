@@ -1,0 +1,313 @@
+"""A store in ConfigMaps of the connector's namespace: small ones, patched by key, followed and repaired.
+
+docs/protocol.md says how they look. What this store holds in memory is only which key is where, with which digest;
+contents are the view's.
+"""
+
+import asyncio
+import os
+from collections.abc import Collection, Iterable, Mapping
+from contextlib import AsyncExitStack
+
+import structlog
+
+from common.health import Health
+from common.kube.client import KubeClient
+from common.kube.credentials import CredentialsError
+from common.kube.environment import find_credentials
+from common.kube.metrics import KubeMetrics
+from common.kube.reflector import Reflector, ReflectorOptions
+from common.kube.resources import CONFIG_MAPS
+from common.kube.state import State
+from common.metrics import Metrics
+from common.wire import Changes, Upsert
+from services.storage_rest.settings import StorageSettings
+from services.storage_rest.stores.base import Contents, Refusal, StoreUnavailable, View
+from services.storage_rest.stores.families import BASE, Cards, Entries, Family
+from services.storage_rest.stores.objects import SELECTOR, observation
+from services.storage_rest.stores.shard import LIMIT, Change, Observation, Value
+from services.storage_rest.stores.watching import ShardHandler
+from services.storage_rest.stores.writer import Writer
+from services.storage_rest.telemetry import Telemetry
+
+log = structlog.get_logger("storage")
+
+WAIT = 8.0
+"""Seconds that a caller waits for its changes to be durable."""
+REPAIR_AFTER = 20.0
+"""Seconds after which a key that somebody removed is written again: another replica's removal is ours by then."""
+RESYNC = 3600.0
+"""Seconds between comparisons with a new list: the whole cache is read for it."""
+
+
+class ConfigMapStore:
+    """The cache in ConfigMaps; several of these, or one of the original's, may write the same ones."""
+
+    def __init__(
+        self,
+        *,
+        client: KubeClient,
+        namespace: str,
+        kube_metrics: KubeMetrics,
+        telemetry: Telemetry,
+        health: Health,
+        budget: int,
+        options: ReflectorOptions | None = None,
+    ) -> None:
+        """`budget` is in bytes of values for each ConfigMap."""
+        self._client = client
+        self._namespace = namespace
+        self._kube_metrics = kube_metrics
+        self._telemetry = telemetry
+        self._health = health
+        self._options = options or ReflectorOptions(resync=RESYNC)
+        self._entries = Entries(budget=budget)
+        self._cards = Cards(budget=budget)
+        self._families: tuple[Family, ...] = (self._cards, self._entries)
+        self._writer = Writer(client=client, namespace=namespace, telemetry=telemetry, owner=self)
+        self._view: View | None = None
+        self._reflectors: list[Reflector[Observation]] = []
+        self._refused: dict[str, Refusal] = {}
+        self._repairs: set[asyncio.TimerHandle] = set()
+        self._news = asyncio.Event()
+        self._states: dict[str, State] = {}
+
+    async def run(self, view: View) -> None:
+        """Load into `view`, then write and follow until cancelled."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                # Keys move from the first ConfigMap to others: read in this order, none is missed on its way.
+                await self._follow(tasks, "cache", field_selector=f"metadata.name={BASE}")
+                await self._follow(
+                    tasks, "cache-shards", label_selector=SELECTOR, field_selector=f"metadata.name!={BASE}"
+                )
+                self._writer.start(tasks)
+                self._load(view)
+        finally:
+            for timer in self._repairs:
+                timer.cancel()
+
+    def check(self, upsert: Upsert) -> Refusal | None:
+        """Tell whether an entry is too large for a ConfigMap of its own."""
+        if len(upsert.body) < LIMIT // 4:  # base64 and the names beside it do not quadruple it
+            return None
+        return _too_large(upsert.key, "document", self._entries.value(upsert).size)
+
+    def check_card(self, key: str, text: str) -> Refusal | None:
+        """Tell whether a card is too large, compressed, for a ConfigMap of its own."""
+        if len(text) < LIMIT // 8:
+            return None
+        return _too_large(key, "model card", self._cards.value(key, text).size)
+
+    def write(self, changes: Changes) -> None:
+        """Send what has changed."""
+        for upsert in changes.upserts:
+            self._entries.layout.put(upsert.key, self._entries.value(upsert))
+        for key in changes.removals:
+            self._entries.layout.put(key, None)
+        for key, text in changes.cards.items():
+            self._cards.layout.put(self._cards.slot(key), self._cards.value(key, text))
+        for key in changes.card_removals:
+            self._cards.layout.put(self._cards.slot(key), None)
+        self._advance()
+
+    async def durable(self, keys: Collection[str], cards: Collection[str], *, complete: bool) -> tuple[Refusal, ...]:
+        """Wait until the API server has confirmed these keys and cards, and the mark of completeness if asked."""
+        slots = {self._cards.slot(key) for key in cards}
+        try:
+            async with asyncio.timeout(WAIT):
+                while not self._is_durable(keys, slots, complete=complete):
+                    await self._news.wait()
+        except TimeoutError:
+            slow = "the API server takes longer than usual to write the cache"
+            raise StoreUnavailable(self._writer.fault or self._reading_fault or slow) from None
+        return tuple(self._refused.pop(slot) for slot in {*keys, *slots} & self._refused.keys())
+
+    # --- what the writer tells
+
+    def progressed(self) -> None:
+        """Let those who wait look again."""
+        self._advance()
+        self._news.set()
+        self._news = asyncio.Event()
+
+    def changed_by_others(self, family: Family, changes: Mapping[str, Change], *, lost: bool) -> None:
+        """Take over what somebody else wrote; see to it that what somebody else removed is written again."""
+        if self._view is None or not changes:
+            return
+        appeared = {slot: value for slot, value in changes.items() if value is not None}
+        family.take_over(self._view, appeared)
+        self._restore(family, appeared)
+        removed = changes.keys() - appeared.keys()
+        if lost:
+            self._restore(family, removed)
+        elif removed:
+            log.warning("somebody removed keys from the cache", keys=sorted(removed)[:10], restored_in=REPAIR_AFTER)
+            self._restore_later(family, removed)
+        self._advance()
+
+    def impossible(self, family: Family, values: Mapping[str, Value], detail: str) -> None:
+        """Remember what no ConfigMap can hold, for whoever waits for it."""
+        for slot in values:
+            self._refused[slot] = Refusal(slot, 413, f"the API server refuses it: {detail}")
+
+    # --- following
+
+    async def _follow(self, tasks: asyncio.TaskGroup, name: str, **selectors: str) -> None:
+        """Follow some of the ConfigMaps; return when they have been listed."""
+        handler = ShardHandler(name=name, owner=self)
+        reflector: Reflector[Observation] = Reflector(
+            client=self._client,
+            resource=CONFIG_MAPS,
+            namespace=self._namespace,
+            transform=lambda obj: observation(obj, self._read),
+            handler=handler,
+            metrics=self._kube_metrics,
+            name=name,
+            options=self._options,
+            **selectors,
+        )
+        self._reflectors.append(reflector)
+        tasks.create_task(reflector.run())
+        await handler.synced.wait()
+
+    def seen(self, shown: Observation) -> None:
+        """Take a ConfigMap as the API server shows it."""
+        family = self._family(shown.name)
+        if self._view is None or family is None:
+            return  # `_load` reads what came before
+        foreign = family.layout.observe(shown)
+        self._measure(family, shown.name)
+        self.changed_by_others(family, foreign, lost=False)
+        self.progressed()
+
+    def gone(self, name: str) -> None:
+        """Take that a ConfigMap was deleted."""
+        family = self._family(name)
+        if self._view is None or family is None:
+            return
+        log.warning("a ConfigMap of the cache was deleted, it is made again", configmap=name)
+        self.changed_by_others(family, family.layout.lose(family.layout.find(name)), lost=True)
+        self._measure(family, name)
+        self.progressed()
+
+    def followed(self, name: str, state: State) -> None:
+        """Show whether the ConfigMaps can be read."""
+        self._states[name] = state
+        fault = self._reading_fault
+        if self._view is None:
+            self._health.set("store", ok=False, reason=f"the cache is not loaded yet: {fault}".rstrip(": "))
+        else:
+            self._health.set("store", ok=not fault, reason=fault)
+
+    @property
+    def _reading_fault(self) -> str:
+        """Why the ConfigMaps cannot be read and what to do; empty when they can."""
+        failing = [state for state in self._states.values() if not state.ok]
+        return f"{failing[0].reason}; {failing[0].remedy}".rstrip("; ") if failing else ""
+
+    # --- within
+
+    def _load(self, view: View) -> None:
+        shown = [seen for reflector in self._reflectors for seen in reflector.store.values()]
+        entries = self._merge(self._entries, shown)
+        cards = self._merge(self._cards, shown)
+        first = self._entries.layout.first
+        taken_over = first.exists and not first.described and bool(first.held)
+        self._view = view
+        view.load(
+            Contents(
+                upserts=tuple(self._entries.upserts(entries)),
+                cards=self._cards.texts(cards),
+                complete=first.marked or taken_over,
+            )
+        )
+        for slot in cards:  # a process that died between an entry and its card left it
+            if self._cards.current(view, slot) is None:
+                self._cards.layout.put(slot, None)
+        self._advance()
+
+    def _merge(self, family: Family, shown: Iterable[Observation]) -> dict[str, Value]:
+        """Return what is in a family; of several copies the one in the highest ConfigMap is the newest."""
+        layout = family.layout
+        values: dict[str, Value] = {}
+        for seen in sorted((s for s in shown if layout.names(s.name)), key=lambda s: layout.find(s.name).number):
+            values.update(seen.values)
+            layout.observe(seen)
+            self._measure(family, seen.name)
+        layout.tidy(values)
+        return values
+
+    def _read(self, name: str, slot: str, raw: bytes) -> Value:
+        family = self._family(name)
+        return family.read(slot, raw) if family else Value(b"", "")
+
+    def _family(self, name: str) -> Family | None:
+        return next((family for family in self._families if family.layout.names(name)), None)
+
+    def _is_durable(self, keys: Collection[str], slots: Collection[str], *, complete: bool) -> bool:
+        return (
+            self._entries.layout.unsettled.isdisjoint(keys)
+            and self._cards.layout.unsettled.isdisjoint(slots)
+            and (not complete or self._entries.layout.first.marked)
+        )
+
+    def _advance(self) -> None:
+        """Have sent what can be sent now; the mark of completeness only when all else is durable."""
+        first = self._entries.layout.first
+        settled = not any(family.layout.unsettled for family in self._families)
+        if settled and self._view is not None and self._view.complete:
+            first.wants_mark = True
+        for family in self._families:
+            self._writer.kick(family)
+
+    def _restore(self, family: Family, slots: Iterable[str]) -> None:
+        """Have in the cache what the view has, where it differs."""
+        assert self._view is not None  # noqa: S101 - nothing is restored before it is loaded
+        for slot in slots:
+            value = family.current(self._view, slot)
+            if value is not None:
+                family.layout.put(slot, value)
+
+    def _restore_later(self, family: Family, slots: Collection[str]) -> None:
+        def restore() -> None:
+            self._repairs.discard(timer)
+            self._restore(family, [slot for slot in slots if not family.layout.holds(slot)])
+            self._advance()
+
+        timer = asyncio.get_running_loop().call_later(REPAIR_AFTER, restore)
+        self._repairs.add(timer)
+
+    def _measure(self, family: Family, name: str) -> None:
+        shard = family.layout.find(name)
+        self._telemetry.shard_bytes.labels(name).set(shard.held_size)
+
+
+def _too_large(key: str, what: str, size: int) -> Refusal | None:
+    if size <= LIMIT:
+        return None
+    return Refusal(key, 413, f"the {what}, encoded, has {size} bytes; a ConfigMap holds {LIMIT}")
+
+
+async def open_store(
+    settings: StorageSettings, stack: AsyncExitStack, *, metrics: Metrics, health: Health, telemetry: Telemetry
+) -> ConfigMapStore:
+    """Return a store on the cluster that the environment leads to; `stack` closes its client.
+
+    Raises:
+        CredentialsError: there is no way to a cluster, or no namespace is named.
+    """
+    credentials = await find_credentials(os.environ)
+    namespace = settings.namespace or credentials.namespace
+    if not namespace:
+        raise CredentialsError("the namespace of the cache is not known: set POD_NAMESPACE")
+    kube_metrics = KubeMetrics(metrics)
+    client = await stack.enter_async_context(KubeClient(credentials=credentials, metrics=kube_metrics))
+    return ConfigMapStore(
+        client=client,
+        namespace=namespace,
+        kube_metrics=kube_metrics,
+        telemetry=telemetry,
+        health=health,
+        budget=settings.shard_budget,
+    )

@@ -1,0 +1,129 @@
+"""What is written into the ConfigMaps: entries as the original writes them, model cards compressed."""
+
+import hashlib
+import json
+import re
+import zlib
+from collections.abc import Mapping
+from typing import Protocol
+
+from common import strict_json
+from common.wire import Upsert, WireError, card_digest, encode_storage_body, parse_storage_body
+from services.storage_rest.stores.base import View
+from services.storage_rest.stores.layout import Layout
+from services.storage_rest.stores.shard import Value
+
+BASE = "bac-import-model"
+"""The ConfigMap of the original; ours continue its name."""
+CARDS_BASE = f"{BASE}-cards"
+
+_LONGEST_CARD = 8 * 1024 * 1024
+"""Bytes that a compressed card may unfold to; larger ones were not written by us."""
+_NOT_IN_KEYS = re.compile(r"[^-_a-zA-Z0-9]+")
+
+
+class Family(Protocol):
+    """ConfigMaps of one kind. A slot is a key in `binaryData`."""
+
+    layout: Layout
+
+    def read(self, slot: str, raw: bytes) -> Value:
+        """Return a value that was read; its digest is the one of the same content written by us."""
+
+    def current(self, view: View, slot: str) -> Value | None:
+        """Return what should be in a slot."""
+
+    def take_over(self, view: View, values: Mapping[str, Value]) -> None:
+        """Hand the view what somebody else wrote."""
+
+
+class Entries:
+    """Documents: slot and key are the same, the value is a StorageBody."""
+
+    def __init__(self, *, budget: int) -> None:
+        self.layout = Layout(base=BASE, budget=budget)
+
+    def value(self, upsert: Upsert) -> Value:
+        """Return what is written for an entry."""
+        return Value(encode_storage_body(upsert), upsert.digest)
+
+    def read(self, slot: str, raw: bytes) -> Value:
+        """Return a value that was read."""
+        try:
+            return Value(raw, parse_storage_body(slot, raw).digest)
+        except WireError:
+            return Value(raw, _digest(raw))
+
+    def upserts(self, values: Mapping[str, Value]) -> list[Upsert]:
+        """Return the entries in these values; what is none is left out."""
+        found = []
+        for slot, value in values.items():
+            try:
+                found.append(parse_storage_body(slot, value.data))
+            except WireError:
+                continue
+        return found
+
+    def current(self, view: View, slot: str) -> Value | None:
+        """Return what should be in a slot."""
+        upsert = view.entry(slot)
+        return self.value(upsert) if upsert else None
+
+    def take_over(self, view: View, values: Mapping[str, Value]) -> None:
+        """Hand the view what somebody else wrote."""
+        view.take_over(self.upserts(values), {})
+
+
+class Cards:
+    """Model cards: their keys may be anything, so a slot is made of a key's harmless part and its hash."""
+
+    def __init__(self, *, budget: int) -> None:
+        self.layout = Layout(base=CARDS_BASE, budget=budget)
+        self._keys: dict[str, str] = {}
+
+    def slot(self, key: str) -> str:
+        """Return the slot of a card."""
+        readable = _NOT_IN_KEYS.sub("-", key)[:200].strip("-")
+        slot = f"{readable}-{_digest(key.encode())[:12]}"
+        self._keys[slot] = key
+        return slot
+
+    def value(self, key: str, text: str) -> Value:
+        """Return what is written for a card."""
+        content = json.dumps({"key": key, "text": text}, ensure_ascii=False).encode()
+        return Value(zlib.compress(content), card_digest(text))
+
+    def read(self, slot: str, raw: bytes) -> Value:
+        """Return a value that was read."""
+        found = _unfold(raw)
+        return Value(raw, card_digest(found[1]) if found and self.slot(found[0]) == slot else _digest(raw))
+
+    def texts(self, values: Mapping[str, Value]) -> dict[str, str]:
+        """Return the cards in these values, by key; what is none is left out."""
+        return dict(found for value in values.values() if (found := _unfold(value.data)))
+
+    def current(self, view: View, slot: str) -> Value | None:
+        """Return what should be in a slot."""
+        key = self._keys.get(slot)
+        text = view.card(key) if key is not None else None
+        return self.value(key, text) if key is not None and text is not None else None
+
+    def take_over(self, view: View, values: Mapping[str, Value]) -> None:
+        """Hand the view what somebody else wrote."""
+        view.take_over((), self.texts(values))
+
+
+def _unfold(raw: bytes) -> tuple[str, str] | None:
+    unfolding = zlib.decompressobj()
+    try:
+        content = unfolding.decompress(raw, _LONGEST_CARD)
+        if not unfolding.eof:
+            return None
+        fields = strict_json.parse_object(content)
+        return strict_json.text(fields, "key", required=True), strict_json.text(fields, "text")
+    except (zlib.error, WireError):
+        return None
+
+
+def _digest(raw: bytes) -> str:
+    return hashlib.blake2b(raw, digest_size=16).hexdigest()

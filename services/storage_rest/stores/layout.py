@@ -1,0 +1,217 @@
+"""Which key is in which ConfigMap of a family (`bac-import-model`, `bac-import-model-2`, …). No I/O.
+
+Rules, from which everything else follows:
+
+- A key moves only to a ConfigMap with a higher number, and leaves the old one after it is in the new one. So if a
+  process dies in between, the copy with the higher number is the newer one, for whoever reads both.
+- A key moves when it is written and its ConfigMap would be over the budget; never otherwise. So a ConfigMap of
+  somebody else's making, however large, is taken over as it is.
+- New keys go where there is room for them to grow a little; a value larger than the budget gets a ConfigMap alone.
+"""
+
+import re
+from collections.abc import Collection, Iterable, KeysView, Mapping
+
+from services.storage_rest.stores.shard import Change, Observation, Shard, Value
+
+FILL = 0.85
+"""Part of the budget that newcomers fill; the rest is for those inside to grow."""
+
+
+class Layout:
+    """One family. `put` says what is wanted, `take` what to send where, the others what became of it."""
+
+    def __init__(self, *, base: str, budget: int) -> None:
+        self.base = base
+        self._budget = budget
+        self._shards: dict[int, Shard] = {}
+        self._where: dict[str, set[int]] = {}
+        self._unsettled: dict[str, str | None] = {}
+        self._deferred: dict[int, Observation] = {}
+        self._pattern = re.compile(re.escape(base) + r"(?:-([2-9]|[1-9]\d{1,5}))?\Z")
+        self._shard(1)
+
+    def names(self, name: str) -> bool:
+        """Whether a ConfigMap of this name belongs to the family."""
+        return self._pattern.match(name) is not None
+
+    @property
+    def shards(self) -> Collection[Shard]:
+        """Every ConfigMap known, also those that do not exist yet."""
+        return self._shards.values()
+
+    @property
+    def first(self) -> Shard:
+        """The one without a number."""
+        return self._shards[1]
+
+    @property
+    def unsettled(self) -> KeysView[str]:
+        """The keys that are not yet as they were last put."""
+        return self._unsettled.keys()
+
+    def holds(self, key: str) -> bool:
+        """Whether a key will be somewhere when all is written."""
+        return any(shard.keeps(key) for shard in self._holders(key))
+
+    # --- what is wanted
+
+    def put(self, key: str, change: Change) -> None:
+        """Have `key` become this, wherever it is."""
+        self._unsettled[key] = change.digest if change else None
+        if change is None:
+            for shard in self._holders(key):
+                self._plan(shard, key, None)
+        else:
+            home = self._home(key, change.size)
+            for shard in self._holders(key):
+                if shard is not home:
+                    self._unplan_arrival(shard, key)
+            self._plan(home, key, change)
+        self._check(key)
+
+    def tidy(self, keys: Iterable[str]) -> None:
+        """Remove the older copies of keys that are in several ConfigMaps."""
+        for key in keys:
+            self._check(key)
+
+    # --- what is sent, and what became of it
+
+    def work(self) -> list[Shard]:
+        """Return the ConfigMaps for which something could be sent now."""
+        return [shard for shard in self._shards.values() if shard.has_work]
+
+    def confirm(self, shard: Shard, version: int) -> None:
+        """Note that what was taken is done."""
+        for key in shard.confirm(version):
+            self._locate(shard, key)
+            self._check(key)
+
+    def refuse(self, shard: Shard) -> Mapping[str, Value]:
+        """Note that the API server takes no more in this ConfigMap; what was to go there goes elsewhere.
+
+        Returns what no ConfigMap can hold, for it did not fit into an empty one either; it is given up.
+        """
+        patch = shard.put_back(certain=True)
+        puts = patch.puts
+        if patch.create and len(puts) > 1:
+            shard.one_by_one = True  # one of them may be the only culprit
+            return {}
+        if patch.create:
+            for key in puts:
+                self._unplan_arrival(shard, key)
+                self._unsettled.pop(key, None)
+            return puts
+        shard.full = True
+        for key in puts:
+            change = shard.pending.get(key)
+            if change is not None:
+                self.put(key, change)
+        return {}
+
+    def put_back(self, shard: Shard, *, exists: bool | None = None) -> None:
+        """Note that what was taken is not done, or not known to be; `exists` if that turned out to be otherwise."""
+        for key in shard.put_back(exists=exists, certain=exists is not None).changes:
+            self._locate(shard, key)
+            self._check(key)
+
+    # --- what the API server shows
+
+    def observe(self, seen: Observation) -> dict[str, Change]:
+        """Take a ConfigMap as it was shown; return what somebody else changed (None: removed and nowhere else)."""
+        shard = self._shard(self._number(seen.name))
+        if shard.sending is not None:
+            self._deferred[shard.number] = seen
+            return {}
+        former = shard.names
+        return self._changed(shard, shard.observe(seen), former)
+
+    def catch_up(self, shard: Shard) -> dict[str, Change]:
+        """Take what was shown while something was being sent; as `observe`."""
+        seen = self._deferred.pop(shard.number, None)
+        return self.observe(seen) if seen else {}
+
+    def lose(self, shard: Shard) -> dict[str, Change]:
+        """Take that a ConfigMap was deleted; as `observe`."""
+        self._deferred.pop(shard.number, None)
+        former = shard.names
+        return self._changed(shard, shard.lose(), former)
+
+    def find(self, name: str) -> Shard:
+        """Return the ConfigMap of a name."""
+        return self._shard(self._number(name))
+
+    # --- within
+
+    def _changed(self, shard: Shard, foreign: dict[str, Change], former: set[str]) -> dict[str, Change]:
+        for key in former | shard.held.keys():
+            self._locate(shard, key)
+            if key in self._unsettled:
+                self._check(key)
+        return {key: change for key, change in foreign.items() if change is not None or not self.holds(key)}
+
+    def _home(self, key: str, size: int) -> Shard:
+        """Choose where a key goes."""
+        holders = self._holders(key)
+        start = 1
+        if holders:
+            home = holders[-1]
+            fits = home.size_without(key) + size <= self._budget
+            if not home.full and (fits or home.is_alone(key)):
+                return home
+            start = home.number + 1
+        number = start
+        while shard := self._shards.get(number):
+            empty = shard.size_without(key) == 0
+            if not shard.full and (empty or shard.size_without(key) + size <= self._budget * FILL):
+                return shard
+            number += 1
+        return self._shard(number)
+
+    def _holders(self, key: str) -> list[Shard]:
+        return [self._shards[number] for number in sorted(self._where.get(key, ()))]
+
+    def _plan(self, shard: Shard, key: str, change: Change) -> None:
+        shard.plan(key, change)
+        self._locate(shard, key)
+
+    def _unplan_arrival(self, shard: Shard, key: str) -> None:
+        """Let a key not go where it was to go and has not been sent yet."""
+        if shard.pending.get(key) is not None:
+            shard.unplan(key)
+            self._locate(shard, key)
+
+    def _locate(self, shard: Shard, key: str) -> None:
+        numbers = self._where.setdefault(key, set())
+        if shard.concerns(key):
+            numbers.add(shard.number)
+        else:
+            numbers.discard(shard.number)
+        if not numbers:
+            del self._where[key]
+
+    def _check(self, key: str) -> None:
+        """See whether a key is as wanted where it belongs; if so it is settled, and its older copies go."""
+        holders = self._holders(key)
+        if not holders:
+            if self._unsettled.get(key, "") is None:
+                del self._unsettled[key]
+            return
+        *older, home = holders
+        digest = home.has(key)
+        if digest is None or self._unsettled.get(key, digest) != digest:
+            return
+        self._unsettled.pop(key, None)
+        for shard in older:
+            self._plan(shard, key, None)
+
+    def _number(self, name: str) -> int:
+        match = self._pattern.match(name)
+        if match is None:
+            raise ValueError(f"{name} is not one of {self.base}, {self.base}-2, …")
+        return int(match[1] or 1)
+
+    def _shard(self, number: int) -> Shard:
+        if number not in self._shards:
+            self._shards[number] = Shard(self.base if number == 1 else f"{self.base}-{number}", number)
+        return self._shards[number]

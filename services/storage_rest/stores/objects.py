@@ -1,0 +1,66 @@
+"""The ConfigMaps as objects of the Kubernetes API: how one is read, written and recognised."""
+
+import base64
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from services.storage_rest.stores.shard import Observation, Patch, Value
+
+LABELS: Mapping[str, str] = {
+    "app.kubernetes.io/name": "rhoai-connector",
+    "app.kubernetes.io/component": "model-cache",
+    "app.kubernetes.io/managed-by": "storage-rest",
+}
+"""On every ConfigMap of the cache: `oc get configmap -l app.kubernetes.io/name=rhoai-connector`."""
+SELECTOR = ",".join(f"{name}={LABELS[name]}" for name in ("app.kubernetes.io/name", "app.kubernetes.io/component"))
+COMPLETE = "modelcatalogbridge.rhdh.io/complete"
+"""Annotation of the first ConfigMap: `true` when the cache is known to be everything."""
+
+
+def observation(obj: Mapping[str, Any], read: Callable[[str, str, bytes], Value]) -> Observation:
+    """Return what a ConfigMap holds; `read` turns the name of a ConfigMap, a key and its bytes into a value."""
+    metadata = obj["metadata"]
+    labels, annotations = metadata.get("labels") or {}, metadata.get("annotations") or {}
+    name = metadata["name"]
+    values = {key: base64.b64decode(text) for key, text in (obj.get("binaryData") or {}).items()}
+    return Observation(
+        name=name,
+        version=int(metadata["resourceVersion"]),
+        values={key: read(name, key, raw) for key, raw in values.items()},
+        other=sum(len(text.encode()) for text in (obj.get("data") or {}).values()),
+        described=LABELS.items() <= labels.items(),
+        marked=annotations.get(COMPLETE) == "true",
+    )
+
+
+def creation(patch: Patch) -> dict[str, Any]:
+    """Return the ConfigMap that a patch creates."""
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": patch.shard, **_words(patch)},
+        "binaryData": {key: _encoded(value) for key, value in patch.puts.items()},
+    }
+
+
+def merge_patch(patch: Patch) -> dict[str, Any]:
+    """Return the merge patch of the changed keys, and of the words that are missing."""
+    body: dict[str, Any] = {}
+    if words := _words(patch):
+        body["metadata"] = words
+    if patch.changes:
+        body["binaryData"] = {key: _encoded(value) if value else None for key, value in patch.changes.items()}
+    return body
+
+
+def _words(patch: Patch) -> dict[str, Any]:
+    words: dict[str, Any] = {}
+    if patch.describe:
+        words["labels"] = dict(LABELS)
+    if patch.mark:
+        words["annotations"] = {COMPLETE: "true"}
+    return words
+
+
+def _encoded(value: Value) -> str:
+    return base64.b64encode(value.data).decode()

@@ -1,0 +1,141 @@
+"""Sends what the layouts have to send: several ConfigMaps at a time, each one request after the other."""
+
+import asyncio
+import random
+from collections.abc import Mapping
+from typing import Protocol
+
+import structlog
+
+from common.http.client import RemoteError
+from common.kube.client import KubeClient
+from common.kube.errors import KubeError, remedy_of
+from common.kube.resources import CONFIG_MAPS
+from services.storage_rest.stores.families import Family
+from services.storage_rest.stores.objects import creation, merge_patch
+from services.storage_rest.stores.shard import Change, Patch, Shard, Value
+from services.storage_rest.telemetry import Telemetry
+
+log = structlog.get_logger("storage")
+
+PARALLEL = 6
+"""Requests under way at a time."""
+FIRST_PAUSE = 0.25
+LONGEST_PAUSE = 15.0
+"""Seconds between attempts while the API server does not take a write."""
+
+
+class Owner(Protocol):
+    """Who hears of what happened."""
+
+    def progressed(self) -> None:
+        """Something is durable, or was given up, or failed."""
+
+    def changed_by_others(self, family: Family, changes: Mapping[str, Change], *, lost: bool) -> None:
+        """Somebody else changed slots; `lost` when their ConfigMap is gone."""
+
+    def impossible(self, family: Family, values: Mapping[str, Value], detail: str) -> None:
+        """Values that no ConfigMap can hold."""
+
+
+class Writer:
+    """One task for each ConfigMap that has something to send; it ends when it has nothing any more.
+
+    The first change is sent at once. Those that arrive while a request is under way go together in the next one.
+    """
+
+    def __init__(self, *, client: KubeClient, namespace: str, telemetry: Telemetry, owner: Owner) -> None:
+        self._client = client
+        self._namespace = namespace
+        self._telemetry = telemetry
+        self._owner = owner
+        self._free = asyncio.Semaphore(PARALLEL)
+        self._busy: set[Shard] = set()
+        self._tasks: asyncio.TaskGroup | None = None
+        self.fault = ""
+
+    def start(self, tasks: asyncio.TaskGroup) -> None:
+        """Send from now on, by tasks of this group."""
+        self._tasks = tasks
+
+    def kick(self, family: Family) -> None:
+        """See that everything that a family has to send is being sent."""
+        if self._tasks is None:
+            return
+        for shard in family.layout.work():
+            if shard not in self._busy:
+                self._busy.add(shard)
+                self._tasks.create_task(self._serve(family, shard))
+
+    async def _serve(self, family: Family, shard: Shard) -> None:
+        pause = FIRST_PAUSE
+        while True:
+            async with self._free:
+                patch = shard.take()
+                if patch is None:
+                    self._busy.discard(shard)
+                    return
+                asked = await self._send(family, shard, patch)
+            if asked is None:
+                pause = FIRST_PAUSE
+                continue
+            await asyncio.sleep(max(asked, random.uniform(0.5, 1) * pause))  # noqa: S311 - jitter
+            pause = min(2 * pause, LONGEST_PAUSE)
+
+    async def _send(self, family: Family, shard: Shard, patch: Patch) -> float | None:
+        """Send a patch; return None when it is done with, else the least number of seconds to wait."""
+        try:
+            version = await self._request(patch)
+        except RemoteError as error:
+            self._telemetry.writes.labels("error").inc()
+            status = error.status if isinstance(error, KubeError) else 0
+            handled = self._handle(family, shard, patch, error, status)
+            if not handled:
+                self._failed(family, shard, error)
+            self._caught_up(family, shard)
+            return None if handled else (getattr(error, "retry_after", None) or 0.0)
+        self._telemetry.writes.labels("success").inc()
+        self._telemetry.written_bytes.inc(patch.size)
+        if self.fault:
+            self.fault = ""
+            log.info("the cache is written again")
+        family.layout.confirm(shard, version)
+        self._telemetry.shard_bytes.labels(shard.name).set(shard.held_size)
+        self._caught_up(family, shard)
+        return None
+
+    def _caught_up(self, family: Family, shard: Shard) -> None:
+        self._owner.changed_by_others(family, family.layout.catch_up(shard), lost=False)
+        self._owner.progressed()
+
+    async def _request(self, patch: Patch) -> int:
+        if patch.create:
+            answer = await self._client.create(CONFIG_MAPS, creation(patch), self._namespace)
+        else:
+            answer = await self._client.patch(
+                CONFIG_MAPS, patch.shard, merge_patch(patch), self._namespace, metadata_only=True
+            )
+        return int(answer["metadata"]["resourceVersion"])
+
+    def _handle(self, family: Family, shard: Shard, patch: Patch, error: RemoteError, status: int) -> bool:
+        """Do what an error asks for; False when that is to wait."""
+        layout = family.layout
+        if status == 404 and not patch.create:
+            log.warning("a ConfigMap of the cache is gone, it is made again", configmap=shard.name)
+            layout.put_back(shard, exists=False)
+            self._owner.changed_by_others(family, layout.lose(shard), lost=True)
+        elif status == 409 and patch.create:
+            layout.put_back(shard, exists=True)
+        elif status in (413, 422) and patch.puts:
+            log.warning("a ConfigMap takes no more", configmap=shard.name, error=str(error))
+            if refused := layout.refuse(shard):
+                self._owner.impossible(family, refused, str(error))
+        else:
+            return False
+        return True
+
+    def _failed(self, family: Family, shard: Shard, error: RemoteError) -> None:
+        family.layout.put_back(shard)
+        if not self.fault:
+            log.warning("the cache is not written", configmap=shard.name, error=str(error), remedy=remedy_of(error))
+        self.fault = f"{error}; {remedy_of(error)}".rstrip("; ")

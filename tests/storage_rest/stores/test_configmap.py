@@ -1,0 +1,560 @@
+"""The ConfigMap store against the fake API server, over real sockets."""
+
+import asyncio
+import base64
+import io
+import itertools
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from common import wire
+from common.health import Health
+from common.kube.client import KubeClient
+from common.kube.credentials import Credentials
+from common.kube.metrics import KubeMetrics
+from common.kube.reflector import ReflectorOptions
+from common.metrics import Metrics
+from common.secrets import StaticToken
+from common.wire import Batch, Upsert
+from services.storage_rest.stores import configmap, writer
+from services.storage_rest.stores.base import StoreUnavailable
+from services.storage_rest.stores.configmap import ConfigMapStore
+from services.storage_rest.stores.objects import COMPLETE, LABELS
+from services.storage_rest.telemetry import Telemetry
+from tests.fakes.kubernetes import ADMIN_TOKEN, FakeCluster, documented_rules, permitted
+from tests.storage_rest.running import Running, document, running, upsert
+from tests.storage_rest.stores.contract import StoreContract, apply
+from tests.waiting import eventually
+
+TOKEN = "of-the-service-account"
+NAMESPACE = "rhdh"
+BASE = "bac-import-model"
+BUDGET = 8192
+FAST = ReflectorOptions(backoff=(0.02, 0.1), list_gap=0.02, slow=0.1)
+
+
+@pytest.fixture
+async def cluster() -> AsyncIterator[FakeCluster]:
+    async with FakeCluster() as cluster:
+        cluster.grant(TOKEN, "rhdh-rhoai-connector", documented_rules(NAMESPACE))
+        yield cluster
+
+
+@asynccontextmanager
+async def storage_on(cluster: FakeCluster, *, budget: int = BUDGET, token: str = TOKEN) -> AsyncIterator[Running]:
+    """A storage-rest whose cache is in the cluster; loaded, unless the cluster does not let it."""
+    metrics, health = Metrics("storage-rest", "test"), Health()
+    async with (
+        opened_on(cluster, metrics, health, budget=budget, token=token) as (store, telemetry),
+        running(store, telemetry=telemetry, metrics=metrics, health=health) as storage,
+    ):
+        yield storage
+
+
+@asynccontextmanager
+async def opened_on(cluster: FakeCluster, metrics: Metrics, health: Health, *, budget: int, token: str = TOKEN):
+    kube_metrics, telemetry = KubeMetrics(metrics), Telemetry(metrics)
+    credentials = Credentials(cluster.url, StaticToken(token), False, NAMESPACE, "the test", "get a new token")
+    async with KubeClient(credentials=credentials, metrics=kube_metrics, timeout=2) as client:
+        store = ConfigMapStore(
+            client=client,
+            namespace=NAMESPACE,
+            kube_metrics=kube_metrics,
+            telemetry=telemetry,
+            health=health,
+            budget=budget,
+            options=FAST,
+        )
+        yield store, telemetry
+
+
+def maps(cluster: FakeCluster, base: str = BASE) -> dict[str, dict[str, bytes]]:
+    """The ConfigMaps of the cache: name to keys and bytes."""
+    return {
+        found["metadata"]["name"]: {
+            key: base64.b64decode(text) for key, text in (found.get("binaryData") or {}).items()
+        }
+        for found in cluster.objects("ConfigMap", NAMESPACE)
+        if found["metadata"]["name"].startswith(base)
+    }
+
+
+def stored(cluster: FakeCluster) -> dict[str, Upsert]:
+    """What is in the API server, each key once."""
+    found: dict[str, Upsert] = {}
+    for name, values in maps(cluster).items():
+        if not name.startswith(f"{BASE}-cards"):
+            for key, raw in values.items():
+                assert key not in found, f"{key} is in two ConfigMaps"
+                found[key] = wire.parse_storage_body(key, raw)
+    return found
+
+
+def write(cluster: FakeCluster, name: str, values: dict[str, bytes], **metadata: object) -> None:
+    """Write a ConfigMap as somebody else."""
+    cluster.apply(
+        {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": name, "namespace": NAMESPACE, **metadata},
+            "binaryData": {key: base64.b64encode(raw).decode() for key, raw in values.items()},
+        }
+    )
+
+
+def writes(cluster: FakeCluster) -> int:
+    return sum(cluster.counts.of(verb, "configmaps") for verb in ("create", "patch", "update"))
+
+
+def many(count: int, size: int = 700, **fields: str) -> tuple[Upsert, ...]:
+    return tuple(upsert(f"model_{n}", document("x" * size), **fields) for n in range(count))
+
+
+class TestConfigMapStore(StoreContract):
+    @pytest.fixture
+    def opened(self, cluster: FakeCluster):
+        @asynccontextmanager
+        async def opened():
+            async with opened_on(cluster, Metrics("storage-rest", "test"), Health(), budget=BUDGET) as (store, _):
+                yield store
+
+        return opened
+
+
+class TestForm:
+    async def test_the_documented_pipeline_decodes_a_document(self, cluster):
+        """oc get configmap bac-import-model -o json | jq '.binaryData[key]' | base64 -d | jq .body | base64 -d"""
+        async with storage_on(cluster) as storage:
+            await apply(storage, upserts=(upsert("a_1", source="s", card_key="c"),))
+        body = json.loads(maps(cluster)[BASE]["a_1"])
+        assert base64.b64decode(body["body"]) == document("a_1")
+        assert body["reconcilerType"] == "kserve"
+        assert (body["locationId"], body["locationTarget"], body["locationIDValid"]) == ("", "", False)
+
+    async def test_labels_and_the_mark_of_completeness(self, cluster):
+        async with storage_on(cluster) as storage:
+            await apply(storage, upserts=(*many(20), upsert("a_1", card_key="c")), cards={"c": "text"})
+            assert COMPLETE not in cluster.get("ConfigMap", NAMESPACE, BASE)["metadata"].get("annotations", {})
+            await apply(storage, complete=True)
+        names = maps(cluster).keys()
+        assert {BASE, f"{BASE}-2", f"{BASE}-3", f"{BASE}-cards"} <= names
+        for name in names:
+            metadata = cluster.get("ConfigMap", NAMESPACE, name)["metadata"]
+            assert LABELS.items() <= metadata["labels"].items()
+            assert metadata.get("annotations", {}).get(COMPLETE) == ("true" if name == BASE else None)
+
+    async def test_cards_are_compressed_and_apart(self, cluster):
+        async with storage_on(cluster) as storage:
+            await apply(storage, upserts=(upsert("a_1", card_key="c"),), cards={"c": "lorem ipsum " * 2000})
+        (card,) = maps(cluster)[f"{BASE}-cards"].values()
+        assert len(card) < 1000
+        async with storage_on(cluster) as storage:
+            await storage.service.loaded()
+            assert storage.service.card("c") == "lorem ipsum " * 2000
+
+    async def test_documented_rights_suffice(self, cluster):
+        async with storage_on(cluster) as storage:
+            await apply(storage, upserts=many(20), complete=True)
+            await apply(storage, removals=("model_3",))
+        assert not cluster.denied
+        assert all(permitted(documented_rules(NAMESPACE), access) for access in cluster.used)
+
+
+class TestAmount:
+    async def test_every_shard_is_under_its_budget(self, cluster):
+        async with storage_on(cluster) as storage:
+            upserts = many(200, card_key="")
+            await apply(storage, upserts=upserts, complete=True)
+            assert storage.metric("shard_bytes", shard=f"{BASE}-2") > 0
+        sizes = [sum(map(len, values.values())) for values in maps(cluster).values()]
+        assert len(sizes) >= 25
+        assert max(sizes) <= BUDGET
+        assert stored(cluster).keys() == {u.key for u in upserts}
+
+    async def test_one_more_document_is_one_patch_of_its_size(self, cluster):
+        async with storage_on(cluster) as storage:
+            await apply(storage, upserts=many(100), complete=True)
+            cluster.counts.reset()
+            new = upsert("new_1", document("x" * 700))
+            await apply(storage, upserts=(new,))
+            assert writes(cluster) == 1
+            assert cluster.counts.of("list") == 0
+            assert cluster.counts.request_bytes < 2 * len(wire.encode_storage_body(new))
+            assert cluster.counts.response_bytes < 6000
+
+    async def test_unchanged_content_is_no_write(self, cluster):
+        async with storage_on(cluster) as storage:
+            batch = Batch(upserts=(*many(30), upsert("a_1", card_key="c")), cards={"c": "text"}, complete=True)
+            await storage.service.apply(batch)
+            cluster.counts.reset()
+            await storage.service.apply(batch)
+            assert writes(cluster) == 0
+        async with storage_on(cluster) as storage:  # and neither after a restart
+            await storage.service.apply(batch)
+            assert writes(cluster) == 0
+
+    async def test_changes_that_come_together_go_together(self, cluster):
+        cluster.set_latency(lambda verb, _: 0.05 if verb in ("create", "patch") else 0)
+        async with storage_on(cluster) as storage:
+            await storage.service.loaded()
+            await asyncio.gather(
+                *(storage.service.apply(Batch(upserts=(upsert(f"a_{n}", document("x")),))) for n in range(12))
+            )
+            assert writes(cluster) <= 3
+
+    async def test_a_lonely_change_does_not_wait(self, cluster):
+        async with storage_on(cluster) as storage:
+            await storage.service.loaded()
+            loop = asyncio.get_running_loop()
+            began = loop.time()
+            await apply(storage, upserts=(upsert(),))
+            assert loop.time() - began < 0.5
+
+    async def test_a_document_of_a_shards_size_gets_one_alone(self, cluster):
+        large = upsert("large_1", document("x" * 300_000))
+        async with storage_on(cluster) as storage:
+            await apply(storage, upserts=(upsert("a_1"), large))
+        assert stored(cluster) == {"a_1": upsert("a_1"), "large_1": large}
+        assert [list(values) for values in maps(cluster).values() if "large_1" in values] == [["large_1"]]
+
+    async def test_a_document_larger_than_any_configmap_is_refused(self, cluster):
+        async with storage_on(cluster) as storage:
+            outcome = await storage.service.apply(
+                Batch(upserts=(upsert("large_1", document("x" * 800_000)), upsert("a_1")))
+            )
+            assert [(p.key, p.status) for p in outcome.problems] == [("large_1", 413)]
+            assert "1048576" in outcome.problems[0].detail
+            body = wire.encode_original_upsert(upsert("large_1", document("x" * 800_000)))
+            assert (await storage.ask("POST", "/upsert?key=large_1&type=kserve", data=io.BytesIO(body))).status == 413
+            assert [p.key for p in storage.service.problems] == ["large_1"]
+        assert stored(cluster).keys() == {"a_1"}
+
+    async def test_a_shard_shrinks_and_is_filled_again(self, cluster):
+        async with storage_on(cluster) as storage:
+            await apply(storage, upserts=many(60))
+            count = len(maps(cluster))
+            await apply(storage, removals=tuple(f"model_{n}" for n in range(50)))
+            await apply(storage, upserts=tuple(upsert(f"new_{n}", document("x" * 700)) for n in range(50)))
+            assert len(maps(cluster)) == count
+
+
+class TestOriginal:
+    FIXTURE = json.loads((Path(__file__).parents[1] / "wire" / "configmap.json").read_text())
+
+    async def test_a_cache_of_the_original_is_taken_over_as_it_is(self, cluster):
+        cluster.apply(self.FIXTURE)
+        before = maps(cluster)
+        async with storage_on(cluster) as storage:
+            await storage.service.loaded()
+            assert storage.service.keys == ["granite-8b_v2", "serving_iris"]
+            assert storage.service.complete
+            await eventually(
+                lambda: COMPLETE in (cluster.get("ConfigMap", NAMESPACE, BASE)["metadata"].get("annotations") or {}),
+                what="marked",
+            )
+        assert maps(cluster) == before
+        assert LABELS.items() <= cluster.get("ConfigMap", NAMESPACE, BASE)["metadata"]["labels"].items()
+
+    async def test_an_empty_one_does_not_count_as_complete(self, cluster):
+        write(cluster, BASE, {})
+        async with storage_on(cluster) as storage:
+            await storage.service.loaded()
+            assert not storage.service.complete
+
+    async def test_a_full_one_empties_as_its_keys_are_written(self, cluster):
+        upserts = many(300, size=2000)
+        write(cluster, BASE, {u.key: wire.encode_storage_body(u) for u in upserts})
+        async with storage_on(cluster) as storage:
+            await storage.service.loaded()
+            assert len(storage.service.keys) == 300
+            await apply(storage, upserts=many(300, size=2000, source="registry:r"))
+            await eventually(lambda: len(maps(cluster)[BASE]) < 10 and stored(cluster), what="moved away")
+            assert {u.source for u in stored(cluster).values()} == {"registry:r"}
+            assert max(sum(map(len, values.values())) for values in maps(cluster).values()) <= BUDGET
+
+    async def test_what_it_writes_beside_us_is_taken_over(self, cluster):
+        async with storage_on(cluster) as storage:
+            await apply(storage, upserts=many(20))
+            since = storage.service.revision
+            for name, updated in (("theirs_1", "1"), ("model_15", "2")):
+                held = maps(cluster)[BASE]
+                theirs = upsert(name, updated=updated)
+                metadata = cluster.get("ConfigMap", NAMESPACE, BASE)["metadata"]
+                write(cluster, BASE, {**held, name: wire.encode_storage_body(theirs)}, labels=metadata["labels"])
+                await eventually(lambda: storage.service.entry(name) == theirs, what=f"{name} taken over")  # noqa: B023
+            changes = await storage.service.changes(since, 5)
+            assert {u.key for u in changes.upserts} == {"theirs_1", "model_15"}
+            await eventually(lambda: len(stored(cluster)) == 21, what="each key once")
+            assert stored(cluster)["model_15"].updated == "2"
+
+    async def test_values_that_nobody_can_read_are_left_alone(self, cluster):
+        strange = {"a_1": b"not json", "b_1": wire.encode_storage_body(upsert("b_1", b'{"models":[]}')), "plain": b"x"}
+        write(cluster, BASE, {**strange, "good_1": wire.encode_storage_body(upsert("good_1"))})
+        async with storage_on(cluster) as storage:
+            await storage.service.loaded()
+            assert storage.service.keys == ["good_1"]
+            await apply(storage, upserts=(upsert("c_1"),))
+            assert strange.items() <= maps(cluster)[BASE].items()
+            await apply(storage, upserts=(upsert("a_1"),))
+        assert wire.parse_storage_body("a_1", maps(cluster)[BASE]["a_1"]) == upsert("a_1")
+
+
+class TestRepair:
+    async def test_a_deleted_configmap_is_made_again_with_its_content(self, cluster):
+        async with storage_on(cluster) as storage:
+            await apply(storage, upserts=(*many(20), upsert("a_1", card_key="c")), cards={"c": "text"}, complete=True)
+            before = stored(cluster)
+            for name in (BASE, f"{BASE}-2", f"{BASE}-cards"):
+                cluster.delete("ConfigMap", NAMESPACE, name)
+                await eventually(lambda: name in maps(cluster) and stored(cluster) == before, what=name)  # noqa: B023
+                assert len(storage.service.keys) == 21
+            await eventually(lambda: maps(cluster)[f"{BASE}-cards"], what="the card again")
+        async with storage_on(cluster) as storage:
+            await storage.service.loaded()
+            assert storage.service.complete
+            assert storage.service.card("c") == "text"
+
+    async def test_a_deleted_configmap_that_no_event_told_of(self, cluster):
+        async with storage_on(cluster) as storage:
+            await apply(storage, upserts=many(3))
+            cluster.fault("silent", verb="watch", times=None)
+            cluster.disturb_watches("silent")
+            cluster.delete("ConfigMap", NAMESPACE, BASE)
+            await apply(storage, upserts=(upsert("a_1"),))
+            await eventually(lambda: len(stored(cluster)) == 4, what="all again")
+
+    async def test_a_key_removed_by_hand_comes_back(self, cluster, monkeypatch):
+        monkeypatch.setattr(configmap, "REPAIR_AFTER", 0.1)
+        async with storage_on(cluster) as storage:
+            await apply(storage, upserts=many(3))
+            held = maps(cluster)[BASE]
+            write(cluster, BASE, {key: held[key] for key in ("model_0", "model_1")}, labels=dict(LABELS))
+            await eventually(lambda: "model_2" in stored(cluster), what="written again")
+            assert len(storage.service.keys) == 3
+
+    async def test_a_key_removed_by_another_replica_stays_removed(self, cluster, monkeypatch):
+        monkeypatch.setattr(configmap, "REPAIR_AFTER", 0.5)
+        async with storage_on(cluster) as one, storage_on(cluster) as other:
+            await apply(one, upserts=many(3))
+            await eventually(lambda: len(other.service.keys) == 3, what="seen by the other")
+            await apply(one, removals=("model_1",))
+            await apply(other, removals=("model_1",))
+            cluster.counts.reset()
+            await asyncio.sleep(0.7)  # the time after which a repair would come
+            assert stored(cluster).keys() == {"model_0", "model_2"}
+            assert writes(cluster) == 0
+
+    async def test_labels_removed_by_hand_come_back(self, cluster):
+        async with storage_on(cluster) as storage:
+            await apply(storage, upserts=many(12), complete=True)
+            for name in (BASE, f"{BASE}-2"):
+                write(cluster, name, maps(cluster)[name])
+            await eventually(
+                lambda: all(
+                    LABELS.items()
+                    <= (cluster.get("ConfigMap", NAMESPACE, name)["metadata"].get("labels") or {}).items()
+                    for name in (BASE, f"{BASE}-2")
+                ),
+                what="labels again",
+            )
+            await eventually(lambda: len(stored(cluster)) == 12, what="each key once")
+
+    async def test_a_broken_value_is_written_again(self, cluster):
+        async with storage_on(cluster) as storage:
+            await apply(storage, upserts=many(2))
+            mended = maps(cluster)[BASE]["model_1"]
+            write(cluster, BASE, {**maps(cluster)[BASE], "model_1": b"broken"}, labels=dict(LABELS))
+            await eventually(lambda: maps(cluster)[BASE]["model_1"] == mended, what="mended")
+
+    async def test_a_configmap_that_somebody_filled(self, cluster):
+        async with storage_on(cluster) as storage:
+            await apply(storage, upserts=(upsert("a_1"),))
+            full = {**maps(cluster)[BASE], "theirs": b"x" * (1_048_576 - 2000)}
+            write(cluster, BASE, full, labels=dict(LABELS))
+            await apply(storage, upserts=many(3, size=2000))
+            assert stored_beside(cluster, "theirs").keys() == {"a_1", "model_0", "model_1", "model_2"}
+
+    async def test_a_name_that_somebody_else_took(self, cluster):
+        async with storage_on(cluster) as storage:
+            await storage.service.loaded()
+            write(cluster, f"{BASE}-2", {"theirs": b"x"})
+            await apply(storage, upserts=many(12))
+            assert len(stored_beside(cluster, "theirs")) == 12
+
+
+def stored_beside(cluster: FakeCluster, *foreign: str) -> dict[str, bytes]:
+    """What is in the API server but for keys of somebody else's."""
+    merged = {}
+    for values in maps(cluster).values():
+        merged.update(values)
+    return {key: raw for key, raw in merged.items() if key not in foreign}
+
+
+class TestFaults:
+    @pytest.mark.parametrize(
+        "fault",
+        [
+            {"action": "status", "status": 500},
+            {"action": "status", "status": 503, "retry_after": 0},
+            {"action": "status", "status": 429, "retry_after": 1},
+            {"action": "status", "status": 409},
+            {"action": "drop"},
+            {"action": "drop_after"},
+            {"action": "truncate"},
+        ],
+        ids=lambda fault: str(fault.get("status") or fault["action"]),
+    )
+    @pytest.mark.parametrize("verb", ["create", "patch"])
+    async def test_a_write_that_fails_is_repeated(self, cluster, fault, verb):
+        async with storage_on(cluster) as storage:
+            if verb == "patch":
+                await apply(storage, upserts=(upsert("a_0"),))
+            struck = cluster.fault(verb=verb, resource="configmaps", times=2, **fault)
+            await apply(storage, upserts=(upsert("a_1"),))
+            assert struck.hits == 2 or (verb == "create" and struck.hits >= 1)
+            assert stored(cluster)["a_1"] == upsert("a_1")
+
+    async def test_away_for_long_is_a_503_and_nothing_is_lost(self, cluster, monkeypatch):
+        monkeypatch.setattr(configmap, "WAIT", 0.3)
+        monkeypatch.setattr(writer, "LONGEST_PAUSE", 0.1)
+        async with storage_on(cluster) as storage:
+            await apply(storage, upserts=(upsert("a_1"),))
+            await cluster.go_down()
+            await eventually(lambda: not storage.health.ready, what="noticed")
+            answer = await storage.batch(upserts=[{"key": "a_2", "type": "kserve", "body": document("a_2").decode()}])
+            assert answer.status == 503
+            assert int(answer.headers["Retry-After"]) > 0
+            assert cluster.url in answer.json()["detail"]
+            assert storage.service.keys == ["a_1", "a_2"]
+            await cluster.come_back()
+            await eventually(lambda: stored(cluster).keys() == {"a_1", "a_2"}, what="written after all")
+            await eventually(lambda: storage.health.ready, what="ready again")
+
+    async def test_forbidden_names_the_missing_rule(self, cluster, monkeypatch):
+        monkeypatch.setattr(configmap, "WAIT", 0.3)
+        async with storage_on(cluster) as storage:
+            await storage.service.loaded()
+            cluster.fault("status", status=403, verb="create", times=None)
+            with pytest.raises(StoreUnavailable, match=r"create.*configmaps"):
+                await storage.service.apply(Batch(upserts=(upsert(),)))
+
+    async def test_away_at_the_start(self, cluster, monkeypatch):
+        monkeypatch.setattr("services.storage_rest.service.LOADING_WAIT", 0.05)
+        async with storage_on(cluster) as storage:
+            await apply(storage, upserts=(upsert("a_1"),), complete=True)
+        await cluster.go_down()
+        async with storage_on(cluster) as storage:
+            assert (await storage.ask("GET", "/list")).status == 503
+            await eventually(
+                lambda: "127.0.0.1" in json.dumps(storage.health.report()), what="/readyz says what is missing"
+            )
+            await cluster.come_back()
+            await eventually(lambda: storage.health.ready, what="loaded")
+            assert storage.service.keys == ["a_1"]
+            assert storage.service.complete
+
+    async def test_refused_at_the_start_says_what_to_do(self, cluster):
+        cluster.grant("poor", "nobody", [])
+        async with storage_on(cluster, token="poor") as storage:
+            await eventually(lambda: "Role" in json.dumps(storage.health.report()), what="the missing rule")
+            cluster.grant("poor", "somebody", documented_rules(NAMESPACE))
+            await eventually(lambda: storage.health.ready, what="loaded")
+
+
+class TestCrash:
+    """The process dies at every moment of a batch that spans several ConfigMaps; the next one makes it whole."""
+
+    BEFORE = Batch(upserts=many(24), complete=True)
+    MOVED = tuple(upsert(f"model_{n}", document("y" * 1500)) for n in range(0, 24, 2))
+    REMOVED = tuple(f"model_{n}" for n in range(1, 24, 4))
+
+    @pytest.mark.parametrize("requests", range(0, 16, 2))
+    @pytest.mark.parametrize("action", ["drop", "drop_after"])
+    async def test_acknowledged_survives_and_the_rest_converges(self, cluster, monkeypatch, requests, action):
+        monkeypatch.setattr(configmap, "WAIT", 1.0)
+        async with storage_on(cluster) as storage:
+            await storage.service.apply(self.BEFORE)
+            passed = itertools.count()
+            monkeypatch.setattr(writer, "PARALLEL", 1)
+
+            def dies(verb: str, _: int) -> float:
+                if verb in ("create", "patch") and next(passed) == requests:
+                    cluster.fault(action, verb="patch", times=None)
+                    cluster.fault(action, verb="create", times=None)
+                return 0.0
+
+            cluster.set_latency(dies)
+            acknowledged = True
+            try:
+                async with asyncio.timeout(0.5):
+                    await storage.service.apply(Batch(upserts=self.MOVED, removals=self.REMOVED))
+            except (TimeoutError, StoreUnavailable):
+                acknowledged = False
+        cluster.set_latency(lambda *_: 0.0)
+        cluster.clear_faults()
+        async with storage_on(cluster) as storage:
+            await storage.service.loaded()
+            found = {u.key: u for u in storage.service.snapshot().upserts}
+            wanted = {u.key: u for u in (*self.BEFORE.upserts, *self.MOVED)}
+            assert storage.service.complete
+            for key, former in ((u.key, u) for u in self.BEFORE.upserts):
+                if key in self.REMOVED:
+                    assert found.get(key, former) == former
+                else:
+                    assert found[key] in (former, wanted[key]), "never absent"
+            for key in self.REMOVED:
+                del wanted[key]
+            if acknowledged:
+                assert found == wanted
+            await storage.service.apply(Batch(upserts=self.MOVED, removals=self.REMOVED))
+            await eventually(lambda: len(list(itertools.chain(*maps(cluster).values()))) == len(wanted), what="once")
+        assert stored(cluster) == wanted
+
+
+class TestReplicas:
+    async def test_two_write_different_keys_of_the_same_configmap(self, cluster):
+        async with storage_on(cluster) as one, storage_on(cluster) as other:
+            await asyncio.gather(
+                *(apply(one, upserts=(upsert(f"one_{n}"),)) for n in range(10)),
+                *(apply(other, upserts=(upsert(f"other_{n}"),)) for n in range(10)),
+            )
+            for storage in (one, other):
+                await eventually(lambda: len(storage.service.keys) == 20, what="all seen")  # noqa: B023
+            assert one.service.snapshot().upserts != ()
+        assert len(stored(cluster)) == 20
+
+    async def test_the_same_from_both_comes_to_rest(self, cluster):
+        upserts = (*many(30), upsert("a_1", card_key="c"))
+        async with storage_on(cluster) as one, storage_on(cluster) as other:
+            await asyncio.gather(
+                apply(one, upserts=upserts, cards={"c": "text"}, complete=True),
+                apply(other, upserts=upserts, cards={"c": "text"}, complete=True),
+            )
+            await eventually(lambda: stored(cluster).keys() == {u.key for u in upserts}, what="each key once")
+            assert one.service.card("c") == other.service.card("c") == "text"
+            assert not one.service.problems
+
+    async def test_cards_reach_the_other_replica_too(self, cluster):
+        async with storage_on(cluster) as one, storage_on(cluster) as other:
+            await apply(one, upserts=(upsert("a_1", card_key="c"),), cards={"c": "text"})
+            await eventually(lambda: other.service.card("c") == "text", what="the card")
+            await apply(one, cards={"c": "changed"})
+            await eventually(lambda: other.service.card("c") == "changed", what="the changed card")
+
+
+async def test_administrators_see_all_of_it_by_one_label(cluster):
+    async with storage_on(cluster) as storage:
+        await apply(storage, upserts=(*many(20), upsert("a_1", card_key="c")), cards={"c": "text"})
+    credentials = Credentials(cluster.url, StaticToken(ADMIN_TOKEN), False, NAMESPACE, "the test", "")
+    async with KubeClient(credentials=credentials, metrics=KubeMetrics(Metrics("test", "1"))) as client:
+        found = await client.list_all(
+            configmap.CONFIG_MAPS,
+            NAMESPACE,
+            convert=lambda obj: obj["metadata"]["name"],
+            label_selector="app.kubernetes.io/name=rhoai-connector",
+        )
+    assert set(found.items) == maps(cluster).keys()
