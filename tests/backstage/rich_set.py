@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from tests.backstage.readers import Reader
 from tests.backstage.world import World
 from tests.fakes.kubernetes.manifests import load
 from tests.objects import isvc, predictor_service, service_account_for
@@ -28,6 +29,12 @@ See [the paper](https://arxiv.org/abs/2405.04324). <script>alert(1)</script>
 print("räksmörgås 模型 🚀")
 ```
 """
+
+CARD_HOLDERS = {
+    Reader.FIRST_GENERATION: "resource:default/granite-8b-v1",
+    Reader.SECOND_GENERATION: "aimodelserverapi:default/granite",
+}
+"""Whose documentation the card is, for the readers that can show it."""
 
 HOSTILE: dict[str, dict[str, str]] = {
     "prose": {
@@ -156,7 +163,12 @@ def add_card(world: World) -> None:
         modelSourceGroup="rhelai1",
         modelSourceName="granite-8b",
     )
-    world.catalog.put_card("red hat", "rhelai1/granite-8b", CARD)
+    write_card(world, CARD)
     labels = {"registered-model-id": model, "model-version-id": version, "name": "public"}
     prefix = "modelregistry.opendatahub.io/"
     world.cluster.apply(isvc("granite", labels={prefix + key: value for key, value in labels.items()}))
+
+
+def write_card(world: World, text: str) -> None:
+    """Let the catalog's model have this card."""
+    world.catalog.put_card("red hat", "rhelai1/granite-8b", text)

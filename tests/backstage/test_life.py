@@ -5,8 +5,10 @@ import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import aiohttp
 import pytest
 
+from tests.backstage import rich_set
 from tests.backstage.conftest import StartBackstage
 from tests.backstage.readers import Reader
 from tests.backstage.rig import Backstage
@@ -58,6 +60,15 @@ class Catalogs:
 
             await catalog.wait_for(described, what=f"{ref} says {description!r}", ref=ref)
 
+    async def show_card(self, text: str) -> None:
+        """Wait until the card is read as `text` by every catalog that can."""
+        for catalog in self._all:
+            if catalog.reader in rich_set.CARD_HOLDERS:
+                ref = rich_set.CARD_HOLDERS[catalog.reader]
+                await catalog.wait_for(
+                    lambda c=catalog, r=ref: reads(c, r, text), what=f"the card of {ref} is {text!r}"
+                )
+
     async def read_again(self, rounds: int = 2) -> None:
         """Let every catalog read the feed `rounds` times more."""
         await asyncio.gather(*(catalog.read_again(rounds) for catalog in self._all))
@@ -86,6 +97,12 @@ async def contains(catalog: Backstage, wanted: set[str]) -> bool:
 
 async def lacks(catalog: Backstage, models: tuple[str, ...]) -> bool:
     return not {ref.split("/")[1] for ref in await catalog.references()} & set(models)
+
+
+async def reads(catalog: Backstage, ref: str, text: str) -> bool:
+    with contextlib.suppress(aiohttp.ClientResponseError):  # not yet, or not while location is down
+        return (await catalog.card(ref)).page == text
+    return False
 
 
 @pytest.fixture
@@ -198,4 +215,22 @@ async def test_what_changed_while_services_were_down_is_made_good(catalogs: Cata
     await catalogs.show("models-third")
     await catalogs.describe("models-first", "Changed unseen")
     await catalogs.drop("models-second")
+    await catalogs.assert_nothing_vanished()
+
+
+async def test_a_card_follows_its_source_and_outlives_restarts(catalogs: Catalogs) -> None:
+    world, sidecars = catalogs.world, catalogs.sidecars
+    rich_set.add_card(world)
+    await catalogs.show_card(rich_set.CARD)
+    rich_set.write_card(world, "# Second edition")
+    await catalogs.show_card("# Second edition")
+    await world.catalog.down()
+    for service in (LOCATION, STORAGE, NORMALIZER):
+        await sidecars.restart(service)
+    await sidecars.ready()
+    await catalogs.read_again(3)
+    await catalogs.show_card("# Second edition")
+    await world.catalog.up()
+    rich_set.write_card(world, "# Third edition")
+    await catalogs.show_card("# Third edition")
     await catalogs.assert_nothing_vanished()

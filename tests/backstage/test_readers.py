@@ -52,9 +52,5 @@ async def assert_cards_are_read(backstage: Backstage, entities: list[Entity]) ->
         page = entity["metadata"]["annotations"].get(CARD_REFERENCE, "")
         if page.startswith((f"url:{FEED_IN_A_POD}", f"url:{backstage.feed}")):
             pages[reference(entity)] = (await backstage.card(reference(entity))).page
-    holder = {
-        Reader.FIRST_GENERATION: "resource:default/granite-8b-v1",
-        Reader.SECOND_GENERATION: "aimodelserverapi:default/granite",
-    }[backstage.reader]
-    assert pages[holder] == rich_set.CARD
+    assert pages[rich_set.CARD_HOLDERS[backstage.reader]] == rich_set.CARD
     assert all(pages.values())

@@ -14,10 +14,6 @@ from tests.backstage.rig import Card
 from tests.backstage.world import World
 
 MKDOCS = Path(sys.prefix) / "techdocs" / "bin" / "mkdocs"
-HOLDERS = {
-    Reader.FIRST_GENERATION: "resource:default/granite-8b-v1",
-    Reader.SECOND_GENERATION: "aimodelserverapi:default/granite",
-}
 
 
 class Page(HTMLParser):
@@ -41,16 +37,17 @@ class Page(HTMLParser):
         self.text += data
 
 
-@pytest.mark.parametrize("reader", HOLDERS, ids=lambda reader: reader.value)
+@pytest.mark.parametrize("reader", rich_set.CARD_HOLDERS, ids=lambda reader: reader.value)
 async def test_a_card_is_shown_with_its_links_images_and_tables(
     reader: Reader, tmp_path: Path, start_backstage: StartBackstage
 ) -> None:
     async with World(tmp_path) as world:
         rich_set.add_card(world)
         sidecars = await world.connect()
+        holder = rich_set.CARD_HOLDERS[reader]
         async with start_backstage(reader, sidecars.feed) as backstage:
-            await backstage.wait_for(lambda: backstage.entity(HOLDERS[reader]), what="the model is there")
-            page = Page(await build(await backstage.card(HOLDERS[reader])))
+            await backstage.wait_for(lambda: backstage.entity(holder), what="the model is there")
+            page = Page(await build(await backstage.card(holder)))
 
     assert "https://arxiv.org/abs/2405.04324" in page.links
     assert "https://example.com/granite.png" in page.images

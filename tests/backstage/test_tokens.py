@@ -11,7 +11,7 @@ from tests.backstage.sidecars import LOCATION
 from tests.backstage.world import World
 from tests.objects import isvc
 
-HOLDER = "aimodelserverapi:default/granite"
+HOLDER = rich_set.CARD_HOLDERS[Reader.SECOND_GENERATION]
 
 
 async def test_a_backstage_is_let_in_with_its_own_tokens_and_nobody_else(
