@@ -12,19 +12,19 @@ from typing import Protocol
 import structlog
 
 from common.health import Health
-from common.http.client import RemoteError
+from common.http.client import RemoteError, Unreachable
 from common.kube.replica import Key
 from common.kube.state import State
 from common.kube.workqueue import WorkQueue
 from common.problems import Problem
-from common.wire import WireError
+from common.wire import Batch, WireError
 from services.normalizer.catalogue import Catalogue
 from services.normalizer.contents import IsvcSource, RegistryContent, registry_source
 from services.normalizer.normalize.isvc import Isvc, ServiceAccountFacts, ServiceFacts
 from services.normalizer.normalize.labels import RegistryLabels
 from services.normalizer.normalize.registry_objects import RegistryRef
 from services.normalizer.plan import Held, Leave, Plan, plan
-from services.normalizer.publish import Mirror, missing_cards
+from services.normalizer.publish import Mirror
 from services.normalizer.sourcebook import SourceBook
 from services.normalizer.sources.reading import RegistryReading
 from services.normalizer.telemetry import Telemetry
@@ -33,6 +33,8 @@ log = structlog.get_logger("controller")
 
 SYNC = "sync"
 """The key in the queue that stands for no document: compare everything, ask storage what it holds."""
+PUBLISH = "publish"
+"""The key for comparing everything once more, because storage has answered."""
 CHECK_STORAGE = 10.0
 """Seconds between two questions to storage whether it still holds what we think."""
 SETTLE = 3.0
@@ -203,31 +205,31 @@ class Controller:
         """Work until cancelled."""
         self._health.set("storage", False, "not asked yet")
         await self._begin()
-        while True:
-            refs = await self._queue.get()
-            began = time.perf_counter()
-            self._telemetry.working(True)
-            try:
-                ok = await self._reconcile(refs)
-            finally:
-                self._telemetry.working(False)
-                for ref in refs:
-                    self._queue.done(ref)
-            self._telemetry.reconciled(len(refs), time.perf_counter() - began, ok=ok)
+        async with asyncio.TaskGroup() as deliveries:
+            while True:
+                refs = await self._queue.get()
+                began = time.perf_counter()
+                self._telemetry.working(True)
+                try:
+                    ok = await self._reconcile(refs, deliveries)
+                finally:
+                    self._telemetry.working(False)
+                    for ref in refs:
+                        self._queue.done(ref)
+                self._telemetry.reconciled(len(refs), time.perf_counter() - began, ok=ok)
 
     async def _begin(self) -> None:
         """Learn what an earlier run has stored, and give every source a moment for its first answer."""
         pause = 0.1
         while True:
             try:
-                listing = await self._mirror.refresh()
+                await self._mirror.refresh()
                 break
             except (RemoteError, WireError) as error:
                 self._storage_failed(error)
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, 5)
-        self._health.set("storage", True)
-        self._catalogue.seed(listing.entries)
+        self._catalogue.seed(self._mirror.entries)
         self._begun.set()
         try:
             async with asyncio.timeout(SETTLE):
@@ -238,60 +240,70 @@ class Controller:
             log.info("starting without an answer from some sources", missing=list(self._book.waiting_for()))
         self._queue.add(SYNC)
 
-    async def _reconcile(self, refs: list[str]) -> bool:
+    async def _reconcile(self, refs: list[str], deliveries: asyncio.TaskGroup) -> bool:
         now = self._clock()
-        for source in self._book.expired(now):
-            self._catalogue.put_registry(source.removeprefix("registry:"), None)
-        documents = [ref for ref in refs if ref != SYNC]
-        checks = self._catalogue.render({*documents, *self._catalogue.take_dirty()}, now=now)
-        for ref, at in checks.items():
-            self._queue.add_after(ref, at - now)
-        for labels in self._catalogue.take_unknown():
-            self._ask(labels)
-        try:
-            if SYNC in refs or self._mirror.listing is None:
+        self._render({ref for ref in refs if ref not in (SYNC, PUBLISH)}, now)
+        if SYNC in refs or not self._mirror.known:
+            try:
                 await self._mirror.refresh()
-            await self._send(now)
-        except (RemoteError, WireError) as error:
-            self._mirror.doubt()
-            self._storage_failed(error)
-            self._queue.retry(SYNC)
-            return False
-        if self._health.set("storage", True):
-            log.info("storage answers again")
-        self._queue.forget(SYNC)
+            except (RemoteError, WireError) as error:
+                self._storage_failed(error)
+                return False
+        if self._mirror.known:
+            self._publish(now, deliveries)
         self._queue.add_after(SYNC, CHECK_STORAGE)
         self._tell_problems()
         self._telemetry.state(documents=len(self._catalogue.wanted), problems=self._catalogue.problems, held=self._held)
         return True
 
-    async def _send(self, now: float) -> None:
-        listing = self._mirror.listing
-        assert listing is not None  # noqa: S101 - refreshed by the caller
+    def _render(self, refs: set[str], now: float) -> None:
+        for source in self._book.expired(now):
+            self._catalogue.put_registry(source.removeprefix("registry:"), None)
+        checks = self._catalogue.render(refs | self._catalogue.take_dirty(), now=now)
+        for ref, at in checks.items():
+            self._queue.add_after(ref, at - now)
+        for labels in self._catalogue.take_unknown():
+            self._ask(labels)
+
+    def _publish(self, now: float, deliveries: asyncio.TaskGroup) -> None:
+        """Send what differs, as far as it is not under way already."""
         made = self._plan(now)
-        complete = self._book.complete(now) and not listing.complete
-        cards = missing_cards(listing, self._catalogue.cards)
         self._hold(made.held)
         if (next_check := self._book.next_check(now)) is not None:
             self._queue.add_after(SYNC, next_check - now)
-        if made.empty and not cards and not complete:
+        batches = self._mirror.begin(
+            made,
+            cards=self._mirror.missing_cards(self._catalogue.cards),
+            complete=self._book.complete(now) and not self._mirror.complete,
+        )
+        for batch in batches:
+            deliveries.create_task(self._deliver(batch))
+        if self._mirror.idle:
+            self._storage_works()
+
+    async def _deliver(self, batch: Batch) -> None:
+        try:
+            refused = await self._mirror.deliver(batch)
+        except (RemoteError, WireError) as error:
+            self._storage_failed(error)
             return
-        refused = await self._mirror.send(made, cards=cards, complete=complete)
+        self._storage_works()
         for key, reason in refused.items():
             log.error("storage refused a document", key=key, reason=reason)
-        self._catalogue.certain.intersection_update(entry.ref for entry in listing.entries.values())
-        self._telemetry.sent(upserts=len(made.upserts), removals=len(made.removals), cards=len(cards))
+        self._telemetry.sent(upserts=len(batch.upserts), removals=len(batch.removals), cards=len(batch.cards))
+        keys = [*(upsert.key for upsert in batch.upserts), *batch.removals]
         log.info(
             "published",
-            upserts=len(made.upserts),
-            removals=len(made.removals),
-            cards=len(cards),
-            keys=[*(upsert.key for upsert in made.upserts), *made.removals][:_KEYS_TOLD],
+            upserts=len(batch.upserts),
+            removals=len(batch.removals),
+            cards=len(batch.cards),
+            keys=keys[:_KEYS_TOLD],
         )
+        if self._mirror.idle:
+            self._catalogue.certain.intersection_update(entry.ref for entry in self._mirror.entries.values())
+        self._queue.add(PUBLISH)
 
     def _plan(self, now: float) -> Plan:
-        listing = self._mirror.listing
-        assert listing is not None  # noqa: S101
         catalogue = self._catalogue
         leave = Leave(
             may_remove=lambda entry: entry.ref not in catalogue.retained and self._book.may_remove(entry, now),
@@ -301,7 +313,10 @@ class Controller:
             guard=self._guard,
         )
         return plan(
-            wanted=self._mirror.unrefused(catalogue.wanted), stored=listing.entries, leave=leave, held=self._held
+            wanted=self._mirror.unrefused(catalogue.wanted),
+            stored=self._mirror.entries,
+            leave=leave,
+            held=self._held,
         )
 
     def _hold(self, held: Mapping[str, Held]) -> None:
@@ -320,10 +335,18 @@ class Controller:
         del self._confirming[source]
         self._confirmable[source].confirm()
 
+    def _storage_works(self) -> None:
+        self._queue.forget(SYNC)
+        if self._health.set("storage", True):
+            log.info("storage has what it should")
+
     def _storage_failed(self, error: Exception) -> None:
-        remedy = "is the container storage-rest running, and is STORAGE_URL its address?"
+        remedy = "see what storage-rest logs"
+        if isinstance(error, Unreachable):
+            remedy = "is the container storage-rest running, and is STORAGE_URL its address?"
         if self._health.set("storage", False, f"{error}; {remedy}"):
-            log.warning("storage does not answer", error=str(error), remedy=remedy)
+            log.warning("storage does not take what it is sent", error=str(error), remedy=remedy)
+        self._queue.retry(SYNC)
 
     def _tell_problems(self) -> None:
         """Log each problem once, when it arises."""

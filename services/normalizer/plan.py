@@ -90,6 +90,12 @@ def plan(
     return Plan(upserts=upserts, removals=tuple(sorted(removals)), held=still_held)
 
 
+def _urgency(item: tuple[str, Upsert]) -> tuple[bool, str]:
+    """Sort what somebody has just deployed before what a poll of a registry may bring by the thousand."""
+    key, upsert = item
+    return upsert.reconciler != "kserve", key
+
+
 def _wait(keys: set[str], *, of: int, round: int, held: Held | None) -> Held | None:  # noqa: A002 - the field's name
     """Return what waits, or None when the removals are few or confirmed."""
     if len(keys) < GUARD_LEAST or len(keys) <= of * GUARD_SHARE:

@@ -1,36 +1,22 @@
-"""Telling storage: a mirror of what it holds, and the difference sent in batches."""
+"""Telling storage: a mirror of what it holds, and the difference sent in batches, some at a time.
 
-import asyncio
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+A batch is durable when it is answered, which takes as long as the store behind storage does. What happens meanwhile
+does not wait for that: it goes in further batches, but never two at a time about the same document, so that the order
+in which they arrive does not matter.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
-from urllib.parse import quote, urlencode
 
-import structlog
-
-from common.http.client import HttpClient, StatusError
-from common.wire import (
-    Applied,
-    Batch,
-    Listing,
-    Stored,
-    Upsert,
-    card_digest,
-    encode_batch,
-    encode_original_upsert,
-    parse_applied,
-    parse_keys,
-    parse_listing,
-    parse_storage_body,
-)
+from common.wire import Applied, Batch, Listing, Stored, Upsert, card_digest
 from services.normalizer.contents import Card
 from services.normalizer.plan import Plan
 
-log = structlog.get_logger("publish")
-
-BATCH_BYTES = 1024 * 1024
+BATCH_BYTES = 256 * 1024
 """A batch is closed when its documents and cards have reached this size."""
-_PARALLEL = 8
+PARALLEL = 4
+"""So many batches may be under way."""
 
 
 class Storage(Protocol):
@@ -43,112 +29,67 @@ class Storage(Protocol):
         """Carry the batch out; it is durable on return."""
 
 
-class RemoteStorage:
-    """storage-rest over HTTP; speaks the original's requests to one that knows only these."""
+@dataclass(slots=True)
+class _Draft:
+    """A batch in the making."""
 
-    def __init__(self, client: HttpClient) -> None:
-        self._client = client
-        self._original = False
-        self._sent: dict[str, Stored] = {}
+    upserts: list[Upsert] = field(default_factory=list)
+    cards: dict[str, str] = field(default_factory=dict)
+    size: int = 0
 
-    async def listing(self, known: str = "") -> Listing | None:
-        """Return all that is stored, by digest; None when nothing has changed since the revision `known`.
+    def add(self, upsert: Upsert) -> None:
+        self.upserts.append(upsert)
+        self.size += len(upsert.body)
 
-        Raises:
-            RemoteError: storage does not answer.
-            WireError: it answers something else.
-        """
-        headers = {"If-None-Match": f'"{known}"'} if known else None
-        answer = await self._client.request("GET", "/list", params={"detail": "true"}, headers=headers)
-        if answer.status == 304:
-            return None
-        listing = parse_listing(answer.body)
-        self._original = listing is None
-        return listing or await self._listing_of_original(parse_keys(answer.body))
+    def add_card(self, key: str, text: str) -> None:
+        self.cards[key] = text
+        self.size += len(text)
 
-    async def _listing_of_original(self, keys: Iterable[str]) -> Listing:
-        """Fetch what others put there; what we sent ourselves is known, and an original keeps no more of it."""
-        limit = asyncio.Semaphore(_PARALLEL)
-
-        async def fetch(key: str) -> tuple[str, Stored]:
-            if key in self._sent:
-                return key, self._sent[key]
-            async with limit:
-                answer = await self._client.request("GET", "/fetch", params={"key": key})
-                return key, parse_storage_body(key, answer.body).stored
-
-        entries = dict(await asyncio.gather(*map(fetch, keys)))
-        return Listing(revision="", complete=True, entries=entries, cards={})
-
-    async def apply(self, batch: Batch) -> Applied:
-        """Send a batch; what storage refuses for good is in the answer.
-
-        Raises:
-            RemoteError, WireError: as `listing`; what of the batch is stored is then unknown.
-        """
-        if self._original:
-            return await self._apply_to_original(batch)
-        headers = {"Content-Type": "application/json"}
-        answer = await self._client.request("POST", "/batch", data=encode_batch(batch), headers=headers, timeout=60)
-        return parse_applied(answer.body)
-
-    async def _apply_to_original(self, batch: Batch) -> Applied:
-        limit = asyncio.Semaphore(_PARALLEL)
-        refused: dict[str, str] = {}
-
-        async def upsert(item: Upsert) -> None:
-            query = urlencode({"key": item.key, "type": item.reconciler}, quote_via=quote)
-            body = encode_original_upsert(replace(item, card=batch.cards.get(item.card_key)))
-            try:
-                async with limit:
-                    headers = {"Content-Type": "application/json"}
-                    await self._client.request("POST", f"/upsert?{query}", data=body, headers=headers)
-            except StatusError as error:
-                if error.status not in (400, 413):
-                    raise
-                refused[item.key] = error.reason
-            else:
-                self._sent[item.key] = item.stored
-
-        await asyncio.gather(*map(upsert, batch.upserts))
-        if batch.removals:
-            listed = parse_keys((await self._client.request("GET", "/list")).body)
-            removals = set(batch.removals)
-            kept = ",".join(key for key in listed if key not in removals)
-            await self._client.request("POST", f"/currentkeyset?{urlencode({'key': kept}, quote_via=quote)}")
-            for key in removals:
-                self._sent.pop(key, None)
-        return Applied(revision="", refused=refused)
+    @property
+    def full(self) -> bool:
+        return self.size >= BATCH_BYTES
 
 
 class Mirror:
-    """What storage holds, as far as its answers tell; sends what differs."""
+    """What storage holds, as far as its answers tell, with what is on its way to it.
+
+    `known` is false when an error leaves that open, until the next `refresh`.
+    """
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
-        self._listing: Listing | None = None
+        self._revision = ""
+        self._advances: dict[str, str] = {}
+        self._under_way: list[Batch] = []
         self._refused: dict[str, str] = {}
+        self.known = False
+        self.complete = False
+        self.entries: dict[str, Stored] = {}
+        self.cards: dict[str, str] = {}
 
     @property
-    def listing(self) -> Listing | None:
-        """What storage holds; None when that is not known."""
-        return self._listing
+    def idle(self) -> bool:
+        """Whether no batch is under way."""
+        return not self._under_way
 
     def doubt(self) -> None:
-        """Forget what storage holds, after an error."""
-        self._listing = None
+        """Take what storage holds for unknown."""
+        self.known = False
+        self._revision = ""
 
-    async def refresh(self) -> Listing:
-        """Ask storage what it holds; nothing new costs an empty answer.
+    async def refresh(self) -> None:
+        """Ask storage what it holds, unless batches are under way; nothing new costs an empty answer.
 
         Raises:
             RemoteError, WireError: it cannot be asked.
         """
-        fresh = await self._storage.listing(self._listing.revision if self._listing else "")
-        if fresh is not None:
-            self._listing = fresh
-        assert self._listing is not None  # noqa: S101 - without a known revision there is an answer
-        return self._listing
+        if not self.idle:
+            return
+        fresh = await self._storage.listing(self._revision)
+        if fresh is not None and self.idle:
+            self._revision, self.complete = fresh.revision, fresh.complete
+            self.entries, self.cards = dict(fresh.entries), dict(fresh.cards)
+        self.known = True
 
     def unrefused(self, wanted: Mapping[str, Upsert]) -> Mapping[str, Upsert]:
         """Return `wanted` without what storage has refused in exactly this form."""
@@ -156,70 +97,104 @@ class Mirror:
             return wanted
         return {key: upsert for key, upsert in wanted.items() if self._refused.get(key) != upsert.digest}
 
-    async def send(self, plan: Plan, *, cards: Mapping[str, str], complete: bool) -> Mapping[str, str]:
-        """Carry a plan out and send `cards` (texts by key) along; `complete` tells storage that this is all there is.
+    def missing_cards(self, cards: Mapping[str, Card]) -> dict[str, str]:
+        """Return the texts of the cards that storage does not have so."""
+        return {key: card.text for key, card in cards.items() if self.cards.get(key) != card.digest}
 
-        Returns why storage refused which keys.
+    def begin(self, plan: Plan, *, cards: Mapping[str, str], complete: bool) -> list[Batch]:
+        """Return the batches that can go now, each of which needs a `deliver`; the rest is for a later plan.
+
+        `complete` tells storage that this is all there is; it goes with the last batch, when none other is under way.
+        """
+        busy = {upsert.key for batch in self._under_way for upsert in batch.upserts}
+        busy.update(key for batch in self._under_way for key in batch.removals)
+        busy_cards = {key for batch in self._under_way for key in batch.cards}
+        upserts = [upsert for upsert in plan.upserts if upsert.key not in busy]
+        unsent = {key: text for key, text in cards.items() if key not in busy_cards}
+        removals = [key for key in plan.removals if key not in busy]
+        everything = len(upserts) == len(plan.upserts) and len(removals) == len(plan.removals) and self.idle
+        batches: list[Batch] = []
+        while (upserts or unsent or removals) and len(self._under_way) < PARALLEL:
+            draft = _fill(upserts, unsent)
+            moving = self._refs_under_way() | {upsert.ref for upsert in upserts}
+            now = [key for key in removals if not self.entries[key].ref or self.entries[key].ref not in moving]
+            removals = [key for key in removals if key not in now]
+            if not draft.upserts and not draft.cards and not now:
+                break
+            batch = Batch(upserts=tuple(draft.upserts), removals=tuple(now), cards=draft.cards)
+            batches.append(batch)
+            self._start(batch)
+        if complete and everything and not upserts and not unsent and not removals and len(batches) <= 1:
+            batches = [self._completed(batches)]
+        return batches
+
+    def _refs_under_way(self) -> set[str]:
+        return {upsert.ref for batch in self._under_way for upsert in batch.upserts}
+
+    def _completed(self, batches: list[Batch]) -> Batch:
+        last = batches[0] if batches else Batch()
+        batch = Batch(upserts=last.upserts, removals=last.removals, cards=last.cards, complete=True)
+        self._under_way = [batch]
+        return batch
+
+    def _start(self, batch: Batch) -> None:
+        self._under_way.append(batch)
+        self.entries.update((upsert.key, upsert.stored) for upsert in batch.upserts)
+        for key in batch.removals:
+            self.entries.pop(key, None)
+        self.cards.update((key, card_digest(text)) for key, text in batch.cards.items())
+
+    async def deliver(self, batch: Batch) -> Mapping[str, str]:
+        """Send a batch that has begun; return why storage refused which keys.
 
         Raises:
             RemoteError, WireError: what storage holds is then unknown until the next `refresh`.
         """
-        listing = self._listing
-        assert listing is not None  # noqa: S101 - a plan is made against a listing
-        refused: dict[str, str] = {}
-        for batch in _batches(plan, cards, complete=complete):
-            self.doubt()
+        applied = None
+        try:
             applied = await self._storage.apply(batch)
-            listing = _after(listing, batch, applied)
-            refused.update(applied.refused)
-            for upsert in batch.upserts:
-                self._refused.pop(upsert.key, None)
-                if upsert.key in applied.refused:
-                    self._refused[upsert.key] = upsert.digest
-            self._listing = listing
-        return refused
+        finally:
+            self._under_way.remove(batch)
+            if applied is None:
+                self.doubt()
+        self._advance(applied)
+        self.complete = self.complete or batch.complete
+        for upsert in batch.upserts:
+            self._refused.pop(upsert.key, None)
+            if upsert.key in applied.refused:
+                self._refused[upsert.key] = upsert.digest
+                self.entries.pop(upsert.key, None)
+        return applied.refused
+
+    def _advance(self, applied: Applied) -> None:
+        """Follow the revision from batch to batch, in whatever order they are answered.
+
+        Where the chain has a gap, somebody else's change is not in the mirror: then the next refresh must not be told
+        that nothing has changed.
+        """
+        if applied.base and applied.base != applied.revision:
+            self._advances[applied.base] = applied.revision
+        while self._revision in self._advances:
+            self._revision = self._advances.pop(self._revision)
+        if self.idle and self._advances:
+            self._advances.clear()
+            self._revision = ""
 
 
-def missing_cards(listing: Listing, cards: Mapping[str, Card]) -> dict[str, str]:
-    """Return the texts of the cards that storage does not have so."""
-    return {key: card.text for key, card in cards.items() if listing.cards.get(key) != card.digest}
-
-
-def _batches(plan: Plan, cards: Mapping[str, str], *, complete: bool) -> Iterator[Batch]:
-    """Yield the plan in batches of bounded size; removals, and the word that all is told, come last."""
-    unsent = dict(cards)
-    upserts: list[Upsert] = []
-    along: dict[str, str] = {}
-    size = 0
-    for upsert in plan.upserts:
-        upserts.append(upsert)
-        size += len(upsert.body)
-        card = unsent.pop(upsert.card_key, None) if upsert.card_key else None
-        if card is not None:
-            along[upsert.card_key] = card
-            size += len(card)
-        if size >= BATCH_BYTES:
-            yield Batch(upserts=tuple(upserts), cards=along)
-            upserts, along, size = [], {}, 0
-    for key, card in unsent.items():
-        along[key] = card
-        size += len(card)
-        if size >= BATCH_BYTES:
-            yield Batch(upserts=tuple(upserts), cards=along)
-            upserts, along, size = [], {}, 0
-    if upserts or along or plan.removals or complete:
-        yield Batch(upserts=tuple(upserts), removals=plan.removals, cards=along, complete=complete)
-
-
-def _after(listing: Listing, batch: Batch, applied: Applied) -> Listing:
-    stored = {u.key: u.stored for u in batch.upserts if u.key not in applied.refused}
-    entries = {**listing.entries, **stored}
-    for key in batch.removals:
-        entries.pop(key, None)
-    return Listing(
-        # Somebody else's change in between is not in our mirror: then the next refresh must not be told "unchanged".
-        revision=applied.revision if applied.base == listing.revision else "",
-        complete=listing.complete or batch.complete,
-        entries=entries,
-        cards={**listing.cards, **{key: card_digest(text) for key, text in batch.cards.items()}},
-    )
+def _fill(upserts: list[Upsert], cards: dict[str, str]) -> _Draft:
+    """Take as much as fits into a batch, each card with the document that shows it."""
+    draft = _Draft()
+    taken = 0
+    while taken < len(upserts) and not draft.full:
+        upsert = upserts[taken]
+        taken += 1
+        draft.add(upsert)
+        if upsert.card_key in cards:
+            draft.add_card(upsert.card_key, cards.pop(upsert.card_key))
+    del upserts[:taken]
+    shown_later = {upsert.card_key for upsert in upserts}
+    for key in [key for key in cards if key not in shown_later]:
+        if draft.full:
+            break
+        draft.add_card(key, cards.pop(key))
+    return draft

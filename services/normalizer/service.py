@@ -19,8 +19,9 @@ from common.metrics import Metrics
 from services.normalizer.catalogue import Catalogue
 from services.normalizer.contents import IsvcSource
 from services.normalizer.controller import Controller
-from services.normalizer.publish import Mirror, RemoteStorage, Storage
+from services.normalizer.publish import Mirror, Storage
 from services.normalizer.registries import Registries, create_connector
+from services.normalizer.remote_storage import RemoteStorage
 from services.normalizer.settings import NormalizerSettings
 from services.normalizer.sourcebook import SourceBook
 from services.normalizer.sources.kserve import KserveSource

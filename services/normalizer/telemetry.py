@@ -32,7 +32,7 @@ class Telemetry:
         )
         self._seconds = Histogram(
             "controller_runtime_reconcile_time_seconds",
-            "From taking a document in hand until storage has it",
+            "From taking documents in hand until they are on their way to storage",
             ["controller"],
             buckets=_BUCKETS,
             registry=registry,

@@ -1,5 +1,6 @@
 """Sending storage what differs: ours, and one that knows only the original's requests."""
 
+import asyncio
 from collections.abc import Mapping
 
 import pytest
@@ -8,12 +9,14 @@ from common.http.client import HttpClient
 from common.wire import Applied, Batch, Listing, Stored, Upsert, card_digest
 from services.normalizer.contents import Card
 from services.normalizer.plan import Plan
-from services.normalizer.publish import BATCH_BYTES, Mirror, RemoteStorage, missing_cards
+from services.normalizer.publish import BATCH_BYTES, PARALLEL, Mirror, Storage
+from services.normalizer.remote_storage import RemoteStorage
 from tests.fakes.original_storage import original_storage
+from tests.waiting import eventually
 
 
-def upsert(key: str, *, body: bytes = b'{"models":[{"name":"m"}]}', card_key: str = "") -> Upsert:
-    return Upsert(key=key, body=body, reconciler="kserve", source="kserve", ref=f"ref:{key}", card_key=card_key)
+def upsert(key: str, *, body: bytes = b'{"models":[{"name":"m"}]}', card_key: str = "", ref: str = "") -> Upsert:
+    return Upsert(key=key, body=body, reconciler="kserve", source="kserve", ref=ref or f"ref:{key}", card_key=card_key)
 
 
 class MemoryStorage:
@@ -28,6 +31,12 @@ class MemoryStorage:
         self.listings = 0
         self.refuse: Mapping[str, str] = {}
         self.failing = False
+        self.hold: list[Batch] = []
+        self._released = asyncio.Event()
+
+    def let_go(self) -> None:
+        """Answer the batches in `hold`, which have been carried out already."""
+        self._released.set()
 
     def touch(self) -> None:
         """Change, as if somebody else had written."""
@@ -50,7 +59,10 @@ class MemoryStorage:
         self.cards.update({key: card_digest(text) for key, text in batch.cards.items()})
         self.complete |= batch.complete
         self.count += 1
-        return Applied(revision=f"e-{self.count}", base=base, refused=dict(self.refuse))
+        applied = Applied(revision=f"e-{self.count}", base=base, refused=dict(self.refuse))
+        if batch in self.hold:
+            await self._released.wait()
+        return applied
 
 
 @pytest.fixture
@@ -58,51 +70,118 @@ def storage() -> MemoryStorage:
     return MemoryStorage()
 
 
-async def mirror_of(storage: MemoryStorage) -> Mirror:
+async def mirror_of(storage: Storage) -> Mirror:
     mirror = Mirror(storage)
     await mirror.refresh()
     return mirror
 
 
+async def send(
+    mirror: Mirror, plan: Plan, *, cards: Mapping[str, str] | None = None, complete: bool = False
+) -> dict[str, str]:
+    """Send a plan batch by batch, as long as there is something to send."""
+    refused: dict[str, str] = {}
+    for batch in mirror.begin(plan, cards=cards or {}, complete=complete):
+        refused |= await mirror.deliver(batch)
+    return refused
+
+
 async def test_the_mirror_follows_what_was_sent_without_asking_again(storage: MemoryStorage) -> None:
     mirror = await mirror_of(storage)
-    await mirror.send(Plan(upserts=(upsert("a_b"),)), cards={"c": "# t"}, complete=True)
-    await mirror.send(Plan(upserts=(upsert("a_c"),), removals=("a_b",)), cards={}, complete=False)
-    assert await mirror.refresh() == await storage.listing()
-    assert storage.listings == 2  # the first refresh, and this test's own question
+    await send(mirror, Plan(upserts=(upsert("a_b"),)), cards={"c": "# t"}, complete=True)
+    await send(mirror, Plan(upserts=(upsert("a_c"),), removals=("a_b",)))
+    await mirror.refresh()
+    assert storage.listings == 1
+    assert (mirror.entries, mirror.cards, mirror.complete) == (storage.entries, storage.cards, True)
+
+
+async def test_answers_in_another_order_do_not_confuse_it(storage: MemoryStorage) -> None:
+    mirror = await mirror_of(storage)
+    first, second = (mirror.begin(Plan(upserts=(upsert(key),)), cards={}, complete=False)[0] for key in ("a_b", "a_c"))
+    storage.hold.append(first)
+    late = asyncio.create_task(mirror.deliver(first))
+    await eventually(lambda: first in storage.batches)
+    await mirror.deliver(second)
+    storage.let_go()
+    await late
+    await mirror.refresh()
+    assert storage.listings == 1
+    assert mirror.entries == storage.entries
 
 
 async def test_a_change_by_somebody_else_in_between_is_noticed(storage: MemoryStorage) -> None:
     mirror = await mirror_of(storage)
     storage.entries["x_y"] = upsert("x_y").stored
     storage.touch()
-    await mirror.send(Plan(upserts=(upsert("a_b"),)), cards={}, complete=False)
-    assert set((await mirror.refresh()).entries) == {"a_b", "x_y"}
+    await send(mirror, Plan(upserts=(upsert("a_b"),)))
+    await mirror.refresh()
+    assert set(mirror.entries) == {"a_b", "x_y"}
 
 
 async def test_after_an_error_nothing_is_taken_for_granted(storage: MemoryStorage) -> None:
     mirror = await mirror_of(storage)
     storage.failing = True
     with pytest.raises(ConnectionError):
-        await mirror.send(Plan(upserts=(upsert("a_b"),)), cards={}, complete=False)
-    assert mirror.listing is None
+        await send(mirror, Plan(upserts=(upsert("a_b"),)))
+    assert not mirror.known
+    storage.failing = False
+    await mirror.refresh()
+    assert mirror.known
+    assert mirror.entries == {}
 
 
-async def test_batches_have_a_bounded_size_and_removals_come_last(storage: MemoryStorage) -> None:
+async def test_what_is_under_way_is_not_sent_again_and_the_rest_is(storage: MemoryStorage) -> None:
+    mirror = await mirror_of(storage)
+    [first] = mirror.begin(Plan(upserts=(upsert("a_b"),)), cards={"c": "# t"}, complete=False)
+    changed = upsert("a_b", body=b'{"models":[{"name":"other"}]}')
+    plan = Plan(upserts=(changed, upsert("a_c")))
+    [second] = mirror.begin(plan, cards={"c": "# t"}, complete=True)
+    assert [u.key for u in second.upserts] == ["a_c"]
+    assert not second.cards
+    assert not second.complete
+    await mirror.deliver(first)
+    await mirror.deliver(second)
+    [third] = mirror.begin(Plan(upserts=(changed,)), cards={}, complete=True)
+    assert third.complete
+
+
+async def test_batches_have_a_bounded_size_and_only_some_go_at_a_time(storage: MemoryStorage) -> None:
     mirror = await mirror_of(storage)
     large = b'{"models":[' + b" " * (BATCH_BYTES // 2) + b"]}"
-    upserts = tuple(upsert(f"a_{i}", body=large) for i in range(5))
-    await mirror.send(Plan(upserts=upserts, removals=("x_y",)), cards={}, complete=True)
-    assert [len(batch.upserts) for batch in storage.batches] == [2, 2, 1]
-    assert [batch.removals for batch in storage.batches] == [(), (), ("x_y",)]
-    assert [batch.complete for batch in storage.batches] == [False, False, True]
+    plan = Plan(upserts=tuple(upsert(f"a_{i}", body=large) for i in range(2 * PARALLEL + 3)))
+    batches = mirror.begin(plan, cards={}, complete=True)
+    assert [len(batch.upserts) for batch in batches] == [2] * PARALLEL
+    assert not any(batch.complete for batch in batches)
+    assert not mirror.begin(Plan(upserts=plan.upserts[2 * PARALLEL :]), cards={}, complete=True)
+    await asyncio.gather(*map(mirror.deliver, batches))
+    assert len(mirror.begin(Plan(upserts=plan.upserts[2 * PARALLEL :]), cards={}, complete=True)) == 2
+
+
+async def test_a_model_that_moves_leaves_its_old_place_only_after_it_is_in_the_new_one(storage: MemoryStorage) -> None:
+    mirror = await mirror_of(storage)
+    await send(mirror, Plan(upserts=(upsert("old_1", ref="r"), upsert("gone_1"))))
+    large = b'{"models":[' + b" " * BATCH_BYTES + b"]}"
+    plan = Plan(upserts=(upsert("a_1", body=large), upsert("new_1", ref="r", body=large)), removals=("gone_1", "old_1"))
+    first, second = mirror.begin(plan, cards={}, complete=False)
+    assert (first.removals, second.removals) == (("gone_1",), ("old_1",))
+    assert second.upserts[0].key == "new_1"  # storage stores what a batch brings before it removes anything
+
+
+async def test_a_model_on_its_way_to_a_new_place_keeps_the_old_one(storage: MemoryStorage) -> None:
+    mirror = await mirror_of(storage)
+    await send(mirror, Plan(upserts=(upsert("old_1", ref="r"),)))
+    [moving] = mirror.begin(Plan(upserts=(upsert("new_1", ref="r"),)), cards={}, complete=False)
+    assert not mirror.begin(Plan(removals=("old_1",)), cards={}, complete=False)
+    await mirror.deliver(moving)
+    [leaving] = mirror.begin(Plan(removals=("old_1",)), cards={}, complete=False)
+    assert leaving.removals == ("old_1",)
 
 
 async def test_a_card_travels_with_the_document_that_shows_it(storage: MemoryStorage) -> None:
     mirror = await mirror_of(storage)
     card = "x" * BATCH_BYTES
     plan = Plan(upserts=(upsert("a_1", card_key="c"), upsert("a_2", card_key="c"), upsert("a_3")))
-    await mirror.send(plan, cards={"c": card, "other": "y"}, complete=False)
+    await send(mirror, plan, cards={"c": card, "other": "y"})
     assert [set(batch.cards) for batch in storage.batches] == [{"c"}, {"other"}]
     assert [u.key for u in storage.batches[0].upserts] == ["a_1"]
 
@@ -110,35 +189,39 @@ async def test_a_card_travels_with_the_document_that_shows_it(storage: MemorySto
 async def test_what_storage_refused_is_not_sent_again_until_it_is_another(storage: MemoryStorage) -> None:
     mirror = await mirror_of(storage)
     storage.refuse = {"a_b": "too large"}
-    assert await mirror.send(Plan(upserts=(upsert("a_b"),)), cards={}, complete=False) == {"a_b": "too large"}
+    assert await send(mirror, Plan(upserts=(upsert("a_b"),))) == {"a_b": "too large"}
     assert not mirror.unrefused({"a_b": upsert("a_b")})
+    assert "a_b" not in mirror.entries
     changed = upsert("a_b", body=b'{"models":[{"name":"smaller"}]}')
     assert mirror.unrefused({"a_b": changed}) == {"a_b": changed}
     storage.refuse = {}
-    await mirror.send(Plan(upserts=(changed,)), cards={}, complete=False)
+    await send(mirror, Plan(upserts=(changed,)))
     assert mirror.unrefused({"a_b": upsert("a_b")})
 
 
-def test_only_cards_that_storage_does_not_have_are_sent() -> None:
-    listing = Listing(revision="", complete=True, entries={}, cards={"same": card_digest("t"), "old": card_digest("1")})
+async def test_only_cards_that_storage_does_not_have_are_missing(storage: MemoryStorage) -> None:
+    storage.cards = {"same": card_digest("t"), "old": card_digest("1")}
+    mirror = await mirror_of(storage)
     cards = {"same": Card.of("t"), "old": Card.of("2"), "new": Card.of("n")}
-    assert missing_cards(listing, cards) == {"old": "2", "new": "n"}
+    assert mirror.missing_cards(cards) == {"old": "2", "new": "n"}
 
 
 async def test_a_storage_that_knows_only_the_originals_requests_is_kept_up_to_date_with_them() -> None:
     async with original_storage() as (original, url), HttpClient(name="storage", base_url=url) as client:
         mirror = Mirror(RemoteStorage(client))
-        assert (await mirror.refresh()).entries == {}
+        await mirror.refresh()
+        assert mirror.entries == {}
         plan = Plan(upserts=(upsert("a_b", card_key="c"), upsert("a_c")))
-        await mirror.send(plan, cards={"c": "# card"}, complete=True)
+        await send(mirror, plan, cards={"c": "# card"}, complete=True)
         assert set(original.documents) == {"a_b", "a_c"}
         assert original.cards == {"c": "# card"}
-        await mirror.send(Plan(removals=("a_b",)), cards={}, complete=False)
+        await send(mirror, Plan(removals=("a_b",)))
         assert set(original.documents) == {"a_c"}
         assert original.requests[-1] == "POST /currentkeyset?key=a_c"
-        assert (await mirror.refresh()).entries == {"a_c": plan.upserts[1].stored}
-        restarted = Mirror(RemoteStorage(client))
-        assert set((await restarted.refresh()).entries) == {"a_c"}
+        await mirror.refresh()
+        assert mirror.entries == {"a_c": plan.upserts[1].stored}
+        restarted = await mirror_of(RemoteStorage(client))
+        assert set(restarted.entries) == {"a_c"}
 
 
 async def test_what_the_original_refuses_does_not_stop_the_rest() -> None:
@@ -146,6 +229,6 @@ async def test_what_the_original_refuses_does_not_stop_the_rest() -> None:
         original.refuse = {"a_b"}
         mirror = Mirror(RemoteStorage(client))
         await mirror.refresh()
-        refused = await mirror.send(Plan(upserts=(upsert("a_b"), upsert("a_c"))), cards={}, complete=False)
+        refused = await send(mirror, Plan(upserts=(upsert("a_b"), upsert("a_c"))))
         assert refused == {"a_b": "no"}
         assert set(original.documents) == {"a_c"}
