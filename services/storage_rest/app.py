@@ -73,7 +73,10 @@ class _Handlers:
         key = _parameter(request, "key")
         screening.check_key(key)
         body = await read_body(request)
-        upsert = wire.parse_original_upsert(body, key=key, reconciler=request.query.get("type", ""))
+        try:
+            upsert = wire.parse_original_upsert(body, key=key, reconciler=request.query.get("type", ""))
+        except ValueError as fault:  # a WireError, or what base64 says of letters that it does not know
+            raise Unacceptable(400, str(fault)) from None
         outcome = await self._service.apply(wire.Batch(upserts=(upsert,)))
         if outcome.problems:
             raise Unacceptable(outcome.problems[0].status, outcome.problems[0].detail)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from common import strict_json
-from common.wire import Upsert, WireError, card_digest, encode_storage_body, parse_storage_body
+from common.wire import Upsert, card_digest, encode_storage_body, parse_storage_body
 from services.storage_rest.stores.base import View
 from services.storage_rest.stores.layout import Layout
 from services.storage_rest.stores.shard import Value
@@ -51,7 +51,7 @@ class Entries:
         """Return a value that was read."""
         try:
             return Value(raw, parse_storage_body(slot, raw).digest)
-        except WireError:
+        except ValueError:
             return Value(raw, _digest(raw))
 
     def upserts(self, values: Mapping[str, Value]) -> list[Upsert]:
@@ -60,7 +60,7 @@ class Entries:
         for slot, value in values.items():
             try:
                 found.append(parse_storage_body(slot, value.data))
-            except WireError:
+            except ValueError:
                 continue
         return found
 
@@ -121,7 +121,7 @@ def _unfold(raw: bytes) -> tuple[str, str] | None:
             return None
         fields = strict_json.parse_object(content)
         return strict_json.text(fields, "key", required=True), strict_json.text(fields, "text")
-    except (zlib.error, WireError):
+    except (zlib.error, ValueError):
         return None
 
 

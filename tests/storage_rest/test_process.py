@@ -1,0 +1,211 @@
+"""storage-rest as a process: its command line, its settings, and its death."""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from common.health import Health
+from common.metrics import Metrics
+from common.settings import SettingsError
+from common.wire import Batch, encode_batch, parse_keys
+from services.storage_rest.factory import storage_service
+from services.storage_rest.settings import StorageSettings
+from tests.fakes.kubernetes import FakeCluster, documented_rules
+from tests.storage_rest.running import TOKEN, upsert
+from tests.storage_rest.stores.test_configmap import maps
+from tests.waiting import eventually
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+@asynccontextmanager
+async def process(*arguments: str, **environment: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """`storage-rest` with nothing but this environment."""
+    child = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "services.storage_rest",
+        *arguments,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(__file__).parents[2]), **environment},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    try:
+        yield child
+    finally:
+        if child.returncode is None:
+            child.kill()
+        await child.communicate()
+
+
+@asynccontextmanager
+async def serving(port: int, **environment: str):
+    """The process, ready, and a session to speak to it."""
+    async with process("--address", f"127.0.0.1:{port}", **environment) as child, aiohttp.ClientSession() as http:
+
+        async def ready() -> bool:
+            async with http.get(f"http://127.0.0.1:{port}/readyz") as answer:
+                return answer.status == 200
+
+        await eventually(ready, timeout=20, what="ready")
+        yield child, http
+
+
+def in_pod(cluster: FakeCluster) -> dict[str, str]:
+    """The environment of the documented container, the Secret's keys among it."""
+    return {
+        "NORMALIZER_FORMAT": "JsonArrayFormat",
+        "STORAGE_TYPE": "ConfigMap",
+        "BRIDGE_URL": "http://localhost:1",
+        "POD_IP": "127.0.0.1",
+        "POD_NAMESPACE": "rhdh",
+        "token": f"{TOKEN}\r\n",
+        "namespace": "rhdh",
+        "ca.crt": cluster.ca_pem,
+        "KUBERNETES_SERVICE_HOST": "127.0.0.1",
+        "KUBERNETES_SERVICE_PORT": str(cluster.port),
+    }
+
+
+@pytest.fixture
+async def cluster():
+    async with FakeCluster(tls=True) as cluster:
+        cluster.grant(TOKEN, "rhdh-rhoai-connector", documented_rules("rhdh"))
+        yield cluster
+
+
+async def send(http: aiohttp.ClientSession, port: int, batch: Batch) -> int:
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    async with http.post(f"http://127.0.0.1:{port}/batch", data=encode_batch(batch), headers=headers) as answer:
+        return answer.status
+
+
+@pytest.mark.process
+async def test_what_is_acknowledged_survives_a_kill(cluster):
+    port = free_port()
+    acknowledged: list[str] = []
+    async with serving(port, SHARD_BUDGET="8192", **in_pod(cluster)) as (child, http):
+
+        async def send_some(first: int) -> None:
+            for n in range(first, 200, 4):
+                if await send(http, port, Batch(upserts=(upsert(f"model_{n}"),))) == 200:
+                    acknowledged.append(f"model_{n}")
+
+        senders = [asyncio.create_task(send_some(first)) for first in range(4)]
+        await eventually(lambda: len(acknowledged) > 40, what="under way")
+        child.send_signal(signal.SIGKILL)
+        await asyncio.gather(*senders, return_exceptions=True)
+    assert len(acknowledged) < 200
+    async with (
+        serving(port, SHARD_BUDGET="8192", **in_pod(cluster)) as (_, http),
+        http.get(f"http://127.0.0.1:{port}/list") as answer,
+    ):
+        assert set(parse_keys(await answer.read())) >= set(acknowledged)
+    assert not cluster.denied
+
+
+@pytest.mark.process
+async def test_a_stop_finishes_what_is_under_way(cluster):
+    port = free_port()
+    cluster.set_latency(lambda verb, _: 0.5 if verb == "create" else 0.0)
+    async with serving(port, **in_pod(cluster)) as (child, http):
+        sending = asyncio.create_task(send(http, port, Batch(upserts=(upsert(),))))
+        await eventually(lambda: cluster.counts.of("create", "configmaps"), what="being written")
+        child.send_signal(signal.SIGTERM)
+        assert await sending == 200
+        assert await asyncio.wait_for(child.wait(), 10) == 0
+    assert "serving_iris" in maps(cluster)["bac-import-model"]
+
+
+@pytest.mark.process
+async def test_a_cache_in_a_file(tmp_path):
+    port = free_port()
+    environment = {"STORAGE_TYPE": "File", "STATE_DIR": str(tmp_path), "token": TOKEN}
+    async with serving(port, **environment) as (child, http):
+        assert await send(http, port, Batch(upserts=(upsert(),))) == 200
+        child.send_signal(signal.SIGKILL)
+        await child.wait()
+    async with serving(port, **environment) as (_, http), http.get(f"http://127.0.0.1:{port}/list") as answer:
+        assert parse_keys(await answer.read()) == ("serving_iris",)
+
+
+@pytest.mark.process
+@pytest.mark.parametrize(
+    ("arguments", "environment", "words"),
+    [
+        ([], {"STORAGE_TYPE": "Github"}, "STORAGE_TYPE is 'Github': Input should be 'ConfigMap', 'File' or 'Memory'"),
+        ([], {"SHARD_BUDGET": "12"}, "SHARD_BUDGET is '12'"),
+        ([], {"REMOVAL_GUARD": "maybe"}, "REMOVAL_GUARD is 'maybe'"),
+        (["--address", "nowhere"], {}, "is not an address"),
+        ([], {"HOME": "/nonexistent"}, "no credentials for a cluster"),
+        (["--address", "1.2.3.4:7070"], {"STORAGE_TYPE": "Memory"}, "cannot listen"),
+    ],
+)
+async def test_what_is_wrong_is_said_in_one_line(arguments, environment, words):
+    async with process(*arguments, **environment) as child:
+        output, _ = await asyncio.wait_for(child.communicate(), 20)
+        assert words in output.decode()
+        assert "Traceback" not in output.decode()
+        assert child.returncode in (1, 2)
+
+
+class TestSettings:
+    def test_defaults(self, monkeypatch):
+        for name in ("STORAGE_TYPE", "BRIDGE_URL", "POD_IP", "SHARD_BUDGET", "REMOVAL_GUARD"):
+            monkeypatch.delenv(name, raising=False)
+        settings = StorageSettings.load()
+        assert (settings.storage_type, settings.shard_budget, settings.removal_guard) == ("ConfigMap", 98_304, "on")
+        assert settings.bridge == "http://localhost:9090"
+
+    def test_the_documented_environment(self, monkeypatch):
+        for name, value in {
+            "STORAGE_TYPE": "ConfigMap\r\n",
+            "BRIDGE_URL": "http://localhost:9090\n",
+            "POD_NAMESPACE": "rhdh\n",
+        }.items():
+            monkeypatch.setenv(name, value)
+        settings = StorageSettings.load()
+        assert (settings.storage_type, settings.bridge, settings.namespace) == (
+            "ConfigMap",
+            "http://localhost:9090",
+            "rhdh",
+        )
+
+    @pytest.mark.parametrize("written", ["file", "FILE", " File "])
+    def test_any_case(self, monkeypatch, written):
+        monkeypatch.setenv("STORAGE_TYPE", written)
+        assert StorageSettings.load().storage_type == "File"
+
+    def test_errors_name_the_variable(self, monkeypatch):
+        monkeypatch.setenv("DOCUMENT_LIMIT", "0")
+        with pytest.raises(SettingsError, match="DOCUMENT_LIMIT"):
+            StorageSettings.load()
+
+
+async def test_inside_another_process(tmp_path):
+    settings = StorageSettings.load(storage_type="File", state_dir=tmp_path)
+    health = Health()
+    async with storage_service(settings, metrics=Metrics("connector", "1"), health=health, push=False) as service:
+        applied = await service.apply(Batch(upserts=(upsert(),), complete=True))
+        assert not applied.refused
+        listing = await service.listing()
+        assert listing is not None
+        assert listing.entries == {"serving_iris": upsert().stored}
+        assert await service.listing(listing.revision) is None
+        assert health.ready
+        following = asyncio.create_task(service.changes(listing.revision, 10))
+        await service.apply(Batch(removals=("serving_iris",)))
+        changes = await following
+        assert changes is not None
+        assert changes.removals == ("serving_iris",)
