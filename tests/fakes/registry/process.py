@@ -12,6 +12,7 @@ import aiohttp
 from aiohttp import web
 
 from tests.fakes.registry.catalog import FakeCatalog
+from tests.fakes.registry.paging import PageLimits
 from tests.fakes.registry.registry import FakeRegistry
 from tests.fakes.registry.server import FakeServer
 
@@ -47,8 +48,10 @@ async def serve(options: Mapping[str, Any]) -> None:
     """Run a registry, a catalog and their control API until standard input ends."""
     tokens = options.get("tokens", ())
     tls = bool(options.get("tls", False))
+    size = options.get("page_size")
+    limits = PageLimits(default=size, cap=size) if size else None
     async with (
-        FakeRegistry(tls=tls, tokens=tokens) as registry,
+        FakeRegistry(tls=tls, tokens=tokens, limits=limits) as registry,
         FakeCatalog(tls=tls, tokens=tokens) as catalog,
     ):
         runner = web.AppRunner(control_app({"registry": registry, "catalog": catalog}), access_log=None)
@@ -69,6 +72,8 @@ async def serve(options: Mapping[str, Any]) -> None:
 
 class ProcessRegistry:
     """A registry and a catalog in another process, used with `async with`.
+
+    Options: `tls`, `tokens` of both; `page_size` of the registry, whatever is asked for.
 
     `await fakes.registry("add_model", "granite")` calls that method of the `FakeRegistry` over there,
     `await fakes.catalog(...)` one of the `FakeCatalog`; what they take and return is JSON.
