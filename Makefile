@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench lock clean
+.PHONY: help run test check audit bench soak test-backstage demo-backstage lock clean
 
 help: ## What can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,7 +31,7 @@ run: $(VENV)/runtime ## Serve examples/ on http://localhost:9090, without a clus
 	@$(BIN)/python -m services.connector run --manifests examples
 
 test: $(VENV)/dev ## The test suite (no Node, no cluster)
-	@$(BIN)/python -m pytest -n 2 --dist worksteal tests
+	@$(BIN)/python -m pytest -n 2 --dist worksteal --ignore=tests/backstage tests
 
 check: $(VENV)/dev ## Style, types, layers
 	@$(BIN)/ruff format --check .
@@ -39,12 +39,41 @@ check: $(VENV)/dev ## Style, types, layers
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
+audit: $(VENV)/dev ## Known vulnerabilities in the lock file (says so when nobody can be asked)
+	@$(BIN)/python -m scripts.audit
+
 bench: $(VENV)/dev ## Measure: latency, requests, bytes, memory
 	@$(BIN)/python -m benchmarks
+
+soak: $(VENV)/dev ## Ten minutes of churn and faults: memory, descriptors and tasks stay flat
+	@$(BIN)/python -m benchmarks.soak
+
+BACKSTAGE := tests/backstage/backend
+TECHDOCS  := $(VENV)/techdocs
+
+$(BACKSTAGE)/node_modules/.package-lock.json: $(BACKSTAGE)/package.json $(BACKSTAGE)/package-lock.json
+	@node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' 2>/dev/null && command -v npm >/dev/null || \
+	  { echo "Node 20 or newer with npm is needed to run a Backstage: see https://nodejs.org, or apt install nodejs npm where it is that new"; exit 1; }
+	@echo "installing Backstage into $(BACKSTAGE)/node_modules"
+	@npm --prefix $(BACKSTAGE) ci --omit=dev --ignore-scripts --no-progress --loglevel=error
+	@touch $@
+
+$(TECHDOCS)/installed: $(VENV)/python tests/backstage/techdocs.lock
+	@echo "installing mkdocs for TechDocs into $(TECHDOCS)"
+	@$(BIN)/python -m venv $(TECHDOCS)
+	@$(TECHDOCS)/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes -r tests/backstage/techdocs.lock
+	@touch $@
+
+test-backstage: $(VENV)/dev $(BACKSTAGE)/node_modules/.package-lock.json $(TECHDOCS)/installed ## A real Backstage reads the feed (needs Node 20 and npm)
+	@$(BIN)/python -m pytest -n 2 --dist worksteal tests/backstage
+
+demo-backstage: $(VENV)/dev $(BACKSTAGE)/node_modules/.package-lock.json ## A Backstage with the examples in it, to look at (needs Node 20 and npm)
+	@$(BIN)/python -m tests.backstage.demo
 
 lock: $(VENV)/dev ## Renew the lock files from pyproject.toml (needs uv)
 	@uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --extra dev pyproject.toml -o requirements-dev.lock
 	@uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml -c requirements-dev.lock -o requirements.lock
+	@printf 'hatchling>=1.27\n' | uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header -c requirements-dev.lock - -o requirements-build.lock
 
 clean: ## Remove what was built
-	@rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	@rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache $(BACKSTAGE)/node_modules

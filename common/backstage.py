@@ -8,7 +8,7 @@ entity or drop the value without telling anybody, so it is mended here, before i
 import hashlib
 import ipaddress
 import re
-from urllib.parse import urlsplit
+import unicodedata
 
 MAX_NAME = 63
 """Longest entity name, tag, and name part of an annotation key."""
@@ -18,17 +18,23 @@ TAG_PATTERN = r"^[a-z0-9:+#]+(?:-[a-z0-9:+#]+)*$"
 
 _NAME = re.compile(NAME_PATTERN.replace("$", r"\Z"))
 _TAG = re.compile(TAG_PATTERN.replace("$", r"\Z"))
-_PREFIX = re.compile(r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*\Z")
+_LABEL = r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?"
+_PREFIX = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\Z")
 _MAX_PREFIX = 253
 
 _NOT_IN_NAMES = re.compile(r"[^a-zA-Z0-9_-]")
 _SEPARATOR_RUN = re.compile(r"[-_.]{2,}")
 _NOT_IN_TAGS = re.compile(r"[^a-z0-9:+#]+")
 
-_BEFORE_AUTHORITY = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s\x00-\x20]")
+_ABSOLUTE = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(?=.)([^/?#]*)")
+_AUTHORITY = re.compile(r"(?:[^@]*@)?(?P<host>\[[0-9A-Fa-f:.]+\]|[^\[\]:@]+)(?::(?P<port>[0-9]{0,5}))?\Z")
 _BLANK_OR_CONTROL = re.compile(r"[\s\x00-\x1f\x7f]")
-_FORBIDDEN_IN_HOST = re.compile(r"[\x00-\x20\x7f#/:<>?@\[\\\]^|%]")
-_SPECIAL_SCHEMES = {"http", "https", "ws", "wss", "ftp"}
+_FORBIDDEN_IN_HOST = re.compile(r"[#/:<>?@\[\\\]^|]")
+_NUMBER = re.compile(r"(?:[0-9]+|0[xX][0-9A-Fa-f]*)\Z")
+_MAX_PORT = 65535
+_IN_ANY_LABEL = "0123456789-"
+_WITH_A_HOST = {"http", "https", "ws", "wss", "ftp"}
+_WITH_A_DOMAIN = {*_WITH_A_HOST, "file"}
 
 
 def sanitize(text: str) -> str:
@@ -83,35 +89,56 @@ def is_annotation_key(key: str) -> bool:
 def is_link(text: str) -> bool:
     """Tell whether `text` is an absolute URL that a browser's URL parser, which the catalog uses, understands.
 
-    Stricter than that parser in one point: `scheme://` is asked for, so that prose such as `Note: see below`, which
-    it would take for a URL, is none.
+    Stricter than that parser: `scheme://host` is asked for, so that prose such as `Note: see below`, which it would
+    take for a URL, is none; and hosts that are written in a way only an attacker would, such as `0x7f.1`, are refused.
     """
-    if not _BEFORE_AUTHORITY.match(text) or _BLANK_OR_CONTROL.search(text):
+    absolute = _ABSOLUTE.match(text)
+    if absolute is None or "\\" in text or _BLANK_OR_CONTROL.search(text):
         return False
-    try:
-        parts = urlsplit(text)
-        parts.port  # noqa: B018 - reading it checks it
-        host = parts.hostname or ""
-    except ValueError:
+    scheme, authority = absolute[1].lower(), absolute[2]
+    if not authority:
+        return scheme not in _WITH_A_HOST
+    if scheme == "file" and ("@" in authority or ":" in authority):
         return False
-    if parts.scheme not in _SPECIAL_SCHEMES:
-        return True
-    return _is_host(host)
+    parts = _AUTHORITY.match(authority)
+    if parts is None or int(parts["port"] or 0) > _MAX_PORT:
+        return False
+    host = parts["host"]
+    if host.startswith("["):
+        return _is_address(host[1:-1], version=6)
+    if _FORBIDDEN_IN_HOST.search(host):
+        return False
+    return scheme not in _WITH_A_DOMAIN or _is_domain(host)
 
 
-def _is_host(host: str) -> bool:
-    if ":" in host:
-        return _is_address(host, version=6)
-    if not host or _FORBIDDEN_IN_HOST.search(host):
+def _is_domain(host: str) -> bool:
+    """Tell whether `host` is an IPv4 address or a name in the sense of the URL standard's "domain to ASCII"."""
+    labels = host.removesuffix(".").split(".")
+    if _NUMBER.match(labels[-1]):
+        return len(labels) == 4 and _is_address(".".join(labels), version=4)
+    return all(_is_label(label) for label in labels)
+
+
+def _is_label(label: str) -> bool:
+    if label.lower().startswith("xn--"):
+        return _is_punycode(label.lower())
+    if label.isascii():
+        return bool(label) and "%" not in label
+    letters = all(character.isalpha() or character in _IN_ANY_LABEL for character in label)
+    if not letters or unicodedata.normalize("NFKC", label) != label:
         return False
-    last = host.rstrip(".").rpartition(".")[2]
-    if last.isdigit():
-        return _is_address(host.rstrip("."), version=4)
     try:
-        host.encode("ascii") if host.isascii() else host.encode("idna")
+        return bool(label.encode("idna"))
     except UnicodeError:
         return False
-    return not any(label.startswith("xn--") and not label.isascii() for label in host.split("."))
+
+
+def _is_punycode(label: str) -> bool:
+    try:
+        decoded = label.encode().decode("idna")
+        return decoded.encode("idna").decode() == label and not decoded.isascii() and _is_label(decoded)
+    except UnicodeError:
+        return False
 
 
 def _is_address(host: str, *, version: int) -> bool:

@@ -1,13 +1,10 @@
 """Putting a document together from mended values."""
 
-from collections.abc import Mapping
-
 from common.catalog import Api, CatalogDocument, Model, ModelServer
 from services.normalizer.normalize.profile import Profile
 from services.normalizer.normalize.server import ServerFacts
 
 MODEL_NAME_ANNOTATION = "rhdh.modelcatalog.io/model-name"
-OWNER_ANNOTATION = "rhdh.io/owner"
 _NO_SPEC = "TBD"
 
 
@@ -55,7 +52,6 @@ def build_document(
             homepage_url=profile.homepage_url,
             tags=tags,
             usage=profile.usage or None,
-            annotations=_server_annotations(profile),
         ),
     )
 
@@ -68,7 +64,3 @@ def _api(profile: Profile, *, tags: tuple[str, ...], server: ServerFacts) -> Api
         tags=tags,
         annotations=dict(server.annotations),
     )
-
-
-def _server_annotations(profile: Profile) -> Mapping[str, str]:
-    return {OWNER_ANNOTATION: profile.owner.reference} if profile.owner.reference else {}

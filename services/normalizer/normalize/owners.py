@@ -1,6 +1,7 @@
 """Who owns an entity: from what people write as an owner to the bare user name that the documents carry.
 
-Backstage's first-generation reader puts `user:` before the name, whatever it is (Backstage: "Entity References").
+The readers of both generations put `user:` before the name, whatever it is (Backstage: "Entity References"), also
+before the override `rhdh.io/owner` that the second knows: no document can name a group.
 """
 
 import re
@@ -19,9 +20,8 @@ _EMAIL = re.compile(r"(?:mailto:)?(?P<local>[^@\s:/]+)@[^@\s]+\Z", re.IGNORECASE
 class Owner:
     """An owner as the documents name it.
 
-    `reference` is the full entity reference where the bare name does not say it all (a group, another namespace);
-    the second-generation reader takes it from the server's annotation `rhdh.io/owner`. `exact` is false when
-    characters were lost.
+    `reference` is the full entity reference where the bare name does not say it all (a group, another namespace).
+    `exact` is false when characters were lost.
     """
 
     name: str

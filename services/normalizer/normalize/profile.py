@@ -88,8 +88,8 @@ def _owner(said: Mapping[str, str], defaults: Defaults, notes: Notes) -> Owner:
         return fallback
     if owner.reference:
         notes.info(
-            f"the owner {values.shown(written)} is shown as user:{owner.name} by the first-generation reader",
-            "nothing needs doing with the second-generation reader, which is given the full reference",
+            f"the owner {values.shown(written)} is shown as user:{owner.name} by Backstage's readers of this feed",
+            "the readers know users only: name one, or give the catalog a user of that name",
         )
     elif not owner.exact and owner.name != written:
         notes.info(

@@ -23,7 +23,7 @@ def test_defaults_are_used() -> None:
     document = normalized(isvc(), defaults=Defaults("group:default/platform", "production")).document
     assert model_of(document).owner == "platform"
     assert model_of(document).lifecycle == "production"
-    assert server_of(document).annotations == {"rhdh.io/owner": "group:default/platform"}
+    assert server_of(document).annotations == {}
 
 
 def test_unusable_defaults_do_not_break_documents() -> None:

@@ -48,10 +48,10 @@ def test_owner_that_is_none_falls_back_and_is_told() -> None:
     assert "modelcatalogbridge.rhdh.io/owner" in result.problems[0].remedy
 
 
-def test_group_is_given_in_full_to_the_second_generation() -> None:
+def test_group_becomes_the_user_of_its_name_and_that_is_told() -> None:
     result = normalized(isvc(said={"owner": "group:default/ml-team"}))
     assert server_of(result.document).owner == model_of(result.document).owner == "ml-team"
-    assert server_of(result.document).annotations == {"rhdh.io/owner": "group:default/ml-team"}
+    assert server_of(result.document).annotations == {}
     assert [problem.severity for problem in result.problems] == ["info"]
 
 

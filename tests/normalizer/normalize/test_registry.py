@@ -211,7 +211,7 @@ def test_server_has_the_models_words_and_the_isvcs_address() -> None:
     found = server_of(document(None, of_version, served=server()).document)
     assert (found.api.url, found.api.type, found.api.spec, found.api.tags) == (URL, "grpc", "TBD", ("grpc", "x-y"))
     assert (found.usage, found.owner, found.tags) == ("u", "t", ("grpc", "x-y"))
-    assert found.annotations == {"rhdh.io/owner": "group:default/t"}
+    assert found.annotations == {}
 
 
 def test_api_is_described_by_the_registry_else_by_the_isvc() -> None:
