@@ -1,0 +1,96 @@
+"""`python -m benchmarks`: measure, and print the table."""
+
+import argparse
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Callable, Mapping
+
+from benchmarks import baseline, machine, report, smoke
+from benchmarks.figures import Figure
+from benchmarks.measures import events, latency, memory, reads, start, sync
+from tests.fakes.kubernetes import MEASURED
+
+SIZES = (10, 100, 400, 1_000, 10_000)
+CARDS = (100,)
+SLOW = (10, 100, 400, 1_000)
+
+Measure = Callable[[argparse.Namespace], AsyncIterator[Figure]]
+
+
+async def _sync(options: argparse.Namespace) -> AsyncIterator[Figure]:
+    async for figure in sync.measure(options.sizes, options.runs, store=options.store):
+        yield figure
+    async for figure in sync.measure(CARDS, options.runs, store=options.store, cards=True):
+        yield figure
+    if options.store == "ConfigMap":
+        slow = [size for size in options.sizes if size in SLOW]
+        async for figure in sync.measure(slow, options.runs, latency=MEASURED):
+            yield figure
+
+
+MEASURES: Mapping[str, Measure] = {
+    "sync": _sync,
+    "latency": lambda options: latency.measure(options.runs, store=options.store),
+    "memory": lambda options: memory.measure(options.runs, store=options.store),
+    "start": lambda options: start.measure(options.runs, store=options.store),
+    "reads": lambda options: reads.measure(options.runs),
+    "events": lambda options: events.measure(options.runs, store=options.store),
+}
+
+
+def arguments() -> argparse.Namespace:
+    """What the command line says."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure the connector")
+    parser.add_argument("--only", help=f"rows to measure, with commas between: {', '.join(MEASURES)}")
+    parser.add_argument("--sizes", help="models of the syncs, with commas between; default: 10 to 10,000")
+    parser.add_argument("--runs", type=int, default=3, help="repetitions of each measurement; default: %(default)s")
+    parser.add_argument("--store", choices=["ConfigMap", "File", "Memory"], default="ConfigMap", help="of storage-rest")
+    parser.add_argument("--save", action="store_true", help=f"keep the figures in {baseline.FILE.name}")
+    parser.add_argument("--smoke", action="store_true", help="a small sync; fails when its counts are other than known")
+    options = parser.parse_args()
+    options.only = options.only.split(",") if options.only else list(MEASURES)
+    if unknown := set(options.only) - MEASURES.keys():
+        parser.error(f"no rows {', '.join(sorted(unknown))}; there are {', '.join(MEASURES)}")
+    options.sizes = [int(size) for size in options.sizes.split(",")] if options.sizes else list(SIZES)
+    return options
+
+
+async def measure(options: argparse.Namespace) -> list[Figure]:
+    """Measure everything asked for, telling each figure as it comes."""
+    figures: list[Figure] = []
+    for name in options.only:
+        async for figure in MEASURES[name](options):
+            print(f"{figure.id}: {report.number(figure.value)} {figure.unit}", file=sys.stderr, flush=True)
+            figures.append(figure)
+    return figures
+
+
+def main() -> int:
+    """Measure and print; return the exit code."""
+    options = arguments()
+    if options.smoke:
+        return asyncio.run(smoke.main())
+    about = machine.describe()
+    busy = machine.load()
+    figures = sorted_by_group(asyncio.run(measure(options)))
+    print("\n".join(f"{name}: {value}" for name, value in about.items()))
+    print(f"load before: {busy:.1f}" + ("  (the machine was busy: figures are provisional)" if busy > 1 else ""))
+    print("\n" + report.table(figures, baseline.load()))
+    if growths := report.growths(figures):
+        print("\nTime of a sync grows with the number of models to the power of\n" + growths)
+    missed = report.unmet(figures)
+    met = sum(figure.met is True for figure in figures)
+    print(f"\n{met} targets met, {len(missed)} not" + "".join(f"\n- {figure.id}" for figure in missed))
+    if options.save:
+        baseline.save(figures, about)
+    return 0
+
+
+def sorted_by_group(figures: list[Figure]) -> list[Figure]:
+    """Return the figures with those of each group together, groups in the order of their first figure."""
+    groups = list(dict.fromkeys(figure.group for figure in figures))
+    return sorted(figures, key=lambda figure: groups.index(figure.group))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
