@@ -10,6 +10,7 @@ from common.http import server
 from common.http.access import AccessPolicy
 from common.http.client import HttpClient
 from common.http.server import Address
+from common.kube.metrics import KubeMetrics
 from common.metrics import Metrics
 from services.storage_rest.app import create_storage_app
 from services.storage_rest.guard import RemovalGuard
@@ -19,16 +20,23 @@ from services.storage_rest.settings import StorageSettings
 from services.storage_rest.stores.base import Store
 from services.storage_rest.stores.file import FileStore
 from services.storage_rest.stores.memory import MemoryStore
+from services.storage_rest.stores.opening import open_store
 from services.storage_rest.telemetry import Telemetry
 
 
 @asynccontextmanager
 async def storage_service(
-    settings: StorageSettings, *, metrics: Metrics, health: Health, push: bool = True
+    settings: StorageSettings,
+    *,
+    metrics: Metrics,
+    health: Health,
+    push: bool = True,
+    kube_metrics: KubeMetrics | None = None,
 ) -> AsyncIterator[StorageService]:
     """Run the service for the time of the block; it loads by itself, see `StorageService.loaded`.
 
-    `push` False leaves out the pushes to BRIDGE_URL, where everybody follows by themselves.
+    `push` False leaves out the pushes to BRIDGE_URL, where everybody follows by themselves; `kube_metrics` are those
+    of a process that has them already.
 
     Raises:
         common.kube.credentials.CredentialsError: the cache is kept in ConfigMaps and there is no way to the cluster.
@@ -36,7 +44,7 @@ async def storage_service(
     telemetry = Telemetry(metrics)
     async with AsyncExitStack() as stack:
         service = StorageService(
-            store=await _store(settings, stack, metrics=metrics, health=health, telemetry=telemetry),
+            store=await _store(settings, stack, metrics, kube_metrics, health=health, telemetry=telemetry),
             telemetry=telemetry,
             health=health,
             document_limit=settings.document_limit,
@@ -66,11 +74,15 @@ async def run(settings: StorageSettings, addresses: Sequence[Address], stop: asy
 
 
 async def _store(
-    settings: StorageSettings, stack: AsyncExitStack, *, metrics: Metrics, health: Health, telemetry: Telemetry
+    settings: StorageSettings,
+    stack: AsyncExitStack,
+    metrics: Metrics,
+    kube_metrics: KubeMetrics | None,
+    *,
+    health: Health,
+    telemetry: Telemetry,
 ) -> Store:
     if settings.storage_type == "ConfigMap":
-        # Imported here: a laptop without a cluster need not load it.
-        from services.storage_rest.stores.configmap import open_store
-
-        return await open_store(settings, stack, metrics=metrics, health=health, telemetry=telemetry)
+        kube_metrics = kube_metrics or KubeMetrics(metrics)
+        return await open_store(settings, stack, kube_metrics=kube_metrics, health=health, telemetry=telemetry)
     return FileStore(settings.state_dir) if settings.storage_type == "File" else MemoryStore()

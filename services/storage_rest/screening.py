@@ -7,10 +7,17 @@ bytes they came as.
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
+import structlog
+
 from common import strict_json
-from common.wire import Upsert
+from common.wire import Batch, Upsert
+from services.storage_rest.stores.base import Refusal, Store
+from services.storage_rest.telemetry import Telemetry
+
+log = structlog.get_logger("storage")
 
 LONGEST_KEY = 253
 """Characters that a key of a ConfigMap may have."""
@@ -28,6 +35,50 @@ class Unacceptable(Exception):
         super().__init__(detail)
         self.status = status
         self.detail = detail
+
+
+class Screen:
+    """Parts what can be kept from what cannot."""
+
+    def __init__(self, *, store: Store, document_limit: int, telemetry: Telemetry) -> None:
+        """`document_limit` is in bytes, for a document or a model card; the store has limits of its own."""
+        self._store = store
+        self._document_limit = document_limit
+        self._telemetry = telemetry
+
+    def pass_on(self, batch: Batch) -> tuple[Batch, list[Refusal]]:
+        """Return what of a batch can be kept, the cards of its upserts among its own, and why the rest cannot."""
+        upserts, refusals = [], []
+        cards = dict(batch.cards)
+        for upsert in batch.upserts:
+            if (refusal := self._refuse(upsert)) is None:
+                upserts.append(upsert)
+                if upsert.card:
+                    cards[upsert.card_key] = upsert.card
+            else:
+                refusals.append(refusal)
+        for key, text in list(cards.items()):
+            if (refusal := self._refuse_card(key, text)) is not None:
+                del cards[key]
+                refusals.append(refusal)
+        for refusal in refusals:
+            self._telemetry.rejected.labels("too large" if refusal.status == 413 else "unusable").inc()
+            log.warning("not taken", key=refusal.key[:LONGEST_KEY], reason=refusal.detail)
+        return replace(batch, upserts=tuple(upserts), cards=cards), refusals
+
+    def _refuse(self, upsert: Upsert) -> Refusal | None:
+        try:
+            check_upsert(upsert, document_limit=self._document_limit)
+        except Unacceptable as fault:
+            return Refusal(upsert.key, fault.status, fault.detail)
+        return self._store.check(upsert)
+
+    def _refuse_card(self, key: str, text: str) -> Refusal | None:
+        try:
+            check_card(key, text, limit=self._document_limit)
+        except Unacceptable as fault:
+            return Refusal(key, fault.status, fault.detail)
+        return self._store.check_card(key, text)
 
 
 def check_key(key: str) -> None:

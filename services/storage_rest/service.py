@@ -1,21 +1,19 @@
 """storage-rest without HTTP: takes batches, keeps them, tells whoever follows."""
 
 import asyncio
-import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from collections.abc import Set as AbstractSet
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 import structlog
 
 from common.health import Health
 from common.wire import Applied, Batch, Changes, Listing, Upsert
-from services.storage_rest import screening
 from services.storage_rest.cache import Cache
+from services.storage_rest.followers import Followers
 from services.storage_rest.guard import RemovalGuard
-from services.storage_rest.screening import Unacceptable
+from services.storage_rest.screening import Screen
 from services.storage_rest.stores.base import Contents, Refusal, Store, StoreUnavailable
 from services.storage_rest.telemetry import Telemetry
 
@@ -23,8 +21,6 @@ log = structlog.get_logger("storage")
 
 LOADING_WAIT = 5.0
 """Seconds that a request waits for the store to be loaded."""
-FOLLOWED_FOR = 15.0
-"""Seconds after its last request for which a follower counts as there."""
 STARTED_BEFORE = 10.0
 """Seconds that a location has after our start to follow, before it is sent everything."""
 STARTING = 1.0
@@ -67,20 +63,17 @@ class StorageService:
         health: Health,
         document_limit: int,
         guard: RemovalGuard,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
         self._telemetry = telemetry
         self._health = health
         health.set("store", ok=False, reason="the cache is not loaded yet")
-        self._document_limit = document_limit
+        self._screen = Screen(store=store, document_limit=document_limit, telemetry=telemetry)
         self._guard = guard
-        self._clock = clock
+        self._followers = Followers()
         self._cache = Cache()
         self._loaded = asyncio.Event()
         self._bridge: Bridge | None = None
-        self._polling = 0
-        self._last_poll = float("-inf")
         self._problems: dict[str, Refusal] = {}
 
     def attach(self, bridge: Bridge) -> None:
@@ -97,14 +90,14 @@ class StorageService:
 
     # --- what is stored
 
-    async def loaded(self) -> None:
-        """Wait a moment for the store to be loaded.
+    async def loaded(self, *, patiently: bool = False) -> None:
+        """Wait for the store to be loaded: for a moment, or `patiently` for as long as it takes.
 
         Raises:
-            StoreUnavailable: when it is not.
+            StoreUnavailable: it is not loaded after that moment.
         """
         try:
-            async with asyncio.timeout(LOADING_WAIT):
+            async with asyncio.timeout(None if patiently else LOADING_WAIT):
                 await self._loaded.wait()
         except TimeoutError:
             raise StoreUnavailable("the cache is not loaded yet; /readyz tells why") from None
@@ -140,7 +133,7 @@ class StorageService:
 
     def snapshot(self) -> Changes:
         """Return everything; who asks for it is about to follow."""
-        self._last_poll = self._clock()
+        self._followers.asked()
         return self._cache.snapshot()
 
     async def changes(self, since: str, wait: float) -> Changes | None:
@@ -150,14 +143,14 @@ class StorageService:
         """
         if self._cache.since(since) is None:
             return None
-        with self._poll():
+        with self._followers.waiting():
             await self._cache.wait(since, wait)
         return self._cache.since(since)
 
     @property
     def followed(self) -> bool:
         """Whether somebody reads the changes, so that they need not be pushed."""
-        return self._polling > 0 or self._clock() - self._last_poll < FOLLOWED_FOR
+        return self._followers.present
 
     def read_by_stranger(self) -> None:
         """Note that somebody reads with the original's requests: a location that starts and needs everything pushed."""
@@ -173,7 +166,7 @@ class StorageService:
             StoreUnavailable: not loaded yet, or accepted and told but not durable in time. Sending it again is right.
         """
         await self.loaded()
-        accepted, refusals = self._screen(batch)
+        accepted, refusals = self._screen.pass_on(batch)
         base = self.revision
         changes = self._accept(accepted)
         refusals += await self._store.durable(
@@ -236,7 +229,9 @@ class StorageService:
 
     def load(self, contents: Contents) -> None:
         """Begin with what the store held."""
-        loaded, _ = self._screen(Batch(upserts=contents.upserts, cards=contents.cards, complete=contents.complete))
+        loaded, _ = self._screen.pass_on(
+            Batch(upserts=contents.upserts, cards=contents.cards, complete=contents.complete)
+        )
         self._cache.apply(loaded)
         self._measure()
         self._loaded.set()
@@ -249,7 +244,7 @@ class StorageService:
 
     def take_over(self, upserts: Iterable[Upsert], cards: Mapping[str, str]) -> None:
         """Take what somebody else wrote into the store."""
-        accepted, _ = self._screen(Batch(upserts=tuple(upserts), cards=cards))
+        accepted, _ = self._screen.pass_on(Batch(upserts=tuple(upserts), cards=cards))
         self._accept(accepted)
 
     # --- within
@@ -265,39 +260,6 @@ class StorageService:
                 self._bridge.tell(changes)
         return changes
 
-    def _screen(self, batch: Batch) -> tuple[Batch, list[Refusal]]:
-        upserts, refusals = [], []
-        cards = dict(batch.cards)
-        for upsert in batch.upserts:
-            if (refusal := self._refuse(upsert)) is None:
-                upserts.append(upsert)
-                if upsert.card:
-                    cards[upsert.card_key] = upsert.card
-            else:
-                refusals.append(refusal)
-        for key, text in list(cards.items()):
-            if (refusal := self._refuse_card(key, text)) is not None:
-                del cards[key]
-                refusals.append(refusal)
-        for refusal in refusals:
-            self._telemetry.rejected.labels("too large" if refusal.status == 413 else "unusable").inc()
-            log.warning("not taken", key=refusal.key[: screening.LONGEST_KEY], reason=refusal.detail)
-        return replace(batch, upserts=tuple(upserts), cards=cards), refusals
-
-    def _refuse(self, upsert: Upsert) -> Refusal | None:
-        try:
-            screening.check_upsert(upsert, document_limit=self._document_limit)
-        except Unacceptable as fault:
-            return Refusal(upsert.key, fault.status, fault.detail)
-        return self._store.check(upsert)
-
-    def _refuse_card(self, key: str, text: str) -> Refusal | None:
-        try:
-            screening.check_card(key, text, limit=self._document_limit)
-        except Unacceptable as fault:
-            return Refusal(key, fault.status, fault.detail)
-        return self._store.check_card(key, text)
-
     def _note(self, refusals: Iterable[Refusal], *, mended: Iterable[str]) -> None:
         for key in mended:
             self._problems.pop(key, None)
@@ -310,12 +272,3 @@ class StorageService:
         self._telemetry.documents.set(len(self._cache.entries))
         self._telemetry.cards.set(len(self._cache.cards))
         self._telemetry.complete.set(self._cache.complete)
-
-    @contextmanager
-    def _poll(self) -> Iterator[None]:
-        self._polling += 1
-        try:
-            yield
-        finally:
-            self._polling -= 1
-            self._last_poll = self._clock()

@@ -290,9 +290,9 @@ class TestChanges:
 
     async def test_a_follower_that_hangs_up_is_not_followed_for_ever(self, storage):
         polling = asyncio.create_task(self.poll(storage, storage.service.revision, 60))
-        await eventually(lambda: storage.service._polling == 1, what="polling")
+        await eventually(lambda: storage.service._followers._waiting == 1, what="polling")
         polling.cancel()
-        await eventually(lambda: storage.service._polling == 0, what="hung up")
+        await eventually(lambda: storage.service._followers._waiting == 0, what="hung up")
 
 
 class TestAccess:

@@ -7,7 +7,7 @@ import pytest
 
 from common import wire
 from common.wire import Batch
-from services.storage_rest import push, service
+from services.storage_rest import followers, push, service
 from tests.storage_rest.running import document, original_location, running, upsert
 from tests.waiting import eventually
 
@@ -88,7 +88,7 @@ async def test_one_that_begins_to_follow_is_not_sent_what_waits(monkeypatch):
 
 
 async def test_one_that_stopped_following_is_pushed_to(monkeypatch):
-    monkeypatch.setattr(service, "FOLLOWED_FOR", 0.05)
+    monkeypatch.setattr(followers, "FOLLOWED_FOR", 0.05)
     async with original_location() as location, running(bridge=location.url) as storage:
         await storage.ask("GET", "/snapshot")
         await eventually(lambda: not storage.service.followed, what="gone")

@@ -4,11 +4,15 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from common.http.client import RemoteError
 from common.wire import Changes, Upsert
 
 
-class StoreUnavailable(Exception):
-    """Nothing can be read or written for now; the text names the cause, `retry_after` is in seconds."""
+class StoreUnavailable(RemoteError):
+    """Nothing can be read or written for now; the text names the cause, `retry_after` is in seconds.
+
+    To a caller in the same process it is what it would be over HTTP: an answer that did not come.
+    """
 
     def __init__(self, reason: str, *, retry_after: int = 5) -> None:
         super().__init__(reason)

@@ -5,23 +5,17 @@ contents are the view's.
 """
 
 import asyncio
-import os
 from collections.abc import Collection, Iterable, Mapping
-from contextlib import AsyncExitStack
 
 import structlog
 
 from common.health import Health
 from common.kube.client import KubeClient
-from common.kube.credentials import CredentialsError
-from common.kube.environment import find_credentials
 from common.kube.metrics import KubeMetrics
 from common.kube.reflector import Reflector, ReflectorOptions
 from common.kube.resources import CONFIG_MAPS
 from common.kube.state import State
-from common.metrics import Metrics
 from common.wire import Changes, Upsert
-from services.storage_rest.settings import StorageSettings
 from services.storage_rest.stores.base import Contents, Refusal, StoreUnavailable, View
 from services.storage_rest.stores.families import BASE, Cards, Entries, Family
 from services.storage_rest.stores.objects import SELECTOR, observation
@@ -287,27 +281,3 @@ def _too_large(key: str, what: str, size: int) -> Refusal | None:
     if size <= LIMIT:
         return None
     return Refusal(key, 413, f"the {what}, encoded, has {size} bytes; a ConfigMap holds {LIMIT}")
-
-
-async def open_store(
-    settings: StorageSettings, stack: AsyncExitStack, *, metrics: Metrics, health: Health, telemetry: Telemetry
-) -> ConfigMapStore:
-    """Return a store on the cluster that the environment leads to; `stack` closes its client.
-
-    Raises:
-        CredentialsError: there is no way to a cluster, or no namespace is named.
-    """
-    credentials = await find_credentials(os.environ)
-    namespace = settings.namespace or credentials.namespace
-    if not namespace:
-        raise CredentialsError("the namespace of the cache is not known: set POD_NAMESPACE")
-    kube_metrics = KubeMetrics(metrics)
-    client = await stack.enter_async_context(KubeClient(credentials=credentials, metrics=kube_metrics))
-    return ConfigMapStore(
-        client=client,
-        namespace=namespace,
-        kube_metrics=kube_metrics,
-        telemetry=telemetry,
-        health=health,
-        budget=settings.shard_budget,
-    )
