@@ -2,9 +2,13 @@
 
 Whatever happens to storage, what has been served once is served on. A storage that knows neither `/snapshot` nor
 `/changes` is an original one and is followed by its own requests (`original_storage`).
+
+Storage tells a change while it writes it. If it dies in between, its next process knows nothing of the change until the
+normalizer sends it again; so for a while a restarted storage is not believed to lack what is on the shelf.
 """
 
 import asyncio
+import math
 import random
 from collections.abc import AsyncIterator, Sequence
 from typing import Final
@@ -29,6 +33,8 @@ PATIENCE: Final = 15
 """Seconds that an answer may take on top of that, before the connection counts as dead."""
 FIRST_PAUSE: Final = 0.1
 LONGEST_PAUSE: Final = 5.0
+DOUBT: Final = 60.0
+"""Seconds after a restart of storage until what it lacks counts as removed; what it is told to remove goes at once."""
 
 SNAPSHOT_TYPE: Final = "application/x-ndjson"
 _GONE: Final = 410
@@ -47,7 +53,9 @@ class Follower:
         self._shelf = shelf
         self._original = OriginalStorage(storage=storage, shelf=shelf)
         self._revision: str | None = None
+        self._epoch: str | None = None
         self._storage_complete = False
+        self._doubt_ends: float | None = None
         self._failing = False
         self._news = asyncio.Event()
         self._errors = Counter(
@@ -80,9 +88,8 @@ class Follower:
         """
         if self._revision is None or revision is None:
             return True
-        epoch, _, count = revision.rpartition("-")
-        own_epoch, _, own_count = self._revision.rpartition("-")
-        if epoch != own_epoch or not count.isdigit() or not own_count.isdigit():
+        count, own_count = revision.rpartition("-")[2], self._revision.rpartition("-")[2]
+        if _epoch(revision) != self._epoch or not count.isdigit() or not own_count.isdigit():
             self._news.set()
             return True
         return int(count) > int(own_count)
@@ -95,6 +102,9 @@ class Follower:
     # ---
 
     async def _step(self) -> None:
+        if self._doubt_ends is not None and self._doubt_left <= 0:
+            self._doubt_ends = None
+            self._revision = None  # a snapshot tells what storage still lacks
         if self._revision is None:
             try:
                 await self._load_snapshot()
@@ -121,12 +131,14 @@ class Follower:
                 raise _Original from None
             raise
         told = reader.finish()
-        self._report(self._shelf.apply(unpacking.delivery(told, whole=True)))
+        if self._epoch not in (None, _epoch(told.revision)) and self._shelf.complete:
+            self._doubt_ends = asyncio.get_running_loop().time() + DOUBT
+        self._report(self._shelf.apply(unpacking.delivery(told, whole=self._doubt_ends is None)))
         self._followed(told)
         log.info("loaded from storage", documents=len(self._shelf), complete=self._shelf.complete)
 
     async def _load_changes(self, since: str) -> None:
-        params = {"since": since, "wait": str(LONG_POLL)}
+        params = {"since": since, "wait": f"{min(LONG_POLL, self._doubt_left):.3f}"}
         try:
             answer = await self._storage.request(
                 "GET", "/changes", params=params, timeout=LONG_POLL + PATIENCE, attempts=1
@@ -140,6 +152,7 @@ class Follower:
         changes = wire.parse_changes(answer.body)
         if changes.complete and not self._storage_complete:
             # What was kept while storage was incomplete may be gone for good: only a snapshot tells.
+            self._doubt_ends = None
             self._revision = None
             return
         self._report(self._shelf.apply(prepare(changes, whole=False)))
@@ -147,9 +160,16 @@ class Follower:
 
     def _followed(self, changes: wire.Changes) -> None:
         self._revision = changes.revision
+        self._epoch = _epoch(changes.revision)
         self._storage_complete = changes.complete
         if not changes.complete:
             self._shelf.wait_for("storage-rest to have seen one complete listing of every source")
+
+    @property
+    def _doubt_left(self) -> float:
+        if self._doubt_ends is None:
+            return math.inf
+        return max(0.0, self._doubt_ends - asyncio.get_running_loop().time())
 
     def _report(self, problems: Sequence[Problem]) -> None:
         for problem in problems:
@@ -181,6 +201,11 @@ class Follower:
         except TimeoutError:
             return
         self._news.clear()
+
+
+def _epoch(revision: str) -> str:
+    """Return the part of a revision that stands for one process of storage."""
+    return revision.rpartition("-")[0]
 
 
 async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:

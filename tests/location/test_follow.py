@@ -111,6 +111,30 @@ async def test_what_was_served_is_served_on_when_storage_goes(shelf: Shelf, metr
             await eventually(lambda: shelf.keys() == {"b_1"})
 
 
+async def test_a_restarted_storage_is_not_believed_at_once_to_lack_something(
+    shelf: Shelf, metrics: Metrics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(follow, "DOUBT", 1.0)
+    storage = FakeStorage()
+    storage.entries = {key: upsert(key, card_key=f"card {key}") for key in ("a_1", "b_1", "c_1")}
+    storage.cards = {f"card {key}": "# card" for key in storage.entries}
+    async with following(shelf, metrics, await free_port()) as follower:
+        port = int(follower._storage.base_url.rpartition(":")[2])
+        async with serving(storage, port):
+            await eventually(lambda: shelf.complete)
+        storage.restart()
+        del storage.entries["a_1"], storage.entries["c_1"]  # told, but not written when it died
+        storage.cards = {"card b_1": "# card"}
+        async with serving(storage, port):
+            await storage.tell(upsert("d_1"))
+            await eventually(lambda: shelf.keys() == {"a_1", "b_1", "c_1", "d_1"})
+            await storage.tell(removals=("b_1",))
+            await eventually(lambda: shelf.keys() == {"a_1", "c_1", "d_1"})
+            assert shelf.card("card a_1") is not None
+            await storage.tell(upsert("a_1"))
+            await eventually(lambda: shelf.keys() == {"a_1", "d_1"}, what="what is not told again goes after a while")
+
+
 async def test_a_snapshot_that_breaks_off_changes_nothing(shelf: Shelf, metrics: Metrics) -> None:
     storage = FakeStorage()
     storage.break_off = True
