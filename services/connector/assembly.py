@@ -9,6 +9,7 @@ from pathlib import Path
 
 from common.health import Health
 from common.http import server
+from common.kube.metrics import KubeMetrics
 from common.metrics import Metrics
 from common.wire import Changes
 from services.location.app import create_location_app
@@ -54,10 +55,11 @@ async def run(plan: Plan, settings: AllSettings, stop: asyncio.Event, *, tell: C
         OSError: an address cannot be bound, or the cache's folder cannot be written.
     """
     health, metrics = Health(), Metrics(NAME, version("rhoai-connector"))
+    kube_metrics = KubeMetrics(metrics)  # one for the cache in ConfigMaps and for the sources
     shelf = Shelf(health=health)
     async with AsyncExitStack() as stack:
         storage = await stack.enter_async_context(
-            storage_service(settings.storage, metrics=metrics, health=health, push=False)
+            storage_service(settings.storage, metrics=metrics, health=health, push=False, kube_metrics=kube_metrics)
         )
         controller = create_controller(settings=settings.normalizer, storage=storage, health=health, metrics=metrics)
         sources: list[Task] = []
@@ -66,7 +68,12 @@ async def run(plan: Plan, settings: AllSettings, stop: asyncio.Event, *, tell: C
             controller.declare(manifests.id, confirm=manifests)
             sources.append(manifests.run)
         sources += await follow_sources(
-            stack, cluster=plan.cluster, settings=settings.normalizer, controller=controller, metrics=metrics
+            stack,
+            cluster=plan.cluster,
+            settings=settings.normalizer,
+            controller=controller,
+            metrics=metrics,
+            kube_metrics=kube_metrics,
         )
         app = create_location_app(
             shelf=shelf,
@@ -96,7 +103,7 @@ def announce(shelf: Shelf, base: str, tell: Callable[[str], None]) -> None:
 
 async def fill(shelf: Shelf, storage: StorageService, *, complete: Callable[[], None]) -> None:
     """Keep the shelf as storage is, until cancelled; call `complete` once, as soon as it is."""
-    await storage.loaded()
+    await storage.loaded(patiently=True)
     told = False
     while True:
         changes: Changes | None = storage.snapshot()

@@ -54,7 +54,13 @@ def create_controller(
 
 
 async def follow_sources(
-    stack: AsyncExitStack, *, cluster: bool, settings: NormalizerSettings, controller: Controller, metrics: Metrics
+    stack: AsyncExitStack,
+    *,
+    cluster: bool,
+    settings: NormalizerSettings,
+    controller: Controller,
+    metrics: Metrics,
+    kube_metrics: KubeMetrics,
 ) -> Sequence[Task]:
     """Return what must run to follow the registries that the settings name and, if asked for, the cluster.
 
@@ -67,7 +73,6 @@ async def follow_sources(
         return [Registries(controller=controller, connector=connector, settings=settings).run]
     credentials = await find_credentials(os.environ)
     log.info("cluster found", server=credentials.server, origin=credentials.origin)
-    kube_metrics = KubeMetrics(metrics)
     client = await stack.enter_async_context(KubeClient(credentials=credentials, metrics=kube_metrics))
     kserve = KserveSource(
         source=CLUSTER,
@@ -96,7 +101,14 @@ async def run(settings: NormalizerSettings, addresses: Sequence[server.Address],
             HttpClient(name="storage-rest", base_url=settings.storage, token=settings.shared_token)
         )
         controller = create_controller(settings=settings, storage=RemoteStorage(client), health=health, metrics=metrics)
-        tasks = await follow_sources(stack, cluster=True, settings=settings, controller=controller, metrics=metrics)
+        tasks = await follow_sources(
+            stack,
+            cluster=True,
+            settings=settings,
+            controller=controller,
+            metrics=metrics,
+            kube_metrics=KubeMetrics(metrics),
+        )
         app = server.create_app(name=NAME, metrics=metrics, health=health, access=None)
         await stack.enter_async_context(server.listening(app, addresses))
         await run_until(stop, controller.run, *tasks)
