@@ -51,6 +51,7 @@ class Telemetry:
         self._sent = Counter("rhoai_connector_published", "Changes sent to storage", ["kind"], registry=registry)
         for result in ("success", "error"):
             self._reconciled.labels(CONTROLLER, result)
+        self._errors.labels(CONTROLLER)
         for kind in ("upsert", "removal", "card"):
             self._sent.labels(kind)
 
