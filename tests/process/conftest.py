@@ -1,6 +1,7 @@
 """A cluster with the documented rights, a pod beside it, and a reader that watches over the feed."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 
 from tests.deploy.kustomize import ROOT, render
 from tests.deploy.rbac import granted
-from tests.fakes.kubernetes import ProcessCluster, Rule
+from tests.fakes.kubernetes import ProcessCluster, Rule, permitted
 from tests.process.pod import LOCATION, NAMESPACE, Pod
 from tests.process.reader import Reader
 
@@ -34,13 +35,14 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     return report
 
 
-def own_rules() -> list[Rule]:
+@cache
+def own_rules() -> tuple[Rule, ...]:
     """What deploy/rbac grants the connector on OpenShift AI."""
     permissions = granted(render(ROOT / "rbac" / "overlays" / "rhoai"))
-    return [
+    return tuple(
         Rule(api_groups=(p.group,), resources=(p.resource,), verbs=(p.verb,), namespace=p.namespace)
         for p in sorted(permissions)
-    ]
+    )
 
 
 @pytest.fixture(scope="session")
@@ -61,6 +63,8 @@ async def cluster(authority: Path, resources: list[str]) -> AsyncIterator[Proces
     async with ProcessCluster(tls_dir=authority, resources=resources) as cluster:
         await cluster.grant(TOKEN, USER, own_rules())
         yield cluster
+        used = [access for access in await cluster.used() if access.user == USER]
+        assert not [access for access in used if not permitted(own_rules(), access)], "rights that are not granted"
 
 
 MakePod = Callable[..., Pod]

@@ -167,6 +167,19 @@ async def test_rights_are_taken_and_given_back(running: Pod, cluster: ProcessClu
     await running.ready()
 
 
+async def test_the_token_is_revoked(running: Pod, cluster: ProcessCluster, reader: Reader):
+    await cluster.revoke(TOKEN)
+    await running.restart_unready(NORMALIZER, STORAGE)
+
+    async def both_say_so() -> bool:
+        remedy = "Secret rhdh-rhoai-connector-token"
+        return remedy in str(await running.failing(STORAGE)) and remedy in str(await running.failing(NORMALIZER))
+
+    await eventually(both_say_so, what="both say which Secret to look at")
+    await reader.round()
+    await running.serving(*URIS)
+
+
 @pytest.mark.timeout(180)
 async def test_a_connection_that_is_dead_without_a_word(running: Pod, cluster: ProcessCluster, reader: Reader):
     assert await cluster.disturb_watches("silent", LISTS) == 1

@@ -26,6 +26,22 @@ AS_PID_1 = (
 """Signals without a handler are ignored, as they are for the first process of a container. (Not by a shell: it would
 drop the variable `ca.crt`, whose name it cannot have.)"""
 
+METRICS = (
+    'controller_runtime_reconcile_total{controller="inferenceservice",result="success"}',
+    'controller_runtime_reconcile_errors_total{controller="inferenceservice"}',
+    'controller_runtime_reconcile_time_seconds_bucket{controller="inferenceservice",le="',
+    'controller_runtime_active_workers{controller="inferenceservice"}',
+    "workqueue_depth{",
+    "workqueue_adds_total{",
+    "workqueue_queue_duration_seconds_bucket{",
+    "workqueue_work_duration_seconds_bucket{",
+    "workqueue_retries_total{",
+    'rest_client_requests_total{code="200",host="127.0.0.1:',
+    "process_cpu_seconds_total ",
+    "process_resident_memory_bytes ",
+)
+"""What existing dashboards and alerts read on port 8081."""
+
 
 @pytest.fixture
 def ports_for_us() -> Iterator[None]:
@@ -59,6 +75,8 @@ async def test_the_pod_as_it_is_documented(documented_pod: Pod, cluster: Process
         await cluster.apply(isvc("wine"))
         await pod.serving(isvc_uri("iris"), isvc_uri("wine"))
         await reader.round()
+    metrics = (await pod.get(NORMALIZER, "/metrics")).body.decode()
+    assert [name for name in METRICS if f"\n{name}" not in metrics] == []
     for name in NAMES:
         assert await pod[name].stop() < 3, f"{name} takes its time to end"
     assert not await cluster.denied()
