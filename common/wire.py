@@ -176,7 +176,7 @@ def parse_storage_body(key: str, raw: bytes) -> Upsert:
     return Upsert(
         key=key,
         body=strict_json.decoded(fields, "body"),
-        reconciler=_reconciler(strict_json.text(fields, "reconcilerType")),
+        reconciler=_reconciler(strict_json.text(fields, "reconcilerType") or "kserve"),  # early originals wrote none
         updated=strict_json.text(fields, "lastUpdateTimeSinceEpoch"),
         **_read(fields),
     )

@@ -20,12 +20,13 @@ from services.location.shelf import Shelf
 from services.normalizer.service import Task, create_controller, follow_sources, run_until
 from services.normalizer.settings import NormalizerSettings
 from services.normalizer.sources.manifests import ManifestSource
-from services.storage_rest.factory import storage_service
+from services.storage_rest.factory import registering, storage_service
 from services.storage_rest.service import StorageService
 from services.storage_rest.settings import StorageSettings
 
 NAME = "connector"
 _LONG_POLL = 60.0
+_TOLD = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +62,7 @@ async def run(plan: Plan, settings: AllSettings, stop: asyncio.Event, *, tell: C
         storage = await stack.enter_async_context(
             storage_service(settings.storage, metrics=metrics, health=health, push=False, kube_metrics=kube_metrics)
         )
+        await stack.enter_async_context(registering(settings.storage))
         controller = create_controller(settings=settings.normalizer, storage=storage, health=health, metrics=metrics)
         sources: list[Task] = []
         if plan.manifests:
@@ -95,9 +97,11 @@ async def run(plan: Plan, settings: AllSettings, stop: asyncio.Event, *, tell: C
 
 
 def announce(shelf: Shelf, base: str, tell: Callable[[str], None]) -> None:
-    """Tell what the feed serves."""
-    for entry in shelf.entries():
+    """Tell what the feed serves, by some of its documents."""
+    for entry in shelf.entries()[:_TOLD]:
         tell(f"{base}{entry.uri}")
+    if len(shelf) > _TOLD:
+        tell("...")
     tell(f"{len(shelf)} models are served" if len(shelf) else "no model is ready to be served yet")
 
 

@@ -68,9 +68,7 @@ def run(
             cluster=cluster,
             metrics_addresses=[metrics_address] if metrics_address else [],
         )
-        # In a pod the log says it; a person at a terminal wants to know where to click.
-        tell = (lambda line: None) if cluster else click.echo
-        runtime.run(lambda stop: assembly.run(plan, settings, stop, tell=tell))
+        runtime.run(lambda stop: assembly.run(plan, settings, stop, tell=click.echo))
 
 
 def _storage_type(cluster: bool, state: Path | None) -> str | None:

@@ -5,6 +5,7 @@ does not wait for that: it goes in further batches, but never two at a time abou
 in which they arrive does not matter.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -66,6 +67,7 @@ class Mirror:
         self.complete = False
         self.entries: dict[str, Stored] = {}
         self.cards: dict[str, str] = {}
+        self._card_uses: Counter[str] = Counter()
 
     @property
     def idle(self) -> bool:
@@ -89,6 +91,7 @@ class Mirror:
         if fresh is not None and self.idle:
             self._revision, self.complete = fresh.revision, fresh.complete
             self.entries, self.cards = dict(fresh.entries), dict(fresh.cards)
+            self._card_uses = Counter(entry.card_key for entry in fresh.entries.values() if entry.card_key)
         self.known = True
 
     def unrefused(self, wanted: Mapping[str, Upsert]) -> Mapping[str, Upsert]:
@@ -139,10 +142,24 @@ class Mirror:
 
     def _start(self, batch: Batch) -> None:
         self._under_way.append(batch)
-        self.entries.update((upsert.key, upsert.stored) for upsert in batch.upserts)
-        for key in batch.removals:
-            self.entries.pop(key, None)
         self.cards.update((key, card_digest(text)) for key, text in batch.cards.items())
+        for upsert in batch.upserts:
+            self._put(upsert.key, upsert.stored)
+        for key in batch.removals:
+            self._put(key, None)
+
+    def _put(self, key: str, entry: Stored | None) -> None:
+        """Set or remove an entry; a card that nobody shows any more is not kept by storage either."""
+        former = self.entries.pop(key, None)
+        if entry is not None:
+            self.entries[key] = entry
+            if entry.card_key:
+                self._card_uses[entry.card_key] += 1
+        if former is not None and former.card_key:
+            self._card_uses[former.card_key] -= 1
+            if not self._card_uses[former.card_key]:
+                del self._card_uses[former.card_key]
+                self.cards.pop(former.card_key, None)
 
     async def deliver(self, batch: Batch) -> Mapping[str, str]:
         """Send a batch that has begun; return why storage refused which keys.
@@ -163,7 +180,7 @@ class Mirror:
             self._refused.pop(upsert.key, None)
             if upsert.key in applied.refused:
                 self._refused[upsert.key] = upsert.digest
-                self.entries.pop(upsert.key, None)
+                self._put(upsert.key, None)
         return applied.refused
 
     def _advance(self, applied: Applied) -> None:

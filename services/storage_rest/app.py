@@ -24,6 +24,8 @@ LONGEST_WAIT = 60.0
 """Seconds for which a request for changes may be kept open."""
 MOST_KEYS = 100_000
 """Keys in one `/currentkeyset`."""
+KEYS_LINE_LIMIT = 1024 * 1024
+"""Bytes of a request line: the original's `/currentkeyset` names every key in its query."""
 HELD_HEADER = "X-Connector-Held"
 
 _PIECE = 256 * 1024
@@ -35,7 +37,14 @@ def create_storage_app(
     *, service: StorageService, metrics: Metrics, health: Health, access: AccessPolicy
 ) -> web.Application:
     """Return the application that serves `service`."""
-    app = create_app(name="storage-rest", metrics=metrics, health=health, access=access, body_limit=BODY_LIMIT)
+    app = create_app(
+        name="storage-rest",
+        metrics=metrics,
+        health=health,
+        access=access,
+        body_limit=BODY_LIMIT,
+        line_limit=KEYS_LINE_LIMIT,
+    )
     handlers = _Handlers(service)
     app.router.add_post("/upsert", _answering(handlers.upsert))
     app.router.add_post("/currentkeyset", _answering(handlers.current_key_set))

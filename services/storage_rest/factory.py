@@ -12,9 +12,11 @@ from common.http.client import HttpClient
 from common.http.server import Address
 from common.kube.metrics import KubeMetrics
 from common.metrics import Metrics
+from common.secrets import StaticToken
 from services.storage_rest.app import create_storage_app
 from services.storage_rest.guard import RemovalGuard
 from services.storage_rest.push import Pusher
+from services.storage_rest.registration import register
 from services.storage_rest.service import StorageService
 from services.storage_rest.settings import StorageSettings
 from services.storage_rest.stores.base import Store
@@ -60,6 +62,7 @@ async def storage_service(
             try:
                 yield service
             finally:
+                await service.settle()
                 for task in background:
                     task.cancel()
 
@@ -67,10 +70,32 @@ async def storage_service(
 async def run(settings: StorageSettings, addresses: Sequence[Address], stop: asyncio.Event) -> None:
     """Serve on `addresses` until `stop` is set."""
     metrics, health = Metrics("storage-rest", version("rhoai-connector")), Health()
-    async with storage_service(settings, metrics=metrics, health=health) as service:
+    async with storage_service(settings, metrics=metrics, health=health) as service, registering(settings):
         access = AccessPolicy(token=settings.shared_token, open_reads=settings.open_reads)
         app = create_storage_app(service=service, metrics=metrics, health=health, access=access)
         await server.run(app, addresses, stop=stop)
+
+
+@asynccontextmanager
+async def registering(settings: StorageSettings) -> AsyncIterator[None]:
+    """Register the feed with Backstage meanwhile, if that is asked for."""
+    if not settings.push_to_rhdh:
+        yield
+        return
+    token = settings.backstage_token
+    async with (
+        HttpClient(
+            name="Backstage",
+            base_url=settings.backstage_url,
+            token=StaticToken(token.get_secret_value()) if token else None,
+        ) as backstage,
+        asyncio.TaskGroup() as tasks,
+    ):
+        task = tasks.create_task(register(backstage, f"{settings.bridge}/catalog-info.yaml"))
+        try:
+            yield
+        finally:
+            task.cancel()
 
 
 async def _store(

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Collection, Iterable, Mapping
 from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -19,6 +20,8 @@ from services.storage_rest.telemetry import Telemetry
 
 log = structlog.get_logger("storage")
 
+SETTLING_WAIT = 5.0
+"""Seconds that the end of the process waits for the store."""
 LOADING_WAIT = 5.0
 """Seconds that a request waits for the store to be loaded."""
 STARTED_BEFORE = 10.0
@@ -101,6 +104,14 @@ class StorageService:
                 await self._loaded.wait()
         except TimeoutError:
             raise StoreUnavailable("the cache is not loaded yet; /readyz tells why") from None
+
+    async def settle(self) -> None:
+        """Wait a moment, at the end, for what was accepted to be durable."""
+        if not self.is_loaded:
+            return
+        with suppress(StoreUnavailable, TimeoutError):
+            async with asyncio.timeout(SETTLING_WAIT):
+                await self._store.durable(self._cache.entries, self._cache.cards, complete=self.complete)
 
     @property
     def is_loaded(self) -> bool:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, SecretStr
 
 from common.settings import ServiceSettings
 
@@ -32,6 +32,16 @@ class StorageSettings(ServiceSettings):
     )
     removal_guard: Literal["on", "off"] = Field(
         "on", alias="REMOVAL_GUARD", description="on: doubt rounds that remove more than half of the cache"
+    )
+
+    push_to_rhdh: bool = Field(
+        False, alias="PUSH_TO_RHDH", description="register the feed as a Location with a Backstage without plugins"
+    )
+    backstage_url: str = Field(
+        "http://localhost:7007", alias="BKSTG_URL", description="the Backstage backend to register with"
+    )
+    backstage_token: SecretStr | None = Field(
+        None, alias="RHDH_TOKEN", description="token that may create locations in its catalog"
     )
 
     @property

@@ -186,6 +186,16 @@ async def test_a_card_travels_with_the_document_that_shows_it(storage: MemorySto
     assert [u.key for u in storage.batches[0].upserts] == ["a_1"]
 
 
+async def test_a_card_that_nobody_shows_any_more_is_sent_again_when_somebody_does(storage: MemoryStorage) -> None:
+    mirror = await mirror_of(storage)
+    cards = {"c": Card.of("# t")}
+    await send(mirror, Plan(upserts=(upsert("a_1", card_key="c"), upsert("a_2", card_key="c"))), cards={"c": "# t"})
+    await send(mirror, Plan(removals=("a_1",)))
+    assert mirror.missing_cards(cards) == {}
+    await send(mirror, Plan(upserts=(upsert("a_2"),)))
+    assert mirror.missing_cards(cards) == {"c": "# t"}
+
+
 async def test_what_storage_refused_is_not_sent_again_until_it_is_another(storage: MemoryStorage) -> None:
     mirror = await mirror_of(storage)
     storage.refuse = {"a_b": "too large"}
