@@ -167,7 +167,9 @@ class Registries:
         fault = state.fault
         has_address = fault is None or fault.kind != "no-address"
         reason = f"{fault.kind}: {fault.remedy}" if fault else ""
-        self._controller.remote_state(f"{ref.kind}:{ref.id}", ok=state.ok or not has_address, reason=reason)
+        # Without a catalog the models are there all the same, with the cards known so far; so it is told, no more.
+        needed = ref.kind == "registry" and has_address
+        self._controller.remote_state(f"{ref.kind}:{ref.id}", ok=state.ok or not needed, reason=reason)
         if fault and ref.kind == "registry":
             self._controller.registry_failed(ref.id, has_address=has_address)
 

@@ -81,11 +81,8 @@ class Judge:
         return ref
 
     def _card(self, model: Document) -> str | None:
-        """Without the plugin nothing can read a card of ours: it is a page, and TechDocs asks for a tree of files."""
         card = model.get("annotations", {}).get(CARD)
-        if card is None or (self._reader is Reader.PLAIN and card.startswith(OWN_CARD)):
-            return None
-        return f"url:{card}"
+        return None if card is None else f"url:{card}"
 
     def _metadata(self, ref: str, said: Document, *, tags: Iterable[str], links: Iterable[str]) -> None:
         held = self._entities.get(ref, {}).get("metadata", {})
