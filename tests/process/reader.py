@@ -64,6 +64,10 @@ class Reader:
         self._released.difference_update(uris)
         self._expected.update(uris)
 
+    def watch_for(self, *uris: str) -> None:
+        """These may have been released; they are expected again from when they are next seen."""
+        self._released.difference_update(uris)
+
     def release(self, *uris: str) -> None:
         """These may vanish from now on, because their source is about to lose them."""
         self._expected.difference_update(uris)

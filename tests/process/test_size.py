@@ -99,8 +99,10 @@ async def test_fifty_kills_lose_nothing_that_was_acknowledged(pod: Pod, cluster:
         edition = 0
         while not all(task.done() for task in kills):
             edition += 1
-            change(sender, dice, edition)
+            new = change(sender, dice, edition)
+            reader.release(*new)  # if both services die, what was told and not acknowledged may vanish for a moment
             await sender.sync()
+            reader.watch_for(*new)
         for task in kills:
             task.result()
         await pod.ready(STORAGE, LOCATION)
@@ -113,15 +115,15 @@ async def test_fifty_kills_lose_nothing_that_was_acknowledged(pod: Pod, cluster:
     assert sorted(key for key in found if key in sender.entries) == sorted(sender.entries)
 
 
-def change(sender: Sender, dice: random.Random, edition: int) -> None:
-    """Let some documents and a card become others, and some documents be new."""
+def change(sender: Sender, dice: random.Random, edition: int) -> list[str]:
+    """Let some documents and a card become others, and some documents be new; return the URIs of these."""
     for key in dice.sample(sorted(sender.entries), 20):
         sender.entries[key] = entry(key, edition, card_key=sender.entries[key].card_key)
     key = dice.choice(sorted(sender.cards))
     sender.cards[key] = card(key, edition)
-    for number in range(3):
-        new = entry(f"new_{edition}-{number}")
-        sender.entries[new.key] = new
+    new = [entry(f"new_{edition}-{number}") for number in range(3)]
+    sender.entries.update((each.key, each) for each in new)
+    return [each.uri for each in new]
 
 
 async def kill_often(pod: Pod, name: str, dice: random.Random, *, times: int) -> None:
