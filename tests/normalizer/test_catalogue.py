@@ -20,6 +20,7 @@ from services.normalizer.normalize.registry_objects import (
 from services.normalizer.normalize.result import Defaults
 from services.normalizer.sources.reading import RegistrySnapshot
 from tests import objects
+from tests.normalizer.normalize.registries import parsed
 
 SOURCE = IsvcSource("kserve", "local")
 GRACE = 120.0
@@ -79,12 +80,12 @@ def bench() -> Bench:
 
 
 def model(id_: str = "1", name: str = "granite", **fields: Any) -> dict[str, RegisteredModel]:
-    return {id_: RegisteredModel.model_validate({"id": id_, "name": name, **fields})}
+    return {id_: parsed(RegisteredModel, id=id_, name=name, **fields)}
 
 
 def version(id_: str = "10", name: str = "v1", model_id: str = "1", **fields: Any) -> dict[str, ModelVersion]:
     raw = {"id": id_, "name": name, "registeredModelId": model_id, **fields}
-    return {id_: ModelVersion.model_validate(raw)}
+    return {id_: parsed(ModelVersion, **raw)}
 
 
 def one_version(**fields: Any) -> dict[str, Any]:
@@ -282,8 +283,8 @@ def test_the_registrys_own_record_links_an_isvc_without_labels(bench: Bench) -> 
     record = {"id": "7", "name": "m-7", "registeredModelId": "1", "modelVersionId": "10", "servingEnvironmentId": "3"}
     bench.registry(
         **one_version(),
-        inference_services={"7": RegistryInferenceService.model_validate(record)},
-        environments={"3": ServingEnvironment.model_validate({"id": "3", "name": "models"})},
+        inference_services={"7": parsed(RegistryInferenceService, **record)},
+        environments={"3": parsed(ServingEnvironment, id="3", name="models")},
     )
     assert bench.keys == ["granite_v1"]
     assert bench.document("granite_v1")["modelServer"]["name"] == "m-7"
@@ -335,9 +336,7 @@ def test_an_isvc_with_labels_waits_for_the_first_reading_of_the_registries(bench
     assert bench.keys == ["models_m", "models_unlabelled"]
 
 
-ARTIFACT = ModelArtifact.model_validate(
-    {"id": "100", "modelSourceClass": "c", "modelSourceGroup": "g", "modelSourceName": "n"}
-)
+ARTIFACT = parsed(ModelArtifact, id="100", modelSourceClass="c", modelSourceGroup="g", modelSourceName="n")
 WITH_ARTIFACT = {"models": model(), "versions": version(), "artifacts": {"10": (ARTIFACT,)}}
 
 

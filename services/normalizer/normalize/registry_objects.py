@@ -5,10 +5,12 @@ Kubeflow Model Registry REST API, v1alpha3 and v1: ids and times are strings, st
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Annotated, Any, NamedTuple, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BeforeValidator, ConfigDict, Field, PlainValidator, TypeAdapter, ValidationError
 from pydantic.alias_generators import to_camel
+from pydantic.dataclasses import dataclass as validated
 
 from common.problems import Problem
 from services.normalizer.normalize import values
@@ -17,6 +19,7 @@ LIVE = "LIVE"
 DEPLOYED = "DEPLOYED"
 MODEL_ARTIFACT = "model-artifact"
 
+NO_PROPERTIES: Mapping[str, "PropertyValue"] = MappingProxyType({})
 _STRING_TYPE = "MetadataStringValue"
 _TEXT_KEYS = ("string_value", "int_value", "double_value", "bool_value")
 
@@ -42,7 +45,7 @@ class PropertyValue(NamedTuple):
 
 def _properties(value: object) -> Mapping[str, PropertyValue]:
     found = {values.line(key): _property(stored) for key, stored in values.mapping(value).items()}
-    return {key: stored for key, stored in found.items() if key and stored is not None}
+    return {key: stored for key, stored in found.items() if key and stored is not None} or NO_PROPERTIES
 
 
 def _property(value: object) -> PropertyValue | None:
@@ -56,16 +59,14 @@ def _texts(value: object) -> tuple[str, ...]:
     return tuple(text for item in values.items(value) if (text := values.line(item)))
 
 
-def _live(value: object) -> str:
-    return values.line(value) or LIVE
+def _word(usual: str) -> BeforeValidator:
+    """Return a reader of a text that is nearly always the same, and kept once then."""
 
+    def read(value: object) -> str:
+        word = values.line(value)
+        return usual if word in ("", usual) else word
 
-def _deployed(value: object) -> str:
-    return values.line(value) or DEPLOYED
-
-
-def _model_artifact(value: object) -> str:
-    return values.line(value) or MODEL_ARTIFACT
+    return BeforeValidator(read)
 
 
 Line = Annotated[str, BeforeValidator(values.line)]
@@ -73,23 +74,25 @@ Text = Annotated[str, BeforeValidator(values.text)]
 Texts = Annotated[tuple[str, ...], BeforeValidator(_texts)]
 Millis = Annotated[int, BeforeValidator(values.millis)]
 Required = Annotated[Line, Field(min_length=1)]
-LiveState = Annotated[str, BeforeValidator(_live)]
+LiveState = Annotated[str, _word(LIVE)]
 
 
-class _Item(BaseModel):
-    model_config = ConfigDict(
-        frozen=True, extra="ignore", alias_generator=to_camel, populate_by_name=True, protected_namespaces=()
-    )
+_CONFIG = ConfigDict(alias_generator=to_camel)
 
+
+# Dataclasses with slots: a large registry has tens of thousands of objects, and each takes a quarter of a model's room.
+@validated(frozen=True, slots=True, kw_only=True, config=_CONFIG)
+class _Item:
     id: Required
     description: Text = ""
     created: Millis = Field(default=0, alias="createTimeSinceEpoch")
     updated: Millis = Field(default=0, alias="lastUpdateTimeSinceEpoch")
-    properties: Annotated[Mapping[str, PropertyValue], BeforeValidator(_properties)] = Field(
-        default={}, alias="customProperties"
+    properties: Annotated[Mapping[str, PropertyValue], PlainValidator(_properties)] = Field(
+        default_factory=lambda: NO_PROPERTIES, alias="customProperties"
     )
 
 
+@validated(frozen=True, slots=True, kw_only=True, config=_CONFIG)
 class RegisteredModel(_Item):
     """A registered model; the fields after `owner` exist on newer servers only."""
 
@@ -111,6 +114,7 @@ class RegisteredModel(_Item):
         return self.state == LIVE
 
 
+@validated(frozen=True, slots=True, kw_only=True, config=_CONFIG)
 class ModelVersion(_Item):
     """A version of a registered model."""
 
@@ -124,11 +128,12 @@ class ModelVersion(_Item):
         return self.state == LIVE
 
 
+@validated(frozen=True, slots=True, kw_only=True, config=_CONFIG)
 class ModelArtifact(_Item):
     """An artifact of a version; `is_model` tells models from documents, data sets and metrics."""
 
     name: Line = ""
-    artifact_type: Annotated[str, BeforeValidator(_model_artifact)] = MODEL_ARTIFACT
+    artifact_type: Annotated[str, _word(MODEL_ARTIFACT)] = MODEL_ARTIFACT
     uri: Line = ""
     model_source_class: Line = ""
     model_source_group: Line = ""
@@ -140,6 +145,7 @@ class ModelArtifact(_Item):
         return self.artifact_type == MODEL_ARTIFACT
 
 
+@validated(frozen=True, slots=True, kw_only=True, config=_CONFIG)
 class RegistryInferenceService(_Item):
     """The registry's record of a deployment; without a version id it means the model's newest version."""
 
@@ -147,7 +153,7 @@ class RegistryInferenceService(_Item):
     registered_model_id: Required
     model_version_id: Line = ""
     serving_environment_id: Line = ""
-    desired_state: Annotated[str, BeforeValidator(_deployed)] = DEPLOYED
+    desired_state: Annotated[str, _word(DEPLOYED)] = DEPLOYED
 
     @property
     def is_deployed(self) -> bool:
@@ -155,6 +161,7 @@ class RegistryInferenceService(_Item):
         return self.desired_state == DEPLOYED
 
 
+@validated(frozen=True, slots=True, kw_only=True, config=_CONFIG)
 class ServingEnvironment(_Item):
     """A place that models are deployed to; named as the Kubernetes namespace."""
 
@@ -163,11 +170,19 @@ class ServingEnvironment(_Item):
 
 Item = TypeVar("Item", RegisteredModel, ModelVersion, ModelArtifact, RegistryInferenceService, ServingEnvironment)
 
+_READERS: Mapping[type[Any], TypeAdapter[Any]] = {kind: TypeAdapter(kind) for kind in Item.__constraints__}
+_FIELDS: Mapping[type[Any], tuple[str, ...]] = {
+    kind: tuple(field.alias or name for name, field in kind.__pydantic_fields__.items()) for kind in _READERS
+}
+
 
 def parse_item(kind: type[Item], raw: object, *, registry: str) -> Item | Problem:
     """Return one object of a list answer, or the problem that makes it unusable; `registry` is for its words."""
     try:
-        return kind.model_validate(dict(values.mapping(raw)))
+        # Only what is known: a name that is no Unicode text would be an error, even of a field that is ignored.
+        given = values.mapping(raw)
+        item: Item = _READERS[kind].validate_python({name: given[name] for name in _FIELDS[kind] if name in given})
+        return item
     except ValidationError as error:
         fields = ", ".join(sorted({str(fault["loc"][0]) for fault in error.errors()}))
         name = values.line(values.at(raw, "name")) or values.line(values.at(raw, "id")) or "without a name"

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from common.problems import Problem
 from services.normalizer.normalize import values
 from services.normalizer.normalize.registry_objects import ModelArtifact, ModelVersion, parse_item
-from services.normalizer.sources.paging import ListAnswer, item_id
+from services.normalizer.sources.paging import ListAnswer, fingerprint, item_id
 
 
 class _Fetched(NamedTuple):
@@ -29,7 +29,7 @@ class ArtifactIndex:
         self._frozen: Mapping[str, tuple[ModelArtifact, ...]] | None = None
         self._fetched_for: dict[str, ModelVersion] = {}
         self._owner: dict[str, str] = {}
-        self._listed: dict[str, Any] = {}
+        self._listed: dict[str, bytes | _Fetched] = {}
         self._missed: Set[str] = set()
         self._strays: set[str] = set()
         self._candidates: list[str] = []
@@ -50,9 +50,12 @@ class ArtifactIndex:
     def notice(self, answer: ListAnswer) -> None:
         """Take the list of all model artifacts: what changed or went makes its version due, what is new a stray."""
         listed = {each: raw for raw in answer.items if (each := item_id(raw))}
+        prints = {each: fingerprint(raw) for each, raw in listed.items()}
         known = self._listed
         self._missed = known.keys() - listed.keys() if answer.error is None else set()
-        changed = {each for each, raw in listed.items() if each in known and not _is_same(known[each], raw)}
+        changed = {
+            each for each in listed.keys() & known.keys() if not _is_same(known[each], listed[each], prints[each])
+        }
         for each in changed | self._missed:
             self._fetched_for.pop(self._owner.get(each, ""), None)
         self._strays -= self._missed
@@ -60,7 +63,9 @@ class ArtifactIndex:
         if self._fetched_for and (fresh := listed.keys() - known.keys() - self._owner.keys()):
             self._strays |= fresh
             self._candidates = []
-        self._listed = {**{each: raw for each, raw in known.items() if each not in self._missed}, **listed}
+        for each in self._missed:
+            del known[each]
+        known |= prints
 
     def due(self, live: Iterable[ModelVersion]) -> list[ModelVersion]:
         """Return the live versions whose artifacts are unknown, or may have changed since they were fetched."""
@@ -118,7 +123,7 @@ class ArtifactIndex:
             self._owner = {each: owner for each, owner in self._owner.items() if owner not in gone}
 
 
-def _is_same(known: Any, listed: Any) -> bool:
+def _is_same(known: bytes | _Fetched, listed: Any, print_: bytes) -> bool:
     if isinstance(known, _Fetched):
         return known.updated == values.millis(values.at(listed, "lastUpdateTimeSinceEpoch"))
-    return bool(known == listed)
+    return known == print_

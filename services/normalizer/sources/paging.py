@@ -1,6 +1,8 @@
 """All pages of a list, from servers that cut them differently (Kubeflow Model Registry REST API: list answers)."""
 
+import json
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from typing import Any, NamedTuple
 
 from common.http.client import RemoteError
@@ -85,6 +87,11 @@ async def read_list(remote: Remote, path: str) -> ListAnswer:
 def item_id(item: object) -> str:
     """Return the id of an item as it came, empty when it has none."""
     return values.line(values.at(item, "id"))
+
+
+def fingerprint(item: object) -> bytes:
+    """Return 16 bytes that tell an item from every other; a registry's items are many, to keep them whole is dear."""
+    return blake2b(json.dumps(item, sort_keys=True).encode(), digest_size=16).digest()
 
 
 def _page(answer: object) -> _Page:

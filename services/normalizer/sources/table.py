@@ -6,7 +6,7 @@ from typing import Any, Generic
 
 from common.problems import Problem
 from services.normalizer.normalize.registry_objects import Item, parse_item
-from services.normalizer.sources.paging import ListAnswer, item_id
+from services.normalizer.sources.paging import ListAnswer, fingerprint, item_id
 
 
 class Table(Generic[Item]):
@@ -21,7 +21,7 @@ class Table(Generic[Item]):
         self.objects: Mapping[str, Item] = MappingProxyType({})
         self._kind: type[Item] = kind
         self._registry = registry
-        self._raw: dict[str, Any] = {}
+        self._fingerprints: dict[str, bytes] = {}
         self._problems: dict[str, Problem] = {}
         self._nameless: tuple[Problem, ...] = ()
 
@@ -44,9 +44,10 @@ class Table(Generic[Item]):
         """Take single objects as they came and return the ids of those that are new or changed."""
         changed: dict[str, Item] = {}
         for each, raw in items.items():
-            if each in self._raw and self._raw[each] == raw:
+            now = fingerprint(raw)
+            if self._fingerprints.get(each) == now:
                 continue
-            self._raw[each] = raw
+            self._fingerprints[each] = now
             parsed = parse_item(self._kind, raw, registry=self._registry)
             if isinstance(parsed, Problem):
                 self._problems[each] = parsed
@@ -65,7 +66,7 @@ class Table(Generic[Item]):
         """Forget objects and return the ids of those that were there."""
         gone = self.objects.keys() & set(ids)
         for each in gone:
-            self._raw.pop(each, None)
+            self._fingerprints.pop(each, None)
             self._problems.pop(each, None)
         if gone:
             self.objects = MappingProxyType({each: item for each, item in self.objects.items() if each not in gone})
@@ -74,4 +75,4 @@ class Table(Generic[Item]):
     def _forget_malformed(self, listed: Mapping[str, Any]) -> None:
         for each in [each for each in self._problems if each not in listed and each not in self.objects]:
             del self._problems[each]
-            self._raw.pop(each, None)
+            self._fingerprints.pop(each, None)
