@@ -27,7 +27,7 @@ def service_of(number: int, **options: Any) -> dict[str, Any]:
     """Return the n-th InferenceService, described as people describe theirs."""
     annotations = {
         "modelcatalogbridge.rhdh.io/description": f"Answers questions about topic {number}",
-        "modelcatalogbridge.rhdh.io/owner": "group:default/data-science",
+        "modelcatalogbridge.rhdh.io/owner": "data-science",
         **options.pop("annotations", {}),
     }
     labels = {"opendatahub.io/dashboard": "true", "app": "assistant"}

@@ -16,7 +16,7 @@ from tests.process.pod import NAMES
 from tests.process.service import Service
 
 MODELS = 200
-MORE = 1_000
+MORE = 5_000
 CONNECTOR = "connector"
 
 
