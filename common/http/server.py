@@ -124,16 +124,21 @@ def create_app(
         route = _route(request)
         count(route, request.method, response.status).inc()
         duration(route).observe(time.perf_counter() - began)
-        if not response.prepared:
-            response.headers["X-Request-Id"] = request_id
-            response.headers["X-Content-Type-Options"] = "nosniff"
-            response.headers["Server"] = "rhoai-connector"
         return response
 
     app = web.Application(middlewares=[skeleton], client_max_size=body_limit)
+    app.on_response_prepare.append(_add_headers)
     app[_LINE_LIMIT] = line_limit
     _add_own_routes(app, metrics, health)
     return app
+
+
+async def _add_headers(request: web.Request, response: web.StreamResponse) -> None:
+    """What every answer bears, also those that aiohttp gives before any of our handlers is asked."""
+    if REQUEST_ID in request:
+        response.headers["X-Request-Id"] = request[REQUEST_ID]
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Server"] = "rhoai-connector"
 
 
 def _add_own_routes(app: web.Application, metrics: Metrics, health: Health) -> None:
@@ -193,7 +198,10 @@ async def read_body(request: web.Request) -> bytes:
 
 def _sockets(address: Address) -> list[socket.socket]:
     if address.host is not None:
-        family, *_ = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)[0]
+        try:
+            family, *_ = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)[0]
+        except socket.gaierror as error:
+            raise OSError(error.errno, f"cannot listen on {address}: {error.strerror}") from error
         return [_bound(socket.AddressFamily(family), address.host, address.port)]
     first = _bound(socket.AF_INET, "0.0.0.0", address.port)  # noqa: S104 - probes come from the node's address
     try:
@@ -217,7 +225,7 @@ def _bound(family: socket.AddressFamily, host: str, port: int) -> socket.socket:
         where = Address(host, port)
         if error.errno == errno.EADDRINUSE:
             raise OSError(error.errno, f"{where} is in use: stop what listens there or choose another") from error
-        raise
+        raise OSError(error.errno, f"cannot listen on {where}: {error.strerror}") from error
     return sock
 
 

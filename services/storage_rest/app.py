@@ -94,7 +94,7 @@ class _Handlers:
     async def current_key_set(self, request: web.Request) -> web.Response:
         named = ",".join(request.query.getall("key", []))
         body = await read_body(request)
-        keys = strict_json.texts(strict_json.parse_object(body), "keys") if body else tuple(named.split(","))
+        keys = _named_keys(body) if body else tuple(named.split(","))
         if len(keys) > MOST_KEYS:
             raise Unacceptable(413, f"{len(keys)} keys are named, more than {MOST_KEYS}")
         held = await self._service.keep_only(frozenset(key for key in keys if key))
@@ -177,6 +177,14 @@ def _problem(fault: Unacceptable | wire.WireError | StoreUnavailable) -> HttpPro
 
 def _problems(refusals: Iterable[Refusal]) -> list[dict[str, str | int]]:
     return [{"key": refusal.key, "status": refusal.status, "detail": refusal.detail} for refusal in refusals]
+
+
+def _named_keys(body: bytes) -> tuple[str, ...]:
+    """The keys in the body of `/currentkeyset`; that there are none has to be said, for it removes everything."""
+    fields = strict_json.parse_object(body)
+    if not isinstance(fields.get("keys"), list):
+        raise Unacceptable(400, "keys must be a list; an empty one means that there are no models")
+    return strict_json.texts(fields, "keys")
 
 
 def _parameter(request: web.Request, name: str) -> str:

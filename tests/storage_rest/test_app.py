@@ -160,7 +160,9 @@ class TestCurrentKeySet:
         assert (await storage.ask("POST", "/currentkeyset")).status == 200
         assert storage.service.keys == []
 
-    @pytest.mark.parametrize("body", [b"[]", b'{"keys":"a_1"}', b'{"keys":[null]}'])
+    @pytest.mark.parametrize(
+        "body", [b"[]", b"{}", b'{"keys":null}', b'{"Keys":[]}', b'{"keys":"a_1"}', b'{"keys":[null]}']
+    )
     async def test_a_body_that_names_no_keys_removes_nothing(self, storage, body):
         keys = await self.fill(storage, 2)
         assert (await storage.ask("POST", "/currentkeyset", data=body)).status == 400

@@ -99,6 +99,8 @@ async def test_every_answer_forbids_guessing_its_type(service: Server) -> None:
             answer = await service.send(request(f"GET {path} HTTP/1.1"))
         assert answer.headers["x-content-type-options"] == "nosniff"
         assert answer.headers["server"] == "rhoai-connector"
+    answer = await service.send(request("GET /hello HTTP/1.1", "Expect: <script>"))
+    assert (answer.status, answer.headers["x-content-type-options"]) == (417, "nosniff")
 
 
 async def test_a_compressed_body_is_refused_before_it_unfolds(service: Server) -> None:
@@ -218,6 +220,13 @@ async def test_a_port_in_use_is_named() -> None:
         with pytest.raises(OSError, match=f"127.0.0.1:{first.port} is in use"):
             async with listening(second.app, [Address("127.0.0.1", first.port)]):
                 pass
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "nowhere.invalid"])
+async def test_an_address_that_cannot_be_had_is_named(host: str) -> None:
+    with pytest.raises(OSError, match=f"cannot listen on {host}:8080: ."):
+        async with listening(Server().app, [Address(host, 8080)]):
+            pass
 
 
 async def test_without_a_host_it_listens_on_both_families() -> None:
