@@ -67,7 +67,9 @@ def plan(
     An entry that changes its key (its model was renamed) is not removed but moved, which needs no leave.
     """
     upserts = tuple(
-        upsert for key, upsert in sorted(wanted.items()) if key not in stored or stored[key].digest != upsert.digest
+        upsert
+        for key, upsert in sorted(wanted.items(), key=_urgency)
+        if key not in stored or stored[key].digest != upsert.digest
     )
     refs = {upsert.ref for upsert in wanted.values()}
     removals: list[str] = []

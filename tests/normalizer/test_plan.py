@@ -47,6 +47,12 @@ def test_what_is_new_or_changed_is_sent() -> None:
     assert [u.key for u in result.upserts] == ["a_b", "a_c"]
 
 
+def test_what_was_just_deployed_goes_before_what_a_registry_brings_by_the_thousand() -> None:
+    registered = [Upsert(key=key, body=b"{}", reconciler="kubeflow") for key in ("a_1", "a_2")]
+    result = make(by_key(*registered, upsert("m_deployed")), {})
+    assert [u.key for u in result.upserts] == ["m_deployed", "a_1", "a_2"]
+
+
 def test_what_its_source_no_longer_has_is_removed() -> None:
     assert make({}, stored(upsert("a_b"))).removals == ("a_b",)
 
