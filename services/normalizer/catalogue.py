@@ -13,7 +13,7 @@ from common import backstage
 from common.identity import Allocator, Claim, Identity
 from common.problems import Problem
 from common.wire import Stored, Upsert
-from services.normalizer.contents import Card, IsvcSource, RegistryContent
+from services.normalizer.contents import Card, IsvcSource, RegistryContent, registry_source
 from services.normalizer.normalize.cards import CardRef, catalog_model, readme_card
 from services.normalizer.normalize.isvc import Isvc, ServiceAccountFacts, ServiceFacts, subject
 from services.normalizer.normalize.kserve import normalize_isvc, server_facts
@@ -41,7 +41,8 @@ class _IsvcEntry:
 
 
 class Catalogue:
-    """The documents that should be served (`wanted`, by key), and what was noticed on the way (`problems`, by ref).
+    """The documents that should be served (`wanted`, by key), and what was noticed on the way (`problems`, by ref
+    of a document, or by source).
 
     `certain`: references whose document ended because their source said so, not because a listing lacked them.
     `retained`: references whose stored document stays as it is for now.
@@ -59,7 +60,7 @@ class Catalogue:
         self._catalog_cards: dict[str, Card | None] = {}
         self._cards: dict[str, Card] = {}
         self._claimants: defaultdict[str, set[str]] = defaultdict(set)
-        self._beside: set[str] = set()
+        self._beside: dict[str, Problem] = {}
         self._stored_by_ref: Mapping[str, Stored] = {}
         self._keys: dict[str, str] = {}
         self._dirty: set[str] = set()
@@ -138,6 +139,7 @@ class Catalogue:
             self._dirty |= self._isvcs.keys()
         if index is not None:
             self._indexes[registry] = index
+        self._note(registry_source(registry), content.problems if content is not None else ())
 
     def put_cards(self, cards: Mapping[str, str | None]) -> None:
         """Take cards of the model catalog by key; None says that there is none, what is not named stays."""
@@ -230,13 +232,15 @@ class Catalogue:
         if not claimants:
             del self._claimants[version.ref]
         self._dirty.add(version.ref)
+        self._beside.pop(ref, None)
         entry.link = Link()
 
     def _render_version(self, ref: str) -> Normalized | None:
         """Return the document of a registered version, and settle which isvc it shows as its server."""
         self.retained.discard(ref)
         claimants = self._claimants.get(ref, set())
-        self._beside -= claimants
+        for claimant in claimants:
+            self._beside.pop(claimant, None)
         content, model_id, version_id = self._locate(ref)
         found = content.find(model_id, version_id) if content else None
         if content is None or found is None:
@@ -259,7 +263,7 @@ class Catalogue:
             for claimant, entry in entries.items()
             if entry.judgement.facts or entry.judgement.retained
         )
-        self._beside |= set(choice.others)
+        self._beside.update(zip(choice.others, choice.problems, strict=True))
         chosen = entries[choice.server] if choice.server else None
         if chosen is not None and chosen.judgement.retained:
             self.retained.add(ref)
@@ -379,8 +383,9 @@ class Catalogue:
 
     def _other_problems(self, ref: str) -> tuple[Problem, ...]:
         """Return the problems of an isvc that are not about its document."""
-        entry, unusable = self._isvcs.get(ref), self._unusable.get(ref)
-        return (*(entry.link.problems if entry else ()), *((unusable,) if unusable else ()))
+        entry = self._isvcs.get(ref)
+        others = (self._beside.get(ref), self._unusable.get(ref))
+        return (*(entry.link.problems if entry else ()), *(problem for problem in others if problem is not None))
 
     def _note(self, ref: str, problems: tuple[Problem, ...]) -> None:
         if problems:

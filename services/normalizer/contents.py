@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Self
 
+from common.problems import Problem
 from common.wire import card_digest
 from services.normalizer.normalize.linking import RegistryIndex
 from services.normalizer.normalize.registry_objects import ModelVersion, RegisteredModel, RegistryRef
@@ -25,11 +26,15 @@ class IsvcSource:
 
 @dataclass(frozen=True, slots=True)
 class RegistryContent:
-    """All that is known of one registry; `settled`: each of its lists was read to the end at least once."""
+    """All that is known of one registry; `settled`: each of its lists was read to the end at least once.
+
+    `problems` are those of items that are unusable, and so of no document.
+    """
 
     ref: RegistryRef
     snapshot: RegistrySnapshot
     settled: bool = True
+    problems: tuple[Problem, ...] = ()
 
     def version_refs(self, ids: Iterable[str]) -> Iterator[str]:
         """Yield the references of those of the versions that are here."""

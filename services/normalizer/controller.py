@@ -148,7 +148,7 @@ class Controller:
         else:
             self._book.failed(source)
         self._catalogue.put_cards(reading.cards)
-        content = RegistryContent(ref, reading.snapshot, settled=reading.settled)
+        content = RegistryContent(ref, reading.snapshot, settled=reading.settled, problems=reading.problems)
         self._catalogue.put_registry(ref.id, content, touched=reading.touched)
         self._registries_changed()
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from common.problems import Problem
 from common.wire import Stored, Upsert
 from services.normalizer.catalogue import Catalogue
 from services.normalizer.contents import IsvcSource, RegistryContent
@@ -276,6 +277,32 @@ def test_of_two_isvcs_for_one_version_one_is_its_server_and_the_other_stands_alo
     bench.gone("one")
     assert bench.keys == ["granite_v1"]
     assert bench.document("granite_v1")["modelServer"]["name"] == "two"
+
+
+def test_one_that_stands_alone_beside_the_server_of_its_version_is_told(bench: Bench) -> None:
+    bench.registry(**one_version())
+    bench.isvc(objects.isvc("one", labels=LABELS))
+    bench.isvc(objects.isvc("two", labels=LABELS))
+    (problem,) = bench.catalogue.problems["isvc:local:models/two"]
+    assert "InferenceService models/one" in problem.message
+    bench.isvc(objects.isvc("two"))
+    assert not bench.catalogue.problems
+    bench.isvc(objects.isvc("two", labels=LABELS))
+    assert bench.catalogue.problems
+    bench.gone("one")
+    assert not bench.catalogue.problems
+
+
+def test_what_is_malformed_in_a_registry_is_a_problem_until_it_is_mended_or_the_registry_is_gone(bench: Bench) -> None:
+    malformed = Problem("warning", "registered_models 7 of reg", "it has no name", "mend it")
+    content = RegistryContent(REGISTRY, RegistrySnapshot(), problems=(malformed,))
+    bench.catalogue.put_registry(REGISTRY.id, content)
+    assert bench.catalogue.problems == {"registry:ns/reg": (malformed,)}
+    bench.registry()
+    assert not bench.catalogue.problems
+    bench.catalogue.put_registry(REGISTRY.id, content)
+    bench.catalogue.put_registry(REGISTRY.id, None)
+    assert not bench.catalogue.problems
 
 
 def test_the_registrys_own_record_links_an_isvc_without_labels(bench: Bench) -> None:
