@@ -12,7 +12,7 @@ from common.http.server import Address
 from common.kube.credentials import CredentialsError
 from common.settings import SettingsError
 from services.connector import assembly
-from services.connector.preview import Preview, as_json, preview
+from services.connector.preview import Preview, Shown, as_json, preview
 from services.location.settings import LocationSettings
 from services.normalizer.settings import NormalizerSettings
 from services.normalizer.sources.trust import TrustError
@@ -106,21 +106,24 @@ def print_json(result: Preview) -> None:
 
 def print_table(result: Preview) -> None:
     """Print one row a document, then the problems."""
-    from rich.console import Console
-    from rich.table import Column, Table
-
-    console = Console()
-    table = Table(*(Column(name, overflow="fold") for name in ("key", "model", "server", "API")))
-    for shown in result.shown:
-        document = json.loads(shown.document)
-        server = document.get("modelServer")
-        name, url = (server["name"], server["API"]["url"]) if server else ("", "")
-        table.add_row(shown.key, document["models"][0]["name"], name, url)
-    console.print(table)
+    rows = [("KEY", "MODEL", "SERVER", "API"), *map(_row, result.shown)]
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    for row in rows:
+        cells = (cell.ljust(width) for cell, width in zip(row, [*widths, 0], strict=True))
+        click.echo("  ".join(cells).rstrip())
     problems = [*(problem for shown in result.shown for problem in shown.problems), *result.hidden]
+    if problems:
+        click.echo()
     for problem in problems:
-        console.print(f"{problem.severity}: {problem.object}: {problem.message}", markup=False, highlight=False)
-        console.print(f"  {problem.remedy}", markup=False, highlight=False)
+        click.echo(f"{problem.severity}: {problem.object}: {problem.message}")
+        click.echo(f"  {problem.remedy}")
+
+
+def _row(shown: Shown) -> tuple[str, str, str, str]:
+    document = json.loads(shown.document)
+    server = document.get("modelServer")
+    name, url = (server["name"], server["API"]["url"]) if server else ("", "")
+    return shown.key, document["models"][0]["name"], name, url
 
 
 if __name__ == "__main__":
