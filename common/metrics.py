@@ -1,5 +1,6 @@
 """Prometheus metrics of one service, in a registry of its own."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -29,6 +30,8 @@ class Metrics:
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
         GCCollector(registry=self.registry)
+        tasks = Gauge("rhoai_connector_tasks", "Tasks of the event loop", registry=self.registry)
+        tasks.set_function(_tasks)
         build = Gauge(
             "rhoai_connector_build_info",
             "Which build of which service this is; always 1",
@@ -47,3 +50,10 @@ class Metrics:
     def render(self) -> bytes:
         """Return all metrics in the text format, media type `CONTENT_TYPE`."""
         return generate_latest(self.registry)
+
+
+def _tasks() -> int:
+    try:
+        return len(asyncio.all_tasks())
+    except RuntimeError:  # rendered outside of the event loop
+        return 0
