@@ -11,8 +11,9 @@ from common.http.server import Address, run
 from common.metrics import Metrics
 from services.location.app import create_location_app
 from services.location.follow import Follower
-from services.location.jwks import ServiceTokens
+from services.location.jwks import KeySet
 from services.location.second_generation import base_path
+from services.location.service_tokens import ServiceTokens
 from services.location.settings import LocationSettings
 from services.location.shelf import Shelf
 
@@ -44,8 +45,9 @@ async def serve(settings: LocationSettings, address: Address, stop: asyncio.Even
 async def access_policy(settings: LocationSettings, stack: AsyncExitStack) -> AccessPolicy:
     """Return who may read and write; the second-generation feed is guarded when a JWKS is configured."""
     guards: dict[str, Verifier] = {}
-    if settings.jwks_url is not None:
-        backstage = await stack.enter_async_context(HttpClient(name="backstage", base_url=settings.jwks_url))
-        tokens = ServiceTokens(client=backstage, audience=settings.connector_id)
+    clients = [HttpClient(name="backstage", base_url=url) for url in settings.jwks_urls]
+    if clients:
+        keys = [KeySet(client=await stack.enter_async_context(client)) for client in clients]
+        tokens = ServiceTokens(keys=keys, audience=settings.connector_id)
         guards[base_path(settings.connector_id)] = tokens.verify
     return AccessPolicy(token=settings.shared_token, open_reads=settings.open_reads, guards=guards)

@@ -1,8 +1,8 @@
 """Configuration of location."""
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
-from common.settings import ServiceSettings
+from common.settings import CommaList, ServiceSettings
 
 
 class LocationSettings(ServiceSettings):
@@ -17,16 +17,22 @@ class LocationSettings(ServiceSettings):
         pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$",
         description="id under which the second-generation reader knows the connector",
     )
-    jwks_url: str | None = Field(
-        None,
+    jwks_urls: CommaList = Field(
+        (),
         alias="BACKSTAGE_JWKS_URL",
-        pattern=r"^https?://",
-        description="where Backstage publishes the keys of its service tokens; "
+        description="where plugins of Backstage publish the keys of their service tokens, with commas between them; "
         "when set, the second-generation feed asks for such a token",
     )
     document_limit: int = Field(
         1024 * 1024, alias="DOCUMENT_LIMIT", gt=0, description="largest document taken, in bytes"
     )
+
+    @field_validator("jwks_urls")
+    @classmethod
+    def _are_urls(cls, urls: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(url.startswith(("http://", "https://")) for url in urls):
+            raise ValueError("expected http:// or https:// addresses with commas between them")
+        return urls
 
     @property
     def storage_url(self) -> str:

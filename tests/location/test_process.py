@@ -73,6 +73,12 @@ async def test_as_in_the_pod_it_serves_and_lets_the_token_out_nowhere() -> None:
         }
         async with started(["--address", "127.0.0.1:0"], environ) as location, aiohttp.ClientSession() as client:
             answers = []
+
+            async def ready() -> bool:
+                async with client.get(f"{location.url}/readyz") as answer:
+                    return answer.status == 200
+
+            await eventually(ready, what="ready")
             for method, path, headers in (
                 ("GET", "/list", {}),
                 ("GET", "/a/1/model-catalog.json", {"Authorization": f"Bearer {TOKEN}"}),
@@ -119,7 +125,8 @@ async def test_it_waits_for_storage_and_says_so() -> None:
 
 async def test_with_keys_of_backstage_configured_the_second_generation_asks_for_its_token() -> None:
     async with serving(FakeStorage()) as port:
-        environ = {"STORAGE_URL": f"http://127.0.0.1:{port}", "BACKSTAGE_JWKS_URL": "http://127.0.0.1:1/jwks.json"}
+        places = ["http://127.0.0.1:1/catalog/jwks.json", "http://127.0.0.1:1/techdocs/jwks.json"]
+        environ = {"STORAGE_URL": f"http://127.0.0.1:{port}", "BACKSTAGE_JWKS_URL": ", ".join(places)}
         async with started(["--address", "127.0.0.1:0"], environ) as location, aiohttp.ClientSession() as client:
             key = ec.generate_private_key(ec.SECP256R1())
             token = jwt.encode({}, key, algorithm="ES256", headers={"kid": "k", "typ": "vnd.backstage.plugin"})
@@ -128,7 +135,9 @@ async def test_with_keys_of_backstage_configured_the_second_generation_asks_for_
                 assert answer.status == 401
             async with client.get(url, headers={"Authorization": f"Bearer {token}"}) as answer:
                 assert answer.status == 503  # nobody can tell whether it is one of Backstage's
-            await eventually(lambda: "the keys of Backstage cannot be read" in location.written)
+            for place in places:
+                await eventually(lambda place=place: f'"url": "{place}"' in location.written, what=place)
+            assert location.written.count("the keys of Backstage cannot be read") == 2
 
 
 @pytest.mark.parametrize(
@@ -136,7 +145,7 @@ async def test_with_keys_of_backstage_configured_the_second_generation_asks_for_
     [
         (["--address", "nowhere"], {}, "is not an address"),
         ([], {"LOG_LEVEL": "loud"}, "LOG_LEVEL"),
-        ([], {"BACKSTAGE_JWKS_URL": "backstage:7007"}, "BACKSTAGE_JWKS_URL"),
+        ([], {"BACKSTAGE_JWKS_URL": "https://backstage/jwks.json,backstage:7007"}, "BACKSTAGE_JWKS_URL"),
         ([], {"CONNECTOR_ID": "a/b"}, "CONNECTOR_ID"),
         ([], {"DOCUMENT_LIMIT": "0"}, "DOCUMENT_LIMIT"),
     ],

@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import jwt
@@ -15,8 +15,9 @@ from jwt.algorithms import ECAlgorithm
 from common.http.access import AccessPolicy
 from common.http.client import HttpClient
 from common.secrets import StaticToken
-from services.location.jwks import KEYS_LIFETIME, REFETCH_PAUSE, ServiceTokens
+from services.location.jwks import KEYS_LIFETIME, REFETCH_PAUSE, KeySet
 from services.location.second_generation import base_path
+from services.location.service_tokens import ServiceTokens
 from tests.location.conftest import AUTHORIZED, TOKEN, Location, running_location
 from tests.location.samples import upsert
 from tests.waiting import eventually
@@ -78,16 +79,22 @@ def clock() -> Clock:
 
 
 @asynccontextmanager
-async def guarded(backstage: Backstage, clock: Clock) -> AsyncIterator[Location]:
+async def guarded(clock: Clock, *plugins: Backstage) -> AsyncIterator[Location]:
+    """A location that takes the tokens of these plugins, each with keys of its own."""
     app = web.Application()
-    app.router.add_get("/jwks.json", backstage.jwks)
+    for number, plugin in enumerate(plugins):
+        app.router.add_get(f"/{number}/jwks.json", plugin.jwks)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     try:
         await web.TCPSite(runner, "127.0.0.1", 0).start()
-        url = f"http://127.0.0.1:{runner.addresses[0][1]}/jwks.json"
-        async with HttpClient(name="backstage", base_url=url) as client:
-            tokens = ServiceTokens(client=client, audience=AUDIENCE, clock=clock)
+        async with AsyncExitStack() as stack:
+            keys = []
+            for number in range(len(plugins)):
+                url = f"http://127.0.0.1:{runner.addresses[0][1]}/{number}/jwks.json"
+                client = await stack.enter_async_context(HttpClient(name="backstage", base_url=url))
+                keys.append(KeySet(client=client, clock=clock))
+            tokens = ServiceTokens(keys=keys, audience=AUDIENCE, clock=clock)
             access = AccessPolicy(token=StaticToken(TOKEN), guards={base_path(AUDIENCE): tokens.verify})
             async with running_location(access=access) as location:
                 location.fill(upsert("a_1"))
@@ -98,7 +105,7 @@ async def guarded(backstage: Backstage, clock: Clock) -> AsyncIterator[Location]
 
 @pytest.fixture
 async def location(backstage: Backstage, clock: Clock) -> AsyncIterator[Location]:
-    async with guarded(backstage, clock) as running:
+    async with guarded(clock, backstage) as running:
         yield running
 
 
@@ -243,3 +250,32 @@ async def test_keys_once_read_serve_on_when_backstage_is_away(
     backstage.answer = web.Response(status=503)
     clock.ahead = KEYS_LIFETIME + 1
     assert await status(location, backstage.token(exp=int(time.time()) + 2 * int(KEYS_LIFETIME))) == 200
+
+
+async def test_several_plugins_have_keys_of_their_own(clock: Clock) -> None:
+    catalog, techdocs, stranger = Backstage(), Backstage(), Backstage()
+    techdocs.rotate("second")
+    stranger.rotate("third")
+    async with guarded(clock, catalog, techdocs) as location:
+        for _ in range(2):
+            assert await status(location, catalog.token()) == 200
+            assert await status(location, techdocs.token(sub="techdocs")) == 200
+            assert await status(location, stranger.token()) == 403
+        assert (catalog.fetched, techdocs.fetched) == (1, 1)
+
+
+async def test_a_plugin_that_is_away_does_not_keep_the_others_out(clock: Clock) -> None:
+    catalog, techdocs = Backstage(), Backstage()
+    techdocs.rotate("second")
+    techdocs.answer = web.Response(status=404)
+    async with guarded(clock, catalog, techdocs) as location:
+        assert await status(location, catalog.token()) == 200
+        assert await status(location, techdocs.token()) == 503
+        techdocs.answer = None
+        clock.ahead = REFETCH_PAUSE + 1
+        assert await status(location, techdocs.token()) == 200
+        techdocs.answer = web.Response(status=503)
+        clock.ahead = KEYS_LIFETIME + 60
+        later = int(time.time() + 2 * KEYS_LIFETIME)
+        assert await status(location, catalog.token(exp=later)) == 200
+        assert await status(location, techdocs.token(exp=later)) == 200
