@@ -66,14 +66,14 @@ async def run(plan: Plan, settings: AllSettings, stop: asyncio.Event, *, tell: C
         controller = create_controller(settings=settings.normalizer, storage=storage, health=health, metrics=metrics)
         sources: list[Task] = []
         if plan.manifests:
-            manifests = ManifestSource(paths=plan.manifests, listener=controller)
-            controller.declare(manifests.id, confirm=manifests)
+            manifests = ManifestSource(paths=plan.manifests, listener=controller.listener)
+            controller.listener.declare(manifests.id, confirm=manifests)
             sources.append(manifests.run)
         sources += await follow_sources(
             stack,
             cluster=plan.cluster,
             settings=settings.normalizer,
-            controller=controller,
+            listener=controller.listener,
             metrics=metrics,
             kube_metrics=kube_metrics,
         )

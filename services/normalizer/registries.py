@@ -1,4 +1,4 @@
-"""Model registries put together: found in the cluster and in the settings, polled, and told to the controller."""
+"""Model registries put together: found in the cluster and in the settings, polled, and told to the listener."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -16,7 +16,7 @@ from common.kube.state import State
 from common.metrics import Metrics
 from common.problems import Problem
 from common.secrets import StaticToken, TokenSource
-from services.normalizer.controller import Controller
+from services.normalizer.listener import Listener
 from services.normalizer.normalize.labels import RegistryLabels
 from services.normalizer.settings import NormalizerSettings
 from services.normalizer.sources.connect import Connector
@@ -77,17 +77,18 @@ def create_connector(
 
 
 class Registries:
-    """Keeps discovery and polling going and tells the controller what they bring (the pollers' SourceHandler)."""
+    """Keeps discovery and polling going and tells the listener what they bring (the pollers' SourceHandler)."""
 
-    def __init__(self, *, controller: Controller, connector: Connector, settings: NormalizerSettings) -> None:
-        self._controller = controller
-        controller.ask_for_unknown_versions(self.look_up)
+    def __init__(self, *, listener: Listener, connector: Connector, settings: NormalizerSettings) -> None:
+        self._listener = listener
+        listener.ask_for_unknown_versions(self.look_up)
         self._settings = discovery_settings(settings)
+        self._gone_grace = settings.source_gone_grace
         self._source = RegistrySource(
             connector=connector,
             handler=self,
             options=PollingOptions(interval=settings.polling_interval, card_refresh=settings.model_card_refresh),
-            expected=controller.known_versions,
+            expected=listener.known_versions,
         )
         self._routes: _Followed[RouteFacts] | None = None
         self._services: _Followed[ServiceAddress] | None = None
@@ -120,7 +121,7 @@ class Registries:
     async def run(self) -> None:
         """Poll what there is until cancelled, from when it is known what there was in an earlier run."""
         self._look()
-        await self._controller.begun()
+        await self._listener.begun()
         await self._source.run()
 
     def look_up(self, labels: RegistryLabels) -> None:
@@ -143,12 +144,12 @@ class Registries:
         # Until everything was looked at, what was not found may still be there.
         missing = frozenset() if complete else self._found - {ref.id for ref in found.refs}
         if missing:
-            self._controller.discovering(complete=False, reason=" ".join(faults))
+            self._listener.discovering(complete=False, reason=" ".join(faults))
             return
         self._found = frozenset(ref.id for ref in found.refs if ref.kind == "registry")
         for registry in self._found:
-            self._controller.registry_declared(registry)
-        self._controller.discovering(complete=complete, reason=" ".join(faults))
+            self._listener.registry_declared(registry)
+        self._listener.discovering(complete=complete, reason=" ".join(faults))
         self._source.update(found.refs)
 
     def _tell_problems(self, problems: tuple[Problem, ...]) -> None:
@@ -160,7 +161,7 @@ class Registries:
 
     def on_reading(self, ref: SourceRef, reading: RegistryReading) -> None:
         """A registry was read."""
-        self._controller.registry_read(ref.registry, reading)
+        self._listener.registry_read(ref.registry, reading)
 
     def on_state(self, ref: SourceRef, state: SourceState) -> None:
         """A registry or catalog fares otherwise than before."""
@@ -169,15 +170,19 @@ class Registries:
         reason = f"{fault.kind}: {fault.remedy}" if fault else ""
         # Without a catalog the models are there all the same, with the cards known so far; so it is told, no more.
         needed = ref.kind == "registry" and has_address
-        self._controller.remote_state(f"{ref.kind}:{ref.id}", ok=state.ok or not needed, reason=reason)
+        self._listener.remote_state(f"{ref.kind}:{ref.id}", ok=state.ok or not needed, reason=reason)
         if fault and ref.kind == "registry":
-            self._controller.registry_failed(ref.id, has_address=has_address)
+            self._listener.registry_failed(ref.id, has_address=has_address)
 
     def on_gone(self, ref: SourceRef) -> None:
         """A registry or catalog exists no longer."""
-        self._controller.remote_gone(f"{ref.kind}:{ref.id}")
+        what_follows = "its cards stay"
         if ref.kind == "registry":
-            self._controller.registry_gone(ref.id)
+            what_follows = f"its models leave in {self._gone_grace:g} s (SOURCE_GONE_GRACE)"
+        log.warning(f"{ref.label} is gone: {ref.origin} names it no more", remedy=f"none if so meant: {what_follows}")
+        self._listener.remote_gone(f"{ref.kind}:{ref.id}")
+        if ref.kind == "registry":
+            self._listener.registry_gone(ref.id)
 
 
 class _Followed(Generic[T]):

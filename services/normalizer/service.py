@@ -19,6 +19,7 @@ from common.metrics import Metrics
 from services.normalizer.catalogue import Catalogue
 from services.normalizer.contents import IsvcSource
 from services.normalizer.controller import Controller
+from services.normalizer.listener import Listener
 from services.normalizer.publish import Mirror, Storage
 from services.normalizer.registries import Registries, create_connector
 from services.normalizer.remote_storage import RemoteStorage
@@ -39,7 +40,7 @@ Task = Callable[[], Awaitable[None]]
 def create_controller(
     *, settings: NormalizerSettings, storage: Storage, health: Health, metrics: Metrics
 ) -> Controller:
-    """Return a controller without sources; whoever adds one declares it before it runs."""
+    """Return a controller without sources; whoever adds one declares it to the listener before it runs."""
     now = asyncio.get_running_loop().time()
     return Controller(
         catalogue=Catalogue(defaults=settings.defaults, not_ready_grace=settings.not_ready_grace),
@@ -58,7 +59,7 @@ async def follow_sources(
     *,
     cluster: bool,
     settings: NormalizerSettings,
-    controller: Controller,
+    listener: Listener,
     metrics: Metrics,
     kube_metrics: KubeMetrics,
 ) -> Sequence[Task]:
@@ -70,7 +71,7 @@ async def follow_sources(
     """
     if not cluster:
         connector = create_connector(settings, token=settings.shared_token, metrics=metrics)
-        return [Registries(controller=controller, connector=connector, settings=settings).run]
+        return [Registries(listener=listener, connector=connector, settings=settings).run]
     credentials = await find_credentials(os.environ)
     log.info("cluster found", server=credentials.server, origin=credentials.origin)
     client = await stack.enter_async_context(KubeClient(credentials=credentials, metrics=kube_metrics))
@@ -78,12 +79,12 @@ async def follow_sources(
         source=CLUSTER,
         client=client,
         namespaces=settings.watch_namespaces,
-        listener=controller,
+        listener=listener,
         metrics=kube_metrics,
     )
-    controller.declare(kserve.id, confirm=kserve)
+    listener.declare(kserve.id, confirm=kserve)
     connector = create_connector(settings, token=credentials.token, metrics=metrics)
-    registries = Registries(controller=controller, connector=connector, settings=settings)
+    registries = Registries(listener=listener, connector=connector, settings=settings)
     return [kserve.run, *registries.follow_cluster(client, kube_metrics), registries.run]
 
 
@@ -105,7 +106,7 @@ async def run(settings: NormalizerSettings, addresses: Sequence[server.Address],
             stack,
             cluster=True,
             settings=settings,
-            controller=controller,
+            listener=controller.listener,
             metrics=metrics,
             kube_metrics=KubeMetrics(metrics),
         )

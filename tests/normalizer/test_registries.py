@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from common.health import Health
 from common.kube.client import KubeClient
@@ -50,7 +51,7 @@ async def running(cluster: FakeCluster, **settings: Any) -> AsyncIterator[Settin
         client = await stack.enter_async_context(KubeClient(credentials=credentials, metrics=kube_metrics))
         controller = create_controller(settings=chosen, storage=storage, health=health, metrics=metrics)
         connector = create_connector(chosen, token=None, metrics=metrics, environ={})
-        registries = Registries(controller=controller, connector=connector, settings=chosen)
+        registries = Registries(listener=controller.listener, connector=connector, settings=chosen)
         tasks = [*registries.follow_cluster(client, kube_metrics), registries.run, controller.run]
         async with asyncio.TaskGroup() as group:
             started = [group.create_task(task()) for task in tasks]
@@ -104,3 +105,17 @@ async def test_where_registries_may_not_be_looked_for_that_is_said(cluster: Fake
     async with running(cluster) as setting:
         await eventually(lambda: "forbidden" in setting.condition("discovery").get("reason", ""))
         assert not setting.storage.complete
+
+
+async def test_a_registry_that_is_gone_is_not_said_to_be_down(cluster: FakeCluster) -> None:
+    ports = {"http-api": 8080}
+    cluster.apply(objects.service("public", NAMESPACE, ports=ports, labels={"component": "model-registry"}))
+    condition = f"registry:{NAMESPACE}/public"
+    async with running(cluster) as setting:
+        await eventually(lambda: setting.condition(condition).get("reason"))
+        with capture_logs() as logs:
+            cluster.delete("Service", NAMESPACE, "public")
+            await eventually(lambda: not setting.condition(condition), what="the end of the registry")
+    (line,) = [line for line in logs if "gone" in line["event"]]
+    assert f"Service {NAMESPACE}/public names it no more" in line["event"]
+    assert "SOURCE_GONE_GRACE" in line["remedy"]
