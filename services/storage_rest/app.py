@@ -15,13 +15,15 @@ from common.http.server import create_app, read_body
 from common.metrics import Metrics
 from services.storage_rest import screening
 from services.storage_rest.screening import Unacceptable
-from services.storage_rest.service import StorageService
+from services.storage_rest.service import StorageService, TooManyFollowers
 from services.storage_rest.stores.base import Refusal, StoreUnavailable
 
 BODY_LIMIT = 16 * 1024 * 1024
 """Bytes of one request; a larger batch is sent as several."""
 LONGEST_WAIT = 60.0
 """Seconds for which a request for changes may be kept open."""
+FOLLOW_LATER = 5
+"""Seconds after which somebody else may wait for changes."""
 MOST_KEYS = 100_000
 """Keys in one `/currentkeyset`."""
 KEYS_LINE_LIMIT = 1024 * 1024
@@ -151,7 +153,11 @@ class _Handlers:
     async def changes(self, request: web.Request) -> web.Response:
         await self._service.loaded()
         since, wait = _parameter(request, "since"), _seconds(request, "wait")
-        changes = await self._service.changes(since, wait)
+        try:
+            changes = await self._service.changes(since, wait)
+        except TooManyFollowers:
+            wait_first = {"Retry-After": str(FOLLOW_LATER)}
+            raise HttpProblem(429, "too many requests wait for changes already", headers=wait_first) from None
         if changes is None:
             raise HttpProblem(410, "what changed since then is not known any more: read GET /snapshot")
         return web.Response(body=wire.encode_changes(changes), content_type="application/json")

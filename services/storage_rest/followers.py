@@ -17,6 +17,11 @@ class Followers:
         self._last = float("-inf")
 
     @property
+    def count(self) -> int:
+        """How many wait just now."""
+        return self._waiting
+
+    @property
     def present(self) -> bool:
         """Whether there is one."""
         return self._waiting > 0 or self._clock() - self._last < FOLLOWED_FOR

@@ -28,7 +28,13 @@ STARTED_BEFORE = 10.0
 """Seconds that a location has after our start to follow, before it is sent everything."""
 STARTING = 1.0
 """Seconds that a location of the original needs, after the last document it read, until it takes what is sent."""
+MOST_FOLLOWERS = 64
+"""How many may wait for changes at a time: each of them is sent every change."""
 PROBLEMS_KEPT = 1000
+
+
+class TooManyFollowers(Exception):
+    """Nobody else can wait for changes just now."""
 
 
 class Bridge(Protocol):
@@ -151,9 +157,14 @@ class StorageService:
         """Return what changed since a revision, waiting up to `wait` seconds for it.
 
         Returns None when that cannot be told: the revision is another process's, or too old.
+
+        Raises:
+            TooManyFollowers: `MOST_FOLLOWERS` are waiting already.
         """
         if self._cache.since(since) is None:
             return None
+        if since == self.revision and self._followers.count >= MOST_FOLLOWERS:
+            raise TooManyFollowers
         with self._followers.waiting():
             await self._cache.wait(since, wait)
         return self._cache.since(since)

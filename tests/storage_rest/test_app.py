@@ -2,10 +2,12 @@ import asyncio
 import io
 import json
 
+import aiohttp
 import pytest
 
 from common import wire
 from common.wire import Batch
+from services.storage_rest.service import MOST_FOLLOWERS
 from services.storage_rest.stores.base import StoreUnavailable
 from services.storage_rest.stores.memory import MemoryStore
 from tests.storage_rest.running import Running, document, original_location, running, upsert
@@ -289,6 +291,20 @@ class TestChanges:
             await eventually(lambda: storage.service.followed, what="polling")
         changes = await asyncio.wait_for(polling, 5)
         assert changes.upserts == ()
+
+    async def test_only_so_many_may_wait_at_a_time(self, storage):
+        before = storage.service.revision
+        await storage.batch(complete=True)
+        path = f"/changes?since={storage.service.revision}&wait=60"
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
+            waiting = [asyncio.create_task(http.get(storage.url + path)) for _ in range(MOST_FOLLOWERS)]
+            await eventually(lambda: storage.service._followers.count == MOST_FOLLOWERS, what="all waiting")
+            refused = await storage.ask("GET", path)
+            assert (refused.status, refused.headers["Retry-After"]) == (429, "5")
+            assert (await self.poll(storage, before, 60)).complete, "who need not wait is not refused"
+            await storage.batch(upserts=[item()])
+            for answer in await asyncio.gather(*waiting):
+                assert [entry.key for entry in wire.parse_changes(await answer.read()).upserts] == ["a_1"]
 
     async def test_a_follower_that_hangs_up_is_not_followed_for_ever(self, storage):
         polling = asyncio.create_task(self.poll(storage, storage.service.revision, 60))
