@@ -54,16 +54,11 @@ def test_the_way_back_grants_exactly_what_is_documented(tmp_path: Path) -> None:
     assert granted(with_components(tmp_path, "openshift", "original")) == DOCUMENTED
 
 
-def test_llm_inference_services_are_opt_in(tmp_path: Path) -> None:
-    extra = granted(with_components(tmp_path, "llm-inference-services")) - READS - CACHE
+def test_no_component_grants_more(tmp_path: Path) -> None:
+    """What nothing uses is not offered either; tests/process/test_rights.py holds the rest to what is used."""
+    every = sorted(path.name for path in (ROOT / "rbac/components").iterdir())
 
-    assert extra == {Permission("", "serving.kserve.io", "llminferenceservices", verb) for verb in READ}
-
-
-def test_secrets_are_opt_in_by_namespace_and_by_name(tmp_path: Path) -> None:
-    extra = granted(with_components(tmp_path, "connections")) - READS - CACHE
-
-    assert extra == {Permission("models", "", "secrets", "get")}
+    assert granted(with_components(tmp_path, *every)) == DOCUMENTED
 
 
 @pytest.mark.parametrize("overlay", ["kubernetes", "rbac/overlays/rhoai", "rbac/overlays/odh"])
