@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 
+from common import __version__
 from common.health import Health
 from common.http import server
 from common.kube.metrics import KubeMetrics
@@ -55,7 +55,7 @@ async def run(plan: Plan, settings: AllSettings, stop: asyncio.Event, *, tell: C
         CredentialsError: a cluster is asked for and the environment leads to none.
         OSError: an address cannot be bound, or the cache's folder cannot be written.
     """
-    health, metrics = Health(), Metrics(NAME, version("rhoai-connector"))
+    health, metrics = Health(), Metrics(NAME, __version__)
     kube_metrics = KubeMetrics(metrics)  # one for the cache in ConfigMaps and for the sources
     shelf = Shelf(health=health)
     async with AsyncExitStack() as stack:

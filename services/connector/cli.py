@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from common import logs, runtime
+from common import __version__, logs, runtime
 from common.commandline import AddressType, reported
 from common.http.server import Address
 from common.kube.credentials import CredentialsError
@@ -22,7 +22,7 @@ _EXISTING = click.Path(exists=True, path_type=Path)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="rhoai-connector")
+@click.version_option(__version__)
 def main() -> None:
     """Carry AI models from KServe and Kubeflow model registries to Backstage."""
 

@@ -2,8 +2,8 @@
 
 import asyncio
 from contextlib import AsyncExitStack
-from importlib.metadata import version
 
+from common import __version__
 from common.health import Health
 from common.http.access import AccessPolicy, Verifier
 from common.http.client import HttpClient
@@ -20,7 +20,7 @@ from services.location.shelf import Shelf
 
 async def serve(settings: LocationSettings, address: Address, stop: asyncio.Event) -> None:
     """Follow storage and serve until `stop` is set."""
-    metrics, health = Metrics("location", version("rhoai-connector")), Health()
+    metrics, health = Metrics("location", __version__), Health()
     shelf = Shelf(health=health)
     async with AsyncExitStack() as stack:
         storage = await stack.enter_async_context(

@@ -4,10 +4,10 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
-from importlib.metadata import version
 
 import structlog
 
+from common import __version__
 from common.health import Health
 from common.http import server
 from common.http.client import HttpClient
@@ -96,7 +96,7 @@ async def run(settings: NormalizerSettings, addresses: Sequence[server.Address],
         OSError: an address cannot be bound.
     """
     health = Health()
-    metrics = Metrics(NAME, version("rhoai-connector"))
+    metrics = Metrics(NAME, __version__)
     async with AsyncExitStack() as stack:
         client = await stack.enter_async_context(
             HttpClient(name="storage-rest", base_url=settings.storage, token=settings.shared_token)

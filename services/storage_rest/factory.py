@@ -3,8 +3,8 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from importlib.metadata import version
 
+from common import __version__
 from common.health import Health
 from common.http import server
 from common.http.access import AccessPolicy
@@ -69,7 +69,7 @@ async def storage_service(
 
 async def run(settings: StorageSettings, addresses: Sequence[Address], stop: asyncio.Event) -> None:
     """Serve on `addresses` until `stop` is set."""
-    metrics, health = Metrics("storage-rest", version("rhoai-connector")), Health()
+    metrics, health = Metrics("storage-rest", __version__), Health()
     async with storage_service(settings, metrics=metrics, health=health) as service, registering(settings):
         access = AccessPolicy(token=settings.shared_token, open_reads=settings.open_reads)
         app = create_storage_app(service=service, metrics=metrics, health=health, access=access)

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -50,11 +50,13 @@ class Running:
 
 
 @asynccontextmanager
-async def connector(*arguments: str, env: Mapping[str, str] | None = None) -> AsyncIterator[Running]:
+async def connector(
+    *arguments: str, env: Mapping[str, str] | None = None, program: Sequence[str] = ("-m", "services.connector")
+) -> AsyncIterator[Running]:
     """Run `connector run` on a port of the system's choice for the time of the block; it must end well."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
-        *("-m", "services.connector", "run", "--address", "127.0.0.1:0", *arguments),
+        *(*program, "run", "--address", "127.0.0.1:0", *arguments),
         cwd=ROOT,
         env={"PATH": os.environ["PATH"], **(env or {})},
         stdout=asyncio.subprocess.PIPE,

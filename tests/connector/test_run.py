@@ -176,3 +176,21 @@ async def test_a_folder_that_lost_most_of_its_files_is_believed_the_second_time(
             return bool(running.url) and len(await running.uris()) == 1
 
         await eventually(only_one, timeout=30, what="the second look")
+
+
+NOT_INSTALLED = """
+import importlib.metadata
+
+def unknown(name):
+    raise importlib.metadata.PackageNotFoundError(name)
+
+importlib.metadata.version = importlib.metadata.distribution = unknown
+from services.connector.cli import main
+main()
+"""
+
+
+async def test_it_runs_from_a_checkout_that_is_not_installed(manifests: Path, tmp_path: Path) -> None:
+    arguments = ("--manifests", str(manifests), "--state", str(tmp_path / "state"))
+    async with connector(*arguments, program=("-c", NOT_INSTALLED)) as running:
+        await eventually(lambda: "1 models are served" in running.lines)
