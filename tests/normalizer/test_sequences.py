@@ -1,0 +1,191 @@
+"""Whatever happens to a registry, to the isvcs that serve its versions and to the normalizer itself, in whatever order:
+what storage holds is what the last complete poll said, and nothing that exists was lost on the way.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, NamedTuple, Self
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from common.health import Health
+from common.metrics import Metrics
+from services.normalizer.catalogue import Catalogue
+from services.normalizer.contents import IsvcSource, RegistryContent
+from services.normalizer.listener import Listener
+from services.normalizer.normalize.isvc import read_isvc
+from services.normalizer.service import create_controller
+from services.normalizer.settings import NormalizerSettings
+from services.normalizer.sources.reading import RegistryReading, RegistrySnapshot
+from tests import objects
+from tests.fakes.registry import VERSIONS, FakeRegistry, PageLimits
+from tests.normalizer.sources.support import polling, ref_of
+from tests.normalizer.sources.world import STEPS, World
+from tests.normalizer.test_publish import MemoryStorage
+from tests.waiting import eventually
+
+KSERVE = IsvcSource("kserve", "local")
+NAMESPACE = "models"
+LABEL = "modelregistry.opendatahub.io"
+ISVCS = st.sampled_from(["isvc", "other", "third"])
+HAPPENINGS = st.one_of(
+    STEPS,
+    st.tuples(st.just("label"), ISVCS, st.integers(0, 9)),
+    st.tuples(st.just("unlabel"), ISVCS),
+    st.tuples(st.just("remove"), ISVCS),
+)
+
+
+class Mark(NamedTuple):
+    """A document by which is known how far the normalizer is."""
+
+    ref: str
+    digest: str
+
+
+class Cluster:
+    """The isvcs that there are, told to whoever listens."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._listener: Listener | None = None
+        self._marks = 0
+        self.isvcs: dict[str, Any] = {}
+
+    def follow(self, listener: Listener) -> None:
+        """Tell everything, as a source does that begins, and from then on what happens."""
+        self._listener = listener
+        listener.declare(KSERVE.id)
+        for name in self.isvcs:
+            self._tell(name)
+        listener.source_listed(KSERVE.id)
+
+    def label(self, name: str, number: int) -> None:
+        """Deploy the `number`-th version of the registry, as the dashboard does."""
+        version = self._world.pick(VERSIONS, number)
+        if version is not None:
+            ids = {"registered-model-id": version["registeredModelId"], "model-version-id": version["id"]}
+            self._apply(objects.isvc(name, labels={f"{LABEL}/{key}": value for key, value in ids.items()}))
+
+    def unlabel(self, name: str) -> None:
+        """Deploy something that no label ties to a registry."""
+        self._apply(objects.isvc(name))
+
+    def remove(self, name: str) -> None:
+        """Delete an isvc."""
+        if self.isvcs.pop(name, None) is not None:
+            self._tell(name)
+
+    def mark(self) -> Mark:
+        """Change an isvc, and return what its document becomes."""
+        self._marks += 1
+        description = {"modelcatalogbridge.rhdh.io/description": f"the {self._marks}th"}
+        self._apply(objects.isvc("mark", annotations=description))
+        catalogue = Catalogue(defaults=NormalizerSettings.load().defaults, not_ready_grace=0)
+        catalogue.put_isvc(KSERVE, (NAMESPACE, "mark"), read_isvc(self.isvcs["mark"]), explicit=True)
+        catalogue.render(catalogue.take_dirty(), now=0)
+        (upsert,) = catalogue.wanted.values()
+        return Mark(upsert.ref, upsert.digest)
+
+    def _apply(self, obj: dict[str, Any]) -> None:
+        name = obj["metadata"]["name"]
+        self.isvcs[name] = obj
+        self._tell(name)
+
+    def _tell(self, name: str) -> None:
+        assert self._listener is not None
+        obj = self.isvcs.get(name)
+        facts = read_isvc(obj) if obj is not None else None
+        self._listener.isvc_changed(KSERVE, (NAMESPACE, name), facts, explicit=True)
+
+
+class Life:
+    """One run of the normalizer, from its start to its end."""
+
+    def __init__(self, *, world: World, cluster: Cluster, storage: MemoryStorage) -> None:
+        self._world = world
+        self._cluster = cluster
+        self._storage = storage
+        self._ref = ref_of(world.registry).registry
+
+    @asynccontextmanager
+    async def lived(self) -> AsyncIterator[Self]:
+        """Start over what an earlier life has stored, and end."""
+        controller = create_controller(
+            settings=NormalizerSettings.load(removal_guard="off"),
+            storage=self._storage,
+            health=Health(),
+            metrics=Metrics("test", "0"),
+        )
+        self._listener = controller.listener
+        self._listener.registry_declared(self._ref.id)
+        self._cluster.follow(self._listener)
+        running = asyncio.create_task(controller.run())
+        await self._listener.begun()
+        async with polling(self._world.registry, expected=tuple(self._listener.known_versions(self._ref.id))) as poller:
+            self._poller = poller
+            await self.poll()
+            yield self
+        running.cancel()
+        await asyncio.wait([running])
+
+    def step(self, order: tuple[Any, ...]) -> None:
+        """Let something happen."""
+        action, *words = order
+        if action in ("label", "unlabel", "remove"):
+            getattr(self._cluster, action)(*words)
+        else:
+            self._world.step(order)
+
+    async def poll(self) -> RegistryReading:
+        """Poll, and hold what becomes of it against what was read."""
+        before = set(self._stored())
+        reading = await self._poller.poll()
+        self._listener.registry_read(self._ref, reading)
+        mark = self._cluster.mark()
+        await eventually(lambda: self._stored().get(mark.ref) == mark.digest, what="the mark")
+        for ref in before - set(self._stored()):
+            assert ref.rpartition(":")[2] not in self._world.truth() or ref.startswith("isvc:")
+        if reading.fault is None:
+            expected = self._first_sight(reading.snapshot)
+            await eventually(lambda: self._stored() == expected, what="the catalog is what was read")
+        return reading
+
+    def _stored(self) -> dict[str, str]:
+        assert len({entry.ref for entry in self._storage.entries.values()}) == len(self._storage.entries)
+        return {entry.ref: entry.digest for entry in self._storage.entries.values()}
+
+    def _first_sight(self, snapshot: RegistrySnapshot) -> dict[str, str]:
+        """What somebody would store who sees all this for the first time."""
+        catalogue = Catalogue(defaults=NormalizerSettings.load().defaults, not_ready_grace=0)
+        catalogue.put_registry(self._ref.id, RegistryContent(self._ref, snapshot))
+        for name, obj in self._cluster.isvcs.items():
+            catalogue.put_isvc(KSERVE, (NAMESPACE, name), read_isvc(obj), explicit=True)
+        catalogue.render(catalogue.take_dirty(), now=0)
+        return {upsert.ref: upsert.digest for upsert in catalogue.wanted.values()}
+
+
+ROUNDS = st.lists(st.lists(HAPPENINGS, max_size=4), max_size=4)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(ROUNDS, min_size=1, max_size=3))
+async def test_what_is_stored_is_what_the_last_complete_poll_said(lives: list[list[list[tuple[Any, ...]]]]):
+    async with FakeRegistry(limits=PageLimits(default=3, cap=3)) as registry:
+        registry.populate(2, versions=2)
+        world, storage = World(registry), MemoryStorage()
+        life = Life(world=world, cluster=Cluster(world), storage=storage)
+        for rounds in lives:
+            async with life.lived():
+                for orders in rounds:
+                    for order in orders:
+                        life.step(order)
+                    await life.poll()
+        registry.heal()
+        async with life.lived():
+            await life.poll()
+            assert (await life.poll()).fault is None
+        shown = [entry.ref for entry in storage.entries.values() if entry.reconciler == "kubeflow"]
+        assert {ref.rpartition(":")[2] for ref in shown} == world.truth().keys()
