@@ -5,10 +5,12 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 
-from benchmarks import baseline, machine, report, smoke
+from benchmarks import baseline, installed, machine, report, smoke
 from benchmarks.figures import Figure
 from benchmarks.measures import events, latency, memory, reads, start, sync
+from benchmarks.world import Setup
 from tests.fakes.kubernetes import MEASURED
+from tests.process.service import BIN
 
 SIZES = (10, 100, 400, 1_000, 10_000)
 CARDS = (100,)
@@ -18,23 +20,23 @@ Measure = Callable[[argparse.Namespace], AsyncIterator[Figure]]
 
 
 async def _sync(options: argparse.Namespace) -> AsyncIterator[Figure]:
-    async for figure in sync.measure(options.sizes, options.runs, store=options.store):
+    async for figure in sync.measure(options.sizes, options.runs, setup=options.setup):
         yield figure
-    async for figure in sync.measure(CARDS, options.runs, store=options.store, cards=True):
+    async for figure in sync.measure(CARDS, options.runs, setup=options.setup, cards=True):
         yield figure
-    if options.store == "ConfigMap":
+    if options.setup.store == "ConfigMap":
         slow = [size for size in options.sizes if size in SLOW]
-        async for figure in sync.measure(slow, options.runs, latency=MEASURED):
+        async for figure in sync.measure(slow, options.runs, setup=options.setup, latency=MEASURED):
             yield figure
 
 
 MEASURES: Mapping[str, Measure] = {
     "sync": _sync,
-    "latency": lambda options: latency.measure(options.runs, store=options.store),
-    "memory": lambda options: memory.measure(options.runs, store=options.store),
-    "start": lambda options: start.measure(options.runs, store=options.store),
-    "reads": lambda options: reads.measure(options.runs),
-    "events": lambda options: events.measure(options.runs, store=options.store),
+    "latency": lambda options: latency.measure(options.runs, setup=options.setup),
+    "memory": lambda options: memory.measure(options.runs, setup=options.setup),
+    "start": lambda options: start.measure(options.runs, setup=options.setup),
+    "reads": lambda options: reads.measure(options.runs, setup=options.setup),
+    "events": lambda options: events.measure(options.runs, setup=options.setup),
 }
 
 
@@ -45,12 +47,15 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--sizes", help="models of the syncs, with commas between; default: 10 to 10,000")
     parser.add_argument("--runs", type=int, default=3, help="repetitions of each measurement; default: %(default)s")
     parser.add_argument("--store", choices=["ConfigMap", "File", "Memory"], default="ConfigMap", help="of storage-rest")
+    parser.add_argument("--here", action="store_true", help="measure the services of this environment as they are")
     parser.add_argument("--save", action="store_true", help=f"keep the figures in {baseline.FILE.name}")
     parser.add_argument("--smoke", action="store_true", help="a small sync; fails when its counts are other than known")
     options = parser.parse_args()
     options.only = options.only.split(",") if options.only else list(MEASURES)
     if unknown := set(options.only) - MEASURES.keys():
         parser.error(f"no rows {', '.join(sorted(unknown))}; there are {', '.join(MEASURES)}")
+    if not options.smoke:
+        options.setup = Setup(store=options.store, programs=BIN if options.here else installed.programs())
     options.sizes = [int(size) for size in options.sizes.split(",")] if options.sizes else list(SIZES)
     return options
 

@@ -15,6 +15,7 @@ from benchmarks.probe import Probe
 from tests.fakes.kubernetes import Latency, ProcessCluster, documented_rules
 from tests.fakes.registry import ProcessRegistry
 from tests.process.pod import LOCATION, NAMESPACE, NORMALIZER, STORAGE, Pod
+from tests.process.service import BIN
 
 TOKEN = "benchmark-token"
 USER = f"system:serviceaccount:{NAMESPACE}:rhdh-rhoai-connector"
@@ -25,10 +26,23 @@ TOLERATED = ("Fatal error on SSL protocol",)
 """What uvloop logs when a TLS connection is closed under its feet, at the end of a service."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setup:
+    """What is measured: storage-rest with this store, and the services whose console entry points are `programs`."""
+
+    store: str = "ConfigMap"
+    programs: Path = BIN
+
+
+HERE = Setup()
+"""The services as they are installed where this runs."""
+
+
 @dataclass(frozen=True)
 class World:
     """An API server, a registry with its catalog, and the documented pod, which nobody has started yet."""
 
+    setup: Setup
     cluster: ProcessCluster
     registry: ProcessRegistry
     pod: Pod
@@ -108,8 +122,8 @@ def _cpu(pid: int) -> float:
 
 @asynccontextmanager
 async def world(
+    setup: Setup = HERE,
     *,
-    store: str = "ConfigMap",
     variables: Mapping[str, str] | None = None,
     latency: Latency | None = None,
     cards: bool = False,
@@ -123,18 +137,18 @@ async def world(
             await cluster.set_latency(latency)
         registry = await stack.enter_async_context(ProcessRegistry())
         settings = {
-            "STORAGE_TYPE": store,
+            "STORAGE_TYPE": setup.store,
             "MODEL_REGISTRY_URLS": registry.url,
             "POLLING_INTERVAL": NEVER,
             "REMOVAL_GUARD": "off",
             **({"MODEL_CATALOG_URL": registry.catalog_url} if cards else {}),
             **(variables or {}),
         }
-        pod = Pod(cluster=cluster, token=TOKEN, directory=directory, overrides=settings)
+        pod = Pod(cluster=cluster, token=TOKEN, directory=directory, overrides=settings, programs=setup.programs)
         pod.tolerate(*TOLERATED)
         await stack.enter_async_context(pod)
         feed = await stack.enter_async_context(Probe(pod[LOCATION].url))
-        yield World(cluster, registry, pod, feed, directory)
+        yield World(setup, cluster, registry, pod, feed, directory)
 
 
-__all__ = ["LOCATION", "NAMESPACE", "NORMALIZER", "STORAGE", "World", "resident", "world"]
+__all__ = ["HERE", "LOCATION", "NAMESPACE", "NORMALIZER", "STORAGE", "Setup", "World", "resident", "world"]

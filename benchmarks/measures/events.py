@@ -13,7 +13,7 @@ from benchmarks.figures import Figure, Target
 from benchmarks.fleet import service_of, services, uri_of
 from benchmarks.generators import Load, Own
 from benchmarks.patience import until
-from benchmarks.world import LOCATION, World, world
+from benchmarks.world import HERE, LOCATION, Setup, World, world
 
 MODELS = 200
 EVENTS_PER_SECOND = 1_000
@@ -35,9 +35,9 @@ class Readers(Own):
         return [*super().command(url, connections, seconds), "--rate", str(READS_PER_SECOND)]
 
 
-async def measure(runs: int, *, store: str = "ConfigMap", seconds: float = SECONDS) -> AsyncIterator[Figure]:
+async def measure(runs: int, *, setup: Setup = HERE, seconds: float = SECONDS) -> AsyncIterator[Figure]:
     """Yield what the storm did; it is long enough to need no repetition, so `runs` counts for nothing."""
-    async with world(store=store) as place:
+    async with world(setup) as place:
         await place.cluster.apply_all(services(MODELS))
         await place.pod.start(ready=False)
         await place.until_served(MODELS)

@@ -13,7 +13,7 @@ from benchmarks import published
 from benchmarks.figures import Figure, percentile
 from benchmarks.fleet import name_of, namespace_of, service_of, services, uri_of
 from benchmarks.patience import until
-from benchmarks.world import World, world
+from benchmarks.world import HERE, Setup, World, world
 from tests.fakes.registry import MODELS
 from tests.objects import not_ready
 
@@ -25,10 +25,10 @@ SETTLE = 0.05
 """Seconds between two samples, so that each meets idle services."""
 
 
-async def measure(runs: int, *, store: str = "ConfigMap") -> AsyncIterator[Figure]:
+async def measure(runs: int, *, setup: Setup = HERE) -> AsyncIterator[Figure]:
     """Yield the latencies; each run brings ten samples, of which a burst and a sync are one each."""
     samples = 10 * runs
-    async with world(store=store) as place:
+    async with world(setup) as place:
         await place.pod.start(ready=False)
         for models in (10, 200):
             present = await place.served()
@@ -39,11 +39,11 @@ async def measure(runs: int, *, store: str = "ConfigMap") -> AsyncIterator[Figur
             if models == SYNCED:
                 yield _ready("idle", ready, 0)
             yield _gone(models, gone)
-    async with world(store=store) as place:
+    async with world(setup) as place:
         await place.pod.start(ready=False)
         await place.until_idle()
         yield _ready(f"in a burst of {BURST}, the last", [await _burst(place) for _ in range(samples)], 1)
-    async with world(store=store, variables={"POLLING_INTERVAL": "1s"}) as place:
+    async with world(setup, variables={"POLLING_INTERVAL": "1s"}) as place:
         await place.pod.start(ready=False)
         during = [await _during_sync(place, run) for run in range(samples)]
         found = [seconds for seconds in during if seconds is not None]

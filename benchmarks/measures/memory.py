@@ -11,7 +11,7 @@ from benchmarks import published
 from benchmarks.figures import Figure
 from benchmarks.fleet import services
 from benchmarks.probe import Probe
-from benchmarks.world import LOCATION, NORMALIZER, World, resident, world
+from benchmarks.world import HERE, LOCATION, NORMALIZER, Setup, World, resident, world
 from tests.process.pod import NAMES
 from tests.process.service import Service
 
@@ -20,12 +20,12 @@ MORE = 5_000
 CONNECTOR = "connector"
 
 
-async def measure(runs: int, *, store: str = "ConfigMap") -> AsyncIterator[Figure]:
+async def measure(runs: int, *, setup: Setup = HERE) -> AsyncIterator[Figure]:
     """Yield the memory of the three processes and of all in one."""
     at_first: list[dict[str, float]] = []
     growth: list[dict[str, float]] = []
     for _ in range(runs):
-        async with world(store=store) as place:
+        async with world(setup) as place:
             await _populate(place, MODELS, first=0)
             await place.pod.start(ready=False)
             before = await _settled(place, MODELS)
@@ -43,7 +43,7 @@ async def measure(runs: int, *, store: str = "ConfigMap") -> AsyncIterator[Figur
         yield _figure(f"{name}, per further model", [each[name] for each in growth], unit="KiB")
     further = [sum(each.values()) for each in growth]
     yield _figure("all three, per further model", further, unit="KiB", target=published.FURTHER_MODEL_TARGET)
-    one = [await _one_process(store) for _ in range(runs)]
+    one = [await _one_process(setup) for _ in range(runs)]
     yield _figure(f"connector run, {MODELS} models", [first for first, _ in one], target=published.ONE_PROCESS_TARGET)
     yield _figure("connector run, per further model", [more for _, more in one], unit="KiB")
 
@@ -79,6 +79,7 @@ async def one_process(place: World) -> AsyncIterator[tuple[Service, Probe]]:
         arguments=["run", "--cluster", "--address", pod[LOCATION].url.removeprefix("http://")],
         environment=pod[NORMALIZER].environment,
         directory=place.directory,
+        programs=place.setup.programs,
     )
     await service.start()
     try:
@@ -87,9 +88,9 @@ async def one_process(place: World) -> AsyncIterator[tuple[Service, Probe]]:
         await service.kill()
 
 
-async def _one_process(store: str) -> tuple[float, float]:
+async def _one_process(setup: Setup) -> tuple[float, float]:
     """Return MiB with 200 models, and KiB per further one."""
-    async with world(store=store) as place:
+    async with world(setup) as place:
         await _populate(place, MODELS, first=0)
         async with one_process(place) as (service, _):
             await place.until_served(MODELS)

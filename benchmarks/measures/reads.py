@@ -1,12 +1,13 @@
 """How many requests a second location answers, and how soon: /list of 7 kB, and one document."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 from benchmarks import published
 from benchmarks.figures import Figure, Target
 from benchmarks.fleet import services, uri_of
 from benchmarks.generators import Load, choose
-from benchmarks.world import LOCATION, world
+from benchmarks.world import HERE, LOCATION, Setup, world
 
 LIST_BYTES = 7_000
 MODELS = 170
@@ -17,10 +18,10 @@ READERS = 100
 """Further connections at once, beyond what the original was measured with."""
 
 
-async def measure(runs: int, *, seconds: float = SECONDS) -> AsyncIterator[Figure]:
+async def measure(runs: int, *, setup: Setup = HERE, seconds: float = SECONDS) -> AsyncIterator[Figure]:
     """Yield requests per second, and latencies, for both paths and each number of connections."""
     generator = choose()
-    async with world(store="Memory") as place:
+    async with world(replace(setup, store="Memory")) as place:
         await place.cluster.apply_all(services(MODELS))
         await place.pod.start(ready=False)
         await place.until_served(MODELS)

@@ -12,16 +12,16 @@ from benchmarks.figures import Figure, Target
 from benchmarks.fleet import services
 from benchmarks.measures.memory import one_process
 from benchmarks.probe import Probe
-from benchmarks.world import LOCATION, NORMALIZER, STORAGE, World, world
+from benchmarks.world import HERE, LOCATION, NORMALIZER, STORAGE, Setup, World, world
 
 MODELS = 200
 ANSWER = {LOCATION: "/list", STORAGE: "/list", NORMALIZER: "/metrics"}
 
 
-async def measure(runs: int, *, store: str = "ConfigMap") -> AsyncIterator[Figure]:
+async def measure(runs: int, *, setup: Setup = HERE) -> AsyncIterator[Figure]:
     """Yield the time of each service; five starts a run."""
     starts = 5 * runs
-    async with world(store=store) as place:
+    async with world(setup) as place:
         await place.cluster.apply_all(services(MODELS))
         await place.pod.start(ready=False)
         await place.until_served(MODELS)
@@ -36,7 +36,7 @@ async def measure(runs: int, *, store: str = "ConfigMap") -> AsyncIterator[Figur
                 original=original,
                 target=Target(original * published.START_FACTOR),
             )
-    async with world(store=store) as place:
+    async with world(setup) as place:
         await place.cluster.apply_all(services(MODELS))
         samples = [await _start_one_process(place) for _ in range(1 + starts)]
         yield Figure(group="start until serving", name="connector run", unit="ms", samples=tuple(samples[1:]))

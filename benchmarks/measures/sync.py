@@ -13,7 +13,7 @@ from typing import Any
 from benchmarks import published
 from benchmarks.figures import Figure, Target
 from benchmarks.patience import until
-from benchmarks.world import LOCATION, NORMALIZER, STORAGE, World, world
+from benchmarks.world import HERE, LOCATION, NORMALIZER, STORAGE, Setup, World, world
 from tests.fakes.kubernetes import Counts, Latency
 from tests.fakes.registry import MODELS
 
@@ -43,20 +43,20 @@ class Sync:
 
 
 async def measure(
-    sizes: Sequence[int], runs: int, *, store: str = "ConfigMap", latency: Latency | None = None, cards: bool = False
+    sizes: Sequence[int], runs: int, *, setup: Setup = HERE, latency: Latency | None = None, cards: bool = False
 ) -> AsyncIterator[Figure]:
     """Yield the figures of each size."""
     for size in sizes:
-        syncs = [await one(size, store=store, latency=latency, cards=cards) for _ in range(runs)]
+        syncs = [await one(size, setup=setup, latency=latency, cards=cards) for _ in range(runs)]
         for figure in _figures(_Case(size, cards, latency is not None), syncs):
             yield figure
 
 
-async def one(size: int, *, store: str = "ConfigMap", latency: Latency | None = None, cards: bool = False) -> Sync:
+async def one(size: int, *, setup: Setup = HERE, latency: Latency | None = None, cards: bool = False) -> Sync:
     """Sync so many models once."""
     # Long enough for the first poll's counts to be read before the second begins.
     variables = {"POLLING_INTERVAL": f"{5 + size // 500}s"}
-    async with world(store=store, latency=latency, variables=variables, cards=cards) as place:
+    async with world(setup, latency=latency, variables=variables, cards=cards) as place:
         await place.registry.registry("populate", size)
         for number in range(1, size + 1) if cards else ():
             await place.registry.catalog("put_card", "curated", f"example/model-{number:04}", CARD)

@@ -18,7 +18,7 @@ import aiohttp
 
 from tests.deploy.documented import containers, environment
 from tests.fakes.kubernetes import ProcessCluster
-from tests.process.service import Service, parse_line
+from tests.process.service import BIN, Service, parse_line
 from tests.waiting import eventually
 
 NAMESPACE = "ai-rhdh"
@@ -69,6 +69,7 @@ class Pod:
         overrides: Mapping[str, str] | None = None,
         documented_addresses: bool = False,
         wrapper: Sequence[str] = (),
+        programs: Path = BIN,
     ) -> None:
         self.token = token
         self.address = "127.0.0.1" if documented_addresses else own_address()
@@ -98,6 +99,7 @@ class Pod:
                 environment=kubelet | documented | moved | dict(overrides or {}),
                 directory=directory,
                 wrapper=wrapper,
+                programs=programs,
             )
 
     async def __aenter__(self) -> Self:

@@ -26,9 +26,11 @@ class Service:
         environment: Mapping[str, str],
         directory: Path,
         wrapper: Sequence[str] = (),
+        programs: Path = BIN,
     ) -> None:
-        """`name` is the console entry point; `wrapper` is put before the command line, it must exec it."""
+        """`name` is a console entry point in `programs`; `wrapper` is put before its command line and must exec it."""
         self.name = name
+        self._programs = programs
         self.url = url
         self.environment = dict(environment)
         self.log = directory / f"{name}.log"
@@ -60,7 +62,7 @@ class Service:
         with self.log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 *self._wrapper,
-                str(BIN / self.name),
+                str(self._programs / self.name),
                 *self.arguments,
                 env=self.environment,
                 cwd=self._directory,

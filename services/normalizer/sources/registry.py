@@ -4,14 +4,14 @@ A poll asks for five lists. A version's artifacts are fetched when it, or one of
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from common.http.client import RemoteError, StatusError
 from services.normalizer.normalize.registry_objects import ModelVersion
 from services.normalizer.sources.absences import Absences
 from services.normalizer.sources.contents import RegistryContents
-from services.normalizer.sources.faults import BadAnswer, Inconsistent, fault_of
+from services.normalizer.sources.faults import Inconsistent, fault_of
 from services.normalizer.sources.paging import ListAnswer, read_list
 from services.normalizer.sources.reading import RegistryReading
 from services.normalizer.sources.remote import Remote, for_each
@@ -45,14 +45,14 @@ class RegistryPoller:
     async def poll(self) -> RegistryReading:
         """Read what changed."""
         try:
-            if not self._api:
-                self._api = await self._probe()
+            begun = {} if self._api else await self._begin()
         except RemoteError as error:
             return self._reading(errors=[error], complete=False)
         tables = self._contents.tables
-        *answers, artifacts = await asyncio.gather(
-            *(self._list(table.path) for table in tables), self._list("model_artifacts")
-        )
+        paths = [table.path for table in tables if table.path not in begun]
+        *lists, artifacts = await asyncio.gather(*map(self._list, paths), self._list("model_artifacts"))
+        read = {**begun, **dict(zip(paths, lists, strict=True))}
+        answers = [read[table.path] for table in tables]
         errors = [answer.error for answer in (*answers, artifacts) if answer.error is not None]
         if len(errors) > len(tables) and all(map(_is_absent, errors)):
             self._api = ""  # perhaps a server of another generation took the place of this one
@@ -82,24 +82,22 @@ class RegistryPoller:
         changed, failures = await self._fetch(due)
         return self._reading(errors=failures, complete=False, touched=touched | changed)
 
-    async def _probe(self) -> str:
-        """Return the root of the version of the API that the server speaks.
+    async def _begin(self) -> Mapping[str, ListAnswer]:
+        """Settle on the version of the API that the server speaks; return the list that told it, by path.
 
         Raises:
             RemoteError: when it speaks none, or does not answer.
         """
-        refusals: list[StatusError] = []
+        path = self._contents.models.path
+        refusals: list[RemoteError] = []
         for root in API_ROOTS:
-            try:
-                answer = await self._remote.get(f"{root}/registered_models", {"pageSize": "1"})
-            except StatusError as error:
-                if not _is_absent(error):
-                    raise
-                refusals.append(error)
-                continue
-            if isinstance(answer, dict) and "items" in answer:
-                return root
-            raise BadAnswer(f"{self._remote.ref.url}{root}/registered_models: 200 without a list of items")
+            answer = await read_list(self._remote, f"{root}/{path}")
+            if answer.error is None or answer.items:
+                self._api = root
+                return {path: answer}
+            if not _is_absent(answer.error):
+                raise answer.error
+            refusals.append(answer.error)
         raise refusals[0]
 
     async def _list(self, path: str) -> ListAnswer:
