@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple, Self
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from common.health import Health
@@ -20,7 +20,7 @@ from services.normalizer.service import create_controller
 from services.normalizer.settings import NormalizerSettings
 from services.normalizer.sources.reading import RegistryReading, RegistrySnapshot
 from tests import objects
-from tests.fakes.registry import VERSIONS, FakeRegistry, PageLimits
+from tests.fakes.registry import MODELS, VERSIONS, FakeRegistry, PageLimits
 from tests.normalizer.sources.support import polling, ref_of
 from tests.normalizer.sources.world import STEPS, World
 from tests.normalizer.test_publish import MemoryStorage
@@ -172,6 +172,8 @@ ROUNDS = st.lists(st.lists(HAPPENINGS, max_size=4), max_size=4)
 
 @settings(max_examples=25, deadline=None)
 @given(st.lists(ROUNDS, min_size=1, max_size=3))
+@example([[], [[("fail", "*", {"kind": "status", "status": 503})]], []])
+@example([[[("label", "other", 0)]], [[("change", "archive", MODELS, 0)], [("change", "restore", MODELS, 0)]]])
 async def test_what_is_stored_is_what_the_last_complete_poll_said(lives: list[list[list[tuple[Any, ...]]]]):
     async with FakeRegistry(limits=PageLimits(default=3, cap=3)) as registry:
         registry.populate(2, versions=2)
