@@ -4,6 +4,7 @@ import base64
 import json
 from collections import Counter
 from collections.abc import Mapping
+from math import isfinite
 from typing import Any, cast
 
 
@@ -16,10 +17,10 @@ def load(raw: bytes) -> Any:
 
     Raises:
         JsonError: on anything but one UTF-8 JSON value, on a name given twice, on NaN, on lone surrogates, on a
-            nesting too deep or a number too long to read.
+            nesting too deep or a number too long or too large to read.
     """
     try:
-        value = json.loads(raw.decode(), object_pairs_hook=_unique, parse_constant=_no_constant)
+        value = json.loads(raw.decode(), object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_finite)
         if b"\\u" in raw:
             json.dumps(value, ensure_ascii=False).encode()  # a lone surrogate came through as an escape
     except UnicodeDecodeError as error:
@@ -41,6 +42,13 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         twice, _ = Counter(name for name, _ in pairs).most_common(1)[0]
         raise JsonError(f"not usable: {twice[:80]!r} is given twice in one object")
     return fields
+
+
+def _finite(number: str) -> float:
+    value = float(number)
+    if not isfinite(value):
+        raise JsonError(f"not usable: {number[:20]} is larger than a number can be")
+    return value
 
 
 def _no_constant(name: str) -> None:

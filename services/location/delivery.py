@@ -3,19 +3,13 @@
 Nothing here touches the shelf, so whatever is wrong with what came is known before anything changes.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from common import identity
+from common import feed
+from common.feed import Refused
 from common.wire import Changes, Upsert
-from services.location import documents
-from services.location.documents import Refused
 from services.location.pages import MARKDOWN, Page
-
-_KEY = re.compile(r"[-._a-zA-Z0-9]{1,253}\Z")
-_SEGMENT = r"[a-zA-Z0-9](?:[-._a-zA-Z0-9]*[a-zA-Z0-9])?"
-_URI = re.compile(rf"/{_SEGMENT}/{_SEGMENT}/{re.escape(identity.DOCUMENT_NAME)}\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,18 +41,9 @@ def make_entry(upsert: Upsert) -> Entry:
     Raises:
         Refused: when its key, URI or document cannot be served.
     """
-    if not _KEY.match(upsert.key):
-        raise Refused("a key has 1 to 253 characters out of letters, digits, '-', '_' and '.'")
-    uri = upsert.uri
-    if not uri:
-        try:
-            uri = identity.uri_of(identity.segments_of(upsert.key))
-        except ValueError as error:
-            raise Refused(str(error)) from None
-    if not _URI.match(uri):
-        raise Refused(f"{uri[:200]!r} is not a path of the feed: expected /name/name/{identity.DOCUMENT_NAME}")
-    documents.check(upsert.body)
-    return Entry(upsert.key, uri, upsert.card_key, Page(upsert.body))
+    path = feed.path_of(upsert.key, upsert.uri)
+    feed.check_document(upsert.body)
+    return Entry(upsert.key, path, upsert.card_key, Page(upsert.body))
 
 
 def make_card(text: str) -> Page:

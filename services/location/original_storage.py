@@ -18,9 +18,9 @@ from typing import Final
 import structlog
 
 from common import wire
+from common.feed import Refused
 from common.http.client import HttpClient, StatusError
 from services.location.delivery import Entry, make_entry
-from services.location.documents import Refused
 from services.location.shelf import Shelf
 
 log = structlog.get_logger("location.follow")

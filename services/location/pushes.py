@@ -7,10 +7,10 @@ import structlog
 from aiohttp import web
 
 from common import wire
+from common.feed import Refused
 from common.http.problems import HttpProblem
 from common.http.server import read_body
 from services.location.delivery import make_card, make_entry
-from services.location.documents import Refused
 from services.location.shelf import Shelf
 
 log = structlog.get_logger("location.pushes")

@@ -9,10 +9,10 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 
+from common.feed import Refused
 from common.health import Health
 from common.problems import Problem
 from services.location.delivery import Delivery, Entry
-from services.location.documents import Refused
 from services.location.pages import Page
 
 

@@ -7,13 +7,12 @@ from math import isfinite
 
 from aiohttp import web
 
-from common import strict_json, wire
+from common import feed, strict_json, wire
 from common.health import Health
 from common.http.access import AccessPolicy
 from common.http.problems import HttpProblem
 from common.http.server import create_app, read_body
 from common.metrics import Metrics
-from services.storage_rest import screening
 from services.storage_rest.screening import Unacceptable
 from services.storage_rest.service import StorageService, TooManyFollowers
 from services.storage_rest.stores.base import Refusal, StoreUnavailable
@@ -82,7 +81,10 @@ class _Handlers:
 
     async def upsert(self, request: web.Request) -> web.Response:
         key = _parameter(request, "key")
-        screening.check_key(key)
+        try:
+            feed.check_key(key)  # before the body is read
+        except feed.Refused as fault:
+            raise Unacceptable(400, str(fault)) from None
         body = await read_body(request)
         try:
             upsert = wire.parse_original_upsert(body, key=key, reconciler=request.query.get("type", ""))

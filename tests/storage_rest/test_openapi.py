@@ -106,7 +106,13 @@ async def test_what_a_full_service_answers_is_as_described():
         since = storage.service.revision
         applied = await storage.batch(
             upserts=[
-                {"key": "a_1", "type": "kserve", "body": document().decode(), "modelCardKey": "c", "uri": "/a/1/x"}
+                {
+                    "key": "a_1",
+                    "type": "kserve",
+                    "body": document().decode(),
+                    "modelCardKey": "c",
+                    "uri": "/a/1/model-catalog.json",
+                }
             ],
             cards={"c": "text"},
             complete=True,

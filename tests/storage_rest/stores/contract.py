@@ -38,7 +38,9 @@ class StoreContract:
         assert await self.held(opened) == ({}, {}, False)
 
     async def test_what_was_applied_is_there_after_a_restart(self, opened):
-        entry = upsert("a_1", uri="/a/1/x.json", source="s", ref="r", updated="12", model_name="m", card_key="c")
+        entry = upsert(
+            "a_1", uri="/a/1/model-catalog.json", source="s", ref="r", updated="12", model_name="m", card_key="c"
+        )
         held = await self.after(opened, Batch(upserts=(entry, upsert("b_2")), cards={"c": "# Ü\n"}, complete=True))
         assert held == ({"a_1": entry, "b_2": upsert("b_2")}, {"c": "# Ü\n"}, True)
 

@@ -1,0 +1,96 @@
+"""What may stand in the feed: keys, paths and documents that no reader of it chokes on. No I/O.
+
+The first-generation reader gives up its whole round, for all models, on one document that it cannot walk through:
+`models` missing, a name empty, `tags` or `annotations` or `API` null, a tag that is no string. Such a document is
+refused, by storage-rest before it is stored and by location before it is served, by these same rules. What costs only
+its own entity (a bad tag, a link that is none) passes: our normalizer mends it before, and what other writers send is
+not ours to judge.
+"""
+
+import re
+from typing import Any
+
+from common import identity, strict_json
+
+LONGEST_KEY = 253
+"""Characters that a key of a ConfigMap may have."""
+LONGEST_PATH = 1024
+"""Characters of the path of a document."""
+
+_KEY = re.compile(r"[-._a-zA-Z0-9]+\Z")
+_SEGMENT = r"[a-zA-Z0-9](?:[-._a-zA-Z0-9]*[a-zA-Z0-9])?"
+_PATH = re.compile(rf"/{_SEGMENT}/{_SEGMENT}/{re.escape(identity.DOCUMENT_NAME)}\Z")
+
+
+class Refused(ValueError):
+    """A key, a path or a document that is not taken; the text says why."""
+
+
+def check_key(key: str) -> None:
+    """Let a key pass that a ConfigMap can hold and that has two parts.
+
+    Raises:
+        Refused: with what is wrong with it.
+    """
+    shown = repr(key[:80])
+    if len(key) > LONGEST_KEY:
+        raise Refused(f"the key {shown}… has {len(key)} characters, more than {LONGEST_KEY}")
+    if not _KEY.match(key) or key.startswith(".."):
+        raise Refused(f"the key {shown} is not made of letters, digits, '-', '_' and '.' alone")
+    first, underscore, second = key.partition("_")
+    if not underscore:
+        raise Refused(f"the key {shown} has no '_' between its two parts")
+    if not first or not second:
+        raise Refused(f"one of the two parts of the key {shown} is empty")
+
+
+def path_of(key: str, uri: str) -> str:
+    """Return the path at which the document of `key` is served: its `uri`, or where the original would serve it.
+
+    Raises:
+        Refused: the key is none, or what comes out is not a path of the feed.
+    """
+    check_key(key)
+    path = uri or identity.uri_of(identity.segments_of(key))
+    if len(path) > LONGEST_PATH or not _PATH.match(path):
+        raise Refused(f"the URI {path[:80]!r} is not a path of the feed: expected /name/name/{identity.DOCUMENT_NAME}")
+    return path
+
+
+def check_document(body: bytes) -> None:
+    """Let a document pass that every reader can walk through.
+
+    Raises:
+        Refused: naming the first fault.
+    """
+    try:
+        document = strict_json.parse_object(body)
+        models = document.get("models")
+        if not isinstance(models, list) or not models:
+            raise strict_json.JsonError("models must be a list that is not empty")
+        for number, model in enumerate(models):
+            _check_part(model, f"models[{number}]")
+        if "modelServer" in document:
+            server = _check_part(document["modelServer"], "modelServer")
+            if "API" in server:
+                _check_collections(strict_json.as_object(server["API"], "modelServer.API"), "modelServer.API")
+    except strict_json.JsonError as error:
+        raise Refused(f"the document cannot be served: {error}") from None
+
+
+def _check_part(value: object, where: str) -> dict[str, Any]:
+    part = strict_json.as_object(value, where)
+    name = part.get("name")
+    if not isinstance(name, str) or not name.strip():
+        raise strict_json.JsonError(f"{where}.name must be a string that is not empty")
+    _check_collections(part, where)
+    return part
+
+
+def _check_collections(part: dict[str, Any], where: str) -> None:
+    tags = part.get("tags", [])
+    if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
+        raise strict_json.JsonError(f"{where}.tags must be a list of strings, or absent")
+    annotations = part.get("annotations", {})
+    if not isinstance(annotations, dict) or not all(isinstance(value, str) for value in annotations.values()):
+        raise strict_json.JsonError(f"{where}.annotations must map to strings, or be absent")
