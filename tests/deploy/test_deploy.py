@@ -111,6 +111,14 @@ def test_no_container_can_do_more_than_it_must(file: str) -> None:
             assert container[probe]["httpGet"] == {"path": "/healthz", "port": ports[name]}
 
 
+def test_a_pod_whose_network_is_closed_reaches_what_the_connector_needs() -> None:
+    (policy,) = render(ROOT / "network")
+
+    ports = {(port["port"], port["protocol"]) for rule in policy["spec"]["egress"] for port in rule["ports"]}
+    api_server, registries, names = {443, 6443}, {8080, 8443}, {53, 5353}
+    assert ports == {(port, "TCP") for port in api_server | registries | names} | {(port, "UDP") for port in names}
+
+
 def test_first_and_second_generation_and_plain_backstage_read_from_the_same_place() -> None:
     configs = {
         path.parent.name: yaml.safe_load(path.read_text(encoding="utf-8"))
