@@ -72,7 +72,7 @@ def test_an_unusable_object_ends_with_status_1_and_the_rest_is_shown(text: str, 
     (tmp_path / "bad.yaml").write_text(text)
     written(tmp_path / "good.yaml", objects.isvc("m"))
     result = preview(tmp_path)
-    assert "models_m" in [shown["key"] for shown in json.loads(result.stdout)]
+    assert [shown["key"] for shown in json.loads(result.stdout)] == ["models_m"]
     assert "bad.yaml" in result.stderr
     assert result.exit_code == 1
 

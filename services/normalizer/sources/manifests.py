@@ -12,6 +12,7 @@ import yaml
 from common.kube.replica import Key
 from common.problems import Problem
 from services.normalizer.contents import IsvcSource
+from services.normalizer.normalize import values
 from services.normalizer.normalize.isvc import (
     Isvc,
     ServiceAccountFacts,
@@ -124,10 +125,14 @@ def read_manifests(files: Mapping[Path, list[dict[str, Any]]]) -> Contents:
     for path, objects in sorted(files.items()):
         for obj in objects:
             match obj.get("kind"), str(obj.get("apiVersion", "")).partition("/")[0]:
+                case "InferenceService", "serving.kserve.io" if not values.at(obj, "metadata", "name"):
+                    problems.append(
+                        Problem("error", str(path), "an InferenceService without metadata.name", "give it a name")
+                    )
                 case "InferenceService", "serving.kserve.io":
                     facts = read_isvc(obj)
                     key = (facts.namespace, facts.name)
-                    problems += _check(obj, key, path, places.get(key))
+                    problems += _check(key, path, places.get(key))
                     isvcs[key] = IsvcManifest(facts, bare=not obj.get("status"))
                     places[key] = path
                 case "Service", "v1":
@@ -139,11 +144,8 @@ def read_manifests(files: Mapping[Path, list[dict[str, Any]]]) -> Contents:
     return Contents(isvcs, services, accounts, tuple(problems))
 
 
-def _check(obj: Mapping[str, Any], key: Key, path: Path, former: Path | None) -> Iterator[Problem]:
+def _check(key: Key, path: Path, former: Path | None) -> Iterator[Problem]:
     name = f"InferenceService {'/'.join(key)}"
-    metadata = obj.get("metadata")
-    if not isinstance(metadata, dict) or not metadata.get("name"):
-        yield Problem("error", f"{path}", "an InferenceService without metadata.name", "give it a name")
     if former is not None:
         yield Problem("warning", name, f"it stands in {former} and in {path}; the latter counts", "remove one of them")
 
