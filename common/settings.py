@@ -8,8 +8,9 @@ import os
 import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from common.secrets import StaticToken, TokenSource
@@ -43,10 +44,23 @@ def _split(value: object) -> object:
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
+def _check_url(text: str) -> str:
+    try:
+        parts = urlsplit(text)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # brackets or a port that are none
+        usable = False
+    if not usable:
+        raise ValueError("expected URLs such as https://registry.example.com, with commas between them")
+    return text
+
+
 Duration = Annotated[float, BeforeValidator(parse_duration)]
 """Seconds, written as a Go duration."""
 CommaList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 """Several values with commas between them."""
+UrlList = Annotated[tuple[Annotated[str, AfterValidator(_check_url)], ...], NoDecode, BeforeValidator(_split)]
+"""Addresses of servers with commas between them."""
 
 
 class ServiceSettings(BaseSettings):

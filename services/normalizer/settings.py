@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, SecretStr
 
-from common.settings import CommaList, Duration, ServiceSettings
+from common.settings import CommaList, Duration, ServiceSettings, UrlList
 from services.normalizer.normalize.result import Defaults
 
 STORAGE_PORT = 7070
@@ -39,10 +39,10 @@ class NormalizerSettings(ServiceSettings):
     model_registry_routes: CommaList = Field(
         (), alias="MR_ROUTE", description="Routes of registries, as namespace:name or name; default: by label"
     )
-    model_registry_urls: CommaList = Field(
+    model_registry_urls: UrlList = Field(
         (), alias="MODEL_REGISTRY_URLS", description="further registries: the roots of their servers"
     )
-    model_catalog_url: CommaList = Field((), alias="MODEL_CATALOG_URL", description="further model catalogs")
+    model_catalog_url: UrlList = Field((), alias="MODEL_CATALOG_URL", description="further model catalogs")
     model_registry_token: SecretStr | None = Field(
         None, alias="KFMR_TOKEN", description="token for registries; default: the service account's"
     )

@@ -3,12 +3,13 @@
 import pytest
 from pydantic import Field
 
-from common.settings import CommaList, Duration, ServiceSettings, SettingsError, parse_duration
+from common.settings import CommaList, Duration, ServiceSettings, SettingsError, UrlList, parse_duration
 
 
 class Settings(ServiceSettings):
     interval: Duration = Field(120.0, alias="POLLING_INTERVAL")
     namespaces: CommaList = Field((), alias="WATCH_NAMESPACES")
+    urls: UrlList = Field((), alias="MODEL_REGISTRY_URLS")
 
 
 @pytest.fixture(autouse=True)
@@ -39,6 +40,18 @@ def test_variables_that_differ_only_in_case_are_told_apart(monkeypatch: pytest.M
 def test_lists_have_commas(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WATCH_NAMESPACES", "a, b,,")
     assert Settings.load().namespaces == ("a", "b")
+
+
+@pytest.mark.parametrize("text", ["registry", "ftp://h", "http://", "https://h:99999", "https://h,h", "http://[::1"])
+def test_what_is_no_url_of_a_server_is_a_fault(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MODEL_REGISTRY_URLS", text)
+    with pytest.raises(SettingsError, match="expected URLs such as https://"):
+        Settings.load()
+
+
+def test_urls_have_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MODEL_REGISTRY_URLS", "http://a:8080, HTTPS://b/path")
+    assert Settings.load().urls == ("http://a:8080", "HTTPS://b/path")
 
 
 def test_every_fault_is_named_with_what_is_accepted(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -98,6 +98,7 @@ async def test_nothing_can_be_written_to_it(manifests: Path, tmp_path: Path) -> 
     [
         ((), "nothing to read: give --manifests, --registry or --cluster"),
         (("--manifests", "nowhere"), "'nowhere' does not exist"),
+        (("--registry", "registry.example.com"), "MODEL_REGISTRY_URLS: expected URLs such as https://"),
         (("--address", "here"), "'here' is not an address: expected PORT, :PORT, HOST:PORT or [IPV6]:PORT"),
     ],
 )
@@ -112,6 +113,12 @@ async def test_what_is_wrong_with_the_command_is_said(arguments: tuple[str, ...]
     [
         ("POLLING_INTERVAL", "soon", 2, "POLLING_INTERVAL is 'soon': expected a duration such as 90s, 2m30s or 1h"),
         ("MODEL_REGISTRY_CA_FILE", "/nowhere.pem", 1, "MODEL_REGISTRY_CA_FILE /nowhere.pem"),
+        (
+            "MODEL_CATALOG_URL",
+            "http://h:99999",
+            2,
+            "MODEL_CATALOG_URL is 'http://h:99999': expected URLs such as https://",
+        ),
     ],
 )
 async def test_a_variable_that_cannot_be_used_is_named(
