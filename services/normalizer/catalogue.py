@@ -6,21 +6,20 @@ InferenceService that serves it as its server; an isvc so shown has no document 
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from common import backstage
 from common.identity import Allocator, Claim, Identity
 from common.problems import Problem
 from common.wire import Stored, Upsert
+from services.normalizer.cards import Cards
 from services.normalizer.contents import Card, IsvcSource, RegistryContent, registry_source
-from services.normalizer.normalize.cards import CardRef, catalog_model, readme_card
 from services.normalizer.normalize.isvc import Isvc, ServiceAccountFacts, ServiceFacts, subject
 from services.normalizer.normalize.kserve import normalize_isvc, server_facts
 from services.normalizer.normalize.labels import RegistryLabels
 from services.normalizer.normalize.linking import Link, RegistryIndex, link
 from services.normalizer.normalize.registry import normalize_version
-from services.normalizer.normalize.registry_objects import ModelArtifact, RegisteredModel, RegistryRef
 from services.normalizer.normalize.result import Defaults, Normalized, version_ref
 from services.normalizer.normalize.server import ServerFacts
 from services.normalizer.normalize.serving import ServerClaim, choose_server
@@ -57,8 +56,7 @@ class Catalogue:
         self._accounts: OwnedByIsvc[ServiceAccountFacts] = OwnedByIsvc()
         self._registries: dict[str, RegistryContent] = {}
         self._indexes: dict[str, RegistryIndex] = {}
-        self._catalog_cards: dict[str, Card | None] = {}
-        self._cards: dict[str, Card] = {}
+        self._cards = Cards()
         self._claimants: defaultdict[str, set[str]] = defaultdict(set)
         self._beside: dict[str, Problem] = {}
         self._stored_by_ref: Mapping[str, Stored] = {}
@@ -143,18 +141,12 @@ class Catalogue:
 
     def put_cards(self, cards: Mapping[str, str | None]) -> None:
         """Take cards of the model catalog by key; None says that there is none, what is not named stays."""
-        for key, text in cards.items():
-            card = self._catalog_cards[key] = Card.of(text) if text else None
-            if card and key in self._cards:
-                self._cards[key] = card
+        self._cards.put(cards)
 
     @property
     def cards(self) -> Mapping[str, Card]:
         """The cards that documents refer to and whose text is known, by key."""
-        if self._cards:
-            used = {upsert.card_key for upsert in self.wanted.values()}
-            self._cards = {key: card for key, card in self._cards.items() if key in used}
-        return self._cards
+        return self._cards.shown(upsert.card_key for upsert in self.wanted.values())
 
     def registries_changed(self, *, unread: Iterable[str], awaiting: bool) -> None:
         """Take which registries (source ids) were never read since the start, and whether any may be soon."""
@@ -276,7 +268,7 @@ class Catalogue:
             source=content.source,
             server=self._server(choice.server, chosen) if choice.server and chosen else None,
             registry_isvc_name=chosen.link.record if chosen else "",
-            card=self._card(ref, content.ref, model, artifacts),
+            card=self._cards.choose(content.ref, model, artifacts, stored=self._stored_by_ref.get(ref)),
             defaults=self._defaults,
         )
 
@@ -284,24 +276,6 @@ class Catalogue:
         """Return the registry that a version's reference names, with the ids of model and version."""
         registry, model_id, version_id = ref.removeprefix("registry:").rsplit(":", 2)
         return self._registries.get(registry), model_id, version_id
-
-    def _card(
-        self, ref: str, registry: RegistryRef, model: RegisteredModel, artifacts: Sequence[ModelArtifact]
-    ) -> CardRef | None:
-        """Return the card to show: the model catalog's, else the model's own readme."""
-        origin = catalog_model(artifacts)
-        if origin is not None:
-            if card := self._catalog_cards.get(origin.key):
-                self._cards[origin.key] = card
-                return CardRef(origin.key)
-            stored = self._stored_by_ref.get(ref)
-            if origin.key not in self._catalog_cards and stored and stored.card_key == origin.key:
-                return CardRef(origin.key)  # its text is in storage since an earlier run
-        readme = readme_card(registry, model)
-        if readme is None:
-            return None
-        self._cards[readme.key] = Card.of(readme.text)
-        return CardRef(readme.key)
 
     def _server(self, ref: str, entry: _IsvcEntry) -> ServerFacts | None:
         facts = entry.judgement.facts

@@ -1,0 +1,55 @@
+"""The texts of model cards, and which of them a document shows."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from common.wire import Stored
+from services.normalizer.contents import Card
+from services.normalizer.normalize.cards import CardRef, catalog_model, readme_card
+from services.normalizer.normalize.registry_objects import ModelArtifact, RegisteredModel, RegistryRef
+
+
+class Cards:
+    """What the model catalog said of cards, and the texts of those that were chosen."""
+
+    def __init__(self) -> None:
+        self._catalog: dict[str, Card | None] = {}
+        self._chosen: dict[str, Card] = {}
+
+    def put(self, cards: Mapping[str, str | None]) -> None:
+        """Take cards of the model catalog by key; None says that there is none, what is not named stays."""
+        for key, text in cards.items():
+            card = self._catalog[key] = Card.of(text) if text else None
+            if card and key in self._chosen:
+                self._chosen[key] = card
+
+    def choose(
+        self,
+        registry: RegistryRef,
+        model: RegisteredModel,
+        artifacts: Sequence[ModelArtifact],
+        *,
+        stored: Stored | None,
+    ) -> CardRef | None:
+        """Return the card that a version shows: the model catalog's, else the model's own readme.
+
+        `stored` is the version's entry of an earlier run, whose card stays while the catalog has not been read.
+        """
+        origin = catalog_model(artifacts)
+        if origin is not None:
+            if card := self._catalog.get(origin.key):
+                self._chosen[origin.key] = card
+                return CardRef(origin.key)
+            if origin.key not in self._catalog and stored and stored.card_key == origin.key:
+                return CardRef(origin.key)  # its text is in storage since an earlier run
+        readme = readme_card(registry, model)
+        if readme is None:
+            return None
+        self._chosen[readme.key] = Card.of(readme.text)
+        return CardRef(readme.key)
+
+    def shown(self, keys: Iterable[str]) -> Mapping[str, Card]:
+        """Return the cards among `keys` whose text is known, and forget the others."""
+        if self._chosen:
+            used = set(keys)
+            self._chosen = {key: card for key, card in self._chosen.items() if key in used}
+        return self._chosen
