@@ -61,6 +61,7 @@ class Controller:
         self._held: Mapping[str, Held] = {}
         self._confirming: dict[str, asyncio.TimerHandle] = {}
         self._told: dict[str, tuple[Problem, ...]] = {}
+        self._storage_fails = False
         self.listener = Listener(catalogue=catalogue, book=book, queue=queue, health=health, clock=clock)
 
     async def run(self) -> None:
@@ -91,6 +92,7 @@ class Controller:
                 self._storage_failed(error)
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, 5)
+        self._health.set("storage", False, "it answers, and is being sent the first documents")
         self._catalogue.seed(self._mirror.entries)
         self.listener.begin()
         try:
@@ -197,15 +199,19 @@ class Controller:
 
     def _storage_works(self) -> None:
         self._queue.forget(SYNC)
-        if self._health.set("storage", True):
-            log.info("storage has what it should")
+        self._health.set("storage", True)
+        if self._storage_fails:
+            log.info("storage takes what it is sent again")
+        self._storage_fails = False
 
     def _storage_failed(self, error: Exception) -> None:
         remedy = "see what storage-rest logs"
         if isinstance(error, Unreachable):
             remedy = "is the container storage-rest running, and is STORAGE_URL its address?"
-        if self._health.set("storage", False, f"{error}; {remedy}"):
+        self._health.set("storage", False, f"{error}; {remedy}")
+        if not self._storage_fails:
             log.warning("storage does not take what it is sent", error=str(error), remedy=remedy)
+        self._storage_fails = True
         self._queue.retry(SYNC)
 
     def _tell_problems(self) -> None:

@@ -137,7 +137,7 @@ class Registries:
             self._services.objects.values() if self._services else (),
             self._settings,
         )
-        faults = [f"{each.state.kind}: {each.state.remedy}" for each in followed if not each.listed]
+        faults = sorted({f"{each.state.kind}: {each.state.remedy}" for each in followed if not each.listed})
         complete = not faults
         if complete:
             self._tell_problems(found.problems)
