@@ -66,17 +66,16 @@ def plan(
 
     An entry that changes its key (its model was renamed) is not removed but moved, which needs no leave.
     """
-    upserts = tuple(
-        upsert
-        for key, upsert in sorted(wanted.items(), key=_urgency)
-        if key not in stored or stored[key].digest != upsert.digest
-    )
+    differing = [item for item in wanted.items() if item[0] not in stored or stored[item[0]].digest != item[1].digest]
+    upserts = tuple(upsert for _, upsert in sorted(differing, key=_urgency))
+    absent = sorted(stored.keys() - wanted.keys())
+    if not absent:  # nearly always: a round must not cost more than a comparison of the digests
+        return Plan(upserts=upserts)
     refs = {upsert.ref for upsert in wanted.values()}
     removals: list[str] = []
     doubtful: defaultdict[str, set[str]] = defaultdict(set)
-    for key, entry in sorted(stored.items()):
-        if key in wanted:
-            continue
+    for key in absent:
+        entry = stored[key]
         if entry.ref and (entry.ref in refs or entry.ref in leave.certain):
             removals.append(key)
         elif leave.may_remove(entry):

@@ -44,6 +44,7 @@ def discovery_settings(settings: NormalizerSettings) -> DiscoverySettings:
         registry_urls=settings.model_registry_urls,
         catalog_urls=settings.model_catalog_url,
         insecure=settings.model_registry_insecure,
+        trusted_namespaces=(*settings.model_registry_namespaces, *filter(None, [settings.namespace])),
     )
 
 

@@ -43,6 +43,11 @@ class NormalizerSettings(ServiceSettings):
         (), alias="MODEL_REGISTRY_URLS", description="further registries: the roots of their servers"
     )
     model_catalog_url: UrlList = Field((), alias="MODEL_CATALOG_URL", description="further model catalogs")
+    model_registry_namespaces: CommaList = Field(
+        ("rhoai-model-registries", "odh-model-registries", "kubeflow"),
+        alias="MODEL_REGISTRY_NAMESPACES",
+        description="registries found in these namespaces, and in the connector's own, are given the token",
+    )
     model_registry_token: SecretStr | None = Field(
         None, alias="KFMR_TOKEN", description="token for registries; default: the service account's"
     )

@@ -30,7 +30,7 @@ class Connector:
         async with HttpClient(
             name=ref.label,
             base_url=ref.url,
-            token=self.token,
+            token=self.token if ref.trusted else None,
             ssl=self.ssl if ref.verify else False,
             timeout=self.timeout,
         ) as client:

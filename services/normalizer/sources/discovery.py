@@ -27,13 +27,16 @@ class DiscoverySettings:
 
     `routes` are entries of MR_ROUTE ("namespace:name" or "name"; they limit the registries that are taken from Routes
     and Services), the URLs those of MODEL_REGISTRY_URLS and MODEL_CATALOG_URL or the command line, `insecure` the ids,
-    names or hosts whose certificate is not checked (MODEL_REGISTRY_INSECURE).
+    names or hosts whose certificate is not checked (MODEL_REGISTRY_INSECURE). Everybody who may create a Service or a
+    Route can label it as a registry's: the token goes only to what is found in `trusted_namespaces`, or named in
+    `routes` or by its URL.
     """
 
     routes: tuple[str, ...] = ()
     registry_urls: tuple[str, ...] = ()
     catalog_urls: tuple[str, ...] = ()
     insecure: tuple[str, ...] = ()
+    trusted_namespaces: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,9 +64,17 @@ def discover(
     chosen = sorted(
         (each for each in routes if _is_wanted(each, settings.routes)), key=lambda each: (each.namespace, each.name)
     )
-    found = [_from_route(each, by_name) for each in chosen]
+    trusted = set(settings.trusted_namespaces)
+    found = [
+        replace(_from_route(each, by_name), trusted=each.namespace in trusted or _is_named(each, settings.routes))
+        for each in chosen
+    ]
     reached = {ref.id for ref in found}
-    found += [ref for each in by_name.values() if (ref := _from_service(each, settings.routes, reached)) is not None]
+    found += [
+        replace(ref, trusted=ref.namespace in trusted)
+        for each in by_name.values()
+        if (ref := _from_service(each, settings.routes, reached)) is not None
+    ]
     refs = _once([*explicit, *sorted(found, key=lambda ref: (ref.id, not ref.url, ref.origin))])
     return Discovery(
         refs=tuple(replace(ref, verify=not _is_insecure(ref, settings.insecure)) for ref in refs),
@@ -113,11 +124,14 @@ def _from_service(service: ServiceAddress, limit: Sequence[str], reached: set[st
     )
 
 
+def _is_named(route: RouteFacts, limit: Sequence[str]) -> bool:
+    return any(_names(entry, route) for entry in limit)
+
+
 def _is_wanted(route: RouteFacts, limit: Sequence[str]) -> bool:
     managed = route.labels.get(_MANAGED_BY[0]) == _MANAGED_BY[1]
-    named = any(_names(entry, route) for entry in limit)
     # MR_ROUTE picks registries; the catalog with the cards is found beside them.
-    return named or (managed and (not limit or _CATALOG_WORD in route.name))
+    return _is_named(route, limit) or (managed and (not limit or _CATALOG_WORD in route.name))
 
 
 def _names(entry: str, route: RouteFacts) -> bool:

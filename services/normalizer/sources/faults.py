@@ -42,6 +42,13 @@ def fault_of(ref: SourceRef, error: RemoteError) -> Fault:
 
 def _of_status(ref: SourceRef, error: StatusError) -> Fault:
     match error.status:
+        case 401 if not ref.trusted:
+            return Fault(
+                kind="unauthorized",
+                reason=str(error),
+                remedy=f"it asks for a token, which goes to trusted namespaces only: if {ref.origin} is a registry of "
+                f"yours, name {ref.namespace} in MODEL_REGISTRY_NAMESPACES",
+            )
         case 401:
             return Fault(
                 kind="unauthorized",

@@ -29,7 +29,8 @@ class SourceRef:
 
     `id` lasts as long as the server does: "namespace/name" of its Service, or host and port of an explicit URL. `url`
     is the root that the API's paths are added to, empty while nothing says where the server is. `name` and `namespace`
-    are empty when it is known by its URL alone. `verify` is whether its certificate is checked. `origin` says who told.
+    are empty when it is known by its URL alone. `verify` is whether its certificate is checked, `trusted` whether
+    it is given the token. `origin` says who told.
     """
 
     id: str
@@ -39,6 +40,7 @@ class SourceRef:
     name: str = ""
     namespace: str = ""
     verify: bool = True
+    trusted: bool = True
 
     @property
     def label(self) -> str:

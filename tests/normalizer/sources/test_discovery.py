@@ -228,3 +228,21 @@ def test_odd_objects_are_survived():
     ]
 
     assert summary(found(odd, services)) == [("registry", "y/x", "")]
+
+
+def test_the_token_goes_to_trusted_namespaces_and_to_what_is_named_only() -> None:
+    routes = [
+        route("own", namespace="team", host="own.example.com"),
+        route("other", namespace="team", host="o.example.com"),
+    ]
+    services = [
+        service("registry", HTTP, namespace="kubeflow"),
+        service("trap", HTTPS, namespace="tenant"),
+    ]
+    trusted = {ref.id: ref.trusted for ref in found(routes, services, trusted_namespaces=("kubeflow",)).refs}
+    assert trusted == {"kubeflow/registry": True, "tenant/trap": False, "team/own": False, "team/other": False}
+    named = {
+        ref.id: ref.trusted
+        for ref in found(routes, [], routes=("team:own",), registry_urls=("https://r.example.com",)).refs
+    }
+    assert named == {"r.example.com": True, "team/own": True}

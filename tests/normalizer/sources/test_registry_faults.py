@@ -1,5 +1,6 @@
 """What a registry may do without anything being lost or wrongly believed."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ from services.normalizer.sources.reading import RegistryReading
 from services.normalizer.sources.refs import SourceRef
 from services.normalizer.sources.registry import RegistryPoller
 from tests.fakes.registry import MODELS, V1, V1ALPHA3, VERSIONS, FakeRegistry, PageLimits
-from tests.normalizer.sources.support import connector, live, polling
+from tests.normalizer.sources.support import connector, live, polling, ref_of
 
 OLD = PageLimits(default=20, cap=20)
 
@@ -351,3 +352,13 @@ async def test_archiving_and_restoring_are_seen_within_a_poll():
             seen.append((("model-0001", "v1") in live(reading), reading.touched))
 
     assert seen == [(False, {"1"}), (True, {"1"}), (False, {"1"}), (True, {"1"})]
+
+
+async def test_a_registry_that_is_not_trusted_is_given_no_token() -> None:
+    async with FakeRegistry(tokens=("t0ken",)) as registry:
+        ref = replace(ref_of(registry, name="tenant/trap"), trusted=False)
+        async with connector(token="t0ken").open(ref) as remote:
+            reading = await RegistryPoller(remote).poll()
+    assert reading.fault is not None
+    assert reading.fault.kind == "unauthorized"
+    assert "MODEL_REGISTRY_NAMESPACES" in reading.fault.remedy
