@@ -45,7 +45,7 @@ class Upsert:
     `source` and `ref` name where it comes from (`registry:ns/name`, `registry:ns/name:12:34`), `updated` is the
     source's time of change in milliseconds of the epoch; `model_name` and `server_name` are the entity names in
     it, kept so that its sender finds them again after a restart. `card` is the Markdown of the card `card_key`,
-    None when it is not told here.
+    None when it is not told here. `digest` is 32 hexadecimal digits over all but the text of the card.
     """
 
     key: str
@@ -59,18 +59,18 @@ class Upsert:
     server_name: str = ""
     card_key: str = ""
     card: str | None = None
+    digest: str = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        told = (self.key, self.reconciler, self.updated, *(getattr(self, attribute) for attribute in _OURS.values()))
+        digest = hashlib.blake2b("\0".join(told).encode() + b"\0" + self.body, digest_size=16).hexdigest()
+        object.__setattr__(self, "digest", digest)  # once: it is compared in each round of the normalizer
 
     @property
     def stored(self) -> Stored:
         """What a listing tells of this document once it is stored."""
         ours = {attribute: getattr(self, attribute) for attribute in _OURS.values()}
         return Stored(digest=self.digest, reconciler=self.reconciler, **ours)
-
-    @property
-    def digest(self) -> str:
-        """32 hexadecimal digits over all but the text of the card."""
-        told = (self.key, self.reconciler, self.updated, *(getattr(self, attribute) for attribute in _OURS.values()))
-        return hashlib.blake2b("\0".join(told).encode() + b"\0" + self.body, digest_size=16).hexdigest()
 
 
 def card_digest(text: str) -> str:
