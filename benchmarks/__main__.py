@@ -5,7 +5,7 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 
-from benchmarks import baseline, installed, machine, report, smoke
+from benchmarks import baseline, document, installed, machine, report, smoke
 from benchmarks.figures import Figure
 from benchmarks.measures import events, latency, memory, reads, start, sync
 from benchmarks.world import Setup
@@ -48,7 +48,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--runs", type=int, default=3, help="repetitions of each measurement; default: %(default)s")
     parser.add_argument("--store", choices=["ConfigMap", "File", "Memory"], default="ConfigMap", help="of storage-rest")
     parser.add_argument("--here", action="store_true", help="measure the services of this environment as they are")
-    parser.add_argument("--save", action="store_true", help=f"keep the figures in {baseline.FILE.name}")
+    parser.add_argument(
+        "--save", action="store_true", help=f"keep the figures in {baseline.FILE.name} and {document.FILE.name}"
+    )
     parser.add_argument("--smoke", action="store_true", help="a small sync; fails when its counts are other than known")
     options = parser.parse_args()
     options.only = options.only.split(",") if options.only else list(MEASURES)
@@ -76,18 +78,12 @@ def main() -> int:
     if options.smoke:
         return asyncio.run(smoke.main())
     about = machine.describe()
-    busy = machine.load()
     figures = sorted_by_group(asyncio.run(measure(options)))
-    print("\n".join(f"{name}: {value}" for name, value in about.items()))
-    print(f"load before: {busy:.1f}" + ("  (the machine was busy: figures are provisional)" if busy > 1 else ""))
-    print("\n" + report.table(figures, baseline.load()))
-    if growths := report.growths(figures):
-        print("\nTime of a sync grows with the number of models to the power of\n" + growths)
-    missed = report.unmet(figures)
-    met = sum(figure.met is True for figure in figures)
-    print(f"\n{met} targets met, {len(missed)} not" + "".join(f"\n- {figure.id}" for figure in missed))
+    text = report.whole(figures, about, baseline.load())
+    print(text)
     if options.save:
         baseline.save(figures, about)
+        document.write(text)
     return 0
 
 

@@ -8,22 +8,22 @@ from pathlib import Path
 
 import psutil
 
+BUSY = 0.5
+"""Processes that wanted to run in the last minute, from which on a machine is not fit for measuring."""
+
 
 def describe() -> dict[str, str]:
     """Return what somebody needs to know who compares the figures with his own."""
+    load = os.getloadavg()[0]
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
         "processor": f"{_processor()}, {os.cpu_count()} cores",
         "memory": f"{psutil.virtual_memory().total / 2**30:.0f} GiB",
         "system": f"{platform.system()} {platform.release()}",
         "python": f"{platform.python_implementation()} {platform.python_version()}",
+        "load before": f"{load:.1f}" + (" (busy: these figures are provisional)" if load > BUSY else ""),
         "packages": ", ".join(f"{name} {version(name)}" for name in ("aiohttp", "uvloop", "pydantic")),
     }
-
-
-def load() -> float:
-    """Return how many processes wanted to run in the last minute: figures of a busy machine are provisional."""
-    return os.getloadavg()[0]
 
 
 def _processor() -> str:

@@ -9,6 +9,17 @@ HEAD = ("", "the original", "to reach", "ours", "min – max", "of the original"
 MARKS = {True: "met", False: "NOT MET", None: ""}
 
 
+def whole(figures: Sequence[Figure], about: Mapping[str, str], baseline: Mapping[str, Mapping[str, float]]) -> str:
+    """Return everything there is to say of a run: the machine, the table, growth, and what was missed."""
+    parts = ["\n".join(f"- {name}: {value}" for name, value in about.items()), table(figures, baseline)]
+    if powers := growths(figures):
+        parts.append("Time of a sync grows with the number of models to the power of\n\n" + powers)
+    missed = unmet(figures)
+    met = sum(figure.met is True for figure in figures)
+    parts.append(f"{met} targets met, {len(missed)} not" + (":\n" if missed else "."))
+    return "\n\n".join(parts) + "".join(f"\n- {figure.id}: {number(figure.value)} {figure.unit}" for figure in missed)
+
+
 def table(figures: Sequence[Figure], baseline: Mapping[str, Mapping[str, float]]) -> str:
     """Return all figures, one section a group; with a baseline, a column tells each one's ratio to it."""
     lines: list[str] = []

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import baseline, report, smoke
+from benchmarks import baseline, document, report, smoke
 from benchmarks.figures import Figure, Target, growth, percentile
 
 
@@ -58,3 +58,19 @@ def test_counts_that_differ_are_faults() -> None:
         "sync / new: 1, not known in counts.json",
     ]
     assert smoke.compare([figure(6, name="a")], {"sync / a": 5}) == ["sync / a: 6, known are 5"]
+
+
+def test_a_report_takes_the_place_of_the_last_one(tmp_path: Path) -> None:
+    path = tmp_path / "performance.md"
+    path.write_text(f"before\n{document.BEGIN}\nold\n{document.END}\nafter\n")
+    document.write("new", path)
+    assert path.read_text() == f"before\n{document.BEGIN}\n\nnew\n\n{document.END}\nafter\n"
+    path.write_text("no marks")
+    with pytest.raises(ValueError, match="lacks"):
+        document.write("new", path)
+
+
+def test_a_whole_report_ends_with_what_was_missed() -> None:
+    text = report.whole([figure(3, target=Target(2)), figure(1, name="b", target=Target(2))], {"python": "3.11"}, {})
+    assert text.startswith("- python: 3.11\n")
+    assert text.endswith("1 targets met, 1 not:\n\n- sync / 10 models: 3 s")

@@ -4,6 +4,7 @@ Kubeflow Model Registry REST API: every id and every time (milliseconds) is a st
 """
 
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -54,6 +55,7 @@ class RegistryStore:
         self._items: dict[str, dict[str, Item]] = {kind: {} for kind in KINDS}
         self._raw: dict[str, list[Any]] = {kind: [] for kind in KINDS}
         self._version_of: dict[str, str] = {}
+        self._owned: defaultdict[str, dict[str, None]] = defaultdict(dict)
         self._last_id = dict.fromkeys(KINDS, 0)
 
     def create(self, kind: str, fields: Mapping[str, Any], *, version_id: str | None = None) -> Item:
@@ -71,7 +73,7 @@ class RegistryStore:
         }
         self._items[kind][item["id"]] = item
         if version_id is not None:
-            self._version_of[item["id"]] = version_id
+            self._assign(item["id"], version_id)
         return item
 
     def patch(self, kind: str, item_id: str, fields: Mapping[str, Any]) -> Item:
@@ -91,7 +93,7 @@ class RegistryStore:
             for artifact in self.artifacts_of(item_id):
                 self.delete(ARTIFACTS, artifact["id"])
         if kind == ARTIFACTS:
-            self._version_of.pop(item_id, None)
+            self._owned[self._version_of.pop(item_id, "")].pop(item_id, None)
         del self._items[kind][item_id]
 
     def add_raw(self, kind: str, item: Any) -> None:
@@ -121,7 +123,7 @@ class RegistryStore:
     def artifacts_of(self, version_id: str) -> list[Item]:
         """Return the artifacts of a model version; none of them says so itself."""
         self.get(VERSIONS, version_id)
-        return [self._items[ARTIFACTS][each] for each, owner in self._version_of.items() if owner == version_id]
+        return [self._items[ARTIFACTS][each] for each in self._owned[version_id]]
 
     def find(self, kind: str, *, name: str | None, external_id: str | None, parent_id: str | None) -> Item:
         """Return the first object of that name (below that parent) or external id.
@@ -146,7 +148,11 @@ class RegistryStore:
         for artifact_id, artifact in self._items[ARTIFACTS].items():
             owner = self._version_of.get(artifact_id) or version_of(artifact)
             if owner is not None:
-                self._version_of[artifact_id] = owner
+                self._assign(artifact_id, owner)
+
+    def _assign(self, artifact_id: str, version_id: str) -> None:
+        self._version_of[artifact_id] = version_id
+        self._owned[version_id][artifact_id] = None
 
     def _below(self, kind: str, item: Item, parent_id: str | None) -> bool:
         if parent_id is None:
