@@ -20,7 +20,7 @@ from services.normalizer.normalize.kserve import normalize_isvc, server_facts
 from services.normalizer.normalize.labels import RegistryLabels
 from services.normalizer.normalize.linking import Link, RegistryIndex, link
 from services.normalizer.normalize.registry import normalize_version
-from services.normalizer.normalize.result import Defaults, Normalized, version_ref
+from services.normalizer.normalize.result import Defaults, Normalized, described, version_ref
 from services.normalizer.normalize.server import ServerFacts
 from services.normalizer.normalize.serving import ServerClaim, choose_server
 from services.normalizer.owned import OwnedByIsvc
@@ -387,7 +387,7 @@ def _renamed(normalized: Normalized, identity: Identity) -> tuple[Problem, ...]:
     return (
         Problem(
             "info",
-            normalized.ref,
+            described(normalized.ref),
             f"another model is called {wanted} already: this one is shown as {identity.model_name}",
             "give one of the two another name to have it shown under its plain one",
         ),

@@ -18,7 +18,7 @@ from services.normalizer.normalize.registry_objects import (
     RegistryRef,
     ServingEnvironment,
 )
-from services.normalizer.normalize.result import Defaults
+from services.normalizer.normalize.result import Defaults, described
 from services.normalizer.sources.reading import RegistrySnapshot
 from tests import objects
 from tests.normalizer.normalize.registries import parsed
@@ -73,6 +73,10 @@ class Bench:
 
     def stored(self) -> dict[str, Stored]:
         return {key: upsert.stored for key, upsert in self.catalogue.wanted.items()}
+
+
+def test_a_version_is_described_by_its_ids_whatever_the_registrys_name_holds() -> None:
+    assert described("registry:host:8080:1:10") == "ModelVersion 10 of RegisteredModel 1 in registry host:8080"
 
 
 @pytest.fixture
@@ -199,6 +203,7 @@ def test_names_that_collide_are_told_apart_and_stay_so_after_a_restart(bench: Be
     assert len(set(names.values())) == 2
     [problem] = [p for of_one in bench.catalogue.problems.values() for p in of_one]
     assert "another model is called a-b-c already" in problem.message
+    assert problem.object in ("InferenceService a/b-c", "InferenceService a-b/c")
     restarted = Bench(bench.stored())
     restarted.isvc(objects.isvc("c", "a-b"))
     restarted.isvc(objects.isvc("b-c", "a"))

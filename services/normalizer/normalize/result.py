@@ -45,3 +45,12 @@ def isvc_ref(cluster: str, namespace: str, name: str) -> str:
 def version_ref(registry: str, model: str, version: str) -> str:
     """Return the lasting name of a registered model's version, from the ids of all three."""
     return f"registry:{registry}:{model}:{version}"
+
+
+def described(ref: str) -> str:
+    """Return what people call the object of a reference: `InferenceService ns/name`, a version by its ids."""
+    kind, _, rest = ref.partition(":")
+    if kind == "isvc":
+        return f"InferenceService {rest.partition(':')[2]}"
+    registry, model, version = rest.rsplit(":", 2)
+    return f"ModelVersion {version} of RegisteredModel {model} in registry {registry}"
