@@ -121,7 +121,8 @@ class Mirror:
             draft = _fill(upserts, unsent)
             moving = self._refs_under_way() | {upsert.ref for upsert in upserts}
             now = [key for key in removals if not self.entries[key].ref or self.entries[key].ref not in moving]
-            removals = [key for key in removals if key not in now]
+            leaving = set(now)
+            removals = [key for key in removals if key not in leaving]
             if not draft.upserts and not draft.cards and not now:
                 break
             batch = Batch(upserts=tuple(draft.upserts), removals=tuple(now), cards=draft.cards)

@@ -12,8 +12,6 @@ from common.wire import Stored
 
 SourceKind = Literal["kserve", "registry"]
 """What a source has: InferenceServices, or registered versions."""
-DISCOVERY = "discovery"
-"""Not a source of models but of registries: until it is complete, none can be known to be gone."""
 
 _KIND_OF: Mapping[str, SourceKind] = {"kserve": "kserve", "kubeflow": "registry"}
 
