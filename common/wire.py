@@ -61,8 +61,9 @@ class Upsert:
     `source` and `ref` name where it comes from (`registry:ns/name`, `registry:ns/name:12:34`), `updated` is the
     source's time of change in milliseconds of the epoch; `model_name` and `server_name` are the entity names in
     it, kept so that its sender finds them again after a restart. `card` is the Markdown of the card `card_key`,
-    None when it is not told here. `leaving` is set while the entry is in doubt. `digest` is 32 hexadecimal digits
-    over all but the text of the card and that mark.
+    None when it is not told here. `details` is what `common.details` encodes, kept as bytes because thousands wait in
+    memory until one is rendered. `leaving` is set while the entry is in doubt. `digest` is 32 hexadecimal digits over
+    all but the text of the card and that mark.
     """
 
     key: str
@@ -77,11 +78,13 @@ class Upsert:
     card_key: str = ""
     card: str | None = None
     leaving: Leaving | None = None
+    details: bytes = b""
     digest: str = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         told = (self.key, self.reconciler, self.updated, *(getattr(self, attribute) for attribute in _OURS.values()))
-        digest = hashlib.blake2b("\0".join(told).encode() + b"\0" + self.body, digest_size=16).hexdigest()
+        content = b"\0".join(filter(None, ("\0".join(told).encode(), self.body, self.details)))
+        digest = hashlib.blake2b(content, digest_size=16).hexdigest()
         object.__setattr__(self, "digest", digest)  # once: it is compared in each round of the normalizer
 
     @property
@@ -199,6 +202,7 @@ def encode_storage_body(upsert: Upsert) -> bytes:
             "lastUpdateTimeSinceEpoch": upsert.updated,
             **_told(upsert),
             **_mark_of(upsert),
+            **_details_field(upsert),
         }
     )
 
@@ -212,6 +216,7 @@ def parse_storage_body(key: str, raw: bytes) -> Upsert:
         reconciler=_reconciler(strict_json.text(fields, "reconcilerType") or "kserve"),  # early originals wrote none
         updated=strict_json.text(fields, "lastUpdateTimeSinceEpoch"),
         leaving=_parse_leaving(fields),
+        details=_read_details(fields),
         **_read(fields),
     )
 
@@ -352,7 +357,7 @@ class SnapshotReader:
     """Reads a snapshot line by line, so that nobody needs it in memory as a whole, or holds the event loop up."""
 
     def __init__(self) -> None:
-        self._head: dict[str, object] | None = None
+        self._head: dict[str, Any] | None = None
         self._cards: dict[str, str] = {}
         self._ended = False
 
@@ -407,13 +412,14 @@ def without_card(upsert: Upsert) -> Upsert:
     return upsert if upsert.card is None else replace(upsert, card=None)
 
 
-def _upsert_fields(upsert: Upsert) -> dict[str, object]:
+def _upsert_fields(upsert: Upsert) -> dict[str, Any]:
     return {
         "key": upsert.key,
         "type": upsert.reconciler,
         "lastUpdateTimeSinceEpoch": upsert.updated,
         **_told(upsert),
         **_mark_of(upsert),
+        **_details_field(upsert),
         "body": upsert.body.decode(),
     }
 
@@ -426,6 +432,7 @@ def _parse_upsert(value: object) -> Upsert:
         reconciler=_reconciler(strict_json.text(fields, "type")),
         updated=strict_json.text(fields, "lastUpdateTimeSinceEpoch"),
         leaving=_parse_leaving(fields),
+        details=_read_details(fields),
         **_read(fields),
     )
 
@@ -437,11 +444,11 @@ def _parse_removals(fields: Mapping[str, Any]) -> dict[str, str]:
     return strict_json.text_map(fields, "removals")
 
 
-def _mark_of(entry: Upsert | Stored) -> dict[str, object]:
+def _mark_of(entry: Upsert | Stored) -> dict[str, Any]:
     return {"leaving": _leaving_fields(entry.leaving)} if entry.leaving else {}
 
 
-def _leaving_fields(mark: Leaving) -> dict[str, object]:
+def _leaving_fields(mark: Leaving) -> dict[str, Any]:
     since = f"{datetime.fromtimestamp(mark.since, UTC):%Y-%m-%dT%H:%M:%SZ}"
     return {"since": since, "reason": mark.reason, **({"refused": True} if mark.refused else {})}
 
@@ -483,6 +490,17 @@ def _reason(text: str) -> str:
     if not _REASON.match(text):
         raise WireError(f"a reason must be made of a-z, 0-9 and '-' alone, not {text[:80]!r}")
     return text
+
+
+def _details_field(upsert: Upsert) -> dict[str, Any]:
+    """Return the details as a member: an object, so that people who look into the cache can read them."""
+    return {"details": json.loads(upsert.details)} if upsert.details else {}
+
+
+def _read_details(fields: Mapping[str, Any]) -> bytes:
+    """Return the details as bytes; anything but an object counts as none, for they are an addition."""
+    details = fields.get("details")
+    return _dump(details) if isinstance(details, dict) and details else b""
 
 
 def _reconciler(text: str) -> Reconciler:
