@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from services.normalizer.sources.reading import RegistryReading
+from services.normalizer.sources.kubeflow.poller import RegistryPoller
+from services.normalizer.sources.kubeflow.records import RegistryReading
 from services.normalizer.sources.refs import SourceRef
-from services.normalizer.sources.registry import RegistryPoller
 from tests.fakes.registry import MODELS, V1, V1ALPHA3, VERSIONS, FakeRegistry, PageLimits
 from tests.normalizer.sources.support import connector, live, polling, ref_of
 
