@@ -45,7 +45,8 @@ class Upsert:
     `source` and `ref` name where it comes from (`registry:ns/name`, `registry:ns/name:12:34`), `updated` is the
     source's time of change in milliseconds of the epoch; `model_name` and `server_name` are the entity names in
     it, kept so that its sender finds them again after a restart. `card` is the Markdown of the card `card_key`,
-    None when it is not told here. `digest` is 32 hexadecimal digits over all but the text of the card.
+    None when it is not told here. `details` is what `common.details` encodes, kept as bytes because thousands wait in
+    memory until one is rendered. `digest` is 32 hexadecimal digits over all but the text of the card.
     """
 
     key: str
@@ -59,11 +60,13 @@ class Upsert:
     server_name: str = ""
     card_key: str = ""
     card: str | None = None
+    details: bytes = b""
     digest: str = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         told = (self.key, self.reconciler, self.updated, *(getattr(self, attribute) for attribute in _OURS.values()))
-        digest = hashlib.blake2b("\0".join(told).encode() + b"\0" + self.body, digest_size=16).hexdigest()
+        content = b"\0".join(filter(None, ("\0".join(told).encode(), self.body, self.details)))
+        digest = hashlib.blake2b(content, digest_size=16).hexdigest()
         object.__setattr__(self, "digest", digest)  # once: it is compared in each round of the normalizer
 
     @property
@@ -166,6 +169,7 @@ def encode_storage_body(upsert: Upsert) -> bytes:
             "reconcilerType": upsert.reconciler,
             "lastUpdateTimeSinceEpoch": upsert.updated,
             **_told(upsert),
+            **_details_field(upsert),
         }
     )
 
@@ -178,6 +182,7 @@ def parse_storage_body(key: str, raw: bytes) -> Upsert:
         body=strict_json.decoded(fields, "body"),
         reconciler=_reconciler(strict_json.text(fields, "reconcilerType") or "kserve"),  # early originals wrote none
         updated=strict_json.text(fields, "lastUpdateTimeSinceEpoch"),
+        details=_read_details(fields),
         **_read(fields),
     )
 
@@ -359,12 +364,13 @@ def without_card(upsert: Upsert) -> Upsert:
     return upsert if upsert.card is None else replace(upsert, card=None)
 
 
-def _upsert_fields(upsert: Upsert) -> dict[str, str]:
+def _upsert_fields(upsert: Upsert) -> dict[str, Any]:
     return {
         "key": upsert.key,
         "type": upsert.reconciler,
         "lastUpdateTimeSinceEpoch": upsert.updated,
         **_told(upsert),
+        **_details_field(upsert),
         "body": upsert.body.decode(),
     }
 
@@ -376,6 +382,7 @@ def _parse_upsert(value: object) -> Upsert:
         body=strict_json.text(fields, "body", required=True).encode(),
         reconciler=_reconciler(strict_json.text(fields, "type")),
         updated=strict_json.text(fields, "lastUpdateTimeSinceEpoch"),
+        details=_read_details(fields),
         **_read(fields),
     )
 
@@ -397,6 +404,17 @@ def _told(entry: Upsert | Stored) -> dict[str, str]:
 
 def _read(fields: Mapping[str, Any]) -> dict[str, str]:
     return {attribute: strict_json.text(fields, name) for name, attribute in _OURS.items()}
+
+
+def _details_field(upsert: Upsert) -> dict[str, Any]:
+    """Return the details as a member: an object, so that people who look into the cache can read them."""
+    return {"details": json.loads(upsert.details)} if upsert.details else {}
+
+
+def _read_details(fields: Mapping[str, Any]) -> bytes:
+    """Return the details as bytes; anything but an object counts as none, for they are an addition."""
+    details = fields.get("details")
+    return _dump(details) if isinstance(details, dict) and details else b""
 
 
 def _reconciler(text: str) -> Reconciler:
