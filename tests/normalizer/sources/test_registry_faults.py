@@ -41,7 +41,8 @@ async def recovers(registry: FakeRegistry, poller: RegistryPoller, expected: set
 )
 @pytest.mark.parametrize("path", ["*", "registered_models", "model_versions"])
 async def test_what_it_had_stays(fault: dict[str, Any], kind: str, remedy: str, path: str):
-    async with FakeRegistry() as registry, polling(registry, timeout=0.3) as poller:
+    timeout = 1 if kind == "timeout" else 30
+    async with FakeRegistry() as registry, polling(registry, timeout=timeout) as poller:
         registry.populate(6)
         before = await poller.poll()
         registry.fail(path=path, **fault)
