@@ -149,12 +149,13 @@ class Listing:
 class Changes:
     """What has changed in storage since a revision, or everything (a snapshot).
 
-    `removals` maps keys to reasons; `complete` and `confirmed` are those of a `Listing`.
+    `removals` maps keys to reasons; `complete`, `confirmed` and `damage` are those of a `Listing`.
     """
 
     revision: str
     complete: bool
     confirmed: bool = False
+    damage: str = ""
     upserts: tuple[Upsert, ...] = ()
     removals: Mapping[str, str] = field(default_factory=dict)
     cards: Mapping[str, str] = field(default_factory=dict)
@@ -319,6 +320,7 @@ def encode_changes(changes: Changes) -> bytes:
             "revision": changes.revision,
             "complete": changes.complete,
             "confirmed": changes.confirmed,
+            "damage": changes.damage,
             "upserts": [_upsert_fields(upsert) for upsert in changes.upserts],
             "removals": dict(changes.removals),
             "cards": dict(changes.cards),
@@ -334,6 +336,7 @@ def parse_changes(raw: bytes) -> Changes:
         revision=strict_json.text(fields, "revision"),
         complete=strict_json.flag(fields, "complete"),
         confirmed=strict_json.flag(fields, "confirmed"),
+        damage=strict_json.text(fields, "damage"),
         upserts=tuple(_parse_upsert(item) for item in strict_json.items(fields, "upserts")),
         removals=_parse_removals(fields),
         cards=strict_json.text_map(fields, "cards"),
@@ -341,14 +344,13 @@ def parse_changes(raw: bytes) -> Changes:
     )
 
 
-def snapshot_lines(
-    *, revision: str, complete: bool, confirmed: bool = False, entries: Iterable[Upsert], cards: Mapping[str, str]
-) -> Iterator[bytes]:
+def snapshot_lines(whole: Changes) -> Iterator[bytes]:
     """Yield the lines of `GET /snapshot`: a head, the entries, the cards, and an end that proves it is whole."""
-    yield _dump({"revision": revision, "complete": complete, "confirmed": confirmed}) + b"\n"
-    for entry in entries:
+    head = {"revision": whole.revision, "complete": whole.complete, "confirmed": whole.confirmed}
+    yield _dump({**head, "damage": whole.damage}) + b"\n"
+    for entry in whole.upserts:
         yield _dump(_upsert_fields(entry)) + b"\n"
-    for key, text in cards.items():
+    for key, text in whole.cards.items():
         yield _dump({"card": key, "text": text}) + b"\n"
     yield b'{"end":true}\n'
 
@@ -392,6 +394,7 @@ class SnapshotReader:
             revision=strict_json.text(self._head, "revision"),
             complete=strict_json.flag(self._head, "complete"),
             confirmed=strict_json.flag(self._head, "confirmed"),
+            damage=strict_json.text(self._head, "damage"),
             cards=self._cards,
         )
 

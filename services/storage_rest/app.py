@@ -147,14 +147,9 @@ class _Handlers:
         tag = f'"{whole.revision}"'
         if request.headers.get("If-None-Match") == tag:
             return web.Response(status=304, headers={"ETag": tag})
-        lines = wire.snapshot_lines(
-            revision=whole.revision,
-            complete=whole.complete,
-            confirmed=whole.confirmed,
-            entries=whole.upserts,
-            cards=whole.cards,
+        return web.Response(
+            body=_pieces(wire.snapshot_lines(whole)), content_type="application/x-ndjson", headers={"ETag": tag}
         )
-        return web.Response(body=_pieces(lines), content_type="application/x-ndjson", headers={"ETag": tag})
 
     async def changes(self, request: web.Request) -> web.Response:
         await self._service.loaded()

@@ -59,14 +59,18 @@ class Cache:
 
     def load(self, contents: Contents) -> None:
         """Begin with what a store held."""
+        self.damage = contents.damage
         self.apply(Batch(upserts=contents.upserts, cards=contents.cards, complete=contents.complete))
 
     def apply(self, batch: Batch) -> Changes:
         """Take a batch and return what it changed, which may be nothing at all.
 
-        A card whose last referrer goes is not kept; one that came before its first referrer is, for a while.
+        A card whose last referrer goes is not kept; one that came before its first referrer is, for a while. What was
+        loaded damaged becomes complete only when it is confirmed.
         """
         before, known = self._count, (self.complete, self.confirmed)
+        if batch.confirmed:
+            self.damage = ""
         self._count += 1
         for upsert in batch.upserts:
             self._put(without_card(upsert))
@@ -77,7 +81,7 @@ class Cache:
                 self._put(replace(self._entries[key], leaving=mark))
         for key, reason in batch.removals.items():
             self._remove(key, reason)
-        self.complete = self.complete or batch.complete or batch.confirmed
+        self.complete = self.complete or batch.confirmed or (batch.complete and not self.damage)
         self.confirmed = self.confirmed or batch.confirmed
         changes = self._since(before)
         if _is_empty(changes) and (self.complete, self.confirmed) == known:
@@ -115,6 +119,7 @@ class Cache:
             revision=self.revision,
             complete=self.complete,
             confirmed=self.confirmed,
+            damage=self.damage,
             upserts=tuple(self._entries.values()),
             cards=dict(self._cards),
         )
@@ -193,6 +198,7 @@ class Cache:
             revision=self.revision,
             complete=self.complete,
             confirmed=self.confirmed,
+            damage=self.damage,
             upserts=tuple(self._entries[key] for key in entries if key in self._entries),
             removals={key: self._reasons[key] for key in entries if key not in self._entries},
             cards={key: self._cards[key] for key in cards if key in self._cards},

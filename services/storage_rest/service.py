@@ -31,6 +31,7 @@ STARTING = 1.0
 MOST_FOLLOWERS = 64
 """How many may wait for changes at a time: each of them is sent every change."""
 PROBLEMS_KEPT = 1000
+DAMAGE_REMEDY = "it is whole again when every source was read; to serve what is left at once: connector removals accept"
 NOT_NAMED = "not-in-keyset"
 """The reason of a removal that the original's `/currentkeyset` asked for by not naming the key."""
 
@@ -196,7 +197,7 @@ class StorageService:
         refusals += await self._store.durable(
             {*(upsert.key for upsert in accepted.upserts), *accepted.leaving, *accepted.removals},
             {upsert.card_key for upsert in accepted.upserts if upsert.card_key} | set(accepted.cards),
-            complete=accepted.complete,
+            complete=(accepted.complete or accepted.confirmed) and self.complete,
         )
         self._note(refusals, mended=[*(upsert.key for upsert in accepted.upserts), *accepted.removals])
         return Outcome(
@@ -243,6 +244,11 @@ class StorageService:
         """Whether the cache is known to be everything."""
         return self._cache.complete
 
+    @property
+    def damage(self) -> str:
+        """What was missing from the cache that was loaded, until it is known to be everything again."""
+        return self._cache.damage
+
     def entry(self, key: str) -> Upsert | None:
         """Return the entry under a key."""
         return self._cache.entries.get(key)
@@ -252,12 +258,10 @@ class StorageService:
         return self._cache.cards.get(key)
 
     def load(self, contents: Contents) -> None:
-        """Begin with what the store held."""
-        loaded, _ = self._screen.pass_on(
-            Batch(upserts=contents.upserts, cards=contents.cards, complete=contents.complete)
-        )
-        self._cache.apply(loaded)
+        """Begin with what the store held, however large a document may be now."""
+        self._cache.load(contents)
         self._measure()
+        self._tell_damage()
         self._loaded.set()
         self._health.set("store", ok=True)
         log.info(
@@ -268,8 +272,7 @@ class StorageService:
 
     def take_over(self, upserts: Iterable[Upsert], cards: Mapping[str, str]) -> None:
         """Take what somebody else wrote into the store."""
-        accepted, _ = self._screen.pass_on(Batch(upserts=tuple(upserts), cards=cards))
-        self._accept(accepted)
+        self._accept(Batch(upserts=tuple(upserts), cards=cards))
 
     # --- within
 
@@ -278,10 +281,17 @@ class StorageService:
         changes = self._cache.apply(batch)
         if changes.revision != before:
             self._measure()
+            self._tell_damage()
             self._store.write(changes)
             if self._bridge is not None and not self.followed:
                 self._bridge.tell(changes)
         return changes
+
+    def _tell_damage(self) -> None:
+        damage = self._cache.damage
+        if self._health.set("cache", ok=not damage, reason=f"{damage}; {DAMAGE_REMEDY}" if damage else "") and damage:
+            log.error("the cache is damaged: it is served again when it is known to be whole", damage=damage)
+        self._telemetry.damaged.set(bool(damage))
 
     def _note(self, refusals: Iterable[Refusal], *, mended: Iterable[str]) -> None:
         for key in mended:

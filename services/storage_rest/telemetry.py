@@ -15,6 +15,11 @@ class Telemetry:
         self.complete = Gauge(
             "rhoai_connector_storage_complete", "Whether the cache is known to be everything", registry=registry
         )
+        self.damaged = Gauge(
+            "rhoai_connector_storage_damaged",
+            "1 while the cache lacks something that it held once, and is not served for that reason",
+            registry=registry,
+        )
         self.shard_bytes = Gauge(
             "rhoai_connector_storage_shard_bytes", "Bytes of values in a ConfigMap", ["shard"], registry=registry
         )

@@ -58,7 +58,12 @@ class FakeStorage:
     async def _snapshot(self, request: web.Request) -> web.Response:
         self._note(request)
         lines = wire.snapshot_lines(
-            revision=self.revision, complete=self.complete, entries=list(self.entries.values()), cards=self.cards
+            Changes(
+                revision=self.revision,
+                complete=self.complete,
+                upserts=tuple(self.entries.values()),
+                cards=self.cards,
+            )
         )
         body = b"".join(lines)
         if self.break_off:

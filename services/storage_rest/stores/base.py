@@ -30,11 +30,15 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contents:
-    """Everything that a store held at the start; `complete` when a former process knew that it was everything."""
+    """Everything that a store held at the start; `complete` when a former process knew that it was everything.
+
+    `damage` says where something is missing from what was complete once; what could be read is only a part then.
+    """
 
     upserts: tuple[Upsert, ...] = ()
     cards: Mapping[str, str] = field(default_factory=dict)
     complete: bool = False
+    damage: str = ""
 
 
 class View(Protocol):
@@ -43,6 +47,10 @@ class View(Protocol):
     @property
     def complete(self) -> bool:
         """Whether the copy is known to be everything."""
+
+    @property
+    def damage(self) -> str:
+        """What was missing when the store was loaded, until somebody said that the copy is everything all the same."""
 
     def entry(self, key: str) -> Upsert | None:
         """Return the entry under a key."""

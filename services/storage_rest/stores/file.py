@@ -84,10 +84,12 @@ class FileStore:
     async def _save(self) -> None:
         wanted = self._wanted
         lines = snapshot_lines(
-            revision="",
-            complete=self._complete,
-            entries=list(self._entries.values()),
-            cards=dict(self._cards),
+            Changes(
+                revision="",
+                complete=self._complete,
+                upserts=tuple(self._entries.values()),
+                cards=dict(self._cards),
+            )
         )
         try:
             await asyncio.to_thread(self._replace, b"".join(lines))

@@ -6,7 +6,7 @@ import io
 import itertools
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import ClassVar
 
@@ -24,7 +24,8 @@ from common.wire import Batch, Upsert
 from services.storage_rest.stores import configmap, writer
 from services.storage_rest.stores.base import StoreUnavailable
 from services.storage_rest.stores.configmap import ConfigMapStore
-from services.storage_rest.stores.objects import COMPLETE, LABELS
+from services.storage_rest.stores.objects import COMPLETE, KEYS, LABELS, SHARDS
+from services.storage_rest.stores.shard import mark_of
 from services.storage_rest.telemetry import Telemetry
 from tests.fakes.kubernetes import ADMIN_TOKEN, FakeCluster, documented_rules, permitted
 from tests.storage_rest.running import Running, document, running, upsert
@@ -178,14 +179,23 @@ class TestAmount:
 
     async def test_one_more_document_is_one_patch_of_its_size(self, cluster):
         async with storage_on(cluster) as storage:
-            await apply(storage, upserts=many(100), complete=True)
+            await apply(storage, upserts=many(99), complete=True)
             cluster.counts.reset()
             new = upsert("new_1", document("x" * 700))
             await apply(storage, upserts=(new,))
             assert writes(cluster) == 1
             assert cluster.counts.of("list") == 0
             assert cluster.counts.request_bytes < 2 * len(wire.encode_storage_body(new))
-            assert cluster.counts.response_bytes < 6000
+            assert cluster.counts.response_bytes < 2 * BUDGET
+
+    async def test_a_new_shard_is_named_by_the_first(self, cluster):
+        async with storage_on(cluster) as storage:
+            await apply(storage, upserts=many(5), complete=True)
+            cluster.counts.reset()
+            await apply(storage, upserts=(upsert("new_1", document("x" * 700)),))
+            assert writes(cluster) == 2
+        assert maps(cluster).keys() == {BASE, f"{BASE}-2"}
+        assert cluster.get("ConfigMap", NAMESPACE, BASE)["metadata"]["annotations"][SHARDS] == "2"
 
     async def test_unchanged_content_is_no_write(self, cluster):
         async with storage_on(cluster) as storage:
@@ -302,6 +312,161 @@ class TestOriginal:
             assert strange.items() <= maps(cluster)[BASE].items()
             await apply(storage, upserts=(upsert("a_1"),))
         assert wire.parse_storage_body("a_1", maps(cluster)[BASE]["a_1"]) == upsert("a_1")
+
+    async def test_one_with_a_value_that_cannot_be_read_is_damaged(self, cluster):
+        write(cluster, BASE, {"a_1": b"not json", "good_1": wire.encode_storage_body(upsert("good_1"))})
+        async with storage_on(cluster) as storage:
+            await storage.service.loaded()
+            assert storage.service.damage == f"the ConfigMap {BASE} has values that cannot be read: a_1"
+            assert not storage.service.complete
+
+    async def test_one_of_ours_from_before_the_marks_is_whole(self, cluster):
+        values = {u.key: wire.encode_storage_body(u) for u in many(5)}
+        write(cluster, BASE, values, labels=dict(LABELS), annotations={COMPLETE: "true"})
+        write(cluster, f"{BASE}-2", {"a_1": wire.encode_storage_body(upsert("a_1"))}, labels=dict(LABELS))
+        async with storage_on(cluster) as storage:
+            await storage.service.loaded()
+            assert storage.service.complete
+            await storage.service.settle()
+        async with storage_on(cluster) as storage:
+            await storage.service.loaded()
+            assert storage.service.complete
+            assert len(storage.service.keys) == 6
+        write(cluster, BASE, values, labels=dict(LABELS), annotations={COMPLETE: "true"})
+        async with storage_on(cluster) as storage:
+            await storage.service.loaded()
+            assert not storage.service.complete, "the number of ConfigMaps was there and is not any more"
+
+
+def _empty(cluster: FakeCluster) -> None:
+    found = cluster.get("ConfigMap", NAMESPACE, f"{BASE}-2")
+    cluster.apply({**found, "binaryData": {}})
+
+
+def _truncate(cluster: FakeCluster) -> None:
+    found = cluster.get("ConfigMap", NAMESPACE, f"{BASE}-2")
+    cluster.apply({**found, "binaryData": dict(list(found["binaryData"].items())[:2])})
+
+
+def _garble(cluster: FakeCluster) -> None:
+    found = cluster.get("ConfigMap", NAMESPACE, f"{BASE}-2")
+    values = dict(found["binaryData"])
+    key = next(iter(values))
+    cluster.apply({**found, "binaryData": {**values, key: base64.b64encode(b"garbage").decode()}})
+
+
+def _move_to_data(cluster: FakeCluster) -> None:
+    found = cluster.get("ConfigMap", NAMESPACE, f"{BASE}-2")
+    moved = {key: base64.b64decode(text).decode() for key, text in found["binaryData"].items()}
+    cluster.apply({**found, "binaryData": {}, "data": moved})
+
+
+def _strip(cluster: FakeCluster, name: str = f"{BASE}-2") -> None:
+    found = cluster.get("ConfigMap", NAMESPACE, name)
+    metadata = {key: value for key, value in found["metadata"].items() if key not in ("labels", "annotations")}
+    cluster.apply({**found, "metadata": metadata})
+
+
+def _foreign(cluster: FakeCluster) -> None:
+    found = cluster.get("ConfigMap", NAMESPACE, f"{BASE}-2")
+    theirs = base64.b64encode(wire.encode_storage_body(upsert("theirs_1"))).decode()
+    cluster.apply({**found, "binaryData": {"theirs_1": theirs}})
+
+
+class TestDamage:
+    """What was complete once is served again only when nothing is missing, or when all sources were read."""
+
+    @pytest.mark.parametrize(
+        ("damage", "named"),
+        [
+            (lambda cluster: cluster.delete("ConfigMap", NAMESPACE, f"{BASE}-2"), f"{BASE}-2 is missing"),
+            (lambda cluster: cluster.delete("ConfigMap", NAMESPACE, BASE), f"the ConfigMap {BASE} "),
+            (_empty, f"{BASE}-2 has not the keys"),
+            (_truncate, f"{BASE}-2 has not the keys"),
+            (_garble, f"{BASE}-2 has values that cannot be read"),
+            (_move_to_data, f"{BASE}-2 has not the keys"),
+            (_strip, f"{BASE}-2 has not the keys"),
+            (_foreign, f"{BASE}-2 has not the keys"),
+        ],
+        ids=["deleted", "first deleted", "emptied", "truncated", "garbage", "moved", "stripped", "foreign"],
+    )
+    async def test_is_told_and_a_seed_until_all_is_confirmed(self, cluster, damage, named):
+        async with storage_on(cluster) as storage:
+            await apply(storage, upserts=many(12), confirmed=True)
+            before = stored(cluster)
+        damage(cluster)
+        left = stored_readable(cluster)
+        for _ in range(2):  # and not healed by a restart
+            async with storage_on(cluster) as storage:
+                await storage.service.loaded()
+                assert named in storage.service.damage
+                assert not storage.service.complete
+                assert set(storage.service.keys) == left
+                listing = (await storage.ask("GET", "/list?detail=true")).json()
+                assert listing["damage"] == storage.service.damage
+                assert named in json.dumps((await storage.ask("GET", "/readyz")).json())
+                assert storage.metric("damaged") == 1
+                await apply(storage, complete=True)
+                assert not storage.service.complete, "some sources may not have been read"
+        async with storage_on(cluster) as storage:
+            await apply(storage, upserts=tuple(before.values()), confirmed=True)
+            assert storage.service.complete
+            assert storage.metric("damaged") == 0
+        async with storage_on(cluster) as storage:
+            await storage.service.loaded()
+            assert storage.service.complete
+            assert before.keys() <= set(storage.service.keys)
+
+    async def test_a_configmap_without_labels_is_found_and_labelled_again(self, cluster):
+        async with storage_on(cluster) as storage:
+            await apply(storage, upserts=many(12), complete=True)
+        found = cluster.get("ConfigMap", NAMESPACE, f"{BASE}-2")
+        metadata = {key: value for key, value in found["metadata"].items() if key != "labels"}
+        cluster.apply({**found, "metadata": metadata})
+        async with storage_on(cluster) as storage:
+            await storage.service.loaded()
+            assert storage.service.complete
+            assert len(storage.service.keys) == 12
+            await eventually(
+                lambda: cluster.get("ConfigMap", NAMESPACE, f"{BASE}-2")["metadata"].get("labels"), what="labelled"
+            )
+
+    async def test_of_two_copies_the_newer_one_that_can_be_read_wins(self, cluster):
+        async with storage_on(cluster) as storage:
+            await apply(storage, upserts=many(7), complete=True)
+        older = maps(cluster)[BASE]["model_0"]
+        found = cluster.get("ConfigMap", NAMESPACE, f"{BASE}-2")
+        keys = {**found["binaryData"], "model_0": base64.b64encode(b"garbage").decode()}
+        marked = {**found["metadata"]["annotations"], KEYS: mark_of(keys)}
+        cluster.apply({**found, "metadata": {**found["metadata"], "annotations": marked}, "binaryData": keys})
+        async with storage_on(cluster) as storage:
+            await storage.service.loaded()
+            assert storage.service.complete
+            assert len(storage.service.keys) == 7
+            await eventually(lambda: maps(cluster)[f"{BASE}-2"]["model_0"] == older, what="the garbage replaced")
+            await eventually(lambda: "model_0" not in maps(cluster)[BASE], what="the older copy gone")
+
+    async def test_a_cluster_restored_from_a_backup_is_the_truth(self, cluster):
+        async with storage_on(cluster) as storage:
+            await apply(storage, upserts=(upsert("a_1", updated="1"),), complete=True)
+        backup = cluster.get("ConfigMap", NAMESPACE, BASE)
+        async with storage_on(cluster) as storage:
+            await apply(storage, upserts=(upsert("a_1", updated="2"), upsert("b_1")))
+            cluster.restore([backup])
+            await eventually(lambda: storage.service.entry("a_1").updated == "1", what="what the backup holds")
+            assert storage.service.keys == ["a_1", "b_1"]
+            await apply(storage, upserts=(upsert("a_1", updated="3"),))
+        assert stored(cluster)["a_1"].updated == "3"
+
+
+def stored_readable(cluster: FakeCluster) -> set[str]:
+    """The keys whose values can be read."""
+    readable = set()
+    for values in maps(cluster).values():
+        for key, raw in values.items():
+            with suppress(ValueError):
+                readable.add(wire.parse_storage_body(key, raw).key)
+    return readable
 
 
 class TestRepair:
