@@ -49,13 +49,13 @@ class DiscoverySettings:
 class Discovery:
     """The servers found, explicit ones first; those outside trusted namespaces, which are not read; what is wrong.
 
-    `unmatched` are the entries of MR_ROUTE that name nothing.
+    `unmatched` are the entries of MR_ROUTE that name nothing; they are among the problems too.
     """
 
     refs: tuple[SourceRef, ...]
     untrusted: tuple[SourceRef, ...] = ()
     problems: tuple[Problem, ...] = ()
-    unmatched: tuple[str, ...] = ()
+    unmatched: tuple[Problem, ...] = ()
 
 
 class _Way(NamedTuple):
@@ -93,14 +93,16 @@ def discover(
     found = [way.ref for way in sorted(ways, key=lambda way: way.order)]
     trusted = _once([*explicit, *(ref for ref in found if ref.trusted)])
     strangers = [ref for ref in _once(found) if not ref.trusted and ref.id not in {each.id for each in trusted}]
-    unmatched = tuple(entry for entry in settings.routes if not any(_names(entry, each, settings) for each in chosen))
+    unmatched = tuple(
+        _unmatched(entry) for entry in settings.routes if not any(_names(entry, each, settings) for each in chosen)
+    )
     return Discovery(
         refs=tuple(replace(ref, verify=not _is_insecure(ref, settings.insecure)) for ref in trusted),
         untrusted=tuple(strangers),
         problems=(
             *_repeated(explicit),
             *(_invalid(each) for each in chosen if each.problem),
-            *(_unmatched(entry) for entry in unmatched),
+            *unmatched,
             *(_untrusted(ref) for ref in strangers),
         ),
         unmatched=unmatched,
