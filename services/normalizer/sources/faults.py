@@ -118,9 +118,7 @@ def _role_binding(ref: SourceRef) -> str:
         return f"let {ACCOUNT} read {ref.label}{where}: its operator binds a role to all accounts that are logged in"
     role = f"registry-user-{ref.name}" if ref.name else "registry-user-NAME, with the registry's name,"
     namespace = f"namespace {ref.namespace}" if ref.namespace else "the registry's namespace"
-    return (
-        f"create a RoleBinding in {namespace}: role {role}, subject {ACCOUNT} (registries.yaml in deploy/rbac has one)"
-    )
+    return f"create a RoleBinding in {namespace}: role {role}, subject {ACCOUNT} (see registries.yaml in deploy/rbac)"
 
 
 def _ways(ref: SourceRef) -> str:
