@@ -406,4 +406,5 @@ def _upsert(normalized: Normalized, identity: Identity) -> Upsert:
         model_name=identity.model_name,
         server_name=identity.server_name or "",
         card_key=normalized.card_key,
+        details=normalized.details.encode(),
     )

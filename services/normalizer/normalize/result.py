@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from common.catalog import CatalogDocument
+from common.details import NO_DETAILS, Details
 from common.problems import Problem
 
 Reconciler = Literal["kserve", "kubeflow"]
@@ -34,6 +35,7 @@ class Normalized:
     created: int
     updated: str = ""
     card_key: str = ""
+    details: Details = NO_DETAILS
     problems: tuple[Problem, ...] = ()
 
 
