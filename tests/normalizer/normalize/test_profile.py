@@ -3,7 +3,6 @@
 import pytest
 
 from services.normalizer.normalize.licences import licence_page
-from services.normalizer.normalize.links import as_link
 from services.normalizer.normalize.owners import parse_owner
 from tests.normalizer.normalize.objects import isvc, model_of, normalized, server_of
 
@@ -105,22 +104,6 @@ def test_prose_in_how_to_use_is_usage(usage: str | None, shown: str) -> None:
     assert model_of(result.document).how_to_use_url is None
     assert model_of(result.document).usage == server_of(result.document).usage == shown
     assert [problem.severity for problem in result.problems] == ["info"]
-
-
-@pytest.mark.parametrize(
-    ("written", "link"),
-    [
-        ("https://example.com/a", "https://example.com/a"),
-        ("s3://bucket/my model", "s3://bucket/my%20model"),
-        ("see https://example.com", None),
-        ("apache-2.0", None),
-        ("example.com/a", None),
-        ("https://", None),
-        ("", None),
-    ],
-)
-def test_links(written: str, link: str | None) -> None:
-    assert as_link(written) == link
 
 
 def test_homepage_and_techdocs_that_are_no_links_are_left_out() -> None:
