@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from common.kube.credentials import Credentials, CredentialsError
-from common.kube.trust import UntrustedAuthority, system_trust, trust_file, trust_pem
 from common.secrets import FileToken, StaticToken
+from common.trust import TrustError, read_authority, system_trust, trust_only
 
 MOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 """Where the kubelet mounts a pod's service account."""
@@ -27,7 +27,7 @@ async def find_credentials(environ: Mapping[str, str], *, home: Path | None = No
             return _from_environment(environ, token, mount)
         if (mount / "token").exists():
             return _from_mount(environ, mount)
-    except UntrustedAuthority as error:
+    except TrustError as error:
         raise CredentialsError(f"the API server cannot be verified: {error}") from error
     paths = _kubeconfig_paths(environ, home)
     if paths:
@@ -44,9 +44,9 @@ async def find_credentials(environ: Mapping[str, str], *, home: Path | None = No
 def _from_environment(environ: Mapping[str, str], token: str, mount: Path) -> Credentials:
     authority = _value(environ, "ca.crt")
     if authority:
-        context = trust_pem(authority, "the environment variable ca.crt")
+        context = trust_only(("the environment variable ca.crt", authority))
     elif (mount / "ca.crt").exists():
-        context = trust_file(mount / "ca.crt")
+        context = trust_only(read_authority("the certificate authority", mount / "ca.crt"))
     else:
         context = system_trust()
     return Credentials(
@@ -64,7 +64,7 @@ def _from_mount(environ: Mapping[str, str], mount: Path) -> Credentials:
     return Credentials(
         server=_in_cluster_server(environ, f"the service account in {mount}"),
         token=FileToken(mount / "token"),
-        ssl=trust_file(mount / "ca.crt"),
+        ssl=trust_only(read_authority("the certificate authority", mount / "ca.crt")),
         namespace=_namespace(environ, mount),
         origin=f"the service account in {mount}",
         refused=f"the token in {mount}/token is not valid: was the service account made anew? It is read again when "

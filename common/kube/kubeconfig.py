@@ -11,7 +11,7 @@ from kubernetes_asyncio import config
 from kubernetes_asyncio.client import Configuration
 
 from common.kube.credentials import Credentials, CredentialsError
-from common.kube.trust import UntrustedAuthority, system_trust, trust_file
+from common.trust import TrustError, read_authority, system_trust, trust_only
 
 log = structlog.get_logger("kubeconfig")
 
@@ -80,7 +80,7 @@ class _Login:
             self.verified = configuration.verify_ssl
             if self.server.startswith("https:"):
                 self.ssl = self._trust(configuration)
-        except (CredentialsError, UntrustedAuthority) as error:
+        except (CredentialsError, TrustError) as error:
             raise CredentialsError(f"kubeconfig {self.files}: {error}") from error
         except Exception as error:  # plugins and token refreshes run in there too: they raise whatever they like
             raise CredentialsError(f"kubeconfig {self.files}: {error or type(error).__name__}") from error
@@ -93,7 +93,11 @@ class _Login:
         context = self.ssl
         if context is None:
             authority = configuration.ssl_ca_cert
-            context = trust_file(Path(authority)) if authority else system_trust()
+            context = (
+                trust_only(read_authority("the certificate authority", Path(authority)))
+                if authority
+                else system_trust()
+            )
             if not configuration.verify_ssl:
                 context.check_hostname = False
                 context.verify_mode = ssl.CERT_NONE

@@ -11,11 +11,11 @@ from common.commandline import AddressType, reported
 from common.http.server import Address
 from common.kube.credentials import CredentialsError
 from common.settings import SettingsError
+from common.trust import TrustError
 from services.connector import assembly
 from services.connector.preview import Preview, Shown, as_json, preview
 from services.location.settings import LocationSettings
 from services.normalizer.settings import NormalizerSettings
-from services.normalizer.sources.trust import TrustError
 from services.storage_rest.settings import StorageSettings
 
 _EXISTING = click.Path(exists=True, path_type=Path)

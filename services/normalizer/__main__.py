@@ -7,9 +7,9 @@ from common.commandline import AddressType, reported
 from common.http.server import Address
 from common.kube.credentials import CredentialsError
 from common.settings import SettingsError
+from common.trust import TrustError
 from services.normalizer import service
 from services.normalizer.settings import NormalizerSettings
-from services.normalizer.sources.trust import TrustError
 
 
 @click.command()

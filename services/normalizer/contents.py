@@ -9,7 +9,7 @@ from common.wire import card_digest
 from services.normalizer.normalize.linking import RegistryIndex
 from services.normalizer.normalize.registry_objects import ModelVersion, RegisteredModel, RegistryRef
 from services.normalizer.normalize.result import isvc_ref, version_ref
-from services.normalizer.sources.reading import RegistrySnapshot
+from services.normalizer.sources.kubeflow.records import RegistrySnapshot
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from services.normalizer.normalize.isvc import Isvc, ServiceAccountFacts, Servic
 from services.normalizer.normalize.labels import RegistryLabels
 from services.normalizer.normalize.registry_objects import RegistryRef
 from services.normalizer.sourcebook import SourceBook
-from services.normalizer.sources.reading import RegistryReading
+from services.normalizer.sources.kubeflow.records import RegistryReading
 
 SYNC = "sync"
 """The key in the queue that stands for no document: compare everything, ask storage what it holds."""

@@ -16,18 +16,16 @@ from common.kube.state import State
 from common.metrics import Metrics
 from common.problems import Problem
 from common.secrets import StaticToken, TokenSource
+from common.trust import read_authority, trust_also
 from services.normalizer.listener import Listener
 from services.normalizer.normalize.labels import RegistryLabels
 from services.normalizer.settings import NormalizerSettings
-from services.normalizer.sources.connect import Connector
-from services.normalizer.sources.discovery import DiscoverySettings, discover
-from services.normalizer.sources.facts import RouteFacts, ServiceAddress, read_route, read_service_address
-from services.normalizer.sources.follower import PollingOptions
-from services.normalizer.sources.metrics import SourceMetrics
-from services.normalizer.sources.polling import RegistrySource
-from services.normalizer.sources.reading import RegistryReading
+from services.normalizer.sources.http import Connector, SourceMetrics
+from services.normalizer.sources.kubeflow.addresses import RouteFacts, ServiceAddress, read_route, read_service_address
+from services.normalizer.sources.kubeflow.discovery import DiscoverySettings, discover
+from services.normalizer.sources.kubeflow.records import RegistryReading
+from services.normalizer.sources.kubeflow.source import PollingOptions, RegistrySource
 from services.normalizer.sources.refs import SourceRef, SourceState
-from services.normalizer.sources.trust import read_authority, trust
 
 T = TypeVar("T")
 log = structlog.get_logger("registries")
@@ -72,7 +70,7 @@ def create_connector(
         authorities.append(read_authority("MODEL_REGISTRY_CA_FILE", Path(settings.model_registry_ca_file)))
     return Connector(
         token=StaticToken(own.get_secret_value()) if own else token,
-        ssl=trust(authorities),
+        ssl=trust_also(authorities),
         metrics=SourceMetrics(metrics),
     )
 

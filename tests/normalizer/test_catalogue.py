@@ -19,7 +19,7 @@ from services.normalizer.normalize.registry_objects import (
     ServingEnvironment,
 )
 from services.normalizer.normalize.result import Defaults, described
-from services.normalizer.sources.reading import RegistrySnapshot
+from services.normalizer.sources.kubeflow.records import RegistrySnapshot
 from tests import objects
 from tests.normalizer.normalize.registries import parsed
 

@@ -18,7 +18,7 @@ from services.normalizer.listener import Listener
 from services.normalizer.normalize.isvc import read_isvc
 from services.normalizer.service import create_controller
 from services.normalizer.settings import NormalizerSettings
-from services.normalizer.sources.reading import RegistryReading, RegistrySnapshot
+from services.normalizer.sources.kubeflow.records import RegistryReading, RegistrySnapshot
 from tests import objects
 from tests.fakes.registry import MODELS, VERSIONS, FakeRegistry, PageLimits
 from tests.normalizer.sources.support import polling, ref_of

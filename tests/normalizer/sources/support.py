@@ -5,12 +5,11 @@ from contextlib import asynccontextmanager
 
 from common.metrics import Metrics
 from common.secrets import StaticToken
-from services.normalizer.sources.connect import Connector
-from services.normalizer.sources.metrics import SourceMetrics
-from services.normalizer.sources.reading import RegistryReading
+from common.trust import trust_also
+from services.normalizer.sources.http import Connector, SourceMetrics
+from services.normalizer.sources.kubeflow.poller import RegistryPoller
+from services.normalizer.sources.kubeflow.records import RegistryReading
 from services.normalizer.sources.refs import SourceRef, SourceState
-from services.normalizer.sources.registry import RegistryPoller
-from services.normalizer.sources.trust import trust
 from tests.fakes.registry import FakeCatalog, FakeRegistry
 
 LISTS = {
@@ -44,7 +43,7 @@ def connector(
 ) -> Connector:
     return Connector(
         token=StaticToken(token) if token else None,
-        ssl=trust([("the fakes", "".join(server.ca_pem for server in servers))]),
+        ssl=trust_also([("the fakes", "".join(server.ca_pem for server in servers))]),
         metrics=SourceMetrics(metrics or new_metrics()),
         timeout=timeout,
         concurrency=concurrency,

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from services.normalizer.sources.discovery import Discovery, DiscoverySettings, discover
-from services.normalizer.sources.facts import read_route, read_service_address
+from services.normalizer.sources.kubeflow.addresses import read_route, read_service_address
+from services.normalizer.sources.kubeflow.discovery import Discovery, DiscoverySettings, discover
 
 MANAGED = {"app.kubernetes.io/managed-by": "model-registry-operator"}
 REGISTRY = {"component": "model-registry"}

@@ -10,8 +10,7 @@ import pytest
 import structlog.testing
 from prometheus_client import CollectorRegistry
 
-from services.normalizer.sources.follower import PollingOptions
-from services.normalizer.sources.polling import RegistrySource
+from services.normalizer.sources.kubeflow.source import PollingOptions, RegistrySource
 from services.normalizer.sources.refs import SourceRef
 from tests.fakes.registry import MODELS, VERSIONS, FakeCatalog, FakeRegistry
 from tests.normalizer.sources.support import ARTIFACTS, CARDS, LISTS, Recorder, connector, live, new_metrics, ref_of

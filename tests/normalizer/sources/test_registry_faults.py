@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from services.normalizer.sources.reading import RegistryReading
+from services.normalizer.sources.kubeflow.poller import RegistryPoller
+from services.normalizer.sources.kubeflow.records import RegistryReading
 from services.normalizer.sources.refs import SourceRef
-from services.normalizer.sources.registry import RegistryPoller
 from tests.fakes.registry import MODELS, V1, V1ALPHA3, VERSIONS, FakeRegistry, PageLimits
 from tests.normalizer.sources.support import connector, live, polling, ref_of
 
@@ -41,7 +41,8 @@ async def recovers(registry: FakeRegistry, poller: RegistryPoller, expected: set
 )
 @pytest.mark.parametrize("path", ["*", "registered_models", "model_versions"])
 async def test_what_it_had_stays(fault: dict[str, Any], kind: str, remedy: str, path: str):
-    async with FakeRegistry() as registry, polling(registry, timeout=0.3) as poller:
+    timeout = 1 if kind == "timeout" else 30
+    async with FakeRegistry() as registry, polling(registry, timeout=timeout) as poller:
         registry.populate(6)
         before = await poller.poll()
         registry.fail(path=path, **fault)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from common.http.client import RemoteError
 from services.normalizer.normalize import values
 from services.normalizer.sources.faults import BadAnswer
-from services.normalizer.sources.remote import Remote
+from services.normalizer.sources.http import Remote
 
 # The largest page that is asked for; servers give fewer (up to mid-2025: 100). Ids never change, so that an edit while
 # the list is read moves nothing from one page to another.

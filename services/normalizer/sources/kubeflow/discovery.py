@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from common.problems import Problem
-from services.normalizer.sources.facts import Port, RouteFacts, ServiceAddress
+from services.normalizer.sources.kubeflow.addresses import Port, RouteFacts, ServiceAddress
 from services.normalizer.sources.refs import RefKind, SourceRef
 
 _MANAGED_BY = ("app.kubernetes.io/managed-by", "model-registry-operator")

@@ -1,11 +1,11 @@
-"""Which certificates registries may show."""
+"""Which certificate authorities servers are verified against."""
 
 from pathlib import Path
 
 import pytest
 import trustme
 
-from services.normalizer.sources.trust import TrustError, read_authority, trust
+from common.trust import TrustError, read_authority, trust_also
 
 
 def test_authorities_are_added_to_the_systems(tmp_path: Path):
@@ -13,7 +13,7 @@ def test_authorities_are_added_to_the_systems(tmp_path: Path):
     path = tmp_path / "ca.pem"
     path.write_text(f"# Prüfstelle\n{pem}")
 
-    plain, more = trust([]), trust([read_authority("MODEL_REGISTRY_CA_FILE", path), ("ca.crt", "")])
+    plain, more = trust_also([]), trust_also([read_authority("MODEL_REGISTRY_CA_FILE", path), ("ca.crt", "")])
 
     assert more.cert_store_stats()["x509_ca"] == plain.cert_store_stats()["x509_ca"] + 1
     assert more.verify_mode.name == "CERT_REQUIRED"
@@ -21,8 +21,8 @@ def test_authorities_are_added_to_the_systems(tmp_path: Path):
 
 
 def test_what_holds_no_certificate_is_an_error():
-    with pytest.raises(TrustError, match=r"ca\.crt holds no certificate authority in PEM form"):
-        trust([("ca.crt", "not a certificate")])
+    with pytest.raises(TrustError, match=r"ca\.crt is not a certificate authority in PEM form"):
+        trust_also([("ca.crt", "not a certificate")])
 
 
 def test_a_file_that_is_not_there_is_an_error(tmp_path: Path):

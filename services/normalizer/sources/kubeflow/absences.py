@@ -8,11 +8,10 @@ are rare.
 from typing import Any
 
 from common.http.client import RemoteError, StatusError
-from services.normalizer.sources.contents import RegistryContents
 from services.normalizer.sources.faults import BadAnswer, Inconsistent
-from services.normalizer.sources.paging import ListAnswer, item_id
-from services.normalizer.sources.remote import Remote, for_each
-from services.normalizer.sources.table import Table
+from services.normalizer.sources.http import Remote, for_each
+from services.normalizer.sources.kubeflow.paging import ListAnswer, item_id
+from services.normalizer.sources.kubeflow.tables import RegistryContents, Table
 
 
 class Absences:

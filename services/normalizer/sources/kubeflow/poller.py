@@ -9,13 +9,12 @@ from typing import Any
 
 from common.http.client import RemoteError, StatusError
 from services.normalizer.normalize.registry_objects import ModelVersion
-from services.normalizer.sources.absences import Absences
-from services.normalizer.sources.contents import RegistryContents
 from services.normalizer.sources.faults import Inconsistent, fault_of
-from services.normalizer.sources.paging import ListAnswer, read_list
-from services.normalizer.sources.reading import RegistryReading
-from services.normalizer.sources.remote import Remote, for_each
-from services.normalizer.sources.table import Table
+from services.normalizer.sources.http import Remote, for_each
+from services.normalizer.sources.kubeflow.absences import Absences
+from services.normalizer.sources.kubeflow.paging import ListAnswer, read_list
+from services.normalizer.sources.kubeflow.records import RegistryReading
+from services.normalizer.sources.kubeflow.tables import RegistryContents, Table
 
 API_ROOTS = ("/api/model_registry/v1alpha3", "/api/model_registry/v1")
 SEARCH_STEP = 4

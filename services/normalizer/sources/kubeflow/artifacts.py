@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from common.problems import Problem
 from services.normalizer.normalize import values
 from services.normalizer.normalize.registry_objects import ModelArtifact, ModelVersion, parse_item
-from services.normalizer.sources.paging import ListAnswer, fingerprint, item_id
+from services.normalizer.sources.kubeflow.paging import ListAnswer, fingerprint, item_id
 
 
 class _Fetched(NamedTuple):

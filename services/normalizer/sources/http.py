@@ -1,0 +1,180 @@
+"""Requests to registries and catalogs: connections, tokens and certificates, how servers fare, what is counted."""
+
+import asyncio
+import ssl
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import structlog
+from prometheus_client import Counter, Gauge, Histogram
+
+from common.http.client import HttpClient, RemoteError, StatusError
+from common.metrics import Metrics
+from common.secrets import TokenSource
+from services.normalizer.sources.refs import Fault, SourceRef, SourceState
+
+
+class SourceMetrics:
+    """One set for all registries and catalogs; `source` is a ref's id."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        registry = metrics.registry
+        self.stale = Gauge(
+            "rhoai_connector_source_stale",
+            "1 while a source could not be read completely; what it had stays",
+            ["source"],
+            registry=registry,
+        )
+        self.poll_seconds = Histogram(
+            "rhoai_connector_source_poll_seconds",
+            "How long it took to read a source",
+            ["source"],
+            registry=registry,
+            buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
+        )
+        self.requests = Counter(
+            "rhoai_connector_source_requests",
+            "Requests sent to a source, by the status of the answer, or none",
+            ["source", "code"],
+            registry=registry,
+        )
+
+    def forget(self, source: str) -> None:
+        """Drop the series of a source that is gone."""
+        self.stale.remove_by_labels({"source": source})
+        self.poll_seconds.remove_by_labels({"source": source})
+        self.requests.remove_by_labels({"source": source})
+
+
+log = structlog.get_logger("sources")
+
+
+class Account:
+    """The account of one registry or catalog; `tell` gets each new state."""
+
+    def __init__(
+        self,
+        *,
+        metrics: SourceMetrics,
+        tell: Callable[[SourceRef, SourceState], None],
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._metrics = metrics
+        self._tell = tell
+        self._now = now
+        self._state: SourceState | None = None
+
+    def update(self, ref: SourceRef, fault: Fault | None) -> None:
+        """Take the result of an attempt to read it; another fault of the same kind is no news."""
+        self._metrics.stale.labels(ref.id).set(0 if fault is None else 1)
+        was = self._state
+        if was is not None and _kind(was.fault) == _kind(fault):
+            return
+        since = self._now() if was is None or was.ok or fault is None else was.since
+        self._state = SourceState(since=since, fault=fault)
+        if fault is not None:
+            log.warning(
+                f"{ref.label} cannot be read, what it had stays", reason=fault.reason, remedy=fault.remedy, url=ref.url
+            )
+        else:
+            log.info(f"{ref.label} is read" if was is None else f"{ref.label} is read again", url=ref.url)
+        self._tell(ref, self._state)
+
+
+def warn_unverified(ref: SourceRef) -> None:
+    """Say that a server's certificate is not checked, which somebody has asked for."""
+    if not ref.verify and ref.url.startswith("https"):
+        log.warning(
+            f"the certificate of {ref.label} is not verified: anybody may answer in its place and take the token",
+            url=ref.url,
+            remedy="take it out of MODEL_REGISTRY_INSECURE and name its authority in MODEL_REGISTRY_CA_FILE",
+        )
+
+
+def _kind(fault: Fault | None) -> str:
+    return fault.kind if fault else ""
+
+
+T = TypeVar("T")
+
+
+class Remote:
+    """One server; at most `concurrency` requests are under way at a time."""
+
+    def __init__(self, *, ref: SourceRef, client: HttpClient, metrics: SourceMetrics, concurrency: int = 8) -> None:
+        self.ref = ref
+        self._client = client
+        self._metrics = metrics
+        self._gate = asyncio.Semaphore(concurrency)
+
+    async def get(self, path: str, params: Mapping[str, str] | None = None) -> Any:
+        """Return the JSON at `path`.
+
+        Raises:
+            RemoteError: no answer, another status than 2xx, or no JSON. The poll as a whole is what is repeated.
+        """
+        async with self._gate:
+            try:
+                response = await self._client.request("GET", path, params=params, attempts=1)
+            except RemoteError as error:
+                self._count(str(error.status) if isinstance(error, StatusError) else "none")
+                raise
+        self._count(str(response.status))
+        return response.json()
+
+    def _count(self, code: str) -> None:
+        self._metrics.requests.labels(self.ref.id, code).inc()
+
+
+async def for_each(
+    things: Iterable[T], work: Callable[[T], Awaitable[None]], *, patience: int = 3
+) -> dict[T, RemoteError]:
+    """Do `work` on all things side by side and return those that failed with their errors.
+
+    One broken object does not keep the others from being read; a server that fails `patience` times is let alone,
+    and what was not tried by then is missing from the answer.
+    """
+    failed: dict[T, RemoteError] = {}
+
+    async def attempt(thing: T) -> None:
+        try:
+            await work(thing)
+        except RemoteError as error:
+            failed[thing] = error
+            if len(failed) >= patience:
+                raise
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            for thing in things:
+                group.create_task(attempt(thing))
+    except* RemoteError:
+        pass  # kept in `failed` already
+    return failed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connector:
+    """Opens connections; `timeout` (seconds) is one request's, `concurrency` how many are under way per server."""
+
+    token: TokenSource | None
+    ssl: ssl.SSLContext
+    metrics: SourceMetrics
+    timeout: float = 10
+    concurrency: int = 8
+
+    @asynccontextmanager
+    async def open(self, ref: SourceRef) -> AsyncIterator[Remote]:
+        """Yield the server that `ref` stands for; nothing is sent before the first request."""
+        warn_unverified(ref)
+        async with HttpClient(
+            name=ref.label,
+            base_url=ref.url,
+            token=self.token if ref.trusted else None,
+            ssl=self.ssl if ref.verify else False,
+            timeout=self.timeout,
+        ) as client:
+            yield Remote(ref=ref, client=client, metrics=self.metrics, concurrency=self.concurrency)

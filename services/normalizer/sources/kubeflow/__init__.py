@@ -1,0 +1,1 @@
+"""Kubeflow model registries and model catalogs: found, polled, and handed over as records of models and versions."""
