@@ -5,10 +5,12 @@ shown to every reader of the catalog.
 """
 
 import re
-from typing import NamedTuple
+from dataclasses import fields, replace
+from typing import Any, NamedTuple
 from urllib.parse import quote, unquote
 
 from common import backstage
+from common.details import Details
 
 _BLANK = re.compile(r"\s")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/")
@@ -41,6 +43,7 @@ _SECRET_ENDINGS = (
     "signature",
     "token",
 )
+_LISTS = ("names", "tasks")
 _NOT_ALPHANUMERIC = re.compile(r"[^a-z0-9]+")
 
 
@@ -75,9 +78,29 @@ def without_credentials(text: str) -> str:
     return _without_parameters(_USER_INFO_IN_TEXT.sub(_kept_user, text))
 
 
+def details_without_credentials(details: Details) -> Details:
+    """Return details without the credentials in any of their texts."""
+    changed: dict[str, Any] = {name: tuple(map(without_credentials, getattr(details, name))) for name in _LISTS}
+    for field in fields(details):
+        if isinstance(text := getattr(details, field.name), str):
+            changed[field.name] = without_credentials(text)
+    return replace(details, **changed)
+
+
 def is_web_address(link: str) -> bool:
     """Return whether a browser can open `link`."""
     return link.lower().startswith(("http://", "https://"))
+
+
+def registry_page(dashboard: str, registry: str, *, model: str, version: str) -> str:
+    """Return the address of a version's page in the dashboard of OpenShift AI 3 and Open Data Hub."""
+    ids = "/".join(quote(part, safe="") for part in (registry, "registered-models", model, "versions", version))
+    return f"{dashboard.rstrip('/')}/ai-hub/registry/{ids}"
+
+
+def deployment_page(dashboard: str, namespace: str) -> str:
+    """Return the address of the page with a namespace's deployments in the same dashboard."""
+    return f"{dashboard.rstrip('/')}/ai-hub/deployments/{quote(namespace, safe='')}"
 
 
 def _kept_user(match: re.Match[str]) -> str:

@@ -19,7 +19,6 @@ _EMAIL = re.compile(r"(?:mailto:)?(?P<local>[^@\s:/]+)@[^@\s]+\Z", re.IGNORECASE
 _MAILBOX = re.compile(r"[^<>]*<\s*(?P<address>[^<>\s]+)\s*>\Z")
 _DISTINGUISHED_NAME = re.compile(r"(?:cn|uid)\s*=\s*(?P<name>[^,]+),.*=", re.IGNORECASE)
 _LIST = re.compile(r"\s*[,;]\s*")
-_SYSTEM_ACCOUNT = "system:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +42,7 @@ def parse_owner(written: str) -> Owner | None:
     owner; anything else is sanitised. An account of the cluster itself (`system:serviceaccount:...`) owns nothing.
     """
     owner = values.line(written)
-    if owner.startswith(_SYSTEM_ACCOUNT) or "://" in owner:
+    if is_system_account(owner) or "://" in owner:
         return None
     if entry := _DISTINGUISHED_NAME.match(owner):
         return _sanitised(entry["name"])
@@ -52,6 +51,11 @@ def parse_owner(written: str) -> Owner | None:
     first, *others = filter(None, _LIST.split(owner)) if owner.strip(",; ") else [owner]
     parsed = _parse_one(first)
     return Owner(parsed.name, parsed.reference, exact=False) if parsed and others else parsed
+
+
+def is_system_account(written: str) -> bool:
+    """Return whether an account is the cluster's own, such as a service account's, and no person's."""
+    return written.startswith("system:")
 
 
 def entity_reference(written: str, *, kind: str) -> str | None:

@@ -109,7 +109,9 @@ def read_profile(said: Mapping[str, str], *, defaults: Defaults, notes: Notes) -
     return Profile(
         description=_prose(said, "description", notes),
         owner=owner,
-        lifecycle=values.line(said.get("lifecycle")) or values.line(defaults.lifecycle) or "development",
+        lifecycle=_prose(said, "lifecycle", notes, read=values.line)
+        or values.line(defaults.lifecycle)
+        or "development",
         api_spec=_prose(said, "apispec", notes, read=values.block),
         api_type=_api_type(said, notes),
         ethics=_prose(said, "ethics", notes),
@@ -123,7 +125,7 @@ def read_profile(said: Mapping[str, str], *, defaults: Defaults, notes: Notes) -
         server_annotations=server_annotations,
         details=replace(
             server_type,
-            title=without_credentials(values.line(said.get(TITLE))),
+            title=_prose(said, TITLE, notes, read=values.line),
             owner=owner.reference,
             system=_reference(said, "system", "system", notes),
             api_entity=_reference(said, "apientityref", "api", notes),
