@@ -35,6 +35,7 @@ async def backstage(
 async def test_every_model_becomes_its_entities(backstage: Backstage, sidecars: Sidecars) -> None:
     documents = await sidecars.documents()
     await backstage.read_again()
+    await backstage.wait_for(backstage.entities, what="what was read is in the catalog", timeout=60)
     entities = await backstage.settled()
 
     assert await backstage.refusals() == [], await backstage.explain()
