@@ -21,6 +21,9 @@ Reconciler = Literal["kserve", "kubeflow"]
 RECONCILERS: tuple[Reconciler, ...] = ("kserve", "kubeflow")
 
 
+_LONGEST_COUNT = 18
+"""Digits of a count that are read: longer ones are nobody's, and reading them takes time."""
+
 WireError = strict_json.JsonError
 """A body that cannot be used; the text says why."""
 
@@ -92,6 +95,14 @@ class Upsert:
         """What a listing tells of this document once it is stored."""
         ours = {attribute: getattr(self, attribute) for attribute in _OURS.values()}
         return Stored(digest=self.digest, reconciler=self.reconciler, leaving=self.leaving, **ours)
+
+
+def parse_revision(revision: str) -> tuple[str, int] | None:
+    """Return the process of storage that a revision stands for, and its count; None when it is no revision."""
+    process, _, count = revision.rpartition("-")
+    if not process or not (count.isascii() and count.isdigit()) or len(count) > _LONGEST_COUNT:
+        return None
+    return process, int(count)
 
 
 def card_digest(text: str) -> str:
@@ -346,13 +357,32 @@ def parse_changes(raw: bytes) -> Changes:
 
 def snapshot_lines(whole: Changes) -> Iterator[bytes]:
     """Yield the lines of `GET /snapshot`: a head, the entries, the cards, and an end that proves it is whole."""
-    head = {"revision": whole.revision, "complete": whole.complete, "confirmed": whole.confirmed}
-    yield _dump({**head, "damage": whole.damage}) + b"\n"
+    yield head_line(whole)
     for entry in whole.upserts:
-        yield _dump(_upsert_fields(entry)) + b"\n"
+        yield entry_line(entry)
     for key, text in whole.cards.items():
-        yield _dump({"card": key, "text": text}) + b"\n"
-    yield b'{"end":true}\n'
+        yield card_line(key, text)
+    yield END_LINE
+
+
+def head_line(whole: Changes) -> bytes:
+    """Return the first line of a snapshot."""
+    head = {"revision": whole.revision, "complete": whole.complete, "confirmed": whole.confirmed}
+    return _dump({**head, "damage": whole.damage}) + b"\n"
+
+
+def entry_line(entry: Upsert) -> bytes:
+    """Return the line of a snapshot that tells an entry."""
+    return _dump(_upsert_fields(entry)) + b"\n"
+
+
+def card_line(key: str, text: str) -> bytes:
+    """Return the line of a snapshot that tells a card."""
+    return _dump({"card": key, "text": text}) + b"\n"
+
+
+END_LINE = b'{"end":true}\n'
+"""The last line of a snapshot, which proves that it is whole."""
 
 
 class SnapshotReader:

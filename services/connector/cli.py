@@ -12,7 +12,7 @@ from common.http.server import Address
 from common.kube.credentials import CredentialsError
 from common.settings import SettingsError
 from common.trust import TrustError
-from services.connector import assembly
+from services.connector import assembly, removals
 from services.connector.preview import Preview, Shown, as_json, preview
 from services.location.settings import LocationSettings
 from services.normalizer.settings import NormalizerSettings
@@ -117,6 +117,9 @@ def print_table(result: Preview) -> None:
     for problem in problems:
         click.echo(f"{problem.severity}: {problem.object}: {problem.message}")
         click.echo(f"  {problem.remedy}")
+
+
+main.add_command(removals.removals)
 
 
 def _row(shown: Shown) -> tuple[str, str, str, str]:

@@ -24,7 +24,10 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """Changes made ready for the shelf; `whole` says that they are all there is, `complete` that this is known."""
+    """Changes made ready for the shelf.
+
+    `whole`: what is not among them is gone. `complete`: with them the feed may be shown.
+    """
 
     whole: bool
     complete: bool

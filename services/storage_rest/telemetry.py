@@ -29,10 +29,14 @@ class Telemetry:
         self.written_bytes = Counter(
             "rhoai_connector_storage_written_bytes", "Bytes sent to the store", registry=registry
         )
-        self.held_removals = Gauge(
-            "rhoai_connector_storage_held_removals",
-            "Removals that wait for the next round to say the same, because they are most of the cache",
+        self.leaving = Gauge(
+            "rhoai_connector_storage_leaving",
+            "Entries that are in doubt and leave unless they are seen again, by reason",
+            ["reason"],
             registry=registry,
+        )
+        self.departures = Counter(
+            "rhoai_connector_storage_departures", "Entries that have left, by reason", ["reason"], registry=registry
         )
         self.rejected = Counter(
             "rhoai_connector_storage_rejected",

@@ -34,6 +34,8 @@ WAIT = 8.0
 """Seconds that a caller waits for its changes to be durable."""
 REPAIR_AFTER = 20.0
 """Seconds after which a key that somebody removed is written again: another replica's removal is ours by then."""
+_UNTRIED = "it was not tried yet whether the cache can be written"
+
 READ_AGAIN = 1.0
 """Seconds between attempts to read a ConfigMap at the start."""
 RESYNC = 3600.0
@@ -88,6 +90,16 @@ class ConfigMapStore:
             for timer in self._repairs:
                 timer.cancel()
 
+    @property
+    def fault(self) -> str:
+        """Why nothing can be read or written and what to do; empty after a write that succeeded."""
+        untried = self._entries.layout.first
+        return self._reading_fault or self._writer.fault or (_UNTRIED if untried.probe or not untried.exists else "")
+
+    def lacks(self, keys: Collection[str]) -> set[str]:
+        """Return those of the keys whose entries the API server has not confirmed."""
+        return self._entries.layout.unsettled & set(keys)
+
     def check(self, upsert: Upsert) -> Refusal | None:
         """Tell whether an entry is too large for a ConfigMap of its own."""
         if len(upsert.body) < LIMIT // 4:  # base64 and the names beside it do not quadruple it
@@ -131,6 +143,8 @@ class ConfigMapStore:
         self._advance()
         self._news.set()
         self._news = asyncio.Event()
+        if self._view is not None:
+            self._view.progressed()
 
     def changed_by_others(self, family: Family, changes: Mapping[str, Change], *, lost: bool) -> None:
         """Take over what somebody else wrote; see to it that what somebody else removed is written again."""
@@ -198,11 +212,11 @@ class ConfigMapStore:
     def followed(self, name: str, state: State) -> None:
         """Show whether the ConfigMaps can be read."""
         self._states[name] = state
-        fault = self._reading_fault
         if self._view is None:
+            fault = self._reading_fault
             self._health.set("store", ok=False, reason=f"the cache is not loaded yet: {fault}".rstrip(": "))
         else:
-            self._health.set("store", ok=not fault, reason=fault)
+            self._view.progressed()
 
     @property
     def _reading_fault(self) -> str:
@@ -249,6 +263,7 @@ class ConfigMapStore:
         entries = self._merge(self._entries, shown)
         cards = self._merge(self._cards, shown)
         self._view = view
+        layout.first.due = layout.first.probe = True  # so that missing rights are noticed before they matter
         layout.first.wants_complete = verdict.complete or bool(verdict.damage)
         view.load(
             Contents(

@@ -110,7 +110,7 @@ class Shard:
 
     `missing` are keys that somebody else removed and that will be there again, or are removed by ourselves; the mark
     speaks of them too. `due`: it has to exist, also with nothing in it. `unsure`: what it holds must be read before
-    anything is sent.
+    anything is sent. `probe`: it must be seen that it can be written, also with nothing to change.
     """
 
     def __init__(self, name: str, number: int) -> None:
@@ -126,6 +126,7 @@ class Shard:
         self.wants_complete = False
         self.missing: set[str] = set()
         self.due = False
+        self.probe = False
         self.unsure = False
         self.reading = False
         self._wanted_mark: str | None = None
@@ -211,7 +212,7 @@ class Shard:
     @property
     def has_work(self) -> bool:
         """Whether something could be sent now."""
-        return not self.busy and (self.unsure or bool(self.pending) or self._needs_words)
+        return not self.busy and (self.unsure or self.probe or bool(self.pending) or self._needs_words)
 
     @property
     def _needs_words(self) -> bool:
@@ -266,6 +267,7 @@ class Shard:
     def confirm(self, version: int) -> Iterable[str]:
         """Note that what was sent is done; return the keys concerned."""
         patch = self._sent()
+        self.probe = False
         self.version = version
         self.described = True
         self.mark = patch.mark or self.mark

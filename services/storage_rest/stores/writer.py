@@ -55,7 +55,12 @@ class Writer:
         self._free = asyncio.Semaphore(PARALLEL)
         self._busy: set[Shard] = set()
         self._tasks: asyncio.TaskGroup | None = None
-        self.fault = ""
+        self._faults: dict[str, str] = {}
+
+    @property
+    def fault(self) -> str:
+        """Why a ConfigMap could not be written, and what to do; empty after a write of it that succeeded."""
+        return next(iter(self._faults.values()), "")
 
     def start(self, tasks: asyncio.TaskGroup) -> None:
         """Send from now on, by tasks of this group."""
@@ -120,8 +125,7 @@ class Writer:
             return None if handled else (getattr(error, "retry_after", None) or 0.0)
         self._telemetry.writes.labels("success").inc()
         self._telemetry.written_bytes.inc(patch.size)
-        if self.fault:
-            self.fault = ""
+        if self._faults.pop(shard.name, "") and not self._faults:
             log.info("the cache is written again")
         family.layout.confirm(shard, version)
         self._telemetry.shard_bytes.labels(shard.name).set(shard.held_size)
@@ -160,6 +164,7 @@ class Writer:
         return True
 
     def _failed(self, shard: Shard, error: RemoteError) -> None:
-        if not self.fault:
+        if not self._faults:
             log.warning("the cache is not written", configmap=shard.name, error=str(error), remedy=remedy_of(error))
-        self.fault = f"{error}; {remedy_of(error)}".rstrip("; ")
+        self._faults[shard.name] = f"{error}; {remedy_of(error)}".rstrip("; ")
+        shard.probe = True  # also when there is nothing to send any more: somebody waits for good news

@@ -5,8 +5,10 @@ import base64
 import io
 import itertools
 import json
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -204,9 +206,12 @@ class TestAmount:
             cluster.counts.reset()
             await storage.service.apply(batch)
             assert writes(cluster) == 0
-        async with storage_on(cluster) as storage:  # and neither after a restart
+        version = cluster.get("ConfigMap", NAMESPACE, BASE)["metadata"]["resourceVersion"]
+        async with storage_on(cluster) as storage:  # and neither after a restart, but for a look whether one can write
             await storage.service.apply(batch)
-            assert writes(cluster) == 0
+            await eventually(lambda: storage.health.ready, what="tried")
+            assert writes(cluster) == 1
+        assert cluster.get("ConfigMap", NAMESPACE, BASE)["metadata"]["resourceVersion"] == version
 
     async def test_changes_that_come_together_go_together(self, cluster):
         cluster.set_latency(lambda verb, _: 0.05 if verb in ("create", "patch") else 0)
@@ -595,8 +600,10 @@ class TestFaults:
             assert answer.status == 503
             assert int(answer.headers["Retry-After"]) > 0
             assert cluster.url in answer.json()["detail"]
-            assert storage.service.keys == ["a_1", "a_2"]
+            assert storage.service.keys == ["a_1"], "what is not stored is not shown"
+            assert storage.service.complete is False
             await cluster.come_back()
+            await eventually(lambda: storage.service.keys == ["a_1", "a_2"], what="shown when it is stored")
             await eventually(lambda: stored(cluster).keys() == {"a_1", "a_2"}, what="written after all")
             await eventually(lambda: storage.health.ready, what="ready again")
 
@@ -607,6 +614,56 @@ class TestFaults:
             cluster.fault("status", status=403, verb="create", times=None)
             with pytest.raises(StoreUnavailable, match=r"create.*configmaps"):
                 await storage.service.apply(Batch(upserts=(upsert(),)))
+
+    @pytest.mark.parametrize(("status", "message"), [(403, "create|patch"), (507, "Insufficient Storage"), (500, "")])
+    async def test_what_cannot_be_stored_is_not_shown_and_not_lost_when_the_process_dies(
+        self, cluster, monkeypatch, status, message
+    ):
+        """What was shown and is gone after a restart would be deleted by the reader."""
+        monkeypatch.setattr(configmap, "WAIT", 0.2)
+        async with storage_on(cluster) as storage:
+            await apply(storage, upserts=(upsert("a_1"), upsert("b_1")), complete=True)
+            await eventually(lambda: storage.health.ready, what="ready")
+            cluster.fault("status", status=status, verb="patch", resource="configmaps", times=None)
+            with pytest.raises(StoreUnavailable):  # in flight at the first failure: told already
+                await storage.service.apply(Batch(upserts=(upsert("c_1"),)))
+            since = storage.service.revision
+            with pytest.raises(StoreUnavailable):
+                await storage.service.apply(Batch(upserts=(upsert("a_1", updated="2"), upsert("d_1"))))
+            assert "d_1" not in storage.service.keys
+            assert storage.service.shown("a_1") == upsert("a_1")
+            assert "d_1" not in {u.key for u in (await storage.service.changes(since, 0)).upserts}
+            with pytest.raises(StoreUnavailable):
+                await storage.service.apply(Batch(removals={"b_1": "deleted"}))
+            assert "b_1" not in storage.service.keys, "a removal is told at once"
+            answer = await storage.ask("GET", "/readyz")
+            assert answer.status == 503
+            assert str(status) in json.dumps(answer.json())
+            cluster.clear_faults()
+            await eventually(lambda: storage.service.keys == ["a_1", "c_1", "d_1"], what="shown when stored")
+            await eventually(lambda: storage.health.ready, what="ready again")
+            assert storage.service.shown("a_1") == upsert("a_1", updated="2")
+
+    @pytest.mark.parametrize("begun", [False, True])
+    async def test_missing_rights_to_write_are_told_before_anything_is_written(self, cluster, begun):
+        if begun:
+            async with storage_on(cluster) as storage:
+                await apply(storage, upserts=(upsert("a_1"),), complete=True)
+        rules = [
+            replace(rule, verbs=tuple(verb for verb in rule.verbs if verb in ("get", "list", "watch")))
+            for rule in documented_rules(NAMESPACE)
+        ]
+        cluster.grant("reader", "reader", rules)
+        async with storage_on(cluster, token="reader") as storage:
+            await storage.service.loaded()
+            verb = "patch" if begun else "create"
+            await eventually(
+                lambda: re.search(
+                    rf"verbs \[{verb}\].*Role|Role.*verbs \[{verb}\]", json.dumps(storage.health.report())
+                ),
+                what="the verb and the Role",
+            )
+            assert not storage.health.ready
 
     async def test_away_at_the_start(self, cluster, monkeypatch):
         monkeypatch.setattr("services.storage_rest.service.LOADING_WAIT", 0.05)
