@@ -32,6 +32,7 @@ class SourceBook:
         """`first_sync_grace`: so many seconds after the first source was read, the others are not waited for."""
         self._sources: dict[str, _Source] = {}
         self._discovered = True
+        self._discovery_awaited = False
         self._first_look = inf
         self._first_sync_grace = first_sync_grace
 
@@ -65,9 +66,13 @@ class SourceBook:
         """The source itself is gone."""
         self._sources.pop(source, None)
 
-    def discovering(self, *, complete: bool) -> None:
-        """Registries are looked for; `complete` says whether all ways to them have been looked at."""
+    def discovering(self, *, complete: bool, waiting: bool = True) -> None:
+        """Registries are looked for; `complete` says whether all ways to them have been looked at.
+
+        `waiting`: what is not complete may soon be, so that the feed is not complete without it.
+        """
         self._discovered = complete
+        self._discovery_awaited = waiting and not complete
 
     # --- what follows for the feed
 
@@ -96,7 +101,7 @@ class SourceBook:
         Sources that cannot be read are waited for, but not for ever while nothing was `ever` complete, once another one
         was read and there are `documents`.
         """
-        if self._discovered and all(source.looks or source.absent for source in self._sources.values()):
+        if not self._discovery_awaited and all(source.looks or source.absent for source in self._sources.values()):
             return True
         return not ever and documents > 0 and self.settled and now >= self.first_sync_ends
 

@@ -319,11 +319,9 @@ class LedgerMachine(RuleBasedStateMachine):
         """Everything is listed completely."""
         self.failing, self.looked = False, self.now
         for ref, known in self.known.items():
-            if known.proven:
-                continue
             if known.exists and known.ready:
                 self.ledger.see(ref, SOURCE)
-                known.against = None
+                known.against, known.proven = None, False
             else:
                 reason = NOT_READY if known.exists else NOT_LISTED
                 self.ledger.doubt(ref, SOURCE, reason, since=self.now)
@@ -347,7 +345,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def prove(self, number: int) -> None:
         """An event says that something was deleted."""
         ref = list(self.known)[number % len(self.known)]
-        self.known[ref].proven = True
+        self.known[ref].exists, self.known[ref].proven = False, True
         self.ledger.end(ref, "deleted")
 
     @rule(seconds=st.sampled_from([1.0, GRACE / 2, GRACE, HOLD / 3, HOLD]))
