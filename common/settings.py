@@ -77,7 +77,9 @@ Share = Annotated[float, BeforeValidator(parse_share)]
 """A part of a whole, from 0 to 1; written as that or in per cent."""
 CommaList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 """Several values with commas between them."""
-UrlList = Annotated[tuple[Annotated[str, AfterValidator(_check_url)], ...], NoDecode, BeforeValidator(_split)]
+Url = Annotated[str, AfterValidator(_check_url)]
+"""The address of a server."""
+UrlList = Annotated[tuple[Url, ...], NoDecode, BeforeValidator(_split)]
 """Addresses of servers with commas between them."""
 
 
