@@ -26,7 +26,7 @@ from services.normalizer.ledger import NOT_LISTED, NOT_READY, Ledger, Patience
 from services.normalizer.normalize.isvc import Isvc, ServiceAccountFacts, ServiceFacts, subject
 from services.normalizer.normalize.kserve import normalize_isvc, server_facts
 from services.normalizer.normalize.labels import RegistryLabels
-from services.normalizer.normalize.linking import Link, RegistryIndex, link
+from services.normalizer.normalize.linking import Link, RegistryIndex, link, names_version
 from services.normalizer.normalize.registry import normalize_version
 from services.normalizer.normalize.registry_objects import ModelArtifact, ModelVersion, RegisteredModel
 from services.normalizer.normalize.result import Defaults, Normalized, described
@@ -119,7 +119,7 @@ class _Unshown:
     def may_be_served_by(self, ref: str, facts: Isvc) -> bool:
         """Return whether one of them may be what an isvc serves."""
         labels = facts.registry
-        if labels is not None and labels.names_version and self._refs & self._by_version.get(labels.version, set()):
+        if labels is not None and self._refs & self._by_version.get(labels.version, set()):
             return True
         if self._refs & self._by_server.get(ref, set()):
             return True
@@ -597,10 +597,9 @@ class Catalogue:
 
     def _waits_for_registry(self, ref: str, entry: _IsvcEntry) -> bool:
         """Return whether a registry that was not read yet may well describe this isvc: it must not be shown twice."""
-        labels = entry.facts.registry
-        if self._awaiting_registries and labels is not None and labels.names_version:
-            return True
-        return self._unshown.may_be_served_by(ref, entry.facts)
+        return (self._awaiting_registries and names_version(entry.facts)) or self._unshown.may_be_served_by(
+            ref, entry.facts
+        )
 
     def _publish(self, rendered: Mapping[str, Normalized | None]) -> None:
         for ref, normalized in rendered.items():
