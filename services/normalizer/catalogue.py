@@ -13,8 +13,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final, TypeVar
 
-import structlog
-
 from common import backstage
 from common.identity import Allocator, Claim, Identity
 from common.problems import Problem
@@ -36,7 +34,6 @@ from services.normalizer.owned import OwnedByIsvc
 from services.normalizer.sourcebook import SourceBook
 
 T = TypeVar("T")
-log = structlog.get_logger("catalogue")
 
 DELETED: Final = "deleted"
 STOPPED: Final = "stopped"
@@ -160,6 +157,7 @@ class Catalogue:
         self._unconfirmed_servers: dict[str, str] = {}
         self._keys: dict[str, str] = {}
         self._faults: dict[str, Problem] = {}
+        self._failures: list[tuple[str, Exception]] = []
         self._dirty: set[str] = set()
         self._unusable: dict[str, Problem] = {}
         self._unknown: list[RegistryLabels] = []
@@ -355,6 +353,11 @@ class Catalogue:
         unknown, self._unknown = self._unknown, []
         return unknown
 
+    def take_failures(self) -> list[tuple[str, Exception]]:
+        """Return what went wrong in rendering which object since the last call; for the log."""
+        failures, self._failures = self._failures, []
+        return failures
+
     def render(self, refs: Iterable[str], *, now: float) -> None:
         """Make the documents of `refs`, and of those tied to them, again."""
         for _ in self.rendering(refs, now=now):
@@ -386,7 +389,7 @@ class Catalogue:
         try:
             done = work()
         except Exception as error:
-            log.exception("a document cannot be rendered", object=described(ref))
+            self._failures.append((described(ref), error))
             self._faults[ref] = Problem(
                 "error",
                 described(ref),

@@ -134,6 +134,8 @@ class Controller:
         for dirty in (refs | self._catalogue.take_dirty(), self._released(now)):
             for _ in self._catalogue.rendering(dirty, now=now):
                 await asyncio.sleep(0)  # others have their turn
+        for name, error in self._catalogue.take_failures():
+            log.error("an object cannot be rendered", object=name, exc_info=error)
         for labels in self._catalogue.take_unknown():
             self.listener.ask(labels)
 
