@@ -4,6 +4,7 @@ import base64
 import json
 from collections import Counter
 from collections.abc import Mapping
+from datetime import datetime
 from math import isfinite
 from typing import Any, cast
 
@@ -85,6 +86,18 @@ def flag(fields: Mapping[str, Any], name: str) -> bool:
     if not isinstance(value, bool):
         raise JsonError(f"{name} must be true or false")
     return value
+
+
+def moment(fields: Mapping[str, Any], name: str) -> int:
+    """Return a point in time, written as RFC 3339 with its offset, in whole seconds of the epoch."""
+    written = text(fields, name, required=True)
+    try:
+        when = datetime.fromisoformat(written)
+    except ValueError:
+        when = datetime.min
+    if when.tzinfo is None or when.year < 1970:
+        raise JsonError(f"{name} must be a time such as 2026-01-31T12:00:00Z, not {written[:40]!r}")
+    return int(when.timestamp())
 
 
 def items(fields: Mapping[str, Any], name: str) -> list[Any]:

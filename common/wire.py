@@ -8,8 +8,10 @@ docs/protocol.md describes the same as OpenAPI.
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 from common import strict_json
@@ -24,8 +26,21 @@ WireError = strict_json.JsonError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Leaving:
+    """The mark of an entry that is in doubt: since when, why, and what an administrator said of it.
+
+    `since` is in seconds of the epoch (in JSON: RFC 3339, UTC); `reason` is an identifier such as `not-listed`.
+    `refused`: an administrator wants the entry kept until its source shows it again.
+    """
+
+    since: int
+    reason: str
+    refused: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
-    """What storage tells of one entry in its listing."""
+    """What storage tells of one entry in its listing; `digest` does not depend on `leaving`."""
 
     digest: str
     reconciler: Reconciler
@@ -35,6 +50,7 @@ class Stored:
     model_name: str = ""
     server_name: str = ""
     card_key: str = ""
+    leaving: Leaving | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +62,8 @@ class Upsert:
     source's time of change in milliseconds of the epoch; `model_name` and `server_name` are the entity names in
     it, kept so that its sender finds them again after a restart. `card` is the Markdown of the card `card_key`,
     None when it is not told here. `details` is what `common.details` encodes, kept as bytes because thousands wait in
-    memory until one is rendered. `digest` is 32 hexadecimal digits over all but the text of the card.
+    memory until one is rendered. `leaving` is set while the entry is in doubt. `digest` is 32 hexadecimal digits over
+    all but the text of the card and that mark.
     """
 
     key: str
@@ -60,6 +77,7 @@ class Upsert:
     server_name: str = ""
     card_key: str = ""
     card: str | None = None
+    leaving: Leaving | None = None
     details: bytes = b""
     digest: str = field(init=False, repr=False, compare=False)
 
@@ -73,7 +91,7 @@ class Upsert:
     def stored(self) -> Stored:
         """What a listing tells of this document once it is stored."""
         ours = {attribute: getattr(self, attribute) for attribute in _OURS.values()}
-        return Stored(digest=self.digest, reconciler=self.reconciler, **ours)
+        return Stored(digest=self.digest, reconciler=self.reconciler, leaving=self.leaving, **ours)
 
 
 def card_digest(text: str) -> str:
@@ -83,15 +101,19 @@ def card_digest(text: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """Changes that go together: upserts are stored before removals.
+    """Changes that go together: upserts are stored before marks, marks before removals.
 
-    `complete` says that the sender has listed each of its sources completely, so that what is stored is all there is.
+    `removals` maps keys to reasons. `leaving` sets the marks of stored entries, None clears one; an upsert brings its
+    own. `complete` says that what is stored may be shown as all there is; `confirmed`, that moreover each source was
+    listed completely since the sender's start, so that whatever is not stored is gone.
     """
 
     upserts: tuple[Upsert, ...] = ()
-    removals: tuple[str, ...] = ()
+    leaving: Mapping[str, Leaving | None] = field(default_factory=dict)
+    removals: Mapping[str, str] = field(default_factory=dict)
     cards: Mapping[str, str] = field(default_factory=dict)
     complete: bool = False
+    confirmed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,22 +131,32 @@ class Applied:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
-    """Everything that storage holds, by digest; `cards` maps card keys to digests."""
+    """Everything that storage holds, by digest; `cards` maps card keys to digests.
+
+    `confirmed`: a normalizer has said so since this process of storage started. `damage` says what is missing from
+    the cache that was loaded, empty when nothing is; only a confirmation makes such a cache complete.
+    """
 
     revision: str
     complete: bool
     entries: Mapping[str, Stored]
     cards: Mapping[str, str]
+    confirmed: bool = False
+    damage: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Changes:
-    """What has changed in storage since a revision, or everything (a snapshot)."""
+    """What has changed in storage since a revision, or everything (a snapshot).
+
+    `removals` maps keys to reasons; `complete` and `confirmed` are those of a `Listing`.
+    """
 
     revision: str
     complete: bool
+    confirmed: bool = False
     upserts: tuple[Upsert, ...] = ()
-    removals: tuple[str, ...] = ()
+    removals: Mapping[str, str] = field(default_factory=dict)
     cards: Mapping[str, str] = field(default_factory=dict)
     card_removals: tuple[str, ...] = ()
 
@@ -169,6 +201,7 @@ def encode_storage_body(upsert: Upsert) -> bytes:
             "reconcilerType": upsert.reconciler,
             "lastUpdateTimeSinceEpoch": upsert.updated,
             **_told(upsert),
+            **_mark_of(upsert),
             **_details_field(upsert),
         }
     )
@@ -182,6 +215,7 @@ def parse_storage_body(key: str, raw: bytes) -> Upsert:
         body=strict_json.decoded(fields, "body"),
         reconciler=_reconciler(strict_json.text(fields, "reconcilerType") or "kserve"),  # early originals wrote none
         updated=strict_json.text(fields, "lastUpdateTimeSinceEpoch"),
+        leaving=_parse_leaving(fields),
         details=_read_details(fields),
         **_read(fields),
     )
@@ -195,9 +229,11 @@ def encode_batch(batch: Batch) -> bytes:
     return _dump(
         {
             "upserts": [_upsert_fields(upsert) for upsert in batch.upserts],
-            "removals": list(batch.removals),
+            "leaving": {key: mark and _leaving_fields(mark) for key, mark in batch.leaving.items()},
+            "removals": dict(batch.removals),
             "cards": dict(batch.cards),
             "complete": batch.complete,
+            "confirmed": batch.confirmed,
         }
     )
 
@@ -207,16 +243,20 @@ def parse_batch(raw: bytes) -> Batch:
     fields = strict_json.parse_object(raw)
     return Batch(
         upserts=tuple(_parse_upsert(item) for item in strict_json.items(fields, "upserts")),
-        removals=strict_json.texts(fields, "removals"),
+        leaving={
+            key: _parse_leaving({"leaving": mark}) for key, mark in strict_json.mapping(fields, "leaving").items()
+        },
+        removals=_parse_removals(fields),
         cards=strict_json.text_map(fields, "cards"),
         complete=strict_json.flag(fields, "complete"),
+        confirmed=strict_json.flag(fields, "confirmed"),
     )
 
 
 def encode_listing(listing: Listing) -> bytes:
     """Return the answer to `GET /list?detail=true`, a superset of the original's `{"keys": […]}`."""
     entries = {
-        key: {"digest": entry.digest, "type": entry.reconciler, **_told(entry)}
+        key: {"digest": entry.digest, "type": entry.reconciler, **_told(entry), **_mark_of(entry)}
         for key, entry in sorted(listing.entries.items())
     }
     return _dump(
@@ -224,6 +264,8 @@ def encode_listing(listing: Listing) -> bytes:
             "keys": list(entries),
             "revision": listing.revision,
             "complete": listing.complete,
+            "confirmed": listing.confirmed,
+            "damage": listing.damage,
             "entries": entries,
             "cards": dict(listing.cards),
         }
@@ -241,6 +283,7 @@ def parse_listing(raw: bytes) -> Listing | None:
         entries[key] = Stored(
             digest=strict_json.text(entry, "digest"),
             reconciler=_reconciler(strict_json.text(entry, "type")),
+            leaving=_parse_leaving(entry),
             **_read(entry),
         )
     return Listing(
@@ -248,6 +291,8 @@ def parse_listing(raw: bytes) -> Listing | None:
         complete=strict_json.flag(fields, "complete"),
         entries=entries,
         cards=strict_json.text_map(fields, "cards"),
+        confirmed=strict_json.flag(fields, "confirmed"),
+        damage=strict_json.text(fields, "damage"),
     )
 
 
@@ -273,8 +318,9 @@ def encode_changes(changes: Changes) -> bytes:
         {
             "revision": changes.revision,
             "complete": changes.complete,
+            "confirmed": changes.confirmed,
             "upserts": [_upsert_fields(upsert) for upsert in changes.upserts],
-            "removals": list(changes.removals),
+            "removals": dict(changes.removals),
             "cards": dict(changes.cards),
             "cardRemovals": list(changes.card_removals),
         }
@@ -287,18 +333,19 @@ def parse_changes(raw: bytes) -> Changes:
     return Changes(
         revision=strict_json.text(fields, "revision"),
         complete=strict_json.flag(fields, "complete"),
+        confirmed=strict_json.flag(fields, "confirmed"),
         upserts=tuple(_parse_upsert(item) for item in strict_json.items(fields, "upserts")),
-        removals=strict_json.texts(fields, "removals"),
+        removals=_parse_removals(fields),
         cards=strict_json.text_map(fields, "cards"),
         card_removals=strict_json.texts(fields, "cardRemovals"),
     )
 
 
 def snapshot_lines(
-    *, revision: str, complete: bool, entries: Iterable[Upsert], cards: Mapping[str, str]
+    *, revision: str, complete: bool, confirmed: bool = False, entries: Iterable[Upsert], cards: Mapping[str, str]
 ) -> Iterator[bytes]:
     """Yield the lines of `GET /snapshot`: a head, the entries, the cards, and an end that proves it is whole."""
-    yield _dump({"revision": revision, "complete": complete}) + b"\n"
+    yield _dump({"revision": revision, "complete": complete, "confirmed": confirmed}) + b"\n"
     for entry in entries:
         yield _dump(_upsert_fields(entry)) + b"\n"
     for key, text in cards.items():
@@ -310,7 +357,7 @@ class SnapshotReader:
     """Reads a snapshot line by line, so that nobody needs it in memory as a whole, or holds the event loop up."""
 
     def __init__(self) -> None:
-        self._head: dict[str, object] | None = None
+        self._head: dict[str, Any] | None = None
         self._cards: dict[str, str] = {}
         self._ended = False
 
@@ -344,6 +391,7 @@ class SnapshotReader:
         return Changes(
             revision=strict_json.text(self._head, "revision"),
             complete=strict_json.flag(self._head, "complete"),
+            confirmed=strict_json.flag(self._head, "confirmed"),
             cards=self._cards,
         )
 
@@ -370,6 +418,7 @@ def _upsert_fields(upsert: Upsert) -> dict[str, Any]:
         "type": upsert.reconciler,
         "lastUpdateTimeSinceEpoch": upsert.updated,
         **_told(upsert),
+        **_mark_of(upsert),
         **_details_field(upsert),
         "body": upsert.body.decode(),
     }
@@ -382,8 +431,36 @@ def _parse_upsert(value: object) -> Upsert:
         body=strict_json.text(fields, "body", required=True).encode(),
         reconciler=_reconciler(strict_json.text(fields, "type")),
         updated=strict_json.text(fields, "lastUpdateTimeSinceEpoch"),
+        leaving=_parse_leaving(fields),
         details=_read_details(fields),
         **_read(fields),
+    )
+
+
+def _parse_removals(fields: Mapping[str, Any]) -> dict[str, str]:
+    """Return keys with reasons; a plain list of keys gives none."""
+    if isinstance(fields.get("removals"), list):
+        return dict.fromkeys(strict_json.texts(fields, "removals"), "")
+    return strict_json.text_map(fields, "removals")
+
+
+def _mark_of(entry: Upsert | Stored) -> dict[str, Any]:
+    return {"leaving": _leaving_fields(entry.leaving)} if entry.leaving else {}
+
+
+def _leaving_fields(mark: Leaving) -> dict[str, Any]:
+    since = f"{datetime.fromtimestamp(mark.since, UTC):%Y-%m-%dT%H:%M:%SZ}"
+    return {"since": since, "reason": mark.reason, **({"refused": True} if mark.refused else {})}
+
+
+def _parse_leaving(fields: Mapping[str, Any]) -> Leaving | None:
+    if fields.get("leaving") is None:
+        return None
+    mark = strict_json.mapping(fields, "leaving")
+    return Leaving(
+        since=strict_json.moment(mark, "since"),
+        reason=_reason(strict_json.text(mark, "reason", required=True)),
+        refused=strict_json.flag(mark, "refused"),
     )
 
 
@@ -404,6 +481,15 @@ def _told(entry: Upsert | Stored) -> dict[str, str]:
 
 def _read(fields: Mapping[str, Any]) -> dict[str, str]:
     return {attribute: strict_json.text(fields, name) for name, attribute in _OURS.items()}
+
+
+_REASON = re.compile(r"[a-z0-9-]{1,63}\Z")
+
+
+def _reason(text: str) -> str:
+    if not _REASON.match(text):
+        raise WireError(f"a reason must be made of a-z, 0-9 and '-' alone, not {text[:80]!r}")
+    return text
 
 
 def _details_field(upsert: Upsert) -> dict[str, Any]:

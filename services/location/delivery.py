@@ -30,7 +30,7 @@ class Delivery:
     whole: bool
     complete: bool
     entries: tuple[Entry, ...] = ()
-    removals: tuple[str, ...] = ()
+    removals: Mapping[str, str] = field(default_factory=dict)
     cards: Mapping[str, Page] = field(default_factory=dict)
     card_removals: tuple[str, ...] = ()
     refused: Mapping[str, str] = field(default_factory=dict)

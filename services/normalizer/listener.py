@@ -136,10 +136,13 @@ class Listener:
         self._book.withdraw(source, now=self._clock())
         self._registries_changed()
 
-    def discovering(self, *, complete: bool, reason: str = "") -> None:
-        """Registries are looked for; `complete`: everywhere where they may be."""
-        self._book.discovering(complete=complete)
-        self._health.set("discovery", complete, reason)
+    def discovering(self, *, complete: bool, waiting: bool = True, ok: bool | None = None, reason: str = "") -> None:
+        """Registries are looked for; `complete`: everywhere where they may be.
+
+        `waiting`: what is not complete may soon be. `ok`: nobody has to act, which completeness implies.
+        """
+        self._book.discovering(complete=complete, waiting=waiting)
+        self._health.set("discovery", complete if ok is None else ok, reason)
         self._registries_changed()
 
     def remote_state(self, source: str, *, ok: bool, reason: str) -> None:

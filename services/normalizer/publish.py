@@ -125,7 +125,7 @@ class Mirror:
             removals = [key for key in removals if key not in leaving]
             if not draft.upserts and not draft.cards and not now:
                 break
-            batch = Batch(upserts=tuple(draft.upserts), removals=tuple(now), cards=draft.cards)
+            batch = Batch(upserts=tuple(draft.upserts), removals=dict.fromkeys(now, ""), cards=draft.cards)
             batches.append(batch)
             self._start(batch)
         if complete and everything and not upserts and not unsent and not removals and len(batches) <= 1:

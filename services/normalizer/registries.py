@@ -1,18 +1,15 @@
 """Model registries put together: found in the cluster and in the settings, polled, and told to the listener."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 import structlog
 
 from common.kube.client import KubeClient
 from common.kube.metrics import KubeMetrics
-from common.kube.reflector import Reflector
-from common.kube.replica import Key
-from common.kube.resources import ROUTES, SERVICES, Resource
-from common.kube.state import State
 from common.metrics import Metrics
 from common.problems import Problem
 from common.secrets import StaticToken, TokenSource
@@ -21,18 +18,15 @@ from services.normalizer.listener import Listener
 from services.normalizer.normalize.labels import RegistryLabels
 from services.normalizer.settings import NormalizerSettings
 from services.normalizer.sources.http import Connector, SourceMetrics
-from services.normalizer.sources.kubeflow.addresses import RouteFacts, ServiceAddress, read_route, read_service_address
-from services.normalizer.sources.kubeflow.discovery import DiscoverySettings, discover
+from services.normalizer.sources.kubeflow.discovery import Discovery, DiscoverySettings, discover, untrusted_remedy
 from services.normalizer.sources.kubeflow.records import RegistryReading
+from services.normalizer.sources.kubeflow.search import TRANSIENT, ClusterSearch
 from services.normalizer.sources.kubeflow.source import PollingOptions, RegistrySource
-from services.normalizer.sources.refs import SourceRef, SourceState
+from services.normalizer.sources.refs import RefKind, SourceRef, SourceState
 
-T = TypeVar("T")
 log = structlog.get_logger("registries")
 
 MOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
-_OPERATOR_ROUTES = "app.kubernetes.io/managed-by=model-registry-operator"
-_SERVERS = "component in (model-registry,server)"
 
 
 def discovery_settings(settings: NormalizerSettings) -> DiscoverySettings:
@@ -82,6 +76,7 @@ class Registries:
         self._listener = listener
         listener.ask_for_unknown_versions(self.look_up)
         self._settings = discovery_settings(settings)
+        self._watched = settings.watch_namespaces
         self._gone_grace = settings.source_gone_grace
         self._source = RegistrySource(
             connector=connector,
@@ -89,72 +84,93 @@ class Registries:
             options=PollingOptions(interval=settings.polling_interval, card_refresh=settings.model_card_refresh),
             expected=listener.known_versions,
         )
-        self._routes: _Followed[RouteFacts] | None = None
-        self._services: _Followed[ServiceAddress] | None = None
+        self._search: ClusterSearch | None = None
         self._told: frozenset[Problem] = frozenset()
-        self._found: frozenset[str] = frozenset()
+        self._refs: dict[tuple[RefKind, str], SourceRef] = {}
+        self._strangers: frozenset[str] = frozenset()
 
-    def follow_cluster(self, client: KubeClient, metrics: KubeMetrics) -> list[Callable[[], Any]]:
-        """Look for registries in the cluster too; return what must run for that."""
-        self._routes = _Followed(self._look)
-        self._services = _Followed(self._look)
-        selector = "" if self._settings.routes else _OPERATOR_ROUTES
+    def follow_cluster(
+        self, client: KubeClient, metrics: KubeMetrics, *, patience: float = TRANSIENT
+    ) -> list[Callable[[], Any]]:
+        """Look for registries in the cluster too; return what must run for that.
 
-        def reflector(resource: Resource, transform: Callable[[Any], T], handler: _Followed[T], selector: str) -> Any:
-            return Reflector(
-                client=client,
-                resource=resource,
-                namespace=None,
-                transform=transform,
-                handler=handler,
-                label_selector=selector,
-                metrics=metrics,
-                name=f"registry-{resource.plural}",
-            )
-
-        return [
-            reflector(ROUTES, read_route, self._routes, selector).run,
-            reflector(SERVICES, read_service_address, self._services, _SERVERS).run,
-        ]
+        With WATCH_NAMESPACES the account may be allowed no more than single namespaces: then those are looked at where
+        registries are trusted. A refusal that lasts for `patience` (seconds) is not waited for any more.
+        """
+        self._search = ClusterSearch(
+            client=client,
+            metrics=metrics,
+            namespaces=self._settings.namespaces if self._watched else None,
+            by_name=bool(self._settings.routes),
+            changed=self._look,
+            patience=patience,
+        )
+        return self._search.tasks
 
     async def run(self) -> None:
         """Poll what there is until cancelled, from when it is known what there was in an earlier run."""
         self._look()
         await self._listener.begun()
+        self._look()
         await self._source.run()
 
     def look_up(self, labels: RegistryLabels) -> None:
         """Read a version that an isvc names and no poll has seen yet."""
-        for registry in self._found:
-            self._source.look_up(registry, labels.model, labels.version)
+        for kind, id_ in self._refs:
+            if kind == "registry":
+                self._source.look_up(id_, labels.model, labels.version)
 
     def _look(self) -> None:
-        """Find registries and catalogs among what is known now."""
-        followed = [each for each in (self._routes, self._services) if each is not None]
-        found = discover(
-            self._routes.objects.values() if self._routes else (),
-            self._services.objects.values() if self._services else (),
-            self._settings,
-        )
-        faults = sorted({f"{each.state.kind}: {each.state.remedy}" for each in followed if not each.listed})
-        complete = not faults
-        if complete:
-            self._tell_problems(found.problems)
-        # Until everything was looked at, what was not found may still be there.
-        missing = frozenset() if complete else self._found - {ref.id for ref in found.refs}
-        if missing:
-            self._listener.discovering(complete=False, reason=" ".join(faults))
-            return
-        self._found = frozenset(ref.id for ref in found.refs if ref.kind == "registry")
-        for registry in self._found:
-            self._listener.registry_declared(registry)
-        self._listener.discovering(complete=complete, reason=" ".join(faults))
-        self._source.update(found.refs)
+        """Find registries and catalogs among what is known now. No object in the cluster may end the process."""
+        try:
+            self._find()
+        except Exception as error:
+            log.exception("registries cannot be looked for: what was found stays")
+            self._listener.discovering(
+                complete=False, ok=False, reason=f"internal: {type(error).__name__}, see the log"
+            )
 
-    def _tell_problems(self, problems: tuple[Problem, ...]) -> None:
-        for problem in sorted(set(problems) - self._told):
+    def _find(self) -> None:
+        search = self._search
+        found = discover(search.routes if search else (), search.services if search else (), self._settings)
+        complete, reason = (search.complete, search.reason) if search else (True, "")
+        waiting = search is not None and search.waiting
+        if not waiting:
+            self._tell_problems(found)
+        # Until everything was looked at, what was not found may still be there; so may what MR_ROUTE fails to name.
+        sure = complete and not found.unmatched
+        now = {(ref.kind, ref.id): ref for ref in found.refs}
+        self._refs = now if sure else {**self._refs, **now}
+        self._listener.discovering(
+            complete=sure, waiting=waiting, ok=search is None or search.sufficient, reason=reason
+        )
+        for kind, id_ in self._refs:
+            if kind == "registry":
+                self._listener.registry_declared(id_)
+        self._tell_strangers(found.untrusted)
+        self._source.update(self._refs.values())
+
+    def _tell_problems(self, found: Discovery) -> None:
+        for problem in sorted(set(found.problems) - self._told):
             log.warning(problem.message, object=problem.object, remedy=problem.remedy)
-        self._told = frozenset(problems)
+        self._told = frozenset(found.problems)
+        if self._settings.routes:
+            reason = " ".join(f"{each.object}: {each.message}; {each.remedy}." for each in found.unmatched)
+            self._listener.remote_state("MR_ROUTE", ok=not reason, reason=reason)
+
+    def _tell_strangers(self, untrusted: Sequence[SourceRef]) -> None:
+        """Say that registries outside trusted namespaces are not read; what an earlier run has of them stays."""
+        registries = {f"{ref.kind}:{ref.id}": ref for ref in untrusted}
+        for name, ref in registries.items():
+            self._listener.remote_state(
+                name, ok=True, reason=f"untrusted: {ref.origin} is not read; {untrusted_remedy(ref)}"
+            )
+            if ref.kind == "registry" and self._listener.known_versions(ref.id):
+                self._listener.registry_declared(ref.id)
+                self._listener.registry_failed(ref.id, has_address=False)
+        for name in self._strangers - registries.keys():
+            self._listener.remote_gone(name)
+        self._strangers = frozenset(registries)
 
     # --- what the pollers tell
 
@@ -165,11 +181,11 @@ class Registries:
     def on_state(self, ref: SourceRef, state: SourceState) -> None:
         """A registry or catalog fares otherwise than before."""
         fault = state.fault
+        # Without an address there is nothing to wait for: that is told, no more.
         has_address = fault is None or fault.kind != "no-address"
-        reason = f"{fault.kind}: {fault.remedy}" if fault else ""
-        # Without a catalog the models are there all the same, with the cards known so far; so it is told, no more.
-        needed = ref.kind == "registry" and has_address
-        self._listener.remote_state(f"{ref.kind}:{ref.id}", ok=state.ok or not needed, reason=reason)
+        since = datetime.fromtimestamp(state.since, UTC).isoformat(timespec="seconds")
+        reason = f"{fault.kind}: {fault.reason}; {fault.remedy} (since {since})" if fault else ""
+        self._listener.remote_state(f"{ref.kind}:{ref.id}", ok=state.ok or not has_address, reason=reason)
         if fault and ref.kind == "registry":
             self._listener.registry_failed(ref.id, has_address=has_address)
 
@@ -182,37 +198,3 @@ class Registries:
         self._listener.remote_gone(f"{ref.kind}:{ref.id}")
         if ref.kind == "registry":
             self._listener.registry_gone(ref.id)
-
-
-class _Followed(Generic[T]):
-    """The handler of one kind of object that registries are found by."""
-
-    def __init__(self, changed: Callable[[], None]) -> None:
-        self._changed = changed
-        self._synced = False
-        self.objects: dict[Key, T] = {}
-        self.state = State(ok=False, reason="not listed yet", kind="starting")
-
-    @property
-    def listed(self) -> bool:
-        """Whether all that there are have been seen; a cluster without such objects has none."""
-        return self._synced or self.state.kind == "absent"
-
-    def on_change(self, key: Key, old: T | None, new: T | None, explicit: bool) -> None:
-        if new is None:
-            self.objects.pop(key, None)
-        else:
-            self.objects[key] = new
-        if self._synced:
-            self._changed()
-
-    def on_invalid(self, key: Key, error: Exception) -> None:
-        log.warning("passed over", object="/".join(key), error=str(error))
-
-    def on_synced(self) -> None:
-        self._synced = True
-        self._changed()
-
-    def on_state(self, state: State) -> None:
-        self.state = state
-        self._changed()

@@ -35,6 +35,7 @@ class SourceBook:
         self._first_sync_ends = now + first_sync_grace
         self._discovering = False
         self._discovered = True
+        self._discovery_awaited = False
 
     def declare(self, source: str, kind: SourceKind) -> None:
         """There is such a source; nothing is known of it yet."""
@@ -60,10 +61,14 @@ class SourceBook:
         self._sources.pop(source, None)
         self._gone.setdefault(source, now)
 
-    def discovering(self, *, complete: bool) -> None:
-        """Registries are looked for; `complete` says whether all ways to them have been looked at."""
+    def discovering(self, *, complete: bool, waiting: bool = True) -> None:
+        """Registries are looked for; `complete` says whether all ways to them have been looked at.
+
+        `waiting`: what is not complete may soon be, so that the feed is not complete without it.
+        """
         self._discovering = True
         self._discovered = complete
+        self._discovery_awaited = waiting and not complete
 
     @property
     def settled(self) -> bool:
@@ -86,7 +91,7 @@ class SourceBook:
         A kind of source that the cluster does not have counts as read; one that cannot be read is waited for until the
         grace of the first sync is over.
         """
-        if not self._discovered and now < self._first_sync_ends:
+        if self._discovery_awaited and now < self._first_sync_ends:
             return False
         return all(s.rounds or s.partial or (s.tried and now >= self._first_sync_ends) for s in self._sources.values())
 

@@ -148,7 +148,11 @@ class _Handlers:
         if request.headers.get("If-None-Match") == tag:
             return web.Response(status=304, headers={"ETag": tag})
         lines = wire.snapshot_lines(
-            revision=whole.revision, complete=whole.complete, entries=whole.upserts, cards=whole.cards
+            revision=whole.revision,
+            complete=whole.complete,
+            confirmed=whole.confirmed,
+            entries=whole.upserts,
+            cards=whole.cards,
         )
         return web.Response(body=_pieces(lines), content_type="application/x-ndjson", headers={"ETag": tag})
 

@@ -3,6 +3,7 @@
 import asyncio
 import secrets
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Literal
 
 from common.wire import Batch, Changes, Listing, Stored, Upsert, card_digest, without_card
@@ -25,6 +26,8 @@ class Cache:
 
     def __init__(self, *, epoch: str | None = None, tombstones: int = TOMBSTONES) -> None:
         self.complete = False
+        self.confirmed = False
+        self.damage = ""
         self._epoch = epoch or secrets.token_hex(6)
         self._count = 0
         self._forgotten = 0
@@ -35,6 +38,7 @@ class Cache:
         self._card_digests: dict[str, str] = {}
         self._referrers: dict[str, set[str]] = {}
         self._early_cards: dict[str, str] = {}
+        self._reasons: dict[str, str] = {}  # why entries in the log were removed
         self._log: dict[tuple[_Kind, str], int] = {}  # the last change of each, the latest at the end
         self._news = asyncio.Event()
 
@@ -62,17 +66,21 @@ class Cache:
 
         A card whose last referrer goes is not kept; one that came before its first referrer is, for a while.
         """
-        before, was_complete = self._count, self.complete
+        before, known = self._count, (self.complete, self.confirmed)
         self._count += 1
         for upsert in batch.upserts:
             self._put(without_card(upsert))
         for card_key, text in batch.cards.items():
             self._put_card(card_key, text)
-        for key in batch.removals:
-            self._remove(key)
-        self.complete = self.complete or batch.complete
+        for key, mark in batch.leaving.items():
+            if key in self._entries:
+                self._put(replace(self._entries[key], leaving=mark))
+        for key, reason in batch.removals.items():
+            self._remove(key, reason)
+        self.complete = self.complete or batch.complete or batch.confirmed
+        self.confirmed = self.confirmed or batch.confirmed
         changes = self._since(before)
-        if _is_empty(changes) and self.complete == was_complete:
+        if _is_empty(changes) and (self.complete, self.confirmed) == known:
             self._count = before
             return self._since(before)
         self._trim()
@@ -106,6 +114,7 @@ class Cache:
         return Changes(
             revision=self.revision,
             complete=self.complete,
+            confirmed=self.confirmed,
             upserts=tuple(self._entries.values()),
             cards=dict(self._cards),
         )
@@ -117,6 +126,8 @@ class Cache:
             complete=self.complete,
             entries=dict(self._stored),
             cards=dict(sorted(self._card_digests.items())),
+            confirmed=self.confirmed,
+            damage=self.damage,
         )
 
     def _put(self, upsert: Upsert) -> None:
@@ -124,6 +135,7 @@ class Cache:
         if self._stored.get(key) == stored:
             return
         former = self._entries.get(key)
+        self._reasons.pop(key, None)
         self._entries[key], self._stored[key] = upsert, stored
         self._touch("entry", key)
         if upsert.card_key:
@@ -133,10 +145,11 @@ class Cache:
         if former is not None and former.card_key != upsert.card_key:
             self._dereference(former)
 
-    def _remove(self, key: str) -> None:
+    def _remove(self, key: str, reason: str) -> None:
         former = self._entries.pop(key, None)
         if former is not None:
             del self._stored[key]
+            self._reasons[key] = reason
             self._touch("entry", key)
             self._dereference(former)
 
@@ -179,8 +192,9 @@ class Cache:
         return Changes(
             revision=self.revision,
             complete=self.complete,
+            confirmed=self.confirmed,
             upserts=tuple(self._entries[key] for key in entries if key in self._entries),
-            removals=tuple(key for key in entries if key not in self._entries),
+            removals={key: self._reasons[key] for key in entries if key not in self._entries},
             cards={key: self._cards[key] for key in cards if key in self._cards},
             card_removals=tuple(key for key in cards if key not in self._cards),
         )
@@ -196,6 +210,8 @@ class Cache:
         ]
         for name, count in gone[: max(surplus, len(gone) // 2)]:
             del self._log[name]
+            if name[0] == "entry":
+                del self._reasons[name[1]]
             self._forgotten = count
 
 

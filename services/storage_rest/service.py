@@ -31,6 +31,8 @@ STARTING = 1.0
 MOST_FOLLOWERS = 64
 """How many may wait for changes at a time: each of them is sent every change."""
 PROBLEMS_KEPT = 1000
+NOT_NAMED = "not-in-keyset"
+"""The reason of a removal that the original's `/currentkeyset` asked for by not naming the key."""
 
 
 class TooManyFollowers(Exception):
@@ -192,7 +194,7 @@ class StorageService:
         base = self.revision
         changes = self._accept(accepted)
         refusals += await self._store.durable(
-            {upsert.key for upsert in accepted.upserts} | set(accepted.removals),
+            {*(upsert.key for upsert in accepted.upserts), *accepted.leaving, *accepted.removals},
             {upsert.card_key for upsert in accepted.upserts if upsert.card_key} | set(accepted.cards),
             complete=accepted.complete,
         )
@@ -231,7 +233,7 @@ class StorageService:
         for key in self._problems.keys() - keys:
             del self._problems[key]
         complete = keys <= (stored.keys() | self._problems.keys())
-        await self.apply(Batch(removals=tuple(sorted(removals)), complete=complete))
+        await self.apply(Batch(removals=dict.fromkeys(sorted(removals), NOT_NAMED), complete=complete))
         return 0
 
     # --- the store's view of the cache
@@ -272,10 +274,9 @@ class StorageService:
     # --- within
 
     def _accept(self, batch: Batch) -> Changes:
-        was_complete = self._cache.complete
         before = self._cache.revision
         changes = self._cache.apply(batch)
-        if changes.revision != before or changes.complete != was_complete:
+        if changes.revision != before:
             self._measure()
             self._store.write(changes)
             if self._bridge is not None and not self.followed:

@@ -3,6 +3,7 @@
 import base64
 import contextlib
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -11,6 +12,12 @@ from hypothesis import strategies as st
 from common import strict_json, wire
 
 TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=8)
+MARKS = st.builds(
+    wire.Leaving,
+    since=st.integers(0, 253_402_300_799),
+    reason=st.sampled_from(["not-listed", "not-ready"]),
+    refused=st.booleans(),
+)
 UPSERTS = st.builds(
     wire.Upsert,
     key=TEXT.filter(bool),
@@ -23,13 +30,16 @@ UPSERTS = st.builds(
     model_name=TEXT,
     server_name=TEXT,
     card_key=TEXT,
+    leaving=st.none() | MARKS,
 )
 BATCHES = st.builds(
     wire.Batch,
     upserts=st.lists(UPSERTS, max_size=3).map(tuple),
-    removals=st.lists(TEXT, max_size=3).map(tuple),
+    leaving=st.dictionaries(TEXT, st.none() | MARKS, max_size=3),
+    removals=st.dictionaries(TEXT, TEXT, max_size=3),
     cards=st.dictionaries(TEXT, TEXT, max_size=3),
     complete=st.booleans(),
+    confirmed=st.booleans(),
 )
 DOCUMENT = b'{"models":[{"name":"m"}]}'
 
@@ -42,18 +52,65 @@ def test_a_batch_arrives_as_it_was_sent(batch: wire.Batch) -> None:
 @given(BATCHES)
 def test_changes_and_snapshots_arrive_as_they_were_sent(batch: wire.Batch) -> None:
     changes = wire.Changes(
-        revision="e-1", complete=batch.complete, upserts=batch.upserts, removals=batch.removals, cards=batch.cards
+        revision="e-1",
+        complete=batch.complete,
+        confirmed=batch.confirmed,
+        upserts=batch.upserts,
+        removals=batch.removals,
+        cards=batch.cards,
     )
     assert wire.parse_changes(wire.encode_changes(changes)) == changes
-    lines = wire.snapshot_lines(revision="e-1", complete=batch.complete, entries=batch.upserts, cards=batch.cards)
-    whole = wire.Changes(revision="e-1", complete=batch.complete, upserts=batch.upserts, cards=batch.cards)
+    whole = replace(changes, removals={})
+    lines = wire.snapshot_lines(
+        revision="e-1",
+        complete=batch.complete,
+        confirmed=batch.confirmed,
+        entries=batch.upserts,
+        cards=batch.cards,
+    )
     assert wire.parse_snapshot(lines) == whole
+
+
+def test_removals_may_come_without_reasons() -> None:
+    assert wire.parse_batch(b'{"removals":["a_b"]}').removals == {"a_b": ""}
+
+
+@given(UPSERTS, st.none() | MARKS)
+def test_a_mark_does_not_change_the_digest(upsert: wire.Upsert, mark: wire.Leaving | None) -> None:
+    marked = replace(upsert, leaving=mark)
+    assert marked.digest == upsert.digest
+    assert marked.stored.leaving == mark
+
+
+def test_a_mark_is_readable_in_the_cache() -> None:
+    mark = wire.Leaving(since=1_700_000_000, reason="not-listed")
+    raw = wire.encode_storage_body(wire.Upsert(key="a_b", body=DOCUMENT, reconciler="kserve", leaving=mark))
+    assert json.loads(raw)["leaving"] == {"since": "2023-11-14T22:13:20Z", "reason": "not-listed"}
+
+
+@pytest.mark.parametrize(
+    "since", ["", "yesterday", "2026-01-31T12:00:00", "0001-01-01T00:00:00+23:59", "1969-12-31T23:59:59Z", "9" * 5000]
+)
+def test_a_mark_without_a_point_in_time_is_refused(since: str) -> None:
+    with pytest.raises(wire.WireError, match="since must"):
+        wire.parse_batch(json.dumps({"leaving": {"a_b": {"since": since, "reason": "r"}}}).encode())
+
+
+def test_a_mark_without_an_identifier_as_its_reason_is_refused() -> None:
+    mark = {"since": "2026-01-31T12:00:00Z", "reason": "It is gone."}
+    with pytest.raises(wire.WireError, match="a reason must be made of"):
+        wire.parse_batch(json.dumps({"leaving": {"a_b": mark}}).encode())
 
 
 @given(st.lists(UPSERTS, max_size=3, unique_by=lambda upsert: upsert.key))
 def test_a_listing_arrives_as_it_was_sent(upserts: list[wire.Upsert]) -> None:
     listing = wire.Listing(
-        revision="e-1", complete=True, entries={upsert.key: upsert.stored for upsert in upserts}, cards={"c": "d"}
+        revision="e-1",
+        complete=True,
+        confirmed=True,
+        damage="bac-import-model-2 is missing",
+        entries={upsert.key: upsert.stored for upsert in upserts},
+        cards={"c": "d"},
     )
     assert wire.parse_listing(wire.encode_listing(listing)) == listing
 
@@ -65,7 +122,7 @@ def test_the_cache_gives_back_what_was_put_in(upsert: wire.Upsert) -> None:
 
 @given(UPSERTS, UPSERTS)
 def test_digests_tell_any_two_documents_apart(one: wire.Upsert, other: wire.Upsert) -> None:
-    assert (one.digest == other.digest) == (one == other)
+    assert (one.digest == other.digest) == (replace(one, leaving=None) == replace(other, leaving=None))
 
 
 def test_a_snapshot_without_its_end_is_refused() -> None:

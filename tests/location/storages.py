@@ -30,16 +30,20 @@ class FakeStorage:
     def revision(self) -> str:
         return f"{self.epoch}-{len(self._log)}"
 
-    async def tell(self, *upserts: Upsert, removals: tuple[str, ...] = (), cards: dict[str, str] | None = None) -> None:
+    async def tell(
+        self, *upserts: Upsert, removals: dict[str, str] | None = None, cards: dict[str, str] | None = None
+    ) -> None:
         """Change what is stored and tell the follower."""
         for upsert in upserts:
             self.entries[upsert.key] = upsert
-        for key in removals:
+        for key in removals or {}:
             self.entries.pop(key, None)
         self.cards.update(cards or {})
         async with self._changed:
             self._log.append(
-                Changes(revision="", complete=self.complete, upserts=upserts, removals=removals, cards=cards or {})
+                Changes(
+                    revision="", complete=self.complete, upserts=upserts, removals=removals or {}, cards=cards or {}
+                )
             )
             self._changed.notify_all()
 
@@ -78,7 +82,7 @@ class FakeStorage:
             revision=self.revision,
             complete=self.complete,
             upserts=tuple(upsert for change in told for upsert in change.upserts),
-            removals=tuple(key for change in told for key in change.removals),
+            removals={key: reason for change in told for key, reason in change.removals.items()},
             cards={key: text for change in told for key, text in change.cards.items()},
         )
         return web.Response(body=wire.encode_changes(changes), content_type="application/json")

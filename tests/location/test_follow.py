@@ -60,7 +60,7 @@ async def test_a_snapshot_is_loaded_then_every_change(shelf: Shelf, metrics: Met
         assert (shelf.keys(), shelf.card("k").body) == ({"a_1"}, b"# card")  # type: ignore[union-attr]
         await storage.tell(upsert("b_c_2", uri="/b_c/2/model-catalog.json"))
         await eventually(lambda: shelf.at_uri("/b_c/2/model-catalog.json"))
-        await storage.tell(upsert("a_1", model_document("other")), removals=("b_c_2",))
+        await storage.tell(upsert("a_1", model_document("other")), removals={"b_c_2": "gone"})
         await eventually(lambda: shelf.keys() == {"a_1"})
         assert shelf.at_key("a_1").document.body == model_document("other")  # type: ignore[union-attr]
         assert storage.requests.count("/snapshot") == 1
@@ -128,7 +128,7 @@ async def test_a_restarted_storage_is_not_believed_at_once_to_lack_something(
         async with serving(storage, port):
             await storage.tell(upsert("d_1"))
             await eventually(lambda: shelf.keys() == {"a_1", "b_1", "c_1", "d_1"})
-            await storage.tell(removals=("b_1",))
+            await storage.tell(removals={"b_1": "gone"})
             await eventually(lambda: shelf.keys() == {"a_1", "c_1", "d_1"})
             assert shelf.card("card a_1") is not None
             await storage.tell(upsert("a_1"))

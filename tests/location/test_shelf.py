@@ -21,7 +21,7 @@ def shelf() -> Shelf:
 def test_an_incomplete_storage_adds_and_changes_but_never_removes(shelf: Shelf) -> None:
     shelf.apply(prepare(changes(upsert("a_1"), upsert("b_1"), cards={"k": "x"}), whole=True))
     shelf.apply(prepare(changes(upsert("c_1"), upsert("a_1", model_document("new")), complete=False), whole=True))
-    shelf.apply(prepare(changes(removals=("b_1",), card_removals=("k",), complete=False), whole=False))
+    shelf.apply(prepare(changes(removals={"b_1": "gone"}, card_removals=("k",), complete=False), whole=False))
     assert shelf.keys() == {"a_1", "b_1", "c_1"}
     assert shelf.at_key("a_1").document.body == model_document("new")  # type: ignore[union-attr]
     assert shelf.card("k") is not None
@@ -33,7 +33,7 @@ def test_an_incomplete_storage_adds_and_changes_but_never_removes(shelf: Shelf) 
 
 def test_changes_remove_what_they_name(shelf: Shelf) -> None:
     shelf.apply(prepare(changes(upsert("a_1"), upsert("b_1"), cards={"k": "", "l": ""}), whole=True))
-    shelf.apply(prepare(changes(removals=("a_1", "never_there"), card_removals=("l",)), whole=False))
+    shelf.apply(prepare(changes(removals={"a_1": "gone", "never_there": "gone"}, card_removals=("l",)), whole=False))
     assert (shelf.keys(), shelf.card("l")) == ({"b_1"}, None)
     assert shelf.card("k") is not None
 
@@ -71,7 +71,7 @@ def test_a_card_goes_with_the_last_entry_that_has_it(shelf: Shelf) -> None:
     )
     shelf.remove("a_1")
     assert shelf.card("k") is not None
-    moved = changes(upsert("c_1", card_key="k"), removals=("b_1",))
+    moved = changes(upsert("c_1", card_key="k"), removals={"b_1": "gone"})
     shelf.apply(prepare(moved, whole=False))
     assert shelf.card("k") is not None
     shelf.apply(prepare(changes(upsert("c_1")), whole=False))

@@ -19,6 +19,7 @@ from services.normalizer.registries import Registries, create_connector
 from services.normalizer.service import create_controller
 from services.normalizer.settings import NormalizerSettings
 from tests import objects
+from tests.fakes.kubernetes import Rule
 from tests.fakes.kubernetes.cluster import FakeCluster
 from tests.fakes.registry.registry import FakeRegistry
 from tests.normalizer.test_publish import MemoryStorage
@@ -39,7 +40,7 @@ class Setting:
 
 
 @asynccontextmanager
-async def running(cluster: FakeCluster, **settings: Any) -> AsyncIterator[Setting]:
+async def running(cluster: FakeCluster, *, patience: float = 20, **settings: Any) -> AsyncIterator[Setting]:
     """A controller with registries of that cluster, without InferenceServices."""
     chosen = NormalizerSettings.load(**{"polling_interval": 0.2, **settings})
     metrics, health, storage = Metrics("test", "0"), Health(), MemoryStorage()
@@ -52,7 +53,7 @@ async def running(cluster: FakeCluster, **settings: Any) -> AsyncIterator[Settin
         controller = create_controller(settings=chosen, storage=storage, health=health, metrics=metrics)
         connector = create_connector(chosen, token=None, metrics=metrics, environ={})
         registries = Registries(listener=controller.listener, connector=connector, settings=chosen)
-        tasks = [*registries.follow_cluster(client, kube_metrics), registries.run, controller.run]
+        tasks = [*registries.follow_cluster(client, kube_metrics, patience=patience), registries.run, controller.run]
         async with asyncio.TaskGroup() as group:
             started = [group.create_task(task()) for task in tasks]
             yield Setting(cluster, storage, health)
@@ -100,11 +101,68 @@ async def test_a_cluster_without_routes_is_looked_at_completely(cluster: FakeClu
         assert setting.condition("discovery")["ok"]
 
 
-async def test_where_registries_may_not_be_looked_for_that_is_said(cluster: FakeCluster) -> None:
-    cluster.fault("status", status=403, resource="routes", times=None)
-    async with running(cluster) as setting:
+@pytest.mark.parametrize("resource", ["routes", "services"])
+async def test_what_may_not_be_read_is_said_and_not_waited_for(cluster: FakeCluster, resource: str) -> None:
+    cluster.fault("status", status=403, resource=resource, times=None)
+    async with running(cluster, patience=0.5, first_sync_grace=3600) as setting:
         await eventually(lambda: "forbidden" in setting.condition("discovery").get("reason", ""))
+        await eventually(lambda: setting.storage.complete, what="completeness")
+        assert not setting.condition("discovery")["ok"]
+
+
+async def test_a_refusal_that_passes_is_no_missing_rule(cluster: FakeCluster) -> None:
+    cluster.fault("status", status=403, resource="routes", times=None)
+    async with running(cluster, patience=3600, first_sync_grace=3600) as setting:
+        await eventually(lambda: "refused: reading routes" in setting.condition("discovery").get("reason", ""))
+        assert "lacks a rule" not in setting.condition("discovery")["reason"]
         assert not setting.storage.complete
+
+
+async def test_with_watched_namespaces_registries_are_looked_for_where_they_are_trusted(cluster: FakeCluster) -> None:
+    read = ("get", "list", "watch")
+    rules = [
+        Rule(api_groups=("", "route.openshift.io"), resources=("services", "routes"), verbs=read, namespace=namespace)
+        for namespace in ("models", NAMESPACE)
+    ]
+    cluster.grant(cluster.token, "narrow", rules)
+    ports = {"http-api": 8080}
+    cluster.apply(objects.service("public", NAMESPACE, ports=ports, labels={"component": "model-registry"}))
+    async with running(cluster, patience=0.2, watch_namespaces=["models"], first_sync_grace=3600) as setting:
+        await eventually(lambda: setting.condition(f"registry:{NAMESPACE}/public"), what="the Service's registry")
+        await eventually(lambda: setting.condition("discovery")["ok"], what="discovery")
+        assert "namespace kubeflow" in setting.condition("discovery")["reason"]
+    assert all(access.namespace for access in cluster.used), "something was asked of all namespaces"
+
+
+async def test_a_registry_outside_trusted_namespaces_is_told_and_not_read(cluster: FakeCluster) -> None:
+    ports = {"http-api": 8080}
+    cluster.apply(objects.service("trap", "tenant", ports=ports, labels={"component": "model-registry"}))
+    cluster.apply(objects.route("trap", "tenant"))
+    with capture_logs() as logs:
+        async with running(cluster, model_registry_routes=["trap"]) as setting:
+            await eventually(lambda: setting.condition("MR_ROUTE"), what="the condition for MR_ROUTE")
+            assert not setting.condition("MR_ROUTE")["ok"]
+            assert "no such Route in a trusted namespace" in setting.condition("MR_ROUTE")["reason"]
+        async with running(cluster) as setting:
+            await eventually(lambda: setting.condition("registry:tenant/trap"), what="the condition")
+            assert setting.condition("registry:tenant/trap")["ok"]
+            assert "add tenant to MODEL_REGISTRY_NAMESPACES" in setting.condition("registry:tenant/trap")["reason"]
+            await eventually(lambda: setting.storage.complete, what="completeness")
+            cluster.delete("Service", "tenant", "trap")
+            cluster.delete("Route", "tenant", "trap")
+            await eventually(lambda: not setting.condition("registry:tenant/trap"), what="the end of the condition")
+    assert any("MODEL_REGISTRY_NAMESPACES" in line.get("remedy", "") for line in logs)
+
+
+async def test_a_route_with_a_host_that_is_none_ends_nothing(cluster: FakeCluster) -> None:
+    cluster.apply(objects.route("bad", NAMESPACE, host="[bad"))
+    cluster.apply(objects.route("good", NAMESPACE, host="127.0.0.1"))
+    with capture_logs() as logs:
+        async with running(cluster) as setting:
+            await eventually(lambda: setting.condition(f"registry:{NAMESPACE}/good").get("reason"))
+            await eventually(lambda: setting.condition(f"registry:{NAMESPACE}/bad").get("reason"))
+            assert "no-address" in setting.condition(f"registry:{NAMESPACE}/bad")["reason"]
+    assert [line["object"] for line in logs if "is no host name" in line["event"]] == [f"Route {NAMESPACE}/bad"]
 
 
 async def test_a_registry_that_is_gone_is_not_said_to_be_down(cluster: FakeCluster) -> None:

@@ -81,7 +81,7 @@ class Sender:
         changed = [e for key, e in self.entries.items() if self._digest(listing, key) != e.digest][:BATCH]
         cards = {key: text for key, text in self.cards.items() if listing.cards.get(key) != card_digest(text)}
         cards = dict(list(cards.items())[: BATCH // 4])
-        gone = tuple(key for key in listing.entries if key not in self.entries)
+        gone = {key: "deleted" for key in listing.entries if key not in self.entries}
         if not (changed or cards or gone) and listing.complete:
             return False
         told: dict[str, str | None] = {e.key: e.digest for e in changed} | dict.fromkeys(gone)

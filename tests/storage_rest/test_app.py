@@ -249,11 +249,11 @@ class TestChanges:
     async def test_everything_since(self, storage):
         since = storage.service.revision
         await storage.batch(upserts=[item("a_1", modelCardKey="c"), item("a_2")], cards={"c": "text"})
-        await storage.batch(removals=["a_2"])
+        await storage.batch(removals={"a_2": "deleted"})
         changes = await self.poll(storage, since)
         assert [entry.key for entry in changes.upserts] == ["a_1"]
         assert (changes.removals, changes.cards, changes.revision) == (
-            ("a_2",),
+            {"a_2": "deleted"},
             {"c": "text"},
             storage.service.revision,
         )

@@ -1,7 +1,9 @@
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.wire import Batch, Changes
+from common.wire import Batch, Changes, Leaving
 from services.storage_rest.cache import EARLY_CARDS, Cache
 from services.storage_rest.stores.base import Contents
 from tests.storage_rest.running import upsert
@@ -13,7 +15,7 @@ UPSERTS = st.builds(
 )
 BATCHES = st.builds(
     lambda upserts, removals, cards, complete: Batch(
-        upserts=tuple(upserts), removals=tuple(removals), cards=cards, complete=complete
+        upserts=tuple(upserts), removals=dict.fromkeys(removals, "gone"), cards=cards, complete=complete
     ),
     st.lists(UPSERTS, max_size=3),
     st.lists(KEYS, max_size=2),
@@ -60,12 +62,12 @@ def test_a_batch_twice_changes_nothing_the_second_time(batches):
     for batch in batches:
         cache.apply(batch)
         revision = cache.revision
-        if {item.key for item in batch.upserts} & set(batch.removals):
+        if {item.key for item in batch.upserts} & batch.removals.keys():
             continue  # this one puts and removes the same key, each time anew
         if any(a.key == b.key and a != b for a in batch.upserts for b in batch.upserts):  # and this one cannot decide
             continue
         changes = cache.apply(batch)
-        assert (changes.upserts, changes.removals, changes.cards, changes.card_removals) == ((), (), {}, ())
+        assert (changes.upserts, changes.removals, changes.cards, changes.card_removals) == ((), {}, {}, ())
         assert cache.revision == revision
 
 
@@ -80,7 +82,7 @@ def test_every_card_has_a_referrer(batches):
 def test_a_card_goes_with_its_last_referrer():
     cache = Cache()
     cache.apply(Batch(upserts=(upsert("a_1", card_key="c"), upsert("a_2", card_key="c")), cards={"c": "text"}))
-    assert cache.apply(Batch(removals=("a_1",))).card_removals == ()
+    assert cache.apply(Batch(removals={"a_1": "gone"})).card_removals == ()
     assert cache.apply(Batch(upserts=(upsert("a_2"),))).card_removals == ("c",)
     assert cache.cards == {}
 
@@ -121,7 +123,7 @@ def test_a_follower_that_missed_too_many_removals_is_told():
     cache.apply(Batch(upserts=tuple(upsert(f"a_{n}") for n in range(40))))
     middle = cache.revision
     for n in range(40):
-        cache.apply(Batch(removals=(f"a_{n}",)))
+        cache.apply(Batch(removals={f"a_{n}": "gone"}))
     assert cache.since(start) is None
     assert cache.since(middle) is None
     assert cache.since(cache.revision) is not None
@@ -136,3 +138,42 @@ def test_the_listing_tells_digests():
     assert listing.entries == {"a_1": entry.stored}
     assert listing.complete
     assert set(listing.cards) == {"c"}
+
+
+def test_a_mark_is_set_and_cleared_without_the_document():
+    cache = Cache()
+    cache.apply(Batch(upserts=(upsert("a_1"),)))
+    mark = Leaving(since=1, reason="not-listed")
+    changes = cache.apply(Batch(leaving={"a_1": mark, "unknown_1": mark}))
+    assert [(entry.key, entry.leaving) for entry in changes.upserts] == [("a_1", mark)]
+    assert cache.listing().entries["a_1"].leaving == mark
+    revision = cache.revision
+    cache.apply(Batch(leaving={"a_1": mark}))
+    assert cache.revision == revision
+    assert cache.apply(Batch(leaving={"a_1": None})).upserts == (upsert("a_1"),)
+
+
+def test_a_document_that_is_sent_again_clears_its_mark():
+    cache = Cache()
+    cache.apply(Batch(upserts=(replace(upsert("a_1"), leaving=Leaving(since=1, reason="not-listed")),)))
+    cache.apply(Batch(upserts=(upsert("a_1"),)))
+    assert cache.listing().entries["a_1"].leaving is None
+
+
+def test_removals_are_told_with_the_latest_reason():
+    cache = Cache()
+    start = cache.revision
+    for reason in ("not-listed", "deleted"):
+        cache.apply(Batch(upserts=(upsert("a_1"),)))
+        cache.apply(Batch(removals={"a_1": reason}))
+    assert cache.since(start).removals == {"a_1": "deleted"}
+
+
+def test_a_confirmation_completes_and_is_a_change():
+    cache = Cache()
+    assert not cache.apply(Batch(complete=True)).confirmed
+    revision = cache.revision
+    changes = cache.apply(Batch(confirmed=True))
+    assert (changes.complete, changes.confirmed) == (True, True)
+    assert cache.revision != revision
+    assert cache.snapshot().confirmed

@@ -210,7 +210,7 @@ async def test_inside_another_process(tmp_path):
         assert await service.listing(listing.revision) is None
         assert health.ready
         following = asyncio.create_task(service.changes(listing.revision, 10))
-        await service.apply(Batch(removals=("serving_iris",)))
+        await service.apply(Batch(removals={"serving_iris": "gone"}))
         changes = await following
         assert changes is not None
-        assert changes.removals == ("serving_iris",)
+        assert changes.removals == {"serving_iris": "gone"}

@@ -23,7 +23,7 @@ async def test_changes_and_removals_arrive():
         await storage.service.apply(Batch(upserts=(upsert("a_1"), upsert("a_2"))))
         await eventually(lambda: location.documents.keys() == {"a_1", "a_2"}, what="pushed")
         assert base64.b64decode(location.documents["a_1"]["body"]) == document("a_1")
-        await storage.service.apply(Batch(removals=("a_1",)))
+        await storage.service.apply(Batch(removals={"a_1": "gone"}))
         await eventually(lambda: location.documents.keys() == {"a_2"}, what="removed")
         assert storage.metric("pushes_total", result="success") == 3
 
@@ -52,7 +52,7 @@ async def test_location_away_gets_the_latest_when_it_is_back():
     async with original_location(statuses=[503, 500, 502]) as location, running(bridge=location.url) as storage:
         await storage.service.apply(Batch(upserts=(upsert("a_1", updated="1"),)))
         await storage.service.apply(Batch(upserts=(upsert("a_1", updated="2"), upsert("a_2"))))
-        await storage.service.apply(Batch(removals=("a_2",)))
+        await storage.service.apply(Batch(removals={"a_2": "gone"}))
         await eventually(lambda: location.documents.get("a_1", {}).get("lastUpdateTimeSinceEpoch") == "2", what="told")
         await eventually(lambda: "a_2" not in location.documents, what="removed")
         assert storage.metric("pushes_total", result="error") >= 1

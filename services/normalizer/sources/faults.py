@@ -1,13 +1,12 @@
 """From what went wrong with a request to what somebody has to do about it."""
 
+from http import HTTPStatus
 from urllib.parse import urlsplit
 
 from common.http.client import RemoteError, StatusError, Unreachable
-from services.normalizer.sources.refs import Fault, SourceRef
+from services.normalizer.sources.refs import Fault, FaultKind, SourceRef
 
-ROLE_BINDING = "rhdh-rhoai-dashboard-permissions"
-_DEFAULT_NAMESPACE = "rhoai-model-registries"
-_DEFAULT_REGISTRY = "modelregistry-public"
+ACCOUNT = "the service account rhdh-rhoai-connector"
 _UNKNOWN_NAME = ("name or service not known", "nodename nor servname", "name resolution", "no address associated")
 
 
@@ -19,98 +18,107 @@ class Inconsistent(RemoteError):
     """Answers that contradict each other: something was deleted between them, or one of them is wrong."""
 
 
+class TooLarge(RemoteError):
+    """More came than is read of one server."""
+
+
 def fault_of(ref: SourceRef, error: RemoteError) -> Fault:
-    """Return the fault that `error` shows, with the remedy for `ref`."""
+    """Return the fault that `error` shows, with the remedy for `ref`.
+
+    What a server says of its own inner errors is not quoted: a registry whose database is away answers with the
+    database's host, name and user.
+    """
     match error:
         case StatusError():
-            return _of_status(ref, error)
+            kind, remedy = _of_status(ref, error)
+            reason = f"{error.url}: {error.status} {_phrase(error)}".rstrip()
+            return Fault(kind=kind, reason=reason, remedy=remedy, url=ref.url)
         case Unreachable():
-            return _of_transport(ref, error)
+            kind, remedy = _of_transport(ref, error)
+        case TooLarge():
+            kind, remedy = "too-large", f"what was read is shown, and nothing of {ref.label} is removed: split it"
         case Inconsistent():
-            return Fault(
-                kind="inconsistent",
-                reason=str(error),
-                remedy=f"none when it was just edited; if it lasts, look for a proxy or a replica before {ref.label}",
-            )
+            kind = "inconsistent"
+            remedy = f"none when it was just edited; if it lasts, look for a proxy or a replica before {ref.label}"
         case _:
-            return Fault(
-                kind="answer",
-                reason=str(error),
-                remedy=f"what answers at {ref.url} is not the API, or a proxy before it asks for a login: {_ways(ref)}",
-            )
+            kind = "answer"
+            remedy = f"what answers at {ref.url} is not the API, or a proxy before it asks for a login: {_ways(ref)}"
+    return Fault(kind=kind, reason=str(error), remedy=remedy, url=ref.url)
 
 
-def _of_status(ref: SourceRef, error: StatusError) -> Fault:
+def no_address(ref: SourceRef) -> Fault:
+    """Return the fault of a server that exists and says nowhere under which address."""
+    return Fault(
+        kind="no-address",
+        reason=f"{ref.origin} has no address",
+        remedy="a Route needs a router that admits it (status.ingress), a Service a port named http… or https…",
+    )
+
+
+def internal(ref: SourceRef, error: Exception) -> Fault:
+    """Return the fault that is ours: something that a server holds was not reckoned with."""
+    return Fault(
+        kind="internal",
+        reason=f"{type(error).__name__} while {ref.label} was read",
+        remedy="report it with the traceback in the log; it is tried again",
+        url=ref.url,
+    )
+
+
+def _phrase(error: StatusError) -> str:
+    """Return what the answer said of a request, or the status's own words where it speaks of the server's insides."""
+    if error.status < 500:
+        return error.reason
+    try:
+        return HTTPStatus(error.status).phrase
+    except ValueError:
+        return ""
+
+
+def _of_status(ref: SourceRef, error: StatusError) -> tuple[FaultKind, str]:
     match error.status:
-        case 401 if not ref.trusted:
-            return Fault(
-                kind="unauthorized",
-                reason=str(error),
-                remedy=f"it asks for a token, which goes to trusted namespaces only: if {ref.origin} is a registry of "
-                f"yours, name {ref.namespace} in MODEL_REGISTRY_NAMESPACES",
-            )
         case 401:
-            return Fault(
-                kind="unauthorized",
-                reason=str(error),
-                remedy="the token is not accepted: renew the service account's Secret, or set KFMR_TOKEN",
+            return "unauthorized", (
+                f"the token is not accepted by {ref.label}: renew the Secret of {ACCOUNT}, or set KFMR_TOKEN"
             )
         case 403:
-            return Fault(kind="forbidden", reason=str(error), remedy=_role_binding(ref))
+            return "forbidden", _role_binding(ref)
         case 404:
-            return Fault(
-                kind="absent",
-                reason=str(error),
-                remedy=f"no model {ref.kind} API below {ref.url}: {_ways(ref)}",
-            )
+            return "absent", f"no model {ref.kind} API below {ref.url}: {_ways(ref)}"
+        case 429:
+            return "unavailable", f"{ref.label} limits how often it is asked: it is asked again later"
         case 502 | 503 | 504:
-            return Fault(
-                kind="unavailable",
-                reason=str(error),
-                remedy=f"the server answers, what it needs does not: look at the database behind {ref.label}",
-            )
+            return "unavailable", f"what {ref.label} needs does not answer: look at its pods and their database"
+        case 500:
+            return "error", f"{ref.label} answers so while its database is away: look at the database, then at its log"
         case status if 300 <= status < 400:
-            return Fault(
-                kind="answer",
-                reason=str(error),
-                remedy=f"{ref.url} sends elsewhere, perhaps to a login page: {_ways(ref)}",
-            )
+            return "answer", f"{ref.url} sends elsewhere, perhaps to a login page: {_ways(ref)}"
         case _:
-            return Fault(kind="error", reason=str(error), remedy=f"look at the log of {ref.label}")
+            return "error", f"look at the log of {ref.label}"
 
 
-def _of_transport(ref: SourceRef, error: Unreachable) -> Fault:
+def _of_transport(ref: SourceRef, error: Unreachable) -> tuple[FaultKind, str]:
     cause = error.cause.lower()
     host = urlsplit(ref.url).hostname
     if "certificate" in cause:
-        return Fault(
-            kind="certificate",
-            reason=str(error),
-            remedy=f"name a file with the authority's certificate in MODEL_REGISTRY_CA_FILE, or, without any check, "
-            f"{host} in MODEL_REGISTRY_INSECURE",
+        return "certificate", (
+            "name a file with the authority's certificate in MODEL_REGISTRY_CA_FILE, or, without any check, "
+            f"{host} in MODEL_REGISTRY_INSECURE"
         )
     if any(words in cause for words in _UNKNOWN_NAME):
-        return Fault(
-            kind="dns", reason=str(error), remedy=f"the name {host} is unknown here: check {ref.origin} and the DNS"
-        )
+        return "dns", f"the name {host} is unknown here: check {ref.origin} and the DNS"
     if cause == "no answer in time":
-        return Fault(
-            kind="timeout", reason=str(error), remedy=f"{ref.label} hangs or is cut off: look at its pods and network"
-        )
-    return Fault(
-        kind="unreachable", reason=str(error), remedy=f"is {ref.label} running, and may it be reached from here?"
-    )
+        return "timeout", f"{ref.label} hangs or is cut off: look at its pods and network"
+    return "unreachable", f"is {ref.label} running, and may it be reached from here?"
 
 
 def _role_binding(ref: SourceRef) -> str:
-    namespace = ref.namespace or _DEFAULT_NAMESPACE
     if ref.kind == "catalog":
-        return f"let the connector's service account read the catalog in namespace {namespace}"
-    role = f"registry-user-{ref.name or _DEFAULT_REGISTRY}"
-    return (
-        f"create the RoleBinding {ROLE_BINDING} in namespace {namespace}: role {role}, subject the group of the "
-        "service accounts in the connector's namespace"
-    )
+        where = f" in namespace {ref.namespace}" if ref.namespace else ""
+        return f"let {ACCOUNT} read {ref.label}{where}: its operator binds a role to all accounts that are logged in"
+    role = f"registry-user-{ref.name}" if ref.name else "registry-user-NAME, with the registry's name,"
+    namespace = f"namespace {ref.namespace}" if ref.namespace else "the registry's namespace"
+    return f"create a RoleBinding in {namespace}: role {role}, subject {ACCOUNT} (see registries.yaml in deploy/rbac)"
 
 
 def _ways(ref: SourceRef) -> str:

@@ -16,6 +16,9 @@ from common.metrics import Metrics
 from common.secrets import TokenSource
 from services.normalizer.sources.refs import Fault, SourceRef, SourceState
 
+T = TypeVar("T")
+log = structlog.get_logger("sources")
+
 
 class SourceMetrics:
     """One set for all registries and catalogs; `source` is a ref's id."""
@@ -49,11 +52,8 @@ class SourceMetrics:
         self.requests.remove_by_labels({"source": source})
 
 
-log = structlog.get_logger("sources")
-
-
 class Account:
-    """The account of one registry or catalog; `tell` gets each new state."""
+    """How one registry or catalog fares, told once when it changes: to log, metrics, and `tell`."""
 
     def __init__(
         self,
@@ -77,35 +77,22 @@ class Account:
         self._state = SourceState(since=since, fault=fault)
         if fault is not None:
             log.warning(
-                f"{ref.label} cannot be read, what it had stays", reason=fault.reason, remedy=fault.remedy, url=ref.url
+                f"{ref.label} cannot be read, what it had stays",
+                reason=fault.reason,
+                remedy=fault.remedy,
+                url=fault.url,
             )
         else:
             log.info(f"{ref.label} is read" if was is None else f"{ref.label} is read again", url=ref.url)
         self._tell(ref, self._state)
 
 
-def warn_unverified(ref: SourceRef) -> None:
-    """Say that a server's certificate is not checked, which somebody has asked for."""
-    if not ref.verify and ref.url.startswith("https"):
-        log.warning(
-            f"the certificate of {ref.label} is not verified: anybody may answer in its place and take the token",
-            url=ref.url,
-            remedy="take it out of MODEL_REGISTRY_INSECURE and name its authority in MODEL_REGISTRY_CA_FILE",
-        )
-
-
-def _kind(fault: Fault | None) -> str:
-    return fault.kind if fault else ""
-
-
-T = TypeVar("T")
-
-
 class Remote:
-    """One server; at most `concurrency` requests are under way at a time."""
+    """One server; at most `concurrency` requests are under way at a time, and nothing is repeated behind our back."""
 
     def __init__(self, *, ref: SourceRef, client: HttpClient, metrics: SourceMetrics, concurrency: int = 8) -> None:
         self.ref = ref
+        self.concurrency = concurrency
         self._client = client
         self._metrics = metrics
         self._gate = asyncio.Semaphore(concurrency)
@@ -122,59 +109,76 @@ class Remote:
             except RemoteError as error:
                 self._count(str(error.status) if isinstance(error, StatusError) else "none")
                 raise
-        self._count(str(response.status))
-        return response.json()
+            self._count(str(response.status))
+            return response.json()
 
     def _count(self, code: str) -> None:
         self._metrics.requests.labels(self.ref.id, code).inc()
 
 
-async def for_each(
-    things: Iterable[T], work: Callable[[T], Awaitable[None]], *, patience: int = 3
-) -> dict[T, RemoteError]:
-    """Do `work` on all things side by side and return those that failed with their errors.
-
-    One broken object does not keep the others from being read; a server that fails `patience` times is let alone,
-    and what was not tried by then is missing from the answer.
-    """
-    failed: dict[T, RemoteError] = {}
-
-    async def attempt(thing: T) -> None:
-        try:
-            await work(thing)
-        except RemoteError as error:
-            failed[thing] = error
-            if len(failed) >= patience:
-                raise
-
-    try:
-        async with asyncio.TaskGroup() as group:
-            for thing in things:
-                group.create_task(attempt(thing))
-    except* RemoteError:
-        pass  # kept in `failed` already
-    return failed
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connector:
-    """Opens connections; `timeout` (seconds) is one request's, `concurrency` how many are under way per server."""
+    """Opens connections; `timeout` (seconds) is one request's, `concurrency` how many are under way per server.
+
+    `body_limit` is how many bytes one answer may have.
+    """
 
     token: TokenSource | None
     ssl: ssl.SSLContext
     metrics: SourceMetrics
     timeout: float = 10
     concurrency: int = 8
+    body_limit: int = 16 * 1024 * 1024
 
     @asynccontextmanager
     async def open(self, ref: SourceRef) -> AsyncIterator[Remote]:
         """Yield the server that `ref` stands for; nothing is sent before the first request."""
-        warn_unverified(ref)
+        if not ref.verify and ref.url.startswith("https"):
+            log.warning(
+                f"the certificate of {ref.label} is not verified: anybody may answer in its place and take the token",
+                url=ref.url,
+                remedy="take it out of MODEL_REGISTRY_INSECURE and name its authority in MODEL_REGISTRY_CA_FILE",
+            )
         async with HttpClient(
             name=ref.label,
             base_url=ref.url,
             token=self.token if ref.trusted else None,
             ssl=self.ssl if ref.verify else False,
             timeout=self.timeout,
+            body_limit=self.body_limit,
         ) as client:
             yield Remote(ref=ref, client=client, metrics=self.metrics, concurrency=self.concurrency)
+
+
+async def for_each(
+    things: Iterable[T], work: Callable[[T], Awaitable[None]], *, patience: int = 3, width: int = 16
+) -> dict[T, RemoteError]:
+    """Do `work` on all things, `width` at a time, and return those that failed with their errors.
+
+    One broken object does not keep the others from being read; a server that fails `patience` times is let alone,
+    and what was not tried by then is missing from the answer.
+    """
+    failed: dict[T, RemoteError] = {}
+    waiting = iter(things)
+    workers: list[asyncio.Task[None]] = []
+
+    async def take() -> None:
+        # No error leaves a worker: a task group whose children fail can lose the cancellation of its parent, up to
+        # CPython 3.12.
+        for thing in waiting:
+            try:
+                await work(thing)
+            except RemoteError as error:
+                failed[thing] = error
+                if len(failed) >= patience:
+                    for worker in workers:
+                        worker.cancel()
+                    return
+
+    async with asyncio.TaskGroup() as group:
+        workers += [group.create_task(take()) for _ in range(width)]
+    return failed
+
+
+def _kind(fault: Fault | None) -> str:
+    return fault.kind if fault else ""

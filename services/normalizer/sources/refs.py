@@ -9,6 +9,7 @@ RefKind = Literal["registry", "catalog"]
 
 FaultKind = Literal[
     "no-address",  # it exists, but nothing says under which address
+    "untrusted",  # it is where whoever likes may have put it
     "dns",
     "unreachable",
     "timeout",
@@ -20,6 +21,8 @@ FaultKind = Literal[
     "error",
     "answer",  # an answer came, and it is not what was asked for
     "inconsistent",  # answers contradict each other
+    "too-large",  # more than is read of one server
+    "internal",  # a fault of ours
 ]
 
 
@@ -27,10 +30,10 @@ FaultKind = Literal[
 class SourceRef:
     """One model registry or model catalog.
 
-    `id` lasts as long as the server does: "namespace/name" of its Service, or host and port of an explicit URL. `url`
-    is the root that the API's paths are added to, empty while nothing says where the server is. `name` and `namespace`
-    are empty when it is known by its URL alone. `verify` is whether its certificate is checked, `trusted` whether
-    it is given the token. `origin` says who told.
+    `id` lasts as long as the server does: "namespace/name" of its Service, the name given with an explicit URL, else
+    the URL's host, port and path. `url` is the root that the API's paths are added to, empty while nothing says where
+    the server is. `name` and `namespace` are empty when it is known by its URL alone. `verify` is whether its
+    certificate is checked, `trusted` whether it is read and given the token. `origin` says who told.
     """
 
     id: str
@@ -55,11 +58,12 @@ class SourceRef:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """Why a server could not be read completely, and what mends it."""
+    """Why a server could not be read completely, and what helps; `url` is the server's."""
 
     kind: FaultKind
     reason: str
     remedy: str
+    url: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -45,12 +45,12 @@ class Entries:
 
     def value(self, upsert: Upsert) -> Value:
         """Return what is written for an entry."""
-        return Value(encode_storage_body(upsert), upsert.digest)
+        return Value(encode_storage_body(upsert), _digest_with_mark(upsert))
 
     def read(self, slot: str, raw: bytes) -> Value:
         """Return a value that was read."""
         try:
-            return Value(raw, parse_storage_body(slot, raw).digest)
+            return Value(raw, _digest_with_mark(parse_storage_body(slot, raw)))
         except ValueError:
             return Value(raw, _digest(raw))
 
@@ -111,6 +111,11 @@ class Cards:
     def take_over(self, view: View, values: Mapping[str, Value]) -> None:
         """Hand the view what somebody else wrote."""
         view.take_over((), self.texts(values))
+
+
+def _digest_with_mark(upsert: Upsert) -> str:
+    mark = upsert.leaving
+    return f"{upsert.digest} {mark.since} {mark.reason} {mark.refused}" if mark else upsert.digest
 
 
 def _unfold(raw: bytes) -> tuple[str, str] | None:

@@ -4,12 +4,15 @@ from typing import Any
 
 import pytest
 
-from services.normalizer.sources.kubeflow.addresses import read_route, read_service_address
+from services.normalizer.sources.kubeflow.addresses import read_http_route, read_route, read_service_address
 from services.normalizer.sources.kubeflow.discovery import Discovery, DiscoverySettings, discover
 
 MANAGED = {"app.kubernetes.io/managed-by": "model-registry-operator"}
 REGISTRY = {"component": "model-registry"}
-CATALOG = {"app.kubernetes.io/part-of": "model-catalog", "component": "server"}
+CATALOG = {"component": "model-catalog", "app.kubernetes.io/part-of": "model-registry"}
+"""Labels of the operator's Service."""
+UPSTREAM_CATALOG = {"app.kubernetes.io/part-of": "model-catalog", "app.kubernetes.io/component": "server"}
+EXTERNAL = "routing.opendatahub.io/external-address-rest"
 HTTPS = {"name": "https-api", "port": 8443}
 HTTP = {"name": "http-api", "port": 8080}
 
@@ -22,24 +25,56 @@ def route(
     to: str = "",
     labels: dict[str, str] = MANAGED,
     admitted: str = "True",
+    tls: bool = True,
 ) -> dict[str, Any]:
     condition = {"type": "Admitted", "status": admitted}
+    target = {"to": {"kind": "Service", "name": to}} if to else {}
     return {
         "metadata": {"namespace": namespace, "name": name, "labels": labels},
-        "spec": {"to": {"kind": "Service", "name": to}} if to else {},
+        "spec": {**target, **({"tls": {"termination": "reencrypt"}} if tls else {})},
         "status": {"ingress": [{"host": host, "conditions": [condition]}]} if host else {},
     }
 
 
-def service(name: str, *ports: dict[str, Any], namespace: str = "registries", labels: dict[str, str] = REGISTRY) -> Any:
-    return {"metadata": {"namespace": namespace, "name": name, "labels": labels}, "spec": {"ports": list(ports)}}
+def service(
+    name: str,
+    *ports: dict[str, Any],
+    namespace: str = "registries",
+    labels: dict[str, str] = REGISTRY,
+    external: str | None = None,
+) -> Any:
+    annotations = {EXTERNAL: external} if external is not None else {}
+    return {
+        "metadata": {"namespace": namespace, "name": name, "labels": labels, "annotations": annotations},
+        "spec": {"ports": list(ports)},
+    }
+
+
+def http_route(*hosts: str, namespace: str = "registries", to: str = "public") -> Any:
+    """An HTTPRoute as the operator of RHOAI 3 makes it, which writes no host names."""
+    return {
+        "kind": "HTTPRoute",
+        "metadata": {"namespace": namespace, "name": f"model-registry-{to}", "labels": {**MANAGED, **REGISTRY}},
+        "spec": {
+            **({"hostnames": list(hosts)} if hosts else {}),
+            "rules": [
+                {
+                    "matches": [{"path": {"type": "PathPrefix", "value": f"/model-registry/{to}/"}}],
+                    "backendRefs": [{"kind": "Service", "name": to, "namespace": "registries", "port": 8443}],
+                }
+            ],
+        },
+    }
+
+
+TRUSTED = ("registries", "kubeflow", "y", "z")
 
 
 def found(routes: list[Any] = [], services: list[Any] = [], /, **settings: Any) -> Discovery:  # noqa: B006 - only read
     return discover(
-        [read_route(each) for each in routes],
+        [read_http_route(each) if each.get("kind") == "HTTPRoute" else read_route(each) for each in routes],
         [read_service_address(each) for each in services],
-        DiscoverySettings(**settings),
+        DiscoverySettings(**{"trusted_namespaces": TRUSTED, **settings}),
     )
 
 
@@ -154,18 +189,18 @@ def test_mr_route_limits_registries_and_leaves_the_catalog():
         "registries/public",
         "team/own",
     ]
-    assert [ref.id for ref in found(routes, routes=("own",)).refs] == [
-        "others/own",
-        "registries/model-catalog",
-        "team/own",
-    ]
+    by_name = found(routes, routes=("own",), trusted_namespaces=("registries", "team"))
+    assert [ref.id for ref in by_name.refs] == ["registries/model-catalog", "team/own"]
 
 
 def test_mr_route_that_names_nothing_is_a_problem():
-    [problem] = found([route("public", host="x", to="public")], routes=("team:public", "public")).problems
+    discovery = found([route("public", host="x", to="public")], routes=("team:public", "public", "other"))
+    [pair, alone] = discovery.problems
 
-    assert (problem.object, problem.message) == ("MR_ROUTE team:public", "no such Route")
-    assert "namespace:name" in problem.remedy
+    assert discovery.unmatched == (pair, alone)
+    assert (pair.object, pair.message) == ("MR_ROUTE team:public", "there is no such Route")
+    assert "namespace:name" in pair.remedy
+    assert alone.message == "there is no such Route in a trusted namespace (MODEL_REGISTRY_NAMESPACES)"
 
 
 def test_explicit_urls():
@@ -194,13 +229,35 @@ def test_an_explicit_url_is_the_registry_that_a_route_or_service_reaches():
 
     assert summary(discovery) == [
         ("registry", "public.example.com", "https://public.example.com"),
-        (
-            "registry",
-            "second.registries.svc.cluster.local:8080",
-            "http://second.registries.svc.cluster.local:8080",
-        ),
+        ("registry", "registries/second", "http://second.registries.svc.cluster.local:8080"),
     ]
     assert discovery.refs[1].name == "second"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://Registry.Example.com",
+        "https://registry.example.com:443/",
+        "HTTPS://registry.example.com./",
+    ],
+)
+def test_however_a_url_is_written_its_registry_is_the_same(url: str):
+    [ref] = found(registry_urls=(url,)).refs
+
+    assert (ref.id, ref.url) == ("registry.example.com", "https://registry.example.com")
+
+
+def test_a_url_may_have_a_name():
+    urls = ("public=https://r.example.com", "team/own=https://o.example.com/api?x=1")
+    discovery = found(registry_urls=urls)
+
+    assert [(ref.id, ref.name, ref.namespace) for ref in discovery.refs] == [
+        ("public", "public", ""),
+        ("team/own", "own", "team"),
+    ]
+    [problem] = found(registry_urls=("a=https://r.example.com", "a=https://s.example.com")).problems
+    assert problem.message == "a is there 2 times: the first is taken"
 
 
 @pytest.mark.parametrize("word", ["registries/public", "public", "public.example.com"])
@@ -230,19 +287,105 @@ def test_odd_objects_are_survived():
     assert summary(found(odd, services)) == [("registry", "y/x", "")]
 
 
-def test_the_token_goes_to_trusted_namespaces_and_to_what_is_named_only() -> None:
+def test_only_what_is_in_trusted_namespaces_or_named_with_its_namespace_is_read():
     routes = [
         route("own", namespace="team", host="own.example.com"),
         route("other", namespace="team", host="o.example.com"),
     ]
-    services = [
-        service("registry", HTTP, namespace="kubeflow"),
-        service("trap", HTTPS, namespace="tenant"),
+    services = [service("registry", HTTP, namespace="kubeflow"), service("trap", HTTPS, namespace="tenant")]
+
+    discovery = found(routes, services)
+    assert [ref.id for ref in discovery.refs] == ["kubeflow/registry"]
+    assert [ref.id for ref in discovery.untrusted] == ["team/other", "team/own", "tenant/trap"]
+    assert all("MODEL_REGISTRY_NAMESPACES" in problem.remedy for problem in discovery.problems)
+    assert "add tenant to" in discovery.problems[-1].remedy
+
+    named = found(routes, [], routes=("team:own",), registry_urls=("https://r.example.com",))
+    assert [ref.id for ref in named.refs] == ["r.example.com", "team/own"]
+    alone = found(routes, [], routes=("own",))
+    assert alone.refs == ()
+    assert [problem.object for problem in alone.unmatched] == ["MR_ROUTE own"]
+
+
+def test_a_stranger_does_not_take_the_place_of_a_trusted_server():
+    mine = service("public", HTTPS, external="public.example.com:443")
+    theirs = [
+        service("public", HTTPS, namespace="tenant", external="public.example.com:443"),
+        service("model-catalog", HTTPS, namespace="tenant", labels=CATALOG),
     ]
-    trusted = {ref.id: ref.trusted for ref in found(routes, services, trusted_namespaces=("kubeflow",)).refs}
-    assert trusted == {"kubeflow/registry": True, "tenant/trap": False, "team/own": False, "team/other": False}
-    named = {
-        ref.id: ref.trusted
-        for ref in found(routes, [], routes=("team:own",), registry_urls=("https://r.example.com",)).refs
-    }
-    assert named == {"r.example.com": True, "team/own": True}
+    route_to_mine = http_route("tenant.example.com", namespace="tenant", to="public")
+
+    discovery = found([route_to_mine], [*theirs, mine])
+    assert summary(discovery) == [("registry", "registries/public", "https://public.example.com")]
+    assert "registries/public" not in {ref.id for ref in discovery.untrusted}
+
+
+@pytest.mark.parametrize("labels", [CATALOG, UPSTREAM_CATALOG])
+def test_the_catalogs_service_by_its_real_labels(labels: dict[str, str]):
+    discovery = found([], [service("model-catalog", HTTP, labels=labels)])
+
+    assert summary(discovery) == [("catalog", "registries/model-catalog", "http://model-catalog.registries.svc:8080")]
+
+
+def test_a_registry_may_be_called_catalog():
+    routes = [
+        route("catalog-team-https", host="a.example.com", to="catalog-team", labels={**MANAGED, **REGISTRY}),
+        route("model-catalog-https", host="b.example.com", to="model-catalog", labels={**MANAGED, **CATALOG}),
+    ]
+
+    assert [(ref.kind, ref.name) for ref in found(routes).refs] == [
+        ("registry", "catalog-team"),
+        ("catalog", "model-catalog"),
+    ]
+
+
+def test_a_route_without_tls_is_http_and_comes_last():
+    plain = route("a-http", host="a-http.example.com", to="public", tls=False)
+    encrypted = route("b-https", host="b-https.example.com", to="public")
+
+    assert [ref.url for ref in found([plain]).refs] == ["http://a-http.example.com"]
+    assert [ref.url for ref in found([plain, encrypted]).refs] == ["https://b-https.example.com"]
+    assert [ref.url for ref in found([plain], [service("public", HTTPS)]).refs] == [
+        "https://public.registries.svc:8443"
+    ]
+
+
+@pytest.mark.parametrize(
+    "address", ["public-rest.example.com:443", "public-rest.example.com", "https://public-rest.example.com/"]
+)
+def test_without_a_route_the_services_address_outside_serves(address: str):
+    services = [service("public", HTTPS, external=address)]
+
+    assert [ref.url for ref in found([], services).refs] == ["https://public-rest.example.com"]
+    named = route("public-https", host="r.example.com", to="public")
+    assert [ref.url for ref in found([named], services).refs] == ["https://r.example.com"]
+
+
+@pytest.mark.parametrize("address", ["[bad", "user@host", "host/path", "host:70000", ""])
+def test_an_address_outside_that_is_none_leaves_the_service(address: str):
+    assert [ref.url for ref in found([], [service("public", HTTPS, external=address)]).refs] == [
+        "https://public.registries.svc:8443"
+    ]
+
+
+def test_an_http_route_with_a_host_leads_to_its_service():
+    services = [service("public", HTTPS)]
+
+    assert [ref.url for ref in found([http_route("gateway.example.com")], services).refs] == [
+        "https://gateway.example.com/model-registry/public"
+    ]
+    assert [ref.url for ref in found([http_route()], services).refs] == ["https://public.registries.svc:8443"]
+
+
+@pytest.mark.parametrize("host", ["[bad", "a b", "user@host", "h:80", "x/y", "a" * 300])
+def test_a_host_that_is_none_is_a_problem_and_leaves_the_others(host: str):
+    routes = [route("public-https", host=host, to="public"), route("other", host="other.example.com", to="other")]
+
+    discovery = found(routes)
+    assert summary(discovery) == [
+        ("registry", "registries/other", "https://other.example.com"),
+        ("registry", "registries/public", ""),
+    ]
+    [problem] = discovery.problems
+    assert problem.object == "Route registries/public-https"
+    assert "is no host name" in problem.message

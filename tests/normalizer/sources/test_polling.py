@@ -10,6 +10,10 @@ import pytest
 import structlog.testing
 from prometheus_client import CollectorRegistry
 
+from common.http.client import Unreachable
+from services.normalizer.sources.http import for_each
+from services.normalizer.sources.kubeflow.poller import RegistryPoller
+from services.normalizer.sources.kubeflow.records import RegistryReading
 from services.normalizer.sources.kubeflow.source import PollingOptions, RegistrySource
 from services.normalizer.sources.refs import SourceRef
 from tests.fakes.registry import MODELS, VERSIONS, FakeCatalog, FakeRegistry
@@ -100,7 +104,7 @@ async def test_a_change_of_state_is_told_and_logged_once():
         ("warning", "model registry models/public cannot be read, what it had stays"),
         ("info", "model registry models/public is read again"),
     ]
-    assert "RoleBinding rhdh-rhoai-dashboard-permissions" in logs[1]["remedy"]
+    assert "RoleBinding in namespace models" in logs[1]["remedy"]
     assert all(live(reading) == {("model-0001", "v1")} for _, reading in recorder.readings)
 
 
@@ -363,3 +367,90 @@ async def test_cards_that_take_long_come_after_the_models():
     assert len(recorder.readings) > 1
     assert [reading.complete for _, reading in recorder.readings] == [True] + [False] * (len(recorder.readings) - 1)
     assert recorder.kinds("models/catalog") == ["ok"]
+
+
+async def test_a_server_that_asks_to_be_left_alone_for_a_day_is_asked_after_the_interval():
+    async with FakeRegistry() as registry:
+        registry.fail("status", status=503, retry_after=86400)
+        async with following(refs=[ref_of(registry)]) as (_, recorder):
+            await eventually(lambda: recorder.kinds("models/public") == ["unavailable"])
+            registry.heal()
+            await eventually(lambda: recorder.kinds("models/public") == ["unavailable", "ok"])
+
+
+async def test_what_cannot_be_worked_with_ends_neither_its_registry_nor_others(monkeypatch: pytest.MonkeyPatch):
+    poll = RegistryPoller.poll
+
+    async def broken(self: RegistryPoller) -> RegistryReading:
+        if broken_ones and self._remote.ref.id == "models/one":
+            raise ValueError("nobody thought of that")
+        return await poll(self)
+
+    broken_ones = ["models/one"]
+    monkeypatch.setattr(RegistryPoller, "poll", broken)
+    async with FakeRegistry() as one, FakeRegistry() as two:
+        refs = [ref_of(one, name="models/one"), ref_of(two, name="models/two")]
+        with structlog.testing.capture_logs() as logs:
+            async with following(refs=refs) as (_, recorder):
+                await eventually(lambda: recorder.kinds("models/one") == ["internal"])
+                await eventually(lambda: len(recorder.readings) >= 3)
+                broken_ones.clear()
+                await eventually(lambda: recorder.kinds("models/one") == ["internal", "ok"])
+
+    assert recorder.kinds("models/two") == ["ok"]
+    assert any(entry.get("exc_info") and "models/one" in entry["event"] for entry in logs)
+
+
+@pytest.mark.parametrize("attempt", range(20))
+async def test_a_registry_deleted_while_it_answers_500_is_gone_and_tells_nothing_more(attempt: int):
+    async with FakeRegistry() as registry:
+        registry.populate(30)
+        registry.fail("status", "model_versions/*", status=500)
+        async with following(refs=[ref_of(registry)]) as (source, recorder):
+            await eventually(lambda: registry.counted().get(ARTIFACTS, 0) > attempt % 5, interval=0)
+            source.update([])
+            await eventually(lambda: recorder.gone)
+            told = len(recorder.order)
+            registry.counted(reset=True)
+            await eventually(lambda: not source._running and recorder.order[-1] == "gone")
+            assert len(recorder.order) == told
+
+
+async def test_cancellation_ends_work_that_fails_all_the_time():
+    for delay in range(40):
+        begun = asyncio.Event()
+
+        async def fail(thing: int, begun: asyncio.Event = begun, delay: int = delay) -> None:
+            begun.set()
+            for _ in range((thing + delay) % 4):
+                await asyncio.sleep(0)
+            raise Unreachable("http://registry", "refused")
+
+        async def work(fail: Any = fail) -> None:
+            while True:
+                await for_each(range(50), fail)
+
+        task = asyncio.create_task(work())
+        await begun.wait()
+        for _ in range(delay):
+            await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.wait_for(task, 10)
+
+
+async def test_one_failure_leaves_the_others_and_many_end_the_attempt():
+    done: list[int] = []
+
+    async def work(thing: int) -> None:
+        await asyncio.sleep(0)
+        if thing in failing:
+            raise Unreachable("http://registry", "refused")
+        done.append(thing)
+
+    failing = {3}
+    assert list(await for_each(range(100), work)) == [3]
+    assert len(done) == 99
+    done.clear()
+    failing = set(range(100))
+    assert len(await for_each(range(100), work, patience=3, width=2)) == 3

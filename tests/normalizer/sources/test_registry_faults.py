@@ -27,9 +27,9 @@ async def recovers(registry: FakeRegistry, poller: RegistryPoller, expected: set
     ("fault", "kind", "remedy"),
     [
         ({"kind": "status", "status": 401}, "unauthorized", "KFMR_TOKEN"),
-        ({"kind": "status", "status": 403}, "forbidden", "RoleBinding rhdh-rhoai-dashboard-permissions"),
+        ({"kind": "status", "status": 403}, "forbidden", "RoleBinding in namespace models: role registry-user-public"),
         ({"kind": "status", "status": 404}, "absent", "the address comes from a test"),
-        ({"kind": "status", "status": 500}, "error", "log of model registry models/public"),
+        ({"kind": "status", "status": 500}, "error", "look at the database"),
         ({"kind": "status", "status": 503}, "unavailable", "database"),
         ({"kind": "redirect"}, "answer", "login page"),
         ({"kind": "empty"}, "answer", "is not the API"),
@@ -63,8 +63,7 @@ async def test_forbidden_names_role_and_namespace():
         reading = await poller.poll()
 
     assert reading.fault is not None
-    assert "namespace models" in reading.fault.remedy
-    assert "registry-user-public" in reading.fault.remedy
+    assert "role registry-user-public, subject the service account rhdh-rhoai-connector" in reading.fault.remedy
     assert not reading.settled
 
 
@@ -362,4 +361,3 @@ async def test_a_registry_that_is_not_trusted_is_given_no_token() -> None:
             reading = await RegistryPoller(remote).poll()
     assert reading.fault is not None
     assert reading.fault.kind == "unauthorized"
-    assert "MODEL_REGISTRY_NAMESPACES" in reading.fault.remedy

@@ -2,10 +2,11 @@
 
 import asyncio
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 
 import pytest
 
-from common.wire import Batch
+from common.wire import Batch, Leaving
 from services.storage_rest.stores.base import Store
 from tests.storage_rest.running import Running, running, upsert
 
@@ -56,7 +57,7 @@ class StoreContract:
         held = await self.after(
             opened,
             Batch(upserts=(upsert("a_1", card_key="c"), upsert("b_2")), cards={"c": "text"}),
-            Batch(removals=("a_1", "unknown_1")),
+            Batch(removals={"a_1": "gone", "unknown_1": "gone"}),
         )
         assert held == ({"b_2": upsert("b_2")}, {}, False)
 
@@ -64,10 +65,19 @@ class StoreContract:
         entries, _, _ = await self.after(
             opened,
             Batch(upserts=(upsert("a_1", updated="1"),)),
-            Batch(removals=("a_1",)),
+            Batch(removals={"a_1": "gone"}),
             Batch(upserts=(upsert("a_1", updated="1"),)),
         )
         assert entries == {"a_1": upsert("a_1", updated="1")}
+
+    async def test_marks_are_kept_over_a_restart_and_can_be_cleared(self, opened):
+        mark = Leaving(since=1_700_000_000, reason="not-listed")
+        entries, _, _ = await self.after(
+            opened, Batch(upserts=(upsert("a_1"), upsert("b_1"))), Batch(leaving={"a_1": mark})
+        )
+        assert entries == {"a_1": replace(upsert("a_1"), leaving=mark), "b_1": upsert("b_1")}
+        entries, _, _ = await self.after(opened, Batch(leaving={"a_1": None}))
+        assert entries["a_1"] == upsert("a_1")
 
     async def test_known_to_be_empty(self, opened):
         assert await self.after(opened, Batch(complete=True)) == ({}, {}, True)

@@ -8,6 +8,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -159,7 +160,7 @@ class TestForm:
     async def test_documented_rights_suffice(self, cluster):
         async with storage_on(cluster) as storage:
             await apply(storage, upserts=many(20), complete=True)
-            await apply(storage, removals=("model_3",))
+            await apply(storage, removals={"model_3": "gone"})
         assert not cluster.denied
         assert all(permitted(documented_rules(NAMESPACE), access) for access in cluster.used)
 
@@ -237,7 +238,7 @@ class TestAmount:
         async with storage_on(cluster) as storage:
             await apply(storage, upserts=many(60))
             count = len(maps(cluster))
-            await apply(storage, removals=tuple(f"model_{n}" for n in range(50)))
+            await apply(storage, removals={f"model_{n}": "gone" for n in range(50)})
             await apply(storage, upserts=tuple(upsert(f"new_{n}", document("x" * 700)) for n in range(50)))
             assert len(maps(cluster)) == count
 
@@ -341,8 +342,8 @@ class TestRepair:
         async with storage_on(cluster) as one, storage_on(cluster) as other:
             await apply(one, upserts=many(3))
             await eventually(lambda: len(other.service.keys) == 3, what="seen by the other")
-            await apply(one, removals=("model_1",))
-            await apply(other, removals=("model_1",))
+            await apply(one, removals={"model_1": "gone"})
+            await apply(other, removals={"model_1": "gone"})
             cluster.counts.reset()
             await asyncio.sleep(0.7)  # the time after which a repair would come
             assert stored(cluster).keys() == {"model_0", "model_2"}
@@ -470,7 +471,7 @@ class TestCrash:
 
     BEFORE = Batch(upserts=many(24), complete=True)
     MOVED = tuple(upsert(f"model_{n}", document("y" * 1500)) for n in range(0, 24, 2))
-    REMOVED = tuple(f"model_{n}" for n in range(1, 24, 4))
+    REMOVED: ClassVar = {f"model_{n}": "gone" for n in range(1, 24, 4)}
 
     @pytest.mark.parametrize("requests", range(0, 16, 2))
     @pytest.mark.parametrize("action", ["drop", "drop_after"])

@@ -1,14 +1,24 @@
-"""What discovery needs to know of Routes and Services.
+"""What discovery needs to know of Routes, Services and HTTPRoutes.
 
-Sources: OpenShift Route API (route.openshift.io/v1) and Kubernetes Service API; both are read tolerantly, for whatever
-is missing or odd there belongs to somebody else.
+Sources: OpenShift Route API (route.openshift.io/v1), Kubernetes Service API, Gateway API
+(gateway.networking.k8s.io/v1). All are read tolerantly, for whatever is missing or odd there belongs to somebody else.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from services.normalizer.normalize import values
+
+ServerKind = Literal["registry", "catalog"]
+
+_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
+_EXTERNAL = "/external-address-rest"
+"""The end of the annotation by which a Service names its address outside: `routing.opendatahub.io/…` of the operator,
+`routing.kubeflow.org/…` upstream."""
+_HTTP_PORTS = (80, 443, 8080, 8443)
+_TLS_PORTS = (443, 8443)
 
 
 class Port(NamedTuple):
@@ -19,36 +29,108 @@ class Port(NamedTuple):
     protocol: str
     """Its `appProtocol`, in lower case."""
 
+    @property
+    def speaks_http(self) -> bool:
+        """Whether HTTP or HTTPS is spoken there, as far as name, protocol and number tell."""
+        named = self.name.startswith("http") or "http" in self.protocol
+        return named or (not self.name and self.number in _HTTP_PORTS)
+
+    @property
+    def is_tls(self) -> bool:
+        """Whether it is HTTPS."""
+        return self.name.startswith("https") or self.protocol.endswith("https") or self.number in _TLS_PORTS
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RouteFacts:
-    """An OpenShift Route; `host` is empty until a router has admitted it."""
+    """An OpenShift Route, or an HTTPRoute of the Gateway API.
+
+    `host` is empty until a router has admitted it, and when it is no host name: then `problem` says so. `path` is the
+    prefix below which the server is. `service` is the name of its Service in `service_namespace`.
+    """
 
     namespace: str
     name: str
+    kind: Literal["Route", "HTTPRoute"] = "Route"
     host: str = ""
+    path: str = ""
+    tls: bool = True
     service: str = ""
+    service_namespace: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
+    problem: str = ""
+
+    @property
+    def url(self) -> str:
+        """The address, empty without a host."""
+        return f"{'https' if self.tls else 'http'}://{self.host}{self.path}" if self.host else ""
+
+    @property
+    def origin(self) -> str:
+        """What messages call it."""
+        return f"{self.kind} {self.namespace}/{self.name}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceAddress:
-    """A Service, as far as it may be a registry's or a catalog's."""
+    """A Service, as far as it may be a registry's or a catalog's; `external` is the address that it names outside."""
 
     namespace: str
     name: str
     ports: tuple[Port, ...] = ()
+    external: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def internal(self) -> str:
+        """The address inside the cluster, https where the Service offers it; empty when no port speaks HTTP."""
+        usable = sorted((port for port in self.ports if port.speaks_http), key=lambda port: not port.is_tls)
+        if not usable:
+            return ""
+        scheme = "https" if usable[0].is_tls else "http"
+        return f"{scheme}://{self.name}.{self.namespace}.svc:{usable[0].number}"
 
 
 def read_route(obj: Mapping[str, Any]) -> RouteFacts:
     """Return what a Route object says."""
+    host, problem = _checked(_admitted_host(obj))
+    namespace = values.line(values.at(obj, "metadata", "namespace"))
     return RouteFacts(
-        namespace=values.line(values.at(obj, "metadata", "namespace")),
+        namespace=namespace,
         name=values.line(values.at(obj, "metadata", "name")),
-        host=_admitted_host(obj),
+        host=host,
+        tls=bool(values.mapping(values.at(obj, "spec", "tls"))),
         service=values.line(values.at(obj, "spec", "to", "name")),
+        service_namespace=namespace,
         labels=_labels(obj),
+        problem=problem,
+    )
+
+
+def read_http_route(obj: Mapping[str, Any]) -> RouteFacts:
+    """Return what an HTTPRoute object says: its first host name, and of its first rule the path and the Service.
+
+    The operator of RHOAI 3 writes no host names into its HTTPRoutes, they are those of the Gateway, which nobody but an
+    administrator may read; such an HTTPRoute has no host here.
+    """
+    hosts = values.items(values.at(obj, "spec", "hostnames"))
+    host, problem = _checked(values.line(hosts[0]) if hosts else "")
+    rules = values.items(values.at(obj, "spec", "rules"))
+    rule = rules[0] if rules else {}
+    matches, backends = values.items(values.at(rule, "matches")), values.items(values.at(rule, "backendRefs"))
+    backend = backends[0] if backends else {}
+    namespace = values.line(values.at(obj, "metadata", "namespace"))
+    path = values.line(values.at(matches[0], "path", "value")) if matches else ""
+    return RouteFacts(
+        kind="HTTPRoute",
+        namespace=namespace,
+        name=values.line(values.at(obj, "metadata", "name")),
+        host=host,
+        path=path.rstrip("/") if re.fullmatch(r"(/[A-Za-z0-9._~-]+)*/?", path) else "",
+        service=values.line(values.at(backend, "name")),
+        service_namespace=values.line(values.at(backend, "namespace")) or namespace,
+        labels=_labels(obj),
+        problem=problem,
     )
 
 
@@ -66,8 +148,48 @@ def read_service_address(obj: Mapping[str, Any]) -> ServiceAddress:
             for port in values.items(values.at(obj, "spec", "ports"))
             if isinstance(number := values.at(port, "port"), int)
         ),
+        external=_external(obj),
         labels=_labels(obj),
     )
+
+
+def kind_of(labels: Mapping[str, str], name: str = "") -> ServerKind | None:
+    """Return what an object with these labels stands before, None when they do not say.
+
+    The operator's label `component` decides: `model-registry`, or `model-catalog`. Upstream's catalog has
+    `app.kubernetes.io/part-of: model-catalog` with `…/component: server`. `name` is for a Route that has neither.
+    """
+    component = labels.get("component")
+    if component in ("model-registry", "model-catalog"):
+        return "catalog" if component == "model-catalog" else "registry"
+    if labels.get("app.kubernetes.io/part-of") == "model-catalog":
+        return "catalog" if labels.get("app.kubernetes.io/component") == "server" else None
+    if not name:
+        return None
+    plain = name.removesuffix("-https").removesuffix("-http")
+    return "catalog" if plain == "model-catalog" or plain.endswith("-catalog") else "registry"
+
+
+def is_host(text: str) -> bool:
+    """Return whether a text is a host name or an IPv4 address, fit to stand in a URL as it is."""
+    return _HOST.fullmatch(text) is not None
+
+
+def _checked(host: str) -> tuple[str, str]:
+    if not host or is_host(host):
+        return host, ""
+    return "", f"its host {values.shown(host)} is no host name"
+
+
+def _external(obj: Mapping[str, Any]) -> str:
+    """Return the URL of the address that a Service's annotation names, as `host`, `host:port` or with a scheme."""
+    annotations = values.mapping(values.at(obj, "metadata", "annotations"))
+    found = sorted(str(key) for key in annotations if str(key).endswith(_EXTERNAL))
+    address = values.line(annotations[found[0]]).removeprefix("https://").rstrip("/") if found else ""
+    host, _, port = address.partition(":")
+    if not is_host(host) or (port and not (port.isascii() and port.isdigit() and 0 < int(port) < 65536)):
+        return ""
+    return f"https://{host}" if port in ("", "443") else f"https://{host}:{port}"
 
 
 def _admitted_host(obj: Mapping[str, Any]) -> str:

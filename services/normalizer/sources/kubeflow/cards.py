@@ -11,9 +11,9 @@ from typing import Self
 from common.http.client import RemoteError, StatusError, Unreachable
 from common.kube.backoff import Backoff
 from services.normalizer.normalize.cards import CatalogModel
-from services.normalizer.sources.faults import BadAnswer, fault_of
+from services.normalizer.sources.faults import BadAnswer, fault_of, no_address
 from services.normalizer.sources.http import Account, Connector, Remote, for_each
-from services.normalizer.sources.refs import Fault, SourceRef, SourceState
+from services.normalizer.sources.refs import SourceRef, SourceState
 
 API_ROOT = "/api/model_catalog/v1alpha1"
 
@@ -233,12 +233,3 @@ class Catalogs:
                     backoff=Backoff(*self._pause),
                 )
         self._open = {each: self._open[each] for each in self._wanted if each in self._open}
-
-
-def no_address(ref: SourceRef) -> Fault:
-    """Return the fault of a server that exists and says nowhere under which address."""
-    return Fault(
-        kind="no-address",
-        reason=f"{ref.origin} has no address",
-        remedy="a Route needs a router that admits it (status.ingress), a Service a port named http… or https…",
-    )

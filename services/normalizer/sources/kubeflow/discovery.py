@@ -1,24 +1,24 @@
 """Which model registries and model catalogs there are.
 
-A pure function from Routes, Services and settings, asked again whenever one of them changes: a server that is created,
-moved or deleted needs no restart.
+A pure function from Routes, Services, HTTPRoutes and settings, asked again whenever one of them changes: a server that
+is created, moved or deleted needs no restart.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from common.problems import Problem
-from services.normalizer.sources.kubeflow.addresses import Port, RouteFacts, ServiceAddress
+from services.normalizer.sources.kubeflow.addresses import RouteFacts, ServiceAddress, kind_of
 from services.normalizer.sources.refs import RefKind, SourceRef
 
 _MANAGED_BY = ("app.kubernetes.io/managed-by", "model-registry-operator")
-_REGISTRY_LABEL = ("component", "model-registry")
-_CATALOG_LABELS = (("app.kubernetes.io/part-of", "model-catalog"), ("component", "server"))
-_CATALOG_WORD = "catalog"
 _GATEWAY_WORD = "ingressgateway"
-_HTTP_PORTS = (80, 443, 8080, 8443)
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+_NAMED_URL = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9._/-]*)=(?P<url>https?://.*)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,10 +26,10 @@ class DiscoverySettings:
     """What the environment says about registries.
 
     `routes` are entries of MR_ROUTE ("namespace:name" or "name"; they limit the registries that are taken from Routes
-    and Services), the URLs those of MODEL_REGISTRY_URLS and MODEL_CATALOG_URL or the command line, `insecure` the ids,
-    names or hosts whose certificate is not checked (MODEL_REGISTRY_INSECURE). Everybody who may create a Service or a
-    Route can label it as a registry's: the token goes only to what is found in `trusted_namespaces`, or named in
-    `routes` or by its URL.
+    and Services), the URLs those of MODEL_REGISTRY_URLS and MODEL_CATALOG_URL ("URL" or "name=URL"), `insecure` the
+    ids, names or hosts whose certificate is not checked (MODEL_REGISTRY_INSECURE). Everybody who may create a Service
+    or a Route can label it as a registry's: only what is found in `trusted_namespaces`, or named as "namespace:name" or
+    by its URL, is read and given the token.
     """
 
     routes: tuple[str, ...] = ()
@@ -38,13 +38,36 @@ class DiscoverySettings:
     insecure: tuple[str, ...] = ()
     trusted_namespaces: tuple[str, ...] = ()
 
+    @property
+    def namespaces(self) -> tuple[str, ...]:
+        """Where registries may be that are read."""
+        named = {entry.partition(":")[0] for entry in self.routes if ":" in entry}
+        return tuple(sorted({*self.trusted_namespaces, *named}))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Discovery:
-    """The servers found, explicit ones first, and what is wrong with the settings that name them."""
+    """The servers found, explicit ones first; those outside trusted namespaces, which are not read; what is wrong.
+
+    `unmatched` are the entries of MR_ROUTE that name nothing; they are among the problems too.
+    """
 
     refs: tuple[SourceRef, ...]
+    untrusted: tuple[SourceRef, ...] = ()
     problems: tuple[Problem, ...] = ()
+    unmatched: tuple[Problem, ...] = ()
+
+
+class _Way(NamedTuple):
+    """One way to a server, the better the smaller `rank`."""
+
+    ref: SourceRef
+    rank: int
+
+    @property
+    def order(self) -> tuple[object, ...]:
+        """What sorts the ways to one server: those with an address, encrypted ones, then by rank."""
+        return self.ref.id, not self.ref.url, not self.ref.url.startswith("https"), self.rank, self.ref.origin
 
 
 def discover(
@@ -52,130 +75,163 @@ def discover(
 ) -> Discovery:
     """Return every server once, however many ways lead to it.
 
-    An explicit URL wins over a Route, a Route over its Service: outside callers may be kept from the Service by a
-    network policy, and the Route is what the operator publishes. A Route that no router has admitted yet leaves the
-    way through its Service; without one the server has no address, which is not the same as being gone.
+    An explicit URL goes before a Route, a Route before its Service: outside callers may be kept from the Service by a
+    network policy, and the Route is what the operator publishes. Where no Route is, the Service's own address outside
+    or an HTTPRoute serve, then the Service itself. A Route that no router has admitted yet leaves the other ways;
+    without any the server has no address, which is not the same as being gone.
     """
     explicit = [
         *(_from_url(url, "registry", "MODEL_REGISTRY_URLS") for url in settings.registry_urls),
         *(_from_url(url, "catalog", "MODEL_CATALOG_URL") for url in settings.catalog_urls),
     ]
-    by_name = {(each.namespace, each.name): each for each in services}
     chosen = sorted(
-        (each for each in routes if _is_wanted(each, settings.routes)), key=lambda each: (each.namespace, each.name)
+        (each for each in routes if _is_wanted(each, settings)), key=lambda each: (each.namespace, each.name)
     )
-    trusted = set(settings.trusted_namespaces)
-    found = [
-        replace(_from_route(each, by_name), trusted=each.namespace in trusted or _is_named(each, settings.routes))
-        for each in chosen
-    ]
-    reached = {ref.id for ref in found}
-    found += [
-        replace(ref, trusted=ref.namespace in trusted)
-        for each in by_name.values()
-        if (ref := _from_service(each, settings.routes, reached)) is not None
-    ]
-    refs = _once([*explicit, *sorted(found, key=lambda ref: (ref.id, not ref.url, ref.origin))])
+    ways = [_Way(_from_route(each, settings), 0 if each.kind == "Route" else 2) for each in chosen]
+    reached = {way.ref.id: way.ref for way in sorted(ways, key=lambda way: way.ref.trusted)}
+    ways += [way for each in services for way in _from_service(each, settings, reached)]
+    found = [way.ref for way in sorted(ways, key=lambda way: way.order)]
+    trusted = _once([*explicit, *(ref for ref in found if ref.trusted)])
+    strangers = [ref for ref in _once(found) if not ref.trusted and ref.id not in {each.id for each in trusted}]
+    unmatched = tuple(
+        _unmatched(entry) for entry in settings.routes if not any(_names(entry, each, settings) for each in chosen)
+    )
     return Discovery(
-        refs=tuple(replace(ref, verify=not _is_insecure(ref, settings.insecure)) for ref in refs),
-        problems=_unmatched(settings.routes, chosen),
+        refs=tuple(replace(ref, verify=not _is_insecure(ref, settings.insecure)) for ref in trusted),
+        untrusted=tuple(strangers),
+        problems=(
+            *_repeated(explicit),
+            *(_invalid(each) for each in chosen if each.problem),
+            *unmatched,
+            *(_untrusted(ref) for ref in strangers),
+        ),
+        unmatched=unmatched,
     )
 
 
-def _from_url(url: str, kind: RefKind, origin: str) -> SourceRef:
+def _from_url(entry: str, kind: RefKind, origin: str) -> SourceRef:
+    """Return the server of an explicit URL, which may have a name: `name=URL`.
+
+    The id does not depend on how the URL is written: case, a port that is the scheme's own and a slash at the end make
+    no difference, and the name of a Service inside the cluster is that Service.
+    """
+    given, url = match.group("name", "url") if (match := _NAMED_URL.fullmatch(entry)) else ("", entry)
     parts = urlsplit(url)
-    host = parts.hostname or ""
-    path = parts.path.rstrip("/")
+    host, scheme, path = (parts.hostname or "").rstrip("."), parts.scheme.lower(), parts.path.rstrip("/")
     name, namespace = _service_of(host) or ("", "")
     server = f"[{host}]" if ":" in host else host
-    port = f":{parts.port}" if parts.port else ""
-    root = f"{parts.scheme.lower()}://{server}{port}{path}"
-    return SourceRef(id=f"{server}{port}{path}", kind=kind, url=root, origin=origin, name=name, namespace=namespace)
-
-
-def _from_route(route: RouteFacts, services: Mapping[tuple[str, str], ServiceAddress]) -> SourceRef:
-    # A gateway's Service stands behind the Routes of many registries and says nothing about which one is meant.
-    name = route.service if route.service and _GATEWAY_WORD not in route.service else route.name
-    service = services.get((route.namespace, name))
-    inside = _service_url(service) if service else ""
+    port = f":{parts.port}" if parts.port and parts.port != _DEFAULT_PORTS.get(scheme) else ""
+    own = f"{namespace}/{name}" if name and not path else f"{server}{port}{path}"
+    if given:
+        namespace, _, name = given.rpartition("/")
     return SourceRef(
-        id=f"{route.namespace}/{name}",
-        kind="catalog" if _CATALOG_WORD in route.name else "registry",
-        url=f"https://{route.host}" if route.host else inside,
-        origin=f"Route {route.namespace}/{route.name}",
-        name=name,
-        namespace=route.namespace,
-    )
-
-
-def _from_service(service: ServiceAddress, limit: Sequence[str], reached: set[str]) -> SourceRef | None:
-    kind = _service_kind(service)
-    url = _service_url(service)
-    identity = f"{service.namespace}/{service.name}"
-    if kind is None or not url or identity in reached or (kind == "registry" and limit):
-        return None
-    return SourceRef(
-        id=identity,
+        id=given or own,
         kind=kind,
-        url=url,
-        origin=f"Service {identity}",
-        name=service.name,
-        namespace=service.namespace,
+        url=f"{scheme}://{server}{port}{path}",
+        origin=origin,
+        name=name,
+        namespace=namespace,
     )
 
 
-def _is_named(route: RouteFacts, limit: Sequence[str]) -> bool:
-    return any(_names(entry, route) for entry in limit)
+def _from_route(route: RouteFacts, settings: DiscoverySettings) -> SourceRef:
+    # A gateway's Service stands behind the Routes of many registries and says nothing about which one is meant.
+    is_own = route.service and _GATEWAY_WORD not in route.service
+    name = route.service if is_own else route.name
+    namespace = route.service_namespace if is_own else route.namespace
+    explicit = any(":" in entry and _names(entry, route, settings) for entry in settings.routes)
+    return SourceRef(
+        id=f"{namespace}/{name}",
+        kind=kind_of(route.labels, route.name) or "registry",
+        url=route.url,
+        origin=route.origin,
+        name=name,
+        namespace=namespace,
+        trusted=explicit or {route.namespace, namespace} <= set(settings.trusted_namespaces),
+    )
 
 
-def _is_wanted(route: RouteFacts, limit: Sequence[str]) -> bool:
-    managed = route.labels.get(_MANAGED_BY[0]) == _MANAGED_BY[1]
+def _from_service(
+    service: ServiceAddress, settings: DiscoverySettings, reached: Mapping[str, SourceRef]
+) -> Iterator[_Way]:
+    """Yield the ways that a Service offers; one that no label marks is taken as the end of a Route only."""
+    identity = f"{service.namespace}/{service.name}"
+    route = reached.get(identity)
+    kind = route.kind if route else kind_of(service.labels)
+    if kind is None or (route is None and kind == "registry" and settings.routes):
+        return
+    trusted = service.namespace in settings.trusted_namespaces or (route is not None and route.trusted)
+    for rank, url in ((1, service.external), (3, service.internal)):
+        if url:
+            ref = SourceRef(
+                id=identity,
+                kind=kind,
+                url=url,
+                origin=f"Service {identity}",
+                name=service.name,
+                namespace=service.namespace,
+                trusted=trusted,
+            )
+            yield _Way(ref, rank)
+
+
+def _is_wanted(route: RouteFacts, settings: DiscoverySettings) -> bool:
+    if any(_names(entry, route, settings) for entry in settings.routes):
+        return True
+    managed = route.labels.get(_MANAGED_BY[0]) == _MANAGED_BY[1] or kind_of(route.labels) is not None
     # MR_ROUTE picks registries; the catalog with the cards is found beside them.
-    return _is_named(route, limit) or (managed and (not limit or _CATALOG_WORD in route.name))
+    return managed and (not settings.routes or kind_of(route.labels, route.name) == "catalog")
 
 
-def _names(entry: str, route: RouteFacts) -> bool:
+def _names(entry: str, route: RouteFacts, settings: DiscoverySettings) -> bool:
+    """Return whether an entry of MR_ROUTE means the Route: a name alone means those in trusted namespaces."""
     namespace, _, name = entry.rpartition(":")
-    return name == route.name and namespace in ("", route.namespace)
+    where = (namespace,) if namespace else settings.trusted_namespaces
+    return route.kind == "Route" and name == route.name and route.namespace in where
 
 
-def _unmatched(limit: Sequence[str], chosen: Sequence[RouteFacts]) -> tuple[Problem, ...]:
-    return tuple(
-        Problem(
-            severity="warning",
-            object=f"MR_ROUTE {entry}",
-            message="no such Route",
-            remedy="write namespace:name of an existing Route, or leave MR_ROUTE out to find registries by label",
-        )
-        for entry in limit
-        if not any(_names(entry, route) for route in chosen)
+def _unmatched(entry: str) -> Problem:
+    where = "" if ":" in entry else " in a trusted namespace (MODEL_REGISTRY_NAMESPACES)"
+    return Problem(
+        severity="warning",
+        object=f"MR_ROUTE {entry}",
+        message=f"there is no such Route{where}",
+        remedy="write namespace:name of an existing Route, or leave MR_ROUTE out to find registries by label",
     )
 
 
-def _service_kind(service: ServiceAddress) -> RefKind | None:
-    labels = service.labels.items()
-    if all(label in labels for label in _CATALOG_LABELS):
-        return "catalog"
-    if _REGISTRY_LABEL in labels:
-        return "catalog" if _CATALOG_WORD in service.name else "registry"
-    return None
+def _untrusted(ref: SourceRef) -> Problem:
+    return Problem(
+        severity="warning",
+        object=ref.origin,
+        message=f"it is marked as a model {ref.kind}, outside the trusted namespaces: it is not read",
+        remedy=untrusted_remedy(ref),
+    )
 
 
-def _service_url(service: ServiceAddress) -> str:
-    """Return the address inside the cluster, https where the Service offers it; empty when no port speaks HTTP."""
-    usable = sorted(filter(_speaks_http, service.ports), key=lambda port: not _is_tls(port))
-    if not usable:
-        return ""
-    scheme = "https" if _is_tls(usable[0]) else "http"
-    return f"{scheme}://{service.name}.{service.namespace}.svc:{usable[0].number}"
+def untrusted_remedy(ref: SourceRef) -> str:
+    """Return what to do about a server outside trusted namespaces."""
+    return (
+        f"if it is yours, add {ref.namespace} to MODEL_REGISTRY_NAMESPACES; if not, nothing: it is not given the token"
+    )
 
 
-def _speaks_http(port: Port) -> bool:
-    return port.name.startswith("http") or "http" in port.protocol or (not port.name and port.number in _HTTP_PORTS)
+def _invalid(route: RouteFacts) -> Problem:
+    return Problem(
+        severity="warning", object=route.origin, message=route.problem, remedy="correct the Route's spec.host"
+    )
 
 
-def _is_tls(port: Port) -> bool:
-    return port.name.startswith("https") or port.protocol.endswith("https") or port.number in (443, 8443)
+def _repeated(explicit: Sequence[SourceRef]) -> Iterator[Problem]:
+    counts = Counter((ref.origin, ref.id) for ref in explicit)
+    for (origin, id_), count in counts.items():
+        if count > 1:
+            yield Problem(
+                severity="warning",
+                object=origin,
+                message=f"{id_} is there {count} times: the first is taken",
+                remedy="name each server once, and each by another name",
+            )
 
 
 def _service_of(host: str) -> tuple[str, str] | None:
@@ -198,7 +254,7 @@ def _once(refs: Iterable[SourceRef]) -> list[SourceRef]:
 
 def _signs(ref: SourceRef) -> set[tuple[str, object]]:
     signs: set[tuple[str, object]] = {(ref.kind, ref.id)}
-    if ref.name:
+    if ref.name and ref.namespace:
         signs.add((ref.kind, f"{ref.namespace}/{ref.name}"))
     if ref.url:
         parts = urlsplit(ref.url)

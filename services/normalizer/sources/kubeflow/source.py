@@ -7,13 +7,18 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+import structlog
+
 from common.kube.backoff import Backoff
 from services.normalizer.normalize.cards import CatalogModel, catalog_model
+from services.normalizer.sources.faults import internal, no_address
 from services.normalizer.sources.http import Account, Connector
-from services.normalizer.sources.kubeflow.cards import CardReader, Catalogs, no_address
+from services.normalizer.sources.kubeflow.cards import CardReader, Catalogs
 from services.normalizer.sources.kubeflow.poller import RegistryPoller
 from services.normalizer.sources.kubeflow.records import RegistryReading
 from services.normalizer.sources.refs import Fault, SourceRef, SourceState
+
+log = structlog.get_logger("sources")
 
 Expected = Callable[[str], Iterable[str]]
 """Gives the ids of the versions that an earlier run knew of a registry, by the registry's id."""
@@ -37,7 +42,8 @@ class PollingOptions:
     """How often, in seconds: `interval` between two polls, `card_refresh` the age at which a card is read again.
 
     A reading waits for its cards no longer than `card_budget`; the rest follows. After a failure the pause is shorter
-    at first (up to `retry`) and grows to the interval.
+    at first (up to `retry`) and grows to the interval, which is also the longest that a server is granted that asks
+    to be left alone (`Retry-After`).
     """
 
     interval: float = 120
@@ -65,12 +71,13 @@ class Follower:
         self._catalogs = catalogs
         self._handler = handler
         self._options = options
-        self._account = Account(metrics=connector.metrics, tell=handler.on_state)
+        self._account = Account(metrics=connector.metrics, tell=self._tell)
         self._backoff = Backoff(min(options.retry, options.interval), options.interval)
         self._poller: RegistryPoller | None = None
         self._fault: Fault | None = None
         self._cards: dict[CatalogModel, str | None] = {}
         self._asked_for: list[tuple[str, str]] = []
+        self._over = False
         self._poll_now = False
         self._wake = asyncio.Event()
 
@@ -80,6 +87,10 @@ class Follower:
         if new != self.ref:
             self.ref = new
             self.poll_now()
+
+    def leave(self) -> None:
+        """Tell nothing any more, whatever still comes of requests under way: the registry is gone."""
+        self._over = True
 
     def poll_now(self) -> None:
         """Poll without waiting for the end of the interval."""
@@ -109,16 +120,21 @@ class Follower:
                     await self._sleep(await self._poll(self._poller))
 
     async def _poll(self, poller: RegistryPoller) -> float:
-        """Poll once, or look up what was asked for; return the seconds until the next poll."""
-        with self._connector.metrics.poll_seconds.labels(self.ref.id).time():
-            reading = await poller.poll()
-        self._fault = reading.fault
-        self._account.update(self.ref, reading.fault)
-        await self._hand_on(reading)
+        """Poll once and return the seconds until the next poll. Whatever the registry holds does not end this."""
+        try:
+            with self._connector.metrics.poll_seconds.labels(self.ref.id).time():
+                reading = await poller.poll()
+            self._fault = reading.fault
+            self._account.update(self.ref, reading.fault)
+            await self._hand_on(reading)
+        except Exception as error:
+            log.exception(f"{self.ref.label} holds something that cannot be worked with: what it had stays")
+            self._account.update(self.ref, internal(self.ref, error))
+            return self._backoff.next()
         if reading.fault is None:
             self._backoff.reset()
             return self._options.interval * random.uniform(0.9, 1.1)  # noqa: S311 - spreads load, guards nothing
-        return max(self._backoff.next(), reading.retry_after or 0)
+        return max(self._backoff.next(), min(reading.retry_after or 0, self._options.interval))
 
     async def _sleep(self, seconds: float | None) -> None:
         """Wait for the next poll; look up what is asked for meanwhile."""
@@ -133,10 +149,20 @@ class Follower:
             asked, self._asked_for = self._asked_for, []
             for model_id, version_id in asked:
                 if self._poller is not None and not self._poll_now:
-                    reading = await self._poller.look_up(model_id, version_id)
-                    await self._hand_on(replace(reading, fault=self._fault))
+                    await self._look_up(self._poller, model_id, version_id)
         self._poll_now = False
         self._wake.clear()
+
+    async def _look_up(self, poller: RegistryPoller, model_id: str, version_id: str) -> None:
+        try:
+            reading = await poller.look_up(model_id, version_id)
+            await self._hand_on(replace(reading, fault=self._fault))
+        except Exception:
+            log.exception(f"{self.ref.label}: version {version_id} of model {model_id} cannot be worked with")
+
+    def _tell(self, ref: SourceRef, state: SourceState) -> None:
+        if not self._over:
+            self._handler.on_state(ref, state)
 
     async def _hand_on(self, reading: RegistryReading) -> None:
         """Read the cards that the reading calls for, and tell; again when reading the cards takes long."""
@@ -154,6 +180,8 @@ class Follower:
             cards = self._new_cards(models)
             touched = reading.touched | {each for each, model in wanted.items() if model in cards}
             texts = {model.key: text for model, text in cards.items()}
+            if self._over:
+                return
             self._handler.on_reading(self.ref, replace(reading, touched=touched, cards=texts))
             # What follows brings cards only; it is no further listing.
             reading = replace(reading, complete=False, touched=frozenset())
@@ -231,6 +259,7 @@ class RegistrySource:
     def _reconcile(self, group: asyncio.TaskGroup) -> None:
         for each in self._running.keys() - self._wanted.keys():
             follower, task = self._running.pop(each)
+            follower.leave()
             task.cancel()
             self._leave(follower.ref)
         for each, ref in self._wanted.items():

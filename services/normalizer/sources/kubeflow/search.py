@@ -1,0 +1,178 @@
+"""Looks for the Routes and Services that registries and catalogs are found by, and says how far that succeeds."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Generic, TypeVar
+
+import structlog
+
+from common.kube.client import KubeClient
+from common.kube.metrics import KubeMetrics
+from common.kube.reflector import Reflector
+from common.kube.replica import Key
+from common.kube.resources import ROUTES, SERVICES, Resource
+from common.kube.state import STARTING
+from common.kube.state import State as ReflectorState
+from services.normalizer.sources.kubeflow.addresses import (
+    RouteFacts,
+    ServiceAddress,
+    read_route,
+    read_service_address,
+)
+
+T = TypeVar("T")
+log = structlog.get_logger("registries")
+
+_OPERATOR_ROUTES = "app.kubernetes.io/managed-by=model-registry-operator"
+_SERVERS = "component in (model-registry,model-catalog)"
+_UPSTREAM_CATALOGS = "app.kubernetes.io/part-of=model-catalog,app.kubernetes.io/component=server"
+TRANSIENT = 20.0
+"""So many seconds a refusal may last before it counts as a missing rule: API servers that start refuse everybody."""
+
+
+class _Part(Generic[T]):
+    """One kind of object in one namespace: the handler of its reflector."""
+
+    def __init__(
+        self, resource: Resource, namespace: str | None, *, changed: Callable[[], None], patience: float
+    ) -> None:
+        self.where = f"{resource}" if namespace is None else f"{resource} in namespace {namespace}"
+        self.objects: dict[Key, T] = {}
+        self.state: ReflectorState = STARTING
+        self.refused = False
+        """Whether they may not be read, for so long that this is no passing state."""
+        self._changed = changed
+        self._patience = patience
+        self._doubt: asyncio.TimerHandle | None = None
+        self._synced = False
+
+    @property
+    def listed(self) -> bool:
+        """Whether all that there are have been seen; a cluster without such objects has none."""
+        return self._synced or self.state.kind == "absent"
+
+    def on_change(self, key: Key, old: T | None, new: T | None, explicit: bool) -> None:
+        if new is None:
+            self.objects.pop(key, None)
+        else:
+            self.objects[key] = new
+        if self._synced:
+            self._changed()
+
+    def on_invalid(self, key: Key, error: Exception) -> None:
+        log.warning("skipped: it cannot be read", object="/".join(key), error=str(error))
+
+    def on_synced(self) -> None:
+        self._synced = True
+        self._changed()
+
+    def on_state(self, state: ReflectorState) -> None:
+        self.state = state
+        if state.kind != "forbidden":
+            self.refused = False
+            if self._doubt is not None:
+                self._doubt.cancel()
+                self._doubt = None
+        elif self._doubt is None:
+            self._doubt = asyncio.get_running_loop().call_later(self._patience, self._refuse)
+        self._changed()
+
+    def _refuse(self) -> None:
+        self.refused = True
+        self._changed()
+
+
+class ClusterSearch:
+    """Follows Routes and Services, in all namespaces (None) or in those named; `changed` is called upon any change.
+
+    `by_name`: all Routes are wanted, not only those that a registry's operator has marked.
+    """
+
+    def __init__(
+        self,
+        *,
+        client: KubeClient,
+        metrics: KubeMetrics,
+        namespaces: Sequence[str] | None,
+        by_name: bool,
+        changed: Callable[[], None],
+        patience: float = TRANSIENT,
+    ) -> None:
+        self._client = client
+        self._metrics = metrics
+        self._changed = changed
+        self._patience = patience
+        self._namespaced = namespaces is not None
+        self._routes: list[_Part[RouteFacts]] = []
+        self._services: list[_Part[ServiceAddress]] = []
+        self.tasks: list[Callable[[], Any]] = []
+        """What must run."""
+        for namespace in (None,) if namespaces is None else namespaces:
+            self._follow(ROUTES, "routes", "" if by_name else _OPERATOR_ROUTES, namespace, read_route, self._routes)
+            self._follow(SERVICES, "services", _SERVERS, namespace, read_service_address, self._services)
+            self._follow(SERVICES, "catalogs", _UPSTREAM_CATALOGS, namespace, read_service_address, self._services)
+
+    def _follow(
+        self,
+        resource: Resource,
+        name: str,
+        selector: str,
+        namespace: str | None,
+        transform: Callable[[Any], T],
+        parts: list[_Part[T]],
+    ) -> None:
+        part: _Part[T] = _Part(resource, namespace, changed=self._changed, patience=self._patience)
+        parts.append(part)
+        reflector = Reflector(
+            client=self._client,
+            resource=resource,
+            namespace=namespace,
+            transform=transform,
+            handler=part,
+            label_selector=selector,
+            metrics=self._metrics,
+            name=f"registry-{name}" if namespace is None else f"registry-{name}.{namespace}",
+        )
+        self.tasks.append(reflector.run)
+
+    @property
+    def routes(self) -> Iterable[RouteFacts]:
+        """The Routes that are known."""
+        return [each for part in self._routes for each in part.objects.values()]
+
+    @property
+    def services(self) -> Iterable[ServiceAddress]:
+        """The Services that are known."""
+        return list({key: each for part in self._services for key, each in part.objects.items()}.values())
+
+    @property
+    def complete(self) -> bool:
+        """Whether all that there are have been seen."""
+        return all(part.listed for part in self._parts)
+
+    @property
+    def waiting(self) -> bool:
+        """Whether more may soon be seen: what may not be read is not waited for."""
+        return any(not part.listed and not part.refused for part in self._parts)
+
+    @property
+    def sufficient(self) -> bool:
+        """Whether nobody has to act: all is seen, or of several namespaces one and no more is to come."""
+        some = self._namespaced and any(part.listed for part in self._parts)
+        return self.complete or (some and not self.waiting)
+
+    @property
+    def reason(self) -> str:
+        """Why not all has been seen."""
+        return " ".join(sorted({_fault(part) for part in self._parts if not part.listed}))
+
+    @property
+    def _parts(self) -> list[_Part[Any]]:
+        return [*self._routes, *self._services]
+
+
+def _fault(part: _Part[Any]) -> str:
+    state = part.state
+    if state.kind == "forbidden" and not part.refused:
+        return f"refused: reading {part.where}, which an API server that starts does for a moment; it is tried again."
+    return f"{state.kind}: {state.remedy or state.reason}"
