@@ -15,7 +15,7 @@ import aiohttp
 import structlog
 from prometheus_client import Counter
 
-from common import wire
+from common import removals, wire
 from common.http.client import HttpClient, RemoteError, StatusError
 from common.metrics import Metrics
 from common.problems import Problem
@@ -92,10 +92,11 @@ class _Original(Exception):
 class Follower:
     """Follows one storage for as long as `run` runs; a failure is told once and tried again, for ever."""
 
-    def __init__(self, *, storage: HttpClient, shelf: Shelf, metrics: Metrics) -> None:
+    def __init__(self, *, storage: HttpClient, shelf: Shelf, metrics: Metrics, hold: float = removals.HOLD) -> None:
+        """`hold`: seconds that stays what an original's storage does not list any more, when that is much."""
         self._storage = storage
         self._shelf = shelf
-        self._original = OriginalStorage(storage=storage, shelf=shelf)
+        self._original = OriginalStorage(storage=storage, shelf=shelf, hold=hold)
         self._following = Following(shelf)
         self._polling: asyncio.Timeout | None = None
         self._failing = False

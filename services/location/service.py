@@ -27,7 +27,7 @@ async def serve(settings: LocationSettings, address: Address, stop: asyncio.Even
         storage = await stack.enter_async_context(
             HttpClient(name="storage", base_url=settings.storage_url, token=settings.shared_token)
         )
-        follower = Follower(storage=storage, shelf=shelf, metrics=metrics)
+        follower = Follower(storage=storage, shelf=shelf, metrics=metrics, hold=settings.removal_hold)
         app = create_location_app(
             shelf=shelf,
             metrics=metrics,

@@ -264,6 +264,18 @@ async def test_an_empty_list_of_an_original_proves_nothing(shelf: Shelf, metrics
         await eventually(lambda: shelf.keys() == {"a_1", "b_1"})
 
 
+async def test_much_that_an_original_does_not_list_any_more_stays_for_the_hold(shelf: Shelf, metrics: Metrics) -> None:
+    storage = FakeOriginalStorage()
+    storage.store(*(upsert(f"a_{n}") for n in range(6)))
+    async with serving(storage) as port, looking_often(shelf, metrics, port) as follower:
+        await eventually(lambda: len(shelf) == 6)
+        storage.listed = ["a_0", "a_1", "a_2"]
+        await five_looks(storage)
+        assert len(shelf) == 6
+        follower._original._hold = 0.1
+        await eventually(lambda: shelf.keys() == {"a_0", "a_1", "a_2"})
+
+
 async def test_an_original_is_asked_only_for_what_is_not_known(shelf: Shelf, metrics: Metrics) -> None:
     storage = FakeOriginalStorage()
     storage.store(*(upsert(f"a_{n}") for n in range(20)))

@@ -5,6 +5,7 @@ import json
 import re
 import zlib
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Protocol
 
 from common import feed, strict_json
@@ -50,16 +51,14 @@ class Entries:
     def read(self, slot: str, raw: bytes) -> Value:
         """Return a value that was read."""
         try:
-            entry = parse_storage_body(slot, raw)
-            feed.path_of(entry.key, entry.uri)
-            feed.check_document(entry.body)
+            entry = _entry(slot, raw)
         except ValueError:
             return Value(raw, _digest(raw), usable=False)
         return Value(raw, _digest_with_mark(entry))
 
     def upserts(self, values: Mapping[str, Value]) -> list[Upsert]:
         """Return the entries in these values; what is none is left out."""
-        return [parse_storage_body(slot, value.data) for slot, value in values.items() if value.usable]
+        return [_entry(slot, value.data) for slot, value in values.items() if value.usable]
 
     def current(self, view: View, slot: str) -> Value | None:
         """Return what should be in a slot."""
@@ -110,6 +109,17 @@ class Cards:
     def take_over(self, view: View, values: Mapping[str, Value]) -> None:
         """Hand the view what somebody else wrote."""
         view.take_over((), self.texts(values))
+
+
+def _entry(slot: str, raw: bytes) -> Upsert:
+    """Return the entry in a value.
+
+    Raises:
+        ValueError: it cannot be read, or not be served.
+    """
+    entry = parse_storage_body(slot, raw)
+    feed.path_of(entry.key, entry.uri)
+    return replace(entry, body=feed.fix_document(entry.body))
 
 
 def _digest_with_mark(upsert: Upsert) -> str:

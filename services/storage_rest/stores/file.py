@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import structlog
@@ -207,5 +208,4 @@ def _usable(upsert: Upsert) -> Upsert:
         feed.Refused: it cannot.
     """
     feed.path_of(upsert.key, upsert.uri)
-    feed.check_document(upsert.body)
-    return upsert
+    return replace(upsert, body=feed.fix_document(upsert.body))

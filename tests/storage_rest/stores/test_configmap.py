@@ -325,6 +325,18 @@ class TestOriginal:
             assert storage.service.damage == f"the ConfigMap {BASE} has values that cannot be read: a_1"
             assert not storage.service.complete
 
+    async def test_documents_of_the_original_with_null_tags_are_fixed(self, cluster):
+        body = b'{"models":[{"name":"m","tags":null}],"modelServer":{"name":"s","API":{"url":"u","tags":null}}}'
+        write(cluster, BASE, {"a_1": wire.encode_storage_body(upsert("a_1", body))})
+        async with storage_on(cluster) as storage:
+            await storage.service.loaded()
+            assert storage.service.complete
+            fixed = b'{"models":[{"name":"m"}],"modelServer":{"name":"s","API":{"url":"u"}}}'
+            assert storage.service.entry("a_1") == upsert("a_1", fixed)
+            written = wire.encode_original_upsert(upsert("b_1", body))
+            assert (await storage.ask("POST", "/upsert?key=b_1&type=kserve", data=written)).status == 201
+            assert storage.service.entry("b_1") == upsert("b_1", fixed)
+
     async def test_one_of_ours_from_before_the_marks_is_whole(self, cluster):
         values = {u.key: wire.encode_storage_body(u) for u in many(5)}
         write(cluster, BASE, values, labels=dict(LABELS), annotations={COMPLETE: "true"})
