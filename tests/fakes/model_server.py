@@ -1,8 +1,8 @@
 """Stand-ins for model servers: each answers the requests of one protocol for one model, as the real ones do.
 
-vLLM 0.9 (OpenAI API): an unknown model is a 404 with `NotFoundError`, a missing token a 401; every origin may ask, for its
-option `--allowed-origins` is `["*"]` by default, so pages can call it. OpenVINO Model Server and KServe's sklearn server
-allow no other origin.
+vLLM 0.9 (OpenAI API): an unknown model is a 404 with `NotFoundError`, a missing token a 401; every origin may ask,
+because its option `--allowed-origins` is `["*"]` by default, so pages can call it. OpenVINO Model Server and
+KServe's sklearn server allow no other origin.
 """
 
 import json
