@@ -2,7 +2,6 @@
 
 from pydantic import Field, field_validator
 
-from common import removals
 from common.settings import CommaList, Duration, ServiceSettings
 
 
@@ -24,8 +23,8 @@ class LocationSettings(ServiceSettings):
         description="where plugins of Backstage publish the keys of their service tokens, with commas between them; "
         "when set, the second-generation feed asks for such a token",
     )
-    removal_hold: Duration = Field(
-        removals.HOLD,
+    removal_hold: Duration | None = Field(
+        None,
         alias="REMOVAL_HOLD",
         description="models that an original storage-rest lists no longer, many at once, stay for so long",
     )

@@ -32,8 +32,8 @@ class StorageSettings(ServiceSettings):
     document_limit: int = Field(
         1024 * 1024, alias="DOCUMENT_LIMIT", gt=0, description="largest document or model card taken, in bytes"
     )
-    removal_hold: Duration = Field(
-        removals.HOLD,
+    removal_hold: Duration | None = Field(
+        None,
         alias="REMOVAL_HOLD",
         description="models that an original normalizer no longer names, many at once, stay for so long; 0: not at all",
     )
@@ -64,8 +64,9 @@ class StorageSettings(ServiceSettings):
     @property
     def patience(self) -> Patience:
         """How long what is in doubt stays."""
+        unset = 0.0 if self.removal_guard == "off" else removals.HOLD
         return Patience(
-            hold=0.0 if self.removal_guard == "off" else self.removal_hold,
+            hold=unset if self.removal_hold is None else self.removal_hold,
             share=self.removal_hold_share,
             not_ready=self.not_ready_grace,
         )
