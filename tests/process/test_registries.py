@@ -105,7 +105,7 @@ async def test_no_change_costs_little_and_writes_nothing(pod: Pod, fakes: Proces
 
 
 async def answered(pod: Pod, path: str, text: str) -> bool:
-    answer = await pod.get(LOCATION, path)
+    answer = await pod.get(LOCATION, f"{path}&raw=true")
     return answer.status == 200 and answer.body.decode() == text
 
 
