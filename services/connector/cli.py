@@ -12,7 +12,7 @@ from common.http.server import Address
 from common.kube.credentials import CredentialsError
 from common.settings import SettingsError
 from common.trust import TrustError
-from services.connector import assembly
+from services.connector import assembly, removals
 from services.connector.doctor.command import doctor
 from services.connector.preview import Preview, Shown, as_json, preview
 from services.location.settings import LocationSettings
@@ -29,6 +29,7 @@ def main() -> None:
 
 
 main.add_command(doctor)
+main.add_command(removals.removals)
 
 
 @main.command()
