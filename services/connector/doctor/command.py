@@ -5,11 +5,12 @@ import json
 import os
 import sys
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import click
 
-from common import logs
+from common.commandline import reported
 from services.connector.doctor.report import COLOURS, Report, Step, lines_of
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -50,8 +51,13 @@ def _with_options(command: F) -> F:
 
 @click.group(invoke_without_command=True)
 @_with_options
+@click.option(
+    "--bundle",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write what was found and the objects behind it to this .tar.gz, without secrets.",
+)
 @click.pass_context
-def doctor(context: click.Context, /, **options: Any) -> None:
+def doctor(context: click.Context, /, bundle: Path | None, **options: Any) -> None:
     """Say what keeps models from Backstage: rights, sources, cache, feed, settings.
 
     Run it in any container of the connector, or on a laptop with a kubeconfig. It reads, and changes nothing.
@@ -62,7 +68,7 @@ def doctor(context: click.Context, /, **options: Any) -> None:
     if context.invoked_subcommand is None:
         from services.connector.doctor.examination import examine
 
-        _run(lambda given: examine(given), **options)
+        _run(lambda given: examine(given), bundle=bundle, **options)
 
 
 @doctor.command(name="model")
@@ -88,7 +94,9 @@ def _run(
     location: str,
     storage: str,
     normalizer: str,
+    bundle: Path | None = None,
 ) -> None:
+    from common import logs
     from services.connector.doctor.examination import Options
 
     logs.configure(level="ERROR", format="console")
@@ -96,13 +104,21 @@ def _run(
 
     async def run() -> Report:
         report = Report()
-        async for step in steps(Options(environ=os.environ, urls=urls, timeout=timeout)):
+        given = Options(environ=os.environ, urls=urls, timeout=timeout)
+        async for step in steps(given):
             report.steps.append(step)
             if output == "text":
                 _print(step)
+        if bundle is not None:
+            from services.connector.doctor.bundle import write_bundle
+            from services.connector.doctor.collecting import collect
+
+            write_bundle(bundle, await collect(given, report))
+            click.echo(f"written: {bundle}", err=True)
         return report
 
-    report = asyncio.run(run())
+    with reported("connector", OSError):
+        report = asyncio.run(run())
     click.echo(json.dumps(report.as_json(), indent=2, ensure_ascii=False) if output == "json" else report.summary)
     sys.exit(report.status(fail_on))
 
