@@ -112,6 +112,7 @@ async def answered(pod: Pod, path: str, text: str) -> bool:
 async def test_what_its_users_do_is_seen(pod: Pod, fakes: ProcessRegistry, cluster: ProcessCluster, reader: Reader):
     model, other = await fakes.registry("populate", 2, versions=2)
     everything = named(2, 2)
+    pod.set(NORMALIZER, REMOVAL_HOLD="2s")
     await pod.start()
     await pod.serving(*everything)
 
