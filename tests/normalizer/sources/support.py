@@ -39,6 +39,7 @@ def connector(
     token: str | None = None,
     timeout: float = 5,
     concurrency: int = 8,
+    body_limit: int = 16 * 1024 * 1024,
     metrics: Metrics | None = None,
 ) -> Connector:
     return Connector(
@@ -47,6 +48,7 @@ def connector(
         metrics=SourceMetrics(metrics or new_metrics()),
         timeout=timeout,
         concurrency=concurrency,
+        body_limit=body_limit,
     )
 
 
