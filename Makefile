@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check audit bench soak test-backstage demo-backstage test-registries lock clean
+.PHONY: help run test check audit bench chaos soak test-backstage demo-backstage test-registries lock clean
 
 help: ## What can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,10 @@ audit: $(VENV)/dev ## Known vulnerabilities in the lock file (says so when nobod
 
 bench: $(VENV)/dev ## Measure: latency, requests, bytes, memory
 	@$(BIN)/python -m benchmarks
+
+SEEDS ?= 20
+chaos: $(VENV)/dev ## Random schedules of faults, restarts and kills, judged by one invariant (SEEDS=200)
+	@$(BIN)/python -m tests.chaos --seeds $(SEEDS)
 
 soak: $(VENV)/dev ## Ten minutes of churn and faults: memory, descriptors and tasks stay flat
 	@$(BIN)/python -m benchmarks.soak

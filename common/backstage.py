@@ -27,6 +27,8 @@ _SEPARATOR_RUN = re.compile(r"[-_.]{2,}")
 _NOT_IN_TAGS = re.compile(r"[^a-z0-9:+#]+")
 
 _ABSOLUTE = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(?=.)([^/?#]*)")
+# `models:/churn/7`. A scheme of one letter is a drive of Windows.
+_ROOTED = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+):/[^/?#]")
 _AUTHORITY = re.compile(r"(?:[^@]*@)?(?P<host>\[[0-9A-Fa-f:.]+\]|[^\[\]:@]+)(?::(?P<port>[0-9]{0,5}))?\Z")
 _BLANK_OR_CONTROL = re.compile(r"[\s\x00-\x1f\x7f]")
 _FORBIDDEN_IN_HOST = re.compile(r"[#/:<>?@\[\\\]^|]")
@@ -63,12 +65,12 @@ def with_suffix(name: str, suffix: str) -> str:
 
 
 def is_entity_name(text: str) -> bool:
-    """Tell whether the catalog takes `text` as a name."""
+    """Return whether the catalog takes `text` as a name."""
     return len(text) <= MAX_NAME and _NAME.match(text) is not None
 
 
 def is_tag(text: str) -> bool:
-    """Tell whether the catalog keeps `text` as a tag."""
+    """Return whether the catalog keeps `text` as a tag."""
     return len(text) <= MAX_NAME and _TAG.match(text) is not None
 
 
@@ -79,7 +81,7 @@ def tag(text: str) -> str | None:
 
 
 def is_annotation_key(key: str) -> bool:
-    """Tell whether the catalog takes `key`: `[lower-case DNS prefix/]name`."""
+    """Return whether the catalog takes `key`: `[lower-case DNS prefix/]name`."""
     prefix, slash, name = key.rpartition("/")
     if slash and not (len(prefix) <= _MAX_PREFIX and _PREFIX.match(prefix)):
         return False
@@ -87,14 +89,18 @@ def is_annotation_key(key: str) -> bool:
 
 
 def is_link(text: str) -> bool:
-    """Tell whether `text` is an absolute URL that a browser's URL parser, which the catalog uses, understands.
+    """Return whether `text` is an absolute URL that a browser's URL parser, which the catalog uses, understands.
 
-    Stricter than that parser: `scheme://host` is asked for, so that prose such as `Note: see below`, which it would
-    take for a URL, is none; and hosts that are written in a way only an attacker would, such as `0x7f.1`, are refused.
+    Stricter than that parser: `scheme://host` or `scheme:/path` is asked for, so that prose such as `Note: see below`,
+    which it would take for a URL, is none; and hosts that are written in a way only an attacker would, such as
+    `0x7f.1`, are refused.
     """
-    absolute = _ABSOLUTE.match(text)
-    if absolute is None or "\\" in text or _BLANK_OR_CONTROL.search(text):
+    if "\\" in text or _BLANK_OR_CONTROL.search(text):
         return False
+    absolute = _ABSOLUTE.match(text)
+    if absolute is None:
+        rooted = _ROOTED.match(text)
+        return rooted is not None and rooted["scheme"].lower() not in _WITH_A_DOMAIN
     scheme, authority = absolute[1].lower(), absolute[2]
     if not authority:
         return scheme not in _WITH_A_HOST
@@ -112,7 +118,7 @@ def is_link(text: str) -> bool:
 
 
 def _is_domain(host: str) -> bool:
-    """Tell whether `host` is an IPv4 address or a name in the sense of the URL standard's "domain to ASCII"."""
+    """Return whether `host` is an IPv4 address or a name in the sense of the URL standard's "domain to ASCII"."""
     labels = host.removesuffix(".").split(".")
     if _NUMBER.match(labels[-1]):
         return len(labels) == 4 and _is_address(".".join(labels), version=4)

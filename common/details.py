@@ -61,6 +61,8 @@ class Details:
     provider: str = ""
     license: str = ""
     """The licence by name: its SPDX identifier, or what people wrote."""
+    tags: tuple[str, ...] = ()
+    """Valid tags that readers get beyond those of the document: the licence, a registered version's format."""
     location: str = ""
     """Where the model's files are, in words, where no URL can be given."""
     connection: str = ""
@@ -130,7 +132,7 @@ def _json_name(name: str) -> str:
     return first + "".join(word.title() for word in rest)
 
 
-_LISTS = ("names", "tasks")
+_LISTS = ("names", "tags", "tasks")
 _TEXTS = tuple(field.name for field in fields(Details) if field.name not in (*_LISTS, "links"))
 _JSON_NAMES = {name: _json_name(name) for name in (*_TEXTS, *_LISTS)}
 _LINK_FIELDS = ("url", "title", "icon")

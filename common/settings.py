@@ -59,7 +59,9 @@ Duration = Annotated[float, BeforeValidator(parse_duration)]
 """Seconds, written as a Go duration."""
 CommaList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 """Several values with commas between them."""
-UrlList = Annotated[tuple[Annotated[str, AfterValidator(_check_url)], ...], NoDecode, BeforeValidator(_split)]
+Url = Annotated[str, AfterValidator(_check_url)]
+"""The address of a server."""
+UrlList = Annotated[tuple[Url, ...], NoDecode, BeforeValidator(_split)]
 """Addresses of servers with commas between them."""
 
 

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, SecretStr
 
-from common.settings import CommaList, Duration, ServiceSettings, UrlList
+from common.settings import CommaList, Duration, ServiceSettings, Url, UrlList
 from services.normalizer.normalize.result import Defaults
 
 STORAGE_PORT = 7070
@@ -18,6 +18,15 @@ class NormalizerSettings(ServiceSettings):
     default_owner: str = Field("rhdh-rhoai-bridge", alias="DEFAULT_OWNER", description="owner where none is given")
     default_lifecycle: str = Field(
         "development", alias="DEFAULT_LIFECYCLE", description="lifecycle where none is given"
+    )
+    tags_ignored: CommaList = Field(
+        (),
+        alias="TAGS_IGNORED",
+        description="labels and properties that are no tags, besides those of tools; `*` matches any characters, "
+        "`!` before a pattern makes tags of what it matches",
+    )
+    dashboard_url: Url | None = Field(
+        None, alias="DASHBOARD_URL", description="the OpenShift AI dashboard, for links to its pages"
     )
     not_ready_grace: Duration = Field(
         120.0, alias="NOT_READY_GRACE", description="an InferenceService may be not ready for so long and stay shown"
@@ -69,4 +78,9 @@ class NormalizerSettings(ServiceSettings):
     @property
     def defaults(self) -> Defaults:
         """What entities get where nobody says anything."""
-        return Defaults(owner=self.default_owner, lifecycle=self.default_lifecycle)
+        return Defaults(
+            owner=self.default_owner,
+            lifecycle=self.default_lifecycle,
+            tags_ignored=self.tags_ignored,
+            dashboard_url=self.dashboard_url or "",
+        )

@@ -89,6 +89,9 @@ def test_annotation_keys_that_it_rejects(key: str) -> None:
         "hf://org/model",
         "https://münchen.example/",
         "http://svc_a.ns.svc.cluster.local",
+        "models:/churn/7",
+        "dbfs:/models/x",
+        "mlflow-artifacts:/3/0a1b/artifacts/model",
     ],
 )
 def test_links(url: str) -> None:
@@ -113,6 +116,10 @@ def test_links(url: str) -> None:
         "javascript:alert(1)",
         "https://a\nb.example",
         "http://a%zz.example/",
+        "http:/example.com",
+        "file:/etc/passwd",
+        "C:/models/x",
+        "models:churn/7",
     ],
 )
 def test_what_is_no_link(text: str) -> None:

@@ -5,7 +5,7 @@ import json
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,14 @@ OURS = ("image", "startupProbe", "livenessProbe", "readinessProbe", "resources",
 """What our containers have beside, or instead of, the documented specs."""
 KUBERNETES = ("1.28", "1.37")
 """The oldest and the newest version that is checked against."""
+CONTAINERS = (
+    "operator/sidecars.yaml",
+    "operator/connector.yaml",
+    "helm/sidecars.yaml",
+    "helm/connector.yaml",
+    "kubernetes/sidecar.yaml",
+)
+"""The files that containers are shipped in."""
 PROMETHEUS_KINDS = {"ServiceMonitor", "PrometheusRule"}
 
 
@@ -29,8 +37,23 @@ def name_of(directory: Path) -> str:
 
 def pod_containers(file: str) -> dict[str, Object]:
     document = yaml.safe_load((ROOT / file).read_text(encoding="utf-8"))
-    found = document["upstream"]["backstage"]["extraContainers"] if "upstream" in document else containers_in(document)
+    if isinstance(document, list):
+        found = [operation["value"] for operation in document]
+    elif "upstream" in document:
+        found = document["upstream"]["backstage"]["extraContainers"]
+    else:
+        found = list(containers_in(document))
     return {container["name"]: container for container in found}
+
+
+def without_registries(containers: dict[str, Object]) -> tuple[dict[str, Object], list[str]]:
+    """The containers without MODEL_REGISTRY_NAMESPACES, and the values that it had."""
+    values = []
+    result = copy.deepcopy(containers)
+    for container in result.values():
+        values += [v["value"] for v in container["env"] if v["name"] == "MODEL_REGISTRY_NAMESPACES"]
+        container["env"] = [v for v in container["env"] if v["name"] != "MODEL_REGISTRY_NAMESPACES"]
+    return result, values
 
 
 def validate(obj: Object) -> None:
@@ -38,14 +61,18 @@ def validate(obj: Object) -> None:
         kubernetes_validate.validate(obj, version, strict=True)
 
 
-def deployment_of(patch: Object) -> Object:
-    """The Deployment that the RHDH operator makes of a Backstage resource's patch, as far as our part goes."""
-    deployment = copy.deepcopy(patch)
+def deployment_with(containers: Iterable[Object]) -> Object:
+    """A Deployment as the RHDH operator or a plain Backstage has it, with these containers in its pod."""
     labels = {"rhdh.redhat.com/app": "backstage-developer-hub"}
-    deployment |= {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "backstage-developer-hub"}}
-    deployment["spec"]["selector"] = {"matchLabels": labels}
-    deployment["spec"]["template"]["metadata"] = {"labels": labels}
-    return deployment
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "backstage-developer-hub"},
+        "spec": {
+            "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels}, "spec": {"containers": list(containers)}},
+        },
+    }
 
 
 @pytest.mark.parametrize("directory", directories(), ids=name_of)
@@ -55,9 +82,7 @@ def test_every_directory_renders_valid_objects(directory: Path) -> None:
     assert objects
     assert len({key(obj) for obj in objects}) == len(objects)
     for obj in objects:
-        if obj["kind"] == "Backstage":
-            validate(deployment_of(obj["spec"]["deployment"]["patch"]))
-        elif obj["kind"] not in PROMETHEUS_KINDS:
+        if obj["kind"] not in PROMETHEUS_KINDS:
             validate(obj)
 
 
@@ -71,29 +96,39 @@ def test_kubectl_renders_the_same(directory: Path) -> None:
     assert by_key == {key(obj): obj for obj in render(directory)}
 
 
-def test_the_kubernetes_sidecar_is_a_valid_patch() -> None:
-    patch = yaml.safe_load((ROOT / "kubernetes/sidecar.yaml").read_text(encoding="utf-8"))
+@pytest.mark.parametrize("file", CONTAINERS)
+def test_the_containers_are_valid_in_a_pod(file: str) -> None:
+    validate(deployment_with(pod_containers(file).values()))
 
-    validate(deployment_of(patch))
 
-
-@pytest.mark.parametrize("file", ["operator/sidecars/backstage.yaml", "helm/sidecars.yaml"])
+@pytest.mark.parametrize("file", ["operator/sidecars.yaml", "helm/sidecars.yaml"])
 def test_the_three_sidecars_are_those_of_the_documentation(file: str) -> None:
+    shipped, _ = without_registries(pod_containers(file))
     ours = {
         name: {field: value for field, value in container.items() if field not in OURS}
-        for name, container in pod_containers(file).items()
+        for name, container in shipped.items()
     }
 
     assert ours == {name: spec.raw for name, spec in containers().items()}
 
 
 def test_helm_and_kubernetes_have_the_containers_of_the_operator() -> None:
-    assert pod_containers("helm/sidecars.yaml") == pod_containers("operator/sidecars/backstage.yaml")
-    assert pod_containers("helm/connector.yaml") == pod_containers("operator/connector/backstage.yaml")
-    assert pod_containers("kubernetes/sidecar.yaml") == pod_containers("operator/connector/backstage.yaml")
+    assert pod_containers("helm/sidecars.yaml") == pod_containers("operator/sidecars.yaml")
+    assert pod_containers("helm/connector.yaml") == pod_containers("operator/connector.yaml")
+    kubernetes, _ = without_registries(pod_containers("kubernetes/sidecar.yaml"))
+    operator, _ = without_registries(pod_containers("operator/connector.yaml"))
+    assert kubernetes == operator
 
 
-@pytest.mark.parametrize("file", ["operator/sidecars/backstage.yaml", "operator/connector/backstage.yaml"])
+@pytest.mark.parametrize("file", CONTAINERS)
+def test_registries_are_looked_for_in_the_one_namespace_of_the_platform(file: str) -> None:
+    """What the connector trusts by default is more: a namespace of it that does not exist could be made by anybody."""
+    _, values = without_registries(pod_containers(file))
+
+    assert values == ["kubeflow" if file.startswith("kubernetes") else "rhoai-model-registries"]
+
+
+@pytest.mark.parametrize("file", ["operator/sidecars.yaml", "operator/connector.yaml"])
 def test_no_container_can_do_more_than_it_must(file: str) -> None:
     ports = {"location": 9090, "storage-rest": 7070, "rhoai-normalizer": 8081, "connector": 9090}
     for name, container in pod_containers(file).items():
@@ -119,19 +154,40 @@ def test_a_pod_whose_network_is_closed_reaches_what_the_connector_needs() -> Non
     assert ports == {(port, "TCP") for port in api_server | registries | names} | {(port, "UDP") for port in names}
 
 
-def test_first_and_second_generation_and_plain_backstage_read_from_the_same_place() -> None:
-    configs = {
-        path.parent.name: yaml.safe_load(path.read_text(encoding="utf-8"))
-        for path in ROOT.glob("app-config/*/app-config.rhoai-connector.yaml")
-    }
+def app_config(name: str) -> Object:
+    path = ROOT / "app-config" / name / "app-config.rhoai-connector.yaml"
+    config: Object = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return config
+
+
+def merged(one: Any, other: Any) -> Any:
+    """Two configurations as one, with the entries of both where they have the same list."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return {key: merged(one.get(key, other.get(key)), other.get(key, one.get(key))) for key in one | other}
+    return [*one, *(item for item in other if item not in one)] if isinstance(one, list) else one
+
+
+def test_every_configuration_reads_from_the_same_place() -> None:
+    configs = {path.name: app_config(path.name) for path in (ROOT / "app-config").iterdir()}
 
     first = configs["first-generation"]["catalog"]["providers"]["modelCatalog"]["development"]
     assert first == {"baseUrl": "http://localhost:9090"}
     (endpoint,) = configs["second-generation"]["discovery"]["endpoints"]
     assert endpoint["target"] == "http://localhost:9090/api/{{pluginId}}"
+    assert list(configs["second-generation"]["catalog"]["providers"]["modelCatalog"]) == endpoint["plugins"]
     (location,) = configs["plain-backstage"]["catalog"]["locations"]
     assert location["target"] == "http://localhost:9090/catalog-info.yaml"
-    assert all(c["backend"]["reading"]["allow"] == [{"host": "localhost:9090"}] for c in configs.values())
+    for config in configs.values():
+        assert config["backend"]["reading"]["allow"] == [{"host": "localhost:9090"}]
+        assert config["techdocs"] == {"generator": {"mkdocs": {"disableExternalFonts": True}}}
+        assert "rules" not in config["catalog"], "they would replace the customer's"
+
+
+def test_both_feeds_side_by_side_are_the_two_configurations_in_one() -> None:
+    both = app_config("second-generation-and-plain")
+
+    assert both == merged(app_config("second-generation"), app_config("plain-backstage"))
+    assert both["integrations"]["gitea"] == [{"host": "127.0.0.1:9090", "baseUrl": "http://127.0.0.1:9090"}]
 
 
 def test_the_monitoring_names_only_metrics_that_exist() -> None:

@@ -1,10 +1,12 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.deploy.kustomize import ROOT, Object, render
 from tests.deploy.rbac import Permission, foreign_roles, granted
 
+OVERLAYS = sorted((ROOT / "rbac/overlays").iterdir())
 READ = ("get", "list", "watch")
 READS = {
     Permission("", group, resource, verb)
@@ -47,7 +49,32 @@ def test_openshift_adds_routes_and_the_registries(overlay: str, namespace: str) 
     objects = render(ROOT / "rbac/overlays" / overlay)
 
     assert granted(objects) == READS | ROUTES | CACHE
+    assert {
+        (o["kind"], o["metadata"]["namespace"]) for o in objects if o["metadata"].get("namespace") == namespace
+    } == {("RoleBinding", namespace)}
     assert foreign_roles(objects) == {(namespace, "registry-user-modelregistry-public")}
+
+
+def test_openshift_without_registries_needs_no_other_namespace() -> None:
+    objects = render(ROOT / "rbac/overlays/openshift")
+
+    assert granted(objects) == READS | ROUTES | CACHE
+    assert {o["metadata"].get("namespace", "ai-rhdh") for o in objects} == {"ai-rhdh"}
+
+
+def test_watched_namespaces_need_no_right_in_the_whole_cluster(tmp_path: Path) -> None:
+    overlay = ROOT / "rbac/overlays/namespaced"
+    objects = render(overlay)
+
+    finding = {p for p in READS | ROUTES if p.resource in ("services", "routes")}
+    assert granted(objects) == CACHE | {p._replace(namespace="models") for p in READS} | {
+        p._replace(namespace="ai-rhdh") for p in finding
+    }
+    assert not {o["kind"] for o in objects} & {"ClusterRole", "ClusterRoleBinding"}
+
+    registries = list(yaml.safe_load_all((overlay / "registries.yaml").read_text(encoding="utf-8")))
+    assert granted(registries) == {p._replace(namespace="rhoai-model-registries") for p in finding}
+    assert foreign_roles(registries) == {("rhoai-model-registries", "registry-user-modelregistry-public")}
 
 
 def test_the_way_back_grants_exactly_what_is_documented(tmp_path: Path) -> None:
@@ -61,7 +88,7 @@ def test_no_component_grants_more(tmp_path: Path) -> None:
     assert granted(with_components(tmp_path, *every)) == DOCUMENTED
 
 
-@pytest.mark.parametrize("overlay", ["kubernetes", "rbac/overlays/rhoai", "rbac/overlays/odh"])
+@pytest.mark.parametrize("overlay", ["kubernetes", *(f"rbac/overlays/{path.name}" for path in OVERLAYS)])
 def test_no_default_grants_secrets_or_deleting(overlay: str) -> None:
     permissions = granted(render(ROOT / overlay))
 

@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 
 from services.connector.preview import Preview, preview
-from services.normalizer.normalize.isvc import ANNOTATION_PREFIX
-from services.normalizer.normalize.profile import FIELDS
+from services.normalizer.normalize.profile import ANNOTATION_PREFIX, FIELDS
 from services.normalizer.normalize.result import Defaults
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

@@ -52,6 +52,7 @@ def build_document(
             homepage_url=profile.homepage_url,
             tags=tags,
             usage=profile.usage or None,
+            annotations=dict(profile.server_annotations),
         ),
     )
 

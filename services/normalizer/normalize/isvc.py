@@ -14,11 +14,10 @@ from services.normalizer.normalize import values
 from services.normalizer.normalize.labels import RegistryLabels, read_registry_labels
 from services.normalizer.normalize.links import as_link
 from services.normalizer.normalize.predictor import Predictor, read_predictor
-from services.normalizer.normalize.profile import FIELDS
+from services.normalizer.normalize.profile import said_in_annotations
 from services.normalizer.normalize.readiness import Readiness, read_readiness
 from services.normalizer.normalize.tags import label_tag, tag_set
 
-ANNOTATION_PREFIX = "modelcatalogbridge.rhdh.io/"
 AUTH_ANNOTATION = "security.opendatahub.io/enable-auth"
 _OWNER_KIND = "InferenceService"
 _HTTP_PORT = 80
@@ -94,7 +93,7 @@ def read_isvc(obj: Mapping[str, Any]) -> Isvc:
         name=name,
         uid=values.line(metadata.get("uid")),
         created=values.timestamp(metadata.get("creationTimestamp")),
-        said=_said(annotations),
+        said=tuple(sorted(said_in_annotations(annotations).items())),
         tags=_tags(labels, predictor),
         registry=read_registry_labels(labels),
         artifact=_artifact(predictor, subject(namespace, name), problems),
@@ -147,11 +146,6 @@ def _port(port: object) -> int:
 def _port_number(value: object) -> int:
     number = values.millis(value)
     return number if number <= _LAST_PORT else 0
-
-
-def _said(annotations: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
-    said = ((field, values.block(annotations.get(f"{ANNOTATION_PREFIX}{field}"))) for field in sorted(FIELDS))
-    return tuple((field, text) for field, text in said if text.strip())
 
 
 def _tags(labels: Mapping[str, Any], predictor: Predictor) -> tuple[str, ...]:

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from common import backstage
 from services.normalizer.normalize.document import build_document
 from services.normalizer.normalize.isvc import (
-    ANNOTATION_PREFIX,
     Isvc,
     ServiceAccountFacts,
     ServiceFacts,
@@ -15,7 +14,7 @@ from services.normalizer.normalize.isvc import (
     subject,
 )
 from services.normalizer.normalize.notes import Notes
-from services.normalizer.normalize.profile import read_profile
+from services.normalizer.normalize.profile import ANNOTATION_PREFIX, read_profile
 from services.normalizer.normalize.readiness import Readiness
 from services.normalizer.normalize.result import Defaults, Normalized, isvc_ref
 from services.normalizer.normalize.segments import kubernetes_segment
@@ -67,7 +66,7 @@ def normalize_isvc(
             profile,
             name=name,
             called=isvc.name,
-            description=profile.description,
+            description=profile.description or f"KServe model {isvc.name} in {isvc.namespace}",
             tags=isvc.tags,
             artifact=isvc.artifact,
             server=server,
@@ -75,6 +74,7 @@ def normalize_isvc(
         ),
         reconciler="kserve",
         created=isvc.created,
+        details=profile.details,
         problems=notes.problems,
     )
 

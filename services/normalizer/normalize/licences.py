@@ -35,9 +35,14 @@ _OTHER_NAMES = {
 }
 
 
+def licence_identifier(name: str) -> str | None:
+    """Return the SPDX identifier of the licence of that identifier or usual name, or None when it is unknown."""
+    return _LICENCES.get(_plain(name))
+
+
 def licence_page(name: str) -> str | None:
     """Return the address of the SPDX page for a licence's identifier or usual name, or None when it is unknown."""
-    identifier = _LICENCES.get(_plain(name))
+    identifier = licence_identifier(name)
     return f"https://spdx.org/licenses/{identifier}.html" if identifier else None
 
 

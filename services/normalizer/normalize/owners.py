@@ -1,7 +1,8 @@
 """Who owns an entity: from what people write as an owner to the bare user name that the documents carry.
 
 The readers of both generations put `user:` before the name, whatever it is (Backstage: "Entity References"), also
-before the override `rhdh.io/owner` that the second knows: no document can name a group.
+before the override `rhdh.io/owner` that the second knows: no document can name a group. The full reference is kept
+beside the document for the readers that can.
 """
 
 import re
@@ -11,9 +12,13 @@ from common import backstage
 from services.normalizer.normalize import values
 
 _REFERENCE = re.compile(
-    r"(?:(?P<kind>user|group):)?(?:(?P<namespace>[a-z0-9]+(?:-[a-z0-9]+)*)/)?(?P<name>[^:/@\s]+)\Z", re.IGNORECASE
+    r"(?:(?P<kind>[a-z]+):)?(?:(?P<namespace>[a-z0-9]+(?:-[a-z0-9]+)*)/)?(?P<name>[^:/@\s]+)\Z", re.IGNORECASE
 )
+_OWNER_KINDS = ("user", "group")
 _EMAIL = re.compile(r"(?:mailto:)?(?P<local>[^@\s:/]+)@[^@\s]+\Z", re.IGNORECASE)
+_MAILBOX = re.compile(r"[^<>]*<\s*(?P<address>[^<>\s]+)\s*>\Z")
+_DISTINGUISHED_NAME = re.compile(r"(?:cn|uid)\s*=\s*(?P<name>[^,]+),.*=", re.IGNORECASE)
+_LIST = re.compile(r"\s*[,;]\s*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,16 +38,50 @@ def parse_owner(written: str) -> Owner | None:
     """Return the owner that `written` means, or None when no name can be made of it.
 
     An entity reference gives its name, an e-mail address its local part (what Backstage's sign-in resolver
-    `emailLocalPartMatchingUserEntityName` looks for); anything else is sanitised.
+    `emailLocalPartMatchingUserEntityName` looks for), a distinguished name of LDAP its `cn` or `uid`, a list its first
+    owner; anything else is sanitised. An account of the cluster itself (`system:serviceaccount:...`) owns nothing.
     """
     owner = values.line(written)
-    if (reference := _REFERENCE.match(owner)) and backstage.is_entity_name(reference["name"]):
-        kind, namespace = (reference["kind"] or "user").lower(), (reference["namespace"] or "default").lower()
-        plain = kind == "user" and namespace == "default"
-        return Owner(reference["name"], "" if plain else f"{kind}:{namespace}/{reference['name']}")
+    if is_system_account(owner) or "://" in owner:
+        return None
+    if entry := _DISTINGUISHED_NAME.match(owner):
+        return _sanitised(entry["name"])
+    if mailbox := _MAILBOX.match(owner):
+        return _parse_one(mailbox["address"])
+    first, *others = filter(None, _LIST.split(owner)) if owner.strip(",; ") else [owner]
+    parsed = _parse_one(first)
+    return Owner(parsed.name, parsed.reference, exact=False) if parsed and others else parsed
+
+
+def is_system_account(written: str) -> bool:
+    """Return whether an account is the cluster's own, such as a service account's, and no person's."""
+    return written.startswith("system:")
+
+
+def entity_reference(written: str, *, kind: str) -> str | None:
+    """Return the full reference, `kind:namespace/name`, to an entity of that kind, or None when `written` is none."""
+    reference = _REFERENCE.match(values.line(written))
+    if reference is None or not backstage.is_entity_name(reference["name"]):
+        return None
+    if (reference["kind"] or kind).lower() != kind:
+        return None
+    return f"{kind}:{(reference['namespace'] or 'default').lower()}/{reference['name']}"
+
+
+def _parse_one(owner: str) -> Owner | None:
+    if mailbox := _MAILBOX.match(owner):
+        owner = mailbox["address"]
+    for kind in _OWNER_KINDS:
+        if reference := entity_reference(owner, kind=kind):
+            name = reference.rpartition("/")[2]
+            return Owner(name, "" if reference == f"user:default/{name}" else reference)
     if email := _EMAIL.match(owner):
         local = email["local"].partition("+")[0]
-        owner = local if backstage.is_entity_name(local) else backstage.sanitize(local)
-        return Owner(owner) if owner else None
+        name = local if backstage.is_entity_name(local) else backstage.sanitize(local)
+        return Owner(name) if name else None
+    return _sanitised(owner)
+
+
+def _sanitised(owner: str) -> Owner | None:
     name = backstage.sanitize(owner)
     return Owner(name, exact=False) if name else None

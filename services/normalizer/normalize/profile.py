@@ -1,40 +1,56 @@
-"""What people say about a model, mended so that Backstage takes it.
+"""What people say about a model, repaired so that Backstage takes it.
 
 Both mappings read the same fields from different places: annotations of an InferenceService, custom properties of a
 registry. The fields bear the names of the annotations here: `howtouse`, `homepageurl`, ...; `licenselink`, which goes
 before the SPDX page of a licence's name, comes from registries only.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 
 from common.catalog import ApiType
+from common.details import NO_DETAILS, SERVER_TYPES, Details
 from services.normalizer.normalize import values
-from services.normalizer.normalize.licences import licence_page
-from services.normalizer.normalize.links import as_link, is_web_address
+from services.normalizer.normalize.licences import licence_identifier, licence_page
+from services.normalizer.normalize.links import is_web_address, read_link, without_credentials
 from services.normalizer.normalize.notes import Notes
-from services.normalizer.normalize.owners import Owner, parse_owner
+from services.normalizer.normalize.owners import Owner, entity_reference, parse_owner
 from services.normalizer.normalize.result import Defaults
+
+ANNOTATION_PREFIX = "modelcatalogbridge.rhdh.io/"
+"""The prefix of our annotations; what they say goes before the same under `SUCCESSOR_PREFIX`."""
+SUCCESSOR_PREFIX = "rhdh.io/"
 
 FIELDS = frozenset(
     {
-        "apispec", "apitype", "description", "ethics", "homepageurl", "howtouse", "license", "lifecycle", "owner",
-        "support", "techdocs", "training", "usage",
+        "apientityref", "apispec", "apitype", "default", "description", "ethics", "homepageurl", "howtouse", "license",
+        "lifecycle", "owner", "servertype", "support", "system", "techdocs", "training", "usage",
     }
 )  # fmt: skip
 """The fields that people can say something in."""
 
+NAMES = "names"
+TITLE = "title"
+"""Further fields: the names that the server answers to, one a line, and the name for people to read."""
+
 LICENCE_ANNOTATION = "rhdh.modelcatalog.io/license"
 TECHDOCS_ANNOTATION = "TechDocs"
+SERVER_TYPE_ANNOTATION = "rhdh.io/serverType"
 
 API_TYPES: Mapping[str, ApiType] = {"openapi": "openapi", "asyncapi": "asyncapi", "graphql": "graphql", "grpc": "grpc"}
 
+_NAMES_KEY = "model-"
+_DASHBOARD_KEYS = {"description": "openshift.io/description", TITLE: "openshift.io/display-name"}
 _LAST_RESORT = Owner("rhdh-rhoai-bridge")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
-    """The fields as the document takes them; empty or None is absent."""
+    """The fields as the document takes them; empty or None is absent.
+
+    `details` holds what is kept beside the document: title, owner, system, names, server type, licence.
+    `server_annotations` are those of the model server.
+    """
 
     description: str
     owner: Owner
@@ -49,28 +65,88 @@ class Profile:
     training: str
     usage: str
     annotations: Mapping[str, str] = field(default_factory=dict)
+    server_annotations: Mapping[str, str] = field(default_factory=dict)
+    details: Details = NO_DETAILS
+
+
+def said_in_annotations(annotations: Mapping[str, object]) -> dict[str, str]:
+    """Return what the annotations of a Kubernetes object say, by field.
+
+    Both prefixes count, and each field in any spelling that differs by case and hyphens only (`serverType`); the usual
+    one, in lower case, goes first. The OpenShift AI dashboard's description and display name stand in for our own.
+    """
+    said: dict[str, str] = {}
+    names: dict[str, str] = {}
+    for prefix in (ANNOTATION_PREFIX, SUCCESSOR_PREFIX):
+        for key in sorted((key for key in annotations if key.startswith(prefix)), key=lambda key: key.lower() != key):
+            name, text = key.removeprefix(prefix), values.block(annotations[key])
+            if name.startswith(_NAMES_KEY):
+                names.setdefault(name, values.line(text))
+            elif (known := annotation_field(name)) and text.strip():
+                said.setdefault(known, text)
+    if found := sorted({name for name in names.values() if name}):
+        said[NAMES] = "\n".join(found)
+    for name, key in _DASHBOARD_KEYS.items():
+        if (text := values.block(annotations.get(key))).strip():
+            said.setdefault(name, text)
+    return said
+
+
+def annotation_field(name: str) -> str | None:
+    """Return the field that an annotation's name without its prefix means, or None when there is no such field."""
+    plain = name.lower().replace("-", "")
+    return plain if plain in FIELDS else None
 
 
 def read_profile(said: Mapping[str, str], *, defaults: Defaults, notes: Notes) -> Profile:
-    """Return the mended fields; what had to be changed or left out is noted."""
+    """Return the repaired fields; what had to be changed or left out is noted."""
     how_to_use_url, usage = _usage(said, notes)
     licence, annotations = _licence(said, notes)
     if techdocs := _web_link(said, "techdocs", notes):
         annotations[TECHDOCS_ANNOTATION] = techdocs
+    owner = _owner(said, defaults, notes)
+    server_type, server_annotations = _server_type(said)
     return Profile(
-        description=values.text(said.get("description")),
-        owner=_owner(said, defaults, notes),
-        lifecycle=values.line(said.get("lifecycle")) or values.line(defaults.lifecycle) or "development",
-        api_spec=values.block(said.get("apispec")),
+        description=_prose(said, "description", notes),
+        owner=owner,
+        lifecycle=_prose(said, "lifecycle", notes, read=values.line)
+        or values.line(defaults.lifecycle)
+        or "development",
+        api_spec=_prose(said, "apispec", notes, read=values.block),
         api_type=_api_type(said, notes),
-        ethics=values.text(said.get("ethics")),
+        ethics=_prose(said, "ethics", notes),
         homepage_url=_link(said, "homepageurl", notes),
         how_to_use_url=how_to_use_url,
         license=licence,
-        support=values.text(said.get("support")),
-        training=values.text(said.get("training")),
+        support=_prose(said, "support", notes),
+        training=_prose(said, "training", notes),
         usage=usage,
         annotations=annotations,
+        server_annotations=server_annotations,
+        details=replace(
+            server_type,
+            title=_prose(said, TITLE, notes, read=values.line),
+            owner=owner.reference,
+            system=_reference(said, "system", "system", notes),
+            api_entity=_reference(said, "apientityref", "api", notes),
+            names=_names(said),
+            license=_licence_name(annotations.get(LICENCE_ANNOTATION, "")),
+        ),
+    )
+
+
+def _prose(said: Mapping[str, str], name: str, notes: Notes, read: Callable[[object], str] = values.text) -> str:
+    written = read(said.get(name))
+    text = without_credentials(written)
+    if text != written:
+        _tell_credentials(name, notes)
+    return text
+
+
+def _tell_credentials(name: str, notes: Notes) -> None:
+    notes.warning(
+        f"credentials were removed from {notes.place(name)}",
+        f"remove them from {notes.place(name)} too, and replace them: whoever could read it has seen them",
     )
 
 
@@ -82,7 +158,7 @@ def _owner(said: Mapping[str, str], defaults: Defaults, notes: Notes) -> Owner:
     owner = parse_owner(written)
     if owner is None:
         notes.warning(
-            f"no owner can be made of {values.shown(written)}; {fallback.name} stands in",
+            f"no owner can be made of {values.shown(written)}; {fallback.name} is the owner instead",
             f"name a user or group of Backstage in {notes.place('owner')}, such as group:default/ml-team",
         )
         return fallback
@@ -100,50 +176,64 @@ def _owner(said: Mapping[str, str], defaults: Defaults, notes: Notes) -> Owner:
 
 
 def _usage(said: Mapping[str, str], notes: Notes) -> tuple[str | None, str]:
-    how, usage = values.text(said.get("howtouse")), values.text(said.get("usage"))
+    how, usage = values.text(said.get("howtouse")), _prose(said, "usage", notes)
     if not how:
         return None, usage
-    if link := as_link(how):
-        return link, usage
+    if link := read_link(how):
+        if link.stripped:
+            _tell_credentials("howtouse", notes)
+        return link.url, usage
     notes.info(
-        f"{notes.place('howtouse')} is no URL: it is shown with the usage",
+        f"{notes.place('howtouse')} is not a URL: it is shown with the usage",
         f"write an absolute URL in {notes.place('howtouse')}, and prose in {notes.place('usage')}",
     )
+    how = _prose(said, "howtouse", notes)
     return None, f"{usage}\n\n{how}" if usage else how
 
 
 def _licence(said: Mapping[str, str], notes: Notes) -> tuple[str | None, dict[str, str]]:
+    """Return the licence's page, and the annotation with its name where people named it."""
     written = values.text(said.get("license"))
-    text = as_link(values.text(said.get("licenselink")))
+    text = read_link(values.text(said.get("licenselink")))
+    page = text.url if text else None
     if not written:
-        return text, {}
-    if link := as_link(written):
-        return link, {}
-    page = text or licence_page(written)
+        return page, {}
+    if link := read_link(written):
+        if link.stripped:
+            _tell_credentials("license", notes)
+        return link.url, {}
+    written = _prose(said, "license", notes)
+    page = page or licence_page(written)
     if page is None:
         notes.info(
-            f"the licence {values.shown(written)} is no URL and no SPDX identifier: it is kept as annotation only",
+            f"the licence {values.shown(written)} is neither a URL nor an SPDX identifier: it is kept as annotation",
             f"write the URL of the licence's text in {notes.place('license')}",
         )
     return page, {LICENCE_ANNOTATION: written}
 
 
+def _licence_name(written: str) -> str:
+    return licence_identifier(written) or values.line(written)
+
+
 def _link(said: Mapping[str, str], name: str, notes: Notes) -> str | None:
     written = values.text(said.get(name))
-    link = as_link(written) if written else None
+    link = read_link(written) if written else None
     if written and link is None:
         notes.warning(
-            f"{values.shown(written)} is no absolute URL and is left out",
+            f"{values.shown(written)} is an invalid URL and is left out",
             f"write an absolute URL, such as https://example.com/page, in {notes.place(name)}",
         )
-    return link
+    if link and link.stripped:
+        _tell_credentials(name, notes)
+    return link.url if link else None
 
 
 def _web_link(said: Mapping[str, str], name: str, notes: Notes) -> str | None:
     link = _link(said, name, notes)
     if link and not is_web_address(link):
         notes.warning(
-            f"{values.shown(link)} is no http or https URL and is left out",
+            f"{values.shown(link)} is not an http or https URL and is left out",
             f"write an http or https URL in {notes.place(name)}",
         )
         return None
@@ -155,8 +245,34 @@ def _api_type(said: Mapping[str, str], notes: Notes) -> ApiType | None:
     api_type = API_TYPES.get(written.lower())
     if written and api_type is None:
         notes.warning(
-            f"the API type {values.shown(written)} is unknown; openapi stands in",
+            f"the API type {values.shown(written)} is unknown; openapi is used instead",
             f"write one of {', '.join(API_TYPES)} in {notes.place('apitype')}",
         )
         return "openapi"
     return api_type
+
+
+def _server_type(said: Mapping[str, str]) -> tuple[Details, dict[str, str]]:
+    """Return the server's type where it is one we know, else as the annotation that the reader takes it from."""
+    written = without_credentials(values.line(said.get("servertype")))
+    known = next((name for name in SERVER_TYPES if name and name == written.lower()), None)
+    if known:
+        return Details(server_type=known), {}
+    return NO_DETAILS, {SERVER_TYPE_ANNOTATION: written} if written else {}
+
+
+def _reference(said: Mapping[str, str], name: str, kind: str, notes: Notes) -> str:
+    written = values.line(said.get(name))
+    reference = entity_reference(written, kind=kind) if written else None
+    if written and reference is None:
+        notes.warning(
+            f"{values.shown(written)} is not the name of an entity of kind {kind} and is left out",
+            f"write {kind}:default/<name>, or the name alone, in {notes.place(name)}",
+        )
+    return reference or ""
+
+
+def _names(said: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the names that people say the server answers to, the one to use by default first."""
+    names = (values.line(said.get("default")), *said.get(NAMES, "").split("\n"))
+    return tuple(dict.fromkeys(without_credentials(name) for name in names if name))

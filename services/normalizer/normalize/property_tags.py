@@ -1,13 +1,16 @@
 """Tags from what a registry says about a version: custom properties and the newer servers' own fields."""
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 
 from common import backstage
+from services.normalizer.normalize import values
 from services.normalizer.normalize.notes import Notes
 from services.normalizer.normalize.registry_objects import ModelArtifact, ModelVersion, PropertyValue, RegisteredModel
-from services.normalizer.normalize.tags import tag_set
+from services.normalizer.normalize.tags import is_machinery, tag_set
 
 PROVIDER = "Provider"
+TASKS = "tasks"
 _VALUE_ONLY = frozenset(
     {
         "API Type",
@@ -16,12 +19,14 @@ _VALUE_ONLY = frozenset(
         "Source model",
         "Source model version",
         "_registeredFromCatalogRepositoryName",
+        TASKS,
     }
 )
 _LAST_MODIFIED = "_lastModified"
 _LAST_MODIFIED_TAG = "last-modified-time-"
 _TIME_SEPARATORS = str.maketrans({":": "-", ".": "-", "T": "-", "Z": None})
-_INTERNAL = "_"
+_FALSE = "false"
+_MAX_LISTED = 20
 _MAX_TOLD = 5
 
 _Properties = Mapping[str, PropertyValue]
@@ -33,29 +38,60 @@ def property_tags(
     artifacts: Iterable[ModelArtifact],
     *,
     with_own_place: frozenset[str],
+    ignored: tuple[str, ...],
     notes: Notes,
 ) -> tuple[str, ...]:
-    """Return the tags of a document, sorted; what Backstage would drop is left out and noted.
+    """Return the tags of a document, sorted; properties that leave nothing for a tag are noted.
 
-    The properties `with_own_place` in the document are no tags beside it.
+    The properties `with_own_place` in the document are no tags beside it, and machinery is none (`ignored`: patterns
+    after the built-in ones).
     """
     sources = [model.properties, version.properties, *(artifact.properties for artifact in artifacts)]
-    wanted = {
-        wished: key for properties in sources for key, wished in _wished(properties, with_own_place=with_own_place)
-    }
-    wanted |= {tag: _LAST_MODIFIED for properties in sources[1:] for tag in _last_modified(properties)}
-    _tell_lost([key for wished, key in wanted.items() if not backstage.is_tag(wished)], notes)
-    return tag_set((*filter(backstage.is_tag, wanted), *_field_tags(model, version)))
+    tags: set[str | None] = set()
+    lost: set[str] = set()
+    for properties in sources:
+        for key, stored in properties.items():
+            if key not in _VALUE_ONLY and (key in with_own_place or is_machinery(key, ignored)):
+                continue
+            of_property = [backstage.tag(wished) for wished in _wished(key, stored)]
+            tags.update(of_property)
+            if of_property and not any(of_property):
+                lost.add(key)
+    tags.update(backstage.tag(tag) for properties in sources[1:] for tag in _last_modified(properties))
+    _tell_lost(lost, notes)
+    return tag_set((*tags, *_field_tags(model, version)))
 
 
-def _wished(properties: _Properties, *, with_own_place: frozenset[str]) -> Iterator[tuple[str, str]]:
-    """Yield each property's key and the tag it would be, if Backstage took it."""
-    for key, (text, is_string) in properties.items():
-        if key in _VALUE_ONLY:
-            if text:
-                yield key, text.lower()
-        elif key not in with_own_place and not key.startswith(_INTERNAL):
-            yield key, (f"{key}-{text}" if is_string and text else key).lower()
+def listed(text: str) -> tuple[str, ...] | None:
+    """Return the entries of a string that holds a JSON list, without those that are no plain values; else None."""
+    if not text.startswith("["):
+        return None
+    try:
+        entries = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    lines = (values.line(entry) for entry in entries)
+    return tuple(line for line in lines if line)[:_MAX_LISTED]
+
+
+def _wished(key: str, stored: PropertyValue) -> Iterator[str]:
+    """Yield the texts that a property's tags are made of.
+
+    A metric says nothing without its value, a count may; prose and addresses are nothing to filter by.
+    """
+    if key in _VALUE_ONLY:
+        yield from (text for text in _texts(stored) if text)
+    elif stored.is_string or stored.is_metric:
+        yield from (f"{key}-{text}" if text else key for text in _texts(stored))
+    elif stored.text != _FALSE:
+        yield key
+
+
+def _texts(stored: PropertyValue) -> Iterator[str]:
+    entries = listed(stored.text) if stored.is_string else None
+    for text in (stored.text,) if entries is None else entries:
+        if len(text) <= backstage.MAX_NAME and "\n" not in text and "://" not in text:
+            yield text
 
 
 def _last_modified(properties: _Properties) -> Iterator[str]:
@@ -71,11 +107,11 @@ def _field_tags(model: RegisteredModel, version: ModelVersion) -> Iterator[str |
     yield backstage.tag(f"maturity-{model.maturity}") if model.maturity else None
 
 
-def _tell_lost(keys: list[str], notes: Notes) -> None:
-    if not keys:
+def _tell_lost(keys: Iterable[str], notes: Notes) -> None:
+    if not (names := sorted(keys)):
         return
-    more = f" and {len(keys) - _MAX_TOLD} more" if len(keys) > _MAX_TOLD else ""
+    more = f" and {len(names) - _MAX_TOLD} more" if len(names) > _MAX_TOLD else ""
     notes.info(
-        f"no tag can be made of the custom properties {', '.join(sorted(keys)[:_MAX_TOLD])}{more}",
+        f"no tag can be made of the custom properties {', '.join(names[:_MAX_TOLD])}{more}",
         "tags are made of letters, digits, ':', '+', '#' and single '-', with at most 63 characters",
     )

@@ -2,16 +2,24 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 from common import backstage
+from common.details import DetailLink, Details
 from services.normalizer.normalize import values
 from services.normalizer.normalize.cards import CardRef, card_url
 from services.normalizer.normalize.document import MODEL_NAME_ANNOTATION, build_document
-from services.normalizer.normalize.links import as_link
+from services.normalizer.normalize.licences import licence_identifier
+from services.normalizer.normalize.links import (
+    details_without_credentials,
+    read_link,
+    registry_page,
+    without_credentials,
+)
 from services.normalizer.normalize.notes import Notes
-from services.normalizer.normalize.owners import parse_owner
+from services.normalizer.normalize.owners import is_system_account, parse_owner
 from services.normalizer.normalize.profile import TECHDOCS_ANNOTATION, Profile, read_profile
-from services.normalizer.normalize.property_tags import property_tags
+from services.normalizer.normalize.property_tags import PROVIDER, TASKS, listed, property_tags
 from services.normalizer.normalize.registry_objects import (
     ModelArtifact,
     ModelVersion,
@@ -22,6 +30,7 @@ from services.normalizer.normalize.registry_objects import (
 from services.normalizer.normalize.result import Defaults, Normalized, version_ref
 from services.normalizer.normalize.segments import segment
 from services.normalizer.normalize.server import ServerFacts
+from services.normalizer.normalize.tags import tag_set
 
 PROPERTIES = {
     "apispec": "API Spec",
@@ -41,6 +50,14 @@ PROPERTIES = {
 
 _WITH_OWN_PLACE = frozenset({*PROPERTIES.values(), MODEL_NAME_ANNOTATION})
 _MAX_VERSION = 31
+
+
+class _Place(NamedTuple):
+    """Where a version's files are: a URL, or words and the connection that they need."""
+
+    url: str = ""
+    words: str = ""
+    connection: str = ""
 
 
 def normalize_version(
@@ -63,6 +80,7 @@ def normalize_version(
     artifacts = model_artifacts(artifacts)
     profile = _profile(model, version, server=server, card=card, defaults=defaults, notes=notes)
     name = document_name(model.name, version.name)
+    place = _place(artifacts, notes)
     return Normalized(
         ref=version_ref(registry.id, model.id, version.id),
         source=source,
@@ -70,11 +88,18 @@ def normalize_version(
         document=build_document(
             profile,
             name=name,
-            called=_said(model, version, MODEL_NAME_ANNOTATION) or (server.name if server else name),
-            description="\n".join(filter(None, (model.description, version.description)))
-            or f"{model.name} {version.name}",
-            tags=property_tags(model, version, artifacts, with_own_place=_WITH_OWN_PLACE, notes=notes),
-            artifact=_artifact(artifacts, notes),
+            called=without_credentials(values.line(_said(model, version, MODEL_NAME_ANNOTATION)))
+            or (server.name if server else name),
+            description=profile.description,
+            tags=property_tags(
+                model,
+                version,
+                artifacts,
+                with_own_place=_WITH_OWN_PLACE,
+                ignored=defaults.tags_ignored,
+                notes=notes,
+            ),
+            artifact=place.url,
             server=server,
             server_name=backstage.entity_name(registry_isvc_name, fallback=server.name if server else ""),
         ),
@@ -82,6 +107,7 @@ def normalize_version(
         created=version.created,
         updated=str(version.updated or ""),
         card_key=card.key if card else "",
+        details=_details(model, version, artifacts, registry=registry, profile=profile, place=place, defaults=defaults),
         problems=notes.problems,
     )
 
@@ -106,7 +132,9 @@ def _profile(
 ) -> Profile:
     given = {field: text for field, name in PROPERTIES.items() if (text := _said(model, version, name))}
     own = {} if "license" in given else {"license": model.license, "licenselink": model.license_link}
+    texts = filter(None, (model.description, version.description))
     said = {**own, **(server.said if server else {}), **given}
+    said["description"] = "\n".join(texts) or f"{model.name} {version.name}"
     if card:
         said.pop("techdocs", None)
     if parse_owner(model.owner):  # an account's name such as kube:admin: nobody chose it, so it is no problem
@@ -123,16 +151,69 @@ def _said(model: RegisteredModel, version: ModelVersion, name: str) -> str:
     return next((stored.text for stored in of_either if stored and stored.text.strip()), "")
 
 
-def _artifact(artifacts: Sequence[ModelArtifact], notes: Notes) -> str:
-    """Return where the model is: the first artifact that says so."""
-    uri = next((artifact.uri for artifact in artifacts if artifact.uri), "")
-    link = as_link(uri)
-    if uri and link is None:
+def _place(artifacts: Sequence[ModelArtifact], notes: Notes) -> _Place:
+    """Return where the model's files are: what the first artifact says that says anything."""
+    first = next((artifact for artifact in artifacts if artifact.uri or artifact.storage_path), None)
+    if first is None:
+        return _Place()
+    if not first.uri:
+        connection = first.storage_key
+        where = f"{first.storage_path} in the storage of connection {connection}" if connection else first.storage_path
+        notes.info(
+            f"its files are at {where}, which is not a URL: it is shown without their location",
+            "give the artifact a URI in the registry, such as s3://bucket/path",
+        )
+        return _Place(words=where, connection=connection)
+    link = read_link(first.uri)
+    if link is None:
         notes.warning(
-            f"the artifact's URI {values.shown(uri)} is no absolute URL and is left out",
+            f"the artifact's URI {values.shown(first.uri)} is an invalid URL and is left out",
             "write it with a scheme in the registry, such as oci://, s3:// or pvc://",
         )
-    return link or ""
+        return _Place()
+    if link.stripped:
+        notes.warning(
+            "credentials were removed from the artifact's URI",
+            "remove them from the URI in the registry too, and replace them: whoever could read it has seen them",
+        )
+    return _Place(url=link.url)
+
+
+def _details(
+    model: RegisteredModel,
+    version: ModelVersion,
+    artifacts: Sequence[ModelArtifact],
+    *,
+    registry: RegistryRef,
+    profile: Profile,
+    place: _Place,
+    defaults: Defaults,
+) -> Details:
+    """Return what is kept beside the document of a version."""
+    own = profile.details
+    of_format = next((artifact for artifact in artifacts if artifact.model_format_name), None)
+    licence = own.license or licence_identifier(model.license) or values.line(model.license)
+    form = f"{of_format.model_format_name}-{of_format.model_format_version}".rstrip("-") if of_format else ""
+    links: tuple[DetailLink, ...] = ()
+    if defaults.dashboard_url and registry.name:
+        page = registry_page(defaults.dashboard_url, registry.name, model=model.id, version=version.id)
+        links = (DetailLink(page, f"Model registry: version {version.name}", "catalog"),)
+    kept = replace(
+        own,
+        title=own.title or f"{model.name} {version.name}",
+        registry=registry.name or registry.id,
+        model=model.name,
+        version=version.name,
+        author="" if is_system_account(version.author) else version.author,
+        provider=values.line(_said(model, version, PROVIDER)) or model.provider,
+        license=licence,
+        tasks=model.tasks or listed(_said(model, version, TASKS)) or (),
+        tags=tag_set((backstage.tag(form), backstage.tag(licence_identifier(licence) or ""))),
+        location=place.words,
+        connection=place.connection,
+        links=links,
+    )
+    return details_without_credentials(kept)
 
 
 def _subject(model: RegisteredModel, version: ModelVersion, registry: RegistryRef) -> str:
@@ -141,4 +222,6 @@ def _subject(model: RegisteredModel, version: ModelVersion, registry: RegistryRe
 
 
 def _property(field: str) -> str:
+    if field == "description":
+        return "the description in the registry"
     return f"the custom property {PROPERTIES.get(field, field)!r}"

@@ -21,6 +21,9 @@ MODEL_ARTIFACT = "model-artifact"
 
 NO_PROPERTIES: Mapping[str, "PropertyValue"] = MappingProxyType({})
 _STRING_TYPE = "MetadataStringValue"
+_METRIC_TYPE = "MetadataDoubleValue"
+# An artifact's state is UNKNOWN where its writer did not care, so that only these say that it is gone.
+_GONE_STATES = frozenset({"MARKED_FOR_DELETION", "DELETED", "ABANDONED"})
 _TEXT_KEYS = ("string_value", "int_value", "double_value", "bool_value")
 
 
@@ -37,10 +40,11 @@ class RegistryRef:
 
 
 class PropertyValue(NamedTuple):
-    """A custom property: its text (empty for types that have none) and whether it was declared a string."""
+    """A custom property: its text (empty for types that have none), and whether it is a string or a decimal number."""
 
     text: str
     is_string: bool
+    is_metric: bool = False
 
 
 def _properties(value: object) -> Mapping[str, PropertyValue]:
@@ -52,7 +56,8 @@ def _property(value: object) -> PropertyValue | None:
     if not isinstance(value, Mapping):
         return None
     text = next((values.block(value[key]) for key in _TEXT_KEYS if key in value), "")
-    return PropertyValue(text, value.get("metadataType", _STRING_TYPE) == _STRING_TYPE)
+    kind = value.get("metadataType", _STRING_TYPE)
+    return PropertyValue(text, is_string=kind == _STRING_TYPE, is_metric=kind == _METRIC_TYPE)
 
 
 def _texts(value: object) -> tuple[str, ...]:
@@ -121,6 +126,7 @@ class ModelVersion(_Item):
     name: Required
     registered_model_id: Required
     state: LiveState = LIVE
+    author: Line = ""
 
     @property
     def is_live(self) -> bool:
@@ -130,19 +136,27 @@ class ModelVersion(_Item):
 
 @validated(frozen=True, slots=True, kw_only=True, config=_CONFIG)
 class ModelArtifact(_Item):
-    """An artifact of a version; `is_model` tells models from documents, data sets and metrics."""
+    """An artifact of a version; `is_model` tells models from documents, data sets, metrics and what is deleted.
+
+    Without a `uri` the files are at `storage_path` in the storage of a connection, `storage_key`.
+    """
 
     name: Line = ""
     artifact_type: Annotated[str, _word(MODEL_ARTIFACT)] = MODEL_ARTIFACT
+    state: LiveState = LIVE
     uri: Line = ""
+    storage_key: Line = ""
+    storage_path: Line = ""
+    model_format_name: Line = ""
+    model_format_version: Line = ""
     model_source_class: Line = ""
     model_source_group: Line = ""
     model_source_name: Line = ""
 
     @property
     def is_model(self) -> bool:
-        """Whether it is a model's file."""
-        return self.artifact_type == MODEL_ARTIFACT
+        """Whether it is a model's file, and not gone."""
+        return self.artifact_type == MODEL_ARTIFACT and self.state not in _GONE_STATES
 
 
 @validated(frozen=True, slots=True, kw_only=True, config=_CONFIG)

@@ -12,10 +12,16 @@ Reconciler = Literal["kserve", "kubeflow"]
 
 @dataclass(frozen=True, slots=True)
 class Defaults:
-    """What an entity gets where nobody says anything."""
+    """What an entity gets where nobody says anything.
+
+    `tags_ignored` are patterns of labels and properties that are no tags, after the built-in ones; `dashboard_url` is
+    where the dashboard of OpenShift AI or Open Data Hub is, for links to it, or empty.
+    """
 
     owner: str = "rhdh-rhoai-bridge"
     lifecycle: str = "development"
+    tags_ignored: tuple[str, ...] = ()
+    dashboard_url: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

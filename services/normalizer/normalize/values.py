@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from services.normalizer.normalize.links import without_credentials
+
 # Control characters break the reader's database (PostgreSQL takes no NUL in text), lone surrogates are no UTF-8.
 _UNWANTED = re.compile("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
 _LINE_BREAK = re.compile("\r\n?")
@@ -69,5 +71,6 @@ def timestamp(value: object) -> int:
 
 
 def shown(value: str) -> str:
-    """Return `value` quoted for a message, shortened when it is long."""
+    """Return `value` quoted for a message, without credentials, shortened when it is long."""
+    value = without_credentials(value)
     return repr(value if len(value) <= _SHOWN else f"{value[: _SHOWN - 1]}…")

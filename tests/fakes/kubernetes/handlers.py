@@ -5,9 +5,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import yaml
 from aiohttp import web
 
-from tests.fakes.kubernetes import lists, patches, selectors, status, validation
+from tests.fakes.kubernetes import lists, managers, patches, selectors, status, validation
 from tests.fakes.kubernetes.history import Entry, dump
 from tests.fakes.kubernetes.operations import Operations
 from tests.fakes.kubernetes.requests import RequestInfo, View, view_for
@@ -27,6 +28,8 @@ class Call:
     query: Any
     content_type: str
     body: bytes
+    manager: str = ""
+    """Who writes: the parameter fieldManager, else the client's name."""
 
     @property
     def namespace(self) -> str:
@@ -83,7 +86,9 @@ class Handlers:
         """
         resource = self.resolve(info)
         view = view_for(request.headers.get("Accept", ""), resource, info.version)
-        return Call(info, resource, view, request.query, request.content_type, body)
+        client = request.headers.get("User-Agent", "").partition("/")[0]
+        manager = request.query.get("fieldManager", client)
+        return Call(info, resource, view, request.query, request.content_type, body, manager)
 
     def answer(self, call: Call) -> web.Response:
         """Carry out a call.
@@ -118,14 +123,17 @@ class Handlers:
         if call.info.name or (call.resource.namespaced and not call.namespace):
             raise status.ApiError(405, "the server does not allow this method on the requested resource")
         body = _object_of(call)
-        return self._answer(call, self._operations.create(call.resource, call.namespace, body), code=201)
+        entry = self._operations.create(call.resource, call.namespace, body, manager=call.manager)
+        return self._answer(call, entry, code=201)
 
     def _update(self, call: Call) -> web.Response:
         body = _object_of(call)
-        subresource = call.info.subresource
-        return self._answer(call, self._operations.update(call.resource, call.key, body, subresource=subresource))
+        how = {"subresource": call.info.subresource, "manager": call.manager}
+        return self._answer(call, self._operations.update(call.resource, call.key, body, **how))
 
     def _patch(self, call: Call) -> web.Response:
+        if call.content_type == managers.APPLY:
+            return self._apply(call)
         patch = patches.patcher(call.content_type, _json(call.body), call.resource)
         kind = {"kind": call.resource.kind, "apiVersion": call.resource.api_version(call.info.version)}
 
@@ -133,8 +141,20 @@ class Handlers:
             patched = patch({**kind, **body})
             return {key: value for key, value in patched.items() if key not in kind}
 
-        subresource = call.info.subresource
-        return self._answer(call, self._operations.patch(call.resource, call.key, apply, subresource=subresource))
+        how = {"subresource": call.info.subresource, "manager": call.manager}
+        return self._answer(call, self._operations.patch(call.resource, call.key, apply, **how))
+
+    def _apply(self, call: Call) -> web.Response:
+        """Server-side apply, of custom resources that exist."""
+        if not call.resource.custom:
+            raise status.ApiError(415, f"this server knows no server-side apply of {call.resource.qualified}")
+        config = yaml.safe_load(call.body)
+        force = call.query.get("force") == "true"
+
+        def apply(body: dict[str, Any]) -> dict[str, Any]:
+            return managers.applied(call.resource, body, config, call.manager, force=force)
+
+        return self._answer(call, self._operations.patch(call.resource, call.key, apply))
 
     def _delete(self, call: Call) -> web.Response:
         options = _json(call.body) if call.body else {}

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from tests.fakes.kubernetes import status, validation
+from tests.fakes.kubernetes import managers, status, validation
 from tests.fakes.kubernetes.history import Entry, Key
 from tests.fakes.kubernetes.resources import (
     CUSTOM_RESOURCE_DEFINITIONS,
@@ -39,8 +39,12 @@ class Operations:
             raise status.not_found(resource, key[1])
         return entry
 
-    def create(self, resource: ResourceType, namespace: str, body: Body, *, as_given: bool = False) -> Entry:
+    def create(
+        self, resource: ResourceType, namespace: str, body: Body, *, as_given: bool = False, manager: str = ""
+    ) -> Entry:
         """Store a new object; `as_given` keeps a status, uid and creationTimestamp it comes with.
+
+        In all writes, `manager` is who owns what is written; only custom resources tell, here.
 
         Raises:
             ApiError: 404 without its namespace, 409 when the name is taken, 422 when it breaks a rule.
@@ -70,6 +74,7 @@ class Operations:
         stored = {"metadata": metadata, **{key: value for key, value in body.items() if key != "metadata"}}
         if resource.custom and resource.has_status and not as_given:
             stored.pop("status", None)
+        _manage(resource, {}, stored, manager)
         validation.check(resource, stored)
         if self._store.find(resource, (namespace, name)) is not None:
             raise status.already_exists(resource, name)
@@ -77,7 +82,9 @@ class Operations:
         self._installed(resource, entry)
         return entry
 
-    def update(self, resource: ResourceType, key: Key, body: Body, *, subresource: str = "") -> Entry:
+    def update(
+        self, resource: ResourceType, key: Key, body: Body, *, subresource: str = "", manager: str = ""
+    ) -> Entry:
         """Replace an object, or only its status.
 
         Raises:
@@ -88,9 +95,17 @@ class Operations:
             rule = "Invalid value: 0x0: must be specified for an update"
             cause = status.Cause("FieldValueInvalid", rule, "metadata.resourceVersion")
             raise status.invalid(resource.group, resource.kind, key[1], [cause])
-        return self._replace(resource, present, body, subresource)
+        return self._replace(resource, present, body, subresource, manager)
 
-    def patch(self, resource: ResourceType, key: Key, apply: Callable[[Body], Body], *, subresource: str = "") -> Entry:
+    def patch(
+        self,
+        resource: ResourceType,
+        key: Key,
+        apply: Callable[[Body], Body],
+        *,
+        subresource: str = "",
+        manager: str = "",
+    ) -> Entry:
         """Replace an object by what `apply` makes of it; unchanged content leaves the resourceVersion alone.
 
         Raises:
@@ -99,7 +114,7 @@ class Operations:
         present = self.get(resource, key)
         try:
             body = {"metadata": None} | apply({**present.body})
-            return self._replace(resource, present, body, subresource)
+            return self._replace(resource, present, body, subresource, manager)
         except validation.UndecodableError as error:
             rule = f"Invalid value: {error.message}"
             raise status.invalid("", "", "", [status.Cause("FieldValueInvalid", rule, "patch")]) from error
@@ -138,7 +153,9 @@ class Operations:
             self.delete(resource, entry.key)
         return selected
 
-    def _replace(self, resource: ResourceType, present: Entry, body: Body, subresource: str | None) -> Entry:
+    def _replace(
+        self, resource: ResourceType, present: Entry, body: Body, subresource: str | None, manager: str = ""
+    ) -> Entry:
         """Store the new state; subresource None writes everything, "" all but status, "status" status alone."""
         validation.check_types(resource, body["metadata"])
         before, metadata = present.body["metadata"], dict(body["metadata"])
@@ -154,6 +171,7 @@ class Operations:
         metadata |= {field: before[field] for field in _SERVER_FIELDS if field in before}
         metadata["resourceVersion"] = before["resourceVersion"]
         stored = _merged_parts(resource, present.body, {**body, "metadata": metadata}, subresource)
+        _manage(resource, present.body, stored, manager)
         if stored == present.body:
             return present
         if resource.custom and _specified(stored) != _specified(present.body):
@@ -202,6 +220,12 @@ def _merged_parts(resource: ResourceType, before: Mapping[str, Any], after: Body
     if subresource == "status":
         merged["metadata"] = before["metadata"] | {"resourceVersion": after["metadata"]["resourceVersion"]}
     return merged | ({"status": source["status"]} if "status" in source else {})
+
+
+def _manage(resource: ResourceType, before: Mapping[str, Any], after: Body, manager: str) -> None:
+    if resource.custom and manager:
+        fields = managers.recorded(resource, before, after, manager)
+        after["metadata"] = {**after["metadata"], "managedFields": fields}
 
 
 def _specified(body: Mapping[str, Any]) -> dict[str, Any]:

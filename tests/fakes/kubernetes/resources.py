@@ -125,7 +125,15 @@ LLM_INFERENCE_SERVICES = ResourceType(
 ROUTES = ResourceType(
     group="route.openshift.io", versions=("v1",), plural="routes", kind="Route", has_status=True, custom=True
 )
-KNOWN_CUSTOM = (INFERENCE_SERVICES, LLM_INFERENCE_SERVICES, ROUTES)
+BACKSTAGES = ResourceType(
+    group="rhdh.redhat.com",
+    versions=("v1alpha5", "v1alpha4"),  # what the operator of RHDH 1.10 serves
+    plural="backstages",
+    kind="Backstage",
+    has_status=True,
+    custom=True,
+)
+KNOWN_CUSTOM = (INFERENCE_SERVICES, LLM_INFERENCE_SERVICES, ROUTES, BACKSTAGES)
 
 
 class InstalledTypes:

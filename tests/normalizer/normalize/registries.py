@@ -17,7 +17,7 @@ from services.normalizer.normalize.registry_objects import (
     ServingEnvironment,
     parse_item,
 )
-from services.normalizer.normalize.result import Normalized
+from services.normalizer.normalize.result import Defaults, Normalized
 from services.normalizer.normalize.server import ServerFacts, server_facts
 from tests.normalizer.normalize.objects import DEFAULTS, isvc
 
@@ -72,6 +72,7 @@ def document(
     served: ServerFacts | None = None,
     registry_isvc_name: str = "",
     card: CardRef | None = None,
+    defaults: Defaults = DEFAULTS,
 ) -> Normalized:
     return normalize_version(
         of_model or model(),
@@ -82,7 +83,7 @@ def document(
         server=served,
         registry_isvc_name=registry_isvc_name,
         card=card,
-        defaults=DEFAULTS,
+        defaults=defaults,
     )
 
 

@@ -5,9 +5,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from services.normalizer.normalize.isvc import ANNOTATION_PREFIX, AUTH_ANNOTATION
+from services.normalizer.normalize.isvc import AUTH_ANNOTATION
 from services.normalizer.normalize.predictor import FRAMEWORKS
-from services.normalizer.normalize.profile import FIELDS
+from services.normalizer.normalize.profile import ANNOTATION_PREFIX, FIELDS
 from services.normalizer.normalize.readiness import STOP_ANNOTATION
 from services.normalizer.normalize.registry import PROPERTIES
 

@@ -80,9 +80,30 @@ def test_location_without_scheme_is_a_problem() -> None:
 
 
 def test_labels_become_tags_that_backstage_keeps() -> None:
-    labels = {"app.kubernetes.io/part-of": "Fraud_Detection", "gpu": "", "team": "a" * 63, "tier": "gold"}
+    labels = {"example.com/part-of": "Fraud_Detection", "gpu": "", "team": "a" * 63, "tier": "gold"}
     tags = server_of(normalized(isvc(labels=labels)).document).api.tags
-    assert tags == ("appkubernetesiopart-of-fraud-detection", "gpu", "team-" + "a" * 58, "tier-gold")
+    assert tags == ("examplecompart-of-fraud-detection", "gpu", "team-" + "a" * 58, "tier-gold")
+
+
+def test_labels_of_tools_are_no_tags() -> None:
+    labels = {
+        "app.kubernetes.io/managed-by": "Helm",
+        "argocd.argoproj.io/instance": "models-prod",
+        "backstage.io/kubernetes-id": "combined",
+        "helm.sh/chart": "models-1.2.3",
+        "helm.toolkit.fluxcd.io/name": "combined",
+        "kueue.x-k8s.io/queue-name": "default",
+        "modelregistry.opendatahub.io/name": "public",
+        "networking.knative.dev/visibility": "cluster-local",
+        "networking.kserve.io/visibility": "exposed",
+        "opendatahub.io/dashboard": "true",
+        "pod-template-hash": "7c9d4f8b6",
+        "serving.knative.dev/creator": "system",
+        "app": "combined",
+        "team": "Retention",
+    }
+    tags = server_of(normalized(isvc(labels=labels)).document).api.tags
+    assert tags == ("app-combined", "team-retention")
 
 
 @pytest.mark.parametrize(

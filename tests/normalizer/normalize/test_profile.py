@@ -2,9 +2,10 @@
 
 import pytest
 
+from common.details import Details
 from services.normalizer.normalize.licences import licence_page
-from services.normalizer.normalize.links import as_link
 from services.normalizer.normalize.owners import parse_owner
+from services.normalizer.normalize.profile import FIELDS, said_in_annotations
 from tests.normalizer.normalize.objects import isvc, model_of, normalized, server_of
 
 
@@ -28,6 +29,12 @@ from tests.normalizer.normalize.objects import isvc, model_of, normalized, serve
         ("kube:admin", "kubeadmin", ""),
         ("group:default/", "groupdefault", ""),
         ("x" * 80, "x" * 63, ""),
+        ("Jane Doe <jane.doe@example.com>", "jane.doe", ""),
+        ("Doe, Jane <jane.doe@example.com>", "jane.doe", ""),
+        ("jane@example.com, joe@example.com", "jane", ""),
+        ("group:default/ml-team; joe", "ml-team", "group:default/ml-team"),
+        ("CN=Jane Doe,OU=Data,DC=example", "JaneDoe", ""),
+        ("uid=jdoe, ou=people, dc=example", "jdoe", ""),
     ],
 )
 def test_owners(written: str, name: str, reference: str) -> None:
@@ -36,7 +43,13 @@ def test_owners(written: str, name: str, reference: str) -> None:
     assert (owner.name, owner.reference) == (name, reference)
 
 
-@pytest.mark.parametrize("written", ["", " ", "\n", "!!", "团队", "@", "__", "-.-"])
+@pytest.mark.parametrize(
+    "written",
+    [
+        "", " ", "\n", "!!", "团队", "@", "__", "-.-", ",", " ; ", "<>",
+        "system:serviceaccount:models:pipeline-runner", "system:admin", "https://jane:CANARY@example.com",
+    ],
+)  # fmt: skip
 def test_no_owner_can_be_made(written: str) -> None:
     assert parse_owner(written) is None
 
@@ -107,22 +120,6 @@ def test_prose_in_how_to_use_is_usage(usage: str | None, shown: str) -> None:
     assert [problem.severity for problem in result.problems] == ["info"]
 
 
-@pytest.mark.parametrize(
-    ("written", "link"),
-    [
-        ("https://example.com/a", "https://example.com/a"),
-        ("s3://bucket/my model", "s3://bucket/my%20model"),
-        ("see https://example.com", None),
-        ("apache-2.0", None),
-        ("example.com/a", None),
-        ("https://", None),
-        ("", None),
-    ],
-)
-def test_links(written: str, link: str | None) -> None:
-    assert as_link(written) == link
-
-
 def test_homepage_and_techdocs_that_are_no_links_are_left_out() -> None:
     result = normalized(isvc(said={"homepageurl": "example.com", "techdocs": "s3://docs/x"}))
     assert server_of(result.document).homepage_url is None
@@ -157,3 +154,84 @@ def test_blanks_and_line_ends_are_cleaned() -> None:
     assert server_of(result.document).api.spec == "  openapi: 3.1.0\n  info: {}"
     assert model.support == "x" * 10_000
     assert result.problems == ()
+
+
+def test_both_prefixes_are_read_ours_first_in_any_spelling() -> None:
+    annotations = {
+        "rhdh.io/description": "theirs",
+        "modelcatalogbridge.rhdh.io/description": "ours",
+        "rhdh.io/owner": "theirs",
+        "modelcatalogbridge.rhdh.io/owner": "  ",
+        "rhdh.io/homepageURL": "https://b.example.com",
+        "rhdh.io/homepageurl": "https://a.example.com",
+        "rhdh.io/serverType": "openai-v1",
+        "rhdh.io/api-entity-ref": "granite",
+        "openshift.io/display-name": "Granite 8B",
+        "openshift.io/description": "the dashboard's",
+        "rhdh.io/unknown": "x",
+        "example.com/usage": "x",
+    }
+    assert said_in_annotations(annotations) == {
+        "description": "ours",
+        "owner": "theirs",
+        "homepageurl": "https://a.example.com",
+        "servertype": "openai-v1",
+        "apientityref": "granite",
+        "title": "Granite 8B",
+    }
+    assert said_in_annotations({"openshift.io/description": "the dashboard's"}) == {"description": "the dashboard's"}
+
+
+def test_what_the_document_has_no_place_for_is_kept_beside_it() -> None:
+    annotations = {
+        "rhdh.io/model-b": "llama-3",
+        "rhdh.io/model-a": "mixtral",
+        "rhdh.io/default": "llama-3",
+        "rhdh.io/system": "assistants",
+        "rhdh.io/serverType": "OpenAI-v1",
+        "rhdh.io/api-entity-ref": "partners/granite",
+        "rhdh.io/owner": "group:default/ml-team",
+        "rhdh.io/license": "Apache 2",
+        "openshift.io/display-name": "Granite 8B",
+    }
+    result = normalized(isvc(annotations=annotations))
+    assert result.details == Details(
+        title="Granite 8B",
+        owner="group:default/ml-team",
+        system="system:default/assistants",
+        names=("llama-3", "mixtral"),
+        server_type="openai-v1",
+        api_entity="api:partners/granite",
+        license="Apache-2.0",
+    )
+    assert server_of(result.document).annotations == {}
+
+
+def test_a_server_type_of_ones_own_is_left_to_the_reader() -> None:
+    result = normalized(isvc(annotations={"rhdh.io/serverType": "acme-v7"}))
+    assert server_of(result.document).annotations == {"rhdh.io/serverType": "acme-v7"}
+    assert result.details.server_type == ""
+
+
+@pytest.mark.parametrize(("field", "kind"), [("system", "system"), ("api-entity-ref", "api")])
+@pytest.mark.parametrize("written", ["my platform", "group:default/x", "a/b/c"])
+def test_references_that_backstage_would_refuse_are_told(field: str, kind: str, written: str) -> None:
+    result = normalized(isvc(annotations={f"rhdh.io/{field}": written}))
+    assert (result.details.system, result.details.api_entity) == ("", "")
+    assert [problem.severity for problem in result.problems] == ["warning"]
+    assert f"{kind}:default/" in result.problems[0].remedy
+
+
+FIELDS_WITH_TEXT = sorted(FIELDS - {"apitype", "lifecycle", "owner"})
+
+
+@pytest.mark.parametrize("field", FIELDS_WITH_TEXT)
+@pytest.mark.parametrize(
+    "written", ["https://bot:CANARY@example.com/x", "See https://bot:CANARY@example.com/x for more"]
+)
+def test_no_field_shows_a_credential(field: str, written: str) -> None:
+    """The rule for every field: neither documents, details nor problems repeat a credential, and people are told."""
+    result = normalized(isvc(said={field: written}, annotations={"openshift.io/display-name": written}))
+    assert "CANARY" not in result.document.encode().decode() + repr(result.details) + repr(result.problems)
+    if "CANARY" in written and field not in ("default", "servertype"):
+        assert "warning" in {problem.severity for problem in result.problems}

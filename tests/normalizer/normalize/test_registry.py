@@ -4,13 +4,17 @@ from typing import Any
 
 import pytest
 
+from common.details import DetailLink, Details
 from services.normalizer.normalize.cards import CardRef, CatalogModel, catalog_model, readme_card
+from services.normalizer.normalize.registry import PROPERTIES
 from services.normalizer.normalize.registry_objects import RegistryRef
+from services.normalizer.normalize.result import Defaults
 from tests.normalizer.normalize.objects import URL, model_of, server_of
 from tests.normalizer.normalize.registries import artifact, document, model, server, strings, version
 
 MODEL_NAME = "rhdh.modelcatalog.io/model-name"
 LICENCE = "rhdh.modelcatalog.io/license"
+GONE = ("DELETED", "MARKED_FOR_DELETION", "ABANDONED")
 
 
 def test_names_ref_and_times() -> None:
@@ -90,7 +94,7 @@ def test_properties_of_every_type_are_understood() -> None:
         }
     )
     found = model_of(document(None, of_version).document)
-    assert set(found.tags) == {"rank", "accuracy", "gated", "proto", "struct", "future", "untyped-yes"}
+    assert set(found.tags) == {"rank", "accuracy-0-93", "gated", "proto", "struct", "future", "untyped-yes"}
     assert found.usage == "7"
 
 
@@ -119,12 +123,59 @@ def test_tags_by_kind_of_property() -> None:
     assert result.problems == ()
 
 
-def test_tags_that_backstage_drops_are_told_once() -> None:
-    dropped = {f"prop {n}": strings(x="y")["x"] for n in range(7)}
-    result = document(None, version(customProperties=dropped | strings(Task="Chat", long="x" * 60)))
+@pytest.mark.parametrize(
+    ("key", "text", "tags"),
+    [
+        ("model_type", "generative", {"model-type-generative"}),
+        ("qwen2_5", "", {"qwen2-5"}),
+        ("8-bit precision", "", {"8-bit-precision"}),
+        ("Use case", "Chat & more", {"use-case-chat-more"}),
+        ("validated_on", '["RHOAI 3.4", "vLLM 0.18.0"]', {"validated-on-rhoai-3-4", "validated-on-vllm-0-18-0"}),
+        ("tasks", '["text-generation", "chat"]', {"text-generation", "chat"}),
+        ("ports", "[8080, null, {}]", {"ports-8080"}),
+        ("empty", "[]", set()),
+        ("odd", "[a", {"odd-a"}),
+        ("deep", "[" * 60_000, set()),
+        ("long", "x" * 60, {"long-" + "x" * 58}),
+        ("summary", "x" * 64, set()),
+        ("notes", "one\ntwo", set()),
+        ("paper", "https://u:CANARY@example.com/paper", set()),
+        ("_registeredFromPipelineRunId", "5f1c", set()),
+        ("app.kubernetes.io/managed-by", "model-registry", set()),
+    ],
+)
+def test_tags_of_strings(key: str, text: str, tags: set[str]) -> None:
+    stored = {"metadataType": "MetadataStringValue", "string_value": text}
+    result = document(None, version(customProperties={key: stored}))
+    assert set(model_of(result.document).tags) == tags
+    assert result.problems == ()
+
+
+def test_numbers_are_tags_as_far_as_they_say_something() -> None:
+    of_version = version(
+        customProperties={
+            "f1": {"metadataType": "MetadataDoubleValue", "double_value": 0.5},
+            "gpus": {"metadataType": "MetadataIntValue", "int_value": "2"},
+            "gated": {"metadataType": "MetadataBoolValue", "bool_value": True},
+            "quantized": {"metadataType": "MetadataBoolValue", "bool_value": False},
+        }
+    )
+    assert model_of(document(None, of_version).document).tags == ("f1-0-5", "gated", "gpus")
+
+
+def test_properties_that_leave_no_tag_are_told_once() -> None:
+    lost = {name: strings(x="值")["x"] for name in "甲乙丙丁戊己庚"}
+    result = document(None, version(customProperties=lost | strings(Task="Chat")))
     assert model_of(result.document).tags == ("task-chat",)
     assert [problem.severity for problem in result.problems] == ["info"]
-    assert "long, prop 0, prop 1, prop 2, prop 3 and 3 more" in result.problems[0].message
+    assert "and 2 more" in result.problems[0].message
+
+
+def test_what_is_machinery_can_be_configured() -> None:
+    defaults = Defaults(tags_ignored=("cost*", "!_stage", "!cost-centre"))
+    properties = strings(cost="1", _stage="beta", _other="x", team="a") | {"cost-centre": strings(x="7")["x"]}
+    found = document(None, version(customProperties=properties), defaults=defaults)
+    assert model_of(found.document).tags == ("cost-centre-7", "stage-beta", "team-a")
 
 
 def test_fields_of_newer_registries() -> None:
@@ -186,6 +237,86 @@ def test_artifact_that_is_no_url_is_told() -> None:
     result = document(None, None, [artifact(uri="bucket/path")])
     assert model_of(result.document).artifact_location_url is None
     assert result.problems[0].object == "ModelVersion 'v1' of 'granite' in registry public"
+
+
+def test_artifacts_that_are_gone_do_not_count() -> None:
+    gone = [artifact(id=f"{n}", uri=f"s3://old/{n}", state=state) for n, state in enumerate(GONE)]
+    kept = artifact(id="9", uri="s3://new", state="UNKNOWN")
+    assert model_of(document(None, None, [*gone, kept]).document).artifact_location_url == "s3://new"
+    assert model_of(document(None, None, gone).document).artifact_location_url is None
+
+
+def test_files_without_a_url_are_told_in_words() -> None:
+    result = document(None, None, [artifact(uri="", storageKey="aws-models", storagePath="churn/7")])
+    assert model_of(result.document).artifact_location_url is None
+    assert result.details.location == "churn/7 in the storage of connection aws-models"
+    assert result.details.connection == "aws-models"
+    assert [problem.severity for problem in result.problems] == ["info"]
+
+
+@pytest.mark.parametrize("uri", ["mlflow-artifacts:/3/0a1b/artifacts/model", "models:/churn/7", "dbfs:/models/x"])
+def test_artifact_of_any_scheme(uri: str) -> None:
+    result = document(None, None, [artifact(uri=uri)])
+    assert model_of(result.document).artifact_location_url == uri
+    assert result.problems == ()
+
+
+def test_what_the_document_has_no_place_for_is_kept_beside_it() -> None:
+    of_model = model(
+        name="acme/Granite 3.3", provider="IBM", tasks=["text-generation"], license="apache-2.0", owner="group:ml"
+    )
+    of_version = version(name="1.0", author="Jane Doe")
+    kept = document(
+        of_model,
+        of_version,
+        [artifact(modelFormatName="vLLM", modelFormatVersion="1")],
+        defaults=Defaults(dashboard_url="https://dashboard.example.com/"),
+    ).details
+    assert kept == Details(
+        title="acme/Granite 3.3 1.0",
+        owner="group:default/ml",
+        tasks=("text-generation",),
+        registry="public",
+        model="acme/Granite 3.3",
+        version="1.0",
+        author="Jane Doe",
+        provider="IBM",
+        license="Apache-2.0",
+        tags=("apache-2-0", "vllm-1"),
+        links=(
+            DetailLink(
+                "https://dashboard.example.com/ai-hub/registry/public/registered-models/1/versions/10",
+                "Model registry: version 1.0",
+                "catalog",
+            ),
+        ),
+    )
+
+
+def test_accounts_of_the_cluster_own_and_write_nothing() -> None:
+    account = "system:serviceaccount:ds-project:pipeline-runner"
+    result = document(model(owner=account), version(author=account))
+    assert model_of(result.document).owner == "rhdh-rhoai-bridge"
+    assert result.details.author == ""
+    assert result.problems == ()
+
+
+WITH_TEXT = sorted({*PROPERTIES.values(), MODEL_NAME, "Provider", "tasks", "anything"})
+
+
+@pytest.mark.parametrize("name", WITH_TEXT)
+@pytest.mark.parametrize(
+    "written", ["https://bot:CANARY@example.com/x", "See https://bot:CANARY@example.com/x?sig=CANARY"]
+)
+def test_no_property_shows_a_credential(name: str, written: str) -> None:
+    stored = {name: {"metadataType": "MetadataStringValue", "string_value": written}}
+    for result in (
+        document(model(customProperties=stored), version(customProperties=stored), served=server()),
+        document(model(description=written, license=written, owner=written, provider=written), version(author=written)),
+        document(None, None, [artifact(uri=written)]),
+    ):
+        shown = result.document.encode().decode() + repr(result.details) + repr(result.problems)
+        assert "CANARY" not in shown
 
 
 def test_model_name_is_what_clients_write() -> None:

@@ -1,0 +1,151 @@
+"""The invariant, and the reader that watches over it.
+
+A 200 of `/list` never lacks an entry that was served and that still exists, is not stopped, and is ready or within its
+grace; its key and its names never change. Backstage deletes what a list does not name, so every violation is harm.
+"""
+
+import asyncio
+import contextlib
+import itertools
+import json
+import time
+from typing import Any, Self
+
+import aiohttp
+
+from tests.waiting import eventually
+
+PAUSE = 0.05
+"""Seconds between two looks."""
+DURABLE = 1.0
+"""Readers are told beside the write; an entry counts from so many seconds after it was first seen."""
+
+
+class Truth:
+    """What the sources hold: which URIs must be served in the end, and which may vanish from now on."""
+
+    def __init__(self) -> None:
+        self.wanted: dict[str, str] = {}
+        """The URIs to be served, with the owner that each document must show in the end (empty: any)."""
+        self._released: dict[str, float] = {}
+
+    def wants(self, uri: str, owner: str = "") -> None:
+        """This is to be served; it is protected again from when a reader next sees it."""
+        self.wanted[uri] = owner
+        self._released.pop(uri, None)
+
+    def release(self, uri: str) -> None:
+        """This may vanish: call it before its source loses it."""
+        self.wanted.pop(uri, None)
+        self._released[uri] = time.monotonic()
+
+    def is_released(self, uri: str) -> bool:
+        """Return whether the entry may be absent."""
+        return uri in self._released
+
+
+class Judge:
+    """Reads one feed for the time of its `async with` block and collects what would have harmed a catalog.
+
+    While `writes_fail` is set, what is seen for the first time is not protected: the batch under way at the first
+    failed write may be lost with its process.
+    """
+
+    def __init__(self, feed: str, truth: Truth) -> None:
+        self.feed = feed
+        self.harm: list[str] = []
+        self.lists = 0
+        self.writes_fail = False
+        self._truth = truth
+        self._seen: dict[str, float] = {}
+        self._names: dict[str, tuple[str, ...]] = {}
+        self._turn = itertools.count()
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=20))
+        self._task = asyncio.create_task(self._run())
+        return self
+
+    async def __aexit__(self, kind: object, error: object, trace: object) -> None:
+        assert self._task is not None
+        self._task.cancel()
+        await asyncio.wait([self._task])
+        await self._session.close()
+        if error is None and not self._task.cancelled():
+            self._task.result()
+
+    def forget_names(self) -> None:
+        """Names may differ from now on: two replicas have not met yet."""
+        self._names.clear()
+
+    async def converged(self, timeout: float) -> None:
+        """Wait until exactly what the truth wants is served, with the latest content."""
+
+        async def same() -> bool:
+            uris = await self._list()
+            assert uris is not None, "503"
+            wanted = self._truth.wanted
+            missing, more = sorted(wanted.keys() - set(uris)), sorted(set(uris) - wanted.keys())
+            assert not missing, f"missing {missing}"
+            assert not more, f"still there {more}"
+            for uri, owner in wanted.items():
+                document = await self._document(uri)
+                assert document is not None, uri
+                assert owner in ("", document["models"][0]["owner"]), f"{uri} shows an older state"
+            return True
+
+        await eventually(same, timeout=timeout, interval=0.1, what=f"{self.feed} converges")
+
+    async def _run(self) -> None:
+        while True:
+            with contextlib.suppress(aiohttp.ClientError, ConnectionError, TimeoutError):
+                await self._look()
+            await asyncio.sleep(PAUSE)
+
+    async def _look(self) -> None:
+        asked = time.monotonic()
+        protected = {
+            uri for uri, since in self._seen.items() if asked - since >= DURABLE and not self._truth.is_released(uri)
+        }
+        uris = await self._list()
+        if uris is None:
+            return
+        self.lists += 1
+        if lost := sorted(uri for uri in protected - set(uris) if not self._truth.is_released(uri)):
+            self.harm.append(f"{time.strftime('%H:%M:%S')} /list names {len(uris)} and lacks {lost}")
+            for uri in lost:
+                self._seen.pop(uri, None)
+        for uri in list(self._seen):
+            if uri not in uris or self._truth.is_released(uri):
+                del self._seen[uri]
+        if not self.writes_fail:
+            for uri in uris:
+                self._seen.setdefault(uri, time.monotonic())
+        if uris:
+            await self._check_document(sorted(uris)[next(self._turn) % len(uris)])
+
+    async def _check_document(self, uri: str) -> None:
+        document = await self._document(uri)
+        if document is None:
+            return
+        names = (document["models"][0]["name"], (document.get("modelServer") or {}).get("name", ""))
+        before = self._names.setdefault(uri, names)
+        if before[0] != names[0]:
+            self.harm.append(f"{uri} was named {before} and is named {names} now")
+            self._names[uri] = names
+
+    async def _list(self) -> list[str] | None:
+        async with self._session.get(f"{self.feed}/list") as answer:
+            if answer.status != 200:
+                return None
+            body = await answer.read()
+        listed: Any = json.loads(body).get("uris")
+        if not isinstance(listed, list):
+            self.harm.append(f"/list is no list: {body[:200]!r}")
+            return None
+        return listed
+
+    async def _document(self, uri: str) -> dict[str, Any] | None:
+        async with self._session.get(self.feed + uri) as answer:
+            return dict(await answer.json()) if answer.status == 200 else None

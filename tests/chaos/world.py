@@ -1,0 +1,302 @@
+"""The world of one run: fake servers, real processes, and how each action of a schedule is carried out there."""
+
+import asyncio
+import base64
+import json
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+from tests.chaos.judge import Judge, Truth
+from tests.chaos.schedule import REGISTERED, SERVICES, Action, Setup
+from tests.fakes.kubernetes import ProcessCluster, Rule
+from tests.fakes.registry import MODELS, ProcessRegistry
+from tests.objects import isvc, not_ready, stopped
+from tests.process.pod import LOCATION, NAMESPACE, PORTS, Pod, isvc_uri, own_address
+from tests.process.service import Service
+
+TOKEN = "eyJhbGciOiJSUzI1NiJ9.Y2hhb3M.c2lnbmF0dXJl"
+USER = f"system:serviceaccount:{NAMESPACE}:rhdh-rhoai-connector"
+OWNER = "modelcatalogbridge.rhdh.io/owner"
+CONVERGES = 150.0
+"""Seconds: a back-off of half a minute after the last fault, on a busy machine."""
+FLICKER = 0.5
+_GRACE = "20s"
+"""NOT_READY_GRACE: longer than any flicker with an outage in the middle."""
+_STATUS = {"forbidden": 403, "broken": 500, "conflict": 409, "storage full": 507, "unavailable": 503, "absent": 404}
+
+
+class World:
+    """Used with `async with`; `rules` are the rights that the connector's account has."""
+
+    def __init__(self, *, setup: Setup, directory: Path, rules: Sequence[Rule]) -> None:
+        self.truth = Truth()
+        self.judges: list[Judge] = []
+        self._setup: Setup = setup
+        self._directory = directory
+        self._rules = tuple(rules)
+        self._edits = 0
+        self._registered: dict[str, str] = {}
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as stack:
+            tls = self._directory / "tls"
+            tls.mkdir()
+            self.cluster = await stack.enter_async_context(
+                ProcessCluster(tls_dir=tls, resources=["inferenceservices", "routes"])
+            )
+            self.registry = await stack.enter_async_context(ProcessRegistry())
+            await self.cluster.grant(TOKEN, USER, self._rules)
+            await self.cluster.add_namespace("models")
+            variables = {
+                "MODEL_REGISTRY_URLS": self.registry.url,
+                "POLLING_INTERVAL": "5s",
+                "NOT_READY_GRACE": _GRACE,
+                "SHARD_BUDGET": "8192",
+            }
+            self._services = await self._prepare(stack, variables)
+            for feed in self._feeds:
+                self.judges.append(await stack.enter_async_context(Judge(feed, self.truth)))
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        for group in self._services:
+            await asyncio.gather(*(service.kill() for service in group.values()))
+        await self._stack.aclose()
+
+    async def _prepare(self, stack: AsyncExitStack, variables: dict[str, str]) -> list[dict[str, Service]]:
+        if self._setup == "run":
+            address = own_address()
+            service = Service(
+                "connector",
+                url=f"http://{address}:{PORTS[LOCATION]}",
+                arguments=["run", "--cluster", f"--address={address}:{PORTS[LOCATION]}"],
+                environment=self._kubelet() | variables,
+                directory=self._directory,
+            )
+            self._feeds = [service.url]
+            return [dict.fromkeys(SERVICES, service)]
+        pods = []
+        for number in range(2 if self._setup == "replicas" else 1):
+            directory = self._directory / f"pod-{number}"
+            directory.mkdir()
+            pods.append(Pod(cluster=self.cluster, token=TOKEN, directory=directory, overrides=variables))
+        self._feeds = [pod[LOCATION].url for pod in pods]
+        return [pod.services for pod in pods]
+
+    def _kubelet(self) -> dict[str, str]:
+        server = urlsplit(self.cluster.url)
+        return {
+            "PATH": "/usr/bin:/bin",
+            "HOME": str(self._directory),
+            "KUBERNETES_SERVICE_HOST": server.hostname or "",
+            "KUBERNETES_SERVICE_PORT": str(server.port),
+            "token": TOKEN,
+            "ca.crt": self.cluster.ca_pem,
+            "namespace": NAMESPACE,
+        }
+
+    # --- a run
+
+    async def begin(self, names: Sequence[str]) -> None:
+        """Start with these InferenceServices and two registered models, and wait until they are served."""
+        for name in names:
+            await self.do(Action("create", {"name": name}))
+        for name in REGISTERED[:2]:
+            await self.do(Action("register", {"name": name}))
+        await self._start(SERVICES)
+        await self.converged()
+
+    async def do(self, action: Action) -> None:
+        """Carry out one action and wait for its pause."""
+        await getattr(self, f"_do_{action.kind}")(**action.arguments)
+        await asyncio.sleep(action.pause)
+
+    async def end(self) -> None:
+        """Take back all faults, start what is not running, and wait until the truth is served."""
+        await self._do_heal()
+        await self._start(SERVICES)
+        for judge in self.judges:
+            judge.forget_names()
+        await self.converged()
+
+    async def converged(self) -> None:
+        """Wait until every feed serves what the sources hold."""
+        await asyncio.gather(*(judge.converged(CONVERGES) for judge in self.judges))
+
+    @property
+    def harm(self) -> list[str]:
+        """What any reader saw that would have harmed a catalog, and services that ended by themselves."""
+        ended = [
+            f"{service.name} ended by itself with code {service.code}: see {service.log}"
+            for group in self._services
+            for service in set(group.values())
+            if service.wanted and service.code is not None
+        ]
+        return [*(harm for judge in self.judges for harm in judge.harm), *ended]
+
+    # --- InferenceServices
+
+    async def _do_create(self, name: str) -> None:
+        await self._apply(name)
+
+    async def _do_edit(self, name: str) -> None:
+        if await self.cluster.get("InferenceService", "models", name) is not None:
+            self._edits += 1
+            await self._apply(name, owner=f"owner-{self._edits}")
+
+    async def _apply(self, name: str, *, owner: str = "somebody") -> None:
+        await self.cluster.apply(isvc(name, annotations={OWNER: owner}))
+        self.truth.wants(isvc_uri(name), owner)
+
+    async def _do_delete(self, name: str) -> None:
+        self.truth.release(isvc_uri(name))
+        if await self.cluster.get("InferenceService", "models", name) is not None:
+            await self.cluster.delete("InferenceService", "models", name)
+
+    async def _do_stop(self, name: str) -> None:
+        self.truth.release(isvc_uri(name))
+        await self.cluster.apply(stopped(isvc(name)))
+
+    async def _do_flicker(self, name: str) -> None:
+        """Be not ready for less than the grace: the entry stays."""
+        uri = isvc_uri(name)
+        if uri not in self.truth.wanted:
+            return
+        await self.cluster.apply(not_ready(isvc(name, annotations={OWNER: self.truth.wanted[uri]})))
+        await asyncio.sleep(FLICKER)
+        await self._apply(name, owner=self.truth.wanted[uri])
+
+    async def _do_break(self, name: str) -> None:
+        """Be not ready for good: the entry leaves after the grace."""
+        self.truth.release(isvc_uri(name))
+        await self.cluster.apply(not_ready(isvc(name)))
+
+    # --- the registry
+
+    async def _do_register(self, name: str) -> None:
+        uri = _version_uri(name)
+        if name not in self._registered:
+            model = self._registered[name] = await self.registry.registry("add_model", name)
+            version = await self.registry.registry("add_version", model, "v1")
+            await self.registry.registry("add_artifact", version, uri="s3://models/a")
+        else:
+            await self.registry.registry("restore", MODELS, self._registered[name])
+        self.truth.wants(uri)
+
+    async def _do_archive(self, name: str) -> None:
+        if name in self._registered:
+            self.truth.release(_version_uri(name))
+            await self.registry.registry("archive", MODELS, self._registered[name])
+
+    async def _do_registry(self, how: str, times: int | None) -> None:
+        await self.registry.registry("fail", how, times=times)
+
+    # --- faults of the API server
+
+    async def _do_lists(self, how: str, times: int | None) -> None:
+        criteria: dict[str, Any] = {"resource": "inferenceservices", "verb": "list", "times": times}
+        if how == "hanging":
+            await self.cluster.fault("hang", **criteria)
+        elif how == "truncated":
+            await self.cluster.fault("truncate", **criteria)
+        elif how in ("empty", "half"):
+            body = await self._short_list(half=how == "half")
+            await self.cluster.fault("status", status=200, body=body, content_type="application/json", **criteria)
+        else:
+            await self.cluster.fault("status", status=_STATUS[how], **criteria)
+        await self.cluster.disturb_watches("gone", "inferenceservices")
+
+    async def _short_list(self, *, half: bool) -> str:
+        items = await self.cluster.objects("InferenceService") if half else []
+        return json.dumps(
+            {
+                "apiVersion": "serving.kserve.io/v1beta1",
+                "kind": "InferenceServiceList",
+                "metadata": {"resourceVersion": str(await self.cluster.revision())},
+                "items": items[::2],
+            }
+        )
+
+    async def _do_watches(self, how: str, times: int | None) -> None:
+        await self.cluster.disturb_watches(how)
+
+    async def _do_writes(self, how: str, times: int | None) -> None:
+        for judge in self.judges:
+            judge.writes_fail = True
+        for verb in ("patch", "create", "update"):
+            criteria: dict[str, Any] = {"resource": "configmaps", "verb": verb, "times": times}
+            if how == "lost answer":
+                await self.cluster.fault("drop_after", **criteria)
+            else:
+                await self.cluster.fault("status", status=_STATUS[how], **criteria)
+
+    async def _do_outage(self, seconds: float, lose_history: bool) -> None:
+        await self.cluster.restart(lose_history=lose_history, down_for=seconds)
+
+    async def _do_revoke(self, seconds: float) -> None:
+        await self.cluster.revoke(TOKEN)
+        await asyncio.sleep(seconds)
+        await self.cluster.grant(TOKEN, USER, self._rules)
+
+    async def _do_heal(self) -> None:
+        await self.cluster.clear_faults()
+        await self.registry.registry("heal")
+        for judge in self.judges:
+            judge.writes_fail = False
+
+    # --- the cache
+
+    async def _do_cache(self, how: str, times: int | None) -> None:
+        shards = [each for each in await self.cluster.objects("ConfigMap", NAMESPACE) if each.get("binaryData")]
+        if not shards:
+            return
+        shard = shards[self._edits % len(shards)]
+        name = shard["metadata"]["name"]
+        shard["metadata"].pop("resourceVersion", None)
+        if how == "delete":
+            await self.cluster.delete("ConfigMap", NAMESPACE, name)
+            return
+        _damage(shard, how)
+        await self.cluster.apply(shard)
+
+    # --- the processes
+
+    async def _do_restart(self, services: Sequence[str], how: str, away: float) -> None:
+        groups = self._services if self._setup != "replicas" else [self._services[self._edits % 2]]
+        victims = [group[name] for group in groups for name in services]
+        running = [service for service in dict.fromkeys(victims) if service.wanted]
+        for service in running:
+            assert service.code is None, f"{service.name} ended by itself with code {service.code}: see {service.log}"
+        await asyncio.gather(*(service.kill() if how == "kill" else service.stop() for service in running))
+        await asyncio.sleep(away)
+        await self._start(services)
+
+    async def _start(self, services: Sequence[str]) -> None:
+        wanted = dict.fromkeys(group[name] for group in self._services for name in services)
+        await asyncio.gather(*(service.start() for service in wanted if not service.wanted))
+
+
+def _damage(shard: dict[str, Any], how: str) -> None:
+    data = shard["binaryData"]
+    key = min(data)
+    match how:
+        case "unlabel":
+            shard["metadata"].pop("labels", None)
+        case "clear":
+            del shard["binaryData"]
+        case "truncate":
+            data[key] = base64.b64encode(base64.b64decode(data[key])[:40]).decode()
+        case "move":
+            shard["data"] = {key: base64.b64decode(data.pop(key)).decode()}
+        case "foreign":
+            data["foreign"] = base64.b64encode(b"not ours").decode()
+        case "duplicate":
+            data[f"{key}-2"] = base64.b64encode(b"{").decode()
+
+
+def _version_uri(model: str) -> str:
+    return f"/{model}/v1/model-catalog.json"
