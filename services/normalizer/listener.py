@@ -125,6 +125,13 @@ class Listener:
         self._catalogue.put_registry(ref.id, content, touched=reading.touched)
         self._registries_changed()
 
+    def cards_read(self, ref: RegistryRef, reading: RegistryReading) -> None:
+        """Model cards that a registry refers to were read; of the registry itself nothing is new."""
+        self._catalogue.put_cards(reading.cards)
+        content = RegistryContent(ref, reading.snapshot, settled=reading.settled, problems=reading.problems)
+        self._catalogue.put_registry(ref.id, content, touched=reading.touched)
+        self._wake()
+
     def registry_failed(self, registry: str, *, has_address: bool) -> None:
         """A registry cannot be read; one that has no address yet has nothing to wait for."""
         self._book.failed(registry_source(registry), waiting=has_address)

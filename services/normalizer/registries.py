@@ -178,6 +178,10 @@ class Registries:
         """A registry was read."""
         self._listener.registry_read(ref.registry, reading)
 
+    def on_cards(self, ref: SourceRef, reading: RegistryReading) -> None:
+        """Model cards that a registry refers to are new or changed."""
+        self._listener.cards_read(ref.registry, reading)
+
     def on_state(self, ref: SourceRef, state: SourceState) -> None:
         """A registry or catalog fares otherwise than before."""
         fault = state.fault

@@ -149,6 +149,7 @@ class ModelArtifact(_Item):
     storage_path: Line = ""
     model_format_name: Line = ""
     model_format_version: Line = ""
+    model_source_kind: Line = ""
     model_source_class: Line = ""
     model_source_group: Line = ""
     model_source_name: Line = ""

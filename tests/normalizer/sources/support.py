@@ -78,6 +78,10 @@ class Recorder:
         self.order.append("reading")
         self.readings.append((ref, reading))
 
+    def on_cards(self, ref: SourceRef, reading: RegistryReading) -> None:
+        self.order.append("cards")
+        self.readings.append((ref, reading))
+
     def on_state(self, ref: SourceRef, state: SourceState) -> None:
         self.order.append("state")
         self.states.append((ref, state))
