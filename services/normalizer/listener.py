@@ -135,7 +135,7 @@ class Listener:
         """Model cards that a registry refers to were read; of the registry itself nothing is new."""
         self._catalogue.put_cards(reading.cards)
         content = RegistryContent(ref, reading.snapshot, settled=reading.settled, problems=reading.problems)
-        self._catalogue.put_registry(ref.id, content, touched=reading.touched)
+        self._catalogue.put_registry(ref.id, content, touched=reading.touched, now=self._clock())
         self._wake()
 
     def registry_failed(self, registry: str, *, has_address: bool) -> None:
