@@ -54,6 +54,7 @@ def settings(fakes: ProcessRegistry, tmp_path: Path) -> dict[str, str]:
         "POLLING_INTERVAL": "500ms",
         "MODEL_CARD_REFRESH": "1s",
         "SOURCE_GONE_GRACE": "2s",
+        "REMOVAL_HOLD": "1s",
     }
 
 

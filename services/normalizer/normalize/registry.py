@@ -26,6 +26,7 @@ from services.normalizer.normalize.registry_objects import (
     RegisteredModel,
     RegistryRef,
     model_artifacts,
+    version_origin,
 )
 from services.normalizer.normalize.result import Defaults, Normalized, version_ref
 from services.normalizer.normalize.segments import segment
@@ -106,6 +107,7 @@ def normalize_version(
         reconciler="kubeflow",
         created=version.created,
         updated=str(version.updated or ""),
+        origin=version_origin(model, version),
         card_key=card.key if card else "",
         details=_details(model, version, artifacts, registry=registry, profile=profile, place=place, defaults=defaults),
         problems=notes.problems,

@@ -30,7 +30,8 @@ class Normalized:
 
     `ref` names the object it was made of for good. `segments` and the names inside the document are those it asks
     for; two objects may ask for the same ones. `created` is in milliseconds since the epoch, 0 when unknown;
-    `updated` is the registry's last update time as it writes it, else empty.
+    `updated` is the registry's last update time as it writes it, else empty. `origin` tells a registered version from
+    all others, whatever its registry is called.
     """
 
     ref: str
@@ -40,6 +41,7 @@ class Normalized:
     reconciler: Reconciler
     created: int
     updated: str = ""
+    origin: str = ""
     card_key: str = ""
     details: Details = NO_DETAILS
     problems: tuple[Problem, ...] = ()
