@@ -58,16 +58,22 @@ class NormalizerSettings(ServiceSettings):
     )
     polling_interval: Duration = Field(120.0, alias="POLLING_INTERVAL", description="between two polls of a registry")
     model_registry_routes: CommaList = Field(
-        (), alias="MR_ROUTE", description="Routes of registries, as namespace:name or name; default: by label"
+        (),
+        alias="MR_ROUTE",
+        description="Routes of registries, as namespace:name, or name in a trusted namespace; default: by label",
     )
     model_registry_urls: UrlList = Field(
-        (), alias="MODEL_REGISTRY_URLS", description="further registries: the roots of their servers"
+        (),
+        alias="MODEL_REGISTRY_URLS",
+        description="further registries: the roots of their servers, as URL or name=URL",
     )
-    model_catalog_url: UrlList = Field((), alias="MODEL_CATALOG_URL", description="further model catalogs")
+    model_catalog_url: UrlList = Field(
+        (), alias="MODEL_CATALOG_URL", description="further model catalogs, as URL or name=URL"
+    )
     model_registry_namespaces: CommaList = Field(
         ("rhoai-model-registries", "odh-model-registries", "kubeflow"),
         alias="MODEL_REGISTRY_NAMESPACES",
-        description="registries found in these namespaces, and in the connector's own, are given the token",
+        description="registries in these namespaces, and in the connector's own, are read; others are told",
     )
     model_registry_token: SecretStr | None = Field(
         None, alias="KFMR_TOKEN", description="token for registries; default: the service account's"
