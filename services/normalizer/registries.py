@@ -77,6 +77,7 @@ class Registries:
         listener.ask_for_unknown_versions(self.look_up)
         self._settings = discovery_settings(settings)
         self._watched = settings.watch_namespaces
+        self._gateways = settings.model_registry_gateways
         self._gone_grace = settings.patience.source_gone
         self._source = RegistrySource(
             connector=connector,
@@ -102,6 +103,7 @@ class Registries:
             metrics=metrics,
             namespaces=self._settings.namespaces if self._watched else None,
             by_name=bool(self._settings.routes),
+            gateways=self._gateways,
             changed=self._look,
             patience=patience,
         )

@@ -75,6 +75,11 @@ class NormalizerSettings(ServiceSettings):
         alias="MODEL_REGISTRY_NAMESPACES",
         description="registries in these namespaces, and in the connector's own, are read; others are told",
     )
+    model_registry_gateways: bool = Field(
+        False,
+        alias="MODEL_REGISTRY_GATEWAYS",
+        description="find registries by HTTPRoutes too; needs the right to read httproutes and gateways",
+    )
     model_registry_token: SecretStr | None = Field(
         None, alias="KFMR_TOKEN", description="token for registries; default: the service account's"
     )
