@@ -7,7 +7,7 @@ from typing import NamedTuple
 from common import backstage
 from common.details import DetailLink, Details
 from services.normalizer.normalize import values
-from services.normalizer.normalize.cards import CardRef, card_url
+from services.normalizer.normalize.cards import CARD_LIMIT, CardRef, card_url, is_too_large
 from services.normalizer.normalize.document import MODEL_NAME_ANNOTATION, build_document
 from services.normalizer.normalize.licences import licence_identifier
 from services.normalizer.normalize.links import (
@@ -78,6 +78,10 @@ def normalize_version(
     Whether model and version are live does not matter here: that is for the caller to judge.
     """
     notes = Notes(_subject(model, version, registry), place=_property)
+    if is_too_large(model.readme):
+        notes.warning(
+            f"the model's readme has more than {CARD_LIMIT} bytes and is no card", "shorten it in the registry"
+        )
     artifacts = model_artifacts(artifacts)
     profile = _profile(model, version, server=server, card=card, defaults=defaults, notes=notes)
     name = document_name(model.name, version.name)

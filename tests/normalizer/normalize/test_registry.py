@@ -400,3 +400,29 @@ def test_readme_serves_as_a_card() -> None:
     card = readme_card(RegistryRef("r1"), model(id="3", readme="# Granite\r\n"))
     assert card == ("readme-r1-3", "# Granite")
     assert readme_card(RegistryRef("r1"), model(readme="  ")) is None
+
+
+def test_a_readme_that_is_too_large_is_no_card_and_told() -> None:
+    huge = model(readme="é" * 600_000)
+    assert readme_card(RegistryRef("r1"), huge) is None
+    [problem] = document(huge, version()).problems
+    assert (problem.severity, "readme" in problem.message) == ("warning", True)
+
+
+@pytest.mark.parametrize(
+    ("fields", "path"),
+    [
+        ({"modelSourceGroup": "g", "modelSourceName": "n 1"}, "/sources/c/models/g/n%201"),
+        ({"modelSourceName": "g/n"}, "/sources/c/models/g/n"),
+        ({"modelSourceName": "n"}, "/sources/c/models/n"),
+        ({"modelSourceGroup": "g", "modelSourceName": "g/n"}, "/sources/c/models/g/n"),
+        ({"modelSourceKind": "catalog", "modelSourceName": "n"}, "/sources/c/models/n"),
+        ({"modelSourceKind": "kfp", "modelSourceName": "n"}, None),
+        ({"modelSourceKind": "transfer_job", "modelSourceName": "n"}, None),
+        ({"modelSourceName": "../n"}, None),
+        ({"modelSourceGroup": "g"}, None),
+    ],
+)
+def test_what_an_artifact_says_of_its_origin(fields: dict[str, str], path: str | None) -> None:
+    found = catalog_model([artifact(modelSourceClass="c", **fields)])
+    assert (found.path if found else None) == path

@@ -16,7 +16,8 @@ import structlog
 from common.http.client import RemoteError, StatusError
 from common.kube.backoff import Backoff
 from common.wire import card_digest
-from services.normalizer.normalize.cards import CatalogModel
+from services.normalizer.normalize import values
+from services.normalizer.normalize.cards import CARD_LIMIT, CatalogModel, is_too_large
 from services.normalizer.sources.faults import BadAnswer, fault_of, internal, no_address
 from services.normalizer.sources.http import Account, Connector, Remote, for_each
 from services.normalizer.sources.refs import SourceRef, SourceState
@@ -100,8 +101,15 @@ class _Catalog:
             raise
         if not isinstance(answer, dict) or "name" not in answer:
             raise BadAnswer(f"{self.remote.ref.url}{path}: 200 without a model")
-        readme = answer.get("readme")
-        return readme if isinstance(readme, str) and readme.strip() else None
+        readme = values.block(answer.get("readme"))
+        if is_too_large(readme):
+            log.warning(
+                f"a card of {self.remote.ref.label} has more than {CARD_LIMIT} bytes and is not shown",
+                object=f"model {model.name} of source {model.source}",
+                remedy="shorten its readme in the catalog",
+            )
+            return None
+        return readme or None
 
 
 class _Inquiry:
