@@ -238,7 +238,11 @@ class Catalogs:
         """Read cards as they become due, until cancelled."""
         while True:
             self._wake.clear()
-            pause = await self._read_due()
+            try:
+                pause = await self._read_due()
+            except Exception:
+                log.exception("model cards cannot be worked with: what they were stays")
+                pause = self._recheck
             async with self._round:
                 self._round.notify_all()
             try:
