@@ -1,10 +1,15 @@
 """What a poll of a registry costs: requests are counted exactly."""
 
+import asyncio
+from dataclasses import replace
+from typing import Literal
+
 import pytest
 
 from services.normalizer.sources.kubeflow import paging
+from services.normalizer.sources.kubeflow.poller import RegistryPoller
 from tests.fakes.registry import ALL, ML_METADATA, MODELS, V1, V1ALPHA3, VERSIONS, FakeRegistry, PageLimits
-from tests.normalizer.sources.support import ARTIFACTS, LISTS, live, polling
+from tests.normalizer.sources.support import ARTIFACTS, LISTS, connector, live, polling, ref_of
 
 OLD = PageLimits(default=20, cap=20)
 
@@ -164,6 +169,31 @@ async def test_servers_on_ml_metadata_that_answer_too_much_as_if_it_were_all_are
         assert (again.complete, again.touched) == (True, frozenset())
         pages = -(-models // 100)
         assert registry.counted()["GET registered_models"] == pages
+
+
+class Counted(asyncio.Semaphore):
+    """A semaphore that knows how often it was passed."""
+
+    passed = 0
+
+    async def acquire(self) -> Literal[True]:
+        self.passed += 1
+        return await super().acquire()
+
+
+async def test_large_answers_are_held_a_few_at_a_time():
+    large = Counted(2)
+    async with FakeRegistry() as registry:
+        registry.populate(8)
+        for artifact in registry.store.listed("artifacts"):
+            registry.edit("artifacts", artifact["id"], description="x" * 2_000_000)
+        registry.fail("database", "model_artifacts")  # which would be one answer of all of them
+        async with replace(connector(registry), large=large).open(ref_of(registry)) as remote:
+            reading = await RegistryPoller(remote).poll()
+
+    assert len(reading.snapshot.artifacts) == 8
+    assert large.passed == 8
+    assert not large.locked()
 
 
 async def test_a_page_with_more_bytes_than_are_read_is_asked_for_in_smaller_ones():
