@@ -4,7 +4,9 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
+from services.normalizer.sources.kubeflow import tables
 from services.normalizer.sources.kubeflow.poller import RegistryPoller
 from services.normalizer.sources.kubeflow.records import RegistryReading
 from services.normalizer.sources.refs import SourceRef
@@ -341,6 +343,26 @@ async def test_an_object_that_becomes_malformed_stays_as_it_was():
         mended = await poller.poll()
         assert mended.problems == ()
         assert ("mended", "v1") in live(mended)
+
+
+async def test_an_object_that_nobody_reckoned_with_leaves_the_others(monkeypatch: pytest.MonkeyPatch):
+    parse = tables.parse_item
+
+    def broken(kind: Any, raw: Any, *, registry: str) -> Any:
+        if raw["name"] == "model-0002":
+            raise RecursionError("nobody thought of that")
+        return parse(kind, raw, registry=registry)
+
+    monkeypatch.setattr(tables, "parse_item", broken)
+    async with FakeRegistry() as registry, polling(registry) as poller:
+        registry.populate(3)
+        with capture_logs() as logs:
+            reading = await poller.poll()
+            await poller.poll()
+
+    assert (reading.complete, reading.fault, len(live(reading))) == (True, None, 2)
+    assert [problem.message for problem in reading.problems] == ["it cannot be worked with: RecursionError"]
+    assert [bool(line["exc_info"]) for line in logs] == [True]
 
 
 async def test_values_of_the_future_lose_nothing():

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping, Set
 from types import MappingProxyType
 from typing import Any, Generic, NamedTuple
 
+import structlog
+
 from common.problems import Problem
 from services.normalizer.normalize import values
 from services.normalizer.normalize.registry_objects import (
@@ -17,6 +19,8 @@ from services.normalizer.normalize.registry_objects import (
 from services.normalizer.sources.kubeflow.artifacts import ArtifactIndex
 from services.normalizer.sources.kubeflow.paging import ListAnswer, fingerprint, is_id, item_id
 from services.normalizer.sources.kubeflow.records import RegistrySnapshot
+
+log = structlog.get_logger("sources")
 
 
 class Row(NamedTuple):
@@ -53,7 +57,22 @@ class Table(Generic[Item]):
         return (*self._problems.values(), *self._nameless)
 
     def read(self, raw: Any) -> Row:
-        """Return what a list, or an answer about one object, says."""
+        """Return what a list, or an answer about one object, says; one that cannot be worked with is a problem."""
+        try:
+            return self._read(raw)
+        except Exception as error:
+            each = item_id(raw)
+            problem = Problem(
+                "error",
+                f"{self._kind.__name__} {each or 'without an id'} in registry {self._registry}",
+                f"it cannot be worked with: {type(error).__name__}",
+                "what was known of it stays; please report this with the traceback in the log",
+            )
+            if self._problems.get(each) != problem:
+                log.exception(problem.message, object=problem.object, remedy=problem.remedy)
+            return Row(each, b"", problem, 0)
+
+    def _read(self, raw: Any) -> Row:
         each, now = item_id(raw), fingerprint(raw)
         created = values.millis(values.at(raw, "createTimeSinceEpoch"))
         if each and self._fingerprints.get(each) == now:
