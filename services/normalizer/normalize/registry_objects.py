@@ -206,7 +206,7 @@ def parse_item(kind: type[Item], raw: object, *, registry: str) -> Item | Proble
             "error",
             f"{kind.__name__} {values.shown(name)} in registry {registry}",
             f"it is not usable without {fields}",
-            "look at it in the registry's REST API; delete it there or register it anew",
+            "look at it in the registry's REST API; delete it there or register it again",
         )
 
 

@@ -83,7 +83,7 @@ class RegistryPoller:
         return tuple(zip(tables, lists, strict=True)), noticed
 
     def _is_rebuilt(self, lists: Lists) -> bool:
-        """Return whether ids mean other objects than before: the database was made anew, or an older one restored."""
+        """Return whether ids mean other objects than before: the database was rebuilt, or an older one restored."""
         return any(table.replaced(answer.items) for table, answer in lists)
 
     async def look_up(self, model_id: str, version_id: str) -> RegistryReading:

@@ -155,7 +155,7 @@ class RegistryContents:
         return [version for _, version in self.snapshot().live()]
 
     def is_live(self, model_id: str, version_id: str) -> bool:
-        """Tell whether that version is known and live, and its model too."""
+        """Return whether that version is known and live, and its model too."""
         model, version = self.models.objects.get(model_id), self.versions.objects.get(version_id)
         is_its = version is not None and version.registered_model_id == model_id
         return bool(is_its and model and version and model.is_live and version.is_live)
