@@ -48,6 +48,21 @@ class AllSettings:
     location: LocationSettings
 
 
+def load_settings(
+    *, registries: Sequence[str], catalogs: Sequence[str], cluster: bool, state: Path | None
+) -> AllSettings:
+    """Return the settings of the environment and the command line; with a cluster the cache is where STORAGE_TYPE says.
+
+    Raises:
+        SettingsError: a value is wrong.
+    """
+    return AllSettings(
+        normalizer=NormalizerSettings.load(model_registry_urls=registries or None, model_catalog_url=catalogs or None),
+        storage=StorageSettings.load(storage_type=None if cluster and state is None else "File", state_dir=state),
+        location=LocationSettings.load(),
+    )
+
+
 async def run(plan: Plan, settings: AllSettings, stop: asyncio.Event, *, tell: Callable[[str], None]) -> None:
     """Run everything until `stop` is set; `tell` gets lines for a person: what is served and where.
 

@@ -1,0 +1,193 @@
+"""What `connector preview` prints, in each of its formats."""
+
+import json
+import shutil
+import sys
+import textwrap
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
+from typing import Any
+
+import click
+
+from common import __version__
+from common.problems import Severity
+from services.connector.preview import STDIN, Preview, Shown
+from services.normalizer.sources.manifest_objects import Noticed
+
+Report = Callable[[Preview], str]
+
+_COLOURS: Mapping[Severity, str] = {"error": "red", "warning": "yellow", "info": "blue"}
+_GITHUB: Mapping[Severity, str] = {"error": "error", "warning": "warning", "info": "notice"}
+_SARIF: Mapping[Severity, str] = {"error": "error", "warning": "warning", "info": "note"}
+_SARIF_SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
+_WIDTH = 80
+_GAP = 2
+_DOCUMENTATION = "docs/mapping.md"
+
+
+def table(result: Preview) -> str:
+    """Return a row for each document, then the problems and a summary; on a terminal in its width and in colours."""
+    width = shutil.get_terminal_size((_WIDTH, 24)).columns if sys.stdout.isatty() else 0
+    lines = [*_rows(result, width), *_problem_lines(result, width), "", _summary(result)]
+    return "\n".join(lines).lstrip("\n")
+
+
+def as_json(result: Preview) -> str:
+    """Return an array with an entry for each document; what is not served follows, with null for its document."""
+    return json.dumps(list(_entries(result)), indent=2, ensure_ascii=False)
+
+
+def as_yaml(result: Preview) -> str:
+    """Return the same entries as YAML documents."""
+    import yaml  # it takes a while to load
+
+    return yaml.safe_dump_all(_entries(result), sort_keys=False, allow_unicode=True, explicit_start=True).rstrip("\n")
+
+
+def github(result: Preview) -> str:
+    """Return the problems as annotations of GitHub Actions (GitHub: "Workflow commands")."""
+    return "\n".join(map(_command, result.noticed))
+
+
+def sarif(result: Preview) -> str:
+    """Return the problems as SARIF 2.1.0, which code scanning takes."""
+    run = {
+        "tool": {
+            "driver": {
+                "name": "connector",
+                "semanticVersion": __version__,
+                "informationUri": _DOCUMENTATION,
+                "rules": [{"id": severity, "defaultConfiguration": {"level": _SARIF[severity]}} for severity in _SARIF],
+            }
+        },
+        "columnKind": "unicodeCodePoints",
+        "results": list(map(_sarif_result, result.noticed)),
+    }
+    return json.dumps({"$schema": _SARIF_SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2)
+
+
+def _rows(result: Preview, width: int) -> Iterator[str]:
+    if not result.shown:
+        return
+    rows = [("KEY", "MODEL", "API"), *map(_row, result.shown)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    if width:
+        # The last column gives way first: an address is in the document, the key is what people look for.
+        widths[2] = max(len("API"), min(widths[2], width - widths[0] - widths[1] - 2 * _GAP))
+        widths[1] = max(len("MODEL"), min(widths[1], width - widths[0] - widths[2] - 2 * _GAP))
+    for row in rows:
+        cells = (_fitted(cell, size).ljust(size) for cell, size in zip(row, widths, strict=True))
+        yield (" " * _GAP).join(cells).rstrip()
+
+
+def _row(shown: Shown) -> tuple[str, str, str]:
+    document = json.loads(shown.document)
+    server = document.get("modelServer")
+    return shown.key, document["models"][0]["name"], server["API"]["url"] if server else "-"
+
+
+def _fitted(text: str, width: int) -> str:
+    if len(text) <= width:
+        return text
+    return f"{text[: width - 1]}…"
+
+
+def _problem_lines(result: Preview, width: int) -> Iterator[str]:
+    for problem, place in result.noticed:
+        yield ""
+        severity = click.style(problem.severity, fg=_COLOURS[problem.severity], bold=True)
+        subject = "" if problem.object == str(place) else f"{problem.object}: "
+        where = f"{place}: " if place.path else ""
+        yield from _wrapped(f"{where}{severity}: {subject}{problem.message}", width, "")
+        yield from _wrapped(problem.remedy, width, "  ")
+
+
+def _wrapped(text: str, width: int, indent: str) -> list[str]:
+    if not width:
+        return [indent + text]
+    return textwrap.wrap(
+        text, width, initial_indent=indent, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+    )
+
+
+def _summary(result: Preview) -> str:
+    count = Counter(each.problem.severity for each in result.noticed)
+    parts = [_counted(len(result.shown), "model is shown", "models are shown")]
+    parts += [
+        _counted(count[severity], severity, f"{severity}s") for severity in ("error", "warning") if count[severity]
+    ]
+    if count["info"]:
+        parts.append(_counted(count["info"], "note", "notes"))
+    return f"{', '.join(parts)} in {_counted(result.files, 'file', 'files')}"
+
+
+def _counted(number: int, one: str, many: str) -> str:
+    return f"{number} {one if number == 1 else many}"
+
+
+def _entries(result: Preview) -> Iterator[dict[str, Any]]:
+    for shown in result.shown:
+        yield {
+            "key": shown.key,
+            "uri": shown.uri,
+            "object": shown.object,
+            "file": shown.place.path,
+            "line": shown.place.line,
+            "document": json.loads(shown.document),
+            "details": json.loads(shown.details or b"{}"),
+            "problems": [_problem(each) for each in shown.noticed],
+        }
+    for subject, problems in result.hidden_by_object.items():
+        place = problems[0].place
+        yield {
+            "key": None,
+            "uri": None,
+            "object": subject,
+            "file": place.path,
+            "line": place.line,
+            "document": None,
+            "details": {},
+            "problems": [_problem(each) for each in problems],
+        }
+
+
+def _problem(each: Noticed) -> dict[str, Any]:
+    return {**asdict(each.problem), "file": each.place.path, "line": each.place.line}
+
+
+def _command(each: Noticed) -> str:
+    problem, place = each
+    at = {"file": place.path, "line": str(place.line)} if place.path not in ("", STDIN) else {}
+    at["title"] = problem.object
+    properties = ",".join(f"{name}={_escaped(value, ':,')}" for name, value in at.items() if value != "0")
+    return f"::{_GITHUB[problem.severity]} {properties}::{_escaped(f'{problem.message}. {problem.remedy}')}"
+
+
+def _escaped(text: str, further: str = "") -> str:
+    for sign in "%\r\n" + further:
+        text = text.replace(sign, f"%{ord(sign):02X}")
+    return text
+
+
+def _sarif_result(each: Noticed) -> dict[str, Any]:
+    problem, place = each
+    location: dict[str, Any] = {"artifactLocation": {"uri": place.path.replace("\\", "/") or "unknown"}}
+    if place.line:
+        location["region"] = {"startLine": place.line}
+    return {
+        "ruleId": problem.severity,
+        "level": _SARIF[problem.severity],
+        "message": {"text": f"{problem.object}: {problem.message}. {problem.remedy}"},
+        "locations": [{"physicalLocation": location}],
+    }
+
+
+FORMATS: Mapping[str, Report] = {
+    "table": table,
+    "json": as_json,
+    "yaml": as_yaml,
+    "github": github,
+    "sarif": sarif,
+}
