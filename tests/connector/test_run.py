@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from tests import objects
-from tests.connector.running import connector
+from tests.connector.running import Running, connector
 from tests.fakes.registry.registry import FakeRegistry
 from tests.waiting import eventually
 
@@ -32,7 +32,11 @@ async def test_manifests_are_served_and_said_to_be(manifests: Path, tmp_path: Pa
         assert f"{running.url}/models/one/model-catalog.json" in running.lines
         assert await running.uris() == ["/models/one/model-catalog.json"]
         for path in ("/healthz", "/readyz", "/metrics", "/catalog-info.yaml"):
-            assert (await running.get(path))[0] == 200, path
+            await eventually(lambda path=path: answers(running, path), what=f"{path} answers 200")
+
+
+async def answers(running: Running, path: str) -> bool:
+    return bool((await running.get(path))[0] == 200)
 
 
 async def test_edits_of_the_files_are_followed(manifests: Path, tmp_path: Path) -> None:
