@@ -62,7 +62,7 @@ class Details:
     license: str = ""
     """The licence by name: its SPDX identifier, or what people wrote."""
     tags: tuple[str, ...] = ()
-    """Valid tags that readers get beyond those of the document: the licence, a registered version's format."""
+    """Valid tags that readers get beyond those of the document: the format of a registered version."""
     location: str = ""
     """Where the model's files are, in words, where no URL can be given."""
     connection: str = ""

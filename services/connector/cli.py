@@ -3,6 +3,7 @@
 What a command needs is loaded when it is called: a preview of one manifest is not to wait for servers and clients.
 """
 
+import gc
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -75,7 +76,7 @@ def run(
 @click.option(
     "--format",
     "output",
-    type=click.Choice(["table", "json", "yaml", "github", "sarif"]),
+    type=click.Choice(["table", "json", "yaml", "entities", "github", "sarif"]),
     default="table",
     show_default=True,
     help="How to print.",
@@ -104,6 +105,7 @@ def preview(paths: tuple[str, ...], output: str, fail_on: str) -> None:
     from services.connector.preview import preview as preview_of
     from services.normalizer.settings import NormalizerSettings
 
+    gc.disable()  # the process ends before it would be worth its time
     try:
         with reported("connector", SettingsError):
             result = preview_of(paths, defaults=NormalizerSettings.load().defaults)

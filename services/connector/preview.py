@@ -1,5 +1,6 @@
 """What the connector would serve of some manifests, without serving it."""
 
+import re
 import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -11,11 +12,18 @@ from common.problems import Problem, Severity
 from common.wire import Upsert
 from services.normalizer.catalogue import Catalogue
 from services.normalizer.normalize.result import Defaults, described
-from services.normalizer.sources.manifest_files import FileContents, Place, find_manifests, read_bytes, read_file
-from services.normalizer.sources.manifest_objects import Contents, Noticed, read_manifests
-from services.normalizer.sources.manifests import MANIFESTS
+from services.normalizer.sources.manifest_files import (
+    FileContents,
+    Place,
+    decoded,
+    find_manifests,
+    read_bytes,
+    read_file,
+)
+from services.normalizer.sources.manifest_objects import MANIFESTS, Contents, Noticed, read_manifests
 
 STDIN = "-"
+_KEY = re.compile(r"(?:annotation ([\w.-]+/[\w.-]+)|the label ([\w./-]+))")
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "info")
 """The gravest first."""
 
@@ -24,13 +32,20 @@ SEVERITIES: tuple[Severity, ...] = ("error", "warning", "info")
 class Shown:
     """One document that would be served: the object it is made of, where that stands, and its problems."""
 
-    key: str
-    uri: str
+    upsert: Upsert
     object: str
     place: Place
-    document: bytes
-    details: bytes
     noticed: tuple[Noticed, ...]
+
+    @property
+    def key(self) -> str:
+        """The key under which it would be stored."""
+        return self.upsert.key
+
+    @property
+    def document(self) -> bytes:
+        """The document as JSON."""
+        return self.upsert.body
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +95,9 @@ def preview(paths: Iterable[str | Path], *, defaults: Defaults) -> Preview:
             found[described(ref)].append(Noticed(problem, place))
     for each in _not_ready(contents):
         found[each.problem.object].append(each)
+    lines = _Lines()
+    for subject, of_one in found.items():
+        found[subject] = list(map(lines.pinpoint, of_one))
     shown = [_shown(upsert, places, found) for _, upsert in sorted(catalogue.wanted.items())]
     return Preview(tuple(shown), tuple(each for rest in found.values() for each in rest), len(files))
 
@@ -97,6 +115,33 @@ def read_paths(paths: Iterable[str | Path]) -> dict[Path, FileContents]:
         else:
             files |= {path: read_file(path) for path in find_manifests(_matching(written))}
     return files
+
+
+class _Lines:
+    """The lines of files, read once more where a problem names a key in them."""
+
+    def __init__(self) -> None:
+        self._files: dict[str, list[str]] = {}
+
+    def pinpoint(self, each: Noticed) -> Noticed:
+        """Return a problem of an object with the line of the annotation or label that it is about."""
+        problem, place = each
+        key = _KEY.search(f"{problem.message} {problem.remedy}")
+        if key is None or not place.line or place.path == STDIN:
+            return each
+        named = re.compile(rf"[\s\"'{{,]{re.escape(key[1] or key[2])}[\"']?\s*:")
+        for number, line in enumerate(self._of(place.path)[place.line - 1 :], place.line):
+            if named.search(f" {line}"):
+                return Noticed(problem, Place(place.path, number))
+        return each
+
+    def _of(self, path: str) -> list[str]:
+        if path not in self._files:
+            try:
+                self._files[path] = decoded(Path(path).read_bytes()).splitlines()
+            except (OSError, UnicodeDecodeError):  # changed since it was read
+                self._files[path] = []
+        return self._files[path]
 
 
 def _matching(written: str) -> Sequence[Path]:
@@ -122,7 +167,7 @@ def _catalogue(contents: Contents, defaults: Defaults) -> Catalogue:
 
 def _shown(upsert: Upsert, places: Mapping[str, Place], found: dict[str, list[Noticed]]) -> Shown:
     subject, place = described(upsert.ref), places.get(upsert.ref, Place(""))
-    return Shown(upsert.key, upsert.uri, subject, place, upsert.body, upsert.details, tuple(found.pop(subject, ())))
+    return Shown(upsert, subject, place, tuple(found.pop(subject, ())))
 
 
 def _not_ready(contents: Contents) -> Iterator[Noticed]:

@@ -22,6 +22,7 @@ _COLOURS: Mapping[Severity, str] = {"error": "red", "warning": "yellow", "info":
 _GITHUB: Mapping[Severity, str] = {"error": "error", "warning": "warning", "info": "notice"}
 _SARIF: Mapping[Severity, str] = {"error": "error", "warning": "warning", "info": "note"}
 _SARIF_SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
+_OVERRIDES = ("system", "serverType", "default", "owner", "lifecycle", "api-entity-ref")
 _WIDTH = 80
 _GAP = 2
 _DOCUMENTATION = "docs/mapping.md"
@@ -44,6 +45,59 @@ def as_yaml(result: Preview) -> str:
     import yaml  # it takes a while to load
 
     return yaml.safe_dump_all(_entries(result), sort_keys=False, allow_unicode=True, explicit_start=True).rstrip("\n")
+
+
+def entities(result: Preview) -> str:
+    """Return, as YAML, what readers make of the documents.
+
+    These are the Resource, Component and API of a Backstage without a plugin, much as the first-generation plugin
+    makes them, and the AiModelServerAPI of the second generation.
+    """
+    import yaml  # it takes a while to load
+
+    from services.location import plain, second_generation
+    from services.location.delivery import make_entry
+    from services.location.rendering import Options
+
+    found: list[dict[str, Any]] = []
+    for shown in result.shown:
+        entry, options = make_entry(shown.upsert), Options(both_feeds=True)
+        found += plain.entities_of(entry, options)
+        found += _server_entity(json.loads(second_generation.render_document(entry, options)))
+    return yaml.safe_dump_all(found, sort_keys=False, allow_unicode=True, explicit_start=True).rstrip("\n")
+
+
+def _server_entity(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the entity that the second generation's reader (1.1.0) makes of a document with a server."""
+    server = document.get("modelServer")
+    if not server or not server.get("API", {}).get("url"):
+        return
+    api, names = server["API"], [model["name"] for model in document["models"]]
+    annotations = {**server.get("annotations", {}), **api.get("annotations", {})}
+    said = {name: annotations.pop(f"rhdh.io/{name}", None) for name in _OVERRIDES}
+    access = "auth-required" if server["authentication"] else "auth-not-required"
+    spec = {
+        "type": "ai-model-server",
+        "owner": f"user:{said['owner'] or server['owner']}",
+        "lifecycle": said["lifecycle"] or server["lifecycle"],
+        "system": said["system"],
+        "serverType": said["serverType"] or api["type"],
+        "serverUrl": api["url"],
+        "requiresApiKey": server["authentication"],
+        "apiEntityRef": said["api-entity-ref"],
+        "models": {"available": names, "default": said["default"] or names[0]},
+    }
+    yield {
+        "apiVersion": "backstage.io/v1alpha1",
+        "kind": "AiModelServerAPI",
+        "metadata": {
+            "name": server["name"],
+            "description": server["description"],
+            "tags": [*server.get("tags", ()), access],
+            "annotations": annotations,
+        },
+        "spec": {name: value for name, value in spec.items() if value is not None},
+    }
 
 
 def github(result: Preview) -> str:
@@ -131,12 +185,12 @@ def _entries(result: Preview) -> Iterator[dict[str, Any]]:
     for shown in result.shown:
         yield {
             "key": shown.key,
-            "uri": shown.uri,
+            "uri": shown.upsert.uri,
             "object": shown.object,
             "file": shown.place.path,
             "line": shown.place.line,
             "document": json.loads(shown.document),
-            "details": json.loads(shown.details or b"{}"),
+            "details": json.loads(shown.upsert.details or b"{}"),
             "problems": [_problem(each) for each in shown.noticed],
         }
     for subject, problems in result.hidden_by_object.items():
@@ -188,6 +242,7 @@ FORMATS: Mapping[str, Report] = {
     "table": table,
     "json": as_json,
     "yaml": as_yaml,
+    "entities": entities,
     "github": github,
     "sarif": sarif,
 }

@@ -208,7 +208,7 @@ def _details(
         provider=values.line(_said(model, version, PROVIDER)) or model.provider,
         license=licence,
         tasks=model.tasks or listed(_said(model, version, TASKS)) or (),
-        tags=tag_set((backstage.tag(form), backstage.tag(licence_identifier(licence) or ""))),
+        tags=tag_set((backstage.tag(form),)),
         location=place.words,
         connection=place.connection,
         links=links,

@@ -116,7 +116,7 @@ def read_file(path: Path, *, everything: bool = False) -> FileContents:
 def read_bytes(raw: bytes, path: str, *, everything: bool = False) -> FileContents:
     """Return what the bytes of a file hold, as `read_file` does."""
     try:
-        text = _decoded(raw)
+        text = decoded(raw)
     except UnicodeDecodeError as error:
         message = f"it is neither UTF-8 nor marked as UTF-16 (byte {error.start})"
         return FileContents(faults=(Fault(Place(path), message),) if everything or _OURS.encode() in raw else ())
@@ -132,6 +132,18 @@ def read_bytes(raw: bytes, path: str, *, everything: bool = False) -> FileConten
                 template = _TEMPLATE.search(document) is not None
                 faults.append(Fault(Place(path, line + error.line), error.message, template))
     return FileContents(tuple(manifests), tuple(faults))
+
+
+def decoded(raw: bytes) -> str:
+    """Return the text of a file: UTF-8, or what its mark says.
+
+    Raises:
+        UnicodeDecodeError: it is neither.
+    """
+    for mark, encoding in _MARKS:
+        if raw.startswith(mark):
+            return raw[len(mark) :].decode(encoding)
+    return raw.decode("utf-8")
 
 
 def _mentions_ours(path: Path) -> bool:
@@ -154,13 +166,6 @@ def _below(folder: Path) -> Iterator[Path]:
         for name in sorted(files):
             if (name.lower().endswith(SUFFIXES) and not name.startswith(".")) or name in KUSTOMIZATIONS:
                 yield Path(directory, name)
-
-
-def _decoded(raw: bytes) -> str:
-    for mark, encoding in _MARKS:
-        if raw.startswith(mark):
-            return raw[len(mark) :].decode(encoding)
-    return raw.decode("utf-8")
 
 
 def _documents(text: str) -> Iterator[tuple[str, int]]:
@@ -269,7 +274,7 @@ def _guard_depth(document: str) -> None:
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
             if depth > _MAX_DEPTH:
-                raise _UnreadableError("it is nested too deeply", event.start_mark.line)
+                raise _UnreadableError("it is nested too deeply", event.start_mark.line if event.start_mark else 0)
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
 
@@ -283,13 +288,15 @@ _PLAIN = re.compile(
     r"|[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:[Tt ].*)?)\Z"
 )
 _MAX_DIGITS = 18
+_LONGEST_WORD = len("false")
+_NUMERIC = frozenset("+-.0123456789")
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
     """The parser of PyYAML with a resolver of our own: plain scalars get one of the kinds above as their tag."""
 
     def resolve(self, kind: type[yaml.Node], value: Any, implicit: Any) -> str:
-        if kind is not yaml.ScalarNode or not implicit[0]:
+        if kind is not yaml.ScalarNode or not implicit[0] or (len(value) > _LONGEST_WORD and value[0] not in _NUMERIC):
             return _TEXT
         found = _PLAIN.match(value)
         return found.lastgroup or _TEXT if found else _TEXT
@@ -301,11 +308,13 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mi
 
 def _value(node: yaml.Node, known: dict[int, Any]) -> Any:
     """Return a node's value; `known` has those of nodes that anchors may name once more."""
-    if isinstance(node, yaml.ScalarNode):
-        return _scalar(node)
+    if type(node) is yaml.ScalarNode:
+        return node.value if node.tag is _TEXT else _scalar(node)
     if id(node) in known:
         if known[id(node)] is None:
-            raise _UnreadableError("an alias leads to what it stands in", node.start_mark.line)
+            raise _UnreadableError(
+                "an alias leads to what it stands in", node.start_mark.line if node.start_mark else 0
+            )
         return known[id(node)]
     known[id(node)] = None
     value = (

@@ -7,8 +7,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from common.kube.replica import Key
 from common.problems import Problem, Severity
+from services.normalizer.contents import IsvcSource
 from services.normalizer.normalize import values
 from services.normalizer.normalize.isvc import (
     Isvc,
@@ -22,6 +22,12 @@ from services.normalizer.normalize.predictor import FRAMEWORKS
 from services.normalizer.normalize.spelling import misspelt
 from services.normalizer.sources.kustomizations import Overlay, is_kustomization, read_overlay
 from services.normalizer.sources.manifest_files import Fault, FileContents, Manifest, Place, Unquoted
+
+Key = tuple[str, str]
+"""An object's namespace and name."""
+
+MANIFESTS = IsvcSource("manifests", "manifests")
+"""The source that files are."""
 
 _KSERVE = "serving.kserve.io"
 _VERSION = "v1beta1"

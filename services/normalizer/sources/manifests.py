@@ -12,11 +12,10 @@ from common.problems import Problem
 from services.normalizer.contents import IsvcSource
 from services.normalizer.normalize.isvc import Isvc, ServiceAccountFacts, ServiceFacts
 from services.normalizer.sources.manifest_files import FileContents, Place, Stamp, find_manifests, read_file
-from services.normalizer.sources.manifest_objects import Contents, Noticed, identity, read_manifests
+from services.normalizer.sources.manifest_objects import MANIFESTS, Contents, Noticed, identity, read_manifests
 
 log = structlog.get_logger("manifests")
 
-MANIFESTS = IsvcSource("manifests", "manifests")
 INTERVAL = 0.5
 """Seconds between two looks at the files."""
 

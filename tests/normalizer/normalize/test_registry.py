@@ -282,7 +282,7 @@ def test_what_the_document_has_no_place_for_is_kept_beside_it() -> None:
         author="Jane Doe",
         provider="IBM",
         license="Apache-2.0",
-        tags=("apache-2-0", "vllm-1"),
+        tags=("vllm-1",),
         links=(
             DetailLink(
                 "https://dashboard.example.com/ai-hub/registry/public/registered-models/1/versions/10",
