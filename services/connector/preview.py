@@ -154,7 +154,7 @@ def _matching(written: str) -> Sequence[Path]:
 
 
 def _catalogue(contents: Contents, defaults: Defaults) -> Catalogue:
-    catalogue = Catalogue(defaults=defaults, not_ready_grace=0)
+    catalogue = Catalogue(defaults=defaults)
     for service_key, service in contents.services.items():
         catalogue.put_service(MANIFESTS, service_key, service)
     for account_key, account in contents.accounts.items():
