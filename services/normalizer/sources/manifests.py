@@ -86,7 +86,8 @@ class ManifestSource:
         self._stamps = stamps
         self._report(contents.noticed)
         if contents.faults:
-            self._listener.source_partly_listed(self.id, "; ".join(f"{f.place}: {f.message}" for f in contents.faults))
+            unread = "; ".join(f"{fault.place}: not read: {fault.message}" for fault in contents.faults)
+            self._listener.source_partly_listed(self.id, unread)
         else:
             self._listener.source_listed(self.id)
 
