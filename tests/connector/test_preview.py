@@ -81,8 +81,8 @@ def test_what_is_hidden_or_unreadable_is_in_the_json(tmp_path: Path) -> None:
     hidden = found["InferenceService models/m"]
     assert (hidden["key"], hidden["document"]) == (None, None)
     assert "not served:" in hidden["problems"][0]["message"]
-    [unreadable] = found[f"{tmp_path / 'b.yaml'}:4"]["problems"]
-    assert (unreadable["severity"], unreadable["line"]) == ("error", 4)
+    [unreadable] = found[f"{tmp_path / 'b.yaml'}:3"]["problems"]
+    assert (unreadable["severity"], unreadable["line"]) == ("error", 3)
     assert result.exit_code == 1
 
 

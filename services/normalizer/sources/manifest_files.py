@@ -260,7 +260,9 @@ def _parsed_yaml(document: str) -> list[tuple[Any, int]]:
         mark = error.problem_mark or error.context_mark
         if mark is None:
             raise _UnreadableError(message) from None
-        raise _UnreadableError(f"{message} (column {mark.column + 1})", mark.line) from None
+        # What is missing at the end is missing in the last line that holds something.
+        line = min(mark.line, document.rstrip().count("\n"))
+        raise _UnreadableError(f"{message} (column {mark.column + 1})", line) from None
     except yaml.YAMLError as error:
         raise _UnreadableError(" ".join(str(error).split())) from None
 

@@ -112,7 +112,7 @@ def test_anchors_and_merges_are_followed() -> None:
 @pytest.mark.parametrize(
     ("text", "line", "message"),
     [
-        (f"{ISVC}x: [\n", 5, "while parsing"),
+        (f"{ISVC}x: [\n\n", 4, "while parsing"),
         (f"# fine\n---\n{ISVC}\t- x\n", 6, "found character"),
         (f"{ISVC}x: {'[' * 50_000}", 4, "nested too deeply"),
         (ISVC + DEEP_BLOCKS, 104, "nested too deeply"),
