@@ -15,13 +15,13 @@ from common.problems import Problem
 from common.wire import Stored, Upsert
 from services.normalizer.cards import Cards
 from services.normalizer.contents import Card, IsvcSource, RegistryContent, registry_source
-from services.normalizer.normalize.isvc import Isvc, ServiceAccountFacts, ServiceFacts, subject
-from services.normalizer.normalize.kserve import normalize_isvc, server_facts
+from services.normalizer.normalize.deployment import Deployment, ServiceAccountFacts, ServiceFacts, subject
+from services.normalizer.normalize.kserve import normalize_deployment
 from services.normalizer.normalize.labels import RegistryLabels
 from services.normalizer.normalize.linking import Link, RegistryIndex, link
 from services.normalizer.normalize.registry import normalize_version
 from services.normalizer.normalize.result import Defaults, Normalized, described, version_ref
-from services.normalizer.normalize.server import ServerFacts
+from services.normalizer.normalize.server import ServerFacts, server_facts
 from services.normalizer.normalize.serving import ServerClaim, choose_server
 from services.normalizer.owned import OwnedByIsvc
 from services.normalizer.presence import Judgement, Presence
@@ -32,7 +32,7 @@ class _IsvcEntry:
     """An isvc with what was concluded of it last."""
 
     source: IsvcSource
-    facts: Isvc
+    facts: Deployment
     bare: bool
     link: Link = field(default_factory=Link)
     judgement: Judgement = field(default_factory=Judgement)
@@ -92,7 +92,7 @@ class Catalogue:
     # --- what the sources tell
 
     def put_isvc(
-        self, source: IsvcSource, key: tuple[str, str], facts: Isvc | None, *, explicit: bool, bare: bool = False
+        self, source: IsvcSource, key: tuple[str, str], facts: Deployment | None, *, explicit: bool, bare: bool = False
     ) -> None:
         """Take an isvc, or its absence; `explicit` absence was told by an event. `bare`: a manifest without status."""
         ref = source.ref(*key)
@@ -300,7 +300,7 @@ class Catalogue:
         if linked or facts is None:
             self.certain.add(ref)
             return None
-        return normalize_isvc(
+        return normalize_deployment(
             facts,
             cluster=entry.source.cluster,
             source=entry.source.id,

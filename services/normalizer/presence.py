@@ -5,7 +5,7 @@ A model server that restarts is not ready for a moment; it must not blink out of
 
 from dataclasses import dataclass
 
-from services.normalizer.normalize.isvc import Isvc
+from services.normalizer.normalize.deployment import Deployment
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +16,7 @@ class Judgement:
     when to judge again, in the clock's seconds.
     """
 
-    facts: Isvc | None = None
+    facts: Deployment | None = None
     retained: bool = False
     until: float | None = None
 
@@ -24,7 +24,7 @@ class Judgement:
 @dataclass(frozen=True, slots=True)
 class _Lapse:
     since: float
-    facts: Isvc | None
+    facts: Deployment | None
 
 
 class Presence:
@@ -33,10 +33,10 @@ class Presence:
     def __init__(self, *, grace: float) -> None:
         """`grace` in seconds."""
         self._grace = grace
-        self._ready: dict[str, Isvc] = {}
+        self._ready: dict[str, Deployment] = {}
         self._lapses: dict[str, _Lapse] = {}
 
-    def judge(self, ref: str, isvc: Isvc, *, now: float, shown_before: bool) -> Judgement:
+    def judge(self, ref: str, isvc: Deployment, *, now: float, shown_before: bool) -> Judgement:
         """Return whether `isvc` is shown at `now`; `shown_before`: an earlier run of ours has shown it."""
         if isvc.readiness.ready:
             self._ready[ref] = isvc

@@ -9,7 +9,8 @@ from common.problems import Problem
 from common.wire import Stored, Upsert
 from services.normalizer.catalogue import Catalogue
 from services.normalizer.contents import IsvcSource, RegistryContent
-from services.normalizer.normalize.isvc import read_isvc, read_service, read_service_account
+from services.normalizer.normalize.deployment import read_service, read_service_account
+from services.normalizer.normalize.isvc import read_isvc
 from services.normalizer.normalize.registry_objects import (
     ModelArtifact,
     ModelVersion,
@@ -175,8 +176,8 @@ def test_a_service_that_appears_later_is_noticed(bench: Bench) -> None:
     bench.catalogue.put_service(SOURCE, ("models", service.name), service)
     bench.render()
     after = bench.document("models_m")["modelServer"]["API"]
-    assert "annotations" not in before
-    assert "rhdh.modelcatalog.io/internal-service-url" in after["annotations"]
+    assert before["url"] == "http://m-predictor.models.svc.cluster.local"
+    assert after["url"] == "http://m-predictor.models.svc.cluster.local:8080"
 
 
 def test_a_service_account_that_comes_and_goes_decides_about_authentication(bench: Bench) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from common.problems import Problem
-from services.normalizer.normalize.isvc import Isvc, subject
+from services.normalizer.normalize.deployment import Deployment, subject
 from services.normalizer.normalize.labels import RegistryLabels
 from services.normalizer.normalize.registry_index import Record, RegistryIndex, VersionRef
 
@@ -29,7 +29,7 @@ class Link:
     problems: tuple[Problem, ...] = ()
 
 
-def link(isvc: Isvc, indexes: Sequence[RegistryIndex]) -> Link:
+def link(isvc: Deployment, indexes: Sequence[RegistryIndex]) -> Link:
     """Return which live version of the registries the isvc serves."""
     records = sorted((r for index in indexes for r in index.recorded(isvc)), key=lambda r: _rank(r, isvc))
     labels = isvc.registry
@@ -62,7 +62,7 @@ def _named(labels: RegistryLabels, indexes: Sequence[RegistryIndex]) -> Sequence
     return named or [index for index in indexes if not index.ref.name]
 
 
-def _by_records(isvc: Isvc, records: Sequence[Record]) -> Link:
+def _by_records(isvc: Deployment, records: Sequence[Record]) -> Link:
     if not records:
         return Link()
     best = records[0]
@@ -71,16 +71,16 @@ def _by_records(isvc: Isvc, records: Sequence[Record]) -> Link:
     return Link(best.version, record=best.name, certain=_certain(best, isvc), problems=problems)
 
 
-def _certain(record: Record, isvc: Isvc) -> bool:
+def _certain(record: Record, isvc: Deployment) -> bool:
     return record.isvc_name == isvc.name
 
 
-def _rank(record: Record, isvc: Isvc) -> tuple[bool, bool, int, VersionRef, str]:
+def _rank(record: Record, isvc: Deployment) -> tuple[bool, bool, int, VersionRef, str]:
     """Return the key that sorts the record that speaks for the isvc best first: the same name, then the newest."""
     return record.name != isvc.name, not _certain(record, isvc), -record.updated, record.version, record.id
 
 
-def _gone(isvc: Isvc, labels: RegistryLabels) -> tuple[Problem, ...]:
+def _gone(isvc: Deployment, labels: RegistryLabels) -> tuple[Problem, ...]:
     named = f"version {labels.version}" if labels.version else f"deployment {labels.inference_service}"
     return (
         Problem(
@@ -92,7 +92,7 @@ def _gone(isvc: Isvc, labels: RegistryLabels) -> tuple[Problem, ...]:
     )
 
 
-def _ambiguous(isvc: Isvc, versions: Sequence[VersionRef]) -> tuple[Problem, ...]:
+def _ambiguous(isvc: Deployment, versions: Sequence[VersionRef]) -> tuple[Problem, ...]:
     return (
         Problem(
             "warning",

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Self
 
-from services.normalizer.normalize.isvc import Isvc
+from services.normalizer.normalize.deployment import Deployment
 from services.normalizer.normalize.labels import RegistryLabels
 from services.normalizer.normalize.registry_objects import (
     ModelVersion,
@@ -115,7 +115,7 @@ class RegistryIndex:
             found = record.version if (record := self.records.get(labels.inference_service)) else None
         return found if found and labels.model in ("", found.model) else None
 
-    def recorded(self, isvc: Isvc) -> Iterable[Record]:
+    def recorded(self, isvc: Deployment) -> Iterable[Record]:
         """Return the records of the isvc; without any, those in its namespace whose names begin with the isvc's."""
         place = self.places.get(isvc.namespace, _NOWHERE)
         return place.by_isvc.get(isvc.name) or place.beginning_with(isvc.name)

@@ -13,14 +13,14 @@ from common.kube.replica import Key
 from common.problems import Problem
 from services.normalizer.contents import IsvcSource
 from services.normalizer.normalize import values
-from services.normalizer.normalize.isvc import (
-    Isvc,
+from services.normalizer.normalize.deployment import (
+    Deployment,
     ServiceAccountFacts,
     ServiceFacts,
-    read_isvc,
     read_service,
     read_service_account,
 )
+from services.normalizer.normalize.isvc import read_isvc
 
 log = structlog.get_logger("manifests")
 
@@ -39,7 +39,7 @@ class ManifestListener(Protocol):
     """Who is told what the files hold."""
 
     def isvc_changed(
-        self, source: IsvcSource, key: Key, facts: Isvc | None, *, explicit: bool, bare: bool = False
+        self, source: IsvcSource, key: Key, facts: Deployment | None, *, explicit: bool, bare: bool = False
     ) -> None:
         """An isvc is new, another or gone; `bare`: it has no status."""
 
@@ -59,7 +59,7 @@ class ManifestListener(Protocol):
 class IsvcManifest(NamedTuple):
     """An isvc as a file has it."""
 
-    facts: Isvc
+    facts: Deployment
     bare: bool
 
 
