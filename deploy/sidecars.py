@@ -105,10 +105,13 @@ def patch_for(obj: dict[str, Any], containers: list[Any], app_configs: list[Any]
 
 
 def app_configs_after(obj: dict[str, Any], *, adding: bool) -> list[Any]:
-    """Return the app-config ConfigMaps of a Backstage resource, with the connector's as the last or without it."""
+    """Return the app-config ConfigMaps of a Backstage resource, with the connector's or without it.
+
+    It is the first: what a later file says about a list, such as catalog.locations, replaces it, and yours must win.
+    """
     present = at(obj, APP_CONFIGS, [])
     if adding:
-        return present if any(item["name"] == APP_CONFIG for item in present) else [*present, {"name": APP_CONFIG}]
+        return present if any(item["name"] == APP_CONFIG for item in present) else [{"name": APP_CONFIG}, *present]
     return [item for item in present if item["name"] != APP_CONFIG]
 
 

@@ -18,7 +18,7 @@ from services.normalizer.contents import Card, IsvcSource, RegistryContent, regi
 from services.normalizer.normalize.deployment import Deployment, ServiceAccountFacts, ServiceFacts, subject
 from services.normalizer.normalize.kserve import normalize_deployment
 from services.normalizer.normalize.labels import RegistryLabels
-from services.normalizer.normalize.linking import Link, RegistryIndex, link
+from services.normalizer.normalize.linking import Link, RegistryIndex, link, names_version
 from services.normalizer.normalize.registry import normalize_version
 from services.normalizer.normalize.result import Defaults, Normalized, described, version_ref
 from services.normalizer.normalize.server import ServerFacts, server_facts
@@ -315,17 +315,14 @@ class Catalogue:
         if not self.unread_registries:
             return False
         labels = entry.facts.registry
-        named = labels is not None and labels.names_version
+        named = names_version(entry.facts)
         if named and self.awaiting_registries:
             return True
         name = backstage.sanitize(entry.facts.name)
         return any(
             stored.source in self.unread_registries
             and stored.server_name
-            and (
-                (labels is not None and named and ref.endswith(f":{labels.version}"))
-                or stored.server_name.startswith(name)
-            )
+            and ((labels is not None and ref.endswith(f":{labels.version}")) or stored.server_name.startswith(name))
             for ref, stored in self._stored_by_ref.items()
         )
 

@@ -27,9 +27,11 @@ class Judge:
     def faults(self) -> list[str]:
         """Return what is wrong; the entities are what the documents say when there is nothing."""
         expected: set[str] = set()
-        read = self._second_generation if self._reader is Reader.SECOND_GENERATION else self._first_generation
         for document in self._documents:
-            expected |= read(document)
+            if self._reader in (Reader.SECOND_GENERATION, Reader.SECOND_AND_PLAIN):
+                expected |= self._second_generation(document)
+            if self._reader is not Reader.SECOND_GENERATION:
+                expected |= self._first_generation(document)
         self._expect("the entities", set(self._entities), expected)
         self._relations()
         return self._faults

@@ -33,6 +33,7 @@ print("räksmörgås 模型 🚀")
 CARD_HOLDERS = {
     Reader.FIRST_GENERATION: "resource:default/granite-8b-v1",
     Reader.SECOND_GENERATION: "aimodelserverapi:default/granite",
+    Reader.SECOND_AND_PLAIN: "aimodelserverapi:default/granite",
 }
 """Whose documentation the card is, for the readers that can show it."""
 

@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 import aiohttp
 
-from tests.backstage.readers import Reader, configuration, round_begins
+from tests.backstage.readers import Reader, configuration, hurry, round_begins, shipped
 from tests.waiting import eventually
 
 BACKEND = Path(__file__).with_name("backend")
@@ -64,15 +64,14 @@ class Backstage:
         self.port = port or _free_port()
         self.base_url = f"http://127.0.0.1:{self.port}"
         self.log: deque[str] = deque(maxlen=400)
-        self._config = directory / f"app-config.{reader.value}.json"
+        self._directory = directory
         self._stack = contextlib.AsyncExitStack()
         self._rounds = 0
         self._round_begins = round_begins(reader, feed)
 
     async def __aenter__(self) -> Self:
         async with contextlib.AsyncExitStack() as stack:
-            self._config.write_text(json.dumps(self.configuration(), indent=2))
-            self._process = await self._start()
+            self._process = await self._start(self._write_configuration())
             stack.push_async_callback(self._stop)
             self._session = await stack.enter_async_context(
                 aiohttp.ClientSession(self.base_url, headers={"Authorization": f"Bearer {self.token}"})
@@ -83,10 +82,6 @@ class Backstage:
 
     async def __aexit__(self, *_: object) -> None:
         await self._stack.aclose()
-
-    def configuration(self) -> Mapping[str, Any]:
-        """Return the app-config of this backend."""
-        return configuration(self.reader, feed=self.feed, port=self.port, token=self.token)
 
     async def entities(self, *, kind: str | None = None, name: str | None = None) -> list[Entity]:
         """Return the catalog's entities in the order of their references, without those the catalog makes itself."""
@@ -171,14 +166,28 @@ class Backstage:
         await self.wait_for(same, what="the catalog settles", timeout=60)
         return last
 
-    async def _start(self) -> asyncio.subprocess.Process:
+    def _write_configuration(self) -> list[str]:
+        """Write the app-config files; returns the options that name them, in the order in which the pod has them."""
+        own = configuration(feed=self.feed, port=self.port, token=self.token)
+        texts = {
+            "app-config.rhoai-connector.yaml": shipped(self.reader, self.feed),
+            "app-config.json": json.dumps(own, indent=2),
+            "app-config.hurry.json": json.dumps(hurry(self.reader), indent=2),
+        }
+        options = []
+        for name, text in texts.items():
+            file = self._directory / f"{self.reader.value}.{name}"
+            file.write_text(text)
+            options += ["--config", str(file)]
+        return options
+
+    async def _start(self, options: list[str]) -> asyncio.subprocess.Process:
         assert (BACKEND / "node_modules").is_dir(), f"not installed: npm --prefix {BACKEND} ci --omit=dev"
         process = await asyncio.create_subprocess_exec(
             "node",
             "--no-node-snapshot",
             "index.js",
-            "--config",
-            str(self._config),
+            *options,
             cwd=BACKEND,
             env={**os.environ, "NODE_ENV": "production", "LOG_LEVEL": "debug", "READER": self.reader.value},
             stdin=asyncio.subprocess.DEVNULL,

@@ -154,11 +154,21 @@ def test_a_pod_whose_network_is_closed_reaches_what_the_connector_needs() -> Non
     assert ports == {(port, "TCP") for port in api_server | registries | names} | {(port, "UDP") for port in names}
 
 
-def test_first_and_second_generation_and_plain_backstage_read_from_the_same_place() -> None:
-    configs = {
-        path.parent.name: yaml.safe_load(path.read_text(encoding="utf-8"))
-        for path in ROOT.glob("app-config/*/app-config.rhoai-connector.yaml")
-    }
+def app_config(name: str) -> Object:
+    path = ROOT / "app-config" / name / "app-config.rhoai-connector.yaml"
+    config: Object = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return config
+
+
+def merged(one: Any, other: Any) -> Any:
+    """Two configurations as one, with the entries of both where they have the same list."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return {key: merged(one.get(key, other.get(key)), other.get(key, one.get(key))) for key in one | other}
+    return [*one, *(item for item in other if item not in one)] if isinstance(one, list) else one
+
+
+def test_every_configuration_reads_from_the_same_place() -> None:
+    configs = {path.name: app_config(path.name) for path in (ROOT / "app-config").iterdir()}
 
     first = configs["first-generation"]["catalog"]["providers"]["modelCatalog"]["development"]
     assert first == {"baseUrl": "http://localhost:9090"}
@@ -167,8 +177,17 @@ def test_first_and_second_generation_and_plain_backstage_read_from_the_same_plac
     assert list(configs["second-generation"]["catalog"]["providers"]["modelCatalog"]) == endpoint["plugins"]
     (location,) = configs["plain-backstage"]["catalog"]["locations"]
     assert location["target"] == "http://localhost:9090/catalog-info.yaml"
-    assert not any("rules" in c["catalog"] for c in configs.values()), "they would replace the customer's"
-    assert all(c["backend"]["reading"]["allow"] == [{"host": "localhost:9090"}] for c in configs.values())
+    for config in configs.values():
+        assert config["backend"]["reading"]["allow"] == [{"host": "localhost:9090"}]
+        assert config["techdocs"] == {"generator": {"mkdocs": {"disableExternalFonts": True}}}
+        assert "rules" not in config["catalog"], "they would replace the customer's"
+
+
+def test_both_feeds_side_by_side_are_the_two_configurations_in_one() -> None:
+    both = app_config("second-generation-and-plain")
+
+    assert both == merged(app_config("second-generation"), app_config("plain-backstage"))
+    assert both["integrations"]["gitea"] == [{"host": "127.0.0.1:9090", "baseUrl": "http://127.0.0.1:9090"}]
 
 
 def test_the_monitoring_names_only_metrics_that_exist() -> None:

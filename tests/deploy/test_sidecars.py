@@ -138,9 +138,9 @@ def test_the_patch_touches_the_lists_alone_and_names_the_version_that_was_read()
 
     assert patch["metadata"] == {"resourceVersion": "7"}
     assert names(sidecars.at(after, sidecars.BACKSTAGE)) == ["oauth-proxy", "connector"]
-    assert names(sidecars.at(after, sidecars.APP_CONFIGS)) == ["app-config-rhdh", "rhoai-connector-app-config"]
+    assert names(sidecars.at(after, sidecars.APP_CONFIGS)) == ["rhoai-connector-app-config", "app-config-rhdh"]
     after["spec"]["deployment"]["patch"]["spec"]["template"]["spec"]["containers"] = [PROXY]
-    after["spec"]["application"]["appConfig"]["configMaps"].pop()
+    after["spec"]["application"]["appConfig"]["configMaps"].pop(0)
     assert after == before
 
 
@@ -199,7 +199,7 @@ async def test_what_client_side_apply_made_outlives_adding_and_removing(
     await kubectl.script("add", "connector", "--app-config", *TARGET)
     between = stored(cluster)
     assert names(sidecars.at(between, sidecars.BACKSTAGE))[-1] == "connector"
-    assert sidecars.at(between, sidecars.APP_CONFIGS)[-1] == {"name": "rhoai-connector-app-config"}
+    assert sidecars.at(between, sidecars.APP_CONFIGS)[0] == {"name": "rhoai-connector-app-config"}
     await kubectl.script("add", "sidecars", *TARGET)
     await kubectl.script("remove", *TARGET)
 

@@ -1,6 +1,6 @@
 """A cluster with the documented rights, a pod beside it, and a reader that watches over the feed."""
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.deploy.kustomize import ROOT, render
-from tests.deploy.rbac import granted
+from tests.deploy.rbac import Permission, granted
 from tests.fakes.kubernetes import ProcessCluster, Rule, permitted
 from tests.process.pod import LOCATION, NAMESPACE, Pod
 from tests.process.reader import Reader
@@ -38,7 +38,11 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
 @cache
 def own_rules() -> tuple[Rule, ...]:
     """What deploy/rbac grants the connector on OpenShift AI."""
-    permissions = granted(render(ROOT / "rbac" / "overlays" / "rhoai"))
+    return rules_of(granted(render(ROOT / "rbac" / "overlays" / "rhoai")))
+
+
+def rules_of(permissions: Iterable[Permission]) -> tuple[Rule, ...]:
+    """The permissions as rules of the cluster."""
     return tuple(
         Rule(api_groups=(p.group,), resources=(p.resource,), verbs=(p.verb,), namespace=p.namespace)
         for p in sorted(permissions)

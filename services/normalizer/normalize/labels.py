@@ -1,20 +1,25 @@
-"""The labels by which an InferenceService names the registered version it serves.
+"""How an InferenceService names the registered version it serves: by labels with ids, or by its storage URI.
 
-The Open Data Hub dashboard writes the first family, the Kubeflow registry's own controller the second.
+The Open Data Hub dashboard writes the first family of labels, the Kubeflow registry's own controller the second.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
+from urllib.parse import unquote
 
 from services.normalizer.normalize import values
 
+REGISTRY_SCHEME = "model-registry://"
 _FAMILIES = ("modelregistry.opendatahub.io/", "modelregistry.kubeflow.org/")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegistryLabels:
-    """Ids inside a registry, and the registry by name and namespace; empty where there is no such label."""
+    """Ids inside a registry, and the registry by name and namespace; empty where there is no such label.
+
+    A model's id without a version's means its newest live version.
+    """
 
     model: str
     version: str
@@ -25,7 +30,7 @@ class RegistryLabels:
     @property
     def names_version(self) -> bool:
         """Whether they say which version is served."""
-        return bool(self.version or self.inference_service)
+        return bool(self.model or self.version or self.inference_service)
 
 
 def read_registry_labels(labels: Mapping[str, Any]) -> RegistryLabels | None:
@@ -37,7 +42,34 @@ def read_registry_labels(labels: Mapping[str, Any]) -> RegistryLabels | None:
         registry_name=_label(labels, "name"),
         registry_namespace=_label(labels, "namespace"),
     )
-    return found if found.model or found.names_version else None
+    return found if found.names_version else None
+
+
+class NamedVersion(NamedTuple):
+    """A version by names: of the registry's host, the model, and the version (empty: the newest live one)."""
+
+    host: str
+    model: str
+    version: str
+
+
+def read_registry_uri(uri: str) -> tuple[NamedVersion, ...]:
+    """Return what a storage URI `model-registry://[host/]<model>[/<version>]` may mean, the likeliest first.
+
+    Kubeflow Model Registry, custom storage initializer: the first part is a host when it is the registry's, which only
+    the reader of the registries can know. Names with slashes come last.
+    """
+    if not uri.startswith(REGISTRY_SCHEME):
+        return ()
+    parts = [unquote(part) for part in uri.removeprefix(REGISTRY_SCHEME).split("/")]
+    if not all(parts):
+        return ()
+    readings = [NamedVersion("", parts[0], parts[1] if len(parts) == 2 else "")] if len(parts) <= 2 else []
+    if len(parts) in (2, 3):
+        readings.append(NamedVersion(parts[0], parts[1], parts[2] if len(parts) == 3 else ""))
+    if len(parts) > 1:
+        readings += [NamedVersion("", "/".join(parts[:-1]), parts[-1]), NamedVersion("", "/".join(parts), "")]
+    return tuple(dict.fromkeys(readings))
 
 
 def _label(labels: Mapping[str, Any], name: str) -> str:

@@ -1,18 +1,19 @@
 """Which registered version an InferenceService serves.
 
-Labels on the isvc decide; without them the registries' own records of deployments do. One isvc costs a few look-ups,
-whatever the number of versions and records.
+A storage URI that names the version decides, for KServe fetches what it says; then labels on the isvc; without them the
+registries' own records of deployments do. One isvc costs a few look-ups, whatever the number of versions and records.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from common.problems import Problem
-from services.normalizer.normalize.deployment import Deployment, subject
-from services.normalizer.normalize.labels import RegistryLabels
+from services.normalizer.normalize import values
+from services.normalizer.normalize.deployment import Deployment
+from services.normalizer.normalize.labels import RegistryLabels, read_registry_uri
 from services.normalizer.normalize.registry_index import Record, RegistryIndex, VersionRef
 
-__all__ = ["Link", "RegistryIndex", "VersionRef", "link"]
+__all__ = ["Link", "RegistryIndex", "VersionRef", "link", "names_version"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,27 +30,52 @@ class Link:
     problems: tuple[Problem, ...] = ()
 
 
+def names_version(isvc: Deployment) -> bool:
+    """Return whether the isvc itself says which registered version it serves."""
+    return isvc.registry is not None or bool(read_registry_uri(isvc.storage.uri))
+
+
 def link(isvc: Deployment, indexes: Sequence[RegistryIndex]) -> Link:
     """Return which live version of the registries the isvc serves."""
     records = sorted((r for index in indexes for r in index.recorded(isvc)), key=lambda r: _rank(r, isvc))
-    labels = isvc.registry
-    if labels is None or not labels.names_version:
+    if not names_version(isvc):
         return _by_records(isvc, records)
-    asked = _named(labels, indexes)
-    found = sorted(version for index in asked if (version := index.labelled(labels)))
+    labels = isvc.registry
+    found = _by_uri(isvc, indexes) or (_by_labels(labels, indexes) if labels else ())
     if not found:
-        return Link(problems=_gone(isvc, labels) if indexes else ())
+        return Link(problems=_gone(isvc) if indexes else ())
     recorded = {record.version: record.name for record in reversed(records)}
     version = next((version for version in found if version in recorded), found[0])
-    by_id = {record.version: record.name for index in asked if (record := index.records.get(labels.inference_service))}
     return Link(
         version,
-        record=by_id.get(version) or recorded.get(version, ""),
+        record=(_record_by_id(labels, version, indexes) if labels else "") or recorded.get(version, ""),
         problems=() if len(found) == 1 or version in recorded else _ambiguous(isvc, found),
     )
 
 
-def _named(labels: RegistryLabels, indexes: Sequence[RegistryIndex]) -> Sequence[RegistryIndex]:
+def _by_uri(isvc: Deployment, indexes: Sequence[RegistryIndex]) -> Sequence[VersionRef]:
+    """Return the versions that the storage URI names, by the first reading of it that leads to any."""
+    for name in read_registry_uri(isvc.storage.uri):
+        at_host = [index for index in indexes if index.answers_at(name.host)] if name.host else []
+        for asked in (at_host, indexes):
+            if found := sorted(version for index in asked if (version := index.named(name))):
+                return found
+    return ()
+
+
+def _by_labels(labels: RegistryLabels, indexes: Sequence[RegistryIndex]) -> Sequence[VersionRef]:
+    return sorted(version for index in _asked(labels, indexes) if (version := index.labelled(labels)))
+
+
+def _record_by_id(labels: RegistryLabels, version: VersionRef, indexes: Sequence[RegistryIndex]) -> str:
+    for index in _asked(labels, indexes):
+        record = index.records.get(labels.inference_service)
+        if record and record.version == version:
+            return record.name
+    return ""
+
+
+def _asked(labels: RegistryLabels, indexes: Sequence[RegistryIndex]) -> Sequence[RegistryIndex]:
     """Return the registries that the labels may mean: those of the name given, else those whose name is unknown."""
     if not labels.registry_name:
         return indexes
@@ -80,14 +106,19 @@ def _rank(record: Record, isvc: Deployment) -> tuple[bool, bool, int, VersionRef
     return record.name != isvc.name, not _certain(record, isvc), -record.updated, record.version, record.id
 
 
-def _gone(isvc: Deployment, labels: RegistryLabels) -> tuple[Problem, ...]:
-    named = f"version {labels.version}" if labels.version else f"deployment {labels.inference_service}"
+def _gone(isvc: Deployment) -> tuple[Problem, ...]:
+    labels = isvc.registry
+    named, place = values.shown(isvc.storage.uri), "its storage URI"
+    if labels is not None:
+        place = "the labels modelregistry.opendatahub.io/…"
+        ids = {"version": labels.version, "deployment": labels.inference_service, "model": labels.model}
+        named = next(f"{kind} {id_} of a model registry" for kind, id_ in ids.items() if id_)
     return (
         Problem(
             "info",
-            subject(isvc.namespace, isvc.name),
-            f"its labels name {named} of a model registry, which is not live in any registry read: it is shown alone",
-            "restore the version in the registry, or correct the labels modelregistry.opendatahub.io/…",
+            isvc.subject,
+            f"it names {named}, which is not live in any registry read: it is shown alone",
+            f"restore the version in the registry, or correct {place}",
         ),
     )
 
@@ -96,7 +127,7 @@ def _ambiguous(isvc: Deployment, versions: Sequence[VersionRef]) -> tuple[Proble
     return (
         Problem(
             "warning",
-            subject(isvc.namespace, isvc.name),
+            isvc.subject,
             f"{len(versions)} registered versions could be meant: {', '.join(v.ref for v in versions)}",
             "name the one meant with the labels modelregistry.opendatahub.io/registered-model-id, "
             "…/model-version-id and …/name (of the registry)",

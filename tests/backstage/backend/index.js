@@ -1,14 +1,16 @@
 // The smallest real Backstage backend that can judge the feed: the catalog and one reader of it.
-// READER chooses the reader; everything else is in the configuration file given with --config.
+// READER chooses the reader; everything else is in the configuration files given with --config.
 import { createBackend } from '@backstage/backend-defaults';
 
 const ENTITY_PROVIDER = '@red-hat-developer-hub/backstage-plugin-catalog-backend-module-model-catalog';
 const ENTITY_MODEL = '@red-hat-developer-hub/backstage-plugin-catalog-backend-module-ai-model-server';
 const CARD_READER = '@red-hat-developer-hub/backstage-plugin-catalog-techdoc-url-reader-backend';
 
+const secondGeneration = [ENTITY_PROVIDER, ENTITY_MODEL, CARD_READER];
 const readers = {
   'first-generation': ['./first-generation.js', './first-generation-cards.js'],
-  'second-generation': [ENTITY_PROVIDER, ENTITY_MODEL, CARD_READER],
+  'second-generation': secondGeneration,
+  'second-generation-and-plain': secondGeneration,
   'plain': [],
 };
 

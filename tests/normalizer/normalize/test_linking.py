@@ -29,7 +29,9 @@ def test_labels_of_both_families(family: str) -> None:
     [
         {"registered_model_id": "1", "model_version_id": "11"},
         {"registered_model_id": "2", "model_version_id": "10"},
-        {"registered_model_id": "1", "inference_service_id": "6"},
+        {"registered_model_id": "2", "inference_service_id": "5"},
+        {"registered_model_id": "2"},
+        {"inference_service_id": "6"},
     ],
 )
 def test_labels_that_name_nothing_live(labels: dict[str, str]) -> None:
@@ -63,8 +65,69 @@ def test_labels_go_before_records_and_take_the_records_name() -> None:
     assert link(plain(), [registry]).version == VersionRef("r1", "1", "11")
 
 
-def test_label_of_the_model_alone_names_no_version() -> None:
-    assert link(labelled(registered_model_id="1"), [index()]) == Link()
+@pytest.mark.parametrize("record_id", [{}, {"inference_service_id": "404"}])
+def test_label_of_the_model_alone_means_its_newest_live_version(record_id: dict[str, str]) -> None:
+    versions = [
+        version(createTimeSinceEpoch="100"),
+        version(id="11", name="v2", createTimeSinceEpoch="200"),
+        version(id="12", name="v3", createTimeSinceEpoch="300", state="ARCHIVED"),
+    ]
+    labels = {"registered_model_id": "1"} | record_id
+    assert link(labelled(**labels), [index(versions=versions)]) == Link(VersionRef("r1", "1", "11"))
+    recorded = index(versions=versions, records=[record(modelVersionId="10")])
+    assert link(labelled(registered_model_id="1", inference_service_id="5"), [recorded]) == Link(V1, "mnist")
+
+
+def by_uri(uri: str, **labels: str) -> Deployment:
+    return read_isvc(isvc(predictor={"model": {"storageUri": uri}}, labels=labels))
+
+
+NAMED = index(
+    models=[model(), model(id="2", name="acme/llama"), model(id="3", name="Old One", state="ARCHIVED")],
+    versions=[
+        version(createTimeSinceEpoch="100"),
+        version(id="11", name="v 2", createTimeSinceEpoch="200"),
+        version(id="20", name="v1", registeredModelId="2"),
+        version(id="30", name="v1", registeredModelId="3"),
+    ],
+)
+
+
+@pytest.mark.parametrize(
+    ("uri", "model_id", "version_id"),
+    [
+        ("model-registry://granite/v1", "1", "10"),
+        ("model-registry://granite", "1", "11"),
+        ("model-registry://granite/v%202", "1", "11"),
+        ("model-registry://registry.example.com:8080/granite", "1", "11"),
+        ("model-registry://registry.example.com:8080/granite/v1", "1", "10"),
+        ("model-registry://acme/llama", "2", "20"),
+        ("model-registry://acme/llama/v1", "2", "20"),
+    ],
+)
+def test_storage_uri_of_the_registry(uri: str, model_id: str, version_id: str) -> None:
+    assert link(by_uri(uri), [NAMED]) == Link(VersionRef("r1", model_id, version_id))
+
+
+@pytest.mark.parametrize("path", ["granite/v9", "unheard-of", "Old%20One", "host/granite/v9", "a/b/c/d"])
+def test_storage_uri_that_names_nothing_live_is_told(path: str) -> None:
+    found = link(by_uri(f"model-registry://{path}"), [NAMED])
+    assert found.version is None
+    assert [problem.severity for problem in found.problems] == ["info"]
+    assert "its storage URI" in found.problems[0].remedy
+
+
+def test_host_of_the_storage_uri_says_which_registry() -> None:
+    indexes = [index(), index(OTHER)]
+    for host, registry in (("public.registries.svc:8080", "r1"), ("private.registries.svc.cluster.local", "r2")):
+        assert link(by_uri(f"model-registry://{host}/granite/v1"), indexes) == Link(VersionRef(registry, "1", "10"))
+    assert link(by_uri("model-registry://elsewhere/granite/v1"), indexes).problems
+
+
+def test_what_is_fetched_goes_before_labels() -> None:
+    labels = {"modelregistry.opendatahub.io/registered-model-id": "2"}
+    assert link(by_uri("model-registry://granite/v1", **labels), [NAMED]).version == V1
+    assert link(by_uri("model-registry://unheard-of", **labels), [NAMED]).version == VersionRef("r1", "2", "20")
 
 
 IDS = {"registered_model_id": "1", "model_version_id": "10"}
