@@ -7,7 +7,7 @@ its reference as a suffix, which does not depend on who else is there.
 """
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from common.backstage import short_hash, with_suffix
@@ -69,10 +69,35 @@ class _Namespace:
         self._holders: dict[str, str] = {}
         self._held: dict[str, str] = {}
 
+    @property
+    def holders(self) -> set[str]:
+        """The references that hold a name."""
+        return set(self._held)
+
     def seed(self, ref: str, name: str) -> None:
         """Let `ref` hold `name`, unless somebody does already."""
         if self._holders.setdefault(name.lower(), ref) == ref:
             self._held[ref] = name
+
+    def adopt(self, names: Mapping[str, str]) -> set[str]:
+        """Let each reference hold the name given for it, whoever holds it now; return the references that this changes.
+
+        Of two that are given the same name the first one gets it.
+        """
+        holders: dict[str, str] = {}
+        for ref, name in sorted(names.items()):
+            holders.setdefault(name.lower(), ref)
+        changed = set()
+        for low, ref in holders.items():
+            holder = self._holders.get(low)
+            if holder == ref and self._held[ref] == names[ref]:
+                continue
+            changed |= {ref, holder} if holder is not None else {ref}
+        for ref in changed:
+            self.release(ref)
+        for ref in sorted(changed & names.keys()):
+            self.seed(ref, names[ref])
+        return changed
 
     def release(self, ref: str) -> None:
         """Take back what `ref` holds, if anything."""
@@ -109,6 +134,24 @@ class Allocator:
             self._models.seed(ref, identity.model_name)
             if identity.server_name:
                 self._servers.seed(ref, identity.server_name)
+
+    def adopt(self, held: Mapping[str, Identity]) -> set[str]:
+        """Take over what storage shows, by reference, also against what was given out here; return what changes by it.
+
+        So that of several writers who gave out names each for itself all end with the same.
+        """
+        servers = {ref: identity.server_name for ref, identity in held.items() if identity.server_name}
+        return (
+            self._keys.adopt({ref: identity.key for ref, identity in held.items()})
+            | self._models.adopt({ref: identity.model_name for ref, identity in held.items()})
+            | self._servers.adopt(servers)
+        )
+
+    def keep_only(self, refs: Collection[str]) -> None:
+        """Give back what all others hold."""
+        for kind in (self._keys, self._models, self._servers):
+            for ref in kind.holders - set(refs):
+                kind.release(ref)
 
     def release(self, ref: str) -> None:
         """Give back what `ref` holds; nothing happens when it holds nothing."""

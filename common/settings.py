@@ -40,6 +40,22 @@ def parse_duration(text: object) -> float:
     return sum(float(number) * _UNITS[unit] for number, unit in parts)
 
 
+def parse_share(text: object) -> float:
+    """Return the share of a whole that `20%` or `0.2` stands for.
+
+    Raises:
+        ValueError: saying what is accepted.
+    """
+    number, percent, rest = str(text).strip().partition("%")
+    try:
+        share = float(number) / (100 if percent else 1)
+    except ValueError:
+        share = -1.0
+    if rest or not 0 <= share <= 1:
+        raise ValueError("expected a share such as 20% or 0.2")
+    return share
+
+
 def _split(value: object) -> object:
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
@@ -57,6 +73,8 @@ def _check_url(text: str) -> str:
 
 Duration = Annotated[float, BeforeValidator(parse_duration)]
 """Seconds, written as a Go duration."""
+Share = Annotated[float, BeforeValidator(parse_share)]
+"""A part of a whole, from 0 to 1; written as that or in per cent."""
 CommaList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 """Several values with commas between them."""
 Url = Annotated[str, AfterValidator(_check_url)]

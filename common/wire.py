@@ -49,6 +49,7 @@ class Stored:
     ref: str = ""
     model_name: str = ""
     server_name: str = ""
+    server_ref: str = ""
     card_key: str = ""
     leaving: Leaving | None = None
 
@@ -60,7 +61,8 @@ class Upsert:
     `body` is the document as it is served (JSON, UTF-8). `uri` is empty where the sender knows only the key;
     `source` and `ref` name where it comes from (`registry:ns/name`, `registry:ns/name:12:34`), `updated` is the
     source's time of change in milliseconds of the epoch; `model_name` and `server_name` are the entity names in
-    it, kept so that its sender finds them again after a restart. `card` is the Markdown of the card `card_key`,
+    it, kept so that its sender finds them again after a restart; `server_ref` names the object that is shown as the
+    server of another one's document. `card` is the Markdown of the card `card_key`,
     None when it is not told here. `details` is what `common.details` encodes, kept as bytes because thousands wait in
     memory until one is rendered. `leaving` is set while the entry is in doubt. `digest` is 32 hexadecimal digits over
     all but the text of the card and that mark.
@@ -75,6 +77,7 @@ class Upsert:
     updated: str = ""
     model_name: str = ""
     server_name: str = ""
+    server_ref: str = ""
     card_key: str = ""
     card: str | None = None
     leaving: Leaving | None = None
@@ -82,8 +85,10 @@ class Upsert:
     digest: str = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        told = (self.key, self.reconciler, self.updated, *(getattr(self, attribute) for attribute in _OURS.values()))
-        content = b"\0".join(filter(None, ("\0".join(told).encode(), self.body, self.details)))
+        ours = (getattr(self, attribute) for attribute in _OURS.values() if attribute != "server_ref")
+        told = "\0".join((self.key, self.reconciler, self.updated, *ours)).encode()
+        # What came later counts where it is given, so that the digest of everything else is what it was.
+        content = b"\0".join(filter(None, (told, self.body, self.details, self.server_ref.encode())))
         digest = hashlib.blake2b(content, digest_size=16).hexdigest()
         object.__setattr__(self, "digest", digest)  # once: it is compared in each round of the normalizer
 
@@ -470,6 +475,7 @@ _OURS = {
     "ref": "ref",
     "modelName": "model_name",
     "serverName": "server_name",
+    "serverRef": "server_ref",
     "modelCardKey": "card_key",
 }
 """The fields beside the original's: their names in JSON, and here. What is empty is not written."""

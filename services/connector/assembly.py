@@ -14,7 +14,7 @@ from common.metrics import Metrics
 from common.wire import Changes
 from services.location.app import create_location_app
 from services.location.delivery import prepare
-from services.location.service import access_policy
+from services.location.service import access_policy, rendering_options
 from services.location.settings import LocationSettings
 from services.location.shelf import Shelf
 from services.normalizer.service import Task, create_controller, follow_sources, run_until
@@ -83,6 +83,7 @@ async def run(plan: Plan, settings: AllSettings, stop: asyncio.Event, *, tell: C
             health=health,
             access=await access_policy(settings.location, stack),
             connector_id=settings.location.connector_id,
+            options=rendering_options(settings.location, plan.addresses[0]),
         )
         bound = await stack.enter_async_context(server.listening(app, plan.addresses))
         if plan.metrics_addresses:

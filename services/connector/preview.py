@@ -69,7 +69,7 @@ def preview(paths: Iterable[Path], *, defaults: Defaults) -> Preview:
 
 
 def _catalogue(contents: Contents, defaults: Defaults) -> Catalogue:
-    catalogue = Catalogue(defaults=defaults, not_ready_grace=0)
+    catalogue = Catalogue(defaults=defaults)
     for service_key, service in contents.services.items():
         catalogue.put_service(MANIFESTS, service_key, service)
     for account_key, account in contents.accounts.items():

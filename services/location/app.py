@@ -9,6 +9,7 @@ from common.http.server import create_app
 from common.metrics import Metrics
 from services.location import first_generation, plain, pushes, second_generation
 from services.location.pushes import Followed
+from services.location.rendering import Options
 from services.location.shelf import Shelf
 
 CONNECTOR_ID = "kserve-kubeflow-connector"
@@ -36,6 +37,7 @@ def create_location_app(
     followed: Followed | None = None,
     connector_id: str = CONNECTOR_ID,
     document_limit: int = DOCUMENT_LIMIT,
+    options: Options | None = None,
 ) -> web.Application:
     """Return the application that serves `shelf`.
 
@@ -45,9 +47,10 @@ def create_location_app(
     body_limit = document_limit * 4 // 3 + _CARD_LIMIT
     app = create_app(name="location", metrics=metrics, health=health, access=access, body_limit=body_limit)
     _add_hint(app, _HINT.format(connector_id=connector_id))
-    first_generation.add_routes(app, shelf)
-    second_generation.add_routes(app, shelf, connector_id)
-    plain.add_routes(app, shelf)
+    options = options or Options()
+    first_generation.add_routes(app, shelf, options)
+    second_generation.add_routes(app, shelf, connector_id, options)
+    plain.add_routes(app, shelf, options)
     if followed is not None:
         pushes.add_routes(app, shelf, followed, document_limit=document_limit)
     _measure(shelf, metrics)

@@ -14,12 +14,13 @@ from services.location.pages import MARKDOWN, Page
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One document in the feed."""
+    """One document in the feed, as it is stored; `details` is what `common.details` decodes."""
 
     key: str
     uri: str
     card_key: str
     document: Page
+    details: bytes = b""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +44,7 @@ def make_entry(upsert: Upsert) -> Entry:
     """
     path = feed.path_of(upsert.key, upsert.uri)
     feed.check_document(upsert.body)
-    return Entry(upsert.key, path, upsert.card_key, Page(upsert.body))
+    return Entry(upsert.key, path, upsert.card_key, Page(upsert.body), upsert.details)
 
 
 def make_card(text: str) -> Page:

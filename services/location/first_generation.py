@@ -1,14 +1,24 @@
-"""The feed as the first-generation reader (Red Hat Developer Hub 1.8 and 1.9) and its TechDocs reader ask for it."""
+"""The feed as the first-generation reader (Red Hat Developer Hub 1.8 and 1.9) and its TechDocs reader ask for it.
+
+The reader shows little more than what stands in a document, so what a developer needs is written where it looks: how
+the model is called into the description, a definition where nobody gave one, and on the server the annotations that it
+copies to the Component.
+"""
 
 import json
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from aiohttp import web
 
 from common.http.problems import HttpProblem
+from services.location import annotations, calls
+from services.location.definitions import definition
 from services.location.delivery import Entry
 from services.location.pages import JSON, Page
+from services.location.rendering import Options, Rendered, encode, read
 from services.location.shelf import Shelf
+from services.location.view import CARD_ANNOTATION, View, tags_of
 
 RETRY_AFTER = 5
 """Seconds after which a reader that was told to wait may ask again."""
@@ -57,8 +67,9 @@ def raw_path(request: web.Request) -> str:
     return request.raw_path.partition("?")[0]
 
 
-def add_routes(app: web.Application, shelf: Shelf) -> None:
+def add_routes(app: web.Application, shelf: Shelf, options: Options) -> None:
     """Add `/list`, the documents and `/modelcard`."""
+    rendered = Rendered()
     index = Index(shelf, lambda entries: render_uris(entry.uri for entry in entries))
 
     async def list_uris(request: web.Request) -> web.Response:
@@ -70,7 +81,8 @@ def add_routes(app: web.Application, shelf: Shelf) -> None:
         entry = shelf.at_uri(raw_path(request))
         if entry is None:
             raise HttpProblem(404, "no document is served under this path; GET /list names all that are")
-        return entry.document.answer(request)
+        inputs = (entry.document.etag, entry.details)
+        return rendered.answer(request, entry.key, inputs, lambda: render_document(entry, options), options=options)
 
     async def card(request: web.Request) -> web.Response:
         key = request.match_info.get("key") or request.query.get("key")
@@ -82,6 +94,60 @@ def add_routes(app: web.Application, shelf: Shelf) -> None:
     app.router.add_get("/{model}/{version}/model-catalog.json", document)
     app.router.add_get("/modelcard", card)
     app.router.add_get("/modelcard/{key}", card)
+
+
+def render_document(entry: Entry, options: Options) -> bytes:
+    """Return the document as this generation's reader makes most of it."""
+    document, views = read(entry)
+    document["models"] = [
+        render_model(model, view, card=_card(model, view, options))
+        for model, view in zip(document["models"], views, strict=True)
+    ]
+    if document.get("modelServer"):
+        server = render_server(document["modelServer"], views[0])
+        card = document["models"][0]["annotations"][CARD_ANNOTATION]
+        server["annotations"] = {annotations.TECHDOCS_REF: f"url:{card}", **server["annotations"]}
+        document["modelServer"] = server
+    return encode(document)
+
+
+def render_model(model: dict[str, Any], view: View, *, card: str) -> dict[str, Any]:
+    """Return a document's model with how it is called, what it can do, and where it is shown."""
+    rendered = {
+        **model,
+        "description": calls.describe(view),
+        "annotations": {**annotations.of_model(view), **model.get("annotations", {}), CARD_ANNOTATION: card},
+    }
+    return rendered | _tags(model, view)
+
+
+def render_server(part: dict[str, Any], view: View) -> dict[str, Any]:
+    """Return a document's server as that of `view`: how it is called, its definition, and where it is shown."""
+    rendered = {
+        **part,
+        "description": calls.describe(view, part.get("description", "")),
+        "annotations": dict(part.get("annotations", {})),
+        **_tags(part, view),
+    }
+    if view.homepage:
+        rendered["homepageURL"] = view.homepage
+    if view.server:
+        api = part["API"]
+        api_type, text = definition(view, view.server)
+        rendered["annotations"] = annotations.of_server(view, view.server) | rendered["annotations"]
+        rendered["API"] = {**api, "type": api_type, "spec": text, **_tags(api, view)}
+    return rendered
+
+
+def _tags(part: dict[str, Any], view: View) -> dict[str, list[str]]:
+    tags = tags_of(part, *view.tags)
+    return {"tags": tags} if tags or "tags" in part else {}
+
+
+def _card(model: dict[str, Any], view: View, options: Options) -> str:
+    """Return the address of the model's card: people's own, the one stored, or the page made of its facts."""
+    stored = model.get("annotations", {}).get(CARD_ANNOTATION)
+    return stored or view.techdocs or f"{options.base_url}/modelcard?{annotations.card_query(view)}"
 
 
 def card_page(shelf: Shelf, key: str) -> Page:

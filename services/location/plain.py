@@ -1,8 +1,9 @@
 """The feed for a Backstage without any plugin: `catalog.locations: [{type: url, target: …/catalog-info.yaml}]`.
 
 `/catalog-info.yaml` is a Location (Backstage, "Descriptor Format of Catalog Entities") whose targets are one
-`catalog-info.yaml` for each document, with the entities that the first-generation reader would make of it. Every YAML
-document is written as JSON, which is YAML too.
+`catalog-info.yaml` for each document: a Resource for the model, and for its server a Component and an API, under the
+names that the first-generation reader gives them. Nothing stands between these entities and the catalog, so they hold
+all that is known. Every YAML document is written as JSON, which is YAML too.
 """
 
 import json
@@ -14,22 +15,30 @@ from aiohttp import web
 
 from common import backstage, identity
 from common.http.problems import HttpProblem
+from services.location import annotations, calls
+from services.location.definitions import definition
 from services.location.delivery import Entry
 from services.location.first_generation import Index, raw_path, require_complete
-from services.location.pages import Page
+from services.location.rendering import Options, Rendered, read
 from services.location.shelf import Shelf
+from services.location.view import CARD_ANNOTATION, SECOND_CARD_ANNOTATION, View, opens, tags_of
 
 YAML: Final = "application/yaml"
 FILE_NAME: Final = "catalog-info.yaml"
 API_VERSION: Final = "backstage.io/v1alpha1"
 
-_BLANKS = re.compile(r"\s+")
+BRANCH: Final = "main"
+"""The branch under which Backstage's Gitea integration asks for the documentation of a model."""
+
+_TYPES_OF_LINKS = {"catalog": "registry", "dashboard": "dashboard", "docs": "documentation", "help": "documentation"}
+"""The type of a link (Backstage: metadata.links) by its icon."""
 _NOT_PRINTABLE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 """What JSON may hold as it is, and YAML 1.2 only as an escape (5.1, character set)."""
 
 
-def add_routes(app: web.Application, shelf: Shelf) -> None:
+def add_routes(app: web.Application, shelf: Shelf, options: Options) -> None:
     """Add `/catalog-info.yaml` and the one of each document."""
+    rendered = Rendered()
     index = Index(shelf, render_location, media_type=YAML)
 
     async def location(request: web.Request) -> web.Response:
@@ -41,7 +50,14 @@ def add_routes(app: web.Application, shelf: Shelf) -> None:
         entry = shelf.at_uri(raw_path(request).removesuffix(FILE_NAME) + identity.DOCUMENT_NAME)
         if entry is None:
             raise HttpProblem(404, f"no document is served under this path; GET /{FILE_NAME} names all that are")
-        return Page(render(entities_of(json.loads(entry.document.body))), YAML).answer(request)
+        return rendered.answer(
+            request,
+            entry.key,
+            (entry.document.etag, entry.details),
+            lambda: render(entities_of(entry, options)),
+            options=options,
+            media_type=YAML,
+        )
 
     app.router.add_get(f"/{FILE_NAME}", location)
     app.router.add_get(f"/{{model}}/{{version}}/{FILE_NAME}", document)
@@ -69,97 +85,140 @@ def render_location(entries: Iterable[Entry]) -> bytes:
     )
 
 
-def entities_of(document: dict[str, Any]) -> list[dict[str, Any]]:
+def entities_of(entry: Entry, options: Options) -> list[dict[str, Any]]:
     """Return the Resource of each model, and the Component and the API of its server."""
-    server = document.get("modelServer")
-    entities = [_resource(model, server) for model in document["models"]]
-    if server:
-        access = "auth-required" if server.get("authentication") else "auth-not-required"
-        entities.append(_component(server, document["models"], access))
-        if server.get("API"):
-            entities.append(_api(server, access))
+    document, views = read(entry)
+    part = document.get("modelServer")
+    docs = techdocs(entry, views[0], options)
+    server = _name(part) if part else ""
+    entities = [
+        _resource(model, view, server=server, docs=docs, options=options)
+        for model, view in zip(document["models"], views, strict=True)
+    ]
+    if part:
+        entities.append(_component(part, views, docs=docs))
+        if part.get("API"):
+            entities.append(_api(part, views[0], docs_entity=f"resource:default/{views[0].name}"))
     return entities
 
 
-def _resource(model: dict[str, Any], server: dict[str, Any] | None) -> dict[str, Any]:
-    links = {
-        "Artifact Location": model.get("artifactLocationURL"),
-        "How to use": model.get("howToUseURL"),
-        "License": model.get("license"),
-    }
-    spec: dict[str, Any] = {"type": "ai-model", "owner": _owner(model)}
+def techdocs(entry: Entry, view: View, options: Options) -> str:
+    """Return where TechDocs reads about the model: the address that people named, else the tree made of its card."""
+    address = view.techdocs or options.trees_url + entry.uri.removesuffix(f"/{identity.DOCUMENT_NAME}")
+    return f"url:{address}" if view.techdocs else f"url:{address}/src/branch/{BRANCH}"
+
+
+def _resource(model: dict[str, Any], view: View, *, server: str, docs: str, options: Options) -> dict[str, Any]:
+    spec: dict[str, Any] = {"type": "ai-model", "lifecycle": view.lifecycle, "owner": view.owner}
     if server:
-        spec["dependencyOf"] = [f"component:{_name(server)}"]
-    return _entity("Resource", model, annotations=_annotations(model), tags=_tags(model), links=links, spec=spec)
-
-
-def _component(server: dict[str, Any], models: list[dict[str, Any]], access: str) -> dict[str, Any]:
-    api = server.get("API") or {}
-    spec: dict[str, Any] = {"type": "model-server", "lifecycle": server.get("lifecycle"), "owner": _owner(server)}
-    spec["dependsOn"] = [f"resource:{_name(model)}" for model in models]
-    if api:
-        spec["providesApis"] = [_name(server)]
+        spec["dependencyOf"] = [f"component:{server}"]
+        if options.both_feeds and view.server:
+            spec["dependencyOf"].append(f"aimodelserverapi:default/{server}")
     return _entity(
-        "Component",
-        server,
-        annotations=_annotations(api, server),
-        tags=[*_tags(server), access],
-        links={"API": api.get("url"), "Homepage": server.get("homepageURL")},
+        "Resource",
+        view,
+        name=view.name,
+        title=view.version_title,
+        annotations={annotations.TECHDOCS_REF: docs, **annotations.of_model(view), **_own(model)},
+        tags=tags_of(model, *view.tags),
+        links=_links(view),
         spec=spec,
     )
 
 
-def _api(server: dict[str, Any], access: str) -> dict[str, Any]:
-    api = server["API"]
-    spec = {
-        "type": api.get("type"),
-        "lifecycle": server.get("lifecycle"),
-        "owner": _owner(server),
-        "definition": api.get("spec"),
-    }
-    named = {"name": server["name"]}
-    return _entity("API", named, tags=[*_tags(api), access], links={"API": api.get("url")}, spec=spec)
+def _component(part: dict[str, Any], views: tuple[View, ...], *, docs: str) -> dict[str, Any]:
+    view = views[0]
+    api = part.get("API") or {}
+    spec: dict[str, Any] = {"type": "model-server", "lifecycle": view.lifecycle, "owner": _owner(part, view)}
+    spec["dependsOn"] = [f"resource:{each.name}" for each in views]
+    if api:
+        spec["providesApis"] = [_name(part)]
+    ours = annotations.of_server(view, view.server) if view.server else {}
+    return _entity(
+        "Component",
+        view,
+        name=_name(part),
+        title=view.title,
+        about=part.get("description", ""),
+        annotations={annotations.TECHDOCS_REF: docs, **ours, **_own(api, part)},
+        tags=[*tags_of(part, *view.tags), _access(part)],
+        links=_links(view),
+        spec=spec,
+    )
+
+
+def _api(part: dict[str, Any], view: View, *, docs_entity: str) -> dict[str, Any]:
+    api_type, text = definition(view, view.server) if view.server else (part["API"].get("type"), "")
+    spec = {"type": api_type, "lifecycle": view.lifecycle, "owner": _owner(part, view), "definition": text}
+    return _entity(
+        "API",
+        view,
+        name=_name(part),
+        title=f"{view.title} API",
+        annotations={"backstage.io/techdocs-entity": docs_entity, **annotations.of_model(view)},
+        tags=[*tags_of(part["API"], *view.tags), _access(part)],
+        links=_links(view),
+        spec=spec,
+    )
 
 
 def _entity(
     kind: str,
-    named: dict[str, Any],
+    view: View,
     *,
+    name: str,
+    title: str,
+    about: str = "",
+    annotations: dict[str, str],
     tags: list[str],
-    links: dict[str, str | None],
+    links: list[dict[str, str]],
     spec: dict[str, Any],
-    annotations: dict[str, str] | None = None,
 ) -> dict[str, Any]:
-    metadata: dict[str, Any] = {"name": _name(named)}
-    if named.get("description"):
-        metadata["description"] = named["description"]
-    if annotations:
-        metadata["annotations"] = annotations
-    metadata["tags"] = list(dict.fromkeys(tags))
-    # One link that is none costs the whole entity.
-    metadata["links"] = [{"title": title, "url": url} for title, url in links.items() if url and backstage.is_link(url)]
-    return {"apiVersion": API_VERSION, "kind": kind, "metadata": metadata, "spec": spec}
+    metadata: dict[str, Any] = {
+        "name": name,
+        "title": title if view.has_title else "",
+        "description": calls.describe(view, about),
+        "annotations": annotations,
+        "tags": list(dict.fromkeys(tags)),
+        "links": links,
+    }
+    spec |= {"system": view.system} if view.system else {}
+    return {
+        "apiVersion": API_VERSION,
+        "kind": kind,
+        "metadata": {field: value for field, value in metadata.items() if value},
+        "spec": {field: value for field, value in spec.items() if value},
+    }
+
+
+def _links(view: View) -> list[dict[str, str]]:
+    """Return the pages about the model; one that no browser opens would only cost the whole entity."""
+    links = [
+        {"url": link.url, "title": link.title, "icon": link.icon, "type": _TYPES_OF_LINKS.get(link.icon, "")}
+        for link in view.links
+    ]
+    if view.server and opens(view.server.url):
+        links.append({"url": view.server.url, "title": "API", "icon": "web", "type": "api"})
+    return [{field: value for field, value in link.items() if value} for link in links]
+
+
+def _access(part: dict[str, Any]) -> str:
+    return "auth-required" if part.get("authentication") else "auth-not-required"
 
 
 def _name(part: dict[str, Any]) -> str:
-    return _BLANKS.sub("", part["name"])
+    return re.sub(r"\s+", "", part["name"])
 
 
-def _owner(part: dict[str, Any]) -> str:
-    return f"user:{part.get('owner') or 'unknown'}"
+def _owner(part: dict[str, Any], view: View) -> str:
+    return view.details.owner or f"user:{part.get('owner') or 'unknown'}"
 
 
-def _tags(part: dict[str, Any]) -> list[str]:
-    tags = (_BLANKS.sub("", tag) for tag in part.get("tags", ()))
-    return [tag for tag in tags if backstage.is_tag(tag)]
-
-
-def _annotations(*parts: dict[str, Any]) -> dict[str, str]:
-    annotations: dict[str, str] = {}
-    for part in parts:
-        for key, value in part.get("annotations", {}).items():
-            if key == "TechDocs":
-                annotations["backstage.io/techdocs-ref"] = f"url:{value}"
-            elif backstage.is_annotation_key(key):
-                annotations[key] = value
-    return annotations
+def _own(*parts: dict[str, Any]) -> dict[str, str]:
+    """Return the annotations that people or the normalizer wrote, but for those that stand for the documentation."""
+    return {
+        key: value
+        for part in parts
+        for key, value in part.get("annotations", {}).items()
+        if key not in (CARD_ANNOTATION, SECOND_CARD_ANNOTATION) and backstage.is_annotation_key(key)
+    }

@@ -3,23 +3,30 @@
 It finds us by Backstage's `discovery.endpoints`, whose target `http://localhost:9090/api/{{pluginId}}` is the base of
 `/list`, `/models/<key>` and `/modelcard/…`. A model's card is named by the annotation `techdocs`, where a value that
 starts with `/` is taken relative to that base.
+
+The reader makes one `AiModelServerAPI` of a document: the models' names become the names to call, the API's URL the
+base URL that people copy, and the server's annotations `rhdh.io/…` parts of the spec.
 """
 
-import json
 from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
 from aiohttp import web
 
 from common.http.problems import HttpProblem
+from services.location import annotations
 from services.location.delivery import Entry
-from services.location.first_generation import Index, card_page, render_uris, require_complete
-from services.location.pages import Page
+from services.location.first_generation import (
+    Index,
+    card_page,
+    render_model,
+    render_server,
+    render_uris,
+    require_complete,
+)
+from services.location.rendering import Options, Rendered, encode, read
 from services.location.shelf import Shelf
-
-CARD_ANNOTATION = "TechDocs"
-"""Where a document names the page with a model's card, for the first generation."""
-OWN_ANNOTATION = "techdocs"
+from services.location.view import CARD_ANNOTATION, SECOND_CARD_ANNOTATION, View, is_own_card
 
 
 def base_path(connector_id: str) -> str:
@@ -27,8 +34,9 @@ def base_path(connector_id: str) -> str:
     return f"/api/{connector_id}/"
 
 
-def add_routes(app: web.Application, shelf: Shelf, connector_id: str) -> None:
+def add_routes(app: web.Application, shelf: Shelf, connector_id: str, options: Options) -> None:
     """Add the routes of one connector id."""
+    rendered = Rendered()
     index = Index(shelf, lambda entries: render_uris(sorted(entry.key for entry in entries)))
 
     async def list_keys(request: web.Request) -> web.Response:
@@ -40,7 +48,8 @@ def add_routes(app: web.Application, shelf: Shelf, connector_id: str) -> None:
         entry = shelf.at_key(request.match_info["key"])
         if entry is None:
             raise HttpProblem(404, "no document has this key; GET .../list names all that there are")
-        return document_page(entry).answer(request)
+        inputs = (entry.document.etag, entry.details)
+        return rendered.answer(request, entry.key, inputs, lambda: render_document(entry, options), options=options)
 
     async def card(request: web.Request) -> web.Response:
         return card_page(shelf, request.query.get("key") or request.match_info["key"]).answer(request)
@@ -51,29 +60,45 @@ def add_routes(app: web.Application, shelf: Shelf, connector_id: str) -> None:
     app.router.add_get(base + "modelcard/{key}", card)
 
 
-def document_page(entry: Entry) -> Page:
-    """Return the document with the annotation that this generation looks for."""
-    if CARD_ANNOTATION.encode() not in entry.document.body:
-        return entry.document
-    document = json.loads(entry.document.body)
-    for model in document["models"]:
-        _add_annotation(model.get("annotations", {}))
-    return Page(json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode())
+def render_document(entry: Entry, options: Options) -> bytes:
+    """Return the document as this generation's reader makes most of it."""
+    document, views = read(entry)
+    models = [_models(model, view) for model, view in zip(document["models"], views, strict=True)]
+    document["models"] = [model for several in models for model in several]
+    if document.get("modelServer"):
+        document["modelServer"] = _server(document["modelServer"], views, options)
+    return encode(document)
 
 
-def _add_annotation(annotations: dict[str, Any]) -> None:
-    page = annotations.get(CARD_ANNOTATION)
-    if page and OWN_ANNOTATION not in annotations:
-        annotations[OWN_ANNOTATION] = _relative(page)
+def _models(model: dict[str, Any], view: View) -> list[dict[str, Any]]:
+    """Return the model once for each name that its server answers to; one that nothing serves as it is named."""
+    own = model.get("annotations", {})
+    card = {CARD_ANNOTATION: own[CARD_ANNOTATION]} if own.get(CARD_ANNOTATION) else {}
+    rendered = render_model(model, view, card="")
+    del rendered["annotations"][CARD_ANNOTATION]
+    rendered["annotations"] |= card | {SECOND_CARD_ANNOTATION: _card(own, view)}
+    names = view.server.names if view.server else (model["name"],)
+    return [{**rendered, "name": name} for name in names]
 
 
-def _relative(page: str) -> str:
-    """The path of a card of ours, `/modelcard?key=…` on whatever host; another page stays what it is."""
-    try:
-        parts = urlsplit(page)
-    except ValueError:
-        return page
-    keys = parse_qs(parts.query).get("key")
-    if parts.path != "/modelcard" or not keys:
-        return page
-    return f"/modelcard/{quote(keys[0], safe='')}"
+def _server(part: dict[str, Any], views: tuple[View, ...], options: Options) -> dict[str, Any]:
+    view = views[0]
+    rendered = render_server(part, view)
+    if view.server:
+        rendered["API"]["url"] = view.server.base_url
+        if options.both_feeds:
+            own = {"rhdh.io/api-entity-ref": f"api:default/{view.server.name}"}
+            rendered["annotations"] = own | rendered["annotations"]
+    return rendered
+
+
+def _card(own: dict[str, str], view: View) -> str:
+    """Return where the model's card is: people's own address, else a path of ours, relative to the base."""
+    if own.get(SECOND_CARD_ANNOTATION):
+        return own[SECOND_CARD_ANNOTATION]
+    stored = own.get(CARD_ANNOTATION, "")
+    if is_own_card(stored):
+        keys = parse_qs(urlsplit(stored).query).get("key")
+        if keys:
+            return f"/modelcard/{quote(keys[0], safe='')}"
+    return stored or f"/modelcard/entry?{annotations.card_query(view)}"

@@ -12,6 +12,7 @@ from common.metrics import Metrics
 from services.location.app import create_location_app
 from services.location.follow import Follower
 from services.location.jwks import KeySet
+from services.location.rendering import Options
 from services.location.second_generation import base_path
 from services.location.service_tokens import ServiceTokens
 from services.location.settings import LocationSettings
@@ -35,11 +36,17 @@ async def serve(settings: LocationSettings, address: Address, stop: asyncio.Even
             followed=follower,
             connector_id=settings.connector_id,
             document_limit=settings.document_limit,
+            options=rendering_options(settings, address),
         )
         async with asyncio.TaskGroup() as tasks:
             following = tasks.create_task(follower.run())
             await run(app, [address], stop=stop)
             following.cancel()
+
+
+def rendering_options(settings: LocationSettings, address: Address) -> Options:
+    """Return what renderings depend on beside the entries, for a location that listens at `address`."""
+    return Options(port=address.port or Options().port, both_feeds=settings.both_feeds)
 
 
 async def access_policy(settings: LocationSettings, stack: AsyncExitStack) -> AccessPolicy:

@@ -27,6 +27,13 @@ class LocationSettings(ServiceSettings):
         1024 * 1024, alias="DOCUMENT_LIMIT", gt=0, description="largest document taken, in bytes"
     )
 
+    both_feeds: bool = Field(
+        False,
+        alias="BOTH_FEEDS",
+        description="true where one Backstage reads the plain feed beside the second generation's: "
+        "the entities of each then point at those of the other",
+    )
+
     @field_validator("jwks_urls")
     @classmethod
     def _are_urls(cls, urls: tuple[str, ...]) -> tuple[str, ...]:

@@ -1,13 +1,17 @@
 """What should be served, kept up to date from what the sources tell: the level that everything is compared with.
 
-Facts come in (`put_…`), each marks the documents that may change; `render` makes those anew and nothing else. Pure:
+Facts come in (`put_…`), each marks the documents that may change; `render` makes those again and nothing else. Pure:
 no I/O, the clock is given. A document belongs to an InferenceService, or to a registered version, which shows the
-InferenceService that serves it as its server; an isvc so shown has no document of its own.
+InferenceService that serves it as its server; an isvc so shown has no document of its own. What a source no longer
+shows stays here, as it was, until the ledger lets it go.
 """
 
+from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Final, TypeVar
 
 from common import backstage
 from common.identity import Allocator, Claim, Identity
@@ -15,105 +19,248 @@ from common.problems import Problem
 from common.wire import Stored, Upsert
 from services.normalizer.cards import Cards
 from services.normalizer.contents import Card, IsvcSource, RegistryContent, registry_source
-from services.normalizer.normalize.deployment import Deployment, ServiceAccountFacts, ServiceFacts, subject
+from services.normalizer.facts import Ref
+from services.normalizer.ledger import NOT_LISTED, NOT_READY, Ledger, Patience
+from services.normalizer.normalize.deployment import Deployment, ServiceAccountFacts, ServiceFacts
 from services.normalizer.normalize.kserve import normalize_deployment
 from services.normalizer.normalize.labels import RegistryLabels
 from services.normalizer.normalize.linking import Link, RegistryIndex, link, names_version
 from services.normalizer.normalize.registry import normalize_version
-from services.normalizer.normalize.result import Defaults, Normalized, described, version_ref
+from services.normalizer.normalize.registry_objects import ModelArtifact, ModelVersion, RegisteredModel
+from services.normalizer.normalize.result import Defaults, Normalized, described
 from services.normalizer.normalize.server import ServerFacts, server_facts
 from services.normalizer.normalize.serving import ServerClaim, choose_server
 from services.normalizer.owned import OwnedByIsvc
-from services.normalizer.presence import Judgement, Presence
+from services.normalizer.sourcebook import SourceBook
+
+T = TypeVar("T")
+
+DELETED: Final = "deleted"
+STOPPED: Final = "stopped"
+ARCHIVED: Final = "archived"
+RENAMED: Final = "renamed"
+"""Its new form is stored under another key."""
+SHOWN_WITH_VERSION: Final = "shown-with-version"
+"""The registered version that the InferenceService serves shows it as its server."""
+
+SLICE = 200
+"""So many documents are rendered before others have their turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How an isvc is shown: by these facts, not at all (None), or `retained`, as it is stored."""
+
+    facts: Deployment | None = None
+    retained: bool = False
+
+    @property
+    def shown(self) -> bool:
+        """Whether there is something to show."""
+        return self.retained or self.facts is not None
 
 
 @dataclass(slots=True)
 class _IsvcEntry:
-    """An isvc with what was concluded of it last."""
+    """An isvc with what was concluded of it last.
+
+    `missed`: since when complete looks lack it. `ready`: its facts when it was ready last.
+    """
 
     source: IsvcSource
     facts: Deployment
     bare: bool
+    missed: float | None = None
+    ready: Deployment | None = None
     link: Link = field(default_factory=Link)
-    judgement: Judgement = field(default_factory=Judgement)
+    verdict: Verdict = field(default_factory=Verdict)
     asked_for: RegistryLabels | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Version:
+    """A live version of a live model; `missed`: since when looks at its registry lack it."""
+
+    model: RegisteredModel
+    version: ModelVersion
+    artifacts: tuple[ModelArtifact, ...] | None
+    missed: float | None = None
+
+
+class _Unshown:
+    """Versions that are stored and that no registry has shown since the start, to find the isvc that serves one."""
+
+    def __init__(self, stored: Mapping[str, Stored]) -> None:
+        self._refs = {ref for ref in stored if ref.startswith("registry:")}
+        self._by_version: defaultdict[str, set[str]] = defaultdict(set)
+        self._by_server: defaultdict[str, set[str]] = defaultdict(set)
+        names = []
+        for ref in self._refs:
+            self._by_version[ref.rpartition(":")[2]].add(ref)
+            if stored[ref].server_ref:
+                self._by_server[stored[ref].server_ref].add(ref)
+            elif stored[ref].server_name:
+                names.append((stored[ref].server_name, ref))
+        self._names = sorted(names)
+
+    def discard(self, ref: str) -> bool:
+        """Take note that a version is shown, or has left; return whether that is new."""
+        new = ref in self._refs
+        self._refs.discard(ref)
+        return new
+
+    def of(self, registry: str) -> Iterator[str]:
+        """Yield the references of a registry's versions."""
+        return (ref for ref in self._refs if Ref.parse(ref).place == registry)
+
+    def may_be_served_by(self, ref: str, facts: Deployment) -> bool:
+        """Return whether one of them may be what an isvc serves."""
+        labels = facts.registry
+        if labels is not None and self._refs & self._by_version.get(labels.version, set()):
+            return True
+        if self._refs & self._by_server.get(ref, set()):
+            return True
+        name = backstage.sanitize(facts.name)
+        for position in range(bisect_left(self._names, (name, "")), len(self._names)):
+            server, version = self._names[position]
+            if not server.startswith(name):
+                return False
+            if version in self._refs:
+                return True
+        return False
 
 
 class Catalogue:
     """The documents that should be served (`wanted`, by key), and what was noticed on the way (`problems`, by ref
     of a document, or by source).
 
-    `certain`: references whose document ended because their source said so, not because a listing lacked them.
     `retained`: references whose stored document stays as it is for now.
     """
 
-    def __init__(self, *, defaults: Defaults, not_ready_grace: float) -> None:
+    def __init__(self, *, defaults: Defaults, ledger: Ledger | None = None) -> None:
         self._defaults = defaults
-        self._presence = Presence(grace=not_ready_grace)
+        self._ledger = ledger or Ledger(Patience(), SourceBook(first_sync_grace=0))
         self._allocator = Allocator()
         self._isvcs: dict[str, _IsvcEntry] = {}
         self._services: OwnedByIsvc[ServiceFacts] = OwnedByIsvc()
         self._accounts: OwnedByIsvc[ServiceAccountFacts] = OwnedByIsvc()
         self._registries: dict[str, RegistryContent] = {}
+        self._missed: dict[str, _Version] = {}
         self._indexes: dict[str, RegistryIndex] = {}
         self._cards = Cards()
         self._claimants: defaultdict[str, set[str]] = defaultdict(set)
+        self._served_by: dict[str, str] = {}
         self._beside: dict[str, Problem] = {}
         self._stored_by_ref: Mapping[str, Stored] = {}
+        self._unshown = _Unshown({})
+        self._waiting: set[str] = set()
+        self._unconfirmed_servers: dict[str, str] = {}
         self._keys: dict[str, str] = {}
+        self._faults: dict[str, Problem] = {}
+        self._failures: list[tuple[str, Exception]] = []
         self._dirty: set[str] = set()
         self._unusable: dict[str, Problem] = {}
         self._unknown: list[RegistryLabels] = []
-        self.unread_registries: frozenset[str] = frozenset()
-        self.awaiting_registries = False
+        self._awaiting_registries = False
         self.wanted: dict[str, Upsert] = {}
         self.problems: dict[str, tuple[Problem, ...]] = {}
-        self.certain: set[str] = set()
         self.retained: set[str] = set()
 
-    def seed(self, stored: Mapping[str, Stored]) -> None:
+    # --- what storage has
+
+    def seed(self, stored: Mapping[str, Stored], *, now: float = 0) -> None:
         """Take over, once and before anything is rendered, what an earlier run has stored, by key."""
         self._stored_by_ref = {entry.ref: entry for entry in stored.values() if entry.ref}
-        self._allocator.seed(
-            {
-                entry.ref: Identity(
+        self._unshown = _Unshown(self._stored_by_ref)
+        self.adopt(stored, now=now)
+        for ref, entry in self._stored_by_ref.items():
+            if ref.startswith("registry:") and entry.server_name:
+                server = entry.server_ref or f"{ref}#server"
+                self._unconfirmed_servers[ref] = server
+                self._ledger.expect(server, "kserve", now=now)
+
+    def adopt(self, stored: Mapping[str, Stored], *, now: float, damaged: bool = False) -> None:
+        """Take a listing of storage: names that others gave out, and what others removed of what was leaving here."""
+        held: dict[str, Identity] = {}
+        for key, entry in sorted(stored.items(), key=lambda item: (len(item[0]), item[0]), reverse=True):
+            if entry.ref and entry.model_name:
+                held[entry.ref] = Identity(
                     key=key, uri=entry.uri, model_name=entry.model_name, server_name=entry.server_name or None
                 )
-                for key, entry in stored.items()
-                if entry.ref and entry.model_name
-            }
-        )
+        self._dirty |= self._allocator.adopt(held) & self._keys.keys()
+        self.release(self._ledger.adopt(stored, now=now, damaged=damaged))
+
+    def free_names(self, stored: Mapping[str, Stored]) -> None:
+        """Let others have the names of what is neither wanted nor stored any more."""
+        self._allocator.keep_only(self._keys.keys() | {entry.ref for entry in stored.values()})
+
+    def departures(self, stored: Mapping[str, Stored], *, busy: Collection[str] = ()) -> dict[str, str]:
+        """Return why which of the stored entries are to be removed, by key; what is `busy` may not be stored yet."""
+        absent = stored.keys() - self.wanted.keys()
+        if not absent:  # nearly always
+            return {}
+        safe = {key: entry.digest for key, entry in stored.items() if key not in busy}
+        reasons = ((key, self._departure(stored[key].ref or key, safe)) for key in sorted(absent))
+        return {key: reason for key, reason in reasons if reason}
+
+    def _departure(self, ref: str, stored: Mapping[str, str]) -> str:
+        """Return why an entry that is not wanted leaves, empty while it stays; `stored` are digests by key."""
+        if ref in self._keys:
+            return RENAMED if self._is_stored(ref, stored) else ""
+        if ref in self.retained:
+            return ""
+        isvc = self._isvcs.get(ref)
+        if isvc is not None and self._shown_with_version(ref, isvc) and isvc.link.version:
+            return SHOWN_WITH_VERSION if self._is_stored(isvc.link.version.ref, stored) else ""
+        successor = self._served_by.get(ref, "")  # what it showed as its server is shown by itself from now on
+        if successor in self._keys and not self._is_stored(successor, stored):
+            return ""
+        return self._ledger.departed(ref)
+
+    def _is_stored(self, ref: str, stored: Mapping[str, str]) -> bool:
+        """Return whether a wanted document is stored as it is wanted."""
+        key = self._keys.get(ref)
+        return key is not None and stored.get(key) == self.wanted[key].digest
 
     def known_versions(self, registry: str) -> set[str]:
         """Return the ids of the versions of a registry that an earlier run has stored."""
-        prefix = version_ref(registry, "", "").rstrip(":") + ":"
-        return {ref.rpartition(":")[2] for ref in self._stored_by_ref if ref.startswith(prefix)}
+        refs = (Ref.parse(ref) for ref in self._stored_by_ref if ref.startswith("registry:"))
+        return {ref.ids[1] for ref in refs if ref.place == registry}
 
     # --- what the sources tell
 
     def put_isvc(
-        self, source: IsvcSource, key: tuple[str, str], facts: Deployment | None, *, explicit: bool, bare: bool = False
+        self,
+        source: IsvcSource,
+        key: tuple[str, str],
+        facts: Deployment | None,
+        *,
+        explicit: bool,
+        bare: bool = False,
+        now: float = 0,
     ) -> None:
         """Take an isvc, or its absence; `explicit` absence was told by an event. `bare`: a manifest without status."""
         ref = source.ref(*key)
         self._unusable.pop(ref, None)
-        former = self._isvcs.get(ref)
-        if facts is None:
-            if explicit:
-                self.certain.add(ref)
-            if former is not None:
-                self._unlink(ref, former)
-                del self._isvcs[ref]
-                self._presence.forget(ref)
-        elif former is None:
-            self._isvcs[ref] = _IsvcEntry(source, facts, bare)
-        else:
-            former.facts, former.bare = facts, bare
+        entry = self._isvcs.get(ref)
+        if facts is not None:
+            if entry is None:
+                self._isvcs[ref] = _IsvcEntry(source, facts, bare)
+            else:
+                entry.facts, entry.bare, entry.missed = facts, bare, None
+        elif explicit:
+            self._drop_isvc(ref)
+            self._ledger.end(ref, DELETED)
+        elif entry is not None:
+            entry.missed = now
         self._dirty.add(ref)
 
-    def put_unusable(self, ref: str, problem: Problem) -> None:
+    def put_unusable(self, source: IsvcSource, key: tuple[str, str], problem: Problem) -> None:
         """Take note of an isvc that exists and cannot be read: what is stored of it stays."""
+        ref = source.ref(*key)
         self._unusable[ref] = problem
+        if self._ledger.knows(ref):
+            self._ledger.see(ref, source.id)
         self._dirty.add(ref)
 
     def put_service(self, source: IsvcSource, key: tuple[str, str], facts: ServiceFacts | None) -> None:
@@ -124,20 +271,43 @@ class Catalogue:
         """Take a ServiceAccount, or its absence."""
         self._dirty |= self._accounts.put(source, key, facts)
 
-    def put_registry(self, registry: str, content: RegistryContent | None, *, touched: Iterable[str] = ()) -> None:
+    def put_registry(
+        self, registry: str, content: RegistryContent | None, *, touched: Iterable[str] = (), now: float = 0
+    ) -> None:
         """Take what a registry holds now, None when it is gone; `touched` are the ids of versions that changed."""
         former = self._registries.pop(registry, None)
+        if former is not None and content is not None:
+            self._keep_missed(former, content, now)
         if content is not None:
             self._registries[registry] = content
         everything = content is None or former is None or former.settled != content.settled
         for holds in filter(None, (former, content)):
             self._dirty.update(holds.version_refs(holds.snapshot.versions if everything else touched))
+        if everything:
+            self._dirty.update(self._unshown.of(registry))
         index = content.index() if content is not None else None
         if index != self._indexes.pop(registry, None):
             self._dirty |= self._isvcs.keys()
         if index is not None:
             self._indexes[registry] = index
         self._note(registry_source(registry), content.problems if content is not None else ())
+
+    def _keep_missed(self, former: RegistryContent, content: RegistryContent, now: float) -> None:
+        """Keep the versions that are no longer in a registry until the ledger lets them go."""
+        before, after = former.snapshot, content.snapshot
+        models = before.models.keys() - after.models.keys()
+        versions = before.versions.keys() - after.versions.keys()
+        if models:
+            versions |= {id_ for id_, version in before.versions.items() if version.registered_model_id in models}
+        for id_ in versions:
+            self._keep_version(former, id_, now)
+
+    def _keep_version(self, former: RegistryContent, version_id: str, now: float) -> None:
+        found = former.find(former.snapshot.versions[version_id].registered_model_id, version_id)
+        for ref in former.version_refs([version_id]):
+            if found is not None and self._ledger.knows(ref):
+                self._missed[ref] = _Version(*found, former.snapshot.artifacts.get(version_id), missed=now)
+            self._dirty.add(ref)
 
     def put_cards(self, cards: Mapping[str, str | None]) -> None:
         """Take cards of the model catalog by key; None says that there is none, what is not named stays."""
@@ -148,16 +318,33 @@ class Catalogue:
         """The cards that documents refer to and whose text is known, by key."""
         return self._cards.shown(upsert.card_key for upsert in self.wanted.values())
 
-    def registries_changed(self, *, unread: Iterable[str], awaiting: bool) -> None:
-        """Take which registries (source ids) were never read since the start, and whether any may be soon."""
-        if (frozenset(unread), awaiting) != (self.unread_registries, self.awaiting_registries):
-            self.unread_registries, self.awaiting_registries = frozenset(unread), awaiting
-            self._dirty |= {ref for ref, entry in self._isvcs.items() if entry.link.version is None}
+    def await_registries(self, awaiting: bool) -> None:
+        """Take whether a registry that was never tried may soon tell more."""
+        if awaiting != self._awaiting_registries:
+            self._awaiting_registries = awaiting
+            self._dirty |= self._waiting
+
+    # --- what the ledger says
+
+    def release(self, refs: Iterable[str]) -> None:
+        """Let go what the ledger let go."""
+        for ref in refs:
+            self._dirty |= {ref, *self._claimants.get(ref, ())}
+            if (entry := self._isvcs.get(ref)) is not None:
+                entry.ready = None
+            self._missed.pop(ref, None)
+            if self._unshown.discard(ref):
+                self._dirty |= self._waiting
+        if refs:
+            self._dirty |= self._unconfirmed_servers.keys()
+        for registry in list(self._registries):
+            if self._ledger.is_over(registry_source(registry)):
+                self.put_registry(registry, None)
 
     # --- what follows from it
 
     def take_dirty(self) -> set[str]:
-        """Return the references whose documents may have to change, and start collecting anew."""
+        """Return the references whose documents may have to change, and start collecting again."""
         dirty, self._dirty = self._dirty, set()
         return dirty
 
@@ -166,40 +353,71 @@ class Catalogue:
         unknown, self._unknown = self._unknown, []
         return unknown
 
-    def render(self, refs: Iterable[str], *, now: float) -> dict[str, float]:
-        """Make the documents of `refs`, and of those tied to them, anew.
+    def take_failures(self) -> list[tuple[str, Exception]]:
+        """Return what went wrong in rendering which object since the last call; for the log."""
+        failures, self._failures = self._failures, []
+        return failures
 
-        Returns when which reference must be rendered again, in the clock's seconds.
-        """
+    def render(self, refs: Iterable[str], *, now: float) -> None:
+        """Make the documents of `refs`, and of those tied to them, again."""
+        for _ in self.rendering(refs, now=now):
+            pass
+
+    def rendering(self, refs: Iterable[str], *, now: float) -> Iterator[None]:
+        """Render as `render` does, in slices: pauses are possible between them."""
+        refs = set(refs)
         isvcs = {ref for ref in refs if ref.startswith("isvc:")}
-        versions = set(refs) - isvcs
-        checks: dict[str, float] = {}
-        for ref in isvcs:
-            versions |= self._conclude(ref, now, checks)
+        versions = {ref for ref in refs if ref.startswith("registry:") and "#" not in ref}
+        for number, ref in enumerate(tuple(isvcs), 1):
+            versions |= self._guarded(ref, partial(self._conclude, ref, now)) or set()
+            if number % SLICE == 0:
+                yield
         rendered: dict[str, Normalized | None] = {}
-        for ref in sorted(versions):
+        for number, ref in enumerate(sorted(versions), 1):
             isvcs |= self._claimants.get(ref, set())
-            rendered[ref] = self._render_version(ref)
-        for ref in sorted(isvcs):
-            rendered[ref] = self._render_isvc(ref)
+            rendered[ref] = self._guarded(ref, partial(self._render_version, ref, now))
+            if number % SLICE == 0:
+                yield
+        for number, ref in enumerate(sorted(isvcs), 1):
+            rendered[ref] = self._guarded(ref, partial(self._render_isvc, ref))
+            if number % SLICE == 0:
+                yield
         self._publish(rendered)
-        return checks
 
-    def _conclude(self, ref: str, now: float, checks: dict[str, float]) -> set[str]:
-        """Decide anew whether an isvc is shown and which version it serves; return the versions touched."""
+    def _guarded(self, ref: str, work: Callable[[], T]) -> T | None:
+        """Return what `work` on a document does; whatever happens to one, the others go on and it stays as it is."""
+        try:
+            done = work()
+        except Exception as error:
+            self._failures.append((described(ref), error))
+            self._faults[ref] = Problem(
+                "error",
+                described(ref),
+                f"it cannot be rendered: {type(error).__name__}: {error}"[:300],
+                "what was shown of it stays; please report this with the traceback in the log",
+            )
+            self.retained.add(ref)
+            return None
+        self._faults.pop(ref, None)
+        return done
+
+    def _conclude(self, ref: str, now: float) -> set[str]:
+        """Decide again whether an isvc is shown and which version it serves; return the versions touched."""
         entry = self._isvcs.get(ref)
         if entry is None:
             return set()
-        touched = {entry.link.version.ref} if entry.link.version else set()
-        self._unlink(ref, entry)
+        former = entry.link
+        touched = self._unlink(ref, entry)
         entry.link = link(entry.facts, tuple(self._indexes.values()))
+        if entry.link.version is None and former.version is not None and former.version.ref in self._missed:
+            entry.link = former
         if entry.link.version:
             self._claimants[entry.link.version.ref].add(ref)
             touched.add(entry.link.version.ref)
         self._note_unknown(entry)
-        entry.judgement = self._judge(ref, entry, now)
-        if entry.judgement.until is not None:
-            checks[ref] = entry.judgement.until
+        entry.verdict = self._judge(ref, entry, now)
+        if entry.missed is not None and not entry.verdict.shown:
+            touched |= self._drop_isvc(ref)
         return touched
 
     def _note_unknown(self, entry: _IsvcEntry) -> None:
@@ -208,77 +426,143 @@ class Catalogue:
             entry.asked_for = labels
             self._unknown.append(labels)
 
-    def _judge(self, ref: str, entry: _IsvcEntry, now: float) -> Judgement:
-        if entry.bare:
-            return Judgement(entry.facts)
-        version = self._stored_by_ref.get(entry.link.version.ref) if entry.link.version else None
-        shown_before = ref in self._stored_by_ref or bool(version and version.server_name)
-        return self._presence.judge(ref, entry.facts, now=now, shown_before=shown_before)
+    def _judge(self, ref: str, entry: _IsvcEntry, now: float) -> Verdict:
+        source, readiness = entry.source.id, entry.facts.readiness
+        if entry.missed is not None:
+            if not self._ledger.doubt(ref, source, NOT_LISTED, since=entry.missed):
+                return Verdict()
+        elif entry.bare or readiness.ready:
+            entry.ready = entry.facts
+            self._ledger.see(ref, source)
+        elif readiness.stopped:
+            self._ledger.end(ref, STOPPED)
+            entry.ready = None
+            return Verdict()
+        else:
+            self._attribute_server(ref, entry, now)
+            if not self._ledger.doubt(ref, source, NOT_READY, since=now):
+                return Verdict()
+        return Verdict(entry.ready, retained=entry.ready is None)
 
-    def _unlink(self, ref: str, entry: _IsvcEntry) -> None:
+    def _attribute_server(self, ref: str, entry: _IsvcEntry, now: float) -> None:
+        """Take an isvc for the server that an earlier run has stored with the version, where it did not say which."""
+        version = entry.link.version.ref if entry.link.version else ""
+        unnamed = f"{version}#server"
+        if self._unconfirmed_servers.get(version) == unnamed and self._ledger.knows(unnamed):
+            self._ledger.forget(unnamed)
+            self._ledger.expect(ref, "kserve", now=now)
+            self._unconfirmed_servers[version] = ref
+
+    def _unlink(self, ref: str, entry: _IsvcEntry) -> set[str]:
+        """Part an isvc from the version that it serves; return the version."""
         version = entry.link.version
         if version is None:
-            return
+            return set()
         claimants = self._claimants[version.ref]
         claimants.discard(ref)
         if not claimants:
             del self._claimants[version.ref]
-        self._dirty.add(version.ref)
         self._beside.pop(ref, None)
         entry.link = Link()
+        return {version.ref}
 
-    def _render_version(self, ref: str) -> Normalized | None:
+    def _drop_isvc(self, ref: str) -> set[str]:
+        """Forget an isvc; return the version that it served."""
+        entry = self._isvcs.pop(ref, None)
+        self._waiting.discard(ref)
+        touched = self._unlink(ref, entry) if entry is not None else set()
+        self._dirty |= touched
+        return touched
+
+    def _render_version(self, ref: str, now: float) -> Normalized | None:
         """Return the document of a registered version, and settle which isvc it shows as its server."""
         self.retained.discard(ref)
         claimants = self._claimants.get(ref, set())
         for claimant in claimants:
             self._beside.pop(claimant, None)
-        content, model_id, version_id = self._locate(ref)
-        found = content.find(model_id, version_id) if content else None
+        content = self._registries.get(Ref.parse(ref).place)
+        found = self._find(ref, content) if content is not None else None
         if content is None or found is None:
             return None
-        model, version = found
-        artifacts = content.snapshot.artifacts.get(version.id)
-        if artifacts is None or (not content.settled and ref in self._stored_by_ref):
+        if found.artifacts is None or (not content.settled and ref in self._stored_by_ref):
             # Not read to the end yet: what an earlier run knew is worth more than a part.
             self.retained.add(ref)
             return None
+        if self._unshown.discard(ref):
+            self._dirty |= self._waiting
+        server = self._choose_server(ref, claimants)
+        chosen = self._isvcs[server] if server else None
+        if self._awaits_server(ref, chosen):
+            self.retained.add(ref)
+            return None
+        if server:
+            self._served_by[ref] = server
+        else:
+            self._served_by.pop(ref, None)
+        return normalize_version(
+            found.model,
+            found.version,
+            found.artifacts,
+            registry=content.ref,
+            source=content.source,
+            server=self._server(server, chosen) if server and chosen else None,
+            registry_isvc_name=chosen.link.record if chosen else "",
+            card=self._cards.choose(content.ref, found.model, found.artifacts, stored=self._stored_by_ref.get(ref)),
+            defaults=self._defaults,
+        )
+
+    def _find(self, ref: str, content: RegistryContent) -> _Version | None:
+        """Return a version that is live, or that its registry lacks and that has not left yet."""
+        model_id, version_id = Ref.parse(ref).ids
+        model, version = content.snapshot.models.get(model_id), content.snapshot.versions.get(version_id)
+        if model is not None and version is not None and version.registered_model_id == model_id:
+            self._missed.pop(ref, None)
+            if model.is_live and version.is_live:
+                self._ledger.see(ref, content.source)
+                return _Version(model, version, content.snapshot.artifacts.get(version_id))
+            self._ledger.end(ref, ARCHIVED)
+            if self._unshown.discard(ref):
+                self._dirty |= self._waiting
+            return None
+        missed = self._missed.get(ref)
+        if missed is not None and self._ledger.doubt(ref, content.source, NOT_LISTED, since=missed.missed or 0):
+            return missed
+        self._missed.pop(ref, None)
+        return None
+
+    def _choose_server(self, ref: str, claimants: Iterable[str]) -> str:
+        """Return the isvc that a version shows as its server, empty when there is none; the others stand alone."""
         entries = {claimant: self._isvcs[claimant] for claimant in claimants}
         choice = choose_server(
             ServerClaim(
                 ref=claimant,
-                subject=subject(entry.facts.namespace, entry.facts.name),
+                subject=entry.facts.subject,
                 created=entry.facts.created,
                 ready=entry.facts.readiness.ready,
                 certain=entry.link.certain,
             )
             for claimant, entry in entries.items()
-            if entry.judgement.facts or entry.judgement.retained
+            if entry.verdict.shown
         )
         self._beside.update(zip(choice.others, choice.problems, strict=True))
-        chosen = entries[choice.server] if choice.server else None
-        if chosen is not None and chosen.judgement.retained:
-            self.retained.add(ref)
-            return None
-        return normalize_version(
-            model,
-            version,
-            artifacts,
-            registry=content.ref,
-            source=content.source,
-            server=self._server(choice.server, chosen) if choice.server and chosen else None,
-            registry_isvc_name=chosen.link.record if chosen else "",
-            card=self._cards.choose(content.ref, model, artifacts, stored=self._stored_by_ref.get(ref)),
-            defaults=self._defaults,
-        )
+        return choice.server or ""
 
-    def _locate(self, ref: str) -> tuple[RegistryContent | None, str, str]:
-        """Return the registry that a version's reference names, with the ids of model and version."""
-        registry, model_id, version_id = ref.removeprefix("registry:").rsplit(":", 2)
-        return self._registries.get(registry), model_id, version_id
+    def _awaits_server(self, ref: str, chosen: _IsvcEntry | None) -> bool:
+        """Return whether a version stays as it is stored, because the server stored with it was not seen yet."""
+        if chosen is not None and chosen.verdict.retained:
+            return True
+        server = self._unconfirmed_servers.get(ref)
+        if server is None:
+            return False
+        if chosen is None and server not in self._isvcs and self._ledger.knows(server):
+            return True
+        del self._unconfirmed_servers[ref]
+        if "#" in server:
+            self._ledger.forget(server)
+        return False
 
     def _server(self, ref: str, entry: _IsvcEntry) -> ServerFacts | None:
-        facts = entry.judgement.facts
+        facts = entry.verdict.facts
         if facts is None:
             return None
         return server_facts(facts, services=self._services.of(ref), service_accounts=self._accounts.of(ref))
@@ -286,19 +570,20 @@ class Catalogue:
     def _render_isvc(self, ref: str) -> Normalized | None:
         """Return the document of an isvc that no version shows."""
         self.retained.discard(ref)
+        self._waiting.discard(ref)
         entry = self._isvcs.get(ref)
         if entry is None:
             if ref in self._unusable:
                 self.retained.add(ref)
             return None
-        self.certain.discard(ref)
-        linked = entry.link.version is not None and ref not in self._beside
-        facts = entry.judgement.facts
-        if entry.judgement.retained or (entry.link.version is None and self._waits_for_registry(entry)):
+        if entry.link.version is None and self._waits_for_registry(ref, entry):
+            self._waiting.add(ref)
             self.retained.add(ref)
             return None
-        if linked or facts is None:
-            self.certain.add(ref)
+        facts = entry.verdict.facts
+        if entry.verdict.retained:
+            self.retained.add(ref)
+        if facts is None or self._shown_with_version(ref, entry):
             return None
         return normalize_deployment(
             facts,
@@ -310,20 +595,13 @@ class Catalogue:
             serve=not entry.bare,
         )
 
-    def _waits_for_registry(self, entry: _IsvcEntry) -> bool:
-        """Tell whether a registry that was not read yet may well describe this isvc: it must not be shown twice."""
-        if not self.unread_registries:
-            return False
-        labels = entry.facts.registry
-        named = names_version(entry.facts)
-        if named and self.awaiting_registries:
-            return True
-        name = backstage.sanitize(entry.facts.name)
-        return any(
-            stored.source in self.unread_registries
-            and stored.server_name
-            and ((labels is not None and ref.endswith(f":{labels.version}")) or stored.server_name.startswith(name))
-            for ref, stored in self._stored_by_ref.items()
+    def _shown_with_version(self, ref: str, entry: _IsvcEntry) -> bool:
+        return entry.link.version is not None and ref not in self._beside and entry.verdict.shown
+
+    def _waits_for_registry(self, ref: str, entry: _IsvcEntry) -> bool:
+        """Return whether a registry that was not read yet may well describe this isvc: it must not be shown twice."""
+        return (self._awaiting_registries and names_version(entry.facts)) or self._unshown.may_be_served_by(
+            ref, entry.facts
         )
 
     def _publish(self, rendered: Mapping[str, Normalized | None]) -> None:
@@ -338,24 +616,27 @@ class Catalogue:
                 del self.wanted[former]
         for normalized in documents:
             identity = identities[normalized.ref]
+            server = self._served_by.get(normalized.ref, "")
+            upsert = self._guarded(normalized.ref, partial(_upsert, normalized, identity, server))
+            if upsert is None:
+                self._note(normalized.ref, self._other_problems(normalized.ref))
+                continue
             self._keys[normalized.ref] = identity.key
-            self.wanted[identity.key] = _upsert(normalized, identity)
+            self.wanted[identity.key] = upsert
+            self._ledger.forget(identity.key)  # the original's entry under this key, which is ours from now on
             renamed = _renamed(normalized, identity)
             self._note(normalized.ref, (*normalized.problems, *renamed, *self._other_problems(normalized.ref)))
-            self.certain.discard(normalized.ref)
 
     def _withdraw(self, ref: str) -> None:
         key = self._keys.pop(ref, None)
         if key is not None:
             del self.wanted[key]
-        if ref not in self.retained:
-            self._allocator.release(ref)
         self._note(ref, self._other_problems(ref))
 
     def _other_problems(self, ref: str) -> tuple[Problem, ...]:
-        """Return the problems of an isvc that are not about its document."""
+        """Return the problems of an object that are not about its document."""
         entry = self._isvcs.get(ref)
-        others = (self._beside.get(ref), self._unusable.get(ref))
+        others = (self._beside.get(ref), self._unusable.get(ref), self._faults.get(ref))
         return (*(entry.link.problems if entry else ()), *(problem for problem in others if problem is not None))
 
     def _note(self, ref: str, problems: tuple[Problem, ...]) -> None:
@@ -391,7 +672,7 @@ def _renamed(normalized: Normalized, identity: Identity) -> tuple[Problem, ...]:
     )
 
 
-def _upsert(normalized: Normalized, identity: Identity) -> Upsert:
+def _upsert(normalized: Normalized, identity: Identity, server_ref: str) -> Upsert:
     return Upsert(
         key=identity.key,
         body=normalized.document.named(identity.model_name, identity.server_name).encode(),
@@ -402,6 +683,7 @@ def _upsert(normalized: Normalized, identity: Identity) -> Upsert:
         updated=normalized.updated,
         model_name=identity.model_name,
         server_name=identity.server_name or "",
+        server_ref=server_ref,
         card_key=normalized.card_key,
         details=normalized.details.encode(),
     )

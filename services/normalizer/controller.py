@@ -1,12 +1,14 @@
 """The loop that brings storage to what the sources tell.
 
-Level-triggered: an event only names what may have changed. Each round renders those documents anew, compares all that
-is wanted with all that is stored, and sends the difference; an error or a restart anywhere is mended by the next round.
+Level-triggered: an event only names what may have changed. Each round renders those documents again, compares all that
+is wanted with all that is stored, and sends the difference; an error or a restart anywhere is put right by the next
+round. What leaves is decided by the ledger.
 """
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from math import inf
 
 import structlog
 
@@ -16,8 +18,9 @@ from common.kube.workqueue import WorkQueue
 from common.problems import Problem
 from common.wire import Batch, WireError
 from services.normalizer.catalogue import Catalogue
+from services.normalizer.ledger import Ledger
 from services.normalizer.listener import SYNC, Listener
-from services.normalizer.plan import Held, Leave, Plan, plan
+from services.normalizer.plan import Plan, plan
 from services.normalizer.publish import Mirror
 from services.normalizer.sourcebook import SourceBook
 from services.normalizer.telemetry import Telemetry
@@ -30,8 +33,8 @@ CHECK_STORAGE = 10.0
 """Seconds between two questions to storage whether it still holds what we think."""
 SETTLE = 3.0
 """Seconds to wait at start for each source's first answer, so that names are allotted with all contenders known."""
-CONFIRM_AFTER = 10.0
-"""Seconds until a listing that is doubted is repeated."""
+LOOK_AGAIN = 30.0
+"""Seconds between two requests to a source to list again, because something that it lacked is due to leave."""
 _KEYS_TOLD = 5
 
 
@@ -43,26 +46,27 @@ class Controller:
         *,
         catalogue: Catalogue,
         book: SourceBook,
+        ledger: Ledger,
         mirror: Mirror,
         queue: WorkQueue[str],
         health: Health,
         telemetry: Telemetry,
-        guard: bool,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float],
     ) -> None:
+        """`clock` gives seconds of the epoch and never goes back."""
         self._catalogue = catalogue
         self._book = book
+        self._ledger = ledger
         self._mirror = mirror
         self._queue = queue
         self._health = health
         self._telemetry = telemetry
-        self._guard = guard
         self._clock = clock
-        self._held: Mapping[str, Held] = {}
-        self._confirming: dict[str, asyncio.TimerHandle] = {}
+        self._looks_asked: dict[str, float] = {}
+        self._suspicious: frozenset[str] = frozenset()
         self._told: dict[str, tuple[Problem, ...]] = {}
         self._storage_fails = False
-        self.listener = Listener(catalogue=catalogue, book=book, queue=queue, health=health, clock=clock)
+        self.listener = Listener(catalogue=catalogue, book=book, ledger=ledger, queue=queue, health=health, clock=clock)
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -93,7 +97,7 @@ class Controller:
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, 5)
         self._health.set("storage", False, "it answers, and is being sent the first documents")
-        self._catalogue.seed(self._mirror.entries)
+        self._catalogue.seed(self._mirror.entries, now=self._clock())
         self.listener.begin()
         try:
             async with asyncio.timeout(SETTLE):
@@ -104,10 +108,10 @@ class Controller:
 
     async def _reconcile(self, refs: list[str], deliveries: asyncio.TaskGroup) -> bool:
         now = self._clock()
-        self._render({ref for ref in refs if ref not in (SYNC, PUBLISH)}, now)
+        await self._render({ref for ref in refs if ref not in (SYNC, PUBLISH)}, now)
         if SYNC in refs or not self._mirror.known:
             try:
-                await self._mirror.refresh()
+                await self._refresh(now)
             except (RemoteError, WireError) as error:
                 self._storage_failed(error)
                 return False
@@ -115,33 +119,57 @@ class Controller:
             self._publish(now, deliveries)
         self._queue.add_after(SYNC, CHECK_STORAGE)
         self._tell_problems()
-        self._telemetry.state(documents=len(self._catalogue.wanted), problems=self._catalogue.problems, held=self._held)
+        self._telemetry.state(
+            documents=len(self._catalogue.wanted), problems=self._catalogue.problems, doubts=self._ledger.doubts()
+        )
         return True
 
-    def _render(self, refs: set[str], now: float) -> None:
-        for source in self._book.expired(now):
-            self._catalogue.put_registry(source.removeprefix("registry:"), None)
-        checks = self._catalogue.render(refs | self._catalogue.take_dirty(), now=now)
-        for ref, at in checks.items():
-            self._queue.add_after(ref, at - now)
+    async def _refresh(self, now: float) -> None:
+        if await self._mirror.refresh():
+            self._catalogue.adopt(self._mirror.entries, now=now, damaged=bool(self._mirror.damage))
+            await self._render(set(), now)
+
+    async def _render(self, refs: set[str], now: float) -> None:
+        """Render what changed, then what the ledger lets go by now."""
+        for dirty in (refs | self._catalogue.take_dirty(), self._released(now)):
+            for _ in self._catalogue.rendering(dirty, now=now):
+                await asyncio.sleep(0)  # others have their turn
+        for name, error in self._catalogue.take_failures():
+            log.error("an object cannot be rendered", object=name, exc_info=error)
         for labels in self._catalogue.take_unknown():
             self.listener.ask(labels)
 
+    def _released(self, now: float) -> set[str]:
+        self._catalogue.release(self._ledger.tick(now))
+        return self._catalogue.take_dirty()
+
     def _publish(self, now: float, deliveries: asyncio.TaskGroup) -> None:
         """Send what differs, as far as it is not under way already."""
-        made = self._plan(now)
-        self._hold(made.held)
-        if (next_check := self._book.next_check(now)) is not None:
-            self._queue.add_after(SYNC, next_check - now)
+        self._look_again(now)
+        times = (self._ledger.next_check(now), self._book.first_sync_ends)
+        for at in times:
+            if at is not None and now < at < inf:
+                self._queue.add_after(SYNC, at - now)
         batches = self._mirror.begin(
-            made,
+            self._plan(now),
             cards=self._mirror.missing_cards(self._catalogue.cards),
-            complete=self._book.complete(now) and not self._mirror.complete,
+            complete=self._completes(now),
+            confirmed=self._confirms(),
         )
         for batch in batches:
             deliveries.create_task(self._deliver(batch))
         if self._mirror.idle:
             self._storage_works()
+
+    def _completes(self, now: float) -> bool:
+        """Return whether storage is to be told that it has all there is; damage is repaired by a confirmation only."""
+        if self._mirror.complete or self._mirror.damage:
+            return False
+        return self._book.complete(now, documents=len(self._catalogue.wanted), ever=self._mirror.complete)
+
+    def _confirms(self) -> bool:
+        """Return whether storage is to be told that every source was read."""
+        return not self._mirror.confirmed and self._book.confirmed(self._ledger.sources_with_entries)
 
     async def _deliver(self, batch: Batch) -> None:
         try:
@@ -153,49 +181,49 @@ class Controller:
         for key, reason in refused.items():
             log.error("storage refused a document", key=key, reason=reason)
         self._telemetry.sent(upserts=len(batch.upserts), removals=len(batch.removals), cards=len(batch.cards))
-        keys = [*(upsert.key for upsert in batch.upserts), *batch.removals]
+        for key, reason in batch.removals.items():
+            log.info("an entry has left", key=key, reason=reason)
         log.info(
             "published",
             upserts=len(batch.upserts),
             removals=len(batch.removals),
+            marks=len(batch.leaving),
             cards=len(batch.cards),
-            keys=keys[:_KEYS_TOLD],
+            keys=[upsert.key for upsert in batch.upserts[:_KEYS_TOLD]],
         )
-        if self._mirror.idle:
-            self._catalogue.certain.intersection_update(entry.ref for entry in self._mirror.entries.values())
+        if batch.removals:
+            self._catalogue.free_names(self._mirror.entries)
         self._queue.add(PUBLISH)
 
     def _plan(self, now: float) -> Plan:
-        catalogue = self._catalogue
-        leave = Leave(
-            may_remove=lambda entry: entry.ref not in catalogue.retained and self._book.may_remove(entry, now),
-            certain=catalogue.certain,
-            unguarded=self._book.gone,
-            rounds=self._book.rounds,
-            guard=self._guard,
-        )
+        stored = self._mirror.entries
+        wanted = self._catalogue.wanted
+        leaving = () if self._mirror.damage else {doubt.ref for doubt in self._ledger.doubts()}
         return plan(
-            wanted=self._mirror.unrefused(catalogue.wanted),
-            stored=self._mirror.entries,
-            leave=leave,
-            held=self._held,
+            wanted=wanted,
+            stored=stored,
+            departures=self._catalogue.departures(stored, busy=self._mirror.busy),
+            marks=self._ledger.marks(stored, now=now),
+            leaving=leaving,
+            refused=self._mirror.refused,
         )
 
-    def _hold(self, held: Mapping[str, Held]) -> None:
-        for source in held.keys() - self._held.keys():
+    def _look_again(self, now: float) -> None:
+        """Have sources listed again where that decides something, and tell when much is leaving."""
+        for source in self._ledger.overdue(now):
+            confirmable = self.listener.confirmable.get(source)
+            if confirmable is not None and now >= self._looks_asked.get(source, -inf) + LOOK_AGAIN:
+                self._looks_asked[source] = now
+                confirmable.confirm()
+        suspicious = self._ledger.suspicious()
+        for source in sorted(suspicious - self._suspicious):
             log.warning(
-                "a listing lacks most of what its source had; waiting for the next one to confirm it",
+                "much of what a source showed is missing or not ready; it stays for REMOVAL_HOLD",
                 source=source,
-                entries=len(held[source].keys),
-                remedy="if the models are really gone, wait; REMOVAL_GUARD=off turns this off",
+                entries=sum(doubt.source == source for doubt in self._ledger.doubts()),
+                remedy="if the models are really gone, wait, or confirm it: connector removals confirm",
             )
-        self._held = held
-        for source in held.keys() & self.listener.confirmable.keys() - self._confirming.keys():
-            self._confirming[source] = asyncio.get_running_loop().call_later(CONFIRM_AFTER, self._confirm, source)
-
-    def _confirm(self, source: str) -> None:
-        del self._confirming[source]
-        self.listener.confirmable[source].confirm()
+        self._suspicious = suspicious
 
     def _storage_works(self) -> None:
         self._queue.forget(SYNC)

@@ -4,7 +4,7 @@ Everything here is called by sources, synchronously and at any time; nothing her
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Protocol
 
 from common.health import Health
@@ -14,6 +14,7 @@ from common.kube.workqueue import WorkQueue
 from common.problems import Problem
 from services.normalizer.catalogue import Catalogue
 from services.normalizer.contents import IsvcSource, RegistryContent, registry_source
+from services.normalizer.ledger import Ledger
 from services.normalizer.normalize.deployment import Deployment, ServiceAccountFacts, ServiceFacts
 from services.normalizer.normalize.labels import RegistryLabels
 from services.normalizer.normalize.registry_objects import RegistryRef
@@ -39,12 +40,14 @@ class Listener:
         *,
         catalogue: Catalogue,
         book: SourceBook,
+        ledger: Ledger,
         queue: WorkQueue[str],
         health: Health,
         clock: Callable[[], float],
     ) -> None:
         self._catalogue = catalogue
         self._book = book
+        self._ledger = ledger
         self._queue = queue
         self._health = health
         self._clock = clock
@@ -55,9 +58,9 @@ class Listener:
 
     # --- of InferenceServices; each may be called at any time after `declare`
 
-    def declare(self, source: str, *, confirm: Confirmable | None = None) -> None:
-        """There is a source of InferenceServices; nothing of it is removed before it was listed completely."""
-        self._book.declare(source, "kserve")
+    def declare(self, source: str, *, confirm: Confirmable | None = None, namespaces: Collection[str] = ()) -> None:
+        """There is a source of InferenceServices, in all namespaces or those given."""
+        self._book.declare(source, "kserve", namespaces=namespaces)
         self._health.set(source, False, "not listed yet")
         if confirm is not None:
             self.confirmable[source] = confirm
@@ -66,7 +69,7 @@ class Listener:
         self, source: IsvcSource, key: Key, facts: Deployment | None, *, explicit: bool, bare: bool = False
     ) -> None:
         """An isvc is new, another or gone."""
-        self._catalogue.put_isvc(source, key, facts, explicit=explicit, bare=bare)
+        self._catalogue.put_isvc(source, key, facts, explicit=explicit, bare=bare, now=self._clock())
         self._wake()
 
     def service_changed(self, source: IsvcSource, key: Key, facts: ServiceFacts | None) -> None:
@@ -81,12 +84,12 @@ class Listener:
 
     def isvc_unusable(self, source: IsvcSource, key: Key, problem: Problem) -> None:
         """An isvc exists and cannot be read; what is stored of it stays."""
-        self._catalogue.put_unusable(source.ref(*key), problem)
+        self._catalogue.put_unusable(source, key, problem)
         self._wake()
 
     def source_listed(self, source: str) -> None:
         """A source of InferenceServices was listed completely."""
-        self._book.listed(source)
+        self._book.listed(source, now=self._clock())
         self._health.set(source, True)
         self._queue.add(SYNC)
         self._news.set()
@@ -101,8 +104,11 @@ class Listener:
     def source_state(self, source: str, state: State) -> None:
         """A source of InferenceServices, or of what belongs to them, cannot be followed or can again."""
         self._health.set(source, state.ok, "" if state.ok else f"{state.kind}: {state.remedy or state.reason}")
-        if not state.ok and source in self.confirmable:
-            self._book.failed(source, waiting=state.kind != "absent")
+        if source in self.confirmable:
+            if state.ok:
+                self._book.recovered(source)
+            else:
+                self._book.failed(source, waiting=state.kind != "absent")
         self._queue.add(SYNC)
         self._news.set()
 
@@ -115,14 +121,14 @@ class Listener:
 
     def registry_read(self, ref: RegistryRef, reading: RegistryReading) -> None:
         """A registry was polled."""
-        source = registry_source(ref.id)
-        if reading.complete:
-            self._book.listed(source)
-        else:
-            self._book.failed(source)
+        now = self._clock()
         self._catalogue.put_cards(reading.cards)
         content = RegistryContent(ref, reading.snapshot, settled=reading.settled, problems=reading.problems)
-        self._catalogue.put_registry(ref.id, content, touched=reading.touched)
+        self._catalogue.put_registry(ref.id, content, touched=reading.touched, now=now)
+        if reading.complete:
+            self._book.listed(registry_source(ref.id), now=now)
+        else:
+            self._book.failed(registry_source(ref.id))
         self._registries_changed()
 
     def registry_failed(self, registry: str, *, has_address: bool) -> None:
@@ -133,7 +139,8 @@ class Listener:
     def registry_gone(self, registry: str) -> None:
         """A registry is no longer there; its models stay for a grace."""
         source = registry_source(registry)
-        self._book.withdraw(source, now=self._clock())
+        self._book.withdraw(source)
+        self._ledger.withdraw(source)
         self._registries_changed()
 
     def discovering(self, *, complete: bool, waiting: bool = True, ok: bool | None = None, reason: str = "") -> None:
@@ -182,7 +189,7 @@ class Listener:
         self._ask(labels)
 
     def _registries_changed(self) -> None:
-        self._catalogue.registries_changed(unread=self._book.unread_registries, awaiting=self._book.awaiting_registries)
+        self._catalogue.await_registries(self._book.awaiting_registries)
         self._wake()
         self._queue.add(SYNC)
         self._news.set()

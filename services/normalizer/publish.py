@@ -7,7 +7,7 @@ in which they arrive does not matter.
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from common.wire import Applied, Batch, Listing, Stored, Upsert, card_digest
@@ -38,9 +38,12 @@ class _Draft:
     cards: dict[str, str] = field(default_factory=dict)
     size: int = 0
 
-    def add(self, upsert: Upsert) -> None:
+    def add(self, upsert: Upsert, cards: dict[str, str]) -> None:
+        """Take a document, with the card that it shows if that is to be sent."""
         self.upserts.append(upsert)
         self.size += len(upsert.body)
+        if upsert.card_key in cards:
+            self.add_card(upsert.card_key, cards.pop(upsert.card_key))
 
     def add_card(self, key: str, text: str) -> None:
         self.cards[key] = text
@@ -54,7 +57,8 @@ class _Draft:
 class Mirror:
     """What storage holds, as far as its answers tell, with what is on its way to it.
 
-    `known` is false when an error leaves that open, until the next `refresh`.
+    `known` is false when an error leaves that open, until the next `refresh`. `complete`, `confirmed` and `damage` are
+    those of the last listing. `refused` are the digests of documents that storage does not take, by key.
     """
 
     def __init__(self, storage: Storage) -> None:
@@ -62,9 +66,12 @@ class Mirror:
         self._revision = ""
         self._advances: dict[str, str] = {}
         self._under_way: list[Batch] = []
-        self._refused: dict[str, str] = {}
+        self._formers: dict[str, Stored | None] = {}
+        self.refused: dict[str, str] = {}
         self.known = False
         self.complete = False
+        self.confirmed = False
+        self.damage = ""
         self.entries: dict[str, Stored] = {}
         self.cards: dict[str, str] = {}
         self._card_uses: Counter[str] = Counter()
@@ -79,73 +86,69 @@ class Mirror:
         self.known = False
         self._revision = ""
 
-    async def refresh(self) -> None:
-        """Ask storage what it holds, unless batches are under way; nothing new costs an empty answer.
+    @property
+    def busy(self) -> set[str]:
+        """The keys of entries on their way to storage, or from it."""
+        keys = {upsert.key for batch in self._under_way for upsert in batch.upserts}
+        return keys.union(*(batch.removals.keys() | batch.leaving.keys() for batch in self._under_way))
+
+    async def refresh(self) -> bool:
+        """Ask storage what it holds, unless batches are under way; return whether somebody else has changed that.
 
         Raises:
             RemoteError, WireError: it cannot be asked.
         """
         if not self.idle:
-            return
+            return False
         fresh = await self._storage.listing(self._revision)
-        if fresh is not None and self.idle:
+        taken = fresh is not None and self.idle
+        if fresh is not None and taken:
             self._revision, self.complete = fresh.revision, fresh.complete
+            self.confirmed, self.damage = fresh.confirmed, fresh.damage
             self.entries, self.cards = dict(fresh.entries), dict(fresh.cards)
             self._card_uses = Counter(entry.card_key for entry in fresh.entries.values() if entry.card_key)
         self.known = True
-
-    def unrefused(self, wanted: Mapping[str, Upsert]) -> Mapping[str, Upsert]:
-        """Return `wanted` without what storage has refused in exactly this form."""
-        if not self._refused:
-            return wanted
-        return {key: upsert for key, upsert in wanted.items() if self._refused.get(key) != upsert.digest}
+        return taken
 
     def missing_cards(self, cards: Mapping[str, Card]) -> dict[str, str]:
         """Return the texts of the cards that storage does not have so."""
         return {key: card.text for key, card in cards.items() if self.cards.get(key) != card.digest}
 
-    def begin(self, plan: Plan, *, cards: Mapping[str, str], complete: bool) -> list[Batch]:
+    def begin(
+        self, plan: Plan, *, cards: Mapping[str, str], complete: bool = False, confirmed: bool = False
+    ) -> list[Batch]:
         """Return the batches that can go now, each of which needs a `deliver`; the rest is for a later plan.
 
-        `complete` tells storage that this is all there is; it goes with the last batch, when none other is under way.
+        `complete` and `confirmed` tell storage so; that goes with the last batch, when none other is under way.
         """
-        busy = {upsert.key for batch in self._under_way for upsert in batch.upserts}
-        busy.update(key for batch in self._under_way for key in batch.removals)
+        busy = self.busy
         busy_cards = {key for batch in self._under_way for key in batch.cards}
-        upserts = [upsert for upsert in plan.upserts if upsert.key not in busy]
+        groups = [group for group in plan.upserts if not any(upsert.key in busy for upsert in group)]
         unsent = {key: text for key, text in cards.items() if key not in busy_cards}
-        removals = [key for key in plan.removals if key not in busy]
-        everything = len(upserts) == len(plan.upserts) and len(removals) == len(plan.removals) and self.idle
+        removals = {key: reason for key, reason in plan.removals.items() if key not in busy}
+        marks = {key: mark for key, mark in plan.marks.items() if key not in busy}
+        all_can_go = self.idle and len(groups) == len(plan.upserts) and len(removals) == len(plan.removals)
         batches: list[Batch] = []
-        while (upserts or unsent or removals) and len(self._under_way) < PARALLEL:
-            draft = _fill(upserts, unsent)
-            moving = self._refs_under_way() | {upsert.ref for upsert in upserts}
-            now = [key for key in removals if not self.entries[key].ref or self.entries[key].ref not in moving]
-            leaving = set(now)
-            removals = [key for key in removals if key not in leaving]
-            if not draft.upserts and not draft.cards and not now:
-                break
-            batch = Batch(upserts=tuple(draft.upserts), removals=dict.fromkeys(now, ""), cards=draft.cards)
+        while (groups or unsent or removals or marks) and len(self._under_way) < PARALLEL:
+            draft = _fill(groups, unsent)
+            batch = Batch(upserts=tuple(draft.upserts), leaving=marks, removals=removals, cards=draft.cards)
+            removals, marks = {}, {}
             batches.append(batch)
             self._start(batch)
-        if complete and everything and not upserts and not unsent and not removals and len(batches) <= 1:
-            batches = [self._completed(batches)]
+        if (complete or confirmed) and all_can_go and not groups and not unsent and len(batches) <= 1:
+            last = replace(batches[0] if batches else Batch(), complete=complete, confirmed=confirmed)
+            batches, self._under_way = [last], [last]
         return batches
-
-    def _refs_under_way(self) -> set[str]:
-        return {upsert.ref for batch in self._under_way for upsert in batch.upserts}
-
-    def _completed(self, batches: list[Batch]) -> Batch:
-        last = batches[0] if batches else Batch()
-        batch = Batch(upserts=last.upserts, removals=last.removals, cards=last.cards, complete=True)
-        self._under_way = [batch]
-        return batch
 
     def _start(self, batch: Batch) -> None:
         self._under_way.append(batch)
         self.cards.update((key, card_digest(text)) for key, text in batch.cards.items())
         for upsert in batch.upserts:
+            self._formers[upsert.key] = self.entries.get(upsert.key)
             self._put(upsert.key, upsert.stored)
+        for key, mark in batch.leaving.items():
+            if key in self.entries:
+                self._put(key, replace(self.entries[key], leaving=mark))
         for key in batch.removals:
             self._put(key, None)
 
@@ -168,6 +171,7 @@ class Mirror:
         Raises:
             RemoteError, WireError: what storage holds is then unknown until the next `refresh`.
         """
+        formers = {upsert.key: self._formers.pop(upsert.key, None) for upsert in batch.upserts}
         applied = None
         try:
             applied = await self._storage.apply(batch)
@@ -177,11 +181,12 @@ class Mirror:
                 self.doubt()
         self._advance(applied)
         self.complete = self.complete or batch.complete
+        self.confirmed = self.confirmed or batch.confirmed
         for upsert in batch.upserts:
-            self._refused.pop(upsert.key, None)
+            self.refused.pop(upsert.key, None)
             if upsert.key in applied.refused:
-                self._refused[upsert.key] = upsert.digest
-                self._put(upsert.key, None)
+                self.refused[upsert.key] = upsert.digest
+                self._put(upsert.key, formers[upsert.key])  # what it refuses in a new form it keeps in the old one
         return applied.refused
 
     def _advance(self, applied: Applied) -> None:
@@ -199,18 +204,16 @@ class Mirror:
             self._revision = ""
 
 
-def _fill(upserts: list[Upsert], cards: dict[str, str]) -> _Draft:
+def _fill(groups: list[tuple[Upsert, ...]], cards: dict[str, str]) -> _Draft:
     """Take as much as fits into a batch, each card with the document that shows it."""
     draft = _Draft()
     taken = 0
-    while taken < len(upserts) and not draft.full:
-        upsert = upserts[taken]
+    while taken < len(groups) and not draft.full:
+        for upsert in groups[taken]:
+            draft.add(upsert, cards)
         taken += 1
-        draft.add(upsert)
-        if upsert.card_key in cards:
-            draft.add_card(upsert.card_key, cards.pop(upsert.card_key))
-    del upserts[:taken]
-    shown_later = {upsert.card_key for upsert in upserts}
+    del groups[:taken]
+    shown_later = {upsert.card_key for group in groups for upsert in group}
     for key in [key for key in cards if key not in shown_later]:
         if draft.full:
             break

@@ -77,7 +77,7 @@ class Registries:
         listener.ask_for_unknown_versions(self.look_up)
         self._settings = discovery_settings(settings)
         self._watched = settings.watch_namespaces
-        self._gone_grace = settings.source_gone_grace
+        self._gone_grace = settings.patience.source_gone
         self._source = RegistrySource(
             connector=connector,
             handler=self,

@@ -58,7 +58,7 @@ class RemoteStorage:
                 return key, parse_storage_body(key, answer.body).stored
 
         entries = dict(await asyncio.gather(*map(fetch, keys)))
-        return Listing(revision="", complete=True, entries=entries, cards={})
+        return Listing(revision="", complete=True, confirmed=True, entries=entries, cards={})
 
     async def apply(self, batch: Batch) -> Applied:
         """Send a batch; what storage refuses for good is in the answer.

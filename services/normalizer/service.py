@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 
@@ -19,6 +20,7 @@ from common.metrics import Metrics
 from services.normalizer.catalogue import Catalogue
 from services.normalizer.contents import IsvcSource
 from services.normalizer.controller import Controller
+from services.normalizer.ledger import Ledger
 from services.normalizer.listener import Listener
 from services.normalizer.publish import Mirror, Storage
 from services.normalizer.registries import Registries, create_connector
@@ -38,19 +40,31 @@ Task = Callable[[], Awaitable[None]]
 
 
 def create_controller(
-    *, settings: NormalizerSettings, storage: Storage, health: Health, metrics: Metrics
+    *,
+    settings: NormalizerSettings,
+    storage: Storage,
+    health: Health,
+    metrics: Metrics,
+    wall_clock: Callable[[], float] = time.time,
 ) -> Controller:
-    """Return a controller without sources; whoever adds one declares it to the listener before it runs."""
-    now = asyncio.get_running_loop().time()
+    """Return a controller without sources; whoever adds one declares it to the listener before it runs.
+
+    `wall_clock` is read once: marks that are stored must mean the same after a restart, but no step of the clock may
+    make anything leave.
+    """
+    loop = asyncio.get_running_loop()
+    offset = wall_clock() - loop.time()
+    book = SourceBook(first_sync_grace=settings.first_sync_grace)
+    ledger = Ledger(settings.patience, book)
     return Controller(
-        catalogue=Catalogue(defaults=settings.defaults, not_ready_grace=settings.not_ready_grace),
-        book=SourceBook(gone_grace=settings.source_gone_grace, first_sync_grace=settings.first_sync_grace, now=now),
+        catalogue=Catalogue(defaults=settings.defaults, ledger=ledger),
+        book=book,
+        ledger=ledger,
         mirror=Mirror(storage),
         queue=WorkQueue(name=CONTROLLER, metrics=WorkQueueMetrics(metrics)),
         health=health,
         telemetry=Telemetry(metrics),
-        guard=settings.removal_guard == "on",
-        clock=asyncio.get_running_loop().time,
+        clock=lambda: offset + loop.time(),
     )
 
 
@@ -82,7 +96,7 @@ async def follow_sources(
         listener=listener,
         metrics=kube_metrics,
     )
-    listener.declare(kserve.id, confirm=kserve)
+    listener.declare(kserve.id, confirm=kserve, namespaces=settings.watch_namespaces)
     connector = create_connector(settings, token=credentials.token, metrics=metrics)
     registries = Registries(listener=listener, connector=connector, settings=settings)
     return [kserve.run, *registries.follow_cluster(client, kube_metrics), registries.run]

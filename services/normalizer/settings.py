@@ -4,10 +4,12 @@ from typing import Literal
 
 from pydantic import Field, SecretStr
 
-from common.settings import CommaList, Duration, ServiceSettings, Url, UrlList
+from common.settings import CommaList, Duration, ServiceSettings, Share, Url, UrlList
+from services.normalizer.ledger import Patience
 from services.normalizer.normalize.result import Defaults
 
 STORAGE_PORT = 7070
+REMOVAL_HOLD = 3600.0
 
 
 class NormalizerSettings(ServiceSettings):
@@ -31,18 +33,28 @@ class NormalizerSettings(ServiceSettings):
     not_ready_grace: Duration = Field(
         120.0, alias="NOT_READY_GRACE", description="an InferenceService may be not ready for so long and stay shown"
     )
-    removal_guard: Literal["on", "off"] = Field(
-        "on",
-        alias="REMOVAL_GUARD",
-        description="doubt a listing that removes most of a source until the next says so too",
+    removal_hold: Duration | None = Field(
+        None,
+        alias="REMOVAL_HOLD",
+        description="what a source lacks stays for so long before it leaves, unless its deletion was seen; default 1h",
     )
-    source_gone_grace: Duration = Field(
-        600.0, alias="SOURCE_GONE_GRACE", description="models of a registry that is gone stay for so long"
+    removal_hold_share: Share = Field(
+        0.2,
+        alias="REMOVAL_HOLD_SHARE",
+        description="when more than this share of a source is leaving, models that are not ready stay as long",
+    )
+    removal_guard: Literal["on", "off"] = Field(
+        "on", alias="REMOVAL_GUARD", description="off: the older name for REMOVAL_HOLD=0"
+    )
+    source_gone_grace: Duration | None = Field(
+        None,
+        alias="SOURCE_GONE_GRACE",
+        description="models of a registry that is no longer there stay for so long; default REMOVAL_HOLD",
     )
     first_sync_grace: Duration = Field(
         300.0,
         alias="FIRST_SYNC_GRACE",
-        description="with an empty cache, wait so long for sources that cannot be read before serving without them",
+        description="with an empty cache, sources that cannot be read are waited for so long after the first that can",
     )
     polling_interval: Duration = Field(120.0, alias="POLLING_INTERVAL", description="between two polls of a registry")
     model_registry_routes: CommaList = Field(
@@ -74,6 +86,17 @@ class NormalizerSettings(ServiceSettings):
     def storage(self) -> str:
         """Where storage-rest listens."""
         return self.storage_url or self.url_on_pod(STORAGE_PORT)
+
+    @property
+    def patience(self) -> Patience:
+        """How long what is in doubt stays."""
+        hold = self.removal_hold if self.removal_hold is not None else REMOVAL_HOLD if self.removal_guard == "on" else 0
+        return Patience(
+            hold=hold,
+            share=self.removal_hold_share,
+            not_ready=self.not_ready_grace,
+            source_gone=hold if self.source_gone_grace is None else self.source_gone_grace,
+        )
 
     @property
     def defaults(self) -> Defaults:

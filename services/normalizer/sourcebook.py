@@ -1,135 +1,152 @@
-"""How each source fares, and what may be concluded from what it does not name.
+"""How each source fares: when it was read completely, whether it fails now, and whether all that can be known is known.
 
-Pure: the clock is given. A source is *complete* once it was listed completely; from then on what it lacks is gone. One
-that is *gone* itself (its registry was deleted, not merely down) lets its entries go after a grace.
+Pure: all times are given, in seconds by a clock that never goes back.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
+from math import inf
 from typing import Literal
 
-from common.wire import Stored
+from services.normalizer.facts import Ref
 
 SourceKind = Literal["kserve", "registry"]
 """What a source has: InferenceServices, or registered versions."""
-
-_KIND_OF: Mapping[str, SourceKind] = {"kserve": "kserve", "kubeflow": "registry"}
 
 
 @dataclass(slots=True)
 class _Source:
     kind: SourceKind
-    rounds: int = 0
+    namespaces: frozenset[str] = frozenset()
+    looks: int = 0
+    looked: float = -inf
     tried: bool = False
-    partial: bool = False
+    failing: bool = False
+    absent: bool = False
 
 
 class SourceBook:
     """Keeps account of all sources by id."""
 
-    def __init__(self, *, gone_grace: float, first_sync_grace: float, now: float) -> None:
-        """Both graces in seconds; `now` is the start of the process in the clock's seconds."""
+    def __init__(self, *, first_sync_grace: float) -> None:
+        """`first_sync_grace`: so many seconds after the first source was read, the others are not waited for."""
         self._sources: dict[str, _Source] = {}
-        self._gone: dict[str, float] = {}
-        self._gone_grace = gone_grace
-        self._first_sync_ends = now + first_sync_grace
-        self._discovering = False
         self._discovered = True
         self._discovery_awaited = False
+        self._first_look = inf
+        self._first_sync_grace = first_sync_grace
 
-    def declare(self, source: str, kind: SourceKind) -> None:
-        """There is such a source; nothing is known of it yet."""
-        self._gone.pop(source, None)
-        self._sources.setdefault(source, _Source(kind))
+    # --- what happens
 
-    def listed(self, source: str) -> None:
-        """The source was listed completely once more."""
+    def declare(self, source: str, kind: SourceKind, *, namespaces: Collection[str] = ()) -> None:
+        """There is such a source; `namespaces` are those that it looks at, all when empty."""
+        self._sources.setdefault(source, _Source(kind)).namespaces = frozenset(namespaces)
+
+    def listed(self, source: str, *, now: float) -> None:
+        """A look at the source was complete: what it lacks is not there."""
         entry = self._sources[source]
-        entry.rounds += 1
-        entry.tried, entry.partial = True, False
+        entry.looks += 1
+        entry.looked = now
+        entry.tried, entry.failing, entry.absent = True, False, False
+        self._first_look = min(self._first_look, now)
 
     def failed(self, source: str, *, waiting: bool = True) -> None:
-        """An attempt to list the source failed; `waiting`: what it has may still come, so that the feed is incomplete.
+        """The source cannot be read; `waiting`: what it has may still come, so the feed is not complete without it.
 
         There is nothing to wait for where a cluster has no such kind of object, or a server no address.
         """
         entry = self._sources[source]
-        entry.tried, entry.partial = True, not waiting
+        entry.tried, entry.failing, entry.absent = True, True, not waiting
 
-    def withdraw(self, source: str, *, now: float) -> None:
+    def recovered(self, source: str) -> None:
+        """The source can be followed again from where it was left."""
+        self._sources[source].failing = False
+
+    def withdraw(self, source: str) -> None:
         """The source itself is gone."""
         self._sources.pop(source, None)
-        self._gone.setdefault(source, now)
 
     def discovering(self, *, complete: bool, waiting: bool = True) -> None:
         """Registries are looked for; `complete` says whether all ways to them have been looked at.
 
         `waiting`: what is not complete may soon be, so that the feed is not complete without it.
         """
-        self._discovering = True
         self._discovered = complete
         self._discovery_awaited = waiting and not complete
+
+    # --- what follows for the feed
 
     @property
     def settled(self) -> bool:
         """Whether every source was tried once."""
         return all(source.tried for source in self._sources.values())
 
-    @property
-    def unread_registries(self) -> frozenset[str]:
-        """Registries that were never listed completely since the start."""
-        return frozenset(id_ for id_, s in self._sources.items() if s.kind == "registry" and not s.rounds)
+    def waiting_for(self) -> list[str]:
+        """Return the sources that have not been read completely."""
+        return [id_ for id_, source in sorted(self._sources.items()) if not source.looks and not source.absent]
 
     @property
     def awaiting_registries(self) -> bool:
         """Whether a registry that was never tried may soon tell more."""
-        return any(s.kind == "registry" and not s.tried for s in self._sources.values())
+        return any(source.kind == "registry" and not source.tried for source in self._sources.values())
 
-    def complete(self, now: float) -> bool:
-        """Tell whether all that can be known is known.
+    @property
+    def first_sync_ends(self) -> float:
+        """When sources that cannot be read are no longer waited for."""
+        return self._first_look + self._first_sync_grace
 
-        A kind of source that the cluster does not have counts as read; one that cannot be read is waited for until the
-        grace of the first sync is over.
+    def complete(self, now: float, *, documents: int, ever: bool) -> bool:
+        """Return whether what is known may be shown as all there is.
+
+        Sources that cannot be read are waited for, but not for ever while nothing was `ever` complete, once another one
+        was read and there are `documents`.
         """
-        if self._discovery_awaited and now < self._first_sync_ends:
+        if not self._discovery_awaited and all(source.looks or source.absent for source in self._sources.values()):
+            return True
+        return not ever and documents > 0 and self.settled and now >= self.first_sync_ends
+
+    def confirmed(self, with_entries: Collection[str]) -> bool:
+        """Return whether every source was read completely, so that whatever is not stored does not exist.
+
+        A kind of object that a cluster does not have counts as read unless entries of it are known.
+        """
+        return self._discovered and all(
+            source.looks or (source.absent and id_ not in with_entries) for id_, source in self._sources.items()
+        )
+
+    # --- what follows for an entry
+
+    def is_gone(self, source: str) -> bool:
+        """Return whether there is no such source any more, as far as all ways to sources have been looked at."""
+        return self._discovered and source not in self._sources
+
+    def is_declared(self, source: str) -> bool:
+        """Return whether there is such a source."""
+        return source in self._sources
+
+    def of_kind(self, kind: SourceKind) -> list[str]:
+        """Return the sources of a kind."""
+        return [id_ for id_, source in self._sources.items() if source.kind == kind]
+
+    def covers(self, source: str, ref: str) -> bool:
+        """Return whether the source looks where `ref` is."""
+        namespaces = self._sources[source].namespaces if source in self._sources else ()
+        if not namespaces:
+            return True
+        try:
+            return Ref.parse(ref).ids[0] in namespaces
+        except ValueError:
             return False
-        return all(s.rounds or s.partial or (s.tried and now >= self._first_sync_ends) for s in self._sources.values())
 
-    def waiting_for(self) -> Iterator[str]:
-        """Yield the sources that have not been listed completely."""
-        return (id_ for id_, source in sorted(self._sources.items()) if not source.rounds and not source.partial)
+    def last_look(self, source: str) -> float | None:
+        """Return when the source was read completely, None when it never was or cannot be followed now."""
+        entry = self._sources.get(source)
+        return entry.looked if entry and entry.looks and not entry.failing else None
 
-    def may_remove(self, entry: Stored, now: float) -> bool:
-        """Tell whether the absence of a stored entry means that it is gone."""
-        source = self._sources.get(entry.source)
-        if source is not None:
-            return source.rounds > 0 and not source.partial
-        if not entry.source:
-            return self._all_of_kind_listed(_KIND_OF[entry.reconciler])
-        return self._discovered and now >= self._gone.setdefault(entry.source, now) + self._gone_grace
-
-    def _all_of_kind_listed(self, kind: SourceKind) -> bool:
-        """For entries of the original, which do not say where they are from."""
-        listed = all(s.rounds > 0 and not s.partial for s in self._sources.values() if s.kind == kind)
-        return listed and (kind != "registry" or self._discovered)
-
-    @property
-    def gone(self) -> frozenset[str]:
-        """The sources that are gone, as far as was noticed."""
-        return frozenset(self._gone)
-
-    def expired(self, now: float) -> list[str]:
-        """Return the sources that have been gone for longer than the grace."""
-        return [id_ for id_, since in self._gone.items() if now >= since + self._gone_grace]
-
-    def next_check(self, now: float) -> float | None:
-        """Return when time alone changes an answer, in the clock's seconds; None when it does not."""
-        times = [since + self._gone_grace for since in self._gone.values()]
-        times.append(self._first_sync_ends)
-        return min((time for time in times if time > now), default=None)
-
-    @property
-    def rounds(self) -> Mapping[str, int]:
-        """How often each source was listed completely; of what comes from unnamed sources, the least."""
-        rounds = {id_: source.rounds for id_, source in self._sources.items()}
-        return {**rounds, "": min(rounds.values(), default=0)}
+    def last_look_at_all(self, kind: SourceKind) -> float | None:
+        """Return when the last of all sources of a kind was read; None when that cannot be said of one, or of none."""
+        looks = [self.last_look(source) for source in self.of_kind(kind)]
+        known = [look for look in looks if look is not None]
+        if not looks or len(known) < len(looks) or (kind == "registry" and not self._discovered):
+            return None
+        return min(known)

@@ -4,13 +4,13 @@ The `controller_runtime_…` families bear the names and labels that the origina
 """
 
 from collections import Counter as Count
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from prometheus_client import Counter, Gauge, Histogram
 
 from common.metrics import Metrics
 from common.problems import Problem
-from services.normalizer.plan import Held
+from services.normalizer.ledger import Doubt
 
 CONTROLLER = "inferenceservice"
 _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
@@ -44,7 +44,7 @@ class Telemetry:
         )
         self._held = Gauge(
             "rhoai_connector_removals_held",
-            "Removals that wait for a second listing to confirm them",
+            "Entries that are missing at their source, or not ready, and stay for now",
             ["source"],
             registry=registry,
         )
@@ -71,12 +71,12 @@ class Telemetry:
         for kind, number in (("upsert", upserts), ("removal", removals), ("card", cards)):
             self._sent.labels(kind).inc(number)
 
-    def state(self, *, documents: int, problems: Mapping[str, tuple[Problem, ...]], held: Mapping[str, Held]) -> None:
+    def state(self, *, documents: int, problems: Mapping[str, tuple[Problem, ...]], doubts: Collection[Doubt]) -> None:
         """How things stand now."""
         self._documents.set(documents)
         by_severity = Count(problem.severity for of_one in problems.values() for problem in of_one)
         for severity in ("error", "warning", "info"):
             self._problems.labels(severity).set(by_severity[severity])
         self._held.clear()
-        for source, waiting in held.items():
-            self._held.labels(source).set(len(waiting.keys))
+        for source, entries in Count(doubt.source for doubt in doubts).items():
+            self._held.labels(source).set(entries)

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from tests import objects
-from tests.connector.running import connector
+from tests.connector.running import Running, connector
 from tests.fakes.registry.registry import FakeRegistry
 from tests.waiting import eventually
 
@@ -32,7 +32,11 @@ async def test_manifests_are_served_and_said_to_be(manifests: Path, tmp_path: Pa
         assert f"{running.url}/models/one/model-catalog.json" in running.lines
         assert await running.uris() == ["/models/one/model-catalog.json"]
         for path in ("/healthz", "/readyz", "/metrics", "/catalog-info.yaml"):
-            assert (await running.get(path))[0] == 200, path
+            await eventually(lambda path=path: answers(running, path), what=f"{path} answers 200")
+
+
+async def answers(running: Running, path: str) -> bool:
+    return bool((await running.get(path))[0] == 200)
 
 
 async def test_edits_of_the_files_are_followed(manifests: Path, tmp_path: Path) -> None:
@@ -169,20 +173,19 @@ async def test_a_file_that_cannot_be_read_keeps_back_neither_the_rest_nor_what_i
         assert "two.yaml: not read" in ready
 
 
-async def test_a_folder_that_lost_most_of_its_files_is_believed_the_second_time(
-    manifests: Path, tmp_path: Path
-) -> None:
+async def test_a_folder_that_lost_most_of_its_files_is_believed_after_the_hold(manifests: Path, tmp_path: Path) -> None:
     arguments = ("--manifests", str(manifests), "--state", str(tmp_path / "state"))
     write(manifests / "many.yaml", *(objects.isvc(f"m{i}") for i in range(8)))
     async with connector(*arguments) as running:
         await eventually(lambda: "9 models are served" in running.lines)
     (manifests / "many.yaml").unlink()
-    async with connector(*arguments) as running:
+    async with connector(*arguments, env={"REMOVAL_HOLD": "3s"}) as running:
+        await eventually(lambda: "9 models are served" in running.lines)
 
         async def only_one() -> bool:
             return bool(running.url) and len(await running.uris()) == 1
 
-        await eventually(only_one, timeout=30, what="the second look")
+        await eventually(only_one, timeout=30, what="the end of the hold")
 
 
 NOT_INSTALLED = """

@@ -67,3 +67,17 @@ def push_body(document: bytes, *, card_key: str = "", card: str = "") -> dict[st
         "modelCardKey": card_key,
         "modelCard": card,
     }
+
+
+def shows(body: bytes, document: bytes) -> bool:
+    """Return whether a served document without a server is `document` and the page that every model has."""
+    served = json.loads(body)
+    for model in served["models"]:
+        annotations = model["annotations"]
+        if "?entry=" in annotations.get("TechDocs", ""):
+            del annotations["TechDocs"]
+        if "/entry?" in annotations.get("techdocs", ""):
+            del annotations["techdocs"]
+        if not annotations:
+            del model["annotations"]
+    return bool(served == json.loads(document))

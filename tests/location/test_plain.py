@@ -8,8 +8,10 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.location.delivery import make_entry
 from services.location.plain import entities_of, render
-from tests.location.conftest import Location
+from services.location.rendering import Options
+from tests.location.conftest import Location, running_location
 from tests.location.samples import model_document, served_document, upsert
 
 
@@ -46,7 +48,28 @@ async def test_unknown_paths_are_not_found(location: Location) -> None:
     assert (await location.get("/a/%31/catalog-info.yaml"))[0] == 404
 
 
-async def test_a_document_becomes_what_the_first_generation_makes_of_it(location: Location) -> None:
+CALL = "Call https://mnist.example.com/v1 with model `mnist`. A bearer token is needed."
+LINKS = [
+    {"url": "https://docs.example.com/how", "title": "How to use", "icon": "help", "type": "documentation"},
+    {
+        "url": "https://spdx.org/licenses/Apache-2.0.html",
+        "title": "License: Apache-2.0",
+        "icon": "docs",
+        "type": "documentation",
+    },
+    {"url": "https://mnist.example.com/", "title": "Homepage", "icon": "web"},
+    {"url": "https://mnist.example.com/v1", "title": "API", "icon": "web", "type": "api"},
+]
+PAGES = {
+    "backstage.io/view-url": "https://mnist.example.com/",
+    "backstage.io/edit-url": "https://mnist.example.com/",
+    "backstage.io/source-location": "url:https://mnist.example.com/",
+}
+DOCS = {"backstage.io/techdocs-ref": "url:http://127.0.0.1:9090/mnist/v1/src/branch/main"}
+FILES = {"rhdh.modelcatalog.io/artifact-location": "s3://bucket/mnist"}
+
+
+async def test_a_document_without_details_becomes_a_model_a_server_and_an_api(location: Location) -> None:
     location.fill(upsert("mnist_v1", served_document()))
     resource, component, api = await read(location, "/mnist/v1/catalog-info.yaml")
     assert resource == {
@@ -54,32 +77,35 @@ async def test_a_document_becomes_what_the_first_generation_makes_of_it(location
         "kind": "Resource",
         "metadata": {
             "name": "mnist-v1",
-            "description": "reads digits",
-            "annotations": {
-                "backstage.io/techdocs-ref": "url:http://localhost:9090/modelcard?key=mnist%20v1",
-                "rhdh.modelcatalog.io/model-name": "mnist",
-            },
+            "description": f"reads digits\n\n{CALL}",
+            "annotations": {**DOCS, **PAGES, **FILES, "rhdh.modelcatalog.io/model-name": "mnist"},
             "tags": ["onnx-1", "vision"],
-            "links": [
-                {"title": "Artifact Location", "url": "s3://bucket/mnist"},
-                {"title": "How to use", "url": "https://docs.example.com/how"},
-                {"title": "License", "url": "https://spdx.org/licenses/Apache-2.0.html"},
-            ],
+            "links": LINKS,
         },
-        "spec": {"type": "ai-model", "owner": "user:team-a", "dependencyOf": ["component:mnist-v1-server"]},
+        "spec": {
+            "type": "ai-model",
+            "lifecycle": "staging",
+            "owner": "user:team-a",
+            "dependencyOf": ["component:mnist-v1-server"],
+        },
     }
     assert component == {
         "apiVersion": "backstage.io/v1alpha1",
         "kind": "Component",
         "metadata": {
             "name": "mnist-v1-server",
-            "description": "serves digits",
-            "annotations": {"example.com/api": "a", "example.com/server": "s"},
+            "description": f"serves digits\n\n{CALL}",
+            "annotations": {
+                **DOCS,
+                **PAGES,
+                "rhdh.io/ai-asset-category": "model-server",
+                "rhdh.io/default": "mnist",
+                "rhdh.io/lifecycle": "staging",
+                "example.com/api": "a",
+                "example.com/server": "s",
+            },
             "tags": ["kserve", "auth-required"],
-            "links": [
-                {"title": "API", "url": "https://mnist.example.com/v1"},
-                {"title": "Homepage", "url": "https://mnist.example.com/"},
-            ],
+            "links": LINKS,
         },
         "spec": {
             "type": "model-server",
@@ -94,11 +120,35 @@ async def test_a_document_becomes_what_the_first_generation_makes_of_it(location
         "kind": "API",
         "metadata": {
             "name": "mnist-v1-server",
+            "description": f"reads digits\n\n{CALL}",
+            "annotations": {"backstage.io/techdocs-entity": "resource:default/mnist-v1", **PAGES, **FILES},
             "tags": ["v1", "auth-required"],
-            "links": [{"title": "API", "url": "https://mnist.example.com/v1"}],
+            "links": LINKS,
         },
-        "spec": {"type": "openapi", "lifecycle": "staging", "owner": "user:team-b", "definition": "openapi: 3.1.0"},
+        "spec": {
+            "type": "openapi",
+            "lifecycle": "staging",
+            "owner": "user:team-b",
+            "definition": 'openapi: 3.1.0\nservers:\n- url: "https://mnist.example.com/v1"\n',
+        },
     }
+
+
+async def test_both_feeds_beside_each_other_point_at_each_other() -> None:
+    async with running_location(options=Options(both_feeds=True)) as location:
+        location.fill(upsert("mnist_v1", served_document()))
+        resource, *_ = await read(location, "/mnist/v1/catalog-info.yaml")
+        assert resource["spec"]["dependencyOf"] == [
+            "component:mnist-v1-server",
+            "aimodelserverapi:default/mnist-v1-server",
+        ]
+        _, _, body = await location.get("/api/kserve-kubeflow-connector/models/mnist_v1")
+        server = json.loads(body)["modelServer"]
+        assert server["annotations"]["rhdh.io/api-entity-ref"] == "api:default/mnist-v1-server"
+
+
+def entities(document: dict[str, Any]) -> list[dict[str, Any]]:
+    return entities_of(make_entry(upsert("a_1", json.dumps(document).encode())), Options())
 
 
 def test_what_the_catalog_would_refuse_is_left_out() -> None:
@@ -108,19 +158,19 @@ def test_what_the_catalog_would_refuse_is_left_out() -> None:
         "license": "apache 2.0",
         "howToUseURL": "https://example.com",
     }
-    (resource,) = entities_of(json.loads(model_document("with space", **fields)))
+    (resource,) = entities(json.loads(model_document("with space", **fields)))
     assert resource["metadata"] == {
         "name": "withspace",
         "description": "about with space",
-        "annotations": {"good": "y"},
+        "annotations": {"backstage.io/techdocs-ref": "url:http://127.0.0.1:9090/a/1/src/branch/main", "good": "y"},
         "tags": ["hasspace", "ok"],
-        "links": [{"title": "How to use", "url": "https://example.com"}],
+        "links": [{"url": "https://example.com", "title": "How to use", "icon": "help", "type": "documentation"}],
     }
 
 
 def test_a_server_without_authentication_or_api() -> None:
     server = {"name": "s", "owner": "o", "lifecycle": "l", "description": ""}
-    resource, component = entities_of({"models": [{"name": "m"}], "modelServer": server})
+    resource, component = entities({"models": [{"name": "m"}], "modelServer": server})
     assert component["metadata"]["tags"] == ["auth-not-required"]
     assert "providesApis" not in component["spec"]
     assert "description" not in component["metadata"]

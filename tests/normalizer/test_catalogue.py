@@ -1,16 +1,21 @@
 """What should be served, step by step as the sources tell."""
 
 import json
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+import services.normalizer.catalogue as catalogue_module
 from common.problems import Problem
 from common.wire import Stored, Upsert
-from services.normalizer.catalogue import Catalogue
+from services.normalizer.catalogue import SLICE, Catalogue
 from services.normalizer.contents import IsvcSource, RegistryContent
-from services.normalizer.normalize.deployment import read_service, read_service_account
+from services.normalizer.ledger import Ledger, Patience
+from services.normalizer.normalize.deployment import Deployment, read_service, read_service_account
 from services.normalizer.normalize.isvc import read_isvc
+from services.normalizer.normalize.kserve import normalize_deployment
 from services.normalizer.normalize.registry_objects import (
     ModelArtifact,
     ModelVersion,
@@ -19,14 +24,19 @@ from services.normalizer.normalize.registry_objects import (
     RegistryRef,
     ServingEnvironment,
 )
-from services.normalizer.normalize.result import Defaults, described
+from services.normalizer.normalize.result import Defaults, Normalized, described
+from services.normalizer.plan import Plan, plan
+from services.normalizer.sourcebook import SourceBook
 from services.normalizer.sources.kubeflow.records import RegistrySnapshot
 from tests import objects
 from tests.normalizer.normalize.registries import parsed
 
 SOURCE = IsvcSource("kserve", "local")
 GRACE = 120.0
+HOLD = 3600.0
 REGISTRY = RegistryRef("ns/reg", "reg", "ns")
+REGISTRY_SOURCE = "registry:ns/reg"
+VERSION = "registry:ns/reg:1:10"
 LABELS = {
     "modelregistry.opendatahub.io/registered-model-id": "1",
     "modelregistry.opendatahub.io/model-version-id": "10",
@@ -34,46 +44,98 @@ LABELS = {
 
 
 class Bench:
-    """A catalogue whose clock stands still until it is moved."""
+    """A catalogue with its ledger and a storage that takes whatever is planned; the clock stands until it is moved."""
 
-    def __init__(self, stored: dict[str, Stored] | None = None) -> None:
-        self.catalogue = Catalogue(defaults=Defaults(), not_ready_grace=GRACE)
-        self.catalogue.seed(stored or {})
-        self.now = 0.0
-        self.checks: dict[str, float] = {}
+    def __init__(self, stored: Mapping[str, Stored] | None = None, *, now: float = 0.0, listed: bool = True) -> None:
+        self.book = SourceBook(first_sync_grace=0)
+        # A single one is always suspicious; the ledger's own tests are about that.
+        self.ledger = Ledger(Patience(hold=HOLD, not_ready=GRACE, share=1, source_gone=HOLD), self.book)
+        self.catalogue = Catalogue(defaults=Defaults(), ledger=self.ledger)
+        self.now = now
+        self.storage = dict(stored or {})
+        self.bodies: dict[str, bytes] = {}
+        self.removed: dict[str, str] = {}
+        self.refused: dict[str, str] = {}
+        self.catalogue.seed(self.storage, now=now)
+        self.book.declare(SOURCE.id, "kserve")
+        self.others()
+        if listed:
+            self.look()
+
+    def others(self) -> None:
+        """Have others, so that one is not all that there are."""
+        for number in range(5):
+            self.ledger.see(f"isvc:local:others/{number}", SOURCE.id)
+            self.ledger.see(f"registry:ns/reg:0:{number}", REGISTRY_SOURCE)
+
+    def look(self) -> None:
+        """Look at everything completely once more."""
+        for source in (SOURCE.id, REGISTRY_SOURCE):
+            if self.book.is_declared(source):
+                self.book.listed(source, now=self.now)
 
     def isvc(self, obj: dict[str, Any], *, bare: bool = False) -> None:
         metadata = obj["metadata"]
         key = (metadata["namespace"], metadata["name"])
-        self.catalogue.put_isvc(SOURCE, key, read_isvc(obj), explicit=True, bare=bare)
+        self.catalogue.put_isvc(SOURCE, key, read_isvc(obj), explicit=True, bare=bare, now=self.now)
         self.render()
 
     def gone(self, name: str, *, explicit: bool = True) -> None:
-        self.catalogue.put_isvc(SOURCE, ("models", name), None, explicit=explicit)
+        self.catalogue.put_isvc(SOURCE, ("models", name), None, explicit=explicit, now=self.now)
         self.render()
 
     def registry(self, **content: Any) -> None:
         snapshot = RegistrySnapshot(**content)
         touched = set(snapshot.versions) | {"10", "11", "20"}
-        self.catalogue.put_registry(REGISTRY.id, RegistryContent(REGISTRY, snapshot), touched=touched)
+        self.book.declare(REGISTRY_SOURCE, "registry")
+        content_now = RegistryContent(REGISTRY, snapshot)
+        self.catalogue.put_registry(REGISTRY.id, content_now, touched=touched, now=self.now)
+        self.book.listed(REGISTRY_SOURCE, now=self.now)
+        self.catalogue.await_registries(False)
         self.render()
 
     def render(self) -> None:
-        self.checks = self.catalogue.render(self.catalogue.take_dirty(), now=self.now)
+        """Render, let the ledger judge, and store, until nothing changes any more."""
+        self.catalogue.render(self.catalogue.take_dirty(), now=self.now)
+        self.catalogue.release(self.ledger.tick(self.now))
+        self.catalogue.render(self.catalogue.take_dirty(), now=self.now)
+        while not (made := self.planned()).empty:
+            self.storage |= {u.key: u.stored for group in made.upserts for u in group}
+            self.bodies |= {u.key: u.body for group in made.upserts for u in group}
+            for key, mark in made.marks.items():
+                self.storage[key] = replace(self.storage[key], leaving=mark)
+            for key in made.removals:
+                del self.storage[key]
+            self.removed |= made.removals
+            self.catalogue.free_names(self.storage)
 
-    def later(self, seconds: float) -> None:
+    def planned(self) -> Plan:
+        return plan(
+            wanted=self.catalogue.wanted,
+            stored=self.storage,
+            departures=self.catalogue.departures(self.storage),
+            marks=self.ledger.marks(self.storage, now=self.now),
+            leaving={doubt.ref for doubt in self.ledger.doubts()},
+            refused=self.refused,
+        )
+
+    def later(self, seconds: float, *, look: bool = True) -> None:
         self.now += seconds
-        self.checks = self.catalogue.render({*self.checks, *self.catalogue.take_dirty()}, now=self.now)
+        if look:
+            self.look()
+        self.render()
+
+    def restarted(self, *, listed: bool = True) -> "Bench":
+        """Another run over what this one has stored."""
+        return Bench(self.storage, now=self.now, listed=listed)
 
     def document(self, key: str) -> dict[str, Any]:
-        return dict(json.loads(self.catalogue.wanted[key].body))
+        return dict(json.loads(self.bodies[key]))
 
     @property
     def keys(self) -> list[str]:
-        return sorted(self.catalogue.wanted)
-
-    def stored(self) -> dict[str, Stored]:
-        return {key: upsert.stored for key, upsert in self.catalogue.wanted.items()}
+        """What is stored, and so served."""
+        return sorted(self.storage)
 
 
 def test_a_version_is_described_by_its_ids_whatever_the_registrys_name_holds() -> None:
@@ -101,25 +163,58 @@ def one_version(**fields: Any) -> dict[str, Any]:
 # --- InferenceServices alone
 
 
-def test_a_ready_isvc_is_served_at_once_and_a_deleted_one_leaves_for_certain(bench: Bench) -> None:
+def test_a_ready_isvc_is_served_at_once_and_a_deleted_one_leaves_at_once(bench: Bench) -> None:
     bench.isvc(objects.isvc("m"))
     assert bench.keys == ["models_m"]
     bench.gone("m")
     assert bench.keys == []
-    assert "isvc:local:models/m" in bench.catalogue.certain
+    assert bench.removed == {"models_m": "deleted"}
 
 
-def test_one_that_a_listing_lacks_leaves_without_certainty(bench: Bench) -> None:
+def test_one_that_a_look_lacks_stays_as_it_was_for_the_hold(bench: Bench) -> None:
     bench.isvc(objects.isvc("m"))
+    before = dict(bench.storage)
     bench.gone("m", explicit=False)
+    bench.later(HOLD - 1)
+    assert {key: replace(entry, leaving=None) for key, entry in bench.storage.items()} == before
+    bench.later(1)
+    assert bench.removed == {"models_m": "not-listed"}
+
+
+def test_one_that_comes_back_within_the_hold_never_left(bench: Bench) -> None:
+    bench.isvc(objects.isvc("m"))
+    before = dict(bench.storage)
+    bench.gone("m", explicit=False)
+    bench.later(HOLD / 2)
+    assert bench.storage["models_m"].leaving is not None
+    bench.isvc(objects.isvc("m"))
+    bench.later(HOLD)
+    assert bench.storage == before
+
+
+def test_one_that_another_replica_had_proof_of_is_not_put_back(bench: Bench) -> None:
+    bench.isvc(objects.isvc("m"))
+    bench.catalogue.adopt(bench.storage, now=bench.now)
+    bench.gone("m", explicit=False)
+    bench.storage.clear()
+    bench.catalogue.adopt(bench.storage, now=bench.now)
+    bench.render()
     assert bench.keys == []
-    assert not bench.catalogue.certain
+    assert not bench.catalogue.wanted
+
+
+def test_what_a_damaged_cache_lost_is_put_back_though_it_is_leaving(bench: Bench) -> None:
+    bench.isvc(objects.isvc("m"))
+    bench.catalogue.adopt(bench.storage, now=bench.now)
+    bench.gone("m", explicit=False)
+    bench.catalogue.adopt({}, now=bench.now, damaged=True)
+    assert set(bench.catalogue.wanted) == {"models_m"}
 
 
 def test_one_that_was_never_ready_is_not_served(bench: Bench) -> None:
     bench.isvc(objects.isvc("m", ready=False))
     assert bench.keys == []
-    assert not bench.checks
+    assert not bench.ledger.doubts()
 
 
 def test_an_edit_of_annotations_alone_is_seen(bench: Bench) -> None:
@@ -130,15 +225,12 @@ def test_an_edit_of_annotations_alone_is_seen(bench: Bench) -> None:
 
 def test_one_that_is_not_ready_for_a_moment_stays_as_it_was(bench: Bench) -> None:
     bench.isvc(objects.isvc("m"))
-    before = bench.catalogue.wanted["models_m"]
+    before = bench.storage["models_m"]
     bench.isvc(objects.isvc("m", ready=False))
-    assert bench.catalogue.wanted["models_m"] == before
-    assert bench.checks == {"isvc:local:models/m": GRACE}
     bench.later(GRACE - 1)
-    assert bench.keys == ["models_m"]
+    assert bench.storage["models_m"] == before
     bench.later(1)
-    assert bench.keys == []
-    assert "isvc:local:models/m" in bench.catalogue.certain
+    assert bench.removed == {"models_m": "not-ready"}
 
 
 def test_each_lapse_has_a_grace_of_its_own(bench: Bench) -> None:
@@ -152,20 +244,25 @@ def test_each_lapse_has_a_grace_of_its_own(bench: Bench) -> None:
 def test_a_stopped_one_leaves_at_once(bench: Bench) -> None:
     bench.isvc(objects.isvc("m"))
     bench.isvc(objects.stopped(objects.isvc("m")))
-    assert bench.keys == []
-    assert "isvc:local:models/m" in bench.catalogue.certain
+    assert bench.removed == {"models_m": "stopped"}
 
 
-def test_one_that_is_not_ready_when_we_restart_is_retained_for_the_grace(bench: Bench) -> None:
+def test_one_that_is_not_ready_when_we_restart_stays_for_the_grace(bench: Bench) -> None:
     bench.isvc(objects.isvc("m"))
-    restarted = Bench(bench.stored())
+    restarted = bench.restarted(listed=False)
     restarted.isvc(objects.isvc("m", ready=False))
-    assert restarted.keys == []
-    assert restarted.catalogue.retained == {"isvc:local:models/m"}
-    assert not restarted.catalogue.certain
-    restarted.later(GRACE)
-    assert not restarted.catalogue.retained
-    assert restarted.catalogue.certain == {"isvc:local:models/m"}
+    restarted.later(GRACE - 1)
+    assert restarted.storage == bench.storage
+    restarted.later(1)
+    assert restarted.removed == {"models_m": "not-ready"}
+
+
+def test_while_its_cluster_cannot_be_followed_nothing_leaves_that_may_be_ready_again(bench: Bench) -> None:
+    bench.isvc(objects.isvc("m"))
+    bench.isvc(objects.isvc("m", ready=False))
+    bench.book.failed(SOURCE.id)
+    bench.later(GRACE * 10, look=False)
+    assert bench.keys == ["models_m"]
 
 
 def test_a_service_that_appears_later_is_noticed(bench: Bench) -> None:
@@ -205,19 +302,80 @@ def test_names_that_collide_are_told_apart_and_stay_so_after_a_restart(bench: Be
     [problem] = [p for of_one in bench.catalogue.problems.values() for p in of_one]
     assert "another model is called a-b-c already" in problem.message
     assert problem.object in ("InferenceService a/b-c", "InferenceService a-b/c")
-    restarted = Bench(bench.stored())
+    restarted = bench.restarted(listed=False)
     restarted.isvc(objects.isvc("c", "a-b"))
     restarted.isvc(objects.isvc("b-c", "a"))
-    assert restarted.stored() == bench.stored()
+    assert restarted.storage == bench.storage
+
+
+def test_a_name_is_free_when_its_entry_has_left_storage(bench: Bench) -> None:
+    bench.isvc(objects.isvc("b-c", "a"))
+    bench.gone("b-c", explicit=False)
+    bench.catalogue.put_isvc(SOURCE, ("a", "b-c"), None, explicit=False, now=bench.now)
+    bench.isvc(objects.isvc("c", "a-b"))
+    assert bench.storage["a_b-c"].model_name == "a-b-c"
+    assert bench.storage["a-b_c"].model_name != "a-b-c"
+    bench.later(HOLD)
+    bench.isvc(objects.isvc("b-c", "a"))
+    assert bench.storage["a_b-c"].model_name == "a-b-c"
+
+
+def test_replicas_that_gave_out_names_each_for_itself_end_with_the_same() -> None:
+    one, other = Bench(), Bench()
+    one.isvc(objects.isvc("b-c", "a"))
+    other.isvc(objects.isvc("c", "a-b"))
+    shared = dict(one.storage)
+    for _ in range(3):
+        for replica in (one, other):
+            replica.storage = shared
+            replica.catalogue.adopt(shared, now=0)
+            replica.isvc(objects.isvc("b-c", "a"))
+            replica.isvc(objects.isvc("c", "a-b"))
+            shared = replica.storage
+    assert one.planned().empty
+    assert other.planned().empty
+    assert shared["a_b-c"].model_name == "a-b-c"
 
 
 def test_an_isvc_that_cannot_be_read_keeps_what_is_stored(bench: Bench) -> None:
-    from common.problems import Problem
+    bench.isvc(objects.isvc("m"))
+    restarted = bench.restarted(listed=False)
+    odd = Problem("error", "InferenceService models/m", "odd", "mend")
+    restarted.catalogue.put_unusable(SOURCE, ("models", "m"), odd)
+    restarted.later(2 * HOLD)
+    assert restarted.storage == bench.storage
+    assert restarted.catalogue.problems["isvc:local:models/m"][0].message == "odd"
 
-    bench.catalogue.put_unusable("isvc:local:models/m", Problem("error", "InferenceService models/m", "odd", "mend"))
-    bench.render()
-    assert bench.catalogue.retained == {"isvc:local:models/m"}
-    assert bench.catalogue.problems["isvc:local:models/m"][0].message == "odd"
+
+def test_whatever_happens_to_one_document_it_stays_and_the_others_go_on(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.isvc(objects.isvc("m"))
+
+    def failing(facts: Deployment, **rest: Any) -> Normalized:
+        if facts.name == "m":
+            raise RuntimeError("a rule with a fault")
+        return normalize_deployment(facts, **rest)
+
+    monkeypatch.setattr(catalogue_module, "normalize_deployment", failing)
+    bench.isvc(objects.isvc("m", annotations={"modelcatalogbridge.rhdh.io/owner": "ml-team"}))
+    bench.isvc(objects.isvc("other"))
+    bench.later(2 * HOLD)
+    assert bench.keys == ["models_m", "models_other"]
+    assert "a rule with a fault" in bench.catalogue.problems["isvc:local:models/m"][0].message
+    assert {name for name, _ in bench.catalogue.take_failures()} == {"InferenceService models/m"}
+    monkeypatch.undo()
+    bench.isvc(objects.isvc("m", annotations={"modelcatalogbridge.rhdh.io/owner": "others"}))
+    assert bench.document("models_m")["models"][0]["owner"] == "others"
+    assert not bench.catalogue.problems
+
+
+def test_rendering_many_gives_way_between_slices(bench: Bench) -> None:
+    for number in range(2 * SLICE):
+        facts = read_isvc(objects.isvc(f"m{number}"))
+        bench.catalogue.put_isvc(SOURCE, ("models", f"m{number}"), facts, explicit=True)
+    assert sum(1 for _ in bench.catalogue.rendering(bench.catalogue.take_dirty(), now=0)) >= 4
+    assert len(bench.catalogue.wanted) == 2 * SLICE
 
 
 # --- registries
@@ -238,7 +396,76 @@ def test_a_version_that_an_isvc_serves_shows_it_as_its_server_and_the_isvc_alone
     bench.registry(**one_version())
     assert bench.keys == ["granite_v1"]
     assert bench.document("granite_v1")["modelServer"]["name"] == "m"
-    assert "isvc:local:models/m" in bench.catalogue.certain
+    assert bench.removed == {"models_m": "shown-with-version"}
+
+
+def test_an_isvc_alone_stays_until_the_version_that_shows_it_is_stored(bench: Bench) -> None:
+    bench.isvc(objects.isvc("m", labels=LABELS))
+    bench.refused = {"granite_v1": version_upsert().digest}
+    bench.registry(**one_version())
+    assert bench.keys == ["models_m"]
+    bench.refused = {}
+    bench.later(0)
+    assert bench.keys == ["granite_v1"]
+
+
+def test_an_isvc_alone_stays_while_the_artifacts_of_its_version_cannot_be_read(bench: Bench) -> None:
+    bench.isvc(objects.isvc("m", labels=LABELS))
+    bench.registry(models=model(), versions=version())
+    bench.later(2 * HOLD)
+    assert bench.keys == ["models_m"]
+
+
+def test_a_version_that_goes_stays_until_its_server_is_shown_alone(bench: Bench) -> None:
+    bench.isvc(objects.isvc("m", labels=LABELS))
+    bench.registry(**one_version())
+    bench.refused = {"models_m": alone_upsert().digest}
+    bench.registry(**one_version(state="ARCHIVED"))
+    assert bench.keys == ["granite_v1"]
+    bench.refused = {}
+    bench.later(0)
+    assert bench.keys == ["models_m"]
+
+
+def test_a_version_that_its_registry_lacks_keeps_its_server_for_the_hold(bench: Bench) -> None:
+    bench.isvc(objects.isvc("m", labels=LABELS))
+    bench.registry(**one_version())
+    bench.registry()
+    bench.later(HOLD - 1)
+    assert bench.keys == ["granite_v1"]
+    assert bench.document("granite_v1")["modelServer"]["name"] == "m"
+    bench.later(1)
+    assert bench.keys == ["models_m"]
+    assert bench.removed["granite_v1"] == "not-listed"
+
+
+def test_a_version_that_its_registry_lacks_since_before_the_restart_is_not_shown_twice(bench: Bench) -> None:
+    bench.isvc(objects.isvc("m", labels=LABELS))
+    bench.registry(**one_version())
+    restarted = bench.restarted(listed=False)
+    restarted.isvc(objects.isvc("m", labels=LABELS))
+    restarted.registry()
+    restarted.later(0)
+    restarted.later(HOLD - 1)
+    assert restarted.keys == ["granite_v1"]
+    restarted.later(1)
+    assert restarted.keys == ["models_m"]
+
+
+def test_a_server_that_no_look_shows_any_more_stays_for_the_hold_also_over_a_restart(bench: Bench) -> None:
+    bench.registry(**one_version())
+    bench.isvc(objects.isvc("m", labels=LABELS))
+    bench.gone("m", explicit=False)
+    bench.later(HOLD - 1)
+    assert "modelServer" in bench.document("granite_v1")
+    assert bench.storage["granite_v1"].server_ref == "isvc:local:models/m"
+    restarted = bench.restarted(listed=False)
+    restarted.registry(**one_version())
+    restarted.later(0)
+    restarted.later(HOLD - 1)
+    assert restarted.storage == bench.storage
+    restarted.later(1)
+    assert restarted.storage["granite_v1"].server_ref == ""
 
 
 def test_a_version_that_goes_gives_its_isvc_back_and_takes_it_again(bench: Bench) -> None:
@@ -255,6 +482,16 @@ def test_an_isvc_that_goes_takes_the_server_with_it(bench: Bench) -> None:
     bench.isvc(objects.isvc("m", labels=LABELS))
     bench.gone("m")
     assert "modelServer" not in bench.document("granite_v1")
+
+
+def test_a_version_stays_as_it_is_stored_until_its_server_was_looked_for(bench: Bench) -> None:
+    bench.registry(**one_version())
+    bench.isvc(objects.isvc("m", labels=LABELS))
+    restarted = bench.restarted(listed=False)
+    restarted.registry(**one_version())
+    assert restarted.storage == bench.storage
+    restarted.isvc(objects.isvc("m", labels=LABELS))
+    assert restarted.storage == bench.storage
 
 
 def test_a_server_that_is_not_ready_stays_for_the_grace(bench: Bench) -> None:
@@ -324,47 +561,69 @@ def test_the_registrys_own_record_links_an_isvc_without_labels(bench: Bench) -> 
 
 
 def test_a_version_whose_artifacts_are_not_read_yet_stays_as_it_is_stored(bench: Bench) -> None:
-    bench.registry(models=model(), versions=version())
-    assert bench.keys == []
-    assert bench.catalogue.retained == {"registry:ns/reg:1:10"}
-    bench.registry(**one_version())
-    assert bench.keys == ["granite_v1"]
-    assert not bench.catalogue.retained
+    bench.registry(**one_version(description="before"))
+    restarted = bench.restarted()
+    restarted.registry(models=model(), versions=version())
+    restarted.later(2 * HOLD)
+    assert restarted.storage == bench.storage
+    restarted.registry(**one_version())
+    assert restarted.storage != bench.storage
 
 
-def test_a_registry_that_is_gone_takes_its_documents_and_frees_its_isvcs(bench: Bench) -> None:
+@pytest.mark.parametrize("again", [False, True], ids=["for good", "and comes back"])
+def test_a_registry_that_is_gone_takes_its_documents_after_the_hold_and_frees_its_isvcs(
+    bench: Bench, again: bool
+) -> None:
     bench.isvc(objects.isvc("m", labels=LABELS))
     bench.registry(**one_version())
-    bench.catalogue.put_registry(REGISTRY.id, None)
-    bench.render()
-    assert bench.keys == ["models_m"]
+    before = dict(bench.storage)
+    bench.book.withdraw(REGISTRY_SOURCE)
+    bench.ledger.withdraw(REGISTRY_SOURCE)
+    bench.later(0)
+    bench.later(HOLD - 1)
+    assert bench.keys == ["granite_v1"]
+    if again:
+        bench.registry(**one_version())
+        bench.later(HOLD)
+        assert bench.storage == before
+    else:
+        bench.later(1)
+        assert bench.keys == ["models_m"]
+        assert bench.removed["granite_v1"] == "source-gone"
 
 
 def test_an_isvc_whose_registry_was_not_read_since_the_restart_is_not_shown_twice(bench: Bench) -> None:
     bench.isvc(objects.isvc("m", labels=LABELS))
     bench.registry(**one_version())
-    restarted = Bench(bench.stored())
-    restarted.catalogue.registries_changed(unread={"registry:ns/reg"}, awaiting=False)
+    restarted = bench.restarted(listed=False)
     restarted.isvc(objects.isvc("m", labels=LABELS))
-    assert restarted.keys == []
-    restarted.catalogue.registries_changed(unread=(), awaiting=False)
+    assert restarted.storage == bench.storage
     restarted.registry(**one_version())
-    assert restarted.stored() == bench.stored()
+    assert restarted.storage == bench.storage
+
+
+def test_an_isvc_whose_registry_is_not_even_declared_yet_is_not_shown_twice(bench: Bench) -> None:
+    bench.isvc(objects.isvc("m", labels=LABELS))
+    bench.registry(**one_version())
+    restarted = bench.restarted()
+    restarted.isvc(objects.isvc("m", labels=LABELS))
+    restarted.later(GRACE)
+    assert restarted.keys == ["granite_v1"]
 
 
 def test_versions_of_an_earlier_run_are_known_by_their_registry(bench: Bench) -> None:
     bench.registry(**one_version())
-    restarted = Bench(bench.stored())
+    restarted = bench.restarted()
     assert restarted.catalogue.known_versions("ns/reg") == {"10"}
     assert restarted.catalogue.known_versions("ns/re") == set()
 
 
 def test_an_isvc_with_labels_waits_for_the_first_reading_of_the_registries(bench: Bench) -> None:
-    bench.catalogue.registries_changed(unread={"registry:ns/reg"}, awaiting=True)
+    bench.catalogue.await_registries(True)
     bench.isvc(objects.isvc("m", labels=LABELS))
     bench.isvc(objects.isvc("unlabelled"))
     assert bench.keys == ["models_unlabelled"]
-    bench.catalogue.registries_changed(unread={"registry:ns/reg"}, awaiting=False)
+    bench.catalogue.await_registries(False)
     bench.render()
     assert bench.keys == ["models_m", "models_unlabelled"]
 
@@ -386,15 +645,17 @@ def test_a_card_that_nobody_shows_is_not_kept(bench: Bench) -> None:
     bench.catalogue.put_cards({"cgn": "# card"})
     bench.registry(**WITH_ARTIFACT)
     bench.registry()
+    assert bench.catalogue.cards
+    bench.later(HOLD)
     assert bench.catalogue.cards == {}
 
 
 def test_a_card_of_an_earlier_run_stays_linked_while_the_catalog_is_not_read(bench: Bench) -> None:
     bench.catalogue.put_cards({"cgn": "# card"})
     bench.registry(**WITH_ARTIFACT)
-    restarted = Bench(bench.stored())
+    restarted = bench.restarted()
     restarted.registry(**WITH_ARTIFACT)
-    assert restarted.stored() == bench.stored()
+    assert restarted.storage == bench.storage
     assert restarted.catalogue.cards == {}
 
 
@@ -402,6 +663,42 @@ def test_the_models_readme_is_its_card_where_the_catalog_has_none(bench: Bench) 
     bench.registry(models=model(readme="# mine"), versions=version(), artifacts={"10": ()})
     key = bench.catalogue.wanted["granite_v1"].card_key
     assert bench.catalogue.cards[key].text == "# mine"
+
+
+@pytest.mark.parametrize("names", [{}, {"ref": "", "source": "", "model_name": "", "server_name": ""}])
+def test_what_the_original_stored_under_the_same_key_becomes_ours(names: dict[str, str], bench: Bench) -> None:
+    bench.isvc(objects.isvc("m"))
+    originals = {"models_m": replace(bench.storage["models_m"], digest="theirs", **names)}
+    later = Bench(originals)
+    later.isvc(objects.isvc("m"))
+    later.later(2 * HOLD)
+    assert later.storage == bench.storage
+    assert not later.ledger.doubts()
+
+
+def test_what_the_original_stored_of_registries_stays_while_none_was_read() -> None:
+    stored = {"old_1": Stored(digest="d", reconciler="kubeflow"), "models_m": Stored(digest="d", reconciler="kserve")}
+    bench = Bench(stored)
+    bench.later(0)
+    bench.later(HOLD)
+    assert bench.keys == ["old_1"]
+    bench.registry()
+    bench.later(HOLD)
+    assert bench.removed == {"models_m": "not-listed", "old_1": "not-listed"}
+
+
+def version_upsert() -> Upsert:
+    """The document of the version that shows the isvc, as it is stored when nothing is in the way."""
+    bench = Bench()
+    bench.isvc(objects.isvc("m", labels=LABELS))
+    bench.registry(**one_version())
+    return bench.catalogue.wanted["granite_v1"]
+
+
+def alone_upsert() -> Upsert:
+    bench = Bench()
+    bench.isvc(objects.isvc("m", labels=LABELS))
+    return bench.catalogue.wanted["models_m"]
 
 
 def rendered_in(order: list[int]) -> dict[str, Upsert]:

@@ -2,17 +2,27 @@
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 
 from common.http.client import HttpClient
-from common.wire import Applied, Batch, Listing, Stored, Upsert, card_digest
+from common.wire import Applied, Batch, Leaving, Listing, Stored, Upsert, card_digest
 from services.normalizer.contents import Card
 from services.normalizer.plan import Plan
 from services.normalizer.publish import BATCH_BYTES, PARALLEL, Mirror, Storage
 from services.normalizer.remote_storage import RemoteStorage
 from tests.fakes.original_storage import original_storage
 from tests.waiting import eventually
+
+
+def groups(*upserts: Upsert) -> tuple[tuple[Upsert, ...], ...]:
+    """Each document by itself."""
+    return tuple((each,) for each in upserts)
+
+
+def removed(*keys: str) -> dict[str, str]:
+    return dict.fromkeys(keys, "deleted")
 
 
 def upsert(key: str, *, body: bytes = b'{"models":[{"name":"m"}]}', card_key: str = "", ref: str = "") -> Upsert:
@@ -26,6 +36,8 @@ class MemoryStorage:
         self.entries: dict[str, Stored] = {}
         self.cards: dict[str, str] = {}
         self.complete = False
+        self.confirmed = False
+        self.damage = ""
         self.count = 1
         self.batches: list[Batch] = []
         self.listings = 0
@@ -46,7 +58,14 @@ class MemoryStorage:
         if known == f"e-{self.count}":
             return None
         self.listings += 1
-        return Listing(revision=f"e-{self.count}", complete=self.complete, entries=dict(self.entries), cards=self.cards)
+        return Listing(
+            revision=f"e-{self.count}",
+            complete=self.complete,
+            confirmed=self.confirmed,
+            damage=self.damage,
+            entries=dict(self.entries),
+            cards=self.cards,
+        )
 
     async def apply(self, batch: Batch) -> Applied:
         if self.failing:
@@ -54,10 +73,14 @@ class MemoryStorage:
         base = f"e-{self.count}"
         self.batches.append(batch)
         self.entries.update({u.key: u.stored for u in batch.upserts if u.key not in self.refuse})
+        for key, mark in batch.leaving.items():
+            if key in self.entries:
+                self.entries[key] = replace(self.entries[key], leaving=mark)
         for key in batch.removals:
             self.entries.pop(key, None)
         self.cards.update({key: card_digest(text) for key, text in batch.cards.items()})
-        self.complete |= batch.complete
+        self.complete |= batch.complete or batch.confirmed
+        self.confirmed |= batch.confirmed
         self.count += 1
         applied = Applied(revision=f"e-{self.count}", base=base, refused=dict(self.refuse))
         if batch in self.hold:
@@ -88,8 +111,8 @@ async def send(
 
 async def test_the_mirror_follows_what_was_sent_without_asking_again(storage: MemoryStorage) -> None:
     mirror = await mirror_of(storage)
-    await send(mirror, Plan(upserts=(upsert("a_b"),)), cards={"c": "# t"}, complete=True)
-    await send(mirror, Plan(upserts=(upsert("a_c"),), removals=("a_b",)))
+    await send(mirror, Plan(upserts=groups(upsert("a_b"))), cards={"c": "# t"}, complete=True)
+    await send(mirror, Plan(upserts=groups(upsert("a_c")), removals=removed("a_b")))
     await mirror.refresh()
     assert storage.listings == 1
     assert (mirror.entries, mirror.cards, mirror.complete) == (storage.entries, storage.cards, True)
@@ -97,7 +120,9 @@ async def test_the_mirror_follows_what_was_sent_without_asking_again(storage: Me
 
 async def test_answers_in_another_order_do_not_confuse_it(storage: MemoryStorage) -> None:
     mirror = await mirror_of(storage)
-    first, second = (mirror.begin(Plan(upserts=(upsert(key),)), cards={}, complete=False)[0] for key in ("a_b", "a_c"))
+    first, second = (
+        mirror.begin(Plan(upserts=groups(upsert(key))), cards={}, complete=False)[0] for key in ("a_b", "a_c")
+    )
     storage.hold.append(first)
     late = asyncio.create_task(mirror.deliver(first))
     await eventually(lambda: first in storage.batches)
@@ -113,7 +138,7 @@ async def test_a_change_by_somebody_else_in_between_is_noticed(storage: MemorySt
     mirror = await mirror_of(storage)
     storage.entries["x_y"] = upsert("x_y").stored
     storage.touch()
-    await send(mirror, Plan(upserts=(upsert("a_b"),)))
+    await send(mirror, Plan(upserts=groups(upsert("a_b"))))
     await mirror.refresh()
     assert set(mirror.entries) == {"a_b", "x_y"}
 
@@ -122,7 +147,7 @@ async def test_after_an_error_nothing_is_taken_for_granted(storage: MemoryStorag
     mirror = await mirror_of(storage)
     storage.failing = True
     with pytest.raises(ConnectionError):
-        await send(mirror, Plan(upserts=(upsert("a_b"),)))
+        await send(mirror, Plan(upserts=groups(upsert("a_b"))))
     assert not mirror.known
     storage.failing = False
     await mirror.refresh()
@@ -132,23 +157,23 @@ async def test_after_an_error_nothing_is_taken_for_granted(storage: MemoryStorag
 
 async def test_what_is_under_way_is_not_sent_again_and_the_rest_is(storage: MemoryStorage) -> None:
     mirror = await mirror_of(storage)
-    [first] = mirror.begin(Plan(upserts=(upsert("a_b"),)), cards={"c": "# t"}, complete=False)
+    [first] = mirror.begin(Plan(upserts=groups(upsert("a_b"))), cards={"c": "# t"}, complete=False)
     changed = upsert("a_b", body=b'{"models":[{"name":"other"}]}')
-    plan = Plan(upserts=(changed, upsert("a_c")))
+    plan = Plan(upserts=groups(changed, upsert("a_c")))
     [second] = mirror.begin(plan, cards={"c": "# t"}, complete=True)
     assert [u.key for u in second.upserts] == ["a_c"]
     assert not second.cards
     assert not second.complete
     await mirror.deliver(first)
     await mirror.deliver(second)
-    [third] = mirror.begin(Plan(upserts=(changed,)), cards={}, complete=True)
+    [third] = mirror.begin(Plan(upserts=groups(changed)), cards={}, complete=True)
     assert third.complete
 
 
 async def test_batches_have_a_bounded_size_and_only_some_go_at_a_time(storage: MemoryStorage) -> None:
     mirror = await mirror_of(storage)
     large = b'{"models":[' + b" " * (BATCH_BYTES // 2) + b"]}"
-    plan = Plan(upserts=tuple(upsert(f"a_{i}", body=large) for i in range(2 * PARALLEL + 3)))
+    plan = Plan(upserts=groups(*(upsert(f"a_{i}", body=large) for i in range(2 * PARALLEL + 3))))
     batches = mirror.begin(plan, cards={}, complete=True)
     assert [len(batch.upserts) for batch in batches] == [2] * PARALLEL
     assert not any(batch.complete for batch in batches)
@@ -157,30 +182,30 @@ async def test_batches_have_a_bounded_size_and_only_some_go_at_a_time(storage: M
     assert len(mirror.begin(Plan(upserts=plan.upserts[2 * PARALLEL :]), cards={}, complete=True)) == 2
 
 
-async def test_a_model_that_moves_leaves_its_old_place_only_after_it_is_in_the_new_one(storage: MemoryStorage) -> None:
+async def test_a_group_goes_in_one_batch_whatever_its_size(storage: MemoryStorage) -> None:
     mirror = await mirror_of(storage)
-    await send(mirror, Plan(upserts=(upsert("old_1", ref="r"), upsert("gone_1"))))
     large = b'{"models":[' + b" " * BATCH_BYTES + b"]}"
-    plan = Plan(upserts=(upsert("a_1", body=large), upsert("new_1", ref="r", body=large)), removals=("gone_1", "old_1"))
-    first, second = mirror.begin(plan, cards={}, complete=False)
-    assert (list(first.removals), list(second.removals)) == (["gone_1"], ["old_1"])
-    assert second.upserts[0].key == "new_1"  # storage stores what a batch brings before it removes anything
+    group = (upsert("giver_1", body=large), upsert("taker_1", body=large))
+    first, second = mirror.begin(Plan(upserts=(group, *groups(upsert("other_1")))), cards={})
+    assert (first.upserts, [u.key for u in second.upserts]) == (group, ["other_1"])
 
 
-async def test_a_model_on_its_way_to_a_new_place_keeps_the_old_one(storage: MemoryStorage) -> None:
+async def test_reasons_and_marks_travel_with_what_they_are_about(storage: MemoryStorage) -> None:
     mirror = await mirror_of(storage)
-    await send(mirror, Plan(upserts=(upsert("old_1", ref="r"),)))
-    [moving] = mirror.begin(Plan(upserts=(upsert("new_1", ref="r"),)), cards={}, complete=False)
-    assert not mirror.begin(Plan(removals=("old_1",)), cards={}, complete=False)
-    await mirror.deliver(moving)
-    [leaving] = mirror.begin(Plan(removals=("old_1",)), cards={}, complete=False)
-    assert list(leaving.removals) == ["old_1"]
+    await send(mirror, Plan(upserts=groups(upsert("a_b"), upsert("a_c"))))
+    mark = Leaving(since=1, reason="not-listed")
+    [batch] = mirror.begin(Plan(removals=removed("a_b"), marks={"a_c": mark}), cards={})
+    assert (batch.removals, batch.leaving) == ({"a_b": "deleted"}, {"a_c": mark})
+    assert mirror.busy == {"a_b", "a_c"}
+    await mirror.deliver(batch)
+    assert mirror.entries == storage.entries
+    assert mirror.entries["a_c"].leaving == mark
 
 
 async def test_a_card_travels_with_the_document_that_shows_it(storage: MemoryStorage) -> None:
     mirror = await mirror_of(storage)
     card = "x" * BATCH_BYTES
-    plan = Plan(upserts=(upsert("a_1", card_key="c"), upsert("a_2", card_key="c"), upsert("a_3")))
+    plan = Plan(upserts=groups(upsert("a_1", card_key="c"), upsert("a_2", card_key="c"), upsert("a_3")))
     await send(mirror, plan, cards={"c": card, "other": "y"})
     assert [set(batch.cards) for batch in storage.batches] == [{"c"}, {"other"}]
     assert [u.key for u in storage.batches[0].upserts] == ["a_1"]
@@ -189,24 +214,41 @@ async def test_a_card_travels_with_the_document_that_shows_it(storage: MemorySto
 async def test_a_card_that_nobody_shows_any_more_is_sent_again_when_somebody_does(storage: MemoryStorage) -> None:
     mirror = await mirror_of(storage)
     cards = {"c": Card.of("# t")}
-    await send(mirror, Plan(upserts=(upsert("a_1", card_key="c"), upsert("a_2", card_key="c"))), cards={"c": "# t"})
-    await send(mirror, Plan(removals=("a_1",)))
+    await send(
+        mirror, Plan(upserts=groups(upsert("a_1", card_key="c"), upsert("a_2", card_key="c"))), cards={"c": "# t"}
+    )
+    await send(mirror, Plan(removals=removed("a_1")))
     assert mirror.missing_cards(cards) == {}
-    await send(mirror, Plan(upserts=(upsert("a_2"),)))
+    await send(mirror, Plan(upserts=groups(upsert("a_2"))))
     assert mirror.missing_cards(cards) == {"c": "# t"}
 
 
-async def test_what_storage_refused_is_not_sent_again_until_it_is_another(storage: MemoryStorage) -> None:
+async def test_what_storage_refused_is_known_until_it_takes_another(storage: MemoryStorage) -> None:
     mirror = await mirror_of(storage)
     storage.refuse = {"a_b": "too large"}
-    assert await send(mirror, Plan(upserts=(upsert("a_b"),))) == {"a_b": "too large"}
-    assert not mirror.unrefused({"a_b": upsert("a_b")})
+    assert await send(mirror, Plan(upserts=groups(upsert("a_b")))) == {"a_b": "too large"}
+    assert mirror.refused == {"a_b": upsert("a_b").digest}
     assert "a_b" not in mirror.entries
-    changed = upsert("a_b", body=b'{"models":[{"name":"smaller"}]}')
-    assert mirror.unrefused({"a_b": changed}) == {"a_b": changed}
     storage.refuse = {}
-    await send(mirror, Plan(upserts=(changed,)))
-    assert mirror.unrefused({"a_b": upsert("a_b")})
+    await send(mirror, Plan(upserts=groups(upsert("a_b", body=b'{"models":[{"name":"smaller"}]}'))))
+    assert not mirror.refused
+
+
+async def test_what_storage_refuses_in_a_new_form_it_has_in_the_old_one(storage: MemoryStorage) -> None:
+    mirror = await mirror_of(storage)
+    await send(mirror, Plan(upserts=groups(upsert("a_b"))))
+    storage.refuse = {"a_b": "too large"}
+    await send(mirror, Plan(upserts=groups(upsert("a_b", body=b'{"models":[{"name":"larger"}]}'))))
+    assert mirror.entries == storage.entries == {"a_b": upsert("a_b").stored}
+
+
+async def test_a_confirmation_goes_with_the_last_batch(storage: MemoryStorage) -> None:
+    mirror = await mirror_of(storage)
+    [batch] = mirror.begin(Plan(upserts=groups(upsert("a_b"))), cards={}, confirmed=True)
+    assert batch.confirmed
+    assert not mirror.begin(Plan(), cards={}, confirmed=True)  # one is under way
+    await mirror.deliver(batch)
+    assert mirror.confirmed
 
 
 async def test_only_cards_that_storage_does_not_have_are_missing(storage: MemoryStorage) -> None:
@@ -221,15 +263,15 @@ async def test_a_storage_that_knows_only_the_originals_requests_is_kept_up_to_da
         mirror = Mirror(RemoteStorage(client))
         await mirror.refresh()
         assert mirror.entries == {}
-        plan = Plan(upserts=(upsert("a_b", card_key="c"), upsert("a_c")))
+        plan = Plan(upserts=groups(upsert("a_b", card_key="c"), upsert("a_c")))
         await send(mirror, plan, cards={"c": "# card"}, complete=True)
         assert set(original.documents) == {"a_b", "a_c"}
         assert original.cards == {"c": "# card"}
-        await send(mirror, Plan(removals=("a_b",)))
+        await send(mirror, Plan(removals=removed("a_b")))
         assert set(original.documents) == {"a_c"}
         assert original.requests[-1] == "POST /currentkeyset?key=a_c"
         await mirror.refresh()
-        assert mirror.entries == {"a_c": plan.upserts[1].stored}
+        assert mirror.entries == {"a_c": plan.upserts[1][0].stored}
         restarted = await mirror_of(RemoteStorage(client))
         assert set(restarted.entries) == {"a_c"}
 
@@ -239,6 +281,6 @@ async def test_what_the_original_refuses_does_not_stop_the_rest() -> None:
         original.refuse = {"a_b"}
         mirror = Mirror(RemoteStorage(client))
         await mirror.refresh()
-        refused = await send(mirror, Plan(upserts=(upsert("a_b"), upsert("a_c"))))
+        refused = await send(mirror, Plan(upserts=groups(upsert("a_b"), upsert("a_c"))))
         assert refused == {"a_b": "no"}
         assert set(original.documents) == {"a_c"}

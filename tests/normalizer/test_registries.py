@@ -74,12 +74,22 @@ async def test_a_registry_without_an_address_keeps_nothing_back(cluster: FakeClu
         assert setting.condition(f"registry:{NAMESPACE}/pending")["ok"]
 
 
-async def test_a_registry_that_is_down_keeps_an_empty_feed_back_for_the_grace(cluster: FakeCluster) -> None:
-    url = ["http://127.0.0.1:9"]
-    async with running(cluster, model_registry_urls=url, first_sync_grace=1) as setting:
-        await eventually(lambda: not setting.condition("registry:127.0.0.1:9").get("ok", True))
-        assert not setting.storage.complete
-        await eventually(lambda: setting.storage.complete, what="the end of the grace")
+@pytest.mark.parametrize("models", [0, 1])
+async def test_a_registry_that_is_down_keeps_a_new_feed_back_for_the_grace_and_an_empty_one_for_ever(
+    cluster: FakeCluster, models: int
+) -> None:
+    async with FakeRegistry() as registry:
+        registry.populate(models)
+        urls = ["http://127.0.0.1:9", registry.url]
+        async with running(cluster, model_registry_urls=urls, first_sync_grace=1) as setting:
+            await eventually(lambda: not setting.condition("registry:127.0.0.1:9").get("ok", True))
+            await eventually(lambda: len(setting.storage.entries) == models)
+            assert not setting.storage.complete
+            if models:
+                await eventually(lambda: setting.storage.complete, what="the end of the grace")
+            else:
+                await asyncio.sleep(1.5)  # nothing is to happen
+                assert not setting.storage.complete
 
 
 async def test_models_of_a_registry_that_is_taken_away_leave_after_a_grace(cluster: FakeCluster) -> None:

@@ -83,7 +83,7 @@ class Cluster:
         self._marks += 1
         description = {"modelcatalogbridge.rhdh.io/description": f"the {self._marks}th"}
         self._apply(objects.isvc("mark", annotations=description))
-        catalogue = Catalogue(defaults=NormalizerSettings.load().defaults, not_ready_grace=0)
+        catalogue = Catalogue(defaults=NormalizerSettings.load().defaults)
         catalogue.put_isvc(KSERVE, (NAMESPACE, "mark"), read_isvc(self.isvcs["mark"]), explicit=True)
         catalogue.render(catalogue.take_dirty(), now=0)
         (upsert,) = catalogue.wanted.values()
@@ -114,7 +114,7 @@ class Life:
     async def lived(self) -> AsyncIterator[Self]:
         """Start over what an earlier life has stored, and end."""
         controller = create_controller(
-            settings=NormalizerSettings.load(removal_guard="off"),
+            settings=NormalizerSettings.load(removal_hold=0, not_ready_grace=0),
             storage=self._storage,
             health=Health(),
             metrics=Metrics("test", "0"),
@@ -159,7 +159,7 @@ class Life:
 
     def _first_sight(self, snapshot: RegistrySnapshot) -> dict[str, str]:
         """What somebody would store who sees all this for the first time."""
-        catalogue = Catalogue(defaults=NormalizerSettings.load().defaults, not_ready_grace=0)
+        catalogue = Catalogue(defaults=NormalizerSettings.load().defaults)
         catalogue.put_registry(self._ref.id, RegistryContent(self._ref, snapshot))
         for name, obj in self._cluster.isvcs.items():
             catalogue.put_isvc(KSERVE, (NAMESPACE, name), read_isvc(obj), explicit=True)

@@ -165,7 +165,7 @@ async def test_cards_are_edited_and_survive_every_restart(pod: Pod, fakes: Proce
     await fakes.registry("populate", 2)
     await fakes.catalog("put_card", "curated", "example/model-0001", "# One")
     await pod.start()
-    document = await pod.shows(named(1)[0], lambda d: "TechDocs" in d["models"][0]["annotations"])
+    document = await pod.shows(named(1)[0], lambda d: "?key=" in d["models"][0]["annotations"]["TechDocs"])
     card = document["models"][0]["annotations"]["TechDocs"].removeprefix("http://localhost:9090")
     await eventually(lambda: answered(pod, card, "# One"), what="the card")
 

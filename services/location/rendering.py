@@ -1,0 +1,113 @@
+"""Answers that are made when they are read, and kept in a cache of bounded size.
+
+An answer's validator comes from what it is made of, so that a reader that has it already costs no rendering.
+"""
+
+import hashlib
+import json
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from aiohttp import web
+
+from common import __version__, details
+from services.location.delivery import Entry
+from services.location.pages import JSON, Page, not_modified
+from services.location.view import View, views_of
+
+MOST_BYTES: Final = 4 * 1024 * 1024
+"""Bytes of answers that one cache keeps, in both forms."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What renderings depend on beside the entry.
+
+    `port` is where this location listens. `both_feeds` says that one Backstage reads the plain feed beside that of the
+    second generation, so that the entities of each may point at those of the other.
+    """
+
+    port: int = 9090
+    both_feeds: bool = False
+
+    @property
+    def base_url(self) -> str:
+        """The address of this location for a reader of the first generation in the same pod."""
+        return f"http://localhost:{self.port}"
+
+    @property
+    def trees_url(self) -> str:
+        """The address of this location for Backstage's Gitea integration, which takes a host for its own."""
+        return f"http://127.0.0.1:{self.port}"
+
+
+def read(entry: Entry) -> tuple[dict[str, Any], tuple[View, ...]]:
+    """Return the document of an entry and the views of its models."""
+    document: dict[str, Any] = json.loads(entry.document.body)
+    return document, views_of(document, details.decode(entry.details), key=entry.key)
+
+
+def stamp(*parts: str | bytes, options: Options | None = None) -> str:
+    """Return 40 hexadecimal digits that change with each part, the options and the version of the renderers."""
+    digest = hashlib.blake2b(f"{__version__} {options}".encode(), digest_size=20)
+    for part in parts:
+        raw = part.encode() if isinstance(part, str) else part
+        digest.update(b"%d:" % len(raw) + raw)
+    return digest.hexdigest()
+
+
+def encode(document: object) -> bytes:
+    """Return a document as the feed serves it."""
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+class Rendered:
+    """The answers of one kind, by key; those that nobody has read for longest leave when there are too many."""
+
+    def __init__(self, most_bytes: int = MOST_BYTES) -> None:
+        self._most_bytes = most_bytes
+        self._bytes = 0
+        self._pages: OrderedDict[str, tuple[Page, int]] = OrderedDict()
+
+    def answer(
+        self,
+        request: web.Request,
+        key: str,
+        inputs: Iterable[str | bytes],
+        make: Callable[[], bytes],
+        *,
+        options: Options,
+        media_type: str = JSON,
+    ) -> web.Response:
+        """Return the answer made of `inputs`: 304 to a reader that has it, else the one kept, else a new one."""
+        etag = f'"{stamp(*inputs, options=options)[:24]}"'
+        if known := not_modified(request, etag):
+            return known
+        page = self._kept(key)
+        if page is None or page.etag != etag:
+            page = Page(make(), media_type, etag=etag)
+        answer = page.answer(request)
+        self._keep(key, page)
+        return answer
+
+    @property
+    def size(self) -> int:
+        """How many bytes are kept."""
+        return self._bytes
+
+    def _kept(self, key: str) -> Page | None:
+        kept = self._pages.get(key)
+        return kept[0] if kept else None
+
+    def _keep(self, key: str, page: Page) -> None:
+        self._forget(key)
+        self._pages[key] = (page, page.size)
+        self._bytes += page.size
+        while self._bytes > self._most_bytes:
+            self._forget(next(iter(self._pages)))
+
+    def _forget(self, key: str) -> None:
+        _, size = self._pages.pop(key, (None, 0))
+        self._bytes -= size

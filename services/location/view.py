@@ -1,0 +1,295 @@
+"""One model version as readers need it: what it is, how it is called, whose it is, where to read more. No I/O.
+
+Computed from the stored document and the details beside it, once for every reader: a feed differs from another only in
+what its reader lets through. A document without details (of the original connector, or an earlier version) has a view
+too, with what it tells by itself.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from common import backstage
+from common.details import NO_DETAILS, SERVER_TYPES, DetailLink, Details, ServerType
+
+NAME_ANNOTATION = "rhdh.modelcatalog.io/model-name"
+"""What a client writes as the model's name in a request."""
+CARD_ANNOTATION = "TechDocs"
+"""Where a document names the page with a model's card, for the first generation."""
+SECOND_CARD_ANNOTATION = "techdocs"
+LOCATION_ANNOTATION = "rhdh.modelcatalog.io/artifact-location"
+"""Where the model's files are, when that is no page that a browser opens."""
+_INTERNAL_URL = "rhdh.modelcatalog.io/internal-service-url"
+_EXTERNAL_URL = "rhdh.modelcatalog.io/external-route-url"
+
+_NO_SPECIFICATION = ("", "TBD")
+"""What stands in a document whose API nobody has described."""
+
+_EMBEDDING_TASKS = frozenset(
+    {"embedding", "embeddings", "feature-extraction", "sentence-similarity", "text-embedding", "text-embeddings"}
+)
+_TASKS_OF_OTHER_APIS = frozenset(
+    {
+        "audio-classification",
+        "automatic-speech-recognition",
+        "image-classification",
+        "rerank",
+        "reranking",
+        "text-classification",
+        "text-ranking",
+        "text-to-image",
+        "text-to-speech",
+        "token-classification",
+    }
+)
+"""Tasks that an OpenAI server serves neither as chat nor as embeddings."""
+
+_RUNTIMES: Mapping[str, ServerType] = {
+    "vllm": "openai-v1",
+    "nim": "openai-v1",
+    "tgi": "openai-v1",
+    "llamacpp": "openai-v1",
+    "triton": "open-inference-protocol-v2",
+    "tritonserver": "open-inference-protocol-v2",
+    "ovms": "open-inference-protocol-v2",
+    "openvino": "open-inference-protocol-v2",
+    "mlserver": "open-inference-protocol-v2",
+    "sklearnserver": "open-inference-protocol-v2",
+    "xgbserver": "open-inference-protocol-v2",
+    "lgbserver": "open-inference-protocol-v2",
+}
+"""Words in the tags of a document without details, and what a server of that name speaks."""
+_HUGGING_FACE_SERVER = "huggingfaceserver"
+"""KServe's own server puts /openai before /v1 (kserve, protocol/rest/openai: KSERVE_OPENAI_ROUTE_PREFIX)."""
+
+_HAS_VERSION = re.compile(r"/v1(?:/|\Z)")
+_NUMBERS = re.compile(r"[vV]?(\d{1,9})(?:\.(\d{1,9}))?(?:\.(\d{1,9}))?((?:-[0-9A-Za-z.-]+)?)\Z")
+_SPDX_PAGE = re.compile(r"https?://spdx\.org/licenses/([^/]+?)(?:\.html)?\Z")
+_OWN_CARD = "/modelcard"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    """A model server and how it is called.
+
+    `base_url` is what a client library takes: with `/v1` for OpenAI servers. `names` are the names to write as the
+    model's name, the usual one first, never empty. `specification` is the definition that people gave, or empty.
+    """
+
+    name: str
+    url: str
+    base_url: str
+    internal_url: str
+    external_url: str
+    server_type: ServerType
+    names: tuple[str, ...]
+    token: bool
+    embeds: bool
+    generates: bool
+    api_type: str
+    specification: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """A model version; texts are empty where nothing is known."""
+
+    key: str
+    name: str
+    """The entity name of the model."""
+    title: str
+    """The name as people write it; never empty."""
+    has_title: bool
+    about: str
+    owner: str
+    """An entity reference."""
+    system: str
+    lifecycle: str
+    tags: tuple[str, ...]
+    links: tuple[DetailLink, ...]
+    page: str
+    """The page about the model or its deployment that a reader opens as its source."""
+    homepage: str
+    techdocs: str
+    """The address of documentation that people named; empty where ours is shown."""
+    files: str
+    """Where the model's files are, in words or as a URL that no browser opens."""
+    usage: str
+    ethics: str
+    support: str
+    training: str
+    api_entity: str
+    details: Details
+    server: Server | None
+
+    @property
+    def version_title(self) -> str:
+        """The title with the version, where the title does not end in it already."""
+        version = self.details.version
+        if not version or self.title.endswith(version) or not self.has_title:
+            return self.title
+        return f"{self.title} {version}"
+
+    @property
+    def license(self) -> str:
+        """The name of the licence."""
+        return self.details.license
+
+    @property
+    def semantic_version(self) -> str:
+        """The version as three numbers (semver.org): `1.0` as `1.0.0`; empty when it is none of that kind."""
+        numbers = _NUMBERS.match(self.details.version)
+        if numbers is None:
+            return ""
+        major, minor, patch, rest = numbers.groups()
+        return f"{int(major)}.{int(minor or 0)}.{int(patch or 0)}{rest}"
+
+
+def views_of(document: Mapping[str, Any], details: Details, *, key: str) -> tuple[View, ...]:
+    """Return the view of each model of a document that the feed serves; they share the document's server."""
+    part = document.get("modelServer")
+    return tuple(_view(model, part, details, key) for model in document["models"])
+
+
+def tags_of(part: Mapping[str, Any], *others: str) -> list[str]:
+    """Return the tags of a part of a document that the catalog keeps, with others, each once."""
+    tags = (re.sub(r"\s+", "", tag) for tag in part.get("tags", ()))
+    return list(dict.fromkeys(tag for tag in (*tags, *others) if backstage.is_tag(tag)))
+
+
+def is_own_card(url: str) -> bool:
+    """Return whether `url` is the address of a card that location serves, on whatever host."""
+    try:
+        return urlsplit(url).path == _OWN_CARD
+    except ValueError:
+        return False
+
+
+def opens(url: str) -> bool:
+    """Return whether a browser opens `url` as a page."""
+    return url.lower().startswith(("http://", "https://")) and backstage.is_link(url)
+
+
+def _view(model: Mapping[str, Any], part: Mapping[str, Any] | None, details: Details, key: str) -> View:
+    annotations = model.get("annotations", {})
+    server = _server(model, part, details) if part else None
+    links = _links(model, part, details)
+    homepage = _text(part, "homepageURL")
+    page = _page(details, homepage)
+    own = part.get("annotations", {}) if part else {}
+    techdocs = annotations.get(CARD_ANNOTATION) or annotations.get(SECOND_CARD_ANNOTATION) or ""
+    location = _text(model, "artifactLocationURL")
+    return View(
+        key=key,
+        name=re.sub(r"\s+", "", model["name"]),
+        title=details.title or model["name"],
+        has_title=bool(details.title),
+        about=_text(model, "description") or _text(part, "description"),
+        owner=details.owner or f"user:{_text(model, 'owner') or 'unknown'}",
+        system=details.system or own.get("rhdh.io/system") or annotations.get("rhdh.io/system") or "",
+        lifecycle=_text(part, "lifecycle") or _text(model, "lifecycle"),
+        tags=_tags(details, server),
+        links=links,
+        page=page,
+        homepage=homepage or page,
+        techdocs="" if is_own_card(techdocs) or techdocs.startswith(_OWN_CARD) else techdocs,
+        files=details.location or ("" if opens(location) else location),
+        usage=_text(model, "usage") or _text(part, "usage"),
+        ethics=_text(model, "ethics"),
+        support=_text(model, "support"),
+        training=_text(model, "training"),
+        api_entity=details.api_entity or own.get("rhdh.io/api-entity-ref") or "",
+        details=details,
+        server=server,
+    )
+
+
+def _server(model: Mapping[str, Any], part: Mapping[str, Any], details: Details) -> Server | None:
+    api = part.get("API")
+    url = _text(api, "url")
+    if not api or not url:
+        return None
+    annotations = api.get("annotations", {})
+    specification = _text(api, "spec")
+    server_type = _server_type(part, api, details)
+    tags = (*part.get("tags", ()), *model.get("tags", ()))
+    tasks = frozenset(task.lower() for task in details.tasks) or frozenset(tags)
+    embeds = bool(tasks & _EMBEDDING_TASKS)
+    return Server(
+        name=re.sub(r"\s+", "", part["name"]),
+        url=url,
+        base_url=_base_url(url, tags) if server_type == "openai-v1" else url,
+        internal_url=annotations.get(_INTERNAL_URL, ""),
+        external_url=annotations.get(_EXTERNAL_URL, ""),
+        server_type=server_type,
+        names=details.names or (model.get("annotations", {}).get(NAME_ANNOTATION) or model["name"],),
+        token=part.get("authentication") is True,
+        embeds=embeds,
+        generates=not embeds and not tasks & _TASKS_OF_OTHER_APIS,
+        api_type=_text(api, "type") or "openapi",
+        specification="" if specification.strip() in _NO_SPECIFICATION else specification,
+    )
+
+
+def _server_type(part: Mapping[str, Any], api: Mapping[str, Any], details: Details) -> ServerType:
+    said = part.get("annotations", {}).get("rhdh.io/serverType", "")
+    for server_type in SERVER_TYPES:
+        if server_type and server_type == said:
+            return server_type
+    if details.server_type:
+        return details.server_type
+    if _text(api, "type") == "grpc" and _text(api, "spec").strip() in _NO_SPECIFICATION:
+        return "grpc"
+    if details != NO_DETAILS:
+        return ""
+    words = {word for tag in part.get("tags", ()) for word in tag.split("-")}
+    return next((_RUNTIMES[word] for word in _RUNTIMES if word in words), "")
+
+
+def _base_url(url: str, tags: Iterable[str]) -> str:
+    """Return the base URL of an OpenAI server's API."""
+    if _HAS_VERSION.search(urlsplit(url).path):
+        return url.rstrip("/")
+    prefix = "/openai/v1" if any(_HUGGING_FACE_SERVER in tag for tag in tags) else "/v1"
+    return url.rstrip("/") + prefix
+
+
+def _tags(details: Details, server: Server | None) -> tuple[str, ...]:
+    """Return the tags that answer what people ask of a catalog: who speaks what, who can embed, whose model it is."""
+    written = [*details.tasks, details.provider, details.license]
+    if server:
+        written += [server.server_type, "embeddings" if server.embeds else ""]
+    return tuple(dict.fromkeys(tag for text in written if (tag := backstage.tag(text))))
+
+
+def _links(model: Mapping[str, Any], part: Mapping[str, Any] | None, details: Details) -> tuple[DetailLink, ...]:
+    license_page = _text(model, "license")
+    links = [
+        *details.links,
+        DetailLink(_text(model, "howToUseURL"), "How to use", "help"),
+        DetailLink(license_page, f"License: {_license_name(license_page, details)}".removesuffix(": "), "docs"),
+        DetailLink(_text(part, "homepageURL"), "Homepage", "web"),
+        DetailLink(_text(model, "artifactLocationURL"), "Model files", "web"),
+    ]
+    return tuple({link.url: link for link in reversed(links) if opens(link.url)}.values())[::-1]
+
+
+def _license_name(page: str, details: Details) -> str:
+    spdx = _SPDX_PAGE.match(page)
+    return details.license or (unquote(spdx[1]) if spdx else "")
+
+
+def _page(details: Details, homepage: str) -> str:
+    """Return the page that shows the deployment, else the registered version, else the homepage that people gave."""
+    for icon in ("dashboard", "catalog"):
+        for link in details.links:
+            if link.icon == icon and opens(link.url):
+                return link.url
+    return homepage if opens(homepage) else ""
+
+
+def _text(part: Mapping[str, Any] | None, field: str) -> str:
+    value = part.get(field) if part else None
+    return value if isinstance(value, str) else ""

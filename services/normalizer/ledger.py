@@ -1,0 +1,365 @@
+"""Decides which entries may leave: what each source has shown, since when something is missing, and why.
+
+An entry is shown, or leaving. A look at a source that shows it clears the mark; a complete look that lacks it sets
+one; a look that failed does nothing. It leaves at once when there is proof, else when the mark is old enough and a
+complete look at that time still agrees. Pure: all times are given, in seconds of the epoch by a clock that never goes
+back. docs/architecture.md, "Removing".
+"""
+
+from collections import Counter, defaultdict, deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import inf
+from typing import Final
+
+from common.wire import Leaving, Stored
+from services.normalizer.sourcebook import SourceBook, SourceKind
+
+NOT_LISTED: Final = "not-listed"
+"""A complete look at its source lacks it."""
+NOT_READY: Final = "not-ready"
+"""It is there and has not been ready for a while."""
+SOURCE_GONE: Final = "source-gone"
+"""Its source itself is no longer configured or found."""
+
+_UNNAMED: Mapping[str, SourceKind] = {"original:kserve": "kserve", "original:kubeflow": "registry"}
+"""Stand-ins for the source of entries that do not name theirs, because the original wrote them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long what is in doubt stays, in seconds.
+
+    `hold`: what a complete look lacks. `not_ready`: what is there and not ready. `source_gone`: the entries of a source
+    that is itself gone. When more than `share` of what a source shows (at least two entries, or all) is in doubt or
+    left so within the last `hold`, everything of it that is no proof waits for `hold`.
+    """
+
+    hold: float = 3600.0
+    share: float = 0.2
+    not_ready: float = 120.0
+    source_gone: float = 3600.0
+
+    def is_many(self, doubted: int, of: int) -> bool:
+        """Return whether so many entries in doubt, of all that a source has, are suspicious."""
+        return doubted > 0 and (doubted >= of or (doubted >= 2 and doubted > of * self.share))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doubt:
+    """An entry that is leaving, for people to see; `due` is None while an administrator wants it kept."""
+
+    ref: str
+    source: str
+    since: float
+    reason: str
+    due: float | None
+
+
+@dataclass(slots=True)
+class _Account:
+    """What is known of one entry; `since` and `reason` make its mark.
+
+    `opened`: since when it is known here. `seen`: the last look has shown it. `stored`: storage has the entry.
+    `persisted`: storage has a mark of it.
+    """
+
+    source: str
+    opened: float = 0.0
+    seen: bool = False
+    since: float | None = None
+    reason: str = ""
+    refused: bool = False
+    stored: bool = False
+    persisted: bool = False
+
+
+class Ledger:
+    """Keeps account of all sources and of the entries that they have shown, by reference."""
+
+    def __init__(self, patience: Patience, book: SourceBook) -> None:
+        self._patience = patience
+        self._book = book
+        self._accounts: dict[str, _Account] = {}
+        self._of_source: defaultdict[str, set[str]] = defaultdict(set)
+        self._unseen: set[str] = set()
+        self._marked: set[str] = set()
+        self._left: defaultdict[str, deque[float]] = defaultdict(deque)
+        self._departed: dict[str, str] = {}
+
+    @property
+    def sources_with_entries(self) -> frozenset[str]:
+        """The sources of the entries that are known."""
+        return frozenset(source for source, refs in self._of_source.items() if refs)
+
+    def is_over(self, source: str) -> bool:
+        """Return whether a source is gone and all its entries have left."""
+        return self._is_gone(source) and not self._of_source.get(source)
+
+    def withdraw(self, source: str) -> None:
+        """Take back what a source has shown, because it is itself gone."""
+        for ref in self._of_source[source]:
+            self._accounts[ref].seen = False
+            if ref not in self._marked:
+                self._unseen.add(ref)
+
+    # --- what the sources show
+
+    def knows(self, ref: str) -> bool:
+        """Return whether an entry is shown or leaving."""
+        return ref in self._accounts
+
+    def is_leaving(self, ref: str) -> bool:
+        """Return whether an entry is leaving."""
+        return ref in self._marked
+
+    def see(self, ref: str, source: str) -> None:
+        """Take a look that shows the entry, or an object that keeps it: nothing speaks against it any more."""
+        account = self._accounts.get(ref)
+        if account is None or account.source != source:
+            account = self._open(ref, source, 0)
+        self._departed.pop(ref, None)
+        self._unseen.discard(ref)
+        self._marked.discard(ref)
+        account.seen, account.since, account.reason, account.refused = True, None, "", False
+
+    def expect(self, ref: str, kind: SourceKind, *, now: float) -> None:
+        """Take note of something that an earlier run has shown within an entry, from some source of a kind."""
+        if ref not in self._accounts:
+            self._open(ref, next(id_ for id_, of in _UNNAMED.items() if of == kind), now)
+
+    def doubt(self, ref: str, source: str, reason: str, *, since: float) -> bool:
+        """Take a look that does not show the entry; return whether it stays for now."""
+        account = self._accounts.get(ref)
+        if account is None:
+            return False
+        if account.source != source:
+            account = self._open(ref, source, account.opened)
+        if account.reason != reason:
+            self._mark(ref, account, reason, since)
+        return True
+
+    def end(self, ref: str, reason: str) -> None:
+        """Take the proof that the entry is gone."""
+        account = self._accounts.get(ref)
+        if account is not None:
+            self._close(ref, account)
+            self._departed[ref] = reason
+
+    def forget(self, ref: str) -> None:
+        """Drop the account of what is no longer shown for a reason of its own."""
+        account = self._accounts.get(ref)
+        if account is not None:
+            self._close(ref, account)
+
+    # --- what storage has
+
+    def adopt(self, stored: Mapping[str, Stored], *, now: float, damaged: bool = False) -> set[str]:
+        """Take a listing of storage: entries of earlier runs, marks, and what an administrator decided.
+
+        Returns the references of what was leaving here and has been removed by somebody else.
+        """
+        ids = {entry.ref or key: entry for key, entry in stored.items()}
+        for ref, entry in ids.items():
+            if ref not in self._departed:
+                self._adopt(ref, entry, now)
+        self._departed = {ref: reason for ref, reason in self._departed.items() if ref in ids}
+        if damaged:
+            return set()
+        gone = {ref for ref in self._marked if self._accounts[ref].stored and ref not in ids}
+        for ref in gone:
+            self._close(ref, self._accounts[ref])
+        return gone
+
+    def _adopt(self, ref: str, entry: Stored, now: float) -> None:
+        account = self._accounts.get(ref)
+        if account is None:
+            account = self._open(ref, entry.source or f"original:{entry.reconciler}", now)
+        mark = entry.leaving
+        was_persisted, account.persisted = account.persisted, mark is not None
+        account.stored = True
+        if account.seen:
+            return
+        account.refused = mark is not None and mark.refused
+        if mark is not None and account.since is None and self._covers(ref, account):
+            self._mark(ref, account, mark.reason, min(mark.since, now))
+        elif mark is None and was_persisted and account.since is not None:
+            account.since = now  # another replica has seen it
+
+    def marks(self, stored: Mapping[str, Stored], *, now: float) -> dict[str, Leaving | None]:
+        """Return the marks to be stored, by key: of what has been leaving for some time, None to clear one.
+
+        What comes back within the grace for readiness costs no write.
+        """
+        changed: dict[str, Leaving | None] = {}
+        for key, entry in stored.items():
+            account = self._accounts.get(entry.ref or key)
+            if account is None:
+                continue
+            if account.since is None:
+                if account.seen and entry.leaving is not None:
+                    changed[key] = None
+            elif now >= account.since + self._patience.not_ready:
+                mark = Leaving(since=int(account.since), reason=account.reason, refused=account.refused)
+                if mark != entry.leaving:
+                    changed[key] = mark
+        return changed
+
+    # --- what time does
+
+    def tick(self, now: float) -> set[str]:
+        """Mark what complete looks lack, and return the references whose time to leave has come."""
+        for ref in tuple(self._unseen):
+            account = self._accounts[ref]
+            if self._is_gone(account.source):
+                self._mark(ref, account, SOURCE_GONE, now)
+            elif (looked := self._last_look(account.source)) is not None and self._covers(ref, account):
+                self._mark(ref, account, NOT_LISTED, looked if looked > account.opened else now)
+        for ref in tuple(self._marked):
+            account = self._accounts[ref]
+            if account.reason == SOURCE_GONE and self._book.is_declared(account.source):
+                self._unmark(ref, account)  # judged again by what its source says now
+            elif account.reason != SOURCE_GONE and self._is_gone(account.source):
+                self._mark(ref, account, SOURCE_GONE, now)
+        self._trim(now)
+        due = self._due()
+        released = {ref for ref, at in due.items() if at <= now and self._agrees(self._accounts[ref], at)}
+        for ref in released:
+            account = self._accounts[ref]
+            if account.reason != SOURCE_GONE:
+                self._left[account.source].append(now)
+            self._close(ref, account)
+            self._departed[ref] = account.reason
+        return released
+
+    def departed(self, ref: str) -> str:
+        """Return why an entry has left and is to be removed from storage, empty when it has not."""
+        return self._departed.get(ref, "")
+
+    def doubts(self) -> list[Doubt]:
+        """Return what is leaving, the first to be due first."""
+        due = self._due()
+        doubts = []
+        for ref in self._marked:
+            account = self._accounts[ref]
+            at = due[ref]
+            doubts.append(
+                Doubt(
+                    ref=ref,
+                    source=account.source,
+                    since=account.since or 0,
+                    reason=account.reason,
+                    due=None if at == inf else at,
+                )
+            )
+        return sorted(doubts, key=lambda doubt: (doubt.due is None, doubt.due or 0, doubt.ref))
+
+    def suspicious(self) -> frozenset[str]:
+        """Return the sources of which suspiciously many entries are leaving."""
+        doubted = Counter(self._accounts[ref].source for ref in self._marked if not self._goes_with_source(ref))
+        sources = doubted.keys() | {source for source, times in self._left.items() if times}
+        return frozenset(
+            source
+            for source in sources
+            if self._patience.is_many(
+                doubted[source] + len(self._left[source]), len(self._of_source[source]) + len(self._left[source])
+            )
+        )
+
+    def unproven(self) -> list[str]:
+        """Return what a complete look lacks, where it is so little that it is worth asking for each object."""
+        suspicious = self.suspicious()
+        return sorted(
+            ref
+            for ref in self._marked
+            if (account := self._accounts[ref]).reason == NOT_LISTED and account.source not in suspicious
+        )
+
+    def overdue(self, now: float) -> frozenset[str]:
+        """Return the sources that should be looked at again, because something that they lacked is due to leave."""
+        sources = set()
+        for ref, at in self._due().items():
+            account = self._accounts[ref]
+            if at <= now and account.reason not in (SOURCE_GONE, NOT_READY) and not self._agrees(account, at):
+                sources.add(account.source)
+        named = sources - _UNNAMED.keys()
+        return frozenset(named.union(*(self._book.of_kind(_UNNAMED[each]) for each in sources - named)))
+
+    def next_check(self, now: float) -> float | None:
+        """Return when time alone changes an answer; None when it does not."""
+        times = [at for at in self._due().values() if at != inf]
+        times += [since + self._patience.not_ready for ref in self._marked if (since := self._accounts[ref].since)]
+        return min((time for time in times if time > now), default=None)
+
+    # --- within
+
+    def _open(self, ref: str, source: str, now: float) -> _Account:
+        """Begin an account, or one with another source than before."""
+        former = self._accounts.get(ref)
+        account = _Account(source, now)
+        if former is not None:
+            account.stored, account.persisted = former.stored, former.persisted
+            self._close(ref, former)
+        self._accounts[ref] = account
+        self._of_source[source].add(ref)
+        self._unseen.add(ref)
+        return account
+
+    def _close(self, ref: str, account: _Account) -> None:
+        del self._accounts[ref]
+        self._of_source[account.source].discard(ref)
+        self._unseen.discard(ref)
+        self._marked.discard(ref)
+
+    def _mark(self, ref: str, account: _Account, reason: str, since: float) -> None:
+        account.seen, account.since, account.reason = False, since, reason
+        self._unseen.discard(ref)
+        self._marked.add(ref)
+
+    def _unmark(self, ref: str, account: _Account) -> None:
+        account.since, account.reason = None, ""
+        self._marked.discard(ref)
+        self._unseen.add(ref)
+
+    def _is_gone(self, source: str) -> bool:
+        return source not in _UNNAMED and self._book.is_gone(source)
+
+    def _covers(self, ref: str, account: _Account) -> bool:
+        kind = _UNNAMED.get(account.source)
+        sources = self._book.of_kind(kind) if kind else [account.source]
+        return any(self._book.covers(source, ref) for source in sources)
+
+    def _last_look(self, source: str) -> float | None:
+        kind = _UNNAMED.get(source)
+        return self._book.last_look_at_all(kind) if kind else self._book.last_look(source)
+
+    def _agrees(self, account: _Account, due: float) -> bool:
+        """Return whether what is known of the source now still speaks for the mark."""
+        if account.reason == SOURCE_GONE:
+            return self._is_gone(account.source)
+        looked = self._last_look(account.source)
+        return looked is not None and (account.reason == NOT_READY or looked >= due)
+
+    def _goes_with_source(self, ref: str) -> bool:
+        return self._accounts[ref].reason == SOURCE_GONE
+
+    def _due(self) -> dict[str, float]:
+        suspicious = self.suspicious()
+        due = {}
+        for ref in self._marked:
+            account = self._accounts[ref]
+            hold = self._hold(account.reason, many=account.source in suspicious)
+            due[ref] = inf if account.refused else (account.since or 0) + hold
+        return due
+
+    def _hold(self, reason: str, *, many: bool) -> float:
+        if reason == SOURCE_GONE:
+            return self._patience.source_gone
+        if reason == NOT_READY:
+            return max(self._patience.not_ready, self._patience.hold if many else 0)
+        return self._patience.hold
+
+    def _trim(self, now: float) -> None:
+        for times in self._left.values():
+            while times and times[0] <= now - self._patience.hold:
+                times.popleft()

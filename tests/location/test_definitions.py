@@ -1,0 +1,144 @@
+"""Definitions are valid, small, and made for the model that is asked for; people's own win."""
+
+import json
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from openapi_spec_validator import validate
+
+from common.details import SERVER_TYPES, Details
+from services.location.definitions import MOST_BYTES, definition
+from services.location.view import views_of
+from tests.location.world import KINDS, Kind, document
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=60)
+
+
+def defined(document: dict[str, Any], details: Details) -> tuple[str, str]:
+    (view,) = views_of(document, details, key="a_1")
+    assert view.server
+    return definition(view, view.server)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if "modelServer" in kind.document], ids=lambda kind: kind.name)
+@pytest.mark.parametrize("bare", [False, True])
+def test_definitions_of_all_kinds_are_valid_and_small(kind: Kind, bare: bool) -> None:
+    api_type, text = defined(kind.document, Details() if bare else kind.details)
+    assert "TBD" not in text
+    assert len(text.encode()) <= MOST_BYTES
+    if api_type == "grpc":
+        assert 'syntax = "proto3";' in text
+        return
+    described = yaml.safe_load(text)
+    validate(described)
+    assert described["servers"][0]["url"].startswith(kind.document["modelServer"]["API"]["url"])
+    assert bool(described.get("security")) == kind.token
+
+
+@given(
+    title=TEXT,
+    names=st.lists(TEXT, min_size=1, max_size=50).map(tuple),
+    server_type=st.sampled_from(SERVER_TYPES),
+    tasks=st.sampled_from([(), ("feature-extraction",), ("text-ranking",)]),
+    token=st.booleans(),
+)
+def test_whatever_names_there_are_the_definition_is_valid_and_small(
+    title: str, names: tuple[str, ...], server_type: Any, tasks: tuple[str, ...], token: bool
+) -> None:
+    details = Details(title=title, names=names, server_type=server_type, tasks=tasks)
+    api_type, text = defined(document("m", called="m", token=token), details)
+    assert len(text.encode()) <= MOST_BYTES
+    if api_type == "openapi":
+        validate(json.loads(text))
+    if server_type == "openai-v1" and not tasks:
+        chat = json.loads(text)["paths"].get("/chat/completions")
+        assert (
+            chat is None or chat["post"]["requestBody"]["content"]["application/json"]["example"]["model"] == names[0]
+        )
+
+
+def test_the_names_to_call_are_a_choice_and_stand_in_the_examples() -> None:
+    details = Details(names=("m", "adapter"), server_type="openai-v1")
+    _, text = defined(document("m", called="m"), details)
+    content = json.loads(text)["paths"]["/chat/completions"]["post"]["requestBody"]["content"]["application/json"]
+    assert content["schema"]["properties"]["model"]["enum"] == ["m", "adapter"]
+    assert content["example"]["model"] == "m"
+
+
+def test_a_name_longer_than_a_definition_leaves_the_address() -> None:
+    _, text = defined(document("m", called="m"), Details(names=("x" * 1900,), server_type="openai-v1"))
+    assert json.loads(text)["servers"] == [{"url": "https://m.apps.example.com/v1"}]
+    assert len(text.encode()) <= MOST_BYTES
+
+
+@pytest.mark.parametrize(
+    ("tasks", "paths"),
+    [
+        ((), {"/models", "/chat/completions", "/completions"}),
+        (("text-generation", "summarization"), {"/models", "/chat/completions", "/completions"}),
+        (("feature-extraction",), {"/models", "/embeddings"}),
+        (("text-ranking",), {"/models"}),
+    ],
+)
+def test_an_openai_server_is_described_by_what_its_model_does(tasks: tuple[str, ...], paths: set[str]) -> None:
+    _, text = defined(document("m", called="m"), Details(tasks=tasks, server_type="openai-v1"))
+    assert json.loads(text)["paths"].keys() == paths
+
+
+def test_nothing_is_made_up_for_a_server_that_nobody_knows() -> None:
+    _, text = defined(document("m", called="m"), Details(title="M"))
+    described = json.loads(text)
+    assert described["paths"] == {}
+    assert "Nobody has described what this server speaks" in described["info"]["description"]
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        (
+            "openapi: 3.1.0\npaths: {}\n",
+            'openapi: 3.1.0\npaths: {}\nservers:\n- url: "https://m.apps.example.com/v1"\n',
+        ),
+        (
+            "---\nopenapi: 3.1.0\npaths: {}",
+            '---\nopenapi: 3.1.0\npaths: {}\nservers:\n- url: "https://m.apps.example.com/v1"\n',
+        ),
+        (
+            "openapi: 3.1.0\npaths: {/v1/models: {}}",
+            'openapi: 3.1.0\npaths: {/v1/models: {}}\nservers:\n- url: "https://m.apps.example.com"\n',
+        ),
+        ("openapi: 3.1.0\nservers: [{url: /x}]\n", None),
+        ("swagger: '2.0'\nhost: x\n", None),
+        ("openapi: 3.1.0\n---\nother: 1\n", None),
+        ("paths:\n  openapi: x\n", None),
+        ("https://example.com/openapi.yaml", None),
+        ('{"openapi": "3.0.0", "servers": [{"url": "/x"}]}', None),
+        ("{no json", None),
+        ('["openapi"]', None),
+    ],
+)
+def test_peoples_own_definition_wins_and_gets_the_address_when_it_names_none(spec: str, expected: str | None) -> None:
+    assert defined(document("m", called="m", api={"spec": spec}), Details(server_type="openai-v1")) == (
+        "openapi",
+        spec if expected is None else expected,
+    )
+
+
+def test_peoples_own_json_gets_the_address_too() -> None:
+    _, text = defined(document("m", called="m", api={"spec": '{"openapi": "3.0.0"}'}), Details())
+    assert json.loads(text) == {"openapi": "3.0.0", "servers": [{"url": "https://m.apps.example.com"}]}
+
+
+@pytest.mark.parametrize("api_type", ["asyncapi", "graphql"])
+def test_a_format_without_an_address_says_what_is_known(api_type: str) -> None:
+    found_type, text = defined(document("m", called="m", api={"type": api_type}), Details())
+    assert found_type == api_type
+    assert "https://m.apps.example.com" in text
+
+
+def test_a_server_that_speaks_grpc_is_described_as_such_whatever_type_is_stored() -> None:
+    assert defined(document("m", called="m"), Details(server_type="grpc"))[0] == "grpc"
+    assert defined(document("m", called="m", api={"type": "grpc"}), Details())[0] == "grpc"
