@@ -15,7 +15,7 @@ from common.problems import Problem
 from services.normalizer.catalogue import Catalogue
 from services.normalizer.contents import IsvcSource, RegistryContent, registry_source
 from services.normalizer.ledger import Ledger
-from services.normalizer.normalize.isvc import Isvc, ServiceAccountFacts, ServiceFacts
+from services.normalizer.normalize.deployment import Deployment, ServiceAccountFacts, ServiceFacts
 from services.normalizer.normalize.labels import RegistryLabels
 from services.normalizer.normalize.registry_objects import RegistryRef
 from services.normalizer.sourcebook import SourceBook
@@ -66,7 +66,7 @@ class Listener:
             self.confirmable[source] = confirm
 
     def isvc_changed(
-        self, source: IsvcSource, key: Key, facts: Isvc | None, *, explicit: bool, bare: bool = False
+        self, source: IsvcSource, key: Key, facts: Deployment | None, *, explicit: bool, bare: bool = False
     ) -> None:
         """An isvc is new, another or gone."""
         self._catalogue.put_isvc(source, key, facts, explicit=explicit, bare=bare, now=self._clock())

@@ -63,7 +63,7 @@ def test_they_show_what_their_comments_say(result: Preview) -> None:
     assert authenticated == {"ai-assistants_llama-33-70b-instruct-fp8", "payments_card-fraud"}
     assert addresses == {
         "customer-analytics_churn-score": "http://churn-score-predictor.customer-analytics.svc.cluster.local:8080",
-        "logistics_arrival-times": "http://arrival-times-predictor.logistics.svc.cluster.local:8501",
+        "logistics_arrival-times": "http://arrival-times-predictor.logistics.svc.cluster.local",
     }
     assert names["credit_risk-score"] == "credit-risk-score"
     assert re.fullmatch(r"credit-risk-score-[0-9a-f]{8}", names["credit-risk_score"])

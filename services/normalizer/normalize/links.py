@@ -75,7 +75,8 @@ def without_credentials(text: str) -> str:
     """Return a text, such as prose or a message, without the credentials in its URLs."""
     if "=" not in text and "@" not in text:
         return text
-    return _without_parameters(_USER_INFO_IN_TEXT.sub(_kept_user, text))
+    safe = _without_parameters(_USER_INFO_IN_TEXT.sub(_kept_user, text))
+    return safe if safe == text else without_credentials(safe)  # what was removed may have stood between others
 
 
 def details_without_credentials(details: Details) -> Details:

@@ -8,7 +8,7 @@ from common import backstage
 from common.details import DetailLink, Details
 from services.normalizer.normalize import values
 from services.normalizer.normalize.cards import CardRef, card_url
-from services.normalizer.normalize.document import MODEL_NAME_ANNOTATION, build_document
+from services.normalizer.normalize.document import build_document
 from services.normalizer.normalize.licences import licence_identifier
 from services.normalizer.normalize.links import (
     details_without_credentials,
@@ -16,6 +16,7 @@ from services.normalizer.normalize.links import (
     registry_page,
     without_credentials,
 )
+from services.normalizer.normalize.model_names import MODEL_NAME_ANNOTATION
 from services.normalizer.normalize.notes import Notes
 from services.normalizer.normalize.owners import is_system_account, parse_owner
 from services.normalizer.normalize.profile import TECHDOCS_ANNOTATION, Profile, read_profile
@@ -80,6 +81,8 @@ def normalize_version(
     artifacts = model_artifacts(artifacts)
     profile = _profile(model, version, server=server, card=card, defaults=defaults, notes=notes)
     name = document_name(model.name, version.name)
+    named = without_credentials(values.line(_said(model, version, MODEL_NAME_ANNOTATION)))
+    called = named or (server.called if server else name)
     place = _place(artifacts, notes)
     return Normalized(
         ref=version_ref(registry.id, model.id, version.id),
@@ -88,8 +91,7 @@ def normalize_version(
         document=build_document(
             profile,
             name=name,
-            called=without_credentials(values.line(_said(model, version, MODEL_NAME_ANNOTATION)))
-            or (server.name if server else name),
+            called=called,
             description=profile.description,
             tags=property_tags(
                 model,
@@ -107,7 +109,17 @@ def normalize_version(
         created=version.created,
         updated=str(version.updated or ""),
         card_key=card.key if card else "",
-        details=_details(model, version, artifacts, registry=registry, profile=profile, place=place, defaults=defaults),
+        details=_details(
+            model,
+            version,
+            artifacts,
+            registry=registry,
+            profile=profile,
+            place=place,
+            server=server,
+            called=called,
+            defaults=defaults,
+        ),
         problems=notes.problems,
     )
 
@@ -187,9 +199,11 @@ def _details(
     registry: RegistryRef,
     profile: Profile,
     place: _Place,
+    server: ServerFacts | None,
+    called: str,
     defaults: Defaults,
 ) -> Details:
-    """Return what is kept beside the document of a version."""
+    """Return what is kept beside the document of a version, with what is known of the deployment that serves it."""
     own = profile.details
     of_format = next((artifact for artifact in artifacts if artifact.model_format_name), None)
     licence = own.license or licence_identifier(model.license) or values.line(model.license)
@@ -213,7 +227,11 @@ def _details(
         connection=place.connection,
         links=links,
     )
-    return details_without_credentials(kept)
+    safe = details_without_credentials(kept)
+    if server is None:
+        return safe
+    names = dict.fromkeys((called, *safe.names, *server.details.names))
+    return replace(safe.over(server.details), names=tuple(names))
 
 
 def _subject(model: RegisteredModel, version: ModelVersion, registry: RegistryRef) -> str:

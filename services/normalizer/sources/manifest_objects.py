@@ -10,14 +10,14 @@ from typing import Any, NamedTuple
 from common.problems import Problem, Severity
 from services.normalizer.contents import IsvcSource
 from services.normalizer.normalize import values
-from services.normalizer.normalize.isvc import (
-    Isvc,
+from services.normalizer.normalize.deployment import (
+    Deployment,
     ServiceAccountFacts,
     ServiceFacts,
-    read_isvc,
     read_service,
     read_service_account,
 )
+from services.normalizer.normalize.isvc import read_isvc
 from services.normalizer.normalize.predictor import FRAMEWORKS
 from services.normalizer.normalize.spelling import misspelt
 from services.normalizer.sources.kustomizations import Overlay, is_kustomization, read_overlay
@@ -56,7 +56,7 @@ _NAME = re.compile(r"[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?\Z")
 class IsvcManifest(NamedTuple):
     """An isvc as a file has it."""
 
-    facts: Isvc
+    facts: Deployment
     bare: bool
     place: Place = Place("")
 

@@ -10,7 +10,7 @@ import structlog
 from common.kube.replica import Key
 from common.problems import Problem
 from services.normalizer.contents import IsvcSource
-from services.normalizer.normalize.isvc import Isvc, ServiceAccountFacts, ServiceFacts
+from services.normalizer.normalize.deployment import Deployment, ServiceAccountFacts, ServiceFacts
 from services.normalizer.sources.manifest_files import FileContents, Place, Stamp, find_manifests, read_file
 from services.normalizer.sources.manifest_objects import MANIFESTS, Contents, Noticed, identity, read_manifests
 
@@ -24,7 +24,7 @@ class ManifestListener(Protocol):
     """Who is told what the files hold."""
 
     def isvc_changed(
-        self, source: IsvcSource, key: Key, facts: Isvc | None, *, explicit: bool, bare: bool = False
+        self, source: IsvcSource, key: Key, facts: Deployment | None, *, explicit: bool, bare: bool = False
     ) -> None:
         """An isvc is new, another or gone; `bare`: it has no status."""
 

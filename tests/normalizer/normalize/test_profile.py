@@ -201,6 +201,9 @@ def test_what_the_document_has_no_place_for_is_kept_beside_it() -> None:
         system="system:default/assistants",
         names=("llama-3", "mixtral"),
         server_type="openai-v1",
+        kind="InferenceService",
+        namespace="vision",
+        deployment="mnist",
         api_entity="api:partners/granite",
         license="Apache-2.0",
     )

@@ -32,7 +32,7 @@ def told(contents: Contents, word: str) -> list[str]:
 
 
 def artifacts(contents: Contents) -> dict[tuple[str, str], str]:
-    return {key: manifest.facts.artifact for key, manifest in contents.isvcs.items()}
+    return {key: manifest.facts.storage.uri for key, manifest in contents.isvcs.items()}
 
 
 @pytest.mark.parametrize("order", [("a.yaml", "b.yaml"), ("b.yaml", "a.yaml")])
