@@ -8,6 +8,7 @@ from services.normalizer.normalize.cards import CardRef, card_url
 from services.normalizer.normalize.connection import Connection
 from services.normalizer.normalize.deployment import Deployment, ServiceAccountFacts, ServiceFacts
 from services.normalizer.normalize.document import build_document
+from services.normalizer.normalize.links import deployment_link
 from services.normalizer.normalize.notes import Notes
 from services.normalizer.normalize.profile import ANNOTATION_PREFIX, TECHDOCS_ANNOTATION, read_profile
 from services.normalizer.normalize.result import Defaults, Normalized, deployment_ref
@@ -49,6 +50,7 @@ def normalize_deployment(
             deployment, services=services, service_accounts=service_accounts, runtime=runtime, connection=connection
         )
     details = server.details if server else deployment_details(deployment, runtime=runtime, connection=connection)
+    links = deployment_link(defaults.dashboard_url, deployment.namespace)
     name = backstage.entity_name(f"{deployment.namespace}-{deployment.name}")
     return Normalized(
         ref=deployment_ref(deployment.kind, cluster, deployment.namespace, deployment.name),
@@ -67,7 +69,7 @@ def normalize_deployment(
         reconciler="kserve",
         created=deployment.created,
         card_key=card.key if card else "",
-        details=replace(profile.details.over(details), names=details.names, location=place.words),
+        details=replace(profile.details.over(details), names=details.names, location=place.words, links=links),
         problems=notes.problems,
     )
 

@@ -5,15 +5,16 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from common import backstage
-from common.details import DetailLink, Details
+from common.details import Details
 from services.normalizer.normalize import values
 from services.normalizer.normalize.cards import CardRef, card_url
 from services.normalizer.normalize.document import build_document
 from services.normalizer.normalize.licences import licence_identifier
 from services.normalizer.normalize.links import (
+    deployment_link,
     details_without_credentials,
     read_link,
-    registry_page,
+    version_link,
     without_credentials,
 )
 from services.normalizer.normalize.model_names import MODEL_NAME_ANNOTATION
@@ -208,10 +209,6 @@ def _details(
     of_format = next((artifact for artifact in artifacts if artifact.model_format_name), None)
     licence = own.license or licence_identifier(model.license) or values.line(model.license)
     form = f"{of_format.model_format_name}-{of_format.model_format_version}".rstrip("-") if of_format else ""
-    links: tuple[DetailLink, ...] = ()
-    if defaults.dashboard_url and registry.name:
-        page = registry_page(defaults.dashboard_url, registry.name, model=model.id, version=version.id)
-        links = (DetailLink(page, f"Model registry: version {version.name}", "catalog"),)
     kept = replace(
         own,
         title=own.title or f"{model.name} {version.name}",
@@ -225,7 +222,10 @@ def _details(
         tags=tag_set((backstage.tag(form),)),
         location=place.words,
         connection=place.connection,
-        links=links,
+        links=(
+            *deployment_link(defaults.dashboard_url, server.details.namespace if server else ""),
+            *version_link(defaults.dashboard_url, registry.name, model=model.id, version=version.id, name=version.name),
+        ),
     )
     safe = details_without_credentials(kept)
     if server is None:

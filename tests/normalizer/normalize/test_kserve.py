@@ -230,3 +230,10 @@ def test_names_no_api_server_admits_still_make_a_document() -> None:
     assert result.segments[0] == "ncode"
     assert result.segments[1].isalnum()
     assert model_of(result.document).annotations["rhdh.modelcatalog.io/model-name"] == "../.."
+
+
+def test_the_dashboards_page_is_linked_where_it_is_known() -> None:
+    result = normalized(isvc(), defaults=Defaults(dashboard_url="https://dashboard.example.com"))
+    [link] = result.details.links
+    assert (link.url, link.icon) == ("https://dashboard.example.com/ai-hub/deployments/vision", "dashboard")
+    assert normalized(isvc()).details.links == ()
