@@ -20,6 +20,7 @@ from services.location.shelf import Shelf
 from services.normalizer.service import Task, create_controller, follow_sources, run_until
 from services.normalizer.settings import NormalizerSettings
 from services.normalizer.sources.manifests import ManifestSource
+from services.normalizer.sources.selected import Selected
 from services.storage_rest.factory import registering, storage_service
 from services.storage_rest.service import StorageService
 from services.storage_rest.settings import StorageSettings
@@ -81,7 +82,8 @@ async def run(plan: Plan, settings: AllSettings, stop: asyncio.Event, *, tell: C
         controller = create_controller(settings=settings.normalizer, storage=storage, health=health, metrics=metrics)
         sources: list[Task] = []
         if plan.manifests:
-            manifests = ManifestSource(paths=plan.manifests, listener=controller.listener)
+            selected = Selected(controller.listener, settings.normalizer.selection)
+            manifests = ManifestSource(paths=plan.manifests, listener=selected)
             controller.listener.declare(manifests.id, confirm=manifests)
             sources.append(manifests.run)
         sources += await follow_sources(

@@ -108,7 +108,8 @@ def preview(paths: tuple[str, ...], output: str, fail_on: str) -> None:
     gc.disable()  # the process ends before it would be worth its time
     try:
         with reported("connector", SettingsError):
-            result = preview_of(paths, defaults=NormalizerSettings.load().defaults)
+            settings = NormalizerSettings.load()
+            result = preview_of(paths, defaults=settings.defaults, selection=settings.selection)
     except FileNotFoundError as error:
         raise click.UsageError(str(error)) from None
     if text := reports.FORMATS[output](result):

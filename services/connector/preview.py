@@ -4,7 +4,7 @@ import re
 import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from glob import glob
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from common.problems import Problem, Severity
 from common.wire import Upsert
 from services.normalizer.catalogue import Catalogue
 from services.normalizer.normalize.result import Defaults, described
+from services.normalizer.normalize.selection import ALL, Selection
 from services.normalizer.sources.manifest_files import (
     FileContents,
     Place,
@@ -76,14 +77,14 @@ class Preview:
         return any(each.problem.severity in grave for each in self.noticed)
 
 
-def preview(paths: Iterable[str | Path], *, defaults: Defaults) -> Preview:
+def preview(paths: Iterable[str | Path], *, defaults: Defaults, selection: Selection = ALL) -> Preview:
     """Return what would be served of the manifests in `paths`: files, folders, patterns, `-` for standard input.
 
     Raises:
         FileNotFoundError: one of `paths` does not exist, or a pattern matches nothing.
     """
     files = read_paths(paths)
-    contents = read_manifests(files)
+    contents = _selected(read_manifests(files), selection)
     catalogue = _catalogue(contents, defaults)
     found: defaultdict[str, list[Noticed]] = defaultdict(list)
     for each in contents.noticed:
@@ -100,6 +101,16 @@ def preview(paths: Iterable[str | Path], *, defaults: Defaults) -> Preview:
         found[subject] = list(map(lines.pinpoint, of_one))
     shown = [_shown(upsert, places, found) for _, upsert in sorted(catalogue.wanted.items())]
     return Preview(tuple(shown), tuple(each for rest in found.values() for each in rest), len(files))
+
+
+def _selected(contents: Contents, selection: Selection) -> Contents:
+    """Return the contents with what the selection refuses made stopped, as the source does it."""
+    chosen = {
+        key: manifest._replace(facts=facts, bare=manifest.bare and facts is manifest.facts)
+        for key, manifest in contents.isvcs.items()
+        for facts in [selection.applied(manifest.facts)]
+    }
+    return replace(contents, isvcs=chosen)
 
 
 def read_paths(paths: Iterable[str | Path]) -> dict[Path, FileContents]:
@@ -178,6 +189,6 @@ def _not_ready(contents: Contents) -> Iterator[Noticed]:
                 "info",
                 f"InferenceService {namespace}/{name}",
                 f"not served: {readiness.reason}",
-                "start it again to have it served" if readiness.stopped else "it is served as soon as it is ready",
+                "undo that to have it served" if readiness.stopped else "it is served as soon as it is ready",
             )
             yield Noticed(problem, manifest.place)

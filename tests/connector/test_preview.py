@@ -148,6 +148,17 @@ def test_the_table_names_models_problems_and_a_summary(tmp_path: Path) -> None:
     assert result.stdout.splitlines()[-1] == "1 model is shown, 1 note in 1 file"
 
 
+def test_what_is_opted_out_is_hidden_and_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    marked = objects.isvc("marked", annotations={"rhdh.modelcatalog.io/ignore": "true"})
+    path = written(tmp_path / "a.yaml", marked, objects.isvc("m"), without_status(objects.isvc("old-m")))
+    monkeypatch.setenv("SELECT_NAMES", "!old-*")
+    result = preview(path)
+    assert keys(result) == ["models_m"]
+    found = entries(result)
+    assert "rhdh.modelcatalog.io/ignore" in found["InferenceService models/marked"]["problems"][0]["message"]
+    assert "SELECT_NAMES" in found["InferenceService models/old-m"]["problems"][0]["message"]
+
+
 def test_yaml_has_what_the_json_has(tmp_path: Path) -> None:
     path = written(tmp_path / "a.yaml", objects.isvc("m"), objects.isvc("n", ready=False))
     assert list(yaml.safe_load_all(preview(path, output="yaml").stdout)) == json.loads(preview(path).stdout)

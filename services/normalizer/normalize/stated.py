@@ -14,6 +14,8 @@ from services.normalizer.normalize.model_names import MODEL_NAME_ANNOTATION, uni
 from services.normalizer.normalize.profile import SUCCESSOR_PREFIX, said_in_annotations, said_names
 from services.normalizer.normalize.tags import label_tag, tag_set
 
+IGNORE = "rhdh.modelcatalog.io/ignore"
+"""The annotation or label that keeps an object out of the catalog: `"true"`."""
 AUTH_ANNOTATION = "security.opendatahub.io/enable-auth"
 _MODEL_TYPE = "opendatahub.io/model-type"
 _USE_CASE = "opendatahub.io/genai-use-case"
@@ -22,7 +24,7 @@ _PREDICTIVE = "predictive"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stated:
-    """What the labels and annotations say; empty or None where they say nothing.
+    """What the labels and annotations say; empty or None where they say nothing. `ignored`: to be left out.
 
     `said` are the fields for Backstage, `names` those that a client may write as the model's. `kinds` are tags.
     """
@@ -32,6 +34,7 @@ class Stated:
     registry: RegistryLabels | None
     catalog_model: CatalogModel | None
     asks_authentication: bool | None
+    ignored: bool
     predictive: bool
     labels: tuple[tuple[str, str], ...]
     kinds: tuple[str, ...]
@@ -53,6 +56,7 @@ def read_stated(metadata: Mapping[str, Any], *, further_tags: Iterable[str] = ()
         registry=read_registry_labels(labels),
         catalog_model=_catalog_model(annotations),
         asks_authentication=_asks_authentication(annotations, labels),
+        ignored=any(values.line(place.get(IGNORE)).lower() == "true" for place in (annotations, labels)),
         predictive=model_type.lower() == _PREDICTIVE,
         labels=tuple((sys.intern(str(key)), sys.intern(values.line(value))) for key, value in labels.items()),
         kinds=tag_set(backstage.tag(without_credentials(text)) for text in (*further_tags, *kinds) if text),
