@@ -5,7 +5,6 @@ manifests has much else in it, templates among it, and none of that is anybody's
 """
 
 import codecs
-import json
 import mmap
 import os
 import re
@@ -13,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
+from services.normalizer.sources.manifest_text import Located, UnreadableError, parse_objects
 
 SUFFIXES = (".yaml", ".yml", ".json")
 KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
@@ -22,8 +21,6 @@ Stamp = tuple[int, int, int]
 """What changes when a file does: time of modification, size, inode."""
 
 _MAX_BYTES = 16 * 1024 * 1024
-# Deeper than any manifest. libyaml composes nodes recursively and ends the process at some ten thousand levels.
-_MAX_DEPTH = 100
 # The longer marks first: that of UTF-16 begins that of UTF-32.
 _MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32-le"),
@@ -34,7 +31,6 @@ _MARKS = (
 )
 _DOCUMENT = re.compile(r"^---(?=[ \t\r\n]|\Z)", re.MULTILINE)
 _DIRECTIVE = re.compile(r"^%", re.MULTILINE)
-_DEEP_BLOCK = re.compile(rf"^[ \t?-]{{{_MAX_DEPTH}}}", re.MULTILINE)
 _MAY_BE_OURS = re.compile("Service|kserve|kubeflow|seldon")
 _OURS = "InferenceService"
 _TEMPLATE = re.compile(r"\{\{|\{%|<%|\$\{|\{[a-z_]+\}", re.IGNORECASE)
@@ -70,10 +66,6 @@ class FileContents(NamedTuple):
 
     manifests: tuple[Manifest, ...] = ()
     faults: tuple[Fault, ...] = ()
-
-
-class Unquoted(str):
-    """A text that other readers of YAML take for a number, a date or a truth value, for it stands without quotes."""
 
 
 def find_manifests(paths: Iterable[Path]) -> dict[Path, Stamp]:
@@ -127,7 +119,7 @@ def read_bytes(raw: bytes, path: str, *, everything: bool = False) -> FileConten
             continue
         try:
             manifests += [Manifest(obj, Place(path, line + at)) for obj, at in _objects(document)]
-        except _UnreadableError as error:
+        except UnreadableError as error:
             if everything or _OURS in document:
                 template = _TEMPLATE.search(document) is not None
                 faults.append(Fault(Place(path, line + error.line), error.message, template))
@@ -149,15 +141,6 @@ def decoded(raw: bytes) -> str:
 def _mentions_ours(path: Path) -> bool:
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         return content.find(_OURS.encode()) >= 0
-
-
-class _UnreadableError(Exception):
-    """A document that cannot be read; `line` counts from 0 in the document."""
-
-    def __init__(self, message: str, line: int = 0) -> None:
-        super().__init__(message)
-        self.message = message
-        self.line = line
 
 
 def _below(folder: Path) -> Iterator[Path]:
@@ -182,179 +165,23 @@ def _objects(document: str) -> Iterator[tuple[dict[str, Any], int]]:
     """Yield the Kubernetes objects of a document, and in which line of it each begins; a List is taken apart.
 
     Raises:
-        _UnreadableError: it is neither JSON nor YAML, or holds something else.
+        UnreadableError: it is neither JSON nor YAML, or holds something else.
     """
-    for value, line in _parsed(document):
-        if isinstance(value, _Located):
+    for value, line in parse_objects(document):
+        if isinstance(value, Located):
             yield from _taken_apart(value, line)
         elif value is not None:
-            raise _UnreadableError(f"a {type(value).__name__} stands where a Kubernetes object is expected", line)
+            raise UnreadableError(f"a {type(value).__name__} stands where a Kubernetes object is expected", line)
 
 
-def _taken_apart(obj: "_Located", line: int) -> Iterator[tuple[dict[str, Any], int]]:
+def _taken_apart(obj: Located, line: int) -> Iterator[tuple[dict[str, Any], int]]:
     items, kind = obj.get("items"), str(obj.get("kind", ""))
     if not kind.endswith("List"):
         yield obj, line
     elif isinstance(items, list):
         for item in items:
-            if isinstance(item, _Located):
+            if isinstance(item, Located):
                 if kind != "List":  # in a list of one kind, as the API server answers, the items do not repeat it
                     item.setdefault("apiVersion", obj.get("apiVersion"))
                     item.setdefault("kind", kind.removesuffix("List"))
                 yield item, item.line if item.line >= 0 else line
-
-
-class _Located(dict[str, Any]):
-    """A JSON object with the line that it begins in, -1 when it is unknown."""
-
-    line = -1
-
-
-def _parsed(document: str) -> list[tuple[Any, int]]:
-    if not document.lstrip().startswith(("{", "[")):
-        return _parsed_yaml(document)
-    try:
-        return _parsed_json(document)
-    except _UnreadableError as error:
-        if "{{" in document:
-            raise
-        try:  # YAML in flow style looks like JSON
-            return _parsed_yaml(document)
-        except _UnreadableError:
-            raise error from None
-
-
-_JSON = json.JSONDecoder(object_pairs_hook=_Located, strict=False)
-
-
-def _parsed_json(document: str) -> list[tuple[Any, int]]:
-    """Return the JSON values of a document, which may be several one after another, as jq prints them."""
-    found: list[tuple[Any, int]] = []
-    at = len(document) - len(document.lstrip())
-    try:
-        while at < len(document):
-            value, end = _JSON.raw_decode(document, at)
-            found.append((value, document.count("\n", 0, at)))
-            at = end + len(document[end:]) - len(document[end:].lstrip())
-    except json.JSONDecodeError as error:
-        raise _UnreadableError(f"{error.msg} (column {error.colno})", error.lineno - 1) from None
-    except (RecursionError, ValueError) as error:
-        raise _UnreadableError("it is nested too deeply" if isinstance(error, RecursionError) else str(error)) from None
-    return found
-
-
-def _parsed_yaml(document: str) -> list[tuple[Any, int]]:
-    try:
-        _guard_depth(document)
-        loader = _Loader(document)
-        try:
-            found = []
-            while loader.check_node():
-                node = loader.get_node()
-                found.append((_value(node, {}), node.start_mark.line))
-            return found
-        finally:
-            loader.dispose()
-    except yaml.MarkedYAMLError as error:
-        message = " ".join(filter(None, (error.context, error.problem)))
-        mark = error.problem_mark or error.context_mark
-        if mark is None:
-            raise _UnreadableError(message) from None
-        # What is missing at the end is missing in the last line that holds something.
-        line = min(mark.line, document.rstrip().count("\n"))
-        raise _UnreadableError(f"{message} (column {mark.column + 1})", line) from None
-    except yaml.YAMLError as error:
-        raise _UnreadableError(" ".join(str(error).split())) from None
-
-
-def _guard_depth(document: str) -> None:
-    """Refuse what is nested too deeply, before anything recurses on it."""
-    if document.count("[") + document.count("{") < _MAX_DEPTH and not _DEEP_BLOCK.search(document):
-        return
-    depth = 0
-    for event in yaml.parse(document, Loader=_Loader):
-        if isinstance(event, yaml.CollectionStartEvent):
-            depth += 1
-            if depth > _MAX_DEPTH:
-                raise _UnreadableError("it is nested too deeply", event.start_mark.line if event.start_mark else 0)
-        elif isinstance(event, yaml.CollectionEndEvent):
-            depth -= 1
-
-
-_NULL, _BOOL, _INT, _TEXT, _MERGE, _UNQUOTED = "null", "bool", "int", "text", "merge", "unquoted"
-# YAML 1.2, core schema, without floats: nothing here is one, and `version: 1.10` is not to become 1.1.
-_PLAIN = re.compile(
-    r"(?P<null>~|null|Null|NULL|)\Z|(?P<bool>true|True|TRUE|false|False|FALSE)\Z|(?P<int>-?(?:0|[1-9][0-9]*))\Z|(?P<merge><<)\Z"
-    # What YAML 1.1 and Kubernetes' own reader take for something else than a text.
-    r"|(?P<unquoted>(?i:yes|no|on|off|y|n)|[-+]?(?:\.?[0-9][0-9_.:eE+-]*|0[xob][0-9a-fA-F_]+|\.(?:inf|nan))"
-    r"|[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:[Tt ].*)?)\Z"
-)
-_MAX_DIGITS = 18
-_LONGEST_WORD = len("false")
-_NUMERIC = frozenset("+-.0123456789")
-
-
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """The parser of PyYAML with a resolver of our own: plain scalars get one of the kinds above as their tag."""
-
-    def resolve(self, kind: type[yaml.Node], value: Any, implicit: Any) -> str:
-        if kind is not yaml.ScalarNode or not implicit[0] or (len(value) > _LONGEST_WORD and value[0] not in _NUMERIC):
-            return _TEXT
-        found = _PLAIN.match(value)
-        return found.lastgroup or _TEXT if found else _TEXT
-
-    def descend_resolver(self, current_node: Any, current_index: Any) -> None: ...
-
-    def ascend_resolver(self) -> None: ...
-
-
-def _value(node: yaml.Node, known: dict[int, Any]) -> Any:
-    """Return a node's value; `known` has those of nodes that anchors may name once more."""
-    if type(node) is yaml.ScalarNode:
-        return node.value if node.tag is _TEXT else _scalar(node)
-    if id(node) in known:
-        if known[id(node)] is None:
-            raise _UnreadableError(
-                "an alias leads to what it stands in", node.start_mark.line if node.start_mark else 0
-            )
-        return known[id(node)]
-    known[id(node)] = None
-    value = (
-        _mapping(node, known) if isinstance(node, yaml.MappingNode) else [_value(each, known) for each in node.value]
-    )
-    known[id(node)] = value
-    return value
-
-
-def _mapping(node: yaml.MappingNode, known: dict[int, Any]) -> _Located:
-    value = _Located()
-    value.line = node.start_mark.line
-    merged: list[Any] = []
-    for key, each in node.value:
-        if key.tag == _MERGE:
-            found = _value(each, known)
-            merged += found if isinstance(found, list) else [found]
-        elif isinstance(key, yaml.ScalarNode):
-            value[key.value] = _value(each, known)
-        else:
-            raise _UnreadableError("a key is no text", key.start_mark.line)
-    for source in merged:
-        if isinstance(source, dict):
-            for name, each in source.items():
-                value.setdefault(name, each)
-    return value
-
-
-def _scalar(node: yaml.ScalarNode) -> Any:
-    text: str = node.value
-    match node.tag:
-        case "null":
-            return None
-        case "bool":
-            return text.lower() == "true"
-        case "int" if len(text) <= _MAX_DIGITS:
-            return int(text)
-        case "unquoted" | "int":
-            return Unquoted(text)
-        case _:
-            return text

@@ -21,7 +21,8 @@ from services.normalizer.normalize.isvc import read_isvc
 from services.normalizer.normalize.predictor import FRAMEWORKS
 from services.normalizer.normalize.spelling import misspelt
 from services.normalizer.sources.kustomizations import Overlay, is_kustomization, read_overlay
-from services.normalizer.sources.manifest_files import Fault, FileContents, Manifest, Place, Unquoted
+from services.normalizer.sources.manifest_files import Fault, FileContents, Manifest, Place
+from services.normalizer.sources.manifest_text import Unquoted
 
 Key = tuple[str, str]
 """An object's namespace and name."""

@@ -3,16 +3,14 @@
 import asyncio
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Protocol
 
 import structlog
 
 from common.kube.replica import Key
 from common.problems import Problem
-from services.normalizer.contents import IsvcSource
-from services.normalizer.normalize.deployment import Deployment, ServiceAccountFacts, ServiceFacts
 from services.normalizer.sources.manifest_files import FileContents, Place, Stamp, find_manifests, read_file
 from services.normalizer.sources.manifest_objects import MANIFESTS, Contents, Noticed, identity, read_manifests
+from services.normalizer.sources.selected import DeploymentListener
 
 log = structlog.get_logger("manifests")
 
@@ -20,31 +18,10 @@ INTERVAL = 0.5
 """Seconds between two looks at the files."""
 
 
-class ManifestListener(Protocol):
-    """Who is told what the files hold."""
-
-    def isvc_changed(
-        self, source: IsvcSource, key: Key, facts: Deployment | None, *, explicit: bool, bare: bool = False
-    ) -> None:
-        """An isvc is new, another or gone; `bare`: it has no status."""
-
-    def service_changed(self, source: IsvcSource, key: Key, facts: ServiceFacts | None) -> None:
-        """A Service is new, another or gone."""
-
-    def service_account_changed(self, source: IsvcSource, key: Key, facts: ServiceAccountFacts | None) -> None:
-        """A ServiceAccount is new, another or gone."""
-
-    def source_listed(self, source: str) -> None:
-        """All files were read."""
-
-    def source_partly_listed(self, source: str, reason: str) -> None:
-        """Some files cannot be read; what they held stays."""
-
-
 class ManifestSource:
     """Reads manifests and tells a listener what changed in them; watches them for edits."""
 
-    def __init__(self, *, paths: Iterable[Path], listener: ManifestListener, interval: float = INTERVAL) -> None:
+    def __init__(self, *, paths: Iterable[Path], listener: DeploymentListener, interval: float = INTERVAL) -> None:
         self._paths = tuple(paths)
         self._listener = listener
         self._interval = interval

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from services.normalizer.sources.manifest_files import (
     FileContents,
     Place,
-    Unquoted,
     find_manifests,
     read_bytes,
     read_file,
 )
+from services.normalizer.sources.manifest_text import Unquoted
 
 DEEP_BLOCKS = "".join(" " * depth + "a:\n" for depth in range(300))
 ISVC = "apiVersion: serving.kserve.io/v1beta1\nkind: InferenceService\nmetadata: {name: m}\n"
@@ -53,7 +53,7 @@ def test_items_of_a_list_of_one_kind_need_not_repeat_it() -> None:
 
 def test_json_is_read_as_json() -> None:
     text = json.dumps({"kind": "InferenceService", "metadata": {"name": "🚀 \u2028", "path": "a/b"}}, indent="\t")
-    for written in (text, text.replace("a/b", "a\\/b"), f"{text}\n{text}"):
+    for written in (text, text.replace("a/b", "a\\/b"), f"{text}\n{text}", f"---\n{text}"):
         assert all(found.obj["metadata"] == {"name": "🚀 \u2028", "path": "a/b"} for found in read(written).manifests)
     assert len(read(f"{text}\n\n{text}").manifests) == 2
 
