@@ -12,6 +12,7 @@ import click
 
 from common import __version__
 from common.commandline import AddressType, reported
+from services.connector.doctor.command import doctor
 
 if TYPE_CHECKING:
     from common.http.server import Address
@@ -23,6 +24,9 @@ _EXISTING = click.Path(exists=True, path_type=Path)
 @click.version_option(__version__)
 def main() -> None:
     """Carry AI models from KServe and Kubeflow model registries to Backstage."""
+
+
+main.add_command(doctor)
 
 
 @main.command()

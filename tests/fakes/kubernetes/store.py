@@ -57,6 +57,8 @@ class Store:
         self._history_limit = history_limit
         self._tables: dict[tuple[str, str], Table] = {}
         self.revision = FIRST_REVISION
+        self.rehearsing = False
+        """Whether what is put is answered and not stored (dryRun=All)."""
 
     def table(self, resource: ResourceType) -> Table:
         """The table of a type."""
@@ -70,6 +72,8 @@ class Store:
 
     def put(self, resource: ResourceType, body: Mapping[str, Any]) -> Entry:
         """Store a state of an object under the next revision; its metadata names it."""
+        if self.rehearsing:
+            return Entry({**body, "metadata": {"resourceVersion": str(self.revision), **body["metadata"]}})
         self.revision += 1
         metadata = dict(body["metadata"]) | {"resourceVersion": str(self.revision)}
         entry = Entry({**body, "metadata": metadata})
