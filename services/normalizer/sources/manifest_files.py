@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from stat import S_ISREG
 from typing import Any, NamedTuple
 
 from services.normalizer.sources.manifest_text import Located, UnreadableError, parse_objects
@@ -80,11 +81,14 @@ def find_manifests(paths: Iterable[Path]) -> dict[Path, Stamp]:
     for path in paths:
         if not path.exists():
             raise FileNotFoundError(f"{path} does not exist")
-        for file in _below(path) if path.is_dir() else (path,):
+        is_folder = path.is_dir()
+        for file in _below(path) if is_folder else (path,):
             try:
                 status = file.stat()
             except OSError:  # it went away while we looked
                 continue
+            if is_folder and not S_ISREG(status.st_mode):
+                continue  # a pipe would keep us waiting
             found[file] = (status.st_mtime_ns, status.st_size, status.st_ino)
     return found
 
@@ -184,4 +188,4 @@ def _taken_apart(obj: Located, line: int) -> Iterator[tuple[dict[str, Any], int]
                 if kind != "List":  # in a list of one kind, as the API server answers, the items do not repeat it
                     item.setdefault("apiVersion", obj.get("apiVersion"))
                     item.setdefault("kind", kind.removesuffix("List"))
-                yield item, item.line if item.line >= 0 else line
+                yield from _taken_apart(item, item.line if item.line >= 0 else line)

@@ -134,6 +134,14 @@ class _Reading:
             case "ServiceAccount", "":
                 account = read_service_account(manifest.obj)
                 self.accounts[account.namespace, account.name] = account
+            case "Template", "template.openshift.io" if _holds_isvcs(manifest.obj):
+                self._notice(
+                    "warning",
+                    f"Template {values.line(values.at(manifest.obj, 'metadata', 'name'))}",
+                    "it holds InferenceServices, which are not read",
+                    f"to see what comes of it: oc process -f {manifest.place.path} | connector preview -",
+                    manifest.place,
+                )
             case _:
                 self.noticed += _not_read(manifest, group, kind)
 
@@ -180,6 +188,10 @@ class _Reading:
 
     def _notice(self, severity: Severity, subject: str, message: str, remedy: str, place: Place) -> None:
         self.noticed.append(Noticed(Problem(severity, subject, message, remedy), place))
+
+
+def _holds_isvcs(template: Mapping[str, Any]) -> bool:
+    return any(values.at(obj, "kind") == _ISVC for obj in values.items(template.get("objects")))
 
 
 def _checked(obj: Mapping[str, Any], name: str) -> Iterator[Problem]:

@@ -98,6 +98,7 @@ NAMED = index(
     [
         ("model-registry://granite/v1", "1", "10"),
         ("model-registry://granite", "1", "11"),
+        ("model-registry://granite/", "1", "11"),
         ("model-registry://granite/v%202", "1", "11"),
         ("model-registry://registry.example.com:8080/granite", "1", "11"),
         ("model-registry://registry.example.com:8080/granite/v1", "1", "10"),

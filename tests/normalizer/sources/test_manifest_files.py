@@ -51,6 +51,11 @@ def test_items_of_a_list_of_one_kind_need_not_repeat_it() -> None:
     assert (found.obj["kind"], found.obj["apiVersion"]) == ("InferenceService", "serving.kserve.io/v1beta1")
 
 
+def test_lists_inside_lists_are_taken_apart() -> None:
+    inner = {"kind": "List", "items": [{"kind": "Service", "metadata": {"name": "s"}}]}
+    assert names(read(json.dumps({"kind": "List", "items": [inner]}))) == [("s", 1)]
+
+
 def test_json_is_read_as_json() -> None:
     text = json.dumps({"kind": "InferenceService", "metadata": {"name": "🚀 \u2028", "path": "a/b"}}, indent="\t")
     for written in (text, text.replace("a/b", "a\\/b"), f"{text}\n{text}", f"---\n{text}"):

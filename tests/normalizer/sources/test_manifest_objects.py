@@ -117,6 +117,12 @@ def test_kinds_that_are_not_read_are_named_with_their_place(kind: str, version: 
     assert (noticed.problem.object, noticed.place) == (f"{kind} x", (str(tmp_path / "a.yaml"), 1))
 
 
+def test_a_template_of_openshift_is_told(tmp_path: Path) -> None:
+    template = {"apiVersion": "template.openshift.io/v1", "kind": "Template", "metadata": {"name": "t"}}
+    assert told(read(tmp_path, {"a.yaml": template | {"objects": [WHOLE]}}), "holds InferenceServices") == ["warning"]
+    assert read(tmp_path, {"a.yaml": template | {"objects": [{"kind": "ServingRuntime"}, 5]}}).noticed == ()
+
+
 @pytest.mark.parametrize("kind", ["ServingRuntime", "ClusterStorageContainer", "LLMInferenceServiceConfig"])
 def test_kinds_that_serve_nothing_by_themselves_are_left_out_silently(kind: str, tmp_path: Path) -> None:
     obj = {"apiVersion": "serving.kserve.io/v1alpha1", "kind": kind, "metadata": {"name": "x"}}
