@@ -5,7 +5,7 @@ import shutil
 import sys
 import textwrap
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -125,15 +125,24 @@ def sarif(result: Preview) -> str:
 def _rows(result: Preview, width: int) -> Iterator[str]:
     if not result.shown:
         return
-    rows = [("KEY", "MODEL", "API"), *map(_row, result.shown)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    rows: list[tuple[str, ...]] = [("KEY", "MODEL", "API"), *map(_row, result.shown)]
+    if width and _total(rows) > width:
+        rows = [(key, api) for key, _, api in rows]  # the model's name is nearly the key
+    *widths, last = _widths(rows)
     if width:
-        # The last column gives way first: an address is in the document, the key is what people look for.
-        widths[2] = max(len("API"), min(widths[2], width - widths[0] - widths[1] - 2 * _GAP))
-        widths[1] = max(len("MODEL"), min(widths[1], width - widths[0] - widths[2] - 2 * _GAP))
+        last = max(len(rows[0][-1]), min(last, width - sum(widths) - _GAP * len(widths)))
     for row in rows:
-        cells = (_fitted(cell, size).ljust(size) for cell, size in zip(row, widths, strict=True))
+        cells = (_fitted(cell, size).ljust(size) for cell, size in zip(row, [*widths, last], strict=True))
         yield (" " * _GAP).join(cells).rstrip()
+
+
+def _widths(rows: Sequence[tuple[str, ...]]) -> list[int]:
+    return [max(map(len, column)) for column in zip(*rows, strict=True)]
+
+
+def _total(rows: Sequence[tuple[str, ...]]) -> int:
+    widths = _widths(rows)
+    return sum(widths) + _GAP * (len(widths) - 1)
 
 
 def _row(shown: Shown) -> tuple[str, str, str]:
@@ -151,10 +160,11 @@ def _fitted(text: str, width: int) -> str:
 def _problem_lines(result: Preview, width: int) -> Iterator[str]:
     for problem, place in result.noticed:
         yield ""
-        severity = click.style(problem.severity, fg=_COLOURS[problem.severity], bold=True)
         subject = "" if problem.object == str(place) else f"{problem.object}: "
         where = f"{place}: " if place.path else ""
-        yield from _wrapped(f"{where}{severity}: {subject}{problem.message}", width, "")
+        coloured = click.style(problem.severity, fg=_COLOURS[problem.severity], bold=True)
+        lines = _wrapped(f"{where}{problem.severity}: {subject}{problem.message}", width, "")
+        yield "\n".join(lines).replace(f"{problem.severity}:", f"{coloured}:", 1)
         yield from _wrapped(problem.remedy, width, "  ")
 
 

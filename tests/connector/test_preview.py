@@ -1,8 +1,13 @@
 """`connector preview`: what would be served, and what is wrong, as a gate before a commit."""
 
+import contextlib
 import json
+import os
+import pty
+import re
 import subprocess
 import sys
+import termios
 from pathlib import Path
 from typing import Any
 
@@ -146,6 +151,33 @@ def test_the_table_names_models_problems_and_a_summary(tmp_path: Path) -> None:
     assert f"{path}:" in result.stdout
     assert "info: InferenceService models/n: not served:" in result.stdout
     assert result.stdout.splitlines()[-1] == "1 model is shown, 1 note in 1 file"
+
+
+def test_on_a_terminal_nothing_is_wider_than_it(tmp_path: Path) -> None:
+    name = "a-name-that-is-rather-long-for-a-model"
+    path = written(tmp_path / "a.yaml", objects.isvc(name, annotations={"rhdh.io/ownr": "x"}), objects.isvc("b"))
+    text = _on_a_terminal(["preview", str(path)], columns=80)
+    lines = [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in text.splitlines()]
+    assert f"models_{name}  https://" in text
+    assert max(len(line) for line in lines if str(tmp_path) not in line) <= 80
+    assert "\x1b[33m" in text
+
+
+def _on_a_terminal(arguments: list[str], *, columns: int) -> str:
+    """Return what the command prints on a terminal of that width."""
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, columns))
+    environ = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES", "NO_COLOR")}
+    command = [sys.executable, "-m", "services.connector", *arguments]
+    with subprocess.Popen(command, stdout=theirs, stderr=theirs, env=environ) as process:
+        os.close(theirs)
+        printed = b""
+        with contextlib.suppress(OSError):  # the terminal is closed at the other end
+            while chunk := os.read(ours, 65536):
+                printed += chunk
+        process.wait()
+    os.close(ours)
+    return printed.decode().replace("\r\n", "\n")
 
 
 def test_what_is_opted_out_is_hidden_and_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
