@@ -5,6 +5,7 @@ What a command needs is loaded when it is called: a preview of one manifest is n
 
 import gc
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,6 @@ import click
 
 from common import __version__
 from common.commandline import AddressType, reported
-from services.connector.doctor.command import doctor
 
 if TYPE_CHECKING:
     from common.http.server import Address
@@ -20,13 +20,29 @@ if TYPE_CHECKING:
 _EXISTING = click.Path(exists=True, path_type=Path)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+_FURTHER = {"doctor": "services.connector.doctor.command", "removals": "services.connector.removals"}
+"""Commands with a module of their own, which has each by its name."""
+
+
+class _Commands(click.Group):
+    """The commands; those of other modules are loaded when they are asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of all."""
+        return sorted([*super().list_commands(ctx), *_FURTHER])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return the command of that name."""
+        if cmd_name not in _FURTHER:
+            return super().get_command(ctx, cmd_name)
+        command: click.Command = getattr(import_module(_FURTHER[cmd_name]), cmd_name)
+        return command
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__)
 def main() -> None:
     """Carry AI models from KServe and Kubeflow model registries to Backstage."""
-
-
-main.add_command(doctor)
 
 
 @main.command()
