@@ -10,10 +10,7 @@ from typing import Any, Literal, TypeVar
 
 import click
 
-<<<<<<< HEAD
-=======
 from common.commandline import reported
->>>>>>> main
 from services.connector.doctor.report import COLOURS, Report, Step, lines_of
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -67,10 +64,6 @@ def doctor(context: click.Context, /, bundle: Path | None, **options: Any) -> No
 
     Ends with status 0 when nothing is wrong, 1 when something is, 2 for a wrong option.
     """
-<<<<<<< HEAD
-    from common import logs
-    from services.connector.doctor.examination import Options, examine
-=======
     context.default_map = {"model": options}
     if context.invoked_subcommand is None:
         from services.connector.doctor.examination import examine
@@ -105,7 +98,6 @@ def _run(
 ) -> None:
     from common import logs
     from services.connector.doctor.examination import Options
->>>>>>> main
 
     logs.configure(level="ERROR", format="console")
     urls = {"location": location, "storage-rest": storage, "rhoai-normalizer": normalizer}
