@@ -17,7 +17,8 @@ from services.connector.doctor.cache import entries_of
 from services.connector.doctor.examination import NO_WAY, REGISTRY_ROOTS, Examination, Options
 from services.connector.doctor.report import Finding, Step
 from services.connector.doctor.settings import read_settings
-from services.normalizer.normalize.isvc import Isvc, read_isvc
+from services.normalizer.normalize.deployment import Deployment
+from services.normalizer.normalize.isvc import read_isvc
 from services.normalizer.normalize.registry_objects import LIVE
 from services.normalizer.sources.http import Connector
 from services.normalizer.sources.kubeflow.paging import read_list
@@ -49,7 +50,7 @@ class _Way:
     def __init__(self, examination: Examination, name: str) -> None:
         self._examination = examination
         self._name = name
-        self._deployments: Sequence[Isvc] = ()
+        self._deployments: Sequence[Deployment] = ()
         self._registered: Sequence[model.Registered] = ()
         self._kept: Sequence[model.Kept] = ()
 

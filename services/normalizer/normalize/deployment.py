@@ -62,6 +62,11 @@ class Deployment:
         return subject(self.namespace, self.name, kind=self.kind)
 
     @property
+    def url(self) -> str:
+        """Where its status says that it answers, outside the cluster if it does; empty where it says nothing."""
+        return self.addresses.external or self.addresses.internal
+
+    @property
     def registry(self) -> RegistryLabels | None:
         """The labels that name the registered version it serves."""
         return self.stated.registry
