@@ -22,14 +22,14 @@ from services.normalizer.cards import Cards
 from services.normalizer.contents import Card, IsvcSource, RegistryContent, registry_source
 from services.normalizer.facts import Ref
 from services.normalizer.ledger import NOT_LISTED, NOT_READY, Ledger, Patience
-from services.normalizer.normalize.isvc import Isvc, ServiceAccountFacts, ServiceFacts, subject
-from services.normalizer.normalize.kserve import normalize_isvc, server_facts
+from services.normalizer.normalize.deployment import Deployment, ServiceAccountFacts, ServiceFacts
+from services.normalizer.normalize.kserve import normalize_deployment
 from services.normalizer.normalize.labels import RegistryLabels
 from services.normalizer.normalize.linking import Link, RegistryIndex, link, names_version
 from services.normalizer.normalize.registry import normalize_version
 from services.normalizer.normalize.registry_objects import ModelArtifact, ModelVersion, RegisteredModel, version_origin
 from services.normalizer.normalize.result import Defaults, Normalized, described
-from services.normalizer.normalize.server import ServerFacts
+from services.normalizer.normalize.server import ServerFacts, server_facts
 from services.normalizer.normalize.serving import ServerClaim, choose_server
 from services.normalizer.owned import OwnedByIsvc
 from services.normalizer.sourcebook import SourceBook
@@ -52,7 +52,7 @@ SLICE = 200
 class Verdict:
     """How an isvc is shown: by these facts, not at all (None), or `retained`, as it is stored."""
 
-    facts: Isvc | None = None
+    facts: Deployment | None = None
     retained: bool = False
 
     @property
@@ -69,10 +69,10 @@ class _IsvcEntry:
     """
 
     source: IsvcSource
-    facts: Isvc
+    facts: Deployment
     bare: bool
     missed: float | None = None
-    ready: Isvc | None = None
+    ready: Deployment | None = None
     link: Link = field(default_factory=Link)
     verdict: Verdict = field(default_factory=Verdict)
     asked_for: RegistryLabels | None = None
@@ -114,7 +114,7 @@ class _Unshown:
         """Yield the references of a registry's versions."""
         return (ref for ref in self._refs if Ref.parse(ref).place == registry)
 
-    def may_be_served_by(self, ref: str, facts: Isvc) -> bool:
+    def may_be_served_by(self, ref: str, facts: Deployment) -> bool:
         """Return whether one of them may be what an isvc serves."""
         labels = facts.registry
         if labels is not None and self._refs & self._by_version.get(labels.version, set()):
@@ -237,7 +237,7 @@ class Catalogue:
         self,
         source: IsvcSource,
         key: tuple[str, str],
-        facts: Isvc | None,
+        facts: Deployment | None,
         *,
         explicit: bool,
         bare: bool = False,
@@ -253,10 +253,15 @@ class Catalogue:
             else:
                 entry.facts, entry.bare, entry.missed = facts, bare, None
         elif explicit:
-            self._drop_isvc(ref)
-            self._ledger.end(ref, DELETED)
+            self.prove_gone(ref)
         elif entry is not None:
             entry.missed = now
+        self._dirty.add(ref)
+
+    def prove_gone(self, ref: str) -> None:
+        """Take the proof that an isvc was deleted."""
+        self._drop_isvc(ref)
+        self._ledger.end(ref, DELETED)
         self._dirty.add(ref)
 
     def put_unusable(self, source: IsvcSource, key: tuple[str, str], problem: Problem) -> None:
@@ -568,7 +573,7 @@ class Catalogue:
         choice = choose_server(
             ServerClaim(
                 ref=claimant,
-                subject=subject(entry.facts.namespace, entry.facts.name),
+                subject=entry.facts.subject,
                 created=entry.facts.created,
                 ready=entry.facts.readiness.ready,
                 certain=entry.link.certain,
@@ -617,7 +622,7 @@ class Catalogue:
             self.retained.add(ref)
         if facts is None or self._shown_with_version(ref, entry):
             return None
-        return normalize_isvc(
+        return normalize_deployment(
             facts,
             cluster=entry.source.cluster,
             source=entry.source.id,

@@ -5,7 +5,7 @@ Everything here is called by sources, synchronously and at any time; nothing her
 
 import asyncio
 from collections.abc import Callable, Collection
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from common.health import Health
 from common.kube.replica import Key
@@ -15,7 +15,7 @@ from common.problems import Problem
 from services.normalizer.catalogue import Catalogue
 from services.normalizer.contents import IsvcSource, RegistryContent, registry_source
 from services.normalizer.ledger import Ledger
-from services.normalizer.normalize.isvc import Isvc, ServiceAccountFacts, ServiceFacts
+from services.normalizer.normalize.deployment import Deployment, ServiceAccountFacts, ServiceFacts
 from services.normalizer.normalize.labels import RegistryLabels
 from services.normalizer.normalize.registry_objects import RegistryRef
 from services.normalizer.sourcebook import SourceBook
@@ -30,6 +30,14 @@ class Confirmable(Protocol):
 
     def confirm(self) -> None:
         """List again soon."""
+
+
+@runtime_checkable
+class Provable(Protocol):
+    """A source that can be asked for one object."""
+
+    async def is_gone(self, namespace: str, name: str) -> bool:
+        """Return whether it has no such object; raises a RemoteError when that cannot be said."""
 
 
 class Listener:
@@ -66,7 +74,7 @@ class Listener:
             self.confirmable[source] = confirm
 
     def isvc_changed(
-        self, source: IsvcSource, key: Key, facts: Isvc | None, *, explicit: bool, bare: bool = False
+        self, source: IsvcSource, key: Key, facts: Deployment | None, *, explicit: bool, bare: bool = False
     ) -> None:
         """An isvc is new, another or gone."""
         self._catalogue.put_isvc(source, key, facts, explicit=explicit, bare=bare, now=self._clock())

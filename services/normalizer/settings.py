@@ -1,15 +1,21 @@
 """What the normalizer reads from its environment."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import AfterValidator, Field, SecretStr
 
 from common.settings import CommaList, Duration, ServiceSettings, Share, Url, UrlList
 from services.normalizer.ledger import Patience
 from services.normalizer.normalize.result import Defaults
+from services.normalizer.normalize.selection import Selection, parse_selector
 
 STORAGE_PORT = 7070
 REMOVAL_HOLD = 3600.0
+
+
+def _check_selector(written: str) -> str:
+    parse_selector(written)
+    return written
 
 
 class NormalizerSettings(ServiceSettings):
@@ -29,6 +35,18 @@ class NormalizerSettings(ServiceSettings):
     )
     dashboard_url: Url | None = Field(
         None, alias="DASHBOARD_URL", description="the OpenShift AI dashboard, for links to its pages"
+    )
+    selector: Annotated[str, AfterValidator(_check_selector)] = Field(
+        "", alias="SELECTOR", description="label selector that InferenceServices must match, as kubectl takes it"
+    )
+    select_namespaces: CommaList = Field(
+        (),
+        alias="SELECT_NAMESPACES",
+        description="namespaces that are shown, as patterns with `*`; `!` before one excludes, the last match decides",
+    )
+    select_names: CommaList = Field((), alias="SELECT_NAMES", description="the same for names of InferenceServices")
+    ai_assets_only: bool = Field(
+        False, alias="AI_ASSETS_ONLY", description="show only what the dashboard offers as an AI asset"
     )
     not_ready_grace: Duration = Field(
         120.0, alias="NOT_READY_GRACE", description="an InferenceService may be not ready for so long and stay shown"
@@ -107,6 +125,16 @@ class NormalizerSettings(ServiceSettings):
             share=self.removal_hold_share,
             not_ready=self.not_ready_grace,
             source_gone=hold if self.source_gone_grace is None else self.source_gone_grace,
+        )
+
+    @property
+    def selection(self) -> Selection:
+        """Which InferenceServices are wanted."""
+        return Selection(
+            selector=parse_selector(self.selector),
+            namespaces=self.select_namespaces,
+            names=self.select_names,
+            ai_assets_only=self.ai_assets_only,
         )
 
     @property

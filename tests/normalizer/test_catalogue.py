@@ -13,8 +13,9 @@ from common.wire import Stored, Upsert
 from services.normalizer.catalogue import SLICE, Catalogue
 from services.normalizer.contents import IsvcSource, RegistryContent
 from services.normalizer.ledger import Ledger, Patience
-from services.normalizer.normalize.isvc import Isvc, read_isvc, read_service, read_service_account
-from services.normalizer.normalize.kserve import normalize_isvc
+from services.normalizer.normalize.deployment import Deployment, read_service, read_service_account
+from services.normalizer.normalize.isvc import read_isvc
+from services.normalizer.normalize.kserve import normalize_deployment
 from services.normalizer.normalize.registry_objects import (
     ModelArtifact,
     ModelVersion,
@@ -272,8 +273,8 @@ def test_a_service_that_appears_later_is_noticed(bench: Bench) -> None:
     bench.catalogue.put_service(SOURCE, ("models", service.name), service)
     bench.render()
     after = bench.document("models_m")["modelServer"]["API"]
-    assert "annotations" not in before
-    assert "rhdh.modelcatalog.io/internal-service-url" in after["annotations"]
+    assert before["url"] == "http://m-predictor.models.svc.cluster.local"
+    assert after["url"] == "http://m-predictor.models.svc.cluster.local:8080"
 
 
 def test_a_service_account_that_comes_and_goes_decides_about_authentication(bench: Bench) -> None:
@@ -351,12 +352,12 @@ def test_whatever_happens_to_one_document_it_stays_and_the_others_go_on(
 ) -> None:
     bench.isvc(objects.isvc("m"))
 
-    def failing(facts: Isvc, **rest: Any) -> Normalized:
+    def failing(facts: Deployment, **rest: Any) -> Normalized:
         if facts.name == "m":
             raise RuntimeError("a rule with a fault")
-        return normalize_isvc(facts, **rest)
+        return normalize_deployment(facts, **rest)
 
-    monkeypatch.setattr(catalogue_module, "normalize_isvc", failing)
+    monkeypatch.setattr(catalogue_module, "normalize_deployment", failing)
     bench.isvc(objects.isvc("m", annotations={"modelcatalogbridge.rhdh.io/owner": "ml-team"}))
     bench.isvc(objects.isvc("other"))
     bench.later(2 * HOLD)

@@ -90,6 +90,19 @@ class Store:
         table.record(event)
         return event.entry
 
+    def restore(self, backup: Iterable[tuple[ResourceType, Mapping[str, Any]]]) -> None:
+        """Go back to the revision of a backup: its objects are as they were, others of their types are gone."""
+        objects = list(backup)
+        self.revision = max(int(body["metadata"]["resourceVersion"]) for _, body in objects)
+        for key in {resource.key for resource, _ in objects}:
+            table = self._tables[key] = Table(self._history_limit)
+            table.log.compact(self.revision)
+        for resource, body in objects:
+            entry = Entry({name: value for name, value in body.items() if name not in ("apiVersion", "kind")})
+            self.table(resource).record(Event(entry, None))
+        for table in self._tables.values():
+            table.log.compact(self.revision)
+
     def drop(self, resource: ResourceType) -> None:
         """Remove all objects of a type and end its watches; what happened before is forgotten."""
         table = self.table(resource)

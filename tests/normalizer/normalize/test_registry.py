@@ -138,6 +138,9 @@ def test_tags_by_kind_of_property() -> None:
         ("deep", "[" * 60_000, set()),
         ("long", "x" * 60, {"long-" + "x" * 58}),
         ("summary", "x" * 64, set()),
+        ("config", '{"lr": 0.1}', set()),
+        ("commit", "0123456789abcdef0123456789abcdef01234567", set()),
+        ("run", "5f0c2ad4-0a6b-4f0e-9a44-7d2b7f6f1a01", set()),
         ("notes", "one\ntwo", set()),
         ("paper", "https://u:CANARY@example.com/paper", set()),
         ("_registeredFromPipelineRunId", "5f1c", set()),
@@ -282,7 +285,7 @@ def test_what_the_document_has_no_place_for_is_kept_beside_it() -> None:
         author="Jane Doe",
         provider="IBM",
         license="Apache-2.0",
-        tags=("apache-2-0", "vllm-1"),
+        tags=("vllm-1",),
         links=(
             DetailLink(
                 "https://dashboard.example.com/ai-hub/registry/public/registered-models/1/versions/10",
