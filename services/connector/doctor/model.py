@@ -10,7 +10,7 @@ from common import identity
 from common.http.client import RemoteError, StatusError
 from services.connector.doctor.asking import Asked
 from services.connector.doctor.report import Finding, listed
-from services.normalizer.normalize.isvc import Isvc
+from services.normalizer.normalize.deployment import Deployment
 from services.normalizer.normalize.registry_objects import LIVE
 from services.normalizer.normalize.segments import segment
 
@@ -60,14 +60,14 @@ def key_in(name: str) -> str:
     return name
 
 
-def is_meant(isvc: Isvc, name: str) -> bool:
+def is_meant(isvc: Deployment, name: str) -> bool:
     """Return whether a name (name, namespace/name, key or URL) is that of an InferenceService."""
     if name.startswith(_URL):
         return bool(isvc.url) and urlsplit(isvc.url).netloc == urlsplit(name).netloc
     return name in (isvc.name, f"{isvc.namespace}/{isvc.name}", identity.key_of((isvc.namespace, isvc.name)))
 
 
-def is_kept(kept: Kept, name: str, deployments: Iterable[Isvc], registered: Iterable[Registered]) -> bool:
+def is_kept(kept: Kept, name: str, deployments: Iterable[Deployment], registered: Iterable[Registered]) -> bool:
     """Return whether an entry is the one meant: by its own names, its deployment or its registered model."""
     names = {each.lower() for each in kept.names if each}
     if name.lower() in names or any(kept.key in each.keys for each in registered):
@@ -79,7 +79,7 @@ def is_kept(kept: Kept, name: str, deployments: Iterable[Isvc], registered: Iter
 
 
 def judge_deployment(
-    name: str, found: Asked[Sequence[Isvc]], others: Iterable[str], *, watched: Sequence[str], registered: bool
+    name: str, found: Asked[Sequence[Deployment]], others: Iterable[str], *, watched: Sequence[str], registered: bool
 ) -> list[Finding]:
     """Return what is to be said of the InferenceServices of this name; `others` are the names of all."""
     if isinstance(found, RemoteError):
@@ -109,7 +109,7 @@ def judge_deployment(
     ]
 
 
-def _judge_isvc(isvc: Isvc) -> Finding:
+def _judge_isvc(isvc: Deployment) -> Finding:
     label = f"InferenceService {isvc.namespace}/{isvc.name}"
     faults = [problem for problem in isvc.problems if problem.severity == "error"]
     if faults:

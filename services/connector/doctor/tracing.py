@@ -17,10 +17,11 @@ from services.connector.doctor.cache import entries_of
 from services.connector.doctor.examination import NO_WAY, REGISTRY_ROOTS, Examination, Options
 from services.connector.doctor.report import Finding, Step
 from services.connector.doctor.settings import read_settings
-from services.normalizer.normalize.isvc import Isvc, read_isvc
+from services.normalizer.normalize.deployment import Deployment
+from services.normalizer.normalize.isvc import read_isvc
 from services.normalizer.normalize.registry_objects import LIVE
 from services.normalizer.sources.http import Connector
-from services.normalizer.sources.kubeflow.paging import read_list
+from services.normalizer.sources.kubeflow.paging import ListReader
 from services.normalizer.sources.refs import SourceRef
 
 
@@ -49,7 +50,7 @@ class _Way:
     def __init__(self, examination: Examination, name: str) -> None:
         self._examination = examination
         self._name = name
-        self._deployments: Sequence[Isvc] = ()
+        self._deployments: Sequence[Deployment] = ()
         self._registered: Sequence[model.Registered] = ()
         self._kept: Sequence[model.Kept] = ()
 
@@ -108,15 +109,18 @@ async def _registered(connector: Connector, ref: SourceRef, name: str) -> Asked[
     """Return the registered models of this name, with their versions."""
     error: RemoteError = RemoteError("not asked")
     async with connector.open(ref) as remote:
+        lists = ListReader(remote)
         for root in REGISTRY_ROOTS:
-            answer = await read_list(remote, f"{root}/registered_models")
+            answer = await lists.read(f"{root}/registered_models", lambda item: item)
             if answer.error is not None and not answer.items:
                 error = answer.error
                 continue
             found = []
             for item in answer.items:
                 if isinstance(item, dict) and str(item.get("name", "")).lower() == name.lower():
-                    versions = await read_list(remote, f"{root}/registered_models/{item.get('id')}/versions")
+                    versions = await lists.read(
+                        f"{root}/registered_models/{item.get('id')}/versions", lambda item: item
+                    )
                     states = {
                         str(v.get("name")): str(v.get("state") or LIVE) for v in versions.items if isinstance(v, dict)
                     }
