@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, cast, get_args
 
 from common.problems import Problem
+from services.normalizer.facts import DeploymentKind
 from services.normalizer.normalize import values
 from services.normalizer.normalize.labels import RegistryLabels
 from services.normalizer.normalize.readiness import Readiness
-from services.normalizer.normalize.result import DeploymentKind
 from services.normalizer.normalize.runtimes import Served
 from services.normalizer.normalize.stated import Stated
 from services.normalizer.normalize.storage import Storage
