@@ -22,7 +22,7 @@ from services.normalizer.cards import Card, Cards
 from services.normalizer.companions import Companions
 from services.normalizer.facts import Gone, Missing, Ref, Unusable
 from services.normalizer.ledger import NOT_LISTED, NOT_READY, Ledger, Patience
-from services.normalizer.normalize.deployment import Deployment, ServiceAccountFacts, ServiceFacts
+from services.normalizer.normalize.deployment import Deployment, Fact, Planned, ServiceAccountFacts, ServiceFacts
 from services.normalizer.normalize.kserve import normalize_deployment
 from services.normalizer.normalize.labels import RegistryLabels
 from services.normalizer.normalize.linking import Link, RegistryIndex, link, names_version
@@ -31,7 +31,6 @@ from services.normalizer.normalize.registry_objects import ModelArtifact, ModelV
 from services.normalizer.normalize.result import Defaults, Normalized
 from services.normalizer.normalize.server import ServerFacts, server_facts
 from services.normalizer.normalize.serving import ServerClaim, choose_server
-from services.normalizer.source import Fact, Planned
 from services.normalizer.sourcebook import SourceBook
 from services.normalizer.sources.kubeflow.records import RegistryContent, registry_source
 

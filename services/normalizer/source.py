@@ -4,23 +4,12 @@ The register is `KINDS` in `service.py`.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from common.kube.state import State
 from services.normalizer.facts import Gone, Missing, Ref, Unusable
-from services.normalizer.normalize.deployment import Deployment, ServiceAccountFacts, ServiceFacts
+from services.normalizer.normalize.deployment import Fact
 
-
-@dataclass(frozen=True, slots=True)
-class Planned:
-    """A deployment that is only written down, in a manifest without a status: it is shown, without a server."""
-
-    deployment: Deployment
-
-
-Fact = Deployment | Planned | ServiceFacts | ServiceAccountFacts
-"""What a source can say of an object that is there."""
 News = Mapping[Ref, Fact | Gone | Missing | Unusable]
 
 

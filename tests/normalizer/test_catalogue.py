@@ -13,7 +13,7 @@ from common.wire import Stored, Upsert
 from services.normalizer.catalogue import SLICE, Catalogue
 from services.normalizer.facts import Gone, Missing, Ref, Unusable
 from services.normalizer.ledger import Ledger, Patience
-from services.normalizer.normalize.deployment import Deployment, read_service, read_service_account
+from services.normalizer.normalize.deployment import Deployment, Planned, read_service, read_service_account
 from services.normalizer.normalize.isvc import read_isvc
 from services.normalizer.normalize.kserve import normalize_deployment
 from services.normalizer.normalize.registry_objects import (
@@ -26,7 +26,6 @@ from services.normalizer.normalize.registry_objects import (
 )
 from services.normalizer.normalize.result import Defaults, Normalized
 from services.normalizer.plan import Plan, plan
-from services.normalizer.source import Planned
 from services.normalizer.sourcebook import SourceBook
 from services.normalizer.sources.kubeflow.records import RegistryContent, RegistrySnapshot
 from tests import objects

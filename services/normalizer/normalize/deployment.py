@@ -118,6 +118,17 @@ class ServiceAccountFacts:
     owners: tuple[Owner, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A deployment that is only written down, in a manifest without a status: it is shown, without a server."""
+
+    deployment: Deployment
+
+
+Fact = Deployment | Planned | ServiceFacts | ServiceAccountFacts
+"""What a source can say of an object that is there."""
+
+
 def subject(namespace: str, name: str, *, kind: DeploymentKind = "InferenceService") -> str:
     """Return a deployment's name as problems bear it."""
     return f"{kind} {namespace}/{name}"

@@ -12,6 +12,8 @@ from services.normalizer.facts import Ref
 from services.normalizer.normalize import values
 from services.normalizer.normalize.deployment import (
     Deployment,
+    Fact,
+    Planned,
     ServiceAccountFacts,
     ServiceFacts,
     read_service,
@@ -20,7 +22,6 @@ from services.normalizer.normalize.deployment import (
 from services.normalizer.normalize.isvc import read_isvc
 from services.normalizer.normalize.predictor import FRAMEWORKS
 from services.normalizer.normalize.spelling import misspelt
-from services.normalizer.source import Fact, Planned
 from services.normalizer.sources.kustomizations import Overlay, is_kustomization, read_overlay
 from services.normalizer.sources.manifest_files import Fault, FileContents, Manifest, Place
 from services.normalizer.sources.manifest_text import Unquoted

@@ -9,7 +9,8 @@ import structlog
 from common.kube.state import State
 from common.problems import Problem
 from services.normalizer.facts import Gone, Ref
-from services.normalizer.source import Fact, Sink
+from services.normalizer.normalize.deployment import Fact
+from services.normalizer.source import Sink
 from services.normalizer.sources.manifest_files import FileContents, Place, Stamp, find_manifests, read_file
 from services.normalizer.sources.manifest_objects import MANIFESTS, Contents, Noticed, identity, read_manifests
 

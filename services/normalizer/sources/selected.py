@@ -2,9 +2,9 @@
 
 from common.kube.state import State
 from services.normalizer.facts import Gone, Missing, Ref, Unusable
-from services.normalizer.normalize.deployment import Deployment
+from services.normalizer.normalize.deployment import Deployment, Fact, Planned
 from services.normalizer.normalize.selection import Selection
-from services.normalizer.source import Fact, News, Planned, Provable, Sink, Source
+from services.normalizer.source import News, Provable, Sink, Source
 
 
 class Selected:
