@@ -127,10 +127,11 @@ class World:
         self.allow({p for p in self.rights if p.resource != resource or (verbs and p.verb not in verbs)})
 
     @staticmethod
-    def entry() -> str:
-        """A value of the cache, as the ConfigMap has it."""
+    def entry(**marks: Any) -> str:
+        """A value of the cache, as the ConfigMap has it; `marks` are further fields."""
         document = {"models": [{"name": "iris", "owner": "o", "description": "d", "lifecycle": "l"}]}
         body = {"body": base64.b64encode(json.dumps(document).encode()).decode(), "reconcilerType": "kserve"}
+        body |= marks
         return base64.b64encode(json.dumps(body).encode()).decode()
 
     def put_cache(self, values: Mapping[str, str], *, complete: bool = True, **fields: Any) -> None:

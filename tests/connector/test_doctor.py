@@ -291,6 +291,12 @@ def a_cache_that_is_unreadable(world: World) -> None:
     world.put_cache({"models_iris": world.entry(), "models_wine": "Z2FyYmFnZQ=="})
 
 
+@broken("cache", "models_iris is in doubt since", "connector removals refuse models_iris", verdict="warning")
+def a_model_that_its_source_lacks(world: World) -> None:
+    leaving = {"since": "2026-01-01T10:00:00Z", "reason": "not-listed"}
+    world.put_cache({"models_iris": world.entry(leaving=leaving)})
+
+
 @broken("cache", "is immutable", "kubectl delete configmap bac-import-model")
 def a_cache_that_was_frozen(world: World) -> None:
     world.put_cache({"models_iris": world.entry()}, immutable=True)

@@ -238,7 +238,8 @@ class Examination:
             self.api.objects(CONFIG_MAPS, self.own),
             self.api.rehearse(CONFIG_MAPS, self.own, BASE, _TRIAL),
         )
-        return cache.judge_cache(found, write, namespace=self.own)
+        hold = self.settings.normalizer.patience.hold
+        return cache.judge_cache(found, write, namespace=self.own, hold=hold, now=self.options.clock())
 
     async def check_feed(self) -> list[Finding]:
         """Ask the services how they fare."""
