@@ -86,7 +86,7 @@ def _judge_contents(maps: Sequence[Any], namespace: str) -> Iterator[Finding]:
 def _judge_leaving(maps: Sequence[Any], *, hold: float, now: float) -> Iterator[Finding]:
     """Tell what its source lacks, since when, and when it leaves."""
     for each in maps:
-        for key, entry in _entries(each):
+        for key, entry in values_of(each):
             mark = entry.leaving if entry else None
             if mark is None:
                 continue
@@ -102,11 +102,11 @@ def _judge_leaving(maps: Sequence[Any], *, hold: float, now: float) -> Iterator[
 
 
 def _unreadable(obj: Mapping[str, Any]) -> list[str]:
-    return [key for key, entry in _entries(obj) if entry is None]
+    return [key for key, entry in values_of(obj) if entry is None]
 
 
-def _entries(obj: Mapping[str, Any]) -> Iterator[tuple[str, Upsert | None]]:
-    """Yield the entries by key, None for what cannot be read."""
+def values_of(obj: Mapping[str, Any]) -> Iterator[tuple[str, Upsert | None]]:
+    """Yield the entries of a ConfigMap by key, None for what cannot be read."""
     for key, text in sorted((obj.get("binaryData") or {}).items()):
         try:
             yield key, parse_storage_body(key, base64.b64decode(text, validate=True))
