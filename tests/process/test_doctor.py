@@ -57,7 +57,7 @@ async def test_what_the_services_cannot_do_is_named(pod: Pod, cluster: ProcessCl
 
     assert status == 1
     assert ("fault", "storage-rest does not answer") in [(v, m[:28]) for v, m in found["feed"]]
-    assert [m for v, m in found["models"] if v == "warning"][0].startswith("models/iris is not shown")
+    assert next(m for v, m in found["models"] if v == "warning").startswith("models/iris is not shown")
 
     _, found = await doctor(pod, "model", "iris")
     assert found["deployment"][0][0] == "fault"

@@ -26,8 +26,8 @@ _READERS = {
 class Pod:
     """What the services answered; `inside` is whether the doctor is in their pod, as far as the environment tells.
 
-    `ready` are the bodies of /readyz by service, of 200 and 503 alike; `metrics` is that of location's /metrics. /list is
-    left alone: that would count as a question of a reader.
+    `ready` are the bodies of /readyz by service, of 200 and 503 alike; `metrics` is that of location's /metrics. Its
+    /list is left alone: that would count as a question of a reader.
     """
 
     inside: bool
