@@ -13,7 +13,7 @@ from common.kube.metrics import KubeMetrics
 from common.metrics import Metrics
 from services.location.app import create_location_app
 from services.location.follow import Following
-from services.location.service import access_policy, rendering_options
+from services.location.service import access_policy, card_fetcher, rendering_options
 from services.location.settings import LocationSettings
 from services.location.shelf import Shelf
 from services.normalizer.service import Environment, create_controller, follow_sources, run_until
@@ -96,6 +96,7 @@ async def run(plan: Plan, settings: AllSettings, stop: asyncio.Event, *, tell: C
             access=await access_policy(settings.location, stack),
             connector_id=settings.location.connector_id,
             options=rendering_options(settings.location, plan.addresses[0]),
+            fetcher=card_fetcher(settings.location),
         )
         administration.add_routes(app, storage)
         bound = await stack.enter_async_context(server.listening(app, plan.addresses))
