@@ -19,7 +19,7 @@ from services.location.pages import JSON, Page, not_modified
 from services.location.shelf import Shelf
 from services.location.view import View, views_of
 
-MOST_BYTES: Final = 4 * 1024 * 1024
+MOST_BYTES: Final = 2 * 1024 * 1024
 """Bytes of answers that one cache keeps, in both forms."""
 
 
