@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check audit bench chaos soak test-backstage demo-backstage lock clean
+.PHONY: help run test check audit bench chaos soak test-backstage demo-backstage test-portal demo-portal lock clean
 
 help: ## What can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,7 +31,7 @@ run: $(VENV)/runtime ## Serve examples/ on http://localhost:9090, without a clus
 	@$(BIN)/python -m services.connector run --manifests examples
 
 test: $(VENV)/dev ## The test suite (no Node, no cluster)
-	@$(BIN)/python -m pytest -n 2 --dist worksteal --ignore=tests/backstage tests
+	@$(BIN)/python -m pytest -n 2 --dist worksteal --ignore=tests/backstage --ignore=tests/portal tests
 
 check: $(VENV)/dev ## Style, types, layers
 	@$(BIN)/ruff format --check .
@@ -53,14 +53,31 @@ soak: $(VENV)/dev ## Ten minutes of churn and faults: memory, descriptors and ta
 	@$(BIN)/python -m benchmarks.soak
 
 BACKSTAGE := tests/backstage/backend
+OLDER     := $(VENV)/backstage-older
 TECHDOCS  := $(VENV)/techdocs
+APP       := tests/portal/app
+CHROMIUM  := /usr/bin/chromium
+NPM_CI    := ci --omit=dev --ignore-scripts --no-progress --loglevel=error
 
-$(BACKSTAGE)/node_modules/.package-lock.json: $(BACKSTAGE)/package.json $(BACKSTAGE)/package-lock.json
+.PHONY: node
+node:
 	@node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' 2>/dev/null && command -v npm >/dev/null || \
 	  { echo "Node 20 or newer with npm is needed to run a Backstage: see https://nodejs.org, or apt install nodejs npm where it is that new"; exit 1; }
+
+$(BACKSTAGE)/node_modules/.package-lock.json: $(BACKSTAGE)/package.json $(BACKSTAGE)/package-lock.json | node
 	@echo "installing Backstage into $(BACKSTAGE)/node_modules"
-	@npm --prefix $(BACKSTAGE) ci --omit=dev --ignore-scripts --no-progress --loglevel=error
+	@npm --prefix $(BACKSTAGE) $(NPM_CI)
 	@touch $@
+
+# An older release: the same modules beside other packages.
+$(OLDER)/node_modules/.package-lock.json: tests/backstage/older/package.json tests/backstage/older/package-lock.json | node
+	@echo "installing an older Backstage into $(OLDER)"
+	@mkdir -p $(OLDER) && cp $^ $(BACKSTAGE)/.npmrc $(OLDER)/
+	@npm --prefix $(OLDER) $(NPM_CI)
+	@touch $@
+
+$(OLDER)/index.js: $(wildcard $(BACKSTAGE)/*.js) | $(OLDER)/node_modules/.package-lock.json
+	@cp $^ $(OLDER)/
 
 $(TECHDOCS)/installed: $(VENV)/python tests/backstage/techdocs.lock
 	@echo "installing mkdocs for TechDocs into $(TECHDOCS)"
@@ -68,11 +85,39 @@ $(TECHDOCS)/installed: $(VENV)/python tests/backstage/techdocs.lock
 	@$(TECHDOCS)/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes -r tests/backstage/techdocs.lock
 	@touch $@
 
-test-backstage: $(VENV)/dev $(BACKSTAGE)/node_modules/.package-lock.json $(TECHDOCS)/installed ## A real Backstage reads the feed (needs Node 20 and npm)
+$(APP)/node_modules/.package-lock.json: $(APP)/package.json $(APP)/package-lock.json | node
+	@echo "installing the frontend of Backstage into $(APP)/node_modules (a gigabyte)"
+	@npm --prefix $(APP) $(NPM_CI)
+	@touch $@
+
+$(APP)/dist/index.html: $(APP)/node_modules/.package-lock.json $(wildcard $(APP)/src/* $(APP)/public/*)
+	@echo "bundling the frontend of Backstage"
+	@cd $(APP) && npm run --silent build >/dev/null
+	@touch $@
+
+$(VENV)/browser: $(VENV)/dev tests/portal/browser.lock
+	@$(PIP) install --require-hashes -r tests/portal/browser.lock
+	@touch $@
+
+$(CHROMIUM):
+	@echo "installing chromium"
+	@{ apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends chromium; } >/dev/null || \
+	  { echo "A chromium is needed at $(CHROMIUM): as root, apt-get install chromium"; exit 1; }
+
+BACKEND_READY  := $(VENV)/dev $(BACKSTAGE)/node_modules/.package-lock.json
+PORTAL_READY   := $(BACKEND_READY) $(TECHDOCS)/installed $(APP)/dist/index.html
+
+test-backstage: $(BACKEND_READY) $(OLDER)/index.js $(TECHDOCS)/installed ## A real Backstage reads the feed (needs Node 20 and npm)
 	@$(BIN)/python -m pytest -n 2 --dist worksteal tests/backstage
 
-demo-backstage: $(VENV)/dev $(BACKSTAGE)/node_modules/.package-lock.json ## A Backstage with the examples in it, to look at (needs Node 20 and npm)
+demo-backstage: $(BACKEND_READY) ## A Backstage with the examples in it, to look at (needs Node 20 and npm)
 	@$(BIN)/python -m tests.backstage.demo
+
+test-portal: $(PORTAL_READY) $(VENV)/browser $(CHROMIUM) ## A browser looks at a real Backstage (needs Node 20, npm and chromium)
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup tests/portal
+
+demo-portal: $(PORTAL_READY) ## A Backstage to look at in a browser, with models that answer (needs Node 20 and npm)
+	@$(BIN)/python -m tests.portal.demo
 
 lock: $(VENV)/dev ## Renew the lock files from pyproject.toml (needs uv)
 	@uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --extra dev pyproject.toml -o requirements-dev.lock
@@ -80,4 +125,4 @@ lock: $(VENV)/dev ## Renew the lock files from pyproject.toml (needs uv)
 	@printf 'hatchling>=1.27\n' | uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header -c requirements-dev.lock - -o requirements-build.lock
 
 clean: ## Remove what was built
-	@rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache $(BACKSTAGE)/node_modules
+	@rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache $(BACKSTAGE)/node_modules $(APP)/node_modules $(APP)/dist

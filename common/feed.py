@@ -7,6 +7,7 @@ its own entity (a bad tag, a link that is none) passes: our normalizer mends it 
 not ours to judge.
 """
 
+import json
 import re
 from typing import Any
 
@@ -55,6 +56,34 @@ def path_of(key: str, uri: str) -> str:
     if len(path) > LONGEST_PATH or not _PATH.match(path):
         raise Refused(f"the URI {path[:80]!r} is not a path of the feed: expected /name/name/{identity.DOCUMENT_NAME}")
     return path
+
+
+def fix_document(body: bytes) -> bytes:
+    """Return the document as every reader can walk through it: what is null in it counts as absent.
+
+    The original writes `"tags": null` where there are none, and its reader stumbles over it.
+
+    Raises:
+        Refused: as `check_document`.
+    """
+    if b"null" in body:
+        try:
+            document = strict_json.parse_object(body)
+        except strict_json.JsonError as error:
+            raise Refused(f"the document cannot be served: {error}") from None
+        fixed = _without_nulls(document)
+        if fixed != document:
+            body = json.dumps(fixed, ensure_ascii=False, separators=(",", ":")).encode()
+    check_document(body)
+    return body
+
+
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _without_nulls(item) for name, item in value.items() if item is not None}
+    if isinstance(value, list):
+        return [_without_nulls(item) for item in value if item is not None]
+    return value
 
 
 def check_document(body: bytes) -> None:

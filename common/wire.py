@@ -21,6 +21,9 @@ Reconciler = Literal["kserve", "kubeflow"]
 RECONCILERS: tuple[Reconciler, ...] = ("kserve", "kubeflow")
 
 
+_LONGEST_COUNT = 18
+"""Digits of a count that are read: longer ones are nobody's, and reading them takes time."""
+
 WireError = strict_json.JsonError
 """A body that cannot be used; the text says why."""
 
@@ -99,6 +102,14 @@ class Upsert:
         return Stored(digest=self.digest, reconciler=self.reconciler, leaving=self.leaving, **ours)
 
 
+def parse_revision(revision: str) -> tuple[str, int] | None:
+    """Return the process of storage that a revision stands for, and its count; None when it is no revision."""
+    process, _, count = revision.rpartition("-")
+    if not process or not (count.isascii() and count.isdigit()) or len(count) > _LONGEST_COUNT:
+        return None
+    return process, int(count)
+
+
 def card_digest(text: str) -> str:
     """Return 32 hexadecimal digits over the text of a card."""
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
@@ -154,12 +165,13 @@ class Listing:
 class Changes:
     """What has changed in storage since a revision, or everything (a snapshot).
 
-    `removals` maps keys to reasons; `complete` and `confirmed` are those of a `Listing`.
+    `removals` maps keys to reasons; `complete`, `confirmed` and `damage` are those of a `Listing`.
     """
 
     revision: str
     complete: bool
     confirmed: bool = False
+    damage: str = ""
     upserts: tuple[Upsert, ...] = ()
     removals: Mapping[str, str] = field(default_factory=dict)
     cards: Mapping[str, str] = field(default_factory=dict)
@@ -324,6 +336,7 @@ def encode_changes(changes: Changes) -> bytes:
             "revision": changes.revision,
             "complete": changes.complete,
             "confirmed": changes.confirmed,
+            "damage": changes.damage,
             "upserts": [_upsert_fields(upsert) for upsert in changes.upserts],
             "removals": dict(changes.removals),
             "cards": dict(changes.cards),
@@ -339,6 +352,7 @@ def parse_changes(raw: bytes) -> Changes:
         revision=strict_json.text(fields, "revision"),
         complete=strict_json.flag(fields, "complete"),
         confirmed=strict_json.flag(fields, "confirmed"),
+        damage=strict_json.text(fields, "damage"),
         upserts=tuple(_parse_upsert(item) for item in strict_json.items(fields, "upserts")),
         removals=_parse_removals(fields),
         cards=strict_json.text_map(fields, "cards"),
@@ -346,16 +360,34 @@ def parse_changes(raw: bytes) -> Changes:
     )
 
 
-def snapshot_lines(
-    *, revision: str, complete: bool, confirmed: bool = False, entries: Iterable[Upsert], cards: Mapping[str, str]
-) -> Iterator[bytes]:
+def snapshot_lines(whole: Changes) -> Iterator[bytes]:
     """Yield the lines of `GET /snapshot`: a head, the entries, the cards, and an end that proves it is whole."""
-    yield _dump({"revision": revision, "complete": complete, "confirmed": confirmed}) + b"\n"
-    for entry in entries:
-        yield _dump(_upsert_fields(entry)) + b"\n"
-    for key, text in cards.items():
-        yield _dump({"card": key, "text": text}) + b"\n"
-    yield b'{"end":true}\n'
+    yield head_line(whole)
+    for entry in whole.upserts:
+        yield entry_line(entry)
+    for key, text in whole.cards.items():
+        yield card_line(key, text)
+    yield END_LINE
+
+
+def head_line(whole: Changes) -> bytes:
+    """Return the first line of a snapshot."""
+    head = {"revision": whole.revision, "complete": whole.complete, "confirmed": whole.confirmed}
+    return _dump({**head, "damage": whole.damage}) + b"\n"
+
+
+def entry_line(entry: Upsert) -> bytes:
+    """Return the line of a snapshot that tells an entry."""
+    return _dump(_upsert_fields(entry)) + b"\n"
+
+
+def card_line(key: str, text: str) -> bytes:
+    """Return the line of a snapshot that tells a card."""
+    return _dump({"card": key, "text": text}) + b"\n"
+
+
+END_LINE = b'{"end":true}\n'
+"""The last line of a snapshot, which proves that it is whole."""
 
 
 class SnapshotReader:
@@ -397,6 +429,7 @@ class SnapshotReader:
             revision=strict_json.text(self._head, "revision"),
             complete=strict_json.flag(self._head, "complete"),
             confirmed=strict_json.flag(self._head, "confirmed"),
+            damage=strict_json.text(self._head, "damage"),
             cards=self._cards,
         )
 

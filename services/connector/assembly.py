@@ -11,15 +11,15 @@ from common.health import Health
 from common.http import server
 from common.kube.metrics import KubeMetrics
 from common.metrics import Metrics
-from common.wire import Changes
 from services.location.app import create_location_app
-from services.location.delivery import prepare
+from services.location.follow import Following
 from services.location.service import access_policy, rendering_options
 from services.location.settings import LocationSettings
 from services.location.shelf import Shelf
 from services.normalizer.service import Task, create_controller, follow_sources, run_until
 from services.normalizer.settings import NormalizerSettings
 from services.normalizer.sources.manifests import ManifestSource
+from services.storage_rest import administration
 from services.storage_rest.factory import registering, storage_service
 from services.storage_rest.service import StorageService
 from services.storage_rest.settings import StorageSettings
@@ -60,7 +60,14 @@ async def run(plan: Plan, settings: AllSettings, stop: asyncio.Event, *, tell: C
     shelf = Shelf(health=health)
     async with AsyncExitStack() as stack:
         storage = await stack.enter_async_context(
-            storage_service(settings.storage, metrics=metrics, health=health, push=False, kube_metrics=kube_metrics)
+            storage_service(
+                settings.storage,
+                metrics=metrics,
+                health=health,
+                push=False,
+                kube_metrics=kube_metrics,
+                sources=named_sources(plan, settings.normalizer),
+            )
         )
         await stack.enter_async_context(registering(settings.storage))
         controller = create_controller(settings=settings.normalizer, storage=storage, health=health, metrics=metrics)
@@ -85,6 +92,7 @@ async def run(plan: Plan, settings: AllSettings, stop: asyncio.Event, *, tell: C
             connector_id=settings.location.connector_id,
             options=rendering_options(settings.location, plan.addresses[0]),
         )
+        administration.add_routes(app, storage)
         bound = await stack.enter_async_context(server.listening(app, plan.addresses))
         if plan.metrics_addresses:
             own = server.create_app(name=NAME, metrics=metrics, health=health, access=None)
@@ -95,6 +103,15 @@ async def run(plan: Plan, settings: AllSettings, stop: asyncio.Event, *, tell: C
         await run_until(
             stop, lambda: fill(shelf, storage, complete=lambda: announce(shelf, base, tell)), controller.run, *sources
         )
+
+
+def named_sources(plan: Plan, settings: NormalizerSettings) -> list[str]:
+    """Return what the models come from, as a person would name it on the command line."""
+    return [
+        *(f"--manifests {path.resolve()}" for path in plan.manifests),
+        *(f"--registry {url}" for url in settings.model_registry_urls),
+        *(["--cluster"] if plan.cluster else []),
+    ]
 
 
 def announce(shelf: Shelf, base: str, tell: Callable[[str], None]) -> None:
@@ -109,14 +126,15 @@ def announce(shelf: Shelf, base: str, tell: Callable[[str], None]) -> None:
 async def fill(shelf: Shelf, storage: StorageService, *, complete: Callable[[], None]) -> None:
     """Keep the shelf as storage is, until cancelled; call `complete` once, as soon as it is."""
     await storage.loaded(patiently=True)
+    following = Following(shelf)
     told = False
     while True:
-        changes: Changes | None = storage.snapshot()
-        whole = True
-        while changes is not None:
-            shelf.apply(prepare(changes, whole=whole))
-            if shelf.complete and not told:
-                complete()
-                told = True
-            whole = False
-            changes = await storage.changes(changes.revision, _LONG_POLL)
+        if following.revision is None:
+            following.begin_with(storage.snapshot())
+        elif (changes := await storage.changes(following.revision, _LONG_POLL)) is not None:
+            following.go_on(changes)
+        else:
+            following.revision = None
+        if shelf.complete and not told:
+            complete()
+            told = True

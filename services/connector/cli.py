@@ -12,7 +12,8 @@ from common.http.server import Address
 from common.kube.credentials import CredentialsError
 from common.settings import SettingsError
 from common.trust import TrustError
-from services.connector import assembly
+from services.connector import assembly, removals
+from services.connector.doctor.command import doctor
 from services.connector.preview import Preview, Shown, as_json, preview
 from services.location.settings import LocationSettings
 from services.normalizer.settings import NormalizerSettings
@@ -25,6 +26,10 @@ _EXISTING = click.Path(exists=True, path_type=Path)
 @click.version_option(__version__)
 def main() -> None:
     """Carry AI models from KServe and Kubeflow model registries to Backstage."""
+
+
+main.add_command(doctor)
+main.add_command(removals.removals)
 
 
 @main.command()

@@ -7,7 +7,8 @@ from common.health import Health
 from common.http.access import AccessPolicy
 from common.http.server import create_app
 from common.metrics import Metrics
-from services.location import first_generation, plain, pushes, second_generation
+from services.location import documentation, first_generation, plain, pushes, second_generation
+from services.location.documentation import Documentation
 from services.location.pushes import Followed
 from services.location.rendering import Options
 from services.location.shelf import Shelf
@@ -48,9 +49,11 @@ def create_location_app(
     app = create_app(name="location", metrics=metrics, health=health, access=access, body_limit=body_limit)
     _add_hint(app, _HINT.format(connector_id=connector_id))
     options = options or Options()
-    first_generation.add_routes(app, shelf, options)
-    second_generation.add_routes(app, shelf, connector_id, options)
+    documents = Documentation(shelf, options)
+    first_generation.add_routes(app, shelf, documents, options)
+    second_generation.add_routes(app, shelf, documents, connector_id, options)
     plain.add_routes(app, shelf, options)
+    documentation.add_routes(app, shelf, documents)
     if followed is not None:
         pushes.add_routes(app, shelf, followed, document_limit=document_limit)
     _measure(shelf, metrics)

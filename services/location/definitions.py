@@ -16,7 +16,7 @@ from services.location.view import Server, View
 MOST_BYTES: Final = 4096
 _MOST_NAMES = 20
 _VERSION: Final = {"openai-v1": "v1", "open-inference-protocol-v2": "v2", "kserve-v1": "v1"}
-_PROTOCOL: Final = {
+PROTOCOLS: Final = {
     "openai-v1": "OpenAI-compatible API.",
     "open-inference-protocol-v2": "Open Inference Protocol, version 2.",
     "kserve-v1": "KServe's prediction protocol, version 1.",
@@ -70,7 +70,7 @@ def _document(view: View, server: Server, paths: Json, *, brief: bool = False) -
 def _description(server: Server) -> str:
     commands = calls.commands(server)
     paragraphs = [
-        _PROTOCOL.get(server.server_type, _UNKNOWN_PROTOCOL),
+        PROTOCOLS.get(server.server_type, _UNKNOWN_PROTOCOL),
         calls.sentence(server),
         f"```bash\n{commands}\n```" if commands else "",
     ]
@@ -184,7 +184,7 @@ def _ok() -> Json:
 
 
 def _grpc(view: View, server: Server) -> str:
-    said = (view.title, _PROTOCOL["grpc"], calls.sentence(server), calls.commands(server))
+    said = (view.title, PROTOCOLS["grpc"], calls.sentence(server), calls.commands(server))
     comment = "\n".join(f"// {line}"[:400] for text in said for line in text.splitlines())
     return f"{comment}\n{OPEN_INFERENCE_PROTO}"
 

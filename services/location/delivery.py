@@ -25,7 +25,10 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """Changes made ready for the shelf; `whole` says that they are all there is, `complete` that this is known."""
+    """Changes made ready for the shelf.
+
+    `whole`: what is not among them is gone. `complete`: with them the feed may be shown.
+    """
 
     whole: bool
     complete: bool
@@ -43,8 +46,7 @@ def make_entry(upsert: Upsert) -> Entry:
         Refused: when its key, URI or document cannot be served.
     """
     path = feed.path_of(upsert.key, upsert.uri)
-    feed.check_document(upsert.body)
-    return Entry(upsert.key, path, upsert.card_key, Page(upsert.body), upsert.details)
+    return Entry(upsert.key, path, upsert.card_key, Page(feed.fix_document(upsert.body)), upsert.details)
 
 
 def make_card(text: str) -> Page:

@@ -15,28 +15,11 @@ from common.http.problems import HttpProblem
 from services.location import annotations, calls
 from services.location.definitions import definition
 from services.location.delivery import Entry
+from services.location.documentation import Documentation
 from services.location.pages import JSON, Page
-from services.location.rendering import Options, Rendered, encode, read
+from services.location.rendering import Options, Rendered, encode, read, require_complete
 from services.location.shelf import Shelf
 from services.location.view import CARD_ANNOTATION, View, tags_of
-
-RETRY_AFTER = 5
-"""Seconds after which a reader that was told to wait may ask again."""
-
-
-def require_complete(shelf: Shelf) -> None:
-    """Let a reader pass once the content is known to be complete.
-
-    Raises:
-        HttpProblem: 503 before, because the reader deletes whatever a short answer does not name.
-    """
-    if not shelf.complete:
-        raise HttpProblem(
-            503,
-            f"the feed is not complete yet: waiting for {shelf.waiting_for}",
-            headers={"Retry-After": str(RETRY_AFTER)},
-            waitingFor=shelf.waiting_for,
-        )
 
 
 class Index:
@@ -67,7 +50,7 @@ def raw_path(request: web.Request) -> str:
     return request.raw_path.partition("?")[0]
 
 
-def add_routes(app: web.Application, shelf: Shelf, options: Options) -> None:
+def add_routes(app: web.Application, shelf: Shelf, documentation: Documentation, options: Options) -> None:
     """Add `/list`, the documents and `/modelcard`."""
     rendered = Rendered()
     index = Index(shelf, lambda entries: render_uris(entry.uri for entry in entries))
@@ -86,9 +69,9 @@ def add_routes(app: web.Application, shelf: Shelf, options: Options) -> None:
 
     async def card(request: web.Request) -> web.Response:
         key = request.match_info.get("key") or request.query.get("key")
-        if not key:
+        if not key and "entry" not in request.query:
             raise HttpProblem(400, "which model card? expected /modelcard?key=KEY")
-        return card_page(shelf, key).answer(request)
+        return await documentation.answer(request, key)
 
     app.router.add_get("/list", list_uris)
     app.router.add_get("/{model}/{version}/model-catalog.json", document)
@@ -148,16 +131,3 @@ def _card(model: dict[str, Any], view: View, options: Options) -> str:
     """Return the address of the model's card: people's own, the one stored, or the page made of its facts."""
     stored = model.get("annotations", {}).get(CARD_ANNOTATION)
     return stored or view.techdocs or f"{options.base_url}/modelcard?{annotations.card_query(view)}"
-
-
-def card_page(shelf: Shelf, key: str) -> Page:
-    """Return a model card.
-
-    Raises:
-        HttpProblem: 404 when there is none, 503 as long as nobody can know that.
-    """
-    require_complete(shelf)
-    page = shelf.card(key)
-    if page is None:
-        raise HttpProblem(404, "there is no model card with this key")
-    return page

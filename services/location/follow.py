@@ -1,14 +1,12 @@
 """Keeps the shelf as storage is: a snapshot, then every change as it is told.
 
-Whatever happens to storage, what has been served once is served on. A storage that knows neither `/snapshot` nor
-`/changes` is an original one and is followed by its own requests (`original_storage`).
-
-Storage tells a change while it writes it. If it dies in between, its next process knows nothing of the change until the
-normalizer sends it again; so for a while a restarted storage is not believed to lack what is on the shelf.
+Whatever happens to storage, what has been served once is served on until storage says, with a reason, that it goes.
+That a snapshot lacks something says so only when the normalizer has confirmed that process of storage: it may have lost
+its cache, or have died between telling a change and writing it. A storage that knows neither `/snapshot` nor `/changes`
+is an original one and is followed by its own requests (`original_storage`).
 """
 
 import asyncio
-import math
 import random
 from collections.abc import AsyncIterator, Sequence
 from typing import Final
@@ -17,7 +15,7 @@ import aiohttp
 import structlog
 from prometheus_client import Counter
 
-from common import wire
+from common import removals, wire
 from common.http.client import HttpClient, RemoteError, StatusError
 from common.metrics import Metrics
 from common.problems import Problem
@@ -33,12 +31,58 @@ PATIENCE: Final = 15
 """Seconds that an answer may take on top of that, before the connection counts as dead."""
 FIRST_PAUSE: Final = 0.1
 LONGEST_PAUSE: Final = 5.0
-DOUBT: Final = 60.0
-"""Seconds after a restart of storage until what it lacks counts as removed; what it is told to remove goes at once."""
 
 SNAPSHOT_TYPE: Final = "application/x-ndjson"
+_FIRST_LISTING: Final = "storage-rest to have seen one complete listing of every source"
 _GONE: Final = 410
 _UNKNOWN_PATH: Final = frozenset({404, 405, 501})
+
+
+class Following:
+    """Brings the shelf to what a storage of ours tells, over HTTP or in the same process.
+
+    `revision` is the one that the shelf has, None when a snapshot is needed.
+    """
+
+    def __init__(self, shelf: Shelf) -> None:
+        self._shelf = shelf
+        self._confirmed = False
+        self.revision: str | None = None
+
+    def begin(self, unpacking: Unpacking, told: wire.Changes) -> None:
+        """Take a snapshot: its entries, and what else it told."""
+        self._report(self._shelf.apply(unpacking.delivery(told, whole=told.confirmed)))
+        self._followed(told)
+        log.info("loaded from storage", documents=len(self._shelf), complete=self._shelf.complete)
+
+    def begin_with(self, whole: wire.Changes) -> None:
+        """Take a snapshot in one piece."""
+        unpacking = Unpacking()
+        for entry in whole.upserts:
+            unpacking.add(entry)
+        self.begin(unpacking, whole)
+
+    def go_on(self, changes: wire.Changes) -> None:
+        """Take what has changed since `revision`."""
+        if changes.confirmed and not self._confirmed:
+            self.revision = None  # whatever a snapshot lacks from now on is gone
+            return
+        for key, reason in changes.removals.items():
+            if self._shelf.at_key(key) is not None:
+                log.info("removed", key=key, reason=reason)
+        self._report(self._shelf.apply(prepare(changes, whole=False)))
+        self._followed(changes)
+
+    def _followed(self, told: wire.Changes) -> None:
+        self.revision = told.revision
+        self._confirmed = told.confirmed
+        if not told.complete:
+            missing = f"the cache to be whole again, for {told.damage}" if told.damage else _FIRST_LISTING
+            self._shelf.wait_for(missing)
+
+    def _report(self, problems: Sequence[Problem]) -> None:
+        for problem in problems:
+            log.warning("not served", object=problem.object, message=problem.message, remedy=problem.remedy)
 
 
 class _Original(Exception):
@@ -48,14 +92,13 @@ class _Original(Exception):
 class Follower:
     """Follows one storage for as long as `run` runs; a failure is told once and tried again, for ever."""
 
-    def __init__(self, *, storage: HttpClient, shelf: Shelf, metrics: Metrics) -> None:
+    def __init__(self, *, storage: HttpClient, shelf: Shelf, metrics: Metrics, hold: float = removals.HOLD) -> None:
+        """`hold`: seconds that stays what an original's storage does not list any more, when that is much."""
         self._storage = storage
         self._shelf = shelf
-        self._original = OriginalStorage(storage=storage, shelf=shelf)
-        self._revision: str | None = None
-        self._epoch: str | None = None
-        self._storage_complete = False
-        self._doubt_ends: float | None = None
+        self._original = OriginalStorage(storage=storage, shelf=shelf, hold=hold)
+        self._following = Following(shelf)
+        self._polling: asyncio.Timeout | None = None
         self._failing = False
         self._news = asyncio.Event()
         self._errors = Counter(
@@ -81,31 +124,35 @@ class Follower:
     # --- what pushes need to know (services.location.pushes.Followed)
 
     def is_news(self, revision: str | None) -> bool:
-        """Tell whether a push of this revision is newer than what has been followed.
+        """Return whether a push of this revision is newer than what has been followed.
 
-        One that cannot be placed (no revision, or a storage that has restarted since) is taken for news, and storage
-        is asked soon what is really the case.
+        While one of our storages is followed, a push of another one is not taken: storage is asked at once instead
+        what is really the case.
         """
-        if self._revision is None or revision is None:
+        own = wire.parse_revision(self._following.revision) if self._following.revision is not None else None
+        if own is None:
             return True
-        count, own_count = revision.rpartition("-")[2], self._revision.rpartition("-")[2]
-        if _epoch(revision) != self._epoch or not count.isdigit() or not own_count.isdigit():
-            self._news.set()
-            return True
-        return int(count) > int(own_count)
+        pushed = wire.parse_revision(revision or "")
+        if pushed is None or pushed[0] != own[0]:
+            self._ask_again()
+            return False
+        return pushed[1] > own[1]
+
+    def _ask_again(self) -> None:
+        """Read a snapshot now, instead of waiting for changes."""
+        self._news.set()
+        if self._polling is not None and not self._polling.expired():
+            self._polling.reschedule(asyncio.get_running_loop().time())
 
     def pushed(self, key: str) -> None:
         """Learn that a push has just changed `key`."""
-        if self._revision is None:
+        if self._following.revision is None:
             self._original.pushed(key)
 
     # ---
 
     async def _step(self) -> None:
-        if self._doubt_ends is not None and self._doubt_left <= 0:
-            self._doubt_ends = None
-            self._revision = None  # a snapshot tells what storage still lacks
-        if self._revision is None:
+        if self._following.revision is None:
             try:
                 await self._load_snapshot()
             except _Original:
@@ -113,7 +160,7 @@ class Follower:
                 self._recovered()
                 await self._sleep(self._original.interval)
         else:
-            await self._load_changes(self._revision)
+            await self._load_changes(self._following.revision)
 
     async def _load_snapshot(self) -> None:
         reader, unpacking = wire.SnapshotReader(), Unpacking()
@@ -130,50 +177,27 @@ class Follower:
             if error.status in _UNKNOWN_PATH:
                 raise _Original from None
             raise
-        told = reader.finish()
-        if self._epoch not in (None, _epoch(told.revision)) and self._shelf.complete:
-            self._doubt_ends = asyncio.get_running_loop().time() + DOUBT
-        self._report(self._shelf.apply(unpacking.delivery(told, whole=self._doubt_ends is None)))
-        self._followed(told)
-        log.info("loaded from storage", documents=len(self._shelf), complete=self._shelf.complete)
+        self._following.begin(unpacking, reader.finish())
 
     async def _load_changes(self, since: str) -> None:
-        params = {"since": since, "wait": f"{min(LONG_POLL, self._doubt_left):.3f}"}
+        params = {"since": since, "wait": str(LONG_POLL)}
         try:
-            answer = await self._storage.request(
-                "GET", "/changes", params=params, timeout=LONG_POLL + PATIENCE, attempts=1
-            )
+            async with asyncio.timeout(None) as self._polling:
+                answer = await self._storage.request(
+                    "GET", "/changes", params=params, timeout=LONG_POLL + PATIENCE, attempts=1
+                )
+        except TimeoutError:  # a push says that there is another storage
+            self._following.revision = None
+            return
         except StatusError as error:
             if error.status != _GONE and error.status not in _UNKNOWN_PATH:
                 raise
             log.info("storage does not know our revision any more", status=error.status)
-            self._revision = None
+            self._following.revision = None
             return
-        changes = wire.parse_changes(answer.body)
-        if changes.complete and not self._storage_complete:
-            # What was kept while storage was incomplete may be gone for good: only a snapshot tells.
-            self._doubt_ends = None
-            self._revision = None
-            return
-        self._report(self._shelf.apply(prepare(changes, whole=False)))
-        self._followed(changes)
-
-    def _followed(self, changes: wire.Changes) -> None:
-        self._revision = changes.revision
-        self._epoch = _epoch(changes.revision)
-        self._storage_complete = changes.complete
-        if not changes.complete:
-            self._shelf.wait_for("storage-rest to have seen one complete listing of every source")
-
-    @property
-    def _doubt_left(self) -> float:
-        if self._doubt_ends is None:
-            return math.inf
-        return max(0.0, self._doubt_ends - asyncio.get_running_loop().time())
-
-    def _report(self, problems: Sequence[Problem]) -> None:
-        for problem in problems:
-            log.warning("not served", object=problem.object, message=problem.message, remedy=problem.remedy)
+        finally:
+            self._polling = None
+        self._following.go_on(wire.parse_changes(answer.body))
 
     def _failed(self, error: Exception) -> None:
         self._errors.inc()
@@ -201,11 +225,6 @@ class Follower:
         except TimeoutError:
             return
         self._news.clear()
-
-
-def _epoch(revision: str) -> str:
-    """Return the part of a revision that stands for one process of storage."""
-    return revision.rpartition("-")[0]
 
 
 async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:

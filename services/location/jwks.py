@@ -25,7 +25,7 @@ REFETCH_PAUSE: Final = 10.0
 class KeySet:
     """The keys of one JWKS; `client` asks exactly for it."""
 
-    def __init__(self, *, client: HttpClient, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, *, client: HttpClient, clock: Callable[[], float] = time.monotonic) -> None:
         self._client = client
         self._clock = clock
         self._keys: dict[str, PyJWK] = {}

@@ -8,16 +8,17 @@ It does not tell whether what it lists is all there is, so that is concluded fro
   not nothing.
 - It lists nothing: proves nothing, ever. (The original cannot say "known to be empty".)
 
-For the same reason nothing is removed because it is not listed, unless two looks in a row agree; removals that are
-pushed happen at once.
+For the same reason what is not listed is removed only when two looks in a row agree, and when it is much at once, only
+when every look during the hold agrees. Removals that are pushed happen at once.
 """
 
 import asyncio
+from collections import deque
 from typing import Final
 
 import structlog
 
-from common import wire
+from common import removals, wire
 from common.feed import Refused
 from common.http.client import HttpClient, StatusError
 from services.location.delivery import Entry, make_entry
@@ -30,9 +31,12 @@ AT_A_TIME: Final = 8
 
 
 class OriginalStorage:
-    """Looks at an original storage service every now and then; `interval` in seconds."""
+    """Looks at an original storage service every now and then; `interval` and `hold` are in seconds."""
 
-    def __init__(self, *, storage: HttpClient, shelf: Shelf, interval: float = 30) -> None:
+    def __init__(self, *, storage: HttpClient, shelf: Shelf, interval: float = 30, hold: float = removals.HOLD) -> None:
+        self._hold = hold
+        self._absent: dict[str, float] = {}
+        self._left: deque[float] = deque()
         self.interval = interval
         self._storage = storage
         self._shelf = shelf
@@ -62,8 +66,8 @@ class OriginalStorage:
         if self._listed is None:
             log.info("following a storage of the original", documents=len(listed))
         settled = bool(listed) and listed == self._listed
-        if settled:
-            self._remove(self._shelf.keys() - listed - self._pushed)
+        if listed:
+            self._miss(self._shelf.keys() - listed - self._pushed, settled=settled)
         if settled or (listed and self._listed is None):
             self._shelf.set_complete()
         else:
@@ -98,7 +102,20 @@ class OriginalStorage:
         except Refused as error:
             log.warning("not served", object=f"document {entry.key}", message=str(error))
 
-    def _remove(self, keys: frozenset[str]) -> None:
-        for key in keys:
-            log.info("removed: storage does not list it any more", key=key)
-            self._shelf.remove(key)
+    def _miss(self, absent: frozenset[str], *, settled: bool) -> None:
+        """Take what a look did not list, and remove what was missing for long enough."""
+        now = asyncio.get_running_loop().time()
+        while self._left and self._left[0] <= now - self._hold:
+            self._left.popleft()
+        news = absent - self._absent.keys()
+        self._absent = {key: self._absent.get(key, now) for key in absent}
+        lately = len(self._left)
+        many = self._hold > 0 and removals.is_many(len(absent) + lately, len(self._shelf) + lately)
+        if many and news:
+            log.warning("storage lists much less than before", missing=len(absent), kept_seconds=self._hold)
+        for key, since in list(self._absent.items()):
+            if settled and (not many or now >= since + self._hold):
+                log.info("removed", key=key, reason="storage does not list it any more")
+                self._shelf.remove(key)
+                self._left.append(now)
+                del self._absent[key]

@@ -18,17 +18,15 @@ from common.http.problems import HttpProblem
 from services.location import annotations, calls
 from services.location.definitions import definition
 from services.location.delivery import Entry
-from services.location.first_generation import Index, raw_path, require_complete
-from services.location.rendering import Options, Rendered, read
+from services.location.documentation import BRANCH
+from services.location.first_generation import Index, raw_path
+from services.location.rendering import Options, Rendered, read, require_complete
 from services.location.shelf import Shelf
 from services.location.view import CARD_ANNOTATION, SECOND_CARD_ANNOTATION, View, opens, tags_of
 
 YAML: Final = "application/yaml"
 FILE_NAME: Final = "catalog-info.yaml"
 API_VERSION: Final = "backstage.io/v1alpha1"
-
-BRANCH: Final = "main"
-"""The branch under which Backstage's Gitea integration asks for the documentation of a model."""
 
 _TYPES_OF_LINKS = {"catalog": "registry", "dashboard": "dashboard", "docs": "documentation", "help": "documentation"}
 """The type of a link (Backstage: metadata.links) by its icon."""

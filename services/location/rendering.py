@@ -13,12 +13,33 @@ from typing import Any, Final
 from aiohttp import web
 
 from common import __version__, details
+from common.http.problems import HttpProblem
 from services.location.delivery import Entry
 from services.location.pages import JSON, Page, not_modified
+from services.location.shelf import Shelf
 from services.location.view import View, views_of
 
 MOST_BYTES: Final = 4 * 1024 * 1024
 """Bytes of answers that one cache keeps, in both forms."""
+
+
+RETRY_AFTER = 5
+"""Seconds after which a reader that was told to wait may ask again."""
+
+
+def require_complete(shelf: Shelf) -> None:
+    """Let a reader pass once the content is known to be complete.
+
+    Raises:
+        HttpProblem: 503 before, because the reader deletes whatever a short answer does not name.
+    """
+    if not shelf.complete:
+        raise HttpProblem(
+            503,
+            f"the feed is not complete yet: waiting for {shelf.waiting_for}",
+            headers={"Retry-After": str(RETRY_AFTER)},
+            waitingFor=shelf.waiting_for,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,24 +103,35 @@ class Rendered:
         media_type: str = JSON,
     ) -> web.Response:
         """Return the answer made of `inputs`: 304 to a reader that has it, else the one kept, else a new one."""
-        etag = f'"{stamp(*inputs, options=options)[:24]}"'
-        if known := not_modified(request, etag):
+        etag = _etag(inputs, options)
+        known = self._known(request, key, etag)
+        if known is not None:
             return known
-        page = self._kept(key)
-        if page is None or page.etag != etag:
-            page = Page(make(), media_type, etag=etag)
+        page = Page(make(), media_type, etag=etag)
         answer = page.answer(request)
         self._keep(key, page)
         return answer
+
+    def kept(
+        self, request: web.Request, key: str, inputs: Iterable[str | bytes], options: Options
+    ) -> web.Response | None:
+        """Return the answer made of `inputs` when it needs no rendering, else None."""
+        return self._known(request, key, _etag(inputs, options))
 
     @property
     def size(self) -> int:
         """How many bytes are kept."""
         return self._bytes
 
-    def _kept(self, key: str) -> Page | None:
-        kept = self._pages.get(key)
-        return kept[0] if kept else None
+    def _known(self, request: web.Request, key: str, etag: str) -> web.Response | None:
+        if answer := not_modified(request, etag):
+            return answer
+        page, _ = self._pages.get(key, (None, 0))
+        if page is None or page.etag != etag:
+            return None
+        answer = page.answer(request)
+        self._keep(key, page)
+        return answer
 
     def _keep(self, key: str, page: Page) -> None:
         self._forget(key)
@@ -111,3 +143,7 @@ class Rendered:
     def _forget(self, key: str) -> None:
         _, size = self._pages.pop(key, (None, 0))
         self._bytes -= size
+
+
+def _etag(inputs: Iterable[str | bytes], options: Options) -> str:
+    return f'"{stamp(*inputs, options=options)[:24]}"'

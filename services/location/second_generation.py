@@ -16,15 +16,14 @@ from aiohttp import web
 from common.http.problems import HttpProblem
 from services.location import annotations
 from services.location.delivery import Entry
+from services.location.documentation import Documentation
 from services.location.first_generation import (
     Index,
-    card_page,
     render_model,
     render_server,
     render_uris,
-    require_complete,
 )
-from services.location.rendering import Options, Rendered, encode, read
+from services.location.rendering import Options, Rendered, encode, read, require_complete
 from services.location.shelf import Shelf
 from services.location.view import CARD_ANNOTATION, SECOND_CARD_ANNOTATION, View, is_own_card
 
@@ -34,7 +33,9 @@ def base_path(connector_id: str) -> str:
     return f"/api/{connector_id}/"
 
 
-def add_routes(app: web.Application, shelf: Shelf, connector_id: str, options: Options) -> None:
+def add_routes(
+    app: web.Application, shelf: Shelf, documentation: Documentation, connector_id: str, options: Options
+) -> None:
     """Add the routes of one connector id."""
     rendered = Rendered()
     index = Index(shelf, lambda entries: render_uris(sorted(entry.key for entry in entries)))
@@ -52,7 +53,7 @@ def add_routes(app: web.Application, shelf: Shelf, connector_id: str, options: O
         return rendered.answer(request, entry.key, inputs, lambda: render_document(entry, options), options=options)
 
     async def card(request: web.Request) -> web.Response:
-        return card_page(shelf, request.query.get("key") or request.match_info["key"]).answer(request)
+        return await documentation.answer(request, request.query.get("key") or request.match_info["key"])
 
     base = base_path(connector_id)
     app.router.add_get(f"{base}list", list_keys)

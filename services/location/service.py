@@ -3,7 +3,7 @@
 import asyncio
 from contextlib import AsyncExitStack
 
-from common import __version__
+from common import __version__, removals
 from common.health import Health
 from common.http.access import AccessPolicy, Verifier
 from common.http.client import HttpClient
@@ -27,7 +27,8 @@ async def serve(settings: LocationSettings, address: Address, stop: asyncio.Even
         storage = await stack.enter_async_context(
             HttpClient(name="storage", base_url=settings.storage_url, token=settings.shared_token)
         )
-        follower = Follower(storage=storage, shelf=shelf, metrics=metrics)
+        hold = removals.HOLD if settings.removal_hold is None else settings.removal_hold
+        follower = Follower(storage=storage, shelf=shelf, metrics=metrics, hold=hold)
         app = create_location_app(
             shelf=shelf,
             metrics=metrics,

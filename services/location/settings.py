@@ -2,7 +2,7 @@
 
 from pydantic import Field, field_validator
 
-from common.settings import CommaList, ServiceSettings
+from common.settings import CommaList, Duration, ServiceSettings
 
 
 class LocationSettings(ServiceSettings):
@@ -22,6 +22,11 @@ class LocationSettings(ServiceSettings):
         alias="BACKSTAGE_JWKS_URL",
         description="where plugins of Backstage publish the keys of their service tokens, with commas between them; "
         "when set, the second-generation feed asks for such a token",
+    )
+    removal_hold: Duration | None = Field(
+        None,
+        alias="REMOVAL_HOLD",
+        description="models that an original storage-rest lists no longer, many at once, stay for so long",
     )
     document_limit: int = Field(
         1024 * 1024, alias="DOCUMENT_LIMIT", gt=0, description="largest document taken, in bytes"

@@ -103,19 +103,18 @@ class Shelf:
     def apply(self, delivery: Delivery) -> tuple[Problem, ...]:
         """Take over a delivery and return what of it could not be served.
 
-        An incomplete one only adds and replaces: that its sender does not have something proves nothing.
+        What it does not name stays, unless it is `whole`: that its sender does not have something proves nothing.
         """
         problems = [_problem(key, fault) for key, fault in delivery.refused.items()]
-        if delivery.complete:
-            for key in tuple(self._gone(delivery)):
-                self._remove(key)
+        for key in tuple(self._gone(delivery)):
+            self._remove(key)
         problems += self._put_all(delivery.entries)
         for key, card in delivery.cards.items():
             self.put_card(key, card)
         self._drop_unused_cards()
+        for key in tuple(self._cards_gone(delivery)):
+            self._cards.pop(key, None)
         if delivery.complete:
-            for key in tuple(self._cards_gone(delivery)):
-                self._cards.pop(key, None)
             self.set_complete()
         return tuple(problems)
 
@@ -123,7 +122,8 @@ class Shelf:
         if not delivery.whole:
             return delivery.removals
         told = {entry.key for entry in delivery.entries}
-        return self._entries.keys() - told - delivery.refused.keys()  # of a refused one the former state stays
+        absent = self._entries.keys() - told - delivery.refused.keys()  # of a refused one the former state stays
+        return absent | delivery.removals.keys()
 
     def _cards_gone(self, delivery: Delivery) -> Iterable[str]:
         return self._cards.keys() - delivery.cards.keys() if delivery.whole else delivery.card_removals

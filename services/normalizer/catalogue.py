@@ -249,10 +249,15 @@ class Catalogue:
             else:
                 entry.facts, entry.bare, entry.missed = facts, bare, None
         elif explicit:
-            self._drop_isvc(ref)
-            self._ledger.end(ref, DELETED)
+            self.prove_gone(ref)
         elif entry is not None:
             entry.missed = now
+        self._dirty.add(ref)
+
+    def prove_gone(self, ref: str) -> None:
+        """Take the proof that an isvc was deleted."""
+        self._drop_isvc(ref)
+        self._ledger.end(ref, DELETED)
         self._dirty.add(ref)
 
     def put_unusable(self, source: IsvcSource, key: tuple[str, str], problem: Problem) -> None:

@@ -18,8 +18,9 @@ from common.kube.workqueue import WorkQueue
 from common.problems import Problem
 from common.wire import Batch, WireError
 from services.normalizer.catalogue import Catalogue
+from services.normalizer.facts import Ref
 from services.normalizer.ledger import Ledger
-from services.normalizer.listener import SYNC, Listener
+from services.normalizer.listener import SYNC, Listener, Provable
 from services.normalizer.plan import Plan, plan
 from services.normalizer.publish import Mirror
 from services.normalizer.sourcebook import SourceBook
@@ -35,6 +36,8 @@ SETTLE = 3.0
 """Seconds to wait at start for each source's first answer, so that names are allotted with all contenders known."""
 LOOK_AGAIN = 30.0
 """Seconds between two requests to a source to list again, because something that it lacked is due to leave."""
+PROOFS = 20
+"""So many objects that lists lack are asked for by themselves."""
 _KEYS_TOLD = 5
 
 
@@ -63,6 +66,7 @@ class Controller:
         self._telemetry = telemetry
         self._clock = clock
         self._looks_asked: dict[str, float] = {}
+        self._asked: set[str] = set()
         self._suspicious: frozenset[str] = frozenset()
         self._told: dict[str, tuple[Problem, ...]] = {}
         self._storage_fails = False
@@ -146,6 +150,8 @@ class Controller:
     def _publish(self, now: float, deliveries: asyncio.TaskGroup) -> None:
         """Send what differs, as far as it is not under way already."""
         self._look_again(now)
+        self._tell_suspicions()
+        self._prove(deliveries)
         times = (self._ledger.next_check(now), self._book.first_sync_ends)
         for at in times:
             if at is not None and now < at < inf:
@@ -209,12 +215,14 @@ class Controller:
         )
 
     def _look_again(self, now: float) -> None:
-        """Have sources listed again where that decides something, and tell when much is leaving."""
+        """Have sources listed again where that decides something."""
         for source in self._ledger.overdue(now):
             confirmable = self.listener.confirmable.get(source)
             if confirmable is not None and now >= self._looks_asked.get(source, -inf) + LOOK_AGAIN:
                 self._looks_asked[source] = now
                 confirmable.confirm()
+
+    def _tell_suspicions(self) -> None:
         suspicious = self._ledger.suspicious()
         for source in sorted(suspicious - self._suspicious):
             log.warning(
@@ -224,6 +232,26 @@ class Controller:
                 remedy="if the models are really gone, wait, or confirm it: connector removals confirm",
             )
         self._suspicious = suspicious
+
+    def _prove(self, group: asyncio.TaskGroup) -> None:
+        """Ask for each object that a look lacks, where it is so little that the answer can be believed."""
+        unproven = self._ledger.unproven()
+        self._asked &= unproven.keys()
+        for ref, source in unproven.items():
+            provable = self.listener.confirmable.get(source)
+            if ref not in self._asked and isinstance(provable, Provable) and len(self._asked) < PROOFS:
+                self._asked.add(ref)
+                group.create_task(self._ask(provable, ref))
+
+    async def _ask(self, source: Provable, ref: str) -> None:
+        try:
+            gone = await source.is_gone(*Ref.parse(ref).ids)
+        except (RemoteError, ValueError) as error:
+            log.info("no proof: what a list lacks stays for REMOVAL_HOLD", object=ref, error=str(error))
+            return
+        if gone and ref in self._ledger.unproven():
+            self._catalogue.prove_gone(ref)
+            self._queue.add(PUBLISH)
 
     def _storage_works(self) -> None:
         self._queue.forget(SYNC)

@@ -266,14 +266,11 @@ class Ledger:
             )
         )
 
-    def unproven(self) -> list[str]:
-        """Return what a complete look lacks, where it is so little that it is worth asking for each object."""
+    def unproven(self) -> dict[str, str]:
+        """Return what complete looks lack, with its source, where it is so little that each is worth asking for."""
         suspicious = self.suspicious()
-        return sorted(
-            ref
-            for ref in self._marked
-            if (account := self._accounts[ref]).reason == NOT_LISTED and account.source not in suspicious
-        )
+        missing = {ref: account.source for ref in self._marked if (account := self._accounts[ref]).reason == NOT_LISTED}
+        return {ref: source for ref, source in sorted(missing.items()) if source not in suspicious}
 
     def overdue(self, now: float) -> frozenset[str]:
         """Return the sources that should be looked at again, because something that they lacked is due to leave."""

@@ -5,7 +5,7 @@ Everything here is called by sources, synchronously and at any time; nothing her
 
 import asyncio
 from collections.abc import Callable, Collection
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from common.health import Health
 from common.kube.replica import Key
@@ -30,6 +30,14 @@ class Confirmable(Protocol):
 
     def confirm(self) -> None:
         """List again soon."""
+
+
+@runtime_checkable
+class Provable(Protocol):
+    """A source that can be asked for one object."""
+
+    async def is_gone(self, namespace: str, name: str) -> bool:
+        """Return whether it has no such object; raises a RemoteError when that cannot be said."""
 
 
 class Listener:

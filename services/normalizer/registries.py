@@ -26,6 +26,8 @@ from services.normalizer.sources.refs import RefKind, SourceRef, SourceState
 
 log = structlog.get_logger("registries")
 
+POLLING_FLOOR = 5.0
+"""The shortest pause between two polls, in seconds, whatever is set."""
 MOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 
@@ -72,7 +74,15 @@ def create_connector(
 class Registries:
     """Keeps discovery and polling going and tells the listener what they bring (the pollers' SourceHandler)."""
 
-    def __init__(self, *, listener: Listener, connector: Connector, settings: NormalizerSettings) -> None:
+    def __init__(
+        self,
+        *,
+        listener: Listener,
+        connector: Connector,
+        settings: NormalizerSettings,
+        polling_floor: float = POLLING_FLOOR,
+    ) -> None:
+        """`polling_floor`: a shorter interval is raised to so many seconds, and that is told."""
         self._listener = listener
         listener.ask_for_unknown_versions(self.look_up)
         self._settings = discovery_settings(settings)
@@ -81,13 +91,26 @@ class Registries:
         self._source = RegistrySource(
             connector=connector,
             handler=self,
-            options=PollingOptions(interval=settings.polling_interval, card_refresh=settings.model_card_refresh),
+            options=PollingOptions(
+                interval=self._interval(settings.polling_interval, polling_floor),
+                card_refresh=settings.model_card_refresh,
+            ),
             expected=listener.known_versions,
         )
         self._search: ClusterSearch | None = None
         self._told: frozenset[Problem] = frozenset()
         self._refs: dict[tuple[RefKind, str], SourceRef] = {}
         self._strangers: frozenset[str] = frozenset()
+        self._answering: set[tuple[RefKind, str]] = set()
+
+    def _interval(self, given: float, floor: float) -> float:
+        if given >= floor:
+            return given
+        raised = f"{given:g} s is raised to {floor:g} s, so that registries are not flooded"
+        remedy = "set POLLING_INTERVAL to a longer time, such as 2m"
+        log.warning(f"POLLING_INTERVAL: {raised}", remedy=remedy)
+        self._listener.remote_state("POLLING_INTERVAL", ok=True, reason=f"{raised}; {remedy}")
+        return floor
 
     def follow_cluster(
         self, client: KubeClient, metrics: KubeMetrics, *, patience: float = TRANSIENT
@@ -140,7 +163,8 @@ class Registries:
         # Until everything was looked at, what was not found may still be there; so may what MR_ROUTE fails to name.
         sure = complete and not found.unmatched
         now = {(ref.kind, ref.id): ref for ref in found.refs}
-        self._refs = now if sure else {**self._refs, **now}
+        # One that nothing names any more and that still answers at its address is not gone: a label was changed.
+        self._refs = {key: ref for key, ref in self._refs.items() if not sure or key in self._answering} | now
         self._listener.discovering(
             complete=sure, waiting=waiting, ok=search is None or search.sufficient, reason=reason
         )
@@ -188,9 +212,15 @@ class Registries:
         self._listener.remote_state(f"{ref.kind}:{ref.id}", ok=state.ok or not has_address, reason=reason)
         if fault and ref.kind == "registry":
             self._listener.registry_failed(ref.id, has_address=has_address)
+        if fault is None:
+            self._answering.add((ref.kind, ref.id))
+        elif (ref.kind, ref.id) in self._answering:
+            self._answering.discard((ref.kind, ref.id))
+            self._look()
 
     def on_gone(self, ref: SourceRef) -> None:
         """A registry or catalog exists no longer."""
+        self._answering.discard((ref.kind, ref.id))
         what_follows = "its cards stay"
         if ref.kind == "registry":
             what_follows = f"its models leave in {self._gone_grace:g} s (SOURCE_GONE_GRACE)"

@@ -23,7 +23,7 @@ from services.normalizer.controller import Controller
 from services.normalizer.ledger import Ledger
 from services.normalizer.listener import Listener
 from services.normalizer.publish import Mirror, Storage
-from services.normalizer.registries import Registries, create_connector
+from services.normalizer.registries import POLLING_FLOOR, Registries, create_connector
 from services.normalizer.remote_storage import RemoteStorage
 from services.normalizer.settings import NormalizerSettings
 from services.normalizer.sourcebook import SourceBook
@@ -76,6 +76,7 @@ async def follow_sources(
     listener: Listener,
     metrics: Metrics,
     kube_metrics: KubeMetrics,
+    polling_floor: float = POLLING_FLOOR,
 ) -> Sequence[Task]:
     """Return what must run to follow the registries that the settings name and, if asked for, the cluster.
 
@@ -85,7 +86,8 @@ async def follow_sources(
     """
     if not cluster:
         connector = create_connector(settings, token=settings.shared_token, metrics=metrics)
-        return [Registries(listener=listener, connector=connector, settings=settings).run]
+        named = Registries(listener=listener, connector=connector, settings=settings, polling_floor=polling_floor)
+        return [named.run]
     credentials = await find_credentials(os.environ)
     log.info("cluster found", server=credentials.server, origin=credentials.origin)
     client = await stack.enter_async_context(KubeClient(credentials=credentials, metrics=kube_metrics))
@@ -98,11 +100,17 @@ async def follow_sources(
     )
     listener.declare(kserve.id, confirm=kserve, namespaces=settings.watch_namespaces)
     connector = create_connector(settings, token=credentials.token, metrics=metrics)
-    registries = Registries(listener=listener, connector=connector, settings=settings)
+    registries = Registries(listener=listener, connector=connector, settings=settings, polling_floor=polling_floor)
     return [kserve.run, *registries.follow_cluster(client, kube_metrics), registries.run]
 
 
-async def run(settings: NormalizerSettings, addresses: Sequence[server.Address], stop: asyncio.Event) -> None:
+async def run(
+    settings: NormalizerSettings,
+    addresses: Sequence[server.Address],
+    stop: asyncio.Event,
+    *,
+    polling_floor: float = POLLING_FLOOR,
+) -> None:
     """Run the normalizer as a service of its own until `stop` is set.
 
     Raises:
@@ -123,6 +131,7 @@ async def run(settings: NormalizerSettings, addresses: Sequence[server.Address],
             listener=controller.listener,
             metrics=metrics,
             kube_metrics=KubeMetrics(metrics),
+            polling_floor=polling_floor,
         )
         app = server.create_app(name=NAME, metrics=metrics, health=health, access=None)
         await stack.enter_async_context(server.listening(app, addresses))

@@ -13,6 +13,7 @@ from common.http.access import AccessPolicy
 from common.http.problems import HttpProblem
 from common.http.server import create_app, read_body
 from common.metrics import Metrics
+from services.storage_rest import administration
 from services.storage_rest.screening import Unacceptable
 from services.storage_rest.service import StorageService, TooManyFollowers
 from services.storage_rest.stores.base import Refusal, StoreUnavailable
@@ -55,6 +56,7 @@ def create_storage_app(
     app.router.add_get("/snapshot", _answering(handlers.snapshot), allow_head=False)
     app.router.add_get("/changes", _answering(handlers.changes), allow_head=False)
     app.router.add_get("/openapi.json", openapi)
+    administration.add_routes(app, service)
 
     async def let_go(_app: web.Application) -> None:
         service.close()
@@ -124,7 +126,7 @@ class _Handlers:
         await self._service.loaded()
         key = _parameter(request, "key")
         self._service.read_by_stranger()
-        entry = self._service.entry(key)
+        entry = self._service.shown(key)
         if entry is None:
             raise HttpProblem(404, f"nothing is stored under the key {key[:80]!r}; GET /list names the keys")
         return web.Response(body=wire.encode_storage_body(entry), content_type="application/json")
@@ -147,14 +149,9 @@ class _Handlers:
         tag = f'"{whole.revision}"'
         if request.headers.get("If-None-Match") == tag:
             return web.Response(status=304, headers={"ETag": tag})
-        lines = wire.snapshot_lines(
-            revision=whole.revision,
-            complete=whole.complete,
-            confirmed=whole.confirmed,
-            entries=whole.upserts,
-            cards=whole.cards,
+        return web.Response(
+            body=_pieces(wire.snapshot_lines(whole)), content_type="application/x-ndjson", headers={"ETag": tag}
         )
-        return web.Response(body=_pieces(lines), content_type="application/x-ndjson", headers={"ETag": tag})
 
     async def changes(self, request: web.Request) -> web.Response:
         await self._service.loaded()

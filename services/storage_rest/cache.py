@@ -2,11 +2,11 @@
 
 import asyncio
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, KeysView, Mapping
 from dataclasses import replace
 from typing import Literal
 
-from common.wire import Batch, Changes, Listing, Stored, Upsert, card_digest, without_card
+from common.wire import Batch, Changes, Listing, Stored, Upsert, card_digest, parse_revision, without_card
 from services.storage_rest.stores.base import Contents
 
 TOMBSTONES = 10_000
@@ -38,6 +38,8 @@ class Cache:
         self._card_digests: dict[str, str] = {}
         self._referrers: dict[str, set[str]] = {}
         self._early_cards: dict[str, str] = {}
+        self._withholding = False
+        self._withheld: dict[str, Upsert | None] = {}  # as readers see them; None: not at all
         self._reasons: dict[str, str] = {}  # why entries in the log were removed
         self._log: dict[tuple[_Kind, str], int] = {}  # the last change of each, the latest at the end
         self._news = asyncio.Event()
@@ -59,14 +61,21 @@ class Cache:
 
     def load(self, contents: Contents) -> None:
         """Begin with what a store held."""
+        self.damage = contents.damage
         self.apply(Batch(upserts=contents.upserts, cards=contents.cards, complete=contents.complete))
 
-    def apply(self, batch: Batch) -> Changes:
-        """Take a batch and return what it changed, which may be nothing at all.
+    def apply(self, batch: Batch, *, withhold: bool = False) -> Changes:
+        """Take a batch and return what readers see changed, which may be nothing at all.
 
-        A card whose last referrer goes is not kept; one that came before its first referrer is, for a while.
+        With `withhold` its entries are shown as they were, until they are released; removals are shown at once.
+
+        A card whose last referrer goes is not kept; one that came before its first referrer is, for a while. What was
+        loaded damaged becomes complete only when it is confirmed.
         """
         before, known = self._count, (self.complete, self.confirmed)
+        self._withholding = withhold
+        if batch.confirmed:
+            self.damage = ""
         self._count += 1
         for upsert in batch.upserts:
             self._put(without_card(upsert))
@@ -77,23 +86,46 @@ class Cache:
                 self._put(replace(self._entries[key], leaving=mark))
         for key, reason in batch.removals.items():
             self._remove(key, reason)
-        self.complete = self.complete or batch.complete or batch.confirmed
+        self.complete = self.complete or batch.confirmed or (batch.complete and not self.damage)
         self.confirmed = self.confirmed or batch.confirmed
         changes = self._since(before)
-        if _is_empty(changes) and (self.complete, self.confirmed) == known:
+        if not any(self._touched_since(before)) and (self.complete, self.confirmed) == known:
             self._count = before
             return self._since(before)
         self._trim()
-        self._news.set()
-        self._news = asyncio.Event()
+        self._wake()
         return changes
+
+    @property
+    def withheld(self) -> KeysView[str]:
+        """The keys of the entries that are not shown as they are."""
+        return self._withheld.keys()
+
+    def release(self, keys: Iterable[str]) -> Changes:
+        """Show entries as they are from now on; return what readers see changed."""
+        before = self._count
+        self._count += 1
+        for key in keys:
+            del self._withheld[key]
+            self._touch("entry", key)
+        self._wake()
+        return self._since(before)
+
+    def shown(self, key: str) -> Upsert | None:
+        """Return an entry as readers see it."""
+        return self._withheld[key] if key in self._withheld else self._entries.get(key)
+
+    @property
+    def shown_keys(self) -> list[str]:
+        """The keys that readers see, sorted."""
+        return sorted(key for key in self._entries if self.shown(key) is not None)
 
     def since(self, revision: str) -> Changes | None:
         """Return what changed since a revision of this process, None when that cannot be told any more."""
-        epoch, _, count = revision.rpartition("-")
-        if epoch != self._epoch or not (count.isascii() and count.isdigit()):
+        process, count = parse_revision(revision) or ("", 0)
+        if process != self._epoch or not self._forgotten <= count <= self._count:
             return None
-        return self._since(int(count)) if self._forgotten <= int(count) <= self._count else None
+        return self._since(count)
 
     async def wait(self, revision: str, seconds: float) -> None:
         """Return when the revision is another, at the latest after some seconds."""
@@ -109,13 +141,19 @@ class Cache:
         """Let everybody return who waits, for the process is about to end."""
         self._news.set()
 
+    def _wake(self) -> None:
+        self._news.set()
+        self._news = asyncio.Event()
+
     def snapshot(self) -> Changes:
-        """Return everything."""
+        """Return everything that readers see."""
+        shown = (self.shown(key) for key in self._entries)
         return Changes(
             revision=self.revision,
             complete=self.complete,
             confirmed=self.confirmed,
-            upserts=tuple(self._entries.values()),
+            damage=self.damage,
+            upserts=tuple(entry for entry in shown if entry is not None),
             cards=dict(self._cards),
         )
 
@@ -135,7 +173,10 @@ class Cache:
         if self._stored.get(key) == stored:
             return
         former = self._entries.get(key)
-        self._reasons.pop(key, None)
+        if self._withholding:
+            self._withheld.setdefault(key, former)
+        else:
+            self._withheld.pop(key, None)
         self._entries[key], self._stored[key] = upsert, stored
         self._touch("entry", key)
         if upsert.card_key:
@@ -147,6 +188,7 @@ class Cache:
 
     def _remove(self, key: str, reason: str) -> None:
         former = self._entries.pop(key, None)
+        self._withheld.pop(key, None)
         if former is not None:
             del self._stored[key]
             self._reasons[key] = reason
@@ -187,14 +229,15 @@ class Cache:
 
     def _since(self, count: int) -> Changes:
         touched = list(self._touched_since(count))[::-1]
-        entries = [key for kind, key in touched if kind == "entry"]
+        entries = {key: self.shown(key) for kind, key in touched if kind == "entry"}
         cards = [key for kind, key in touched if kind == "card"]
         return Changes(
             revision=self.revision,
             complete=self.complete,
             confirmed=self.confirmed,
-            upserts=tuple(self._entries[key] for key in entries if key in self._entries),
-            removals={key: self._reasons[key] for key in entries if key not in self._entries},
+            damage=self.damage,
+            upserts=tuple(entry for entry in entries.values() if entry is not None),
+            removals={key: self._reasons.get(key, "") for key, entry in entries.items() if entry is None},
             cards={key: self._cards[key] for key in cards if key in self._cards},
             card_removals=tuple(key for key in cards if key not in self._cards),
         )
@@ -211,9 +254,5 @@ class Cache:
         for name, count in gone[: max(surplus, len(gone) // 2)]:
             del self._log[name]
             if name[0] == "entry":
-                del self._reasons[name[1]]
+                self._reasons.pop(name[1], None)
             self._forgotten = count
-
-
-def _is_empty(changes: Changes) -> bool:
-    return not (changes.upserts or changes.removals or changes.cards or changes.card_removals)

@@ -1,7 +1,7 @@
 """Puts storage-rest together from its settings: as a process of its own, or inside another."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from common import __version__
@@ -14,13 +14,12 @@ from common.kube.metrics import KubeMetrics
 from common.metrics import Metrics
 from common.secrets import StaticToken
 from services.storage_rest.app import create_storage_app
-from services.storage_rest.guard import RemovalGuard
 from services.storage_rest.push import Pusher
 from services.storage_rest.registration import register
 from services.storage_rest.service import StorageService
 from services.storage_rest.settings import StorageSettings
 from services.storage_rest.stores.base import Store
-from services.storage_rest.stores.file import FileStore
+from services.storage_rest.stores.file import FileStore, owned
 from services.storage_rest.stores.memory import MemoryStore
 from services.storage_rest.stores.opening import open_store
 from services.storage_rest.telemetry import Telemetry
@@ -34,23 +33,28 @@ async def storage_service(
     health: Health,
     push: bool = True,
     kube_metrics: KubeMetrics | None = None,
+    sources: Collection[str] = (),
 ) -> AsyncIterator[StorageService]:
     """Run the service for the time of the block; it loads by itself, see `StorageService.loaded`.
 
     `push` False leaves out the pushes to BRIDGE_URL, where everybody follows by themselves; `kube_metrics` are those
-    of a process that has them already.
+    of a process that has them already. `sources` name what the cache is filled from, for a state directory belongs to
+    one set of these.
 
     Raises:
+        OSError: the state directory cannot be made, or is somebody else's.
         common.kube.credentials.CredentialsError: the cache is kept in ConfigMaps and there is no way to the cluster.
     """
     telemetry = Telemetry(metrics)
     async with AsyncExitStack() as stack:
         service = StorageService(
-            store=await _store(settings, stack, metrics, kube_metrics, health=health, telemetry=telemetry),
+            store=await _store(
+                settings, stack, metrics, kube_metrics, health=health, telemetry=telemetry, sources=sources
+            ),
             telemetry=telemetry,
             health=health,
             document_limit=settings.document_limit,
-            guard=RemovalGuard(enabled=settings.removal_guard == "on"),
+            patience=settings.patience,
         )
         client = HttpClient(name="location", base_url=settings.bridge, token=settings.shared_token)
         pusher = Pusher(client=await stack.enter_async_context(client), source=service, telemetry=telemetry)
@@ -106,8 +110,12 @@ async def _store(
     *,
     health: Health,
     telemetry: Telemetry,
+    sources: Collection[str],
 ) -> Store:
     if settings.storage_type == "ConfigMap":
         kube_metrics = kube_metrics or KubeMetrics(metrics)
         return await open_store(settings, stack, kube_metrics=kube_metrics, health=health, telemetry=telemetry)
-    return FileStore(settings.state_dir) if settings.storage_type == "File" else MemoryStore()
+    if settings.storage_type == "Memory":
+        return MemoryStore()
+    stack.enter_context(owned(settings.state_dir, sources))
+    return FileStore(settings.state_dir)

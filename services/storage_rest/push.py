@@ -35,8 +35,8 @@ class Source(Protocol):
     def keys(self) -> list[str]:
         """Every key stored."""
 
-    def entry(self, key: str) -> Upsert | None:
-        """Return the entry under a key."""
+    def shown(self, key: str) -> Upsert | None:
+        """Return the entry under a key as readers see it."""
 
     def card(self, key: str) -> str | None:
         """Return the text of a card."""
@@ -62,7 +62,7 @@ class Pusher:
         carded = set(changes.cards)
         if carded:
             for key in self._source.keys:
-                entry = self._source.entry(key)
+                entry = self._source.shown(key)
                 if entry is not None and entry.card_key in carded:
                     self._add(key)
         for key in (*(upsert.key for upsert in changes.upserts), *changes.removals):
@@ -112,7 +112,7 @@ class Pusher:
         return all(await asyncio.gather(*(self._send(key) for key in keys)))
 
     async def _send(self, key: str) -> bool:
-        entry = self._source.entry(key)
+        entry = self._source.shown(key)
         headers = {REVISION_HEADER: self._source.revision}
         try:
             if entry is None:

@@ -2,7 +2,7 @@
 
 One document that the first-generation reader of the feed cannot use makes it give up its whole round, so that nothing
 is added or updated any more. Hence the documents of strangers are looked at here; they are kept and served as the
-bytes they came as.
+bytes they came as, unless null stands in them for what is absent.
 """
 
 from dataclasses import replace
@@ -43,12 +43,14 @@ class Screen:
         upserts, refusals = [], []
         cards = dict(batch.cards)
         for upsert in batch.upserts:
-            if (refusal := self._refuse(upsert)) is None:
-                upserts.append(upsert)
-                if upsert.card:
-                    cards[upsert.card_key] = upsert.card
-            else:
-                refusals.append(refusal)
+            try:
+                accepted = self._take(upsert)
+            except Unacceptable as fault:
+                refusals.append(Refusal(upsert.key, fault.status, fault.detail))
+                continue
+            upserts.append(accepted)
+            if upsert.card:
+                cards[upsert.card_key] = upsert.card
         for key, text in list(cards.items()):
             if (refusal := self._refuse_card(key, text)) is not None:
                 del cards[key]
@@ -58,12 +60,11 @@ class Screen:
             log.warning("not taken", key=refusal.key[: feed.LONGEST_KEY], reason=refusal.detail)
         return replace(batch, upserts=tuple(upserts), cards=cards), refusals
 
-    def _refuse(self, upsert: Upsert) -> Refusal | None:
-        try:
-            check_upsert(upsert, document_limit=self._document_limit)
-        except Unacceptable as fault:
-            return Refusal(upsert.key, fault.status, fault.detail)
-        return self._store.check(upsert)
+    def _take(self, upsert: Upsert) -> Upsert:
+        accepted = usable(upsert, document_limit=self._document_limit)
+        if (refusal := self._store.check(accepted)) is not None:
+            raise Unacceptable(refusal.status, refusal.detail)
+        return accepted
 
     def _refuse_card(self, key: str, text: str) -> Refusal | None:
         try:
@@ -73,8 +74,8 @@ class Screen:
         return self._store.check_card(key, text)
 
 
-def check_upsert(upsert: Upsert, *, document_limit: int) -> None:
-    """Let an upsert pass whose key, names and document can be kept and served.
+def usable(upsert: Upsert, *, document_limit: int) -> Upsert:
+    """Return an upsert whose key, names and document can be kept and served.
 
     Raises:
         Unacceptable: 400 with the fault, 413 when the document has more than `document_limit` bytes.
@@ -85,9 +86,10 @@ def check_upsert(upsert: Upsert, *, document_limit: int) -> None:
         raise Unacceptable(413, f"the document has {len(upsert.body)} bytes, more than {document_limit}")
     try:
         feed.path_of(upsert.key, upsert.uri)
-        feed.check_document(upsert.body)
+        body = feed.fix_document(upsert.body)
     except feed.Refused as fault:
         raise Unacceptable(400, str(fault)) from None
+    return upsert if body == upsert.body else replace(upsert, body=body)
 
 
 def check_card(key: str, text: str, *, limit: int) -> None:

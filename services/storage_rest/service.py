@@ -1,10 +1,11 @@
 """storage-rest without HTTP: takes batches, keeps them, tells whoever follows."""
 
 import asyncio
-from collections.abc import Collection, Iterable, Mapping
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import structlog
@@ -13,7 +14,7 @@ from common.health import Health
 from common.wire import Applied, Batch, Changes, Listing, Upsert
 from services.storage_rest.cache import Cache
 from services.storage_rest.followers import Followers
-from services.storage_rest.guard import RemovalGuard
+from services.storage_rest.removals import CONFIRMED, Departure, Departures, Patience, by_reason, judge
 from services.storage_rest.screening import Screen
 from services.storage_rest.stores.base import Contents, Refusal, Store, StoreUnavailable
 from services.storage_rest.telemetry import Telemetry
@@ -31,8 +32,11 @@ STARTING = 1.0
 MOST_FOLLOWERS = 64
 """How many may wait for changes at a time: each of them is sent every change."""
 PROBLEMS_KEPT = 1000
-NOT_NAMED = "not-in-keyset"
-"""The reason of a removal that the original's `/currentkeyset` asked for by not naming the key."""
+DAMAGE_REMEDY = "it is whole again when every source was read; to serve what is left at once: connector removals accept"
+
+
+class NotLeaving(Exception):
+    """What was to be confirmed or refused is not about to leave."""
 
 
 class TooManyFollowers(Exception):
@@ -62,7 +66,8 @@ class Outcome(Applied):
 class StorageService:
     """The service's work.
 
-    Every change is in the cache, and told, when it is accepted; `apply` and `keep_only` return when it is durable.
+    Every change is in the cache when it is accepted; `apply` and `keep_only` return when it is durable. It is told when
+    it is accepted, too; but after a write that failed, what is new or changed is told when it is durable.
     The store takes changes in the order in which they were accepted.
     """
 
@@ -73,14 +78,18 @@ class StorageService:
         telemetry: Telemetry,
         health: Health,
         document_limit: int,
-        guard: RemovalGuard,
+        patience: Patience,
+        clock: Callable[[], float] = time.time,
     ) -> None:
+        """`clock` gives seconds of the epoch."""
         self._store = store
         self._telemetry = telemetry
         self._health = health
         health.set("store", ok=False, reason="the cache is not loaded yet")
         self._screen = Screen(store=store, document_limit=document_limit, telemetry=telemetry)
-        self._guard = guard
+        self._patience = patience
+        self._clock = clock
+        self._departures = Departures(telemetry=telemetry, clock=clock)
         self._followers = Followers()
         self._cache = Cache()
         self._loaded = asyncio.Event()
@@ -133,8 +142,12 @@ class StorageService:
 
     @property
     def keys(self) -> list[str]:
-        """The keys of all entries, sorted."""
-        return sorted(self._cache.entries)
+        """The keys of all entries that readers see, sorted."""
+        return self._cache.shown_keys
+
+    def shown(self, key: str) -> Upsert | None:
+        """Return an entry as readers see it."""
+        return self._cache.shown(key)
 
     @property
     def problems(self) -> Collection[Refusal]:
@@ -196,7 +209,7 @@ class StorageService:
         refusals += await self._store.durable(
             {*(upsert.key for upsert in accepted.upserts), *accepted.leaving, *accepted.removals},
             {upsert.card_key for upsert in accepted.upserts if upsert.card_key} | set(accepted.cards),
-            complete=accepted.complete,
+            complete=(accepted.complete or accepted.confirmed) and self.complete,
         )
         self._note(refusals, mended=[*(upsert.key for upsert in accepted.upserts), *accepted.removals])
         return Outcome(
@@ -210,7 +223,7 @@ class StorageService:
         )
 
     async def keep_only(self, keys: AbstractSet[str]) -> int:
-        """Remove every entry that is not named; return how many removals are held back instead (0: none).
+        """Remove every entry that is not named, or mark it when these are many; return how many stay marked.
 
         The cache counts as complete afterwards if everything named is there, or was refused for good.
 
@@ -219,22 +232,70 @@ class StorageService:
         """
         await self.loaded()
         stored = self._cache.entries
-        removals = stored.keys() - keys
-        admitted = self._guard.admits(removals, stored=len(stored))
-        self._telemetry.held_removals.set(len(self._guard.held))
-        if not admitted:
+        patience = self._patience
+        lately = self._departures.unnamed_within(patience.hold)
+        verdict = judge(keys, stored, patience=patience, lately=lately, now=self._clock())
+        if any(verdict.marks.values()):
             log.warning(
-                "removals held back",
-                removals=len(removals),
+                "entries are not named any more",
+                entries=verdict.held,
                 stored=len(stored),
-                remedy="they happen when the next /currentkeyset names the same; REMOVAL_GUARD=off ends this doubt",
+                remedy="they stay for REMOVAL_HOLD, unless they are named again: see connector removals list",
             )
-            return len(removals)
         for key in self._problems.keys() - keys:
             del self._problems[key]
         complete = keys <= (stored.keys() | self._problems.keys())
-        await self.apply(Batch(removals=dict.fromkeys(sorted(removals), NOT_NAMED), complete=complete))
-        return 0
+        confirmed = complete and not verdict.held
+        await self.apply(
+            Batch(leaving=verdict.marks, removals=verdict.removals, complete=complete, confirmed=confirmed)
+        )
+        return verdict.held
+
+    # --- for administrators
+
+    @property
+    def leaving(self) -> list[tuple[Upsert, int | None]]:
+        """The entries that are leaving, with when at the earliest (seconds of the epoch, None: not)."""
+        found = [(entry, self._patience.due(entry.leaving)) for entry in self._cache.entries.values() if entry.leaving]
+        return sorted(found, key=lambda item: item[0].key)
+
+    @property
+    def departures(self) -> Iterable[Departure]:
+        """What has left lately, the latest first."""
+        return self._departures
+
+    async def confirm(self, keys: Collection[str]) -> None:
+        """Remove entries that are leaving, now.
+
+        Raises:
+            NotLeaving: one of them is not.
+            StoreUnavailable: as `apply`.
+        """
+        await self.loaded()
+        self._check_leaving(keys)
+        await self.apply(Batch(removals=dict.fromkeys(keys, CONFIRMED)))
+
+    async def refuse(self, keys: Collection[str]) -> None:
+        """Keep entries that are leaving until they are seen again, or confirmed; raises as `confirm`."""
+        await self.loaded()
+        self._check_leaving(keys)
+        marks = {key: self._cache.entries[key].leaving for key in keys}
+        await self.apply(Batch(leaving={key: mark and replace(mark, refused=True) for key, mark in marks.items()}))
+
+    async def accept(self) -> str:
+        """Take a damaged cache for everything there is; return what is missing from it, empty when nothing was."""
+        await self.loaded()
+        damage = self._cache.damage
+        if damage:
+            log.warning("the damaged cache was accepted by an administrator", damage=damage)
+            self._cache.damage = ""
+            await self.apply(Batch(complete=True))
+        return damage
+
+    def _check_leaving(self, keys: Collection[str]) -> None:
+        stored = self._cache.entries
+        if wrong := sorted(key for key in keys if key not in stored or stored[key].leaving is None):
+            raise NotLeaving(f"not among what is leaving: {', '.join(key[:80] for key in wrong[:5])}")
 
     # --- the store's view of the cache
 
@@ -242,6 +303,11 @@ class StorageService:
     def complete(self) -> bool:
         """Whether the cache is known to be everything."""
         return self._cache.complete
+
+    @property
+    def damage(self) -> str:
+        """What was missing from the cache that was loaded, until it is known to be everything again."""
+        return self._cache.damage
 
     def entry(self, key: str) -> Upsert | None:
         """Return the entry under a key."""
@@ -252,36 +318,62 @@ class StorageService:
         return self._cache.cards.get(key)
 
     def load(self, contents: Contents) -> None:
-        """Begin with what the store held."""
-        loaded, _ = self._screen.pass_on(
-            Batch(upserts=contents.upserts, cards=contents.cards, complete=contents.complete)
-        )
-        self._cache.apply(loaded)
+        """Begin with what the store held, however large a document may be now."""
+        self._cache.load(contents)
         self._measure()
+        self._tell_damage()
         self._loaded.set()
-        self._health.set("store", ok=True)
+        self.progressed()
         log.info(
             "cache loaded", documents=len(self._cache.entries), cards=len(self._cache.cards), complete=self.complete
         )
         if self._bridge is not None:
             self._bridge.tell_all(after=STARTED_BEFORE)
 
+    def progressed(self) -> None:
+        """Tell whether the store works, and show what was withheld until it is durable."""
+        self._health.set("store", ok=not self._store.fault, reason=self._store.fault)
+        if not self._cache.withheld:
+            return
+        durable = self._cache.withheld - self._store.lacks(self._cache.withheld)
+        if durable:
+            changes = self._cache.release(durable)
+            if self._bridge is not None and not self.followed:
+                self._bridge.tell(changes)
+
     def take_over(self, upserts: Iterable[Upsert], cards: Mapping[str, str]) -> None:
         """Take what somebody else wrote into the store."""
-        accepted, _ = self._screen.pass_on(Batch(upserts=tuple(upserts), cards=cards))
-        self._accept(accepted)
+        self._accept(Batch(upserts=tuple(upserts), cards=cards))
 
     # --- within
 
     def _accept(self, batch: Batch) -> Changes:
         before = self._cache.revision
-        changes = self._cache.apply(batch)
+        gone = [self._cache.entries[key] for key in batch.removals if key in self._cache.entries]
+        changes = self._cache.apply(batch, withhold=bool(self._store.fault))
         if changes.revision != before:
+            self._departures.note(gone, batch.removals)
             self._measure()
-            self._store.write(changes)
+            self._tell_damage()
+            self._store.write(self._as_accepted(batch, changes))
             if self._bridge is not None and not self.followed:
                 self._bridge.tell(changes)
         return changes
+
+    def _as_accepted(self, batch: Batch, shown: Changes) -> Changes:
+        """Return the changes with the entries as they are, also those that readers do not see yet."""
+        if not self._cache.withheld:
+            return shown
+        touched = dict.fromkeys([*(upsert.key for upsert in batch.upserts), *batch.leaving])
+        upserts = tuple(self._cache.entries[key] for key in touched if key in self._cache.entries)
+        removals = {key: reason for key, reason in batch.removals.items() if key not in self._cache.entries}
+        return replace(shown, upserts=upserts, removals=removals)
+
+    def _tell_damage(self) -> None:
+        damage = self._cache.damage
+        if self._health.set("cache", ok=not damage, reason=f"{damage}; {DAMAGE_REMEDY}" if damage else "") and damage:
+            log.error("the cache is damaged: it is served again when it is known to be whole", damage=damage)
+        self._telemetry.damaged.set(bool(damage))
 
     def _note(self, refusals: Iterable[Refusal], *, mended: Iterable[str]) -> None:
         for key in mended:
@@ -295,3 +387,6 @@ class StorageService:
         self._telemetry.documents.set(len(self._cache.entries))
         self._telemetry.cards.set(len(self._cache.cards))
         self._telemetry.complete.set(self._cache.complete)
+        self._telemetry.leaving.clear()
+        for reason, count in by_reason(self._cache.entries.values()).items():
+            self._telemetry.leaving.labels(reason).set(count)

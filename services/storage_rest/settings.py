@@ -5,7 +5,9 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, SecretStr
 
-from common.settings import ServiceSettings
+from common import removals
+from common.settings import Duration, ServiceSettings
+from services.storage_rest.removals import Patience
 
 LOCATION_PORT = 9090
 
@@ -30,8 +32,23 @@ class StorageSettings(ServiceSettings):
     document_limit: int = Field(
         1024 * 1024, alias="DOCUMENT_LIMIT", gt=0, description="largest document or model card taken, in bytes"
     )
+    removal_hold: Duration | None = Field(
+        None,
+        alias="REMOVAL_HOLD",
+        description="models that an original normalizer no longer names, many at once, stay for so long; 0: not at all",
+    )
+    removal_hold_share: float = Field(
+        removals.SHARE,
+        alias="REMOVAL_HOLD_SHARE",
+        gt=0,
+        le=1,
+        description="part of all models (at least two, or all) that counts as many",
+    )
     removal_guard: Literal["on", "off"] = Field(
-        "on", alias="REMOVAL_GUARD", description="on: doubt rounds that remove more than half of the cache"
+        "on", alias="REMOVAL_GUARD", description="off: the same as REMOVAL_HOLD=0"
+    )
+    not_ready_grace: Duration = Field(
+        120.0, alias="NOT_READY_GRACE", description="as the normalizer has it; shown to administrators"
     )
 
     push_to_rhdh: bool = Field(
@@ -43,6 +60,16 @@ class StorageSettings(ServiceSettings):
     backstage_token: SecretStr | None = Field(
         None, alias="RHDH_TOKEN", description="token that may create locations in its catalog"
     )
+
+    @property
+    def patience(self) -> Patience:
+        """How long what is in doubt stays."""
+        unset = 0.0 if self.removal_guard == "off" else removals.HOLD
+        return Patience(
+            hold=unset if self.removal_hold is None else self.removal_hold,
+            share=self.removal_hold_share,
+            not_ready=self.not_ready_grace,
+        )
 
     @property
     def bridge(self) -> str:

@@ -15,6 +15,11 @@ class Telemetry:
         self.complete = Gauge(
             "rhoai_connector_storage_complete", "Whether the cache is known to be everything", registry=registry
         )
+        self.damaged = Gauge(
+            "rhoai_connector_storage_damaged",
+            "1 while the cache lacks something that it held once, and is not served for that reason",
+            registry=registry,
+        )
         self.shard_bytes = Gauge(
             "rhoai_connector_storage_shard_bytes", "Bytes of values in a ConfigMap", ["shard"], registry=registry
         )
@@ -24,10 +29,14 @@ class Telemetry:
         self.written_bytes = Counter(
             "rhoai_connector_storage_written_bytes", "Bytes sent to the store", registry=registry
         )
-        self.held_removals = Gauge(
-            "rhoai_connector_storage_held_removals",
-            "Removals that wait for the next round to say the same, because they are most of the cache",
+        self.leaving = Gauge(
+            "rhoai_connector_storage_leaving",
+            "Entries that are in doubt and leave unless they are seen again, by reason",
+            ["reason"],
             registry=registry,
+        )
+        self.departures = Counter(
+            "rhoai_connector_storage_departures", "Entries that have left, by reason", ["reason"], registry=registry
         )
         self.rejected = Counter(
             "rhoai_connector_storage_rejected",

@@ -78,10 +78,10 @@ def configuration(*, feed: str, port: int, token: str) -> Mapping[str, Any]:
     }
 
 
-def hurry(reader: Reader) -> Mapping[str, Any]:
-    """Return what makes this reader read twice a second, and the catalog process what it read at once."""
+def hurry(reader: Reader, processing_seconds: int) -> Mapping[str, Any]:
+    """Return what makes this reader read twice a second, and the catalog process everything again so often."""
     providers = {"modelCatalog": {reader.provider: {"schedule": _SCHEDULE}}} if reader.provider else {}
-    return {"catalog": {"processingInterval": {"seconds": 1}, "providers": providers}}
+    return {"catalog": {"processingInterval": {"seconds": processing_seconds}, "providers": providers}}
 
 
 def round_begins(reader: Reader, feed: str) -> str:

@@ -7,6 +7,7 @@ import os
 import re
 import secrets
 import socket
+import sys
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
@@ -21,7 +22,9 @@ from tests.backstage.readers import Reader, configuration, hurry, round_begins, 
 from tests.waiting import eventually
 
 BACKEND = Path(__file__).with_name("backend")
-"""The Node package; `npm ci` makes it ready."""
+"""The Node package on the newest release of Backstage; `npm ci` makes it ready."""
+OLDER_BACKEND = Path(sys.prefix) / "backstage-older"
+"""The same on an older release, with the packages that `older/package-lock.json` names."""
 
 Entity = dict[str, Any]
 T = TypeVar("T")
@@ -54,16 +57,22 @@ class Backstage:
     """One backend process with an empty catalog in memory; an async context manager.
 
     `feed` is the base URL of the connector's location service. Every round of the reader takes well under a second, and
-    the catalog processes each entity every one to two seconds.
+    the catalog processes each entity every one to two seconds. `package` is the Node package that is run.
     """
 
-    def __init__(self, *, reader: Reader, feed: str, directory: Path, port: int | None = None) -> None:
+    PROCESSING_SECONDS = 1
+    """The catalog processes each entity again after this time, and up to as much more."""
+
+    def __init__(
+        self, *, reader: Reader, feed: str, directory: Path, port: int | None = None, package: Path = BACKEND
+    ) -> None:
         self.reader = reader
         self.feed = feed
         self.token = secrets.token_urlsafe(24)
         self.port = port or _free_port()
         self.base_url = f"http://127.0.0.1:{self.port}"
         self.log: deque[str] = deque(maxlen=400)
+        self._package = package
         self._directory = directory
         self._stack = contextlib.AsyncExitStack()
         self._rounds = 0
@@ -82,6 +91,14 @@ class Backstage:
 
     async def __aexit__(self, *_: object) -> None:
         await self._stack.aclose()
+
+    def configuration(self) -> Mapping[str, Any]:
+        """Return the app-config that the backend has beside the shipped one, as a customer's has."""
+        return configuration(feed=self.feed, port=self.port, token=self.token)
+
+    def environment(self) -> Mapping[str, str]:
+        """Return the variables of the process, on top of those of this one."""
+        return {"NODE_ENV": "production", "LOG_LEVEL": "debug", "READER": self.reader.value}
 
     async def entities(self, *, kind: str | None = None, name: str | None = None) -> list[Entity]:
         """Return the catalog's entities in the order of their references, without those the catalog makes itself."""
@@ -168,11 +185,10 @@ class Backstage:
 
     def _write_configuration(self) -> list[str]:
         """Write the app-config files; returns the options that name them, in the order in which the pod has them."""
-        own = configuration(feed=self.feed, port=self.port, token=self.token)
         texts = {
             "app-config.rhoai-connector.yaml": shipped(self.reader, self.feed),
-            "app-config.json": json.dumps(own, indent=2),
-            "app-config.hurry.json": json.dumps(hurry(self.reader), indent=2),
+            "app-config.json": json.dumps(self.configuration(), indent=2),
+            "app-config.hurry.json": json.dumps(hurry(self.reader, self.PROCESSING_SECONDS), indent=2),
         }
         options = []
         for name, text in texts.items():
@@ -182,14 +198,16 @@ class Backstage:
         return options
 
     async def _start(self, options: list[str]) -> asyncio.subprocess.Process:
-        assert (BACKEND / "node_modules").is_dir(), f"not installed: npm --prefix {BACKEND} ci --omit=dev"
+        assert (self._package / "node_modules").is_dir(), (
+            f"{self._package} is not installed: make test-backstage does it"
+        )
         process = await asyncio.create_subprocess_exec(
             "node",
             "--no-node-snapshot",
             "index.js",
             *options,
-            cwd=BACKEND,
-            env={**os.environ, "NODE_ENV": "production", "LOG_LEVEL": "debug", "READER": self.reader.value},
+            cwd=self._package,
+            env={**os.environ, **self.environment()},
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,

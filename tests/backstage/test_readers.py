@@ -1,4 +1,4 @@
-"""Real catalogs of every set-up read what the three real services serve of models of every sort."""
+"""Real catalogs of every set-up and of two releases read what the three real services serve of models of every sort."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -10,7 +10,7 @@ from tests.backstage.conftest import StartBackstage
 from tests.backstage.expectation import assert_expected
 from tests.backstage.judgement import CARD_REFERENCE, Judge
 from tests.backstage.readers import FEED_IN_A_POD, Reader
-from tests.backstage.rig import Backstage, Entity, reference
+from tests.backstage.rig import BACKEND, OLDER_BACKEND, Backstage, Entity, reference
 from tests.backstage.sidecars import Sidecars
 from tests.backstage.world import World
 
@@ -24,11 +24,18 @@ async def sidecars(tmp_path: Path) -> AsyncIterator[Sidecars]:
         yield await world.connect()
 
 
-@pytest.fixture(params=list(Reader), ids=lambda reader: reader.value)
+RELEASES = {"newest": BACKEND, "older": OLDER_BACKEND}
+
+
+@pytest.fixture(
+    params=[(reader, package) for package in RELEASES.values() for reader in Reader],
+    ids=[f"{reader.value}-{release}" for release in RELEASES for reader in Reader],
+)
 async def backstage(
     request: pytest.FixtureRequest, sidecars: Sidecars, start_backstage: StartBackstage
 ) -> AsyncIterator[Backstage]:
-    async with start_backstage(request.param, sidecars.feed) as backstage:
+    reader, package = request.param
+    async with start_backstage(reader, sidecars.feed, package) as backstage:
         yield backstage
 
 

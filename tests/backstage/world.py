@@ -8,17 +8,17 @@ from urllib.parse import urlsplit
 from tests.backstage.sidecars import NAMESPACE, TOKEN, Sidecars
 from tests.fakes.kubernetes import FakeCluster, documented_rules
 from tests.fakes.registry import FakeCatalog, FakeRegistry
-from tests.objects import route
+from tests.objects import Object, service
 
-REGISTRIES = "rhoai-model-registries"
 SERVICE_ACCOUNT = f"system:serviceaccount:{NAMESPACE}:rhdh-rhoai-connector"
 
 
 class World:
     """An async context manager: the fakes are up at once; `connect` starts the services on what they hold by then.
 
-    The registries and the catalog are published as an OpenShift cluster does it: by Routes, over HTTPS, to those who
-    show the token of the connector's service account, which has the documented rights and no others.
+    The registries and the catalog are read over HTTPS by those who show the token of the connector's service account,
+    which has the documented rights and no others. Their Services name their addresses outside, as those of the operator
+    of OpenShift AI do; the host of a Route could not have a port.
     """
 
     def __init__(self, directory: Path, *, port: int | None = None) -> None:
@@ -37,7 +37,7 @@ class World:
             self.cluster.grant(TOKEN, SERVICE_ACCOUNT, documented_rules(NAMESPACE))
             for name, server in servers.items():
                 await stack.enter_async_context(server)
-                self.cluster.apply(route(name, REGISTRIES, host=urlsplit(server.url).netloc))
+                self.cluster.apply(_service(name, urlsplit(server.url).netloc))
             self._stack = stack.pop_all()
         return self
 
@@ -67,3 +67,11 @@ class World:
         await self._stack.enter_async_context(sidecars)
         await sidecars.ready()
         return sidecars
+
+
+def _service(name: str, address: str) -> Object:
+    """Return the Service of a registry or of the catalog, which others reach at `address`."""
+    component = "model-catalog" if name == "model-catalog" else "model-registry"
+    obj = service(name, ports={"https-api": 8443}, labels={"component": component})
+    obj["metadata"]["annotations"] = {"routing.opendatahub.io/external-address-rest": address}
+    return obj

@@ -89,6 +89,33 @@ def test_documents_that_readers_can_walk_through(body: bytes) -> None:
 
 
 @pytest.mark.parametrize(
+    ("body", "fixed"),
+    [
+        (model_document(), model_document()),
+        (b'{"models":[{"name":"null"}]}', b'{"models":[{"name":"null"}]}'),
+        (b'{"models":[{"name":"x","tags":null,"annotations":null}]}', b'{"models":[{"name":"x"}]}'),
+        (b'{"models":[{"name":"x","tags":["a",null]}],"modelServer":null}', b'{"models":[{"name":"x","tags":["a"]}]}'),
+        (
+            b'{"models":[{"name":"x"}],"modelServer":{"name":"s","API":null,"tags":null}}',
+            b'{"models":[{"name":"x"}],"modelServer":{"name":"s"}}',
+        ),
+        (
+            b'{"models":[{"name":"x"}],"modelServer":{"name":"s","API":{"url":"u","tags":null}}}',
+            b'{"models":[{"name":"x"}],"modelServer":{"name":"s","API":{"url":"u"}}}',
+        ),
+    ],
+)
+def test_null_is_absent(body: bytes, fixed: bytes) -> None:
+    assert feed.fix_document(body) == fixed
+
+
+@pytest.mark.parametrize("body", [b"null", b'{"models":null}', b'{"models":[null]}', b'{"models":[{"name":null}]}'])
+def test_what_is_needed_must_not_be_null(body: bytes) -> None:
+    with pytest.raises(Refused, match="the document cannot be served"):
+        feed.fix_document(body)
+
+
+@pytest.mark.parametrize(
     ("body", "words"),
     [
         (b"", "not JSON"),

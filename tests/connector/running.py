@@ -73,4 +73,5 @@ async def connector(
             with suppress(ProcessLookupError):
                 process.terminate()
             await asyncio.gather(reading, errors)
-            assert await process.wait() == 0, errors.result().decode()
+            code = await process.wait()
+            assert code == 0, (code, running.lines[-20:], errors.result().decode())

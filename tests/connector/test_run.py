@@ -8,9 +8,15 @@ from typing import Any
 import pytest
 import yaml
 
+from common.health import Health
+from common.wire import Batch
+from services.connector import assembly
+from services.location.shelf import Shelf
 from tests import objects
 from tests.connector.running import Running, connector
 from tests.fakes.registry.registry import FakeRegistry
+from tests.storage_rest.running import background, upsert
+from tests.storage_rest.running import running as running_storage
 from tests.waiting import eventually
 
 
@@ -31,7 +37,7 @@ async def test_manifests_are_served_and_said_to_be(manifests: Path, tmp_path: Pa
         await eventually(lambda: "1 models are served" in running.lines, what="the announcement")
         assert f"{running.url}/models/one/model-catalog.json" in running.lines
         assert await running.uris() == ["/models/one/model-catalog.json"]
-        for path in ("/healthz", "/readyz", "/metrics", "/catalog-info.yaml"):
+        for path in ("/healthz", "/readyz", "/metrics", "/catalog-info.yaml", "/removals"):
             await eventually(lambda path=path: answers(running, path), what=f"{path} answers 200")
 
 
@@ -63,8 +69,33 @@ async def test_what_was_cached_is_served_before_the_sources_are_read(manifests: 
     state = tmp_path / "state"
     async with connector("--manifests", str(manifests), "--state", str(state)) as running:
         await eventually(lambda: running.url and running.uris())
-    async with connector("--registry", "http://127.0.0.1:9", "--state", str(state)) as running:
+    arguments = ("--manifests", str(manifests), "--registry", "http://127.0.0.1:9", "--state", str(state))
+    async with connector(*arguments) as running:
         assert await eventually(lambda: running.url and running.uris()) == ["/models/one/model-catalog.json"]
+
+
+async def test_a_state_directory_belongs_to_one_process_and_one_set_of_sources(manifests: Path, tmp_path: Path) -> None:
+    arguments = ("--manifests", str(manifests), "--state", str(tmp_path / "state"), "--address", "127.0.0.1:0")
+    async with connector(*arguments) as running:
+        await eventually(lambda: running.url and running.uris())
+        status, said = await ended(*arguments)
+        assert (status, "used by another process" in said, "Traceback" in said) == (1, True, False)
+    other = tmp_path / "other"
+    other.mkdir()
+    status, said = await ended("--manifests", str(other), *arguments[2:])
+    assert (status, f"belongs to --manifests {manifests}" in said, "Traceback" in said) == (1, True, False)
+
+
+async def test_what_goes_before_the_feed_is_complete_does_not_come_back() -> None:
+    shelf = Shelf(health=Health())
+    async with running_storage() as storage, background(assembly.fill(shelf, storage.service, complete=lambda: None)):
+        await storage.service.apply(Batch(upserts=(upsert("a_1"), upsert("b_1"))))
+        await eventually(lambda: len(shelf) == 2)
+        await storage.service.apply(Batch(removals={"a_1": "deleted"}))
+        await eventually(lambda: shelf.keys() == {"b_1"})
+        await storage.service.apply(Batch(confirmed=True))
+        await eventually(lambda: shelf.complete)
+        assert shelf.keys() == {"b_1"}
 
 
 async def test_several_run_side_by_side(manifests: Path, tmp_path: Path) -> None:

@@ -97,3 +97,36 @@ def test_wildcards_cover_everything() -> None:
     rule = Rule(api_groups=("*",), resources=("*",), verbs=("*",), namespace="a")
     assert rule.permits(Access("u", "delete", "x.io", "things", "status", "a"))
     assert not rule.permits(Access("u", "get", "", "configmaps", "", "b"))
+
+
+REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+
+
+@pytest.mark.parametrize(
+    ("allowed", "wanted"),
+    [
+        (True, {"verb": "list", "group": "serving.kserve.io", "resource": "inferenceservices"}),
+        (True, {"verb": "list", "group": "serving.kserve.io", "resource": "inferenceservices", "namespace": "models"}),
+        (True, {"verb": "patch", "resource": "configmaps", "namespace": "rhdh"}),
+        (False, {"verb": "patch", "resource": "configmaps"}),
+        (False, {"verb": "delete", "resource": "configmaps", "namespace": "rhdh"}),
+        (False, {"verb": "get", "resource": "secrets", "namespace": "rhdh"}),
+    ],
+)
+async def test_everybody_may_ask_what_they_may(
+    connector: Client, cluster: FakeCluster, allowed: bool, wanted: dict[str, str]
+) -> None:
+    review = {"apiVersion": "authorization.k8s.io/v1", "spec": {"resourceAttributes": wanted}}
+    answer = await connector.ask("POST", REVIEWS, review)
+
+    assert answer.status == 201
+    assert answer.json["status"]["allowed"] is allowed
+    assert not cluster.used, "asking is no use of a right"
+    assert (await connector.ask("POST", REVIEWS, {"spec": {}})).status == 400
+
+
+async def test_everybody_may_ask_who_they_are(connector: Client) -> None:
+    answer = await connector.ask("POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", {})
+
+    assert answer.json["status"]["userInfo"]["username"] == USER
+    assert (await connector.ask("POST", REVIEWS, {}, Authorization="Bearer wrong")).status == 401

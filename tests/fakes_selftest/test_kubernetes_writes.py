@@ -194,7 +194,21 @@ async def test_server_owned_metadata_cannot_be_changed(client: Client) -> None:
     assert (await client.patch(MAP, {"metadata": {"uid": "other"}})).status == 409
     assert (await client.patch(MAP, {"metadata": {"name": "other"}})).status == 400
     assert (await client.patch(MAP, {"metadata": None})).status == 422
-    assert (await client.patch(f"{MAP}?dryRun=All", {"data": {"a": "b"}})).status == 400
+
+
+async def test_a_dry_run_answers_as_if_and_changes_nothing(client: Client, cluster: FakeCluster) -> None:
+    assert (await client.ask("POST", f"{CONFIG_MAPS}?dryRun=All", config_map())).status == 201
+    assert (await client.get(MAP)).status == 404
+    created = (await client.ask("POST", CONFIG_MAPS, config_map())).json
+    revision = cluster.revision
+    patched = await client.patch(f"{MAP}?dryRun=All", {"data": {"a": "b"}})
+    assert patched.status == 200
+    assert patched.json["data"]["a"] == "b"
+    assert (await client.get(MAP)).json == created
+    assert cluster.revision == revision
+    assert (await client.patch(f"{MAP}?dryRun=All", {"data": {"not a key": "b"}})).status == 422
+    assert (await client.patch(f"{MAP}?dryRun=Some", {"data": {"a": "b"}})).status == 400
+    assert (await client.ask("DELETE", f"{MAP}?dryRun=All")).status == 400
 
 
 async def test_delete_answers_success_and_checks_preconditions(client: Client) -> None:

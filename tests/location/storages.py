@@ -19,6 +19,8 @@ class FakeStorage:
         self.entries: dict[str, Upsert] = {}
         self.cards: dict[str, str] = {}
         self.complete = True
+        self.confirmed = False
+        self.damage = ""
         self.requests: list[str] = []
         self.tokens: set[str | None] = set()
         self.failing: int | None = None
@@ -50,6 +52,7 @@ class FakeStorage:
     def restart(self) -> None:
         """Come back as a process that does not know its former revisions."""
         self.epoch += "a"
+        self.confirmed = False
         self._log = []
 
     def routes(self) -> list[web.RouteDef]:
@@ -58,7 +61,14 @@ class FakeStorage:
     async def _snapshot(self, request: web.Request) -> web.Response:
         self._note(request)
         lines = wire.snapshot_lines(
-            revision=self.revision, complete=self.complete, entries=list(self.entries.values()), cards=self.cards
+            Changes(
+                revision=self.revision,
+                complete=self.complete,
+                confirmed=self.confirmed,
+                damage=self.damage,
+                upserts=tuple(self.entries.values()),
+                cards=self.cards,
+            )
         )
         body = b"".join(lines)
         if self.break_off:
@@ -81,6 +91,8 @@ class FakeStorage:
         changes = Changes(
             revision=self.revision,
             complete=self.complete,
+            confirmed=self.confirmed,
+            damage=self.damage,
             upserts=tuple(upsert for change in told for upsert in change.upserts),
             removals={key: reason for change in told for key, reason in change.removals.items()},
             cards={key: text for change in told for key, text in change.cards.items()},

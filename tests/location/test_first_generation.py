@@ -95,15 +95,15 @@ async def test_gzip_is_sent_to_whoever_asks_for_it(location: Location) -> None:
 async def test_a_card_is_markdown_and_is_there_every_time(location: Location) -> None:
     location.fill(cards={"redhat_ai/granite": "# Granite\n\nGröße", "empty": ""})
     for path in (
-        "/modelcard?key=redhat_ai/granite",
-        "/modelcard?key=redhat_ai%2Fgranite",
-        "/modelcard/redhat_ai%2Fgranite",
+        "/modelcard?key=redhat_ai/granite&raw=true",
+        "/modelcard?key=redhat_ai%2Fgranite&raw=true",
+        "/modelcard/redhat_ai%2Fgranite?raw=true",
     ):
         for _ in range(13):  # more often than any counter of reads would allow
             status, headers, body = await location.get(path)
             assert (status, headers["Content-Type"]) == (200, "text/markdown; charset=utf-8")
             assert body.decode() == "# Granite\n\nGröße"
-    assert (await location.get("/modelcard?key=empty"))[::2] == (200, b"")
+    assert (await location.get("/modelcard?key=empty&raw=true"))[::2] == (200, b"")
     assert (await location.get("/modelcard?key=unknown"))[0] == 404
     assert (await location.get("/modelcard"))[0] == 400
 

@@ -86,7 +86,7 @@ async def test_script_in_a_name_or_a_description_comes_out_as_data(location: Loc
         "/a/1/model-catalog.json": "application/json",
         "/api/kserve-kubeflow-connector/models/a_1": "application/json",
         "/a/1/catalog-info.yaml": "application/yaml",
-        "/modelcard?key=k": "text/markdown; charset=utf-8",
+        "/modelcard?key=k&raw=true": "text/markdown; charset=utf-8",
     }
     for path, media_type in paths.items():
         _, headers, body = await location.get(path)

@@ -18,17 +18,18 @@ def shelf() -> Shelf:
     return Shelf(health=Health())
 
 
-def test_an_incomplete_storage_adds_and_changes_but_never_removes(shelf: Shelf) -> None:
+def test_what_is_not_named_stays_and_what_is_told_goes(shelf: Shelf) -> None:
     shelf.apply(prepare(changes(upsert("a_1"), upsert("b_1"), cards={"k": "x"}), whole=True))
-    shelf.apply(prepare(changes(upsert("c_1"), upsert("a_1", model_document("new")), complete=False), whole=True))
-    shelf.apply(prepare(changes(removals={"b_1": "gone"}, card_removals=("k",), complete=False), whole=False))
+    shelf.apply(prepare(changes(upsert("c_1"), upsert("a_1", model_document("new"))), whole=False))
     assert shelf.keys() == {"a_1", "b_1", "c_1"}
     assert shelf.at_key("a_1").document.body == model_document("new")  # type: ignore[union-attr]
     assert shelf.card("k") is not None
+    shelf.apply(prepare(changes(removals={"b_1": "gone"}, card_removals=("k",), complete=False), whole=False))
+    assert shelf.keys() == {"a_1", "c_1"}
+    assert shelf.card("k") is None
     assert shelf.complete
     shelf.apply(prepare(changes(upsert("c_1")), whole=True))
     assert shelf.keys() == {"c_1"}
-    assert shelf.card("k") is None
 
 
 def test_changes_remove_what_they_name(shelf: Shelf) -> None:

@@ -51,12 +51,11 @@ def test_what_is_listed_is_served_and_nothing_else(deliveries: list[tuple[Change
         told = {entry.key for entry in delivery.entries}
         assert len(problems) <= len(changes.upserts)
         assert shelf.complete == (was_complete or changes.complete)
-        if not changes.complete:
-            assert before <= shelf.keys()
-        elif whole:
+        assert not shelf.keys() & (changes.removals.keys() - told)
+        if whole:
             assert shelf.keys() <= told | (before & delivery.refused.keys())
         else:
-            assert not shelf.keys() & (changes.removals.keys() - told)
+            assert before <= shelf.keys() | changes.removals.keys()
 
 
 @given(st.lists(CHANGES, min_size=1, max_size=6))

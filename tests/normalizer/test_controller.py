@@ -76,3 +76,63 @@ async def test_a_storage_that_is_away_is_told_once_and_given_everything_when_it_
     events = [entry["event"] for entry in logs]
     assert events.count("storage does not take what it is sent") == 1
     assert events.count("storage takes what it is sent again") == 1
+
+
+class Cluster:
+    """A source of isvcs that can be asked for each."""
+
+    def __init__(self, answer: bool | Exception) -> None:
+        self.answer = answer
+        self.asked: list[str] = []
+
+    def confirm(self) -> None:
+        """Nothing changes by looking again."""
+
+    async def is_gone(self, namespace: str, name: str) -> bool:
+        self.asked.append(f"{namespace}/{name}")
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+@pytest.mark.parametrize(
+    ("answer", "stays"), [(True, False), (False, True), (Unreachable("http://cluster", "refused"), True)]
+)
+async def test_a_single_isvc_that_a_list_lacks_is_asked_for_and_leaves_if_that_is_so(
+    answer: bool | Exception, stays: bool
+) -> None:
+    storage, cluster = MemoryStorage(), Cluster(answer)
+    async with running(storage, Health()) as controller:
+        listener = controller.listener
+        listener.declare("kserve", confirm=cluster)
+        names = [f"m{number}" for number in range(5)]
+        for name in names:
+            listener.isvc_changed(SOURCE, ("models", name), read_isvc(objects.isvc(name)), explicit=True)
+        await eventually(lambda: len(storage.entries) == 6)
+        listener.isvc_changed(SOURCE, ("models", "m"), None, explicit=False)
+        listener.source_listed("kserve")
+        await eventually(lambda: cluster.asked == ["models/m"])
+        if stays:
+            listener.isvc_changed(SOURCE, ("models", "later"), read_isvc(objects.isvc("later")), explicit=True)
+            await eventually(lambda: "models_later" in storage.entries)
+        else:
+            await eventually(lambda: "models_m" not in storage.entries)
+            assert storage.batches[-1].removals == {"models_m": "deleted"}
+        assert ("models_m" in storage.entries) is stays
+        assert len(cluster.asked) == 1
+
+
+async def test_of_many_that_a_list_lacks_none_is_asked_for() -> None:
+    storage, cluster = MemoryStorage(), Cluster(True)
+    async with running(storage, Health()) as controller:
+        listener = controller.listener
+        listener.declare("kserve", confirm=cluster)
+        listener.isvc_changed(SOURCE, ("models", "n"), read_isvc(objects.isvc("n")), explicit=True)
+        await eventually(lambda: len(storage.entries) == 2)
+        with capture_logs() as logs:
+            for name in ("m", "n"):
+                listener.isvc_changed(SOURCE, ("models", name), None, explicit=False)
+            listener.source_listed("kserve")
+            await eventually(lambda: any(line["event"].startswith("much of what a source showed") for line in logs))
+        assert not cluster.asked
+        assert len(storage.entries) == 2

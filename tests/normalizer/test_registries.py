@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+import services.normalizer.registries as registries_module
 from common.health import Health
 from common.kube.client import KubeClient
 from common.kube.credentials import Credentials
@@ -18,6 +19,8 @@ from common.secrets import StaticToken
 from services.normalizer.registries import Registries, create_connector
 from services.normalizer.service import create_controller
 from services.normalizer.settings import NormalizerSettings
+from services.normalizer.sources.kubeflow.discovery import Discovery
+from services.normalizer.sources.refs import SourceRef
 from tests import objects
 from tests.fakes.kubernetes import Rule
 from tests.fakes.kubernetes.cluster import FakeCluster
@@ -40,7 +43,9 @@ class Setting:
 
 
 @asynccontextmanager
-async def running(cluster: FakeCluster, *, patience: float = 20, **settings: Any) -> AsyncIterator[Setting]:
+async def running(
+    cluster: FakeCluster, *, patience: float = 20, floor: float = 0, **settings: Any
+) -> AsyncIterator[Setting]:
     """A controller with registries of that cluster, without InferenceServices."""
     chosen = NormalizerSettings.load(**{"polling_interval": 0.2, **settings})
     metrics, health, storage = Metrics("test", "0"), Health(), MemoryStorage()
@@ -52,7 +57,7 @@ async def running(cluster: FakeCluster, *, patience: float = 20, **settings: Any
         client = await stack.enter_async_context(KubeClient(credentials=credentials, metrics=kube_metrics))
         controller = create_controller(settings=chosen, storage=storage, health=health, metrics=metrics)
         connector = create_connector(chosen, token=None, metrics=metrics, environ={})
-        registries = Registries(listener=controller.listener, connector=connector, settings=chosen)
+        registries = Registries(listener=controller.listener, connector=connector, settings=chosen, polling_floor=floor)
         tasks = [*registries.follow_cluster(client, kube_metrics, patience=patience), registries.run, controller.run]
         async with asyncio.TaskGroup() as group:
             started = [group.create_task(task()) for task in tasks]
@@ -187,3 +192,36 @@ async def test_a_registry_that_is_gone_is_not_said_to_be_down(cluster: FakeClust
     (line,) = [line for line in logs if "gone" in line["event"]]
     assert f"Service {NAMESPACE}/public names it no more" in line["event"]
     assert "SOURCE_GONE_GRACE" in line["remedy"]
+
+
+async def test_an_interval_that_would_flood_registries_is_raised_and_that_is_told(cluster: FakeCluster) -> None:
+    async with FakeRegistry() as registry:
+        urls = [registry.url]
+        with capture_logs() as logs:
+            async with running(cluster, model_registry_urls=urls, polling_interval=0, floor=5) as setting:
+                await eventually(lambda: setting.storage.complete, what="the first poll")
+                asked = registry.counted()
+                await asyncio.sleep(1)  # nothing is to happen
+                assert registry.counted() == asked
+                assert "raised to 5 s" in setting.condition("POLLING_INTERVAL")["reason"]
+    assert any("POLLING_INTERVAL" in line["event"] and line["log_level"] == "warning" for line in logs)
+
+
+async def test_a_registry_that_nothing_names_any_more_and_that_still_answers_is_not_gone(
+    cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with FakeRegistry() as registry:
+        registry.populate(2)
+        ref = SourceRef(id=f"{NAMESPACE}/public", kind="registry", url=registry.url, origin="a Service", trusted=True)
+        found = [ref]
+        monkeypatch.setattr(registries_module, "discover", lambda *_: Discovery(refs=tuple(found)))
+        async with running(cluster, source_gone_grace=0) as setting:
+            await eventually(lambda: len(setting.storage.entries) == 2)
+            found.clear()
+            cluster.apply(objects.service("any", NAMESPACE, ports={"http": 80}, labels={"component": "model-registry"}))
+            registry.counted(reset=True)
+            await eventually(lambda: registry.counted().get("GET registered_models", 0) > 2, what="further polls")
+            assert len(setting.storage.entries) == 2
+            assert setting.condition(f"registry:{ref.id}")["ok"]
+            registry.fail("status", status=503)
+            await eventually(lambda: not setting.storage.entries, what="the models of a registry that is gone")

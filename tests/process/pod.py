@@ -7,6 +7,7 @@ it listens and where the others are, because several pods run on one machine at 
 import asyncio
 import json
 import secrets
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,6 +55,10 @@ def isvc_uri(name: str, namespace: str = "models") -> str:
     return f"/{namespace}/{name}/model-catalog.json"
 
 
+IMPATIENT = (sys.executable, str(Path(__file__).with_name("impatient.py")))
+"""Runs what is installed here, without the floor of POLLING_INTERVAL."""
+
+
 class Pod:
     """Used with `async with`; whatever still runs at the end is stopped, and everything written is looked through.
 
@@ -98,7 +103,7 @@ class Pod:
                 arguments=containers()[name].args if documented_addresses else elsewhere,
                 environment=kubelet | documented | moved | dict(overrides or {}),
                 directory=directory,
-                wrapper=wrapper,
+                wrapper=(*wrapper, *(IMPATIENT if name == NORMALIZER and programs == BIN else ())),
                 programs=programs,
             )
 

@@ -1,4 +1,4 @@
-"""A listing that lacks most of what there was is doubted, and believed when the next one says the same."""
+"""What a listing lacks stays for the hold, and leaves then only if a listing still says so."""
 
 import json
 
@@ -13,6 +13,7 @@ from tests.waiting import eventually
 NAMES = [f"model-{number}" for number in range(8)]
 URIS = [isvc_uri(name) for name in NAMES]
 HELD = 'rhoai_connector_removals_held{source="kserve"}'
+SUSPICION = "much of what a source showed is missing or not ready; it stays for REMOVAL_HOLD"
 
 
 @pytest.fixture
@@ -25,12 +26,31 @@ async def running(pod: Pod, cluster: ProcessCluster, reader: Reader) -> Pod:
 
 
 async def holds_back(pod: Pod, removals: int) -> None:
-    """Wait until so many removals are doubted; the listing that ends the doubt comes after ten seconds."""
+    """Wait until so many entries are in doubt."""
 
     async def held() -> bool:
         return await pod.metric(NORMALIZER, HELD) == removals
 
     await eventually(held, what=f"{removals} removals are held back", timeout=30)
+
+
+async def left_for(pod: Pod, reason: str, entries: int) -> None:
+    """Wait until the log says so of so many entries, and of no other."""
+
+    def told() -> bool:
+        lines = pod[NORMALIZER].events("an entry has left")
+        return [line["reason"] for line in lines] == [reason] * entries
+
+    await eventually(told, what=f"{entries} entries have left: {reason}")
+
+
+async def lose(cluster: ProcessCluster, *names: str) -> None:
+    """Delete models so that nobody sees it: what remains is a list without them."""
+    await cluster.go_down()
+    for name in names:
+        await cluster.delete("InferenceService", "models", name)
+    await cluster.compact()
+    await cluster.come_back()
 
 
 async def test_an_empty_answer_removes_nothing(running: Pod, cluster: ProcessCluster, reader: Reader):
@@ -49,24 +69,54 @@ async def test_an_empty_answer_removes_nothing(running: Pod, cluster: ProcessClu
     await holds_back(running, len(NAMES))
     assert await fault.hits() == 1
     await running.serving(*URIS)
+    await cluster.disturb_watches("gone", "inferenceservices")
     await holds_back(running, 0)
     await running.serving(*URIS)
 
 
-async def test_most_models_are_really_gone(running: Pod, cluster: ProcessCluster, reader: Reader):
-    await cluster.go_down()
-    for name in NAMES[1:]:
-        await cluster.delete("InferenceService", "models", name)
-    await cluster.compact()
-    await cluster.come_back()
+async def test_most_models_are_really_gone(pod: Pod, cluster: ProcessCluster, reader: Reader):
+    pod.set(NORMALIZER, REMOVAL_HOLD="6s")
+    await cluster.apply_all(map(isvc, NAMES))
+    await pod.start()
+    await pod.serving(*URIS)
+    reader.expect(*URIS)
+    await lose(cluster, *NAMES[1:])
 
-    await holds_back(running, 7)
+    await holds_back(pod, 7)
+    await reader.round()
+    await pod.serving(*URIS)
+    (doubt,) = pod[NORMALIZER].events(SUSPICION)
+    assert doubt["entries"] == 7
+    assert "removals confirm" in doubt["remedy"]
+    reader.release(*URIS[1:])
+    await pod.serving(URIS[0])
+    await left_for(pod, "not-listed", 7)
+
+
+async def test_a_single_model_that_is_really_gone_is_asked_for(running: Pod, cluster: ProcessCluster, reader: Reader):
+    reader.release(URIS[0])
+    await lose(cluster, NAMES[0])
+    await running.serving(*URIS[1:])
+    await left_for(running, "deleted", 1)
+
+
+async def test_much_that_is_not_ready_at_once_stays_for_the_hold(running: Pod, cluster: ProcessCluster, reader: Reader):
+    running.set(NORMALIZER, NOT_READY_GRACE="1s")
+    await running[NORMALIZER].stop()
+    await running[NORMALIZER].start()
+    await cluster.apply_all(isvc(name, ready=False) for name in NAMES[:3])
+    await holds_back(running, 3)
+    await eventually(lambda: running[NORMALIZER].events(SUSPICION), what="the suspicion")
     await reader.round()
     await running.serving(*URIS)
-    reader.release(*URIS[1:])
-    await running.serving(URIS[0])
-    (doubt,) = running[NORMALIZER].events(
-        "a listing lacks most of what its source had; waiting for the next one to confirm it"
-    )
-    assert doubt["entries"] == 7
-    assert "REMOVAL_GUARD" in doubt["remedy"]
+
+
+async def test_a_kind_that_goes_and_comes_back_while_nobody_looks_loses_nothing(
+    running: Pod, cluster: ProcessCluster, reader: Reader
+):
+    await running[NORMALIZER].stop()
+    await lose(cluster, *NAMES)
+    await running[NORMALIZER].start()
+    await holds_back(running, len(NAMES))
+    await reader.round()
+    await running.serving(*URIS)

@@ -105,13 +105,14 @@ async def test_no_change_costs_little_and_writes_nothing(pod: Pod, fakes: Proces
 
 
 async def answered(pod: Pod, path: str, text: str) -> bool:
-    answer = await pod.get(LOCATION, path)
+    answer = await pod.get(LOCATION, f"{path}&raw=true")
     return answer.status == 200 and answer.body.decode() == text
 
 
 async def test_what_its_users_do_is_seen(pod: Pod, fakes: ProcessRegistry, cluster: ProcessCluster, reader: Reader):
     model, other = await fakes.registry("populate", 2, versions=2)
     everything = named(2, 2)
+    pod.set(NORMALIZER, REMOVAL_HOLD="2s")
     await pod.start()
     await pod.serving(*everything)
 

@@ -49,7 +49,7 @@ async def served(pod: Pod, sender: Sender) -> None:
     for key, text in sender.cards.items():
 
         async def same_card(key: str = key, text: str = text) -> bool:
-            return (await pod.get(LOCATION, f"/modelcard?key={key}")).body.decode() == text
+            return (await pod.get(LOCATION, f"/modelcard?key={key}&raw=true")).body.decode() == text
 
         await eventually(same_card, what=f"card {key}")
 

@@ -3,7 +3,8 @@
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,8 +22,8 @@ from common.metrics import Metrics
 from common.secrets import StaticToken
 from common.wire import Upsert
 from services.storage_rest.app import create_storage_app
-from services.storage_rest.guard import RemovalGuard
 from services.storage_rest.push import Pusher
+from services.storage_rest.removals import Patience
 from services.storage_rest.service import StorageService
 from services.storage_rest.stores.base import Store
 from services.storage_rest.stores.memory import MemoryStore
@@ -122,7 +123,8 @@ async def running(
     health: Health | None = None,
     bridge: str = "",
     document_limit: int = 1024 * 1024,
-    guarded: bool = True,
+    patience: Patience | None = None,
+    clock: Callable[[], float] = time.time,
     token: str = TOKEN,
 ) -> AsyncIterator[Running]:
     """A service on a store (memory unless told), pushing to `bridge` if given."""
@@ -134,7 +136,8 @@ async def running(
         telemetry=telemetry,
         health=health,
         document_limit=document_limit,
-        guard=RemovalGuard(enabled=guarded),
+        patience=patience or Patience(),
+        clock=clock,
     )
     access = AccessPolicy(token=StaticToken(token) if token else None)
     app = create_storage_app(service=service, metrics=metrics, health=health, access=access)

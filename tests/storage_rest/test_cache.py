@@ -113,7 +113,14 @@ def test_complete_stays_and_is_a_change():
 def test_a_revision_of_another_process_is_unknown():
     cache, other = Cache(), Cache()
     assert cache.since(other.revision) is None
-    for revision in ("", "1", "-", f"{cache.revision[:-1]}-1", f"{cache.revision[:-1]}²"):
+    for revision in (
+        "",
+        "1",
+        "-",
+        f"{cache.revision[:-1]}-1",
+        f"{cache.revision[:-1]}²",
+        f"{cache.revision[:-1]}{'9' * 5000}",
+    ):
         assert cache.since(revision) is None
 
 
@@ -177,3 +184,50 @@ def test_a_confirmation_completes_and_is_a_change():
     assert (changes.complete, changes.confirmed) == (True, True)
     assert cache.revision != revision
     assert cache.snapshot().confirmed
+
+
+class TestWithheld:
+    """What is accepted and not durable yet is shown as it was."""
+
+    def test_an_addition_and_a_change_are_shown_when_they_are_released(self):
+        cache = Cache()
+        cache.apply(Batch(upserts=(upsert("a_1"),)))
+        start = cache.revision
+        changed = upsert("a_1", updated="2")
+        shown = cache.apply(Batch(upserts=(changed, upsert("b_1"))), withhold=True)
+        assert (set(shown.upserts), shown.removals) == ({upsert("a_1")}, {"b_1": ""})
+        assert cache.snapshot().upserts == (upsert("a_1"),)
+        assert cache.shown_keys == ["a_1"]
+        assert cache.listing().entries.keys() == {"a_1", "b_1"}, "its sender need not send it again"
+        assert set(cache.release(["a_1", "b_1"]).upserts) == {changed, upsert("b_1")}
+        assert set(cache.since(start).upserts) == {changed, upsert("b_1")}
+        assert not cache.withheld
+
+    def test_a_removal_is_shown_at_once(self):
+        cache = Cache()
+        cache.apply(Batch(upserts=(upsert("a_1"),)))
+        cache.apply(Batch(upserts=(upsert("a_1", updated="2"),)), withhold=True)
+        assert cache.apply(Batch(removals={"a_1": "deleted"}), withhold=True).removals == {"a_1": "deleted"}
+        assert not cache.withheld
+
+    @given(st.lists(st.tuples(BATCHES, st.booleans(), st.booleans()), max_size=12))
+    def test_a_follower_sees_what_is_shown_and_in_the_end_everything(self, steps):
+        cache = Cache()
+        follower = Follower(cache.snapshot())
+        for batch, withhold, asks in steps:
+            cache.apply(batch, withhold=withhold)
+            if asks:
+                follower.follow(cache.since(follower.revision))
+                assert follower.entries == {entry.key: entry for entry in cache.snapshot().upserts}
+        cache.release(list(cache.withheld))
+        follower.follow(cache.since(follower.revision))
+        assert follower.entries == cache.entries
+
+
+def test_what_was_loaded_damaged_is_complete_once_it_is_confirmed():
+    cache = Cache()
+    cache.load(Contents(upserts=(upsert("a_1"),), damage="something is missing"))
+    assert not cache.apply(Batch(complete=True)).complete
+    assert cache.snapshot().damage == cache.listing().damage == "something is missing"
+    assert cache.apply(Batch(confirmed=True)).complete
+    assert cache.listing().damage == ""

@@ -25,15 +25,15 @@ LIMIT = 1000
 )
 def test_what_the_feed_cannot_have_is_refused(bad):
     with pytest.raises(Unacceptable) as caught:
-        screening.check_upsert(upsert(**bad), document_limit=LIMIT)
+        screening.usable(upsert(**bad), document_limit=LIMIT)
     assert caught.value.status == 400
 
 
 def test_the_limit_is_the_last_that_passes():
     body = document("x" * 100)
-    screening.check_upsert(upsert(body=body), document_limit=len(body))
+    screening.usable(upsert(body=body), document_limit=len(body))
     with pytest.raises(Unacceptable, match=f"{len(body)} bytes, more than {len(body) - 1}") as caught:
-        screening.check_upsert(upsert(body=body), document_limit=len(body) - 1)
+        screening.usable(upsert(body=body), document_limit=len(body) - 1)
     assert caught.value.status == 413
 
 
@@ -57,7 +57,7 @@ JSON = st.recursive(
 def test_anything_else_is_refused_and_never_an_error_of_ours(value):
     body = json.dumps(value).encode()
     try:
-        screening.check_upsert(upsert(body=body), document_limit=100_000)
+        screening.usable(upsert(body=body), document_limit=100_000)
         status = 200
     except Unacceptable as fault:
         status = fault.status

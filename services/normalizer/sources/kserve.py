@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
 from common.kube.client import KubeClient
+from common.kube.errors import KubeError
 from common.kube.metrics import KubeMetrics
 from common.kube.reflector import Reflector, ReflectorOptions
 from common.kube.replica import Key
@@ -157,6 +158,20 @@ class KserveSource:
         """List the isvcs again soon, because the last listing is doubted."""
         for reflector in self._isvcs:
             reflector.relist()
+
+    async def is_gone(self, namespace: str, name: str) -> bool:
+        """Return whether the API server says that it has no such isvc; that it does not know the kind says nothing.
+
+        Raises:
+            RemoteError: it says neither.
+        """
+        try:
+            await self._client.get(INFERENCE_SERVICES, name, namespace)
+        except KubeError as error:
+            if error.status == 404 and error.reason == "NotFound" and f'"{name}"' in error.message:
+                return True
+            raise
+        return False
 
     def _reflectors(
         self, resource: Resource, transform: Callable[[Mapping[str, Any]], T], collection: _Collection[T]

@@ -1,6 +1,7 @@
 """What a store does for the cache, and what it needs of it."""
 
 from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -30,11 +31,15 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contents:
-    """Everything that a store held at the start; `complete` when a former process knew that it was everything."""
+    """Everything that a store held at the start; `complete` when a former process knew that it was everything.
+
+    `damage` says where something is missing from what was complete once; what could be read is only a part then.
+    """
 
     upserts: tuple[Upsert, ...] = ()
     cards: Mapping[str, str] = field(default_factory=dict)
     complete: bool = False
+    damage: str = ""
 
 
 class View(Protocol):
@@ -44,6 +49,10 @@ class View(Protocol):
     def complete(self) -> bool:
         """Whether the copy is known to be everything."""
 
+    @property
+    def damage(self) -> str:
+        """What was missing when the store was loaded, until somebody said that the copy is everything all the same."""
+
     def entry(self, key: str) -> Upsert | None:
         """Return the entry under a key."""
 
@@ -52,6 +61,9 @@ class View(Protocol):
 
     def load(self, contents: Contents) -> None:
         """Take what the store held at the start; called once, before anything is written."""
+
+    def progressed(self) -> None:
+        """Learn that something became durable, or that `fault` has changed."""
 
     def take_over(self, upserts: Iterable[Upsert], cards: Mapping[str, str]) -> None:
         """Take what somebody else wrote into the store meanwhile."""
@@ -66,6 +78,13 @@ class Store(Protocol):
 
     async def run(self, view: View) -> None:
         """Load into `view`, then write and follow until cancelled; back-off and retries are the store's own."""
+
+    @property
+    def fault(self) -> str:
+        """Why nothing can be read or written and what to do; empty after a write that succeeded."""
+
+    def lacks(self, keys: Collection[str]) -> AbstractSet[str]:
+        """Return those of the keys whose entries are not durable yet."""
 
     def check(self, upsert: Upsert) -> Refusal | None:
         """Tell whether an entry is too large to be kept at all."""

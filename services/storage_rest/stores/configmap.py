@@ -6,11 +6,14 @@ contents are the view's.
 
 import asyncio
 from collections.abc import Collection, Iterable, Mapping
+from typing import Any
 
 import structlog
 
 from common.health import Health
+from common.http.client import RemoteError
 from common.kube.client import KubeClient
+from common.kube.errors import KubeError, remedy_of
 from common.kube.metrics import KubeMetrics
 from common.kube.reflector import Reflector, ReflectorOptions
 from common.kube.resources import CONFIG_MAPS
@@ -20,6 +23,7 @@ from services.storage_rest.stores.base import Contents, Refusal, StoreUnavailabl
 from services.storage_rest.stores.families import BASE, Cards, Entries, Family
 from services.storage_rest.stores.objects import SELECTOR, observation
 from services.storage_rest.stores.shard import LIMIT, Change, Observation, Value
+from services.storage_rest.stores.verdict import judge
 from services.storage_rest.stores.watching import ShardHandler
 from services.storage_rest.stores.writer import Writer
 from services.storage_rest.telemetry import Telemetry
@@ -30,6 +34,10 @@ WAIT = 8.0
 """Seconds that a caller waits for its changes to be durable."""
 REPAIR_AFTER = 20.0
 """Seconds after which a key that somebody removed is written again: another replica's removal is ours by then."""
+_UNTRIED = "it was not tried yet whether the cache can be written"
+
+READ_AGAIN = 1.0
+"""Seconds between attempts to read a ConfigMap at the start."""
 RESYNC = 3600.0
 """Seconds between comparisons with a new list: the whole cache is read for it."""
 
@@ -75,11 +83,22 @@ class ConfigMapStore:
                 await self._follow(
                     tasks, "cache-shards", label_selector=SELECTOR, field_selector=f"metadata.name!={BASE}"
                 )
+                unlabelled = await self._find_unlabelled()
                 self._writer.start(tasks)
-                self._load(view)
+                self._load(view, unlabelled)
         finally:
             for timer in self._repairs:
                 timer.cancel()
+
+    @property
+    def fault(self) -> str:
+        """Why nothing can be read or written and what to do; empty after a write that succeeded."""
+        untried = self._entries.layout.first
+        return self._reading_fault or self._writer.fault or (_UNTRIED if untried.probe or not untried.exists else "")
+
+    def lacks(self, keys: Collection[str]) -> set[str]:
+        """Return those of the keys whose entries the API server has not confirmed."""
+        return self._entries.layout.unsettled & set(keys)
 
     def check(self, upsert: Upsert) -> Refusal | None:
         """Tell whether an entry is too large for a ConfigMap of its own."""
@@ -124,6 +143,8 @@ class ConfigMapStore:
         self._advance()
         self._news.set()
         self._news = asyncio.Event()
+        if self._view is not None:
+            self._view.progressed()
 
     def changed_by_others(self, family: Family, changes: Mapping[str, Change], *, lost: bool) -> None:
         """Take over what somebody else wrote; see to it that what somebody else removed is written again."""
@@ -134,6 +155,7 @@ class ConfigMapStore:
         self._restore(family, appeared)
         removed = changes.keys() - appeared.keys()
         if lost:
+            log.warning("a ConfigMap of the cache was deleted, it is made again", keys=sorted(removed)[:10])
             self._restore(family, removed)
         elif removed:
             log.warning("somebody removed keys from the cache", keys=sorted(removed)[:10], restored_in=REPAIR_AFTER)
@@ -154,7 +176,7 @@ class ConfigMapStore:
             client=self._client,
             resource=CONFIG_MAPS,
             namespace=self._namespace,
-            transform=lambda obj: observation(obj, self._read),
+            transform=self.observed,
             handler=handler,
             metrics=self._kube_metrics,
             name=name,
@@ -165,34 +187,36 @@ class ConfigMapStore:
         tasks.create_task(reflector.run())
         await handler.synced.wait()
 
-    def seen(self, shown: Observation) -> None:
+    def observed(self, obj: Mapping[str, Any]) -> Observation:
+        """Return a ConfigMap in the form that the layouts take."""
+        return observation(obj, self._read)
+
+    def seen(self, shown: Observation, *, listed: bool) -> None:
         """Take a ConfigMap as the API server shows it."""
         family = self._family(shown.name)
         if self._view is None or family is None:
             return  # `_load` reads what came before
-        foreign = family.layout.observe(shown)
+        foreign = family.layout.observe(shown, listed=listed)
         self._measure(family, shown.name)
         self.changed_by_others(family, foreign, lost=False)
         self.progressed()
 
-    def gone(self, name: str) -> None:
-        """Take that a ConfigMap was deleted."""
+    def gone(self, name: str, *, listed: bool) -> None:
+        """Look what became of a ConfigMap that is not shown any more: it may only have lost its labels."""
         family = self._family(name)
         if self._view is None or family is None:
             return
-        log.warning("a ConfigMap of the cache was deleted, it is made again", configmap=name)
-        self.changed_by_others(family, family.layout.lose(family.layout.find(name)), lost=True)
-        self._measure(family, name)
+        family.layout.doubt(family.layout.find(name))
         self.progressed()
 
     def followed(self, name: str, state: State) -> None:
         """Show whether the ConfigMaps can be read."""
         self._states[name] = state
-        fault = self._reading_fault
         if self._view is None:
+            fault = self._reading_fault
             self._health.set("store", ok=False, reason=f"the cache is not loaded yet: {fault}".rstrip(": "))
         else:
-            self._health.set("store", ok=not fault, reason=fault)
+            self._view.progressed()
 
     @property
     def _reading_fault(self) -> str:
@@ -202,34 +226,77 @@ class ConfigMapStore:
 
     # --- within
 
-    def _load(self, view: View) -> None:
-        shown = [seen for reflector in self._reflectors for seen in reflector.store.values()]
+    @property
+    def _shown(self) -> list[Observation]:
+        return [seen for reflector in self._reflectors for seen in reflector.store.values()]
+
+    async def _find_unlabelled(self) -> list[Observation]:
+        """Return the ConfigMaps that belong to the cache by their number, and that nobody finds by their labels."""
+        found = []
+        for family in self._families:
+            layout = family.layout
+            by_number = {layout.find(seen.name).number: seen for seen in self._shown if layout.names(seen.name)}
+            for number in range(2, by_number[1].shards + 1 if 1 in by_number else 0):
+                if number not in by_number and (obj := await self._get(f"{layout.base}-{number}")) is not None:
+                    found.append(self.observed(obj))
+        return found
+
+    async def _get(self, name: str) -> dict[str, Any] | None:
+        """Read a ConfigMap, for as long as it takes; None when there is none."""
+        while True:
+            try:
+                return await self._client.get(CONFIG_MAPS, name, self._namespace)
+            except RemoteError as error:
+                if isinstance(error, KubeError) and error.status == 404:
+                    return None
+                self._health.set("store", ok=False, reason=f"the cache is not loaded yet: {error}; {remedy_of(error)}")
+            await asyncio.sleep(READ_AGAIN)
+
+    def _load(self, view: View, unlabelled: Iterable[Observation]) -> None:
+        shown = [*self._shown, *unlabelled]
+        layout = self._entries.layout
+        verdict = judge(
+            {layout.find(seen.name).number: seen for seen in shown if layout.names(seen.name)},
+            base=BASE,
+            others=any(self._cards.layout.names(seen.name) for seen in shown),
+        )
         entries = self._merge(self._entries, shown)
         cards = self._merge(self._cards, shown)
-        first = self._entries.layout.first
-        taken_over = first.exists and not first.described and bool(first.held)
         self._view = view
+        layout.first.due = layout.first.probe = True  # so that missing rights are noticed before they matter
+        layout.first.wants_complete = verdict.complete or bool(verdict.damage)
         view.load(
             Contents(
                 upserts=tuple(self._entries.upserts(entries)),
                 cards=self._cards.texts(cards),
-                complete=first.marked or taken_over,
+                complete=verdict.complete,
+                damage=verdict.damage,
             )
         )
+        self._cards.layout.mark(enabled=True)
+        layout.mark(enabled=not view.damage)
         for slot in cards:  # a process that died between an entry and its card left it
             if self._cards.current(view, slot) is None:
                 self._cards.layout.put(slot, None)
         self._advance()
 
     def _merge(self, family: Family, shown: Iterable[Observation]) -> dict[str, Value]:
-        """Return what is in a family; of several copies the one in the highest ConfigMap is the newest."""
+        """Return what is in a family: of several copies the newest that can be read, in the highest ConfigMap."""
         layout = family.layout
         values: dict[str, Value] = {}
+        spoiled = set()
         for seen in sorted((s for s in shown if layout.names(s.name)), key=lambda s: layout.find(s.name).number):
-            values.update(seen.values)
+            for slot, value in seen.values.items():
+                if value.usable or slot not in values:
+                    values[slot] = value
+                    spoiled.discard(slot)
+                elif values[slot].usable:
+                    spoiled.add(slot)
             layout.observe(seen)
             self._measure(family, seen.name)
-        layout.tidy(values)
+        layout.tidy(values.keys() - spoiled)
+        for slot in spoiled:
+            layout.put(slot, values[slot])
         return values
 
     def _read(self, name: str, slot: str, raw: bytes) -> Value:
@@ -243,15 +310,18 @@ class ConfigMapStore:
         return (
             self._entries.layout.unsettled.isdisjoint(keys)
             and self._cards.layout.unsettled.isdisjoint(slots)
-            and (not complete or self._entries.layout.first.marked)
+            and all(family.layout.numbered for family in self._families)
+            and (not complete or (self._entries.layout.first.complete and self._entries.layout.marked))
         )
 
     def _advance(self) -> None:
         """Have sent what can be sent now; the mark of completeness only when all else is durable."""
-        first = self._entries.layout.first
+        layout = self._entries.layout
         settled = not any(family.layout.unsettled for family in self._families)
         if settled and self._view is not None and self._view.complete:
-            first.wants_mark = True
+            layout.first.wants_complete = True
+        if self._view is not None and not layout.marking and not self._view.damage:
+            layout.mark(enabled=True)
         for family in self._families:
             self._writer.kick(family)
 

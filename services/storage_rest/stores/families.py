@@ -5,9 +5,10 @@ import json
 import re
 import zlib
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Protocol
 
-from common import strict_json
+from common import feed, strict_json
 from common.wire import Upsert, card_digest, encode_storage_body, parse_storage_body
 from services.storage_rest.stores.base import View
 from services.storage_rest.stores.layout import Layout
@@ -50,19 +51,14 @@ class Entries:
     def read(self, slot: str, raw: bytes) -> Value:
         """Return a value that was read."""
         try:
-            return Value(raw, _digest_with_mark(parse_storage_body(slot, raw)))
+            entry = _entry(slot, raw)
         except ValueError:
-            return Value(raw, _digest(raw))
+            return Value(raw, _digest(raw), usable=False)
+        return Value(raw, _digest_with_mark(entry))
 
     def upserts(self, values: Mapping[str, Value]) -> list[Upsert]:
         """Return the entries in these values; what is none is left out."""
-        found = []
-        for slot, value in values.items():
-            try:
-                found.append(parse_storage_body(slot, value.data))
-            except ValueError:
-                continue
-        return found
+        return [_entry(slot, value.data) for slot, value in values.items() if value.usable]
 
     def current(self, view: View, slot: str) -> Value | None:
         """Return what should be in a slot."""
@@ -96,11 +92,13 @@ class Cards:
     def read(self, slot: str, raw: bytes) -> Value:
         """Return a value that was read."""
         found = _unfold(raw)
-        return Value(raw, card_digest(found[1]) if found and self.slot(found[0]) == slot else _digest(raw))
+        if found is None or self.slot(found[0]) != slot:
+            return Value(raw, _digest(raw), usable=False)
+        return Value(raw, card_digest(found[1]))
 
     def texts(self, values: Mapping[str, Value]) -> dict[str, str]:
         """Return the cards in these values, by key; what is none is left out."""
-        return dict(found for value in values.values() if (found := _unfold(value.data)))
+        return dict(found for value in values.values() if value.usable and (found := _unfold(value.data)))
 
     def current(self, view: View, slot: str) -> Value | None:
         """Return what should be in a slot."""
@@ -111,6 +109,17 @@ class Cards:
     def take_over(self, view: View, values: Mapping[str, Value]) -> None:
         """Hand the view what somebody else wrote."""
         view.take_over((), self.texts(values))
+
+
+def _entry(slot: str, raw: bytes) -> Upsert:
+    """Return the entry in a value.
+
+    Raises:
+        ValueError: it cannot be read, or not be served.
+    """
+    entry = parse_storage_body(slot, raw)
+    feed.path_of(entry.key, entry.uri)
+    return replace(entry, body=feed.fix_document(entry.body))
 
 
 def _digest_with_mark(upsert: Upsert) -> str:

@@ -6,6 +6,8 @@ Rules, from which everything else follows:
   process dies in between, the copy with the higher number is the newer one, for whoever reads both.
 - A key moves when it is written and its ConfigMap would be over the budget; never otherwise. So a ConfigMap of
   somebody else's making, however large, is taken over as it is.
+- The first ConfigMap says how many there are, so that one that is missing is missed. The number only grows, and is
+  written after the new ConfigMap; what is in that one is not durable before.
 - New keys go where there is room for them to grow a little; a value larger than the budget gets a ConfigMap alone.
 """
 
@@ -28,6 +30,9 @@ class Layout:
         self._where: dict[str, set[int]] = {}
         self._unsettled: dict[str, str | None] = {}
         self._deferred: dict[int, Observation] = {}
+        self._expected: set[str] = set()
+        self._marking = True
+        self._highest = 0
         self._pattern = re.compile(re.escape(base) + r"(?:-([2-9]|[1-9]\d{1,5}))?\Z")
         self._shard(1)
 
@@ -39,6 +44,29 @@ class Layout:
     def shards(self) -> Collection[Shard]:
         """Every ConfigMap known, also those that do not exist yet."""
         return self._shards.values()
+
+    def mark(self, *, enabled: bool) -> None:
+        """Have every ConfigMap marked with its keys, or leave the marks: what was loaded does not fit them."""
+        self._marking = enabled
+        for number in range(2, self.first.wants_shards + 1):
+            self._shard(number).due = True
+        for shard in self._shards.values():
+            shard.marking = enabled
+
+    @property
+    def marking(self) -> bool:
+        """Whether ConfigMaps are marked."""
+        return self._marking
+
+    @property
+    def marked(self) -> bool:
+        """Whether every ConfigMap bears the mark of its keys, and the first one their number."""
+        return self.numbered and all(s.mark == s.wanted_mark for s in self._shards.values() if s.exists)
+
+    @property
+    def numbered(self) -> bool:
+        """Whether the first ConfigMap says how many there are."""
+        return self.first.shards >= self._highest
 
     @property
     def first(self) -> Shard:
@@ -60,6 +88,7 @@ class Layout:
         """Have `key` become this, wherever it is."""
         self._unsettled[key] = change.digest if change else None
         if change is None:
+            self._no_longer_expect(key)
             for shard in self._holders(key):
                 self._plan(shard, key, None)
         else:
@@ -83,7 +112,11 @@ class Layout:
 
     def confirm(self, shard: Shard, version: int) -> None:
         """Note that what was taken is done."""
-        for key in shard.confirm(version):
+        created = not shard.exists
+        changed = shard.confirm(version)
+        if created:
+            self._count(shard.number)
+        for key in changed:
             self._locate(shard, key)
             self._check(key)
 
@@ -109,22 +142,42 @@ class Layout:
                 self.put(key, change)
         return {}
 
-    def put_back(self, shard: Shard, *, exists: bool | None = None) -> None:
-        """Note that what was taken is not done, or not known to be; `exists` if that turned out to be otherwise."""
-        for key in shard.put_back(exists=exists, certain=exists is not None).changes:
+    def put_back(self, shard: Shard, *, certain: bool = False) -> None:
+        """Note that what was taken is not done, or (unless `certain`) not known to be."""
+        for key in shard.put_back(certain=certain).changes:
             self._locate(shard, key)
             self._check(key)
 
     # --- what the API server shows
 
-    def observe(self, seen: Observation) -> dict[str, Change]:
-        """Take a ConfigMap as it was shown; return what somebody else changed (None: removed and nowhere else)."""
+    def observe(self, seen: Observation, *, listed: bool = False) -> dict[str, Change]:
+        """Take a ConfigMap as it was shown; return what somebody else changed (None: removed and nowhere else).
+
+        A list (`listed`) that shows an older version than is known was either under way while we wrote, or comes from
+        a cluster that was restored: the ConfigMap is read to find out.
+        """
         shard = self._shard(self._number(seen.name))
-        if shard.sending is not None:
+        if shard.busy:
             self._deferred[shard.number] = seen
             return {}
+        if listed and seen.version < shard.version:
+            shard.unsure = True
+            return {}
         former = shard.names
-        return self._changed(shard, shard.observe(seen), former)
+        foreign = shard.observe(seen)
+        self._count(shard.number, said=seen.shards)
+        self._expected |= shard.missing
+        return self._changed(shard, foreign, former)
+
+    def doubt(self, shard: Shard) -> None:
+        """Have a ConfigMap read before anything is written to it."""
+        shard.unsure = True
+
+    def read(self, shard: Shard, seen: Observation | None) -> dict[str, Change]:
+        """Take a ConfigMap as it was read because of a doubt, None when it does not exist; as `observe`."""
+        shard.reading = False
+        shard.unsure = True
+        return self.observe(seen) if seen else self.lose(shard)
 
     def catch_up(self, shard: Shard) -> dict[str, Change]:
         """Take what was shown while something was being sent; as `observe`."""
@@ -135,13 +188,26 @@ class Layout:
         """Take that a ConfigMap was deleted; as `observe`."""
         self._deferred.pop(shard.number, None)
         former = shard.names
-        return self._changed(shard, shard.lose(), former)
+        lost = shard.lose()
+        self._expected |= shard.missing
+        return self._changed(shard, lost, former)
 
     def find(self, name: str) -> Shard:
         """Return the ConfigMap of a name."""
         return self._shard(self._number(name))
 
     # --- within
+
+    def _count(self, number: int, *, said: int = 0) -> None:
+        """Have the first ConfigMap say how many there are, once those before are there too."""
+        self._highest = max(self._highest, number)
+        self.first.wants_shards = max(self.first.wants_shards, said)
+        for lower in range(self.first.wants_shards + 1, self._highest + 1):
+            shard = self._shard(lower)
+            if not shard.exists:
+                shard.due = True
+                return
+            self.first.wants_shards = lower
 
     def _changed(self, shard: Shard, foreign: dict[str, Change], former: set[str]) -> dict[str, Change]:
         for key in former | shard.held.keys():
@@ -202,8 +268,15 @@ class Layout:
         if digest is None or self._unsettled.get(key, digest) != digest:
             return
         self._unsettled.pop(key, None)
+        self._no_longer_expect(key)
         for shard in older:
             self._plan(shard, key, None)
+
+    def _no_longer_expect(self, key: str) -> None:
+        if key in self._expected:
+            self._expected.discard(key)
+            for shard in self._shards.values():
+                shard.no_longer_expect(key)
 
     def _number(self, name: str) -> int:
         match = self._pattern.match(name)
@@ -214,4 +287,5 @@ class Layout:
     def _shard(self, number: int) -> Shard:
         if number not in self._shards:
             self._shards[number] = Shard(self.base if number == 1 else f"{self.base}-{number}", number)
+            self._shards[number].marking = self._marking
         return self._shards[number]

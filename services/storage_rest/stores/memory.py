@@ -1,6 +1,7 @@
 """A store that forgets: for tests and for trying things out."""
 
 from collections.abc import Collection
+from collections.abc import Set as AbstractSet
 
 from common.wire import Changes, Upsert
 from services.storage_rest.stores.base import Contents, Refusal, View
@@ -8,6 +9,12 @@ from services.storage_rest.stores.base import Contents, Refusal, View
 
 class MemoryStore:
     """Keeps nothing but for the life of the process, where the cache has it already."""
+
+    fault = ""
+
+    def lacks(self, keys: Collection[str]) -> AbstractSet[str]:
+        """Lack nothing."""
+        return frozenset()
 
     async def run(self, view: View) -> None:
         """Load nothing."""

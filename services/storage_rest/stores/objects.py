@@ -14,7 +14,11 @@ LABELS: Mapping[str, str] = {
 """On every ConfigMap of the cache: `oc get configmap -l app.kubernetes.io/name=rhoai-connector`."""
 SELECTOR = ",".join(f"{name}={LABELS[name]}" for name in ("app.kubernetes.io/name", "app.kubernetes.io/component"))
 COMPLETE = "modelcatalogbridge.rhdh.io/complete"
-"""Annotation of the first ConfigMap: `true` when the cache is known to be everything."""
+"""Annotation of the first ConfigMap: `true` when the cache was once known to be everything."""
+KEYS = "modelcatalogbridge.rhdh.io/keys"
+"""Annotation of each ConfigMap: the count and a hash of its keys, see `shard.mark_of`."""
+SHARDS = "modelcatalogbridge.rhdh.io/shards"
+"""Annotation of the first ConfigMap: how many there are."""
 
 
 def observation(obj: Mapping[str, Any], read: Callable[[str, str, bytes], Value]) -> Observation:
@@ -29,7 +33,9 @@ def observation(obj: Mapping[str, Any], read: Callable[[str, str, bytes], Value]
         values={key: read(name, key, raw) for key, raw in values.items()},
         other=sum(len(text.encode()) for text in (obj.get("data") or {}).values()),
         described=LABELS.items() <= labels.items(),
-        marked=annotations.get(COMPLETE) == "true",
+        mark=annotations.get(KEYS, ""),
+        shards=_number(annotations.get(SHARDS, "")),
+        complete=annotations.get(COMPLETE) == "true",
     )
 
 
@@ -44,10 +50,8 @@ def creation(patch: Patch) -> dict[str, Any]:
 
 
 def merge_patch(patch: Patch) -> dict[str, Any]:
-    """Return the merge patch of the changed keys, and of the words that are missing."""
-    body: dict[str, Any] = {}
-    if words := _words(patch):
-        body["metadata"] = words
+    """Return the merge patch of the changed keys and of the words that are missing, for the version seen last."""
+    body: dict[str, Any] = {"metadata": {"resourceVersion": str(patch.version), **_words(patch)}}
     if patch.changes:
         body["binaryData"] = {key: _encoded(value) if value else None for key, value in patch.changes.items()}
     return body
@@ -57,9 +61,14 @@ def _words(patch: Patch) -> dict[str, Any]:
     words: dict[str, Any] = {}
     if patch.describe:
         words["labels"] = dict(LABELS)
-    if patch.mark:
-        words["annotations"] = {COMPLETE: "true"}
+    annotations = {KEYS: patch.mark, SHARDS: str(patch.shards or ""), COMPLETE: "true" if patch.complete else ""}
+    if any(annotations.values()):
+        words["annotations"] = {name: text for name, text in annotations.items() if text}
     return words
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 7 else 0
 
 
 def _encoded(value: Value) -> str:

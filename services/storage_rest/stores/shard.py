@@ -1,5 +1,11 @@
-"""What is known of one ConfigMap, what it is to become, and what is on the way there. No I/O."""
+"""What is known of one ConfigMap, what it is to become, and what is on the way there. No I/O.
 
+Each ConfigMap bears a *mark*, the count and a hash of its keys, that changes with them in one write. A process that
+finds other keys than the mark says knows that some are missing. Every write is conditional on the version that was seen
+last, so that a mark speaks of what is there, whoever else writes.
+"""
+
+import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -9,10 +15,14 @@ LIMIT = 1_048_576
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """A value of `binaryData`: its bytes, and a digest that is the same for bytes that mean the same."""
+    """A value of `binaryData`: its bytes, and a digest that is the same for bytes that mean the same.
+
+    `usable` is false when nobody can read it; it does not count for the mark then.
+    """
 
     data: bytes = field(repr=False)
     digest: str
+    usable: bool = True
 
     @property
     def size(self) -> int:
@@ -30,13 +40,22 @@ class Held:
 
     size: int
     digest: str
+    usable: bool = True
+
+
+def mark_of(keys: Iterable[str]) -> str:
+    """Return the mark of a ConfigMap with these keys: how many they are, and 16 hexadecimal digits over them."""
+    names = sorted(keys)
+    return f"{len(names)}-{hashlib.blake2b(chr(0).join(names).encode(), digest_size=8).hexdigest()}"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Observation:
     """A ConfigMap as the API server showed it; `other` are bytes in it that are not in `values`.
 
-    `values` is emptied once it was looked at: somebody keeps observations, and the contents are kept elsewhere.
+    `described`: it has our labels. `mark` and `shards` (how many ConfigMaps there are, on the first one) are empty
+    and 0 where nobody wrote them. `complete`: its family was complete once. `values` is emptied once it was looked at:
+    somebody keeps observations, and the contents are kept elsewhere.
     """
 
     name: str
@@ -44,22 +63,36 @@ class Observation:
     values: dict[str, Value]
     other: int = 0
     described: bool = False
-    marked: bool = False
+    mark: str = ""
+    shards: int = 0
+    complete: bool = False
+
+    @property
+    def fits(self) -> bool:
+        """Whether it has the keys that its mark says."""
+        return self.mark == mark_of(key for key, value in self.values.items() if value.usable)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Patch:
     """What is sent to one ConfigMap at once.
 
-    `create`: it does not exist yet. `describe`: its labels are missing. `mark`: it is to say that the cache is
-    complete.
+    `version` is the one that it must still have, 0 when it does not exist yet. `describe`: its labels are missing.
+    `mark`, `shards` and `complete` are what it is to say from now on, where they differ from what it says.
     """
 
     shard: str
-    create: bool
+    version: int
     changes: Mapping[str, Change]
     describe: bool = False
-    mark: bool = False
+    mark: str = ""
+    shards: int = 0
+    complete: bool = False
+
+    @property
+    def create(self) -> bool:
+        """Whether it makes the ConfigMap."""
+        return not self.version
 
     @property
     def puts(self) -> dict[str, Value]:
@@ -73,16 +106,30 @@ class Patch:
 
 
 class Shard:
-    """One ConfigMap: `held` by the API server, `sending` at the moment, `pending` after that."""
+    """One ConfigMap: `held` by the API server, `sending` at the moment, `pending` after that.
+
+    `missing` are keys that somebody else removed and that will be there again, or are removed by ourselves; the mark
+    speaks of them too. `due`: it has to exist, also with nothing in it. `unsure`: what it holds must be read before
+    anything is sent. `probe`: it must be seen that it can be written, also with nothing to change.
+    """
 
     def __init__(self, name: str, number: int) -> None:
         self.name = name
         self.number = number
-        self.exists = False
         self.version = 0
         self.described = False
-        self.marked = False
-        self.wants_mark = False
+        self.mark = ""
+        self.marking = True
+        self.shards = 0
+        self.wants_shards = 0
+        self.complete = False
+        self.wants_complete = False
+        self.missing: set[str] = set()
+        self.due = False
+        self.probe = False
+        self.unsure = False
+        self.reading = False
+        self._wanted_mark: str | None = None
         self.full = False
         self.one_by_one = False
         self.other = 0
@@ -92,6 +139,16 @@ class Shard:
         self._perhaps: dict[str, set[str]] = {}  # digests that were sent, with an unknown outcome
         self._sizes: dict[str, int] = {}
         self._size = 0
+
+    @property
+    def exists(self) -> bool:
+        """Whether it is there, as far as is known."""
+        return self.version > 0
+
+    @property
+    def busy(self) -> bool:
+        """Whether a request about it is under way."""
+        return self.sending is not None or self.reading
 
     @property
     def held_size(self) -> int:
@@ -155,31 +212,68 @@ class Shard:
     @property
     def has_work(self) -> bool:
         """Whether something could be sent now."""
-        return self.sending is None and bool(self.pending or self._needs_words)
+        return not self.busy and (self.unsure or self.probe or bool(self.pending) or self._needs_words)
 
     @property
     def _needs_words(self) -> bool:
-        return (self.exists and not self.described) or (self.wants_mark and not self.marked)
+        return (
+            (self.exists and not self.described)
+            or (self.marking and (self.exists or self.due) and self.mark != self.wanted_mark)
+            or self.shards < self.wants_shards
+            or (self.wants_complete and not self.complete)
+        )
+
+    @property
+    def wanted_mark(self) -> str:
+        """The mark of the keys that are in it."""
+        if self._wanted_mark is None:
+            self._wanted_mark = self._mark_after({})
+        return self._wanted_mark
+
+    def _mark_after(self, changes: Mapping[str, Change]) -> str:
+        keys = {key for key, held in self.held.items() if held.usable and key not in changes}
+        return mark_of(keys | self.missing | {key for key, value in changes.items() if value is not None})
+
+    def expect(self, keys: Iterable[str]) -> None:
+        """Have the mark speak of keys that somebody else removed."""
+        self.missing.update(keys)
+        self._wanted_mark = None
+
+    def no_longer_expect(self, key: str) -> None:
+        """A key is there again, or is to be removed by ourselves."""
+        if key in self.missing:
+            self.missing.discard(key)
+            self._wanted_mark = None
 
     def take(self) -> Patch | None:
         """Return what to send now, until `confirm` or `put_back`; None when there is nothing."""
-        if not self.has_work:
+        if not self.has_work or self.unsure:
             return None
         changes = dict(list(self.pending.items())[:1] if self.one_by_one else self.pending)
         for key in changes:
             del self.pending[key]
+        mark = self._mark_after(changes) if self.marking else ""
         self.sending = Patch(
-            self.name, not self.exists, changes, not self.described, self.wants_mark and not self.marked
+            shard=self.name,
+            version=self.version,
+            changes=changes,
+            describe=not self.described,
+            mark=mark if mark != self.mark else "",
+            shards=self.wants_shards if self.shards < self.wants_shards else 0,
+            complete=self.wants_complete and not self.complete,
         )
         return self.sending
 
     def confirm(self, version: int) -> Iterable[str]:
         """Note that what was sent is done; return the keys concerned."""
         patch = self._sent()
-        self.exists = True
+        self.probe = False
         self.version = version
         self.described = True
-        self.marked = self.marked or patch.mark
+        self.mark = patch.mark or self.mark
+        self.shards = patch.shards or self.shards
+        self.complete = self.complete or patch.complete
+        self._wanted_mark = None
         if not self.pending:
             self.one_by_one = False
         for key, value in patch.changes.items():
@@ -189,17 +283,16 @@ class Shard:
                 self.full = False
             else:
                 self.held[key] = Held(value.size, value.digest)
+                self.no_longer_expect(key)
             self._settle(key)
         return patch.changes
 
-    def put_back(self, *, exists: bool | None = None, certain: bool = False) -> Patch:
+    def put_back(self, *, certain: bool = False) -> Patch:
         """Note that what was sent is not done, or (unless `certain`) not known to be.
 
-        It will be sent again unless something newer is. `exists`: whether the ConfigMap turned out to exist.
+        It will be sent again unless something newer is.
         """
         patch = self._sent()
-        if exists is not None:
-            self.exists, self.described = exists, False
         for key, value in patch.changes.items():
             if value is not None and not certain:
                 self._perhaps.setdefault(key, set()).add(value.digest)
@@ -207,33 +300,45 @@ class Shard:
         return patch
 
     def observe(self, seen: Observation) -> dict[str, Change]:
-        """Take what the API server shows; return what somebody else changed. Not while something is being sent."""
-        if seen.version < self.version:
+        """Take what the API server shows; return what somebody else changed. Not while a request is under way.
+
+        What is older than what is known is no news, unless it was read because nobody was sure any more.
+        """
+        if seen.version < self.version and not self.unsure:
             return {}
-        self.exists, self.version, self.other = True, seen.version, seen.other
-        self.described, self.marked = seen.described, seen.marked
+        self.unsure = False
+        self.version, self.other = seen.version, seen.other
+        self.described, self.mark, self.shards, self.complete = seen.described, seen.mark, seen.shards, seen.complete
+        self._wanted_mark = None
         foreign: dict[str, Change] = {}
         for key, value in seen.values.items():
             former, ours = self.held.get(key), key in self.pending
             if value.digest in self._perhaps.get(key, ()):
                 del self._perhaps[key]
                 ours = True
-            self.held[key] = Held(value.size, value.digest)
+            self.held[key] = Held(value.size, value.digest, value.usable)
+            self.no_longer_expect(key)
             self._settle(key)
             if (former is None or former.digest != value.digest) and not ours:
                 foreign[key] = value
-        foreign |= self._forget(self.held.keys() - seen.values.keys())
+        deliberate = seen.fits  # a process of ours removed them, with the mark
+        removed = self._forget(self.held.keys() - seen.values.keys())
+        if not deliberate:
+            self.expect(removed)
         seen.values.clear()
-        return foreign
+        return foreign | removed
 
     def lose(self) -> dict[str, Change]:
         """Take that it does not exist any more; return the keys that are lost with it."""
-        self.exists = self.described = self.marked = self.wants_mark = self.full = False
-        self.other = 0
+        self.version = self.shards = self.other = 0
+        self.described = self.complete = self.full = self.unsure = False
+        self.mark, self.due = "", True
         for key in list(self._perhaps):
             del self._perhaps[key]
             self._settle(key)
-        return self._forget(set(self.held))
+        lost = self._forget(set(self.held))
+        self.expect(lost)
+        return lost
 
     def _forget(self, keys: Iterable[str]) -> dict[str, Change]:
         lost: dict[str, Change] = {}

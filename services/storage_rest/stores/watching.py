@@ -15,11 +15,11 @@ log = structlog.get_logger("storage")
 class Owner(Protocol):
     """Who hears of it."""
 
-    def seen(self, shown: Observation) -> None:
-        """A ConfigMap is there, or was changed."""
+    def seen(self, shown: Observation, *, listed: bool) -> None:
+        """A ConfigMap is there, or was changed, as a list or an event says."""
 
-    def gone(self, name: str) -> None:
-        """A ConfigMap is not there any more."""
+    def gone(self, name: str, *, listed: bool) -> None:
+        """A ConfigMap is not there any more, or bears our labels no more, as a list or an event says."""
 
     def followed(self, name: str, state: State) -> None:
         """The ConfigMaps can be read, or not."""
@@ -36,9 +36,9 @@ class ShardHandler:
     def on_change(self, key: Key, old: Observation | None, new: Observation | None, explicit: bool) -> None:
         """Pass it on."""
         if new is None:
-            self._owner.gone(key[1])
+            self._owner.gone(key[1], listed=not explicit)
         else:
-            self._owner.seen(new)
+            self._owner.seen(new, listed=not explicit)
 
     def on_invalid(self, key: Key, error: Exception) -> None:
         """Tell whoever can mend it."""

@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 import structlog
 
@@ -13,7 +13,7 @@ from common.kube.errors import KubeError, remedy_of
 from common.kube.resources import CONFIG_MAPS
 from services.storage_rest.stores.families import Family
 from services.storage_rest.stores.objects import creation, merge_patch
-from services.storage_rest.stores.shard import Change, Patch, Shard, Value
+from services.storage_rest.stores.shard import Change, Observation, Patch, Shard, Value
 from services.storage_rest.telemetry import Telemetry
 
 log = structlog.get_logger("storage")
@@ -27,6 +27,9 @@ LONGEST_PAUSE = 15.0
 
 class Owner(Protocol):
     """Who hears of what happened."""
+
+    def observed(self, obj: Mapping[str, Any]) -> Observation:
+        """Return a ConfigMap in the form that the layouts take."""
 
     def progressed(self) -> None:
         """Something is durable, or was given up, or failed."""
@@ -52,7 +55,12 @@ class Writer:
         self._free = asyncio.Semaphore(PARALLEL)
         self._busy: set[Shard] = set()
         self._tasks: asyncio.TaskGroup | None = None
-        self.fault = ""
+        self._faults: dict[str, str] = {}
+
+    @property
+    def fault(self) -> str:
+        """Why a ConfigMap could not be written, and what to do; empty after a write of it that succeeded."""
+        return next(iter(self._faults.values()), "")
 
     def start(self, tasks: asyncio.TaskGroup) -> None:
         """Send from now on, by tasks of this group."""
@@ -71,16 +79,36 @@ class Writer:
         pause = FIRST_PAUSE
         while True:
             async with self._free:
-                patch = shard.take()
-                if patch is None:
+                if shard.unsure:
+                    asked = await self._read(family, shard)
+                elif (patch := shard.take()) is not None:
+                    asked = await self._send(family, shard, patch)
+                else:
                     self._busy.discard(shard)
                     return
-                asked = await self._send(family, shard, patch)
             if asked is None:
                 pause = FIRST_PAUSE
                 continue
             await asyncio.sleep(max(asked, random.uniform(0.5, 1) * pause))  # noqa: S311 - jitter
             pause = min(2 * pause, LONGEST_PAUSE)
+
+    async def _read(self, family: Family, shard: Shard) -> float | None:
+        """Look what a ConfigMap holds; return as `_send`."""
+        shard.reading = True
+        try:
+            found = await self._client.get(CONFIG_MAPS, shard.name, self._namespace)
+        except RemoteError as error:
+            shard.reading = False
+            if isinstance(error, KubeError) and error.status == 404:
+                self._owner.changed_by_others(family, family.layout.read(shard, None), lost=True)
+                self._caught_up(family, shard)
+                return None
+            self._failed(shard, error)
+            self._caught_up(family, shard)
+            return getattr(error, "retry_after", None) or 0.0
+        self._owner.changed_by_others(family, family.layout.read(shard, self._owner.observed(found)), lost=False)
+        self._caught_up(family, shard)
+        return None
 
     async def _send(self, family: Family, shard: Shard, patch: Patch) -> float | None:
         """Send a patch; return None when it is done with, else the least number of seconds to wait."""
@@ -91,13 +119,13 @@ class Writer:
             status = error.status if isinstance(error, KubeError) else 0
             handled = self._handle(family, shard, patch, error, status)
             if not handled:
-                self._failed(family, shard, error)
+                family.layout.put_back(shard)
+                self._failed(shard, error)
             self._caught_up(family, shard)
             return None if handled else (getattr(error, "retry_after", None) or 0.0)
         self._telemetry.writes.labels("success").inc()
         self._telemetry.written_bytes.inc(patch.size)
-        if self.fault:
-            self.fault = ""
+        if self._faults.pop(shard.name, "") and not self._faults:
             log.info("the cache is written again")
         family.layout.confirm(shard, version)
         self._telemetry.shard_bytes.labels(shard.name).set(shard.held_size)
@@ -122,10 +150,11 @@ class Writer:
         layout = family.layout
         if status == 404 and not patch.create:
             log.warning("a ConfigMap of the cache is gone, it is made again", configmap=shard.name)
-            layout.put_back(shard, exists=False)
+            layout.put_back(shard, certain=True)
             self._owner.changed_by_others(family, layout.lose(shard), lost=True)
-        elif status == 409 and patch.create:
-            layout.put_back(shard, exists=True)
+        elif status == 409:  # somebody else wrote it since it was seen last
+            layout.put_back(shard, certain=True)
+            layout.doubt(shard)
         elif status in (413, 422) and patch.puts:
             log.warning("a ConfigMap takes no more", configmap=shard.name, error=str(error))
             if refused := layout.refuse(shard):
@@ -134,8 +163,8 @@ class Writer:
             return False
         return True
 
-    def _failed(self, family: Family, shard: Shard, error: RemoteError) -> None:
-        family.layout.put_back(shard)
-        if not self.fault:
+    def _failed(self, shard: Shard, error: RemoteError) -> None:
+        if not self._faults:
             log.warning("the cache is not written", configmap=shard.name, error=str(error), remedy=remedy_of(error))
-        self.fault = f"{error}; {remedy_of(error)}".rstrip("; ")
+        self._faults[shard.name] = f"{error}; {remedy_of(error)}".rstrip("; ")
+        shard.probe = True  # also when there is nothing to send any more: somebody waits for good news

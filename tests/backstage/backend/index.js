@@ -1,4 +1,4 @@
-// The smallest real Backstage backend that can judge the feed: the catalog and one reader of it.
+// A real Backstage backend: the catalog and one reader of the feed, and with PORTAL=true what pages for a browser need.
 // READER chooses the reader; everything else is in the configuration files given with --config.
 import { createBackend } from '@backstage/backend-defaults';
 
@@ -14,6 +14,16 @@ const readers = {
   'plain': [],
 };
 
+const portal = [
+  '@backstage/plugin-app-backend',
+  '@backstage/plugin-auth-backend',
+  '@backstage/plugin-auth-backend-module-guest-provider',
+  '@backstage/plugin-search-backend',
+  '@backstage/plugin-search-backend-module-catalog',
+  '@backstage/plugin-search-backend-module-techdocs',
+  '@backstage/plugin-techdocs-backend',
+];
+
 const reader = readers[process.env.READER];
 if (!reader) {
   console.error(`READER must be one of ${Object.keys(readers).join(', ')}, not ${process.env.READER}`);
@@ -24,5 +34,6 @@ const backend = createBackend();
 backend.add(import('@backstage/plugin-catalog-backend'));
 backend.add(import('./cards.js'));
 backend.add(import('./verdicts.js'));
-reader.forEach(feature => backend.add(import(feature)));
+const features = process.env.PORTAL === 'true' ? [...reader, ...portal] : reader;
+features.forEach(feature => backend.add(import(feature)));
 await backend.start();

@@ -6,7 +6,7 @@ from typing import get_args
 
 from aiohttp import web
 
-from tests.fakes.kubernetes import discovery, requests, status
+from tests.fakes.kubernetes import discovery, requests, reviews, status
 from tests.fakes.kubernetes.counts import Counts, RequestRecord
 from tests.fakes.kubernetes.faults import Fault, Faults, WatchFault
 from tests.fakes.kubernetes.handlers import MAX_REQUEST_BYTES, Handlers, json_response
@@ -69,6 +69,9 @@ class ApiServer:
             user = self.guard.authenticate(request.headers.get("Authorization", ""))
             if info is None:
                 return self._discover(request, user)
+            if reviews.is_review(info):
+                body = await request.json()
+                return json_response(dump(reviews.answer(info, body, user, self.guard)), 201)
             self.guard.authorize(info.access(user), info.name)
             return await self._answer_call(request, info, fault)
         except status.ApiError as error:

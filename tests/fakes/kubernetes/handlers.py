@@ -96,13 +96,15 @@ class Handlers:
         Raises:
             ApiError: when it is refused.
         """
-        if "dryRun" in call.query:
-            raise status.bad_request("this server has no dryRun: the request would change its objects")
         handler = self._verbs.get(call.info.verb)
         if handler is None:
             message = "the server does not allow this method on the requested resource"
             raise status.ApiError(405, message)
-        return handler(call)
+        self._store.rehearsing = _is_dry_run(call)
+        try:
+            return handler(call)
+        finally:
+            self._store.rehearsing = False
 
     def present_size(self, call: Call) -> int:
         """Bytes of the objects that a call is about: what is stored or what is sent, the larger."""
@@ -171,6 +173,18 @@ class Handlers:
 
     def _answer(self, call: Call, entry: Entry, *, code: int = 200) -> web.Response:
         return json_response(call.view.encode(entry) + b"\n", code)
+
+
+def _is_dry_run(call: Call) -> bool:
+    """Whether the server only says what it would do; of deletions this one cannot."""
+    given = call.query.getall("dryRun", [])
+    if not given:
+        return False
+    if given != ["All"]:
+        raise status.bad_request(f'invalid dryRun: Unsupported value: "{given[-1]}": supported values: "All"')
+    if call.info.verb not in ("create", "update", "patch"):
+        raise status.bad_request("this server has no dryRun of deletions: the request would change its objects")
+    return True
 
 
 def json_response(body: bytes, code: int = 200) -> web.Response:

@@ -186,7 +186,7 @@ class Operations:
 
     def _installed(self, resource: ResourceType, entry: Entry) -> None:
         """Serve the type that a new CustomResourceDefinition defines."""
-        if resource.key == CUSTOM_RESOURCE_DEFINITIONS.key:
+        if resource.key == CUSTOM_RESOURCE_DEFINITIONS.key and not self._store.rehearsing:
             self._types.add(ResourceType.defined_by(entry.body))
 
     def _remove(self, resource: ResourceType, entry: Entry) -> None:

@@ -57,6 +57,8 @@ class Store:
         self._history_limit = history_limit
         self._tables: dict[tuple[str, str], Table] = {}
         self.revision = FIRST_REVISION
+        self.rehearsing = False
+        """Whether what is put is answered and not stored (dryRun=All)."""
 
     def table(self, resource: ResourceType) -> Table:
         """The table of a type."""
@@ -70,6 +72,8 @@ class Store:
 
     def put(self, resource: ResourceType, body: Mapping[str, Any]) -> Entry:
         """Store a state of an object under the next revision; its metadata names it."""
+        if self.rehearsing:
+            return Entry({**body, "metadata": {"resourceVersion": str(self.revision), **body["metadata"]}})
         self.revision += 1
         metadata = dict(body["metadata"]) | {"resourceVersion": str(self.revision)}
         entry = Entry({**body, "metadata": metadata})
@@ -85,6 +89,19 @@ class Store:
         event = Event(previous.at(self.revision), previous, deleted=True)
         table.record(event)
         return event.entry
+
+    def restore(self, backup: Iterable[tuple[ResourceType, Mapping[str, Any]]]) -> None:
+        """Go back to the revision of a backup: its objects are as they were, others of their types are gone."""
+        objects = list(backup)
+        self.revision = max(int(body["metadata"]["resourceVersion"]) for _, body in objects)
+        for key in {resource.key for resource, _ in objects}:
+            table = self._tables[key] = Table(self._history_limit)
+            table.log.compact(self.revision)
+        for resource, body in objects:
+            entry = Entry({name: value for name, value in body.items() if name not in ("apiVersion", "kind")})
+            self.table(resource).record(Event(entry, None))
+        for table in self._tables.values():
+            table.log.compact(self.revision)
 
     def drop(self, resource: ResourceType) -> None:
         """Remove all objects of a type and end its watches; what happened before is forgotten."""

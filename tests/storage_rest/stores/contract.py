@@ -9,6 +9,7 @@ import pytest
 from common.wire import Batch, Leaving
 from services.storage_rest.stores.base import Store
 from tests.storage_rest.running import Running, running, upsert
+from tests.waiting import eventually
 
 
 class StoreContract:
@@ -104,6 +105,7 @@ class StoreContract:
     async def test_what_is_accepted_is_told_before_it_is_durable(self, opened):
         async with opened() as store, running(store) as storage:
             await storage.service.loaded()
+            await eventually(lambda: storage.health.ready, what="tried whether it can be written")
             since = storage.service.revision
             writing = asyncio.create_task(storage.service.apply(Batch(upserts=(upsert(),))))
             changes = await storage.service.changes(since, 10)

@@ -5,8 +5,10 @@ import base64
 import io
 import itertools
 import json
+import re
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -24,7 +26,8 @@ from common.wire import Batch, Upsert
 from services.storage_rest.stores import configmap, writer
 from services.storage_rest.stores.base import StoreUnavailable
 from services.storage_rest.stores.configmap import ConfigMapStore
-from services.storage_rest.stores.objects import COMPLETE, LABELS
+from services.storage_rest.stores.objects import COMPLETE, KEYS, LABELS, SHARDS
+from services.storage_rest.stores.shard import mark_of
 from services.storage_rest.telemetry import Telemetry
 from tests.fakes.kubernetes import ADMIN_TOKEN, FakeCluster, documented_rules, permitted
 from tests.storage_rest.running import Running, document, running, upsert
@@ -178,14 +181,23 @@ class TestAmount:
 
     async def test_one_more_document_is_one_patch_of_its_size(self, cluster):
         async with storage_on(cluster) as storage:
-            await apply(storage, upserts=many(100), complete=True)
+            await apply(storage, upserts=many(99), complete=True)
             cluster.counts.reset()
             new = upsert("new_1", document("x" * 700))
             await apply(storage, upserts=(new,))
             assert writes(cluster) == 1
             assert cluster.counts.of("list") == 0
             assert cluster.counts.request_bytes < 2 * len(wire.encode_storage_body(new))
-            assert cluster.counts.response_bytes < 6000
+            assert cluster.counts.response_bytes < 2 * BUDGET
+
+    async def test_a_new_shard_is_named_by_the_first(self, cluster):
+        async with storage_on(cluster) as storage:
+            await apply(storage, upserts=many(5), complete=True)
+            cluster.counts.reset()
+            await apply(storage, upserts=(upsert("new_1", document("x" * 700)),))
+            assert writes(cluster) == 2
+        assert maps(cluster).keys() == {BASE, f"{BASE}-2"}
+        assert cluster.get("ConfigMap", NAMESPACE, BASE)["metadata"]["annotations"][SHARDS] == "2"
 
     async def test_unchanged_content_is_no_write(self, cluster):
         async with storage_on(cluster) as storage:
@@ -194,9 +206,12 @@ class TestAmount:
             cluster.counts.reset()
             await storage.service.apply(batch)
             assert writes(cluster) == 0
-        async with storage_on(cluster) as storage:  # and neither after a restart
+        version = cluster.get("ConfigMap", NAMESPACE, BASE)["metadata"]["resourceVersion"]
+        async with storage_on(cluster) as storage:  # and neither after a restart, but for a look whether one can write
             await storage.service.apply(batch)
-            assert writes(cluster) == 0
+            await eventually(lambda: storage.health.ready, what="tried")
+            assert writes(cluster) == 1
+        assert cluster.get("ConfigMap", NAMESPACE, BASE)["metadata"]["resourceVersion"] == version
 
     async def test_changes_that_come_together_go_together(self, cluster):
         cluster.set_latency(lambda verb, _: 0.05 if verb in ("create", "patch") else 0)
@@ -302,6 +317,173 @@ class TestOriginal:
             assert strange.items() <= maps(cluster)[BASE].items()
             await apply(storage, upserts=(upsert("a_1"),))
         assert wire.parse_storage_body("a_1", maps(cluster)[BASE]["a_1"]) == upsert("a_1")
+
+    async def test_one_with_a_value_that_cannot_be_read_is_damaged(self, cluster):
+        write(cluster, BASE, {"a_1": b"not json", "good_1": wire.encode_storage_body(upsert("good_1"))})
+        async with storage_on(cluster) as storage:
+            await storage.service.loaded()
+            assert storage.service.damage == f"the ConfigMap {BASE} has values that cannot be read: a_1"
+            assert not storage.service.complete
+
+    async def test_documents_of_the_original_with_null_tags_are_fixed(self, cluster):
+        body = b'{"models":[{"name":"m","tags":null}],"modelServer":{"name":"s","API":{"url":"u","tags":null}}}'
+        write(cluster, BASE, {"a_1": wire.encode_storage_body(upsert("a_1", body))})
+        async with storage_on(cluster) as storage:
+            await storage.service.loaded()
+            assert storage.service.complete
+            fixed = b'{"models":[{"name":"m"}],"modelServer":{"name":"s","API":{"url":"u"}}}'
+            assert storage.service.entry("a_1") == upsert("a_1", fixed)
+            written = wire.encode_original_upsert(upsert("b_1", body))
+            assert (await storage.ask("POST", "/upsert?key=b_1&type=kserve", data=written)).status == 201
+            assert storage.service.entry("b_1") == upsert("b_1", fixed)
+
+    async def test_one_of_ours_from_before_the_marks_is_whole(self, cluster):
+        values = {u.key: wire.encode_storage_body(u) for u in many(5)}
+        write(cluster, BASE, values, labels=dict(LABELS), annotations={COMPLETE: "true"})
+        write(cluster, f"{BASE}-2", {"a_1": wire.encode_storage_body(upsert("a_1"))}, labels=dict(LABELS))
+        async with storage_on(cluster) as storage:
+            await storage.service.loaded()
+            assert storage.service.complete
+            await storage.service.settle()
+        async with storage_on(cluster) as storage:
+            await storage.service.loaded()
+            assert storage.service.complete
+            assert len(storage.service.keys) == 6
+        write(cluster, BASE, values, labels=dict(LABELS), annotations={COMPLETE: "true"})
+        async with storage_on(cluster) as storage:
+            await storage.service.loaded()
+            assert not storage.service.complete, "the number of ConfigMaps was there and is not any more"
+
+
+def _empty(cluster: FakeCluster) -> None:
+    found = cluster.get("ConfigMap", NAMESPACE, f"{BASE}-2")
+    cluster.apply({**found, "binaryData": {}})
+
+
+def _truncate(cluster: FakeCluster) -> None:
+    found = cluster.get("ConfigMap", NAMESPACE, f"{BASE}-2")
+    cluster.apply({**found, "binaryData": dict(list(found["binaryData"].items())[:2])})
+
+
+def _garble(cluster: FakeCluster) -> None:
+    found = cluster.get("ConfigMap", NAMESPACE, f"{BASE}-2")
+    values = dict(found["binaryData"])
+    key = next(iter(values))
+    cluster.apply({**found, "binaryData": {**values, key: base64.b64encode(b"garbage").decode()}})
+
+
+def _move_to_data(cluster: FakeCluster) -> None:
+    found = cluster.get("ConfigMap", NAMESPACE, f"{BASE}-2")
+    moved = {key: base64.b64decode(text).decode() for key, text in found["binaryData"].items()}
+    cluster.apply({**found, "binaryData": {}, "data": moved})
+
+
+def _strip(cluster: FakeCluster, name: str = f"{BASE}-2") -> None:
+    found = cluster.get("ConfigMap", NAMESPACE, name)
+    metadata = {key: value for key, value in found["metadata"].items() if key not in ("labels", "annotations")}
+    cluster.apply({**found, "metadata": metadata})
+
+
+def _foreign(cluster: FakeCluster) -> None:
+    found = cluster.get("ConfigMap", NAMESPACE, f"{BASE}-2")
+    theirs = base64.b64encode(wire.encode_storage_body(upsert("theirs_1"))).decode()
+    cluster.apply({**found, "binaryData": {"theirs_1": theirs}})
+
+
+class TestDamage:
+    """What was complete once is served again only when nothing is missing, or when all sources were read."""
+
+    @pytest.mark.parametrize(
+        ("damage", "named"),
+        [
+            (lambda cluster: cluster.delete("ConfigMap", NAMESPACE, f"{BASE}-2"), f"{BASE}-2 is missing"),
+            (lambda cluster: cluster.delete("ConfigMap", NAMESPACE, BASE), f"the ConfigMap {BASE} "),
+            (_empty, f"{BASE}-2 has not the keys"),
+            (_truncate, f"{BASE}-2 has not the keys"),
+            (_garble, f"{BASE}-2 has values that cannot be read"),
+            (_move_to_data, f"{BASE}-2 has not the keys"),
+            (_strip, f"{BASE}-2 has not the keys"),
+            (_foreign, f"{BASE}-2 has not the keys"),
+        ],
+        ids=["deleted", "first deleted", "emptied", "truncated", "garbage", "moved", "stripped", "foreign"],
+    )
+    async def test_is_told_and_a_seed_until_all_is_confirmed(self, cluster, damage, named):
+        async with storage_on(cluster) as storage:
+            await apply(storage, upserts=many(12), confirmed=True)
+            before = stored(cluster)
+        damage(cluster)
+        left = stored_readable(cluster)
+        for _ in range(2):  # and not healed by a restart
+            async with storage_on(cluster) as storage:
+                await storage.service.loaded()
+                assert named in storage.service.damage
+                assert not storage.service.complete
+                assert set(storage.service.keys) == left
+                listing = (await storage.ask("GET", "/list?detail=true")).json()
+                assert listing["damage"] == storage.service.damage
+                assert named in json.dumps((await storage.ask("GET", "/readyz")).json())
+                assert storage.metric("damaged") == 1
+                await apply(storage, complete=True)
+                assert not storage.service.complete, "some sources may not have been read"
+        async with storage_on(cluster) as storage:
+            await apply(storage, upserts=tuple(before.values()), confirmed=True)
+            assert storage.service.complete
+            assert storage.metric("damaged") == 0
+        async with storage_on(cluster) as storage:
+            await storage.service.loaded()
+            assert storage.service.complete
+            assert before.keys() <= set(storage.service.keys)
+
+    async def test_a_configmap_without_labels_is_found_and_labelled_again(self, cluster):
+        async with storage_on(cluster) as storage:
+            await apply(storage, upserts=many(12), complete=True)
+        found = cluster.get("ConfigMap", NAMESPACE, f"{BASE}-2")
+        metadata = {key: value for key, value in found["metadata"].items() if key != "labels"}
+        cluster.apply({**found, "metadata": metadata})
+        async with storage_on(cluster) as storage:
+            await storage.service.loaded()
+            assert storage.service.complete
+            assert len(storage.service.keys) == 12
+            await eventually(
+                lambda: cluster.get("ConfigMap", NAMESPACE, f"{BASE}-2")["metadata"].get("labels"), what="labelled"
+            )
+
+    async def test_of_two_copies_the_newer_one_that_can_be_read_wins(self, cluster):
+        async with storage_on(cluster) as storage:
+            await apply(storage, upserts=many(7), complete=True)
+        older = maps(cluster)[BASE]["model_0"]
+        found = cluster.get("ConfigMap", NAMESPACE, f"{BASE}-2")
+        keys = {**found["binaryData"], "model_0": base64.b64encode(b"garbage").decode()}
+        marked = {**found["metadata"]["annotations"], KEYS: mark_of(keys)}
+        cluster.apply({**found, "metadata": {**found["metadata"], "annotations": marked}, "binaryData": keys})
+        async with storage_on(cluster) as storage:
+            await storage.service.loaded()
+            assert storage.service.complete
+            assert len(storage.service.keys) == 7
+            await eventually(lambda: maps(cluster)[f"{BASE}-2"]["model_0"] == older, what="the garbage replaced")
+            await eventually(lambda: "model_0" not in maps(cluster)[BASE], what="the older copy gone")
+
+    async def test_a_cluster_restored_from_a_backup_is_the_truth(self, cluster):
+        async with storage_on(cluster) as storage:
+            await apply(storage, upserts=(upsert("a_1", updated="1"),), complete=True)
+        backup = cluster.get("ConfigMap", NAMESPACE, BASE)
+        async with storage_on(cluster) as storage:
+            await apply(storage, upserts=(upsert("a_1", updated="2"), upsert("b_1")))
+            cluster.restore([backup])
+            await eventually(lambda: storage.service.entry("a_1").updated == "1", what="what the backup holds")
+            assert storage.service.keys == ["a_1", "b_1"]
+            await apply(storage, upserts=(upsert("a_1", updated="3"),))
+        assert stored(cluster)["a_1"].updated == "3"
+
+
+def stored_readable(cluster: FakeCluster) -> set[str]:
+    """The keys whose values can be read."""
+    readable = set()
+    for values in maps(cluster).values():
+        for key, raw in values.items():
+            with suppress(ValueError):
+                readable.add(wire.parse_storage_body(key, raw).key)
+    return readable
 
 
 class TestRepair:
@@ -430,8 +612,10 @@ class TestFaults:
             assert answer.status == 503
             assert int(answer.headers["Retry-After"]) > 0
             assert cluster.url in answer.json()["detail"]
-            assert storage.service.keys == ["a_1", "a_2"]
+            assert storage.service.keys == ["a_1"], "what is not stored is not shown"
+            assert storage.service.complete is False
             await cluster.come_back()
+            await eventually(lambda: storage.service.keys == ["a_1", "a_2"], what="shown when it is stored")
             await eventually(lambda: stored(cluster).keys() == {"a_1", "a_2"}, what="written after all")
             await eventually(lambda: storage.health.ready, what="ready again")
 
@@ -442,6 +626,56 @@ class TestFaults:
             cluster.fault("status", status=403, verb="create", times=None)
             with pytest.raises(StoreUnavailable, match=r"create.*configmaps"):
                 await storage.service.apply(Batch(upserts=(upsert(),)))
+
+    @pytest.mark.parametrize(("status", "message"), [(403, "create|patch"), (507, "Insufficient Storage"), (500, "")])
+    async def test_what_cannot_be_stored_is_not_shown_and_not_lost_when_the_process_dies(
+        self, cluster, monkeypatch, status, message
+    ):
+        """What was shown and is gone after a restart would be deleted by the reader."""
+        monkeypatch.setattr(configmap, "WAIT", 0.2)
+        async with storage_on(cluster) as storage:
+            await apply(storage, upserts=(upsert("a_1"), upsert("b_1")), complete=True)
+            await eventually(lambda: storage.health.ready, what="ready")
+            cluster.fault("status", status=status, verb="patch", resource="configmaps", times=None)
+            with pytest.raises(StoreUnavailable):  # in flight at the first failure: told already
+                await storage.service.apply(Batch(upserts=(upsert("c_1"),)))
+            since = storage.service.revision
+            with pytest.raises(StoreUnavailable):
+                await storage.service.apply(Batch(upserts=(upsert("a_1", updated="2"), upsert("d_1"))))
+            assert "d_1" not in storage.service.keys
+            assert storage.service.shown("a_1") == upsert("a_1")
+            assert "d_1" not in {u.key for u in (await storage.service.changes(since, 0)).upserts}
+            with pytest.raises(StoreUnavailable):
+                await storage.service.apply(Batch(removals={"b_1": "deleted"}))
+            assert "b_1" not in storage.service.keys, "a removal is told at once"
+            answer = await storage.ask("GET", "/readyz")
+            assert answer.status == 503
+            assert str(status) in json.dumps(answer.json())
+            cluster.clear_faults()
+            await eventually(lambda: storage.service.keys == ["a_1", "c_1", "d_1"], what="shown when stored")
+            await eventually(lambda: storage.health.ready, what="ready again")
+            assert storage.service.shown("a_1") == upsert("a_1", updated="2")
+
+    @pytest.mark.parametrize("begun", [False, True])
+    async def test_missing_rights_to_write_are_told_before_anything_is_written(self, cluster, begun):
+        if begun:
+            async with storage_on(cluster) as storage:
+                await apply(storage, upserts=(upsert("a_1"),), complete=True)
+        rules = [
+            replace(rule, verbs=tuple(verb for verb in rule.verbs if verb in ("get", "list", "watch")))
+            for rule in documented_rules(NAMESPACE)
+        ]
+        cluster.grant("reader", "reader", rules)
+        async with storage_on(cluster, token="reader") as storage:
+            await storage.service.loaded()
+            verb = "patch" if begun else "create"
+            await eventually(
+                lambda: re.search(
+                    rf"verbs \[{verb}\].*Role|Role.*verbs \[{verb}\]", json.dumps(storage.health.report())
+                ),
+                what="the verb and the Role",
+            )
+            assert not storage.health.ready
 
     async def test_away_at_the_start(self, cluster, monkeypatch):
         monkeypatch.setattr("services.storage_rest.service.LOADING_WAIT", 0.05)

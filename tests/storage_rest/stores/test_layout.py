@@ -10,6 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from services.storage_rest.stores.layout import Layout
 from services.storage_rest.stores.shard import Change, Observation, Patch, Shard, Value
+from services.storage_rest.stores.verdict import Verdict, judge
 
 BUDGET = 100
 LIMIT = 400
@@ -22,30 +23,60 @@ def value(size: int, version: int = 0) -> Value:
 
 @dataclass
 class Server:
-    """ConfigMaps by name: version and values; patches are applied as the API server does."""
+    """ConfigMaps by name: version, values and words; patches are applied as the API server does."""
 
     maps: dict[str, dict[str, Value]] = field(default_factory=dict)
     versions: dict[str, int] = field(default_factory=dict)
+    marks: dict[str, str] = field(default_factory=dict)
+    shards: dict[str, int] = field(default_factory=dict)
+    complete: set[str] = field(default_factory=set)
     clock: int = 0
 
     def apply(self, patch: Patch) -> int | str:
         """The new version, or the name of an error."""
         exists = patch.shard in self.maps
-        if patch.create == exists:
-            return "409" if exists else "404"
+        if not exists and not patch.create:
+            return "404"
+        if exists and patch.version != self.versions[patch.shard]:
+            return "409"
         after = {**self.maps.get(patch.shard, {}), **patch.changes}
         after = {key: change for key, change in after.items() if change is not None}
         if sum(change.size for change in after.values()) > LIMIT:
             return "422"
         self.set(patch.shard, after)
+        self.marks[patch.shard] = patch.mark or self.marks.get(patch.shard, "")
+        self.shards[patch.shard] = patch.shards or self.shards.get(patch.shard, 0)
+        if patch.complete:
+            self.complete.add(patch.shard)
         return self.clock
+
+    def delete(self, name: str) -> None:
+        """Somebody deletes a ConfigMap."""
+        self.clock += 1
+        del self.maps[name]
+        for words in (self.marks, self.shards):
+            words.pop(name, None)
+        self.complete.discard(name)
 
     def set(self, name: str, values: dict[str, Value]) -> None:
         self.clock += 1
         self.maps[name], self.versions[name] = values, self.clock
 
     def seen(self, name: str) -> Observation:
-        return Observation(name=name, version=self.versions[name], values=dict(self.maps[name]))
+        return Observation(
+            name=name,
+            version=self.versions[name],
+            values=dict(self.maps[name]),
+            described=name in self.marks,
+            mark=self.marks.get(name, ""),
+            shards=self.shards.get(name, 0),
+            complete=name in self.complete,
+        )
+
+    def verdict(self) -> Verdict:
+        """What a process that starts now makes of it."""
+        layout = Layout(base="map", budget=BUDGET)
+        return judge({layout.find(name).number: self.seen(name) for name in self.maps}, base="map", others=False)
 
     def merged(self) -> dict[str, Value]:
         """What a process that starts now reads: the copy in the highest ConfigMap."""
@@ -62,15 +93,21 @@ def answer(layout: Layout, shard: Shard, outcome: int | str | None) -> dict[str,
     if isinstance(outcome, int):
         layout.confirm(shard, outcome)
     elif outcome == "404":
-        layout.put_back(shard, exists=False)
+        layout.put_back(shard, certain=True)
         changes = layout.lose(shard)
     elif outcome == "409":
-        layout.put_back(shard, exists=True)
+        layout.put_back(shard, certain=True)
+        layout.doubt(shard)
     elif outcome == "422":
         assert not layout.refuse(shard)
     else:
         layout.put_back(shard)
     return changes | layout.catch_up(shard)
+
+
+def look(layout: Layout, shard: Shard, server: Server) -> dict[str, Change]:
+    """Read a ConfigMap that the layout is not sure of."""
+    return layout.read(shard, server.seen(shard.name) if shard.name in server.maps else None)
 
 
 def settle(layout: Layout, server: Server, restore: Callable[[dict[str, Change]], None] = lambda _: None) -> None:
@@ -80,8 +117,9 @@ def settle(layout: Layout, server: Server, restore: Callable[[dict[str, Change]]
         if not work:
             return
         for shard in work:
-            patch = shard.take()
-            if patch is not None:
+            if shard.unsure:
+                restore(look(layout, shard, server))
+            elif (patch := shard.take()) is not None:
                 restore(answer(layout, shard, server.apply(patch)))
     raise AssertionError("never comes to rest")
 
@@ -94,6 +132,7 @@ class Cache(RuleBasedStateMachine):
         """There may be a ConfigMap of the original's, over every budget of ours."""
         self.server = Server()
         self.wanted: dict[str, Value] = {}
+        self.acknowledged: set[str] = set()
         self.versions = 0
         self.behind = False  # somebody's write has not been shown to us yet
         if size:
@@ -102,11 +141,17 @@ class Cache(RuleBasedStateMachine):
         self.start()
 
     def start(self) -> None:
-        self.layout = Layout(base="map", budget=BUDGET)
+        verdict = self.server.verdict()
         merged = self.server.merged()
+        if verdict.complete and any(self.server.marks.values()):  # a cache of the original has nothing to check it by
+            assert self.acknowledged <= merged.keys(), "a cache that lacks something counts as whole"
+        self.layout = Layout(base="map", budget=BUDGET)
+        self.layout.first.wants_complete = self.server.complete == {"map"} or bool(verdict.damage)
         for name in self.server.maps:
             self.layout.observe(self.server.seen(name))
         self.layout.tidy(merged)
+        self.layout.mark(enabled=not verdict.damage)
+        self.acknowledged = set(merged)
         assert not self.layout.unsettled
 
     def in_flight(self) -> list[Shard]:
@@ -121,13 +166,18 @@ class Cache(RuleBasedStateMachine):
     @rule(key=st.sampled_from(KEYS))
     def remove(self, key: str) -> None:
         self.wanted.pop(key, None)
+        self.acknowledged.discard(key)
         self.layout.put(key, None)
 
     @rule(data=st.data())
     @precondition(lambda self: self.layout.work())
     def begin(self, data: st.DataObject) -> None:
         """A request that is under way while other things happen."""
-        data.draw(st.sampled_from(self.layout.work())).take()
+        shard = data.draw(st.sampled_from(self.layout.work()))
+        if shard.unsure:
+            self.restore(look(self.layout, shard, self.server))
+        else:
+            shard.take()
 
     @rule(data=st.data(), arrived=st.booleans(), answered=st.booleans())
     @precondition(lambda self: self.in_flight())
@@ -161,9 +211,8 @@ class Cache(RuleBasedStateMachine):
     def delete(self, data: st.DataObject) -> None:
         """Somebody deletes a ConfigMap, and the watch tells."""
         name = data.draw(st.sampled_from(sorted(self.server.maps)))
-        del self.server.maps[name]
-        self.server.clock += 1
-        self.restore(self.layout.lose(self.layout.find(name)))
+        self.server.delete(name)
+        self.layout.doubt(self.layout.find(name))
 
     @rule(key=st.sampled_from(KEYS), size=st.integers(1, 60))
     def stranger(self, key: str, size: int) -> None:
@@ -175,6 +224,26 @@ class Cache(RuleBasedStateMachine):
             return
         self.server.set("map", after)
         self.show("map")
+
+    @rule(data=st.data())
+    @precondition(lambda self: any(self.server.maps.values()))
+    def hand(self, data: st.DataObject) -> None:
+        """Somebody takes a key out of a ConfigMap; an event may tell of it, or never come."""
+        name = data.draw(st.sampled_from(sorted(name for name, values in self.server.maps.items() if values)))
+        values = dict(self.server.maps[name])
+        del values[data.draw(st.sampled_from(sorted(values)))]
+        self.server.set(name, values)
+        if data.draw(st.booleans()):
+            self.show(name)
+        else:
+            self.behind = True
+
+    @rule()
+    def confirm(self) -> None:
+        """All is there, says the normalizer."""
+        if not self.layout.unsettled and not self.in_flight():
+            self.layout.first.wants_complete = True
+        self.layout.mark(enabled=True)
 
     @rule()
     def die(self) -> None:
@@ -195,6 +264,8 @@ class Cache(RuleBasedStateMachine):
         shown = {n for shard in self.layout.shards if shard.exists for n in [shard.name]}
         if shown != self.server.maps.keys() or self.in_flight() or self.behind:
             return  # what was deleted, or written without an answer, is not known yet
+        if self.layout.numbered:
+            self.acknowledged |= self.wanted.keys() - self.layout.unsettled
         for key in set(KEYS) - self.layout.unsettled:
             if all(self.server.versions[shard.name] == shard.version for shard in self.layout.shards if shard.exists):
                 assert merged.get(key) == self.wanted.get(key), key
@@ -205,6 +276,8 @@ class Cache(RuleBasedStateMachine):
             return
         for shard in self.in_flight():
             self.layout.put_back(shard)
+        self.layout.mark(enabled=True)
+        self.layout.first.wants_complete = True
         for _ in range(3):
             settle(self.layout, self.server, self.restore)
             for name in list(self.server.maps):
@@ -214,6 +287,7 @@ class Cache(RuleBasedStateMachine):
         places = [key for values in self.server.maps.values() for key in values]
         assert sorted(places) == sorted(self.wanted)
         assert self.server.merged() == self.wanted
+        assert self.server.verdict() == Verdict(complete=True)
 
 
 class TestCache(Cache.TestCase):
@@ -326,7 +400,63 @@ def test_two_copies_are_one_after_the_start(layout, server):
         layout.observe(server.seen(name))
     layout.tidy(["k_1", "k_2"])
     settle(layout, server)
-    assert server.maps == {"map": {"k_2": value(10)}, "map-3": {"k_1": value(10, 2)}}
+    assert server.maps == {"map": {"k_2": value(10)}, "map-2": {}, "map-3": {"k_1": value(10, 2)}}
+    assert server.shards["map"] == 3
+
+
+def test_a_write_is_for_the_version_that_was_seen_and_what_came_between_is_read(layout, server):
+    layout.put("k_1", value(10))
+    settle(layout, server)
+    server.set("map", {**server.maps["map"], "k_2": value(10)})  # and no event has told us
+    layout.put("k_3", value(10))
+    (shard,) = layout.work()
+    assert answer(layout, shard, server.apply(shard.take())) == {}
+    assert look(layout, shard, server) == {"k_2": value(10)}
+    settle(layout, server)
+    assert server.maps["map"].keys() == {"k_1", "k_2", "k_3"}
+    assert server.verdict().damage == ""
+    assert server.seen("map").fits
+
+
+def test_keys_that_somebody_removed_are_still_in_the_mark(layout, server):
+    """If we died before they are written again, the next process would have to know that they are missing."""
+    for n in range(3):
+        layout.put(f"k_{n}", value(10))
+    settle(layout, server)
+    server.set("map", {"k_0": value(10)})
+    assert layout.observe(server.seen("map")).keys() == {"k_1", "k_2"}
+    layout.put("k_3", value(10))
+    settle(layout, server)
+    assert not server.seen("map").fits
+    layout.put("k_1", None)
+    layout.put("k_2", value(10))
+    settle(layout, server)
+    assert server.seen("map").fits
+
+
+def test_a_list_that_shows_an_older_version_is_looked_into(layout, server):
+    """Either it was under way while we wrote, or the cluster was restored from a backup: then the backup is right."""
+    layout.put("k_1", value(10, 1))
+    settle(layout, server)
+    backup = server.seen("map")
+    layout.put("k_1", value(10, 2))
+    settle(layout, server)
+    assert layout.observe(backup, listed=True) == {}
+    (shard,) = layout.work()
+    assert layout.read(shard, server.seen("map")) == {}, "it was only late"
+    assert layout.observe(backup, listed=True) == {}
+    assert layout.read(shard, backup) == {"k_1": value(10, 1)}
+    assert shard.version == backup.version
+
+
+def test_what_is_left_as_it_was_found_is_not_marked(layout, server):
+    layout.mark(enabled=False)
+    layout.put("k_1", value(10))
+    settle(layout, server)
+    assert not server.seen("map").fits
+    layout.mark(enabled=True)
+    settle(layout, server)
+    assert server.seen("map").fits
 
 
 def test_an_event_older_than_our_own_write_is_no_news(layout, server):

@@ -1,0 +1,235 @@
+"""Steps "credentials" and "rights": who we are to the API server, and what we may. No I/O."""
+
+import base64
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from common.http.client import RemoteError, StatusError, Unreachable
+from common.kube.credentials import Credentials
+from common.kube.errors import ROLE, remedy_of
+from common.kube.resources import CONFIG_MAPS, INFERENCE_SERVICES, ROUTES, SERVICE_ACCOUNTS, SERVICES, Resource
+from services.connector.doctor.asking import Asked
+from services.connector.doctor.report import Finding, listed
+
+SKEW = 60.0
+"""Seconds by which two clocks may differ."""
+_READ = ("get", "list", "watch")
+_STORE = (*_READ, "create", "patch")
+_PROXIES = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Login:
+    """What was asked about ourselves; `ahead` in seconds, see `Api.ahead`. `expires`: seconds of the epoch."""
+
+    credentials: Credentials
+    ahead: Asked[float]
+    user: Asked[str]
+    now: float
+    expires: float | None = None
+    proxies: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Right:
+    """Some verbs on a kind of objects, in one namespace or in all (empty), and what they are for."""
+
+    verbs: tuple[str, ...]
+    resource: Resource
+    namespace: str
+    purpose: str
+
+    def __str__(self) -> str:
+        where = f"in namespace {self.namespace}" if self.namespace else "in all namespaces"
+        return f"{self.resource} {where}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """What decides which rights are needed.
+
+    `watched` are the namespaces of WATCH_NAMESPACES, `searched` those in which registries are trusted, `own` is that of
+    the cache, empty when it is elsewhere or unknown.
+    """
+
+    watched: tuple[str, ...]
+    searched: tuple[str, ...]
+    own: str
+    has_routes: bool
+
+
+def proxies_of(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the variables that name a proxy."""
+    return tuple(name for name in _PROXIES if environ.get(name, "").strip())
+
+
+def expiry_of(token: str | None) -> float | None:
+    """Return until when a token says that it is valid (RFC 7519, exp), None when it does not say."""
+    try:
+        payload = (token or "").split(".")[1]
+        expires = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))["exp"]
+    except (ValueError, KeyError, IndexError, TypeError):
+        return None
+    return float(expires) if isinstance(expires, int | float) else None
+
+
+def judge_login(login: Login) -> list[Finding]:
+    """Return what is to be said of credentials, authority, clock and account."""
+    found = login.credentials
+    findings = [Finding("ok", f"{found.origin}, for {found.server}")]
+    if isinstance(login.ahead, RemoteError):
+        findings.append(_unreached(login, login.ahead))
+        return findings
+    if abs(login.ahead) > SKEW:
+        direction = "ahead of" if login.ahead > 0 else "behind"
+        findings.append(
+            Finding(
+                "warning",
+                f"the clock here is {abs(login.ahead):.0f} s {direction} the API server's",
+                "set it by NTP: tokens and certificates are valid for a time",
+            )
+        )
+    findings.append(Finding("ok", f"the API server answers at {found.server}, and its certificate is verified"))
+    findings += _account(login)
+    if found.namespace is None:
+        findings.append(
+            Finding(
+                "fault",
+                "in which namespace the cache is kept is not known",
+                "set POD_NAMESPACE, as the documented containers do (fieldRef metadata.namespace)",
+            )
+        )
+    return findings
+
+
+def _unreached(login: Login, error: RemoteError) -> Finding:
+    if isinstance(error, StatusError) and error.status == 401:
+        expired = login.expires is not None and login.expires < login.now
+        why = "the token has expired" if expired else "the token is not accepted"
+        return Finding("fault", f"{why}: {error}", login.credentials.refused)
+    remedy = remedy_of(error)
+    if isinstance(error, Unreachable) and login.proxies:
+        remedy += f"\n{listed(login.proxies)} is set: the connector goes to the API server directly, not by a proxy"
+    return Finding("fault", f"the API server cannot be asked: {error}", remedy)
+
+
+def _account(login: Login) -> list[Finding]:
+    user = login.user
+    if isinstance(user, RemoteError):
+        return [Finding("skipped", f"who we are to it cannot be asked: {user}")]
+    if user.endswith(f":{ROLE}") or not login.credentials.namespace:
+        return [Finding("ok", f"we are {user}")]
+    account = f"system:serviceaccount:{login.credentials.namespace}:{ROLE}"
+    return [
+        Finding(
+            "warning",
+            f"we are {user}, the connector is usually {account}: the rights below are ours",
+            f"kubectl auth can-i list inferenceservices.serving.kserve.io --all-namespaces --as {account}",
+        )
+    ]
+
+
+def wanted_rights(scope: Scope) -> list[Right]:
+    """Return the rights that the connector needs."""
+    rights = []
+    for namespace in scope.watched or ("",):
+        rights += [
+            Right(_READ, INFERENCE_SERVICES, namespace, "the models that are served"),
+            Right(_READ, SERVICES, namespace, "the addresses of models inside the cluster"),
+            Right(_READ, SERVICE_ACCOUNTS, namespace, "whether a model asks for a token"),
+        ]
+    for namespace in scope.searched if scope.watched else ("",):
+        if scope.has_routes:
+            rights.append(Right(_READ, ROUTES, namespace, "finding model registries"))
+        if namespace and namespace not in scope.watched:
+            rights.append(Right(_READ, SERVICES, namespace, "finding model registries"))
+    if scope.own:
+        rights.append(Right(_STORE, CONFIG_MAPS, scope.own, "the cache"))
+    return rights
+
+
+def judge_rights(rights: Sequence[Right], answers: Mapping[tuple[Right, str], Asked[bool]]) -> list[Finding]:
+    """Return a finding for each right; `answers` are by right and verb."""
+    refusals = [error for error in answers.values() if isinstance(error, RemoteError)]
+    if refusals:
+        return [
+            Finding(
+                "skipped",
+                f"rights cannot be asked for: {refusals[0]}",
+                "the ClusterRole system:basic-user, which every cluster binds to all accounts, allows to ask",
+            )
+        ]
+    missing = {right: [verb for verb in right.verbs if not answers[right, verb]] for right in rights}
+    findings = list(_nothing_at_all(rights, missing))
+    for right in rights:
+        if not missing[right]:
+            findings.append(Finding("ok", f"{', '.join(right.verbs)} {right}: {right.purpose}"))
+        else:
+            lacking = ", ".join(missing[right])
+            findings.append(Finding("fault", f"may not {lacking} {right}: {right.purpose}", _rule(right)))
+    return findings
+
+
+def _nothing_at_all(rights: Sequence[Right], missing: Mapping[Right, list[str]]) -> Iterator[Finding]:
+    """Say it in one line when no role reaches the account: then a rule is not what is missing."""
+    read = [right for right in rights if right.resource != CONFIG_MAPS]
+    if read and all(len(missing[right]) == len(right.verbs) for right in read):
+        kind = "RoleBinding" if read[0].namespace else "ClusterRoleBinding"
+        yield Finding(
+            "fault",
+            f"nothing may be read at all: no {kind} reaches this account",
+            f"kubectl get {kind.lower()} {ROLE} -o yaml     # subjects must name it, with its namespace\n"
+            f"kubectl apply -k deploy/rbac/overlays/{'namespaced' if read[0].namespace else 'rhoai'}"
+            "     # with your namespace in the place of ai-rhdh",
+        )
+
+
+def _rule(right: Right) -> str:
+    kind = "Role" if right.namespace else "ClusterRole"
+    where = f" in namespace {right.namespace}" if right.namespace else ""
+    verbs = ", ".join(f'"{verb}"' for verb in right.verbs)
+    return (
+        f"add to the rules of the {kind} {ROLE}{where}, which a binding must give to the account:\n"
+        f'- apiGroups: ["{right.resource.group}"]\n'
+        f'  resources: ["{right.resource.plural}"]\n'
+        f"  verbs: [{verbs}]"
+    )
+
+
+def judge_kinds(
+    kserve: Asked[Mapping[str, Any] | None], versions: Asked[Mapping[str, Any] | None], *, has_routes: bool
+) -> list[Finding]:
+    """Return whether the cluster has InferenceServices, by the discovery documents of v1beta1 and of the group."""
+    where = f"{INFERENCE_SERVICES.group}/{INFERENCE_SERVICES.version}"
+    for answer in (kserve, versions):
+        if isinstance(answer, RemoteError):
+            return [Finding("skipped", f"which kinds the cluster has cannot be asked: {answer}")]
+    findings = []
+    if isinstance(kserve, Mapping) and INFERENCE_SERVICES.plural in _plurals(kserve):
+        findings.append(Finding("ok", f"the cluster has InferenceServices ({where})"))
+    elif isinstance(versions, Mapping):
+        served = listed(str(each.get("version")) for each in versions.get("versions") or [] if isinstance(each, dict))
+        findings.append(
+            Finding(
+                "fault",
+                f"KServe is there, but not {where} InferenceServices; served are {served}",
+                "kubectl get crd inferenceservices.serving.kserve.io -o yaml     # is the installation finished?",
+            )
+        )
+    else:
+        findings.append(
+            Finding(
+                "fault",
+                "KServe is not installed: there is no API group serving.kserve.io",
+                "install KServe, or enable it in the DataScienceCluster; the connector notices by itself",
+            )
+        )
+    kind = "OpenShift: model registries are found by Routes and Services"
+    findings.append(Finding("ok", kind if has_routes else "no OpenShift: model registries are found by Services"))
+    return findings
+
+
+def _plurals(document: Mapping[str, Any]) -> Iterable[str]:
+    return [str(each.get("name")) for each in document.get("resources") or [] if isinstance(each, dict)]

@@ -1,0 +1,119 @@
+"""Asks the API server: one request, one answer, no patience. Everything is told as it was answered."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from email.utils import parsedate_to_datetime
+from typing import Any, Self, TypeAlias, TypeVar
+from urllib.parse import quote
+
+from common.http.client import HttpClient, RemoteError, Response, StatusError
+from common.kube.credentials import Credentials
+from common.kube.resources import Resource
+
+T = TypeVar("T")
+Asked: TypeAlias = T | RemoteError
+"""What came of a question: the answer, or why there is none."""
+
+_REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+_WHO = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
+_MERGE = {"Content-Type": "application/merge-patch+json"}
+_PAGE = 500
+
+
+class Api:
+    """The API server, as the doctor asks it. Use as an asynchronous context manager."""
+
+    def __init__(self, credentials: Credentials, *, timeout: float, clock: Callable[[], float] = time.time) -> None:
+        self.credentials = credentials
+        self._clock = clock
+        self._http = HttpClient(
+            name="the Kubernetes API",
+            base_url=credentials.server,
+            token=credentials.token,
+            ssl=credentials.ssl,
+            timeout=timeout,
+            attempts=1,
+        )
+
+    async def __aenter__(self) -> Self:
+        await self._http.__aenter__()
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self._http.__aexit__(*exc_info)
+
+    async def ahead(self) -> Asked[float]:
+        """Return by how many seconds this machine's clock is ahead of the API server's."""
+        answer = await self._ask("GET", "/version")
+        if isinstance(answer, RemoteError):
+            return answer
+        try:
+            return self._clock() - parsedate_to_datetime(answer.headers["Date"]).timestamp()
+        except (KeyError, ValueError):
+            return 0.0
+
+    async def user(self) -> Asked[str]:
+        """Return whom the API server takes us for."""
+        body = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
+        answer = await self._json("POST", _WHO, json=body)
+        return answer if isinstance(answer, RemoteError) else str(_at(answer, "status", "userInfo", "username") or "")
+
+    async def may(self, *, verb: str, group: str, resource: str, namespace: str) -> Asked[bool]:
+        """Return whether we have a right; `namespace` empty stands for all of them."""
+        attributes = {"verb": verb, "group": group, "resource": resource, "namespace": namespace}
+        body = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SelfSubjectAccessReview",
+            "spec": {"resourceAttributes": attributes},
+        }
+        answer = await self._json("POST", _REVIEWS, json=body)
+        return answer if isinstance(answer, RemoteError) else bool(_at(answer, "status", "allowed"))
+
+    async def served(self, group: str, version: str = "") -> Asked[Mapping[str, Any] | None]:
+        """Return the discovery document of an API group or of one of its versions, None where it is not served."""
+        answer = await self._json("GET", "/".join(filter(None, ["/apis", group, version])))
+        return None if isinstance(answer, StatusError) and answer.status == 404 else answer
+
+    async def objects(
+        self, resource: Resource, namespace: str | None = None, *, selector: str = ""
+    ) -> Asked[Sequence[Any]]:
+        """Return all objects of a kind, in one namespace or all."""
+        params = {"limit": str(_PAGE), **({"labelSelector": selector} if selector else {})}
+        items: list[Any] = []
+        while True:
+            answer = await self._json("GET", resource.path(namespace), params=params)
+            if isinstance(answer, RemoteError):
+                return answer
+            items += answer.get("items") or []
+            token = _at(answer, "metadata", "continue")
+            if not token:
+                return items
+            params = {**params, "continue": token}
+
+    async def rehearse(self, resource: Resource, namespace: str, name: str, patch: Mapping[str, Any]) -> Asked[None]:
+        """Have the API server say whether it would take a merge patch, or the object when there is none yet."""
+        path = f"{resource.path(namespace)}/{quote(name, safe='')}"
+        answer = await self._json("PATCH", path, params={"dryRun": "All"}, json=patch, headers=_MERGE)
+        if isinstance(answer, StatusError) and answer.status == 404:
+            body = {"apiVersion": resource.version, "kind": "ConfigMap", **patch, "metadata": {"name": name}}
+            answer = await self._json("POST", resource.path(namespace), params={"dryRun": "All"}, json=body)
+        return answer if isinstance(answer, RemoteError) else None
+
+    async def _json(self, method: str, path: str, **options: Any) -> Any:
+        answer = await self._ask(method, path, **options)
+        try:
+            return answer if isinstance(answer, RemoteError) else answer.json()
+        except RemoteError as error:
+            return error
+
+    async def _ask(self, method: str, path: str, **options: Any) -> Response | RemoteError:
+        try:
+            return await self._http.request(method, path, **options)
+        except RemoteError as error:
+            return error
+
+
+def _at(value: Any, *path: str) -> Any:
+    for key in path:
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value

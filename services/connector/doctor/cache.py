@@ -1,0 +1,102 @@
+"""Step "cache": the ConfigMaps in which models are kept, and whether they can be written. No I/O."""
+
+import base64
+import binascii
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from common.http.client import RemoteError, StatusError
+from common.kube.errors import ROLE
+from common.wire import parse_storage_body
+from services.connector.doctor.asking import Asked
+from services.connector.doctor.report import Finding, counted, listed
+from services.storage_rest.stores.families import BASE, CARDS_BASE
+from services.storage_rest.stores.objects import COMPLETE
+
+LIMIT = 1_048_576
+"""Bytes of all values that the API server takes in one ConfigMap."""
+
+
+def judge_cache(found: Asked[Sequence[Any]], write: Asked[None], *, namespace: str) -> list[Finding]:
+    """Return what the ConfigMaps hold; `found` are all of the namespace, `write` what came of a rehearsed write."""
+    if isinstance(found, RemoteError):
+        return [Finding("fault", f"the cache cannot be read: {found}", 'see "rights" above'), *_judge_write(write)]
+    maps = [each for each in found if _is_ours(str(each["metadata"]["name"]))]
+    entries = [each for each in maps if not str(each["metadata"]["name"]).startswith(CARDS_BASE)]
+    findings: list[Finding] = []
+    if not entries:
+        findings.append(Finding("skipped", f"there is no ConfigMap {BASE} in namespace {namespace} yet"))
+    else:
+        size = sum(_size(each) for each in maps)
+        keys = sum(len(each.get("binaryData") or {}) for each in entries)
+        findings.append(
+            Finding(
+                "ok", f"{counted(keys, 'model')} in {counted(len(entries), 'ConfigMap')}, {size / 1024:.1f} KiB in all"
+            )
+        )
+        findings += _judge_contents(entries, namespace)
+    return [*findings, *_judge_write(write)]
+
+
+def _is_ours(name: str) -> bool:
+    rest = name.removeprefix(CARDS_BASE if name.startswith(CARDS_BASE) else BASE)
+    return name.startswith(BASE) and (not rest or (rest.startswith("-") and rest[1:].isdigit()))
+
+
+def _judge_contents(maps: Sequence[Any], namespace: str) -> Iterator[Finding]:
+    broken = {str(each["metadata"]["name"]): _unreadable(each) for each in maps}
+    for name, keys in broken.items():
+        if keys:
+            yield Finding(
+                "fault",
+                f"{counted(len(keys), 'value')} of ConfigMap {name} cannot be read: {listed(keys)}",
+                f"kubectl get configmap {name} -n {namespace} -o yaml     # was it edited by hand?\n"
+                "A value that is taken out is written again from its source.",
+            )
+    for each in maps:
+        if _size(each) > LIMIT * 0.95:
+            yield Finding("warning", f"ConfigMap {each['metadata']['name']} is nearly full ({_size(each)} bytes)")
+        if each.get("immutable"):
+            yield Finding(
+                "fault",
+                f"ConfigMap {each['metadata']['name']} is immutable: nothing can be stored in it",
+                f"kubectl delete configmap {each['metadata']['name']} -n {namespace}     # it is made again",
+            )
+    if not any(_annotations(each).get(COMPLETE) == "true" for each in maps):
+        yield Finding(
+            "warning",
+            "the cache has never been marked as complete: the feed waits until every source was listed once",
+            'see "feed" below for what is waited for',
+        )
+
+
+def _unreadable(obj: Mapping[str, Any]) -> list[str]:
+    keys = []
+    for key, text in sorted((obj.get("binaryData") or {}).items()):
+        try:
+            parse_storage_body(key, base64.b64decode(text, validate=True))
+        except (ValueError, binascii.Error):
+            keys.append(key)
+    return keys
+
+
+def _size(obj: Mapping[str, Any]) -> int:
+    values = (obj.get("binaryData") or {}).values()
+    return sum(len(text) * 3 // 4 for text in values) + sum(len(text) for text in (obj.get("data") or {}).values())
+
+
+def _annotations(obj: Mapping[str, Any]) -> Mapping[str, str]:
+    return obj["metadata"].get("annotations") or {}
+
+
+def _judge_write(write: Asked[None]) -> list[Finding]:
+    if write is None:
+        return [Finding("ok", "it can be written (tried without effect)")]
+    remedy = ""
+    if isinstance(write, StatusError) and write.status == 403:
+        remedy = (
+            f"the Role {ROLE} of that namespace needs create and patch for configmaps, and a RoleBinding to the "
+            'account: see "rights" above.\nIf it has both, a quota or an admission policy refuses: '
+            "the message names it"
+        )
+    return [Finding("fault", f"it cannot be written: {write}", remedy)]

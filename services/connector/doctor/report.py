@@ -1,0 +1,79 @@
+"""What the doctor has found, as text for a terminal and as JSON. No I/O."""
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+Verdict = Literal["ok", "warning", "fault", "skipped"]
+"""`warning`: it works, and somebody should look at it; `skipped`: it could not be looked at, or need not be."""
+MARKS: dict[Verdict, str] = {"ok": "✓", "warning": "!", "fault": "✗", "skipped": "-"}
+COLOURS: dict[Verdict, str] = {"ok": "green", "warning": "yellow", "fault": "red", "skipped": "bright_black"}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line: what was found, and the command or YAML that repairs it, over several lines if need be."""
+
+    verdict: Verdict
+    message: str
+    remedy: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """What one step found; `seconds` is how long it took."""
+
+    name: str
+    title: str
+    findings: tuple[Finding, ...]
+    seconds: float = 0.0
+
+
+@dataclass(slots=True)
+class Report:
+    """All steps, in the order of a model's way."""
+
+    steps: list[Step] = field(default_factory=list)
+
+    def count(self, verdict: Verdict) -> int:
+        """Return how many findings have this verdict."""
+        return sum(finding.verdict == verdict for step in self.steps for finding in step.findings)
+
+    def status(self, fail_on: Literal["fault", "warning"] = "fault") -> int:
+        """Return the exit status: 0 when nothing is wrong, else 1."""
+        bad = self.count("fault") + (self.count("warning") if fail_on == "warning" else 0)
+        return 1 if bad else 0
+
+    @property
+    def summary(self) -> str:
+        """One line that sums up."""
+        faults, warnings = self.count("fault"), self.count("warning")
+        if not faults and not warnings:
+            return "nothing is wrong" if not self.count("skipped") else "nothing is wrong with what could be looked at"
+        return f"{counted(faults, 'fault')}, {counted(warnings, 'warning')}"
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what `--format json` prints."""
+        return {"summary": self.summary, "steps": [asdict(step) for step in self.steps]}
+
+
+def lines_of(step: Step) -> Iterable[tuple[Verdict | None, str]]:
+    """Yield the lines of a step for a terminal, each with the verdict that it bears, if any."""
+    yield None, step.title
+    for finding in step.findings:
+        first, *more = finding.message.splitlines() or [""]
+        yield finding.verdict, f"  {MARKS[finding.verdict]} {first}"
+        yield from ((None, f"    {line}") for line in more)
+        yield from ((None, f"      {line}".rstrip()) for line in finding.remedy.splitlines())
+
+
+def listed(names: Iterable[str], most: int = 5) -> str:
+    """Return names with commas between them, the first few of many."""
+    names = list(names)
+    rest = len(names) - most
+    return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number of things, in words: `1 fault`, `2 faults`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"

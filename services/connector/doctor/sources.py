@@ -1,0 +1,147 @@
+"""Steps "models" and "registries": what there is to be shown, and where more may come from. No I/O."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from common.http.client import RemoteError
+from common.kube.resources import INFERENCE_SERVICES
+from services.connector.doctor.asking import Asked
+from services.connector.doctor.report import Finding, counted, listed
+from services.normalizer.normalize.isvc import read_isvc
+from services.normalizer.sources.faults import fault_of, no_address
+from services.normalizer.sources.kubeflow.discovery import Discovery
+from services.normalizer.sources.refs import SourceRef
+
+MOST = 20
+"""So many objects are named one by one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probe:
+    """What a registry or catalog answered: the root of its API, and how many models or sources its first page had."""
+
+    ref: SourceRef
+    answer: Asked[tuple[str, int]]
+    sent_token: bool
+    """Whether it was given the token."""
+
+
+def judge_models(found: Mapping[str, Asked[Sequence[Any]]]) -> list[Finding]:
+    """Return what InferenceServices there are and why some are not shown; `found` is by namespace, empty for all."""
+    findings: list[Finding] = []
+    objects: list[Any] = []
+    for namespace, answer in found.items():
+        where = f"in namespace {namespace}" if namespace else "in any namespace"
+        if isinstance(answer, RemoteError):
+            findings.append(Finding("fault", f"InferenceServices {where} cannot be listed: {answer}"))
+        elif answer:
+            objects += answer
+        elif namespace:
+            findings.append(
+                Finding(
+                    "warning",
+                    f"there is no InferenceService {where}, or no such namespace",
+                    f"kubectl get namespace {namespace}; kubectl get {INFERENCE_SERVICES.plural} -A\n"
+                    "WATCH_NAMESPACES must name namespaces exactly, with commas between them",
+                )
+            )
+        else:
+            findings.append(
+                Finding(
+                    "warning",
+                    f"there is no InferenceService {where}",
+                    f"nothing is deployed yet: kubectl get {INFERENCE_SERVICES.plural} -A",
+                )
+            )
+    return [*findings, *_judge_objects(objects)]
+
+
+def _judge_objects(objects: Iterable[Any]) -> Iterator[Finding]:
+    ready, hidden, problems = 0, [], []
+    for obj in objects:
+        facts = read_isvc(obj)
+        name = f"{facts.namespace}/{facts.name}"
+        problems += [problem for problem in facts.problems if problem.severity == "error"]
+        if facts.readiness.ready:
+            ready += 1
+        else:
+            hidden.append((name, facts.readiness))
+    if ready or hidden:
+        yield Finding("ok", f"{counted(ready + len(hidden), 'InferenceService')}, {ready} ready")
+    for name, readiness in hidden[:MOST]:
+        namespace, _, isvc = name.partition("/")
+        yield Finding(
+            "warning",
+            f"{name} is not shown: {readiness.reason}",
+            f"kubectl annotate inferenceservice {isvc} -n {namespace} serving.kserve.io/stop-"
+            if readiness.stopped and "annotation" in readiness.reason
+            else f"kubectl describe inferenceservice {isvc} -n {namespace}",
+        )
+    if len(hidden) > MOST:
+        yield Finding("warning", f"{len(hidden) - MOST} more are not ready either")
+    for problem in problems[:MOST]:
+        yield Finding("fault", f"{problem.object}: {problem.message}", problem.remedy)
+
+
+def judge_search(routes: Asked[Sequence[Any]], services: Asked[Sequence[Any]]) -> list[Finding]:
+    """Return whether Routes and Services could be looked through for registries."""
+    return [
+        Finding("warning", f"registries are not looked for among {kind}: {answer}", 'see "rights" above')
+        for kind, answer in (("Routes", routes), ("Services", services))
+        if isinstance(answer, RemoteError)
+    ]
+
+
+def judge_registries(discovery: Discovery, probes: Sequence[Probe]) -> list[Finding]:
+    """Return how each registry and catalog fares, and which are not read."""
+    findings = [
+        Finding("fault" if problem.object.startswith("MR_ROUTE") else "warning", _told(problem), problem.remedy)
+        for problem in discovery.problems
+    ]
+    findings += [_judge_probe(probe) for probe in probes]
+    kinds = Counter(ref.kind for ref in discovery.refs)
+    if not kinds["registry"] and not discovery.untrusted:
+        findings.append(
+            Finding(
+                "warning",
+                "no model registry is found: models are shown as far as their InferenceServices tell",
+                "none is needed. Found are Routes and Services that a registry's operator has labelled, in the "
+                "namespaces of\nMODEL_REGISTRY_NAMESPACES; MODEL_REGISTRY_URLS names one by its address",
+            )
+        )
+    elif not kinds["catalog"]:
+        findings.append(
+            Finding(
+                "skipped",
+                "no model catalog is found: model cards come from the registries alone",
+                "MODEL_CATALOG_URL names one by its address",
+            )
+        )
+    return findings
+
+
+def _told(problem: Any) -> str:
+    return f"{problem.object}: {problem.message}"
+
+
+def _judge_probe(probe: Probe) -> Finding:
+    ref = probe.ref
+    if not ref.url:
+        fault = no_address(ref)
+        return Finding("fault", f"{ref.label}: {fault.reason}", fault.remedy)
+    with_token = "with the token" if probe.sent_token else "without a token"
+    asked = f"{ref.label} at {ref.url} ({ref.origin}), {with_token}"
+    if isinstance(probe.answer, RemoteError):
+        fault = fault_of(ref, probe.answer)
+        return Finding("fault", f"{asked}: {fault.reason}", fault.remedy)
+    root, count = probe.answer
+    what = counted(count, "registered model" if ref.kind == "registry" else "source")
+    if not ref.verify:
+        return Finding(
+            "warning",
+            f"{asked}: {what} by {root}; its certificate is not verified",
+            f"name its authority in MODEL_REGISTRY_CA_FILE and take {listed([ref.id])} out of MODEL_REGISTRY_INSECURE",
+        )
+    return Finding("ok", f"{asked}: {what} by {root}")

@@ -1,0 +1,1 @@
+"""Model cards as documentation: polished Markdown, pages, and trees that TechDocs builds."""

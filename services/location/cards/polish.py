@@ -1,0 +1,417 @@
+"""Model cards, written for other renderers, as Markdown that Python-Markdown with TechDocs' extensions shows. No I/O.
+
+Cards follow CommonMark and GitHub, TechDocs renders with Python-Markdown: there a list needs a blank line before it,
+`\\<` is no escape, front matter is text, and a relative image leads nowhere. A card is parsed as CommonMark and written
+out again in the forms that both understand. Text that is no markup stays as it was written.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from urllib.parse import quote, urljoin, urlsplit
+
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+from markdown_it.tree import SyntaxTreeNode
+
+from services.location.cards import html
+from services.location.cards.front_matter import facts_table, split
+
+_ESCAPABLE = frozenset("\\`*_{}[]()>#+-.!|~^=")
+"""Characters that Python-Markdown with TechDocs' extensions takes a backslash before."""
+_BLOCK_START = re.compile(
+    r"(?P<number>\d{1,9})(?=[.)](?:\s|\Z))"
+    r"|(?=[#>|]|[-+*](?:\s|\Z)|`{3,}[^`]*\Z|~~~|:\s|=+\s*\Z|-+\s*\Z|:?-+:?\s*\||(?:[*_-][ \t]*){3,}\Z)"
+)
+_ENDS_IN_BACKSLASH = re.compile(r"(?<!\\)(?:\\\\)*\\\Z")
+_TAG_LIKE = re.compile(r"<(?! \w|[\d=])")
+_NO_WORD = re.compile(r"[^\w\s-]")
+_LANGUAGE = re.compile(r"[A-Za-z0-9_+#.-]+")
+_DRAWN = frozenset({"dot", "graphviz", "plantuml", "puml", "uml"})
+"""Languages of code that TechDocs hands to a program to draw: a card's is shown as it is written."""
+_INCLUSION = re.compile(r"^(\s*)(-+8<-+)", re.MULTILINE)
+"""A line with which pymdownx.snippets includes a file; a semicolon before it makes it text."""
+_BREAK = "\0"
+"""Stands at the end of a line that is to stay one while a paragraph is written; no card holds this character."""
+_BLANK = f" \t{_BREAK}"
+_DROPPED = "\1"
+"""Stands where a tag was dropped, as above."""
+_CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_APART = re.compile(rf"(?<=[*_`~\[\]()<\\!&]){_DROPPED}+(?=[*_`~\[\]()<\\!&#])")
+_SCHEMES = ("http", "https", "mailto")
+_DEEPEST = 6
+_LARGEST_NUMBER = 9
+"""Largest number of an item whose text stands where TechDocs looks for what belongs to the item."""
+
+
+class _Parser(MarkdownIt):
+    def validateLink(self, url: str) -> bool:  # noqa: N802 - the parser's own name
+        """Take every address for one: what leads nowhere, or to a script, becomes text when it is written."""
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class Polished:
+    """A card ready for TechDocs: its title (empty when it has none) and what stands below it, in Markdown."""
+
+    title: str
+    body: str
+
+    @property
+    def text(self) -> str:
+        """The card as one Markdown document."""
+        return "\n\n".join(filter(None, (self.title and f"# {self.title}", self.body))) + "\n"
+
+
+def polish(card: str, *, base_url: str = "") -> Polished:
+    """Return a card in the forms that TechDocs shows; doing so again changes nothing.
+
+    Relative links and images are completed by `base_url`, the address of the card; without it they become text.
+    """
+    text = _CONTROLS.sub("", card.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n"))
+    matter, markdown = split(text)
+    parser = _Parser("commonmark", {"html": True}).enable(["table", "strikethrough"]).disable("text_join")
+    root = SyntaxTreeNode(parser.parse(markdown))
+    blocks = list(root.children)
+    title = ""
+    first = next((node for node in blocks if node.type != "html_block"), None)
+    if first is not None and first.type == "heading" and first.tag == "h1":
+        blocks.remove(first)
+    else:
+        first = None
+    headings = [node for node in root.walk() if node.type == "heading"]
+    others = [node for node in headings if node is not first]
+    shift = 1 if any(node.tag == "h1" for node in others) else 0
+    writer = _Writer(markdown.split("\n"), base_url, shift, _anchors(headings))
+    if first is not None:
+        title = writer.heading(first)
+    body = writer.blocks(blocks)
+    table = facts_table(matter)
+    return Polished(title, "\n\n".join(filter(None, (table, body))))
+
+
+def slug(text: str) -> str:
+    """Return the anchor that Python-Markdown gives a heading (its extension toc)."""
+    ascii_text = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
+    return re.sub(r"[-\s]+", "-", _NO_WORD.sub("", ascii_text).strip().lower())
+
+
+def _anchors(headings: Iterable[SyntaxTreeNode]) -> dict[str, str]:
+    """Return the anchors of headings, by that which Python-Markdown gives and by that which GitHub gives."""
+    anchors: dict[str, str] = {}
+    for heading in headings:
+        text = _plain(heading.children[0].children) if heading.children else ""
+        anchor = slug(text)
+        if anchor:
+            anchors.setdefault(anchor, anchor)
+            anchors.setdefault(_NO_WORD.sub("", text).strip().lower().replace(" ", "-"), anchor)
+    return anchors
+
+
+def _plain(nodes: Sequence[SyntaxTreeNode]) -> str:
+    return "".join(_plain(node.children) if node.children else node.content for node in nodes)
+
+
+@dataclass(slots=True)
+class _Writer:
+    """Writes blocks of a parsed card; `source` are its lines."""
+
+    source: list[str]
+    base_url: str
+    shift: int
+    anchors: dict[str, str]
+    _open: list[str] = field(default_factory=list)
+
+    # --- blocks
+
+    def blocks(self, nodes: Sequence[SyntaxTreeNode]) -> str:
+        """Return blocks with a blank line between each two."""
+        return "\n\n".join(text for text in self._each(nodes) if text)
+
+    def heading(self, node: SyntaxTreeNode) -> str:
+        """Return the text of a heading, in one line."""
+        text = " ".join(self._inline(node).replace(_BREAK, "").split("\n")).strip()
+        return f"{text[:-1]}\\#" if text.endswith("#") and not text.endswith("\\#") else text
+
+    def _each(self, nodes: Sequence[SyntaxTreeNode]) -> Iterator[str]:
+        rest = list(nodes)
+        while rest:
+            node = rest.pop(0)
+            if node.type != "html_block":
+                yield self._block(node)
+                continue
+            source, used = self._whole_table(node, rest)
+            del rest[:used]
+            yield html.clean_block(source, self._resolve, shift=self.shift)
+
+    def _block(self, node: SyntaxTreeNode) -> str:
+        match node.type:
+            case "heading":
+                return self._heading(node)
+            case "paragraph":
+                return self._paragraph(node)
+            case "fence" | "code_block":
+                return _code(node)
+            case "blockquote":
+                return _prefixed(self.blocks(node.children), "> ")
+            case "bullet_list" | "ordered_list":
+                return self._list(node)
+            case "table":
+                return self._table(node)
+            case "hr":
+                return "***"
+            case _:
+                return ""
+
+    def _heading(self, node: SyntaxTreeNode) -> str:
+        level = min(max(int(node.tag[1:]) + self.shift, 2), _DEEPEST)
+        text = self.heading(node)
+        return f"{'#' * level} {text}" if text else ""
+
+    def _paragraph(self, node: SyntaxTreeNode) -> str:
+        shown = [line for line in self._inline(node).split("\n") if line.strip(_BLANK)]
+        lines = [_as_line(line.strip(_BLANK)) + ("  " if line.endswith(_BREAK) else "") for line in shown]
+        return "\n".join(lines).rstrip(" ")
+
+    def _list(self, node: SyntaxTreeNode) -> str:
+        ordered = node.type == "ordered_list"
+        start = int(node.attrs.get("start", 1)) if ordered else 0
+        tight = not any(
+            child.type == "paragraph" and not child.hidden for item in node.children for child in item.children
+        )
+        texts = [text for item in node.children if (text := self._item(item, tight=tight))]
+        if ordered and start > _LARGEST_NUMBER:
+            return "\n\n".join(f"{start + n}\\.{_after_number(text)}" for n, text in enumerate(texts))
+        items = []
+        for n, text in enumerate(texts):
+            marker = f"{start + n if start + n <= _LARGEST_NUMBER else 1}." if ordered else "-"
+            items.append(_hanging(text, marker))
+        return ("\n" if tight else "\n\n").join(items)
+
+    def _item(self, item: SyntaxTreeNode, *, tight: bool) -> str:
+        texts = [text for text in self._each(item.children) if text]
+        children = [child.type for child in item.children]
+        compact = tight and all(kind in ("paragraph", "bullet_list", "ordered_list") for kind in children)
+        return ("\n" if compact else "\n\n").join(texts)
+
+    def _table(self, node: SyntaxTreeNode) -> str:
+        rows = [row for part in node.children for row in part.children]
+        alignments = [str(cell.attrs.get("style", "")).rpartition(":")[2] for cell in rows[0].children]
+        marks = {"left": ":---", "right": "---:", "center": ":---:"}
+        lines = [[self._cell(cell) for cell in row.children] for row in rows]
+        lines.insert(1, [marks.get(alignment, "---") for alignment in alignments])
+        return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+    def _cell(self, cell: SyntaxTreeNode) -> str:
+        pieces = self._pieces(_inline_tokens(cell))
+        return " ".join(_joined(map(_piece_in_cell, pieces)).replace(_BREAK, "").split("\n")).strip()
+
+    def _whole_table(self, node: SyntaxTreeNode, rest: Sequence[SyntaxTreeNode]) -> tuple[str, int]:
+        """Return a block of HTML with the blocks after it that its table goes on in, and how many these are."""
+        source = node.content
+        if _open_tables(source) <= 0 or node.map is None:
+            return source, 0
+        for used, other in enumerate(rest, start=1):
+            if other.map is None:
+                break
+            whole = "\n".join(self.source[node.map[0] : other.map[1]])
+            if _open_tables(whole) <= 0:
+                return whole, used
+        return source, 0
+
+    # --- what stands in a line
+
+    def _inline(self, node: SyntaxTreeNode) -> str:
+        return _joined(self._pieces(_inline_tokens(node)))
+
+    def _pieces(self, tokens: Sequence[Token]) -> list[str]:
+        """Return the text of each token; what opens and closes an element stays only in pairs."""
+        pieces: list[str] = []
+        opened: list[tuple[str, int, str]] = []
+        for token in tokens:
+            match token.type:
+                case "link_open":
+                    opened.append(("link", len(pieces), self._target(token)))
+                    pieces.append(_DROPPED)
+                case "link_close":
+                    _, at, target = opened.pop()
+                    _close_link(pieces, at, target)
+                case "html_inline":
+                    self._element(token.content, pieces, opened)
+                case _:
+                    piece = self._piece(token)
+                    after_bracket = piece.startswith("(") and bool(pieces) and pieces[-1].endswith("]")
+                    pieces.append(f"\\{piece}" if after_bracket else piece)
+        return pieces
+
+    def _piece(self, token: Token) -> str:
+        match token.type:
+            case "text":
+                return _TAG_LIKE.sub("&lt;", token.content).replace("](", "]\\(")
+            case "text_special":
+                return _special(token)
+            case "softbreak":
+                return "\n"
+            case "hardbreak":
+                return f"{_BREAK}\n"
+            case "code_inline":
+                return _in_code(token)
+            case "image":
+                return self._image(token)
+            case _:
+                return token.markup
+
+    def _element(self, source: str, pieces: list[str], opened: list[tuple[str, int, str]]) -> None:
+        name, is_end = html.tag_of(source)
+        if name == "br":
+            pieces.append("<br>")
+        elif name == "img":
+            attributes = html.attributes_of(source)
+            pieces.append(self._shown(attributes.get("src", ""), attributes.get("alt", "")))
+        elif name and not html.is_known(name):
+            pieces.append(html.as_text(source))
+        elif name in html.INLINE and not is_end:
+            opened.append((name, len(pieces), ""))
+            pieces.append(_DROPPED)
+        elif name in html.INLINE and opened and opened[-1][0] == name:
+            _, at, _ = opened.pop()
+            pieces[at] = f"<{name}>"
+            pieces.append(f"</{name}>")
+        else:
+            pieces.append(_DROPPED)
+
+    def _image(self, token: Token) -> str:
+        alt = "".join(child.content for child in token.children or ())
+        return self._shown(str(token.attrs.get("src", "")), alt)
+
+    def _shown(self, source: str, alt: str) -> str:
+        address = self._resolve(source)
+        text = " ".join(_TAG_LIKE.sub("&lt;", alt.replace("[", "").replace("]", "")).split())
+        if not address or address.startswith(("mailto:", "#")):
+            return text
+        return f"![{text}]({address})"
+
+    def _target(self, token: Token) -> str:
+        """Return what stands behind the text of a link, or nothing when it leads nowhere."""
+        address = self._resolve(str(token.attrs.get("href", "")))
+        if not address:
+            return ""
+        if token.markup == "autolink" and urlsplit(address).scheme in ("http", "https"):
+            return "<>"
+        title = str(token.attrs.get("title", ""))
+        shown = f' "{title}"' if title and not re.search(r'["\\\n<&]', title) else ""
+        return f"({address}{shown})"
+
+    def _resolve(self, address: str) -> str | None:
+        """Return the absolute form of an address, or None when it is not known or nothing that a reader may open."""
+        try:
+            if address.startswith("#"):
+                anchor = self.anchors.get(address[1:].lower())
+                return f"#{anchor}" if anchor else None
+            scheme = urlsplit(address).scheme.lower()
+            if not scheme and self.base_url:
+                address = urljoin(self.base_url, address)
+                scheme = urlsplit(address).scheme.lower()
+        except ValueError:
+            return None
+        if scheme not in _SCHEMES:
+            return None
+        return quote(address, safe="%/:?#[]@!$&'*+,;=-._~")
+
+
+def _inline_tokens(node: SyntaxTreeNode) -> Sequence[Token]:
+    if not node.children:
+        return ()
+    token = node.children[0].token
+    return token.children or () if token else ()
+
+
+def _joined(pieces: Iterable[str]) -> str:
+    """Return a line without what was dropped of it; what becomes neighbours is not to become markup by that."""
+    return _APART.sub(" ", "".join(pieces)).replace(_DROPPED, "")
+
+
+def _close_link(pieces: list[str], at: int, target: str) -> None:
+    text = _joined(pieces[at + 1 :])
+    if target == "<>":
+        pieces[at:] = [f"<{text}>"]
+    elif target and text.strip():
+        pieces[at] = "["
+        pieces.append(f"]{target}")
+
+
+def _special(token: Token) -> str:
+    """Return an escaped character or an entity in a form that both parsers read."""
+    if token.info == "entity":
+        return token.markup
+    character = token.content
+    if character in _ESCAPABLE:
+        return f"\\{character}"
+    return {"<": "&lt;", "&": "&amp;"}.get(character, character)
+
+
+def _in_code(token: Token) -> str:
+    content = token.content
+    ticks = content.startswith("`") or content.endswith("`")
+    space = " " if ticks or (content.startswith(" ") and content.endswith(" ") and content.strip()) else ""
+    return f"{token.markup}{space}{content}{space}{token.markup}"
+
+
+def _piece_in_cell(piece: str) -> str:
+    """Return a piece of a line for a cell; code with a bar in it is HTML, for the parsers differ on it."""
+    if "|" not in piece:
+        return piece
+    if piece.startswith("`"):
+        content = piece.strip("`").strip()
+        return f"<code>{html.as_text(content).replace('|', '&#124;')}</code>"
+    return piece.replace("\\|", "|").replace("|", "\\|")
+
+
+def _code(node: SyntaxTreeNode) -> str:
+    content = node.content.rstrip("\n")
+    runs = (len(run) for run in re.findall("`{3,}", content))
+    fence = "`" * max(3, *(run + 1 for run in runs), 3)
+    language = _LANGUAGE.match(node.info.strip()) if node.type == "fence" else None
+    shown = language[0] if language and language[0].lower() not in _DRAWN else ""
+    return f"{fence}{shown}\n{_without_inclusions(content)}\n{fence}"
+
+
+def _without_inclusions(text: str) -> str:
+    return _INCLUSION.sub(r"\1;\2", text)
+
+
+def _as_line(text: str) -> str:
+    """Return a line of a paragraph; a backslash at its end would keep the next line from joining it."""
+    line = _no_block_start(text)
+    return f"{line}\\" if _ENDS_IN_BACKSLASH.search(line) else line
+
+
+def _no_block_start(line: str) -> str:
+    """Return a line of a paragraph that no parser takes for the start of something else."""
+    match = _BLOCK_START.match(line)
+    if match is None:
+        return line
+    number = match["number"] or ""
+    return f"{number}\\{line[len(number) :]}" if line[len(number)] in _ESCAPABLE else f"&#{ord(line[0])};{line[1:]}"
+
+
+def _open_tables(source: str) -> int:
+    lowered = source.lower()
+    return lowered.count("<table") - lowered.count("</table")
+
+
+def _after_number(text: str) -> str:
+    """Return what follows a number that is text: in its line where that is a paragraph, else as a block of its own."""
+    first = text.partition("\n")[0]
+    return f"\n\n{text}" if _no_block_start(first) != first or text.startswith("<") else f" {text}"
+
+
+def _hanging(text: str, marker: str) -> str:
+    indent = " " * (len(marker) + 1)
+    first, *rest = text.split("\n")
+    return "\n".join([f"{marker} {first}".rstrip(), *(f"{indent}{line}" if line.strip() else "" for line in rest)])
+
+
+def _prefixed(text: str, prefix: str) -> str:
+    return "\n".join(f"{prefix}{line}".rstrip() for line in text.split("\n"))

@@ -1,0 +1,53 @@
+"""A model's documentation as the tree of files that TechDocs builds, and the archive that it comes in. No I/O."""
+
+import gzip
+import io
+import json
+import re
+import tarfile
+from collections.abc import Mapping, Sequence
+
+from services.location.cards import page
+from services.location.view import View
+
+_NOT_PRINTABLE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
+
+
+def tree(view: View, card: str, versions: Sequence[View], *, base_url: str = "") -> dict[str, str]:
+    """Return the files of a model's documentation by path; the pages are `docs/*.md`, the first one `docs/index.md`."""
+    pages = {"Model card" if card.strip() else "About": ("index.md", page.index_page(view, card, base_url=base_url))}
+    if view.server:
+        pages["How to call it"] = ("calling.md", page.calling_page(view, view.server))
+    if use := page.use_page(view):
+        pages["Use, ethics, support, training"] = ("use.md", use)
+    if len(versions) > 1:
+        pages["Versions"] = ("versions.md", page.versions_page(view, versions))
+    configuration = _configuration(view.version_title, {title: file for title, (file, _) in pages.items()})
+    return {"mkdocs.yml": configuration, **{f"docs/{file}": text for file, text in pages.values()}}
+
+
+def archive(files: Mapping[str, str], *, folder: str) -> bytes:
+    """Return files as a `.tar.gz` below a folder, as Git forges make them; the same files give the same bytes."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        for path, text in files.items():
+            content = text.encode()
+            entry = tarfile.TarInfo(f"{folder}/{path}")
+            entry.size, entry.mode = len(content), 0o644
+            tar.addfile(entry, io.BytesIO(content))
+    return gzip.compress(packed.getvalue(), compresslevel=6, mtime=0)
+
+
+def _configuration(title: str, pages: Mapping[str, str]) -> str:
+    """Return the configuration of mkdocs.
+
+    The theme is TechDocs' own; named here, it can be told not to fetch fonts from the internet, without which a page
+    stays blank where there is none. Plugins are TechDocs' to add.
+    """
+    lines = [f"site_name: {_quoted(title)}", "docs_dir: docs", "theme:", "  name: material", "  font: false", "nav:"]
+    return "\n".join([*lines, *(f"  - {_quoted(name)}: {file}" for name, file in pages.items()), ""])
+
+
+def _quoted(text: str) -> str:
+    quoted = json.dumps(text, ensure_ascii=False)
+    return _NOT_PRINTABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", quoted)

@@ -1,0 +1,156 @@
+"""A small world in which everything is well, for the doctor, and ways to break it."""
+
+import base64
+import json
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from pathlib import Path
+from typing import Any, Self
+
+from aiohttp import web
+
+from services.connector.doctor.examination import Options, examine
+from services.connector.doctor.report import Report
+from tests.deploy.kustomize import ROOT, render
+from tests.deploy.rbac import Permission, granted
+from tests.fakes.kubernetes import FakeCluster, Rule
+from tests.fakes.registry.catalog import FakeCatalog
+from tests.fakes.registry.registry import FakeRegistry
+from tests.objects import configmap, isvc
+
+NAMESPACE = "ai-rhdh"
+ACCOUNT = f"system:serviceaccount:{NAMESPACE}:rhdh-rhoai-connector"
+READY = {"status": "ready", "conditions": [{"name": "kserve", "ok": True, "reason": "", "since": 0}]}
+METRICS = 'rhoai_connector_http_requests_total{code="200",method="GET",route="/list",server="location"} 12.0\n'
+
+
+def jwt(**claims: Any) -> str:
+    """A token that has these claims and a signature that nobody can verify."""
+    parts = ({"alg": "RS256"}, claims)
+    return ".".join(base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in parts) + ".x"
+
+
+TOKEN = jwt(sub=ACCOUNT, exp=4_000_000_000)
+
+
+class StubPod:
+    """The three services on one port, each below a path of its own; what they answer is for tests to change."""
+
+    def __init__(self) -> None:
+        self.ready: dict[str, Any] = {name: dict(READY) for name in ("location", "storage-rest", "rhoai-normalizer")}
+        self.listing: Any = {"uris": ["/models/iris/model-catalog.json"]}
+        self.metrics = METRICS
+        self.absent: set[str] = set()
+        self.url = ""
+
+    async def start(self, stack: AsyncExitStack) -> None:
+        """Listen until the stack is closed."""
+        app = web.Application()
+        app.router.add_get("/{service}/readyz", self._ready)
+        app.router.add_get("/location/list", self._list)
+        app.router.add_get("/location/metrics", self._metrics)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        await runner.setup()
+        stack.push_async_callback(runner.cleanup)
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        self.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+
+    def urls(self) -> Mapping[str, str]:
+        """Where each service is; port 1 for those that are absent."""
+        return {name: "http://127.0.0.1:1" if name in self.absent else f"{self.url}/{name}" for name in self.ready}
+
+    async def _ready(self, request: web.Request) -> web.Response:
+        body = self.ready[request.match_info["service"]]
+        return web.json_response(body, status=200 if body.get("status") == "ready" else 503)
+
+    async def _list(self, _: web.Request) -> web.Response:
+        problem = isinstance(self.listing, str)
+        return web.json_response({"detail": self.listing} if problem else self.listing, status=503 if problem else 200)
+
+    async def _metrics(self, _: web.Request) -> web.Response:
+        return web.Response(text=self.metrics)
+
+
+class World:
+    """Used with `async with`: a cluster with one model, a registry, a catalog, a cache and the pod's services."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.cluster = FakeCluster(tls=True)
+        self.registry = FakeRegistry(tokens=[TOKEN])
+        self.catalog = FakeCatalog(tokens=[TOKEN])
+        self.pod = StubPod()
+        self.environ: dict[str, str] = {}
+        self.rights = granted(render(ROOT / "rbac/overlays/rhoai"))
+        self.timeout = 20.0
+        self.clock: Callable[[], float] = time.time
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        for part in (self.cluster, self.registry, self.catalog):
+            await self._stack.enter_async_context(part)
+        await self.pod.start(self._stack)
+        self.registry.add_model("granite")
+        self.cluster.apply(isvc("iris"))
+        self.cluster.add_namespace(NAMESPACE)
+        self.put_cache({"models_iris": self.entry()})
+        self.allow(self.rights)
+        self.environ |= {
+            "KUBERNETES_SERVICE_HOST": "127.0.0.1",
+            "KUBERNETES_SERVICE_PORT": str(self.cluster.port),
+            "token": TOKEN,
+            "ca.crt": self.cluster.ca_pem,
+            "POD_NAMESPACE": NAMESPACE,
+            "MODEL_REGISTRY_URLS": self.registry.url,
+            "MODEL_CATALOG_URL": self.catalog.url,
+        }
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+
+    async def enter(self, part: AbstractAsyncContextManager[Any]) -> None:
+        """Have something else for as long as this world."""
+        await self._stack.enter_async_context(part)
+
+    def allow(self, rights: set[Permission], user: str = ACCOUNT) -> None:
+        """Let the token have these rights and no others."""
+        rules = [
+            Rule(api_groups=(p.group,), resources=(p.resource,), verbs=(p.verb,), namespace=p.namespace)
+            for p in sorted(rights)
+        ]
+        self.cluster.grant(TOKEN, user, rules)
+
+    def without(self, resource: str, *verbs: str) -> None:
+        """Take rights on a resource away; all of them when no verb is named."""
+        self.allow({p for p in self.rights if p.resource != resource or (verbs and p.verb not in verbs)})
+
+    @staticmethod
+    def entry() -> str:
+        """A value of the cache, as the ConfigMap has it."""
+        document = {"models": [{"name": "iris", "owner": "o", "description": "d", "lifecycle": "l"}]}
+        body = {"body": base64.b64encode(json.dumps(document).encode()).decode(), "reconcilerType": "kserve"}
+        return base64.b64encode(json.dumps(body).encode()).decode()
+
+    def put_cache(self, values: Mapping[str, str], *, complete: bool = True, **fields: Any) -> None:
+        """Have the ConfigMap hold these values, as base64."""
+        marks = {"modelcatalogbridge.rhdh.io/complete": "true"} if complete else None
+        self.cluster.apply(configmap("bac-import-model", NAMESPACE, binary_data=values, annotations=marks) | fields)
+
+    async def examine(self) -> Report:
+        """Return what the doctor finds."""
+        options = Options(
+            environ=self.environ,
+            urls=self.pod.urls(),
+            timeout=self.timeout,
+            home=self.directory,
+            mount=self.directory / "no-mount",
+            clock=self.clock,
+        )
+        return Report([step async for step in examine(options)])
+
+
+def expired() -> str:
+    """A token that was valid until an hour ago."""
+    return jwt(sub=ACCOUNT, exp=time.time() - 3600)
