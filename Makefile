@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check audit bench chaos soak test-backstage demo-backstage test-portal demo-portal lock clean
+.PHONY: help run test check audit bench chaos soak test-backstage demo-backstage test-portal demo-portal test-registries lock clean
 
 help: ## What can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -118,6 +118,18 @@ test-portal: $(PORTAL_READY) $(VENV)/browser $(CHROMIUM) ## A browser looks at a
 
 demo-portal: $(PORTAL_READY) ## A Backstage to look at in a browser, with models that answer (needs Node 20 and npm)
 	@$(BIN)/python -m tests.portal.demo
+
+REGISTRIES := ml-metadata-1.17.1 model-registry-0.2.9 model-registry-0.2.19 model-registry-0.3.0 model-registry-0.3.8
+
+# name-1.2.3 is version 1.2.3 of name, in an environment of its own: these pin old versions of what others need.
+$(VENV)/registries/%/installed: $(VENV)/python
+	@echo "installing $* into $(VENV)/registries"
+	@$(BIN)/python -m venv $(@D)
+	@$(@D)/bin/python -m pip --disable-pip-version-check --quiet install "$(shell echo $* | sed 's/-\([0-9.]*\)$$/==\1/')" 'setuptools<80'
+	@touch $@
+
+test-registries: $(VENV)/dev $(REGISTRIES:%=$(VENV)/registries/%/installed) ## ML Metadata and old registry clients against the fake registry (from PyPI)
+	@$(BIN)/python -m pytest tests/fakes_selftest/test_real_programs.py
 
 lock: $(VENV)/dev ## Renew the lock files from pyproject.toml (needs uv)
 	@uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --extra dev pyproject.toml -o requirements-dev.lock

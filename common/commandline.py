@@ -1,22 +1,25 @@
-"""What the command lines of all services share."""
+"""What the command lines of all services share; servers and settings are loaded by the commands that need them."""
 
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import click
 
-from common.http.server import Address, parse_address
-from common.settings import SettingsError
+if TYPE_CHECKING:
+    from common.http.server import Address
 
 
-class AddressType(click.ParamType[Address]):
+class AddressType(click.ParamType["Address"]):
     """An address to listen at: PORT, :PORT, HOST:PORT or [IPV6]:PORT."""
 
     name = "address"
 
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Address:
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> "Address":
         """Return the address meant."""
+        from common.http.server import Address, parse_address
+
         if isinstance(value, Address):
             return value
         try:
@@ -31,6 +34,8 @@ def reported(program: str, *faults: type[Exception]) -> Iterator[None]:
 
     The status is 2 when the configuration is at fault, as for a wrong option, else 1.
     """
+    from common.settings import SettingsError
+
     try:
         yield
     except* faults as group:

@@ -6,7 +6,7 @@ work without these details too: entries of earlier versions, and of the original
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
 from common import strict_json
@@ -62,7 +62,7 @@ class Details:
     license: str = ""
     """The licence by name: its SPDX identifier, or what people wrote."""
     tags: tuple[str, ...] = ()
-    """Valid tags that readers get beyond those of the document: the licence, a registered version's format."""
+    """Valid tags that readers get beyond those of the document: the format of a registered version."""
     location: str = ""
     """Where the model's files are, in words, where no URL can be given."""
     connection: str = ""
@@ -72,6 +72,10 @@ class Details:
     api_entity: str = ""
     """The API entity that describes the server, as an entity reference, where people name one of their own."""
     links: tuple[DetailLink, ...] = ()
+
+    def over(self, other: "Details") -> "Details":
+        """Return these details, and those of `other` where these are empty."""
+        return replace(other, **{name: value for name in _ALL if (value := getattr(self, name))})
 
     def encode(self) -> bytes:
         """Return the details as a JSON object without what is empty, or no bytes when all is; `decode` reads it."""
@@ -132,8 +136,9 @@ def _json_name(name: str) -> str:
     return first + "".join(word.title() for word in rest)
 
 
+_ALL = tuple(field.name for field in fields(Details))
 _LISTS = ("names", "tags", "tasks")
-_TEXTS = tuple(field.name for field in fields(Details) if field.name not in (*_LISTS, "links"))
+_TEXTS = tuple(name for name in _ALL if name not in (*_LISTS, "links"))
 _JSON_NAMES = {name: _json_name(name) for name in (*_TEXTS, *_LISTS)}
 _LINK_FIELDS = ("url", "title", "icon")
 

@@ -99,6 +99,14 @@ class _Namespace:
             self.seed(ref, names[ref])
         return changed
 
+    def rename(self, former: str, ref: str) -> None:
+        """Let `ref` hold what `former` holds, if anything."""
+        name = self._held.get(former)
+        if name is not None:
+            self.release(former)
+            self.release(ref)
+            self.seed(ref, name)
+
     def release(self, ref: str) -> None:
         """Take back what `ref` holds, if anything."""
         name = self._held.pop(ref, None)
@@ -146,6 +154,11 @@ class Allocator:
             | self._models.adopt({ref: identity.model_name for ref, identity in held.items()})
             | self._servers.adopt(servers)
         )
+
+    def rename(self, former: str, ref: str) -> None:
+        """Let `ref` hold what `former` holds: it is the same document under another reference."""
+        for kind in (self._keys, self._models, self._servers):
+            kind.rename(former, ref)
 
     def keep_only(self, refs: Collection[str]) -> None:
         """Give back what all others hold."""

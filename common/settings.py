@@ -16,6 +16,7 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 from common.secrets import StaticToken, TokenSource
 
 _UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*")
 _PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)")
 
 
@@ -71,6 +72,12 @@ def _check_url(text: str) -> str:
     return text
 
 
+def _check_named_url(text: str) -> str:
+    name, separator, url = text.partition("=")
+    _check_url(url if separator and _NAME.fullmatch(name) else text)
+    return text
+
+
 Duration = Annotated[float, BeforeValidator(parse_duration)]
 """Seconds, written as a Go duration."""
 Share = Annotated[float, BeforeValidator(parse_share)]
@@ -79,8 +86,8 @@ CommaList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 """Several values with commas between them."""
 Url = Annotated[str, AfterValidator(_check_url)]
 """The address of a server."""
-UrlList = Annotated[tuple[Url, ...], NoDecode, BeforeValidator(_split)]
-"""Addresses of servers with commas between them."""
+UrlList = Annotated[tuple[Annotated[str, AfterValidator(_check_named_url)], ...], NoDecode, BeforeValidator(_split)]
+"""Addresses of servers with commas between them, each perhaps with a name: `name=URL`."""
 
 
 class ServiceSettings(BaseSettings):

@@ -53,6 +53,7 @@ class Stored:
     model_name: str = ""
     server_name: str = ""
     server_ref: str = ""
+    origin: str = ""
     card_key: str = ""
     leaving: Leaving | None = None
 
@@ -65,7 +66,8 @@ class Upsert:
     `source` and `ref` name where it comes from (`registry:ns/name`, `registry:ns/name:12:34`), `updated` is the
     source's time of change in milliseconds of the epoch; `model_name` and `server_name` are the entity names in
     it, kept so that its sender finds them again after a restart; `server_ref` names the object that is shown as the
-    server of another one's document. `card` is the Markdown of the card `card_key`,
+    server of another one's document; `origin` tells a registered version from all others, whatever its registry is
+    called. `card` is the Markdown of the card `card_key`,
     None when it is not told here. `details` is what `common.details` encodes, kept as bytes because thousands wait in
     memory until one is rendered. `leaving` is set while the entry is in doubt. `digest` is 32 hexadecimal digits over
     all but the text of the card and that mark.
@@ -81,6 +83,7 @@ class Upsert:
     model_name: str = ""
     server_name: str = ""
     server_ref: str = ""
+    origin: str = ""
     card_key: str = ""
     card: str | None = None
     leaving: Leaving | None = None
@@ -88,10 +91,11 @@ class Upsert:
     digest: str = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        ours = (getattr(self, attribute) for attribute in _OURS.values() if attribute != "server_ref")
+        ours = (getattr(self, attribute) for attribute in _OURS.values() if attribute not in _LATER)
         told = "\0".join((self.key, self.reconciler, self.updated, *ours)).encode()
         # What came later counts where it is given, so that the digest of everything else is what it was.
-        content = b"\0".join(filter(None, (told, self.body, self.details, self.server_ref.encode())))
+        later = (getattr(self, attribute).encode() for attribute in _LATER)
+        content = b"\0".join(filter(None, (told, self.body, self.details, *later)))
         digest = hashlib.blake2b(content, digest_size=16).hexdigest()
         object.__setattr__(self, "digest", digest)  # once: it is compared in each round of the normalizer
 
@@ -509,9 +513,12 @@ _OURS = {
     "modelName": "model_name",
     "serverName": "server_name",
     "serverRef": "server_ref",
+    "origin": "origin",
     "modelCardKey": "card_key",
 }
 """The fields beside the original's: their names in JSON, and here. What is empty is not written."""
+_LATER = ("server_ref", "origin")
+"""Those that came after entries were stored without them."""
 
 
 def _told(entry: Upsert | Stored) -> dict[str, str]:

@@ -19,6 +19,7 @@ from services.location.shelf import Shelf
 from services.normalizer.service import Task, create_controller, follow_sources, run_until
 from services.normalizer.settings import NormalizerSettings
 from services.normalizer.sources.manifests import ManifestSource
+from services.normalizer.sources.selected import Selected
 from services.storage_rest import administration
 from services.storage_rest.factory import registering, storage_service
 from services.storage_rest.service import StorageService
@@ -48,6 +49,21 @@ class AllSettings:
     location: LocationSettings
 
 
+def load_settings(
+    *, registries: Sequence[str], catalogs: Sequence[str], cluster: bool, state: Path | None
+) -> AllSettings:
+    """Return the settings of the environment and the command line; with a cluster the cache is where STORAGE_TYPE says.
+
+    Raises:
+        SettingsError: a value is wrong.
+    """
+    return AllSettings(
+        normalizer=NormalizerSettings.load(model_registry_urls=registries or None, model_catalog_url=catalogs or None),
+        storage=StorageSettings.load(storage_type=None if cluster and state is None else "File", state_dir=state),
+        location=LocationSettings.load(),
+    )
+
+
 async def run(plan: Plan, settings: AllSettings, stop: asyncio.Event, *, tell: Callable[[str], None]) -> None:
     """Run everything until `stop` is set; `tell` gets lines for a person: what is served and where.
 
@@ -73,7 +89,8 @@ async def run(plan: Plan, settings: AllSettings, stop: asyncio.Event, *, tell: C
         controller = create_controller(settings=settings.normalizer, storage=storage, health=health, metrics=metrics)
         sources: list[Task] = []
         if plan.manifests:
-            manifests = ManifestSource(paths=plan.manifests, listener=controller.listener)
+            selected = Selected(controller.listener, settings.normalizer.selection)
+            manifests = ManifestSource(paths=plan.manifests, listener=selected)
             controller.listener.declare(manifests.id, confirm=manifests)
             sources.append(manifests.run)
         sources += await follow_sources(

@@ -1,35 +1,48 @@
-"""`connector`: run all in one process, preview what would be served."""
+"""`connector`: run all in one process, preview what would be served.
 
-import json
+What a command needs is loaded when it is called: a preview of one manifest is not to wait for servers and clients.
+"""
+
+import gc
 import sys
+from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from common import __version__, logs, runtime
+from common import __version__
 from common.commandline import AddressType, reported
-from common.http.server import Address
-from common.kube.credentials import CredentialsError
-from common.settings import SettingsError
-from common.trust import TrustError
-from services.connector import assembly, removals
-from services.connector.doctor.command import doctor
-from services.connector.preview import Preview, Shown, as_json, preview
-from services.location.settings import LocationSettings
-from services.normalizer.settings import NormalizerSettings
-from services.storage_rest.settings import StorageSettings
+
+if TYPE_CHECKING:
+    from common.http.server import Address
 
 _EXISTING = click.Path(exists=True, path_type=Path)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+_FURTHER = {"doctor": "services.connector.doctor.command", "removals": "services.connector.removals"}
+"""Commands with a module of their own, which has each by its name."""
+
+
+class _Commands(click.Group):
+    """The commands; those of other modules are loaded when they are asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of all."""
+        return sorted([*super().list_commands(ctx), *_FURTHER])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return the command of that name."""
+        if cmd_name not in _FURTHER:
+            return super().get_command(ctx, cmd_name)
+        command: click.Command = getattr(import_module(_FURTHER[cmd_name]), cmd_name)
+        return command
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__)
 def main() -> None:
     """Carry AI models from KServe and Kubeflow model registries to Backstage."""
-
-
-main.add_command(doctor)
-main.add_command(removals.removals)
 
 
 @main.command()
@@ -54,16 +67,18 @@ def run(
     registry: tuple[str, ...],
     catalog: tuple[str, ...],
     state: Path | None,
-    address: Address,
-    metrics_address: Address | None,
+    address: "Address",
+    metrics_address: "Address | None",
 ) -> None:
     """Run normalizer, cache and feed in one process."""
+    from common import logs, runtime
+    from common.kube.credentials import CredentialsError
+    from common.settings import SettingsError
+    from common.trust import TrustError
+    from services.connector import assembly
+
     with reported("connector", SettingsError, CredentialsError, TrustError, OSError):
-        settings = assembly.AllSettings(
-            normalizer=NormalizerSettings.load(model_registry_urls=registry or None, model_catalog_url=catalog or None),
-            storage=StorageSettings.load(storage_type=_storage_type(cluster, state), state_dir=state),
-            location=LocationSettings.load(),
-        )
+        settings = assembly.load_settings(registries=registry, catalogs=catalog, cluster=cluster, state=state)
         if not (manifests or cluster or settings.normalizer.model_registry_urls):
             raise click.UsageError("nothing to read: give --manifests, --registry or --cluster")
         logs.configure(level=settings.normalizer.log_level, format=settings.normalizer.log_format)
@@ -76,59 +91,52 @@ def run(
         runtime.run(lambda stop: assembly.run(plan, settings, stop, tell=click.echo))
 
 
-def _storage_type(cluster: bool, state: Path | None) -> str | None:
-    """Return where the cache is; None leaves it to STORAGE_TYPE."""
-    if cluster and state is None:
-        return None
-    return "File"
-
-
-@main.command(name="preview")
-@click.argument("paths", type=_EXISTING, nargs=-1, required=True)
+@main.command()
+@click.argument("paths", nargs=-1, required=True)
 @click.option(
-    "--format", "output", type=click.Choice(["table", "json"]), default="table", show_default=True, help="How to print."
+    "--format",
+    "output",
+    type=click.Choice(["table", "json", "yaml", "entities", "github", "sarif"]),
+    default="table",
+    show_default=True,
+    help="How to print.",
 )
-def preview_command(paths: tuple[Path, ...], output: str) -> None:
+@click.option(
+    "--fail-on",
+    type=click.Choice(["error", "warning", "info", "never"]),
+    default="error",
+    show_default=True,
+    help="End with status 1 when there is a problem as grave as this.",
+)
+def preview(paths: tuple[str, ...], output: str, fail_on: str) -> None:
     """Print what would be served of the manifests in PATHS, and what is wrong with them.
 
-    Ends with status 1 when an object could not be used.
+    PATHS are files, folders, patterns such as 'models/**/*.yaml', or - for standard input:
+    kustomize build . | connector preview -
+
+    \b
+    Exit status:
+      0  no problem as grave as --fail-on says
+      1  there is one
+      2  the command or the configuration is at fault, for example: a path does not exist
     """
-    with reported("connector", SettingsError, OSError):
-        result = preview(paths, defaults=NormalizerSettings.load().defaults)
-    if output == "json":
-        print_json(result)
-    else:
-        print_table(result)
-    sys.exit(0 if result.usable else 1)
+    from common.settings import SettingsError
+    from services.connector import reports
+    from services.connector.preview import preview as preview_of
+    from services.normalizer.settings import NormalizerSettings
 
-
-def print_json(result: Preview) -> None:
-    """Print the documents as an array; problems of objects that are not served go to standard error."""
-    click.echo(json.dumps([as_json(shown, json.loads(shown.document)) for shown in result.shown], indent=2))
-    for problem in result.hidden:
-        click.echo(f"{problem.severity}: {problem.object}: {problem.message} ({problem.remedy})", err=True)
-
-
-def print_table(result: Preview) -> None:
-    """Print one row a document, then the problems."""
-    rows = [("KEY", "MODEL", "SERVER", "API"), *map(_row, result.shown)]
-    widths = [max(len(row[column]) for row in rows) for column in range(3)]
-    for row in rows:
-        cells = (cell.ljust(width) for cell, width in zip(row, [*widths, 0], strict=True))
-        click.echo("  ".join(cells).rstrip())
-    problems = [*(problem for shown in result.shown for problem in shown.problems), *result.hidden]
-    if problems:
-        click.echo()
-    for problem in problems:
-        click.echo(f"{problem.severity}: {problem.object}: {problem.message}")
-        click.echo(f"  {problem.remedy}")
-
-
-def _row(shown: Shown) -> tuple[str, str, str, str]:
-    document = json.loads(shown.document)
-    server = document.get("modelServer")
-    name, url = (server["name"], server["API"]["url"]) if server else ("", "")
-    return shown.key, document["models"][0]["name"], name, url
+    gc.disable()  # the process ends before it would be worth its time
+    try:
+        with reported("connector", SettingsError):
+            settings = NormalizerSettings.load()
+            result = preview_of(paths, defaults=settings.defaults, selection=settings.selection)
+    except FileNotFoundError as error:
+        raise click.UsageError(str(error)) from None
+    if text := reports.FORMATS[output](result):
+        click.echo(text)
+    if not result.shown and not result.hidden:
+        click.echo(f"no InferenceService in {', '.join(paths)} ({result.files} files read)", err=True)
+    sys.exit(1 if result.fails(fail_on) else 0)
 
 
 if __name__ == "__main__":

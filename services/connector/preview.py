@@ -1,71 +1,167 @@
 """What the connector would serve of some manifests, without serving it."""
 
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+import re
+import sys
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from glob import glob
 from pathlib import Path
-from typing import Any
 
-from common.problems import Problem
+from common.problems import Problem, Severity
 from common.wire import Upsert
 from services.normalizer.catalogue import Catalogue
-from services.normalizer.normalize.result import Defaults
-from services.normalizer.sources.manifests import (
-    MANIFESTS,
-    Contents,
+from services.normalizer.normalize.result import Defaults, described
+from services.normalizer.normalize.selection import ALL, Selection
+from services.normalizer.sources.manifest_files import (
+    FileContents,
+    Place,
+    decoded,
     find_manifests,
-    read_manifests,
-    read_objects,
-    unreadable,
+    read_bytes,
+    read_file,
 )
+from services.normalizer.sources.manifest_objects import MANIFESTS, Contents, Noticed, read_manifests
+
+STDIN = "-"
+_KEY = re.compile(r"(?:annotation ([\w.-]+/[\w.-]+)|the label ([\w./-]+))")
+SEVERITIES: tuple[Severity, ...] = ("error", "warning", "info")
+"""The gravest first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """One document that would be served, with the problems of its model."""
+    """One document that would be served: the object it is made of, where that stands, and its problems."""
 
-    key: str
-    uri: str
-    document: bytes
-    problems: tuple[Problem, ...]
+    upsert: Upsert
+    object: str
+    place: Place
+    noticed: tuple[Noticed, ...]
+
+    @property
+    def key(self) -> str:
+        """The key under which it would be stored."""
+        return self.upsert.key
+
+    @property
+    def document(self) -> bytes:
+        """The document as JSON."""
+        return self.upsert.body
 
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """All that would be served; `hidden` tells of each isvc that would not be, and why."""
+    """All that would be served of `files` files; `hidden` tells of objects and files that would not be, and why."""
 
     shown: tuple[Shown, ...]
-    hidden: tuple[Problem, ...]
+    hidden: tuple[Noticed, ...]
+    files: int
 
     @property
-    def usable(self) -> bool:
-        """Whether every object could be used."""
-        problems = [*self.hidden, *(problem for shown in self.shown for problem in shown.problems)]
-        return all(problem.severity != "error" for problem in problems)
+    def noticed(self) -> tuple[Noticed, ...]:
+        """All problems, in the order of files and lines."""
+        found = (*(each for shown in self.shown for each in shown.noticed), *self.hidden)
+        return tuple(sorted(found, key=lambda each: (each.place, each.problem)))
+
+    @property
+    def hidden_by_object(self) -> dict[str, list[Noticed]]:
+        """What is not served, by the object or file, in the order of files and lines."""
+        found: dict[str, list[Noticed]] = {}
+        for each in sorted(self.hidden, key=lambda each: (each.place, each.problem)):
+            found.setdefault(each.problem.object, []).append(each)
+        return found
+
+    def fails(self, severity: str = "error") -> bool:
+        """Return whether there is a problem as grave as `severity`, or graver; none is as grave as any other word."""
+        grave = SEVERITIES[: SEVERITIES.index(severity) + 1] if severity in SEVERITIES else ()
+        return any(each.problem.severity in grave for each in self.noticed)
 
 
-def preview(paths: Iterable[Path], *, defaults: Defaults) -> Preview:
-    """Return what would be served of the manifests in `paths`.
+def preview(paths: Iterable[str | Path], *, defaults: Defaults, selection: Selection = ALL) -> Preview:
+    """Return what would be served of the manifests in `paths`: files, folders, patterns, `-` for standard input.
 
     Raises:
-        FileNotFoundError: one of `paths` does not exist.
+        FileNotFoundError: one of `paths` does not exist, or a pattern matches nothing.
     """
-    files: dict[Path, list[dict[str, Any]]] = {}
-    problems: list[Problem] = []
-    for path in find_manifests(paths):
-        try:
-            files[path] = list(read_objects(path))
-        except ValueError as error:
-            problems.append(unreadable(path, error))
-    contents = read_manifests(files)
+    files = read_paths(paths)
+    contents = _selected(read_manifests(files), selection)
     catalogue = _catalogue(contents, defaults)
-    shown = [_shown(upsert, catalogue) for _, upsert in sorted(catalogue.wanted.items())]
-    unshown = [
-        problem
-        for ref, of_one in catalogue.problems.items()
-        if ref not in {upsert.ref for upsert in catalogue.wanted.values()}
-        for problem in of_one
-    ]
-    return Preview(tuple(shown), (*problems, *contents.problems, *unshown, *_not_ready(contents)))
+    found: defaultdict[str, list[Noticed]] = defaultdict(list)
+    for each in contents.noticed:
+        found[each.problem.object].append(each)
+    places = {MANIFESTS.ref(*key): manifest.place for key, manifest in contents.isvcs.items()}
+    for ref, problems in catalogue.problems.items():
+        place = places.get(ref, Place(""))
+        for problem in problems:
+            found[described(ref)].append(Noticed(problem, place))
+    for each in _not_ready(contents):
+        found[each.problem.object].append(each)
+    lines = _Lines()
+    for subject, of_one in found.items():
+        found[subject] = list(map(lines.pinpoint, of_one))
+    shown = [_shown(upsert, places, found) for _, upsert in sorted(catalogue.wanted.items())]
+    return Preview(tuple(shown), tuple(each for rest in found.values() for each in rest), len(files))
+
+
+def _selected(contents: Contents, selection: Selection) -> Contents:
+    """Return the contents with what the selection refuses made stopped, as the source does it."""
+    chosen = {
+        key: manifest._replace(facts=facts, bare=manifest.bare and facts is manifest.facts)
+        for key, manifest in contents.isvcs.items()
+        for facts in [selection.applied(manifest.facts)]
+    }
+    return replace(contents, isvcs=chosen)
+
+
+def read_paths(paths: Iterable[str | Path]) -> dict[Path, FileContents]:
+    """Return what the files among and below `paths` hold.
+
+    Raises:
+        FileNotFoundError: as `preview` does.
+    """
+    files: dict[Path, FileContents] = {}
+    for written in map(str, paths):
+        if written == STDIN:
+            files[Path(STDIN)] = read_bytes(sys.stdin.buffer.read(), STDIN)
+        else:
+            files |= {path: read_file(path) for path in find_manifests(_matching(written))}
+    return files
+
+
+class _Lines:
+    """The lines of files, read once more where a problem names a key in them."""
+
+    def __init__(self) -> None:
+        self._files: dict[str, list[str]] = {}
+
+    def pinpoint(self, each: Noticed) -> Noticed:
+        """Return a problem of an object with the line of the annotation or label that it is about."""
+        problem, place = each
+        key = _KEY.search(f"{problem.message} {problem.remedy}")
+        if key is None or not place.line or place.path == STDIN:
+            return each
+        named = re.compile(rf"[\s\"'{{,]{re.escape(key[1] or key[2])}[\"']?\s*:")
+        for number, line in enumerate(self._of(place.path)[place.line - 1 :], place.line):
+            if named.search(f" {line}"):
+                return Noticed(problem, Place(place.path, number))
+        return each
+
+    def _of(self, path: str) -> list[str]:
+        if path not in self._files:
+            try:
+                self._files[path] = decoded(Path(path).read_bytes()).splitlines()
+            except (OSError, UnicodeDecodeError):  # changed since it was read
+                self._files[path] = []
+        return self._files[path]
+
+
+def _matching(written: str) -> Sequence[Path]:
+    if Path(written).exists() or not any(sign in written for sign in "*?["):
+        return [Path(written)]
+    found = sorted(glob(written, recursive=True))  # noqa: PTH207 - the pattern may be absolute
+    if not found:
+        raise FileNotFoundError(f"no file matches {written}")
+    return list(map(Path, found))
 
 
 def _catalogue(contents: Contents, defaults: Defaults) -> Catalogue:
@@ -80,27 +176,19 @@ def _catalogue(contents: Contents, defaults: Defaults) -> Catalogue:
     return catalogue
 
 
-def _shown(upsert: Upsert, catalogue: Catalogue) -> Shown:
-    return Shown(upsert.key, upsert.uri, upsert.body, catalogue.problems.get(upsert.ref, ()))
+def _shown(upsert: Upsert, places: Mapping[str, Place], found: dict[str, list[Noticed]]) -> Shown:
+    subject, place = described(upsert.ref), places.get(upsert.ref, Place(""))
+    return Shown(upsert, subject, place, tuple(found.pop(subject, ())))
 
 
-def _not_ready(contents: Contents) -> Iterable[Problem]:
+def _not_ready(contents: Contents) -> Iterator[Noticed]:
     for (namespace, name), manifest in sorted(contents.isvcs.items()):
         readiness = manifest.facts.readiness
         if not readiness.ready and not manifest.bare:
-            yield Problem(
+            problem = Problem(
                 "info",
                 f"InferenceService {namespace}/{name}",
                 f"not served: {readiness.reason}",
-                "start it again to have it served" if readiness.stopped else "it is served as soon as it is ready",
+                "undo that to have it served" if readiness.stopped else "it is served as soon as it is ready",
             )
-
-
-def as_json(shown: Shown, document: Any) -> dict[str, Any]:
-    """Return one entry of the command's JSON output."""
-    return {
-        "key": shown.key,
-        "uri": shown.uri,
-        "document": document,
-        "problems": [asdict(problem) for problem in shown.problems],
-    }
+            yield Noticed(problem, manifest.place)

@@ -258,7 +258,7 @@ def _base_url(url: str, tags: Iterable[str]) -> str:
 
 def _tags(details: Details, server: Server | None) -> tuple[str, ...]:
     """Return the tags that answer what people ask of a catalog: who speaks what, who can embed, whose model it is."""
-    written = [*details.tasks, details.provider, details.license]
+    written = [*details.tasks, details.provider, details.license, *details.tags]
     if server:
         written += [server.server_type, "embeddings" if server.embeds else ""]
     return tuple(dict.fromkeys(tag for text in written if (tag := backstage.tag(text))))

@@ -17,18 +17,19 @@ from common import backstage
 from common.identity import Allocator, Claim, Identity
 from common.problems import Problem
 from common.wire import Stored, Upsert
+from services.normalizer.adoption import Adoption
 from services.normalizer.cards import Cards
 from services.normalizer.contents import Card, IsvcSource, RegistryContent, registry_source
 from services.normalizer.facts import Ref
 from services.normalizer.ledger import NOT_LISTED, NOT_READY, Ledger, Patience
-from services.normalizer.normalize.isvc import Isvc, ServiceAccountFacts, ServiceFacts, subject
-from services.normalizer.normalize.kserve import normalize_isvc, server_facts
+from services.normalizer.normalize.deployment import Deployment, ServiceAccountFacts, ServiceFacts
+from services.normalizer.normalize.kserve import normalize_deployment
 from services.normalizer.normalize.labels import RegistryLabels
 from services.normalizer.normalize.linking import Link, RegistryIndex, link, names_version
 from services.normalizer.normalize.registry import normalize_version
-from services.normalizer.normalize.registry_objects import ModelArtifact, ModelVersion, RegisteredModel
+from services.normalizer.normalize.registry_objects import ModelArtifact, ModelVersion, RegisteredModel, version_origin
 from services.normalizer.normalize.result import Defaults, Normalized, described
-from services.normalizer.normalize.server import ServerFacts
+from services.normalizer.normalize.server import ServerFacts, server_facts
 from services.normalizer.normalize.serving import ServerClaim, choose_server
 from services.normalizer.owned import OwnedByIsvc
 from services.normalizer.sourcebook import SourceBook
@@ -51,7 +52,7 @@ SLICE = 200
 class Verdict:
     """How an isvc is shown: by these facts, not at all (None), or `retained`, as it is stored."""
 
-    facts: Isvc | None = None
+    facts: Deployment | None = None
     retained: bool = False
 
     @property
@@ -68,10 +69,10 @@ class _IsvcEntry:
     """
 
     source: IsvcSource
-    facts: Isvc
+    facts: Deployment
     bare: bool
     missed: float | None = None
-    ready: Isvc | None = None
+    ready: Deployment | None = None
     link: Link = field(default_factory=Link)
     verdict: Verdict = field(default_factory=Verdict)
     asked_for: RegistryLabels | None = None
@@ -113,7 +114,7 @@ class _Unshown:
         """Yield the references of a registry's versions."""
         return (ref for ref in self._refs if Ref.parse(ref).place == registry)
 
-    def may_be_served_by(self, ref: str, facts: Isvc) -> bool:
+    def may_be_served_by(self, ref: str, facts: Deployment) -> bool:
         """Return whether one of them may be what an isvc serves."""
         labels = facts.registry
         if labels is not None and self._refs & self._by_version.get(labels.version, set()):
@@ -151,7 +152,9 @@ class Catalogue:
         self._claimants: defaultdict[str, set[str]] = defaultdict(set)
         self._served_by: dict[str, str] = {}
         self._beside: dict[str, Problem] = {}
-        self._stored_by_ref: Mapping[str, Stored] = {}
+        self._stored_by_ref: dict[str, Stored] = {}
+        self._adoption = Adoption({})
+        self._heirs: set[str] = set()
         self._unshown = _Unshown({})
         self._waiting: set[str] = set()
         self._unconfirmed_servers: dict[str, str] = {}
@@ -172,6 +175,7 @@ class Catalogue:
         """Take over, once and before anything is rendered, what an earlier run has stored, by key."""
         self._stored_by_ref = {entry.ref: entry for entry in stored.values() if entry.ref}
         self._unshown = _Unshown(self._stored_by_ref)
+        self._adoption = Adoption(self._stored_by_ref)
         self.adopt(stored, now=now)
         for ref, entry in self._stored_by_ref.items():
             if ref.startswith("registry:") and entry.server_name:
@@ -184,7 +188,7 @@ class Catalogue:
         held: dict[str, Identity] = {}
         for key, entry in sorted(stored.items(), key=lambda item: (len(item[0]), item[0]), reverse=True):
             if entry.ref and entry.model_name:
-                held[entry.ref] = Identity(
+                held[self._adoption.owner(entry.ref)] = Identity(
                     key=key, uri=entry.uri, model_name=entry.model_name, server_name=entry.server_name or None
                 )
         self._dirty |= self._allocator.adopt(held) & self._keys.keys()
@@ -233,7 +237,7 @@ class Catalogue:
         self,
         source: IsvcSource,
         key: tuple[str, str],
-        facts: Isvc | None,
+        facts: Deployment | None,
         *,
         explicit: bool,
         bare: bool = False,
@@ -328,6 +332,7 @@ class Catalogue:
         if awaiting != self._awaiting_registries:
             self._awaiting_registries = awaiting
             self._dirty |= self._waiting
+        self._dirty |= self._heirs
 
     # --- what the ledger says
 
@@ -493,6 +498,9 @@ class Catalogue:
             # Not read to the end yet: what an earlier run knew is worth more than a part.
             self.retained.add(ref)
             return None
+        if not self._inherit(ref, found):
+            self.retained.add(ref)
+            return None
         if self._unshown.discard(ref):
             self._dirty |= self._waiting
         server = self._choose_server(ref, claimants)
@@ -515,6 +523,30 @@ class Catalogue:
             card=self._cards.choose(content.ref, found.model, found.artifacts, stored=self._stored_by_ref.get(ref)),
             defaults=self._defaults,
         )
+
+    def _inherit(self, ref: str, found: _Version) -> bool:
+        """Let a version that is new have the entry that it had under another name of its registry, if there is one.
+
+        Returns False while it is not known whether that registry is really gone.
+        """
+        self._heirs.discard(ref)
+        if ref in self._stored_by_ref or ref in self._keys:
+            return True
+        origin = version_origin(found.model, found.version)
+        former = self._adoption.candidate(ref, origin)
+        free = self._ledger.may_inherit(self._stored_by_ref[former].source) if former else False
+        if free is None:
+            self._heirs.add(ref)
+        if not free:
+            return free is False
+        self._adoption.take(ref, origin)
+        self._stored_by_ref[ref] = self._stored_by_ref[former]
+        self._allocator.rename(former, ref)
+        if former in self._unconfirmed_servers:
+            self._unconfirmed_servers[ref] = self._unconfirmed_servers.pop(former)
+        if self._unshown.discard(former):
+            self._dirty |= self._waiting
+        return True
 
     def _find(self, ref: str, content: RegistryContent) -> _Version | None:
         """Return a version that is live, or that its registry lacks and that has not left yet."""
@@ -541,7 +573,7 @@ class Catalogue:
         choice = choose_server(
             ServerClaim(
                 ref=claimant,
-                subject=subject(entry.facts.namespace, entry.facts.name),
+                subject=entry.facts.subject,
                 created=entry.facts.created,
                 ready=entry.facts.readiness.ready,
                 certain=entry.link.certain,
@@ -590,7 +622,7 @@ class Catalogue:
             self.retained.add(ref)
         if facts is None or self._shown_with_version(ref, entry):
             return None
-        return normalize_isvc(
+        return normalize_deployment(
             facts,
             cluster=entry.source.cluster,
             source=entry.source.id,
@@ -689,6 +721,7 @@ def _upsert(normalized: Normalized, identity: Identity, server_ref: str) -> Upse
         model_name=identity.model_name,
         server_name=identity.server_name or "",
         server_ref=server_ref,
+        origin=normalized.origin,
         card_key=normalized.card_key,
         details=normalized.details.encode(),
     )

@@ -48,10 +48,14 @@ class RegistryContent:
         return registry_source(self.ref.id)
 
     def find(self, model_id: str, version_id: str) -> tuple[RegisteredModel, ModelVersion] | None:
-        """Return a live version of a live model, or None."""
+        """Return a live version of a live model, or None.
+
+        A version belongs to the model that it names itself: ids start again when a registry's database is rebuilt.
+        """
         version, model = self.snapshot.versions.get(version_id), self.snapshot.models.get(model_id)
-        live = version is not None and model is not None and version.is_live and model.is_live
-        return (model, version) if live and model and version else None
+        if version is None or model is None or version.registered_model_id != model_id:
+            return None
+        return (model, version) if version.is_live and model.is_live else None
 
     def index(self) -> RegistryIndex:
         """Return the index for linking."""

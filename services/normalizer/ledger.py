@@ -96,6 +96,10 @@ class Ledger:
         """Return whether a source is gone and all its entries have left."""
         return self._is_gone(source) and not self._of_source.get(source)
 
+    def may_inherit(self, source: str) -> bool | None:
+        """Return whether the entries of a source are free for another: it is gone. None while that is not known."""
+        return False if self._book.is_declared(source) else True if self._is_gone(source) else None
+
     def withdraw(self, source: str) -> None:
         """Take back what a source has shown, because it is itself gone."""
         for ref in self._of_source[source]:

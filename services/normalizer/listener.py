@@ -15,7 +15,7 @@ from common.problems import Problem
 from services.normalizer.catalogue import Catalogue
 from services.normalizer.contents import IsvcSource, RegistryContent, registry_source
 from services.normalizer.ledger import Ledger
-from services.normalizer.normalize.isvc import Isvc, ServiceAccountFacts, ServiceFacts
+from services.normalizer.normalize.deployment import Deployment, ServiceAccountFacts, ServiceFacts
 from services.normalizer.normalize.labels import RegistryLabels
 from services.normalizer.normalize.registry_objects import RegistryRef
 from services.normalizer.sourcebook import SourceBook
@@ -74,7 +74,7 @@ class Listener:
             self.confirmable[source] = confirm
 
     def isvc_changed(
-        self, source: IsvcSource, key: Key, facts: Isvc | None, *, explicit: bool, bare: bool = False
+        self, source: IsvcSource, key: Key, facts: Deployment | None, *, explicit: bool, bare: bool = False
     ) -> None:
         """An isvc is new, another or gone."""
         self._catalogue.put_isvc(source, key, facts, explicit=explicit, bare=bare, now=self._clock())
@@ -138,6 +138,13 @@ class Listener:
         else:
             self._book.failed(registry_source(ref.id))
         self._registries_changed()
+
+    def cards_read(self, ref: RegistryRef, reading: RegistryReading) -> None:
+        """Model cards that a registry refers to were read; of the registry itself nothing is new."""
+        self._catalogue.put_cards(reading.cards)
+        content = RegistryContent(ref, reading.snapshot, settled=reading.settled, problems=reading.problems)
+        self._catalogue.put_registry(ref.id, content, touched=reading.touched, now=self._clock())
+        self._wake()
 
     def registry_failed(self, registry: str, *, has_address: bool) -> None:
         """A registry cannot be read; one that has no address yet has nothing to wait for."""

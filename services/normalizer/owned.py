@@ -5,14 +5,14 @@ from collections.abc import Iterator
 from typing import Generic, Protocol, TypeVar
 
 from services.normalizer.contents import IsvcSource
-from services.normalizer.normalize.isvc import IsvcOwner
+from services.normalizer.normalize.deployment import Owner
 
 
 class Owned(Protocol):
     """An object that InferenceServices may own."""
 
     @property
-    def owners(self) -> tuple[IsvcOwner, ...]:
+    def owners(self) -> tuple[Owner, ...]:
         """The isvcs that own it."""
 
 

@@ -87,6 +87,7 @@ class Registries:
         listener.ask_for_unknown_versions(self.look_up)
         self._settings = discovery_settings(settings)
         self._watched = settings.watch_namespaces
+        self._gateways = settings.model_registry_gateways
         self._gone_grace = settings.patience.source_gone
         self._source = RegistrySource(
             connector=connector,
@@ -125,6 +126,7 @@ class Registries:
             metrics=metrics,
             namespaces=self._settings.namespaces if self._watched else None,
             by_name=bool(self._settings.routes),
+            gateways=self._gateways,
             changed=self._look,
             patience=patience,
         )
@@ -201,6 +203,10 @@ class Registries:
     def on_reading(self, ref: SourceRef, reading: RegistryReading) -> None:
         """A registry was read."""
         self._listener.registry_read(ref.registry, reading)
+
+    def on_cards(self, ref: SourceRef, reading: RegistryReading) -> None:
+        """Model cards that a registry refers to are new or changed."""
+        self._listener.cards_read(ref.registry, reading)
 
     def on_state(self, ref: SourceRef, state: SourceState) -> None:
         """A registry or catalog fares otherwise than before."""

@@ -28,6 +28,7 @@ from services.normalizer.remote_storage import RemoteStorage
 from services.normalizer.settings import NormalizerSettings
 from services.normalizer.sourcebook import SourceBook
 from services.normalizer.sources.kserve import KserveSource
+from services.normalizer.sources.selected import Selected
 from services.normalizer.telemetry import CONTROLLER, Telemetry
 
 log = structlog.get_logger("normalizer")
@@ -95,7 +96,7 @@ async def follow_sources(
         source=CLUSTER,
         client=client,
         namespaces=settings.watch_namespaces,
-        listener=listener,
+        listener=Selected(listener, settings.selection),
         metrics=kube_metrics,
     )
     listener.declare(kserve.id, confirm=kserve, namespaces=settings.watch_namespaces)

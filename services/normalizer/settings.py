@@ -1,15 +1,21 @@
 """What the normalizer reads from its environment."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import AfterValidator, Field, SecretStr
 
 from common.settings import CommaList, Duration, ServiceSettings, Share, Url, UrlList
 from services.normalizer.ledger import Patience
 from services.normalizer.normalize.result import Defaults
+from services.normalizer.normalize.selection import Selection, parse_selector
 
 STORAGE_PORT = 7070
 REMOVAL_HOLD = 3600.0
+
+
+def _check_selector(written: str) -> str:
+    parse_selector(written)
+    return written
 
 
 class NormalizerSettings(ServiceSettings):
@@ -29,6 +35,18 @@ class NormalizerSettings(ServiceSettings):
     )
     dashboard_url: Url | None = Field(
         None, alias="DASHBOARD_URL", description="the OpenShift AI dashboard, for links to its pages"
+    )
+    selector: Annotated[str, AfterValidator(_check_selector)] = Field(
+        "", alias="SELECTOR", description="label selector that InferenceServices must match, as kubectl takes it"
+    )
+    select_namespaces: CommaList = Field(
+        (),
+        alias="SELECT_NAMESPACES",
+        description="namespaces that are shown, as patterns with `*`; `!` before one excludes, the last match decides",
+    )
+    select_names: CommaList = Field((), alias="SELECT_NAMES", description="the same for names of InferenceServices")
+    ai_assets_only: bool = Field(
+        False, alias="AI_ASSETS_ONLY", description="show only what the dashboard offers as an AI asset"
     )
     not_ready_grace: Duration = Field(
         120.0, alias="NOT_READY_GRACE", description="an InferenceService may be not ready for so long and stay shown"
@@ -58,16 +76,27 @@ class NormalizerSettings(ServiceSettings):
     )
     polling_interval: Duration = Field(120.0, alias="POLLING_INTERVAL", description="between two polls of a registry")
     model_registry_routes: CommaList = Field(
-        (), alias="MR_ROUTE", description="Routes of registries, as namespace:name or name; default: by label"
+        (),
+        alias="MR_ROUTE",
+        description="Routes of registries, as namespace:name, or name in a trusted namespace; default: by label",
     )
     model_registry_urls: UrlList = Field(
-        (), alias="MODEL_REGISTRY_URLS", description="further registries: the roots of their servers"
+        (),
+        alias="MODEL_REGISTRY_URLS",
+        description="further registries: the roots of their servers, as URL or name=URL",
     )
-    model_catalog_url: UrlList = Field((), alias="MODEL_CATALOG_URL", description="further model catalogs")
+    model_catalog_url: UrlList = Field(
+        (), alias="MODEL_CATALOG_URL", description="further model catalogs, as URL or name=URL"
+    )
     model_registry_namespaces: CommaList = Field(
         ("rhoai-model-registries", "odh-model-registries", "kubeflow"),
         alias="MODEL_REGISTRY_NAMESPACES",
-        description="registries found in these namespaces, and in the connector's own, are given the token",
+        description="registries in these namespaces, and in the connector's own, are read; others are told",
+    )
+    model_registry_gateways: bool = Field(
+        False,
+        alias="MODEL_REGISTRY_GATEWAYS",
+        description="find registries by HTTPRoutes too; needs the right to read httproutes and gateways",
     )
     model_registry_token: SecretStr | None = Field(
         None, alias="KFMR_TOKEN", description="token for registries; default: the service account's"
@@ -96,6 +125,16 @@ class NormalizerSettings(ServiceSettings):
             share=self.removal_hold_share,
             not_ready=self.not_ready_grace,
             source_gone=hold if self.source_gone_grace is None else self.source_gone_grace,
+        )
+
+    @property
+    def selection(self) -> Selection:
+        """Which InferenceServices are wanted."""
+        return Selection(
+            selector=parse_selector(self.selector),
+            namespaces=self.select_namespaces,
+            names=self.select_names,
+            ai_assets_only=self.ai_assets_only,
         )
 
     @property

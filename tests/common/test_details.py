@@ -72,3 +72,9 @@ def test_details_that_are_no_object_count_as_none() -> None:
     for wrong in (None, "x", [1], 3):
         raw = json.dumps({**body, "details": wrong}).encode()
         assert wire.parse_storage_body("a_b", raw).details == b""
+
+
+def test_details_are_completed_by_others() -> None:
+    said, known = Details(title="Granite", names=("granite",)), Details(title="granite-8b", kind="InferenceService")
+    assert said.over(known) == Details(title="Granite", names=("granite",), kind="InferenceService")
+    assert NO_DETAILS.over(known) == known

@@ -49,6 +49,12 @@ def test_what_is_no_url_of_a_server_is_a_fault(text: str, monkeypatch: pytest.Mo
         Settings.load()
 
 
+@pytest.mark.parametrize("text", ["public=https://r.example.com/a?b=c", "team/own=http://r:8080"])
+def test_urls_may_have_names(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MODEL_REGISTRY_URLS", text)
+    assert Settings.load().urls == (text,)
+
+
 def test_urls_have_commas(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MODEL_REGISTRY_URLS", "http://a:8080, HTTPS://b/path")
     assert Settings.load().urls == ("http://a:8080", "HTTPS://b/path")

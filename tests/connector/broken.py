@@ -138,9 +138,9 @@ class World:
         marks = {"modelcatalogbridge.rhdh.io/complete": "true"} if complete else None
         self.cluster.apply(configmap("bac-import-model", NAMESPACE, binary_data=values, annotations=marks) | fields)
 
-    async def examine(self) -> Report:
-        """Return what the doctor finds."""
-        options = Options(
+    def options(self) -> Options:
+        """What the doctor is told."""
+        return Options(
             environ=self.environ,
             urls=self.pod.urls(),
             timeout=self.timeout,
@@ -148,7 +148,10 @@ class World:
             mount=self.directory / "no-mount",
             clock=self.clock,
         )
-        return Report([step async for step in examine(options)])
+
+    async def examine(self) -> Report:
+        """Return what the doctor finds."""
+        return Report([step async for step in examine(self.options())])
 
 
 def expired() -> str:

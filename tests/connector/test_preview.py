@@ -1,6 +1,13 @@
-"""`connector preview`: what would be served, and what is wrong."""
+"""`connector preview`: what would be served, and what is wrong, as a gate before a commit."""
 
+import contextlib
 import json
+import os
+import pty
+import re
+import subprocess
+import sys
+import termios
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +18,24 @@ from click.testing import CliRunner, Result
 from services.connector.cli import main
 from tests import objects
 
+EXAMPLES = Path(__file__).parents[2] / "examples"
+NO_STATUS = {"apiVersion": "serving.kserve.io/v1beta1", "kind": "InferenceService"}
 
-def preview(*paths: Path, output: str = "json") -> Result:
-    return CliRunner().invoke(main, ["preview", *map(str, paths), "--format", output])
+
+def preview(*arguments: object, output: str = "json", given: str | bytes | None = None) -> Result:
+    return CliRunner().invoke(main, ["preview", *map(str, arguments), "--format", output], input=given)
+
+
+def entries(result: Result) -> dict[str, dict[str, Any]]:
+    return {entry["object"]: entry for entry in json.loads(result.stdout)}
+
+
+def keys(result: Result) -> list[str]:
+    return [entry["key"] for entry in json.loads(result.stdout) if entry["document"]]
 
 
 def written(path: Path, *objs: dict[str, Any]) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(yaml.safe_dump_all(objs))
     return path
 
@@ -30,10 +49,12 @@ def test_json_is_an_array_of_documents_with_their_problems(tmp_path: Path) -> No
     result = preview(path)
     [shown] = json.loads(result.stdout)
     assert (shown["key"], shown["uri"]) == ("models_m", "/models/m/model-catalog.json")
+    assert (shown["object"], shown["file"], shown["line"]) == ("InferenceService models/m", str(path), 1)
     assert shown["document"]["models"][0]["name"] == "models-m"
     [problem] = shown["problems"]
-    assert set(problem) == {"severity", "object", "message", "remedy"}
+    assert set(problem) == {"severity", "object", "message", "remedy", "file", "line"}
     assert problem["object"] == "InferenceService models/m"
+    assert "modelcatalogbridge.rhdh.io/license: Mine" in path.read_text().splitlines()[problem["line"] - 1]
     assert result.exit_code == 0
 
 
@@ -45,7 +66,7 @@ def test_a_manifest_as_it_stands_in_git_is_shown_without_a_server(tmp_path: Path
 def test_lists_and_several_documents_are_taken_apart(tmp_path: Path) -> None:
     items = {"apiVersion": "v1", "kind": "List", "items": [objects.isvc("a"), objects.isvc("b")]}
     path = written(tmp_path / "a.yaml", items, objects.isvc("c"), {"kind": "ConfigMap", "apiVersion": "v1"})
-    assert [shown["key"] for shown in json.loads(preview(path).stdout)] == ["models_a", "models_b", "models_c"]
+    assert keys(preview(path)) == ["models_a", "models_b", "models_c"]
 
 
 def test_services_and_service_accounts_beside_an_isvc_count(tmp_path: Path) -> None:
@@ -57,34 +78,165 @@ def test_services_and_service_accounts_beside_an_isvc_count(tmp_path: Path) -> N
     assert "rhdh.modelcatalog.io/internal-service-url" in server["API"]["annotations"]
 
 
-def test_one_that_is_not_ready_is_named_with_the_reason(tmp_path: Path) -> None:
-    result = preview(written(tmp_path / "a.yaml", objects.isvc("m", ready=False)))
-    assert json.loads(result.stdout) == []
-    assert "InferenceService models/m: not served:" in result.stderr
+def test_what_is_hidden_or_unreadable_is_in_the_json(tmp_path: Path) -> None:
+    written(tmp_path / "a.yaml", objects.isvc("m", ready=False))
+    (tmp_path / "b.yaml").write_text("\nkind: InferenceService\nspec: [\n")
+    result = preview(tmp_path)
+    found = entries(result)
+    hidden = found["InferenceService models/m"]
+    assert (hidden["key"], hidden["document"]) == (None, None)
+    assert "not served:" in hidden["problems"][0]["message"]
+    [unreadable] = found[f"{tmp_path / 'b.yaml'}:3"]["problems"]
+    assert (unreadable["severity"], unreadable["line"]) == ("error", 3)
+    assert result.exit_code == 1
+
+
+@pytest.mark.parametrize("text", ["kind: [", "just words", "- a\n- list", "\x00\x01", "a: {{ b }}"])
+def test_files_that_hold_nothing_of_ours_are_nobodys_fault(text: str, tmp_path: Path) -> None:
+    (tmp_path / "other.yaml").write_text(text)
+    written(tmp_path / "good.yaml", objects.isvc("m"))
+    result = preview(tmp_path)
+    assert keys(result) == ["models_m"]
+    assert len(json.loads(result.stdout)) == 1
     assert result.exit_code == 0
 
 
 @pytest.mark.parametrize(
     "text",
-    ["kind: [", "just words", "- a\n- list", "apiVersion: serving.kserve.io/v1beta1\nkind: InferenceService\n"],
+    ["InferenceService: [", "- InferenceService", "apiVersion: serving.kserve.io/v1beta1\nkind: InferenceService\n"],
 )
 def test_an_unusable_object_ends_with_status_1_and_the_rest_is_shown(text: str, tmp_path: Path) -> None:
     (tmp_path / "bad.yaml").write_text(text)
     written(tmp_path / "good.yaml", objects.isvc("m"))
     result = preview(tmp_path)
-    assert [shown["key"] for shown in json.loads(result.stdout)] == ["models_m"]
-    assert "bad.yaml" in result.stderr
+    assert keys(result) == ["models_m"]
+    assert any("bad.yaml" in entry["file"] for entry in json.loads(result.stdout))
     assert result.exit_code == 1
 
 
-def test_the_table_names_models_and_problems(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("fail_on", "status"), [("error", 0), ("warning", 1), ("info", 1), ("never", 0)])
+def test_status_follows_the_gravest_problem(fail_on: str, status: int, tmp_path: Path) -> None:
+    path = written(tmp_path / "a.yaml", objects.isvc("m", annotations={"rhdh.io/ownr": "x"}))
+    result = preview(path, "--fail-on", fail_on)
+    assert result.exit_code == status
+    assert "did you mean rhdh.io/owner?" in result.stdout
+
+
+def test_paths_may_be_patterns_and_standard_input(tmp_path: Path) -> None:
+    written(tmp_path / "team-a" / "m.yaml", objects.isvc("m"))
+    written(tmp_path / "team-b" / "n.yaml", objects.isvc("n"))
+    given = yaml.safe_dump(objects.isvc("piped"))
+    result = preview(f"{tmp_path}/**/m.yaml", "-", given=given)
+    assert keys(result) == ["models_m", "models_piped"]
+    assert entries(result)["InferenceService models/piped"]["file"] == "-"
+
+
+@pytest.mark.parametrize("path", ["absent", "absent/*.yaml"])
+def test_a_path_that_does_not_exist_is_a_wrong_command(path: str, tmp_path: Path) -> None:
+    result = preview(tmp_path / path)
+    assert result.exit_code == 2
+    assert "absent" in result.stderr
+
+
+def test_an_empty_folder_is_told(tmp_path: Path) -> None:
+    result = preview(tmp_path, output="table")
+    assert f"no InferenceService in {tmp_path} (0 files read)" in result.stderr
+    assert result.exit_code == 0
+
+
+def test_the_table_names_models_problems_and_a_summary(tmp_path: Path) -> None:
     path = written(tmp_path / "a.yaml", objects.isvc("m"), objects.isvc("n", ready=False))
     result = preview(path, output="table")
     assert "models_m" in result.stdout
-    assert "InferenceService models/n" in result.stdout
+    assert f"{path}:" in result.stdout
+    assert "info: InferenceService models/n: not served:" in result.stdout
+    assert result.stdout.splitlines()[-1] == "1 model is shown, 1 note in 1 file"
+
+
+def test_on_a_terminal_nothing_is_wider_than_it(tmp_path: Path) -> None:
+    name = "a-name-that-is-rather-long-for-a-model"
+    path = written(tmp_path / "a.yaml", objects.isvc(name, annotations={"rhdh.io/ownr": "x"}), objects.isvc("b"))
+    text = _on_a_terminal(["preview", str(path)], columns=80)
+    lines = [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in text.splitlines()]
+    assert f"models_{name}  https://" in text
+    assert max(len(line) for line in lines if str(tmp_path) not in line) <= 80
+    assert "\x1b[33m" in text
+
+
+def _on_a_terminal(arguments: list[str], *, columns: int) -> str:
+    """Return what the command prints on a terminal of that width."""
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, columns))
+    environ = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES", "NO_COLOR")}
+    command = [sys.executable, "-m", "services.connector", *arguments]
+    with subprocess.Popen(command, stdout=theirs, stderr=theirs, env=environ) as process:
+        os.close(theirs)
+        printed = b""
+        with contextlib.suppress(OSError):  # the terminal is closed at the other end
+            while chunk := os.read(ours, 65536):
+                printed += chunk
+        process.wait()
+    os.close(ours)
+    return printed.decode().replace("\r\n", "\n")
+
+
+def test_what_is_opted_out_is_hidden_and_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    marked = objects.isvc("marked", annotations={"rhdh.modelcatalog.io/ignore": "true"})
+    path = written(tmp_path / "a.yaml", marked, objects.isvc("m"), without_status(objects.isvc("old-m")))
+    monkeypatch.setenv("SELECT_NAMES", "!old-*")
+    result = preview(path)
+    assert keys(result) == ["models_m"]
+    found = entries(result)
+    assert "rhdh.modelcatalog.io/ignore" in found["InferenceService models/marked"]["problems"][0]["message"]
+    assert "SELECT_NAMES" in found["InferenceService models/old-m"]["problems"][0]["message"]
+
+
+def test_yaml_has_what_the_json_has(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.yaml", objects.isvc("m"), objects.isvc("n", ready=False))
+    assert list(yaml.safe_load_all(preview(path, output="yaml").stdout)) == json.loads(preview(path).stdout)
+
+
+def test_entities_are_those_of_every_reader(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.yaml", objects.isvc("m", annotations={"rhdh.io/system": "s"}))
+    found = {entity["kind"]: entity for entity in yaml.safe_load_all(preview(path, output="entities").stdout)}
+    assert set(found) == {"Resource", "Component", "API", "AiModelServerAPI"}
+    spec = found["AiModelServerAPI"]["spec"]
+    assert spec["models"] == {"available": ["m"], "default": "m"}
+    assert spec["system"] == found["Component"]["spec"]["system"] == "system:default/s"
+
+
+def test_annotations_for_github(tmp_path: Path) -> None:
+    path = written(tmp_path / "a,b.yaml", objects.isvc("m", annotations={"rhdh.io/ownr": "x"}))
+    [line] = preview(path, output="github").stdout.splitlines()
+    head, _, message = line.removeprefix("::").partition("::")
+    assert head.startswith(f"warning file={tmp_path}/a%2Cb.yaml,line=")
+    assert "title=InferenceService models/m" in head
+    assert message.startswith("the annotation rhdh.io/ownr means nothing")
+
+
+def test_sarif_for_code_scanning(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.yaml", objects.isvc("m", annotations={"rhdh.io/ownr": "x"}))
+    log = json.loads(preview(path, output="sarif").stdout)
+    [result] = log["runs"][0]["results"]
+    assert (log["version"], result["level"], result["ruleId"]) == ("2.1.0", "warning", "warning")
+    place = result["locations"][0]["physicalLocation"]
+    assert place["artifactLocation"]["uri"] == str(path)
+    assert "rhdh.io/ownr" in path.read_text().splitlines()[place["region"]["startLine"] - 1]
 
 
 def test_the_examples_are_usable() -> None:
-    result = preview(Path(__file__).parents[2] / "examples")
-    assert result.exit_code == 0, result.stderr
-    assert len(json.loads(result.stdout)) >= 10
+    result = preview(EXAMPLES, "--fail-on", "warning")
+    assert result.exit_code == 0, result.stdout
+    assert len(keys(result)) >= 10
+
+
+def test_a_preview_loads_neither_servers_nor_clients() -> None:
+    """What makes it quick to start."""
+    script = (
+        "import sys; from services.connector.cli import main\n"
+        f"main(['preview', {str(EXAMPLES)!r}], standalone_mode=False)\n"
+    )
+    check = "print(sorted({'aiohttp', 'kubernetes_asyncio', 'structlog'} & set(sys.modules)))"
+    source = f"import atexit, sys\natexit.register(lambda: {check})\n{script}"
+    done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines()[-1] == "[]", done.stdout + done.stderr

@@ -192,7 +192,7 @@ async def test_a_file_that_cannot_be_read_keeps_back_neither_the_rest_nor_what_i
     write(manifests / "two.yaml", objects.isvc("two"))
     async with connector(*arguments) as running:
         await eventually(lambda: "2 models are served" in running.lines)
-    (manifests / "two.yaml").write_text("kind: [broken")
+    (manifests / "two.yaml").write_text("kind: InferenceService\nspec: [broken")
     write(manifests / "three.yaml", objects.isvc("three"))
     async with connector(*arguments) as running:
 
@@ -201,7 +201,7 @@ async def test_a_file_that_cannot_be_read_keeps_back_neither_the_rest_nor_what_i
 
         await eventually(all_three, what="the model of the broken file beside the others")
         _, ready = await running.get("/readyz")
-        assert "two.yaml: not read" in ready
+        assert "two.yaml:2: not read" in ready
 
 
 async def test_a_folder_that_lost_most_of_its_files_is_believed_after_the_hold(manifests: Path, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from common import details
 from services.connector.preview import Preview, preview
 from services.normalizer.normalize.profile import ANNOTATION_PREFIX, FIELDS
 from services.normalizer.normalize.result import Defaults
@@ -23,6 +24,8 @@ SHOWN = {
     "payments_card-fraud",
     "plant-vision_surface-defects",
     "search_product-embeddings",
+    "search_result-ranker",
+    "support_support-8b",
 }
 
 
@@ -36,9 +39,11 @@ def document(result: Preview, key: str) -> dict:
 
 
 def test_all_are_usable_and_those_that_should_be_are_shown(result: Preview) -> None:
-    assert result.usable
+    assert not result.fails("warning")
     assert {shown.key for shown in result.shown} == SHOWN
-    assert {problem.object for problem in result.hidden} == {
+    kustomization = str(EXAMPLES / "kustomize" / "overlays" / "prod" / "kustomization.yaml")
+    assert set(result.hidden_by_object) == {
+        kustomization,
         "InferenceService ai-assistants/mixtral-8x7b",
         "InferenceService media/whisper-large-v3",
     }
@@ -63,7 +68,7 @@ def test_they_show_what_their_comments_say(result: Preview) -> None:
     assert authenticated == {"ai-assistants_llama-33-70b-instruct-fp8", "payments_card-fraud"}
     assert addresses == {
         "customer-analytics_churn-score": "http://churn-score-predictor.customer-analytics.svc.cluster.local:8080",
-        "logistics_arrival-times": "http://arrival-times-predictor.logistics.svc.cluster.local:8501",
+        "logistics_arrival-times": "http://arrival-times-predictor.logistics.svc.cluster.local",
     }
     assert names["credit_risk-score"] == "credit-risk-score"
     assert re.fullmatch(r"credit-risk-score-[0-9a-f]{8}", names["credit-risk_score"])
@@ -75,3 +80,15 @@ def test_the_table_names_every_file() -> None:
     listed = re.findall(r"^\| \[([\w.-]+)\]\(\1\)", (EXAMPLES / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
 
     assert sorted(listed) == sorted(path.name for path in EXAMPLES.iterdir() if path.suffix in (".yaml", ".json"))
+
+
+def test_the_dashboards_deployment_is_told_as_people_wrote_it(result: Preview) -> None:
+    shown = next(shown for shown in result.shown if shown.key == "support_support-8b")
+    kept = details.decode(shown.upsert.details)
+    assert (kept.title, kept.names, kept.system) == (
+        "Support assistant 8B",
+        ("support", "support-de"),
+        "system:default/support-desk",
+    )
+    assert kept.location == "path support/8b in the bucket of connection aws-support-models"
+    assert document(result, shown.key)["models"][0]["owner"] == "jane.doe"

@@ -8,7 +8,17 @@ from collections.abc import AsyncIterator
 import aiohttp
 import pytest
 
-from tests.fakes.registry import ALL, MODELS, V1, V1ALPHA3, VERSIONS, FakeCatalog, FakeRegistry, ProcessRegistry
+from tests.fakes.registry import (
+    ALL,
+    ML_METADATA,
+    MODELS,
+    V1,
+    V1ALPHA3,
+    VERSIONS,
+    FakeCatalog,
+    FakeRegistry,
+    ProcessRegistry,
+)
 
 API = "/api/model_registry/v1alpha3"
 
@@ -232,7 +242,7 @@ async def test_items_that_are_none_and_values_of_the_future(session: aiohttp.Cli
         _, unknown = await get(session, registry.url + API + "/model_artifacts")
 
     assert raw["items"][0] == {"id": "x"}
-    assert len(malformed["items"]) == 5
+    assert len(malformed["items"]) == 8
     assert unknown["items"][0]["state"] == "QUARANTINED"
     assert unknown["items"][0]["customProperties"]["embedding"]["metadataType"] == "MetadataVectorValue"
 
@@ -302,3 +312,36 @@ async def test_as_a_process(session: aiohttp.ClientSession):
             assert answer.status == 500
         with pytest.raises(AssertionError, match=r"no method registry\.__init__"):
             await fakes.registry("__init__")
+
+
+@pytest.mark.parametrize(
+    ("asked", "items", "token"),
+    [("", 20, True), ("20", 20, True), ("100", 100, True), ("101", 101, False), ("1000", 101, False)],
+)
+async def test_servers_on_ml_metadata_answer_101_items_without_a_token(
+    session: aiohttp.ClientSession, asked: str, items: int, token: bool
+):
+    async with FakeRegistry(limits=ML_METADATA) as registry:
+        registry.populate(250, artifacts=0)
+        params = {"pageSize": asked} if asked else {}
+        _, answer = await get(session, registry.url + API + "/registered_models", **params)
+
+    assert (len(answer["items"]), bool(answer["nextPageToken"])) == (items, token)
+
+
+async def test_a_database_that_is_away_and_a_catalog_that_starts(session: aiohttp.ClientSession):
+    async with FakeRegistry() as registry, FakeCatalog() as catalog:
+        registry.populate(1)
+        registry.fail("database")
+        catalog.fail("starting")
+        seen = []
+        for url in (
+            registry.url + API + "/model_versions",
+            registry.url + API + "/model_versions/1/artifacts",
+            registry.url + API + "/model_versions/1",
+            catalog.url + "/api/model_catalog/v1alpha1/sources",
+        ):
+            async with session.get(url) as answer:
+                seen.append(answer.status)
+
+    assert seen == [500, 500, 404, 404]

@@ -13,8 +13,9 @@ from common.wire import Stored, Upsert
 from services.normalizer.catalogue import SLICE, Catalogue
 from services.normalizer.contents import IsvcSource, RegistryContent
 from services.normalizer.ledger import Ledger, Patience
-from services.normalizer.normalize.isvc import Isvc, read_isvc, read_service, read_service_account
-from services.normalizer.normalize.kserve import normalize_isvc
+from services.normalizer.normalize.deployment import Deployment, read_service, read_service_account
+from services.normalizer.normalize.isvc import read_isvc
+from services.normalizer.normalize.kserve import normalize_deployment
 from services.normalizer.normalize.registry_objects import (
     ModelArtifact,
     ModelVersion,
@@ -272,8 +273,8 @@ def test_a_service_that_appears_later_is_noticed(bench: Bench) -> None:
     bench.catalogue.put_service(SOURCE, ("models", service.name), service)
     bench.render()
     after = bench.document("models_m")["modelServer"]["API"]
-    assert "annotations" not in before
-    assert "rhdh.modelcatalog.io/internal-service-url" in after["annotations"]
+    assert before["url"] == "http://m-predictor.models.svc.cluster.local"
+    assert after["url"] == "http://m-predictor.models.svc.cluster.local:8080"
 
 
 def test_a_service_account_that_comes_and_goes_decides_about_authentication(bench: Bench) -> None:
@@ -351,12 +352,12 @@ def test_whatever_happens_to_one_document_it_stays_and_the_others_go_on(
 ) -> None:
     bench.isvc(objects.isvc("m"))
 
-    def failing(facts: Isvc, **rest: Any) -> Normalized:
+    def failing(facts: Deployment, **rest: Any) -> Normalized:
         if facts.name == "m":
             raise RuntimeError("a rule with a fault")
-        return normalize_isvc(facts, **rest)
+        return normalize_deployment(facts, **rest)
 
-    monkeypatch.setattr(catalogue_module, "normalize_isvc", failing)
+    monkeypatch.setattr(catalogue_module, "normalize_deployment", failing)
     bench.isvc(objects.isvc("m", annotations={"modelcatalogbridge.rhdh.io/owner": "ml-team"}))
     bench.isvc(objects.isvc("other"))
     bench.later(2 * HOLD)
@@ -684,6 +685,72 @@ def test_what_the_original_stored_of_registries_stays_while_none_was_read() -> N
     bench.registry()
     bench.later(HOLD)
     assert bench.removed == {"models_m": "not-listed", "old_1": "not-listed"}
+
+
+def dated_version(created: str) -> dict[str, Any]:
+    return {**one_version(createTimeSinceEpoch=created), "models": model(createTimeSinceEpoch="1600")}
+
+
+def named_otherwise(stored: Mapping[str, Stored], *, created: str = "1700", discovered: bool = True) -> Bench:
+    """A later run, in which the registry goes by another name, after its first reading."""
+    bench = Bench(stored)
+    bench.book.discovering(complete=discovered)
+    bench.book.declare("registry:public", "registry")
+    content = RegistryContent(RegistryRef("public", "public"), RegistrySnapshot(**dated_version(created)))
+    bench.catalogue.put_registry("public", content, touched={"10"})
+    bench.book.listed("registry:public", now=bench.now)
+    bench.catalogue.await_registries(False)
+    bench.render()
+    return bench
+
+
+@pytest.fixture
+def stored_version(bench: Bench) -> Mapping[str, Stored]:
+    """The entry of a version, with times of creation."""
+    bench.registry(**dated_version("1700"))
+    (key,) = [key for key, entry in bench.storage.items() if entry.ref == VERSION]
+    return {key: bench.storage[key]}
+
+
+def test_a_version_keeps_its_key_when_its_registry_is_named_otherwise(stored_version: Mapping[str, Stored]) -> None:
+    later = named_otherwise(stored_version)
+    (key,) = stored_version
+    assert later.storage.keys() == {key}
+    assert later.storage[key].ref == "registry:public:1:10"
+    assert later.storage[key].model_name == stored_version[key].model_name
+    assert later.removed == {}
+    later.now += 2 * HOLD
+    later.render()
+    assert later.storage.keys() == {key}
+
+
+def test_a_version_with_another_time_of_creation_takes_no_entry_over(stored_version: Mapping[str, Stored]) -> None:
+    later = named_otherwise(stored_version, created="1800")
+    assert len(later.storage) == 2
+    assert later.storage[next(iter(stored_version))].ref == VERSION
+
+
+def test_a_version_waits_with_its_name_until_it_is_known_that_its_registry_is_gone(
+    stored_version: Mapping[str, Stored],
+) -> None:
+    later = named_otherwise(stored_version, discovered=False)
+    assert later.storage == stored_version
+    later.book.discovering(complete=True)
+    later.catalogue.await_registries(False)
+    later.render()
+    (entry,) = later.storage.values()
+    assert entry.ref == "registry:public:1:10"
+
+
+def test_two_registries_that_show_the_same_version_each_have_an_entry(stored_version: Mapping[str, Stored]) -> None:
+    bench = Bench(stored_version)
+    bench.registry(**dated_version("1700"))
+    bench.book.declare("registry:public", "registry")
+    content = RegistryContent(RegistryRef("public", "public"), RegistrySnapshot(**dated_version("1700")))
+    bench.catalogue.put_registry("public", content, touched={"10"})
+    bench.book.listed("registry:public", now=bench.now)
+    bench.render()
+    assert {entry.ref for entry in bench.storage.values()} == {VERSION, "registry:public:1:10"}
 
 
 def version_upsert() -> Upsert:

@@ -24,6 +24,7 @@ from services.normalizer.sources.refs import SourceRef
 from tests import objects
 from tests.fakes.kubernetes import Rule
 from tests.fakes.kubernetes.cluster import FakeCluster
+from tests.fakes.kubernetes.resources import GATEWAYS, HTTP_ROUTES
 from tests.fakes.registry.registry import FakeRegistry
 from tests.normalizer.test_publish import MemoryStorage
 from tests.waiting import eventually
@@ -167,6 +168,34 @@ async def test_a_registry_outside_trusted_namespaces_is_told_and_not_read(cluste
             cluster.delete("Route", "tenant", "trap")
             await eventually(lambda: not setting.condition("registry:tenant/trap"), what="the end of the condition")
     assert any("MODEL_REGISTRY_NAMESPACES" in line.get("remedy", "") for line in logs)
+
+
+async def test_registries_behind_a_gateway_are_found_where_that_is_wanted(cluster: FakeCluster) -> None:
+    for resource in (HTTP_ROUTES, GATEWAYS):
+        cluster.install(resource)
+    gateway = {"metadata": {"name": "data-science-gateway", "namespace": "openshift-ingress"}}
+    listeners = [{"name": "https", "protocol": "HTTPS", "port": 443, "hostname": "rh-ai.apps.example.com"}]
+    group = "gateway.networking.k8s.io"
+    cluster.apply({"apiVersion": f"{group}/v1", "kind": "Gateway", **gateway, "spec": {"listeners": listeners}})
+    labels = {"app.kubernetes.io/managed-by": "model-registry-operator", "component": "model-registry"}
+    spec = {
+        "parentRefs": [{"group": group, "kind": "Gateway", **gateway["metadata"]}],
+        "rules": [
+            {
+                "matches": [{"path": {"type": "PathPrefix", "value": "/model-registry/public/"}}],
+                "backendRefs": [{"kind": "Service", "name": "public", "namespace": NAMESPACE, "port": 8443}],
+            }
+        ],
+    }
+    name = {"name": "model-registry-public", "namespace": "openshift-ingress", "labels": labels}
+    cluster.apply({"apiVersion": f"{group}/v1", "kind": "HTTPRoute", "metadata": name, "spec": spec})
+    trusted = [NAMESPACE, "openshift-ingress"]
+    url = "https://rh-ai.apps.example.com/model-registry/public"
+    async with running(cluster, model_registry_gateways=True, model_registry_namespaces=trusted) as setting:
+        await eventually(lambda: url in setting.condition(f"registry:{NAMESPACE}/public").get("reason", ""))
+    async with running(cluster, model_registry_gateways=True) as setting:
+        reason = "add openshift-ingress to MODEL_REGISTRY_NAMESPACES"
+        await eventually(lambda: reason in setting.condition(f"registry:{NAMESPACE}/public").get("reason", ""))
 
 
 async def test_a_route_with_a_host_that_is_none_ends_nothing(cluster: FakeCluster) -> None:

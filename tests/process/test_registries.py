@@ -54,6 +54,7 @@ def settings(fakes: ProcessRegistry, tmp_path: Path) -> dict[str, str]:
         "POLLING_INTERVAL": "500ms",
         "MODEL_CARD_REFRESH": "1s",
         "SOURCE_GONE_GRACE": "2s",
+        "REMOVAL_HOLD": "1s",
     }
 
 
@@ -180,6 +181,16 @@ async def test_cards_are_edited_and_survive_every_restart(pod: Pod, fakes: Proce
     await polled(fakes, 2)
     await pod.restart_unready(STORAGE, LOCATION)
     await eventually(lambda: answered(pod, card, "# One, edited"), what="the card after another", timeout=20)
+
+
+async def test_the_card_of_a_model_that_a_new_dashboard_registered(pod: Pod, fakes: ProcessRegistry):
+    await fakes.registry("populate", 1, grouped=False)
+    await fakes.catalog("put_card", "curated", "example/model-0001", "# One")
+    await pod.start()
+    document = await pod.shows(named(1)[0], lambda d: "TechDocs" in d["models"][0]["annotations"])
+    card = document["models"][0]["annotations"]["TechDocs"].removeprefix("http://localhost:9090")
+    assert card == "/modelcard?key=curatedexample%2Fmodel-0001"
+    await eventually(lambda: answered(pod, card, "# One"), what="the card")
 
 
 FAULTS = [

@@ -22,7 +22,7 @@ def judge_cache(found: Asked[Sequence[Any]], write: Asked[None], *, namespace: s
     if isinstance(found, RemoteError):
         return [Finding("fault", f"the cache cannot be read: {found}", 'see "rights" above'), *_judge_write(write)]
     maps = [each for each in found if _is_ours(str(each["metadata"]["name"]))]
-    entries = [each for each in maps if not str(each["metadata"]["name"]).startswith(CARDS_BASE)]
+    entries = entries_of(found)
     findings: list[Finding] = []
     if not entries:
         findings.append(Finding("skipped", f"there is no ConfigMap {BASE} in namespace {namespace} yet"))
@@ -36,6 +36,12 @@ def judge_cache(found: Asked[Sequence[Any]], write: Asked[None], *, namespace: s
         )
         findings += _judge_contents(entries, namespace)
     return [*findings, *_judge_write(write)]
+
+
+def entries_of(config_maps: Sequence[Any]) -> list[Any]:
+    """Return the ConfigMaps, of all in a namespace, that hold documents."""
+    names = [(str(each["metadata"]["name"]), each) for each in config_maps]
+    return [each for name, each in names if _is_ours(name) and not name.startswith(CARDS_BASE)]
 
 
 def _is_ours(name: str) -> bool:

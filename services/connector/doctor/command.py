@@ -4,54 +4,121 @@ import asyncio
 import json
 import os
 import sys
-from typing import Literal
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any, Literal, TypeVar
 
 import click
 
-from common import logs
+from common.commandline import reported
 from services.connector.doctor.report import COLOURS, Report, Step, lines_of
 
+F = TypeVar("F", bound=Callable[..., Any])
+_OPTIONS = (
+    click.option(
+        "--format",
+        "output",
+        type=click.Choice(["text", "json"]),
+        default="text",
+        show_default=True,
+        help="How to print.",
+    ),
+    click.option("--timeout", type=float, default=15.0, show_default=True, help="Seconds that each step may take."),
+    click.option(
+        "--fail-on",
+        type=click.Choice(["fault", "warning"]),
+        default="fault",
+        show_default=True,
+        help="What makes the exit status 1.",
+    ),
+    click.option(
+        "--location", metavar="URL", default="http://localhost:9090", show_default=True, help="Where it answers."
+    ),
+    click.option(
+        "--storage", metavar="URL", default="http://localhost:7070", show_default=True, help="Where it answers."
+    ),
+    click.option(
+        "--normalizer", metavar="URL", default="http://localhost:8081", show_default=True, help="Where it answers."
+    ),
+)
 
-@click.command()
+
+def _with_options(command: F) -> F:
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+@click.group(invoke_without_command=True)
+@_with_options
 @click.option(
-    "--format", "output", type=click.Choice(["text", "json"]), default="text", show_default=True, help="How to print."
+    "--bundle",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write what was found and the objects behind it to this .tar.gz, without secrets.",
 )
-@click.option("--timeout", type=float, default=15.0, show_default=True, help="Seconds that each step may take.")
-@click.option(
-    "--fail-on",
-    type=click.Choice(["fault", "warning"]),
-    default="fault",
-    show_default=True,
-    help="What makes the exit status 1.",
-)
-@click.option("--location", metavar="URL", default="http://localhost:9090", show_default=True, help="Where it answers.")
-@click.option("--storage", metavar="URL", default="http://localhost:7070", show_default=True, help="Where it answers.")
-@click.option(
-    "--normalizer", metavar="URL", default="http://localhost:8081", show_default=True, help="Where it answers."
-)
-def doctor(
-    output: str, timeout: float, fail_on: Literal["fault", "warning"], location: str, storage: str, normalizer: str
-) -> None:
+@click.pass_context
+def doctor(context: click.Context, /, bundle: Path | None, **options: Any) -> None:
     """Say what keeps models from Backstage: rights, sources, cache, feed, settings.
 
     Run it in any container of the connector, or on a laptop with a kubeconfig. It reads, and changes nothing.
 
     Ends with status 0 when nothing is wrong, 1 when something is, 2 for a wrong option.
     """
-    from services.connector.doctor.examination import Options, examine
+    context.default_map = {"model": options}
+    if context.invoked_subcommand is None:
+        from services.connector.doctor.examination import examine
+
+        _run(lambda given: examine(given), bundle=bundle, **options)
+
+
+@doctor.command(name="model")
+@click.argument("name")
+@_with_options
+def model_command(name: str, **options: Any) -> None:
+    """Say how far one model is on its way to Backstage, and what holds it up.
+
+    NAME is the name of an InferenceService or of a registered model, NAMESPACE/NAME, a key, or a URL of the feed or of
+    the model.
+    """
+    from services.connector.doctor.tracing import trace
+
+    _run(lambda given: trace(given, name), **options)
+
+
+def _run(
+    steps: Callable[[Any], AsyncIterator[Step]],
+    *,
+    output: str,
+    timeout: float,
+    fail_on: Literal["fault", "warning"],
+    location: str,
+    storage: str,
+    normalizer: str,
+    bundle: Path | None = None,
+) -> None:
+    from common import logs
+    from services.connector.doctor.examination import Options
 
     logs.configure(level="ERROR", format="console")
     urls = {"location": location, "storage-rest": storage, "rhoai-normalizer": normalizer}
 
     async def run() -> Report:
         report = Report()
-        async for step in examine(Options(environ=os.environ, urls=urls, timeout=timeout)):
+        given = Options(environ=os.environ, urls=urls, timeout=timeout)
+        async for step in steps(given):
             report.steps.append(step)
             if output == "text":
                 _print(step)
+        if bundle is not None:
+            from services.connector.doctor.bundle import write_bundle
+            from services.connector.doctor.collecting import collect
+
+            write_bundle(bundle, await collect(given, report))
+            click.echo(f"written: {bundle}", err=True)
         return report
 
-    report = asyncio.run(run())
+    with reported("connector", OSError):
+        report = asyncio.run(run())
     click.echo(json.dumps(report.as_json(), indent=2, ensure_ascii=False) if output == "json" else report.summary)
     sys.exit(report.status(fail_on))
 

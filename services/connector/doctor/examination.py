@@ -31,10 +31,7 @@ from services.storage_rest.stores.families import BASE
 
 log = structlog.get_logger("doctor")
 
-_REGISTRY_LISTS = (
-    "/api/model_registry/v1alpha3/registered_models",
-    "/api/model_registry/v1/registered_models",
-)
+REGISTRY_ROOTS = ("/api/model_registry/v1alpha3", "/api/model_registry/v1")
 _CATALOG_LISTS = ("/api/model_catalog/v1alpha1/sources",)
 _TRIAL = {"metadata": {"annotations": {"modelcatalogbridge.rhdh.io/tried": "true"}}}
 
@@ -62,7 +59,7 @@ async def examine(options: Options) -> AsyncIterator[Step]:
     settings, findings = read_settings(options.environ)
     yield Step(name="settings", title="Settings", findings=tuple(findings))
     async with AsyncExitStack() as stack:
-        examination = _Examination(options, settings, stack)
+        examination = Examination(options, settings, stack)
         yield await examination.step("credentials", "Credentials and API server", examination.log_in)
         works = (
             ("kinds", "Kinds", examination.check_kinds),
@@ -78,26 +75,25 @@ async def examine(options: Options) -> AsyncIterator[Step]:
                 yield await task
 
 
-class _Examination:
-    """The steps of one examination, with what they share."""
+class Examination:
+    """The steps of one examination, with what they share; `api` is there once `log_in` has succeeded."""
 
     def __init__(self, options: Options, settings: Settings, stack: AsyncExitStack) -> None:
-        self._options = options
-        self._settings = settings
+        self.options = options
+        self.settings = settings
         self._stack = stack
-        self._api: Api | None = None
+        self.api: Api | None = None
         self._has_routes = False
-        self._kserve: tuple[Asked[Any], Asked[Any]] = (None, None)
         self._pod: asyncio.Task[feed.Pod] | None = None
 
     async def step(self, name: str, title: str, work: Callable[[], Awaitable[list[Finding]]]) -> Step:
         """Run one step; whatever becomes of it is a finding."""
         began = time.perf_counter()
         try:
-            async with asyncio.timeout(self._options.timeout):
+            async with asyncio.timeout(self.options.timeout):
                 findings = await work()
         except TimeoutError:
-            limit = f"{self._options.timeout:g} s"
+            limit = f"{self.options.timeout:g} s"
             findings = [
                 Finding("fault", f"no end within {limit}", "give it longer with --timeout, or look at the network")
             ]
@@ -110,7 +106,7 @@ class _Examination:
 
     async def log_in(self) -> list[Finding]:
         """Find the credentials and try them; the other steps use them if they work."""
-        options = self._options
+        options = self.options
         try:
             credentials = await find_credentials(options.environ, home=options.home, mount=options.mount)
         except CredentialsError as error:
@@ -119,7 +115,7 @@ class _Examination:
         ahead = await api.ahead()
         user: Asked[str] = ahead if isinstance(ahead, RemoteError) else await api.user()
         if not isinstance(ahead, RemoteError):
-            self._api = api
+            self.api = api
             routes = await api.served(ROUTES.group, ROUTES.version)
             self._has_routes = isinstance(routes, Mapping)
         return access.judge_login(
@@ -135,21 +131,21 @@ class _Examination:
 
     async def check_kinds(self) -> list[Finding]:
         """Ask which kinds of objects the cluster has."""
-        if self._api is None:
-            return _NO_WAY
+        if self.api is None:
+            return NO_WAY
         group, version = INFERENCE_SERVICES.group, INFERENCE_SERVICES.version
-        kserve, versions = await asyncio.gather(self._api.served(group, version), self._api.served(group))
+        kserve, versions = await asyncio.gather(self.api.served(group, version), self.api.served(group))
         return access.judge_kinds(kserve, versions, has_routes=self._has_routes)
 
     async def check_rights(self) -> list[Finding]:
         """Ask for every right that is needed."""
-        api = self._api
+        api = self.api
         if api is None:
-            return _NO_WAY
+            return NO_WAY
         scope = access.Scope(
-            watched=self._watched,
+            watched=self.watched,
             searched=self._searched,
-            own=self._own if self._settings.storage.storage_type == "ConfigMap" else "",
+            own=self.own if self.settings.storage.storage_type == "ConfigMap" else "",
             has_routes=self._has_routes,
         )
         rights = access.wanted_rights(scope)
@@ -169,35 +165,53 @@ class _Examination:
 
     async def check_models(self) -> list[Finding]:
         """List the InferenceServices."""
-        api = self._api
+        api = self.api
         if api is None:
-            return _NO_WAY
-        namespaces = self._watched or ("",)
+            return NO_WAY
+        namespaces = self.watched or ("",)
         found = await asyncio.gather(*(api.objects(INFERENCE_SERVICES, name or None) for name in namespaces))
         return sources.judge_models(dict(zip(namespaces, found, strict=True)))
 
     async def check_registries(self) -> list[Finding]:
         """Look for registries and catalogs as the normalizer does, and ask each for its first page."""
-        findings: list[Finding] = []
+        try:
+            connector = self.connector()
+        except TrustError as error:
+            remedy = "a file with certificates in PEM form, mounted into the container that reads registries"
+            return [Finding("fault", f"no registry can be verified: {error}", remedy)]
+        discovery, findings = await self.discover()
+        answers = await asyncio.gather(*(_first_page(connector, ref) for ref in discovery.refs))
+        probes = [
+            sources.Probe(ref=ref, answer=answer, sent_token=connector.token is not None)
+            for ref, answer in zip(discovery.refs, answers, strict=True)
+        ]
+        return [*findings, *sources.judge_registries(discovery, probes)]
+
+    async def discover(self) -> tuple[Discovery, list[Finding]]:
+        """Return the registries and catalogs there are, and what kept us from looking for more."""
         routes: Asked[Sequence[Any]] = []
         services: Asked[Sequence[Any]] = []
-        if self._api is not None:
-            routes, services = await self._search(self._api)
-            findings += sources.judge_search(routes, services)
+        if self.api is not None:
+            routes, services = await self._search(self.api)
         discovery = discover(
             map(read_route, [] if isinstance(routes, RemoteError) else routes),
             map(read_service_address, [] if isinstance(services, RemoteError) else services),
-            discovery_settings(self._settings.normalizer),
+            discovery_settings(self.settings.normalizer),
         )
-        try:
-            probes = await self._probe(discovery)
-        except TrustError as error:
-            remedy = "a file with certificates in PEM form, mounted into the container that reads registries"
-            return [*findings, Finding("fault", f"no registry can be verified: {error}", remedy)]
-        return [*findings, *sources.judge_registries(discovery, probes)]
+        return discovery, sources.judge_search(routes, services)
+
+    def connector(self) -> Connector:
+        """Return what opens connections to registries, with the normalizer's token and authorities.
+
+        Raises:
+            TrustError: one of the authorities is none.
+        """
+        token = self.api.credentials.token if self.api else None
+        metrics = Metrics("doctor", __version__)
+        return create_connector(self.settings.normalizer, token=token, metrics=metrics, environ=self.options.environ)
 
     async def _search(self, api: Api) -> tuple[Asked[Sequence[Any]], Asked[Sequence[Any]]]:
-        namespaces: Sequence[str | None] = self._searched if self._watched else (None,)
+        namespaces: Sequence[str | None] = self._searched if self.watched else (None,)
         routes: list[Any] = []
         services: list[Any] = []
         for namespace in namespaces:
@@ -210,50 +224,37 @@ class _Examination:
                 into += answer
         return routes, services
 
-    async def _probe(self, discovery: Discovery) -> list[sources.Probe]:
-        token = self._api.credentials.token if self._api else None
-        connector = create_connector(
-            self._settings.normalizer,
-            token=token,
-            metrics=Metrics("doctor", __version__),
-            environ=self._options.environ,
-        )
-        answers = await asyncio.gather(*(_first_page(connector, ref) for ref in discovery.refs))
-        return [
-            sources.Probe(ref=ref, answer=answer, sent_token=connector.token is not None)
-            for ref, answer in zip(discovery.refs, answers, strict=True)
-        ]
-
     async def check_cache(self) -> list[Finding]:
         """Read the ConfigMaps, and try to write without effect."""
-        kind = self._settings.storage.storage_type
+        kind = self.settings.storage.storage_type
         if kind != "ConfigMap":
             return [Finding("skipped", f"STORAGE_TYPE is {kind}: no ConfigMaps are kept")]
-        if self._api is None:
-            return _NO_WAY
-        if not self._own:
+        if self.api is None:
+            return NO_WAY
+        if not self.own:
             return [Finding("skipped", "the namespace of the cache is not known")]
         found, write = await asyncio.gather(
-            self._api.objects(CONFIG_MAPS, self._own),
-            self._api.rehearse(CONFIG_MAPS, self._own, BASE, _TRIAL),
+            self.api.objects(CONFIG_MAPS, self.own),
+            self.api.rehearse(CONFIG_MAPS, self.own, BASE, _TRIAL),
         )
-        return cache.judge_cache(found, write, namespace=self._own)
+        return cache.judge_cache(found, write, namespace=self.own)
 
     async def check_feed(self) -> list[Finding]:
         """Ask the services how they fare."""
-        return feed.judge_feed(await self._ask_pod())
+        return feed.judge_feed(await self.ask_pod())
 
     async def check_readers(self) -> list[Finding]:
         """Ask location who has read."""
-        return feed.judge_readers(await self._ask_pod())
+        return feed.judge_readers(await self.ask_pod())
 
-    async def _ask_pod(self) -> feed.Pod:
+    async def ask_pod(self) -> feed.Pod:
+        """Return what the services answer; they are asked once."""
         if self._pod is None:
             self._pod = asyncio.create_task(self._services())
         return await asyncio.shield(self._pod)
 
     async def _services(self) -> feed.Pod:
-        urls, timeout = self._options.urls, self._options.timeout / 3
+        urls, timeout = self.options.urls, self.options.timeout / 3
         location = urls["location"]
         ready, listing, metrics = await asyncio.gather(
             asyncio.gather(*(_report(url, timeout) for url in urls.values())),
@@ -261,33 +262,36 @@ class _Examination:
             _get(location, "/metrics", timeout),
         )
         return feed.Pod(
-            inside=bool(self._options.environ.get("KUBERNETES_SERVICE_HOST")),
+            inside=bool(self.options.environ.get("KUBERNETES_SERVICE_HOST")),
             ready=dict(zip(urls, ready, strict=True)),
             listing=_object(listing),
             metrics=metrics if isinstance(metrics, RemoteError) else metrics.decode("utf-8", "replace"),
         )
 
     @property
-    def _own(self) -> str:
-        return (self._api.credentials.namespace if self._api else None) or ""
+    def own(self) -> str:
+        """The namespace of the cache, empty when it is not known."""
+        return (self.api.credentials.namespace if self.api else None) or ""
 
     @property
-    def _watched(self) -> tuple[str, ...]:
-        return self._settings.normalizer.watch_namespaces
+    def watched(self) -> tuple[str, ...]:
+        """The namespaces of WATCH_NAMESPACES; none stands for all."""
+        return self.settings.normalizer.watch_namespaces
 
     @property
     def _searched(self) -> tuple[str, ...]:
-        return discovery_settings(self._settings.normalizer).namespaces
+        return discovery_settings(self.settings.normalizer).namespaces
 
 
-_NO_WAY = [Finding("skipped", "not looked at: there is no way to the API server, see above")]
+NO_WAY = [Finding("skipped", "not looked at: there is no way to the API server, see above")]
 
 
 async def _first_page(connector: Connector, ref: SourceRef) -> Asked[tuple[str, int]]:
     """Return the path that a server answers and how many items it has at first; an error when it answers none."""
     if not ref.url:
         return RemoteError("no address")
-    paths = _REGISTRY_LISTS if ref.kind == "registry" else _CATALOG_LISTS
+    registries = [f"{root}/registered_models" for root in REGISTRY_ROOTS]
+    paths = registries if ref.kind == "registry" else _CATALOG_LISTS
     error: RemoteError = RemoteError("not asked")
     async with connector.open(ref) as remote:
         for path in paths:

@@ -1,7 +1,6 @@
 """Step "settings": what the environment says, and what in it is misspelt, unusable or risky. No I/O."""
 
 import difflib
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
@@ -11,6 +10,7 @@ from pydantic import SecretStr
 from common.settings import ServiceSettings, SettingsError
 from services.connector.doctor.report import Finding
 from services.location.settings import LocationSettings
+from services.normalizer.normalize.links import without_credentials
 from services.normalizer.settings import NormalizerSettings
 from services.storage_rest.settings import StorageSettings
 
@@ -19,7 +19,6 @@ S = TypeVar("S", bound=ServiceSettings)
 
 _SIMILAR = 0.85
 _SHORTEST_POLL = 5.0
-_USER_INFO = re.compile(r"//[^/@\s,]+@")
 _FOREIGN = ("_SERVICE_HOST", "_SERVICE_PORT", "_PORT", "_ADDR", "_PROTO")
 """How variables end that the kubelet sets for every Service."""
 
@@ -127,5 +126,5 @@ def _in_effect(settings: Settings, environ: Mapping[str, str]) -> Iterator[tuple
             if field.alias and field.alias not in seen and environ.get(field.alias, "").strip():
                 seen.add(field.alias)
                 value = getattr(each, name)
-                shown = _USER_INFO.sub("//", environ[field.alias].strip())
+                shown = without_credentials(environ[field.alias].strip())
                 yield field.alias, "(set)" if isinstance(value, SecretStr) else shown

@@ -7,6 +7,8 @@ from urllib.parse import quote
 
 from services.normalizer.normalize.registry_objects import ModelArtifact, RegisteredModel, RegistryRef, model_artifacts
 
+CARD_LIMIT = 1024 * 1024
+"""A card with more bytes is not shown: storage takes none (DOCUMENT_LIMIT), and a link to it would lead nowhere."""
 _CARD_URL = "http://localhost:9090/modelcard?key="
 
 
@@ -40,20 +42,39 @@ class CatalogModel:
     @property
     def path(self) -> str:
         """Its path below the catalog's API root, percent-encoded; the slashes in a model's name stay."""
-        return f"/sources/{quote(self.source, safe='')}/models/{quote(f'{self.group}/{self.name}')}"
+        whole = self.name if not self.group or self.name.startswith(f"{self.group}/") else f"{self.group}/{self.name}"
+        return f"/sources/{quote(self.source, safe='')}/models/{quote(whole)}"
 
 
 def catalog_model(artifacts: Iterable[ModelArtifact]) -> CatalogModel | None:
-    """Return the catalog's model that a version was registered from, or None when it came from elsewhere."""
+    """Return the catalog's model that a version was registered from, or None when it came from elsewhere.
+
+    Dashboards since September 2025 write the whole name, with slashes or without, and no group. Pipeline runs (`kfp`)
+    and transfer jobs name a source too, which no catalog has.
+    """
     for artifact in model_artifacts(artifacts):
-        if artifact.model_source_class and artifact.model_source_group and artifact.model_source_name:
-            return CatalogModel(artifact.model_source_class, artifact.model_source_group, artifact.model_source_name)
+        model = CatalogModel(artifact.model_source_class, artifact.model_source_group, artifact.model_source_name)
+        if artifact.model_source_kind in ("", "catalog") and model.source and model.name and not _climbs(model):
+            return model
     return None
+
+
+def _climbs(model: CatalogModel) -> bool:
+    """Return whether a part of the names would lead to another path than that of a model."""
+    parts = [model.source, *model.group.split("/"), *model.name.split("/")]
+    return any(part in (".", "..") for part in parts)
 
 
 def readme_card(registry: RegistryRef, model: RegisteredModel) -> ReadmeCard | None:
     """Return the card made of the model's readme, or None when it has none; the catalog's card goes before it."""
-    return ReadmeCard(f"readme-{registry.id}-{model.id}", model.readme) if model.readme else None
+    if not model.readme or is_too_large(model.readme):
+        return None
+    return ReadmeCard(f"readme-{registry.id}-{model.id}", model.readme)
+
+
+def is_too_large(card: str) -> bool:
+    """Return whether a card has too many bytes to be shown."""
+    return len(card) * 4 > CARD_LIMIT and len(card.encode()) > CARD_LIMIT
 
 
 def card_url(key: str) -> str:

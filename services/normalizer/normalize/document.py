@@ -1,10 +1,10 @@
 """Putting a document together from mended values."""
 
 from common.catalog import Api, CatalogDocument, Model, ModelServer
+from services.normalizer.normalize.model_names import MODEL_NAME_ANNOTATION
 from services.normalizer.normalize.profile import Profile
 from services.normalizer.normalize.server import ServerFacts
 
-MODEL_NAME_ANNOTATION = "rhdh.modelcatalog.io/model-name"
 _NO_SPEC = "TBD"
 
 
@@ -60,7 +60,7 @@ def build_document(
 def _api(profile: Profile, *, tags: tuple[str, ...], server: ServerFacts) -> Api:
     return Api(
         url=server.url,
-        type=profile.api_type or "openapi",
+        type=profile.api_type or server.api_type,
         spec=profile.api_spec or _NO_SPEC,
         tags=tags,
         annotations=dict(server.annotations),

@@ -1,47 +1,25 @@
-"""From an InferenceService to its document; the rules are in docs/mapping.md, "InferenceServices"."""
+"""From a deployment to its document; the rules are in docs/mapping.md, "InferenceServices"."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from common import backstage
+from services.normalizer.normalize.cards import CardRef, card_url
+from services.normalizer.normalize.connection import Connection
+from services.normalizer.normalize.deployment import Deployment, ServiceAccountFacts, ServiceFacts
 from services.normalizer.normalize.document import build_document
-from services.normalizer.normalize.isvc import (
-    Isvc,
-    ServiceAccountFacts,
-    ServiceFacts,
-    read_isvc,
-    read_service,
-    read_service_account,
-    subject,
-)
+from services.normalizer.normalize.links import deployment_link
 from services.normalizer.normalize.notes import Notes
-from services.normalizer.normalize.profile import ANNOTATION_PREFIX, read_profile
-from services.normalizer.normalize.readiness import Readiness
-from services.normalizer.normalize.result import Defaults, Normalized, isvc_ref
+from services.normalizer.normalize.profile import ANNOTATION_PREFIX, TECHDOCS_ANNOTATION, read_profile
+from services.normalizer.normalize.result import Defaults, Normalized, deployment_ref
+from services.normalizer.normalize.runtimes import Runtime
 from services.normalizer.normalize.segments import kubernetes_segment
-from services.normalizer.normalize.server import ServerFacts, server_facts
-
-__all__ = [
-    "Isvc",
-    "Readiness",
-    "ServerFacts",
-    "ServiceAccountFacts",
-    "ServiceFacts",
-    "normalize_isvc",
-    "read_isvc",
-    "read_service",
-    "read_service_account",
-    "readiness",
-    "server_facts",
-]
+from services.normalizer.normalize.server import called_names, deployment_details, server_facts
+from services.normalizer.normalize.storage import locate
 
 
-def readiness(isvc: Isvc) -> Readiness:
-    """Return whether the isvc serves and, when it does not, why."""
-    return isvc.readiness
-
-
-def normalize_isvc(
-    isvc: Isvc,
+def normalize_deployment(
+    deployment: Deployment,
     *,
     cluster: str,
     source: str,
@@ -49,32 +27,49 @@ def normalize_isvc(
     service_accounts: Sequence[ServiceAccountFacts],
     defaults: Defaults,
     serve: bool = True,
+    runtime: Runtime | None = None,
+    connection: Connection | None = None,
+    card: CardRef | None = None,
 ) -> Normalized:
-    """Return the document of an isvc that no registry describes; with `serve` false the model without its server.
+    """Return the document of a deployment that no registry describes; with `serve` false the model without its server.
 
-    Whether it is ready does not matter here: that is for the caller to judge.
+    Whether it is ready does not matter here: that is for the caller to judge. `connection` is what is known of the
+    Secret that leads to its files.
     """
-    notes = Notes(subject(isvc.namespace, isvc.name), place=_annotation, found=isvc.problems)
-    profile = read_profile(dict(isvc.said), defaults=defaults, notes=notes)
-    server = server_facts(isvc, services=services, service_accounts=service_accounts) if serve else None
-    name = backstage.entity_name(f"{isvc.namespace}-{isvc.name}")
+    place = locate(deployment.storage, subject=deployment.subject, connection=connection)
+    notes = Notes(deployment.subject, place=_annotation, found=(*deployment.problems, *place.problems))
+    said = dict(deployment.stated.said)
+    if card:
+        said.pop("techdocs", None)
+    profile = read_profile(said, defaults=defaults, notes=notes)
+    if card:
+        profile = replace(profile, annotations={**profile.annotations, TECHDOCS_ANNOTATION: card_url(card.key)})
+    server = None
+    if serve:
+        server = server_facts(
+            deployment, services=services, service_accounts=service_accounts, runtime=runtime, connection=connection
+        )
+    details = server.details if server else deployment_details(deployment, runtime=runtime, connection=connection)
+    links = deployment_link(defaults.dashboard_url, deployment.namespace)
+    name = backstage.entity_name(f"{deployment.namespace}-{deployment.name}")
     return Normalized(
-        ref=isvc_ref(cluster, isvc.namespace, isvc.name),
+        ref=deployment_ref(deployment.kind, cluster, deployment.namespace, deployment.name),
         source=source,
-        segments=(kubernetes_segment(isvc.namespace), kubernetes_segment(isvc.name)),
+        segments=(kubernetes_segment(deployment.namespace), kubernetes_segment(deployment.name)),
         document=build_document(
             profile,
             name=name,
-            called=isvc.name,
-            description=profile.description or f"KServe model {isvc.name} in {isvc.namespace}",
-            tags=isvc.tags,
-            artifact=isvc.artifact,
+            called=called_names(deployment, runtime)[0],
+            description=profile.description or f"KServe model {deployment.name} in {deployment.namespace}",
+            tags=deployment.stated.tags(defaults.tags_ignored),
+            artifact=place.url,
             server=server,
             server_name=name,
         ),
         reconciler="kserve",
-        created=isvc.created,
-        details=profile.details,
+        created=deployment.created,
+        card_key=card.key if card else "",
+        details=replace(profile.details.over(details), names=details.names, location=place.words, links=links),
         problems=notes.problems,
     )
 

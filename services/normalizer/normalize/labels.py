@@ -61,7 +61,7 @@ def read_registry_uri(uri: str) -> tuple[NamedVersion, ...]:
     """
     if not uri.startswith(REGISTRY_SCHEME):
         return ()
-    parts = [unquote(part) for part in uri.removeprefix(REGISTRY_SCHEME).split("/")]
+    parts = [unquote(part) for part in uri.removeprefix(REGISTRY_SCHEME).rstrip("/").split("/")]
     if not all(parts):
         return ()
     readings = [NamedVersion("", parts[0], parts[1] if len(parts) == 2 else "")] if len(parts) <= 2 else []

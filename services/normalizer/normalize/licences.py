@@ -4,7 +4,7 @@ import re
 
 _NOT_ALPHANUMERIC = re.compile(r"[^a-z0-9]+")
 _VERSION_MARK = re.compile(r"v(?=\d)")
-_FILLER = frozenset({"the", "license", "licence", "version", "software", "public", "general", "only"})
+_FILLER = frozenset({"the", "community", "license", "licence", "version", "software", "public", "general", "only"})
 
 # The licences that models are published under, by their SPDX identifiers (spdx.org/licenses). The GNU family is
 # listed under the identifiers that replaced the short ones: GPL-3.0 became GPL-3.0-only.
@@ -35,15 +35,30 @@ _OTHER_NAMES = {
 }
 
 
+# Licences of model families, which SPDX does not list: their names on Hugging Face, and where they are.
+_MODEL_LICENCES = {
+    "llama2": "https://www.llama.com/llama2/license/",
+    "llama3": "https://www.llama.com/llama3/license/",
+    "llama3.1": "https://www.llama.com/llama3_1/license/",
+    "llama3.2": "https://www.llama.com/llama3_2/license/",
+    "llama3.3": "https://www.llama.com/llama3_3/license/",
+    "llama4": "https://www.llama.com/llama4/license/",
+    "gemma": "https://ai.google.dev/gemma/terms",
+}
+
+
 def licence_identifier(name: str) -> str | None:
     """Return the SPDX identifier of the licence of that identifier or usual name, or None when it is unknown."""
     return _LICENCES.get(_plain(name))
 
 
 def licence_page(name: str) -> str | None:
-    """Return the address of the SPDX page for a licence's identifier or usual name, or None when it is unknown."""
+    """Return the address of the page of a licence by its identifier or usual name, or None when it is unknown.
+
+    That is SPDX's page, or for a model family's licence its publisher's.
+    """
     identifier = licence_identifier(name)
-    return f"https://spdx.org/licenses/{identifier}.html" if identifier else None
+    return f"https://spdx.org/licenses/{identifier}.html" if identifier else _PAGES.get(_plain(name))
 
 
 def _plain(name: str) -> str:
@@ -55,3 +70,4 @@ def _plain(name: str) -> str:
 _LICENCES = {_plain(identifier): identifier for identifier in _IDENTIFIERS.split()} | {
     _plain(name): identifier for identifier, names in _OTHER_NAMES.items() for name in names
 }
+_PAGES = {_plain(name): page for name, page in _MODEL_LICENCES.items()}

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from common.problems import Problem
 from services.normalizer.normalize import values
-from services.normalizer.normalize.isvc import Isvc, subject
+from services.normalizer.normalize.deployment import Deployment
 from services.normalizer.normalize.labels import RegistryLabels, read_registry_uri
 from services.normalizer.normalize.registry_index import Record, RegistryIndex, VersionRef
 
@@ -30,12 +30,12 @@ class Link:
     problems: tuple[Problem, ...] = ()
 
 
-def names_version(isvc: Isvc) -> bool:
+def names_version(isvc: Deployment) -> bool:
     """Return whether the isvc itself says which registered version it serves."""
-    return isvc.registry is not None or bool(read_registry_uri(isvc.artifact))
+    return isvc.registry is not None or bool(read_registry_uri(isvc.storage.uri))
 
 
-def link(isvc: Isvc, indexes: Sequence[RegistryIndex]) -> Link:
+def link(isvc: Deployment, indexes: Sequence[RegistryIndex]) -> Link:
     """Return which live version of the registries the isvc serves."""
     records = sorted((r for index in indexes for r in index.recorded(isvc)), key=lambda r: _rank(r, isvc))
     if not names_version(isvc):
@@ -53,9 +53,9 @@ def link(isvc: Isvc, indexes: Sequence[RegistryIndex]) -> Link:
     )
 
 
-def _by_uri(isvc: Isvc, indexes: Sequence[RegistryIndex]) -> Sequence[VersionRef]:
+def _by_uri(isvc: Deployment, indexes: Sequence[RegistryIndex]) -> Sequence[VersionRef]:
     """Return the versions that the storage URI names, by the first reading of it that leads to any."""
-    for name in read_registry_uri(isvc.artifact):
+    for name in read_registry_uri(isvc.storage.uri):
         at_host = [index for index in indexes if index.answers_at(name.host)] if name.host else []
         for asked in (at_host, indexes):
             if found := sorted(version for index in asked if (version := index.named(name))):
@@ -88,7 +88,7 @@ def _asked(labels: RegistryLabels, indexes: Sequence[RegistryIndex]) -> Sequence
     return named or [index for index in indexes if not index.ref.name]
 
 
-def _by_records(isvc: Isvc, records: Sequence[Record]) -> Link:
+def _by_records(isvc: Deployment, records: Sequence[Record]) -> Link:
     if not records:
         return Link()
     best = records[0]
@@ -97,18 +97,18 @@ def _by_records(isvc: Isvc, records: Sequence[Record]) -> Link:
     return Link(best.version, record=best.name, certain=_certain(best, isvc), problems=problems)
 
 
-def _certain(record: Record, isvc: Isvc) -> bool:
+def _certain(record: Record, isvc: Deployment) -> bool:
     return record.isvc_name == isvc.name
 
 
-def _rank(record: Record, isvc: Isvc) -> tuple[bool, bool, int, VersionRef, str]:
+def _rank(record: Record, isvc: Deployment) -> tuple[bool, bool, int, VersionRef, str]:
     """Return the key that sorts the record that speaks for the isvc best first: the same name, then the newest."""
     return record.name != isvc.name, not _certain(record, isvc), -record.updated, record.version, record.id
 
 
-def _gone(isvc: Isvc) -> tuple[Problem, ...]:
+def _gone(isvc: Deployment) -> tuple[Problem, ...]:
     labels = isvc.registry
-    named, place = values.shown(isvc.artifact), "its storage URI"
+    named, place = values.shown(isvc.storage.uri), "its storage URI"
     if labels is not None:
         place = "the labels modelregistry.opendatahub.io/…"
         ids = {"version": labels.version, "deployment": labels.inference_service, "model": labels.model}
@@ -116,18 +116,18 @@ def _gone(isvc: Isvc) -> tuple[Problem, ...]:
     return (
         Problem(
             "info",
-            subject(isvc.namespace, isvc.name),
+            isvc.subject,
             f"it names {named}, which is not live in any registry read: it is shown alone",
             f"restore the version in the registry, or correct {place}",
         ),
     )
 
 
-def _ambiguous(isvc: Isvc, versions: Sequence[VersionRef]) -> tuple[Problem, ...]:
+def _ambiguous(isvc: Deployment, versions: Sequence[VersionRef]) -> tuple[Problem, ...]:
     return (
         Problem(
             "warning",
-            subject(isvc.namespace, isvc.name),
+            isvc.subject,
             f"{len(versions)} registered versions could be meant: {', '.join(v.ref for v in versions)}",
             "name the one meant with the labels modelregistry.opendatahub.io/registered-model-id, "
             "…/model-version-id and …/name (of the registry)",

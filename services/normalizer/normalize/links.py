@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from urllib.parse import quote, unquote
 
 from common import backstage
-from common.details import Details
+from common.details import DetailLink, Details
 
 _BLANK = re.compile(r"\s")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/")
@@ -75,7 +75,8 @@ def without_credentials(text: str) -> str:
     """Return a text, such as prose or a message, without the credentials in its URLs."""
     if "=" not in text and "@" not in text:
         return text
-    return _without_parameters(_USER_INFO_IN_TEXT.sub(_kept_user, text))
+    safe = _without_parameters(_USER_INFO_IN_TEXT.sub(_kept_user, text))
+    return safe if safe == text else without_credentials(safe)  # what was removed may have stood between others
 
 
 def details_without_credentials(details: Details) -> Details:
@@ -92,15 +93,24 @@ def is_web_address(link: str) -> bool:
     return link.lower().startswith(("http://", "https://"))
 
 
-def registry_page(dashboard: str, registry: str, *, model: str, version: str) -> str:
-    """Return the address of a version's page in the dashboard of OpenShift AI 3 and Open Data Hub."""
-    ids = "/".join(quote(part, safe="") for part in (registry, "registered-models", model, "versions", version))
-    return f"{dashboard.rstrip('/')}/ai-hub/registry/{ids}"
+def version_link(dashboard: str, registry: str, *, model: str, version: str, name: str) -> tuple[DetailLink, ...]:
+    """Return the link to a registered version in the dashboard of OpenShift AI 3 and Open Data Hub, if it is known.
+
+    `model` and `version` are ids, `name` is the version's.
+    """
+    if not dashboard or not registry:
+        return ()
+    path = "/".join(quote(part, safe="") for part in (registry, "registered-models", model, "versions", version))
+    url = f"{dashboard.rstrip('/')}/ai-hub/registry/{path}"
+    return (DetailLink(url, f"Model registry: version {without_credentials(name)}", "catalog"),)
 
 
-def deployment_page(dashboard: str, namespace: str) -> str:
-    """Return the address of the page with a namespace's deployments in the same dashboard."""
-    return f"{dashboard.rstrip('/')}/ai-hub/deployments/{quote(namespace, safe='')}"
+def deployment_link(dashboard: str, namespace: str) -> tuple[DetailLink, ...]:
+    """Return the link to the deployments of a namespace in the same dashboard, if it is known."""
+    if not dashboard or not namespace:
+        return ()
+    url = f"{dashboard.rstrip('/')}/ai-hub/deployments/{quote(namespace, safe='')}"
+    return (DetailLink(url, "Deployment in OpenShift AI", "dashboard"),)
 
 
 def _kept_user(match: re.Match[str]) -> str:

@@ -15,6 +15,10 @@ _REFERENCE = re.compile(
     r"(?:(?P<kind>[a-z]+):)?(?:(?P<namespace>[a-z0-9]+(?:-[a-z0-9]+)*)/)?(?P<name>[^:/@\s]+)\Z", re.IGNORECASE
 )
 _OWNER_KINDS = ("user", "group")
+# A reference with a name that is none of Backstage's: `group:default/ML team`.
+_LOOSE_REFERENCE = re.compile(
+    r"(?P<kind>user|group):(?:(?P<namespace>[a-z0-9]+(?:-[a-z0-9]+)*)/)?(?P<name>[^:/@]+)\Z", re.IGNORECASE
+)
 _EMAIL = re.compile(r"(?:mailto:)?(?P<local>[^@\s:/]+)@[^@\s]+\Z", re.IGNORECASE)
 _MAILBOX = re.compile(r"[^<>]*<\s*(?P<address>[^<>\s]+)\s*>\Z")
 _DISTINGUISHED_NAME = re.compile(r"(?:cn|uid)\s*=\s*(?P<name>[^,]+),.*=", re.IGNORECASE)
@@ -75,6 +79,10 @@ def _parse_one(owner: str) -> Owner | None:
         if reference := entity_reference(owner, kind=kind):
             name = reference.rpartition("/")[2]
             return Owner(name, "" if reference == f"user:default/{name}" else reference)
+    if (loose := _LOOSE_REFERENCE.match(owner)) and (name := backstage.sanitize(loose["name"])):
+        kind, namespace = loose["kind"].lower(), (loose["namespace"] or "default").lower()
+        plain = (kind, namespace) == ("user", "default")
+        return Owner(name, "" if plain else f"{kind}:{namespace}/{name}", exact=False)
     if email := _EMAIL.match(owner):
         local = email["local"].partition("+")[0]
         name = local if backstage.is_entity_name(local) else backstage.sanitize(local)

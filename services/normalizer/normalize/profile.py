@@ -129,7 +129,7 @@ def read_profile(said: Mapping[str, str], *, defaults: Defaults, notes: Notes) -
             owner=owner.reference,
             system=_reference(said, "system", "system", notes),
             api_entity=_reference(said, "apientityref", "api", notes),
-            names=_names(said),
+            names=said_names(said),
             license=_licence_name(annotations.get(LICENCE_ANNOTATION, "")),
         ),
     )
@@ -272,7 +272,7 @@ def _reference(said: Mapping[str, str], name: str, kind: str, notes: Notes) -> s
     return reference or ""
 
 
-def _names(said: Mapping[str, str]) -> tuple[str, ...]:
+def said_names(said: Mapping[str, str]) -> tuple[str, ...]:
     """Return the names that people say the server answers to, the one to use by default first."""
     names = (values.line(said.get("default")), *said.get(NAMES, "").split("\n"))
     return tuple(dict.fromkeys(without_credentials(name) for name in names if name))

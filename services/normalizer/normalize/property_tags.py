@@ -1,6 +1,7 @@
 """Tags from what a registry says about a version: custom properties and the newer servers' own fields."""
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from common import backstage
@@ -26,6 +27,10 @@ _LAST_MODIFIED = "_lastModified"
 _LAST_MODIFIED_TAG = "last-modified-time-"
 _TIME_SEPARATORS = str.maketrans({":": "-", ".": "-", "T": "-", "Z": None})
 _FALSE = "false"
+# Several lines, addresses, JSON objects, digests and UUIDs.
+_NOTHING_TO_FILTER_BY = re.compile(
+    r"\n|://|\A\{.*\}\Z|\b[0-9a-fA-F]{32,}\b|\b[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b"
+)
 _MAX_LISTED = 20
 _MAX_TOLD = 5
 
@@ -90,7 +95,7 @@ def _wished(key: str, stored: PropertyValue) -> Iterator[str]:
 def _texts(stored: PropertyValue) -> Iterator[str]:
     entries = listed(stored.text) if stored.is_string else None
     for text in (stored.text,) if entries is None else entries:
-        if len(text) <= backstage.MAX_NAME and "\n" not in text and "://" not in text:
+        if len(text) <= backstage.MAX_NAME and not _NOTHING_TO_FILTER_BY.search(text):
             yield text
 
 

@@ -1,14 +1,23 @@
-"""Whether an InferenceService serves (KServe v1beta1 API: InferenceServiceStatus)."""
+"""Whether an InferenceService or an LLMInferenceService serves (KServe API: InferenceServiceStatus).
+
+The condition Ready decides. KServe leaves the transition status at InProgress for ever on services that are scaled to
+zero, and at BlockedByFailedLoad while the former revision answers; both are ready.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from common.problems import Problem
 from services.normalizer.normalize import values
+from services.normalizer.normalize.links import without_credentials
 
 STOP_ANNOTATION = "serving.kserve.io/stop"
-_NEEDED = ("Ready", "IngressReady", "PredictorReady")
+_READY = "Ready"
 _CURRENT = "UpToDate"
+_FAILED_TRANSITIONS = frozenset({"BlockedByFailedLoad", "InvalidSpec"})
+_FAILED_STATE = "FailedToLoad"
+_FOR_INFORMATION = "Info"
 _MAX_MESSAGE = 200
 
 
@@ -24,30 +33,64 @@ class Readiness:
 READY = Readiness(True)
 
 
-def read_readiness(*, metadata: Mapping[str, Any], status: Mapping[str, Any], url: str) -> Readiness:
-    """Return whether the isvc serves and, when it does not, why."""
+def read_readiness(*, metadata: Mapping[str, Any], status: Mapping[str, Any]) -> Readiness:
+    """Return whether it serves and, when it does not, why."""
     if metadata.get("deletionTimestamp"):
         return Readiness(False, stopped=True, reason="it is being deleted")
     if values.line(values.at(metadata, "annotations", STOP_ANNOTATION)).lower() == "true":
         return Readiness(False, stopped=True, reason=f"it is stopped by the annotation {STOP_ANNOTATION}")
     if not status:
         return Readiness(False, reason="it has no status yet")
-    reason = _unmet_condition(status) or _transition(status) or ("" if url else "it has no URL yet")
+    reason = _reason(status)
     return Readiness(False, reason=reason) if reason else READY
 
 
-def _unmet_condition(status: Mapping[str, Any]) -> str:
+def read_failed_update(status: Mapping[str, Any], subject: str) -> tuple[Problem, ...]:
+    """Return the problem of an update that failed while the revision before it answers."""
+    model = values.mapping(status.get("modelStatus"))
+    failed = (
+        values.line(model.get("transitionStatus")) in _FAILED_TRANSITIONS
+        or values.line(values.at(model, "states", "targetModelState")) == _FAILED_STATE
+    )
+    if not failed:
+        return ()
+    said = values.line(values.at(model, "lastFailureInfo", "message"))
+    return (
+        Problem(
+            "warning",
+            subject,
+            _shortened(f"its latest revision failed to load{f': {said}' if said else ''}"),
+            "the revision before it answers as long as it is ready: correct the model, or undo the change",
+        ),
+    )
+
+
+def _reason(status: Mapping[str, Any]) -> str:
     conditions = [values.mapping(condition) for condition in values.items(status.get("conditions"))]
-    if not any(conditions):
-        return "it has no conditions yet"
-    for condition in conditions:
-        kind, state = condition.get("type"), values.line(condition.get("status"))
-        if kind in _NEEDED and state != "True":
-            said = values.line(condition.get("message")) or values.line(condition.get("reason"))
-            return f"its condition {kind} is {state or 'empty'}{f': {said}' if said else ''}"[:_MAX_MESSAGE]
-    return ""
+    ready = next((condition for condition in conditions if condition.get("type") == _READY), None)
+    if ready is not None:
+        return _unmet(ready)
+    transition = values.line(values.at(status, "modelStatus", "transitionStatus"))
+    if transition != _CURRENT:
+        return f"it has no condition Ready yet, and its model's transition status is {transition or 'empty'}"
+    return next(filter(None, map(_unmet, filter(_counts, conditions))), "")
 
 
-def _transition(status: Mapping[str, Any]) -> str:
-    state = values.line(values.at(status, "modelStatus", "transitionStatus"))
-    return f"its model's transition status is {state}"[:_MAX_MESSAGE] if state and state != _CURRENT else ""
+def _counts(condition: Mapping[str, Any]) -> bool:
+    """Return whether a condition has a say where there is no condition Ready."""
+    return values.line(condition.get("type")).endswith(_READY) and condition.get("severity") != _FOR_INFORMATION
+
+
+def _unmet(condition: Mapping[str, Any]) -> str:
+    """Return why a condition is not met, empty when it is."""
+    state = values.line(condition.get("status"))
+    if state == "True":
+        return ""
+    said = values.line(condition.get("message")) or values.line(condition.get("reason"))
+    return _shortened(
+        f"its condition {values.line(condition.get('type'))} is {state or 'empty'}{f': {said}' if said else ''}"
+    )
+
+
+def _shortened(text: str) -> str:
+    return without_credentials(text)[:_MAX_MESSAGE]

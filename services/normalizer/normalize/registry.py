@@ -5,17 +5,19 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from common import backstage
-from common.details import DetailLink, Details
+from common.details import Details
 from services.normalizer.normalize import values
-from services.normalizer.normalize.cards import CardRef, card_url
-from services.normalizer.normalize.document import MODEL_NAME_ANNOTATION, build_document
+from services.normalizer.normalize.cards import CARD_LIMIT, CardRef, card_url, is_too_large
+from services.normalizer.normalize.document import build_document
 from services.normalizer.normalize.licences import licence_identifier
 from services.normalizer.normalize.links import (
+    deployment_link,
     details_without_credentials,
     read_link,
-    registry_page,
+    version_link,
     without_credentials,
 )
+from services.normalizer.normalize.model_names import MODEL_NAME_ANNOTATION
 from services.normalizer.normalize.notes import Notes
 from services.normalizer.normalize.owners import is_system_account, parse_owner
 from services.normalizer.normalize.profile import TECHDOCS_ANNOTATION, Profile, read_profile
@@ -26,6 +28,7 @@ from services.normalizer.normalize.registry_objects import (
     RegisteredModel,
     RegistryRef,
     model_artifacts,
+    version_origin,
 )
 from services.normalizer.normalize.result import Defaults, Normalized, version_ref
 from services.normalizer.normalize.segments import segment
@@ -77,9 +80,15 @@ def normalize_version(
     Whether model and version are live does not matter here: that is for the caller to judge.
     """
     notes = Notes(_subject(model, version, registry), place=_property)
+    if is_too_large(model.readme):
+        notes.warning(
+            f"the model's readme has more than {CARD_LIMIT} bytes and is no card", "shorten it in the registry"
+        )
     artifacts = model_artifacts(artifacts)
     profile = _profile(model, version, server=server, card=card, defaults=defaults, notes=notes)
     name = document_name(model.name, version.name)
+    named = without_credentials(values.line(_said(model, version, MODEL_NAME_ANNOTATION)))
+    called = named or (server.called if server else name)
     place = _place(artifacts, notes)
     return Normalized(
         ref=version_ref(registry.id, model.id, version.id),
@@ -88,8 +97,7 @@ def normalize_version(
         document=build_document(
             profile,
             name=name,
-            called=without_credentials(values.line(_said(model, version, MODEL_NAME_ANNOTATION)))
-            or (server.name if server else name),
+            called=called,
             description=profile.description,
             tags=property_tags(
                 model,
@@ -106,8 +114,19 @@ def normalize_version(
         reconciler="kubeflow",
         created=version.created,
         updated=str(version.updated or ""),
+        origin=version_origin(model, version),
         card_key=card.key if card else "",
-        details=_details(model, version, artifacts, registry=registry, profile=profile, place=place, defaults=defaults),
+        details=_details(
+            model,
+            version,
+            artifacts,
+            registry=registry,
+            profile=profile,
+            place=place,
+            server=server,
+            called=called,
+            defaults=defaults,
+        ),
         problems=notes.problems,
     )
 
@@ -187,17 +206,15 @@ def _details(
     registry: RegistryRef,
     profile: Profile,
     place: _Place,
+    server: ServerFacts | None,
+    called: str,
     defaults: Defaults,
 ) -> Details:
-    """Return what is kept beside the document of a version."""
+    """Return what is kept beside the document of a version, with what is known of the deployment that serves it."""
     own = profile.details
     of_format = next((artifact for artifact in artifacts if artifact.model_format_name), None)
     licence = own.license or licence_identifier(model.license) or values.line(model.license)
     form = f"{of_format.model_format_name}-{of_format.model_format_version}".rstrip("-") if of_format else ""
-    links: tuple[DetailLink, ...] = ()
-    if defaults.dashboard_url and registry.name:
-        page = registry_page(defaults.dashboard_url, registry.name, model=model.id, version=version.id)
-        links = (DetailLink(page, f"Model registry: version {version.name}", "catalog"),)
     kept = replace(
         own,
         title=own.title or f"{model.name} {version.name}",
@@ -208,12 +225,19 @@ def _details(
         provider=values.line(_said(model, version, PROVIDER)) or model.provider,
         license=licence,
         tasks=model.tasks or listed(_said(model, version, TASKS)) or (),
-        tags=tag_set((backstage.tag(form), backstage.tag(licence_identifier(licence) or ""))),
+        tags=tag_set((backstage.tag(form),)),
         location=place.words,
         connection=place.connection,
-        links=links,
+        links=(
+            *deployment_link(defaults.dashboard_url, server.details.namespace if server else ""),
+            *version_link(defaults.dashboard_url, registry.name, model=model.id, version=version.id, name=version.name),
+        ),
     )
-    return details_without_credentials(kept)
+    safe = details_without_credentials(kept)
+    if server is None:
+        return safe
+    names = dict.fromkeys((called, *safe.names, *server.details.names))
+    return replace(safe.over(server.details), names=tuple(names))
 
 
 def _subject(model: RegisteredModel, version: ModelVersion, registry: RegistryRef) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Self
 
-from services.normalizer.normalize.isvc import Isvc
+from services.normalizer.normalize.deployment import Deployment
 from services.normalizer.normalize.labels import NamedVersion, RegistryLabels
 from services.normalizer.normalize.registry_objects import (
     ModelVersion,
@@ -146,7 +146,7 @@ class RegistryIndex:
         name, _, rest = host.partition(":")[0].partition(".")
         return bool(self.ref.name) and name == self.ref.name and rest.partition(".")[0] in ("", self.ref.namespace)
 
-    def recorded(self, isvc: Isvc) -> Iterable[Record]:
+    def recorded(self, isvc: Deployment) -> Iterable[Record]:
         """Return the records of the isvc; without any, those in its namespace whose names begin with the isvc's."""
         place = self.places.get(isvc.namespace, _NOWHERE)
         return place.by_isvc.get(isvc.name) or place.beginning_with(isvc.name)

@@ -5,6 +5,7 @@ Kubeflow Model Registry REST API, v1alpha3 and v1: ids and times are strings, st
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from hashlib import blake2b
 from types import MappingProxyType
 from typing import Annotated, Any, NamedTuple, TypeVar
 
@@ -149,6 +150,7 @@ class ModelArtifact(_Item):
     storage_path: Line = ""
     model_format_name: Line = ""
     model_format_version: Line = ""
+    model_source_kind: Line = ""
     model_source_class: Line = ""
     model_source_group: Line = ""
     model_source_name: Line = ""
@@ -204,10 +206,21 @@ def parse_item(kind: type[Item], raw: object, *, registry: str) -> Item | Proble
             "error",
             f"{kind.__name__} {values.shown(name)} in registry {registry}",
             f"it is not usable without {fields}",
-            "look at it in the registry's REST API; delete it there or register it anew",
+            "look at it in the registry's REST API; delete it there or register it again",
         )
 
 
 def model_artifacts(artifacts: Any) -> tuple[ModelArtifact, ...]:
     """Return the models among a version's artifacts, oldest first, then by id, whatever order they were listed in."""
     return tuple(sorted((a for a in artifacts if a.is_model), key=lambda a: (a.created, len(a.id), a.id)))
+
+
+def version_origin(model: RegisteredModel, version: ModelVersion) -> str:
+    """Return 16 hexadecimal digits over ids, names and times of creation of a version and its model.
+
+    Two registries that show the same are one under two names. Empty where a time is unknown.
+    """
+    if not (model.created and version.created):
+        return ""
+    told = (model.id, version.id, model.name, version.name, str(model.created), str(version.created))
+    return blake2b("\0".join(told).encode("utf-8", "replace"), digest_size=8).hexdigest()

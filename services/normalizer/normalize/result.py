@@ -1,5 +1,6 @@
 """What the mappings take for granted and what they give back."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -8,6 +9,10 @@ from common.details import NO_DETAILS, Details
 from common.problems import Problem
 
 Reconciler = Literal["kserve", "kubeflow"]
+DeploymentKind = Literal["InferenceService", "LLMInferenceService"]
+"""The kinds of objects that serve a model."""
+
+_PREFIXES: Mapping[DeploymentKind, str] = {"InferenceService": "isvc", "LLMInferenceService": "llmisvc"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +35,8 @@ class Normalized:
 
     `ref` names the object it was made of for good. `segments` and the names inside the document are those it asks
     for; two objects may ask for the same ones. `created` is in milliseconds since the epoch, 0 when unknown;
-    `updated` is the registry's last update time as it writes it, else empty.
+    `updated` is the registry's last update time as it writes it, else empty. `origin` tells a registered version from
+    all others, whatever its registry is called.
     """
 
     ref: str
@@ -40,14 +46,20 @@ class Normalized:
     reconciler: Reconciler
     created: int
     updated: str = ""
+    origin: str = ""
     card_key: str = ""
     details: Details = NO_DETAILS
     problems: tuple[Problem, ...] = ()
 
 
+def deployment_ref(kind: DeploymentKind, cluster: str, namespace: str, name: str) -> str:
+    """Return the lasting name of an InferenceService or LLMInferenceService."""
+    return f"{_PREFIXES[kind]}:{cluster}:{namespace}/{name}"
+
+
 def isvc_ref(cluster: str, namespace: str, name: str) -> str:
     """Return the lasting name of an InferenceService."""
-    return f"isvc:{cluster}:{namespace}/{name}"
+    return deployment_ref("InferenceService", cluster, namespace, name)
 
 
 def version_ref(registry: str, model: str, version: str) -> str:
@@ -57,8 +69,8 @@ def version_ref(registry: str, model: str, version: str) -> str:
 
 def described(ref: str) -> str:
     """Return what people call the object of a reference: `InferenceService ns/name`, a version by its ids."""
-    kind, _, rest = ref.partition(":")
-    if kind == "isvc":
-        return f"InferenceService {rest.partition(':')[2]}"
+    prefix, _, rest = ref.partition(":")
+    if kind := next((kind for kind, of_kind in _PREFIXES.items() if of_kind == prefix), None):
+        return f"{kind} {rest.partition(':')[2]}"
     registry, model, version = rest.rsplit(":", 2)
     return f"ModelVersion {version} of RegisteredModel {model} in registry {registry}"

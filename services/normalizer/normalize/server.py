@@ -1,69 +1,123 @@
-"""How a served model is reached: the part of an InferenceService that both mappings show as the model server."""
+"""How a served model is reached: the part of a deployment that both mappings show as the model server."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
-from common.backstage import is_link
-from services.normalizer.normalize.isvc import Isvc, ServiceAccountFacts, ServiceFacts, owns
+from common.catalog import ApiType
+from common.details import Details
+from services.normalizer.normalize.addresses import is_grpc, port_of, resolve, speaks_tls
+from services.normalizer.normalize.connection import Connection
+from services.normalizer.normalize.deployment import Deployment, ServiceAccountFacts, ServiceFacts, owns
+from services.normalizer.normalize.model_names import unique_names
+from services.normalizer.normalize.runtimes import Runtime, names_by_runtime, spoken
 
 INTERNAL_URL_ANNOTATION = "rhdh.modelcatalog.io/internal-service-url"
 EXTERNAL_URL_ANNOTATION = "rhdh.modelcatalog.io/external-route-url"
-_PREDICTOR_SUFFIX = "-predictor"
-_CLUSTER_DOMAIN = ".svc.cluster.local"
 _API_FIELDS = ("apispec", "apitype")
+# Accounts that others than the dashboard make: an autoscaler's, and that of an LLM's endpoint picker.
+_ACCOUNTS_OF_OTHERS = ("inference-prometheus-auth",)
+_ACCOUNT_ENDINGS_OF_OTHERS = ("-epp-sa",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerFacts:
-    """A server with an address; `annotations` are those of its API, `said` what the isvc says about the API."""
+    """A server with an address; `name` is its deployment's, `called` what clients write as the model's name.
+
+    `annotations` are those of its API, `said` is what the deployment says about the API, `api_type` what is known of
+    it. `details` are those of the deployment.
+    """
 
     name: str
     url: str
+    called: str
+    api_type: ApiType
     authentication: bool
     annotations: Mapping[str, str]
     said: Mapping[str, str]
+    details: Details
 
 
 def server_facts(
-    isvc: Isvc, *, services: Sequence[ServiceFacts], service_accounts: Sequence[ServiceAccountFacts]
+    deployment: Deployment,
+    *,
+    services: Sequence[ServiceFacts],
+    service_accounts: Sequence[ServiceAccountFacts],
+    runtime: Runtime | None = None,
+    connection: Connection | None = None,
 ) -> ServerFacts | None:
-    """Return how the isvc is reached, or None when it has no address.
+    """Return how the deployment is reached, or None when it has no address.
 
-    `services` and `service_accounts` are those of its namespace, or fewer: only what the isvc owns counts.
+    `services` and `service_accounts` are those of its namespace, or fewer: only what the deployment owns counts.
     """
-    if not isvc.url:
+    addresses = resolve(deployment, services)
+    url = addresses.external or addresses.internal
+    if not url:
         return None
-    internal = _predictor_url(isvc, services)
-    external = "" if _is_internal(isvc.url) else isvc.url
-    annotations = {INTERNAL_URL_ANNOTATION: internal, EXTERNAL_URL_ANNOTATION: external}
+    annotations = {
+        INTERNAL_URL_ANNOTATION: addresses.internal,
+        EXTERNAL_URL_ANNOTATION: addresses.external if addresses.internal else "",
+    }
+    names = called_names(deployment, runtime)
     return ServerFacts(
-        name=isvc.name,
-        url=external or internal or isvc.url,
-        authentication=isvc.asks_authentication
-        or any(owns(isvc, account.owners) for account in service_accounts if account.namespace == isvc.namespace),
-        annotations={key: url for key, url in annotations.items() if url},
-        said={field: text for field, text in isvc.said if field in _API_FIELDS},
+        name=deployment.name,
+        url=url,
+        called=names[0],
+        api_type="grpc" if is_grpc(url, deployment, services, runtime) else "openapi",
+        authentication=_asks_for_a_token(deployment, url, services, service_accounts),
+        annotations={key: address for key, address in annotations.items() if address},
+        said={field: text for field, text in deployment.stated.said if field in _API_FIELDS},
+        details=deployment_details(deployment, runtime=runtime, connection=connection),
     )
 
 
-def _is_internal(url: str) -> bool:
-    return (urlsplit(url).hostname or "").endswith(_CLUSTER_DOMAIN)
+def called_names(deployment: Deployment, runtime: Runtime | None = None) -> tuple[str, ...]:
+    """Return the names that a client may write as the model's, the usual one first; there is always one."""
+    return deployment.names or unique_names(names_by_runtime(runtime)) or (deployment.name,)
 
 
-def _predictor_url(isvc: Isvc, services: Sequence[ServiceFacts]) -> str:
-    """Return the address of the isvc's predictor inside the cluster, or nothing when it has no such Service."""
-    predictors = [
-        service
-        for service in services
-        if service.namespace == isvc.namespace
-        and service.name.endswith(_PREDICTOR_SUFFIX)
-        and owns(isvc, service.owners)
-    ]
-    if not predictors:
-        return ""
-    usual = f"{isvc.name}{_PREDICTOR_SUFFIX}"
-    service = min(predictors, key=lambda service: (service.name != usual, service.name))
-    port = f":{service.port}" if service.port else ""
-    url = f"http://{service.name}.{service.namespace}{_CLUSTER_DOMAIN}{port}"
-    return url if is_link(url) else ""
+def deployment_details(
+    deployment: Deployment, *, runtime: Runtime | None = None, connection: Connection | None = None
+) -> Details:
+    """Return what is known of a deployment itself; what people say of it and the place of its files are not in it."""
+    storage = deployment.storage
+    its_own = connection is not None and connection.name == storage.connection
+    return Details(
+        names=called_names(deployment, runtime),
+        server_type=spoken(deployment.served, runtime),
+        tasks=deployment.served.tasks,
+        kind=deployment.kind,
+        namespace=deployment.namespace,
+        deployment=deployment.name,
+        connection=storage.connection,
+        connection_type=connection.type if connection and its_own else "",
+        connection_title=connection.title if connection and its_own else "",
+    )
+
+
+def _asks_for_a_token(
+    deployment: Deployment,
+    url: str,
+    services: Sequence[ServiceFacts],
+    service_accounts: Sequence[ServiceAccountFacts],
+) -> bool:
+    """Return whether a request needs a token.
+
+    A transformer stands before the predictor's proxy, and has none itself. A platform that secures its
+    LLMInferenceServices also gives their Services TLS, which upstream's do not have.
+    """
+    if deployment.has_transformer:
+        return False
+    if deployment.stated.asks_authentication is not None:
+        return deployment.stated.asks_authentication
+    if deployment.kind == "LLMInferenceService":
+        port = port_of(url, deployment, services)
+        return deployment.secured if deployment.secured is not None else bool(port and speaks_tls(port))
+    return any(
+        account.namespace == deployment.namespace and _tells(account.name) and owns(deployment, account.owners)
+        for account in service_accounts
+    )
+
+
+def _tells(account: str) -> bool:
+    """Return whether an account of this name, owned by a model, says that the model asks for a token."""
+    return account not in _ACCOUNTS_OF_OTHERS and not account.endswith(_ACCOUNT_ENDINGS_OF_OTHERS)

@@ -25,15 +25,26 @@ MACHINERY = (
     "meta.helm.sh/*",
     "*.argoproj.io/*",
     "*.fluxcd.io/*",
+    "fluxcd.io/*",
     "*.knative.dev/*",
     "*.x-k8s.io/*",
     "*.tekton.dev/*",
     "tekton.dev/*",
     "istio.io/*",
     "*.istio.io/*",
+    "maistra.io/*",
     "olm.*",
     "operators.coreos.com/*",
     "velero.io/*",
+    "kyverno.io/*",
+    "*.kyverno.io/*",
+    "crossplane.io/*",
+    "*.crossplane.io/*",
+    "external-secrets.io/*",
+    "*.external-secrets.io/*",
+    "prometheus.io/*",
+    "openshift.io/*",
+    "*.openshift.io/*",
     "backstage.io/*",
     "rhdh.io/*",
     "*.rhdh.io/*",
@@ -44,8 +55,8 @@ MACHINERY = (
     "opendatahub.io/*",
     "_*",
 )
-"""Labels of Kubernetes, Helm, Argo CD, Flux, Knative, Kueue, Tekton, Istio, OLM, Backstage, KServe, Kubeflow and the
-dashboard, and the properties that dashboards keep for themselves (`_...`); `*` stands for any characters."""
+"""Labels of Kubernetes and OpenShift, of what deploys, secures and watches there, of Backstage, KServe, Kubeflow and
+the dashboard, and the properties that dashboards keep for themselves (`_...`); `*` stands for any characters."""
 
 KEEP = "!"
 """What begins a pattern of keys that are tags although an earlier pattern matches them."""

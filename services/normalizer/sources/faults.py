@@ -84,7 +84,8 @@ def _of_status(ref: SourceRef, error: StatusError) -> tuple[FaultKind, str]:
         case 403:
             return "forbidden", _role_binding(ref)
         case 404:
-            return "absent", f"no model {ref.kind} API below {ref.url}: {_ways(ref)}"
+            starts = "one that starts answers so for a minute; if it lasts, there is " if ref.kind == "catalog" else ""
+            return "absent", f"{starts}no model {ref.kind} API below {ref.url}: {_ways(ref)}"
         case 429:
             return "unavailable", f"{ref.label} limits how often it is asked: it is asked again later"
         case 502 | 503 | 504:

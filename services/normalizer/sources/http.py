@@ -1,11 +1,12 @@
 """Requests to registries and catalogs: connections, tokens and certificates, how servers fare, what is counted."""
 
 import asyncio
+import json
 import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import structlog
@@ -14,10 +15,14 @@ from prometheus_client import Counter, Gauge, Histogram
 from common.http.client import HttpClient, RemoteError, StatusError
 from common.metrics import Metrics
 from common.secrets import TokenSource
+from services.normalizer.sources.faults import BadAnswer, TooLarge
 from services.normalizer.sources.refs import Fault, SourceRef, SourceState
 
 T = TypeVar("T")
 log = structlog.get_logger("sources")
+
+_LARGE = 1024 * 1024
+"""An answer of more bytes than this is large: its JSON takes several times as much room."""
 
 
 class SourceMetrics:
@@ -88,29 +93,65 @@ class Account:
 
 
 class Remote:
-    """One server; at most `concurrency` requests are under way at a time, and nothing is repeated behind our back."""
+    """One server; at most `concurrency` requests are under way at a time, and nothing is repeated behind our back.
 
-    def __init__(self, *, ref: SourceRef, client: HttpClient, metrics: SourceMetrics, concurrency: int = 8) -> None:
+    Of answers with more than `_LARGE` bytes no more than `large` allows are held at a time, over all servers.
+    """
+
+    def __init__(
+        self,
+        *,
+        ref: SourceRef,
+        client: HttpClient,
+        metrics: SourceMetrics,
+        concurrency: int = 8,
+        large: asyncio.Semaphore,
+        body_limit: int,
+    ) -> None:
         self.ref = ref
-        self.concurrency = concurrency
         self._client = client
         self._metrics = metrics
         self._gate = asyncio.Semaphore(concurrency)
+        self._large = large
+        self._body_limit = body_limit
 
     async def get(self, path: str, params: Mapping[str, str] | None = None) -> Any:
         """Return the JSON at `path`.
 
         Raises:
-            RemoteError: no answer, another status than 2xx, or no JSON. The poll as a whole is what is repeated.
+            RemoteError: no answer, another status than 2xx, no JSON, or too much of it. The poll as a whole is what is
+                repeated.
         """
-        async with self._gate:
+        return (await self.fetch(path, params))[0]
+
+    async def fetch(self, path: str, params: Mapping[str, str] | None = None) -> tuple[Any, int]:
+        """Return the JSON at `path`, and how many bytes it was.
+
+        Raises:
+            RemoteError: as `get`.
+        """
+        async with self._gate, AsyncExitStack() as held:
             try:
-                response = await self._client.request("GET", path, params=params, attempts=1)
+                body = await self._read(path, params, held)
             except RemoteError as error:
                 self._count(str(error.status) if isinstance(error, StatusError) else "none")
                 raise
-            self._count(str(response.status))
-            return response.json()
+            self._count("200")
+            try:
+                return json.loads(body), len(body)
+            except (ValueError, RecursionError) as error:
+                raise BadAnswer(f"{self.ref.url}{path}: 200 with something that is not JSON: {error}") from None
+
+    async def _read(self, path: str, params: Mapping[str, str] | None, held: AsyncExitStack) -> bytearray:
+        body = bytearray()
+        async with self._client.stream("GET", path, params=params) as answer:
+            async for piece in answer.content.iter_any():
+                if len(body) <= _LARGE < len(body) + len(piece):
+                    await held.enter_async_context(self._large)
+                body += piece
+                if len(body) > self._body_limit:
+                    raise TooLarge(f"{self.ref.url}{path}: the answer is larger than {self._body_limit} bytes")
+        return body
 
     def _count(self, code: str) -> None:
         self._metrics.requests.labels(self.ref.id, code).inc()
@@ -120,7 +161,7 @@ class Remote:
 class Connector:
     """Opens connections; `timeout` (seconds) is one request's, `concurrency` how many are under way per server.
 
-    `body_limit` is how many bytes one answer may have.
+    `body_limit` is how many bytes one answer may have, `large` how many large ones are held at a time.
     """
 
     token: TokenSource | None
@@ -129,6 +170,7 @@ class Connector:
     timeout: float = 10
     concurrency: int = 8
     body_limit: int = 16 * 1024 * 1024
+    large: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
 
     @asynccontextmanager
     async def open(self, ref: SourceRef) -> AsyncIterator[Remote]:
@@ -145,9 +187,15 @@ class Connector:
             token=self.token if ref.trusted else None,
             ssl=self.ssl if ref.verify else False,
             timeout=self.timeout,
-            body_limit=self.body_limit,
         ) as client:
-            yield Remote(ref=ref, client=client, metrics=self.metrics, concurrency=self.concurrency)
+            yield Remote(
+                ref=ref,
+                client=client,
+                metrics=self.metrics,
+                concurrency=self.concurrency,
+                large=self.large,
+                body_limit=self.body_limit,
+            )
 
 
 async def for_each(

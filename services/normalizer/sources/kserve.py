@@ -13,14 +13,14 @@ from common.kube.resources import INFERENCE_SERVICES, SERVICE_ACCOUNTS, SERVICES
 from common.kube.state import State
 from common.problems import Problem
 from services.normalizer.contents import IsvcSource
-from services.normalizer.normalize.isvc import (
-    Isvc,
+from services.normalizer.normalize.deployment import (
+    Deployment,
     ServiceAccountFacts,
     ServiceFacts,
-    read_isvc,
     read_service,
     read_service_account,
 )
+from services.normalizer.normalize.isvc import read_isvc
 
 T = TypeVar("T")
 
@@ -28,7 +28,7 @@ T = TypeVar("T")
 class IsvcListener(Protocol):
     """Who is told what a cluster has; called synchronously, in the order of events."""
 
-    def isvc_changed(self, source: IsvcSource, key: Key, facts: Isvc | None, *, explicit: bool) -> None:
+    def isvc_changed(self, source: IsvcSource, key: Key, facts: Deployment | None, *, explicit: bool) -> None:
         """An isvc is new, another or gone."""
 
     def service_changed(self, source: IsvcSource, key: Key, facts: ServiceFacts | None) -> None:
@@ -190,7 +190,7 @@ class KserveSource:
             for number, namespace in enumerate(self._namespaces)
         ]
 
-    def _isvc_collection(self) -> _Collection[Isvc]:
+    def _isvc_collection(self) -> _Collection[Deployment]:
         return _Collection(
             changed=lambda key, new, explicit: self._listener.isvc_changed(self.source, key, new, explicit=explicit),
             invalid=self._isvc_invalid,

@@ -1,170 +1,32 @@
 """InferenceServices in YAML and JSON files on disk, with the Services and ServiceAccounts beside them."""
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
 
 import structlog
-import yaml
 
 from common.kube.replica import Key
 from common.problems import Problem
-from services.normalizer.contents import IsvcSource
-from services.normalizer.normalize import values
-from services.normalizer.normalize.isvc import (
-    Isvc,
-    ServiceAccountFacts,
-    ServiceFacts,
-    read_isvc,
-    read_service,
-    read_service_account,
-)
+from services.normalizer.sources.manifest_files import FileContents, Place, Stamp, find_manifests, read_file
+from services.normalizer.sources.manifest_objects import MANIFESTS, Contents, Noticed, identity, read_manifests
+from services.normalizer.sources.selected import DeploymentListener
 
 log = structlog.get_logger("manifests")
 
-SUFFIXES = frozenset({".yaml", ".yml", ".json"})
-MANIFESTS = IsvcSource("manifests", "manifests")
 INTERVAL = 0.5
 """Seconds between two looks at the files."""
-_MAX_BYTES = 16 * 1024 * 1024
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-Stamp = tuple[int, int, int]
-"""What changes when a file does: time of modification, size, inode."""
-
-
-class ManifestListener(Protocol):
-    """Who is told what the files hold."""
-
-    def isvc_changed(
-        self, source: IsvcSource, key: Key, facts: Isvc | None, *, explicit: bool, bare: bool = False
-    ) -> None:
-        """An isvc is new, another or gone; `bare`: it has no status."""
-
-    def service_changed(self, source: IsvcSource, key: Key, facts: ServiceFacts | None) -> None:
-        """A Service is new, another or gone."""
-
-    def service_account_changed(self, source: IsvcSource, key: Key, facts: ServiceAccountFacts | None) -> None:
-        """A ServiceAccount is new, another or gone."""
-
-    def source_listed(self, source: str) -> None:
-        """All files were read."""
-
-    def source_partly_listed(self, source: str, reason: str) -> None:
-        """Some files cannot be read; what they held stays."""
-
-
-class IsvcManifest(NamedTuple):
-    """An isvc as a file has it."""
-
-    facts: Isvc
-    bare: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Contents:
-    """What some files hold; `files` counts those that could be read."""
-
-    isvcs: Mapping[Key, IsvcManifest] = field(default_factory=dict)
-    services: Mapping[Key, ServiceFacts] = field(default_factory=dict)
-    accounts: Mapping[Key, ServiceAccountFacts] = field(default_factory=dict)
-    problems: tuple[Problem, ...] = ()
-
-
-def find_manifests(paths: Iterable[Path]) -> dict[Path, Stamp]:
-    """Return the manifest files among `paths` and below the folders among them, with what tells of a change.
-
-    Raises:
-        FileNotFoundError: one of `paths` does not exist.
-    """
-    found: dict[Path, Stamp] = {}
-    for path in paths:
-        if not path.exists():
-            raise FileNotFoundError(f"{path} does not exist")
-        files = (p for p in sorted(path.rglob("*")) if p.suffix in SUFFIXES) if path.is_dir() else [path]
-        for file in files:
-            try:
-                status = file.stat()
-            except OSError:  # it went away while we looked
-                continue
-            if file.is_file():
-                found[file] = (status.st_mtime_ns, status.st_size, status.st_ino)
-    return found
-
-
-def read_objects(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield the Kubernetes objects of a file: several documents, and Lists, are taken apart.
-
-    Raises:
-        ValueError: the file cannot be read as such; the text says why.
-    """
-    try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise ValueError(f"larger than {_MAX_BYTES} bytes")
-        documents = list(yaml.load_all(path.read_text(encoding="utf-8"), Loader=_LOADER))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
-        raise ValueError(" ".join(str(error).split())) from None
-    for document in documents:
-        if isinstance(document, dict) and str(document.get("kind", "")).endswith("List"):
-            yield from (item for item in document.get("items") or () if isinstance(item, dict))
-        elif isinstance(document, dict):
-            yield document
-        elif document is not None:
-            raise ValueError(f"a {type(document).__name__} stands where a Kubernetes object is expected")
-
-
-def read_manifests(files: Mapping[Path, list[dict[str, Any]]]) -> Contents:
-    """Return the facts of the objects in `files`; other kinds are passed over."""
-    isvcs: dict[Key, IsvcManifest] = {}
-    services: dict[Key, ServiceFacts] = {}
-    accounts: dict[Key, ServiceAccountFacts] = {}
-    places: dict[Key, Path] = {}
-    problems: list[Problem] = []
-    for path, objects in sorted(files.items()):
-        for obj in objects:
-            match obj.get("kind"), str(obj.get("apiVersion", "")).partition("/")[0]:
-                case "InferenceService", "serving.kserve.io" if not values.at(obj, "metadata", "name"):
-                    problems.append(
-                        Problem("error", str(path), "an InferenceService without metadata.name", "give it a name")
-                    )
-                case "InferenceService", "serving.kserve.io":
-                    facts = read_isvc(obj)
-                    key = (facts.namespace, facts.name)
-                    problems += _check(key, path, places.get(key))
-                    isvcs[key] = IsvcManifest(facts, bare=not obj.get("status"))
-                    places[key] = path
-                case "Service", "v1":
-                    service = read_service(obj)
-                    services[service.namespace, service.name] = service
-                case "ServiceAccount", "v1":
-                    account = read_service_account(obj)
-                    accounts[account.namespace, account.name] = account
-    return Contents(isvcs, services, accounts, tuple(problems))
-
-
-def _check(key: Key, path: Path, former: Path | None) -> Iterator[Problem]:
-    name = f"InferenceService {'/'.join(key)}"
-    if former is not None:
-        yield Problem("warning", name, f"it stands in {former} and in {path}; the latter counts", "remove one of them")
-
-
-def unreadable(path: Path, error: ValueError) -> Problem:
-    """Return the problem of a file that cannot be read."""
-    return Problem("error", str(path), f"not read: {error}", "mend the file; what it held before stays until then")
 
 
 class ManifestSource:
     """Reads manifests and tells a listener what changed in them; watches them for edits."""
 
-    def __init__(self, *, paths: Iterable[Path], listener: ManifestListener, interval: float = INTERVAL) -> None:
+    def __init__(self, *, paths: Iterable[Path], listener: DeploymentListener, interval: float = INTERVAL) -> None:
         self._paths = tuple(paths)
         self._listener = listener
         self._interval = interval
         self._stamps: dict[Path, Stamp] = {}
-        self._objects: dict[Path, list[dict[str, Any]]] = {}
-        self._unreadable: dict[Path, Problem] = {}
+        self._files: dict[Path, FileContents] = {}
         self._contents = Contents()
         self._told: set[Problem] = set()
         self._again = False
@@ -189,35 +51,32 @@ class ManifestSource:
         try:
             stamps = await asyncio.to_thread(find_manifests, self._paths)
         except OSError as error:
-            self._report([Problem("error", "manifests", str(error), "give a path that exists")])
+            missing = Problem("error", "manifests", str(error), "give a path that exists")
+            self._report([Noticed(missing, Place(""))])
             return
         if stamps == self._stamps and self._stamps and not self._again:
             return
         self._again = False
-        problems = await asyncio.to_thread(self._read, stamps)
-        contents = read_manifests(self._objects)
+        contents = await asyncio.to_thread(self._read, stamps)
         self._tell(contents)
         self._contents = contents
         self._stamps = stamps
-        self._report([*problems, *contents.problems])
-        if problems:
-            self._listener.source_partly_listed(self.id, "; ".join(f"{p.object}: {p.message}" for p in problems))
+        self._report(contents.noticed)
+        if contents.faults:
+            unread = "; ".join(f"{fault.place}: not read: {fault.message}" for fault in contents.faults)
+            self._listener.source_partly_listed(self.id, unread)
         else:
             self._listener.source_listed(self.id)
 
-    def _read(self, stamps: Mapping[Path, Stamp]) -> list[Problem]:
-        for path in (self._objects.keys() | self._unreadable.keys()) - stamps.keys():
-            self._objects.pop(path, None)
-            self._unreadable.pop(path, None)
+    def _read(self, stamps: Mapping[Path, Stamp]) -> Contents:
+        for path in self._files.keys() - stamps.keys():
+            del self._files[path]
         for path, stamp in stamps.items():
-            if self._stamps.get(path) == stamp:
-                continue
-            self._unreadable.pop(path, None)
-            try:
-                self._objects[path] = list(read_objects(path))
-            except ValueError as error:
-                self._unreadable[path] = unreadable(path, error)
-        return list(self._unreadable.values())
+            if self._stamps.get(path) != stamp:
+                former = self._files.get(path, FileContents())
+                # In a file that held something of ours, whatever cannot be read may be that.
+                self._files[path] = _kept(former, read_file(path, everything=bool(former.manifests)))
+        return read_manifests(self._files)
 
     def _tell(self, contents: Contents) -> None:
         for key in _changed(self._contents.services, contents.services):
@@ -234,11 +93,25 @@ class ManifestSource:
                 bare=manifest.bare if manifest else False,
             )
 
-    def _report(self, problems: Iterable[Problem]) -> None:
-        current = set(problems)
-        for problem in sorted(current - self._told):
-            log.warning(problem.message, object=problem.object, remedy=problem.remedy)
-        self._told = current
+    def _report(self, noticed: Iterable[Noticed]) -> None:
+        current = dict(noticed)
+        for problem in sorted(current.keys() - self._told):
+            tell = log.info if problem.severity == "info" else log.warning
+            tell(problem.message, object=problem.object, place=str(current[problem]), remedy=problem.remedy)
+        for problem in sorted(self._told - current.keys()):
+            log.info(f"no longer so: {problem.message}", object=problem.object)
+        self._told = set(current)
+
+
+def _kept(former: FileContents, current: FileContents) -> FileContents:
+    """Return what a file holds now and, where a part of it cannot be read, what it held before of the rest."""
+    if not former.manifests or not current.faults:
+        return current
+    read = set(map(identity, current.manifests))
+    kept = tuple(manifest for manifest in former.manifests if identity(manifest) not in read)
+    # It was a manifest, so that it is none of a template now.
+    faults = tuple(fault._replace(template=False) for fault in current.faults) if kept else current.faults
+    return FileContents((*current.manifests, *kept), faults)
 
 
 def _changed(before: Mapping[Key, object], after: Mapping[Key, object]) -> list[Key]:

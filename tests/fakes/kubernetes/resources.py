@@ -125,6 +125,17 @@ LLM_INFERENCE_SERVICES = ResourceType(
 ROUTES = ResourceType(
     group="route.openshift.io", versions=("v1",), plural="routes", kind="Route", has_status=True, custom=True
 )
+HTTP_ROUTES = ResourceType(
+    group="gateway.networking.k8s.io",
+    versions=("v1",),
+    plural="httproutes",
+    kind="HTTPRoute",
+    has_status=True,
+    custom=True,
+)
+GATEWAYS = ResourceType(
+    group="gateway.networking.k8s.io", versions=("v1",), plural="gateways", kind="Gateway", has_status=True, custom=True
+)
 BACKSTAGES = ResourceType(
     group="rhdh.redhat.com",
     versions=("v1alpha5", "v1alpha4"),  # what the operator of RHDH 1.10 serves
@@ -133,7 +144,7 @@ BACKSTAGES = ResourceType(
     has_status=True,
     custom=True,
 )
-KNOWN_CUSTOM = (INFERENCE_SERVICES, LLM_INFERENCE_SERVICES, ROUTES, BACKSTAGES)
+KNOWN_CUSTOM = (INFERENCE_SERVICES, LLM_INFERENCE_SERVICES, ROUTES, HTTP_ROUTES, GATEWAYS, BACKSTAGES)
 
 
 class InstalledTypes:

@@ -5,7 +5,7 @@ benchmarks and whole-system tests: `python -m tests.fakes.registry`, driven thro
 """
 
 from tests.fakes.registry.catalog import FakeCatalog
-from tests.fakes.registry.paging import ALL, PageLimits
+from tests.fakes.registry.paging import ALL, ML_METADATA, PageLimits
 from tests.fakes.registry.process import ProcessRegistry
 from tests.fakes.registry.registry import V1, V1ALPHA3, FakeRegistry
 from tests.fakes.registry.store import ARTIFACTS, ENVIRONMENTS, MODELS, SERVICES, VERSIONS
@@ -14,6 +14,7 @@ __all__ = [
     "ALL",
     "ARTIFACTS",
     "ENVIRONMENTS",
+    "ML_METADATA",
     "MODELS",
     "SERVICES",
     "V1",

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, Literal
@@ -22,6 +23,8 @@ Kind = Literal[
     "repeating",  # the second page names itself as the next one, for ever
     "echoing",  # the last page names itself as the next one
     "shrinking",  # `count` objects seem to vanish after the first page was answered
+    "database",  # the database is away: lists answer 500, single objects 404 (seen in August 2026)
+    "starting",  # 404 for everything, for 5 to 60 s, while it says it is ready (the catalog of RHOAI, August 2026)
 ]
 
 LOGIN_PAGE = "<!DOCTYPE html><html><head><title>Log in</title></head><body><form>Log in with …</form></body></html>"
@@ -33,16 +36,27 @@ _TEXTS = {
     500: '{"code": "", "message": "internal error"}',
     503: '{"code": "", "message": "failed to connect to database: connection refused"}',
 }
+DATABASE = (
+    '{"code":"","message":"failed to connect to `user=registry-admin database=model-registry`: '
+    '10.9.8.7:5432 (model-registry-db): dial error: connect: connection refused"}'
+)
+"""Such as a registry answers while its database is away, with names that nobody else should read."""
 _MALFORMED: tuple[Any, ...] = (
     "not an object",
     {"id": 17, "name": None, "customProperties": "none"},
     {"name": "without an id", "customProperties": {}},
+    {"id": "../../admin", "name": "another path", "registeredModelId": "1"},
+    {"id": "1\r\nX-Injected: yes", "name": "another header", "registeredModelId": "1"},
+    {"id": "..", "name": "the parent", "registeredModelId": "1"},
 )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:
-    """One fault, for requests whose path template matches `path` (as in a shell), `times` times or until healed."""
+    """One fault, for requests whose path template matches `path` (as in a shell), `times` times or until healed.
+
+    `when` is asked, with the template, about each request that matches.
+    """
 
     kind: Kind
     path: str = "*"
@@ -51,6 +65,11 @@ class Fault:
     seconds: float = 1.0
     count: int = 1
     retry_after: int | None = None
+    when: Callable[[str], bool] | None = None
+
+    def hits(self, template: str) -> bool:
+        """Return whether it hits a request."""
+        return fnmatchcase(template, self.path) and (self.when is None or self.when(template))
 
 
 class Faults:
@@ -72,14 +91,20 @@ class Faults:
 
     def strike(self, template: str) -> list[Fault]:
         """Return the faults that hit a request, and count them."""
-        hits = [fault for fault, _ in self._left if fnmatchcase(template, fault.path)]
+        hits = [fault for fault, _ in self._left if fault.hits(template)]
         counted = [(each, left - 1 if left is not None and each in hits else left) for each, left in self._left]
         self._left = [(each, left) for each, left in counted if left != 0]
         return hits
 
-    async def before(self, fault: Fault) -> web.Response | None:
+    async def before(self, fault: Fault, template: str) -> web.Response | None:
         """Return the answer that `fault` puts in place of the real one, None when the request goes on."""
         match fault.kind:
+            case "database" if template.endswith("{id}"):
+                return web.json_response({"code": "", "message": "no such object"}, status=404)
+            case "database":
+                return web.Response(status=500, text=DATABASE, content_type="application/json")
+            case "starting":
+                return web.Response(status=404, text="404 page not found")
             case "status":
                 headers = {} if fault.retry_after is None else {"Retry-After": str(fault.retry_after)}
                 return web.Response(status=fault.status, text=_TEXTS.get(fault.status, ""), headers=headers)

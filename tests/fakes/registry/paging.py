@@ -12,13 +12,20 @@ _ORDER = {"CREATE_TIME": "createTimeSinceEpoch", "LAST_UPDATE_TIME": "lastUpdate
 
 @dataclass(frozen=True)
 class PageLimits:
-    """How many items a page has when nobody asks (`default`) and at most (`cap`); None: all of them."""
+    """How many items a page has when nobody asks (`default`) and at most (`cap`); None: all of them.
+
+    `overrun`: whoever asks for more than the cap gets one more item than that, and no token, as if that were all.
+    """
 
     default: int | None = 20
     cap: int | None = 100
+    overrun: bool = False
 
 
 ALL = PageLimits(default=None, cap=None)
+"""Newer servers: seen with v0.3.8."""
+ML_METADATA = PageLimits(default=20, cap=100, overrun=True)
+"""Servers on ML Metadata: seen with v0.2.19, and with the library ml-metadata 1.17.1 (test_ml_metadata.py)."""
 
 
 def cut(items: Sequence[Any], query: Mapping[str, str], limits: PageLimits) -> dict[str, Any]:
@@ -34,6 +41,9 @@ def cut(items: Sequence[Any], query: Mapping[str, str], limits: PageLimits) -> d
     offset = _offset(query.get("nextPageToken", ""))
     size = _size(query.get("pageSize", ""), limits)
     end = len(ordered) if size is None else offset + size
+    if limits.overrun and limits.cap is not None and _asked(query.get("pageSize", "")) > limits.cap:
+        page = ordered[offset : offset + limits.cap + 1]
+        return {"items": page, "nextPageToken": "", "pageSize": _asked(query["pageSize"]), "size": len(page)}
     page = ordered[offset:end]
     return {
         "items": page,
@@ -76,10 +86,14 @@ def _offset(token: str) -> int:
 
 
 def _size(asked: str, limits: PageLimits) -> int | None:
-    try:
-        size = int(asked) if asked else 0
-    except ValueError:
-        raise StoreError(400, "pageSize is not a number") from None
+    size = _asked(asked)
     if size <= 0:
         return limits.default
     return size if limits.cap is None else min(size, limits.cap)
+
+
+def _asked(asked: str) -> int:
+    try:
+        return int(asked) if asked else 0
+    except ValueError:
+        raise StoreError(400, "pageSize is not a number") from None

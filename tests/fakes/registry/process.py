@@ -22,7 +22,7 @@ CALLABLE: Mapping[str, tuple[str, ...]] = {
     "registry": (
         *COMMON,
         *("add_model", "add_version", "add_artifact", "add_environment", "add_inference_service", "populate"),
-        *("edit", "archive", "restore", "undeploy", "delete", "add_raw", "load"),
+        *("edit", "archive", "restore", "undeploy", "delete", "add_raw", "load", "rebuild"),
     ),
     "catalog": (*COMMON, "put_card", "drop_card"),
 }

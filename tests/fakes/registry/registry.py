@@ -77,8 +77,13 @@ class FakeRegistry(FakeServer):
             **fields,
         )
 
-    def populate(self, models: int, *, versions: int = 1, artifacts: int = 1, prefix: str = "model") -> list[str]:
-        """Register many models, with a `modelSource…` each, and return their ids."""
+    def populate(
+        self, models: int, *, versions: int = 1, artifacts: int = 1, prefix: str = "model", grouped: bool = True
+    ) -> list[str]:
+        """Register many models, with a `modelSource…` each, and return their ids.
+
+        `grouped`: as dashboards did before September 2025; later ones write no group, and the whole name.
+        """
         ids = []
         for number in range(1, models + 1):
             name = f"{prefix}-{number:04}"
@@ -92,8 +97,8 @@ class FakeRegistry(FakeServer):
                         uri=f"oci://quay.example.com/{name}:v{each}",
                         modelSourceKind="catalog",
                         modelSourceClass="curated",
-                        modelSourceGroup="example",
-                        modelSourceName=name,
+                        modelSourceGroup="example" if grouped else None,
+                        modelSourceName=name if grouped else f"example/{name}",
                     )
         return ids
 
@@ -116,6 +121,10 @@ class FakeRegistry(FakeServer):
     def delete(self, kind: str, item_id: str) -> None:
         """Drop an object and what is below it, as an edit of the database does."""
         self.store.delete(kind, item_id)
+
+    def rebuild(self) -> None:
+        """Begin with an empty database: ids start anew."""
+        self.store = RegistryStore()
 
     def add_raw(self, kind: str, item: Any) -> None:
         """Let lists of `kind` carry `item` as it is, however malformed."""

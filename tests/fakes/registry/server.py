@@ -125,7 +125,7 @@ class FakeServer:
             return refusal
         hits = self._faults.strike(template)
         for fault in hits:
-            if (instead := await self._faults.before(fault)) is not None:
+            if (instead := await self._faults.before(fault, template)) is not None:
                 return instead
         await request.read()
         try:

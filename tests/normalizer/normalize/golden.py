@@ -23,8 +23,11 @@ def expected(case: dict[str, Any]) -> Any:
         for step in path:
             place = place[step]
         old = place.get(last) if isinstance(place, dict) else place[last]
-        assert old != difference["value"], f"no difference at {difference['at']}"
-        place[last] = difference["value"]
+        assert old != difference.get("value"), f"no difference at {difference['at']}"
+        if "value" in difference:
+            place[last] = difference["value"]
+        else:
+            del place[last]
     return with_tag_sets(document)
 
 

@@ -1,9 +1,19 @@
 """Objects of a cluster and of a registry, as small as a test can have them."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from common.catalog import CatalogDocument, Model, ModelServer
-from services.normalizer.normalize import kserve
+from services.normalizer.normalize.deployment import (
+    Deployment,
+    ServiceAccountFacts,
+    ServiceFacts,
+    read_service,
+    read_service_account,
+)
+from services.normalizer.normalize.isvc import read_isvc
+from services.normalizer.normalize.kserve import normalize_deployment
+from services.normalizer.normalize.llmisvc import read_llmisvc
 from services.normalizer.normalize.result import Defaults, Normalized
 
 URL = "https://mnist-vision.apps.example.com"
@@ -56,16 +66,35 @@ def owned(kind: str, name: str, *, by: str = "mnist", uid: str = "", **spec: Any
 
 
 def normalized(*objects: dict[str, Any], serve: bool = True, defaults: Defaults = DEFAULTS) -> Normalized:
-    """Return what becomes of the first object, an InferenceService, beside the others."""
+    """Return what becomes of the first object, an InferenceService or LLMInferenceService, beside the others."""
     first, *others = objects
-    return kserve.normalize_isvc(
-        kserve.read_isvc(first),
-        cluster="local",
-        source="isvc:local",
-        services=[kserve.read_service(obj) for obj in others if obj["kind"] == "Service"],
-        service_accounts=[kserve.read_service_account(o) for o in others if o["kind"] == "ServiceAccount"],
+    read = read_llmisvc if first["kind"] == "LLMInferenceService" else read_isvc
+    return normalized_deployment(
+        read(first),
+        services=[read_service(obj) for obj in others if obj["kind"] == "Service"],
+        service_accounts=[read_service_account(obj) for obj in others if obj["kind"] == "ServiceAccount"],
         defaults=defaults,
         serve=serve,
+    )
+
+
+def normalized_deployment(
+    deployment: Deployment,
+    *,
+    services: Sequence[ServiceFacts] = (),
+    service_accounts: Sequence[ServiceAccountFacts] = (),
+    defaults: Defaults = DEFAULTS,
+    **more: Any,
+) -> Normalized:
+    """Return what becomes of a deployment of the cluster `local`."""
+    return normalize_deployment(
+        deployment,
+        cluster="local",
+        source="isvc:local",
+        services=services,
+        service_accounts=service_accounts,
+        defaults=defaults,
+        **more,
     )
 
 

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from services.normalizer.normalize import kserve
 from services.normalizer.normalize.cards import CardRef
-from services.normalizer.normalize.isvc import Isvc
+from services.normalizer.normalize.deployment import Deployment
+from services.normalizer.normalize.isvc import read_isvc
 from services.normalizer.normalize.linking import RegistryIndex
 from services.normalizer.normalize.registry import normalize_version
 from services.normalizer.normalize.registry_objects import (
@@ -58,7 +58,7 @@ def record(**raw: Any) -> RegistryInferenceService:
 
 
 def server(*, said: dict[str, str] | None = None) -> ServerFacts:
-    facts = server_facts(kserve.read_isvc(isvc(said=said)), services=[], service_accounts=[])
+    facts = server_facts(read_isvc(isvc(said=said)), services=[], service_accounts=[])
     assert facts is not None
     return facts
 
@@ -104,6 +104,6 @@ def index(
     )
 
 
-def labelled(family: str = "modelregistry.opendatahub.io", /, **labels: str) -> Isvc:
+def labelled(family: str = "modelregistry.opendatahub.io", /, **labels: str) -> Deployment:
     """Return an isvc with labels of a registry; underscores in the arguments' names are dashes in the labels'."""
-    return kserve.read_isvc(isvc(labels={f"{family}/{key.replace('_', '-')}": value for key, value in labels.items()}))
+    return read_isvc(isvc(labels={f"{family}/{key.replace('_', '-')}": value for key, value in labels.items()}))

@@ -1,15 +1,18 @@
 """Objects as an API might admit them: plausible ones with hostile texts, and with anything at any place."""
 
+import base64
 from collections.abc import Mapping
 from typing import Any
 
 from hypothesis import strategies as st
 
-from services.normalizer.normalize.isvc import AUTH_ANNOTATION
+from services.normalizer.normalize.connection import CONNECTIONS_ANNOTATION, PATH_ANNOTATION
+from services.normalizer.normalize.model_names import MODEL_NAME_ANNOTATION
 from services.normalizer.normalize.predictor import FRAMEWORKS
-from services.normalizer.normalize.profile import ANNOTATION_PREFIX, FIELDS
+from services.normalizer.normalize.profile import ANNOTATION_PREFIX, FIELDS, SUCCESSOR_PREFIX
 from services.normalizer.normalize.readiness import STOP_ANNOTATION
 from services.normalizer.normalize.registry import PROPERTIES
+from services.normalizer.normalize.stated import AUTH_ANNOTATION
 
 HOSTILE = [
     "../..", "a/b", "%2f", "x" * 300, "-x-", "a--b", "Grün", "模型", "\x00", "a\r\nb", "\ud800", "&<>\"'", "${x}",
@@ -52,42 +55,123 @@ registry_labels = [
     for family in ("modelregistry.opendatahub.io", "modelregistry.kubeflow.org")
     for label in ("registered-model-id", "model-version-id", "inference-service-id", "name", "namespace")
 ]
-metadata = objects(
-    name=small | texts,
-    namespace=small | texts,
-    uid=small,
-    creationTimestamp=texts,
-    deletionTimestamp=texts,
-    labels=keyed(registry_labels, small | texts),
-    annotations=keyed([AUTH_ANNOTATION, STOP_ANNOTATION, *(ANNOTATION_PREFIX + field for field in FIELDS)], texts),
-    ownerReferences=owner_references,
-)
-framework = objects(
-    modelFormat=objects(name=texts, version=texts),
-    runtime=texts,
-    storageUri=texts,
-    storage=objects(path=texts, key=texts),
-)
-predictor = objects(
-    model=framework,
-    containers=lists(objects(env=lists(objects(name=st.just("STORAGE_URI"), value=texts)))),
-    workerSpec=junk,
-    canaryTrafficPercent=st.integers(),
-    **dict.fromkeys(FRAMEWORKS[:3], framework),
-)
-isvcs = objects(
-    metadata=metadata,
-    spec=objects(predictor=predictor, transformer=junk, explainer=junk),
-    status=objects(
-        url=texts,
-        address=objects(url=texts),
-        conditions=lists(objects(type=st.sampled_from(["Ready", "PredictorReady"]), status=texts, message=texts)),
-        modelStatus=objects(transitionStatus=st.sampled_from(["UpToDate", "InProgress", ""])),
+annotation_keys = [
+    AUTH_ANNOTATION,
+    STOP_ANNOTATION,
+    MODEL_NAME_ANNOTATION,
+    CONNECTIONS_ANNOTATION,
+    PATH_ANNOTATION,
+    "openshift.io/display-name",
+    "openshift.io/description",
+    "opendatahub.io/model-type",
+    "rhdh.io/model-a",
+    "rhdh.io/catalog-source",
+    "rhdh.io/catalog-model",
+    *(f"{prefix}{field}" for prefix in (ANNOTATION_PREFIX, SUCCESSOR_PREFIX) for field in sorted(FIELDS)),
+]
+
+
+def metadata(text: st.SearchStrategy[Any] = texts) -> st.SearchStrategy[Any]:
+    """Metadata with any `text` in its annotations; names and labels are short words or hostile, as of no API server."""
+    return objects(
+        name=small | texts,
+        namespace=small | texts,
+        uid=small,
+        creationTimestamp=text,
+        deletionTimestamp=text,
+        labels=keyed(registry_labels, small | texts),
+        annotations=keyed(annotation_keys, text),
+        ownerReferences=owner_references,
+    )
+
+
+def isvcs(text: st.SearchStrategy[Any] = texts) -> st.SearchStrategy[Any]:
+    """InferenceServices with any `text` in their fields."""
+    container = objects(
+        name=st.sampled_from(["kserve-container", "transformer-container"]) | text,
+        image=text,
+        args=lists(st.sampled_from(["--served-model-name", "--model_name={{.Name}}", "--task=embed"]) | text),
+        env=lists(objects(name=st.sampled_from(["STORAGE_URI", "MODEL_NAME"]), value=text)),
+    )
+    framework = objects(
+        modelFormat=objects(name=text, version=text),
+        runtime=text,
+        protocolVersion=st.sampled_from(["v1", "v2", "grpc-v2"]) | text,
+        args=lists(text),
+        storageUri=text,
+        storageUris=lists(objects(uri=text)),
+        storage=objects(
+            path=text, key=text, parameters=objects(type=st.sampled_from(["s3", "pvc"]) | text, bucket=text, name=text)
+        ),
+    )
+    predictor = objects(
+        model=framework,
+        containers=lists(container),
+        imagePullSecrets=lists(objects(name=text)),
+        workerSpec=junk,
+        canaryTrafficPercent=st.integers(),
+        **dict.fromkeys(FRAMEWORKS[:3], framework),
+    )
+    status = objects(
+        url=text,
+        address=objects(url=text),
+        conditions=lists(objects(type=st.sampled_from(["Ready", "PredictorReady"]), status=text, message=text)),
+        modelStatus=objects(
+            transitionStatus=st.sampled_from(["UpToDate", "InProgress", "BlockedByFailedLoad", ""]),
+            lastFailureInfo=objects(message=text),
+        ),
+        servingRuntimeName=text,
+    )
+    spec = objects(predictor=predictor, transformer=objects(containers=lists(container)), explainer=junk)
+    return objects(metadata=metadata(text), spec=spec, status=status)
+
+
+def llmisvcs(text: st.SearchStrategy[Any] = texts) -> st.SearchStrategy[Any]:
+    """LLMInferenceServices with any `text` in their fields."""
+    model = objects(uri=text, name=text, lora=objects(adapters=lists(objects(name=text, uri=text))))
+    address = objects(name=text, url=text, models=lists(objects(name=text)))
+    status = objects(
+        url=text,
+        addresses=lists(address),
+        conditions=lists(objects(type=st.just("Ready"), status=text, message=text)),
+    )
+    template = objects(imagePullSecrets=lists(objects(name=text)))
+    return objects(metadata=metadata(text), spec=objects(model=model, template=template), status=status)
+
+
+services = objects(
+    metadata=metadata(),
+    spec=objects(
+        type=st.sampled_from(["ClusterIP", "ExternalName"]),
+        clusterIP=st.sampled_from(["None", "10.0.0.1"]),
+        ports=lists(objects(name=texts, appProtocol=texts, port=st.integers(), targetPort=st.integers() | texts)),
     ),
 )
-services = objects(
-    metadata=metadata, spec=objects(ports=lists(objects(port=st.integers(), targetPort=st.integers() | texts)))
-)
+
+
+def secrets(text: st.SearchStrategy[Any] = texts) -> st.SearchStrategy[Any]:
+    """Secrets of connections with any `text` in the fields that may be read, encoded or plain."""
+    readable = ["AWS_S3_BUCKET", "AWS_S3_ENDPOINT", "AWS_DEFAULT_REGION", "URI", "https-host", "OCI_HOST"]
+    said = st.dictionaries(st.sampled_from(readable), loose(text), max_size=4)
+    encoded = said.map(lambda fields: {key: _encoded(value) for key, value in fields.items()})
+    kinds = st.sampled_from(["s3", "uri", "oci", "uri-v1"]) | text
+    annotations = st.fixed_dictionaries(
+        {},
+        optional={
+            "opendatahub.io/connection-type-protocol": kinds,
+            "opendatahub.io/connection-type-ref": kinds,
+            "openshift.io/display-name": text,
+        },
+    )
+    return st.fixed_dictionaries(
+        {"metadata": st.fixed_dictionaries({"annotations": annotations})},
+        optional={"data": loose(encoded), "stringData": loose(said)},
+    )
+
+
+def _encoded(value: object) -> object:
+    return base64.b64encode(value.encode("utf-8", "replace")).decode() if isinstance(value, str) else value
+
 
 typed_values = objects(
     metadataType=st.sampled_from(["MetadataStringValue", "MetadataIntValue", "MetadataFutureValue"]),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.normalizer.normalize import kserve
+from services.normalizer.normalize.isvc import read_isvc
 from tests.normalizer.normalize import golden
 from tests.normalizer.normalize.objects import normalized
 
@@ -12,7 +12,7 @@ CASES = sorted(path.stem for path in (golden.GOLDEN / "kserve").glob("*.json"))
 @pytest.mark.parametrize("name", CASES)
 def test_document_is_the_golden_one(name: str) -> None:
     case = golden.read(f"kserve/{name}.json")
-    ready = kserve.readiness(kserve.read_isvc(case["objects"][0])).ready
+    ready = read_isvc(case["objects"][0]).readiness.ready
     result = normalized(*case["objects"])
     assert ready == (case["original"] is not None)
     assert "/{}/{}/model-catalog.json".format(*result.segments) == case["uri"]

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from services.normalizer.normalize import kserve
 from services.normalizer.normalize.cards import CardRef, catalog_model
+from services.normalizer.normalize.isvc import read_isvc
 from services.normalizer.normalize.linking import RegistryIndex, link
 from services.normalizer.normalize.registry import normalize_version
 from services.normalizer.normalize.registry_objects import (
@@ -63,7 +63,7 @@ def test_document_is_the_golden_one(name: str) -> None:
 
 
 def _server(version: ModelVersion, objects: list[dict[str, Any]], index: RegistryIndex) -> Any:
-    for isvc in map(kserve.read_isvc, objects):
+    for isvc in map(read_isvc, objects):
         served = link(isvc, [index]).version
         if served and served.version == version.id:
             return server_facts(isvc, services=[], service_accounts=[])

@@ -4,10 +4,22 @@ from typing import Any
 
 import pytest
 
+from common.details import Details
+from services.normalizer.normalize.cards import CardRef
+from services.normalizer.normalize.isvc import read_isvc
 from services.normalizer.normalize.result import Defaults
-from tests.normalizer.normalize.objects import isvc, model_of, normalized, owned, server_of, status
+from services.normalizer.normalize.stated import AUTH_ANNOTATION
+from tests.normalizer.normalize.objects import (
+    isvc,
+    model_of,
+    normalized,
+    normalized_deployment,
+    owned,
+    server_of,
+    status,
+)
 
-INTERNAL = "http://mnist-predictor.vision.svc.cluster.local"
+VLLM = {"model": {"modelFormat": {"name": "vLLM"}}}
 
 
 def test_names_and_ref() -> None:
@@ -49,8 +61,9 @@ def test_creation_time_is_in_milliseconds() -> None:
         ),
         ({"model": {"modelFormat": {"name": "vLLM"}, "runtime": "vLLM_cuda"}}, {"vllm", "vllm-cuda"}, None),
         ({"model": {"modelFormat": {"name": "pytorch", "version": "2.1"}}}, {"pytorch-2-1"}, None),
-        ({"model": {"storage": {"key": "minio", "path": "models/x"}}}, set(), "s3://models/x"),
-        ({"model": {"storageUri": "pvc://disk/x", "storage": {"path": "y"}}}, set(), "pvc://disk/x"),
+        ({"model": {"storage": {"key": "minio", "path": "models/x"}}}, set(), None),
+        ({"model": {"storageUri": "pvc://disk/x", "storage": {"path": "y"}}}, set(), None),
+        ({"model": {"modelFormat": {"name": "onnx"}, "runtime": "mnist"}}, {"onnx"}, None),
         ({"sklearn": {"storageUri": "gs://bucket/iris", "protocolVersion": "v2"}}, {"sklearn"}, "gs://bucket/iris"),
         ({"triton": {}, "minReplicas": 1}, {"triton"}, None),
         ({"model": {"modelFormat": {"name": "vllm"}}, "workerSpec": {"pipelineParallelSize": 2}}, {"vllm"}, None),
@@ -66,10 +79,9 @@ def test_forms_of_a_predictor(predictor: dict[str, Any], tags: set[str], artifac
     assert model_of(result.document).artifact_location_url == artifact
 
 
-def test_transformer_and_explainer_change_nothing() -> None:
+def test_explainer_changes_nothing() -> None:
     plain = isvc()
-    spec = plain["spec"] | {"transformer": {"containers": [{"image": "x"}]}, "explainer": {"art": {}}}
-    assert normalized({**plain, "spec": spec}) == normalized(plain)
+    assert normalized({**plain, "spec": plain["spec"] | {"explainer": {"art": {}}}}) == normalized(plain)
 
 
 def test_location_without_scheme_is_a_problem() -> None:
@@ -94,7 +106,7 @@ def test_labels_of_tools_are_no_tags() -> None:
         "helm.toolkit.fluxcd.io/name": "combined",
         "kueue.x-k8s.io/queue-name": "default",
         "modelregistry.opendatahub.io/name": "public",
-        "networking.knative.dev/visibility": "cluster-local",
+        "networking.knative.dev/visibility": "exposed",
         "networking.kserve.io/visibility": "exposed",
         "opendatahub.io/dashboard": "true",
         "pod-template-hash": "7c9d4f8b6",
@@ -106,83 +118,111 @@ def test_labels_of_tools_are_no_tags() -> None:
     assert tags == ("app-combined", "team-retention")
 
 
-@pytest.mark.parametrize(
-    ("ports", "suffix"),
-    [
-        ([{"port": 80, "targetPort": 8080}], ":8080"),
-        ([{"port": 80, "targetPort": "http1"}], ""),
-        ([{"port": 8888, "targetPort": "http1"}], ":8888"),
-        ([{"port": 8033, "targetPort": 80}], ""),
-        ([{"port": 8033}], ":8033"),
-        ([{"port": 8033, "targetPort": 0}], ":8033"),
-        ([{"port": 0}], ""),
-        ([{"port": 8443, "name": "https"}, {"port": 80, "targetPort": 8080}], ":8443"),
-        ([], ""),
-        (None, ""),
-    ],
-)
-def test_port_of_the_predictor_service(ports: Any, suffix: str) -> None:
-    service = owned("Service", "mnist-predictor", ports=ports)
-    api = server_of(normalized(isvc(status=status(INTERNAL)), service).document).api
-    assert api.url == INTERNAL + suffix
-    assert api.annotations == {"rhdh.modelcatalog.io/internal-service-url": INTERNAL + suffix}
-
-
-def test_external_and_internal_address_are_both_told() -> None:
-    service = owned("Service", "mnist-predictor", ports=[{"port": 80, "targetPort": 8080}])
-    api = server_of(normalized(isvc(), service).document).api
-    assert api.url == "https://mnist-vision.apps.example.com"
-    assert api.annotations == {
-        "rhdh.modelcatalog.io/external-route-url": "https://mnist-vision.apps.example.com",
-        "rhdh.modelcatalog.io/internal-service-url": f"{INTERNAL}:8080",
-    }
-
-
-def test_internal_address_without_a_service_stands_for_itself() -> None:
-    api = server_of(normalized(isvc(status=status(f"{INTERNAL}:8080"))).document).api
-    assert (api.url, api.annotations) == (f"{INTERNAL}:8080", {})
-
-
-def test_address_inside_status_is_the_second_choice() -> None:
-    address = {"address": {"url": INTERNAL}}
-    assert server_of(normalized(isvc(status=status(None) | address)).document).api.url == INTERNAL
-
-
-@pytest.mark.parametrize(
-    "service",
-    [
-        owned("Service", "mnist-metrics"),
-        owned("Service", "mnist-predictor", by="other"),
-        owned("Service", "mnist-predictor", uid="of-an-earlier-mnist"),
-        {"kind": "Service", "metadata": {"name": "mnist-predictor", "namespace": "vision"}},
-        {**owned("Service", "mnist-predictor"), "metadata": {"name": "mnist-predictor", "namespace": "elsewhere"}},
-    ],
-)
-def test_services_of_others_do_not_count(service: dict[str, Any]) -> None:
-    document = normalized(isvc(metadata={"uid": "of-this-mnist"}), service).document
-    assert "rhdh.modelcatalog.io/internal-service-url" not in server_of(document).api.annotations
-
-
-def test_of_several_predictor_services_the_usual_name_wins() -> None:
-    services = [owned("Service", name) for name in ("a-predictor", "mnist-predictor", "z-predictor")]
-    assert server_of(normalized(isvc(status=status(INTERNAL)), *services).document).api.url == INTERNAL
-
-
-def test_authentication_by_service_account() -> None:
-    assert server_of(normalized(isvc(), owned("ServiceAccount", "mnist-sa")).document).authentication
-    assert not server_of(normalized(isvc(), owned("ServiceAccount", "x", by="other")).document).authentication
-
-
-@pytest.mark.parametrize(("value", "asked"), [("true", True), ("True\n", True), ("false", False), ("", False)])
-def test_authentication_by_annotation(value: str, asked: bool) -> None:
-    annotations = {"security.opendatahub.io/enable-auth": value}
-    assert server_of(normalized(isvc(annotations=annotations)).document).authentication is asked
-
-
 def test_url_that_is_none_leaves_the_model_without_a_server() -> None:
     result = normalized(isvc(status=status("mnist.apps")))
     assert result.document.model_server is None
     assert "status.url" in result.problems[0].message
+
+
+@pytest.mark.parametrize("prefix", ["modelcatalogbridge.rhdh.io/", "rhdh.io/"])
+def test_fields_count_under_both_prefixes(prefix: str) -> None:
+    annotations = {f"{prefix}owner": "ml-team", f"{prefix}lifecycle": "production", f"{prefix}usage": "POST it"}
+    model = model_of(normalized(isvc(annotations=annotations)).document)
+    assert (model.owner, model.lifecycle, model.usage) == ("ml-team", "production", "POST it")
+
+
+def test_our_prefix_goes_before_the_successors() -> None:
+    annotations = {"rhdh.io/owner": "theirs", "modelcatalogbridge.rhdh.io/owner": "ours"}
+    assert model_of(normalized(isvc(annotations=annotations)).document).owner == "ours"
+
+
+@pytest.mark.parametrize(
+    ("annotations", "description"),
+    [
+        ({"rhdh.io/description": "Digits", "openshift.io/description": "of the dashboard"}, "Digits"),
+        ({"rhdh.io/description": " ", "openshift.io/description": "of the dashboard"}, "of the dashboard"),
+        ({"openshift.io/description": ""}, "KServe model mnist in vision"),
+    ],
+)
+def test_description_is_never_empty(annotations: dict[str, str], description: str) -> None:
+    document = normalized(isvc(annotations=annotations)).document
+    assert model_of(document).description == server_of(document).description == description
+
+
+def test_what_has_no_place_in_the_document_is_among_the_details() -> None:
+    annotations = {
+        "openshift.io/display-name": "MNIST for the mail room",
+        "rhdh.io/system": "mail-room",
+        "rhdh.io/api-entity-ref": "mnist-api",
+        "rhdh.io/owner": "group:default/vision",
+        "rhdh.io/license": "apache-2.0",
+        "opendatahub.io/connections": "bucket",
+    }
+    details = normalized(isvc(annotations=annotations, predictor=VLLM)).details
+    assert details == Details(
+        title="MNIST for the mail room",
+        owner="group:default/vision",
+        system="system:default/mail-room",
+        names=("mnist",),
+        server_type="openai-v1",
+        kind="InferenceService",
+        namespace="vision",
+        deployment="mnist",
+        license="Apache-2.0",
+        connection="bucket",
+        api_entity="api:default/mnist-api",
+    )
+
+
+def test_details_are_there_without_a_server() -> None:
+    details = normalized(isvc(status=None), serve=False).details
+    assert (details.kind, details.namespace, details.deployment) == ("InferenceService", "vision", "mnist")
+
+
+def test_type_and_use_of_a_model_are_tags() -> None:
+    annotations = {"opendatahub.io/model-type": "generative", "opendatahub.io/genai-use-case": "Chat"}
+    assert model_of(normalized(isvc(annotations=annotations)).document).tags == (
+        "genai-use-case-chat",
+        "model-type-generative",
+    )
+
+
+def test_a_card_of_the_model_catalog_is_named_without_a_registry() -> None:
+    facts = read_isvc(isvc(annotations={"rhdh.io/catalog-source": "rh", "rhdh.io/catalog-model": "org/granite 8b"}))
+    assert facts.stated.catalog_model
+    assert facts.stated.catalog_model.key == "rhorg/granite8b"
+    assert read_isvc(isvc(annotations={"rhdh.io/catalog-model": "org/granite"})).stated.catalog_model is None
+    result = normalized_deployment(facts, card=CardRef("rhorg/granite8b"))
+    assert result.card_key == "rhorg/granite8b"
+    assert model_of(result.document).annotations["TechDocs"].endswith("/modelcard?key=rhorg%2Fgranite8b")
+
+
+@pytest.mark.parametrize(
+    ("more", "accounts", "asked"),
+    [
+        ({}, ["mnist-sa"], True),
+        ({}, [], False),
+        ({}, ["inference-prometheus-auth", "mnist-epp-sa"], False),
+        ({"annotations": {AUTH_ANNOTATION: "true"}}, [], True),
+        ({"annotations": {AUTH_ANNOTATION: "True\n"}}, [], True),
+        ({"annotations": {AUTH_ANNOTATION: "false"}}, ["mnist-sa"], False),
+        ({"annotations": {AUTH_ANNOTATION: "maybe"}}, ["mnist-sa"], True),
+        ({"labels": {AUTH_ANNOTATION: "true"}}, [], True),
+        ({"labels": {AUTH_ANNOTATION: "true"}, "annotations": {AUTH_ANNOTATION: "false"}}, [], False),
+        (
+            {"annotations": {AUTH_ANNOTATION: "true"}, "spec": {"transformer": {"containers": [{}]}}},
+            ["mnist-sa"],
+            False,
+        ),
+    ],
+)
+def test_whether_a_token_is_asked_for(more: dict[str, Any], accounts: list[str], asked: bool) -> None:
+    others = [owned("ServiceAccount", name) for name in accounts]
+    assert server_of(normalized(isvc(**more), *others).document).authentication is asked
+
+
+def test_service_accounts_of_others_do_not_count() -> None:
+    assert not server_of(normalized(isvc(), owned("ServiceAccount", "x", by="other")).document).authentication
 
 
 def test_names_no_api_server_admits_still_make_a_document() -> None:
@@ -190,3 +230,10 @@ def test_names_no_api_server_admits_still_make_a_document() -> None:
     assert result.segments[0] == "ncode"
     assert result.segments[1].isalnum()
     assert model_of(result.document).annotations["rhdh.modelcatalog.io/model-name"] == "../.."
+
+
+def test_the_dashboards_page_is_linked_where_it_is_known() -> None:
+    result = normalized(isvc(), defaults=Defaults(dashboard_url="https://dashboard.example.com"))
+    [link] = result.details.links
+    assert (link.url, link.icon) == ("https://dashboard.example.com/ai-hub/deployments/vision", "dashboard")
+    assert normalized(isvc()).details.links == ()

@@ -2,8 +2,8 @@
 
 import pytest
 
-from services.normalizer.normalize import kserve
-from services.normalizer.normalize.isvc import Isvc
+from services.normalizer.normalize.deployment import Deployment
+from services.normalizer.normalize.isvc import read_isvc
 from services.normalizer.normalize.linking import Link, RegistryIndex, VersionRef, link
 from services.normalizer.normalize.registry_objects import RegistryInferenceService, RegistryRef
 from services.normalizer.normalize.serving import ServerClaim, choose_server
@@ -14,8 +14,8 @@ V1 = VersionRef("r1", "1", "10")
 OTHER = RegistryRef("r2", "private", "registries")
 
 
-def plain(name: str = "mnist", namespace: str = "vision") -> Isvc:
-    return kserve.read_isvc(isvc(name=name, namespace=namespace))
+def plain(name: str = "mnist", namespace: str = "vision") -> Deployment:
+    return read_isvc(isvc(name=name, namespace=namespace))
 
 
 @pytest.mark.parametrize("family", ["modelregistry.opendatahub.io", "modelregistry.kubeflow.org"])
@@ -78,8 +78,8 @@ def test_label_of_the_model_alone_means_its_newest_live_version(record_id: dict[
     assert link(labelled(registered_model_id="1", inference_service_id="5"), [recorded]) == Link(V1, "mnist")
 
 
-def by_uri(uri: str, **labels: str) -> Isvc:
-    return kserve.read_isvc(isvc(predictor={"model": {"storageUri": uri}}, labels=labels))
+def by_uri(uri: str, **labels: str) -> Deployment:
+    return read_isvc(isvc(predictor={"model": {"storageUri": uri}}, labels=labels))
 
 
 NAMED = index(
@@ -98,6 +98,7 @@ NAMED = index(
     [
         ("model-registry://granite/v1", "1", "10"),
         ("model-registry://granite", "1", "11"),
+        ("model-registry://granite/", "1", "11"),
         ("model-registry://granite/v%202", "1", "11"),
         ("model-registry://registry.example.com:8080/granite", "1", "11"),
         ("model-registry://registry.example.com:8080/granite/v1", "1", "10"),

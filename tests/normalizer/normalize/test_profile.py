@@ -3,7 +3,7 @@
 import pytest
 
 from common.details import Details
-from services.normalizer.normalize.licences import licence_page
+from services.normalizer.normalize.licences import licence_identifier, licence_page
 from services.normalizer.normalize.owners import parse_owner
 from services.normalizer.normalize.profile import FIELDS, said_in_annotations
 from tests.normalizer.normalize.objects import isvc, model_of, normalized, server_of
@@ -34,6 +34,8 @@ from tests.normalizer.normalize.objects import isvc, model_of, normalized, serve
         ("jane@example.com, joe@example.com", "jane", ""),
         ("group:default/ml-team; joe", "ml-team", "group:default/ml-team"),
         ("CN=Jane Doe,OU=Data,DC=example", "JaneDoe", ""),
+        ("group:default/ML team", "MLteam", "group:default/MLteam"),
+        ("user:Jane Doe", "JaneDoe", ""),
         ("uid=jdoe, ou=people, dc=example", "jdoe", ""),
     ],
 )
@@ -90,7 +92,20 @@ def test_known_licences(name: str, identifier: str) -> None:
     assert licence_page(name) == f"https://spdx.org/licenses/{identifier}.html"
 
 
-@pytest.mark.parametrize("name", ["llama3", "gemma", "openrail", "other", "license", "the", "", "apache", "GPL"])
+@pytest.mark.parametrize(
+    ("name", "page"),
+    [
+        ("llama3.1", "https://www.llama.com/llama3_1/license/"),
+        ("Llama 3.3 Community License", "https://www.llama.com/llama3_3/license/"),
+        ("gemma", "https://ai.google.dev/gemma/terms"),
+    ],
+)
+def test_licences_of_models_have_pages_of_their_own(name: str, page: str) -> None:
+    assert licence_page(name) == page
+    assert licence_identifier(name) is None
+
+
+@pytest.mark.parametrize("name", ["llama", "openrail", "other", "license", "the", "", "apache", "GPL"])
 def test_unknown_licences(name: str) -> None:
     assert licence_page(name) is None
 
@@ -104,11 +119,11 @@ def test_licence_name_becomes_link_and_annotation() -> None:
 
 
 def test_unknown_licence_is_kept_as_annotation() -> None:
-    result = normalized(isvc(said={"license": "llama3"}))
+    result = normalized(isvc(said={"license": "openrail"}))
     model = model_of(result.document)
     assert model.license is None
-    assert model.annotations["rhdh.modelcatalog.io/license"] == "llama3"
-    assert "'llama3'" in result.problems[0].message
+    assert model.annotations["rhdh.modelcatalog.io/license"] == "openrail"
+    assert "'openrail'" in result.problems[0].message
 
 
 @pytest.mark.parametrize(("usage", "shown"), [(None, "Ask the team."), ("For digits.", "For digits.\n\nAsk the team.")])
@@ -201,6 +216,9 @@ def test_what_the_document_has_no_place_for_is_kept_beside_it() -> None:
         system="system:default/assistants",
         names=("llama-3", "mixtral"),
         server_type="openai-v1",
+        kind="InferenceService",
+        namespace="vision",
+        deployment="mnist",
         api_entity="api:partners/granite",
         license="Apache-2.0",
     )

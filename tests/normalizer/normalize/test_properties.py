@@ -1,6 +1,7 @@
 """Whatever an API admits becomes a valid document or a recorded problem."""
 
 import re
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from hypothesis import given, settings
@@ -8,9 +9,14 @@ from hypothesis import strategies as st
 
 from common.catalog import CatalogDocument
 from common.problems import Problem
-from services.normalizer.normalize import kserve
+from services.normalizer.normalize.addresses import resolve
 from services.normalizer.normalize.cards import CardRef, catalog_model, readme_card
+from services.normalizer.normalize.connection import read_connection
+from services.normalizer.normalize.deployment import Deployment, read_service, read_service_account
+from services.normalizer.normalize.isvc import read_isvc
+from services.normalizer.normalize.kserve import normalize_deployment
 from services.normalizer.normalize.linking import RegistryIndex, link
+from services.normalizer.normalize.llmisvc import read_llmisvc
 from services.normalizer.normalize.registry import normalize_version
 from services.normalizer.normalize.registry_objects import (
     Item,
@@ -24,7 +30,12 @@ from services.normalizer.normalize.registry_objects import (
 )
 from services.normalizer.normalize.result import Defaults, Normalized
 from services.normalizer.normalize.segments import kubernetes_segment, segment
+from services.normalizer.normalize.server import server_facts
+from services.normalizer.normalize.storage import secret_name
 from tests.normalizer.normalize import strategies
+from tests.normalizer.normalize.objects import normalized_deployment
+
+Reader = Callable[[Mapping[str, Any]], Deployment]
 
 SEGMENT = re.compile(r"[A-Za-z0-9](?:[-_.A-Za-z0-9]{0,61}[A-Za-z0-9])?\Z")
 
@@ -39,30 +50,73 @@ def check(result: Normalized) -> None:
 
 @settings(max_examples=300)
 @given(
-    strategies.isvcs,
+    st.one_of(
+        st.tuples(st.just(read_isvc), strategies.isvcs()), st.tuples(st.just(read_llmisvc), strategies.llmisvcs())
+    ),
     st.lists(strategies.services, max_size=2),
     st.builds(Defaults, strategies.texts, strategies.texts),
     st.booleans(),
+    strategies.secrets(),
 )
-def test_every_isvc_becomes_a_valid_document(
-    raw: dict[str, Any], others: list[dict[str, Any]], defaults: Defaults, serve: bool
+def test_every_deployment_becomes_a_valid_document(
+    read: tuple[Reader, Any], others: list[dict[str, Any]], defaults: Defaults, serve: bool, secret: dict[str, Any]
 ) -> None:
-    isvc = kserve.read_isvc(raw)
-    assert isvc == kserve.read_isvc(raw)
-    result = kserve.normalize_isvc(
-        isvc,
+    reader, raw = read
+    deployment = reader(raw)
+    assert deployment == reader(raw)
+    services = [read_service(other) for other in others]
+    result = normalize_deployment(
+        deployment,
         cluster="local",
         source="isvc:local",
-        services=[kserve.read_service(other) for other in others],
-        service_accounts=[kserve.read_service_account(other) for other in others],
+        services=services,
+        service_accounts=[read_service_account(other) for other in others],
         defaults=defaults,
         serve=serve,
+        connection=read_connection(secret, namespace=deployment.namespace, name=secret_name(deployment.storage)),
     )
     check(result)
-    readiness = kserve.readiness(isvc)
-    assert readiness.ready == (not readiness.reason)
-    if readiness.ready and serve:
-        assert result.document.model_server is not None
+    assert deployment.readiness.ready == (not deployment.readiness.reason)
+    reached = resolve(deployment, services)
+    assert (result.document.model_server is not None) == (serve and bool(reached.external or reached.internal))
+    assert all(result.details.names)
+
+
+CANARY = "CANARY"
+leaking = st.sampled_from(
+    [
+        "https://user:CANARY@models.example.com/m.onnx",
+        "https://CANARY@models.example.com/m.onnx",
+        "https://acme.blob.example.com/m?sv=1&sig=CANARY",
+        "https://minio.example.com/b/m?X-Amz-Credential=CANARY&X-Amz-Signature=CANARY",
+        "s3://KEY:CANARY@bucket/m",
+        "models:/m/1?token=CANARY",
+        "see https://user:CANARY@wiki.example.com/m for more",
+    ]
+)
+
+
+@settings(max_examples=300)
+@given(
+    st.one_of(
+        st.tuples(st.just(read_isvc), strategies.isvcs(leaking)),
+        st.tuples(st.just(read_llmisvc), strategies.llmisvcs(leaking)),
+    ),
+    strategies.secrets(leaking),
+)
+def test_no_credential_leaves_in_any_field(read: tuple[Reader, Any], secret: dict[str, Any]) -> None:
+    reader, raw = read
+    deployment = reader(raw)
+    secret.setdefault("data", {})
+    for fields in (secret["data"], secret.get("stringData"), secret["metadata"]["annotations"]):
+        if isinstance(fields, dict):
+            fields |= {"AWS_SECRET_ACCESS_KEY": CANARY, "kubectl.kubernetes.io/last-applied-configuration": CANARY}
+    connection = read_connection(secret, namespace=deployment.namespace, name=secret_name(deployment.storage))
+    assert CANARY not in repr(connection)
+    result = normalized_deployment(deployment, connection=connection)
+    for text in (result.document.encode().decode(), result.details.encode().decode(), repr(result.problems)):
+        assert CANARY not in text, text
+    assert CANARY not in str(deployment.readiness)
 
 
 def parse(kind: type[Item], raw: dict[str, Any]) -> Item:
@@ -82,7 +136,7 @@ ids = st.sampled_from(["1", "10", "x"])
     strategies.items(id=ids, name=names),
     strategies.items(id=ids, name=names, registeredModelId=ids),
     st.lists(strategies.items(id=ids), max_size=3),
-    strategies.isvcs,
+    strategies.isvcs(),
     strategies.texts,
 )
 def test_every_version_becomes_a_valid_document(
@@ -103,7 +157,7 @@ def test_every_version_becomes_a_valid_document(
         artifacts[::-1],
         registry=registry,
         source="registry:r1",
-        server=kserve.server_facts(kserve.read_isvc(raw_isvc), services=[], service_accounts=[]),
+        server=server_facts(read_isvc(raw_isvc), services=[], service_accounts=[]),
         registry_isvc_name=record,
         card=CardRef(card.key) if card else None,
         defaults=Defaults(),
@@ -116,7 +170,7 @@ def test_every_version_becomes_a_valid_document(
     st.lists(strategies.items(id=ids, name=names), max_size=3),
     st.lists(strategies.items(id=ids, name=names, registeredModelId=ids), max_size=3),
     st.lists(strategies.items(id=ids, name=strategies.small, registeredModelId=ids), max_size=3),
-    strategies.isvcs,
+    strategies.isvcs(),
 )
 def test_a_link_is_to_a_live_version(
     models: list[dict[str, Any]],
@@ -131,7 +185,7 @@ def test_a_link_is_to_a_live_version(
         inference_services=[parse(RegistryInferenceService, raw) for raw in records],
         environments=[parse(ServingEnvironment, {"id": "1", "name": "vision"})],
     )
-    found = link(kserve.read_isvc(raw_isvc), [index])
+    found = link(read_isvc(raw_isvc), [index])
     assert found.version is None or found.version in index.live.values()
 
 

@@ -4,8 +4,19 @@ from typing import Any
 
 import pytest
 
-from services.normalizer.normalize import kserve
-from tests.normalizer.normalize.objects import isvc, status
+from services.normalizer.normalize.isvc import read_isvc
+from tests.normalizer.normalize.objects import URL, isvc, status
+
+
+def without_ready(predictor: str, transition: str) -> dict[str, Any]:
+    """Return a status without the condition Ready; what is said for information only does not count."""
+    conditions = [
+        {"type": "PredictorReady", "status": predictor},
+        {"type": "RoutesReady", "status": "False", "severity": "Info"},
+        {"type": "Stopped", "status": "False"},
+    ]
+    return {"url": URL, "conditions": conditions, "modelStatus": {"transitionStatus": transition}}
+
 
 READY = [
     status(),
@@ -13,38 +24,42 @@ READY = [
     status() | {"modelStatus": {"transitionStatus": ""}},
     status() | {"conditions": [{"type": "Ready", "status": "True"}]},
     status(LatestDeploymentReady="False"),
+    status(None),
+    status("nonsense"),
+    status() | {"modelStatus": {"transitionStatus": "InProgress"}},
+    status() | {"modelStatus": {"transitionStatus": "BlockedByFailedLoad"}},
+    status(IngressReady="Unknown"),
+    without_ready("True", "UpToDate"),
+    without_ready("True", "UpToDate") | {"conditions": []},
     status(None) | {"address": {"url": "http://mnist.vision.svc.cluster.local"}},
 ]
 NOT_READY: list[tuple[Any, str]] = [
     (None, "no status"),
     ({}, "no status"),
-    ({"url": "https://e.com"}, "no conditions"),
-    (status() | {"conditions": []}, "no conditions"),
-    (status() | {"conditions": "soon"}, "no conditions"),
+    ({"url": "https://e.com"}, "no condition Ready yet"),
+    (status() | {"conditions": "soon", "modelStatus": {}}, "no condition Ready yet"),
+    (without_ready("True", "InProgress"), "InProgress"),
+    (without_ready("True", ""), "empty"),
+    (without_ready("Unknown", "UpToDate"), "condition PredictorReady is Unknown"),
     (status(Ready="False"), "condition Ready is False"),
-    (status(IngressReady="Unknown"), "condition IngressReady is Unknown"),
-    (status(PredictorReady="False"), "condition PredictorReady is False"),
-    (status() | {"modelStatus": {"transitionStatus": "InProgress"}}, "InProgress"),
-    (status(None), "no URL"),
-    (status("nonsense"), "no URL"),
 ]
 
 
 @pytest.mark.parametrize("of_status", READY)
 def test_ready(of_status: dict[str, Any]) -> None:
-    assert kserve.readiness(kserve.read_isvc(isvc(status=of_status))).ready
+    assert read_isvc(isvc(status=of_status)).readiness.ready
 
 
 @pytest.mark.parametrize(("of_status", "reason"), NOT_READY)
 def test_not_ready(of_status: Any, reason: str) -> None:
-    found = kserve.readiness(kserve.read_isvc(isvc(status=of_status)))
+    found = read_isvc(isvc(status=of_status)).readiness
     assert (found.ready, found.stopped) == (False, False)
     assert reason in found.reason
 
 
 def test_condition_message_is_part_of_the_reason() -> None:
     of_status = status() | {"conditions": [{"type": "Ready", "status": "False", "message": "no GPU " + "x" * 999}]}
-    reason = kserve.readiness(kserve.read_isvc(isvc(status=of_status))).reason
+    reason = read_isvc(isvc(status=of_status)).readiness.reason
     assert "no GPU" in reason
     assert len(reason) <= 200
 
@@ -58,9 +73,29 @@ def test_condition_message_is_part_of_the_reason() -> None:
     ],
 )
 def test_stopped_on_purpose(more: dict[str, Any]) -> None:
-    found = kserve.readiness(kserve.read_isvc(isvc(**more)))
+    found = read_isvc(isvc(**more)).readiness
     assert (found.ready, found.stopped) == (False, True)
 
 
 def test_stop_annotation_must_say_true() -> None:
-    assert kserve.readiness(kserve.read_isvc(isvc(annotations={"serving.kserve.io/stop": "false"}))).ready
+    assert read_isvc(isvc(annotations={"serving.kserve.io/stop": "false"})).readiness.ready
+
+
+@pytest.mark.parametrize(
+    "model_status",
+    [
+        {"transitionStatus": "BlockedByFailedLoad", "lastFailureInfo": {"message": "no model in s3://k:CANARY@b/m"}},
+        {"transitionStatus": "InProgress", "states": {"targetModelState": "FailedToLoad"}},
+    ],
+)
+def test_an_update_that_failed_is_told_while_the_former_revision_answers(model_status: dict[str, Any]) -> None:
+    facts = read_isvc(isvc(status=status() | {"modelStatus": model_status}))
+    assert facts.readiness.ready
+    assert [problem.severity for problem in facts.problems] == ["warning"]
+    assert "failed to load" in facts.problems[0].message
+    assert "CANARY" not in facts.problems[0].message
+
+
+def test_a_failure_of_long_ago_is_not_told() -> None:
+    of_status = status() | {"modelStatus": {"transitionStatus": "UpToDate", "lastFailureInfo": {"message": "once"}}}
+    assert read_isvc(isvc(status=of_status)).problems == ()

@@ -138,6 +138,9 @@ def test_tags_by_kind_of_property() -> None:
         ("deep", "[" * 60_000, set()),
         ("long", "x" * 60, {"long-" + "x" * 58}),
         ("summary", "x" * 64, set()),
+        ("config", '{"lr": 0.1}', set()),
+        ("commit", "0123456789abcdef0123456789abcdef01234567", set()),
+        ("run", "5f0c2ad4-0a6b-4f0e-9a44-7d2b7f6f1a01", set()),
         ("notes", "one\ntwo", set()),
         ("paper", "https://u:CANARY@example.com/paper", set()),
         ("_registeredFromPipelineRunId", "5f1c", set()),
@@ -282,7 +285,7 @@ def test_what_the_document_has_no_place_for_is_kept_beside_it() -> None:
         author="Jane Doe",
         provider="IBM",
         license="Apache-2.0",
-        tags=("apache-2-0", "vllm-1"),
+        tags=("vllm-1",),
         links=(
             DetailLink(
                 "https://dashboard.example.com/ai-hub/registry/public/registered-models/1/versions/10",
@@ -400,3 +403,29 @@ def test_readme_serves_as_a_card() -> None:
     card = readme_card(RegistryRef("r1"), model(id="3", readme="# Granite\r\n"))
     assert card == ("readme-r1-3", "# Granite")
     assert readme_card(RegistryRef("r1"), model(readme="  ")) is None
+
+
+def test_a_readme_that_is_too_large_is_no_card_and_told() -> None:
+    huge = model(readme="é" * 600_000)
+    assert readme_card(RegistryRef("r1"), huge) is None
+    [problem] = document(huge, version()).problems
+    assert (problem.severity, "readme" in problem.message) == ("warning", True)
+
+
+@pytest.mark.parametrize(
+    ("fields", "path"),
+    [
+        ({"modelSourceGroup": "g", "modelSourceName": "n 1"}, "/sources/c/models/g/n%201"),
+        ({"modelSourceName": "g/n"}, "/sources/c/models/g/n"),
+        ({"modelSourceName": "n"}, "/sources/c/models/n"),
+        ({"modelSourceGroup": "g", "modelSourceName": "g/n"}, "/sources/c/models/g/n"),
+        ({"modelSourceKind": "catalog", "modelSourceName": "n"}, "/sources/c/models/n"),
+        ({"modelSourceKind": "kfp", "modelSourceName": "n"}, None),
+        ({"modelSourceKind": "transfer_job", "modelSourceName": "n"}, None),
+        ({"modelSourceName": "../n"}, None),
+        ({"modelSourceGroup": "g"}, None),
+    ],
+)
+def test_what_an_artifact_says_of_its_origin(fields: dict[str, str], path: str | None) -> None:
+    found = catalog_model([artifact(modelSourceClass="c", **fields)])
+    assert (found.path if found else None) == path

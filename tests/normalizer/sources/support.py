@@ -39,6 +39,7 @@ def connector(
     token: str | None = None,
     timeout: float = 5,
     concurrency: int = 8,
+    body_limit: int = 16 * 1024 * 1024,
     metrics: Metrics | None = None,
 ) -> Connector:
     return Connector(
@@ -47,6 +48,7 @@ def connector(
         metrics=SourceMetrics(metrics or new_metrics()),
         timeout=timeout,
         concurrency=concurrency,
+        body_limit=body_limit,
     )
 
 
@@ -74,6 +76,10 @@ class Recorder:
 
     def on_reading(self, ref: SourceRef, reading: RegistryReading) -> None:
         self.order.append("reading")
+        self.readings.append((ref, reading))
+
+    def on_cards(self, ref: SourceRef, reading: RegistryReading) -> None:
+        self.order.append("cards")
         self.readings.append((ref, reading))
 
     def on_state(self, ref: SourceRef, state: SourceState) -> None:

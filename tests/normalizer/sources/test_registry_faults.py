@@ -4,7 +4,9 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
+from services.normalizer.sources.kubeflow import tables
 from services.normalizer.sources.kubeflow.poller import RegistryPoller
 from services.normalizer.sources.kubeflow.records import RegistryReading
 from services.normalizer.sources.refs import SourceRef
@@ -12,6 +14,7 @@ from tests.fakes.registry import MODELS, V1, V1ALPHA3, VERSIONS, FakeRegistry, P
 from tests.normalizer.sources.support import connector, live, polling, ref_of
 
 OLD = PageLimits(default=20, cap=20)
+LISTED = {"registered_models", "model_versions", "model_artifacts", "inference_services", "serving_environments"}
 
 
 async def recovers(registry: FakeRegistry, poller: RegistryPoller, expected: set[tuple[str, str]]) -> RegistryReading:
@@ -65,6 +68,87 @@ async def test_forbidden_names_role_and_namespace():
     assert reading.fault is not None
     assert "role registry-user-public, subject the service account rhdh-rhoai-connector" in reading.fault.remedy
     assert not reading.settled
+
+
+async def test_a_database_that_is_away_is_no_absence_and_its_address_is_not_quoted():
+    async with FakeRegistry() as registry, polling(registry) as poller:
+        registry.populate(3)
+        before = await poller.poll()
+        registry.fail("database")
+        during = await poller.poll()
+        looked_up = await poller.look_up("7", "7")
+
+        assert (during.complete, live(during)) == (False, live(before))
+        assert live(looked_up) == live(before)
+        assert during.fault is not None
+        assert (during.fault.kind, "look at the database" in during.fault.remedy) == ("error", True)
+        assert during.fault.reason.endswith(": 500 Internal Server Error")
+        for secret in ("registry-admin", "10.9.8.7", "model-registry-db"):
+            assert secret not in f"{during.fault.reason} {during.fault.remedy}"
+        await recovers(registry, poller, live(before))
+
+
+async def test_404_for_objects_of_a_list_that_came_short_is_no_absence_while_the_database_is_away():
+    async with FakeRegistry(limits=OLD) as registry, polling(registry) as poller:
+        registry.populate(45)
+        before = await poller.poll()
+        registry.fail("shrinking", "model_versions", count=3)
+        registry.fail("status", "model_versions/{id}", status=404)
+        requests = iter(range(1000))
+
+        def goes_away(template: str) -> bool:
+            return template == "model_versions" and next(requests) >= 3
+
+        registry.fail("database", when=goes_away)
+        during = await poller.poll()
+
+        assert not during.complete
+        assert live(during) == live(before)
+        await recovers(registry, poller, live(before))
+
+
+@pytest.mark.parametrize("between", [False, True])
+async def test_a_rebuilt_database_makes_no_document_of_two_models(between: bool):
+    async with FakeRegistry() as registry, polling(registry) as poller:
+        registry.populate(4, versions=2, prefix="before")
+        await poller.poll()
+        registry.rebuild()
+        registry.populate(3, versions=3, prefix="after")
+        if between:
+            registry.fail("status", "model_versions", status=500, times=2)
+            registry.fail("status", "model_versions/*", status=500, times=4)
+        seen = []
+        for _ in range(3):
+            reading = await poller.poll()
+            for model, version in reading.snapshot.live():
+                uris = [artifact.uri for artifact in reading.snapshot.artifacts.get(version.id, ())]
+                seen += [(model.name, version.description, uri) for uri in uris]
+
+        assert len(live(reading)) == 9
+        for name, description, uri in seen:
+            assert description.endswith(f"of {name}")
+            assert name in uri
+
+
+@pytest.mark.parametrize("bad", ["..", "../../x", "1\r\n2", "a b", "1\r\n", "x" * 200, ".", "%2e%2e"])
+async def test_ids_that_go_into_no_path_are_problems_of_their_own(bad: str):
+    async with FakeRegistry() as registry, polling(registry) as poller:
+        registry.populate(2)
+        for kind, fields in (
+            (MODELS, {"name": "odd"}),
+            (VERSIONS, {"name": "odd", "registeredModelId": "1"}),
+            ("artifacts", {"uri": "oci://odd"}),
+        ):
+            registry.add_raw(kind, {"id": bad, **fields})
+        registry.add_raw(VERSIONS, {"id": "50", "name": "of an odd model", "registeredModelId": f"9{bad}"})
+        reading = await poller.poll()
+        again = await poller.poll()
+
+        assert (reading.complete, reading.fault, len(live(reading))) == (True, None, 2)
+        assert (again.complete, again.touched) == (True, frozenset())
+        assert {problem.object.split()[0] for problem in reading.problems} == {"RegisteredModel", "ModelVersion"}
+        assert {path.split()[1].partition("/")[0] for path in registry.counted()} <= LISTED | {""}
+        assert not any(".." in path or "admin" in path for path in registry.counted())
 
 
 async def test_the_token_opens_the_registry():
@@ -238,7 +322,7 @@ async def test_malformed_items_are_problems_and_the_others_count():
         assert (reading.complete, reading.fault, len(live(reading))) == (True, None, 3)
         assert all(problem.severity == "error" for problem in reading.problems)
         assert registry.counted()["GET model_versions/{id}/artifacts"] == 3
-        assert len([problem for problem in reading.problems if problem.object.startswith("RegisteredModel")]) == 3
+        assert len([problem for problem in reading.problems if problem.object.startswith("RegisteredModel")]) == 6
         registry.heal()
         healed = await poller.poll()
         assert healed.problems == ()
@@ -259,6 +343,26 @@ async def test_an_object_that_becomes_malformed_stays_as_it_was():
         mended = await poller.poll()
         assert mended.problems == ()
         assert ("mended", "v1") in live(mended)
+
+
+async def test_an_object_that_nobody_reckoned_with_leaves_the_others(monkeypatch: pytest.MonkeyPatch):
+    parse = tables.parse_item
+
+    def broken(kind: Any, raw: Any, *, registry: str) -> Any:
+        if raw["name"] == "model-0002":
+            raise RecursionError("nobody thought of that")
+        return parse(kind, raw, registry=registry)
+
+    monkeypatch.setattr(tables, "parse_item", broken)
+    async with FakeRegistry() as registry, polling(registry) as poller:
+        registry.populate(3)
+        with capture_logs() as logs:
+            reading = await poller.poll()
+            await poller.poll()
+
+    assert (reading.complete, reading.fault, len(live(reading))) == (True, None, 2)
+    assert [problem.message for problem in reading.problems] == ["it cannot be worked with: RecursionError"]
+    assert [bool(line["exc_info"]) for line in logs] == [True]
 
 
 async def test_values_of_the_future_lose_nothing():
@@ -310,11 +414,11 @@ async def test_a_version_deleted_while_it_is_read():
 
 
 async def test_a_registry_replaced_by_one_of_another_generation_is_probed_again():
-    async with FakeRegistry(versions=[V1ALPHA3]) as registry, polling(registry) as poller:
+    async with FakeRegistry(versions=[V1]) as registry, polling(registry) as poller:
         registry.populate(3)
         before = await poller.poll()
         await registry.down()
-        registry._versions = (V1,)
+        registry._versions = (V1ALPHA3,)
         await registry.up()
         during = await poller.poll()
         after = await poller.poll()

@@ -1,9 +1,15 @@
 """What a poll of a registry costs: requests are counted exactly."""
 
+import asyncio
+from dataclasses import replace
+from typing import Literal
+
 import pytest
 
-from tests.fakes.registry import ALL, MODELS, V1, V1ALPHA3, VERSIONS, FakeRegistry, PageLimits
-from tests.normalizer.sources.support import ARTIFACTS, LISTS, live, polling
+from services.normalizer.sources.kubeflow import paging
+from services.normalizer.sources.kubeflow.poller import RegistryPoller
+from tests.fakes.registry import ALL, ML_METADATA, MODELS, V1, V1ALPHA3, VERSIONS, FakeRegistry, PageLimits
+from tests.normalizer.sources.support import ARTIFACTS, LISTS, connector, live, polling, ref_of
 
 OLD = PageLimits(default=20, cap=20)
 
@@ -59,7 +65,7 @@ async def test_an_empty_registry_is_complete():
 
 @pytest.mark.parametrize(
     ("versions", "refused"),
-    [([V1ALPHA3], {}), ([V1ALPHA3, V1], {}), ([V1], {"GET /api/model_registry/v1alpha3/registered_models": 1})],
+    [([V1], {}), ([V1ALPHA3, V1], {}), ([V1ALPHA3], {"GET /api/model_registry/v1/registered_models": 1})],
 )
 async def test_the_api_version_is_found_out_with_the_first_list(versions: list[str], refused: dict[str, int]):
     async with FakeRegistry(versions=versions) as registry, polling(registry) as poller:
@@ -139,6 +145,91 @@ async def test_an_artifact_that_comes_after_its_version_is_found():
         assert registry.counted() == LISTS
 
 
+async def test_artifacts_of_experiment_runs_are_looked_for_nowhere():
+    async with FakeRegistry() as registry, polling(registry) as poller:
+        registry.populate(10)
+        await poller.poll()
+        registry.counted(reset=True)
+        registry.add_artifact(None, name="checkpoint", experimentId="1", experimentRunId="7")
+        reading = await poller.poll()
+
+        assert registry.counted() == LISTS
+        assert (reading.complete, reading.touched) == (True, frozenset())
+
+
+@pytest.mark.parametrize("models", [100, 101, 102, 250])
+async def test_servers_on_ml_metadata_that_answer_too_much_as_if_it_were_all_are_read_to_the_end(models: int):
+    async with FakeRegistry(limits=ML_METADATA) as registry, polling(registry) as poller:
+        registry.populate(models)
+        reading = await poller.poll()
+        registry.counted(reset=True)
+        again = await poller.poll()
+
+        assert (reading.complete, len(live(reading)), len(reading.snapshot.artifacts)) == (True, models, models)
+        assert (again.complete, again.touched) == (True, frozenset())
+        pages = -(-models // 100)
+        assert registry.counted()["GET registered_models"] == pages
+
+
+class Counted(asyncio.Semaphore):
+    """A semaphore that knows how often it was passed."""
+
+    passed = 0
+
+    async def acquire(self) -> Literal[True]:
+        self.passed += 1
+        return await super().acquire()
+
+
+async def test_large_answers_are_held_a_few_at_a_time():
+    large = Counted(2)
+    async with FakeRegistry() as registry:
+        registry.populate(8)
+        for artifact in registry.store.listed("artifacts"):
+            registry.edit("artifacts", artifact["id"], description="x" * 2_000_000)
+        registry.fail("database", "model_artifacts")  # which would be one answer of all of them
+        async with replace(connector(registry), large=large).open(ref_of(registry)) as remote:
+            reading = await RegistryPoller(remote).poll()
+
+    assert len(reading.snapshot.artifacts) == 8
+    assert large.passed == 8
+    assert not large.locked()
+
+
+async def test_a_page_with_more_bytes_than_are_read_is_asked_for_in_smaller_ones():
+    async with FakeRegistry(limits=ALL) as registry, polling(registry, body_limit=100_000) as poller:
+        for number in range(30):
+            version = registry.add_version(registry.add_model(f"m-{number}", readme="x" * 6000), "v1")
+            registry.add_artifact(version, uri="oci://x")
+        reading = await poller.poll()
+
+        assert (reading.complete, len(live(reading))) == (True, 30)
+
+
+async def test_an_object_with_more_bytes_than_are_read_leaves_the_list_incomplete():
+    async with FakeRegistry(limits=ALL) as registry, polling(registry, body_limit=100_000) as poller:
+        registry.populate(3)
+        before = await poller.poll()
+        registry.edit(MODELS, "2", readme="x" * 200_000)
+        reading = await poller.poll()
+
+        assert (reading.complete, live(reading)) == (False, live(before))
+        assert reading.fault is not None
+        assert reading.fault.kind == "too-large"
+
+
+async def test_a_list_with_more_items_than_are_read_is_not_complete(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(paging, "MAX_ITEMS", 40)
+    async with FakeRegistry(limits=OLD) as registry, polling(registry) as poller:
+        registry.populate(100)
+        reading = await poller.poll()
+
+        assert not reading.complete
+        assert len(live(reading)) == 40
+        assert reading.fault is not None
+        assert (reading.fault.kind, "40 items" in reading.fault.reason) == ("too-large", True)
+
+
 async def test_an_artifact_of_no_version_is_looked_for_once():
     async with FakeRegistry() as registry, polling(registry) as poller:
         registry.populate(10)
@@ -207,7 +298,8 @@ async def test_a_deleted_model_leaves_after_being_asked_for():
         assert {name for name, _ in live(reading)} == {"model-0001", "model-0003"}
         assert reading.touched == {"3", "4"}
         assert set(reading.snapshot.artifacts) == {"1", "2", "5", "6"}
-        assert counts == {**LISTS, "GET registered_models/{id}": 1, "GET model_versions/{id}": 2}
+        confirmed = {**LISTS, "GET registered_models": 2, "GET model_versions": 2}
+        assert counts == {**confirmed, "GET registered_models/{id}": 1, "GET model_versions/{id}": 2}
         assert registry.counted() == LISTS
 
 
@@ -239,7 +331,8 @@ async def test_a_version_that_somebody_speaks_of_is_looked_up():
         assert asked == {"GET registered_models/{id}": 1, "GET model_versions/{id}": 1, ARTIFACTS: 1}
         assert (reading.complete, reading.touched, reading.fault) == (False, {version}, None)
         assert ("new", "v1") in live(reading)
-        assert others == {"GET registered_models/{id}": 1, "GET model_versions/{id}": 1}
+        confirmed = {"GET registered_models": 1, "GET model_versions": 1}
+        assert others == {"GET registered_models/{id}": 1, "GET model_versions/{id}": 1, **confirmed}
         assert following.complete
         assert following.touched == frozenset()
         assert registry.counted() == LISTS

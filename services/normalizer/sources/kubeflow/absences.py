@@ -6,12 +6,13 @@ are rare.
 """
 
 from typing import Any
+from urllib.parse import quote
 
 from common.http.client import RemoteError, StatusError
 from services.normalizer.sources.faults import BadAnswer, Inconsistent
 from services.normalizer.sources.http import Remote, for_each
-from services.normalizer.sources.kubeflow.paging import ListAnswer, item_id
-from services.normalizer.sources.kubeflow.tables import RegistryContents, Table
+from services.normalizer.sources.kubeflow.paging import ListAnswer
+from services.normalizer.sources.kubeflow.tables import RegistryContents, Row, Table
 
 
 class Absences:
@@ -22,33 +23,36 @@ class Absences:
         self._gone: set[tuple[str, str]] = set()
 
     def is_gone(self, table: Table[Any], each: str) -> bool:
-        """Tell whether the registry has said that it has no such object."""
+        """Return whether the registry has said that it has no such object."""
         return (table.path, each) in self._gone
 
     async def account_for(
-        self, remote: Remote, api: str, table: Table[Any], answer: ListAnswer
+        self, remote: Remote, api: str, table: Table[Any], answer: ListAnswer[Row]
     ) -> tuple[set[str], list[RemoteError]]:
         """Ask for everything that a whole list ought to hold and does not, and forget what is gone.
 
         Returns the versions touched, and what speaks against the list.
         """
-        listed = {item_id(raw) for raw in answer.items}
+        listed = {row.id for row in answer.items}
         if self._gone:
             self._gone -= {(table.path, each) for each in listed}
         expected = table.objects.keys() | self._contents.mentioned(table)
         missing = expected - listed
         suspects = sorted(each for each in missing if not self.is_gone(table, each))
         present: list[str] = []
+        absent: list[str] = []
         touched: set[str] = set()
 
         async def ask(each: str) -> None:
-            found = await self.ask(remote, api, table, each)
-            if found is not None:
+            found = await self._read(remote, api, table, each)
+            if found is None:
+                absent.append(each)
+            else:
                 present.append(each)
                 touched.update(self._contents.affected(table, found))
 
-        failed = await for_each(suspects, ask)
-        doubts = list(failed.values())
+        doubts = list((await for_each(suspects, ask)).values())
+        doubts += await self._confirm(remote, api, table, absent)
         if present:
             doubts.append(
                 Inconsistent(f"the list of {table.path} lacks {len(present)} that exist, such as {present[0]}")
@@ -62,14 +66,35 @@ class Absences:
         Raises:
             RemoteError: when the registry says neither.
         """
-        path = f"{api}/{table.path}/{each}"
+        found = await self._read(remote, api, table, each)
+        if found is None:
+            for doubt in await self._confirm(remote, api, table, [each]):
+                raise doubt
+        return found
+
+    async def _confirm(self, remote: Remote, api: str, table: Table[Any], absent: list[str]) -> list[RemoteError]:
+        """Take it that objects are gone which were answered with 404, if lists are answered after that.
+
+        A registry whose database is away answers 404 for every object, and 500 for every list.
+        """
+        if not absent:
+            return []
+        try:
+            await remote.get(f"{api}/{table.path}", {"pageSize": "1"})
+        except RemoteError as error:
+            return [error]
+        self._gone |= {(table.path, each) for each in absent}
+        return []
+
+    async def _read(self, remote: Remote, api: str, table: Table[Any], each: str) -> set[str] | None:
+        path = f"{api}/{table.path}/{quote(each, safe='')}"
         try:
             raw = await remote.get(path)
         except StatusError as error:
             if error.status != 404:
                 raise
-            self._gone.add((table.path, each))
             return None
-        if item_id(raw) != each:
+        row = table.read(raw)
+        if row.id != each:
             raise BadAnswer(f"{remote.ref.url}{path}: 200 without the object")
-        return table.put({each: raw})
+        return table.put([row])

@@ -6,7 +6,7 @@ Sources: OpenShift Route API (route.openshift.io/v1), Kubernetes Service API, Ga
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple
 
 from services.normalizer.normalize import values
@@ -46,7 +46,8 @@ class RouteFacts:
     """An OpenShift Route, or an HTTPRoute of the Gateway API.
 
     `host` is empty until a router has admitted it, and when it is no host name: then `problem` says so. `path` is the
-    prefix below which the server is. `service` is the name of its Service in `service_namespace`.
+    prefix below which the server is. `service` is the name of its Service in `service_namespace`, `gateway` are
+    namespace and name of its Gateway.
     """
 
     namespace: str
@@ -57,6 +58,7 @@ class RouteFacts:
     tls: bool = True
     service: str = ""
     service_namespace: str = ""
+    gateway: tuple[str, str] = ("", "")
     labels: Mapping[str, str] = field(default_factory=dict)
     problem: str = ""
 
@@ -65,10 +67,24 @@ class RouteFacts:
         """The address, empty without a host."""
         return f"{'https' if self.tls else 'http'}://{self.host}{self.path}" if self.host else ""
 
+    def behind(self, gateway: "GatewayFacts | None") -> "RouteFacts":
+        """Return it with the host of its Gateway, if it has none of its own."""
+        if self.host or gateway is None:
+            return self
+        return replace(self, host=gateway.host, tls=gateway.tls)
+
     @property
     def origin(self) -> str:
         """What messages call it."""
         return f"{self.kind} {self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatewayFacts:
+    """A Gateway: the host name of its first listener that has one, those with TLS first."""
+
+    host: str = ""
+    tls: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,8 +126,7 @@ def read_route(obj: Mapping[str, Any]) -> RouteFacts:
 def read_http_route(obj: Mapping[str, Any]) -> RouteFacts:
     """Return what an HTTPRoute object says: its first host name, and of its first rule the path and the Service.
 
-    The operator of RHOAI 3 writes no host names into its HTTPRoutes, they are those of the Gateway, which nobody but an
-    administrator may read; such an HTTPRoute has no host here.
+    The operator of RHOAI 3 writes no host names into its HTTPRoutes: they are those of the Gateway.
     """
     hosts = values.items(values.at(obj, "spec", "hostnames"))
     host, problem = _checked(values.line(hosts[0]) if hosts else "")
@@ -121,6 +136,8 @@ def read_http_route(obj: Mapping[str, Any]) -> RouteFacts:
     backend = backends[0] if backends else {}
     namespace = values.line(values.at(obj, "metadata", "namespace"))
     path = values.line(values.at(matches[0], "path", "value")) if matches else ""
+    parents = values.items(values.at(obj, "spec", "parentRefs"))
+    parent = parents[0] if parents else {}
     return RouteFacts(
         kind="HTTPRoute",
         namespace=namespace,
@@ -129,9 +146,24 @@ def read_http_route(obj: Mapping[str, Any]) -> RouteFacts:
         path=path.rstrip("/") if re.fullmatch(r"(/[A-Za-z0-9._~-]+)*/?", path) else "",
         service=values.line(values.at(backend, "name")),
         service_namespace=values.line(values.at(backend, "namespace")) or namespace,
+        gateway=(
+            values.line(values.at(parent, "namespace")) or namespace,
+            values.line(values.at(parent, "name")),
+        ),
         labels=_labels(obj),
         problem=problem,
     )
+
+
+def read_gateway(obj: Mapping[str, Any]) -> GatewayFacts:
+    """Return what a Gateway object says."""
+    listeners = values.items(values.at(obj, "spec", "listeners"))
+    found = [
+        GatewayFacts(host=host, tls=values.at(listener, "protocol") == "HTTPS")
+        for listener in listeners
+        if is_host(host := values.line(values.at(listener, "hostname")))
+    ]
+    return min(found, key=lambda each: not each.tls, default=GatewayFacts())
 
 
 def read_service_address(obj: Mapping[str, Any]) -> ServiceAddress:

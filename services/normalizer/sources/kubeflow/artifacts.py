@@ -20,6 +20,14 @@ class _Fetched(NamedTuple):
     updated: int
 
 
+class Listed(NamedTuple):
+    """An artifact in the list of all: its id, what tells it from its earlier self, and its time of change."""
+
+    id: str
+    print: bytes
+    updated: int
+
+
 class ArtifactIndex:
     """The artifacts of versions, and what has to be asked to keep them right."""
 
@@ -47,15 +55,20 @@ class ArtifactIndex:
         """What is malformed."""
         return tuple(problem for each in self._problems.values() for problem in each)
 
-    def notice(self, answer: ListAnswer) -> None:
+    @staticmethod
+    def read(raw: Any) -> "Listed | None":
+        """Return what the list of all artifacts says of one, None for one of an experiment run: it has no version."""
+        each = item_id(raw)
+        if not each or values.line(values.at(raw, "experimentRunId")):
+            return None
+        return Listed(each, fingerprint(raw), values.millis(values.at(raw, "lastUpdateTimeSinceEpoch")))
+
+    def notice(self, answer: ListAnswer["Listed | None"]) -> None:
         """Take the list of all model artifacts: what changed or went makes its version due, what is new a stray."""
-        listed = {each: raw for raw in answer.items if (each := item_id(raw))}
-        prints = {each: fingerprint(raw) for each, raw in listed.items()}
+        listed = {item.id: item for item in answer.items if item is not None}
         known = self._listed
         self._missed = known.keys() - listed.keys() if answer.error is None else set()
-        changed = {
-            each for each in listed.keys() & known.keys() if not _is_same(known[each], listed[each], prints[each])
-        }
+        changed = {each for each in listed.keys() & known.keys() if not _is_same(known[each], listed[each])}
         for each in changed | self._missed:
             self._fetched_for.pop(self._owner.get(each, ""), None)
         self._strays -= self._missed
@@ -65,7 +78,7 @@ class ArtifactIndex:
             self._candidates = []
         for each in self._missed:
             del known[each]
-        known |= prints
+        known |= {each: item.print for each, item in listed.items()}
 
     def due(self, live: Iterable[ModelVersion]) -> list[ModelVersion]:
         """Return the live versions whose artifacts are unknown, or may have changed since they were fetched."""
@@ -123,7 +136,5 @@ class ArtifactIndex:
             self._owner = {each: owner for each, owner in self._owner.items() if owner not in gone}
 
 
-def _is_same(known: bytes | _Fetched, listed: Any, print_: bytes) -> bool:
-    if isinstance(known, _Fetched):
-        return known.updated == values.millis(values.at(listed, "lastUpdateTimeSinceEpoch"))
-    return known == print_
+def _is_same(known: bytes | _Fetched, listed: Listed) -> bool:
+    return known.updated == listed.updated if isinstance(known, _Fetched) else known == listed.print

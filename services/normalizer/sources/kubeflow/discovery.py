@@ -211,9 +211,8 @@ def _untrusted(ref: SourceRef) -> Problem:
 
 def untrusted_remedy(ref: SourceRef) -> str:
     """Return what to do about a server outside trusted namespaces."""
-    return (
-        f"if it is yours, add {ref.namespace} to MODEL_REGISTRY_NAMESPACES; if not, nothing: it is not given the token"
-    )
+    namespace = ref.origin.rpartition(" ")[2].partition("/")[0]  # of the object that names it, not of its Service
+    return f"if it is yours, add {namespace} to MODEL_REGISTRY_NAMESPACES; if not, nothing: it is not given the token"
 
 
 def _invalid(route: RouteFacts) -> Problem:

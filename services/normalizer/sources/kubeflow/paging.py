@@ -1,25 +1,35 @@
 """All pages of a list, from servers that cut them differently (Kubeflow Model Registry REST API: list answers)."""
 
 import json
+import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from common.http.client import RemoteError
 from services.normalizer.normalize import values
-from services.normalizer.sources.faults import BadAnswer
+from services.normalizer.sources.faults import BadAnswer, TooLarge
 from services.normalizer.sources.http import Remote
 
-# The largest page that is asked for; servers give fewer (up to mid-2025: 100). Ids never change, so that an edit while
-# the list is read moves nothing from one page to another.
-_QUERY = {"pageSize": "1000", "orderBy": "ID", "sortOrder": "ASC"}
+T = TypeVar("T")
+
+PAGE_SIZES = (1000, 100, 10)
+"""What is asked for, the largest first; servers may give fewer. The next one is for servers that cannot count so far,
+and for pages with more bytes than are read."""
+_OVERRUN = 101
+MAX_ITEMS = 100_000
+"""So many items of one list are read."""
+MAX_BYTES = 128 * 1024 * 1024
+"""So many bytes of one list are read, over all of its pages."""
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
 @dataclass(frozen=True, slots=True)
-class ListAnswer:
-    """The items of a list; `error` says why they may not be all of them."""
+class ListAnswer(Generic[T]):
+    """What became of the items of a list; `error` says why they may not be all of them."""
 
-    items: tuple[Any, ...] = ()
+    items: tuple[T, ...] = ()
     error: RemoteError | None = None
 
 
@@ -33,9 +43,9 @@ class _Page(NamedTuple):
 class _Progress:
     """What the pages read so far tell about the list."""
 
-    items: list[Any] = field(default_factory=list)
     ids: set[str] = field(default_factory=set)
     tokens: set[str] = field(default_factory=set)
+    count: int = 0
     first_length: int = 0
     claimed: int = 0
 
@@ -47,46 +57,89 @@ class _Progress:
 
         Raises:
             BadAnswer: when the list ends and these cannot be all of its items.
+            TooLarge: when it goes on and enough was read.
         """
-        if not self.items:
+        if not self.count:
             self.first_length = len(page.items)
         ids = {item_id(item) for item in page.items} - {""}
         is_news = not ids <= self.ids
-        self.items += page.items
+        self.count += len(page.items)
         self.ids |= ids
         self.claimed = max(self.claimed, page.claimed)
         if page.token and page.token not in self.tokens:
             if not is_news:
                 raise BadAnswer("a page brings nothing new and names a further one")
+            if self.count >= MAX_ITEMS:
+                raise TooLarge(f"it has more than {MAX_ITEMS} items, which is as many as are read")
             self.tokens.add(page.token)
             return True
         if page.token and is_news and len(page.items) >= self.first_length:
             raise BadAnswer("a full page names a page that was read already as the next one")
-        if self.claimed > len(self.items):
-            raise BadAnswer(f"{self.claimed} items are announced, {len(self.items)} came")
+        if self.claimed > self.count:
+            raise BadAnswer(f"{self.claimed} items are announced, {self.count} came")
         return False
 
 
-async def read_list(remote: Remote, path: str) -> ListAnswer:
-    """Return all items at `path`; what came before an error is kept."""
-    progress = _Progress()
-    token = ""
-    try:
+class ListReader:
+    """Reads lists of one server, and remembers which pages it can cut."""
+
+    def __init__(self, remote: Remote) -> None:
+        self._remote = remote
+        self._sizes = list(PAGE_SIZES)
+
+    async def read(self, path: str, convert: Callable[[Any], T]) -> ListAnswer[T]:
+        """Return all items at `path`, each converted as its page comes; what came before an error is kept."""
         while True:
-            query = {**_QUERY, "nextPageToken": token} if token else _QUERY
-            page = _page(await remote.get(path, query))
-            if not progress.add(page):
-                return ListAnswer(tuple(progress.items))
-            token = page.token
-    except BadAnswer as error:
-        return ListAnswer(tuple(progress.items), BadAnswer(f"{remote.ref.url}{path}: {error}"))
-    except RemoteError as error:
-        return ListAnswer(tuple(progress.items), error)
+            size = self._sizes[0]
+            answer, again = await self._read(path, size, convert)
+            if not again or len(self._sizes) == 1:
+                return answer
+            if self._sizes[0] == size:
+                del self._sizes[0]
+
+    async def _read(self, path: str, size: int, convert: Callable[[Any], T]) -> tuple[ListAnswer[T], bool]:
+        """Read a list in pages of `size`; return what came, and whether smaller ones would do better."""
+        # Ids never change, so that an edit while the list is read moves nothing from one page to another.
+        query = {"pageSize": str(size), "orderBy": "ID", "sortOrder": "ASC"}
+        progress = _Progress()
+        items: list[T] = []
+        left = MAX_BYTES
+        try:
+            while True:
+                raw, length = await self._remote.fetch(path, query)
+                page = _page(raw)
+                if size > PAGE_SIZES[1] and not progress.count and len(page.items) == _OVERRUN and not page.token:
+                    # Servers on ML Metadata answer so whatever there is, when more than 100 are asked for.
+                    return ListAnswer(), True
+                items += [convert(item) for item in page.items]
+                left -= length
+                if not progress.add(page):
+                    return ListAnswer(tuple(items)), False
+                if left < 0:
+                    raise TooLarge(f"it has more than {MAX_BYTES} bytes, which is as much as is read")
+                query["nextPageToken"] = page.token
+        except TooLarge as error:
+            too_large = TooLarge(f"{self._remote.ref.url}{path}: {error}")
+            return ListAnswer(tuple(items), too_large), not progress.count
+        except BadAnswer as error:
+            return ListAnswer(tuple(items), BadAnswer(f"{self._remote.ref.url}{path}: {error}")), False
+        except RemoteError as error:
+            return ListAnswer(tuple(items), error), False
 
 
 def item_id(item: object) -> str:
-    """Return the id of an item as it came, empty when it has none."""
-    return values.line(values.at(item, "id"))
+    """Return the id of an item as it came, empty when it has none that can be used.
+
+    An id goes into paths and references: one with a slash, a line break or dots alone is none.
+    """
+    given = values.at(item, "id")
+    text = str(given) if isinstance(given, int) and not isinstance(given, bool) else given
+    return text if isinstance(text, str) and is_id(text) else ""
+
+
+def is_id(text: str) -> bool:
+    """Return whether a text can be the id of an object."""
+    return _ID.fullmatch(text) is not None
 
 
 def fingerprint(item: object) -> bytes:

@@ -4,19 +4,25 @@ A poll asks for five lists. A version's artifacts are fetched when it, or one of
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from common.http.client import RemoteError, StatusError
 from services.normalizer.normalize.registry_objects import ModelVersion
 from services.normalizer.sources.faults import Inconsistent, fault_of
 from services.normalizer.sources.http import Remote, for_each
 from services.normalizer.sources.kubeflow.absences import Absences
-from services.normalizer.sources.kubeflow.paging import ListAnswer, read_list
+from services.normalizer.sources.kubeflow.artifacts import Listed
+from services.normalizer.sources.kubeflow.paging import ListAnswer, ListReader, is_id
 from services.normalizer.sources.kubeflow.records import RegistryReading
-from services.normalizer.sources.kubeflow.tables import RegistryContents, Table
+from services.normalizer.sources.kubeflow.tables import RegistryContents, Row, Table
 
-API_ROOTS = ("/api/model_registry/v1alpha3", "/api/model_registry/v1")
+API_ROOTS = ("/api/model_registry/v1", "/api/model_registry/v1alpha3")
+"""The versions of the API, the newest first: new servers serve both and announce the end of the older one."""
+T = TypeVar("T")
+Lists = Sequence[tuple[Table[Any], ListAnswer[Row]]]
+"""Each table with the list that was read for it."""
+
 SEARCH_STEP = 4
 SEARCH_LIMIT = 100
 """How many versions are asked in one poll for an artifact that appeared on its own."""
@@ -30,6 +36,7 @@ class RegistryPoller:
 
     def __init__(self, remote: Remote, *, expected: Iterable[str] = ()) -> None:
         self._remote = remote
+        self._lists = ListReader(remote)
         self._contents = RegistryContents(registry=remote.ref.name or remote.ref.id, expected=expected)
         self._absences = Absences(self._contents)
         self._api = ""
@@ -39,6 +46,7 @@ class RegistryPoller:
     def move(self, remote: Remote) -> None:
         """Read from another address from now on; what is known stays."""
         self._remote = remote
+        self._lists = ListReader(remote)
         self._api = ""
 
     async def poll(self) -> RegistryReading:
@@ -47,25 +55,43 @@ class RegistryPoller:
             begun = {} if self._api else await self._begin()
         except RemoteError as error:
             return self._reading(errors=[error], complete=False)
-        tables = self._contents.tables
-        paths = [table.path for table in tables if table.path not in begun]
-        *lists, artifacts = await asyncio.gather(*map(self._list, paths), self._list("model_artifacts"))
-        read = {**begun, **dict(zip(paths, lists, strict=True))}
-        answers = [read[table.path] for table in tables]
-        errors = [answer.error for answer in (*answers, artifacts) if answer.error is not None]
-        if len(errors) > len(tables) and all(map(_is_absent, errors)):
+        lists, artifacts = await self._read_all(begun)
+        if self._is_rebuilt(lists):
+            # Some lists may be from before: only what comes after can be of one piece.
+            lists, artifacts = await self._read_all({})
+            if again := [answer.error for _, answer in lists if answer.error is not None]:
+                return self._reading(errors=again, complete=False)
+        found = [answer.error for _, answer in lists] + [artifacts.error]
+        errors = [error for error in found if error is not None]
+        if len(errors) > len(lists) and all(map(_is_absent, errors)):
             self._api = ""  # perhaps a server of another generation took the place of this one
-        touched, doubts = await self._take(tuple(zip(tables, answers, strict=True)))
-        complete = not doubts and all(answer.error is None for answer in answers)
+        touched, doubts = await self._take(lists)
+        complete = not doubts and all(answer.error is None for _, answer in lists)
         self._contents.artifacts.notice(artifacts)
         changed, failures = await self._fetch_due()
         return self._reading(errors=[*errors, *doubts, *failures], complete=complete, touched=touched | changed)
+
+    async def _read_all(self, begun: Mapping[str, ListAnswer[Row]]) -> tuple[Lists, ListAnswer[Listed | None]]:
+        """Read all lists but those in `begun`, which were read already, by path."""
+
+        async def read(table: Table[Any]) -> ListAnswer[Row]:
+            return begun.get(table.path) or await self._list(table.path, table.read)
+
+        tables = self._contents.tables
+        artifacts = self._list("model_artifacts", self._contents.artifacts.read)
+        lists, noticed = await asyncio.gather(asyncio.gather(*map(read, tables)), artifacts)
+        return tuple(zip(tables, lists, strict=True)), noticed
+
+    def _is_rebuilt(self, lists: Lists) -> bool:
+        """Return whether ids mean other objects than before: the database was rebuilt, or an older one restored."""
+        return any(table.replaced(answer.items) for table, answer in lists)
 
     async def look_up(self, model_id: str, version_id: str) -> RegistryReading:
         """Read a version that somebody speaks of and no poll has seen live; three requests at most."""
         contents = self._contents
         if (
             not self._api
+            or not (is_id(model_id) and is_id(version_id))
             or contents.is_live(model_id, version_id)
             or self._absences.is_gone(contents.versions, version_id)
         ):
@@ -81,7 +107,7 @@ class RegistryPoller:
         changed, failures = await self._fetch(due)
         return self._reading(errors=failures, complete=False, touched=touched | changed)
 
-    async def _begin(self) -> Mapping[str, ListAnswer]:
+    async def _begin(self) -> Mapping[str, ListAnswer[Row]]:
         """Settle on the version of the API that the server speaks; return the list that told it, by path.
 
         Raises:
@@ -90,7 +116,7 @@ class RegistryPoller:
         path = self._contents.models.path
         refusals: list[RemoteError] = []
         for root in API_ROOTS:
-            answer = await read_list(self._remote, f"{root}/{path}")
+            answer = await self._lists.read(f"{root}/{path}", self._contents.models.read)
             if answer.error is None or answer.items:
                 self._api = root
                 return {path: answer}
@@ -99,14 +125,16 @@ class RegistryPoller:
             refusals.append(answer.error)
         raise refusals[0]
 
-    async def _list(self, path: str) -> ListAnswer:
-        return await read_list(self._remote, f"{self._api}/{path}")
+    async def _list(self, path: str, convert: Callable[[Any], T]) -> ListAnswer[T]:
+        return await self._lists.read(f"{self._api}/{path}", convert)
 
-    async def _take(self, lists: Sequence[tuple[Table[Any], ListAnswer]]) -> tuple[set[str], list[RemoteError]]:
+    async def _take(self, lists: Lists) -> tuple[set[str], list[RemoteError]]:
         """Take what the lists say; return the versions touched, and what speaks against lists that seem whole."""
         touched: set[str] = set()
         doubts: list[RemoteError] = []
         for table, answer in lists:
+            if table is self._contents.versions:
+                self._contents.replace(table.replaced(answer.items))
             touched |= self._contents.affected(table, table.apply(answer))
         for table, answer in lists:
             if answer.error is None:
@@ -134,7 +162,7 @@ class RegistryPoller:
         changed: set[str] = set()
 
         async def fetch(version: ModelVersion) -> None:
-            answer = await self._list(f"model_versions/{version.id}/artifacts")
+            answer = await self._list(f"model_versions/{version.id}/artifacts", lambda item: item)
             if answer.error is not None:
                 raise _vanished(version) if _is_absent(answer.error) else answer.error
             if self._contents.artifacts.record(version, answer.items):

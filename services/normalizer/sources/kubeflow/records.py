@@ -35,7 +35,7 @@ class RegistrySnapshot:
                 yield model, version
 
     def is_same(self, other: "RegistrySnapshot") -> bool:
-        """Tell whether nothing at all changed between the two; costs nothing, for what is unchanged is shared."""
+        """Return whether nothing at all changed between the two; costs nothing, for what is unchanged is shared."""
         return (
             self.models is other.models
             and self.versions is other.versions

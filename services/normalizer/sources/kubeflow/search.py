@@ -1,4 +1,4 @@
-"""Looks for the Routes and Services that registries and catalogs are found by, and says how far that succeeds."""
+"""Follows what registries and catalogs are found by in a cluster, and says how far that succeeds."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
@@ -10,12 +10,15 @@ from common.kube.client import KubeClient
 from common.kube.metrics import KubeMetrics
 from common.kube.reflector import Reflector
 from common.kube.replica import Key
-from common.kube.resources import ROUTES, SERVICES, Resource
+from common.kube.resources import GATEWAYS, HTTP_ROUTES, ROUTES, SERVICES, Resource
 from common.kube.state import STARTING
 from common.kube.state import State as ReflectorState
 from services.normalizer.sources.kubeflow.addresses import (
+    GatewayFacts,
     RouteFacts,
     ServiceAddress,
+    read_gateway,
+    read_http_route,
     read_route,
     read_service_address,
 )
@@ -85,7 +88,8 @@ class _Part(Generic[T]):
 class ClusterSearch:
     """Follows Routes and Services, in all namespaces (None) or in those named; `changed` is called upon any change.
 
-    `by_name`: all Routes are wanted, not only those that a registry's operator has marked.
+    `by_name`: all Routes are wanted, not only those that a registry's operator has marked. `gateways`: HTTPRoutes are
+    followed too, and the Gateways that have their host names.
     """
 
     def __init__(
@@ -95,6 +99,7 @@ class ClusterSearch:
         metrics: KubeMetrics,
         namespaces: Sequence[str] | None,
         by_name: bool,
+        gateways: bool,
         changed: Callable[[], None],
         patience: float = TRANSIENT,
     ) -> None:
@@ -105,12 +110,16 @@ class ClusterSearch:
         self._namespaced = namespaces is not None
         self._routes: list[_Part[RouteFacts]] = []
         self._services: list[_Part[ServiceAddress]] = []
+        self._gateways: list[_Part[GatewayFacts]] = []
         self.tasks: list[Callable[[], Any]] = []
         """What must run."""
         for namespace in (None,) if namespaces is None else namespaces:
             self._follow(ROUTES, "routes", "" if by_name else _OPERATOR_ROUTES, namespace, read_route, self._routes)
             self._follow(SERVICES, "services", _SERVERS, namespace, read_service_address, self._services)
             self._follow(SERVICES, "catalogs", _UPSTREAM_CATALOGS, namespace, read_service_address, self._services)
+            if gateways:
+                self._follow(HTTP_ROUTES, "httproutes", _OPERATOR_ROUTES, namespace, read_http_route, self._routes)
+                self._follow(GATEWAYS, "gateways", "", namespace, read_gateway, self._gateways)
 
     def _follow(
         self,
@@ -137,8 +146,9 @@ class ClusterSearch:
 
     @property
     def routes(self) -> Iterable[RouteFacts]:
-        """The Routes that are known."""
-        return [each for part in self._routes for each in part.objects.values()]
+        """The Routes and HTTPRoutes that are known, these with the host of their Gateway where they have none."""
+        gateways = {key: each for part in self._gateways for key, each in part.objects.items()}
+        return [each.behind(gateways.get(each.gateway)) for part in self._routes for each in part.objects.values()]
 
     @property
     def services(self) -> Iterable[ServiceAddress]:
@@ -168,7 +178,7 @@ class ClusterSearch:
 
     @property
     def _parts(self) -> list[_Part[Any]]:
-        return [*self._routes, *self._services]
+        return [*self._routes, *self._services, *self._gateways]
 
 
 def _fault(part: _Part[Any]) -> str:

@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -13,7 +13,7 @@ from common.kube.backoff import Backoff
 from services.normalizer.normalize.cards import CatalogModel, catalog_model
 from services.normalizer.sources.faults import internal, no_address
 from services.normalizer.sources.http import Account, Connector
-from services.normalizer.sources.kubeflow.cards import CardReader, Catalogs
+from services.normalizer.sources.kubeflow.cards import Catalogs, News
 from services.normalizer.sources.kubeflow.poller import RegistryPoller
 from services.normalizer.sources.kubeflow.records import RegistryReading
 from services.normalizer.sources.refs import Fault, SourceRef, SourceState
@@ -30,6 +30,9 @@ class SourceHandler(Protocol):
     def on_reading(self, ref: SourceRef, reading: RegistryReading) -> None:
         """A registry was read, wholly or in part."""
 
+    def on_cards(self, ref: SourceRef, reading: RegistryReading) -> None:
+        """Cards that a registry refers to are new or changed; the reading is the last one, with them in it."""
+
     def on_state(self, ref: SourceRef, state: SourceState) -> None:
         """It began to fail, fails in another way, or can be read (again); comes before the reading that shows it."""
 
@@ -39,16 +42,18 @@ class SourceHandler(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PollingOptions:
-    """How often, in seconds: `interval` between two polls, `card_refresh` the age at which a card is read again.
+    """How often, in seconds: `interval` between two polls, `card_refresh` the age at which a card is read again,
+    `card_recheck` after which one that a catalog does not have is looked for again.
 
-    A reading waits for its cards no longer than `card_budget`; the rest follows. After a failure the pause is shorter
-    at first (up to `retry`) and grows to the interval, which is also the longest that a server is granted that asks
-    to be left alone (`Retry-After`).
+    The first reading of a registry waits for its cards, no longer than `card_patience`. After a failure the pause is
+    shorter at first (up to `retry`) and grows to the interval, which is also the longest that a server is granted that
+    asks to be left alone (`Retry-After`).
     """
 
     interval: float = 120
     card_refresh: float = 1800
-    card_budget: float = 5
+    card_recheck: float = 60
+    card_patience: float = 2
     retry: float = 5
 
 
@@ -75,7 +80,9 @@ class Follower:
         self._backoff = Backoff(min(options.retry, options.interval), options.interval)
         self._poller: RegistryPoller | None = None
         self._fault: Fault | None = None
-        self._cards: dict[CatalogModel, str | None] = {}
+        self._last: RegistryReading | None = None
+        self._models: Mapping[str, CatalogModel] = {}
+        self._early: dict[str, str | None] = {}
         self._asked_for: list[tuple[str, str]] = []
         self._over = False
         self._poll_now = False
@@ -165,33 +172,31 @@ class Follower:
             self._handler.on_state(ref, state)
 
     async def _hand_on(self, reading: RegistryReading) -> None:
-        """Read the cards that the reading calls for, and tell; again when reading the cards takes long."""
-        wanted = {
+        """Say which cards the reading calls for, and tell it."""
+        self._models = {
             version.id: model
             for _, version in reading.snapshot.live()
             if (model := catalog_model(reading.snapshot.artifacts.get(version.id, ()))) is not None
         }
-        models = set(wanted.values())
-        anew = {wanted[each] for each in reading.touched if each in wanted}
-        since = time.monotonic()
-        finished = False
-        while not finished:
-            finished = await self._catalogs.read(models, anew=anew, since=since)
-            cards = self._new_cards(models)
-            touched = reading.touched | {each for each, model in wanted.items() if model in cards}
-            texts = {model.key: text for model, text in cards.items()}
-            if self._over:
-                return
-            self._handler.on_reading(self.ref, replace(reading, touched=touched, cards=texts))
-            # What follows brings cards only; it is no further listing.
-            reading = replace(reading, complete=False, touched=frozenset())
+        models = set(self._models.values())
+        first = self._last is None
+        changed = set() if first else {self._models[each] for each in reading.touched if each in self._models}
+        self._catalogs.want(self.ref.id, models, changed=changed)
+        if first and models:
+            await self._catalogs.first_look(models, patience=self._options.card_patience)
+        if not self._over:
+            early, self._early = self._early, {}
+            self._last = reading
+            self._handler.on_reading(self.ref, replace(reading, cards=early))
 
-    def _new_cards(self, models: Collection[CatalogModel]) -> dict[CatalogModel, str | None]:
-        """Return the cards that are others than at the last reading, and remember them."""
-        known = self._catalogs.known(models)
-        now = {model: known[model.key] for model in models if model.key in known}
-        was, self._cards = self._cards, now
-        return {model: text for model, text in now.items() if model not in was or was[model] != text}
+    def take_cards(self, news: News) -> None:
+        """Tell cards that are new or changed, as far as the registry refers to them."""
+        cards = {model.key: news[model] for model in self._models.values() if model in news}
+        if self._last is None:
+            self._early |= cards
+        elif cards and not self._over:
+            touched = frozenset(each for each, model in self._models.items() if model in news)
+            self._handler.on_cards(self.ref, replace(self._last, complete=False, touched=touched, cards=cards))
 
 
 class RegistrySource:
@@ -214,8 +219,10 @@ class RegistrySource:
         self._options = options
         self._catalogs = Catalogs(
             connector=connector,
-            reader=CardReader(refresh=options.card_refresh, budget=options.card_budget),
+            news=self._tell_cards,
             tell=handler.on_state,
+            refresh=options.card_refresh,
+            recheck=options.card_recheck,
             pause=(min(options.retry, options.interval), options.interval),
         )
         self._wanted: dict[str, SourceRef] = {}
@@ -231,9 +238,7 @@ class RegistrySource:
         for each, ref in self._catalog_refs.items():
             if each not in catalogs:
                 self._leave(ref)
-        if catalogs != self._catalog_refs:
-            self._catalog_refs = catalogs
-            self.poll_now()
+        self._catalog_refs = catalogs
         self._wanted = {ref.id: ref for ref in refs if ref.kind == "registry"}
         self._changed.set()
 
@@ -251,6 +256,7 @@ class RegistrySource:
     async def run(self) -> None:
         """Follow whatever there is, until cancelled."""
         async with self._catalogs, asyncio.TaskGroup() as group:
+            group.create_task(self._catalogs.run(), name="model cards")
             while True:
                 self._reconcile(group)
                 await self._changed.wait()
@@ -260,6 +266,7 @@ class RegistrySource:
         for each in self._running.keys() - self._wanted.keys():
             follower, task = self._running.pop(each)
             follower.leave()
+            self._catalogs.want(each, ())
             task.cancel()
             self._leave(follower.ref)
         for each, ref in self._wanted.items():
@@ -275,6 +282,10 @@ class RegistrySource:
                     expected=self._expected,
                 )
                 self._running[each] = follower, group.create_task(follower.run(), name=ref.label)
+
+    def _tell_cards(self, news: News) -> None:
+        for follower, _ in self._running.values():
+            follower.take_cards(news)
 
     def _leave(self, ref: SourceRef) -> None:
         self._connector.metrics.forget(ref.id)

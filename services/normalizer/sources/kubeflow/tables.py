@@ -1,10 +1,13 @@
 """What a registry holds, kept from poll to poll, and which documents a change of it concerns."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from types import MappingProxyType
-from typing import Any, Generic
+from typing import Any, Generic, NamedTuple
+
+import structlog
 
 from common.problems import Problem
+from services.normalizer.normalize import values
 from services.normalizer.normalize.registry_objects import (
     Item,
     ModelVersion,
@@ -14,8 +17,22 @@ from services.normalizer.normalize.registry_objects import (
     parse_item,
 )
 from services.normalizer.sources.kubeflow.artifacts import ArtifactIndex
-from services.normalizer.sources.kubeflow.paging import ListAnswer, fingerprint, item_id
+from services.normalizer.sources.kubeflow.paging import ListAnswer, fingerprint, is_id, item_id
 from services.normalizer.sources.kubeflow.records import RegistrySnapshot
+
+log = structlog.get_logger("sources")
+
+
+class Row(NamedTuple):
+    """An item of a list, read as its page came: nothing else of it is kept.
+
+    `item` is None for one that is as it was known, a problem for one that is not usable. `id` is empty without one.
+    """
+
+    id: str
+    print: bytes
+    item: Any
+    created: int
 
 
 class Table(Generic[Item]):
@@ -39,37 +56,63 @@ class Table(Generic[Item]):
         """What is malformed."""
         return (*self._problems.values(), *self._nameless)
 
-    def apply(self, answer: ListAnswer) -> set[str]:
-        """Take the items of a list and return the ids of the objects that are new or changed."""
-        listed = {item_id(raw): raw for raw in answer.items}
-        nameless = [parse_item(self._kind, raw, registry=self._registry) for raw in answer.items if not item_id(raw)]
-        self._nameless = tuple(problem for problem in nameless if isinstance(problem, Problem))
-        listed.pop("", None)
-        if answer.error is None:
-            self._forget_malformed(listed)
-        return self.put(listed)
+    def read(self, raw: Any) -> Row:
+        """Return what a list, or an answer about one object, says; one that cannot be worked with is a problem."""
+        try:
+            return self._read(raw)
+        except Exception as error:
+            each = item_id(raw)
+            problem = Problem(
+                "error",
+                f"{self._kind.__name__} {each or 'without an id'} in registry {self._registry}",
+                f"it cannot be worked with: {type(error).__name__}",
+                "what was known of it stays; please report this with the traceback in the log",
+            )
+            if self._problems.get(each) != problem:
+                log.exception(problem.message, object=problem.object, remedy=problem.remedy)
+            return Row(each, b"", problem, 0)
 
-    def put(self, items: Mapping[str, Any]) -> set[str]:
-        """Take single objects as they came and return the ids of those that are new or changed."""
+    def _read(self, raw: Any) -> Row:
+        each, now = item_id(raw), fingerprint(raw)
+        created = values.millis(values.at(raw, "createTimeSinceEpoch"))
+        if each and self._fingerprints.get(each) == now:
+            return Row(each, now, None, created)
+        given = raw if each else {**values.mapping(raw), "id": None}
+        return Row(each, now, parse_item(self._kind, given, registry=self._registry), created)
+
+    def replaced(self, rows: Iterable[Row]) -> set[str]:
+        """Return the ids that other objects have now than before: a database that is rebuilt counts from one again."""
+        return {
+            row.id
+            for row in rows
+            if (known := self.objects.get(row.id)) and row.created and known.created not in (0, row.created)
+        }
+
+    def apply(self, answer: ListAnswer[Row]) -> set[str]:
+        """Take the items of a list and return the ids of the objects that are new or changed."""
+        self._nameless = tuple(row.item for row in answer.items if not row.id and isinstance(row.item, Problem))
+        if answer.error is None:
+            listed = {row.id for row in answer.items}
+            for each in [each for each in self._problems if each not in listed and each not in self.objects]:
+                del self._problems[each]
+                self._fingerprints.pop(each, None)
+        return self.put(row for row in answer.items if row.id)
+
+    def put(self, rows: Iterable[Row]) -> set[str]:
+        """Take single objects and return the ids of those that are new or changed."""
         changed: dict[str, Item] = {}
-        for each, raw in items.items():
-            now = fingerprint(raw)
-            if self._fingerprints.get(each) == now:
+        for row in rows:
+            if row.item is None:
                 continue
-            self._fingerprints[each] = now
-            parsed = parse_item(self._kind, raw, registry=self._registry)
-            if isinstance(parsed, Problem):
-                self._problems[each] = parsed
+            self._fingerprints[row.id] = row.print
+            if isinstance(row.item, Problem):
+                self._problems[row.id] = row.item
             else:
-                self._problems.pop(each, None)
-                changed[each] = parsed
+                self._problems.pop(row.id, None)
+                changed[row.id] = row.item
         if changed:
             self.objects = MappingProxyType({**self.objects, **changed})
         return set(changed)
-
-    def missing(self, answer: ListAnswer) -> set[str]:
-        """Return the ids of the objects that a list does not hold."""
-        return self.objects.keys() - {item_id(raw) for raw in answer.items}
 
     def remove(self, ids: Iterable[str]) -> set[str]:
         """Forget objects and return the ids of those that were there."""
@@ -81,11 +124,6 @@ class Table(Generic[Item]):
             self.objects = MappingProxyType({each: item for each, item in self.objects.items() if each not in gone})
         return gone
 
-    def _forget_malformed(self, listed: Mapping[str, Any]) -> None:
-        for each in [each for each in self._problems if each not in listed and each not in self.objects]:
-            del self._problems[each]
-            self._fingerprints.pop(each, None)
-
 
 class RegistryContents:
     """The tables of one registry. Sets of versions that methods return are those whose documents may differ now.
@@ -94,7 +132,7 @@ class RegistryContents:
     """
 
     def __init__(self, *, registry: str, expected: Iterable[str] = ()) -> None:
-        self._expected = frozenset(expected)
+        self._expected = frozenset(filter(is_id, expected))
         self.models = Table(RegisteredModel, "registered_models", registry=registry)
         self.versions = Table(ModelVersion, "model_versions", registry=registry)
         self.services = Table(RegistryInferenceService, "inference_services", registry=registry)
@@ -117,17 +155,18 @@ class RegistryContents:
         return [version for _, version in self.snapshot().live()]
 
     def is_live(self, model_id: str, version_id: str) -> bool:
-        """Tell whether that version is known and live, and its model too."""
+        """Return whether that version is known and live, and its model too."""
         model, version = self.models.objects.get(model_id), self.versions.objects.get(version_id)
-        return bool(model and version and model.is_live and version.is_live)
+        is_its = version is not None and version.registered_model_id == model_id
+        return bool(is_its and model and version and model.is_live and version.is_live)
 
     def mentioned(self, table: Table[Any]) -> set[str]:
         """Return the ids that `table` ought to hold: other objects name them, or they were there before the start."""
         if table is self.models:
-            return {version.registered_model_id for version in self.versions.objects.values()}
+            return set(filter(is_id, (version.registered_model_id for version in self.versions.objects.values())))
         if table is self.versions:
-            recorded = {service.model_version_id for service in self.services.objects.values()}
-            return {*self._expected, *recorded} - {""}
+            recorded = (service.model_version_id for service in self.services.objects.values())
+            return {*self._expected, *filter(is_id, recorded)}
         return set()
 
     def affected(self, table: Table[Any], changed: Iterable[str]) -> set[str]:
@@ -145,6 +184,10 @@ class RegistryContents:
         if table is self.versions:
             self.artifacts.forget(ids)
         return touched
+
+    def replace(self, versions: Set[str]) -> None:
+        """Forget what is known of these versions' artifacts: others have their ids now."""
+        self.artifacts.forget(versions)
 
     def snapshot(self) -> RegistrySnapshot:
         """Return everything as it is now, the same object as long as nothing changes."""

@@ -1,0 +1,108 @@
+"""Collects what goes into a bundle: what the cluster and the services say, for somebody who is not there."""
+
+import asyncio
+import base64
+import binascii
+import json
+import platform
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack
+from typing import Any
+
+import yaml
+
+from common import __version__
+from common.http.client import RemoteError
+from common.kube.resources import CONFIG_MAPS, INFERENCE_SERVICES, ROUTES, SERVICE_ACCOUNTS, SERVICES, Resource
+from services.connector.doctor.asking import Asked
+from services.connector.doctor.bundle import redacted
+from services.connector.doctor.cache import entries_of
+from services.connector.doctor.examination import Examination, Options
+from services.connector.doctor.report import Report, lines_of
+from services.connector.doctor.settings import read_settings
+
+MANIFESTS = "manifests"
+"""The folder whose files `connector preview` reads."""
+_KINDS: Mapping[Resource, str] = {
+    INFERENCE_SERVICES: "InferenceService",
+    SERVICES: "Service",
+    SERVICE_ACCOUNTS: "ServiceAccount",
+    ROUTES: "Route",
+}
+
+
+async def collect(options: Options, report: Report) -> dict[str, str]:
+    """Return the files of a bundle by name; nothing in them is secret."""
+    settings, _ = read_settings(options.environ)
+    given = (settings.normalizer.model_registry_token, settings.storage.backstage_token, settings.normalizer.k8s_token)
+    secrets = [secret.get_secret_value() for secret in given if secret]
+    async with AsyncExitStack() as stack:
+        examination = Examination(options, settings, stack)
+        await examination.log_in()
+        if examination.api is not None and examination.api.credentials.token is not None:
+            secrets.append(examination.api.credentials.token() or "")
+        secrets.append(options.environ.get("token", "").strip())
+        objects = await _objects(examination)
+        pod = await examination.ask_pod()
+    answers: dict[str, Any] = {
+        "versions.json": {"connector": __version__, "python": platform.python_version()},
+        "report.json": report.as_json(),
+        "pod/list.json": _said(pod.listing),
+        **{f"pod/{service}-readyz.json": _said(answer) for service, answer in pod.ready.items()},
+        **dict(_documents(objects.pop("cache", []))),
+    }
+    files = {name: json.dumps(redacted(answer, secrets), indent=2) for name, answer in answers.items()}
+    files |= {name: yaml.safe_dump_all(redacted(each, secrets), sort_keys=False) for name, each in objects.items()}
+    files["report.txt"] = str(redacted("\n".join(line for step in report.steps for _, line in lines_of(step)), secrets))
+    if not isinstance(pod.metrics, RemoteError):
+        files["pod/location-metrics.txt"] = pod.metrics
+    return files
+
+
+async def _objects(examination: Examination) -> dict[str, list[Any]]:
+    """Return the objects that may be read by file; a bundle that lacks some says so in its report."""
+    api = examination.api
+    if api is None:
+        return {}
+    namespaces: Sequence[str | None] = examination.watched or (None,)
+    found: dict[str, list[Any]] = {}
+    for resource, kind in _KINDS.items():
+        answers = await asyncio.gather(*(api.objects(resource, namespace) for namespace in namespaces))
+        objects = [
+            {"apiVersion": f"{resource.group}/{resource.version}".lstrip("/"), "kind": kind, **obj}
+            for answer in answers
+            if not isinstance(answer, RemoteError)
+            for obj in answer
+        ]
+        folder = "cluster" if resource is ROUTES else MANIFESTS
+        found[f"{folder}/{resource.plural}.yaml"] = objects if resource is INFERENCE_SERVICES else _related(objects)
+    config_maps = await api.objects(CONFIG_MAPS, examination.own) if examination.own else []
+    found["cache"] = [] if isinstance(config_maps, RemoteError) else entries_of(config_maps)
+    return found
+
+
+def _related(objects: Sequence[Any]) -> list[Any]:
+    """Return those that belong to a model or are a registry's: the others are nobody's business."""
+    related = []
+    for obj in objects:
+        owners = obj["metadata"].get("ownerReferences") or []
+        labels = obj["metadata"].get("labels") or {}
+        owned = any(owner.get("kind") in ("InferenceService", "LLMInferenceService") for owner in owners)
+        if owned or any("model-registry" in str(v) or "model-catalog" in str(v) for v in labels.values()):
+            related.append(obj)
+    return related
+
+
+def _documents(config_maps: Sequence[Any]) -> Iterator[tuple[str, Any]]:
+    """Yield the documents of the cache, unpacked; what cannot be read is left out, the report names it."""
+    for each in config_maps:
+        for key, text in (each.get("binaryData") or {}).items():
+            try:
+                body = json.loads(base64.b64decode(text))
+                yield f"cache/{each['metadata']['name']}/{key}.json", json.loads(base64.b64decode(body["body"]))
+            except (ValueError, KeyError, TypeError, binascii.Error):
+                continue
+
+
+def _said(answer: Asked[Any]) -> Any:
+    return {"error": str(answer)} if isinstance(answer, RemoteError) else answer

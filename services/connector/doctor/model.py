@@ -1,0 +1,191 @@
+"""`connector doctor model NAME`: how far one model is on its way to Backstage, and what holds it up. No I/O."""
+
+import difflib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from common import identity
+from common.http.client import RemoteError, StatusError
+from services.connector.doctor.asking import Asked
+from services.connector.doctor.report import Finding, listed
+from services.normalizer.normalize.deployment import Deployment
+from services.normalizer.normalize.registry_objects import LIVE
+from services.normalizer.normalize.segments import segment
+
+_URL = ("http://", "https://", "grpc://")
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """A registered model of this name: where, its state, and the states of its versions by name."""
+
+    registry: str
+    name: str
+    state: str
+    versions: Mapping[str, str]
+
+    @property
+    def keys(self) -> set[str]:
+        """The keys that its versions have when no other model is in their way."""
+        return {identity.key_of((segment(self.name), segment(version))) for version in self.versions}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """An entry of the cache: its key, the ConfigMap that it is in, and its document."""
+
+    key: str
+    place: str
+    document: Mapping[str, Any]
+
+    @property
+    def names(self) -> Iterator[str]:
+        """The names that it has in Backstage, and where its server is."""
+        yield self.key
+        for model in self.document.get("models") or []:
+            yield str(model.get("name"))
+        server = self.document.get("modelServer") or {}
+        yield from (str(server[field]) for field in ("name",) if field in server)
+        yield str((server.get("API") or {}).get("url", ""))
+
+
+def key_in(name: str) -> str:
+    """Return the key that a path of the feed stands for; any other name as it is."""
+    path = urlsplit(name).path if name.startswith(_URL) else name
+    segments = path.strip("/").split("/")
+    if segments[-1] == identity.DOCUMENT_NAME and len(segments) >= 3:
+        return identity.key_of((segments[-3], segments[-2]))
+    return name
+
+
+def is_meant(isvc: Deployment, name: str) -> bool:
+    """Return whether a name (name, namespace/name, key or URL) is that of an InferenceService."""
+    if name.startswith(_URL):
+        return bool(isvc.url) and urlsplit(isvc.url).netloc == urlsplit(name).netloc
+    return name in (isvc.name, f"{isvc.namespace}/{isvc.name}", identity.key_of((isvc.namespace, isvc.name)))
+
+
+def is_kept(kept: Kept, name: str, deployments: Iterable[Deployment], registered: Iterable[Registered]) -> bool:
+    """Return whether an entry is the one meant: by its own names, its deployment or its registered model."""
+    names = {each.lower() for each in kept.names if each}
+    if name.lower() in names or any(kept.key in each.keys for each in registered):
+        return True
+    return any(
+        identity.key_of((isvc.namespace, isvc.name)) == kept.key or (isvc.url and isvc.url.lower() in names)
+        for isvc in deployments
+    )
+
+
+def judge_deployment(
+    name: str, found: Asked[Sequence[Deployment]], others: Iterable[str], *, watched: Sequence[str], registered: bool
+) -> list[Finding]:
+    """Return what is to be said of the InferenceServices of this name; `others` are the names of all."""
+    if isinstance(found, RemoteError):
+        return [Finding("fault", f"InferenceServices cannot be listed: {found}", "connector doctor says which right")]
+    if found:
+        return [_judge_isvc(isvc) for isvc in found]
+    namespace = name.partition("/")[0] if "/" in name and not name.startswith(_URL) else ""
+    if namespace and watched and namespace not in watched:
+        wanted = ",".join([*watched, namespace])
+        return [
+            Finding(
+                "fault",
+                f"namespace {namespace} is not watched: WATCH_NAMESPACES is {','.join(watched)}",
+                f"WATCH_NAMESPACES={wanted}, and the rights of deploy/rbac/overlays/namespaced there",
+            )
+        ]
+    if registered:
+        return [Finding("skipped", f"no InferenceService is named {name}: the model is not deployed under this name")]
+    near = difflib.get_close_matches(name, list(others), n=3)
+    where = f"in {listed(watched)}" if watched else "in the cluster"
+    return [
+        Finding(
+            "fault",
+            f"no InferenceService {where} is named {name}" + (f": did you mean {listed(near)}?" if near else ""),
+            f"kubectl get inferenceservices -A | grep {name.rpartition('/')[2]}",
+        )
+    ]
+
+
+def _judge_isvc(isvc: Deployment) -> Finding:
+    label = f"InferenceService {isvc.namespace}/{isvc.name}"
+    faults = [problem for problem in isvc.problems if problem.severity == "error"]
+    if faults:
+        return Finding("fault", f"{label}: {faults[0].message}", faults[0].remedy)
+    if isvc.readiness.ready:
+        at = f", at {isvc.url}" if isvc.url else ""
+        return Finding("ok", f"{label} is ready{at}")
+    return Finding(
+        "fault",
+        f"{label} is not shown: {isvc.readiness.reason}",
+        f"kubectl describe inferenceservice {isvc.name} -n {isvc.namespace}",
+    )
+
+
+def judge_registered(found: Sequence[Registered], unread: Mapping[str, str], *, registries: int) -> list[Finding]:
+    """Return what the registries say of the model; `unread` are those that could not be asked, with the reason."""
+    findings = [Finding("warning", f"{label} cannot be asked: {reason}") for label, reason in unread.items()]
+    for each in found:
+        live = [name for name, state in each.versions.items() if state == LIVE]
+        if each.state != LIVE:
+            findings.append(
+                Finding("fault", f"{each.name} in {each.registry} is {each.state}", "restore it in the registry")
+            )
+        elif not live:
+            states = listed(f"{name} is {state}" for name, state in each.versions.items()) or "there is none"
+            findings.append(
+                Finding(
+                    "fault", f"{each.name} in {each.registry} has no live version: {states}", "register or restore one"
+                )
+            )
+        else:
+            findings.append(Finding("ok", f"{each.name} in {each.registry}: versions {listed(live)}"))
+    if not found and registries:
+        findings.append(Finding("skipped", "no registry has a model of this name"))
+    return findings or [Finding("skipped", "there is no registry")]
+
+
+def judge_kept(kept: Asked[Sequence[Kept]], *, expected: bool, namespace: str) -> list[Finding]:
+    """Return under which keys the model is in the cache; `expected`: its source says that it should be."""
+    if isinstance(kept, RemoteError):
+        return [Finding("fault", f"the cache cannot be read: {kept}", "connector doctor says which right is missing")]
+    if kept:
+        return [Finding("ok", f"{each.key} in ConfigMap {each.place}") for each in kept]
+    if not expected:
+        return [Finding("skipped", "not in the cache, as is to be expected")]
+    return [
+        Finding(
+            "fault",
+            "its source has it, and the cache has not",
+            f"kubectl logs -n {namespace or 'NAMESPACE'} POD -c rhoai-normalizer     # names every object that is not "
+            "shown\nconnector doctor     # is its source read, can the cache be written?",
+        )
+    ]
+
+
+def judge_served(kept: Sequence[Kept], listing: Asked[Mapping[str, Any]]) -> list[Finding]:
+    """Return whether the feed serves what the cache has of the model, and the entities that Backstage makes of it."""
+    if isinstance(listing, StatusError) and listing.status == 503:
+        return [Finding("fault", f"the feed answers 503: {listing.reason}", "Backstage keeps what it has until then")]
+    if isinstance(listing, RemoteError):
+        return [Finding("skipped", f"what is served is not known: {listing}", "kubectl port-forward … 9090")]
+    if not kept:
+        return [Finding("skipped", "nothing of it can be served")]
+    findings = []
+    for each in kept:
+        if any(key_in(str(uri)) == each.key for uri in listing.get("uris") or []):
+            findings.append(Finding("ok", f"{each.key} is served; in Backstage: {listed(_entities(each), 4)}"))
+        else:
+            remedy = "location follows storage-rest within seconds; /readyz on 9090 says what it waits for"
+            findings.append(Finding("fault", f"{each.key} is in the cache, and the feed does not list it", remedy))
+    return findings
+
+
+def _entities(kept: Kept) -> Iterator[str]:
+    for model in kept.document.get("models") or []:
+        yield f"resource:default/{model.get('name')}"
+    server = kept.document.get("modelServer") or {}
+    if server:
+        yield from (f"{kind}:default/{server.get('name')}" for kind in ("component", "api", "aimodelserverapi"))

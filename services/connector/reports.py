@@ -1,0 +1,258 @@
+"""What `connector preview` prints, in each of its formats."""
+
+import json
+import shutil
+import sys
+import textwrap
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import click
+
+from common import __version__
+from common.problems import Severity
+from services.connector.preview import STDIN, Preview, Shown
+from services.normalizer.sources.manifest_objects import Noticed
+
+Report = Callable[[Preview], str]
+
+_COLOURS: Mapping[Severity, str] = {"error": "red", "warning": "yellow", "info": "blue"}
+_GITHUB: Mapping[Severity, str] = {"error": "error", "warning": "warning", "info": "notice"}
+_SARIF: Mapping[Severity, str] = {"error": "error", "warning": "warning", "info": "note"}
+_SARIF_SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
+_OVERRIDES = ("system", "serverType", "default", "owner", "lifecycle", "api-entity-ref")
+_WIDTH = 80
+_GAP = 2
+_DOCUMENTATION = "docs/mapping.md"
+
+
+def table(result: Preview) -> str:
+    """Return a row for each document, then the problems and a summary; on a terminal in its width and in colours."""
+    width = shutil.get_terminal_size((_WIDTH, 24)).columns if sys.stdout.isatty() else 0
+    lines = [*_rows(result, width), *_problem_lines(result, width), "", _summary(result)]
+    return "\n".join(lines).lstrip("\n")
+
+
+def as_json(result: Preview) -> str:
+    """Return an array with an entry for each document; what is not served follows, with null for its document."""
+    return json.dumps(list(_entries(result)), indent=2, ensure_ascii=False)
+
+
+def as_yaml(result: Preview) -> str:
+    """Return the same entries as YAML documents."""
+    import yaml  # it takes a while to load
+
+    return yaml.safe_dump_all(_entries(result), sort_keys=False, allow_unicode=True, explicit_start=True).rstrip("\n")
+
+
+def entities(result: Preview) -> str:
+    """Return, as YAML, what readers make of the documents.
+
+    These are the Resource, Component and API of a Backstage without a plugin, much as the first-generation plugin
+    makes them, and the AiModelServerAPI of the second generation.
+    """
+    import yaml  # it takes a while to load
+
+    from services.location import plain, second_generation
+    from services.location.delivery import make_entry
+    from services.location.rendering import Options
+
+    found: list[dict[str, Any]] = []
+    for shown in result.shown:
+        entry, options = make_entry(shown.upsert), Options(both_feeds=True)
+        found += plain.entities_of(entry, options)
+        found += _server_entity(json.loads(second_generation.render_document(entry, options)))
+    return yaml.safe_dump_all(found, sort_keys=False, allow_unicode=True, explicit_start=True).rstrip("\n")
+
+
+def _server_entity(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the entity that the second generation's reader (1.1.0) makes of a document with a server."""
+    server = document.get("modelServer")
+    if not server or not server.get("API", {}).get("url"):
+        return
+    api, names = server["API"], [model["name"] for model in document["models"]]
+    annotations = {**server.get("annotations", {}), **api.get("annotations", {})}
+    said = {name: annotations.pop(f"rhdh.io/{name}", None) for name in _OVERRIDES}
+    access = "auth-required" if server["authentication"] else "auth-not-required"
+    spec = {
+        "type": "ai-model-server",
+        "owner": f"user:{said['owner'] or server['owner']}",
+        "lifecycle": said["lifecycle"] or server["lifecycle"],
+        "system": said["system"],
+        "serverType": said["serverType"] or api["type"],
+        "serverUrl": api["url"],
+        "requiresApiKey": server["authentication"],
+        "apiEntityRef": said["api-entity-ref"],
+        "models": {"available": names, "default": said["default"] or names[0]},
+    }
+    yield {
+        "apiVersion": "backstage.io/v1alpha1",
+        "kind": "AiModelServerAPI",
+        "metadata": {
+            "name": server["name"],
+            "description": server["description"],
+            "tags": [*server.get("tags", ()), access],
+            "annotations": annotations,
+        },
+        "spec": {name: value for name, value in spec.items() if value is not None},
+    }
+
+
+def github(result: Preview) -> str:
+    """Return the problems as annotations of GitHub Actions (GitHub: "Workflow commands")."""
+    return "\n".join(map(_command, result.noticed))
+
+
+def sarif(result: Preview) -> str:
+    """Return the problems as SARIF 2.1.0, which code scanning takes."""
+    run = {
+        "tool": {
+            "driver": {
+                "name": "connector",
+                "semanticVersion": __version__,
+                "informationUri": _DOCUMENTATION,
+                "rules": [{"id": severity, "defaultConfiguration": {"level": _SARIF[severity]}} for severity in _SARIF],
+            }
+        },
+        "columnKind": "unicodeCodePoints",
+        "results": list(map(_sarif_result, result.noticed)),
+    }
+    return json.dumps({"$schema": _SARIF_SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2)
+
+
+def _rows(result: Preview, width: int) -> Iterator[str]:
+    if not result.shown:
+        return
+    rows: list[tuple[str, ...]] = [("KEY", "MODEL", "API"), *map(_row, result.shown)]
+    if width and _total(rows) > width:
+        rows = [(key, api) for key, _, api in rows]  # the model's name is nearly the key
+    *widths, last = _widths(rows)
+    if width:
+        last = max(len(rows[0][-1]), min(last, width - sum(widths) - _GAP * len(widths)))
+    for row in rows:
+        cells = (_fitted(cell, size).ljust(size) for cell, size in zip(row, [*widths, last], strict=True))
+        yield (" " * _GAP).join(cells).rstrip()
+
+
+def _widths(rows: Sequence[tuple[str, ...]]) -> list[int]:
+    return [max(map(len, column)) for column in zip(*rows, strict=True)]
+
+
+def _total(rows: Sequence[tuple[str, ...]]) -> int:
+    widths = _widths(rows)
+    return sum(widths) + _GAP * (len(widths) - 1)
+
+
+def _row(shown: Shown) -> tuple[str, str, str]:
+    document = json.loads(shown.document)
+    server = document.get("modelServer")
+    return shown.key, document["models"][0]["name"], server["API"]["url"] if server else "-"
+
+
+def _fitted(text: str, width: int) -> str:
+    if len(text) <= width:
+        return text
+    return f"{text[: width - 1]}…"
+
+
+def _problem_lines(result: Preview, width: int) -> Iterator[str]:
+    for problem, place in result.noticed:
+        yield ""
+        subject = "" if problem.object == str(place) else f"{problem.object}: "
+        where = f"{place}: " if place.path else ""
+        coloured = click.style(problem.severity, fg=_COLOURS[problem.severity], bold=True)
+        lines = _wrapped(f"{where}{problem.severity}: {subject}{problem.message}", width, "")
+        yield "\n".join(lines).replace(f"{problem.severity}:", f"{coloured}:", 1)
+        yield from _wrapped(problem.remedy, width, "  ")
+
+
+def _wrapped(text: str, width: int, indent: str) -> list[str]:
+    if not width:
+        return [indent + text]
+    return textwrap.wrap(
+        text, width, initial_indent=indent, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+    )
+
+
+def _summary(result: Preview) -> str:
+    count = Counter(each.problem.severity for each in result.noticed)
+    parts = [_counted(len(result.shown), "model is shown", "models are shown")]
+    parts += [
+        _counted(count[severity], severity, f"{severity}s") for severity in ("error", "warning") if count[severity]
+    ]
+    if count["info"]:
+        parts.append(_counted(count["info"], "note", "notes"))
+    return f"{', '.join(parts)} in {_counted(result.files, 'file', 'files')}"
+
+
+def _counted(number: int, one: str, many: str) -> str:
+    return f"{number} {one if number == 1 else many}"
+
+
+def _entries(result: Preview) -> Iterator[dict[str, Any]]:
+    for shown in result.shown:
+        yield {
+            "key": shown.key,
+            "uri": shown.upsert.uri,
+            "object": shown.object,
+            "file": shown.place.path,
+            "line": shown.place.line,
+            "document": json.loads(shown.document),
+            "details": json.loads(shown.upsert.details or b"{}"),
+            "problems": [_problem(each) for each in shown.noticed],
+        }
+    for subject, problems in result.hidden_by_object.items():
+        place = problems[0].place
+        yield {
+            "key": None,
+            "uri": None,
+            "object": subject,
+            "file": place.path,
+            "line": place.line,
+            "document": None,
+            "details": {},
+            "problems": [_problem(each) for each in problems],
+        }
+
+
+def _problem(each: Noticed) -> dict[str, Any]:
+    return {**asdict(each.problem), "file": each.place.path, "line": each.place.line}
+
+
+def _command(each: Noticed) -> str:
+    problem, place = each
+    at = {"file": place.path, "line": str(place.line)} if place.path not in ("", STDIN) else {}
+    at["title"] = problem.object
+    properties = ",".join(f"{name}={_escaped(value, ':,')}" for name, value in at.items() if value != "0")
+    return f"::{_GITHUB[problem.severity]} {properties}::{_escaped(f'{problem.message}. {problem.remedy}')}"
+
+
+def _escaped(text: str, further: str = "") -> str:
+    for sign in "%\r\n" + further:
+        text = text.replace(sign, f"%{ord(sign):02X}")
+    return text
+
+
+def _sarif_result(each: Noticed) -> dict[str, Any]:
+    problem, place = each
+    location: dict[str, Any] = {"artifactLocation": {"uri": place.path.replace("\\", "/") or "unknown"}}
+    if place.line:
+        location["region"] = {"startLine": place.line}
+    return {
+        "ruleId": problem.severity,
+        "level": _SARIF[problem.severity],
+        "message": {"text": f"{problem.object}: {problem.message}. {problem.remedy}"},
+        "locations": [{"physicalLocation": location}],
+    }
+
+
+FORMATS: Mapping[str, Report] = {
+    "table": table,
+    "json": as_json,
+    "yaml": as_yaml,
+    "entities": entities,
+    "github": github,
+    "sarif": sarif,
+}

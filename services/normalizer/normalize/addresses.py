@@ -1,0 +1,214 @@
+"""Where a deployment answers: what its status says, put right by the Services that it owns.
+
+No field of the status is always right. Seen with KServe's controllers: a URL that nothing serves on services labelled
+as local to the cluster (upstream, 2026), https for a plain port and a port left out although a headless Service needs
+it (Open Data Hub 2.35), the HTTP port of a gRPC server (upstream with a gateway).
+"""
+
+import ipaddress
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
+
+from common.backstage import is_link
+from common.problems import Problem
+from services.normalizer.normalize import values
+from services.normalizer.normalize.deployment import Addresses, Deployment, Port, ServiceFacts, owns
+from services.normalizer.normalize.links import as_link
+from services.normalizer.normalize.runtimes import Runtime, protocol_of
+
+_CLUSTER_DOMAIN = "svc.cluster.local"
+_VISIBILITY_LABELS = ("networking.kserve.io/visibility", "networking.knative.dev/visibility")
+_ONLY_IN_CLUSTER = "cluster-local"
+_PRIVATE_ENDINGS = (".svc", ".local", ".internal")
+_PRIVATE_NETWORKS = tuple(
+    ipaddress.ip_network(block)
+    for block in (
+        "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16",
+        "::1/128", "fc00::/7", "fe80::/10",
+    )
+)  # fmt: skip
+_TLS_PORTS = frozenset({443, 8443})
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+_BY_PUBLISHER = "/publishers/"
+_LLM_WORKLOAD = "llminferenceservice-workload"
+_LLM_WORKLOAD_SUFFIX = "-kserve-workload-svc"
+
+
+def status_addresses(
+    status: Mapping[str, Any], labels: Mapping[str, Any], *, namespace: str, subject: str
+) -> tuple[Addresses, tuple[Problem, ...]]:
+    """Return where an InferenceService's status says that it answers, with the problems of what is no URL."""
+    problems: list[Problem] = []
+    url = _link(status.get("url"), "status.url", subject, problems)
+    address = _link(values.at(status, "address", "url"), "status.address.url", subject, problems)
+    internal = next((link for link in (address, url) if link and is_internal(link, namespace=namespace)), "")
+    local = any(values.line(labels.get(label)) == _ONLY_IN_CLUSTER for label in _VISIBILITY_LABELS)
+    external = "" if local or is_internal(url, namespace=namespace) else url
+    return Addresses(external, internal), tuple(problems)
+
+
+def llm_addresses(
+    status: Mapping[str, Any], *, namespace: str, name: str, subject: str
+) -> tuple[Addresses, tuple[Problem, ...]]:
+    """Return where an LLMInferenceService's status says that it answers, with the problems of what is no URL.
+
+    Each listener has three addresses: for all models, for one by its path, and for one by its publisher's name. Their
+    names are neither unique nor complete, so the path `/<namespace>/<name>` decides; https goes before http.
+    """
+    problems: list[Problem] = []
+    links = [
+        _link(values.at(address, "url"), "status.addresses", subject, problems)
+        for address in values.items(status.get("addresses"))
+    ]
+    url = _link(status.get("url"), "status.url", subject, problems)
+    own = [link for link in links if urlsplit(link).path.rstrip("/") == f"/{namespace}/{name}"]
+    others = [link for link in links if link and not urlsplit(link).path.startswith(_BY_PUBLISHER)]
+    candidates = sorted(own or ([url] if url else others), key=lambda link: not link.lower().startswith("https://"))
+    external = next((link for link in candidates if not is_internal(link, namespace=namespace)), "")
+    internal = next((link for link in candidates if is_internal(link, namespace=namespace)), "")
+    return Addresses(external, internal), tuple(problems)
+
+
+def is_internal(url: str, *, namespace: str) -> bool:
+    """Return whether the host of `url` is known inside the cluster, or a private network, only."""
+    host = _host(urlsplit(url))
+    if host.endswith(_PRIVATE_ENDINGS) or ".svc." in host:
+        return True
+    if "." not in host and ":" not in host:
+        return True
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host.count(".") == 1 and host.endswith(f".{namespace}")
+    return any(address in network for network in _PRIVATE_NETWORKS if network.version == address.version)
+
+
+def resolve(deployment: Deployment, services: Sequence[ServiceFacts]) -> Addresses:
+    """Return the addresses of a deployment, the internal one as its Service listens, where that is known."""
+    known = deployment.addresses
+    if known.internal:
+        service = _of_host(known.internal, deployment, services)
+        return Addresses(known.external, _as_listened(known.internal, service) if service else known.internal)
+    if known.external or not deployment.readiness.ready:
+        return known
+    service = _entry(deployment, services)
+    if service is None:
+        return known
+    link = _as_listened(f"http://{service.name}.{service.namespace}.{_CLUSTER_DOMAIN}", service)
+    return Addresses("", link if is_link(link) else "")
+
+
+def port_of(url: str, deployment: Deployment, services: Sequence[ServiceFacts]) -> Port | None:
+    """Return the port behind an address, of the Service that takes the requests; None where it is not known."""
+    service = _of_host(url, deployment, services) or _entry(deployment, services)
+    return _best_port(service, urlsplit(url)) if service else None
+
+
+def is_grpc(url: str, deployment: Deployment, services: Sequence[ServiceFacts], runtime: Runtime | None = None) -> bool:
+    """Return whether gRPC is spoken at `url`: its scheme says so, else the port behind it, else the specification."""
+    if url.startswith(("grpc://", "grpcs://")):
+        return True
+    port = port_of(url, deployment, services)
+    if port and _speaks_grpc(port):
+        return True
+    if port and any(said.startswith("http") for said in (port.protocol, port.name)):
+        return False
+    return protocol_of(deployment.served, runtime).startswith("grpc")
+
+
+def _speaks_grpc(port: Port) -> bool:
+    """Return whether a port says gRPC, or HTTP/2 in plain text, its usual carrier."""
+    return any(said.startswith(("grpc", "h2c", "kubernetes.io/h2c")) for said in (port.protocol, port.name))
+
+
+def speaks_tls(port: Port) -> bool:
+    """Return whether a port takes TLS: its protocol or name says so, else its number is one that is used for it."""
+    for said in (port.protocol, port.name):
+        if said.startswith(("https", "tls", "grpcs")):
+            return True
+        if said.startswith(("http", "h2c", "kubernetes.io/h2c")):
+            return False
+    return bool(_TLS_PORTS & {port.number, port.target})
+
+
+def _host(parts: SplitResult) -> str:
+    try:
+        return (parts.hostname or "").rstrip(".")
+    except ValueError:
+        return ""
+
+
+def _of_host(url: str, deployment: Deployment, services: Sequence[ServiceFacts]) -> ServiceFacts | None:
+    """Return the Service that the host of `url` names."""
+    name, _, rest = _host(urlsplit(url)).partition(".")
+    namespace, _, domain = rest.partition(".")
+    if namespace != deployment.namespace or domain.partition(".")[0] not in ("", "svc"):
+        return None
+    return next((s for s in services if s.name == name and s.namespace == namespace), None)
+
+
+def _entry(deployment: Deployment, services: Sequence[ServiceFacts]) -> ServiceFacts | None:
+    """Return the Service that takes a deployment's requests, by what KServe calls it."""
+    own = [s for s in services if s.namespace == deployment.namespace and s.ports and owns(deployment, s.owners)]
+    if deployment.kind == "LLMInferenceService":
+        workload = f"{deployment.name}{_LLM_WORKLOAD_SUFFIX}"
+        labelled = (s for s in own if s.component == _LLM_WORKLOAD and s.application == deployment.name)
+        return next((s for s in own if s.name == workload), next(labelled, None))
+    for component in ("transformer", "predictor"):
+        usual = f"{deployment.name}-{component}"
+        found = [s for s in own if s.name.endswith(f"-{component}")]
+        if found:
+            return min(found, key=lambda service: (service.name != usual, service.name))
+    return None
+
+
+def _as_listened(url: str, service: ServiceFacts) -> str:
+    """Return `url` with the scheme and the port that the Service listens with."""
+    parts = urlsplit(url)
+    port = _best_port(service, parts)
+    if port is None:
+        return url
+    number = (port.target or port.number) if service.headless else port.number
+    if not number:
+        return url
+    scheme = parts.scheme
+    if scheme in _DEFAULT_PORTS:
+        scheme = "https" if speaks_tls(port) else "http"
+    suffix = "" if _DEFAULT_PORTS.get(scheme) == number else f":{number}"
+    return parts._replace(scheme=scheme, netloc=f"{_host(parts)}{suffix}").geturl()
+
+
+def _best_port(service: ServiceFacts, parts: SplitResult) -> Port | None:
+    """Return the port that an address means: one of its scheme, HTTP before gRPC, of its number, else the first."""
+    if service.external or not service.ports:
+        return None
+    try:
+        number = parts.port
+    except ValueError:
+        number = None
+
+    def rank(port: Port) -> tuple[bool, bool, bool, bool]:
+        return (
+            speaks_tls(port) != (parts.scheme == "https"),
+            _speaks_grpc(port),
+            number not in (port.number, port.target),
+            "metrics" in port.name or "health" in port.name,
+        )
+
+    return min(service.ports, key=rank)
+
+
+def _link(written: object, field: str, subject: str, problems: list[Problem]) -> str:
+    text = values.line(written)
+    link = as_link(text)
+    if text and link is None:
+        problems.append(
+            Problem(
+                "warning",
+                subject,
+                f"its {field} {values.shown(text)} is not an absolute URL and is left out",
+                "KServe writes this field; look for the cause in the log of KServe's controller",
+            )
+        )
+    return link or ""

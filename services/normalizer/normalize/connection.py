@@ -1,0 +1,186 @@
+"""Connections of OpenShift AI: the Secrets that lead to a model's files, as far as they may be read.
+
+Taken out of a Secret are the type, the display name and the fields that lead to the files; everything else, above all
+the annotation map (`kubectl apply` copies the secret key into `last-applied-configuration`), is never touched.
+Source: Red Hat OpenShift AI, "Using connections"; the webhooks of 2.25 to 3.5 (which annotations count); the storage
+controller of odh-model-controller (which Secrets KServe finds).
+"""
+
+import base64
+import binascii
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from common.problems import Problem
+from services.normalizer.normalize import values
+from services.normalizer.normalize.links import without_credentials
+
+ConnectionType = Literal["", "s3", "uri", "oci"]
+ConnectionState = Literal["read", "typed", "missing", "forbidden"]
+"""`typed`: only its metadata were read."""
+
+CONNECTIONS_ANNOTATION = "opendatahub.io/connections"
+PATH_ANNOTATION = "opendatahub.io/connection-path"
+PROTOCOL_ANNOTATION = "opendatahub.io/connection-type-protocol"
+_REF_ANNOTATION = "opendatahub.io/connection-type-ref"
+_TYPE_ANNOTATION = "opendatahub.io/connection-type"
+_TITLE_ANNOTATION = "openshift.io/display-name"
+_FOUND_BY_LABELS = ("opendatahub.io/managed", "opendatahub.io/dashboard")
+
+_PROTOCOLS: Mapping[str, ConnectionType] = {"s3": "s3", "uri": "uri", "oci": "oci"}
+_REFS: Mapping[str, ConnectionType] = {"s3": "s3", "uri-v1": "uri", "oci-v1": "oci"}
+_S3 = "s3"
+_NAME = re.compile(r"[a-z0-9](?:[-a-z0-9.]{0,251}[a-z0-9])?\Z")
+_MAX_FIELD = 2000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connection:
+    """What is known of one connection; the fields are without credentials, which people put into URLs.
+
+    `type_said` is what its annotations say of the type, `outdated_type`: only an annotation that is deprecated says it.
+    `found_by_kserve`: KServe's storage controller takes it into its configuration, which `storage.key` needs.
+    """
+
+    namespace: str
+    name: str
+    state: ConnectionState = "read"
+    type: ConnectionType = ""
+    type_said: str = ""
+    outdated_type: bool = False
+    found_by_kserve: bool = False
+    title: str = ""
+    bucket: str = ""
+    endpoint: str = ""
+    region: str = ""
+    uri: str = ""
+    oci_host: str = ""
+
+    @property
+    def subject(self) -> str:
+        """Its name as problems bear it."""
+        return f"connection {self.namespace}/{self.name}"
+
+
+def is_secret_name(name: str) -> bool:
+    """Return whether `name` can be that of one Secret of the same namespace, which a connection must be."""
+    return _NAME.match(name) is not None
+
+
+def read_connection(obj: Mapping[str, Any], *, namespace: str, name: str) -> Connection:
+    """Return what a Secret, or its metadata alone, says of a connection."""
+    metadata = values.mapping(obj.get("metadata"))
+    annotations, labels = values.mapping(metadata.get("annotations")), values.mapping(metadata.get("labels"))
+    protocol, ref = (values.line(annotations.get(key)) for key in (PROTOCOL_ANNOTATION, _REF_ANNOTATION))
+    kind = _PROTOCOLS.get(protocol, "") if protocol else _by_older_annotations(annotations, ref)
+    whole = obj.get("kind") != "PartialObjectMetadata"
+    return Connection(
+        namespace=namespace,
+        name=name,
+        state="read" if whole else "typed",
+        type=kind,
+        type_said=_safe(protocol or ref),
+        outdated_type=bool(kind) and not protocol,
+        found_by_kserve=all(values.line(labels.get(label)) == "true" for label in _FOUND_BY_LABELS)
+        and _S3 in (values.line(annotations.get(_TYPE_ANNOTATION)), values.line(labels.get(_TYPE_ANNOTATION))),
+        title=_safe(values.line(annotations.get(_TITLE_ANNOTATION))),
+        **(_fields(obj) if whole else {}),
+    )
+
+
+def _by_older_annotations(annotations: Mapping[str, Any], ref: str) -> ConnectionType:
+    """Return the type by the annotations before the protocol; those of custom types name the type they are made of."""
+    if known := _REFS.get(ref):
+        return known
+    return "s3" if values.line(annotations.get(_TYPE_ANNOTATION)) == _S3 else ""
+
+
+def _fields(secret: Mapping[str, Any]) -> dict[str, str]:
+    def field(*keys: str) -> str:
+        return next((text for key in keys if (text := _safe(_field(secret, key)))), "")
+
+    bucket = _safe(f"s3://{_field(secret, 'AWS_S3_BUCKET')}").removeprefix("s3://")
+    return {
+        "bucket": bucket.strip("/"),
+        "endpoint": field("AWS_S3_ENDPOINT"),
+        "region": field("AWS_DEFAULT_REGION"),
+        "uri": field("https-host", "URI"),
+        "oci_host": field("OCI_HOST"),
+    }
+
+
+def _field(secret: Mapping[str, Any], key: str) -> str:
+    """Return one field of a Secret as text; `stringData`, which manifests have, goes before `data`."""
+    plain = values.at(secret, "stringData", key)
+    if plain is not None:
+        return values.line(plain)
+    encoded = values.at(secret, "data", key)
+    if not isinstance(encoded, str):
+        return ""
+    try:
+        return values.line(base64.b64decode(encoded, validate=True).decode())
+    except (binascii.Error, ValueError):
+        return ""
+
+
+def _safe(text: str) -> str:
+    return without_credentials(text)[:_MAX_FIELD]
+
+
+def connection_problems(connection: Connection, *, by_key: bool) -> Iterator[Problem]:
+    """Yield what is wrong with a connection itself; `by_key`: KServe must find it by its key."""
+    if connection.state == "missing":
+        yield _warning(
+            connection,
+            "there is no Secret of this name, and models that use it cannot be fetched",
+            f"create the connection, or correct the annotation {CONNECTIONS_ANNOTATION} of the models",
+        )
+    elif connection.state == "forbidden":
+        yield Problem(
+            "info",
+            connection.subject,
+            "it may not be read, so the bucket or the address in it is not known",
+            "allow the connector to get this Secret, or set RESOLVE_CONNECTIONS to false",
+        )
+    elif not connection.type:
+        yield _untyped(connection)
+    else:
+        yield from _typed_problems(connection, by_key=by_key)
+
+
+def _untyped(connection: Connection) -> Problem:
+    said = f"it says {values.shown(connection.type_said)}" if connection.type_said else "it says none"
+    return _warning(
+        connection,
+        f"its type is none of s3, uri and oci ({said}), and the platform does not apply it",
+        f"set its annotation {PROTOCOL_ANNOTATION}; up to OpenShift AI 3.4 the next change of a model that uses it "
+        "removes the model's location",
+    )
+
+
+def _typed_problems(connection: Connection, *, by_key: bool) -> Iterator[Problem]:
+    if connection.outdated_type:
+        yield Problem(
+            "info",
+            connection.subject,
+            "its type is said by a deprecated annotation only",
+            f'set its annotation {PROTOCOL_ANNOTATION} to "{connection.type}"',
+        )
+    if connection.state == "read" and connection.type == "s3" and not connection.bucket:
+        yield _warning(connection, "it names no bucket", "set its field AWS_S3_BUCKET")
+    if connection.state == "read" and connection.type == "uri" and not connection.uri:
+        yield _warning(connection, "it has no address", "set its field URI")
+    if by_key and connection.type == "s3" and not connection.found_by_kserve:
+        yield _warning(
+            connection,
+            "KServe does not find it, and an InferenceService that uses it fails with "
+            f'"specified storage key {connection.name} not found"',
+            f'set its labels {_FOUND_BY_LABELS[0]} and {_FOUND_BY_LABELS[1]} to "true" and its annotation '
+            f'{_TYPE_ANNOTATION} to "s3"',
+        )
+
+
+def _warning(connection: Connection, message: str, remedy: str) -> Problem:
+    return Problem("warning", connection.subject, message, remedy)

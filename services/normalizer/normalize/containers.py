@@ -1,0 +1,84 @@
+"""What the containers of a model server were told: by arguments, by variables, by the image that they run."""
+
+import re
+import shlex
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from services.normalizer.normalize import values
+
+_VARIABLE = re.compile(r"\$\(([A-Za-z_][A-Za-z0-9_.-]*)\)")
+_TEMPLATE = re.compile(r"\{\{-?\s*\.(Name|Namespace)\s*-?\}\}")
+_OPTION = re.compile(r"--?[A-Za-z][A-Za-z0-9_.-]*")
+_MOST_ARGUMENTS = 1000
+
+
+class Told(NamedTuple):
+    """The words of a command line, the variables and the image of one container; templates are filled in."""
+
+    words: tuple[str, ...] = ()
+    variables: Mapping[str, str] = {}
+    image: str = ""
+
+    def option(self, *names: str) -> tuple[str, ...]:
+        """Return what is given to the first of the options `names` that is there, in the spelling of `-` and `_` both.
+
+        An option is `--name=value` or `--name value …`, with all that stands before the next option.
+        """
+        wanted = {_plain(name) for name in names}
+        for position, word in enumerate(self.words):
+            name, separator, value = word.partition("=")
+            if not _OPTION.fullmatch(name) or _plain(name) not in wanted:
+                continue
+            given = (value,) if separator else _until_next_option(self.words[position + 1 :])
+            return tuple(text.strip() for text in given if text.strip())
+        return ()
+
+
+def main_container(containers: object, *, usual: str = "kserve-container") -> Mapping[str, Any]:
+    """Return the container of that name, else the first; an empty one where there is none."""
+    found = [values.mapping(container) for container in values.items(containers)]
+    return next((c for c in found if c.get("name") == usual), found[0] if found else {})
+
+
+def read_container(container: object, *, name: str, namespace: str) -> Told:
+    """Return what a container is told; `name` and `namespace` fill in `{{.Name}}` and `{{.Namespace}}`.
+
+    Source: KServe, ServingRuntime: templates of containers; Kubernetes, Container: `$(VARIABLE)` in arguments.
+    """
+
+    def filled(text: str) -> str:
+        return _TEMPLATE.sub(lambda match: name if match[1] == "Name" else namespace, text)
+
+    variables = {
+        values.line(values.at(variable, "name")): filled(values.line(values.at(variable, "value")))
+        for variable in values.items(values.at(container, "env"))
+    }
+
+    def expanded(text: str) -> str:
+        return _VARIABLE.sub(lambda match: variables.get(match[1], match[0]), filled(text))
+
+    written = [*values.items(values.at(container, "command")), *values.items(values.at(container, "args"))]
+    words = (word for text in written[:_MOST_ARGUMENTS] for word in _words(expanded(values.text(text))))
+    return Told(tuple(words), variables, values.line(values.at(container, "image")))
+
+
+def _words(text: str) -> Iterable[str]:
+    """Return the words of one argument: a script for a shell holds a whole command line."""
+    if "--" not in text or not any(blank in text.strip() for blank in " \n\t") or _OPTION.match(text):
+        return (text,)
+    try:
+        return shlex.split(text.replace("\\\n", " "), comments=True)
+    except ValueError:
+        return text.split()
+
+
+def _until_next_option(words: Iterable[str]) -> Iterator[str]:
+    for word in words:
+        if _OPTION.match(word):
+            return
+        yield word
+
+
+def _plain(option: str) -> str:
+    return option.lstrip("-").replace("_", "-").lower()

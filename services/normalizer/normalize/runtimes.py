@@ -1,0 +1,180 @@
+"""What a model server speaks: by its ServingRuntime where that may be read, else by its format and its names.
+
+Source: the ServingRuntimes that KServe, Open Data Hub and Red Hat OpenShift AI ship.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from common.details import ServerType
+from services.normalizer.normalize import values
+from services.normalizer.normalize.containers import Told, main_container, read_container
+from services.normalizer.normalize.model_names import told_names
+
+API_PROTOCOL_ANNOTATION = "opendatahub.io/apiProtocol"
+_RUNTIME_TITLE = "openshift.io/display-name"
+_RUNTIME_VERSION = "opendatahub.io/runtime-version"
+_NOT_ALPHANUMERIC = re.compile(r"[^a-z0-9]+")
+
+_OPENAI: ServerType = "openai-v1"
+_OPEN_INFERENCE: ServerType = "open-inference-protocol-v2"
+_KSERVE_V1: ServerType = "kserve-v1"
+_GRPC: ServerType = "grpc"
+
+# Words of formats, runtimes and images. The first that is found decides.
+_SPOKEN: tuple[tuple[str, ServerType], ...] = (
+    ("vllm", _OPENAI),
+    ("nim", _OPENAI),
+    ("tgi", _OPENAI),
+    ("text generation inference", _OPENAI),
+    ("llama cpp", _OPENAI),
+    ("llamacpp", _OPENAI),
+    ("llamafile", _OPENAI),
+    ("ollama", _OPENAI),
+    ("sglang", _OPENAI),
+    ("triton", _OPEN_INFERENCE),
+    ("tritonserver", _OPEN_INFERENCE),
+    ("ovms", _OPEN_INFERENCE),
+    ("openvino", _OPEN_INFERENCE),
+    ("mlserver", _OPEN_INFERENCE),
+    ("sklearn", _OPEN_INFERENCE),
+    ("sklearnserver", _OPEN_INFERENCE),
+    ("xgboost", _OPEN_INFERENCE),
+    ("xgbserver", _OPEN_INFERENCE),
+    ("lightgbm", _OPEN_INFERENCE),
+    ("lgbserver", _OPEN_INFERENCE),
+    ("mlflow", _OPEN_INFERENCE),
+    ("onnx", _OPEN_INFERENCE),
+    ("tensorrt", _OPEN_INFERENCE),
+    ("tensorflow", _KSERVE_V1),
+    ("tensorflow serving", _KSERVE_V1),
+    ("torchserve", _KSERVE_V1),
+    ("pytorch", _KSERVE_V1),
+    ("pmml", _KSERVE_V1),
+    ("pmmlserver", _KSERVE_V1),
+    ("paddle", _KSERVE_V1),
+    ("paddleserver", _KSERVE_V1),
+)
+_HUGGING_FACE = ("huggingface", "huggingfaceserver", "hugging face")
+_BY_PROTOCOL: Mapping[str, ServerType] = {"v1": _KSERVE_V1, "v2": _OPEN_INFERENCE}
+
+# The tasks of KServe's Hugging Face server and of vLLM, in Hugging Face's words.
+_TASKS = {
+    "text-generation": "text-generation",
+    "generate": "text-generation",
+    "text2text-generation": "text2text-generation",
+    "text-embedding": "feature-extraction",
+    "embed": "feature-extraction",
+    "embedding": "feature-extraction",
+    "fill-mask": "fill-mask",
+    "sequence-classification": "text-classification",
+    "classify": "text-classification",
+    "token-classification": "token-classification",
+    "question-answering": "question-answering",
+    "score": "text-ranking",
+    "transcription": "automatic-speech-recognition",
+}
+_GENERATING = frozenset({"text-generation", "text2text-generation", "feature-extraction"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Runtime:
+    """A ServingRuntime or ClusterServingRuntime: what it is called, and what is known of what it speaks."""
+
+    name: str
+    title: str = ""
+    version: str = ""
+    api_protocol: str = ""
+    protocols: tuple[str, ...] = ()
+    formats: tuple[str, ...] = ()
+    container: Told
+
+
+def read_runtime(obj: Mapping[str, Any]) -> Runtime:
+    """Return the facts of a ServingRuntime or ClusterServingRuntime (serving.kserve.io/v1alpha1)."""
+    metadata, spec = values.mapping(obj.get("metadata")), values.mapping(obj.get("spec"))
+    annotations = values.mapping(metadata.get("annotations"))
+    formats = (values.line(values.at(item, "name")) for item in values.items(spec.get("supportedModelFormats")))
+    return Runtime(
+        name=values.line(metadata.get("name")),
+        title=values.line(annotations.get(_RUNTIME_TITLE)),
+        version=values.line(annotations.get(_RUNTIME_VERSION)),
+        api_protocol=values.line(annotations.get(API_PROTOCOL_ANNOTATION)).lower(),
+        protocols=tuple(filter(None, map(values.line, values.items(spec.get("protocolVersions"))))),
+        formats=tuple(dict.fromkeys(filter(None, formats))),
+        container=read_container(main_container(spec.get("containers")), name="", namespace=""),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Served:
+    """What a deployment says of its server: the model's format, the runtime, the protocol asked for, the image.
+
+    `tasks` are in Hugging Face's words. `said` is what is known to be spoken, `predictive`: the model is said not to be
+    a generative one.
+    """
+
+    model_format: str = ""
+    runtime: str = ""
+    protocol: str = ""
+    image: str = ""
+    tasks: tuple[str, ...] = ()
+    said: ServerType = ""
+    predictive: bool = False
+
+
+def read_tasks(containers: Iterable[Told]) -> tuple[str, ...]:
+    """Return the tasks that the first container with known ones is told, in Hugging Face's words."""
+    for told in containers:
+        given = (_plain(task).replace(" ", "-") for task in told.option("task"))
+        if tasks := tuple(dict.fromkeys(_TASKS[task] for task in given if task in _TASKS)):
+            return tasks
+    return ()
+
+
+def protocol_of(served: Served, runtime: Runtime | None) -> str:
+    """Return the protocol that is asked for, else the one that the runtime has, where it is only one."""
+    if served.protocol or runtime is None:
+        return served.protocol
+    if runtime.api_protocol == "grpc":
+        return "grpc-v2"
+    offered = [p for p in runtime.protocols if not (runtime.api_protocol == "rest" and p.startswith("grpc"))]
+    return offered[0] if len(offered) == 1 else ""
+
+
+def spoken(served: Served, runtime: Runtime | None = None) -> ServerType:
+    """Return the protocol that a server speaks, empty when nothing tells."""
+    if served.said:
+        return served.said
+    protocol = protocol_of(served, runtime)
+    if protocol.startswith("grpc"):
+        return _GRPC
+    told = [served.runtime, served.image]
+    if runtime is not None:
+        told += [runtime.title, runtime.container.image, *runtime.formats[:1]]
+    for text in (*told, served.model_format):
+        words = f" {_plain(text)} "
+        if any(f" {name} " in words for name in _HUGGING_FACE):
+            return _hugging_face(served, protocol)
+        if found := next((spoken for name, spoken in _SPOKEN if f" {name} " in words), None):
+            return found if found == _OPENAI else _BY_PROTOCOL.get(protocol, found)
+    return _BY_PROTOCOL.get(protocol, "")
+
+
+def names_by_runtime(runtime: Runtime | None) -> tuple[str, ...]:
+    """Return the names that a runtime gives to every model that it serves."""
+    return told_names((runtime.container,)) if runtime else ()
+
+
+def _hugging_face(served: Served, protocol: str) -> ServerType:
+    """Return what KServe's Hugging Face server speaks: the OpenAI API for models that generate text."""
+    generates = bool(_GENERATING & set(served.tasks))
+    if not generates and (served.tasks or served.predictive):
+        return _BY_PROTOCOL.get(protocol, _KSERVE_V1)
+    return _OPENAI if generates else _BY_PROTOCOL.get(protocol, _OPENAI)
+
+
+def _plain(text: str) -> str:
+    return _NOT_ALPHANUMERIC.sub(" ", text.lower()).strip()

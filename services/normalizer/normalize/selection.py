@@ -1,0 +1,104 @@
+"""Which deployments people want in the catalog: by labels, by the names of namespaces and objects, or not at all."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from typing import NamedTuple
+
+from services.normalizer.normalize.deployment import Deployment
+from services.normalizer.normalize.readiness import Readiness
+from services.normalizer.normalize.stated import IGNORE
+
+AI_ASSET = "opendatahub.io/genai-asset"
+"""The label by which the OpenShift AI dashboard offers a deployment as an AI asset."""
+
+_EXCLUDED = "!"
+_KEY = r"(?:[a-z0-9](?:[-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9](?:[-A-Za-z0-9_.]*[A-Za-z0-9])?"
+_VALUE = r"(?:[A-Za-z0-9](?:[-A-Za-z0-9_.]*[A-Za-z0-9])?)?"
+_EQUAL = re.compile(rf"(?P<key>{_KEY})\s*(?P<operator>==?|!=)\s*(?P<value>{_VALUE})\Z")
+_SET = re.compile(rf"(?P<key>{_KEY})\s+(?P<operator>in|notin)\s*\((?P<values>[^()]*)\)\Z")
+_EXISTS = re.compile(rf"(?P<not>!)?\s*(?P<key>{_KEY})\Z")
+_BETWEEN = re.compile(r",(?![^()]*\))")
+
+
+class Requirement(NamedTuple):
+    """What a label must be: one of `values`, or none of them; without values it must be there, or not be there."""
+
+    key: str
+    values: frozenset[str] | None
+    wanted: bool
+
+    def met(self, labels: Mapping[str, str]) -> bool:
+        """Return whether labels are as required; one that is not there is none of the values."""
+        if self.values is None:
+            return (self.key in labels) == self.wanted
+        return (self.key in labels and labels[self.key] in self.values) == self.wanted
+
+
+def parse_selector(written: str) -> tuple[Requirement, ...]:
+    """Return the requirements of a label selector, as kubectl takes it (Kubernetes: "Labels and Selectors").
+
+    Raises:
+        ValueError: it is none; the text says which part.
+    """
+    return tuple(_requirement(part.strip()) for part in _BETWEEN.split(written) if part.strip())
+
+
+def _requirement(part: str) -> Requirement:
+    if equal := _EQUAL.match(part):
+        return Requirement(equal["key"], frozenset({equal["value"]}), equal["operator"] != "!=")
+    if one_of := _SET.match(part):
+        values = frozenset(value.strip() for value in one_of["values"].split(","))
+        if all(re.fullmatch(_VALUE, value) for value in values):
+            return Requirement(one_of["key"], values, one_of["operator"] == "in")
+    elif exists := _EXISTS.match(part):
+        return Requirement(exists["key"], None, not exists["not"])
+    raise ValueError(
+        f"{part!r} is not a part of a label selector, such as team=a, tier!=test, env in (prod, dev) or !old"
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """What is wanted; empty is everything.
+
+    `namespaces` and `names` are patterns with `*`, of which the last that matches decides; one that begins with `!`
+    excludes, and with none but such all others are wanted.
+    """
+
+    selector: Sequence[Requirement] = ()
+    namespaces: Sequence[str] = ()
+    names: Sequence[str] = ()
+    ai_assets_only: bool = False
+
+    def applied(self, deployment: Deployment) -> Deployment:
+        """Return a deployment that is wanted as it is, any other as one that somebody has stopped."""
+        reason = self.refusal(deployment)
+        return replace(deployment, readiness=Readiness(False, stopped=True, reason=reason)) if reason else deployment
+
+    def refusal(self, deployment: Deployment) -> str:
+        """Return why a deployment is not wanted, in words that fit after "not served:", or nothing when it is."""
+        labels = dict(deployment.stated.labels)
+        if deployment.stated.ignored:
+            return f'it is marked with {IGNORE}: "true"'
+        if not _chosen(deployment.namespace, self.namespaces):
+            return f"its namespace {deployment.namespace} is not among those that are wanted (SELECT_NAMESPACES)"
+        if not _chosen(deployment.name, self.names):
+            return "its name is not among those that are wanted (SELECT_NAMES)"
+        if self.ai_assets_only and labels.get(AI_ASSET, "").lower() != "true":
+            return f'it is not an AI asset: it has no label {AI_ASSET}: "true" (AI_ASSETS_ONLY)'
+        if missed := next((each.key for each in self.selector if not each.met(labels)), ""):
+            return f"its label {missed} is not as it is wanted (SELECTOR)"
+        return ""
+
+
+ALL = Selection()
+
+
+def _chosen(name: str, patterns: Sequence[str]) -> bool:
+    chosen = all(pattern.startswith(_EXCLUDED) for pattern in patterns)
+    for pattern in patterns:
+        if fnmatchcase(name, pattern.removeprefix(_EXCLUDED)):
+            chosen = not pattern.startswith(_EXCLUDED)
+    return chosen

@@ -1,0 +1,260 @@
+"""Where a model's files are: what a deployment says of it, and what KServe makes of that.
+
+Source: KServe, `StorageSpec` and its credentials package (what becomes of `storage` by type, bucket and key), and the
+webhooks of Red Hat OpenShift AI 2.25 to 3.5 (what becomes of a connection). A bucket is named by somebody or unknown.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from common.problems import Problem
+from services.normalizer.normalize import values
+from services.normalizer.normalize.connection import (
+    CONNECTIONS_ANNOTATION,
+    PATH_ANNOTATION,
+    Connection,
+    connection_problems,
+    is_secret_name,
+)
+from services.normalizer.normalize.links import read_link, without_credentials
+
+_S3 = "s3"
+_VOLUME = "pvc"
+_MODEL_MESH_SCHEMES = {"gcs": "gs"}
+_ADD_AGAIN = f"remove the annotation {CONNECTIONS_ANNOTATION} and add it again, so that the platform applies it"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Storage:
+    """What a deployment says of where its model's files are; empty where it says nothing.
+
+    `uri` is the location as a whole, `further` are more of the kind. `path` is one inside a bucket or a volume, which
+    `key`, an entry of KServe's storage configuration, or the parameters `type`, `bucket` and `claim` lead to.
+    `connection` is the connection's name, by annotation, else key, else pull secret; `connection_path` the annotation
+    beside it; `annotated`: the annotation names it. `by_key`: the platform gives an S3 connection as key and path (to
+    InferenceServices), not as a location (to LLMInferenceServices). `uri_field` is where the location is written.
+    """
+
+    uri: str = ""
+    further: tuple[str, ...] = ()
+    path: str = ""
+    key: str = ""
+    type: str = ""
+    bucket: str = ""
+    claim: str = ""
+    model_mesh: bool = False
+    connection: str = ""
+    connection_path: str = ""
+    annotated: bool = False
+    by_key: bool = True
+    uri_field: str = "storageUri"
+
+
+class Place(NamedTuple):
+    """A location: an absolute URL without credentials, or words where no URL can be given; both may be empty."""
+
+    url: str = ""
+    words: str = ""
+    problems: tuple[Problem, ...] = ()
+
+
+def secret_name(storage: Storage) -> str:
+    """Return the name of the Secret that leads to the files, empty where there is none or no single one is meant."""
+    name = (storage.path and storage.key) or storage.connection
+    return name if is_secret_name(name) else ""
+
+
+def needs_fields(storage: Storage) -> bool:
+    """Return whether the location depends on fields of the Secret; its type and name are in its metadata."""
+    return not storage.uri and not (storage.path and (storage.bucket or storage.type))
+
+
+def locate(storage: Storage, *, subject: str, connection: Connection | None = None) -> Place:
+    """Return where the files are; `connection` is what is known of the Secret `secret_name`, None where nothing is."""
+    problems = list(_stated_problems(storage, subject))
+    if connection is not None:
+        problems += _connection_problems(storage, connection, subject)
+    url, words = _location(storage, connection)
+    link = read_link(url) if url else None
+    if url and link is None:
+        problems.append(
+            Problem(
+                "warning",
+                subject,
+                f"the storage location {values.shown(url)} is no absolute URL and is left out",
+                "write it with a scheme, such as oci://, s3:// or pvc://",
+            )
+        )
+    elif link and link.stripped:
+        problems.append(
+            Problem(
+                "warning",
+                subject,
+                "the storage location holds credentials, which are left out",
+                "give them to KServe by a Secret: whoever may read the object can read them",
+            )
+        )
+    return Place(link.url if link else "", words, tuple(problems))
+
+
+def _location(storage: Storage, connection: Connection | None) -> tuple[str, str]:
+    """Return the location, or words for it, by the first rule that applies."""
+    if storage.uri:
+        return ("", "") if storage.path else (storage.uri, "")
+    if storage.path:
+        return _by_path(storage, connection)
+    if storage.key or storage.type or storage.bucket:
+        return "", ""
+    return _by_connection(storage, connection), ""
+
+
+def _by_path(storage: Storage, connection: Connection | None) -> tuple[str, str]:
+    path = storage.path.lstrip("/")
+    if storage.model_mesh and (place := storage.claim if storage.type == _VOLUME else storage.bucket):
+        scheme = _MODEL_MESH_SCHEMES.get(storage.type, storage.type or _S3)
+        return f"{scheme}://{place}/{path}", ""
+    if storage.type not in ("", _S3):
+        return f"{storage.type}://{path}", ""
+    if storage.bucket and (storage.type or storage.key):
+        return f"{_S3}://{storage.bucket}/{path}", ""
+    if storage.type or storage.bucket:
+        return "", ""
+    if connection is not None and connection.bucket:
+        return f"{_S3}://{connection.bucket}/{path}", ""
+    name = storage.key or storage.connection
+    bucket = f"the bucket of connection {name}" if name else "KServe's default bucket"
+    return "", without_credentials(f"path {storage.path} in {bucket}")
+
+
+def _by_connection(storage: Storage, connection: Connection | None) -> str:
+    """Return the location that a connection gives although the platform has not applied it."""
+    if connection is None:
+        return ""
+    if connection.type == "uri":
+        return connection.uri
+    path = storage.connection_path.lstrip("/")
+    return f"{_S3}://{connection.bucket}/{path}" if connection.type == "s3" and connection.bucket and path else ""
+
+
+def _stated_problems(storage: Storage, subject: str) -> Iterator[Problem]:
+    """Yield what is wrong with what the deployment itself says."""
+
+    def problem(message: str, remedy: str) -> Problem:
+        return Problem("warning", subject, message, remedy)
+
+    if storage.annotated and not is_secret_name(storage.connection):
+        yield problem(
+            f"its connection {values.shown(storage.connection)} is not the name of one Secret, and the platform "
+            "refuses it",
+            f"name one connection of the same namespace in the annotation {CONNECTIONS_ANNOTATION}, without the "
+            "namespace",
+        )
+    if storage.uri and storage.path:
+        yield problem("it has both a storageUri and a storage path, which KServe refuses", "remove one of them")
+    elif storage.path and not storage.model_mesh and storage.type == _S3 and not storage.bucket:
+        yield problem(
+            "its storage is of type s3 without a bucket, which KServe refuses",
+            "name the bucket in storage.parameters, or remove the type",
+        )
+    elif storage.path and storage.bucket and not storage.type and not storage.key:
+        yield problem(
+            "its storage names a bucket without a type or a key, which KServe refuses",
+            "add type: s3 to storage.parameters",
+        )
+    elif not storage.uri and not storage.path and (storage.key or storage.type or storage.bucket):
+        yield problem(
+            "its storage has no path, so that KServe fetches no model",
+            f"name the path in storage.path, or in the annotation {PATH_ANNOTATION} of a connection",
+        )
+    if storage.further:
+        yield Problem(
+            "info",
+            subject,
+            f"it has {len(storage.further) + 1} storage locations; only the first is shown",
+            "write the one that matters most first",
+        )
+
+
+def _connection_problems(storage: Storage, connection: Connection, subject: str) -> Iterator[Problem]:
+    """Yield what is wrong with the connection, and with what the platform has made of it."""
+    if connection.state == "missing" and not storage.annotated:
+        return  # a key may be an entry of a storage configuration that people write themselves
+    if storage.annotated or connection.type:
+        yield from connection_problems(connection, by_key=storage.by_key and not storage.uri)
+    if not storage.annotated or connection.state != "read" or not connection.type:
+        return
+    if storage.uri:
+        yield from _outdated(storage, connection, subject)
+    elif not storage.path and not storage.key:
+        yield from _not_applied(storage, connection, subject)
+
+
+def _not_applied(storage: Storage, connection: Connection, subject: str) -> Iterator[Problem]:
+    """Yield why a connection gives no location, or gives one that the platform has not written into the deployment."""
+    if connection.type == "oci":
+        message = f"its connection {connection.name} gives access to a registry, but no image is named"
+        yield Problem("warning", subject, message, f"write the image as {storage.uri_field}, oci://…")
+    elif connection.type == "s3" and not storage.connection_path:
+        message = f"no path is named in the bucket of its connection {connection.name}"
+        yield Problem("warning", subject, message, f"name the path in the annotation {PATH_ANNOTATION}")
+    elif _by_connection(storage, connection):
+        message = f"the platform has not applied its connection {connection.name}, so that no model is fetched"
+        yield Problem("warning", subject, message, _ADD_AGAIN)
+
+
+def _outdated(storage: Storage, connection: Connection, subject: str) -> Iterator[Problem]:
+    """Yield that a connection says another location than the deployment, which is applied when it is deployed again.
+
+    Source: "Using connections", section 3.2. An InferenceService's S3 connection never sets the location.
+    """
+    if connection.type == "s3" and storage.by_key:
+        return
+    now, before = read_link(_by_connection(storage, connection)), read_link(storage.uri)
+    if now and before and now.url.rstrip("/") != before.url.rstrip("/"):
+        yield Problem(
+            "info",
+            subject,
+            f"its connection {connection.name} leads to {values.shown(now.url)} now, it was deployed with another one",
+            "deploy it again to have it use the new location",
+        )
+
+
+def read_storage(
+    spec: Mapping[str, Any],
+    annotations: Mapping[str, Any],
+    *,
+    uris: tuple[str, ...],
+    pull_secret: str,
+    model_mesh: bool,
+) -> Storage:
+    """Return what an InferenceService says; `spec` is that of its model, `uris` are the locations named as a whole."""
+    key = values.line(values.at(spec, "storage", "key"))
+    parameters = values.mapping(values.at(spec, "storage", "parameters"))
+    annotated = values.line(annotations.get(CONNECTIONS_ANNOTATION))
+    return Storage(
+        uri=uris[0] if uris else "",
+        further=uris[1:],
+        path=values.line(values.at(spec, "storage", "path")),
+        key=key,
+        type=values.line(parameters.get("type")).lower(),
+        bucket=values.line(parameters.get("bucket")),
+        claim=values.line(parameters.get("name")),
+        model_mesh=model_mesh,
+        connection=without_credentials(annotated or key or pull_secret),
+        connection_path=values.line(annotations.get(PATH_ANNOTATION)),
+        annotated=bool(annotated),
+    )
+
+
+def read_llm_storage(uri: str, annotations: Mapping[str, Any], *, pull_secret: str) -> Storage:
+    """Return what an LLMInferenceService says."""
+    annotated = values.line(annotations.get(CONNECTIONS_ANNOTATION))
+    return Storage(
+        uri=uri,
+        connection=without_credentials(annotated or pull_secret),
+        connection_path=values.line(annotations.get(PATH_ANNOTATION)),
+        annotated=bool(annotated),
+        by_key=False,
+        uri_field="model.uri",
+    )

@@ -1,0 +1,191 @@
+"""Kubernetes objects in files, each with its place: YAML and JSON, as kubectl reads them.
+
+A file is taken apart into documents first, and only those that may hold something of ours are parsed: a folder of
+manifests has much else in it, templates among it, and none of that is anybody's fault.
+"""
+
+import codecs
+import mmap
+import os
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from stat import S_ISREG
+from typing import Any, NamedTuple
+
+from services.normalizer.sources.manifest_text import Located, UnreadableError, parse_objects
+
+SUFFIXES = (".yaml", ".yml", ".json")
+KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
+
+Stamp = tuple[int, int, int]
+"""What changes when a file does: time of modification, size, inode."""
+
+_MAX_BYTES = 16 * 1024 * 1024
+# The longer marks first: that of UTF-16 begins that of UTF-32.
+_MARKS = (
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+_DOCUMENT = re.compile(r"^---(?=[ \t\r\n]|\Z)", re.MULTILINE)
+_DIRECTIVE = re.compile(r"^%", re.MULTILINE)
+_MAY_BE_OURS = re.compile("Service|kserve|kubeflow|seldon")
+_OURS = "InferenceService"
+_TEMPLATE = re.compile(r"\{\{|\{%|<%|\$\{|\{[a-z_]+\}", re.IGNORECASE)
+
+
+class Place(NamedTuple):
+    """Where something stands: a file's path, and a line counted from 1, or 0 for the file as a whole."""
+
+    path: str
+    line: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}" if self.line else self.path
+
+
+class Manifest(NamedTuple):
+    """A Kubernetes object and where it stands."""
+
+    obj: dict[str, Any]
+    place: Place
+
+
+class Fault(NamedTuple):
+    """A document that cannot be read. `template`: it is one that has to be rendered first, and so no manifest."""
+
+    place: Place
+    message: str
+    template: bool = False
+
+
+class FileContents(NamedTuple):
+    """What a file holds of ours, and which of its documents cannot be read."""
+
+    manifests: tuple[Manifest, ...] = ()
+    faults: tuple[Fault, ...] = ()
+
+
+def find_manifests(paths: Iterable[Path]) -> dict[Path, Stamp]:
+    """Return the manifest files among `paths` and below the folders among them, with what tells of a change.
+
+    Names that begin with a dot are left out below a folder: tools' own, and the folders behind a mounted ConfigMap.
+
+    Raises:
+        FileNotFoundError: one of `paths` does not exist.
+    """
+    found: dict[Path, Stamp] = {}
+    for path in paths:
+        if not path.exists():
+            raise FileNotFoundError(f"{path} does not exist")
+        is_folder = path.is_dir()
+        for file in _below(path) if is_folder else (path,):
+            try:
+                status = file.stat()
+            except OSError:  # it went away while we looked
+                continue
+            if is_folder and not S_ISREG(status.st_mode):
+                continue  # a pipe would keep us waiting
+            found[file] = (status.st_mtime_ns, status.st_size, status.st_ino)
+    return found
+
+
+def read_file(path: Path, *, everything: bool = False) -> FileContents:
+    """Return what a file holds; never raises, what is wrong with it is among its faults.
+
+    With `everything` all of its objects, and the faults of all of its documents, whatever they are about.
+    """
+    everything = everything or path.name in KUSTOMIZATIONS
+    try:
+        if path.stat().st_size > _MAX_BYTES:
+            fault = Fault(Place(str(path)), f"it is larger than {_MAX_BYTES} bytes")
+            return FileContents(faults=(fault,) if everything or _mentions_ours(path) else ())
+        raw = path.read_bytes()
+    except OSError as error:
+        return FileContents(faults=(Fault(Place(str(path)), error.strerror or str(error)),))
+    return read_bytes(raw, str(path), everything=everything)
+
+
+def read_bytes(raw: bytes, path: str, *, everything: bool = False) -> FileContents:
+    """Return what the bytes of a file hold, as `read_file` does."""
+    try:
+        text = decoded(raw)
+    except UnicodeDecodeError as error:
+        message = f"it is neither UTF-8 nor marked as UTF-16 (byte {error.start})"
+        return FileContents(faults=(Fault(Place(path), message),) if everything or _OURS.encode() in raw else ())
+    manifests: list[Manifest] = []
+    faults: list[Fault] = []
+    for document, line in _documents(text):
+        if not everything and not _MAY_BE_OURS.search(document):
+            continue
+        try:
+            manifests += [Manifest(obj, Place(path, line + at)) for obj, at in _objects(document)]
+        except UnreadableError as error:
+            if everything or _OURS in document:
+                template = _TEMPLATE.search(document) is not None
+                faults.append(Fault(Place(path, line + error.line), error.message, template))
+    return FileContents(tuple(manifests), tuple(faults))
+
+
+def decoded(raw: bytes) -> str:
+    """Return the text of a file: UTF-8, or what its mark says.
+
+    Raises:
+        UnicodeDecodeError: it is neither.
+    """
+    for mark, encoding in _MARKS:
+        if raw.startswith(mark):
+            return raw[len(mark) :].decode(encoding)
+    return raw.decode("utf-8")
+
+
+def _mentions_ours(path: Path) -> bool:
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return content.find(_OURS.encode()) >= 0
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    for directory, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(files):
+            if (name.lower().endswith(SUFFIXES) and not name.startswith(".")) or name in KUSTOMIZATIONS:
+                yield Path(directory, name)
+
+
+def _documents(text: str) -> Iterator[tuple[str, int]]:
+    """Yield the documents of a text, and in which line each begins, counted from 1."""
+    # A directive belongs to the document after the next marker.
+    starts = [0] if _DIRECTIVE.search(text) else [0, *(match.start() for match in _DOCUMENT.finditer(text))]
+    line = 1
+    for start, end in zip(starts, [*starts[1:], len(text)], strict=True):
+        yield text[start:end], line
+        line += text.count("\n", start, end)
+
+
+def _objects(document: str) -> Iterator[tuple[dict[str, Any], int]]:
+    """Yield the Kubernetes objects of a document, and in which line of it each begins; a List is taken apart.
+
+    Raises:
+        UnreadableError: it is neither JSON nor YAML, or holds something else.
+    """
+    for value, line in parse_objects(document):
+        if isinstance(value, Located):
+            yield from _taken_apart(value, line)
+        elif value is not None:
+            raise UnreadableError(f"a {type(value).__name__} stands where a Kubernetes object is expected", line)
+
+
+def _taken_apart(obj: Located, line: int) -> Iterator[tuple[dict[str, Any], int]]:
+    items, kind = obj.get("items"), str(obj.get("kind", ""))
+    if not kind.endswith("List"):
+        yield obj, line
+    elif isinstance(items, list):
+        for item in items:
+            if isinstance(item, Located):
+                if kind != "List":  # in a list of one kind, as the API server answers, the items do not repeat it
+                    item.setdefault("apiVersion", obj.get("apiVersion"))
+                    item.setdefault("kind", kind.removesuffix("List"))
+                yield from _taken_apart(item, item.line if item.line >= 0 else line)

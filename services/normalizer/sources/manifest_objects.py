@@ -1,0 +1,274 @@
+"""From the Kubernetes objects in files to facts, and what is wrong with them, with file and line."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from common.problems import Problem, Severity
+from services.normalizer.contents import IsvcSource
+from services.normalizer.normalize import values
+from services.normalizer.normalize.deployment import (
+    Deployment,
+    ServiceAccountFacts,
+    ServiceFacts,
+    read_service,
+    read_service_account,
+)
+from services.normalizer.normalize.isvc import read_isvc
+from services.normalizer.normalize.predictor import FRAMEWORKS
+from services.normalizer.normalize.spelling import misspelt
+from services.normalizer.sources.kustomizations import Overlay, is_kustomization, read_overlay
+from services.normalizer.sources.manifest_files import Fault, FileContents, Manifest, Place
+from services.normalizer.sources.manifest_text import Unquoted
+
+Key = tuple[str, str]
+"""An object's namespace and name."""
+
+MANIFESTS = IsvcSource("manifests", "manifests")
+"""The source that files are."""
+
+_KSERVE = "serving.kserve.io"
+_VERSION = "v1beta1"
+_ISVC = "InferenceService"
+# Kinds that serve models and are not read, by group.
+_NOT_READ = {
+    _KSERVE: ("LLMInferenceService", "InferenceGraph", "TrainedModel"),
+    "serving.kubeflow.org": (_ISVC, "TrainedModel"),
+    "machinelearning.seldon.io": ("SeldonDeployment",),
+}
+# Further kinds of KServe: what models are served with, but not served models.
+_BESIDE = (
+    "ClusterServingRuntime",
+    "ClusterStorageContainer",
+    "LLMInferenceServiceConfig",
+    "LocalModelCache",
+    "LocalModelNamespaceCache",
+    "LocalModelNode",
+    "LocalModelNodeGroup",
+    "ServingRuntime",
+)
+_PREDICTORS = ("model", "containers", "workerSpec", *FRAMEWORKS)
+_NAME = re.compile(r"[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?\Z")
+
+
+class IsvcManifest(NamedTuple):
+    """An isvc as a file has it."""
+
+    facts: Deployment
+    bare: bool
+    place: Place = Place("")
+
+
+class Noticed(NamedTuple):
+    """A problem, and where in the files its cause stands."""
+
+    problem: Problem
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What some files hold. `faults`: documents that cannot be read and may hold something of ours."""
+
+    isvcs: Mapping[Key, IsvcManifest] = field(default_factory=dict)
+    services: Mapping[Key, ServiceFacts] = field(default_factory=dict)
+    accounts: Mapping[Key, ServiceAccountFacts] = field(default_factory=dict)
+    noticed: tuple[Noticed, ...] = ()
+    faults: tuple[Fault, ...] = ()
+
+
+def read_manifests(files: Mapping[Path, FileContents]) -> Contents:
+    """Return the facts of the objects in files, by path; kinds that have nothing to do with us are left out."""
+    manifests = [found for path in sorted(files) if not is_kustomization(path) for found in files[path].manifests]
+    kustomizations = {
+        path: found.obj for path, contents in files.items() if is_kustomization(path) for found in contents.manifests
+    }
+    ours = {Path(found.place.path) for found in manifests if found.obj.get("kind") == _ISVC}
+    overlay = read_overlay(kustomizations, ours=ours) if kustomizations else Overlay()
+    reading = _Reading(overlay)
+    for manifest in manifests:
+        if not overlay.is_patch(manifest.place.path):
+            reading.take(manifest)
+    faults = [fault for path in sorted(files) for fault in files[path].faults if not overlay.is_patch(fault.place.path)]
+    of_files = [*map(_unreadable, faults), *(Noticed(each, Place(each.object)) for each in overlay.problems)]
+    return Contents(
+        reading.isvcs,
+        reading.services,
+        reading.accounts,
+        (*of_files, *reading.noticed),
+        tuple(fault for fault in faults if not fault.template),
+    )
+
+
+def identity(manifest: Manifest) -> tuple[str, str, str, str]:
+    """Return what tells an object from all others: group, kind, namespace, name."""
+    metadata = values.mapping(manifest.obj.get("metadata"))
+    group = str(manifest.obj.get("apiVersion", "")).rpartition("/")[0]
+    return group, str(manifest.obj.get("kind", "")), str(metadata.get("namespace", "")), str(metadata.get("name", ""))
+
+
+class _Reading:
+    """What was read so far."""
+
+    def __init__(self, overlay: Overlay) -> None:
+        self._overlay = overlay
+        self._partial: set[Key] = set()
+        self.isvcs: dict[Key, IsvcManifest] = {}
+        self.services: dict[Key, ServiceFacts] = {}
+        self.accounts: dict[Key, ServiceAccountFacts] = {}
+        self.noticed: list[Noticed] = []
+
+    def take(self, manifest: Manifest) -> None:
+        """Take an object of any kind."""
+        manifest = self._placed(manifest)
+        group, kind, _, _ = identity(manifest)
+        match kind, group:
+            case "InferenceService", "serving.kserve.io":
+                self._take_isvc(manifest)
+            case "Service", "":
+                service = read_service(manifest.obj)
+                self.services[service.namespace, service.name] = service
+            case "ServiceAccount", "":
+                account = read_service_account(manifest.obj)
+                self.accounts[account.namespace, account.name] = account
+            case "Template", "template.openshift.io" if _holds_isvcs(manifest.obj):
+                self._notice(
+                    "warning",
+                    f"Template {values.line(values.at(manifest.obj, 'metadata', 'name'))}",
+                    "it holds InferenceServices, which are not read",
+                    f"to see what comes of it: oc process -f {manifest.place.path} | connector preview -",
+                    manifest.place,
+                )
+            case _:
+                self.noticed += _not_read(manifest, group, kind)
+
+    def _placed(self, manifest: Manifest) -> Manifest:
+        """Return the object with the namespace that a kustomization gives it."""
+        namespace = self._overlay.namespace(manifest.place.path)
+        if not namespace:
+            return manifest
+        metadata = {**values.mapping(manifest.obj.get("metadata")), "namespace": namespace}
+        return Manifest({**manifest.obj, "metadata": metadata}, manifest.place)
+
+    def _take_isvc(self, manifest: Manifest) -> None:
+        obj, place = manifest
+        if not values.line(values.at(obj, "metadata", "name")):
+            self._notice("error", str(place), "an InferenceService without metadata.name", "give it a name", place)
+            return
+        facts = read_isvc(obj)
+        key = (facts.namespace, facts.name)
+        name = f"{_ISVC} {facts.namespace}/{facts.name}"
+        self.noticed += [Noticed(problem, place) for problem in _checked(obj, name)]
+        partial = not any(values.at(obj, "spec", "predictor", form) for form in _PREDICTORS)
+        former = self.isvcs.get(key)
+        if former is not None and partial != (key in self._partial):
+            whole, part = (former.place, place) if partial else (place, former.place)
+            self._notice(
+                "info",
+                name,
+                f"{part} holds only a part of it, as a patch does: what stands in {whole} counts",
+                "name the patch in a kustomization.yaml, or render it: kustomize build DIR | connector preview -",
+                part,
+            )
+            if partial:
+                return
+        elif former is not None:
+            self._notice(
+                "warning",
+                name,
+                f"it stands in {former.place} and in {place}; the latter counts",
+                "remove one of them",
+                place,
+            )
+        (self._partial.add if partial else self._partial.discard)(key)
+        self.isvcs[key] = IsvcManifest(facts, bare=not obj.get("status"), place=place)
+
+    def _notice(self, severity: Severity, subject: str, message: str, remedy: str, place: Place) -> None:
+        self.noticed.append(Noticed(Problem(severity, subject, message, remedy), place))
+
+
+def _holds_isvcs(template: Mapping[str, Any]) -> bool:
+    return any(values.at(obj, "kind") == _ISVC for obj in values.items(template.get("objects")))
+
+
+def _checked(obj: Mapping[str, Any], name: str) -> Iterator[Problem]:
+    """Yield what is wrong with an isvc that a file has, apart from what its mapping tells."""
+    version = str(obj.get("apiVersion", "")).rpartition("/")[2]
+    if version != _VERSION:
+        yield Problem(
+            "warning",
+            name,
+            f"its API version {_KSERVE}/{version} is none that KServe has for this kind",
+            f"write apiVersion: {_KSERVE}/{_VERSION}",
+        )
+    metadata = values.mapping(obj.get("metadata"))
+    if not _NAME.match(values.line(metadata.get("name"))):
+        yield Problem(
+            "warning",
+            name,
+            "no cluster admits an InferenceService of that name",
+            "write lower-case letters, digits and '-', at most 63, a letter first",
+        )
+    annotations = values.mapping(metadata.get("annotations"))
+    for field_name, texts in (("label", values.mapping(metadata.get("labels"))), ("annotation", annotations)):
+        for key, value in texts.items():
+            if value is not None and (not isinstance(value, str) or isinstance(value, Unquoted)):
+                yield Problem(
+                    "warning",
+                    name,
+                    f"the value of the {field_name} {key} is no text: kubectl refuses it",
+                    f"write it in quotes, {key}: {_quoted(value)}",
+                )
+    for found in misspelt(annotations):
+        yield Problem(
+            "warning",
+            name,
+            f"the annotation {found.key} means nothing" + (f"; did you mean {found.meant}?" if found.meant else ""),
+            f"write {found.meant}" if found.meant else "the annotations that count are in docs/mapping.md",
+        )
+
+
+def _quoted(value: object) -> str:
+    return f'"{values.line(value)}"' if isinstance(value, str | int | float) else '"..."'
+
+
+def _not_read(manifest: Manifest, group: str, kind: str) -> Iterator[Noticed]:
+    """Yield that an object serves a model and is of a kind that is not read, or nearly of one that is."""
+    name = "/".join(filter(None, identity(manifest)[2:])) or "without a name"
+
+    def problem(message: str, remedy: str) -> Noticed:
+        return Noticed(Problem("warning", f"{kind or 'object'} {name}", message, remedy), manifest.place)
+
+    if kind in _NOT_READ.get(group, ()):
+        yield problem(
+            f"the kind {kind} of {group} is not read: it is not served",
+            f"an InferenceService of {_KSERVE}/{_VERSION} is served",
+        )
+    elif kind == _ISVC:
+        yield problem(
+            f"an InferenceService of API group {group or 'none'} is not KServe's: it is not served",
+            f"write apiVersion: {_KSERVE}/{_VERSION}",
+        )
+    elif group == _KSERVE and kind not in _BESIDE:
+        near = get_close_matches(kind, (_ISVC, *_NOT_READ[_KSERVE], *_BESIDE), n=1)
+        yield problem(
+            f"{_KSERVE} has no kind {kind or 'of that name'}" + (f"; did you mean {near[0]}?" if near else ""),
+            f"write kind: {near[0] if near else _ISVC}",
+        )
+
+
+def _unreadable(fault: Fault) -> Noticed:
+    if fault.template:
+        problem = Problem(
+            "info",
+            str(fault.place),
+            "not read: it is a template, not a manifest",
+            "to see what comes of it: helm template CHART | connector preview -",
+        )
+    else:
+        remedy = "fix the file; what it held before stays until then"
+        problem = Problem("error", str(fault.place), f"not read: {fault.message}", remedy)
+    return Noticed(problem, fault.place)

@@ -1,0 +1,188 @@
+"""YAML and JSON as Kubernetes reads them, with the line of each object: one parser for what people keep in files.
+
+YAML is read by the core schema of YAML 1.2 without floats (no bare `=`, no `yes` for true), so that a plain scalar
+loses nothing; JSON by a JSON parser, whose escapes YAML's does not know.
+"""
+
+import json
+import re
+from typing import Any
+
+import yaml
+
+# Deeper than any manifest. libyaml composes nodes recursively and ends the process at some ten thousand levels.
+_MAX_DEPTH = 100
+_DEEP_BLOCK = re.compile(rf"^[ \t?-]{{{_MAX_DEPTH}}}", re.MULTILINE)
+
+
+class UnreadableError(Exception):
+    """A document that cannot be read; `line` counts from 0 in the document."""
+
+    def __init__(self, message: str, line: int = 0) -> None:
+        super().__init__(message)
+        self.message = message
+        self.line = line
+
+
+class Unquoted(str):
+    """A text that other readers of YAML take for a number, a date or a truth value, for it stands without quotes."""
+
+
+class Located(dict[str, Any]):
+    """A JSON object with the line that it begins in, -1 when it is unknown."""
+
+    line = -1
+
+
+def parse_objects(document: str) -> list[tuple[Any, int]]:
+    """Return the values of a document, each with the line that it begins in, counted from 0; objects are `Located`.
+
+    Raises:
+        UnreadableError: it is neither JSON nor YAML.
+    """
+    content = f"   {document[3:]}" if document.startswith("---") else document
+    if not content.lstrip().startswith(("{", "[")):
+        return _parsed_yaml(document)
+    try:
+        return _parsed_json(content)
+    except UnreadableError as error:
+        if "{{" in document:
+            raise
+        try:  # YAML in flow style looks like JSON
+            return _parsed_yaml(document)
+        except UnreadableError:
+            raise error from None
+
+
+_JSON = json.JSONDecoder(object_pairs_hook=Located, strict=False)
+
+
+def _parsed_json(document: str) -> list[tuple[Any, int]]:
+    """Return the JSON values of a document, which may be several one after another, as jq prints them."""
+    found: list[tuple[Any, int]] = []
+    at = len(document) - len(document.lstrip())
+    try:
+        while at < len(document):
+            value, end = _JSON.raw_decode(document, at)
+            found.append((value, document.count("\n", 0, at)))
+            at = end + len(document[end:]) - len(document[end:].lstrip())
+    except json.JSONDecodeError as error:
+        raise UnreadableError(f"{error.msg} (column {error.colno})", error.lineno - 1) from None
+    except (RecursionError, ValueError) as error:
+        raise UnreadableError("it is nested too deeply" if isinstance(error, RecursionError) else str(error)) from None
+    return found
+
+
+def _parsed_yaml(document: str) -> list[tuple[Any, int]]:
+    try:
+        _guard_depth(document)
+        loader = _Loader(document)
+        try:
+            found = []
+            while loader.check_node():
+                node = loader.get_node()
+                found.append((_value(node, {}), node.start_mark.line))
+            return found
+        finally:
+            loader.dispose()
+    except yaml.MarkedYAMLError as error:
+        message = " ".join(filter(None, (error.context, error.problem)))
+        mark = error.problem_mark or error.context_mark
+        if mark is None:
+            raise UnreadableError(message) from None
+        # What is missing at the end is missing in the last line that holds something.
+        line = min(mark.line, document.rstrip().count("\n"))
+        raise UnreadableError(f"{message} (column {mark.column + 1})", line) from None
+    except yaml.YAMLError as error:
+        raise UnreadableError(" ".join(str(error).split())) from None
+
+
+def _guard_depth(document: str) -> None:
+    """Refuse what is nested too deeply, before anything recurses on it."""
+    if document.count("[") + document.count("{") < _MAX_DEPTH and not _DEEP_BLOCK.search(document):
+        return
+    depth = 0
+    for event in yaml.parse(document, Loader=_Loader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > _MAX_DEPTH:
+                raise UnreadableError("it is nested too deeply", event.start_mark.line if event.start_mark else 0)
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+
+
+_NULL, _BOOL, _INT, _TEXT, _MERGE, _UNQUOTED = "null", "bool", "int", "text", "merge", "unquoted"
+# YAML 1.2, core schema, without floats: nothing here is one, and `version: 1.10` is not to become 1.1.
+_PLAIN = re.compile(
+    r"(?P<null>~|null|Null|NULL|)\Z|(?P<bool>true|True|TRUE|false|False|FALSE)\Z|(?P<int>-?(?:0|[1-9][0-9]*))\Z|(?P<merge><<)\Z"
+    # What YAML 1.1 and Kubernetes' own reader take for something else than a text.
+    r"|(?P<unquoted>(?i:yes|no|on|off|y|n)|[-+]?(?:\.?[0-9][0-9_.:eE+-]*|0[xob][0-9a-fA-F_]+|\.(?:inf|nan))"
+    r"|[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:[Tt ].*)?)\Z"
+)
+_MAX_DIGITS = 18
+_LONGEST_WORD = len("false")
+_NUMERIC = frozenset("+-.0123456789")
+
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """The parser of PyYAML with a resolver of our own: plain scalars get one of the kinds above as their tag."""
+
+    def resolve(self, kind: type[yaml.Node], value: Any, implicit: Any) -> str:
+        if kind is not yaml.ScalarNode or not implicit[0] or (len(value) > _LONGEST_WORD and value[0] not in _NUMERIC):
+            return _TEXT
+        found = _PLAIN.match(value)
+        return found.lastgroup or _TEXT if found else _TEXT
+
+    def descend_resolver(self, current_node: Any, current_index: Any) -> None: ...
+
+    def ascend_resolver(self) -> None: ...
+
+
+def _value(node: yaml.Node, known: dict[int, Any]) -> Any:
+    """Return a node's value; `known` has those of nodes that anchors may name once more."""
+    if type(node) is yaml.ScalarNode:
+        return node.value if node.tag is _TEXT else _scalar(node)
+    if id(node) in known:
+        if known[id(node)] is None:
+            raise UnreadableError("an alias leads to what it stands in", node.start_mark.line if node.start_mark else 0)
+        return known[id(node)]
+    known[id(node)] = None
+    value = (
+        _mapping(node, known) if isinstance(node, yaml.MappingNode) else [_value(each, known) for each in node.value]
+    )
+    known[id(node)] = value
+    return value
+
+
+def _mapping(node: yaml.MappingNode, known: dict[int, Any]) -> Located:
+    value = Located()
+    value.line = node.start_mark.line
+    merged: list[Any] = []
+    for key, each in node.value:
+        if key.tag == _MERGE:
+            found = _value(each, known)
+            merged += found if isinstance(found, list) else [found]
+        elif isinstance(key, yaml.ScalarNode):
+            value[key.value] = _value(each, known)
+        else:
+            raise UnreadableError("a key is no text", key.start_mark.line)
+    for source in merged:
+        if isinstance(source, dict):
+            for name, each in source.items():
+                value.setdefault(name, each)
+    return value
+
+
+def _scalar(node: yaml.ScalarNode) -> Any:
+    text: str = node.value
+    match node.tag:
+        case "null":
+            return None
+        case "bool":
+            return text.lower() == "true"
+        case "int" if len(text) <= _MAX_DIGITS:
+            return int(text)
+        case "unquoted" | "int":
+            return Unquoted(text)
+        case _:
+            return text

@@ -1,0 +1,150 @@
+"""What the objects in files mean together: duplicates, parts, kustomizations, kinds that are not read."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from services.normalizer.sources.manifest_files import find_manifests, read_file
+from services.normalizer.sources.manifest_objects import Contents, read_manifests
+from tests import objects
+
+WHOLE = {
+    "apiVersion": "serving.kserve.io/v1beta1",
+    "kind": "InferenceService",
+    "metadata": {"name": "granite"},
+    "spec": {"predictor": {"model": {"modelFormat": {"name": "vLLM"}, "storageUri": "oci://quay.io/acme/granite:1"}}},
+}
+PART = WHOLE | {"spec": {"predictor": {"minReplicas": 3}}}
+
+
+def read(folder: Path, files: dict[str, Any]) -> Contents:
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content if isinstance(content, str) else yaml.safe_dump(content))
+    return read_manifests({path: read_file(path) for path in find_manifests([folder])})
+
+
+def told(contents: Contents, word: str) -> list[str]:
+    return [each.problem.severity for each in contents.noticed if word in each.problem.message]
+
+
+def artifacts(contents: Contents) -> dict[tuple[str, str], str]:
+    return {key: manifest.facts.storage.uri for key, manifest in contents.isvcs.items()}
+
+
+@pytest.mark.parametrize("order", [("a.yaml", "b.yaml"), ("b.yaml", "a.yaml")])
+def test_a_part_never_replaces_the_whole(order: tuple[str, str], tmp_path: Path) -> None:
+    contents = read(tmp_path, {order[0]: WHOLE, order[1]: PART})
+    assert artifacts(contents) == {("default", "granite"): "oci://quay.io/acme/granite:1"}
+    assert told(contents, "holds only a part") == ["info"]
+
+
+def test_of_two_whole_ones_the_latter_counts_and_that_is_told(tmp_path: Path) -> None:
+    contents = read(tmp_path, {"a.yaml": WHOLE, "b.yaml": WHOLE})
+    assert contents.isvcs["default", "granite"].place == (str(tmp_path / "b.yaml"), 1)
+    assert told(contents, "the latter counts") == ["warning"]
+
+
+OVERLAY = {
+    "base/isvc.yaml": WHOLE,
+    "base/kustomization.yaml": {"resources": ["isvc.yaml"]},
+    "overlays/prod/patch.yaml": PART,
+    "overlays/prod/kustomization.yaml": {
+        "namespace": "prod",
+        "resources": ["../../base"],
+        "patches": [{"path": "patch.yaml"}, {"patch": "- op: remove"}],
+    },
+}
+
+
+def test_a_kustomization_gives_the_namespace_and_its_patches_are_no_manifests(tmp_path: Path) -> None:
+    contents = read(tmp_path, OVERLAY)
+    assert artifacts(contents) == {("prod", "granite"): "oci://quay.io/acme/granite:1"}
+    [noticed] = contents.noticed
+    assert noticed.place.path == str(tmp_path / "overlays/prod/kustomization.yaml")
+    assert "by patches" in noticed.problem.message
+    assert "kustomize build" in noticed.problem.remedy
+
+
+@pytest.mark.parametrize(
+    "patch",
+    [
+        {"patchesStrategicMerge": ["patch.yaml", "kind: InferenceService\nmetadata: {}"]},
+        {"patchesJson6902": [{"path": "patch.yaml", "target": {"kind": "InferenceService"}}]},
+    ],
+)
+def test_older_forms_of_patches(patch: dict[str, Any], tmp_path: Path) -> None:
+    kustomization = {"resources": ["isvc.yaml"]} | patch
+    contents = read(tmp_path, {"isvc.yaml": WHOLE, "patch.yaml": PART, "kustomization.yml": kustomization})
+    assert len(contents.isvcs) == 1
+    assert told(contents, "holds only a part") == []
+
+
+def test_several_overlays_decide_nothing(tmp_path: Path) -> None:
+    dev = {"namespace": "dev", "resources": ["../../base"]}
+    contents = read(tmp_path, OVERLAY | {"overlays/dev/kustomization.yaml": dev})
+    assert list(contents.isvcs) == [("default", "granite")]
+    assert told(contents, "several namespaces (dev, prod)") == ["info"]
+
+
+@pytest.mark.parametrize(
+    "kustomization",
+    ["resources: [", "- a", "resources: [., ../loop]\nnamespace: x", "resources: 5\npatches: {a: b}\n", ""],
+)
+def test_odd_kustomizations_harm_nobody(kustomization: str, tmp_path: Path) -> None:
+    contents = read(tmp_path, {"isvc.yaml": WHOLE, "kustomization.yaml": kustomization})
+    assert list(contents.isvcs) == [("default", "granite")]
+
+
+@pytest.mark.parametrize(
+    ("kind", "version", "word"),
+    [
+        ("InferenceGraph", "serving.kserve.io/v1alpha1", "not read"),
+        ("TrainedModel", "serving.kserve.io/v1alpha1", "not read"),
+        ("InferenceService", "serving.kubeflow.org/v1beta1", "not read"),
+        ("InferenceService", "", "is not KServe's"),
+        ("InferenceServce", "serving.kserve.io/v1beta1", "did you mean InferenceService?"),
+        ("SeldonDeployment", "machinelearning.seldon.io/v1", "not read"),
+    ],
+)
+def test_kinds_that_are_not_read_are_named_with_their_place(kind: str, version: str, word: str, tmp_path: Path) -> None:
+    contents = read(tmp_path, {"a.yaml": {"apiVersion": version, "kind": kind, "metadata": {"name": "x"}}})
+    [noticed] = contents.noticed
+    assert word in noticed.problem.message
+    assert (noticed.problem.object, noticed.place) == (f"{kind} x", (str(tmp_path / "a.yaml"), 1))
+
+
+def test_a_template_of_openshift_is_told(tmp_path: Path) -> None:
+    template = {"apiVersion": "template.openshift.io/v1", "kind": "Template", "metadata": {"name": "t"}}
+    assert told(read(tmp_path, {"a.yaml": template | {"objects": [WHOLE]}}), "holds InferenceServices") == ["warning"]
+    assert read(tmp_path, {"a.yaml": template | {"objects": [{"kind": "ServingRuntime"}, 5]}}).noticed == ()
+
+
+@pytest.mark.parametrize("kind", ["ServingRuntime", "ClusterStorageContainer", "LLMInferenceServiceConfig"])
+def test_kinds_that_serve_nothing_by_themselves_are_left_out_silently(kind: str, tmp_path: Path) -> None:
+    obj = {"apiVersion": "serving.kserve.io/v1alpha1", "kind": kind, "metadata": {"name": "x"}}
+    assert read(tmp_path, {"a.yaml": obj}).noticed == ()
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"apiVersion": "serving.kserve.io/v1"}, "API version"),
+        ({"metadata": {"name": "Not_A_Name"}}, "no cluster admits"),
+        ({"metadata": {"name": "m", "labels": {"gpu": 1}}}, "the label gpu is no text"),
+        ({"metadata": {"name": "m", "annotations": {"rhdh.io/ownr": "x"}}}, "did you mean rhdh.io/owner?"),
+    ],
+)
+def test_mistakes_that_a_cluster_would_refuse_or_ignore(change: dict[str, Any], word: str, tmp_path: Path) -> None:
+    contents = read(tmp_path, {"a.yaml": WHOLE | change})
+    assert told(contents, word) == ["warning"]
+    assert len(contents.isvcs) == 1
+
+
+def test_templates_are_told_and_are_no_fault(tmp_path: Path) -> None:
+    contents = read(tmp_path, {"a.yaml": objects.isvc("m"), "t.yaml": "kind: InferenceService\nname: {{ x }}: {{"})
+    assert told(contents, "a template") == ["info"]
+    assert contents.faults == ()
