@@ -10,6 +10,7 @@ Needs Python 3.9 or newer and kubectl or oc. Examples:
   python3 deploy/sidecars.py add connector -n ai-rhdh backstage/developer-hub      one container
   python3 deploy/sidecars.py add sidecars -n ai-rhdh backstage/developer-hub       the three documented ones
   python3 deploy/sidecars.py add connector -n ai-rhdh deployment/backstage --registries kubeflow
+  python3 deploy/sidecars.py add connector -n ai-rhdh backstage/developer-hub --env WATCH_NAMESPACES=models,demo
   python3 deploy/sidecars.py remove -n ai-rhdh backstage/developer-hub
 
 Exit codes: 0 done or nothing to do, 1 refused or failed (standard error says why), 2 wrong usage.
@@ -32,7 +33,8 @@ NAMES = [name for names in VARIANTS.values() for name in names]
 SECRET = "rhdh-rhoai-connector-token"  # noqa: S105 - its name
 APP_CONFIG = "rhoai-connector-app-config"
 REGISTRIES = "MODEL_REGISTRY_NAMESPACES"
-READS_REGISTRIES = ("connector", "rhoai-normalizer")
+READERS = ("connector", "rhoai-normalizer")
+"""The containers that read registries."""
 IDENTITY = {"env": "name", "envFrom": None, "volumeMounts": "mountPath", "ports": "containerPort"}
 """The lists of a container that are joined, and what tells their items apart: a field, or the whole item."""
 SETTINGS = ("env", "envFrom", "volumeMounts")
@@ -50,12 +52,12 @@ class Refusal(Exception):
 
 
 def containers_after_adding(
-    present: list[Any], variant: str, templates: dict[str, Any], registries: str | None = None
+    present: list[Any], variant: str, templates: dict[str, Any], variables: dict[str, str] | None = None
 ) -> list[Any]:
     """Return the list of containers with those of `variant` in it, behind everybody else's.
 
-    `templates` are the shipped containers of both variants by name. A container of the other variant makes room, and
-    what was set on it is set on the new ones.
+    `templates` are the shipped containers of both variants by name, `variables` are set in all of ours. A container of
+    the other variant makes room, and what was set on it is set on the new ones.
 
     Raises:
         Refusal: a container that is not the connector's has one of its names.
@@ -73,9 +75,9 @@ def containers_after_adding(
     result = [container for container in present if not is_ours(container)]
     for name in wanted:
         container = _joined(ours[name], templates[name]) if name in ours else _with(templates[name], settings)
-        if registries and name in READS_REGISTRIES:
-            others = [variable for variable in container["env"] if variable["name"] != REGISTRIES]
-            container["env"] = [*others, {"name": REGISTRIES, "value": registries}]
+        set_here = {key: value for key, value in (variables or {}).items() if key != REGISTRIES or name in READERS}
+        kept = [variable for variable in container["env"] if variable["name"] not in set_here]
+        container["env"] = [*kept, *({"name": key, "value": value} for key, value in set_here.items())]
         result.append(container)
     return result
 
@@ -225,13 +227,23 @@ class Cluster:
         return done.stdout
 
 
+def _variable(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
+    return name, value
+
+
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.set_defaults(variant=None, registries=None)
+    parser.set_defaults(variant=None, registries=None, env=[])
     actions = parser.add_subparsers(dest="action", required=True)
     add = actions.add_parser("add", help="add the containers, or bring those that are there up to date")
     add.add_argument("variant", choices=VARIANTS, help="one container, or the three documented ones")
     add.add_argument("--registries", metavar="NAMESPACE", help=f"where model registries are looked for ({REGISTRIES})")
+    add.add_argument(
+        "--env", metavar="NAME=VALUE", type=_variable, action="append", default=[], help="a variable; repeatable"
+    )
     remove = actions.add_parser("remove", help="take them out, of either variant")
     for action in (add, remove):
         action.add_argument("target", metavar="KIND/NAME", help="such as backstage/developer-hub, deployment/backstage")
@@ -251,7 +263,8 @@ def _work(options: argparse.Namespace) -> None:
     adding = options.action == "add"
     if adding:
         templates = cluster.templates(Path(__file__).resolve().parent)
-        containers = containers_after_adding(present, options.variant, templates, options.registries)
+        variables = dict(options.env) | ({REGISTRIES: options.registries} if options.registries else {})
+        containers = containers_after_adding(present, options.variant, templates, variables)
     else:
         containers = [container for container in present if not is_ours(container)]
     named = obj["kind"] == "Backstage" and (not adding or options.app_config)

@@ -13,13 +13,11 @@ from common.kube.metrics import KubeMetrics
 from common.metrics import Metrics
 from services.location.app import create_location_app
 from services.location.follow import Following
-from services.location.service import access_policy, rendering_options
+from services.location.service import access_policy, card_fetcher, rendering_options
 from services.location.settings import LocationSettings
 from services.location.shelf import Shelf
-from services.normalizer.service import Task, create_controller, follow_sources, run_until
+from services.normalizer.service import Environment, create_controller, follow_sources, run_until
 from services.normalizer.settings import NormalizerSettings
-from services.normalizer.sources.manifests import ManifestSource
-from services.normalizer.sources.selected import Selected
 from services.storage_rest import administration
 from services.storage_rest.factory import registering, storage_service
 from services.storage_rest.service import StorageService
@@ -87,20 +85,10 @@ async def run(plan: Plan, settings: AllSettings, stop: asyncio.Event, *, tell: C
         )
         await stack.enter_async_context(registering(settings.storage))
         controller = create_controller(settings=settings.normalizer, storage=storage, health=health, metrics=metrics)
-        sources: list[Task] = []
-        if plan.manifests:
-            selected = Selected(controller.listener, settings.normalizer.selection)
-            manifests = ManifestSource(paths=plan.manifests, listener=selected)
-            controller.listener.declare(manifests.id, confirm=manifests)
-            sources.append(manifests.run)
-        sources += await follow_sources(
-            stack,
-            cluster=plan.cluster,
-            settings=settings.normalizer,
-            listener=controller.listener,
-            metrics=metrics,
-            kube_metrics=kube_metrics,
+        environment = Environment(
+            settings=settings.normalizer, metrics=metrics, kube_metrics=kube_metrics, manifests=plan.manifests
         )
+        sources = await follow_sources(stack, intake=controller.intake, environment=environment, cluster=plan.cluster)
         app = create_location_app(
             shelf=shelf,
             metrics=metrics,
@@ -108,6 +96,7 @@ async def run(plan: Plan, settings: AllSettings, stop: asyncio.Event, *, tell: C
             access=await access_policy(settings.location, stack),
             connector_id=settings.location.connector_id,
             options=rendering_options(settings.location, plan.addresses[0]),
+            fetcher=card_fetcher(settings.location),
         )
         administration.add_routes(app, storage)
         bound = await stack.enter_async_context(server.listening(app, plan.addresses))

@@ -11,7 +11,8 @@ from pathlib import Path
 from common.problems import Problem, Severity
 from common.wire import Upsert
 from services.normalizer.catalogue import Catalogue
-from services.normalizer.normalize.result import Defaults, described
+from services.normalizer.facts import Ref
+from services.normalizer.normalize.result import Defaults
 from services.normalizer.normalize.selection import ALL, Selection
 from services.normalizer.sources.manifest_files import (
     FileContents,
@@ -89,11 +90,11 @@ def preview(paths: Iterable[str | Path], *, defaults: Defaults, selection: Selec
     found: defaultdict[str, list[Noticed]] = defaultdict(list)
     for each in contents.noticed:
         found[each.problem.object].append(each)
-    places = {MANIFESTS.ref(*key): manifest.place for key, manifest in contents.isvcs.items()}
+    places = {str(Ref.isvc(MANIFESTS, *key)): manifest.place for key, manifest in contents.isvcs.items()}
     for ref, problems in catalogue.problems.items():
         place = places.get(ref, Place(""))
         for problem in problems:
-            found[described(ref)].append(Noticed(problem, place))
+            found[Ref.parse(ref).label].append(Noticed(problem, place))
     for each in _not_ready(contents):
         found[each.problem.object].append(each)
     lines = _Lines()
@@ -166,18 +167,14 @@ def _matching(written: str) -> Sequence[Path]:
 
 def _catalogue(contents: Contents, defaults: Defaults) -> Catalogue:
     catalogue = Catalogue(defaults=defaults)
-    for service_key, service in contents.services.items():
-        catalogue.put_service(MANIFESTS, service_key, service)
-    for account_key, account in contents.accounts.items():
-        catalogue.put_service_account(MANIFESTS, account_key, account)
-    for key, manifest in contents.isvcs.items():
-        catalogue.put_isvc(MANIFESTS, key, manifest.facts, explicit=True, bare=manifest.bare)
+    for ref, fact in contents.facts().items():
+        catalogue.put(MANIFESTS, ref, fact)
     catalogue.render(catalogue.take_dirty(), now=0)
     return catalogue
 
 
 def _shown(upsert: Upsert, places: Mapping[str, Place], found: dict[str, list[Noticed]]) -> Shown:
-    subject, place = described(upsert.ref), places.get(upsert.ref, Place(""))
+    subject, place = Ref.parse(upsert.ref).label, places.get(upsert.ref, Place(""))
     return Shown(upsert, subject, place, tuple(found.pop(subject, ())))
 
 

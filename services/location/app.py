@@ -9,6 +9,7 @@ from common.http.server import create_app
 from common.metrics import Metrics
 from services.location import documentation, first_generation, plain, pushes, second_generation
 from services.location.documentation import Documentation
+from services.location.fetching import CardFetcher
 from services.location.pushes import Followed
 from services.location.rendering import Options
 from services.location.shelf import Shelf
@@ -39,6 +40,7 @@ def create_location_app(
     connector_id: str = CONNECTOR_ID,
     document_limit: int = DOCUMENT_LIMIT,
     options: Options | None = None,
+    fetcher: CardFetcher | None = None,
 ) -> web.Application:
     """Return the application that serves `shelf`.
 
@@ -49,7 +51,7 @@ def create_location_app(
     app = create_app(name="location", metrics=metrics, health=health, access=access, body_limit=body_limit)
     _add_hint(app, _HINT.format(connector_id=connector_id))
     options = options or Options()
-    documents = Documentation(shelf, options)
+    documents = Documentation(shelf, options, fetcher or CardFetcher((), enabled=False))
     first_generation.add_routes(app, shelf, documents, options)
     second_generation.add_routes(app, shelf, documents, connector_id, options)
     plain.add_routes(app, shelf, options)

@@ -9,6 +9,7 @@ import asyncio
 import json
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from aiohttp import web
@@ -16,6 +17,7 @@ from aiohttp import web
 from common import details, identity
 from common.http.problems import HttpProblem
 from services.location.delivery import Entry
+from services.location.fetching import CardFetcher, Fetched
 from services.location.pages import JSON, MARKDOWN, Page
 from services.location.rendering import Options, Rendered, read, require_complete, stamp
 from services.location.shelf import Shelf
@@ -28,12 +30,37 @@ GZIP: Final = "application/gzip"
 _MOST_VERSIONS = 100
 
 
-class Documentation:
-    """The documentation of what is on the shelf."""
+_NOTHING = Fetched()
 
-    def __init__(self, shelf: Shelf, options: Options) -> None:
+
+@dataclass(frozen=True, slots=True)
+class _Card:
+    """A card as it is found for some entries: on the shelf, or elsewhere."""
+
+    page: Page | None = None
+    fetched: Fetched = _NOTHING
+    readme: str = ""
+
+    @property
+    def stamp(self) -> str:
+        return self.page.etag if self.page else f"{self.readme} {self.fetched.text} {self.fetched.fault}"
+
+    @property
+    def text(self) -> str:
+        return self.page.body.decode() if self.page else self.fetched.text
+
+    @property
+    def note(self) -> str:
+        return f"<{self.readme}> is one Markdown file. {self.fetched.fault}" if self.fetched.fault else ""
+
+
+class Documentation:
+    """The documentation of what is on the shelf; `fetcher` brings what people keep elsewhere."""
+
+    def __init__(self, shelf: Shelf, options: Options, fetcher: CardFetcher) -> None:
         self._shelf = shelf
         self._options = options
+        self._fetcher = fetcher
         self._pages = Rendered()
         self._archives = Rendered()
         self._turn = asyncio.Lock()
@@ -51,39 +78,42 @@ class Documentation:
             key = entry.card_key if entry else ""
         else:
             entries = [entry for entry in self._shelf.entries() if key and entry.card_key == key]
-        card = self._shelf.card(key) if key else None
-        if card is None and not entries:
+        shelved = self._shelf.card(key) if key else None
+        if shelved is None and not entries:
             raise HttpProblem(404, "there is no model card with this key, and no entry")
-        if card is not None and request.query.get("raw") == "true":
-            return card.answer(request)
-        return await self._page(request, f"{key} {request.query.get('entry', '')}", entries, card)
+        if shelved is not None and request.query.get("raw") == "true":
+            return shelved.answer(request)
+        card = _Card(shelved) if shelved else await self._card(entries[0])
 
-    def commit(self, entry: Entry) -> str:
+        def make() -> bytes:
+            # The Markdown parser and the sanitiser are loaded with the first page: many locations serve none.
+            from services.location.cards.page import Source, single_page
+
+            source = Source(card.text, card.fetched.address, card.note)
+            return single_page([_view(entry) for entry in entries], source).encode()
+
+        name = f"{key} {request.query.get('entry', '')}"
+        return await self._slowly(self._pages, request, name, self._inputs(entries, card), make, MARKDOWN)
+
+    async def commit(self, entry: Entry) -> str:
         """Return the digest of what the tree of an entry is made of, as 40 hexadecimal digits."""
-        return stamp(*self._inputs([entry, *self._versions(entry)], self._card(entry)), options=self._options)
+        inputs = self._inputs([entry, *self._versions(entry)], await self._card(entry))
+        return stamp(*inputs, options=self._options)
 
     async def archive(self, request: web.Request, entry: Entry) -> web.Response:
         """Answer a request for the archive of an entry's tree."""
-        card, versions = self._card(entry), self._versions(entry)
+        card, versions = await self._card(entry), self._versions(entry)
 
         def make() -> bytes:
+            from services.location.cards.page import Source
             from services.location.cards.tree import archive, tree
 
-            views = [_view(version) for version in versions]
-            files = tree(_view(entry), _text(card), views)
+            source = Source(card.text, card.fetched.address, card.note)
+            files = tree(_view(entry), source, [_view(version) for version in versions])
             return archive(files, folder=entry.uri.split("/")[2])
 
         inputs = self._inputs([entry, *versions], card)
         return await self._slowly(self._archives, request, entry.key, inputs, make, GZIP)
-
-    async def _page(self, request: web.Request, key: str, entries: Sequence[Entry], card: Page | None) -> web.Response:
-        def make() -> bytes:
-            # The Markdown parser and the sanitiser are loaded with the first page: many locations serve none.
-            from services.location.cards.page import single_page
-
-            return single_page([_view(entry) for entry in entries], _text(card)).encode()
-
-        return await self._slowly(self._pages, request, key, self._inputs(entries, card), make, MARKDOWN)
 
     async def _slowly(
         self,
@@ -101,12 +131,14 @@ class Documentation:
             body = await asyncio.to_thread(make)
         return rendered.answer(request, key, inputs, lambda: body, options=self._options, media_type=media_type)
 
-    def _inputs(self, entries: Sequence[Entry], card: Page | None) -> Sequence[str | bytes]:
+    def _inputs(self, entries: Sequence[Entry], card: _Card) -> Sequence[str | bytes]:
         stored = [part for entry in entries for part in (entry.uri, entry.document.etag, entry.details)]
-        return [*stored, card.etag if card else ""]
+        return [*stored, card.stamp]
 
-    def _card(self, entry: Entry) -> Page | None:
-        return self._shelf.card(entry.card_key) if entry.card_key else None
+    async def _card(self, entry: Entry) -> _Card:
+        page = self._shelf.card(entry.card_key) if entry.card_key else None
+        readme = "" if page else _view(entry).readme
+        return _Card(page, await self._fetcher.card(readme), readme) if readme else _Card(page)
 
     def _versions(self, entry: Entry) -> list[Entry]:
         """Return the entries of the same registered model; their paths begin with the same segment."""
@@ -138,7 +170,7 @@ def add_routes(app: web.Application, shelf: Shelf, documentation: Documentation)
     async def commit(request: web.Request) -> web.Response:
         entry = entry_at(request.match_info["owner"], request.match_info["repository"])
         _require(request.match_info["ref"] == BRANCH, f"the documentation of a model has one branch, {BRANCH}")
-        return Page(json.dumps({"sha": documentation.commit(entry)}).encode(), JSON).answer(request)
+        return Page(json.dumps({"sha": await documentation.commit(entry)}).encode(), JSON).answer(request)
 
     async def archive(request: web.Request) -> web.Response:
         entry = entry_at(request.match_info["owner"], request.match_info["repository"])
@@ -159,7 +191,3 @@ def _require(fits: bool, otherwise: str) -> None:
 def _view(entry: Entry) -> View:
     _, (view, *_) = read(entry)
     return view
-
-
-def _text(card: Page | None) -> str:
-    return card.body.decode() if card else ""

@@ -129,5 +129,5 @@ def _tags(part: dict[str, Any], view: View) -> dict[str, list[str]]:
 
 def _card(model: dict[str, Any], view: View, options: Options) -> str:
     """Return the address of the model's card: people's own, the one stored, or the page made of its facts."""
-    stored = model.get("annotations", {}).get(CARD_ANNOTATION)
+    stored = "" if view.readme else model.get("annotations", {}).get(CARD_ANNOTATION)
     return stored or view.techdocs or f"{options.base_url}/modelcard?{annotations.card_query(view)}"

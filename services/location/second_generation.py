@@ -95,6 +95,8 @@ def _server(part: dict[str, Any], views: tuple[View, ...], options: Options) -> 
 
 def _card(own: dict[str, str], view: View) -> str:
     """Return where the model's card is: people's own address, else a path of ours, relative to the base."""
+    if view.readme:
+        return f"/modelcard/entry?{annotations.card_query(view)}"
     if own.get(SECOND_CARD_ANNOTATION):
         return own[SECOND_CARD_ANNOTATION]
     stored = own.get(CARD_ANNOTATION, "")

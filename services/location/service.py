@@ -10,6 +10,7 @@ from common.http.client import HttpClient
 from common.http.server import Address, run
 from common.metrics import Metrics
 from services.location.app import create_location_app
+from services.location.fetching import CardFetcher
 from services.location.follow import Follower
 from services.location.jwks import KeySet
 from services.location.rendering import Options
@@ -38,6 +39,7 @@ async def serve(settings: LocationSettings, address: Address, stop: asyncio.Even
             connector_id=settings.connector_id,
             document_limit=settings.document_limit,
             options=rendering_options(settings, address),
+            fetcher=card_fetcher(settings),
         )
         async with asyncio.TaskGroup() as tasks:
             following = tasks.create_task(follower.run())
@@ -48,6 +50,11 @@ async def serve(settings: LocationSettings, address: Address, stop: asyncio.Even
 def rendering_options(settings: LocationSettings, address: Address) -> Options:
     """Return what renderings depend on beside the entries, for a location that listens at `address`."""
     return Options(port=address.port or Options().port, both_feeds=settings.both_feeds)
+
+
+def card_fetcher(settings: LocationSettings) -> CardFetcher:
+    """Return what fetches the documentation that people keep elsewhere."""
+    return CardFetcher(settings.fetch_cards_hosts, enabled=settings.fetch_cards)
 
 
 async def access_policy(settings: LocationSettings, stack: AsyncExitStack) -> AccessPolicy:

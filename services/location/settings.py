@@ -39,6 +39,17 @@ class LocationSettings(ServiceSettings):
         "the entities of each then point at those of the other",
     )
 
+    fetch_cards: bool = Field(
+        False,
+        alias="FETCH_CARDS",
+        description="true to fetch a model's documentation where people named a single Markdown file as it",
+    )
+    fetch_cards_hosts: CommaList = Field(
+        ("raw.githubusercontent.com", "gitlab.com", "huggingface.co", "codeberg.org"),
+        alias="FETCH_CARDS_HOSTS",
+        description="hosts (`name` or `name:port`) that such files are fetched from, with commas between them",
+    )
+
     @field_validator("jwks_urls")
     @classmethod
     def _are_urls(cls, urls: tuple[str, ...]) -> tuple[str, ...]:

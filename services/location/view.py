@@ -114,6 +114,8 @@ class View:
     homepage: str
     techdocs: str
     """The address of documentation that people named; empty where ours is shown."""
+    readme: str
+    """The address of a single Markdown file that people named as documentation."""
     files: str
     """Where the model's files are, in words or as a URL that no browser opens."""
     usage: str
@@ -172,6 +174,11 @@ def opens(url: str) -> bool:
     return url.lower().startswith(("http://", "https://")) and backstage.is_link(url)
 
 
+def _is_markdown_file(url: str) -> bool:
+    """Return whether an address is that of one Markdown file, not of a folder that TechDocs can read."""
+    return urlsplit(url).path.lower().endswith((".md", ".markdown"))
+
+
 def _view(model: Mapping[str, Any], part: Mapping[str, Any] | None, details: Details, key: str) -> View:
     annotations = model.get("annotations", {})
     server = _server(model, part, details) if part else None
@@ -180,6 +187,7 @@ def _view(model: Mapping[str, Any], part: Mapping[str, Any] | None, details: Det
     page = _page(details, homepage)
     own = part.get("annotations", {}) if part else {}
     techdocs = annotations.get(CARD_ANNOTATION) or annotations.get(SECOND_CARD_ANNOTATION) or ""
+    readme = techdocs if opens(techdocs) and _is_markdown_file(techdocs) else ""
     location = _text(model, "artifactLocationURL")
     return View(
         key=key,
@@ -194,7 +202,8 @@ def _view(model: Mapping[str, Any], part: Mapping[str, Any] | None, details: Det
         links=links,
         page=page,
         homepage=homepage or page,
-        techdocs="" if is_own_card(techdocs) or techdocs.startswith(_OWN_CARD) else techdocs,
+        techdocs="" if readme or is_own_card(techdocs) or techdocs.startswith(_OWN_CARD) else techdocs,
+        readme=readme,
         files=details.location or ("" if opens(location) else location),
         usage=_text(model, "usage") or _text(part, "usage"),
         ethics=_text(model, "ethics"),
@@ -215,7 +224,7 @@ def _server(model: Mapping[str, Any], part: Mapping[str, Any], details: Details)
     specification = _text(api, "spec")
     server_type = _server_type(part, api, details)
     tags = (*part.get("tags", ()), *model.get("tags", ()))
-    tasks = frozenset(task.lower() for task in details.tasks) or frozenset(tags)
+    tasks = frozenset(task.lower().replace("_", "-") for task in details.tasks or tags)
     embeds = bool(tasks & _EMBEDDING_TASKS)
     return Server(
         name=re.sub(r"\s+", "", part["name"]),

@@ -1,11 +1,25 @@
 """The texts of model cards, and which of them a document shows."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Self
 
-from common.wire import Stored
-from services.normalizer.contents import Card
+from common.wire import Stored, card_digest
 from services.normalizer.normalize.cards import CardRef, catalog_model, readme_card
 from services.normalizer.normalize.registry_objects import ModelArtifact, RegisteredModel, RegistryRef
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """The text (Markdown) of a model card, and its digest."""
+
+    text: str
+    digest: str
+
+    @classmethod
+    def of(cls, text: str) -> Self:
+        """Return the card of that text."""
+        return cls(text, card_digest(text))
 
 
 class Cards:

@@ -18,25 +18,24 @@ from common.identity import Allocator, Claim, Identity
 from common.problems import Problem
 from common.wire import Stored, Upsert
 from services.normalizer.adoption import Adoption
-from services.normalizer.cards import Cards
-from services.normalizer.contents import Card, IsvcSource, RegistryContent, registry_source
-from services.normalizer.facts import Ref
+from services.normalizer.cards import Card, Cards
+from services.normalizer.companions import Companions
+from services.normalizer.facts import Gone, Missing, Ref, Unusable
 from services.normalizer.ledger import NOT_LISTED, NOT_READY, Ledger, Patience
-from services.normalizer.normalize.deployment import Deployment, ServiceAccountFacts, ServiceFacts
+from services.normalizer.normalize.deployment import Deployment, Fact, Planned, ServiceAccountFacts, ServiceFacts
 from services.normalizer.normalize.kserve import normalize_deployment
 from services.normalizer.normalize.labels import RegistryLabels
 from services.normalizer.normalize.linking import Link, RegistryIndex, link, names_version
 from services.normalizer.normalize.registry import normalize_version
 from services.normalizer.normalize.registry_objects import ModelArtifact, ModelVersion, RegisteredModel, version_origin
-from services.normalizer.normalize.result import Defaults, Normalized, described
+from services.normalizer.normalize.result import Defaults, Normalized
 from services.normalizer.normalize.server import ServerFacts, server_facts
 from services.normalizer.normalize.serving import ServerClaim, choose_server
-from services.normalizer.owned import OwnedByIsvc
 from services.normalizer.sourcebook import SourceBook
+from services.normalizer.sources.kubeflow.records import RegistryContent, registry_source
 
 T = TypeVar("T")
 
-DELETED: Final = "deleted"
 STOPPED: Final = "stopped"
 ARCHIVED: Final = "archived"
 RENAMED: Final = "renamed"
@@ -68,7 +67,7 @@ class _IsvcEntry:
     `missed`: since when complete looks lack it. `ready`: its facts when it was ready last.
     """
 
-    source: IsvcSource
+    source: str
     facts: Deployment
     bare: bool
     missed: float | None = None
@@ -143,8 +142,8 @@ class Catalogue:
         self._ledger = ledger or Ledger(Patience(), SourceBook(first_sync_grace=0))
         self._allocator = Allocator()
         self._isvcs: dict[str, _IsvcEntry] = {}
-        self._services: OwnedByIsvc[ServiceFacts] = OwnedByIsvc()
-        self._accounts: OwnedByIsvc[ServiceAccountFacts] = OwnedByIsvc()
+        self._services: Companions[ServiceFacts] = Companions()
+        self._accounts: Companions[ServiceAccountFacts] = Companions()
         self._registries: dict[str, RegistryContent] = {}
         self._missed: dict[str, _Version] = {}
         self._indexes: dict[str, RegistryIndex] = {}
@@ -233,52 +232,49 @@ class Catalogue:
 
     # --- what the sources tell
 
-    def put_isvc(
-        self,
-        source: IsvcSource,
-        key: tuple[str, str],
-        facts: Deployment | None,
-        *,
-        explicit: bool,
-        bare: bool = False,
-        now: float = 0,
-    ) -> None:
-        """Take an isvc, or its absence; `explicit` absence was told by an event. `bare`: a manifest without status."""
-        ref = source.ref(*key)
+    def put(self, source: str, ref: Ref, fact: Fact | Gone | Missing | Unusable, *, now: float = 0) -> None:
+        """Take what a source says of an object."""
+        match fact:
+            case Deployment():
+                self._put_deployment(source, str(ref), fact, bare=False)
+            case Planned():
+                self._put_deployment(source, str(ref), fact.deployment, bare=True)
+            case ServiceFacts():
+                self._dirty |= self._services.put(ref, fact)
+            case ServiceAccountFacts():
+                self._dirty |= self._accounts.put(ref, fact)
+            case Unusable():
+                self._put_unusable(source, str(ref), fact.problem)
+            case _:
+                self._lose(ref, fact, now)
+
+    def _put_deployment(self, source: str, ref: str, facts: Deployment, *, bare: bool) -> None:
         self._unusable.pop(ref, None)
         entry = self._isvcs.get(ref)
-        if facts is not None:
-            if entry is None:
-                self._isvcs[ref] = _IsvcEntry(source, facts, bare)
-            else:
-                entry.facts, entry.bare, entry.missed = facts, bare, None
-        elif explicit:
-            self.prove_gone(ref)
-        elif entry is not None:
-            entry.missed = now
+        if entry is None:
+            self._isvcs[ref] = _IsvcEntry(source, facts, bare)
+        else:
+            entry.facts, entry.bare, entry.missed = facts, bare, None
         self._dirty.add(ref)
 
-    def prove_gone(self, ref: str) -> None:
-        """Take the proof that an isvc was deleted."""
-        self._drop_isvc(ref)
-        self._ledger.end(ref, DELETED)
-        self._dirty.add(ref)
-
-    def put_unusable(self, source: IsvcSource, key: tuple[str, str], problem: Problem) -> None:
-        """Take note of an isvc that exists and cannot be read: what is stored of it stays."""
-        ref = source.ref(*key)
+    def _put_unusable(self, source: str, ref: str, problem: Problem) -> None:
+        """Take note of a deployment that exists and cannot be read: what is stored of it stays."""
         self._unusable[ref] = problem
         if self._ledger.knows(ref):
-            self._ledger.see(ref, source.id)
+            self._ledger.see(ref, source)
         self._dirty.add(ref)
 
-    def put_service(self, source: IsvcSource, key: tuple[str, str], facts: ServiceFacts | None) -> None:
-        """Take a Service, or its absence."""
-        self._dirty |= self._services.put(source, key, facts)
-
-    def put_service_account(self, source: IsvcSource, key: tuple[str, str], facts: ServiceAccountFacts | None) -> None:
-        """Take a ServiceAccount, or its absence."""
-        self._dirty |= self._accounts.put(source, key, facts)
+    def _lose(self, ref: Ref, how: Gone | Missing, now: float) -> None:
+        if not ref.is_deployment:
+            self._dirty |= self._services.put(ref, None) | self._accounts.put(ref, None)
+            return
+        self._unusable.pop(str(ref), None)
+        if isinstance(how, Gone):
+            self._drop_isvc(str(ref))
+            self._ledger.end(str(ref), how.reason)
+        elif (entry := self._isvcs.get(str(ref))) is not None:
+            entry.missed = now
+        self._dirty.add(str(ref))
 
     def put_registry(
         self, registry: str, content: RegistryContent | None, *, touched: Iterable[str] = (), now: float = 0
@@ -376,8 +372,8 @@ class Catalogue:
     def rendering(self, refs: Iterable[str], *, now: float) -> Iterator[None]:
         """Render as `render` does, in slices: pauses are possible between them."""
         refs = set(refs)
-        isvcs = {ref for ref in refs if ref.startswith("isvc:")}
         versions = {ref for ref in refs if ref.startswith("registry:") and "#" not in ref}
+        isvcs = {ref for ref in refs if ref.startswith(("isvc:", "llmisvc:"))}
         for number, ref in enumerate(tuple(isvcs), 1):
             versions |= self._guarded(ref, partial(self._conclude, ref, now)) or set()
             if number % SLICE == 0:
@@ -399,10 +395,10 @@ class Catalogue:
         try:
             done = work()
         except Exception as error:
-            self._failures.append((described(ref), error))
+            self._failures.append((Ref.parse(ref).label, error))
             self._faults[ref] = Problem(
                 "error",
-                described(ref),
+                Ref.parse(ref).label,
                 f"it cannot be rendered: {type(error).__name__}: {error}"[:300],
                 "what was shown of it stays; please report this with the traceback in the log",
             )
@@ -437,7 +433,7 @@ class Catalogue:
             self._unknown.append(labels)
 
     def _judge(self, ref: str, entry: _IsvcEntry, now: float) -> Verdict:
-        source, readiness = entry.source.id, entry.facts.readiness
+        source, readiness = entry.source, entry.facts.readiness
         if entry.missed is not None:
             if not self._ledger.doubt(ref, source, NOT_LISTED, since=entry.missed):
                 return Verdict()
@@ -624,8 +620,8 @@ class Catalogue:
             return None
         return normalize_deployment(
             facts,
-            cluster=entry.source.cluster,
-            source=entry.source.id,
+            cluster=Ref.parse(ref).place,
+            source=entry.source,
             services=self._services.of(ref),
             service_accounts=self._accounts.of(ref),
             defaults=self._defaults,
@@ -702,7 +698,7 @@ def _renamed(normalized: Normalized, identity: Identity) -> tuple[Problem, ...]:
     return (
         Problem(
             "info",
-            described(normalized.ref),
+            Ref.parse(normalized.ref).label,
             f"another model is called {wanted} already: this one is shown as {identity.model_name}",
             "give one of the two another name to have it shown under its plain one",
         ),

@@ -18,11 +18,12 @@ from common.kube.workqueue import WorkQueue
 from common.problems import Problem
 from common.wire import Batch, WireError
 from services.normalizer.catalogue import Catalogue
-from services.normalizer.facts import Ref
+from services.normalizer.facts import Gone, Ref
 from services.normalizer.ledger import Ledger
-from services.normalizer.listener import SYNC, Listener, Provable
 from services.normalizer.plan import Plan, plan
 from services.normalizer.publish import Mirror
+from services.normalizer.sink import SYNC, Intake
+from services.normalizer.source import Provable
 from services.normalizer.sourcebook import SourceBook
 from services.normalizer.telemetry import Telemetry
 
@@ -42,7 +43,7 @@ _KEYS_TOLD = 5
 
 
 class Controller:
-    """Keeps storage equal to what the sources tell; `listener` is whom they tell it."""
+    """Keeps storage equal to what the sources tell; `intake` is whom they tell it."""
 
     def __init__(
         self,
@@ -70,7 +71,7 @@ class Controller:
         self._suspicious: frozenset[str] = frozenset()
         self._told: dict[str, tuple[Problem, ...]] = {}
         self._storage_fails = False
-        self.listener = Listener(catalogue=catalogue, book=book, ledger=ledger, queue=queue, health=health, clock=clock)
+        self.intake = Intake(catalogue=catalogue, book=book, ledger=ledger, queue=queue, health=health, clock=clock)
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -102,10 +103,10 @@ class Controller:
                 pause = min(pause * 2, 5)
         self._health.set("storage", False, "it answers, and is being sent the first documents")
         self._catalogue.seed(self._mirror.entries, now=self._clock())
-        self.listener.begin()
+        self.intake.begin()
         try:
             async with asyncio.timeout(SETTLE):
-                await self.listener.settled()
+                await self.intake.settled()
         except TimeoutError:
             log.info("starting without an answer from some sources", missing=list(self._book.waiting_for()))
         self._queue.add(SYNC)
@@ -141,7 +142,7 @@ class Controller:
         for name, error in self._catalogue.take_failures():
             log.error("an object cannot be rendered", object=name, exc_info=error)
         for labels in self._catalogue.take_unknown():
-            self.listener.ask(labels)
+            self.intake.ask(labels)
 
     def _released(self, now: float) -> set[str]:
         self._catalogue.release(self._ledger.tick(now))
@@ -217,10 +218,10 @@ class Controller:
     def _look_again(self, now: float) -> None:
         """Have sources listed again where that decides something."""
         for source in self._ledger.overdue(now):
-            confirmable = self.listener.confirmable.get(source)
-            if confirmable is not None and now >= self._looks_asked.get(source, -inf) + LOOK_AGAIN:
+            followed = self.intake.sources.get(source)
+            if followed is not None and now >= self._looks_asked.get(source, -inf) + LOOK_AGAIN:
                 self._looks_asked[source] = now
-                confirmable.confirm()
+                followed.relist()
 
     def _tell_suspicions(self) -> None:
         suspicious = self._ledger.suspicious()
@@ -238,19 +239,19 @@ class Controller:
         unproven = self._ledger.unproven()
         self._asked &= unproven.keys()
         for ref, source in unproven.items():
-            provable = self.listener.confirmable.get(source)
-            if ref not in self._asked and isinstance(provable, Provable) and len(self._asked) < PROOFS:
+            followed = self.intake.sources.get(source)
+            if ref not in self._asked and isinstance(followed, Provable) and len(self._asked) < PROOFS:
                 self._asked.add(ref)
-                group.create_task(self._ask(provable, ref))
+                group.create_task(self._ask(followed, source, ref))
 
-    async def _ask(self, source: Provable, ref: str) -> None:
+    async def _ask(self, followed: Provable, source: str, ref: str) -> None:
         try:
-            gone = await source.is_gone(*Ref.parse(ref).ids)
+            gone = await followed.is_gone(Ref.parse(ref))
         except (RemoteError, ValueError) as error:
             log.info("no proof: what a list lacks stays for REMOVAL_HOLD", object=ref, error=str(error))
             return
         if gone and ref in self._ledger.unproven():
-            self._catalogue.prove_gone(ref)
+            self._catalogue.put(source, Ref.parse(ref), Gone())
             self._queue.add(PUBLISH)
 
     def _storage_works(self) -> None:

@@ -1,22 +1,46 @@
-"""What sources say, apart from who says it: lasting references to the objects that entries are made of."""
+"""Lasting references to the objects that sources tell of, and what is said of an object that is not there.
 
+A deployment is an InferenceService or an LLMInferenceService; its companions are the Services and ServiceAccounts that
+belong to it.
+"""
+
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Final, Literal, Self, cast
 
-RefKind = Literal["isvc", "registry"]
+from common.problems import Problem
+
+DeploymentKind = Literal["InferenceService", "LLMInferenceService"]
+"""The kinds of objects that serve a model."""
+RefKind = Literal["isvc", "llmisvc", "registry", "service", "serviceaccount"]
+
+_OF_DEPLOYMENT: Mapping[DeploymentKind, RefKind] = {"InferenceService": "isvc", "LLMInferenceService": "llmisvc"}
+_LABELS: Mapping[RefKind, str] = {
+    **{ref_kind: kind for kind, ref_kind in _OF_DEPLOYMENT.items()},
+    "service": "Service",
+    "serviceaccount": "ServiceAccount",
+}
+
+DELETED: Final = "deleted"
+"""The proof that an object is gone: an event, or the answer to a request for it."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Ref:
-    """The lasting name of an object that an entry is made of.
+    """The lasting name of an object.
 
-    `place` is the cluster or registry that it is in, `ids` name it there: namespace and name of an InferenceService,
-    or the ids of a registered model and its version.
+    `place` is the cluster or registry that it is in, `ids` name it there: namespace and name of a Kubernetes object, or
+    the ids of a registered model and its version.
     """
 
     kind: RefKind
     place: str
     ids: tuple[str, str]
+
+    @classmethod
+    def deployment(cls, kind: DeploymentKind, cluster: str, namespace: str, name: str) -> Self:
+        """Return the reference of an InferenceService or LLMInferenceService."""
+        return cls(_OF_DEPLOYMENT[kind], cluster, (namespace, name))
 
     @classmethod
     def isvc(cls, cluster: str, namespace: str, name: str) -> Self:
@@ -36,25 +60,47 @@ class Ref:
             ValueError: it is something else.
         """
         kind, _, rest = written.partition(":")
-        if kind == "isvc":
+        if kind == "registry" and rest.count(":") >= 2:
+            registry, model, version = rest.rsplit(":", 2)  # a registry's id may hold a port
+            return cls("registry", registry, (model, version))
+        if kind in _LABELS:
             cluster, _, object_ = rest.partition(":")
             namespace, separator, name = object_.partition("/")
             if separator:
-                return cls("isvc", cluster, (namespace, name))
-        elif kind == "registry" and rest.count(":") >= 2:
-            registry, model, version = rest.rsplit(":", 2)  # a registry's id may hold a port
-            return cls("registry", registry, (model, version))
+                return cls(cast("RefKind", kind), cluster, (namespace, name))
         raise ValueError(f"{written[:200]!r} is not a reference")
 
     def __str__(self) -> str:
-        if self.kind == "isvc":
-            return f"isvc:{self.place}:{'/'.join(self.ids)}"
-        return f"registry:{self.place}:{':'.join(self.ids)}"
+        return f"{self.kind}:{self.place}:{(':' if self.kind == 'registry' else '/').join(self.ids)}"
+
+    @property
+    def is_deployment(self) -> bool:
+        """Whether it names an object that serves a model."""
+        return self.kind in ("isvc", "llmisvc")
 
     @property
     def label(self) -> str:
         """What people call the object."""
-        if self.kind == "isvc":
-            return f"InferenceService {'/'.join(self.ids)}"
+        if self.kind != "registry":
+            return f"{_LABELS[self.kind]} {'/'.join(self.ids)}"
         model, version = self.ids
         return f"ModelVersion {version} of RegisteredModel {model} in registry {self.place}"
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """There is proof that an object is gone."""
+
+    reason: str = DELETED
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """A complete look lacks an object: no proof."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unusable:
+    """An object exists and cannot be read."""
+
+    problem: Problem

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from common.wire import Applied, Batch, Listing, Stored, Upsert, card_digest
-from services.normalizer.contents import Card
+from services.normalizer.cards import Card
 from services.normalizer.plan import Plan
 
 BATCH_BYTES = 256 * 1024

@@ -1,4 +1,4 @@
-"""Model registries put together: found in the cluster and in the settings, polled, and told to the listener."""
+"""Model registries put together: found in the cluster and in the settings, polled, and told to the intake."""
 
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -14,9 +14,9 @@ from common.metrics import Metrics
 from common.problems import Problem
 from common.secrets import StaticToken, TokenSource
 from common.trust import read_authority, trust_also
-from services.normalizer.listener import Listener
 from services.normalizer.normalize.labels import RegistryLabels
 from services.normalizer.settings import NormalizerSettings
+from services.normalizer.sink import Intake
 from services.normalizer.sources.http import Connector, SourceMetrics
 from services.normalizer.sources.kubeflow.discovery import Discovery, DiscoverySettings, discover, untrusted_remedy
 from services.normalizer.sources.kubeflow.records import RegistryReading
@@ -72,19 +72,19 @@ def create_connector(
 
 
 class Registries:
-    """Keeps discovery and polling going and tells the listener what they bring (the pollers' SourceHandler)."""
+    """Keeps discovery and polling going and tells the intake what they bring (the pollers' SourceHandler)."""
 
     def __init__(
         self,
         *,
-        listener: Listener,
+        intake: Intake,
         connector: Connector,
         settings: NormalizerSettings,
         polling_floor: float = POLLING_FLOOR,
     ) -> None:
         """`polling_floor`: a shorter interval is raised to so many seconds, and that is told."""
-        self._listener = listener
-        listener.ask_for_unknown_versions(self.look_up)
+        self._intake = intake
+        intake.ask_for_unknown_versions(self.look_up)
         self._settings = discovery_settings(settings)
         self._watched = settings.watch_namespaces
         self._gateways = settings.model_registry_gateways
@@ -96,7 +96,7 @@ class Registries:
                 interval=self._interval(settings.polling_interval, polling_floor),
                 card_refresh=settings.model_card_refresh,
             ),
-            expected=listener.known_versions,
+            expected=intake.known_versions,
         )
         self._search: ClusterSearch | None = None
         self._told: frozenset[Problem] = frozenset()
@@ -110,7 +110,7 @@ class Registries:
         raised = f"{given:g} s is raised to {floor:g} s, so that registries are not flooded"
         remedy = "set POLLING_INTERVAL to a longer time, such as 2m"
         log.warning(f"POLLING_INTERVAL: {raised}", remedy=remedy)
-        self._listener.remote_state("POLLING_INTERVAL", ok=True, reason=f"{raised}; {remedy}")
+        self._intake.remote_state("POLLING_INTERVAL", ok=True, reason=f"{raised}; {remedy}")
         return floor
 
     def follow_cluster(
@@ -135,7 +135,7 @@ class Registries:
     async def run(self) -> None:
         """Poll what there is until cancelled, from when it is known what there was in an earlier run."""
         self._look()
-        await self._listener.begun()
+        await self._intake.begun()
         self._look()
         await self._source.run()
 
@@ -151,9 +151,7 @@ class Registries:
             self._find()
         except Exception as error:
             log.exception("registries cannot be looked for: what was found stays")
-            self._listener.discovering(
-                complete=False, ok=False, reason=f"internal: {type(error).__name__}, see the log"
-            )
+            self._intake.discovering(complete=False, ok=False, reason=f"internal: {type(error).__name__}, see the log")
 
     def _find(self) -> None:
         search = self._search
@@ -167,12 +165,10 @@ class Registries:
         now = {(ref.kind, ref.id): ref for ref in found.refs}
         # One that nothing names any more and that still answers at its address is not gone: a label was changed.
         self._refs = {key: ref for key, ref in self._refs.items() if not sure or key in self._answering} | now
-        self._listener.discovering(
-            complete=sure, waiting=waiting, ok=search is None or search.sufficient, reason=reason
-        )
+        self._intake.discovering(complete=sure, waiting=waiting, ok=search is None or search.sufficient, reason=reason)
         for kind, id_ in self._refs:
             if kind == "registry":
-                self._listener.registry_declared(id_)
+                self._intake.registry_declared(id_)
         self._tell_strangers(found.untrusted)
         self._source.update(self._refs.values())
 
@@ -182,31 +178,31 @@ class Registries:
         self._told = frozenset(found.problems)
         if self._settings.routes:
             reason = " ".join(f"{each.object}: {each.message}; {each.remedy}." for each in found.unmatched)
-            self._listener.remote_state("MR_ROUTE", ok=not reason, reason=reason)
+            self._intake.remote_state("MR_ROUTE", ok=not reason, reason=reason)
 
     def _tell_strangers(self, untrusted: Sequence[SourceRef]) -> None:
         """Say that registries outside trusted namespaces are not read; what an earlier run has of them stays."""
         registries = {f"{ref.kind}:{ref.id}": ref for ref in untrusted}
         for name, ref in registries.items():
-            self._listener.remote_state(
+            self._intake.remote_state(
                 name, ok=True, reason=f"untrusted: {ref.origin} is not read; {untrusted_remedy(ref)}"
             )
-            if ref.kind == "registry" and self._listener.known_versions(ref.id):
-                self._listener.registry_declared(ref.id)
-                self._listener.registry_failed(ref.id, has_address=False)
+            if ref.kind == "registry" and self._intake.known_versions(ref.id):
+                self._intake.registry_declared(ref.id)
+                self._intake.registry_failed(ref.id, has_address=False)
         for name in self._strangers - registries.keys():
-            self._listener.remote_gone(name)
+            self._intake.remote_gone(name)
         self._strangers = frozenset(registries)
 
     # --- what the pollers tell
 
     def on_reading(self, ref: SourceRef, reading: RegistryReading) -> None:
         """A registry was read."""
-        self._listener.registry_read(ref.registry, reading)
+        self._intake.registry_read(ref.registry, reading)
 
     def on_cards(self, ref: SourceRef, reading: RegistryReading) -> None:
         """Model cards that a registry refers to are new or changed."""
-        self._listener.cards_read(ref.registry, reading)
+        self._intake.cards_read(ref.registry, reading)
 
     def on_state(self, ref: SourceRef, state: SourceState) -> None:
         """A registry or catalog fares otherwise than before."""
@@ -215,9 +211,9 @@ class Registries:
         has_address = fault is None or fault.kind != "no-address"
         since = datetime.fromtimestamp(state.since, UTC).isoformat(timespec="seconds")
         reason = f"{fault.kind}: {fault.reason}; {fault.remedy} (since {since})" if fault else ""
-        self._listener.remote_state(f"{ref.kind}:{ref.id}", ok=state.ok or not has_address, reason=reason)
+        self._intake.remote_state(f"{ref.kind}:{ref.id}", ok=state.ok or not has_address, reason=reason)
         if fault and ref.kind == "registry":
-            self._listener.registry_failed(ref.id, has_address=has_address)
+            self._intake.registry_failed(ref.id, has_address=has_address)
         if fault is None:
             self._answering.add((ref.kind, ref.id))
         elif (ref.kind, ref.id) in self._answering:
@@ -231,6 +227,6 @@ class Registries:
         if ref.kind == "registry":
             what_follows = f"its models leave in {self._gone_grace:g} s (SOURCE_GONE_GRACE)"
         log.warning(f"{ref.label} is gone: {ref.origin} names it no more", remedy=f"none if so meant: {what_follows}")
-        self._listener.remote_gone(f"{ref.kind}:{ref.id}")
+        self._intake.remote_gone(f"{ref.kind}:{ref.id}")
         if ref.kind == "registry":
-            self._listener.registry_gone(ref.id)
+            self._intake.registry_gone(ref.id)

@@ -3,8 +3,10 @@
 import asyncio
 import os
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import structlog
 
@@ -18,24 +20,25 @@ from common.kube.metrics import KubeMetrics
 from common.kube.workqueue import WorkQueue, WorkQueueMetrics
 from common.metrics import Metrics
 from services.normalizer.catalogue import Catalogue
-from services.normalizer.contents import IsvcSource
 from services.normalizer.controller import Controller
 from services.normalizer.ledger import Ledger
-from services.normalizer.listener import Listener
 from services.normalizer.publish import Mirror, Storage
 from services.normalizer.registries import POLLING_FLOOR, Registries, create_connector
 from services.normalizer.remote_storage import RemoteStorage
 from services.normalizer.settings import NormalizerSettings
+from services.normalizer.sink import Intake
+from services.normalizer.source import Source
 from services.normalizer.sourcebook import SourceBook
 from services.normalizer.sources.kserve import KserveSource
+from services.normalizer.sources.manifests import ManifestSource
 from services.normalizer.sources.selected import Selected
 from services.normalizer.telemetry import CONTROLLER, Telemetry
 
 log = structlog.get_logger("normalizer")
 
 NAME = "rhoai-normalizer"
-CLUSTER = IsvcSource("kserve", "local")
-"""The cluster that the connector itself runs in."""
+CLUSTER = "local"
+"""The name, in references, of the cluster that the connector itself runs in."""
 
 Task = Callable[[], Awaitable[None]]
 
@@ -48,7 +51,7 @@ def create_controller(
     metrics: Metrics,
     wall_clock: Callable[[], float] = time.time,
 ) -> Controller:
-    """Return a controller without sources; whoever adds one declares it to the listener before it runs.
+    """Return a controller without sources; whoever adds one lets the intake follow it before it runs.
 
     `wall_clock` is read once: marks that are stored must mean the same after a restart, but no step of the clock may
     make anything leave.
@@ -69,40 +72,66 @@ def create_controller(
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Environment:
+    """What sources are made from; `client` is None where no cluster is followed, `polling_floor` is in seconds."""
+
+    settings: NormalizerSettings
+    metrics: Metrics
+    kube_metrics: KubeMetrics
+    client: KubeClient | None = None
+    manifests: Sequence[Path] = ()
+    polling_floor: float = POLLING_FLOOR
+
+
+def _of_cluster(environment: Environment) -> Iterable[Source]:
+    if environment.client is not None:
+        yield KserveSource(
+            id="kserve",
+            cluster=CLUSTER,
+            client=environment.client,
+            namespaces=environment.settings.watch_namespaces,
+            metrics=environment.kube_metrics,
+        )
+
+
+def _of_files(environment: Environment) -> Iterable[Source]:
+    if environment.manifests:
+        yield ManifestSource(paths=environment.manifests)
+
+
+KINDS: dict[str, Callable[[Environment], Iterable[Source]]] = {"kserve": _of_cluster, "manifests": _of_files}
+"""The kinds of sources of deployments: what there is of each in an environment."""
+
+
 async def follow_sources(
-    stack: AsyncExitStack,
-    *,
-    cluster: bool,
-    settings: NormalizerSettings,
-    listener: Listener,
-    metrics: Metrics,
-    kube_metrics: KubeMetrics,
-    polling_floor: float = POLLING_FLOOR,
+    stack: AsyncExitStack, *, intake: Intake, environment: Environment, cluster: bool = False
 ) -> Sequence[Task]:
-    """Return what must run to follow the registries that the settings name and, if asked for, the cluster.
+    """Return what must run to follow the sources of an environment and, if asked for, the cluster that it leads to.
 
     Raises:
         CredentialsError: a cluster is asked for and the environment leads to none.
         TrustError: a certificate authority for registries cannot be used.
     """
-    if not cluster:
-        connector = create_connector(settings, token=settings.shared_token, metrics=metrics)
-        named = Registries(listener=listener, connector=connector, settings=settings, polling_floor=polling_floor)
-        return [named.run]
-    credentials = await find_credentials(os.environ)
-    log.info("cluster found", server=credentials.server, origin=credentials.origin)
-    client = await stack.enter_async_context(KubeClient(credentials=credentials, metrics=kube_metrics))
-    kserve = KserveSource(
-        source=CLUSTER,
-        client=client,
-        namespaces=settings.watch_namespaces,
-        listener=Selected(listener, settings.selection),
-        metrics=kube_metrics,
+    settings, token = environment.settings, environment.settings.shared_token
+    if cluster:
+        credentials = await find_credentials(os.environ)
+        log.info("cluster found", server=credentials.server, origin=credentials.origin)
+        client = KubeClient(credentials=credentials, metrics=environment.kube_metrics)
+        environment = replace(environment, client=await stack.enter_async_context(client))
+        token = credentials.token
+    registries = Registries(
+        intake=intake,
+        connector=create_connector(settings, token=token, metrics=environment.metrics),
+        settings=settings,
+        polling_floor=environment.polling_floor,
     )
-    listener.declare(kserve.id, confirm=kserve, namespaces=settings.watch_namespaces)
-    connector = create_connector(settings, token=credentials.token, metrics=metrics)
-    registries = Registries(listener=listener, connector=connector, settings=settings, polling_floor=polling_floor)
-    return [kserve.run, *registries.follow_cluster(client, kube_metrics), registries.run]
+    tasks: list[Task] = []
+    for sources_of in KINDS.values():
+        tasks += [intake.follow(Selected(source, settings.selection)) for source in sources_of(environment)]
+    if environment.client is not None:
+        tasks += registries.follow_cluster(environment.client, environment.kube_metrics)
+    return [*tasks, registries.run]
 
 
 async def run(
@@ -125,15 +154,10 @@ async def run(
             HttpClient(name="storage-rest", base_url=settings.storage, token=settings.shared_token)
         )
         controller = create_controller(settings=settings, storage=RemoteStorage(client), health=health, metrics=metrics)
-        tasks = await follow_sources(
-            stack,
-            cluster=True,
-            settings=settings,
-            listener=controller.listener,
-            metrics=metrics,
-            kube_metrics=KubeMetrics(metrics),
-            polling_floor=polling_floor,
+        environment = Environment(
+            settings=settings, metrics=metrics, kube_metrics=KubeMetrics(metrics), polling_floor=polling_floor
         )
+        tasks = await follow_sources(stack, intake=controller.intake, environment=environment, cluster=True)
         app = server.create_app(name=NAME, metrics=metrics, health=health, access=None)
         await stack.enter_async_context(server.listening(app, addresses))
         await run_until(stop, controller.run, *tasks)

@@ -38,6 +38,7 @@ class Cache:
         self._card_digests: dict[str, str] = {}
         self._referrers: dict[str, set[str]] = {}
         self._early_cards: dict[str, str] = {}
+        self._leaving: set[str] = set()
         self._withholding = False
         self._withheld: dict[str, Upsert | None] = {}  # as readers see them; None: not at all
         self._reasons: dict[str, str] = {}  # why entries in the log were removed
@@ -53,6 +54,11 @@ class Cache:
     def entries(self) -> Mapping[str, Upsert]:
         """Every entry by key, without the text of its card; to be read only."""
         return self._entries
+
+    @property
+    def leaving(self) -> list[Upsert]:
+        """The entries that have a mark, by key."""
+        return [self._entries[key] for key in sorted(self._leaving)]
 
     @property
     def cards(self) -> Mapping[str, str]:
@@ -178,6 +184,7 @@ class Cache:
         else:
             self._withheld.pop(key, None)
         self._entries[key], self._stored[key] = upsert, stored
+        (self._leaving.discard if upsert.leaving is None else self._leaving.add)(key)
         self._touch("entry", key)
         if upsert.card_key:
             self._referrers.setdefault(upsert.card_key, set()).add(key)
@@ -189,6 +196,7 @@ class Cache:
     def _remove(self, key: str, reason: str) -> None:
         former = self._entries.pop(key, None)
         self._withheld.pop(key, None)
+        self._leaving.discard(key)
         if former is not None:
             del self._stored[key]
             self._reasons[key] = reason

@@ -256,8 +256,7 @@ class StorageService:
     @property
     def leaving(self) -> list[tuple[Upsert, int | None]]:
         """The entries that are leaving, with when at the earliest (seconds of the epoch, None: not)."""
-        found = [(entry, self._patience.due(entry.leaving)) for entry in self._cache.entries.values() if entry.leaving]
-        return sorted(found, key=lambda item: item[0].key)
+        return [(entry, self._patience.due(entry.leaving)) for entry in self._cache.leaving if entry.leaving]
 
     @property
     def departures(self) -> Iterable[Departure]:
@@ -388,5 +387,5 @@ class StorageService:
         self._telemetry.cards.set(len(self._cache.cards))
         self._telemetry.complete.set(self._cache.complete)
         self._telemetry.leaving.clear()
-        for reason, count in by_reason(self._cache.entries.values()).items():
+        for reason, count in by_reason(self._cache.leaving).items():
             self._telemetry.leaving.labels(reason).set(count)

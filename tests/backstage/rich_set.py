@@ -17,6 +17,10 @@ SAID = "modelcatalogbridge.rhdh.io/"
 
 CARD = """# Granite
 
+It thinks between \\<think\\> and \\</think\\>, with
+* low latency
+* long context
+
 ![architecture](https://example.com/granite.png)
 
 | benchmark | score |
@@ -33,9 +37,10 @@ print("räksmörgås 模型 🚀")
 CARD_HOLDERS = {
     Reader.FIRST_GENERATION: "resource:default/granite-8b-v1",
     Reader.SECOND_GENERATION: "aimodelserverapi:default/granite",
+    Reader.PLAIN: "resource:default/granite-8b-v1",
     Reader.SECOND_AND_PLAIN: "aimodelserverapi:default/granite",
 }
-"""Whose documentation the card is, for the readers that can show it."""
+"""Whose documentation the card is, for each reader."""
 
 HOSTILE: dict[str, dict[str, str]] = {
     "prose": {

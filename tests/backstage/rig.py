@@ -51,6 +51,8 @@ class Card:
     reference: str
     directory: Path
     page: str
+    etag: str
+    """What TechDocs remembers, to ask next time whether it is still the same."""
 
 
 class Backstage:
@@ -124,9 +126,14 @@ class Backstage:
         Raises:
             aiohttp.ClientResponseError: 404 when the entity, its annotation or the card does not exist.
         """
-        path = "/".join(quote(part, safe="") for part in re.split("[:/]", ref))
-        found = await self._json(f"/api/cards/{path}")
-        return Card(found["reference"], Path(found["directory"]), found["page"])
+        found = await self._json(_card_path(ref))
+        return Card(found["reference"], Path(found["directory"]), found["page"], found.get("etag", ""))
+
+    async def has_new_card(self, ref: str, etag: str) -> bool:
+        """Return whether the card of an entity is another than that of `etag`; TechDocs builds it again then."""
+        async with self._session.get(_card_path(ref), params={"etag": etag}) as response:
+            assert response.status in (200, 304), await response.text()
+            return response.status == 200
 
     async def refusals(self) -> list[Refusal]:
         """Return everything that the catalog's processing has ever refused since it started."""
@@ -252,6 +259,10 @@ class Backstage:
     async def _json(self, path: str, params: Mapping[str, str] | None = None) -> Any:
         async with self._session.get(path, params=params, raise_for_status=True) as response:
             return await response.json()
+
+
+def _card_path(ref: str) -> str:
+    return "/api/cards/" + "/".join(quote(part, safe="") for part in re.split("[:/]", ref))
 
 
 def reference(entity: Entity) -> str:

@@ -75,8 +75,8 @@ class Sidecars:
 
     @property
     def feed(self) -> str:
-        """The base URL that Backstage reads."""
-        return self.url(LOCATION)
+        """The base URL that Backstage reads: by the host name that is not the Gitea integration's."""
+        return f"http://localhost:{self._ports[LOCATION]}"
 
     def url(self, service: str) -> str:
         """Return where a service listens."""
@@ -116,11 +116,16 @@ class Sidecars:
             await eventually(lambda s=service: self._is_ready(s), timeout=60, interval=0.1, what=f"{service} is ready")
 
     async def documents(self) -> dict[str, dict[str, Any]]:
-        """Return what location serves, by key."""
+        """Return what location serves to the second generation, by key."""
         base = f"{self.feed}/api/kserve-kubeflow-connector"
         keys = (await self._json(f"{base}/list"))["uris"]
         headers = {"Authorization": f"Bearer {TOKEN}"}
         return {key: await self._json(f"{base}/models/{key}", headers=headers) for key in keys}
+
+    async def first_documents(self) -> dict[str, dict[str, Any]]:
+        """Return what location serves to the first generation, by URI."""
+        uris = (await self._json(f"{self.feed}/list"))["uris"]
+        return {uri: await self._json(f"{self.feed}{uri}") for uri in uris}
 
     def logs(self, lines: int = 40) -> str:
         """Return the ends of what the services logged."""

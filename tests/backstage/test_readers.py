@@ -8,7 +8,7 @@ import pytest
 from tests.backstage import rich_set
 from tests.backstage.conftest import StartBackstage
 from tests.backstage.expectation import assert_expected
-from tests.backstage.judgement import CARD_REFERENCE, Judge
+from tests.backstage.judgement import CARD_REFERENCE, TREES, Judge
 from tests.backstage.readers import FEED_IN_A_POD, Reader
 from tests.backstage.rig import BACKEND, OLDER_BACKEND, Backstage, Entity, reference
 from tests.backstage.sidecars import Sidecars
@@ -40,18 +40,18 @@ async def backstage(
 
 
 async def test_every_model_becomes_its_entities(backstage: Backstage, sidecars: Sidecars) -> None:
-    documents = await sidecars.documents()
+    first, second = await sidecars.first_documents(), await sidecars.documents()
     await backstage.read_again()
     await backstage.wait_for(backstage.entities, what="what was read is in the catalog", timeout=60)
     entities = await backstage.settled()
 
     assert await backstage.refusals() == [], await backstage.explain()
-    faults = Judge(backstage.reader, documents.values(), entities, feed=sidecars.feed).faults()
+    judge = Judge(backstage.reader, entities, first=first.values(), second=second.values(), feed=sidecars.feed)
+    faults = judge.faults()
     assert faults == [], "\n".join([*faults, await backstage.explain()])
     for reader, part in parts_of(backstage.reader, entities):
         assert_expected(part, f"rich.{reader.value}.json", feed=sidecars.feed)
-        if reader is not Reader.PLAIN:
-            await assert_cards_are_read(backstage, part)
+        await assert_cards_are_read(backstage, reader, part)
 
 
 def parts_of(reader: Reader, entities: list[Entity]) -> list[tuple[Reader, list[Entity]]]:
@@ -63,12 +63,13 @@ def parts_of(reader: Reader, entities: list[Entity]) -> list[tuple[Reader, list[
     return [(Reader.SECOND_GENERATION, second), (Reader.PLAIN, plain)]
 
 
-async def assert_cards_are_read(backstage: Backstage, entities: list[Entity]) -> None:
-    """Every card of ours is read through the backend's URL reader; that from the model catalog is the one put there."""
+async def assert_cards_are_read(backstage: Backstage, reader: Reader, entities: list[Entity]) -> None:
+    """Every model has a page, read through the backend's URL reader; one shows the card of the model catalog."""
     pages = {}
     for entity in entities:
         page = entity["metadata"]["annotations"].get(CARD_REFERENCE, "")
-        if page.startswith((f"url:{FEED_IN_A_POD}", f"url:{backstage.feed}")):
+        if page.startswith((f"url:{FEED_IN_A_POD}", f"url:{backstage.feed}", f"url:{TREES}")):
             pages[reference(entity)] = (await backstage.card(reference(entity))).page
-    assert pages[rich_set.CARD_HOLDERS[backstage.reader]] == rich_set.CARD
-    assert all(pages.values())
+    assert "How to call it" in pages[rich_set.CARD_HOLDERS[reader]]
+    assert "räksmörgås 模型 🚀" in pages[rich_set.CARD_HOLDERS[reader]]
+    assert all(page.startswith("# ") for page in pages.values())

@@ -172,6 +172,11 @@ def no_right_to_see_routes(world: World) -> None:
     world.without("routes")
 
 
+@broken("rights", "may not get, list, watch httproutes", 'apiGroups: ["gateway.networking.k8s.io"]')
+def gateways_without_their_rights(world: World) -> None:
+    world.environ["MODEL_REGISTRY_GATEWAYS"] = "true"
+
+
 @broken("rights", "no ClusterRoleBinding reaches this account", "subjects must name it")
 def a_binding_to_an_account_elsewhere(world: World) -> None:
     world.allow({p for p in world.rights if p.resource == "configmaps"})
@@ -361,6 +366,11 @@ def a_cache_in_memory(world: World) -> None:
 @broken("settings", "REMOVAL_GUARD=off", "take REMOVAL_GUARD out", verdict="warning")
 def no_guard_against_removals(world: World) -> None:
     world.environ["REMOVAL_GUARD"] = "off"
+
+
+@broken("settings", "REMOVAL_HOLD=0", "take REMOVAL_HOLD out", verdict="warning")
+def no_time_before_removals(world: World) -> None:
+    world.environ["REMOVAL_HOLD"] = "0"
 
 
 @broken("settings", "every host that reaches the pod may read", "take OPEN_READS out", verdict="warning")

@@ -15,6 +15,11 @@ READS = {
 }
 ROUTES = {Permission("", "route.openshift.io", "routes", verb) for verb in READ}
 CACHE = {Permission("ai-rhdh", "", "configmaps", verb) for verb in (*READ, "create", "patch")}
+GATEWAYS = {
+    Permission("", "gateway.networking.k8s.io", resource, verb)
+    for resource in ("httproutes", "gateways")
+    for verb in READ
+}
 DOCUMENTED = (
     READS
     | ROUTES
@@ -85,7 +90,7 @@ def test_no_component_grants_more(tmp_path: Path) -> None:
     """What nothing uses is not offered either; tests/process/test_rights.py holds the rest to what is used."""
     every = sorted(path.name for path in (ROOT / "rbac/components").iterdir())
 
-    assert granted(with_components(tmp_path, *every)) == DOCUMENTED
+    assert granted(with_components(tmp_path, *every)) == DOCUMENTED | GATEWAYS
 
 
 @pytest.mark.parametrize("overlay", ["kubernetes", *(f"rbac/overlays/{path.name}" for path in OVERLAYS)])

@@ -113,16 +113,17 @@ def test_the_other_variant_makes_room_and_hands_its_settings_over() -> None:
 
 def test_adding_again_changes_nothing() -> None:
     for variant in sidecars.VARIANTS:
-        once = added([PROXY], variant, registries="kubeflow")
+        once = added([PROXY], variant, variables={"MODEL_REGISTRY_NAMESPACES": "kubeflow"})
 
         assert added(once, variant) == once
 
 
 def test_the_registries_namespace_is_set_where_registries_are_read() -> None:
-    after = added([], "sidecars", registries="odh-model-registries")
+    after = added([], "sidecars", variables={"MODEL_REGISTRY_NAMESPACES": "odh-model-registries", "BOTH_FEEDS": "true"})
 
     values = [v["value"] for c in after for v in c["env"] if v["name"] == "MODEL_REGISTRY_NAMESPACES"]
     assert values == ["odh-model-registries"]
+    assert all({"name": "BOTH_FEEDS", "value": "true"} in container["env"] for container in after)
 
 
 def test_a_foreign_container_of_the_same_name_is_refused() -> None:
@@ -287,13 +288,16 @@ async def test_a_deployment_gets_the_container_behind_its_own(cluster: FakeClust
     before = cluster.apply(deployment)
     target = ("-n", "ai-rhdh", "deployment/backstage")
 
-    await kubectl.script("add", "connector", "--registries", "kubeflow", *target)
+    await kubectl.script("add", "connector", "--registries", "kubeflow", "--env", "A=b=c", *target)
     between = cluster.get("Deployment", "ai-rhdh", "backstage")
     await kubectl.script("remove", *target)
     after = cluster.get("Deployment", "ai-rhdh", "backstage")
 
     assert between is not None
     assert names(between["spec"]["template"]["spec"]["containers"]) == ["backstage", "connector"]
+    env = between["spec"]["template"]["spec"]["containers"][1]["env"]
+    assert {"name": "A", "value": "b=c"} in env
+    assert {"name": "MODEL_REGISTRY_NAMESPACES", "value": "kubeflow"} in env
     assert after is not None
     assert after["spec"] == before["spec"]
 

@@ -11,9 +11,9 @@ import services.normalizer.catalogue as catalogue_module
 from common.problems import Problem
 from common.wire import Stored, Upsert
 from services.normalizer.catalogue import SLICE, Catalogue
-from services.normalizer.contents import IsvcSource, RegistryContent
+from services.normalizer.facts import Gone, Missing, Ref, Unusable
 from services.normalizer.ledger import Ledger, Patience
-from services.normalizer.normalize.deployment import Deployment, read_service, read_service_account
+from services.normalizer.normalize.deployment import Deployment, Planned, read_service, read_service_account
 from services.normalizer.normalize.isvc import read_isvc
 from services.normalizer.normalize.kserve import normalize_deployment
 from services.normalizer.normalize.registry_objects import (
@@ -24,14 +24,14 @@ from services.normalizer.normalize.registry_objects import (
     RegistryRef,
     ServingEnvironment,
 )
-from services.normalizer.normalize.result import Defaults, Normalized, described
+from services.normalizer.normalize.result import Defaults, Normalized
 from services.normalizer.plan import Plan, plan
 from services.normalizer.sourcebook import SourceBook
-from services.normalizer.sources.kubeflow.records import RegistrySnapshot
+from services.normalizer.sources.kubeflow.records import RegistryContent, RegistrySnapshot
 from tests import objects
 from tests.normalizer.normalize.registries import parsed
 
-SOURCE = IsvcSource("kserve", "local")
+SOURCE = "kserve"
 GRACE = 120.0
 HOLD = 3600.0
 REGISTRY = RegistryRef("ns/reg", "reg", "ns")
@@ -41,6 +41,10 @@ LABELS = {
     "modelregistry.opendatahub.io/registered-model-id": "1",
     "modelregistry.opendatahub.io/model-version-id": "10",
 }
+
+
+def isvc(name: str, namespace: str = "models") -> Ref:
+    return Ref.isvc("local", namespace, name)
 
 
 class Bench:
@@ -57,7 +61,7 @@ class Bench:
         self.removed: dict[str, str] = {}
         self.refused: dict[str, str] = {}
         self.catalogue.seed(self.storage, now=now)
-        self.book.declare(SOURCE.id, "kserve")
+        self.book.declare(SOURCE, "kserve")
         self.others()
         if listed:
             self.look()
@@ -65,24 +69,26 @@ class Bench:
     def others(self) -> None:
         """Have others, so that one is not all that there are."""
         for number in range(5):
-            self.ledger.see(f"isvc:local:others/{number}", SOURCE.id)
+            self.ledger.see(f"isvc:local:others/{number}", SOURCE)
             self.ledger.see(f"registry:ns/reg:0:{number}", REGISTRY_SOURCE)
 
     def look(self) -> None:
         """Look at everything completely once more."""
-        for source in (SOURCE.id, REGISTRY_SOURCE):
+        for source in (SOURCE, REGISTRY_SOURCE):
             if self.book.is_declared(source):
                 self.book.listed(source, now=self.now)
 
     def isvc(self, obj: dict[str, Any], *, bare: bool = False) -> None:
         metadata = obj["metadata"]
-        key = (metadata["namespace"], metadata["name"])
-        self.catalogue.put_isvc(SOURCE, key, read_isvc(obj), explicit=True, bare=bare, now=self.now)
+        facts = read_isvc(obj)
+        self.put(isvc(metadata["name"], metadata["namespace"]), Planned(facts) if bare else facts)
+
+    def put(self, ref: Ref, fact: Any) -> None:
+        self.catalogue.put(SOURCE, ref, fact, now=self.now)
         self.render()
 
     def gone(self, name: str, *, explicit: bool = True) -> None:
-        self.catalogue.put_isvc(SOURCE, ("models", name), None, explicit=explicit, now=self.now)
-        self.render()
+        self.put(isvc(name), Gone() if explicit else Missing())
 
     def registry(self, **content: Any) -> None:
         snapshot = RegistrySnapshot(**content)
@@ -139,7 +145,7 @@ class Bench:
 
 
 def test_a_version_is_described_by_its_ids_whatever_the_registrys_name_holds() -> None:
-    assert described("registry:host:8080:1:10") == "ModelVersion 10 of RegisteredModel 1 in registry host:8080"
+    assert Ref.parse("registry:host:8080:1:10").label == "ModelVersion 10 of RegisteredModel 1 in registry host:8080"
 
 
 @pytest.fixture
@@ -260,7 +266,7 @@ def test_one_that_is_not_ready_when_we_restart_stays_for_the_grace(bench: Bench)
 def test_while_its_cluster_cannot_be_followed_nothing_leaves_that_may_be_ready_again(bench: Bench) -> None:
     bench.isvc(objects.isvc("m"))
     bench.isvc(objects.isvc("m", ready=False))
-    bench.book.failed(SOURCE.id)
+    bench.book.failed(SOURCE)
     bench.later(GRACE * 10, look=False)
     assert bench.keys == ["models_m"]
 
@@ -270,8 +276,7 @@ def test_a_service_that_appears_later_is_noticed(bench: Bench) -> None:
     bench.isvc(obj)
     before = bench.document("models_m")["modelServer"]["API"]
     service = read_service(objects.predictor_service(obj))
-    bench.catalogue.put_service(SOURCE, ("models", service.name), service)
-    bench.render()
+    bench.put(Ref("service", "local", ("models", service.name)), service)
     after = bench.document("models_m")["modelServer"]["API"]
     assert before["url"] == "http://m-predictor.models.svc.cluster.local"
     assert after["url"] == "http://m-predictor.models.svc.cluster.local:8080"
@@ -282,8 +287,7 @@ def test_a_service_account_that_comes_and_goes_decides_about_authentication(benc
     bench.isvc(obj)
     account = read_service_account(objects.service_account_for(obj))
     for facts, expected in ((account, True), (None, False)):
-        bench.catalogue.put_service_account(SOURCE, ("models", account.name), facts)
-        bench.render()
+        bench.put(Ref("serviceaccount", "local", ("models", account.name)), facts or Gone())
         assert bench.document("models_m")["modelServer"]["authentication"] is expected
 
 
@@ -311,7 +315,7 @@ def test_names_that_collide_are_told_apart_and_stay_so_after_a_restart(bench: Be
 def test_a_name_is_free_when_its_entry_has_left_storage(bench: Bench) -> None:
     bench.isvc(objects.isvc("b-c", "a"))
     bench.gone("b-c", explicit=False)
-    bench.catalogue.put_isvc(SOURCE, ("a", "b-c"), None, explicit=False, now=bench.now)
+    bench.put(isvc("b-c", "a"), Missing())
     bench.isvc(objects.isvc("c", "a-b"))
     assert bench.storage["a_b-c"].model_name == "a-b-c"
     assert bench.storage["a-b_c"].model_name != "a-b-c"
@@ -341,7 +345,7 @@ def test_an_isvc_that_cannot_be_read_keeps_what_is_stored(bench: Bench) -> None:
     bench.isvc(objects.isvc("m"))
     restarted = bench.restarted(listed=False)
     odd = Problem("error", "InferenceService models/m", "odd", "mend")
-    restarted.catalogue.put_unusable(SOURCE, ("models", "m"), odd)
+    restarted.put(isvc("m"), Unusable(odd))
     restarted.later(2 * HOLD)
     assert restarted.storage == bench.storage
     assert restarted.catalogue.problems["isvc:local:models/m"][0].message == "odd"
@@ -372,8 +376,7 @@ def test_whatever_happens_to_one_document_it_stays_and_the_others_go_on(
 
 def test_rendering_many_gives_way_between_slices(bench: Bench) -> None:
     for number in range(2 * SLICE):
-        facts = read_isvc(objects.isvc(f"m{number}"))
-        bench.catalogue.put_isvc(SOURCE, ("models", f"m{number}"), facts, explicit=True)
+        bench.catalogue.put(SOURCE, isvc(f"m{number}"), read_isvc(objects.isvc(f"m{number}")))
     assert sum(1 for _ in bench.catalogue.rendering(bench.catalogue.take_dirty(), now=0)) >= 4
     assert len(bench.catalogue.wanted) == 2 * SLICE
 

@@ -11,16 +11,41 @@ from common.health import Health
 from common.http.client import Unreachable
 from common.metrics import Metrics
 from common.wire import Applied, Batch, Listing
-from services.normalizer.contents import IsvcSource
-from services.normalizer.controller import Controller
+from services.normalizer.facts import Missing, Ref
 from services.normalizer.normalize.isvc import read_isvc
 from services.normalizer.service import create_controller
 from services.normalizer.settings import NormalizerSettings
+from services.normalizer.source import Sink
 from tests import objects
 from tests.normalizer.test_publish import MemoryStorage
 from tests.waiting import eventually
 
-SOURCE = IsvcSource("kserve", "local")
+
+def ref(name: str) -> Ref:
+    return Ref.isvc("local", "models", name)
+
+
+class Cluster:
+    """A source that tells what a test has it tell; it can be asked for each object."""
+
+    id = "kserve"
+    namespaces = ()
+
+    def __init__(self, answer: bool | Exception = False) -> None:
+        self.answer = answer
+        self.asked: list[str] = []
+
+    async def run(self, sink: Sink) -> None:
+        """The test itself tells."""
+
+    def relist(self) -> None:
+        """Nothing changes by looking again."""
+
+    async def is_gone(self, ref: Ref) -> bool:
+        self.asked.append(ref.label)
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
 
 
 class FlakyStorage(MemoryStorage):
@@ -40,16 +65,16 @@ class FlakyStorage(MemoryStorage):
 
 
 @asynccontextmanager
-async def running(storage: MemoryStorage, health: Health) -> AsyncIterator[Controller]:
+async def running(storage: MemoryStorage, health: Health, cluster: Cluster | None = None) -> AsyncIterator[Sink]:
     controller = create_controller(
         settings=NormalizerSettings.load(), storage=storage, health=health, metrics=Metrics("test", "0")
     )
-    controller.listener.declare("kserve")
-    controller.listener.isvc_changed(SOURCE, ("models", "m"), read_isvc(objects.isvc("m")), explicit=True)
-    controller.listener.source_listed("kserve")
+    sink = controller.intake.open(cluster or Cluster())
+    sink.changed({ref("m"): read_isvc(objects.isvc("m"))})
+    sink.listed()
     task = asyncio.create_task(controller.run())
     try:
-        yield controller
+        yield sink
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
@@ -64,35 +89,18 @@ async def test_a_storage_that_is_away_is_told_once_and_given_everything_when_it_
     storage, health = FlakyStorage(), Health()
     storage.away = not again
     with capture_logs() as logs:
-        async with running(storage, health) as controller:
+        async with running(storage, health) as sink:
             if again:
                 await eventually(lambda: health.ready)
                 storage.away = True
                 changed = objects.isvc("m", annotations={"modelcatalogbridge.rhdh.io/owner": "ml-team"})
-                controller.listener.isvc_changed(SOURCE, ("models", "m"), read_isvc(changed), explicit=True)
+                sink.changed({ref("m"): read_isvc(changed)})
             await eventually(lambda: "is the container storage-rest running" in reason(health))
             storage.away = False
             await eventually(lambda: health.ready and storage.complete and "models_m" in storage.entries)
     events = [entry["event"] for entry in logs]
     assert events.count("storage does not take what it is sent") == 1
     assert events.count("storage takes what it is sent again") == 1
-
-
-class Cluster:
-    """A source of isvcs that can be asked for each."""
-
-    def __init__(self, answer: bool | Exception) -> None:
-        self.answer = answer
-        self.asked: list[str] = []
-
-    def confirm(self) -> None:
-        """Nothing changes by looking again."""
-
-    async def is_gone(self, namespace: str, name: str) -> bool:
-        self.asked.append(f"{namespace}/{name}")
-        if isinstance(self.answer, Exception):
-            raise self.answer
-        return self.answer
 
 
 @pytest.mark.parametrize(
@@ -102,18 +110,15 @@ async def test_a_single_isvc_that_a_list_lacks_is_asked_for_and_leaves_if_that_i
     answer: bool | Exception, stays: bool
 ) -> None:
     storage, cluster = MemoryStorage(), Cluster(answer)
-    async with running(storage, Health()) as controller:
-        listener = controller.listener
-        listener.declare("kserve", confirm=cluster)
+    async with running(storage, Health(), cluster) as sink:
         names = [f"m{number}" for number in range(5)]
-        for name in names:
-            listener.isvc_changed(SOURCE, ("models", name), read_isvc(objects.isvc(name)), explicit=True)
+        sink.changed({ref(name): read_isvc(objects.isvc(name)) for name in names})
         await eventually(lambda: len(storage.entries) == 6)
-        listener.isvc_changed(SOURCE, ("models", "m"), None, explicit=False)
-        listener.source_listed("kserve")
-        await eventually(lambda: cluster.asked == ["models/m"])
+        sink.changed({ref("m"): Missing()})
+        sink.listed()
+        await eventually(lambda: cluster.asked == ["InferenceService models/m"])
         if stays:
-            listener.isvc_changed(SOURCE, ("models", "later"), read_isvc(objects.isvc("later")), explicit=True)
+            sink.changed({ref("later"): read_isvc(objects.isvc("later"))})
             await eventually(lambda: "models_later" in storage.entries)
         else:
             await eventually(lambda: "models_m" not in storage.entries)
@@ -124,15 +129,12 @@ async def test_a_single_isvc_that_a_list_lacks_is_asked_for_and_leaves_if_that_i
 
 async def test_of_many_that_a_list_lacks_none_is_asked_for() -> None:
     storage, cluster = MemoryStorage(), Cluster(True)
-    async with running(storage, Health()) as controller:
-        listener = controller.listener
-        listener.declare("kserve", confirm=cluster)
-        listener.isvc_changed(SOURCE, ("models", "n"), read_isvc(objects.isvc("n")), explicit=True)
+    async with running(storage, Health(), cluster) as sink:
+        sink.changed({ref("n"): read_isvc(objects.isvc("n"))})
         await eventually(lambda: len(storage.entries) == 2)
         with capture_logs() as logs:
-            for name in ("m", "n"):
-                listener.isvc_changed(SOURCE, ("models", name), None, explicit=False)
-            listener.source_listed("kserve")
+            sink.changed({ref("m"): Missing(), ref("n"): Missing()})
+            sink.listed()
             await eventually(lambda: any(line["event"].startswith("much of what a source showed") for line in logs))
         assert not cluster.asked
         assert len(storage.entries) == 2

@@ -8,7 +8,7 @@ import pytest
 
 from common.http.client import HttpClient
 from common.wire import Applied, Batch, Leaving, Listing, Stored, Upsert, card_digest
-from services.normalizer.contents import Card
+from services.normalizer.cards import Card
 from services.normalizer.plan import Plan
 from services.normalizer.publish import BATCH_BYTES, PARALLEL, Mirror, Storage
 from services.normalizer.remote_storage import RemoteStorage

@@ -58,7 +58,7 @@ async def running(
         client = await stack.enter_async_context(KubeClient(credentials=credentials, metrics=kube_metrics))
         controller = create_controller(settings=chosen, storage=storage, health=health, metrics=metrics)
         connector = create_connector(chosen, token=None, metrics=metrics, environ={})
-        registries = Registries(listener=controller.listener, connector=connector, settings=chosen, polling_floor=floor)
+        registries = Registries(intake=controller.intake, connector=connector, settings=chosen, polling_floor=floor)
         tasks = [*registries.follow_cluster(client, kube_metrics, patience=patience), registries.run, controller.run]
         async with asyncio.TaskGroup() as group:
             started = [group.create_task(task()) for task in tasks]

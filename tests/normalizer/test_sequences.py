@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 from common.health import Health
 from common.metrics import Metrics
 from services.normalizer.catalogue import Catalogue
-from services.normalizer.contents import IsvcSource, RegistryContent
-from services.normalizer.listener import Listener
+from services.normalizer.facts import Gone, Ref
 from services.normalizer.normalize.isvc import read_isvc
 from services.normalizer.service import create_controller
 from services.normalizer.settings import NormalizerSettings
-from services.normalizer.sources.kubeflow.records import RegistryReading, RegistrySnapshot
+from services.normalizer.sink import Intake
+from services.normalizer.source import Sink
+from services.normalizer.sources.kubeflow.records import RegistryContent, RegistryReading, RegistrySnapshot
 from tests import objects
 from tests.fakes.registry import MODELS, VERSIONS, FakeRegistry, PageLimits
 from tests.normalizer.sources.support import polling, ref_of
@@ -26,7 +27,7 @@ from tests.normalizer.sources.world import STEPS, World
 from tests.normalizer.test_publish import MemoryStorage
 from tests.waiting import eventually
 
-KSERVE = IsvcSource("kserve", "local")
+KSERVE = "kserve"
 NAMESPACE = "models"
 LABEL = "modelregistry.opendatahub.io"
 ISVCS = st.sampled_from(["isvc", "other", "third"])
@@ -46,21 +47,29 @@ class Mark(NamedTuple):
 
 
 class Cluster:
-    """The isvcs that there are, told to whoever listens."""
+    """The isvcs that there are, as a source."""
+
+    id = KSERVE
+    namespaces = ()
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._listener: Listener | None = None
+        self._sink: Sink | None = None
         self._marks = 0
         self.isvcs: dict[str, Any] = {}
 
-    def follow(self, listener: Listener) -> None:
+    async def run(self, sink: Sink) -> None:
+        """The test itself tells what happens."""
+
+    def relist(self) -> None:
+        """Nothing is told by lists only."""
+
+    def follow(self, intake: Intake) -> None:
         """Tell everything, as a source does that begins, and from then on what happens."""
-        self._listener = listener
-        listener.declare(KSERVE.id)
+        self._sink = intake.open(self)
         for name in self.isvcs:
             self._tell(name)
-        listener.source_listed(KSERVE.id)
+        self._sink.listed()
 
     def label(self, name: str, number: int) -> None:
         """Deploy the `number`-th version of the registry, as the dashboard does."""
@@ -84,7 +93,7 @@ class Cluster:
         description = {"modelcatalogbridge.rhdh.io/description": f"the {self._marks}th"}
         self._apply(objects.isvc("mark", annotations=description))
         catalogue = Catalogue(defaults=NormalizerSettings.load().defaults)
-        catalogue.put_isvc(KSERVE, (NAMESPACE, "mark"), read_isvc(self.isvcs["mark"]), explicit=True)
+        catalogue.put(KSERVE, Ref.isvc("local", NAMESPACE, "mark"), read_isvc(self.isvcs["mark"]))
         catalogue.render(catalogue.take_dirty(), now=0)
         (upsert,) = catalogue.wanted.values()
         return Mark(upsert.ref, upsert.digest)
@@ -95,10 +104,10 @@ class Cluster:
         self._tell(name)
 
     def _tell(self, name: str) -> None:
-        assert self._listener is not None
+        assert self._sink is not None
         obj = self.isvcs.get(name)
-        facts = read_isvc(obj) if obj is not None else None
-        self._listener.isvc_changed(KSERVE, (NAMESPACE, name), facts, explicit=True)
+        fact = read_isvc(obj) if obj is not None else Gone()
+        self._sink.changed({Ref.isvc("local", NAMESPACE, name): fact})
 
 
 class Life:
@@ -119,12 +128,12 @@ class Life:
             health=Health(),
             metrics=Metrics("test", "0"),
         )
-        self._listener = controller.listener
-        self._listener.registry_declared(self._ref.id)
-        self._cluster.follow(self._listener)
+        self._intake = controller.intake
+        self._intake.registry_declared(self._ref.id)
+        self._cluster.follow(self._intake)
         running = asyncio.create_task(controller.run())
-        await self._listener.begun()
-        async with polling(self._world.registry, expected=tuple(self._listener.known_versions(self._ref.id))) as poller:
+        await self._intake.begun()
+        async with polling(self._world.registry, expected=tuple(self._intake.known_versions(self._ref.id))) as poller:
             self._poller = poller
             await self.poll()
             yield self
@@ -143,7 +152,7 @@ class Life:
         """Poll, and hold what becomes of it against what was read."""
         before = set(self._stored())
         reading = await self._poller.poll()
-        self._listener.registry_read(self._ref, reading)
+        self._intake.registry_read(self._ref, reading)
         mark = self._cluster.mark()
         await eventually(lambda: self._stored().get(mark.ref) == mark.digest, what="the mark")
         for ref in before - set(self._stored()):
@@ -162,7 +171,7 @@ class Life:
         catalogue = Catalogue(defaults=NormalizerSettings.load().defaults)
         catalogue.put_registry(self._ref.id, RegistryContent(self._ref, snapshot))
         for name, obj in self._cluster.isvcs.items():
-            catalogue.put_isvc(KSERVE, (NAMESPACE, name), read_isvc(obj), explicit=True)
+            catalogue.put(KSERVE, Ref.isvc("local", NAMESPACE, name), read_isvc(obj))
         catalogue.render(catalogue.take_dirty(), now=0)
         return {upsert.ref: upsert.digest for upsert in catalogue.wanted.values()}
 

@@ -7,6 +7,7 @@ import pytest
 
 from common.wire import encode_storage_body
 from tests.fakes.kubernetes import MEASURED, ProcessCluster
+from tests.location.samples import shows
 from tests.process.pod import LOCATION, NAMESPACE, STORAGE, Pod
 from tests.process.reader import Reader
 from tests.process.sender import Sender, card, entry
@@ -34,7 +35,7 @@ def uris(sender: Sender) -> list[str]:
 
 
 async def served(pod: Pod, sender: Sender) -> None:
-    """Wait until the feed is what the sender wants, every byte of it."""
+    """Wait until the feed is what the sender wants, with all that each document says."""
 
     async def listed() -> bool:
         return await pod.uris() == uris(sender)
@@ -43,7 +44,8 @@ async def served(pod: Pod, sender: Sender) -> None:
     for wanted in sender.entries.values():
 
         async def same(uri: str = wanted.uri, body: bytes = wanted.body) -> bool:
-            return (await pod.get(LOCATION, uri)).body == body
+            answer = await pod.get(LOCATION, uri)
+            return answer.status == 200 and shows(answer.body, body)
 
         await eventually(same, what=wanted.uri)
     for key, text in sender.cards.items():

@@ -9,7 +9,16 @@ from typing import Any
 from common.http.client import RemoteError, StatusError, Unreachable
 from common.kube.credentials import Credentials
 from common.kube.errors import ROLE, remedy_of
-from common.kube.resources import CONFIG_MAPS, INFERENCE_SERVICES, ROUTES, SERVICE_ACCOUNTS, SERVICES, Resource
+from common.kube.resources import (
+    CONFIG_MAPS,
+    GATEWAYS,
+    HTTP_ROUTES,
+    INFERENCE_SERVICES,
+    ROUTES,
+    SERVICE_ACCOUNTS,
+    SERVICES,
+    Resource,
+)
 from services.connector.doctor.asking import Asked
 from services.connector.doctor.report import Finding, listed
 
@@ -51,13 +60,14 @@ class Scope:
     """What decides which rights are needed.
 
     `watched` are the namespaces of WATCH_NAMESPACES, `searched` those in which registries are trusted, `own` is that of
-    the cache, empty when it is elsewhere or unknown.
+    the cache, empty when it is elsewhere or unknown. `gateways`: registries are found by HTTPRoutes as well.
     """
 
     watched: tuple[str, ...]
     searched: tuple[str, ...]
     own: str
     has_routes: bool
+    gateways: bool = False
 
 
 def proxies_of(environ: Mapping[str, str]) -> tuple[str, ...]:
@@ -143,6 +153,8 @@ def wanted_rights(scope: Scope) -> list[Right]:
     for namespace in scope.searched if scope.watched else ("",):
         if scope.has_routes:
             rights.append(Right(_READ, ROUTES, namespace, "finding model registries"))
+        if scope.gateways:
+            rights += [Right(_READ, kind, namespace, "finding model registries") for kind in (HTTP_ROUTES, GATEWAYS)]
         if namespace and namespace not in scope.watched:
             rights.append(Right(_READ, SERVICES, namespace, "finding model registries"))
     if scope.own:

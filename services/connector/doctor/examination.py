@@ -147,6 +147,7 @@ class Examination:
             searched=self._searched,
             own=self.own if self.settings.storage.storage_type == "ConfigMap" else "",
             has_routes=self._has_routes,
+            gateways=self.settings.normalizer.model_registry_gateways,
         )
         rights = access.wanted_rights(scope)
         wanted = [(right, verb) for right in rights for verb in right.verbs]

@@ -100,6 +100,11 @@ def _risks(settings: Settings) -> Iterable[Finding]:
             "take REMOVAL_GUARD out",
         ),
         (
+            normalizer.removal_hold == 0,
+            "REMOVAL_HOLD=0: what a source lacks by mistake leaves the catalog at once",
+            "take REMOVAL_HOLD out: models whose deletion was seen leave at once in any case",
+        ),
+        (
             storage.storage_type == "Memory",
             "STORAGE_TYPE=Memory: the cache does not outlive the process",
             "STORAGE_TYPE=ConfigMap keeps it in the cluster",

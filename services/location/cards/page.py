@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from services.location import calls
 from services.location.cards.polish import Polished, polish
@@ -12,21 +13,30 @@ _MARKUP = re.compile(r"([\\`*_{}\[\]#|~^=])")
 _MOST_BOXES = 20
 
 
-def single_page(views: Sequence[View], card: str, *, base_url: str = "") -> str:
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What a page is made of beside the facts: the card, its address where that is known, and a note for readers."""
+
+    card: str = ""
+    base_url: str = ""
+    note: str = ""
+
+
+def single_page(views: Sequence[View], source: Source) -> str:
     """Return all that is known of a card's models on one page, for a reader that shows only one.
 
     `views` are of the entries that show the card, with the facts of the first where there is no card.
     """
-    polished = _card_or_facts(views, card, base_url)
+    polished = _card_or_facts(views, source)
     boxes = [call_box(view, named=len(views) > 1) for view in views[:_MOST_BOXES]]
     sections = {text: None for view in views for text in _sections(view)}
-    return _page(polished.title, [*boxes, polished.body, *sections])
+    return _page(polished.title, [*boxes, _note(source), polished.body, *sections])
 
 
-def index_page(view: View, card: str, *, base_url: str = "") -> str:
+def index_page(view: View, source: Source) -> str:
     """Return the first page of a model's documentation: how to call it, and its card or the facts."""
-    polished = _card_or_facts([view], card, base_url)
-    return _page(polished.title, [call_box(view), polished.body])
+    polished = _card_or_facts([view], source)
+    return _page(polished.title, [call_box(view), _note(source), polished.body])
 
 
 def calling_page(view: View, server: Server) -> str:
@@ -73,9 +83,13 @@ def _page(title: str, paragraphs: Iterable[str]) -> str:
     return "\n\n".join((f"# {title}", *filter(None, paragraphs))) + "\n"
 
 
-def _card_or_facts(views: Sequence[View], card: str, base_url: str) -> Polished:
+def _note(source: Source) -> str:
+    return _box("warning", "Documentation elsewhere", source.note) if source.note else ""
+
+
+def _card_or_facts(views: Sequence[View], source: Source) -> Polished:
     """Return the polished card, with a title, or what is known of the first model."""
-    polished = polish(card, base_url=base_url) if card.strip() else None
+    polished = polish(source.card, base_url=source.base_url) if source.card.strip() else None
     if polished is None:
         return Polished(plain(views[0].version_title), _facts(views[0]))
     return Polished(polished.title or (plain(views[0].title) if views else "Model card"), polished.body)

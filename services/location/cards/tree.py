@@ -8,14 +8,15 @@ import tarfile
 from collections.abc import Mapping, Sequence
 
 from services.location.cards import page
+from services.location.cards.page import Source
 from services.location.view import View
 
 _NOT_PRINTABLE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 
 
-def tree(view: View, card: str, versions: Sequence[View], *, base_url: str = "") -> dict[str, str]:
+def tree(view: View, source: Source, versions: Sequence[View]) -> dict[str, str]:
     """Return the files of a model's documentation by path; the pages are `docs/*.md`, the first one `docs/index.md`."""
-    pages = {"Model card" if card.strip() else "About": ("index.md", page.index_page(view, card, base_url=base_url))}
+    pages = {"Model card" if source.card.strip() else "About": ("index.md", page.index_page(view, source))}
     if view.server:
         pages["How to call it"] = ("calling.md", page.calling_page(view, view.server))
     if use := page.use_page(view):

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, cast, get_args
 
 from common.problems import Problem
+from services.normalizer.facts import DeploymentKind
 from services.normalizer.normalize import values
 from services.normalizer.normalize.labels import RegistryLabels
 from services.normalizer.normalize.readiness import Readiness
-from services.normalizer.normalize.result import DeploymentKind
 from services.normalizer.normalize.runtimes import Served
 from services.normalizer.normalize.stated import Stated
 from services.normalizer.normalize.storage import Storage
@@ -116,6 +116,17 @@ class ServiceAccountFacts:
     namespace: str
     name: str
     owners: tuple[Owner, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A deployment that is only written down, in a manifest without a status: it is shown, without a server."""
+
+    deployment: Deployment
+
+
+Fact = Deployment | Planned | ServiceFacts | ServiceAccountFacts
+"""What a source can say of an object that is there."""
 
 
 def subject(namespace: str, name: str, *, kind: DeploymentKind = "InferenceService") -> str:

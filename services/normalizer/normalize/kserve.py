@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from common import backstage
+from services.normalizer.facts import Ref
 from services.normalizer.normalize.cards import CardRef, card_url
 from services.normalizer.normalize.connection import Connection
 from services.normalizer.normalize.deployment import Deployment, ServiceAccountFacts, ServiceFacts
@@ -11,7 +12,7 @@ from services.normalizer.normalize.document import build_document
 from services.normalizer.normalize.links import deployment_link
 from services.normalizer.normalize.notes import Notes
 from services.normalizer.normalize.profile import ANNOTATION_PREFIX, TECHDOCS_ANNOTATION, read_profile
-from services.normalizer.normalize.result import Defaults, Normalized, deployment_ref
+from services.normalizer.normalize.result import Defaults, Normalized
 from services.normalizer.normalize.runtimes import Runtime
 from services.normalizer.normalize.segments import kubernetes_segment
 from services.normalizer.normalize.server import called_names, deployment_details, server_facts
@@ -53,7 +54,7 @@ def normalize_deployment(
     links = deployment_link(defaults.dashboard_url, deployment.namespace)
     name = backstage.entity_name(f"{deployment.namespace}-{deployment.name}")
     return Normalized(
-        ref=deployment_ref(deployment.kind, cluster, deployment.namespace, deployment.name),
+        ref=str(Ref.deployment(deployment.kind, cluster, deployment.namespace, deployment.name)),
         source=source,
         segments=(kubernetes_segment(deployment.namespace), kubernetes_segment(deployment.name)),
         document=build_document(

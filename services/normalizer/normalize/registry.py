@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from common import backstage
 from common.details import Details
+from services.normalizer.facts import Ref
 from services.normalizer.normalize import values
 from services.normalizer.normalize.cards import CARD_LIMIT, CardRef, card_url, is_too_large
 from services.normalizer.normalize.document import build_document
@@ -30,7 +31,7 @@ from services.normalizer.normalize.registry_objects import (
     model_artifacts,
     version_origin,
 )
-from services.normalizer.normalize.result import Defaults, Normalized, version_ref
+from services.normalizer.normalize.result import Defaults, Normalized
 from services.normalizer.normalize.segments import segment
 from services.normalizer.normalize.server import ServerFacts
 from services.normalizer.normalize.tags import tag_set
@@ -91,7 +92,7 @@ def normalize_version(
     called = named or (server.called if server else name)
     place = _place(artifacts, notes)
     return Normalized(
-        ref=version_ref(registry.id, model.id, version.id),
+        ref=str(Ref.version(registry.id, model.id, version.id)),
         source=source,
         segments=(segment(model.name), segment(version.name)),
         document=build_document(

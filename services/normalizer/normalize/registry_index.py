@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Self
 
+from services.normalizer.facts import Ref
 from services.normalizer.normalize.deployment import Deployment
 from services.normalizer.normalize.labels import NamedVersion, RegistryLabels
 from services.normalizer.normalize.registry_objects import (
@@ -15,7 +16,6 @@ from services.normalizer.normalize.registry_objects import (
     RegistryRef,
     ServingEnvironment,
 )
-from services.normalizer.normalize.result import version_ref
 
 
 class VersionRef(NamedTuple):
@@ -28,7 +28,7 @@ class VersionRef(NamedTuple):
     @property
     def ref(self) -> str:
         """The lasting name of the version's document."""
-        return version_ref(*self)
+        return str(Ref.version(*self))
 
 
 class Record(NamedTuple):

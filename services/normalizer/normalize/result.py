@@ -1,6 +1,5 @@
 """What the mappings take for granted and what they give back."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -9,10 +8,6 @@ from common.details import NO_DETAILS, Details
 from common.problems import Problem
 
 Reconciler = Literal["kserve", "kubeflow"]
-DeploymentKind = Literal["InferenceService", "LLMInferenceService"]
-"""The kinds of objects that serve a model."""
-
-_PREFIXES: Mapping[DeploymentKind, str] = {"InferenceService": "isvc", "LLMInferenceService": "llmisvc"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,27 +45,3 @@ class Normalized:
     card_key: str = ""
     details: Details = NO_DETAILS
     problems: tuple[Problem, ...] = ()
-
-
-def deployment_ref(kind: DeploymentKind, cluster: str, namespace: str, name: str) -> str:
-    """Return the lasting name of an InferenceService or LLMInferenceService."""
-    return f"{_PREFIXES[kind]}:{cluster}:{namespace}/{name}"
-
-
-def isvc_ref(cluster: str, namespace: str, name: str) -> str:
-    """Return the lasting name of an InferenceService."""
-    return deployment_ref("InferenceService", cluster, namespace, name)
-
-
-def version_ref(registry: str, model: str, version: str) -> str:
-    """Return the lasting name of a registered model's version, from the ids of all three."""
-    return f"registry:{registry}:{model}:{version}"
-
-
-def described(ref: str) -> str:
-    """Return what people call the object of a reference: `InferenceService ns/name`, a version by its ids."""
-    prefix, _, rest = ref.partition(":")
-    if kind := next((kind for kind, of_kind in _PREFIXES.items() if of_kind == prefix), None):
-        return f"{kind} {rest.partition(':')[2]}"
-    registry, model, version = rest.rsplit(":", 2)
-    return f"ModelVersion {version} of RegisteredModel {model} in registry {registry}"

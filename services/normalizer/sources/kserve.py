@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 from common.kube.client import KubeClient
 from common.kube.errors import KubeError
@@ -12,7 +12,7 @@ from common.kube.replica import Key
 from common.kube.resources import INFERENCE_SERVICES, SERVICE_ACCOUNTS, SERVICES, Resource
 from common.kube.state import State
 from common.problems import Problem
-from services.normalizer.contents import IsvcSource
+from services.normalizer.facts import Gone, Missing, Ref, Unusable
 from services.normalizer.normalize.deployment import (
     Deployment,
     ServiceAccountFacts,
@@ -21,30 +21,9 @@ from services.normalizer.normalize.deployment import (
     read_service_account,
 )
 from services.normalizer.normalize.isvc import read_isvc
+from services.normalizer.source import Sink
 
 T = TypeVar("T")
-
-
-class IsvcListener(Protocol):
-    """Who is told what a cluster has; called synchronously, in the order of events."""
-
-    def isvc_changed(self, source: IsvcSource, key: Key, facts: Deployment | None, *, explicit: bool) -> None:
-        """An isvc is new, another or gone."""
-
-    def service_changed(self, source: IsvcSource, key: Key, facts: ServiceFacts | None) -> None:
-        """A Service is new, another or gone."""
-
-    def service_account_changed(self, source: IsvcSource, key: Key, facts: ServiceAccountFacts | None) -> None:
-        """A ServiceAccount is new, another or gone."""
-
-    def isvc_unusable(self, source: IsvcSource, key: Key, problem: Problem) -> None:
-        """An isvc exists and cannot be read."""
-
-    def source_listed(self, source: str) -> None:
-        """The source was listed completely."""
-
-    def source_state(self, source: str, state: State) -> None:
-        """The source cannot be followed, or can again."""
 
 
 class _Collection(Generic[T]):
@@ -116,55 +95,58 @@ class KserveSource:
     def __init__(
         self,
         *,
-        source: IsvcSource,
+        id: str,  # noqa: A002 - what it is called everywhere
+        cluster: str,
         client: KubeClient,
         namespaces: Sequence[str],
-        listener: IsvcListener,
         metrics: KubeMetrics,
         options: ReflectorOptions | None = None,
     ) -> None:
-        self.source = source
+        """`cluster` is the cluster's name in references."""
+        self.id = id
+        self.namespaces = tuple(namespaces)
+        self._cluster = cluster
         self._client = client
-        self._namespaces: Sequence[str | None] = namespaces or (None,)
-        self._listener = listener
         self._metrics = metrics
         self._options = options or ReflectorOptions()
-        self._services_listed = asyncio.Event()
-        self._accounts_listed = asyncio.Event()
-        self._isvcs = self._reflectors(INFERENCE_SERVICES, read_isvc, self._isvc_collection())
-        self._services = self._reflectors(SERVICES, read_service, self._services_collection())
-        self._accounts = self._reflectors(SERVICE_ACCOUNTS, read_service_account, self._accounts_collection())
+        self._isvcs: list[Reflector[Deployment]] = []
 
-    @property
-    def id(self) -> str:
-        """The id of this source."""
-        return self.source.id
-
-    async def run(self) -> None:
+    async def run(self, sink: Sink) -> None:
         """Follow until cancelled.
 
         Services and ServiceAccounts are listed first, if they can be: an isvc is shown with its addresses at once.
         """
+        services = _Companions("service", self._cluster, sink)
+        accounts = _Companions("serviceaccount", self._cluster, sink)
+        companions = [
+            *self._reflectors(SERVICES, read_service, services.collection(len(self._places))),
+            *self._reflectors(SERVICE_ACCOUNTS, read_service_account, accounts.collection(len(self._places))),
+        ]
+        self._isvcs = self._reflectors(INFERENCE_SERVICES, read_isvc, self._isvc_collection(sink))
         async with asyncio.TaskGroup() as tasks:
-            companions = [r.run for r in self._services] + [r.run for r in self._accounts]
-            for follow in companions:
-                tasks.create_task(follow())
-            await self._services_listed.wait()
-            await self._accounts_listed.wait()
+            for reflector in companions:
+                tasks.create_task(reflector.run())
+            await services.listed.wait()
+            await accounts.listed.wait()
             for isvc_reflector in self._isvcs:
                 tasks.create_task(isvc_reflector.run())
 
-    def confirm(self) -> None:
-        """List the isvcs again soon, because the last listing is doubted."""
+    def relist(self) -> None:
+        """List the isvcs again soon."""
         for reflector in self._isvcs:
             reflector.relist()
 
-    async def is_gone(self, namespace: str, name: str) -> bool:
+    @property
+    def _places(self) -> Sequence[str | None]:
+        return self.namespaces or (None,)
+
+    async def is_gone(self, ref: Ref) -> bool:
         """Return whether the API server says that it has no such isvc; that it does not know the kind says nothing.
 
         Raises:
             RemoteError: it says neither.
         """
+        namespace, name = ref.ids
         try:
             await self._client.get(INFERENCE_SERVICES, name, namespace)
         except KubeError as error:
@@ -187,48 +169,55 @@ class KserveSource:
                 name=resource.plural if namespace is None else f"{resource.plural}.{namespace}",
                 options=self._options,
             )
-            for number, namespace in enumerate(self._namespaces)
+            for number, namespace in enumerate(self._places)
         ]
 
-    def _isvc_collection(self) -> _Collection[Deployment]:
+    def _isvc_collection(self, sink: Sink) -> _Collection[Deployment]:
+        def changed(key: Key, new: Deployment | None, explicit: bool) -> None:
+            sink.changed({Ref.isvc(self._cluster, *key): new or (Gone() if explicit else Missing())})
+
+        def invalid(key: Key, error: Exception) -> None:
+            ref = Ref.isvc(self._cluster, *key)
+            sink.changed({ref: Unusable(_unreadable(ref, error))})
+
         return _Collection(
-            changed=lambda key, new, explicit: self._listener.isvc_changed(self.source, key, new, explicit=explicit),
-            invalid=self._isvc_invalid,
-            listed=lambda: self._listener.source_listed(self.id),
-            state=lambda state: self._listener.source_state(self.id, state),
-            parts=len(self._namespaces),
+            changed=changed, invalid=invalid, listed=sink.listed, state=sink.state, parts=len(self._places)
         )
 
-    def _services_collection(self) -> _Collection[ServiceFacts]:
+
+class _Companions:
+    """What belongs to isvcs, of one kind: `listed` once it was, or once it is clear that somebody has to allow it."""
+
+    def __init__(self, kind: Literal["service", "serviceaccount"], cluster: str, sink: Sink) -> None:
+        self._kind: Literal["service", "serviceaccount"] = kind
+        self._cluster = cluster
+        self._sink = sink
+        self.listed = asyncio.Event()
+
+    def collection(self, parts: int) -> _Collection[Any]:
         return _Collection(
-            changed=lambda key, new, _: self._listener.service_changed(self.source, key, new),
+            changed=self._changed,
             invalid=lambda key, error: None,
-            listed=self._services_listed.set,
-            state=lambda state: self._companion_state(self._services_listed, "services", state),
-            parts=len(self._namespaces),
+            listed=self.listed.set,
+            state=self._state,
+            parts=parts,
         )
 
-    def _accounts_collection(self) -> _Collection[ServiceAccountFacts]:
-        return _Collection(
-            changed=lambda key, new, _: self._listener.service_account_changed(self.source, key, new),
-            invalid=lambda key, error: None,
-            listed=self._accounts_listed.set,
-            state=lambda state: self._companion_state(self._accounts_listed, "serviceaccounts", state),
-            parts=len(self._namespaces),
-        )
+    def _changed(self, key: Key, new: ServiceFacts | ServiceAccountFacts | None, explicit: bool) -> None:
+        self._sink.changed({Ref(self._kind, self._cluster, key): new or Gone()})
 
-    def _companion_state(self, listed: asyncio.Event, kind: str, state: State) -> None:
+    def _state(self, state: State) -> None:
         if state.waits_for_people:
-            listed.set()  # models are shown without what we may not see, rather than not at all
-        elif not state.ok and not listed.is_set():
-            self._listener.source_state(self.id, state)  # its own listing waits for this one
-        self._listener.source_state(f"{self.id}/{kind}", state)
+            self.listed.set()  # models are shown without what we may not see, rather than not at all
+        elif not state.ok and not self.listed.is_set():
+            self._sink.state(state)  # the listing of isvcs waits for this one
+        self._sink.state(state, part=f"{self._kind}s")
 
-    def _isvc_invalid(self, key: Key, error: Exception) -> None:
-        problem = Problem(
-            "error",
-            f"InferenceService {'/'.join(key)}",
-            f"it cannot be read: {error}",
-            "compare it with the InferenceService API of KServe (serving.kserve.io/v1beta1)",
-        )
-        self._listener.isvc_unusable(self.source, key, problem)
+
+def _unreadable(ref: Ref, error: Exception) -> Problem:
+    return Problem(
+        "error",
+        ref.label,
+        f"it cannot be read: {error}",
+        "compare it with the InferenceService API of KServe (serving.kserve.io/v1beta1)",
+    )

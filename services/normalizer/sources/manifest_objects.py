@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from common.problems import Problem, Severity
-from services.normalizer.contents import IsvcSource
+from services.normalizer.facts import Ref
 from services.normalizer.normalize import values
 from services.normalizer.normalize.deployment import (
     Deployment,
+    Fact,
+    Planned,
     ServiceAccountFacts,
     ServiceFacts,
     read_service,
@@ -27,8 +29,8 @@ from services.normalizer.sources.manifest_text import Unquoted
 Key = tuple[str, str]
 """An object's namespace and name."""
 
-MANIFESTS = IsvcSource("manifests", "manifests")
-"""The source that files are."""
+MANIFESTS = "manifests"
+"""The id of the source that files are, and the name of its cluster in references."""
 
 _KSERVE = "serving.kserve.io"
 _VERSION = "v1beta1"
@@ -78,6 +80,17 @@ class Contents:
     accounts: Mapping[Key, ServiceAccountFacts] = field(default_factory=dict)
     noticed: tuple[Noticed, ...] = ()
     faults: tuple[Fault, ...] = ()
+
+    def facts(self) -> dict[Ref, Fact]:
+        """Return what a source says of the objects."""
+        return {
+            **{Ref("service", MANIFESTS, key): service for key, service in self.services.items()},
+            **{Ref("serviceaccount", MANIFESTS, key): account for key, account in self.accounts.items()},
+            **{
+                Ref.deployment(isvc.facts.kind, MANIFESTS, *key): Planned(isvc.facts) if isvc.bare else isvc.facts
+                for key, isvc in self.isvcs.items()
+            },
+        }
 
 
 def read_manifests(files: Mapping[Path, FileContents]) -> Contents:

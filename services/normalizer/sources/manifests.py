@@ -6,11 +6,13 @@ from pathlib import Path
 
 import structlog
 
-from common.kube.replica import Key
+from common.kube.state import State
 from common.problems import Problem
+from services.normalizer.facts import Gone, Ref
+from services.normalizer.normalize.deployment import Fact
+from services.normalizer.source import Sink
 from services.normalizer.sources.manifest_files import FileContents, Place, Stamp, find_manifests, read_file
 from services.normalizer.sources.manifest_objects import MANIFESTS, Contents, Noticed, identity, read_manifests
-from services.normalizer.sources.selected import DeploymentListener
 
 log = structlog.get_logger("manifests")
 
@@ -19,35 +21,32 @@ INTERVAL = 0.5
 
 
 class ManifestSource:
-    """Reads manifests and tells a listener what changed in them; watches them for edits."""
+    """Reads manifests and tells what changed in them; watches them for edits."""
 
-    def __init__(self, *, paths: Iterable[Path], listener: DeploymentListener, interval: float = INTERVAL) -> None:
+    id = MANIFESTS
+    namespaces: tuple[str, ...] = ()
+
+    def __init__(self, *, paths: Iterable[Path], interval: float = INTERVAL) -> None:
         self._paths = tuple(paths)
-        self._listener = listener
         self._interval = interval
         self._stamps: dict[Path, Stamp] = {}
         self._files: dict[Path, FileContents] = {}
-        self._contents = Contents()
+        self._facts: dict[Ref, Fact] = {}
         self._told: set[Problem] = set()
         self._again = False
 
-    @property
-    def id(self) -> str:
-        """The id of this source."""
-        return MANIFESTS.id
-
-    async def run(self) -> None:
+    async def run(self, sink: Sink) -> None:
         """Follow the files until cancelled."""
         while True:
-            await self.look()
+            await self.look(sink)
             await asyncio.sleep(self._interval)
 
-    def confirm(self) -> None:
+    def relist(self) -> None:
         """Say once more what the files hold."""
         self._again = True
 
-    async def look(self) -> None:
-        """Read what has changed since the last time and tell the listener."""
+    async def look(self, sink: Sink) -> None:
+        """Read what has changed since the last time and tell the sink."""
         try:
             stamps = await asyncio.to_thread(find_manifests, self._paths)
         except OSError as error:
@@ -58,15 +57,16 @@ class ManifestSource:
             return
         self._again = False
         contents = await asyncio.to_thread(self._read, stamps)
-        self._tell(contents)
-        self._contents = contents
+        before, self._facts = self._facts, contents.facts()
+        gone = {ref: Gone() for ref in before.keys() - self._facts.keys()}
+        sink.changed({**gone, **{ref: fact for ref, fact in self._facts.items() if before.get(ref) != fact}})
         self._stamps = stamps
         self._report(contents.noticed)
         if contents.faults:
             unread = "; ".join(f"{fault.place}: not read: {fault.message}" for fault in contents.faults)
-            self._listener.source_partly_listed(self.id, unread)
+            sink.state(State(ok=False, reason=unread, kind="error"), partly=True)
         else:
-            self._listener.source_listed(self.id)
+            sink.listed()
 
     def _read(self, stamps: Mapping[Path, Stamp]) -> Contents:
         for path in self._files.keys() - stamps.keys():
@@ -77,21 +77,6 @@ class ManifestSource:
                 # In a file that held something of ours, whatever cannot be read may be that.
                 self._files[path] = _kept(former, read_file(path, everything=bool(former.manifests)))
         return read_manifests(self._files)
-
-    def _tell(self, contents: Contents) -> None:
-        for key in _changed(self._contents.services, contents.services):
-            self._listener.service_changed(MANIFESTS, key, contents.services.get(key))
-        for key in _changed(self._contents.accounts, contents.accounts):
-            self._listener.service_account_changed(MANIFESTS, key, contents.accounts.get(key))
-        for key in _changed(self._contents.isvcs, contents.isvcs):
-            manifest = contents.isvcs.get(key)
-            self._listener.isvc_changed(
-                MANIFESTS,
-                key,
-                manifest.facts if manifest else None,
-                explicit=True,
-                bare=manifest.bare if manifest else False,
-            )
 
     def _report(self, noticed: Iterable[Noticed]) -> None:
         current = dict(noticed)
@@ -112,7 +97,3 @@ def _kept(former: FileContents, current: FileContents) -> FileContents:
     # It was a manifest, so that it is none of a template now.
     faults = tuple(fault._replace(template=False) for fault in current.faults) if kept else current.faults
     return FileContents((*current.manifests, *kept), faults)
-
-
-def _changed(before: Mapping[Key, object], after: Mapping[Key, object]) -> list[Key]:
-    return sorted(key for key in before.keys() | after.keys() if before.get(key) != after.get(key))

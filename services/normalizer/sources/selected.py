@@ -1,58 +1,52 @@
 """A wrapper around a source of deployments: what people do not want counts as stopped, so that it leaves at once."""
 
-from typing import Protocol
-
-from common.kube.replica import Key
 from common.kube.state import State
-from common.problems import Problem
-from services.normalizer.contents import IsvcSource
-from services.normalizer.normalize.deployment import Deployment, ServiceAccountFacts, ServiceFacts
+from services.normalizer.facts import Gone, Missing, Ref, Unusable
+from services.normalizer.normalize.deployment import Deployment, Fact, Planned
 from services.normalizer.normalize.selection import Selection
-
-
-class DeploymentListener(Protocol):
-    """Who is told what a source of deployments has."""
-
-    def isvc_changed(
-        self, source: IsvcSource, key: Key, facts: Deployment | None, *, explicit: bool, bare: bool = False
-    ) -> None:
-        """An isvc is new, another or gone; `bare`: a manifest without a status."""
-
-    def service_changed(self, source: IsvcSource, key: Key, facts: ServiceFacts | None) -> None:
-        """A Service is new, another or gone."""
-
-    def service_account_changed(self, source: IsvcSource, key: Key, facts: ServiceAccountFacts | None) -> None:
-        """A ServiceAccount is new, another or gone."""
-
-    def isvc_unusable(self, source: IsvcSource, key: Key, problem: Problem) -> None:
-        """An isvc exists and cannot be read."""
-
-    def source_listed(self, source: str) -> None:
-        """The source was listed completely."""
-
-    def source_partly_listed(self, source: str, reason: str) -> None:
-        """Something of the source cannot be read."""
-
-    def source_state(self, source: str, state: State) -> None:
-        """The source cannot be followed, or can again."""
+from services.normalizer.source import News, Provable, Sink, Source
 
 
 class Selected:
-    """Tells a listener what a source tells, with what the selection refuses made stopped."""
+    """A source as it is, but for what the selection refuses."""
 
-    def __init__(self, listener: DeploymentListener, selection: Selection) -> None:
+    def __init__(self, source: Source, selection: Selection) -> None:
+        self._source = source
         self._selection = selection
-        self._listener = listener
-        self.service_changed = listener.service_changed
-        self.service_account_changed = listener.service_account_changed
-        self.isvc_unusable = listener.isvc_unusable
-        self.source_listed = listener.source_listed
-        self.source_partly_listed = listener.source_partly_listed
-        self.source_state = listener.source_state
+        self.id = source.id
+        self.namespaces = source.namespaces
+        self.relist = source.relist
 
-    def isvc_changed(
-        self, source: IsvcSource, key: Key, facts: Deployment | None, *, explicit: bool, bare: bool = False
-    ) -> None:
-        """An isvc is new, another or gone, or is not wanted; one that is not wanted has a status to say so."""
-        chosen = self._selection.applied(facts) if facts is not None else None
-        self._listener.isvc_changed(source, key, chosen, explicit=explicit, bare=bare and chosen is facts)
+    async def run(self, sink: Sink) -> None:
+        """Tell what the source tells, until cancelled."""
+        await self._source.run(_Selecting(sink, self._selection))
+
+    async def is_gone(self, ref: Ref) -> bool:
+        """Return whether the source has no such object; one that cannot be asked does not say so."""
+        return isinstance(self._source, Provable) and await self._source.is_gone(ref)
+
+
+class _Selecting(Sink):
+    """Passes on what a source tells, with what is not wanted made stopped."""
+
+    def __init__(self, sink: Sink, selection: Selection) -> None:
+        self._sink = sink
+        self._selection = selection
+
+    def changed(self, news: News) -> None:
+        self._sink.changed({ref: self._chosen(fact) for ref, fact in news.items()})
+
+    def listed(self) -> None:
+        self._sink.listed()
+
+    def state(self, state: State, *, part: str = "", partly: bool = False) -> None:
+        self._sink.state(state, part=part, partly=partly)
+
+    def _chosen(self, fact: Fact | Gone | Missing | Unusable) -> Fact | Gone | Missing | Unusable:
+        match fact:
+            case Deployment():
+                return self._selection.applied(fact)
+            case Planned(deployment):
+                chosen = self._selection.applied(deployment)
+                return fact if chosen is deployment else chosen  # one that is not wanted has a status to say so
+        return fact

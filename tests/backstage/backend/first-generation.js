@@ -23,15 +23,10 @@ function tagsOf(tags) {
   return listed(tags).map(withoutSpaces).filter(isValidTag);
 }
 
-function annotationsOf(...sources) {
-  const annotations = {};
-  for (const source of sources) {
-    for (const [key, value] of Object.entries(source === undefined ? {} : source)) {
-      if (key === CARD_ANNOTATION) annotations['backstage.io/techdocs-ref'] = `url:${value}`;
-      else annotations[key] = value;
-    }
-  }
-  return annotations;
+/** A model's annotations: the card's becomes that of TechDocs. Those of a server and its API are copied as they are. */
+function annotationsOfModel(source = {}) {
+  const { [CARD_ANNOTATION]: card, ...annotations } = source;
+  return card ? { ...annotations, 'backstage.io/techdocs-ref': `url:${card.trim()}` } : annotations;
 }
 
 function resourceOf(model, server) {
@@ -42,7 +37,7 @@ function resourceOf(model, server) {
     metadata: {
       name: withoutSpaces(model.name),
       description: model.description,
-      annotations: annotationsOf(model.annotations),
+      annotations: annotationsOfModel(model.annotations),
       tags: tagsOf(model.tags),
       links: [
         ...link('Artifact Location', model.artifactLocationURL),
@@ -66,7 +61,7 @@ function componentOf(server, models, access) {
     metadata: {
       name: withoutSpaces(server.name),
       description: server.description,
-      annotations: annotationsOf(api?.annotations, server.annotations),
+      annotations: { ...api?.annotations, ...server.annotations },
       tags: [...tagsOf(server.tags), access],
       links: [...link('API', api?.url), ...link('Homepage', server.homepageURL)],
     },

@@ -1,50 +1,45 @@
 """Following files: what is told when they change, break and are fixed."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 import structlog
 import yaml
 
+from common.kube.state import State
+from services.normalizer.facts import Gone
+from services.normalizer.source import News, Sink
 from services.normalizer.sources.manifests import ManifestSource
 from tests import objects
 
 
-class Listener:
+class Told(Sink):
     """Remembers which InferenceServices there are, and how the source fares."""
 
     def __init__(self) -> None:
         self.isvcs: set[str] = set()
-        self.state = ""
+        self.reading = ""
 
-    def isvc_changed(self, source: Any, key: Any, facts: Any, *, explicit: bool, bare: bool = False) -> None:
-        assert explicit
-        (self.isvcs.discard if facts is None else self.isvcs.add)("/".join(key))
+    def changed(self, news: News) -> None:
+        for ref, fact in news.items():
+            (self.isvcs.discard if isinstance(fact, Gone) else self.isvcs.add)("/".join(ref.ids))
 
-    def service_changed(self, source: Any, key: Any, facts: Any) -> None: ...
+    def listed(self) -> None:
+        self.reading = "whole"
 
-    def service_account_changed(self, source: Any, key: Any, facts: Any) -> None: ...
-
-    def isvc_unusable(self, source: Any, key: Any, problem: Any) -> None: ...
-
-    def source_state(self, source: Any, state: Any) -> None: ...
-
-    def source_listed(self, source: str) -> None:
-        self.state = "whole"
-
-    def source_partly_listed(self, source: str, reason: str) -> None:
-        self.state = reason
+    def state(self, state: State, *, part: str = "", partly: bool = False) -> None:
+        assert partly
+        self.reading = state.reason
 
 
 @pytest.fixture
-def listener() -> Listener:
-    return Listener()
+def told() -> Told:
+    return Told()
 
 
 @pytest.fixture
-def source(tmp_path: Path, listener: Listener) -> ManifestSource:
-    return ManifestSource(paths=[tmp_path], listener=listener)
+def source(tmp_path: Path) -> ManifestSource:
+    return ManifestSource(paths=[tmp_path])
 
 
 def text(*names: str) -> str:
@@ -53,61 +48,61 @@ def text(*names: str) -> str:
 
 @pytest.mark.parametrize("broken", ["kind: [", "{{ a }}: {{", f"{text('a')}---\nx: [\n", "just words"])
 async def test_what_a_file_held_stays_while_it_is_broken(
-    broken: str, tmp_path: Path, source: ManifestSource, listener: Listener
+    broken: str, tmp_path: Path, source: ManifestSource, told: Told
 ) -> None:
     (tmp_path / "m.yaml").write_text(text("a", "b"))
-    await source.look()
-    assert (listener.isvcs, listener.state) == ({"models/a", "models/b"}, "whole")
+    await source.look(told)
+    assert (told.isvcs, told.reading) == ({"models/a", "models/b"}, "whole")
     (tmp_path / "m.yaml").write_text(broken)
     (tmp_path / "other.yaml").write_text(text("c"))
-    await source.look()
-    assert listener.isvcs == {"models/a", "models/b", "models/c"}
-    assert f"{tmp_path / 'm.yaml'}:" in listener.state
+    await source.look(told)
+    assert told.isvcs == {"models/a", "models/b", "models/c"}
+    assert f"{tmp_path / 'm.yaml'}:" in told.reading
     (tmp_path / "m.yaml").write_text(text("b") + "# fixed\n")
-    await source.look()
-    assert (listener.isvcs, listener.state) == ({"models/b", "models/c"}, "whole")
+    await source.look(told)
+    assert (told.isvcs, told.reading) == ({"models/b", "models/c"}, "whole")
 
 
 @pytest.mark.parametrize("other", ["kind: [", "- a", "{{ x }}", "kind: InferenceService\nname: {{ x }}: {{"])
 async def test_what_holds_nothing_of_ours_holds_up_nothing(
-    other: str, tmp_path: Path, source: ManifestSource, listener: Listener
+    other: str, tmp_path: Path, source: ManifestSource, told: Told
 ) -> None:
     (tmp_path / "other.yaml").write_text(other)
     (tmp_path / "m.yaml").write_text(text("a"))
-    await source.look()
-    assert (listener.isvcs, listener.state) == ({"models/a"}, "whole")
+    await source.look(told)
+    assert (told.isvcs, told.reading) == ({"models/a"}, "whole")
     (tmp_path / "m.yaml").unlink()
-    await source.look()
-    assert listener.isvcs == set()
+    await source.look(told)
+    assert told.isvcs == set()
 
 
-async def test_a_problem_is_told_once_with_its_place_and_its_end_too(tmp_path: Path, source: ManifestSource) -> None:
+async def test_a_problem_is_told_once_with_its_place_and_its_end_too(
+    tmp_path: Path, source: ManifestSource, told: Told
+) -> None:
     file = tmp_path / "m.yaml"
-    with structlog.testing.capture_logs() as told:
+    with structlog.testing.capture_logs() as lines:
         file.write_text("kind: InferenceService\nx: [")
-        await source.look()
+        await source.look(told)
         file.write_text("# moved\nkind: InferenceService\nx: [")
-        await source.look()
+        await source.look(told)
         file.write_text(text("a"))
-        await source.look()
-        await source.look()
-    assert [(line["log_level"], line.get("place", "")) for line in told] == [
+        await source.look(told)
+        await source.look(told)
+    assert [(line["log_level"], line.get("place", "")) for line in lines] == [
         ("warning", f"{file}:2"),
         ("warning", f"{file}:3"),
         ("info", ""),
         ("info", ""),
     ]
-    assert told[-1]["event"].startswith("no longer so: not read")
+    assert lines[-1]["event"].startswith("no longer so: not read")
 
 
-async def test_a_folder_that_is_gone_changes_nothing(
-    tmp_path: Path, source: ManifestSource, listener: Listener
-) -> None:
+async def test_a_folder_that_is_gone_changes_nothing(tmp_path: Path, source: ManifestSource, told: Told) -> None:
     folder = tmp_path / "folder"
     folder.mkdir()
     (folder / "m.yaml").write_text(text("a"))
-    followed = ManifestSource(paths=[folder], listener=listener)
-    await followed.look()
+    followed = ManifestSource(paths=[folder])
+    await followed.look(told)
     folder.rename(tmp_path / "elsewhere")
-    await followed.look()
-    assert listener.isvcs == {"models/a"}
+    await followed.look(told)
+    assert told.isvcs == {"models/a"}

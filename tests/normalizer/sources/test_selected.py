@@ -3,64 +3,98 @@
 import json
 from typing import Any
 
-from services.normalizer.normalize.deployment import Deployment
+from common.kube.state import OK, State
+from services.normalizer.facts import Gone, Ref
+from services.normalizer.normalize.deployment import Planned
 from services.normalizer.normalize.isvc import read_isvc
 from services.normalizer.normalize.selection import ALL, Selection, parse_selector
+from services.normalizer.source import News, Sink
 from services.normalizer.sources.selected import Selected
 from tests import objects
-from tests.normalizer.test_catalogue import SOURCE, Bench
+from tests.normalizer.test_catalogue import Bench, isvc
 
 MARK = {"rhdh.modelcatalog.io/ignore": "true"}
 
 
-class Told:
-    """A listener that hands what it is told to a bench."""
+class Told(Sink):
+    """Hands what it is told to a bench."""
 
     def __init__(self, bench: Bench) -> None:
         self.bench = bench
-        self.others: list[str] = []
+        self.others: list[object] = []
 
-    def isvc_changed(
-        self, source: Any, key: Any, facts: Deployment | None, *, explicit: bool, bare: bool = False
-    ) -> None:
-        self.bench.catalogue.put_isvc(source, key, facts, explicit=explicit, bare=bare, now=self.bench.now)
-        self.bench.render()
+    def changed(self, news: News) -> None:
+        for ref, fact in news.items():
+            self.bench.put(ref, fact)
 
-    def __getattr__(self, name: str) -> Any:
-        return lambda *_: self.others.append(name)
+    def listed(self) -> None:
+        self.others.append("listed")
 
-
-def tell(selected: Selected, obj: dict[str, Any], *, bare: bool = False) -> None:
-    metadata = obj["metadata"]
-    selected.isvc_changed(SOURCE, (metadata["namespace"], metadata["name"]), read_isvc(obj), explicit=True, bare=bare)
+    def state(self, state: State, *, part: str = "", partly: bool = False) -> None:
+        self.others.append((state, part, partly))
 
 
-def test_opting_out_is_a_decision_and_can_be_taken_back() -> None:
+class Script:
+    """A source that says what a test has it say."""
+
+    id = "script"
+    namespaces = ("models",)
+
+    async def run(self, sink: Sink) -> None:
+        """Keep whom to tell."""
+        self.sink = sink
+
+    def relist(self) -> None:
+        """There is nothing else to say."""
+
+    async def is_gone(self, ref: Ref) -> bool:
+        return ref == isvc("m")
+
+
+async def selected(bench: Bench, selection: Selection) -> tuple[Sink, Told]:
+    script, told = Script(), Told(bench)
+    await Selected(script, selection).run(told)
+    return script.sink, told
+
+
+def tell(sink: Sink, obj: dict[str, Any], *, bare: bool = False) -> None:
+    facts = read_isvc(obj)
+    sink.changed({isvc(obj["metadata"]["name"]): Planned(facts) if bare else facts})
+
+
+async def test_opting_out_is_a_decision_and_can_be_taken_back() -> None:
     bench = Bench()
-    selected = Selected(Told(bench), ALL)
-    tell(selected, objects.isvc("m"))
+    sink, _ = await selected(bench, ALL)
+    tell(sink, objects.isvc("m"))
     [(key, before)] = bench.storage.items()
-    tell(selected, objects.isvc("m", annotations=MARK))
+    tell(sink, objects.isvc("m", annotations=MARK))
     assert bench.storage == {}
     assert list(bench.removed) == [key]
-    tell(selected, objects.isvc("m"))
+    tell(sink, objects.isvc("m"))
     [(key_again, after)] = bench.storage.items()
     assert (key_again, after.model_name, after.server_name) == (key, before.model_name, before.server_name)
     assert json.loads(bench.bodies[key])["modelServer"]
 
 
-def test_a_manifest_without_a_status_may_be_refused_too() -> None:
+async def test_a_manifest_without_a_status_may_be_refused_too() -> None:
     bench = Bench()
-    selected = Selected(Told(bench), Selection(selector=parse_selector("team=a")))
-    tell(selected, objects.isvc("m"), bare=True)
+    sink, _ = await selected(bench, Selection(selector=parse_selector("team=a")))
+    tell(sink, objects.isvc("m"), bare=True)
     assert bench.storage == {}
-    tell(selected, objects.isvc("m", labels={"team": "a"}), bare=True)
+    tell(sink, objects.isvc("m", labels={"team": "a"}), bare=True)
     assert list(bench.storage) == ["models_m"]
 
 
-def test_everything_else_is_passed_on() -> None:
-    told = Told(Bench())
-    selected = Selected(told, ALL)
-    selected.source_listed(SOURCE.id)
-    selected.isvc_changed(SOURCE, ("models", "m"), None, explicit=True)
-    assert told.others == ["source_listed"]
+async def test_everything_else_is_passed_on() -> None:
+    bench = Bench()
+    sink, told = await selected(bench, ALL)
+    tell(sink, objects.isvc("m"))
+    sink.listed()
+    sink.state(OK, part="services", partly=True)
+    sink.changed({isvc("m"): Gone()})
+    assert told.others == ["listed", (OK, "services", True)]
+    assert not bench.storage
+    wrapped = Selected(Script(), ALL)
+    assert (wrapped.id, wrapped.namespaces) == ("script", ("models",))
+    assert await wrapped.is_gone(isvc("m"))
+    assert not await wrapped.is_gone(isvc("other"))

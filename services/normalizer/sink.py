@@ -1,47 +1,30 @@
-"""What the sources tell, and what the controller makes of it: the catalogue, the book of sources, and its next work.
+"""Where everything arrives that sources tell: facts for the catalogue, how they fare for the book and `/readyz`.
 
 Everything here is called by sources, synchronously and at any time; nothing here waits for storage.
 """
 
 import asyncio
-from collections.abc import Callable, Collection
-from typing import Protocol, runtime_checkable
+from collections.abc import Callable, Coroutine
+from functools import partial
+from typing import Any
 
 from common.health import Health
-from common.kube.replica import Key
 from common.kube.state import State
 from common.kube.workqueue import WorkQueue
-from common.problems import Problem
 from services.normalizer.catalogue import Catalogue
-from services.normalizer.contents import IsvcSource, RegistryContent, registry_source
 from services.normalizer.ledger import Ledger
-from services.normalizer.normalize.deployment import Deployment, ServiceAccountFacts, ServiceFacts
 from services.normalizer.normalize.labels import RegistryLabels
 from services.normalizer.normalize.registry_objects import RegistryRef
+from services.normalizer.source import News, Sink, Source
 from services.normalizer.sourcebook import SourceBook
-from services.normalizer.sources.kubeflow.records import RegistryReading
+from services.normalizer.sources.kubeflow.records import RegistryContent, RegistryReading, registry_source
 
 SYNC = "sync"
 """The key in the queue that stands for no document: compare everything, ask storage what it holds."""
 
 
-class Confirmable(Protocol):
-    """A source that can be asked to list again."""
-
-    def confirm(self) -> None:
-        """List again soon."""
-
-
-@runtime_checkable
-class Provable(Protocol):
-    """A source that can be asked for one object."""
-
-    async def is_gone(self, namespace: str, name: str) -> bool:
-        """Return whether it has no such object; raises a RemoteError when that cannot be said."""
-
-
-class Listener:
-    """Takes what the sources tell; `confirmable` are those that can be asked to list again, by id."""
+class Intake:
+    """Gives each source its sink; `sources` are those that were opened, by id."""
 
     def __init__(
         self,
@@ -62,63 +45,43 @@ class Listener:
         self._news = asyncio.Event()
         self._begun = asyncio.Event()
         self._ask: Callable[[RegistryLabels], None] = lambda labels: None
-        self.confirmable: dict[str, Confirmable] = {}
+        self.sources: dict[str, Source] = {}
 
-    # --- of InferenceServices; each may be called at any time after `declare`
+    # --- of sources of deployments
 
-    def declare(self, source: str, *, confirm: Confirmable | None = None, namespaces: Collection[str] = ()) -> None:
-        """There is a source of InferenceServices, in all namespaces or those given."""
-        self._book.declare(source, "kserve", namespaces=namespaces)
-        self._health.set(source, False, "not listed yet")
-        if confirm is not None:
-            self.confirmable[source] = confirm
+    def follow(self, source: Source) -> Callable[[], Coroutine[Any, Any, None]]:
+        """Return what must run to follow a source."""
+        return partial(source.run, self.open(source))
 
-    def isvc_changed(
-        self, source: IsvcSource, key: Key, facts: Deployment | None, *, explicit: bool, bare: bool = False
-    ) -> None:
-        """An isvc is new, another or gone."""
-        self._catalogue.put_isvc(source, key, facts, explicit=explicit, bare=bare, now=self._clock())
+    def open(self, source: Source) -> Sink:
+        """Return the sink of a source; from now on it is waited for."""
+        self._book.declare(source.id, "kserve", namespaces=source.namespaces)
+        self._health.set(source.id, False, "not listed yet")
+        self.sources[source.id] = source
+        return _SinkOf(source.id, self)
+
+    def changed(self, source: str, news: News) -> None:
+        """A source has news of objects."""
+        now = self._clock()
+        for ref, fact in news.items():
+            self._catalogue.put(source, ref, fact, now=now)
         self._wake()
 
-    def service_changed(self, source: IsvcSource, key: Key, facts: ServiceFacts | None) -> None:
-        """A Service is new, another or gone."""
-        self._catalogue.put_service(source, key, facts)
-        self._wake()
-
-    def service_account_changed(self, source: IsvcSource, key: Key, facts: ServiceAccountFacts | None) -> None:
-        """A ServiceAccount is new, another or gone."""
-        self._catalogue.put_service_account(source, key, facts)
-        self._wake()
-
-    def isvc_unusable(self, source: IsvcSource, key: Key, problem: Problem) -> None:
-        """An isvc exists and cannot be read; what is stored of it stays."""
-        self._catalogue.put_unusable(source, key, problem)
-        self._wake()
-
-    def source_listed(self, source: str) -> None:
-        """A source of InferenceServices was listed completely."""
+    def listed(self, source: str) -> None:
+        """A look at a source was complete."""
         self._book.listed(source, now=self._clock())
         self._health.set(source, True)
-        self._queue.add(SYNC)
-        self._news.set()
+        self._progress()
 
-    def source_partly_listed(self, source: str, reason: str) -> None:
-        """Something of a source cannot be read: what it has is shown, what it lacks is not gone."""
-        self._book.failed(source, waiting=False)
-        self._health.set(source, False, reason)
-        self._queue.add(SYNC)
-        self._news.set()
-
-    def source_state(self, source: str, state: State) -> None:
-        """A source of InferenceServices, or of what belongs to them, cannot be followed or can again."""
-        self._health.set(source, state.ok, "" if state.ok else f"{state.kind}: {state.remedy or state.reason}")
-        if source in self.confirmable:
-            if state.ok:
-                self._book.recovered(source)
-            else:
-                self._book.failed(source, waiting=state.kind != "absent")
-        self._queue.add(SYNC)
-        self._news.set()
+    def state(self, source: str, state: State, *, part: str = "", partly: bool = False) -> None:
+        """A source, or what belongs to it, cannot be read or can again."""
+        name = f"{source}/{part}" if part else source
+        self._health.set(name, state.ok, "" if state.ok else f"{state.kind}: {state.remedy or state.reason}")
+        if not part and state.ok:
+            self._book.recovered(source)
+        elif not part:
+            self._book.failed(source, waiting=state.kind != "absent" and not partly)
+        self._progress()
 
     # --- of registries
 
@@ -180,7 +143,7 @@ class Listener:
         return self._catalogue.known_versions(registry)
 
     def ask_for_unknown_versions(self, ask: Callable[[RegistryLabels], None]) -> None:
-        """Call `ask` for each isvc that names a version which no registry is known to have."""
+        """Call `ask` for each deployment that names a version which no registry is known to have."""
         self._ask = ask
 
     # --- of the controller
@@ -206,9 +169,29 @@ class Listener:
     def _registries_changed(self) -> None:
         self._catalogue.await_registries(self._book.awaiting_registries)
         self._wake()
+        self._progress()
+
+    def _progress(self) -> None:
         self._queue.add(SYNC)
         self._news.set()
 
     def _wake(self) -> None:
         for ref in self._catalogue.take_dirty():
             self._queue.add(ref)
+
+
+class _SinkOf(Sink):
+    """The sink of one source."""
+
+    def __init__(self, source: str, intake: Intake) -> None:
+        self._source = source
+        self._intake = intake
+
+    def changed(self, news: News) -> None:
+        self._intake.changed(self._source, news)
+
+    def listed(self) -> None:
+        self._intake.listed(self._source)
+
+    def state(self, state: State, *, part: str = "", partly: bool = False) -> None:
+        self._intake.state(self._source, state, part=part, partly=partly)

@@ -1,0 +1,56 @@
+"""What a source is, and what it tells: a new kind of source is one module with a `Source`, and a line in a register.
+
+The register is `KINDS` in `service.py`.
+"""
+
+from collections.abc import Mapping
+from typing import Protocol, runtime_checkable
+
+from common.kube.state import State
+from services.normalizer.facts import Gone, Missing, Ref, Unusable
+from services.normalizer.normalize.deployment import Fact
+
+News = Mapping[Ref, Fact | Gone | Missing | Unusable]
+
+
+class Sink(Protocol):
+    """Whom a source tells; synchronous, and nothing is waited for."""
+
+    def changed(self, news: News) -> None:
+        """Objects are new, others, gone or missing."""
+
+    def listed(self) -> None:
+        """A look was complete: what was told is all there is."""
+
+    def state(self, state: State, *, part: str = "", partly: bool = False) -> None:
+        """The source cannot be read, or can again.
+
+        `part` names something that belongs to it and that nothing waits for, such as `services`. `partly`: what can be
+        read was told, and the rest is not waited for.
+        """
+
+
+class Source(Protocol):
+    """A place where deployments are."""
+
+    @property
+    def id(self) -> str:
+        """What its entries are stored under; lasting, and distinct from those of other sources."""
+
+    @property
+    def namespaces(self) -> tuple[str, ...]:
+        """The namespaces that it looks at, all when empty."""
+
+    async def run(self, sink: Sink) -> None:
+        """Tell what there is and what changes, until cancelled."""
+
+    def relist(self) -> None:
+        """Look again soon, because something that the last look lacks is due to leave."""
+
+
+@runtime_checkable
+class Provable(Protocol):
+    """A source that can be asked for one object."""
+
+    async def is_gone(self, ref: Ref) -> bool:
+        """Return whether it has no such object; raises a RemoteError when that cannot be said."""

@@ -1,0 +1,89 @@
+"""A kind of source that the connector has never heard of: it takes this file and a line in the register."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from common.health import Health
+from common.kube.metrics import KubeMetrics
+from common.kube.state import OK, State
+from common.metrics import Metrics
+from services.normalizer import service
+from services.normalizer.facts import Missing, Ref
+from services.normalizer.normalize.isvc import read_isvc
+from services.normalizer.service import Environment, create_controller, follow_sources
+from services.normalizer.settings import NormalizerSettings
+from services.normalizer.source import Sink
+from tests import objects
+from tests.normalizer.test_publish import MemoryStorage
+from tests.waiting import eventually
+
+
+class ToySource:
+    """Ready models by their names in a JSON file."""
+
+    id = "toys"
+    namespaces: tuple[str, ...] = ()
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    async def run(self, sink: Sink) -> None:
+        """Look at the file again and again."""
+        known: set[Ref] = set()
+        while True:
+            try:
+                names = json.loads(self._path.read_text())
+            except (OSError, ValueError) as error:
+                sink.state(
+                    State(ok=False, reason=str(error), kind="error", remedy="write a list of names into the file")
+                )
+            else:
+                facts = {Ref.isvc("toys", "box", name): read_isvc(objects.isvc(name, "box")) for name in names}
+                sink.changed({**facts, **{ref: Missing() for ref in known - facts.keys()}})
+                sink.state(OK)
+                sink.listed()
+                known |= facts.keys()
+            await asyncio.sleep(0.05)
+
+    def relist(self) -> None:
+        """It never stops looking."""
+
+
+@asynccontextmanager
+async def running(path: Path, storage: MemoryStorage) -> AsyncIterator[Health]:
+    settings = NormalizerSettings.load(removal_hold=1)
+    metrics, health = Metrics("test", "0"), Health()
+    controller = create_controller(settings=settings, storage=storage, health=health, metrics=metrics)
+    async with AsyncExitStack() as stack, asyncio.TaskGroup() as group:
+        environment = Environment(settings=settings, metrics=metrics, kube_metrics=KubeMetrics(metrics))
+        tasks = await follow_sources(stack, intake=controller.intake, environment=environment)
+        started = [group.create_task(task()) for task in (controller.run, *tasks)]
+        yield health
+        for task in started:
+            task.cancel()
+
+
+def told(health: Health) -> tuple[bool, str]:
+    [condition] = [each for each in health.report()["conditions"] if each["name"] == "toys"]
+    return condition["ok"], condition["reason"]
+
+
+async def test_its_models_are_served_then_stale_then_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, storage = tmp_path / "toys.json", MemoryStorage()
+    monkeypatch.setitem(service.KINDS, "toys", lambda _: [ToySource(path)])
+    names = [f"toy-{number}" for number in range(10)]
+    path.write_text(json.dumps(names))
+    async with running(path, storage) as health:
+        await eventually(lambda: sorted(storage.entries) == [f"box_{name}" for name in names], what="served")
+        await eventually(lambda: storage.complete)
+        path.write_text("{")
+        await eventually(lambda: told(health) == (False, "error: write a list of names into the file"), what="stale")
+        assert len(storage.entries) == 10
+        path.write_text(json.dumps(names[:1]))
+        await eventually(lambda: list(storage.entries) == ["box_toy-0"], what="gone")
+        assert {reason for batch in storage.batches for reason in batch.removals.values()} == {"not-listed"}
