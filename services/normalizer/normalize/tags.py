@@ -62,6 +62,7 @@ KEEP = "!"
 """What begins a pattern of keys that are tags although an earlier pattern matches them."""
 
 
+@lru_cache(maxsize=1024)
 def is_machinery(key: str, ignored: tuple[str, ...] = ()) -> bool:
     """Return whether a label or custom property is no tag; the last pattern that matches its key decides.
 

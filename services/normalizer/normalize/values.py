@@ -52,6 +52,8 @@ def text(value: object) -> str:
 
 def line(value: object) -> str:
     """Return a text in one line, with every run of blanks made one space."""
+    if type(value) is str and value.isprintable() and " " not in value:
+        return value  # most are one word, and have no other blank either
     return " ".join(block(value).split())
 
 

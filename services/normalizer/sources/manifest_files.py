@@ -34,7 +34,7 @@ _DOCUMENT = re.compile(r"^---(?=[ \t\r\n]|\Z)", re.MULTILINE)
 _DIRECTIVE = re.compile(r"^%", re.MULTILINE)
 _MAY_BE_OURS = re.compile("Service|kserve|kubeflow|seldon")
 _OURS = "InferenceService"
-_TEMPLATE = re.compile(r"\{\{|\{%|<%|\$\{|\{[a-z_]+\}", re.IGNORECASE)
+_TEMPLATE = re.compile(r"\{\{|\{%|<%|\$\{|\$\(|\{[a-z_]+\}", re.IGNORECASE)
 
 
 class Place(NamedTuple):
@@ -125,9 +125,14 @@ def read_bytes(raw: bytes, path: str, *, everything: bool = False) -> FileConten
             manifests += [Manifest(obj, Place(path, line + at)) for obj, at in _objects(document)]
         except UnreadableError as error:
             if everything or _OURS in document:
-                template = _TEMPLATE.search(document) is not None
+                template = is_template(document)
                 faults.append(Fault(Place(path, line + error.line), error.message, template))
     return FileContents(tuple(manifests), tuple(faults))
+
+
+def is_template(text: str) -> bool:
+    """Return whether a text has placeholders that something has to fill in: Helm, Jinja, Kustomize, Flux, ..."""
+    return _TEMPLATE.search(text) is not None
 
 
 def decoded(raw: bytes) -> str:

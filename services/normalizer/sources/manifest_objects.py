@@ -23,7 +23,7 @@ from services.normalizer.normalize.isvc import read_isvc
 from services.normalizer.normalize.predictor import FRAMEWORKS
 from services.normalizer.normalize.spelling import misspelt
 from services.normalizer.sources.kustomizations import Overlay, is_kustomization, read_overlay
-from services.normalizer.sources.manifest_files import Fault, FileContents, Manifest, Place
+from services.normalizer.sources.manifest_files import Fault, FileContents, Manifest, Place, is_template
 from services.normalizer.sources.manifest_text import Unquoted
 
 Key = tuple[str, str]
@@ -168,6 +168,9 @@ class _Reading:
 
     def _take_isvc(self, manifest: Manifest) -> None:
         obj, place = manifest
+        if _is_to_be_filled_in(obj):
+            self.noticed.append(_unreadable(Fault(place, "it has no name yet", template=True)))
+            return
         if not values.line(values.at(obj, "metadata", "name")):
             self._notice("error", str(place), "an InferenceService without metadata.name", "give it a name", place)
             return
@@ -201,6 +204,12 @@ class _Reading:
 
     def _notice(self, severity: Severity, subject: str, message: str, remedy: str, place: Place) -> None:
         self.noticed.append(Noticed(Problem(severity, subject, message, remedy), place))
+
+
+def _is_to_be_filled_in(obj: Mapping[str, Any]) -> bool:
+    """Return whether an object's name or namespace is a placeholder: the template of one, although it is valid YAML."""
+    names = (values.at(obj, "metadata", field_name) for field_name in ("name", "namespace"))
+    return any(is_template(name) if isinstance(name, str) else isinstance(name, Mapping) for name in names)
 
 
 def _holds_isvcs(template: Mapping[str, Any]) -> bool:

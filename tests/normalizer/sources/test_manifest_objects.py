@@ -144,6 +144,18 @@ def test_mistakes_that_a_cluster_would_refuse_or_ignore(change: dict[str, Any], 
     assert len(contents.isvcs) == 1
 
 
+@pytest.mark.parametrize(
+    "name", ['"{{ .Release.Name }}-model"', "{{ name }}", "{username}", "${MODEL}", "$(MODEL)-v1", "'{% x %}'"]
+)
+@pytest.mark.parametrize("field", ["name", "namespace"])
+def test_a_template_that_is_valid_yaml_is_no_manifest(field: str, name: str, tmp_path: Path) -> None:
+    metadata = {"name": "m", "namespace": "n"} | {field: "NAME"}
+    text = yaml.safe_dump(WHOLE | {"metadata": metadata}).replace("NAME", name)
+    contents = read(tmp_path, {"a.yaml": text})
+    assert contents.isvcs == {}
+    assert told(contents, "a template") == ["info"]
+
+
 def test_templates_are_told_and_are_no_fault(tmp_path: Path) -> None:
     contents = read(tmp_path, {"a.yaml": objects.isvc("m"), "t.yaml": "kind: InferenceService\nname: {{ x }}: {{"})
     assert told(contents, "a template") == ["info"]
