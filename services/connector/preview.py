@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from glob import glob
 from pathlib import Path
+from types import MappingProxyType
 
 from common.problems import Problem, Severity
 from common.wire import Upsert
@@ -25,6 +26,7 @@ from services.normalizer.sources.manifest_files import (
 from services.normalizer.sources.manifest_objects import MANIFESTS, Contents, Noticed, read_manifests
 
 STDIN = "-"
+NOTHING: Mapping[Path, FileContents] = MappingProxyType({})
 _KEY = re.compile(r"(?:annotation ([\w.-]+/[\w.-]+)|the label ([\w./-]+))")
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "info")
 """The gravest first."""
@@ -78,13 +80,21 @@ class Preview:
         return any(each.problem.severity in grave for each in self.noticed)
 
 
-def preview(paths: Iterable[str | Path], *, defaults: Defaults, selection: Selection = ALL) -> Preview:
+def preview(
+    paths: Iterable[str | Path],
+    *,
+    defaults: Defaults,
+    selection: Selection = ALL,
+    more: Mapping[Path, FileContents] = NOTHING,
+) -> Preview:
     """Return what would be served of the manifests in `paths`: files, folders, patterns, `-` for standard input.
+
+    `more` are manifests from elsewhere.
 
     Raises:
         FileNotFoundError: one of `paths` does not exist, or a pattern matches nothing.
     """
-    files = read_paths(paths)
+    files = {**read_paths(paths), **more}
     contents = _selected(read_manifests(files), selection)
     desired = _desired(contents, defaults)
     found: defaultdict[str, list[Noticed]] = defaultdict(list)
