@@ -185,7 +185,7 @@ class _Reading:
             self._notice(
                 "info",
                 name,
-                f"{part} holds only a part of it, as a patch does: what stands in {whole} counts",
+                f"{part} holds only a part of it, as a patch does: the whole in {whole} counts",
                 "name the patch in a kustomization.yaml, or render it: kustomize build DIR | connector preview -",
                 part,
             )
@@ -195,7 +195,7 @@ class _Reading:
             self._notice(
                 "warning",
                 name,
-                f"it stands in {former.place} and in {place}; the latter counts",
+                f"it is in {former.place} and in {place}; the latter counts",
                 "remove one of them",
                 place,
             )
