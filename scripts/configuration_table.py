@@ -60,6 +60,8 @@ def _default(field: FieldInfo) -> str:
         return ""
     if any(getattr(mark, "func", None) is parse_duration for mark in field.metadata):
         return _duration(value)
+    if isinstance(value, tuple):
+        return ",".join(value)
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

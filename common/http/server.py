@@ -17,7 +17,7 @@ from functools import cache, partial
 import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from common import metrics as metrics_format
 from common.health import Health
@@ -74,6 +74,12 @@ class _Traffic:
             ["server", "route", "method", "code"],
             registry=registry,
         )
+        self.last = Gauge(
+            "rhoai_connector_http_last_request_timestamp_seconds",
+            "When the last request was answered",
+            ["server", "route"],
+            registry=registry,
+        )
         self.seconds = Histogram(
             "rhoai_connector_http_request_seconds",
             "Time to answer a request",
@@ -101,6 +107,7 @@ def create_app(
     # The same few children over and over: finding one in its metric costs more than counting.
     count = cache(partial(traffic.requests.labels, name))
     duration = cache(partial(traffic.seconds.labels, name))
+    last = cache(partial(traffic.last.labels, name))
     fresh_id = map("{}-{:x}".format, itertools.repeat(secrets.token_hex(4)), itertools.count(1))
 
     @web.middleware
@@ -124,6 +131,7 @@ def create_app(
         route = _route(request)
         count(route, request.method, response.status).inc()
         duration(route).observe(time.perf_counter() - began)
+        last(route).set_to_current_time()
         return response
 
     app = web.Application(middlewares=[skeleton], client_max_size=body_limit)

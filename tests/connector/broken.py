@@ -22,7 +22,13 @@ from tests.objects import configmap, isvc
 NAMESPACE = "ai-rhdh"
 ACCOUNT = f"system:serviceaccount:{NAMESPACE}:rhdh-rhoai-connector"
 READY = {"status": "ready", "conditions": [{"name": "kserve", "ok": True, "reason": "", "since": 0}]}
-METRICS = 'rhoai_connector_http_requests_total{code="200",method="GET",route="/list",server="location"} 12.0\n'
+METRICS = """\
+rhoai_connector_http_requests_total{code="200",method="GET",route="/list",server="location"} 12.0
+rhoai_connector_http_last_request_timestamp_seconds{route="/list",server="location"} 1.7e+09
+rhoai_connector_location_documents 1.0
+rhoai_connector_location_complete 1.0
+"""
+"""What location's /metrics says, as far as the doctor reads it; the time is replaced by that of the request."""
 
 
 def jwt(**claims: Any) -> str:
@@ -39,8 +45,10 @@ class StubPod:
 
     def __init__(self) -> None:
         self.ready: dict[str, Any] = {name: dict(READY) for name in ("location", "storage-rest", "rhoai-normalizer")}
-        self.listing: Any = {"uris": ["/models/iris/model-catalog.json"]}
+        self.documents: dict[str, str] = {"/models/iris/model-catalog.json": ""}
+        """What is served; a text other than the empty one is why it answers 503."""
         self.metrics = METRICS
+        self.asked_before = 20.0
         self.absent: set[str] = set()
         self.url = ""
 
@@ -48,7 +56,7 @@ class StubPod:
         """Listen until the stack is closed."""
         app = web.Application()
         app.router.add_get("/{service}/readyz", self._ready)
-        app.router.add_get("/location/list", self._list)
+        app.router.add_get("/location/{model}/{version}/model-catalog.json", self._document)
         app.router.add_get("/location/metrics", self._metrics)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await runner.setup()
@@ -64,12 +72,14 @@ class StubPod:
         body = self.ready[request.match_info["service"]]
         return web.json_response(body, status=200 if body.get("status") == "ready" else 503)
 
-    async def _list(self, _: web.Request) -> web.Response:
-        problem = isinstance(self.listing, str)
-        return web.json_response({"detail": self.listing} if problem else self.listing, status=503 if problem else 200)
+    async def _document(self, request: web.Request) -> web.Response:
+        why = self.documents.get(request.path.removeprefix("/location"))
+        if why is None:
+            return web.Response(status=404)
+        return web.json_response({"detail": why} if why else {}, status=503 if why else 200)
 
     async def _metrics(self, _: web.Request) -> web.Response:
-        return web.Response(text=self.metrics)
+        return web.Response(text=self.metrics.replace("1.7e+09", str(time.time() - self.asked_before)))
 
 
 class World:
@@ -127,10 +137,11 @@ class World:
         self.allow({p for p in self.rights if p.resource != resource or (verbs and p.verb not in verbs)})
 
     @staticmethod
-    def entry() -> str:
-        """A value of the cache, as the ConfigMap has it."""
+    def entry(**marks: Any) -> str:
+        """A value of the cache, as the ConfigMap has it; `marks` are further fields."""
         document = {"models": [{"name": "iris", "owner": "o", "description": "d", "lifecycle": "l"}]}
         body = {"body": base64.b64encode(json.dumps(document).encode()).decode(), "reconcilerType": "kserve"}
+        body |= marks
         return base64.b64encode(json.dumps(body).encode()).decode()
 
     def put_cache(self, values: Mapping[str, str], *, complete: bool = True, **fields: Any) -> None:

@@ -291,6 +291,12 @@ def a_cache_that_is_unreadable(world: World) -> None:
     world.put_cache({"models_iris": world.entry(), "models_wine": "Z2FyYmFnZQ=="})
 
 
+@broken("cache", "models_iris is in doubt since", "connector removals refuse models_iris", verdict="warning")
+def a_model_that_its_source_lacks(world: World) -> None:
+    leaving = {"since": "2026-01-01T10:00:00Z", "reason": "not-listed"}
+    world.put_cache({"models_iris": world.entry(leaving=leaving)})
+
+
 @broken("cache", "is immutable", "kubectl delete configmap bac-import-model")
 def a_cache_that_was_frozen(world: World) -> None:
     world.put_cache({"models_iris": world.entry()}, immutable=True)
@@ -325,14 +331,21 @@ def a_source_that_cannot_be_read(world: World) -> None:
     world.pod.ready["rhoai-normalizer"] = {"status": "not ready", "conditions": [condition]}
 
 
-@broken("feed", "the feed answers 503, so Backstage keeps what it has: waiting for registry team", "a condition above")
+@broken("feed", "the feed answers 503, so Backstage keeps what it has", "a condition above says what is waited for")
 def a_feed_that_is_not_complete(world: World) -> None:
-    world.pod.listing = "waiting for registry team"
+    world.pod.metrics = world.pod.metrics.replace("complete 1.0", "complete 0.0")
 
 
 @broken("feed", "serves 0 models", "", verdict="warning")
 def a_feed_that_is_empty(world: World) -> None:
-    world.pod.listing = {"uris": []}
+    world.pod.metrics = world.pod.metrics.replace("documents 1.0", "documents 0.0")
+
+
+@broken(
+    "backstage", "first generation (Developer Hub 1.8, 1.9) has asked 12 times, last 120", "kubectl", verdict="warning"
+)
+def a_backstage_that_has_ceased_to_ask(world: World) -> None:
+    world.pod.asked_before = 7200.0
 
 
 @broken("backstage", "nobody has asked for the feed", "app-config", verdict="warning")

@@ -60,7 +60,7 @@ async def test_no_secret_is_in_it(world: World) -> None:
     world.environ["RHDH_TOKEN"] = f"{CANARY}-12"
     world.environ["MODEL_REGISTRY_URLS"] = f"http://user:{CANARY}-13@127.0.0.1:1"
     world.cluster.apply(canaries())
-    world.pod.listing = {"uris": [], "note": f"Bearer {TOKEN}"}
+    world.pod.ready["location"] = {"status": "ready", "conditions": [], "note": f"Bearer {TOKEN}"}
     document = {
         "models": [{"name": "m", "artifactLocationURL": f"https://a:{CANARY}-14@h/x?X-Amz-Signature={CANARY}-15"}]
     }

@@ -97,14 +97,13 @@ async def test_what_its_source_has_and_the_cache_has_not_is_a_fault(world: World
 
 
 async def test_what_the_cache_has_and_the_feed_has_not_is_a_fault(world: World) -> None:
-    world.pod.listing = {"uris": []}
-
+    world.pod.documents = {}
     assert (await follow(world, "iris"))["feed"] == (
         "fault",
-        "models_iris is in the cache, and the feed does not list it",
+        "models_iris is in the cache, and the feed does not have it",
     )
 
-    world.pod.listing = "waiting for registry team"
+    world.pod.documents = {"/models/iris/model-catalog.json": "waiting for registry team"}
     assert (await follow(world, "iris"))["feed"] == ("fault", "the feed answers 503: waiting for registry team")
 
 
@@ -112,7 +111,7 @@ async def test_a_registered_model_is_followed_as_well(world: World) -> None:
     model = world.registry.add_model("Granite 3")
     world.registry.add_version(model, "1.0")
     world.put_cache({"Granite3_10": entry("granite3-10")})
-    world.pod.listing = {"uris": ["/Granite3/10/model-catalog.json"]}
+    world.pod.documents = {"/Granite3/10/model-catalog.json": ""}
 
     found = await follow(world, "granite 3")
     assert found["registry"][0] == "ok"

@@ -3,11 +3,12 @@
 import base64
 import binascii
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from common.http.client import RemoteError, StatusError
 from common.kube.errors import ROLE
-from common.wire import parse_storage_body
+from common.wire import Upsert, parse_storage_body
 from services.connector.doctor.asking import Asked
 from services.connector.doctor.report import Finding, counted, listed
 from services.storage_rest.stores.families import BASE, CARDS_BASE
@@ -17,8 +18,13 @@ LIMIT = 1_048_576
 """Bytes of all values that the API server takes in one ConfigMap."""
 
 
-def judge_cache(found: Asked[Sequence[Any]], write: Asked[None], *, namespace: str) -> list[Finding]:
-    """Return what the ConfigMaps hold; `found` are all of the namespace, `write` what came of a rehearsed write."""
+def judge_cache(
+    found: Asked[Sequence[Any]], write: Asked[None], *, namespace: str, hold: float, now: float
+) -> list[Finding]:
+    """Return what the ConfigMaps hold; `found` are all of the namespace, `write` what came of a rehearsed write.
+
+    What a source lacks stays for `hold` seconds; `now` is in seconds of the epoch.
+    """
     if isinstance(found, RemoteError):
         return [Finding("fault", f"the cache cannot be read: {found}", 'see "rights" above'), *_judge_write(write)]
     maps = [each for each in found if _is_ours(str(each["metadata"]["name"]))]
@@ -35,6 +41,7 @@ def judge_cache(found: Asked[Sequence[Any]], write: Asked[None], *, namespace: s
             )
         )
         findings += _judge_contents(entries, namespace)
+        findings += _judge_leaving(entries, hold=hold, now=now)
     return [*findings, *_judge_write(write)]
 
 
@@ -76,14 +83,35 @@ def _judge_contents(maps: Sequence[Any], namespace: str) -> Iterator[Finding]:
         )
 
 
+def _judge_leaving(maps: Sequence[Any], *, hold: float, now: float) -> Iterator[Finding]:
+    """Tell what its source lacks, since when, and when it leaves."""
+    for each in maps:
+        for key, entry in values_of(each):
+            mark = entry.leaving if entry else None
+            if mark is None:
+                continue
+            minutes = max(0, round((mark.since + hold - now) / 60))
+            when = "and stays, for somebody refused it" if mark.refused else f"and leaves in {minutes} minutes"
+            since = datetime.fromtimestamp(mark.since, UTC).strftime("%Y-%m-%d %H:%M UTC")
+            yield Finding(
+                "warning",
+                f"{key} is in doubt since {since} ({mark.reason}) {when}",
+                "nothing when its source is to have it no longer, or shows it again; else\n"
+                f"connector removals refuse {key}     # keeps it; connector removals list shows all",
+            )
+
+
 def _unreadable(obj: Mapping[str, Any]) -> list[str]:
-    keys = []
+    return [key for key, entry in values_of(obj) if entry is None]
+
+
+def values_of(obj: Mapping[str, Any]) -> Iterator[tuple[str, Upsert | None]]:
+    """Yield the entries of a ConfigMap by key, None for what cannot be read."""
     for key, text in sorted((obj.get("binaryData") or {}).items()):
         try:
-            parse_storage_body(key, base64.b64decode(text, validate=True))
+            yield key, parse_storage_body(key, base64.b64decode(text, validate=True))
         except (ValueError, binascii.Error):
-            keys.append(key)
-    return keys
+            yield key, None
 
 
 def _size(obj: Mapping[str, Any]) -> int:

@@ -1,12 +1,10 @@
 """Collects what goes into a bundle: what the cluster and the services say, for somebody who is not there."""
 
 import asyncio
-import base64
-import binascii
 import json
 import platform
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from typing import Any
 
 import yaml
@@ -16,7 +14,7 @@ from common.http.client import RemoteError
 from common.kube.resources import CONFIG_MAPS, INFERENCE_SERVICES, ROUTES, SERVICE_ACCOUNTS, SERVICES, Resource
 from services.connector.doctor.asking import Asked
 from services.connector.doctor.bundle import redacted
-from services.connector.doctor.cache import entries_of
+from services.connector.doctor.cache import entries_of, values_of
 from services.connector.doctor.examination import Examination, Options
 from services.connector.doctor.report import Report, lines_of
 from services.connector.doctor.settings import read_settings
@@ -47,7 +45,6 @@ async def collect(options: Options, report: Report) -> dict[str, str]:
     answers: dict[str, Any] = {
         "versions.json": {"connector": __version__, "python": platform.python_version()},
         "report.json": report.as_json(),
-        "pod/list.json": _said(pod.listing),
         **{f"pod/{service}-readyz.json": _said(answer) for service, answer in pod.ready.items()},
         **dict(_documents(objects.pop("cache", []))),
     }
@@ -96,12 +93,10 @@ def _related(objects: Sequence[Any]) -> list[Any]:
 def _documents(config_maps: Sequence[Any]) -> Iterator[tuple[str, Any]]:
     """Yield the documents of the cache, unpacked; what cannot be read is left out, the report names it."""
     for each in config_maps:
-        for key, text in (each.get("binaryData") or {}).items():
-            try:
-                body = json.loads(base64.b64decode(text))
-                yield f"cache/{each['metadata']['name']}/{key}.json", json.loads(base64.b64decode(body["body"]))
-            except (ValueError, KeyError, TypeError, binascii.Error):
-                continue
+        for key, entry in values_of(each):
+            with suppress(ValueError, RecursionError):
+                if entry is not None:
+                    yield f"cache/{each['metadata']['name']}/{key}.json", json.loads(entry.body)
 
 
 def _said(answer: Asked[Any]) -> Any:

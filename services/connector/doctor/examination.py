@@ -238,7 +238,8 @@ class Examination:
             self.api.objects(CONFIG_MAPS, self.own),
             self.api.rehearse(CONFIG_MAPS, self.own, BASE, _TRIAL),
         )
-        return cache.judge_cache(found, write, namespace=self.own)
+        hold = self.settings.normalizer.patience.hold
+        return cache.judge_cache(found, write, namespace=self.own, hold=hold, now=self.options.clock())
 
     async def check_feed(self) -> list[Finding]:
         """Ask the services how they fare."""
@@ -246,7 +247,7 @@ class Examination:
 
     async def check_readers(self) -> list[Finding]:
         """Ask location who has read."""
-        return feed.judge_readers(await self.ask_pod())
+        return feed.judge_readers(await self.ask_pod(), now=self.options.clock())
 
     async def ask_pod(self) -> feed.Pod:
         """Return what the services answer; they are asked once."""
@@ -256,16 +257,13 @@ class Examination:
 
     async def _services(self) -> feed.Pod:
         urls, timeout = self.options.urls, self.options.timeout / 3
-        location = urls["location"]
-        ready, listing, metrics = await asyncio.gather(
+        ready, metrics = await asyncio.gather(
             asyncio.gather(*(_report(url, timeout) for url in urls.values())),
-            _get(location, "/list", timeout),
-            _get(location, "/metrics", timeout),
+            get(urls["location"], "/metrics", timeout),
         )
         return feed.Pod(
             inside=bool(self.options.environ.get("KUBERNETES_SERVICE_HOST")),
             ready=dict(zip(urls, ready, strict=True)),
-            listing=_object(listing),
             metrics=metrics if isinstance(metrics, RemoteError) else metrics.decode("utf-8", "replace"),
         )
 
@@ -310,14 +308,15 @@ async def _first_page(connector: Connector, ref: SourceRef) -> Asked[tuple[str, 
 
 async def _report(url: str, timeout: float) -> Asked[Mapping[str, Any]]:
     """Return the body of /readyz, whether it comes with 200 or 503."""
-    answer = await _get(url, "/readyz", timeout)
+    answer = await get(url, "/readyz", timeout)
     if isinstance(answer, StatusError) and answer.status == 503:
         parsed = _object(answer.body)
         return answer if isinstance(parsed, RemoteError) else parsed
     return _object(answer)
 
 
-async def _get(url: str, path: str, timeout: float) -> Asked[bytes]:
+async def get(url: str, path: str, timeout: float) -> Asked[bytes]:
+    """Return the body at a path of a service of the pod; one attempt."""
     try:
         async with HttpClient(name=url, base_url=url, timeout=timeout, attempts=1) as client:
             return (await client.request("GET", path)).body

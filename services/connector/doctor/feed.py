@@ -5,12 +5,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from common.http.client import RemoteError, StatusError, Unreachable
+from common.http.client import RemoteError, Unreachable
 from services.connector.doctor.asking import Asked
 from services.connector.doctor.report import Finding, counted
 
 _REQUESTS = re.compile(r"^rhoai_connector_http_requests_total\{([^}]*)\} (\S+)$", re.MULTILINE)
+_LAST = re.compile(r"^rhoai_connector_http_last_request_timestamp_seconds\{([^}]*)\} (\S+)$", re.MULTILINE)
+_FIGURE = re.compile(r"^rhoai_connector_location_(documents|complete) (\S+)$", re.MULTILINE)
 _LABEL = re.compile(r'(\w+)="([^"]*)"')
+QUIET = 900.0
+"""Seconds after which a reader that has asked is missed; slow ones ask every five minutes."""
 _READERS = {
     "/list": "the plugin of the first generation (Developer Hub 1.8, 1.9)",
     "/api/{connector}/list": "the plugin of the second generation (Developer Hub 1.10 and later)",
@@ -22,13 +26,12 @@ _READERS = {
 class Pod:
     """What the services answered; `inside` is whether the doctor is in their pod, as far as the environment tells.
 
-    `ready` are the bodies of /readyz by service, of 200 and 503 alike; `listing` is the answer of /list, `metrics` that
-    of location's /metrics.
+    `ready` are the bodies of /readyz by service, of 200 and 503 alike; `metrics` is that of location's /metrics. Its
+    /list is left alone: that would count as a question of a reader.
     """
 
     inside: bool
     ready: Mapping[str, Asked[Mapping[str, Any]]]
-    listing: Asked[Mapping[str, Any]]
     metrics: Asked[str]
 
 
@@ -49,14 +52,14 @@ def judge_feed(pod: Pod) -> list[Finding]:
         if one_process and service != "location" and isinstance(answer, Unreachable):
             continue
         findings += _judge_service(service, answer, inside=pod.inside)
-    return [*findings, *_judge_listing(pod.listing)]
+    return [*findings, *_judge_served(pod.metrics)]
 
 
-def judge_readers(pod: Pod) -> list[Finding]:
-    """Return who has asked for the feed since location was started."""
+def judge_readers(pod: Pod, *, now: float) -> list[Finding]:
+    """Return who has asked for the feed since location was started, and when last; `now` in seconds of the epoch."""
     if isinstance(pod.metrics, RemoteError):
         return [Finding("skipped", "who has asked is not known: location does not answer")]
-    asked = dict(_asked(pod.metrics))
+    asked, last = _by_reader(_REQUESTS, pod.metrics), _by_reader(_LAST, pod.metrics)
     if not asked:
         return [
             Finding(
@@ -66,9 +69,20 @@ def judge_readers(pod: Pod) -> list[Finding]:
                 "installed?\nDoes a later file replace discovery.endpoints or catalog.locations?",
             )
         ]
-    return [
-        Finding("ok", f"{reader} has asked {counted(round(count), 'time')}") for reader, count in sorted(asked.items())
-    ]
+    return [_judge_reader(reader, sum(asked[reader]), max(last.get(reader, [now])), now) for reader in sorted(asked)]
+
+
+def _judge_reader(reader: str, count: float, last: float, now: float) -> Finding:
+    ago = max(0.0, now - last)
+    when = f"{ago:.0f} s" if ago < 120 else f"{ago / 60:.0f} minutes"
+    said = f"{reader} has asked {counted(round(count), 'time')}, last {when} ago"
+    if ago <= QUIET:
+        return Finding("ok", said)
+    return Finding(
+        "warning",
+        said,
+        "readers ask every half a minute to few minutes: kubectl logs -n NAMESPACE POD -c backstage-backend",
+    )
 
 
 def _is_one_process(ready: Asked[Mapping[str, Any]] | None) -> bool:
@@ -96,26 +110,31 @@ def _judge_service(service: str, answer: Asked[Mapping[str, Any]], *, inside: bo
         yield Finding("fault", f"{service}: {each['name']} does not hold: {reason}", remedy)
 
 
-def _judge_listing(listing: Asked[Mapping[str, Any]]) -> Iterator[Finding]:
-    if isinstance(listing, StatusError) and listing.status == 503:
+def _judge_served(metrics: Asked[str]) -> Iterator[Finding]:
+    if isinstance(metrics, RemoteError):
+        yield Finding("skipped", f"what is served is not known: {metrics}")
+        return
+    figures = dict(_FIGURE.findall(metrics))
+    if "documents" not in figures:
+        yield Finding("skipped", "what is served is not known: another location than ours answers")
+    elif float(figures.get("complete", 0)) == 0:
         yield Finding(
             "fault",
-            f"the feed answers 503, so Backstage keeps what it has: {listing.reason}",
+            "the feed answers 503, so Backstage keeps what it has",
             "a condition above says what is waited for",
         )
-    elif isinstance(listing, RemoteError):
-        yield Finding("skipped", f"what is served is not known: {listing}")
     else:
-        uris = listing.get("uris") or []
-        yield Finding("ok" if uris else "warning", f"the feed is complete and serves {counted(len(uris), 'model')}")
+        number = round(float(figures["documents"]))
+        yield Finding("ok" if number else "warning", f"the feed is complete and serves {counted(number, 'model')}")
 
 
-def _asked(metrics: str) -> Iterator[tuple[str, float]]:
-    counts: dict[str, float] = {}
-    for labels, value in _REQUESTS.findall(metrics):
+def _by_reader(pattern: re.Pattern[str], metrics: str) -> dict[str, list[float]]:
+    """Return the values of a metric of requests that are readers' questions, by reader."""
+    found: dict[str, list[float]] = {}
+    for labels, value in pattern.findall(metrics):
         fields = dict(_LABEL.findall(labels))
         route = fields.get("route", "")
         route = "/api/{connector}/list" if route.startswith("/api/") and route.endswith("/list") else route
-        if fields.get("server") == "location" and fields.get("method") == "GET" and route in _READERS:
-            counts[_READERS[route]] = counts.get(_READERS[route], 0) + float(value)
-    yield from counts.items()
+        if fields.get("server") == "location" and fields.get("method", "GET") == "GET" and route in _READERS:
+            found.setdefault(_READERS[route], []).append(float(value))
+    return found

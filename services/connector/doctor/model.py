@@ -34,10 +34,11 @@ class Registered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kept:
-    """An entry of the cache: its key, the ConfigMap that it is in, and its document."""
+    """An entry of the cache: its key, the ConfigMap that it is in, the feed's path, and its document."""
 
     key: str
     place: str
+    uri: str
     document: Mapping[str, Any]
 
     @property
@@ -165,22 +166,25 @@ def judge_kept(kept: Asked[Sequence[Kept]], *, expected: bool, namespace: str) -
     ]
 
 
-def judge_served(kept: Sequence[Kept], listing: Asked[Mapping[str, Any]]) -> list[Finding]:
-    """Return whether the feed serves what the cache has of the model, and the entities that Backstage makes of it."""
-    if isinstance(listing, StatusError) and listing.status == 503:
-        return [Finding("fault", f"the feed answers 503: {listing.reason}", "Backstage keeps what it has until then")]
-    if isinstance(listing, RemoteError):
-        return [Finding("skipped", f"what is served is not known: {listing}", "kubectl port-forward … 9090")]
+def judge_served(kept: Sequence[Kept], served: Mapping[str, Asked[bytes]]) -> list[Finding]:
+    """Return whether the feed serves what the cache has of the model, and the entities that Backstage makes of it.
+
+    `served` are the answers to the paths of `kept`, by key.
+    """
     if not kept:
         return [Finding("skipped", "nothing of it can be served")]
-    findings = []
-    for each in kept:
-        if any(key_in(str(uri)) == each.key for uri in listing.get("uris") or []):
-            findings.append(Finding("ok", f"{each.key} is served; in Backstage: {listed(_entities(each), 4)}"))
-        else:
-            remedy = "location follows storage-rest within seconds; /readyz on 9090 says what it waits for"
-            findings.append(Finding("fault", f"{each.key} is in the cache, and the feed does not list it", remedy))
-    return findings
+    return [_judge_answer(each, served[each.key]) for each in kept]
+
+
+def _judge_answer(kept: Kept, answer: Asked[bytes]) -> Finding:
+    if not isinstance(answer, RemoteError):
+        return Finding("ok", f"{kept.key} is served at {kept.uri}; in Backstage: {listed(_entities(kept), 4)}")
+    if isinstance(answer, StatusError) and answer.status == 404:
+        remedy = "location follows storage-rest within seconds; /readyz on 9090 says what it waits for"
+        return Finding("fault", f"{kept.key} is in the cache, and the feed does not have it", remedy)
+    if isinstance(answer, StatusError) and answer.status == 503:
+        return Finding("fault", f"the feed answers 503: {answer.reason}", "Backstage keeps what it has until then")
+    return Finding("skipped", f"what is served is not known: {answer}", "kubectl port-forward … 9090")
 
 
 def _entities(kept: Kept) -> Iterator[str]:

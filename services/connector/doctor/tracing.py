@@ -1,20 +1,19 @@
 """Follows one model from its source to the feed: asks, and has the answers judged."""
 
 import asyncio
-import base64
-import binascii
 import json
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from typing import Any
 
+from common import identity
 from common.http.client import RemoteError
 from common.kube.resources import CONFIG_MAPS, INFERENCE_SERVICES
 from common.trust import TrustError
 from services.connector.doctor import model
 from services.connector.doctor.asking import Asked
-from services.connector.doctor.cache import entries_of
-from services.connector.doctor.examination import NO_WAY, REGISTRY_ROOTS, Examination, Options
+from services.connector.doctor.cache import entries_of, values_of
+from services.connector.doctor.examination import NO_WAY, REGISTRY_ROOTS, Examination, Options, get
 from services.connector.doctor.report import Finding, Step
 from services.connector.doctor.settings import read_settings
 from services.normalizer.normalize.deployment import Deployment
@@ -102,7 +101,13 @@ class _Way:
 
     async def ask_feed(self) -> list[Finding]:
         """Look for it in the feed."""
-        return model.judge_served(self._kept, (await self._examination.ask_pod()).listing)
+        options = self._examination.options
+        answers = await asyncio.gather(
+            *(get(options.urls["location"], each.uri, options.timeout / 3) for each in self._kept)
+        )
+        return model.judge_served(
+            self._kept, {each.key: answer for each, answer in zip(self._kept, answers, strict=True)}
+        )
 
 
 async def _registered(connector: Connector, ref: SourceRef, name: str) -> Asked[list[model.Registered]]:
@@ -132,11 +137,16 @@ async def _registered(connector: Connector, ref: SourceRef, name: str) -> Asked[
 def _kept(config_maps: Sequence[Any]) -> Iterator[model.Kept]:
     """Yield the entries that can be read; the others are told by the doctor's step on the cache."""
     for each in entries_of(config_maps):
-        for key, text in (each.get("binaryData") or {}).items():
-            try:
-                body = json.loads(base64.b64decode(text))
-                document = json.loads(base64.b64decode(body["body"]))
-            except (ValueError, KeyError, TypeError, binascii.Error):
-                continue
-            if isinstance(document, Mapping):
-                yield model.Kept(key=key, place=str(each["metadata"]["name"]), document=document)
+        for key, entry in values_of(each):
+            document = _document(entry.body) if entry else None
+            if entry is not None and document is not None:
+                uri = entry.uri or identity.uri_of(identity.segments_of(key))
+                yield model.Kept(key=key, place=str(each["metadata"]["name"]), uri=uri, document=document)
+
+
+def _document(body: bytes) -> Mapping[str, Any] | None:
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    return document if isinstance(document, dict) else None

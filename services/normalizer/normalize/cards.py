@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from typing import NamedTuple
 from urllib.parse import quote
 
+from services.normalizer.normalize.card_length import shorten
 from services.normalizer.normalize.registry_objects import ModelArtifact, RegisteredModel, RegistryRef, model_artifacts
 
 CARD_LIMIT = 1024 * 1024
-"""A card with more bytes is not shown: storage takes none (DOCUMENT_LIMIT), and a link to it would lead nowhere."""
+"""A card with more bytes is shortened: storage takes none (DOCUMENT_LIMIT), and a link to it would lead nowhere."""
 _CARD_URL = "http://localhost:9090/modelcard?key="
 
 
@@ -67,13 +68,13 @@ def _climbs(model: CatalogModel) -> bool:
 
 def readme_card(registry: RegistryRef, model: RegisteredModel) -> ReadmeCard | None:
     """Return the card made of the model's readme, or None when it has none; the catalog's card goes before it."""
-    if not model.readme or is_too_large(model.readme):
+    if not model.readme:
         return None
-    return ReadmeCard(f"readme-{registry.id}-{model.id}", model.readme)
+    return ReadmeCard(f"readme-{registry.id}-{model.id}", shorten(model.readme))
 
 
 def is_too_large(card: str) -> bool:
-    """Return whether a card has too many bytes to be shown."""
+    """Return whether a card has too many bytes to be shown whole."""
     return len(card) * 4 > CARD_LIMIT and len(card.encode()) > CARD_LIMIT
 
 

@@ -83,7 +83,8 @@ def normalize_version(
     notes = Notes(_subject(model, version, registry), place=_property)
     if is_too_large(model.readme):
         notes.warning(
-            f"the model's readme has more than {CARD_LIMIT} bytes and is no card", "shorten it in the registry"
+            f"the model's readme has more than {CARD_LIMIT} bytes: what does not fit is left out",
+            "shorten it in the registry",
         )
     artifacts = model_artifacts(artifacts)
     profile = _profile(model, version, server=server, card=card, defaults=defaults, notes=notes)

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from common.details import DetailLink, Details
-from services.normalizer.normalize.cards import CardRef, CatalogModel, catalog_model, readme_card
+from services.normalizer.normalize.cards import CARD_LIMIT, CardRef, CatalogModel, catalog_model, readme_card
 from services.normalizer.normalize.registry import PROPERTIES
 from services.normalizer.normalize.registry_objects import RegistryRef
 from services.normalizer.normalize.result import Defaults
@@ -405,9 +405,12 @@ def test_readme_serves_as_a_card() -> None:
     assert readme_card(RegistryRef("r1"), model(readme="  ")) is None
 
 
-def test_a_readme_that_is_too_large_is_no_card_and_told() -> None:
+def test_a_readme_that_is_too_large_is_shortened_and_told() -> None:
     huge = model(readme="é" * 600_000)
-    assert readme_card(RegistryRef("r1"), huge) is None
+    card = readme_card(RegistryRef("r1"), huge)
+    assert card
+    assert "left out here" in card.text
+    assert len(card.text.encode()) <= CARD_LIMIT
     [problem] = document(huge, version()).problems
     assert (problem.severity, "readme" in problem.message) == ("warning", True)
 

@@ -337,7 +337,7 @@ async def test_names_as_dashboards_write_them_since_september_2025():
         assert not [path for path in catalog.counted() if "admin" in path]
 
 
-async def test_a_card_that_is_too_large_is_told_and_not_shown():
+async def test_a_card_that_is_too_large_is_shortened_and_told():
     with structlog.testing.capture_logs() as logs:
         async with FakeRegistry() as registry, FakeCatalog() as catalog:
             registry.populate(2)
@@ -347,10 +347,10 @@ async def test_a_card_that_is_too_large_is_told_and_not_shown():
             async with following(refs=refs, options=SLOW) as (_, recorder):
                 await eventually(lambda: recorder.readings)
 
-    assert recorder.readings[0][1].cards == {"curatedexamplemodel-0002": "# 2"}
-    assert [line["object"] for line in logs if "and is not shown" in line["event"]] == [
-        "model model-0001 of source curated"
-    ]
+    cards = recorder.readings[0][1].cards
+    assert cards["curatedexamplemodel-0002"] == "# 2"
+    assert "left out here" in cards["curatedexamplemodel-0001"]
+    assert [line["object"] for line in logs if "is left out" in line["event"]] == ["model model-0001 of source curated"]
 
 
 async def test_many_cards_of_a_slow_catalog_delay_no_poll():

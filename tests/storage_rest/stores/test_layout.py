@@ -255,6 +255,7 @@ class Cache(RuleBasedStateMachine):
             if key in self.wanted and self.wanted[key] != merged.get(key):
                 self.layout.put(key, self.wanted[key])
             if key not in self.wanted and key in merged:
+                self.acknowledged.discard(key)
                 self.layout.put(key, None)
 
     @invariant()

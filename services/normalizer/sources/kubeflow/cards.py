@@ -17,6 +17,7 @@ from common.http.client import RemoteError, StatusError
 from common.kube.backoff import Backoff
 from common.wire import card_digest
 from services.normalizer.normalize import values
+from services.normalizer.normalize.card_length import shorten
 from services.normalizer.normalize.cards import CARD_LIMIT, CatalogModel, is_too_large
 from services.normalizer.sources.faults import BadAnswer, fault_of, internal, no_address
 from services.normalizer.sources.http import Account, Connector, Remote, for_each
@@ -104,12 +105,11 @@ class _Catalog:
         readme = values.block(answer.get("readme"))
         if is_too_large(readme):
             log.warning(
-                f"a card of {self.remote.ref.label} has more than {CARD_LIMIT} bytes and is not shown",
+                f"a card of {self.remote.ref.label} has more than {CARD_LIMIT} bytes: what does not fit is left out",
                 object=f"model {model.name} of source {model.source}",
                 remedy="shorten its readme in the catalog",
             )
-            return None
-        return readme or None
+        return shorten(readme) or None
 
 
 class _Inquiry:
