@@ -23,7 +23,7 @@ from services.normalizer.normalize.isvc import read_isvc
 from services.normalizer.normalize.predictor import FRAMEWORKS
 from services.normalizer.normalize.spelling import misspelt
 from services.normalizer.sources.kustomizations import Overlay, is_kustomization, read_overlay
-from services.normalizer.sources.manifest_files import Fault, FileContents, Manifest, Place, is_template
+from services.normalizer.sources.manifest_files import Fault, FileContents, Manifest, Place, is_placeholder
 from services.normalizer.sources.manifest_text import Unquoted
 
 Key = tuple[str, str]
@@ -209,7 +209,7 @@ class _Reading:
 def _is_to_be_filled_in(obj: Mapping[str, Any]) -> bool:
     """Return whether an object's name or namespace is a placeholder: the template of one, although it is valid YAML."""
     names = (values.at(obj, "metadata", field_name) for field_name in ("name", "namespace"))
-    return any(is_template(name) if isinstance(name, str) else isinstance(name, Mapping) for name in names)
+    return any(is_placeholder(name) if isinstance(name, str) else isinstance(name, Mapping) for name in names)
 
 
 def _holds_isvcs(template: Mapping[str, Any]) -> bool:
