@@ -92,6 +92,10 @@ class Ledger:
         """The sources of the entries that are known."""
         return frozenset(source for source, refs in self._of_source.items() if refs)
 
+    def unnamed(self) -> set[str]:
+        """Return the entries of sources that they do not name, because the original wrote them; by key."""
+        return set().union(*(self._of_source.get(source, ()) for source in _UNNAMED))
+
     def is_over(self, source: str) -> bool:
         """Return whether a source is gone and all its entries have left."""
         return self._is_gone(source) and not self._of_source.get(source)

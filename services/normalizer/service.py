@@ -19,8 +19,8 @@ from common.kube.environment import find_credentials
 from common.kube.metrics import KubeMetrics
 from common.kube.workqueue import WorkQueue, WorkQueueMetrics
 from common.metrics import Metrics
-from services.normalizer.catalogue import Catalogue
 from services.normalizer.controller import Controller
+from services.normalizer.desired import Desired
 from services.normalizer.ledger import Ledger
 from services.normalizer.publish import Mirror, Storage
 from services.normalizer.registries import POLLING_FLOOR, Registries, create_connector
@@ -61,7 +61,7 @@ def create_controller(
     book = SourceBook(first_sync_grace=settings.first_sync_grace)
     ledger = Ledger(settings.patience, book)
     return Controller(
-        catalogue=Catalogue(defaults=settings.defaults, ledger=ledger),
+        desired=Desired(defaults=settings.defaults, ledger=ledger),
         book=book,
         ledger=ledger,
         mirror=Mirror(storage),

@@ -1,4 +1,4 @@
-"""Where everything arrives that sources tell: facts for the catalogue, how they fare for the book and `/readyz`.
+"""Where everything arrives that sources tell: facts for what is desired, how they fare for the book and `/readyz`.
 
 Everything here is called by sources, synchronously and at any time; nothing here waits for storage.
 """
@@ -11,7 +11,7 @@ from typing import Any
 from common.health import Health
 from common.kube.state import State
 from common.kube.workqueue import WorkQueue
-from services.normalizer.catalogue import Catalogue
+from services.normalizer.desired import Desired
 from services.normalizer.ledger import Ledger
 from services.normalizer.normalize.labels import RegistryLabels
 from services.normalizer.normalize.registry_objects import RegistryRef
@@ -29,14 +29,14 @@ class Intake:
     def __init__(
         self,
         *,
-        catalogue: Catalogue,
+        desired: Desired,
         book: SourceBook,
         ledger: Ledger,
         queue: WorkQueue[str],
         health: Health,
         clock: Callable[[], float],
     ) -> None:
-        self._catalogue = catalogue
+        self._desired = desired
         self._book = book
         self._ledger = ledger
         self._queue = queue
@@ -64,7 +64,7 @@ class Intake:
         """A source has news of objects."""
         now = self._clock()
         for ref, fact in news.items():
-            self._catalogue.put(source, ref, fact, now=now)
+            self._desired.put(source, ref, fact, now=now)
         self._wake()
 
     def listed(self, source: str) -> None:
@@ -93,9 +93,9 @@ class Intake:
     def registry_read(self, ref: RegistryRef, reading: RegistryReading) -> None:
         """A registry was polled."""
         now = self._clock()
-        self._catalogue.put_cards(reading.cards)
+        self._desired.put_cards(reading.cards)
         content = RegistryContent(ref, reading.snapshot, settled=reading.settled, problems=reading.problems)
-        self._catalogue.put_registry(ref.id, content, touched=reading.touched, now=now)
+        self._desired.put_registry(ref.id, content, touched=reading.touched, now=now)
         if reading.complete:
             self._book.listed(registry_source(ref.id), now=now)
         else:
@@ -104,9 +104,9 @@ class Intake:
 
     def cards_read(self, ref: RegistryRef, reading: RegistryReading) -> None:
         """Model cards that a registry refers to were read; of the registry itself nothing is new."""
-        self._catalogue.put_cards(reading.cards)
+        self._desired.put_cards(reading.cards)
         content = RegistryContent(ref, reading.snapshot, settled=reading.settled, problems=reading.problems)
-        self._catalogue.put_registry(ref.id, content, touched=reading.touched, now=self._clock())
+        self._desired.put_registry(ref.id, content, touched=reading.touched, now=self._clock())
         self._wake()
 
     def registry_failed(self, registry: str, *, has_address: bool) -> None:
@@ -140,7 +140,7 @@ class Intake:
 
     def known_versions(self, registry: str) -> set[str]:
         """Return the ids of the versions of a registry that an earlier run has stored."""
-        return self._catalogue.known_versions(registry)
+        return self._desired.known_versions(registry)
 
     def ask_for_unknown_versions(self, ask: Callable[[RegistryLabels], None]) -> None:
         """Call `ask` for each deployment that names a version which no registry is known to have."""
@@ -167,7 +167,7 @@ class Intake:
         self._ask(labels)
 
     def _registries_changed(self) -> None:
-        self._catalogue.await_registries(self._book.awaiting_registries)
+        self._desired.await_registries(self._book.awaiting_registries)
         self._wake()
         self._progress()
 
@@ -176,7 +176,7 @@ class Intake:
         self._news.set()
 
     def _wake(self) -> None:
-        for ref in self._catalogue.take_dirty():
+        for ref in self._desired.take_dirty():
             self._queue.add(ref)
 
 

@@ -11,7 +11,7 @@ from services.normalizer.normalize.selection import ALL, Selection, parse_select
 from services.normalizer.source import News, Sink
 from services.normalizer.sources.selected import Selected
 from tests import objects
-from tests.normalizer.test_catalogue import Bench, isvc
+from tests.normalizer.test_desired import Bench, isvc
 
 MARK = {"rhdh.modelcatalog.io/ignore": "true"}
 
