@@ -7,7 +7,7 @@ back. docs/architecture.md, "Removing".
 """
 
 from collections import Counter, defaultdict, deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import inf
 from typing import Final
@@ -209,6 +209,12 @@ class Ledger:
                 if mark != entry.leaving:
                     changed[key] = mark
         return changed
+
+    def persisted(self, refs: Iterable[str]) -> None:
+        """Take note that the marks of entries are stored: if they are not there later, somebody has seen the entries."""
+        for ref in refs:
+            if (account := self._accounts.get(ref)) is not None:
+                account.persisted = True
 
     # --- what time does
 
