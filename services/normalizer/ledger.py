@@ -211,7 +211,7 @@ class Ledger:
         return changed
 
     def persisted(self, refs: Iterable[str]) -> None:
-        """Take note that the marks of entries are stored: if they are not there later, somebody has seen the entries."""
+        """Take note that marks are stored: where one is not there later, somebody has seen the entry."""
         for ref in refs:
             if (account := self._accounts.get(ref)) is not None:
                 account.persisted = True
