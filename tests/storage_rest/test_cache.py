@@ -213,7 +213,8 @@ class TestWithheld:
     def test_what_is_shown_is_not_everything_while_an_addition_is_withheld(self):
         cache = Cache()
         told = cache.apply(Batch(upserts=(upsert("a_1"),), complete=True, confirmed=True), withhold=True)
-        assert not (told.complete or told.confirmed or cache.snapshot().complete or cache.snapshot().confirmed)
+        for changes in (told, cache.snapshot()):
+            assert (changes.complete, changes.confirmed) == (False, False)
         assert cache.listing().complete, "its sender need not confirm it again"
         assert cache.release(["a_1"]).complete
         assert cache.snapshot().confirmed
