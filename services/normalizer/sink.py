@@ -16,7 +16,7 @@ from services.normalizer.ledger import Ledger
 from services.normalizer.normalize.labels import RegistryLabels
 from services.normalizer.normalize.registry_objects import RegistryRef
 from services.normalizer.source import News, Sink, Source
-from services.normalizer.sourcebook import SourceBook
+from services.normalizer.sourcebook import OPTIONAL, SourceBook
 from services.normalizer.sources.kubeflow.records import RegistryContent, RegistryReading, registry_source
 
 SYNC = "sync"
@@ -55,7 +55,7 @@ class Intake:
 
     def open(self, source: Source) -> Sink:
         """Return the sink of a source; from now on it is waited for."""
-        self._book.declare(source.id, "kserve", namespaces=source.namespaces)
+        self._book.declare(source.id, source.kind, namespaces=source.namespaces)
         self._health.set(source.id, False, "not listed yet")
         self.sources[source.id] = source
         return _SinkOf(source.id, self)
@@ -76,11 +76,13 @@ class Intake:
     def state(self, source: str, state: State, *, part: str = "", partly: bool = False) -> None:
         """A source, or what belongs to it, cannot be read or can again."""
         name = f"{source}/{part}" if part else source
-        self._health.set(name, state.ok, "" if state.ok else f"{state.kind}: {state.remedy or state.reason}")
+        reason = "" if state.ok else f"{state.kind}: {state.remedy or state.reason}"
+        unneeded = self.sources[source].kind in OPTIONAL and state.kind in ("absent", "forbidden")
+        self._health.set(name, state.ok or unneeded, f"not followed, {reason}" if unneeded else reason)
         if not part and state.ok:
             self._book.recovered(source)
         elif not part:
-            self._book.failed(source, waiting=state.kind != "absent" and not partly)
+            self._book.failed(source, waiting=state.kind != "absent" and not partly and not unneeded)
         self._progress()
 
     # --- of registries

@@ -16,6 +16,7 @@ from services.normalizer.normalize.isvc import read_isvc
 from services.normalizer.service import create_controller
 from services.normalizer.settings import NormalizerSettings
 from services.normalizer.source import Sink
+from services.normalizer.sourcebook import SourceKind
 from tests import objects
 from tests.normalizer.test_publish import MemoryStorage
 from tests.waiting import eventually
@@ -29,6 +30,7 @@ class Cluster:
     """A source that tells what a test has it tell; it can be asked for each object."""
 
     id = "kserve"
+    kind: SourceKind = "kserve"
     namespaces = ()
 
     def __init__(self, answer: bool | Exception = False) -> None:
