@@ -82,7 +82,7 @@ def locate(storage: Storage, *, subject: str, connection: Connection | None = No
             Problem(
                 "warning",
                 subject,
-                f"the storage location {values.shown(url)} is no absolute URL and is left out",
+                f"the storage location {values.shown(url)} is an invalid URL and is left out",
                 "write it with a scheme, such as oci://, s3:// or pvc://",
             )
         )

@@ -23,7 +23,7 @@ from services.normalizer.normalize.isvc import read_isvc
 from services.normalizer.normalize.predictor import FRAMEWORKS
 from services.normalizer.normalize.spelling import misspelt
 from services.normalizer.sources.kustomizations import Overlay, is_kustomization, read_overlay
-from services.normalizer.sources.manifest_files import Fault, FileContents, Manifest, Place, is_template
+from services.normalizer.sources.manifest_files import Fault, FileContents, Manifest, Place, is_placeholder
 from services.normalizer.sources.manifest_text import Unquoted
 
 Key = tuple[str, str]
@@ -185,7 +185,7 @@ class _Reading:
             self._notice(
                 "info",
                 name,
-                f"{part} holds only a part of it, as a patch does: what stands in {whole} counts",
+                f"{part} holds only a part of it, as a patch does: the whole in {whole} counts",
                 "name the patch in a kustomization.yaml, or render it: kustomize build DIR | connector preview -",
                 part,
             )
@@ -195,7 +195,7 @@ class _Reading:
             self._notice(
                 "warning",
                 name,
-                f"it stands in {former.place} and in {place}; the latter counts",
+                f"it is in {former.place} and in {place}; the latter counts",
                 "remove one of them",
                 place,
             )
@@ -209,7 +209,7 @@ class _Reading:
 def _is_to_be_filled_in(obj: Mapping[str, Any]) -> bool:
     """Return whether an object's name or namespace is a placeholder: the template of one, although it is valid YAML."""
     names = (values.at(obj, "metadata", field_name) for field_name in ("name", "namespace"))
-    return any(is_template(name) if isinstance(name, str) else isinstance(name, Mapping) for name in names)
+    return any(is_placeholder(name) if isinstance(name, str) else isinstance(name, Mapping) for name in names)
 
 
 def _holds_isvcs(template: Mapping[str, Any]) -> bool:

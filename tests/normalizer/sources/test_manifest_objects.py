@@ -157,6 +157,8 @@ def test_a_template_that_is_valid_yaml_is_no_manifest(field: str, name: str, tmp
 
 
 def test_templates_are_told_and_are_no_fault(tmp_path: Path) -> None:
-    contents = read(tmp_path, {"a.yaml": objects.isvc("m"), "t.yaml": "kind: InferenceService\nname: {{ x }}: {{"})
+    contents = read(
+        tmp_path, {"a.yaml": objects.isvc("m"), "t.yaml": "kind: InferenceService\nname: {{ x }}\n{{- if y }}"}
+    )
     assert told(contents, "a template") == ["info"]
     assert contents.faults == ()
