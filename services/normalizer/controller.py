@@ -188,6 +188,10 @@ class Controller:
         for key, reason in refused.items():
             log.error("storage refused a document", key=key, reason=reason)
         self._telemetry.sent(upserts=len(batch.upserts), removals=len(batch.removals), cards=len(batch.cards))
+        marked = [key for key, mark in batch.leaving.items() if mark is not None]
+        marked += [upsert.key for upsert in batch.upserts if upsert.leaving is not None]
+        stored = self._mirror.entries
+        self._ledger.persisted(stored[key].ref or key for key in marked if key in stored)
         for key, reason in batch.removals.items():
             log.info("an entry has left", key=key, reason=reason)
         log.info(

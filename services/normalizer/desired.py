@@ -223,6 +223,7 @@ class Desired:
         self, registry: str, content: RegistryContent | None, *, touched: Iterable[str] = (), now: float = 0
     ) -> None:
         """Take what a registry holds now, None when it is gone; `touched` are the ids of versions that changed."""
+        index = content.index() if content is not None else None  # before anything is changed: it may fail
         former = self._registries.pop(registry, None)
         if former is not None and content is not None:
             self._keep_missed(former, content, now)
@@ -233,7 +234,6 @@ class Desired:
             self._dirty.update(holds.version_refs(holds.snapshot.versions if everything else touched))
         if everything:
             self._dirty.update(self._unshown.of(registry))
-        index = content.index() if content is not None else None
         if index != self._indexes.pop(registry, None):
             self._dirty |= self._isvcs.keys()
         if index is not None:

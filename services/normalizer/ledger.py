@@ -7,11 +7,12 @@ back. docs/architecture.md, "Removing".
 """
 
 from collections import Counter, defaultdict, deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import inf
 from typing import Final
 
+from common import removals
 from common.wire import Leaving, Stored
 from services.normalizer.sourcebook import SourceBook, SourceKind
 
@@ -35,14 +36,10 @@ class Patience:
     left so within the last `hold`, everything of it that is no proof waits for `hold`.
     """
 
-    hold: float = 3600.0
-    share: float = 0.2
+    hold: float = removals.HOLD
+    share: float = removals.SHARE
     not_ready: float = 120.0
-    source_gone: float = 3600.0
-
-    def is_many(self, doubted: int, of: int) -> bool:
-        """Return whether so many entries in doubt, of all that a source has, are suspicious."""
-        return doubted > 0 and (doubted >= of or (doubted >= 2 and doubted > of * self.share))
+    source_gone: float = removals.HOLD
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -213,6 +210,12 @@ class Ledger:
                     changed[key] = mark
         return changed
 
+    def persisted(self, refs: Iterable[str]) -> None:
+        """Take note that marks are stored: where one is not there later, somebody has seen the entry."""
+        for ref in refs:
+            if (account := self._accounts.get(ref)) is not None:
+                account.persisted = True
+
     # --- what time does
 
     def tick(self, now: float) -> set[str]:
@@ -269,8 +272,10 @@ class Ledger:
         return frozenset(
             source
             for source in sources
-            if self._patience.is_many(
-                doubted[source] + len(self._left[source]), len(self._of_source[source]) + len(self._left[source])
+            if removals.is_many(
+                doubted[source] + len(self._left[source]),
+                len(self._of_source[source]) + len(self._left[source]),
+                share=self._patience.share,
             )
         )
 
