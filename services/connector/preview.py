@@ -100,7 +100,7 @@ def preview(
     found: defaultdict[str, list[Noticed]] = defaultdict(list)
     for each in contents.noticed:
         found[each.problem.object].append(each)
-    places = {str(Ref.isvc(MANIFESTS, *key)): manifest.place for key, manifest in contents.isvcs.items()}
+    places = {str(ref): manifest.place for ref, manifest in contents.deployments.items()}
     for ref, problems in desired.problems.items():
         place = places.get(ref, Place(""))
         for problem in problems:
@@ -117,11 +117,11 @@ def preview(
 def _selected(contents: Contents, selection: Selection) -> Contents:
     """Return the contents with what the selection refuses made stopped, as the source does it."""
     chosen = {
-        key: manifest._replace(facts=facts, bare=manifest.bare and facts is manifest.facts)
-        for key, manifest in contents.isvcs.items()
+        ref: manifest._replace(facts=facts, bare=manifest.bare and facts is manifest.facts)
+        for ref, manifest in contents.deployments.items()
         for facts in [selection.applied(manifest.facts)]
     }
-    return replace(contents, isvcs=chosen)
+    return replace(contents, deployments=chosen)
 
 
 def read_paths(paths: Iterable[str | Path]) -> dict[Path, FileContents]:
@@ -189,12 +189,12 @@ def _shown(upsert: Upsert, places: Mapping[str, Place], found: dict[str, list[No
 
 
 def _not_ready(contents: Contents) -> Iterator[Noticed]:
-    for (namespace, name), manifest in sorted(contents.isvcs.items()):
+    for ref, manifest in sorted(contents.deployments.items()):
         readiness = manifest.facts.readiness
         if not readiness.ready and not manifest.bare:
             problem = Problem(
                 "info",
-                f"InferenceService {namespace}/{name}",
+                ref.label,
                 f"not served: {readiness.reason}",
                 "undo that to have it served" if readiness.stopped else "it is served as soon as it is ready",
             )

@@ -16,10 +16,12 @@ from common.problems import Problem
 from common.wire import Stored, Upsert
 from services.normalizer.cards import Card, Cards
 from services.normalizer.companions import Companions
+from services.normalizer.connected import Connected
 from services.normalizer.documents import SLICE, Documents
 from services.normalizer.earlier import Adoption, Unshown
 from services.normalizer.facts import Gone, Missing, Ref, Unusable
 from services.normalizer.ledger import NOT_LISTED, NOT_READY, Ledger, Patience
+from services.normalizer.normalize.connection import Connection
 from services.normalizer.normalize.deployment import Deployment, Fact, Planned, ServiceAccountFacts, ServiceFacts
 from services.normalizer.normalize.kserve import normalize_deployment
 from services.normalizer.normalize.labels import RegistryLabels
@@ -27,9 +29,10 @@ from services.normalizer.normalize.linking import Link, RegistryIndex, link, nam
 from services.normalizer.normalize.registry import normalize_version
 from services.normalizer.normalize.registry_objects import ModelArtifact, ModelVersion, RegisteredModel, version_origin
 from services.normalizer.normalize.result import Defaults, Normalized
+from services.normalizer.normalize.runtimes import Runtime
 from services.normalizer.normalize.server import ServerFacts, server_facts
 from services.normalizer.normalize.serving import ServerClaim, choose_server
-from services.normalizer.sourcebook import SourceBook
+from services.normalizer.sourcebook import SourceBook, SourceKind
 from services.normalizer.sources.kubeflow.records import RegistryContent, registry_source
 
 T = TypeVar("T")
@@ -94,6 +97,8 @@ class Desired:
         self._isvcs: dict[str, _IsvcEntry] = {}
         self._services: Companions[ServiceFacts] = Companions()
         self._accounts: Companions[ServiceAccountFacts] = Companions()
+        self._connected = Connected()
+        self._runtimes: dict[Ref, Runtime] = {}
         self._registries: dict[str, RegistryContent] = {}
         self._missed: dict[str, _Version] = {}
         self._indexes: dict[str, RegistryIndex] = {}
@@ -134,7 +139,7 @@ class Desired:
             if ref.startswith("registry:") and entry.server_name:
                 server = entry.server_ref or f"{ref}#server"
                 self._unconfirmed_servers[ref] = server
-                self._ledger.expect(server, "kserve", now=now)
+                self._ledger.expect(server, _server_kind(server), now=now)
 
     def adopt(self, stored: Mapping[str, Stored], *, now: float, damaged: bool = False) -> None:
         """Take a listing of storage: names that others gave out, and what others removed of what was leaving here."""
@@ -186,6 +191,10 @@ class Desired:
                 self._dirty |= self._services.put(ref, fact)
             case ServiceAccountFacts():
                 self._dirty |= self._accounts.put(ref, fact)
+            case Connection():
+                self._dirty |= self._connected.put(ref, fact)
+            case Runtime():
+                self._put_runtime(ref, fact)
             case Unusable():
                 self._put_unusable(source, str(ref), fact.problem)
             case _:
@@ -193,12 +202,31 @@ class Desired:
 
     def _put_deployment(self, source: str, ref: str, facts: Deployment, *, bare: bool) -> None:
         self._unusable.pop(ref, None)
+        self._connected.use(ref, Ref.parse(ref).place, facts)
         entry = self._isvcs.get(ref)
         if entry is None:
             self._isvcs[ref] = _IsvcEntry(source, facts, bare)
         else:
             entry.facts, entry.bare, entry.missed = facts, bare, None
         self._dirty.add(ref)
+
+    def _put_runtime(self, ref: Ref, runtime: Runtime | None) -> None:
+        """Take a ServingRuntime, or one of the cluster (its namespace is empty), or its absence."""
+        if self._runtimes.get(ref) == runtime:
+            return
+        if runtime is None:
+            del self._runtimes[ref]
+        else:
+            self._runtimes[ref] = runtime
+        self._dirty |= {user for user, entry in self._isvcs.items() if entry.facts.served.runtime == ref.ids[1]}
+
+    def _runtime(self, ref: str, facts: Deployment) -> Runtime | None:
+        """Return what is known of a deployment's runtime: one of its namespace goes before one of the cluster."""
+        if not self._runtimes:
+            return None
+        cluster, name = Ref.parse(ref).place, facts.served.runtime
+        own = self._runtimes.get(Ref("runtime", cluster, (facts.namespace, name)))
+        return own or self._runtimes.get(Ref("runtime", cluster, ("", name)))
 
     def _put_unusable(self, source: str, ref: str, problem: Problem) -> None:
         """Take note of a deployment that exists and cannot be read: what is stored of it stays."""
@@ -210,6 +238,8 @@ class Desired:
     def _lose(self, ref: Ref, how: Gone | Missing, now: float) -> None:
         if not ref.is_deployment:
             self._dirty |= self._services.put(ref, None) | self._accounts.put(ref, None)
+            self._dirty |= self._connected.put(ref, None)
+            self._put_runtime(ref, None)
             return
         self._unusable.pop(str(ref), None)
         if isinstance(how, Gone):
@@ -223,6 +253,7 @@ class Desired:
         self, registry: str, content: RegistryContent | None, *, touched: Iterable[str] = (), now: float = 0
     ) -> None:
         """Take what a registry holds now, None when it is gone; `touched` are the ids of versions that changed."""
+        index = content.index() if content is not None else None  # before anything is changed: it may fail
         former = self._registries.pop(registry, None)
         if former is not None and content is not None:
             self._keep_missed(former, content, now)
@@ -233,7 +264,6 @@ class Desired:
             self._dirty.update(holds.version_refs(holds.snapshot.versions if everything else touched))
         if everything:
             self._dirty.update(self._unshown.of(registry))
-        index = content.index() if content is not None else None
         if index != self._indexes.pop(registry, None):
             self._dirty |= self._isvcs.keys()
         if index is not None:
@@ -399,7 +429,7 @@ class Desired:
         unnamed = f"{version}#server"
         if self._unconfirmed_servers.get(version) == unnamed and self._ledger.knows(unnamed):
             self._ledger.forget(unnamed)
-            self._ledger.expect(ref, "kserve", now=now)
+            self._ledger.expect(ref, _server_kind(ref), now=now)
             self._unconfirmed_servers[version] = ref
 
     def _unlink(self, ref: str, entry: _IsvcEntry) -> set[str]:
@@ -419,6 +449,7 @@ class Desired:
         """Forget an isvc; return the version that it served."""
         entry = self._isvcs.pop(ref, None)
         self._waiting.discard(ref)
+        self._connected.use(ref, "", None)
         touched = self._unlink(ref, entry) if entry is not None else set()
         self._dirty |= touched
         return touched
@@ -541,7 +572,13 @@ class Desired:
         facts = entry.verdict.facts
         if facts is None:
             return None
-        return server_facts(facts, services=self._services.of(ref), service_accounts=self._accounts.of(ref))
+        return server_facts(
+            facts,
+            services=self._services.of(ref),
+            service_accounts=self._accounts.of(ref),
+            runtime=self._runtime(ref, facts),
+            connection=self._connected.of(ref),
+        )
 
     def _render_isvc(self, ref: str) -> Normalized | None:
         """Return the document of an isvc that no version shows."""
@@ -569,6 +606,8 @@ class Desired:
             service_accounts=self._accounts.of(ref),
             defaults=self._defaults,
             serve=not entry.bare,
+            runtime=self._runtime(ref, facts),
+            connection=self._connected.of(ref),
         )
 
     def _shown_with_version(self, ref: str, entry: _IsvcEntry) -> bool:
@@ -603,3 +642,8 @@ class Desired:
             self.problems[ref] = problems
         else:
             self.problems.pop(ref, None)
+
+
+def _server_kind(ref: str) -> SourceKind:
+    """Return what has the deployment of this reference."""
+    return "llm" if ref.startswith("llmisvc:") else "kserve"

@@ -23,7 +23,11 @@ NOT_READY: Final = "not-ready"
 SOURCE_GONE: Final = "source-gone"
 """Its source itself is no longer configured or found."""
 
-_UNNAMED: Mapping[str, SourceKind] = {"original:kserve": "kserve", "original:kubeflow": "registry"}
+_UNNAMED: Mapping[str, SourceKind] = {
+    "original:kserve": "kserve",
+    "unnamed:llm": "llm",
+    "original:kubeflow": "registry",
+}
 """Stand-ins for the source of entries that do not name theirs, because the original wrote them."""
 
 

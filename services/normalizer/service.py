@@ -29,7 +29,9 @@ from services.normalizer.settings import NormalizerSettings
 from services.normalizer.sink import Intake
 from services.normalizer.source import Source
 from services.normalizer.sourcebook import SourceBook
-from services.normalizer.sources.kserve import KserveSource
+from services.normalizer.sources.kserve.connections import Connections
+from services.normalizer.sources.kserve.isvc import KserveSource
+from services.normalizer.sources.kserve.llm import LlmSource
 from services.normalizer.sources.manifests import ManifestSource
 from services.normalizer.sources.selected import Selected
 from services.normalizer.telemetry import CONTROLLER, Telemetry
@@ -85,14 +87,33 @@ class Environment:
 
 
 def _of_cluster(environment: Environment) -> Iterable[Source]:
+    settings = environment.settings
     if environment.client is not None:
-        yield KserveSource(
+        isvcs = KserveSource(
             id="kserve",
             cluster=CLUSTER,
             client=environment.client,
-            namespaces=environment.settings.watch_namespaces,
+            namespaces=settings.watch_namespaces,
             metrics=environment.kube_metrics,
+            runtimes=settings.read_runtimes,
         )
+        llms = LlmSource(
+            id="kserve-llm",
+            cluster=CLUSTER,
+            client=environment.client,
+            namespaces=settings.watch_namespaces,
+            metrics=environment.kube_metrics,
+            secured={"on": True, "off": False}.get(settings.llm_authentication),
+        )
+        for source in (isvcs, llms):
+            yield _resolved(source, environment.client, settings)
+
+
+def _resolved(source: Source, client: KubeClient, settings: NormalizerSettings) -> Source:
+    """Return the source with what its connections lead to, if that is asked for."""
+    if not settings.resolve_connections:
+        return source
+    return Connections(source, client=client, allowed=settings.connections_allowed)
 
 
 def _of_files(environment: Environment) -> Iterable[Source]:

@@ -36,6 +36,28 @@ class NormalizerSettings(ServiceSettings):
     dashboard_url: Url | None = Field(
         None, alias="DASHBOARD_URL", description="the OpenShift AI dashboard, for links to its pages"
     )
+    resolve_connections: bool = Field(
+        False,
+        alias="RESOLVE_CONNECTIONS",
+        description="read the Secrets of connections that deployments name, for where the files of their models are; "
+        "needs the right to get them",
+    )
+    connections_allowed: CommaList = Field(
+        (),
+        alias="CONNECTIONS_ALLOWED",
+        description="with RESOLVE_CONNECTIONS: only connections in these namespaces, or these ones (`namespace/name`)",
+    )
+    read_runtimes: bool = Field(
+        False,
+        alias="READ_RUNTIMES",
+        description="read ServingRuntimes and ClusterServingRuntimes, for what model servers speak; needs the right to",
+    )
+    llm_authentication: Literal["auto", "on", "off"] = Field(
+        "auto",
+        alias="LLM_AUTHENTICATION",
+        description="whether LLMInferenceServices ask for a token unless annotated otherwise: as on Open Data Hub and "
+        "OpenShift AI (`on`), as upstream (`off`); `auto`: where their Service takes TLS",
+    )
     selector: Annotated[str, AfterValidator(_check_selector)] = Field(
         "", alias="SELECTOR", description="label selector that InferenceServices must match, as kubectl takes it"
     )

@@ -14,9 +14,11 @@ from services.normalizer.desired import Desired
 from services.normalizer.documents import SLICE
 from services.normalizer.facts import Gone, Missing, Ref, Unusable
 from services.normalizer.ledger import Ledger, Patience
+from services.normalizer.normalize.connection import Connection
 from services.normalizer.normalize.deployment import Deployment, Planned, read_service, read_service_account
 from services.normalizer.normalize.isvc import read_isvc
 from services.normalizer.normalize.kserve import normalize_deployment
+from services.normalizer.normalize.llmisvc import read_llmisvc
 from services.normalizer.normalize.registry_objects import (
     ModelArtifact,
     ModelVersion,
@@ -26,6 +28,7 @@ from services.normalizer.normalize.registry_objects import (
     ServingEnvironment,
 )
 from services.normalizer.normalize.result import Defaults, Normalized
+from services.normalizer.normalize.runtimes import read_runtime
 from services.normalizer.plan import Plan, plan
 from services.normalizer.sourcebook import SourceBook
 from services.normalizer.sources.kubeflow.records import RegistryContent, RegistrySnapshot
@@ -786,3 +789,68 @@ def rendered_in(order: list[int]) -> dict[str, Upsert]:
 @pytest.mark.parametrize("order", [[0, 1, 2], [2, 1, 0], [1, 2, 0], [2, 0, 1]])
 def test_the_order_of_arrival_does_not_matter(order: list[int]) -> None:
     assert rendered_in(order) == rendered_in([0, 2, 1])
+
+
+def llm(name: str) -> Ref:
+    return Ref.deployment("LLMInferenceService", "local", "models", name)
+
+
+def test_two_kinds_of_one_name_are_two_models(bench: Bench) -> None:
+    bench.isvc(objects.isvc("qwen"))
+    bench.desired.put("kserve-llm", llm("qwen"), read_llmisvc(objects.llm_isvc("qwen")))
+    bench.render()
+    refs = {upsert.ref: upsert for upsert in bench.desired.wanted.values()}
+    assert refs.keys() == {"isvc:local:models/qwen", "llmisvc:local:models/qwen"}
+    assert refs["isvc:local:models/qwen"].key == "models_qwen"
+    assert len({upsert.key for upsert in refs.values()}) == len({upsert.model_name for upsert in refs.values()}) == 2
+    assert refs["llmisvc:local:models/qwen"].source == "kserve-llm"
+
+
+def test_a_service_belongs_to_the_kind_that_owns_it(bench: Bench) -> None:
+    obj = objects.llm_isvc("qwen", url=None)
+    obj["status"]["addresses"] = []
+    bench.isvc(objects.isvc("qwen"))
+    bench.desired.put("kserve-llm", llm("qwen"), read_llmisvc(obj))
+    service = objects.predictor_service(obj)
+    service["metadata"]["name"] = "qwen-kserve-workload-svc"
+    bench.put(Ref("service", "local", ("models", "qwen-kserve-workload-svc")), read_service(service))
+    bench.render()
+    (shown,) = (u for u in bench.desired.wanted.values() if u.ref.startswith("llmisvc:"))
+    assert b"qwen-kserve-workload-svc.models.svc.cluster.local" in shown.body
+    assert "qwen-kserve" not in str(bench.document("models_qwen"))
+
+
+def test_what_becomes_known_of_a_connection_is_shown_where_it_is_used(bench: Bench) -> None:
+    obj = objects.isvc("m", annotations={"opendatahub.io/connections": "bucket"})
+    obj["spec"] = {"predictor": {"model": {"storage": {"key": "bucket", "path": "x"}}}}
+    bench.isvc(obj)
+    bench.isvc(objects.isvc("other"))
+    assert "artifactLocationURL" not in bench.document("models_m")["models"][0]
+
+    bucket = Ref("connection", "local", ("models", "bucket"))
+    known = Connection(namespace="models", name="bucket", type="s3", found_by_kserve=True, bucket="acme")
+    bench.put(bucket, known)
+    bench.render()
+    assert bench.document("models_m")["models"][0]["artifactLocationURL"] == "s3://acme/x"
+
+    bench.isvc(objects.isvc("m"))
+    bench.desired.put("kserve", bucket, Gone())
+    assert bench.desired.take_dirty() == set()
+
+
+def test_a_runtime_tells_what_its_deployments_speak(bench: Bench) -> None:
+    obj = objects.isvc("m")
+    obj["spec"]["predictor"]["model"] = {"modelFormat": {"name": "acme"}, "runtime": "acme"}
+    bench.isvc(obj)
+    for namespace, protocol in (("", "v1"), ("models", "grpc-v2")):
+        runtime = read_runtime({"metadata": {"name": "acme"}, "spec": {"protocolVersions": [protocol]}})
+        bench.put(Ref("runtime", "local", (namespace, "acme")), runtime)
+        bench.render()
+        assert ("kserve-v1" if protocol == "v1" else '"grpc"') in details(bench, "models_m")
+    bench.put(Ref("runtime", "local", ("models", "acme")), Gone())
+    bench.render()
+    assert "kserve-v1" in details(bench, "models_m")
+
+
+def details(bench: Bench, key: str) -> str:
+    return bench.desired.wanted[key].details.decode()

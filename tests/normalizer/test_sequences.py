@@ -19,6 +19,7 @@ from services.normalizer.service import create_controller
 from services.normalizer.settings import NormalizerSettings
 from services.normalizer.sink import Intake
 from services.normalizer.source import Sink
+from services.normalizer.sourcebook import SourceKind
 from services.normalizer.sources.kubeflow.records import RegistryContent, RegistryReading, RegistrySnapshot
 from tests import objects
 from tests.fakes.registry import MODELS, VERSIONS, FakeRegistry, PageLimits
@@ -50,6 +51,7 @@ class Cluster:
     """The isvcs that there are, as a source."""
 
     id = KSERVE
+    kind: SourceKind = "kserve"
     namespaces = ()
 
     def __init__(self, world: World) -> None:

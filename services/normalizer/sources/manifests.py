@@ -11,6 +11,7 @@ from common.problems import Problem
 from services.normalizer.facts import Gone, Ref
 from services.normalizer.normalize.deployment import Fact
 from services.normalizer.source import Sink
+from services.normalizer.sourcebook import SourceKind
 from services.normalizer.sources.manifest_files import FileContents, Place, Stamp, find_manifests, read_file
 from services.normalizer.sources.manifest_objects import MANIFESTS, Contents, Noticed, identity, read_manifests
 
@@ -24,6 +25,7 @@ class ManifestSource:
     """Reads manifests and tells what changed in them; watches them for edits."""
 
     id = MANIFESTS
+    kind: SourceKind = "kserve"
     namespaces: tuple[str, ...] = ()
 
     def __init__(self, *, paths: Iterable[Path], interval: float = INTERVAL) -> None:
