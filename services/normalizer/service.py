@@ -118,7 +118,7 @@ def _resolved(source: Source, client: KubeClient, settings: NormalizerSettings) 
 
 def _of_files(environment: Environment) -> Iterable[Source]:
     if environment.manifests:
-        yield ManifestSource(paths=environment.manifests)
+        yield ManifestSource(paths=environment.manifests, connections=environment.settings.resolve_connections)
 
 
 KINDS: dict[str, Callable[[Environment], Iterable[Source]]] = {"kserve": _of_cluster, "manifests": _of_files}

@@ -32,7 +32,7 @@ _MARKS = (
 )
 _DOCUMENT = re.compile(r"^---(?=[ \t\r\n]|\Z)", re.MULTILINE)
 _DIRECTIVE = re.compile(r"^%", re.MULTILINE)
-_MAY_BE_OURS = re.compile("Service|kserve|kubeflow|seldon")
+_MAY_BE_OURS = re.compile(r"Service|kserve|kubeflow|seldon|opendatahub\.io/connection")
 _OURS = "InferenceService"
 # What Helm, Jinja, Kustomize, Flux and others fill in.
 _PLACEHOLDER = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|<%.*?%>|\$\{[^{}\n]*\}|\$\([^()\n]*\)|\{[a-z_]+\}", re.IGNORECASE)

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from common.problems import Problem, Severity
 from services.normalizer.facts import DeploymentKind, Ref
 from services.normalizer.normalize import values
+from services.normalizer.normalize.connection import Connection, read_connection
 from services.normalizer.normalize.deployment import (
     DEPLOYMENT_KINDS,
     Deployment,
@@ -17,12 +18,14 @@ from services.normalizer.normalize.deployment import (
     Planned,
     ServiceAccountFacts,
     ServiceFacts,
+    read_names,
     read_service,
     read_service_account,
 )
 from services.normalizer.normalize.isvc import read_isvc
 from services.normalizer.normalize.llmisvc import read_llmisvc
 from services.normalizer.normalize.predictor import FRAMEWORKS
+from services.normalizer.normalize.runtimes import Runtime, read_runtime
 from services.normalizer.normalize.spelling import misspelt
 from services.normalizer.sources.kustomizations import Overlay, is_kustomization, read_overlay
 from services.normalizer.sources.manifest_files import Fault, FileContents, Manifest, Place, is_placeholder
@@ -45,15 +48,16 @@ _NOT_READ = {
 }
 # Further kinds of KServe: what models are served with, but not served models.
 _BESIDE = (
-    "ClusterServingRuntime",
     "ClusterStorageContainer",
     "LLMInferenceServiceConfig",
     "LocalModelCache",
     "LocalModelNamespaceCache",
     "LocalModelNode",
     "LocalModelNodeGroup",
-    "ServingRuntime",
 )
+
+
+_RUNTIMES = ("ServingRuntime", "ClusterServingRuntime")
 
 
 class _Reader(NamedTuple):
@@ -111,6 +115,8 @@ class Contents:
     deployments: Mapping[Ref, DeploymentManifest] = field(default_factory=dict)
     services: Mapping[Key, ServiceFacts] = field(default_factory=dict)
     accounts: Mapping[Key, ServiceAccountFacts] = field(default_factory=dict)
+    runtimes: Mapping[Key, Runtime] = field(default_factory=dict)
+    connections: Mapping[Key, Connection] = field(default_factory=dict)
     noticed: tuple[Noticed, ...] = ()
     faults: tuple[Fault, ...] = ()
 
@@ -119,19 +125,24 @@ class Contents:
         return {
             **{Ref("service", MANIFESTS, key): service for key, service in self.services.items()},
             **{Ref("serviceaccount", MANIFESTS, key): account for key, account in self.accounts.items()},
+            **{Ref("runtime", MANIFESTS, key): runtime for key, runtime in self.runtimes.items()},
+            **{Ref("connection", MANIFESTS, key): connection for key, connection in self.connections.items()},
             **{ref: Planned(each.facts) if each.bare else each.facts for ref, each in self.deployments.items()},
         }
 
 
-def read_manifests(files: Mapping[Path, FileContents]) -> Contents:
-    """Return the facts of the objects in files, by path; kinds that have nothing to do with us are left out."""
+def read_manifests(files: Mapping[Path, FileContents], *, connections: bool = False) -> Contents:
+    """Return the facts of the objects in files, by path; kinds that have nothing to do with us are left out.
+
+    `connections`: what Secrets say of connections is read, as far as it may be shown.
+    """
     manifests = [found for path in sorted(files) if not is_kustomization(path) for found in files[path].manifests]
     kustomizations = {
         path: found.obj for path, contents in files.items() if is_kustomization(path) for found in contents.manifests
     }
     ours = {Path(found.place.path) for found in manifests if found.obj.get("kind") in DEPLOYMENT_KINDS}
     overlay = read_overlay(kustomizations, ours=ours) if kustomizations else Overlay()
-    reading = _Reading(overlay)
+    reading = _Reading(overlay, connections=connections)
     for manifest in manifests:
         if not overlay.is_patch(manifest.place.path):
             reading.take(manifest)
@@ -141,6 +152,8 @@ def read_manifests(files: Mapping[Path, FileContents]) -> Contents:
         reading.deployments,
         reading.services,
         reading.accounts,
+        reading.runtimes,
+        reading.connections,
         (*of_files, *reading.noticed),
         tuple(fault for fault in faults if not fault.template),
     )
@@ -156,12 +169,15 @@ def identity(manifest: Manifest) -> tuple[str, str, str, str]:
 class _Reading:
     """What was read so far."""
 
-    def __init__(self, overlay: Overlay) -> None:
+    def __init__(self, overlay: Overlay, *, connections: bool) -> None:
         self._overlay = overlay
+        self._reads_connections = connections
         self._partial: set[Ref] = set()
         self.deployments: dict[Ref, DeploymentManifest] = {}
         self.services: dict[Key, ServiceFacts] = {}
         self.accounts: dict[Key, ServiceAccountFacts] = {}
+        self.runtimes: dict[Key, Runtime] = {}
+        self.connections: dict[Key, Connection] = {}
         self.noticed: list[Noticed] = []
 
     def take(self, manifest: Manifest) -> None:
@@ -179,6 +195,13 @@ class _Reading:
             case "ServiceAccount", "":
                 account = read_service_account(manifest.obj)
                 self.accounts[account.namespace, account.name] = account
+            case "ServingRuntime" | "ClusterServingRuntime", "serving.kserve.io":
+                runtime = read_runtime(manifest.obj)
+                namespace, _ = read_names(values.mapping(manifest.obj.get("metadata")))
+                self.runtimes["" if kind == "ClusterServingRuntime" else namespace, runtime.name] = runtime
+            case "Secret", "" if self._reads_connections:
+                namespace, name = read_names(values.mapping(manifest.obj.get("metadata")))
+                self.connections[namespace, name] = read_connection(manifest.obj, namespace=namespace, name=name)
             case "Template", "template.openshift.io" if _holds_isvcs(manifest.obj):
                 self._notice(
                     "warning",
@@ -306,7 +329,7 @@ def _not_read(manifest: Manifest, group: str, kind: str) -> Iterator[Noticed]:
             f"write apiVersion: {_KSERVE}/{_VERSION}",
         )
     elif group == _KSERVE and kind not in _BESIDE:
-        near = get_close_matches(kind, (*DEPLOYMENT_KINDS, *_NOT_READ[_KSERVE], *_BESIDE), n=1)
+        near = get_close_matches(kind, (*DEPLOYMENT_KINDS, *_NOT_READ[_KSERVE], *_BESIDE, *_RUNTIMES), n=1)
         yield problem(
             f"{_KSERVE} has no kind {kind or 'of that name'}" + (f"; did you mean {near[0]}?" if near else ""),
             f"write kind: {near[0] if near else _ISVC}",

@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from services.normalizer.facts import Ref
+from services.normalizer.normalize.connection import Connection
 from services.normalizer.sources.manifest_files import find_manifests, read_file
 from services.normalizer.sources.manifest_objects import Contents, read_manifests
 from tests import objects
@@ -184,3 +185,27 @@ def test_templates_are_told_and_are_no_fault(tmp_path: Path) -> None:
     )
     assert told(contents, "a template") == ["info"]
     assert contents.faults == ()
+
+
+def test_runtimes_beside_are_read(tmp_path: Path) -> None:
+    runtime = {"apiVersion": "serving.kserve.io/v1alpha1", "metadata": {"name": "vllm", "namespace": "models"}}
+    files = {f"{kind}.yaml": runtime | {"kind": kind} for kind in ("ServingRuntime", "ClusterServingRuntime")}
+    contents = read(tmp_path, files)
+    assert {ref.ids for ref in contents.facts()} == {("models", "vllm"), ("", "vllm")}
+    assert contents.noticed == ()
+
+
+def test_secrets_beside_are_read_where_that_is_asked_for_and_only_what_may_be_shown(tmp_path: Path) -> None:
+    secret = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "bucket", "annotations": {"opendatahub.io/connection-type-protocol": "s3"}},
+        "stringData": {"AWS_S3_BUCKET": "acme", "AWS_SECRET_ACCESS_KEY": "CANARY"},
+    }
+    (tmp_path / "secret.yaml").write_text(yaml.safe_dump(secret), encoding="utf-8")
+    files = {path: read_file(path) for path in find_manifests([tmp_path])}
+    assert read_manifests(files).facts() == {}
+    (connection,) = read_manifests(files, connections=True).facts().values()
+    assert isinstance(connection, Connection)
+    assert (connection.type, connection.bucket) == ("s3", "acme")
+    assert "CANARY" not in repr(connection)
