@@ -2,7 +2,7 @@
 
 Rules: Backstage, "Descriptor Format of Catalog Entities" (metadata.name, metadata.tags, metadata.annotations,
 metadata.links) and its `KubernetesValidatorFunctions`. Whatever breaks one of them makes the catalog reject the
-entity or drop the value without telling anybody, so it is mended here, before it is served.
+entity or drop the value without telling anybody, so it is repaired here, before it is served.
 """
 
 import hashlib

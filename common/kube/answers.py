@@ -37,3 +37,20 @@ def read_page(answer: Response, asked: Asked) -> tuple[list[dict[str, Any]], dic
     if not is_list or not isinstance(version, str) or not version or not isinstance(token, str):
         raise GarbledAnswer(f"cannot {asked}: {answer.url} answered with something that is no list")
     return items, metadata
+
+
+def read_resource_names(answer: Response, asked: Asked) -> set[str]:
+    """Return the plural names in a list of resource types (APIResourceList).
+
+    Raises:
+        GarbledAnswer: it is something else.
+    """
+    try:
+        body = answer.json()
+    except (RemoteError, RecursionError) as error:
+        raise GarbledAnswer(f"cannot {asked}: {error}") from error
+    if not isinstance(body, dict) or body.get("kind") != "APIResourceList":
+        raise GarbledAnswer(f"cannot {asked}: {answer.url} answered with something that is no list of resources")
+    resources = body.get("resources")
+    names = (entry.get("name") for entry in resources if isinstance(entry, dict)) if isinstance(resources, list) else ()
+    return {name for name in names if isinstance(name, str)}

@@ -13,7 +13,7 @@ import structlog
 import yarl
 
 from common.http.client import HttpClient, Response, StatusError, Unreachable
-from common.kube.answers import read_object, read_page
+from common.kube.answers import read_object, read_page, read_resource_names
 from common.kube.credentials import Credentials, CredentialsError
 from common.kube.errors import Asked, KubeError, from_answer
 from common.kube.metrics import KubeMetrics
@@ -66,10 +66,24 @@ class KubeClient:
     async def __aexit__(self, *exc_info: object) -> None:
         await self._http.__aexit__(*exc_info)
 
-    async def get(self, resource: Resource, name: str, namespace: str | None = None) -> dict[str, Any]:
-        """Return one object."""
+    async def get(
+        self, resource: Resource, name: str, namespace: str | None = None, *, metadata_only: bool = False
+    ) -> dict[str, Any]:
+        """Return one object, or only its metadata."""
         asked = Asked("get", resource, namespace, name)
-        return read_object(await self._send(asked, "GET", resource.path(namespace, name)), asked)
+        options = {"headers": {"Accept": _METADATA_ONLY}} if metadata_only else {}
+        return read_object(await self._send(asked, "GET", resource.path(namespace, name), **options), asked)
+
+    async def serves(self, resource: Resource) -> bool:
+        """Return whether the API server has objects of a kind in this version; discovery needs no right of its own."""
+        asked = Asked("get", resource)
+        try:
+            answer = await self._send(asked, "GET", resource.versions_path)
+        except KubeError as error:
+            if error.status == 404:
+                return False
+            raise
+        return resource.plural in read_resource_names(answer, asked)
 
     async def create(self, resource: Resource, body: Mapping[str, Any], namespace: str | None = None) -> dict[str, Any]:
         """Create an object and return it as stored."""

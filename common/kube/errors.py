@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from common.http.client import RemoteError, StatusError, Unreachable
-from common.kube.resources import CONFIG_MAPS, Resource
+from common.kube.resources import CONFIG_MAPS, SECRETS, Resource
 
 ROLE = "rhdh-rhoai-connector"
 """Name of the ClusterRole and of the Role that the setup of the connector creates."""
@@ -134,7 +134,8 @@ def _remedy(status: int, asked: Asked, refused: str) -> str:
 
 def _missing_rule(asked: Asked) -> str:
     resource = asked.resource
-    verbs = "get, list, watch" if asked.verb in ("get", "list", "watch") else asked.verb
+    listed = asked.verb in ("get", "list", "watch") and resource != SECRETS
+    verbs = "get, list, watch" if listed else asked.verb
     rule = f'apiGroups ["{resource.group}"], resources [{resource.plural}], verbs [{verbs}]'
     if resource == CONFIG_MAPS:
         role = f"the Role {ROLE} in namespace {asked.namespace}"

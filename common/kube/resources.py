@@ -26,15 +26,28 @@ class Resource:
             parts.append(name)
         return "/" + "/".join(quote(part, safe="") for part in parts)
 
+    @property
+    def versions_path(self) -> str:
+        """The path of the list of resource types that the API server has in this group and version."""
+        return f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
+
     def __str__(self) -> str:
         """Return the name as `kubectl` takes it: `inferenceservices.serving.kserve.io`, `configmaps`."""
         return f"{self.plural}.{self.group}" if self.group else self.plural
 
 
 INFERENCE_SERVICES = Resource("serving.kserve.io", "v1beta1", "inferenceservices", provided_by="KServe")
+LLM_INFERENCE_SERVICES = tuple(
+    Resource("serving.kserve.io", version, "llminferenceservices", provided_by="KServe")
+    for version in ("v1alpha2", "v1alpha1")
+)
+"""By the versions that may be served, the newest first; a cluster serves one of them, or both."""
+SERVING_RUNTIMES = Resource("serving.kserve.io", "v1alpha1", "servingruntimes", provided_by="KServe")
+CLUSTER_SERVING_RUNTIMES = Resource("serving.kserve.io", "v1alpha1", "clusterservingruntimes", provided_by="KServe")
 SERVICES = Resource("", "v1", "services")
 SERVICE_ACCOUNTS = Resource("", "v1", "serviceaccounts")
 CONFIG_MAPS = Resource("", "v1", "configmaps")
+SECRETS = Resource("", "v1", "secrets")
 ROUTES = Resource("route.openshift.io", "v1", "routes", provided_by="OpenShift")
 HTTP_ROUTES = Resource("gateway.networking.k8s.io", "v1", "httproutes", provided_by="the Gateway API")
 GATEWAYS = Resource("gateway.networking.k8s.io", "v1", "gateways", provided_by="the Gateway API")

@@ -4,6 +4,7 @@ What a command needs is loaded when it is called: a preview of one manifest is n
 """
 
 import gc
+import os
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -15,7 +16,10 @@ from common import __version__
 from common.commandline import AddressType, reported
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from common.http.server import Address
+    from services.normalizer.sources.manifest_files import FileContents
 
 _EXISTING = click.Path(exists=True, path_type=Path)
 
@@ -92,7 +96,13 @@ def run(
 
 
 @main.command()
-@click.argument("paths", nargs=-1, required=True)
+@click.argument("paths", nargs=-1)
+@click.option("--cluster", is_flag=True, help="What the cluster of the environment or a kubeconfig has; only read.")
+@click.option(
+    "--bundle",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="What was in the cluster where 'connector doctor --bundle' wrote this file.",
+)
 @click.option(
     "--format",
     "output",
@@ -108,7 +118,7 @@ def run(
     show_default=True,
     help="End with status 1 when there is a problem as grave as this.",
 )
-def preview(paths: tuple[str, ...], output: str, fail_on: str) -> None:
+def preview(paths: tuple[str, ...], cluster: bool, bundle: Path | None, output: str, fail_on: str) -> None:
     """Print what would be served of the manifests in PATHS, and what is wrong with them.
 
     PATHS are files, folders, patterns such as 'models/**/*.yaml', or - for standard input:
@@ -125,18 +135,43 @@ def preview(paths: tuple[str, ...], output: str, fail_on: str) -> None:
     from services.connector.preview import preview as preview_of
     from services.normalizer.settings import NormalizerSettings
 
+    if not (paths or cluster or bundle):
+        raise click.UsageError("nothing to read: give PATHS, --cluster or --bundle")
     gc.disable()  # the process ends before it would be worth its time
     try:
         with reported("connector", SettingsError):
             settings = NormalizerSettings.load()
-            result = preview_of(paths, defaults=settings.defaults, selection=settings.selection)
+            more = _from_elsewhere(cluster, bundle, settings.watch_namespaces)
+            result = preview_of(paths, defaults=settings.defaults, selection=settings.selection, more=more)
     except FileNotFoundError as error:
         raise click.UsageError(str(error)) from None
     if text := reports.FORMATS[output](result):
         click.echo(text)
     if not result.shown and not result.hidden:
-        click.echo(f"no InferenceService in {', '.join(paths)} ({result.files} files read)", err=True)
+        places = [*paths, *(["the cluster"] if cluster else []), *([str(bundle)] if bundle else [])]
+        click.echo(f"no InferenceService in {', '.join(places)} ({result.files} files read)", err=True)
     sys.exit(1 if result.fails(fail_on) else 0)
+
+
+def _from_elsewhere(cluster: bool, bundle: Path | None, namespaces: tuple[str, ...]) -> "Mapping[Path, FileContents]":
+    """Return the manifests that are not in files; what loads the client of a cluster is imported for it alone."""
+    found: dict[Path, FileContents] = {}
+    if not (cluster or bundle):
+        return found
+    import asyncio
+
+    from common.http.client import RemoteError
+    from common.kube.credentials import CredentialsError
+    from services.connector.elsewhere import BundleError, read_bundle, read_cluster
+
+    try:
+        if cluster:
+            found |= asyncio.run(read_cluster(os.environ, namespaces))
+        if bundle:
+            found |= read_bundle(bundle)
+    except (BundleError, CredentialsError, RemoteError) as error:
+        raise click.UsageError(str(error)) from None
+    return found
 
 
 if __name__ == "__main__":

@@ -7,10 +7,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from glob import glob
 from pathlib import Path
+from types import MappingProxyType
 
 from common.problems import Problem, Severity
 from common.wire import Upsert
-from services.normalizer.catalogue import Catalogue
+from services.normalizer.desired import Desired
 from services.normalizer.facts import Ref
 from services.normalizer.normalize.result import Defaults
 from services.normalizer.normalize.selection import ALL, Selection
@@ -25,6 +26,7 @@ from services.normalizer.sources.manifest_files import (
 from services.normalizer.sources.manifest_objects import MANIFESTS, Contents, Noticed, read_manifests
 
 STDIN = "-"
+NOTHING: Mapping[Path, FileContents] = MappingProxyType({})
 _KEY = re.compile(r"(?:annotation ([\w.-]+/[\w.-]+)|the label ([\w./-]+))")
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "info")
 """The gravest first."""
@@ -78,20 +80,28 @@ class Preview:
         return any(each.problem.severity in grave for each in self.noticed)
 
 
-def preview(paths: Iterable[str | Path], *, defaults: Defaults, selection: Selection = ALL) -> Preview:
+def preview(
+    paths: Iterable[str | Path],
+    *,
+    defaults: Defaults,
+    selection: Selection = ALL,
+    more: Mapping[Path, FileContents] = NOTHING,
+) -> Preview:
     """Return what would be served of the manifests in `paths`: files, folders, patterns, `-` for standard input.
+
+    `more` are manifests from elsewhere.
 
     Raises:
         FileNotFoundError: one of `paths` does not exist, or a pattern matches nothing.
     """
-    files = read_paths(paths)
+    files = {**read_paths(paths), **more}
     contents = _selected(read_manifests(files), selection)
-    catalogue = _catalogue(contents, defaults)
+    desired = _desired(contents, defaults)
     found: defaultdict[str, list[Noticed]] = defaultdict(list)
     for each in contents.noticed:
         found[each.problem.object].append(each)
-    places = {str(Ref.isvc(MANIFESTS, *key)): manifest.place for key, manifest in contents.isvcs.items()}
-    for ref, problems in catalogue.problems.items():
+    places = {str(ref): manifest.place for ref, manifest in contents.deployments.items()}
+    for ref, problems in desired.problems.items():
         place = places.get(ref, Place(""))
         for problem in problems:
             found[Ref.parse(ref).label].append(Noticed(problem, place))
@@ -100,18 +110,18 @@ def preview(paths: Iterable[str | Path], *, defaults: Defaults, selection: Selec
     lines = _Lines()
     for subject, of_one in found.items():
         found[subject] = list(map(lines.pinpoint, of_one))
-    shown = [_shown(upsert, places, found) for _, upsert in sorted(catalogue.wanted.items())]
+    shown = [_shown(upsert, places, found) for _, upsert in sorted(desired.wanted.items())]
     return Preview(tuple(shown), tuple(each for rest in found.values() for each in rest), len(files))
 
 
 def _selected(contents: Contents, selection: Selection) -> Contents:
     """Return the contents with what the selection refuses made stopped, as the source does it."""
     chosen = {
-        key: manifest._replace(facts=facts, bare=manifest.bare and facts is manifest.facts)
-        for key, manifest in contents.isvcs.items()
+        ref: manifest._replace(facts=facts, bare=manifest.bare and facts is manifest.facts)
+        for ref, manifest in contents.deployments.items()
         for facts in [selection.applied(manifest.facts)]
     }
-    return replace(contents, isvcs=chosen)
+    return replace(contents, deployments=chosen)
 
 
 def read_paths(paths: Iterable[str | Path]) -> dict[Path, FileContents]:
@@ -165,12 +175,12 @@ def _matching(written: str) -> Sequence[Path]:
     return list(map(Path, found))
 
 
-def _catalogue(contents: Contents, defaults: Defaults) -> Catalogue:
-    catalogue = Catalogue(defaults=defaults)
+def _desired(contents: Contents, defaults: Defaults) -> Desired:
+    desired = Desired(defaults=defaults)
     for ref, fact in contents.facts().items():
-        catalogue.put(MANIFESTS, ref, fact)
-    catalogue.render(catalogue.take_dirty(), now=0)
-    return catalogue
+        desired.put(MANIFESTS, ref, fact)
+    desired.render(desired.take_dirty(), now=0)
+    return desired
 
 
 def _shown(upsert: Upsert, places: Mapping[str, Place], found: dict[str, list[Noticed]]) -> Shown:
@@ -179,12 +189,12 @@ def _shown(upsert: Upsert, places: Mapping[str, Place], found: dict[str, list[No
 
 
 def _not_ready(contents: Contents) -> Iterator[Noticed]:
-    for (namespace, name), manifest in sorted(contents.isvcs.items()):
+    for ref, manifest in sorted(contents.deployments.items()):
         readiness = manifest.facts.readiness
         if not readiness.ready and not manifest.bare:
             problem = Problem(
                 "info",
-                f"InferenceService {namespace}/{name}",
+                ref.label,
                 f"not served: {readiness.reason}",
                 "undo that to have it served" if readiness.stopped else "it is served as soon as it is ready",
             )

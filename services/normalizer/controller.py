@@ -17,7 +17,7 @@ from common.http.client import RemoteError, Unreachable
 from common.kube.workqueue import WorkQueue
 from common.problems import Problem
 from common.wire import Batch, WireError
-from services.normalizer.catalogue import Catalogue
+from services.normalizer.desired import Desired
 from services.normalizer.facts import Gone, Ref
 from services.normalizer.ledger import Ledger
 from services.normalizer.plan import Plan, plan
@@ -48,7 +48,7 @@ class Controller:
     def __init__(
         self,
         *,
-        catalogue: Catalogue,
+        desired: Desired,
         book: SourceBook,
         ledger: Ledger,
         mirror: Mirror,
@@ -58,7 +58,7 @@ class Controller:
         clock: Callable[[], float],
     ) -> None:
         """`clock` gives seconds of the epoch and never goes back."""
-        self._catalogue = catalogue
+        self._desired = desired
         self._book = book
         self._ledger = ledger
         self._mirror = mirror
@@ -71,7 +71,7 @@ class Controller:
         self._suspicious: frozenset[str] = frozenset()
         self._told: dict[str, tuple[Problem, ...]] = {}
         self._storage_fails = False
-        self.intake = Intake(catalogue=catalogue, book=book, ledger=ledger, queue=queue, health=health, clock=clock)
+        self.intake = Intake(desired=desired, book=book, ledger=ledger, queue=queue, health=health, clock=clock)
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -102,7 +102,7 @@ class Controller:
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, 5)
         self._health.set("storage", False, "it answers, and is being sent the first documents")
-        self._catalogue.seed(self._mirror.entries, now=self._clock())
+        self._desired.seed(self._mirror.entries, now=self._clock())
         self.intake.begin()
         try:
             async with asyncio.timeout(SETTLE):
@@ -125,28 +125,28 @@ class Controller:
         self._queue.add_after(SYNC, CHECK_STORAGE)
         self._tell_problems()
         self._telemetry.state(
-            documents=len(self._catalogue.wanted), problems=self._catalogue.problems, doubts=self._ledger.doubts()
+            documents=len(self._desired.wanted), problems=self._desired.problems, doubts=self._ledger.doubts()
         )
         return True
 
     async def _refresh(self, now: float) -> None:
         if await self._mirror.refresh():
-            self._catalogue.adopt(self._mirror.entries, now=now, damaged=bool(self._mirror.damage))
+            self._desired.adopt(self._mirror.entries, now=now, damaged=bool(self._mirror.damage))
             await self._render(set(), now)
 
     async def _render(self, refs: set[str], now: float) -> None:
         """Render what changed, then what the ledger lets go by now."""
-        for dirty in (refs | self._catalogue.take_dirty(), self._released(now)):
-            for _ in self._catalogue.rendering(dirty, now=now):
+        for dirty in (refs | self._desired.take_dirty(), self._released(now)):
+            for _ in self._desired.rendering(dirty, now=now):
                 await asyncio.sleep(0)  # others have their turn
-        for name, error in self._catalogue.take_failures():
+        for name, error in self._desired.take_failures():
             log.error("an object cannot be rendered", object=name, exc_info=error)
-        for labels in self._catalogue.take_unknown():
+        for labels in self._desired.take_unknown():
             self.intake.ask(labels)
 
     def _released(self, now: float) -> set[str]:
-        self._catalogue.release(self._ledger.tick(now))
-        return self._catalogue.take_dirty()
+        self._desired.release(self._ledger.tick(now))
+        return self._desired.take_dirty()
 
     def _publish(self, now: float, deliveries: asyncio.TaskGroup) -> None:
         """Send what differs, as far as it is not under way already."""
@@ -159,7 +159,7 @@ class Controller:
                 self._queue.add_after(SYNC, at - now)
         batches = self._mirror.begin(
             self._plan(now),
-            cards=self._mirror.missing_cards(self._catalogue.cards),
+            cards=self._mirror.missing_cards(self._desired.cards),
             complete=self._completes(now),
             confirmed=self._confirms(),
         )
@@ -172,7 +172,7 @@ class Controller:
         """Return whether storage is to be told that it has all there is; damage is repaired by a confirmation only."""
         if self._mirror.complete or self._mirror.damage:
             return False
-        return self._book.complete(now, documents=len(self._catalogue.wanted), ever=self._mirror.complete)
+        return self._book.complete(now, documents=len(self._desired.wanted), ever=self._mirror.complete)
 
     def _confirms(self) -> bool:
         """Return whether storage is to be told that every source was read."""
@@ -188,6 +188,10 @@ class Controller:
         for key, reason in refused.items():
             log.error("storage refused a document", key=key, reason=reason)
         self._telemetry.sent(upserts=len(batch.upserts), removals=len(batch.removals), cards=len(batch.cards))
+        marked = [key for key, mark in batch.leaving.items() if mark is not None]
+        marked += [upsert.key for upsert in batch.upserts if upsert.leaving is not None]
+        stored = self._mirror.entries
+        self._ledger.persisted(stored[key].ref or key for key in marked if key in stored)
         for key, reason in batch.removals.items():
             log.info("an entry has left", key=key, reason=reason)
         log.info(
@@ -199,17 +203,17 @@ class Controller:
             keys=[upsert.key for upsert in batch.upserts[:_KEYS_TOLD]],
         )
         if batch.removals:
-            self._catalogue.free_names(self._mirror.entries)
+            self._desired.free_names(self._mirror.entries)
         self._queue.add(PUBLISH)
 
     def _plan(self, now: float) -> Plan:
         stored = self._mirror.entries
-        wanted = self._catalogue.wanted
+        wanted = self._desired.wanted
         leaving = () if self._mirror.damage else {doubt.ref for doubt in self._ledger.doubts()}
         return plan(
             wanted=wanted,
             stored=stored,
-            departures=self._catalogue.departures(stored, busy=self._mirror.busy),
+            departures=self._desired.departures(stored, busy=self._mirror.busy),
             marks=self._ledger.marks(stored, now=now),
             leaving=leaving,
             refused=self._mirror.refused,
@@ -251,7 +255,7 @@ class Controller:
             log.info("no proof: what a list lacks stays for REMOVAL_HOLD", object=ref, error=str(error))
             return
         if gone and ref in self._ledger.unproven():
-            self._catalogue.put(source, Ref.parse(ref), Gone())
+            self._desired.put(source, Ref.parse(ref), Gone())
             self._queue.add(PUBLISH)
 
     def _storage_works(self) -> None:
@@ -273,7 +277,7 @@ class Controller:
 
     def _tell_problems(self) -> None:
         """Log each problem once, when it arises."""
-        problems = self._catalogue.problems
+        problems = self._desired.problems
         for ref, of_one in problems.items():
             for problem in set(of_one) - set(self._told.get(ref, ())):
                 level = {"error": log.error, "warning": log.warning, "info": log.info}[problem.severity]

@@ -1,7 +1,7 @@
 """Lasting references to the objects that sources tell of, and what is said of an object that is not there.
 
 A deployment is an InferenceService or an LLMInferenceService; its companions are the Services and ServiceAccounts that
-belong to it.
+belong to it, the ServingRuntime that it is made of, and the connection that leads to its model's files.
 """
 
 from collections.abc import Mapping
@@ -12,13 +12,15 @@ from common.problems import Problem
 
 DeploymentKind = Literal["InferenceService", "LLMInferenceService"]
 """The kinds of objects that serve a model."""
-RefKind = Literal["isvc", "llmisvc", "registry", "service", "serviceaccount"]
+RefKind = Literal["isvc", "llmisvc", "registry", "service", "serviceaccount", "runtime", "connection"]
 
 _OF_DEPLOYMENT: Mapping[DeploymentKind, RefKind] = {"InferenceService": "isvc", "LLMInferenceService": "llmisvc"}
 _LABELS: Mapping[RefKind, str] = {
     **{ref_kind: kind for kind, ref_kind in _OF_DEPLOYMENT.items()},
     "service": "Service",
     "serviceaccount": "ServiceAccount",
+    "runtime": "ServingRuntime",
+    "connection": "connection",
 }
 
 DELETED: Final = "deleted"

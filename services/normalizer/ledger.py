@@ -7,11 +7,12 @@ back. docs/architecture.md, "Removing".
 """
 
 from collections import Counter, defaultdict, deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import inf
 from typing import Final
 
+from common import removals
 from common.wire import Leaving, Stored
 from services.normalizer.sourcebook import SourceBook, SourceKind
 
@@ -22,7 +23,11 @@ NOT_READY: Final = "not-ready"
 SOURCE_GONE: Final = "source-gone"
 """Its source itself is no longer configured or found."""
 
-_UNNAMED: Mapping[str, SourceKind] = {"original:kserve": "kserve", "original:kubeflow": "registry"}
+_UNNAMED: Mapping[str, SourceKind] = {
+    "original:kserve": "kserve",
+    "unnamed:llm": "llm",
+    "original:kubeflow": "registry",
+}
 """Stand-ins for the source of entries that do not name theirs, because the original wrote them."""
 
 
@@ -35,14 +40,10 @@ class Patience:
     left so within the last `hold`, everything of it that is no proof waits for `hold`.
     """
 
-    hold: float = 3600.0
-    share: float = 0.2
+    hold: float = removals.HOLD
+    share: float = removals.SHARE
     not_ready: float = 120.0
-    source_gone: float = 3600.0
-
-    def is_many(self, doubted: int, of: int) -> bool:
-        """Return whether so many entries in doubt, of all that a source has, are suspicious."""
-        return doubted > 0 and (doubted >= of or (doubted >= 2 and doubted > of * self.share))
+    source_gone: float = removals.HOLD
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +92,10 @@ class Ledger:
     def sources_with_entries(self) -> frozenset[str]:
         """The sources of the entries that are known."""
         return frozenset(source for source, refs in self._of_source.items() if refs)
+
+    def unnamed(self) -> set[str]:
+        """Return the entries of sources that they do not name, because the original wrote them; by key."""
+        return set().union(*(self._of_source.get(source, ()) for source in _UNNAMED))
 
     def is_over(self, source: str) -> bool:
         """Return whether a source is gone and all its entries have left."""
@@ -209,6 +214,12 @@ class Ledger:
                     changed[key] = mark
         return changed
 
+    def persisted(self, refs: Iterable[str]) -> None:
+        """Take note that marks are stored: where one is not there later, somebody has seen the entry."""
+        for ref in refs:
+            if (account := self._accounts.get(ref)) is not None:
+                account.persisted = True
+
     # --- what time does
 
     def tick(self, now: float) -> set[str]:
@@ -265,8 +276,10 @@ class Ledger:
         return frozenset(
             source
             for source in sources
-            if self._patience.is_many(
-                doubted[source] + len(self._left[source]), len(self._of_source[source]) + len(self._left[source])
+            if removals.is_many(
+                doubted[source] + len(self._left[source]),
+                len(self._of_source[source]) + len(self._left[source]),
+                share=self._patience.share,
             )
         )
 

@@ -19,8 +19,8 @@ from common.kube.environment import find_credentials
 from common.kube.metrics import KubeMetrics
 from common.kube.workqueue import WorkQueue, WorkQueueMetrics
 from common.metrics import Metrics
-from services.normalizer.catalogue import Catalogue
 from services.normalizer.controller import Controller
+from services.normalizer.desired import Desired
 from services.normalizer.ledger import Ledger
 from services.normalizer.publish import Mirror, Storage
 from services.normalizer.registries import POLLING_FLOOR, Registries, create_connector
@@ -29,7 +29,9 @@ from services.normalizer.settings import NormalizerSettings
 from services.normalizer.sink import Intake
 from services.normalizer.source import Source
 from services.normalizer.sourcebook import SourceBook
-from services.normalizer.sources.kserve import KserveSource
+from services.normalizer.sources.kserve.connections import Connections
+from services.normalizer.sources.kserve.isvc import KserveSource
+from services.normalizer.sources.kserve.llm import LlmSource
 from services.normalizer.sources.manifests import ManifestSource
 from services.normalizer.sources.selected import Selected
 from services.normalizer.telemetry import CONTROLLER, Telemetry
@@ -61,7 +63,7 @@ def create_controller(
     book = SourceBook(first_sync_grace=settings.first_sync_grace)
     ledger = Ledger(settings.patience, book)
     return Controller(
-        catalogue=Catalogue(defaults=settings.defaults, ledger=ledger),
+        desired=Desired(defaults=settings.defaults, ledger=ledger),
         book=book,
         ledger=ledger,
         mirror=Mirror(storage),
@@ -85,19 +87,38 @@ class Environment:
 
 
 def _of_cluster(environment: Environment) -> Iterable[Source]:
+    settings = environment.settings
     if environment.client is not None:
-        yield KserveSource(
+        isvcs = KserveSource(
             id="kserve",
             cluster=CLUSTER,
             client=environment.client,
-            namespaces=environment.settings.watch_namespaces,
+            namespaces=settings.watch_namespaces,
             metrics=environment.kube_metrics,
+            runtimes=settings.read_runtimes,
         )
+        llms = LlmSource(
+            id="kserve-llm",
+            cluster=CLUSTER,
+            client=environment.client,
+            namespaces=settings.watch_namespaces,
+            metrics=environment.kube_metrics,
+            secured={"on": True, "off": False}.get(settings.llm_authentication),
+        )
+        for source in (isvcs, llms):
+            yield _resolved(source, environment.client, settings)
+
+
+def _resolved(source: Source, client: KubeClient, settings: NormalizerSettings) -> Source:
+    """Return the source with what its connections lead to, if that is asked for."""
+    if not settings.resolve_connections:
+        return source
+    return Connections(source, client=client, allowed=settings.connections_allowed)
 
 
 def _of_files(environment: Environment) -> Iterable[Source]:
     if environment.manifests:
-        yield ManifestSource(paths=environment.manifests)
+        yield ManifestSource(paths=environment.manifests, connections=environment.settings.resolve_connections)
 
 
 KINDS: dict[str, Callable[[Environment], Iterable[Source]]] = {"kserve": _of_cluster, "manifests": _of_files}

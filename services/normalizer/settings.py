@@ -4,13 +4,13 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, SecretStr
 
+from common import removals
 from common.settings import CommaList, Duration, ServiceSettings, Share, Url, UrlList
 from services.normalizer.ledger import Patience
 from services.normalizer.normalize.result import Defaults
 from services.normalizer.normalize.selection import Selection, parse_selector
 
 STORAGE_PORT = 7070
-REMOVAL_HOLD = 3600.0
 
 
 def _check_selector(written: str) -> str:
@@ -36,6 +36,28 @@ class NormalizerSettings(ServiceSettings):
     dashboard_url: Url | None = Field(
         None, alias="DASHBOARD_URL", description="the OpenShift AI dashboard, for links to its pages"
     )
+    resolve_connections: bool = Field(
+        False,
+        alias="RESOLVE_CONNECTIONS",
+        description="read the Secrets of connections that deployments name, for where the files of their models are; "
+        "needs the right to get them",
+    )
+    connections_allowed: CommaList = Field(
+        (),
+        alias="CONNECTIONS_ALLOWED",
+        description="with RESOLVE_CONNECTIONS: only connections in these namespaces, or these ones (`namespace/name`)",
+    )
+    read_runtimes: bool = Field(
+        False,
+        alias="READ_RUNTIMES",
+        description="read ServingRuntimes and ClusterServingRuntimes, for what model servers speak; needs the right to",
+    )
+    llm_authentication: Literal["auto", "on", "off"] = Field(
+        "auto",
+        alias="LLM_AUTHENTICATION",
+        description="whether LLMInferenceServices ask for a token unless annotated otherwise: as on Open Data Hub and "
+        "OpenShift AI (`on`), as upstream (`off`); `auto`: where their Service takes TLS",
+    )
     selector: Annotated[str, AfterValidator(_check_selector)] = Field(
         "", alias="SELECTOR", description="label selector that InferenceServices must match, as kubectl takes it"
     )
@@ -57,7 +79,7 @@ class NormalizerSettings(ServiceSettings):
         description="what a source lacks stays for so long before it leaves, unless its deletion was seen; default 1h",
     )
     removal_hold_share: Share = Field(
-        0.2,
+        removals.SHARE,
         alias="REMOVAL_HOLD_SHARE",
         description="when more than this share of a source is leaving, models that are not ready stay as long",
     )
@@ -119,7 +141,9 @@ class NormalizerSettings(ServiceSettings):
     @property
     def patience(self) -> Patience:
         """How long what is in doubt stays."""
-        hold = self.removal_hold if self.removal_hold is not None else REMOVAL_HOLD if self.removal_guard == "on" else 0
+        hold = (
+            self.removal_hold if self.removal_hold is not None else removals.HOLD if self.removal_guard == "on" else 0
+        )
         return Patience(
             hold=hold,
             share=self.removal_hold_share,

@@ -1,4 +1,4 @@
-"""Where everything arrives that sources tell: facts for the catalogue, how they fare for the book and `/readyz`.
+"""Where everything arrives that sources tell: facts for what is desired, how they fare for the book and `/readyz`.
 
 Everything here is called by sources, synchronously and at any time; nothing here waits for storage.
 """
@@ -8,16 +8,22 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
 
+import structlog
+
 from common.health import Health
 from common.kube.state import State
 from common.kube.workqueue import WorkQueue
-from services.normalizer.catalogue import Catalogue
+from common.problems import Problem
+from services.normalizer.desired import Desired
+from services.normalizer.facts import Ref, Unusable
 from services.normalizer.ledger import Ledger
 from services.normalizer.normalize.labels import RegistryLabels
 from services.normalizer.normalize.registry_objects import RegistryRef
 from services.normalizer.source import News, Sink, Source
-from services.normalizer.sourcebook import SourceBook
+from services.normalizer.sourcebook import OPTIONAL, SourceBook
 from services.normalizer.sources.kubeflow.records import RegistryContent, RegistryReading, registry_source
+
+log = structlog.get_logger("sink")
 
 SYNC = "sync"
 """The key in the queue that stands for no document: compare everything, ask storage what it holds."""
@@ -29,14 +35,14 @@ class Intake:
     def __init__(
         self,
         *,
-        catalogue: Catalogue,
+        desired: Desired,
         book: SourceBook,
         ledger: Ledger,
         queue: WorkQueue[str],
         health: Health,
         clock: Callable[[], float],
     ) -> None:
-        self._catalogue = catalogue
+        self._desired = desired
         self._book = book
         self._ledger = ledger
         self._queue = queue
@@ -55,7 +61,7 @@ class Intake:
 
     def open(self, source: Source) -> Sink:
         """Return the sink of a source; from now on it is waited for."""
-        self._book.declare(source.id, "kserve", namespaces=source.namespaces)
+        self._book.declare(source.id, source.kind, namespaces=source.namespaces)
         self._health.set(source.id, False, "not listed yet")
         self.sources[source.id] = source
         return _SinkOf(source.id, self)
@@ -64,7 +70,11 @@ class Intake:
         """A source has news of objects."""
         now = self._clock()
         for ref, fact in news.items():
-            self._catalogue.put(source, ref, fact, now=now)
+            try:
+                self._desired.put(source, ref, fact, now=now)
+            except Exception as error:  # whatever is wrong with one object, the others go on
+                log.exception("what was told of an object cannot be taken", object=ref.label)
+                self._desired.put(source, ref, Unusable(_untaken(ref, error)), now=now)
         self._wake()
 
     def listed(self, source: str) -> None:
@@ -76,11 +86,13 @@ class Intake:
     def state(self, source: str, state: State, *, part: str = "", partly: bool = False) -> None:
         """A source, or what belongs to it, cannot be read or can again."""
         name = f"{source}/{part}" if part else source
-        self._health.set(name, state.ok, "" if state.ok else f"{state.kind}: {state.remedy or state.reason}")
+        reason = "" if state.ok else f"{state.kind}: {state.remedy or state.reason}"
+        unneeded = self.sources[source].kind in OPTIONAL and state.kind in ("absent", "forbidden")
+        self._health.set(name, state.ok or unneeded, f"not followed, {reason}" if unneeded else reason)
         if not part and state.ok:
             self._book.recovered(source)
         elif not part:
-            self._book.failed(source, waiting=state.kind != "absent" and not partly)
+            self._book.failed(source, waiting=state.kind != "absent" and not partly and not unneeded)
         self._progress()
 
     # --- of registries
@@ -92,22 +104,28 @@ class Intake:
 
     def registry_read(self, ref: RegistryRef, reading: RegistryReading) -> None:
         """A registry was polled."""
-        now = self._clock()
-        self._catalogue.put_cards(reading.cards)
-        content = RegistryContent(ref, reading.snapshot, settled=reading.settled, problems=reading.problems)
-        self._catalogue.put_registry(ref.id, content, touched=reading.touched, now=now)
-        if reading.complete:
-            self._book.listed(registry_source(ref.id), now=now)
+        taken = self._take_reading(ref, reading)
+        if taken and reading.complete:
+            self._book.listed(registry_source(ref.id), now=self._clock())
         else:
             self._book.failed(registry_source(ref.id))
         self._registries_changed()
 
     def cards_read(self, ref: RegistryRef, reading: RegistryReading) -> None:
         """Model cards that a registry refers to were read; of the registry itself nothing is new."""
-        self._catalogue.put_cards(reading.cards)
-        content = RegistryContent(ref, reading.snapshot, settled=reading.settled, problems=reading.problems)
-        self._catalogue.put_registry(ref.id, content, touched=reading.touched, now=self._clock())
+        self._take_reading(ref, reading)
         self._wake()
+
+    def _take_reading(self, ref: RegistryRef, reading: RegistryReading) -> bool:
+        """Return whether a reading could be taken; one registry with something unheard of must not end the others."""
+        content = RegistryContent(ref, reading.snapshot, settled=reading.settled, problems=reading.problems)
+        try:
+            self._desired.put_cards(reading.cards)
+            self._desired.put_registry(ref.id, content, touched=reading.touched, now=self._clock())
+        except Exception:
+            log.exception("what was read of a registry cannot be taken: what it had stays", registry=ref.id)
+            return False
+        return True
 
     def registry_failed(self, registry: str, *, has_address: bool) -> None:
         """A registry cannot be read; one that has no address yet has nothing to wait for."""
@@ -140,7 +158,7 @@ class Intake:
 
     def known_versions(self, registry: str) -> set[str]:
         """Return the ids of the versions of a registry that an earlier run has stored."""
-        return self._catalogue.known_versions(registry)
+        return self._desired.known_versions(registry)
 
     def ask_for_unknown_versions(self, ask: Callable[[RegistryLabels], None]) -> None:
         """Call `ask` for each deployment that names a version which no registry is known to have."""
@@ -167,7 +185,7 @@ class Intake:
         self._ask(labels)
 
     def _registries_changed(self) -> None:
-        self._catalogue.await_registries(self._book.awaiting_registries)
+        self._desired.await_registries(self._book.awaiting_registries)
         self._wake()
         self._progress()
 
@@ -176,8 +194,17 @@ class Intake:
         self._news.set()
 
     def _wake(self) -> None:
-        for ref in self._catalogue.take_dirty():
+        for ref in self._desired.take_dirty():
             self._queue.add(ref)
+
+
+def _untaken(ref: Ref, error: Exception) -> Problem:
+    return Problem(
+        "error",
+        ref.label,
+        f"it cannot be taken: {type(error).__name__}: {error}"[:300],
+        "what was shown of it stays; please report this with the traceback in the log",
+    )
 
 
 class _SinkOf(Sink):

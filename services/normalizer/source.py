@@ -9,6 +9,7 @@ from typing import Protocol, runtime_checkable
 from common.kube.state import State
 from services.normalizer.facts import Gone, Missing, Ref, Unusable
 from services.normalizer.normalize.deployment import Fact
+from services.normalizer.sourcebook import SourceKind
 
 News = Mapping[Ref, Fact | Gone | Missing | Unusable]
 
@@ -36,6 +37,10 @@ class Source(Protocol):
     @property
     def id(self) -> str:
         """What its entries are stored under; lasting, and distinct from those of other sources."""
+
+    @property
+    def kind(self) -> SourceKind:
+        """What it has."""
 
     @property
     def namespaces(self) -> tuple[str, ...]:

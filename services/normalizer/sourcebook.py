@@ -6,12 +6,15 @@ Pure: all times are given, in seconds by a clock that never goes back.
 from collections.abc import Collection
 from dataclasses import dataclass
 from math import inf
-from typing import Literal
+from typing import Final, Literal
 
 from services.normalizer.facts import Ref
 
-SourceKind = Literal["kserve", "registry"]
-"""What a source has: InferenceServices, or registered versions."""
+SourceKind = Literal["kserve", "llm", "registry"]
+"""What a source has: InferenceServices, LLMInferenceServices, or registered versions."""
+
+OPTIONAL: Final[frozenset[SourceKind]] = frozenset({"llm"})
+"""A cluster without these, and an account that may not read them, are as they should be."""
 
 
 @dataclass(slots=True)

@@ -41,6 +41,8 @@ class Cache:
         self._leaving: set[str] = set()
         self._withholding = False
         self._withheld: dict[str, Upsert | None] = {}  # as readers see them; None: not at all
+        self._shown_complete = False
+        self._shown_confirmed = False
         self._reasons: dict[str, str] = {}  # why entries in the log were removed
         self._log: dict[tuple[_Kind, str], int] = {}  # the last change of each, the latest at the end
         self._news = asyncio.Event()
@@ -94,6 +96,7 @@ class Cache:
             self._remove(key, reason)
         self.complete = self.complete or batch.confirmed or (batch.complete and not self.damage)
         self.confirmed = self.confirmed or batch.confirmed
+        self._show_flags()
         changes = self._since(before)
         if not any(self._touched_since(before)) and (self.complete, self.confirmed) == known:
             self._count = before
@@ -114,8 +117,14 @@ class Cache:
         for key in keys:
             del self._withheld[key]
             self._touch("entry", key)
+        self._show_flags()
         self._wake()
         return self._since(before)
+
+    def _show_flags(self) -> None:
+        """Let readers take what they see for everything, unless there is more that is not shown to them yet."""
+        if None not in self._withheld.values():
+            self._shown_complete, self._shown_confirmed = self.complete, self.confirmed
 
     def shown(self, key: str) -> Upsert | None:
         """Return an entry as readers see it."""
@@ -156,8 +165,8 @@ class Cache:
         shown = (self.shown(key) for key in self._entries)
         return Changes(
             revision=self.revision,
-            complete=self.complete,
-            confirmed=self.confirmed,
+            complete=self._shown_complete,
+            confirmed=self._shown_confirmed,
             damage=self.damage,
             upserts=tuple(entry for entry in shown if entry is not None),
             cards=dict(self._cards),
@@ -241,11 +250,14 @@ class Cache:
         cards = [key for kind, key in touched if kind == "card"]
         return Changes(
             revision=self.revision,
-            complete=self.complete,
-            confirmed=self.confirmed,
+            complete=self._shown_complete,
+            confirmed=self._shown_confirmed,
             damage=self.damage,
             upserts=tuple(entry for entry in entries.values() if entry is not None),
-            removals={key: self._reasons.get(key, "") for key, entry in entries.items() if entry is None},
+            # What is new and not shown yet was not removed: whoever still shows it from an earlier run keeps it.
+            removals={
+                key: self._reasons[key] for key, entry in entries.items() if entry is None and key in self._reasons
+            },
             cards={key: self._cards[key] for key in cards if key in self._cards},
             card_removals=tuple(key for key in cards if key not in self._cards),
         )

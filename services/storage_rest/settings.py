@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, SecretStr
 
 from common import removals
-from common.settings import Duration, ServiceSettings
+from common.settings import Duration, ServiceSettings, Share
 from services.storage_rest.removals import Patience
 
 LOCATION_PORT = 9090
@@ -37,11 +37,9 @@ class StorageSettings(ServiceSettings):
         alias="REMOVAL_HOLD",
         description="models that an original normalizer no longer names, many at once, stay for so long; 0: not at all",
     )
-    removal_hold_share: float = Field(
+    removal_hold_share: Share = Field(
         removals.SHARE,
         alias="REMOVAL_HOLD_SHARE",
-        gt=0,
-        le=1,
         description="part of all models (at least two, or all) that counts as many",
     )
     removal_guard: Literal["on", "off"] = Field(

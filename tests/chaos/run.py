@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.chaos.schedule import ISVCS, Action, Setup, generate
+from tests.chaos.schedule import ISVCS, STEADY, Action, Setup, generate
 from tests.chaos.world import World
 from tests.process.conftest import own_rules
 
@@ -46,7 +46,7 @@ async def run_seed(seed: int, setup: Setup, directory: Path | None = None) -> Ou
     try:
         async with asyncio.timeout(TIME), World(setup=setup, directory=directory, rules=own_rules()) as world:
             try:
-                await world.begin(ISVCS[:5])
+                await world.begin((*STEADY, *ISVCS[:5]))
                 for action in schedule:
                     await world.do(action)
                 await world.end()

@@ -10,6 +10,8 @@ Setup = Literal["pod", "run", "replicas"]
 SETUPS: Final[tuple[Setup, ...]] = ("pod", "run", "replicas")
 
 ISVCS: Final = tuple(f"model-{number:02}" for number in range(14))
+STEADY: Final = tuple(f"steady-{number:02}" for number in range(20))
+"""InferenceServices that nobody touches: they must be in every list, and keep the share of what changes small."""
 REGISTERED: Final = tuple(f"registered-{number}" for number in range(6))
 SERVICES: Final = ("storage-rest", "location", "rhoai-normalizer")
 

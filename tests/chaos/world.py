@@ -5,9 +5,12 @@ import base64
 import json
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
+
+import aiohttp
 
 from tests.chaos.judge import Judge, Truth
 from tests.chaos.schedule import REGISTERED, SERVICES, Action, Setup
@@ -16,6 +19,7 @@ from tests.fakes.registry import MODELS, ProcessRegistry
 from tests.objects import isvc, not_ready, stopped
 from tests.process.pod import LOCATION, NAMESPACE, PORTS, Pod, isvc_uri, own_address
 from tests.process.service import Service
+from tests.waiting import eventually
 
 TOKEN = "eyJhbGciOiJSUzI1NiJ9.Y2hhb3M.c2lnbmF0dXJl"
 USER = f"system:serviceaccount:{NAMESPACE}:rhdh-rhoai-connector"
@@ -56,6 +60,7 @@ class World:
                 "NOT_READY_GRACE": _GRACE,
                 "SHARD_BUDGET": "8192",
             }
+            self._session = await stack.enter_async_context(aiohttp.ClientSession())
             self._services = await self._prepare(stack, variables)
             for feed in self._feeds:
                 self.judges.append(await stack.enter_async_context(Judge(feed, self.truth)))
@@ -271,9 +276,15 @@ class World:
         running = [service for service in dict.fromkeys(victims) if service.wanted]
         for service in running:
             assert service.code is None, f"{service.name} ended by itself with code {service.code}: see {service.log}"
+        if how == "stop":  # a process that is still being loaded has nobody yet who hears the signal
+            await asyncio.gather(*(eventually(partial(self._answers, each), timeout=60) for each in running))
         await asyncio.gather(*(service.kill() if how == "kill" else service.stop() for service in running))
         await asyncio.sleep(away)
         await self._start(services)
+
+    async def _answers(self, service: Service) -> bool:
+        async with self._session.get(f"{service.url}/healthz") as answer:
+            return answer.status == 200
 
     async def _start(self, services: Sequence[str]) -> None:
         wanted = dict.fromkeys(group[name] for group in self._services for name in services)

@@ -3,7 +3,7 @@
 import pytest
 from pydantic import Field
 
-from common.settings import CommaList, Duration, ServiceSettings, SettingsError, UrlList, parse_duration
+from common.settings import CommaList, Duration, ServiceSettings, SettingsError, UrlList, parse_duration, parse_share
 
 
 class Settings(ServiceSettings):
@@ -97,3 +97,14 @@ def test_go_durations(text: str, seconds: float) -> None:
 def test_what_is_no_go_duration(text: str) -> None:
     with pytest.raises(ValueError, match="expected a duration"):
         parse_duration(text)
+
+
+@pytest.mark.parametrize(("written", "share"), [("20%", 0.2), ("0.2", 0.2), (" 100 % ", 1.0), ("0", 0.0), (0.5, 0.5)])
+def test_a_share_is_written_as_a_number_or_in_per_cent(written: object, share: float) -> None:
+    assert parse_share(written) == pytest.approx(share)
+
+
+@pytest.mark.parametrize("written", ["20", "-1%", "a fifth", "", "20%%", "nan"])
+def test_what_is_no_share_is_refused(written: str) -> None:
+    with pytest.raises(ValueError, match="such as 20%"):
+        parse_share(written)

@@ -31,6 +31,13 @@ DOCUMENTED = (
 )
 
 
+OPTIONAL = {
+    Permission("", "serving.kserve.io", resource, verb)
+    for resource in ("llminferenceservices", "servingruntimes", "clusterservingruntimes")
+    for verb in READ
+} | {Permission("", "", "secrets", "get")}
+
+
 def with_components(tmp_path: Path, *components: str) -> list[Object]:
     """The base with `components`, as an administrator's own kustomization would have them."""
     lines = [
@@ -90,7 +97,14 @@ def test_no_component_grants_more(tmp_path: Path) -> None:
     """What nothing uses is not offered either; tests/process/test_rights.py holds the rest to what is used."""
     every = sorted(path.name for path in (ROOT / "rbac/components").iterdir())
 
-    assert granted(with_components(tmp_path, *every)) == DOCUMENTED | GATEWAYS
+    assert granted(with_components(tmp_path, *every)) == DOCUMENTED | GATEWAYS | OPTIONAL
+
+
+def test_what_is_optional_is_granted_by_its_own_component(tmp_path: Path) -> None:
+    assert (
+        granted(with_components(tmp_path, "llm-inference-services", "connections", "runtimes"))
+        == READS | CACHE | OPTIONAL
+    )
 
 
 @pytest.mark.parametrize("overlay", ["kubernetes", *(f"rbac/overlays/{path.name}" for path in OVERLAYS)])

@@ -13,6 +13,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 SHOWN = {
     "ai-assistants_granite-31-8b-instruct",
     "ai-assistants_llama-33-70b-instruct-fp8",
+    "ai-assistants_qwen",
     "credit-risk_score",
     "credit_limits--v2",
     "credit_risk-score",

@@ -11,12 +11,18 @@ from common.health import Health
 from common.http.client import Unreachable
 from common.metrics import Metrics
 from common.wire import Applied, Batch, Listing
+from services.normalizer.desired import Desired
 from services.normalizer.facts import Missing, Ref
+from services.normalizer.normalize.deployment import Deployment
 from services.normalizer.normalize.isvc import read_isvc
+from services.normalizer.normalize.registry_objects import ModelVersion, RegisteredModel, RegistryRef
 from services.normalizer.service import create_controller
 from services.normalizer.settings import NormalizerSettings
 from services.normalizer.source import Sink
+from services.normalizer.sourcebook import SourceKind
+from services.normalizer.sources.kubeflow.records import RegistryContent, RegistryReading, RegistrySnapshot
 from tests import objects
+from tests.normalizer.normalize.registries import parsed
 from tests.normalizer.test_publish import MemoryStorage
 from tests.waiting import eventually
 
@@ -29,6 +35,7 @@ class Cluster:
     """A source that tells what a test has it tell; it can be asked for each object."""
 
     id = "kserve"
+    kind: SourceKind = "kserve"
     namespaces = ()
 
     def __init__(self, answer: bool | Exception = False) -> None:
@@ -125,6 +132,57 @@ async def test_a_single_isvc_that_a_list_lacks_is_asked_for_and_leaves_if_that_i
             assert storage.batches[-1].removals == {"models_m": "deleted"}
         assert ("models_m" in storage.entries) is stays
         assert len(cluster.asked) == 1
+
+
+async def test_whatever_is_told_of_one_object_the_others_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    storage = MemoryStorage()
+    put = Desired._put_deployment
+
+    def failing(self: Desired, source: str, ref: str, facts: Deployment, *, bare: bool) -> None:
+        if ref.endswith("/m"):
+            raise RuntimeError("an unheard-of fact")
+        put(self, source, ref, facts, bare=bare)
+
+    async with running(storage, Health()) as sink:
+        await eventually(lambda: "models_m" in storage.entries)
+        monkeypatch.setattr(Desired, "_put_deployment", failing)
+        with capture_logs() as logs:
+            sink.changed({ref(name): read_isvc(objects.isvc(name)) for name in ("m", "n")})
+            sink.listed()
+            await eventually(lambda: "models_n" in storage.entries)
+    assert "models_m" in storage.entries
+    assert [line["object"] for line in logs if line.get("exc_info")] == ["InferenceService models/m"]
+    assert any("an unheard-of fact" in line["event"] for line in logs)
+
+
+async def test_whatever_a_registry_holds_what_it_had_stays_and_the_others_go_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    storage = MemoryStorage()
+    settings = NormalizerSettings.load(removal_hold=0)
+    controller = create_controller(settings=settings, storage=storage, health=Health(), metrics=Metrics("test", "0"))
+    registry = RegistryRef("ns/reg", "reg", "ns")
+    models = {"1": parsed(RegisteredModel, id="1", name="granite")}
+    versions = {"10": parsed(ModelVersion, id="10", name="v1", registeredModelId="1")}
+    full = RegistrySnapshot(models=models, versions=versions, artifacts={"10": ()})
+
+    def read(snapshot: RegistrySnapshot) -> None:
+        reading = RegistryReading(snapshot=snapshot, complete=True, settled=True, touched=frozenset({"10"}))
+        controller.intake.registry_read(registry, reading)
+
+    controller.intake.registry_declared(registry.id)
+    task = asyncio.create_task(controller.run())
+    read(full)
+    await eventually(lambda: list(storage.entries) == ["granite_v1"])
+    with capture_logs() as logs, monkeypatch.context() as patched:
+        patched.setattr(RegistryContent, "index", lambda self: 1 / 0)
+        read(RegistrySnapshot())
+        await eventually(lambda: any(line.get("exc_info") for line in logs))
+    read(full)
+    await asyncio.sleep(0.1)  # nothing is to happen
+    assert list(storage.entries) == ["granite_v1"]
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 async def test_of_many_that_a_list_lacks_none_is_asked_for() -> None:

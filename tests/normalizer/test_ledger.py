@@ -188,11 +188,15 @@ def test_what_an_administrator_wants_kept_stays_until_it_is_seen_again(bench: Be
     assert bench.after(0) == {one}
 
 
-def test_a_mark_that_another_replica_clears_begins_again(bench: Bench) -> None:
+@pytest.mark.parametrize("own", [False, True], ids=["of another run", "of this run"])
+def test_a_mark_that_another_replica_clears_begins_again(bench: Bench, own: bool) -> None:
     one = bench.refs[0]
     bench.look([one])
-    mark = Leaving(since=int(START), reason=NOT_LISTED)
-    bench.ledger.adopt(stored([one], leaving=mark), now=bench.now)
+    if own:
+        bench.ledger.persisted([one])
+    else:
+        mark = Leaving(since=int(START), reason=NOT_LISTED)
+        bench.ledger.adopt(stored([one], leaving=mark), now=bench.now)
     bench.now += HOLD - 1
     bench.ledger.adopt(stored([one]), now=bench.now)
     bench.look()

@@ -12,13 +12,14 @@ from hypothesis import strategies as st
 
 from common.health import Health
 from common.metrics import Metrics
-from services.normalizer.catalogue import Catalogue
+from services.normalizer.desired import Desired
 from services.normalizer.facts import Gone, Ref
 from services.normalizer.normalize.isvc import read_isvc
 from services.normalizer.service import create_controller
 from services.normalizer.settings import NormalizerSettings
 from services.normalizer.sink import Intake
 from services.normalizer.source import Sink
+from services.normalizer.sourcebook import SourceKind
 from services.normalizer.sources.kubeflow.records import RegistryContent, RegistryReading, RegistrySnapshot
 from tests import objects
 from tests.fakes.registry import MODELS, VERSIONS, FakeRegistry, PageLimits
@@ -50,6 +51,7 @@ class Cluster:
     """The isvcs that there are, as a source."""
 
     id = KSERVE
+    kind: SourceKind = "kserve"
     namespaces = ()
 
     def __init__(self, world: World) -> None:
@@ -92,10 +94,10 @@ class Cluster:
         self._marks += 1
         description = {"modelcatalogbridge.rhdh.io/description": f"the {self._marks}th"}
         self._apply(objects.isvc("mark", annotations=description))
-        catalogue = Catalogue(defaults=NormalizerSettings.load().defaults)
-        catalogue.put(KSERVE, Ref.isvc("local", NAMESPACE, "mark"), read_isvc(self.isvcs["mark"]))
-        catalogue.render(catalogue.take_dirty(), now=0)
-        (upsert,) = catalogue.wanted.values()
+        desired = Desired(defaults=NormalizerSettings.load().defaults)
+        desired.put(KSERVE, Ref.isvc("local", NAMESPACE, "mark"), read_isvc(self.isvcs["mark"]))
+        desired.render(desired.take_dirty(), now=0)
+        (upsert,) = desired.wanted.values()
         return Mark(upsert.ref, upsert.digest)
 
     def _apply(self, obj: dict[str, Any]) -> None:
@@ -168,12 +170,12 @@ class Life:
 
     def _first_sight(self, snapshot: RegistrySnapshot) -> dict[str, str]:
         """What somebody would store who sees all this for the first time."""
-        catalogue = Catalogue(defaults=NormalizerSettings.load().defaults)
-        catalogue.put_registry(self._ref.id, RegistryContent(self._ref, snapshot))
+        desired = Desired(defaults=NormalizerSettings.load().defaults)
+        desired.put_registry(self._ref.id, RegistryContent(self._ref, snapshot))
         for name, obj in self._cluster.isvcs.items():
-            catalogue.put(KSERVE, Ref.isvc("local", NAMESPACE, name), read_isvc(obj))
-        catalogue.render(catalogue.take_dirty(), now=0)
-        return {upsert.ref: upsert.digest for upsert in catalogue.wanted.values()}
+            desired.put(KSERVE, Ref.isvc("local", NAMESPACE, name), read_isvc(obj))
+        desired.render(desired.take_dirty(), now=0)
+        return {upsert.ref: upsert.digest for upsert in desired.wanted.values()}
 
 
 ROUNDS = st.lists(st.lists(HAPPENINGS, max_size=4), max_size=4)

@@ -19,7 +19,7 @@ from services.normalizer.normalize.registry_objects import (
     parse_item,
 )
 from tests.normalizer.normalize.objects import isvc
-from tests.normalizer.test_catalogue import Bench
+from tests.normalizer.test_desired import Bench
 
 
 class Registry:
@@ -53,7 +53,7 @@ class Registry:
         bench.registry(**self.content)
         for obj in isvcs:
             bench.isvc(obj)
-        return bench, {key: json.loads(upsert.body) for key, upsert in bench.catalogue.wanted.items()}
+        return bench, {key: json.loads(upsert.body) for key, upsert in bench.desired.wanted.items()}
 
 
 def model(id_: str, name: Any, **more: Any) -> dict[str, Any]:
@@ -69,7 +69,7 @@ def text(value: str) -> dict[str, str]:
 
 
 def told(bench: Bench) -> list[str]:
-    return [problem.message for problems in bench.catalogue.problems.values() for problem in problems]
+    return [problem.message for problems in bench.desired.problems.values() for problem in problems]
 
 
 def test_broken_items_lose_nothing_around_them() -> None:
@@ -117,7 +117,7 @@ def test_odd_names_give_distinct_valid_ones() -> None:
     bench, shown = registry.shown()
     assert len({document["models"][0]["name"].lower() for document in shown.values()}) == len(names) - 1
     assert len(registry.problems) == 1
-    titles = {details.decode(upsert.details).title for upsert in bench.catalogue.wanted.values()}
+    titles = {details.decode(upsert.details).title for upsert in bench.desired.wanted.values()}
     assert "Fraud Détection 🚀 v1" in titles
 
 

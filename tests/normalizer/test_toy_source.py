@@ -18,6 +18,7 @@ from services.normalizer.normalize.isvc import read_isvc
 from services.normalizer.service import Environment, create_controller, follow_sources
 from services.normalizer.settings import NormalizerSettings
 from services.normalizer.source import Sink
+from services.normalizer.sourcebook import SourceKind
 from tests import objects
 from tests.normalizer.test_publish import MemoryStorage
 from tests.waiting import eventually
@@ -27,6 +28,7 @@ class ToySource:
     """Ready models by their names in a JSON file."""
 
     id = "toys"
+    kind: SourceKind = "kserve"
     namespaces: tuple[str, ...] = ()
 
     def __init__(self, path: Path) -> None:

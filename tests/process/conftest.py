@@ -62,13 +62,28 @@ def resources() -> list[str]:
 
 
 @pytest.fixture
-async def cluster(authority: Path, resources: list[str]) -> AsyncIterator[ProcessCluster]:
+def further_rules() -> tuple[Rule, ...]:
+    """What the connector is granted besides; tests override it with `parametrize`."""
+    return ()
+
+
+@pytest.fixture
+def asked_in_vain() -> str:
+    """A resource that the connector may not read and asks for all the same; tests override it with `parametrize`."""
+    return ""
+
+
+@pytest.fixture
+async def cluster(
+    authority: Path, resources: list[str], further_rules: tuple[Rule, ...], asked_in_vain: str
+) -> AsyncIterator[ProcessCluster]:
     """An API server with TLS, KServe and Routes; the connector's account has the rights of deploy/rbac."""
     async with ProcessCluster(tls_dir=authority, resources=resources) as cluster:
-        await cluster.grant(TOKEN, USER, own_rules())
+        rules = (*own_rules(), *further_rules)
+        await cluster.grant(TOKEN, USER, rules)
         yield cluster
-        used = [access for access in await cluster.used() if access.user == USER]
-        assert not [access for access in used if not permitted(own_rules(), access)], "rights that are not granted"
+        used = [a for a in await cluster.used() if a.user == USER and a.resource != asked_in_vain]
+        assert not [access for access in used if not permitted(rules, access)], "rights that are not granted"
 
 
 MakePod = Callable[..., Pod]

@@ -38,6 +38,7 @@ CARD = "/modelcard?key=catalogacmegranite-8b"
 
 
 async def test_the_normalizer_of_the_original(pod: Pod):
+    pod.set(STORAGE, REMOVAL_HOLD="0")  # it removes all that there is, which waits otherwise
     await pod.start(STORAGE, LOCATION, ready=False)
     await pod.alive(STORAGE, LOCATION)
 

@@ -195,7 +195,7 @@ class TestWithheld:
         start = cache.revision
         changed = upsert("a_1", updated="2")
         shown = cache.apply(Batch(upserts=(changed, upsert("b_1"))), withhold=True)
-        assert (set(shown.upserts), shown.removals) == ({upsert("a_1")}, {"b_1": ""})
+        assert (set(shown.upserts), shown.removals) == ({upsert("a_1")}, {}), "nothing was removed"
         assert cache.snapshot().upserts == (upsert("a_1"),)
         assert cache.shown_keys == ["a_1"]
         assert cache.listing().entries.keys() == {"a_1", "b_1"}, "its sender need not send it again"
@@ -209,6 +209,20 @@ class TestWithheld:
         cache.apply(Batch(upserts=(upsert("a_1", updated="2"),)), withhold=True)
         assert cache.apply(Batch(removals={"a_1": "deleted"}), withhold=True).removals == {"a_1": "deleted"}
         assert not cache.withheld
+
+    def test_what_is_shown_is_not_everything_while_an_addition_is_withheld(self):
+        cache = Cache()
+        told = cache.apply(Batch(upserts=(upsert("a_1"),), complete=True, confirmed=True), withhold=True)
+        for changes in (told, cache.snapshot()):
+            assert (changes.complete, changes.confirmed) == (False, False)
+        assert cache.listing().complete, "its sender need not confirm it again"
+        assert cache.release(["a_1"]).complete
+        assert cache.snapshot().confirmed
+
+    def test_what_was_shown_as_everything_stays_so(self):
+        cache = Cache()
+        cache.apply(Batch(upserts=(upsert("a_1"),), complete=True))
+        assert cache.apply(Batch(upserts=(upsert("b_1"),)), withhold=True).complete
 
     @given(st.lists(st.tuples(BATCHES, st.booleans(), st.booleans()), max_size=12))
     def test_a_follower_sees_what_is_shown_and_in_the_end_everything(self, steps):

@@ -11,9 +11,10 @@ from typing import Any, NamedTuple, cast, get_args
 from common.problems import Problem
 from services.normalizer.facts import DeploymentKind
 from services.normalizer.normalize import values
+from services.normalizer.normalize.connection import Connection
 from services.normalizer.normalize.labels import RegistryLabels
 from services.normalizer.normalize.readiness import Readiness
-from services.normalizer.normalize.runtimes import Served
+from services.normalizer.normalize.runtimes import Runtime, Served
 from services.normalizer.normalize.stated import Stated
 from services.normalizer.normalize.storage import Storage
 
@@ -125,7 +126,7 @@ class Planned:
     deployment: Deployment
 
 
-Fact = Deployment | Planned | ServiceFacts | ServiceAccountFacts
+Fact = Deployment | Planned | ServiceFacts | ServiceAccountFacts | Runtime | Connection
 """What a source can say of an object that is there."""
 
 

@@ -1,4 +1,4 @@
-"""Putting a document together from mended values."""
+"""Putting a document together from repaired values."""
 
 from common.catalog import Api, CatalogDocument, Model, ModelServer
 from services.normalizer.normalize.model_names import MODEL_NAME_ANNOTATION

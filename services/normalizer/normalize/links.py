@@ -1,6 +1,6 @@
 """Values that become links in Backstage: absolute URLs, without the credentials that people write into them.
 
-A value that is no absolute URL makes the catalog reject the whole entity; a password or a signature in one would be
+An invalid URL makes the catalog reject the whole entity; a password or a signature in one would be
 shown to every reader of the catalog.
 """
 
@@ -15,7 +15,7 @@ from common.details import DetailLink, Details
 _BLANK = re.compile(r"\s")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/")
 _USER_INFO = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<user>[^/?#\s]*)@")
-# A text may hold what is no URL because of a slash in the password; `host:port/` is no password.
+# A text may hold an invalid URL, with a slash in the password; `host:port/` is no password.
 _USER_INFO_IN_TEXT = re.compile(
     r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<user>[^/?#\s]*|[^/?#\s:]*:(?![0-9]{0,5}[/?#])[^\s]*)@"
 )

@@ -1,4 +1,4 @@
-"""A registry's live versions and deployed records, for looking up; built anew when the registry's content changed."""
+"""A registry's live versions and deployed records, for looking up; built again when the registry's content changed."""
 
 from bisect import bisect_left
 from collections import defaultdict

@@ -15,6 +15,7 @@ from pydantic.dataclasses import dataclass as validated
 
 from common.problems import Problem
 from services.normalizer.normalize import values
+from services.normalizer.normalize.result import IGNORE
 
 LIVE = "LIVE"
 DEPLOYED = "DEPLOYED"
@@ -97,6 +98,12 @@ class _Item:
         default_factory=lambda: NO_PROPERTIES, alias="customProperties"
     )
 
+    @property
+    def is_ignored(self) -> bool:
+        """Whether people have marked it to be left out of the catalog."""
+        mark = self.properties.get(IGNORE)
+        return mark is not None and mark.text.strip().lower() == "true"
+
 
 @validated(frozen=True, slots=True, kw_only=True, config=_CONFIG)
 class RegisteredModel(_Item):
@@ -116,8 +123,8 @@ class RegisteredModel(_Item):
 
     @property
     def is_live(self) -> bool:
-        """Whether it is neither archived nor in a state unknown to us."""
-        return self.state == LIVE
+        """Whether it is neither archived nor in a state unknown to us, nor marked to be left out."""
+        return self.state == LIVE and not self.is_ignored
 
 
 @validated(frozen=True, slots=True, kw_only=True, config=_CONFIG)
@@ -131,8 +138,8 @@ class ModelVersion(_Item):
 
     @property
     def is_live(self) -> bool:
-        """Whether it is neither archived nor in a state unknown to us; its model may be archived."""
-        return self.state == LIVE
+        """Whether it is neither archived nor in a state unknown to us, nor marked; its model may be archived."""
+        return self.state == LIVE and not self.is_ignored
 
 
 @validated(frozen=True, slots=True, kw_only=True, config=_CONFIG)

@@ -7,6 +7,9 @@ from common.catalog import CatalogDocument
 from common.details import NO_DETAILS, Details
 from common.problems import Problem
 
+IGNORE = "rhdh.modelcatalog.io/ignore"
+"""The annotation, label or custom property that keeps an object out of the catalog: `"true"`."""
+
 Reconciler = Literal["kserve", "kubeflow"]
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from services.normalizer.normalize.deployment import Deployment
 from services.normalizer.normalize.readiness import Readiness
-from services.normalizer.normalize.stated import IGNORE
+from services.normalizer.normalize.result import IGNORE
 
 AI_ASSET = "opendatahub.io/genai-asset"
 """The label by which the OpenShift AI dashboard offers a deployment as an AI asset."""

@@ -12,10 +12,9 @@ from services.normalizer.normalize.labels import RegistryLabels, read_registry_l
 from services.normalizer.normalize.links import without_credentials
 from services.normalizer.normalize.model_names import MODEL_NAME_ANNOTATION, unique_names
 from services.normalizer.normalize.profile import SUCCESSOR_PREFIX, said_in_annotations, said_names
+from services.normalizer.normalize.result import IGNORE
 from services.normalizer.normalize.tags import label_tag, tag_set
 
-IGNORE = "rhdh.modelcatalog.io/ignore"
-"""The annotation or label that keeps an object out of the catalog: `"true"`."""
 AUTH_ANNOTATION = "security.opendatahub.io/enable-auth"
 _MODEL_TYPE = "opendatahub.io/model-type"
 _USE_CASE = "opendatahub.io/genai-use-case"

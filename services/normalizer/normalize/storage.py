@@ -66,8 +66,8 @@ def secret_name(storage: Storage) -> str:
 
 
 def needs_fields(storage: Storage) -> bool:
-    """Return whether the location depends on fields of the Secret; its type and name are in its metadata."""
-    return not storage.uri and not (storage.path and (storage.bucket or storage.type))
+    """Return whether fields of the Secret tell the location, or that it has changed; metadata tell type and name."""
+    return storage.annotated or not (storage.uri or storage.bucket or storage.type)
 
 
 def locate(storage: Storage, *, subject: str, connection: Connection | None = None) -> Place:
@@ -82,7 +82,7 @@ def locate(storage: Storage, *, subject: str, connection: Connection | None = No
             Problem(
                 "warning",
                 subject,
-                f"the storage location {values.shown(url)} is no absolute URL and is left out",
+                f"the storage location {values.shown(url)} is an invalid URL and is left out",
                 "write it with a scheme, such as oci://, s3:// or pvc://",
             )
         )

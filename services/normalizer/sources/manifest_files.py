@@ -32,9 +32,15 @@ _MARKS = (
 )
 _DOCUMENT = re.compile(r"^---(?=[ \t\r\n]|\Z)", re.MULTILINE)
 _DIRECTIVE = re.compile(r"^%", re.MULTILINE)
-_MAY_BE_OURS = re.compile("Service|kserve|kubeflow|seldon")
+_MAY_BE_OURS = re.compile(r"Service|kserve|kubeflow|seldon|opendatahub\.io/connection")
 _OURS = "InferenceService"
-_TEMPLATE = re.compile(r"\{\{|\{%|<%|\$\{|\$\(|\{[a-z_]+\}", re.IGNORECASE)
+# What Helm, Jinja, Kustomize, Flux and others fill in.
+_PLACEHOLDER = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|<%.*?%>|\$\{[^{}\n]*\}|\$\([^()\n]*\)|\{[a-z_]+\}", re.IGNORECASE)
+_ACTION = re.compile(r"^[ \t]*(?:\{\{[^\n]*\}\}|\{%[^\n]*%\})[ \t]*\r?\n?", re.MULTILINE)
+# Unlike `{{.Name}}`, which KServe fills in itself.
+_CONTROL = re.compile(
+    r"\{\{-|-\}\}|\{%|<%|\{\{\s*(?:if|range|with|include|define|template|end|else|\.Values|\.Release|\.Chart)\b"
+)
 
 
 class Place(NamedTuple):
@@ -125,14 +131,14 @@ def read_bytes(raw: bytes, path: str, *, everything: bool = False) -> FileConten
             manifests += [Manifest(obj, Place(path, line + at)) for obj, at in _objects(document)]
         except UnreadableError as error:
             if everything or _OURS in document:
-                template = is_template(document)
+                template = _is_template(document)
                 faults.append(Fault(Place(path, line + error.line), error.message, template))
     return FileContents(tuple(manifests), tuple(faults))
 
 
-def is_template(text: str) -> bool:
-    """Return whether a text has placeholders that something has to fill in: Helm, Jinja, Kustomize, Flux, ..."""
-    return _TEMPLATE.search(text) is not None
+def is_placeholder(text: str) -> bool:
+    """Return whether a text is, or has in it, something that is to be filled in."""
+    return _PLACEHOLDER.search(text) is not None
 
 
 def decoded(raw: bytes) -> str:
@@ -168,6 +174,18 @@ def _documents(text: str) -> Iterator[tuple[str, int]]:
     for start, end in zip(starts, [*starts[1:], len(text)], strict=True):
         yield text[start:end], line
         line += text.count("\n", start, end)
+
+
+def _is_template(document: str) -> bool:
+    """Return whether an unreadable document is a template: filled in it could be read, or it has control structures."""
+    filled = _PLACEHOLDER.sub("x", _ACTION.sub("", document))
+    if filled == document:
+        return False
+    try:
+        parse_objects(filled)
+    except UnreadableError:
+        return _CONTROL.search(document) is not None
+    return True
 
 
 def _objects(document: str) -> Iterator[tuple[dict[str, Any], int]]:

@@ -1,29 +1,34 @@
 """From the Kubernetes objects in files to facts, and what is wrong with them, with file and line."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from common.problems import Problem, Severity
-from services.normalizer.facts import Ref
+from services.normalizer.facts import DeploymentKind, Ref
 from services.normalizer.normalize import values
+from services.normalizer.normalize.connection import Connection, read_connection
 from services.normalizer.normalize.deployment import (
+    DEPLOYMENT_KINDS,
     Deployment,
     Fact,
     Planned,
     ServiceAccountFacts,
     ServiceFacts,
+    read_names,
     read_service,
     read_service_account,
 )
 from services.normalizer.normalize.isvc import read_isvc
+from services.normalizer.normalize.llmisvc import read_llmisvc
 from services.normalizer.normalize.predictor import FRAMEWORKS
+from services.normalizer.normalize.runtimes import Runtime, read_runtime
 from services.normalizer.normalize.spelling import misspelt
 from services.normalizer.sources.kustomizations import Overlay, is_kustomization, read_overlay
-from services.normalizer.sources.manifest_files import Fault, FileContents, Manifest, Place, is_template
+from services.normalizer.sources.manifest_files import Fault, FileContents, Manifest, Place, is_placeholder
 from services.normalizer.sources.manifest_text import Unquoted
 
 Key = tuple[str, str]
@@ -34,34 +39,66 @@ MANIFESTS = "manifests"
 
 _KSERVE = "serving.kserve.io"
 _VERSION = "v1beta1"
-_ISVC = "InferenceService"
+_ISVC: DeploymentKind = "InferenceService"
 # Kinds that serve models and are not read, by group.
 _NOT_READ = {
-    _KSERVE: ("LLMInferenceService", "InferenceGraph", "TrainedModel"),
+    _KSERVE: ("InferenceGraph", "TrainedModel"),
     "serving.kubeflow.org": (_ISVC, "TrainedModel"),
     "machinelearning.seldon.io": ("SeldonDeployment",),
 }
 # Further kinds of KServe: what models are served with, but not served models.
 _BESIDE = (
-    "ClusterServingRuntime",
     "ClusterStorageContainer",
     "LLMInferenceServiceConfig",
     "LocalModelCache",
     "LocalModelNamespaceCache",
     "LocalModelNode",
     "LocalModelNodeGroup",
-    "ServingRuntime",
 )
-_PREDICTORS = ("model", "containers", "workerSpec", *FRAMEWORKS)
+
+
+_RUNTIMES = ("ServingRuntime", "ClusterServingRuntime")
+
+
+class _Reader(NamedTuple):
+    """How a kind of deployment is read: its API versions, the newest first, and what a whole object has of `parts`."""
+
+    kind: DeploymentKind
+    versions: tuple[str, ...]
+    read: Callable[[Mapping[str, Any]], Deployment]
+    whole: tuple[str, ...]
+    parts: tuple[str, ...]
+
+
+_READERS: Mapping[DeploymentKind, _Reader] = {
+    reader.kind: reader
+    for reader in (
+        _Reader(
+            _ISVC, (_VERSION,), read_isvc, ("spec", "predictor"), ("model", "containers", "workerSpec", *FRAMEWORKS)
+        ),
+        _Reader(
+            "LLMInferenceService",
+            ("v1alpha2", "v1alpha1"),
+            read_llmisvc,
+            ("spec",),
+            ("model", "baseRefs", "template", "router", "worker"),
+        ),
+    )
+}
 _NAME = re.compile(r"[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?\Z")
 
 
-class IsvcManifest(NamedTuple):
-    """An isvc as a file has it."""
+class DeploymentManifest(NamedTuple):
+    """A deployment as a file has it; `bare`: without a status."""
 
     facts: Deployment
     bare: bool
-    place: Place = Place("")
+    place: Place
+
+    @property
+    def ref(self) -> Ref:
+        """Its reference."""
+        return Ref.deployment(self.facts.kind, MANIFESTS, self.facts.namespace, self.facts.name)
 
 
 class Noticed(NamedTuple):
@@ -75,9 +112,11 @@ class Noticed(NamedTuple):
 class Contents:
     """What some files hold. `faults`: documents that cannot be read and may hold something of ours."""
 
-    isvcs: Mapping[Key, IsvcManifest] = field(default_factory=dict)
+    deployments: Mapping[Ref, DeploymentManifest] = field(default_factory=dict)
     services: Mapping[Key, ServiceFacts] = field(default_factory=dict)
     accounts: Mapping[Key, ServiceAccountFacts] = field(default_factory=dict)
+    runtimes: Mapping[Key, Runtime] = field(default_factory=dict)
+    connections: Mapping[Key, Connection] = field(default_factory=dict)
     noticed: tuple[Noticed, ...] = ()
     faults: tuple[Fault, ...] = ()
 
@@ -86,31 +125,35 @@ class Contents:
         return {
             **{Ref("service", MANIFESTS, key): service for key, service in self.services.items()},
             **{Ref("serviceaccount", MANIFESTS, key): account for key, account in self.accounts.items()},
-            **{
-                Ref.deployment(isvc.facts.kind, MANIFESTS, *key): Planned(isvc.facts) if isvc.bare else isvc.facts
-                for key, isvc in self.isvcs.items()
-            },
+            **{Ref("runtime", MANIFESTS, key): runtime for key, runtime in self.runtimes.items()},
+            **{Ref("connection", MANIFESTS, key): connection for key, connection in self.connections.items()},
+            **{ref: Planned(each.facts) if each.bare else each.facts for ref, each in self.deployments.items()},
         }
 
 
-def read_manifests(files: Mapping[Path, FileContents]) -> Contents:
-    """Return the facts of the objects in files, by path; kinds that have nothing to do with us are left out."""
+def read_manifests(files: Mapping[Path, FileContents], *, connections: bool = False) -> Contents:
+    """Return the facts of the objects in files, by path; kinds that have nothing to do with us are left out.
+
+    `connections`: what Secrets say of connections is read, as far as it may be shown.
+    """
     manifests = [found for path in sorted(files) if not is_kustomization(path) for found in files[path].manifests]
     kustomizations = {
         path: found.obj for path, contents in files.items() if is_kustomization(path) for found in contents.manifests
     }
-    ours = {Path(found.place.path) for found in manifests if found.obj.get("kind") == _ISVC}
+    ours = {Path(found.place.path) for found in manifests if found.obj.get("kind") in DEPLOYMENT_KINDS}
     overlay = read_overlay(kustomizations, ours=ours) if kustomizations else Overlay()
-    reading = _Reading(overlay)
+    reading = _Reading(overlay, connections=connections)
     for manifest in manifests:
         if not overlay.is_patch(manifest.place.path):
             reading.take(manifest)
     faults = [fault for path in sorted(files) for fault in files[path].faults if not overlay.is_patch(fault.place.path)]
     of_files = [*map(_unreadable, faults), *(Noticed(each, Place(each.object)) for each in overlay.problems)]
     return Contents(
-        reading.isvcs,
+        reading.deployments,
         reading.services,
         reading.accounts,
+        reading.runtimes,
+        reading.connections,
         (*of_files, *reading.noticed),
         tuple(fault for fault in faults if not fault.template),
     )
@@ -126,12 +169,15 @@ def identity(manifest: Manifest) -> tuple[str, str, str, str]:
 class _Reading:
     """What was read so far."""
 
-    def __init__(self, overlay: Overlay) -> None:
+    def __init__(self, overlay: Overlay, *, connections: bool) -> None:
         self._overlay = overlay
-        self._partial: set[Key] = set()
-        self.isvcs: dict[Key, IsvcManifest] = {}
+        self._reads_connections = connections
+        self._partial: set[Ref] = set()
+        self.deployments: dict[Ref, DeploymentManifest] = {}
         self.services: dict[Key, ServiceFacts] = {}
         self.accounts: dict[Key, ServiceAccountFacts] = {}
+        self.runtimes: dict[Key, Runtime] = {}
+        self.connections: dict[Key, Connection] = {}
         self.noticed: list[Noticed] = []
 
     def take(self, manifest: Manifest) -> None:
@@ -140,13 +186,22 @@ class _Reading:
         group, kind, _, _ = identity(manifest)
         match kind, group:
             case "InferenceService", "serving.kserve.io":
-                self._take_isvc(manifest)
+                self._take_deployment(manifest, _READERS["InferenceService"])
+            case "LLMInferenceService", "serving.kserve.io":
+                self._take_deployment(manifest, _READERS["LLMInferenceService"])
             case "Service", "":
                 service = read_service(manifest.obj)
                 self.services[service.namespace, service.name] = service
             case "ServiceAccount", "":
                 account = read_service_account(manifest.obj)
                 self.accounts[account.namespace, account.name] = account
+            case "ServingRuntime" | "ClusterServingRuntime", "serving.kserve.io":
+                runtime = read_runtime(manifest.obj)
+                namespace, _ = read_names(values.mapping(manifest.obj.get("metadata")))
+                self.runtimes["" if kind == "ClusterServingRuntime" else namespace, runtime.name] = runtime
+            case "Secret", "" if self._reads_connections:
+                namespace, name = read_names(values.mapping(manifest.obj.get("metadata")))
+                self.connections[namespace, name] = read_connection(manifest.obj, namespace=namespace, name=name)
             case "Template", "template.openshift.io" if _holds_isvcs(manifest.obj):
                 self._notice(
                     "warning",
@@ -166,26 +221,25 @@ class _Reading:
         metadata = {**values.mapping(manifest.obj.get("metadata")), "namespace": namespace}
         return Manifest({**manifest.obj, "metadata": metadata}, manifest.place)
 
-    def _take_isvc(self, manifest: Manifest) -> None:
+    def _take_deployment(self, manifest: Manifest, reader: _Reader) -> None:
         obj, place = manifest
         if _is_to_be_filled_in(obj):
             self.noticed.append(_unreadable(Fault(place, "it has no name yet", template=True)))
             return
         if not values.line(values.at(obj, "metadata", "name")):
-            self._notice("error", str(place), "an InferenceService without metadata.name", "give it a name", place)
+            self._notice("error", str(place), f"{reader.kind} without metadata.name", "give it a name", place)
             return
-        facts = read_isvc(obj)
-        key = (facts.namespace, facts.name)
-        name = f"{_ISVC} {facts.namespace}/{facts.name}"
-        self.noticed += [Noticed(problem, place) for problem in _checked(obj, name)]
-        partial = not any(values.at(obj, "spec", "predictor", form) for form in _PREDICTORS)
-        former = self.isvcs.get(key)
-        if former is not None and partial != (key in self._partial):
+        found = DeploymentManifest(reader.read(obj), bare=not obj.get("status"), place=place)
+        ref, name = found.ref, found.ref.label
+        self.noticed += [Noticed(problem, place) for problem in _checked(obj, name, reader)]
+        partial = not any(values.at(obj, *reader.whole, part) for part in reader.parts)
+        former = self.deployments.get(ref)
+        if former is not None and partial != (ref in self._partial):
             whole, part = (former.place, place) if partial else (place, former.place)
             self._notice(
                 "info",
                 name,
-                f"{part} holds only a part of it, as a patch does: what stands in {whole} counts",
+                f"{part} holds only a part of it, as a patch does: the whole in {whole} counts",
                 "name the patch in a kustomization.yaml, or render it: kustomize build DIR | connector preview -",
                 part,
             )
@@ -195,12 +249,12 @@ class _Reading:
             self._notice(
                 "warning",
                 name,
-                f"it stands in {former.place} and in {place}; the latter counts",
+                f"it is in {former.place} and in {place}; the latter counts",
                 "remove one of them",
                 place,
             )
-        (self._partial.add if partial else self._partial.discard)(key)
-        self.isvcs[key] = IsvcManifest(facts, bare=not obj.get("status"), place=place)
+        (self._partial.add if partial else self._partial.discard)(ref)
+        self.deployments[ref] = found
 
     def _notice(self, severity: Severity, subject: str, message: str, remedy: str, place: Place) -> None:
         self.noticed.append(Noticed(Problem(severity, subject, message, remedy), place))
@@ -209,29 +263,29 @@ class _Reading:
 def _is_to_be_filled_in(obj: Mapping[str, Any]) -> bool:
     """Return whether an object's name or namespace is a placeholder: the template of one, although it is valid YAML."""
     names = (values.at(obj, "metadata", field_name) for field_name in ("name", "namespace"))
-    return any(is_template(name) if isinstance(name, str) else isinstance(name, Mapping) for name in names)
+    return any(is_placeholder(name) if isinstance(name, str) else isinstance(name, Mapping) for name in names)
 
 
 def _holds_isvcs(template: Mapping[str, Any]) -> bool:
-    return any(values.at(obj, "kind") == _ISVC for obj in values.items(template.get("objects")))
+    return any(values.at(obj, "kind") in DEPLOYMENT_KINDS for obj in values.items(template.get("objects")))
 
 
-def _checked(obj: Mapping[str, Any], name: str) -> Iterator[Problem]:
-    """Yield what is wrong with an isvc that a file has, apart from what its mapping tells."""
+def _checked(obj: Mapping[str, Any], name: str, reader: _Reader) -> Iterator[Problem]:
+    """Yield what is wrong with a deployment that a file has, apart from what its mapping tells."""
     version = str(obj.get("apiVersion", "")).rpartition("/")[2]
-    if version != _VERSION:
+    if version not in reader.versions:
         yield Problem(
             "warning",
             name,
             f"its API version {_KSERVE}/{version} is none that KServe has for this kind",
-            f"write apiVersion: {_KSERVE}/{_VERSION}",
+            f"write apiVersion: {_KSERVE}/{reader.versions[0]}",
         )
     metadata = values.mapping(obj.get("metadata"))
     if not _NAME.match(values.line(metadata.get("name"))):
         yield Problem(
             "warning",
             name,
-            "no cluster admits an InferenceService of that name",
+            "no cluster admits an object of that kind and name",
             "write lower-case letters, digits and '-', at most 63, a letter first",
         )
     annotations = values.mapping(metadata.get("annotations"))
@@ -275,7 +329,7 @@ def _not_read(manifest: Manifest, group: str, kind: str) -> Iterator[Noticed]:
             f"write apiVersion: {_KSERVE}/{_VERSION}",
         )
     elif group == _KSERVE and kind not in _BESIDE:
-        near = get_close_matches(kind, (_ISVC, *_NOT_READ[_KSERVE], *_BESIDE), n=1)
+        near = get_close_matches(kind, (*DEPLOYMENT_KINDS, *_NOT_READ[_KSERVE], *_BESIDE, *_RUNTIMES), n=1)
         yield problem(
             f"{_KSERVE} has no kind {kind or 'of that name'}" + (f"; did you mean {near[0]}?" if near else ""),
             f"write kind: {near[0] if near else _ISVC}",

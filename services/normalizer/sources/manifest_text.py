@@ -144,7 +144,9 @@ def _value(node: yaml.Node, known: dict[int, Any]) -> Any:
         return node.value if node.tag is _TEXT else _scalar(node)
     if id(node) in known:
         if known[id(node)] is None:
-            raise UnreadableError("an alias leads to what it stands in", node.start_mark.line if node.start_mark else 0)
+            raise UnreadableError(
+                "an alias refers to an object that contains it", node.start_mark.line if node.start_mark else 0
+            )
         return known[id(node)]
     known[id(node)] = None
     value = (

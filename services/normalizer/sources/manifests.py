@@ -11,6 +11,7 @@ from common.problems import Problem
 from services.normalizer.facts import Gone, Ref
 from services.normalizer.normalize.deployment import Fact
 from services.normalizer.source import Sink
+from services.normalizer.sourcebook import SourceKind
 from services.normalizer.sources.manifest_files import FileContents, Place, Stamp, find_manifests, read_file
 from services.normalizer.sources.manifest_objects import MANIFESTS, Contents, Noticed, identity, read_manifests
 
@@ -24,10 +25,13 @@ class ManifestSource:
     """Reads manifests and tells what changed in them; watches them for edits."""
 
     id = MANIFESTS
+    kind: SourceKind = "kserve"
     namespaces: tuple[str, ...] = ()
 
-    def __init__(self, *, paths: Iterable[Path], interval: float = INTERVAL) -> None:
+    def __init__(self, *, paths: Iterable[Path], connections: bool = False, interval: float = INTERVAL) -> None:
+        """`connections`: Secrets beside are read, for where the files of models are."""
         self._paths = tuple(paths)
+        self._connections = connections
         self._interval = interval
         self._stamps: dict[Path, Stamp] = {}
         self._files: dict[Path, FileContents] = {}
@@ -76,7 +80,7 @@ class ManifestSource:
                 former = self._files.get(path, FileContents())
                 # In a file that held something of ours, whatever cannot be read may be that.
                 self._files[path] = _kept(former, read_file(path, everything=bool(former.manifests)))
-        return read_manifests(self._files)
+        return read_manifests(self._files, connections=self._connections)
 
     def _report(self, noticed: Iterable[Noticed]) -> None:
         current = dict(noticed)

@@ -14,6 +14,7 @@ class Selected:
         self._source = source
         self._selection = selection
         self.id = source.id
+        self.kind = source.kind
         self.namespaces = source.namespaces
         self.relist = source.relist
 

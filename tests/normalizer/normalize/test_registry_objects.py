@@ -72,3 +72,11 @@ def test_unusable_items_are_problems(kind: type[Any], raw: Any, missing: str) ->
 def test_items_are_equal_by_content() -> None:
     assert model(readme="a") == model(readme="a") != model(readme="b")
     assert parsed(ServingEnvironment, id="7", name="vision", unknown="x").name == "vision"
+
+
+@pytest.mark.parametrize(("mark", "live"), [("true", False), ("TRUE ", False), ("false", True), ("", True)])
+@pytest.mark.parametrize("kind", [RegisteredModel, ModelVersion])
+def test_what_is_marked_to_be_left_out_is_not_live(kind: Any, mark: str, live: bool) -> None:
+    properties = {"rhdh.modelcatalog.io/ignore": {"metadataType": "MetadataStringValue", "string_value": mark}}
+    item = parsed(kind, id="1", name="m", registeredModelId="1", customProperties=properties)
+    assert item.is_live == live

@@ -142,10 +142,25 @@ def test_one_bad_document_does_not_hide_the_others() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["metadata:\n  name: {{ .Release.Name }}\n  {{- with .x }}\n", "name: {% if a %}", "a: <%= b %>: c: d"]
+    "text",
+    [
+        "metadata:\n  name: {{ .Release.Name }}\n  {{- with .x }}\n",
+        "metadata:\n  name: {{ name }}\n",
+        "{{ if .x }}\nname: a\n{{ end }}\n",
+        "name: {% if a %}b: c: d",
+        "a: <%= b %>: c: d",
+        "uri: {username}/model\n",
+    ],
 )
 def test_templates_are_told_apart(text: str) -> None:
     assert [fault.template for fault in read(f"kind: InferenceService\n{text}").faults] == [True]
+
+
+@pytest.mark.parametrize("placeholder", ["'{{.Name}}'", "$(MODEL)", "'${MODEL}'"])
+def test_a_placeholder_excuses_no_mistake_elsewhere(placeholder: str) -> None:
+    """KServe and Kubernetes fill such in themselves: what cannot be read without them is a mistake."""
+    [fault] = read(f"{ISVC}args:\n- {placeholder}\n- [\nx: y\n").faults
+    assert not fault.template
 
 
 @pytest.mark.parametrize("text", ["kind: [", "- a: {", "%", "a\tb: c: d", "\0", "{{ x }}", "kind: ConfigMap\nx: ["])

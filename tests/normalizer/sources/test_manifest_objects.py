@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 import yaml
 
+from services.normalizer.facts import Ref
+from services.normalizer.normalize.connection import Connection
 from services.normalizer.sources.manifest_files import find_manifests, read_file
 from services.normalizer.sources.manifest_objects import Contents, read_manifests
 from tests import objects
@@ -32,7 +34,11 @@ def told(contents: Contents, word: str) -> list[str]:
 
 
 def artifacts(contents: Contents) -> dict[tuple[str, str], str]:
-    return {key: manifest.facts.storage.uri for key, manifest in contents.isvcs.items()}
+    return {ref.ids: manifest.facts.storage.uri for ref, manifest in contents.deployments.items()}
+
+
+def names(contents: Contents) -> list[tuple[str, str]]:
+    return [ref.ids for ref in contents.deployments]
 
 
 @pytest.mark.parametrize("order", [("a.yaml", "b.yaml"), ("b.yaml", "a.yaml")])
@@ -42,9 +48,26 @@ def test_a_part_never_replaces_the_whole(order: tuple[str, str], tmp_path: Path)
     assert told(contents, "holds only a part") == ["info"]
 
 
+@pytest.mark.parametrize("version", ["v1alpha1", "v1alpha2"])
+def test_llm_inference_services_are_read_beside_an_isvc_of_the_same_name(version: str, tmp_path: Path) -> None:
+    llm = {
+        "apiVersion": f"serving.kserve.io/{version}",
+        "kind": "LLMInferenceService",
+        "metadata": {"name": "granite"},
+        "spec": {"model": {"uri": "hf://acme/granite", "name": "acme/granite"}},
+    }
+    part = llm | {"spec": {"replicas": 2}}
+    contents = read(tmp_path, {"a.yaml": WHOLE, "b.yaml": llm, "c.yaml": part})
+    assert {ref.label: manifest.facts.storage.uri for ref, manifest in contents.deployments.items()} == {
+        "InferenceService default/granite": "oci://quay.io/acme/granite:1",
+        "LLMInferenceService default/granite": "hf://acme/granite",
+    }
+    assert [each.problem.severity for each in contents.noticed] == ["info"]
+
+
 def test_of_two_whole_ones_the_latter_counts_and_that_is_told(tmp_path: Path) -> None:
     contents = read(tmp_path, {"a.yaml": WHOLE, "b.yaml": WHOLE})
-    assert contents.isvcs["default", "granite"].place == (str(tmp_path / "b.yaml"), 1)
+    assert contents.deployments[Ref.isvc("manifests", "default", "granite")].place == (str(tmp_path / "b.yaml"), 1)
     assert told(contents, "the latter counts") == ["warning"]
 
 
@@ -79,14 +102,14 @@ def test_a_kustomization_gives_the_namespace_and_its_patches_are_no_manifests(tm
 def test_older_forms_of_patches(patch: dict[str, Any], tmp_path: Path) -> None:
     kustomization = {"resources": ["isvc.yaml"]} | patch
     contents = read(tmp_path, {"isvc.yaml": WHOLE, "patch.yaml": PART, "kustomization.yml": kustomization})
-    assert len(contents.isvcs) == 1
+    assert len(contents.deployments) == 1
     assert told(contents, "holds only a part") == []
 
 
 def test_several_overlays_decide_nothing(tmp_path: Path) -> None:
     dev = {"namespace": "dev", "resources": ["../../base"]}
     contents = read(tmp_path, OVERLAY | {"overlays/dev/kustomization.yaml": dev})
-    assert list(contents.isvcs) == [("default", "granite")]
+    assert names(contents) == [("default", "granite")]
     assert told(contents, "several namespaces (dev, prod)") == ["info"]
 
 
@@ -96,7 +119,7 @@ def test_several_overlays_decide_nothing(tmp_path: Path) -> None:
 )
 def test_odd_kustomizations_harm_nobody(kustomization: str, tmp_path: Path) -> None:
     contents = read(tmp_path, {"isvc.yaml": WHOLE, "kustomization.yaml": kustomization})
-    assert list(contents.isvcs) == [("default", "granite")]
+    assert names(contents) == [("default", "granite")]
 
 
 @pytest.mark.parametrize(
@@ -141,7 +164,7 @@ def test_kinds_that_serve_nothing_by_themselves_are_left_out_silently(kind: str,
 def test_mistakes_that_a_cluster_would_refuse_or_ignore(change: dict[str, Any], word: str, tmp_path: Path) -> None:
     contents = read(tmp_path, {"a.yaml": WHOLE | change})
     assert told(contents, word) == ["warning"]
-    assert len(contents.isvcs) == 1
+    assert len(contents.deployments) == 1
 
 
 @pytest.mark.parametrize(
@@ -152,11 +175,37 @@ def test_a_template_that_is_valid_yaml_is_no_manifest(field: str, name: str, tmp
     metadata = {"name": "m", "namespace": "n"} | {field: "NAME"}
     text = yaml.safe_dump(WHOLE | {"metadata": metadata}).replace("NAME", name)
     contents = read(tmp_path, {"a.yaml": text})
-    assert contents.isvcs == {}
+    assert contents.deployments == {}
     assert told(contents, "a template") == ["info"]
 
 
 def test_templates_are_told_and_are_no_fault(tmp_path: Path) -> None:
-    contents = read(tmp_path, {"a.yaml": objects.isvc("m"), "t.yaml": "kind: InferenceService\nname: {{ x }}: {{"})
+    contents = read(
+        tmp_path, {"a.yaml": objects.isvc("m"), "t.yaml": "kind: InferenceService\nname: {{ x }}\n{{- if y }}"}
+    )
     assert told(contents, "a template") == ["info"]
     assert contents.faults == ()
+
+
+def test_runtimes_beside_are_read(tmp_path: Path) -> None:
+    runtime = {"apiVersion": "serving.kserve.io/v1alpha1", "metadata": {"name": "vllm", "namespace": "models"}}
+    files = {f"{kind}.yaml": runtime | {"kind": kind} for kind in ("ServingRuntime", "ClusterServingRuntime")}
+    contents = read(tmp_path, files)
+    assert {ref.ids for ref in contents.facts()} == {("models", "vllm"), ("", "vllm")}
+    assert contents.noticed == ()
+
+
+def test_secrets_beside_are_read_where_that_is_asked_for_and_only_what_may_be_shown(tmp_path: Path) -> None:
+    secret = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "bucket", "annotations": {"opendatahub.io/connection-type-protocol": "s3"}},
+        "stringData": {"AWS_S3_BUCKET": "acme", "AWS_SECRET_ACCESS_KEY": "CANARY"},
+    }
+    (tmp_path / "secret.yaml").write_text(yaml.safe_dump(secret), encoding="utf-8")
+    files = {path: read_file(path) for path in find_manifests([tmp_path])}
+    assert read_manifests(files).facts() == {}
+    (connection,) = read_manifests(files, connections=True).facts().values()
+    assert isinstance(connection, Connection)
+    assert (connection.type, connection.bucket) == ("s3", "acme")
+    assert "CANARY" not in repr(connection)

@@ -63,7 +63,7 @@ async def test_what_a_file_held_stays_while_it_is_broken(
     assert (told.isvcs, told.reading) == ({"models/b", "models/c"}, "whole")
 
 
-@pytest.mark.parametrize("other", ["kind: [", "- a", "{{ x }}", "kind: InferenceService\nname: {{ x }}: {{"])
+@pytest.mark.parametrize("other", ["kind: [", "- a", "{{ x }}", "kind: InferenceService\nname: {{ x }}\n{{- if y }}"])
 async def test_what_holds_nothing_of_ours_holds_up_nothing(
     other: str, tmp_path: Path, source: ManifestSource, told: Told
 ) -> None:

@@ -9,9 +9,10 @@ from services.normalizer.normalize.deployment import Planned
 from services.normalizer.normalize.isvc import read_isvc
 from services.normalizer.normalize.selection import ALL, Selection, parse_selector
 from services.normalizer.source import News, Sink
+from services.normalizer.sourcebook import SourceKind
 from services.normalizer.sources.selected import Selected
 from tests import objects
-from tests.normalizer.test_catalogue import Bench, isvc
+from tests.normalizer.test_desired import Bench, isvc
 
 MARK = {"rhdh.modelcatalog.io/ignore": "true"}
 
@@ -38,6 +39,7 @@ class Script:
     """A source that says what a test has it say."""
 
     id = "script"
+    kind: SourceKind = "kserve"
     namespaces = ("models",)
 
     async def run(self, sink: Sink) -> None:

@@ -7,15 +7,18 @@ from typing import Any
 
 import pytest
 
-import services.normalizer.catalogue as catalogue_module
+import services.normalizer.desired as desired_module
 from common.problems import Problem
 from common.wire import Stored, Upsert
-from services.normalizer.catalogue import SLICE, Catalogue
+from services.normalizer.desired import Desired
+from services.normalizer.documents import SLICE
 from services.normalizer.facts import Gone, Missing, Ref, Unusable
 from services.normalizer.ledger import Ledger, Patience
+from services.normalizer.normalize.connection import Connection
 from services.normalizer.normalize.deployment import Deployment, Planned, read_service, read_service_account
 from services.normalizer.normalize.isvc import read_isvc
 from services.normalizer.normalize.kserve import normalize_deployment
+from services.normalizer.normalize.llmisvc import read_llmisvc
 from services.normalizer.normalize.registry_objects import (
     ModelArtifact,
     ModelVersion,
@@ -25,6 +28,7 @@ from services.normalizer.normalize.registry_objects import (
     ServingEnvironment,
 )
 from services.normalizer.normalize.result import Defaults, Normalized
+from services.normalizer.normalize.runtimes import read_runtime
 from services.normalizer.plan import Plan, plan
 from services.normalizer.sourcebook import SourceBook
 from services.normalizer.sources.kubeflow.records import RegistryContent, RegistrySnapshot
@@ -48,19 +52,19 @@ def isvc(name: str, namespace: str = "models") -> Ref:
 
 
 class Bench:
-    """A catalogue with its ledger and a storage that takes whatever is planned; the clock stands until it is moved."""
+    """What is desired, with a ledger, and a storage that takes whatever is planned; the clock stands still."""
 
     def __init__(self, stored: Mapping[str, Stored] | None = None, *, now: float = 0.0, listed: bool = True) -> None:
         self.book = SourceBook(first_sync_grace=0)
         # A single one is always suspicious; the ledger's own tests are about that.
         self.ledger = Ledger(Patience(hold=HOLD, not_ready=GRACE, share=1, source_gone=HOLD), self.book)
-        self.catalogue = Catalogue(defaults=Defaults(), ledger=self.ledger)
+        self.desired = Desired(defaults=Defaults(), ledger=self.ledger)
         self.now = now
         self.storage = dict(stored or {})
         self.bodies: dict[str, bytes] = {}
         self.removed: dict[str, str] = {}
         self.refused: dict[str, str] = {}
-        self.catalogue.seed(self.storage, now=now)
+        self.desired.seed(self.storage, now=now)
         self.book.declare(SOURCE, "kserve")
         self.others()
         if listed:
@@ -84,7 +88,7 @@ class Bench:
         self.put(isvc(metadata["name"], metadata["namespace"]), Planned(facts) if bare else facts)
 
     def put(self, ref: Ref, fact: Any) -> None:
-        self.catalogue.put(SOURCE, ref, fact, now=self.now)
+        self.desired.put(SOURCE, ref, fact, now=self.now)
         self.render()
 
     def gone(self, name: str, *, explicit: bool = True) -> None:
@@ -95,16 +99,16 @@ class Bench:
         touched = set(snapshot.versions) | {"10", "11", "20"}
         self.book.declare(REGISTRY_SOURCE, "registry")
         content_now = RegistryContent(REGISTRY, snapshot)
-        self.catalogue.put_registry(REGISTRY.id, content_now, touched=touched, now=self.now)
+        self.desired.put_registry(REGISTRY.id, content_now, touched=touched, now=self.now)
         self.book.listed(REGISTRY_SOURCE, now=self.now)
-        self.catalogue.await_registries(False)
+        self.desired.await_registries(False)
         self.render()
 
     def render(self) -> None:
         """Render, let the ledger judge, and store, until nothing changes any more."""
-        self.catalogue.render(self.catalogue.take_dirty(), now=self.now)
-        self.catalogue.release(self.ledger.tick(self.now))
-        self.catalogue.render(self.catalogue.take_dirty(), now=self.now)
+        self.desired.render(self.desired.take_dirty(), now=self.now)
+        self.desired.release(self.ledger.tick(self.now))
+        self.desired.render(self.desired.take_dirty(), now=self.now)
         while not (made := self.planned()).empty:
             self.storage |= {u.key: u.stored for group in made.upserts for u in group}
             self.bodies |= {u.key: u.body for group in made.upserts for u in group}
@@ -113,13 +117,13 @@ class Bench:
             for key in made.removals:
                 del self.storage[key]
             self.removed |= made.removals
-            self.catalogue.free_names(self.storage)
+            self.desired.free_names(self.storage)
 
     def planned(self) -> Plan:
         return plan(
-            wanted=self.catalogue.wanted,
+            wanted=self.desired.wanted,
             stored=self.storage,
-            departures=self.catalogue.departures(self.storage),
+            departures=self.desired.departures(self.storage),
             marks=self.ledger.marks(self.storage, now=self.now),
             leaving={doubt.ref for doubt in self.ledger.doubts()},
             refused=self.refused,
@@ -200,21 +204,21 @@ def test_one_that_comes_back_within_the_hold_never_left(bench: Bench) -> None:
 
 def test_one_that_another_replica_had_proof_of_is_not_put_back(bench: Bench) -> None:
     bench.isvc(objects.isvc("m"))
-    bench.catalogue.adopt(bench.storage, now=bench.now)
+    bench.desired.adopt(bench.storage, now=bench.now)
     bench.gone("m", explicit=False)
     bench.storage.clear()
-    bench.catalogue.adopt(bench.storage, now=bench.now)
+    bench.desired.adopt(bench.storage, now=bench.now)
     bench.render()
     assert bench.keys == []
-    assert not bench.catalogue.wanted
+    assert not bench.desired.wanted
 
 
 def test_what_a_damaged_cache_lost_is_put_back_though_it_is_leaving(bench: Bench) -> None:
     bench.isvc(objects.isvc("m"))
-    bench.catalogue.adopt(bench.storage, now=bench.now)
+    bench.desired.adopt(bench.storage, now=bench.now)
     bench.gone("m", explicit=False)
-    bench.catalogue.adopt({}, now=bench.now, damaged=True)
-    assert set(bench.catalogue.wanted) == {"models_m"}
+    bench.desired.adopt({}, now=bench.now, damaged=True)
+    assert set(bench.desired.wanted) == {"models_m"}
 
 
 def test_one_that_was_never_ready_is_not_served(bench: Bench) -> None:
@@ -303,7 +307,7 @@ def test_names_that_collide_are_told_apart_and_stay_so_after_a_restart(bench: Be
     bench.isvc(objects.isvc("c", "a-b"))
     names = {key: bench.document(key)["models"][0]["name"] for key in bench.keys}
     assert len(set(names.values())) == 2
-    [problem] = [p for of_one in bench.catalogue.problems.values() for p in of_one]
+    [problem] = [p for of_one in bench.desired.problems.values() for p in of_one]
     assert "another model is called a-b-c already" in problem.message
     assert problem.object in ("InferenceService a/b-c", "InferenceService a-b/c")
     restarted = bench.restarted(listed=False)
@@ -332,7 +336,7 @@ def test_replicas_that_gave_out_names_each_for_itself_end_with_the_same() -> Non
     for _ in range(3):
         for replica in (one, other):
             replica.storage = shared
-            replica.catalogue.adopt(shared, now=0)
+            replica.desired.adopt(shared, now=0)
             replica.isvc(objects.isvc("b-c", "a"))
             replica.isvc(objects.isvc("c", "a-b"))
             shared = replica.storage
@@ -348,7 +352,7 @@ def test_an_isvc_that_cannot_be_read_keeps_what_is_stored(bench: Bench) -> None:
     restarted.put(isvc("m"), Unusable(odd))
     restarted.later(2 * HOLD)
     assert restarted.storage == bench.storage
-    assert restarted.catalogue.problems["isvc:local:models/m"][0].message == "odd"
+    assert restarted.desired.problems["isvc:local:models/m"][0].message == "odd"
 
 
 def test_whatever_happens_to_one_document_it_stays_and_the_others_go_on(
@@ -361,24 +365,24 @@ def test_whatever_happens_to_one_document_it_stays_and_the_others_go_on(
             raise RuntimeError("a rule with a fault")
         return normalize_deployment(facts, **rest)
 
-    monkeypatch.setattr(catalogue_module, "normalize_deployment", failing)
+    monkeypatch.setattr(desired_module, "normalize_deployment", failing)
     bench.isvc(objects.isvc("m", annotations={"modelcatalogbridge.rhdh.io/owner": "ml-team"}))
     bench.isvc(objects.isvc("other"))
     bench.later(2 * HOLD)
     assert bench.keys == ["models_m", "models_other"]
-    assert "a rule with a fault" in bench.catalogue.problems["isvc:local:models/m"][0].message
-    assert {name for name, _ in bench.catalogue.take_failures()} == {"InferenceService models/m"}
+    assert "a rule with a fault" in bench.desired.problems["isvc:local:models/m"][0].message
+    assert {name for name, _ in bench.desired.take_failures()} == {"InferenceService models/m"}
     monkeypatch.undo()
     bench.isvc(objects.isvc("m", annotations={"modelcatalogbridge.rhdh.io/owner": "others"}))
     assert bench.document("models_m")["models"][0]["owner"] == "others"
-    assert not bench.catalogue.problems
+    assert not bench.desired.problems
 
 
 def test_rendering_many_gives_way_between_slices(bench: Bench) -> None:
     for number in range(2 * SLICE):
-        bench.catalogue.put(SOURCE, isvc(f"m{number}"), read_isvc(objects.isvc(f"m{number}")))
-    assert sum(1 for _ in bench.catalogue.rendering(bench.catalogue.take_dirty(), now=0)) >= 4
-    assert len(bench.catalogue.wanted) == 2 * SLICE
+        bench.desired.put(SOURCE, isvc(f"m{number}"), read_isvc(objects.isvc(f"m{number}")))
+    assert sum(1 for _ in bench.desired.rendering(bench.desired.take_dirty(), now=0)) >= 4
+    assert len(bench.desired.wanted) == 2 * SLICE
 
 
 # --- registries
@@ -529,26 +533,26 @@ def test_one_that_stands_alone_beside_the_server_of_its_version_is_told(bench: B
     bench.registry(**one_version())
     bench.isvc(objects.isvc("one", labels=LABELS))
     bench.isvc(objects.isvc("two", labels=LABELS))
-    (problem,) = bench.catalogue.problems["isvc:local:models/two"]
+    (problem,) = bench.desired.problems["isvc:local:models/two"]
     assert "InferenceService models/one" in problem.message
     bench.isvc(objects.isvc("two"))
-    assert not bench.catalogue.problems
+    assert not bench.desired.problems
     bench.isvc(objects.isvc("two", labels=LABELS))
-    assert bench.catalogue.problems
+    assert bench.desired.problems
     bench.gone("one")
-    assert not bench.catalogue.problems
+    assert not bench.desired.problems
 
 
 def test_what_is_malformed_in_a_registry_is_a_problem_until_it_is_mended_or_the_registry_is_gone(bench: Bench) -> None:
     malformed = Problem("warning", "registered_models 7 of reg", "it has no name", "mend it")
     content = RegistryContent(REGISTRY, RegistrySnapshot(), problems=(malformed,))
-    bench.catalogue.put_registry(REGISTRY.id, content)
-    assert bench.catalogue.problems == {"registry:ns/reg": (malformed,)}
+    bench.desired.put_registry(REGISTRY.id, content)
+    assert bench.desired.problems == {"registry:ns/reg": (malformed,)}
     bench.registry()
-    assert not bench.catalogue.problems
-    bench.catalogue.put_registry(REGISTRY.id, content)
-    bench.catalogue.put_registry(REGISTRY.id, None)
-    assert not bench.catalogue.problems
+    assert not bench.desired.problems
+    bench.desired.put_registry(REGISTRY.id, content)
+    bench.desired.put_registry(REGISTRY.id, None)
+    assert not bench.desired.problems
 
 
 def test_the_registrys_own_record_links_an_isvc_without_labels(bench: Bench) -> None:
@@ -617,16 +621,16 @@ def test_an_isvc_whose_registry_is_not_even_declared_yet_is_not_shown_twice(benc
 def test_versions_of_an_earlier_run_are_known_by_their_registry(bench: Bench) -> None:
     bench.registry(**one_version())
     restarted = bench.restarted()
-    assert restarted.catalogue.known_versions("ns/reg") == {"10"}
-    assert restarted.catalogue.known_versions("ns/re") == set()
+    assert restarted.desired.known_versions("ns/reg") == {"10"}
+    assert restarted.desired.known_versions("ns/re") == set()
 
 
 def test_an_isvc_with_labels_waits_for_the_first_reading_of_the_registries(bench: Bench) -> None:
-    bench.catalogue.await_registries(True)
+    bench.desired.await_registries(True)
     bench.isvc(objects.isvc("m", labels=LABELS))
     bench.isvc(objects.isvc("unlabelled"))
     assert bench.keys == ["models_unlabelled"]
-    bench.catalogue.await_registries(False)
+    bench.desired.await_registries(False)
     bench.render()
     assert bench.keys == ["models_m", "models_unlabelled"]
 
@@ -636,36 +640,36 @@ WITH_ARTIFACT = {"models": model(), "versions": version(), "artifacts": {"10": (
 
 
 def test_a_card_of_the_catalog_is_linked_and_its_text_kept(bench: Bench) -> None:
-    bench.catalogue.put_cards({"cgn": "# card"})
+    bench.desired.put_cards({"cgn": "# card"})
     bench.registry(**WITH_ARTIFACT)
-    assert bench.catalogue.wanted["granite_v1"].card_key == "cgn"
-    assert bench.catalogue.cards["cgn"].text == "# card"
-    bench.catalogue.put_cards({"cgn": "# edited"})
-    assert bench.catalogue.cards["cgn"].text == "# edited"
+    assert bench.desired.wanted["granite_v1"].card_key == "cgn"
+    assert bench.desired.cards["cgn"].text == "# card"
+    bench.desired.put_cards({"cgn": "# edited"})
+    assert bench.desired.cards["cgn"].text == "# edited"
 
 
 def test_a_card_that_nobody_shows_is_not_kept(bench: Bench) -> None:
-    bench.catalogue.put_cards({"cgn": "# card"})
+    bench.desired.put_cards({"cgn": "# card"})
     bench.registry(**WITH_ARTIFACT)
     bench.registry()
-    assert bench.catalogue.cards
+    assert bench.desired.cards
     bench.later(HOLD)
-    assert bench.catalogue.cards == {}
+    assert bench.desired.cards == {}
 
 
 def test_a_card_of_an_earlier_run_stays_linked_while_the_catalog_is_not_read(bench: Bench) -> None:
-    bench.catalogue.put_cards({"cgn": "# card"})
+    bench.desired.put_cards({"cgn": "# card"})
     bench.registry(**WITH_ARTIFACT)
     restarted = bench.restarted()
     restarted.registry(**WITH_ARTIFACT)
     assert restarted.storage == bench.storage
-    assert restarted.catalogue.cards == {}
+    assert restarted.desired.cards == {}
 
 
 def test_the_models_readme_is_its_card_where_the_catalog_has_none(bench: Bench) -> None:
     bench.registry(models=model(readme="# mine"), versions=version(), artifacts={"10": ()})
-    key = bench.catalogue.wanted["granite_v1"].card_key
-    assert bench.catalogue.cards[key].text == "# mine"
+    key = bench.desired.wanted["granite_v1"].card_key
+    assert bench.desired.cards[key].text == "# mine"
 
 
 @pytest.mark.parametrize("names", [{}, {"ref": "", "source": "", "model_name": "", "server_name": ""}])
@@ -700,9 +704,9 @@ def named_otherwise(stored: Mapping[str, Stored], *, created: str = "1700", disc
     bench.book.discovering(complete=discovered)
     bench.book.declare("registry:public", "registry")
     content = RegistryContent(RegistryRef("public", "public"), RegistrySnapshot(**dated_version(created)))
-    bench.catalogue.put_registry("public", content, touched={"10"})
+    bench.desired.put_registry("public", content, touched={"10"})
     bench.book.listed("registry:public", now=bench.now)
-    bench.catalogue.await_registries(False)
+    bench.desired.await_registries(False)
     bench.render()
     return bench
 
@@ -739,7 +743,7 @@ def test_a_version_waits_with_its_name_until_it_is_known_that_its_registry_is_go
     later = named_otherwise(stored_version, discovered=False)
     assert later.storage == stored_version
     later.book.discovering(complete=True)
-    later.catalogue.await_registries(False)
+    later.desired.await_registries(False)
     later.render()
     (entry,) = later.storage.values()
     assert entry.ref == "registry:public:1:10"
@@ -750,7 +754,7 @@ def test_two_registries_that_show_the_same_version_each_have_an_entry(stored_ver
     bench.registry(**dated_version("1700"))
     bench.book.declare("registry:public", "registry")
     content = RegistryContent(RegistryRef("public", "public"), RegistrySnapshot(**dated_version("1700")))
-    bench.catalogue.put_registry("public", content, touched={"10"})
+    bench.desired.put_registry("public", content, touched={"10"})
     bench.book.listed("registry:public", now=bench.now)
     bench.render()
     assert {entry.ref for entry in bench.storage.values()} == {VERSION, "registry:public:1:10"}
@@ -761,13 +765,13 @@ def version_upsert() -> Upsert:
     bench = Bench()
     bench.isvc(objects.isvc("m", labels=LABELS))
     bench.registry(**one_version())
-    return bench.catalogue.wanted["granite_v1"]
+    return bench.desired.wanted["granite_v1"]
 
 
 def alone_upsert() -> Upsert:
     bench = Bench()
     bench.isvc(objects.isvc("m", labels=LABELS))
-    return bench.catalogue.wanted["models_m"]
+    return bench.desired.wanted["models_m"]
 
 
 def rendered_in(order: list[int]) -> dict[str, Upsert]:
@@ -779,9 +783,74 @@ def rendered_in(order: list[int]) -> dict[str, Upsert]:
     ]
     for step in order:
         steps[step]()
-    return bench.catalogue.wanted
+    return bench.desired.wanted
 
 
 @pytest.mark.parametrize("order", [[0, 1, 2], [2, 1, 0], [1, 2, 0], [2, 0, 1]])
 def test_the_order_of_arrival_does_not_matter(order: list[int]) -> None:
     assert rendered_in(order) == rendered_in([0, 2, 1])
+
+
+def llm(name: str) -> Ref:
+    return Ref.deployment("LLMInferenceService", "local", "models", name)
+
+
+def test_two_kinds_of_one_name_are_two_models(bench: Bench) -> None:
+    bench.isvc(objects.isvc("qwen"))
+    bench.desired.put("kserve-llm", llm("qwen"), read_llmisvc(objects.llm_isvc("qwen")))
+    bench.render()
+    refs = {upsert.ref: upsert for upsert in bench.desired.wanted.values()}
+    assert refs.keys() == {"isvc:local:models/qwen", "llmisvc:local:models/qwen"}
+    assert refs["isvc:local:models/qwen"].key == "models_qwen"
+    assert len({upsert.key for upsert in refs.values()}) == len({upsert.model_name for upsert in refs.values()}) == 2
+    assert refs["llmisvc:local:models/qwen"].source == "kserve-llm"
+
+
+def test_a_service_belongs_to_the_kind_that_owns_it(bench: Bench) -> None:
+    obj = objects.llm_isvc("qwen", url=None)
+    obj["status"]["addresses"] = []
+    bench.isvc(objects.isvc("qwen"))
+    bench.desired.put("kserve-llm", llm("qwen"), read_llmisvc(obj))
+    service = objects.predictor_service(obj)
+    service["metadata"]["name"] = "qwen-kserve-workload-svc"
+    bench.put(Ref("service", "local", ("models", "qwen-kserve-workload-svc")), read_service(service))
+    bench.render()
+    (shown,) = (u for u in bench.desired.wanted.values() if u.ref.startswith("llmisvc:"))
+    assert b"qwen-kserve-workload-svc.models.svc.cluster.local" in shown.body
+    assert "qwen-kserve" not in str(bench.document("models_qwen"))
+
+
+def test_what_becomes_known_of_a_connection_is_shown_where_it_is_used(bench: Bench) -> None:
+    obj = objects.isvc("m", annotations={"opendatahub.io/connections": "bucket"})
+    obj["spec"] = {"predictor": {"model": {"storage": {"key": "bucket", "path": "x"}}}}
+    bench.isvc(obj)
+    bench.isvc(objects.isvc("other"))
+    assert "artifactLocationURL" not in bench.document("models_m")["models"][0]
+
+    bucket = Ref("connection", "local", ("models", "bucket"))
+    known = Connection(namespace="models", name="bucket", type="s3", found_by_kserve=True, bucket="acme")
+    bench.put(bucket, known)
+    bench.render()
+    assert bench.document("models_m")["models"][0]["artifactLocationURL"] == "s3://acme/x"
+
+    bench.isvc(objects.isvc("m"))
+    bench.desired.put("kserve", bucket, Gone())
+    assert bench.desired.take_dirty() == set()
+
+
+def test_a_runtime_tells_what_its_deployments_speak(bench: Bench) -> None:
+    obj = objects.isvc("m")
+    obj["spec"]["predictor"]["model"] = {"modelFormat": {"name": "acme"}, "runtime": "acme"}
+    bench.isvc(obj)
+    for namespace, protocol in (("", "v1"), ("models", "grpc-v2")):
+        runtime = read_runtime({"metadata": {"name": "acme"}, "spec": {"protocolVersions": [protocol]}})
+        bench.put(Ref("runtime", "local", (namespace, "acme")), runtime)
+        bench.render()
+        assert ("kserve-v1" if protocol == "v1" else '"grpc"') in details(bench, "models_m")
+    bench.put(Ref("runtime", "local", ("models", "acme")), Gone())
+    bench.render()
+    assert "kserve-v1" in details(bench, "models_m")
+
+
+def details(bench: Bench, key: str) -> str:
+    return bench.desired.wanted[key].details.decode()

@@ -6,22 +6,22 @@ InferenceService that serves it as its server; an isvc so shown has no document 
 shows stays here, as it was, until the ledger lets it go.
 """
 
-from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final, TypeVar
 
-from common import backstage
-from common.identity import Allocator, Claim, Identity
 from common.problems import Problem
 from common.wire import Stored, Upsert
-from services.normalizer.adoption import Adoption
 from services.normalizer.cards import Card, Cards
 from services.normalizer.companions import Companions
+from services.normalizer.connected import Connected
+from services.normalizer.documents import SLICE, Documents
+from services.normalizer.earlier import Adoption, Unshown
 from services.normalizer.facts import Gone, Missing, Ref, Unusable
 from services.normalizer.ledger import NOT_LISTED, NOT_READY, Ledger, Patience
+from services.normalizer.normalize.connection import Connection
 from services.normalizer.normalize.deployment import Deployment, Fact, Planned, ServiceAccountFacts, ServiceFacts
 from services.normalizer.normalize.kserve import normalize_deployment
 from services.normalizer.normalize.labels import RegistryLabels
@@ -29,9 +29,10 @@ from services.normalizer.normalize.linking import Link, RegistryIndex, link, nam
 from services.normalizer.normalize.registry import normalize_version
 from services.normalizer.normalize.registry_objects import ModelArtifact, ModelVersion, RegisteredModel, version_origin
 from services.normalizer.normalize.result import Defaults, Normalized
+from services.normalizer.normalize.runtimes import Runtime
 from services.normalizer.normalize.server import ServerFacts, server_facts
 from services.normalizer.normalize.serving import ServerClaim, choose_server
-from services.normalizer.sourcebook import SourceBook
+from services.normalizer.sourcebook import SourceBook, SourceKind
 from services.normalizer.sources.kubeflow.records import RegistryContent, registry_source
 
 T = TypeVar("T")
@@ -42,9 +43,6 @@ RENAMED: Final = "renamed"
 """Its new form is stored under another key."""
 SHOWN_WITH_VERSION: Final = "shown-with-version"
 """The registered version that the InferenceService serves shows it as its server."""
-
-SLICE = 200
-"""So many documents are rendered before others have their turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,52 +85,8 @@ class _Version:
     missed: float | None = None
 
 
-class _Unshown:
-    """Versions that are stored and that no registry has shown since the start, to find the isvc that serves one."""
-
-    def __init__(self, stored: Mapping[str, Stored]) -> None:
-        self._refs = {ref for ref in stored if ref.startswith("registry:")}
-        self._by_version: defaultdict[str, set[str]] = defaultdict(set)
-        self._by_server: defaultdict[str, set[str]] = defaultdict(set)
-        names = []
-        for ref in self._refs:
-            self._by_version[ref.rpartition(":")[2]].add(ref)
-            if stored[ref].server_ref:
-                self._by_server[stored[ref].server_ref].add(ref)
-            elif stored[ref].server_name:
-                names.append((stored[ref].server_name, ref))
-        self._names = sorted(names)
-
-    def discard(self, ref: str) -> bool:
-        """Take note that a version is shown, or has left; return whether that is new."""
-        new = ref in self._refs
-        self._refs.discard(ref)
-        return new
-
-    def of(self, registry: str) -> Iterator[str]:
-        """Yield the references of a registry's versions."""
-        return (ref for ref in self._refs if Ref.parse(ref).place == registry)
-
-    def may_be_served_by(self, ref: str, facts: Deployment) -> bool:
-        """Return whether one of them may be what an isvc serves."""
-        labels = facts.registry
-        if labels is not None and self._refs & self._by_version.get(labels.version, set()):
-            return True
-        if self._refs & self._by_server.get(ref, set()):
-            return True
-        name = backstage.sanitize(facts.name)
-        for position in range(bisect_left(self._names, (name, "")), len(self._names)):
-            server, version = self._names[position]
-            if not server.startswith(name):
-                return False
-            if version in self._refs:
-                return True
-        return False
-
-
-class Catalogue:
-    """The documents that should be served (`wanted`, by key), and what was noticed on the way (`problems`, by ref
-    of a document, or by source).
+class Desired:
+    """What should be served (`wanted`, by key), and what was noticed on the way (`problems`, by ref or source).
 
     `retained`: references whose stored document stays as it is for now.
     """
@@ -140,62 +94,61 @@ class Catalogue:
     def __init__(self, *, defaults: Defaults, ledger: Ledger | None = None) -> None:
         self._defaults = defaults
         self._ledger = ledger or Ledger(Patience(), SourceBook(first_sync_grace=0))
-        self._allocator = Allocator()
         self._isvcs: dict[str, _IsvcEntry] = {}
         self._services: Companions[ServiceFacts] = Companions()
         self._accounts: Companions[ServiceAccountFacts] = Companions()
+        self._connected = Connected()
+        self._runtimes: dict[Ref, Runtime] = {}
         self._registries: dict[str, RegistryContent] = {}
         self._missed: dict[str, _Version] = {}
         self._indexes: dict[str, RegistryIndex] = {}
         self._cards = Cards()
         self._claimants: defaultdict[str, set[str]] = defaultdict(set)
         self._served_by: dict[str, str] = {}
+        self._documents = Documents(self._served_by)
         self._beside: dict[str, Problem] = {}
         self._stored_by_ref: dict[str, Stored] = {}
         self._adoption = Adoption({})
         self._heirs: set[str] = set()
-        self._unshown = _Unshown({})
+        self._unshown = Unshown({})
         self._waiting: set[str] = set()
         self._unconfirmed_servers: dict[str, str] = {}
-        self._keys: dict[str, str] = {}
         self._faults: dict[str, Problem] = {}
         self._failures: list[tuple[str, Exception]] = []
         self._dirty: set[str] = set()
         self._unusable: dict[str, Problem] = {}
         self._unknown: list[RegistryLabels] = []
         self._awaiting_registries = False
-        self.wanted: dict[str, Upsert] = {}
         self.problems: dict[str, tuple[Problem, ...]] = {}
         self.retained: set[str] = set()
+
+    @property
+    def wanted(self) -> Mapping[str, Upsert]:
+        """The documents that should be served, by key."""
+        return self._documents.wanted
 
     # --- what storage has
 
     def seed(self, stored: Mapping[str, Stored], *, now: float = 0) -> None:
         """Take over, once and before anything is rendered, what an earlier run has stored, by key."""
         self._stored_by_ref = {entry.ref: entry for entry in stored.values() if entry.ref}
-        self._unshown = _Unshown(self._stored_by_ref)
+        self._unshown = Unshown(self._stored_by_ref)
         self._adoption = Adoption(self._stored_by_ref)
         self.adopt(stored, now=now)
         for ref, entry in self._stored_by_ref.items():
             if ref.startswith("registry:") and entry.server_name:
                 server = entry.server_ref or f"{ref}#server"
                 self._unconfirmed_servers[ref] = server
-                self._ledger.expect(server, "kserve", now=now)
+                self._ledger.expect(server, _server_kind(server), now=now)
 
     def adopt(self, stored: Mapping[str, Stored], *, now: float, damaged: bool = False) -> None:
         """Take a listing of storage: names that others gave out, and what others removed of what was leaving here."""
-        held: dict[str, Identity] = {}
-        for key, entry in sorted(stored.items(), key=lambda item: (len(item[0]), item[0]), reverse=True):
-            if entry.ref and entry.model_name:
-                held[self._adoption.owner(entry.ref)] = Identity(
-                    key=key, uri=entry.uri, model_name=entry.model_name, server_name=entry.server_name or None
-                )
-        self._dirty |= self._allocator.adopt(held) & self._keys.keys()
+        self._dirty |= self._documents.adopt(stored, self._adoption.owner)
         self.release(self._ledger.adopt(stored, now=now, damaged=damaged))
 
     def free_names(self, stored: Mapping[str, Stored]) -> None:
         """Let others have the names of what is neither wanted nor stored any more."""
-        self._allocator.keep_only(self._keys.keys() | {entry.ref for entry in stored.values()})
+        self._documents.free_names(stored)
 
     def departures(self, stored: Mapping[str, Stored], *, busy: Collection[str] = ()) -> dict[str, str]:
         """Return why which of the stored entries are to be removed, by key; what is `busy` may not be stored yet."""
@@ -208,22 +161,17 @@ class Catalogue:
 
     def _departure(self, ref: str, stored: Mapping[str, str]) -> str:
         """Return why an entry that is not wanted leaves, empty while it stays; `stored` are digests by key."""
-        if ref in self._keys:
-            return RENAMED if self._is_stored(ref, stored) else ""
+        if ref in self._documents:
+            return RENAMED if self._documents.is_stored(ref, stored) else ""
         if ref in self.retained:
             return ""
         isvc = self._isvcs.get(ref)
         if isvc is not None and self._shown_with_version(ref, isvc) and isvc.link.version:
-            return SHOWN_WITH_VERSION if self._is_stored(isvc.link.version.ref, stored) else ""
+            return SHOWN_WITH_VERSION if self._documents.is_stored(isvc.link.version.ref, stored) else ""
         successor = self._served_by.get(ref, "")  # what it showed as its server is shown by itself from now on
-        if successor in self._keys and not self._is_stored(successor, stored):
+        if successor in self._documents and not self._documents.is_stored(successor, stored):
             return ""
         return self._ledger.departed(ref)
-
-    def _is_stored(self, ref: str, stored: Mapping[str, str]) -> bool:
-        """Return whether a wanted document is stored as it is wanted."""
-        key = self._keys.get(ref)
-        return key is not None and stored.get(key) == self.wanted[key].digest
 
     def known_versions(self, registry: str) -> set[str]:
         """Return the ids of the versions of a registry that an earlier run has stored."""
@@ -243,6 +191,10 @@ class Catalogue:
                 self._dirty |= self._services.put(ref, fact)
             case ServiceAccountFacts():
                 self._dirty |= self._accounts.put(ref, fact)
+            case Connection():
+                self._dirty |= self._connected.put(ref, fact)
+            case Runtime():
+                self._put_runtime(ref, fact)
             case Unusable():
                 self._put_unusable(source, str(ref), fact.problem)
             case _:
@@ -250,12 +202,31 @@ class Catalogue:
 
     def _put_deployment(self, source: str, ref: str, facts: Deployment, *, bare: bool) -> None:
         self._unusable.pop(ref, None)
+        self._connected.use(ref, Ref.parse(ref).place, facts)
         entry = self._isvcs.get(ref)
         if entry is None:
             self._isvcs[ref] = _IsvcEntry(source, facts, bare)
         else:
             entry.facts, entry.bare, entry.missed = facts, bare, None
         self._dirty.add(ref)
+
+    def _put_runtime(self, ref: Ref, runtime: Runtime | None) -> None:
+        """Take a ServingRuntime, or one of the cluster (its namespace is empty), or its absence."""
+        if self._runtimes.get(ref) == runtime:
+            return
+        if runtime is None:
+            del self._runtimes[ref]
+        else:
+            self._runtimes[ref] = runtime
+        self._dirty |= {user for user, entry in self._isvcs.items() if entry.facts.served.runtime == ref.ids[1]}
+
+    def _runtime(self, ref: str, facts: Deployment) -> Runtime | None:
+        """Return what is known of a deployment's runtime: one of its namespace goes before one of the cluster."""
+        if not self._runtimes:
+            return None
+        cluster, name = Ref.parse(ref).place, facts.served.runtime
+        own = self._runtimes.get(Ref("runtime", cluster, (facts.namespace, name)))
+        return own or self._runtimes.get(Ref("runtime", cluster, ("", name)))
 
     def _put_unusable(self, source: str, ref: str, problem: Problem) -> None:
         """Take note of a deployment that exists and cannot be read: what is stored of it stays."""
@@ -267,6 +238,8 @@ class Catalogue:
     def _lose(self, ref: Ref, how: Gone | Missing, now: float) -> None:
         if not ref.is_deployment:
             self._dirty |= self._services.put(ref, None) | self._accounts.put(ref, None)
+            self._dirty |= self._connected.put(ref, None)
+            self._put_runtime(ref, None)
             return
         self._unusable.pop(str(ref), None)
         if isinstance(how, Gone):
@@ -280,6 +253,7 @@ class Catalogue:
         self, registry: str, content: RegistryContent | None, *, touched: Iterable[str] = (), now: float = 0
     ) -> None:
         """Take what a registry holds now, None when it is gone; `touched` are the ids of versions that changed."""
+        index = content.index() if content is not None else None  # before anything is changed: it may fail
         former = self._registries.pop(registry, None)
         if former is not None and content is not None:
             self._keep_missed(former, content, now)
@@ -290,7 +264,6 @@ class Catalogue:
             self._dirty.update(holds.version_refs(holds.snapshot.versions if everything else touched))
         if everything:
             self._dirty.update(self._unshown.of(registry))
-        index = content.index() if content is not None else None
         if index != self._indexes.pop(registry, None):
             self._dirty |= self._isvcs.keys()
         if index is not None:
@@ -388,7 +361,7 @@ class Catalogue:
             rendered[ref] = self._guarded(ref, partial(self._render_isvc, ref))
             if number % SLICE == 0:
                 yield
-        self._publish(rendered)
+        yield from self._publish(rendered)
 
     def _guarded(self, ref: str, work: Callable[[], T]) -> T | None:
         """Return what `work` on a document does; whatever happens to one, the others go on and it stays as it is."""
@@ -456,7 +429,7 @@ class Catalogue:
         unnamed = f"{version}#server"
         if self._unconfirmed_servers.get(version) == unnamed and self._ledger.knows(unnamed):
             self._ledger.forget(unnamed)
-            self._ledger.expect(ref, "kserve", now=now)
+            self._ledger.expect(ref, _server_kind(ref), now=now)
             self._unconfirmed_servers[version] = ref
 
     def _unlink(self, ref: str, entry: _IsvcEntry) -> set[str]:
@@ -476,6 +449,7 @@ class Catalogue:
         """Forget an isvc; return the version that it served."""
         entry = self._isvcs.pop(ref, None)
         self._waiting.discard(ref)
+        self._connected.use(ref, "", None)
         touched = self._unlink(ref, entry) if entry is not None else set()
         self._dirty |= touched
         return touched
@@ -526,7 +500,7 @@ class Catalogue:
         Returns False while it is not known whether that registry is really gone.
         """
         self._heirs.discard(ref)
-        if ref in self._stored_by_ref or ref in self._keys:
+        if ref in self._stored_by_ref or ref in self._documents:
             return True
         origin = version_origin(found.model, found.version)
         former = self._adoption.candidate(ref, origin)
@@ -537,7 +511,7 @@ class Catalogue:
             return free is False
         self._adoption.take(ref, origin)
         self._stored_by_ref[ref] = self._stored_by_ref[former]
-        self._allocator.rename(former, ref)
+        self._documents.inherit(former, ref)
         if former in self._unconfirmed_servers:
             self._unconfirmed_servers[ref] = self._unconfirmed_servers.pop(former)
         if self._unshown.discard(former):
@@ -598,7 +572,13 @@ class Catalogue:
         facts = entry.verdict.facts
         if facts is None:
             return None
-        return server_facts(facts, services=self._services.of(ref), service_accounts=self._accounts.of(ref))
+        return server_facts(
+            facts,
+            services=self._services.of(ref),
+            service_accounts=self._accounts.of(ref),
+            runtime=self._runtime(ref, facts),
+            connection=self._connected.of(ref),
+        )
 
     def _render_isvc(self, ref: str) -> Normalized | None:
         """Return the document of an isvc that no version shows."""
@@ -626,6 +606,8 @@ class Catalogue:
             service_accounts=self._accounts.of(ref),
             defaults=self._defaults,
             serve=not entry.bare,
+            runtime=self._runtime(ref, facts),
+            connection=self._connected.of(ref),
         )
 
     def _shown_with_version(self, ref: str, entry: _IsvcEntry) -> bool:
@@ -637,34 +619,17 @@ class Catalogue:
             ref, entry.facts
         )
 
-    def _publish(self, rendered: Mapping[str, Normalized | None]) -> None:
+    def _publish(self, rendered: Mapping[str, Normalized | None]) -> Iterator[None]:
         for ref, normalized in rendered.items():
             if normalized is None:
-                self._withdraw(ref)
+                self._documents.withdraw(ref)
+                self._note(ref, self._other_problems(ref))
         documents = [normalized for normalized in rendered.values() if normalized is not None]
-        identities = self._allocator.assign(map(_claim, documents))
-        for normalized in documents:
-            former = self._keys.pop(normalized.ref, None)
-            if former is not None:
-                del self.wanted[former]
-        for normalized in documents:
-            identity = identities[normalized.ref]
-            server = self._served_by.get(normalized.ref, "")
-            upsert = self._guarded(normalized.ref, partial(_upsert, normalized, identity, server))
-            if upsert is None:
-                self._note(normalized.ref, self._other_problems(normalized.ref))
-                continue
-            self._keys[normalized.ref] = identity.key
-            self.wanted[identity.key] = upsert
-            self._ledger.forget(identity.key)  # the original's entry under this key, which is ours from now on
-            renamed = _renamed(normalized, identity)
-            self._note(normalized.ref, (*normalized.problems, *renamed, *self._other_problems(normalized.ref)))
-
-    def _withdraw(self, ref: str) -> None:
-        key = self._keys.pop(ref, None)
-        if key is not None:
-            del self.wanted[key]
-        self._note(ref, self._other_problems(ref))
+        yield from self._documents.publish(documents, self._guarded)
+        for document in documents:
+            self._note(document.ref, (*self._documents.problems(document), *self._other_problems(document.ref)))
+        for key in self._ledger.unnamed() & self.wanted.keys():
+            self._ledger.forget(key)  # the original's entry under this key is ours from now on
 
     def _other_problems(self, ref: str) -> tuple[Problem, ...]:
         """Return the problems of an object that are not about its document."""
@@ -679,45 +644,6 @@ class Catalogue:
             self.problems.pop(ref, None)
 
 
-def _claim(normalized: Normalized) -> Claim:
-    document = normalized.document
-    return Claim(
-        ref=normalized.ref,
-        segments=normalized.segments,
-        model_name=document.models[0].name,
-        server_name=document.model_server.name if document.model_server else None,
-        created=normalized.created,
-    )
-
-
-def _renamed(normalized: Normalized, identity: Identity) -> tuple[Problem, ...]:
-    """Return the problem of a document whose name is another's."""
-    wanted = normalized.document.models[0].name
-    if identity.model_name == wanted:
-        return ()
-    return (
-        Problem(
-            "info",
-            Ref.parse(normalized.ref).label,
-            f"another model is called {wanted} already: this one is shown as {identity.model_name}",
-            "give one of the two another name to have it shown under its plain one",
-        ),
-    )
-
-
-def _upsert(normalized: Normalized, identity: Identity, server_ref: str) -> Upsert:
-    return Upsert(
-        key=identity.key,
-        body=normalized.document.named(identity.model_name, identity.server_name).encode(),
-        reconciler=normalized.reconciler,
-        uri=identity.uri,
-        source=normalized.source,
-        ref=normalized.ref,
-        updated=normalized.updated,
-        model_name=identity.model_name,
-        server_name=identity.server_name or "",
-        server_ref=server_ref,
-        origin=normalized.origin,
-        card_key=normalized.card_key,
-        details=normalized.details.encode(),
-    )
+def _server_kind(ref: str) -> SourceKind:
+    """Return what has the deployment of this reference."""
+    return "llm" if ref.startswith("llmisvc:") else "kserve"

@@ -1,0 +1,135 @@
+"""The documents that should be served, with the keys and names that they were given.
+
+Pure: no I/O, no clock.
+"""
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Set as AbstractSet
+from functools import partial
+
+from common.identity import Allocator, Claim, Identity
+from common.problems import Problem
+from common.wire import Stored, Upsert
+from services.normalizer.facts import Ref
+from services.normalizer.normalize.result import Normalized
+
+SLICE = 200
+"""So many documents are rendered or encoded before others have their turn."""
+
+
+class Documents:
+    """`wanted`: the documents by key. `server_of` tells which deployment a document shows as its server."""
+
+    def __init__(self, server_of: Mapping[str, str]) -> None:
+        self._allocator = Allocator()
+        self._server_of = server_of
+        self._keys: dict[str, str] = {}
+        self._named: AbstractSet[str] = frozenset()  # those that are being published
+        self.wanted: dict[str, Upsert] = {}
+
+    def __contains__(self, ref: object) -> bool:
+        """Return whether the document of a reference is wanted."""
+        return ref in self._keys
+
+    def adopt(self, stored: Mapping[str, Stored], owner: Callable[[str], str]) -> set[str]:
+        """Take keys and names as storage shows them; return the references whose documents that changes.
+
+        `owner` says who has the entry of a reference now. Where storage has two entries of one, the shorter key counts,
+        so that all replicas choose the same.
+        """
+        held: dict[str, Identity] = {}
+        for key, entry in sorted(stored.items(), key=lambda item: (len(item[0]), item[0]), reverse=True):
+            if entry.ref and entry.model_name:
+                held[owner(entry.ref)] = Identity(
+                    key=key, uri=entry.uri, model_name=entry.model_name, server_name=entry.server_name or None
+                )
+        return self._allocator.adopt(held) & self._keys.keys()
+
+    def inherit(self, former: str, ref: str) -> None:
+        """Let `ref` have key and names of another reference."""
+        self._allocator.rename(former, ref)
+
+    def free_names(self, stored: Mapping[str, Stored]) -> None:
+        """Let others have the names of what is neither wanted nor stored any more."""
+        self._allocator.keep_only(self._keys.keys() | self._named | {entry.ref for entry in stored.values()})
+
+    def is_stored(self, ref: str, stored: Mapping[str, str]) -> bool:
+        """Return whether a wanted document is stored as it is wanted; `stored` are digests by key."""
+        key = self._keys.get(ref)
+        return key is not None and stored.get(key) == self.wanted[key].digest
+
+    def withdraw(self, ref: str) -> None:
+        """Want a document no more; its names stay its own as long as it is stored."""
+        key = self._keys.pop(ref, None)
+        if key is not None:
+            del self.wanted[key]
+
+    def publish(
+        self, documents: Collection[Normalized], guarded: Callable[[str, Callable[[], Upsert]], Upsert | None]
+    ) -> Iterator[None]:
+        """Give documents their keys and names and want them; they are encoded in slices, with pauses possible between.
+
+        `guarded` does what it is given for a reference, or returns None when that fails.
+        """
+        identities = self._allocator.assign(map(_claim, documents))
+        self._named = identities.keys()
+        upserts: list[Upsert] = []
+        for number, normalized in enumerate(documents, 1):
+            server = self._server_of.get(normalized.ref, "")
+            upsert = guarded(normalized.ref, partial(_upsert, normalized, identities[normalized.ref], server))
+            if upsert is not None:
+                upserts.append(upsert)
+            if number % SLICE == 0:
+                yield
+        for normalized in documents:
+            self.withdraw(normalized.ref)
+        for upsert in upserts:
+            self._keys[upsert.ref] = upsert.key
+            self.wanted[upsert.key] = upsert
+        self._named = frozenset()
+
+    def problems(self, normalized: Normalized) -> tuple[Problem, ...]:
+        """Return what is to be said of a document: its own problems, and that its name is another's."""
+        key, wanted = self._keys.get(normalized.ref, ""), normalized.document.models[0].name
+        shown = self.wanted[key].model_name if key else wanted
+        return (*normalized.problems, *(_renamed(normalized.ref, wanted, shown) if shown != wanted else ()))
+
+
+def _claim(normalized: Normalized) -> Claim:
+    document = normalized.document
+    return Claim(
+        ref=normalized.ref,
+        segments=normalized.segments,
+        model_name=document.models[0].name,
+        server_name=document.model_server.name if document.model_server else None,
+        created=normalized.created,
+    )
+
+
+def _renamed(ref: str, wanted: str, shown: str) -> tuple[Problem, ...]:
+    return (
+        Problem(
+            "info",
+            Ref.parse(ref).label,
+            f"another model is called {wanted} already: this one is shown as {shown}",
+            "give one of the two another name to have it shown under its plain one",
+        ),
+    )
+
+
+def _upsert(normalized: Normalized, identity: Identity, server_ref: str) -> Upsert:
+    return Upsert(
+        key=identity.key,
+        body=normalized.document.named(identity.model_name, identity.server_name).encode(),
+        reconciler=normalized.reconciler,
+        uri=identity.uri,
+        source=normalized.source,
+        ref=normalized.ref,
+        updated=normalized.updated,
+        model_name=identity.model_name,
+        server_name=identity.server_name or "",
+        server_ref=server_ref,
+        origin=normalized.origin,
+        card_key=normalized.card_key,
+        details=normalized.details.encode(),
+    )

@@ -1,0 +1,1 @@
+"""Deployments of a cluster, and what belongs to them, followed."""

@@ -1,0 +1,170 @@
+"""The Secrets of connections, each read by its name when a deployment uses it; never listed, never watched.
+
+Their metadata are read first. Where that is not enough the Secret is, and dropped as soon as the fields that may be
+shown are taken out of it.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Collection
+
+import structlog
+
+from common.http.client import RemoteError
+from common.kube.backoff import Backoff
+from common.kube.client import KubeClient
+from common.kube.errors import KubeError
+from common.kube.resources import SECRETS
+from common.kube.state import State
+from services.normalizer.connected import connection_of
+from services.normalizer.facts import Gone, Missing, Ref
+from services.normalizer.normalize.connection import Connection, read_connection
+from services.normalizer.normalize.deployment import Deployment, Planned
+from services.normalizer.normalize.storage import needs_fields
+from services.normalizer.source import News, Provable, Sink, Source
+
+log = structlog.get_logger("connections")
+
+REFRESH = 1800.0
+"""Seconds after which a connection is read again although no deployment changed."""
+_BACKOFF = (1.0, 60.0)
+
+
+class Connections:
+    """A source as it is, and what is known of the connections that its deployments use."""
+
+    def __init__(
+        self, source: Source, *, client: KubeClient, allowed: Collection[str] = (), refresh: float = REFRESH
+    ) -> None:
+        """`allowed` are the namespaces, or `namespace/name`s, that may be read; all when empty."""
+        self._source = source
+        self._client = client
+        self._allowed = frozenset(allowed)
+        self._refresh = refresh
+        self._used: dict[Ref, Ref] = {}
+        self._users: defaultdict[Ref, dict[Ref, bool]] = defaultdict(dict)
+        self._waiting: dict[Ref, None] = {}
+        self._news = asyncio.Event()
+        self._told: set[str] = set()
+        self.id = source.id
+        self.kind = source.kind
+        self.namespaces = source.namespaces
+        self.relist = source.relist
+
+    async def run(self, sink: Sink) -> None:
+        """Tell what the source tells, and of connections, until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._source.run(_Noting(sink, self._use)))
+            tasks.create_task(self._resolve(sink))
+
+    async def is_gone(self, ref: Ref) -> bool:
+        """Return whether the source has no such object; one that cannot be asked does not say so."""
+        return isinstance(self._source, Provable) and await self._source.is_gone(ref)
+
+    def _use(self, user: Ref, facts: Deployment | None) -> Ref | None:
+        """Have read what a deployment uses now; return what nobody uses any more."""
+        in_use = facts is not None and not facts.readiness.stopped
+        wanted = connection_of(user.place, facts) if facts is not None and in_use else None
+        former = self._used.pop(user, None)
+        left = self._leave(user, former) if former is not None and former != wanted else None
+        if facts is not None and wanted is not None and self._may_read(wanted):
+            self._used[user] = wanted
+            self._users[wanted][user] = needs_fields(facts.storage)
+            self._waiting[wanted] = None
+            self._news.set()
+        return left
+
+    def _leave(self, user: Ref, key: Ref) -> Ref | None:
+        self._users[key].pop(user, None)
+        if self._users[key]:
+            return None
+        del self._users[key]
+        self._waiting.pop(key, None)
+        return key
+
+    def _may_read(self, key: Ref) -> bool:
+        return not self._allowed or not self._allowed.isdisjoint((key.ids[0], "/".join(key.ids)))
+
+    async def _resolve(self, sink: Sink) -> None:
+        """Read what is used until cancelled, all of it again from time to time."""
+        clock = asyncio.get_running_loop().time
+        backoff, due = Backoff(*_BACKOFF), clock() + self._refresh
+        while True:
+            if clock() >= due:
+                self._waiting |= dict.fromkeys(self._users)
+                due = clock() + self._refresh
+            if not self._waiting:
+                self._news.clear()
+                try:
+                    async with asyncio.timeout_at(due):
+                        await self._news.wait()
+                except TimeoutError:
+                    continue
+            key = next(iter(self._waiting))
+            del self._waiting[key]
+            try:
+                connection = await self._read(key)
+            except RemoteError as error:
+                log.warning("a connection cannot be read now", connection="/".join(key.ids), error=str(error))
+                self._waiting.setdefault(key, None)
+                await asyncio.sleep(backoff.next())
+                continue
+            backoff.reset()
+            if key in self._users:
+                sink.changed({key: connection})
+
+    async def _read(self, key: Ref) -> Connection:
+        """Return what may be known of a connection.
+
+        Raises:
+            RemoteError: nothing can be said now.
+        """
+        namespace, name = key.ids
+        try:
+            metadata = await self._client.get(SECRETS, name, namespace, metadata_only=True)
+            connection = read_connection({**metadata, "kind": "PartialObjectMetadata"}, namespace=namespace, name=name)
+            if connection.type == "oci" or not any(self._users.get(key, {}).values()):
+                return connection
+            secret = await self._client.get(SECRETS, name, namespace)
+            return read_connection(secret, namespace=namespace, name=name)
+        except KubeError as error:
+            if error.status == 403:
+                self._tell_forbidden(error)
+                return Connection(namespace=namespace, name=name, state="forbidden")
+            if error.status == 404:
+                return Connection(namespace=namespace, name=name, state="missing")
+            raise
+
+    def _tell_forbidden(self, error: KubeError) -> None:
+        """Say once what is missing, not for each connection."""
+        if error.remedy not in self._told:
+            self._told.add(error.remedy)
+            log.warning("connections cannot be read", remedy=error.remedy)
+
+
+class _Noting(Sink):
+    """Passes on what a source tells, and takes note of which connections its deployments use."""
+
+    def __init__(self, sink: Sink, use: Callable[[Ref, Deployment | None], Ref | None]) -> None:
+        self._sink = sink
+        self._use = use
+
+    def changed(self, news: News) -> None:
+        self._sink.changed(news)
+        for ref, fact in news.items():
+            left = None
+            match fact:
+                case Deployment():
+                    left = self._use(ref, fact)
+                case Planned(deployment):
+                    left = self._use(ref, deployment)
+                case Gone() | Missing() if ref.is_deployment:
+                    left = self._use(ref, None)
+            if left is not None:
+                self._sink.changed({left: Gone()})
+
+    def listed(self) -> None:
+        self._sink.listed()
+
+    def state(self, state: State, *, part: str = "", partly: bool = False) -> None:
+        self._sink.state(state, part=part, partly=partly)

@@ -1,0 +1,163 @@
+"""LLMInferenceServices of one cluster, followed in whichever version the cluster serves them.
+
+The kind is optional: clusters without it, and accounts that may not read it, are told once and change nothing else.
+"""
+
+import asyncio
+import random
+from collections.abc import Sequence
+from functools import partial
+
+import structlog
+
+from common.http.client import RemoteError
+from common.kube.backoff import Backoff
+from common.kube.client import KubeClient
+from common.kube.errors import KubeError
+from common.kube.metrics import KubeMetrics
+from common.kube.reflector import Reflector, ReflectorOptions
+from common.kube.replica import Key
+from common.kube.resources import LLM_INFERENCE_SERVICES, Resource
+from common.kube.state import State, state_of
+from services.normalizer.facts import Gone, Missing, Ref
+from services.normalizer.normalize.deployment import Deployment
+from services.normalizer.normalize.llmisvc import read_llmisvc
+from services.normalizer.source import Sink
+from services.normalizer.sourcebook import SourceKind
+from services.normalizer.sources.kserve.watched import Collection, is_gone, reflectors, unreadable
+
+log = structlog.get_logger("kserve")
+
+_ABSENT = State(
+    ok=False,
+    reason="the cluster has no LLMInferenceServices",
+    remedy="nothing needs doing; they are found by themselves once KServe brings them",
+    kind="absent",
+)
+
+
+class LlmSource:
+    """Follows the LLMInferenceServices of one cluster, in all namespaces or those named.
+
+    The Services that belong to them are told by the source of the InferenceServices.
+    """
+
+    kind: SourceKind = "llm"
+
+    def __init__(
+        self,
+        *,
+        id: str,  # noqa: A002 - what it is called everywhere
+        cluster: str,
+        client: KubeClient,
+        namespaces: Sequence[str],
+        metrics: KubeMetrics,
+        secured: bool | None = None,
+        options: ReflectorOptions | None = None,
+    ) -> None:
+        """`secured`: the platform asks for a token unless told not to; None where each workload's Service tells."""
+        self.id = id
+        self.namespaces = tuple(namespaces)
+        self._cluster = cluster
+        self._client = client
+        self._metrics = metrics
+        self._read = partial(read_llmisvc, secured=secured)
+        self._options = options or ReflectorOptions()
+        self._backoff = Backoff(*self._options.backoff)
+        self._reflectors: list[Reflector[Deployment]] = []
+        self._known: set[Key] = set()
+        self._told: State | None = None
+
+    def relist(self) -> None:
+        """List again soon."""
+        for reflector in self._reflectors:
+            reflector.relist()
+
+    async def is_gone(self, ref: Ref) -> bool:
+        """Return whether the API server says that it has no such LLMInferenceService; no version served says nothing.
+
+        Raises:
+            RemoteError: it does not say.
+        """
+        resource = await self._served()
+        return resource is not None and await is_gone(self._client, resource, ref)
+
+    async def run(self, sink: Sink) -> None:
+        """Follow until cancelled, in another version when the one that is followed is served no more."""
+        while True:
+            try:
+                resource = await self._served()
+            except RemoteError as error:
+                self._tell(sink, state_of(error))
+                await asyncio.sleep(self._backoff.next())
+                continue
+            self._backoff.reset()
+            if resource is not None:
+                await self._follow(resource, sink)
+            else:
+                self._tell(sink, _ABSENT)
+                await asyncio.sleep(random.uniform(self._options.slow / 2, self._options.slow))  # noqa: S311
+
+    async def _served(self) -> Resource | None:
+        """Return the newest version that the cluster serves, None when it has no such kind.
+
+        Every account may ask for this; where one may not, the right to list decides.
+        """
+        for resource in LLM_INFERENCE_SERVICES:
+            try:
+                if await self._client.serves(resource):
+                    return resource
+            except KubeError as error:
+                if error.status == 403:
+                    return resource
+                raise
+        return None
+
+    async def _follow(self, resource: Resource, sink: Sink) -> None:
+        """Follow one version until it is served no more."""
+        over = asyncio.Event()
+
+        def changed(key: Key, facts: Deployment | None, explicit: bool) -> None:
+            (self._known.discard if facts is None else self._known.add)(key)
+            sink.changed({self._ref(key): facts or (Gone() if explicit else Missing())})
+
+        def listed() -> None:
+            """Tell what another version had and this one has not, then that all is known."""
+            here = {key for reflector in self._reflectors for key in reflector.store}
+            for key in self._known - here:
+                changed(key, None, False)
+            sink.listed()
+
+        places = self.namespaces or (None,)
+        collection = Collection[Deployment](
+            changed=changed,
+            invalid=lambda key, error: sink.changed({self._ref(key): unreadable(self._ref(key), error)}),
+            listed=listed,
+            state=lambda state: over.set() if state.kind == "absent" else self._tell(sink, state),
+            parts=len(places),
+        )
+        self._reflectors = reflectors(
+            resource,
+            self._read,
+            collection,
+            client=self._client,
+            namespaces=places,
+            metrics=self._metrics,
+            options=self._options,
+        )
+        async with asyncio.TaskGroup() as tasks:
+            following = [tasks.create_task(reflector.run()) for reflector in self._reflectors]
+            await over.wait()
+            for task in following:
+                task.cancel()
+
+    def _ref(self, key: Key) -> Ref:
+        return Ref.deployment("LLMInferenceService", self._cluster, *key)
+
+    def _tell(self, sink: Sink, state: State) -> None:
+        if state == self._told:
+            return
+        if state.kind == "absent":
+            log.info(state.reason, remedy=state.remedy)
+        self._told = state
+        sink.state(state)

@@ -1,0 +1,136 @@
+"""One kind of object in all the namespaces that are watched."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Generic, TypeVar
+
+from common.kube.client import KubeClient
+from common.kube.errors import KubeError
+from common.kube.metrics import KubeMetrics
+from common.kube.reflector import Reflector, ReflectorOptions
+from common.kube.replica import Key
+from common.kube.resources import Resource
+from common.kube.state import State
+from common.problems import Problem
+from services.normalizer.facts import Ref, Unusable
+
+T = TypeVar("T")
+
+
+class Collection(Generic[T]):
+    """One kind of object in all the namespaces that are watched: which of its reflectors have listed, how they fare."""
+
+    def __init__(
+        self,
+        *,
+        changed: Callable[[Key, T | None, bool], None],
+        invalid: Callable[[Key, Exception], None],
+        listed: Callable[[], None],
+        state: Callable[[State], None],
+        parts: int,
+    ) -> None:
+        self._changed = changed
+        self._invalid = invalid
+        self._listed = listed
+        self._state = state
+        self._counts = [0] * parts
+        self._states: list[State | None] = [None] * parts
+
+    def part(self, number: int) -> "Part[T]":
+        """Return the handler of the reflector of one namespace."""
+        return Part(self, number)
+
+    def change(self, key: Key, new: T | None, explicit: bool) -> None:
+        """An object is new, another or gone."""
+        self._changed(key, new, explicit)
+
+    def invalid(self, key: Key, error: Exception) -> None:
+        """An object cannot be read."""
+        self._invalid(key, error)
+
+    def synced(self, number: int) -> None:
+        """One namespace was listed; when all were once more, the collection was."""
+        before = min(self._counts)
+        self._counts[number] += 1
+        if min(self._counts) > before:
+            self._listed()
+
+    def state(self, number: int, state: State) -> None:
+        """One namespace cannot be followed, or can again; what fails is the state of the collection."""
+        self._states[number] = state
+        failing = next((s for s in self._states if s is not None and not s.ok), None)
+        if failing is not None:
+            self._state(failing)
+        elif all(self._states):
+            self._state(state)
+
+
+class Part(Generic[T]):
+    """The handler of one namespace's reflector."""
+
+    def __init__(self, collection: Collection[T], number: int) -> None:
+        self._collection = collection
+        self._number = number
+
+    def on_change(self, key: Key, old: T | None, new: T | None, explicit: bool) -> None:
+        """An object is new, another or gone."""
+        self._collection.change(key, new, explicit)
+
+    def on_invalid(self, key: Key, error: Exception) -> None:
+        """An object cannot be read."""
+        self._collection.invalid(key, error)
+
+    def on_synced(self) -> None:
+        """The namespace was listed."""
+        self._collection.synced(self._number)
+
+    def on_state(self, state: State) -> None:
+        """The namespace cannot be followed, or can again."""
+        self._collection.state(self._number, state)
+
+
+def reflectors(
+    resource: Resource,
+    transform: Callable[[Mapping[str, Any]], T],
+    collection: Collection[T],
+    *,
+    client: KubeClient,
+    namespaces: Sequence[str | None],
+    metrics: KubeMetrics,
+    options: ReflectorOptions,
+) -> list[Reflector[T]]:
+    """Return what follows a kind of object in each of the namespaces, None for all."""
+    return [
+        Reflector(
+            client=client,
+            resource=resource,
+            namespace=namespace,
+            transform=transform,
+            handler=collection.part(number),
+            metrics=metrics,
+            name=resource.plural if namespace is None else f"{resource.plural}.{namespace}",
+            options=options,
+        )
+        for number, namespace in enumerate(namespaces)
+    ]
+
+
+async def is_gone(client: KubeClient, resource: Resource, ref: Ref) -> bool:
+    """Return whether the API server says that it has no such object; that it does not know the kind says nothing.
+
+    Raises:
+        RemoteError: it says neither.
+    """
+    namespace, name = ref.ids
+    try:
+        await client.get(resource, name, namespace)
+    except KubeError as error:
+        if error.status == 404 and error.reason == "NotFound" and f'"{name}"' in error.message:
+            return True
+        raise
+    return False
+
+
+def unreadable(ref: Ref, error: Exception) -> Unusable:
+    """Return what is said of a deployment that cannot be read."""
+    remedy = "compare it with the API of its kind in KServe (serving.kserve.io)"
+    return Unusable(Problem("error", ref.label, f"it cannot be read: {error}", remedy))

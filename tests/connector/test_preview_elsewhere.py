@@ -1,0 +1,96 @@
+"""`connector preview --cluster` and `--bundle`: manifests that are not in files."""
+
+import asyncio
+import json
+import os
+import sys
+import tarfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from services.connector.cli import main
+from services.connector.doctor.bundle import write_bundle
+from services.connector.doctor.collecting import collect
+from tests.connector.broken import World
+from tests.connector.running import ROOT
+from tests.objects import isvc, predictor_service
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    async with World(tmp_path) as world:
+        yield world
+
+
+async def preview(world: World, *arguments: str) -> tuple[int, str, str]:
+    """Run the command with the world's environment; returns status, output and errors."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "services.connector", "preview", *arguments),
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], "HOME": str(world.directory), **world.environ},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, errors = await process.communicate()
+    assert process.returncode is not None
+    return process.returncode, out.decode(), errors.decode()
+
+
+def keys(out: str) -> list[str]:
+    return [entry["key"] for entry in json.loads(out) if entry["document"]]
+
+
+async def test_a_live_cluster_is_read_and_not_changed(world: World) -> None:
+    world.cluster.apply(predictor_service(isvc("iris")))
+    world.cluster.apply(isvc("wine", ready=False))
+
+    status, out, errors = await preview(world, "--cluster", "--format", "json")
+
+    assert (status, keys(out)) == (0, ["models_iris"]), errors
+    assert [entry["object"] for entry in json.loads(out)][-1] == "InferenceService models/wine"
+    assert {access.verb for access in world.cluster.used} == {"list"}
+
+
+async def test_services_that_may_not_be_read_are_left_out(world: World) -> None:
+    world.without("services")
+    assert keys((await preview(world, "--cluster", "--format", "json"))[1]) == ["models_iris"]
+
+    world.without("inferenceservices")
+    status, _, errors = await preview(world, "--cluster")
+    assert status == 2
+    assert "403" in errors
+
+
+async def test_a_bundle_shows_elsewhere_what_is_shown_here(world: World, tmp_path: Path) -> None:
+    bundle = tmp_path / "case-7.tar.gz"
+    write_bundle(bundle, await collect(world.options(), await world.examine()))
+    here = json.loads((await preview(world, "--cluster", "--format", "json"))[1])
+
+    result = CliRunner().invoke(main, ["preview", "--bundle", str(bundle), "--format", "json"])
+
+    there = json.loads(result.stdout)
+    assert result.exit_code == 0, result.output
+    assert [entry["document"] for entry in there] == [entry["document"] for entry in here]
+    assert there[0]["file"] == "case-7/manifests/inferenceservices.yaml"
+
+
+def test_what_is_no_bundle_is_said_to_be_none(tmp_path: Path) -> None:
+    garbage, other = tmp_path / "garbage.tar.gz", tmp_path / "other.tar.gz"
+    garbage.write_bytes(b"garbage")
+    with tarfile.open(other, "w:gz") as archive:
+        archive.add(Path(__file__), "something/else.py")
+
+    for file, words in ((garbage, "cannot be read as a bundle"), (other, "has no folder manifests")):
+        result = CliRunner().invoke(main, ["preview", "--bundle", str(file)])
+        assert result.exit_code == 2
+        assert words in result.output
+
+
+def test_nothing_to_read_is_a_wrong_command() -> None:
+    result = CliRunner().invoke(main, ["preview"])
+
+    assert result.exit_code == 2
+    assert "give PATHS, --cluster or --bundle" in result.output

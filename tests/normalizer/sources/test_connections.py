@@ -1,0 +1,183 @@
+"""Secrets of connections are read by name when a deployment uses them, metadata first, and nothing secret leaves."""
+
+import asyncio
+import base64
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+import structlog
+
+from common.kube.client import KubeClient
+from common.kube.metrics import KubeMetrics
+from common.kube.state import State
+from common.metrics import Metrics
+from services.normalizer.facts import Gone, Ref
+from services.normalizer.normalize.connection import Connection
+from services.normalizer.normalize.deployment import Fact
+from services.normalizer.normalize.isvc import read_isvc
+from services.normalizer.source import News, Sink
+from services.normalizer.sourcebook import SourceKind
+from services.normalizer.sources.kserve.connections import Connections
+from tests import objects
+from tests.common.kube.conftest import credentials_for
+from tests.fakes.kubernetes import FakeCluster, Rule
+from tests.waiting import eventually
+
+CANARY = "CANARY"
+
+
+class Recorder(Sink):
+    """What is passed on, and what is told of connections."""
+
+    def __init__(self) -> None:
+        self.deployments: list[Ref] = []
+        self.known: dict[str, Connection | Gone] = {}
+
+    def changed(self, news: News) -> None:
+        for ref, fact in news.items():
+            if ref.is_deployment:
+                self.deployments.append(ref)
+            else:
+                assert isinstance(fact, Connection | Gone)
+                self.known["/".join(ref.ids)] = fact
+
+    def listed(self) -> None: ...
+    def state(self, state: State, *, part: str = "", partly: bool = False) -> None: ...
+
+
+class Script:
+    """A source that says what a test has it say."""
+
+    id = "kserve"
+    kind: SourceKind = "kserve"
+    namespaces = ()
+
+    def __init__(self) -> None:
+        self.sink: Sink | None = None
+
+    async def run(self, sink: Sink) -> None:
+        """Keep whom to tell."""
+        self.sink = sink
+
+    def relist(self) -> None:
+        """There is nothing else to say."""
+
+    def tell(self, ref: Ref, fact: Fact | Gone) -> None:
+        assert self.sink
+        self.sink.changed({ref: fact})
+
+
+def secret(name: str, protocol: str, **fields: str) -> dict[str, Any]:
+    data = {"AWS_SECRET_ACCESS_KEY": CANARY, "AWS_ACCESS_KEY_ID": CANARY, **fields}
+    obj = objects.secret(name, data={key: base64.b64encode(text.encode()).decode() for key, text in data.items()})
+    obj["metadata"]["annotations"] = {
+        "opendatahub.io/connection-type-protocol": protocol,
+        "kubectl.kubernetes.io/last-applied-configuration": CANARY,
+    }
+    return obj
+
+
+def deploy(script: Script, name: str = "m", *, connection: str = "bucket", namespace: str = "models") -> None:
+    annotations = {"opendatahub.io/connections": connection, "opendatahub.io/connection-path": "x"}
+    obj = objects.isvc(name, namespace, annotations=annotations)
+    obj["spec"] = {"predictor": {"model": {}}}
+    script.tell(Ref.isvc("local", namespace, name), read_isvc(obj))
+
+
+@asynccontextmanager
+async def resolving(cluster: FakeCluster, *, token: str = "", **options: Any) -> AsyncIterator[tuple[Script, Recorder]]:
+    script, told, metrics = Script(), Recorder(), KubeMetrics(Metrics("test", "1"))
+    async with KubeClient(credentials=credentials_for(cluster, token), metrics=metrics, timeout=2) as client:
+        running = asyncio.create_task(Connections(script, client=client, **options).run(told))
+        await eventually(lambda: script.sink)
+        try:
+            yield script, told
+        finally:
+            running.cancel()
+            await asyncio.wait([running])
+
+
+@pytest.fixture
+async def cluster() -> AsyncIterator[FakeCluster]:
+    async with FakeCluster() as cluster:
+        cluster.add_namespace("models")
+        yield cluster
+
+
+async def test_what_a_deployment_uses_is_read_by_its_name(cluster: FakeCluster) -> None:
+    cluster.apply(secret("bucket", "s3", AWS_S3_BUCKET="acme"))
+    cluster.apply(secret("registry", "oci", OCI_HOST="quay.io/acme"))
+    with structlog.testing.capture_logs() as logs:
+        async with resolving(cluster) as (script, told):
+            deploy(script)
+            deploy(script, "n", connection="registry")
+            await eventually(lambda: len(told.known) == 2)
+    bucket, registry = told.known["models/bucket"], told.known["models/registry"]
+    assert isinstance(bucket, Connection)
+    assert isinstance(registry, Connection)
+    assert (bucket.state, bucket.bucket) == ("read", "acme")
+    assert (registry.state, registry.type) == ("typed", "oci"), "its type is enough"
+    assert cluster.counts.of("get", "secrets") == 3
+    assert cluster.counts.of("list", "secrets") == cluster.counts.of("watch", "secrets") == 0
+    assert told.deployments == [Ref.isvc("local", "models", name) for name in ("m", "n")]
+    assert CANARY not in repr((told.known, logs))
+
+
+async def test_a_connection_that_is_missing_comes_and_changes_with_the_deployment(cluster: FakeCluster) -> None:
+    async with resolving(cluster) as (script, told):
+        deploy(script)
+        await eventually(lambda: told.known == {"models/bucket": missing("models", "bucket")})
+        cluster.apply(secret("bucket", "s3", AWS_S3_BUCKET="acme"))
+        deploy(script)
+        await eventually(lambda: bucket_of(told) == "acme")
+        script.tell(Ref.isvc("local", "models", "m"), Gone())
+        assert told.known == {"models/bucket": Gone()}
+
+
+async def test_all_are_read_again_from_time_to_time(cluster: FakeCluster) -> None:
+    cluster.apply(secret("bucket", "s3", AWS_S3_BUCKET="acme"))
+    async with resolving(cluster, refresh=0.05) as (script, told):
+        deploy(script)
+        await eventually(lambda: bucket_of(told) == "acme")
+        cluster.apply(secret("bucket", "s3", AWS_S3_BUCKET="other"))
+        await eventually(lambda: bucket_of(told) == "other")
+
+
+async def test_without_the_right_it_is_said_once(cluster: FakeCluster) -> None:
+    cluster.grant("token", "someone", [Rule(api_groups=("",), resources=("pods",), verbs=("get",))])
+    with structlog.testing.capture_logs() as logs:
+        async with resolving(cluster, token="token") as (script, told):
+            deploy(script)
+            deploy(script, "n", connection="other")
+            await eventually(lambda: len(told.known) == 2)
+    assert {known.state for known in told.known.values() if isinstance(known, Connection)} == {"forbidden"}
+    assert len([entry for entry in logs if entry["event"] == "connections cannot be read"]) == 1
+
+
+@pytest.mark.parametrize("allowed", [["models"], ["models/bucket", "elsewhere"]])
+async def test_only_what_is_allowed_is_read(cluster: FakeCluster, allowed: list[str]) -> None:
+    async with resolving(cluster, allowed=allowed) as (script, told):
+        deploy(script, "secret", namespace="forbidden")
+        deploy(script, "x", connection="other/bucket")
+        deploy(script)
+        await eventually(lambda: "models/bucket" in told.known)
+        assert cluster.counts.of("get", "secrets") == 1
+
+
+async def test_a_server_in_trouble_is_asked_again(cluster: FakeCluster) -> None:
+    cluster.apply(secret("bucket", "s3", AWS_S3_BUCKET="acme"))
+    cluster.fault("status", resource="secrets", status=500, times=3)
+    async with resolving(cluster) as (script, told):
+        deploy(script)
+        await eventually(lambda: bucket_of(told) == "acme", timeout=20)
+
+
+def missing(namespace: str, name: str) -> Connection:
+    return Connection(namespace=namespace, name=name, state="missing")
+
+
+def bucket_of(told: Recorder) -> str:
+    known = told.known.get("models/bucket")
+    return known.bucket if isinstance(known, Connection) else ""
