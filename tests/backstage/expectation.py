@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from tests.backstage.rig import Entity
 
@@ -18,11 +19,13 @@ _OF_THE_CATALOG = {"uid", "etag"}
 def assert_expected(entities: Sequence[Entity], name: str, *, feed: str) -> None:
     """Assert that `entities` are those of `expected/<name>`: one on a line, `{feed}` for the feed's base URL.
 
+    `{trees}` stands for the other host name under which cards are read as trees.
     With UPDATE_EXPECTED=1 in the environment the file is written instead, for a person to read the difference.
     """
     file = EXPECTED / name
     seen = [json.dumps(_comparable(entity), sort_keys=True, ensure_ascii=False) for entity in entities]
-    text = "[\n" + ",\n".join(seen).replace(feed, "{feed}") + "\n]\n"
+    trees = f"http://127.0.0.1:{urlsplit(feed).port}"
+    text = "[\n" + ",\n".join(seen).replace(feed, "{feed}").replace(trees, "{trees}") + "\n]\n"
     if os.environ.get("UPDATE_EXPECTED"):
         file.write_text(text)
     assert file.is_file(), f"{file} is missing: run once with UPDATE_EXPECTED=1 and read what it wrote"
