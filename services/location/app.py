@@ -11,7 +11,7 @@ from services.location import documentation, first_generation, plain, pushes, se
 from services.location.documentation import Documentation
 from services.location.fetching import CardFetcher
 from services.location.pushes import Followed
-from services.location.rendering import Options
+from services.location.rendering import Options, Rendered
 from services.location.shelf import Shelf
 
 CONNECTOR_ID = "kserve-kubeflow-connector"
@@ -50,15 +50,15 @@ def create_location_app(
     body_limit = document_limit * 4 // 3 + _CARD_LIMIT
     app = create_app(name="location", metrics=metrics, health=health, access=access, body_limit=body_limit)
     _add_hint(app, _HINT.format(connector_id=connector_id))
-    options = options or Options()
-    documents = Documentation(shelf, options, fetcher or CardFetcher((), enabled=False))
-    first_generation.add_routes(app, shelf, documents, options)
-    second_generation.add_routes(app, shelf, documents, connector_id, options)
-    plain.add_routes(app, shelf, options)
+    rendered = Rendered(options or Options())
+    documents = Documentation(shelf, rendered, fetcher or CardFetcher((), enabled=False))
+    first_generation.add_routes(app, shelf, documents, rendered)
+    second_generation.add_routes(app, shelf, documents, connector_id, rendered)
+    plain.add_routes(app, shelf, rendered)
     documentation.add_routes(app, shelf, documents)
     if followed is not None:
         pushes.add_routes(app, shelf, followed, document_limit=document_limit)
-    _measure(shelf, metrics)
+    _measure(shelf, rendered, metrics)
     return app
 
 
@@ -71,12 +71,13 @@ def _add_hint(app: web.Application, text: str) -> None:
     app.router.add_get("/", hint)
 
 
-def _measure(shelf: Shelf, metrics: Metrics) -> None:
+def _measure(shelf: Shelf, rendered: Rendered, metrics: Metrics) -> None:
     prefix = "rhoai_connector_location"
     for name, meaning, value in (
         ("documents", "Documents served", lambda: len(shelf)),
         ("cards", "Model cards served", lambda: shelf.card_count),
         ("complete", "1 when the feed is complete and shown, 0 while it answers 503", lambda: shelf.complete),
+        ("rendered_bytes", "Bytes of rendered answers that are kept", lambda: rendered.size),
         ("last_change_timestamp_seconds", "When what is served changed last", lambda: shelf.changed_at),
     ):
         Gauge(f"{prefix}_{name}", meaning, registry=metrics.registry).set_function(value)

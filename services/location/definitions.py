@@ -6,9 +6,11 @@ definition is small (`MOST_BYTES`), because a catalog keeps each of them; an Ope
 
 import json
 import re
+from functools import cache
 from typing import Any, Final
 from urllib.parse import quote
 
+from common.details import ServerType
 from services.location import calls
 from services.location.proto import OPEN_INFERENCE_PROTO
 from services.location.view import Server, View
@@ -26,6 +28,7 @@ _UNKNOWN_PROTOCOL: Final = "Nobody has described what this server speaks: give i
 _TOP_LEVEL: Final = re.compile(r"^(openapi|servers)[ \t]*:", re.MULTILINE)
 _MORE_DOCUMENTS: Final = re.compile(r"^(?:\.\.\.|---)", re.MULTILINE)
 _VERSIONED_PATH: Final = re.compile(r"""(?:^|[\s"'{])/(?:openai/)?v1/""")
+_PARTICULAR: Final = re.compile(r'"(?:TITLE|VERSION|DESCRIPTION|URL|NAMES?)"|(?<=/models/)PATH')
 
 Json = dict[str, Any]
 
@@ -44,27 +47,54 @@ def definition(view: View, server: Server) -> tuple[str, str]:
 def _openapi(view: View, server: Server) -> str:
     """Return an OpenAPI 3.0 definition; with fewer names to choose from, or no paths, where all is too much."""
     for names in (server.names[:_MOST_NAMES], server.names[:1]):
-        text = _dump(_document(view, server, _paths(server, names)))
+        text = _filled(
+            _template(server.server_type, server.embeds, server.generates, server.token), view, server, names
+        )
         if len(text.encode()) <= MOST_BYTES:
             return text
-    return _dump(_document(view, server, {}, brief=True))
+    return _filled(_template("", False, False, server.token), view, server, ())
 
 
-def _document(view: View, server: Server, paths: Json, *, brief: bool = False) -> Json:
+def _filled(template: str, view: View, server: Server, names: tuple[str, ...]) -> str:
+    """Return a template with what is particular to a model."""
+    values = {
+        "TITLE": view.title[:200],
+        "VERSION": _VERSION.get(server.server_type) or view.details.version[:60] or "unknown",
+        "DESCRIPTION": _description(server) if names else calls.sentence(server)[:1000],
+        "URL": server.base_url,
+        "NAME": server.names[0],
+        "NAMES": names,
+    }
+    texts = {f'"{name}"': json.dumps(value, ensure_ascii=False) for name, value in values.items()}
+    texts["PATH"] = quote(server.names[0], safe="")  # as a part of a path; braces would make it a template
+    return _PARTICULAR.sub(lambda match: texts[match[0]], template)
+
+
+@cache
+def _template(server_type: ServerType, embeds: bool, generates: bool, token: bool) -> str:
+    """Return the definition of a kind of server, with names in capitals where `_filled` puts what is a model's own.
+
+    There are few kinds and many models: writing JSON for people costs more than all the rest of an entry.
+    """
     document: Json = {
         "openapi": "3.0.3",
-        "info": {
-            "title": view.title[:200],
-            "version": _VERSION.get(server.server_type) or view.details.version[:60] or "unknown",
-            "description": calls.sentence(server)[:1000] if brief else _description(server),
-        },
-        "servers": [{"url": server.base_url}],
+        "info": {"title": "TITLE", "version": "VERSION", "description": "DESCRIPTION"},
+        "servers": [{"url": "URL"}],
     }
-    if server.token:
+    if token:
         document["security"] = [{"token": []}]
         scheme = {"type": "http", "scheme": "bearer", "description": "A token of an account that may use this model"}
         document["components"] = {"securitySchemes": {"token": scheme}}
-    return document | {"paths": paths}
+    match server_type:
+        case "openai-v1":
+            document["paths"] = _openai_paths(embeds, generates)
+        case "open-inference-protocol-v2":
+            document["paths"] = _inference_paths()
+        case "kserve-v1":
+            document["paths"] = _prediction_paths()
+        case _:
+            document["paths"] = {}
+    return _dump(document)
 
 
 def _description(server: Server) -> str:
@@ -77,28 +107,16 @@ def _description(server: Server) -> str:
     return "\n\n".join(filter(None, paragraphs))
 
 
-def _paths(server: Server, names: tuple[str, ...]) -> Json:
-    match server.server_type:
-        case "openai-v1":
-            return _openai_paths(server, names)
-        case "open-inference-protocol-v2":
-            return _inference_paths(names[0])
-        case "kserve-v1":
-            return _prediction_paths(names[0])
-        case _:
-            return {}
-
-
-def _openai_paths(server: Server, names: tuple[str, ...]) -> Json:
-    model = {"type": "string", "enum": list(names)}
+def _openai_paths(embeds: bool, generates: bool) -> Json:
+    model = {"type": "string", "enum": "NAMES"}
     text, number = {"type": "string"}, {"type": "integer"}
     paths = {"/models": _get("List the models that are served", "listModels")}
-    if server.embeds:
+    if embeds:
         properties = {"model": model, "input": {"oneOf": [text, {"type": "array", "items": text}]}}
-        example = calls.embedding_request(names[0])
+        example = calls.embedding_request("NAME")
         paths["/embeddings"] = _post("Embed texts", "createEmbedding", properties, ["model", "input"], example)
         return paths
-    if not server.generates:
+    if not generates:
         return paths
     message = {"type": "object", "required": ["role"], "properties": {"role": text, "content": {}}}
     common = {"max_tokens": number, "temperature": {"type": "number"}, "stream": {"type": "boolean"}}
@@ -109,20 +127,20 @@ def _openai_paths(server: Server, names: tuple[str, ...]) -> Json:
         "createChatCompletion",
         chat,
         ["model", "messages"],
-        calls.chat_request(names[0]),
+        calls.chat_request("NAME"),
     )
     paths["/completions"] = _post(
         "Continue a text",
         "createCompletion",
         {"model": model, "prompt": text, **common},
         ["model", "prompt"],
-        {"model": names[0], "prompt": "Once upon a time", "max_tokens": 16},
+        {"model": "NAME", "prompt": "Once upon a time", "max_tokens": 16},
     )
     return paths
 
 
-def _inference_paths(name: str) -> Json:
-    path = f"/v2/models/{_in_path(name)}"
+def _inference_paths() -> Json:
+    path = "/v2/models/PATH"
     tensor = {
         "type": "object",
         "required": ["name", "shape", "datatype", "data"],
@@ -148,18 +166,13 @@ def _inference_paths(name: str) -> Json:
     }
 
 
-def _prediction_paths(name: str) -> Json:
-    path = f"/v1/models/{_in_path(name)}"
+def _prediction_paths() -> Json:
+    path = "/v1/models/PATH"
     properties = {"instances": {"type": "array", "items": {}}, "parameters": {"type": "object"}}
     return {
         path: _get("Is the model ready?", "modelReady"),
         f"{path}:predict": _post("Predict", "predict", properties, ["instances"], calls.INSTANCES),
     }
-
-
-def _in_path(name: str) -> str:
-    """Return a name as a part of a path; `{` and `}` would make it a template."""
-    return quote(name, safe="")
 
 
 def _get(summary: str, operation: str) -> Json:

@@ -19,14 +19,13 @@ from common.http.problems import HttpProblem
 from services.location.delivery import Entry
 from services.location.fetching import CardFetcher, Fetched
 from services.location.pages import JSON, MARKDOWN, Page
-from services.location.rendering import Options, Rendered, read, require_complete, stamp
+from services.location.rendering import GZIP, Rendered, read, require_complete, stamp
 from services.location.shelf import Shelf
 from services.location.view import View
 
 BRANCH: Final = "main"
 """The branch under which a plain Backstage asks for the documentation of a model."""
 ARCHIVE: Final = f"{BRANCH}.tar.gz"
-GZIP: Final = "application/gzip"
 _MOST_VERSIONS = 100
 
 
@@ -57,12 +56,10 @@ class _Card:
 class Documentation:
     """The documentation of what is on the shelf; `fetcher` brings what people keep elsewhere."""
 
-    def __init__(self, shelf: Shelf, options: Options, fetcher: CardFetcher) -> None:
+    def __init__(self, shelf: Shelf, rendered: Rendered, fetcher: CardFetcher) -> None:
         self._shelf = shelf
-        self._options = options
+        self._rendered = rendered
         self._fetcher = fetcher
-        self._pages = Rendered()
-        self._archives = Rendered()
         self._turn = asyncio.Lock()
 
     async def answer(self, request: web.Request, key: str | None) -> web.Response:
@@ -92,13 +89,13 @@ class Documentation:
             source = Source(card.text, card.fetched.address, card.note)
             return single_page([_view(entry) for entry in entries], source).encode()
 
-        name = f"{key} {request.query.get('entry', '')}"
-        return await self._slowly(self._pages, request, name, self._inputs(entries, card), make, MARKDOWN)
+        name = f"page {request.query.get('entry', '')} {key}"
+        return await self._slowly(request, name, self._inputs(entries, card), make, MARKDOWN)
 
     async def commit(self, entry: Entry) -> str:
         """Return the digest of what the tree of an entry is made of, as 40 hexadecimal digits."""
         inputs = self._inputs([entry, *self._versions(entry)], await self._card(entry))
-        return stamp(*inputs, options=self._options)
+        return stamp(*inputs, options=self._rendered.options)
 
     async def archive(self, request: web.Request, entry: Entry) -> web.Response:
         """Answer a request for the archive of an entry's tree."""
@@ -113,23 +110,22 @@ class Documentation:
             return archive(files, folder=entry.uri.split("/")[2])
 
         inputs = self._inputs([entry, *versions], card)
-        return await self._slowly(self._archives, request, entry.key, inputs, make, GZIP)
+        return await self._slowly(request, f"tree {entry.key}", inputs, make, GZIP)
 
     async def _slowly(
         self,
-        rendered: Rendered,
         request: web.Request,
         key: str,
         inputs: Sequence[str | bytes],
         make: Callable[[], bytes],
         media_type: str,
     ) -> web.Response:
-        kept = rendered.kept(request, key, inputs, self._options)
+        kept = self._rendered.kept(request, key, inputs)
         if kept is not None:
             return kept
         async with self._turn:
             body = await asyncio.to_thread(make)
-        return rendered.answer(request, key, inputs, lambda: body, options=self._options, media_type=media_type)
+        return self._rendered.answer(request, key, inputs, lambda: body, media_type)
 
     def _inputs(self, entries: Sequence[Entry], card: _Card) -> Sequence[str | bytes]:
         stored = [part for entry in entries for part in (entry.uri, entry.document.etag, entry.details)]

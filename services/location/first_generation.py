@@ -50,9 +50,9 @@ def raw_path(request: web.Request) -> str:
     return request.raw_path.partition("?")[0]
 
 
-def add_routes(app: web.Application, shelf: Shelf, documentation: Documentation, options: Options) -> None:
+def add_routes(app: web.Application, shelf: Shelf, documentation: Documentation, rendered: Rendered) -> None:
     """Add `/list`, the documents and `/modelcard`."""
-    rendered = Rendered()
+    options = rendered.options
     index = Index(shelf, lambda entries: render_uris(entry.uri for entry in entries))
 
     async def list_uris(request: web.Request) -> web.Response:
@@ -65,7 +65,7 @@ def add_routes(app: web.Application, shelf: Shelf, documentation: Documentation,
         if entry is None:
             raise HttpProblem(404, "no document is served under this path; GET /list names all that are")
         inputs = (entry.document.etag, entry.details)
-        return rendered.answer(request, entry.key, inputs, lambda: render_document(entry, options), options=options)
+        return rendered.answer(request, f"first {entry.key}", inputs, lambda: render_document(entry, options))
 
     async def card(request: web.Request) -> web.Response:
         key = request.match_info.get("key") or request.query.get("key")

@@ -34,9 +34,9 @@ _NOT_PRINTABLE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 """What JSON may hold as it is, and YAML 1.2 only as an escape (5.1, character set)."""
 
 
-def add_routes(app: web.Application, shelf: Shelf, options: Options) -> None:
+def add_routes(app: web.Application, shelf: Shelf, rendered: Rendered) -> None:
     """Add `/catalog-info.yaml` and the one of each document."""
-    rendered = Rendered()
+    options = rendered.options
     index = Index(shelf, render_location, media_type=YAML)
 
     async def location(request: web.Request) -> web.Response:
@@ -50,11 +50,10 @@ def add_routes(app: web.Application, shelf: Shelf, options: Options) -> None:
             raise HttpProblem(404, f"no document is served under this path; GET /{FILE_NAME} names all that are")
         return rendered.answer(
             request,
-            entry.key,
+            f"plain {entry.key}",
             (entry.document.etag, entry.details),
             lambda: render(entities_of(entry, options)),
-            options=options,
-            media_type=YAML,
+            YAML,
         )
 
     app.router.add_get(f"/{FILE_NAME}", location)

@@ -15,12 +15,13 @@ from aiohttp import web
 from common import __version__, details
 from common.http.problems import HttpProblem
 from services.location.delivery import Entry
-from services.location.pages import JSON, Page, not_modified
+from services.location.pages import JSON, SMALLEST_TO_COMPRESS, PackedPage, Page, not_modified
 from services.location.shelf import Shelf
 from services.location.view import View, views_of
 
-MOST_BYTES: Final = 4 * 1024 * 1024
-"""Bytes of answers that one cache keeps, in both forms."""
+MOST_BYTES: Final = 6 * 1024 * 1024
+"""Bytes of answers that are kept, most of them compressed: those of some four thousand models for one reader."""
+GZIP: Final = "application/gzip"
 
 
 RETRY_AFTER = 5
@@ -85,12 +86,13 @@ def encode(document: object) -> bytes:
 
 
 class Rendered:
-    """The answers of one kind, by key; those that nobody has read for longest leave when there are too many."""
+    """The answers of one location, by key; those that nobody has read for longest leave when there are too many."""
 
-    def __init__(self, most_bytes: int = MOST_BYTES) -> None:
+    def __init__(self, options: Options, most_bytes: int = MOST_BYTES) -> None:
+        self.options = options
         self._most_bytes = most_bytes
         self._bytes = 0
-        self._pages: OrderedDict[str, tuple[Page, int]] = OrderedDict()
+        self._pages: OrderedDict[str, tuple[Page | PackedPage, int]] = OrderedDict()
 
     def answer(
         self,
@@ -98,30 +100,29 @@ class Rendered:
         key: str,
         inputs: Iterable[str | bytes],
         make: Callable[[], bytes],
-        *,
-        options: Options,
         media_type: str = JSON,
     ) -> web.Response:
         """Return the answer made of `inputs`: 304 to a reader that has it, else the one kept, else a new one."""
-        etag = _etag(inputs, options)
+        etag = self._etag(inputs)
         known = self._known(request, key, etag)
         if known is not None:
             return known
-        page = Page(make(), media_type, etag=etag)
+        page = _page(make(), media_type, etag)
         answer = page.answer(request)
         self._keep(key, page)
         return answer
 
-    def kept(
-        self, request: web.Request, key: str, inputs: Iterable[str | bytes], options: Options
-    ) -> web.Response | None:
+    def kept(self, request: web.Request, key: str, inputs: Iterable[str | bytes]) -> web.Response | None:
         """Return the answer made of `inputs` when it needs no rendering, else None."""
-        return self._known(request, key, _etag(inputs, options))
+        return self._known(request, key, self._etag(inputs))
 
     @property
     def size(self) -> int:
         """How many bytes are kept."""
         return self._bytes
+
+    def _etag(self, inputs: Iterable[str | bytes]) -> str:
+        return f'"{stamp(*inputs, options=self.options)[:24]}"'
 
     def _known(self, request: web.Request, key: str, etag: str) -> web.Response | None:
         if answer := not_modified(request, etag):
@@ -133,7 +134,7 @@ class Rendered:
         self._keep(key, page)
         return answer
 
-    def _keep(self, key: str, page: Page) -> None:
+    def _keep(self, key: str, page: Page | PackedPage) -> None:
         self._forget(key)
         self._pages[key] = (page, page.size)
         self._bytes += page.size
@@ -145,5 +146,7 @@ class Rendered:
         self._bytes -= size
 
 
-def _etag(inputs: Iterable[str | bytes], options: Options) -> str:
-    return f'"{stamp(*inputs, options=options)[:24]}"'
+def _page(body: bytes, media_type: str, etag: str) -> Page | PackedPage:
+    if media_type == GZIP or len(body) < SMALLEST_TO_COMPRESS:
+        return Page(body, media_type, etag=etag)
+    return PackedPage(body, media_type, etag=etag)

@@ -34,10 +34,10 @@ def base_path(connector_id: str) -> str:
 
 
 def add_routes(
-    app: web.Application, shelf: Shelf, documentation: Documentation, connector_id: str, options: Options
+    app: web.Application, shelf: Shelf, documentation: Documentation, connector_id: str, rendered: Rendered
 ) -> None:
     """Add the routes of one connector id."""
-    rendered = Rendered()
+    options = rendered.options
     index = Index(shelf, lambda entries: render_uris(sorted(entry.key for entry in entries)))
 
     async def list_keys(request: web.Request) -> web.Response:
@@ -50,7 +50,7 @@ def add_routes(
         if entry is None:
             raise HttpProblem(404, "no document has this key; GET .../list names all that there are")
         inputs = (entry.document.etag, entry.details)
-        return rendered.answer(request, entry.key, inputs, lambda: render_document(entry, options), options=options)
+        return rendered.answer(request, f"second {entry.key}", inputs, lambda: render_document(entry, options))
 
     async def card(request: web.Request) -> web.Response:
         return await documentation.answer(request, request.query.get("key") or request.match_info["key"])
