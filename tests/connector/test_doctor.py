@@ -16,7 +16,7 @@ from tests.connector.broken import ACCOUNT, NAMESPACE, TOKEN, World, expired
 from tests.connector.running import ROOT
 from tests.fakes.kubernetes import FakeCluster
 from tests.fakes.kubernetes.certificates import Certificates
-from tests.fakes.kubernetes.resources import INFERENCE_SERVICES, ResourceType
+from tests.fakes.kubernetes.resources import INFERENCE_SERVICES, LLM_INFERENCE_SERVICES, ResourceType
 from tests.objects import isvc, route, service
 
 
@@ -172,7 +172,17 @@ def no_right_to_see_routes(world: World) -> None:
     world.without("routes")
 
 
-@broken("rights", "may not get, list, watch httproutes", 'apiGroups: ["gateway.networking.k8s.io"]')
+@broken("rights", "showing LLMInferenceServices", "components/llm-inference-services", verdict="warning")
+def llm_inference_services_that_may_not_be_read(world: World) -> None:
+    world.cluster.install(LLM_INFERENCE_SERVICES)
+
+
+@broken("rights", "may not get secrets in all namespaces", "components/connections", verdict="warning")
+def connections_without_their_rights(world: World) -> None:
+    world.environ["RESOLVE_CONNECTIONS"] = "true"
+
+
+@broken("rights", "may not get, list, watch httproutes", 'apiGroups: ["gateway.networking', verdict="warning")
 def gateways_without_their_rights(world: World) -> None:
     world.environ["MODEL_REGISTRY_GATEWAYS"] = "true"
 

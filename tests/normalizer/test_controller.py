@@ -11,7 +11,7 @@ from common.health import Health
 from common.http.client import Unreachable
 from common.metrics import Metrics
 from common.wire import Applied, Batch, Listing
-from services.normalizer.desired import Desired
+from services.normalizer.deployments import Deployments
 from services.normalizer.facts import Missing, Ref
 from services.normalizer.normalize.deployment import Deployment
 from services.normalizer.normalize.isvc import read_isvc
@@ -136,16 +136,16 @@ async def test_a_single_isvc_that_a_list_lacks_is_asked_for_and_leaves_if_that_i
 
 async def test_whatever_is_told_of_one_object_the_others_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
     storage = MemoryStorage()
-    put = Desired._put_deployment
+    put = Deployments._put_deployment
 
-    def failing(self: Desired, source: str, ref: str, facts: Deployment, *, bare: bool) -> None:
+    def failing(self: Deployments, source: str, ref: str, facts: Deployment, *, bare: bool) -> None:
         if ref.endswith("/m"):
             raise RuntimeError("an unheard-of fact")
         put(self, source, ref, facts, bare=bare)
 
     async with running(storage, Health()) as sink:
         await eventually(lambda: "models_m" in storage.entries)
-        monkeypatch.setattr(Desired, "_put_deployment", failing)
+        monkeypatch.setattr(Deployments, "_put_deployment", failing)
         with capture_logs() as logs:
             sink.changed({ref(name): read_isvc(objects.isvc(name)) for name in ("m", "n")})
             sink.listed()

@@ -10,17 +10,20 @@ from common.http.client import RemoteError, StatusError, Unreachable
 from common.kube.credentials import Credentials
 from common.kube.errors import ROLE, remedy_of
 from common.kube.resources import (
+    CLUSTER_SERVING_RUNTIMES,
     CONFIG_MAPS,
     GATEWAYS,
     HTTP_ROUTES,
     INFERENCE_SERVICES,
     ROUTES,
+    SECRETS,
     SERVICE_ACCOUNTS,
     SERVICES,
+    SERVING_RUNTIMES,
     Resource,
 )
 from services.connector.doctor.asking import Asked
-from services.connector.doctor.report import Finding, listed
+from services.connector.doctor.report import Finding, Verdict, listed
 
 SKEW = 60.0
 """Seconds by which two clocks may differ."""
@@ -43,12 +46,16 @@ class Login:
 
 @dataclass(frozen=True, slots=True)
 class Right:
-    """Some verbs on a kind of objects, in one namespace or in all (empty), and what they are for."""
+    """Some verbs on a kind of objects, in one namespace or in all (empty), and what they are for.
+
+    `component`: the directory of deploy/rbac/components that grants it; without that it is one that everybody needs.
+    """
 
     verbs: tuple[str, ...]
     resource: Resource
     namespace: str
     purpose: str
+    component: str = ""
 
     def __str__(self) -> str:
         where = f"in namespace {self.namespace}" if self.namespace else "in all namespaces"
@@ -60,7 +67,8 @@ class Scope:
     """What decides which rights are needed.
 
     `watched` are the namespaces of WATCH_NAMESPACES, `searched` those in which registries are trusted, `own` is that of
-    the cache, empty when it is elsewhere or unknown. `gateways`: registries are found by HTTPRoutes as well.
+    the cache, empty when it is elsewhere or unknown. `gateways`: registries are found by HTTPRoutes as well. `llm` are
+    LLMInferenceServices where the cluster has them; `runtimes` and `connections` are read where settings say so.
     """
 
     watched: tuple[str, ...]
@@ -68,6 +76,9 @@ class Scope:
     own: str
     has_routes: bool
     gateways: bool = False
+    llm: Resource | None = None
+    runtimes: bool = False
+    connections: bool = False
 
 
 def proxies_of(environ: Mapping[str, str]) -> tuple[str, ...]:
@@ -150,16 +161,30 @@ def wanted_rights(scope: Scope) -> list[Right]:
             Right(_READ, SERVICES, namespace, "the addresses of models inside the cluster"),
             Right(_READ, SERVICE_ACCOUNTS, namespace, "whether a model asks for a token"),
         ]
+        rights += _optional_rights(scope, namespace)
     for namespace in scope.searched if scope.watched else ("",):
         if scope.has_routes:
             rights.append(Right(_READ, ROUTES, namespace, "finding model registries"))
         if scope.gateways:
-            rights += [Right(_READ, kind, namespace, "finding model registries") for kind in (HTTP_ROUTES, GATEWAYS)]
+            rights += [
+                Right(_READ, kind, namespace, "finding model registries", "gateways")
+                for kind in (HTTP_ROUTES, GATEWAYS)
+            ]
         if namespace and namespace not in scope.watched:
             rights.append(Right(_READ, SERVICES, namespace, "finding model registries"))
     if scope.own:
         rights.append(Right(_STORE, CONFIG_MAPS, scope.own, "the cache"))
     return rights
+
+
+def _optional_rights(scope: Scope, namespace: str) -> Iterator[Right]:
+    if scope.llm:
+        yield Right(_READ, scope.llm, namespace, "showing LLMInferenceServices", "llm-inference-services")
+    if scope.runtimes:
+        for kind in (SERVING_RUNTIMES, *([] if namespace else [CLUSTER_SERVING_RUNTIMES])):
+            yield Right(_READ, kind, namespace, "what models speak", "runtimes")
+    if scope.connections:
+        yield Right(("get",), SECRETS, namespace, "where connections lead", "connections")
 
 
 def judge_rights(rights: Sequence[Right], answers: Mapping[tuple[Right, str], Asked[bool]]) -> list[Finding]:
@@ -180,13 +205,14 @@ def judge_rights(rights: Sequence[Right], answers: Mapping[tuple[Right, str], As
             findings.append(Finding("ok", f"{', '.join(right.verbs)} {right}: {right.purpose}"))
         else:
             lacking = ", ".join(missing[right])
-            findings.append(Finding("fault", f"may not {lacking} {right}: {right.purpose}", _rule(right)))
+            verdict: Verdict = "warning" if right.component else "fault"
+            findings.append(Finding(verdict, f"may not {lacking} {right}: {right.purpose}", _rule(right)))
     return findings
 
 
 def _nothing_at_all(rights: Sequence[Right], missing: Mapping[Right, list[str]]) -> Iterator[Finding]:
     """Say it in one line when no role reaches the account: then a rule is not what is missing."""
-    read = [right for right in rights if right.resource != CONFIG_MAPS]
+    read = [right for right in rights if right.resource != CONFIG_MAPS and not right.component]
     if read and all(len(missing[right]) == len(right.verbs) for right in read):
         kind = "RoleBinding" if read[0].namespace else "ClusterRoleBinding"
         yield Finding(
@@ -202,11 +228,12 @@ def _rule(right: Right) -> str:
     kind = "Role" if right.namespace else "ClusterRole"
     where = f" in namespace {right.namespace}" if right.namespace else ""
     verbs = ", ".join(f'"{verb}"' for verb in right.verbs)
+    offered = f"\nor list deploy/rbac/components/{right.component} in your overlay" if right.component else ""
     return (
         f"add to the rules of the {kind} {ROLE}{where}, which a binding must give to the account:\n"
         f'- apiGroups: ["{right.resource.group}"]\n'
         f'  resources: ["{right.resource.plural}"]\n'
-        f"  verbs: [{verbs}]"
+        f"  verbs: [{verbs}]{offered}"
     )
 
 
@@ -219,7 +246,7 @@ def judge_kinds(
         if isinstance(answer, RemoteError):
             return [Finding("skipped", f"which kinds the cluster has cannot be asked: {answer}")]
     findings = []
-    if isinstance(kserve, Mapping) and INFERENCE_SERVICES.plural in _plurals(kserve):
+    if isinstance(kserve, Mapping) and INFERENCE_SERVICES.plural in plurals(kserve):
         findings.append(Finding("ok", f"the cluster has InferenceServices ({where})"))
     elif isinstance(versions, Mapping):
         served = listed(str(each.get("version")) for each in versions.get("versions") or [] if isinstance(each, dict))
@@ -243,5 +270,6 @@ def judge_kinds(
     return findings
 
 
-def _plurals(document: Mapping[str, Any]) -> Iterable[str]:
+def plurals(document: Mapping[str, Any]) -> Iterable[str]:
+    """Return the kinds, by their plurals, that the discovery document of a version names."""
     return [str(each.get("name")) for each in document.get("resources") or [] if isinstance(each, dict)]

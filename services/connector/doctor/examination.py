@@ -15,7 +15,7 @@ from common import __version__
 from common.http.client import HttpClient, RemoteError, StatusError
 from common.kube.credentials import CredentialsError
 from common.kube.environment import MOUNT, find_credentials
-from common.kube.resources import CONFIG_MAPS, INFERENCE_SERVICES, ROUTES, SERVICES
+from common.kube.resources import CONFIG_MAPS, INFERENCE_SERVICES, LLM_INFERENCE_SERVICES, ROUTES, SERVICES, Resource
 from common.metrics import Metrics
 from common.trust import TrustError
 from services.connector.doctor import access, cache, feed, sources
@@ -148,6 +148,9 @@ class Examination:
             own=self.own if self.settings.storage.storage_type == "ConfigMap" else "",
             has_routes=self._has_routes,
             gateways=self.settings.normalizer.model_registry_gateways,
+            llm=await self._llm_kind(api),
+            runtimes=self.settings.normalizer.read_runtimes,
+            connections=self.settings.normalizer.resolve_connections,
         )
         rights = access.wanted_rights(scope)
         wanted = [(right, verb) for right in rights for verb in right.verbs]
@@ -163,6 +166,14 @@ class Examination:
             )
         )
         return access.judge_rights(rights, dict(zip(wanted, answers, strict=True)))
+
+    async def _llm_kind(self, api: Api) -> Resource | None:
+        """Return LLMInferenceServices in the version that the cluster has, if any."""
+        for resource in LLM_INFERENCE_SERVICES:
+            served = await api.served(resource.group, resource.version)
+            if isinstance(served, Mapping) and resource.plural in access.plurals(served):
+                return resource
+        return None
 
     async def check_models(self) -> list[Finding]:
         """List the InferenceServices."""

@@ -39,7 +39,8 @@ class Deployment:
 
     `stated` is what people say in labels and annotations. `names` are those that a client may write as the model's, the
     usual one first; without any its own name is. `secured`: it asks for a token unless `stated` says otherwise,
-    None where its Service tells. `created` is in milliseconds.
+    None where its Service tells. `created` is in milliseconds, `generation`
+    counts the changes of its specification: one that is deployed again may mean something else by the same words.
     """
 
     kind: DeploymentKind = "InferenceService"
@@ -47,6 +48,7 @@ class Deployment:
     name: str
     uid: str
     created: int
+    generation: int = 0
     stated: Stated
     names: tuple[str, ...] = ()
     served: Served

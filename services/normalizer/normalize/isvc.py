@@ -40,6 +40,7 @@ def read_isvc(obj: Mapping[str, Any]) -> Deployment:
         name=name,
         uid=values.line(metadata.get("uid")),
         created=values.timestamp(metadata.get("creationTimestamp")),
+        generation=values.millis(metadata.get("generation")),
         stated=stated,
         names=unique_names((*stated.names, *told_names(predictor.containers))),
         served=Served(

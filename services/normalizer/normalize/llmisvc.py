@@ -35,6 +35,7 @@ def read_llmisvc(obj: Mapping[str, Any], *, secured: bool | None = None) -> Depl
         name=name,
         uid=values.line(metadata.get("uid")),
         created=values.timestamp(metadata.get("creationTimestamp")),
+        generation=values.millis(metadata.get("generation")),
         stated=stated,
         names=unique_names((*stated.names, *(_addressed_names(status) or _specified_names(model)))),
         served=Served(said="openai-v1"),

@@ -1,0 +1,294 @@
+"""The deployments that sources tell of: how each is shown, which version it serves, and what belongs to it.
+
+What a look lacks stays here, with the facts that it was ready with last, until the ledger lets it go. Pure.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Collection
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+from typing import Final
+
+from common.problems import Problem
+from services.normalizer.companions import Companions
+from services.normalizer.connected import Connected
+from services.normalizer.facts import Gone, Missing, Ref, Unusable
+from services.normalizer.ledger import NOT_LISTED, NOT_READY, Ledger
+from services.normalizer.normalize.connection import Connection
+from services.normalizer.normalize.deployment import Deployment, Fact, Planned, ServiceAccountFacts, ServiceFacts
+from services.normalizer.normalize.labels import RegistryLabels
+from services.normalizer.normalize.linking import Link
+from services.normalizer.normalize.runtimes import Runtime
+from services.normalizer.normalize.server import ServerFacts, server_facts
+from services.normalizer.normalize.serving import ServerClaim, choose_server
+from services.normalizer.registered import Registered
+
+STOPPED: Final = "stopped"
+"""The proof that somebody wanted a deployment to go."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How a deployment is shown: by these facts, not at all (None), or `retained`, as it is stored."""
+
+    facts: Deployment | None = None
+    retained: bool = False
+
+    @property
+    def shown(self) -> bool:
+        """Whether there is something to show."""
+        return self.retained or self.facts is not None
+
+
+@dataclass(slots=True)
+class Entry:
+    """A deployment with what was concluded of it last.
+
+    `missed`: since when complete looks lack it. `ready`: its facts when it was ready last.
+    """
+
+    source: str
+    facts: Deployment
+    bare: bool
+    missed: float | None = None
+    ready: Deployment | None = None
+    link: Link = field(default_factory=Link)
+    verdict: Verdict = field(default_factory=Verdict)
+    asked_for: RegistryLabels | None = None
+
+    @property
+    def version(self) -> str:
+        """The reference of the version that it serves, empty without one."""
+        return self.link.version.ref if self.link.version else ""
+
+
+class Deployments:
+    """All deployments by reference, and who serves which version."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._entries: dict[str, Entry] = {}
+        self._services: Companions[ServiceFacts] = Companions()
+        self._accounts: Companions[ServiceAccountFacts] = Companions()
+        self._connected = Connected()
+        self._runtimes: dict[Ref, Runtime] = {}
+        self._claimants: defaultdict[str, set[str]] = defaultdict(set)
+        self._beside: dict[str, Problem] = {}
+        self._unusable: dict[str, Problem] = {}
+        self._unknown: list[RegistryLabels] = []
+
+    @property
+    def refs(self) -> AbstractSet[str]:
+        """The references of all."""
+        return self._entries.keys()
+
+    def get(self, ref: str) -> Entry | None:
+        """Return a deployment."""
+        return self._entries.get(ref)
+
+    def is_unusable(self, ref: str) -> bool:
+        """Return whether a deployment exists and cannot be read."""
+        return ref in self._unusable
+
+    def claimants(self, version: str) -> Collection[str]:
+        """Return the deployments that serve a version."""
+        return self._claimants.get(version, ())
+
+    def services(self, ref: str) -> tuple[ServiceFacts, ...]:
+        """Return the Services of a deployment."""
+        return self._services.of(ref)
+
+    def accounts(self, ref: str) -> tuple[ServiceAccountFacts, ...]:
+        """Return the ServiceAccounts of a deployment."""
+        return self._accounts.of(ref)
+
+    def connection(self, ref: str) -> Connection | None:
+        """Return what is known of a deployment's connection."""
+        return self._connected.of(ref)
+
+    def runtime(self, ref: str, facts: Deployment) -> Runtime | None:
+        """Return what is known of a deployment's runtime: one of its namespace goes before one of the cluster."""
+        if not self._runtimes:
+            return None
+        cluster, name = Ref.parse(ref).place, facts.served.runtime
+        own = self._runtimes.get(Ref("runtime", cluster, (facts.namespace, name)))
+        return own or self._runtimes.get(Ref("runtime", cluster, ("", name)))
+
+    def problems(self, ref: str) -> tuple[Problem, ...]:
+        """Return the problems of a deployment that are not about its document."""
+        entry = self._entries.get(ref)
+        others = (self._beside.get(ref), self._unusable.get(ref))
+        return (*(entry.link.problems if entry else ()), *(problem for problem in others if problem is not None))
+
+    def take_unknown(self) -> list[RegistryLabels]:
+        """Return the labels that named a version unknown here since the last call."""
+        unknown, self._unknown = self._unknown, []
+        return unknown
+
+    def put(self, source: str, ref: Ref, fact: Fact | Gone | Missing | Unusable, *, now: float) -> set[str]:
+        """Take what a source says of an object; return what may be shown otherwise."""
+        if not ref.is_deployment:
+            return self._put_companion(ref, fact)
+        match fact:
+            case Planned():
+                self._put_deployment(source, str(ref), fact.deployment, bare=True)
+            case Deployment():
+                self._put_deployment(source, str(ref), fact, bare=False)
+            case Unusable():
+                self._unusable[str(ref)] = fact.problem
+                if self._ledger.knows(str(ref)):  # what is stored of it stays
+                    self._ledger.see(str(ref), source)
+            case Gone():
+                self._ledger.end(str(ref), fact.reason)
+                return {str(ref), *self._drop(str(ref))}
+            case _:
+                self._unusable.pop(str(ref), None)
+                if (entry := self._entries.get(str(ref))) is not None:
+                    entry.missed = now
+        return {str(ref)}
+
+    def _put_companion(self, ref: Ref, fact: Fact | Gone | Missing | Unusable) -> set[str]:
+        """Take what belongs to deployments, or its absence; one that cannot be read stays as it was."""
+        match fact:
+            case ServiceFacts():
+                return self._services.put(ref, fact)
+            case ServiceAccountFacts():
+                return self._accounts.put(ref, fact)
+            case Connection():
+                return self._connected.put(ref, fact)
+            case Runtime():
+                return self._put_runtime(ref, fact)
+            case Unusable():
+                return set()
+        touched = self._services.put(ref, None) | self._accounts.put(ref, None)
+        return touched | self._connected.put(ref, None) | self._put_runtime(ref, None)
+
+    def _put_deployment(self, source: str, ref: str, facts: Deployment, *, bare: bool) -> None:
+        self._unusable.pop(ref, None)
+        self._connected.use(ref, Ref.parse(ref).place, facts)
+        entry = self._entries.get(ref)
+        if entry is None:
+            self._entries[ref] = Entry(source, facts, bare)
+        else:
+            entry.facts, entry.bare, entry.missed = facts, bare, None
+
+    def _put_runtime(self, ref: Ref, runtime: Runtime | None) -> set[str]:
+        """Take a ServingRuntime, or one of the cluster (its namespace is empty), or its absence; return who uses it."""
+        if self._runtimes.get(ref) == runtime:
+            return set()
+        if runtime is None:
+            del self._runtimes[ref]
+        else:
+            self._runtimes[ref] = runtime
+        return {user for user, entry in self._entries.items() if entry.facts.served.runtime == ref.ids[1]}
+
+    def let_go(self, ref: str) -> None:
+        """Show a deployment no longer as it was ready last."""
+        if (entry := self._entries.get(ref)) is not None:
+            entry.ready = None
+
+    def conclude(
+        self, ref: str, registered: Registered, unready: Callable[[str, str], None], *, now: float
+    ) -> set[str]:
+        """Decide again whether a deployment is shown and which version it serves; return the versions touched.
+
+        `unready` is told the reference and the version of one that is not ready, before the ledger is asked.
+        """
+        entry = self._entries.get(ref)
+        if entry is None:
+            return set()
+        former = entry.link
+        touched = self._unlink(ref, entry)
+        entry.link = registered.link(entry.facts, former)
+        if entry.version:
+            self._claimants[entry.version].add(ref)
+            touched.add(entry.version)
+        self._note_unknown(entry)
+        entry.verdict = self._judge(ref, entry, unready, now)
+        if entry.missed is not None and not entry.verdict.shown:
+            touched |= self._drop(ref)
+        return touched
+
+    def _note_unknown(self, entry: Entry) -> None:
+        labels = entry.facts.registry
+        if not entry.version and labels and labels.model and labels.version and labels != entry.asked_for:
+            entry.asked_for = labels
+            self._unknown.append(labels)
+
+    def _judge(self, ref: str, entry: Entry, unready: Callable[[str, str], None], now: float) -> Verdict:
+        source, readiness = entry.source, entry.facts.readiness
+        if entry.missed is not None:
+            if not self._ledger.doubt(ref, source, NOT_LISTED, since=entry.missed):
+                return Verdict()
+        elif entry.bare or readiness.ready:
+            entry.ready = entry.facts
+            self._ledger.see(ref, source)
+        elif readiness.stopped:
+            self._ledger.end(ref, STOPPED)
+            entry.ready = None
+            return Verdict()
+        else:
+            unready(ref, entry.version)
+            if not self._ledger.doubt(ref, source, NOT_READY, since=now):
+                return Verdict()
+        return Verdict(entry.ready, retained=entry.ready is None)
+
+    def _unlink(self, ref: str, entry: Entry) -> set[str]:
+        """Part a deployment from the version that it serves; return the version."""
+        version = entry.version
+        if not version:
+            return set()
+        claimants = self._claimants[version]
+        claimants.discard(ref)
+        if not claimants:
+            del self._claimants[version]
+        self._beside.pop(ref, None)
+        entry.link = Link()
+        return {version}
+
+    def _drop(self, ref: str) -> set[str]:
+        """Forget a deployment; return the version that it served."""
+        self._unusable.pop(ref, None)
+        self._connected.use(ref, "", None)
+        entry = self._entries.pop(ref, None)
+        return self._unlink(ref, entry) if entry is not None else set()
+
+    def part(self, version: str) -> None:
+        """Show nobody beside the server of a version, until one is chosen again."""
+        for claimant in self.claimants(version):
+            self._beside.pop(claimant, None)
+
+    def choose_server(self, version: str) -> str:
+        """Return the deployment that a version shows as its server, empty without one; the others stand alone."""
+        entries = {claimant: self._entries[claimant] for claimant in self.claimants(version)}
+        choice = choose_server(
+            ServerClaim(
+                ref=claimant,
+                subject=entry.facts.subject,
+                created=entry.facts.created,
+                ready=entry.facts.readiness.ready,
+                certain=entry.link.certain,
+            )
+            for claimant, entry in entries.items()
+            if entry.verdict.shown
+        )
+        self._beside.update(zip(choice.others, choice.problems, strict=True))
+        return choice.server or ""
+
+    def server(self, ref: str) -> ServerFacts | None:
+        """Return a deployment as the server of a version."""
+        entry = self._entries.get(ref)
+        if entry is None or entry.verdict.facts is None:
+            return None
+        return server_facts(
+            entry.verdict.facts,
+            services=self._services.of(ref),
+            service_accounts=self._accounts.of(ref),
+            runtime=self.runtime(ref, entry.verdict.facts),
+            connection=self._connected.of(ref),
+        )
+
+    def shown_with_version(self, ref: str) -> str:
+        """Return the version that shows a deployment as its server, empty when it stands alone or is not shown."""
+        entry = self._entries.get(ref)
+        return entry.version if entry is not None and ref not in self._beside and entry.verdict.shown else ""
