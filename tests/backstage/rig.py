@@ -256,6 +256,12 @@ class Backstage:
         async with self._session.get("/.backstage/health/v1/readiness") as response:
             return response.status == 200
 
+    async def post(self, path: str, body: Mapping[str, Any]) -> Any:
+        """Return what a plugin of the backend answers; the AssertionError of a refusal has its words."""
+        async with self._session.post(path, json=body) as response:
+            assert response.ok, f"{response.status} {await response.text()}"
+            return await response.json()
+
     async def _json(self, path: str, params: Mapping[str, str] | None = None) -> Any:
         async with self._session.get(path, params=params, raise_for_status=True) as response:
             return await response.json()

@@ -1,6 +1,7 @@
 """Cards written for other renderers come out as TechDocs shows them; polishing twice changes nothing."""
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -104,6 +105,13 @@ def test_code_stays_as_it_is() -> None:
     page = html("code")
     assert "indented code\n  deeper" in page.text
     assert '{"a": "```"}' in page.text
+
+
+def test_tables_that_are_never_closed_cost_little() -> None:
+    card = "<table>\n\nx\n\n" * 600
+    started = time.process_time()
+    polish(card)
+    assert time.process_time() - started < 5
 
 
 def test_a_large_card_is_polished_whole() -> None:

@@ -5,7 +5,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 from urllib.parse import urlencode, urlsplit
 
 from playwright.async_api import Browser as Chromium
@@ -15,6 +15,8 @@ from tests.waiting import eventually
 
 CHROMIUM = Path("/usr/bin/chromium")
 HOST = "127.0.0.1"
+ALIASES = ".localhost"
+"""The end of the names that are this machine too: those of model servers."""
 OPTIONS = (
     "--headless",
     "--no-sandbox",
@@ -25,7 +27,7 @@ OPTIONS = (
     "--disable-component-update",
     "--disable-sync",
     "--lang=en",
-    f"--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE {HOST}",  # no name leads anywhere: air-gapped
+    f"--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE {HOST}, EXCLUDE *{ALIASES}",  # no name leads anywhere: air-gapped
 )
 WIDTH, HEIGHT = 1440, 1000
 _PATIENCE = 30_000
@@ -40,6 +42,11 @@ class Seen:
 
     outside: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
+
+    def clear(self) -> None:
+        """Forget it all."""
+        self.outside.clear()
+        self.errors.clear()
 
 
 class Browser:
@@ -89,7 +96,7 @@ class Visit:
 
     def _asked(self, request: Request) -> None:
         host = urlsplit(request.url).hostname
-        if host is not None and host != HOST:
+        if host is not None and host != HOST and not host.endswith(ALIASES):
             self.seen.outside.append(request.url)
         if request.resource_type != "eventsource":  # which ends with the page
             self._under_way.add(request)
@@ -110,9 +117,35 @@ class Visit:
     async def entry(self, ref: str, tab: str = "") -> str:
         """Open the page of an entity (`kind:namespace/name`), or one of its tabs, and return what is seen."""
         await self.page.goto(f"/catalog/{_path(ref)}/{tab}")
-        await self.page.get_by_role("heading", level=1).first.wait_for()
+        await self._title.wait_for()
         await self.settle()
         return await self.text()
+
+    async def about(self) -> str:
+        """Return what the card "About" of the entity that is open says, on one line."""
+        text = await self._card("About").inner_text()
+        return " ".join(text.replace("\n, Opens in a new window\n", "").split())
+
+    async def heading(self) -> str:
+        """Return what heads the page of the entity that is open."""
+        return (await self._title.inner_text()).strip()
+
+    async def tags(self) -> Sequence[str]:
+        """Return the tags of the entity that is open."""
+        return await self._card("About").locator("[class*='MuiChip-label']").all_inner_texts()
+
+    async def links(self) -> Sequence[str]:
+        """Return where the links of the entity that is open lead."""
+        links = await self._card("Links").locator("a").all()
+        return [await link.get_attribute("href") or "" for link in links]
+
+    @property
+    def _title(self) -> Locator:
+        return self.page.locator("[class*='HeaderTitle']").first
+
+    def _card(self, title: str) -> Locator:
+        heading = self.page.get_by_role("heading", name=title, exact=True)
+        return self.page.get_by_role("article").filter(has=heading)
 
     async def definition(self, ref: str) -> str:
         """Open the definition of an API and return what is seen, all of its operations included."""
@@ -122,28 +155,28 @@ class Visit:
     async def card(self, ref: str) -> Locator:
         """Open the documentation of an entity, wait until it is built, and return the document."""
         await self.page.goto(f"/docs/{_path(ref)}")
-        document = self.page.locator("[data-testid='techdocs-native-shadowroot'] article")
-        await document.wait_for(timeout=4 * _PATIENCE)
+        document = self.page.locator("article").filter(has=self.page.locator("h1"))  # in TechDocs' shadow root
+        await document.wait_for(timeout=2 * _PATIENCE)
         await self.settle()
         return document
 
     async def graph(self, ref: str) -> set[str]:
-        """Open the graph around an entity and return what is written on its nodes."""
+        """Open the graph around an entity and return the references of the entities in it."""
         await self.page.goto(f"/catalog-graph?{urlencode({'rootEntityRefs[]': ref, 'maxDepth': '2'})}")
         nodes = self.page.get_by_test_id("node")
         await nodes.first.wait_for()
         await self.settle()
-        return set(await nodes.locator("text").all_text_contents())
+        return set(await nodes.locator("title").all_text_contents())
 
-    async def search(self, words: str) -> str:
-        """Search for words in everything and return what is seen."""
-        await self.page.goto(f"/search?{urlencode({'query': words})}")
+    async def search(self, words: str, kind: Literal["software-catalog", "techdocs"] = "software-catalog") -> str:
+        """Search for words in the entities or in their documentation, and return what is seen."""
+        await self.page.goto(f"/search?{urlencode({'query': words, 'types[]': kind})}")
         await self.settle()
         return await self.text()
 
     async def text(self) -> str:
-        """Return the text that is seen on the page, without the navigation at its side."""
-        return await self.page.locator("main, #root").last.inner_text()
+        """Return the text that is seen on the page."""
+        return await self.page.locator("body").inner_text()
 
     async def warnings(self) -> Sequence[str]:
         """Return what is said in boxes that tell of something wrong."""

@@ -8,8 +8,9 @@ from typing import Any
 
 import yaml
 
-from tests.backstage.readers import shipped
+from tests.backstage.readers import Reader, shipped
 from tests.backstage.rig import Backstage
+from tests.portal.scene import Scene
 
 APP = Path(__file__).with_name("app")
 """The frontend; `make test-portal` bundles it once."""
@@ -21,9 +22,13 @@ _OFTEN = {"frequency": {"seconds": 5}, "timeout": {"seconds": 60}, "initialDelay
 
 
 class Portal(Backstage):
-    """A backend that serves the frontend too; an async context manager like the one without pages."""
+    """A backend that serves the frontend too and reads a scene; an async context manager like the one without pages."""
 
     PROCESSING_SECONDS = 10
+
+    def __init__(self, *, reader: Reader, scene: Scene, directory: Path, port: int | None = None) -> None:
+        super().__init__(reader=reader, feed=scene.feed, directory=directory, port=port)
+        self.scene = scene
 
     def environment(self) -> Mapping[str, str]:
         """Return the variables of the process: with pages, with the frontend where Node finds it, with mkdocs."""

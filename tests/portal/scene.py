@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from tests.backstage import rich_set
+from tests.backstage.readers import Reader
 from tests.backstage.sidecars import Sidecars
 from tests.backstage.world import World
 from tests.fakes.kubernetes.manifests import load
@@ -50,7 +51,7 @@ class Served:
 GRANITE = Served(
     title="Granite 3.3 8B Instruct",
     entity="granite-33-8b-instruct",
-    model_entity="Granite-33-8B-Instruct-10",
+    model_entity="Granite338BInstruct-10",
     name="granite-33-8b-instruct",
     what="A made-up language model with 8 billion parameters",
     protocol="openai",
@@ -78,7 +79,7 @@ LLAMA = Served(
 FRAUD = Served(
     title="Card fraud score",
     entity="card-fraud",
-    model_entity="Card-fraud-score-21",
+    model_entity="Cardfraudscore-21",
     name="card-fraud",
     what="Scores card payments between 0 and 1",
     protocol="open-inference",
@@ -133,17 +134,24 @@ print("räksmörgås 模型 🚀")
 class Scene:
     """An async context manager: the model servers, the sources and the connector's three services are up inside it.
 
-    `feed` is what a portal reads; `servers` are the model servers, by the name of their entity.
+    `servers` are the model servers, by the name of their entity; `environment` goes to the services.
     """
 
-    def __init__(self, directory: Path, *, port: int | None = None, odd: bool = True) -> None:
-        self.world = World(directory, port=port)
+    def __init__(self, directory: Path, *, odd: bool = True, **environment: str) -> None:
+        self.world = World(directory)
         self.servers = {
             model.entity: ModelServer(model.name, model.protocol, guarded=model.guarded) for model in SERVED
         }
         self.sidecars: Sidecars
         self._odd = odd
+        self._environment = environment
         self._stack = contextlib.AsyncExitStack()
+
+    @classmethod
+    def read_by(cls, reader: Reader, directory: Path, *, odd: bool = True) -> Self:
+        """Return a scene whose connector is set up for this reader, as deploy/ sets it up."""
+        both = "true" if reader is Reader.SECOND_AND_PLAIN else "false"
+        return cls(directory, odd=odd, BOTH_FEEDS=both)
 
     async def __aenter__(self) -> Self:
         async with contextlib.AsyncExitStack() as stack:
@@ -155,7 +163,7 @@ class Scene:
             self._add_examples()
             if self._odd:
                 self._add_odd_ones()
-            self.sidecars = await self.world.connect()
+            self.sidecars = await self.world.connect(**self._environment)
             self._stack = stack.pop_all()
         return self
 
@@ -164,13 +172,22 @@ class Scene:
 
     @property
     def feed(self) -> str:
-        """The base URL that a portal reads."""
-        return self.sidecars.feed
+        """The base URL that a portal reads, by the name that the shipped configuration has for it."""
+        return self.sidecars.feed.replace("127.0.0.1", "localhost")
+
+    def address(self, model: Served) -> str:
+        """Return where the model is called: for an OpenAI server with the version, as its clients want it."""
+        url = self.route(model)
+        return f"{url}/v1" if model.protocol == "openai" else url
+
+    def route(self, model: Served) -> str:
+        """Return the address of a model server outside the cluster; names below `localhost` lead to this machine."""
+        return self.servers[model.entity].url.replace("127.0.0.1", f"{model.name}.apps.localhost")
 
     def _register(self) -> None:
         registry = self.world.registry
         granite = registry.add_model(
-            "Granite-3.3-8B-Instruct",
+            "Granite 3.3 8B Instruct",
             description=f"{GRANITE.what}, tuned to follow instructions.",
             owner="kube:admin",
             provider=GRANITE.provider,
@@ -187,7 +204,7 @@ class Scene:
         version = registry.add_version(granite, GRANITE.version, author="jane", properties={"f1": "0.87"})
         registry.add_artifact(
             version,
-            name="Granite-3.3-8B-Instruct-1.0",
+            name="Granite 3.3 8B Instruct-1.0",
             uri="oci://registry.example.com/granite-3.3-8b-instruct:1.0",
             modelSourceKind="catalog",
             modelSourceClass="redhat_ai_models",
@@ -234,7 +251,7 @@ class Scene:
         obj = isvc(
             name,
             namespace,
-            url=self.servers[model.entity].url,
+            url=self.route(model),
             labels={**DASHBOARD_LABELS, **(linked or {})},
             annotations=annotations,
             runtime=runtime,
@@ -249,9 +266,11 @@ class Scene:
             self.world.cluster.apply(service_account_for(obj))
 
     def _add_examples(self) -> None:
-        for obj in load(rich_set.ROOT / "examples"):
-            if obj["kind"] in rich_set.FOLLOWED:
-                self.world.cluster.apply(obj)
+        """Add what a cluster would hold of the examples, not what is below them for other tools."""
+        for file in sorted((rich_set.ROOT / "examples").glob("*.[yj]*")):
+            for obj in load(file):
+                if obj["kind"] in rich_set.FOLLOWED:
+                    self.world.cluster.apply(obj)
 
     def _add_odd_ones(self) -> None:
         """Add models whose names and texts are hostile; no page may suffer from them."""

@@ -41,6 +41,8 @@ _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _APART = re.compile(rf"(?<=[*_`~\[\]()<\\!&]){_DROPPED}+(?=[*_`~\[\]()<\\!&#])")
 _SCHEMES = ("http", "https", "mailto")
 _DEEPEST = 6
+_MOST_PARTS = 100
+"""Blocks into which a table in HTML may be broken by blank lines."""
 _LARGEST_NUMBER = 9
 """Largest number of an item whose text stands where TechDocs looks for what belongs to the item."""
 
@@ -209,16 +211,18 @@ class _Writer:
 
     def _whole_table(self, node: SyntaxTreeNode, rest: Sequence[SyntaxTreeNode]) -> tuple[str, int]:
         """Return a block of HTML with the blocks after it that its table goes on in, and how many these are."""
-        source = node.content
-        if _open_tables(source) <= 0 or node.map is None:
-            return source, 0
-        for used, other in enumerate(rest, start=1):
+        missing = _open_tables(node.content)
+        if missing <= 0 or node.map is None:
+            return node.content, 0
+        start, end = node.map
+        for used, other in enumerate(rest[:_MOST_PARTS], start=1):
             if other.map is None:
                 break
-            whole = "\n".join(self.source[node.map[0] : other.map[1]])
-            if _open_tables(whole) <= 0:
-                return whole, used
-        return source, 0
+            missing += _open_tables("\n".join(self.source[end : other.map[1]]))
+            end = max(end, other.map[1])
+            if missing <= 0:
+                return "\n".join(self.source[start:end]), used
+        return node.content, 0
 
     # --- what stands in a line
 

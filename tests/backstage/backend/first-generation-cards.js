@@ -1,6 +1,6 @@
 // The reader of model cards of the first plugin generation, written from its contract: it takes the URLs below
 // {baseUrl}/modelcard, asks for them without credentials and without validators, and lays the answer out as the one
-// page of a TechDocs site.
+// page of a TechDocs site. `cards.pod` says where the connector is here, which is at localhost:9090 in a pod.
 import { ReadUrlResponseFactory, urlReaderFactoriesServiceRef } from '@backstage/backend-defaults/urlReader';
 import { createServiceFactory } from '@backstage/backend-plugin-api';
 import { NotFoundError, NotModifiedError } from '@backstage/errors';
@@ -24,17 +24,18 @@ async function layOut(card, targetDir) {
   return directory;
 }
 
-function cardReader(baseUrl) {
+function cardReader(baseUrl, pod) {
   const base = new URL(baseUrl);
+  const here = url => (pod ? url.replace(pod.from, pod.to) : url);
   const unsupported = name => async () => {
     throw new Error(`a model card cannot be read with ${name}`);
   };
   return {
-    predicate: url => url.host === base.host && url.pathname.startsWith('/modelcard'),
+    predicate: url => new URL(here(url.href)).host === base.host && url.pathname.startsWith('/modelcard'),
     reader: {
-      readUrl: (url, options) => readCard(url, options?.signal),
+      readUrl: (url, options) => readCard(here(url), options?.signal),
       readTree: async (url, options) => {
-        const card = await (await readCard(url, options?.signal)).buffer();
+        const card = await (await readCard(here(url), options?.signal)).buffer();
         return {
           etag: options?.etag ?? '',
           dir: dirOptions => layOut(card, dirOptions?.targetDir),
@@ -52,6 +53,7 @@ export default createServiceFactory({
   deps: {},
   factory: () => ({ config }) => {
     const providers = config.getConfig('catalog.providers.modelCatalog');
-    return providers.keys().map(id => cardReader(providers.getString(`${id}.baseUrl`)));
+    const pod = config.getOptional('cards.pod');
+    return providers.keys().map(id => cardReader(providers.getString(`${id}.baseUrl`), pod));
   },
 });

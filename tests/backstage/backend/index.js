@@ -18,6 +18,7 @@ const portal = [
   '@backstage/plugin-app-backend',
   '@backstage/plugin-auth-backend',
   '@backstage/plugin-auth-backend-module-guest-provider',
+  '@backstage/plugin-scaffolder-backend',
   '@backstage/plugin-search-backend',
   '@backstage/plugin-search-backend-module-catalog',
   '@backstage/plugin-search-backend-module-techdocs',
