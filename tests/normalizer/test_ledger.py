@@ -384,6 +384,9 @@ class LedgerMachine(RuleBasedStateMachine):
             assert known.against is not None
             waited = self.now - known.against
             assert waited >= (GRACE if self.ledger.departed(ref) == NOT_READY else HOLD)
+            if self.ledger.departed(ref) == NOT_LISTED:
+                assert self.looked is not None
+                assert self.looked >= known.against + HOLD  # a look when it was due has agreed
         for ref in self.left:
             assert self.known[ref].proven or self.known[ref].against is not None
 
