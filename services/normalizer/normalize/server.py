@@ -9,11 +9,13 @@ from services.normalizer.normalize.addresses import is_grpc, port_of, resolve, s
 from services.normalizer.normalize.connection import Connection
 from services.normalizer.normalize.deployment import Deployment, ServiceAccountFacts, ServiceFacts, owns
 from services.normalizer.normalize.model_names import unique_names
+from services.normalizer.normalize.profile import TITLE
 from services.normalizer.normalize.runtimes import Runtime, names_by_runtime, spoken
 
 INTERNAL_URL_ANNOTATION = "rhdh.modelcatalog.io/internal-service-url"
 EXTERNAL_URL_ANNOTATION = "rhdh.modelcatalog.io/external-route-url"
-_API_FIELDS = ("apispec", "apitype")
+# What people say on a deployment about the server itself, also where a registry describes the model that it serves.
+_SERVER_FIELDS = ("apientityref", "apispec", "apitype", "default", "servertype", "system", TITLE)
 # Accounts that others than the dashboard make: an autoscaler's, and that of an LLM's endpoint picker.
 _ACCOUNTS_OF_OTHERS = ("inference-prometheus-auth",)
 _ACCOUNT_ENDINGS_OF_OTHERS = ("-epp-sa",)
@@ -23,8 +25,8 @@ _ACCOUNT_ENDINGS_OF_OTHERS = ("-epp-sa",)
 class ServerFacts:
     """A server with an address; `name` is its deployment's, `called` what clients write as the model's name.
 
-    `annotations` are those of its API, `said` is what the deployment says about the API, `api_type` what is known of
-    it. `details` are those of the deployment.
+    `annotations` are those of its API, `said` is what the deployment says about the server, by field of a profile,
+    `api_type` what is known of its API. `details` are those of the deployment.
     """
 
     name: str
@@ -65,7 +67,7 @@ def server_facts(
         api_type="grpc" if is_grpc(url, deployment, services, runtime) else "openapi",
         authentication=_asks_for_a_token(deployment, url, services, service_accounts),
         annotations={key: address for key, address in annotations.items() if address},
-        said={field: text for field, text in deployment.stated.said if field in _API_FIELDS},
+        said={field: text for field, text in deployment.stated.said if field in _SERVER_FIELDS},
         details=deployment_details(deployment, runtime=runtime, connection=connection),
     )
 

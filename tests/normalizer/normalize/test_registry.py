@@ -1,5 +1,6 @@
 """The mapping of a registered version, field by field."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -357,6 +358,13 @@ def test_api_is_described_by_the_registry_else_by_the_isvc() -> None:
     assert (server_of(result.document).api.type, server_of(result.document).api.spec) == ("openapi", "openapi: 3.1.0")
     assert [(p.severity, "'API Type'" in p.remedy) for p in result.problems] == [("warning", True)]
     assert server_of(result.document).usage is None
+
+
+def test_what_people_say_on_the_deployment_about_the_server_counts_unless_the_registry_says_it() -> None:
+    served = replace(server(), said={"title": "Granite for support", "system": "support-desk"})
+    details = document(served=served).details
+    assert (details.title, details.system) == ("Granite for support", "system:default/support-desk")
+    assert document(served=server()).details.title == "granite v1"
 
 
 def test_api_spec_may_be_a_whole_description() -> None:
