@@ -111,7 +111,7 @@ class Sidecars:
         await self.start(service)
 
     async def ready(self, *services: str) -> None:
-        """Wait until these services, or all, say that they are ready: the sources are read, and location serves them."""
+        """Wait until these services, or all, are ready: the sources are read, and location serves them."""
         for service in services or _MODULES:
             await eventually(lambda s=service: self._is_ready(s), timeout=60, interval=0.1, what=f"{service} is ready")
 
