@@ -279,3 +279,10 @@ async def test_a_plugin_that_is_away_does_not_keep_the_others_out(clock: Clock) 
         later = int(time.time() + 2 * KEYS_LIFETIME)
         assert await status(location, catalog.token(exp=later)) == 200
         assert await status(location, techdocs.token(exp=later)) == 200
+
+
+def test_keys_stay_fresh_when_the_wall_clock_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = KeySet(client=HttpClient(name="backstage", base_url="http://127.0.0.1:1"))
+    keys._fetched_at = time.monotonic()
+    monkeypatch.setattr(time, "time", lambda: 4e9)
+    assert keys.is_fresh
