@@ -64,14 +64,13 @@ class Cluster:
         """The test itself tells what happens."""
 
     def relist(self) -> None:
-        """Nothing is told by lists only."""
+        """List again soon: what is due to leave leaves only when a look at that time agrees."""
+        asyncio.get_running_loop().call_soon(self._list)
 
     def follow(self, intake: Intake) -> None:
         """Tell everything, as a source does that begins, and from then on what happens."""
         self._sink = intake.open(self)
-        for name in self.isvcs:
-            self._tell(name)
-        self._sink.listed()
+        self._list()
 
     def label(self, name: str, number: int) -> None:
         """Deploy the `number`-th version of the registry, as the dashboard does."""
@@ -104,6 +103,12 @@ class Cluster:
         name = obj["metadata"]["name"]
         self.isvcs[name] = obj
         self._tell(name)
+
+    def _list(self) -> None:
+        assert self._sink is not None
+        for name in self.isvcs:
+            self._tell(name)
+        self._sink.listed()
 
     def _tell(self, name: str) -> None:
         assert self._sink is not None
@@ -185,6 +190,7 @@ ROUNDS = st.lists(st.lists(HAPPENINGS, max_size=4), max_size=4)
 @given(st.lists(ROUNDS, min_size=1, max_size=3))
 @example([[], [[("fail", "*", {"kind": "status", "status": 503})]], []])
 @example([[[("label", "other", 0)]], [[("change", "archive", MODELS, 0)], [("change", "restore", MODELS, 0)]]])
+@example([[[("label", "isvc", 0)]], [[("fail", "*", {"kind": "status", "status": 401})]], [[("remove", "isvc")]]])
 async def test_what_is_stored_is_what_the_last_complete_poll_said(lives: list[list[list[tuple[Any, ...]]]]):
     async with FakeRegistry(limits=PageLimits(default=3, cap=3)) as registry:
         registry.populate(2, versions=2)
