@@ -1,12 +1,11 @@
 """The texts of model cards, and which of them a document shows."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Self
 
 from common.wire import Stored, card_digest
-from services.normalizer.normalize.cards import CardRef, catalog_model, readme_card
-from services.normalizer.normalize.registry_objects import ModelArtifact, RegisteredModel, RegistryRef
+from services.normalizer.normalize.cards import CardRef, CatalogModel, ReadmeCard
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,25 +36,18 @@ class Cards:
                 self._chosen[key] = card
 
     def choose(
-        self,
-        registry: RegistryRef,
-        model: RegisteredModel,
-        artifacts: Sequence[ModelArtifact],
-        *,
-        stored: Stored | None,
+        self, origin: CatalogModel | None, *, stored: Stored | None, readme: ReadmeCard | None = None
     ) -> CardRef | None:
-        """Return the card that a version shows: the model catalog's, else the model's own readme.
+        """Return the card that a document shows: that of `origin` in the model catalog, else the model's own readme.
 
-        `stored` is the version's entry of an earlier run, whose card stays while the catalog has not been read.
+        `stored` is the document's entry of an earlier run, whose card stays while the catalog has not been read.
         """
-        origin = catalog_model(artifacts)
         if origin is not None:
             if card := self._catalog.get(origin.key):
                 self._chosen[origin.key] = card
                 return CardRef(origin.key)
             if origin.key not in self._catalog and stored and stored.card_key == origin.key:
                 return CardRef(origin.key)  # its text is in storage since an earlier run
-        readme = readme_card(registry, model)
         if readme is None:
             return None
         self._chosen[readme.key] = Card.of(readme.text)

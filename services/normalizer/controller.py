@@ -143,6 +143,7 @@ class Controller:
             log.error("an object cannot be rendered", object=name, exc_info=error)
         for labels in self._desired.take_unknown():
             self.intake.ask(labels)
+        self.intake.name_cards(self._desired.catalog_models)
 
     def _released(self, now: float) -> set[str]:
         self._desired.release(self._ledger.tick(now))

@@ -14,6 +14,7 @@ from services.normalizer.companions import Companions
 from services.normalizer.connected import Connected
 from services.normalizer.facts import Gone, Missing, Ref, Unusable
 from services.normalizer.ledger import NOT_LISTED, NOT_READY, Ledger
+from services.normalizer.normalize.cards import CatalogModel
 from services.normalizer.normalize.connection import Connection
 from services.normalizer.normalize.deployment import Deployment, Fact, Planned, ServiceAccountFacts, ServiceFacts
 from services.normalizer.normalize.labels import RegistryLabels
@@ -72,6 +73,7 @@ class Deployments:
         self._accounts: Companions[ServiceAccountFacts] = Companions()
         self._connected = Connected()
         self._runtimes: dict[Ref, Runtime] = {}
+        self._carded: dict[str, CatalogModel] = {}
         self._claimants: defaultdict[str, set[str]] = defaultdict(set)
         self._beside: dict[str, Problem] = {}
         self._unusable: dict[str, Problem] = {}
@@ -113,6 +115,15 @@ class Deployments:
         cluster, name = Ref.parse(ref).place, facts.served.runtime
         own = self._runtimes.get(Ref("runtime", cluster, (facts.namespace, name)))
         return own or self._runtimes.get(Ref("runtime", cluster, ("", name)))
+
+    @property
+    def catalog_models(self) -> frozenset[CatalogModel]:
+        """The models of the model catalog whose cards deployments name."""
+        return frozenset(self._carded.values())
+
+    def documented_by(self, cards: Collection[str]) -> set[str]:
+        """Return the deployments that name one of these cards, given by their keys."""
+        return {ref for ref, model in self._carded.items() if model.key in cards}
 
     def problems(self, ref: str) -> tuple[Problem, ...]:
         """Return the problems of a deployment that are not about its document."""
@@ -166,6 +177,10 @@ class Deployments:
     def _put_deployment(self, source: str, ref: str, facts: Deployment, *, bare: bool) -> None:
         self._unusable.pop(ref, None)
         self._connected.use(ref, Ref.parse(ref).place, facts)
+        if (model := facts.stated.catalog_model) is not None:
+            self._carded[ref] = model
+        else:
+            self._carded.pop(ref, None)
         entry = self._entries.get(ref)
         if entry is None:
             self._entries[ref] = Entry(source, facts, bare)
@@ -250,6 +265,7 @@ class Deployments:
         """Forget a deployment; return the version that it served."""
         self._unusable.pop(ref, None)
         self._connected.use(ref, "", None)
+        self._carded.pop(ref, None)
         entry = self._entries.pop(ref, None)
         return self._unlink(ref, entry) if entry is not None else set()
 

@@ -18,6 +18,7 @@ from services.normalizer.documents import SLICE, Documents
 from services.normalizer.earlier import Adoption, Unshown
 from services.normalizer.facts import Gone, Missing, Ref, Unusable
 from services.normalizer.ledger import Ledger, Patience
+from services.normalizer.normalize.cards import CatalogModel, catalog_model, readme_card
 from services.normalizer.normalize.deployment import Fact
 from services.normalizer.normalize.kserve import normalize_deployment
 from services.normalizer.normalize.labels import RegistryLabels
@@ -140,6 +141,12 @@ class Desired:
     def put_cards(self, cards: Mapping[str, str | None]) -> None:
         """Take cards of the model catalog by key; None says that there is none, what is not named stays."""
         self._cards.put(cards)
+        self._dirty |= self._deployments.documented_by(cards)
+
+    @property
+    def catalog_models(self) -> frozenset[CatalogModel]:
+        """The models of the model catalog whose cards deployments name without any registry."""
+        return self._deployments.catalog_models
 
     @property
     def cards(self) -> Mapping[str, Card]:
@@ -265,6 +272,7 @@ class Desired:
             self._served_by[ref] = server
         else:
             self._served_by.pop(ref, None)
+        stated = chosen.verdict.facts.stated if chosen and chosen.verdict.facts else None
         return normalize_version(
             found.model,
             found.version,
@@ -273,7 +281,11 @@ class Desired:
             source=content.source,
             server=self._deployments.server(server),
             registry_isvc_name=chosen.link.record if chosen else "",
-            card=self._cards.choose(content.ref, found.model, found.artifacts, stored=self._stored_by_ref.get(ref)),
+            card=self._cards.choose(
+                catalog_model(found.artifacts) or (stated.catalog_model if stated else None),
+                stored=self._stored_by_ref.get(ref),
+                readme=readme_card(content.ref, found.model),
+            ),
             defaults=self._defaults,
         )
 
@@ -343,6 +355,7 @@ class Desired:
             serve=not entry.bare,
             runtime=self._deployments.runtime(ref, facts),
             connection=self._deployments.connection(ref),
+            card=self._cards.choose(facts.stated.catalog_model, stored=self._stored_by_ref.get(ref)),
         )
 
     def _waits_for_registry(self, ref: str, entry: Entry) -> bool:

@@ -98,6 +98,7 @@ class Registries:
             ),
             expected=intake.known_versions,
         )
+        intake.ask_for_cards(self._source.want_cards)
         self._search: ClusterSearch | None = None
         self._told: frozenset[Problem] = frozenset()
         self._refs: dict[tuple[RefKind, str], SourceRef] = {}
@@ -203,6 +204,10 @@ class Registries:
     def on_cards(self, ref: SourceRef, reading: RegistryReading) -> None:
         """Model cards that a registry refers to are new or changed."""
         self._intake.cards_read(ref.registry, reading)
+
+    def on_deployment_cards(self, cards: Mapping[str, str | None]) -> None:
+        """Model cards that deployments name are new or changed."""
+        self._intake.deployment_cards_read(cards)
 
     def on_state(self, ref: SourceRef, state: SourceState) -> None:
         """A registry or catalog fares otherwise than before."""

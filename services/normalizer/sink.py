@@ -4,7 +4,7 @@ Everything here is called by sources, synchronously and at any time; nothing her
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
 from typing import Any
 
@@ -17,6 +17,7 @@ from common.problems import Problem
 from services.normalizer.desired import Desired
 from services.normalizer.facts import Ref, Unusable
 from services.normalizer.ledger import Ledger
+from services.normalizer.normalize.cards import CatalogModel
 from services.normalizer.normalize.labels import RegistryLabels
 from services.normalizer.normalize.registry_objects import RegistryRef
 from services.normalizer.source import News, Sink, Source
@@ -51,6 +52,8 @@ class Intake:
         self._news = asyncio.Event()
         self._begun = asyncio.Event()
         self._ask: Callable[[RegistryLabels], None] = lambda labels: None
+        self._ask_for_cards: Callable[[frozenset[CatalogModel]], None] = lambda models: None
+        self._cards_named: frozenset[CatalogModel] = frozenset()
         self.sources: dict[str, Source] = {}
 
     # --- of sources of deployments
@@ -116,6 +119,11 @@ class Intake:
         self._take_reading(ref, reading)
         self._wake()
 
+    def deployment_cards_read(self, cards: Mapping[str, str | None]) -> None:
+        """Model cards that deployments name were read; they are given by key, None where there is none."""
+        self._desired.put_cards(cards)
+        self._wake()
+
     def _take_reading(self, ref: RegistryRef, reading: RegistryReading) -> bool:
         """Return whether a reading could be taken; one registry with something unheard of must not end the others."""
         content = RegistryContent(ref, reading.snapshot, settled=reading.settled, problems=reading.problems)
@@ -164,6 +172,10 @@ class Intake:
         """Call `ask` for each deployment that names a version which no registry is known to have."""
         self._ask = ask
 
+    def ask_for_cards(self, ask: Callable[[frozenset[CatalogModel]], None]) -> None:
+        """Call `ask` with all models of the model catalog whose cards deployments name, whenever these change."""
+        self._ask_for_cards = ask
+
     # --- of the controller
 
     def begin(self) -> None:
@@ -183,6 +195,12 @@ class Intake:
     def ask(self, labels: RegistryLabels) -> None:
         """Have a version looked up that no registry is known to have."""
         self._ask(labels)
+
+    def name_cards(self, models: frozenset[CatalogModel]) -> None:
+        """Take which models of the model catalog deployments name now, so that their cards are read."""
+        if models != self._cards_named:
+            self._cards_named = models
+            self._ask_for_cards(models)
 
     def _registries_changed(self) -> None:
         self._desired.await_registries(self._book.awaiting_registries)

@@ -666,6 +666,59 @@ def test_a_card_of_an_earlier_run_stays_linked_while_the_catalog_is_not_read(ben
     assert restarted.desired.cards == {}
 
 
+CARDED = {"rhdh.io/catalog-source": "c", "rhdh.io/catalog-model": "g/m"}
+
+
+@pytest.mark.parametrize("kind", ["isvc", "llmisvc"])
+def test_a_deployment_has_the_card_that_its_annotations_name(kind: str, bench: Bench) -> None:
+    if kind == "isvc":
+        bench.isvc(objects.isvc("m", annotations=CARDED))
+    else:
+        bench.desired.put("kserve-llm", llm("m"), read_llmisvc(objects.llm_isvc("m", annotations=CARDED)))
+        bench.render()
+    assert {each.key for each in bench.desired.catalog_models} == {"cg/m"}
+    assert [each.card_key for each in bench.desired.wanted.values()] == [""]
+
+    bench.desired.put_cards({"cg/m": "# card"})
+    bench.render()
+    [wanted] = bench.desired.wanted.values()
+    assert wanted.card_key == "cg/m"
+    assert b"/modelcard?key=cg%2Fm" in wanted.body
+    assert bench.desired.cards["cg/m"].text == "# card"
+
+    bench.desired.put_cards({"cg/m": None})
+    bench.render()
+    assert [each.card_key for each in bench.desired.wanted.values()] == [""]
+
+
+def test_a_deployments_card_is_kept_over_a_restart_and_not_asked_for_without_it(bench: Bench) -> None:
+    bench.isvc(objects.isvc("m", annotations=CARDED))
+    bench.desired.put_cards({"cg/m": "# card"})
+    bench.render()
+    restarted = bench.restarted()
+    restarted.isvc(objects.isvc("m", annotations=CARDED))
+    assert restarted.storage == bench.storage
+    assert restarted.desired.wanted["models_m"].card_key == "cg/m"
+
+    restarted.isvc(objects.isvc("m"))
+    assert restarted.desired.wanted["models_m"].card_key == ""
+    assert not restarted.desired.catalog_models
+    restarted.isvc(objects.isvc("m", annotations=CARDED))
+    restarted.gone("m")
+    assert not restarted.desired.catalog_models
+
+
+def test_a_version_without_a_card_of_its_own_has_its_deployments(bench: Bench) -> None:
+    bench.isvc(objects.isvc("m", annotations=CARDED, labels=LABELS))
+    bench.registry(models=model(readme="# mine"), versions=version(), artifacts={"10": ()})
+    assert bench.desired.wanted["granite_v1"].card_key.startswith("readme-")
+    bench.desired.put_cards({"cg/m": "# card", "cgn": "# of its artifact"})
+    bench.render()
+    assert bench.desired.wanted["granite_v1"].card_key == "cg/m"
+    bench.registry(**WITH_ARTIFACT)
+    assert bench.desired.wanted["granite_v1"].card_key == "cgn"
+
+
 def test_the_models_readme_is_its_card_where_the_catalog_has_none(bench: Bench) -> None:
     bench.registry(models=model(readme="# mine"), versions=version(), artifacts={"10": ()})
     key = bench.desired.wanted["granite_v1"].card_key

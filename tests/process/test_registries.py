@@ -193,6 +193,24 @@ async def test_the_card_of_a_model_that_a_new_dashboard_registered(pod: Pod, fak
     await eventually(lambda: answered(pod, card, "# One"), what="the card")
 
 
+async def test_a_deployments_card_without_any_registry(pod: Pod, fakes: ProcessRegistry, cluster: ProcessCluster):
+    await fakes.catalog("put_card", "curated", "example/granite", "# Granite")
+    annotations = {"rhdh.io/catalog-source": "curated", "rhdh.io/catalog-model": "example/granite"}
+    await cluster.apply(isvc("granite", annotations=annotations))
+    pod.set(NORMALIZER, MODEL_REGISTRY_URLS="")
+    await pod.start()
+    document = await pod.shows(isvc_uri("granite"), lambda d: "TechDocs" in d["models"][0]["annotations"])
+    card = document["models"][0]["annotations"]["TechDocs"].removeprefix("http://localhost:9090")
+    assert card == "/modelcard?key=curatedexample%2Fgranite"
+    await eventually(lambda: answered(pod, card, "# Granite"), what="the card")
+
+    await fakes.catalog("down")
+    await pod.kill()
+    await pod.start(*NAMES, ready=False)
+    await eventually(lambda: answered(pod, card, "# Granite"), what="the card after a restart", timeout=20)
+    await pod.shows(isvc_uri("granite"), lambda d: "TechDocs" in d["models"][0]["annotations"])
+
+
 FAULTS = [
     ("status", {"status": 401}, "unauthorized"),
     ("status", {"status": 403}, "forbidden"),

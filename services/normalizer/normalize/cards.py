@@ -10,6 +10,7 @@ from services.normalizer.normalize.registry_objects import ModelArtifact, Regist
 
 CARD_LIMIT = 1024 * 1024
 """A card with more bytes is shortened: storage takes none (DOCUMENT_LIMIT), and a link to it would lead nowhere."""
+_MAX_NAME = 512
 _CARD_URL = "http://localhost:9090/modelcard?key="
 
 
@@ -54,16 +55,20 @@ def catalog_model(artifacts: Iterable[ModelArtifact]) -> CatalogModel | None:
     and transfer jobs name a source too, which no catalog has.
     """
     for artifact in model_artifacts(artifacts):
-        model = CatalogModel(artifact.model_source_class, artifact.model_source_group, artifact.model_source_name)
-        if artifact.model_source_kind in ("", "catalog") and model.source and model.name and not _climbs(model):
+        model = named_model(artifact.model_source_class, artifact.model_source_name, group=artifact.model_source_group)
+        if artifact.model_source_kind in ("", "catalog") and model is not None:
             return model
     return None
 
 
-def _climbs(model: CatalogModel) -> bool:
-    """Return whether a part of the names would lead to another path than that of a model."""
-    parts = [model.source, *model.group.split("/"), *model.name.split("/")]
-    return any(part in (".", "..") for part in parts)
+def named_model(source: str, name: str, *, group: str = "") -> CatalogModel | None:
+    """Return the catalog's model of that name, or None where a name is missing or no model can have it.
+
+    A part `..` would lead to another path than that of a model, and servers refuse addresses that are too long.
+    """
+    parts = [source, *group.split("/"), *name.split("/")]
+    usable = source and name and max(map(len, (source, group, name))) <= _MAX_NAME
+    return CatalogModel(source, group, name) if usable and not {".", ".."} & set(parts) else None
 
 
 def readme_card(registry: RegistryRef, model: RegisteredModel) -> ReadmeCard | None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from common import backstage
 from services.normalizer.normalize import values
-from services.normalizer.normalize.cards import CatalogModel
+from services.normalizer.normalize.cards import CatalogModel, named_model
 from services.normalizer.normalize.labels import RegistryLabels, read_registry_labels
 from services.normalizer.normalize.links import without_credentials
 from services.normalizer.normalize.model_names import MODEL_NAME_ANNOTATION, unique_names
@@ -26,6 +26,7 @@ class Stated:
     """What the labels and annotations say; empty or None where they say nothing. `ignored`: to be left out.
 
     `said` are the fields for Backstage, `names` those that a client may write as the model's. `kinds` are tags.
+    `catalog_model` is the model whose card documents this one.
     """
 
     said: tuple[tuple[str, str], ...]
@@ -64,7 +65,7 @@ def read_stated(metadata: Mapping[str, Any], *, further_tags: Iterable[str] = ()
 
 def _catalog_model(annotations: Mapping[str, Any]) -> CatalogModel | None:
     source, model = (values.line(annotations.get(f"{SUCCESSOR_PREFIX}catalog-{part}")) for part in ("source", "model"))
-    return CatalogModel(source, "", model) if source and model else None
+    return named_model(source, model)
 
 
 def _asks_authentication(annotations: Mapping[str, Any], labels: Mapping[str, Any]) -> bool | None:

@@ -192,6 +192,10 @@ def test_a_card_of_the_model_catalog_is_named_without_a_registry() -> None:
     assert facts.stated.catalog_model
     assert facts.stated.catalog_model.key == "rhorg/granite8b"
     assert read_isvc(isvc(annotations={"rhdh.io/catalog-model": "org/granite"})).stated.catalog_model is None
+    climbing = {"rhdh.io/catalog-source": "rh", "rhdh.io/catalog-model": "org/../../sources"}
+    assert read_isvc(isvc(annotations=climbing)).stated.catalog_model is None
+    endless = {"rhdh.io/catalog-source": "rh", "rhdh.io/catalog-model": "x" * 5000}
+    assert read_isvc(isvc(annotations=endless)).stated.catalog_model is None
     result = normalized_deployment(facts, card=CardRef("rhorg/granite8b"))
     assert result.card_key == "rhorg/granite8b"
     assert model_of(result.document).annotations["TechDocs"].endswith("/modelcard?key=rhorg%2Fgranite8b")

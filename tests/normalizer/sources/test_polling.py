@@ -11,6 +11,7 @@ import structlog.testing
 from prometheus_client import CollectorRegistry
 
 from common.http.client import Unreachable
+from services.normalizer.normalize.cards import CatalogModel
 from services.normalizer.sources.http import for_each
 from services.normalizer.sources.kubeflow.poller import RegistryPoller
 from services.normalizer.sources.kubeflow.records import RegistryReading
@@ -236,6 +237,43 @@ async def test_cards_come_with_their_models_and_cost_nothing_afterwards():
         assert registry.counted() == LISTS
         assert (again.cards, again.touched, again.complete) == ({}, frozenset(), True)
         assert recorder.kinds("models/catalog") == ["ok"]
+
+
+OF_DEPLOYMENTS = PollingOptions(interval=0.02, card_refresh=0.05, card_recheck=0.05, retry=0.05)
+
+
+async def test_cards_that_deployments_name_are_read_without_any_registry():
+    model = CatalogModel("curated", "", "example/alone")
+    async with FakeCatalog() as catalog:
+        catalog.put_card("curated", "example/alone", "# 1")
+        refs = [ref_of(catalog, name="models/catalog")]
+        async with following(refs=refs, options=OF_DEPLOYMENTS) as (source, recorder):
+            source.want_cards({model})
+            await eventually(lambda: recorder.deployment_cards == [{model.key: "# 1"}], what="the card")
+            catalog.fail("status", status=404)
+            catalog.counted(reset=True)
+            await eventually(lambda: "absent" in recorder.kinds("models/catalog"), what="the catalog to be absent")
+            catalog.heal()
+            catalog.put_card("curated", "example/alone", "# 2")
+            await eventually(lambda: len(recorder.deployment_cards) > 1, what="the edited card")
+            assert recorder.deployment_cards[1:] == [{model.key: "# 2"}]
+            catalog.drop_card("curated", "example/alone")
+            await eventually(lambda: recorder.deployment_cards[2:] == [{model.key: None}], what="its end")
+
+            source.want_cards(())
+            catalog.put_card("curated", "example/alone", "# 3")
+            await asyncio.sleep(0.2)  # nothing is to happen
+            assert len(recorder.deployment_cards) == 3
+
+
+async def test_a_name_with_the_key_of_a_registrys_card_does_not_end_it():
+    async with carded(options=OF_DEPLOYMENTS) as (_, catalog, source, recorder):
+        other = CatalogModel("cur", "", "atedexamplemodel-0001")
+        source.want_cards({other, CatalogModel("curated", "", "example/model-0002")})
+        await eventually(lambda: recorder.deployment_cards, what="the other card")
+        catalog.counted(reset=True)
+        await eventually(lambda: catalog.counted().get(CARDS, 0) >= 20)
+    assert all(other.key not in cards for cards in recorder.deployment_cards)
 
 
 async def test_a_card_is_read_again_when_its_version_changed():

@@ -3,9 +3,9 @@
 import asyncio
 import random
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Final, Protocol
 
 import structlog
 
@@ -20,6 +20,8 @@ from services.normalizer.sources.refs import Fault, SourceRef, SourceState
 
 log = structlog.get_logger("sources")
 
+DEPLOYMENTS: Final = ""
+"""Who wants the cards that deployments name; every registry has an id."""
 Expected = Callable[[str], Iterable[str]]
 """Gives the ids of the versions that an earlier run knew of a registry, by the registry's id."""
 
@@ -32,6 +34,9 @@ class SourceHandler(Protocol):
 
     def on_cards(self, ref: SourceRef, reading: RegistryReading) -> None:
         """Cards that a registry refers to are new or changed; the reading is the last one, with them in it."""
+
+    def on_deployment_cards(self, cards: Mapping[str, str | None]) -> None:
+        """Cards that deployments name, by key, are new or changed; None where there is none."""
 
     def on_state(self, ref: SourceRef, state: SourceState) -> None:
         """It began to fail, fails in another way, or can be read (again); comes before the reading that shows it."""
@@ -189,6 +194,11 @@ class Follower:
             self._last = reading
             self._handler.on_reading(self.ref, replace(reading, cards=early))
 
+    @property
+    def card_keys(self) -> set[str]:
+        """The keys of the cards that the registry refers to."""
+        return {model.key for model in self._models.values()}
+
     def take_cards(self, news: News) -> None:
         """Tell cards that are new or changed, as far as the registry refers to them."""
         cards = {model.key: news[model] for model in self._models.values() if model in news}
@@ -225,6 +235,7 @@ class RegistrySource:
             recheck=options.card_recheck,
             pause=(min(options.retry, options.interval), options.interval),
         )
+        self._of_deployments: frozenset[CatalogModel] = frozenset()
         self._wanted: dict[str, SourceRef] = {}
         self._catalog_refs: dict[str, SourceRef] = {}
         self._running: dict[str, tuple[Follower, asyncio.Task[None]]] = {}
@@ -252,6 +263,11 @@ class RegistrySource:
         """Read a version that an InferenceService names and no poll has seen; its reading comes like any other."""
         if registry_id in self._running:
             self._running[registry_id][0].look_up(model_id, version_id)
+
+    def want_cards(self, models: Collection[CatalogModel]) -> None:
+        """Take which cards deployments name now, with or without any registry."""
+        self._of_deployments = frozenset(models)
+        self._catalogs.want(DEPLOYMENTS, models)
 
     async def run(self) -> None:
         """Follow whatever there is, until cancelled."""
@@ -286,6 +302,13 @@ class RegistrySource:
     def _tell_cards(self, news: News) -> None:
         for follower, _ in self._running.values():
             follower.take_cards(news)
+        if not self._of_deployments:
+            return
+        # Two names may have one key. Whoever annotates a deployment must not end or displace a registry's card by that.
+        taken = {key for follower, _ in self._running.values() for key in follower.card_keys}
+        named = self._of_deployments & news.keys()
+        if cards := {model.key: news[model] for model in named if model.key not in taken}:
+            self._handler.on_deployment_cards(cards)
 
     def _leave(self, ref: SourceRef) -> None:
         self._connector.metrics.forget(ref.id)
