@@ -46,7 +46,7 @@ def parse_owner(written: str) -> Owner | None:
     owner; anything else is sanitised. An account of the cluster itself (`system:serviceaccount:...`) owns nothing.
     """
     owner = values.line(written)
-    if is_system_account(owner) or "://" in owner:
+    if is_system_account(owner) or ":/" in owner:  # an address, such as models:/name/1?token=...
         return None
     if entry := _DISTINGUISHED_NAME.match(owner):
         return _sanitised(entry["name"])

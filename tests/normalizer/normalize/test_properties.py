@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,6 +18,7 @@ from services.normalizer.normalize.isvc import read_isvc
 from services.normalizer.normalize.kserve import normalize_deployment
 from services.normalizer.normalize.linking import RegistryIndex, link
 from services.normalizer.normalize.llmisvc import read_llmisvc
+from services.normalizer.normalize.owners import parse_owner
 from services.normalizer.normalize.registry import normalize_version
 from services.normalizer.normalize.registry_objects import (
     Item,
@@ -199,3 +201,10 @@ def test_segments_are_never_empty(text: str) -> None:
     for found in (segment(text), kubernetes_segment(text)):
         assert SEGMENT.match(found)
         assert found == segment(text) or found == text
+
+
+@pytest.mark.parametrize(
+    "written", ["https://u:CANARY@x.example.com", "models:/m/1?token=CANARY", "mlflow:/x?sig=CANARY"]
+)
+def test_an_address_owns_nothing(written: str) -> None:
+    assert parse_owner(written) is None
