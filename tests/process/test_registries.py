@@ -207,8 +207,11 @@ async def test_a_deployments_card_without_any_registry(pod: Pod, fakes: ProcessR
     await fakes.catalog("down")
     await pod.kill()
     await pod.start(*NAMES, ready=False)
+    await pod.alive(*NAMES)
+    await cluster.apply(isvc("granite", annotations={**annotations, "rhdh.io/description": "Edited."}))
+    document = await pod.shows(isvc_uri("granite"), lambda d: d["models"][0]["description"].startswith("Edited."))
+    assert document["models"][0]["annotations"]["TechDocs"].endswith(card), "rendered again without the catalog"
     await eventually(lambda: answered(pod, card, "# Granite"), what="the card after a restart", timeout=20)
-    await pod.shows(isvc_uri("granite"), lambda d: "TechDocs" in d["models"][0]["annotations"])
 
 
 FAULTS = [
