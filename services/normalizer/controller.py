@@ -25,6 +25,7 @@ from services.normalizer.publish import Mirror
 from services.normalizer.sink import SYNC, Intake
 from services.normalizer.source import Provable
 from services.normalizer.sourcebook import SourceBook
+from services.normalizer.status import Reporter
 from services.normalizer.telemetry import Telemetry
 
 log = structlog.get_logger("controller")
@@ -43,7 +44,7 @@ _KEYS_TOLD = 5
 
 
 class Controller:
-    """Keeps storage equal to what the sources tell; `intake` is whom they tell it."""
+    """Keeps storage equal to what the sources tell; `intake` is whom they tell it, `reporter` says how things stand."""
 
     def __init__(
         self,
@@ -71,6 +72,7 @@ class Controller:
         self._suspicious: frozenset[str] = frozenset()
         self._told: dict[str, tuple[Problem, ...]] = {}
         self._storage_fails = False
+        self.reporter = Reporter(desired=desired, book=book, ledger=ledger, health=health)
         self.intake = Intake(desired=desired, book=book, ledger=ledger, queue=queue, health=health, clock=clock)
 
     async def run(self) -> None:

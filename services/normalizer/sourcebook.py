@@ -17,6 +17,17 @@ OPTIONAL: Final[frozenset[SourceKind]] = frozenset({"llm"})
 """A cluster without these, and an account that may not read them, are as they should be."""
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How one source fares, for people: `looked` is when it was read completely, None when it never was."""
+
+    id: str
+    kind: SourceKind
+    looked: float | None
+    failing: bool
+    absent: bool
+
+
 @dataclass(slots=True)
 class _Source:
     kind: SourceKind
@@ -87,6 +98,13 @@ class SourceBook:
     def waiting_for(self) -> list[str]:
         """Return the sources that have not been read completely."""
         return [id_ for id_, source in sorted(self._sources.items()) if not source.looks and not source.absent]
+
+    def standings(self) -> list[Standing]:
+        """Return how each source fares, sorted by id."""
+        return [
+            Standing(id_, source.kind, source.looked if source.looks else None, source.failing, source.absent)
+            for id_, source in sorted(self._sources.items())
+        ]
 
     @property
     def awaiting_registries(self) -> bool:
