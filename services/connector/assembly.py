@@ -16,7 +16,8 @@ from services.location.follow import Following
 from services.location.service import access_policy, card_fetcher, rendering_options
 from services.location.settings import LocationSettings
 from services.location.shelf import Shelf
-from services.normalizer.service import Environment, create_controller, follow_sources, run_until
+from services.normalizer.clusters import Environment
+from services.normalizer.service import create_controller, follow_sources, run_until
 from services.normalizer.settings import NormalizerSettings
 from services.storage_rest import administration
 from services.storage_rest.factory import registering, storage_service
@@ -88,7 +89,7 @@ async def run(plan: Plan, settings: AllSettings, stop: asyncio.Event, *, tell: C
         environment = Environment(
             settings=settings.normalizer, metrics=metrics, kube_metrics=kube_metrics, manifests=plan.manifests
         )
-        sources = await follow_sources(stack, intake=controller.intake, environment=environment, cluster=plan.cluster)
+        sources = await follow_sources(intake=controller.intake, environment=environment, cluster=plan.cluster)
         app = create_location_app(
             shelf=shelf,
             metrics=metrics,
