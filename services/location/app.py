@@ -12,10 +12,9 @@ from services.location.documentation import Documentation
 from services.location.fetching import CardFetcher
 from services.location.pushes import Followed
 from services.location.rendering import Options, Rendered
+from services.location.settings import CONNECTOR_ID
 from services.location.shelf import Shelf
 
-CONNECTOR_ID = "kserve-kubeflow-connector"
-"""Under which id the second-generation reader knows the connector, unless it is told another."""
 DOCUMENT_LIMIT = 1024 * 1024
 """Largest document, in bytes."""
 _CARD_LIMIT = 1024 * 1024

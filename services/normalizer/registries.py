@@ -9,6 +9,7 @@ from typing import Any
 import structlog
 
 from common.kube.client import KubeClient
+from common.kube.environment import MOUNT
 from common.kube.metrics import KubeMetrics
 from common.metrics import Metrics
 from common.problems import Problem
@@ -28,7 +29,6 @@ log = structlog.get_logger("registries")
 
 POLLING_FLOOR = 5.0
 """The shortest pause between two polls, in seconds, whatever is set."""
-MOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 
 def discovery_settings(settings: NormalizerSettings) -> DiscoverySettings:
