@@ -51,7 +51,7 @@ class Desired:
         self._registered = Registered(self._ledger)
         self._cards = Cards()
         self._served_by: dict[str, str] = {}
-        self._documents = Documents(self._served_by)
+        self._documents = Documents(self._served_by, readable=defaults.readable_names)
         self._stored_by_ref: dict[str, Stored] = {}
         self._adoption = Adoption({})
         self._heirs: set[str] = set()

@@ -52,7 +52,8 @@ def normalize_deployment(
         )
     details = server.details if server else deployment_details(deployment, runtime=runtime, connection=connection)
     links = deployment_link(defaults.dashboard_url, deployment.namespace)
-    name = backstage.entity_name(f"{deployment.namespace}-{deployment.name}")
+    own_name = f"{deployment.namespace}-{deployment.name}"
+    name = backstage.entity_name(own_name)
     return Normalized(
         ref=str(Ref.deployment(deployment.kind, cluster, deployment.namespace, deployment.name)),
         source=source,
@@ -69,6 +70,7 @@ def normalize_deployment(
         ),
         reconciler="kserve",
         created=deployment.created,
+        own_names=(own_name, own_name),
         card_key=card.key if card else "",
         details=replace(profile.details.over(details), names=details.names, location=place.words, links=links),
         problems=notes.problems,

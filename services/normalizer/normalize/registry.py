@@ -115,6 +115,10 @@ def normalize_version(
         ),
         reconciler="kubeflow",
         created=version.created,
+        own_names=(
+            own_name(model.name, version.name),
+            registry_isvc_name or (server.name if server else ""),
+        ),
         updated=str(version.updated or ""),
         origin=version_origin(model, version),
         card_key=card.key if card else "",
@@ -140,6 +144,12 @@ def document_name(model: str, version: str) -> str:
     if len(left) + len(right) < backstage.MAX_NAME:
         return f"{left}-{right}"
     return backstage.with_suffix(left, right[:_MAX_VERSION].rstrip("-_."))
+
+
+def own_name(model: str, version: str) -> str:
+    """Return what a version is called in its registry, or an empty text where it is too long for an entity's name."""
+    text = f"{model.strip()}-{version.strip()}"
+    return text if len(text) <= backstage.MAX_NAME else ""
 
 
 def _profile(
