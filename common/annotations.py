@@ -1,4 +1,4 @@
-"""Annotations in the documents of models: the normalizer writes them, whoever renders a document reads them."""
+"""Annotations in the documents of models: the normalizer writes them, location reads them."""
 
 from typing import Final
 

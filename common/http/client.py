@@ -101,7 +101,7 @@ class HttpClient:
         """Prepare a client; `name` stands for the server in messages, `timeout` (seconds) is a whole request's.
 
         At most `connections` are open at a time (0: any number); `traces` see each attempt of every request.
-        `new_connector` is for whoever has transports of their own, such as a simulation.
+        `new_connector` replaces TCP, for example in a simulation.
         """
         self.name = name
         self.base_url = base_url.rstrip("/")

@@ -262,8 +262,8 @@ async def listening(
 ) -> AsyncIterator[list[Address]]:
     """Serve `app` for the time of the block, which gets the addresses that were bound (port 0: the system's choice).
 
-    At the end no new connection is taken and what is under way has `grace` seconds to finish. `listen` is for whoever
-    has transports of their own, such as a simulation.
+    At the end no new connection is taken and what is under way has `grace` seconds to finish. `listen` replaces TCP,
+    for example in a simulation.
 
     Raises:
         OSError: when an address cannot be bound; the message says which.
