@@ -2,7 +2,7 @@
 
 A key is `segment1_segment2` and its URI `/segment1/segment2/model-catalog.json`. Segments may contain `_` themselves,
 names may differ only in what sanitising drops or in case, and two namespaces may join to one name (`a-b` + `c`,
-`a` + `b-c`): each of these is a collision. Whoever holds a key or a name keeps it; the other's gets a short hash of
+`a` + `b-c`): each of these is a collision. Anyone who holds a key or a name keeps it; the other's gets a short hash of
 its reference as a suffix, which does not depend on who else is there.
 """
 
@@ -82,7 +82,7 @@ class _Namespace:
             self._held[ref] = name
 
     def adopt(self, names: Mapping[str, str]) -> set[str]:
-        """Let each reference hold the name given for it, whoever holds it now; return the references that this changes.
+        """Give each reference its name in `names`, even if another holds it now; return the references that change.
 
         Of two that are given the same name the first one gets it.
         """
@@ -131,7 +131,7 @@ class _Namespace:
 class Allocator:
     """Gives out keys and names, and remembers to whom.
 
-    Entity names are compared without regard to case, as Backstage compares them; keys likewise.
+    Entity names are compared without regard to case, as Backstage compares them, and so are keys.
     """
 
     def __init__(self) -> None:

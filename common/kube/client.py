@@ -193,7 +193,7 @@ class KubeClient:
         return await self._authorized(asked, lambda: self._http.request(method, path, **options))
 
     async def _authorized(self, asked: Asked, send: Callable[[], Awaitable[T]]) -> T:
-        """Send, once more with fresh credentials after a 401 when there are any."""
+        """Send, again with fresh credentials after a 401 when there are any."""
         try:
             try:
                 return await send()

@@ -90,7 +90,7 @@ class _Original(Exception):
 
 
 class Follower:
-    """Follows one storage for as long as `run` runs; a failure is told once and tried again, for ever."""
+    """Follows one storage for as long as `run` runs; a failure is told once and tried again, forever."""
 
     def __init__(self, *, storage: HttpClient, shelf: Shelf, metrics: Metrics, hold: float = removals.HOLD) -> None:
         """`hold`: seconds that stays what an original's storage does not list any more, when that is much."""

@@ -30,7 +30,7 @@ from services.normalizer.telemetry import Telemetry
 log = structlog.get_logger("controller")
 
 PUBLISH = "publish"
-"""The key for comparing everything once more, because storage has answered."""
+"""The key for comparing everything again, because storage has answered."""
 CHECK_STORAGE = 10.0
 """Seconds between two questions to storage whether it still holds what we think."""
 SETTLE = 3.0

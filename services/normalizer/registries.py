@@ -231,7 +231,9 @@ class Registries:
         what_follows = "its cards stay"
         if ref.kind == "registry":
             what_follows = f"its models leave in {self._gone_grace:g} s (SOURCE_GONE_GRACE)"
-        log.warning(f"{ref.label} is gone: {ref.origin} names it no more", remedy=f"none if so meant: {what_follows}")
+        log.warning(
+            f"{ref.label} is gone: {ref.origin} no longer names it", remedy=f"none if this is intended: {what_follows}"
+        )
         self._intake.remote_gone(f"{ref.kind}:{ref.id}")
         if ref.kind == "registry":
             self._intake.registry_gone(ref.id)

@@ -53,7 +53,7 @@ def create_controller(
     metrics: Metrics,
     wall_clock: Callable[[], float] = time.time,
 ) -> Controller:
-    """Return a controller without sources; whoever adds one lets the intake follow it before it runs.
+    """Return a controller without sources; the caller adds them to the intake before it runs.
 
     `wall_clock` is read once: marks that are stored must mean the same after a restart, but no step of the clock may
     make anything leave.

@@ -193,7 +193,7 @@ class Visit:
         return await self.page.locator("body").inner_text()
 
     async def warnings(self) -> Sequence[str]:
-        """Return what is said in boxes that tell of something wrong."""
+        """Return what is said in boxes that report something wrong."""
         boxes = self.page.get_by_role("alert").or_(self.page.locator("[class*='WarningPanel'], [class*='ErrorPanel']"))
         return [text for text in await boxes.all_inner_texts() if text.strip()]
 

@@ -146,7 +146,7 @@ def _prose(said: Mapping[str, str], name: str, notes: Notes, read: Callable[[obj
 def _tell_credentials(name: str, notes: Notes) -> None:
     notes.warning(
         f"credentials were removed from {notes.place(name)}",
-        f"remove them from {notes.place(name)} too, and replace them: whoever could read it has seen them",
+        f"remove them from {notes.place(name)} too, and replace them: anyone who could read it has seen them",
     )
 
 

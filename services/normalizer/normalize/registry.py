@@ -205,7 +205,7 @@ def _place(artifacts: Sequence[ModelArtifact], notes: Notes) -> _Place:
     if link.stripped:
         notes.warning(
             "credentials were removed from the artifact's URI",
-            "remove them from the URI in the registry too, and replace them: whoever could read it has seen them",
+            "remove them from the URI in the registry too, and replace them: anyone who could read it has seen them",
         )
     return _Place(url=link.url)
 

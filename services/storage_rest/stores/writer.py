@@ -66,8 +66,8 @@ class Writer:
         """Send from now on, by tasks of this group."""
         self._tasks = tasks
 
-    def kick(self, family: Family) -> None:
-        """See that everything that a family has to send is being sent."""
+    def send(self, family: Family) -> None:
+        """Start sending everything that a family has to send."""
         if self._tasks is None:
             return
         for shard in family.layout.work():

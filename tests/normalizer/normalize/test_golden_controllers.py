@@ -18,7 +18,7 @@ CASES = {case["case"]: case for case in golden.read("controllers/deployments.jso
 
 
 def read(case: dict[str, Any]) -> tuple[Deployment, Normalized]:
-    """Return the facts of a case's deployment and what becomes of it."""
+    """Return the facts of a case's deployment and how it is shown."""
     first, *others = case["objects"]
     deployment = READERS[first["kind"]](first)
     return deployment, normalized_deployment(
