@@ -69,7 +69,8 @@ _OWN_CARD = "/modelcard"
 class Server:
     """A model server and how it is called.
 
-    `base_url` is what a client library takes: with `/v1` for OpenAI servers. `names` are the names to write as the
+    `base_url` is what a client library takes: with `/v1` for OpenAI servers; so are `internal_url`, from inside the
+    cluster, and `external_url`, which may be empty. `names` are the names to write as the
     model's name, the usual one first, never empty. `specification` is the definition that people gave, or empty.
     """
 
@@ -221,12 +222,16 @@ def _server(model: Mapping[str, Any], part: Mapping[str, Any], details: Details)
     tags = (*part.get("tags", ()), *model.get("tags", ()))
     tasks = frozenset(task.lower().replace("_", "-") for task in details.tasks or tags)
     embeds = bool(tasks & _EMBEDDING_TASKS)
+
+    def base_url(url: str) -> str:
+        return _base_url(url, tags) if url and server_type == "openai-v1" else url
+
     return Server(
         name=re.sub(r"\s+", "", part["name"]),
         url=url,
-        base_url=_base_url(url, tags) if server_type == "openai-v1" else url,
-        internal_url=annotations.get(INTERNAL_URL_ANNOTATION, ""),
-        external_url=annotations.get(EXTERNAL_URL_ANNOTATION, ""),
+        base_url=base_url(url),
+        internal_url=base_url(annotations.get(INTERNAL_URL_ANNOTATION, "")),
+        external_url=base_url(annotations.get(EXTERNAL_URL_ANNOTATION, "")),
         server_type=server_type,
         names=details.names or (model.get("annotations", {}).get(NAME_ANNOTATION) or model["name"],),
         token=part.get("authentication") is True,
