@@ -33,11 +33,13 @@ run: $(VENV)/runtime ## Serve examples/ on http://localhost:9090, without a clus
 test: $(VENV)/dev ## The test suite (no Node, no cluster)
 	@$(BIN)/python -m pytest -n 2 --dist worksteal --ignore=tests/backstage --ignore=tests/portal tests
 
-check: $(VENV)/dev ## Style, types, layers
+check: $(VENV)/dev ## Style, types, layers, wording
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/python -m scripts.wording
+	@$(BIN)/codespell
 
 audit: $(VENV)/dev ## Known vulnerabilities in the lock file (says so when nobody can be asked)
 	@$(BIN)/python -m scripts.audit

@@ -23,6 +23,8 @@ _PREFIX = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\Z")
 _MAX_PREFIX = 253
 
 _NOT_IN_NAMES = re.compile(r"[^a-zA-Z0-9_-]")
+_SEPARATORS = "-_."
+_APART = re.compile(r"[^a-zA-Z0-9]+")
 _SEPARATOR_RUN = re.compile(r"[-_.]{2,}")
 _NOT_IN_TAGS = re.compile(r"[^a-z0-9:+#]+")
 
@@ -47,6 +49,16 @@ def sanitize(text: str) -> str:
     """
     kept = _SEPARATOR_RUN.sub("", _NOT_IN_NAMES.sub("", text))
     return kept[:MAX_NAME].strip("-_.")
+
+
+def readable(text: str) -> str:
+    """Return `text` as a name that keeps dots, capitals and the words apart; may be empty.
+
+    Each run of other characters and separators becomes one `-`, but a lone separator is kept; at most 63 characters
+    stay. `Granite 3.1 (8B)` becomes `Granite-3.1-8B`.
+    """
+    kept = _APART.sub(lambda run: run[0] if run[0] in _SEPARATORS else "-", text)
+    return kept.strip(_SEPARATORS)[:MAX_NAME].rstrip(_SEPARATORS)
 
 
 def short_hash(text: str) -> str:

@@ -1,6 +1,6 @@
 """JsonArrayFormat: the documents that the connector serves, in the schema "Model Catalog".
 
-A `CatalogDocument` cannot hold what a Backstage catalog would reject or drop: whoever builds one repairs the values
+A `CatalogDocument` cannot hold what a Backstage catalog would reject or drop: the caller repairs the values
 first (`common.backstage`) or gets a `pydantic.ValidationError` that names the field.
 """
 

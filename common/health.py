@@ -18,7 +18,7 @@ class Condition:
 class Health:
     """The conditions of one service, by name; ready when there is one and all hold.
 
-    The reasons are shown to whoever asks: they say what is missing and what to do, and nothing private. `started` is
+    The reasons are shown to anyone who asks: they say what is missing and what to do, and nothing private. `started` is
     when the service began, in seconds of the epoch.
     """
 

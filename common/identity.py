@@ -2,7 +2,7 @@
 
 A key is `segment1_segment2` and its URI `/segment1/segment2/model-catalog.json`. Segments may contain `_` themselves,
 names may differ only in what sanitising drops or in case, and two namespaces may join to one name (`a-b` + `c`,
-`a` + `b-c`): each of these is a collision. Whoever holds a key or a name keeps it; the other's gets a short hash of
+`a` + `b-c`): each of these is a collision. Anyone who holds a key or a name keeps it; the other's gets a short hash of
 its reference as a suffix, which does not depend on who else is there.
 """
 
@@ -20,7 +20,8 @@ class Claim:
     """What one document wants to be called.
 
     `ref` names where it comes from and never changes; `segments` and the names are valid already; `created`
-    (milliseconds of the epoch) decides between newcomers: the older has the plain name.
+    (milliseconds of the epoch) decides between newcomers: the older has the plain name. `kept` are other spellings,
+    of the model's name and of the server's, that a document which has such a name keeps.
     """
 
     ref: str
@@ -28,6 +29,7 @@ class Claim:
     model_name: str
     server_name: str | None = None
     created: int = 0
+    kept: tuple[str, str] = ("", "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +82,7 @@ class _Namespace:
             self._held[ref] = name
 
     def adopt(self, names: Mapping[str, str]) -> set[str]:
-        """Let each reference hold the name given for it, whoever holds it now; return the references that this changes.
+        """Give each reference its name in `names`, even if another holds it now; return the references that change.
 
         Of two that are given the same name the first one gets it.
         """
@@ -113,10 +115,10 @@ class _Namespace:
         if name is not None:
             del self._holders[name.lower()]
 
-    def release_unwanted(self, ref: str, options: Iterator[str]) -> None:
-        """Take back what `ref` holds unless it is among the first of its `options`."""
+    def release_unwanted(self, ref: str, *options: Iterator[str]) -> None:
+        """Take back what `ref` holds unless it is among the first of any of its `options`."""
         held = self._held.get(ref)
-        if held is not None and held not in set(itertools.islice(options, 4)):
+        if held is not None and not any(held in itertools.islice(names, 4) for names in options):
             self.release(ref)
 
     def take(self, ref: str, options: Iterator[str]) -> str:
@@ -129,7 +131,7 @@ class _Namespace:
 class Allocator:
     """Gives out keys and names, and remembers to whom.
 
-    Entity names are compared without regard to case, as Backstage compares them; keys likewise.
+    Entity names are compared without regard to case, as Backstage compares them, and so are keys.
     """
 
     def __init__(self) -> None:
@@ -180,8 +182,9 @@ class Allocator:
         ordered = sorted(claims, key=lambda claim: (claim.created, claim.ref))
         for claim in ordered:  # so that what one gives up by a new name another can have in the same round
             self._keys.release_unwanted(claim.ref, _keys(claim))
-            self._models.release_unwanted(claim.ref, _names(claim.model_name, claim.ref))
-            self._servers.release_unwanted(claim.ref, _names(claim.server_name, claim.ref))
+            model, server = (_names(name, claim.ref) for name in claim.kept)
+            self._models.release_unwanted(claim.ref, _names(claim.model_name, claim.ref), model)
+            self._servers.release_unwanted(claim.ref, _names(claim.server_name, claim.ref), server)
         return {claim.ref: self._assign(claim) for claim in ordered}
 
     def _assign(self, claim: Claim) -> Identity:

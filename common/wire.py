@@ -43,7 +43,7 @@ class Leaving:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
-    """What storage tells of one entry in its listing; `digest` does not depend on `leaving`."""
+    """What storage lists about one entry; `digest` does not depend on `leaving`."""
 
     digest: str
     reconciler: Reconciler
@@ -101,7 +101,7 @@ class Upsert:
 
     @property
     def stored(self) -> Stored:
-        """What a listing tells of this document once it is stored."""
+        """What a listing says about this document once it is stored."""
         ours = {attribute: getattr(self, attribute) for attribute in _OURS.values()}
         return Stored(digest=self.digest, reconciler=self.reconciler, leaving=self.leaving, **ours)
 
@@ -140,7 +140,7 @@ class Batch:
 class Applied:
     """What storage made of a batch.
 
-    `revision` is its revision with the batch, `base` the one just before: whoever knew everything at `base` knows
+    `revision` is its revision with the batch, `base` the one just before: a reader that knew everything at `base` knows
     everything at `revision`. `refused` says why which keys were not taken.
     """
 

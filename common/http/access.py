@@ -20,7 +20,7 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 OPEN_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
 
 Verifier = Callable[[web.Request, str], Awaitable[bool]]
-"""Tells whether a bearer token that is not the shared one may read what is asked for."""
+"""Return whether a bearer token that is not the shared one may read what is asked for."""
 
 _HINT = "this request needs the header 'Authorization: Bearer <token of the connector's service account>'"
 _GUARD_HINT = "this request needs the header 'Authorization: Bearer <service token of Backstage>'"
@@ -88,7 +88,7 @@ class AccessPolicy:
 
 
 def is_local(request: web.Request) -> bool:
-    """Tell whether the request comes from this very host, a pod's own address included."""
+    """Return whether the request comes from this very host, a pod's own address included."""
     if request.transport is None:
         return False
     peer = request.transport.get_extra_info("peername")

@@ -12,7 +12,7 @@ import aiohttp
 import structlog
 import yarl
 
-from common.http.client import HttpClient, Response, StatusError, Unreachable
+from common.http.client import HttpClient, NewConnector, Response, StatusError, Unreachable, tcp_connector
 from common.kube.answers import read_object, read_page, read_resource_names
 from common.kube.credentials import Credentials, CredentialsError
 from common.kube.errors import Asked, KubeError, from_answer
@@ -45,7 +45,14 @@ class KubeClient:
     HttpClient), so a `create` whose first answer got lost ends in KubeError 409.
     """
 
-    def __init__(self, *, credentials: Credentials, metrics: KubeMetrics, timeout: float = 10) -> None:
+    def __init__(
+        self,
+        *,
+        credentials: Credentials,
+        metrics: KubeMetrics,
+        timeout: float = 10,
+        new_connector: NewConnector = tcp_connector,
+    ) -> None:
         """`timeout`, in seconds, is for one request of anything but a list, and for the opening of a watch."""
         self.credentials = credentials
         self._timeout = timeout
@@ -57,6 +64,7 @@ class KubeClient:
             timeout=timeout,
             connections=0,  # each watch keeps one
             traces=[_counting(metrics, yarl.URL(credentials.server).authority)],
+            new_connector=new_connector,
         )
 
     async def __aenter__(self) -> Self:
@@ -193,7 +201,7 @@ class KubeClient:
         return await self._authorized(asked, lambda: self._http.request(method, path, **options))
 
     async def _authorized(self, asked: Asked, send: Callable[[], Awaitable[T]]) -> T:
-        """Send, once more with fresh credentials after a 401 when there are any."""
+        """Send, again with fresh credentials after a 401 when there are any."""
         try:
             try:
                 return await send()

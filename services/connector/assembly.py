@@ -17,8 +17,9 @@ from services.location.service import access_policy, card_fetcher, rendering_opt
 from services.location.settings import LocationSettings
 from services.location.shelf import Shelf
 from services.location.status.neighbours import NORMALIZER, STORAGE, Neighbours, in_process
+from services.normalizer.clusters import Environment
 from services.normalizer.controller import Controller
-from services.normalizer.service import Environment, create_controller, follow_sources, run_until
+from services.normalizer.service import create_controller, follow_sources, run_until
 from services.normalizer.settings import NormalizerSettings
 from services.storage_rest import administration
 from services.storage_rest.factory import registering, storage_service
@@ -91,7 +92,7 @@ async def run(plan: Plan, settings: AllSettings, stop: asyncio.Event, *, tell: C
         environment = Environment(
             settings=settings.normalizer, metrics=metrics, kube_metrics=kube_metrics, manifests=plan.manifests
         )
-        sources = await follow_sources(stack, intake=controller.intake, environment=environment, cluster=plan.cluster)
+        sources = await follow_sources(intake=controller.intake, environment=environment, cluster=plan.cluster)
         app = create_location_app(
             shelf=shelf,
             metrics=metrics,

@@ -54,7 +54,7 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """All that would be served of `files` files; `hidden` tells of objects and files that would not be, and why."""
+    """All that would be served of `files` files; `hidden` names the objects and files that would not be, and why."""
 
     shown: tuple[Shown, ...]
     hidden: tuple[Noticed, ...]
@@ -75,7 +75,7 @@ class Preview:
         return found
 
     def fails(self, severity: str = "error") -> bool:
-        """Return whether there is a problem as grave as `severity`, or graver; none is as grave as any other word."""
+        """Return whether a problem is at least as severe as `severity`; with any other word, False."""
         grave = SEVERITIES[: SEVERITIES.index(severity) + 1] if severity in SEVERITIES else ()
         return any(each.problem.severity in grave for each in self.noticed)
 
@@ -140,7 +140,7 @@ def read_paths(paths: Iterable[str | Path]) -> dict[Path, FileContents]:
 
 
 class _Lines:
-    """The lines of files, read once more where a problem names a key in them."""
+    """The lines of files, read again where a problem names a key in them."""
 
     def __init__(self) -> None:
         self._files: dict[str, list[str]] = {}

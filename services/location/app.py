@@ -13,6 +13,7 @@ from services.location.documentation import Documentation
 from services.location.fetching import CardFetcher
 from services.location.pushes import Followed
 from services.location.rendering import Options, Rendered
+from services.location.settings import CONNECTOR_ID
 from services.location.shelf import Shelf
 from services.location.status import routes as status
 from services.location.status.models import Models
@@ -20,8 +21,6 @@ from services.location.status.neighbours import Neighbours
 from services.location.status.readers import Readers
 from services.location.status.report import Reporter
 
-CONNECTOR_ID = "kserve-kubeflow-connector"
-"""Under which id the second-generation reader knows the connector, unless it is told another."""
 DOCUMENT_LIMIT = 1024 * 1024
 """Largest document, in bytes."""
 _CARD_LIMIT = 1024 * 1024

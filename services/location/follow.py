@@ -7,7 +7,6 @@ is an original one and is followed by its own requests (`original_storage`).
 """
 
 import asyncio
-import random
 from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
@@ -16,6 +15,7 @@ import structlog
 from prometheus_client import Counter
 
 from common import removals, wire
+from common.backoff import Backoff
 from common.http.client import HttpClient, RemoteError, StatusError
 from common.metrics import Metrics
 from common.problems import Problem
@@ -90,7 +90,7 @@ class _Original(Exception):
 
 
 class Follower:
-    """Follows one storage for as long as `run` runs; a failure is told once and tried again, for ever."""
+    """Follows one storage for as long as `run` runs; a failure is told once and tried again, forever."""
 
     def __init__(self, *, storage: HttpClient, shelf: Shelf, metrics: Metrics, hold: float = removals.HOLD) -> None:
         """`hold`: seconds that stays what an original's storage does not list any more, when that is much."""
@@ -109,17 +109,16 @@ class Follower:
 
     async def run(self) -> None:
         """Follow storage until cancelled."""
-        pause = FIRST_PAUSE
+        backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE, least=0.5)
         while True:
             try:
                 await self._step()
             except (RemoteError, wire.WireError) as error:
                 self._failed(error)
-                await self._sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - jitter
-                pause = min(pause * 2, LONGEST_PAUSE)
+                await self._sleep(backoff.next())
             else:
                 self._recovered()
-                pause = FIRST_PAUSE
+                backoff.reset()
 
     # --- what pushes need to know (services.location.pushes.Followed)
 

@@ -4,6 +4,9 @@ from pydantic import Field, field_validator
 
 from common.settings import CommaList, Duration, ServiceSettings, Url
 
+CONNECTOR_ID = "kserve-kubeflow-connector"
+"""Under which id the second-generation reader knows the connector, unless it is told another."""
+
 
 class LocationSettings(ServiceSettings):
     """What location reads from its environment."""
@@ -17,7 +20,7 @@ class LocationSettings(ServiceSettings):
         description="the normalizer, which is asked how its sources are",
     )
     connector_id: str = Field(
-        "kserve-kubeflow-connector",
+        CONNECTOR_ID,
         alias="CONNECTOR_ID",
         pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$",
         description="id under which the second-generation reader knows the connector",

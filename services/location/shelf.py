@@ -19,7 +19,7 @@ from services.location.pages import Page
 class Shelf:
     """The documents and cards of one running location.
 
-    `membership` counts up whenever an entry comes, goes or moves: whatever names the entries is made anew then.
+    `membership` counts up whenever an entry comes, goes or moves: whatever names the entries is made again then.
     """
 
     def __init__(self, *, health: Health, clock: Callable[[], float] = time.time) -> None:
@@ -149,7 +149,7 @@ class Shelf:
             raise Refused(f"{entry.uri} belongs to the key {holder.key}")
         former = self._entries.get(entry.key)
         if former is not None:
-            self._let_go(former)
+            self._unlink(former)
         if former is None or former.uri != entry.uri:
             self.membership += 1
         if entry.card_key:
@@ -162,13 +162,13 @@ class Shelf:
         former = self._entries.pop(key, None)
         if former is None:
             return False
-        self._let_go(former)
+        self._unlink(former)
         self._sorted = None
         self.membership += 1
         self.changed_at = self._clock()
         return True
 
-    def _let_go(self, former: Entry) -> None:
+    def _unlink(self, former: Entry) -> None:
         del self._by_uri[former.uri]
         if former.card_key:
             self._card_users[former.card_key] -= 1
@@ -187,5 +187,5 @@ def _problem(key: str, fault: str) -> Problem:
         "error",
         f"document {key[:253]}",
         fault,
-        "see what the writer of the cache stored under this key, and mend it there",
+        "see what the writer of the cache stored under this key, and fix it there",
     )

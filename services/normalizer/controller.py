@@ -12,6 +12,7 @@ from math import inf
 
 import structlog
 
+from common.backoff import Backoff
 from common.health import Health
 from common.http.client import RemoteError, Unreachable
 from common.kube.workqueue import WorkQueue
@@ -31,7 +32,7 @@ from services.normalizer.telemetry import Telemetry
 log = structlog.get_logger("controller")
 
 PUBLISH = "publish"
-"""The key for comparing everything once more, because storage has answered."""
+"""The key for comparing everything again, because storage has answered."""
 CHECK_STORAGE = 10.0
 """Seconds between two questions to storage whether it still holds what we think."""
 SETTLE = 3.0
@@ -94,15 +95,14 @@ class Controller:
 
     async def _begin(self) -> None:
         """Learn what an earlier run has stored, and give every source a moment for its first answer."""
-        pause = 0.1
+        backoff = Backoff(0.1, 5, least=0.5)
         while True:
             try:
                 await self._mirror.refresh()
                 break
             except (RemoteError, WireError) as error:
                 self._storage_failed(error)
-                await asyncio.sleep(pause)
-                pause = min(pause * 2, 5)
+                await asyncio.sleep(backoff.next())
         self._health.set("storage", False, "it answers, and is being sent the first documents")
         self._desired.seed(self._mirror.entries, now=self._clock())
         self.intake.begin()

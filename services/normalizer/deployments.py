@@ -1,6 +1,7 @@
-"""The deployments that sources tell of: how each is shown, which version it serves, and what belongs to it.
+"""The deployments that sources report: how each is shown, which version it serves, and what belongs to it.
 
-What a look lacks stays here, with the facts that it was ready with last, until the ledger lets it go. Pure.
+A deployment that is missing from a listing is kept here, as it was when it was last ready, until the ledger releases
+it. Pure.
 """
 
 from collections import defaultdict
@@ -147,7 +148,7 @@ class Deployments:
                 self._put_deployment(source, str(ref), fact, bare=False)
             case Unusable():
                 self._unusable[str(ref)] = fact.problem
-                if self._ledger.knows(str(ref)):  # what is stored of it stays
+                if self._ledger.knows(str(ref)):  # its stored entry is kept
                     self._ledger.see(str(ref), source)
             case Gone():
                 self._ledger.end(str(ref), fact.reason)
@@ -197,7 +198,7 @@ class Deployments:
             self._runtimes[ref] = runtime
         return {user for user, entry in self._entries.items() if entry.facts.served.runtime == ref.ids[1]}
 
-    def let_go(self, ref: str) -> None:
+    def withdraw(self, ref: str) -> None:
         """Show a deployment no longer as it was ready last."""
         if (entry := self._entries.get(ref)) is not None:
             entry.ready = None

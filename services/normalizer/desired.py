@@ -51,7 +51,7 @@ class Desired:
         self._registered = Registered(self._ledger)
         self._cards = Cards()
         self._served_by: dict[str, str] = {}
-        self._documents = Documents(self._served_by)
+        self._documents = Documents(self._served_by, readable=defaults.readable_names)
         self._stored_by_ref: dict[str, Stored] = {}
         self._adoption = Adoption({})
         self._heirs: set[str] = set()
@@ -166,8 +166,8 @@ class Desired:
         """Let go what the ledger let go."""
         for ref in refs:
             self._dirty |= {ref, *self._deployments.claimants(ref)}
-            self._deployments.let_go(ref)
-            self._registered.let_go(ref)
+            self._deployments.withdraw(ref)
+            self._registered.withdraw(ref)
             if self._unshown.discard(ref):
                 self._dirty |= self._waiting
         if refs:
@@ -229,7 +229,7 @@ class Desired:
                 "error",
                 Ref.parse(ref).label,
                 f"it cannot be rendered: {type(error).__name__}: {error}"[:300],
-                "what was shown of it stays; please report this with the traceback in the log",
+                "its entry is kept as it was; please report this with the traceback in the log",
             )
             self.retained.add(ref)
             return None

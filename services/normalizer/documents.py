@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from functools import partial
 
+from common import backstage
 from common.identity import Allocator, Claim, Identity
 from common.problems import Problem
 from common.wire import Stored, Upsert
@@ -18,11 +19,15 @@ SLICE = 200
 
 
 class Documents:
-    """`wanted`: the documents by key. `server_of` tells which deployment a document shows as its server."""
+    """`wanted`: the documents by key. `server_of` tells which deployment a document shows as its server.
 
-    def __init__(self, server_of: Mapping[str, str]) -> None:
+    `readable`: new documents have their names with dots and capitals.
+    """
+
+    def __init__(self, server_of: Mapping[str, str], *, readable: bool = False) -> None:
         self._allocator = Allocator()
         self._server_of = server_of
+        self._readable = readable
         self._keys: dict[str, str] = {}
         self._named: AbstractSet[str] = frozenset()  # those that are being published
         self.wanted: dict[str, Upsert] = {}
@@ -71,7 +76,7 @@ class Documents:
 
         `guarded` does what it is given for a reference, or returns None when that fails.
         """
-        identities = self._allocator.assign(map(_claim, documents))
+        identities = self._allocator.assign(map(self._claim, documents))
         self._named = identities.keys()
         upserts: list[Upsert] = []
         for number, normalized in enumerate(documents, 1):
@@ -90,20 +95,26 @@ class Documents:
 
     def problems(self, normalized: Normalized) -> tuple[Problem, ...]:
         """Return what is to be said of a document: its own problems, and that its name is another's."""
-        key, wanted = self._keys.get(normalized.ref, ""), normalized.document.models[0].name
-        shown = self.wanted[key].model_name if key else wanted
-        return (*normalized.problems, *(_renamed(normalized.ref, wanted, shown) if shown != wanted else ()))
+        key, claim = self._keys.get(normalized.ref, ""), self._claim(normalized)
+        shown = self.wanted[key].model_name if key else claim.model_name
+        taken = shown not in (claim.model_name, claim.kept[0])
+        return (*normalized.problems, *(_renamed(normalized.ref, claim.model_name, shown) if taken else ()))
 
-
-def _claim(normalized: Normalized) -> Claim:
-    document = normalized.document
-    return Claim(
-        ref=normalized.ref,
-        segments=normalized.segments,
-        model_name=document.models[0].name,
-        server_name=document.model_server.name if document.model_server else None,
-        created=normalized.created,
-    )
+    def _claim(self, normalized: Normalized) -> Claim:
+        document = normalized.document
+        plain = document.models[0].name, document.model_server.name if document.model_server else ""
+        readable = tuple(
+            backstage.readable(text) or name for text, name in zip(normalized.own_names, plain, strict=True)
+        )
+        wanted, kept = (readable, plain) if self._readable else (plain, readable)
+        return Claim(
+            ref=normalized.ref,
+            segments=normalized.segments,
+            model_name=wanted[0],
+            server_name=wanted[1] or None,
+            created=normalized.created,
+            kept=(kept[0], kept[1]),
+        )
 
 
 def _renamed(ref: str, wanted: str, shown: str) -> tuple[Problem, ...]:

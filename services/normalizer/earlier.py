@@ -59,7 +59,7 @@ class Unshown:
 class Adoption:
     """The stored entries that another registry may take over: by what a version is, whatever its registry is called.
 
-    A registry is known by its Service, its name or its URL. Whoever writes another of these means the same registry,
+    A registry is known by its Service, its name or its URL. Anyone who writes another of these means the same registry,
     and its models must keep their keys and names in Backstage.
 
     `successors` are the references of entries that were taken over, with those that have them now.

@@ -1,4 +1,4 @@
-"""Lasting references to the objects that sources tell of, and what is said of an object that is not there.
+"""References to the objects that sources report, and what is known of an object that is gone or unusable.
 
 A deployment is an InferenceService or an LLMInferenceService; its companions are the Services and ServiceAccounts that
 belong to it, the ServingRuntime that it is made of, and the connection that leads to its model's files.

@@ -68,7 +68,7 @@ class Registered:
         """Return the registries that are gone, with all their entries."""
         return [registry for registry in self._contents if self._ledger.is_over(registry_source(registry))]
 
-    def let_go(self, ref: str) -> None:
+    def withdraw(self, ref: str) -> None:
         """Keep a version no longer that its registry lacks."""
         self._missed.pop(ref, None)
 

@@ -9,6 +9,7 @@ from typing import Any
 import structlog
 
 from common.kube.client import KubeClient
+from common.kube.environment import MOUNT
 from common.kube.metrics import KubeMetrics
 from common.metrics import Metrics
 from common.problems import Problem
@@ -28,7 +29,6 @@ log = structlog.get_logger("registries")
 
 POLLING_FLOOR = 5.0
 """The shortest pause between two polls, in seconds, whatever is set."""
-MOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 
 def discovery_settings(settings: NormalizerSettings) -> DiscoverySettings:
@@ -231,7 +231,9 @@ class Registries:
         what_follows = "its cards stay"
         if ref.kind == "registry":
             what_follows = f"its models leave in {self._gone_grace:g} s (SOURCE_GONE_GRACE)"
-        log.warning(f"{ref.label} is gone: {ref.origin} names it no more", remedy=f"none if so meant: {what_follows}")
+        log.warning(
+            f"{ref.label} is gone: {ref.origin} no longer names it", remedy=f"none if this is intended: {what_follows}"
+        )
         self._intake.remote_gone(f"{ref.kind}:{ref.id}")
         if ref.kind == "registry":
             self._intake.registry_gone(ref.id)

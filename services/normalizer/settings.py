@@ -58,6 +58,11 @@ class NormalizerSettings(ServiceSettings):
         description="whether LLMInferenceServices ask for a token unless annotated otherwise: as on Open Data Hub and "
         "OpenShift AI (`on`), as upstream (`off`); `auto`: where their Service takes TLS",
     )
+    readable_names: bool = Field(
+        False,
+        alias="READABLE_NAMES",
+        description="new entities have names with dots and capitals; those that have a name keep it",
+    )
     selector: Annotated[str, AfterValidator(_check_selector)] = Field(
         "", alias="SELECTOR", description="label selector that InferenceServices must match, as kubectl takes it"
     )
@@ -169,4 +174,5 @@ class NormalizerSettings(ServiceSettings):
             lifecycle=self.default_lifecycle,
             tags_ignored=self.tags_ignored,
             dashboard_url=self.dashboard_url or "",
+            readable_names=self.readable_names,
         )

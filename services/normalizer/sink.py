@@ -131,7 +131,9 @@ class Intake:
             self._desired.put_cards(reading.cards)
             self._desired.put_registry(ref.id, content, touched=reading.touched, now=self._clock())
         except Exception:
-            log.exception("what was read of a registry cannot be taken: what it had stays", registry=ref.id)
+            log.exception(
+                "what was read from a registry cannot be processed: its models are kept as they were", registry=ref.id
+            )
             return False
         return True
 
@@ -221,7 +223,7 @@ def _untaken(ref: Ref, error: Exception) -> Problem:
         "error",
         ref.label,
         f"it cannot be taken: {type(error).__name__}: {error}"[:300],
-        "what was shown of it stays; please report this with the traceback in the log",
+        "its entry is kept as it was; please report this with the traceback in the log",
     )
 
 

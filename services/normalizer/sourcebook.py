@@ -119,7 +119,7 @@ class SourceBook:
     def complete(self, now: float, *, documents: int, ever: bool) -> bool:
         """Return whether what is known may be shown as all there is.
 
-        Sources that cannot be read are waited for, but not for ever while nothing was `ever` complete, once another one
+        Sources that cannot be read are waited for, but not forever while nothing was `ever` complete, once another one
         was read and there are `documents`.
         """
         if not self._discovery_awaited and all(source.looks or source.absent for source in self._sources.values()):

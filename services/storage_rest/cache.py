@@ -254,7 +254,7 @@ class Cache:
             confirmed=self._shown_confirmed,
             damage=self.damage,
             upserts=tuple(entry for entry in entries.values() if entry is not None),
-            # What is new and not shown yet was not removed: whoever still shows it from an earlier run keeps it.
+            # What is new and not shown yet was not removed: a reader that still shows it from an earlier run keeps it.
             removals={
                 key: self._reasons[key] for key, entry in entries.items() if entry is None and key in self._reasons
             },

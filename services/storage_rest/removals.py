@@ -15,7 +15,7 @@ from services.storage_rest.telemetry import Telemetry
 log = structlog.get_logger("storage")
 
 REMEMBERED = 200
-"""Arrivals, and departures, kept in memory for whoever asks."""
+"""Arrivals, and departures, kept in memory for anyone who asks."""
 NOT_NAMED = "not-in-keyset"
 """Reason: the original's normalizer does not name the key in its `/currentkeyset`."""
 CONFIRMED = "confirmed-by-administrator"

@@ -1,4 +1,4 @@
-"""storage-rest without HTTP: takes batches, keeps them, tells whoever follows."""
+"""storage-rest without HTTP: takes batches, keeps them, tells anyone who follows."""
 
 import asyncio
 import time
@@ -65,7 +65,7 @@ class Bridge(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome(Applied):
-    """What became of a batch, in numbers too; `refused` says the same as `problems`, by key."""
+    """The result of a batch, with counts; `refused` says the same as `problems`, by key."""
 
     changed: int = 0
     unchanged: int = 0
@@ -162,7 +162,7 @@ class StorageService:
 
     @property
     def problems(self) -> Collection[Refusal]:
-        """What was refused last and has not been mended since."""
+        """What was refused last and has not been fixed since."""
         return self._problems.values()
 
     async def listing(self, known: str = "") -> Listing | None:
@@ -200,8 +200,8 @@ class StorageService:
         """Whether somebody reads the changes, so that they need not be pushed."""
         return self._followers.present
 
-    def read_by_stranger(self) -> None:
-        """Note that somebody reads with the original's requests: a location that starts and needs everything pushed."""
+    def read_by_original(self) -> None:
+        """Note a read with the original's requests: a location that starts, and needs everything pushed."""
         if self._bridge is not None and not self.followed:
             self._bridge.tell_all(after=STARTING)
 
@@ -222,7 +222,7 @@ class StorageService:
             {upsert.card_key for upsert in accepted.upserts if upsert.card_key} | set(accepted.cards),
             complete=(accepted.complete or accepted.confirmed) and self.complete,
         )
-        self._note(refusals, mended=[*(upsert.key for upsert in accepted.upserts), *accepted.removals])
+        self._note(refusals, fixed=[*(upsert.key for upsert in accepted.upserts), *accepted.removals])
         return Outcome(
             revision=changes.revision,
             base=base,
@@ -356,7 +356,7 @@ class StorageService:
             self._bridge.tell_all(after=STARTED_BEFORE)
 
     def progressed(self) -> None:
-        """Tell whether the store works, and show what was withheld until it is durable."""
+        """Return whether the store works, and show what was withheld until it is durable."""
         self._health.set("store", ok=not self._store.fault, reason=self._store.fault)
         if not self._cache.withheld:
             return
@@ -402,8 +402,8 @@ class StorageService:
             log.error("the cache is damaged: it is served again when it is known to be whole", damage=damage)
         self._telemetry.damaged.set(bool(damage))
 
-    def _note(self, refusals: Iterable[Refusal], *, mended: Iterable[str]) -> None:
-        for key in mended:
+    def _note(self, refusals: Iterable[Refusal], *, fixed: Iterable[str]) -> None:
+        for key in fixed:
             self._problems.pop(key, None)
         for refusal in refusals:
             self._problems[refusal.key] = refusal

@@ -28,6 +28,28 @@ def test_sanitising_is_the_one_that_existing_keys_were_made_with(text: str, name
     assert backstage.sanitize(text) == name
 
 
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("granite-3.1-8b", "granite-3.1-8b"),
+        ("Granite 3.1 (8B)-V2", "Granite-3.1-8B-V2"),
+        ("a--b__c..d", "a-b-c-d"),
+        ("._model_.", "model"),
+        ("mod\u00e8le", "mod-le"),
+        ("...", ""),
+        ("x" * 62 + ".y", "x" * 62),
+    ],
+)
+def test_a_readable_name_keeps_dots_and_capitals_and_words_apart(text: str, name: str) -> None:
+    assert backstage.readable(text) == name
+
+
+@given(st.text())
+def test_a_readable_name_is_valid_or_empty(text: str) -> None:
+    name = backstage.readable(text)
+    assert name == "" or backstage.is_entity_name(name)
+
+
 @given(st.text())
 def test_any_text_becomes_a_valid_name(text: str) -> None:
     assert backstage.is_entity_name(backstage.entity_name(text))

@@ -94,7 +94,7 @@ def an_api_server_that_is_cut_off(world: World) -> None:
     world.timeout = 1.0
 
 
-@broken("credentials", "the token is not accepted", "made anew")
+@broken("credentials", "the token is not accepted", "made again")
 def a_token_that_was_revoked(world: World) -> None:
     world.cluster.revoke(TOKEN)
 

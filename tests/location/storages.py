@@ -12,7 +12,7 @@ from common.wire import Changes, Upsert
 
 
 class FakeStorage:
-    """Speaks our protocol; holds entries and cards and tells each change to whoever waits for it."""
+    """Speaks our protocol; holds entries and cards and tells each change to anyone who waits for it."""
 
     def __init__(self) -> None:
         self.epoch = "a"

@@ -54,11 +54,18 @@ def isvc(name: str, namespace: str = "models") -> Ref:
 class Bench:
     """What is desired, with a ledger, and a storage that takes whatever is planned; the clock stands still."""
 
-    def __init__(self, stored: Mapping[str, Stored] | None = None, *, now: float = 0.0, listed: bool = True) -> None:
+    def __init__(
+        self,
+        stored: Mapping[str, Stored] | None = None,
+        *,
+        now: float = 0.0,
+        listed: bool = True,
+        defaults: Defaults | None = None,
+    ) -> None:
         self.book = SourceBook(first_sync_grace=0)
         # A single one is always suspicious; the ledger's own tests are about that.
         self.ledger = Ledger(Patience(hold=HOLD, not_ready=GRACE, share=1, source_gone=HOLD), self.book)
-        self.desired = Desired(defaults=Defaults(), ledger=self.ledger)
+        self.desired = Desired(defaults=defaults or Defaults(), ledger=self.ledger)
         self.now = now
         self.storage = dict(stored or {})
         self.bodies: dict[str, bytes] = {}
@@ -77,7 +84,7 @@ class Bench:
             self.ledger.see(f"registry:ns/reg:0:{number}", REGISTRY_SOURCE)
 
     def look(self) -> None:
-        """Look at everything completely once more."""
+        """Look at everything completely again."""
         for source in (SOURCE, REGISTRY_SOURCE):
             if self.book.is_declared(source):
                 self.book.listed(source, now=self.now)
@@ -135,9 +142,9 @@ class Bench:
             self.look()
         self.render()
 
-    def restarted(self, *, listed: bool = True) -> "Bench":
+    def restarted(self, **options: Any) -> "Bench":
         """Another run over what this one has stored."""
-        return Bench(self.storage, now=self.now, listed=listed)
+        return Bench(self.storage, now=self.now, **options)
 
     def document(self, key: str) -> dict[str, Any]:
         return dict(json.loads(self.bodies[key]))
@@ -316,6 +323,48 @@ def test_names_that_collide_are_told_apart_and_stay_so_after_a_restart(bench: Be
     assert restarted.storage == bench.storage
 
 
+def test_readable_names_are_for_new_entities_and_whoever_has_a_name_keeps_it() -> None:
+    readable = Defaults(readable_names=True)
+    former = Bench()
+    former.registry(models=model(name="Granite 3.1"), versions=version(name="V1.0"), artifacts={"10": ()})
+    assert former.storage["Granite31_V10"].model_name == "Granite31-v10"
+
+    two = {
+        "models": model(name="Granite 3.1"),
+        "versions": version(name="V1.0") | version("11", "V2.0"),
+        "artifacts": {"10": (), "11": ()},
+    }
+    switched_on = former.restarted(defaults=readable)
+    switched_on.registry(**two)
+    names = {"Granite31_V10": "Granite31-v10", "Granite31_V20": "Granite-3.1-V2.0"}
+    assert {key: entry.model_name for key, entry in switched_on.storage.items()} == names
+    assert switched_on.document("Granite31_V20")["models"][0]["name"] == "Granite-3.1-V2.0"
+
+    switched_off = switched_on.restarted()
+    switched_off.registry(**two)
+    assert {key: entry.model_name for key, entry in switched_off.storage.items()} == names
+    for bench in (switched_on, switched_off):
+        assert not [problem for of_one in bench.desired.problems.values() for problem in of_one]
+
+
+def test_readable_names_that_differ_in_case_only_are_told_apart() -> None:
+    bench = Bench(defaults=Defaults(readable_names=True))
+    bench.registry(
+        models=model("1", "Granite") | model("2", "granite."),
+        versions=version("10", "v1", "1") | version("20", "V1", "2"),
+        artifacts={"10": (), "20": ()},
+    )
+    names = {entry.model_name for entry in bench.storage.values()}
+    assert len({name.lower() for name in names}) == 2
+
+
+def test_a_name_too_long_to_be_readable_is_the_usual_one() -> None:
+    bench = Bench(defaults=Defaults(readable_names=True))
+    bench.registry(models=model(name="granite" * 9), versions=version(name="V1.0"), artifacts={"10": ()})
+    [entry] = bench.storage.values()
+    assert entry.model_name.endswith("-v10")
+
+
 def test_a_name_is_free_when_its_entry_has_left_storage(bench: Bench) -> None:
     bench.isvc(objects.isvc("b-c", "a"))
     bench.gone("b-c", explicit=False)
@@ -348,7 +397,7 @@ def test_replicas_that_gave_out_names_each_for_itself_end_with_the_same() -> Non
 def test_an_isvc_that_cannot_be_read_keeps_what_is_stored(bench: Bench) -> None:
     bench.isvc(objects.isvc("m"))
     restarted = bench.restarted(listed=False)
-    odd = Problem("error", "InferenceService models/m", "odd", "mend")
+    odd = Problem("error", "InferenceService models/m", "odd", "fix")
     restarted.put(isvc("m"), Unusable(odd))
     restarted.later(2 * HOLD)
     assert restarted.storage == bench.storage
@@ -544,7 +593,7 @@ def test_one_that_stands_alone_beside_the_server_of_its_version_is_told(bench: B
 
 
 def test_what_is_malformed_in_a_registry_is_a_problem_until_it_is_mended_or_the_registry_is_gone(bench: Bench) -> None:
-    malformed = Problem("warning", "registered_models 7 of reg", "it has no name", "mend it")
+    malformed = Problem("warning", "registered_models 7 of reg", "it has no name", "fix it")
     content = RegistryContent(REGISTRY, RegistrySnapshot(), problems=(malformed,))
     bench.desired.put_registry(REGISTRY.id, content)
     assert bench.desired.problems == {"registry:ns/reg": (malformed,)}

@@ -46,7 +46,7 @@ class MemoryStorage:
         self.hold: list[Batch] = []
         self._released = asyncio.Event()
 
-    def let_go(self) -> None:
+    def answer_now(self) -> None:
         """Answer the batches in `hold`, which have been carried out already."""
         self._released.set()
 
@@ -127,7 +127,7 @@ async def test_answers_in_another_order_do_not_confuse_it(storage: MemoryStorage
     late = asyncio.create_task(mirror.deliver(first))
     await eventually(lambda: first in storage.batches)
     await mirror.deliver(second)
-    storage.let_go()
+    storage.answer_now()
     await late
     await mirror.refresh()
     assert storage.listings == 1

@@ -36,6 +36,20 @@ _QUIET = 0.4
 """Seconds without a request after which a page counts as drawn."""
 
 
+_SAME_PORTS = r"""() => {
+  const visit = (root) => {
+    const texts = document.createTreeWalker(root, NodeFilter.SHOW_TEXT | NodeFilter.SHOW_ELEMENT);
+    while (texts.nextNode()) {
+      const node = texts.currentNode;
+      if (node.shadowRoot) visit(node.shadowRoot);
+      if (node.nodeType === Node.TEXT_NODE && /:\d{4,5}/.test(node.data))
+        node.data = node.data.replace(/(localhost|127\.0\.0\.1):\d{4,5}/g, "$1:8080");
+    }
+  };
+  visit(document.body);
+}"""
+
+
 @dataclass
 class Seen:
     """What went on while pages were open: what they asked other hosts for, and what failed in their scripts."""
@@ -179,7 +193,7 @@ class Visit:
         return await self.page.locator("body").inner_text()
 
     async def warnings(self) -> Sequence[str]:
-        """Return what is said in boxes that tell of something wrong."""
+        """Return what is said in boxes that report something wrong."""
         boxes = self.page.get_by_role("alert").or_(self.page.locator("[class*='WarningPanel'], [class*='ErrorPanel']"))
         return [text for text in await boxes.all_inner_texts() if text.strip()]
 
@@ -195,6 +209,10 @@ class Visit:
             return time.monotonic() - quiet_since > _QUIET
 
         await eventually(quiet, timeout=_PATIENCE / 1000, interval=0.05, what=f"{self.page.url} is drawn")
+
+    async def steady(self) -> None:
+        """Have the page show the same ports in every run, where the machine chose one."""
+        await self.page.evaluate(_SAME_PORTS)
 
     async def picture(self, path: Path) -> None:
         """Write what is seen in the window to a PNG file."""

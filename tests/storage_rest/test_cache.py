@@ -63,7 +63,7 @@ def test_a_batch_twice_changes_nothing_the_second_time(batches):
         cache.apply(batch)
         revision = cache.revision
         if {item.key for item in batch.upserts} & batch.removals.keys():
-            continue  # this one puts and removes the same key, each time anew
+            continue  # this one puts and removes the same key, each time again
         if any(a.key == b.key and a != b for a in batch.upserts for b in batch.upserts):  # and this one cannot decide
             continue
         changes = cache.apply(batch)

@@ -7,6 +7,7 @@ from typing import Final, Literal, get_args
 from urllib.parse import quote, urlsplit
 
 from common import identity
+from common.annotations import CARD_ANNOTATION
 from common.status import ModelForm, ModelsStatus, ModelStatus
 from services.location import annotations
 from services.location.delivery import Entry
@@ -14,7 +15,7 @@ from services.location.plain import FILE_NAME
 from services.location.rendering import read
 from services.location.second_generation import base_path
 from services.location.shelf import Shelf
-from services.location.view import CARD_ANNOTATION, View, is_own_card
+from services.location.view import View, is_own_card
 
 Show = Literal["all", "deployed", "undeployed", "leaving"]
 SHOWS: Final[tuple[Show, ...]] = get_args(Show)

@@ -1,7 +1,7 @@
 """Putting a document together from repaired values."""
 
+from common.annotations import NAME_ANNOTATION
 from common.catalog import Api, CatalogDocument, Model, ModelServer
-from services.normalizer.normalize.model_names import MODEL_NAME_ANNOTATION
 from services.normalizer.normalize.profile import Profile
 from services.normalizer.normalize.server import ServerFacts
 
@@ -36,7 +36,7 @@ def build_document(
         tags=tags,
         training=profile.training or None,
         usage=profile.usage or None,
-        annotations={MODEL_NAME_ANNOTATION: called, **profile.annotations},
+        annotations={NAME_ANNOTATION: called, **profile.annotations},
     )
     if server is None:
         return CatalogDocument(models=(model,))

@@ -18,13 +18,15 @@ class Defaults:
     """What an entity gets where nobody says anything.
 
     `tags_ignored` are patterns of labels and properties that are no tags, after the built-in ones; `dashboard_url` is
-    where the dashboard of OpenShift AI or Open Data Hub is, for links to it, or empty.
+    where the dashboard of OpenShift AI or Open Data Hub is, for links to it, or empty. `readable_names`: new entities
+    have names with dots and capitals.
     """
 
     owner: str = "rhdh-rhoai-bridge"
     lifecycle: str = "development"
     tags_ignored: tuple[str, ...] = ()
     dashboard_url: str = ""
+    readable_names: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,9 +34,10 @@ class Normalized:
     """One document with what identity, plan and storage need to know of it.
 
     `ref` names the object it was made of for good. `segments` and the names inside the document are those it asks
-    for; two objects may ask for the same ones. `created` is in milliseconds since the epoch, 0 when unknown;
-    `updated` is the registry's last update time as it writes it, else empty. `origin` tells a registered version from
-    all others, whatever its registry is called.
+    for; two objects may ask for the same ones. `own_names` are what the model and its server are called where they
+    come from, empty where that is too long for an entity's name. `created` is in milliseconds since the epoch, 0
+    when unknown; `updated` is the registry's last update time as it writes it, else empty. `origin` tells a
+    registered version from all others, whatever its registry is called.
     """
 
     ref: str
@@ -43,6 +46,7 @@ class Normalized:
     document: CatalogDocument
     reconciler: Reconciler
     created: int
+    own_names: tuple[str, str] = ("", "")
     updated: str = ""
     origin: str = ""
     card_key: str = ""

@@ -1,7 +1,7 @@
 """Where a model's files are: what a deployment says of it, and what KServe makes of that.
 
-Source: KServe, `StorageSpec` and its credentials package (what becomes of `storage` by type, bucket and key), and the
-webhooks of Red Hat OpenShift AI 2.25 to 3.5 (what becomes of a connection). A bucket is named by somebody or unknown.
+Source: KServe, `StorageSpec` and its credentials package (what happens to `storage` by type, bucket and key), and the
+webhooks of Red Hat OpenShift AI 2.25 to 3.5 (what happens to a connection). A bucket is named by somebody or unknown.
 """
 
 from collections.abc import Iterator, Mapping
@@ -92,7 +92,7 @@ def locate(storage: Storage, *, subject: str, connection: Connection | None = No
                 "warning",
                 subject,
                 "the storage location holds credentials, which are left out",
-                "give them to KServe by a Secret: whoever may read the object can read them",
+                "give them to KServe by a Secret: anyone who may read the object can read them",
             )
         )
     return Place(link.url if link else "", words, tuple(problems))

@@ -83,7 +83,7 @@ def label_tag(key: str, value: str, ignored: tuple[str, ...] = ()) -> str | None
 
 
 def tag_set(tags: Iterable[str | None]) -> tuple[str, ...]:
-    """Return the tags sorted, each once, without those that are None."""
+    """Return the tags sorted, each once, without None."""
     return tuple(sorted({tag for tag in tags if tag}))
 
 

@@ -76,7 +76,7 @@ class FileContents(NamedTuple):
 
 
 def find_manifests(paths: Iterable[Path]) -> dict[Path, Stamp]:
-    """Return the manifest files among `paths` and below the folders among them, with what tells of a change.
+    """Return the manifest files among `paths` and below the folders among them, with a stamp that shows changes.
 
     Names that begin with a dot are left out below a folder: tools' own, and the folders behind a mounted ConfigMap.
 

@@ -46,7 +46,7 @@ class ManifestSource:
             await asyncio.sleep(self._interval)
 
     def relist(self) -> None:
-        """Say once more what the files hold."""
+        """Say again what the files hold."""
         self._again = True
 
     async def look(self, sink: Sink) -> None:

@@ -92,10 +92,10 @@ class Store(Protocol):
         """Return those of the keys whose entries are not durable yet."""
 
     def check(self, upsert: Upsert) -> Refusal | None:
-        """Tell whether an entry is too large to be kept at all."""
+        """Return whether an entry is too large to be kept at all."""
 
     def check_card(self, key: str, text: str) -> Refusal | None:
-        """Tell whether a card is too large to be kept at all."""
+        """Return whether a card is too large to be kept at all."""
 
     def write(self, changes: Changes) -> None:
         """Begin to make changes durable."""

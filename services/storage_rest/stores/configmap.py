@@ -113,13 +113,13 @@ class ConfigMapStore:
         return self._entries.layout.unsettled & set(keys)
 
     def check(self, upsert: Upsert) -> Refusal | None:
-        """Tell whether an entry is too large for a ConfigMap of its own."""
+        """Return whether an entry is too large for a ConfigMap of its own."""
         if len(upsert.body) < LIMIT // 4:  # base64 and the names beside it do not quadruple it
             return None
         return _too_large(upsert.key, "document", self._entries.value(upsert).size)
 
     def check_card(self, key: str, text: str) -> Refusal | None:
-        """Tell whether a card is too large, compressed, for a ConfigMap of its own."""
+        """Return whether a card is too large, compressed, for a ConfigMap of its own."""
         if len(text) < LIMIT // 8:
             return None
         return _too_large(key, "model card", self._cards.value(key, text).size)
@@ -175,7 +175,7 @@ class ConfigMapStore:
         self._advance()
 
     def impossible(self, family: Family, values: Mapping[str, Value], detail: str) -> None:
-        """Remember what no ConfigMap can hold, for whoever waits for it."""
+        """Remember what no ConfigMap can hold, for those who wait for it."""
         for slot in values:
             self._refused[slot] = Refusal(slot, 413, f"the API server refuses it: {detail}")
 
@@ -214,7 +214,7 @@ class ConfigMapStore:
         self.progressed()
 
     def gone(self, name: str, *, listed: bool) -> None:
-        """Look what became of a ConfigMap that is not shown any more: it may only have lost its labels."""
+        """Look for a ConfigMap that is no longer listed: it may only have lost its labels."""
         family = self._family(name)
         if self._view is None or family is None:
             return
@@ -335,7 +335,7 @@ class ConfigMapStore:
         if self._view is not None and not layout.marking and not self._view.damage:
             layout.mark(enabled=True)
         for family in self._families:
-            self._writer.kick(family)
+            self._writer.send(family)
 
     def _restore(self, family: Family, slots: Iterable[str]) -> None:
         """Have in the cache what the view has, where it differs."""

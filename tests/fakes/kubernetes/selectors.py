@@ -79,5 +79,5 @@ def _requirement(term: str) -> Requirement:
 
 
 def unparsable(term: str) -> ApiError:
-    """400 for a term that is none of the known forms."""
+    """400 for a term in an unknown form."""
     return bad_request(f"unable to parse requirement: found '{term}', expected: ',' or 'end of string'")
