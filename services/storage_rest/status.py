@@ -37,7 +37,7 @@ def report(service: StorageService, *, health: Health, settings: StorageSettings
                 severity="error",
                 object=refusal.key,
                 message=f"the cache does not take it: {refusal.detail}",
-                remedy="what was stored of it stays; correct the object that it comes from",
+                remedy="what was stored is kept; correct the object that it comes from",
             )
             for refusal in service.problems
         ),

@@ -42,7 +42,7 @@ class _Reader:
 
 
 class Readers:
-    """Takes note of each request of a reader; whoever else asks for the same is taken for one."""
+    """Takes note of each request of a reader; anyone else who asks for the same is taken for one."""
 
     def __init__(self, *, connector_id: str, metrics: Metrics, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
