@@ -26,6 +26,7 @@ from services.normalizer.publish import Mirror
 from services.normalizer.sink import SYNC, Intake
 from services.normalizer.source import Provable
 from services.normalizer.sourcebook import SourceBook
+from services.normalizer.status import Reporter
 from services.normalizer.telemetry import Telemetry
 
 log = structlog.get_logger("controller")
@@ -44,7 +45,7 @@ _KEYS_TOLD = 5
 
 
 class Controller:
-    """Keeps storage equal to what the sources tell; `intake` is whom they tell it."""
+    """Keeps storage equal to what the sources tell; `intake` is whom they tell it, `reporter` says how things stand."""
 
     def __init__(
         self,
@@ -72,6 +73,7 @@ class Controller:
         self._suspicious: frozenset[str] = frozenset()
         self._told: dict[str, tuple[Problem, ...]] = {}
         self._storage_fails = False
+        self.reporter = Reporter(desired=desired, book=book, ledger=ledger, health=health)
         self.intake = Intake(desired=desired, book=book, ledger=ledger, queue=queue, health=health, clock=clock)
 
     async def run(self) -> None:

@@ -18,6 +18,17 @@ OPTIONAL: Final[frozenset[SourceKind]] = frozenset({"llm"})
 """A cluster without these, and an account that may not read them, are as they should be."""
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How one source fares, for people: `looked` is when it was read completely, None when it never was."""
+
+    id: str
+    kind: SourceKind
+    looked: float | None
+    failing: bool
+    absent: bool
+
+
 @dataclass(slots=True)
 class _Source:
     kind: SourceKind
@@ -107,6 +118,13 @@ class SourceBook:
         if self._discovery_awaited or (stored and not self._discovered):
             missing.append(Awaited(source="discovery of registries", reason=self._discovery_reason, until=until))
         return tuple(missing)
+
+    def standings(self) -> list[Standing]:
+        """Return how each source fares, sorted by id."""
+        return [
+            Standing(id_, source.kind, source.looked if source.looks else None, source.failing, source.absent)
+            for id_, source in sorted(self._sources.items())
+        ]
 
     @property
     def awaiting_registries(self) -> bool:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -11,10 +11,20 @@ from typing import Protocol
 import structlog
 
 from common.health import Health
+from common.status import ShardStatus
 from common.wire import Applied, Awaited, Batch, Changes, Listing, Upsert
 from services.storage_rest.cache import Cache
 from services.storage_rest.followers import Followers
-from services.storage_rest.removals import CONFIRMED, Departure, Departures, Patience, by_reason, judge
+from services.storage_rest.removals import (
+    CONFIRMED,
+    Arrival,
+    Arrivals,
+    Departure,
+    Departures,
+    Patience,
+    by_reason,
+    judge,
+)
 from services.storage_rest.screening import Screen
 from services.storage_rest.stores.base import Contents, Refusal, Store, StoreUnavailable
 from services.storage_rest.telemetry import Telemetry
@@ -89,6 +99,7 @@ class StorageService:
         self._screen = Screen(store=store, document_limit=document_limit, telemetry=telemetry)
         self._patience = patience
         self._clock = clock
+        self._arrivals = Arrivals(clock=clock)
         self._departures = Departures(telemetry=telemetry, clock=clock)
         self._followers = Followers()
         self._cache = Cache()
@@ -266,6 +277,21 @@ class StorageService:
         return [(entry, self._patience.due(entry.leaving)) for entry in self._cache.leaving if entry.leaving]
 
     @property
+    def shards(self) -> Sequence[ShardStatus]:
+        """The pieces that the store keeps the cache in."""
+        return self._store.shards
+
+    @property
+    def card_count(self) -> int:
+        """How many model cards are stored."""
+        return len(self._cache.cards)
+
+    @property
+    def arrivals(self) -> Iterable[Arrival]:
+        """What has arrived lately, the latest first."""
+        return self._arrivals
+
+    @property
     def departures(self) -> Iterable[Departure]:
         """What has left lately, the latest first."""
         return self._departures
@@ -356,9 +382,11 @@ class StorageService:
     def _accept(self, batch: Batch) -> Changes:
         before = self._cache.revision
         gone = [self._cache.entries[key] for key in batch.removals if key in self._cache.entries]
+        new = [upsert for upsert in batch.upserts if upsert.key not in self._cache.entries]
         changes = self._cache.apply(batch, withhold=bool(self._store.fault))
         if changes.revision != before:
             self._departures.note(gone, batch.removals)
+            self._arrivals.note(new)
             self._measure()
             self._tell_damage()
             self._store.write(self._as_accepted(batch, changes))
