@@ -84,7 +84,8 @@ def test_services_of_earlier_releases_say_nothing_of_what_is_waited_for() -> Non
     assert wire.parse_batch(b"{}").awaited is None
     assert wire.parse_changes(b'{"revision":"e-1","complete":false}').awaited == ()
     listing = wire.parse_listing(b'{"revision":"e-1","complete":false,"entries":{}}')
-    assert listing is not None and listing.awaited is None
+    assert listing is not None
+    assert listing.awaited is None
 
 
 @pytest.mark.parametrize("item", ['"kserve"', "{}", '{"source":"kserve","until":5}', '{"source":"kserve","reason":[]}'])
