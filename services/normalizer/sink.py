@@ -99,7 +99,8 @@ class Intake:
         if not part and state.ok:
             self._book.recovered(source)
         elif not part:
-            self._book.failed(source, waiting=state.kind != "absent" and not partly and not unneeded)
+            waiting = state.kind != "absent" and not partly and not unneeded
+            self._book.failed(source, waiting=waiting, reason=reason)
         self._progress()
 
     # --- of clusters
@@ -109,7 +110,7 @@ class Intake:
         source = _awaited(cluster)
         self._book.declare(source, "cluster")
         if reason:
-            self._book.failed(source)
+            self._book.failed(source, reason=reason)
         self._health.set(source, False, reason or "not looked at yet")
         self._progress()
 
@@ -169,7 +170,7 @@ class Intake:
         if taken and reading.complete:
             self._book.listed(registry_source(ref.id), now=self._clock())
         else:
-            self._book.failed(registry_source(ref.id))
+            self._book.failed(registry_source(ref.id), reason=str(reading.fault or "see the log of the normalizer"))
         self._registries_changed()
 
     def cards_read(self, ref: RegistryRef, reading: RegistryReading) -> None:
@@ -195,9 +196,9 @@ class Intake:
             return False
         return True
 
-    def registry_failed(self, registry: str, *, has_address: bool) -> None:
+    def registry_failed(self, registry: str, *, has_address: bool, reason: str) -> None:
         """A registry cannot be read; one that has no address yet has nothing to wait for."""
-        self._book.failed(registry_source(registry), waiting=has_address)
+        self._book.failed(registry_source(registry), waiting=has_address, reason=reason)
         self._registries_changed()
 
     def registry_gone(self, registry: str) -> None:
@@ -220,7 +221,7 @@ class Intake:
 
         `waiting`: what is not complete may soon be. `ok`: nobody has to act, which completeness implies.
         """
-        self._book.discovering(complete=complete, waiting=waiting, cluster=cluster)
+        self._book.discovering(complete=complete, waiting=waiting, reason=reason, cluster=cluster)
         self._tell(in_cluster("discovery", cluster), complete if ok is None else ok, reason)
         self._registries_changed()
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import Final, Literal
 
+from common.wire import Awaited
 from services.normalizer.facts import LOCAL, Ref, cluster_of_id, in_cluster
 
 SourceKind = Literal["kserve", "llm", "registry", "cluster"]
@@ -23,6 +24,17 @@ def cluster_source(kind: SourceKind, cluster: str) -> str:
     return in_cluster({"kserve": "kserve", "llm": "kserve-llm"}[kind], cluster)
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How one source fares, for people: `looked` is when it was read completely, None when it never was."""
+
+    id: str
+    kind: SourceKind
+    looked: float | None
+    failing: bool
+    absent: bool
+
+
 @dataclass(slots=True)
 class _Source:
     kind: SourceKind
@@ -32,14 +44,16 @@ class _Source:
     tried: bool = False
     failing: bool = False
     absent: bool = False
+    reason: str = "it is being read for the first time"
 
 
 @dataclass(frozen=True, slots=True)
 class _Discovery:
-    """How far the registries of a cluster are known; `awaited`: more may soon be."""
+    """How far the registries of a cluster are known, and why not all; `awaited`: more may soon be."""
 
     complete: bool
     awaited: bool
+    reason: str = ""
 
 
 class SourceBook:
@@ -63,16 +77,16 @@ class SourceBook:
         entry = self._sources[source]
         entry.looks += 1
         entry.looked = now
-        entry.tried, entry.failing, entry.absent = True, False, False
+        entry.tried, entry.failing, entry.absent, entry.reason = True, False, False, ""
         self._first_look = min(self._first_look, now)
 
-    def failed(self, source: str, *, waiting: bool = True) -> None:
+    def failed(self, source: str, *, waiting: bool = True, reason: str = "") -> None:
         """The source cannot be read; `waiting`: what it has may still come, so the feed is not complete without it.
 
         There is nothing to wait for where a cluster has no such kind of object, or a server no address.
         """
         entry = self._sources[source]
-        entry.tried, entry.failing, entry.absent = True, True, not waiting
+        entry.tried, entry.failing, entry.absent, entry.reason = True, True, not waiting, reason
 
     def recovered(self, source: str) -> None:
         """The source can be followed again from where it was left."""
@@ -82,12 +96,12 @@ class SourceBook:
         """The source itself is gone."""
         self._sources.pop(source, None)
 
-    def discovering(self, *, complete: bool, waiting: bool = True, cluster: str = LOCAL) -> None:
+    def discovering(self, *, complete: bool, waiting: bool = True, reason: str = "", cluster: str = LOCAL) -> None:
         """Registries are looked for; `complete` says whether all ways to those of a cluster have been looked at.
 
         `waiting`: what is not complete may soon be, so that the feed is not complete without it.
         """
-        self._discoveries[cluster] = _Discovery(complete, awaited=waiting and not complete)
+        self._discoveries[cluster] = _Discovery(complete, awaited=waiting and not complete, reason=reason)
 
     def leave(self, cluster: str) -> None:
         """There is no such cluster any more."""
@@ -103,6 +117,31 @@ class SourceBook:
     def waiting_for(self) -> list[str]:
         """Return the sources that have not been read completely."""
         return [id_ for id_, source in sorted(self._sources.items()) if not source.looks and not source.absent]
+
+    def awaited(self, *, documents: int, ever: bool, stored: Collection[str] = ()) -> tuple[Awaited, ...]:
+        """Return what is missing for `complete`, with the reason, and until when it is waited for.
+
+        `stored`: the sources of a damaged cache, which only a confirmation makes complete; empty when it is whole.
+        """
+        ends = self.first_sync_ends if documents and not ever and not stored and self.settled else inf
+        until = int(ends) if ends < inf else None
+        missing = [
+            Awaited(source=id_, reason=source.reason, until=until)
+            for id_, source in sorted(self._sources.items())
+            if not source.looks and (not source.absent or id_ in stored)
+        ]
+        for cluster, discovery in sorted(self._discoveries.items()):
+            if discovery.awaited or (stored and not discovery.complete):
+                source = in_cluster("discovery of registries", cluster)
+                missing.append(Awaited(source=source, reason=discovery.reason, until=until))
+        return tuple(missing)
+
+    def standings(self) -> list[Standing]:
+        """Return how each source fares, sorted by id."""
+        return [
+            Standing(id_, source.kind, source.looked if source.looks else None, source.failing, source.absent)
+            for id_, source in sorted(self._sources.items())
+        ]
 
     @property
     def awaiting_registries(self) -> frozenset[str]:
