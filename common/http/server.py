@@ -25,6 +25,7 @@ from common.http.access import AccessPolicy
 from common.http.connection import HEAD_LINE_LIMIT, Connection, end_when_dead
 from common.http.problems import HttpProblem
 from common.metrics import Metrics
+from common.status import Part
 
 log = structlog.get_logger("http")
 
@@ -166,6 +167,15 @@ def _add_own_routes(app: web.Application, metrics: Metrics, health: Health) -> N
     app.router.add_get("/healthz", healthz)
     app.router.add_get("/readyz", readyz)
     app.router.add_get("/metrics", render)
+
+
+def add_status(app: web.Application, status: Callable[[], Part]) -> None:
+    """Add `/status`, which says how things stand; it is read from this host, or with the token."""
+
+    async def show(_request: web.Request) -> web.Response:
+        return web.Response(body=status().encode(), content_type="application/json")
+
+    app.router.add_get("/status", show)
 
 
 def _route(request: web.Request) -> str:

@@ -2,7 +2,7 @@
 
 from pydantic import Field, field_validator
 
-from common.settings import CommaList, Duration, ServiceSettings
+from common.settings import CommaList, Duration, ServiceSettings, Url
 
 CONNECTOR_ID = "kserve-kubeflow-connector"
 """Under which id the second-generation reader knows the connector, unless it is told another."""
@@ -13,6 +13,11 @@ class LocationSettings(ServiceSettings):
 
     storage_address: str | None = Field(
         None, alias="STORAGE_URL", description="address of storage-rest; default http://$POD_IP:7070"
+    )
+    normalizer_address: Url = Field(
+        "http://127.0.0.1:8081",
+        alias="NORMALIZER_URL",
+        description="the normalizer, which is asked how its sources are",
     )
     connector_id: str = Field(
         CONNECTOR_ID,

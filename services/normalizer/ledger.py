@@ -93,6 +93,11 @@ class Ledger:
         """The sources of the entries that are known."""
         return frozenset(source for source, refs in self._of_source.items() if refs)
 
+    def counts(self) -> dict[str, tuple[int, int]]:
+        """Return how many entries of each source are known, and how many of these are leaving."""
+        leaving = Counter(self._accounts[ref].source for ref in self._marked)
+        return {source: (len(refs), leaving[source]) for source, refs in self._of_source.items() if refs}
+
     def unnamed(self) -> set[str]:
         """Return the entries of sources that they do not name, because the original wrote them; by key."""
         return set().union(*(self._of_source.get(source, ()) for source in _UNNAMED))

@@ -5,12 +5,14 @@ import os
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 
 import structlog
 
 from common import __version__
 from common.health import Health
 from common.http import server
+from common.http.access import AccessPolicy
 from common.http.client import HttpClient
 from common.kube.environment import find_credentials
 from common.kube.metrics import KubeMetrics
@@ -120,7 +122,9 @@ async def run(
             settings=settings, metrics=metrics, kube_metrics=KubeMetrics(metrics), polling_floor=polling_floor
         )
         tasks = await follow_sources(intake=controller.intake, environment=environment, cluster=True)
-        app = server.create_app(name=NAME, metrics=metrics, health=health, access=None)
+        access = AccessPolicy(token=settings.shared_token, open_reads=settings.open_reads)
+        app = server.create_app(name=NAME, metrics=metrics, health=health, access=access)
+        server.add_status(app, partial(controller.reporter.status, settings))
         await stack.enter_async_context(server.listening(app, addresses))
         await run_until(stop, controller.run, *tasks)
 

@@ -95,7 +95,8 @@ class Intake:
         if not part and state.ok:
             self._book.recovered(source)
         elif not part:
-            self._book.failed(source, waiting=state.kind != "absent" and not partly and not unneeded)
+            waiting = state.kind != "absent" and not partly and not unneeded
+            self._book.failed(source, waiting=waiting, reason=reason)
         self._progress()
 
     # --- of registries
@@ -111,7 +112,7 @@ class Intake:
         if taken and reading.complete:
             self._book.listed(registry_source(ref.id), now=self._clock())
         else:
-            self._book.failed(registry_source(ref.id))
+            self._book.failed(registry_source(ref.id), reason=str(reading.fault or "see the log of the normalizer"))
         self._registries_changed()
 
     def cards_read(self, ref: RegistryRef, reading: RegistryReading) -> None:
@@ -137,9 +138,9 @@ class Intake:
             return False
         return True
 
-    def registry_failed(self, registry: str, *, has_address: bool) -> None:
+    def registry_failed(self, registry: str, *, has_address: bool, reason: str) -> None:
         """A registry cannot be read; one that has no address yet has nothing to wait for."""
-        self._book.failed(registry_source(registry), waiting=has_address)
+        self._book.failed(registry_source(registry), waiting=has_address, reason=reason)
         self._registries_changed()
 
     def registry_gone(self, registry: str) -> None:
@@ -154,7 +155,7 @@ class Intake:
 
         `waiting`: what is not complete may soon be. `ok`: nobody has to act, which completeness implies.
         """
-        self._book.discovering(complete=complete, waiting=waiting)
+        self._book.discovering(complete=complete, waiting=waiting, reason=reason)
         self._health.set("discovery", complete if ok is None else ok, reason)
         self._registries_changed()
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import Final, Literal
 
+from common.wire import Awaited
 from services.normalizer.facts import Ref
 
 SourceKind = Literal["kserve", "llm", "registry"]
@@ -15,6 +16,17 @@ SourceKind = Literal["kserve", "llm", "registry"]
 
 OPTIONAL: Final[frozenset[SourceKind]] = frozenset({"llm"})
 """A cluster without these, and an account that may not read them, are as they should be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How one source fares, for people: `looked` is when it was read completely, None when it never was."""
+
+    id: str
+    kind: SourceKind
+    looked: float | None
+    failing: bool
+    absent: bool
 
 
 @dataclass(slots=True)
@@ -26,6 +38,7 @@ class _Source:
     tried: bool = False
     failing: bool = False
     absent: bool = False
+    reason: str = "it is being read for the first time"
 
 
 class SourceBook:
@@ -36,6 +49,7 @@ class SourceBook:
         self._sources: dict[str, _Source] = {}
         self._discovered = True
         self._discovery_awaited = False
+        self._discovery_reason = ""
         self._first_look = inf
         self._first_sync_grace = first_sync_grace
 
@@ -50,16 +64,16 @@ class SourceBook:
         entry = self._sources[source]
         entry.looks += 1
         entry.looked = now
-        entry.tried, entry.failing, entry.absent = True, False, False
+        entry.tried, entry.failing, entry.absent, entry.reason = True, False, False, ""
         self._first_look = min(self._first_look, now)
 
-    def failed(self, source: str, *, waiting: bool = True) -> None:
+    def failed(self, source: str, *, waiting: bool = True, reason: str = "") -> None:
         """The source cannot be read; `waiting`: what it has may still come, so the feed is not complete without it.
 
         There is nothing to wait for where a cluster has no such kind of object, or a server no address.
         """
         entry = self._sources[source]
-        entry.tried, entry.failing, entry.absent = True, True, not waiting
+        entry.tried, entry.failing, entry.absent, entry.reason = True, True, not waiting, reason
 
     def recovered(self, source: str) -> None:
         """The source can be followed again from where it was left."""
@@ -69,13 +83,14 @@ class SourceBook:
         """The source itself is gone."""
         self._sources.pop(source, None)
 
-    def discovering(self, *, complete: bool, waiting: bool = True) -> None:
+    def discovering(self, *, complete: bool, waiting: bool = True, reason: str = "") -> None:
         """Registries are looked for; `complete` says whether all ways to them have been looked at.
 
         `waiting`: what is not complete may soon be, so that the feed is not complete without it.
         """
         self._discovered = complete
         self._discovery_awaited = waiting and not complete
+        self._discovery_reason = reason
 
     # --- what follows for the feed
 
@@ -87,6 +102,29 @@ class SourceBook:
     def waiting_for(self) -> list[str]:
         """Return the sources that have not been read completely."""
         return [id_ for id_, source in sorted(self._sources.items()) if not source.looks and not source.absent]
+
+    def awaited(self, *, documents: int, ever: bool, stored: Collection[str] = ()) -> tuple[Awaited, ...]:
+        """Return what is missing for `complete`, with the reason, and until when it is waited for.
+
+        `stored`: the sources of a damaged cache, which only a confirmation makes complete; empty when it is whole.
+        """
+        ends = self.first_sync_ends if documents and not ever and not stored and self.settled else inf
+        until = int(ends) if ends < inf else None
+        missing = [
+            Awaited(source=id_, reason=source.reason, until=until)
+            for id_, source in sorted(self._sources.items())
+            if not source.looks and (not source.absent or id_ in stored)
+        ]
+        if self._discovery_awaited or (stored and not self._discovered):
+            missing.append(Awaited(source="discovery of registries", reason=self._discovery_reason, until=until))
+        return tuple(missing)
+
+    def standings(self) -> list[Standing]:
+        """Return how each source fares, sorted by id."""
+        return [
+            Standing(id_, source.kind, source.looked if source.looks else None, source.failing, source.absent)
+            for id_, source in sorted(self._sources.items())
+        ]
 
     @property
     def awaiting_registries(self) -> bool:
