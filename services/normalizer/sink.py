@@ -319,7 +319,7 @@ def _untaken(ref: Ref, error: Exception) -> Problem:
 class _SinkOf(Sink):
     """The sink of one source.
 
-    A source that is followed anew, after its cluster was configured otherwise, cannot tell what has gone meanwhile:
+    A source that is followed again, after its cluster was configured otherwise, cannot tell what has gone meanwhile:
     what was `known` of it and is not told until its first complete look is missing.
     """
 
