@@ -33,7 +33,10 @@ FIRST_PAUSE: Final = 0.1
 LONGEST_PAUSE: Final = 5.0
 
 SNAPSHOT_TYPE: Final = "application/x-ndjson"
-_FIRST_LISTING: Final = "storage-rest to have seen one complete listing of every source"
+_NORMALIZER: Final = (
+    "rhoai-normalizer to have read every source, of which it has told nothing yet: see that it runs, and its /readyz"
+)
+_SOURCES_TOLD: Final = 5
 _GONE: Final = 410
 _UNKNOWN_PATH: Final = frozenset({404, 405, 501})
 
@@ -77,8 +80,7 @@ class Following:
         self.revision = told.revision
         self._confirmed = told.confirmed
         if not told.complete:
-            missing = f"the cache to be whole again, for {told.damage}" if told.damage else _FIRST_LISTING
-            self._shelf.wait_for(missing)
+            self._shelf.wait_for(_missing(told), told.awaited)
 
     def _report(self, problems: Sequence[Problem]) -> None:
         for problem in problems:
@@ -87,6 +89,14 @@ class Following:
 
 class _Original(Exception):
     """This storage does not speak our protocol."""
+
+
+def _missing(told: wire.Changes) -> str:
+    """Return what is missing until what storage has is all there is."""
+    sources = "; ".join(map(str, told.awaited[:_SOURCES_TOLD])) or ("every source" if told.damage else _NORMALIZER)
+    if more := len(told.awaited) - _SOURCES_TOLD:
+        sources += f"; and {more} more" if more > 0 else ""
+    return f"the cache to be whole again, for {told.damage}; that needs {sources}" if told.damage else sources
 
 
 class Follower:

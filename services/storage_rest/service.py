@@ -12,7 +12,7 @@ import structlog
 
 from common.health import Health
 from common.status import ShardStatus
-from common.wire import Applied, Batch, Changes, Listing, Upsert
+from common.wire import Applied, Awaited, Batch, Changes, Listing, Upsert
 from services.storage_rest.cache import Cache
 from services.storage_rest.followers import Followers
 from services.storage_rest.removals import (
@@ -177,7 +177,7 @@ class StorageService:
     def snapshot(self) -> Changes:
         """Return everything; who asks for it is about to follow."""
         self._followers.asked()
-        return self._cache.snapshot()
+        return self._with_fault(self._cache.snapshot())
 
     async def changes(self, since: str, wait: float) -> Changes | None:
         """Return what changed since a revision, waiting up to `wait` seconds for it.
@@ -193,7 +193,14 @@ class StorageService:
             raise TooManyFollowers
         with self._followers.waiting():
             await self._cache.wait(since, wait)
-        return self._cache.since(since)
+        changes = self._cache.since(since)
+        return None if changes is None else self._with_fault(changes)
+
+    def _with_fault(self, told: Changes) -> Changes:
+        """Return what is told to readers, with what keeps all there is from them: that it could not be written."""
+        if told.complete or not self.complete:
+            return told
+        return replace(told, awaited=(Awaited(source="the cache of storage-rest", reason=self._store.fault),))
 
     @property
     def followed(self) -> bool:
