@@ -45,8 +45,11 @@ class Intake:
         queue: WorkQueue[str],
         health: Health,
         clock: Callable[[], float],
+        heard: Callable[[Iterable[str]], None] = lambda refs: None,
     ) -> None:
+        """`heard` is told of which deployments a source that was read completely has news."""
         self._desired = desired
+        self._heard = heard
         self._book = book
         self._ledger = ledger
         self._queue = queue
@@ -83,6 +86,8 @@ class Intake:
             except Exception as error:  # whatever is wrong with one object, the others go on
                 log.exception("what was told of an object cannot be taken", object=ref.label)
                 self._desired.put(source, ref, Unusable(_untaken(ref, error)), now=now)
+        if self._book.last_look(source) is not None:
+            self._heard(str(ref) for ref in news if ref.is_deployment)
         self._wake()
 
     def listed(self, source: str) -> None:

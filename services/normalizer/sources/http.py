@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import structlog
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from common.http.client import HttpClient, RemoteError, StatusError
 from common.metrics import Metrics
@@ -25,17 +25,22 @@ _LARGE = 1024 * 1024
 """An answer of more bytes than this is large: its JSON takes several times as much room."""
 
 
+def stale_gauge(registry: CollectorRegistry) -> Gauge:
+    """Return the gauge of sources that cannot be read; those of every kind share it."""
+    return Gauge(
+        "rhoai_connector_source_stale",
+        "1 while a source could not be read completely; its models are kept",
+        ["source"],
+        registry=registry,
+    )
+
+
 class SourceMetrics:
     """One set for all registries and catalogs; `source` is a ref's id."""
 
     def __init__(self, metrics: Metrics) -> None:
         registry = metrics.registry
-        self.stale = Gauge(
-            "rhoai_connector_source_stale",
-            "1 while a source could not be read completely; its models are kept",
-            ["source"],
-            registry=registry,
-        )
+        self.stale = metrics.shared(stale_gauge)
         self.poll_seconds = Histogram(
             "rhoai_connector_source_poll_seconds",
             "How long it took to read a source",
