@@ -23,6 +23,7 @@ from services.normalizer.normalize.registry_objects import RegistryRef
 from services.normalizer.source import News, Sink, Source
 from services.normalizer.sourcebook import OPTIONAL, SourceBook
 from services.normalizer.sources.kubeflow.records import RegistryContent, RegistryReading, registry_source
+from services.normalizer.telemetry import Telemetry
 
 log = structlog.get_logger("sink")
 
@@ -41,6 +42,7 @@ class Intake:
         ledger: Ledger,
         queue: WorkQueue[str],
         health: Health,
+        telemetry: Telemetry,
         clock: Callable[[], float],
     ) -> None:
         self._desired = desired
@@ -48,6 +50,7 @@ class Intake:
         self._ledger = ledger
         self._queue = queue
         self._health = health
+        self._telemetry = telemetry
         self._clock = clock
         self._news = asyncio.Event()
         self._begun = asyncio.Event()
@@ -65,7 +68,7 @@ class Intake:
     def open(self, source: Source) -> Sink:
         """Return the sink of a source; from now on it is waited for."""
         self._book.declare(source.id, source.kind, namespaces=source.namespaces)
-        self._health.set(source.id, False, "not listed yet")
+        self._tell(source.id, ok=False, reason="it is being read for the first time", stale=True)
         self.sources[source.id] = source
         return _SinkOf(source.id, self)
 
@@ -83,15 +86,18 @@ class Intake:
     def listed(self, source: str) -> None:
         """A look at a source was complete."""
         self._book.listed(source, now=self._clock())
-        self._health.set(source, True)
+        self._tell(source, ok=True, stale=False)
         self._progress()
 
     def state(self, source: str, state: State, *, part: str = "", partly: bool = False) -> None:
         """A source, or what belongs to it, cannot be read or can again."""
-        name = f"{source}/{part}" if part else source
-        reason = "" if state.ok else f"{state.kind}: {state.remedy or state.reason}"
+        reason = "" if state.ok else str(state)
         unneeded = self.sources[source].kind in OPTIONAL and state.kind in ("absent", "forbidden")
-        self._health.set(name, state.ok or unneeded, f"not followed, {reason}" if unneeded else reason)
+        ok, told = state.ok or unneeded, f"not followed, {reason}" if unneeded else reason
+        if part:
+            self._health.set(f"{source}/{part}", ok, told)
+        else:
+            self._tell(source, ok=ok, reason=told, stale=not ok)
         if not part and state.ok:
             self._book.recovered(source)
         elif not part:
@@ -159,13 +165,25 @@ class Intake:
         self._health.set("discovery", complete if ok is None else ok, reason)
         self._registries_changed()
 
-    def remote_state(self, source: str, *, ok: bool, reason: str) -> None:
-        """A registry or a model catalog cannot be read, or can again."""
-        self._health.set(source, ok, reason)
+    def remote_state(self, source: str, *, ok: bool, reason: str, stale: bool | None = None) -> None:
+        """A registry or a model catalog cannot be read, or can again; `ok`: nobody has to act.
+
+        `stale`: what it has may be another by now, which counts as not `ok` unless said otherwise.
+        """
+        self._tell(source, ok=ok, reason=reason, stale=not ok if stale is None else stale)
 
     def remote_gone(self, source: str) -> None:
         """A registry or a model catalog is no longer there."""
         self._health.remove(source)
+        self._telemetry.source_gone(source)
+
+    def setting_state(self, variable: str, *, ok: bool, reason: str) -> None:
+        """What a variable says fits the world, or not."""
+        self._health.set(variable, ok, reason)
+
+    def _tell(self, source: str, *, ok: bool, reason: str = "", stale: bool) -> None:
+        self._health.set(source, ok, reason)
+        self._telemetry.source(source, stale=stale)
 
     def known_versions(self, registry: str) -> set[str]:
         """Return the ids of the versions of a registry that an earlier run has stored."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import structlog
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Counter, Histogram
 
 from common.http.client import HttpClient, RemoteError, StatusError
 from common.metrics import Metrics
@@ -26,16 +26,10 @@ _LARGE = 1024 * 1024
 
 
 class SourceMetrics:
-    """One set for all registries and catalogs; `source` is a ref's id."""
+    """One set for all registries and catalogs; `source` is that of a ref."""
 
     def __init__(self, metrics: Metrics) -> None:
         registry = metrics.registry
-        self.stale = Gauge(
-            "rhoai_connector_source_stale",
-            "1 while a source could not be read completely; its models are kept",
-            ["source"],
-            registry=registry,
-        )
         self.poll_seconds = Histogram(
             "rhoai_connector_source_poll_seconds",
             "How long it took to read a source",
@@ -52,29 +46,20 @@ class SourceMetrics:
 
     def forget(self, source: str) -> None:
         """Drop the series of a source that is gone."""
-        self.stale.remove_by_labels({"source": source})
         self.poll_seconds.remove_by_labels({"source": source})
         self.requests.remove_by_labels({"source": source})
 
 
 class Account:
-    """How one registry or catalog fares, told once when it changes: to log, metrics, and `tell`."""
+    """How one registry or catalog fares, told once when it changes: to the log and `tell`."""
 
-    def __init__(
-        self,
-        *,
-        metrics: SourceMetrics,
-        tell: Callable[[SourceRef, SourceState], None],
-        now: Callable[[], float] = time.time,
-    ) -> None:
-        self._metrics = metrics
+    def __init__(self, *, tell: Callable[[SourceRef, SourceState], None], now: Callable[[], float] = time.time) -> None:
         self._tell = tell
         self._now = now
         self._state: SourceState | None = None
 
     def update(self, ref: SourceRef, fault: Fault | None) -> None:
         """Take the result of an attempt to read it; another fault of the same kind is no news."""
-        self._metrics.stale.labels(ref.id).set(0 if fault is None else 1)
         was = self._state
         if was is not None and _kind(was.fault) == _kind(fault):
             return
@@ -154,7 +139,7 @@ class Remote:
         return body
 
     def _count(self, code: str) -> None:
-        self._metrics.requests.labels(self.ref.id, code).inc()
+        self._metrics.requests.labels(self.ref.source, code).inc()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -51,6 +51,11 @@ class SourceRef:
         return f"model {self.kind} {self.id}"
 
     @property
+    def source(self) -> str:
+        """Under which name its entries are stored, its condition is told and its metrics are kept."""
+        return f"{self.kind}:{self.id}"
+
+    @property
     def registry(self) -> RegistryRef:
         """What the mapping needs to know of it."""
         return RegistryRef(self.id, self.name, self.namespace)

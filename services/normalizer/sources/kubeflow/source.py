@@ -81,7 +81,7 @@ class Follower:
         self._catalogs = catalogs
         self._handler = handler
         self._options = options
-        self._account = Account(metrics=connector.metrics, tell=self._tell)
+        self._account = Account(tell=self._tell)
         self._backoff = Backoff(min(options.retry, options.interval), options.interval)
         self._poller: RegistryPoller | None = None
         self._fault: Fault | None = None
@@ -134,7 +134,7 @@ class Follower:
     async def _poll(self, poller: RegistryPoller) -> float:
         """Poll once and return the seconds until the next poll. Whatever the registry holds does not end this."""
         try:
-            with self._connector.metrics.poll_seconds.labels(self.ref.id).time():
+            with self._connector.metrics.poll_seconds.labels(self.ref.source).time():
                 reading = await poller.poll()
             self._fault = reading.fault
             self._account.update(self.ref, reading.fault)
@@ -311,5 +311,5 @@ class RegistrySource:
             self._handler.on_deployment_cards(cards)
 
     def _leave(self, ref: SourceRef) -> None:
-        self._connector.metrics.forget(ref.id)
+        self._connector.metrics.forget(ref.source)
         self._handler.on_gone(ref)
