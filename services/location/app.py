@@ -7,15 +7,20 @@ from common.health import Health
 from common.http.access import AccessPolicy
 from common.http.server import create_app
 from common.metrics import Metrics
+from common.settings import ServiceSettings
 from services.location import documentation, first_generation, plain, pushes, second_generation
 from services.location.documentation import Documentation
 from services.location.fetching import CardFetcher
 from services.location.pushes import Followed
 from services.location.rendering import Options, Rendered
+from services.location.settings import CONNECTOR_ID
 from services.location.shelf import Shelf
+from services.location.status import routes as status
+from services.location.status.models import Models
+from services.location.status.neighbours import Neighbours
+from services.location.status.readers import Readers
+from services.location.status.report import Reporter
 
-CONNECTOR_ID = "kserve-kubeflow-connector"
-"""Under which id the second-generation reader knows the connector, unless it is told another."""
 DOCUMENT_LIMIT = 1024 * 1024
 """Largest document, in bytes."""
 _CARD_LIMIT = 1024 * 1024
@@ -41,10 +46,13 @@ def create_location_app(
     document_limit: int = DOCUMENT_LIMIT,
     options: Options | None = None,
     fetcher: CardFetcher | None = None,
+    neighbours: Neighbours | None = None,
+    settings: ServiceSettings | None = None,
 ) -> web.Application:
     """Return the application that serves `shelf`.
 
-    Without `followed` nothing can be pushed to it: the shelf is filled from inside the process.
+    Without `followed` nothing can be pushed to it: the shelf is filled from inside the process. `neighbours` and
+    `settings` are what people are shown beside what is served.
     """
     # A document travels as base64, four bytes for three, and its card beside it.
     body_limit = document_limit * 4 // 3 + _CARD_LIMIT
@@ -58,6 +66,17 @@ def create_location_app(
     documentation.add_routes(app, shelf, documents)
     if followed is not None:
         pushes.add_routes(app, shelf, followed, document_limit=document_limit)
+    readers = Readers(connector_id=connector_id, metrics=metrics)
+    app.on_response_prepare.append(readers.note)
+    reporter = Reporter(
+        shelf=shelf,
+        health=health,
+        readers=readers,
+        models=Models(shelf, connector_id=connector_id),
+        neighbours=neighbours or Neighbours(),
+        settings=settings,
+    )
+    status.add_routes(app, reporter, access)
     _measure(shelf, rendered, metrics)
     return app
 

@@ -12,17 +12,12 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from common import backstage
+from common.annotations import CARD_ANNOTATION, EXTERNAL_URL_ANNOTATION, INTERNAL_URL_ANNOTATION, NAME_ANNOTATION
 from common.details import NO_DETAILS, SERVER_TYPES, DetailLink, Details, ServerType
 
-NAME_ANNOTATION = "rhdh.modelcatalog.io/model-name"
-"""What a client writes as the model's name in a request."""
-CARD_ANNOTATION = "TechDocs"
-"""Where a document names the page with a model's card, for the first generation."""
 SECOND_CARD_ANNOTATION = "techdocs"
 LOCATION_ANNOTATION = "rhdh.modelcatalog.io/artifact-location"
 """Where the model's files are, when that is no page that a browser opens."""
-_INTERNAL_URL = "rhdh.modelcatalog.io/internal-service-url"
-_EXTERNAL_URL = "rhdh.modelcatalog.io/external-route-url"
 
 _NO_SPECIFICATION = ("", "TBD")
 """What stands in a document whose API nobody has described."""
@@ -235,8 +230,8 @@ def _server(model: Mapping[str, Any], part: Mapping[str, Any], details: Details)
         name=re.sub(r"\s+", "", part["name"]),
         url=url,
         base_url=base_url(url),
-        internal_url=base_url(annotations.get(_INTERNAL_URL, "")),
-        external_url=base_url(annotations.get(_EXTERNAL_URL, "")),
+        internal_url=base_url(annotations.get(INTERNAL_URL_ANNOTATION, "")),
+        external_url=base_url(annotations.get(EXTERNAL_URL_ANNOTATION, "")),
         server_type=server_type,
         names=details.names or (model.get("annotations", {}).get(NAME_ANNOTATION) or model["name"],),
         token=part.get("authentication") is True,

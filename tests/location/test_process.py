@@ -178,4 +178,3 @@ def test_it_loads_neither_the_kubernetes_client_nor_yaml_nor_cryptography() -> N
         loaded = loaded_by(module)
         assert module in loaded
         assert not loaded & {"kubernetes_asyncio", "yaml", "common.kube", "jwt", "cryptography"}
-    assert "pydantic" not in loaded_by("services.location.app")

@@ -65,6 +65,9 @@ class Fault:
     remedy: str
     url: str = ""
 
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.reason}; {self.remedy}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceState:

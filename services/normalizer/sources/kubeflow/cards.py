@@ -13,8 +13,8 @@ from typing import Self
 
 import structlog
 
+from common.backoff import Backoff
 from common.http.client import RemoteError, StatusError
-from common.kube.backoff import Backoff
 from common.wire import card_digest
 from services.normalizer.normalize import values
 from services.normalizer.normalize.card_length import shorten

@@ -9,7 +9,7 @@ from typing import Final, Protocol
 
 import structlog
 
-from common.kube.backoff import Backoff
+from common.backoff import Backoff
 from services.normalizer.normalize.cards import CatalogModel, catalog_model
 from services.normalizer.sources.faults import internal, no_address
 from services.normalizer.sources.http import Account, Connector
