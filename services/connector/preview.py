@@ -12,7 +12,7 @@ from types import MappingProxyType
 from common.problems import Problem, Severity
 from common.wire import Upsert
 from services.normalizer.desired import Desired
-from services.normalizer.facts import Ref
+from services.normalizer.facts import MANIFESTS, Ref
 from services.normalizer.normalize.result import Defaults
 from services.normalizer.normalize.selection import ALL, Selection
 from services.normalizer.sources.manifest_files import (
@@ -23,7 +23,7 @@ from services.normalizer.sources.manifest_files import (
     read_bytes,
     read_file,
 )
-from services.normalizer.sources.manifest_objects import MANIFESTS, Contents, Noticed, read_manifests
+from services.normalizer.sources.manifest_objects import Contents, Noticed, read_manifests
 
 STDIN = "-"
 NOTHING: Mapping[Path, FileContents] = MappingProxyType({})

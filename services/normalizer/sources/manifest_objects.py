@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from common.problems import Problem, Severity
-from services.normalizer.facts import DeploymentKind, Ref
+from services.normalizer.facts import MANIFESTS, DeploymentKind, Ref
 from services.normalizer.normalize import values
 from services.normalizer.normalize.connection import Connection, read_connection
 from services.normalizer.normalize.deployment import (
@@ -35,8 +35,6 @@ from services.normalizer.sources.manifest_text import Unquoted
 Key = tuple[str, str]
 """An object's namespace and name."""
 
-MANIFESTS = "manifests"
-"""The id of the source that files are, and the name of its cluster in references."""
 
 _KSERVE = "serving.kserve.io"
 _VERSION = "v1beta1"
