@@ -154,6 +154,11 @@ class NormalizerSettings(ServiceSettings):
         return self.storage_url or self.url_on_pod(STORAGE_PORT)
 
     @property
+    def reads_secrets(self) -> bool:
+        """Whether the Secrets of connections are read, of a cluster's or those in files."""
+        return self.resolve_connections in ("true", "secrets")
+
+    @property
     def patience(self) -> Patience:
         """How long what is in doubt stays."""
         hold = (
