@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check audit bench chaos soak test-backstage demo-backstage test-portal demo-portal test-registries lock clean
+.PHONY: help run test check audit bench chaos soak test-backstage demo-backstage test-portal demo-portal test-page test-registries lock clean
 
 help: ## What can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,7 +31,7 @@ run: $(VENV)/runtime ## Serve examples/ on http://localhost:9090, without a clus
 	@$(BIN)/python -m services.connector run --manifests examples
 
 test: $(VENV)/dev ## The test suite (no Node, no cluster)
-	@$(BIN)/python -m pytest -n 2 --dist worksteal --ignore=tests/backstage --ignore=tests/portal tests
+	@$(BIN)/python -m pytest -n 2 --dist worksteal --ignore=tests/backstage --ignore=tests/portal --ignore=tests/page tests
 
 check: $(VENV)/dev ## Style, types, layers, wording
 	@$(BIN)/ruff format --check .
@@ -117,6 +117,9 @@ demo-backstage: $(BACKEND_READY) ## A Backstage with the examples in it, to look
 
 test-portal: $(PORTAL_READY) $(VENV)/browser $(CHROMIUM) ## A browser looks at a real Backstage (needs Node 20, npm and chromium)
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup tests/portal
+
+test-page: $(VENV)/browser $(CHROMIUM) ## A browser looks at the status page (needs chromium)
+	@$(BIN)/python -m pytest -p no:xdist tests/page
 
 demo-portal: $(PORTAL_READY) ## A Backstage to look at in a browser, with models that answer (needs Node 20 and npm)
 	@$(BIN)/python -m tests.portal.demo

@@ -154,6 +154,22 @@ class KubeClient:
                 return Listing(items, metadata["resourceVersion"])
             params = {**selectors, "limit": str(page_size), "continue": metadata["continue"]}
 
+    async def list_some(
+        self,
+        resource: Resource,
+        namespace: str,
+        *,
+        convert: Callable[[dict[str, Any]], T],
+        label_selector: str = "",
+        field_selector: str = "",
+        at_most: int,
+    ) -> list[T]:
+        """Return `at_most` so many of the objects that match, each converted as it arrives; which ones is not said."""
+        asked = Asked("list", resource, namespace)
+        params = {**_selectors(label_selector, field_selector), "limit": str(at_most)}
+        objects, _ = read_page(await self._send(asked, "GET", resource.path(namespace), params=params), asked)
+        return list(map(convert, objects))
+
     @asynccontextmanager
     async def watch(
         self,

@@ -142,7 +142,13 @@ def preview(paths: tuple[str, ...], cluster: bool, bundle: Path | None, output: 
         with reported("connector", SettingsError):
             settings = NormalizerSettings.load()
             more = _from_elsewhere(cluster, bundle, settings.watch_namespaces)
-            result = preview_of(paths, defaults=settings.defaults, selection=settings.selection, more=more)
+            result = preview_of(
+                paths,
+                defaults=settings.defaults,
+                selection=settings.selection,
+                more=more,
+                connections=settings.reads_secrets,
+            )
     except FileNotFoundError as error:
         raise click.UsageError(str(error)) from None
     if text := reports.FORMATS[output](result):

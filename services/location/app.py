@@ -1,5 +1,8 @@
 """The application: who serves what, put together."""
 
+import time
+from collections.abc import Callable
+
 from aiohttp import web
 from prometheus_client import Gauge
 
@@ -25,15 +28,6 @@ DOCUMENT_LIMIT = 1024 * 1024
 """Largest document, in bytes."""
 _CARD_LIMIT = 1024 * 1024
 
-_HINT = """\
-OpenShift AI connector: the feed of models for Backstage.
-
-/list                       the paths of all documents, for the first-generation reader
-/api/{connector_id}/list    their keys, for the second-generation reader
-/catalog-info.yaml          the same as catalog entities, for a Backstage without a plugin
-/healthz /readyz /metrics   the state of this service
-"""
-
 
 def create_location_app(
     *,
@@ -48,16 +42,16 @@ def create_location_app(
     fetcher: CardFetcher | None = None,
     neighbours: Neighbours | None = None,
     settings: ServiceSettings | None = None,
+    clock: Callable[[], float] = time.time,
 ) -> web.Application:
     """Return the application that serves `shelf`.
 
     Without `followed` nothing can be pushed to it: the shelf is filled from inside the process. `neighbours` and
-    `settings` are what people are shown beside what is served.
+    `settings` are what people are shown beside what is served; `clock` gives seconds of the epoch.
     """
     # A document travels as base64, four bytes for three, and its card beside it.
     body_limit = document_limit * 4 // 3 + _CARD_LIMIT
     app = create_app(name="location", metrics=metrics, health=health, access=access, body_limit=body_limit)
-    _add_hint(app, _HINT.format(connector_id=connector_id))
     rendered = Rendered(options or Options())
     documents = Documentation(shelf, rendered, fetcher or CardFetcher((), enabled=False))
     first_generation.add_routes(app, shelf, documents, rendered)
@@ -66,7 +60,7 @@ def create_location_app(
     documentation.add_routes(app, shelf, documents)
     if followed is not None:
         pushes.add_routes(app, shelf, followed, document_limit=document_limit)
-    readers = Readers(connector_id=connector_id, metrics=metrics)
+    readers = Readers(connector_id=connector_id, metrics=metrics, clock=clock)
     app.on_response_prepare.append(readers.note)
     reporter = Reporter(
         shelf=shelf,
@@ -75,19 +69,11 @@ def create_location_app(
         models=Models(shelf, connector_id=connector_id),
         neighbours=neighbours or Neighbours(),
         settings=settings,
+        clock=clock,
     )
-    status.add_routes(app, reporter, access)
+    status.add_routes(app, reporter, access, connector_id=connector_id)
     _measure(shelf, rendered, metrics)
     return app
-
-
-def _add_hint(app: web.Application, text: str) -> None:
-    async def hint(_request: web.Request) -> web.Response:
-        return web.Response(
-            text=text, headers={"Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'"}
-        )
-
-    app.router.add_get("/", hint)
 
 
 def _measure(shelf: Shelf, rendered: Rendered, metrics: Metrics) -> None:

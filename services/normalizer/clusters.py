@@ -100,8 +100,13 @@ class Cluster:
         )
         for source in sources:
             resolved = (
-                Connections(source, client=client, allowed=settings.connections_allowed)
-                if settings.resolve_connections
+                Connections(
+                    source,
+                    client=client,
+                    resolving=settings.resolve_connections,
+                    allowed=settings.connections_allowed,
+                )
+                if settings.resolve_connections != "false"
                 else source
             )
             yield Selected(resolved, settings.selection)

@@ -145,8 +145,8 @@ class Controller:
                 await asyncio.sleep(0)  # others have their turn
         for name, error in self._desired.take_failures():
             log.error("an object cannot be rendered", object=name, exc_info=error)
-        for labels in self._desired.take_unknown():
-            self.intake.ask(labels)
+        for cluster, labels in self._desired.take_unknown():
+            self.intake.ask(cluster, labels)
         self.intake.name_cards(self._desired.catalog_models)
 
     def _released(self, now: float) -> set[str]:

@@ -9,13 +9,19 @@ from math import inf
 from typing import Final, Literal
 
 from common.wire import Awaited
-from services.normalizer.facts import Ref
+from services.normalizer.facts import LOCAL, Ref, cluster_of_id, in_cluster
 
-SourceKind = Literal["kserve", "llm", "registry"]
-"""What a source has: InferenceServices, LLMInferenceServices, or registered versions."""
+SourceKind = Literal["kserve", "llm", "registry", "cluster"]
+"""What a source has: InferenceServices, LLMInferenceServices, registered versions, or a cluster's sources, which are
+not known yet."""
 
 OPTIONAL: Final[frozenset[SourceKind]] = frozenset({"llm"})
 """A cluster without these, and an account that may not read them, are as they should be."""
+
+
+def cluster_source(kind: SourceKind, cluster: str) -> str:
+    """Return the id of the source of a cluster's deployments of a kind."""
+    return in_cluster({"kserve": "kserve", "llm": "kserve-llm"}[kind], cluster)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +47,22 @@ class _Source:
     reason: str = "it is being read for the first time"
 
 
+@dataclass(frozen=True, slots=True)
+class _Discovery:
+    """How far the registries of a cluster are known, and why not all; `awaited`: more may soon be."""
+
+    complete: bool
+    awaited: bool
+    reason: str = ""
+
+
 class SourceBook:
     """Keeps account of all sources by id."""
 
     def __init__(self, *, first_sync_grace: float) -> None:
         """`first_sync_grace`: so many seconds after the first source was read, the others are not waited for."""
         self._sources: dict[str, _Source] = {}
-        self._discovered = True
-        self._discovery_awaited = False
-        self._discovery_reason = ""
+        self._discoveries: dict[str, _Discovery] = {}
         self._first_look = inf
         self._first_sync_grace = first_sync_grace
 
@@ -83,14 +96,16 @@ class SourceBook:
         """The source itself is gone."""
         self._sources.pop(source, None)
 
-    def discovering(self, *, complete: bool, waiting: bool = True, reason: str = "") -> None:
-        """Registries are looked for; `complete` says whether all ways to them have been looked at.
+    def discovering(self, *, complete: bool, waiting: bool = True, reason: str = "", cluster: str = LOCAL) -> None:
+        """Registries are looked for; `complete` says whether all ways to those of a cluster have been looked at.
 
         `waiting`: what is not complete may soon be, so that the feed is not complete without it.
         """
-        self._discovered = complete
-        self._discovery_awaited = waiting and not complete
-        self._discovery_reason = reason
+        self._discoveries[cluster] = _Discovery(complete, awaited=waiting and not complete, reason=reason)
+
+    def leave(self, cluster: str) -> None:
+        """There is no such cluster any more."""
+        self._discoveries.pop(cluster, None)
 
     # --- what follows for the feed
 
@@ -115,8 +130,10 @@ class SourceBook:
             for id_, source in sorted(self._sources.items())
             if not source.looks and (not source.absent or id_ in stored)
         ]
-        if self._discovery_awaited or (stored and not self._discovered):
-            missing.append(Awaited(source="discovery of registries", reason=self._discovery_reason, until=until))
+        for cluster, discovery in sorted(self._discoveries.items()):
+            if discovery.awaited or (stored and not discovery.complete):
+                source = in_cluster("discovery of registries", cluster)
+                missing.append(Awaited(source=source, reason=discovery.reason, until=until))
         return tuple(missing)
 
     def standings(self) -> list[Standing]:
@@ -127,9 +144,10 @@ class SourceBook:
         ]
 
     @property
-    def awaiting_registries(self) -> bool:
-        """Whether a registry that was never tried may soon tell more."""
-        return any(source.kind == "registry" and not source.tried for source in self._sources.values())
+    def awaiting_registries(self) -> frozenset[str]:
+        """The clusters that have a registry which was never tried and may soon tell more."""
+        untried = (id_ for id_, source in self._sources.items() if source.kind == "registry" and not source.tried)
+        return frozenset(map(cluster_of_id, untried))
 
     @property
     def first_sync_ends(self) -> float:
@@ -142,7 +160,8 @@ class SourceBook:
         Sources that cannot be read are waited for, but not forever while nothing was `ever` complete, once another one
         was read and there are `documents`.
         """
-        if not self._discovery_awaited and all(source.looks or source.absent for source in self._sources.values()):
+        discovered = not any(discovery.awaited for discovery in self._discoveries.values())
+        if discovered and all(source.looks or source.absent for source in self._sources.values()):
             return True
         return not ever and documents > 0 and self.settled and now >= self.first_sync_ends
 
@@ -151,7 +170,7 @@ class SourceBook:
 
         A kind of object that a cluster does not have counts as read unless entries of it are known.
         """
-        return self._discovered and all(
+        return all(map(self._discovered, self._discoveries)) and all(
             source.looks or (source.absent and id_ not in with_entries) for id_, source in self._sources.items()
         )
 
@@ -159,15 +178,19 @@ class SourceBook:
 
     def is_gone(self, source: str) -> bool:
         """Return whether there is no such source any more, as far as all ways to sources have been looked at."""
-        return self._discovered and source not in self._sources
+        return source not in self._sources and self._clusters_known and self._discovered(cluster_of_id(source))
 
     def is_declared(self, source: str) -> bool:
         """Return whether there is such a source."""
         return source in self._sources
 
     def of_kind(self, kind: SourceKind) -> list[str]:
-        """Return the sources of a kind."""
-        return [id_ for id_, source in self._sources.items() if source.kind == kind]
+        """Return the sources of a kind in the connector's own cluster."""
+        return [id_ for id_, source in self._sources.items() if source.kind == kind and cluster_of_id(id_) == LOCAL]
+
+    def registries_of(self, cluster: str) -> list[str]:
+        """Return the registries of a cluster, as sources."""
+        return [id_ for id_, each in self._sources.items() if each.kind == "registry" and cluster_of_id(id_) == cluster]
 
     def covers(self, source: str, ref: str) -> bool:
         """Return whether the source looks where `ref` is."""
@@ -185,9 +208,21 @@ class SourceBook:
         return entry.looked if entry and entry.looks and not entry.failing else None
 
     def last_look_at_all(self, kind: SourceKind) -> float | None:
-        """Return when the last of all sources of a kind was read; None when that cannot be said of one, or of none."""
+        """Return when the last of the own sources of a kind was read; None when that cannot be said of all of them."""
         looks = [self.last_look(source) for source in self.of_kind(kind)]
         known = [look for look in looks if look is not None]
-        if not looks or len(known) < len(looks) or (kind == "registry" and not self._discovered):
+        if not looks or len(known) < len(looks) or (kind == "registry" and not self._discovered(LOCAL)):
             return None
         return min(known)
+
+    # --- within
+
+    @property
+    def _clusters_known(self) -> bool:
+        """Whether it is known of every cluster which sources it has."""
+        return not any(source.kind == "cluster" for source in self._sources.values())
+
+    def _discovered(self, cluster: str) -> bool:
+        """Return whether all registries of a cluster are known; one that there is not has none."""
+        discovery = self._discoveries.get(cluster)
+        return discovery is None or discovery.complete

@@ -177,4 +177,4 @@ def test_it_loads_neither_the_kubernetes_client_nor_yaml_nor_cryptography() -> N
     for module in ("services.location.app", "services.location.__main__"):
         loaded = loaded_by(module)
         assert module in loaded
-        assert not loaded & {"kubernetes_asyncio", "yaml", "common.kube", "jwt", "cryptography"}
+        assert not loaded & {"kubernetes_asyncio", "yaml", "common.kube", "jwt", "cryptography", "jinja2"}

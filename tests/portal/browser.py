@@ -5,7 +5,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 from urllib.parse import urlencode, urlsplit
 
 from playwright.async_api import Browser as Chromium
@@ -84,14 +84,26 @@ class Browser:
     @contextlib.asynccontextmanager
     async def visit(self, base_url: str) -> AsyncIterator["Visit"]:
         """Open a portal as a guest who was never there before."""
+        async with self.tab(base_url) as page:
+            visit = Visit(page)
+            await visit.sign_in()
+            yield visit
+
+    @contextlib.asynccontextmanager
+    async def tab(
+        self, base_url: str, *, width: int = WIDTH, height: int = HEIGHT, **options: Any
+    ) -> AsyncIterator[Page]:
+        """Open a page of a person who was never there before; `options` are those of Playwright's contexts."""
         context = await self._chromium.new_context(
-            base_url=base_url, viewport={"width": WIDTH, "height": HEIGHT}, locale="en-GB", timezone_id="UTC"
+            base_url=base_url,
+            viewport={"width": width, "height": height},
+            locale="en-GB",
+            timezone_id="UTC",
+            **options,
         )
         context.set_default_timeout(_PATIENCE)
         try:
-            visit = Visit(await context.new_page())
-            await visit.sign_in()
-            yield visit
+            yield await context.new_page()
         finally:
             await context.close()
 

@@ -1,8 +1,11 @@
 """Putting a document together from repaired values."""
 
-from common.annotations import NAME_ANNOTATION
+from dataclasses import replace
+
+from common.annotations import CLUSTER_ANNOTATION, NAME_ANNOTATION
 from common.catalog import Api, CatalogDocument, Model, ModelServer
 from services.normalizer.normalize.profile import Profile
+from services.normalizer.normalize.result import Normalized, Place
 from services.normalizer.normalize.server import ServerFacts
 
 _NO_SPEC = "TBD"
@@ -54,6 +57,20 @@ def build_document(
             usage=profile.usage or None,
             annotations=dict(profile.server_annotations),
         ),
+    )
+
+
+def within(place: Place, normalized: Normalized) -> Normalized:
+    """Return a document that says which cluster it is in, where there are several, with what is so by default there."""
+    details = normalized.details
+    if place.defaults.system and not details.system:
+        details = replace(details, system=place.defaults.system)
+    if not place.name:
+        return replace(normalized, details=details)
+    return replace(
+        normalized,
+        document=normalized.document.marked({CLUSTER_ANNOTATION: place.name}, f"cluster-{place.name}"),
+        details=replace(details, cluster=place.name),
     )
 
 
