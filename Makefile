@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check audit bench chaos soak test-backstage demo-backstage test-portal demo-portal test-registries test-mlflow lock clean
+.PHONY: help run test check audit bench chaos soak test-backstage demo-backstage test-portal demo-portal test-page test-registries test-mlflow lock clean
 
 help: ## What can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,13 +31,15 @@ run: $(VENV)/runtime ## Serve examples/ on http://localhost:9090, without a clus
 	@$(BIN)/python -m services.connector run --manifests examples
 
 test: $(VENV)/dev ## The test suite (no Node, no cluster)
-	@$(BIN)/python -m pytest -n 2 --dist worksteal --ignore=tests/backstage --ignore=tests/portal --ignore=tests/mlflow tests
+	@$(BIN)/python -m pytest -n 2 --dist worksteal --ignore=tests/backstage --ignore=tests/portal --ignore=tests/page --ignore=tests/mlflow tests
 
-check: $(VENV)/dev ## Style, types, layers
+check: $(VENV)/dev ## Style, types, layers, wording
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/python -m scripts.wording
+	@$(BIN)/codespell
 
 audit: $(VENV)/dev ## Known vulnerabilities in the lock file (says so when nobody can be asked)
 	@$(BIN)/python -m scripts.audit
@@ -115,6 +117,9 @@ demo-backstage: $(BACKEND_READY) ## A Backstage with the examples in it, to look
 
 test-portal: $(PORTAL_READY) $(VENV)/browser $(CHROMIUM) ## A browser looks at a real Backstage (needs Node 20, npm and chromium)
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup tests/portal
+
+test-page: $(VENV)/browser $(CHROMIUM) ## A browser looks at the status page (needs chromium)
+	@$(BIN)/python -m pytest -p no:xdist tests/page
 
 demo-portal: $(PORTAL_READY) ## A Backstage to look at in a browser, with models that answer (needs Node 20 and npm)
 	@$(BIN)/python -m tests.portal.demo

@@ -11,7 +11,7 @@ PAUSE = 0.001
 
 
 class Probe:
-    """One kept-alive connection to a service; opened anew when it was lost."""
+    """One kept-alive connection to a service; opened again when it was lost."""
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)

@@ -89,7 +89,7 @@ class World:
         return before
 
     async def asked(self, *, reset: bool = False) -> int:
-        """Return how many requests the registry and the catalog have got; then count anew if told to."""
+        """Return how many requests the registry and the catalog have got; then count again if told to."""
         counted = (self.registry.registry, self.registry.catalog)
         return sum([sum((await count("counted", reset=reset)).values()) for count in counted])
 

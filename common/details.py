@@ -1,4 +1,4 @@
-"""What is known of a model beyond its JsonArrayFormat document: kept beside it, read by whoever renders it.
+"""What is known of a model beyond its JsonArrayFormat document: kept beside it, for the code that renders it.
 
 The document has no place for a title, an owner that is a group, or the names a server answers to. Every reader must
 work without these details too: entries of earlier versions, and of the original connector, have none.

@@ -3,8 +3,8 @@
 The first-generation reader gives up its whole round, for all models, on one document that it cannot walk through:
 `models` missing, a name empty, `tags` or `annotations` or `API` null, a tag that is no string. Such a document is
 refused, by storage-rest before it is stored and by location before it is served, by these same rules. What costs only
-its own entity (a bad tag, a link that is none) passes: our normalizer mends it before, and what other writers send is
-not ours to judge.
+its own entity (a bad tag, an invalid link) passes: our normalizer corrects it before, and what other writers
+send is not ours to judge.
 """
 
 import json

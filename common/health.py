@@ -18,11 +18,13 @@ class Condition:
 class Health:
     """The conditions of one service, by name; ready when there is one and all hold.
 
-    The reasons are shown to whoever asks: they say what is missing and what to do, and nothing private.
+    The reasons are shown to anyone who asks: they say what is missing and what to do, and nothing private. `started` is
+    when the service began, in seconds of the epoch.
     """
 
     def __init__(self, *, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
+        self.started = clock()
         self._conditions: dict[str, Condition] = {}
 
     def set(self, condition: str, ok: bool, reason: str = "") -> bool:

@@ -47,7 +47,7 @@ def configure(*, level: str = "INFO", format: Format = "auto") -> None:  # noqa:
     )
     logging.basicConfig(handlers=[handler], level=level, force=True)
     logging.captureWarnings(capture=True)
-    # Who sends the request tells of its failure, once; each single attempt is nobody's news.
+    # The sender of a request logs its failure, once; single attempts are not logged.
     stamina.instrumentation.set_on_retry_hooks([])
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],

@@ -1,4 +1,4 @@
-"""What is wrong with somebody's object, told to whoever can mend it."""
+"""What is wrong with an object, for the person who can fix it."""
 
 from dataclasses import dataclass
 from typing import Literal

@@ -66,7 +66,7 @@ def _check_url(text: str) -> str:
     try:
         parts = urlsplit(text)
         usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # brackets or a port that are none
+    except ValueError:  # brackets or a port that are not
         usable = False
     if not usable:
         raise ValueError("expected URLs such as https://registry.example.com, with commas between them")

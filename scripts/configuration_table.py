@@ -1,6 +1,6 @@
 """The table of environment variables in README.md, from the settings classes of the three services.
 
-`python -m scripts.configuration_table` writes it anew; tests/docs/test_readme.py holds README.md to it.
+`python -m scripts.configuration_table` writes it again; tests/docs/test_readme.py holds README.md to it.
 """
 
 from collections.abc import Iterator

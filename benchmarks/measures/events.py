@@ -23,7 +23,7 @@ STEP = 0.1
 READERS = 100
 READS_PER_SECOND = 500
 SECOND_HALF_MIB = Target(5)
-"""How much all services together may grow in the second half of the storm: what grows for ever does so there too."""
+"""How much all services together may grow in the second half of the storm: what grows forever does so there too."""
 DESCRIPTION = "modelcatalogbridge.rhdh.io/description"
 
 

@@ -56,7 +56,7 @@ def _from_environment(environ: Mapping[str, str], token: str, mount: Path) -> Cr
         namespace=_namespace(environ, mount),
         origin="the environment variable token",
         refused="the token in the environment is not valid (any more): was the Secret rhdh-rhoai-connector-token "
-        "or its service account made anew? Restart the pod, so that it gets the present one",
+        "or its service account made again? Restart the pod, so that it gets the present one",
     )
 
 
@@ -67,7 +67,7 @@ def _from_mount(environ: Mapping[str, str], mount: Path) -> Credentials:
         ssl=trust_only(read_authority("the certificate authority", mount / "ca.crt")),
         namespace=_namespace(environ, mount),
         origin=f"the service account in {mount}",
-        refused=f"the token in {mount}/token is not valid: was the service account made anew? It is read again when "
+        refused=f"the token in {mount}/token is not valid: was the service account made again? It is read again when "
         "the kubelet renews it; restart the pod to have a new one at once",
     )
 

@@ -69,7 +69,7 @@ class _Login:
     async def load(self) -> None:
         configuration = Configuration()
         try:
-            # Once chosen the context stays: whoever switches kubectl to another cluster does not mean this process.
+            # Once chosen the context stays: switching kubectl to another cluster must not move this process.
             loader = await config.load_kube_config(self.files, context=self.context, client_configuration=configuration)
             context: dict[str, Any] = loader.current_context or {}
             authorization = configuration.api_key.get("BearerToken", "")

@@ -1,7 +1,7 @@
 """Following a collection of objects: list it, then watch it from the version of the list.
 
 Kubernetes API concepts, "Efficient detection of changes": a list has a version, a watch brings what happened after a
-version, and a version that is too old is answered with 410, upon which everything is listed anew. What goes wrong in
+version, and a version that is too old is answered with 410, after which everything is listed again. What goes wrong in
 between, and what is done then:
 
 - A watch ends by itself after some minutes, closed by the server: it goes on at once from the last version.
@@ -20,8 +20,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from common.backoff import Backoff
 from common.http.client import MAX_WAIT, RemoteError, Unreachable
-from common.kube.backoff import Backoff
 from common.kube.client import KubeClient
 from common.kube.errors import GarbledAnswer, KubeError
 from common.kube.metrics import KubeMetrics
@@ -39,7 +39,7 @@ class ReflectorOptions:
     """Times, in seconds, and how the collection is listed."""
 
     resync: float = 600
-    """Listed again after this time in any case: what a watch missed, by whoever's fault, is mended. 0: never."""
+    """Listed again after this time in any case: what a watch missed, for any reason, is repaired. 0: never."""
     watch: tuple[int, int] = (240, 300)
     """The server ends a watch after a time between these, so that the watches of many clients end apart."""
     idle: float = 90

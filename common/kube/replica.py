@@ -100,7 +100,7 @@ class Replica(Generic[T]):
             self._handler.on_change(key, old, new, explicit)
 
     def remove(self, key: Key, *, explicit: bool) -> None:
-        """Drop an object that is gone; an unknown one is nobody's news."""
+        """Drop an object that is gone; an unknown one is ignored."""
         if key in self._objects or key in self._invalid:
             old = self._objects.pop(key, None)
             self._invalid.discard(key)

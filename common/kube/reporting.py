@@ -1,4 +1,4 @@
-"""What a reflector tells of itself: metrics, log, and its state."""
+"""What a reflector reports: metrics, log lines, and its state."""
 
 from collections.abc import Callable
 from typing import Literal

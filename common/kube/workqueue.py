@@ -46,7 +46,7 @@ class WorkQueue(Generic[K]):
     """Gives one consumer all keys that are ready, as a batch.
 
     A key is waiting for its time, ready, or being worked on. One that is added while it is worked on is ready again as
-    soon as that is done. For a waiting key the earliest wish counts, so whoever works on it says again what is still to
+    soon as that is done. For a waiting key the earliest wish counts, so the worker says again what is still to
     come.
     """
 

@@ -16,12 +16,16 @@ from services.location.follow import Following
 from services.location.service import access_policy, card_fetcher, rendering_options
 from services.location.settings import LocationSettings
 from services.location.shelf import Shelf
-from services.normalizer.service import Environment, create_controller, follow_sources, run_until
+from services.location.status.neighbours import NORMALIZER, STORAGE, Neighbours, in_process
+from services.normalizer.clusters import Environment
+from services.normalizer.controller import Controller
+from services.normalizer.service import create_controller, follow_sources, run_until
 from services.normalizer.settings import NormalizerSettings
 from services.storage_rest import administration
 from services.storage_rest.factory import registering, storage_service
 from services.storage_rest.service import StorageService
 from services.storage_rest.settings import StorageSettings
+from services.storage_rest.status import report
 
 NAME = "connector"
 _LONG_POLL = 60.0
@@ -88,7 +92,7 @@ async def run(plan: Plan, settings: AllSettings, stop: asyncio.Event, *, tell: C
         environment = Environment(
             settings=settings.normalizer, metrics=metrics, kube_metrics=kube_metrics, manifests=plan.manifests
         )
-        sources = await follow_sources(stack, intake=controller.intake, environment=environment, cluster=plan.cluster)
+        sources = await follow_sources(intake=controller.intake, environment=environment, cluster=plan.cluster)
         app = create_location_app(
             shelf=shelf,
             metrics=metrics,
@@ -97,6 +101,8 @@ async def run(plan: Plan, settings: AllSettings, stop: asyncio.Event, *, tell: C
             connector_id=settings.location.connector_id,
             options=rendering_options(settings.location, plan.addresses[0]),
             fetcher=card_fetcher(settings.location),
+            neighbours=_neighbours(controller, storage, settings),
+            settings=settings.location,
         )
         administration.add_routes(app, storage)
         bound = await stack.enter_async_context(server.listening(app, plan.addresses))
@@ -109,6 +115,18 @@ async def run(plan: Plan, settings: AllSettings, stop: asyncio.Event, *, tell: C
         await run_until(
             stop, lambda: fill(shelf, storage, complete=lambda: announce(shelf, base, tell)), controller.run, *sources
         )
+
+
+def _neighbours(controller: Controller, storage: StorageService, settings: AllSettings) -> Neighbours:
+    """Return what asks the other two services; the conditions of all three are location's, for they share them."""
+    shared = Health()
+    return Neighbours(
+        in_process(
+            NORMALIZER,
+            lambda: controller.reporter.status(settings.normalizer).model_copy(update={"conditions": ()}),
+        ),
+        in_process(STORAGE, lambda: report(storage, health=shared, settings=settings.storage)),
+    )
 
 
 def named_sources(plan: Plan, settings: NormalizerSettings) -> list[str]:

@@ -116,7 +116,7 @@ def run(
     type=click.Choice(["error", "warning", "info", "never"]),
     default="error",
     show_default=True,
-    help="End with status 1 when there is a problem as grave as this.",
+    help="End with status 1 when there is a problem at least as severe as this.",
 )
 def preview(paths: tuple[str, ...], cluster: bool, bundle: Path | None, output: str, fail_on: str) -> None:
     """Print what would be served of the manifests in PATHS, and what is wrong with them.
@@ -126,7 +126,7 @@ def preview(paths: tuple[str, ...], cluster: bool, bundle: Path | None, output: 
 
     \b
     Exit status:
-      0  no problem as grave as --fail-on says
+      0  no problem at least as severe as --fail-on
       1  there is one
       2  the command or the configuration is at fault, for example: a path does not exist
     """
@@ -142,7 +142,13 @@ def preview(paths: tuple[str, ...], cluster: bool, bundle: Path | None, output: 
         with reported("connector", SettingsError):
             settings = NormalizerSettings.load()
             more = _from_elsewhere(cluster, bundle, settings.watch_namespaces)
-            result = preview_of(paths, defaults=settings.defaults, selection=settings.selection, more=more)
+            result = preview_of(
+                paths,
+                defaults=settings.defaults,
+                selection=settings.selection,
+                more=more,
+                connections=settings.reads_secrets,
+            )
     except FileNotFoundError as error:
         raise click.UsageError(str(error)) from None
     if text := reports.FORMATS[output](result):

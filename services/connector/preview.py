@@ -12,7 +12,7 @@ from types import MappingProxyType
 from common.problems import Problem, Severity
 from common.wire import Upsert
 from services.normalizer.desired import Desired
-from services.normalizer.facts import Ref
+from services.normalizer.facts import MANIFESTS, Ref
 from services.normalizer.normalize.result import Defaults
 from services.normalizer.normalize.selection import ALL, Selection
 from services.normalizer.sources.manifest_files import (
@@ -23,7 +23,7 @@ from services.normalizer.sources.manifest_files import (
     read_bytes,
     read_file,
 )
-from services.normalizer.sources.manifest_objects import MANIFESTS, Contents, Noticed, read_manifests
+from services.normalizer.sources.manifest_objects import Contents, Noticed, read_manifests
 
 STDIN = "-"
 NOTHING: Mapping[Path, FileContents] = MappingProxyType({})
@@ -54,7 +54,7 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """All that would be served of `files` files; `hidden` tells of objects and files that would not be, and why."""
+    """All that would be served of `files` files; `hidden` names the objects and files that would not be, and why."""
 
     shown: tuple[Shown, ...]
     hidden: tuple[Noticed, ...]
@@ -75,7 +75,7 @@ class Preview:
         return found
 
     def fails(self, severity: str = "error") -> bool:
-        """Return whether there is a problem as grave as `severity`, or graver; none is as grave as any other word."""
+        """Return whether a problem is at least as severe as `severity`; with any other word, False."""
         grave = SEVERITIES[: SEVERITIES.index(severity) + 1] if severity in SEVERITIES else ()
         return any(each.problem.severity in grave for each in self.noticed)
 
@@ -86,16 +86,17 @@ def preview(
     defaults: Defaults,
     selection: Selection = ALL,
     more: Mapping[Path, FileContents] = NOTHING,
+    connections: bool = False,
 ) -> Preview:
     """Return what would be served of the manifests in `paths`: files, folders, patterns, `-` for standard input.
 
-    `more` are manifests from elsewhere.
+    `more` are manifests from elsewhere. `connections`: the Secrets of connections beside are read.
 
     Raises:
         FileNotFoundError: one of `paths` does not exist, or a pattern matches nothing.
     """
     files = {**read_paths(paths), **more}
-    contents = _selected(read_manifests(files), selection)
+    contents = _selected(read_manifests(files, connections=connections), selection)
     desired = _desired(contents, defaults)
     found: defaultdict[str, list[Noticed]] = defaultdict(list)
     for each in contents.noticed:
@@ -140,7 +141,7 @@ def read_paths(paths: Iterable[str | Path]) -> dict[Path, FileContents]:
 
 
 class _Lines:
-    """The lines of files, read once more where a problem names a key in them."""
+    """The lines of files, read again where a problem names a key in them."""
 
     def __init__(self) -> None:
         self._files: dict[str, list[str]] = {}

@@ -1,6 +1,6 @@
 """Follows a storage service that knows the original's requests only: `GET /list`, `GET /fetch`, and its pushes.
 
-It does not tell whether what it lists is all there is, so that is concluded from what can be observed:
+It does not say whether its list is complete, so that is concluded from what can be observed:
 
 - At the first look it lists something: a cache from before. Complete.
 - At the first look it lists nothing: a cache that is being filled for the first time, which takes the original about

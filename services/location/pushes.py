@@ -20,10 +20,10 @@ REVISION = "X-Connector-Revision"
 
 
 class Followed(Protocol):
-    """What the handlers need to know of whoever follows storage."""
+    """What the handlers need to know of the follower of storage."""
 
     def is_news(self, revision: str | None) -> bool:
-        """Tell whether a push of this revision is newer than what has been followed."""
+        """Return whether a push of this revision is newer than what has been followed."""
 
     def pushed(self, key: str) -> None:
         """Learn that a push has just changed `key`."""

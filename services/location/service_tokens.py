@@ -38,7 +38,7 @@ class ServiceTokens:
         self._good: dict[str, tuple[PyJWK, float]] = {}  # a token, the key that signed it, when it ends
 
     async def verify(self, _request: web.Request, token: str) -> bool:
-        """Tell whether `token` was made by the Backstage for a call to us, and is valid now.
+        """Return whether `token` was made by the Backstage for a call to us, and is valid now.
 
         Raises:
             HttpProblem: 503 when that cannot be told, because keys that may be the right ones have never been read.

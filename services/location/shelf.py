@@ -7,11 +7,12 @@ nothing.
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from common.feed import Refused
 from common.health import Health
 from common.problems import Problem
+from common.wire import Awaited
 from services.location.delivery import Delivery, Entry
 from services.location.pages import Page
 
@@ -19,7 +20,7 @@ from services.location.pages import Page
 class Shelf:
     """The documents and cards of one running location.
 
-    `membership` counts up whenever an entry comes, goes or moves: whatever names the entries is made anew then.
+    `membership` counts up whenever an entry comes, goes or moves: whatever names the entries is made again then.
     """
 
     def __init__(self, *, health: Health, clock: Callable[[], float] = time.time) -> None:
@@ -35,6 +36,8 @@ class Shelf:
         self.membership = 0
         self.changed_at = clock()
         self.complete = False
+        self.waiting_for = ""
+        self.awaited: tuple[Awaited, ...] = ()
         self.wait_for("a first look at storage")
 
     def entries(self) -> tuple[Entry, ...]:
@@ -71,13 +74,16 @@ class Shelf:
         """From now on the feed is shown; there is no way back."""
         if not self.complete:
             self.complete = True
-            self.waiting_for = ""
+            self.waiting_for, self.awaited = "", ()
             self._health.set("feed", True)
 
-    def wait_for(self, what: str) -> None:
-        """Tell readers and probes what is missing until the feed is complete; ignored from then on."""
+    def wait_for(self, what: str, sources: Sequence[Awaited] = ()) -> None:
+        """Tell readers and probes what is missing until the feed is complete; ignored from then on.
+
+        `sources` are those that `what` speaks of.
+        """
         if not self.complete:
-            self.waiting_for = what
+            self.waiting_for, self.awaited = what, tuple(sources)
             self._health.set("feed", False, f"not complete yet, waiting for {what}")
 
     def put(self, entry: Entry) -> None:
@@ -149,7 +155,7 @@ class Shelf:
             raise Refused(f"{entry.uri} belongs to the key {holder.key}")
         former = self._entries.get(entry.key)
         if former is not None:
-            self._let_go(former)
+            self._unlink(former)
         if former is None or former.uri != entry.uri:
             self.membership += 1
         if entry.card_key:
@@ -162,13 +168,13 @@ class Shelf:
         former = self._entries.pop(key, None)
         if former is None:
             return False
-        self._let_go(former)
+        self._unlink(former)
         self._sorted = None
         self.membership += 1
         self.changed_at = self._clock()
         return True
 
-    def _let_go(self, former: Entry) -> None:
+    def _unlink(self, former: Entry) -> None:
         del self._by_uri[former.uri]
         if former.card_key:
             self._card_users[former.card_key] -= 1
@@ -187,5 +193,5 @@ def _problem(key: str, fault: str) -> Problem:
         "error",
         f"document {key[:253]}",
         fault,
-        "see what the writer of the cache stored under this key, and mend it there",
+        "see what the writer of the cache stored under this key, and fix it there",
     )

@@ -1,4 +1,4 @@
-"""Lasting references to the objects that sources tell of, and what is said of an object that is not there.
+"""References to the objects that sources report, and what is known of an object that is gone or unusable.
 
 A deployment is an InferenceService or an LLMInferenceService; its companions are the Services and ServiceAccounts that
 belong to it, the ServingRuntime that it is made of, and the connection that leads to its model's files.
@@ -22,6 +22,12 @@ _LABELS: Mapping[RefKind, str] = {
     "runtime": "ServingRuntime",
     "connection": "connection",
 }
+
+LOCAL: Final = "local"
+"""The name, in references, of the cluster that the connector itself runs in."""
+MANIFESTS: Final = "manifests"
+"""The same for what is only written down in files."""
+_AT: Final = "@"
 
 DELETED: Final = "deleted"
 """The proof that an object is gone: an event, or the answer to a request for it."""
@@ -87,6 +93,21 @@ class Ref:
             return f"{_LABELS[self.kind]} {'/'.join(self.ids)}"
         model, version = self.ids
         return f"ModelVersion {version} of RegisteredModel {model} in registry {self.place}"
+
+
+def in_cluster(id_: str, cluster: str) -> str:
+    """Return the id of a source or a registry, distinct from those of other clusters; the own one's are plain."""
+    return id_ if cluster == LOCAL else f"{id_}{_AT}{cluster}"
+
+
+def cluster_of_id(id_: str) -> str:
+    """Return the cluster that a source or a registry is in, by its id."""
+    return id_.rpartition(_AT)[2] if _AT in id_ else LOCAL
+
+
+def cluster_of(ref: Ref) -> str:
+    """Return the cluster that an object, or the registry of a version, is in."""
+    return cluster_of_id(ref.place) if ref.kind == "registry" else ref.place
 
 
 @dataclass(frozen=True, slots=True)

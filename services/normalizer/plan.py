@@ -42,7 +42,7 @@ def plan(
     """Return what to send so that `stored` becomes `wanted`, both by key.
 
     `departures` are the removals that were decided, with their reasons. `leaving` are references of entries that stay
-    for now: they are changed but not added, for whoever removed one may have had proof. `refused` are the digests of
+    for now: they are changed but not added, because the remover may have had proof. `refused` are the digests of
     documents that storage does not take.
     """
     refused = refused or {}

@@ -9,6 +9,7 @@ from typing import Any
 import structlog
 
 from common.kube.client import KubeClient
+from common.kube.environment import MOUNT
 from common.kube.metrics import KubeMetrics
 from common.metrics import Metrics
 from common.problems import Problem
@@ -28,7 +29,6 @@ log = structlog.get_logger("registries")
 
 POLLING_FLOOR = 5.0
 """The shortest pause between two polls, in seconds, whatever is set."""
-MOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 
 def discovery_settings(settings: NormalizerSettings) -> DiscoverySettings:
@@ -187,12 +187,11 @@ class Registries:
         """Say that registries outside trusted namespaces are not read; what an earlier run has of them stays."""
         registries = {f"{ref.kind}:{ref.id}": ref for ref in untrusted}
         for name, ref in registries.items():
-            self._intake.remote_state(
-                name, ok=True, reason=f"untrusted: {ref.origin} is not read; {untrusted_remedy(ref)}"
-            )
+            reason = f"untrusted: {ref.origin} is not read; {untrusted_remedy(ref)}"
+            self._intake.remote_state(name, ok=True, reason=reason)
             if ref.kind == "registry" and self._intake.known_versions(ref.id):
                 self._intake.registry_declared(ref.id)
-                self._intake.registry_failed(ref.id, has_address=False)
+                self._intake.registry_failed(ref.id, has_address=False, reason=reason)
         for name in self._strangers - registries.keys():
             self._intake.remote_gone(name)
         self._strangers = frozenset(registries)
@@ -217,10 +216,10 @@ class Registries:
         # Without an address there is nothing to wait for: that is told, no more.
         has_address = fault is None or fault.kind != "no-address"
         since = datetime.fromtimestamp(state.since, UTC).isoformat(timespec="seconds")
-        reason = f"{fault.kind}: {fault.reason}; {fault.remedy} (since {since})" if fault else ""
+        reason = f"{fault} (since {since})" if fault else ""
         self._intake.remote_state(f"{ref.kind}:{ref.id}", ok=state.ok or not has_address, reason=reason)
         if fault and ref.kind == "registry":
-            self._intake.registry_failed(ref.id, has_address=has_address)
+            self._intake.registry_failed(ref.id, has_address=has_address, reason=str(fault))
         if fault is None:
             self._answering.add((ref.kind, ref.id))
         elif (ref.kind, ref.id) in self._answering:
@@ -233,7 +232,9 @@ class Registries:
         what_follows = "its cards stay"
         if ref.kind == "registry":
             what_follows = f"its models leave in {self._gone_grace:g} s (SOURCE_GONE_GRACE)"
-        log.warning(f"{ref.label} is gone: {ref.origin} names it no more", remedy=f"none if so meant: {what_follows}")
+        log.warning(
+            f"{ref.label} is gone: {ref.origin} no longer names it", remedy=f"none if this is intended: {what_follows}"
+        )
         self._intake.remote_gone(f"{ref.kind}:{ref.id}")
         if ref.kind == "registry":
             self._intake.registry_gone(ref.id)

@@ -5,33 +5,30 @@ import os
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
-from pathlib import Path
+from functools import partial
 
 import structlog
 
 from common import __version__
 from common.health import Health
 from common.http import server
+from common.http.access import AccessPolicy
 from common.http.client import HttpClient
-from common.kube.client import KubeClient
 from common.kube.environment import find_credentials
 from common.kube.metrics import KubeMetrics
 from common.kube.workqueue import WorkQueue, WorkQueueMetrics
 from common.metrics import Metrics
+from services.normalizer.clusters import ClusterConfig, Clusters, Environment
 from services.normalizer.controller import Controller
 from services.normalizer.desired import Desired
 from services.normalizer.ledger import Ledger
 from services.normalizer.publish import Mirror, Storage
-from services.normalizer.registries import POLLING_FLOOR, Registries, create_connector
+from services.normalizer.registries import POLLING_FLOOR
 from services.normalizer.remote_storage import RemoteStorage
 from services.normalizer.settings import NormalizerSettings
 from services.normalizer.sink import Intake
 from services.normalizer.source import Source
 from services.normalizer.sourcebook import SourceBook
-from services.normalizer.sources.kserve.connections import Connections
-from services.normalizer.sources.kserve.isvc import KserveSource
-from services.normalizer.sources.kserve.llm import LlmSource
 from services.normalizer.sources.manifests import ManifestSource
 from services.normalizer.sources.selected import Selected
 from services.normalizer.telemetry import CONTROLLER, Telemetry
@@ -39,8 +36,6 @@ from services.normalizer.telemetry import CONTROLLER, Telemetry
 log = structlog.get_logger("normalizer")
 
 NAME = "rhoai-normalizer"
-CLUSTER = "local"
-"""The name, in references, of the cluster that the connector itself runs in."""
 
 Task = Callable[[], Awaitable[None]]
 
@@ -53,7 +48,7 @@ def create_controller(
     metrics: Metrics,
     wall_clock: Callable[[], float] = time.time,
 ) -> Controller:
-    """Return a controller without sources; whoever adds one lets the intake follow it before it runs.
+    """Return a controller without sources; the caller adds them to the intake before it runs.
 
     `wall_clock` is read once: marks that are stored must mean the same after a restart, but no step of the clock may
     make anything leave.
@@ -74,85 +69,31 @@ def create_controller(
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Environment:
-    """What sources are made from; `client` is None where no cluster is followed, `polling_floor` is in seconds."""
-
-    settings: NormalizerSettings
-    metrics: Metrics
-    kube_metrics: KubeMetrics
-    client: KubeClient | None = None
-    manifests: Sequence[Path] = ()
-    polling_floor: float = POLLING_FLOOR
-
-
-def _of_cluster(environment: Environment) -> Iterable[Source]:
-    settings = environment.settings
-    if environment.client is not None:
-        isvcs = KserveSource(
-            id="kserve",
-            cluster=CLUSTER,
-            client=environment.client,
-            namespaces=settings.watch_namespaces,
-            metrics=environment.kube_metrics,
-            runtimes=settings.read_runtimes,
-        )
-        llms = LlmSource(
-            id="kserve-llm",
-            cluster=CLUSTER,
-            client=environment.client,
-            namespaces=settings.watch_namespaces,
-            metrics=environment.kube_metrics,
-            secured={"on": True, "off": False}.get(settings.llm_authentication),
-        )
-        for source in (isvcs, llms):
-            yield _resolved(source, environment.client, settings)
-
-
-def _resolved(source: Source, client: KubeClient, settings: NormalizerSettings) -> Source:
-    """Return the source with what its connections lead to, if that is asked for."""
-    if not settings.resolve_connections:
-        return source
-    return Connections(source, client=client, allowed=settings.connections_allowed)
-
-
 def _of_files(environment: Environment) -> Iterable[Source]:
     if environment.manifests:
-        yield ManifestSource(paths=environment.manifests, connections=environment.settings.resolve_connections)
+        yield ManifestSource(paths=environment.manifests, connections=environment.settings.reads_secrets)
 
 
-KINDS: dict[str, Callable[[Environment], Iterable[Source]]] = {"kserve": _of_cluster, "manifests": _of_files}
-"""The kinds of sources of deployments: what there is of each in an environment."""
+KINDS: dict[str, Callable[[Environment], Iterable[Source]]] = {"manifests": _of_files}
+"""The kinds of sources of deployments that are in no cluster: what there is of each in an environment."""
 
 
-async def follow_sources(
-    stack: AsyncExitStack, *, intake: Intake, environment: Environment, cluster: bool = False
-) -> Sequence[Task]:
+async def follow_sources(*, intake: Intake, environment: Environment, cluster: bool = False) -> Sequence[Task]:
     """Return what must run to follow the sources of an environment and, if asked for, the cluster that it leads to.
 
     Raises:
         CredentialsError: a cluster is asked for and the environment leads to none.
         TrustError: a certificate authority for registries cannot be used.
     """
-    settings, token = environment.settings, environment.settings.shared_token
-    if cluster:
-        credentials = await find_credentials(os.environ)
+    credentials = await find_credentials(os.environ) if cluster else None
+    if credentials is not None:
         log.info("cluster found", server=credentials.server, origin=credentials.origin)
-        client = KubeClient(credentials=credentials, metrics=environment.kube_metrics)
-        environment = replace(environment, client=await stack.enter_async_context(client))
-        token = credentials.token
-    registries = Registries(
-        intake=intake,
-        connector=create_connector(settings, token=token, metrics=environment.metrics),
-        settings=settings,
-        polling_floor=environment.polling_floor,
-    )
+    clusters = Clusters(intake=intake, environment=environment)
     tasks: list[Task] = []
     for sources_of in KINDS.values():
-        tasks += [intake.follow(Selected(source, settings.selection)) for source in sources_of(environment)]
-    if environment.client is not None:
-        tasks += registries.follow_cluster(environment.client, environment.kube_metrics)
-    return [*tasks, registries.run]
+        tasks += [intake.follow(Selected(source, environment.settings.selection)) for source in sources_of(environment)]
+    clusters.want([ClusterConfig(credentials=credentials)])
+    return [*tasks, clusters.run]
 
 
 async def run(
@@ -178,8 +119,10 @@ async def run(
         environment = Environment(
             settings=settings, metrics=metrics, kube_metrics=KubeMetrics(metrics), polling_floor=polling_floor
         )
-        tasks = await follow_sources(stack, intake=controller.intake, environment=environment, cluster=True)
-        app = server.create_app(name=NAME, metrics=metrics, health=health, access=None)
+        tasks = await follow_sources(intake=controller.intake, environment=environment, cluster=True)
+        access = AccessPolicy(token=settings.shared_token, open_reads=settings.open_reads)
+        app = server.create_app(name=NAME, metrics=metrics, health=health, access=access)
+        server.add_status(app, partial(controller.reporter.status, settings))
         await stack.enter_async_context(server.listening(app, addresses))
         await run_until(stop, controller.run, *tasks)
 

@@ -3,21 +3,31 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, SecretStr
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, TypeAdapter, ValidationError
 
 from common import removals
 from common.secrets import MountedCredentials
 from common.settings import CommaList, Duration, NamedUrlList, ServiceSettings, Share, Url, UrlList
 from services.normalizer.ledger import Patience
+from services.normalizer.normalize.connection import Resolving
 from services.normalizer.normalize.result import Defaults
 from services.normalizer.normalize.selection import Selection, parse_selector
 
 STORAGE_PORT = 7070
+_TRUTH = TypeAdapter(bool)
 
 
 def _check_selector(written: str) -> str:
     parse_selector(written)
     return written
+
+
+def _as_choice(given: object) -> object:
+    """Return a truth value in any spelling as `true` or `false`, anything else as it is."""
+    try:
+        return str(_TRUTH.validate_python(given)).lower()
+    except ValidationError:
+        return given
 
 
 class NormalizerSettings(ServiceSettings):
@@ -38,11 +48,11 @@ class NormalizerSettings(ServiceSettings):
     dashboard_url: Url | None = Field(
         None, alias="DASHBOARD_URL", description="the OpenShift AI dashboard, for links to its pages"
     )
-    resolve_connections: bool = Field(
-        False,
+    resolve_connections: Annotated[Resolving, BeforeValidator(_as_choice)] = Field(
+        "false",
         alias="RESOLVE_CONNECTIONS",
-        description="read the Secrets of connections that deployments name, for where the files of their models are; "
-        "needs the right to get them",
+        description="for where the files of models are, read of the connections that deployments name `secrets`, or "
+        "what their running `pods` were told, or (`true`) either; needs the rights to get Secrets, to list pods",
     )
     connections_allowed: CommaList = Field(
         (),
@@ -153,6 +163,11 @@ class NormalizerSettings(ServiceSettings):
     def storage(self) -> str:
         """Where storage-rest listens."""
         return self.storage_url or self.url_on_pod(STORAGE_PORT)
+
+    @property
+    def reads_secrets(self) -> bool:
+        """Whether the Secrets of connections are read, of a cluster's or those in files."""
+        return self.resolve_connections in ("true", "secrets")
 
     @property
     def patience(self) -> Patience:

@@ -17,7 +17,7 @@ _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 
 class Telemetry:
-    """What the controller tells of its work."""
+    """What the controller reports about its work."""
 
     def __init__(self, metrics: Metrics) -> None:
         registry = metrics.registry

@@ -58,10 +58,10 @@ def create_storage_app(
     app.router.add_get("/openapi.json", openapi)
     administration.add_routes(app, service)
 
-    async def let_go(_app: web.Application) -> None:
+    async def end_waiting(_app: web.Application) -> None:
         service.close()
 
-    app.on_shutdown.append(let_go)
+    app.on_shutdown.append(end_waiting)
     return app
 
 
@@ -111,7 +111,7 @@ class _Handlers:
         tag = f'"{self._service.revision}"'
         detailed = _flag(request, "detail")
         if not detailed:
-            self._service.read_by_stranger()
+            self._service.read_by_original()
         if request.headers.get("If-None-Match") == tag:
             return web.Response(status=304, headers={"ETag": tag})
         if detailed:
@@ -125,7 +125,7 @@ class _Handlers:
     async def fetch(self, request: web.Request) -> web.Response:
         await self._service.loaded()
         key = _parameter(request, "key")
-        self._service.read_by_stranger()
+        self._service.read_by_original()
         entry = self._service.shown(key)
         if entry is None:
             raise HttpProblem(404, f"nothing is stored under the key {key[:80]!r}; GET /list names the keys")

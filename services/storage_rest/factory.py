@@ -18,6 +18,7 @@ from services.storage_rest.push import Pusher
 from services.storage_rest.registration import register
 from services.storage_rest.service import StorageService
 from services.storage_rest.settings import StorageSettings
+from services.storage_rest.status import report
 from services.storage_rest.stores.base import Store
 from services.storage_rest.stores.file import FileStore, owned
 from services.storage_rest.stores.memory import MemoryStore
@@ -77,6 +78,7 @@ async def run(settings: StorageSettings, addresses: Sequence[Address], stop: asy
     async with storage_service(settings, metrics=metrics, health=health) as service, registering(settings):
         access = AccessPolicy(token=settings.shared_token, open_reads=settings.open_reads)
         app = create_storage_app(service=service, metrics=metrics, health=health, access=access)
+        server.add_status(app, lambda: report(service, health=health, settings=settings))
         await server.run(app, addresses, stop=stop)
 
 

@@ -1,7 +1,7 @@
 """`python -m tests.backstage.demo`: a Backstage with the examples in it, to look at, until Ctrl-C.
 
 The connector reads `examples/` and serves http://localhost:9090 as on a laptop; the catalog's REST API is open to
-whoever has the token that is printed.
+anyone who has the token that is printed.
 """
 
 import argparse

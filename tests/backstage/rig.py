@@ -278,7 +278,7 @@ def reference(entity: Entity) -> str:
 
 
 def is_orphan(entity: Entity) -> bool:
-    """Tell whether the catalog has marked the entity as no longer named by any location; it deletes it by and by."""
+    """Return whether the catalog has marked the entity as an orphan, which it deletes after a while."""
     return bool(entity["metadata"].get("annotations", {}).get("backstage.io/orphan") == "true")
 
 

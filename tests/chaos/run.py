@@ -17,7 +17,7 @@ TIME = 600.0
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one seed; without `harm` the invariant held and everything converged."""
+    """The result of one seed; without `harm` the invariant held and everything converged."""
 
     seed: int
     setup: Setup

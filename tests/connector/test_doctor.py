@@ -94,7 +94,7 @@ def an_api_server_that_is_cut_off(world: World) -> None:
     world.timeout = 1.0
 
 
-@broken("credentials", "the token is not accepted", "made anew")
+@broken("credentials", "the token is not accepted", "made again")
 def a_token_that_was_revoked(world: World) -> None:
     world.cluster.revoke(TOKEN)
 
@@ -180,6 +180,11 @@ def llm_inference_services_that_may_not_be_read(world: World) -> None:
 @broken("rights", "may not get secrets in all namespaces", "components/connections", verdict="warning")
 def connections_without_their_rights(world: World) -> None:
     world.environ["RESOLVE_CONNECTIONS"] = "true"
+
+
+@broken("rights", "may not list pods in all namespaces", "components/pods", verdict="warning")
+def pods_of_connections_without_their_rights(world: World) -> None:
+    world.environ["RESOLVE_CONNECTIONS"] = "pods"
 
 
 @broken("rights", "may not get, list, watch httproutes", 'apiGroups: ["gateway.networking', verdict="warning")

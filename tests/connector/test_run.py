@@ -74,6 +74,25 @@ async def test_what_was_cached_is_served_before_the_sources_are_read(manifests: 
         assert await eventually(lambda: running.url and running.uris()) == ["/models/one/model-catalog.json"]
 
 
+async def test_who_has_to_wait_is_told_for_what_why_and_until_when(manifests: Path, tmp_path: Path) -> None:
+    arguments = ("--manifests", str(manifests), "--registry", "public=http://127.0.0.1:9")
+    async with connector(*arguments, "--state", str(tmp_path / "state")) as running:
+
+        async def told() -> bool:
+            for path in ("/list", "/api/kserve-kubeflow-connector/list"):
+                status, text = await running.get(path)
+                assert status == 503
+                assert [each["source"] for each in json.loads(text)["awaited"]] == ["registry:public"]
+                [awaited] = json.loads(text)["awaited"]
+                assert awaited["reason"].startswith("unreachable: ")
+                assert awaited["until"] is not None
+                assert f"registry:public until {awaited['until']} at the latest" in json.loads(text)["detail"]
+            return True
+
+        await eventually(lambda: running.url, what="the address")
+        await eventually(told, what="the reason of the 503")
+
+
 async def test_a_state_directory_belongs_to_one_process_and_one_set_of_sources(manifests: Path, tmp_path: Path) -> None:
     arguments = ("--manifests", str(manifests), "--state", str(tmp_path / "state"), "--address", "127.0.0.1:0")
     async with connector(*arguments) as running:

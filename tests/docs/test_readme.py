@@ -6,7 +6,7 @@ def test_the_configuration_is_that_of_the_settings() -> None:
     written, end, _ = rest.partition(END)
 
     assert end, "the table's marks are gone"
-    assert written == table(), "write it anew: .venv/bin/python -m scripts.configuration_table"
+    assert written == table(), "write it again: .venv/bin/python -m scripts.configuration_table"
 
 
 def test_every_variable_has_a_name_and_a_meaning() -> None:

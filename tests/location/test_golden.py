@@ -1,6 +1,6 @@
 """What each reader gets of a world of models, against golden files; and the entities against Backstage's rules.
 
-`UPDATE_GOLDEN=1` writes the files anew: read the difference before it is committed.
+`UPDATE_GOLDEN=1` writes the files again: read the difference before it is committed.
 """
 
 import json

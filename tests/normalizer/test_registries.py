@@ -219,7 +219,7 @@ async def test_a_registry_that_is_gone_is_not_said_to_be_down(cluster: FakeClust
             cluster.delete("Service", NAMESPACE, "public")
             await eventually(lambda: not setting.condition(condition), what="the end of the registry")
     (line,) = [line for line in logs if "gone" in line["event"]]
-    assert f"Service {NAMESPACE}/public names it no more" in line["event"]
+    assert f"Service {NAMESPACE}/public no longer names it" in line["event"]
     assert "SOURCE_GONE_GRACE" in line["remedy"]
 
 

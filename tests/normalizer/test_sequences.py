@@ -156,7 +156,7 @@ class Life:
             self._world.step(order)
 
     async def poll(self) -> RegistryReading:
-        """Poll, and hold what becomes of it against what was read."""
+        """Poll, and compare the outcome with what was read."""
         before = set(self._stored())
         reading = await self._poller.poll()
         self._intake.registry_read(self._ref, reading)

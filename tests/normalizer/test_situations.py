@@ -197,7 +197,7 @@ def test_a_deployment_and_its_version_are_one_document(uri: str, labels: dict[st
 
 
 def test_ids_that_do_not_fit_together_link_nothing() -> None:
-    """A registry whose database was rebuilt counts anew: the version of that id is of another model now."""
+    """A registry whose database was rebuilt counts again: the version of that id is of another model now."""
     registry = Registry(models=[model("1", "iris"), model("2", "wine")], versions=[version("10", "2")])
     labels = {
         "modelregistry.opendatahub.io/registered-model-id": "1",

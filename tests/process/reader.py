@@ -82,7 +82,7 @@ class Reader:
     async def _run(self) -> None:
         while True:
             with contextlib.suppress(aiohttp.ClientError, ConnectionError, TimeoutError):
-                await self._round()  # whoever cannot read keeps what he has
+                await self._round()  # anyone who cannot read keeps what he has
             await asyncio.sleep(PAUSE)
 
     async def _round(self) -> None:

@@ -45,7 +45,7 @@ async def stored(pod: Pod, keys: set[str]) -> None:
 
 
 def documents(config_map: dict) -> dict[str, bytes]:
-    """The documents of a ConfigMap by key, decoded as the documentation tells; what is none is left out."""
+    """The documents of a ConfigMap by key, decoded as the documentation describes, leaving out what is not one."""
     decoded = {}
     for key, value in config_map.get("binaryData", {}).items():
         with contextlib.suppress(ValueError, KeyError, TypeError):

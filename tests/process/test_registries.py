@@ -1,6 +1,7 @@
 """Registered models and their cards, from a registry and a catalog over HTTPS."""
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from tests.process.reader import Reader
 from tests.waiting import eventually
 
 REGISTRY_TOKEN = "sha256~registry-only"
+LISTS = ("/list", "/api/kserve-kubeflow-connector/list", "/catalog-info.yaml")
+"""What readers ask first, each for the whole."""
 LABEL = "modelregistry.opendatahub.io"
 
 
@@ -64,6 +67,34 @@ async def pod(make_pod: MakePod, settings: dict[str, str]) -> AsyncIterator[Pod]
         pod.set(NORMALIZER, **settings)
         pod.keep_secret(REGISTRY_TOKEN)
         yield pod
+
+
+@pytest.mark.parametrize("store", ["ConfigMap", "File"])
+async def test_readers_that_wait_are_told_for_what_why_and_until_when(
+    make_pod: MakePod, cluster: ProcessCluster, tmp_path: Path, store: str
+):
+    await cluster.apply(isvc("iris"))
+    async with make_pod() as pod:
+        pod.set(STORAGE, STORAGE_TYPE=store, STATE_DIR=str(tmp_path / "state"))
+        pod.set(NORMALIZER, MODEL_REGISTRY_URLS="public=http://127.0.0.1:9", FIRST_SYNC_GRACE="1h")
+        await pod.start(ready=False)
+
+        async def told() -> bool:
+            answers = [await pod.get(LOCATION, path) for path in LISTS]
+            assert [answer.status for answer in answers] == [503, 503, 503]
+            problems = [answer.json() for answer in answers]
+            assert [each["source"] for each in problems[0]["awaited"]] == ["registry:public"]
+            [awaited] = problems[0]["awaited"]
+            assert awaited["reason"].startswith("unreachable: ")
+            end = datetime.fromisoformat(awaited["until"])
+            assert timedelta(minutes=50) < end - datetime.now(UTC) < timedelta(minutes=61)
+            for problem in problems:
+                assert problem["awaited"] == [awaited]
+                assert f"registry:public until {awaited['until']} at the latest (unreachable" in problem["detail"]
+            assert "registry:public until" in (await pod.failing(LOCATION))["feed"]
+            return True
+
+        await eventually(told, what="the reason of the 503", timeout=30)
 
 
 async def polled(fakes: ProcessRegistry, times: int) -> dict[str, int]:

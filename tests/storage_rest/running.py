@@ -104,7 +104,7 @@ class Running:
 
 @asynccontextmanager
 async def background(*coroutines: Any) -> AsyncIterator[None]:
-    """Run coroutines for the time of the block; an error of theirs ends the block."""
+    """Run coroutines for the time of the block; an error in one ends the block."""
     async with asyncio.TaskGroup() as tasks:
         started = [tasks.create_task(coroutine) for coroutine in coroutines]
         try:

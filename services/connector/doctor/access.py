@@ -15,6 +15,7 @@ from common.kube.resources import (
     GATEWAYS,
     HTTP_ROUTES,
     INFERENCE_SERVICES,
+    PODS,
     ROUTES,
     SECRETS,
     SERVICE_ACCOUNTS,
@@ -24,6 +25,7 @@ from common.kube.resources import (
 )
 from services.connector.doctor.asking import Asked
 from services.connector.doctor.report import Finding, Verdict, listed
+from services.normalizer.normalize.connection import Resolving
 
 SKEW = 60.0
 """Seconds by which two clocks may differ."""
@@ -78,7 +80,7 @@ class Scope:
     gateways: bool = False
     llm: Resource | None = None
     runtimes: bool = False
-    connections: bool = False
+    connections: Resolving = "false"
 
 
 def proxies_of(environ: Mapping[str, str]) -> tuple[str, ...]:
@@ -183,8 +185,10 @@ def _optional_rights(scope: Scope, namespace: str) -> Iterator[Right]:
     if scope.runtimes:
         for kind in (SERVING_RUNTIMES, *([] if namespace else [CLUSTER_SERVING_RUNTIMES])):
             yield Right(_READ, kind, namespace, "what models speak", "runtimes")
-    if scope.connections:
+    if scope.connections in ("true", "secrets"):
         yield Right(("get",), SECRETS, namespace, "where connections lead", "connections")
+    if scope.connections == "pods":
+        yield Right(("list",), PODS, namespace, "the buckets of connections", "pods")
 
 
 def judge_rights(rights: Sequence[Right], answers: Mapping[tuple[Right, str], Asked[bool]]) -> list[Finding]:

@@ -79,7 +79,7 @@ async def _objects(examination: Examination) -> dict[str, list[Any]]:
 
 
 def _related(objects: Sequence[Any]) -> list[Any]:
-    """Return those that belong to a model or are a registry's: the others are nobody's business."""
+    """Return those that belong to a model or are a registry's: the others are private and not collected."""
     related = []
     for obj in objects:
         owners = obj["metadata"].get("ownerReferences") or []

@@ -86,7 +86,7 @@ def _risks(settings: Settings) -> Iterable[Finding]:
         (
             bool(normalizer.model_registry_insecure),
             f"MODEL_REGISTRY_INSECURE: the certificates of {', '.join(normalizer.model_registry_insecure)} are not "
-            "verified, so whoever answers there gets the token",
+            "verified, so anyone who answers there gets the token",
             "name the authority's certificate in MODEL_REGISTRY_CA_FILE instead",
         ),
         (

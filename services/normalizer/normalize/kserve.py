@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from common import backstage
+from common.annotations import CARD_ANNOTATION
 from services.normalizer.facts import Ref
 from services.normalizer.normalize.cards import CardRef, card_url
 from services.normalizer.normalize.connection import Connection
@@ -11,7 +12,7 @@ from services.normalizer.normalize.deployment import Deployment, ServiceAccountF
 from services.normalizer.normalize.document import build_document
 from services.normalizer.normalize.links import deployment_link
 from services.normalizer.normalize.notes import Notes
-from services.normalizer.normalize.profile import ANNOTATION_PREFIX, TECHDOCS_ANNOTATION, read_profile
+from services.normalizer.normalize.profile import ANNOTATION_PREFIX, read_profile
 from services.normalizer.normalize.result import Defaults, Normalized
 from services.normalizer.normalize.runtimes import Runtime
 from services.normalizer.normalize.segments import kubernetes_segment
@@ -44,7 +45,7 @@ def normalize_deployment(
         said.pop("techdocs", None)
     profile = read_profile(said, defaults=defaults, notes=notes)
     if card:
-        profile = replace(profile, annotations={**profile.annotations, TECHDOCS_ANNOTATION: card_url(card.key)})
+        profile = replace(profile, annotations={**profile.annotations, CARD_ANNOTATION: card_url(card.key)})
     server = None
     if serve:
         server = server_facts(

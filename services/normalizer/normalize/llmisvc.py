@@ -52,7 +52,7 @@ def read_llmisvc(obj: Mapping[str, Any], *, secured: bool | None = None) -> Depl
 
 
 def _addressed_names(status: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the names that the addresses answer to; those by their publisher are the same models once more."""
+    """Return the names that the addresses answer to; those by their publisher are the same models again."""
     named = (
         values.line(values.at(model, "name"))
         for address in values.items(status.get("addresses"))

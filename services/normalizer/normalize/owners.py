@@ -15,7 +15,7 @@ _REFERENCE = re.compile(
     r"(?:(?P<kind>[a-z]+):)?(?:(?P<namespace>[a-z0-9]+(?:-[a-z0-9]+)*)/)?(?P<name>[^:/@\s]+)\Z", re.IGNORECASE
 )
 _OWNER_KINDS = ("user", "group")
-# A reference with a name that is none of Backstage's: `group:default/ML team`.
+# A reference with a name that Backstage refuses: `group:default/ML team`.
 _LOOSE_REFERENCE = re.compile(
     r"(?P<kind>user|group):(?:(?P<namespace>[a-z0-9]+(?:-[a-z0-9]+)*)/)?(?P<name>[^:/@]+)\Z", re.IGNORECASE
 )

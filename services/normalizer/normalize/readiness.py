@@ -1,6 +1,6 @@
 """Whether an InferenceService or an LLMInferenceService serves (KServe API: InferenceServiceStatus).
 
-The condition Ready decides. KServe leaves the transition status at InProgress for ever on services that are scaled to
+The condition Ready decides. KServe leaves the transition status at InProgress forever on services that are scaled to
 zero, and at BlockedByFailedLoad while the former revision answers; both are ready.
 """
 

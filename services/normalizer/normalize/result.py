@@ -19,14 +19,23 @@ class Defaults:
 
     `tags_ignored` are patterns of labels and properties that are no tags, after the built-in ones; `dashboard_url` is
     where the dashboard of OpenShift AI or Open Data Hub is, for links to it, or empty. `readable_names`: new entities
-    have names with dots and capitals.
+    have names with dots and capitals. `system` is the Backstage System that models are part of, or empty.
     """
 
     owner: str = "rhdh-rhoai-bridge"
     lifecycle: str = "development"
     tags_ignored: tuple[str, ...] = ()
     dashboard_url: str = ""
+    system: str = ""
     readable_names: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A cluster as its entries show it; `name` is empty where there is no more than one."""
+
+    name: str = ""
+    defaults: Defaults = Defaults()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

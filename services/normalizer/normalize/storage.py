@@ -1,7 +1,7 @@
 """Where a model's files are: what a deployment says of it, and what KServe makes of that.
 
-Source: KServe, `StorageSpec` and its credentials package (what becomes of `storage` by type, bucket and key), and the
-webhooks of Red Hat OpenShift AI 2.25 to 3.5 (what becomes of a connection). A bucket is named by somebody or unknown.
+Source: KServe, `StorageSpec` and its credentials package (what happens to `storage` by type, bucket and key), and the
+webhooks of Red Hat OpenShift AI 2.25 to 3.5 (what happens to a connection). A bucket is named by somebody or unknown.
 """
 
 from collections.abc import Iterator, Mapping
@@ -70,6 +70,12 @@ def needs_fields(storage: Storage) -> bool:
     return storage.annotated or not (storage.uri or storage.bucket or storage.type)
 
 
+def needs_bucket(storage: Storage) -> bool:
+    """Return whether the bucket alone is unknown: KServe's storage configuration leads to it by the key."""
+    named = storage.uri or storage.bucket or storage.type or storage.model_mesh
+    return bool(storage.by_key and storage.path and secret_name(storage) and not named)
+
+
 def locate(storage: Storage, *, subject: str, connection: Connection | None = None) -> Place:
     """Return where the files are; `connection` is what is known of the Secret `secret_name`, None where nothing is."""
     problems = list(_stated_problems(storage, subject))
@@ -92,7 +98,7 @@ def locate(storage: Storage, *, subject: str, connection: Connection | None = No
                 "warning",
                 subject,
                 "the storage location holds credentials, which are left out",
-                "give them to KServe by a Secret: whoever may read the object can read them",
+                "give them to KServe by a Secret: anyone who may read the object can read them",
             )
         )
     return Place(link.url if link else "", words, tuple(problems))

@@ -56,8 +56,8 @@ MACHINERY = (
     "opendatahub.io/*",
     "_*",
 )
-"""Labels of Kubernetes and OpenShift, of what deploys, secures and watches there, of Backstage, KServe, Kubeflow and
-the dashboard and MLflow, and the properties that dashboards keep for themselves (`_...`); `*` stands for any characters."""
+"""Labels of Kubernetes and OpenShift, of what deploys, secures and watches there, of Backstage, KServe, Kubeflow,
+MLflow and the dashboard, and the properties that dashboards keep to themselves (`_...`); `*` is any text."""
 
 KEEP = "!"
 """What begins a pattern of keys that are tags although an earlier pattern matches them."""
@@ -84,7 +84,7 @@ def label_tag(key: str, value: str, ignored: tuple[str, ...] = ()) -> str | None
 
 
 def tag_set(tags: Iterable[str | None]) -> tuple[str, ...]:
-    """Return the tags sorted, each once, without those that are None."""
+    """Return the tags sorted, each once, without None."""
     return tuple(sorted({tag for tag in tags if tag}))
 
 

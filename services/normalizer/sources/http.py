@@ -32,7 +32,7 @@ class SourceMetrics:
         registry = metrics.registry
         self.stale = Gauge(
             "rhoai_connector_source_stale",
-            "1 while a source could not be read completely; what it had stays",
+            "1 while a source could not be read completely; its models are kept",
             ["source"],
             registry=registry,
         )
@@ -82,7 +82,7 @@ class Account:
         self._state = SourceState(since=since, fault=fault)
         if fault is not None:
             log.warning(
-                f"{ref.label} cannot be read, what it had stays",
+                f"{ref.label} cannot be read, its models are kept",
                 reason=fault.reason,
                 remedy=fault.remedy,
                 url=fault.url,

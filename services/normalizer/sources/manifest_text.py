@@ -139,7 +139,7 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mi
 
 
 def _value(node: yaml.Node, known: dict[int, Any]) -> Any:
-    """Return a node's value; `known` has those of nodes that anchors may name once more."""
+    """Return a node's value; `known` has those of nodes that anchors may name again."""
     if type(node) is yaml.ScalarNode:
         return node.value if node.tag is _TEXT else _scalar(node)
     if id(node) in known:

@@ -8,12 +8,12 @@ import structlog
 
 from common.kube.state import State
 from common.problems import Problem
-from services.normalizer.facts import Gone, Ref
+from services.normalizer.facts import MANIFESTS, Gone, Ref
 from services.normalizer.normalize.deployment import Fact
 from services.normalizer.source import Sink
 from services.normalizer.sourcebook import SourceKind
 from services.normalizer.sources.manifest_files import FileContents, Place, Stamp, find_manifests, read_file
-from services.normalizer.sources.manifest_objects import MANIFESTS, Contents, Noticed, identity, read_manifests
+from services.normalizer.sources.manifest_objects import Contents, Noticed, identity, read_manifests
 
 log = structlog.get_logger("manifests")
 
@@ -46,7 +46,7 @@ class ManifestSource:
             await asyncio.sleep(self._interval)
 
     def relist(self) -> None:
-        """Say once more what the files hold."""
+        """Say again what the files hold."""
         self._again = True
 
     async def look(self, sink: Sink) -> None:

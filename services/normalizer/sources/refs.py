@@ -9,7 +9,7 @@ RefKind = Literal["registry", "catalog"]
 
 FaultKind = Literal[
     "no-address",  # it exists, but nothing says under which address
-    "untrusted",  # it is where whoever likes may have put it
+    "untrusted",  # it is in a namespace where anyone may have put it
     "dns",
     "unreachable",
     "timeout",
@@ -22,7 +22,7 @@ FaultKind = Literal[
     "answer",  # an answer came, and it is not what was asked for
     "inconsistent",  # answers contradict each other
     "too-large",  # more than is read of one server
-    "internal",  # a fault of ours
+    "internal",  # a internal error
 ]
 
 
@@ -68,6 +68,9 @@ class Fault:
     reason: str
     remedy: str
     url: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.reason}; {self.remedy}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

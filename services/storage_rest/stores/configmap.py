@@ -18,6 +18,7 @@ from common.kube.metrics import KubeMetrics
 from common.kube.reflector import Reflector, ReflectorOptions
 from common.kube.resources import CONFIG_MAPS
 from common.kube.state import State
+from common.status import ShardStatus
 from common.wire import Changes, Upsert
 from services.storage_rest.stores.base import Contents, Refusal, StoreUnavailable, View
 from services.storage_rest.stores.families import BASE, Cards, Entries, Family
@@ -63,6 +64,7 @@ class ConfigMapStore:
         self._telemetry = telemetry
         self._health = health
         self._options = options or ReflectorOptions(resync=RESYNC)
+        self._budget = budget
         self._entries = Entries(budget=budget)
         self._cards = Cards(budget=budget)
         self._families: tuple[Family, ...] = (self._cards, self._entries)
@@ -96,18 +98,28 @@ class ConfigMapStore:
         untried = self._entries.layout.first
         return self._reading_fault or self._writer.fault or (_UNTRIED if untried.probe or not untried.exists else "")
 
+    @property
+    def shards(self) -> list[ShardStatus]:
+        """The ConfigMaps, those of documents first."""
+        return [
+            ShardStatus(name=shard.name, bytes=shard.held_size, budget=self._budget, limit=LIMIT)
+            for family in (self._entries, self._cards)
+            for shard in sorted(family.layout.shards, key=lambda shard: shard.number)
+            if shard.exists
+        ]
+
     def lacks(self, keys: Collection[str]) -> set[str]:
         """Return those of the keys whose entries the API server has not confirmed."""
         return self._entries.layout.unsettled & set(keys)
 
     def check(self, upsert: Upsert) -> Refusal | None:
-        """Tell whether an entry is too large for a ConfigMap of its own."""
+        """Return whether an entry is too large for a ConfigMap of its own."""
         if len(upsert.body) < LIMIT // 4:  # base64 and the names beside it do not quadruple it
             return None
         return _too_large(upsert.key, "document", self._entries.value(upsert).size)
 
     def check_card(self, key: str, text: str) -> Refusal | None:
-        """Tell whether a card is too large, compressed, for a ConfigMap of its own."""
+        """Return whether a card is too large, compressed, for a ConfigMap of its own."""
         if len(text) < LIMIT // 8:
             return None
         return _too_large(key, "model card", self._cards.value(key, text).size)
@@ -163,7 +175,7 @@ class ConfigMapStore:
         self._advance()
 
     def impossible(self, family: Family, values: Mapping[str, Value], detail: str) -> None:
-        """Remember what no ConfigMap can hold, for whoever waits for it."""
+        """Remember what no ConfigMap can hold, for those who wait for it."""
         for slot in values:
             self._refused[slot] = Refusal(slot, 413, f"the API server refuses it: {detail}")
 
@@ -202,7 +214,7 @@ class ConfigMapStore:
         self.progressed()
 
     def gone(self, name: str, *, listed: bool) -> None:
-        """Look what became of a ConfigMap that is not shown any more: it may only have lost its labels."""
+        """Look for a ConfigMap that is no longer listed: it may only have lost its labels."""
         family = self._family(name)
         if self._view is None or family is None:
             return
@@ -323,7 +335,7 @@ class ConfigMapStore:
         if self._view is not None and not layout.marking and not self._view.damage:
             layout.mark(enabled=True)
         for family in self._families:
-            self._writer.kick(family)
+            self._writer.send(family)
 
     def _restore(self, family: Family, slots: Iterable[str]) -> None:
         """Have in the cache what the view has, where it differs."""

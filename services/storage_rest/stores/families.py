@@ -57,7 +57,7 @@ class Entries:
         return Value(raw, _digest_with_mark(entry))
 
     def upserts(self, values: Mapping[str, Value]) -> list[Upsert]:
-        """Return the entries in these values; what is none is left out."""
+        """Return the entries in these values, leaving out unusable ones."""
         return [_entry(slot, value.data) for slot, value in values.items() if value.usable]
 
     def current(self, view: View, slot: str) -> Value | None:
@@ -97,7 +97,7 @@ class Cards:
         return Value(raw, card_digest(found[1]))
 
     def texts(self, values: Mapping[str, Value]) -> dict[str, str]:
-        """Return the cards in these values, by key; what is none is left out."""
+        """Return the cards in these values, by key, leaving out unusable ones."""
         return dict(found for value in values.values() if value.usable and (found := _unfold(value.data)))
 
     def current(self, view: View, slot: str) -> Value | None:

@@ -3,7 +3,7 @@
 Rules, from which everything else follows:
 
 - A key moves only to a ConfigMap with a higher number, and leaves the old one after it is in the new one. So if a
-  process dies in between, the copy with the higher number is the newer one, for whoever reads both.
+  process dies in between, the copy with the higher number is the newer one, for anyone who reads both.
 - A key moves when it is written and its ConfigMap would be over the budget; never otherwise. So a ConfigMap of
   somebody else's making, however large, is taken over as it is.
 - The first ConfigMap says how many there are, so that one that is missing is missed. The number only grows, and is
@@ -21,7 +21,7 @@ FILL = 0.85
 
 
 class Layout:
-    """One family. `put` says what is wanted, `take` what to send where, the others what became of it."""
+    """One family. `put` says what is wanted, `take` what to send where, the others record the outcome."""
 
     def __init__(self, *, base: str, budget: int) -> None:
         self.base = base
@@ -104,7 +104,7 @@ class Layout:
         for key in keys:
             self._check(key)
 
-    # --- what is sent, and what became of it
+    # --- what is sent, and the outcome
 
     def work(self) -> list[Shard]:
         """Return the ConfigMaps for which something could be sent now."""

@@ -2,7 +2,7 @@
 
 Each ConfigMap bears a *mark*, the count and a hash of its keys, that changes with them in one write. A process that
 finds other keys than the mark says knows that some are missing. Every write is conditional on the version that was seen
-last, so that a mark speaks of what is there, whoever else writes.
+last, so that a mark describes what is there, no matter who else writes.
 """
 
 import hashlib
@@ -359,7 +359,7 @@ class Shard:
 
     def _sent(self) -> Patch:
         patch = self.sending
-        assert patch is not None  # noqa: S101 - called by whoever took it
+        assert patch is not None  # noqa: S101 - the caller has taken it
         self.sending = None
         return patch
 

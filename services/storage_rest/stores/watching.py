@@ -1,4 +1,4 @@
-"""Takes what a reflector tells of the cache's ConfigMaps."""
+"""Handles what a reflector reports about the cache's ConfigMaps."""
 
 import asyncio
 from typing import Protocol
@@ -41,7 +41,7 @@ class ShardHandler:
             self._owner.seen(new, listed=not explicit)
 
     def on_invalid(self, key: Key, error: Exception) -> None:
-        """Tell whoever can mend it."""
+        """Log it for the people who can fix it."""
         log.warning("a ConfigMap of the cache cannot be read", configmap=key[1], error=str(error))
 
     def on_synced(self) -> None:

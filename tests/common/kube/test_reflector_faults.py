@@ -52,7 +52,7 @@ async def test_a_watch_that_worked_goes_on_from_where_it_broke(
         await eventually(lambda: it.names == {"before", "meanwhile"})
     assert lists(cluster) == 1
     assert restarts(metrics, reason) == 1
-    assert it.seen.kinds == ["ok"], "a watch that breaks and goes on is nobody's news"
+    assert it.seen.kinds == ["ok"], "a watch that breaks and goes on is not reported"
     assert all(change.explicit for change in it.seen.changes)
 
 

@@ -3,7 +3,7 @@
 Any request: `status`, `hang` (no answer ever), `drop` (connection lost, nothing done), `drop_after` (done, but
 the answer is lost), `delay`, `truncate` (half of the body).
 Watches, also open ones: `garbage` (a line that is no JSON), `error` (ERROR 500), `gone` (ERROR 410),
-`silent` (open, without a byte for ever), `close` (ends at once).
+`silent` (open, without a byte forever), `close` (ends at once).
 """
 
 import re

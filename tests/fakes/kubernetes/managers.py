@@ -2,7 +2,7 @@
 
 As the API server does it for custom resources whose schema says nothing about lists: maps merge field by field, a list
 is one field. `kubectl apply --server-side` on an object made by `kubectl apply` hands all fields of the manager
-`kubectl-client-side-apply` to the new one (client-go, csaupgrade) and applies once more. That removes whatever the
+`kubectl-client-side-apply` to the new one (client-go, csaupgrade) and applies again. That removes whatever the
 applied configuration does not name: seen with an API server 1.36.
 """
 

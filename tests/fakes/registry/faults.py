@@ -18,9 +18,9 @@ Kind = Literal[
     "redirect",  # 302 to a login page
     "truncated",  # the first half of the JSON, as a whole answer
     "cut",  # the connection breaks in the middle of the answer
-    "malformed",  # items that are none, among the good ones
+    "malformed",  # items that are not, among the good ones
     "unknown",  # enum values and metadataTypes of the future
-    "repeating",  # the second page names itself as the next one, for ever
+    "repeating",  # the second page names itself as the next one, forever
     "echoing",  # the last page names itself as the next one
     "shrinking",  # `count` objects seem to vanish after the first page was answered
     "database",  # the database is away: lists answer 500, single objects 404 (seen in August 2026)

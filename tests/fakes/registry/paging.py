@@ -14,7 +14,7 @@ _ORDER = {"CREATE_TIME": "createTimeSinceEpoch", "LAST_UPDATE_TIME": "lastUpdate
 class PageLimits:
     """How many items a page has when nobody asks (`default`) and at most (`cap`); None: all of them.
 
-    `overrun`: whoever asks for more than the cap gets one more item than that, and no token, as if that were all.
+    `overrun`: anyone who asks for more than the cap gets one more item than that, and no token, as if that were all.
     """
 
     default: int | None = 20

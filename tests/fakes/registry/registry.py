@@ -123,7 +123,7 @@ class FakeRegistry(FakeServer):
         self.store.delete(kind, item_id)
 
     def rebuild(self) -> None:
-        """Begin with an empty database: ids start anew."""
+        """Begin with an empty database: ids start again."""
         self.store = RegistryStore()
 
     def add_raw(self, kind: str, item: Any) -> None:

@@ -66,7 +66,7 @@ def owned(kind: str, name: str, *, by: str = "mnist", uid: str = "", **spec: Any
 
 
 def normalized(*objects: dict[str, Any], serve: bool = True, defaults: Defaults = DEFAULTS) -> Normalized:
-    """Return what becomes of the first object, an InferenceService or LLMInferenceService, beside the others."""
+    """Return how the first object is shown, an InferenceService or LLMInferenceService, beside the others."""
     first, *others = objects
     read = read_llmisvc if first["kind"] == "LLMInferenceService" else read_isvc
     return normalized_deployment(
@@ -86,7 +86,7 @@ def normalized_deployment(
     defaults: Defaults = DEFAULTS,
     **more: Any,
 ) -> Normalized:
-    """Return what becomes of a deployment of the cluster `local`."""
+    """Return how a deployment is shown, for one of the cluster `local`."""
     return normalize_deployment(
         deployment,
         cluster="local",

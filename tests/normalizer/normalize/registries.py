@@ -1,4 +1,4 @@
-"""Objects of a model registry, as its REST API gives them, and what becomes of them."""
+"""Objects of a model registry, as its REST API gives them, and how they are shown."""
 
 from typing import Any
 

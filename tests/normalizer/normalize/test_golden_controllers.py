@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 
+from common.annotations import EXTERNAL_URL_ANNOTATION, INTERNAL_URL_ANNOTATION
 from common.catalog import CatalogDocument
 from services.normalizer.normalize.deployment import Deployment, read_service, read_service_account
 from services.normalizer.normalize.isvc import read_isvc
 from services.normalizer.normalize.llmisvc import read_llmisvc
 from services.normalizer.normalize.result import Normalized
-from services.normalizer.normalize.server import EXTERNAL_URL_ANNOTATION, INTERNAL_URL_ANNOTATION
 from tests.normalizer.normalize import golden
 from tests.normalizer.normalize.objects import normalized_deployment
 
@@ -18,7 +18,7 @@ CASES = {case["case"]: case for case in golden.read("controllers/deployments.jso
 
 
 def read(case: dict[str, Any]) -> tuple[Deployment, Normalized]:
-    """Return the facts of a case's deployment and what becomes of it."""
+    """Return the facts of a case's deployment and how it is shown."""
     first, *others = case["objects"]
     deployment = READERS[first["kind"]](first)
     return deployment, normalized_deployment(

@@ -1,4 +1,4 @@
-"""Objects in files, as kubectl reads them, with their places; and what is nobody's fault."""
+"""Objects in files, as kubectl reads them, with their places; and what is skipped."""
 
 import codecs
 import json

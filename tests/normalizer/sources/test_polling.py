@@ -102,7 +102,7 @@ async def test_a_change_of_state_is_told_and_logged_once():
     assert stale_of(metrics.registry) == 0
     assert [(entry["log_level"], entry["event"]) for entry in logs] == [
         ("info", "model registry models/public is read"),
-        ("warning", "model registry models/public cannot be read, what it had stays"),
+        ("warning", "model registry models/public cannot be read, its models are kept"),
         ("info", "model registry models/public is read again"),
     ]
     assert "RoleBinding in namespace models" in logs[1]["remedy"]

@@ -339,10 +339,10 @@ async def test_an_object_that_becomes_malformed_stays_as_it_was():
         assert (during.complete, live(during)) == (True, live(before))
         assert [problem.object for problem in during.problems] == ["RegisteredModel '1' in registry public"]
         assert unchanged.problems == during.problems
-        registry.edit(MODELS, "1", name="mended")
-        mended = await poller.poll()
-        assert mended.problems == ()
-        assert ("mended", "v1") in live(mended)
+        registry.edit(MODELS, "1", name="fixed")
+        fixed = await poller.poll()
+        assert fixed.problems == ()
+        assert ("fixed", "v1") in live(fixed)
 
 
 async def test_an_object_that_nobody_reckoned_with_leaves_the_others(monkeypatch: pytest.MonkeyPatch):
@@ -361,7 +361,7 @@ async def test_an_object_that_nobody_reckoned_with_leaves_the_others(monkeypatch
             await poller.poll()
 
     assert (reading.complete, reading.fault, len(live(reading))) == (True, None, 2)
-    assert [problem.message for problem in reading.problems] == ["it cannot be worked with: RecursionError"]
+    assert [problem.message for problem in reading.problems] == ["it cannot be processed: RecursionError"]
     assert [bool(line["exc_info"]) for line in logs] == [True]
 
 

@@ -549,9 +549,9 @@ class TestRepair:
     async def test_a_broken_value_is_written_again(self, cluster):
         async with storage_on(cluster) as storage:
             await apply(storage, upserts=many(2))
-            mended = maps(cluster)[BASE]["model_1"]
+            fixed = maps(cluster)[BASE]["model_1"]
             write(cluster, BASE, {**maps(cluster)[BASE], "model_1": b"broken"}, labels=dict(LABELS))
-            await eventually(lambda: maps(cluster)[BASE]["model_1"] == mended, what="mended")
+            await eventually(lambda: maps(cluster)[BASE]["model_1"] == fixed, what="fixed")
 
     async def test_a_configmap_that_somebody_filled(self, cluster):
         async with storage_on(cluster) as storage:

@@ -228,7 +228,7 @@ class Cache(RuleBasedStateMachine):
     @rule(data=st.data())
     @precondition(lambda self: any(self.server.maps.values()))
     def hand(self, data: st.DataObject) -> None:
-        """Somebody takes a key out of a ConfigMap; an event may tell of it, or never come."""
+        """Somebody takes a key out of a ConfigMap; the event about it may never come."""
         name = data.draw(st.sampled_from(sorted(name for name, values in self.server.maps.items() if values)))
         values = dict(self.server.maps[name])
         del values[data.draw(st.sampled_from(sorted(values)))]

@@ -48,7 +48,7 @@ class Collection(Generic[T]):
         self._invalid(key, error)
 
     def synced(self, number: int) -> None:
-        """One namespace was listed; when all were once more, the collection was."""
+        """One namespace was listed; when all were again, the collection was."""
         before = min(self._counts)
         self._counts[number] += 1
         if min(self._counts) > before:

@@ -13,8 +13,8 @@ from typing import Self
 
 import structlog
 
+from common.backoff import Backoff
 from common.http.client import RemoteError, StatusError
-from common.kube.backoff import Backoff
 from common.wire import card_digest
 from services.normalizer.normalize import values
 from services.normalizer.normalize.card_length import shorten
@@ -241,7 +241,7 @@ class Catalogs:
             try:
                 pause = await self._read_due()
             except Exception:
-                log.exception("model cards cannot be worked with: what they were stays")
+                log.exception("model cards cannot be processed: they are kept as they were")
                 pause = self._recheck
             async with self._round:
                 self._round.notify_all()
@@ -278,7 +278,7 @@ class Catalogs:
             await inquiry.begin()
             await for_each(due, look, width=8)
         except Exception as error:
-            log.exception("a model card cannot be worked with: what it was stays")
+            log.exception("a model card cannot be processed: it is kept as it was")
             fault = error
             for each in due:
                 self._note(each, None, False, news)

@@ -27,7 +27,7 @@ _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 @dataclass(frozen=True, slots=True)
 class ListAnswer(Generic[T]):
-    """What became of the items of a list; `error` says why they may not be all of them."""
+    """The items of a list as they were read; `error` says why some may be missing."""
 
     items: tuple[T, ...] = ()
     error: RemoteError | None = None

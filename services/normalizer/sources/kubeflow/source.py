@@ -9,7 +9,7 @@ from typing import Final, Protocol
 
 import structlog
 
-from common.kube.backoff import Backoff
+from common.backoff import Backoff
 from services.normalizer.normalize.cards import CatalogModel, catalog_model
 from services.normalizer.normalize.registry_objects import RegistryApi
 from services.normalizer.sources.faults import internal, no_address
@@ -161,7 +161,7 @@ class Follower:
             self._account.update(self.ref, reading.fault)
             await self._hand_on(reading)
         except Exception as error:
-            log.exception(f"{self.ref.label} holds something that cannot be worked with: what it had stays")
+            log.exception(f"{self.ref.label} holds something that cannot be processed: its models are kept")
             self._account.update(self.ref, internal(self.ref, error))
             return self._backoff.next()
         if reading.fault is None:
@@ -191,7 +191,7 @@ class Follower:
             reading = await poller.look_up(model_id, version_id)
             await self._hand_on(replace(reading, fault=self._fault))
         except Exception:
-            log.exception(f"{self.ref.label}: version {version_id} of model {model_id} cannot be worked with")
+            log.exception(f"{self.ref.label}: version {version_id} of model {model_id} cannot be processed")
 
     def _tell(self, ref: SourceRef, state: SourceState) -> None:
         if not self._over:
@@ -325,7 +325,7 @@ class RegistrySource:
             follower.take_cards(news)
         if not self._of_deployments:
             return
-        # Two names may have one key. Whoever annotates a deployment must not end or displace a registry's card by that.
+        # Two names may have one key. A deployment's annotation must not end or displace a registry's card.
         taken = {key for follower, _ in self._running.values() for key in follower.card_keys}
         named = self._of_deployments & news.keys()
         if cards := {model.key: news[model] for model in named if model.key not in taken}:

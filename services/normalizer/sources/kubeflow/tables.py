@@ -65,8 +65,8 @@ class Table(Generic[Item]):
             problem = Problem(
                 "error",
                 f"{self._kind.__name__} {each or 'without an id'} in registry {self._registry}",
-                f"it cannot be worked with: {type(error).__name__}",
-                "what was known of it stays; please report this with the traceback in the log",
+                f"it cannot be processed: {type(error).__name__}",
+                "it is kept as it was; please report this with the traceback in the log",
             )
             if self._problems.get(each) != problem:
                 log.exception(problem.message, object=problem.object, remedy=problem.remedy)
