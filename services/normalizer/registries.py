@@ -37,6 +37,7 @@ def discovery_settings(settings: NormalizerSettings) -> DiscoverySettings:
         routes=settings.model_registry_routes,
         registry_urls=settings.model_registry_urls,
         catalog_urls=settings.model_catalog_url,
+        mlflow_urls=settings.mlflow_urls,
         insecure=settings.model_registry_insecure,
         trusted_namespaces=(*settings.model_registry_namespaces, *filter(None, [settings.namespace])),
     )
@@ -68,6 +69,7 @@ def create_connector(
         token=StaticToken(own.get_secret_value()) if own else token,
         ssl=trust_also(authorities),
         metrics=SourceMetrics(metrics),
+        credentials=settings.server_credentials,
     )
 
 
@@ -142,8 +144,8 @@ class Registries:
 
     def look_up(self, labels: RegistryLabels) -> None:
         """Read a version that an isvc names and no poll has seen yet."""
-        for kind, id_ in self._refs:
-            if kind == "registry":
+        for (kind, id_), ref in self._refs.items():
+            if kind == "registry" and ref.api == "kubeflow":
                 self._source.look_up(id_, labels.model, labels.version)
 
     def _look(self) -> None:

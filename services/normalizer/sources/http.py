@@ -14,7 +14,7 @@ from prometheus_client import Counter, Histogram
 
 from common.http.client import HttpClient, RemoteError, StatusError
 from common.metrics import Metrics
-from common.secrets import TokenSource
+from common.secrets import MountedCredentials, TokenSource
 from services.normalizer.sources.faults import BadAnswer, TooLarge
 from services.normalizer.sources.refs import Fault, SourceRef, SourceState
 
@@ -92,8 +92,11 @@ class Remote:
         concurrency: int = 8,
         large: asyncio.Semaphore,
         body_limit: int,
+        authorization: Callable[[], str | None] = lambda: None,
     ) -> None:
+        """`authorization` gives the header for servers that the client has no token for."""
         self.ref = ref
+        self._authorization = authorization
         self._client = client
         self._metrics = metrics
         self._gate = asyncio.Semaphore(concurrency)
@@ -129,7 +132,9 @@ class Remote:
 
     async def _read(self, path: str, params: Mapping[str, str] | None, held: AsyncExitStack) -> bytearray:
         body = bytearray()
-        async with self._client.stream("GET", path, params=params) as answer:
+        header = self._authorization()
+        headers = {"Authorization": header} if header else None
+        async with self._client.stream("GET", path, params=params, headers=headers) as answer:
             async for piece in answer.content.iter_any():
                 if len(body) <= _LARGE < len(body) + len(piece):
                     await held.enter_async_context(self._large)
@@ -146,7 +151,8 @@ class Remote:
 class Connector:
     """Opens connections; `timeout` (seconds) is one request's, `concurrency` how many are under way per server.
 
-    `body_limit` is how many bytes one answer may have, `large` how many large ones are held at a time.
+    `token` is for what belongs to the platform, `credentials` has what others ask for. `body_limit` is how many bytes
+    one answer may have, `large` how many large ones are held at a time.
     """
 
     token: TokenSource | None
@@ -156,6 +162,12 @@ class Connector:
     concurrency: int = 8
     body_limit: int = 16 * 1024 * 1024
     large: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
+    credentials: MountedCredentials = field(default_factory=lambda: MountedCredentials(None))
+
+    def authenticates(self, ref: SourceRef) -> bool:
+        """Return whether requests to a server carry credentials."""
+        given = self.token if ref.api == "kubeflow" else self.credentials.of(ref.name)
+        return bool(given and given())
 
     @asynccontextmanager
     async def open(self, ref: SourceRef) -> AsyncIterator[Remote]:
@@ -166,10 +178,11 @@ class Connector:
                 url=ref.url,
                 remedy="take it out of MODEL_REGISTRY_INSECURE and name its authority in MODEL_REGISTRY_CA_FILE",
             )
+        of_platform = ref.api == "kubeflow"
         async with HttpClient(
             name=ref.label,
             base_url=ref.url,
-            token=self.token if ref.trusted else None,
+            token=self.token if ref.trusted and of_platform else None,
             ssl=self.ssl if ref.verify else False,
             timeout=self.timeout,
         ) as client:
@@ -180,6 +193,7 @@ class Connector:
                 concurrency=self.concurrency,
                 large=self.large,
                 body_limit=self.body_limit,
+                authorization=(lambda: None) if of_platform else self.credentials.of(ref.name),
             )
 
 
