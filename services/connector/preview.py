@@ -86,16 +86,17 @@ def preview(
     defaults: Defaults,
     selection: Selection = ALL,
     more: Mapping[Path, FileContents] = NOTHING,
+    connections: bool = False,
 ) -> Preview:
     """Return what would be served of the manifests in `paths`: files, folders, patterns, `-` for standard input.
 
-    `more` are manifests from elsewhere.
+    `more` are manifests from elsewhere. `connections`: the Secrets of connections beside are read.
 
     Raises:
         FileNotFoundError: one of `paths` does not exist, or a pattern matches nothing.
     """
     files = {**read_paths(paths), **more}
-    contents = _selected(read_manifests(files), selection)
+    contents = _selected(read_manifests(files, connections=connections), selection)
     desired = _desired(contents, defaults)
     found: defaultdict[str, list[Noticed]] = defaultdict(list)
     for each in contents.noticed:

@@ -76,13 +76,7 @@ class Controller:
         self._storage_fails = False
         self.reporter = Reporter(desired=desired, book=book, ledger=ledger, health=health)
         self.intake = Intake(
-            desired=desired,
-            book=book,
-            ledger=ledger,
-            queue=queue,
-            health=health,
-            clock=clock,
-            heard=telemetry.heard,
+            desired=desired, book=book, ledger=ledger, queue=queue, health=health, telemetry=telemetry, clock=clock
         )
 
     async def run(self) -> None:

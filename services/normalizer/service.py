@@ -71,9 +71,7 @@ def create_controller(
 
 def _of_files(environment: Environment) -> Iterable[Source]:
     if environment.manifests:
-        yield ManifestSource(
-            paths=environment.manifests, connections=environment.settings.resolve_connections in ("true", "secrets")
-        )
+        yield ManifestSource(paths=environment.manifests, connections=environment.settings.reads_secrets)
 
 
 KINDS: dict[str, Callable[[Environment], Iterable[Source]]] = {"manifests": _of_files}

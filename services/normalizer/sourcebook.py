@@ -34,11 +34,6 @@ class Standing:
     failing: bool
     absent: bool
 
-    @property
-    def unneeded(self) -> bool:
-        """Whether a cluster is as it should be without it."""
-        return self.absent and self.kind in OPTIONAL
-
 
 @dataclass(slots=True)
 class _Source:

@@ -13,7 +13,6 @@ from common.metrics import Metrics
 from common.problems import Problem
 from services.normalizer.ledger import Doubt
 from services.normalizer.sourcebook import Standing
-from services.normalizer.sources.http import stale_gauge
 
 CONTROLLER = "inferenceservice"
 _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
@@ -50,7 +49,6 @@ class Telemetry:
             ["source"],
             registry=registry,
         )
-        self._stale = metrics.shared(stale_gauge)
         self._marks_failed = Counter(
             "rhoai_connector_marks_failed",
             "Marks of entries in doubt that could not be stored; they are sent again",
@@ -63,13 +61,18 @@ class Telemetry:
             registry=registry,
         )
         self._heard: dict[str, float] = {}
-        self._followed: set[str] = set()
         self._problems = Gauge(
             "rhoai_connector_problems", "Problems of models that are recorded now", ["severity"], registry=registry
         )
         self._held = Gauge(
             "rhoai_connector_removals_held",
             "Entries that are missing at their source, or not ready, and stay for now",
+            ["source"],
+            registry=registry,
+        )
+        self._stale = Gauge(
+            "rhoai_connector_source_stale",
+            "1 while a source could not be read completely; its models are kept",
             ["source"],
             registry=registry,
         )
@@ -90,6 +93,14 @@ class Telemetry:
         if not ok:
             self._errors.labels(CONTROLLER).inc(documents)
         self._seconds.labels(CONTROLLER).observe(seconds)
+
+    def source(self, id_: str, *, stale: bool) -> None:
+        """A source can be read or not."""
+        self._stale.labels(id_).set(stale)
+
+    def source_gone(self, id_: str) -> None:
+        """There is no such source any more."""
+        self._stale.remove_by_labels({"source": id_})
 
     def sent(self, *, upserts: int, removals: int, cards: int) -> None:
         """So much went to storage."""
@@ -128,16 +139,8 @@ class Telemetry:
         for source, number in documents.items():
             self._documents.labels(source).set(number)
         self._looked.clear()
-        for name in self._followed:
-            self._stale.remove(name)
-        self._followed.clear()
         for standing in sources:
-            # Registries have the names here that the metrics of their requests give them.
-            name = standing.id.removeprefix("registry:")
-            self._looked.labels(name).set(standing.looked or 0)
-            if standing.kind != "registry":
-                self._followed.add(name)
-                self._stale.labels(name).set(standing.failing and not standing.unneeded)
+            self._looked.labels(standing.id).set(standing.looked or 0)
         by_severity = Count(problem.severity for of_one in problems.values() for problem in of_one)
         for severity in ("error", "warning", "info"):
             self._problems.labels(severity).set(by_severity[severity])

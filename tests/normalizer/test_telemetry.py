@@ -35,7 +35,7 @@ def test_the_time_from_event_to_served_counts_what_was_changed_by_it() -> None:
     assert served() == 1
 
 
-def test_sources_are_told_by_the_same_names_as_their_requests() -> None:
+def test_sources_that_are_gone_are_told_no_longer() -> None:
     metrics = Metrics("rhoai-normalizer", "test")
     standings = [
         Standing("kserve", "kserve", 5.0, failing=True, absent=False),
@@ -48,9 +48,8 @@ def test_sources_are_told_by_the_same_names_as_their_requests() -> None:
     def value(name: str, source: str) -> float | None:
         return metrics.registry.get_sample_value(f"rhoai_connector_{name}", {"source": source})
 
-    assert [value("source_stale", source) for source in ("kserve", "kserve-llm", "ns/name")] == [1, 0, None]
-    assert [value("source_last_look_timestamp_seconds", source) for source in ("kserve", "ns/name")] == [5, 7]
+    looks = [value("source_last_look_timestamp_seconds", standing.id) for standing in standings]
+    assert looks == [5, 0, 7]
     assert value("documents", "kserve") == 2
     telemetry.state(documents={}, problems={}, doubts=[], sources=[])
     assert value("source_last_look_timestamp_seconds", "kserve") is None
-    assert value("source_stale", "kserve") is None

@@ -9,7 +9,7 @@ controller of odh-model-controller (which Secrets KServe finds).
 import base64
 import binascii
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -35,6 +35,11 @@ _FOUND_BY_LABELS = ("opendatahub.io/managed", "opendatahub.io/dashboard")
 _PROTOCOLS: Mapping[str, ConnectionType] = {"s3": "s3", "uri": "uri", "oci": "oci"}
 _REFS: Mapping[str, ConnectionType] = {"s3": "s3", "uri-v1": "uri", "oci-v1": "oci"}
 _S3 = "s3"
+_READ_IN_METADATA: Mapping[str, tuple[str, ...]] = {
+    "annotations": (PROTOCOL_ANNOTATION, _REF_ANNOTATION, _TYPE_ANNOTATION, _TITLE_ANNOTATION),
+    "labels": (*_FOUND_BY_LABELS, _TYPE_ANNOTATION),
+}
+_FIELDS = ("AWS_S3_BUCKET", "AWS_S3_ENDPOINT", "AWS_DEFAULT_REGION", "URI", "https-host", "OCI_HOST")
 _STORAGE_INITIALIZER = "storage-initializer"
 _NAME = re.compile(r"[a-z0-9](?:[-a-z0-9.]{0,251}[a-z0-9])?\Z")
 _MAX_FIELD = 2000
@@ -139,6 +144,24 @@ def _fields(secret: Mapping[str, Any]) -> dict[str, str]:
         "uri": field("https-host", "URI"),
         "oci_host": field("OCI_HOST"),
     }
+
+
+def readable_part(secret: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a Secret without anything that is not read of one: for those that are kept, such as a file's."""
+    metadata = values.mapping(secret.get("metadata"))
+    kept: dict[str, Any] = {
+        "metadata": {
+            **{name: metadata[name] for name in ("name", "namespace") if name in metadata},
+            **{name: _only(metadata.get(name), keys) for name, keys in _READ_IN_METADATA.items()},
+        },
+    }
+    kept |= {name: secret[name] for name in ("apiVersion", "kind") if name in secret}
+    return kept | {name: _only(secret.get(name), _FIELDS) for name in ("data", "stringData")}
+
+
+def _only(mapping: object, keys: Iterable[str]) -> dict[str, Any]:
+    found = values.mapping(mapping)
+    return {key: found[key] for key in keys if key in found}
 
 
 def _field(secret: Mapping[str, Any], key: str) -> str:
