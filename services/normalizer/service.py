@@ -18,6 +18,7 @@ from common.kube.environment import find_credentials
 from common.kube.metrics import KubeMetrics
 from common.kube.workqueue import WorkQueue, WorkQueueMetrics
 from common.metrics import Metrics
+from common.settings import report_unusable
 from services.normalizer.clusters import ClusterConfig, Clusters, Environment
 from services.normalizer.controller import Controller
 from services.normalizer.desired import Desired
@@ -110,6 +111,7 @@ async def run(
         OSError: an address cannot be bound.
     """
     health = Health()
+    report_unusable(settings, health)
     metrics = Metrics(NAME, __version__)
     async with AsyncExitStack() as stack:
         client = await stack.enter_async_context(

@@ -1,7 +1,7 @@
 """What the normalizer reads from its environment."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, TypeAdapter, ValidationError
 
@@ -32,6 +32,8 @@ def _as_choice(given: object) -> object:
 
 class NormalizerSettings(ServiceSettings):
     """Where the models are, how they are shown when nobody says, and how patient we are with their sources."""
+
+    strict: ClassVar[frozenset[str]] = frozenset({"SELECTOR", "AI_ASSETS_ONLY"})
 
     storage_url: str | None = Field(None, alias="STORAGE_URL", description="storage-rest; default http://$POD_IP:7070")
     watch_namespaces: CommaList = Field((), alias="WATCH_NAMESPACES", description="watch these only; default all")
