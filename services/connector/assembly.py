@@ -142,6 +142,7 @@ def named_sources(plan: Plan, settings: NormalizerSettings) -> list[str]:
         *(f"--manifests {path.resolve()}" for path in plan.manifests),
         *(f"--registry {url}" for url in settings.model_registry_urls),
         *(f"MLFLOW_URLS={url}" for url in settings.mlflow_urls),
+        *(f"OPENAI_SERVERS={url}" for url in settings.openai_servers),
         *(["--cluster"] if plan.cluster else []),
     ]
 

@@ -74,7 +74,7 @@ def create_connector(
     return Connector(
         token=StaticToken(own.get_secret_value()) if own else token,
         ssl=trust_also(authorities),
-        metrics=SourceMetrics(metrics),
+        metrics=SourceMetrics.of(metrics),
         credentials=settings.server_credentials,
     )
 
