@@ -7,7 +7,8 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
+from weakref import WeakKeyDictionary
 
 import structlog
 from prometheus_client import Counter, Histogram
@@ -27,6 +28,15 @@ _LARGE = 1024 * 1024
 
 class SourceMetrics:
     """One set for all registries and catalogs; `source` is that of a ref."""
+
+    _of: ClassVar[WeakKeyDictionary[Metrics, "SourceMetrics"]] = WeakKeyDictionary()
+
+    @classmethod
+    def of(cls, metrics: Metrics) -> "SourceMetrics":
+        """Return the set of a service, the same each time."""
+        if metrics not in cls._of:
+            cls._of[metrics] = cls(metrics)
+        return cls._of[metrics]
 
     def __init__(self, metrics: Metrics) -> None:
         registry = metrics.registry
