@@ -17,14 +17,9 @@ from common.http.server import Address
 from services.connector import assembly
 from tests.connector.broken import World
 from tests.connector.test_doctor import CASES
-from tests.objects import isvc
 from tests.waiting import eventually
 
 SPOILERS = {case.name: case.spoil for case in CASES}
-
-
-UNWRITTEN = ("a-cache-that-was-frozen",)
-"""Cases in which something must be written before anybody can notice."""
 
 
 class Shown(NamedTuple):
@@ -54,8 +49,6 @@ EXPECTED: dict[str, Shown] = {
     "a-registry-whose-name-nobody-knows": Shown("something is wrong with", ("registry.invalid", "MODEL_REGISTRY_URLS")),
     "a-wrong-mr-route": Shown("something is wrong with MR_ROUTE", ("there is no such Route", "namespace:name")),
     "a-registry-where-anybody-may-make-one": Shown("", ("squatter/registry", "MODEL_REGISTRY_NAMESPACES")),
-    # cache
-    "a-cache-that-was-frozen": Shown("something is wrong with store", ("immutable",)),
     # models
     "nothing-deployed": Shown("", ("is about to leave|No model is served",)),
     # settings
@@ -106,8 +99,6 @@ async def test_the_page_names_the_cause(world: World, monkeypatch: pytest.Monkey
     spoilt = SPOILERS[name](world)
     if isawaitable(spoilt):
         await spoilt
-    if name in UNWRITTEN:
-        world.cluster.apply(isvc("wine"))
     expected = EXPECTED[name]
 
     async with running(world, monkeypatch) as url, aiohttp.ClientSession(url) as http:
