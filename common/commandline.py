@@ -29,10 +29,11 @@ class AddressType(click.ParamType["Address"]):
 
 
 @contextmanager
-def reported(program: str, *faults: type[Exception]) -> Iterator[None]:
+def reported(program: str, *faults: type[Exception], service: bool = False) -> Iterator[None]:
     """End the process with one line for each fault of these kinds, wherever in a task it arose.
 
-    The status is 2 when the configuration is at fault, as for a wrong option, else 1.
+    A `service` logs it, unless somebody sits at a terminal. The status is 2 when the configuration is at fault, as for
+    a wrong option, else 1.
     """
     from common.settings import SettingsError
 
@@ -41,8 +42,21 @@ def reported(program: str, *faults: type[Exception]) -> Iterator[None]:
     except* faults as group:
         errors = list(_leaves(group))
         for error in errors:
-            click.echo(f"{program}: {error}", err=True)
+            _tell(program, error, log=service and not sys.stderr.isatty())
         sys.exit(2 if any(isinstance(error, SettingsError) for error in errors) else 1)
+
+
+def _tell(program: str, error: Exception, *, log: bool) -> None:
+    if not log:
+        click.echo(f"{program}: {error}", err=True)
+        return
+    import structlog
+
+    from common import logs
+
+    if not structlog.is_configured():  # the settings that say how are at fault
+        logs.configure()
+    structlog.get_logger(program).error("cannot run", error=str(error))
 
 
 def _leaves(group: BaseExceptionGroup[Exception]) -> Iterator[Exception]:

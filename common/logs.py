@@ -2,11 +2,16 @@
 
 import logging
 import sys
-from typing import Literal
+import threading
+from collections.abc import Iterable, Mapping
+from types import TracebackType
+from typing import Any, Literal
 
 import stamina.instrumentation
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
+
+from common.status import SettingStatus
 
 Format = Literal["auto", "json", "console"]
 
@@ -20,8 +25,12 @@ def _redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict
     return event
 
 
-def configure(*, level: str = "INFO", format: Format = "auto") -> None:  # noqa: A002 - the setting's name
-    """Set up logging for the process: our events and those of the libraries go to standard error in one format."""
+def configure(*, level: str = "INFO", format: Format = "auto") -> bool:  # noqa: A002 - the setting's name
+    """Set up logging for the process and return whether its lines are JSON.
+
+    Our events, those of the libraries, warnings, and what ends the process or a thread go to standard error in one
+    format: whatever reads a pod's log as JSON finds no other line in it.
+    """
     as_json = format == "json" or (format == "auto" and not sys.stderr.isatty())
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -49,9 +58,43 @@ def configure(*, level: str = "INFO", format: Format = "auto") -> None:  # noqa:
     logging.captureWarnings(capture=True)
     # The sender of a request logs its failure, once; single attempts are not logged.
     stamina.instrumentation.set_on_retry_hooks([])
+    if as_json:
+        _log_what_python_would_print()
     structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        # A line that nobody wants costs no more than the question.
+        processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         wrapper_class=structlog.stdlib.BoundLogger,
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,
     )
+    return as_json
+
+
+def tell_start(
+    service: str, version: str, *, addresses: Iterable[object], settings: Iterable[SettingStatus], **facts: Any
+) -> None:
+    """Log the one line that says what runs: where it listens, what it does (`facts`), and what it was told to do."""
+    given: Mapping[str, str] = {setting.name: setting.value for setting in settings if not setting.default}
+    structlog.get_logger(service).info(
+        "started", version=version, addresses=sorted(map(str, addresses)), **facts, settings=given
+    )
+
+
+def _log_what_python_would_print() -> None:
+    """Log exceptions that nobody catches, where Python would print a traceback of many lines."""
+    log = structlog.get_logger("python")
+
+    def uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        log.critical("an exception ends the process", exc_info=(kind, error, trace))
+
+    def unraisable(what: "sys.UnraisableHookArgs") -> None:
+        exception = (what.exc_type, what.exc_value, what.exc_traceback)
+        log.error("an exception was ignored", object=repr(what.object), exc_info=exception)
+
+    def in_thread(what: threading.ExceptHookArgs) -> None:
+        exception = (what.exc_type, what.exc_value, what.exc_traceback)
+        log.error("an exception ends a thread", thread=getattr(what.thread, "name", ""), exc_info=exception)
+
+    sys.excepthook = uncaught
+    sys.unraisablehook = unraisable
+    threading.excepthook = in_thread

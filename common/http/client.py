@@ -4,6 +4,7 @@ import io
 import json
 import re
 import ssl
+import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -11,9 +12,12 @@ from typing import Any, Self
 
 import aiohttp
 import stamina
+import structlog
 import yarl
 
 from common.secrets import TokenSource
+
+log = structlog.get_logger("http.client")
 
 RETRIED = frozenset({429, 502, 503, 504})
 MAX_WAIT = 30.0
@@ -196,17 +200,25 @@ class HttpClient:
         token = self._token() if self._token else None
         if token and "Authorization" not in sent:
             sent["Authorization"] = f"Bearer {token}"
+        began = time.perf_counter()
+        result: int | str = "cancelled"
         try:
             async with self._session.request(method, url, headers=sent, allow_redirects=False, **options) as answer:
+                result = answer.status
                 if not (200 <= answer.status < 300 or answer.status == 304):
                     raise await self._status_error(answer)
                 yield answer
         except TimeoutError:
-            raise Unreachable(str(url), "no answer in time") from None
+            result = "no answer in time"
+            raise Unreachable(str(url), result) from None
         except aiohttp.ClientConnectorCertificateError as error:
             raise Unreachable(str(url), f"certificate not trusted: {error.certificate_error}") from error
         except (aiohttp.ClientError, OSError) as error:
-            raise Unreachable(str(url), str(error) or type(error).__name__) from error
+            result = str(error) or type(error).__name__
+            raise Unreachable(str(url), result) from error
+        finally:
+            seconds = round(time.perf_counter() - began, 6)
+            log.debug("asked", server=self.name, method=method, path=url.path, result=result, seconds=seconds)
 
     async def _read(self, answer: aiohttp.ClientResponse, limit: int | None = None) -> bytes:
         limit = limit or self._body_limit

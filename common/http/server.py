@@ -134,6 +134,15 @@ def create_app(
         count(route, request.method, response.status).inc()
         duration(route).observe(time.perf_counter() - began)
         last(route).set_to_current_time()
+        log.debug(
+            "answered",
+            server=name,
+            method=request.method,
+            path=request.path,
+            status=response.status,
+            seconds=round(time.perf_counter() - began, 6),
+            request_id=request_id,
+        )
         return response
 
     app = web.Application(middlewares=[skeleton], client_max_size=body_limit)
@@ -302,8 +311,15 @@ def _bound_address(sock: socket.socket) -> Address:
     return Address(None if ipaddress.ip_address(host).is_unspecified else host, port)
 
 
-async def run(app: web.Application, addresses: Sequence[Address], *, stop: asyncio.Event, grace: float = 10) -> None:
-    """Serve `app` until `stop` is set."""
+async def run(
+    app: web.Application,
+    addresses: Sequence[Address],
+    *,
+    stop: asyncio.Event,
+    started: Callable[[Sequence[Address]], None],
+    grace: float = 10,
+) -> None:
+    """Serve `app` until `stop` is set; `started` is told which addresses were bound."""
     async with listening(app, addresses, grace=grace) as bound:
-        log.info("listening", addresses=sorted({str(address) for address in bound}))
+        started(bound)
         await stop.wait()

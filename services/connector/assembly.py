@@ -10,8 +10,10 @@ from common import __version__
 from common.health import Health
 from common.http import server
 from common.kube.metrics import KubeMetrics
+from common.logs import tell_start
 from common.metrics import Metrics
 from common.settings import report_unusable
+from common.status import SettingStatus, settings_of
 from services.location.app import create_location_app
 from services.location.follow import Following
 from services.location.service import access_policy, card_fetcher, rendering_options
@@ -118,6 +120,14 @@ async def run(plan: Plan, settings: AllSettings, stop: asyncio.Event, *, tell: C
             await stack.enter_async_context(server.listening(own, plan.metrics_addresses))
         stack.callback(storage.close)
         base = f"http://{server.Address(bound[0].host or 'localhost', bound[0].port)}"
+        tell_start(
+            NAME,
+            __version__,
+            addresses=bound,
+            follows=sorted(controller.intake.sources),
+            cache=settings.storage.storage_type,
+            settings=_given(settings),
+        )
         tell(f"{base}/list  {base}/catalog-info.yaml  {base}/readyz  {base}/metrics")
         await run_until(
             stop, lambda: fill(shelf, storage, complete=lambda: announce(shelf, base, tell)), controller.run, *sources
@@ -134,6 +144,12 @@ def _neighbours(controller: Controller, storage: StorageService, settings: AllSe
         ),
         in_process(STORAGE, lambda: report(storage, health=shared, settings=settings.storage)),
     )
+
+
+def _given(settings: AllSettings) -> list[SettingStatus]:
+    """Return the settings of the three services, each once."""
+    all_three = (settings.normalizer, settings.storage, settings.location)
+    return list({each.name: each for of_one in all_three for each in settings_of(of_one)}.values())
 
 
 def named_sources(plan: Plan, settings: NormalizerSettings) -> list[str]:

@@ -81,18 +81,20 @@ def run(
     from common.trust import TrustError
     from services.connector import assembly
 
-    with reported("connector", SettingsError, CredentialsError, TrustError, OSError):
+    with reported("connector", SettingsError, CredentialsError, TrustError, OSError, service=cluster):
         settings = assembly.load_settings(registries=registry, catalogs=catalog, cluster=cluster, state=state)
         if not (manifests or cluster or settings.normalizer.names_servers):
             raise click.UsageError("nothing to read: give --manifests, --registry or --cluster")
-        logs.configure(level=settings.normalizer.log_level, format=settings.normalizer.log_format)
+        as_json = logs.configure(level=settings.normalizer.log_level, format=settings.normalizer.log_format)
         plan = assembly.Plan(
             addresses=[address],
             manifests=manifests,
             cluster=cluster,
             metrics_addresses=[metrics_address] if metrics_address else [],
         )
-        runtime.run(lambda stop: assembly.run(plan, settings, stop, tell=click.echo))
+        # In a pod the lines for a person would stand among those of the log.
+        tell = (lambda text: None) if cluster and as_json else click.echo
+        runtime.run(lambda stop: assembly.run(plan, settings, stop, tell=tell))
 
 
 @main.command()

@@ -14,7 +14,7 @@ from services.location.settings import LocationSettings
 @click.option("--address", type=AddressType(), default="9090", show_default=True, help="PORT, :PORT or HOST:PORT.")
 def main(address: Address) -> None:
     """Serve the models that storage-rest holds to Backstage."""
-    with reported("location", SettingsError, OSError):
+    with reported("location", SettingsError, OSError, service=True):
         settings = LocationSettings.load_usable()
         logs.configure(level=settings.log_level, format=settings.log_format)
         runtime.run(lambda stop: service.serve(settings, address, stop))

@@ -16,6 +16,7 @@ from prometheus_client import Counter
 
 from common import removals, wire
 from common.backoff import Backoff
+from common.complaints import Complaint
 from common.http.client import HttpClient, RemoteError, StatusError
 from common.metrics import Metrics
 from common.problems import Problem
@@ -72,7 +73,7 @@ class Following:
             return
         for key, reason in changes.removals.items():
             if self._shelf.at_key(key) is not None:
-                log.info("removed", key=key, reason=reason)
+                log.debug("removed", key=key, reason=reason)
         self._report(self._shelf.apply(prepare(changes, whole=False)))
         self._followed(changes)
 
@@ -109,7 +110,7 @@ class Follower:
         self._original = OriginalStorage(storage=storage, shelf=shelf, hold=hold)
         self._following = Following(shelf)
         self._polling: asyncio.Timeout | None = None
-        self._failing = False
+        self._complaint = Complaint(log)
         self._news = asyncio.Event()
         self._errors = Counter(
             "rhoai_connector_location_follow_errors",
@@ -212,19 +213,15 @@ class Follower:
         self._errors.inc()
         self._original.lost()
         self._shelf.wait_for(f"storage-rest to answer at {self._storage.base_url}")
-        if not self._failing:
-            self._failing = True
-            log.warning(
-                "storage cannot be read",
-                error=str(error),
-                remedy="see that storage-rest runs, that STORAGE_URL is its address, and that both have the same token",
-                served_on=len(self._shelf),
-            )
+        self._complaint.failed(
+            "storage cannot be read",
+            error=str(error),
+            remedy="see that storage-rest runs, that STORAGE_URL is its address, and that both have the same token",
+            served_on=len(self._shelf),
+        )
 
     def _recovered(self) -> None:
-        if self._failing:
-            self._failing = False
-            log.info("storage is read again")
+        self._complaint.worked("storage is read again")
 
     async def _sleep(self, seconds: float) -> None:
         """Sleep, but not longer than until a push comes that says that storage has something new."""

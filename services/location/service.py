@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import AsyncExitStack
+from functools import partial
 
 from common import __version__, removals
 from common.health import Health
@@ -9,9 +10,10 @@ from common.http import access
 from common.http.access import AccessPolicy, Verifier
 from common.http.client import HttpClient
 from common.http.server import Address, run
+from common.logs import tell_start
 from common.metrics import Metrics
 from common.settings import report_unusable
-from common.status import NormalizerStatus, StorageStatus
+from common.status import NormalizerStatus, StorageStatus, settings_of
 from services.location.app import create_location_app
 from services.location.fetching import CardFetcher
 from services.location.follow import Follower
@@ -51,7 +53,10 @@ async def serve(settings: LocationSettings, address: Address, stop: asyncio.Even
         )
         async with asyncio.TaskGroup() as tasks:
             following = tasks.create_task(follower.run())
-            await run(app, [address], stop=stop)
+            started = partial(
+                tell_start, "location", __version__, settings=settings_of(settings), follows=settings.storage_url
+            )
+            await run(app, [address], stop=stop, started=lambda bound: started(addresses=bound))
             following.cancel()
 
 

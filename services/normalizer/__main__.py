@@ -23,7 +23,7 @@ from services.normalizer.settings import NormalizerSettings
 @click.option("--pprof-address", hidden=True, help="Taken from the original's command line and ignored.")
 def main(metrics_address: Address, pprof_address: str | None) -> None:
     """Watch InferenceServices, poll model registries, and keep storage-rest up to date."""
-    with reported("rhoai-normalizer", SettingsError, CredentialsError, TrustError, OSError):
+    with reported("rhoai-normalizer", SettingsError, CredentialsError, TrustError, OSError, service=True):
         settings = NormalizerSettings.load_usable()
         logs.configure(level=settings.log_level, format=settings.log_format)
         runtime.run(lambda stop: service.run(settings, [metrics_address], stop))

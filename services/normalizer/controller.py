@@ -14,6 +14,7 @@ from math import inf
 import structlog
 
 from common.backoff import Backoff
+from common.complaints import Complaint
 from common.health import Health
 from common.http.client import RemoteError, Unreachable
 from common.kube.workqueue import WorkQueue
@@ -42,7 +43,6 @@ LOOK_AGAIN = 30.0
 """Seconds between two requests to a source to list again, because something that it lacked is due to leave."""
 PROOFS = 20
 """So many objects that lists lack are asked for by themselves."""
-_KEYS_TOLD = 5
 
 
 class Controller:
@@ -73,7 +73,7 @@ class Controller:
         self._asked: set[str] = set()
         self._suspicious: frozenset[str] = frozenset()
         self._told: dict[str, tuple[Problem, ...]] = {}
-        self._storage_fails = False
+        self._complaint = Complaint(log)
         self.reporter = Reporter(desired=desired, book=book, ledger=ledger, health=health)
         self.intake = Intake(
             desired=desired, book=book, ledger=ledger, queue=queue, health=health, telemetry=telemetry, clock=clock
@@ -201,6 +201,7 @@ class Controller:
         )
 
     async def _deliver(self, batch: Batch) -> None:
+        new = [upsert for upsert in batch.upserts if self._mirror.is_new(upsert.key)]
         try:
             refused = await self._mirror.deliver(batch)
         except (RemoteError, WireError) as error:
@@ -216,16 +217,20 @@ class Controller:
         marked += [upsert.key for upsert in batch.upserts if upsert.leaving is not None]
         stored = self._mirror.entries
         self._ledger.persisted(stored[key].ref or key for key in marked if key in stored)
+        for upsert in new:
+            if upsert.key not in refused:
+                log.info("an entry has arrived", key=upsert.key, object=upsert.ref, source=upsert.source)
         for key, reason in batch.removals.items():
             log.info("an entry has left", key=key, reason=reason)
-        if batch.changes_entries or batch.complete or batch.confirmed:
-            log.info(
+        if batch.complete or batch.confirmed:
+            log.info("every source was read", complete=batch.complete, confirmed=batch.confirmed)
+        if batch.changes_entries:
+            log.debug(
                 "published",
-                upserts=len(batch.upserts),
-                removals=len(batch.removals),
-                marks=len(batch.leaving),
-                cards=len(batch.cards),
-                keys=[upsert.key for upsert in batch.upserts[:_KEYS_TOLD]],
+                upserts=[upsert.key for upsert in batch.upserts],
+                removals=dict(batch.removals),
+                marks={key: mark and mark.reason for key, mark in batch.leaving.items()},
+                cards=list(batch.cards),
             )
         if batch.removals:
             self._desired.free_names(self._mirror.entries)
@@ -286,18 +291,14 @@ class Controller:
     def _storage_works(self) -> None:
         self._queue.forget(SYNC)
         self._health.set("storage", True)
-        if self._storage_fails:
-            log.info("storage takes what it is sent again")
-        self._storage_fails = False
+        self._complaint.worked("storage takes what it is sent again")
 
     def _storage_failed(self, error: Exception) -> None:
         remedy = "see what storage-rest logs"
         if isinstance(error, Unreachable):
             remedy = "is the container storage-rest running, and is STORAGE_URL its address?"
         self._health.set("storage", False, f"{error}; {remedy}")
-        if not self._storage_fails:
-            log.warning("storage does not take what it is sent", error=str(error), remedy=remedy)
-        self._storage_fails = True
+        self._complaint.failed("storage does not take what it is sent", error=str(error), remedy=remedy)
         self._queue.retry(SYNC)
 
     def _tell_problems(self) -> None:

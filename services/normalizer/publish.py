@@ -112,6 +112,10 @@ class Mirror:
         self.known = True
         return taken
 
+    def is_new(self, key: str) -> bool:
+        """Return whether a document that is on its way was not stored before."""
+        return key in self._formers and self._formers[key] is None
+
     def missing_cards(self, cards: Mapping[str, Card]) -> dict[str, str]:
         """Return the texts of the cards that storage does not have so."""
         return {key: card.text for key, card in cards.items() if self.cards.get(key) != card.digest}

@@ -17,8 +17,10 @@ from common.http.client import HttpClient
 from common.kube.environment import find_credentials
 from common.kube.metrics import KubeMetrics
 from common.kube.workqueue import WorkQueue, WorkQueueMetrics
+from common.logs import tell_start
 from common.metrics import Metrics
 from common.settings import report_unusable
+from common.status import settings_of
 from services.normalizer.clusters import ClusterConfig, Clusters, Environment
 from services.normalizer.controller import Controller
 from services.normalizer.desired import Desired
@@ -103,7 +105,7 @@ async def follow_sources(*, intake: Intake, environment: Environment, cluster: b
     """
     credentials = await find_credentials(os.environ) if cluster else None
     if credentials is not None:
-        log.info("cluster found", server=credentials.server, origin=credentials.origin)
+        log.debug("cluster found", server=credentials.server, origin=credentials.origin)
     clusters = Clusters(intake=intake, environment=environment)
     tasks: list[Task] = []
     for sources_of in KINDS.values():
@@ -140,7 +142,9 @@ async def run(
         access = AccessPolicy(token=settings.shared_token, open_reads=settings.open_reads)
         app = server.create_app(name=NAME, metrics=metrics, health=health, access=access)
         server.add_status(app, partial(controller.reporter.status, settings))
-        await stack.enter_async_context(server.listening(app, addresses))
+        bound = await stack.enter_async_context(server.listening(app, addresses))
+        follows = sorted(controller.intake.sources)
+        tell_start(NAME, __version__, addresses=bound, settings=settings_of(settings), follows=follows)
         await run_until(stop, controller.run, *tasks)
 
 

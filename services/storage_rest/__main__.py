@@ -15,7 +15,7 @@ from services.storage_rest.settings import StorageSettings
 @click.option("--address", type=AddressType(), default="7070", show_default=True, help="PORT, :PORT or HOST:PORT.")
 def main(address: Address) -> None:
     """Keep the documents and model cards, and tell location of each change."""
-    with reported("storage-rest", SettingsError, CredentialsError, OSError):
+    with reported("storage-rest", SettingsError, CredentialsError, OSError, service=True):
         settings = StorageSettings.load_usable()
         logs.configure(level=settings.log_level, format=settings.log_format)
         runtime.run(lambda stop: run(settings, [address], stop))

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 
 from common import __version__
 from common.health import Health
@@ -11,9 +12,11 @@ from common.http.access import AccessPolicy
 from common.http.client import HttpClient
 from common.http.server import Address
 from common.kube.metrics import KubeMetrics
+from common.logs import tell_start
 from common.metrics import Metrics
 from common.secrets import StaticToken
 from common.settings import report_unusable
+from common.status import settings_of
 from services.storage_rest.app import create_storage_app
 from services.storage_rest.push import Pusher
 from services.storage_rest.registration import register
@@ -81,7 +84,9 @@ async def run(settings: StorageSettings, addresses: Sequence[Address], stop: asy
         access = AccessPolicy(token=settings.shared_token, open_reads=settings.open_reads)
         app = create_storage_app(service=service, metrics=metrics, health=health, access=access)
         server.add_status(app, lambda: report(service, health=health, settings=settings))
-        await server.run(app, addresses, stop=stop)
+        tell = partial(tell_start, "storage-rest", __version__, settings=settings_of(settings))
+        cache = settings.storage_type
+        await server.run(app, addresses, stop=stop, started=lambda bound: tell(addresses=bound, cache=cache))
 
 
 @asynccontextmanager

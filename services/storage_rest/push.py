@@ -7,6 +7,7 @@ from typing import Protocol
 import structlog
 
 from common.backoff import Backoff
+from common.complaints import Complaint
 from common.http.client import HttpClient, RemoteError, StatusError
 from common.wire import Changes, Upsert, encode_original_upsert
 from services.storage_rest.telemetry import Telemetry
@@ -55,7 +56,7 @@ class Pusher:
         self._waiting: dict[str, None] = {}  # keys, in the order in which they changed
         self._something = asyncio.Event()
         self._everything: asyncio.TimerHandle | None = None
-        self._failing = False
+        self._complaint = Complaint(log)
 
     def tell(self, changes: Changes) -> None:
         """Send these changes."""
@@ -129,9 +130,7 @@ class Pusher:
         except RemoteError as error:
             return self._failed(key, error)
         self._telemetry.pushes.labels("success").inc()
-        if self._failing:
-            self._failing = False
-            log.info("location takes changes again")
+        self._complaint.worked("location takes changes again")
         return True
 
     def _failed(self, key: str, error: RemoteError) -> bool:
@@ -143,7 +142,6 @@ class Pusher:
         if key not in self._waiting:
             self._waiting = {key: None, **self._waiting}
             self._something.set()
-        if not self._failing:
-            self._failing = True
-            log.warning("location takes no changes", error=str(error), remedy="is it running? Is BRIDGE_URL right?")
+        remedy = "is it running? Is BRIDGE_URL right?"
+        self._complaint.failed("location takes no changes", error=str(error), remedy=remedy)
         return False

@@ -82,7 +82,9 @@ class Departures:
             self._telemetry.departures.labels(departure.reason or "unknown").inc()
             if departure.reason == NOT_NAMED:
                 self._unnamed.append(now)
-            log.info("an entry has left", key=entry.key, reason=departure.reason, object=entry.ref, source=entry.source)
+            # What our normalizer sends it tells itself.
+            tell = log.info if departure.reason in (NOT_NAMED, CONFIRMED) or not entry.ref else log.debug
+            tell("an entry has left", key=entry.key, reason=departure.reason, object=entry.ref, source=entry.source)
 
     def unnamed_within(self, seconds: float) -> int:
         """Return how many left lately because `/currentkeyset` did not name them."""
@@ -105,7 +107,10 @@ class Arrivals:
     def note(self, new: Iterable[Upsert]) -> None:
         """Take what was not there before."""
         now = int(self._clock())
-        self._latest.extend(Arrival(entry.key, entry.ref, entry.source, now) for entry in new)
+        for entry in new:
+            self._latest.append(Arrival(entry.key, entry.ref, entry.source, now))
+            tell = log.debug if entry.ref else log.info
+            tell("an entry has arrived", key=entry.key, object=entry.ref, source=entry.source)
 
 
 @dataclass(frozen=True, slots=True)

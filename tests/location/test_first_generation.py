@@ -110,9 +110,9 @@ async def test_a_card_is_markdown_and_is_there_every_time(location: Location) ->
 
 async def test_the_root_says_what_is_where(location: Location) -> None:
     status, headers, body = await location.get("/")
-    assert (status, headers["Content-Type"]) == (200, "text/plain; charset=utf-8")
+    assert (status, headers["Content-Type"]) == (200, "text/html; charset=utf-8")
     assert "default-src 'none'" in headers["Content-Security-Policy"]
-    assert b"/list" in body
+    assert b'href="list"' in body
 
 
 async def test_metrics_tell_what_is_served(location: Location) -> None:

@@ -35,7 +35,7 @@ class Process:
         assert self.process.stderr is not None
         async for line in self.process.stderr:
             self.written += line.decode()
-            if '"listening"' in self.written and not self.url:
+            if '"started"' in self.written and not self.url:
                 self.url = "http://" + self.written.partition('"addresses": ["')[2].partition('"')[0]
 
 
