@@ -35,6 +35,11 @@ class NormalizerSettings(ServiceSettings):
 
     storage_url: str | None = Field(None, alias="STORAGE_URL", description="storage-rest; default http://$POD_IP:7070")
     watch_namespaces: CommaList = Field((), alias="WATCH_NAMESPACES", description="watch these only; default all")
+    clusters_file: Path | None = Field(
+        None,
+        alias="CLUSTERS_FILE",
+        description="a YAML file with the clusters to follow (docs/clusters.md); default: the connector's own",
+    )
     default_owner: str = Field("rhdh-rhoai-bridge", alias="DEFAULT_OWNER", description="owner where none is given")
     default_lifecycle: str = Field(
         "development", alias="DEFAULT_LIFECYCLE", description="lifecycle where none is given"

@@ -188,6 +188,10 @@ class SourceBook:
         """Return the sources of a kind in the connector's own cluster."""
         return [id_ for id_, source in self._sources.items() if source.kind == kind and cluster_of_id(id_) == LOCAL]
 
+    def is_untried(self, source: str) -> bool:
+        """Return whether it is not known yet whether a source can be read."""
+        return source in self._sources and not self._sources[source].tried
+
     def registries_of(self, cluster: str) -> list[str]:
         """Return the registries of a cluster, as sources."""
         return [id_ for id_, each in self._sources.items() if each.kind == "registry" and cluster_of_id(id_) == cluster]
