@@ -230,7 +230,7 @@ class Desired:
         """Render as `render` does, in slices: pauses are possible between them."""
         refs = set(refs)
         versions = {ref for ref in refs if ref.startswith("registry:") and "#" not in ref}
-        isvcs = {ref for ref in refs if ref.startswith(("isvc:", "llmisvc:"))}
+        isvcs = {ref for ref in refs if ref.startswith(("isvc:", "llmisvc:", "openai:"))}
         unready = partial(self._attribute_server, now=now)
         for number, ref in enumerate(tuple(isvcs), 1):
             conclude = partial(self._deployments.conclude, ref, self._registered, unready, now=now)

@@ -31,6 +31,12 @@ POLLING_FLOOR = 5.0
 """The shortest pause between two polls, in seconds, whatever is set."""
 
 
+_NAMING = frozenset(
+    {"MODEL_REGISTRY_URLS", "MODEL_REGISTRY_GATEWAYS", "MODEL_REGISTRY_NAMESPACES", "MLFLOW_URLS", "MODEL_CATALOG_URL"}
+)
+"""The variables from which it is known which registries and catalogs there are."""
+
+
 def discovery_settings(settings: NormalizerSettings) -> DiscoverySettings:
     """Return what the environment says about registries."""
     return DiscoverySettings(
@@ -122,6 +128,8 @@ class Registries:
         self._cluster = self._settings.cluster
         intake.ask_for_unknown_versions(self.look_up, cluster=self._cluster)
         self._watched = settings.watch_namespaces if namespaces is None else namespaces
+        # What is unusable in these may be what names a registry that was read before.
+        self._all_named = not any(each.variable in _NAMING for each in settings.unusable)
         self._gateways = settings.model_registry_gateways
         self._gone_grace = settings.patience.source_gone
         self._source = RegistrySource(
@@ -199,7 +207,7 @@ class Registries:
         if not waiting:
             self._tell_problems(found)
         # Until everything was looked at, what was not found may still be there; so may what MR_ROUTE fails to name.
-        sure = complete and not found.unmatched
+        sure = complete and self._all_named and not found.unmatched
         now = {(ref.kind, ref.id): ref for ref in found.refs}
         new = [ref for key, ref in now.items() if key not in self._refs]
         # One that nothing names any more and that still answers at its address is not gone: a label was changed.

@@ -18,6 +18,7 @@ from common.kube.environment import find_credentials
 from common.kube.metrics import KubeMetrics
 from common.kube.workqueue import WorkQueue, WorkQueueMetrics
 from common.metrics import Metrics
+from common.settings import report_unusable
 from services.normalizer.clusters import Clusters, Environment
 from services.normalizer.controller import Controller
 from services.normalizer.desired import Desired
@@ -30,6 +31,7 @@ from services.normalizer.sink import Intake
 from services.normalizer.source import Source
 from services.normalizer.sourcebook import SourceBook
 from services.normalizer.sources.manifests import ManifestSource
+from services.normalizer.sources.openai_servers import OpenAiSource, server_refs
 from services.normalizer.sources.selected import Selected
 from services.normalizer.telemetry import CONTROLLER, Telemetry
 from services.normalizer.wanted import CLUSTERS_FILE, follow_file, of_contexts, own_cluster
@@ -75,7 +77,21 @@ def _of_files(environment: Environment) -> Iterable[Source]:
         yield ManifestSource(paths=environment.manifests, connections=environment.settings.reads_secrets)
 
 
-KINDS: dict[str, Callable[[Environment], Iterable[Source]]] = {"manifests": _of_files}
+def _of_servers(environment: Environment) -> Iterable[Source]:
+    settings = environment.settings
+    if not settings.openai_servers:
+        return
+    connector = create_connector(settings, token=None, metrics=environment.metrics)
+    for ref in server_refs(settings.openai_servers, insecure=settings.model_registry_insecure):
+        yield OpenAiSource(
+            ref,
+            connector=connector,
+            interval=max(settings.polling_interval, environment.polling_floor),
+            hold=settings.patience.hold,
+        )
+
+
+KINDS: dict[str, Callable[[Environment], Iterable[Source]]] = {"manifests": _of_files, "openai": _of_servers}
 """The kinds of sources of deployments that are in no cluster: what there is of each in an environment."""
 
 
@@ -121,6 +137,7 @@ async def run(
         OSError: an address cannot be bound.
     """
     health = Health()
+    report_unusable(settings, health)
     metrics = Metrics(NAME, __version__)
     async with AsyncExitStack() as stack:
         client = await stack.enter_async_context(

@@ -1,7 +1,7 @@
 """What the normalizer reads from its environment."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, TypeAdapter, ValidationError
 
@@ -32,6 +32,8 @@ def _as_choice(given: object) -> object:
 
 class NormalizerSettings(ServiceSettings):
     """Where the models are, how they are shown when nobody says, and how patient we are with their sources."""
+
+    strict: ClassVar[frozenset[str]] = frozenset({"SELECTOR", "AI_ASSETS_ONLY"})
 
     storage_url: str | None = Field(None, alias="STORAGE_URL", description="storage-rest; default http://$POD_IP:7070")
     watch_namespaces: CommaList = Field((), alias="WATCH_NAMESPACES", description="watch these only; default all")
@@ -135,11 +137,16 @@ class NormalizerSettings(ServiceSettings):
     mlflow_urls: NamedUrlList = Field(
         (), alias="MLFLOW_URLS", description="MLflow servers whose registered models are shown, as name=URL"
     )
+    openai_servers: NamedUrlList = Field(
+        (),
+        alias="OPENAI_SERVERS",
+        description="servers of the OpenAI API that no cluster knows, as name=URL; each is shown as one entry",
+    )
     server_credentials_dir: Path | None = Field(
         None,
         alias="SERVER_CREDENTIALS_DIR",
-        description="where a Secret is mounted with what servers of MLFLOW_URLS ask for: NAME.token, or NAME.username "
-        "and NAME.password",
+        description="where a Secret is mounted with what servers of MLFLOW_URLS and OPENAI_SERVERS ask for: NAME.token "
+        "or NAME.username and NAME.password",
     )
     model_registry_namespaces: CommaList = Field(
         ("rhoai-model-registries", "odh-model-registries", "kubeflow"),
@@ -186,6 +193,11 @@ class NormalizerSettings(ServiceSettings):
             not_ready=self.not_ready_grace,
             source_gone=hold if self.source_gone_grace is None else self.source_gone_grace,
         )
+
+    @property
+    def names_servers(self) -> bool:
+        """Whether it names servers to read, so that there is something to read without a cluster."""
+        return bool(self.model_registry_urls or self.mlflow_urls or self.openai_servers)
 
     @property
     def server_credentials(self) -> MountedCredentials:

@@ -99,6 +99,8 @@ class Intake:
             except Exception as error:  # whatever is wrong with one object, the others go on
                 log.exception("what was told of an object cannot be taken", object=ref.label)
                 self._desired.put(source, ref, Unusable(_untaken(ref, error)), now=now)
+        if self._book.last_look(source) is not None:
+            self._telemetry.heard(str(ref) for ref in news if ref.is_deployment)
         self._wake()
 
     def listed(self, source: str) -> None:

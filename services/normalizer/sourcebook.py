@@ -11,9 +11,9 @@ from typing import Final, Literal
 from common.wire import Awaited
 from services.normalizer.facts import LOCAL, Ref, cluster_of_id, in_cluster
 
-SourceKind = Literal["kserve", "llm", "registry", "cluster"]
-"""What a source has: InferenceServices, LLMInferenceServices, registered versions, or a cluster's sources, which are
-not known yet."""
+SourceKind = Literal["kserve", "llm", "openai", "registry", "cluster"]
+"""What a source has: InferenceServices, LLMInferenceServices, one OpenAI-compatible server, registered versions, or a
+cluster's sources, which are not known yet."""
 
 OPTIONAL: Final[frozenset[SourceKind]] = frozenset({"llm"})
 """A cluster without these, and an account that may not read them, are as they should be."""
