@@ -15,6 +15,7 @@ from services.normalizer.registries import POLLING_FLOOR, Registries, create_con
 from services.normalizer.settings import NormalizerSettings
 from services.normalizer.sink import Intake
 from services.normalizer.source import Source
+from services.normalizer.sources.inherited import Inherited, Namespaces
 from services.normalizer.sources.kserve.connections import Connections
 from services.normalizer.sources.kserve.isvc import KserveSource
 from services.normalizer.sources.kserve.llm import LlmSource
@@ -72,6 +73,10 @@ class Cluster:
             polling_floor=environment.polling_floor,
         )
         self._tasks: list[Task] = []
+        self._namespaces: Namespaces | None = None
+        if self._client is not None and settings.read_namespaces:
+            self._namespaces = Namespaces(client=self._client, metrics=environment.kube_metrics)
+            self._tasks.append(self._namespaces.run)
         if self._client is not None:
             self._tasks += [intake.follow(source) for source in self._sources(self._client)]
             self._tasks += registries.follow_cluster(self._client, environment.kube_metrics)
@@ -109,7 +114,8 @@ class Cluster:
                 if settings.resolve_connections != "false"
                 else source
             )
-            yield Selected(resolved, settings.selection)
+            selected = Selected(resolved, settings.selection)
+            yield Inherited(selected, self._namespaces) if self._namespaces is not None else selected
 
     async def run(self) -> None:
         """Follow the cluster until cancelled."""
