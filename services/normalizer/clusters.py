@@ -24,6 +24,7 @@ from services.normalizer.sink import Intake
 from services.normalizer.source import Source
 from services.normalizer.sourcebook import cluster_source
 from services.normalizer.sources.http import Connector
+from services.normalizer.sources.inherited import Inherited, Namespaces
 from services.normalizer.sources.kserve.connections import Connections
 from services.normalizer.sources.kserve.isvc import KserveSource
 from services.normalizer.sources.kserve.llm import LlmSource
@@ -74,9 +75,14 @@ class Cluster:
             namespaces=wanted.namespaces,
             polling_floor=environment.polling_floor,
         )
+        self._tasks: list[Task] = []
+        self._namespaces: Namespaces | None = None
+        if self._client is not None and self._settings.read_namespaces:
+            self._namespaces = Namespaces(client=self._client, metrics=self._metrics)
+            self._tasks.append(self._namespaces.run)
         sources = [] if self._client is None else list(self._sources(self._client))
         self.sources = frozenset(source.id for source in sources)
-        self._tasks: list[Task] = [intake.follow(source) for source in sources]
+        self._tasks += [intake.follow(source) for source in sources]
         if self._client is not None and wanted.searched:
             self._tasks += registries.follow_cluster(self._client, self._metrics)
         self._tasks.append(registries.run)
@@ -118,11 +124,17 @@ class Cluster:
         )
         for source in sources:
             resolved = (
-                Connections(source, client=client, allowed=settings.connections_allowed)
-                if settings.resolve_connections
+                Connections(
+                    source,
+                    client=client,
+                    resolving=settings.resolve_connections,
+                    allowed=settings.connections_allowed,
+                )
+                if settings.resolve_connections != "false"
                 else source
             )
-            yield Selected(resolved, settings.selection)
+            selected = Selected(resolved, settings.selection)
+            yield Inherited(selected, self._namespaces) if self._namespaces is not None else selected
 
     async def run(self) -> None:
         """Follow the cluster until cancelled."""
