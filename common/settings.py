@@ -17,6 +17,7 @@ from common.secrets import StaticToken, TokenSource
 
 _UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*")
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)")
 
 
@@ -72,6 +73,17 @@ def _check_url(text: str) -> str:
     return text
 
 
+def _check_url_with_name(text: str) -> str:
+    name, separator, url = text.partition("=")
+    if not separator or not _PLAIN_NAME.fullmatch(name):
+        raise ValueError(
+            "expected name=URL such as team=https://server.example.com, with commas between several; names are made of "
+            "letters, digits, '-', '_' and '.'"
+        )
+    _check_url(url)
+    return text
+
+
 def _check_named_url(text: str) -> str:
     name, separator, url = text.partition("=")
     _check_url(url if separator and _NAME.fullmatch(name) else text)
@@ -88,6 +100,10 @@ Url = Annotated[str, AfterValidator(_check_url)]
 """The address of a server."""
 UrlList = Annotated[tuple[Annotated[str, AfterValidator(_check_named_url)], ...], NoDecode, BeforeValidator(_split)]
 """Addresses of servers with commas between them, each perhaps with a name: `name=URL`."""
+NamedUrlList = Annotated[
+    tuple[Annotated[str, AfterValidator(_check_url_with_name)], ...], NoDecode, BeforeValidator(_split)
+]
+"""Addresses of servers with commas between them, each with a name: `name=URL`."""
 
 
 class ServiceSettings(BaseSettings):

@@ -11,7 +11,6 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from typing import Any, Literal
 
 from common import strict_json
@@ -106,11 +105,6 @@ class Upsert:
         return Stored(digest=self.digest, reconciler=self.reconciler, leaving=self.leaving, **ours)
 
 
-def utc(seconds: float) -> str:
-    """Return a time, in seconds of the epoch, as RFC 3339 in UTC."""
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%SZ}"
-
-
 def parse_revision(revision: str) -> tuple[str, int] | None:
     """Return the process of storage that a revision stands for, and its count; None when it is no revision."""
     process, _, count = revision.rpartition("-")
@@ -137,7 +131,7 @@ class Awaited:
     until: int | None = None
 
     def __str__(self) -> str:
-        end = "until it is read" if self.until is None else f"until {utc(self.until)} at the latest"
+        end = "until it is read" if self.until is None else f"until {strict_json.timestamp(self.until)} at the latest"
         return f"{self.source} {end}" + (f" ({self.reason})" if self.reason else "")
 
 
@@ -533,7 +527,11 @@ def _mark_of(entry: Upsert | Stored) -> dict[str, Any]:
 def awaited_fields(awaited: Iterable[Awaited]) -> list[dict[str, str | None]]:
     """Return the sources that are waited for, as JSON has them."""
     return [
-        {"source": each.source, "reason": each.reason, "until": None if each.until is None else utc(each.until)}
+        {
+            "source": each.source,
+            "reason": each.reason,
+            "until": None if each.until is None else strict_json.timestamp(each.until),
+        }
         for each in awaited
     ]
 
@@ -557,7 +555,11 @@ def _parse_awaited(fields: Mapping[str, Any]) -> tuple[Awaited, ...] | None:
 
 
 def _leaving_fields(mark: Leaving) -> dict[str, Any]:
-    return {"since": utc(mark.since), "reason": mark.reason, **({"refused": True} if mark.refused else {})}
+    return {
+        "since": strict_json.timestamp(mark.since),
+        "reason": mark.reason,
+        **({"refused": True} if mark.refused else {}),
+    }
 
 
 def _parse_leaving(fields: Mapping[str, Any]) -> Leaving | None:

@@ -134,6 +134,7 @@ def named_sources(plan: Plan, settings: NormalizerSettings) -> list[str]:
     return [
         *(f"--manifests {path.resolve()}" for path in plan.manifests),
         *(f"--registry {url}" for url in settings.model_registry_urls),
+        *(f"MLFLOW_URLS={url}" for url in settings.mlflow_urls),
         *(["--cluster"] if plan.cluster else []),
     ]
 

@@ -74,7 +74,9 @@ class Controller:
         self._told: dict[str, tuple[Problem, ...]] = {}
         self._storage_fails = False
         self.reporter = Reporter(desired=desired, book=book, ledger=ledger, health=health)
-        self.intake = Intake(desired=desired, book=book, ledger=ledger, queue=queue, health=health, clock=clock)
+        self.intake = Intake(
+            desired=desired, book=book, ledger=ledger, queue=queue, health=health, telemetry=telemetry, clock=clock
+        )
 
     async def run(self) -> None:
         """Work until cancelled."""

@@ -37,6 +37,7 @@ def discovery_settings(settings: NormalizerSettings) -> DiscoverySettings:
         routes=settings.model_registry_routes,
         registry_urls=settings.model_registry_urls,
         catalog_urls=settings.model_catalog_url,
+        mlflow_urls=settings.mlflow_urls,
         insecure=settings.model_registry_insecure,
         trusted_namespaces=(*settings.model_registry_namespaces, *filter(None, [settings.namespace])),
     )
@@ -68,6 +69,7 @@ def create_connector(
         token=StaticToken(own.get_secret_value()) if own else token,
         ssl=trust_also(authorities),
         metrics=SourceMetrics(metrics),
+        credentials=settings.server_credentials,
     )
 
 
@@ -111,7 +113,7 @@ class Registries:
         raised = f"{given:g} s is raised to {floor:g} s, so that registries are not flooded"
         remedy = "set POLLING_INTERVAL to a longer time, such as 2m"
         log.warning(f"POLLING_INTERVAL: {raised}", remedy=remedy)
-        self._intake.remote_state("POLLING_INTERVAL", ok=True, reason=f"{raised}; {remedy}")
+        self._intake.setting_state("POLLING_INTERVAL", ok=True, reason=f"{raised}; {remedy}")
         return floor
 
     def follow_cluster(
@@ -142,8 +144,8 @@ class Registries:
 
     def look_up(self, labels: RegistryLabels) -> None:
         """Read a version that an isvc names and no poll has seen yet."""
-        for kind, id_ in self._refs:
-            if kind == "registry":
+        for (kind, id_), ref in self._refs.items():
+            if kind == "registry" and ref.api == "kubeflow":
                 self._source.look_up(id_, labels.model, labels.version)
 
     def _look(self) -> None:
@@ -164,6 +166,7 @@ class Registries:
         # Until everything was looked at, what was not found may still be there; so may what MR_ROUTE fails to name.
         sure = complete and not found.unmatched
         now = {(ref.kind, ref.id): ref for ref in found.refs}
+        new = [ref for key, ref in now.items() if key not in self._refs]
         # One that nothing names any more and that still answers at its address is not gone: a label was changed.
         self._refs = {key: ref for key, ref in self._refs.items() if not sure or key in self._answering} | now
         self._intake.discovering(complete=sure, waiting=waiting, ok=search is None or search.sufficient, reason=reason)
@@ -171,6 +174,8 @@ class Registries:
             if kind == "registry":
                 self._intake.registry_declared(id_)
         self._tell_strangers(found.untrusted)
+        for ref in new:
+            self._intake.remote_state(ref.source, ok=False, reason="it is being read for the first time")
         self._source.update(self._refs.values())
 
     def _tell_problems(self, found: Discovery) -> None:
@@ -179,11 +184,11 @@ class Registries:
         self._told = frozenset(found.problems)
         if self._settings.routes:
             reason = " ".join(f"{each.object}: {each.message}; {each.remedy}." for each in found.unmatched)
-            self._intake.remote_state("MR_ROUTE", ok=not reason, reason=reason)
+            self._intake.setting_state("MR_ROUTE", ok=not reason, reason=reason)
 
     def _tell_strangers(self, untrusted: Sequence[SourceRef]) -> None:
         """Say that registries outside trusted namespaces are not read; what an earlier run has of them stays."""
-        registries = {f"{ref.kind}:{ref.id}": ref for ref in untrusted}
+        registries = {ref.source: ref for ref in untrusted}
         for name, ref in registries.items():
             reason = f"untrusted: {ref.origin} is not read; {untrusted_remedy(ref)}"
             self._intake.remote_state(name, ok=True, reason=reason)
@@ -215,7 +220,7 @@ class Registries:
         has_address = fault is None or fault.kind != "no-address"
         since = datetime.fromtimestamp(state.since, UTC).isoformat(timespec="seconds")
         reason = f"{fault} (since {since})" if fault else ""
-        self._intake.remote_state(f"{ref.kind}:{ref.id}", ok=state.ok or not has_address, reason=reason)
+        self._intake.remote_state(ref.source, ok=state.ok or not has_address, reason=reason, stale=not state.ok)
         if fault and ref.kind == "registry":
             self._intake.registry_failed(ref.id, has_address=has_address, reason=str(fault))
         if fault is None:
@@ -233,6 +238,6 @@ class Registries:
         log.warning(
             f"{ref.label} is gone: {ref.origin} no longer names it", remedy=f"none if this is intended: {what_follows}"
         )
-        self._intake.remote_gone(f"{ref.kind}:{ref.id}")
+        self._intake.remote_gone(ref.source)
         if ref.kind == "registry":
             self._intake.registry_gone(ref.id)

@@ -1,11 +1,13 @@
 """What the normalizer reads from its environment."""
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, TypeAdapter, ValidationError
 
 from common import removals
-from common.settings import CommaList, Duration, ServiceSettings, Share, Url, UrlList
+from common.secrets import MountedCredentials
+from common.settings import CommaList, Duration, NamedUrlList, ServiceSettings, Share, Url, UrlList
 from services.normalizer.ledger import Patience
 from services.normalizer.normalize.connection import Resolving
 from services.normalizer.normalize.result import Defaults
@@ -125,6 +127,15 @@ class NormalizerSettings(ServiceSettings):
     model_catalog_url: UrlList = Field(
         (), alias="MODEL_CATALOG_URL", description="further model catalogs, as URL or name=URL"
     )
+    mlflow_urls: NamedUrlList = Field(
+        (), alias="MLFLOW_URLS", description="MLflow servers whose registered models are shown, as name=URL"
+    )
+    server_credentials_dir: Path | None = Field(
+        None,
+        alias="SERVER_CREDENTIALS_DIR",
+        description="where a Secret is mounted with what servers of MLFLOW_URLS ask for: NAME.token, or NAME.username "
+        "and NAME.password",
+    )
     model_registry_namespaces: CommaList = Field(
         ("rhoai-model-registries", "odh-model-registries", "kubeflow"),
         alias="MODEL_REGISTRY_NAMESPACES",
@@ -170,6 +181,11 @@ class NormalizerSettings(ServiceSettings):
             not_ready=self.not_ready_grace,
             source_gone=hold if self.source_gone_grace is None else self.source_gone_grace,
         )
+
+    @property
+    def server_credentials(self) -> MountedCredentials:
+        """What servers ask for that are named in settings."""
+        return MountedCredentials(self.server_credentials_dir)
 
     @property
     def selection(self) -> Selection:

@@ -48,6 +48,12 @@ class Telemetry:
             ["source"],
             registry=registry,
         )
+        self._stale = Gauge(
+            "rhoai_connector_source_stale",
+            "1 while a source could not be read completely; its models are kept",
+            ["source"],
+            registry=registry,
+        )
         self._sent = Counter("rhoai_connector_published", "Changes sent to storage", ["kind"], registry=registry)
         for result in ("success", "error"):
             self._reconciled.labels(CONTROLLER, result)
@@ -65,6 +71,14 @@ class Telemetry:
         if not ok:
             self._errors.labels(CONTROLLER).inc(documents)
         self._seconds.labels(CONTROLLER).observe(seconds)
+
+    def source(self, id_: str, *, stale: bool) -> None:
+        """A source can be read or not."""
+        self._stale.labels(id_).set(stale)
+
+    def source_gone(self, id_: str) -> None:
+        """There is no such source any more."""
+        self._stale.remove_by_labels({"source": id_})
 
     def sent(self, *, upserts: int, removals: int, cards: int) -> None:
         """So much went to storage."""

@@ -223,7 +223,7 @@ async def test_the_status_says_how_sources_fare_and_what_is_leaving() -> None:
     (source,), (leaving,) = told.sources, told.leaving
     assert (source.ok, source.stale, source.shown, source.leaving) == (False, True, 2, 1)
     assert source.last_look is not None
-    assert source.reason == "forbidden: apply deploy/rbac"
+    assert source.reason == "forbidden: 403; apply deploy/rbac"
     assert (leaving.object, leaving.reason) == (str(ref("m")), "not-listed")
     assert leaving.due is not None
     assert ("DEFAULT_OWNER", "me", False) in [(each.name, each.value, each.default) for each in told.settings]

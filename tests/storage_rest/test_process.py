@@ -118,10 +118,12 @@ async def test_what_is_acknowledged_survives_a_kill(cluster):
 @pytest.mark.process
 async def test_a_stop_finishes_what_is_under_way(cluster):
     port = free_port()
-    cluster.set_latency(lambda verb, _: 0.5 if verb == "create" else 0.0)
     async with serving(port, **in_pod(cluster)) as (child, http):
+        assert await send(http, port, Batch(upserts=(upsert("serving_first"),))) == 200
+        written = cluster.counts.of("patch", "configmaps")
+        cluster.set_latency(lambda verb, _: 0.5 if verb == "patch" else 0.0)
         sending = asyncio.create_task(send(http, port, Batch(upserts=(upsert(),))))
-        await eventually(lambda: cluster.counts.of("create", "configmaps"), what="being written")
+        await eventually(lambda: cluster.counts.of("patch", "configmaps") > written, what="being written")
         child.send_signal(signal.SIGTERM)
         assert await sending == 200
         assert await asyncio.wait_for(child.wait(), 10) == 0

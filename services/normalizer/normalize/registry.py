@@ -243,6 +243,7 @@ def _details(
         links=(
             *deployment_link(defaults.dashboard_url, server.details.namespace if server else ""),
             *version_link(defaults.dashboard_url, registry.name, model=model.id, version=version.id, name=version.name),
+            *version.pages,
         ),
     )
     safe = details_without_credentials(kept)

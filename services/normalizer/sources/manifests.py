@@ -56,6 +56,8 @@ class ManifestSource:
         except OSError as error:
             missing = Problem("error", "manifests", str(error), "give a path that exists")
             self._report([Noticed(missing, Place(""))])
+            self._stamps = {}
+            sink.state(State(ok=False, reason=missing.message, remedy=missing.remedy, kind="error"))
             return
         if stamps == self._stamps and self._stamps and not self._again:
             return

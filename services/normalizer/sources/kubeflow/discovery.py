@@ -26,14 +26,15 @@ class DiscoverySettings:
     """What the environment says about registries.
 
     `routes` are entries of MR_ROUTE ("namespace:name" or "name"; they limit the registries that are taken from Routes
-    and Services), the URLs those of MODEL_REGISTRY_URLS and MODEL_CATALOG_URL ("URL" or "name=URL"), `insecure` the
-    ids, names or hosts whose certificate is not checked (MODEL_REGISTRY_INSECURE). Everybody who may create a Service
-    or a Route can label it as a registry's: only what is found in `trusted_namespaces`, or named as "namespace:name" or
-    by its URL, is read and given the token.
+    and Services), the URLs those of MODEL_REGISTRY_URLS and MODEL_CATALOG_URL ("URL" or "name=URL") and of MLFLOW_URLS
+    ("name=URL"), `insecure` the ids, names or hosts whose certificate is not checked (MODEL_REGISTRY_INSECURE).
+    Everybody who may create a Service or a Route can label it as a registry's: only what is found in
+    `trusted_namespaces`, or named as "namespace:name" or by its URL, is read and given the token.
     """
 
     routes: tuple[str, ...] = ()
     registry_urls: tuple[str, ...] = ()
+    mlflow_urls: tuple[str, ...] = ()
     catalog_urls: tuple[str, ...] = ()
     insecure: tuple[str, ...] = ()
     trusted_namespaces: tuple[str, ...] = ()
@@ -83,6 +84,7 @@ def discover(
     explicit = [
         *(_from_url(url, "registry", "MODEL_REGISTRY_URLS") for url in settings.registry_urls),
         *(_from_url(url, "catalog", "MODEL_CATALOG_URL") for url in settings.catalog_urls),
+        *(_mlflow(_from_url(url, "registry", "MLFLOW_URLS")) for url in settings.mlflow_urls),
     ]
     chosen = sorted(
         (each for each in routes if _is_wanted(each, settings)), key=lambda each: (each.namespace, each.name)
@@ -132,6 +134,11 @@ def _from_url(entry: str, kind: RefKind, origin: str) -> SourceRef:
         name=name,
         namespace=namespace,
     )
+
+
+def _mlflow(ref: SourceRef) -> SourceRef:
+    """Return the MLflow of a name; its id is never that of a Kubeflow registry."""
+    return replace(ref, id=f"mlflow:{ref.name}", namespace="", api="mlflow")
 
 
 def _from_route(route: RouteFacts, settings: DiscoverySettings) -> SourceRef:
