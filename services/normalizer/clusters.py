@@ -11,13 +11,15 @@ from common.kube.client import KubeClient
 from common.kube.credentials import Credentials
 from common.kube.metrics import KubeMetrics
 from common.metrics import Metrics
-from services.normalizer.registries import POLLING_FLOOR, Registries, create_connector
+from common.trust import trust_also
+from services.normalizer.registries import POLLING_FLOOR, Registries, cluster_authorities, create_connector
 from services.normalizer.settings import NormalizerSettings
 from services.normalizer.sink import Intake
 from services.normalizer.source import Source
 from services.normalizer.sources.kserve.connections import Connections
 from services.normalizer.sources.kserve.isvc import KserveSource
 from services.normalizer.sources.kserve.llm import LlmSource
+from services.normalizer.sources.kserve.model_servers import ModelServers
 from services.normalizer.sources.selected import Selected
 
 LOCAL: Final = "local"
@@ -98,6 +100,7 @@ class Cluster:
                 secured={"on": True, "off": False}.get(settings.llm_authentication),
             ),
         )
+        servers = _model_servers(settings, inside=self.config.place == LOCAL)
         for source in sources:
             resolved = (
                 Connections(
@@ -109,7 +112,8 @@ class Cluster:
                 if settings.resolve_connections != "false"
                 else source
             )
-            yield Selected(resolved, settings.selection)
+            selected = Selected(resolved, settings.selection)
+            yield servers.asked(selected) if servers else selected
 
     async def run(self) -> None:
         """Follow the cluster until cancelled."""
@@ -119,6 +123,22 @@ class Cluster:
             async with asyncio.TaskGroup() as group:
                 for task in self._tasks:
                     group.create_task(task())
+
+
+def _model_servers(settings: NormalizerSettings, *, inside: bool) -> ModelServers | None:
+    """Return the model servers of a cluster, None where they are not asked anything.
+
+    Raises:
+        TrustError: an authority of the cluster we run in holds no certificate.
+    """
+    if not (settings.discover_models or settings.fetch_openapi):
+        return None
+    return ModelServers(
+        models=settings.discover_models,
+        definitions=settings.fetch_openapi,
+        trust=trust_also(cluster_authorities()),
+        inside=inside,
+    )
 
 
 class Clusters:

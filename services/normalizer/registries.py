@@ -43,6 +43,17 @@ def discovery_settings(settings: NormalizerSettings) -> DiscoverySettings:
     )
 
 
+def cluster_authorities(environ: Mapping[str, str] = os.environ) -> list[tuple[str, str]]:
+    """Return the authorities of the cluster we run in: `ca.crt` and `service-ca.crt`, of the environment or mounted.
+
+    Raises:
+        TrustError: a mounted one cannot be read.
+    """
+    names = ("ca.crt", "service-ca.crt")
+    of_variables = [(f"the variable {name}", environ.get(name, "")) for name in names]
+    return of_variables + [read_authority("the mounted", MOUNT / name) for name in names if (MOUNT / name).exists()]
+
+
 def create_connector(
     settings: NormalizerSettings,
     *,
@@ -52,17 +63,13 @@ def create_connector(
 ) -> Connector:
     """Return what opens connections to registries; `token` is the service account's, KFMR_TOKEN goes before it.
 
-    Trusted are the system's authorities, the cluster's (`ca.crt` and `service-ca.crt`, from the environment or
-    mounted) and those in MODEL_REGISTRY_CA_FILE.
+    Trusted are the system's authorities, the cluster's and those in MODEL_REGISTRY_CA_FILE.
 
     Raises:
         TrustError: one of these holds no certificate.
     """
     own = settings.model_registry_token
-    authorities = [(f"the variable {name}", environ.get(name, "")) for name in ("ca.crt", "service-ca.crt")]
-    authorities += [
-        read_authority("the mounted", MOUNT / name) for name in ("ca.crt", "service-ca.crt") if (MOUNT / name).exists()
-    ]
+    authorities = cluster_authorities(environ)
     if settings.model_registry_ca_file:
         authorities.append(read_authority("MODEL_REGISTRY_CA_FILE", Path(settings.model_registry_ca_file)))
     return Connector(
