@@ -30,6 +30,13 @@ $(VENV)/dev: $(VENV)/runtime requirements-dev.lock pyproject.toml
 run: $(VENV)/runtime ## Serve examples/ on http://localhost:9090, without a cluster
 	@$(BIN)/python -m services.connector run --manifests examples
 
+PROMTOOL  := /usr/bin/promtool
+
+$(PROMTOOL):
+	@echo "installing promtool"
+	@{ apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends prometheus; } >/dev/null || \
+	  echo "promtool is not installed: the tests of the alerts are skipped (as root, apt-get install prometheus)"
+
 test: $(VENV)/dev ## The test suite (no Node, no cluster)
 	@$(BIN)/python -m pytest -n 2 --dist worksteal --ignore=tests/backstage --ignore=tests/portal --ignore=tests/page --ignore=tests/mlflow tests
 

@@ -105,6 +105,7 @@ def create_app(
     bytes are answered with 413, request lines longer than `line_limit` with 400.
     """
     traffic = metrics.shared(_Traffic)
+    metrics.watch(health)
     # The same few children over and over: finding one in its metric costs more than counting.
     count = cache(partial(traffic.requests.labels, name))
     duration = cache(partial(traffic.seconds.labels, name))

@@ -11,6 +11,7 @@ from common.health import Health
 from common.http import server
 from common.kube.metrics import KubeMetrics
 from common.metrics import Metrics
+from common.settings import report_unusable
 from services.location.app import create_location_app
 from services.location.follow import Following
 from services.location.service import access_policy, card_fetcher, rendering_options
@@ -60,9 +61,13 @@ def load_settings(
         SettingsError: a value is wrong.
     """
     return AllSettings(
-        normalizer=NormalizerSettings.load(model_registry_urls=registries or None, model_catalog_url=catalogs or None),
-        storage=StorageSettings.load(storage_type=None if cluster and state is None else "File", state_dir=state),
-        location=LocationSettings.load(),
+        normalizer=NormalizerSettings.load_usable(
+            model_registry_urls=registries or None, model_catalog_url=catalogs or None
+        ),
+        storage=StorageSettings.load_usable(
+            storage_type=None if cluster and state is None else "File", state_dir=state
+        ),
+        location=LocationSettings.load_usable(),
     )
 
 
@@ -74,6 +79,8 @@ async def run(plan: Plan, settings: AllSettings, stop: asyncio.Event, *, tell: C
         OSError: an address cannot be bound, or the cache's folder cannot be written.
     """
     health, metrics = Health(), Metrics(NAME, __version__)
+    for each in (settings.normalizer, settings.storage, settings.location):
+        report_unusable(each, health)
     kube_metrics = KubeMetrics(metrics)  # one for the cache in ConfigMaps and for the sources
     shelf = Shelf(health=health)
     async with AsyncExitStack() as stack:
@@ -135,6 +142,7 @@ def named_sources(plan: Plan, settings: NormalizerSettings) -> list[str]:
         *(f"--manifests {path.resolve()}" for path in plan.manifests),
         *(f"--registry {url}" for url in settings.model_registry_urls),
         *(f"MLFLOW_URLS={url}" for url in settings.mlflow_urls),
+        *(f"OPENAI_SERVERS={url}" for url in settings.openai_servers),
         *(["--cluster"] if plan.cluster else []),
     ]
 

@@ -83,7 +83,7 @@ def run(
 
     with reported("connector", SettingsError, CredentialsError, TrustError, OSError):
         settings = assembly.load_settings(registries=registry, catalogs=catalog, cluster=cluster, state=state)
-        if not (manifests or cluster or settings.normalizer.model_registry_urls or settings.normalizer.mlflow_urls):
+        if not (manifests or cluster or settings.normalizer.names_servers):
             raise click.UsageError("nothing to read: give --manifests, --registry or --cluster")
         logs.configure(level=settings.normalizer.log_level, format=settings.normalizer.log_format)
         plan = assembly.Plan(

@@ -7,6 +7,7 @@ round. What leaves is decided by the ledger.
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable
 from math import inf
 
@@ -116,7 +117,7 @@ class Controller:
         self._queue.add(SYNC)
 
     async def _reconcile(self, refs: list[str], deliveries: asyncio.TaskGroup) -> bool:
-        now = self._clock()
+        now, began = self._clock(), time.monotonic()
         await self._render({ref for ref in refs if ref not in (SYNC, PUBLISH)}, now)
         if SYNC in refs or not self._mirror.known:
             try:
@@ -128,8 +129,13 @@ class Controller:
             self._publish(now, deliveries)
         self._queue.add_after(SYNC, CHECK_STORAGE)
         self._tell_problems()
+        if self._mirror.idle:
+            self._telemetry.settled(began)
         self._telemetry.state(
-            documents=len(self._desired.wanted), problems=self._desired.problems, doubts=self._ledger.doubts()
+            documents=Counter(upsert.source for upsert in self._desired.wanted.values()),
+            problems=self._desired.problems,
+            doubts=self._ledger.doubts(),
+            sources=self._book.standings(),
         )
         return True
 
@@ -198,9 +204,11 @@ class Controller:
         try:
             refused = await self._mirror.deliver(batch)
         except (RemoteError, WireError) as error:
+            self._telemetry.not_sent(marks=len(batch.leaving))
             self._storage_failed(error)
             return
         self._storage_works()
+        self._telemetry.served(ref for upsert in batch.upserts for ref in (upsert.ref, upsert.server_ref))
         for key, reason in refused.items():
             log.error("storage refused a document", key=key, reason=reason)
         self._telemetry.sent(upserts=len(batch.upserts), removals=len(batch.removals), cards=len(batch.cards))

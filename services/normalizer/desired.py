@@ -230,7 +230,7 @@ class Desired:
         """Render as `render` does, in slices: pauses are possible between them."""
         refs = set(refs)
         versions = {ref for ref in refs if ref.startswith("registry:") and "#" not in ref}
-        isvcs = {ref for ref in refs if ref.startswith(("isvc:", "llmisvc:"))}
+        isvcs = {ref for ref in refs if ref.startswith(("isvc:", "llmisvc:", "openai:"))}
         unready = partial(self._attribute_server, now=now)
         for number, ref in enumerate(tuple(isvcs), 1):
             conclude = partial(self._deployments.conclude, ref, self._registered, unready, now=now)
@@ -303,7 +303,7 @@ class Desired:
         else:
             self._served_by.pop(ref, None)
         stated = chosen.verdict.facts.stated if chosen and chosen.verdict.facts else None
-        place = self._places.of(Ref.parse(server or ref))
+        place = self._places.of(Ref.parse(server or ref), content.source)
         return within(
             place,
             normalize_version(
@@ -379,7 +379,7 @@ class Desired:
             self.retained.add(ref)
         if facts is None or self._deployments.shown_with_version(ref):
             return None
-        place = self._places.of(Ref.parse(ref))
+        place = self._places.of(Ref.parse(ref), entry.source)
         return within(
             place,
             normalize_deployment(

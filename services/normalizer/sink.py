@@ -34,6 +34,10 @@ SYNC = "sync"
 """The key in the queue that stands for no document: compare everything, ask storage what it holds."""
 
 
+SLOW = 10.0
+"""Seconds after which a source that has said nothing is no longer believed to answer soon."""
+
+
 class Intake:
     """Gives each source its sink; `sources` are those that were opened, by id."""
 
@@ -75,7 +79,16 @@ class Intake:
         self._book.declare(source.id, source.kind, namespaces=source.namespaces)
         self._tell(source.id, False, "it is being read for the first time", stale=True)
         self.sources[source.id] = source
+        asyncio.get_running_loop().call_later(SLOW, self._slow, source)
         return _SinkOf(source, self, known=self._desired.known(source.id, source.kind))
+
+    def _slow(self, source: Source) -> None:
+        """Count a source that has not said anything by now as one that cannot be read, until it says something."""
+        if self.sources.get(source.id) is source and self._book.is_untried(source.id):
+            reason = f"no answer for {SLOW:g} s: it is slow, hangs, or is cut off; it is asked further"
+            self._tell(source.id, False, reason, stale=True)
+            self._book.failed(source.id, reason=reason)
+            self._progress()
 
     def changed(self, source: str, news: News) -> None:
         """A source has news of objects."""
@@ -86,6 +99,8 @@ class Intake:
             except Exception as error:  # whatever is wrong with one object, the others go on
                 log.exception("what was told of an object cannot be taken", object=ref.label)
                 self._desired.put(source, ref, Unusable(_untaken(ref, error)), now=now)
+        if self._book.last_look(source) is not None:
+            self._telemetry.heard(str(ref) for ref in news if ref.is_deployment)
         self._wake()
 
     def listed(self, source: str) -> None:

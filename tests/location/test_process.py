@@ -144,10 +144,7 @@ async def test_with_keys_of_backstage_configured_the_second_generation_asks_for_
     ("arguments", "environ", "expected"),
     [
         (["--address", "nowhere"], {}, "is not an address"),
-        ([], {"LOG_LEVEL": "loud"}, "LOG_LEVEL"),
         ([], {"BACKSTAGE_JWKS_URL": "https://backstage/jwks.json,backstage:7007"}, "BACKSTAGE_JWKS_URL"),
-        ([], {"CONNECTOR_ID": "a/b"}, "CONNECTOR_ID"),
-        ([], {"DOCUMENT_LIMIT": "0"}, "DOCUMENT_LIMIT"),
     ],
 )
 async def test_a_wrong_setting_is_named(arguments: list[str], environ: dict[str, str], expected: str) -> None:

@@ -50,10 +50,15 @@ class Setting:
 
 @asynccontextmanager
 async def running(
-    cluster: FakeCluster, *, patience: float = 20, floor: float = 0, **settings: Any
+    cluster: FakeCluster,
+    *,
+    patience: float = 20,
+    floor: float = 0,
+    chosen: NormalizerSettings | None = None,
+    **settings: Any,
 ) -> AsyncIterator[Setting]:
     """A controller with registries of that cluster, without InferenceServices."""
-    chosen = NormalizerSettings.load(**{"polling_interval": 0.2, **settings})
+    chosen = chosen or NormalizerSettings.load(**{"polling_interval": 0.2, **settings})
     metrics, health, storage = Metrics("test", "0"), Health(), MemoryStorage()
     kube_metrics = KubeMetrics(metrics)
     credentials = Credentials(
@@ -157,6 +162,25 @@ async def test_models_of_a_registry_that_is_taken_away_leave_after_a_grace(clust
         later.storage.entries.update(stored.entries)
         later.storage.touch()
         await eventually(lambda: not later.storage.entries, what="the models to leave")
+
+
+async def test_while_a_registry_may_be_named_by_what_cannot_be_used_nothing_of_it_leaves(
+    cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with FakeRegistry() as registry:
+        registry.populate(2)
+        async with running(cluster, model_registry_urls=[registry.url]) as setting:
+            await eventually(lambda: len(setting.storage.entries) == 2)
+        stored = setting.storage
+        monkeypatch.setenv("MODEL_REGISTRY_URLS", f"{registry.url} http://further")
+        chosen = NormalizerSettings.load_usable(polling_interval=0.2, source_gone_grace=0, removal_hold=0)
+    assert chosen.model_registry_urls == ()
+    async with running(cluster, chosen=chosen) as later:
+        later.storage.entries.update(stored.entries)
+        later.storage.touch()
+        await eventually(lambda: later.condition("storage").get("ok"), what="the first round")
+        await asyncio.sleep(1)  # nothing is to happen
+        assert len(later.storage.entries) == 2
 
 
 async def test_a_cluster_without_routes_is_looked_at_completely(cluster: FakeCluster) -> None:

@@ -107,7 +107,8 @@ def _of_credentials(ref: SourceRef, status: int) -> tuple[FaultKind, str] | None
         case 401:
             return "unauthorized", f"{ref.label} wants credentials, or others than it is given: write them as {files}"
         case 403:
-            return "forbidden", f"let the account of {files} read registered models, their versions and runs"
+            needs = "read registered models, their versions and runs" if ref.api == "mlflow" else "list models"
+            return "forbidden", f"let the account of {files} {needs}"
         case 404:
             return "absent", f"there is no API of {ref.label} below {ref.url}: {_ways(ref)}"
     return None

@@ -5,7 +5,8 @@ from typing import Literal
 
 from services.normalizer.normalize.registry_objects import RegistryApi, RegistryRef
 
-RefKind = Literal["registry", "catalog"]
+RefKind = Literal["registry", "catalog", "openai"]
+Api = RegistryApi | Literal["openai"]
 
 FaultKind = Literal[
     "no-address",  # it exists, but nothing says under which address
@@ -45,12 +46,13 @@ class SourceRef:
     namespace: str = ""
     verify: bool = True
     trusted: bool = True
-    api: RegistryApi = "kubeflow"
+    api: Api = "kubeflow"
 
     @property
     def label(self) -> str:
         """What messages call it."""
-        return f"MLflow {self.name}" if self.api == "mlflow" else f"model {self.kind} {self.id}"
+        named = {"mlflow": "MLflow", "openai": "OpenAI-compatible server"}.get(self.api)
+        return f"{named} {self.name}" if named else f"model {self.kind} {self.id}"
 
     @property
     def source(self) -> str:

@@ -11,14 +11,13 @@ import structlog
 
 from common.backoff import Backoff
 from services.normalizer.normalize.cards import CatalogModel, catalog_model
-from services.normalizer.normalize.registry_objects import RegistryApi
 from services.normalizer.sources.faults import internal, no_address
 from services.normalizer.sources.http import Account, Connector, Remote
 from services.normalizer.sources.kubeflow.cards import Catalogs, News
 from services.normalizer.sources.kubeflow.poller import RegistryPoller
 from services.normalizer.sources.kubeflow.records import RegistryReading
 from services.normalizer.sources.mlflow import MlflowPoller
-from services.normalizer.sources.refs import Fault, SourceRef, SourceState
+from services.normalizer.sources.refs import Api, Fault, SourceRef, SourceState
 
 log = structlog.get_logger("sources")
 
@@ -41,7 +40,7 @@ class Poller(Protocol):
         """Read a version that somebody speaks of and no poll has seen."""
 
 
-_POLLERS: Mapping[RegistryApi, Callable[[Remote, Iterable[str]], Poller]] = {
+_POLLERS: Mapping[Api, Callable[[Remote, Iterable[str]], Poller]] = {
     "kubeflow": lambda remote, expected: RegistryPoller(remote, expected=expected),
     "mlflow": lambda remote, expected: MlflowPoller(remote, expected=expected),
 }
