@@ -108,7 +108,7 @@ class Controller:
             async with asyncio.timeout(SETTLE):
                 await self.intake.settled()
         except TimeoutError:
-            log.info("starting without an answer from some sources", missing=list(self._book.waiting_for()))
+            log.info("started_without_sources", missing=list(self._book.waiting_for()))
         self._queue.add(SYNC)
 
     async def _reconcile(self, refs: list[str], deliveries: asyncio.TaskGroup) -> bool:
@@ -140,7 +140,7 @@ class Controller:
             for _ in self._desired.rendering(dirty, now=now):
                 await asyncio.sleep(0)  # others have their turn
         for name, error in self._desired.take_failures():
-            log.error("an object cannot be rendered", object=name, exc_info=error)
+            log.error("object_not_rendered", object=name, exc_info=error)
         for labels in self._desired.take_unknown():
             self.intake.ask(labels)
         self.intake.name_cards(self._desired.catalog_models)
@@ -187,14 +187,14 @@ class Controller:
             return
         self._storage_works()
         for key, reason in refused.items():
-            log.error("storage refused a document", key=key, reason=reason)
+            log.error("document_refused", key=key, reason=reason)
         self._telemetry.sent(upserts=len(batch.upserts), removals=len(batch.removals), cards=len(batch.cards))
         marked = [key for key, mark in batch.leaving.items() if mark is not None]
         marked += [upsert.key for upsert in batch.upserts if upsert.leaving is not None]
         stored = self._mirror.entries
         self._ledger.persisted(stored[key].ref or key for key in marked if key in stored)
         for key, reason in batch.removals.items():
-            log.info("an entry has left", key=key, reason=reason)
+            log.info("entry_removed", key=key, reason=reason)
         log.info(
             "published",
             upserts=len(batch.upserts),
@@ -232,7 +232,7 @@ class Controller:
         suspicious = self._ledger.suspicious()
         for source in sorted(suspicious - self._suspicious):
             log.warning(
-                "much of what a source showed is missing or not ready; it stays for REMOVAL_HOLD",
+                "removals_held",
                 source=source,
                 entries=sum(doubt.source == source for doubt in self._ledger.doubts()),
                 remedy="if the models are really gone, wait, or confirm it: connector removals confirm",
@@ -253,7 +253,7 @@ class Controller:
         try:
             gone = await followed.is_gone(Ref.parse(ref))
         except (RemoteError, ValueError) as error:
-            log.info("no proof: what a list lacks stays for REMOVAL_HOLD", object=ref, error=str(error))
+            log.info("removal_not_proven", object=ref, error=str(error))
             return
         if gone and ref in self._ledger.unproven():
             self._desired.put(source, Ref.parse(ref), Gone())
@@ -263,7 +263,7 @@ class Controller:
         self._queue.forget(SYNC)
         self._health.set("storage", True)
         if self._storage_fails:
-            log.info("storage takes what it is sent again")
+            log.info("storage_writable_again")
         self._storage_fails = False
 
     def _storage_failed(self, error: Exception) -> None:
@@ -272,7 +272,7 @@ class Controller:
             remedy = "is the container storage-rest running, and is STORAGE_URL its address?"
         self._health.set("storage", False, f"{error}; {remedy}")
         if not self._storage_fails:
-            log.warning("storage does not take what it is sent", error=str(error), remedy=remedy)
+            log.warning("storage_not_writable", error=str(error), remedy=remedy)
         self._storage_fails = True
         self._queue.retry(SYNC)
 
@@ -282,5 +282,5 @@ class Controller:
         for ref, of_one in problems.items():
             for problem in set(of_one) - set(self._told.get(ref, ())):
                 level = {"error": log.error, "warning": log.warning, "info": log.info}[problem.severity]
-                level(problem.message, object=problem.object, remedy=problem.remedy)
+                level("problem_found", **problem.fields())
         self._told = dict(problems)

@@ -226,6 +226,7 @@ class Desired:
         except Exception as error:
             self._failures.append((Ref.parse(ref).label, error))
             self._faults[ref] = Problem(
+                "internal_error",
                 "error",
                 Ref.parse(ref).label,
                 f"it cannot be rendered: {type(error).__name__}: {error}"[:300],

@@ -137,7 +137,7 @@ async def follow_sources(
     settings, token = environment.settings, environment.settings.shared_token
     if cluster:
         credentials = await find_credentials(os.environ)
-        log.info("cluster found", server=credentials.server, origin=credentials.origin)
+        log.info("cluster_found", server=credentials.server, origin=credentials.origin)
         client = KubeClient(credentials=credentials, metrics=environment.kube_metrics)
         environment = replace(environment, client=await stack.enter_async_context(client))
         token = credentials.token

@@ -63,7 +63,7 @@ async def test_the_bucket_of_a_connection_is_shown_also_when_it_changes(
 
 @pytest.mark.parametrize(("variables", "asked_in_vain"), [(RESOLVING, "secrets")])
 async def test_without_the_right_the_model_is_shown_all_the_same(pod: Pod, cluster: ProcessCluster, reader: Reader):
-    pod.tolerate("connections cannot be read")
+    pod.tolerate("connections_unreadable")
     await cluster.apply(connection("acme"))
     await cluster.apply(deployment(1))
     await pod.start()

@@ -153,7 +153,7 @@ async def test_without_the_right_it_is_said_once(cluster: FakeCluster) -> None:
             deploy(script, "n", connection="other")
             await eventually(lambda: len(told.known) == 2)
     assert {known.state for known in told.known.values() if isinstance(known, Connection)} == {"forbidden"}
-    assert len([entry for entry in logs if entry["event"] == "connections cannot be read"]) == 1
+    assert len([entry for entry in logs if entry["event"] == "connections_unreadable"]) == 1
 
 
 @pytest.mark.parametrize("allowed", [["models"], ["models/bucket", "elsewhere"]])

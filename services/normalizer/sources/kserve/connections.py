@@ -105,7 +105,7 @@ class Connections:
             try:
                 connection = await self._read(key)
             except RemoteError as error:
-                log.warning("a connection cannot be read now", connection="/".join(key.ids), error=str(error))
+                log.warning("connection_unreadable", connection="/".join(key.ids), error=str(error))
                 self._waiting.setdefault(key, None)
                 await asyncio.sleep(backoff.next())
                 continue
@@ -139,7 +139,7 @@ class Connections:
         """Say once what is missing, not for each connection."""
         if error.remedy not in self._told:
             self._told.add(error.remedy)
-            log.warning("connections cannot be read", remedy=error.remedy)
+            log.warning("connections_unreadable", remedy=error.remedy)
 
 
 class _Noting(Sink):
