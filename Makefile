@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check events audit bench chaos soak test-backstage demo-backstage test-portal demo-portal test-registries lock clean
+.PHONY: help run test check events audit bench chaos soak test-backstage demo-backstage test-portal demo-portal test-page test-registries test-mlflow lock clean
 
 help: ## What can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,8 +30,15 @@ $(VENV)/dev: $(VENV)/runtime requirements-dev.lock pyproject.toml
 run: $(VENV)/runtime ## Serve examples/ on http://localhost:9090, without a cluster
 	@$(BIN)/python -m services.connector run --manifests examples
 
+PROMTOOL  := /usr/bin/promtool
+
+$(PROMTOOL):
+	@echo "installing promtool"
+	@{ apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends prometheus; } >/dev/null || \
+	  echo "promtool is not installed: the tests of the alerts are skipped (as root, apt-get install prometheus)"
+
 test: $(VENV)/dev ## The test suite (no Node, no cluster)
-	@$(BIN)/python -m pytest -n 2 --dist worksteal --ignore=tests/backstage --ignore=tests/portal tests
+	@$(BIN)/python -m pytest -n 2 --dist worksteal --ignore=tests/backstage --ignore=tests/portal --ignore=tests/page --ignore=tests/mlflow tests
 
 check: $(VENV)/dev ## Style, types, layers, wording
 	@$(BIN)/ruff format --check .
@@ -122,6 +129,9 @@ demo-backstage: $(BACKEND_READY) ## A Backstage with the examples in it, to look
 test-portal: $(PORTAL_READY) $(VENV)/browser $(CHROMIUM) ## A browser looks at a real Backstage (needs Node 20, npm and chromium)
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup tests/portal
 
+test-page: $(VENV)/browser $(CHROMIUM) ## A browser looks at the status page (needs chromium)
+	@$(BIN)/python -m pytest -p no:xdist tests/page
+
 demo-portal: $(PORTAL_READY) ## A Backstage to look at in a browser, with models that answer (needs Node 20 and npm)
 	@$(BIN)/python -m tests.portal.demo
 
@@ -136,6 +146,17 @@ $(VENV)/registries/%/installed: $(VENV)/python
 
 test-registries: $(VENV)/dev $(REGISTRIES:%=$(VENV)/registries/%/installed) ## ML Metadata and old registry clients against the fake registry (from PyPI)
 	@$(BIN)/python -m pytest tests/fakes_selftest/test_real_programs.py
+
+MLFLOW := $(VENV)/mlflow
+
+$(MLFLOW)/installed: $(VENV)/python tests/mlflow/server.lock
+	@echo "installing an MLflow server into $(MLFLOW)"
+	@$(BIN)/python -m venv $(MLFLOW)
+	@$(MLFLOW)/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes -r tests/mlflow/server.lock
+	@touch $@
+
+test-mlflow: $(VENV)/dev $(MLFLOW)/installed ## A real MLflow server is read (from PyPI)
+	@$(BIN)/python -m pytest tests/mlflow
 
 lock: $(VENV)/dev ## Renew the lock files from pyproject.toml (needs uv)
 	@uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --extra dev pyproject.toml -o requirements-dev.lock

@@ -4,7 +4,8 @@ A `CatalogDocument` cannot hold what a Backstage catalog would reject or drop: t
 first (`common.backstage`) or gets a `pydantic.ValidationError` that names the field.
 """
 
-from typing import Annotated, Literal, Self
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 from pydantic.alias_generators import to_camel
@@ -109,6 +110,21 @@ class CatalogDocument(_Part):
                 "model_server": server and server.model_copy(update={"name": server_name}),
             }
         )
+
+    def marked(self, annotations: Mapping[str, str], tag: str) -> Self:
+        """Return the document with more annotations and another tag on its models, its server and the server's API."""
+
+        def of(part: Model | ModelServer | Api) -> dict[str, Any]:
+            return {
+                "tags": tuple(sorted({*part.tags, tag})),
+                "annotations": _annotations({**part.annotations, **annotations}),
+            }
+
+        update: dict[str, Any] = {"models": tuple(model.model_copy(update=of(model)) for model in self.models)}
+        if (server := self.model_server) is not None:
+            api = server.api.model_copy(update={"tags": of(server.api)["tags"]})
+            update["model_server"] = server.model_copy(update={**of(server), "api": api})
+        return self.model_copy(update=update)
 
     @classmethod
     def decode(cls, document: bytes | str) -> Self:

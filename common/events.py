@@ -51,6 +51,17 @@ EVENTS: Final[Mapping[str, Meaning]] = {
         "Take it out of `MODEL_REGISTRY_INSECURE` and name its authority in `MODEL_REGISTRY_CA_FILE`.",
     ),
     "cluster_found": Meaning("The API server and the credentials for it were found."),
+    "cluster_gone": Meaning(
+        "A cluster is no longer configured. Its entries leave after `SOURCE_GONE_GRACE`.",
+        "Nothing, if this is intended.",
+    ),
+    "cluster_unreadable": Meaning(
+        "A cluster cannot be followed. Its entries are kept, and it is tried again.", "See the field `reason`."
+    ),
+    "clusters_configured": Meaning("The file of clusters was read."),
+    "clusters_file_unusable": Meaning(
+        "The file of clusters cannot be used.", "Correct it as the field `fault` says; see the field `remedy`."
+    ),
     "collection_readable_again": Meaning("A collection of Kubernetes objects is followed again."),
     "collection_unreadable": Meaning(
         "A collection of Kubernetes objects cannot be listed or watched. Its entries are kept, and it is tried again.",
@@ -153,6 +164,10 @@ EVENTS: Final[Mapping[str, Meaning]] = {
     "service_token_refused": Meaning(
         "A Backstage service token was refused.",
         "See the field `reason`, and that `BACKSTAGE_JWKS_URL` and the plugin id are right.",
+    ),
+    "setting_unusable": Meaning(
+        "A variable has a value that cannot be used; another one is used instead.",
+        "Correct the variable; the fields `fault` and `instead` say what is wrong and what is used.",
     ),
     "source_gone": Meaning(
         "A registry or catalog is no longer named by anything.",

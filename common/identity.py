@@ -21,7 +21,9 @@ class Claim:
 
     `ref` names where it comes from and never changes; `segments` and the names are valid already; `created`
     (milliseconds of the epoch) decides between newcomers: the older has the plain name. `kept` are other spellings,
-    of the model's name and of the server's, that a document which has such a name keeps.
+    of the model's name and of the server's, that a document which has such a name keeps. `cluster` is the end that a
+    name gets where its plain form is taken, before any hash. `lasting`: the names that it wants never change, so that
+    it keeps what it has, whatever its cluster is called by now.
     """
 
     ref: str
@@ -30,6 +32,8 @@ class Claim:
     server_name: str | None = None
     created: int = 0
     kept: tuple[str, str] = ("", "")
+    cluster: str = ""
+    lasting: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,10 +185,12 @@ class Allocator:
         """
         ordered = sorted(claims, key=lambda claim: (claim.created, claim.ref))
         for claim in ordered:  # so that what one gives up by a new name another can have in the same round
+            if claim.lasting:
+                continue
             self._keys.release_unwanted(claim.ref, _keys(claim))
-            model, server = (_names(name, claim.ref) for name in claim.kept)
-            self._models.release_unwanted(claim.ref, _names(claim.model_name, claim.ref), model)
-            self._servers.release_unwanted(claim.ref, _names(claim.server_name, claim.ref), server)
+            model, server = (_names(name, claim) for name in claim.kept)
+            self._models.release_unwanted(claim.ref, _names(claim.model_name, claim), model)
+            self._servers.release_unwanted(claim.ref, _names(claim.server_name, claim), server)
         return {claim.ref: self._assign(claim) for claim in ordered}
 
     def _assign(self, claim: Claim) -> Identity:
@@ -193,22 +199,23 @@ class Allocator:
         return Identity(
             key=key,
             uri=uri_of((first, key.removeprefix(f"{first}_"))),
-            model_name=self._models.take(claim.ref, _names(claim.model_name, claim.ref)),
-            server_name=self._servers.take(claim.ref, _names(claim.server_name, claim.ref))
-            if claim.server_name
-            else None,
+            model_name=self._models.take(claim.ref, _names(claim.model_name, claim)),
+            server_name=self._servers.take(claim.ref, _names(claim.server_name, claim)) if claim.server_name else None,
         )
 
 
 def _keys(claim: Claim) -> Iterator[str]:
     """Yield the keys that a document can have, the wanted one first."""
     first, second = claim.segments
-    return (key_of((first, name)) for name in _names(second, claim.ref))
+    return (key_of((first, name)) for name in _names(second, claim))
 
 
-def _names(name: str | None, ref: str) -> Iterator[str]:
+def _names(name: str | None, claim: Claim) -> Iterator[str]:
     """Yield the names that a document can have, the wanted one first; endless, and none for no name."""
+    ref = claim.ref
     if name:
         yield name
+        if claim.cluster:
+            yield with_suffix(name, claim.cluster)
         for n in itertools.count():
             yield with_suffix(name, short_hash(f"{ref}#{n}" if n else ref))

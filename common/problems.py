@@ -112,6 +112,9 @@ PROBLEMS: Final[Mapping[ProblemId, Meaning]] = {
     "location_not_url": Meaning(
         "The location of a model's files is not a URL.", "Give the artifact a URI in the registry."
     ),
+    "models_left_out": Meaning(
+        "A server lists more models than are shown.", "Give the connector a key that is allowed fewer models."
+    ),
     "name_taken": Meaning(
         "Another model has the same name already; this one is shown with a suffix.", "Rename one of the two."
     ),

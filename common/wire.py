@@ -11,7 +11,6 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from typing import Any, Literal
 
 from common import strict_json
@@ -120,12 +119,30 @@ def card_digest(text: str) -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Awaited:
+    """A source without which the feed is not shown yet, and why it is not read.
+
+    `until` is in seconds of the epoch (in JSON: RFC 3339, UTC): what was read by then is shown without it; None: it is
+    waited for until it is read.
+    """
+
+    source: str
+    reason: str = ""
+    until: int | None = None
+
+    def __str__(self) -> str:
+        end = "until it is read" if self.until is None else f"until {strict_json.timestamp(self.until)} at the latest"
+        return f"{self.source} {end}" + (f" ({self.reason})" if self.reason else "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
     """Changes that go together: upserts are stored before marks, marks before removals.
 
     `removals` maps keys to reasons. `leaving` sets the marks of stored entries, None clears one; an upsert brings its
     own. `complete` says that what is stored may be shown as all there is; `confirmed`, that moreover each source was
-    listed completely since the sender's start, so that whatever is not stored is gone.
+    listed completely since the sender's start, so that whatever is not stored is gone. `awaited` are the sources that
+    are waited for until then; None: nothing is said of them.
     """
 
     upserts: tuple[Upsert, ...] = ()
@@ -134,6 +151,12 @@ class Batch:
     cards: Mapping[str, str] = field(default_factory=dict)
     complete: bool = False
     confirmed: bool = False
+    awaited: tuple[Awaited, ...] | None = None
+
+    @property
+    def changes_entries(self) -> bool:
+        """Whether it is about documents and cards, and not only about whether these are all."""
+        return bool(self.upserts or self.leaving or self.removals or self.cards)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,7 +177,8 @@ class Listing:
     """Everything that storage holds, by digest; `cards` maps card keys to digests.
 
     `confirmed`: a normalizer has said so since this process of storage started. `damage` says what is missing from
-    the cache that was loaded, empty when nothing is; only a confirmation makes such a cache complete.
+    the cache that was loaded, empty when nothing is; only a confirmation makes such a cache complete. `awaited` is what
+    a batch said last, None for a storage that does not pass that on.
     """
 
     revision: str
@@ -163,19 +187,22 @@ class Listing:
     cards: Mapping[str, str]
     confirmed: bool = False
     damage: str = ""
+    awaited: tuple[Awaited, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Changes:
     """What has changed in storage since a revision, or everything (a snapshot).
 
-    `removals` maps keys to reasons; `complete`, `confirmed` and `damage` are those of a `Listing`.
+    `removals` maps keys to reasons; `complete`, `confirmed` and `damage` are those of a `Listing`. `awaited` are the
+    sources without which it is not complete, as far as a normalizer has told.
     """
 
     revision: str
     complete: bool
     confirmed: bool = False
     damage: str = ""
+    awaited: tuple[Awaited, ...] = ()
     upserts: tuple[Upsert, ...] = ()
     removals: Mapping[str, str] = field(default_factory=dict)
     cards: Mapping[str, str] = field(default_factory=dict)
@@ -255,6 +282,7 @@ def encode_batch(batch: Batch) -> bytes:
             "cards": dict(batch.cards),
             "complete": batch.complete,
             "confirmed": batch.confirmed,
+            **_awaited_field(batch.awaited),
         }
     )
 
@@ -271,6 +299,7 @@ def parse_batch(raw: bytes) -> Batch:
         cards=strict_json.text_map(fields, "cards"),
         complete=strict_json.flag(fields, "complete"),
         confirmed=strict_json.flag(fields, "confirmed"),
+        awaited=_parse_awaited(fields),
     )
 
 
@@ -287,6 +316,7 @@ def encode_listing(listing: Listing) -> bytes:
             "complete": listing.complete,
             "confirmed": listing.confirmed,
             "damage": listing.damage,
+            **_awaited_field(listing.awaited),
             "entries": entries,
             "cards": dict(listing.cards),
         }
@@ -314,6 +344,7 @@ def parse_listing(raw: bytes) -> Listing | None:
         cards=strict_json.text_map(fields, "cards"),
         confirmed=strict_json.flag(fields, "confirmed"),
         damage=strict_json.text(fields, "damage"),
+        awaited=_parse_awaited(fields),
     )
 
 
@@ -341,6 +372,7 @@ def encode_changes(changes: Changes) -> bytes:
             "complete": changes.complete,
             "confirmed": changes.confirmed,
             "damage": changes.damage,
+            **_awaited_field(changes.awaited),
             "upserts": [_upsert_fields(upsert) for upsert in changes.upserts],
             "removals": dict(changes.removals),
             "cards": dict(changes.cards),
@@ -357,6 +389,7 @@ def parse_changes(raw: bytes) -> Changes:
         complete=strict_json.flag(fields, "complete"),
         confirmed=strict_json.flag(fields, "confirmed"),
         damage=strict_json.text(fields, "damage"),
+        awaited=_parse_awaited(fields) or (),
         upserts=tuple(_parse_upsert(item) for item in strict_json.items(fields, "upserts")),
         removals=_parse_removals(fields),
         cards=strict_json.text_map(fields, "cards"),
@@ -377,7 +410,7 @@ def snapshot_lines(whole: Changes) -> Iterator[bytes]:
 def head_line(whole: Changes) -> bytes:
     """Return the first line of a snapshot."""
     head = {"revision": whole.revision, "complete": whole.complete, "confirmed": whole.confirmed}
-    return _dump({**head, "damage": whole.damage}) + b"\n"
+    return _dump({**head, "damage": whole.damage, **_awaited_field(whole.awaited)}) + b"\n"
 
 
 def entry_line(entry: Upsert) -> bytes:
@@ -434,6 +467,7 @@ class SnapshotReader:
             complete=strict_json.flag(self._head, "complete"),
             confirmed=strict_json.flag(self._head, "confirmed"),
             damage=strict_json.text(self._head, "damage"),
+            awaited=_parse_awaited(self._head) or (),
             cards=self._cards,
         )
 
@@ -490,9 +524,42 @@ def _mark_of(entry: Upsert | Stored) -> dict[str, Any]:
     return {"leaving": _leaving_fields(entry.leaving)} if entry.leaving else {}
 
 
+def awaited_fields(awaited: Iterable[Awaited]) -> list[dict[str, str | None]]:
+    """Return the sources that are waited for, as JSON has them."""
+    return [
+        {
+            "source": each.source,
+            "reason": each.reason,
+            "until": None if each.until is None else strict_json.timestamp(each.until),
+        }
+        for each in awaited
+    ]
+
+
+def _awaited_field(awaited: Iterable[Awaited] | None) -> dict[str, Any]:
+    return {} if awaited is None else {"awaited": awaited_fields(awaited)}
+
+
+def _parse_awaited(fields: Mapping[str, Any]) -> tuple[Awaited, ...] | None:
+    if fields.get("awaited") is None:
+        return None
+    items = [strict_json.as_object(item, "awaited") for item in strict_json.items(fields, "awaited")]
+    return tuple(
+        Awaited(
+            source=strict_json.text(item, "source", required=True),
+            reason=strict_json.text(item, "reason"),
+            until=strict_json.moment(item, "until") if item.get("until") is not None else None,
+        )
+        for item in items
+    )
+
+
 def _leaving_fields(mark: Leaving) -> dict[str, Any]:
-    since = f"{datetime.fromtimestamp(mark.since, UTC):%Y-%m-%dT%H:%M:%SZ}"
-    return {"since": since, "reason": mark.reason, **({"refused": True} if mark.refused else {})}
+    return {
+        "since": strict_json.timestamp(mark.since),
+        "reason": mark.reason,
+        **({"refused": True} if mark.refused else {}),
+    }
 
 
 def _parse_leaving(fields: Mapping[str, Any]) -> Leaving | None:

@@ -173,6 +173,23 @@ def secret(name: str, namespace: str = "models", *, data: Mapping[str, str], typ
     return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": type, "data": dict(data)}
 
 
+def predictor_pod(owner: Object, *, fetched: str, number: int = 1, phase: str = "Running") -> Object:
+    """A pod of an InferenceService's predictor, whose model KServe's storage initializer `fetched` from there."""
+    name, namespace = owner["metadata"]["name"], owner["metadata"]["namespace"]
+    labels = {"app": f"isvc.{name}-predictor", f"{GROUP}/inferenceservice": name, "component": "predictor"}
+    initializer = {"name": "storage-initializer", "image": "kserve/storage-initializer:v0.17.0"}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": _metadata(f"{name}-predictor-{number:05}", namespace, None, labels),
+        "spec": {
+            "initContainers": [initializer | {"args": [fetched, "/mnt/models"]}],
+            "containers": [{"name": "kserve-container", "args": ["--model_dir=/mnt/models"]}],
+        },
+        "status": {"phase": phase},
+    }
+
+
 def route(
     name: str,
     namespace: str = "rhoai-model-registries",

@@ -30,12 +30,14 @@ _GUARD_HINT = "this request needs the header 'Authorization: Bearer <service tok
 class AccessPolicy:
     """Decides about each request; without a token (a laptop) writes are open to this host only.
 
+    `open_paths` are read by everybody: what is answered there names no model, or only to whom `reads_feed`.
     `guards` maps the beginnings of paths, each ending in `/`, to what accepts further tokens for reading below them.
     Who is refused more often than `refusals` allows is told to wait instead; who has the token never is.
     """
 
     token: TokenSource | None = None
     open_reads: bool = False
+    open_paths: frozenset[str] = OPEN_PATHS
     guards: Mapping[str, Verifier] = field(default_factory=dict)
     refusals: RateLimit = field(default_factory=lambda: RateLimit(rate=50, burst=1000))
 
@@ -47,7 +49,7 @@ class AccessPolicy:
         """
         reading = request.method in SAFE_METHODS
         guard = self._guard(request.path) if reading else None
-        if reading and guard is None and (request.path in OPEN_PATHS or self.open_reads or is_local(request)):
+        if reading and guard is None and (request.path in self.open_paths or self.open_reads or is_local(request)):
             return
         expected = self.token() if self.token else None
         if expected is None and guard is None and is_local(request):
@@ -62,6 +64,13 @@ class AccessPolicy:
         if guard is not None and await guard(request, given):
             return
         raise self._refusal(request, HttpProblem(403, "the bearer token is not one that this request is open to"))
+
+    def reads_feed(self, request: web.Request) -> bool:
+        """Return whether the request may read what has no guard, as the feed's list; nothing is counted as refused."""
+        if self.open_reads or is_local(request):
+            return True
+        expected, given = self.token() if self.token else None, _bearer(request)
+        return expected is not None and given is not None and same_token(given, expected)
 
     def _guard(self, path: str) -> Verifier | None:
         return next((guard for beginning, guard in self.guards.items() if path.startswith(beginning)), None)

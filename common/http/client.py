@@ -4,7 +4,7 @@ import io
 import json
 import re
 import ssl
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Self
@@ -18,6 +18,9 @@ from common.secrets import TokenSource
 RETRIED = frozenset({429, 502, 503, 504})
 MAX_WAIT = 30.0
 """Longest pause before a retry, in seconds, whatever a Retry-After asks for."""
+
+NewConnector = Callable[[ssl.SSLContext | bool, int], aiohttp.BaseConnector]
+"""Makes what opens connections: from how servers are verified, and how many connections there may be (0: any)."""
 
 _BLANKS = re.compile(r"\s+")
 _TAGS = re.compile(r"<[^>]*>")
@@ -70,6 +73,11 @@ class Response:
             raise RemoteError(f"{self.url}: {self.status} with {media_type} that is not JSON: {error}") from None
 
 
+def tcp_connector(ssl: ssl.SSLContext | bool, limit: int) -> aiohttp.BaseConnector:
+    """Return what opens connections over TCP."""
+    return aiohttp.TCPConnector(ssl=ssl, limit=limit)
+
+
 class HttpClient:
     """Speaks to one server. Use as an asynchronous context manager.
 
@@ -88,10 +96,12 @@ class HttpClient:
         body_limit: int = 64 * 1024 * 1024,
         connections: int = 64,
         traces: Sequence[aiohttp.TraceConfig] = (),
+        new_connector: NewConnector = tcp_connector,
     ) -> None:
         """Prepare a client; `name` stands for the server in messages, `timeout` (seconds) is a whole request's.
 
         At most `connections` are open at a time (0: any number); `traces` see each attempt of every request.
+        `new_connector` replaces TCP, for example in a simulation.
         """
         self.name = name
         self.base_url = base_url.rstrip("/")
@@ -102,12 +112,12 @@ class HttpClient:
         self._body_limit = body_limit
         self._connections = connections
         self._traces = list(traces)
+        self._new_connector = new_connector
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
-        connector = aiohttp.TCPConnector(ssl=self._ssl, limit=self._connections)
         self._session = aiohttp.ClientSession(
-            connector=connector,
+            connector=self._new_connector(self._ssl, self._connections),
             timeout=aiohttp.ClientTimeout(total=self._timeout),
             auto_decompress=True,
             trust_env=False,

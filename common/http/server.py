@@ -9,7 +9,7 @@ import re
 import secrets
 import socket
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import cache, partial
@@ -25,6 +25,7 @@ from common.http.access import AccessPolicy
 from common.http.connection import HEAD_LINE_LIMIT, Connection, end_when_dead
 from common.http.problems import HttpProblem
 from common.metrics import Metrics
+from common.status import Part
 
 log = structlog.get_logger("http")
 
@@ -104,6 +105,7 @@ def create_app(
     bytes are answered with 413, request lines longer than `line_limit` with 400.
     """
     traffic = metrics.shared(_Traffic)
+    metrics.watch(health)
     # The same few children over and over: finding one in its metric costs more than counting.
     count = cache(partial(traffic.requests.labels, name))
     duration = cache(partial(traffic.seconds.labels, name))
@@ -166,6 +168,15 @@ def _add_own_routes(app: web.Application, metrics: Metrics, health: Health) -> N
     app.router.add_get("/healthz", healthz)
     app.router.add_get("/readyz", readyz)
     app.router.add_get("/metrics", render)
+
+
+def add_status(app: web.Application, status: Callable[[], Part]) -> None:
+    """Add `/status`, which says how things stand; it is read from this host, or with the token."""
+
+    async def show(_request: web.Request) -> web.Response:
+        return web.Response(body=status().encode(), content_type="application/json")
+
+    app.router.add_get("/status", show)
 
 
 def _route(request: web.Request) -> str:
@@ -237,18 +248,37 @@ def _bound(family: socket.AddressFamily, host: str, port: int) -> socket.socket:
     return sock
 
 
+NewConnection = Callable[[], asyncio.BaseProtocol]
+Listen = Callable[[NewConnection, Address], Awaitable[Sequence[asyncio.Server]]]
+"""Begins to listen at an address and returns what takes the connections there, each served by a new protocol."""
+
+
+async def listen_on_tcp(new_connection: NewConnection, address: Address) -> Sequence[asyncio.Server]:
+    """Listen at a TCP address; what takes connections, one for each family of addresses.
+
+    Raises:
+        OSError: it cannot be bound.
+    """
+    loop = asyncio.get_running_loop()
+    servers = []
+    for sock in _sockets(address):
+        end_when_dead(sock)
+        servers.append(await loop.create_server(new_connection, sock=sock, backlog=BACKLOG))
+    return servers
+
+
 @asynccontextmanager
 async def listening(
-    app: web.Application, addresses: Sequence[Address], *, grace: float = 10
+    app: web.Application, addresses: Sequence[Address], *, grace: float = 10, listen: Listen = listen_on_tcp
 ) -> AsyncIterator[list[Address]]:
     """Serve `app` for the time of the block, which gets the addresses that were bound (port 0: the system's choice).
 
-    At the end no new connection is taken and what is under way has `grace` seconds to finish.
+    At the end no new connection is taken and what is under way has `grace` seconds to finish. `listen` replaces TCP,
+    for example in a simulation.
 
     Raises:
         OSError: when an address cannot be bound; the message says which.
     """
-    loop = asyncio.get_running_loop()
     line_limit = app.get(_LINE_LIMIT, HEAD_LINE_LIMIT)
     runner = web.AppRunner(app, shutdown_timeout=grace, handler_cancellation=True)
     await runner.setup()
@@ -257,13 +287,7 @@ async def listening(
         manager = runner.server
         assert manager is not None  # noqa: S101 - there is one after setup
         for address in addresses:
-            for sock in _sockets(address):
-                end_when_dead(sock)
-                servers.append(
-                    await loop.create_server(
-                        partial(Connection, manager, line_limit=line_limit), sock=sock, backlog=BACKLOG
-                    )
-                )
+            servers += await listen(partial(Connection, manager, line_limit=line_limit), address)
         yield [_bound_address(sock) for server in servers for sock in server.sockets]
     finally:
         for server in servers:
@@ -272,6 +296,8 @@ async def listening(
 
 
 def _bound_address(sock: socket.socket) -> Address:
+    if sock.family not in (socket.AF_INET, socket.AF_INET6):
+        return Address(str(sock.getsockname()), 0)
     host, port = sock.getsockname()[:2]
     return Address(None if ipaddress.ip_address(host).is_unspecified else host, port)
 

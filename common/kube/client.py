@@ -12,7 +12,7 @@ import aiohttp
 import structlog
 import yarl
 
-from common.http.client import HttpClient, Response, StatusError, Unreachable
+from common.http.client import HttpClient, NewConnector, Response, StatusError, Unreachable, tcp_connector
 from common.kube.answers import read_object, read_page, read_resource_names
 from common.kube.credentials import Credentials, CredentialsError
 from common.kube.errors import Asked, KubeError, from_answer
@@ -45,7 +45,14 @@ class KubeClient:
     HttpClient), so a `create` whose first answer got lost ends in KubeError 409.
     """
 
-    def __init__(self, *, credentials: Credentials, metrics: KubeMetrics, timeout: float = 10) -> None:
+    def __init__(
+        self,
+        *,
+        credentials: Credentials,
+        metrics: KubeMetrics,
+        timeout: float = 10,
+        new_connector: NewConnector = tcp_connector,
+    ) -> None:
         """`timeout`, in seconds, is for one request of anything but a list, and for the opening of a watch."""
         self.credentials = credentials
         self._timeout = timeout
@@ -56,7 +63,8 @@ class KubeClient:
             ssl=credentials.ssl,
             timeout=timeout,
             connections=0,  # each watch keeps one
-            traces=[_counting(metrics, yarl.URL(credentials.server).authority)],
+            traces=[_counting(metrics, metrics.host(yarl.URL(credentials.server).authority))],
+            new_connector=new_connector,
         )
 
     async def __aenter__(self) -> Self:
@@ -145,6 +153,22 @@ class KubeClient:
             if not metadata.get("continue"):
                 return Listing(items, metadata["resourceVersion"])
             params = {**selectors, "limit": str(page_size), "continue": metadata["continue"]}
+
+    async def list_some(
+        self,
+        resource: Resource,
+        namespace: str,
+        *,
+        convert: Callable[[dict[str, Any]], T],
+        label_selector: str = "",
+        field_selector: str = "",
+        at_most: int,
+    ) -> list[T]:
+        """Return `at_most` so many of the objects that match, each converted as it arrives; which ones is not said."""
+        asked = Asked("list", resource, namespace)
+        params = {**_selectors(label_selector, field_selector), "limit": str(at_most)}
+        objects, _ = read_page(await self._send(asked, "GET", resource.path(namespace), params=params), asked)
+        return list(map(convert, objects))
 
     @asynccontextmanager
     async def watch(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from common.http.client import RemoteError, StatusError, Unreachable
-from common.kube.resources import CONFIG_MAPS, SECRETS, Resource
+from common.kube.resources import CONFIG_MAPS, PODS, SECRETS, Resource
 
 ROLE = "rhdh-rhoai-connector"
 """Name of the ClusterRole and of the Role that the setup of the connector creates."""
@@ -134,7 +134,7 @@ def _remedy(status: int, asked: Asked, refused: str) -> str:
 
 def _missing_rule(asked: Asked) -> str:
     resource = asked.resource
-    listed = asked.verb in ("get", "list", "watch") and resource != SECRETS
+    listed = asked.verb in ("get", "list", "watch") and resource not in (SECRETS, PODS)
     verbs = "get, list, watch" if listed else asked.verb
     rule = f'apiGroups ["{resource.group}"], resources [{resource.plural}], verbs [{verbs}]'
     if resource == CONFIG_MAPS:

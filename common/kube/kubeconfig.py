@@ -16,13 +16,13 @@ from common.trust import TrustError, read_authority, system_trust, trust_only
 log = structlog.get_logger("kubeconfig")
 
 
-async def load_kubeconfig(paths: Sequence[Path], *, namespace: str | None) -> Credentials:
-    """Return the credentials of the current context; `namespace` goes before the context's.
+async def load_kubeconfig(paths: Sequence[Path], *, namespace: str | None, context: str | None = None) -> Credentials:
+    """Return the credentials of a context, by default the current one; `namespace` goes before the context's.
 
     Raises:
         CredentialsError: the files cannot be read, lack something, or ask for what is not supported.
     """
-    login = _Login(":".join(map(str, paths)))
+    login = _Login(":".join(map(str, paths)), context)
     await login.load()
     if not login.verified:
         log.warning(
@@ -45,9 +45,9 @@ async def load_kubeconfig(paths: Sequence[Path], *, namespace: str | None) -> Cr
 class _Login:
     """What one context says now. A renewal reads the files again: `oc login` and exec plugins give new tokens."""
 
-    def __init__(self, files: str) -> None:
+    def __init__(self, files: str, context: str | None) -> None:
         self.files = files
-        self.context: str | None = None
+        self.context = context
         self.namespace: str | None = None
         self.server = ""
         self.verified = True

@@ -20,8 +20,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from common.backoff import Backoff
 from common.http.client import MAX_WAIT, RemoteError, Unreachable
-from common.kube.backoff import Backoff
 from common.kube.client import KubeClient
 from common.kube.errors import GarbledAnswer, KubeError
 from common.kube.metrics import KubeMetrics

@@ -44,10 +44,12 @@ LLM_INFERENCE_SERVICES = tuple(
 """By the versions that may be served, the newest first; a cluster serves one of them, or both."""
 SERVING_RUNTIMES = Resource("serving.kserve.io", "v1alpha1", "servingruntimes", provided_by="KServe")
 CLUSTER_SERVING_RUNTIMES = Resource("serving.kserve.io", "v1alpha1", "clusterservingruntimes", provided_by="KServe")
+NAMESPACES = Resource("", "v1", "namespaces")
 SERVICES = Resource("", "v1", "services")
 SERVICE_ACCOUNTS = Resource("", "v1", "serviceaccounts")
 CONFIG_MAPS = Resource("", "v1", "configmaps")
 SECRETS = Resource("", "v1", "secrets")
+PODS = Resource("", "v1", "pods")
 ROUTES = Resource("route.openshift.io", "v1", "routes", provided_by="OpenShift")
 HTTP_ROUTES = Resource("gateway.networking.k8s.io", "v1", "httproutes", provided_by="the Gateway API")
 GATEWAYS = Resource("gateway.networking.k8s.io", "v1", "gateways", provided_by="the Gateway API")

@@ -11,17 +11,22 @@ from common.health import Health
 from common.http import server
 from common.kube.metrics import KubeMetrics
 from common.metrics import Metrics
+from common.settings import report_unusable
 from services.location.app import create_location_app
 from services.location.follow import Following
 from services.location.service import access_policy, card_fetcher, rendering_options
 from services.location.settings import LocationSettings
 from services.location.shelf import Shelf
-from services.normalizer.service import Environment, create_controller, follow_sources, run_until
+from services.location.status.neighbours import NORMALIZER, STORAGE, Neighbours, in_process
+from services.normalizer.clusters import Environment
+from services.normalizer.controller import Controller
+from services.normalizer.service import create_controller, follow_sources, run_until
 from services.normalizer.settings import NormalizerSettings
 from services.storage_rest import administration
 from services.storage_rest.factory import registering, storage_service
 from services.storage_rest.service import StorageService
 from services.storage_rest.settings import StorageSettings
+from services.storage_rest.status import report
 
 NAME = "connector"
 _LONG_POLL = 60.0
@@ -56,9 +61,13 @@ def load_settings(
         SettingsError: a value is wrong.
     """
     return AllSettings(
-        normalizer=NormalizerSettings.load(model_registry_urls=registries or None, model_catalog_url=catalogs or None),
-        storage=StorageSettings.load(storage_type=None if cluster and state is None else "File", state_dir=state),
-        location=LocationSettings.load(),
+        normalizer=NormalizerSettings.load_usable(
+            model_registry_urls=registries or None, model_catalog_url=catalogs or None
+        ),
+        storage=StorageSettings.load_usable(
+            storage_type=None if cluster and state is None else "File", state_dir=state
+        ),
+        location=LocationSettings.load_usable(),
     )
 
 
@@ -70,6 +79,8 @@ async def run(plan: Plan, settings: AllSettings, stop: asyncio.Event, *, tell: C
         OSError: an address cannot be bound, or the cache's folder cannot be written.
     """
     health, metrics = Health(), Metrics(NAME, __version__)
+    for each in (settings.normalizer, settings.storage, settings.location):
+        report_unusable(each, health)
     kube_metrics = KubeMetrics(metrics)  # one for the cache in ConfigMaps and for the sources
     shelf = Shelf(health=health)
     async with AsyncExitStack() as stack:
@@ -88,7 +99,7 @@ async def run(plan: Plan, settings: AllSettings, stop: asyncio.Event, *, tell: C
         environment = Environment(
             settings=settings.normalizer, metrics=metrics, kube_metrics=kube_metrics, manifests=plan.manifests
         )
-        sources = await follow_sources(stack, intake=controller.intake, environment=environment, cluster=plan.cluster)
+        sources = await follow_sources(intake=controller.intake, environment=environment, cluster=plan.cluster)
         app = create_location_app(
             shelf=shelf,
             metrics=metrics,
@@ -97,6 +108,8 @@ async def run(plan: Plan, settings: AllSettings, stop: asyncio.Event, *, tell: C
             connector_id=settings.location.connector_id,
             options=rendering_options(settings.location, plan.addresses[0]),
             fetcher=card_fetcher(settings.location),
+            neighbours=_neighbours(controller, storage, settings),
+            settings=settings.location,
         )
         administration.add_routes(app, storage)
         bound = await stack.enter_async_context(server.listening(app, plan.addresses))
@@ -111,11 +124,25 @@ async def run(plan: Plan, settings: AllSettings, stop: asyncio.Event, *, tell: C
         )
 
 
+def _neighbours(controller: Controller, storage: StorageService, settings: AllSettings) -> Neighbours:
+    """Return what asks the other two services; the conditions of all three are location's, for they share them."""
+    shared = Health()
+    return Neighbours(
+        in_process(
+            NORMALIZER,
+            lambda: controller.reporter.status(settings.normalizer).model_copy(update={"conditions": ()}),
+        ),
+        in_process(STORAGE, lambda: report(storage, health=shared, settings=settings.storage)),
+    )
+
+
 def named_sources(plan: Plan, settings: NormalizerSettings) -> list[str]:
     """Return what the models come from, as a person would name it on the command line."""
     return [
         *(f"--manifests {path.resolve()}" for path in plan.manifests),
         *(f"--registry {url}" for url in settings.model_registry_urls),
+        *(f"MLFLOW_URLS={url}" for url in settings.mlflow_urls),
+        *(f"OPENAI_SERVERS={url}" for url in settings.openai_servers),
         *(["--cluster"] if plan.cluster else []),
     ]
 

@@ -83,7 +83,7 @@ def run(
 
     with reported("connector", SettingsError, CredentialsError, TrustError, OSError):
         settings = assembly.load_settings(registries=registry, catalogs=catalog, cluster=cluster, state=state)
-        if not (manifests or cluster or settings.normalizer.model_registry_urls):
+        if not (manifests or cluster or settings.normalizer.names_servers):
             raise click.UsageError("nothing to read: give --manifests, --registry or --cluster")
         logs.configure(level=settings.normalizer.log_level, format=settings.normalizer.log_format)
         plan = assembly.Plan(
@@ -142,7 +142,13 @@ def preview(paths: tuple[str, ...], cluster: bool, bundle: Path | None, output: 
         with reported("connector", SettingsError):
             settings = NormalizerSettings.load()
             more = _from_elsewhere(cluster, bundle, settings.watch_namespaces)
-            result = preview_of(paths, defaults=settings.defaults, selection=settings.selection, more=more)
+            result = preview_of(
+                paths,
+                defaults=settings.defaults,
+                selection=settings.selection,
+                more=more,
+                connections=settings.reads_secrets,
+            )
     except FileNotFoundError as error:
         raise click.UsageError(str(error)) from None
     if text := reports.FORMATS[output](result):

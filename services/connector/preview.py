@@ -12,7 +12,7 @@ from types import MappingProxyType
 from common.problems import Problem, Severity
 from common.wire import Upsert
 from services.normalizer.desired import Desired
-from services.normalizer.facts import Ref
+from services.normalizer.facts import MANIFESTS, Ref
 from services.normalizer.normalize.result import Defaults
 from services.normalizer.normalize.selection import ALL, Selection
 from services.normalizer.sources.manifest_files import (
@@ -23,7 +23,7 @@ from services.normalizer.sources.manifest_files import (
     read_bytes,
     read_file,
 )
-from services.normalizer.sources.manifest_objects import MANIFESTS, Contents, Noticed, read_manifests
+from services.normalizer.sources.manifest_objects import Contents, Noticed, read_manifests
 
 STDIN = "-"
 NOTHING: Mapping[Path, FileContents] = MappingProxyType({})
@@ -86,16 +86,17 @@ def preview(
     defaults: Defaults,
     selection: Selection = ALL,
     more: Mapping[Path, FileContents] = NOTHING,
+    connections: bool = False,
 ) -> Preview:
     """Return what would be served of the manifests in `paths`: files, folders, patterns, `-` for standard input.
 
-    `more` are manifests from elsewhere.
+    `more` are manifests from elsewhere. `connections`: the Secrets of connections beside are read.
 
     Raises:
         FileNotFoundError: one of `paths` does not exist, or a pattern matches nothing.
     """
     files = {**read_paths(paths), **more}
-    contents = _selected(read_manifests(files), selection)
+    contents = _selected(read_manifests(files, connections=connections), selection)
     desired = _desired(contents, defaults)
     found: defaultdict[str, list[Noticed]] = defaultdict(list)
     for each in contents.noticed:

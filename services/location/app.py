@@ -1,5 +1,8 @@
 """The application: who serves what, put together."""
 
+import time
+from collections.abc import Callable
+
 from aiohttp import web
 from prometheus_client import Gauge
 
@@ -7,27 +10,23 @@ from common.health import Health
 from common.http.access import AccessPolicy
 from common.http.server import create_app
 from common.metrics import Metrics
+from common.settings import ServiceSettings
 from services.location import documentation, first_generation, plain, pushes, second_generation
 from services.location.documentation import Documentation
 from services.location.fetching import CardFetcher
 from services.location.pushes import Followed
 from services.location.rendering import Options, Rendered
+from services.location.settings import CONNECTOR_ID
 from services.location.shelf import Shelf
+from services.location.status import routes as status
+from services.location.status.models import Models
+from services.location.status.neighbours import Neighbours
+from services.location.status.readers import Readers
+from services.location.status.report import Reporter
 
-CONNECTOR_ID = "kserve-kubeflow-connector"
-"""Under which id the second-generation reader knows the connector, unless it is told another."""
 DOCUMENT_LIMIT = 1024 * 1024
 """Largest document, in bytes."""
 _CARD_LIMIT = 1024 * 1024
-
-_HINT = """\
-OpenShift AI connector: the feed of models for Backstage.
-
-/list                       the paths of all documents, for the first-generation reader
-/api/{connector_id}/list    their keys, for the second-generation reader
-/catalog-info.yaml          the same as catalog entities, for a Backstage without a plugin
-/healthz /readyz /metrics   the state of this service
-"""
 
 
 def create_location_app(
@@ -41,15 +40,18 @@ def create_location_app(
     document_limit: int = DOCUMENT_LIMIT,
     options: Options | None = None,
     fetcher: CardFetcher | None = None,
+    neighbours: Neighbours | None = None,
+    settings: ServiceSettings | None = None,
+    clock: Callable[[], float] = time.time,
 ) -> web.Application:
     """Return the application that serves `shelf`.
 
-    Without `followed` nothing can be pushed to it: the shelf is filled from inside the process.
+    Without `followed` nothing can be pushed to it: the shelf is filled from inside the process. `neighbours` and
+    `settings` are what people are shown beside what is served; `clock` gives seconds of the epoch.
     """
     # A document travels as base64, four bytes for three, and its card beside it.
     body_limit = document_limit * 4 // 3 + _CARD_LIMIT
     app = create_app(name="location", metrics=metrics, health=health, access=access, body_limit=body_limit)
-    _add_hint(app, _HINT.format(connector_id=connector_id))
     rendered = Rendered(options or Options())
     documents = Documentation(shelf, rendered, fetcher or CardFetcher((), enabled=False))
     first_generation.add_routes(app, shelf, documents, rendered)
@@ -58,26 +60,36 @@ def create_location_app(
     documentation.add_routes(app, shelf, documents)
     if followed is not None:
         pushes.add_routes(app, shelf, followed, document_limit=document_limit)
+    readers = Readers(connector_id=connector_id, metrics=metrics, clock=clock)
+    app.on_response_prepare.append(readers.note)
+    reporter = Reporter(
+        shelf=shelf,
+        health=health,
+        readers=readers,
+        models=Models(shelf, connector_id=connector_id),
+        neighbours=neighbours or Neighbours(),
+        settings=settings,
+        clock=clock,
+    )
+    status.add_routes(app, reporter, access, connector_id=connector_id)
     _measure(shelf, rendered, metrics)
     return app
 
 
-def _add_hint(app: web.Application, text: str) -> None:
-    async def hint(_request: web.Request) -> web.Response:
-        return web.Response(
-            text=text, headers={"Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'"}
-        )
-
-    app.router.add_get("/", hint)
-
-
 def _measure(shelf: Shelf, rendered: Rendered, metrics: Metrics) -> None:
-    prefix = "rhoai_connector_location"
     for name, meaning, value in (
-        ("documents", "Documents served", lambda: len(shelf)),
-        ("cards", "Model cards served", lambda: shelf.card_count),
-        ("complete", "1 when the feed is complete and shown, 0 while it answers 503", lambda: shelf.complete),
-        ("rendered_bytes", "Bytes of rendered answers that are kept", lambda: rendered.size),
-        ("last_change_timestamp_seconds", "When what is served changed last", lambda: shelf.changed_at),
+        ("rhoai_connector_location_documents", "Documents served", lambda: len(shelf)),
+        ("rhoai_connector_location_cards", "Model cards served", lambda: shelf.card_count),
+        (
+            "rhoai_connector_location_complete",
+            "1 when the feed is complete and shown, 0 while it answers 503",
+            lambda: shelf.complete,
+        ),
+        ("rhoai_connector_location_rendered_bytes", "Bytes of rendered answers that are kept", lambda: rendered.size),
+        (
+            "rhoai_connector_location_last_change_timestamp_seconds",
+            "When what is served changed last",
+            lambda: shelf.changed_at,
+        ),
     ):
-        Gauge(f"{prefix}_{name}", meaning, registry=metrics.registry).set_function(value)
+        Gauge(name, meaning, registry=metrics.registry).set_function(value)

@@ -11,6 +11,7 @@ from typing import Any
 
 from aiohttp import web
 
+from common.annotations import CARD_ANNOTATION
 from common.http.problems import HttpProblem
 from services.location import annotations, calls
 from services.location.definitions import definition
@@ -19,7 +20,7 @@ from services.location.documentation import Documentation
 from services.location.pages import JSON, Page
 from services.location.rendering import Options, Rendered, encode, read, require_complete
 from services.location.shelf import Shelf
-from services.location.view import CARD_ANNOTATION, View, tags_of
+from services.location.view import View, tags_of
 
 
 class Index:

@@ -7,7 +7,6 @@ is an original one and is followed by its own requests (`original_storage`).
 """
 
 import asyncio
-import random
 from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
@@ -16,6 +15,7 @@ import structlog
 from prometheus_client import Counter
 
 from common import removals, wire
+from common.backoff import Backoff
 from common.http.client import HttpClient, RemoteError, StatusError
 from common.metrics import Metrics
 from common.problems import Problem
@@ -33,7 +33,10 @@ FIRST_PAUSE: Final = 0.1
 LONGEST_PAUSE: Final = 5.0
 
 SNAPSHOT_TYPE: Final = "application/x-ndjson"
-_FIRST_LISTING: Final = "storage-rest to have seen one complete listing of every source"
+_NORMALIZER: Final = (
+    "rhoai-normalizer to have read every source, of which it has told nothing yet: see that it runs, and its /readyz"
+)
+_SOURCES_TOLD: Final = 5
 _GONE: Final = 410
 _UNKNOWN_PATH: Final = frozenset({404, 405, 501})
 
@@ -77,8 +80,7 @@ class Following:
         self.revision = told.revision
         self._confirmed = told.confirmed
         if not told.complete:
-            missing = f"the cache to be whole again, for {told.damage}" if told.damage else _FIRST_LISTING
-            self._shelf.wait_for(missing)
+            self._shelf.wait_for(_missing(told), told.awaited)
 
     def _report(self, problems: Sequence[Problem]) -> None:
         for problem in problems:
@@ -87,6 +89,14 @@ class Following:
 
 class _Original(Exception):
     """This storage does not speak our protocol."""
+
+
+def _missing(told: wire.Changes) -> str:
+    """Return what is missing until what storage has is all there is."""
+    sources = "; ".join(map(str, told.awaited[:_SOURCES_TOLD])) or ("every source" if told.damage else _NORMALIZER)
+    if more := len(told.awaited) - _SOURCES_TOLD:
+        sources += f"; and {more} more" if more > 0 else ""
+    return f"the cache to be whole again, for {told.damage}; that needs {sources}" if told.damage else sources
 
 
 class Follower:
@@ -109,17 +119,16 @@ class Follower:
 
     async def run(self) -> None:
         """Follow storage until cancelled."""
-        pause = FIRST_PAUSE
+        backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE, least=0.5)
         while True:
             try:
                 await self._step()
             except (RemoteError, wire.WireError) as error:
                 self._failed(error)
-                await self._sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - jitter
-                pause = min(pause * 2, LONGEST_PAUSE)
+                await self._sleep(backoff.next())
             else:
                 self._recovered()
-                pause = FIRST_PAUSE
+                backoff.reset()
 
     # --- what pushes need to know (services.location.pushes.Followed)
 

@@ -14,6 +14,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from common import backstage, identity
+from common.annotations import CARD_ANNOTATION
 from common.http.problems import HttpProblem
 from services.location import annotations, calls
 from services.location.definitions import definition
@@ -22,7 +23,7 @@ from services.location.documentation import BRANCH
 from services.location.first_generation import Index, raw_path
 from services.location.rendering import Options, Rendered, read, require_complete
 from services.location.shelf import Shelf
-from services.location.view import CARD_ANNOTATION, SECOND_CARD_ANNOTATION, View, opens, tags_of
+from services.location.view import SECOND_CARD_ANNOTATION, View, opens, tags_of
 
 YAML: Final = "application/yaml"
 FILE_NAME: Final = "catalog-info.yaml"

@@ -14,6 +14,7 @@ from aiohttp import web
 
 from common import __version__, details
 from common.http.problems import HttpProblem
+from common.wire import awaited_fields
 from services.location.delivery import Entry
 from services.location.pages import JSON, SMALLEST_TO_COMPRESS, PackedPage, Page, not_modified
 from services.location.shelf import Shelf
@@ -40,6 +41,7 @@ def require_complete(shelf: Shelf) -> None:
             f"the feed is not complete yet: waiting for {shelf.waiting_for}",
             headers={"Retry-After": str(RETRY_AFTER)},
             waitingFor=shelf.waiting_for,
+            awaited=awaited_fields(shelf.awaited),
         )
 
 

@@ -13,6 +13,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 from aiohttp import web
 
+from common.annotations import CARD_ANNOTATION
 from common.http.problems import HttpProblem
 from services.location import annotations
 from services.location.delivery import Entry
@@ -25,7 +26,7 @@ from services.location.first_generation import (
 )
 from services.location.rendering import Options, Rendered, encode, read, require_complete
 from services.location.shelf import Shelf
-from services.location.view import CARD_ANNOTATION, SECOND_CARD_ANNOTATION, View, is_own_card
+from services.location.view import SECOND_CARD_ANNOTATION, View, is_own_card
 
 
 def base_path(connector_id: str) -> str:

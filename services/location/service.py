@@ -5,10 +5,13 @@ from contextlib import AsyncExitStack
 
 from common import __version__, removals
 from common.health import Health
+from common.http import access
 from common.http.access import AccessPolicy, Verifier
 from common.http.client import HttpClient
 from common.http.server import Address, run
 from common.metrics import Metrics
+from common.settings import report_unusable
+from common.status import NormalizerStatus, StorageStatus
 from services.location.app import create_location_app
 from services.location.fetching import CardFetcher
 from services.location.follow import Follower
@@ -18,11 +21,14 @@ from services.location.second_generation import base_path
 from services.location.service_tokens import ServiceTokens
 from services.location.settings import LocationSettings
 from services.location.shelf import Shelf
+from services.location.status import routes as status
+from services.location.status.neighbours import NORMALIZER, STORAGE, Neighbours, over_http
 
 
 async def serve(settings: LocationSettings, address: Address, stop: asyncio.Event) -> None:
     """Follow storage and serve until `stop` is set."""
     metrics, health = Metrics("location", __version__), Health()
+    report_unusable(settings, health)
     shelf = Shelf(health=health)
     async with AsyncExitStack() as stack:
         storage = await stack.enter_async_context(
@@ -40,6 +46,8 @@ async def serve(settings: LocationSettings, address: Address, stop: asyncio.Even
             document_limit=settings.document_limit,
             options=rendering_options(settings, address),
             fetcher=card_fetcher(settings),
+            neighbours=await _neighbours(settings, stack),
+            settings=settings,
         )
         async with asyncio.TaskGroup() as tasks:
             following = tasks.create_task(follower.run())
@@ -65,4 +73,18 @@ async def access_policy(settings: LocationSettings, stack: AsyncExitStack) -> Ac
         keys = [KeySet(client=await stack.enter_async_context(client)) for client in clients]
         tokens = ServiceTokens(keys=keys, audience=settings.connector_id)
         guards[base_path(settings.connector_id)] = tokens.verify
-    return AccessPolicy(token=settings.shared_token, open_reads=settings.open_reads, guards=guards)
+    return AccessPolicy(
+        token=settings.shared_token,
+        open_reads=settings.open_reads,
+        open_paths=access.OPEN_PATHS | status.OPEN_PATHS,
+        guards=guards,
+    )
+
+
+async def _neighbours(settings: LocationSettings, stack: AsyncExitStack) -> Neighbours:
+    def client(name: str, url: str) -> HttpClient:
+        return HttpClient(name=name, base_url=url, token=settings.shared_token)
+
+    normalizer = await stack.enter_async_context(client(NORMALIZER, settings.normalizer_address))
+    storage = await stack.enter_async_context(client(STORAGE, settings.storage_url))
+    return Neighbours(over_http(normalizer, NormalizerStatus), over_http(storage, StorageStatus))

@@ -1,18 +1,30 @@
 """Configuration of location."""
 
+from typing import ClassVar
+
 from pydantic import Field, field_validator
 
-from common.settings import CommaList, Duration, ServiceSettings
+from common.settings import CommaList, Duration, ServiceSettings, Url
+
+CONNECTOR_ID = "kserve-kubeflow-connector"
+"""Under which id the second-generation reader knows the connector, unless it is told another."""
 
 
 class LocationSettings(ServiceSettings):
     """What location reads from its environment."""
 
+    strict: ClassVar[frozenset[str]] = frozenset({"BACKSTAGE_JWKS_URL"})
+
     storage_address: str | None = Field(
         None, alias="STORAGE_URL", description="address of storage-rest; default http://$POD_IP:7070"
     )
+    normalizer_address: Url = Field(
+        "http://127.0.0.1:8081",
+        alias="NORMALIZER_URL",
+        description="the normalizer, which is asked how its sources are",
+    )
     connector_id: str = Field(
-        "kserve-kubeflow-connector",
+        CONNECTOR_ID,
         alias="CONNECTOR_ID",
         pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$",
         description="id under which the second-generation reader knows the connector",

@@ -7,11 +7,12 @@ nothing.
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from common.feed import Refused
 from common.health import Health
 from common.problems import Problem
+from common.wire import Awaited
 from services.location.delivery import Delivery, Entry
 from services.location.pages import Page
 
@@ -35,6 +36,8 @@ class Shelf:
         self.membership = 0
         self.changed_at = clock()
         self.complete = False
+        self.waiting_for = ""
+        self.awaited: tuple[Awaited, ...] = ()
         self.wait_for("a first look at storage")
 
     def entries(self) -> tuple[Entry, ...]:
@@ -71,13 +74,16 @@ class Shelf:
         """From now on the feed is shown; there is no way back."""
         if not self.complete:
             self.complete = True
-            self.waiting_for = ""
+            self.waiting_for, self.awaited = "", ()
             self._health.set("feed", True)
 
-    def wait_for(self, what: str) -> None:
-        """Tell readers and probes what is missing until the feed is complete; ignored from then on."""
+    def wait_for(self, what: str, sources: Sequence[Awaited] = ()) -> None:
+        """Tell readers and probes what is missing until the feed is complete; ignored from then on.
+
+        `sources` are those that `what` speaks of.
+        """
         if not self.complete:
-            self.waiting_for = what
+            self.waiting_for, self.awaited = what, tuple(sources)
             self._health.set("feed", False, f"not complete yet, waiting for {what}")
 
     def put(self, entry: Entry) -> None:

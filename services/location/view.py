@@ -12,17 +12,12 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from common import backstage
+from common.annotations import CARD_ANNOTATION, EXTERNAL_URL_ANNOTATION, INTERNAL_URL_ANNOTATION, NAME_ANNOTATION
 from common.details import NO_DETAILS, SERVER_TYPES, DetailLink, Details, ServerType
 
-NAME_ANNOTATION = "rhdh.modelcatalog.io/model-name"
-"""What a client writes as the model's name in a request."""
-CARD_ANNOTATION = "TechDocs"
-"""Where a document names the page with a model's card, for the first generation."""
 SECOND_CARD_ANNOTATION = "techdocs"
 LOCATION_ANNOTATION = "rhdh.modelcatalog.io/artifact-location"
 """Where the model's files are, when that is no page that a browser opens."""
-_INTERNAL_URL = "rhdh.modelcatalog.io/internal-service-url"
-_EXTERNAL_URL = "rhdh.modelcatalog.io/external-route-url"
 
 _NO_SPECIFICATION = ("", "TBD")
 """What stands in a document whose API nobody has described."""
@@ -74,7 +69,8 @@ _OWN_CARD = "/modelcard"
 class Server:
     """A model server and how it is called.
 
-    `base_url` is what a client library takes: with `/v1` for OpenAI servers. `names` are the names to write as the
+    `base_url` is what a client library takes: with `/v1` for OpenAI servers; so are `internal_url`, from inside the
+    cluster, and `external_url`, which may be empty. `names` are the names to write as the
     model's name, the usual one first, never empty. `specification` is the definition that people gave, or empty.
     """
 
@@ -226,12 +222,16 @@ def _server(model: Mapping[str, Any], part: Mapping[str, Any], details: Details)
     tags = (*part.get("tags", ()), *model.get("tags", ()))
     tasks = frozenset(task.lower().replace("_", "-") for task in details.tasks or tags)
     embeds = bool(tasks & _EMBEDDING_TASKS)
+
+    def base_url(url: str) -> str:
+        return _base_url(url, tags) if url and server_type == "openai-v1" else url
+
     return Server(
         name=re.sub(r"\s+", "", part["name"]),
         url=url,
-        base_url=_base_url(url, tags) if server_type == "openai-v1" else url,
-        internal_url=annotations.get(_INTERNAL_URL, ""),
-        external_url=annotations.get(_EXTERNAL_URL, ""),
+        base_url=base_url(url),
+        internal_url=base_url(annotations.get(INTERNAL_URL_ANNOTATION, "")),
+        external_url=base_url(annotations.get(EXTERNAL_URL_ANNOTATION, "")),
         server_type=server_type,
         names=details.names or (model.get("annotations", {}).get(NAME_ANNOTATION) or model["name"],),
         token=part.get("authentication") is True,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from common.wire import Stored, card_digest
+from services.normalizer.facts import LOCAL
 from services.normalizer.normalize.cards import CardRef, CatalogModel, ReadmeCard
 
 
@@ -26,11 +27,22 @@ class Cards:
 
     def __init__(self) -> None:
         self._catalog: dict[str, Card | None] = {}
+        self._said_by: dict[str, str] = {}
         self._chosen: dict[str, Card] = {}
 
-    def put(self, cards: Mapping[str, str | None]) -> None:
-        """Take cards of the model catalog by key; None says that there is none, what is not named stays."""
+    def put(self, cards: Mapping[str, str | None], *, cluster: str = LOCAL) -> None:
+        """Take cards of a cluster's model catalogs by key; None says that there is none, what is not named stays.
+
+        Where catalogs of several clusters have a card, it is that of the own cluster, else of the first by name: who
+        answers last does not change it.
+        """
         for key, text in cards.items():
+            holder = self._said_by.get(key, cluster)
+            if holder != cluster and (not text or _precedence(holder) < _precedence(cluster)):
+                continue
+            self._said_by[key] = cluster
+            if not text:
+                del self._said_by[key]
             card = self._catalog[key] = Card.of(text) if text else None
             if card and key in self._chosen:
                 self._chosen[key] = card
@@ -59,3 +71,7 @@ class Cards:
             used = set(keys)
             self._chosen = {key: card for key, card in self._chosen.items() if key in used}
         return self._chosen
+
+
+def _precedence(cluster: str) -> tuple[bool, str]:
+    return cluster != LOCAL, cluster

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from typing import Generic, Protocol, TypeVar
 
 from services.normalizer.facts import Ref
@@ -39,6 +40,11 @@ class Companions(Generic[T]):
                 self._by_deployment[owner][ref] = value
                 touched.add(owner)
         return touched
+
+    @property
+    def refs(self) -> AbstractSet[Ref]:
+        """The references of all that somebody owns."""
+        return self._objects.keys()
 
     def of(self, ref: str) -> tuple[T, ...]:
         """Return the objects that a deployment owns."""

@@ -1,6 +1,7 @@
 """What is known of connections, and which deployments use them."""
 
 from collections import defaultdict
+from collections.abc import Set as AbstractSet
 
 from services.normalizer.facts import Ref
 from services.normalizer.normalize.connection import Connection
@@ -37,6 +38,11 @@ class Connected:
         else:
             self._known[key] = connection
         return set(self._users.get(key, ()))
+
+    @property
+    def refs(self) -> AbstractSet[Ref]:
+        """The references of all that is known."""
+        return self._known.keys()
 
     def of(self, ref: str) -> Connection | None:
         """Return what is known of the connection that a deployment uses."""

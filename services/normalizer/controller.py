@@ -7,16 +7,18 @@ round. What leaves is decided by the ledger.
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable
 from math import inf
 
 import structlog
 
+from common.backoff import Backoff
 from common.health import Health
 from common.http.client import RemoteError, Unreachable
 from common.kube.workqueue import WorkQueue
 from common.problems import Problem
-from common.wire import Batch, WireError
+from common.wire import Awaited, Batch, WireError
 from services.normalizer.desired import Desired
 from services.normalizer.facts import Gone, Ref
 from services.normalizer.ledger import Ledger
@@ -25,6 +27,7 @@ from services.normalizer.publish import Mirror
 from services.normalizer.sink import SYNC, Intake
 from services.normalizer.source import Provable
 from services.normalizer.sourcebook import SourceBook
+from services.normalizer.status import Reporter
 from services.normalizer.telemetry import Telemetry
 
 log = structlog.get_logger("controller")
@@ -43,7 +46,7 @@ _KEYS_TOLD = 5
 
 
 class Controller:
-    """Keeps storage equal to what the sources tell; `intake` is whom they tell it."""
+    """Keeps storage equal to what the sources tell; `intake` is whom they tell it, `reporter` says how things stand."""
 
     def __init__(
         self,
@@ -71,7 +74,10 @@ class Controller:
         self._suspicious: frozenset[str] = frozenset()
         self._told: dict[str, tuple[Problem, ...]] = {}
         self._storage_fails = False
-        self.intake = Intake(desired=desired, book=book, ledger=ledger, queue=queue, health=health, clock=clock)
+        self.reporter = Reporter(desired=desired, book=book, ledger=ledger, health=health)
+        self.intake = Intake(
+            desired=desired, book=book, ledger=ledger, queue=queue, health=health, telemetry=telemetry, clock=clock
+        )
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -92,15 +98,14 @@ class Controller:
 
     async def _begin(self) -> None:
         """Learn what an earlier run has stored, and give every source a moment for its first answer."""
-        pause = 0.1
+        backoff = Backoff(0.1, 5, least=0.5)
         while True:
             try:
                 await self._mirror.refresh()
                 break
             except (RemoteError, WireError) as error:
                 self._storage_failed(error)
-                await asyncio.sleep(pause)
-                pause = min(pause * 2, 5)
+                await asyncio.sleep(backoff.next())
         self._health.set("storage", False, "it answers, and is being sent the first documents")
         self._desired.seed(self._mirror.entries, now=self._clock())
         self.intake.begin()
@@ -112,7 +117,7 @@ class Controller:
         self._queue.add(SYNC)
 
     async def _reconcile(self, refs: list[str], deliveries: asyncio.TaskGroup) -> bool:
-        now = self._clock()
+        now, began = self._clock(), time.monotonic()
         await self._render({ref for ref in refs if ref not in (SYNC, PUBLISH)}, now)
         if SYNC in refs or not self._mirror.known:
             try:
@@ -124,8 +129,13 @@ class Controller:
             self._publish(now, deliveries)
         self._queue.add_after(SYNC, CHECK_STORAGE)
         self._tell_problems()
+        if self._mirror.idle:
+            self._telemetry.settled(began)
         self._telemetry.state(
-            documents=len(self._desired.wanted), problems=self._desired.problems, doubts=self._ledger.doubts()
+            documents=Counter(upsert.source for upsert in self._desired.wanted.values()),
+            problems=self._desired.problems,
+            doubts=self._ledger.doubts(),
+            sources=self._book.standings(),
         )
         return True
 
@@ -141,8 +151,8 @@ class Controller:
                 await asyncio.sleep(0)  # others have their turn
         for name, error in self._desired.take_failures():
             log.error("object_not_rendered", object=name, exc_info=error)
-        for labels in self._desired.take_unknown():
-            self.intake.ask(labels)
+        for cluster, labels in self._desired.take_unknown():
+            self.intake.ask(cluster, labels)
         self.intake.name_cards(self._desired.catalog_models)
 
     def _released(self, now: float) -> set[str]:
@@ -163,6 +173,7 @@ class Controller:
             cards=self._mirror.missing_cards(self._desired.cards),
             complete=self._completes(now),
             confirmed=self._confirms(),
+            awaited=self._awaited(),
         )
         for batch in batches:
             deliveries.create_task(self._deliver(batch))
@@ -179,13 +190,25 @@ class Controller:
         """Return whether storage is to be told that every source was read."""
         return not self._mirror.confirmed and self._book.confirmed(self._ledger.sources_with_entries)
 
+    def _awaited(self) -> tuple[Awaited, ...]:
+        """Return what storage waits for before it has all there is."""
+        if self._mirror.complete:
+            return ()
+        return self._book.awaited(
+            documents=len(self._desired.wanted),
+            ever=self._mirror.complete,
+            stored=self._ledger.sources_with_entries if self._mirror.damage else (),
+        )
+
     async def _deliver(self, batch: Batch) -> None:
         try:
             refused = await self._mirror.deliver(batch)
         except (RemoteError, WireError) as error:
+            self._telemetry.not_sent(marks=len(batch.leaving))
             self._storage_failed(error)
             return
         self._storage_works()
+        self._telemetry.served(ref for upsert in batch.upserts for ref in (upsert.ref, upsert.server_ref))
         for key, reason in refused.items():
             log.error("document_refused", key=key, reason=reason)
         self._telemetry.sent(upserts=len(batch.upserts), removals=len(batch.removals), cards=len(batch.cards))
@@ -195,14 +218,15 @@ class Controller:
         self._ledger.persisted(stored[key].ref or key for key in marked if key in stored)
         for key, reason in batch.removals.items():
             log.info("entry_removed", key=key, reason=reason)
-        log.info(
-            "published",
-            upserts=len(batch.upserts),
-            removals=len(batch.removals),
-            marks=len(batch.leaving),
-            cards=len(batch.cards),
-            keys=[upsert.key for upsert in batch.upserts[:_KEYS_TOLD]],
-        )
+        if batch.changes_entries or batch.complete or batch.confirmed:
+            log.info(
+                "published",
+                upserts=len(batch.upserts),
+                removals=len(batch.removals),
+                marks=len(batch.leaving),
+                cards=len(batch.cards),
+                keys=[upsert.key for upsert in batch.upserts[:_KEYS_TOLD]],
+            )
         if batch.removals:
             self._desired.free_names(self._mirror.entries)
         self._queue.add(PUBLISH)

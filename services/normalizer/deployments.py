@@ -23,6 +23,7 @@ from services.normalizer.normalize.linking import Link
 from services.normalizer.normalize.runtimes import Runtime
 from services.normalizer.normalize.server import ServerFacts, server_facts
 from services.normalizer.normalize.serving import ServerClaim, choose_server
+from services.normalizer.places import Places
 from services.normalizer.registered import Registered
 
 STOPPED: Final = "stopped"
@@ -78,7 +79,7 @@ class Deployments:
         self._claimants: defaultdict[str, set[str]] = defaultdict(set)
         self._beside: dict[str, Problem] = {}
         self._unusable: dict[str, Problem] = {}
-        self._unknown: list[RegistryLabels] = []
+        self._unknown: list[tuple[str, RegistryLabels]] = []
 
     @property
     def refs(self) -> AbstractSet[str]:
@@ -117,14 +118,41 @@ class Deployments:
         own = self._runtimes.get(Ref("runtime", cluster, (facts.namespace, name)))
         return own or self._runtimes.get(Ref("runtime", cluster, ("", name)))
 
-    @property
-    def catalog_models(self) -> frozenset[CatalogModel]:
-        """The models of the model catalog whose cards deployments name."""
-        return frozenset(self._carded.values())
+    def catalog_models(self, places: Places) -> dict[str, frozenset[CatalogModel]]:
+        """Return the models of the model catalog whose cards deployments name, by the cluster whose catalogs to ask."""
+        found: defaultdict[str, set[CatalogModel]] = defaultdict(set)
+        for ref, model in self._carded.items():
+            found[places.home(Ref.parse(ref).place)].add(model)
+        return {cluster: frozenset(models) for cluster, models in found.items()}
 
     def documented_by(self, cards: Collection[str]) -> set[str]:
         """Return the deployments that name one of these cards, given by their keys."""
         return {ref for ref, model in self._carded.items() if model.key in cards}
+
+    def close(self, source: str, *, now: float) -> set[str]:
+        """Take that a source is followed no longer: nothing shows its deployments; return them."""
+        refs = {ref for ref, entry in self._entries.items() if entry.source == source}
+        for ref in refs:
+            self._entries[ref].missed = now
+        return refs
+
+    def has(self, cluster: str) -> bool:
+        """Return whether there are deployments of a cluster."""
+        return any(Ref.parse(ref).place == cluster for ref in self._entries)
+
+    def known(self, source: str, cluster: str) -> set[Ref]:
+        """Return the deployments of a source, and what it told of a cluster beside them."""
+        companions = self._services.refs | self._accounts.refs | self._runtimes.keys()
+        deployments = {Ref.parse(ref) for ref, entry in self._entries.items() if entry.source == source}
+        return deployments | {ref for ref in companions if ref.place == cluster}
+
+    def forget(self, cluster: str) -> None:
+        """Forget all that is known of a cluster that is followed no longer and has no deployment left."""
+        for ref in self._services.refs | self._accounts.refs | self._runtimes.keys() | self._connected.refs:
+            if ref.place == cluster:
+                self._put_companion(ref, Gone())
+        for unusable in [ref for ref in self._unusable if Ref.parse(ref).place == cluster]:
+            del self._unusable[unusable]
 
     def problems(self, ref: str) -> tuple[Problem, ...]:
         """Return the problems of a deployment that are not about its document."""
@@ -132,8 +160,8 @@ class Deployments:
         others = (self._beside.get(ref), self._unusable.get(ref))
         return (*(entry.link.problems if entry else ()), *(problem for problem in others if problem is not None))
 
-    def take_unknown(self) -> list[RegistryLabels]:
-        """Return the labels that named a version unknown here since the last call."""
+    def take_unknown(self) -> list[tuple[str, RegistryLabels]]:
+        """Return the labels that named a version unknown here since the last call, with the deployment's cluster."""
         unknown, self._unknown = self._unknown, []
         return unknown
 
@@ -215,21 +243,21 @@ class Deployments:
             return set()
         former = entry.link
         touched = self._unlink(ref, entry)
-        entry.link = registered.link(entry.facts, former)
+        entry.link = registered.link(entry.facts, Ref.parse(ref).place, former)
         if entry.version:
             self._claimants[entry.version].add(ref)
             touched.add(entry.version)
-        self._note_unknown(entry)
+        self._note_unknown(ref, entry)
         entry.verdict = self._judge(ref, entry, unready, now)
         if entry.missed is not None and not entry.verdict.shown:
             touched |= self._drop(ref)
         return touched
 
-    def _note_unknown(self, entry: Entry) -> None:
+    def _note_unknown(self, ref: str, entry: Entry) -> None:
         labels = entry.facts.registry
         if not entry.version and labels and labels.model and labels.version and labels != entry.asked_for:
             entry.asked_for = labels
-            self._unknown.append(labels)
+            self._unknown.append((Ref.parse(ref).place, labels))
 
     def _judge(self, ref: str, entry: Entry, unready: Callable[[str, str], None], now: float) -> Verdict:
         source, readiness = entry.source, entry.facts.readiness

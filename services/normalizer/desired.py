@@ -16,18 +16,20 @@ from services.normalizer.cards import Card, Cards
 from services.normalizer.deployments import Deployments, Entry
 from services.normalizer.documents import SLICE, Documents
 from services.normalizer.earlier import Adoption, Unshown
-from services.normalizer.facts import Gone, Missing, Ref, Unusable
+from services.normalizer.facts import LOCAL, MANIFESTS, Gone, Missing, Ref, Unusable, cluster_of, cluster_of_id
 from services.normalizer.ledger import Ledger, Patience
 from services.normalizer.normalize.cards import CatalogModel, catalog_model, readme_card
 from services.normalizer.normalize.deployment import Fact
+from services.normalizer.normalize.document import within
 from services.normalizer.normalize.kserve import normalize_deployment
 from services.normalizer.normalize.labels import RegistryLabels
 from services.normalizer.normalize.linking import names_version
 from services.normalizer.normalize.registry import normalize_version
 from services.normalizer.normalize.registry_objects import version_origin
-from services.normalizer.normalize.result import Defaults, Normalized
+from services.normalizer.normalize.result import Defaults, Normalized, Place
+from services.normalizer.places import SHARED, Places
 from services.normalizer.registered import Registered, Version
-from services.normalizer.sourcebook import SourceBook, SourceKind
+from services.normalizer.sourcebook import SourceBook, SourceKind, cluster_source
 from services.normalizer.sources.kubeflow.records import RegistryContent, registry_source
 
 T = TypeVar("T")
@@ -45,23 +47,24 @@ class Desired:
     """
 
     def __init__(self, *, defaults: Defaults, ledger: Ledger | None = None) -> None:
-        self._defaults = defaults
         self._ledger = ledger or Ledger(Patience(), SourceBook(first_sync_grace=0))
         self._deployments = Deployments(self._ledger)
-        self._registered = Registered(self._ledger)
+        self._places = Places(defaults)
+        self._registered = Registered(self._ledger, self._places)
         self._cards = Cards()
         self._served_by: dict[str, str] = {}
         self._documents = Documents(self._served_by, readable=defaults.readable_names)
         self._stored_by_ref: dict[str, Stored] = {}
         self._adoption = Adoption({})
         self._heirs: set[str] = set()
-        self._unshown = Unshown({})
+        self._unshown = Unshown({}, self._places)
         self._waiting: set[str] = set()
         self._unconfirmed_servers: dict[str, str] = {}
         self._faults: dict[str, Problem] = {}
         self._failures: list[tuple[str, Exception]] = []
         self._dirty: set[str] = set()
-        self._awaiting_registries = False
+        self._left: set[str] = set()
+        self._awaiting_registries: frozenset[str] = frozenset()
         self.problems: dict[str, tuple[Problem, ...]] = {}
         self.retained: set[str] = set()
 
@@ -75,14 +78,19 @@ class Desired:
     def seed(self, stored: Mapping[str, Stored], *, now: float = 0) -> None:
         """Take over, once and before anything is rendered, what an earlier run has stored, by key."""
         self._stored_by_ref = {entry.ref: entry for entry in stored.values() if entry.ref}
-        self._unshown = Unshown(self._stored_by_ref)
+        self._unshown = Unshown(self._stored_by_ref, self._places)
         self._adoption = Adoption(self._stored_by_ref)
         self.adopt(stored, now=now)
         for ref, entry in self._stored_by_ref.items():
             if ref.startswith("registry:") and entry.server_name:
                 server = entry.server_ref or f"{ref}#server"
                 self._unconfirmed_servers[ref] = server
-                self._ledger.expect(server, _server_kind(server), now=now)
+                self._expect(server, now)
+
+    def _expect(self, server: str, now: float) -> None:
+        """Have the ledger expect a server that was stored with its version."""
+        kind = _server_kind(server)
+        self._ledger.expect(server, kind, source=_server_source(server, kind), now=now)
 
     def adopt(self, stored: Mapping[str, Stored], *, now: float, damaged: bool = False) -> None:
         """Take a listing of storage: names that others gave out, and what others removed of what was leaving here."""
@@ -138,23 +146,42 @@ class Desired:
             self._dirty |= self._deployments.refs
         self._note(registry_source(registry), content.problems if content is not None else ())
 
-    def put_cards(self, cards: Mapping[str, str | None]) -> None:
-        """Take cards of the model catalog by key; None says that there is none, what is not named stays."""
-        self._cards.put(cards)
+    def put_place(self, cluster: str, place: Place) -> None:
+        """Take how the entries of a cluster are shown."""
+        self._left.discard(cluster)
+        if self._places.put(cluster, place):
+            self._dirty |= {ref for ref in self._deployments.refs if Ref.parse(ref).place == cluster}
+            self._dirty |= {ref for ref in self._registered.refs if cluster_of(Ref.parse(ref)) == cluster}
+
+    def close(self, source: str, *, now: float) -> None:
+        """Take that a source is followed no longer: nothing shows its deployments."""
+        self._dirty |= self._deployments.close(source, now=now)
+
+    def leave(self, cluster: str) -> None:
+        """Take that a cluster is followed no longer: what is known of it goes with the last of its entries."""
+        self._left.add(cluster)
+
+    def known(self, source: str, kind: SourceKind) -> set[Ref]:
+        """Return what a source has told that was not taken back."""
+        return self._deployments.known(source, cluster_of_id(source) if kind == "kserve" else "")
+
+    def put_cards(self, cards: Mapping[str, str | None], *, cluster: str = LOCAL) -> None:
+        """Take cards of a cluster's model catalogs by key; None says that there is none, what is not named stays."""
+        self._cards.put(cards, cluster=cluster)
         self._dirty |= self._deployments.documented_by(cards)
 
     @property
-    def catalog_models(self) -> frozenset[CatalogModel]:
-        """The models of the model catalog whose cards deployments name without any registry."""
-        return self._deployments.catalog_models
+    def catalog_models(self) -> Mapping[str, frozenset[CatalogModel]]:
+        """The models of the model catalog whose cards deployments name without any registry, by cluster."""
+        return self._deployments.catalog_models(self._places)
 
     @property
     def cards(self) -> Mapping[str, Card]:
         """The cards that documents refer to and whose text is known, by key."""
         return self._cards.shown(upsert.card_key for upsert in self.wanted.values())
 
-    def await_registries(self, awaiting: bool) -> None:
-        """Take whether a registry that was never tried may soon tell more."""
+    def await_registries(self, awaiting: frozenset[str]) -> None:
+        """Take which clusters have a registry that was never tried and may soon tell more."""
         if awaiting != self._awaiting_registries:
             self._awaiting_registries = awaiting
             self._dirty |= self._waiting
@@ -174,6 +201,9 @@ class Desired:
             self._dirty |= self._unconfirmed_servers.keys()
         for registry in self._registered.over():
             self.put_registry(registry, None)
+        for cluster in [each for each in self._left if not self._deployments.has(each)]:
+            self._deployments.forget(cluster)
+            self._left.remove(cluster)
 
     # --- what follows from it
 
@@ -182,9 +212,9 @@ class Desired:
         dirty, self._dirty = self._dirty, set()
         return dirty
 
-    def take_unknown(self) -> list[RegistryLabels]:
-        """Return the labels that named a version unknown here since the last call."""
-        return self._deployments.take_unknown()
+    def take_unknown(self) -> list[tuple[str, RegistryLabels]]:
+        """Return the labels that named a version unknown here since the last call, with the cluster to look in."""
+        return [(self._places.home(cluster), labels) for cluster, labels in self._deployments.take_unknown()]
 
     def take_failures(self) -> list[tuple[str, Exception]]:
         """Return what went wrong in rendering which object since the last call; for the log."""
@@ -200,7 +230,7 @@ class Desired:
         """Render as `render` does, in slices: pauses are possible between them."""
         refs = set(refs)
         versions = {ref for ref in refs if ref.startswith("registry:") and "#" not in ref}
-        isvcs = {ref for ref in refs if ref.startswith(("isvc:", "llmisvc:"))}
+        isvcs = {ref for ref in refs if ref.startswith(("isvc:", "llmisvc:", "openai:"))}
         unready = partial(self._attribute_server, now=now)
         for number, ref in enumerate(tuple(isvcs), 1):
             conclude = partial(self._deployments.conclude, ref, self._registered, unready, now=now)
@@ -242,7 +272,7 @@ class Desired:
         unnamed = f"{version}#server"
         if self._unconfirmed_servers.get(version) == unnamed and self._ledger.knows(unnamed):
             self._ledger.forget(unnamed)
-            self._ledger.expect(ref, _server_kind(ref), now=now)
+            self._expect(ref, now)
             self._unconfirmed_servers[version] = ref
 
     def _render_version(self, ref: str) -> Normalized | None:
@@ -274,20 +304,24 @@ class Desired:
         else:
             self._served_by.pop(ref, None)
         stated = chosen.verdict.facts.stated if chosen and chosen.verdict.facts else None
-        return normalize_version(
-            found.model,
-            found.version,
-            found.artifacts,
-            registry=content.ref,
-            source=content.source,
-            server=self._deployments.server(server),
-            registry_isvc_name=chosen.link.record if chosen else "",
-            card=self._cards.choose(
-                catalog_model(found.artifacts) or (stated.catalog_model if stated else None),
-                stored=self._stored_by_ref.get(ref),
-                readme=readme_card(content.ref, found.model),
+        place = self._places.of(Ref.parse(server or ref), content.source)
+        return within(
+            place,
+            normalize_version(
+                found.model,
+                found.version,
+                found.artifacts,
+                registry=content.ref,
+                source=content.source,
+                server=self._deployments.server(server),
+                registry_isvc_name=chosen.link.record if chosen else "",
+                card=self._cards.choose(
+                    catalog_model(found.artifacts) or (stated.catalog_model if stated else None),
+                    stored=self._stored_by_ref.get(ref),
+                    readme=readme_card(content.ref, found.model),
+                ),
+                defaults=place.defaults,
             ),
-            defaults=self._defaults,
         )
 
     def _inherit(self, ref: str, found: Version) -> bool:
@@ -346,24 +380,27 @@ class Desired:
             self.retained.add(ref)
         if facts is None or self._deployments.shown_with_version(ref):
             return None
-        return normalize_deployment(
-            facts,
-            cluster=Ref.parse(ref).place,
-            source=entry.source,
-            services=self._deployments.services(ref),
-            service_accounts=self._deployments.accounts(ref),
-            defaults=self._defaults,
-            serve=not entry.bare,
-            runtime=self._deployments.runtime(ref, facts),
-            connection=self._deployments.connection(ref),
-            card=self._cards.choose(facts.stated.catalog_model, stored=self._stored_by_ref.get(ref)),
+        place = self._places.of(Ref.parse(ref), entry.source)
+        return within(
+            place,
+            normalize_deployment(
+                facts,
+                cluster=Ref.parse(ref).place,
+                source=entry.source,
+                services=self._deployments.services(ref),
+                service_accounts=self._deployments.accounts(ref),
+                defaults=place.defaults,
+                serve=not entry.bare,
+                runtime=self._deployments.runtime(ref, facts),
+                connection=self._deployments.connection(ref),
+                card=self._cards.choose(facts.stated.catalog_model, stored=self._stored_by_ref.get(ref)),
+            ),
         )
 
     def _waits_for_registry(self, ref: str, entry: Entry) -> bool:
         """Return whether a registry that was not read yet may well describe this isvc: it must not be shown twice."""
-        return (self._awaiting_registries and names_version(entry.facts)) or self._unshown.may_be_served_by(
-            ref, entry.facts
-        )
+        awaited = not self._awaiting_registries.isdisjoint((self._places.home(Ref.parse(ref).place), SHARED))
+        return (awaited and names_version(entry.facts)) or self._unshown.may_be_served_by(ref, entry.facts)
 
     def _publish(self, rendered: Mapping[str, Normalized | None]) -> Iterator[None]:
         for ref, normalized in rendered.items():
@@ -372,6 +409,8 @@ class Desired:
                 self._note(ref, self._other_problems(ref))
         documents = [normalized for normalized in rendered.values() if normalized is not None]
         yield from self._documents.publish(documents, self._guarded)
+        self._dirty |= self._documents.retitled
+        self._documents.retitled.clear()
         for document in documents:
             self._note(document.ref, (*self._documents.problems(document), *self._other_problems(document.ref)))
         for key in self._ledger.unnamed() & self.wanted.keys():
@@ -387,6 +426,12 @@ class Desired:
             self.problems[ref] = problems
         else:
             self.problems.pop(ref, None)
+
+
+def _server_source(ref: str, kind: SourceKind) -> str:
+    """Return the source of a deployment in another cluster, empty for the own one: it may have been the original's."""
+    cluster = LOCAL if "#" in ref else Ref.parse(ref).place
+    return "" if cluster in (LOCAL, MANIFESTS) else cluster_source(kind, cluster)
 
 
 def _server_kind(ref: str) -> SourceKind:

@@ -3,11 +3,14 @@
 Pure: no I/O, no clock.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
+from dataclasses import replace
 from functools import partial
 
 from common import backstage
+from common.details import Details
 from common.identity import Allocator, Claim, Identity
 from common.problems import Problem
 from common.wire import Stored, Upsert
@@ -18,10 +21,62 @@ SLICE = 200
 """So many documents are rendered or encoded before others have their turn."""
 
 
+class _Titles:
+    """Which documents have which title, so that those of several clusters can be distinguished."""
+
+    def __init__(self) -> None:
+        self._title_of: dict[str, str] = {}
+        self._clusters: defaultdict[str, dict[str, str]] = defaultdict(dict)
+
+    def put(self, documents: Iterable[Normalized]) -> set[str]:
+        """Take the titles of documents; return which others are shown otherwise by that."""
+        before: dict[str, bool] = {}
+        refs = set()
+        for normalized in documents:
+            refs.add(normalized.ref)
+            title = normalized.details.title.casefold()
+            for changed in {title, self._title_of.get(normalized.ref, "")}:
+                before.setdefault(changed, self._is_shared(changed))
+            self._remove(normalized.ref)
+            if title:
+                self._title_of[normalized.ref] = title
+                self._clusters[title][normalized.ref] = normalized.details.cluster
+        return self._changed(before) - refs
+
+    def discard(self, ref: str) -> set[str]:
+        """Drop a document; return which others are shown otherwise by that."""
+        title = self._title_of.get(ref, "")
+        before = {title: self._is_shared(title)}
+        self._remove(ref)
+        return self._changed(before)
+
+    def distinct(self, normalized: Normalized) -> Details:
+        """Return the details of a document, with its cluster in a title that a document of another cluster has too."""
+        details = normalized.details
+        if not details.cluster or not self._is_shared(details.title.casefold()):
+            return details
+        return replace(details, title=f"{details.title} ({details.cluster})")
+
+    def _is_shared(self, title: str) -> bool:
+        return title in self._clusters and len(set(self._clusters[title].values())) > 1
+
+    def _changed(self, before: Mapping[str, bool]) -> set[str]:
+        changed = (title for title, shared in before.items() if self._is_shared(title) != shared)
+        return {ref for title in changed for ref in self._clusters.get(title, ())}
+
+    def _remove(self, ref: str) -> None:
+        title = self._title_of.pop(ref, "")
+        if title:
+            del self._clusters[title][ref]
+            if not self._clusters[title]:
+                del self._clusters[title]
+
+
 class Documents:
     """`wanted`: the documents by key. `server_of` tells which deployment a document shows as its server.
 
-    `readable`: new documents have their names with dots and capitals.
+    `readable`: new documents have their names with dots and capitals. `retitled` are references of documents that must
+    be published again, because another one has, or no longer has, the same title.
     """
 
     def __init__(self, server_of: Mapping[str, str], *, readable: bool = False) -> None:
@@ -30,7 +85,9 @@ class Documents:
         self._readable = readable
         self._keys: dict[str, str] = {}
         self._named: AbstractSet[str] = frozenset()  # those that are being published
+        self._titles = _Titles()
         self.wanted: dict[str, Upsert] = {}
+        self.retitled: set[str] = set()
 
     def __contains__(self, ref: object) -> bool:
         """Return whether the document of a reference is wanted."""
@@ -65,6 +122,10 @@ class Documents:
 
     def withdraw(self, ref: str) -> None:
         """Want a document no more; its names stay its own as long as it is stored."""
+        self._drop(ref)
+        self.retitled |= self._titles.discard(ref)
+
+    def _drop(self, ref: str) -> None:
         key = self._keys.pop(ref, None)
         if key is not None:
             del self.wanted[key]
@@ -76,18 +137,19 @@ class Documents:
 
         `guarded` does what it is given for a reference, or returns None when that fails.
         """
+        self.retitled |= self._titles.put(documents)
         identities = self._allocator.assign(map(self._claim, documents))
         self._named = identities.keys()
         upserts: list[Upsert] = []
         for number, normalized in enumerate(documents, 1):
-            server = self._server_of.get(normalized.ref, "")
-            upsert = guarded(normalized.ref, partial(_upsert, normalized, identities[normalized.ref], server))
+            server, details = self._server_of.get(normalized.ref, ""), self._titles.distinct(normalized)
+            upsert = guarded(normalized.ref, partial(_upsert, normalized, identities[normalized.ref], server, details))
             if upsert is not None:
                 upserts.append(upsert)
             if number % SLICE == 0:
                 yield
         for normalized in documents:
-            self.withdraw(normalized.ref)
+            self._drop(normalized.ref)
         for upsert in upserts:
             self._keys[upsert.ref] = upsert.key
             self.wanted[upsert.key] = upsert
@@ -114,6 +176,8 @@ class Documents:
             server_name=wanted[1] or None,
             created=normalized.created,
             kept=(kept[0], kept[1]),
+            cluster=normalized.details.cluster,
+            lasting=bool(normalized.details.cluster) and Ref.parse(normalized.ref).is_deployment,
         )
 
 
@@ -129,7 +193,7 @@ def _renamed(ref: str, wanted: str, shown: str) -> tuple[Problem, ...]:
     )
 
 
-def _upsert(normalized: Normalized, identity: Identity, server_ref: str) -> Upsert:
+def _upsert(normalized: Normalized, identity: Identity, server_ref: str, details: Details) -> Upsert:
     return Upsert(
         key=identity.key,
         body=normalized.document.named(identity.model_name, identity.server_name).encode(),
@@ -143,5 +207,5 @@ def _upsert(normalized: Normalized, identity: Identity, server_ref: str) -> Upse
         server_ref=server_ref,
         origin=normalized.origin,
         card_key=normalized.card_key,
-        details=normalized.details.encode(),
+        details=details.encode(),
     )

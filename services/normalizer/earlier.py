@@ -5,18 +5,20 @@ Pure.
 
 from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from common import backstage
 from common.wire import Stored
 from services.normalizer.facts import Ref
 from services.normalizer.normalize.deployment import Deployment
+from services.normalizer.places import Places
 
 
 class Unshown:
     """Versions that are stored and that no registry has shown since the start, to find the isvc that serves one."""
 
-    def __init__(self, stored: Mapping[str, Stored]) -> None:
+    def __init__(self, stored: Mapping[str, Stored], places: Places) -> None:
+        self._places = places
         self._refs = {ref for ref in stored if ref.startswith("registry:")}
         self._by_version: defaultdict[str, set[str]] = defaultdict(set)
         self._by_server: defaultdict[str, set[str]] = defaultdict(set)
@@ -41,19 +43,24 @@ class Unshown:
 
     def may_be_served_by(self, ref: str, facts: Deployment) -> bool:
         """Return whether one of them may be what an isvc serves."""
-        labels = facts.registry
-        if labels is not None and self._refs & self._by_version.get(labels.version, set()):
+        labels, cluster = facts.registry, Ref.parse(ref).place
+        if labels is not None and self._any(self._by_version.get(labels.version, ()), cluster):
             return True
-        if self._refs & self._by_server.get(ref, set()):
+        if self._any(self._by_server.get(ref, ()), cluster):
             return True
         name = backstage.sanitize(facts.name)
         for position in range(bisect_left(self._names, (name, "")), len(self._names)):
             server, version = self._names[position]
             if not server.startswith(name):
                 return False
-            if version in self._refs:
+            if self._any((version,), cluster):
                 return True
         return False
+
+    def _any(self, refs: Iterable[str], cluster: str) -> bool:
+        """Return whether one of these versions is not shown yet and may be served in a cluster."""
+        unshown = (ref for ref in refs if ref in self._refs)
+        return any(self._places.may_describe(Ref.parse(ref).place, cluster) for ref in unshown)
 
 
 class Adoption:

@@ -93,6 +93,11 @@ class Ledger:
         """The sources of the entries that are known."""
         return frozenset(source for source, refs in self._of_source.items() if refs)
 
+    def counts(self) -> dict[str, tuple[int, int]]:
+        """Return how many entries of each source are known, and how many of these are leaving."""
+        leaving = Counter(self._accounts[ref].source for ref in self._marked)
+        return {source: (len(refs), leaving[source]) for source, refs in self._of_source.items() if refs}
+
     def unnamed(self) -> set[str]:
         """Return the entries of sources that they do not name, because the original wrote them; by key."""
         return set().union(*(self._of_source.get(source, ()) for source in _UNNAMED))
@@ -132,10 +137,10 @@ class Ledger:
         self._marked.discard(ref)
         account.seen, account.since, account.reason, account.refused = True, None, "", False
 
-    def expect(self, ref: str, kind: SourceKind, *, now: float) -> None:
-        """Take note of something that an earlier run has shown within an entry, from some source of a kind."""
+    def expect(self, ref: str, kind: SourceKind, *, source: str = "", now: float) -> None:
+        """Take note of something that an earlier run has shown within an entry, from a source or any of a kind."""
         if ref not in self._accounts:
-            self._open(ref, next(id_ for id_, of in _UNNAMED.items() if of == kind), now)
+            self._open(ref, source or next(id_ for id_, of in _UNNAMED.items() if of == kind), now)
 
     def doubt(self, ref: str, source: str, reason: str, *, since: float) -> bool:
         """Take a look that does not show the entry; return whether it stays for now."""

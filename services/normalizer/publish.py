@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from common.wire import Applied, Batch, Listing, Stored, Upsert, card_digest
+from common.wire import Applied, Awaited, Batch, Listing, Stored, Upsert, card_digest
 from services.normalizer.cards import Card
 from services.normalizer.plan import Plan
 
@@ -57,8 +57,9 @@ class _Draft:
 class Mirror:
     """What storage holds, as far as its answers tell, with what is on its way to it.
 
-    `known` is false when an error leaves that open, until the next `refresh`. `complete`, `confirmed` and `damage` are
-    those of the last listing. `refused` are the digests of documents that storage does not take, by key.
+    `known` is false when an error leaves that open, until the next `refresh`. `complete`, `confirmed`, `damage`
+    and `awaited` are those of the last listing. `refused` are the digests of documents that storage does not take, by
+    key.
     """
 
     def __init__(self, storage: Storage) -> None:
@@ -72,6 +73,7 @@ class Mirror:
         self.complete = False
         self.confirmed = False
         self.damage = ""
+        self.awaited: tuple[Awaited, ...] | None = None
         self.entries: dict[str, Stored] = {}
         self.cards: dict[str, str] = {}
         self._card_uses: Counter[str] = Counter()
@@ -104,7 +106,7 @@ class Mirror:
         taken = fresh is not None and self.idle
         if fresh is not None and taken:
             self._revision, self.complete = fresh.revision, fresh.complete
-            self.confirmed, self.damage = fresh.confirmed, fresh.damage
+            self.confirmed, self.damage, self.awaited = fresh.confirmed, fresh.damage, fresh.awaited
             self.entries, self.cards = dict(fresh.entries), dict(fresh.cards)
             self._card_uses = Counter(entry.card_key for entry in fresh.entries.values() if entry.card_key)
         self.known = True
@@ -115,11 +117,18 @@ class Mirror:
         return {key: card.text for key, card in cards.items() if self.cards.get(key) != card.digest}
 
     def begin(
-        self, plan: Plan, *, cards: Mapping[str, str], complete: bool = False, confirmed: bool = False
+        self,
+        plan: Plan,
+        *,
+        cards: Mapping[str, str],
+        complete: bool = False,
+        confirmed: bool = False,
+        awaited: tuple[Awaited, ...] = (),
     ) -> list[Batch]:
         """Return the batches that can go now, each of which needs a `deliver`; the rest is for a later plan.
 
         `complete` and `confirmed` tell storage so; that goes with the last batch, when none other is under way.
+        `awaited` are the sources that it is not complete without.
         """
         busy = self.busy
         busy_cards = {key for batch in self._under_way for key in batch.cards}
@@ -128,11 +137,14 @@ class Mirror:
         removals = {key: reason for key, reason in plan.removals.items() if key not in busy}
         marks = {key: mark for key, mark in plan.marks.items() if key not in busy}
         all_can_go = self.idle and len(groups) == len(plan.upserts) and len(removals) == len(plan.removals)
+        news = None if self.awaited in (None, awaited) else awaited
         batches: list[Batch] = []
-        while (groups or unsent or removals or marks) and len(self._under_way) < PARALLEL:
+        while (groups or unsent or removals or marks or news is not None) and len(self._under_way) < PARALLEL:
             draft = _fill(groups, unsent)
-            batch = Batch(upserts=tuple(draft.upserts), leaving=marks, removals=removals, cards=draft.cards)
-            removals, marks = {}, {}
+            batch = Batch(
+                upserts=tuple(draft.upserts), leaving=marks, removals=removals, cards=draft.cards, awaited=news
+            )
+            removals, marks, news = {}, {}, None
             batches.append(batch)
             self._start(batch)
         if (complete or confirmed) and all_can_go and not groups and not unsent and len(batches) <= 1:
@@ -142,6 +154,8 @@ class Mirror:
 
     def _start(self, batch: Batch) -> None:
         self._under_way.append(batch)
+        if batch.awaited is not None:
+            self.awaited = batch.awaited
         self.cards.update((key, card_digest(text)) for key, text in batch.cards.items())
         for upsert in batch.upserts:
             self._formers[upsert.key] = self.entries.get(upsert.key)

@@ -3,15 +3,17 @@
 Pure.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from services.normalizer.facts import Ref
+from services.normalizer.facts import DELETED, Ref
 from services.normalizer.ledger import NOT_LISTED, Ledger
+from services.normalizer.normalize import registry_objects
 from services.normalizer.normalize.deployment import Deployment
 from services.normalizer.normalize.linking import Link, RegistryIndex, link
 from services.normalizer.normalize.registry_objects import ModelArtifact, ModelVersion, RegisteredModel
+from services.normalizer.places import Places
 from services.normalizer.sources.kubeflow.records import RegistryContent, registry_source
 
 ARCHIVED: Final = "archived"
@@ -31,8 +33,9 @@ class Version:
 class Registered:
     """What all registries hold, by registry and by reference."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, places: Places) -> None:
         self._ledger = ledger
+        self._places = places
         self._contents: dict[str, RegistryContent] = {}
         self._indexes: dict[str, RegistryIndex] = {}
         self._missed: dict[str, Version] = {}
@@ -81,7 +84,7 @@ class Registered:
             if model.is_live and version.is_live:
                 self._ledger.see(ref, content.source)
                 return Version(model, version, content.snapshot.artifacts.get(version_id))
-            self._ledger.end(ref, ARCHIVED)
+            self._ledger.end(ref, DELETED if version.state == registry_objects.DELETED else ARCHIVED)
             return None
         missed = self._missed.get(ref)
         if missed is not None and self._ledger.doubt(ref, content.source, NOT_LISTED, since=missed.missed or 0):
@@ -89,9 +92,16 @@ class Registered:
         self._missed.pop(ref, None)
         return None
 
-    def link(self, deployment: Deployment, former: Link) -> Link:
-        """Return which version a deployment serves; what its registry lacks for now it goes on serving."""
-        new = link(deployment, tuple(self._indexes.values()))
+    @property
+    def refs(self) -> Iterator[str]:
+        """The references of all versions that registries have."""
+        for content in self._contents.values():
+            yield from content.version_refs(content.snapshot.versions)
+
+    def link(self, deployment: Deployment, cluster: str, former: Link) -> Link:
+        """Return which version a deployment in a cluster serves; one that its registry lacks for now it keeps."""
+        within = [each for registry, each in self._indexes.items() if self._places.may_describe(registry, cluster)]
+        new = link(deployment, within)
         keeps = new.version is None and former.version is not None and former.version.ref in self._missed
         return former if keeps else new
 

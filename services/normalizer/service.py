@@ -5,42 +5,40 @@ import os
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
-from pathlib import Path
+from functools import partial
 
 import structlog
 
 from common import __version__
 from common.health import Health
 from common.http import server
+from common.http.access import AccessPolicy
 from common.http.client import HttpClient
-from common.kube.client import KubeClient
 from common.kube.environment import find_credentials
 from common.kube.metrics import KubeMetrics
 from common.kube.workqueue import WorkQueue, WorkQueueMetrics
 from common.metrics import Metrics
+from common.settings import report_unusable
+from services.normalizer.clusters import Clusters, Environment
 from services.normalizer.controller import Controller
 from services.normalizer.desired import Desired
 from services.normalizer.ledger import Ledger
 from services.normalizer.publish import Mirror, Storage
-from services.normalizer.registries import POLLING_FLOOR, Registries, create_connector
+from services.normalizer.registries import POLLING_FLOOR, create_connector
 from services.normalizer.remote_storage import RemoteStorage
 from services.normalizer.settings import NormalizerSettings
 from services.normalizer.sink import Intake
 from services.normalizer.source import Source
 from services.normalizer.sourcebook import SourceBook
-from services.normalizer.sources.kserve.connections import Connections
-from services.normalizer.sources.kserve.isvc import KserveSource
-from services.normalizer.sources.kserve.llm import LlmSource
 from services.normalizer.sources.manifests import ManifestSource
+from services.normalizer.sources.openai_servers import OpenAiSource, server_refs
 from services.normalizer.sources.selected import Selected
 from services.normalizer.telemetry import CONTROLLER, Telemetry
+from services.normalizer.wanted import CLUSTERS_FILE, follow_file, of_contexts, own_cluster
 
 log = structlog.get_logger("normalizer")
 
 NAME = "rhoai-normalizer"
-CLUSTER = "local"
-"""The name, in references, of the cluster that the connector itself runs in."""
 
 Task = Callable[[], Awaitable[None]]
 
@@ -74,85 +72,55 @@ def create_controller(
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Environment:
-    """What sources are made from; `client` is None where no cluster is followed, `polling_floor` is in seconds."""
-
-    settings: NormalizerSettings
-    metrics: Metrics
-    kube_metrics: KubeMetrics
-    client: KubeClient | None = None
-    manifests: Sequence[Path] = ()
-    polling_floor: float = POLLING_FLOOR
-
-
-def _of_cluster(environment: Environment) -> Iterable[Source]:
-    settings = environment.settings
-    if environment.client is not None:
-        isvcs = KserveSource(
-            id="kserve",
-            cluster=CLUSTER,
-            client=environment.client,
-            namespaces=settings.watch_namespaces,
-            metrics=environment.kube_metrics,
-            runtimes=settings.read_runtimes,
-        )
-        llms = LlmSource(
-            id="kserve-llm",
-            cluster=CLUSTER,
-            client=environment.client,
-            namespaces=settings.watch_namespaces,
-            metrics=environment.kube_metrics,
-            secured={"on": True, "off": False}.get(settings.llm_authentication),
-        )
-        for source in (isvcs, llms):
-            yield _resolved(source, environment.client, settings)
-
-
-def _resolved(source: Source, client: KubeClient, settings: NormalizerSettings) -> Source:
-    """Return the source with what its connections lead to, if that is asked for."""
-    if not settings.resolve_connections:
-        return source
-    return Connections(source, client=client, allowed=settings.connections_allowed)
-
-
 def _of_files(environment: Environment) -> Iterable[Source]:
     if environment.manifests:
-        yield ManifestSource(paths=environment.manifests, connections=environment.settings.resolve_connections)
+        yield ManifestSource(paths=environment.manifests, connections=environment.settings.reads_secrets)
 
 
-KINDS: dict[str, Callable[[Environment], Iterable[Source]]] = {"kserve": _of_cluster, "manifests": _of_files}
-"""The kinds of sources of deployments: what there is of each in an environment."""
+def _of_servers(environment: Environment) -> Iterable[Source]:
+    settings = environment.settings
+    if not settings.openai_servers:
+        return
+    connector = create_connector(settings, token=None, metrics=environment.metrics)
+    for ref in server_refs(settings.openai_servers, insecure=settings.model_registry_insecure):
+        yield OpenAiSource(
+            ref,
+            connector=connector,
+            interval=max(settings.polling_interval, environment.polling_floor),
+            hold=settings.patience.hold,
+        )
+
+
+KINDS: dict[str, Callable[[Environment], Iterable[Source]]] = {"manifests": _of_files, "openai": _of_servers}
+"""The kinds of sources of deployments that are in no cluster: what there is of each in an environment."""
 
 
 async def follow_sources(
-    stack: AsyncExitStack, *, intake: Intake, environment: Environment, cluster: bool = False
+    *, intake: Intake, environment: Environment, cluster: bool = False, contexts: Sequence[str] = ()
 ) -> Sequence[Task]:
-    """Return what must run to follow the sources of an environment and, if asked for, the cluster that it leads to.
+    """Return what must run to follow the sources of an environment and, if asked for, a cluster or several.
+
+    The clusters are those of CLUSTERS_FILE, else those of `contexts`, else, with `cluster`, the environment's own.
 
     Raises:
         CredentialsError: a cluster is asked for and the environment leads to none.
         TrustError: a certificate authority for registries cannot be used.
     """
-    settings, token = environment.settings, environment.settings.shared_token
-    if cluster:
-        credentials = await find_credentials(os.environ)
-        log.info("cluster_found", server=credentials.server, origin=credentials.origin)
-        client = KubeClient(credentials=credentials, metrics=environment.kube_metrics)
-        environment = replace(environment, client=await stack.enter_async_context(client))
-        token = credentials.token
-    registries = Registries(
-        intake=intake,
-        connector=create_connector(settings, token=token, metrics=environment.metrics),
-        settings=settings,
-        polling_floor=environment.polling_floor,
-    )
-    tasks: list[Task] = []
+    settings = environment.settings
+    create_connector(settings, token=None, metrics=environment.metrics)  # a faulty authority is told at once
+    clusters = Clusters(intake=intake, environment=environment)
+    tasks: list[Task] = [clusters.run]
+    if settings.clusters_file is not None:
+        intake.cluster_awaited(CLUSTERS_FILE)
+        follow = partial(follow_file, settings.clusters_file, settings=settings, environ=os.environ)
+        tasks.append(partial(follow, want=clusters.want, intake=intake))
+    elif contexts:
+        clusters.want(of_contexts(settings, contexts, os.environ))
+    else:
+        clusters.want([own_cluster(settings, await find_credentials(os.environ) if cluster else None)])
     for sources_of in KINDS.values():
         tasks += [intake.follow(Selected(source, settings.selection)) for source in sources_of(environment)]
-    if environment.client is not None:
-        tasks += registries.follow_cluster(environment.client, environment.kube_metrics)
-    return [*tasks, registries.run]
+    return tasks
 
 
 async def run(
@@ -169,6 +137,7 @@ async def run(
         OSError: an address cannot be bound.
     """
     health = Health()
+    report_unusable(settings, health)
     metrics = Metrics(NAME, __version__)
     async with AsyncExitStack() as stack:
         client = await stack.enter_async_context(
@@ -178,8 +147,10 @@ async def run(
         environment = Environment(
             settings=settings, metrics=metrics, kube_metrics=KubeMetrics(metrics), polling_floor=polling_floor
         )
-        tasks = await follow_sources(stack, intake=controller.intake, environment=environment, cluster=True)
-        app = server.create_app(name=NAME, metrics=metrics, health=health, access=None)
+        tasks = await follow_sources(intake=controller.intake, environment=environment, cluster=True)
+        access = AccessPolicy(token=settings.shared_token, open_reads=settings.open_reads)
+        app = server.create_app(name=NAME, metrics=metrics, health=health, access=access)
+        server.add_status(app, partial(controller.reporter.status, settings))
         await stack.enter_async_context(server.listening(app, addresses))
         await run_until(stop, controller.run, *tasks)
 

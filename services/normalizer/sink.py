@@ -4,7 +4,8 @@ Everything here is called by sources, synchronously and at any time; nothing her
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping
 from functools import partial
 from typing import Any
 
@@ -15,19 +16,26 @@ from common.kube.state import State
 from common.kube.workqueue import WorkQueue
 from common.problems import Problem
 from services.normalizer.desired import Desired
-from services.normalizer.facts import Ref, Unusable
+from services.normalizer.facts import LOCAL, Gone, Missing, Ref, Unusable, cluster_of_id, in_cluster
 from services.normalizer.ledger import Ledger
 from services.normalizer.normalize.cards import CatalogModel
 from services.normalizer.normalize.labels import RegistryLabels
 from services.normalizer.normalize.registry_objects import RegistryRef
+from services.normalizer.normalize.result import Place
+from services.normalizer.places import SHARED
 from services.normalizer.source import News, Sink, Source
 from services.normalizer.sourcebook import OPTIONAL, SourceBook
 from services.normalizer.sources.kubeflow.records import RegistryContent, RegistryReading, registry_source
+from services.normalizer.telemetry import Telemetry
 
 log = structlog.get_logger("sink")
 
 SYNC = "sync"
 """The key in the queue that stands for no document: compare everything, ask storage what it holds."""
+
+
+SLOW = 10.0
+"""Seconds after which a source that has said nothing is no longer believed to answer soon."""
 
 
 class Intake:
@@ -41,6 +49,7 @@ class Intake:
         ledger: Ledger,
         queue: WorkQueue[str],
         health: Health,
+        telemetry: Telemetry,
         clock: Callable[[], float],
     ) -> None:
         self._desired = desired
@@ -48,12 +57,15 @@ class Intake:
         self._ledger = ledger
         self._queue = queue
         self._health = health
+        self._telemetry = telemetry
         self._clock = clock
         self._news = asyncio.Event()
         self._begun = asyncio.Event()
-        self._ask: Callable[[RegistryLabels], None] = lambda labels: None
-        self._ask_for_cards: Callable[[frozenset[CatalogModel]], None] = lambda models: None
-        self._cards_named: frozenset[CatalogModel] = frozenset()
+        self._ask: dict[str, Callable[[RegistryLabels], None]] = {}
+        self._ask_for_cards: dict[str, Callable[[frozenset[CatalogModel]], None]] = {}
+        self._cards_named: Mapping[str, frozenset[CatalogModel]] = {}
+        self._cluster_names: dict[str, str] = {}
+        self._conditions: defaultdict[str, set[str]] = defaultdict(set)
         self.sources: dict[str, Source] = {}
 
     # --- of sources of deployments
@@ -65,9 +77,18 @@ class Intake:
     def open(self, source: Source) -> Sink:
         """Return the sink of a source; from now on it is waited for."""
         self._book.declare(source.id, source.kind, namespaces=source.namespaces)
-        self._health.set(source.id, False, "not listed yet")
+        self._tell(source.id, False, "it is being read for the first time", stale=True)
         self.sources[source.id] = source
-        return _SinkOf(source.id, self)
+        asyncio.get_running_loop().call_later(SLOW, self._slow, source)
+        return _SinkOf(source, self, known=self._desired.known(source.id, source.kind))
+
+    def _slow(self, source: Source) -> None:
+        """Count a source that has not said anything by now as one that cannot be read, until it says something."""
+        if self.sources.get(source.id) is source and self._book.is_untried(source.id):
+            reason = f"no answer for {SLOW:g} s: it is slow, hangs, or is cut off; it is asked further"
+            self._tell(source.id, False, reason, stale=True)
+            self._book.failed(source.id, reason=reason)
+            self._progress()
 
     def changed(self, source: str, news: News) -> None:
         """A source has news of objects."""
@@ -78,24 +99,82 @@ class Intake:
             except Exception as error:  # whatever is wrong with one object, the others go on
                 log.exception("object_not_processed", object=ref.label)
                 self._desired.put(source, ref, Unusable(_untaken(ref, error)), now=now)
+        if self._book.last_look(source) is not None:
+            self._telemetry.heard(str(ref) for ref in news if ref.is_deployment)
         self._wake()
 
     def listed(self, source: str) -> None:
         """A look at a source was complete."""
         self._book.listed(source, now=self._clock())
-        self._health.set(source, True)
+        self._tell(source, True, stale=False)
         self._progress()
 
     def state(self, source: str, state: State, *, part: str = "", partly: bool = False) -> None:
         """A source, or what belongs to it, cannot be read or can again."""
-        name = f"{source}/{part}" if part else source
-        reason = "" if state.ok else f"{state.kind}: {state.remedy or state.reason}"
+        reason = "" if state.ok else str(state)
         unneeded = self.sources[source].kind in OPTIONAL and state.kind in ("absent", "forbidden")
-        self._health.set(name, state.ok or unneeded, f"not followed, {reason}" if unneeded else reason)
+        ok, told = state.ok or unneeded, f"not followed, {reason}" if unneeded else reason
+        self._tell(source, ok, told, part=part, stale=None if part else not ok)
         if not part and state.ok:
             self._book.recovered(source)
         elif not part:
-            self._book.failed(source, waiting=state.kind != "absent" and not partly and not unneeded)
+            waiting = state.kind != "absent" and not partly and not unneeded
+            self._book.failed(source, waiting=waiting, reason=reason)
+        self._progress()
+
+    # --- of clusters
+
+    def cluster_awaited(self, cluster: str, reason: str = "") -> None:
+        """A cluster is configured and cannot be followed yet: it may be the one that any entry comes from."""
+        source = _awaited(cluster)
+        self._book.declare(source, "cluster")
+        if reason:
+            self._book.failed(source, reason=reason)
+        self._health.set(source, False, reason or "not looked at yet")
+        self._telemetry.source(source, stale=True)
+        self._progress()
+
+    def cluster_known(self, cluster: str) -> None:
+        """What `cluster_awaited` said of a cluster no longer holds."""
+        self._book.withdraw(_awaited(cluster))
+        self._forget(_awaited(cluster))
+        self._progress()
+
+    def cluster_followed(self, cluster: str, place: Place) -> None:
+        """A cluster is followed from now on; its registries are looked for."""
+        self._cluster_names[cluster] = place.name
+        self._desired.put_place(cluster, place)
+        self._book.discovering(complete=False, cluster=cluster)
+        self._wake()
+
+    def cluster_stopped(self, cluster: str, sources: Collection[str]) -> None:
+        """A cluster with these sources of deployments is not followed now; whether it will be again, is said next."""
+        for source in sources:
+            self.sources.pop(source, None)
+        for source in (*sources, *self._book.registries_of(cluster)):
+            self._book.withdraw(source)
+            self._ledger.withdraw(source)
+        for source in [
+            each for each in self._conditions if cluster_of_id(each) == cluster and each not in self.sources
+        ]:
+            for condition in self._conditions.pop(source):
+                self._forget(condition)
+        self._ask.pop(cluster, None)
+        self._ask_for_cards.pop(cluster, None)
+        self._book.discovering(complete=False, cluster=cluster)
+        self._registries_changed()
+
+    def sources_left(self, sources: Iterable[str]) -> None:
+        """Nothing will follow these sources of deployments any more: their entries stay for SOURCE_GONE_GRACE."""
+        for source in sources:
+            self._desired.close(source, now=self._clock())
+        self._wake()
+        self._progress()
+
+    def cluster_left(self, cluster: str) -> None:
+        """A cluster is configured no longer."""
+        self._book.leave(cluster)
+        self._desired.leave(cluster)
         self._progress()
 
     # --- of registries
@@ -111,7 +190,7 @@ class Intake:
         if taken and reading.complete:
             self._book.listed(registry_source(ref.id), now=self._clock())
         else:
-            self._book.failed(registry_source(ref.id))
+            self._book.failed(registry_source(ref.id), reason=str(reading.fault or "see the log of the normalizer"))
         self._registries_changed()
 
     def cards_read(self, ref: RegistryRef, reading: RegistryReading) -> None:
@@ -119,25 +198,25 @@ class Intake:
         self._take_reading(ref, reading)
         self._wake()
 
-    def deployment_cards_read(self, cards: Mapping[str, str | None]) -> None:
+    def deployment_cards_read(self, cards: Mapping[str, str | None], *, cluster: str = LOCAL) -> None:
         """Model cards that deployments name were read; they are given by key, None where there is none."""
-        self._desired.put_cards(cards)
+        self._desired.put_cards(cards, cluster=cluster)
         self._wake()
 
     def _take_reading(self, ref: RegistryRef, reading: RegistryReading) -> bool:
         """Return whether a reading could be taken; one registry with something unheard of must not end the others."""
         content = RegistryContent(ref, reading.snapshot, settled=reading.settled, problems=reading.problems)
         try:
-            self._desired.put_cards(reading.cards)
+            self._desired.put_cards(reading.cards, cluster=cluster_of_id(ref.id))
             self._desired.put_registry(ref.id, content, touched=reading.touched, now=self._clock())
         except Exception:
             log.exception("registry_not_processed", source=f"registry {ref.id}")
             return False
         return True
 
-    def registry_failed(self, registry: str, *, has_address: bool) -> None:
+    def registry_failed(self, registry: str, *, has_address: bool, reason: str) -> None:
         """A registry cannot be read; one that has no address yet has nothing to wait for."""
-        self._book.failed(registry_source(registry), waiting=has_address)
+        self._book.failed(registry_source(registry), waiting=has_address, reason=reason)
         self._registries_changed()
 
     def registry_gone(self, registry: str) -> None:
@@ -147,34 +226,51 @@ class Intake:
         self._ledger.withdraw(source)
         self._registries_changed()
 
-    def discovering(self, *, complete: bool, waiting: bool = True, ok: bool | None = None, reason: str = "") -> None:
-        """Registries are looked for; `complete`: everywhere where they may be.
+    def discovering(
+        self,
+        *,
+        complete: bool,
+        waiting: bool = True,
+        ok: bool | None = None,
+        reason: str = "",
+        cluster: str = LOCAL,
+    ) -> None:
+        """Registries of a cluster are looked for; `complete`: everywhere where they may be.
 
         `waiting`: what is not complete may soon be. `ok`: nobody has to act, which completeness implies.
         """
-        self._book.discovering(complete=complete, waiting=waiting)
-        self._health.set("discovery", complete if ok is None else ok, reason)
+        self._book.discovering(complete=complete, waiting=waiting, reason=reason, cluster=cluster)
+        self._tell(in_cluster("discovery", cluster), complete if ok is None else ok, reason)
         self._registries_changed()
 
-    def remote_state(self, source: str, *, ok: bool, reason: str) -> None:
-        """A registry or a model catalog cannot be read, or can again."""
-        self._health.set(source, ok, reason)
+    def remote_state(self, source: str, *, ok: bool, reason: str, stale: bool | None = None) -> None:
+        """A registry or a model catalog cannot be read, or can again; `ok`: nobody has to act.
+
+        `stale`: what it has may be another by now, which counts as not `ok` unless said otherwise.
+        """
+        self._tell(source, ok, reason, stale=not ok if stale is None else stale)
 
     def remote_gone(self, source: str) -> None:
         """A registry or a model catalog is no longer there."""
-        self._health.remove(source)
+        self._forget(self._condition(source))
+
+    def setting_state(self, variable: str, *, ok: bool, reason: str) -> None:
+        """What a variable says fits the world, or not."""
+        self._health.set(variable, ok, reason)
 
     def known_versions(self, registry: str) -> set[str]:
         """Return the ids of the versions of a registry that an earlier run has stored."""
         return self._desired.known_versions(registry)
 
-    def ask_for_unknown_versions(self, ask: Callable[[RegistryLabels], None]) -> None:
-        """Call `ask` for each deployment that names a version which no registry is known to have."""
-        self._ask = ask
+    def ask_for_unknown_versions(self, ask: Callable[[RegistryLabels], None], *, cluster: str = LOCAL) -> None:
+        """Call `ask` for each deployment of a cluster that names a version which no registry is known to have."""
+        self._ask[cluster] = ask
 
-    def ask_for_cards(self, ask: Callable[[frozenset[CatalogModel]], None]) -> None:
-        """Call `ask` with all models of the model catalog whose cards deployments name, whenever these change."""
-        self._ask_for_cards = ask
+    def ask_for_cards(self, ask: Callable[[frozenset[CatalogModel]], None], *, cluster: str = LOCAL) -> None:
+        """Call `ask` with all models of a cluster's catalogs whose cards deployments name, whenever these change."""
+        self._ask_for_cards[cluster] = ask
+        if named := self._cards_named.get(cluster):
+            ask(named)
 
     # --- of the controller
 
@@ -192,15 +288,36 @@ class Intake:
             self._news.clear()
             await self._news.wait()
 
-    def ask(self, labels: RegistryLabels) -> None:
-        """Have a version looked up that no registry is known to have."""
-        self._ask(labels)
+    def ask(self, cluster: str, labels: RegistryLabels) -> None:
+        """Have a version looked up that no registry of a cluster is known to have."""
+        for place in (cluster, SHARED):
+            if (ask := self._ask.get(place)) is not None:
+                ask(labels)
 
-    def name_cards(self, models: frozenset[CatalogModel]) -> None:
-        """Take which models of the model catalog deployments name now, so that their cards are read."""
-        if models != self._cards_named:
-            self._cards_named = models
-            self._ask_for_cards(models)
+    def name_cards(self, models: Mapping[str, frozenset[CatalogModel]]) -> None:
+        """Take which models of the catalogs of which cluster deployments name now, so that their cards are read."""
+        former, self._cards_named = self._cards_named, models
+        for cluster, ask in self._ask_for_cards.items():
+            if (named := models.get(cluster, frozenset())) != former.get(cluster, frozenset()):
+                ask(named)
+
+    def _tell(self, source: str, ok: bool, reason: str = "", *, part: str = "", stale: bool | None = None) -> None:
+        """Set the condition of a source, or of a part of it, and the metric of that name: None where it has none."""
+        condition = self._condition(source) + (f"/{part}" if part else "")
+        self._conditions[source].add(condition)
+        self._health.set(condition, ok, reason)
+        if stale is not None:
+            self._telemetry.source(condition, stale=stale)
+
+    def _forget(self, condition: str) -> None:
+        self._health.remove(condition)
+        self._telemetry.source_gone(condition)
+
+    def _condition(self, source: str) -> str:
+        """Return the name of a source's condition, which says the name of its cluster."""
+        cluster = cluster_of_id(source)
+        name = self._cluster_names.get(cluster, "")
+        return in_cluster(source.removesuffix(in_cluster("", cluster)), name) if name and cluster != LOCAL else source
 
     def _registries_changed(self) -> None:
         self._desired.await_registries(self._book.awaiting_registries)
@@ -216,6 +333,11 @@ class Intake:
             self._queue.add(ref)
 
 
+def _awaited(cluster: str) -> str:
+    """Return the source that stands for a cluster whose sources are not known yet."""
+    return f"cluster:{cluster}"
+
+
 def _untaken(ref: Ref, error: Exception) -> Problem:
     return Problem(
         "internal_error",
@@ -227,17 +349,30 @@ def _untaken(ref: Ref, error: Exception) -> Problem:
 
 
 class _SinkOf(Sink):
-    """The sink of one source."""
+    """The sink of one source.
 
-    def __init__(self, source: str, intake: Intake) -> None:
-        self._source = source
+    A source that is followed again, after its cluster was configured otherwise, cannot tell what has gone meanwhile:
+    what was `known` of it and is not told until its first complete look is missing.
+    """
+
+    def __init__(self, source: Source, intake: Intake, *, known: set[Ref]) -> None:
+        self._source = source.id
         self._intake = intake
+        self._known = known
+        self._unread: set[str] = set()
 
     def changed(self, news: News) -> None:
+        self._known.difference_update(news)
         self._intake.changed(self._source, news)
 
     def listed(self) -> None:
+        if self._known:
+            # What may not be read is not told either, and then says nothing.
+            missing = {ref for ref in self._known if ref.is_deployment or not self._unread}
+            self._known = set()
+            self._intake.changed(self._source, {ref: Missing() if ref.is_deployment else Gone() for ref in missing})
         self._intake.listed(self._source)
 
     def state(self, state: State, *, part: str = "", partly: bool = False) -> None:
+        (self._unread.discard if state.ok else self._unread.add)(part)
         self._intake.state(self._source, state, part=part, partly=partly)

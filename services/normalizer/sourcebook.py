@@ -8,13 +8,31 @@ from dataclasses import dataclass
 from math import inf
 from typing import Final, Literal
 
-from services.normalizer.facts import Ref
+from common.wire import Awaited
+from services.normalizer.facts import LOCAL, Ref, cluster_of_id, in_cluster
 
-SourceKind = Literal["kserve", "llm", "registry"]
-"""What a source has: InferenceServices, LLMInferenceServices, or registered versions."""
+SourceKind = Literal["kserve", "llm", "openai", "registry", "cluster"]
+"""What a source has: InferenceServices, LLMInferenceServices, one OpenAI-compatible server, registered versions, or a
+cluster's sources, which are not known yet."""
 
 OPTIONAL: Final[frozenset[SourceKind]] = frozenset({"llm"})
 """A cluster without these, and an account that may not read them, are as they should be."""
+
+
+def cluster_source(kind: SourceKind, cluster: str) -> str:
+    """Return the id of the source of a cluster's deployments of a kind."""
+    return in_cluster({"kserve": "kserve", "llm": "kserve-llm"}[kind], cluster)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How one source fares, for people: `looked` is when it was read completely, None when it never was."""
+
+    id: str
+    kind: SourceKind
+    looked: float | None
+    failing: bool
+    absent: bool
 
 
 @dataclass(slots=True)
@@ -26,6 +44,16 @@ class _Source:
     tried: bool = False
     failing: bool = False
     absent: bool = False
+    reason: str = "it is being read for the first time"
+
+
+@dataclass(frozen=True, slots=True)
+class _Discovery:
+    """How far the registries of a cluster are known, and why not all; `awaited`: more may soon be."""
+
+    complete: bool
+    awaited: bool
+    reason: str = ""
 
 
 class SourceBook:
@@ -34,8 +62,7 @@ class SourceBook:
     def __init__(self, *, first_sync_grace: float) -> None:
         """`first_sync_grace`: so many seconds after the first source was read, the others are not waited for."""
         self._sources: dict[str, _Source] = {}
-        self._discovered = True
-        self._discovery_awaited = False
+        self._discoveries: dict[str, _Discovery] = {}
         self._first_look = inf
         self._first_sync_grace = first_sync_grace
 
@@ -50,16 +77,16 @@ class SourceBook:
         entry = self._sources[source]
         entry.looks += 1
         entry.looked = now
-        entry.tried, entry.failing, entry.absent = True, False, False
+        entry.tried, entry.failing, entry.absent, entry.reason = True, False, False, ""
         self._first_look = min(self._first_look, now)
 
-    def failed(self, source: str, *, waiting: bool = True) -> None:
+    def failed(self, source: str, *, waiting: bool = True, reason: str = "") -> None:
         """The source cannot be read; `waiting`: what it has may still come, so the feed is not complete without it.
 
         There is nothing to wait for where a cluster has no such kind of object, or a server no address.
         """
         entry = self._sources[source]
-        entry.tried, entry.failing, entry.absent = True, True, not waiting
+        entry.tried, entry.failing, entry.absent, entry.reason = True, True, not waiting, reason
 
     def recovered(self, source: str) -> None:
         """The source can be followed again from where it was left."""
@@ -69,13 +96,16 @@ class SourceBook:
         """The source itself is gone."""
         self._sources.pop(source, None)
 
-    def discovering(self, *, complete: bool, waiting: bool = True) -> None:
-        """Registries are looked for; `complete` says whether all ways to them have been looked at.
+    def discovering(self, *, complete: bool, waiting: bool = True, reason: str = "", cluster: str = LOCAL) -> None:
+        """Registries are looked for; `complete` says whether all ways to those of a cluster have been looked at.
 
         `waiting`: what is not complete may soon be, so that the feed is not complete without it.
         """
-        self._discovered = complete
-        self._discovery_awaited = waiting and not complete
+        self._discoveries[cluster] = _Discovery(complete, awaited=waiting and not complete, reason=reason)
+
+    def leave(self, cluster: str) -> None:
+        """There is no such cluster any more."""
+        self._discoveries.pop(cluster, None)
 
     # --- what follows for the feed
 
@@ -88,10 +118,36 @@ class SourceBook:
         """Return the sources that have not been read completely."""
         return [id_ for id_, source in sorted(self._sources.items()) if not source.looks and not source.absent]
 
+    def awaited(self, *, documents: int, ever: bool, stored: Collection[str] = ()) -> tuple[Awaited, ...]:
+        """Return what is missing for `complete`, with the reason, and until when it is waited for.
+
+        `stored`: the sources of a damaged cache, which only a confirmation makes complete; empty when it is whole.
+        """
+        ends = self.first_sync_ends if documents and not ever and not stored and self.settled else inf
+        until = int(ends) if ends < inf else None
+        missing = [
+            Awaited(source=id_, reason=source.reason, until=until)
+            for id_, source in sorted(self._sources.items())
+            if not source.looks and (not source.absent or id_ in stored)
+        ]
+        for cluster, discovery in sorted(self._discoveries.items()):
+            if discovery.awaited or (stored and not discovery.complete):
+                source = in_cluster("discovery of registries", cluster)
+                missing.append(Awaited(source=source, reason=discovery.reason, until=until))
+        return tuple(missing)
+
+    def standings(self) -> list[Standing]:
+        """Return how each source fares, sorted by id."""
+        return [
+            Standing(id_, source.kind, source.looked if source.looks else None, source.failing, source.absent)
+            for id_, source in sorted(self._sources.items())
+        ]
+
     @property
-    def awaiting_registries(self) -> bool:
-        """Whether a registry that was never tried may soon tell more."""
-        return any(source.kind == "registry" and not source.tried for source in self._sources.values())
+    def awaiting_registries(self) -> frozenset[str]:
+        """The clusters that have a registry which was never tried and may soon tell more."""
+        untried = (id_ for id_, source in self._sources.items() if source.kind == "registry" and not source.tried)
+        return frozenset(map(cluster_of_id, untried))
 
     @property
     def first_sync_ends(self) -> float:
@@ -104,7 +160,8 @@ class SourceBook:
         Sources that cannot be read are waited for, but not forever while nothing was `ever` complete, once another one
         was read and there are `documents`.
         """
-        if not self._discovery_awaited and all(source.looks or source.absent for source in self._sources.values()):
+        discovered = not any(discovery.awaited for discovery in self._discoveries.values())
+        if discovered and all(source.looks or source.absent for source in self._sources.values()):
             return True
         return not ever and documents > 0 and self.settled and now >= self.first_sync_ends
 
@@ -113,7 +170,7 @@ class SourceBook:
 
         A kind of object that a cluster does not have counts as read unless entries of it are known.
         """
-        return self._discovered and all(
+        return all(map(self._discovered, self._discoveries)) and all(
             source.looks or (source.absent and id_ not in with_entries) for id_, source in self._sources.items()
         )
 
@@ -121,15 +178,23 @@ class SourceBook:
 
     def is_gone(self, source: str) -> bool:
         """Return whether there is no such source any more, as far as all ways to sources have been looked at."""
-        return self._discovered and source not in self._sources
+        return source not in self._sources and self._clusters_known and self._discovered(cluster_of_id(source))
 
     def is_declared(self, source: str) -> bool:
         """Return whether there is such a source."""
         return source in self._sources
 
     def of_kind(self, kind: SourceKind) -> list[str]:
-        """Return the sources of a kind."""
-        return [id_ for id_, source in self._sources.items() if source.kind == kind]
+        """Return the sources of a kind in the connector's own cluster."""
+        return [id_ for id_, source in self._sources.items() if source.kind == kind and cluster_of_id(id_) == LOCAL]
+
+    def is_untried(self, source: str) -> bool:
+        """Return whether it is not known yet whether a source can be read."""
+        return source in self._sources and not self._sources[source].tried
+
+    def registries_of(self, cluster: str) -> list[str]:
+        """Return the registries of a cluster, as sources."""
+        return [id_ for id_, each in self._sources.items() if each.kind == "registry" and cluster_of_id(id_) == cluster]
 
     def covers(self, source: str, ref: str) -> bool:
         """Return whether the source looks where `ref` is."""
@@ -147,9 +212,21 @@ class SourceBook:
         return entry.looked if entry and entry.looks and not entry.failing else None
 
     def last_look_at_all(self, kind: SourceKind) -> float | None:
-        """Return when the last of all sources of a kind was read; None when that cannot be said of one, or of none."""
+        """Return when the last of the own sources of a kind was read; None when that cannot be said of all of them."""
         looks = [self.last_look(source) for source in self.of_kind(kind)]
         known = [look for look in looks if look is not None]
-        if not looks or len(known) < len(looks) or (kind == "registry" and not self._discovered):
+        if not looks or len(known) < len(looks) or (kind == "registry" and not self._discovered(LOCAL)):
             return None
         return min(known)
+
+    # --- within
+
+    @property
+    def _clusters_known(self) -> bool:
+        """Whether it is known of every cluster which sources it has."""
+        return not any(source.kind == "cluster" for source in self._sources.values())
+
+    def _discovered(self, cluster: str) -> bool:
+        """Return whether all registries of a cluster are known; one that there is not has none."""
+        discovery = self._discoveries.get(cluster)
+        return discovery is None or discovery.complete

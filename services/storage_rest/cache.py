@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, KeysView, Mapping
 from dataclasses import replace
 from typing import Literal
 
-from common.wire import Batch, Changes, Listing, Stored, Upsert, card_digest, parse_revision, without_card
+from common.wire import Awaited, Batch, Changes, Listing, Stored, Upsert, card_digest, parse_revision, without_card
 from services.storage_rest.stores.base import Contents
 
 TOMBSTONES = 10_000
@@ -28,6 +28,7 @@ class Cache:
         self.complete = False
         self.confirmed = False
         self.damage = ""
+        self._awaited: tuple[Awaited, ...] = ()
         self._epoch = epoch or secrets.token_hex(6)
         self._count = 0
         self._forgotten = 0
@@ -80,7 +81,7 @@ class Cache:
         A card whose last referrer goes is not kept; one that came before its first referrer is, for a while. What was
         loaded damaged becomes complete only when it is confirmed.
         """
-        before, known = self._count, (self.complete, self.confirmed)
+        before, known = self._count, self._flags
         self._withholding = withhold
         if batch.confirmed:
             self.damage = ""
@@ -96,14 +97,20 @@ class Cache:
             self._remove(key, reason)
         self.complete = self.complete or batch.confirmed or (batch.complete and not self.damage)
         self.confirmed = self.confirmed or batch.confirmed
+        if batch.awaited is not None or self.complete:
+            self._awaited = () if self.complete else batch.awaited or ()
         self._show_flags()
         changes = self._since(before)
-        if not any(self._touched_since(before)) and (self.complete, self.confirmed) == known:
+        if not any(self._touched_since(before)) and self._flags == known:
             self._count = before
             return self._since(before)
         self._trim()
         self._wake()
         return changes
+
+    @property
+    def _flags(self) -> tuple[object, ...]:
+        return self.complete, self.confirmed, self._awaited
 
     @property
     def withheld(self) -> KeysView[str]:
@@ -168,6 +175,7 @@ class Cache:
             complete=self._shown_complete,
             confirmed=self._shown_confirmed,
             damage=self.damage,
+            awaited=self._awaited,
             upserts=tuple(entry for entry in shown if entry is not None),
             cards=dict(self._cards),
         )
@@ -181,6 +189,7 @@ class Cache:
             cards=dict(sorted(self._card_digests.items())),
             confirmed=self.confirmed,
             damage=self.damage,
+            awaited=self._awaited,
         )
 
     def _put(self, upsert: Upsert) -> None:
@@ -253,6 +262,7 @@ class Cache:
             complete=self._shown_complete,
             confirmed=self._shown_confirmed,
             damage=self.damage,
+            awaited=self._awaited,
             upserts=tuple(entry for entry in entries.values() if entry is not None),
             # What is new and not shown yet was not removed: a reader that still shows it from an earlier run keeps it.
             removals={

@@ -13,11 +13,13 @@ from common.http.server import Address
 from common.kube.metrics import KubeMetrics
 from common.metrics import Metrics
 from common.secrets import StaticToken
+from common.settings import report_unusable
 from services.storage_rest.app import create_storage_app
 from services.storage_rest.push import Pusher
 from services.storage_rest.registration import register
 from services.storage_rest.service import StorageService
 from services.storage_rest.settings import StorageSettings
+from services.storage_rest.status import report
 from services.storage_rest.stores.base import Store
 from services.storage_rest.stores.file import FileStore, owned
 from services.storage_rest.stores.memory import MemoryStore
@@ -74,9 +76,11 @@ async def storage_service(
 async def run(settings: StorageSettings, addresses: Sequence[Address], stop: asyncio.Event) -> None:
     """Serve on `addresses` until `stop` is set."""
     metrics, health = Metrics("storage-rest", __version__), Health()
+    report_unusable(settings, health)
     async with storage_service(settings, metrics=metrics, health=health) as service, registering(settings):
         access = AccessPolicy(token=settings.shared_token, open_reads=settings.open_reads)
         app = create_storage_app(service=service, metrics=metrics, health=health, access=access)
+        server.add_status(app, lambda: report(service, health=health, settings=settings))
         await server.run(app, addresses, stop=stop)
 
 

@@ -1,12 +1,12 @@
 """Tells a location that does not ask by itself, with the requests of the original."""
 
 import asyncio
-import random
 from dataclasses import replace
 from typing import Protocol
 
 import structlog
 
+from common.backoff import Backoff
 from common.http.client import HttpClient, RemoteError, StatusError
 from common.wire import Changes, Upsert, encode_original_upsert
 from services.storage_rest.telemetry import Telemetry
@@ -76,15 +76,14 @@ class Pusher:
 
     async def run(self) -> None:
         """Send until cancelled."""
-        pause = FIRST_PAUSE
+        backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE, least=0.5)
         try:
             while True:
                 await self._something.wait()
                 if await self._send_some():
-                    pause = FIRST_PAUSE
+                    backoff.reset()
                 else:
-                    await asyncio.sleep(random.uniform(0.5, 1) * pause)  # noqa: S311 - jitter
-                    pause = min(2 * pause, LONGEST_PAUSE)
+                    await asyncio.sleep(backoff.next())
         finally:
             if self._everything is not None:
                 self._everything.cancel()

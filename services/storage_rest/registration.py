@@ -8,6 +8,7 @@ import asyncio
 
 import structlog
 
+from common.backoff import Backoff
 from common.http.client import HttpClient, RemoteError, StatusError
 
 log = structlog.get_logger("registration")
@@ -20,8 +21,9 @@ _WAITS_FOR_PEOPLE = frozenset({400, 401, 403, 404})
 
 async def register(backstage: HttpClient, target: str) -> None:
     """Register `target`, trying until it is known there; each kind of failure is told once."""
-    pause, told = FIRST_PAUSE, ""
+    backoff, told = Backoff(FIRST_PAUSE, LONGEST_PAUSE, least=0.5), ""
     while True:
+        pause = backoff.next()
         try:
             await backstage.request("POST", "/api/catalog/locations", json={"type": "url", "target": target})
         except StatusError as error:
@@ -39,4 +41,3 @@ async def register(backstage: HttpClient, target: str) -> None:
             log.warning("feed_not_registered", error=fault, remedy=remedy)
             told = fault
         await asyncio.sleep(pause)
-        pause = min(pause * 2, LONGEST_PAUSE)

@@ -1,4 +1,4 @@
-"""What is about to leave the cache, what has left it and why, and what the original's `/currentkeyset` may remove."""
+"""What arrives in the cache and leaves it, and why; and what the original's `/currentkeyset` may remove."""
 
 import time
 from collections import Counter, deque
@@ -15,7 +15,7 @@ from services.storage_rest.telemetry import Telemetry
 log = structlog.get_logger("storage")
 
 REMEMBERED = 200
-"""Departures kept in memory for anyone who asks."""
+"""Arrivals, and departures, kept in memory for anyone who asks."""
 NOT_NAMED = "not-in-keyset"
 """Reason: the original's normalizer does not name the key in its `/currentkeyset`."""
 CONFIRMED = "confirmed-by-administrator"
@@ -32,6 +32,16 @@ class Departure:
     ref: str
     source: str
     reason: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """An entry that was not there before, and when it came (seconds of the epoch)."""
+
+    key: str
+    ref: str
+    source: str
     at: int
 
 
@@ -79,6 +89,23 @@ class Departures:
         while self._unnamed and self._unnamed[0] < self._clock() - seconds:
             self._unnamed.popleft()
         return len(self._unnamed)
+
+
+class Arrivals:
+    """Remembers and tells what has arrived."""
+
+    def __init__(self, *, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self._latest: deque[Arrival] = deque(maxlen=REMEMBERED)
+
+    def __iter__(self) -> Iterator[Arrival]:
+        """Yield the arrivals that are remembered, the latest first."""
+        return reversed(self._latest)
+
+    def note(self, new: Iterable[Upsert]) -> None:
+        """Take what was not there before."""
+        now = int(self._clock())
+        self._latest.extend(Arrival(entry.key, entry.ref, entry.source, now) for entry in new)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -11,10 +11,20 @@ from typing import Protocol
 import structlog
 
 from common.health import Health
-from common.wire import Applied, Batch, Changes, Listing, Upsert
+from common.status import ShardStatus
+from common.wire import Applied, Awaited, Batch, Changes, Listing, Upsert
 from services.storage_rest.cache import Cache
 from services.storage_rest.followers import Followers
-from services.storage_rest.removals import CONFIRMED, Departure, Departures, Patience, by_reason, judge
+from services.storage_rest.removals import (
+    CONFIRMED,
+    Arrival,
+    Arrivals,
+    Departure,
+    Departures,
+    Patience,
+    by_reason,
+    judge,
+)
 from services.storage_rest.screening import Screen
 from services.storage_rest.stores.base import Contents, Refusal, Store, StoreUnavailable
 from services.storage_rest.telemetry import Telemetry
@@ -89,6 +99,7 @@ class StorageService:
         self._screen = Screen(store=store, document_limit=document_limit, telemetry=telemetry)
         self._patience = patience
         self._clock = clock
+        self._arrivals = Arrivals(clock=clock)
         self._departures = Departures(telemetry=telemetry, clock=clock)
         self._followers = Followers()
         self._cache = Cache()
@@ -166,7 +177,7 @@ class StorageService:
     def snapshot(self) -> Changes:
         """Return everything; who asks for it is about to follow."""
         self._followers.asked()
-        return self._cache.snapshot()
+        return self._with_fault(self._cache.snapshot())
 
     async def changes(self, since: str, wait: float) -> Changes | None:
         """Return what changed since a revision, waiting up to `wait` seconds for it.
@@ -182,7 +193,14 @@ class StorageService:
             raise TooManyFollowers
         with self._followers.waiting():
             await self._cache.wait(since, wait)
-        return self._cache.since(since)
+        changes = self._cache.since(since)
+        return None if changes is None else self._with_fault(changes)
+
+    def _with_fault(self, told: Changes) -> Changes:
+        """Return what is told to readers, with what keeps all there is from them: that it could not be written."""
+        if told.complete or not self.complete:
+            return told
+        return replace(told, awaited=(Awaited(source="the cache of storage-rest", reason=self._store.fault),))
 
     @property
     def followed(self) -> bool:
@@ -257,6 +275,21 @@ class StorageService:
     def leaving(self) -> list[tuple[Upsert, int | None]]:
         """The entries that are leaving, with when at the earliest (seconds of the epoch, None: not)."""
         return [(entry, self._patience.due(entry.leaving)) for entry in self._cache.leaving if entry.leaving]
+
+    @property
+    def shards(self) -> Sequence[ShardStatus]:
+        """The pieces that the store keeps the cache in."""
+        return self._store.shards
+
+    @property
+    def card_count(self) -> int:
+        """How many model cards are stored."""
+        return len(self._cache.cards)
+
+    @property
+    def arrivals(self) -> Iterable[Arrival]:
+        """What has arrived lately, the latest first."""
+        return self._arrivals
 
     @property
     def departures(self) -> Iterable[Departure]:
@@ -349,9 +382,11 @@ class StorageService:
     def _accept(self, batch: Batch) -> Changes:
         before = self._cache.revision
         gone = [self._cache.entries[key] for key in batch.removals if key in self._cache.entries]
+        new = [upsert for upsert in batch.upserts if upsert.key not in self._cache.entries]
         changes = self._cache.apply(batch, withhold=bool(self._store.fault))
         if changes.revision != before:
             self._departures.note(gone, batch.removals)
+            self._arrivals.note(new)
             self._measure()
             self._tell_damage()
             self._store.write(self._as_accepted(batch, changes))

@@ -43,6 +43,12 @@ BATCHES = st.builds(
 )
 DOCUMENT = b'{"models":[{"name":"m"}]}'
 
+AWAITED = (
+    wire.Awaited(source="registry:public", reason="unreachable: no route to host", until=1_700_000_000),
+    wire.Awaited(source="kserve"),
+)
+"""Two sources that are waited for."""
+
 
 @given(BATCHES)
 def test_a_batch_arrives_as_it_was_sent(batch: wire.Batch) -> None:
@@ -63,6 +69,29 @@ def test_changes_and_snapshots_arrive_as_they_were_sent(batch: wire.Batch) -> No
     assert wire.parse_changes(wire.encode_changes(changes)) == changes
     whole = replace(changes, removals={})
     assert wire.parse_snapshot(wire.snapshot_lines(whole)) == whole
+
+
+def test_what_is_waited_for_is_told_in_batches_and_in_what_readers_get() -> None:
+    for awaited in (AWAITED, (), None):
+        batch = wire.Batch(awaited=awaited)
+        assert wire.parse_batch(wire.encode_batch(batch)) == batch
+    changes = wire.Changes(revision="e-1", complete=False, awaited=AWAITED)
+    assert wire.parse_changes(wire.encode_changes(changes)) == changes
+    assert wire.parse_snapshot(wire.snapshot_lines(changes)) == changes
+
+
+def test_services_of_earlier_releases_say_nothing_of_what_is_waited_for() -> None:
+    assert wire.parse_batch(b"{}").awaited is None
+    assert wire.parse_changes(b'{"revision":"e-1","complete":false}').awaited == ()
+    listing = wire.parse_listing(b'{"revision":"e-1","complete":false,"entries":{}}')
+    assert listing is not None
+    assert listing.awaited is None
+
+
+@pytest.mark.parametrize("item", ['"kserve"', "{}", '{"source":"kserve","until":5}', '{"source":"kserve","reason":[]}'])
+def test_what_is_waited_for_must_be_named(item: str) -> None:
+    with pytest.raises(wire.WireError):
+        wire.parse_batch(f'{{"awaited":[{item}]}}'.encode())
 
 
 def test_removals_may_come_without_reasons() -> None:
@@ -103,6 +132,7 @@ def test_a_listing_arrives_as_it_was_sent(upserts: list[wire.Upsert]) -> None:
         complete=True,
         confirmed=True,
         damage="bac-import-model-2 is missing",
+        awaited=AWAITED,
         entries={upsert.key: upsert.stored for upsert in upserts},
         cards={"c": "d"},
     )

@@ -182,6 +182,11 @@ def connections_without_their_rights(world: World) -> None:
     world.environ["RESOLVE_CONNECTIONS"] = "true"
 
 
+@broken("rights", "may not list pods in all namespaces", "components/pods", verdict="warning")
+def pods_of_connections_without_their_rights(world: World) -> None:
+    world.environ["RESOLVE_CONNECTIONS"] = "pods"
+
+
 @broken("rights", "may not get, list, watch httproutes", 'apiGroups: ["gateway.networking', verdict="warning")
 def gateways_without_their_rights(world: World) -> None:
     world.environ["MODEL_REGISTRY_GATEWAYS"] = "true"

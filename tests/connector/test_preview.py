@@ -22,6 +22,10 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 NO_STATUS = {"apiVersion": "serving.kserve.io/v1beta1", "kind": "InferenceService"}
 
 
+CONNECTIONS = "opendatahub.io/connections"
+PROTOCOL = "opendatahub.io/connection-type-protocol"
+
+
 def preview(*arguments: object, output: str = "json", given: str | bytes | None = None) -> Result:
     return CliRunner().invoke(main, ["preview", *map(str, arguments), "--format", output], input=given)
 
@@ -189,6 +193,24 @@ def test_what_is_opted_out_is_hidden_and_told(tmp_path: Path, monkeypatch: pytes
     found = entries(result)
     assert "rhdh.modelcatalog.io/ignore" in found["InferenceService models/marked"]["problems"][0]["message"]
     assert "SELECT_NAMES" in found["InferenceService models/old-m"]["problems"][0]["message"]
+
+
+def test_connections_beside_are_read_under_the_switch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = without_status(objects.isvc("m", annotations={CONNECTIONS: "bucket", f"{CONNECTIONS[:-1]}-path": "iris"}))
+    model["spec"]["predictor"]["model"].pop("storageUri")
+    connection = {
+        "kind": "Secret",  # as in "Using connections": without an apiVersion
+        "metadata": {"name": "bucket", "namespace": "models", "annotations": {PROTOCOL: "s3"}},
+        "stringData": {"AWS_S3_BUCKET": "acme", "AWS_SECRET_ACCESS_KEY": "canary"},
+    }
+    file = written(tmp_path / "all.yaml", connection, model)
+    assert "artifactLocationURL" not in preview(file).output
+    monkeypatch.setenv("RESOLVE_CONNECTIONS", "true")
+    result = preview(file)
+    (entry,) = entries(result).values()
+    assert entry["document"]["models"][0]["artifactLocationURL"] == "s3://acme/iris"
+    for output in ("json", "table", "entities", "github", "sarif"):
+        assert "canary" not in preview(file, output=output).output
 
 
 def test_yaml_has_what_the_json_has(tmp_path: Path) -> None:

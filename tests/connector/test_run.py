@@ -74,6 +74,25 @@ async def test_what_was_cached_is_served_before_the_sources_are_read(manifests: 
         assert await eventually(lambda: running.url and running.uris()) == ["/models/one/model-catalog.json"]
 
 
+async def test_who_has_to_wait_is_told_for_what_why_and_until_when(manifests: Path, tmp_path: Path) -> None:
+    arguments = ("--manifests", str(manifests), "--registry", "public=http://127.0.0.1:9")
+    async with connector(*arguments, "--state", str(tmp_path / "state")) as running:
+
+        async def told() -> bool:
+            for path in ("/list", "/api/kserve-kubeflow-connector/list"):
+                status, text = await running.get(path)
+                assert status == 503
+                assert [each["source"] for each in json.loads(text)["awaited"]] == ["registry:public"]
+                [awaited] = json.loads(text)["awaited"]
+                assert awaited["reason"].startswith("unreachable: ")
+                assert awaited["until"] is not None
+                assert f"registry:public until {awaited['until']} at the latest" in json.loads(text)["detail"]
+            return True
+
+        await eventually(lambda: running.url, what="the address")
+        await eventually(told, what="the reason of the 503")
+
+
 async def test_a_state_directory_belongs_to_one_process_and_one_set_of_sources(manifests: Path, tmp_path: Path) -> None:
     arguments = ("--manifests", str(manifests), "--state", str(tmp_path / "state"), "--address", "127.0.0.1:0")
     async with connector(*arguments) as running:
@@ -143,20 +162,29 @@ async def test_what_is_wrong_with_the_command_is_said(arguments: tuple[str, ...]
     assert said in " ".join(error.split())
 
 
+async def test_another_variable_that_cannot_be_used_ends_nothing(manifests: Path, tmp_path: Path) -> None:
+    env = {"POLLING_INTERVAL": "soon", "MODEL_CATALOG_URL": "http://h:99999", "LOG_LEVEL": "loud"}
+    async with connector("--manifests", str(manifests), "--state", str(tmp_path / "state"), env=env) as running:
+        assert await eventually(lambda: running.url and running.uris())
+        status, text = await running.get("/readyz")
+        failing = {each["name"]: each["reason"] for each in json.loads(text)["conditions"] if not each["ok"]}
+        assert status == 503
+        assert env.keys() <= failing.keys()
+        assert failing["POLLING_INTERVAL"].startswith(
+            "POLLING_INTERVAL is 'soon': expected a duration such as 90s, 2m30s or 1h; 120 is used instead"
+        )
+        assert "; nothing is used instead" in failing["MODEL_CATALOG_URL"]
+
+
 @pytest.mark.parametrize(
     ("variable", "value", "status", "said"),
     [
-        ("POLLING_INTERVAL", "soon", 2, "POLLING_INTERVAL is 'soon': expected a duration such as 90s, 2m30s or 1h"),
+        ("SELECTOR", "a in", 2, "SELECTOR is 'a in': "),
+        ("BACKSTAGE_JWKS_URL", "backstage", 2, "BACKSTAGE_JWKS_URL is 'backstage': expected http://"),
         ("MODEL_REGISTRY_CA_FILE", "/nowhere.pem", 1, "MODEL_REGISTRY_CA_FILE /nowhere.pem"),
-        (
-            "MODEL_CATALOG_URL",
-            "http://h:99999",
-            2,
-            "MODEL_CATALOG_URL is 'http://h:99999': expected URLs such as https://",
-        ),
     ],
 )
-async def test_a_variable_that_cannot_be_used_is_named(
+async def test_a_variable_that_must_be_usable_is_named(
     variable: str, value: str, status: int, said: str, tmp_path: Path
 ) -> None:
     arguments = ("--registry", "http://127.0.0.1:9", "--state", str(tmp_path))

@@ -31,11 +31,15 @@ DOCUMENTED = (
 )
 
 
-OPTIONAL = {
-    Permission("", "serving.kserve.io", resource, verb)
-    for resource in ("llminferenceservices", "servingruntimes", "clusterservingruntimes")
-    for verb in READ
-} | {Permission("", "", "secrets", "get")}
+OPTIONAL = (
+    {
+        Permission("", "serving.kserve.io", resource, verb)
+        for resource in ("llminferenceservices", "servingruntimes", "clusterservingruntimes")
+        for verb in READ
+    }
+    | {Permission("", "", "namespaces", verb) for verb in READ}
+    | {Permission("", "", "secrets", "get"), Permission("", "", "pods", "list")}
+)
 
 
 def with_components(tmp_path: Path, *components: str) -> list[Object]:
@@ -102,14 +106,14 @@ def test_no_component_grants_more(tmp_path: Path) -> None:
 
 def test_what_is_optional_is_granted_by_its_own_component(tmp_path: Path) -> None:
     assert (
-        granted(with_components(tmp_path, "llm-inference-services", "connections", "runtimes"))
+        granted(with_components(tmp_path, "llm-inference-services", "connections", "pods", "runtimes", "namespaces"))
         == READS | CACHE | OPTIONAL
     )
 
 
 @pytest.mark.parametrize("overlay", ["kubernetes", *(f"rbac/overlays/{path.name}" for path in OVERLAYS)])
-def test_no_default_grants_secrets_or_deleting(overlay: str) -> None:
+def test_no_default_grants_secrets_pods_or_deleting(overlay: str) -> None:
     permissions = granted(render(ROOT / overlay))
 
-    assert not {p for p in permissions if p.resource == "secrets" or p.verb in ("delete", "*") or "*" in p}
+    assert not {p for p in permissions if p.resource in ("secrets", "pods") or p.verb in ("delete", "*") or "*" in p}
     assert {p.resource for p in permissions if p.verb not in READ} == {"configmaps"}

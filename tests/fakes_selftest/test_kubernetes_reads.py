@@ -67,6 +67,13 @@ async def test_field_selectors_know_name_and_namespace(client: Client, five: Fak
     assert (await client.get(f"{ISVCS}?labelSelector={quote('a b')}")).status == 400
 
 
+async def test_pods_are_selected_by_their_phase_too(client: Client, cluster: FakeCluster) -> None:
+    for name, phase in (("a", "Running"), ("b", "Failed")):
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": "models"}}
+        cluster.apply({**pod, "status": {"phase": phase}})
+    assert (await client.get(f"/api/v1/pods?fieldSelector={quote('status.phase=Running')}")).names == ["a"]
+
+
 async def test_pages_are_consistent_while_objects_change(client: Client, five: FakeCluster) -> None:
     first = await client.get(f"{ISVCS}?limit=2")
     metadata = first.json["metadata"]

@@ -21,6 +21,7 @@ class FakeStorage:
         self.complete = True
         self.confirmed = False
         self.damage = ""
+        self.awaited: tuple[wire.Awaited, ...] = ()
         self.requests: list[str] = []
         self.tokens: set[str | None] = set()
         self.failing: int | None = None
@@ -44,7 +45,12 @@ class FakeStorage:
         async with self._changed:
             self._log.append(
                 Changes(
-                    revision="", complete=self.complete, upserts=upserts, removals=removals or {}, cards=cards or {}
+                    revision="",
+                    complete=self.complete,
+                    awaited=self.awaited,
+                    upserts=upserts,
+                    removals=removals or {},
+                    cards=cards or {},
                 )
             )
             self._changed.notify_all()
@@ -66,6 +72,7 @@ class FakeStorage:
                 complete=self.complete,
                 confirmed=self.confirmed,
                 damage=self.damage,
+                awaited=self.awaited,
                 upserts=tuple(self.entries.values()),
                 cards=self.cards,
             )
@@ -93,6 +100,7 @@ class FakeStorage:
             complete=self.complete,
             confirmed=self.confirmed,
             damage=self.damage,
+            awaited=self.awaited,
             upserts=tuple(upsert for change in told for upsert in change.upserts),
             removals={key: reason for change in told for key, reason in change.removals.items()},
             cards={key: text for change in told for key, text in change.cards.items()},

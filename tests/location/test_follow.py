@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from common import wire
 from common.health import Health
 from common.http.client import HttpClient
 from common.metrics import Metrics
@@ -81,7 +82,13 @@ async def test_an_incomplete_storage_is_waited_for(shelf: Shelf, metrics: Metric
     async with serving(storage) as port, following(shelf, metrics, port):
         await eventually(lambda: len(shelf) == 1)
         assert not shelf.complete
-        assert "complete listing of every source" in shelf.waiting_for
+        assert "rhoai-normalizer to have read every source" in shelf.waiting_for
+        storage.awaited = tuple(wire.Awaited(source=f"registry:{n}", reason="it is slow", until=0) for n in range(7))
+        await storage.tell()
+        until = "registry:0 until 1970-01-01T00:00:00Z at the latest (it is slow); "
+        await eventually(lambda: shelf.waiting_for.startswith(until))
+        assert shelf.waiting_for.endswith("; and 2 more")
+        assert shelf.awaited == storage.awaited
         storage.complete = True
         await storage.tell(upsert("b_1"))
         await eventually(lambda: shelf.complete)

@@ -50,6 +50,22 @@ def test_the_base_url_of_an_openai_server(url: str, tags: tuple[str, ...], expec
     assert server.base_url == expected
 
 
+def test_addresses_inside_and_outside_are_base_urls_too() -> None:
+    inside, outside = "http://m-predictor.ns.svc.cluster.local:8080", "https://m.apps.example.com"
+    annotations = {
+        "rhdh.modelcatalog.io/internal-service-url": inside,
+        "rhdh.modelcatalog.io/external-route-url": outside,
+    }
+    api = {"url": outside, "annotations": annotations}
+    for server_type, suffix in (("openai-v1", "/v1"), ("kserve-v1", "")):
+        server = view(Details(server_type=server_type), api=api).server
+        assert server
+        assert (server.internal_url, server.external_url) == (inside + suffix, outside + suffix)
+    server = view(Details(server_type="openai-v1"), api={"url": outside}).server
+    assert server
+    assert (server.internal_url, server.external_url) == ("", "")
+
+
 @pytest.mark.parametrize(
     ("tags", "expected"),
     [

@@ -9,6 +9,7 @@ from structlog.testing import capture_logs
 
 from common.health import Health
 from common.http.client import Unreachable
+from common.kube.state import State
 from common.metrics import Metrics
 from common.wire import Applied, Batch, Listing
 from services.normalizer.deployments import Deployments
@@ -196,3 +197,33 @@ async def test_of_many_that_a_list_lacks_none_is_asked_for() -> None:
             await eventually(lambda: any(line["event"] == "removals_held" for line in logs))
         assert not cluster.asked
         assert len(storage.entries) == 2
+
+
+async def test_the_status_says_how_sources_fare_and_what_is_leaving() -> None:
+    settings = NormalizerSettings.load(default_owner="me")
+    controller = create_controller(
+        settings=settings, storage=MemoryStorage(), health=Health(), metrics=Metrics("test", "0")
+    )
+    sink = controller.intake.open(Cluster())
+    assert controller.reporter.status(settings).sources[0].last_look is None
+    sink.changed({ref("m"): read_isvc(objects.isvc("m")), ref("n"): read_isvc(objects.isvc("n"))})
+    sink.listed()
+    task = asyncio.create_task(controller.run())
+    try:
+        await eventually(lambda: [each.shown for each in controller.reporter.status(settings).sources] == [2])
+        sink.changed({ref("m"): Missing()})
+        sink.listed()
+        await eventually(lambda: controller.reporter.status(settings).leaving)
+        sink.state(State(ok=False, kind="forbidden", reason="403", remedy="apply deploy/rbac"))
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    told = controller.reporter.status(settings)
+    (source,), (leaving,) = told.sources, told.leaving
+    assert (source.ok, source.stale, source.shown, source.leaving) == (False, True, 2, 1)
+    assert source.last_look is not None
+    assert source.reason == "forbidden: 403; apply deploy/rbac"
+    assert (leaving.object, leaving.reason) == (str(ref("m")), "not-listed")
+    assert leaving.due is not None
+    assert ("DEFAULT_OWNER", "me", False) in [(each.name, each.value, each.default) for each in told.settings]

@@ -108,7 +108,7 @@ class Bench:
         content_now = RegistryContent(REGISTRY, snapshot)
         self.desired.put_registry(REGISTRY.id, content_now, touched=touched, now=self.now)
         self.book.listed(REGISTRY_SOURCE, now=self.now)
-        self.desired.await_registries(False)
+        self.desired.await_registries(frozenset())
         self.render()
 
     def render(self) -> None:
@@ -675,11 +675,11 @@ def test_versions_of_an_earlier_run_are_known_by_their_registry(bench: Bench) ->
 
 
 def test_an_isvc_with_labels_waits_for_the_first_reading_of_the_registries(bench: Bench) -> None:
-    bench.desired.await_registries(True)
+    bench.desired.await_registries(frozenset({"local"}))
     bench.isvc(objects.isvc("m", labels=LABELS))
     bench.isvc(objects.isvc("unlabelled"))
     assert bench.keys == ["models_unlabelled"]
-    bench.desired.await_registries(False)
+    bench.desired.await_registries(frozenset())
     bench.render()
     assert bench.keys == ["models_m", "models_unlabelled"]
 
@@ -725,7 +725,7 @@ def test_a_deployment_has_the_card_that_its_annotations_name(kind: str, bench: B
     else:
         bench.desired.put("kserve-llm", llm("m"), read_llmisvc(objects.llm_isvc("m", annotations=CARDED)))
         bench.render()
-    assert {each.key for each in bench.desired.catalog_models} == {"cg/m"}
+    assert {each.key for each in bench.desired.catalog_models["local"]} == {"cg/m"}
     assert [each.card_key for each in bench.desired.wanted.values()] == [""]
 
     bench.desired.put_cards({"cg/m": "# card"})
@@ -808,7 +808,7 @@ def named_otherwise(stored: Mapping[str, Stored], *, created: str = "1700", disc
     content = RegistryContent(RegistryRef("public", "public"), RegistrySnapshot(**dated_version(created)))
     bench.desired.put_registry("public", content, touched={"10"})
     bench.book.listed("registry:public", now=bench.now)
-    bench.desired.await_registries(False)
+    bench.desired.await_registries(frozenset())
     bench.render()
     return bench
 
@@ -845,7 +845,7 @@ def test_a_version_waits_with_its_name_until_it_is_known_that_its_registry_is_go
     later = named_otherwise(stored_version, discovered=False)
     assert later.storage == stored_version
     later.book.discovering(complete=True)
-    later.desired.await_registries(False)
+    later.desired.await_registries(frozenset())
     later.render()
     (entry,) = later.storage.values()
     assert entry.ref == "registry:public:1:10"

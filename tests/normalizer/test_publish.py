@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from common.http.client import HttpClient
-from common.wire import Applied, Batch, Leaving, Listing, Stored, Upsert, card_digest
+from common.wire import Applied, Awaited, Batch, Leaving, Listing, Stored, Upsert, card_digest
 from services.normalizer.cards import Card
 from services.normalizer.plan import Plan
 from services.normalizer.publish import BATCH_BYTES, PARALLEL, Mirror, Storage
@@ -38,6 +38,7 @@ class MemoryStorage:
         self.complete = False
         self.confirmed = False
         self.damage = ""
+        self.awaited: tuple[Awaited, ...] | None = ()
         self.count = 1
         self.batches: list[Batch] = []
         self.listings = 0
@@ -63,6 +64,7 @@ class MemoryStorage:
             complete=self.complete,
             confirmed=self.confirmed,
             damage=self.damage,
+            awaited=self.awaited,
             entries=dict(self.entries),
             cards=self.cards,
         )
@@ -81,6 +83,7 @@ class MemoryStorage:
         self.cards.update({key: card_digest(text) for key, text in batch.cards.items()})
         self.complete |= batch.complete or batch.confirmed
         self.confirmed |= batch.confirmed
+        self.awaited = self.awaited if batch.awaited is None else batch.awaited
         self.count += 1
         applied = Applied(revision=f"e-{self.count}", base=base, refused=dict(self.refuse))
         if batch in self.hold:
@@ -116,6 +119,28 @@ async def test_the_mirror_follows_what_was_sent_without_asking_again(storage: Me
     await mirror.refresh()
     assert storage.listings == 1
     assert (mirror.entries, mirror.cards, mirror.complete) == (storage.entries, storage.cards, True)
+
+
+async def test_what_is_waited_for_is_told_once_and_again_to_another_process_of_storage(storage: MemoryStorage) -> None:
+    mirror = await mirror_of(storage)
+    awaited = (Awaited(source="registry:r", reason="unreachable"),)
+    for _ in range(2):
+        for batch in mirror.begin(Plan(), cards={}, awaited=awaited):
+            await mirror.deliver(batch)
+    assert [batch.awaited for batch in storage.batches] == [awaited]
+    storage.awaited = ()
+    storage.touch()
+    await mirror.refresh()
+    for batch in mirror.begin(Plan(upserts=groups(upsert("a_b"))), cards={}, awaited=awaited, complete=True):
+        await mirror.deliver(batch)
+    assert [batch.awaited for batch in storage.batches] == [awaited, awaited]
+    assert (storage.complete, list(storage.entries)) == (True, ["a_b"])
+
+
+async def test_a_storage_that_does_not_pass_it_on_is_not_told_what_is_waited_for(storage: MemoryStorage) -> None:
+    storage.awaited = None
+    mirror = await mirror_of(storage)
+    assert mirror.begin(Plan(), cards={}, awaited=(Awaited(source="kserve"),)) == []
 
 
 async def test_answers_in_another_order_do_not_confuse_it(storage: MemoryStorage) -> None:

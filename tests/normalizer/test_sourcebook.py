@@ -2,6 +2,7 @@
 
 import pytest
 
+from common.wire import Awaited
 from services.normalizer.sourcebook import SourceBook
 
 FIRST = 300.0
@@ -54,6 +55,35 @@ def test_a_source_that_cannot_be_read_is_waited_for_from_when_another_one_was(bo
     assert complete(book, 1000 + FIRST)
     assert not book.confirmed(())
     assert book.waiting_for() == ["registry:r"]
+
+
+def test_what_is_waited_for_is_named_with_its_reason_and_the_end_of_the_wait(book: SourceBook) -> None:
+    def awaited(*, documents: int = 1, ever: bool = False) -> tuple[Awaited, ...]:
+        return book.awaited(documents=documents, ever=ever)
+
+    book.declare("kserve", "kserve")
+    book.declare("registry:r", "registry")
+    first_time = "it is being read for the first time"
+    assert awaited() == tuple(Awaited(source=each, reason=first_time) for each in ("kserve", "registry:r"))
+    book.listed("kserve", now=1000)
+    assert awaited() == (Awaited(source="registry:r", reason=first_time),)
+    book.failed("registry:r", reason="unreachable")
+    assert awaited() == (Awaited(source="registry:r", reason="unreachable", until=1300),)
+    for without_end in (awaited(documents=0), awaited(ever=True)):
+        assert without_end == (Awaited(source="registry:r", reason="unreachable"),)
+    book.failed("registry:r", waiting=False, reason="no-address")
+    assert awaited() == ()
+    # A damaged cache needs a confirmation: of the sources of its entries too, however they fare.
+    damaged = book.awaited(documents=1, ever=False, stored={"registry:r"})
+    assert damaged == (Awaited(source="registry:r", reason="no-address"),)
+
+
+def test_the_search_for_registries_is_named_too(book: SourceBook) -> None:
+    book.discovering(complete=False, reason="Routes may not be read")
+    [discovery] = book.awaited(documents=1, ever=False)
+    assert (discovery.source, discovery.reason) == ("discovery of registries", "Routes may not be read")
+    book.discovering(complete=False, waiting=False, reason="Routes may not be read")
+    assert book.awaited(documents=1, ever=False) == ()
 
 
 def test_waiting_never_makes_an_empty_feed_complete_nor_one_that_was_before(book: SourceBook) -> None:

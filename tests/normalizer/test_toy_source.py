@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -13,9 +13,10 @@ from common.kube.metrics import KubeMetrics
 from common.kube.state import OK, State
 from common.metrics import Metrics
 from services.normalizer import service
+from services.normalizer.clusters import Environment
 from services.normalizer.facts import Missing, Ref
 from services.normalizer.normalize.isvc import read_isvc
-from services.normalizer.service import Environment, create_controller, follow_sources
+from services.normalizer.service import create_controller, follow_sources
 from services.normalizer.settings import NormalizerSettings
 from services.normalizer.source import Sink
 from services.normalizer.sourcebook import SourceKind
@@ -61,13 +62,20 @@ async def running(path: Path, storage: MemoryStorage) -> AsyncIterator[Health]:
     settings = NormalizerSettings.load(removal_hold=1)
     metrics, health = Metrics("test", "0"), Health()
     controller = create_controller(settings=settings, storage=storage, health=health, metrics=metrics)
-    async with AsyncExitStack() as stack, asyncio.TaskGroup() as group:
+    async with asyncio.TaskGroup() as group:
         environment = Environment(settings=settings, metrics=metrics, kube_metrics=KubeMetrics(metrics))
-        tasks = await follow_sources(stack, intake=controller.intake, environment=environment)
+        tasks = await follow_sources(intake=controller.intake, environment=environment)
         started = [group.create_task(task()) for task in (controller.run, *tasks)]
         yield health
         for task in started:
             task.cancel()
+
+
+NO_JSON = (
+    "error: Expecting property name enclosed in double quotes: line 1 column 2 (char 1); "
+    "write a list of names into the file"
+)
+"""What is wrong, and what to do about it."""
 
 
 def told(health: Health) -> tuple[bool, str]:
@@ -84,7 +92,7 @@ async def test_its_models_are_served_then_stale_then_gone(tmp_path: Path, monkey
         await eventually(lambda: sorted(storage.entries) == [f"box_{name}" for name in names], what="served")
         await eventually(lambda: storage.complete)
         path.write_text("{")
-        await eventually(lambda: told(health) == (False, "error: write a list of names into the file"), what="stale")
+        await eventually(lambda: told(health) == (False, NO_JSON), what="stale")
         assert len(storage.entries) == 10
         path.write_text(json.dumps(names[:1]))
         await eventually(lambda: list(storage.entries) == ["box_toy-0"], what="gone")

@@ -5,7 +5,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 from urllib.parse import urlencode, urlsplit
 
 from playwright.async_api import Browser as Chromium
@@ -34,6 +34,20 @@ _PATIENCE = 30_000
 """Milliseconds that something may take to appear."""
 _QUIET = 0.4
 """Seconds without a request after which a page counts as drawn."""
+
+
+_SAME_PORTS = r"""() => {
+  const visit = (root) => {
+    const texts = document.createTreeWalker(root, NodeFilter.SHOW_TEXT | NodeFilter.SHOW_ELEMENT);
+    while (texts.nextNode()) {
+      const node = texts.currentNode;
+      if (node.shadowRoot) visit(node.shadowRoot);
+      if (node.nodeType === Node.TEXT_NODE && /:\d{4,5}/.test(node.data))
+        node.data = node.data.replace(/(localhost|127\.0\.0\.1):\d{4,5}/g, "$1:8080");
+    }
+  };
+  visit(document.body);
+}"""
 
 
 @dataclass
@@ -70,14 +84,26 @@ class Browser:
     @contextlib.asynccontextmanager
     async def visit(self, base_url: str) -> AsyncIterator["Visit"]:
         """Open a portal as a guest who was never there before."""
+        async with self.tab(base_url) as page:
+            visit = Visit(page)
+            await visit.sign_in()
+            yield visit
+
+    @contextlib.asynccontextmanager
+    async def tab(
+        self, base_url: str, *, width: int = WIDTH, height: int = HEIGHT, **options: Any
+    ) -> AsyncIterator[Page]:
+        """Open a page of a person who was never there before; `options` are those of Playwright's contexts."""
         context = await self._chromium.new_context(
-            base_url=base_url, viewport={"width": WIDTH, "height": HEIGHT}, locale="en-GB", timezone_id="UTC"
+            base_url=base_url,
+            viewport={"width": width, "height": height},
+            locale="en-GB",
+            timezone_id="UTC",
+            **options,
         )
         context.set_default_timeout(_PATIENCE)
         try:
-            visit = Visit(await context.new_page())
-            await visit.sign_in()
-            yield visit
+            yield await context.new_page()
         finally:
             await context.close()
 
@@ -195,6 +221,10 @@ class Visit:
             return time.monotonic() - quiet_since > _QUIET
 
         await eventually(quiet, timeout=_PATIENCE / 1000, interval=0.05, what=f"{self.page.url} is drawn")
+
+    async def steady(self) -> None:
+        """Have the page show the same ports in every run, where the machine chose one."""
+        await self.page.evaluate(_SAME_PORTS)
 
     async def picture(self, path: Path) -> None:
         """Write what is seen in the window to a PNG file."""

@@ -91,7 +91,15 @@ class Pod:
             "KUBERNETES_SERVICE_PORT": str(server.port),
         }
         secret = {"token": token, "ca.crt": cluster.ca_pem, "namespace": NAMESPACE}
-        moved = {} if documented_addresses else {"BRIDGE_URL": urls[LOCATION], "STORAGE_URL": urls[STORAGE]}
+        moved = (
+            {}
+            if documented_addresses
+            else {
+                "BRIDGE_URL": urls[LOCATION],
+                "STORAGE_URL": urls[STORAGE],
+                "NORMALIZER_URL": urls[NORMALIZER],
+            }
+        )
         self.services: dict[str, Service] = {}
         for name in NAMES:
             option = "--metrics-address" if name == NORMALIZER else "--address"

@@ -6,11 +6,12 @@ from typing import Any
 import pytest
 
 from tests.fakes.kubernetes import ProcessCluster, Rule
-from tests.objects import isvc, secret
+from tests.objects import isvc, predictor_pod, secret
 from tests.process.pod import NORMALIZER, Pod, isvc_uri
 from tests.process.reader import Reader
 
 ALLOWED = (Rule(api_groups=("",), resources=("secrets",), verbs=("get",)),)
+PODS_ALLOWED = (Rule(api_groups=("",), resources=("pods",), verbs=("list",)),)
 RESOLVING = {"RESOLVE_CONNECTIONS": "true", "LOG_LEVEL": "DEBUG"}
 URI = isvc_uri("iris")
 CANARY = "canary-of-the-connection"
@@ -61,7 +62,24 @@ async def test_the_bucket_of_a_connection_is_shown_also_when_it_changes(
     await pod.shows(URI, lambda document: location(document) == "")
 
 
-@pytest.mark.parametrize(("variables", "asked_in_vain"), [(RESOLVING, "secrets")])
+@pytest.mark.parametrize(
+    ("further_rules", "variables", "asked_in_vain"),
+    [(PODS_ALLOWED, RESOLVING, ("secrets",)), (PODS_ALLOWED, RESOLVING | {"RESOLVE_CONNECTIONS": "pods"}, ())],
+)
+async def test_without_the_right_to_secrets_a_running_pod_tells_the_bucket(
+    pod: Pod, cluster: ProcessCluster, reader: Reader
+):
+    pod.keep_secret(CANARY)
+    await cluster.apply(connection("acme"))
+    predictor = predictor_pod(deployment(1), fetched="s3://acme/iris")
+    predictor["spec"]["containers"][0]["env"] = [{"name": "TOKEN", "value": CANARY}]
+    await cluster.apply(predictor)
+    await cluster.apply(deployment(1))
+    await pod.start()
+    await pod.shows(URI, lambda document: location(document) == "s3://acme/iris")
+
+
+@pytest.mark.parametrize(("variables", "asked_in_vain"), [(RESOLVING, ("secrets", "pods"))])
 async def test_without_the_right_the_model_is_shown_all_the_same(pod: Pod, cluster: ProcessCluster, reader: Reader):
     pod.tolerate("connections_unreadable")
     await cluster.apply(connection("acme"))

@@ -66,7 +66,7 @@ async def test_a_cluster_that_gets_the_kind_later(pod: Pod, cluster: ProcessClus
     await pod.serving(IRIS, QWEN)
 
 
-@pytest.mark.parametrize(("resources", "asked_in_vain"), [(EVERY_KIND, "llminferenceservices")])
+@pytest.mark.parametrize(("resources", "asked_in_vain"), [(EVERY_KIND, ("llminferenceservices",))])
 async def test_without_the_right_the_rest_is_served_and_the_condition_says_what_is_missing(
     pod: Pod, cluster: ProcessCluster, reader: Reader
 ):

@@ -1,6 +1,7 @@
 """Registered models and their cards, from a registry and a catalog over HTTPS."""
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from tests.process.reader import Reader
 from tests.waiting import eventually
 
 REGISTRY_TOKEN = "sha256~registry-only"
+LISTS = ("/list", "/api/kserve-kubeflow-connector/list", "/catalog-info.yaml")
+"""What readers ask first, each for the whole."""
 LABEL = "modelregistry.opendatahub.io"
 
 
@@ -64,6 +67,63 @@ async def pod(make_pod: MakePod, settings: dict[str, str]) -> AsyncIterator[Pod]
         pod.set(NORMALIZER, **settings)
         pod.keep_secret(REGISTRY_TOKEN)
         yield pod
+
+
+@pytest.mark.parametrize("store", ["ConfigMap", "File"])
+async def test_readers_that_wait_are_told_for_what_why_and_until_when(
+    make_pod: MakePod, cluster: ProcessCluster, tmp_path: Path, store: str
+):
+    await cluster.apply(isvc("iris"))
+    async with make_pod() as pod:
+        pod.set(STORAGE, STORAGE_TYPE=store, STATE_DIR=str(tmp_path / "state"))
+        pod.set(NORMALIZER, MODEL_REGISTRY_URLS="public=http://127.0.0.1:9", FIRST_SYNC_GRACE="1h")
+        await pod.start(ready=False)
+
+        async def told() -> bool:
+            answers = [await pod.get(LOCATION, path) for path in LISTS]
+            assert [answer.status for answer in answers] == [503, 503, 503]
+            problems = [answer.json() for answer in answers]
+            assert [each["source"] for each in problems[0]["awaited"]] == ["registry:public"]
+            [awaited] = problems[0]["awaited"]
+            assert awaited["reason"].startswith("unreachable: ")
+            end = datetime.fromisoformat(awaited["until"])
+            assert timedelta(minutes=50) < end - datetime.now(UTC) < timedelta(minutes=61)
+            for problem in problems:
+                assert problem["awaited"] == [awaited]
+                assert f"registry:public until {awaited['until']} at the latest (unreachable" in problem["detail"]
+            assert "registry:public until" in (await pod.failing(LOCATION))["feed"]
+            return True
+
+        await eventually(told, what="the reason of the 503", timeout=30)
+
+
+async def test_a_setting_that_cannot_be_used_ends_nothing_and_is_a_condition(
+    make_pod: MakePod, cluster: ProcessCluster
+):
+    await cluster.apply(isvc("iris"))
+    async with make_pod() as pod:
+        pod.keep_secret("pass-of-the-registry")
+        pod.set(
+            NORMALIZER, MODEL_REGISTRY_URLS="htps://me:pass-of-the-registry@registry", NOT_READY_GRACE="two minutes"
+        )
+        pod.set(STORAGE, SHARD_BUDGET="12")
+        pod.set(LOCATION, CONNECTOR_ID="a/b")
+        await pod.start(ready=False)
+        await pod.serving(isvc_uri("iris"))
+        failing = {name: await pod.failing(name) for name in NAMES}
+        assert {name: sorted(conditions) for name, conditions in failing.items()} == {
+            NORMALIZER: ["MODEL_REGISTRY_URLS", "NOT_READY_GRACE"],
+            STORAGE: ["SHARD_BUDGET"],
+            LOCATION: ["CONNECTOR_ID"],
+        }
+        assert failing[NORMALIZER]["NOT_READY_GRACE"] == (
+            "NOT_READY_GRACE is 'two minutes': expected a duration such as 90s, 2m30s or 1h; 120 is used instead: "
+            "correct NOT_READY_GRACE, or take it out"
+        )
+        assert (await pod.get(LOCATION, "/api/kserve-kubeflow-connector/list")).status == 200
+        for name in NAMES:
+            warnings = [line for line in pod[name].text.splitlines() if "a setting cannot be used" in line]
+            assert len(warnings) == len(failing[name])
 
 
 async def polled(fakes: ProcessRegistry, times: int) -> dict[str, int]:

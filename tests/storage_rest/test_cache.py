@@ -3,7 +3,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.wire import Batch, Changes, Leaving
+from common.wire import Awaited, Batch, Changes, Leaving
 from services.storage_rest.cache import EARLY_CARDS, Cache
 from services.storage_rest.stores.base import Contents
 from tests.storage_rest.running import upsert
@@ -108,6 +108,17 @@ def test_complete_stays_and_is_a_change():
     assert cache.apply(Batch(complete=True)).complete
     assert cache.revision != revision
     assert cache.apply(Batch(upserts=(upsert(),))).complete
+
+
+def test_what_is_waited_for_is_a_change_and_ends_with_completeness():
+    cache = Cache()
+    awaited = (Awaited(source="registry:r", reason="slow"),)
+    first = cache.apply(Batch(awaited=awaited))
+    assert (first.awaited, cache.listing().awaited, cache.snapshot().awaited) == (awaited, awaited, awaited)
+    assert cache.apply(Batch(awaited=awaited)).revision == first.revision
+    assert cache.apply(Batch()).awaited == awaited
+    assert cache.apply(Batch(complete=True)).awaited == ()
+    assert cache.apply(Batch(awaited=awaited)).awaited == ()
 
 
 def test_a_revision_of_another_process_is_unknown():

@@ -15,6 +15,8 @@ from common.kube.resources import (
     GATEWAYS,
     HTTP_ROUTES,
     INFERENCE_SERVICES,
+    NAMESPACES,
+    PODS,
     ROUTES,
     SECRETS,
     SERVICE_ACCOUNTS,
@@ -24,6 +26,7 @@ from common.kube.resources import (
 )
 from services.connector.doctor.asking import Asked
 from services.connector.doctor.report import Finding, Verdict, listed
+from services.normalizer.normalize.connection import Resolving
 
 SKEW = 60.0
 """Seconds by which two clocks may differ."""
@@ -68,7 +71,8 @@ class Scope:
 
     `watched` are the namespaces of WATCH_NAMESPACES, `searched` those in which registries are trusted, `own` is that of
     the cache, empty when it is elsewhere or unknown. `gateways`: registries are found by HTTPRoutes as well. `llm` are
-    LLMInferenceServices where the cluster has them; `runtimes` and `connections` are read where settings say so.
+    LLMInferenceServices where the cluster has them; `runtimes`, `connections` and what `namespaces` say are read where
+    settings say so.
     """
 
     watched: tuple[str, ...]
@@ -78,7 +82,8 @@ class Scope:
     gateways: bool = False
     llm: Resource | None = None
     runtimes: bool = False
-    connections: bool = False
+    namespaces: bool = False
+    connections: Resolving = "false"
 
 
 def proxies_of(environ: Mapping[str, str]) -> tuple[str, ...]:
@@ -162,6 +167,8 @@ def wanted_rights(scope: Scope) -> list[Right]:
             Right(_READ, SERVICE_ACCOUNTS, namespace, "whether a model asks for a token"),
         ]
         rights += _optional_rights(scope, namespace)
+    if scope.namespaces:
+        rights.append(Right(_READ, NAMESPACES, "", "what models have from their namespaces", "namespaces"))
     for namespace in scope.searched if scope.watched else ("",):
         if scope.has_routes:
             rights.append(Right(_READ, ROUTES, namespace, "finding model registries"))
@@ -183,8 +190,10 @@ def _optional_rights(scope: Scope, namespace: str) -> Iterator[Right]:
     if scope.runtimes:
         for kind in (SERVING_RUNTIMES, *([] if namespace else [CLUSTER_SERVING_RUNTIMES])):
             yield Right(_READ, kind, namespace, "what models speak", "runtimes")
-    if scope.connections:
+    if scope.connections in ("true", "secrets"):
         yield Right(("get",), SECRETS, namespace, "where connections lead", "connections")
+    if scope.connections == "pods":
+        yield Right(("list",), PODS, namespace, "the buckets of connections", "pods")
 
 
 def judge_rights(rights: Sequence[Right], answers: Mapping[tuple[Right, str], Asked[bool]]) -> list[Finding]:

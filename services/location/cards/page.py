@@ -132,7 +132,7 @@ def _call_table(server: Server) -> str:
     others = {"Inside the cluster": server.internal_url, "From outside": server.external_url}
     rows = {
         "Base URL": calls.in_code(server.base_url),
-        **{name: calls.in_code(url) for name, url in others.items() if url and url != server.url},
+        **{name: calls.in_code(url) for name, url in others.items() if url and url != server.base_url},
         "Model": calls.in_code(server.names[0]),
         "Token": "a bearer token is needed" if server.token else "none is needed",
         "Protocol": PROTOCOLS.get(server.server_type, "not known").rstrip("."),

@@ -9,7 +9,7 @@ controller of odh-model-controller (which Secrets KServe finds).
 import base64
 import binascii
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -18,8 +18,11 @@ from services.normalizer.normalize import values
 from services.normalizer.normalize.links import without_credentials
 
 ConnectionType = Literal["", "s3", "uri", "oci"]
-ConnectionState = Literal["read", "typed", "missing", "forbidden"]
-"""`typed`: only its metadata were read."""
+ConnectionState = Literal["read", "typed", "pod", "missing", "forbidden"]
+"""`typed`: only its metadata were read. `pod`: nothing was, and a pod that uses it may have told its bucket."""
+
+Resolving = Literal["false", "true", "secrets", "pods"]
+"""How connections are read: not, in either way (by Secrets first), or in one of them only."""
 
 CONNECTIONS_ANNOTATION = "opendatahub.io/connections"
 PATH_ANNOTATION = "opendatahub.io/connection-path"
@@ -32,6 +35,12 @@ _FOUND_BY_LABELS = ("opendatahub.io/managed", "opendatahub.io/dashboard")
 _PROTOCOLS: Mapping[str, ConnectionType] = {"s3": "s3", "uri": "uri", "oci": "oci"}
 _REFS: Mapping[str, ConnectionType] = {"s3": "s3", "uri-v1": "uri", "oci-v1": "oci"}
 _S3 = "s3"
+_READ_IN_METADATA: Mapping[str, tuple[str, ...]] = {
+    "annotations": (PROTOCOL_ANNOTATION, _REF_ANNOTATION, _TYPE_ANNOTATION, _TITLE_ANNOTATION),
+    "labels": (*_FOUND_BY_LABELS, _TYPE_ANNOTATION),
+}
+_FIELDS = ("AWS_S3_BUCKET", "AWS_S3_ENDPOINT", "AWS_DEFAULT_REGION", "URI", "https-host", "OCI_HOST")
+_STORAGE_INITIALIZER = "storage-initializer"
 _NAME = re.compile(r"[a-z0-9](?:[-a-z0-9.]{0,251}[a-z0-9])?\Z")
 _MAX_FIELD = 2000
 
@@ -90,6 +99,32 @@ def read_connection(obj: Mapping[str, Any], *, namespace: str, name: str) -> Con
     )
 
 
+def fetched_bucket(pod: Mapping[str, Any]) -> str:
+    """Return the bucket that a predictor's pod fetched its model from, empty where its pod does not tell.
+
+    Nothing but the arguments of KServe's storage initializer is looked at: where from, where to, perhaps repeated.
+    """
+    for container in values.items(values.at(pod, "spec", "initContainers")):
+        if values.at(container, "name") == _STORAGE_INITIALIZER:
+            for argument in values.items(values.at(container, "args")):
+                scheme, _, rest = _safe(values.line(argument)).partition("://")
+                if scheme == _S3:
+                    return rest.partition("/")[0]
+    return ""
+
+
+def seen_in_pod(bucket: str, *, namespace: str, name: str) -> Connection:
+    """Return what a running pod says about its connection: with a bucket, that KServe found it and that it is of S3."""
+    return Connection(
+        namespace=namespace,
+        name=name,
+        state="pod",
+        type="s3" if bucket else "",
+        found_by_kserve=bool(bucket),
+        bucket=bucket,
+    )
+
+
 def _by_older_annotations(annotations: Mapping[str, Any], ref: str) -> ConnectionType:
     """Return the type by the annotations before the protocol; those of custom types name the type they are made of."""
     if known := _REFS.get(ref):
@@ -109,6 +144,24 @@ def _fields(secret: Mapping[str, Any]) -> dict[str, str]:
         "uri": field("https-host", "URI"),
         "oci_host": field("OCI_HOST"),
     }
+
+
+def readable_part(secret: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a Secret without anything that is not read of one: for those that are kept, such as a file's."""
+    metadata = values.mapping(secret.get("metadata"))
+    kept: dict[str, Any] = {
+        "metadata": {
+            **{name: metadata[name] for name in ("name", "namespace") if name in metadata},
+            **{name: _only(metadata.get(name), keys) for name, keys in _READ_IN_METADATA.items()},
+        },
+    }
+    kept |= {name: secret[name] for name in ("apiVersion", "kind") if name in secret}
+    return kept | {name: _only(secret.get(name), _FIELDS) for name in ("data", "stringData")}
+
+
+def _only(mapping: object, keys: Iterable[str]) -> dict[str, Any]:
+    found = values.mapping(mapping)
+    return {key: found[key] for key in keys if key in found}
 
 
 def _field(secret: Mapping[str, Any], key: str) -> str:
@@ -144,8 +197,10 @@ def connection_problems(connection: Connection, *, by_key: bool) -> Iterator[Pro
             "info",
             connection.subject,
             "it may not be read, so the bucket or the address in it is not known",
-            "allow the connector to get this Secret, or set RESOLVE_CONNECTIONS to false",
+            "allow the connector to get this Secret, or set RESOLVE_CONNECTIONS to pods or to false",
         )
+    elif connection.state == "pod":
+        return
     elif not connection.type:
         yield _untyped(connection)
     else:

@@ -6,7 +6,7 @@ Ten thousand of these stay in memory, the objects they were read from do not.
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, cast, get_args
+from typing import Any, NamedTuple, cast
 
 from common.problems import Problem
 from services.normalizer.facts import DeploymentKind
@@ -18,7 +18,8 @@ from services.normalizer.normalize.runtimes import Runtime, Served
 from services.normalizer.normalize.stated import Stated
 from services.normalizer.normalize.storage import Storage
 
-DEPLOYMENT_KINDS: tuple[DeploymentKind, ...] = get_args(DeploymentKind)
+DEPLOYMENT_KINDS: tuple[DeploymentKind, ...] = ("InferenceService", "LLMInferenceService")
+"""Those that are objects of a cluster."""
 
 _LAST_PORT = 65535
 _DEFAULT_NAMESPACE = "default"
@@ -134,7 +135,7 @@ Fact = Deployment | Planned | ServiceFacts | ServiceAccountFacts | Runtime | Con
 
 def subject(namespace: str, name: str, *, kind: DeploymentKind = "InferenceService") -> str:
     """Return a deployment's name as problems bear it."""
-    return f"{kind} {namespace}/{name}"
+    return f"{kind} {namespace}/{name}" if namespace else f"{kind} {name}"
 
 
 def read_names(metadata: Mapping[str, Any]) -> tuple[str, str]:

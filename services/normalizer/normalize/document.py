@@ -1,8 +1,11 @@
 """Putting a document together from repaired values."""
 
+from dataclasses import replace
+
+from common.annotations import CLUSTER_ANNOTATION, NAME_ANNOTATION
 from common.catalog import Api, CatalogDocument, Model, ModelServer
-from services.normalizer.normalize.model_names import MODEL_NAME_ANNOTATION
 from services.normalizer.normalize.profile import Profile
+from services.normalizer.normalize.result import Normalized, Place
 from services.normalizer.normalize.server import ServerFacts
 
 _NO_SPEC = "TBD"
@@ -36,7 +39,7 @@ def build_document(
         tags=tags,
         training=profile.training or None,
         usage=profile.usage or None,
-        annotations={MODEL_NAME_ANNOTATION: called, **profile.annotations},
+        annotations={NAME_ANNOTATION: called, **profile.annotations},
     )
     if server is None:
         return CatalogDocument(models=(model,))
@@ -54,6 +57,20 @@ def build_document(
             usage=profile.usage or None,
             annotations=dict(profile.server_annotations),
         ),
+    )
+
+
+def within(place: Place, normalized: Normalized) -> Normalized:
+    """Return a document that says which cluster it is in, where there are several, with what is so by default there."""
+    details = normalized.details
+    if place.defaults.system and not details.system:
+        details = replace(details, system=place.defaults.system)
+    if not place.name:
+        return replace(normalized, details=details)
+    return replace(
+        normalized,
+        document=normalized.document.marked({CLUSTER_ANNOTATION: place.name}, f"cluster-{place.name}"),
+        details=replace(details, cluster=place.name),
     )
 
 

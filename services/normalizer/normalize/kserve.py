@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from common import backstage
+from common.annotations import CARD_ANNOTATION
 from services.normalizer.facts import Ref
 from services.normalizer.normalize.cards import CardRef, card_url
 from services.normalizer.normalize.connection import Connection
@@ -11,12 +12,15 @@ from services.normalizer.normalize.deployment import Deployment, ServiceAccountF
 from services.normalizer.normalize.document import build_document
 from services.normalizer.normalize.links import deployment_link
 from services.normalizer.normalize.notes import Notes
-from services.normalizer.normalize.profile import ANNOTATION_PREFIX, TECHDOCS_ANNOTATION, read_profile
+from services.normalizer.normalize.profile import ANNOTATION_PREFIX, read_profile
 from services.normalizer.normalize.result import Defaults, Normalized
 from services.normalizer.normalize.runtimes import Runtime
 from services.normalizer.normalize.segments import kubernetes_segment
 from services.normalizer.normalize.server import called_names, deployment_details, server_facts
 from services.normalizer.normalize.storage import locate
+
+_NO_NAMESPACE = "openai"
+"""Stands in the key of a server that is in no namespace: one that settings name."""
 
 
 def normalize_deployment(
@@ -44,7 +48,7 @@ def normalize_deployment(
         said.pop("techdocs", None)
     profile = read_profile(said, defaults=defaults, notes=notes)
     if card:
-        profile = replace(profile, annotations={**profile.annotations, TECHDOCS_ANNOTATION: card_url(card.key)})
+        profile = replace(profile, annotations={**profile.annotations, CARD_ANNOTATION: card_url(card.key)})
     server = None
     if serve:
         server = server_facts(
@@ -52,12 +56,12 @@ def normalize_deployment(
         )
     details = server.details if server else deployment_details(deployment, runtime=runtime, connection=connection)
     links = deployment_link(defaults.dashboard_url, deployment.namespace)
-    own_name = f"{deployment.namespace}-{deployment.name}"
+    own_name = "-".join(filter(None, (deployment.namespace, deployment.name)))
     name = backstage.entity_name(own_name)
     return Normalized(
         ref=str(Ref.deployment(deployment.kind, cluster, deployment.namespace, deployment.name)),
         source=source,
-        segments=(kubernetes_segment(deployment.namespace), kubernetes_segment(deployment.name)),
+        segments=(kubernetes_segment(deployment.namespace or _NO_NAMESPACE), kubernetes_segment(deployment.name)),
         document=build_document(
             profile,
             name=name,

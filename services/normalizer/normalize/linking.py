@@ -43,7 +43,7 @@ def link(isvc: Deployment, indexes: Sequence[RegistryIndex]) -> Link:
     labels = isvc.registry
     found = _by_uri(isvc, indexes) or (_by_labels(labels, indexes) if labels else ())
     if not found:
-        return Link(problems=_gone(isvc) if indexes else ())
+        return Link(problems=_gone(isvc) if _may_be_meant(isvc, indexes) else ())
     recorded = {record.version: record.name for record in reversed(records)}
     version = next((version for version in found if version in recorded), found[0])
     return Link(
@@ -51,6 +51,12 @@ def link(isvc: Deployment, indexes: Sequence[RegistryIndex]) -> Link:
         record=(_record_by_id(labels, version, indexes) if labels else "") or recorded.get(version, ""),
         problems=() if len(found) == 1 or version in recorded else _ambiguous(isvc, found),
     )
+
+
+def _may_be_meant(isvc: Deployment, indexes: Sequence[RegistryIndex]) -> bool:
+    """Return whether a registry was read that speaks as those that the isvc may mean."""
+    named = {name.api for name in read_registry_uri(isvc.storage.uri)} | ({"kubeflow"} if isvc.registry else set())
+    return any(index.ref.api in named for index in indexes)
 
 
 def _by_uri(isvc: Deployment, indexes: Sequence[RegistryIndex]) -> Sequence[VersionRef]:

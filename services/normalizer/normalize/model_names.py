@@ -11,7 +11,6 @@ from services.normalizer.normalize import values
 from services.normalizer.normalize.containers import Told
 from services.normalizer.normalize.links import without_credentials
 
-MODEL_NAME_ANNOTATION = "rhdh.modelcatalog.io/model-name"
 _OPTIONS = ("model_name", "served_model_name")
 _ADAPTERS = "lora_modules"
 _VARIABLES = ("MLSERVER_MODEL_NAME", "MODEL_NAME", "SERVED_MODEL_NAME")

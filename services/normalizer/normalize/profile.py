@@ -8,6 +8,7 @@ before the SPDX page of a licence's name, comes from registries only.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
+from common.annotations import CARD_ANNOTATION
 from common.catalog import ApiType
 from common.details import NO_DETAILS, SERVER_TYPES, Details
 from services.normalizer.normalize import values
@@ -34,7 +35,6 @@ TITLE = "title"
 """Further fields: the names that the server answers to, one a line, and the name for people to read."""
 
 LICENCE_ANNOTATION = "rhdh.modelcatalog.io/license"
-TECHDOCS_ANNOTATION = "TechDocs"
 SERVER_TYPE_ANNOTATION = "rhdh.io/serverType"
 
 API_TYPES: Mapping[str, ApiType] = {"openapi": "openapi", "asyncapi": "asyncapi", "graphql": "graphql", "grpc": "grpc"}
@@ -103,7 +103,7 @@ def read_profile(said: Mapping[str, str], *, defaults: Defaults, notes: Notes) -
     how_to_use_url, usage = _usage(said, notes)
     licence, annotations = _licence(said, notes)
     if techdocs := _web_link(said, "techdocs", notes):
-        annotations[TECHDOCS_ANNOTATION] = techdocs
+        annotations[CARD_ANNOTATION] = techdocs
     owner = _owner(said, defaults, notes)
     server_type, server_annotations = _server_type(said)
     return Profile(

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from common import backstage
+from common.annotations import CARD_ANNOTATION, NAME_ANNOTATION
 from common.details import Details
 from services.normalizer.facts import Ref
 from services.normalizer.normalize import values
@@ -18,10 +19,9 @@ from services.normalizer.normalize.links import (
     version_link,
     without_credentials,
 )
-from services.normalizer.normalize.model_names import MODEL_NAME_ANNOTATION
 from services.normalizer.normalize.notes import Notes
 from services.normalizer.normalize.owners import is_system_account, parse_owner
-from services.normalizer.normalize.profile import TECHDOCS_ANNOTATION, Profile, read_profile
+from services.normalizer.normalize.profile import Profile, read_profile
 from services.normalizer.normalize.property_tags import PROVIDER, TASKS, listed, property_tags
 from services.normalizer.normalize.registry_objects import (
     ModelArtifact,
@@ -52,7 +52,7 @@ PROPERTIES = {
 }
 """The custom property behind each field."""
 
-_WITH_OWN_PLACE = frozenset({*PROPERTIES.values(), MODEL_NAME_ANNOTATION})
+_WITH_OWN_PLACE = frozenset({*PROPERTIES.values(), NAME_ANNOTATION})
 _MAX_VERSION = 31
 
 
@@ -90,7 +90,7 @@ def normalize_version(
     artifacts = model_artifacts(artifacts)
     profile = _profile(model, version, server=server, card=card, defaults=defaults, notes=notes)
     name = document_name(model.name, version.name)
-    named = without_credentials(values.line(_said(model, version, MODEL_NAME_ANNOTATION)))
+    named = without_credentials(values.line(_said(model, version, NAME_ANNOTATION)))
     called = named or (server.called if server else name)
     place = _place(artifacts, notes)
     return Normalized(
@@ -174,7 +174,7 @@ def _profile(
     profile = read_profile(said, defaults=defaults, notes=notes)
     if card is None:
         return profile
-    return replace(profile, annotations={**profile.annotations, TECHDOCS_ANNOTATION: card_url(card.key)})
+    return replace(profile, annotations={**profile.annotations, CARD_ANNOTATION: card_url(card.key)})
 
 
 def _said(model: RegisteredModel, version: ModelVersion, name: str) -> str:
@@ -247,6 +247,7 @@ def _details(
         links=(
             *deployment_link(defaults.dashboard_url, server.details.namespace if server else ""),
             *version_link(defaults.dashboard_url, registry.name, model=model.id, version=version.id, name=version.name),
+            *version.pages,
         ),
     )
     safe = details_without_credentials(kept)

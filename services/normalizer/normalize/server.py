@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from common.annotations import EXTERNAL_URL_ANNOTATION, INTERNAL_URL_ANNOTATION
 from common.catalog import ApiType
 from common.details import Details
 from services.normalizer.normalize.addresses import is_grpc, port_of, resolve, speaks_tls
@@ -12,8 +13,6 @@ from services.normalizer.normalize.model_names import unique_names
 from services.normalizer.normalize.profile import TITLE
 from services.normalizer.normalize.runtimes import Runtime, names_by_runtime, spoken
 
-INTERNAL_URL_ANNOTATION = "rhdh.modelcatalog.io/internal-service-url"
-EXTERNAL_URL_ANNOTATION = "rhdh.modelcatalog.io/external-route-url"
 # What people say on a deployment about the server itself, also where a registry describes the model that it serves.
 _SERVER_FIELDS = ("apientityref", "apispec", "apitype", "default", "servertype", "system", TITLE)
 # Accounts that others than the dashboard make: an autoscaler's, and that of an LLM's endpoint picker.

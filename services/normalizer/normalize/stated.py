@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from common import backstage
+from common.annotations import NAME_ANNOTATION
 from services.normalizer.normalize import values
 from services.normalizer.normalize.cards import CatalogModel, named_model
 from services.normalizer.normalize.labels import RegistryLabels, read_registry_labels
 from services.normalizer.normalize.links import without_credentials
-from services.normalizer.normalize.model_names import MODEL_NAME_ANNOTATION, unique_names
+from services.normalizer.normalize.model_names import unique_names
 from services.normalizer.normalize.profile import SUCCESSOR_PREFIX, said_in_annotations, said_names
 from services.normalizer.normalize.result import IGNORE
 from services.normalizer.normalize.tags import label_tag, tag_set
@@ -52,7 +53,7 @@ def read_stated(metadata: Mapping[str, Any], *, further_tags: Iterable[str] = ()
     said = said_in_annotations(annotations)
     return Stated(
         said=tuple(sorted(said.items())),
-        names=unique_names((values.line(annotations.get(MODEL_NAME_ANNOTATION)), *said_names(said))),
+        names=unique_names((values.line(annotations.get(NAME_ANNOTATION)), *said_names(said))),
         registry=read_registry_labels(labels),
         catalog_model=_catalog_model(annotations),
         asks_authentication=_asks_authentication(annotations, labels),

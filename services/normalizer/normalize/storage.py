@@ -70,6 +70,12 @@ def needs_fields(storage: Storage) -> bool:
     return storage.annotated or not (storage.uri or storage.bucket or storage.type)
 
 
+def needs_bucket(storage: Storage) -> bool:
+    """Return whether the bucket alone is unknown: KServe's storage configuration leads to it by the key."""
+    named = storage.uri or storage.bucket or storage.type or storage.model_mesh
+    return bool(storage.by_key and storage.path and secret_name(storage) and not named)
+
+
 def locate(storage: Storage, *, subject: str, connection: Connection | None = None) -> Place:
     """Return where the files are; `connection` is what is known of the Secret `secret_name`, None where nothing is."""
     problems = list(_stated_problems(storage, subject))

@@ -10,11 +10,10 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import structlog
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from common.http.client import HttpClient, RemoteError, StatusError
-from common.metrics import Metrics
-from common.secrets import TokenSource
+from common.secrets import MountedCredentials, TokenSource
 from services.normalizer.sources.faults import BadAnswer, TooLarge
 from services.normalizer.sources.refs import Fault, SourceRef, SourceState
 
@@ -26,16 +25,9 @@ _LARGE = 1024 * 1024
 
 
 class SourceMetrics:
-    """One set for all registries and catalogs; `source` is a ref's id."""
+    """One set for all registries and catalogs; `source` is that of a ref."""
 
-    def __init__(self, metrics: Metrics) -> None:
-        registry = metrics.registry
-        self.stale = Gauge(
-            "rhoai_connector_source_stale",
-            "1 while a source could not be read completely; its models are kept",
-            ["source"],
-            registry=registry,
-        )
+    def __init__(self, registry: CollectorRegistry) -> None:
         self.poll_seconds = Histogram(
             "rhoai_connector_source_poll_seconds",
             "How long it took to read a source",
@@ -52,29 +44,20 @@ class SourceMetrics:
 
     def forget(self, source: str) -> None:
         """Drop the series of a source that is gone."""
-        self.stale.remove_by_labels({"source": source})
         self.poll_seconds.remove_by_labels({"source": source})
         self.requests.remove_by_labels({"source": source})
 
 
 class Account:
-    """How one registry or catalog fares, told once when it changes: to log, metrics, and `tell`."""
+    """How one registry or catalog fares, told once when it changes: to the log and `tell`."""
 
-    def __init__(
-        self,
-        *,
-        metrics: SourceMetrics,
-        tell: Callable[[SourceRef, SourceState], None],
-        now: Callable[[], float] = time.time,
-    ) -> None:
-        self._metrics = metrics
+    def __init__(self, *, tell: Callable[[SourceRef, SourceState], None], now: Callable[[], float] = time.time) -> None:
         self._tell = tell
         self._now = now
         self._state: SourceState | None = None
 
     def update(self, ref: SourceRef, fault: Fault | None) -> None:
         """Take the result of an attempt to read it; another fault of the same kind is no news."""
-        self._metrics.stale.labels(ref.id).set(0 if fault is None else 1)
         was = self._state
         if was is not None and _kind(was.fault) == _kind(fault):
             return
@@ -109,8 +92,11 @@ class Remote:
         concurrency: int = 8,
         large: asyncio.Semaphore,
         body_limit: int,
+        authorization: Callable[[], str | None] = lambda: None,
     ) -> None:
+        """`authorization` gives the header for servers that the client has no token for."""
         self.ref = ref
+        self._authorization = authorization
         self._client = client
         self._metrics = metrics
         self._gate = asyncio.Semaphore(concurrency)
@@ -146,7 +132,9 @@ class Remote:
 
     async def _read(self, path: str, params: Mapping[str, str] | None, held: AsyncExitStack) -> bytearray:
         body = bytearray()
-        async with self._client.stream("GET", path, params=params) as answer:
+        header = self._authorization()
+        headers = {"Authorization": header} if header else None
+        async with self._client.stream("GET", path, params=params, headers=headers) as answer:
             async for piece in answer.content.iter_any():
                 if len(body) <= _LARGE < len(body) + len(piece):
                     await held.enter_async_context(self._large)
@@ -156,14 +144,16 @@ class Remote:
         return body
 
     def _count(self, code: str) -> None:
-        self._metrics.requests.labels(self.ref.id, code).inc()
+        self._metrics.requests.labels(self.ref.source, code).inc()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connector:
     """Opens connections; `timeout` (seconds) is one request's, `concurrency` how many are under way per server.
 
-    `body_limit` is how many bytes one answer may have, `large` how many large ones are held at a time.
+    `token` is for what belongs to the platform, `tokens` are those of servers, by URL, that have one of their own,
+    `credentials` has what others ask for. `body_limit` is how many bytes
+    one answer may have, `large` how many large ones are held at a time.
     """
 
     token: TokenSource | None
@@ -173,6 +163,16 @@ class Connector:
     concurrency: int = 8
     body_limit: int = 16 * 1024 * 1024
     large: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
+    credentials: MountedCredentials = field(default_factory=lambda: MountedCredentials(None))
+    tokens: Mapping[str, TokenSource] = field(default_factory=dict)
+
+    def authenticates(self, ref: SourceRef) -> bool:
+        """Return whether requests to a server carry credentials."""
+        given = self._token(ref) if ref.api == "kubeflow" else self.credentials.of(ref.name)
+        return bool(given and given())
+
+    def _token(self, ref: SourceRef) -> TokenSource | None:
+        return self.tokens.get(ref.url, self.token)
 
     @asynccontextmanager
     async def open(self, ref: SourceRef) -> AsyncIterator[Remote]:
@@ -184,10 +184,11 @@ class Connector:
                 url=ref.url,
                 remedy="take it out of MODEL_REGISTRY_INSECURE and name its authority in MODEL_REGISTRY_CA_FILE",
             )
+        of_platform = ref.api == "kubeflow"
         async with HttpClient(
             name=ref.label,
             base_url=ref.url,
-            token=self.token if ref.trusted else None,
+            token=self._token(ref) if ref.trusted and of_platform else None,
             ssl=self.ssl if ref.verify else False,
             timeout=self.timeout,
         ) as client:
@@ -198,6 +199,7 @@ class Connector:
                 concurrency=self.concurrency,
                 large=self.large,
                 body_limit=self.body_limit,
+                authorization=(lambda: None) if of_platform else self.credentials.of(ref.name),
             )
 
 

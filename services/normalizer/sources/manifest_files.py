@@ -13,6 +13,7 @@ from pathlib import Path
 from stat import S_ISREG
 from typing import Any, NamedTuple
 
+from services.normalizer.normalize.connection import readable_part
 from services.normalizer.sources.manifest_text import Located, UnreadableError, parse_objects
 
 SUFFIXES = (".yaml", ".yml", ".json")
@@ -32,8 +33,9 @@ _MARKS = (
 )
 _DOCUMENT = re.compile(r"^---(?=[ \t\r\n]|\Z)", re.MULTILINE)
 _DIRECTIVE = re.compile(r"^%", re.MULTILINE)
-_MAY_BE_OURS = re.compile(r"Service|kserve|kubeflow|seldon|opendatahub\.io/connection")
+_MAY_BE_OURS = re.compile(r"Service|kserve|kubeflow|seldon|\bSecret\b")
 _OURS = "InferenceService"
+_WITH_SECRETS = "Secret"
 # What Helm, Jinja, Kustomize, Flux and others fill in.
 _PLACEHOLDER = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|<%.*?%>|\$\{[^{}\n]*\}|\$\([^()\n]*\)|\{[a-z_]+\}", re.IGNORECASE)
 _ACTION = re.compile(r"^[ \t]*(?:\{\{[^\n]*\}\}|\{%[^\n]*%\})[ \t]*\r?\n?", re.MULTILINE)
@@ -128,12 +130,17 @@ def read_bytes(raw: bytes, path: str, *, everything: bool = False) -> FileConten
         if not everything and not _MAY_BE_OURS.search(document):
             continue
         try:
-            manifests += [Manifest(obj, Place(path, line + at)) for obj, at in _objects(document)]
+            manifests += [Manifest(_kept(obj), Place(path, line + at)) for obj, at in _objects(document)]
         except UnreadableError as error:
             if everything or _OURS in document:
                 template = _is_template(document)
                 faults.append(Fault(Place(path, line + error.line), error.message, template))
     return FileContents(tuple(manifests), tuple(faults))
+
+
+def _kept(obj: dict[str, Any]) -> dict[str, Any]:
+    """Return what is kept of an object: of a Secret only what may be shown of a connection."""
+    return readable_part(obj) if obj.get("kind") == _WITH_SECRETS else obj
 
 
 def is_placeholder(text: str) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from common.problems import Problem, ProblemId
-from services.normalizer.facts import DeploymentKind, Ref
+from services.normalizer.facts import MANIFESTS, DeploymentKind, Ref
 from services.normalizer.normalize import values
 from services.normalizer.normalize.connection import Connection, read_connection
 from services.normalizer.normalize.deployment import (
@@ -27,6 +27,7 @@ from services.normalizer.normalize.llmisvc import read_llmisvc
 from services.normalizer.normalize.predictor import FRAMEWORKS
 from services.normalizer.normalize.runtimes import Runtime, read_runtime
 from services.normalizer.normalize.spelling import misspelt
+from services.normalizer.normalize.storage import secret_name
 from services.normalizer.sources.kustomizations import Overlay, is_kustomization, read_overlay
 from services.normalizer.sources.manifest_files import Fault, FileContents, Manifest, Place, is_placeholder
 from services.normalizer.sources.manifest_text import Unquoted
@@ -34,8 +35,6 @@ from services.normalizer.sources.manifest_text import Unquoted
 Key = tuple[str, str]
 """An object's namespace and name."""
 
-MANIFESTS = "manifests"
-"""The id of the source that files are, and the name of its cluster in references."""
 
 _KSERVE = "serving.kserve.io"
 _VERSION = "v1beta1"
@@ -134,7 +133,7 @@ class Contents:
 def read_manifests(files: Mapping[Path, FileContents], *, connections: bool = False) -> Contents:
     """Return the facts of the objects in files, by path; kinds that have nothing to do with us are left out.
 
-    `connections`: what Secrets say of connections is read, as far as it may be shown.
+    `connections`: the Secrets that deployments name as connections are read, as far as they may be shown.
     """
     manifests = [found for path in sorted(files) if not is_kustomization(path) for found in files[path].manifests]
     kustomizations = {
@@ -153,7 +152,7 @@ def read_manifests(files: Mapping[Path, FileContents], *, connections: bool = Fa
         reading.services,
         reading.accounts,
         reading.runtimes,
-        reading.connections,
+        reading.connections_in_use(),
         (*of_files, *reading.noticed),
         tuple(fault for fault in faults if not fault.template),
     )
@@ -213,6 +212,11 @@ class _Reading:
                 self.noticed.append(Noticed(problem, manifest.place))
             case _:
                 self.noticed += _not_read(manifest, group, kind)
+
+    def connections_in_use(self) -> dict[Key, Connection]:
+        """Return the connections that deployments name: any other Secret is none, whatever its annotations say."""
+        named = ((each.facts.namespace, secret_name(each.facts.storage)) for each in self.deployments.values())
+        return {key: self.connections[key] for key in named if key in self.connections}
 
     def _placed(self, manifest: Manifest) -> Manifest:
         """Return the object with the namespace that a kustomization gives it."""

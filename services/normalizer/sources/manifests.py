@@ -8,12 +8,12 @@ import structlog
 
 from common.kube.state import State
 from common.problems import Problem
-from services.normalizer.facts import Gone, Ref
+from services.normalizer.facts import MANIFESTS, Gone, Ref
 from services.normalizer.normalize.deployment import Fact
 from services.normalizer.source import Sink
 from services.normalizer.sourcebook import SourceKind
 from services.normalizer.sources.manifest_files import FileContents, Place, Stamp, find_manifests, read_file
-from services.normalizer.sources.manifest_objects import MANIFESTS, Contents, Noticed, identity, read_manifests
+from services.normalizer.sources.manifest_objects import Contents, Noticed, identity, read_manifests
 
 log = structlog.get_logger("manifests")
 
@@ -56,6 +56,8 @@ class ManifestSource:
         except OSError as error:
             missing = Problem("file_unreadable", "error", "manifests", str(error), "give a path that exists")
             self._report([Noticed(missing, Place(""))])
+            self._stamps = {}
+            sink.state(State(ok=False, reason=missing.message, remedy=missing.remedy, kind="error"))
             return
         if stamps == self._stamps and self._stamps and not self._again:
             return

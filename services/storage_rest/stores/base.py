@@ -1,11 +1,12 @@
 """What a store does for the cache, and what it needs of it."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from common.http.client import RemoteError
+from common.status import ShardStatus
 from common.wire import Changes, Upsert
 
 
@@ -82,6 +83,10 @@ class Store(Protocol):
     @property
     def fault(self) -> str:
         """Why nothing can be read or written and what to do; empty after a write that succeeded."""
+
+    @property
+    def shards(self) -> Sequence[ShardStatus]:
+        """The ConfigMaps that the cache is kept in, for people; none where it is kept otherwise."""
 
     def lacks(self, keys: Collection[str]) -> AbstractSet[str]:
         """Return those of the keys whose entries are not durable yet."""

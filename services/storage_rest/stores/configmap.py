@@ -18,6 +18,7 @@ from common.kube.metrics import KubeMetrics
 from common.kube.reflector import Reflector, ReflectorOptions
 from common.kube.resources import CONFIG_MAPS
 from common.kube.state import State
+from common.status import ShardStatus
 from common.wire import Changes, Upsert
 from services.storage_rest.stores.base import Contents, Refusal, StoreUnavailable, View
 from services.storage_rest.stores.families import BASE, Cards, Entries, Family
@@ -63,6 +64,7 @@ class ConfigMapStore:
         self._telemetry = telemetry
         self._health = health
         self._options = options or ReflectorOptions(resync=RESYNC)
+        self._budget = budget
         self._entries = Entries(budget=budget)
         self._cards = Cards(budget=budget)
         self._families: tuple[Family, ...] = (self._cards, self._entries)
@@ -95,6 +97,16 @@ class ConfigMapStore:
         """Why nothing can be read or written and what to do; empty after a write that succeeded."""
         untried = self._entries.layout.first
         return self._reading_fault or self._writer.fault or (_UNTRIED if untried.probe or not untried.exists else "")
+
+    @property
+    def shards(self) -> list[ShardStatus]:
+        """The ConfigMaps, those of documents first."""
+        return [
+            ShardStatus(name=shard.name, bytes=shard.held_size, budget=self._budget, limit=LIMIT)
+            for family in (self._entries, self._cards)
+            for shard in sorted(family.layout.shards, key=lambda shard: shard.number)
+            if shard.exists
+        ]
 
     def lacks(self, keys: Collection[str]) -> set[str]:
         """Return those of the keys whose entries the API server has not confirmed."""

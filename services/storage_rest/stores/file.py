@@ -82,6 +82,7 @@ class FileStore:
         self._saved = asyncio.Condition()
         self._view: View | None = None
         self.fault = ""
+        self.shards = ()
 
     async def run(self, view: View) -> None:
         """Read the file, then write it after changes."""

@@ -11,6 +11,7 @@ class MemoryStore:
     """Keeps nothing but for the life of the process, where the cache has it already."""
 
     fault = ""
+    shards = ()
 
     def lacks(self, keys: Collection[str]) -> AbstractSet[str]:
         """Lack nothing."""

@@ -1,12 +1,12 @@
 """Sends what the layouts have to send: several ConfigMaps at a time, each one request after the other."""
 
 import asyncio
-import random
 from collections.abc import Mapping
 from typing import Any, Protocol
 
 import structlog
 
+from common.backoff import Backoff
 from common.http.client import RemoteError
 from common.kube.client import KubeClient
 from common.kube.errors import KubeError, remedy_of
@@ -76,7 +76,7 @@ class Writer:
                 self._tasks.create_task(self._serve(family, shard))
 
     async def _serve(self, family: Family, shard: Shard) -> None:
-        pause = FIRST_PAUSE
+        backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE, least=0.5)
         while True:
             async with self._free:
                 if shard.unsure:
@@ -87,10 +87,9 @@ class Writer:
                     self._busy.discard(shard)
                     return
             if asked is None:
-                pause = FIRST_PAUSE
+                backoff.reset()
                 continue
-            await asyncio.sleep(max(asked, random.uniform(0.5, 1) * pause))  # noqa: S311 - jitter
-            pause = min(2 * pause, LONGEST_PAUSE)
+            await asyncio.sleep(max(asked, backoff.next()))
 
     async def _read(self, family: Family, shard: Shard) -> float | None:
         """Look what a ConfigMap holds; return as `_send`."""

@@ -118,7 +118,7 @@ class Handlers:
         return self._answer(call, self._operations.get(call.resource, call.key))
 
     def _list(self, call: Call) -> web.Response:
-        page = lists.read(self._store, self._store.table(call.resource), call.namespace, call.query)
+        page = lists.read(self._store, call.resource, call.namespace, call.query)
         return json_response(page.encode(call.view))
 
     def _create(self, call: Call) -> web.Response:
@@ -167,7 +167,10 @@ class Handlers:
         return json_response(dump(status.success(call.resource, call.info.name, entry.body["metadata"]["uid"])))
 
     def _delete_collection(self, call: Call) -> web.Response:
-        selector = selectors.parse(call.query.get("labelSelector", ""), call.query.get("fieldSelector", ""))
+        query = call.query
+        selector = selectors.parse(
+            query.get("labelSelector", ""), query.get("fieldSelector", ""), call.resource.selectable
+        )
         removed = self._operations.delete_collection(call.resource, call.namespace, selector)
         return json_response(lists.Page(removed, self._store.revision).encode(call.view))
 

@@ -35,7 +35,13 @@ class Entry:
 
     def selected_by(self, selector: Selector) -> bool:
         """Whether the object in this state has the labels and fields."""
-        return selector.matches(self.labels, *self.key)
+        return selector.matches(self.labels, self._field)
+
+    def _field(self, path: str) -> str:
+        found: Any = self.body
+        for part in path.split("."):
+            found = found.get(part) if isinstance(found, Mapping) else None
+        return found if isinstance(found, str) else ""
 
     def at(self, revision: int) -> "Entry":
         """The same state under another resourceVersion, as the object of a DELETED event has it."""

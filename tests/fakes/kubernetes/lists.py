@@ -11,6 +11,7 @@ from typing import Any
 from tests.fakes.kubernetes import selectors
 from tests.fakes.kubernetes.history import Entry, Key, dump
 from tests.fakes.kubernetes.requests import View, number
+from tests.fakes.kubernetes.resources import ResourceType
 from tests.fakes.kubernetes.status import Cause, bad_request, expired, invalid, too_large_version, too_old
 from tests.fakes.kubernetes.store import Store, Table
 
@@ -43,13 +44,14 @@ class Page:
         return head + b',"items":[' + b",".join(view.encode_item(entry) for entry in self.entries) + b"]}\n"
 
 
-def read(store: Store, table: Table, namespace: str, query: Mapping[str, str]) -> Page:
+def read(store: Store, resource: ResourceType, namespace: str, query: Mapping[str, str]) -> Page:
     """The page a query asks for.
 
     Raises:
         ApiError: 400 for parameters that cannot be, 410 for an expired token or version, 504 for a future version.
     """
-    selector = selectors.parse(query.get("labelSelector", ""), query.get("fieldSelector", ""))
+    table = store.table(resource)
+    selector = selectors.parse(query.get("labelSelector", ""), query.get("fieldSelector", ""), resource.selectable)
     limit = number(query, "limit")
     token = query.get("continue", "")
     after: Key | None = None

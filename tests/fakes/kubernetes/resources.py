@@ -9,7 +9,10 @@ CRD_GROUP = "apiextensions.k8s.io"
 
 @dataclass(frozen=True, kw_only=True)
 class ResourceType:
-    """One kind of object, under one API group and one or more of its versions (the first is the preferred)."""
+    """One kind of object, under one API group and one or more of its versions (the first is the preferred).
+
+    `selectable` are the fields, besides name and namespace, that field selectors may name.
+    """
 
     group: str
     versions: tuple[str, ...]
@@ -19,6 +22,7 @@ class ResourceType:
     has_status: bool = False
     custom: bool = False
     short_names: tuple[str, ...] = ()
+    selectable: tuple[str, ...] = ()
 
     @property
     def qualified(self) -> str:
@@ -76,7 +80,14 @@ class ResourceType:
         )
 
 
-def _core(plural: str, kind: str, *short_names: str, namespaced: bool = True, status: bool = False) -> ResourceType:
+def _core(
+    plural: str,
+    kind: str,
+    *short_names: str,
+    namespaced: bool = True,
+    status: bool = False,
+    selectable: tuple[str, ...] = (),
+) -> ResourceType:
     return ResourceType(
         group="",
         versions=("v1",),
@@ -85,12 +96,14 @@ def _core(plural: str, kind: str, *short_names: str, namespaced: bool = True, st
         namespaced=namespaced,
         has_status=status,
         short_names=short_names,
+        selectable=selectable,
     )
 
 
 NAMESPACES = _core("namespaces", "Namespace", "ns", namespaced=False, status=True)
 CONFIG_MAPS = _core("configmaps", "ConfigMap", "cm")
 SECRETS = _core("secrets", "Secret")
+PODS = _core("pods", "Pod", "po", status=True, selectable=("status.phase",))
 SERVICES = _core("services", "Service", "svc", status=True)
 SERVICE_ACCOUNTS = _core("serviceaccounts", "ServiceAccount", "sa")
 CUSTOM_RESOURCE_DEFINITIONS = ResourceType(
@@ -102,7 +115,7 @@ CUSTOM_RESOURCE_DEFINITIONS = ResourceType(
     has_status=True,
     short_names=("crd",),
 )
-BUILT_IN = (NAMESPACES, CONFIG_MAPS, SECRETS, SERVICES, SERVICE_ACCOUNTS, CUSTOM_RESOURCE_DEFINITIONS)
+BUILT_IN = (NAMESPACES, CONFIG_MAPS, SECRETS, PODS, SERVICES, SERVICE_ACCOUNTS, CUSTOM_RESOURCE_DEFINITIONS)
 
 INFERENCE_SERVICES = ResourceType(
     group="serving.kserve.io",

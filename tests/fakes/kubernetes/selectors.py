@@ -1,7 +1,7 @@
 """Label and field selectors (Kubernetes API: labels and selectors; field selectors)."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from tests.fakes.kubernetes.status import ApiError, bad_request
@@ -39,17 +39,18 @@ class Selector:
     def __bool__(self) -> bool:
         return bool(self.labels or self.fields)
 
-    def matches(self, labels: Mapping[str, str], namespace: str, name: str) -> bool:
-        """Whether an object with these labels and this name is selected."""
-        fields = {"metadata.name": name, "metadata.namespace": namespace}
-        return all(term.matches(labels) for term in self.labels) and all(term.matches(fields) for term in self.fields)
+    def matches(self, labels: Mapping[str, str], fields: Callable[[str], str]) -> bool:
+        """Whether an object with these labels and fields (each by its path) is selected."""
+        return all(term.matches(labels) for term in self.labels) and all(
+            term.matches({term.key: fields(term.key)}) for term in self.fields
+        )
 
 
 EVERYTHING = Selector()
 
 
-def parse(label_selector: str, field_selector: str) -> Selector:
-    """The selector of a request's query.
+def parse(label_selector: str, field_selector: str, selectable: Collection[str] = ()) -> Selector:
+    """The selector of a request's query; `selectable` are the fields of the kind besides name and namespace.
 
     Raises:
         ApiError: 400 when it cannot be parsed or names a field that cannot be selected on.
@@ -57,7 +58,7 @@ def parse(label_selector: str, field_selector: str) -> Selector:
     labels = tuple(_requirement(term) for term in _terms(label_selector))
     fields = tuple(_requirement(term) for term in _terms(field_selector))
     for term in fields:
-        if term.key not in ("metadata.name", "metadata.namespace") or term.operator not in ("in", "notin"):
+        if term.key not in ("metadata.name", "metadata.namespace", *selectable) or term.operator not in ("in", "notin"):
             raise bad_request(f"field label not supported: {term.key}")
     return Selector(labels, fields)
 

@@ -194,7 +194,9 @@ class Watches:
             log=self._store.table(resource).log,
             resource=resource,
             namespace=info.namespace,
-            selector=selectors.parse(query.get("labelSelector", ""), query.get("fieldSelector", "")),
+            selector=selectors.parse(
+                query.get("labelSelector", ""), query.get("fieldSelector", ""), resource.selectable
+            ),
             view=view,
             bookmarks=flag(query, "allowWatchBookmarks"),
             revision=number(query, "resourceVersion"),

@@ -6,8 +6,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from common.annotations import NAME_ANNOTATION
 from services.normalizer.normalize.connection import CONNECTIONS_ANNOTATION, PATH_ANNOTATION
-from services.normalizer.normalize.model_names import MODEL_NAME_ANNOTATION
 from services.normalizer.normalize.predictor import FRAMEWORKS
 from services.normalizer.normalize.profile import ANNOTATION_PREFIX, FIELDS, SUCCESSOR_PREFIX
 from services.normalizer.normalize.readiness import STOP_ANNOTATION
@@ -58,7 +58,7 @@ registry_labels = [
 annotation_keys = [
     AUTH_ANNOTATION,
     STOP_ANNOTATION,
-    MODEL_NAME_ANNOTATION,
+    NAME_ANNOTATION,
     CONNECTIONS_ANNOTATION,
     PATH_ANNOTATION,
     "openshift.io/display-name",

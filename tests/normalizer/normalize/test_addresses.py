@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
+from common.annotations import EXTERNAL_URL_ANNOTATION, INTERNAL_URL_ANNOTATION
 from common.catalog import Api
 from services.normalizer.normalize.addresses import is_internal
-from services.normalizer.normalize.server import EXTERNAL_URL_ANNOTATION, INTERNAL_URL_ANNOTATION
 from tests.normalizer.normalize.objects import URL, isvc, normalized, owned, server_of, status
 
 HOST = "http://mnist-predictor.vision.svc.cluster.local"

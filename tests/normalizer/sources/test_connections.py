@@ -14,7 +14,7 @@ from common.kube.metrics import KubeMetrics
 from common.kube.state import State
 from common.metrics import Metrics
 from services.normalizer.facts import Gone, Ref
-from services.normalizer.normalize.connection import Connection
+from services.normalizer.normalize.connection import Connection, Resolving
 from services.normalizer.normalize.deployment import Fact
 from services.normalizer.normalize.isvc import read_isvc
 from services.normalizer.source import News, Sink
@@ -87,10 +87,12 @@ def deploy(script: Script, name: str = "m", *, connection: str = "bucket", names
 
 
 @asynccontextmanager
-async def resolving(cluster: FakeCluster, *, token: str = "", **options: Any) -> AsyncIterator[tuple[Script, Recorder]]:
+async def resolving(
+    cluster: FakeCluster, *, token: str = "", way: Resolving = "true", **options: Any
+) -> AsyncIterator[tuple[Script, Recorder]]:
     script, told, metrics = Script(), Recorder(), KubeMetrics(Metrics("test", "1"))
     async with KubeClient(credentials=credentials_for(cluster, token), metrics=metrics, timeout=2) as client:
-        running = asyncio.create_task(Connections(script, client=client, **options).run(told))
+        running = asyncio.create_task(Connections(script, client=client, resolving=way, **options).run(told))
         await eventually(lambda: script.sink)
         try:
             yield script, told
@@ -154,6 +156,71 @@ async def test_without_the_right_it_is_said_once(cluster: FakeCluster) -> None:
             await eventually(lambda: len(told.known) == 2)
     assert {known.state for known in told.known.values() if isinstance(known, Connection)} == {"forbidden"}
     assert len([entry for entry in logs if entry["event"] == "connections_unreadable"]) == 1
+
+
+def deploy_by_key(
+    cluster: FakeCluster, script: Script, name: str, *, fetched: str = "", phase: str = "Running"
+) -> None:
+    """Deploy a model as the platform applies a connection, and perhaps a pod that has fetched it."""
+    obj = objects.isvc(name)
+    obj["spec"]["predictor"]["model"] = {"storage": {"key": "bucket", "path": "x"}}
+    if fetched:
+        pod = objects.predictor_pod(obj, fetched=fetched, phase=phase)
+        pod["spec"]["containers"][0]["env"] = [{"name": "AWS_SECRET_ACCESS_KEY", "value": CANARY}]
+        cluster.apply(pod)
+    script.tell(Ref.isvc("local", "models", name), read_isvc(obj))
+
+
+PODS_ALLOWED = (Rule(api_groups=("",), resources=("pods",), verbs=("list",)),)
+
+
+@pytest.mark.parametrize("way", ["true", "pods"])
+async def test_without_the_right_to_secrets_a_running_pod_tells_the_bucket(
+    cluster: FakeCluster, way: Resolving
+) -> None:
+    cluster.grant("token", "someone", PODS_ALLOWED)
+    with structlog.testing.capture_logs() as logs:
+        async with resolving(cluster, token="token", way=way) as (script, told):
+            deploy_by_key(cluster, script, "m", fetched="s3://acme/x")
+            await eventually(lambda: bucket_of(told) == "acme")
+    assert cluster.counts.of("list", "pods") == 1
+    assert cluster.counts.of("watch", "pods") == 0
+    assert cluster.counts.of("get", "secrets") == (way == "true")
+    assert CANARY not in repr((told.known, logs))
+    assert not [entry for entry in logs if entry["log_level"] == "warning"]
+
+
+async def test_only_pods_that_run_tell_the_newest_deployment_first(cluster: FakeCluster) -> None:
+    async with resolving(cluster, way="pods") as (script, told):
+        deploy_by_key(cluster, script, "m", fetched="s3://failed/x", phase="Failed")
+        await eventually(lambda: "models/bucket" in told.known)
+        assert told.known["models/bucket"] == Connection(namespace="models", name="bucket", state="pod")
+        deploy_by_key(cluster, script, "n", fetched="s3://former/x")
+        await eventually(lambda: bucket_of(told) == "former")
+        deploy_by_key(cluster, script, "o", fetched="s3://acme/x")
+        await eventually(lambda: bucket_of(told) == "acme")
+        deploy_by_key(cluster, script, "n")
+        await eventually(lambda: bucket_of(told) == "former")
+
+
+async def test_pods_are_asked_for_a_bucket_only(cluster: FakeCluster) -> None:
+    async with resolving(cluster, way="pods") as (script, told):
+        deploy(script)
+        await eventually(lambda: "models/bucket" in told.known)
+    assert cluster.counts.of("list", "pods") == cluster.counts.of("get", "secrets") == 0
+
+
+async def test_without_either_right_one_line_names_both(cluster: FakeCluster) -> None:
+    cluster.grant("token", "someone", [])
+    with structlog.testing.capture_logs() as logs:
+        async with resolving(cluster, token="token") as (script, told):
+            for name in ("m", "n"):
+                deploy_by_key(cluster, script, name, fetched="s3://acme/x")
+            await eventually(lambda: "models/bucket" in told.known)
+    assert told.known["models/bucket"] == Connection(namespace="models", name="bucket", state="forbidden")
+    (line,) = [entry["remedy"] for entry in logs if entry["event"] == "connections_unreadable"]
+    assert "resources [secrets], verbs [get]" in line
+    assert "resources [pods], verbs [list]" in line
 
 
 @pytest.mark.parametrize("allowed", [["models"], ["models/bucket", "elsewhere"]])

@@ -1,5 +1,6 @@
 """What the objects in files mean together: duplicates, parts, kustomizations, kinds that are not read."""
 
+import base64
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,6 @@ import pytest
 import yaml
 
 from services.normalizer.facts import Ref
-from services.normalizer.normalize.connection import Connection
 from services.normalizer.sources.manifest_files import find_manifests, read_file
 from services.normalizer.sources.manifest_objects import Contents, read_manifests
 from tests import objects
@@ -195,17 +195,30 @@ def test_runtimes_beside_are_read(tmp_path: Path) -> None:
     assert contents.noticed == ()
 
 
-def test_secrets_beside_are_read_where_that_is_asked_for_and_only_what_may_be_shown(tmp_path: Path) -> None:
-    secret = {
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": {"name": "bucket", "annotations": {"opendatahub.io/connection-type-protocol": "s3"}},
-        "stringData": {"AWS_S3_BUCKET": "acme", "AWS_SECRET_ACCESS_KEY": "CANARY"},
+def test_secrets_that_deployments_name_are_read_where_that_is_asked_for(tmp_path: Path) -> None:
+    fields = {"AWS_S3_BUCKET": "acme", "AWS_SECRET_ACCESS_KEY": "CANARY"}
+    encoded = {key: base64.b64encode(text.encode()).decode() for key, text in fields.items()}
+    typed = {
+        "opendatahub.io/connection-type-protocol": "s3",
+        "kubectl.kubernetes.io/last-applied-configuration": "CANARY",
     }
-    (tmp_path / "secret.yaml").write_text(yaml.safe_dump(secret), encoding="utf-8")
+    secrets = [
+        {"metadata": {"name": "bucket", "namespace": "a", "annotations": typed}, "stringData": fields},
+        {"metadata": {"name": "untyped", "namespace": "a"}, "data": encoded},
+        {"metadata": {"name": "nobody-names-it", "namespace": "a", "annotations": typed}, "data": encoded},
+        {"metadata": {"name": "bucket", "namespace": "elsewhere"}, "data": encoded},
+    ]
+    documents = [
+        *({"apiVersion": "v1", "kind": "Secret", **obj} for obj in secrets),
+        objects.isvc("m", "a", annotations={"opendatahub.io/connections": "bucket"}),
+        objects.isvc("n", "a", annotations={"opendatahub.io/connections": "untyped"}),
+    ]
+    (tmp_path / "all.yaml").write_text(yaml.safe_dump_all(documents), encoding="utf-8")
     files = {path: read_file(path) for path in find_manifests([tmp_path])}
-    assert read_manifests(files).facts() == {}
-    (connection,) = read_manifests(files, connections=True).facts().values()
-    assert isinstance(connection, Connection)
-    assert (connection.type, connection.bucket) == ("s3", "acme")
-    assert "CANARY" not in repr(connection)
+    assert "CANARY" not in repr(files), "what is kept of files"
+    assert read_manifests(files).connections == {}
+    read = read_manifests(files, connections=True).connections
+    assert {key: (each.type, each.bucket) for key, each in read.items()} == {
+        ("a", "bucket"): ("s3", "acme"),
+        ("a", "untyped"): ("", "acme"),
+    }

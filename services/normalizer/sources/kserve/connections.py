@@ -1,8 +1,4 @@
-"""The Secrets of connections, each read by its name when a deployment uses it; never listed, never watched.
-
-Their metadata are read first. Where that is not enough the Secret is, and dropped as soon as the fields that may be
-shown are taken out of it.
-"""
+"""The connections that the deployments of a source use, each read when one of them changes, and from time to time."""
 
 import asyncio
 from collections import defaultdict
@@ -10,18 +6,17 @@ from collections.abc import Callable, Collection
 
 import structlog
 
+from common.backoff import Backoff
 from common.http.client import RemoteError
-from common.kube.backoff import Backoff
 from common.kube.client import KubeClient
-from common.kube.errors import KubeError
-from common.kube.resources import SECRETS
 from common.kube.state import State
 from services.normalizer.connected import connection_of
 from services.normalizer.facts import Gone, Missing, Ref
-from services.normalizer.normalize.connection import Connection, read_connection
+from services.normalizer.normalize.connection import Resolving
 from services.normalizer.normalize.deployment import Deployment, Planned
-from services.normalizer.normalize.storage import needs_fields
+from services.normalizer.normalize.storage import Storage
 from services.normalizer.source import News, Provable, Sink, Source
+from services.normalizer.sources.kserve.connection_reader import ConnectionReader
 
 log = structlog.get_logger("connections")
 
@@ -34,18 +29,23 @@ class Connections:
     """A source as it is, and what is known of the connections that its deployments use."""
 
     def __init__(
-        self, source: Source, *, client: KubeClient, allowed: Collection[str] = (), refresh: float = REFRESH
+        self,
+        source: Source,
+        *,
+        client: KubeClient,
+        resolving: Resolving = "true",
+        allowed: Collection[str] = (),
+        refresh: float = REFRESH,
     ) -> None:
         """`allowed` are the namespaces, or `namespace/name`s, that may be read; all when empty."""
         self._source = source
-        self._client = client
+        self._reader = ConnectionReader(client, resolving=resolving)
         self._allowed = frozenset(allowed)
         self._refresh = refresh
         self._used: dict[Ref, Ref] = {}
-        self._users: defaultdict[Ref, dict[Ref, bool]] = defaultdict(dict)
+        self._users: defaultdict[Ref, dict[Ref, Storage]] = defaultdict(dict)
         self._waiting: dict[Ref, None] = {}
         self._news = asyncio.Event()
-        self._told: set[str] = set()
         self.id = source.id
         self.kind = source.kind
         self.namespaces = source.namespaces
@@ -69,7 +69,8 @@ class Connections:
         left = self._leave(user, former) if former is not None and former != wanted else None
         if facts is not None and wanted is not None and self._may_read(wanted):
             self._used[user] = wanted
-            self._users[wanted][user] = needs_fields(facts.storage)
+            self._users[wanted].pop(user, None)
+            self._users[wanted][user] = facts.storage  # the one that changed last stands last
             self._waiting[wanted] = None
             self._news.set()
         return left
@@ -103,7 +104,7 @@ class Connections:
             key = next(iter(self._waiting))
             del self._waiting[key]
             try:
-                connection = await self._read(key)
+                connection = await self._reader.read(key, self._users.get(key, {}))
             except RemoteError as error:
                 log.warning("connection_unreadable", connection="/".join(key.ids), error=str(error))
                 self._waiting.setdefault(key, None)
@@ -112,34 +113,6 @@ class Connections:
             backoff.reset()
             if key in self._users:
                 sink.changed({key: connection})
-
-    async def _read(self, key: Ref) -> Connection:
-        """Return what may be known of a connection.
-
-        Raises:
-            RemoteError: nothing can be said now.
-        """
-        namespace, name = key.ids
-        try:
-            metadata = await self._client.get(SECRETS, name, namespace, metadata_only=True)
-            connection = read_connection({**metadata, "kind": "PartialObjectMetadata"}, namespace=namespace, name=name)
-            if connection.type == "oci" or not any(self._users.get(key, {}).values()):
-                return connection
-            secret = await self._client.get(SECRETS, name, namespace)
-            return read_connection(secret, namespace=namespace, name=name)
-        except KubeError as error:
-            if error.status == 403:
-                self._tell_forbidden(error)
-                return Connection(namespace=namespace, name=name, state="forbidden")
-            if error.status == 404:
-                return Connection(namespace=namespace, name=name, state="missing")
-            raise
-
-    def _tell_forbidden(self, error: KubeError) -> None:
-        """Say once what is missing, not for each connection."""
-        if error.remedy not in self._told:
-            self._told.add(error.remedy)
-            log.warning("connections_unreadable", remedy=error.remedy)
 
 
 class _Noting(Sink):

@@ -10,8 +10,8 @@ from functools import partial
 
 import structlog
 
+from common.backoff import Backoff
 from common.http.client import RemoteError
-from common.kube.backoff import Backoff
 from common.kube.client import KubeClient
 from common.kube.errors import KubeError
 from common.kube.metrics import KubeMetrics

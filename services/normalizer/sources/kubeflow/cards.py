@@ -9,12 +9,13 @@ import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from math import inf
 from typing import Self
 
 import structlog
 
+from common.backoff import Backoff
 from common.http.client import RemoteError, StatusError
-from common.kube.backoff import Backoff
 from common.wire import card_digest
 from services.normalizer.normalize import values
 from services.normalizer.normalize.card_length import shorten
@@ -53,6 +54,7 @@ class _Catalog:
         self.remote = remote
         self.connection = connection
         self.retry_at = 0.0
+        self.asked_at = -inf
         self._account = account
         self._backoff = backoff
         self._root = ""
@@ -63,6 +65,7 @@ class _Catalog:
         self._account.update(ref, None if error is None else fault_of(ref, error))
         if error is None:
             self._backoff.reset()
+            self.asked_at = now
         else:
             self.retry_at = now + self._backoff.next()
 
@@ -259,10 +262,12 @@ class Catalogs:
         now = self._clock()
         ready = {id_: catalog for id_, catalog in self._open.items() if catalog.retry_at <= now}
         due = [each for each, card in self._cards.items() if card.due_at <= now]
-        if ready and due:
+        # One that no card is read from is asked now and then too: people must hear that it is down.
+        if ready and (due or any(catalog.asked_at + self._refresh <= now for catalog in ready.values())):
             await self._read(due[:CHUNK], ready)
             return 0
-        times = [catalog.retry_at for catalog in self._open.values() if catalog.retry_at > now] if due else []
+        times = [max(catalog.retry_at, catalog.asked_at + self._refresh) for catalog in self._open.values()]
+        times += [catalog.retry_at for catalog in self._open.values() if catalog.retry_at > now] if due else []
         if ready or not due:
             times += [card.due_at for card in self._cards.values() if card.due_at > now]
         return max(0.0, min(times) - now) if times and self._open else None
@@ -320,7 +325,7 @@ class Catalogs:
             news[model] = None
 
     def _account(self, each: str) -> Account:
-        return self._accounts.setdefault(each, Account(metrics=self._connector.metrics, tell=self._tell))
+        return self._accounts.setdefault(each, Account(tell=self._tell))
 
     async def _connect(self) -> None:
         """Open and close connections so that they are those to the wanted catalogs."""

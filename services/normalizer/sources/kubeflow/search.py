@@ -185,4 +185,4 @@ def _fault(part: _Part[Any]) -> str:
     state = part.state
     if state.kind == "forbidden" and not part.refused:
         return f"refused: reading {part.where}, which an API server that starts does for a moment; it is tried again."
-    return f"{state.kind}: {state.remedy or state.reason}"
+    return f"{state}."

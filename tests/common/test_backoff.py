@@ -1,4 +1,4 @@
-from common.kube.backoff import Backoff
+from common.backoff import Backoff
 
 
 def test_pauses_are_anything_below_a_ceiling_that_doubles() -> None:
@@ -20,3 +20,8 @@ def test_any_number_of_failures() -> None:
     backoff = Backoff(0.25, 30)
     for _ in range(5000):
         assert 0 <= backoff.next() <= 30
+
+
+def test_pauses_are_at_least_a_share_of_the_ceiling() -> None:
+    backoff = Backoff(1, 8, least=0.5, uniform=lambda low, high: low)
+    assert [backoff.next() for _ in range(5)] == [0.5, 1, 2, 4, 4]

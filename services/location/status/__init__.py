@@ -1,0 +1,1 @@
+"""What location shows people: how everything is, as a page and as JSON."""

@@ -1,0 +1,168 @@
+"""Everything that is known of the connector, put together: what location serves, and what its neighbours say."""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Generic, TypeVar
+
+from common import __version__
+from common.health import Health
+from common.settings import ServiceSettings
+from common.status import (
+    Counts,
+    FeedStatus,
+    LeavingStatus,
+    NormalizerStatus,
+    Part,
+    ServiceStatus,
+    Status,
+    StorageStatus,
+    conditions_of,
+    moment,
+    settings_of,
+)
+from services.location.shelf import Shelf
+from services.location.status.models import Models, Wanted
+from services.location.status.neighbours import Answer, Ask, Neighbours
+from services.location.status.readers import Readers
+from services.location.status.verdict import Findings, verdict
+
+T = TypeVar("T", bound=Part)
+
+FRESH = 1.0
+"""Seconds for which a neighbour's answer is used again, however many people look."""
+
+
+class Reporter:
+    """Says how everything is."""
+
+    def __init__(
+        self,
+        *,
+        shelf: Shelf,
+        health: Health,
+        readers: Readers,
+        models: Models,
+        neighbours: Neighbours,
+        settings: ServiceSettings | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._shelf = shelf
+        self._health = health
+        self._readers = readers
+        self._models = models
+        self._normalizer = _Kept(neighbours.normalizer)
+        self._storage = _Kept(neighbours.storage)
+        self._settings = settings
+        self._clock = clock
+
+    async def status(self, wanted: Wanted, *, names: bool) -> Status:
+        """Return how everything is, with the models wanted; without `names` nothing that tells one model of another."""
+        normalizer, storage = await asyncio.gather(self._normalizer(), self._storage())
+        told = normalizer.status or _NO_NORMALIZER
+        kept = storage.status or _NO_STORAGE
+        feed = FeedStatus(
+            complete=self._shelf.complete,
+            waiting_for=self._shelf.waiting_for,
+            documents=len(self._shelf),
+            cards=self._shelf.card_count,
+        )
+        leaving = tuple(merged(kept.leaving, told.leaving))
+        problems = (*told.problems, *kept.problems)
+        services = (self._own(), _service(storage, storage.status), _service(normalizer, normalizer.status))
+        found = Findings(
+            at=moment(self._clock()),
+            feed=feed,
+            services=services,
+            sources=told.sources,
+            readers=self._readers.status(),
+            leaving=leaving,
+            problems=problems,
+            hidden=len(told.hidden),
+        )
+        status = Status(
+            at=found.at,
+            names=names,
+            verdict=verdict(found),
+            feed=feed,
+            counts=Counts(models=feed.documents, hidden=found.hidden, leaving=len(leaving), problems=len(problems)),
+            services=services,
+            sources=told.sources,
+            readers=found.readers,
+            shards=kept.shards,
+        )
+        if not names:
+            return status.model_copy(update={"services": tuple(map(_without_settings, services))})
+        reasons = {each.key: each.reason for each in leaving if each.key}
+        return status.model_copy(
+            update={
+                "models": await self._models.find(wanted, reasons),
+                "hidden": told.hidden,
+                "leaving": leaving,
+                "arrivals": kept.arrivals,
+                "departures": kept.departures,
+                "problems": problems,
+            }
+        )
+
+    def _own(self) -> ServiceStatus:
+        return ServiceStatus(
+            name="location",
+            answers=True,
+            version=__version__,
+            started=moment(self._health.started),
+            conditions=conditions_of(self._health),
+            settings=settings_of(self._settings) if self._settings else (),
+        )
+
+
+class _Kept(Generic[T]):
+    """Asks a neighbour once for all who ask at the same time, and shortly after."""
+
+    def __init__(self, ask: Ask[T]) -> None:
+        self._ask = ask
+        self._turn = asyncio.Lock()
+        self._answer: tuple[float, Answer[T]] | None = None
+
+    async def __call__(self) -> Answer[T]:
+        async with self._turn:
+            if self._answer is None or time.monotonic() >= self._answer[0] + FRESH:
+                answer = await self._ask()
+                self._answer = (time.monotonic(), answer)
+            return self._answer[1]
+
+
+_NO_NORMALIZER = NormalizerStatus(version="", started=moment(0))
+_NO_STORAGE = StorageStatus(version="", started=moment(0))
+
+
+def merged(stored: Iterable[LeavingStatus], doubted: Iterable[LeavingStatus]) -> list[LeavingStatus]:
+    """Return what is leaving: as storage has it, with when it is due by what the normalizer knows better.
+
+    What the normalizer doubts for so short a time that storage has no mark of it comes without a key.
+    """
+    by_object: Mapping[str, LeavingStatus] = {each.object: each for each in doubted}
+    marked = [
+        each.model_copy(update={"due": by_object[each.object].due}) if each.object in by_object else each
+        for each in stored
+    ]
+    known = {each.object for each in marked}
+    return [*marked, *(each for each in by_object.values() if each.object not in known)]
+
+
+def _service(answer: Answer[T], status: NormalizerStatus | StorageStatus | None) -> ServiceStatus:
+    if status is None:
+        return ServiceStatus(name=answer.name, url=answer.url, answers=answer.older, fault=answer.fault)
+    return ServiceStatus(
+        name=answer.name,
+        url=answer.url,
+        answers=True,
+        version=status.version,
+        started=status.started,
+        conditions=status.conditions,
+        settings=status.settings,
+    )
+
+
+def _without_settings(service: ServiceStatus) -> ServiceStatus:
+    return service.model_copy(update={"settings": (), "url": ""})

@@ -1,0 +1,99 @@
+"""What may be known of a connection: by its Secret, by its metadata alone, or by a pod that fetched a model with it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import structlog
+
+from common.kube.client import KubeClient
+from common.kube.errors import KubeError
+from common.kube.resources import PODS, SECRETS
+from services.normalizer.facts import Ref
+from services.normalizer.normalize import values
+from services.normalizer.normalize.connection import (
+    Connection,
+    Resolving,
+    fetched_bucket,
+    read_connection,
+    seen_in_pod,
+)
+from services.normalizer.normalize.storage import Storage, needs_bucket, needs_fields
+
+log = structlog.get_logger("connections")
+
+_PODS_OF_ONE = 3
+_DEPLOYMENTS_ASKED = 3
+
+
+class ConnectionReader:
+    """Reads the connections of one cluster, each by name; nothing is listed as a whole, nothing is watched."""
+
+    def __init__(self, client: KubeClient, *, resolving: Resolving) -> None:
+        self._client = client
+        self._secrets = resolving in ("true", "secrets")
+        self._pods = resolving in ("true", "pods")
+        self._told: set[str] = set()
+
+    async def read(self, key: Ref, users: Mapping[Ref, Storage]) -> Connection:
+        """Return what may be known of a connection; `users` are its deployments, the one that changed last at the end.
+
+        Raises:
+            RemoteError: nothing can be said now.
+        """
+        namespace, name = key.ids
+        refused: KubeError | None = None
+        if self._secrets:
+            try:
+                return await self._by_secret(namespace, name, whole=any(map(needs_fields, users.values())))
+            except KubeError as error:
+                if error.status == 404:
+                    return Connection(namespace=namespace, name=name, state="missing")
+                if error.status != 403:
+                    raise
+                refused = error
+        bucket, refusal = await self._by_pods(users) if self._pods else ("", None)
+        if bucket or not (refused or refusal):
+            return seen_in_pod(bucket, namespace=namespace, name=name)
+        self._tell_forbidden(refused, refusal)
+        return Connection(namespace=namespace, name=name, state="forbidden")
+
+    async def _by_secret(self, namespace: str, name: str, *, whole: bool) -> Connection:
+        metadata = await self._client.get(SECRETS, name, namespace, metadata_only=True)
+        connection = read_connection({**metadata, "kind": "PartialObjectMetadata"}, namespace=namespace, name=name)
+        if connection.type == "oci" or not whole:
+            return connection
+        secret = await self._client.get(SECRETS, name, namespace)
+        return read_connection(secret, namespace=namespace, name=name)
+
+    async def _by_pods(self, users: Mapping[Ref, Storage]) -> tuple[str, KubeError | None]:
+        """Return the bucket that a running predictor has fetched its model from, and why no pod can be asked for it."""
+        asked = [user for user, storage in users.items() if user.kind == "isvc" and needs_bucket(storage)]
+        for user in asked[: -_DEPLOYMENTS_ASKED - 1 : -1]:
+            try:
+                found = await self._client.list_some(
+                    PODS,
+                    user.ids[0],
+                    convert=_bucket_with_age,
+                    label_selector=f"serving.kserve.io/inferenceservice={user.ids[1]},component=predictor",
+                    field_selector="status.phase=Running",
+                    at_most=_PODS_OF_ONE,
+                )
+            except KubeError as error:
+                if error.status == 403:
+                    return "", error
+                raise
+            if bucket := max(found, default=("", ""))[1]:
+                return bucket, None
+        return "", None
+
+    def _tell_forbidden(self, *refused: KubeError | None) -> None:
+        """Say once what is missing, not for each connection; either of several rights is enough."""
+        remedy = "; or, for buckets alone: ".join(error.remedy for error in refused if error is not None)
+        if remedy not in self._told:
+            self._told.add(remedy)
+            log.warning("connections_unreadable", remedy=remedy)
+
+
+def _bucket_with_age(pod: Mapping[str, Any]) -> tuple[str, str]:
+    """Return when a pod was created and the bucket that it tells, and nothing else of it."""
+    return values.line(values.at(pod, "metadata", "creationTimestamp")), fetched_bucket(pod)
