@@ -8,7 +8,7 @@ round. What leaves is decided by the ledger.
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from math import inf
 
 import structlog
@@ -267,20 +267,23 @@ class Controller:
         """Ask for each object that a look lacks, where it is so little that the answer can be believed."""
         unproven = self._ledger.unproven()
         self._asked &= unproven.keys()
-        for ref, source in unproven.items():
-            followed = self.intake.sources.get(source)
-            if ref not in self._asked and isinstance(followed, Provable) and len(self._asked) < PROOFS:
+        for ref, sources in unproven.items():
+            followed = {source: self.intake.sources.get(source) for source in sources}
+            provable = {source: each for source, each in followed.items() if isinstance(each, Provable)}
+            if ref not in self._asked and len(self._asked) < PROOFS and provable and len(provable) == len(followed):
                 self._asked.add(ref)
-                group.create_task(self._ask(followed, source, ref))
+                group.create_task(self._ask(provable, ref))
 
-    async def _ask(self, followed: Provable, source: str, ref: str) -> None:
+    async def _ask(self, sources: Mapping[str, Provable], written: str) -> None:
+        """Ask all sources that may have an object for it."""
         try:
-            gone = await followed.is_gone(Ref.parse(ref))
+            ref = Ref.parse(written)
+            gone = ref.is_deployment and all([await source.is_gone(ref) for source in sources.values()])
         except (RemoteError, ValueError) as error:
-            log.info("no proof: what a list lacks stays for REMOVAL_HOLD", object=ref, error=str(error))
+            log.info("no proof: what a list lacks stays for REMOVAL_HOLD", object=written, error=str(error))
             return
-        if gone and ref in self._ledger.unproven():
-            self._desired.put(source, Ref.parse(ref), Gone())
+        if gone and written in self._ledger.unproven():
+            self._desired.put(next(iter(sources)), ref, Gone())
             self._queue.add(PUBLISH)
 
     def _storage_works(self) -> None:
