@@ -28,6 +28,7 @@ from services.normalizer.sources.inherited import Inherited, Namespaces
 from services.normalizer.sources.kserve.connections import Connections
 from services.normalizer.sources.kserve.isvc import KserveSource
 from services.normalizer.sources.kserve.llm import LlmSource
+from services.normalizer.sources.kserve.model_servers import ModelServers
 from services.normalizer.sources.selected import Selected
 from services.normalizer.wanted import Wanted, id_of_server
 
@@ -67,9 +68,10 @@ class Cluster:
         if wanted.name:
             self._metrics = self._metrics.of_cluster(wanted.name)
         self._client = KubeClient(credentials=credentials, metrics=self._metrics) if credentials is not None else None
+        connector = self._connector(credentials, environment.metrics)
         registries = Registries(
             intake=intake,
-            connector=self._connector(credentials, environment.metrics),
+            connector=connector,
             settings=self._settings,
             discovery=replace(wanted.registries, cluster=id_),
             namespaces=wanted.namespaces,
@@ -80,6 +82,7 @@ class Cluster:
         if self._client is not None and self._settings.read_namespaces:
             self._namespaces = Namespaces(client=self._client, metrics=self._metrics)
             self._tasks.append(self._namespaces.run)
+        self._servers = _model_servers(self._settings, trust=connector.ssl, inside=wanted.inside)
         sources = [] if self._client is None else list(self._sources(self._client))
         self.sources = frozenset(source.id for source in sources)
         self._tasks += [intake.follow(source) for source in sources]
@@ -134,7 +137,8 @@ class Cluster:
                 else source
             )
             selected = Selected(resolved, settings.selection)
-            yield Inherited(selected, self._namespaces) if self._namespaces is not None else selected
+            told = Inherited(selected, self._namespaces) if self._namespaces is not None else selected
+            yield self._servers.asked(told) if self._servers is not None else told
 
     async def run(self) -> None:
         """Follow the cluster until cancelled."""
@@ -148,6 +152,14 @@ class Cluster:
         finally:
             if self._wanted.name:
                 self._metrics.forget()
+
+
+def _model_servers(settings: NormalizerSettings, *, trust: ssl.SSLContext | bool, inside: bool) -> ModelServers | None:
+    """Return the model servers of a cluster, None where they are not asked anything."""
+    models, definitions = settings.discover_models, settings.fetch_openapi
+    if not (models or definitions):
+        return None
+    return ModelServers(models=models, definitions=definitions, trust=trust, inside=inside)
 
 
 class Clusters:
