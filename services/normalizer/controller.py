@@ -8,7 +8,7 @@ round. What leaves is decided by the ledger.
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from math import inf
 
 import structlog
@@ -268,22 +268,22 @@ class Controller:
         unproven = self._ledger.unproven()
         self._asked &= unproven.keys()
         for ref, sources in unproven.items():
-            followed = {source: self.intake.sources.get(source) for source in sources}
-            provable = {source: each for source, each in followed.items() if isinstance(each, Provable)}
+            followed = [self.intake.sources.get(source) for source in sources]
+            provable = [source for source in followed if isinstance(source, Provable)]
             if ref not in self._asked and len(self._asked) < PROOFS and provable and len(provable) == len(followed):
                 self._asked.add(ref)
                 group.create_task(self._ask(provable, ref))
 
-    async def _ask(self, sources: Mapping[str, Provable], written: str) -> None:
+    async def _ask(self, sources: Sequence[Provable], written: str) -> None:
         """Ask all sources that may have an object for it."""
         try:
             ref = Ref.parse(written)
-            gone = ref.is_deployment and all([await source.is_gone(ref) for source in sources.values()])
+            gone = ref.is_deployment and all([await source.is_gone(ref) for source in sources])
         except (RemoteError, ValueError) as error:
             log.info("no proof: what a list lacks stays for REMOVAL_HOLD", object=written, error=str(error))
             return
-        if gone and written in self._ledger.unproven():
-            self._desired.put(next(iter(sources)), ref, Gone())
+        if gone and (sources_now := self._ledger.unproven().get(written)):
+            self._desired.put(sources_now[0], ref, Gone())
             self._queue.add(PUBLISH)
 
     def _storage_works(self) -> None:

@@ -7,7 +7,7 @@ back. docs/architecture.md, "Removing".
 """
 
 from collections import Counter, defaultdict, deque
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
 from typing import Final
@@ -288,7 +288,7 @@ class Ledger:
         of = sum(len(self._of_source.get(each, ())) + len(self._left.get(each, ())) for each in alike)
         return removals.is_many(sum(missing[each] for each in alike), of, share=self._patience.share)
 
-    def unproven(self) -> dict[str, Collection[str]]:
+    def unproven(self) -> dict[str, Sequence[str]]:
         """Return what complete looks lack, where it is so little that each is worth asking for.
 
         With each come the sources that may have it: only when all of them say that it is gone, that is a proof.
@@ -348,7 +348,7 @@ class Ledger:
     def _covers(self, ref: str, account: _Account) -> bool:
         return any(self._book.covers(source, ref) for source in self._meant_by(account.source))
 
-    def _meant_by(self, source: str) -> Collection[str]:
+    def _meant_by(self, source: str) -> Sequence[str]:
         """Return the sources that a name stands for: itself, or all of a kind."""
         kind = _UNNAMED.get(source)
         return self._book.of_kind(kind) if kind else (source,)
