@@ -269,7 +269,7 @@ class Controller:
         self._asked &= unproven.keys()
         for ref, sources in unproven.items():
             followed = [self.intake.sources.get(source) for source in sources]
-            provable = [source for source in followed if isinstance(source, Provable)]
+            provable: list[Provable] = [source for source in followed if isinstance(source, Provable)]
             if ref not in self._asked and len(self._asked) < PROOFS and provable and len(provable) == len(followed):
                 self._asked.add(ref)
                 group.create_task(self._ask(provable, ref))
