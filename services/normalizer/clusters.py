@@ -171,6 +171,7 @@ class Clusters:
         self._wanted: dict[str, Wanted] = {}
         self._running: dict[str, tuple[Wanted, asyncio.Task[None]]] = {}
         self._awaited: set[str] = set()
+        self._reasons: dict[str, str] = {}
         self._followed: dict[str, str] = {}
         self._stopped: dict[str, frozenset[str]] = {}
         self._changed = asyncio.Event()
@@ -257,11 +258,14 @@ class Clusters:
         self._intake.cluster_awaited(key, reason)
 
     def _cannot_follow(self, key: str, reason: str) -> None:
-        log.warning("a cluster cannot be followed now: what it had is kept", cluster=key, reason=reason)
+        if self._reasons.get(key) != reason:
+            log.warning("a cluster cannot be followed now: what it had is kept", cluster=key, reason=reason)
+        self._reasons[key] = reason
         self._await(key, reason)
 
     def _no_longer_awaited(self, key: str) -> None:
         self._awaited.discard(key)
+        self._reasons.pop(key, None)
         self._intake.cluster_known(key)
 
     def _sweep(self) -> None:
