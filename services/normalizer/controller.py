@@ -268,11 +268,19 @@ class Controller:
         unproven = self._ledger.unproven()
         self._asked &= unproven.keys()
         for ref, sources in unproven.items():
-            followed = [self.intake.sources.get(source) for source in sources]
-            provable: list[Provable] = [source for source in followed if isinstance(source, Provable)]
-            if ref not in self._asked and len(self._asked) < PROOFS and provable and len(provable) == len(followed):
+            if ref not in self._asked and len(self._asked) < PROOFS and (able := self._able_to_prove(sources)):
                 self._asked.add(ref)
-                group.create_task(self._ask(provable, ref))
+                group.create_task(self._ask(able, ref))
+
+    def _able_to_prove(self, sources: Sequence[str]) -> list[Provable]:
+        """Return the sources if each can be asked for an object, else none."""
+        able: list[Provable] = []
+        for source in sources:
+            followed = self.intake.sources.get(source)
+            if not isinstance(followed, Provable):
+                return []
+            able.append(followed)
+        return able
 
     async def _ask(self, sources: Sequence[Provable], written: str) -> None:
         """Ask all sources that may have an object for it."""
