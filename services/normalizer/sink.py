@@ -24,7 +24,7 @@ from services.normalizer.normalize.registry_objects import RegistryRef
 from services.normalizer.normalize.result import Place
 from services.normalizer.places import SHARED
 from services.normalizer.source import News, Sink, Source
-from services.normalizer.sourcebook import OPTIONAL, SourceBook
+from services.normalizer.sourcebook import OPTIONAL, OPTIONAL_PARTS, SourceBook
 from services.normalizer.sources.kubeflow.records import RegistryContent, RegistryReading, registry_source
 from services.normalizer.telemetry import Telemetry
 
@@ -112,7 +112,8 @@ class Intake:
     def state(self, source: str, state: State, *, part: str = "", partly: bool = False) -> None:
         """A source, or what belongs to it, cannot be read or can again."""
         reason = "" if state.ok else str(state)
-        unneeded = self.sources[source].kind in OPTIONAL and state.kind in ("absent", "forbidden")
+        optional = part in OPTIONAL_PARTS or self.sources[source].kind in OPTIONAL
+        unneeded = optional and state.kind in ("absent", "forbidden")
         ok, told = state.ok or unneeded, f"not followed, {reason}" if unneeded else reason
         self._tell(source, ok, told, part=part, stale=None if part else not ok)
         if not part and state.ok:
