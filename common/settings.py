@@ -127,7 +127,9 @@ CommaList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 """Several values with commas between them."""
 Url = Annotated[str, AfterValidator(_check_url)]
 """The address of a server."""
-UrlList = Annotated[tuple[Annotated[str, AfterValidator(_check_named_url)], ...], NoDecode, BeforeValidator(_split)]
+NamedUrl = Annotated[str, AfterValidator(_check_named_url)]
+"""The address of a server, perhaps with a name: `name=URL`."""
+UrlList = Annotated[tuple[NamedUrl, ...], NoDecode, BeforeValidator(_split)]
 """Addresses of servers with commas between them, each perhaps with a name: `name=URL`."""
 NamedUrlList = Annotated[
     tuple[Annotated[str, AfterValidator(_check_url_with_name)], ...], NoDecode, BeforeValidator(_split)

@@ -18,7 +18,7 @@ class Report:
 
     def __init__(self, *, metrics: KubeMetrics, name: str, tell: Callable[[State], None]) -> None:
         self._metrics = metrics
-        self._name = name
+        self._name = metrics.named(name)
         self._tell = tell
         self._failing: Step | None = None
         self.state = STARTING

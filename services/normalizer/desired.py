@@ -307,7 +307,7 @@ class Desired:
         else:
             self._served_by.pop(ref, None)
         stated = chosen.verdict.facts.stated if chosen and chosen.verdict.facts else None
-        place = self._places.of(Ref.parse(server or ref))
+        place = self._places.of(Ref.parse(server or ref), content.source)
         return within(
             place,
             normalize_version(
@@ -383,7 +383,7 @@ class Desired:
             self.retained.add(ref)
         if facts is None or self._deployments.shown_with_version(ref):
             return None
-        place = self._places.of(Ref.parse(ref))
+        place = self._places.of(Ref.parse(ref), entry.source)
         return within(
             place,
             normalize_deployment(

@@ -1,7 +1,7 @@
 """Model registries put together: found in the cluster and in the settings, polled, and told to the intake."""
 
 import os
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,8 @@ from common.kube.environment import MOUNT
 from common.kube.metrics import KubeMetrics
 from common.metrics import Metrics
 from common.problems import Problem
-from common.secrets import StaticToken, TokenSource
-from common.trust import read_authority, trust_also
+from common.secrets import MountedCredentials, StaticToken, TokenSource
+from common.trust import Authority, read_authority, trust_also
 from services.normalizer.normalize.labels import RegistryLabels
 from services.normalizer.settings import NormalizerSettings
 from services.normalizer.sink import Intake
@@ -56,7 +56,7 @@ def create_connector(
     metrics: Metrics,
     environ: Mapping[str, str] = os.environ,
 ) -> Connector:
-    """Return what opens connections to registries; `token` is the service account's, KFMR_TOKEN goes before it.
+    """Return what opens connections to the own cluster's registries, with KFMR_TOKEN or the service account's `token`.
 
     Trusted are the system's authorities, the cluster's (`ca.crt` and `service-ca.crt`, from the environment or
     mounted) and those in MODEL_REGISTRY_CA_FILE.
@@ -69,13 +69,40 @@ def create_connector(
     authorities += [
         read_authority("the mounted", MOUNT / name) for name in ("ca.crt", "service-ca.crt") if (MOUNT / name).exists()
     ]
-    if settings.model_registry_ca_file:
-        authorities.append(read_authority("MODEL_REGISTRY_CA_FILE", Path(settings.model_registry_ca_file)))
-    return Connector(
+    return create_connector_to(
+        settings,
         token=StaticToken(own.get_secret_value()) if own else token,
-        ssl=trust_also(authorities),
-        metrics=SourceMetrics.of(metrics),
+        authorities=authorities,
+        metrics=metrics,
         credentials=settings.server_credentials,
+    )
+
+
+def create_connector_to(
+    settings: NormalizerSettings,
+    *,
+    token: TokenSource | None,
+    authorities: Iterable[Authority],
+    metrics: Metrics,
+    credentials: MountedCredentials | None = None,
+) -> Connector:
+    """Return what opens connections to registries that take this token, and to others that take these credentials.
+
+    Trusted are the system's authorities, these, and those in MODEL_REGISTRY_CA_FILE.
+
+    Raises:
+        TrustError: one of these holds no certificate.
+    """
+    further = (
+        [read_authority("MODEL_REGISTRY_CA_FILE", Path(settings.model_registry_ca_file))]
+        if settings.model_registry_ca_file
+        else []
+    )
+    return Connector(
+        token=token,
+        ssl=trust_also([*authorities, *further]),
+        metrics=metrics.shared(SourceMetrics),
+        credentials=credentials or MountedCredentials(None),
     )
 
 
@@ -88,13 +115,19 @@ class Registries:
         intake: Intake,
         connector: Connector,
         settings: NormalizerSettings,
+        discovery: DiscoverySettings | None = None,
+        namespaces: Sequence[str] | None = None,
         polling_floor: float = POLLING_FLOOR,
     ) -> None:
-        """`polling_floor`: a shorter interval is raised to so many seconds, and that is told."""
+        """Prepare; `discovery` and the `namespaces` that are watched are those of the settings by default.
+
+        `polling_floor`: a shorter interval is raised to so many seconds, and that is told.
+        """
         self._intake = intake
-        intake.ask_for_unknown_versions(self.look_up)
-        self._settings = discovery_settings(settings)
-        self._watched = settings.watch_namespaces
+        self._settings = discovery or discovery_settings(settings)
+        self._cluster = self._settings.cluster
+        intake.ask_for_unknown_versions(self.look_up, cluster=self._cluster)
+        self._watched = settings.watch_namespaces if namespaces is None else namespaces
         # What is unusable in these may be what names a registry that was read before.
         self._all_named = not any(each.variable in _NAMING for each in settings.unusable)
         self._gateways = settings.model_registry_gateways
@@ -108,7 +141,7 @@ class Registries:
             ),
             expected=intake.known_versions,
         )
-        intake.ask_for_cards(self._source.want_cards)
+        intake.ask_for_cards(self._source.want_cards, cluster=self._cluster)
         self._search: ClusterSearch | None = None
         self._told: frozenset[Problem] = frozenset()
         self._refs: dict[tuple[RefKind, str], SourceRef] = {}
@@ -162,7 +195,9 @@ class Registries:
             self._find()
         except Exception as error:
             log.exception("registries cannot be looked for: what was found stays")
-            self._intake.discovering(complete=False, ok=False, reason=f"internal: {type(error).__name__}, see the log")
+            self._intake.discovering(
+                cluster=self._cluster, complete=False, ok=False, reason=f"internal: {type(error).__name__}, see the log"
+            )
 
     def _find(self) -> None:
         search = self._search
@@ -177,7 +212,9 @@ class Registries:
         new = [ref for key, ref in now.items() if key not in self._refs]
         # One that nothing names any more and that still answers at its address is not gone: a label was changed.
         self._refs = {key: ref for key, ref in self._refs.items() if not sure or key in self._answering} | now
-        self._intake.discovering(complete=sure, waiting=waiting, ok=search is None or search.sufficient, reason=reason)
+        self._intake.discovering(
+            cluster=self._cluster, complete=sure, waiting=waiting, ok=search is None or search.sufficient, reason=reason
+        )
         for kind, id_ in self._refs:
             if kind == "registry":
                 self._intake.registry_declared(id_)
@@ -219,11 +256,11 @@ class Registries:
 
     def on_cards_forgotten(self, keys: Collection[str]) -> None:
         """Nothing refers to these model cards any more."""
-        self._intake.cards_forgotten(keys)
+        self._intake.cards_forgotten(keys, cluster=self._cluster)
 
     def on_deployment_cards(self, cards: Mapping[str, str | None]) -> None:
         """Model cards that deployments name are new or changed."""
-        self._intake.deployment_cards_read(cards)
+        self._intake.deployment_cards_read(cards, cluster=self._cluster)
 
     def on_state(self, ref: SourceRef, state: SourceState) -> None:
         """A registry or catalog fares otherwise than before."""

@@ -24,7 +24,7 @@ from services.normalizer.normalize.registry_objects import RegistryRef
 from services.normalizer.normalize.result import Place
 from services.normalizer.places import SHARED
 from services.normalizer.source import News, Sink, Source
-from services.normalizer.sourcebook import OPTIONAL, SourceBook
+from services.normalizer.sourcebook import OPTIONAL, OPTIONAL_PARTS, SourceBook
 from services.normalizer.sources.kubeflow.records import RegistryContent, RegistryReading, registry_source
 from services.normalizer.telemetry import Telemetry
 
@@ -32,6 +32,10 @@ log = structlog.get_logger("sink")
 
 SYNC = "sync"
 """The key in the queue that stands for no document: compare everything, ask storage what it holds."""
+
+
+SLOW = 10.0
+"""Seconds after which a source that has said nothing is no longer believed to answer soon."""
 
 
 class Intake:
@@ -75,7 +79,16 @@ class Intake:
         self._book.declare(source.id, source.kind, namespaces=source.namespaces)
         self._tell(source.id, False, "it is being read for the first time", stale=True)
         self.sources[source.id] = source
+        asyncio.get_running_loop().call_later(SLOW, self._slow, source)
         return _SinkOf(source, self, known=self._desired.known(source.id, source.kind))
+
+    def _slow(self, source: Source) -> None:
+        """Count a source that has not said anything by now as one that cannot be read, until it says something."""
+        if self.sources.get(source.id) is source and self._book.is_untried(source.id):
+            reason = f"no answer for {SLOW:g} s: it is slow, hangs, or is cut off; it is asked further"
+            self._tell(source.id, False, reason, stale=True)
+            self._book.failed(source.id, reason=reason)
+            self._progress()
 
     def changed(self, source: str, news: News) -> None:
         """A source has news of objects."""
@@ -99,7 +112,8 @@ class Intake:
     def state(self, source: str, state: State, *, part: str = "", partly: bool = False) -> None:
         """A source, or what belongs to it, cannot be read or can again."""
         reason = "" if state.ok else str(state)
-        unneeded = self.sources[source].kind in OPTIONAL and state.kind in ("absent", "forbidden")
+        optional = part in OPTIONAL_PARTS or self.sources[source].kind in OPTIONAL
+        unneeded = optional and state.kind in ("absent", "forbidden")
         ok, told = state.ok or unneeded, f"not followed, {reason}" if unneeded else reason
         self._tell(source, ok, told, part=part, stale=None if part else not ok)
         if not part and state.ok:

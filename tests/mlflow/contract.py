@@ -73,7 +73,7 @@ class Server:
         connector = Connector(
             token=lambda: "the service account's, which is nobody else's business",
             ssl=trust_also([]),
-            metrics=SourceMetrics(Metrics("test", "0")),
+            metrics=Metrics("test", "0").shared(SourceMetrics),
             credentials=MountedCredentials(self.credentials),
             timeout=20,
         )

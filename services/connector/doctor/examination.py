@@ -151,6 +151,7 @@ class Examination:
             gateways=self.settings.normalizer.model_registry_gateways,
             llm=await self._llm_kind(api),
             runtimes=self.settings.normalizer.read_runtimes,
+            namespaces=self.settings.normalizer.read_namespaces,
             connections=self.settings.normalizer.resolve_connections,
         )
         rights = access.wanted_rights(scope)

@@ -7,14 +7,12 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, TypeVar
-from weakref import WeakKeyDictionary
+from typing import Any, TypeVar
 
 import structlog
-from prometheus_client import Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from common.http.client import HttpClient, RemoteError, StatusError
-from common.metrics import Metrics
 from common.secrets import MountedCredentials, TokenSource
 from services.normalizer.sources.faults import BadAnswer, TooLarge
 from services.normalizer.sources.refs import Fault, SourceRef, SourceState
@@ -33,17 +31,7 @@ MAX_ROOM = 48 * 1024 * 1024
 class SourceMetrics:
     """One set for all registries and catalogs; `source` is that of a ref."""
 
-    _of: ClassVar[WeakKeyDictionary[Metrics, "SourceMetrics"]] = WeakKeyDictionary()
-
-    @classmethod
-    def of(cls, metrics: Metrics) -> "SourceMetrics":
-        """Return the set of a service, the same each time."""
-        if metrics not in cls._of:
-            cls._of[metrics] = cls(metrics)
-        return cls._of[metrics]
-
-    def __init__(self, metrics: Metrics) -> None:
-        registry = metrics.registry
+    def __init__(self, registry: CollectorRegistry) -> None:
         self.poll_seconds = Histogram(
             "rhoai_connector_source_poll_seconds",
             "How long it took to read a source",
@@ -167,7 +155,8 @@ class Remote:
 class Connector:
     """Opens connections; `timeout` (seconds) is one request's, `concurrency` how many are under way per server.
 
-    `token` is for what belongs to the platform, `credentials` has what others ask for. `body_limit` is how many bytes
+    `token` is for what belongs to the platform, `tokens` are those of servers, by URL, that have one of their own,
+    `credentials` has what others ask for. `body_limit` is how many bytes
     one answer may have, `large` how many large ones are held at a time.
     """
 
@@ -179,11 +168,15 @@ class Connector:
     body_limit: int = 16 * 1024 * 1024
     large: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
     credentials: MountedCredentials = field(default_factory=lambda: MountedCredentials(None))
+    tokens: Mapping[str, TokenSource] = field(default_factory=dict)
 
     def authenticates(self, ref: SourceRef) -> bool:
         """Return whether requests to a server carry credentials."""
-        given = self.token if ref.api == "kubeflow" else self.credentials.of(ref.name)
+        given = self._token(ref) if ref.api == "kubeflow" else self.credentials.of(ref.name)
         return bool(given and given())
+
+    def _token(self, ref: SourceRef) -> TokenSource | None:
+        return self.tokens.get(ref.url, self.token)
 
     @asynccontextmanager
     async def open(self, ref: SourceRef) -> AsyncIterator[Remote]:
@@ -198,7 +191,7 @@ class Connector:
         async with HttpClient(
             name=ref.label,
             base_url=ref.url,
-            token=self.token if ref.trusted and of_platform else None,
+            token=self._token(ref) if ref.trusted and of_platform else None,
             ssl=self.ssl if ref.verify else False,
             timeout=self.timeout,
         ) as client:

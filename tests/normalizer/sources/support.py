@@ -45,7 +45,7 @@ def connector(
     return Connector(
         token=StaticToken(token) if token else None,
         ssl=trust_also([("the fakes", "".join(server.ca_pem for server in servers))]),
-        metrics=SourceMetrics(metrics or new_metrics()),
+        metrics=(metrics or new_metrics()).shared(SourceMetrics),
         timeout=timeout,
         concurrency=concurrency,
         body_limit=body_limit,

@@ -78,7 +78,7 @@ async def following(url: str, folder: Path | None = None) -> AsyncIterator[Follo
     connector = Connector(
         token=lambda: "the service account's, which is nobody else's",
         ssl=trust_also([]),
-        metrics=SourceMetrics(Metrics("test", "0")),
+        metrics=Metrics("test", "0").shared(SourceMetrics),
         credentials=MountedCredentials(folder),
         timeout=5,
     )

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from common.problems import Problem
+from services.normalizer.facts import LOCAL, in_cluster
 from services.normalizer.sources.kubeflow.addresses import RouteFacts, ServiceAddress, kind_of
 from services.normalizer.sources.refs import RefKind, SourceRef
 
@@ -29,7 +30,9 @@ class DiscoverySettings:
     and Services), the URLs those of MODEL_REGISTRY_URLS and MODEL_CATALOG_URL ("URL" or "name=URL") and of MLFLOW_URLS
     ("name=URL"), `insecure` the ids, names or hosts whose certificate is not checked (MODEL_REGISTRY_INSECURE).
     Everybody who may create a Service or a Route can label it as a registry's: only what is found in
-    `trusted_namespaces`, or named as "namespace:name" or by its URL, is read and given the token.
+    `trusted_namespaces`, or named as "namespace:name" or by its URL, is read and given the token. `cluster` is
+    the one that they are in. `inside`: addresses that its Services have inside it lead there from here; anywhere else
+    the same address leads to somebody else.
     """
 
     routes: tuple[str, ...] = ()
@@ -38,6 +41,8 @@ class DiscoverySettings:
     catalog_urls: tuple[str, ...] = ()
     insecure: tuple[str, ...] = ()
     trusted_namespaces: tuple[str, ...] = ()
+    cluster: str = LOCAL
+    inside: bool = True
 
     @property
     def namespaces(self) -> tuple[str, ...]:
@@ -99,8 +104,10 @@ def discover(
         _unmatched(entry) for entry in settings.routes if not any(_names(entry, each, settings) for each in chosen)
     )
     return Discovery(
-        refs=tuple(replace(ref, verify=not _is_insecure(ref, settings.insecure)) for ref in trusted),
-        untrusted=tuple(strangers),
+        refs=tuple(
+            _in_cluster(replace(ref, verify=not _is_insecure(ref, settings.insecure)), settings) for ref in trusted
+        ),
+        untrusted=tuple(_in_cluster(ref, settings) for ref in strangers),
         problems=(
             *_repeated(explicit),
             *(_invalid(each) for each in chosen if each.problem),
@@ -109,6 +116,10 @@ def discover(
         ),
         unmatched=unmatched,
     )
+
+
+def _in_cluster(ref: SourceRef, settings: DiscoverySettings) -> SourceRef:
+    return replace(ref, id=in_cluster(ref.id, settings.cluster))
 
 
 def _from_url(entry: str, kind: RefKind, origin: str) -> SourceRef:
@@ -168,8 +179,9 @@ def _from_service(
     if kind is None or (route is None and kind == "registry" and settings.routes):
         return
     trusted = service.namespace in settings.trusted_namespaces or (route is not None and route.trusted)
-    for rank, url in ((1, service.external), (3, service.internal)):
-        if url:
+    internal = service.internal if settings.inside else ""
+    for rank, url in ((1, service.external), (3, internal)):
+        if url or (rank == 3 and not settings.inside):  # one that cannot be reached from here exists all the same
             ref = SourceRef(
                 id=identity,
                 kind=kind,

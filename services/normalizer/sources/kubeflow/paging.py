@@ -18,9 +18,9 @@ PAGE_SIZES = (1000, 100, 10)
 """What is asked for, the largest first; servers may give fewer. The next one is for servers that cannot count so far,
 and for pages with more bytes than are read."""
 _OVERRUN = 101
-MAX_ITEMS = 200_000
+MAX_ITEMS = 400_000
 MAX_PAGES = 100_000
-MAX_BYTES = 256 * 1024 * 1024
+MAX_BYTES = 512 * 1024 * 1024
 """So much of one registry is read in one poll, over all of its lists; and as much of its versions' artifacts."""
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
