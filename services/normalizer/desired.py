@@ -172,6 +172,10 @@ class Desired:
         self._cards.put(cards, cluster=cluster)
         self._dirty |= self._deployments.documented_by(cards)
 
+    def forget_cards(self, keys: Collection[str], *, cluster: str = LOCAL) -> None:
+        """Drop cards that nothing in a cluster refers to any more; one that a document still shows stays with it."""
+        self._cards.forget(keys, cluster=cluster)
+
     @property
     def catalog_models(self) -> Mapping[str, frozenset[CatalogModel]]:
         """The models of the model catalog whose cards deployments name without any registry, by cluster."""

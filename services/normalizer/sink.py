@@ -204,6 +204,10 @@ class Intake:
         self._desired.put_cards(cards, cluster=cluster)
         self._wake()
 
+    def cards_forgotten(self, keys: Collection[str], *, cluster: str = LOCAL) -> None:
+        """Nothing in a cluster refers to these model cards any more."""
+        self._desired.forget_cards(keys, cluster=cluster)
+
     def _take_reading(self, ref: RegistryRef, reading: RegistryReading) -> bool:
         """Return whether a reading could be taken; one registry with something unheard of must not end the others."""
         content = RegistryContent(ref, reading.snapshot, settled=reading.settled, problems=reading.problems)
