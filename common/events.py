@@ -126,6 +126,12 @@ EVENTS: Final[Mapping[str, Meaning]] = {
         "See that location runs and that `BRIDGE_URL` is its address.",
     ),
     "malformed_request": Meaning("Something that is not HTTP was sent to the service, and refused."),
+    "model_server_not_understood": Meaning(
+        "A model server does not say what it serves. It is shown without that.", "See the fields of the line."
+    ),
+    "model_server_unreachable": Meaning(
+        "A model server cannot be asked what it serves. It is asked again later.", "See the field `error`."
+    ),
     "object_not_processed": Meaning(
         "An object cannot be processed because of an internal error. Its entry is kept as it was.",
         "Please report it with the traceback.",

@@ -155,7 +155,9 @@ class ServiceSettings(BaseSettings):
     other_namespace: str | None = Field(None, alias="NAMESPACE", description="the same, where POD_NAMESPACE is not set")
     secret_namespace: str | None = Field(None, alias="namespace", description="the same, from the Secret")
     format: Literal["JsonArrayFormat", "CatalogInfoYamlFormat"] = Field(
-        "JsonArrayFormat", alias="NORMALIZER_FORMAT", description="JsonArrayFormat is the only one that is written"
+        "JsonArrayFormat",
+        alias="NORMALIZER_FORMAT",
+        description="what `/list` names and the cache holds: documents for plugins, or catalog-info.yaml files",
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", alias="LOG_LEVEL")
     log_format: Literal["auto", "json", "console"] = Field(
@@ -232,6 +234,11 @@ class ServiceSettings(BaseSettings):
                 continue
             settings._unusable = tuple(unusable.values())
             return settings
+
+    @property
+    def writes_yaml(self) -> bool:
+        """Whether the feed and the cache are in the second format."""
+        return self.format == "CatalogInfoYamlFormat"
 
     @property
     def shared_token(self) -> TokenSource | None:

@@ -110,7 +110,8 @@ class OriginalStorage:
         news = absent - self._absent.keys()
         self._absent = {key: self._absent.get(key, now) for key in absent}
         lately = len(self._left)
-        many = self._hold > 0 and removals.is_many(len(absent) + lately, len(self._shelf) + lately)
+        missing, of = len(absent) + lately, len(self._shelf) + lately
+        many = self._hold > 0 and (removals.is_many(missing, of) or removals.is_emptied(missing, of))
         if many and news:
             log.warning("removals_held", entries=len(absent), kept_seconds=self._hold)
         for key, since in list(self._absent.items()):

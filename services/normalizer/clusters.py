@@ -28,6 +28,7 @@ from services.normalizer.sources.inherited import Inherited, Namespaces
 from services.normalizer.sources.kserve.connections import Connections
 from services.normalizer.sources.kserve.isvc import KserveSource
 from services.normalizer.sources.kserve.llm import LlmSource
+from services.normalizer.sources.kserve.model_servers import ModelServers
 from services.normalizer.sources.selected import Selected
 from services.normalizer.wanted import Wanted, id_of_server
 
@@ -67,9 +68,10 @@ class Cluster:
         if wanted.name:
             self._metrics = self._metrics.of_cluster(wanted.name)
         self._client = KubeClient(credentials=credentials, metrics=self._metrics) if credentials is not None else None
+        connector = self._connector(credentials, environment.metrics)
         registries = Registries(
             intake=intake,
-            connector=self._connector(credentials, environment.metrics),
+            connector=connector,
             settings=self._settings,
             discovery=replace(wanted.registries, cluster=id_),
             namespaces=wanted.namespaces,
@@ -80,6 +82,7 @@ class Cluster:
         if self._client is not None and self._settings.read_namespaces:
             self._namespaces = Namespaces(client=self._client, metrics=self._metrics)
             self._tasks.append(self._namespaces.run)
+        self._servers = _model_servers(self._settings, trust=connector.ssl, inside=wanted.inside)
         sources = [] if self._client is None else list(self._sources(self._client))
         self.sources = frozenset(source.id for source in sources)
         self._tasks += [intake.follow(source) for source in sources]
@@ -134,7 +137,8 @@ class Cluster:
                 else source
             )
             selected = Selected(resolved, settings.selection)
-            yield Inherited(selected, self._namespaces) if self._namespaces is not None else selected
+            told = Inherited(selected, self._namespaces) if self._namespaces is not None else selected
+            yield self._servers.asked(told) if self._servers is not None else told
 
     async def run(self) -> None:
         """Follow the cluster until cancelled."""
@@ -150,6 +154,14 @@ class Cluster:
                 self._metrics.forget()
 
 
+def _model_servers(settings: NormalizerSettings, *, trust: ssl.SSLContext | bool, inside: bool) -> ModelServers | None:
+    """Return the model servers of a cluster, None where they are not asked anything."""
+    models, definitions = settings.discover_models, settings.fetch_openapi
+    if not (models or definitions):
+        return None
+    return ModelServers(models=models, definitions=definitions, trust=trust, inside=inside)
+
+
 class Clusters:
     """Keeps running what is wanted, each cluster by itself: nothing that happens to one is felt by another."""
 
@@ -159,6 +171,7 @@ class Clusters:
         self._wanted: dict[str, Wanted] = {}
         self._running: dict[str, tuple[Wanted, asyncio.Task[None]]] = {}
         self._awaited: set[str] = set()
+        self._reasons: dict[str, str] = {}
         self._followed: dict[str, str] = {}
         self._stopped: dict[str, frozenset[str]] = {}
         self._changed = asyncio.Event()
@@ -245,11 +258,14 @@ class Clusters:
         self._intake.cluster_awaited(key, reason)
 
     def _cannot_follow(self, key: str, reason: str) -> None:
-        log.warning("cluster_unreadable", cluster=key, reason=reason)
+        if self._reasons.get(key) != reason:
+            log.warning("cluster_unreadable", cluster=key, reason=reason)
+        self._reasons[key] = reason
         self._await(key, reason)
 
     def _no_longer_awaited(self, key: str) -> None:
         self._awaited.discard(key)
+        self._reasons.pop(key, None)
         self._intake.cluster_known(key)
 
     def _sweep(self) -> None:

@@ -8,7 +8,7 @@ round. What leaves is decided by the ledger.
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import inf
 
 import structlog
@@ -267,20 +267,31 @@ class Controller:
         """Ask for each object that a look lacks, where it is so little that the answer can be believed."""
         unproven = self._ledger.unproven()
         self._asked &= unproven.keys()
-        for ref, source in unproven.items():
-            followed = self.intake.sources.get(source)
-            if ref not in self._asked and isinstance(followed, Provable) and len(self._asked) < PROOFS:
+        for ref, sources in unproven.items():
+            if ref not in self._asked and len(self._asked) < PROOFS and (able := self._able_to_prove(sources)):
                 self._asked.add(ref)
-                group.create_task(self._ask(followed, source, ref))
+                group.create_task(self._ask(able, ref))
 
-    async def _ask(self, followed: Provable, source: str, ref: str) -> None:
+    def _able_to_prove(self, sources: Sequence[str]) -> list[Provable]:
+        """Return the sources if each can be asked for an object, else none."""
+        able: list[Provable] = []
+        for source in sources:
+            followed = self.intake.sources.get(source)
+            if not isinstance(followed, Provable):
+                return []
+            able.append(followed)
+        return able
+
+    async def _ask(self, sources: Sequence[Provable], written: str) -> None:
+        """Ask all sources that may have an object for it."""
         try:
-            gone = await followed.is_gone(Ref.parse(ref))
+            ref = Ref.parse(written)
+            gone = ref.is_deployment and all([await source.is_gone(ref) for source in sources])
         except (RemoteError, ValueError) as error:
-            log.info("removal_not_proven", object=ref, error=str(error))
+            log.info("removal_not_proven", object=written, error=str(error))
             return
-        if gone and ref in self._ledger.unproven():
-            self._desired.put(source, Ref.parse(ref), Gone())
+        if gone and (sources_now := self._ledger.unproven().get(written)):
+            self._desired.put(sources_now[0], ref, Gone())
             self._queue.add(PUBLISH)
 
     def _storage_works(self) -> None:

@@ -1,7 +1,7 @@
 """Model registries put together: found in the cluster and in the settings, polled, and told to the intake."""
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -253,6 +253,10 @@ class Registries:
     def on_cards(self, ref: SourceRef, reading: RegistryReading) -> None:
         """Model cards that a registry refers to are new or changed."""
         self._intake.cards_read(ref.registry, reading)
+
+    def on_cards_forgotten(self, keys: Collection[str]) -> None:
+        """Nothing refers to these model cards any more."""
+        self._intake.cards_forgotten(keys, cluster=self._cluster)
 
     def on_deployment_cards(self, cards: Mapping[str, str | None]) -> None:
         """Model cards that deployments name are new or changed."""

@@ -101,6 +101,16 @@ class NormalizerSettings(ServiceSettings):
         alias="READ_RUNTIMES",
         description="read ServingRuntimes and ClusterServingRuntimes, for what model servers speak; needs the right to",
     )
+    discover_models: bool = Field(
+        False,
+        alias="DISCOVER_MODELS",
+        description="ask OpenAI servers that run for the names of their models (/v1/models), without a token",
+    )
+    fetch_openapi: bool = Field(
+        False,
+        alias="FETCH_OPENAPI",
+        description="ask the same servers, and those that nobody describes, what can be asked of them (/openapi.json)",
+    )
     read_namespaces: bool = Field(
         False,
         alias="READ_NAMESPACES",

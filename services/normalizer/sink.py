@@ -24,7 +24,7 @@ from services.normalizer.normalize.registry_objects import RegistryRef
 from services.normalizer.normalize.result import Place
 from services.normalizer.places import SHARED
 from services.normalizer.source import News, Sink, Source
-from services.normalizer.sourcebook import OPTIONAL, SourceBook
+from services.normalizer.sourcebook import OPTIONAL, OPTIONAL_PARTS, SourceBook
 from services.normalizer.sources.kubeflow.records import RegistryContent, RegistryReading, registry_source
 from services.normalizer.telemetry import Telemetry
 
@@ -112,7 +112,8 @@ class Intake:
     def state(self, source: str, state: State, *, part: str = "", partly: bool = False) -> None:
         """A source, or what belongs to it, cannot be read or can again."""
         reason = "" if state.ok else str(state)
-        unneeded = self.sources[source].kind in OPTIONAL and state.kind in ("absent", "forbidden")
+        optional = part in OPTIONAL_PARTS or self.sources[source].kind in OPTIONAL
+        unneeded = optional and state.kind in ("absent", "forbidden")
         ok, told = state.ok or unneeded, f"not followed, {reason}" if unneeded else reason
         self._tell(source, ok, told, part=part, stale=None if part else not ok)
         if not part and state.ok:
@@ -202,6 +203,10 @@ class Intake:
         """Model cards that deployments name were read; they are given by key, None where there is none."""
         self._desired.put_cards(cards, cluster=cluster)
         self._wake()
+
+    def cards_forgotten(self, keys: Collection[str], *, cluster: str = LOCAL) -> None:
+        """Nothing in a cluster refers to these model cards any more."""
+        self._desired.forget_cards(keys, cluster=cluster)
 
     def _take_reading(self, ref: RegistryRef, reading: RegistryReading) -> bool:
         """Return whether a reading could be taken; one registry with something unheard of must not end the others."""

@@ -16,6 +16,7 @@ SourceKind = Literal["kserve", "llm", "openai", "registry", "cluster"]
 cluster's sources, which are not known yet."""
 
 OPTIONAL: Final[frozenset[SourceKind]] = frozenset({"llm"})
+OPTIONAL_PARTS: Final = frozenset({"servingruntimes", "clusterservingruntimes"})
 """A cluster without these, and an account that may not read them, are as they should be."""
 
 

@@ -48,7 +48,9 @@ class Pusher:
     While location follows by itself nothing is sent, and what was waiting is dropped.
     """
 
-    def __init__(self, *, client: HttpClient, source: Source, telemetry: Telemetry) -> None:
+    def __init__(self, *, client: HttpClient, source: Source, telemetry: Telemetry, yaml: bool = False) -> None:
+        """`yaml`: documents are sent in the second format."""
+        self._yaml = yaml
         self._client = client
         self._source = source
         self._telemetry = telemetry
@@ -123,7 +125,7 @@ class Pusher:
                     "/upsert",
                     params={"key": key},
                     headers={**headers, "Content-Type": "application/json"},
-                    data=encode_original_upsert(replace(entry, card=card)),
+                    data=encode_original_upsert(replace(entry, card=card), yaml=self._yaml),
                     attempts=1,
                 )
         except RemoteError as error:

@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
@@ -57,6 +58,13 @@ class Fleet:
     def entry(self, name: str, *, called: str = "", **fields: Any) -> dict[str, Any]:
         """Return the entry of a cluster, by default under its own name."""
         return {"name": called or name, "url": self.clusters[name].url, "tokenFile": f"{name}.token", **fields}
+
+    def registry(self, name: str, url: str) -> None:
+        """Let a cluster have a model registry that is reached at an address outside."""
+        labels = {"component": "model-registry"}
+        service = objects.service("registry", ports={"https-api": 8443}, labels=labels)
+        service["metadata"]["annotations"] = {"routing.opendatahub.io/external-address-rest": urlsplit(url).netloc}
+        self.clusters[name].apply(service)
 
     def write(self, *entries: Mapping[str, Any] | str, **more: Any) -> None:
         """Write the file: entries, or names of clusters for entries without more."""

@@ -706,6 +706,16 @@ def test_a_card_that_nobody_shows_is_not_kept(bench: Bench) -> None:
     assert bench.desired.cards == {}
 
 
+def test_a_card_that_nothing_refers_to_stays_with_the_document_that_shows_it(bench: Bench) -> None:
+    bench.desired.put_cards({"cgn": "# card"})
+    bench.registry(**WITH_ARTIFACT)
+    bench.desired.forget_cards(["cgn"])
+    assert bench.desired.cards.keys() == {"cgn"}
+    bench.registry(**WITH_ARTIFACT | {"models": model(description="another")})
+    assert bench.desired.wanted["granite_v1"].card_key == "cgn"
+    assert bench.desired.cards["cgn"].text == "# card"
+
+
 def test_a_card_of_an_earlier_run_stays_linked_while_the_catalog_is_not_read(bench: Bench) -> None:
     bench.desired.put_cards({"cgn": "# card"})
     bench.registry(**WITH_ARTIFACT)

@@ -118,7 +118,7 @@ def _location(storage: Storage, connection: Connection | None) -> tuple[str, str
 
 
 def _by_path(storage: Storage, connection: Connection | None) -> tuple[str, str]:
-    path = storage.path.lstrip("/")
+    path = storage.path.removeprefix("/")
     if storage.model_mesh and (place := storage.claim if storage.type == _VOLUME else storage.bucket):
         scheme = _MODEL_MESH_SCHEMES.get(storage.type, storage.type or _S3)
         return f"{scheme}://{place}/{path}", ""
@@ -141,7 +141,7 @@ def _by_connection(storage: Storage, connection: Connection | None) -> str:
         return ""
     if connection.type == "uri":
         return connection.uri
-    path = storage.connection_path.lstrip("/")
+    path = storage.connection_path.removeprefix("/")
     return f"{_S3}://{connection.bucket}/{path}" if connection.type == "s3" and connection.bucket and path else ""
 
 

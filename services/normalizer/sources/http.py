@@ -24,6 +24,10 @@ _LARGE = 1024 * 1024
 """An answer of more bytes than this is large: its JSON takes several times as much room."""
 
 
+MAX_ROOM = 48 * 1024 * 1024
+"""About so many bytes an answer may take as objects: many small ones take twenty times the bytes of their JSON."""
+
+
 class SourceMetrics:
     """One set for all registries and catalogs; `source` is that of a ref."""
 
@@ -125,6 +129,8 @@ class Remote:
                 self._count(str(error.status) if isinstance(error, StatusError) else "none")
                 raise
             self._count("200")
+            if (room := _room(body)) > MAX_ROOM:
+                raise TooLarge(f"{self.ref.url}{path}: the answer would take about {room} bytes of memory")
             try:
                 return json.loads(body), len(body)
             except (ValueError, RecursionError) as error:
@@ -231,6 +237,12 @@ async def for_each(
     async with asyncio.TaskGroup() as group:
         workers += [group.create_task(take()) for _ in range(width)]
     return failed
+
+
+def _room(body: bytearray) -> int:
+    """Return about how many bytes a JSON text and its objects take: at most four a character, 200 an object."""
+    objects = body.count(b"{") + body.count(b"[")
+    return (2 if body.isascii() else 6) * len(body) + 200 * objects + 50 * body.count(b",")
 
 
 def _kind(fault: Fault | None) -> str:

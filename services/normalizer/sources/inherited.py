@@ -13,8 +13,9 @@ from common.kube.state import State
 from services.normalizer.facts import Gone, Missing, Ref, Unusable
 from services.normalizer.normalize.deployment import Deployment, Fact, Planned
 from services.normalizer.normalize.inheritance import NOTHING, Inheritance, read_namespace
-from services.normalizer.source import News, Provable, Sink, Source
+from services.normalizer.source import News, Sink, Source
 from services.normalizer.sources.kserve.watched import Collection, reflectors
+from services.normalizer.sources.wrapping import PassingOn, Wrapper
 
 PART = "namespaces"
 PATIENCE = 10.0
@@ -92,16 +93,12 @@ class Namespaces:
             tell(state)
 
 
-class Inherited:
+class Inherited(Wrapper):
     """A source as it is, with what its deployments have from their namespaces."""
 
     def __init__(self, source: Source, namespaces: Namespaces) -> None:
-        self._source = source
+        super().__init__(source)
         self._known = namespaces
-        self.id = source.id
-        self.kind = source.kind
-        self.namespaces = source.namespaces
-        self.relist = source.relist
 
     async def run(self, sink: Sink) -> None:
         """Tell what the source tells, until cancelled."""
@@ -110,16 +107,12 @@ class Inherited:
         await self._known.tried()
         await self._source.run(inheriting)
 
-    async def is_gone(self, ref: Ref) -> bool:
-        """Return whether the source has no such object; one that cannot be asked does not say so."""
-        return isinstance(self._source, Provable) and await self._source.is_gone(ref)
 
-
-class _Inheriting(Sink):
+class _Inheriting(PassingOn):
     """Passes on what a source tells, with what deployments inherit, again when that changes."""
 
     def __init__(self, sink: Sink, namespaces: Namespaces) -> None:
-        self._sink = sink
+        super().__init__(sink)
         self._namespaces = namespaces
         self._of: defaultdict[str, dict[Ref, Fact]] = defaultdict(dict)
 
@@ -137,12 +130,6 @@ class _Inheriting(Sink):
             elif isinstance(fact, Gone | Missing):
                 self._of[ref.ids[0]].pop(ref, None)
         self._sink.changed({ref: self._given(fact) for ref, fact in news.items()})
-
-    def listed(self) -> None:
-        self._sink.listed()
-
-    def state(self, state: State, *, part: str = "", partly: bool = False) -> None:
-        self._sink.state(state, part=part, partly=partly)
 
     def _given(self, fact: Fact | Gone | Missing | Unusable) -> Fact | Gone | Missing | Unusable:
         match fact:

@@ -232,6 +232,16 @@ async def test_cards_come_with_their_models_and_cost_nothing_afterwards():
         assert recorder.kinds("models/catalog") == ["ok"]
 
 
+async def test_cards_that_nothing_refers_to_any_more_are_forgotten():
+    async with carded() as (registry, _, source, recorder):
+        registry.archive(MODELS, "1")
+        await polled(source, recorder)
+        assert recorder.forgotten == {"curatedexamplemodel-0001"}
+        registry.restore(MODELS, "1")
+        await polled(source, recorder)
+        await eventually(lambda: any("curatedexamplemodel-0001" in r.cards for _, r in recorder.readings[2:]))
+
+
 OF_DEPLOYMENTS = PollingOptions(interval=0.02, card_refresh=0.05, card_recheck=0.05, retry=0.05)
 
 

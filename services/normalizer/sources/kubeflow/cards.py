@@ -158,7 +158,8 @@ class Catalogs:
     """All model catalogs, as an asynchronous context manager whose `run` reads what is wanted.
 
     `update` says which catalogs there are, in the order in which they are asked: a later one never displaces what an
-    earlier one said. `want` says which cards a registry refers to; `news` gets what comes of them. A card is read again
+    earlier one said. `want` says which cards a registry refers to; `news` gets what comes of them, `forgotten`
+    the keys of those that nobody wants any more. A card is read again
     at the age of `refresh` (seconds), a little sooner for some, so that not all of them are at once. One that the
     catalogs do not have is looked for again after `recheck`, and only then believed to be none. A catalog that fails is
     let alone for a while (`pause`: ceilings of the first and of later pauses).
@@ -169,6 +170,7 @@ class Catalogs:
         *,
         connector: Connector,
         news: Callable[[News], None],
+        forgotten: Callable[[Collection[str]], None],
         tell: Callable[[SourceRef, SourceState], None],
         refresh: float = 1800,
         recheck: float = 60,
@@ -177,6 +179,7 @@ class Catalogs:
     ) -> None:
         self._connector = connector
         self._news = news
+        self._forgotten = forgotten
         self._tell = tell
         self._refresh = refresh
         self._recheck = min(recheck, refresh)
@@ -216,8 +219,11 @@ class Catalogs:
         """Take which cards a registry refers to now; those of `changed` are read again. Unwanted ones are forgotten."""
         self._wanted[registry] = frozenset(models)
         everything = frozenset[CatalogModel]().union(*self._wanted.values())
-        for each in self._cards.keys() - everything:
-            del self._cards[each]
+        if unwanted := self._cards.keys() - everything:
+            for each in unwanted:
+                del self._cards[each]
+            # Two names may have one key.
+            self._forgotten({model.key for model in unwanted} - {model.key for model in everything})
         for each in models:
             card = self._cards.setdefault(each, _Card())
             if each in changed:

@@ -58,6 +58,9 @@ class SourceHandler(Protocol):
     def on_deployment_cards(self, cards: Mapping[str, str | None]) -> None:
         """Cards that deployments name, by key, are new or changed; None where there is none."""
 
+    def on_cards_forgotten(self, keys: Collection[str]) -> None:
+        """No registry and no deployment refers to the cards with these keys any more."""
+
     def on_state(self, ref: SourceRef, state: SourceState) -> None:
         """It began to fail, fails in another way, or can be read (again); comes before the reading that shows it."""
 
@@ -250,6 +253,7 @@ class RegistrySource:
         self._catalogs = Catalogs(
             connector=connector,
             news=self._tell_cards,
+            forgotten=handler.on_cards_forgotten,
             tell=handler.on_state,
             refresh=options.card_refresh,
             recheck=options.card_recheck,
