@@ -155,7 +155,9 @@ class ServiceSettings(BaseSettings):
     other_namespace: str | None = Field(None, alias="NAMESPACE", description="the same, where POD_NAMESPACE is not set")
     secret_namespace: str | None = Field(None, alias="namespace", description="the same, from the Secret")
     format: Literal["JsonArrayFormat", "CatalogInfoYamlFormat"] = Field(
-        "JsonArrayFormat", alias="NORMALIZER_FORMAT", description="JsonArrayFormat is the only one that is written"
+        "JsonArrayFormat",
+        alias="NORMALIZER_FORMAT",
+        description="what `/list` names and the cache holds: documents for plugins, or catalog-info.yaml files",
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", alias="LOG_LEVEL")
     log_format: Literal["auto", "json", "console"] = Field(
@@ -234,6 +236,11 @@ class ServiceSettings(BaseSettings):
             return settings
 
     @property
+    def writes_yaml(self) -> bool:
+        """Whether the feed and the cache are in the second format."""
+        return self.format == "CatalogInfoYamlFormat"
+
+    @property
     def shared_token(self) -> TokenSource | None:
         """The token that the sidecars share, None on a machine that has none."""
         given = self.token or self.k8s_token
@@ -254,7 +261,7 @@ def report_unusable(settings: ServiceSettings, health: Health) -> None:
     """Say which variables cannot be used: a warning each, and a condition that bears the variable's name."""
     for each in settings.unusable:
         if health.set(each.variable, False, str(each)):
-            log.warning(f"a setting cannot be used: {each.fault}", instead=each.instead, variable=each.variable)
+            log.warning("setting_unusable", variable=each.variable, fault=each.fault, instead=each.instead)
 
 
 def shown(value: str) -> str:

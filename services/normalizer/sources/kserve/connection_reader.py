@@ -96,7 +96,7 @@ class ConnectionReader:
         remedy = "; or, for buckets alone: ".join(error.remedy for error in refused if error is not None)
         if remedy not in self._told:
             self._told.add(remedy)
-            log.warning("connections cannot be read", remedy=remedy)
+            log.warning("connections_unreadable", remedy=remedy)
 
 
 def _bucket_with_age(pod: Mapping[str, Any]) -> tuple[str, str]:

@@ -95,7 +95,7 @@ class Connections(Wrapper):
             try:
                 connection = await self._reader.read(key, self._users.get(key, {}))
             except RemoteError as error:
-                log.warning("a connection cannot be read now", connection="/".join(key.ids), error=str(error))
+                log.warning("connection_unreadable", connection="/".join(key.ids), error=str(error))
                 self._waiting.setdefault(key, None)
                 await asyncio.sleep(backoff.next())
                 continue
