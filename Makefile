@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check audit bench chaos soak test-backstage demo-backstage test-portal demo-portal test-page test-registries lock clean
+.PHONY: help run test check events audit bench chaos soak test-backstage demo-backstage test-portal demo-portal test-page test-registries test-mlflow lock clean
 
 help: ## What can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,16 +30,27 @@ $(VENV)/dev: $(VENV)/runtime requirements-dev.lock pyproject.toml
 run: $(VENV)/runtime ## Serve examples/ on http://localhost:9090, without a cluster
 	@$(BIN)/python -m services.connector run --manifests examples
 
+PROMTOOL  := /usr/bin/promtool
+
+$(PROMTOOL):
+	@echo "installing promtool"
+	@{ apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends prometheus; } >/dev/null || \
+	  echo "promtool is not installed: the tests of the alerts are skipped (as root, apt-get install prometheus)"
+
 test: $(VENV)/dev ## The test suite (no Node, no cluster)
-	@$(BIN)/python -m pytest -n 2 --dist worksteal --ignore=tests/backstage --ignore=tests/portal --ignore=tests/page tests
+	@$(BIN)/python -m pytest -n 2 --dist worksteal --ignore=tests/backstage --ignore=tests/portal --ignore=tests/page --ignore=tests/mlflow tests
 
 check: $(VENV)/dev ## Style, types, layers, wording
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/python -m scripts.events --check
 	@$(BIN)/python -m scripts.wording
 	@$(BIN)/codespell
+
+events: $(VENV)/dev ## Renew the tables of log events and problems in docs/events.md
+	@$(BIN)/python -m scripts.events
 
 audit: $(VENV)/dev ## Known vulnerabilities in the lock file (says so when nobody can be asked)
 	@$(BIN)/python -m scripts.audit
@@ -135,6 +146,17 @@ $(VENV)/registries/%/installed: $(VENV)/python
 
 test-registries: $(VENV)/dev $(REGISTRIES:%=$(VENV)/registries/%/installed) ## ML Metadata and old registry clients against the fake registry (from PyPI)
 	@$(BIN)/python -m pytest tests/fakes_selftest/test_real_programs.py
+
+MLFLOW := $(VENV)/mlflow
+
+$(MLFLOW)/installed: $(VENV)/python tests/mlflow/server.lock
+	@echo "installing an MLflow server into $(MLFLOW)"
+	@$(BIN)/python -m venv $(MLFLOW)
+	@$(MLFLOW)/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes -r tests/mlflow/server.lock
+	@touch $@
+
+test-mlflow: $(VENV)/dev $(MLFLOW)/installed ## A real MLflow server is read (from PyPI)
+	@$(BIN)/python -m pytest tests/mlflow
 
 lock: $(VENV)/dev ## Renew the lock files from pyproject.toml (needs uv)
 	@uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --extra dev pyproject.toml -o requirements-dev.lock

@@ -44,6 +44,8 @@ class Details:
     names: tuple[str, ...] = ()
     """The names that a client may write as the model's name in a request, the usual one first."""
     server_type: ServerType = ""
+    operations: tuple[str, ...] = ()
+    """What the server says can be asked of it, as `POST /v1/completions`: paths below its address."""
     tasks: tuple[str, ...] = ()
     """What it does, in Hugging Face's words: `text-generation`, `feature-extraction`."""
     kind: str = ""
@@ -137,7 +139,7 @@ def _json_name(name: str) -> str:
 
 
 _ALL = tuple(field.name for field in fields(Details))
-_LISTS = ("names", "tags", "tasks")
+_LISTS = ("names", "operations", "tags", "tasks")
 _TEXTS = tuple(name for name in _ALL if name not in (*_LISTS, "links"))
 _JSON_NAMES = {name: _json_name(name) for name in (*_TEXTS, *_LISTS)}
 _LINK_FIELDS = ("url", "title", "icon")

@@ -1,9 +1,11 @@
 """What a service says of itself to `/readyz`."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from common.strict_json import timestamp
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +44,22 @@ class Health:
         self._conditions.pop(condition, None)
 
     @property
+    def conditions(self) -> Mapping[str, Condition]:
+        """The conditions by name, sorted."""
+        return dict(sorted(self._conditions.items()))
+
+    @property
     def ready(self) -> bool:
         """Whether every condition holds; a service that has told nothing yet is not ready."""
         return bool(self._conditions) and all(c.ok for c in self._conditions.values())
 
     def report(self) -> dict[str, Any]:
-        """Return the body of `/readyz`: `{"status", "conditions": [{"name", "ok", "reason", "since"}]}`."""
+        """Return the body of `/readyz`: `{"status", "conditions": [{"name", "ok", "reason", "since"}]}`.
+
+        `since` is a time as in RFC 3339, in UTC.
+        """
         conditions = [
-            {"name": name, "ok": c.ok, "reason": c.reason, "since": int(c.since)}
-            for name, c in sorted(self._conditions.items())
+            {"name": name, "ok": c.ok, "reason": c.reason, "since": timestamp(c.since)}
+            for name, c in self.conditions.items()
         ]
         return {"status": "ready" if self.ready else "not ready", "conditions": conditions}

@@ -1,7 +1,8 @@
 """Prometheus metrics of one service, in a registry of its own."""
 
 import asyncio
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from prometheus_client import (
@@ -13,10 +14,17 @@ from prometheus_client import (
     generate_latest,
 )
 from prometheus_client.gc_collector import GCCollector
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from common.health import Health
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each counter, for nobody
 
 T = TypeVar("T")
+
+_KIND = re.compile(r"([a-z][a-z-]{1,30}): ")
+"""The word that a reason begins with, such as `forbidden: …`."""
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -26,6 +34,7 @@ class Metrics:
 
     def __init__(self, service: str, version: str) -> None:
         self.registry = CollectorRegistry(auto_describe=True)
+        self._health: Health | None = None
         self._shared: dict[Callable[[CollectorRegistry], Any], Any] = {}
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
@@ -47,9 +56,35 @@ class Metrics:
         made: T = self._shared[make]
         return made
 
+    def watch(self, health: Health) -> None:
+        """Show the conditions of `health` from now on; once, however many servers of the process show them."""
+        if self._health is not health:
+            self._health = health
+            self.registry.register(_Conditions(health))
+
     def render(self) -> bytes:
         """Return all metrics in the text format, media type `CONTENT_TYPE`."""
         return generate_latest(self.registry)
+
+
+class _Conditions(Collector):
+    """`rhoai_connector_condition`: 1 for what holds, 0 for what does not, with the word that its reason begins with."""
+
+    def __init__(self, health: Health) -> None:
+        self._health = health
+
+    def collect(self) -> Iterable[Metric]:
+        """Yield the conditions as they are now."""
+        family = GaugeMetricFamily(
+            "rhoai_connector_condition",
+            "1 while a condition of /readyz holds, else 0, with the kind of reason",
+            labels=["name", "reason"],
+        )
+        for condition in self._health.report()["conditions"]:
+            kind = _KIND.match(condition["reason"])
+            reason = "" if condition["ok"] else kind[1] if kind else "unmet"
+            family.add_metric([condition["name"], reason], condition["ok"])
+        yield family
 
 
 def _tasks() -> int:

@@ -1,5 +1,6 @@
 """Tokens: where they come from, read again when they change, compared without telling anything."""
 
+import base64
 import hmac
 from collections.abc import Callable
 from pathlib import Path
@@ -49,6 +50,37 @@ class FileToken:
 
     def __repr__(self) -> str:
         return f"FileToken({self._path})"
+
+
+class MountedCredentials:
+    """What servers ask for, in the files of a folder where a Secret is mounted.
+
+    `NAME.token` holds the bearer token of the server NAME, or `NAME.username` and `NAME.password` what it takes as HTTP
+    Basic authentication (RFC 7617).
+    """
+
+    def __init__(self, folder: Path | None) -> None:
+        """Without a folder nobody is given anything."""
+        self._folder = folder
+
+    def of(self, name: str) -> Callable[[], str | None]:
+        """Return what gives the Authorization header for a server, as its files are now; None where there are none."""
+        if self._folder is None:
+            return lambda: None
+        token, username, password = (
+            FileToken(self._folder / f"{name}.{part}") for part in ("token", "username", "password")
+        )
+
+        def header() -> str | None:
+            if bearer := token():
+                return f"Bearer {bearer}"
+            user = username()
+            if user is None:
+                return None
+            pair = f"{user}:{password() or ''}".encode()
+            return f"Basic {base64.b64encode(pair).decode('ascii')}"
+
+        return header
 
 
 def same_token(given: str, expected: str) -> bool:

@@ -6,22 +6,52 @@ Secret's keys (`token`, `ca.crt`, `namespace`) are variables too, because the po
 
 import os
 import re
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
+import structlog
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PrivateAttr,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
+from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
+from common.health import Health
 from common.secrets import StaticToken, TokenSource
+
+log = structlog.get_logger("settings")
 
 _UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*")
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)")
+
+
+_LONGEST_SHOWN = 80
 
 
 class SettingsError(Exception):
     """The environment cannot be used; the text names each variable at fault and what it accepts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unusable:
+    """A variable whose value cannot be used: what is wrong with it, and what is used instead."""
+
+    variable: str
+    fault: str
+    instead: str
+
+    def __str__(self) -> str:
+        return f"{self.fault}; {self.instead or 'nothing'} is used instead: correct {self.variable}, or take it out"
 
 
 def parse_duration(text: object) -> float:
@@ -72,6 +102,17 @@ def _check_url(text: str) -> str:
     return text
 
 
+def _check_url_with_name(text: str) -> str:
+    name, separator, url = text.partition("=")
+    if not separator or not _PLAIN_NAME.fullmatch(name):
+        raise ValueError(
+            "expected name=URL such as team=https://server.example.com, with commas between several; names are made of "
+            "letters, digits, '-', '_' and '.'"
+        )
+    _check_url(url)
+    return text
+
+
 def _check_named_url(text: str) -> str:
     name, separator, url = text.partition("=")
     _check_url(url if separator and _NAME.fullmatch(name) else text)
@@ -86,8 +127,14 @@ CommaList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 """Several values with commas between them."""
 Url = Annotated[str, AfterValidator(_check_url)]
 """The address of a server."""
-UrlList = Annotated[tuple[Annotated[str, AfterValidator(_check_named_url)], ...], NoDecode, BeforeValidator(_split)]
+NamedUrl = Annotated[str, AfterValidator(_check_named_url)]
+"""The address of a server, perhaps with a name: `name=URL`."""
+UrlList = Annotated[tuple[NamedUrl, ...], NoDecode, BeforeValidator(_split)]
 """Addresses of servers with commas between them, each perhaps with a name: `name=URL`."""
+NamedUrlList = Annotated[
+    tuple[Annotated[str, AfterValidator(_check_url_with_name)], ...], NoDecode, BeforeValidator(_split)
+]
+"""Addresses of servers with commas between them, each with a name: `name=URL`."""
 
 
 class ServiceSettings(BaseSettings):
@@ -108,13 +155,25 @@ class ServiceSettings(BaseSettings):
     other_namespace: str | None = Field(None, alias="NAMESPACE", description="the same, where POD_NAMESPACE is not set")
     secret_namespace: str | None = Field(None, alias="namespace", description="the same, from the Secret")
     format: Literal["JsonArrayFormat", "CatalogInfoYamlFormat"] = Field(
-        "JsonArrayFormat", alias="NORMALIZER_FORMAT", description="JsonArrayFormat is the only one that is written"
+        "JsonArrayFormat",
+        alias="NORMALIZER_FORMAT",
+        description="what `/list` names and the cache holds: documents for plugins, or catalog-info.yaml files",
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", alias="LOG_LEVEL")
     log_format: Literal["auto", "json", "console"] = Field(
         "auto", alias="LOG_FORMAT", description="auto: console on a terminal, else json"
     )
     open_reads: bool = Field(False, alias="OPEN_READS", description="let other hosts read without the token")
+
+    strict: ClassVar[frozenset[str]] = frozenset()
+    """The variables for which nothing else can be used: the default would show more, or to more people, than is wanted,
+    or would use another cache."""
+    _unusable: tuple[Unusable, ...] = PrivateAttr(())
+
+    @property
+    def unusable(self) -> tuple[Unusable, ...]:
+        """The variables whose values cannot be used and that have their defaults in consequence."""
+        return self._unusable
 
     @model_validator(mode="before")
     @classmethod
@@ -142,10 +201,44 @@ class ServiceSettings(BaseSettings):
         Raises:
             SettingsError: naming each variable whose value cannot be used.
         """
-        try:
-            return cls(**{name: value for name, value in overrides.items() if value is not None})
-        except ValidationError as error:
-            raise SettingsError("\n".join(_explain(cls, fault) for fault in error.errors())) from None
+        return cls._load(overrides, tolerant=False)
+
+    @classmethod
+    def load_usable(cls, **overrides: Any) -> Self:
+        """Return what `load` returns, with defaults in the place of what of the environment cannot be used.
+
+        Of a list, what can be used is. What cannot is among `unusable`.
+
+        Raises:
+            SettingsError: an override, or a variable of `strict`, cannot be used.
+        """
+        return cls._load(overrides, tolerant=True)
+
+    @classmethod
+    def _load(cls, overrides: Mapping[str, Any], *, tolerant: bool) -> Self:
+        given = {name: value for name, value in overrides.items() if value is not None}
+        unusable: dict[str, Unusable] = {}
+        while True:
+            try:
+                settings = cls(**given)
+            except ValidationError as error:
+                faults = error.errors()
+                fields = {name: (field, of_one) for name, field, of_one in _by_field(cls, faults)}
+                fixed = {field.alias or name for name, (field, _) in fields.items()} | fields.keys()
+                if not tolerant or not fields or fixed & (cls.strict | given.keys()):
+                    raise SettingsError("\n".join(_explain(cls, fault) for fault in faults)) from None
+                for name, (field, of_one) in fields.items():
+                    given[name] = _instead(field, of_one)
+                    fault = "; ".join(dict.fromkeys(_explain(cls, each) for each in of_one))
+                    unusable[name] = Unusable(str(field.alias), fault, _written(given[name]))
+                continue
+            settings._unusable = tuple(unusable.values())
+            return settings
+
+    @property
+    def writes_yaml(self) -> bool:
+        """Whether the feed and the cache are in the second format."""
+        return self.format == "CatalogInfoYamlFormat"
 
     @property
     def shared_token(self) -> TokenSource | None:
@@ -164,6 +257,50 @@ class ServiceSettings(BaseSettings):
         return f"http://{host}:{port}"
 
 
+def report_unusable(settings: ServiceSettings, health: Health) -> None:
+    """Say which variables cannot be used: a warning each, and a condition that bears the variable's name."""
+    for each in settings.unusable:
+        if health.set(each.variable, False, str(each)):
+            log.warning("setting_unusable", variable=each.variable, fault=each.fault, instead=each.instead)
+
+
+def shown(value: str) -> str:
+    """Return the beginning of a value, without what may be credentials in a URL."""
+    return value.rpartition("@")[2].partition("?")[0][:_LONGEST_SHOWN]
+
+
+def _by_field(
+    settings: type[BaseSettings], faults: Iterable[Mapping[str, Any]]
+) -> Iterable[tuple[str, FieldInfo, list[Mapping[str, Any]]]]:
+    """Yield each field at fault by its name, with its faults."""
+    located = [(str(fault["loc"][0]), fault) for fault in faults if fault["loc"]]
+    for name, field in settings.model_fields.items():
+        of_one = [fault for where, fault in located if where in (name, field.alias)]
+        if of_one:
+            yield name, field, of_one
+
+
+def _instead(field: FieldInfo, faults: Iterable[Mapping[str, Any]]) -> Any:
+    """Return what is used in the place of a value: what of a list can be used, else the default."""
+    wrong = {fault["loc"][1] if len(fault["loc"]) > 1 else None for fault in faults}
+    items = _split(os.environ.get(str(field.alias), ""))
+    if isinstance(field.default, tuple) and isinstance(items, list) and None not in wrong:
+        return tuple(item for number, item in enumerate(items) if number not in wrong) or field.default
+    return field.default
+
+
+def _written(value: object) -> str:
+    """Return a value as people write it."""
+    match value:
+        case tuple():
+            return ", ".join(map(_written, value))
+        case bool():
+            return str(value).lower()
+        case float():
+            return f"{value:g}"
+    return "" if value is None else shown(str(value))
+
+
 def _explain(settings: type[BaseSettings], fault: Mapping[str, Any]) -> str:
     name = str(fault["loc"][0]) if fault["loc"] else "environment"
     field = next(
@@ -173,6 +310,9 @@ def _explain(settings: type[BaseSettings], fault: Mapping[str, Any]) -> str:
     variable = (field.alias if field else None) or name
     message = str(fault["msg"]).removeprefix("Value error, ")
     secret = field is not None and "Secret" in str(field.annotation)
-    value = os.environ.get(variable)
-    given = f" is {value[:80]!r}" if value is not None and not secret else ""
+    value: object = os.environ.get(variable)
+    items = _split(value)
+    if len(fault["loc"]) > 1 and isinstance(items, list) and isinstance(number := fault["loc"][1], int):
+        value = items[number] if number < len(items) else value
+    given = f" is {shown(value)!r}" if isinstance(value, str) and not secret else ""
     return f"{variable}{given}: {message}"

@@ -279,8 +279,8 @@ def moment(seconds: float) -> datetime:
 def conditions_of(health: Health) -> tuple[ConditionStatus, ...]:
     """Return the conditions of a service."""
     return tuple(
-        ConditionStatus(name=each["name"], ok=each["ok"], reason=each["reason"], since=moment(each["since"]))
-        for each in health.report()["conditions"]
+        ConditionStatus(name=name, ok=each.ok, reason=each.reason, since=moment(each.since))
+        for name, each in health.conditions.items()
     )
 
 

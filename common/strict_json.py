@@ -4,7 +4,7 @@ import base64
 import json
 from collections import Counter
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from math import isfinite
 from typing import Any, cast
 
@@ -98,6 +98,11 @@ def moment(fields: Mapping[str, Any], name: str) -> int:
     if when.tzinfo is None or when.year < 1970:
         raise JsonError(f"{name} must be a time such as 2026-01-31T12:00:00Z, not {written[:40]!r}")
     return int(when.timestamp())
+
+
+def timestamp(seconds: float) -> str:
+    """Return a point in time, in seconds of the epoch, as `moment` reads it."""
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def items(fields: Mapping[str, Any], name: str) -> list[Any]:

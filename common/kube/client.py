@@ -63,7 +63,7 @@ class KubeClient:
             ssl=credentials.ssl,
             timeout=timeout,
             connections=0,  # each watch keeps one
-            traces=[_counting(metrics, yarl.URL(credentials.server).authority)],
+            traces=[_counting(metrics, metrics.host(yarl.URL(credentials.server).authority))],
             new_connector=new_connector,
         )
 
@@ -234,7 +234,7 @@ class KubeClient:
         try:
             return await self.credentials.renew()
         except CredentialsError as error:
-            log.warning("credentials not renewed", origin=self.credentials.origin, error=str(error))
+            log.warning("credentials_not_renewed", origin=self.credentials.origin, error=str(error))
             return False
 
 

@@ -44,6 +44,7 @@ LLM_INFERENCE_SERVICES = tuple(
 """By the versions that may be served, the newest first; a cluster serves one of them, or both."""
 SERVING_RUNTIMES = Resource("serving.kserve.io", "v1alpha1", "servingruntimes", provided_by="KServe")
 CLUSTER_SERVING_RUNTIMES = Resource("serving.kserve.io", "v1alpha1", "clusterservingruntimes", provided_by="KServe")
+NAMESPACES = Resource("", "v1", "namespaces")
 SERVICES = Resource("", "v1", "services")
 SERVICE_ACCOUNTS = Resource("", "v1", "serviceaccounts")
 CONFIG_MAPS = Resource("", "v1", "configmaps")

@@ -20,6 +20,9 @@ class State:
     remedy: str = ""
     kind: StateKind = "ok"
 
+    def __str__(self) -> str:
+        return f"{self.kind}: {'; '.join(filter(None, (self.reason, self.remedy)))}"
+
     @property
     def waits_for_people(self) -> bool:
         """Whether somebody has to do something before another attempt can succeed."""

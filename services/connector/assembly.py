@@ -11,6 +11,7 @@ from common.health import Health
 from common.http import server
 from common.kube.metrics import KubeMetrics
 from common.metrics import Metrics
+from common.settings import report_unusable
 from services.location.app import create_location_app
 from services.location.follow import Following
 from services.location.service import access_policy, card_fetcher, rendering_options
@@ -39,6 +40,7 @@ class Plan:
     addresses: Sequence[server.Address]
     manifests: Sequence[Path] = ()
     cluster: bool = False
+    contexts: Sequence[str] = ()
     metrics_addresses: Sequence[server.Address] = ()
 
 
@@ -60,9 +62,13 @@ def load_settings(
         SettingsError: a value is wrong.
     """
     return AllSettings(
-        normalizer=NormalizerSettings.load(model_registry_urls=registries or None, model_catalog_url=catalogs or None),
-        storage=StorageSettings.load(storage_type=None if cluster and state is None else "File", state_dir=state),
-        location=LocationSettings.load(),
+        normalizer=NormalizerSettings.load_usable(
+            model_registry_urls=registries or None, model_catalog_url=catalogs or None
+        ),
+        storage=StorageSettings.load_usable(
+            storage_type=None if cluster and state is None else "File", state_dir=state
+        ),
+        location=LocationSettings.load_usable(),
     )
 
 
@@ -74,6 +80,8 @@ async def run(plan: Plan, settings: AllSettings, stop: asyncio.Event, *, tell: C
         OSError: an address cannot be bound, or the cache's folder cannot be written.
     """
     health, metrics = Health(), Metrics(NAME, __version__)
+    for each in (settings.normalizer, settings.storage, settings.location):
+        report_unusable(each, health)
     kube_metrics = KubeMetrics(metrics)  # one for the cache in ConfigMaps and for the sources
     shelf = Shelf(health=health)
     async with AsyncExitStack() as stack:
@@ -92,7 +100,9 @@ async def run(plan: Plan, settings: AllSettings, stop: asyncio.Event, *, tell: C
         environment = Environment(
             settings=settings.normalizer, metrics=metrics, kube_metrics=kube_metrics, manifests=plan.manifests
         )
-        sources = await follow_sources(intake=controller.intake, environment=environment, cluster=plan.cluster)
+        sources = await follow_sources(
+            intake=controller.intake, environment=environment, cluster=plan.cluster, contexts=plan.contexts
+        )
         app = create_location_app(
             shelf=shelf,
             metrics=metrics,
@@ -134,7 +144,11 @@ def named_sources(plan: Plan, settings: NormalizerSettings) -> list[str]:
     return [
         *(f"--manifests {path.resolve()}" for path in plan.manifests),
         *(f"--registry {url}" for url in settings.model_registry_urls),
+        *(f"MLFLOW_URLS={url}" for url in settings.mlflow_urls),
+        *(f"OPENAI_SERVERS={url}" for url in settings.openai_servers),
         *(["--cluster"] if plan.cluster else []),
+        *(f"--cluster {context}" for context in plan.contexts),
+        *([f"CLUSTERS_FILE {settings.clusters_file}"] if settings.clusters_file else []),
     ]
 
 

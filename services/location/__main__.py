@@ -15,7 +15,7 @@ from services.location.settings import LocationSettings
 def main(address: Address) -> None:
     """Serve the models that storage-rest holds to Backstage."""
     with reported("location", SettingsError, OSError):
-        settings = LocationSettings.load()
+        settings = LocationSettings.load_usable()
         logs.configure(level=settings.log_level, format=settings.log_format)
         runtime.run(lambda stop: service.serve(settings, address, stop))
 

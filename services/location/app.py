@@ -77,12 +77,19 @@ def create_location_app(
 
 
 def _measure(shelf: Shelf, rendered: Rendered, metrics: Metrics) -> None:
-    prefix = "rhoai_connector_location"
     for name, meaning, value in (
-        ("documents", "Documents served", lambda: len(shelf)),
-        ("cards", "Model cards served", lambda: shelf.card_count),
-        ("complete", "1 when the feed is complete and shown, 0 while it answers 503", lambda: shelf.complete),
-        ("rendered_bytes", "Bytes of rendered answers that are kept", lambda: rendered.size),
-        ("last_change_timestamp_seconds", "When what is served changed last", lambda: shelf.changed_at),
+        ("rhoai_connector_location_documents", "Documents served", lambda: len(shelf)),
+        ("rhoai_connector_location_cards", "Model cards served", lambda: shelf.card_count),
+        (
+            "rhoai_connector_location_complete",
+            "1 when the feed is complete and shown, 0 while it answers 503",
+            lambda: shelf.complete,
+        ),
+        ("rhoai_connector_location_rendered_bytes", "Bytes of rendered answers that are kept", lambda: rendered.size),
+        (
+            "rhoai_connector_location_last_change_timestamp_seconds",
+            "When what is served changed last",
+            lambda: shelf.changed_at,
+        ),
     ):
-        Gauge(f"{prefix}_{name}", meaning, registry=metrics.registry).set_function(value)
+        Gauge(name, meaning, registry=metrics.registry).set_function(value)

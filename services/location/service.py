@@ -10,6 +10,7 @@ from common.http.access import AccessPolicy, Verifier
 from common.http.client import HttpClient
 from common.http.server import Address, run
 from common.metrics import Metrics
+from common.settings import report_unusable
 from common.status import NormalizerStatus, StorageStatus
 from services.location.app import create_location_app
 from services.location.fetching import CardFetcher
@@ -27,6 +28,7 @@ from services.location.status.neighbours import NORMALIZER, STORAGE, Neighbours,
 async def serve(settings: LocationSettings, address: Address, stop: asyncio.Event) -> None:
     """Follow storage and serve until `stop` is set."""
     metrics, health = Metrics("location", __version__), Health()
+    report_unusable(settings, health)
     shelf = Shelf(health=health)
     async with AsyncExitStack() as stack:
         storage = await stack.enter_async_context(
@@ -55,7 +57,7 @@ async def serve(settings: LocationSettings, address: Address, stop: asyncio.Even
 
 def rendering_options(settings: LocationSettings, address: Address) -> Options:
     """Return what renderings depend on beside the entries, for a location that listens at `address`."""
-    return Options(port=address.port or Options().port, both_feeds=settings.both_feeds)
+    return Options(port=address.port or Options().port, both_feeds=settings.both_feeds, yaml=settings.writes_yaml)
 
 
 def card_fetcher(settings: LocationSettings) -> CardFetcher:

@@ -1,5 +1,7 @@
 """Configuration of location."""
 
+from typing import ClassVar
+
 from pydantic import Field, field_validator
 
 from common.settings import CommaList, Duration, ServiceSettings, Url
@@ -10,6 +12,8 @@ CONNECTOR_ID = "kserve-kubeflow-connector"
 
 class LocationSettings(ServiceSettings):
     """What location reads from its environment."""
+
+    strict: ClassVar[frozenset[str]] = frozenset({"BACKSTAGE_JWKS_URL"})
 
     storage_address: str | None = Field(
         None, alias="STORAGE_URL", description="address of storage-rest; default http://$POD_IP:7070"

@@ -71,7 +71,8 @@ class Server:
 
     `base_url` is what a client library takes: with `/v1` for OpenAI servers; so are `internal_url`, from inside the
     cluster, and `external_url`, which may be empty. `names` are the names to write as the
-    model's name, the usual one first, never empty. `specification` is the definition that people gave, or empty.
+    model's name, the usual one first, never empty. `operations` are what the server says can be asked, with paths below
+    `url`. `specification` is the definition that people gave, or empty.
     """
 
     name: str
@@ -84,6 +85,7 @@ class Server:
     token: bool
     embeds: bool
     generates: bool
+    operations: tuple[str, ...]
     api_type: str
     specification: str
 
@@ -237,6 +239,7 @@ def _server(model: Mapping[str, Any], part: Mapping[str, Any], details: Details)
         token=part.get("authentication") is True,
         embeds=embeds,
         generates=not embeds and not tasks & _TASKS_OF_OTHER_APIS,
+        operations=details.operations,
         api_type=_text(api, "type") or "openapi",
         specification="" if specification.strip() in _NO_SPECIFICATION else specification,
     )

@@ -24,7 +24,7 @@ from services.normalizer.settings import NormalizerSettings
 def main(metrics_address: Address, pprof_address: str | None) -> None:
     """Watch InferenceServices, poll model registries, and keep storage-rest up to date."""
     with reported("rhoai-normalizer", SettingsError, CredentialsError, TrustError, OSError):
-        settings = NormalizerSettings.load()
+        settings = NormalizerSettings.load_usable()
         logs.configure(level=settings.log_level, format=settings.log_format)
         runtime.run(lambda stop: service.run(settings, [metrics_address], stop))
 

@@ -133,6 +133,8 @@ class Desired:
     def put(self, source: str, ref: Ref, fact: Fact | Gone | Missing | Unusable, *, now: float = 0) -> None:
         """Take what a source says of an object."""
         self._dirty |= self._deployments.put(source, ref, fact, now=now)
+        if isinstance(fact, Gone):  # a version may have been waiting for it since the start
+            self._dirty |= {version for version, server in self._unconfirmed_servers.items() if server == str(ref)}
 
     def put_registry(
         self, registry: str, content: RegistryContent | None, *, touched: Iterable[str] = (), now: float = 0
@@ -169,6 +171,10 @@ class Desired:
         """Take cards of a cluster's model catalogs by key; None says that there is none, what is not named stays."""
         self._cards.put(cards, cluster=cluster)
         self._dirty |= self._deployments.documented_by(cards)
+
+    def forget_cards(self, keys: Collection[str], *, cluster: str = LOCAL) -> None:
+        """Drop cards that nothing in a cluster refers to any more; one that a document still shows stays with it."""
+        self._cards.forget(keys, cluster=cluster)
 
     @property
     def catalog_models(self) -> Mapping[str, frozenset[CatalogModel]]:
@@ -230,7 +236,7 @@ class Desired:
         """Render as `render` does, in slices: pauses are possible between them."""
         refs = set(refs)
         versions = {ref for ref in refs if ref.startswith("registry:") and "#" not in ref}
-        isvcs = {ref for ref in refs if ref.startswith(("isvc:", "llmisvc:"))}
+        isvcs = {ref for ref in refs if ref.startswith(("isvc:", "llmisvc:", "openai:"))}
         unready = partial(self._attribute_server, now=now)
         for number, ref in enumerate(tuple(isvcs), 1):
             conclude = partial(self._deployments.conclude, ref, self._registered, unready, now=now)
@@ -256,6 +262,7 @@ class Desired:
         except Exception as error:
             self._failures.append((Ref.parse(ref).label, error))
             self._faults[ref] = Problem(
+                "internal_error",
                 "error",
                 Ref.parse(ref).label,
                 f"it cannot be rendered: {type(error).__name__}: {error}"[:300],
@@ -303,7 +310,7 @@ class Desired:
         else:
             self._served_by.pop(ref, None)
         stated = chosen.verdict.facts.stated if chosen and chosen.verdict.facts else None
-        place = self._places.of(Ref.parse(server or ref))
+        place = self._places.of(Ref.parse(server or ref), content.source)
         return within(
             place,
             normalize_version(
@@ -379,7 +386,7 @@ class Desired:
             self.retained.add(ref)
         if facts is None or self._deployments.shown_with_version(ref):
             return None
-        place = self._places.of(Ref.parse(ref))
+        place = self._places.of(Ref.parse(ref), entry.source)
         return within(
             place,
             normalize_deployment(

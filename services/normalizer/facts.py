@@ -1,7 +1,8 @@
 """References to the objects that sources report, and what is known of an object that is gone or unusable.
 
-A deployment is an InferenceService or an LLMInferenceService; its companions are the Services and ServiceAccounts that
-belong to it, the ServingRuntime that it is made of, and the connection that leads to its model's files.
+A deployment is an InferenceService, an LLMInferenceService, or a server that settings name; its companions are the
+Services and ServiceAccounts that belong to it, the ServingRuntime that it is made of, and the connection that leads to
+its model's files.
 """
 
 from collections.abc import Mapping
@@ -10,11 +11,15 @@ from typing import Final, Literal, Self, cast
 
 from common.problems import Problem
 
-DeploymentKind = Literal["InferenceService", "LLMInferenceService"]
-"""The kinds of objects that serve a model."""
-RefKind = Literal["isvc", "llmisvc", "registry", "service", "serviceaccount", "runtime", "connection"]
+DeploymentKind = Literal["InferenceService", "LLMInferenceService", "OpenAIServer"]
+"""The kinds of objects that serve a model; the last is no object of a cluster, but a server that settings name."""
+RefKind = Literal["isvc", "llmisvc", "openai", "registry", "service", "serviceaccount", "runtime", "connection"]
 
-_OF_DEPLOYMENT: Mapping[DeploymentKind, RefKind] = {"InferenceService": "isvc", "LLMInferenceService": "llmisvc"}
+_OF_DEPLOYMENT: Mapping[DeploymentKind, RefKind] = {
+    "InferenceService": "isvc",
+    "LLMInferenceService": "llmisvc",
+    "OpenAIServer": "openai",
+}
 _LABELS: Mapping[RefKind, str] = {
     **{ref_kind: kind for kind, ref_kind in _OF_DEPLOYMENT.items()},
     "service": "Service",
@@ -84,13 +89,13 @@ class Ref:
     @property
     def is_deployment(self) -> bool:
         """Whether it names an object that serves a model."""
-        return self.kind in ("isvc", "llmisvc")
+        return self.kind in _OF_DEPLOYMENT.values()
 
     @property
     def label(self) -> str:
         """What people call the object."""
         if self.kind != "registry":
-            return f"{_LABELS[self.kind]} {'/'.join(self.ids)}"
+            return f"{_LABELS[self.kind]} {'/'.join(filter(None, self.ids))}"
         model, version = self.ids
         return f"ModelVersion {version} of RegisteredModel {model} in registry {self.place}"
 

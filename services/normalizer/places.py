@@ -3,6 +3,7 @@
 Pure.
 """
 
+from dataclasses import replace
 from typing import Final
 
 from services.normalizer.facts import LOCAL, Ref, cluster_of, cluster_of_id
@@ -30,9 +31,11 @@ class Places:
         """Return the cluster whose registries and catalogs describe what is in this one."""
         return cluster if cluster in self._known else LOCAL
 
-    def of(self, ref: Ref) -> Place:
-        """Return how what a reference names is shown."""
-        return self._known.get(self.home(cluster_of(ref)), self._own)
+    def of(self, ref: Ref, source: str = "") -> Place:
+        """Return how what a reference names is shown, with the defaults of its source."""
+        place = self._known.get(self.home(cluster_of(ref)), self._own)
+        defaults = place.defaults.of(source)
+        return place if defaults is place.defaults else replace(place, defaults=defaults)
 
     def may_describe(self, registry: str, cluster: str) -> bool:
         """Return whether a registry may hold versions that deployments in a cluster serve."""

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from services.normalizer.facts import Ref
+from services.normalizer.facts import DELETED, Ref
 from services.normalizer.ledger import NOT_LISTED, Ledger
+from services.normalizer.normalize import registry_objects
 from services.normalizer.normalize.deployment import Deployment
 from services.normalizer.normalize.linking import Link, RegistryIndex, link
 from services.normalizer.normalize.registry_objects import ModelArtifact, ModelVersion, RegisteredModel
@@ -83,7 +84,7 @@ class Registered:
             if model.is_live and version.is_live:
                 self._ledger.see(ref, content.source)
                 return Version(model, version, content.snapshot.artifacts.get(version_id))
-            self._ledger.end(ref, ARCHIVED)
+            self._ledger.end(ref, DELETED if version.state == registry_objects.DELETED else ARCHIVED)
             return None
         missed = self._missed.get(ref)
         if missed is not None and self._ledger.doubt(ref, content.source, NOT_LISTED, since=missed.missed or 0):

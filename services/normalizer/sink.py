@@ -24,13 +24,18 @@ from services.normalizer.normalize.registry_objects import RegistryRef
 from services.normalizer.normalize.result import Place
 from services.normalizer.places import SHARED
 from services.normalizer.source import News, Sink, Source
-from services.normalizer.sourcebook import OPTIONAL, SourceBook
+from services.normalizer.sourcebook import OPTIONAL, OPTIONAL_PARTS, SourceBook
 from services.normalizer.sources.kubeflow.records import RegistryContent, RegistryReading, registry_source
+from services.normalizer.telemetry import Telemetry
 
 log = structlog.get_logger("sink")
 
 SYNC = "sync"
 """The key in the queue that stands for no document: compare everything, ask storage what it holds."""
+
+
+SLOW = 10.0
+"""Seconds after which a source that has said nothing is no longer believed to answer soon."""
 
 
 class Intake:
@@ -44,6 +49,7 @@ class Intake:
         ledger: Ledger,
         queue: WorkQueue[str],
         health: Health,
+        telemetry: Telemetry,
         clock: Callable[[], float],
     ) -> None:
         self._desired = desired
@@ -51,6 +57,7 @@ class Intake:
         self._ledger = ledger
         self._queue = queue
         self._health = health
+        self._telemetry = telemetry
         self._clock = clock
         self._news = asyncio.Event()
         self._begun = asyncio.Event()
@@ -70,9 +77,18 @@ class Intake:
     def open(self, source: Source) -> Sink:
         """Return the sink of a source; from now on it is waited for."""
         self._book.declare(source.id, source.kind, namespaces=source.namespaces)
-        self._tell(source.id, False, "not listed yet")
+        self._tell(source.id, False, "it is being read for the first time", stale=True)
         self.sources[source.id] = source
+        asyncio.get_running_loop().call_later(SLOW, self._slow, source)
         return _SinkOf(source, self, known=self._desired.known(source.id, source.kind))
+
+    def _slow(self, source: Source) -> None:
+        """Count a source that has not said anything by now as one that cannot be read, until it says something."""
+        if self.sources.get(source.id) is source and self._book.is_untried(source.id):
+            reason = f"no answer for {SLOW:g} s: it is slow, hangs, or is cut off; it is asked further"
+            self._tell(source.id, False, reason, stale=True)
+            self._book.failed(source.id, reason=reason)
+            self._progress()
 
     def changed(self, source: str, news: News) -> None:
         """A source has news of objects."""
@@ -81,21 +97,25 @@ class Intake:
             try:
                 self._desired.put(source, ref, fact, now=now)
             except Exception as error:  # whatever is wrong with one object, the others go on
-                log.exception("what was told of an object cannot be taken", object=ref.label)
+                log.exception("object_not_processed", object=ref.label)
                 self._desired.put(source, ref, Unusable(_untaken(ref, error)), now=now)
+        if self._book.last_look(source) is not None:
+            self._telemetry.heard(str(ref) for ref in news if ref.is_deployment)
         self._wake()
 
     def listed(self, source: str) -> None:
         """A look at a source was complete."""
         self._book.listed(source, now=self._clock())
-        self._tell(source, True)
+        self._tell(source, True, stale=False)
         self._progress()
 
     def state(self, source: str, state: State, *, part: str = "", partly: bool = False) -> None:
         """A source, or what belongs to it, cannot be read or can again."""
-        reason = "" if state.ok else f"{state.kind}: {state.remedy or state.reason}"
-        unneeded = self.sources[source].kind in OPTIONAL and state.kind in ("absent", "forbidden")
-        self._tell(source, state.ok or unneeded, f"not followed, {reason}" if unneeded else reason, part=part)
+        reason = "" if state.ok else str(state)
+        optional = part in OPTIONAL_PARTS or self.sources[source].kind in OPTIONAL
+        unneeded = optional and state.kind in ("absent", "forbidden")
+        ok, told = state.ok or unneeded, f"not followed, {reason}" if unneeded else reason
+        self._tell(source, ok, told, part=part, stale=None if part else not ok)
         if not part and state.ok:
             self._book.recovered(source)
         elif not part:
@@ -112,12 +132,13 @@ class Intake:
         if reason:
             self._book.failed(source, reason=reason)
         self._health.set(source, False, reason or "not looked at yet")
+        self._telemetry.source(source, stale=True)
         self._progress()
 
     def cluster_known(self, cluster: str) -> None:
         """What `cluster_awaited` said of a cluster no longer holds."""
         self._book.withdraw(_awaited(cluster))
-        self._health.remove(_awaited(cluster))
+        self._forget(_awaited(cluster))
         self._progress()
 
     def cluster_followed(self, cluster: str, place: Place) -> None:
@@ -138,7 +159,7 @@ class Intake:
             each for each in self._conditions if cluster_of_id(each) == cluster and each not in self.sources
         ]:
             for condition in self._conditions.pop(source):
-                self._health.remove(condition)
+                self._forget(condition)
         self._ask.pop(cluster, None)
         self._ask_for_cards.pop(cluster, None)
         self._book.discovering(complete=False, cluster=cluster)
@@ -183,6 +204,10 @@ class Intake:
         self._desired.put_cards(cards, cluster=cluster)
         self._wake()
 
+    def cards_forgotten(self, keys: Collection[str], *, cluster: str = LOCAL) -> None:
+        """Nothing in a cluster refers to these model cards any more."""
+        self._desired.forget_cards(keys, cluster=cluster)
+
     def _take_reading(self, ref: RegistryRef, reading: RegistryReading) -> bool:
         """Return whether a reading could be taken; one registry with something unheard of must not end the others."""
         content = RegistryContent(ref, reading.snapshot, settled=reading.settled, problems=reading.problems)
@@ -190,9 +215,7 @@ class Intake:
             self._desired.put_cards(reading.cards, cluster=cluster_of_id(ref.id))
             self._desired.put_registry(ref.id, content, touched=reading.touched, now=self._clock())
         except Exception:
-            log.exception(
-                "what was read from a registry cannot be processed: its models are kept as they were", registry=ref.id
-            )
+            log.exception("registry_not_processed", source=f"registry {ref.id}")
             return False
         return True
 
@@ -225,13 +248,20 @@ class Intake:
         self._tell(in_cluster("discovery", cluster), complete if ok is None else ok, reason)
         self._registries_changed()
 
-    def remote_state(self, source: str, *, ok: bool, reason: str) -> None:
-        """A registry or a model catalog cannot be read, or can again."""
-        self._tell(source, ok, reason)
+    def remote_state(self, source: str, *, ok: bool, reason: str, stale: bool | None = None) -> None:
+        """A registry or a model catalog cannot be read, or can again; `ok`: nobody has to act.
+
+        `stale`: what it has may be another by now, which counts as not `ok` unless said otherwise.
+        """
+        self._tell(source, ok, reason, stale=not ok if stale is None else stale)
 
     def remote_gone(self, source: str) -> None:
         """A registry or a model catalog is no longer there."""
-        self._health.remove(self._condition(source))
+        self._forget(self._condition(source))
+
+    def setting_state(self, variable: str, *, ok: bool, reason: str) -> None:
+        """What a variable says fits the world, or not."""
+        self._health.set(variable, ok, reason)
 
     def known_versions(self, registry: str) -> set[str]:
         """Return the ids of the versions of a registry that an earlier run has stored."""
@@ -276,11 +306,17 @@ class Intake:
             if (named := models.get(cluster, frozenset())) != former.get(cluster, frozenset()):
                 ask(named)
 
-    def _tell(self, source: str, ok: bool, reason: str = "", *, part: str = "") -> None:
-        """Set the condition of a source, or of a part of it."""
+    def _tell(self, source: str, ok: bool, reason: str = "", *, part: str = "", stale: bool | None = None) -> None:
+        """Set the condition of a source, or of a part of it, and the metric of that name: None where it has none."""
         condition = self._condition(source) + (f"/{part}" if part else "")
         self._conditions[source].add(condition)
         self._health.set(condition, ok, reason)
+        if stale is not None:
+            self._telemetry.source(condition, stale=stale)
+
+    def _forget(self, condition: str) -> None:
+        self._health.remove(condition)
+        self._telemetry.source_gone(condition)
 
     def _condition(self, source: str) -> str:
         """Return the name of a source's condition, which says the name of its cluster."""
@@ -309,6 +345,7 @@ def _awaited(cluster: str) -> str:
 
 def _untaken(ref: Ref, error: Exception) -> Problem:
     return Problem(
+        "internal_error",
         "error",
         ref.label,
         f"it cannot be taken: {type(error).__name__}: {error}"[:300],

@@ -11,11 +11,12 @@ from typing import Final, Literal
 from common.wire import Awaited
 from services.normalizer.facts import LOCAL, Ref, cluster_of_id, in_cluster
 
-SourceKind = Literal["kserve", "llm", "registry", "cluster"]
-"""What a source has: InferenceServices, LLMInferenceServices, registered versions, or a cluster's sources, which are
-not known yet."""
+SourceKind = Literal["kserve", "llm", "openai", "registry", "cluster"]
+"""What a source has: InferenceServices, LLMInferenceServices, one OpenAI-compatible server, registered versions, or a
+cluster's sources, which are not known yet."""
 
 OPTIONAL: Final[frozenset[SourceKind]] = frozenset({"llm"})
+OPTIONAL_PARTS: Final = frozenset({"servingruntimes", "clusterservingruntimes"})
 """A cluster without these, and an account that may not read them, are as they should be."""
 
 
@@ -187,6 +188,10 @@ class SourceBook:
     def of_kind(self, kind: SourceKind) -> list[str]:
         """Return the sources of a kind in the connector's own cluster."""
         return [id_ for id_, source in self._sources.items() if source.kind == kind and cluster_of_id(id_) == LOCAL]
+
+    def is_untried(self, source: str) -> bool:
+        """Return whether it is not known yet whether a source can be read."""
+        return source in self._sources and not self._sources[source].tried
 
     def registries_of(self, cluster: str) -> list[str]:
         """Return the registries of a cluster, as sources."""

@@ -3,14 +3,16 @@
 The `controller_runtime_…` families bear the names and labels that the original's dashboards and alerts read.
 """
 
+import time
 from collections import Counter as Count
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from prometheus_client import Counter, Gauge, Histogram
 
 from common.metrics import Metrics
 from common.problems import Problem
 from services.normalizer.ledger import Doubt
+from services.normalizer.sourcebook import Standing
 
 CONTROLLER = "inferenceservice"
 _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
@@ -38,13 +40,39 @@ class Telemetry:
             registry=registry,
         )
         self._workers = Gauge("controller_runtime_active_workers", "Work under way", ["controller"], registry=registry)
-        self._documents = Gauge("rhoai_connector_documents", "Documents that should be served", registry=registry)
+        self._documents = Gauge(
+            "rhoai_connector_documents", "Documents that should be served, by source", ["source"], registry=registry
+        )
+        self._looked = Gauge(
+            "rhoai_connector_source_last_look_timestamp_seconds",
+            "When a source was last read completely, seconds of the epoch; 0 when it was not since the start",
+            ["source"],
+            registry=registry,
+        )
+        self._marks_failed = Counter(
+            "rhoai_connector_marks_failed",
+            "Marks of entries in doubt that could not be stored; they are sent again",
+            registry=registry,
+        )
+        self._latency = Histogram(
+            "rhoai_connector_event_to_served_seconds",
+            "From the event of a deployment until the document that shows it is stored and location is told",
+            buckets=_BUCKETS,
+            registry=registry,
+        )
+        self._heard: dict[str, float] = {}
         self._problems = Gauge(
             "rhoai_connector_problems", "Problems of models that are recorded now", ["severity"], registry=registry
         )
         self._held = Gauge(
             "rhoai_connector_removals_held",
             "Entries that are missing at their source, or not ready, and stay for now",
+            ["source"],
+            registry=registry,
+        )
+        self._stale = Gauge(
+            "rhoai_connector_source_stale",
+            "1 while a source could not be read completely; its models are kept",
             ["source"],
             registry=registry,
         )
@@ -66,14 +94,53 @@ class Telemetry:
             self._errors.labels(CONTROLLER).inc(documents)
         self._seconds.labels(CONTROLLER).observe(seconds)
 
+    def source(self, id_: str, *, stale: bool) -> None:
+        """A source can be read or not."""
+        self._stale.labels(id_).set(stale)
+
+    def source_gone(self, id_: str) -> None:
+        """There is no such source any more."""
+        self._stale.remove_by_labels({"source": id_})
+
     def sent(self, *, upserts: int, removals: int, cards: int) -> None:
         """So much went to storage."""
         for kind, number in (("upsert", upserts), ("removal", removals), ("card", cards)):
             self._sent.labels(kind).inc(number)
 
-    def state(self, *, documents: int, problems: Mapping[str, tuple[Problem, ...]], doubts: Collection[Doubt]) -> None:
-        """How things stand now."""
-        self._documents.set(documents)
+    def not_sent(self, *, marks: int) -> None:
+        """A batch with so many marks did not reach storage."""
+        self._marks_failed.inc(marks)
+
+    def heard(self, refs: Iterable[str]) -> None:
+        """There is news of these deployments."""
+        self._heard.update(dict.fromkeys(refs, time.monotonic()))
+
+    def served(self, refs: Iterable[str]) -> None:
+        """What is shown of these deployments is stored."""
+        now = time.monotonic()
+        for ref in refs:
+            if (heard := self._heard.pop(ref, None)) is not None:
+                self._latency.observe(now - heard)
+
+    def settled(self, began: float) -> None:
+        """Nothing is left to send: the news from before `began` (monotonic seconds) changed nothing that is shown."""
+        self._heard = {ref: heard for ref, heard in self._heard.items() if heard >= began}
+
+    def state(
+        self,
+        *,
+        documents: Mapping[str, int],
+        problems: Mapping[str, tuple[Problem, ...]],
+        doubts: Collection[Doubt],
+        sources: Iterable[Standing],
+    ) -> None:
+        """How things stand now; `documents` are counted by source."""
+        self._documents.clear()
+        for source, number in documents.items():
+            self._documents.labels(source).set(number)
+        self._looked.clear()
+        for standing in sources:
+            self._looked.labels(standing.id).set(standing.looked or 0)
         by_severity = Count(problem.severity for of_one in problems.values() for problem in of_one)
         for severity in ("error", "warning", "info"):
             self._problems.labels(severity).set(by_severity[severity])

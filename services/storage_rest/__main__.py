@@ -16,7 +16,7 @@ from services.storage_rest.settings import StorageSettings
 def main(address: Address) -> None:
     """Keep the documents and model cards, and tell location of each change."""
     with reported("storage-rest", SettingsError, CredentialsError, OSError):
-        settings = StorageSettings.load()
+        settings = StorageSettings.load_usable()
         logs.configure(level=settings.log_level, format=settings.log_format)
         runtime.run(lambda stop: run(settings, [address], stop))
 

@@ -1,7 +1,7 @@
 """Configuration of storage-rest."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, SecretStr
 
@@ -20,6 +20,8 @@ def _any_case(value: object) -> object:
 
 class StorageSettings(ServiceSettings):
     """What storage-rest reads from its environment."""
+
+    strict: ClassVar[frozenset[str]] = frozenset({"STORAGE_TYPE"})
 
     storage_type: Annotated[Literal["ConfigMap", "File", "Memory"], BeforeValidator(_any_case)] = Field(
         "ConfigMap", alias="STORAGE_TYPE", description="where the cache is kept"

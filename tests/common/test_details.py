@@ -19,6 +19,7 @@ LINKS = st.builds(
 SPECIAL = {
     "names": st.lists(TEXT.filter(bool), max_size=3).map(tuple),
     "tags": st.lists(TEXT.filter(bool), max_size=3).map(tuple),
+    "operations": st.lists(TEXT.filter(bool), max_size=3).map(tuple),
     "tasks": st.lists(TEXT.filter(bool), max_size=3).map(tuple),
     "server_type": st.sampled_from(SERVER_TYPES),
     "links": st.lists(LINKS, max_size=3).map(tuple),

@@ -2,8 +2,22 @@
 
 import pytest
 from pydantic import Field
+from structlog.testing import capture_logs
 
-from common.settings import CommaList, Duration, ServiceSettings, SettingsError, UrlList, parse_duration, parse_share
+from common.health import Health
+from common.settings import (
+    CommaList,
+    Duration,
+    ServiceSettings,
+    SettingsError,
+    UrlList,
+    parse_duration,
+    parse_share,
+    report_unusable,
+)
+from services.location.settings import LocationSettings
+from services.normalizer.settings import NormalizerSettings
+from services.storage_rest.settings import StorageSettings
 
 
 class Settings(ServiceSettings):
@@ -67,6 +81,71 @@ def test_every_fault_is_named_with_what_is_accepted(monkeypatch: pytest.MonkeyPa
         Settings.load()
     assert "POLLING_INTERVAL is '2 minutes': expected a duration such as 90s, 2m30s or 1h" in str(error.value)
     assert "LOG_LEVEL is 'loud': Input should be 'DEBUG'" in str(error.value)
+
+
+def test_what_cannot_be_used_is_told_with_what_is_used_instead(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("POLLING_INTERVAL", "2 minutes")
+    monkeypatch.setenv("LOG_LEVEL", "loud")
+    monkeypatch.setenv("OPEN_READS", "perhaps")
+    settings, health = Settings.load_usable(), Health()
+    assert (settings.interval, settings.log_level, settings.open_reads) == (120, "INFO", False)
+    with capture_logs() as logs:
+        report_unusable(settings, health)
+        report_unusable(settings, health)  # where several services are one process
+    assert {name: (each.ok, each.reason) for name, each in health.conditions.items()} == {
+        "LOG_LEVEL": (False, health.conditions["LOG_LEVEL"].reason),
+        "OPEN_READS": (False, health.conditions["OPEN_READS"].reason),
+        "POLLING_INTERVAL": (
+            False,
+            "POLLING_INTERVAL is '2 minutes': expected a duration such as 90s, 2m30s or 1h; 120 is used instead: "
+            "correct POLLING_INTERVAL, or take it out",
+        ),
+    }
+    assert "; INFO is used instead" in health.conditions["LOG_LEVEL"].reason
+    assert "; false is used instead" in health.conditions["OPEN_READS"].reason
+    assert [(line["log_level"], line["variable"]) for line in logs] == [
+        ("warning", variable) for variable in ("LOG_LEVEL", "OPEN_READS", "POLLING_INTERVAL")
+    ]
+
+
+def test_what_of_a_list_can_be_used_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MODEL_REGISTRY_URLS", "a=http://a, htps://me:s3/cret@b?sig=s3cret, http://c")
+    settings = Settings.load_usable()
+    assert settings.urls == ("a=http://a", "http://c")
+    [fault] = settings.unusable
+    assert str(fault).startswith("MODEL_REGISTRY_URLS is 'b': expected URLs such as")
+    assert fault.instead == "a=http://a, http://c"
+
+
+def test_a_variable_that_decides_who_sees_what_must_be_usable(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Strict(Settings):
+        strict = frozenset({"OPEN_READS"})
+
+    monkeypatch.setenv("OPEN_READS", "perhaps")
+    monkeypatch.setenv("LOG_LEVEL", "loud")
+    with pytest.raises(SettingsError) as error:
+        Strict.load_usable()
+    assert "OPEN_READS is 'perhaps'" in str(error.value)
+    assert "LOG_LEVEL is 'loud'" in str(error.value)
+
+
+def test_an_option_of_the_command_line_must_be_usable() -> None:
+    with pytest.raises(SettingsError):
+        Settings.load_usable(log_level="loud")
+
+
+@pytest.mark.parametrize("kind", [NormalizerSettings, StorageSettings, LocationSettings])
+def test_no_variable_ends_a_service_but_those_that_decide_who_sees_what(
+    kind: type[ServiceSettings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = "\u2028 ://\x1b s3cret@"  # nothing that any of them takes for what it is
+    aliases = {str(field.alias) for field in kind.model_fields.values()}
+    for alias in aliases - kind.strict:
+        monkeypatch.setenv(alias, secret)
+    settings = kind.load_usable()
+    assert not any("s3cret" in str(each) for each in settings.unusable)
+    assert {each.variable for each in settings.unusable} <= aliases
+    assert len(settings.unusable) > 5
 
 
 def test_options_of_the_command_line_come_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -162,20 +162,29 @@ async def test_what_is_wrong_with_the_command_is_said(arguments: tuple[str, ...]
     assert said in " ".join(error.split())
 
 
+async def test_another_variable_that_cannot_be_used_ends_nothing(manifests: Path, tmp_path: Path) -> None:
+    env = {"POLLING_INTERVAL": "soon", "MODEL_CATALOG_URL": "http://h:99999", "LOG_LEVEL": "loud"}
+    async with connector("--manifests", str(manifests), "--state", str(tmp_path / "state"), env=env) as running:
+        assert await eventually(lambda: running.url and running.uris())
+        status, text = await running.get("/readyz")
+        failing = {each["name"]: each["reason"] for each in json.loads(text)["conditions"] if not each["ok"]}
+        assert status == 503
+        assert env.keys() <= failing.keys()
+        assert failing["POLLING_INTERVAL"].startswith(
+            "POLLING_INTERVAL is 'soon': expected a duration such as 90s, 2m30s or 1h; 120 is used instead"
+        )
+        assert "; nothing is used instead" in failing["MODEL_CATALOG_URL"]
+
+
 @pytest.mark.parametrize(
     ("variable", "value", "status", "said"),
     [
-        ("POLLING_INTERVAL", "soon", 2, "POLLING_INTERVAL is 'soon': expected a duration such as 90s, 2m30s or 1h"),
+        ("SELECTOR", "a in", 2, "SELECTOR is 'a in': "),
+        ("BACKSTAGE_JWKS_URL", "backstage", 2, "BACKSTAGE_JWKS_URL is 'backstage': expected http://"),
         ("MODEL_REGISTRY_CA_FILE", "/nowhere.pem", 1, "MODEL_REGISTRY_CA_FILE /nowhere.pem"),
-        (
-            "MODEL_CATALOG_URL",
-            "http://h:99999",
-            2,
-            "MODEL_CATALOG_URL is 'http://h:99999': expected URLs such as https://",
-        ),
     ],
 )
-async def test_a_variable_that_cannot_be_used_is_named(
+async def test_a_variable_that_must_be_usable_is_named(
     variable: str, value: str, status: int, said: str, tmp_path: Path
 ) -> None:
     arguments = ("--registry", "http://127.0.0.1:9", "--state", str(tmp_path))

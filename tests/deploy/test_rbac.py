@@ -31,11 +31,15 @@ DOCUMENTED = (
 )
 
 
-OPTIONAL = {
-    Permission("", "serving.kserve.io", resource, verb)
-    for resource in ("llminferenceservices", "servingruntimes", "clusterservingruntimes")
-    for verb in READ
-} | {Permission("", "", "secrets", "get"), Permission("", "", "pods", "list")}
+OPTIONAL = (
+    {
+        Permission("", "serving.kserve.io", resource, verb)
+        for resource in ("llminferenceservices", "servingruntimes", "clusterservingruntimes")
+        for verb in READ
+    }
+    | {Permission("", "", "namespaces", verb) for verb in READ}
+    | {Permission("", "", "secrets", "get"), Permission("", "", "pods", "list")}
+)
 
 
 def with_components(tmp_path: Path, *components: str) -> list[Object]:
@@ -102,7 +106,7 @@ def test_no_component_grants_more(tmp_path: Path) -> None:
 
 def test_what_is_optional_is_granted_by_its_own_component(tmp_path: Path) -> None:
     assert (
-        granted(with_components(tmp_path, "llm-inference-services", "connections", "pods", "runtimes"))
+        granted(with_components(tmp_path, "llm-inference-services", "connections", "pods", "runtimes", "namespaces"))
         == READS | CACHE | OPTIONAL
     )
 

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -25,7 +26,7 @@ from tests import objects
 from tests.fakes.kubernetes import Rule
 from tests.fakes.kubernetes.cluster import FakeCluster
 from tests.fakes.kubernetes.resources import GATEWAYS, HTTP_ROUTES
-from tests.fakes.registry.registry import FakeRegistry
+from tests.fakes.registry import FakeCatalog, FakeRegistry
 from tests.normalizer.test_publish import MemoryStorage
 from tests.waiting import eventually
 
@@ -37,6 +38,10 @@ class Setting:
     cluster: FakeCluster
     storage: MemoryStorage
     health: Health
+    metrics: Metrics
+
+    def stale(self, source: str) -> float | None:
+        return self.metrics.registry.get_sample_value("rhoai_connector_source_stale", {"source": source})
 
     def condition(self, name: str) -> dict[str, Any]:
         found = [c for c in self.health.report()["conditions"] if c["name"] == name]
@@ -45,10 +50,15 @@ class Setting:
 
 @asynccontextmanager
 async def running(
-    cluster: FakeCluster, *, patience: float = 20, floor: float = 0, **settings: Any
+    cluster: FakeCluster,
+    *,
+    patience: float = 20,
+    floor: float = 0,
+    chosen: NormalizerSettings | None = None,
+    **settings: Any,
 ) -> AsyncIterator[Setting]:
     """A controller with registries of that cluster, without InferenceServices."""
-    chosen = NormalizerSettings.load(**{"polling_interval": 0.2, **settings})
+    chosen = chosen or NormalizerSettings.load(**{"polling_interval": 0.2, **settings})
     metrics, health, storage = Metrics("test", "0"), Health(), MemoryStorage()
     kube_metrics = KubeMetrics(metrics)
     credentials = Credentials(
@@ -62,7 +72,7 @@ async def running(
         tasks = [*registries.follow_cluster(client, kube_metrics, patience=patience), registries.run, controller.run]
         async with asyncio.TaskGroup() as group:
             started = [group.create_task(task()) for task in tasks]
-            yield Setting(cluster, storage, health)
+            yield Setting(cluster, storage, health, metrics)
             for task in started:
                 task.cancel()
 
@@ -98,6 +108,50 @@ async def test_a_registry_that_is_down_keeps_a_new_feed_back_for_the_grace_and_a
                 assert not setting.storage.complete
 
 
+async def test_registries_and_catalogs_have_a_condition_and_a_metric_whether_they_answer_or_not(
+    cluster: FakeCluster,
+) -> None:
+    async with FakeRegistry() as registry, FakeCatalog() as catalog:
+        registry.populate(1)  # no model names a card: no catalog is needed
+        urls = {
+            "model_registry_urls": [f"up={registry.url}", "down=http://127.0.0.1:9"],
+            "model_catalog_url": [f"up={catalog.url}", "down=http://127.0.0.1:9"],
+        }
+        async with running(cluster, **urls) as setting:
+            for kind in ("registry", "catalog"):
+                await eventually(lambda kind=kind: setting.condition(f"{kind}:up").get("ok"), what=f"{kind} up")
+                await eventually(lambda kind=kind: "unreach" in setting.condition(f"{kind}:down").get("reason", ""))
+                condition = setting.condition(f"{kind}:down")
+                assert not condition["ok"]
+                assert "http://127.0.0.1:9/" in condition["reason"]
+                assert f"is model {kind} down running" in condition["reason"]
+                assert datetime.fromisoformat(condition["since"]).tzinfo is UTC
+                assert (setting.stale(f"{kind}:up"), setting.stale(f"{kind}:down")) == (0, 1)
+
+
+async def test_a_catalog_that_no_model_needs_is_found_down_later_and_up_again(cluster: FakeCluster) -> None:
+    async with FakeCatalog() as catalog:
+        settings = {"model_catalog_url": [f"cards={catalog.url}"], "model_card_refresh": 0.2}
+        async with running(cluster, **settings) as setting:
+            await eventually(lambda: setting.condition("catalog:cards").get("ok"))
+            await catalog.down()
+            await eventually(lambda: not setting.condition("catalog:cards")["ok"])
+            assert setting.stale("catalog:cards") == 1
+            await catalog.up()
+            await eventually(lambda: setting.condition("catalog:cards")["ok"])
+            assert setting.stale("catalog:cards") == 0
+
+
+@pytest.mark.parametrize("entry", ["nowhere", f"{NAMESPACE}:nowhere", "a:b:c", "https://host/path"])
+async def test_an_entry_of_mr_route_that_names_nothing_is_a_failing_condition(cluster: FakeCluster, entry: str) -> None:
+    async with running(cluster, model_registry_routes=[entry]) as setting:
+        await eventually(lambda: setting.condition("MR_ROUTE"), what="the condition")
+        condition = setting.condition("MR_ROUTE")
+        assert not condition["ok"]
+        assert f"MR_ROUTE {entry}: there is no such Route" in condition["reason"]
+        assert "write namespace:name of an existing Route" in condition["reason"]
+
+
 async def test_models_of_a_registry_that_is_taken_away_leave_after_a_grace(cluster: FakeCluster) -> None:
     async with FakeRegistry() as registry:
         registry.populate(2)
@@ -108,6 +162,25 @@ async def test_models_of_a_registry_that_is_taken_away_leave_after_a_grace(clust
         later.storage.entries.update(stored.entries)
         later.storage.touch()
         await eventually(lambda: not later.storage.entries, what="the models to leave")
+
+
+async def test_while_a_registry_may_be_named_by_what_cannot_be_used_nothing_of_it_leaves(
+    cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with FakeRegistry() as registry:
+        registry.populate(2)
+        async with running(cluster, model_registry_urls=[registry.url]) as setting:
+            await eventually(lambda: len(setting.storage.entries) == 2)
+        stored = setting.storage
+        monkeypatch.setenv("MODEL_REGISTRY_URLS", f"{registry.url} http://further")
+        chosen = NormalizerSettings.load_usable(polling_interval=0.2, source_gone_grace=0, removal_hold=0)
+    assert chosen.model_registry_urls == ()
+    async with running(cluster, chosen=chosen) as later:
+        later.storage.entries.update(stored.entries)
+        later.storage.touch()
+        await eventually(lambda: later.condition("storage").get("ok"), what="the first round")
+        await asyncio.sleep(1)  # nothing is to happen
+        assert len(later.storage.entries) == 2
 
 
 async def test_a_cluster_without_routes_is_looked_at_completely(cluster: FakeCluster) -> None:
@@ -206,7 +279,7 @@ async def test_a_route_with_a_host_that_is_none_ends_nothing(cluster: FakeCluste
             await eventually(lambda: setting.condition(f"registry:{NAMESPACE}/good").get("reason"))
             await eventually(lambda: setting.condition(f"registry:{NAMESPACE}/bad").get("reason"))
             assert "no-address" in setting.condition(f"registry:{NAMESPACE}/bad")["reason"]
-    assert [line["object"] for line in logs if "is no host name" in line["event"]] == [f"Route {NAMESPACE}/bad"]
+    assert [line["object"] for line in logs if line.get("problem") == "route_invalid"] == [f"Route {NAMESPACE}/bad"]
 
 
 async def test_a_registry_that_is_gone_is_not_said_to_be_down(cluster: FakeCluster) -> None:
@@ -218,9 +291,9 @@ async def test_a_registry_that_is_gone_is_not_said_to_be_down(cluster: FakeClust
         with capture_logs() as logs:
             cluster.delete("Service", NAMESPACE, "public")
             await eventually(lambda: not setting.condition(condition), what="the end of the registry")
-    (line,) = [line for line in logs if "gone" in line["event"]]
-    assert f"Service {NAMESPACE}/public no longer names it" in line["event"]
-    assert "SOURCE_GONE_GRACE" in line["remedy"]
+    (line,) = [line for line in logs if line["event"] == "source_gone"]
+    assert line["named_by"] == f"Service {NAMESPACE}/public"
+    assert "SOURCE_GONE_GRACE" in line["consequence"]
 
 
 async def test_an_interval_that_would_flood_registries_is_raised_and_that_is_told(cluster: FakeCluster) -> None:
@@ -233,7 +306,7 @@ async def test_an_interval_that_would_flood_registries_is_raised_and_that_is_tol
                 await asyncio.sleep(1)  # nothing is to happen
                 assert registry.counted() == asked
                 assert "raised to 5 s" in setting.condition("POLLING_INTERVAL")["reason"]
-    assert any("POLLING_INTERVAL" in line["event"] and line["log_level"] == "warning" for line in logs)
+    assert any(line["event"] == "polling_interval_raised" and line["log_level"] == "warning" for line in logs)
 
 
 async def test_a_registry_that_nothing_names_any_more_and_that_still_answers_is_not_gone(

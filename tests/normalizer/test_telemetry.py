@@ -1,4 +1,7 @@
+from math import inf
+
 from common.metrics import Metrics
+from services.normalizer.sourcebook import Standing
 from services.normalizer.telemetry import Telemetry
 
 
@@ -15,3 +18,38 @@ def test_what_has_not_happened_yet_is_told_as_nothing() -> None:
         'rhoai_connector_published_total{kind="removal"}',
     ):
         assert f"{sample} 0.0\n" in text
+
+
+def test_the_time_from_event_to_served_counts_what_was_changed_by_it() -> None:
+    metrics = Metrics("rhoai-normalizer", "test")
+    telemetry = Telemetry(metrics)
+
+    def served() -> float | None:
+        return metrics.registry.get_sample_value("rhoai_connector_event_to_served_seconds_count")
+
+    telemetry.heard(["isvc:local:a/one", "isvc:local:a/two"])
+    telemetry.served(["isvc:local:a/one", "isvc:local:a/three", ""])
+    assert served() == 1
+    telemetry.settled(began=inf)
+    telemetry.served(["isvc:local:a/two"])
+    assert served() == 1
+
+
+def test_sources_that_are_gone_are_told_no_longer() -> None:
+    metrics = Metrics("rhoai-normalizer", "test")
+    standings = [
+        Standing("kserve", "kserve", 5.0, failing=True, absent=False),
+        Standing("kserve-llm", "llm", None, failing=True, absent=True),
+        Standing("registry:ns/name", "registry", 7.0, failing=False, absent=False),
+    ]
+    telemetry = Telemetry(metrics)
+    telemetry.state(documents={"kserve": 2}, problems={}, doubts=[], sources=standings)
+
+    def value(name: str, source: str) -> float | None:
+        return metrics.registry.get_sample_value(f"rhoai_connector_{name}", {"source": source})
+
+    looks = [value("source_last_look_timestamp_seconds", standing.id) for standing in standings]
+    assert looks == [5, 0, 7]
+    assert value("documents", "kserve") == 2
+    telemetry.state(documents={}, problems={}, doubts=[], sources=[])
+    assert value("source_last_look_timestamp_seconds", "kserve") is None

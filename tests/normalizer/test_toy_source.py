@@ -71,6 +71,13 @@ async def running(path: Path, storage: MemoryStorage) -> AsyncIterator[Health]:
             task.cancel()
 
 
+NO_JSON = (
+    "error: Expecting property name enclosed in double quotes: line 1 column 2 (char 1); "
+    "write a list of names into the file"
+)
+"""What is wrong, and what to do about it."""
+
+
 def told(health: Health) -> tuple[bool, str]:
     [condition] = [each for each in health.report()["conditions"] if each["name"] == "toys"]
     return condition["ok"], condition["reason"]
@@ -85,7 +92,7 @@ async def test_its_models_are_served_then_stale_then_gone(tmp_path: Path, monkey
         await eventually(lambda: sorted(storage.entries) == [f"box_{name}" for name in names], what="served")
         await eventually(lambda: storage.complete)
         path.write_text("{")
-        await eventually(lambda: told(health) == (False, "error: write a list of names into the file"), what="stale")
+        await eventually(lambda: told(health) == (False, NO_JSON), what="stale")
         assert len(storage.entries) == 10
         path.write_text(json.dumps(names[:1]))
         await eventually(lambda: list(storage.entries) == ["box_toy-0"], what="gone")

@@ -97,6 +97,35 @@ async def test_readers_that_wait_are_told_for_what_why_and_until_when(
         await eventually(told, what="the reason of the 503", timeout=30)
 
 
+async def test_a_setting_that_cannot_be_used_ends_nothing_and_is_a_condition(
+    make_pod: MakePod, cluster: ProcessCluster
+):
+    await cluster.apply(isvc("iris"))
+    async with make_pod() as pod:
+        pod.keep_secret("pass-of-the-registry")
+        pod.set(
+            NORMALIZER, MODEL_REGISTRY_URLS="htps://me:pass-of-the-registry@registry", NOT_READY_GRACE="two minutes"
+        )
+        pod.set(STORAGE, SHARD_BUDGET="12")
+        pod.set(LOCATION, CONNECTOR_ID="a/b")
+        await pod.start(ready=False)
+        await pod.serving(isvc_uri("iris"))
+        failing = {name: await pod.failing(name) for name in NAMES}
+        assert {name: sorted(conditions) for name, conditions in failing.items()} == {
+            NORMALIZER: ["MODEL_REGISTRY_URLS", "NOT_READY_GRACE"],
+            STORAGE: ["SHARD_BUDGET"],
+            LOCATION: ["CONNECTOR_ID"],
+        }
+        assert failing[NORMALIZER]["NOT_READY_GRACE"] == (
+            "NOT_READY_GRACE is 'two minutes': expected a duration such as 90s, 2m30s or 1h; 120 is used instead: "
+            "correct NOT_READY_GRACE, or take it out"
+        )
+        assert (await pod.get(LOCATION, "/api/kserve-kubeflow-connector/list")).status == 200
+        for name in NAMES:
+            warnings = [line for line in pod[name].text.splitlines() if "a setting cannot be used" in line]
+            assert len(warnings) == len(failing[name])
+
+
 async def polled(fakes: ProcessRegistry, times: int) -> dict[str, int]:
     """Wait for some more polls; return the requests meanwhile."""
     await fakes.registry("counted", reset=True)

@@ -40,6 +40,13 @@ async def test_the_pod_is_shown_with_its_three_containers(pod: Pod, cluster: Pro
     assert settings["token"] == "set"
     assert pod.token not in json.dumps(told)
 
+    await cluster.apply(isvc("oak"))
+    await pod.serving(*map(isvc_uri, ("iris", "wine", "oak")))
+
+    async def measured() -> bool:
+        return await pod.metric(NORMALIZER, "rhoai_connector_event_to_served_seconds_count") >= 1
+
+    await eventually(measured, what="the time from the event is measured")
     await cluster.delete("InferenceService", "models", "wine")
 
     async def departed() -> bool:

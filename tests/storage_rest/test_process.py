@@ -152,8 +152,6 @@ async def test_a_cache_in_a_file(tmp_path):
             "STORAGE_TYPE is 'Github': Input should be 'ConfigMap', 'File' or 'Memory'",
             2,
         ),
-        ([], {"SHARD_BUDGET": "12"}, "SHARD_BUDGET is '12'", 2),
-        ([], {"REMOVAL_GUARD": "maybe"}, "REMOVAL_GUARD is 'maybe'", 2),
         (["--address", "nowhere"], {}, "is not an address", 2),
         ([], {"HOME": "/nonexistent"}, "no credentials for a cluster", 1),
         (["--address", "192.0.2.1:7070"], {"STORAGE_TYPE": "Memory"}, "cannot listen on 192.0.2.1:7070", 1),

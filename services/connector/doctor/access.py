@@ -15,6 +15,7 @@ from common.kube.resources import (
     GATEWAYS,
     HTTP_ROUTES,
     INFERENCE_SERVICES,
+    NAMESPACES,
     PODS,
     ROUTES,
     SECRETS,
@@ -70,7 +71,8 @@ class Scope:
 
     `watched` are the namespaces of WATCH_NAMESPACES, `searched` those in which registries are trusted, `own` is that of
     the cache, empty when it is elsewhere or unknown. `gateways`: registries are found by HTTPRoutes as well. `llm` are
-    LLMInferenceServices where the cluster has them; `runtimes` and `connections` are read where settings say so.
+    LLMInferenceServices where the cluster has them; `runtimes`, `connections` and what `namespaces` say are read where
+    settings say so.
     """
 
     watched: tuple[str, ...]
@@ -80,6 +82,7 @@ class Scope:
     gateways: bool = False
     llm: Resource | None = None
     runtimes: bool = False
+    namespaces: bool = False
     connections: Resolving = "false"
 
 
@@ -164,6 +167,8 @@ def wanted_rights(scope: Scope) -> list[Right]:
             Right(_READ, SERVICE_ACCOUNTS, namespace, "whether a model asks for a token"),
         ]
         rights += _optional_rights(scope, namespace)
+    if scope.namespaces:
+        rights.append(Right(_READ, NAMESPACES, "", "what models have from their namespaces", "namespaces"))
     for namespace in scope.searched if scope.watched else ("",):
         if scope.has_routes:
             rights.append(Right(_READ, ROUTES, namespace, "finding model registries"))

@@ -26,6 +26,7 @@ from services.normalizer.registries import create_connector, discovery_settings
 from services.normalizer.sources.http import Connector
 from services.normalizer.sources.kubeflow.addresses import read_route, read_service_address
 from services.normalizer.sources.kubeflow.discovery import Discovery, discover
+from services.normalizer.sources.mlflow import MODELS_PATH as MLFLOW_MODELS
 from services.normalizer.sources.refs import SourceRef
 from services.storage_rest.stores.families import BASE
 
@@ -98,7 +99,7 @@ class Examination:
                 Finding("fault", f"no end within {limit}", "give it longer with --timeout, or look at the network")
             ]
         except Exception as error:
-            log.exception("a step of the doctor failed", step=name)
+            log.exception("doctor_step_failed", step=name)
             findings = [
                 Finding("fault", f"a fault of the doctor's own: {error!r}", "report it with the log's traceback")
             ]
@@ -150,6 +151,7 @@ class Examination:
             gateways=self.settings.normalizer.model_registry_gateways,
             llm=await self._llm_kind(api),
             runtimes=self.settings.normalizer.read_runtimes,
+            namespaces=self.settings.normalizer.read_namespaces,
             connections=self.settings.normalizer.resolve_connections,
         )
         rights = access.wanted_rights(scope)
@@ -194,7 +196,7 @@ class Examination:
         discovery, findings = await self.discover()
         answers = await asyncio.gather(*(_first_page(connector, ref) for ref in discovery.refs))
         probes = [
-            sources.Probe(ref=ref, answer=answer, sent_token=connector.token is not None)
+            sources.Probe(ref=ref, answer=answer, sent_token=connector.authenticates(ref))
             for ref, answer in zip(discovery.refs, answers, strict=True)
         ]
         return [*findings, *sources.judge_registries(discovery, probes)]
@@ -300,19 +302,22 @@ async def _first_page(connector: Connector, ref: SourceRef) -> Asked[tuple[str, 
     """Return the path that a server answers and how many items it has at first; an error when it answers none."""
     if not ref.url:
         return RemoteError("no address")
-    registries = [f"{root}/registered_models" for root in REGISTRY_ROOTS]
-    paths = registries if ref.kind == "registry" else _CATALOG_LISTS
+    paths, limit, field = list(_CATALOG_LISTS), "pageSize", "items"
+    if ref.api == "mlflow":
+        paths, limit, field = [MLFLOW_MODELS], "max_results", "registered_models"
+    elif ref.kind == "registry":
+        paths = [f"{root}/registered_models" for root in REGISTRY_ROOTS]
     error: RemoteError = RemoteError("not asked")
     async with connector.open(ref) as remote:
         for path in paths:
             try:
-                answer = await remote.get(path, {"pageSize": "100"})
+                answer = await remote.get(path, {limit: "100"})
             except RemoteError as failure:
                 error = failure
                 if not isinstance(failure, StatusError) or failure.status != 404:
                     return failure
             else:
-                items = answer.get("items") if isinstance(answer, dict) else None
+                items = answer.get(field) if isinstance(answer, dict) else None
                 return path, len(items) if isinstance(items, list) else 0
     return error
 

@@ -29,6 +29,7 @@ _SHOWS: Final[Mapping[Show, str]] = {
 _KINDS: Final[Mapping[str, str]] = {
     "kserve": "InferenceServices",
     "llm": "LLMInferenceServices",
+    "cluster": "a cluster that is not known yet",
     "registry": "registered models",
 }
 _REASONS: Final[Mapping[str, str]] = {

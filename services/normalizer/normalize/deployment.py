@@ -6,7 +6,7 @@ Ten thousand of these stay in memory, the objects they were read from do not.
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, cast, get_args
+from typing import Any, NamedTuple, cast
 
 from common.problems import Problem
 from services.normalizer.facts import DeploymentKind
@@ -18,7 +18,8 @@ from services.normalizer.normalize.runtimes import Runtime, Served
 from services.normalizer.normalize.stated import Stated
 from services.normalizer.normalize.storage import Storage
 
-DEPLOYMENT_KINDS: tuple[DeploymentKind, ...] = get_args(DeploymentKind)
+DEPLOYMENT_KINDS: tuple[DeploymentKind, ...] = ("InferenceService", "LLMInferenceService")
+"""Those that are objects of a cluster."""
 
 _LAST_PORT = 65535
 _DEFAULT_NAMESPACE = "default"
@@ -39,7 +40,8 @@ class Deployment:
 
     `stated` is what people say in labels and annotations. `names` are those that a client may write as the model's, the
     usual one first; without any its own name is. `secured`: it asks for a token unless `stated` says otherwise,
-    None where its Service tells. `created` is in milliseconds, `generation`
+    None where its Service tells. `may_sleep`: a request may have to start it. `operations` are those that its server
+    says it has. `created` is in milliseconds, `generation`
     counts the changes of its specification: one that is deployed again may mean something else by the same words.
     """
 
@@ -57,6 +59,8 @@ class Deployment:
     has_transformer: bool = False
     secured: bool | None = None
     readiness: Readiness
+    may_sleep: bool = False
+    operations: tuple[str, ...] = ()
     problems: tuple[Problem, ...] = ()
 
     @property
@@ -134,7 +138,7 @@ Fact = Deployment | Planned | ServiceFacts | ServiceAccountFacts | Runtime | Con
 
 def subject(namespace: str, name: str, *, kind: DeploymentKind = "InferenceService") -> str:
     """Return a deployment's name as problems bear it."""
-    return f"{kind} {namespace}/{name}"
+    return f"{kind} {namespace}/{name}" if namespace else f"{kind} {name}"
 
 
 def read_names(metadata: Mapping[str, Any]) -> tuple[str, str]:

@@ -19,6 +19,9 @@ from services.normalizer.normalize.segments import kubernetes_segment
 from services.normalizer.normalize.server import called_names, deployment_details, server_facts
 from services.normalizer.normalize.storage import locate
 
+_NO_NAMESPACE = "openai"
+"""Stands in the key of a server that is in no namespace: one that settings name."""
+
 
 def normalize_deployment(
     deployment: Deployment,
@@ -53,12 +56,12 @@ def normalize_deployment(
         )
     details = server.details if server else deployment_details(deployment, runtime=runtime, connection=connection)
     links = deployment_link(defaults.dashboard_url, deployment.namespace)
-    own_name = f"{deployment.namespace}-{deployment.name}"
+    own_name = "-".join(filter(None, (deployment.namespace, deployment.name)))
     name = backstage.entity_name(own_name)
     return Normalized(
         ref=str(Ref.deployment(deployment.kind, cluster, deployment.namespace, deployment.name)),
         source=source,
-        segments=(kubernetes_segment(deployment.namespace), kubernetes_segment(deployment.name)),
+        segments=(kubernetes_segment(deployment.namespace or _NO_NAMESPACE), kubernetes_segment(deployment.name)),
         document=build_document(
             profile,
             name=name,

@@ -9,8 +9,10 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 from services.normalizer.normalize import values
+from services.normalizer.normalize.registry_objects import RegistryApi
 
 REGISTRY_SCHEME = "model-registry://"
+MLFLOW_SCHEME = "models:/"
 _FAMILIES = ("modelregistry.opendatahub.io/", "modelregistry.kubeflow.org/")
 
 
@@ -46,19 +48,26 @@ def read_registry_labels(labels: Mapping[str, Any]) -> RegistryLabels | None:
 
 
 class NamedVersion(NamedTuple):
-    """A version by names: of the registry's host, the model, and the version (empty: the newest live one)."""
+    """A version by names: of the registry's host, the model, and the version (empty: the newest live one).
+
+    `api` is that of the registries that may be meant.
+    """
 
     host: str
     model: str
     version: str
+    api: RegistryApi = "kubeflow"
 
 
 def read_registry_uri(uri: str) -> tuple[NamedVersion, ...]:
-    """Return what a storage URI `model-registry://[host/]<model>[/<version>]` may mean, the likeliest first.
+    """Return what a storage URI may mean that names a registered version, the likeliest first.
 
-    Kubeflow Model Registry, custom storage initializer: the first part is a host when it is the registry's, which only
-    the reader of the registries can know. Names with slashes come last.
+    `model-registry://[host/]<model>[/<version>]` (Kubeflow Model Registry, custom storage initializer): the first part
+    is a host when it is the registry's, which only the reader of the registries can know; names with slashes come last.
+    `models:/<model>/<version, stage or latest>` and `models:/<model>@<alias>` (MLflow: "Model Registry", URIs).
     """
+    if uri.startswith(MLFLOW_SCHEME):
+        return _read_mlflow_uri(uri.removeprefix(MLFLOW_SCHEME))
     if not uri.startswith(REGISTRY_SCHEME):
         return ()
     parts = [unquote(part) for part in uri.removeprefix(REGISTRY_SCHEME).rstrip("/").split("/")]
@@ -70,6 +79,19 @@ def read_registry_uri(uri: str) -> tuple[NamedVersion, ...]:
     if len(parts) > 1:
         readings += [NamedVersion("", "/".join(parts[:-1]), parts[-1]), NamedVersion("", "/".join(parts), "")]
     return tuple(dict.fromkeys(readings))
+
+
+def _read_mlflow_uri(path: str) -> tuple[NamedVersion, ...]:
+    """Return the version that MLflow finds under a path; one without a version is a model that is not registered."""
+    model, at, alias = path.rpartition("@")
+    if at and model and alias and "/" not in path:
+        return (NamedVersion("", unquote(model), f"@{unquote(alias)}", "mlflow"),)
+    model, _, version = path.partition("/")
+    if not model or not version or "/" in version:
+        return ()
+    version = unquote(version)
+    named = version if version.isdigit() else version.lower()  # a stage in any case
+    return (NamedVersion("", unquote(model), "" if named == "latest" else named, "mlflow"),)
 
 
 def _label(labels: Mapping[str, Any], name: str) -> str:

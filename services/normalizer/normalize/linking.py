@@ -43,7 +43,7 @@ def link(isvc: Deployment, indexes: Sequence[RegistryIndex]) -> Link:
     labels = isvc.registry
     found = _by_uri(isvc, indexes) or (_by_labels(labels, indexes) if labels else ())
     if not found:
-        return Link(problems=_gone(isvc) if indexes else ())
+        return Link(problems=_gone(isvc) if _may_be_meant(isvc, indexes) else ())
     recorded = {record.version: record.name for record in reversed(records)}
     version = next((version for version in found if version in recorded), found[0])
     return Link(
@@ -51,6 +51,12 @@ def link(isvc: Deployment, indexes: Sequence[RegistryIndex]) -> Link:
         record=(_record_by_id(labels, version, indexes) if labels else "") or recorded.get(version, ""),
         problems=() if len(found) == 1 or version in recorded else _ambiguous(isvc, found),
     )
+
+
+def _may_be_meant(isvc: Deployment, indexes: Sequence[RegistryIndex]) -> bool:
+    """Return whether a registry was read that speaks as those that the isvc may mean."""
+    named = {name.api for name in read_registry_uri(isvc.storage.uri)} | ({"kubeflow"} if isvc.registry else set())
+    return any(index.ref.api in named for index in indexes)
 
 
 def _by_uri(isvc: Deployment, indexes: Sequence[RegistryIndex]) -> Sequence[VersionRef]:
@@ -115,6 +121,7 @@ def _gone(isvc: Deployment) -> tuple[Problem, ...]:
         named = next(f"{kind} {id_} of a model registry" for kind, id_ in ids.items() if id_)
     return (
         Problem(
+            "version_not_live",
             "info",
             isvc.subject,
             f"it names {named}, which is not live in any registry read: it is shown alone",
@@ -126,6 +133,7 @@ def _gone(isvc: Deployment) -> tuple[Problem, ...]:
 def _ambiguous(isvc: Deployment, versions: Sequence[VersionRef]) -> tuple[Problem, ...]:
     return (
         Problem(
+            "version_ambiguous",
             "warning",
             isvc.subject,
             f"{len(versions)} registered versions could be meant: {', '.join(v.ref for v in versions)}",

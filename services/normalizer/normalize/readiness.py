@@ -13,6 +13,11 @@ from services.normalizer.normalize import values
 from services.normalizer.normalize.links import without_credentials
 
 STOP_ANNOTATION = "serving.kserve.io/stop"
+_MODE_ANNOTATION = "serving.kserve.io/deploymentMode"
+_MODES_OF_KNATIVE = ("Serverless", "Knative")
+_COMPONENTS = ("predictor", "transformer", "explainer", "prefill")
+_LEAST = ("minReplicas", "replicas")
+_LEAST_OF_KNATIVE = ("autoscaling.knative.dev/min-scale", "autoscaling.knative.dev/minScale")
 _READY = "Ready"
 _CURRENT = "UpToDate"
 _FAILED_TRANSITIONS = frozenset({"BlockedByFailedLoad", "InvalidSpec"})
@@ -45,6 +50,40 @@ def read_readiness(*, metadata: Mapping[str, Any], status: Mapping[str, Any]) ->
     return Readiness(False, reason=reason) if reason else READY
 
 
+def may_sleep(obj: Mapping[str, Any]) -> bool:
+    """Return whether a deployment may have no pod although it is ready, so that a request would start one.
+
+    Source: KServe API, `minReplicas` of components and `replicas` of LLMInferenceServices; Knative, min-scale. Whether
+    one of Knative's sleeps where nobody says how many pods it has at least is a matter of the cluster's configuration.
+    """
+    spec, status = values.mapping(obj.get("spec")), values.mapping(obj.get("status"))
+    annotations = values.mapping(values.at(obj, "metadata", "annotations"))
+    parts = [spec, *(values.mapping(spec[name]) for name in _COMPONENTS if name in spec)]
+    least = {values.line(place.get(name)) for part in parts for place in _scaled(part) for name in _LEAST}
+    least |= {
+        values.line(said.get(key))
+        for said in (annotations, *(values.mapping(part.get("annotations")) for part in parts))
+        for key in _LEAST_OF_KNATIVE
+    }
+    least.discard("")
+    if "0" in least or values.line(values.at(status, "modelStatus", "copies", "totalCopies")) == "0":
+        return True
+    return not least and _is_of_knative(annotations, status)
+
+
+def _scaled(part: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
+    return part, values.mapping(part.get("scaling"))
+
+
+def _is_of_knative(annotations: Mapping[str, Any], status: Mapping[str, Any]) -> bool:
+    modes = (values.line(status.get("deploymentMode")), values.line(annotations.get(_MODE_ANNOTATION)))
+    mode = next(filter(None, modes), "")
+    if mode:
+        return mode in _MODES_OF_KNATIVE
+    components = values.mapping(status.get("components"))
+    return any(values.at(component, "latestReadyRevision") for component in components.values())
+
+
 def read_failed_update(status: Mapping[str, Any], subject: str) -> tuple[Problem, ...]:
     """Return the problem of an update that failed while the revision before it answers."""
     model = values.mapping(status.get("modelStatus"))
@@ -57,6 +96,7 @@ def read_failed_update(status: Mapping[str, Any], subject: str) -> tuple[Problem
     said = values.line(values.at(model, "lastFailureInfo", "message"))
     return (
         Problem(
+            "revision_failed",
             "warning",
             subject,
             _shortened(f"its latest revision failed to load{f': {said}' if said else ''}"),

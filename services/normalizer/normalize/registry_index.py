@@ -73,7 +73,7 @@ class RegistryIndex:
     """One registry's live versions and deployed records, for looking up.
 
     `live` has the versions by id, `newest` the newest of each model by its id; `models` the models' ids by name, and
-    `versions` the versions by the model's id and their own name.
+    `versions` the versions by the model's id and each of the names that they are called by.
     """
 
     ref: RegistryRef
@@ -119,13 +119,15 @@ class RegistryIndex:
             live=live,
             newest=newest,
             models={name: id_ for id_, name in live_models.items()},
-            versions={(v.registered_model_id, v.name): live[v.id] for v in by_age},
+            versions={(v.registered_model_id, name): live[v.id] for v in by_age for name in (*v.called, v.name)},
             records=records,
             places={name: _Place.of(at) for name, at in places.items()},
         )
 
     def labelled(self, labels: RegistryLabels) -> VersionRef | None:
         """Return the live version that the labels name by its ids; of a model alone the newest."""
+        if self.ref.api != "kubeflow":  # whose ids the labels are
+            return None
         if labels.version:
             found = self.live.get(labels.version)
         elif record := self.records.get(labels.inference_service):
@@ -136,7 +138,7 @@ class RegistryIndex:
 
     def named(self, name: NamedVersion) -> VersionRef | None:
         """Return the live version of these names; without the version's the newest of the model."""
-        model = self.models.get(name.model)
+        model = self.models.get(name.model) if name.api == self.ref.api else None
         if model is None:
             return None
         return self.versions.get((model, name.version)) if name.version else self.newest.get(model)

@@ -7,17 +7,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from types import MappingProxyType
-from typing import Annotated, Any, NamedTuple, TypeVar
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
 from pydantic import BeforeValidator, ConfigDict, Field, PlainValidator, TypeAdapter, ValidationError
 from pydantic.alias_generators import to_camel
 from pydantic.dataclasses import dataclass as validated
 
+from common.details import DetailLink
 from common.problems import Problem
 from services.normalizer.normalize import values
 from services.normalizer.normalize.result import IGNORE
 
 LIVE = "LIVE"
+DELETED = "DELETED"
+"""The state of a version of which the registry itself says that somebody deleted it."""
 DEPLOYED = "DEPLOYED"
 MODEL_ARTIFACT = "model-artifact"
 
@@ -27,6 +30,10 @@ _METRIC_TYPE = "MetadataDoubleValue"
 # An artifact's state is UNKNOWN where its writer did not care, so that only these say that it is gone.
 _GONE_STATES = frozenset({"MARKED_FOR_DELETION", "DELETED", "ABANDONED"})
 _TEXT_KEYS = ("string_value", "int_value", "double_value", "bool_value")
+
+
+RegistryApi = Literal["kubeflow", "mlflow"]
+"""What a registry speaks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +46,7 @@ class RegistryRef:
     id: str
     name: str = ""
     namespace: str = ""
+    api: RegistryApi = "kubeflow"
 
 
 class PropertyValue(NamedTuple):
@@ -129,12 +137,18 @@ class RegisteredModel(_Item):
 
 @validated(frozen=True, slots=True, kw_only=True, config=_CONFIG)
 class ModelVersion(_Item):
-    """A version of a registered model."""
+    """A version of a registered model.
+
+    `called` are further names by which storage URIs mean it: aliases and stages. `pages` are links to where people
+    look at it. No Kubeflow registry has either.
+    """
 
     name: Required
     registered_model_id: Required
     state: LiveState = LIVE
     author: Line = ""
+    called: tuple[str, ...] = ()
+    pages: tuple[DetailLink, ...] = ()
 
     @property
     def is_live(self) -> bool:
@@ -194,22 +208,31 @@ class ServingEnvironment(_Item):
 Item = TypeVar("Item", RegisteredModel, ModelVersion, ModelArtifact, RegistryInferenceService, ServingEnvironment)
 
 _READERS: Mapping[type[Any], TypeAdapter[Any]] = {kind: TypeAdapter(kind) for kind in Item.__constraints__}
+_OF_OTHERS = frozenset({"called", "pages"})
 _FIELDS: Mapping[type[Any], tuple[str, ...]] = {
-    kind: tuple(field.alias or name for name, field in kind.__pydantic_fields__.items()) for kind in _READERS
+    kind: tuple(field.alias or name for name, field in kind.__pydantic_fields__.items() if name not in _OF_OTHERS)
+    for kind in _READERS
 }
 
 
-def parse_item(kind: type[Item], raw: object, *, registry: str) -> Item | Problem:
-    """Return one object of a list answer, or the problem that makes it unusable; `registry` is for its words."""
+def parse_item(
+    kind: type[Item], raw: object, *, registry: str, further: Mapping[str, Any] = MappingProxyType({})
+) -> Item | Problem:
+    """Return one object of a list answer, or the problem that makes it unusable; `registry` is for its words.
+
+    `further` are fields that no answer of a Kubeflow registry has.
+    """
     try:
         # Only what is known: a name that is no Unicode text would be an error, even of a field that is ignored.
         given = values.mapping(raw)
-        item: Item = _READERS[kind].validate_python({name: given[name] for name in _FIELDS[kind] if name in given})
+        known = {name: given[name] for name in _FIELDS[kind] if name in given}
+        item: Item = _READERS[kind].validate_python({**known, **further})
         return item
     except ValidationError as error:
         fields = ", ".join(sorted({str(fault["loc"][0]) for fault in error.errors()}))
         name = values.line(values.at(raw, "name")) or values.line(values.at(raw, "id")) or "without a name"
         return Problem(
+            "registry_item_unusable",
             "error",
             f"{kind.__name__} {values.shown(name)} in registry {registry}",
             f"it is not usable without {fields}",

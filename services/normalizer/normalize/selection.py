@@ -79,6 +79,8 @@ class Selection:
 
     def refusal(self, deployment: Deployment) -> str:
         """Return why a deployment is not wanted, in words that fit after "not served:", or nothing when it is."""
+        if deployment.kind == "OpenAIServer":  # named one by one in the settings
+            return ""
         labels = dict(deployment.stated.labels)
         if deployment.stated.ignored:
             return f'it is marked with {IGNORE}: "true"'

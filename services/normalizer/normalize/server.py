@@ -85,6 +85,7 @@ def deployment_details(
     return Details(
         names=called_names(deployment, runtime),
         server_type=spoken(deployment.served, runtime),
+        operations=deployment.operations,
         tasks=deployment.served.tasks,
         kind=deployment.kind,
         namespace=deployment.namespace,

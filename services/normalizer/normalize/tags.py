@@ -51,12 +51,13 @@ MACHINERY = (
     "rhdh.modelcatalog.io/*",
     "*.kserve.io/*",
     "*.kubeflow.org/*",
+    "mlflow.*",
     "*.opendatahub.io/*",
     "opendatahub.io/*",
     "_*",
 )
-"""Labels of Kubernetes and OpenShift, of what deploys, secures and watches there, of Backstage, KServe, Kubeflow and
-the dashboard, and the properties that dashboards keep for themselves (`_...`); `*` stands for any characters."""
+"""Labels of Kubernetes and OpenShift, of what deploys, secures and watches there, of Backstage, KServe, Kubeflow,
+MLflow and the dashboard, and the properties that dashboards keep to themselves (`_...`); `*` is any text."""
 
 KEEP = "!"
 """What begins a pattern of keys that are tags although an earlier pattern matches them."""

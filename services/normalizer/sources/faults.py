@@ -76,6 +76,8 @@ def _phrase(error: StatusError) -> str:
 
 
 def _of_status(ref: SourceRef, error: StatusError) -> tuple[FaultKind, str]:
+    if ref.api != "kubeflow" and (remedy := _of_credentials(ref, error.status)):
+        return remedy
     match error.status:
         case 401:
             return "unauthorized", (
@@ -96,6 +98,20 @@ def _of_status(ref: SourceRef, error: StatusError) -> tuple[FaultKind, str]:
             return "answer", f"{ref.url} sends elsewhere, perhaps to a login page: {_ways(ref)}"
         case _:
             return "error", f"look at the log of {ref.label}"
+
+
+def _of_credentials(ref: SourceRef, status: int) -> tuple[FaultKind, str] | None:
+    """Return what to do where a server that is given its own credentials wants others, or is another server."""
+    files = f"{ref.name}.token, or {ref.name}.username and {ref.name}.password, in SERVER_CREDENTIALS_DIR"
+    match status:
+        case 401:
+            return "unauthorized", f"{ref.label} wants credentials, or others than it is given: write them as {files}"
+        case 403:
+            needs = "read registered models, their versions and runs" if ref.api == "mlflow" else "list models"
+            return "forbidden", f"let the account of {files} {needs}"
+        case 404:
+            return "absent", f"there is no API of {ref.label} below {ref.url}: {_ways(ref)}"
+    return None
 
 
 def _of_transport(ref: SourceRef, error: Unreachable) -> tuple[FaultKind, str]:

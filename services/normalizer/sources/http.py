@@ -10,11 +10,10 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import structlog
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from common.http.client import HttpClient, RemoteError, StatusError
-from common.metrics import Metrics
-from common.secrets import TokenSource
+from common.secrets import MountedCredentials, TokenSource
 from services.normalizer.sources.faults import BadAnswer, TooLarge
 from services.normalizer.sources.refs import Fault, SourceRef, SourceState
 
@@ -25,17 +24,14 @@ _LARGE = 1024 * 1024
 """An answer of more bytes than this is large: its JSON takes several times as much room."""
 
 
-class SourceMetrics:
-    """One set for all registries and catalogs; `source` is a ref's id."""
+MAX_ROOM = 48 * 1024 * 1024
+"""About so many bytes an answer may take as objects: many small ones take twenty times the bytes of their JSON."""
 
-    def __init__(self, metrics: Metrics) -> None:
-        registry = metrics.registry
-        self.stale = Gauge(
-            "rhoai_connector_source_stale",
-            "1 while a source could not be read completely; its models are kept",
-            ["source"],
-            registry=registry,
-        )
+
+class SourceMetrics:
+    """One set for all registries and catalogs; `source` is that of a ref."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
         self.poll_seconds = Histogram(
             "rhoai_connector_source_poll_seconds",
             "How long it took to read a source",
@@ -52,29 +48,20 @@ class SourceMetrics:
 
     def forget(self, source: str) -> None:
         """Drop the series of a source that is gone."""
-        self.stale.remove_by_labels({"source": source})
         self.poll_seconds.remove_by_labels({"source": source})
         self.requests.remove_by_labels({"source": source})
 
 
 class Account:
-    """How one registry or catalog fares, told once when it changes: to log, metrics, and `tell`."""
+    """How one registry or catalog fares, told once when it changes: to the log and `tell`."""
 
-    def __init__(
-        self,
-        *,
-        metrics: SourceMetrics,
-        tell: Callable[[SourceRef, SourceState], None],
-        now: Callable[[], float] = time.time,
-    ) -> None:
-        self._metrics = metrics
+    def __init__(self, *, tell: Callable[[SourceRef, SourceState], None], now: Callable[[], float] = time.time) -> None:
         self._tell = tell
         self._now = now
         self._state: SourceState | None = None
 
     def update(self, ref: SourceRef, fault: Fault | None) -> None:
         """Take the result of an attempt to read it; another fault of the same kind is no news."""
-        self._metrics.stale.labels(ref.id).set(0 if fault is None else 1)
         was = self._state
         if was is not None and _kind(was.fault) == _kind(fault):
             return
@@ -82,13 +69,15 @@ class Account:
         self._state = SourceState(since=since, fault=fault)
         if fault is not None:
             log.warning(
-                f"{ref.label} cannot be read, its models are kept",
-                reason=fault.reason,
+                "source_unreadable",
+                source=ref.label,
+                reason=fault.kind,
+                fault=fault.reason,
                 remedy=fault.remedy,
                 url=fault.url,
             )
         else:
-            log.info(f"{ref.label} is read" if was is None else f"{ref.label} is read again", url=ref.url)
+            log.info("source_readable", source=ref.label, again=was is not None, url=ref.url)
         self._tell(ref, self._state)
 
 
@@ -107,8 +96,11 @@ class Remote:
         concurrency: int = 8,
         large: asyncio.Semaphore,
         body_limit: int,
+        authorization: Callable[[], str | None] = lambda: None,
     ) -> None:
+        """`authorization` gives the header for servers that the client has no token for."""
         self.ref = ref
+        self._authorization = authorization
         self._client = client
         self._metrics = metrics
         self._gate = asyncio.Semaphore(concurrency)
@@ -137,6 +129,8 @@ class Remote:
                 self._count(str(error.status) if isinstance(error, StatusError) else "none")
                 raise
             self._count("200")
+            if (room := _room(body)) > MAX_ROOM:
+                raise TooLarge(f"{self.ref.url}{path}: the answer would take about {room} bytes of memory")
             try:
                 return json.loads(body), len(body)
             except (ValueError, RecursionError) as error:
@@ -144,7 +138,9 @@ class Remote:
 
     async def _read(self, path: str, params: Mapping[str, str] | None, held: AsyncExitStack) -> bytearray:
         body = bytearray()
-        async with self._client.stream("GET", path, params=params) as answer:
+        header = self._authorization()
+        headers = {"Authorization": header} if header else None
+        async with self._client.stream("GET", path, params=params, headers=headers) as answer:
             async for piece in answer.content.iter_any():
                 if len(body) <= _LARGE < len(body) + len(piece):
                     await held.enter_async_context(self._large)
@@ -154,14 +150,16 @@ class Remote:
         return body
 
     def _count(self, code: str) -> None:
-        self._metrics.requests.labels(self.ref.id, code).inc()
+        self._metrics.requests.labels(self.ref.source, code).inc()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connector:
     """Opens connections; `timeout` (seconds) is one request's, `concurrency` how many are under way per server.
 
-    `body_limit` is how many bytes one answer may have, `large` how many large ones are held at a time.
+    `token` is for what belongs to the platform, `tokens` are those of servers, by URL, that have one of their own,
+    `credentials` has what others ask for. `body_limit` is how many bytes
+    one answer may have, `large` how many large ones are held at a time.
     """
 
     token: TokenSource | None
@@ -171,20 +169,32 @@ class Connector:
     concurrency: int = 8
     body_limit: int = 16 * 1024 * 1024
     large: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
+    credentials: MountedCredentials = field(default_factory=lambda: MountedCredentials(None))
+    tokens: Mapping[str, TokenSource] = field(default_factory=dict)
+
+    def authenticates(self, ref: SourceRef) -> bool:
+        """Return whether requests to a server carry credentials."""
+        given = self._token(ref) if ref.api == "kubeflow" else self.credentials.of(ref.name)
+        return bool(given and given())
+
+    def _token(self, ref: SourceRef) -> TokenSource | None:
+        return self.tokens.get(ref.url, self.token)
 
     @asynccontextmanager
     async def open(self, ref: SourceRef) -> AsyncIterator[Remote]:
         """Yield the server that `ref` stands for; nothing is sent before the first request."""
         if not ref.verify and ref.url.startswith("https"):
             log.warning(
-                f"the certificate of {ref.label} is not verified: anybody may answer in its place and take the token",
+                "certificate_not_verified",
+                source=ref.label,
                 url=ref.url,
                 remedy="take it out of MODEL_REGISTRY_INSECURE and name its authority in MODEL_REGISTRY_CA_FILE",
             )
+        of_platform = ref.api == "kubeflow"
         async with HttpClient(
             name=ref.label,
             base_url=ref.url,
-            token=self.token if ref.trusted else None,
+            token=self._token(ref) if ref.trusted and of_platform else None,
             ssl=self.ssl if ref.verify else False,
             timeout=self.timeout,
         ) as client:
@@ -195,6 +205,7 @@ class Connector:
                 concurrency=self.concurrency,
                 large=self.large,
                 body_limit=self.body_limit,
+                authorization=(lambda: None) if of_platform else self.credentials.of(ref.name),
             )
 
 
@@ -226,6 +237,12 @@ async def for_each(
     async with asyncio.TaskGroup() as group:
         workers += [group.create_task(take()) for _ in range(width)]
     return failed
+
+
+def _room(body: bytearray) -> int:
+    """Return about how many bytes a JSON text and its objects take: at most four a character, 200 an object."""
+    objects = body.count(b"{") + body.count(b"[")
+    return (2 if body.isascii() else 6) * len(body) + 200 * objects + 50 * body.count(b",")
 
 
 def _kind(fault: Fault | None) -> str:

@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from services.normalizer.normalize.registry_objects import RegistryRef
+from services.normalizer.normalize.registry_objects import RegistryApi, RegistryRef
 
-RefKind = Literal["registry", "catalog"]
+RefKind = Literal["registry", "catalog", "openai"]
+Api = RegistryApi | Literal["openai"]
 
 FaultKind = Literal[
     "no-address",  # it exists, but nothing says under which address
@@ -33,7 +34,8 @@ class SourceRef:
     `id` lasts as long as the server does: "namespace/name" of its Service, the name given with an explicit URL, else
     the URL's host, port and path. `url` is the root that the API's paths are added to, empty while nothing says where
     the server is. `name` and `namespace` are empty when it is known by its URL alone. `verify` is whether its
-    certificate is checked, `trusted` whether it is read and given the token. `origin` says who told.
+    certificate is checked, `trusted` whether it is read and given the token. `origin` says who told. `api` is what it
+    speaks: an MLflow is a registry too, and is never given the service account's token.
     """
 
     id: str
@@ -44,15 +46,24 @@ class SourceRef:
     namespace: str = ""
     verify: bool = True
     trusted: bool = True
+    api: Api = "kubeflow"
 
     @property
     def label(self) -> str:
         """What messages call it."""
-        return f"model {self.kind} {self.id}"
+        named = {"mlflow": "MLflow", "openai": "OpenAI-compatible server"}.get(self.api)
+        return f"{named} {self.name}" if named else f"model {self.kind} {self.id}"
+
+    @property
+    def source(self) -> str:
+        """Under which name its entries are stored, its condition is told and its metrics are kept."""
+        return f"{self.kind}:{self.id}"
 
     @property
     def registry(self) -> RegistryRef:
         """What the mapping needs to know of it."""
+        if self.api == "mlflow":  # its name is no Kubernetes object's
+            return RegistryRef(self.id, api=self.api)
         return RegistryRef(self.id, self.name, self.namespace)
 
 

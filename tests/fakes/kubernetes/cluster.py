@@ -185,6 +185,11 @@ class FakeCluster:
         return self._server.guard.denied
 
     @property
+    def authorizations(self) -> set[str]:
+        """Every Authorization header that came."""
+        return self._server.guard.authorizations
+
+    @property
     def revision(self) -> int:
         """The newest resourceVersion."""
         return self._server.store.revision

@@ -19,6 +19,7 @@ class Told(Sink):
     def __init__(self) -> None:
         self.isvcs: set[str] = set()
         self.reading = ""
+        self.partly = True
 
     def changed(self, news: News) -> None:
         for ref, fact in news.items():
@@ -28,8 +29,8 @@ class Told(Sink):
         self.reading = "whole"
 
     def state(self, state: State, *, part: str = "", partly: bool = False) -> None:
-        assert partly
         self.reading = state.reason
+        self.partly = partly
 
 
 @pytest.fixture
@@ -94,7 +95,8 @@ async def test_a_problem_is_told_once_with_its_place_and_its_end_too(
         ("info", ""),
         ("info", ""),
     ]
-    assert lines[-1]["event"].startswith("no longer so: not read")
+    assert [line["event"] for line in lines] == ["problem_found", "problem_found", "problem_solved", "problem_solved"]
+    assert lines[-1]["problem"] == "file_unreadable"
 
 
 async def test_a_folder_that_is_gone_changes_nothing(tmp_path: Path, source: ManifestSource, told: Told) -> None:
@@ -106,3 +108,19 @@ async def test_a_folder_that_is_gone_changes_nothing(tmp_path: Path, source: Man
     folder.rename(tmp_path / "elsewhere")
     await followed.look(told)
     assert told.isvcs == {"models/a"}
+
+
+async def test_a_path_that_is_missing_is_told_and_forgotten_when_it_is_back(tmp_path: Path, told: Told) -> None:
+    folder = tmp_path / "models"
+    folder.mkdir()
+    (folder / "m.yaml").write_text(text("a"))
+    source = ManifestSource(paths=[folder])
+    await source.look(told)
+    folder.rename(tmp_path / "elsewhere")
+    await source.look(told)
+    assert told.reading == f"{folder} does not exist"
+    assert not told.partly
+    assert told.isvcs == {"models/a"}
+    (tmp_path / "elsewhere").rename(folder)
+    await source.look(told)
+    assert (told.isvcs, told.reading) == ({"models/a"}, "whole")

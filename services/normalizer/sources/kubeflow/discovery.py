@@ -12,6 +12,7 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from common.problems import Problem
+from services.normalizer.facts import LOCAL, in_cluster
 from services.normalizer.sources.kubeflow.addresses import RouteFacts, ServiceAddress, kind_of
 from services.normalizer.sources.refs import RefKind, SourceRef
 
@@ -26,17 +27,22 @@ class DiscoverySettings:
     """What the environment says about registries.
 
     `routes` are entries of MR_ROUTE ("namespace:name" or "name"; they limit the registries that are taken from Routes
-    and Services), the URLs those of MODEL_REGISTRY_URLS and MODEL_CATALOG_URL ("URL" or "name=URL"), `insecure` the
-    ids, names or hosts whose certificate is not checked (MODEL_REGISTRY_INSECURE). Everybody who may create a Service
-    or a Route can label it as a registry's: only what is found in `trusted_namespaces`, or named as "namespace:name" or
-    by its URL, is read and given the token.
+    and Services), the URLs those of MODEL_REGISTRY_URLS and MODEL_CATALOG_URL ("URL" or "name=URL") and of MLFLOW_URLS
+    ("name=URL"), `insecure` the ids, names or hosts whose certificate is not checked (MODEL_REGISTRY_INSECURE).
+    Everybody who may create a Service or a Route can label it as a registry's: only what is found in
+    `trusted_namespaces`, or named as "namespace:name" or by its URL, is read and given the token. `cluster` is
+    the one that they are in. `inside`: addresses that its Services have inside it lead there from here; anywhere else
+    the same address leads to somebody else.
     """
 
     routes: tuple[str, ...] = ()
     registry_urls: tuple[str, ...] = ()
+    mlflow_urls: tuple[str, ...] = ()
     catalog_urls: tuple[str, ...] = ()
     insecure: tuple[str, ...] = ()
     trusted_namespaces: tuple[str, ...] = ()
+    cluster: str = LOCAL
+    inside: bool = True
 
     @property
     def namespaces(self) -> tuple[str, ...]:
@@ -83,6 +89,7 @@ def discover(
     explicit = [
         *(_from_url(url, "registry", "MODEL_REGISTRY_URLS") for url in settings.registry_urls),
         *(_from_url(url, "catalog", "MODEL_CATALOG_URL") for url in settings.catalog_urls),
+        *(_mlflow(_from_url(url, "registry", "MLFLOW_URLS")) for url in settings.mlflow_urls),
     ]
     chosen = sorted(
         (each for each in routes if _is_wanted(each, settings)), key=lambda each: (each.namespace, each.name)
@@ -97,8 +104,10 @@ def discover(
         _unmatched(entry) for entry in settings.routes if not any(_names(entry, each, settings) for each in chosen)
     )
     return Discovery(
-        refs=tuple(replace(ref, verify=not _is_insecure(ref, settings.insecure)) for ref in trusted),
-        untrusted=tuple(strangers),
+        refs=tuple(
+            _in_cluster(replace(ref, verify=not _is_insecure(ref, settings.insecure)), settings) for ref in trusted
+        ),
+        untrusted=tuple(_in_cluster(ref, settings) for ref in strangers),
         problems=(
             *_repeated(explicit),
             *(_invalid(each) for each in chosen if each.problem),
@@ -107,6 +116,10 @@ def discover(
         ),
         unmatched=unmatched,
     )
+
+
+def _in_cluster(ref: SourceRef, settings: DiscoverySettings) -> SourceRef:
+    return replace(ref, id=in_cluster(ref.id, settings.cluster))
 
 
 def _from_url(entry: str, kind: RefKind, origin: str) -> SourceRef:
@@ -132,6 +145,11 @@ def _from_url(entry: str, kind: RefKind, origin: str) -> SourceRef:
         name=name,
         namespace=namespace,
     )
+
+
+def _mlflow(ref: SourceRef) -> SourceRef:
+    """Return the MLflow of a name; its id is never that of a Kubeflow registry."""
+    return replace(ref, id=f"mlflow:{ref.name}", namespace="", api="mlflow")
 
 
 def _from_route(route: RouteFacts, settings: DiscoverySettings) -> SourceRef:
@@ -161,8 +179,9 @@ def _from_service(
     if kind is None or (route is None and kind == "registry" and settings.routes):
         return
     trusted = service.namespace in settings.trusted_namespaces or (route is not None and route.trusted)
-    for rank, url in ((1, service.external), (3, service.internal)):
-        if url:
+    internal = service.internal if settings.inside else ""
+    for rank, url in ((1, service.external), (3, internal)):
+        if url or (rank == 3 and not settings.inside):  # one that cannot be reached from here exists all the same
             ref = SourceRef(
                 id=identity,
                 kind=kind,
@@ -193,6 +212,7 @@ def _names(entry: str, route: RouteFacts, settings: DiscoverySettings) -> bool:
 def _unmatched(entry: str) -> Problem:
     where = "" if ":" in entry else " in a trusted namespace (MODEL_REGISTRY_NAMESPACES)"
     return Problem(
+        id="route_missing",
         severity="warning",
         object=f"MR_ROUTE {entry}",
         message=f"there is no such Route{where}",
@@ -202,6 +222,7 @@ def _unmatched(entry: str) -> Problem:
 
 def _untrusted(ref: SourceRef) -> Problem:
     return Problem(
+        id="registry_untrusted",
         severity="warning",
         object=ref.origin,
         message=f"it is marked as a model {ref.kind}, outside the trusted namespaces: it is not read",
@@ -217,7 +238,11 @@ def untrusted_remedy(ref: SourceRef) -> str:
 
 def _invalid(route: RouteFacts) -> Problem:
     return Problem(
-        severity="warning", object=route.origin, message=route.problem, remedy="correct the Route's spec.host"
+        id="route_invalid",
+        severity="warning",
+        object=route.origin,
+        message=route.problem,
+        remedy="correct the Route's spec.host",
     )
 
 
@@ -226,6 +251,7 @@ def _repeated(explicit: Sequence[SourceRef]) -> Iterator[Problem]:
     for (origin, id_), count in counts.items():
         if count > 1:
             yield Problem(
+                id="registry_named_twice",
                 severity="warning",
                 object=origin,
                 message=f"{id_} is there {count} times: the first is taken",

@@ -63,7 +63,7 @@ class _Part(Generic[T]):
             self._changed()
 
     def on_invalid(self, key: Key, error: Exception) -> None:
-        log.warning("skipped: it cannot be read", object="/".join(key), error=str(error))
+        log.warning("object_unreadable", object="/".join(key), error=str(error))
 
     def on_synced(self) -> None:
         self._synced = True
@@ -185,4 +185,4 @@ def _fault(part: _Part[Any]) -> str:
     state = part.state
     if state.kind == "forbidden" and not part.refused:
         return f"refused: reading {part.where}, which an API server that starts does for a moment; it is tried again."
-    return f"{state.kind}: {state.remedy or state.reason}"
+    return f"{state}."

@@ -12,11 +12,12 @@ import structlog
 from common.backoff import Backoff
 from services.normalizer.normalize.cards import CatalogModel, catalog_model
 from services.normalizer.sources.faults import internal, no_address
-from services.normalizer.sources.http import Account, Connector
+from services.normalizer.sources.http import Account, Connector, Remote
 from services.normalizer.sources.kubeflow.cards import Catalogs, News
 from services.normalizer.sources.kubeflow.poller import RegistryPoller
 from services.normalizer.sources.kubeflow.records import RegistryReading
-from services.normalizer.sources.refs import Fault, SourceRef, SourceState
+from services.normalizer.sources.mlflow import MlflowPoller
+from services.normalizer.sources.refs import Api, Fault, SourceRef, SourceState
 
 log = structlog.get_logger("sources")
 
@@ -24,6 +25,25 @@ DEPLOYMENTS: Final = ""
 """Who wants the cards that deployments name; every registry has an id."""
 Expected = Callable[[str], Iterable[str]]
 """Gives the ids of the versions that an earlier run knew of a registry, by the registry's id."""
+
+
+class Poller(Protocol):
+    """Reads one registry again and again, and remembers what it held."""
+
+    def move(self, remote: Remote) -> None:
+        """Read from another address from now on; what is known stays."""
+
+    async def poll(self) -> RegistryReading:
+        """Read what changed."""
+
+    async def look_up(self, model_id: str, version_id: str) -> RegistryReading:
+        """Read a version that somebody speaks of and no poll has seen."""
+
+
+_POLLERS: Mapping[Api, Callable[[Remote, Iterable[str]], Poller]] = {
+    "kubeflow": lambda remote, expected: RegistryPoller(remote, expected=expected),
+    "mlflow": lambda remote, expected: MlflowPoller(remote, expected=expected),
+}
 
 
 class SourceHandler(Protocol):
@@ -37,6 +57,9 @@ class SourceHandler(Protocol):
 
     def on_deployment_cards(self, cards: Mapping[str, str | None]) -> None:
         """Cards that deployments name, by key, are new or changed; None where there is none."""
+
+    def on_cards_forgotten(self, keys: Collection[str]) -> None:
+        """No registry and no deployment refers to the cards with these keys any more."""
 
     def on_state(self, ref: SourceRef, state: SourceState) -> None:
         """It began to fail, fails in another way, or can be read (again); comes before the reading that shows it."""
@@ -81,9 +104,9 @@ class Follower:
         self._catalogs = catalogs
         self._handler = handler
         self._options = options
-        self._account = Account(metrics=connector.metrics, tell=self._tell)
+        self._account = Account(tell=self._tell)
         self._backoff = Backoff(min(options.retry, options.interval), options.interval)
-        self._poller: RegistryPoller | None = None
+        self._poller: Poller | None = None
         self._fault: Fault | None = None
         self._last: RegistryReading | None = None
         self._models: Mapping[str, CatalogModel] = {}
@@ -125,22 +148,22 @@ class Follower:
                 continue
             async with self._connector.open(ref) as remote:
                 if self._poller is None:
-                    self._poller = RegistryPoller(remote, expected=self._expected(ref.id))
+                    self._poller = _POLLERS[ref.api](remote, self._expected(ref.id))
                 else:
                     self._poller.move(remote)
                 while self.ref == ref:
                     await self._sleep(await self._poll(self._poller))
 
-    async def _poll(self, poller: RegistryPoller) -> float:
+    async def _poll(self, poller: Poller) -> float:
         """Poll once and return the seconds until the next poll. Whatever the registry holds does not end this."""
         try:
-            with self._connector.metrics.poll_seconds.labels(self.ref.id).time():
+            with self._connector.metrics.poll_seconds.labels(self.ref.source).time():
                 reading = await poller.poll()
             self._fault = reading.fault
             self._account.update(self.ref, reading.fault)
             await self._hand_on(reading)
         except Exception as error:
-            log.exception(f"{self.ref.label} holds something that cannot be processed: its models are kept")
+            log.exception("registry_not_processed", source=self.ref.label)
             self._account.update(self.ref, internal(self.ref, error))
             return self._backoff.next()
         if reading.fault is None:
@@ -165,12 +188,12 @@ class Follower:
         self._poll_now = False
         self._wake.clear()
 
-    async def _look_up(self, poller: RegistryPoller, model_id: str, version_id: str) -> None:
+    async def _look_up(self, poller: Poller, model_id: str, version_id: str) -> None:
         try:
             reading = await poller.look_up(model_id, version_id)
             await self._hand_on(replace(reading, fault=self._fault))
         except Exception:
-            log.exception(f"{self.ref.label}: version {version_id} of model {model_id} cannot be processed")
+            log.exception("version_not_processed", source=self.ref.label, version=version_id, model=model_id)
 
     def _tell(self, ref: SourceRef, state: SourceState) -> None:
         if not self._over:
@@ -230,6 +253,7 @@ class RegistrySource:
         self._catalogs = Catalogs(
             connector=connector,
             news=self._tell_cards,
+            forgotten=handler.on_cards_forgotten,
             tell=handler.on_state,
             refresh=options.card_refresh,
             recheck=options.card_recheck,
@@ -311,5 +335,5 @@ class RegistrySource:
             self._handler.on_deployment_cards(cards)
 
     def _leave(self, ref: SourceRef) -> None:
-        self._connector.metrics.forget(ref.id)
+        self._connector.metrics.forget(ref.source)
         self._handler.on_gone(ref)

@@ -1,0 +1,300 @@
+"""Reading the registered models of one MLflow server: two lists at each poll, and a run when a version is new.
+
+What a list lacks is asked for by itself, as with any registry. MLflow deletes versions for good, and says so: a version
+that it does not know is gone when its registered model is still there, as old as before. A server that has neither may
+have lost its database, so that what it lacks is in doubt.
+"""
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import unquote
+
+from common.http.client import RemoteError, StatusError
+from common.problems import Problem
+from services.normalizer.normalize import values
+from services.normalizer.normalize.mlflow_objects import (
+    Listed,
+    Run,
+    deleted,
+    read_model,
+    read_run,
+    read_version,
+    run_of,
+    version_id,
+    version_names,
+)
+from services.normalizer.normalize.registry_objects import ModelArtifact, ModelVersion
+from services.normalizer.sources.faults import BadAnswer, Inconsistent, TooLarge, fault_of
+from services.normalizer.sources.http import Remote, for_each
+from services.normalizer.sources.kubeflow.records import RegistryReading, RegistrySnapshot
+
+_API = "/api/2.0/mlflow"
+MODELS_PATH = f"{_API}/registered-models/search"
+_MODELS = "registered-models/search", "registered_models", "name ASC"
+_VERSIONS = "model-versions/search", "model_versions", "creation_timestamp ASC"
+"""Path, field of the answer, and an order in which what is new comes last: pages are cut by offset."""
+PAGE_SIZES = (1000, 100)
+"""What is asked for, the largest first; a server that takes less answers 400."""
+MAX_ITEMS = 100_000
+"""So many items of one list are read."""
+_UNKNOWN = "RESOURCE_DOES_NOT_EXIST"
+
+
+@dataclass(slots=True)
+class _Answer:
+    """The items of a list; `error` says why they may not be all of them."""
+
+    items: list[Any] = field(default_factory=list)
+    error: RemoteError | None = None
+
+
+class MlflowPoller:
+    """Reads one MLflow server again and again, and remembers what it held.
+
+    `expected` are ids of versions known from an earlier run: they too are gone only when the server says so.
+    """
+
+    def __init__(self, remote: Remote, *, expected: Iterable[str] = ()) -> None:
+        self._remote = remote
+        self._expected = frozenset(each for each in expected if "/" in each)
+        self._models: dict[str, Listed] = {}
+        self._raw: dict[str, Any] = {}
+        self._runs: dict[str, tuple[int, Run | None]] = {}
+        self._absent: set[str] = set()
+        self._unlisted = {_MODELS[0], _VERSIONS[0]}
+        self._last = RegistrySnapshot()
+
+    def move(self, remote: Remote) -> None:
+        """Read from another address from now on; what is known stays."""
+        self._remote = remote
+
+    async def look_up(self, model_id: str, version_id: str) -> RegistryReading:
+        """Return what is known: the ids that people name are never MLflow's."""
+        return self._reading(self._last, complete=False)
+
+    async def poll(self) -> RegistryReading:
+        """Read the lists, ask for what they lack, and read the runs of versions that are new or changed."""
+        models, versions = await asyncio.gather(self._list(_MODELS), self._list(_VERSIONS))
+        errors = [answer.error for answer in (models, versions) if answer.error is not None]
+        listed = self._take_versions(versions)
+        whole, problems = self._take_models(models)
+        removed: list[ModelVersion] = []
+        if not errors:
+            removed, doubts = await self._account_for(listed, whole)
+            errors += doubts
+        complete = not errors
+        errors += await self._read_runs()
+        snapshot, unusable = self._snapshot(removed)
+        return self._reading(snapshot, complete=complete, errors=errors, problems=(*problems, *unusable))
+
+    # --- lists
+
+    async def _list(self, what: tuple[str, str, str]) -> _Answer:
+        for size in PAGE_SIZES[:-1]:
+            answer = await self._read_list(*what, size)
+            if not (isinstance(answer.error, StatusError) and answer.error.status == 400 and not answer.items):
+                return answer
+        return await self._read_list(*what, PAGE_SIZES[-1])
+
+    async def _read_list(self, path: str, name: str, order: str, size: int) -> _Answer:
+        """Return all items at `path`; what came before an error is kept."""
+        query = {"max_results": str(size), "order_by": order}
+        answer, tokens, where = _Answer(), set[str](), f"{self._remote.ref.url}{_API}/{path}"
+        try:
+            while True:
+                raw = await self._remote.get(f"{_API}/{path}", query)
+                page = _page(raw, name, where)
+                answer.items += page
+                token = values.line(values.at(raw, "next_page_token"))
+                if not token:
+                    break
+                if token in tokens or not page:
+                    raise BadAnswer(f"{where}: a page names one that was read already, or none, as the next one")
+                if len(answer.items) >= MAX_ITEMS:
+                    raise TooLarge(f"{where}: it has more than {MAX_ITEMS} items, which is as many as are read")
+                tokens.add(token)
+                query["page_token"] = token
+        except RemoteError as error:
+            answer.error = error
+        else:
+            self._unlisted.discard(path)
+        return answer
+
+    def _take_models(self, answer: _Answer) -> tuple[Mapping[str, Listed], list[Problem]]:
+        """Keep what came; return it by id, and what is unusable."""
+        problems = []
+        found: dict[str, Listed] = {}
+        for raw in answer.items:
+            model = read_model(raw, registry=self._remote.ref.label)
+            if isinstance(model, Problem):
+                problems.append(model)
+            elif model is not None:
+                found[model.model.id] = model
+        # A model goes with its versions only: one that is malformed, or cut off from a list, stays as it was.
+        named = {each.rpartition("/")[0] for each in self._raw}
+        self._models = {each: model for each, model in self._models.items() if each in named or answer.error} | found
+        return found, problems
+
+    def _take_versions(self, answer: _Answer) -> set[str]:
+        """Keep what came, by id; return the ids."""
+        found = {version_id(*version_names(raw)): raw for raw in answer.items}
+        self._raw |= found
+        self._absent -= found.keys()
+        return set(found)
+
+    # --- what lists lack
+
+    async def _account_for(
+        self, listed: set[str], models: Mapping[str, Listed]
+    ) -> tuple[list[ModelVersion], list[RemoteError]]:
+        """Ask for every version that whole lists ought to hold and lack, and forget what the server does not know.
+
+        `listed` are the versions that came, `models` the models. Returns the versions that were deleted, and what
+        speaks against the lists.
+        """
+        present: list[str] = []
+        absent: list[str] = []
+
+        async def ask(each: str) -> None:
+            (present if await self._exists(each) else absent).append(each)
+
+        missing = (self._raw.keys() | self._expected) - listed
+        doubts = list((await for_each(sorted(missing - self._absent), ask)).values())
+        if present:
+            doubts.append(Inconsistent(f"the list of versions lacks {len(present)} that exist, such as {present[0]}"))
+        known = (
+            version for each in absent if (version := self._last.versions.get(each)) and self._is_kept(version, models)
+        )
+        removed = [each for version in known for each in deleted(version, registry=self._remote.ref.label)]
+        for each in absent:
+            self._absent.add(each)
+            self._raw.pop(each, None)
+        return removed, doubts
+
+    async def _exists(self, each: str) -> bool:
+        """Return whether the server knows a version.
+
+        Raises:
+            RemoteError: it says neither that it does nor that it does not.
+        """
+        name, _, number = each.rpartition("/")
+        name = unquote(name)
+        path = f"{_API}/model-versions/get"
+        try:
+            raw = await self._remote.get(path, {"name": name, "version": number})
+        except StatusError as error:
+            if _is_unknown(error):
+                return False
+            raise
+        if version_names(values.at(raw, "model_version")) != (name, number):
+            raise BadAnswer(f"{self._remote.ref.url}{path}: 200 without the version")
+        return True
+
+    def _is_kept(self, version: ModelVersion, models: Mapping[str, Listed]) -> bool:
+        """Return whether the model of a version that is gone is still there, as old as it was."""
+        model, now = self._last.models.get(version.registered_model_id), models.get(version.registered_model_id)
+        return model is not None and now is not None and model.created == now.model.created
+
+    # --- runs
+
+    async def _read_runs(self) -> list[RemoteError]:
+        """Read the runs of versions that are new or changed; a run that was deleted, or may not be read, is none."""
+        wanted: dict[str, int] = {}
+        for raw in self._raw.values():
+            run, updated = run_of(raw)
+            if run:
+                wanted[run] = max(updated, wanted.get(run, 0))
+        self._runs = {run: known for run, known in self._runs.items() if run in wanted}
+
+        async def read(run: str) -> None:
+            try:
+                found: Run | None = read_run(await self._remote.get(f"{_API}/runs/get", {"run_id": run}))
+            except StatusError as error:
+                if error.status != 403 and not _is_unknown(error):
+                    raise
+                found = None
+            self._runs[run] = wanted[run], found
+
+        due = [run for run, updated in wanted.items() if run not in self._runs or self._runs[run][0] != updated]
+        return list((await for_each(due, read)).values())
+
+    # --- what follows
+
+    def _snapshot(self, removed: Sequence[ModelVersion]) -> tuple[RegistrySnapshot, list[Problem]]:
+        """Return everything as it is now, and what is unusable.
+
+        A version whose run was not read has no artifacts, so that its document stays as it is.
+        """
+        versions: dict[str, ModelVersion] = {each.id: each for each in removed}
+        artifacts: dict[str, tuple[ModelArtifact, ...]] = {}
+        problems = []
+        ref = self._remote.ref
+        for each, raw in self._raw.items():
+            run, _ = run_of(raw)
+            known = self._runs.get(run)
+            found = read_version(
+                raw,
+                listed=self._models.get(each.rpartition("/")[0]),
+                run=known[1] if known else None,
+                url=ref.url,
+                registry=ref.label,
+            )
+            if isinstance(found, Problem):
+                problems.append(found)
+            elif found is not None:
+                versions[each], of_version = found
+                if known or not run:
+                    artifacts[each] = of_version
+        models = {each: listed.model for each, listed in self._models.items()}
+        return RegistrySnapshot(models=models, versions=versions, artifacts=artifacts), problems
+
+    def _reading(
+        self,
+        snapshot: RegistrySnapshot,
+        *,
+        complete: bool,
+        errors: Sequence[RemoteError] = (),
+        problems: Sequence[Problem] = (),
+    ) -> RegistryReading:
+        before, self._last = self._last, snapshot
+        waits = [error.retry_after for error in errors if isinstance(error, StatusError) and error.retry_after]
+        return RegistryReading(
+            snapshot=snapshot,
+            complete=complete,
+            settled=not self._unlisted,
+            touched=_touched(before, snapshot),
+            fault=fault_of(self._remote.ref, errors[0]) if errors else None,
+            problems=tuple(problems),
+            retry_after=max(waits, default=None),
+        )
+
+
+def _touched(before: RegistrySnapshot, now: RegistrySnapshot) -> frozenset[str]:
+    """Return the versions whose documents may differ between two snapshots."""
+    models = _changed(before.models, now.models)
+    touched = _changed(before.versions, now.versions) | _changed(before.artifacts, now.artifacts)
+    if models:
+        for holds in (before, now):
+            touched |= {each for each, version in holds.versions.items() if version.registered_model_id in models}
+    return frozenset(touched)
+
+
+def _changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> set[str]:
+    return {each for each in before.keys() | now.keys() if before.get(each) != now.get(each)}
+
+
+def _page(raw: Any, name: str, where: str) -> list[Any]:
+    """Return the items of a page; MLflow leaves out the field where there are none."""
+    items = values.at(raw, name)
+    if items is None and isinstance(raw, Mapping) and not raw.keys() - {"next_page_token"}:
+        return []
+    if not isinstance(items, list):
+        raise BadAnswer(f"{where}: 200 without a list of {name}")
+    return items
+
+
+def _is_unknown(error: StatusError) -> bool:
+    """Return whether MLflow itself says that it has no such object; a proxy's 404 says nothing."""
+    return error.status == 404 and _UNKNOWN.encode() in error.body

@@ -1,0 +1,146 @@
+"""Servers of the OpenAI API that no cluster knows, named in OPENAI_SERVERS: what each lists, asked again and again."""
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Iterator, Sequence
+from urllib.parse import urlsplit
+
+from common.backoff import Backoff
+from common.http.client import RemoteError, StatusError
+from common.kube.state import OK, State, StateKind
+from services.normalizer.facts import LOCAL, Ref
+from services.normalizer.normalize.deployment import Deployment
+from services.normalizer.normalize.openai_server import models_path, read_models, server_deployment
+from services.normalizer.source import Sink
+from services.normalizer.sourcebook import SourceKind
+from services.normalizer.sources.faults import BadAnswer, fault_of, internal
+from services.normalizer.sources.http import Account, Connector, Remote
+from services.normalizer.sources.refs import Fault, FaultKind, SourceRef
+
+RETRY = 5.0
+"""The longest first pause after a failure, in seconds."""
+_STATES: dict[FaultKind, StateKind] = {
+    "unauthorized": "unauthorized",
+    "forbidden": "forbidden",
+    "unreachable": "unreachable",
+    "timeout": "unreachable",
+    "dns": "unreachable",
+}
+
+
+def server_refs(servers: Sequence[str], *, insecure: Sequence[str] = ()) -> Iterator[SourceRef]:
+    """Yield the servers of OPENAI_SERVERS (`name=URL`), each name once; `insecure` are names and hosts."""
+    urls = dict(reversed([server.split("=", 1) for server in servers]))
+    for name, url in sorted(urls.items()):
+        yield SourceRef(
+            id=name,
+            kind="openai",
+            url=url.rstrip("/"),
+            origin="OPENAI_SERVERS",
+            name=name,
+            verify=not {name, urlsplit(url).hostname} & set(insecure),
+            api="openai",
+        )
+
+
+class OpenAiSource:
+    """One server.
+
+    A list that lacks models for a while, as a gateway's does whose backends restart, takes no name away: each is kept
+    for `hold` seconds after it was listed last. A server without any model is not believed at all.
+    """
+
+    kind: SourceKind = "openai"
+    namespaces: tuple[str, ...] = ()
+
+    def __init__(
+        self,
+        ref: SourceRef,
+        *,
+        connector: Connector,
+        interval: float,
+        hold: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`interval`: seconds between two looks, and the longest pause after failures."""
+        self.id = ref.source
+        self._ref = ref
+        self._connector = connector
+        self._interval = interval
+        self._hold = hold
+        self._clock = clock
+        self._backoff = Backoff(min(RETRY, interval), interval)
+        self._listed: dict[str, float] = {}
+        self._told: Deployment | None = None
+        self._again = asyncio.Event()
+
+    async def run(self, sink: Sink) -> None:
+        """Look at the server until cancelled."""
+        account = Account(tell=lambda ref, state: None)
+        async with self._connector.open(self._ref) as remote:
+            while True:
+                pause = await self._look(remote, sink, account)
+                try:
+                    async with asyncio.timeout(pause):
+                        await self._again.wait()
+                except TimeoutError:
+                    pass
+                self._again.clear()
+
+    def relist(self) -> None:
+        """Look again now."""
+        self._told = None
+        self._again.set()
+
+    async def _look(self, remote: Remote, sink: Sink, account: Account) -> float:
+        """Ask once and tell what came; return the seconds until the next look."""
+        try:
+            with self._connector.metrics.poll_seconds.labels(self.id).time():
+                names = await self._names(remote)
+        except Exception as error:
+            known = isinstance(error, RemoteError)
+            fault = fault_of(self._ref, error) if isinstance(error, RemoteError) else internal(self._ref, error)
+            account.update(self._ref, fault)
+            sink.state(_state(fault))
+            wait = error.retry_after or 0 if known and isinstance(error, StatusError) else 0
+            return max(self._backoff.next(), min(wait, self._interval))
+        account.update(self._ref, None)
+        self._tell(names, sink)
+        self._backoff.reset()
+        return self._interval * random.uniform(0.9, 1.1)  # noqa: S311 - spreads load, guards nothing
+
+    async def _names(self, remote: Remote) -> Sequence[str]:
+        """Return the names that are listed.
+
+        Raises:
+            RemoteError: they cannot be read, or there are none.
+        """
+        path = models_path(self._ref.url)
+        names = read_models(await remote.get(path))
+        if names is None:
+            raise BadAnswer(f"{self._ref.url}{path}: 200 without a list of models")
+        if not names:
+            raise BadAnswer(f"{self._ref.url}{path}: the list of models is empty")
+        return names
+
+    def _tell(self, names: Sequence[str], sink: Sink) -> None:
+        now = self._clock()
+        self._listed |= dict.fromkeys(names, now)
+        self._listed = {name: at for name, at in self._listed.items() if now - at <= self._hold}
+        kept = [name for name in self._listed if name not in set(names)]
+        deployment = server_deployment(
+            self._ref.name,
+            url=self._ref.url,
+            models=(*names, *kept),
+            authentication=self._connector.authenticates(self._ref),
+        )
+        if deployment != self._told:
+            sink.changed({Ref.deployment("OpenAIServer", LOCAL, "", self._ref.name): deployment})
+            self._told = deployment
+        sink.state(OK)
+        sink.listed()
+
+
+def _state(fault: Fault) -> State:
+    return State(ok=False, reason=fault.reason, remedy=fault.remedy, kind=_STATES.get(fault.kind, "error"))

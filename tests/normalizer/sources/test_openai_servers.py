@@ -1,0 +1,217 @@
+"""Servers of the OpenAI API that settings name, over HTTP: what is shown of them, and what takes nothing away."""
+
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from common.kube.state import State
+from common.metrics import Metrics
+from common.secrets import MountedCredentials
+from common.trust import trust_also
+from services.normalizer.facts import Ref
+from services.normalizer.normalize.deployment import Deployment
+from services.normalizer.normalize.kserve import normalize_deployment
+from services.normalizer.normalize.openai_server import MOST_MODELS, read_models, server_deployment
+from services.normalizer.normalize.result import Defaults
+from services.normalizer.source import News
+from services.normalizer.sources.http import Account, Connector, SourceMetrics
+from services.normalizer.sources.openai_servers import OpenAiSource, server_refs
+from tests.fakes.openai import MODELS, FakeOpenAi
+
+KEY = "sk-of-the-gateway"
+
+
+class Told:
+    """A sink that keeps what it was told last."""
+
+    def __init__(self) -> None:
+        self.deployment: Deployment | None = None
+        self.states: list[State] = []
+        self.looks = 0
+        self.changes = 0
+
+    def changed(self, news: News) -> None:
+        [(ref, fact)] = news.items()
+        assert str(ref) == "openai:local:/team"
+        assert Ref.parse(str(ref)) == ref
+        assert isinstance(fact, Deployment)
+        self.deployment, self.changes = fact, self.changes + 1
+
+    def listed(self) -> None:
+        self.looks += 1
+
+    def state(self, state: State, *, part: str = "", partly: bool = False) -> None:
+        self.states.append(state)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        assert self.deployment is not None
+        return self.deployment.names
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Follower:
+    """One source that is asked to look by the test."""
+
+    def __init__(self, source: OpenAiSource, remote: Any, account: Any) -> None:
+        self.told = Told()
+        self.clock = Clock()
+        source._clock = self.clock
+        self._look = lambda: source._look(remote, self.told, account)
+
+    async def look(self) -> float:
+        return float(await self._look())
+
+
+@asynccontextmanager
+async def following(url: str, folder: Path | None = None) -> AsyncIterator[Follower]:
+    connector = Connector(
+        token=lambda: "the service account's, which is nobody else's",
+        ssl=trust_also([]),
+        metrics=Metrics("test", "0").shared(SourceMetrics),
+        credentials=MountedCredentials(folder),
+        timeout=5,
+    )
+    [ref] = server_refs([f"team={url}"])
+    source = OpenAiSource(ref, connector=connector, interval=60, hold=3600)
+    assert source.id == "openai:team"
+    async with connector.open(ref) as remote:
+        yield Follower(source, remote, Account(tell=lambda ref, state: None))
+
+
+@pytest.fixture
+async def gateway() -> AsyncIterator[FakeOpenAi]:
+    async with FakeOpenAi("granite-3.1-8b", "llama-3", "openai/*") as gateway:
+        yield gateway
+
+
+@pytest.mark.parametrize("path", ["", "/", "/v1", "/v1/"])
+async def test_what_it_lists_is_one_entry_with_all_names(gateway: FakeOpenAi, path: str) -> None:
+    async with following(gateway.url + path) as follower:
+        await follower.look()
+    told = follower.told
+    assert (told.names, told.looks) == (("granite-3.1-8b", "llama-3"), 1)
+    assert told.deployment is not None
+    normalized = normalize_deployment(
+        told.deployment, cluster="local", source="openai:team", services=(), service_accounts=(), defaults=Defaults()
+    )
+    [model] = normalized.document.models
+    server = normalized.document.model_server
+    assert normalized.segments == ("openai", "team")
+    assert (model.name, model.annotations["rhdh.modelcatalog.io/model-name"]) == ("team", "granite-3.1-8b")
+    assert model.description == "Server of the OpenAI API with 2 models: granite-3.1-8b, llama-3."
+    assert server is not None
+    assert server.api is not None
+    assert (server.name, server.api.url, server.authentication) == ("team", gateway.url, False)
+    assert normalized.details.names == ("granite-3.1-8b", "llama-3")
+    assert (normalized.details.server_type, normalized.details.kind) == ("openai-v1", "OpenAIServer")
+    assert not normalized.problems
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind"),
+    [
+        ({"kind": "status", "status": 500}, "error"),
+        ({"kind": "status", "status": 503}, "error"),
+        ({"kind": "status", "status": 429, "retry_after": 9}, "error"),
+        ({"kind": "status", "status": 401}, "unauthorized"),
+        ({"kind": "status", "status": 403}, "forbidden"),
+        ({"kind": "status", "status": 404}, "error"),
+        ({"kind": "empty"}, "error"),
+        ({"kind": "login"}, "error"),
+        ({"kind": "truncated"}, "error"),
+        ({"kind": "cut"}, "unreachable"),
+        ({"kind": "shrinking", "count": 3}, "error"),
+    ],
+)
+async def test_a_server_that_cannot_be_read_keeps_its_entry(
+    gateway: FakeOpenAi, fault: Mapping[str, Any], kind: str
+) -> None:
+    async with following(gateway.url) as follower:
+        await follower.look()
+        gateway.fail(path=MODELS, **fault)
+        pause = await follower.look()
+        told = follower.told
+        assert (told.looks, told.changes) == (1, 1)
+        assert (told.states[-1].ok, told.states[-1].kind) == (False, kind)
+        assert told.states[-1].remedy
+        assert pause >= fault.get("retry_after", 0)
+
+        gateway.heal()
+        await follower.look()
+        assert (told.looks, told.changes, told.states[-1].ok) == (2, 1, True)
+
+
+async def test_a_name_that_a_list_lacks_stays_for_the_hold(gateway: FakeOpenAi) -> None:
+    async with following(gateway.url) as follower:
+        await follower.look()
+        gateway.models = ["llama-3", "qwen"]
+        follower.clock.now = 3600
+        await follower.look()
+        assert follower.told.names == ("llama-3", "qwen", "granite-3.1-8b")
+
+        follower.clock.now = 3601
+        await follower.look()
+        assert follower.told.names == ("llama-3", "qwen")
+
+
+async def test_its_own_credentials_are_sent_and_read_again(gateway: FakeOpenAi, tmp_path: Path) -> None:
+    gateway.tokens = {KEY}
+    async with following(gateway.url, tmp_path) as follower:
+        await follower.look()
+        assert follower.told.states[-1].remedy.startswith("OpenAI-compatible server team wants credentials")
+        assert "team.token" in follower.told.states[-1].remedy
+        (tmp_path / "team.token").write_text(f"{KEY}\n")
+        await follower.look()
+        assert follower.told.deployment is not None
+        assert follower.told.deployment.stated.asks_authentication is True
+
+
+def test_of_hundreds_the_first_are_shown_and_that_is_told() -> None:
+    names = [f"model-{number}" for number in range(340)]
+    deployment = server_deployment("team", url="https://gateway.example.com", models=names, authentication=True)
+    assert deployment.names == tuple(names[:MOST_MODELS])
+    [problem] = deployment.problems
+    assert problem.object == "OpenAIServer team"
+    assert problem.message == "it lists 340 models: the first 50 are shown"
+
+
+@pytest.mark.parametrize(
+    ("answer", "names"),
+    [
+        ('{"object": "list", "data": [{"id": "a"}, {"id": "b"}, {"id": "a"}]}', ("a", "b")),
+        ('[{"id": "a"}]', ("a",)),
+        ('{"object": "list", "data": null}', ()),
+        ('{"object": "list", "data": [null, 1, {"id": 7}, {"id": ""}, {"name": "b"}]}', ("7",)),
+        ('{"data": {"id": "a"}}', None),
+        ("{}", None),
+        ("null", None),
+        ('"models"', None),
+    ],
+)
+def test_lists_of_any_shape(answer: str, names: tuple[str, ...] | None) -> None:
+    assert read_models(json.loads(answer)) == names
+
+
+def test_an_address_inside_the_cluster_is_told_as_one() -> None:
+    deployment = server_deployment("team", url="http://vllm.ml.svc:8000/v1", models=["a"], authentication=False)
+    assert deployment.addresses.internal == "http://vllm.ml.svc:8000"
+    assert not deployment.addresses.external
+
+
+def test_of_a_name_that_is_there_twice_the_first_counts() -> None:
+    [first, second] = server_refs(["b=http://one", "a=http://two", "b=http://three"], insecure=["two"])
+    assert [(ref.source, ref.url, ref.verify) for ref in (first, second)] == [
+        ("openai:a", "http://two", False),
+        ("openai:b", "http://one", True),
+    ]
