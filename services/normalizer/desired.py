@@ -133,6 +133,8 @@ class Desired:
     def put(self, source: str, ref: Ref, fact: Fact | Gone | Missing | Unusable, *, now: float = 0) -> None:
         """Take what a source says of an object."""
         self._dirty |= self._deployments.put(source, ref, fact, now=now)
+        if isinstance(fact, Gone):  # a version may have been waiting for it since the start
+            self._dirty |= {version for version, server in self._unconfirmed_servers.items() if server == str(ref)}
 
     def put_registry(
         self, registry: str, content: RegistryContent | None, *, touched: Iterable[str] = (), now: float = 0
@@ -260,6 +262,7 @@ class Desired:
         except Exception as error:
             self._failures.append((Ref.parse(ref).label, error))
             self._faults[ref] = Problem(
+                "internal_error",
                 "error",
                 Ref.parse(ref).label,
                 f"it cannot be rendered: {type(error).__name__}: {error}"[:300],
