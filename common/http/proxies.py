@@ -10,8 +10,8 @@ _CLUSTER_DOMAINS = (".svc", ".cluster.local", ".local", ".internal", ".localhost
 def proxy_for(url: str, environ: Mapping[str, str]) -> str | None:
     """Return the URL of the proxy for requests to `url`, None for a direct connection.
 
-    Variables are read in both spellings, the lower-case one first, as curl does. Addresses (the API server, the sidecars)
-    and names inside the cluster are always reached directly: no proxy knows them.
+    Variables are read in both spellings, the lower-case one first, as curl does. Addresses (the API server, the
+    sidecars) and names inside the cluster are always reached directly: no proxy knows them.
     """
     parts = urlsplit(url)
     host = (parts.hostname or "").rstrip(".").lower()
@@ -31,7 +31,7 @@ def is_inside(host: str) -> bool:
 
 
 def _is_exempt(host: str, port: int | None, rules: str) -> bool:
-    """Return whether NO_PROXY has the host: `*`, a name, or a domain with or without a dot before it; all with a port."""
+    """Return whether NO_PROXY has the host: by `*`, a name, or a domain; each may have a port."""
     for rule in filter(None, (each.strip().lower() for each in rules.split(","))):
         name, _, only_port = rule.partition(":")
         domain = name.removeprefix("*").lstrip(".")
