@@ -262,7 +262,8 @@ class StorageService:
             )
         for key in self._problems.keys() - keys:
             del self._problems[key]
-        complete = keys <= (stored.keys() | self._problems.keys())
+        # What names nothing, or nothing that there is, may be a list that failed: it never makes an empty feed complete.
+        complete = not keys.isdisjoint(stored) and keys <= (stored.keys() | self._problems.keys())
         confirmed = complete and not verdict.held
         await self.apply(
             Batch(leaving=verdict.marks, removals=verdict.removals, complete=complete, confirmed=confirmed)

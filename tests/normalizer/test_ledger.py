@@ -126,6 +126,22 @@ def test_when_much_of_a_source_is_not_ready_all_of_it_waits_for_the_hold(count: 
     assert len(bench.after(HOLD - GRACE)) == (leaving if waits else 0)
 
 
+def test_nothing_is_suspicious_where_nothing_waits_or_nothing_is_leaving() -> None:
+    bench = Bench(hold=0)
+    bench.look(bench.refs[:5])
+    assert len(bench.after(GRACE)) == 5
+    assert bench.ledger.suspicious() == frozenset()
+    bench = Bench()
+    for ref in bench.refs[:2]:
+        bench.ledger.doubt(ref, SOURCE, NOT_READY, since=bench.now)
+    assert len(bench.after(GRACE)) == 2
+    for ref in bench.refs[2:7]:
+        bench.ledger.end(ref, "deleted")
+    assert bench.ledger.suspicious() == frozenset(), "what is left is all there and ready"
+    bench.ledger.doubt(bench.refs[7], SOURCE, NOT_READY, since=bench.now)
+    assert bench.ledger.suspicious() == {SOURCE}
+
+
 def test_what_leaves_one_by_one_adds_up(bench: Bench) -> None:
     left = 0
     for ref in bench.refs:
