@@ -262,7 +262,7 @@ class StorageService:
             )
         for key in self._problems.keys() - keys:
             del self._problems[key]
-        # What names nothing, or nothing that there is, may be a list that failed: it never makes an empty feed complete.
+        # One that names nothing of what there is may be of a list that failed: it never makes an empty feed complete.
         complete = not keys.isdisjoint(stored) and keys <= (stored.keys() | self._problems.keys())
         confirmed = complete and not verdict.held
         await self.apply(
