@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import structlog
+import yaml
 from kubernetes_asyncio import config
 from kubernetes_asyncio.client import Configuration
 
@@ -26,7 +27,7 @@ async def load_kubeconfig(paths: Sequence[Path], *, namespace: str | None, conte
     await login.load()
     if not login.verified:
         log.warning(
-            "the API server is not verified, because the kubeconfig says insecure-skip-tls-verify",
+            "api_server_not_verified",
             server=login.server,
             remedy="give the cluster's entry a certificate-authority",
         )
@@ -40,6 +41,22 @@ async def load_kubeconfig(paths: Sequence[Path], *, namespace: str | None, conte
         "they are read again by themselves",
         renew=login.renew,
     )
+
+
+def contexts_of(paths: Sequence[Path]) -> list[str]:
+    """Return the names of the contexts in kubeconfig files.
+
+    Raises:
+        CredentialsError: the files cannot be read.
+    """
+    found: list[str] = []
+    for path in paths:
+        try:
+            contexts = (yaml.safe_load(path.read_text()) or {}).get("contexts") or ()
+            found += [str(context["name"]) for context in contexts]
+        except (OSError, UnicodeDecodeError, yaml.YAMLError, AttributeError, TypeError, KeyError) as error:
+            raise CredentialsError(f"kubeconfig {path}: {error or type(error).__name__}") from error
+    return found
 
 
 class _Login:

@@ -41,6 +41,7 @@ class Plan:
     addresses: Sequence[server.Address]
     manifests: Sequence[Path] = ()
     cluster: bool = False
+    contexts: Sequence[str] = ()
     metrics_addresses: Sequence[server.Address] = ()
 
 
@@ -100,7 +101,9 @@ async def run(plan: Plan, settings: AllSettings, stop: asyncio.Event, *, tell: C
         environment = Environment(
             settings=settings.normalizer, metrics=metrics, kube_metrics=kube_metrics, manifests=plan.manifests
         )
-        sources = await follow_sources(intake=controller.intake, environment=environment, cluster=plan.cluster)
+        sources = await follow_sources(
+            intake=controller.intake, environment=environment, cluster=plan.cluster, contexts=plan.contexts
+        )
         app = create_location_app(
             shelf=shelf,
             metrics=metrics,
@@ -146,6 +149,8 @@ def named_sources(plan: Plan, settings: NormalizerSettings) -> list[str]:
         *(f"MLFLOW_URLS={url}" for url in settings.mlflow_urls),
         *(f"OPENAI_SERVERS={url}" for url in settings.openai_servers),
         *(["--cluster"] if plan.cluster else []),
+        *(f"--cluster {context}" for context in plan.contexts),
+        *([f"CLUSTERS_FILE {settings.clusters_file}"] if settings.clusters_file else []),
     ]
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from common.http.server import Address
+    from services.normalizer.settings import NormalizerSettings
     from services.normalizer.sources.manifest_files import FileContents
 
 _EXISTING = click.Path(exists=True, path_type=Path)
@@ -53,13 +54,22 @@ def main() -> None:
 @click.option(
     "--manifests", "-m", type=_EXISTING, multiple=True, help="Files or folders with InferenceServices; repeatable."
 )
-@click.option("--cluster", is_flag=True, help="Follow the cluster that the environment or a kubeconfig names.")
+@click.option(
+    "--cluster",
+    "clusters",
+    metavar="[CONTEXT]",
+    is_flag=False,
+    flag_value="",
+    multiple=True,
+    help="Follow the cluster of this context in the kubeconfig; repeatable. Without a context: the one that the "
+    "environment or the kubeconfig leads to. Registries given with --registry describe all contexts.",
+)
 @click.option("--registry", metavar="URL", multiple=True, help="A model registry's root; repeatable.")
 @click.option("--catalog", metavar="URL", multiple=True, help="A model catalog's root, for model cards; repeatable.")
 @click.option(
     "--state",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder of the cache; default: STATE_DIR, or 'state'. With --cluster the cache is a ConfigMap.",
+    help="Folder of the cache; default: STATE_DIR, or 'state'. With --cluster alone the cache is a ConfigMap.",
 )
 @click.option(
     "--address", type=AddressType(), default="127.0.0.1:9090", show_default=True, help="Where the feed is served."
@@ -67,7 +77,7 @@ def main() -> None:
 @click.option("--metrics-address", type=AddressType(), help="Where metrics and health are served besides.")
 def run(
     manifests: tuple[Path, ...],
-    cluster: bool,
+    clusters: tuple[str, ...],
     registry: tuple[str, ...],
     catalog: tuple[str, ...],
     state: Path | None,
@@ -82,14 +92,22 @@ def run(
     from services.connector import assembly
 
     with reported("connector", SettingsError, CredentialsError, TrustError, OSError):
+        contexts = tuple(filter(None, clusters))
+        if contexts and "" in clusters:
+            raise click.UsageError("give --cluster with a context each time, or once without any")
+        cluster = bool(clusters) and not contexts
         settings = assembly.load_settings(registries=registry, catalogs=catalog, cluster=cluster, state=state)
-        if not (manifests or cluster or settings.normalizer.names_servers):
-            raise click.UsageError("nothing to read: give --manifests, --registry or --cluster")
+        file = settings.normalizer.clusters_file
+        if contexts and file is not None:
+            raise click.UsageError(f"CLUSTERS_FILE names the clusters already: {file}; give no --cluster CONTEXT")
+        if not (manifests or clusters or file or settings.normalizer.names_servers):
+            raise click.UsageError("nothing to read: give --manifests, --registry or --cluster, or set CLUSTERS_FILE")
         logs.configure(level=settings.normalizer.log_level, format=settings.normalizer.log_format)
         plan = assembly.Plan(
             addresses=[address],
             manifests=manifests,
             cluster=cluster,
+            contexts=contexts,
             metrics_addresses=[metrics_address] if metrics_address else [],
         )
         runtime.run(lambda stop: assembly.run(plan, settings, stop, tell=click.echo))
@@ -141,7 +159,7 @@ def preview(paths: tuple[str, ...], cluster: bool, bundle: Path | None, output: 
     try:
         with reported("connector", SettingsError):
             settings = NormalizerSettings.load()
-            more = _from_elsewhere(cluster, bundle, settings.watch_namespaces)
+            more = _from_elsewhere(cluster, bundle, settings)
             result = preview_of(
                 paths,
                 defaults=settings.defaults,
@@ -159,7 +177,9 @@ def preview(paths: tuple[str, ...], cluster: bool, bundle: Path | None, output: 
     sys.exit(1 if result.fails(fail_on) else 0)
 
 
-def _from_elsewhere(cluster: bool, bundle: Path | None, namespaces: tuple[str, ...]) -> "Mapping[Path, FileContents]":
+def _from_elsewhere(
+    cluster: bool, bundle: Path | None, settings: "NormalizerSettings"
+) -> "Mapping[Path, FileContents]":
     """Return the manifests that are not in files; what loads the client of a cluster is imported for it alone."""
     found: dict[Path, FileContents] = {}
     if not (cluster or bundle):
@@ -172,7 +192,7 @@ def _from_elsewhere(cluster: bool, bundle: Path | None, namespaces: tuple[str, .
 
     try:
         if cluster:
-            found |= asyncio.run(read_cluster(os.environ, namespaces))
+            found |= asyncio.run(read_cluster(os.environ, settings))
         if bundle:
             found |= read_bundle(bundle)
     except (BundleError, CredentialsError, RemoteError) as error:

@@ -171,6 +171,7 @@ class Clusters:
         self._wanted: dict[str, Wanted] = {}
         self._running: dict[str, tuple[Wanted, asyncio.Task[None]]] = {}
         self._awaited: set[str] = set()
+        self._reasons: dict[str, str] = {}
         self._followed: dict[str, str] = {}
         self._stopped: dict[str, frozenset[str]] = {}
         self._changed = asyncio.Event()
@@ -219,7 +220,7 @@ class Clusters:
             except TimeoutError:
                 self._cannot_follow(key, f"its credentials were not there within {CONNECT:g} s: is a program hanging?")
             except Exception as error:
-                log.exception("a cluster cannot be followed: what it had is kept", cluster=key)
+                log.exception("cluster_unreadable", cluster=key)
                 self._cannot_follow(key, f"internal: {type(error).__name__}, see the log; it is tried again")
             await asyncio.sleep(backoff.next())
 
@@ -243,7 +244,7 @@ class Clusters:
             sources = cluster.sources
             self._intake.sources_left(self._stopped.pop(id_, frozenset()) - sources)
             if credentials is not None:
-                log.info("cluster found", cluster=key, server=credentials.server, origin=credentials.origin)
+                log.info("cluster_found", cluster=key, server=credentials.server, origin=credentials.origin)
             self._no_longer_awaited(key)
             self._sweep()
             await cluster.run()
@@ -257,11 +258,14 @@ class Clusters:
         self._intake.cluster_awaited(key, reason)
 
     def _cannot_follow(self, key: str, reason: str) -> None:
-        log.warning("a cluster cannot be followed now: what it had is kept", cluster=key, reason=reason)
+        if self._reasons.get(key) != reason:
+            log.warning("cluster_unreadable", cluster=key, reason=reason)
+        self._reasons[key] = reason
         self._await(key, reason)
 
     def _no_longer_awaited(self, key: str) -> None:
         self._awaited.discard(key)
+        self._reasons.pop(key, None)
         self._intake.cluster_known(key)
 
     def _sweep(self) -> None:
@@ -269,7 +273,7 @@ class Clusters:
         if self._awaited:
             return
         for id_ in self._stopped.keys() - self._followed.keys():
-            log.warning("a cluster is configured no longer: its entries leave after SOURCE_GONE_GRACE", cluster=id_)
+            log.warning("cluster_gone", cluster=id_)
             self._intake.sources_left(self._stopped.pop(id_))
             self._intake.cluster_left(id_)
 

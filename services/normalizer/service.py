@@ -144,7 +144,9 @@ async def run(
         client = await stack.enter_async_context(
             HttpClient(name="storage-rest", base_url=settings.storage, token=settings.shared_token)
         )
-        controller = create_controller(settings=settings, storage=RemoteStorage(client), health=health, metrics=metrics)
+        controller = create_controller(
+            settings=settings, storage=RemoteStorage(client, yaml=settings.writes_yaml), health=health, metrics=metrics
+        )
         environment = Environment(
             settings=settings, metrics=metrics, kube_metrics=KubeMetrics(metrics), polling_floor=polling_floor
         )

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import structlog
 
-from common.kube.credentials import Credentials
+from common.kube.credentials import Credentials, CredentialsError
 from common.kube.environment import direct_credentials, find_credentials, kubeconfig_paths
 from common.trust import read_authority
 from services.normalizer.clusters_file import ClusterEntry, ClustersFile, ClustersFileError, read_clusters
@@ -152,9 +152,17 @@ def of_contexts(settings: NormalizerSettings, contexts: Sequence[str], environ: 
     """Return the clusters of contexts in the kubeconfig; registries that the environment names describe all of them.
 
     Raises:
-        CredentialsError: there is no kubeconfig.
+        CredentialsError: there is no kubeconfig, or it has no such context.
     """
+    # Imported here because of what it costs, see the docstring of common.kube.
+    from common.kube.kubeconfig import contexts_of
+
     files = tuple(kubeconfig_paths(environ))
+    if not files:
+        raise CredentialsError("there is no kubeconfig to find contexts in: neither KUBECONFIG nor ~/.kube/config")
+    known = contexts_of(files)
+    if unknown := [context for context in contexts if context not in known]:
+        raise CredentialsError(f"no context {', '.join(unknown)} in {', '.join(map(str, files))}: {', '.join(known)}")
     clusters: dict[str, Wanted] = {}
     for context in dict.fromkeys(contexts):
         name = _name_of(context)
@@ -297,10 +305,10 @@ async def follow_file(
                 good = read_clusters(path)
             except ClustersFileError as error:
                 follows = "the clusters that it named before are followed" if good else "nothing is followed yet"
-                log.error("the file of clusters cannot be used", reason=str(error), remedy=f"correct it; {follows}")
+                log.error("clusters_file_unusable", fault=str(error), remedy=f"correct it; {follows}")
                 intake.setting_state(CLUSTERS_FILE, ok=False, reason=f"{error}; {follows}")
             else:
-                log.info("clusters configured", names=[entry.name for entry in good.clusters])
+                log.info("clusters_configured", names=[entry.name for entry in good.clusters])
                 intake.setting_state(CLUSTERS_FILE, ok=True, reason="")
                 intake.cluster_known(CLUSTERS_FILE)
         if good is not None:

@@ -59,7 +59,12 @@ async def storage_service(
             patience=settings.patience,
         )
         client = HttpClient(name="location", base_url=settings.bridge, token=settings.shared_token)
-        pusher = Pusher(client=await stack.enter_async_context(client), source=service, telemetry=telemetry)
+        pusher = Pusher(
+            client=await stack.enter_async_context(client),
+            source=service,
+            telemetry=telemetry,
+            yaml=settings.writes_yaml,
+        )
         async with asyncio.TaskGroup() as tasks:
             background = [tasks.create_task(service.run())]
             if push:
@@ -79,7 +84,9 @@ async def run(settings: StorageSettings, addresses: Sequence[Address], stop: asy
     report_unusable(settings, health)
     async with storage_service(settings, metrics=metrics, health=health) as service, registering(settings):
         access = AccessPolicy(token=settings.shared_token, open_reads=settings.open_reads)
-        app = create_storage_app(service=service, metrics=metrics, health=health, access=access)
+        app = create_storage_app(
+            service=service, metrics=metrics, health=health, access=access, yaml=settings.writes_yaml
+        )
         server.add_status(app, lambda: report(service, health=health, settings=settings))
         await server.run(app, addresses, stop=stop)
 

@@ -35,9 +35,9 @@ async def register(backstage: HttpClient, target: str) -> None:
         except RemoteError as error:
             fault, remedy = str(error), "BKSTG_URL must be the address of the Backstage backend"
         else:
-            log.info("registered with Backstage", target=target)
+            log.info("feed_registered", target=target)
             return
         if fault != told:
-            log.warning("the feed cannot be registered with Backstage yet", error=fault, remedy=remedy)
+            log.warning("feed_not_registered", error=fault, remedy=remedy)
             told = fault
         await asyncio.sleep(pause)
