@@ -339,9 +339,9 @@ class Controller:
         for each, is_hidden in self._hidden.take_changes():
             why = each.why
             if is_hidden:
-                log.info("not shown", object=each.object, cause=why.cause, reason=why.reason, remedy=why.remedy)
+                log.info("model_hidden", object=each.object, cause=why.cause, reason=why.reason, remedy=why.remedy)
             else:
-                log.info("hidden no longer", object=each.object, cause=why.cause)
+                log.info("model_no_longer_hidden", object=each.object, cause=why.cause)
 
     def _tell_problems(self) -> None:
         """Log each problem once, when it arises."""

@@ -17,7 +17,7 @@ HiddenCause = Literal[
     "ignored",  # it is marked as not wanted
     "not-selected",  # the settings leave it out
     "unusable",  # it cannot be read
-    "not-rendered",  # an error of ours
+    "not-rendered",  # an internal error
     "waiting-for-registry",  # a registry that was not read yet may describe it
     "not-read",  # its registry was not read to the end
     "archived",  # it is archived in its registry, or the model that it is a version of is

@@ -79,7 +79,7 @@ def explained(controller: Controller, name: str) -> Explained:
     return found
 
 
-BAD = Problem("error", "InferenceService models/m", "spec.predictor is a list", "make it an object")
+BAD = Problem("object_unreadable", "error", "InferenceService models/m", "spec.predictor is a list", "make it an object")
 
 
 @pytest.mark.parametrize(
@@ -152,11 +152,11 @@ async def test_each_change_of_state_is_one_line_in_the_log() -> None:
                 await eventually(partial(says, controller, f"attempt {attempts}"))
             sink.changed({ref("m"): read_isvc(objects.isvc("m")), ref("o"): Gone()})
             await eventually(lambda: explained(controller, "m").state == "shown" and not hidden(controller))
-    told = [line for line in logs if line["event"] in ("not shown", "hidden no longer")]
+    told = [line for line in logs if line["event"] in ("model_hidden", "model_no_longer_hidden")]
     of_m = [line for line in told if line["object"] == "InferenceService models/m"]
     assert [(line["event"], line["cause"]) for line in of_m] == [
-        ("not shown", "not-ready"),
-        ("hidden no longer", "not-ready"),
+        ("model_hidden", "not-ready"),
+        ("model_no_longer_hidden", "not-ready"),
     ]
     assert of_m[0]["reason"] == "its condition Ready is False: back-off, attempt 1"
     assert of_m[0]["remedy"]
