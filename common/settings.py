@@ -261,7 +261,7 @@ def report_unusable(settings: ServiceSettings, health: Health) -> None:
     """Say which variables cannot be used: a warning each, and a condition that bears the variable's name."""
     for each in settings.unusable:
         if health.set(each.variable, False, str(each)):
-            log.warning(f"a setting cannot be used: {each.fault}", instead=each.instead, variable=each.variable)
+            log.warning("setting_unusable", variable=each.variable, fault=each.fault, instead=each.instead)
 
 
 def shown(value: str) -> str:

@@ -8,7 +8,7 @@ round. What leaves is decided by the ledger.
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import inf
 
 import structlog
@@ -113,7 +113,7 @@ class Controller:
             async with asyncio.timeout(SETTLE):
                 await self.intake.settled()
         except TimeoutError:
-            log.info("starting without an answer from some sources", missing=list(self._book.waiting_for()))
+            log.info("started_without_sources", missing=list(self._book.waiting_for()))
         self._queue.add(SYNC)
 
     async def _reconcile(self, refs: list[str], deliveries: asyncio.TaskGroup) -> bool:
@@ -150,7 +150,7 @@ class Controller:
             for _ in self._desired.rendering(dirty, now=now):
                 await asyncio.sleep(0)  # others have their turn
         for name, error in self._desired.take_failures():
-            log.error("an object cannot be rendered", object=name, exc_info=error)
+            log.error("object_not_rendered", object=name, exc_info=error)
         for cluster, labels in self._desired.take_unknown():
             self.intake.ask(cluster, labels)
         self.intake.name_cards(self._desired.catalog_models)
@@ -210,14 +210,14 @@ class Controller:
         self._storage_works()
         self._telemetry.served(ref for upsert in batch.upserts for ref in (upsert.ref, upsert.server_ref))
         for key, reason in refused.items():
-            log.error("storage refused a document", key=key, reason=reason)
+            log.error("document_refused", key=key, reason=reason)
         self._telemetry.sent(upserts=len(batch.upserts), removals=len(batch.removals), cards=len(batch.cards))
         marked = [key for key, mark in batch.leaving.items() if mark is not None]
         marked += [upsert.key for upsert in batch.upserts if upsert.leaving is not None]
         stored = self._mirror.entries
         self._ledger.persisted(stored[key].ref or key for key in marked if key in stored)
         for key, reason in batch.removals.items():
-            log.info("an entry has left", key=key, reason=reason)
+            log.info("entry_removed", key=key, reason=reason)
         if batch.changes_entries or batch.complete or batch.confirmed:
             log.info(
                 "published",
@@ -256,7 +256,7 @@ class Controller:
         suspicious = self._ledger.suspicious()
         for source in sorted(suspicious - self._suspicious):
             log.warning(
-                "much of what a source showed is missing or not ready; it stays for REMOVAL_HOLD",
+                "removals_held",
                 source=source,
                 entries=sum(doubt.source == source for doubt in self._ledger.doubts()),
                 remedy="if the models are really gone, wait, or confirm it: connector removals confirm",
@@ -267,27 +267,38 @@ class Controller:
         """Ask for each object that a look lacks, where it is so little that the answer can be believed."""
         unproven = self._ledger.unproven()
         self._asked &= unproven.keys()
-        for ref, source in unproven.items():
-            followed = self.intake.sources.get(source)
-            if ref not in self._asked and isinstance(followed, Provable) and len(self._asked) < PROOFS:
+        for ref, sources in unproven.items():
+            if ref not in self._asked and len(self._asked) < PROOFS and (able := self._able_to_prove(sources)):
                 self._asked.add(ref)
-                group.create_task(self._ask(followed, source, ref))
+                group.create_task(self._ask(able, ref))
 
-    async def _ask(self, followed: Provable, source: str, ref: str) -> None:
+    def _able_to_prove(self, sources: Sequence[str]) -> list[Provable]:
+        """Return the sources if each can be asked for an object, else none."""
+        able: list[Provable] = []
+        for source in sources:
+            followed = self.intake.sources.get(source)
+            if not isinstance(followed, Provable):
+                return []
+            able.append(followed)
+        return able
+
+    async def _ask(self, sources: Sequence[Provable], written: str) -> None:
+        """Ask all sources that may have an object for it."""
         try:
-            gone = await followed.is_gone(Ref.parse(ref))
+            ref = Ref.parse(written)
+            gone = ref.is_deployment and all([await source.is_gone(ref) for source in sources])
         except (RemoteError, ValueError) as error:
-            log.info("no proof: what a list lacks stays for REMOVAL_HOLD", object=ref, error=str(error))
+            log.info("removal_not_proven", object=written, error=str(error))
             return
-        if gone and ref in self._ledger.unproven():
-            self._desired.put(source, Ref.parse(ref), Gone())
+        if gone and (sources_now := self._ledger.unproven().get(written)):
+            self._desired.put(sources_now[0], ref, Gone())
             self._queue.add(PUBLISH)
 
     def _storage_works(self) -> None:
         self._queue.forget(SYNC)
         self._health.set("storage", True)
         if self._storage_fails:
-            log.info("storage takes what it is sent again")
+            log.info("storage_writable_again")
         self._storage_fails = False
 
     def _storage_failed(self, error: Exception) -> None:
@@ -296,7 +307,7 @@ class Controller:
             remedy = "is the container storage-rest running, and is STORAGE_URL its address?"
         self._health.set("storage", False, f"{error}; {remedy}")
         if not self._storage_fails:
-            log.warning("storage does not take what it is sent", error=str(error), remedy=remedy)
+            log.warning("storage_not_writable", error=str(error), remedy=remedy)
         self._storage_fails = True
         self._queue.retry(SYNC)
 
@@ -306,5 +317,5 @@ class Controller:
         for ref, of_one in problems.items():
             for problem in set(of_one) - set(self._told.get(ref, ())):
                 level = {"error": log.error, "warning": log.warning, "info": log.info}[problem.severity]
-                level(problem.message, object=problem.object, remedy=problem.remedy)
+                level("problem_found", **problem.fields())
         self._told = dict(problems)

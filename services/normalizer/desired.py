@@ -133,6 +133,8 @@ class Desired:
     def put(self, source: str, ref: Ref, fact: Fact | Gone | Missing | Unusable, *, now: float = 0) -> None:
         """Take what a source says of an object."""
         self._dirty |= self._deployments.put(source, ref, fact, now=now)
+        if isinstance(fact, Gone):  # a version may have been waiting for it since the start
+            self._dirty |= {version for version, server in self._unconfirmed_servers.items() if server == str(ref)}
 
     def put_registry(
         self, registry: str, content: RegistryContent | None, *, touched: Iterable[str] = (), now: float = 0
@@ -169,6 +171,10 @@ class Desired:
         """Take cards of a cluster's model catalogs by key; None says that there is none, what is not named stays."""
         self._cards.put(cards, cluster=cluster)
         self._dirty |= self._deployments.documented_by(cards)
+
+    def forget_cards(self, keys: Collection[str], *, cluster: str = LOCAL) -> None:
+        """Drop cards that nothing in a cluster refers to any more; one that a document still shows stays with it."""
+        self._cards.forget(keys, cluster=cluster)
 
     @property
     def catalog_models(self) -> Mapping[str, frozenset[CatalogModel]]:
@@ -256,6 +262,7 @@ class Desired:
         except Exception as error:
             self._failures.append((Ref.parse(ref).label, error))
             self._faults[ref] = Problem(
+                "internal_error",
                 "error",
                 Ref.parse(ref).label,
                 f"it cannot be rendered: {type(error).__name__}: {error}"[:300],

@@ -1,7 +1,7 @@
 """Model registries put together: found in the cluster and in the settings, polled, and told to the intake."""
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -153,7 +153,7 @@ class Registries:
             return given
         raised = f"{given:g} s is raised to {floor:g} s, so that registries are not flooded"
         remedy = "set POLLING_INTERVAL to a longer time, such as 2m"
-        log.warning(f"POLLING_INTERVAL: {raised}", remedy=remedy)
+        log.warning("polling_interval_raised", given=given, used=floor)
         self._intake.setting_state("POLLING_INTERVAL", ok=True, reason=f"{raised}; {remedy}")
         return floor
 
@@ -194,7 +194,7 @@ class Registries:
         try:
             self._find()
         except Exception as error:
-            log.exception("registries cannot be looked for: what was found stays")
+            log.exception("discovery_failed")
             self._intake.discovering(
                 cluster=self._cluster, complete=False, ok=False, reason=f"internal: {type(error).__name__}, see the log"
             )
@@ -225,7 +225,7 @@ class Registries:
 
     def _tell_problems(self, found: Discovery) -> None:
         for problem in sorted(set(found.problems) - self._told):
-            log.warning(problem.message, object=problem.object, remedy=problem.remedy)
+            log.warning("problem_found", **problem.fields())
         self._told = frozenset(found.problems)
         if self._settings.routes:
             reason = " ".join(f"{each.object}: {each.message}; {each.remedy}." for each in found.unmatched)
@@ -254,6 +254,10 @@ class Registries:
         """Model cards that a registry refers to are new or changed."""
         self._intake.cards_read(ref.registry, reading)
 
+    def on_cards_forgotten(self, keys: Collection[str]) -> None:
+        """Nothing refers to these model cards any more."""
+        self._intake.cards_forgotten(keys, cluster=self._cluster)
+
     def on_deployment_cards(self, cards: Mapping[str, str | None]) -> None:
         """Model cards that deployments name are new or changed."""
         self._intake.deployment_cards_read(cards, cluster=self._cluster)
@@ -280,9 +284,7 @@ class Registries:
         what_follows = "its cards stay"
         if ref.kind == "registry":
             what_follows = f"its models leave in {self._gone_grace:g} s (SOURCE_GONE_GRACE)"
-        log.warning(
-            f"{ref.label} is gone: {ref.origin} no longer names it", remedy=f"none if this is intended: {what_follows}"
-        )
+        log.warning("source_gone", source=ref.label, named_by=ref.origin, consequence=what_follows)
         self._intake.remote_gone(ref.source)
         if ref.kind == "registry":
             self._intake.registry_gone(ref.id)

@@ -97,7 +97,7 @@ class Intake:
             try:
                 self._desired.put(source, ref, fact, now=now)
             except Exception as error:  # whatever is wrong with one object, the others go on
-                log.exception("what was told of an object cannot be taken", object=ref.label)
+                log.exception("object_not_processed", object=ref.label)
                 self._desired.put(source, ref, Unusable(_untaken(ref, error)), now=now)
         if self._book.last_look(source) is not None:
             self._telemetry.heard(str(ref) for ref in news if ref.is_deployment)
@@ -204,6 +204,10 @@ class Intake:
         self._desired.put_cards(cards, cluster=cluster)
         self._wake()
 
+    def cards_forgotten(self, keys: Collection[str], *, cluster: str = LOCAL) -> None:
+        """Nothing in a cluster refers to these model cards any more."""
+        self._desired.forget_cards(keys, cluster=cluster)
+
     def _take_reading(self, ref: RegistryRef, reading: RegistryReading) -> bool:
         """Return whether a reading could be taken; one registry with something unheard of must not end the others."""
         content = RegistryContent(ref, reading.snapshot, settled=reading.settled, problems=reading.problems)
@@ -211,9 +215,7 @@ class Intake:
             self._desired.put_cards(reading.cards, cluster=cluster_of_id(ref.id))
             self._desired.put_registry(ref.id, content, touched=reading.touched, now=self._clock())
         except Exception:
-            log.exception(
-                "what was read from a registry cannot be processed: its models are kept as they were", registry=ref.id
-            )
+            log.exception("registry_not_processed", source=f"registry {ref.id}")
             return False
         return True
 
@@ -343,6 +345,7 @@ def _awaited(cluster: str) -> str:
 
 def _untaken(ref: Ref, error: Exception) -> Problem:
     return Problem(
+        "internal_error",
         "error",
         ref.label,
         f"it cannot be taken: {type(error).__name__}: {error}"[:300],

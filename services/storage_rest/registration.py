@@ -104,7 +104,7 @@ class Registration:
             if error.status != 409:  # another replica was quicker
                 raise
         else:
-            log.info("registered with Backstage", target=target)
+            log.info("feed_registered", target=target)
 
     async def _take_back(self, target: str, id_: str) -> None:
         try:
@@ -113,7 +113,7 @@ class Registration:
             if error.status != 404:
                 raise
         else:
-            log.info("taken back from Backstage", target=target)
+            log.info("feed_taken_back", target=target)
 
     async def _failed(self, error: RemoteError) -> bool:
         """Tell what went wrong; wait longer where somebody has to act. Returns False."""
@@ -121,7 +121,7 @@ class Registration:
         if isinstance(error, StatusError):
             remedy = "RHDH_TOKEN must be a token that may read, create and delete locations in the catalog"
         if fault != self._told:
-            log.warning("the feed cannot be registered with Backstage yet", error=fault, remedy=remedy)
+            log.warning("feed_not_registered", error=fault, remedy=remedy)
             self._told = fault
         if isinstance(error, StatusError) and error.status in _WAITS_FOR_PEOPLE:
             await asyncio.sleep(LONGEST_PAUSE)

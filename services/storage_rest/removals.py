@@ -82,7 +82,7 @@ class Departures:
             self._telemetry.departures.labels(departure.reason or "unknown").inc()
             if departure.reason == NOT_NAMED:
                 self._unnamed.append(now)
-            log.info("an entry has left", key=entry.key, reason=departure.reason, object=entry.ref, source=entry.source)
+            log.info("entry_removed", key=entry.key, reason=departure.reason, object=entry.ref, source=entry.source)
 
     def unnamed_within(self, seconds: float) -> int:
         """Return how many left lately because `/currentkeyset` did not name them."""
@@ -126,7 +126,9 @@ def judge(
     for the hold, and comes back when it is named again.
     """
     absent = stored.keys() - named
-    many = patience.hold > 0 and removals.is_many(len(absent) + lately, len(stored) + lately, share=patience.share)
+    missing, of = len(absent) + lately, len(stored) + lately
+    suspicious = removals.is_many(missing, of, share=patience.share) or removals.is_emptied(missing, of)
+    many = patience.hold > 0 and suspicious
     gone: dict[str, str] = {}
     marks: dict[str, Leaving | None] = {key: None for key in stored.keys() & named if stored[key].leaving}
     for key in sorted(absent):

@@ -397,7 +397,7 @@ def test_replicas_that_gave_out_names_each_for_itself_end_with_the_same() -> Non
 def test_an_isvc_that_cannot_be_read_keeps_what_is_stored(bench: Bench) -> None:
     bench.isvc(objects.isvc("m"))
     restarted = bench.restarted(listed=False)
-    odd = Problem("error", "InferenceService models/m", "odd", "fix")
+    odd = Problem("object_unreadable", "error", "InferenceService models/m", "odd", "fix")
     restarted.put(isvc("m"), Unusable(odd))
     restarted.later(2 * HOLD)
     assert restarted.storage == bench.storage
@@ -593,7 +593,7 @@ def test_one_that_stands_alone_beside_the_server_of_its_version_is_told(bench: B
 
 
 def test_what_is_malformed_in_a_registry_is_a_problem_until_it_is_mended_or_the_registry_is_gone(bench: Bench) -> None:
-    malformed = Problem("warning", "registered_models 7 of reg", "it has no name", "fix it")
+    malformed = Problem("registry_item_unusable", "warning", "registered_models 7 of reg", "it has no name", "fix it")
     content = RegistryContent(REGISTRY, RegistrySnapshot(), problems=(malformed,))
     bench.desired.put_registry(REGISTRY.id, content)
     assert bench.desired.problems == {"registry:ns/reg": (malformed,)}
@@ -704,6 +704,16 @@ def test_a_card_that_nobody_shows_is_not_kept(bench: Bench) -> None:
     assert bench.desired.cards
     bench.later(HOLD)
     assert bench.desired.cards == {}
+
+
+def test_a_card_that_nothing_refers_to_stays_with_the_document_that_shows_it(bench: Bench) -> None:
+    bench.desired.put_cards({"cgn": "# card"})
+    bench.registry(**WITH_ARTIFACT)
+    bench.desired.forget_cards(["cgn"])
+    assert bench.desired.cards.keys() == {"cgn"}
+    bench.registry(**WITH_ARTIFACT | {"models": model(description="another")})
+    assert bench.desired.wanted["granite_v1"].card_key == "cgn"
+    assert bench.desired.cards["cgn"].text == "# card"
 
 
 def test_a_card_of_an_earlier_run_stays_linked_while_the_catalog_is_not_read(bench: Bench) -> None:

@@ -106,7 +106,16 @@ def test_what_is_not_ready_leaves_after_its_grace_without_another_look(bench: Be
 
 @pytest.mark.parametrize(
     ("count", "leaving", "waits"),
-    [(1, 1, True), (2, 1, False), (10, 2, False), (10, 3, True), (4, 2, True), (100, 20, False), (100, 21, True)],
+    [
+        (1, 1, False),
+        (2, 1, False),
+        (2, 2, True),
+        (10, 2, False),
+        (10, 3, True),
+        (4, 2, True),
+        (100, 20, False),
+        (100, 21, True),
+    ],
 )
 def test_when_much_of_a_source_is_not_ready_all_of_it_waits_for_the_hold(count: int, leaving: int, waits: bool) -> None:
     bench = Bench(count)
@@ -260,9 +269,33 @@ def test_entries_that_do_not_name_their_source_wait_for_all_of_its_kind(bench: B
 
 def test_few_absences_are_worth_asking_for_and_many_are_not(bench: Bench) -> None:
     bench.look(bench.refs[:2])
-    assert bench.ledger.unproven() == dict.fromkeys(bench.refs[:2], SOURCE)
+    assert bench.ledger.unproven() == dict.fromkeys(bench.refs[:2], (SOURCE,))
     bench.look(bench.refs[:3])
     assert bench.ledger.unproven() == {}
+
+
+def test_one_that_is_all_there_is_is_asked_for_and_stays_for_the_hold_without_an_answer() -> None:
+    bench = Bench(1)
+    bench.look(bench.refs)
+    assert set(bench.ledger.unproven()) == set(bench.refs)
+    assert bench.after(HOLD - 1) == set()
+
+
+@pytest.mark.parametrize(("servers", "lacking", "many"), [(1, 1, False), (2, 2, False), (3, 3, True), (1, 3, True)])
+def test_servers_stored_within_versions_count_with_all_of_their_kind(servers: int, lacking: int, many: bool) -> None:
+    """Of eight others some lack too, so that as many as `lacking` do in all."""
+    bench = Bench(8)
+    bench.book.declare("elsewhere", "kserve")
+    within = refs(servers, "servers")
+    for ref in within:
+        bench.ledger.expect(ref, "kserve", now=bench.now)
+    for _ in range(2):
+        bench.now += 1
+        bench.book.listed("elsewhere", now=bench.now)
+        bench.look(bench.refs[: lacking - servers])
+        assert bench.after(0) == set()
+    unproven = {ref: set(sources) for ref, sources in bench.ledger.unproven().items() if ref in within}
+    assert unproven == ({} if many else {ref: {SOURCE, "elsewhere"} for ref in within})
 
 
 def test_it_is_known_when_time_alone_changes_something(bench: Bench) -> None:

@@ -81,7 +81,7 @@ async def test_without_the_right_to_secrets_a_running_pod_tells_the_bucket(
 
 @pytest.mark.parametrize(("variables", "asked_in_vain"), [(RESOLVING, ("secrets", "pods"))])
 async def test_without_the_right_the_model_is_shown_all_the_same(pod: Pod, cluster: ProcessCluster, reader: Reader):
-    pod.tolerate("connections cannot be read")
+    pod.tolerate("connections_unreadable")
     await cluster.apply(connection("acme"))
     await cluster.apply(deployment(1))
     await pod.start()

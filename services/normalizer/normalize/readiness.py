@@ -96,6 +96,7 @@ def read_failed_update(status: Mapping[str, Any], subject: str) -> tuple[Problem
     said = values.line(values.at(model, "lastFailureInfo", "message"))
     return (
         Problem(
+            "revision_failed",
             "warning",
             subject,
             _shortened(f"its latest revision failed to load{f': {said}' if said else ''}"),

@@ -24,6 +24,10 @@ _LARGE = 1024 * 1024
 """An answer of more bytes than this is large: its JSON takes several times as much room."""
 
 
+MAX_ROOM = 48 * 1024 * 1024
+"""About so many bytes an answer may take as objects: many small ones take twenty times the bytes of their JSON."""
+
+
 class SourceMetrics:
     """One set for all registries and catalogs; `source` is that of a ref."""
 
@@ -65,13 +69,15 @@ class Account:
         self._state = SourceState(since=since, fault=fault)
         if fault is not None:
             log.warning(
-                f"{ref.label} cannot be read, its models are kept",
-                reason=fault.reason,
+                "source_unreadable",
+                source=ref.label,
+                reason=fault.kind,
+                fault=fault.reason,
                 remedy=fault.remedy,
                 url=fault.url,
             )
         else:
-            log.info(f"{ref.label} is read" if was is None else f"{ref.label} is read again", url=ref.url)
+            log.info("source_readable", source=ref.label, again=was is not None, url=ref.url)
         self._tell(ref, self._state)
 
 
@@ -123,6 +129,8 @@ class Remote:
                 self._count(str(error.status) if isinstance(error, StatusError) else "none")
                 raise
             self._count("200")
+            if (room := _room(body)) > MAX_ROOM:
+                raise TooLarge(f"{self.ref.url}{path}: the answer would take about {room} bytes of memory")
             try:
                 return json.loads(body), len(body)
             except (ValueError, RecursionError) as error:
@@ -177,7 +185,8 @@ class Connector:
         """Yield the server that `ref` stands for; nothing is sent before the first request."""
         if not ref.verify and ref.url.startswith("https"):
             log.warning(
-                f"the certificate of {ref.label} is not verified: anybody may answer in its place and take the token",
+                "certificate_not_verified",
+                source=ref.label,
                 url=ref.url,
                 remedy="take it out of MODEL_REGISTRY_INSECURE and name its authority in MODEL_REGISTRY_CA_FILE",
             )
@@ -228,6 +237,12 @@ async def for_each(
     async with asyncio.TaskGroup() as group:
         workers += [group.create_task(take()) for _ in range(width)]
     return failed
+
+
+def _room(body: bytearray) -> int:
+    """Return about how many bytes a JSON text and its objects take: at most four a character, 200 an object."""
+    objects = body.count(b"{") + body.count(b"[")
+    return (2 if body.isascii() else 6) * len(body) + 200 * objects + 50 * body.count(b",")
 
 
 def _kind(fault: Fault | None) -> str:

@@ -12,8 +12,20 @@ from common.kube.resources import Resource
 from common.kube.state import State
 from common.problems import Problem
 from services.normalizer.facts import Ref, Unusable
+from services.normalizer.normalize.deployment import ServiceAccountFacts, ServiceFacts
 
 T = TypeVar("T")
+OwnedT = TypeVar("OwnedT", ServiceFacts, ServiceAccountFacts)
+
+
+def owned(read: Callable[[Mapping[str, Any]], OwnedT]) -> Callable[[Mapping[str, Any]], OwnedT | None]:
+    """Return `read` for objects of which only those are kept that a deployment owns: a cluster has many more."""
+
+    def read_owned(obj: Mapping[str, Any]) -> OwnedT | None:
+        facts = read(obj)
+        return facts if facts.owners else None
+
+    return read_owned
 
 
 class Collection(Generic[T]):
@@ -90,7 +102,7 @@ class Part(Generic[T]):
 
 def reflectors(
     resource: Resource,
-    transform: Callable[[Mapping[str, Any]], T],
+    transform: Callable[[Mapping[str, Any]], T | None],
     collection: Collection[T],
     *,
     client: KubeClient,
@@ -133,4 +145,4 @@ async def is_gone(client: KubeClient, resource: Resource, ref: Ref) -> bool:
 def unreadable(ref: Ref, error: Exception) -> Unusable:
     """Return what is said of a deployment that cannot be read."""
     remedy = "compare it with the API of its kind in KServe (serving.kserve.io)"
-    return Unusable(Problem("error", ref.label, f"it cannot be read: {error}", remedy))
+    return Unusable(Problem("object_unreadable", "error", ref.label, f"it cannot be read: {error}", remedy))

@@ -108,7 +108,9 @@ class _Catalog:
         readme = values.block(answer.get("readme"))
         if is_too_large(readme):
             log.warning(
-                f"a card of {self.remote.ref.label} has more than {CARD_LIMIT} bytes: what does not fit is left out",
+                "card_too_long",
+                source=self.remote.ref.label,
+                limit=CARD_LIMIT,
                 object=f"model {model.name} of source {model.source}",
                 remedy="shorten its readme in the catalog",
             )
@@ -156,7 +158,8 @@ class Catalogs:
     """All model catalogs, as an asynchronous context manager whose `run` reads what is wanted.
 
     `update` says which catalogs there are, in the order in which they are asked: a later one never displaces what an
-    earlier one said. `want` says which cards a registry refers to; `news` gets what comes of them. A card is read again
+    earlier one said. `want` says which cards a registry refers to; `news` gets what comes of them, `forgotten`
+    the keys of those that nobody wants any more. A card is read again
     at the age of `refresh` (seconds), a little sooner for some, so that not all of them are at once. One that the
     catalogs do not have is looked for again after `recheck`, and only then believed to be none. A catalog that fails is
     let alone for a while (`pause`: ceilings of the first and of later pauses).
@@ -167,6 +170,7 @@ class Catalogs:
         *,
         connector: Connector,
         news: Callable[[News], None],
+        forgotten: Callable[[Collection[str]], None],
         tell: Callable[[SourceRef, SourceState], None],
         refresh: float = 1800,
         recheck: float = 60,
@@ -175,6 +179,7 @@ class Catalogs:
     ) -> None:
         self._connector = connector
         self._news = news
+        self._forgotten = forgotten
         self._tell = tell
         self._refresh = refresh
         self._recheck = min(recheck, refresh)
@@ -214,8 +219,11 @@ class Catalogs:
         """Take which cards a registry refers to now; those of `changed` are read again. Unwanted ones are forgotten."""
         self._wanted[registry] = frozenset(models)
         everything = frozenset[CatalogModel]().union(*self._wanted.values())
-        for each in self._cards.keys() - everything:
-            del self._cards[each]
+        if unwanted := self._cards.keys() - everything:
+            for each in unwanted:
+                del self._cards[each]
+            # Two names may have one key.
+            self._forgotten({model.key for model in unwanted} - {model.key for model in everything})
         for each in models:
             card = self._cards.setdefault(each, _Card())
             if each in changed:
@@ -244,7 +252,7 @@ class Catalogs:
             try:
                 pause = await self._read_due()
             except Exception:
-                log.exception("model cards cannot be processed: they are kept as they were")
+                log.exception("card_not_processed")
                 pause = self._recheck
             async with self._round:
                 self._round.notify_all()
@@ -283,7 +291,7 @@ class Catalogs:
             await inquiry.begin()
             await for_each(due, look, width=8)
         except Exception as error:
-            log.exception("a model card cannot be processed: it is kept as it was")
+            log.exception("card_not_processed")
             fault = error
             for each in due:
                 self._note(each, None, False, news)
