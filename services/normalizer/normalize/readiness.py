@@ -66,13 +66,19 @@ def may_sleep(obj: Mapping[str, Any]) -> bool:
         for key in _LEAST_OF_KNATIVE
     }
     least.discard("")
-    if "0" in least or values.line(values.at(status, "modelStatus", "copies", "totalCopies")) == "0":
+    if "0" in least or _has_no_copy(status):
         return True
     return not least and _is_of_knative(annotations, status)
 
 
 def _scaled(part: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
     return part, values.mapping(part.get("scaling"))
+
+
+def _has_no_copy(status: Mapping[str, Any]) -> bool:
+    """Return whether the status says that no pod runs; a total of none is left out, as Go does it."""
+    copies = values.mapping(values.at(status, "modelStatus", "copies"))
+    return bool(copies) and values.line(copies.get("totalCopies")) in ("", "0")
 
 
 def _is_of_knative(annotations: Mapping[str, Any], status: Mapping[str, Any]) -> bool:
