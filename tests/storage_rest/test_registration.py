@@ -120,7 +120,7 @@ async def scene() -> AsyncIterator[Scene]:
 
 
 async def test_the_feed_is_registered_once(scene: Scene) -> None:
-    for _ in range(2):  # and once more after a restart
+    for _ in range(2):  # and again after a restart
         async with scene.registered():
             await eventually(lambda: scene.catalog.holds(TARGET))
     assert scene.catalog.asked == [("POST", TARGET)]
