@@ -110,6 +110,9 @@ EVENTS: Final[Mapping[str, Meaning]] = {
         "See that `BKSTG_URL` is reachable and that `RHDH_TOKEN` may register locations.",
     ),
     "feed_registered": Meaning("The feed was registered with Backstage as a location."),
+    "feed_taken_back": Meaning(
+        "A location that was registered with Backstage is no longer wanted and was deleted there."
+    ),
     "keys_removed_by_others": Meaning(
         "Someone removed keys from a ConfigMap of the cache. They are written again after a while.",
         "Remove models at their source; see docs/operate.md.",

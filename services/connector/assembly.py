@@ -96,7 +96,7 @@ async def run(plan: Plan, settings: AllSettings, stop: asyncio.Event, *, tell: C
                 sources=named_sources(plan, settings.normalizer),
             )
         )
-        await stack.enter_async_context(registering(settings.storage))
+        await stack.enter_async_context(registering(settings.storage, storage))
         controller = create_controller(settings=settings.normalizer, storage=storage, health=health, metrics=metrics)
         environment = Environment(
             settings=settings.normalizer, metrics=metrics, kube_metrics=kube_metrics, manifests=plan.manifests
