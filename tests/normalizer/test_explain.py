@@ -79,7 +79,9 @@ def explained(controller: Controller, name: str) -> Explained:
     return found
 
 
-BAD = Problem("object_unreadable", "error", "InferenceService models/m", "spec.predictor is a list", "make it an object")
+BAD = Problem(
+    "object_unreadable", "error", "InferenceService models/m", "spec.predictor is a list", "make it an object"
+)
 
 
 @pytest.mark.parametrize(
