@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check audit bench chaos soak test-backstage demo-backstage test-portal demo-portal test-page test-registries test-mlflow lock clean
+.PHONY: help run test check events audit bench chaos soak test-backstage demo-backstage test-portal demo-portal test-page test-registries test-mlflow lock clean
 
 help: ## What can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,8 +45,12 @@ check: $(VENV)/dev ## Style, types, layers, wording
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/python -m scripts.events --check
 	@$(BIN)/python -m scripts.wording
 	@$(BIN)/codespell
+
+events: $(VENV)/dev ## Renew the tables of log events and problems in docs/events.md
+	@$(BIN)/python -m scripts.events
 
 audit: $(VENV)/dev ## Known vulnerabilities in the lock file (says so when nobody can be asked)
 	@$(BIN)/python -m scripts.audit

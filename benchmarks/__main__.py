@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 
 from benchmarks import baseline, document, installed, machine, report, smoke
 from benchmarks.figures import Figure
-from benchmarks.measures import events, latency, memory, preview, reads, start, sync
+from benchmarks.measures import events, kinds, latency, memory, preview, reads, start, sync
 from benchmarks.world import Setup
 from tests.fakes.kubernetes import MEASURED
 from tests.process.service import BIN
@@ -37,6 +37,7 @@ MEASURES: Mapping[str, Measure] = {
     "start": lambda options: start.measure(options.runs, setup=options.setup),
     "reads": lambda options: reads.measure(options.runs, setup=options.setup),
     "preview": lambda options: preview.measure(options.runs),
+    "kinds": lambda options: kinds.measure(options.runs, setup=options.setup),
     "events": lambda options: events.measure(options.runs, setup=options.setup),
 }
 

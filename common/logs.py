@@ -8,6 +8,8 @@ import stamina.instrumentation
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from common.events import EVENTS
+
 Format = Literal["auto", "json", "console"]
 
 _SECRET_KEYS = ("authorization", "token", "password", "secret")
@@ -20,6 +22,13 @@ def _redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict
     return event
 
 
+def _explain(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Add the meaning of the event's id for people."""
+    if meaning := EVENTS.get(event["event"]):
+        event.setdefault("message", meaning.meaning)
+    return event
+
+
 def configure(*, level: str = "INFO", format: Format = "auto") -> None:  # noqa: A002 - the setting's name
     """Set up logging for the process: our events and those of the libraries go to standard error in one format."""
     as_json = format == "json" or (format == "auto" and not sys.stderr.isatty())
@@ -29,6 +38,7 @@ def configure(*, level: str = "INFO", format: Format = "auto") -> None:  # noqa:
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.stdlib.ExtraAdder(),
+        _explain,
         _redact,
     ]
     renderer: list[Processor] = (

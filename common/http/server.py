@@ -127,7 +127,7 @@ def create_app(
         except web.HTTPException as error:
             response = _as_problem(error, request).response(instance=request.path, request_id=request_id)
         except Exception:
-            log.exception("request failed", server=name, path=request.path, request_id=request_id)
+            log.exception("request_failed", server=name, path=request.path, request_id=request_id)
             fault = HttpProblem(500, "an internal error; the log has it under this request id")
             response = fault.response(instance=request.path, request_id=request_id)
         route = _route(request)

@@ -234,7 +234,7 @@ class KubeClient:
         try:
             return await self.credentials.renew()
         except CredentialsError as error:
-            log.warning("credentials not renewed", origin=self.credentials.origin, error=str(error))
+            log.warning("credentials_not_renewed", origin=self.credentials.origin, error=str(error))
             return False
 
 

@@ -27,7 +27,7 @@ async def load_kubeconfig(paths: Sequence[Path], *, namespace: str | None, conte
     await login.load()
     if not login.verified:
         log.warning(
-            "the API server is not verified, because the kubeconfig says insecure-skip-tls-verify",
+            "api_server_not_verified",
             server=login.server,
             remedy="give the cluster's entry a certificate-authority",
         )

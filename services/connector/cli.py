@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from common.http.server import Address
+    from services.normalizer.settings import NormalizerSettings
     from services.normalizer.sources.manifest_files import FileContents
 
 _EXISTING = click.Path(exists=True, path_type=Path)
@@ -158,7 +159,7 @@ def preview(paths: tuple[str, ...], cluster: bool, bundle: Path | None, output: 
     try:
         with reported("connector", SettingsError):
             settings = NormalizerSettings.load()
-            more = _from_elsewhere(cluster, bundle, settings.watch_namespaces)
+            more = _from_elsewhere(cluster, bundle, settings)
             result = preview_of(
                 paths,
                 defaults=settings.defaults,
@@ -176,7 +177,9 @@ def preview(paths: tuple[str, ...], cluster: bool, bundle: Path | None, output: 
     sys.exit(1 if result.fails(fail_on) else 0)
 
 
-def _from_elsewhere(cluster: bool, bundle: Path | None, namespaces: tuple[str, ...]) -> "Mapping[Path, FileContents]":
+def _from_elsewhere(
+    cluster: bool, bundle: Path | None, settings: "NormalizerSettings"
+) -> "Mapping[Path, FileContents]":
     """Return the manifests that are not in files; what loads the client of a cluster is imported for it alone."""
     found: dict[Path, FileContents] = {}
     if not (cluster or bundle):
@@ -189,7 +192,7 @@ def _from_elsewhere(cluster: bool, bundle: Path | None, namespaces: tuple[str, .
 
     try:
         if cluster:
-            found |= asyncio.run(read_cluster(os.environ, namespaces))
+            found |= asyncio.run(read_cluster(os.environ, settings))
         if bundle:
             found |= read_bundle(bundle)
     except (BundleError, CredentialsError, RemoteError) as error:

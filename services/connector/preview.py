@@ -194,6 +194,7 @@ def _not_ready(contents: Contents) -> Iterator[Noticed]:
         readiness = manifest.facts.readiness
         if not readiness.ready and not manifest.bare:
             problem = Problem(
+                "not_ready",
                 "info",
                 ref.label,
                 f"not served: {readiness.reason}",

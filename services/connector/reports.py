@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from common import __version__
-from common.problems import Severity
+from common.problems import PROBLEMS, ProblemId, Severity
 from services.connector.preview import STDIN, Preview, Shown
 from services.normalizer.sources.manifest_objects import Noticed
 
@@ -113,7 +113,7 @@ def sarif(result: Preview) -> str:
                 "name": "connector",
                 "semanticVersion": __version__,
                 "informationUri": _DOCUMENTATION,
-                "rules": [{"id": severity, "defaultConfiguration": {"level": _SARIF[severity]}} for severity in _SARIF],
+                "rules": [_sarif_rule(id_) for id_ in sorted({each.problem.id for each in result.noticed})],
             }
         },
         "columnKind": "unicodeCodePoints",
@@ -235,13 +235,18 @@ def _escaped(text: str, further: str = "") -> str:
     return text
 
 
+def _sarif_rule(id_: ProblemId) -> dict[str, Any]:
+    meaning, remedy = PROBLEMS[id_]
+    return {"id": id_, "shortDescription": {"text": meaning}, "help": {"text": remedy or "Nothing needs to be done."}}
+
+
 def _sarif_result(each: Noticed) -> dict[str, Any]:
     problem, place = each
     location: dict[str, Any] = {"artifactLocation": {"uri": place.path.replace("\\", "/") or "unknown"}}
     if place.line:
         location["region"] = {"startLine": place.line}
     return {
-        "ruleId": problem.severity,
+        "ruleId": problem.id,
         "level": _SARIF[problem.severity],
         "message": {"text": f"{problem.object}: {problem.message}. {problem.remedy}"},
         "locations": [{"physicalLocation": location}],

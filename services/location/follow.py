@@ -56,7 +56,7 @@ class Following:
         """Take a snapshot: its entries, and what else it told."""
         self._report(self._shelf.apply(unpacking.delivery(told, whole=told.confirmed)))
         self._followed(told)
-        log.info("loaded from storage", documents=len(self._shelf), complete=self._shelf.complete)
+        log.info("loaded_from_storage", documents=len(self._shelf), complete=self._shelf.complete)
 
     def begin_with(self, whole: wire.Changes) -> None:
         """Take a snapshot in one piece."""
@@ -72,7 +72,7 @@ class Following:
             return
         for key, reason in changes.removals.items():
             if self._shelf.at_key(key) is not None:
-                log.info("removed", key=key, reason=reason)
+                log.info("entry_removed", key=key, reason=reason)
         self._report(self._shelf.apply(prepare(changes, whole=False)))
         self._followed(changes)
 
@@ -84,7 +84,7 @@ class Following:
 
     def _report(self, problems: Sequence[Problem]) -> None:
         for problem in problems:
-            log.warning("not served", object=problem.object, message=problem.message, remedy=problem.remedy)
+            log.warning("document_not_served", object=problem.object, fault=problem.message, remedy=problem.remedy)
 
 
 class _Original(Exception):
@@ -201,7 +201,7 @@ class Follower:
         except StatusError as error:
             if error.status != _GONE and error.status not in _UNKNOWN_PATH:
                 raise
-            log.info("storage does not know our revision any more", status=error.status)
+            log.info("revision_unknown", status=error.status)
             self._following.revision = None
             return
         finally:
@@ -215,7 +215,7 @@ class Follower:
         if not self._failing:
             self._failing = True
             log.warning(
-                "storage cannot be read",
+                "storage_unreadable",
                 error=str(error),
                 remedy="see that storage-rest runs, that STORAGE_URL is its address, and that both have the same token",
                 served_on=len(self._shelf),
@@ -224,7 +224,7 @@ class Follower:
     def _recovered(self) -> None:
         if self._failing:
             self._failing = False
-            log.info("storage is read again")
+            log.info("storage_readable_again")
 
     async def _sleep(self, seconds: float) -> None:
         """Sleep, but not longer than until a push comes that says that storage has something new."""

@@ -220,7 +220,7 @@ class Clusters:
             except TimeoutError:
                 self._cannot_follow(key, f"its credentials were not there within {CONNECT:g} s: is a program hanging?")
             except Exception as error:
-                log.exception("a cluster cannot be followed: what it had is kept", cluster=key)
+                log.exception("cluster_unreadable", cluster=key)
                 self._cannot_follow(key, f"internal: {type(error).__name__}, see the log; it is tried again")
             await asyncio.sleep(backoff.next())
 
@@ -244,7 +244,7 @@ class Clusters:
             sources = cluster.sources
             self._intake.sources_left(self._stopped.pop(id_, frozenset()) - sources)
             if credentials is not None:
-                log.info("cluster found", cluster=key, server=credentials.server, origin=credentials.origin)
+                log.info("cluster_found", cluster=key, server=credentials.server, origin=credentials.origin)
             self._no_longer_awaited(key)
             self._sweep()
             await cluster.run()
@@ -259,7 +259,7 @@ class Clusters:
 
     def _cannot_follow(self, key: str, reason: str) -> None:
         if self._reasons.get(key) != reason:
-            log.warning("a cluster cannot be followed now: what it had is kept", cluster=key, reason=reason)
+            log.warning("cluster_unreadable", cluster=key, reason=reason)
         self._reasons[key] = reason
         self._await(key, reason)
 
@@ -273,7 +273,7 @@ class Clusters:
         if self._awaited:
             return
         for id_ in self._stopped.keys() - self._followed.keys():
-            log.warning("a cluster is configured no longer: its entries leave after SOURCE_GONE_GRACE", cluster=id_)
+            log.warning("cluster_gone", cluster=id_)
             self._intake.sources_left(self._stopped.pop(id_))
             self._intake.cluster_left(id_)
 

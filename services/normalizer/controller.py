@@ -20,7 +20,9 @@ from common.kube.workqueue import WorkQueue
 from common.problems import Problem
 from common.wire import Awaited, Batch, WireError
 from services.normalizer.desired import Desired
+from services.normalizer.explain import Explainer
 from services.normalizer.facts import Gone, Ref
+from services.normalizer.hidden import HiddenBook, Why
 from services.normalizer.ledger import Ledger
 from services.normalizer.plan import Plan, plan
 from services.normalizer.publish import Mirror
@@ -43,6 +45,7 @@ LOOK_AGAIN = 30.0
 two for one object that it lacks."""
 PROOFS = 20
 """So many objects that lists lack are asked for by themselves in that time."""
+REFUSED_REMEDY = "make what it says of itself shorter, such as its annotations; see what storage-rest logs"
 _KEYS_TOLD = 5
 
 
@@ -75,7 +78,11 @@ class Controller:
         self._suspicious: frozenset[str] = frozenset()
         self._told: dict[str, tuple[Problem, ...]] = {}
         self._storage_fails = False
-        self.reporter = Reporter(desired=desired, book=book, ledger=ledger, health=health)
+        self._hidden = HiddenBook()
+        self.reporter = Reporter(desired=desired, book=book, ledger=ledger, health=health, hidden=self._hidden)
+        self.explainer = Explainer(
+            desired=desired, book=book, ledger=ledger, mirror=mirror, hidden=self._hidden, clock=clock
+        )
         self.intake = Intake(
             desired=desired, book=book, ledger=ledger, queue=queue, health=health, telemetry=telemetry, clock=clock
         )
@@ -114,7 +121,7 @@ class Controller:
             async with asyncio.timeout(SETTLE):
                 await self.intake.settled()
         except TimeoutError:
-            log.info("starting without an answer from some sources", missing=list(self._book.waiting_for()))
+            log.info("started_without_sources", missing=list(self._book.waiting_for()))
         self._queue.add(SYNC)
 
     async def _reconcile(self, refs: list[str], deliveries: asyncio.TaskGroup) -> bool:
@@ -130,6 +137,7 @@ class Controller:
             self._publish(now, deliveries)
         self._queue.add_after(SYNC, CHECK_STORAGE)
         self._tell_problems()
+        self._tell_hidden(now)
         if self._mirror.idle:
             self._telemetry.settled(began)
         self._telemetry.state(
@@ -151,7 +159,7 @@ class Controller:
             for _ in self._desired.rendering(dirty, now=now):
                 await asyncio.sleep(0)  # others have their turn
         for name, error in self._desired.take_failures():
-            log.error("an object cannot be rendered", object=name, exc_info=error)
+            log.error("object_not_rendered", object=name, exc_info=error)
         for cluster, labels in self._desired.take_unknown():
             self.intake.ask(cluster, labels)
         self.intake.name_cards(self._desired.catalog_models)
@@ -211,14 +219,14 @@ class Controller:
         self._storage_works()
         self._telemetry.served(ref for upsert in batch.upserts for ref in (upsert.ref, upsert.server_ref))
         for key, reason in refused.items():
-            log.error("storage refused a document", key=key, reason=reason)
+            log.error("document_refused", key=key, reason=reason)
         self._telemetry.sent(upserts=len(batch.upserts), removals=len(batch.removals), cards=len(batch.cards))
         marked = [key for key, mark in batch.leaving.items() if mark is not None]
         marked += [upsert.key for upsert in batch.upserts if upsert.leaving is not None]
         stored = self._mirror.entries
         self._ledger.persisted(stored[key].ref or key for key in marked if key in stored)
         for key, reason in batch.removals.items():
-            log.info("an entry has left", key=key, reason=reason)
+            log.info("entry_removed", key=key, reason=reason)
         if batch.changes_entries or batch.complete or batch.confirmed:
             log.info(
                 "published",
@@ -257,7 +265,7 @@ class Controller:
         suspicious = self._ledger.suspicious()
         for source in sorted(suspicious - self._suspicious):
             log.warning(
-                "much of what a source showed is missing or not ready; it stays for REMOVAL_HOLD",
+                "removals_held",
                 source=source,
                 entries=sum(doubt.source == source for doubt in self._ledger.doubts()),
                 remedy="if the models are really gone, wait, or confirm it: connector removals confirm",
@@ -289,7 +297,7 @@ class Controller:
             ref = Ref.parse(written)
             gone = ref.is_deployment and all([await source.is_gone(ref) for source in sources])
         except (RemoteError, ValueError) as error:
-            log.info("no proof: what a list lacks stays for now", object=written, error=str(error))
+            log.info("removal_not_proven", object=written, error=str(error))
             return
         if gone and (sources_now := self._ledger.unproven().get(written)):
             self._desired.put(sources_now[0], ref, Gone())
@@ -299,7 +307,7 @@ class Controller:
         self._queue.forget(SYNC)
         self._health.set("storage", True)
         if self._storage_fails:
-            log.info("storage takes what it is sent again")
+            log.info("storage_writable_again")
         self._storage_fails = False
 
     def _storage_failed(self, error: Exception) -> None:
@@ -308,9 +316,33 @@ class Controller:
             remedy = "is the container storage-rest running, and is STORAGE_URL its address?"
         self._health.set("storage", False, f"{error}; {remedy}")
         if not self._storage_fails:
-            log.warning("storage does not take what it is sent", error=str(error), remedy=remedy)
+            log.warning("storage_not_writable", error=str(error), remedy=remedy)
         self._storage_fails = True
         self._queue.retry(SYNC)
+
+    def _tell_hidden(self, now: float) -> None:
+        """Keep account of what is not shown."""
+        stored = self._mirror.entries
+        if rendered := self._desired.take_rendered():
+            refs = {entry.ref for entry in stored.values()}
+            looked = {ref: (self._desired.source_of(ref), self._desired.why_hidden(ref, refs)) for ref in rendered}
+            self._hidden.look(looked, now=now)
+        elsewhere: dict[str, tuple[str, Why]] = {
+            source: (source, Why("untrusted-registry", reason, remedy))
+            for source, (reason, remedy) in self._book.ignored.items()
+        }
+        for key, reason in self._mirror.refusals.items():
+            upsert = self._desired.wanted.get(key)
+            if upsert is not None and key not in stored:
+                why = Why("refused", f"storage does not take its document: {reason}", REFUSED_REMEDY)
+                elsewhere[upsert.ref] = (upsert.source, why)
+        self._hidden.look_at_all(elsewhere, among=("refused", "untrusted-registry"), now=now)
+        for each, is_hidden in self._hidden.take_changes():
+            why = each.why
+            if is_hidden:
+                log.info("model_hidden", object=each.object, cause=why.cause, reason=why.reason, remedy=why.remedy)
+            else:
+                log.info("model_no_longer_hidden", object=each.object, cause=why.cause)
 
     def _tell_problems(self) -> None:
         """Log each problem once, when it arises."""
@@ -318,5 +350,5 @@ class Controller:
         for ref, of_one in problems.items():
             for problem in set(of_one) - set(self._told.get(ref, ())):
                 level = {"error": log.error, "warning": log.warning, "info": log.info}[problem.severity]
-                level(problem.message, object=problem.object, remedy=problem.remedy)
+                level("problem_found", **problem.fields())
         self._told = dict(problems)

@@ -153,7 +153,7 @@ class Registries:
             return given
         raised = f"{given:g} s is raised to {floor:g} s, so that registries are not flooded"
         remedy = "set POLLING_INTERVAL to a longer time, such as 2m"
-        log.warning(f"POLLING_INTERVAL: {raised}", remedy=remedy)
+        log.warning("polling_interval_raised", given=given, used=floor)
         self._intake.setting_state("POLLING_INTERVAL", ok=True, reason=f"{raised}; {remedy}")
         return floor
 
@@ -194,7 +194,7 @@ class Registries:
         try:
             self._find()
         except Exception as error:
-            log.exception("registries cannot be looked for: what was found stays")
+            log.exception("discovery_failed")
             self._intake.discovering(
                 cluster=self._cluster, complete=False, ok=False, reason=f"internal: {type(error).__name__}, see the log"
             )
@@ -230,7 +230,7 @@ class Registries:
 
     def _tell_problems(self, found: Discovery) -> None:
         for problem in sorted(set(found.problems) - self._told):
-            log.warning(problem.message, object=problem.object, remedy=problem.remedy)
+            log.warning("problem_found", **problem.fields())
         self._told = frozenset(found.problems)
         if self._settings.routes:
             reason = " ".join(f"{each.object}: {each.message}; {each.remedy}." for each in found.unmatched)
@@ -240,11 +240,11 @@ class Registries:
         """Say that registries outside trusted namespaces are not read; what an earlier run has of them stays."""
         registries = {ref.source: ref for ref in untrusted}
         for name, ref in registries.items():
-            reason = f"untrusted: {ref.origin} is not read; {untrusted_remedy(ref)}"
-            self._intake.remote_state(name, ok=True, reason=reason)
+            reason, remedy = f"{ref.origin} is outside the trusted namespaces", untrusted_remedy(ref)
+            self._intake.remote_untrusted(name, reason=reason, remedy=remedy)
             if ref.kind == "registry" and self._intake.known_versions(ref.id):
                 self._intake.registry_declared(ref.id)
-                self._intake.registry_failed(ref.id, has_address=False, reason=reason)
+                self._intake.registry_failed(ref.id, has_address=False, reason=f"untrusted: {reason}; {remedy}")
         for name in self._strangers - registries.keys():
             self._intake.remote_gone(name)
         self._strangers = frozenset(registries)
@@ -289,9 +289,7 @@ class Registries:
         what_follows = "its cards stay"
         if ref.kind == "registry":
             what_follows = f"its models leave in {self._gone_grace:g} s (SOURCE_GONE_GRACE)"
-        log.warning(
-            f"{ref.label} is gone: {ref.origin} no longer names it", remedy=f"none if this is intended: {what_follows}"
-        )
+        log.warning("source_gone", source=ref.label, named_by=ref.origin, consequence=what_follows)
         self._intake.remote_gone(ref.source)
         if ref.kind == "registry":
             self._intake.registry_gone(ref.id)

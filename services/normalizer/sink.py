@@ -97,7 +97,7 @@ class Intake:
             try:
                 self._desired.put(source, ref, fact, now=now)
             except Exception as error:  # whatever is wrong with one object, the others go on
-                log.exception("what was told of an object cannot be taken", object=ref.label)
+                log.exception("object_not_processed", object=ref.label)
                 self._desired.put(source, ref, Unusable(_untaken(ref, error)), now=now)
         if self._book.last_look(source) is not None:
             self._telemetry.heard(str(ref) for ref in news if ref.is_deployment)
@@ -215,9 +215,7 @@ class Intake:
             self._desired.put_cards(reading.cards, cluster=cluster_of_id(ref.id))
             self._desired.put_registry(ref.id, content, touched=reading.touched, now=self._clock())
         except Exception:
-            log.exception(
-                "what was read from a registry cannot be processed: its models are kept as they were", registry=ref.id
-            )
+            log.exception("registry_not_processed", source=f"registry {ref.id}")
             return False
         return True
 
@@ -259,8 +257,14 @@ class Intake:
         """
         self._tell(source, ok, reason, stale=not ok if stale is None else stale)
 
+    def remote_untrusted(self, source: str, *, reason: str, remedy: str) -> None:
+        """There is a registry or a model catalog that is not read."""
+        self._book.ignore(source, reason=reason, remedy=remedy)
+        self._tell(source, True, f"untrusted: {reason}; {remedy}", stale=False)
+
     def remote_gone(self, source: str) -> None:
-        """A registry or a model catalog is no longer there."""
+        """A registry or a model catalog is no longer there, or no longer one that is not read."""
+        self._book.ignore_no_longer(source)
         self._forget(self._condition(source))
 
     def setting_state(self, variable: str, *, ok: bool, reason: str) -> None:
@@ -349,6 +353,7 @@ def _awaited(cluster: str) -> str:
 
 def _untaken(ref: Ref, error: Exception) -> Problem:
     return Problem(
+        "internal_error",
         "error",
         ref.label,
         f"it cannot be taken: {type(error).__name__}: {error}"[:300],

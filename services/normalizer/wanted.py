@@ -305,10 +305,10 @@ async def follow_file(
                 good = read_clusters(path)
             except ClustersFileError as error:
                 follows = "the clusters that it named before are followed" if good else "nothing is followed yet"
-                log.error("the file of clusters cannot be used", reason=str(error), remedy=f"correct it; {follows}")
+                log.error("clusters_file_unusable", fault=str(error), remedy=f"correct it; {follows}")
                 intake.setting_state(CLUSTERS_FILE, ok=False, reason=f"{error}; {follows}")
             else:
-                log.info("clusters configured", names=[entry.name for entry in good.clusters])
+                log.info("clusters_configured", names=[entry.name for entry in good.clusters])
                 intake.setting_state(CLUSTERS_FILE, ok=True, reason="")
                 intake.cluster_known(CLUSTERS_FILE)
         if good is not None:

@@ -133,19 +133,19 @@ class Pusher:
         self._telemetry.pushes.labels("success").inc()
         if self._failing:
             self._failing = False
-            log.info("location takes changes again")
+            log.info("location_reachable_again")
         return True
 
     def _failed(self, key: str, error: RemoteError) -> bool:
         """Return whether the key is done with, because location will never take it."""
         self._telemetry.pushes.labels("error").inc()
         if isinstance(error, StatusError) and error.status in (400, 404, 413):
-            log.warning("location refuses", key=key, error=str(error))
+            log.warning("document_refused", key=key, error=str(error))
             return True
         if key not in self._waiting:
             self._waiting = {key: None, **self._waiting}
             self._something.set()
         if not self._failing:
             self._failing = True
-            log.warning("location takes no changes", error=str(error), remedy="is it running? Is BRIDGE_URL right?")
+            log.warning("location_unreachable", error=str(error), remedy="is it running? Is BRIDGE_URL right?")
         return False

@@ -82,7 +82,7 @@ class Departures:
             self._telemetry.departures.labels(departure.reason or "unknown").inc()
             if departure.reason == NOT_NAMED:
                 self._unnamed.append(now)
-            log.info("an entry has left", key=entry.key, reason=departure.reason, object=entry.ref, source=entry.source)
+            log.info("entry_removed", key=entry.key, reason=departure.reason, object=entry.ref, source=entry.source)
 
     def unnamed_within(self, seconds: float) -> int:
         """Return how many left lately because `/currentkeyset` did not name them."""

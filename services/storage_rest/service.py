@@ -255,7 +255,7 @@ class StorageService:
         verdict = judge(keys, stored, patience=patience, lately=lately, now=self._clock())
         if any(verdict.marks.values()):
             log.warning(
-                "entries are not named any more",
+                "removals_held",
                 entries=verdict.held,
                 stored=len(stored),
                 remedy="they stay for REMOVAL_HOLD, unless they are named again: see connector removals list",
@@ -320,7 +320,7 @@ class StorageService:
         await self.loaded()
         damage = self._cache.damage
         if damage:
-            log.warning("the damaged cache was accepted by an administrator", damage=damage)
+            log.warning("damage_accepted", damage=damage)
             self._cache.damage = ""
             await self.apply(Batch(complete=True))
         return damage
@@ -358,7 +358,7 @@ class StorageService:
         self._loaded.set()
         self.progressed()
         log.info(
-            "cache loaded", documents=len(self._cache.entries), cards=len(self._cache.cards), complete=self.complete
+            "cache_loaded", documents=len(self._cache.entries), cards=len(self._cache.cards), complete=self.complete
         )
         if self._bridge is not None:
             self._bridge.tell_all(after=STARTED_BEFORE)
@@ -407,7 +407,7 @@ class StorageService:
     def _tell_damage(self) -> None:
         damage = self._cache.damage
         if self._health.set("cache", ok=not damage, reason=f"{damage}; {DAMAGE_REMEDY}" if damage else "") and damage:
-            log.error("the cache is damaged: it is served again when it is known to be whole", damage=damage)
+            log.error("cache_damaged", damage=damage)
         self._telemetry.damaged.set(bool(damage))
 
     def _note(self, refusals: Iterable[Refusal], *, fixed: Iterable[str]) -> None:

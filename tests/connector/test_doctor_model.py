@@ -125,6 +125,17 @@ async def test_a_registered_model_is_followed_as_well(world: World) -> None:
     assert "is ARCHIVED" in (await follow(world, "granite 3"))["registry"][1]
 
 
+@pytest.mark.parametrize("name", ["another path", "another header", "the parent"])
+async def test_an_id_that_goes_into_no_path_is_told_and_not_asked_for(world: World, name: str) -> None:
+    world.registry.populate(1)
+    world.registry.fail("malformed", "registered_models")
+    world.registry.counted(reset=True)
+
+    verdict, message = (await follow(world, name))["registry"]
+    assert (verdict, "goes into no path" in message) == ("fault", True)
+    assert world.registry.counted().keys() == {"GET registered_models"}
+
+
 async def test_registries_that_cannot_be_asked_are_named(world: World) -> None:
     world.registry.tokens = {"another"}
 

@@ -397,7 +397,7 @@ def test_replicas_that_gave_out_names_each_for_itself_end_with_the_same() -> Non
 def test_an_isvc_that_cannot_be_read_keeps_what_is_stored(bench: Bench) -> None:
     bench.isvc(objects.isvc("m"))
     restarted = bench.restarted(listed=False)
-    odd = Problem("error", "InferenceService models/m", "odd", "fix")
+    odd = Problem("object_unreadable", "error", "InferenceService models/m", "odd", "fix")
     restarted.put(isvc("m"), Unusable(odd))
     restarted.later(2 * HOLD)
     assert restarted.storage == bench.storage
@@ -593,7 +593,7 @@ def test_one_that_stands_alone_beside_the_server_of_its_version_is_told(bench: B
 
 
 def test_what_is_malformed_in_a_registry_is_a_problem_until_it_is_mended_or_the_registry_is_gone(bench: Bench) -> None:
-    malformed = Problem("warning", "registered_models 7 of reg", "it has no name", "fix it")
+    malformed = Problem("registry_item_unusable", "warning", "registered_models 7 of reg", "it has no name", "fix it")
     content = RegistryContent(REGISTRY, RegistrySnapshot(), problems=(malformed,))
     bench.desired.put_registry(REGISTRY.id, content)
     assert bench.desired.problems == {"registry:ns/reg": (malformed,)}

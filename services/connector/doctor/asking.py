@@ -90,6 +90,11 @@ class Api:
                 return items
             params = {**params, "continue": token}
 
+    async def object(self, resource: Resource, namespace: str, name: str) -> Asked[Mapping[str, Any]]:
+        """Return one object."""
+        answer = await self._json("GET", resource.path(namespace, name))
+        return answer if isinstance(answer, RemoteError | Mapping) else {}
+
     async def rehearse(self, resource: Resource, namespace: str, name: str, patch: Mapping[str, Any]) -> Asked[None]:
         """Have the API server say whether it would take a merge patch, or the object when there is none yet."""
         path = f"{resource.path(namespace)}/{quote(name, safe='')}"

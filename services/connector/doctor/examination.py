@@ -99,7 +99,7 @@ class Examination:
                 Finding("fault", f"no end within {limit}", "give it longer with --timeout, or look at the network")
             ]
         except Exception as error:
-            log.exception("a step of the doctor failed", step=name)
+            log.exception("doctor_step_failed", step=name)
             findings = [
                 Finding("fault", f"a fault of the doctor's own: {error!r}", "report it with the log's traceback")
             ]

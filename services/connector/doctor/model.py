@@ -19,12 +19,16 @@ _URL = ("http://", "https://", "grpc://")
 
 @dataclass(frozen=True, slots=True)
 class Registered:
-    """A registered model of this name: where, its state, and the states of its versions by name."""
+    """A registered model of this name: where, its state, and the states of its versions by name.
+
+    `usable`: it has an id by which its versions can be asked for.
+    """
 
     registry: str
     name: str
     state: str
     versions: Mapping[str, str]
+    usable: bool = True
 
     @property
     def keys(self) -> set[str]:
@@ -130,7 +134,15 @@ def judge_registered(found: Sequence[Registered], unread: Mapping[str, str], *, 
     findings = [Finding("warning", f"{label} cannot be asked: {reason}") for label, reason in unread.items()]
     for each in found:
         live = [name for name, state in each.versions.items() if state == LIVE]
-        if each.state != LIVE:
+        if not each.usable:
+            findings.append(
+                Finding(
+                    "fault",
+                    f"{each.name} in {each.registry} has an id that goes into no path: it is not shown",
+                    "look at the registry's database: ids are numbers",
+                )
+            )
+        elif each.state != LIVE:
             findings.append(
                 Finding("fault", f"{each.name} in {each.registry} is {each.state}", "restore it in the registry")
             )

@@ -20,7 +20,7 @@ from services.normalizer.normalize.deployment import Deployment
 from services.normalizer.normalize.isvc import read_isvc
 from services.normalizer.normalize.registry_objects import LIVE
 from services.normalizer.sources.http import Connector
-from services.normalizer.sources.kubeflow.paging import ListReader
+from services.normalizer.sources.kubeflow.paging import ListReader, item_id
 from services.normalizer.sources.refs import SourceRef
 
 
@@ -123,13 +123,16 @@ async def _registered(connector: Connector, ref: SourceRef, name: str) -> Asked[
             found = []
             for item in answer.items:
                 if isinstance(item, dict) and str(item.get("name", "")).lower() == name.lower():
-                    versions = await lists.read(
-                        f"{root}/registered_models/{item.get('id')}/versions", lambda item: item
-                    )
-                    states = {
-                        str(v.get("name")): str(v.get("state") or LIVE) for v in versions.items if isinstance(v, dict)
-                    }
-                    found.append(model.Registered(ref.label, str(item["name"]), str(item.get("state") or LIVE), states))
+                    state = str(item.get("state") or LIVE)
+                    states = {}
+                    if each := item_id(item):
+                        versions = await lists.read(f"{root}/registered_models/{each}/versions", lambda item: item)
+                        states = {
+                            str(v.get("name")): str(v.get("state") or LIVE)
+                            for v in versions.items
+                            if isinstance(v, dict)
+                        }
+                    found.append(model.Registered(ref.label, str(item["name"]), state, states, usable=bool(each)))
             return found
     return error
 

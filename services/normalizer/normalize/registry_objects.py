@@ -232,6 +232,7 @@ def parse_item(
         fields = ", ".join(sorted({str(fault["loc"][0]) for fault in error.errors()}))
         name = values.line(values.at(raw, "name")) or values.line(values.at(raw, "id")) or "without a name"
         return Problem(
+            "registry_item_unusable",
             "error",
             f"{kind.__name__} {values.shown(name)} in registry {registry}",
             f"it is not usable without {fields}",

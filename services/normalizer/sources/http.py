@@ -69,13 +69,15 @@ class Account:
         self._state = SourceState(since=since, fault=fault)
         if fault is not None:
             log.warning(
-                f"{ref.label} cannot be read, its models are kept",
-                reason=fault.reason,
+                "source_unreadable",
+                source=ref.label,
+                reason=fault.kind,
+                fault=fault.reason,
                 remedy=fault.remedy,
                 url=fault.url,
             )
         else:
-            log.info(f"{ref.label} is read" if was is None else f"{ref.label} is read again", url=ref.url)
+            log.info("source_readable", source=ref.label, again=was is not None, url=ref.url)
         self._tell(ref, self._state)
 
 
@@ -183,7 +185,8 @@ class Connector:
         """Yield the server that `ref` stands for; nothing is sent before the first request."""
         if not ref.verify and ref.url.startswith("https"):
             log.warning(
-                f"the certificate of {ref.label} is not verified: anybody may answer in its place and take the token",
+                "certificate_not_verified",
+                source=ref.label,
                 url=ref.url,
                 remedy="take it out of MODEL_REGISTRY_INSECURE and name its authority in MODEL_REGISTRY_CA_FILE",
             )

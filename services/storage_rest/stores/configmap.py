@@ -168,10 +168,10 @@ class ConfigMapStore:
         self._restore(family, appeared)
         removed = changes.keys() - appeared.keys()
         if lost:
-            log.warning("a ConfigMap of the cache was deleted, it is made again", keys=sorted(removed)[:10])
+            log.warning("configmap_deleted", keys=sorted(removed)[:10])
             self._restore(family, removed)
         elif removed:
-            log.warning("somebody removed keys from the cache", keys=sorted(removed)[:10], restored_in=REPAIR_AFTER)
+            log.warning("keys_removed_by_others", keys=sorted(removed)[:10], restored_in=REPAIR_AFTER)
             self._restore_later(family, removed)
         self._advance()
 

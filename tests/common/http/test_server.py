@@ -84,7 +84,7 @@ async def test_an_error_of_ours_is_logged_with_its_request_id_and_not_shown(serv
     assert answer.status == 500
     assert answer.problem["requestId"] == "abc-1"
     assert b"inner detail" not in answer.body
-    assert [entry["request_id"] for entry in logs if entry["event"] == "request failed"] == ["abc-1"]
+    assert [entry["request_id"] for entry in logs if entry["event"] == "request_failed"] == ["abc-1"]
 
 
 @pytest.mark.parametrize("offered", ["", "x" * 65, "a<b>", "a b", "a\tb"])

@@ -155,7 +155,7 @@ async def test_without_the_right_it_is_said_once(cluster: FakeCluster) -> None:
             deploy(script, "n", connection="other")
             await eventually(lambda: len(told.known) == 2)
     assert {known.state for known in told.known.values() if isinstance(known, Connection)} == {"forbidden"}
-    assert len([entry for entry in logs if entry["event"] == "connections cannot be read"]) == 1
+    assert len([entry for entry in logs if entry["event"] == "connections_unreadable"]) == 1
 
 
 def deploy_by_key(
@@ -218,7 +218,7 @@ async def test_without_either_right_one_line_names_both(cluster: FakeCluster) ->
                 deploy_by_key(cluster, script, name, fetched="s3://acme/x")
             await eventually(lambda: "models/bucket" in told.known)
     assert told.known["models/bucket"] == Connection(namespace="models", name="bucket", state="forbidden")
-    (line,) = [entry["remedy"] for entry in logs if entry["event"] == "connections cannot be read"]
+    (line,) = [entry["remedy"] for entry in logs if entry["event"] == "connections_unreadable"]
     assert "resources [secrets], verbs [get]" in line
     assert "resources [pods], verbs [list]" in line
 

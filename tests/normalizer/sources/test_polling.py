@@ -96,11 +96,12 @@ async def test_a_change_of_state_is_told_and_logged_once():
     assert refused >= 15
     assert polls is not None
     assert polls >= len(recorder.readings)
-    assert [(entry["log_level"], entry["event"]) for entry in logs] == [
-        ("info", "model registry models/public is read"),
-        ("warning", "model registry models/public cannot be read, its models are kept"),
-        ("info", "model registry models/public is read again"),
+    assert [(entry["log_level"], entry["event"], entry["source"]) for entry in logs] == [
+        ("info", "source_readable", "model registry models/public"),
+        ("warning", "source_unreadable", "model registry models/public"),
+        ("info", "source_readable", "model registry models/public"),
     ]
+    assert (logs[0]["again"], logs[2]["again"]) == (False, True)
     assert "RoleBinding in namespace models" in logs[1]["remedy"]
     assert all(live(reading) == {("model-0001", "v1")} for _, reading in recorder.readings)
 
@@ -174,7 +175,7 @@ async def test_no_verification_is_a_warning():
 
     assert recorder.readings[0][1].complete
     assert untrusting.kinds("models/public") == ["certificate"]
-    [warning] = [entry for entry in logs if "is not verified" in entry["event"]]
+    [warning] = [entry for entry in logs if entry["event"] == "certificate_not_verified"]
     assert "MODEL_REGISTRY_INSECURE" in warning["remedy"]
 
 
@@ -390,7 +391,9 @@ async def test_a_card_that_is_too_large_is_shortened_and_told():
     cards = recorder.readings[0][1].cards
     assert cards["curatedexamplemodel-0002"] == "# 2"
     assert "left out here" in cards["curatedexamplemodel-0001"]
-    assert [line["object"] for line in logs if "is left out" in line["event"]] == ["model model-0001 of source curated"]
+    assert [line["object"] for line in logs if line["event"] == "card_too_long"] == [
+        "model model-0001 of source curated"
+    ]
 
 
 async def test_many_cards_of_a_slow_catalog_delay_no_poll():
@@ -543,7 +546,7 @@ async def test_what_cannot_be_worked_with_ends_neither_its_registry_nor_others(m
                 await eventually(lambda: recorder.kinds("models/one") == ["internal", "ok"])
 
     assert recorder.kinds("models/two") == ["ok"]
-    assert any(entry.get("exc_info") and "models/one" in entry["event"] for entry in logs)
+    assert any(entry.get("exc_info") and "models/one" in entry["source"] for entry in logs)
 
 
 @pytest.mark.parametrize("attempt", range(20))

@@ -15,7 +15,7 @@ from services.normalizer.normalize.connection import Resolving
 from services.normalizer.normalize.deployment import Deployment, Planned
 from services.normalizer.normalize.storage import Storage
 from services.normalizer.source import News, Sink, Source
-from services.normalizer.sources.kserve.connection_reader import ConnectionReader
+from services.normalizer.sources.kserve.connection_reader import ConnectionReader, is_allowed
 from services.normalizer.sources.wrapping import PassingOn, Wrapper
 
 log = structlog.get_logger("connections")
@@ -59,7 +59,7 @@ class Connections(Wrapper):
         wanted = connection_of(user.place, facts) if facts is not None and in_use else None
         former = self._used.pop(user, None)
         left = self._leave(user, former) if former is not None and former != wanted else None
-        if facts is not None and wanted is not None and self._may_read(wanted):
+        if facts is not None and wanted is not None and is_allowed(*wanted.ids, self._allowed):
             self._used[user] = wanted
             self._users[wanted].pop(user, None)
             self._users[wanted][user] = facts.storage  # the one that changed last stands last
@@ -74,9 +74,6 @@ class Connections(Wrapper):
         del self._users[key]
         self._waiting.pop(key, None)
         return key
-
-    def _may_read(self, key: Ref) -> bool:
-        return not self._allowed or not self._allowed.isdisjoint((key.ids[0], "/".join(key.ids)))
 
     async def _resolve(self, sink: Sink) -> None:
         """Read what is used until cancelled, all of it again from time to time."""
@@ -98,7 +95,7 @@ class Connections(Wrapper):
             try:
                 connection = await self._reader.read(key, self._users.get(key, {}))
             except RemoteError as error:
-                log.warning("a connection cannot be read now", connection="/".join(key.ids), error=str(error))
+                log.warning("connection_unreadable", connection="/".join(key.ids), error=str(error))
                 self._waiting.setdefault(key, None)
                 await asyncio.sleep(backoff.next())
                 continue

@@ -158,6 +158,6 @@ class LlmSource:
         if state == self._told:
             return
         if state.kind == "absent":
-            log.info(state.reason, remedy=state.remedy)
+            log.info("kind_not_served", kind="LLMInferenceService", fault=state.reason, remedy=state.remedy)
         self._told = state
         sink.state(state)

@@ -152,7 +152,7 @@ async def _get(client: HttpClient, path: str) -> object:
     except RemoteError as error:
         if isinstance(error, StatusError) and (error.status >= 500 or error.status in _TRIED_AGAIN):
             raise
-        log.debug("a model server does not say what it serves", error=str(error))
+        log.debug("model_server_not_understood", error=str(error))
         return None
 
 
@@ -273,7 +273,7 @@ class _Asker(PassingOn):
                 answers = await self._servers.ask(ref, model.facts)
                 break
             except RemoteError as error:
-                log.info("a model server cannot be asked what it serves", model=ref.label, error=str(error))
+                log.info("model_server_unreachable", model=ref.label, error=str(error))
             self._release(ref)
             await asyncio.sleep(self._servers.patience.again)
         model.asking = None

@@ -145,4 +145,4 @@ async def is_gone(client: KubeClient, resource: Resource, ref: Ref) -> bool:
 def unreadable(ref: Ref, error: Exception) -> Unusable:
     """Return what is said of a deployment that cannot be read."""
     remedy = "compare it with the API of its kind in KServe (serving.kserve.io)"
-    return Unusable(Problem("error", ref.label, f"it cannot be read: {error}", remedy))
+    return Unusable(Problem("object_unreadable", "error", ref.label, f"it cannot be read: {error}", remedy))

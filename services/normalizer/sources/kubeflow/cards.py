@@ -108,7 +108,9 @@ class _Catalog:
         readme = values.block(answer.get("readme"))
         if is_too_large(readme):
             log.warning(
-                f"a card of {self.remote.ref.label} has more than {CARD_LIMIT} bytes: what does not fit is left out",
+                "card_too_long",
+                source=self.remote.ref.label,
+                limit=CARD_LIMIT,
                 object=f"model {model.name} of source {model.source}",
                 remedy="shorten its readme in the catalog",
             )
@@ -250,7 +252,7 @@ class Catalogs:
             try:
                 pause = await self._read_due()
             except Exception:
-                log.exception("model cards cannot be processed: they are kept as they were")
+                log.exception("card_not_processed")
                 pause = self._recheck
             async with self._round:
                 self._round.notify_all()
@@ -289,7 +291,7 @@ class Catalogs:
             await inquiry.begin()
             await for_each(due, look, width=8)
         except Exception as error:
-            log.exception("a model card cannot be processed: it is kept as it was")
+            log.exception("card_not_processed")
             fault = error
             for each in due:
                 self._note(each, None, False, news)

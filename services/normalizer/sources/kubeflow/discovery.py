@@ -212,6 +212,7 @@ def _names(entry: str, route: RouteFacts, settings: DiscoverySettings) -> bool:
 def _unmatched(entry: str) -> Problem:
     where = "" if ":" in entry else " in a trusted namespace (MODEL_REGISTRY_NAMESPACES)"
     return Problem(
+        id="route_missing",
         severity="warning",
         object=f"MR_ROUTE {entry}",
         message=f"there is no such Route{where}",
@@ -221,6 +222,7 @@ def _unmatched(entry: str) -> Problem:
 
 def _untrusted(ref: SourceRef) -> Problem:
     return Problem(
+        id="registry_untrusted",
         severity="warning",
         object=ref.origin,
         message=f"it is marked as a model {ref.kind}, outside the trusted namespaces: it is not read",
@@ -236,7 +238,11 @@ def untrusted_remedy(ref: SourceRef) -> str:
 
 def _invalid(route: RouteFacts) -> Problem:
     return Problem(
-        severity="warning", object=route.origin, message=route.problem, remedy="correct the Route's spec.host"
+        id="route_invalid",
+        severity="warning",
+        object=route.origin,
+        message=route.problem,
+        remedy="correct the Route's spec.host",
     )
 
 
@@ -245,6 +251,7 @@ def _repeated(explicit: Sequence[SourceRef]) -> Iterator[Problem]:
     for (origin, id_), count in counts.items():
         if count > 1:
             yield Problem(
+                id="registry_named_twice",
                 severity="warning",
                 object=origin,
                 message=f"{id_} is there {count} times: the first is taken",

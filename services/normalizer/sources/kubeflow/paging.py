@@ -9,7 +9,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from common.http.client import RemoteError
 from services.normalizer.normalize import values
-from services.normalizer.sources.faults import BadAnswer, TooLarge
+from services.normalizer.sources.faults import BadAnswer, Inconsistent, TooLarge
 from services.normalizer.sources.http import Remote
 
 T = TypeVar("T")
@@ -82,6 +82,7 @@ class _Progress:
     count: int = 0
     first_length: int = 0
     claimed: int = 0
+    total: int = 0
 
     def add(self, page: _Page) -> bool:
         """Take a page and return whether there is another one.
@@ -91,6 +92,8 @@ class _Progress:
 
         Raises:
             BadAnswer: when the list ends and these cannot be all of its items.
+            Inconsistent: when a page that was announced is empty, as it is where objects went meanwhile: what moved
+                from that page to one that was read already is missing.
         """
         if not self.count:
             self.first_length = len(page.items)
@@ -99,6 +102,8 @@ class _Progress:
         self.count += len(page.items)
         self.ids |= ids
         self.claimed = max(self.claimed, page.claimed)
+        if page.claimed > len(page.items):
+            self.total = page.claimed  # of the list: others count the page
         if page.token and page.token not in self.tokens:
             if not is_news:
                 raise BadAnswer("a page brings nothing new and names a further one")
@@ -106,6 +111,8 @@ class _Progress:
             return True
         if page.token and is_news and len(page.items) >= self.first_length:
             raise BadAnswer("a full page names a page that was read already as the next one")
+        if self.tokens and not page.items and self.total != self.count:
+            raise Inconsistent("a page that was announced is empty")
         if self.claimed > self.count:
             raise BadAnswer(f"{self.claimed} items are announced, {self.count} came")
         return False
@@ -156,8 +163,8 @@ class ListReader:
         except TooLarge as error:
             too_large = TooLarge(f"{self._remote.ref.url}{path}: {error}")
             return ListAnswer(tuple(items), too_large), not progress.count and not isinstance(error, OverBudget)
-        except BadAnswer as error:
-            return ListAnswer(tuple(items), BadAnswer(f"{self._remote.ref.url}{path}: {error}")), False
+        except (BadAnswer, Inconsistent) as error:
+            return ListAnswer(tuple(items), type(error)(f"{self._remote.ref.url}{path}: {error}")), False
         except RemoteError as error:
             return ListAnswer(tuple(items), error), False
 

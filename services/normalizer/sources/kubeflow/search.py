@@ -63,7 +63,7 @@ class _Part(Generic[T]):
             self._changed()
 
     def on_invalid(self, key: Key, error: Exception) -> None:
-        log.warning("skipped: it cannot be read", object="/".join(key), error=str(error))
+        log.warning("object_unreadable", object="/".join(key), error=str(error))
 
     def on_synced(self) -> None:
         self._synced = True

@@ -163,7 +163,7 @@ class Follower:
             self._account.update(self.ref, reading.fault)
             await self._hand_on(reading)
         except Exception as error:
-            log.exception(f"{self.ref.label} holds something that cannot be processed: its models are kept")
+            log.exception("registry_not_processed", source=self.ref.label)
             self._account.update(self.ref, internal(self.ref, error))
             return self._backoff.next()
         if reading.fault is None:
@@ -193,7 +193,7 @@ class Follower:
             reading = await poller.look_up(model_id, version_id)
             await self._hand_on(replace(reading, fault=self._fault))
         except Exception:
-            log.exception(f"{self.ref.label}: version {version_id} of model {model_id} cannot be processed")
+            log.exception("version_not_processed", source=self.ref.label, version=version_id, model=model_id)
 
     def _tell(self, ref: SourceRef, state: SourceState) -> None:
         if not self._over:
