@@ -133,6 +133,11 @@ EVENTS: Final[Mapping[str, Meaning]] = {
         "See that location runs and that `BRIDGE_URL` is its address.",
     ),
     "malformed_request": Meaning("Something that is not HTTP was sent to the service, and refused."),
+    "model_hidden": Meaning(
+        "A model exists and is not shown, for the cause and the reason in the fields.",
+        "Do what the field `remedy` says, if it is to be shown.",
+    ),
+    "model_no_longer_hidden": Meaning("A model that was hidden is shown, or does not exist any more."),
     "model_server_not_understood": Meaning(
         "A model server does not say what it serves. It is shown without that.", "See the fields of the line."
     ),
