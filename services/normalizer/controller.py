@@ -20,7 +20,9 @@ from common.kube.workqueue import WorkQueue
 from common.problems import Problem
 from common.wire import Awaited, Batch, WireError
 from services.normalizer.desired import Desired
+from services.normalizer.explain import Explainer
 from services.normalizer.facts import Gone, Ref
+from services.normalizer.hidden import HiddenBook, Why
 from services.normalizer.ledger import Ledger
 from services.normalizer.plan import Plan, plan
 from services.normalizer.publish import Mirror
@@ -42,6 +44,7 @@ LOOK_AGAIN = 30.0
 """Seconds between two requests to a source to list again, because something that it lacked is due to leave."""
 PROOFS = 20
 """So many objects that lists lack are asked for by themselves."""
+REFUSED_REMEDY = "make what it says of itself shorter, such as its annotations; see what storage-rest logs"
 _KEYS_TOLD = 5
 
 
@@ -74,7 +77,11 @@ class Controller:
         self._suspicious: frozenset[str] = frozenset()
         self._told: dict[str, tuple[Problem, ...]] = {}
         self._storage_fails = False
-        self.reporter = Reporter(desired=desired, book=book, ledger=ledger, health=health)
+        self._hidden = HiddenBook()
+        self.reporter = Reporter(desired=desired, book=book, ledger=ledger, health=health, hidden=self._hidden)
+        self.explainer = Explainer(
+            desired=desired, book=book, ledger=ledger, mirror=mirror, hidden=self._hidden, clock=clock
+        )
         self.intake = Intake(
             desired=desired, book=book, ledger=ledger, queue=queue, health=health, telemetry=telemetry, clock=clock
         )
@@ -129,6 +136,7 @@ class Controller:
             self._publish(now, deliveries)
         self._queue.add_after(SYNC, CHECK_STORAGE)
         self._tell_problems()
+        self._tell_hidden(now)
         if self._mirror.idle:
             self._telemetry.settled(began)
         self._telemetry.state(
@@ -310,6 +318,30 @@ class Controller:
             log.warning("storage_not_writable", error=str(error), remedy=remedy)
         self._storage_fails = True
         self._queue.retry(SYNC)
+
+    def _tell_hidden(self, now: float) -> None:
+        """Keep account of what is not shown."""
+        stored = self._mirror.entries
+        if rendered := self._desired.take_rendered():
+            refs = {entry.ref for entry in stored.values()}
+            looked = {ref: (self._desired.source_of(ref), self._desired.why_hidden(ref, refs)) for ref in rendered}
+            self._hidden.look(looked, now=now)
+        elsewhere: dict[str, tuple[str, Why]] = {
+            source: (source, Why("untrusted-registry", reason, remedy))
+            for source, (reason, remedy) in self._book.ignored.items()
+        }
+        for key, reason in self._mirror.refusals.items():
+            upsert = self._desired.wanted.get(key)
+            if upsert is not None and key not in stored:
+                why = Why("refused", f"storage does not take its document: {reason}", REFUSED_REMEDY)
+                elsewhere[upsert.ref] = (upsert.source, why)
+        self._hidden.look_at_all(elsewhere, among=("refused", "untrusted-registry"), now=now)
+        for each, is_hidden in self._hidden.take_changes():
+            why = each.why
+            if is_hidden:
+                log.info("model_hidden", object=each.object, cause=why.cause, reason=why.reason, remedy=why.remedy)
+            else:
+                log.info("model_no_longer_hidden", object=each.object, cause=why.cause)
 
     def _tell_problems(self) -> None:
         """Log each problem once, when it arises."""

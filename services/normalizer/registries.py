@@ -235,11 +235,11 @@ class Registries:
         """Say that registries outside trusted namespaces are not read; what an earlier run has of them stays."""
         registries = {ref.source: ref for ref in untrusted}
         for name, ref in registries.items():
-            reason = f"untrusted: {ref.origin} is not read; {untrusted_remedy(ref)}"
-            self._intake.remote_state(name, ok=True, reason=reason)
+            reason, remedy = f"{ref.origin} is outside the trusted namespaces", untrusted_remedy(ref)
+            self._intake.remote_untrusted(name, reason=reason, remedy=remedy)
             if ref.kind == "registry" and self._intake.known_versions(ref.id):
                 self._intake.registry_declared(ref.id)
-                self._intake.registry_failed(ref.id, has_address=False, reason=reason)
+                self._intake.registry_failed(ref.id, has_address=False, reason=f"untrusted: {reason}; {remedy}")
         for name in self._strangers - registries.keys():
             self._intake.remote_gone(name)
         self._strangers = frozenset(registries)

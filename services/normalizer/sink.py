@@ -255,8 +255,14 @@ class Intake:
         """
         self._tell(source, ok, reason, stale=not ok if stale is None else stale)
 
+    def remote_untrusted(self, source: str, *, reason: str, remedy: str) -> None:
+        """There is a registry or a model catalog that is not read."""
+        self._book.ignore(source, reason=reason, remedy=remedy)
+        self._tell(source, True, f"untrusted: {reason}; {remedy}", stale=False)
+
     def remote_gone(self, source: str) -> None:
-        """A registry or a model catalog is no longer there."""
+        """A registry or a model catalog is no longer there, or no longer one that is not read."""
+        self._book.ignore_no_longer(source)
         self._forget(self._condition(source))
 
     def setting_state(self, variable: str, *, ok: bool, reason: str) -> None:

@@ -3,7 +3,7 @@
 Pure: all times are given, in seconds by a clock that never goes back.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from math import inf
 from typing import Final, Literal
@@ -64,6 +64,7 @@ class SourceBook:
         """`first_sync_grace`: so many seconds after the first source was read, the others are not waited for."""
         self._sources: dict[str, _Source] = {}
         self._discoveries: dict[str, _Discovery] = {}
+        self._strangers: dict[str, tuple[str, str]] = {}
         self._first_look = inf
         self._first_sync_grace = first_sync_grace
 
@@ -104,6 +105,14 @@ class SourceBook:
         """
         self._discoveries[cluster] = _Discovery(complete, awaited=waiting and not complete, reason=reason)
 
+    def ignore(self, source: str, *, reason: str, remedy: str) -> None:
+        """There is such a registry or catalog, and it is not read."""
+        self._strangers[source] = reason, remedy
+
+    def ignore_no_longer(self, source: str) -> None:
+        """What `ignore` said of a source no longer holds."""
+        self._strangers.pop(source, None)
+
     def leave(self, cluster: str) -> None:
         """There is no such cluster any more."""
         self._discoveries.pop(cluster, None)
@@ -143,6 +152,15 @@ class SourceBook:
             Standing(id_, source.kind, source.looked if source.looks else None, source.failing, source.absent)
             for id_, source in sorted(self._sources.items())
         ]
+
+    def reason(self, source: str) -> str:
+        """Return why a source cannot be read, empty when it can."""
+        return self._sources[source].reason if source in self._sources else ""
+
+    @property
+    def ignored(self) -> Mapping[str, tuple[str, str]]:
+        """The registries and catalogs that are not read: why, and what to do."""
+        return self._strangers
 
     @property
     def awaiting_registries(self) -> frozenset[str]:
