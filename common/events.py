@@ -80,9 +80,13 @@ EVENTS: Final[Mapping[str, Meaning]] = {
     "connection_unreadable": Meaning(
         "A connection (Secret) of a deployment cannot be read now; it is tried again.", "See the field `error`."
     ),
+    "connections_not_read": Meaning(
+        "Connections are not read, so some models are shown without the bucket or address of their files.",
+        "Set `RESOLVE_CONNECTIONS` to show these, too.",
+    ),
     "connections_unreadable": Meaning(
-        "Connections (Secrets) may not be read, so storage locations in them are unknown.",
-        "Grant `get` on these Secrets, or set `RESOLVE_CONNECTIONS=false`.",
+        "Neither the Secrets of connections nor pods may be read, so storage locations are unknown.",
+        "Grant what the field `remedy` names, or set `RESOLVE_CONNECTIONS=false`.",
     ),
     "credentials_not_renewed": Meaning(
         "The credentials for the API server were refused and cannot be renewed.",
