@@ -12,7 +12,7 @@ _LINK = re.compile(r"(?P<text>\[[^\]]*\])\((?P<path>[^)#\s]+)(?P<anchor>#[^)\s]*
 
 
 def with_links_of_site(markdown: str, *, source: Path, page: str) -> str:
-    """Return a document with links that work on the site; `source` is its path in the repository, `page` on the site."""
+    """Return a document with links for the site; `source` is its path in the repository, `page` on the site."""
 
     def replaced(link: re.Match[str]) -> str:
         if "://" in link["path"] or link["path"].startswith("mailto:"):
