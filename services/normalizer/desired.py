@@ -19,7 +19,7 @@ from services.normalizer.earlier import Adoption, Unshown
 from services.normalizer.facts import LOCAL, MANIFESTS, Gone, Missing, Ref, Unusable, cluster_of, cluster_of_id
 from services.normalizer.ledger import Ledger, Patience
 from services.normalizer.normalize.cards import CatalogModel, catalog_model, readme_card
-from services.normalizer.normalize.deployment import Fact
+from services.normalizer.normalize.deployment import Deployment, Fact
 from services.normalizer.normalize.document import within
 from services.normalizer.normalize.kserve import normalize_deployment
 from services.normalizer.normalize.labels import RegistryLabels
@@ -27,6 +27,7 @@ from services.normalizer.normalize.linking import names_version
 from services.normalizer.normalize.registry import normalize_version
 from services.normalizer.normalize.registry_objects import version_origin
 from services.normalizer.normalize.result import Defaults, Normalized, Place
+from services.normalizer.normalize.stated import card_problems
 from services.normalizer.places import SHARED, Places
 from services.normalizer.registered import Registered, Version
 from services.normalizer.sourcebook import SourceBook, SourceKind, cluster_source
@@ -424,8 +425,16 @@ class Desired:
 
     def _other_problems(self, ref: str) -> tuple[Problem, ...]:
         """Return the problems of an object that are not about its document."""
-        fault = self._faults.get(ref)
-        return (*self._deployments.problems(ref), *((fault,) if fault else ()))
+        fault, entry = self._faults.get(ref), self._deployments.get(ref)
+        return (
+            *self._deployments.problems(ref),
+            *((fault,) if fault else ()),
+            *(self._card_problems(entry.facts) if entry else ()),
+        )
+
+    def _card_problems(self, facts: Deployment) -> tuple[Problem, ...]:
+        lacking = self._cards.lacks(facts.stated.catalog_model)
+        return card_problems(facts.stated, subject=facts.subject, lacking=lacking)
 
     def _note(self, ref: str, problems: tuple[Problem, ...]) -> None:
         if problems:
