@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal, Self
 from urllib.parse import urlsplit
 
-import structlog
 from pydantic import (
     AfterValidator,
     BeforeValidator,
@@ -26,8 +25,6 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 
 from common.health import Health
 from common.secrets import StaticToken, TokenSource
-
-log = structlog.get_logger("settings")
 
 _UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*")
@@ -259,6 +256,9 @@ class ServiceSettings(BaseSettings):
 
 def report_unusable(settings: ServiceSettings, health: Health) -> None:
     """Say which variables cannot be used: a warning each, and a condition that bears the variable's name."""
+    import structlog  # a command that only reads settings is not to wait for it
+
+    log = structlog.get_logger("settings")
     for each in settings.unusable:
         if health.set(each.variable, False, str(each)):
             log.warning("setting_unusable", variable=each.variable, fault=each.fault, instead=each.instead)

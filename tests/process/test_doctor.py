@@ -20,7 +20,7 @@ async def doctor(pod: Pod, *arguments: str) -> tuple[int, dict[str, list[tuple[s
         stderr=asyncio.subprocess.PIPE,
     )
     out, errors = await process.communicate()
-    assert not errors, errors.decode()
+    assert not errors or "--bundle" in arguments, errors.decode()
     assert process.returncode is not None
     report: dict[str, Any] = json.loads(out)
     found = {step["name"]: [(f["verdict"], f["message"]) for f in step["findings"]] for step in report["steps"]}

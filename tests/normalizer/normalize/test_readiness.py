@@ -117,6 +117,7 @@ KNATIVE = "autoscaling.knative.dev"
         ({"replicas": 1, "prefill": {"replicas": 0}}, {}, {}, True),
         ({"scaling": {"minReplicas": 0}}, {}, {}, True),
         ({}, {"modelStatus": {"copies": {"totalCopies": 0}}}, {}, True),
+        ({"predictor": {"minReplicas": 1}}, {"modelStatus": {"copies": {"failedCopies": 0}}}, {}, True),
         ({"predictor": {}}, {"deploymentMode": "Serverless"}, {}, True),
         ({"predictor": {}}, {"deploymentMode": "Knative"}, {}, True),
         ({"predictor": {"minReplicas": 2}}, {"deploymentMode": "Knative"}, {}, False),
