@@ -20,7 +20,9 @@ from common.kube.workqueue import WorkQueue
 from common.problems import Problem
 from common.wire import Awaited, Batch, WireError
 from services.normalizer.desired import Desired
+from services.normalizer.explain import Explainer
 from services.normalizer.facts import Gone, Ref
+from services.normalizer.hidden import HiddenBook, Why
 from services.normalizer.ledger import Ledger
 from services.normalizer.plan import Plan, plan
 from services.normalizer.publish import Mirror
@@ -39,9 +41,11 @@ CHECK_STORAGE = 10.0
 SETTLE = 3.0
 """Seconds to wait at start for each source's first answer, so that names are allotted with all contenders known."""
 LOOK_AGAIN = 30.0
-"""Seconds between two requests to a source to list again, because something that it lacked is due to leave."""
+"""Seconds between two requests to a source to list again, because something that it lacked is due to leave; and between
+two for one object that it lacks."""
 PROOFS = 20
-"""So many objects that lists lack are asked for by themselves."""
+"""So many objects that lists lack are asked for by themselves in that time."""
+REFUSED_REMEDY = "make what it says of itself shorter, such as its annotations; see what storage-rest logs"
 _KEYS_TOLD = 5
 
 
@@ -70,11 +74,15 @@ class Controller:
         self._telemetry = telemetry
         self._clock = clock
         self._looks_asked: dict[str, float] = {}
-        self._asked: set[str] = set()
+        self._asked: dict[str, float] = {}
         self._suspicious: frozenset[str] = frozenset()
         self._told: dict[str, tuple[Problem, ...]] = {}
         self._storage_fails = False
-        self.reporter = Reporter(desired=desired, book=book, ledger=ledger, health=health)
+        self._hidden = HiddenBook()
+        self.reporter = Reporter(desired=desired, book=book, ledger=ledger, health=health, hidden=self._hidden)
+        self.explainer = Explainer(
+            desired=desired, book=book, ledger=ledger, mirror=mirror, hidden=self._hidden, clock=clock
+        )
         self.intake = Intake(
             desired=desired, book=book, ledger=ledger, queue=queue, health=health, telemetry=telemetry, clock=clock
         )
@@ -129,6 +137,7 @@ class Controller:
             self._publish(now, deliveries)
         self._queue.add_after(SYNC, CHECK_STORAGE)
         self._tell_problems()
+        self._tell_hidden(now)
         if self._mirror.idle:
             self._telemetry.settled(began)
         self._telemetry.state(
@@ -163,7 +172,7 @@ class Controller:
         """Send what differs, as far as it is not under way already."""
         self._look_again(now)
         self._tell_suspicions()
-        self._prove(deliveries)
+        self._prove(now, deliveries)
         times = (self._ledger.next_check(now), self._book.first_sync_ends)
         for at in times:
             if at is not None and now < at < inf:
@@ -263,13 +272,13 @@ class Controller:
             )
         self._suspicious = suspicious
 
-    def _prove(self, group: asyncio.TaskGroup) -> None:
+    def _prove(self, now: float, group: asyncio.TaskGroup) -> None:
         """Ask for each object that a look lacks, where it is so little that the answer can be believed."""
         unproven = self._ledger.unproven()
-        self._asked &= unproven.keys()
+        self._asked = {ref: at for ref, at in self._asked.items() if ref in unproven and now < at + LOOK_AGAIN}
         for ref, sources in unproven.items():
             if ref not in self._asked and len(self._asked) < PROOFS and (able := self._able_to_prove(sources)):
-                self._asked.add(ref)
+                self._asked[ref] = now
                 group.create_task(self._ask(able, ref))
 
     def _able_to_prove(self, sources: Sequence[str]) -> list[Provable]:
@@ -310,6 +319,30 @@ class Controller:
             log.warning("storage_not_writable", error=str(error), remedy=remedy)
         self._storage_fails = True
         self._queue.retry(SYNC)
+
+    def _tell_hidden(self, now: float) -> None:
+        """Keep account of what is not shown."""
+        stored = self._mirror.entries
+        if rendered := self._desired.take_rendered():
+            refs = {entry.ref for entry in stored.values()}
+            looked = {ref: (self._desired.source_of(ref), self._desired.why_hidden(ref, refs)) for ref in rendered}
+            self._hidden.look(looked, now=now)
+        elsewhere: dict[str, tuple[str, Why]] = {
+            source: (source, Why("untrusted-registry", reason, remedy))
+            for source, (reason, remedy) in self._book.ignored.items()
+        }
+        for key, reason in self._mirror.refusals.items():
+            upsert = self._desired.wanted.get(key)
+            if upsert is not None and key not in stored:
+                why = Why("refused", f"storage does not take its document: {reason}", REFUSED_REMEDY)
+                elsewhere[upsert.ref] = (upsert.source, why)
+        self._hidden.look_at_all(elsewhere, among=("refused", "untrusted-registry"), now=now)
+        for each, is_hidden in self._hidden.take_changes():
+            why = each.why
+            if is_hidden:
+                log.info("model_hidden", object=each.object, cause=why.cause, reason=why.reason, remedy=why.remedy)
+            else:
+                log.info("model_no_longer_hidden", object=each.object, cause=why.cause)
 
     def _tell_problems(self) -> None:
         """Log each problem once, when it arises."""

@@ -14,6 +14,7 @@ from common.problems import Problem
 from services.normalizer.companions import Companions
 from services.normalizer.connected import Connected
 from services.normalizer.facts import Gone, Missing, Ref, Unusable
+from services.normalizer.hidden import Why, faulty, unready
 from services.normalizer.ledger import NOT_LISTED, NOT_READY, Ledger
 from services.normalizer.normalize.cards import CatalogModel
 from services.normalizer.normalize.connection import Connection
@@ -93,6 +94,13 @@ class Deployments:
     def is_unusable(self, ref: str) -> bool:
         """Return whether a deployment exists and cannot be read."""
         return ref in self._unusable
+
+    def hidden(self, ref: str) -> Why | None:
+        """Return what is in the way of showing a deployment, as far as that is said by the object itself."""
+        if (problem := self._unusable.get(ref)) is not None:
+            return faulty("unusable", problem)
+        entry = self._entries.get(ref)
+        return unready(entry.facts) if entry is not None and not entry.verdict.shown else None
 
     def claimants(self, version: str) -> Collection[str]:
         """Return the deployments that serve a version."""

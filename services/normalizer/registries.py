@@ -213,7 +213,12 @@ class Registries:
         # One that nothing names any more and that still answers at its address is not gone: a label was changed.
         self._refs = {key: ref for key, ref in self._refs.items() if not sure or key in self._answering} | now
         self._intake.discovering(
-            cluster=self._cluster, complete=sure, waiting=waiting, ok=search is None or search.sufficient, reason=reason
+            cluster=self._cluster,
+            complete=sure,
+            waiting=waiting,
+            refused=not (complete or waiting) and self._all_named and not found.unmatched,
+            ok=search is None or search.sufficient,
+            reason=reason,
         )
         for kind, id_ in self._refs:
             if kind == "registry":
@@ -235,11 +240,11 @@ class Registries:
         """Say that registries outside trusted namespaces are not read; what an earlier run has of them stays."""
         registries = {ref.source: ref for ref in untrusted}
         for name, ref in registries.items():
-            reason = f"untrusted: {ref.origin} is not read; {untrusted_remedy(ref)}"
-            self._intake.remote_state(name, ok=True, reason=reason)
+            reason, remedy = f"{ref.origin} is outside the trusted namespaces", untrusted_remedy(ref)
+            self._intake.remote_untrusted(name, reason=reason, remedy=remedy)
             if ref.kind == "registry" and self._intake.known_versions(ref.id):
                 self._intake.registry_declared(ref.id)
-                self._intake.registry_failed(ref.id, has_address=False, reason=reason)
+                self._intake.registry_failed(ref.id, has_address=False, reason=f"untrusted: {reason}; {remedy}")
         for name in self._strangers - registries.keys():
             self._intake.remote_gone(name)
         self._strangers = frozenset(registries)

@@ -22,6 +22,7 @@ from common.settings import report_unusable
 from services.normalizer.clusters import Clusters, Environment
 from services.normalizer.controller import Controller
 from services.normalizer.desired import Desired
+from services.normalizer.explain import add_explanations
 from services.normalizer.ledger import Ledger
 from services.normalizer.publish import Mirror, Storage
 from services.normalizer.registries import POLLING_FLOOR, create_connector
@@ -153,6 +154,7 @@ async def run(
         access = AccessPolicy(token=settings.shared_token, open_reads=settings.open_reads)
         app = server.create_app(name=NAME, metrics=metrics, health=health, access=access)
         server.add_status(app, partial(controller.reporter.status, settings))
+        add_explanations(app, controller.explainer.explain)
         await stack.enter_async_context(server.listening(app, addresses))
         await run_until(stop, controller.run, *tasks)
 

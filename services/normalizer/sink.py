@@ -236,15 +236,17 @@ class Intake:
         *,
         complete: bool,
         waiting: bool = True,
+        refused: bool = False,
         ok: bool | None = None,
         reason: str = "",
         cluster: str = LOCAL,
     ) -> None:
         """Registries of a cluster are looked for; `complete`: everywhere where they may be.
 
-        `waiting`: what is not complete may soon be. `ok`: nobody has to act, which completeness implies.
+        `waiting`: what is not complete may soon be. `refused`: no more is missing than what may not be read. `ok`:
+        nobody has to act, which completeness implies.
         """
-        self._book.discovering(complete=complete, waiting=waiting, reason=reason, cluster=cluster)
+        self._book.discovering(complete=complete, waiting=waiting, refused=refused, reason=reason, cluster=cluster)
         self._tell(in_cluster("discovery", cluster), complete if ok is None else ok, reason)
         self._registries_changed()
 
@@ -255,8 +257,14 @@ class Intake:
         """
         self._tell(source, ok, reason, stale=not ok if stale is None else stale)
 
+    def remote_untrusted(self, source: str, *, reason: str, remedy: str) -> None:
+        """There is a registry or a model catalog that is not read."""
+        self._book.ignore(source, reason=reason, remedy=remedy)
+        self._tell(source, True, f"untrusted: {reason}; {remedy}", stale=False)
+
     def remote_gone(self, source: str) -> None:
-        """A registry or a model catalog is no longer there."""
+        """A registry or a model catalog is no longer there, or no longer one that is not read."""
+        self._book.ignore_no_longer(source)
         self._forget(self._condition(source))
 
     def setting_state(self, variable: str, *, ok: bool, reason: str) -> None:

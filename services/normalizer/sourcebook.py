@@ -3,7 +3,7 @@
 Pure: all times are given, in seconds by a clock that never goes back.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from math import inf
 from typing import Final, Literal
@@ -50,10 +50,14 @@ class _Source:
 
 @dataclass(frozen=True, slots=True)
 class _Discovery:
-    """How far the registries of a cluster are known, and why not all; `awaited`: more may soon be."""
+    """How far the registries of a cluster are known, and why not all.
+
+    `awaited`: more may soon be. `refused`: what is missing may not be read.
+    """
 
     complete: bool
     awaited: bool
+    refused: bool
     reason: str = ""
 
 
@@ -64,6 +68,7 @@ class SourceBook:
         """`first_sync_grace`: so many seconds after the first source was read, the others are not waited for."""
         self._sources: dict[str, _Source] = {}
         self._discoveries: dict[str, _Discovery] = {}
+        self._strangers: dict[str, tuple[str, str]] = {}
         self._first_look = inf
         self._first_sync_grace = first_sync_grace
 
@@ -97,12 +102,25 @@ class SourceBook:
         """The source itself is gone."""
         self._sources.pop(source, None)
 
-    def discovering(self, *, complete: bool, waiting: bool = True, reason: str = "", cluster: str = LOCAL) -> None:
+    def discovering(
+        self, *, complete: bool, waiting: bool = True, refused: bool = False, reason: str = "", cluster: str = LOCAL
+    ) -> None:
         """Registries are looked for; `complete` says whether all ways to those of a cluster have been looked at.
 
-        `waiting`: what is not complete may soon be, so that the feed is not complete without it.
+        `waiting`: what is not complete may soon be, so that the feed is not complete without it. `refused`: no more is
+        missing than what the account may not read.
         """
-        self._discoveries[cluster] = _Discovery(complete, awaited=waiting and not complete, reason=reason)
+        self._discoveries[cluster] = _Discovery(
+            complete, awaited=waiting and not complete, refused=refused and not complete, reason=reason
+        )
+
+    def ignore(self, source: str, *, reason: str, remedy: str) -> None:
+        """There is such a registry or catalog, and it is not read."""
+        self._strangers[source] = reason, remedy
+
+    def ignore_no_longer(self, source: str) -> None:
+        """What `ignore` said of a source no longer holds."""
+        self._strangers.pop(source, None)
 
     def leave(self, cluster: str) -> None:
         """There is no such cluster any more."""
@@ -132,7 +150,7 @@ class SourceBook:
             if not source.looks and (not source.absent or id_ in stored)
         ]
         for cluster, discovery in sorted(self._discoveries.items()):
-            if discovery.awaited or (stored and not discovery.complete):
+            if discovery.awaited or (stored and self._may_hide(cluster, stored)):
                 source = in_cluster("discovery of registries", cluster)
                 missing.append(Awaited(source=source, reason=discovery.reason, until=until))
         return tuple(missing)
@@ -143,6 +161,15 @@ class SourceBook:
             Standing(id_, source.kind, source.looked if source.looks else None, source.failing, source.absent)
             for id_, source in sorted(self._sources.items())
         ]
+
+    def reason(self, source: str) -> str:
+        """Return why a source cannot be read, empty when it can."""
+        return self._sources[source].reason if source in self._sources else ""
+
+    @property
+    def ignored(self) -> Mapping[str, tuple[str, str]]:
+        """The registries and catalogs that are not read: why, and what to do."""
+        return self._strangers
 
     @property
     def awaiting_registries(self) -> frozenset[str]:
@@ -169,9 +196,10 @@ class SourceBook:
     def confirmed(self, with_entries: Collection[str]) -> bool:
         """Return whether every source was read completely, so that whatever is not stored does not exist.
 
-        A kind of object that a cluster does not have counts as read unless entries of it are known.
+        A kind of object that a cluster does not have counts as read unless entries of it are known. So do ways to
+        registries that the account may not read, unless there are entries of a source that is not found otherwise.
         """
-        return all(map(self._discovered, self._discoveries)) and all(
+        return not any(self._may_hide(cluster, with_entries) for cluster in self._discoveries) and all(
             source.looks or (source.absent and id_ not in with_entries) for id_, source in self._sources.items()
         )
 
@@ -226,6 +254,13 @@ class SourceBook:
     def _clusters_known(self) -> bool:
         """Whether it is known of every cluster which sources it has."""
         return not any(source.kind == "cluster" for source in self._sources.values())
+
+    def _may_hide(self, cluster: str, with_entries: Collection[str]) -> bool:
+        """Return whether a cluster may have registries that are not known, but had entries."""
+        if self._discovered(cluster):
+            return False
+        lost = (source for source in with_entries if source not in self._sources and cluster_of_id(source) == cluster)
+        return not self._discoveries[cluster].refused or any(lost)
 
     def _discovered(self, cluster: str) -> bool:
         """Return whether all registries of a cluster are known; one that there is not has none."""

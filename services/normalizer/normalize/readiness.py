@@ -6,7 +6,7 @@ zero, and at BlockedByFailedLoad while the former revision answers; both are rea
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from common.problems import Problem
 from services.normalizer.normalize import values
@@ -26,13 +26,21 @@ _FOR_INFORMATION = "Info"
 _MAX_MESSAGE = 200
 
 
+UnreadyCause = Literal["not-ready", "stopped", "deleted", "ignored", "not-selected"]
+
+
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """`stopped` says that somebody wanted it to go (stop annotation, deletion), so that no grace is due."""
+    """`stopped` says that somebody wanted it to go (stop annotation, deletion), so that no grace is due.
+
+    `cause` is why it is not ready, `since` when that began (milliseconds of the epoch), 0 where it does not tell.
+    """
 
     ready: bool
     stopped: bool = False
     reason: str = ""
+    cause: UnreadyCause = "not-ready"
+    since: int = 0
 
 
 READY = Readiness(True)
@@ -41,13 +49,15 @@ READY = Readiness(True)
 def read_readiness(*, metadata: Mapping[str, Any], status: Mapping[str, Any]) -> Readiness:
     """Return whether it serves and, when it does not, why."""
     if metadata.get("deletionTimestamp"):
-        return Readiness(False, stopped=True, reason="it is being deleted")
+        since = values.timestamp(metadata["deletionTimestamp"])
+        return Readiness(False, stopped=True, reason="it is being deleted", cause="deleted", since=since)
     if values.line(values.at(metadata, "annotations", STOP_ANNOTATION)).lower() == "true":
-        return Readiness(False, stopped=True, reason=f"it is stopped by the annotation {STOP_ANNOTATION}")
+        reason = f"it is stopped by the annotation {STOP_ANNOTATION}"
+        return Readiness(False, stopped=True, reason=reason, cause="stopped")
     if not status:
         return Readiness(False, reason="it has no status yet")
-    reason = _reason(status)
-    return Readiness(False, reason=reason) if reason else READY
+    reason, since = _reason(status)
+    return Readiness(False, reason=reason, since=since) if reason else READY
 
 
 def may_sleep(obj: Mapping[str, Any]) -> bool:
@@ -111,15 +121,17 @@ def read_failed_update(status: Mapping[str, Any], subject: str) -> tuple[Problem
     )
 
 
-def _reason(status: Mapping[str, Any]) -> str:
+def _reason(status: Mapping[str, Any]) -> tuple[str, int]:
+    """Return why it is not ready, empty when it is, and since when (milliseconds of the epoch)."""
     conditions = [values.mapping(condition) for condition in values.items(status.get("conditions"))]
     ready = next((condition for condition in conditions if condition.get("type") == _READY), None)
     if ready is not None:
-        return _unmet(ready)
+        return _unmet(ready), values.timestamp(ready.get("lastTransitionTime"))
     transition = values.line(values.at(status, "modelStatus", "transitionStatus"))
     if transition != _CURRENT:
-        return f"it has no condition Ready yet, and its model's transition status is {transition or 'empty'}"
-    return next(filter(None, map(_unmet, filter(_counts, conditions))), "")
+        return f"it has no condition Ready yet, and its model's transition status is {transition or 'empty'}", 0
+    unmet = ((_unmet(each), values.timestamp(each.get("lastTransitionTime"))) for each in conditions if _counts(each))
+    return next((each for each in unmet if each[0]), ("", 0))
 
 
 def _counts(condition: Mapping[str, Any]) -> bool:
