@@ -46,6 +46,10 @@ EVENTS: Final[Mapping[str, Meaning]] = {
         "Please report it with the traceback.",
     ),
     "card_too_long": Meaning("A model card is longer than the limit and is cut.", "Shorten its readme in the catalog."),
+    "card_unreadable": Meaning(
+        "A model catalog fails for one model while it answers for others. The card is kept as it was.",
+        "See the catalog's log.",
+    ),
     "certificate_not_verified": Meaning(
         "The certificate of a registry is not verified: anyone may answer in its place and take the token.",
         "Take it out of `MODEL_REGISTRY_INSECURE` and name its authority in `MODEL_REGISTRY_CA_FILE`.",
@@ -80,9 +84,13 @@ EVENTS: Final[Mapping[str, Meaning]] = {
     "connection_unreadable": Meaning(
         "A connection (Secret) of a deployment cannot be read now; it is tried again.", "See the field `error`."
     ),
+    "connections_not_read": Meaning(
+        "Connections are not read, so some models are shown without the bucket or address of their files.",
+        "Set `RESOLVE_CONNECTIONS` to show these, too.",
+    ),
     "connections_unreadable": Meaning(
-        "Connections (Secrets) may not be read, so storage locations in them are unknown.",
-        "Grant `get` on these Secrets, or set `RESOLVE_CONNECTIONS=false`.",
+        "Neither the Secrets of connections nor pods may be read, so storage locations are unknown.",
+        "Grant what the field `remedy` names, or set `RESOLVE_CONNECTIONS=false`.",
     ),
     "credentials_not_renewed": Meaning(
         "The credentials for the API server were refused and cannot be renewed.",

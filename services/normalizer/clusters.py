@@ -25,7 +25,7 @@ from services.normalizer.source import Source
 from services.normalizer.sourcebook import cluster_source
 from services.normalizer.sources.http import Connector
 from services.normalizer.sources.inherited import Inherited, Namespaces
-from services.normalizer.sources.kserve.connections import Connections
+from services.normalizer.sources.kserve.connections import Connections, UnreadConnections
 from services.normalizer.sources.kserve.isvc import KserveSource
 from services.normalizer.sources.kserve.llm import LlmSource
 from services.normalizer.sources.kserve.model_servers import ModelServers
@@ -134,7 +134,7 @@ class Cluster:
                     allowed=settings.connections_allowed,
                 )
                 if settings.resolve_connections != "false"
-                else source
+                else UnreadConnections(source)
             )
             selected = Selected(resolved, settings.selection)
             told = Inherited(selected, self._namespaces) if self._namespaces is not None else selected

@@ -41,9 +41,10 @@ CHECK_STORAGE = 10.0
 SETTLE = 3.0
 """Seconds to wait at start for each source's first answer, so that names are allotted with all contenders known."""
 LOOK_AGAIN = 30.0
-"""Seconds between two requests to a source to list again, because something that it lacked is due to leave."""
+"""Seconds between two requests to a source to list again, because something that it lacked is due to leave; and between
+two for one object that it lacks."""
 PROOFS = 20
-"""So many objects that lists lack are asked for by themselves."""
+"""So many objects that lists lack are asked for by themselves in that time."""
 REFUSED_REMEDY = "make what it says of itself shorter, such as its annotations; see what storage-rest logs"
 _KEYS_TOLD = 5
 
@@ -73,7 +74,7 @@ class Controller:
         self._telemetry = telemetry
         self._clock = clock
         self._looks_asked: dict[str, float] = {}
-        self._asked: set[str] = set()
+        self._asked: dict[str, float] = {}
         self._suspicious: frozenset[str] = frozenset()
         self._told: dict[str, tuple[Problem, ...]] = {}
         self._storage_fails = False
@@ -171,7 +172,7 @@ class Controller:
         """Send what differs, as far as it is not under way already."""
         self._look_again(now)
         self._tell_suspicions()
-        self._prove(deliveries)
+        self._prove(now, deliveries)
         times = (self._ledger.next_check(now), self._book.first_sync_ends)
         for at in times:
             if at is not None and now < at < inf:
@@ -271,13 +272,13 @@ class Controller:
             )
         self._suspicious = suspicious
 
-    def _prove(self, group: asyncio.TaskGroup) -> None:
+    def _prove(self, now: float, group: asyncio.TaskGroup) -> None:
         """Ask for each object that a look lacks, where it is so little that the answer can be believed."""
         unproven = self._ledger.unproven()
-        self._asked &= unproven.keys()
+        self._asked = {ref: at for ref, at in self._asked.items() if ref in unproven and now < at + LOOK_AGAIN}
         for ref, sources in unproven.items():
             if ref not in self._asked and len(self._asked) < PROOFS and (able := self._able_to_prove(sources)):
-                self._asked.add(ref)
+                self._asked[ref] = now
                 group.create_task(self._ask(able, ref))
 
     def _able_to_prove(self, sources: Sequence[str]) -> list[Provable]:

@@ -278,10 +278,12 @@ class Ledger:
         return sorted(doubts, key=lambda doubt: (doubt.due is None, doubt.due or 0, doubt.ref))
 
     def suspicious(self) -> frozenset[str]:
-        """Return the sources of which suspiciously many entries are leaving."""
-        missing = Counter(self._accounts[ref].source for ref in self._marked if not self._goes_with_source(ref))
-        missing.update({source: len(times) for source, times in self._left.items() if times})
-        return frozenset(source for source in missing if self._is_suspicious(source, missing))
+        """Return the sources of which suspiciously many entries are leaving; none where nothing is to wait."""
+        if not self._patience.hold:
+            return frozenset()
+        leaving = Counter(self._accounts[ref].source for ref in self._marked if not self._goes_with_source(ref))
+        missing = leaving + Counter({source: len(times) for source, times in self._left.items()})
+        return frozenset(source for source in leaving if self._is_suspicious(source, missing))
 
     def _is_suspicious(self, source: str, missing: Counter[str]) -> bool:
         alike = {source, *self._meant_by(source)}

@@ -262,7 +262,8 @@ class StorageService:
             )
         for key in self._problems.keys() - keys:
             del self._problems[key]
-        complete = keys <= (stored.keys() | self._problems.keys())
+        # One that names nothing of what there is may be of a list that failed: it never makes an empty feed complete.
+        complete = not keys.isdisjoint(stored) and keys <= (stored.keys() | self._problems.keys())
         confirmed = complete and not verdict.held
         await self.apply(
             Batch(leaving=verdict.marks, removals=verdict.removals, complete=complete, confirmed=confirmed)

@@ -135,6 +135,21 @@ async def test_a_single_isvc_that_a_list_lacks_is_asked_for_and_leaves_if_that_i
         assert len(cluster.asked) == 1
 
 
+async def test_what_could_not_be_asked_for_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.normalizer.controller.LOOK_AGAIN", 0.05)
+    monkeypatch.setattr("services.normalizer.controller.CHECK_STORAGE", 0.01)
+    storage, cluster = MemoryStorage(), Cluster(Unreachable("http://cluster", "refused"))
+    async with running(storage, Health(), cluster) as sink:
+        sink.changed({ref(f"m{number}"): read_isvc(objects.isvc(f"m{number}")) for number in range(5)})
+        await eventually(lambda: len(storage.entries) == 6)
+        sink.changed({ref("m"): Missing()})
+        sink.listed()
+        await eventually(lambda: len(cluster.asked) > 2)
+        assert "models_m" in storage.entries
+        cluster.answer = True
+        await eventually(lambda: "models_m" not in storage.entries)
+
+
 @pytest.mark.parametrize("answer", [True, False])
 async def test_a_server_that_went_while_nobody_looked_is_asked_for_too(answer: bool) -> None:
     registry = RegistryRef("ns/reg", "reg", "ns")

@@ -5,8 +5,10 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from common.http.client import RemoteError, StatusError, Unreachable
+from common.http.proxies import is_inside
 from common.kube.credentials import Credentials
 from common.kube.errors import ROLE, remedy_of
 from common.kube.resources import (
@@ -137,7 +139,9 @@ def _unreached(login: Login, error: RemoteError) -> Finding:
         return Finding("fault", f"{why}: {error}", login.credentials.refused)
     remedy = remedy_of(error)
     if isinstance(error, Unreachable) and login.proxies:
-        remedy += f"\n{listed(login.proxies)} is set: the connector goes to the API server directly, not by a proxy"
+        direct = is_inside(urlsplit(login.credentials.server).hostname or "")
+        way = "directly, not by a proxy" if direct else "through it, unless NO_PROXY names the host"
+        remedy += f"\n{listed(login.proxies)} is set: the connector goes to the API server {way}"
     return Finding("fault", f"the API server cannot be asked: {error}", remedy)
 
 

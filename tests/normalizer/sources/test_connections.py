@@ -19,7 +19,7 @@ from services.normalizer.normalize.deployment import Fact
 from services.normalizer.normalize.isvc import read_isvc
 from services.normalizer.source import News, Sink
 from services.normalizer.sourcebook import SourceKind
-from services.normalizer.sources.kserve.connections import Connections
+from services.normalizer.sources.kserve.connections import Connections, UnreadConnections
 from tests import objects
 from tests.common.kube.conftest import credentials_for
 from tests.fakes.kubernetes import FakeCluster, Rule
@@ -156,6 +156,18 @@ async def test_without_the_right_it_is_said_once(cluster: FakeCluster) -> None:
             await eventually(lambda: len(told.known) == 2)
     assert {known.state for known in told.known.values() if isinstance(known, Connection)} == {"forbidden"}
     assert len([entry for entry in logs if entry["event"] == "connections_unreadable"]) == 1
+
+
+async def test_that_none_is_read_is_said_once(cluster: FakeCluster) -> None:
+    script, told = Script(), Recorder()
+    with structlog.testing.capture_logs() as logs:
+        await UnreadConnections(script).run(told)
+        script.tell(Ref.isvc("local", "models", "plain"), read_isvc(objects.isvc("plain")))
+        assert logs == []
+        for name in ("m", "n"):
+            deploy(script, name)
+    assert [(entry["event"], entry["log_level"]) for entry in logs] == [("connections_not_read", "info")]
+    assert len(told.deployments) == 3
 
 
 def deploy_by_key(

@@ -104,6 +104,29 @@ class Connections(Wrapper):
                 sink.changed({key: connection})
 
 
+class UnreadConnections(Wrapper):
+    """A source as it is; where a connection would tell more, it is said once that none is read."""
+
+    def __init__(self, source: Source) -> None:
+        super().__init__(source)
+        self._told = False
+
+    async def run(self, sink: Sink) -> None:
+        """Tell what the source tells, until cancelled."""
+        await self._source.run(_Noting(sink, self._see))
+
+    def _see(self, user: Ref, facts: Deployment | None) -> None:
+        if self._told or facts is None or not facts.storage.connection or facts.storage.uri:
+            return
+        self._told = True
+        log.info(
+            "connections_not_read",
+            deployment=user.label,
+            consequence="where the files of models are is shown as far as deployments say it themselves",
+            remedy="to show buckets and addresses too, set RESOLVE_CONNECTIONS (docs/connections.md)",
+        )
+
+
 class _Noting(PassingOn):
     """Passes on what a source tells, and takes note of which connections its deployments use."""
 
