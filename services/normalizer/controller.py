@@ -345,8 +345,11 @@ class Controller:
                 log.info("model_no_longer_hidden", object=each.object, cause=why.cause)
 
     def _tell_problems(self) -> None:
-        """Log each problem once, when it arises."""
+        """Log each problem once, when it arises and when it is solved."""
         problems = self._desired.problems
+        for ref, of_one in self._told.items():
+            for problem in set(of_one) - set(problems.get(ref, ())):
+                log.info("problem_solved", **problem.fields())
         for ref, of_one in problems.items():
             for problem in set(of_one) - set(self._told.get(ref, ())):
                 level = {"error": log.error, "warning": log.warning, "info": log.info}[problem.severity]
