@@ -258,7 +258,7 @@ class Controller:
     def _look_again(self, now: float) -> None:
         """Have sources listed again where that decides something: what is due, and ever more seldom what is suspicious.
 
-        A short list may be wrong for a moment, and the watch that follows it never tells of what it lacked.
+        A short list may be wrong for a moment, and the watch that follows it never shows what it lacked.
         """
         overdue = self._ledger.overdue(now)
         suspicious = self._ledger.doubtful()
