@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check events audit bench chaos soak test-backstage demo-backstage test-portal demo-portal test-page test-registries test-mlflow lock clean
+.PHONY: help run test check events docs sbom audit bench chaos soak test-backstage demo-backstage test-portal demo-portal test-page test-registries test-mlflow lock clean
 
 help: ## What can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ check: $(VENV)/dev ## Style, types, layers, wording
 events: $(VENV)/dev ## Renew the tables of log events and problems in docs/events.md
 	@$(BIN)/python -m scripts.events
 
+sbom: $(VENV)/dev ## The packages in the images, as CycloneDX, into build/sbom.cdx.json
+	@$(BIN)/python -m scripts.sbom build/sbom.cdx.json
+
 audit: $(VENV)/dev ## Known vulnerabilities in the lock file (says so when nobody can be asked)
 	@$(BIN)/python -m scripts.audit
 
@@ -68,6 +71,7 @@ soak: $(VENV)/dev ## Ten minutes of churn and faults: memory, descriptors and ta
 BACKSTAGE := tests/backstage/backend
 OLDER     := $(VENV)/backstage-older
 TECHDOCS  := $(VENV)/techdocs
+DOCS      := $(VENV)/docs
 APP       := tests/portal/app
 CHROMIUM  := /usr/bin/chromium
 NPM_CI    := ci --omit=dev --ignore-scripts --no-progress --loglevel=error
@@ -97,6 +101,15 @@ $(TECHDOCS)/installed: $(VENV)/python tests/backstage/techdocs.lock
 	@$(BIN)/python -m venv $(TECHDOCS)
 	@$(TECHDOCS)/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes -r tests/backstage/techdocs.lock
 	@touch $@
+
+$(DOCS)/installed: $(VENV)/python scripts/docs.lock
+	@echo "installing mkdocs for the documents into $(DOCS)"
+	@$(BIN)/python -m venv $(DOCS)
+	@$(DOCS)/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes -r scripts/docs.lock
+	@touch $@
+
+docs: $(DOCS)/installed ## The documents as a site, into build/site; a broken link is an error
+	@NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build --strict --quiet
 
 $(APP)/node_modules/.package-lock.json: $(APP)/package.json $(APP)/package-lock.json | node
 	@echo "installing the frontend of Backstage into $(APP)/node_modules (a gigabyte)"
@@ -161,6 +174,8 @@ test-mlflow: $(VENV)/dev $(MLFLOW)/installed ## A real MLflow server is read (fr
 lock: $(VENV)/dev ## Renew the lock files from pyproject.toml (needs uv)
 	@uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --extra dev pyproject.toml -o requirements-dev.lock
 	@uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml -c requirements-dev.lock -o requirements.lock
+	@uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header scripts/docs.in -o scripts/docs.lock
+	@$(BIN)/python -m scripts.sbom --table
 	@printf 'hatchling>=1.27\n' | uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header -c requirements-dev.lock - -o requirements-build.lock
 
 clean: ## Remove what was built

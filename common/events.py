@@ -46,6 +46,10 @@ EVENTS: Final[Mapping[str, Meaning]] = {
         "Please report it with the traceback.",
     ),
     "card_too_long": Meaning("A model card is longer than the limit and is cut.", "Shorten its readme in the catalog."),
+    "card_unreadable": Meaning(
+        "A model catalog fails for one model while it answers for others. The card is kept as it was.",
+        "See the catalog's log.",
+    ),
     "certificate_not_verified": Meaning(
         "The certificate of a registry is not verified: anyone may answer in its place and take the token.",
         "Take it out of `MODEL_REGISTRY_INSECURE` and name its authority in `MODEL_REGISTRY_CA_FILE`.",

@@ -52,6 +52,14 @@ PROBLEMS: Final[Mapping[ProblemId, Meaning]] = {
     "card_too_long": Meaning(
         "A model card is longer than the limit and is cut.", "Shorten the readme in the registry."
     ),
+    "catalog_model_incomplete": Meaning(
+        "Only one of the two annotations is set that name a model of the catalog, so no card is looked for.",
+        "Set `rhdh.io/catalog-source` and `rhdh.io/catalog-model`, or neither.",
+    ),
+    "catalog_model_unknown": Meaning(
+        "The model catalog was read and has no card of the model that a deployment names.",
+        "Write the source's id and the model's whole name as the catalog has them.",
+    ),
     "connection_changed": Meaning(
         "The connection of a deployment leads to another location than the one it was deployed with.",
         "Deploy it again to use the new location.",

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import re
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -13,6 +14,7 @@ import aiohttp
 import stamina
 import yarl
 
+from common.http.proxies import proxy_for
 from common.secrets import TokenSource
 
 RETRIED = frozenset({429, 502, 503, 504})
@@ -105,6 +107,7 @@ class HttpClient:
         """
         self.name = name
         self.base_url = base_url.rstrip("/")
+        self._proxy = proxy_for(self.base_url, os.environ)
         self._token = token
         self._ssl = ssl
         self._timeout = timeout
@@ -197,7 +200,10 @@ class HttpClient:
         if token and "Authorization" not in sent:
             sent["Authorization"] = f"Bearer {token}"
         try:
-            async with self._session.request(method, url, headers=sent, allow_redirects=False, **options) as answer:
+            sending = self._session.request(
+                method, url, headers=sent, allow_redirects=False, proxy=self._proxy, **options
+            )
+            async with sending as answer:
                 if not (200 <= answer.status < 300 or answer.status == 304):
                     raise await self._status_error(answer)
                 yield answer

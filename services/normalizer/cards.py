@@ -73,6 +73,10 @@ class Cards:
         self._chosen[readme.key] = Card.of(readme.text)
         return CardRef(readme.key)
 
+    def lacks(self, model: CatalogModel | None) -> bool:
+        """Return whether the catalogs were read and have no card of a model."""
+        return model is not None and self._catalog.get(model.key, model) is None
+
     def shown(self, keys: Iterable[str]) -> Mapping[str, Card]:
         """Return the cards among `keys` whose text is known, and forget the others."""
         if self._chosen:

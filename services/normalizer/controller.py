@@ -41,9 +41,12 @@ CHECK_STORAGE = 10.0
 SETTLE = 3.0
 """Seconds to wait at start for each source's first answer, so that names are allotted with all contenders known."""
 LOOK_AGAIN = 30.0
-"""Seconds between two requests to a source to list again, because something that it lacked is due to leave."""
+"""Seconds between two requests to a source to list again, because something that it lacked is due to leave; and between
+two for one object that it lacks."""
+LOOK_AGAIN_AT_MOST = 600.0
+"""What these seconds grow to, from one request to the next, while it lacks suspiciously much."""
 PROOFS = 20
-"""So many objects that lists lack are asked for by themselves."""
+"""So many objects that lists lack are asked for by themselves in that time."""
 REFUSED_REMEDY = "make what it says of itself shorter, such as its annotations; see what storage-rest logs"
 _KEYS_TOLD = 5
 
@@ -72,8 +75,8 @@ class Controller:
         self._health = health
         self._telemetry = telemetry
         self._clock = clock
-        self._looks_asked: dict[str, float] = {}
-        self._asked: set[str] = set()
+        self._next_looks: dict[str, tuple[float, float]] = {}
+        self._asked: dict[str, float] = {}
         self._suspicious: frozenset[str] = frozenset()
         self._told: dict[str, tuple[Problem, ...]] = {}
         self._storage_fails = False
@@ -171,7 +174,7 @@ class Controller:
         """Send what differs, as far as it is not under way already."""
         self._look_again(now)
         self._tell_suspicions()
-        self._prove(deliveries)
+        self._prove(now, deliveries)
         times = (self._ledger.next_check(now), self._book.first_sync_ends)
         for at in times:
             if at is not None and now < at < inf:
@@ -253,12 +256,23 @@ class Controller:
         )
 
     def _look_again(self, now: float) -> None:
-        """Have sources listed again where that decides something."""
-        for source in self._ledger.overdue(now):
+        """Have sources listed again where that decides something: what is due, and ever more seldom what is suspicious.
+
+        A short list may be wrong for a moment, and the watch that follows it never shows what it lacked.
+        """
+        overdue = self._ledger.overdue(now)
+        suspicious = self._ledger.doubtful()
+        looks = {source: look for source, look in self._next_looks.items() if source in overdue | suspicious}
+        for source in overdue - looks.keys():
+            looks[source] = now, LOOK_AGAIN
+        for source in suspicious - looks.keys():
+            looks[source] = now + LOOK_AGAIN, LOOK_AGAIN
+        for source, (at, pause) in looks.items():
             followed = self.intake.sources.get(source)
-            if followed is not None and now >= self._looks_asked.get(source, -inf) + LOOK_AGAIN:
-                self._looks_asked[source] = now
+            if followed is not None and now >= at:
+                looks[source] = now + pause, pause if source in overdue else min(2 * pause, LOOK_AGAIN_AT_MOST)
                 followed.relist()
+        self._next_looks = looks
 
     def _tell_suspicions(self) -> None:
         suspicious = self._ledger.suspicious()
@@ -271,13 +285,13 @@ class Controller:
             )
         self._suspicious = suspicious
 
-    def _prove(self, group: asyncio.TaskGroup) -> None:
+    def _prove(self, now: float, group: asyncio.TaskGroup) -> None:
         """Ask for each object that a look lacks, where it is so little that the answer can be believed."""
         unproven = self._ledger.unproven()
-        self._asked &= unproven.keys()
+        self._asked = {ref: at for ref, at in self._asked.items() if ref in unproven and now < at + LOOK_AGAIN}
         for ref, sources in unproven.items():
             if ref not in self._asked and len(self._asked) < PROOFS and (able := self._able_to_prove(sources)):
-                self._asked.add(ref)
+                self._asked[ref] = now
                 group.create_task(self._ask(able, ref))
 
     def _able_to_prove(self, sources: Sequence[str]) -> list[Provable]:

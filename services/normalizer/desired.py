@@ -28,6 +28,7 @@ from services.normalizer.normalize.linking import names_version
 from services.normalizer.normalize.registry import normalize_version
 from services.normalizer.normalize.registry_objects import ModelVersion, RegisteredModel, version_origin
 from services.normalizer.normalize.result import Defaults, Normalized, Place
+from services.normalizer.normalize.stated import card_problems
 from services.normalizer.places import SHARED, Places
 from services.normalizer.registered import Registered, Version
 from services.normalizer.sourcebook import SourceBook, SourceKind, cluster_source
@@ -469,8 +470,16 @@ class Desired:
 
     def _other_problems(self, ref: str) -> tuple[Problem, ...]:
         """Return the problems of an object that are not about its document."""
-        fault = self._faults.get(ref)
-        return (*self._deployments.problems(ref), *((fault,) if fault else ()))
+        fault, entry = self._faults.get(ref), self._deployments.get(ref)
+        return (
+            *self._deployments.problems(ref),
+            *((fault,) if fault else ()),
+            *(self._card_problems(entry.facts) if entry else ()),
+        )
+
+    def _card_problems(self, facts: Deployment) -> tuple[Problem, ...]:
+        lacking = self._cards.lacks(facts.stated.catalog_model)
+        return card_problems(facts.stated, subject=facts.subject, lacking=lacking)
 
     def _note(self, ref: str, problems: tuple[Problem, ...]) -> None:
         if problems:

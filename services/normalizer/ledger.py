@@ -278,10 +278,12 @@ class Ledger:
         return sorted(doubts, key=lambda doubt: (doubt.due is None, doubt.due or 0, doubt.ref))
 
     def suspicious(self) -> frozenset[str]:
-        """Return the sources of which suspiciously many entries are leaving."""
-        missing = Counter(self._accounts[ref].source for ref in self._marked if not self._goes_with_source(ref))
-        missing.update({source: len(times) for source, times in self._left.items() if times})
-        return frozenset(source for source in missing if self._is_suspicious(source, missing))
+        """Return the sources of which suspiciously many entries are leaving; none where nothing is to wait."""
+        if not self._patience.hold:
+            return frozenset()
+        leaving = Counter(self._accounts[ref].source for ref in self._marked if not self._goes_with_source(ref))
+        missing = leaving + Counter({source: len(times) for source, times in self._left.items()})
+        return frozenset(source for source in leaving if self._is_suspicious(source, missing))
 
     def _is_suspicious(self, source: str, missing: Counter[str]) -> bool:
         alike = {source, *self._meant_by(source)}
@@ -305,6 +307,12 @@ class Ledger:
             if at <= now and account.reason not in (SOURCE_GONE, NOT_READY) and not self._agrees(account, at):
                 sources.add(account.source)
         return frozenset().union(*map(self._meant_by, sources))
+
+    def doubtful(self) -> frozenset[str]:
+        """Return the sources that lack suspiciously much."""
+        suspicious = self.suspicious()
+        lacking = {self._accounts[ref].source for ref in self._marked if self._accounts[ref].reason == NOT_LISTED}
+        return frozenset().union(*map(self._meant_by, lacking & suspicious))
 
     def next_check(self, now: float) -> float | None:
         """Return when time alone changes an answer; None when it does not."""

@@ -213,7 +213,12 @@ class Registries:
         # One that nothing names any more and that still answers at its address is not gone: a label was changed.
         self._refs = {key: ref for key, ref in self._refs.items() if not sure or key in self._answering} | now
         self._intake.discovering(
-            cluster=self._cluster, complete=sure, waiting=waiting, ok=search is None or search.sufficient, reason=reason
+            cluster=self._cluster,
+            complete=sure,
+            waiting=waiting,
+            refused=not (complete or waiting) and self._all_named and not found.unmatched,
+            ok=search is None or search.sufficient,
+            reason=reason,
         )
         for kind, id_ in self._refs:
             if kind == "registry":

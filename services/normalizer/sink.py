@@ -236,15 +236,17 @@ class Intake:
         *,
         complete: bool,
         waiting: bool = True,
+        refused: bool = False,
         ok: bool | None = None,
         reason: str = "",
         cluster: str = LOCAL,
     ) -> None:
         """Registries of a cluster are looked for; `complete`: everywhere where they may be.
 
-        `waiting`: what is not complete may soon be. `ok`: nobody has to act, which completeness implies.
+        `waiting`: what is not complete may soon be. `refused`: no more is missing than what may not be read. `ok`:
+        nobody has to act, which completeness implies.
         """
-        self._book.discovering(complete=complete, waiting=waiting, reason=reason, cluster=cluster)
+        self._book.discovering(complete=complete, waiting=waiting, refused=refused, reason=reason, cluster=cluster)
         self._tell(in_cluster("discovery", cluster), complete if ok is None else ok, reason)
         self._registries_changed()
 

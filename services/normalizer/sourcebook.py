@@ -50,10 +50,14 @@ class _Source:
 
 @dataclass(frozen=True, slots=True)
 class _Discovery:
-    """How far the registries of a cluster are known, and why not all; `awaited`: more may soon be."""
+    """How far the registries of a cluster are known, and why not all.
+
+    `awaited`: more may soon be. `refused`: what is missing may not be read.
+    """
 
     complete: bool
     awaited: bool
+    refused: bool
     reason: str = ""
 
 
@@ -98,12 +102,17 @@ class SourceBook:
         """The source itself is gone."""
         self._sources.pop(source, None)
 
-    def discovering(self, *, complete: bool, waiting: bool = True, reason: str = "", cluster: str = LOCAL) -> None:
+    def discovering(
+        self, *, complete: bool, waiting: bool = True, refused: bool = False, reason: str = "", cluster: str = LOCAL
+    ) -> None:
         """Registries are looked for; `complete` says whether all ways to those of a cluster have been looked at.
 
-        `waiting`: what is not complete may soon be, so that the feed is not complete without it.
+        `waiting`: what is not complete may soon be, so that the feed is not complete without it. `refused`: no more is
+        missing than what the account may not read.
         """
-        self._discoveries[cluster] = _Discovery(complete, awaited=waiting and not complete, reason=reason)
+        self._discoveries[cluster] = _Discovery(
+            complete, awaited=waiting and not complete, refused=refused and not complete, reason=reason
+        )
 
     def ignore(self, source: str, *, reason: str, remedy: str) -> None:
         """There is such a registry or catalog, and it is not read."""
@@ -141,7 +150,7 @@ class SourceBook:
             if not source.looks and (not source.absent or id_ in stored)
         ]
         for cluster, discovery in sorted(self._discoveries.items()):
-            if discovery.awaited or (stored and not discovery.complete):
+            if discovery.awaited or (stored and self._may_hide(cluster, stored)):
                 source = in_cluster("discovery of registries", cluster)
                 missing.append(Awaited(source=source, reason=discovery.reason, until=until))
         return tuple(missing)
@@ -187,9 +196,10 @@ class SourceBook:
     def confirmed(self, with_entries: Collection[str]) -> bool:
         """Return whether every source was read completely, so that whatever is not stored does not exist.
 
-        A kind of object that a cluster does not have counts as read unless entries of it are known.
+        A kind of object that a cluster does not have counts as read unless entries of it are known. So do ways to
+        registries that the account may not read, unless there are entries of a source that is not found otherwise.
         """
-        return all(map(self._discovered, self._discoveries)) and all(
+        return not any(self._may_hide(cluster, with_entries) for cluster in self._discoveries) and all(
             source.looks or (source.absent and id_ not in with_entries) for id_, source in self._sources.items()
         )
 
@@ -244,6 +254,13 @@ class SourceBook:
     def _clusters_known(self) -> bool:
         """Whether it is known of every cluster which sources it has."""
         return not any(source.kind == "cluster" for source in self._sources.values())
+
+    def _may_hide(self, cluster: str, with_entries: Collection[str]) -> bool:
+        """Return whether a cluster may have registries that are not known, but had entries."""
+        if self._discovered(cluster):
+            return False
+        lost = (source for source in with_entries if source not in self._sources and cluster_of_id(source) == cluster)
+        return not self._discoveries[cluster].refused or any(lost)
 
     def _discovered(self, cluster: str) -> bool:
         """Return whether all registries of a cluster are known; one that there is not has none."""

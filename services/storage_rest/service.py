@@ -17,6 +17,7 @@ from services.storage_rest.cache import Cache
 from services.storage_rest.followers import Followers
 from services.storage_rest.removals import (
     CONFIRMED,
+    REPLICA,
     Arrival,
     Arrivals,
     Departure,
@@ -262,7 +263,8 @@ class StorageService:
             )
         for key in self._problems.keys() - keys:
             del self._problems[key]
-        complete = keys <= (stored.keys() | self._problems.keys())
+        # One that names nothing of what there is may be of a list that failed: it never makes an empty feed complete.
+        complete = not keys.isdisjoint(stored) and keys <= (stored.keys() | self._problems.keys())
         confirmed = complete and not verdict.held
         await self.apply(
             Batch(leaving=verdict.marks, removals=verdict.removals, complete=complete, confirmed=confirmed)
@@ -376,6 +378,14 @@ class StorageService:
     def take_over(self, upserts: Iterable[Upsert], cards: Mapping[str, str]) -> None:
         """Take what somebody else wrote into the store."""
         self._accept(Batch(upserts=tuple(upserts), cards=cards))
+
+    def removed_elsewhere(self, keys: Collection[str]) -> AbstractSet[str]:
+        """Let go what was leaving here too; return the entries that are wanted all the same."""
+        entries = self._cache.entries
+        leaving = {key for key in keys if key in entries and entries[key].leaving is not None}
+        if leaving:
+            self._accept(Batch(removals=dict.fromkeys(leaving, REPLICA)))
+        return (entries.keys() & keys) - leaving
 
     # --- within
 

@@ -108,13 +108,6 @@ async def test_a_card_is_markdown_and_is_there_every_time(location: Location) ->
     assert (await location.get("/modelcard"))[0] == 400
 
 
-async def test_the_root_says_what_is_where(location: Location) -> None:
-    status, headers, body = await location.get("/")
-    assert (status, headers["Content-Type"]) == (200, "text/plain; charset=utf-8")
-    assert "default-src 'none'" in headers["Content-Security-Policy"]
-    assert b"/list" in body
-
-
 async def test_metrics_tell_what_is_served(location: Location) -> None:
     prefix = "rhoai_connector_location"
     assert f"{prefix}_complete 0.0" in (await location.get("/metrics"))[2].decode()

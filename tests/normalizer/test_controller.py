@@ -42,12 +42,14 @@ class Cluster:
     def __init__(self, answer: bool | Exception = False) -> None:
         self.answer = answer
         self.asked: list[str] = []
+        self.relisted = 0
 
     async def run(self, sink: Sink) -> None:
         """The test itself tells."""
 
     def relist(self) -> None:
         """Nothing changes by looking again."""
+        self.relisted += 1
 
     async def is_gone(self, ref: Ref) -> bool:
         self.asked.append(ref.label)
@@ -133,6 +135,21 @@ async def test_a_single_isvc_that_a_list_lacks_is_asked_for_and_leaves_if_that_i
             assert storage.batches[-1].removals == {"models_m": "deleted"}
         assert ("models_m" in storage.entries) is stays
         assert len(cluster.asked) == 1
+
+
+async def test_what_could_not_be_asked_for_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.normalizer.controller.LOOK_AGAIN", 0.05)
+    monkeypatch.setattr("services.normalizer.controller.CHECK_STORAGE", 0.01)
+    storage, cluster = MemoryStorage(), Cluster(Unreachable("http://cluster", "refused"))
+    async with running(storage, Health(), cluster) as sink:
+        sink.changed({ref(f"m{number}"): read_isvc(objects.isvc(f"m{number}")) for number in range(5)})
+        await eventually(lambda: len(storage.entries) == 6)
+        sink.changed({ref("m"): Missing()})
+        sink.listed()
+        await eventually(lambda: len(cluster.asked) > 2)
+        assert "models_m" in storage.entries
+        cluster.answer = True
+        await eventually(lambda: "models_m" not in storage.entries)
 
 
 @pytest.mark.parametrize("answer", [True, False])
@@ -224,7 +241,11 @@ async def test_whatever_a_registry_holds_what_it_had_stays_and_the_others_go_on(
     await asyncio.gather(task, return_exceptions=True)
 
 
-async def test_of_many_that_a_list_lacks_none_is_asked_for() -> None:
+async def test_of_many_that_a_list_lacks_none_is_asked_for_and_the_list_is_read_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("services.normalizer.controller.LOOK_AGAIN", 0.05)
+    monkeypatch.setattr("services.normalizer.controller.CHECK_STORAGE", 0.01)
     storage, cluster = MemoryStorage(), Cluster(True)
     async with running(storage, Health(), cluster) as sink:
         sink.changed({ref("n"): read_isvc(objects.isvc("n"))})
@@ -233,6 +254,7 @@ async def test_of_many_that_a_list_lacks_none_is_asked_for() -> None:
             sink.changed({ref("m"): Missing(), ref("n"): Missing()})
             sink.listed()
             await eventually(lambda: any(line["event"] == "removals_held" for line in logs))
+        await eventually(lambda: cluster.relisted >= 2)
         assert not cluster.asked
         assert len(storage.entries) == 2
 

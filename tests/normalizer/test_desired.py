@@ -750,6 +750,44 @@ def test_a_deployment_has_the_card_that_its_annotations_name(kind: str, bench: B
     assert [each.card_key for each in bench.desired.wanted.values()] == [""]
 
 
+HALVES = [("source", "model"), ("model", "source")]
+
+
+@pytest.mark.parametrize(("given", "missing"), HALVES)
+def test_one_of_two_annotations_that_name_a_card_is_a_problem(given: str, missing: str, bench: Bench) -> None:
+    bench.isvc(objects.isvc("m", annotations={f"rhdh.io/catalog-{given}": "c"}))
+    [problem] = bench.desired.problems["isvc:local:models/m"]
+    assert (problem.id, problem.object) == ("catalog_model_incomplete", "InferenceService models/m")
+    assert problem.message == (
+        f"it has the annotation rhdh.io/catalog-{given} and not rhdh.io/catalog-{missing}: no card is looked for"
+    )
+    assert f"add rhdh.io/catalog-{missing}" in problem.remedy
+    bench.isvc(objects.isvc("m", annotations=CARDED))
+    assert not bench.desired.problems
+
+
+def test_a_card_that_the_catalog_was_read_for_and_lacks_is_a_problem(bench: Bench) -> None:
+    bench.isvc(objects.isvc("m", annotations=CARDED))
+    assert not bench.desired.problems, "nobody has asked the catalog yet"
+    bench.desired.put_cards({"cg/m": None})
+    bench.render()
+    [problem] = bench.desired.problems["isvc:local:models/m"]
+    assert (problem.id, problem.message) == (
+        "catalog_model_unknown",
+        "the model catalog has no card of model 'g/m' in source 'c'",
+    )
+    assert "rhdh.io/catalog-model" in problem.remedy
+    bench.desired.put_cards({"cg/m": "# card"})
+    bench.render()
+    assert not bench.desired.problems
+
+
+def test_a_name_that_no_model_can_have_is_a_problem_at_once(bench: Bench) -> None:
+    bench.isvc(objects.isvc("m", annotations={**CARDED, "rhdh.io/catalog-model": "../admin"}))
+    [problem] = bench.desired.problems["isvc:local:models/m"]
+    assert problem.id == "catalog_model_unknown"
+
+
 def test_a_deployments_card_is_kept_over_a_restart_and_not_asked_for_without_it(bench: Bench) -> None:
     bench.isvc(objects.isvc("m", annotations=CARDED))
     bench.desired.put_cards({"cg/m": "# card"})

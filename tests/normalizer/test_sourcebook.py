@@ -86,6 +86,26 @@ def test_the_search_for_registries_is_named_too(book: SourceBook) -> None:
     assert book.awaited(documents=1, ever=False) == ()
 
 
+def test_ways_to_registries_that_may_not_be_read_hide_nothing_unless_something_of_theirs_is_stored(
+    book: SourceBook,
+) -> None:
+    book.declare("kserve", "kserve")
+    book.declare("registry:configured", "registry")
+    book.listed("kserve", now=1)
+    book.listed("registry:configured", now=1)
+    book.discovering(complete=False, waiting=False)
+    assert not book.confirmed(())
+    book.discovering(complete=False, waiting=False, refused=True, reason="Routes may not be read")
+    stored = {"kserve", "registry:configured"}
+    assert book.confirmed(stored)
+    assert book.awaited(documents=1, ever=True, stored=stored) == ()
+    for witness in ("registry:found", "original:kubeflow"):
+        assert not book.confirmed(stored | {witness})
+        [discovery] = book.awaited(documents=1, ever=True, stored=stored | {witness})
+        assert discovery.reason == "Routes may not be read"
+    assert not book.is_gone("registry:found"), "it may be there"
+
+
 def test_waiting_never_makes_an_empty_feed_complete_nor_one_that_was_before(book: SourceBook) -> None:
     book.declare("kserve", "kserve")
     book.declare("registry:r", "registry")

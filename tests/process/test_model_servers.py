@@ -126,7 +126,7 @@ async def test_what_runtimes_speak_is_read_from_them(pod: Pod, cluster: ProcessC
     [(EVERY_KIND, {"READ_RUNTIMES": "true"}, ("llminferenceservices", "servingruntimes", "clusterservingruntimes"))],
 )
 async def test_without_the_right_to_runtimes_the_rest_is_served(pod: Pod, cluster: ProcessCluster, reader: Reader):
-    pod.tolerate("not following", "runtimes")
+    pod.tolerate("collection_unreadable", "runtimes")
     await cluster.apply(isvc("iris", model_format="vLLM", runtime="our-infer"))
     await pod.start()
     await pod.shows(isvc_uri("iris"), lambda document: "/chat/completions" in operations(document))

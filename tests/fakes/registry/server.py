@@ -125,7 +125,7 @@ class FakeServer:
     async def _answer(self, request: web.Request, template: str, handler: Handler) -> web.StreamResponse:
         if (refusal := self._refusal(request)) is not None:
             return refusal
-        hits = self._faults.strike(template)
+        hits = self._faults.strike(template, request.path)
         for fault in hits:
             if (instead := await self._faults.before(fault, template)) is not None:
                 return instead

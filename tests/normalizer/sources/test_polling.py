@@ -454,6 +454,42 @@ async def test_a_catalog_that_fails_loses_no_card(fault: dict[str, Any], kind: s
         assert recorder.kinds("models/public") == ["ok"]
 
 
+@pytest.mark.parametrize("fault", [{"kind": "status", "status": 500}, {"kind": "empty"}])
+async def test_one_model_that_a_catalog_fails_for_waits_alone(fault: dict[str, Any]):
+    options = PollingOptions(interval=0.02, card_refresh=0.1, card_recheck=0.05, retry=0.05)
+    model = CatalogModel("curated", "", "broken")
+    with structlog.testing.capture_logs() as logs:
+        async with carded(options=options) as (_, catalog, source, recorder):
+            catalog.put_card("curated", "broken", "# of one that was broken")
+            catalog.fail(**fault, ending="/sources/curated/models/broken")
+            source.want_cards({model})
+            await eventually(lambda: any(line["event"] == "card_unreadable" for line in logs), what="the warning")
+            for text in ("changed", "changed again"):
+                catalog.put_card("curated", "example/model-0001", text)
+                await eventually(lambda text=text: told_cards(recorder).get("curatedexamplemodel-0001") == text)
+            catalog.heal()
+            await eventually(lambda: recorder.deployment_cards == [{model.key: "# of one that was broken"}])
+            assert recorder.kinds("models/catalog") == ["ok"]
+    [line] = [line for line in logs if line["event"] == "card_unreadable"]
+    assert line["object"] == "model broken of source curated"
+
+
+async def test_a_catalog_that_answers_and_fails_for_all_models_is_let_alone():
+    options = PollingOptions(interval=0.02, card_refresh=0.05, card_recheck=0.05, retry=0.05)
+    async with carded(options=options) as (_, catalog, _, recorder):
+        catalog.fail("status", "sources/{id}/*", status=500)
+        await eventually(lambda: recorder.kinds("models/catalog")[-1] == "error")
+        catalog.put_card("curated", "example/model-0001", "changed")
+        catalog.heal()
+        await eventually(lambda: told_cards(recorder).get("curatedexamplemodel-0001") == "changed")
+    assert recorder.kinds("models/catalog") == ["ok", "error", "ok"]
+
+
+def told_cards(recorder: Recorder) -> dict[str, str | None]:
+    """Return what was told last of each card."""
+    return {key: text for _, reading in recorder.readings for key, text in reading.cards.items()}
+
+
 async def test_a_catalog_that_hangs_is_let_alone():
     async with FakeRegistry() as registry, FakeCatalog() as catalog:
         registry.populate(30)
