@@ -100,11 +100,7 @@ def discover(
     found = [way.ref for way in sorted(ways, key=lambda way: way.order)]
     trusted = _once([*explicit, *(ref for ref in found if ref.trusted)])
     strangers = [ref for ref in _once(found) if not ref.trusted and ref.id not in {each.id for each in trusted}]
-    unmatched = {
-        entry: _unmatched(entry)
-        for entry in settings.routes
-        if not any(_names(entry, each, settings) for each in chosen)
-    }
+    unmatched = {entry: _unmatched(entry) for entry in settings.routes if names_nothing(entry, chosen, settings)}
     return Discovery(
         refs=tuple(
             _in_cluster(replace(ref, verify=not _is_insecure(ref, settings.insecure)), settings) for ref in trusted
@@ -132,9 +128,9 @@ def ended(
     return frozenset(in_cluster(each, settings.cluster) for each in ids)
 
 
-def names_nothing(entry: str, deleted: Iterable[RouteFacts], settings: DiscoverySettings) -> bool:
-    """Return whether an entry of MR_ROUTE names none of the Routes that were there and are deleted."""
-    return not any(_names(entry, each, settings) for each in deleted)
+def names_nothing(entry: str, routes: Iterable[RouteFacts], settings: DiscoverySettings) -> bool:
+    """Return whether an entry of MR_ROUTE names none of these Routes."""
+    return not any(_names(entry, each, settings) for each in routes)
 
 
 def _in_cluster(ref: SourceRef, settings: DiscoverySettings) -> SourceRef:

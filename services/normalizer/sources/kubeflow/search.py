@@ -32,6 +32,7 @@ log = structlog.get_logger("registries")
 _OPERATOR_ROUTES = "app.kubernetes.io/managed-by=model-registry-operator"
 _SERVERS = "component in (model-registry,model-catalog)"
 _UPSTREAM_CATALOGS = "app.kubernetes.io/part-of=model-catalog,app.kubernetes.io/component=server"
+_DELETED_KEPT = 1000
 TRANSIENT = 20.0
 """So many seconds a refusal may last before it counts as a missing rule: API servers that start refuse everybody."""
 
@@ -207,6 +208,8 @@ class ClusterSearch:
             backoff.reset()
             if gone:
                 self._deleted[resource, key] = was
+                while len(self._deleted) > _DELETED_KEPT:
+                    del self._deleted[next(iter(self._deleted))]
                 self._changed()
 
     @property
