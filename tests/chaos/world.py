@@ -183,8 +183,8 @@ class World:
         self.truth.release(isvc_uri(name))
         await self.cluster.apply(stopped(_deployment(name)))
 
-    async def _do_ignore(self, name: str) -> None:
-        """Be opted out of the catalog."""
+    async def _do_opt_out(self, name: str) -> None:
+        """Be marked to be left out; the next edit or creation takes the mark away."""
         self.truth.release(isvc_uri(name))
         await self.cluster.apply(_deployment(name, annotations={IGNORE: "true"}))
 
