@@ -25,6 +25,7 @@ from services.normalizer.sources.refs import SourceRef
 from tests.normalizer.normalize.objects import isvc
 
 API = "/api/2.0/mlflow"
+SERVICE_ACCOUNT = "token-of-the-service-account"
 
 
 @dataclass
@@ -71,7 +72,7 @@ class Server:
     @asynccontextmanager
     async def polling(self, **options: Any) -> AsyncIterator[MlflowPoller]:
         connector = Connector(
-            token=lambda: "the service account's, which is nobody else's business",
+            token=lambda: SERVICE_ACCOUNT,
             ssl=trust_also([]),
             metrics=Metrics("test", "0").shared(SourceMetrics),
             credentials=MountedCredentials(self.credentials),

@@ -27,11 +27,13 @@ from services.normalizer.facts import DeploymentKind
 from services.normalizer.normalize.deployment import Deployment
 from services.normalizer.normalize.isvc import read_isvc
 from services.normalizer.normalize.llmisvc import read_llmisvc
+from services.normalizer.normalize.openai_server import models_path
 from services.normalizer.registries import create_connector, discovery_settings
 from services.normalizer.sources.http import Connector
 from services.normalizer.sources.kubeflow.addresses import read_route, read_service_address
 from services.normalizer.sources.kubeflow.discovery import Discovery, discover
 from services.normalizer.sources.mlflow import MODELS_PATH as MLFLOW_MODELS
+from services.normalizer.sources.openai_servers import server_refs
 from services.normalizer.sources.refs import SourceRef
 from services.storage_rest.stores.families import BASE
 
@@ -219,10 +221,13 @@ class Examination:
             remedy = "a file with certificates in PEM form, mounted into the container that reads registries"
             return [Finding("fault", f"no registry can be verified: {error}", remedy)]
         discovery, findings = await self.discover()
-        answers = await asyncio.gather(*(_first_page(connector, ref) for ref in discovery.refs))
+        settings = self.settings.normalizer
+        servers = server_refs(settings.openai_servers, insecure=settings.model_registry_insecure)
+        refs = (*discovery.refs, *servers)
+        answers = await asyncio.gather(*(_first_page(connector, ref) for ref in refs))
         probes = [
             sources.Probe(ref=ref, answer=answer, sent_token=connector.authenticates(ref))
-            for ref, answer in zip(discovery.refs, answers, strict=True)
+            for ref, answer in zip(refs, answers, strict=True)
         ]
         return [*findings, *sources.judge_registries(discovery, probes)]
 
@@ -334,6 +339,8 @@ async def _first_page(connector: Connector, ref: SourceRef) -> Asked[tuple[str, 
     paths, limit, field = list(_CATALOG_LISTS), "pageSize", "items"
     if ref.api == "mlflow":
         paths, limit, field = [MLFLOW_MODELS], "max_results", "registered_models"
+    elif ref.api == "openai":
+        paths, limit, field = [models_path(ref.url)], "limit", "data"
     elif ref.kind == "registry":
         paths = [f"{root}/registered_models" for root in REGISTRY_ROOTS]
     error: RemoteError = RemoteError("not asked")

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.fakes.mlflow import MODELS, RUN, VERSION, VERSIONS, FakeMlflow
-from tests.mlflow.contract import Contract, Server, document, live
+from tests.mlflow.contract import SERVICE_ACCOUNT, Contract, Server, document, live
 
 
 @pytest.fixture
@@ -208,7 +208,7 @@ async def test_the_credentials_of_the_server_are_sent_and_no_other(
     fake: FakeMlflow, server: Server, tmp_path: Any
 ) -> None:
     server.credentials = tmp_path
-    fake.tokens = {"sesame"}
+    fake.tokens, fake.forbidden = {"sesame"}, {SERVICE_ACCOUNT}
     async with server.polling() as poller:
         reading = await poller.poll()
         assert reading.fault is not None
