@@ -39,7 +39,7 @@ class Call:
 class ModelServer:
     """A server of `model` on a loopback port, used with `async with`; `calls` are the requests it has answered.
 
-    `broken`: it answers everything with 503 and this text, or `broken_paths` alone. `definition` is what it describes itself by.
+    `broken`: it answers everything with 503 and this text, or `broken_paths` alone. `definition` replaces its own.
     """
 
     def __init__(
