@@ -179,7 +179,7 @@ class Clusters:
 
     def want(self, wanted: Iterable[Wanted]) -> None:
         """Take which clusters are wanted now; what they have is waited for from here on."""
-        now = {each.name or each.id: each for each in wanted}
+        now = {each.name or f"({each.id})": each for each in wanted}  # what is in brackets is nobody's name
         for key, each in now.items():
             if self._wanted.get(key) != each:
                 self._await(key)
