@@ -64,9 +64,9 @@ bench: $(VENV)/dev ## Measure: latency, requests, bytes, memory
 	@$(BIN)/python -m benchmarks
 
 SEEDS ?= 20
-chaos: $(VENV)/dev ## Random schedules of faults, restarts and kills, judged by one invariant (SEEDS=200)
-	@$(BIN)/python -m tests.chaos --seeds $(SEEDS)
-	@$(BIN)/python -m tests.chaos.clusters --seeds $(SEEDS)
+chaos: $(VENV)/dev ## Random schedules of faults, restarts and kills, judged by one invariant (SEEDS=200; MUTANTS=1: with faults put back)
+	@$(BIN)/python -m tests.chaos --seeds $(SEEDS) $(if $(MUTANTS),--mutants)
+	@$(if $(MUTANTS),,$(BIN)/python -m tests.chaos.clusters --seeds $(SEEDS))
 
 soak: $(VENV)/dev ## Ten minutes of churn and faults: memory, descriptors and tasks stay flat
 	@$(BIN)/python -m benchmarks.soak
