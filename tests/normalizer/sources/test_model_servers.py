@@ -249,6 +249,15 @@ async def test_definitions_are_asked_for_likewise(server: ModelServer) -> None:
     assert [call.path for call in server.calls] == ["/v1/models", "/openapi.json"]
 
 
+async def test_names_do_not_wait_for_a_definition_that_does_not_come(server: ModelServer) -> None:
+    server.broken_paths = ("/openapi.json",)
+    async with asking(definitions=True) as (script, told):
+        script.tell(REF, deployment(server.url))
+        await eventually(lambda: told.names == [("granite-8b", "sql")])
+        script.tell(REF, deployment(server.url, minReplicas=2))
+    assert [call.path for call in server.calls] == ["/v1/models", "/openapi.json"]
+
+
 async def test_a_small_definition_is_kept_whole(server: ModelServer) -> None:
     server.definition = {"openapi": "3.1.0", "info": {}, "paths": {"/score": {"post": {}}}}
     async with asking(models=False, definitions=True) as (script, told):
