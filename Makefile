@@ -27,8 +27,10 @@ $(VENV)/dev: $(VENV)/runtime requirements-dev.lock pyproject.toml
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
-run: $(VENV)/runtime ## Serve examples/ on http://localhost:9090, without a cluster
-	@$(BIN)/python -m services.connector run --manifests examples
+ADDRESS ?= 127.0.0.1:9090
+
+run: $(VENV)/runtime ## Serve examples/ without a cluster, on http://localhost:9090 or at ADDRESS
+	@$(BIN)/python -m services.connector run --manifests examples --address $(ADDRESS)
 
 PROMTOOL  := /usr/bin/promtool
 
@@ -68,6 +70,7 @@ bench: $(VENV)/dev ## Measure: latency, requests, bytes, memory
 SEEDS ?= 20
 chaos: $(VENV)/dev ## Random schedules of faults, restarts and kills, judged by one invariant (SEEDS=200)
 	@$(BIN)/python -m tests.chaos --seeds $(SEEDS)
+	@$(BIN)/python -m tests.chaos.clusters --seeds $(SEEDS)
 
 soak: $(VENV)/dev ## Ten minutes of churn and faults: memory, descriptors and tasks stay flat
 	@$(BIN)/python -m benchmarks.soak

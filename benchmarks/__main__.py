@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 
 from benchmarks import baseline, document, installed, machine, report, smoke
 from benchmarks.figures import Figure
-from benchmarks.measures import events, kinds, latency, memory, preview, reads, start, sync
+from benchmarks.measures import clusters, events, kinds, latency, memory, preview, reads, start, sync
 from benchmarks.world import Setup
 from tests.fakes.kubernetes import MEASURED
 from tests.process.service import BIN
@@ -34,6 +34,7 @@ MEASURES: Mapping[str, Measure] = {
     "sync": _sync,
     "latency": lambda options: latency.measure(options.runs, setup=options.setup),
     "memory": lambda options: memory.measure(options.runs, setup=options.setup),
+    "clusters": lambda options: clusters.measure(options.runs, setup=options.setup),
     "start": lambda options: start.measure(options.runs, setup=options.setup),
     "reads": lambda options: reads.measure(options.runs, setup=options.setup),
     "preview": lambda options: preview.measure(options.runs),

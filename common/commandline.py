@@ -1,14 +1,18 @@
 """What the command lines of all services share; servers and settings are loaded by the commands that need them."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import click
 
+from common import __version__
+
 if TYPE_CHECKING:
     from common.http.server import Address
+
+HELP = {"help_option_names": ["-h", "--help"]}
 
 
 class AddressType(click.ParamType["Address"]):
@@ -26,6 +30,16 @@ class AddressType(click.ParamType["Address"]):
             return parse_address(str(value))
         except ValueError as error:
             self.fail(str(error), param, ctx)
+
+
+def service_command(program: str) -> Callable[[Callable[..., None]], click.Command]:
+    """Return what makes a function the command of a container, with `-h` and `--version`."""
+
+    def make(function: Callable[..., None]) -> click.Command:
+        with_version = click.version_option(__version__, prog_name=program)(function)
+        return click.command(context_settings=HELP)(with_version)
+
+    return make
 
 
 @contextmanager

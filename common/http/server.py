@@ -23,6 +23,7 @@ from common import metrics as metrics_format
 from common.health import Health
 from common.http.access import AccessPolicy
 from common.http.connection import HEAD_LINE_LIMIT, Connection, end_when_dead
+from common.http.ports import holder_of
 from common.http.problems import HttpProblem
 from common.metrics import Metrics
 from common.status import Part
@@ -243,7 +244,9 @@ def _bound(family: socket.AddressFamily, host: str, port: int) -> socket.socket:
         sock.close()
         where = Address(host, port)
         if error.errno == errno.EADDRINUSE:
-            raise OSError(error.errno, f"{where} is in use: stop what listens there or choose another") from error
+            holder = holder_of(port)
+            by = f" by {holder}" if holder else ""
+            raise OSError(error.errno, f"{where} is in use{by}: stop what listens there or choose another") from error
         raise OSError(error.errno, f"cannot listen on {where}: {error.strerror}") from error
     return sock
 

@@ -82,6 +82,20 @@ class KubeClient:
         options = {"headers": {"Accept": _METADATA_ONLY}} if metadata_only else {}
         return read_object(await self._send(asked, "GET", resource.path(namespace, name), **options), asked)
 
+    async def lacks(self, resource: Resource, name: str, namespace: str) -> bool:
+        """Return whether the API server says that it has no such object; that it does not know the kind says nothing.
+
+        Raises:
+            RemoteError: it says neither.
+        """
+        try:
+            await self.get(resource, name, namespace, metadata_only=True)
+        except KubeError as error:
+            if error.status == 404 and error.reason == "NotFound" and f'"{name}"' in error.message:
+                return True
+            raise
+        return False
+
     async def serves(self, resource: Resource) -> bool:
         """Return whether the API server has objects of a kind in this version; discovery needs no right of its own."""
         asked = Asked("get", resource)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from common import __version__
-from common.commandline import AddressType, reported
+from common.commandline import HELP, AddressType, reported
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,8 +44,8 @@ class _Commands(click.Group):
         return command
 
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__)
+@click.group(cls=_Commands, context_settings=HELP)
+@click.version_option(__version__, prog_name="connector")
 def main() -> None:
     """Carry AI models from KServe and Kubeflow model registries to Backstage."""
 

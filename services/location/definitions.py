@@ -1,7 +1,7 @@
 """Definitions of what model servers speak, made for the model that is asked for. No I/O.
 
-People's own specification wins; where they gave none, the protocol of the server says what can be asked of it. Every
-definition is small (`MOST_BYTES`), because a catalog keeps each of them; an OpenAPI definition is written as JSON.
+People's own specification wins, then the server's own definition; without either, the protocol says what can be asked.
+Every definition is small (`MOST_BYTES`), because a catalog keeps each of them; those of OpenAPI are written as JSON.
 """
 
 import json
@@ -51,11 +51,25 @@ def definition(view: View, server: Server) -> tuple[str, str]:
     """Return the type of the server's API and its definition."""
     if server.specification:
         return server.api_type, _with_servers(server.specification, server)
+    if server.api_type == "openapi" and (text := _own(server)):
+        return "openapi", text
     if server.server_type == "grpc":
         return "grpc", _grpc(view, server)
     if server.api_type in ("openapi", "grpc"):
         return "openapi", _openapi(view, server)
     return server.api_type, _undescribed(view, server)
+
+
+def _own(server: Server) -> str:
+    """Return the server's own definition with the address that readers reach it at; empty when it has none."""
+    try:
+        document = json.loads(server.definition)
+    except ValueError:
+        return ""
+    if not isinstance(document, dict):
+        return ""
+    text = _dump(document | {"servers": [{"url": server.url}]})
+    return text if len(text.encode()) <= MOST_BYTES else ""
 
 
 def _openapi(view: View, server: Server) -> str:

@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from pydantic.alias_generators import to_camel
 
 from common.settings import NamedUrl, Url
+from services.normalizer.normalize.owners import entity_reference, parse_owner
 
 _RESERVED_IDS = frozenset({"shared", "manifests"})
 _LARGEST = 1024 * 1024
@@ -47,6 +48,18 @@ def _certificate(text: str) -> str:
     if "-----BEGIN" not in pem:
         raise ValueError("expected a certificate in PEM form, or its base64 as in a kubeconfig")
     return pem
+
+
+def _system(text: str) -> str:
+    if (reference := entity_reference(text, kind="system")) is None:
+        raise ValueError("expected the name of a Backstage System, or system:namespace/name")
+    return reference
+
+
+def _owner(text: str) -> str:
+    if parse_owner(text) is None:
+        raise ValueError("expected an owner such as ml-team, or group:default/ml-team")
+    return text
 
 
 def _plain_id(text: str) -> str:
@@ -87,11 +100,15 @@ class ClusterEntry(_Part):
         None, description="The same as text: PEM, or its base64."
     )
     namespaces: tuple[Namespace, ...] = Field((), description="Follow these only; default: all.")
-    default_owner: str | None = Field(None, description="Owner where none is given; default: DEFAULT_OWNER.")
+    default_owner: Annotated[str, AfterValidator(_owner)] | None = Field(
+        None, description="Owner where none is given; default: DEFAULT_OWNER."
+    )
     default_lifecycle: str | None = Field(
         None, description="Lifecycle where none is given; default: DEFAULT_LIFECYCLE."
     )
-    system: str | None = Field(None, description="The Backstage System of its models where none is given.")
+    system: Annotated[str, AfterValidator(_system)] | None = Field(
+        None, description="The Backstage System of its models where none is given."
+    )
     dashboard_url: Url | None = Field(None, description="Its OpenShift AI dashboard, for links to its pages.")
     registries: Literal["discovered", "none"] | tuple[NamedUrl, ...] = Field(
         "discovered", description="Its model registries: found in the cluster, none, or these (URL or name=URL)."

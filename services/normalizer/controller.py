@@ -43,6 +43,8 @@ SETTLE = 3.0
 LOOK_AGAIN = 30.0
 """Seconds between two requests to a source to list again, because something that it lacked is due to leave; and between
 two for one object that it lacks."""
+LOOK_AGAIN_AT_MOST = 600.0
+"""What these seconds grow to, from one request to the next, while it lacks suspiciously much."""
 PROOFS = 20
 """So many objects that lists lack are asked for by themselves in that time."""
 REFUSED_REMEDY = "make what it says of itself shorter, such as its annotations; see what storage-rest logs"
@@ -73,7 +75,7 @@ class Controller:
         self._health = health
         self._telemetry = telemetry
         self._clock = clock
-        self._looks_asked: dict[str, float] = {}
+        self._next_looks: dict[str, tuple[float, float]] = {}
         self._asked: dict[str, float] = {}
         self._suspicious: frozenset[str] = frozenset()
         self._told: dict[str, tuple[Problem, ...]] = {}
@@ -254,12 +256,23 @@ class Controller:
         )
 
     def _look_again(self, now: float) -> None:
-        """Have sources listed again where that decides something."""
-        for source in self._ledger.overdue(now):
+        """Have sources listed again where that decides something: what is due, and ever more seldom what is suspicious.
+
+        A short list may be wrong for a moment, and the watch that follows it never shows what it lacked.
+        """
+        overdue = self._ledger.overdue(now)
+        suspicious = self._ledger.doubtful()
+        looks = {source: look for source, look in self._next_looks.items() if source in overdue | suspicious}
+        for source in overdue - looks.keys():
+            looks[source] = now, LOOK_AGAIN
+        for source in suspicious - looks.keys():
+            looks[source] = now + LOOK_AGAIN, LOOK_AGAIN
+        for source, (at, pause) in looks.items():
             followed = self.intake.sources.get(source)
-            if followed is not None and now >= self._looks_asked.get(source, -inf) + LOOK_AGAIN:
-                self._looks_asked[source] = now
+            if followed is not None and now >= at:
+                looks[source] = now + pause, pause if source in overdue else min(2 * pause, LOOK_AGAIN_AT_MOST)
                 followed.relist()
+        self._next_looks = looks
 
     def _tell_suspicions(self) -> None:
         suspicious = self._ledger.suspicious()
@@ -345,8 +358,11 @@ class Controller:
                 log.info("model_no_longer_hidden", object=each.object, cause=why.cause)
 
     def _tell_problems(self) -> None:
-        """Log each problem once, when it arises."""
+        """Log each problem once, when it arises and when it is solved."""
         problems = self._desired.problems
+        for ref, of_one in self._told.items():
+            for problem in set(of_one) - set(problems.get(ref, ())):
+                log.info("problem_solved", **problem.fields())
         for ref, of_one in problems.items():
             for problem in set(of_one) - set(self._told.get(ref, ())):
                 level = {"error": log.error, "warning": log.warning, "info": log.info}[problem.severity]

@@ -19,7 +19,7 @@ from services.normalizer.normalize.segments import segment
 from services.normalizer.publish import Mirror
 from services.normalizer.sourcebook import SourceBook
 
-_URL = ("http://", "https://", "grpc://")
+URL_SCHEMES = ("http://", "https://", "grpc://")
 _LONGEST = 2000
 _NEAR = 3
 _MOST = 50
@@ -145,7 +145,7 @@ def names_of(namespace: str, name: str) -> tuple[str, ...]:
 
 def key_in(name: str) -> str:
     """Return the key that a path of the feed stands for; any other name as it is."""
-    path = urlsplit(name).path if name.startswith(_URL) else name
+    path = urlsplit(name).path if name.startswith(URL_SCHEMES) else name
     segments = path.strip("/").split("/")
     if segments[-1] == identity.DOCUMENT_NAME and len(segments) >= 3:
         return identity.key_of((segments[-3], segments[-2]))
@@ -154,7 +154,7 @@ def key_in(name: str) -> str:
 
 def is_meant(deployment: Deployment, name: str) -> bool:
     """Return whether a name (name, namespace/name, key or URL) is that of a deployment."""
-    if name.startswith(_URL):
+    if name.startswith(URL_SCHEMES):
         return bool(deployment.url) and urlsplit(deployment.url).netloc == urlsplit(name).netloc
     return name in names_of(deployment.namespace, deployment.name)
 

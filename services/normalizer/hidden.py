@@ -3,6 +3,7 @@
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Final, Literal
 
 from common.problems import Problem
@@ -40,6 +41,12 @@ class Why:
     reason: str
     remedy: str
     since: float | None = None
+
+    def __str__(self) -> str:
+        """Return the reason, and since when."""
+        if not self.since:
+            return self.reason
+        return f"{self.reason} (since {datetime.fromtimestamp(int(self.since), UTC).isoformat()})"
 
     @property
     def state(self) -> tuple[str, str]:

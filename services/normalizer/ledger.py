@@ -308,6 +308,12 @@ class Ledger:
                 sources.add(account.source)
         return frozenset().union(*map(self._meant_by, sources))
 
+    def doubtful(self) -> frozenset[str]:
+        """Return the sources that lack suspiciously much."""
+        suspicious = self.suspicious()
+        lacking = {self._accounts[ref].source for ref in self._marked if self._accounts[ref].reason == NOT_LISTED}
+        return frozenset().union(*map(self._meant_by, lacking & suspicious))
+
     def next_check(self, now: float) -> float | None:
         """Return when time alone changes an answer; None when it does not."""
         times = [at for at in self._due().values() if at != inf]

@@ -19,7 +19,14 @@ from services.normalizer.normalize.labels import RegistryLabels
 from services.normalizer.settings import NormalizerSettings
 from services.normalizer.sink import Intake
 from services.normalizer.sources.http import Connector, SourceMetrics
-from services.normalizer.sources.kubeflow.discovery import Discovery, DiscoverySettings, discover, untrusted_remedy
+from services.normalizer.sources.kubeflow.discovery import (
+    Discovery,
+    DiscoverySettings,
+    discover,
+    ended,
+    names_nothing,
+    untrusted_remedy,
+)
 from services.normalizer.sources.kubeflow.records import RegistryReading
 from services.normalizer.sources.kubeflow.search import TRANSIENT, ClusterSearch
 from services.normalizer.sources.kubeflow.source import PollingOptions, RegistrySource
@@ -147,6 +154,7 @@ class Registries:
         self._refs: dict[tuple[RefKind, str], SourceRef] = {}
         self._strangers: frozenset[str] = frozenset()
         self._answering: set[tuple[RefKind, str]] = set()
+        self._ended: frozenset[str] = frozenset()
 
     def _interval(self, given: float, floor: float) -> float:
         if given >= floor:
@@ -206,17 +214,22 @@ class Registries:
         waiting = search is not None and search.waiting
         if not waiting:
             self._tell_problems(found)
-        # Until everything was looked at, what was not found may still be there; so may what MR_ROUTE fails to name.
-        sure = complete and self._all_named and not found.unmatched
+        gone_routes, gone_services = search.deleted if search else ([], [])
+        self._ended = ended(gone_routes, gone_services, self._settings)
+        # Until everything was looked at, what was not found may still be there; so may what MR_ROUTE fails to name,
+        # unless it is a Route that was there and is deleted.
+        misnamed = [entry for entry in found.unmatched if names_nothing(entry, gone_routes, self._settings)]
+        sure = complete and self._all_named and not misnamed
         now = {(ref.kind, ref.id): ref for ref in found.refs}
         new = [ref for key, ref in now.items() if key not in self._refs]
         # One that nothing names any more and that still answers at its address is not gone: a label was changed.
-        self._refs = {key: ref for key, ref in self._refs.items() if not sure or key in self._answering} | now
+        kept = {key for key in self._refs if key in self._answering or not (sure or key[1] in self._ended)}
+        self._refs = {key: ref for key, ref in self._refs.items() if key in kept} | now
         self._intake.discovering(
             cluster=self._cluster,
             complete=sure,
             waiting=waiting,
-            refused=not (complete or waiting) and self._all_named and not found.unmatched,
+            refused=not (complete or waiting) and self._all_named and not misnamed,
             ok=search is None or search.sufficient,
             reason=reason,
         )
@@ -233,7 +246,7 @@ class Registries:
             log.warning("problem_found", **problem.fields())
         self._told = frozenset(found.problems)
         if self._settings.routes:
-            reason = " ".join(f"{each.object}: {each.message}; {each.remedy}." for each in found.unmatched)
+            reason = " ".join(f"{each.object}: {each.message}; {each.remedy}." for each in found.unmatched.values())
             self._intake.setting_state("MR_ROUTE", ok=not reason, reason=reason)
 
     def _tell_strangers(self, untrusted: Sequence[SourceRef]) -> None:
@@ -292,4 +305,4 @@ class Registries:
         log.warning("source_gone", source=ref.label, named_by=ref.origin, consequence=what_follows)
         self._intake.remote_gone(ref.source)
         if ref.kind == "registry":
-            self._intake.registry_gone(ref.id)
+            self._intake.registry_gone(ref.id, proven=ref.id in self._ended)

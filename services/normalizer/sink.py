@@ -224,10 +224,13 @@ class Intake:
         self._book.failed(registry_source(registry), waiting=has_address, reason=reason)
         self._registries_changed()
 
-    def registry_gone(self, registry: str) -> None:
-        """A registry is no longer there; its models stay for a grace."""
+    def registry_gone(self, registry: str, *, proven: bool = False) -> None:
+        """A registry is no longer there; its models stay for a grace.
+
+        `proven`: that is known, though it is not known of every other whether it is there.
+        """
         source = registry_source(registry)
-        self._book.withdraw(source)
+        self._book.withdraw(source, proven=proven)
         self._ledger.withdraw(source)
         self._registries_changed()
 

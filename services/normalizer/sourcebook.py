@@ -67,6 +67,7 @@ class SourceBook:
     def __init__(self, *, first_sync_grace: float) -> None:
         """`first_sync_grace`: so many seconds after the first source was read, the others are not waited for."""
         self._sources: dict[str, _Source] = {}
+        self._ended: set[str] = set()
         self._discoveries: dict[str, _Discovery] = {}
         self._strangers: dict[str, tuple[str, str]] = {}
         self._first_look = inf
@@ -77,6 +78,7 @@ class SourceBook:
     def declare(self, source: str, kind: SourceKind, *, namespaces: Collection[str] = ()) -> None:
         """There is such a source; `namespaces` are those that it looks at, all when empty."""
         self._sources.setdefault(source, _Source(kind)).namespaces = frozenset(namespaces)
+        self._ended.discard(source)
 
     def listed(self, source: str, *, now: float) -> None:
         """A look at the source was complete: what it lacks is not there."""
@@ -98,9 +100,11 @@ class SourceBook:
         """The source can be followed again from where it was left."""
         self._sources[source].failing = False
 
-    def withdraw(self, source: str) -> None:
-        """The source itself is gone."""
+    def withdraw(self, source: str, *, proven: bool = False) -> None:
+        """The source itself is gone; `proven`: whatever of the ways to sources has not been looked at."""
         self._sources.pop(source, None)
+        if proven:
+            self._ended.add(source)
 
     def discovering(
         self, *, complete: bool, waiting: bool = True, refused: bool = False, reason: str = "", cluster: str = LOCAL
@@ -207,7 +211,8 @@ class SourceBook:
 
     def is_gone(self, source: str) -> bool:
         """Return whether there is no such source any more, as far as all ways to sources have been looked at."""
-        return source not in self._sources and self._clusters_known and self._discovered(cluster_of_id(source))
+        known = source in self._ended or self._discovered(cluster_of_id(source))
+        return source not in self._sources and self._clusters_known and known
 
     def is_declared(self, source: str) -> bool:
         """Return whether there is such a source."""

@@ -20,6 +20,8 @@ NOT_NAMED = "not-in-keyset"
 """Reason: the original's normalizer does not name the key in its `/currentkeyset`."""
 CONFIRMED = "confirmed-by-administrator"
 """Reason: an administrator has confirmed the removal."""
+REPLICA = "removed-by-another-replica"
+"""Reason: it was leaving, and another replica has removed it from the cache that both have."""
 NOT_READY = "not-ready"
 """Reason of our normalizer for what waits for NOT_READY_GRACE only."""
 

@@ -17,6 +17,7 @@ from services.storage_rest.cache import Cache
 from services.storage_rest.followers import Followers
 from services.storage_rest.removals import (
     CONFIRMED,
+    REPLICA,
     Arrival,
     Arrivals,
     Departure,
@@ -377,6 +378,14 @@ class StorageService:
     def take_over(self, upserts: Iterable[Upsert], cards: Mapping[str, str]) -> None:
         """Take what somebody else wrote into the store."""
         self._accept(Batch(upserts=tuple(upserts), cards=cards))
+
+    def removed_elsewhere(self, keys: Collection[str]) -> AbstractSet[str]:
+        """Let go what was leaving here too; return the entries that are wanted all the same."""
+        entries = self._cache.entries
+        leaving = {key for key in keys if key in entries and entries[key].leaving is not None}
+        if leaving:
+            self._accept(Batch(removals=dict.fromkeys(leaving, REPLICA)))
+        return (entries.keys() & keys) - leaving
 
     # --- within
 

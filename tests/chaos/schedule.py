@@ -80,6 +80,7 @@ _KINDS: Final[tuple[tuple[int, Callable[[random.Random], Action]], ...]] = (
     (4, _isvc("delete")),
     (3, _isvc("edit")),
     (2, _isvc("stop")),
+    (2, _isvc("opt_out")),
     (3, _isvc("flicker")),
     (2, _isvc("break")),
     (3, _registered("register")),

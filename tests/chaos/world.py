@@ -24,6 +24,7 @@ from tests.waiting import eventually
 TOKEN = "eyJhbGciOiJSUzI1NiJ9.Y2hhb3M.c2lnbmF0dXJl"
 USER = f"system:serviceaccount:{NAMESPACE}:rhdh-rhoai-connector"
 OWNER = "modelcatalogbridge.rhdh.io/owner"
+IGNORE = "rhdh.modelcatalog.io/ignore"
 CONVERGES = 150.0
 """Seconds: a back-off of half a minute after the last fault, on a busy machine."""
 FLICKER = 0.5
@@ -165,6 +166,11 @@ class World:
     async def _do_stop(self, name: str) -> None:
         self.truth.release(isvc_uri(name))
         await self.cluster.apply(stopped(isvc(name)))
+
+    async def _do_opt_out(self, name: str) -> None:
+        """Be marked to be left out; the next edit or creation takes the mark away."""
+        self.truth.release(isvc_uri(name))
+        await self.cluster.apply(isvc(name, annotations={IGNORE: "true"}))
 
     async def _do_flicker(self, name: str) -> None:
         """Be not ready for less than the grace: the entry stays."""

@@ -14,10 +14,11 @@ import pytest
 
 from tests.connector.broken import ACCOUNT, NAMESPACE, TOKEN, World, expired
 from tests.connector.running import ROOT
+from tests.deploy.rbac import Permission
 from tests.fakes.kubernetes import FakeCluster
 from tests.fakes.kubernetes.certificates import Certificates
 from tests.fakes.kubernetes.resources import INFERENCE_SERVICES, LLM_INFERENCE_SERVICES, ResourceType
-from tests.objects import isvc, route, service
+from tests.objects import isvc, llm_isvc, route, service
 
 
 class Case(NamedTuple):
@@ -56,7 +57,7 @@ async def test_where_all_is_well_nothing_is_said(world: World) -> None:
     assert report.status("warning") == 0
     assert report.summary == "nothing is wrong"
     assert [step.name for step in report.steps] == [
-        *("settings", "credentials", "kinds", "rights", "models", "registries", "cache", "feed", "backstage")
+        *("settings", "credentials", "kinds", "rights", "models", "registries", "cache", "hidden", "feed", "backstage")
     ]
 
 
@@ -230,6 +231,41 @@ def a_model_that_was_stopped(world: World) -> None:
 )
 def a_watched_namespace_that_is_misspelt(world: World) -> None:
     world.environ["WATCH_NAMESPACES"] = "modells"
+
+
+@broken("models", "models/wine is not shown: it is marked with", "rhdh.modelcatalog.io/ignore-", verdict="warning")
+def a_model_that_is_marked_to_be_left_out(world: World) -> None:
+    world.cluster.apply(isvc("wine", annotations={"rhdh.modelcatalog.io/ignore": "true"}))
+
+
+@broken("models", "models/iris is not shown: its label team is not as it is wanted", "that variable", verdict="warning")
+def a_model_that_the_settings_leave_out(world: World) -> None:
+    world.environ["SELECTOR"] = "team=fraud"
+
+
+@broken(
+    "models", "models/chat is not shown: it has no status yet", "describe llminferenceservice chat", verdict="warning"
+)
+def an_llm_that_is_not_ready(world: World) -> None:
+    world.cluster.install(LLM_INFERENCE_SERVICES)
+    verbs = ("get", "list", "watch")
+    world.allow(world.rights | {Permission("", "serving.kserve.io", "llminferenceservices", verb) for verb in verbs})
+    world.cluster.apply(llm_isvc("chat") | {"status": {}})
+
+
+# --- what a running normalizer hides
+
+
+@broken("hidden", "refused: InferenceService models/wine: storage does not take", "make it shorter", verdict="warning")
+def a_document_that_storage_refuses(world: World) -> None:
+    world.pod.hidden = [
+        {
+            "object": "InferenceService models/wine",
+            "cause": "refused",
+            "reason": "storage does not take its document: too large",
+            "remedy": "make it shorter",
+        }
+    ]
 
 
 # --- registries

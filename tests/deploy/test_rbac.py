@@ -117,3 +117,10 @@ def test_no_default_grants_secrets_pods_or_deleting(overlay: str) -> None:
 
     assert not {p for p in permissions if p.resource in ("secrets", "pods") or p.verb in ("delete", "*") or "*" in p}
     assert {p.resource for p in permissions if p.verb not in READ} == {"configmaps"}
+
+
+def test_a_further_cluster_grants_reading_models_and_nothing_else() -> None:
+    objects = render(ROOT / "clusters/account")
+
+    assert granted(objects) == READS | ROUTES
+    assert {obj["kind"] for obj in objects} == {"ServiceAccount", "Secret", "ClusterRole", "ClusterRoleBinding"}

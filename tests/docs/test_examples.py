@@ -46,6 +46,7 @@ def test_all_are_usable_and_those_that_should_be_are_shown(result: Preview) -> N
     assert set(result.hidden_by_object) == {
         kustomization,
         "InferenceService ai-assistants/mixtral-8x7b",
+        "InferenceService ai-assistants/sandbox",
         "InferenceService media/whisper-large-v3",
     }
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from openapi_spec_validator import validate
 
-from common.details import SERVER_TYPES, Details
+from common.details import SERVER_TYPES, Details, packed
 from services.location.definitions import MOST_BYTES, definition
 from services.location.view import views_of
 from tests.location.world import KINDS, Kind, document
@@ -179,6 +179,21 @@ def test_a_server_that_nobody_describes_is_described_by_itself() -> None:
     described = json.loads(defined(document("m", called="m"), Details(deployment="m", operations=("POST /score",)))[1])
     validate(described)
     assert list(described["paths"]) == ["/score"]
+
+
+def test_the_definition_of_the_server_itself_is_shown_with_the_address_of_the_entry() -> None:
+    own = {"openapi": "3.1.0", "info": {"title": "Scores"}, "servers": [{"url": "/"}], "paths": {"/v1/score": {}}}
+    given = document("m", called="m")
+    address = given["modelServer"]["API"]["url"]
+    api_type, text = defined(given, Details(server_type="openai-v1", definition=packed(json.dumps(own))))
+    assert api_type == "openapi"
+    assert json.loads(text) == own | {"servers": [{"url": address}]}
+
+
+@pytest.mark.parametrize("packed_", ["", "no base64", packed("[]"), packed("{"), packed(json.dumps({"x": "y" * 5000}))])
+def test_a_definition_that_is_none_or_too_large_is_not_shown(packed_: str) -> None:
+    text = defined(document("m", called="m"), Details(server_type="openai-v1", definition=packed_))[1]
+    assert "/chat/completions" in json.loads(text)["paths"]
 
 
 def test_of_many_operations_so_many_are_shown_as_fit() -> None:

@@ -42,12 +42,14 @@ class Cluster:
     def __init__(self, answer: bool | Exception = False) -> None:
         self.answer = answer
         self.asked: list[str] = []
+        self.relisted = 0
 
     async def run(self, sink: Sink) -> None:
         """The test itself tells."""
 
     def relist(self) -> None:
         """Nothing changes by looking again."""
+        self.relisted += 1
 
     async def is_gone(self, ref: Ref) -> bool:
         self.asked.append(ref.label)
@@ -239,7 +241,11 @@ async def test_whatever_a_registry_holds_what_it_had_stays_and_the_others_go_on(
     await asyncio.gather(task, return_exceptions=True)
 
 
-async def test_of_many_that_a_list_lacks_none_is_asked_for() -> None:
+async def test_of_many_that_a_list_lacks_none_is_asked_for_and_the_list_is_read_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("services.normalizer.controller.LOOK_AGAIN", 0.05)
+    monkeypatch.setattr("services.normalizer.controller.CHECK_STORAGE", 0.01)
     storage, cluster = MemoryStorage(), Cluster(True)
     async with running(storage, Health(), cluster) as sink:
         sink.changed({ref("n"): read_isvc(objects.isvc("n"))})
@@ -248,6 +254,7 @@ async def test_of_many_that_a_list_lacks_none_is_asked_for() -> None:
             sink.changed({ref("m"): Missing(), ref("n"): Missing()})
             sink.listed()
             await eventually(lambda: any(line["event"] == "removals_held" for line in logs))
+        await eventually(lambda: cluster.relisted >= 2)
         assert not cluster.asked
         assert len(storage.entries) == 2
 

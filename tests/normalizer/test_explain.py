@@ -293,3 +293,20 @@ async def test_it_is_guarded_as_reads_are(monkeypatch: pytest.MonkeyPatch) -> No
         assert (await answers("?model=m", controller.explainer.explain))[0] == 401
         shared = {"Authorization": "Bearer shared"}
         assert (await answers("?model=m", controller.explainer.explain, shared))[0] == 200
+
+
+async def test_a_problem_that_is_solved_is_told() -> None:
+    with capture_logs() as logs:
+        async with controlled() as controller:
+            sink = controller.intake.open(Cluster())
+            sink.changed({ref("m"): read_isvc(objects.isvc("m", annotations={"rhdh.io/owner": "not an owner!"}))})
+            sink.listed()
+            await eventually(lambda: explained(controller, "m").problems)
+            await eventually(lambda: any(line["event"] == "problem_found" for line in logs))
+            sink.changed({ref("m"): read_isvc(objects.isvc("m"))})
+            await eventually(lambda: any(line["event"] == "problem_solved" for line in logs))
+    found, solved = (
+        next(line for line in logs if line["event"] == each) for each in ("problem_found", "problem_solved")
+    )
+    assert found["problem"] == solved["problem"]
+    assert solved["object"] == "InferenceService models/m"

@@ -370,6 +370,10 @@ class LedgerMachine(RuleBasedStateMachine):
         self.failing = True
         for known in self.known.values():
             known.shown = False
+        for entry in self.store.values():  # a mark that was not cleared before the end of the process counts
+            if (mark := entry.leaving) is not None:
+                against = self.known[entry.ref].against
+                self.known[entry.ref].against = mark.since if against is None else min(against, mark.since)
 
     @property
     def left(self) -> set[str]:

@@ -78,6 +78,19 @@ def test_what_is_waited_for_is_named_with_its_reason_and_the_end_of_the_wait(boo
     assert damaged == (Awaited(source="registry:r", reason="no-address"),)
 
 
+def test_of_one_whose_end_was_seen_it_does_not_matter_what_else_was_looked_at(book: SourceBook) -> None:
+    book.discovering(complete=False, reason="Routes may not be read")
+    for source in ("registry:a", "registry:b"):
+        book.declare(source, "registry")
+    book.withdraw("registry:a", proven=True)
+    book.withdraw("registry:b")
+    assert (book.is_gone("registry:a"), book.is_gone("registry:b")) == (True, False)
+    book.declare("registry:a", "registry")
+    assert not book.is_gone("registry:a")
+    book.withdraw("registry:a")
+    assert not book.is_gone("registry:a")
+
+
 def test_the_search_for_registries_is_named_too(book: SourceBook) -> None:
     book.discovering(complete=False, reason="Routes may not be read")
     [discovery] = book.awaited(documents=1, ever=False)

@@ -60,6 +60,11 @@ async def test_names_and_operations_are_those_of_the_server(
         assert "sql-adapter" in document["modelServer"]["API"]["spec"]
     assert sorted(call.path for call in server.calls) == ["/openapi.json"] * 2 + ["/v1/models"] * 2
 
+    server.definition = {"openapi": "3.1.0", "info": {"title": "Ours"}, "paths": {"/score": {"post": {}}}}
+    await cluster.apply(granite(server, minReplicas=1))
+    await pod.shows(isvc_uri("granite"), lambda document: operations(document) == ["/score"])
+    server.calls.clear()
+
     await pod.restart(NORMALIZER)
     await pod.ready()
     assert name(await pod.document(isvc_uri("granite"))) == "granite-8b"

@@ -200,6 +200,19 @@ def _optional_rights(scope: Scope, namespace: str) -> Iterator[Right]:
         yield Right(("list",), PODS, namespace, "the buckets of connections", "pods")
 
 
+def optional(scope: Scope) -> Finding:
+    """Return which of the kinds that need rights of their own are read, and what switches the others on."""
+    kinds = (
+        ("LLMInferenceServices", scope.llm is not None, "the cluster has none"),
+        ("connections", scope.connections != "false", "RESOLVE_CONNECTIONS"),
+        ("ServingRuntimes", scope.runtimes, "READ_RUNTIMES"),
+        ("namespaces", scope.namespaces, "READ_NAMESPACES"),
+        ("Gateways", scope.gateways, "MODEL_REGISTRY_GATEWAYS"),
+    )
+    said = (f"{name} are {'read' if on else f'not read ({switch})'}" for name, on, switch in kinds)
+    return Finding("ok", f"optional: {'; '.join(said)}")
+
+
 def judge_rights(rights: Sequence[Right], answers: Mapping[tuple[Right, str], Asked[bool]]) -> list[Finding]:
     """Return a finding for each right; `answers` are by right and verb."""
     refusals = [error for error in answers.values() if isinstance(error, RemoteError)]

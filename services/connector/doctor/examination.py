@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 
@@ -17,11 +17,16 @@ from common.kube.credentials import CredentialsError
 from common.kube.environment import MOUNT, find_credentials
 from common.kube.resources import CONFIG_MAPS, INFERENCE_SERVICES, LLM_INFERENCE_SERVICES, ROUTES, SERVICES, Resource
 from common.metrics import Metrics
+from common.status import Part
 from common.trust import TrustError
-from services.connector.doctor import access, cache, feed, sources
+from services.connector.doctor import access, cache, feed, model, sources
 from services.connector.doctor.asking import Api, Asked
 from services.connector.doctor.report import Finding, Step
 from services.connector.doctor.settings import Settings, read_settings
+from services.normalizer.facts import DeploymentKind
+from services.normalizer.normalize.deployment import Deployment
+from services.normalizer.normalize.isvc import read_isvc
+from services.normalizer.normalize.llmisvc import read_llmisvc
 from services.normalizer.registries import create_connector, discovery_settings
 from services.normalizer.sources.http import Connector
 from services.normalizer.sources.kubeflow.addresses import read_route, read_service_address
@@ -31,6 +36,8 @@ from services.normalizer.sources.refs import SourceRef
 from services.storage_rest.stores.families import BASE
 
 log = structlog.get_logger("doctor")
+
+P = TypeVar("P", bound=Part)
 
 REGISTRY_ROOTS = ("/api/model_registry/v1alpha3", "/api/model_registry/v1")
 _CATALOG_LISTS = ("/api/model_catalog/v1alpha1/sources",)
@@ -65,9 +72,10 @@ async def examine(options: Options) -> AsyncIterator[Step]:
         works = (
             ("kinds", "Kinds", examination.check_kinds),
             ("rights", "Rights", examination.check_rights),
-            ("models", "InferenceServices", examination.check_models),
+            ("models", "Deployments", examination.check_models),
             ("registries", "Model registries and catalogs", examination.check_registries),
             ("cache", "Cache", examination.check_cache),
+            ("hidden", "Hidden models", examination.check_hidden),
             ("feed", "Feed", examination.check_feed),
             ("backstage", "Backstage", examination.check_readers),
         )
@@ -167,7 +175,8 @@ class Examination:
                 for right, verb in wanted
             )
         )
-        return access.judge_rights(rights, dict(zip(wanted, answers, strict=True)))
+        findings = access.judge_rights(rights, dict(zip(wanted, answers, strict=True)))
+        return [*findings, access.optional(scope)]
 
     async def _llm_kind(self, api: Api) -> Resource | None:
         """Return LLMInferenceServices in the version that the cluster has, if any."""
@@ -178,13 +187,29 @@ class Examination:
         return None
 
     async def check_models(self) -> list[Finding]:
-        """List the InferenceServices."""
-        api = self.api
-        if api is None:
+        """List the deployments."""
+        if self.api is None:
             return NO_WAY
-        namespaces = self.watched or ("",)
-        found = await asyncio.gather(*(api.objects(INFERENCE_SERVICES, name or None) for name in namespaces))
-        return sources.judge_models(dict(zip(namespaces, found, strict=True)))
+        return sources.judge_models(await self.list_deployments(self.api), self.settings.normalizer.selection)
+
+    async def list_deployments(self, api: Api) -> list[sources.Listed]:
+        """Return the InferenceServices, and the LLMInferenceServices where the cluster has them, by namespace."""
+        llm = await self._llm_kind(api)
+        kinds: list[tuple[DeploymentKind, Resource, Callable[[Any], Deployment]]] = [
+            ("InferenceService", INFERENCE_SERVICES, read_isvc)
+        ]
+        if llm is not None:
+            kinds.append(("LLMInferenceService", llm, read_llmisvc))
+        wanted = [(*kind, namespace) for kind in kinds for namespace in self.watched or ("",)]
+        answers = await asyncio.gather(*(api.objects(kind, namespace or None) for _, kind, _, namespace in wanted))
+        return [
+            sources.Listed(
+                kind=kind,
+                namespace=namespace,
+                answer=answer if isinstance(answer, RemoteError) else [read(obj) for obj in answer],
+            )
+            for (kind, _, read, namespace), answer in zip(wanted, answers, strict=True)
+        ]
 
     async def check_registries(self) -> list[Finding]:
         """Look for registries and catalogs as the normalizer does, and ask each for its first page."""
@@ -253,6 +278,10 @@ class Examination:
         )
         hold = self.settings.normalizer.patience.hold
         return cache.judge_cache(found, write, namespace=self.own, hold=hold, now=self.options.clock())
+
+    async def check_hidden(self) -> list[Finding]:
+        """Ask a running normalizer what it hides."""
+        return model.judge_hidden(await ask_running(self.options, "/status", model.HiddenModels))
 
     async def check_feed(self) -> list[Finding]:
         """Ask the services how they fare."""
@@ -329,6 +358,21 @@ async def _report(url: str, timeout: float) -> Asked[Mapping[str, Any]]:
         parsed = _object(answer.body)
         return answer if isinstance(parsed, RemoteError) else parsed
     return _object(answer)
+
+
+async def ask_running(options: Options, path: str, kind: type[P]) -> Asked[P]:
+    """Return what a running normalizer answers; one that runs in one process with location answers where that does."""
+    error = RemoteError("it does not answer")
+    for service in ("rhoai-normalizer", "location"):
+        answer = await get(options.urls[service], path, options.timeout / 3)
+        if isinstance(answer, RemoteError):
+            error = answer if service == "rhoai-normalizer" else error
+            continue
+        try:
+            return kind.model_validate_json(answer)
+        except ValueError:
+            error = RemoteError("another version of the normalizer, or something else, answers there")
+    return error
 
 
 async def get(url: str, path: str, timeout: float) -> Asked[bytes]:

@@ -4,13 +4,16 @@ Source: OpenAI API reference, "List models"; OpenAPI Specification 3, "Paths Obj
 /openapi.json, as vLLM and KServe's own servers do).
 """
 
+import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from common.details import packed
 from services.normalizer.normalize import values
 from services.normalizer.normalize.addresses import is_grpc, resolve
 from services.normalizer.normalize.deployment import Deployment, ServiceFacts
+from services.normalizer.normalize.links import without_credentials
 from services.normalizer.normalize.model_names import unique_names
 from services.normalizer.normalize.runtimes import Runtime, spoken
 
@@ -23,6 +26,9 @@ _PATH = re.compile(r"/[A-Za-z0-9._~{}:/-]{0,99}\Z")
 _MACHINERY = frozenset(
     {"/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json", "/metrics", "/health", "/ping", "/load", "/version"}
 )
+_LARGEST_DEFINITION = 3800
+"""Bytes, indented: with the server's address readers of the feed are given 4 KiB at most."""
+_LARGEST_PACKED = 1000
 _MOST_NAMES = 20
 _MOST_OPERATIONS = 40
 _MOST_CHARACTERS = 640
@@ -31,10 +37,14 @@ _MOST_CHARACTERS = 640
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answers:
-    """The names of the models that a server has, and its operations (`POST /v1/completions`); empty where unknown."""
+    """The names of the models that a server has, and what can be asked of it; empty where it does not say.
+
+    `definition` is the server's own (packed) where it is small, else there are `operations` (`POST /v1/completions`).
+    """
 
     names: tuple[str, ...] = ()
     operations: tuple[str, ...] = ()
+    definition: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +75,29 @@ def read_operations(answer: object) -> tuple[str, ...]:
         if method in values.mapping(paths[path])
     ]
     return tuple(_as_much_as_fits(found, _MOST_OPERATIONS))
+
+
+def read_definition(answer: object) -> str:
+    """Return an OpenAPI 3 definition, packed, without credentials; empty when it is another, or a large one."""
+    if not (values.line(values.at(answer, "openapi")).startswith("3.") and values.mapping(values.at(answer, "paths"))):
+        return ""
+    try:
+        definition = _without_credentials(answer)
+        size = len(json.dumps(definition, ensure_ascii=False, indent=1).encode())
+        written = packed(json.dumps(definition, ensure_ascii=False, separators=(",", ":")))
+    except (RecursionError, ValueError):  # nested deeply, or no Unicode
+        return ""
+    if size > _LARGEST_DEFINITION:
+        return ""
+    return written if len(written) <= _LARGEST_PACKED else ""
+
+
+def _without_credentials(value: object) -> object:
+    if isinstance(value, str):
+        return without_credentials(value)
+    if isinstance(value, dict):
+        return {key: _without_credentials(item) for key, item in value.items()}
+    return [_without_credentials(item) for item in value] if isinstance(value, list) else value
 
 
 def _as_much_as_fits(texts: Sequence[str], most: int) -> Iterator[str]:
@@ -125,4 +158,4 @@ def with_answers(deployment: Deployment, answers: Answers) -> Deployment:
     if answers.names:
         confirmed = (name for name in names if name in answers.names)
         names = unique_names((*deployment.stated.names, *confirmed, *answers.names))
-    return replace(deployment, names=names, operations=answers.operations or deployment.operations)
+    return replace(deployment, names=names, operations=answers.operations, definition=answers.definition)

@@ -41,7 +41,7 @@ class Deployment:
     `stated` is what people say in labels and annotations. `names` are those that a client may write as the model's, the
     usual one first; without any its own name is. `secured`: it asks for a token unless `stated` says otherwise,
     None where its Service tells. `may_sleep`: a request may have to start it. `operations` are those that its server
-    says it has. `created` is in milliseconds, `generation`
+    says it has, `definition` is its own, packed. `created` is in milliseconds, `generation`
     counts the changes of its specification: one that is deployed again may mean something else by the same words.
     """
 
@@ -61,6 +61,7 @@ class Deployment:
     readiness: Readiness
     may_sleep: bool = False
     operations: tuple[str, ...] = ()
+    definition: str = ""
     problems: tuple[Problem, ...] = ()
 
     @property

@@ -39,6 +39,8 @@ PAGE_SIZES = (1000, 100)
 """What is asked for, the largest first; a server that takes less answers 400."""
 MAX_ITEMS = 100_000
 """So many items of one list are read."""
+MAX_BYTES = 128 * 1024 * 1024
+"""So many bytes of one list are read, over all of its pages."""
 _UNKNOWN = "RESOURCE_DOES_NOT_EXIST"
 
 
@@ -102,10 +104,12 @@ class MlflowPoller:
         """Return all items at `path`; what came before an error is kept."""
         query = {"max_results": str(size), "order_by": order}
         answer, tokens, where = _Answer(), set[str](), f"{self._remote.ref.url}{_API}/{path}"
+        left = MAX_BYTES
         try:
             while True:
-                raw = await self._remote.get(f"{_API}/{path}", query)
+                raw, length = await self._remote.fetch(f"{_API}/{path}", query)
                 page = _page(raw, name, where)
+                left -= length
                 answer.items += page
                 token = values.line(values.at(raw, "next_page_token"))
                 if not token:
@@ -114,6 +118,8 @@ class MlflowPoller:
                     raise BadAnswer(f"{where}: a page names one that was read already, or none, as the next one")
                 if len(answer.items) >= MAX_ITEMS:
                     raise TooLarge(f"{where}: it has more than {MAX_ITEMS} items, which is as many as are read")
+                if left < 0:
+                    raise TooLarge(f"{where}: it has more than {MAX_BYTES} bytes, which is as much as is read")
                 tokens.add(token)
                 query["page_token"] = token
         except RemoteError as error:

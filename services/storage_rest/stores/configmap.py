@@ -167,6 +167,10 @@ class ConfigMapStore:
         family.take_over(self._view, appeared)
         self._restore(family, appeared)
         removed = changes.keys() - appeared.keys()
+        if family is self._entries:
+            # Where the mark says so too, it was a process of ours. Keys that are only absent are no removal.
+            deliberate = {slot for slot in removed if not family.layout.expects(slot)}
+            removed -= deliberate - self._view.removed_elsewhere(deliberate)
         if lost:
             log.warning("configmap_deleted", keys=sorted(removed)[:10])
             self._restore(family, removed)

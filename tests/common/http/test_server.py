@@ -3,10 +3,13 @@
 import asyncio
 import gzip
 import json
+import os
 import re
 import socket
+import sys
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -14,6 +17,7 @@ import structlog
 from structlog.testing import capture_logs
 
 from common.http import connection, server
+from common.http.ports import holder_of
 from common.http.server import Address, create_app, listening, parse_address
 from tests.common.http.serving import Server
 from tests.waiting import eventually
@@ -220,6 +224,14 @@ async def test_a_port_in_use_is_named() -> None:
         with pytest.raises(OSError, match=f"127.0.0.1:{first.port} is in use"):
             async with listening(second.app, [Address("127.0.0.1", first.port)]):
                 pass
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not say who listens")
+async def test_the_holder_of_a_port_in_use_is_named_where_it_can_be_seen(tmp_path: Path) -> None:
+    async with Server().running() as first:
+        assert holder_of(first.port).startswith(f"process {os.getpid()} (")
+        assert holder_of(first.port, proc=tmp_path) == ""
+    assert holder_of(first.port) == ""
 
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "nowhere.invalid"])

@@ -1,14 +1,17 @@
 """What model servers say of themselves, and which of them may be asked."""
 
+import json
 from typing import Any
 
 import pytest
 
+from common.details import unpacked
 from services.normalizer.normalize.answers import (
     Answers,
     Questions,
     addresses_to_ask,
     questions_for,
+    read_definition,
     read_models,
     read_operations,
     with_answers,
@@ -69,6 +72,32 @@ def test_operations_are_read_those_of_the_api_first() -> None:
         "POST /tokenize",
     )
     assert read_operations({"paths": paths}) == (), "no definition at all"
+
+
+SMALL = {"openapi": "3.1.0", "info": {"title": "Scores", "version": "1"}, "paths": {"/score": {"post": {}}}}
+
+
+def test_a_small_definition_is_kept_as_it_is_without_credentials() -> None:
+    assert json.loads(unpacked(read_definition(SMALL))) == SMALL
+    leaking = SMALL | {"externalDocs": {"url": "https://user:canary@docs.example.com/x?sig=canary"}}
+    kept = unpacked(read_definition(leaking))
+    assert "canary" not in kept
+    assert json.loads(kept)["paths"] == SMALL["paths"]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        *JUNK,
+        {"swagger": "2.0", "paths": SMALL["paths"]},
+        SMALL | {"paths": {}},
+        SMALL | {"info": {"description": "x" * 4000}},
+        SMALL | {"info": {"description": "".join(map(chr, range(300, 2300)))}},
+        SMALL | {"info": {"title": "\ud800"}},
+    ],
+)
+def test_another_or_a_large_one_is_not_kept(answer: Any) -> None:
+    assert read_definition(answer) == ""
 
 
 def vllm(**options: Any) -> dict[str, Any]:

@@ -118,6 +118,21 @@ async def test_pages_that_lead_back_are_no_whole_list(
     assert reading.fault.kind == "answer"
 
 
+@pytest.mark.parametrize("bound", [{"MAX_ITEMS": 2}, {"MAX_BYTES": 100}])
+async def test_a_list_with_more_than_is_read_is_not_complete(
+    server: Server, monkeypatch: pytest.MonkeyPatch, bound: dict[str, int]
+) -> None:
+    monkeypatch.setattr("services.normalizer.sources.mlflow.PAGE_SIZES", (1,))
+    await filled(server, versions=4)
+    for name, value in bound.items():
+        monkeypatch.setattr(f"services.normalizer.sources.mlflow.{name}", value)
+    async with server.polling() as poller:
+        reading = await poller.poll()
+    assert not reading.complete
+    assert reading.fault is not None
+    assert reading.fault.kind == "too-large"
+
+
 async def test_a_run_that_cannot_be_read_keeps_the_version_as_it_was(fake: FakeMlflow, server: Server) -> None:
     run = await server.run(accuracy=1)
     name = await server.model()

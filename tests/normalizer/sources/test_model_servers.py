@@ -1,6 +1,7 @@
 """Model servers are asked once for each revision, without a token, and never where a request would start one."""
 
 import asyncio
+import json
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,6 +11,7 @@ import pytest
 import trustme
 from aiohttp import web
 
+from common.details import unpacked
 from services.normalizer.facts import Gone, Missing, Ref
 from services.normalizer.normalize.deployment import Deployment, read_service
 from services.normalizer.normalize.isvc import read_isvc
@@ -242,6 +244,15 @@ async def test_definitions_are_asked_for_likewise(server: ModelServer) -> None:
         await eventually(lambda: told.facts)
     assert told.facts[0].operations == ("GET /v1/models", "POST /v1/chat/completions", "POST /tokenize")
     assert [call.path for call in server.calls] == ["/v1/models", "/openapi.json"]
+
+
+async def test_a_small_definition_is_kept_whole(server: ModelServer) -> None:
+    server.definition = {"openapi": "3.1.0", "info": {}, "paths": {"/score": {"post": {}}}}
+    async with asking(models=False, definitions=True) as (script, told):
+        script.tell(REF, deployment(server.url))
+        await eventually(lambda: told.facts)
+    assert json.loads(unpacked(told.facts[0].definition)) == server.definition
+    assert (told.facts[0].operations, told.names) == ((), [()])
 
 
 async def test_an_address_that_a_service_corrects_is_asked_then(server: ModelServer) -> None:

@@ -29,7 +29,7 @@ from services.normalizer.normalize.isvc import read_isvc
 from services.normalizer.normalize.runtimes import Runtime, read_runtime
 from services.normalizer.source import Sink
 from services.normalizer.sourcebook import SourceKind
-from services.normalizer.sources.kserve.watched import Collection, is_gone, owned, reflectors, unreadable
+from services.normalizer.sources.kserve.watched import Collection, owned, reflectors, unreadable
 
 T = TypeVar("T")
 _CompanionKind = Literal["service", "serviceaccount", "runtime"]
@@ -98,7 +98,8 @@ class KserveSource:
         Raises:
             RemoteError: it does not say.
         """
-        return await is_gone(self._client, INFERENCE_SERVICES, ref)
+        namespace, name = ref.ids
+        return await self._client.lacks(INFERENCE_SERVICES, name, namespace)
 
     def _reflectors(
         self, resource: Resource, transform: Callable[[Mapping[str, Any]], T | None], collection: Collection[T]

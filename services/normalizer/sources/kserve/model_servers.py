@@ -19,6 +19,7 @@ from services.normalizer.normalize.answers import (
     Questions,
     addresses_to_ask,
     questions_for,
+    read_definition,
     read_models,
     read_operations,
     with_answers,
@@ -114,12 +115,17 @@ class ModelServers:
                 break
             try:
                 async with self._gate, self._client(ref, url) as client:
-                    return Answers(
-                        names=read_models(await _get(client, questions.models)),
-                        operations=read_operations(await _get(client, questions.definition)),
-                    )
+                    models = await _get(client, questions.models)
+                    described = await _get(client, questions.definition)
             except RemoteError as error:
                 refused = error
+                continue
+            definition = read_definition(described)
+            return Answers(
+                names=read_models(models),
+                operations=() if definition else read_operations(described),
+                definition=definition,
+            )
         if refused is not None:
             raise refused
         return None

@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 from common.kube.client import KubeClient
-from common.kube.errors import KubeError
 from common.kube.metrics import KubeMetrics
 from common.kube.reflector import Reflector, ReflectorOptions
 from common.kube.replica import Key
@@ -124,22 +123,6 @@ def reflectors(
         )
         for number, namespace in enumerate(namespaces)
     ]
-
-
-async def is_gone(client: KubeClient, resource: Resource, ref: Ref) -> bool:
-    """Return whether the API server says that it has no such object; that it does not know the kind says nothing.
-
-    Raises:
-        RemoteError: it says neither.
-    """
-    namespace, name = ref.ids
-    try:
-        await client.get(resource, name, namespace)
-    except KubeError as error:
-        if error.status == 404 and error.reason == "NotFound" and f'"{name}"' in error.message:
-            return True
-        raise
-    return False
 
 
 def unreadable(ref: Ref, error: Exception) -> Unusable:

@@ -7,7 +7,7 @@ is created, moved or deleted needs no restart.
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -55,13 +55,13 @@ class DiscoverySettings:
 class Discovery:
     """The servers found, explicit ones first; those outside trusted namespaces, which are not read; what is wrong.
 
-    `unmatched` are the entries of MR_ROUTE that name nothing; they are among the problems too.
+    `unmatched` are the entries of MR_ROUTE that name nothing, with the problems that they are.
     """
 
     refs: tuple[SourceRef, ...]
     untrusted: tuple[SourceRef, ...] = ()
     problems: tuple[Problem, ...] = ()
-    unmatched: tuple[Problem, ...] = ()
+    unmatched: Mapping[str, Problem] = field(default_factory=dict)
 
 
 class _Way(NamedTuple):
@@ -100,9 +100,7 @@ def discover(
     found = [way.ref for way in sorted(ways, key=lambda way: way.order)]
     trusted = _once([*explicit, *(ref for ref in found if ref.trusted)])
     strangers = [ref for ref in _once(found) if not ref.trusted and ref.id not in {each.id for each in trusted}]
-    unmatched = tuple(
-        _unmatched(entry) for entry in settings.routes if not any(_names(entry, each, settings) for each in chosen)
-    )
+    unmatched = {entry: _unmatched(entry) for entry in settings.routes if names_nothing(entry, chosen, settings)}
     return Discovery(
         refs=tuple(
             _in_cluster(replace(ref, verify=not _is_insecure(ref, settings.insecure)), settings) for ref in trusted
@@ -111,11 +109,28 @@ def discover(
         problems=(
             *_repeated(explicit),
             *(_invalid(each) for each in chosen if each.problem),
-            *unmatched,
+            *unmatched.values(),
             *(_untrusted(ref) for ref in strangers),
         ),
         unmatched=unmatched,
     )
+
+
+def ended(
+    routes: Iterable[RouteFacts], services: Iterable[ServiceAddress], settings: DiscoverySettings
+) -> frozenset[str]:
+    """Return the ids of the servers that deleted Routes and Services were: these lead nowhere, whatever leads to them.
+
+    A Route with a Service of its own was only a way to that one.
+    """
+    ids = {f"{each.namespace}/{each.name}" for each in services}
+    ids |= {f"{each.namespace}/{each.name}" for each in routes if not _has_own_service(each)}
+    return frozenset(in_cluster(each, settings.cluster) for each in ids)
+
+
+def names_nothing(entry: str, routes: Iterable[RouteFacts], settings: DiscoverySettings) -> bool:
+    """Return whether an entry of MR_ROUTE names none of these Routes."""
+    return not any(_names(entry, each, settings) for each in routes)
 
 
 def _in_cluster(ref: SourceRef, settings: DiscoverySettings) -> SourceRef:
@@ -153,8 +168,7 @@ def _mlflow(ref: SourceRef) -> SourceRef:
 
 
 def _from_route(route: RouteFacts, settings: DiscoverySettings) -> SourceRef:
-    # A gateway's Service stands behind the Routes of many registries and says nothing about which one is meant.
-    is_own = route.service and _GATEWAY_WORD not in route.service
+    is_own = _has_own_service(route)
     name = route.service if is_own else route.name
     namespace = route.service_namespace if is_own else route.namespace
     explicit = any(":" in entry and _names(entry, route, settings) for entry in settings.routes)
@@ -167,6 +181,14 @@ def _from_route(route: RouteFacts, settings: DiscoverySettings) -> SourceRef:
         namespace=namespace,
         trusted=explicit or {route.namespace, namespace} <= set(settings.trusted_namespaces),
     )
+
+
+def _has_own_service(route: RouteFacts) -> bool:
+    """Return whether a Route is the way to one Service.
+
+    A gateway's stands behind the Routes of many registries and says nothing about which one is meant.
+    """
+    return bool(route.service) and _GATEWAY_WORD not in route.service
 
 
 def _from_service(
