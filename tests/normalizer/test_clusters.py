@@ -5,7 +5,7 @@ import pytest
 from tests import objects
 from tests.fakes.kubernetes.rbac import EVERYTHING
 from tests.normalizer.fleet import Fleet, fleet, following
-from tests.normalizer.test_publish import MemoryStorage
+from tests.normalizer.memory_storage import MemoryStorage
 from tests.waiting import eventually
 
 __all__ = ["fleet"]

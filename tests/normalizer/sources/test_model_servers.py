@@ -22,7 +22,7 @@ from services.normalizer.sourcebook import SourceKind
 from services.normalizer.sources.kserve.model_servers import ModelServers, Patience
 from tests import objects
 from tests.fakes.model_server import ModelServer
-from tests.normalizer.sources.test_connections import Recorder, Script
+from tests.normalizer.sources.scripted import Recorder, Script
 from tests.waiting import eventually
 
 IMPATIENT = Patience(answer=2, hold=5, again=0.05)
