@@ -5,7 +5,11 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
+<<<<<<< HEAD
 .PHONY: help run test coverage check events docs sbom audit bench chaos soak test-backstage demo-backstage test-portal demo-portal test-page test-registries test-mlflow lock clean
+=======
+.PHONY: help run preview test check events docs sbom audit bench chaos soak test-backstage demo-backstage test-portal demo-portal test-page test-registries test-mlflow lock clean
+>>>>>>> main
 
 help: ## What can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,10 +31,16 @@ $(VENV)/dev: $(VENV)/runtime requirements-dev.lock pyproject.toml
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
-ADDRESS ?= 127.0.0.1:9090
+ADDRESS   ?= 127.0.0.1:9090
+MANIFESTS ?= examples
+# A cache belongs to what it was made of.
+STATE     ?= state$(if $(filter-out examples,$(MANIFESTS)),-$(subst /,-,$(MANIFESTS)))
 
-run: $(VENV)/runtime ## Serve examples/ without a cluster, on http://localhost:9090 or at ADDRESS
-	@$(BIN)/python -m services.connector run --manifests examples --address $(ADDRESS)
+run: $(VENV)/runtime ## Serve MANIFESTS (examples/) without a cluster, on http://localhost:9090 or at ADDRESS
+	@$(BIN)/python -m services.connector run --manifests $(MANIFESTS) --state $(STATE) --address $(ADDRESS)
+
+preview: $(VENV)/runtime ## Say what would be served of MANIFESTS (examples/), and what is wrong with them
+	@$(BIN)/python -m services.connector preview $(MANIFESTS)
 
 PROMTOOL  := /usr/bin/promtool
 
@@ -68,9 +78,9 @@ bench: $(VENV)/dev ## Measure: latency, requests, bytes, memory
 	@$(BIN)/python -m benchmarks
 
 SEEDS ?= 20
-chaos: $(VENV)/dev ## Random schedules of faults, restarts and kills, judged by one invariant (SEEDS=200)
-	@$(BIN)/python -m tests.chaos --seeds $(SEEDS)
-	@$(BIN)/python -m tests.chaos.clusters --seeds $(SEEDS)
+chaos: $(VENV)/dev ## Random schedules of faults, restarts and kills, judged by one invariant (SEEDS=200; MUTANTS=1: with faults put back)
+	@$(BIN)/python -m tests.chaos --seeds $(SEEDS) $(if $(MUTANTS),--mutants)
+	@$(if $(MUTANTS),,$(BIN)/python -m tests.chaos.clusters --seeds $(SEEDS))
 
 soak: $(VENV)/dev ## Ten minutes of churn and faults: memory, descriptors and tasks stay flat
 	@$(BIN)/python -m benchmarks.soak

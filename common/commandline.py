@@ -1,9 +1,10 @@
 """What the command lines of all services share; servers and settings are loaded by the commands that need them."""
 
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
@@ -12,6 +13,8 @@ from common import __version__
 if TYPE_CHECKING:
     from common.http.server import Address
 
+_BAR_AFTER, _BAR_EVERY = 1.0, 0.1
+_BAR_WIDTH = 40
 HELP = {"help_option_names": ["-h", "--help"]}
 
 
@@ -40,6 +43,27 @@ def service_command(program: str) -> Callable[[Callable[..., None]], click.Comma
         return click.command(context_settings=HELP)(with_version)
 
     return make
+
+
+def progress_bar(stream: TextIO, *, clock: Callable[[], float] = time.monotonic) -> Callable[[int, int], None]:
+    """Return what draws a bar on a terminal when it is told `(done, of)`, once that takes longer than a second."""
+    began, drawn = clock(), 0.0
+
+    def draw(done: int, of: int) -> None:
+        nonlocal drawn
+        now = clock()
+        if not stream.isatty() or now < began + _BAR_AFTER:
+            return
+        last = done + 1 >= of
+        if last:
+            stream.write(f"\r{' ' * (_BAR_WIDTH + 24)}\r")
+        elif now >= drawn + _BAR_EVERY:
+            drawn = now
+            full = _BAR_WIDTH * done // of
+            stream.write(f"\r[{'#' * full}{' ' * (_BAR_WIDTH - full)}] {done} of {of} files")
+        stream.flush()
+
+    return draw
 
 
 @contextmanager

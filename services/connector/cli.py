@@ -13,13 +13,16 @@ from typing import TYPE_CHECKING
 import click
 
 from common import __version__
-from common.commandline import HELP, AddressType, reported
+from common.commandline import HELP, AddressType, progress_bar, reported
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from common.http.server import Address
+    from services.connector.comparison import Difference
+    from services.connector.preview import Preview
     from services.normalizer.settings import NormalizerSettings
+    from services.normalizer.sources.kubeflow.records import RegistryContent
     from services.normalizer.sources.manifest_files import FileContents
 
 _EXISTING = click.Path(exists=True, path_type=Path)
@@ -121,6 +124,13 @@ def run(
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="What was in the cluster where 'connector doctor --bundle' wrote this file.",
 )
+@click.option("--registry", metavar="URL", multiple=True, help="A model registry's root, only read; repeatable.")
+@click.option(
+    "--diff",
+    metavar="URL",
+    help="Say what would change in the connector that runs there: the address of location, storage-rest or "
+    "'connector run'. With --format table, json or yaml.",
+)
 @click.option(
     "--format",
     "output",
@@ -136,7 +146,15 @@ def run(
     show_default=True,
     help="End with status 1 when there is a problem at least as severe as this.",
 )
-def preview(paths: tuple[str, ...], cluster: bool, bundle: Path | None, output: str, fail_on: str) -> None:
+def preview(
+    paths: tuple[str, ...],
+    cluster: bool,
+    bundle: Path | None,
+    registry: tuple[str, ...],
+    diff: str | None,
+    output: str,
+    fail_on: str,
+) -> None:
     """Print what would be served of the manifests in PATHS, and what is wrong with them.
 
     PATHS are files, folders, patterns such as 'models/**/*.yaml', or - for standard input:
@@ -153,8 +171,10 @@ def preview(paths: tuple[str, ...], cluster: bool, bundle: Path | None, output: 
     from services.connector.preview import preview as preview_of
     from services.normalizer.settings import NormalizerSettings
 
-    if not (paths or cluster or bundle):
-        raise click.UsageError("nothing to read: give PATHS, --cluster or --bundle")
+    if not (paths or cluster or bundle or registry):
+        raise click.UsageError("nothing to read: give PATHS, --cluster, --registry or --bundle")
+    if diff and output not in reports.COMPARING:
+        raise click.UsageError(f"--diff goes with --format {', '.join(reports.COMPARING)}")
     gc.disable()  # the process ends before it would be worth its time
     try:
         with reported("connector", SettingsError):
@@ -165,15 +185,18 @@ def preview(paths: tuple[str, ...], cluster: bool, bundle: Path | None, output: 
                 defaults=settings.defaults,
                 selection=settings.selection,
                 more=more,
+                registries=_of_registries(registry, settings),
                 connections=settings.reads_secrets,
+                progress=progress_bar(sys.stderr),
             )
+            differences = _differences(diff, result, settings) if diff else None
     except FileNotFoundError as error:
         raise click.UsageError(str(error)) from None
-    if text := reports.FORMATS[output](result):
+    if text := reports.FORMATS[output](result, differences):
         click.echo(text)
     if not result.shown and not result.hidden:
-        places = [*paths, *(["the cluster"] if cluster else []), *([str(bundle)] if bundle else [])]
-        click.echo(f"no InferenceService in {', '.join(places)} ({result.files} files read)", err=True)
+        places = [*paths, *(["the cluster"] if cluster else []), *([str(bundle)] if bundle else []), *registry]
+        click.echo(f"no model in {', '.join(places)} ({result.files} files read)", err=True)
     sys.exit(1 if result.fails(fail_on) else 0)
 
 
@@ -198,6 +221,35 @@ def _from_elsewhere(
     except (BundleError, CredentialsError, RemoteError) as error:
         raise click.UsageError(str(error)) from None
     return found
+
+
+def _of_registries(urls: "Sequence[str]", settings: "NormalizerSettings") -> "Sequence[RegistryContent]":
+    """Return what the registries at these URLs hold; their client is imported for them alone."""
+    if not urls:
+        return ()
+    import asyncio
+
+    from common.http.client import RemoteError
+    from common.trust import TrustError
+    from services.connector.elsewhere import read_registries
+
+    try:
+        return asyncio.run(read_registries(urls, settings))
+    except (RemoteError, TrustError) as error:
+        raise click.UsageError(str(error)) from None
+
+
+def _differences(url: str, result: "Preview", settings: "NormalizerSettings") -> "Sequence[Difference]":
+    """Return in what the connector that runs at a URL differs."""
+    import asyncio
+
+    from common.http.client import RemoteError
+    from services.connector.comparison import compare, read_served
+
+    try:
+        return compare(result.shown, asyncio.run(read_served(url, settings.shared_token)))
+    except RemoteError as error:
+        raise click.UsageError(f"--diff {url}: {error}") from None
 
 
 if __name__ == "__main__":

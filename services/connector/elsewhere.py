@@ -1,4 +1,4 @@
-"""Manifests for the preview that are not in files: those of a live cluster, and those in a bundle of the doctor."""
+"""What the preview reads that is not in files: a live cluster, a bundle of the doctor, model registries."""
 
 import json
 import tarfile
@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from common import __version__
 from common.http.client import RemoteError
 from common.kube.environment import find_credentials
 from common.kube.resources import (
@@ -18,13 +19,20 @@ from common.kube.resources import (
     SERVING_RUNTIMES,
     Resource,
 )
+from common.metrics import Metrics
 from services.connector.doctor.asking import Api
 from services.connector.doctor.collecting import MANIFESTS
 from services.normalizer.normalize.storage import secret_name
+from services.normalizer.registries import create_connector
 from services.normalizer.settings import NormalizerSettings
+from services.normalizer.sources.http import Connector
 from services.normalizer.sources.kserve.connection_reader import is_allowed
+from services.normalizer.sources.kubeflow.discovery import DiscoverySettings, discover
+from services.normalizer.sources.kubeflow.poller import RegistryPoller
+from services.normalizer.sources.kubeflow.records import RegistryContent
 from services.normalizer.sources.manifest_files import FileContents, read_bytes
 from services.normalizer.sources.manifest_objects import read_manifests
+from services.normalizer.sources.refs import SourceRef
 
 CLUSTER = "cluster"
 _OF_CLUSTER = "ClusterServingRuntime"
@@ -110,6 +118,27 @@ async def _connections(
 def _contents(resource: Resource, kind: str, obj: Mapping[str, Any], path: str) -> FileContents:
     version = f"{resource.group}/{resource.version}".lstrip("/")
     return read_bytes(json.dumps({"apiVersion": version, "kind": kind, **obj}).encode(), path)
+
+
+async def read_registries(urls: Sequence[str], settings: NormalizerSettings) -> list[RegistryContent]:
+    """Return what the model registries at these URLs hold; they are only read.
+
+    Raises:
+        RemoteError: one of them cannot be read to the end.
+        TrustError: an authority for registries cannot be used.
+    """
+    connector = create_connector(settings, token=settings.shared_token, metrics=Metrics("preview", __version__))
+    wanted = DiscoverySettings(registry_urls=tuple(urls), insecure=settings.model_registry_insecure)
+    return [await _read_registry(connector, ref) for ref in discover((), (), wanted).refs]
+
+
+async def _read_registry(connector: Connector, ref: SourceRef) -> RegistryContent:
+    async with connector.open(ref) as remote:
+        reading = await RegistryPoller(remote).poll()
+    if not reading.complete:
+        fault = reading.fault
+        raise RemoteError(f"{ref.label} cannot be read to the end: {fault or 'see the problems'}")
+    return RegistryContent(ref.registry, reading.snapshot, settled=reading.settled, problems=reading.problems)
 
 
 def read_bundle(file: Path) -> dict[Path, FileContents]:

@@ -23,6 +23,9 @@ from services.location.rendering import Options, Rendered, encode, read, require
 from services.location.shelf import Shelf
 from services.location.view import View, tags_of
 
+FORM, STORED = "form", "stored"
+"""Parameter and value that ask for a document as it is stored, which `connector preview --diff` compares with."""
+
 
 class Index:
     """An answer that names all entries, made again only after an entry came, went or moved."""
@@ -66,6 +69,8 @@ def add_routes(app: web.Application, shelf: Shelf, documentation: Documentation,
         entry = shelf.at_uri(raw_path(request))
         if entry is None:
             raise HttpProblem(404, "no document is served under this path; GET /list names all that are")
+        if request.query.get(FORM) == STORED:
+            return entry.document.answer(request)
         inputs = (entry.document.etag, entry.details)
         return rendered.answer(request, f"first {entry.key}", inputs, lambda: render_document(entry, options))
 

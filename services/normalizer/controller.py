@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from math import inf
 
 import structlog
@@ -205,11 +206,12 @@ class Controller:
         """Return what storage waits for before it has all there is."""
         if self._mirror.complete:
             return ()
-        return self._book.awaited(
+        awaited = self._book.awaited(
             documents=len(self._desired.wanted),
             ever=self._mirror.complete,
             stored=self._ledger.sources_with_entries if self._mirror.damage else (),
         )
+        return tuple(replace(each, source=self.intake.condition(each.source)) for each in awaited)
 
     async def _deliver(self, batch: Batch) -> None:
         try:

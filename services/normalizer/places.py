@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from services.normalizer.facts import LOCAL, Ref, cluster_of, cluster_of_id
+from services.normalizer.normalize.registry_objects import MLFLOW
 from services.normalizer.normalize.result import Defaults, Place
 
 SHARED: Final = "shared"
@@ -38,5 +39,8 @@ class Places:
         return place if defaults is place.defaults else replace(place, defaults=defaults)
 
     def may_describe(self, registry: str, cluster: str) -> bool:
-        """Return whether a registry may hold versions that deployments in a cluster serve."""
-        return cluster_of_id(registry) in (SHARED, self.home(cluster))
+        """Return whether a registry may hold versions that deployments in a cluster serve.
+
+        An MLflow server is in no cluster: any may deploy from it.
+        """
+        return registry.startswith(MLFLOW) or cluster_of_id(registry) in (SHARED, self.home(cluster))

@@ -268,7 +268,7 @@ class Intake:
     def remote_gone(self, source: str) -> None:
         """A registry or a model catalog is no longer there, or no longer one that is not read."""
         self._book.ignore_no_longer(source)
-        self._forget(self._condition(source))
+        self._forget(self.condition(source))
 
     def setting_state(self, variable: str, *, ok: bool, reason: str) -> None:
         """What a variable says fits the world, or not."""
@@ -319,7 +319,7 @@ class Intake:
 
     def _tell(self, source: str, ok: bool, reason: str = "", *, part: str = "", stale: bool | None = None) -> None:
         """Set the condition of a source, or of a part of it, and the metric of that name: None where it has none."""
-        condition = self._condition(source) + (f"/{part}" if part else "")
+        condition = self.condition(source) + (f"/{part}" if part else "")
         self._conditions[source].add(condition)
         self._health.set(condition, ok, reason)
         if stale is not None:
@@ -329,7 +329,7 @@ class Intake:
         self._health.remove(condition)
         self._telemetry.source_gone(condition)
 
-    def _condition(self, source: str) -> str:
+    def condition(self, source: str) -> str:
         """Return the name of a source's condition, which says the name of its cluster."""
         cluster = cluster_of_id(source)
         name = self._cluster_names.get(cluster, "")

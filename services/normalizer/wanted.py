@@ -175,17 +175,16 @@ def of_contexts(settings: NormalizerSettings, contexts: Sequence[str], environ: 
             namespaces=settings.watch_namespaces,
             registries=_searching(settings, settings.model_registry_namespaces),
         )
-    named = discovery_settings(settings)
-    return [
-        *clusters.values(),
-        replace(_shared(settings), registries=replace(named, routes=(), cluster=SHARED), inside=True),
-    ]
+    if not _names_registries(settings):
+        return list(clusters.values())
+    named = replace(discovery_settings(settings), routes=(), cluster=SHARED)
+    return [*clusters.values(), replace(_shared(settings), registries=named, inside=True)]
 
 
 def of_file(settings: NormalizerSettings, file: ClustersFile, environ: Mapping[str, str]) -> list[Wanted]:
     """Return the clusters of CLUSTERS_FILE, and what the environment names beside them."""
     wanted = [_of_entry(settings, entry, environ) for entry in file.clusters]
-    if not any(entry.is_own for entry in file.clusters):
+    if _names_registries(settings) and not any(entry.is_own for entry in file.clusters):
         wanted.append(own_cluster(settings, None))
     if file.shared_registries:
         shared = _shared(settings)
@@ -200,6 +199,11 @@ def of_file(settings: NormalizerSettings, file: ClustersFile, environ: Mapping[s
             )
         )
     return wanted
+
+
+def _names_registries(settings: NormalizerSettings) -> bool:
+    """Return whether the environment names registries or catalogs, which are read without any cluster."""
+    return bool(settings.model_registry_urls or settings.mlflow_urls or settings.model_catalog_url)
 
 
 def _shared(settings: NormalizerSettings) -> Wanted:

@@ -5,11 +5,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-Setup = Literal["pod", "run", "replicas"]
-"""The three documented processes; `connector run --cluster` in one process; two pods over one cache."""
-SETUPS: Final[tuple[Setup, ...]] = ("pod", "run", "replicas")
+Setup = Literal["pod", "run", "replicas", "original"]
+"""The three documented processes; `connector run --cluster` in one process; two pods over one cache; the original's
+normalizer before our two other processes."""
+SETUPS: Final[tuple[Setup, ...]] = ("pod", "run", "replicas", "original")
 
-ISVCS: Final = tuple(f"model-{number:02}" for number in range(14))
+ISVCS: Final = (*(f"model-{number:02}" for number in range(14)), *(f"llm-{number:02}" for number in range(4)))
+"""InferenceServices, and LLMInferenceServices."""
 STEADY: Final = tuple(f"steady-{number:02}" for number in range(20))
 """InferenceServices that nobody touches: they must be in every list, and keep the share of what changes small."""
 REGISTERED: Final = tuple(f"registered-{number}" for number in range(6))
@@ -94,4 +96,6 @@ _KINDS: Final[tuple[tuple[int, Callable[[random.Random], Action]], ...]] = (
     (1, lambda dice: Action("revoke", {"seconds": round(dice.uniform(0.2, 3), 2)})),
     (3, lambda _: Action("heal")),
     (6, _process),
+    (2, lambda dice: Action("leave", {"services": [dice.choice(SERVICES)]})),
+    (2, lambda _: Action("come_back")),
 )

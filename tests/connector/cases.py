@@ -273,6 +273,16 @@ def a_registry_behind_another_path(world: World) -> None:
     world.environ["MODEL_REGISTRY_URLS"] = f"{world.registry.url}/registry"
 
 
+@broken("registries", "(MLFLOW_URLS), without credentials: ", "there is no API of MLflow team below")
+def an_mlflow_that_is_something_else(world: World) -> None:
+    world.environ["MLFLOW_URLS"] = f"team={world.registry.url}"
+
+
+@broken("registries", "(OPENAI_SERVERS), without credentials: ", "no API of OpenAI-compatible server gateway below")
+def a_gateway_that_is_something_else(world: World) -> None:
+    world.environ["OPENAI_SERVERS"] = f"gateway={world.registry.url}"
+
+
 @broken("registries", "registry.invalid", "is unknown here: check MODEL_REGISTRY_URLS")
 def a_registry_whose_name_nobody_knows(world: World) -> None:
     world.environ["MODEL_REGISTRY_URLS"] = "http://registry.invalid"

@@ -144,7 +144,7 @@ def test_a_path_that_does_not_exist_is_a_wrong_command(path: str, tmp_path: Path
 
 def test_an_empty_folder_is_told(tmp_path: Path) -> None:
     result = preview(tmp_path, output="table")
-    assert f"no InferenceService in {tmp_path} (0 files read)" in result.stderr
+    assert f"no model in {tmp_path} (0 files read)" in result.stderr
     assert result.exit_code == 0
 
 

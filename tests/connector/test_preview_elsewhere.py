@@ -132,4 +132,4 @@ def test_nothing_to_read_is_a_wrong_command() -> None:
     result = CliRunner().invoke(main, ["preview"])
 
     assert result.exit_code == 2
-    assert "give PATHS, --cluster or --bundle" in result.output
+    assert "give PATHS, --cluster, --registry or --bundle" in result.output

@@ -3,6 +3,7 @@
 import pytest
 
 from tests import objects
+from tests.fakes.kubernetes import INFERENCE_SERVICES, LLM_INFERENCE_SERVICES
 from tests.fakes.kubernetes.rbac import EVERYTHING
 from tests.normalizer.fleet import Fleet, fleet, following
 from tests.normalizer.memory_storage import MemoryStorage
@@ -186,3 +187,27 @@ async def test_two_entries_that_lead_to_the_same_server_are_followed_once(fleet:
     async with following(fleet) as it:
         await eventually(lambda: it.keys == keys("a", 1))
         await eventually(lambda: "same API server" in "".join(it.reasons("cluster:a", "cluster:again")))
+
+
+async def test_a_cluster_without_kserve_or_routes_keeps_nobody_waiting_and_is_shown_once_it_has_it(
+    fleet: Fleet,
+) -> None:
+    await fleet.add("a", models=1)
+    await fleet.add("bare", resources=())
+    fleet.write("a", "bare")
+    async with following(fleet, first_sync_grace=3600) as it:
+        await eventually(lambda: it.keys == keys("a", 1) and it.storage.complete)
+        assert "absent" in it.condition("kserve@bare")["reason"]
+        assert it.condition("kserve@a")["ok"]
+
+
+async def test_another_version_of_kserve_is_followed_as_it_is(fleet: Fleet) -> None:
+    """One cluster has LLMInferenceServices, in a version that the other never had."""
+    await fleet.add("a", models=1)
+    newer = await fleet.add("newer", resources=(INFERENCE_SERVICES, LLM_INFERENCE_SERVICES))
+    newer.apply(objects.llm_isvc("qwen"))
+    fleet.write("a", "newer")
+    async with following(fleet) as it:
+        await eventually(lambda: it.keys == ["models_a-0", "models_qwen"])
+        assert it.details("models_qwen")["cluster"] == "newer"
+        assert it.condition("kserve-llm@a")["ok"]

@@ -7,7 +7,7 @@ import pytest
 from common import details
 from common.settings import SettingsError
 from services.normalizer.facts import Ref
-from services.normalizer.normalize.result import Defaults
+from services.normalizer.normalize.result import Defaults, Place
 from services.normalizer.places import Places
 from services.normalizer.settings import NormalizerSettings
 from tests import objects
@@ -44,6 +44,14 @@ def test_what_is_no_default_of_a_source_is_refused_with_an_example(written: str)
         SettingsError, match=r"SOURCE_DEFAULTS: expected SOURCE\.FIELD=VALUE such as kserve\.owner=ml-team"
     ):
         NormalizerSettings.load(source_defaults=written)
+
+
+def test_an_mlflow_server_may_be_deployed_from_in_every_cluster() -> None:
+    places = Places(Defaults())
+    places.put("east", Place("east"))
+    assert places.may_describe("mlflow:team", "east")
+    assert places.may_describe("mlflow:team", "local")
+    assert not places.may_describe("registries/public", "east")
 
 
 def test_without_any_defaults_are_those_of_all() -> None:

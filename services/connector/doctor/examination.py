@@ -27,11 +27,13 @@ from services.normalizer.facts import DeploymentKind
 from services.normalizer.normalize.deployment import Deployment
 from services.normalizer.normalize.isvc import read_isvc
 from services.normalizer.normalize.llmisvc import read_llmisvc
+from services.normalizer.normalize.openai_server import models_path
 from services.normalizer.registries import create_connector, discovery_settings
 from services.normalizer.sources.http import Connector
 from services.normalizer.sources.kubeflow.addresses import read_route, read_service_address
 from services.normalizer.sources.kubeflow.discovery import Discovery, discover
 from services.normalizer.sources.mlflow import MODELS_PATH as MLFLOW_MODELS
+from services.normalizer.sources.openai_servers import server_refs
 from services.normalizer.sources.refs import SourceRef
 from services.storage_rest.stores.families import BASE
 
@@ -157,7 +159,7 @@ class Examination:
             own=self.own if self.settings.storage.storage_type == "ConfigMap" else "",
             has_routes=self._has_routes,
             gateways=self.settings.normalizer.model_registry_gateways,
-            llm=await self._llm_kind(api),
+            llm=await self.llm_kind(api),
             runtimes=self.settings.normalizer.read_runtimes,
             namespaces=self.settings.normalizer.read_namespaces,
             connections=self.settings.normalizer.resolve_connections,
@@ -178,7 +180,7 @@ class Examination:
         findings = access.judge_rights(rights, dict(zip(wanted, answers, strict=True)))
         return [*findings, access.optional(scope)]
 
-    async def _llm_kind(self, api: Api) -> Resource | None:
+    async def llm_kind(self, api: Api) -> Resource | None:
         """Return LLMInferenceServices in the version that the cluster has, if any."""
         for resource in LLM_INFERENCE_SERVICES:
             served = await api.served(resource.group, resource.version)
@@ -194,7 +196,7 @@ class Examination:
 
     async def list_deployments(self, api: Api) -> list[sources.Listed]:
         """Return the InferenceServices, and the LLMInferenceServices where the cluster has them, by namespace."""
-        llm = await self._llm_kind(api)
+        llm = await self.llm_kind(api)
         kinds: list[tuple[DeploymentKind, Resource, Callable[[Any], Deployment]]] = [
             ("InferenceService", INFERENCE_SERVICES, read_isvc)
         ]
@@ -219,10 +221,13 @@ class Examination:
             remedy = "a file with certificates in PEM form, mounted into the container that reads registries"
             return [Finding("fault", f"no registry can be verified: {error}", remedy)]
         discovery, findings = await self.discover()
-        answers = await asyncio.gather(*(_first_page(connector, ref) for ref in discovery.refs))
+        settings = self.settings.normalizer
+        servers = server_refs(settings.openai_servers, insecure=settings.model_registry_insecure)
+        refs = (*discovery.refs, *servers)
+        answers = await asyncio.gather(*(_first_page(connector, ref) for ref in refs))
         probes = [
             sources.Probe(ref=ref, answer=answer, sent_token=connector.authenticates(ref))
-            for ref, answer in zip(discovery.refs, answers, strict=True)
+            for ref, answer in zip(refs, answers, strict=True)
         ]
         return [*findings, *sources.judge_registries(discovery, probes)]
 
@@ -334,6 +339,8 @@ async def _first_page(connector: Connector, ref: SourceRef) -> Asked[tuple[str, 
     paths, limit, field = list(_CATALOG_LISTS), "pageSize", "items"
     if ref.api == "mlflow":
         paths, limit, field = [MLFLOW_MODELS], "max_results", "registered_models"
+    elif ref.api == "openai":
+        paths, limit, field = [models_path(ref.url)], "limit", "data"
     elif ref.kind == "registry":
         paths = [f"{root}/registered_models" for root in REGISTRY_ROOTS]
     error: RemoteError = RemoteError("not asked")

@@ -135,13 +135,16 @@ def _judge_probe(probe: Probe) -> Finding:
     if not ref.url:
         fault = no_address(ref)
         return Finding("fault", f"{ref.label}: {fault.reason}", fault.remedy)
-    with_token = "with the token" if probe.sent_token else "without a token"
-    asked = f"{ref.label} at {ref.url} ({ref.origin}), {with_token}"
+    if ref.api == "kubeflow":
+        with_what = "with the token" if probe.sent_token else "without a token"
+    else:
+        with_what = "with its credentials" if probe.sent_token else "without credentials"
+    asked = f"{ref.label} at {ref.url} ({ref.origin}), {with_what}"
     if isinstance(probe.answer, RemoteError):
         fault = fault_of(ref, probe.answer)
         return Finding("fault", f"{asked}: {fault.reason}", fault.remedy)
     root, count = probe.answer
-    what = counted(count, "registered model" if ref.kind == "registry" else "source")
+    what = counted(count, {"registry": "registered model", "catalog": "source", "openai": "model"}[ref.kind])
     if not ref.verify:
         return Finding(
             "warning",

@@ -34,6 +34,8 @@ _TEXT_KEYS = ("string_value", "int_value", "double_value", "bool_value")
 
 RegistryApi = Literal["kubeflow", "mlflow"]
 """What a registry speaks."""
+MLFLOW = "mlflow:"
+"""What the id of an MLflow server begins with, so that it is never that of another registry."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from common.problems import Problem
 from services.normalizer.facts import LOCAL, in_cluster
+from services.normalizer.normalize.registry_objects import MLFLOW
 from services.normalizer.sources.kubeflow.addresses import RouteFacts, ServiceAddress, kind_of
 from services.normalizer.sources.refs import RefKind, SourceRef
 
@@ -164,7 +165,7 @@ def _from_url(entry: str, kind: RefKind, origin: str) -> SourceRef:
 
 def _mlflow(ref: SourceRef) -> SourceRef:
     """Return the MLflow of a name; its id is never that of a Kubeflow registry."""
-    return replace(ref, id=f"mlflow:{ref.name}", namespace="", api="mlflow")
+    return replace(ref, id=f"{MLFLOW}{ref.name}", namespace="", api="mlflow")
 
 
 def _from_route(route: RouteFacts, settings: DiscoverySettings) -> SourceRef:
@@ -305,7 +306,9 @@ def _signs(ref: SourceRef) -> set[tuple[str, object]]:
         signs.add((ref.kind, f"{ref.namespace}/{ref.name}"))
     if ref.url:
         parts = urlsplit(ref.url)
-        signs.add((ref.kind, (parts.hostname, parts.port or _DEFAULT_PORTS.get(parts.scheme), parts.path)))
+        signs.add(
+            (f"{ref.kind} {ref.api}", (parts.hostname, parts.port or _DEFAULT_PORTS.get(parts.scheme), parts.path))
+        )
     return signs
 
 
