@@ -12,7 +12,9 @@ from typing import Any, Final, Literal
 
 Setup = Literal["pod", "run", "replicas", "original"]
 """As in `schedule.py`, which this program cannot import."""
-_PODS: Final[tuple[Setup, ...]] = ("pod", "replicas", "original")
+_OVER_HTTP: Final[tuple[Setup, ...]] = ("pod", "replicas", "original")
+_ALL: Final[tuple[Setup, ...]] = ("run", *_OVER_HTTP)
+_ORIGINAL: Final[tuple[Setup, ...]] = ("original",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,18 +164,18 @@ MUTANTS: Final[Mapping[str, Mutant]] = {
     "missing-is-gone": Mutant("what a list lacks counts as deleted", _missing_is_gone),
     "absent-kind-is-gone": Mutant("a 404 for the whole collection deletes all of it", _absent_kind_is_gone),
     "stored-minus-wanted": Mutant("what is stored and not wanted is removed", _stored_minus_wanted),
-    "damage-is-not-seen": Mutant(
-        "what is left of a damaged cache counts as all there is", _damage_is_not_seen, ("run", *_PODS)
-    ),
-    "removed-from-the-cache": Mutant(
-        "what vanishes from a ConfigMap is removed", _removed_from_the_cache, ("run", *_PODS)
-    ),
+    "damage-is-not-seen": Mutant("what is left of a damaged cache counts as all there is", _damage_is_not_seen, _ALL),
+    "removed-from-the-cache": Mutant("what vanishes from a ConfigMap is removed", _removed_from_the_cache, _ALL),
     "keyset-is-the-truth": Mutant(
-        "what the original does not name is removed, however much", _keyset_is_the_truth, ("original",)
+        "what the original does not name is removed, however much", _keyset_is_the_truth, _ORIGINAL
     ),
-    "snapshot-is-whole": Mutant("location drops what a snapshot lacks, confirmed or not", _snapshot_is_whole, _PODS),
-    "incomplete-is-served": Mutant("location serves what is not complete", _incomplete_is_served, ("run", *_PODS)),
-    "storage-away-empties": Mutant("location drops all when storage does not answer", _storage_away_empties, _PODS),
+    "snapshot-is-whole": Mutant(
+        "location drops what a snapshot lacks, confirmed or not", _snapshot_is_whole, _OVER_HTTP
+    ),
+    "incomplete-is-served": Mutant("location serves what is not complete", _incomplete_is_served, _ALL),
+    "storage-away-empties": Mutant(
+        "location drops all when storage does not answer", _storage_away_empties, _OVER_HTTP
+    ),
 }
 
 
