@@ -25,6 +25,7 @@ from services.normalizer.source import Source
 from services.normalizer.sourcebook import cluster_source
 from services.normalizer.sources.http import Connector
 from services.normalizer.sources.inherited import Inherited, Namespaces
+from services.normalizer.sources.kserve.answered import Answered
 from services.normalizer.sources.kserve.connections import Connections, UnreadConnections
 from services.normalizer.sources.kserve.isvc import KserveSource
 from services.normalizer.sources.kserve.llm import LlmSource
@@ -138,7 +139,7 @@ class Cluster:
             )
             selected = Selected(resolved, settings.selection)
             told = Inherited(selected, self._namespaces) if self._namespaces is not None else selected
-            yield self._servers.asked(told) if self._servers is not None else told
+            yield Answered(told, self._servers) if self._servers is not None else told
 
     async def run(self) -> None:
         """Follow the cluster until cancelled."""
@@ -178,7 +179,7 @@ class Clusters:
 
     def want(self, wanted: Iterable[Wanted]) -> None:
         """Take which clusters are wanted now; what they have is waited for from here on."""
-        now = {each.name or each.id: each for each in wanted}
+        now = {each.name or f"({each.id})": each for each in wanted}  # what is in brackets is nobody's name
         for key, each in now.items():
             if self._wanted.get(key) != each:
                 self._await(key)

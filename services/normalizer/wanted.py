@@ -1,6 +1,7 @@
 """Which clusters are wanted, and the way to each: of CLUSTERS_FILE, of the command line, or of the environment."""
 
 import asyncio
+import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -31,8 +32,8 @@ CLUSTERS_FILE: Final = "CLUSTERS_FILE"
 _NOT_IN_IDS = re.compile(r"[^a-z0-9.-]+")
 _PORTS: Mapping[str, int] = {"http": 80, "https": 443}
 
-Stamp = tuple[int, int, int] | None
-"""What tells one state of a file from another, None while there is none."""
+Stamp = bytes | None
+"""The digest of a file, None while there is none: a mounted Secret is new as a whole when one of its keys is."""
 
 
 class Way(Protocol):
@@ -175,17 +176,16 @@ def of_contexts(settings: NormalizerSettings, contexts: Sequence[str], environ: 
             namespaces=settings.watch_namespaces,
             registries=_searching(settings, settings.model_registry_namespaces),
         )
-    named = discovery_settings(settings)
-    return [
-        *clusters.values(),
-        replace(_shared(settings), registries=replace(named, routes=(), cluster=SHARED), inside=True),
-    ]
+    if not _names_registries(settings):
+        return list(clusters.values())
+    named = replace(discovery_settings(settings), routes=(), cluster=SHARED)
+    return [*clusters.values(), replace(_shared(settings), registries=named, inside=True)]
 
 
 def of_file(settings: NormalizerSettings, file: ClustersFile, environ: Mapping[str, str]) -> list[Wanted]:
     """Return the clusters of CLUSTERS_FILE, and what the environment names beside them."""
     wanted = [_of_entry(settings, entry, environ) for entry in file.clusters]
-    if not any(entry.is_own for entry in file.clusters):
+    if _names_registries(settings) and not any(entry.is_own for entry in file.clusters):
         wanted.append(own_cluster(settings, None))
     if file.shared_registries:
         shared = _shared(settings)
@@ -200,6 +200,11 @@ def of_file(settings: NormalizerSettings, file: ClustersFile, environ: Mapping[s
             )
         )
     return wanted
+
+
+def _names_registries(settings: NormalizerSettings) -> bool:
+    """Return whether the environment names registries or catalogs, which are read without any cluster."""
+    return bool(settings.model_registry_urls or settings.mlflow_urls or settings.model_catalog_url)
 
 
 def _shared(settings: NormalizerSettings) -> Wanted:
@@ -275,12 +280,11 @@ def _name_of(context: str) -> str:
 
 
 def stamp(path: Path) -> Stamp:
-    """Return what tells this state of a file from another."""
+    """Return what tells one state of a file from another."""
     try:
-        status = path.stat()
+        return hashlib.sha256(path.read_bytes()).digest()
     except OSError:
         return None
-    return status.st_mtime_ns, status.st_ino, status.st_size
 
 
 async def follow_file(
@@ -296,11 +300,10 @@ async def follow_file(
     While it cannot be used what it said last is wanted, and a condition says where it is wrong.
     """
     good: ClustersFile | None = None
-    read: tuple[Stamp] | None = None
+    read: list[Stamp] = []
     while True:
-        now = (stamp(path),)
-        if now != read:
-            read = now
+        if read != [now := stamp(path)]:
+            read = [now]
             try:
                 good = read_clusters(path)
             except ClustersFileError as error:

@@ -17,7 +17,7 @@ from math import inf
 from pathlib import Path
 
 from common.wire import Applied, Batch
-from services.normalizer import sink, wanted
+from services.normalizer import controller, sink, wanted
 from services.normalizer.facts import Ref
 from tests import objects
 from tests.fakes.kubernetes import FakeCluster
@@ -90,7 +90,7 @@ class Storm:
             action = self._random.choice(self._actions())
             self.log.append(action.__name__.strip("_"))
             it = await action() or it
-            await asyncio.sleep(self._random.random() * 0.4)
+            await asyncio.sleep(self._random.choice((0.05, 0.2, 0.6)))
             self._look()
         await self._end()
         await self._normalizer.aclose()
@@ -190,7 +190,7 @@ class Storm:
 
 async def run_seed(seed: int, folder: Path) -> tuple[list[str], list[str]]:
     """Run one seed; return what went wrong, and the schedule."""
-    wanted.LOOK, sink.SLOW = LOOK, 0.5
+    wanted.LOOK, sink.SLOW, controller.SETTLE = LOOK, 0.5, 0.1
     async with Fleet(folder) as fleet:
         storm = Storm(fleet, seed)
         return await storm.run(), storm.log

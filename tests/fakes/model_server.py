@@ -39,7 +39,7 @@ class Call:
 class ModelServer:
     """A server of `model` on a loopback port, used with `async with`; `calls` are the requests it has answered.
 
-    `broken`: it answers everything with 503 and this text. `definition` is what it describes itself by.
+    `broken`: it answers everything with 503 and this text, or `broken_paths` alone. `definition` replaces its own.
     """
 
     def __init__(
@@ -56,6 +56,7 @@ class ModelServer:
         self.model = model
         self.further = further
         self.broken = ""
+        self.broken_paths: tuple[str, ...] = ()
         self.definition: Mapping[str, Any] = {}
         self._tls = tls
         self.calls: list[Call] = []
@@ -91,7 +92,7 @@ class ModelServer:
         headers = _ANY_ORIGIN if self._protocol == "openai" else {}
         if request.method == "OPTIONS" and headers:
             return web.Response(headers=headers)
-        if self.broken:
+        if self.broken or request.path in self.broken_paths:
             response: web.StreamResponse = web.Response(text=self.broken, status=503)
         elif self._guarded and request.headers.get("Authorization") != f"Bearer {TOKEN}":
             response = web.json_response({"error": "Unauthorized"}, status=401)

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from common.http.client import HttpClient, RemoteError, Response, StatusError
 from common.kube.credentials import Credentials
-from common.kube.resources import Resource
+from common.kube.resources import PODS, Resource
 
 T = TypeVar("T")
 Asked: TypeAlias = T | RemoteError
@@ -103,6 +103,12 @@ class Api:
             body = {"apiVersion": resource.version, "kind": "ConfigMap", **patch, "metadata": {"name": name}}
             answer = await self._json("POST", resource.path(namespace), params={"dryRun": "All"}, json=body)
         return answer if isinstance(answer, RemoteError) else None
+
+    async def log(self, namespace: str, pod: str, container: str, *, lines: int) -> Asked[str]:
+        """Return the last lines that a container has logged."""
+        path = f"{PODS.path(namespace)}/{quote(pod, safe='')}/log"
+        answer = await self._ask("GET", path, params={"container": container, "tailLines": str(lines)})
+        return answer if isinstance(answer, RemoteError) else answer.body.decode("utf-8", "replace")
 
     async def _json(self, method: str, path: str, **options: Any) -> Any:
         answer = await self._ask(method, path, **options)

@@ -159,7 +159,7 @@ class Examination:
             own=self.own if self.settings.storage.storage_type == "ConfigMap" else "",
             has_routes=self._has_routes,
             gateways=self.settings.normalizer.model_registry_gateways,
-            llm=await self._llm_kind(api),
+            llm=await self.llm_kind(api),
             runtimes=self.settings.normalizer.read_runtimes,
             namespaces=self.settings.normalizer.read_namespaces,
             connections=self.settings.normalizer.resolve_connections,
@@ -180,7 +180,7 @@ class Examination:
         findings = access.judge_rights(rights, dict(zip(wanted, answers, strict=True)))
         return [*findings, access.optional(scope)]
 
-    async def _llm_kind(self, api: Api) -> Resource | None:
+    async def llm_kind(self, api: Api) -> Resource | None:
         """Return LLMInferenceServices in the version that the cluster has, if any."""
         for resource in LLM_INFERENCE_SERVICES:
             served = await api.served(resource.group, resource.version)
@@ -196,7 +196,7 @@ class Examination:
 
     async def list_deployments(self, api: Api) -> list[sources.Listed]:
         """Return the InferenceServices, and the LLMInferenceServices where the cluster has them, by namespace."""
-        llm = await self._llm_kind(api)
+        llm = await self.llm_kind(api)
         kinds: list[tuple[DeploymentKind, Resource, Callable[[Any], Deployment]]] = [
             ("InferenceService", INFERENCE_SERVICES, read_isvc)
         ]

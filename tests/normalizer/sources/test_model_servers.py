@@ -19,13 +19,14 @@ from services.normalizer.normalize.llmisvc import read_llmisvc
 from services.normalizer.normalize.runtimes import read_runtime
 from services.normalizer.source import News, Sink
 from services.normalizer.sourcebook import SourceKind
-from services.normalizer.sources.kserve.model_servers import ModelServers, Patience
+from services.normalizer.sources.kserve.answered import Answered, Patience
+from services.normalizer.sources.kserve.model_servers import ModelServers
 from tests import objects
 from tests.fakes.model_server import ModelServer
 from tests.normalizer.sources.test_connections import Recorder, Script
 from tests.waiting import eventually
 
-IMPATIENT = Patience(answer=2, hold=5, again=0.05)
+IMPATIENT = Patience(hold=5, again=0.05)
 REF = Ref.isvc("local", "models", "granite")
 
 
@@ -59,10 +60,12 @@ class Waiting(Script):
 
 
 @asynccontextmanager
-async def asking(**options: Any) -> AsyncIterator[tuple[Script, Told]]:
-    servers = ModelServers(**{"models": True, "definitions": False, "patience": IMPATIENT, **options})
+async def asking(
+    *, patience: Patience = IMPATIENT, timeout: float = 2, **options: Any
+) -> AsyncIterator[tuple[Script, Told]]:
+    servers = ModelServers(**{"models": True, "definitions": False, "timeout": timeout, **options})
     script, told = Waiting(), Told()
-    running = asyncio.create_task(servers.asked(script).run(told))
+    running = asyncio.create_task(Answered(script, servers, patience=patience).run(told))
     await eventually(lambda: script.sink)
     try:
         yield script, told
@@ -131,8 +134,8 @@ async def test_one_that_goes_to_sleep_while_it_waits_its_turn_is_not_asked() -> 
         await asyncio.Event().wait()
         return web.Response()
 
-    patience = Patience(answer=0.5, hold=60, again=60)
-    async with slow(hang) as url, ModelServer("late") as late, asking(patience=patience) as (script, told):
+    asked_late = asking(timeout=0.5, patience=Patience(hold=60, again=60))
+    async with slow(hang) as url, ModelServer("late") as late, asked_late as (script, told):
         for number in range(4):
             script.tell(Ref.isvc("local", "models", f"slow-{number}"), deployment(url))
         await asked.wait()
@@ -172,7 +175,7 @@ async def test_nobody_waits_long_for_a_server_that_does_not_answer() -> None:
         await asyncio.Event().wait()
         return web.Response()
 
-    async with slow(hang) as url, asking(patience=Patience(answer=60, hold=0.05, again=60)) as (script, told):
+    async with slow(hang) as url, asking(timeout=60, patience=Patience(hold=0.05, again=60)) as (script, told):
         assert script.sink
         script.tell(REF, deployment(url))
         script.sink.listed()
@@ -243,6 +246,15 @@ async def test_definitions_are_asked_for_likewise(server: ModelServer) -> None:
         script.tell(REF, deployment(server.url))
         await eventually(lambda: told.facts)
     assert told.facts[0].operations == ("GET /v1/models", "POST /v1/chat/completions", "POST /tokenize")
+    assert [call.path for call in server.calls] == ["/v1/models", "/openapi.json"]
+
+
+async def test_names_do_not_wait_for_a_definition_that_does_not_come(server: ModelServer) -> None:
+    server.broken_paths = ("/openapi.json",)
+    async with asking(definitions=True) as (script, told):
+        script.tell(REF, deployment(server.url))
+        await eventually(lambda: told.names == [("granite-8b", "sql")])
+        script.tell(REF, deployment(server.url, minReplicas=2))
     assert [call.path for call in server.calls] == ["/v1/models", "/openapi.json"]
 
 
