@@ -122,7 +122,7 @@ async def test_a_setting_that_cannot_be_used_ends_nothing_and_is_a_condition(
         )
         assert (await pod.get(LOCATION, "/api/kserve-kubeflow-connector/list")).status == 200
         for name in NAMES:
-            warnings = [line for line in pod[name].text.splitlines() if "a setting cannot be used" in line]
+            warnings = [line for line in pod[name].text.splitlines() if "setting_unusable" in line]
             assert len(warnings) == len(failing[name])
 
 

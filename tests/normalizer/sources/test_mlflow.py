@@ -133,6 +133,19 @@ async def test_a_list_with_more_than_is_read_is_not_complete(
     assert reading.fault.kind == "too-large"
 
 
+async def test_a_server_that_joins_too_long_is_asked_for_smaller_pages_from_then_on(
+    fake: FakeMlflow, server: Server
+) -> None:
+    name = await filled(server)
+    fake.fail("slow", path=MODELS, seconds=3, times=1)
+    async with server.polling(timeout=1) as poller:
+        reading = await poller.poll()
+        assert (reading.complete, live(reading, name)) == (True, {"1", "2"})
+        fake.counted(reset=True)
+        assert (await poller.poll()).complete
+    assert fake.counted() == {f"GET {MODELS}": 1, f"GET {VERSIONS}": 1}
+
+
 async def test_a_run_that_cannot_be_read_keeps_the_version_as_it_was(fake: FakeMlflow, server: Server) -> None:
     run = await server.run(accuracy=1)
     name = await server.model()
@@ -169,9 +182,12 @@ async def test_no_change_costs_two_requests(fake: FakeMlflow, server: Server) ->
     for _ in range(5):
         await server.version(name, run_id=run)
     async with server.polling() as poller:
-        await poller.poll()
+        first = await poller.poll()
         fake.counted(reset=True)
-        assert (await poller.poll()).touched == frozenset()
+        second = await poller.poll()
+        assert second.touched == frozenset()
+        for each, version in first.snapshot.versions.items():
+            assert second.snapshot.versions[each] is version  # not parsed again
     assert fake.counted() == {f"GET {MODELS}": 1, f"GET {VERSIONS}": 1}
 
 
