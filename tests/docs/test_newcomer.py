@@ -58,10 +58,16 @@ async def test_a_mistake_is_named_and_what_is_corrected_is_served(tmp_path: Path
     async with connector("--manifests", str(file.parent), "--state", str(tmp_path / "state")) as running:
         await eventually(lambda: running.url, what="the address")
         await eventually(running.uris, what="the model")
-        document, explained = [json.loads((await running.get(path))[1]) for path in paths]
+        entry, explanation = paths
+        document = json.loads((await running.get(entry))[1])
         assert document["models"][0]["owner"] == "ml-team"
         assert document["models"][0]["description"].startswith("Answers questions about our products.")
-        assert [each["state"] for each in explained["found"]] == ["shown"]
+
+        async def is_shown() -> bool:
+            found = json.loads((await running.get(explanation))[1])["found"]
+            return [each["state"] for each in found] == ["shown"]
+
+        await eventually(is_shown, what="the explanation")
 
 
 def test_each_folder_has_a_cache_of_its_own() -> None:
