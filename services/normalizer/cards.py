@@ -54,6 +54,10 @@ class Cards:
                 self._catalog.pop(key, None)
                 self._said_by.pop(key, None)
 
+    def leave(self, cluster: str) -> None:
+        """Let catalogs of others say the cards that those of a cluster have said, which are not read any more."""
+        self._said_by = {key: holder for key, holder in self._said_by.items() if holder != cluster}
+
     def choose(
         self, origin: CatalogModel | None, *, stored: Stored | None, readme: ReadmeCard | None = None
     ) -> CardRef | None:

@@ -13,7 +13,7 @@ from typing import Final
 from common.problems import Problem
 from services.normalizer.companions import Companions
 from services.normalizer.connected import Connected
-from services.normalizer.facts import Gone, Missing, Ref, Unusable
+from services.normalizer.facts import MANIFESTS, Gone, Missing, Ref, Unusable
 from services.normalizer.hidden import Why, faulty, unready
 from services.normalizer.ledger import NOT_LISTED, NOT_READY, Ledger
 from services.normalizer.normalize.cards import CatalogModel
@@ -100,7 +100,9 @@ class Deployments:
         if (problem := self._unusable.get(ref)) is not None:
             return faulty("unusable", problem)
         entry = self._entries.get(ref)
-        return unready(entry.facts) if entry is not None and not entry.verdict.shown else None
+        if entry is None or entry.verdict.shown:
+            return None
+        return unready(entry.facts, in_files=Ref.parse(ref).place == MANIFESTS)
 
     def claimants(self, version: str) -> Collection[str]:
         """Return the deployments that serve a version."""

@@ -165,6 +165,7 @@ class Desired:
     def leave(self, cluster: str) -> None:
         """Take that a cluster is followed no longer: what is known of it goes with the last of its entries."""
         self._left.add(cluster)
+        self._cards.leave(cluster)
 
     def known(self, source: str, kind: SourceKind) -> set[Ref]:
         """Return what a source has told that was not taken back."""

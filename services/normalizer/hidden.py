@@ -65,8 +65,8 @@ class Hidden:
     since: float
 
 
-def unready(facts: Deployment) -> Why:
-    """Return why a deployment that is not ready, or not wanted, is not shown."""
+def unready(facts: Deployment, *, in_files: bool = False) -> Why:
+    """Return why a deployment that is not ready, or not wanted, is not shown; `in_files`: no cluster has it."""
     readiness = facts.readiness
     since = readiness.since / 1000 if readiness.since else None
     named = f"{facts.kind.lower()} {facts.name} -n {facts.namespace}"
@@ -77,6 +77,14 @@ def unready(facts: Deployment) -> Why:
         "ignored": f"remove the mark: kubectl annotate {named} {IGNORE}-",
         "not-selected": "change that variable of the normalizer, or the object, if it is to be served",
     }
+    if in_files:
+        in_file = "take that annotation out of its file"
+        remedies = {
+            **remedies,
+            "not-ready": "it is served as soon as the status in its file says so, or when there is none",
+            "stopped": in_file,
+            "ignored": in_file,
+        }
     cause = readiness.cause
     return Why(cause, readiness.reason or "it is not ready", remedies[cause], since)
 

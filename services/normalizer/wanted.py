@@ -1,6 +1,7 @@
 """Which clusters are wanted, and the way to each: of CLUSTERS_FILE, of the command line, or of the environment."""
 
 import asyncio
+import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -31,8 +32,8 @@ CLUSTERS_FILE: Final = "CLUSTERS_FILE"
 _NOT_IN_IDS = re.compile(r"[^a-z0-9.-]+")
 _PORTS: Mapping[str, int] = {"http": 80, "https": 443}
 
-Stamp = tuple[int, int, int] | None
-"""What tells one state of a file from another, None while there is none."""
+Stamp = bytes | None
+"""The digest of a file, None while there is none: a mounted Secret is new as a whole when one of its keys is."""
 
 
 class Way(Protocol):
@@ -279,12 +280,11 @@ def _name_of(context: str) -> str:
 
 
 def stamp(path: Path) -> Stamp:
-    """Return what tells this state of a file from another."""
+    """Return what tells one state of a file from another."""
     try:
-        status = path.stat()
+        return hashlib.sha256(path.read_bytes()).digest()
     except OSError:
         return None
-    return status.st_mtime_ns, status.st_ino, status.st_size
 
 
 async def follow_file(
@@ -300,11 +300,10 @@ async def follow_file(
     While it cannot be used what it said last is wanted, and a condition says where it is wrong.
     """
     good: ClustersFile | None = None
-    read: tuple[Stamp] | None = None
+    read: list[Stamp] = []
     while True:
-        now = (stamp(path),)
-        if now != read:
-            read = now
+        if read != [now := stamp(path)]:
+            read = [now]
             try:
                 good = read_clusters(path)
             except ClustersFileError as error:

@@ -6,17 +6,24 @@ knows of this.
 
 import runpy
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, Literal
+
+Setup = Literal["pod", "run", "replicas", "original"]
+"""As in `schedule.py`, which this program cannot import."""
+_OVER_HTTP: Final[tuple[Setup, ...]] = ("pod", "replicas", "original")
+_ALL: Final[tuple[Setup, ...]] = ("run", *_OVER_HTTP)
+_ORIGINAL: Final[tuple[Setup, ...]] = ("original",)
 
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """A fault: what is wrong with it, and what puts it into the modules of the product."""
+    """A fault: what is wrong with it, what puts it into the modules of the product, and the setups that run these."""
 
     about: str
     apply: Callable[[], None]
+    setups: Collection[Setup] = ("pod", "run", "replicas")
 
 
 def wrapper(name: str) -> tuple[str, ...]:
@@ -157,12 +164,18 @@ MUTANTS: Final[Mapping[str, Mutant]] = {
     "missing-is-gone": Mutant("what a list lacks counts as deleted", _missing_is_gone),
     "absent-kind-is-gone": Mutant("a 404 for the whole collection deletes all of it", _absent_kind_is_gone),
     "stored-minus-wanted": Mutant("what is stored and not wanted is removed", _stored_minus_wanted),
-    "damage-is-not-seen": Mutant("what is left of a damaged cache counts as all there is", _damage_is_not_seen),
-    "removed-from-the-cache": Mutant("what vanishes from a ConfigMap is removed", _removed_from_the_cache),
-    "keyset-is-the-truth": Mutant("what the original does not name is removed, however much", _keyset_is_the_truth),
-    "snapshot-is-whole": Mutant("location drops what a snapshot lacks, confirmed or not", _snapshot_is_whole),
-    "incomplete-is-served": Mutant("location serves what is not complete", _incomplete_is_served),
-    "storage-away-empties": Mutant("location drops all when storage does not answer", _storage_away_empties),
+    "damage-is-not-seen": Mutant("what is left of a damaged cache counts as all there is", _damage_is_not_seen, _ALL),
+    "removed-from-the-cache": Mutant("what vanishes from a ConfigMap is removed", _removed_from_the_cache, _ALL),
+    "keyset-is-the-truth": Mutant(
+        "what the original does not name is removed, however much", _keyset_is_the_truth, _ORIGINAL
+    ),
+    "snapshot-is-whole": Mutant(
+        "location drops what a snapshot lacks, confirmed or not", _snapshot_is_whole, _OVER_HTTP
+    ),
+    "incomplete-is-served": Mutant("location serves what is not complete", _incomplete_is_served, _ALL),
+    "storage-away-empties": Mutant(
+        "location drops all when storage does not answer", _storage_away_empties, _OVER_HTTP
+    ),
 }
 
 

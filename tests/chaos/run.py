@@ -71,7 +71,7 @@ def _world(setup: Setup, directory: Path, mutant: str) -> World:
 async def find_mutants(names: Sequence[str], seeds: Sequence[int], *, at_once: int) -> dict[str, Outcome | None]:
     """Put back one fault after the other, `at_once` at a time; return the first seed that found each, if one did.
 
-    Each is looked for with the setups in turn, as `run_seeds` does.
+    Each is looked for with the setups in turn, as `run_seeds` does, but for those that do not run what is at fault.
     """
     gate = asyncio.Semaphore(at_once)
     found: dict[str, Outcome | None] = dict.fromkeys(names)
@@ -79,7 +79,10 @@ async def find_mutants(names: Sequence[str], seeds: Sequence[int], *, at_once: i
     async def look(name: str) -> None:
         async with gate:
             for seed in seeds:
-                outcome = await run_seed(seed, SETUPS[seed % len(SETUPS)], mutant=name)
+                setup = SETUPS[seed % len(SETUPS)]
+                if setup not in MUTANTS[name].setups:
+                    continue
+                outcome = await run_seed(seed, setup, mutant=name)
                 if outcome.harm:
                     found[name] = outcome
                     break

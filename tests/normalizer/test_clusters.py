@@ -1,12 +1,13 @@
 """Several clusters, each by itself: they come, go, hang and refuse, and nobody else waits for it."""
 
 import pytest
+from structlog.testing import capture_logs
 
 from tests import objects
 from tests.fakes.kubernetes import INFERENCE_SERVICES, LLM_INFERENCE_SERVICES
 from tests.fakes.kubernetes.rbac import EVERYTHING
 from tests.normalizer.fleet import Fleet, fleet, following
-from tests.normalizer.test_publish import MemoryStorage
+from tests.normalizer.memory_storage import MemoryStorage
 from tests.waiting import eventually
 
 __all__ = ["fleet"]
@@ -211,3 +212,22 @@ async def test_another_version_of_kserve_is_followed_as_it_is(fleet: Fleet) -> N
         await eventually(lambda: it.keys == ["models_a-0", "models_qwen"])
         assert it.details("models_qwen")["cluster"] == "newer"
         assert it.condition("kserve-llm@a")["ok"]
+
+
+async def test_a_mount_that_is_written_again_restarts_no_cluster_whose_files_are_the_same(fleet: Fleet) -> None:
+    """The kubelet writes all files of a projected volume again when one of them changes."""
+    cluster = await fleet.add("a", models=1)
+    kubeconfig = cluster.kubeconfig(fleet.folder / "a.kubeconfig")
+    fleet.write({"name": "a", "kubeconfig": "a.kubeconfig"})
+    async with following(fleet) as it:
+        await eventually(lambda: it.condition("kserve@a").get("ok"))
+        lists = cluster.counts.of("list")
+        with capture_logs() as logs:
+            kubeconfig.write_text(kubeconfig.read_text())
+            fleet.replace(fleet.path.read_text() + "# read again\n")
+            await eventually(lambda: [each for each in logs if each["event"].startswith("clusters")])
+        cluster.apply(objects.isvc("a-1"))
+        await eventually(lambda: it.keys == keys("a", 2))
+        assert cluster.counts.of("list") == lists
+        kubeconfig.write_text(kubeconfig.read_text() + "# by another hand\n")
+        await eventually(lambda: cluster.counts.of("list") > lists)

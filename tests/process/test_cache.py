@@ -88,7 +88,7 @@ async def test_a_part_of_the_cache_is_deleted_while_storage_is_away_and_lists_ar
     await cluster.grant(TOKEN, USER, [rule for rule in own_rules() if rule.resources[0] not in asked_in_vain])
     names = [f"model-{number}" for number in range(12)]
     uris = tuple(map(isvc_uri, names))
-    pod.tolerate("the cache is damaged")
+    pod.tolerate("cache_damaged")
     await cluster.apply_all(map(isvc, names))
     await pod.start(ready=not asked_in_vain)
     await pod.serving(*uris)

@@ -294,13 +294,18 @@ class RegistrySource:
         self._catalogs.want(DEPLOYMENTS, models)
 
     async def run(self) -> None:
-        """Follow whatever there is, until cancelled."""
-        async with self._catalogs, asyncio.TaskGroup() as group:
-            group.create_task(self._catalogs.run(), name="model cards")
-            while True:
-                self._reconcile(group)
-                await self._changed.wait()
-                self._changed.clear()
+        """Follow whatever there is, until cancelled; from then on nothing of it is counted."""
+        try:
+            async with self._catalogs, asyncio.TaskGroup() as group:
+                group.create_task(self._catalogs.run(), name="model cards")
+                while True:
+                    self._reconcile(group)
+                    await self._changed.wait()
+                    self._changed.clear()
+        finally:
+            registries = [follower.ref for follower, _ in self._running.values()]
+            for ref in (*registries, *self._catalog_refs.values()):
+                self._connector.metrics.forget(ref.source)
 
     def _reconcile(self, group: asyncio.TaskGroup) -> None:
         for each in self._running.keys() - self._wanted.keys():
