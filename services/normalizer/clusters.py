@@ -83,7 +83,7 @@ class Cluster:
         if self._client is not None and self._settings.read_namespaces:
             self._namespaces = Namespaces(client=self._client, metrics=self._metrics)
             self._tasks.append(self._namespaces.run)
-        self._servers = _model_servers(self._settings, trust=connector.ssl, inside=wanted.inside)
+        self._servers = model_servers(self._settings, trust=connector.ssl, inside=wanted.inside)
         sources = [] if self._client is None else list(self._sources(self._client))
         self.sources = frozenset(source.id for source in sources)
         self._tasks += [intake.follow(source) for source in sources]
@@ -155,8 +155,8 @@ class Cluster:
                 self._metrics.forget()
 
 
-def _model_servers(settings: NormalizerSettings, *, trust: ssl.SSLContext | bool, inside: bool) -> ModelServers | None:
-    """Return the model servers of a cluster, None where they are not asked anything."""
+def model_servers(settings: NormalizerSettings, *, trust: ssl.SSLContext | bool, inside: bool) -> ModelServers | None:
+    """Return the model servers of a cluster, or those in files, None where they are not asked anything."""
     models, definitions = settings.discover_models, settings.fetch_openapi
     if not (models or definitions):
         return None

@@ -19,7 +19,7 @@ from common.kube.metrics import KubeMetrics
 from common.kube.workqueue import WorkQueue, WorkQueueMetrics
 from common.metrics import Metrics
 from common.settings import report_unusable
-from services.normalizer.clusters import Clusters, Environment
+from services.normalizer.clusters import Clusters, Environment, model_servers
 from services.normalizer.controller import Controller
 from services.normalizer.desired import Desired
 from services.normalizer.explain import add_explanations
@@ -31,6 +31,7 @@ from services.normalizer.settings import NormalizerSettings
 from services.normalizer.sink import Intake
 from services.normalizer.source import Source
 from services.normalizer.sourcebook import SourceBook
+from services.normalizer.sources.kserve.answered import Answered
 from services.normalizer.sources.manifests import ManifestSource
 from services.normalizer.sources.openai_servers import OpenAiSource, server_refs
 from services.normalizer.sources.selected import Selected
@@ -74,8 +75,13 @@ def create_controller(
 
 
 def _of_files(environment: Environment) -> Iterable[Source]:
-    if environment.manifests:
-        yield ManifestSource(paths=environment.manifests, connections=environment.settings.reads_secrets)
+    if not environment.manifests:
+        return
+    settings = environment.settings
+    source = ManifestSource(paths=environment.manifests, connections=settings.reads_secrets)
+    trust = create_connector(settings, token=None, metrics=environment.metrics).ssl
+    servers = model_servers(settings, trust=trust, inside=True)
+    yield source if servers is None else Answered(Selected(source, settings.selection), servers)
 
 
 def _of_servers(environment: Environment) -> Iterable[Source]:

@@ -88,8 +88,8 @@ class NormalizerSettings(ServiceSettings):
     resolve_connections: Annotated[Resolving, BeforeValidator(_as_choice)] = Field(
         "false",
         alias="RESOLVE_CONNECTIONS",
-        description="for where the files of models are, read of the connections that deployments name `secrets`, or "
-        "what their running `pods` were told, or (`true`) either; needs the rights to get Secrets, to list pods",
+        description="learn where models' files are: from the Secrets of the connections that deployments name "
+        "(`secrets`), from running pods (`pods`), or from pods where Secrets may not be read (`true`); needs rights",
     )
     connections_allowed: CommaList = Field(
         (),
@@ -109,7 +109,7 @@ class NormalizerSettings(ServiceSettings):
     fetch_openapi: bool = Field(
         False,
         alias="FETCH_OPENAPI",
-        description="ask the same servers, and those that nobody describes, what can be asked of them (/openapi.json)",
+        description="ask these servers, and those whose protocol is unknown, for their definition (/openapi.json)",
     )
     read_namespaces: bool = Field(
         False,

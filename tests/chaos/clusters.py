@@ -22,7 +22,7 @@ from services.normalizer.facts import Ref
 from tests import objects
 from tests.fakes.kubernetes import FakeCluster
 from tests.normalizer.fleet import LOOK, Fleet, Following, following
-from tests.normalizer.test_publish import MemoryStorage
+from tests.normalizer.memory_storage import MemoryStorage
 from tests.waiting import eventually
 
 CLUSTERS = ("a", "b", "c")

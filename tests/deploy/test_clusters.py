@@ -8,8 +8,8 @@ import yaml
 
 from services.normalizer.clusters_file import parse_clusters
 from tests.deploy.kustomize import ROOT, Object, render
-from tests.deploy.test_deploy import deployment_with, validate
-from tests.deploy.test_sidecars import PROXY, TEMPLATES, added, backstage, sidecars
+from tests.deploy.schemas import deployment_with, validate
+from tests.deploy.sidecar_objects import PROXY, TEMPLATES, added, backstage, sidecars
 from tests.fakes.kubernetes.patches import merge_patch
 
 FOLDER = Path(sidecars.CLUSTERS_FOLDER)

@@ -21,7 +21,7 @@ from services.normalizer.service import create_controller, follow_sources
 from services.normalizer.settings import NormalizerSettings
 from tests import objects
 from tests.fakes.kubernetes import FakeCluster
-from tests.normalizer.test_publish import MemoryStorage
+from tests.normalizer.memory_storage import MemoryStorage
 
 LOOK = 0.05
 """Seconds between two looks at the file, in place of some seconds."""

@@ -13,49 +13,19 @@ from common.kube.state import State
 from common.metrics import Metrics
 from common.wire import Applied, Batch, Listing
 from services.normalizer.deployments import Deployments
-from services.normalizer.facts import Missing, Ref
+from services.normalizer.facts import Missing
 from services.normalizer.normalize.deployment import Deployment
 from services.normalizer.normalize.isvc import read_isvc
 from services.normalizer.normalize.registry_objects import ModelVersion, RegisteredModel, RegistryRef
 from services.normalizer.service import create_controller
 from services.normalizer.settings import NormalizerSettings
 from services.normalizer.source import Sink
-from services.normalizer.sourcebook import SourceKind
 from services.normalizer.sources.kubeflow.records import RegistryContent, RegistryReading, RegistrySnapshot
 from tests import objects
+from tests.normalizer.cluster import Cluster, ref
+from tests.normalizer.memory_storage import MemoryStorage
 from tests.normalizer.normalize.registries import parsed
-from tests.normalizer.test_publish import MemoryStorage
 from tests.waiting import eventually
-
-
-def ref(name: str) -> Ref:
-    return Ref.isvc("local", "models", name)
-
-
-class Cluster:
-    """A source that tells what a test has it tell; it can be asked for each object."""
-
-    id = "kserve"
-    kind: SourceKind = "kserve"
-    namespaces = ()
-
-    def __init__(self, answer: bool | Exception = False) -> None:
-        self.answer = answer
-        self.asked: list[str] = []
-        self.relisted = 0
-
-    async def run(self, sink: Sink) -> None:
-        """The test itself tells."""
-
-    def relist(self) -> None:
-        """Nothing changes by looking again."""
-        self.relisted += 1
-
-    async def is_gone(self, ref: Ref) -> bool:
-        self.asked.append(ref.label)
-        if isinstance(self.answer, Exception):
-            raise self.answer
-        return self.answer
 
 
 class FlakyStorage(MemoryStorage):
@@ -150,6 +120,20 @@ async def test_what_could_not_be_asked_for_is_asked_for_again(monkeypatch: pytes
         assert "models_m" in storage.entries
         cluster.answer = True
         await eventually(lambda: "models_m" not in storage.entries)
+
+
+async def test_each_of_more_than_are_asked_for_at_a_time_has_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.normalizer.controller.LOOK_AGAIN", 0.05)
+    monkeypatch.setattr("services.normalizer.controller.CHECK_STORAGE", 0.01)
+    monkeypatch.setattr("services.normalizer.controller.PROOFS", 2)
+    storage, cluster = MemoryStorage(), Cluster(False)
+    names = [f"m{number}" for number in range(40)]
+    async with running(storage, Health(), cluster) as sink:
+        sink.changed({ref(name): read_isvc(objects.isvc(name)) for name in names})
+        await eventually(lambda: len(storage.entries) == 41)
+        sink.changed({ref(name): Missing() for name in names[:7]})
+        sink.listed()
+        await eventually(lambda: {f"InferenceService models/{name}" for name in names[:7]} <= set(cluster.asked))
 
 
 @pytest.mark.parametrize("answer", [True, False])

@@ -29,9 +29,9 @@ from services.normalizer.service import create_controller
 from services.normalizer.settings import NormalizerSettings
 from services.normalizer.sources.kubeflow.records import RegistryReading, RegistrySnapshot
 from tests import objects
+from tests.normalizer.cluster import Cluster
+from tests.normalizer.memory_storage import MemoryStorage
 from tests.normalizer.normalize.registries import parsed
-from tests.normalizer.test_controller import Cluster
-from tests.normalizer.test_publish import MemoryStorage
 from tests.waiting import eventually
 
 SINCE = "2026-01-02T03:04:05Z"

@@ -11,7 +11,7 @@ from services.normalizer.normalize.result import Defaults, Place
 from services.normalizer.places import Places
 from services.normalizer.settings import NormalizerSettings
 from tests import objects
-from tests.normalizer.test_desired import Bench
+from tests.normalizer.bench import Bench
 
 SETTING = "kserve.owner=ml-team, kserve.system=shop,registry:rhoai-model-registries/public.lifecycle=production"
 

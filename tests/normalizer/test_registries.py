@@ -27,7 +27,7 @@ from tests.fakes.kubernetes import Rule
 from tests.fakes.kubernetes.cluster import FakeCluster
 from tests.fakes.kubernetes.resources import GATEWAYS, HTTP_ROUTES
 from tests.fakes.registry import FakeCatalog, FakeRegistry
-from tests.normalizer.test_publish import MemoryStorage
+from tests.normalizer.memory_storage import MemoryStorage
 from tests.waiting import eventually
 
 NAMESPACE = "rhoai-model-registries"

@@ -10,9 +10,9 @@ import pytest
 
 from tests.fakes.kubernetes import ProcessCluster, Rule
 from tests.objects import isvc, llm_isvc, predictor_pod, secret
+from tests.process.doctor import doctor
 from tests.process.pod import LOCATION, NORMALIZER, Pod, isvc_uri
 from tests.process.reader import Reader
-from tests.process.test_doctor import doctor
 
 ALLOWED = (Rule(api_groups=("",), resources=("secrets",), verbs=("get",)),)
 LLMS = (Rule(api_groups=("serving.kserve.io",), resources=("llminferenceservices",), verbs=("get", "list", "watch")),)

@@ -11,62 +11,18 @@ import structlog
 
 from common.kube.client import KubeClient
 from common.kube.metrics import KubeMetrics
-from common.kube.state import State
 from common.metrics import Metrics
 from services.normalizer.facts import Gone, Ref
 from services.normalizer.normalize.connection import Connection, Resolving
-from services.normalizer.normalize.deployment import Fact
 from services.normalizer.normalize.isvc import read_isvc
-from services.normalizer.source import News, Sink
-from services.normalizer.sourcebook import SourceKind
 from services.normalizer.sources.kserve.connections import Connections, UnreadConnections
 from tests import objects
 from tests.common.kube.conftest import credentials_for
 from tests.fakes.kubernetes import FakeCluster, Rule
+from tests.normalizer.sources.scripted import Recorder, Script
 from tests.waiting import eventually
 
 CANARY = "CANARY"
-
-
-class Recorder(Sink):
-    """What is passed on, and what is told of connections."""
-
-    def __init__(self) -> None:
-        self.deployments: list[Ref] = []
-        self.known: dict[str, Connection | Gone] = {}
-
-    def changed(self, news: News) -> None:
-        for ref, fact in news.items():
-            if ref.is_deployment:
-                self.deployments.append(ref)
-            else:
-                assert isinstance(fact, Connection | Gone)
-                self.known["/".join(ref.ids)] = fact
-
-    def listed(self) -> None: ...
-    def state(self, state: State, *, part: str = "", partly: bool = False) -> None: ...
-
-
-class Script:
-    """A source that says what a test has it say."""
-
-    id = "kserve"
-    kind: SourceKind = "kserve"
-    namespaces = ()
-
-    def __init__(self) -> None:
-        self.sink: Sink | None = None
-
-    async def run(self, sink: Sink) -> None:
-        """Keep whom to tell."""
-        self.sink = sink
-
-    def relist(self) -> None:
-        """There is nothing else to say."""
-
-    def tell(self, ref: Ref, fact: Fact | Gone) -> None:
-        assert self.sink
-        self.sink.changed({ref: fact})
 
 
 def secret(name: str, protocol: str, **fields: str) -> dict[str, Any]:

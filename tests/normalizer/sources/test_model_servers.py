@@ -23,7 +23,7 @@ from services.normalizer.sources.kserve.answered import Answered, Patience
 from services.normalizer.sources.kserve.model_servers import ModelServers
 from tests import objects
 from tests.fakes.model_server import ModelServer
-from tests.normalizer.sources.test_connections import Recorder, Script
+from tests.normalizer.sources.scripted import Recorder, Script
 from tests.waiting import eventually
 
 IMPATIENT = Patience(hold=5, again=0.05)

@@ -87,11 +87,12 @@ async def test_a_change_of_state_is_told_and_logged_once():
                 await eventually(lambda: sum(reading.fault is not None for _, reading in recorder.readings) >= 3)
                 registry.heal()
                 await eventually(lambda: recorder.readings[-1][1].fault is None)
+                counted, source = metrics.registry.get_sample_value, {"source": "registry:models/public"}
+                refused = counted("rhoai_connector_source_requests_total", source | {"code": "403"})
+                polls = counted("rhoai_connector_source_poll_seconds_count", source)
 
     assert recorder.kinds("models/public") == ["ok", "forbidden", "ok"]
-    counted = metrics.registry.get_sample_value
-    refused = counted("rhoai_connector_source_requests_total", {"source": "registry:models/public", "code": "403"})
-    polls = counted("rhoai_connector_source_poll_seconds_count", {"source": "registry:models/public"})
+    assert counted("rhoai_connector_source_poll_seconds_count", source) is None, "it is followed no longer"
     assert refused is not None
     assert refused >= 15
     assert polls is not None

@@ -31,12 +31,10 @@ from services.storage_rest.stores.shard import mark_of
 from services.storage_rest.telemetry import Telemetry
 from tests.fakes.kubernetes import ADMIN_TOKEN, FakeCluster, documented_rules, permitted
 from tests.storage_rest.running import Running, document, running, upsert
+from tests.storage_rest.stores.configmaps import BASE, NAMESPACE, TOKEN, maps
 from tests.storage_rest.stores.contract import StoreContract, apply
 from tests.waiting import eventually
 
-TOKEN = "of-the-service-account"
-NAMESPACE = "rhdh"
-BASE = "bac-import-model"
 BUDGET = 8192
 FAST = ReflectorOptions(backoff=(0.02, 0.1), list_gap=0.02, slow=0.1)
 
@@ -74,17 +72,6 @@ async def opened_on(cluster: FakeCluster, metrics: Metrics, health: Health, *, b
             options=FAST,
         )
         yield store, telemetry
-
-
-def maps(cluster: FakeCluster, base: str = BASE) -> dict[str, dict[str, bytes]]:
-    """The ConfigMaps of the cache: name to keys and bytes."""
-    return {
-        found["metadata"]["name"]: {
-            key: base64.b64decode(text) for key, text in (found.get("binaryData") or {}).items()
-        }
-        for found in cluster.objects("ConfigMap", NAMESPACE)
-        if found["metadata"]["name"].startswith(base)
-    }
 
 
 def stored(cluster: FakeCluster) -> dict[str, Upsert]:

@@ -13,7 +13,7 @@ import structlog
 from common.http.client import RemoteError
 from services.normalizer.facts import Gone, Missing, Ref, Unusable
 from services.normalizer.normalize.answers import Answers, with_answers
-from services.normalizer.normalize.deployment import Deployment, Fact, Planned
+from services.normalizer.normalize.deployment import Addresses, Deployment, Fact, Planned
 from services.normalizer.normalize.runtimes import Runtime
 from services.normalizer.source import News, Sink, Source
 from services.normalizer.sources.kserve.model_servers import ModelServers
@@ -49,10 +49,11 @@ class Answered(Wrapper):
 
 
 class _Revision(NamedTuple):
-    """What a server is asked once for."""
+    """What a server is asked once for; `addresses` where nobody counts generations, as in files."""
 
     uid: str
     generation: int
+    addresses: Addresses | None
 
 
 @dataclass(slots=True)
@@ -66,7 +67,8 @@ class _Model:
 
     @property
     def revision(self) -> _Revision:
-        return _Revision(self.facts.uid, self.facts.generation)
+        facts = self.facts
+        return _Revision(facts.uid, facts.generation, None if facts.generation else facts.addresses)
 
     @property
     def enriched(self) -> Deployment:
