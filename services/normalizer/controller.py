@@ -265,8 +265,9 @@ class Controller:
         overdue = self._ledger.overdue(now)
         suspicious = self._ledger.doubtful()
         looks = {source: look for source, look in self._next_looks.items() if source in overdue | suspicious}
-        for source in overdue - looks.keys():
-            looks[source] = now, LOOK_AGAIN
+        for source in overdue:
+            at, pause = looks.get(source, (now, LOOK_AGAIN))
+            looks[source] = (at if pause == LOOK_AGAIN else now), LOOK_AGAIN
         for source in suspicious - looks.keys():
             looks[source] = now + LOOK_AGAIN, LOOK_AGAIN
         for source, (at, pause) in looks.items():
@@ -290,9 +291,11 @@ class Controller:
     def _prove(self, now: float, group: asyncio.TaskGroup) -> None:
         """Ask for each object that a look lacks, where it is so little that the answer can be believed."""
         unproven = self._ledger.unproven()
-        self._asked = {ref: at for ref, at in self._asked.items() if ref in unproven and now < at + LOOK_AGAIN}
-        for ref, sources in unproven.items():
-            if ref not in self._asked and len(self._asked) < PROOFS and (able := self._able_to_prove(sources)):
+        self._asked = {ref: at for ref, at in self._asked.items() if ref in unproven}
+        due = sorted(unproven.keys(), key=lambda ref: self._asked.get(ref, -inf))  # each has its turn
+        lately = sum(now < at + LOOK_AGAIN for at in self._asked.values())
+        for ref in due[: max(0, PROOFS - lately)]:
+            if now >= self._asked.get(ref, -inf) + LOOK_AGAIN and (able := self._able_to_prove(unproven[ref])):
                 self._asked[ref] = now
                 group.create_task(self._ask(able, ref))
 

@@ -17,6 +17,7 @@ from tests.chaos.judge import Judge, Truth
 from tests.chaos.mutants import wrapper
 from tests.chaos.original import Original
 from tests.chaos.schedule import REGISTERED, SERVICES, Action, Setup
+from tests.chaos.servers import Servers
 from tests.fakes.kubernetes import ProcessCluster, Rule
 from tests.fakes.registry import MODELS, ProcessRegistry
 from tests.objects import isvc, llm_isvc, not_ready, stopped
@@ -48,6 +49,7 @@ class World:
         self._rules = (*rules, LLMS)
         self._wrapper = wrapper(mutant) if mutant else ()
         self._original: Original | None = None
+        self._servers: Servers | None = None
         self._edits = 0
         self._registered: dict[str, str] = {}
 
@@ -67,6 +69,9 @@ class World:
                 "NOT_READY_GRACE": _GRACE,
                 "SHARD_BUDGET": "8192",
             }
+            if self._setup != "original":
+                self._servers = await stack.enter_async_context(Servers(self.truth))
+                variables |= self._servers.variables
             if self._setup == "original":
                 variables["REMOVAL_HOLD"] = original.REMOVAL_HOLD
             self._session = await stack.enter_async_context(aiohttp.ClientSession())
@@ -222,6 +227,20 @@ class World:
     async def _do_registry(self, how: str, times: int | None) -> None:
         await self.registry.registry("fail", how, times=times)
 
+    # --- servers that settings name
+
+    async def _do_mlflow_register(self, name: str) -> None:
+        if self._servers is not None:
+            await self._servers.register(name)
+
+    async def _do_mlflow_archive(self, name: str) -> None:
+        if self._servers is not None:
+            await self._servers.archive(name)
+
+    async def _do_servers(self, how: str, times: int | None) -> None:
+        if self._servers is not None:
+            self._servers.fail(how, times)
+
     # --- faults of the API server
 
     async def _do_lists(self, how: str, times: int | None) -> None:
@@ -276,6 +295,8 @@ class World:
         await self.registry.registry("heal")
         if self._original is not None:
             self._original.heal()
+        if self._servers is not None:
+            self._servers.heal()
         for judge in self.judges:
             judge.writes_fail = False
 

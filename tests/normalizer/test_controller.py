@@ -122,6 +122,20 @@ async def test_what_could_not_be_asked_for_is_asked_for_again(monkeypatch: pytes
         await eventually(lambda: "models_m" not in storage.entries)
 
 
+async def test_each_of_more_than_are_asked_for_at_a_time_has_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.normalizer.controller.LOOK_AGAIN", 0.05)
+    monkeypatch.setattr("services.normalizer.controller.CHECK_STORAGE", 0.01)
+    monkeypatch.setattr("services.normalizer.controller.PROOFS", 2)
+    storage, cluster = MemoryStorage(), Cluster(False)
+    names = [f"m{number}" for number in range(40)]
+    async with running(storage, Health(), cluster) as sink:
+        sink.changed({ref(name): read_isvc(objects.isvc(name)) for name in names})
+        await eventually(lambda: len(storage.entries) == 41)
+        sink.changed({ref(name): Missing() for name in names[:7]})
+        sink.listed()
+        await eventually(lambda: {f"InferenceService models/{name}" for name in names[:7]} <= set(cluster.asked))
+
+
 @pytest.mark.parametrize("answer", [True, False])
 async def test_a_server_that_went_while_nobody_looked_is_asked_for_too(answer: bool) -> None:
     registry = RegistryRef("ns/reg", "reg", "ns")

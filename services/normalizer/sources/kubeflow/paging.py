@@ -134,7 +134,7 @@ class ListReader:
         while True:
             size = self._sizes[0]
             answer, again = await self._read(path, size, convert, budget)
-            if not again or len(self._sizes) == 1:
+            if not again or size == self._sizes[-1]:
                 return answer
             if self._sizes[0] == size:
                 del self._sizes[0]
