@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check audit bench chaos soak test-backstage demo-backstage test-portal demo-portal test-page test-registries test-mlflow lock clean
+.PHONY: help run preview test coverage check events docs sbom audit bench chaos soak test-backstage demo-backstage test-portal demo-portal test-page test-registries test-mlflow lock clean
 
 help: ## What can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,8 +27,16 @@ $(VENV)/dev: $(VENV)/runtime requirements-dev.lock pyproject.toml
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
-run: $(VENV)/runtime ## Serve examples/ on http://localhost:9090, without a cluster
-	@$(BIN)/python -m services.connector run --manifests examples
+ADDRESS   ?= 127.0.0.1:9090
+MANIFESTS ?= examples
+# A cache belongs to what it was made of.
+STATE     ?= state$(if $(filter-out examples,$(MANIFESTS)),-$(subst /,-,$(MANIFESTS)))
+
+run: $(VENV)/runtime ## Serve MANIFESTS (examples/) without a cluster, on http://localhost:9090 or at ADDRESS
+	@$(BIN)/python -m services.connector run --manifests $(MANIFESTS) --state $(STATE) --address $(ADDRESS)
+
+preview: $(VENV)/runtime ## Say what would be served of MANIFESTS (examples/), and what is wrong with them
+	@$(BIN)/python -m services.connector preview $(MANIFESTS)
 
 PROMTOOL  := /usr/bin/promtool
 
@@ -40,13 +48,24 @@ $(PROMTOOL):
 test: $(VENV)/dev ## The test suite (no Node, no cluster)
 	@$(BIN)/python -m pytest -n 2 --dist worksteal --ignore=tests/backstage --ignore=tests/portal --ignore=tests/page --ignore=tests/mlflow tests
 
+coverage: $(VENV)/dev ## The test suite with branch coverage, as a page in build/coverage/html
+	@mkdir -p build/coverage
+	@$(BIN)/python -m pytest -n 2 --dist worksteal --ignore=tests/backstage --ignore=tests/portal --cov --cov-report=term --cov-report=html tests
+
 check: $(VENV)/dev ## Style, types, layers, wording
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/python -m scripts.events --check
 	@$(BIN)/python -m scripts.wording
 	@$(BIN)/codespell
+
+events: $(VENV)/dev ## Renew the tables of log events and problems in docs/events.md
+	@$(BIN)/python -m scripts.events
+
+sbom: $(VENV)/dev ## The packages in the images, as CycloneDX, into build/sbom.cdx.json
+	@$(BIN)/python -m scripts.sbom build/sbom.cdx.json
 
 audit: $(VENV)/dev ## Known vulnerabilities in the lock file (says so when nobody can be asked)
 	@$(BIN)/python -m scripts.audit
@@ -55,8 +74,9 @@ bench: $(VENV)/dev ## Measure: latency, requests, bytes, memory
 	@$(BIN)/python -m benchmarks
 
 SEEDS ?= 20
-chaos: $(VENV)/dev ## Random schedules of faults, restarts and kills, judged by one invariant (SEEDS=200)
-	@$(BIN)/python -m tests.chaos --seeds $(SEEDS)
+chaos: $(VENV)/dev ## Random schedules of faults, restarts and kills, judged by one invariant (SEEDS=200; MUTANTS=1: with faults put back)
+	@$(BIN)/python -m tests.chaos --seeds $(SEEDS) $(if $(MUTANTS),--mutants)
+	@$(if $(MUTANTS),,$(BIN)/python -m tests.chaos.clusters --seeds $(SEEDS))
 
 soak: $(VENV)/dev ## Ten minutes of churn and faults: memory, descriptors and tasks stay flat
 	@$(BIN)/python -m benchmarks.soak
@@ -64,6 +84,7 @@ soak: $(VENV)/dev ## Ten minutes of churn and faults: memory, descriptors and ta
 BACKSTAGE := tests/backstage/backend
 OLDER     := $(VENV)/backstage-older
 TECHDOCS  := $(VENV)/techdocs
+DOCS      := $(VENV)/docs
 APP       := tests/portal/app
 CHROMIUM  := /usr/bin/chromium
 NPM_CI    := ci --omit=dev --ignore-scripts --no-progress --loglevel=error
@@ -93,6 +114,15 @@ $(TECHDOCS)/installed: $(VENV)/python tests/backstage/techdocs.lock
 	@$(BIN)/python -m venv $(TECHDOCS)
 	@$(TECHDOCS)/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes -r tests/backstage/techdocs.lock
 	@touch $@
+
+$(DOCS)/installed: $(VENV)/python scripts/docs.lock
+	@echo "installing mkdocs for the documents into $(DOCS)"
+	@$(BIN)/python -m venv $(DOCS)
+	@$(DOCS)/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes -r scripts/docs.lock
+	@touch $@
+
+docs: $(DOCS)/installed ## The documents as a site, into build/site; a broken link is an error
+	@NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build --strict --quiet
 
 $(APP)/node_modules/.package-lock.json: $(APP)/package.json $(APP)/package-lock.json | node
 	@echo "installing the frontend of Backstage into $(APP)/node_modules (a gigabyte)"
@@ -157,6 +187,8 @@ test-mlflow: $(VENV)/dev $(MLFLOW)/installed ## A real MLflow server is read (fr
 lock: $(VENV)/dev ## Renew the lock files from pyproject.toml (needs uv)
 	@uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --extra dev pyproject.toml -o requirements-dev.lock
 	@uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml -c requirements-dev.lock -o requirements.lock
+	@uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header scripts/docs.in -o scripts/docs.lock
+	@$(BIN)/python -m scripts.sbom --table
 	@printf 'hatchling>=1.27\n' | uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header -c requirements-dev.lock - -o requirements-build.lock
 
 clean: ## Remove what was built

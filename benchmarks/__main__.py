@@ -4,10 +4,11 @@ import argparse
 import asyncio
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
+from pathlib import Path
 
 from benchmarks import baseline, document, installed, machine, report, smoke
 from benchmarks.figures import Figure
-from benchmarks.measures import events, latency, memory, preview, reads, start, sync
+from benchmarks.measures import clusters, events, kinds, latency, memory, preview, reads, start, sync
 from benchmarks.world import Setup
 from tests.fakes.kubernetes import MEASURED
 from tests.process.service import BIN
@@ -34,9 +35,11 @@ MEASURES: Mapping[str, Measure] = {
     "sync": _sync,
     "latency": lambda options: latency.measure(options.runs, setup=options.setup),
     "memory": lambda options: memory.measure(options.runs, setup=options.setup),
+    "clusters": lambda options: clusters.measure(options.runs, setup=options.setup),
     "start": lambda options: start.measure(options.runs, setup=options.setup),
     "reads": lambda options: reads.measure(options.runs, setup=options.setup),
     "preview": lambda options: preview.measure(options.runs),
+    "kinds": lambda options: kinds.measure(options.runs, setup=options.setup),
     "events": lambda options: events.measure(options.runs, setup=options.setup),
 }
 
@@ -50,6 +53,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--store", choices=["ConfigMap", "File", "Memory"], default="ConfigMap", help="of storage-rest")
     parser.add_argument("--here", action="store_true", help="measure the services of this environment as they are")
     parser.add_argument(
+        "--programs", type=Path, help="measure the services of another environment: its directory of programs"
+    )
+    parser.add_argument(
         "--save", action="store_true", help=f"keep the figures in {baseline.FILE.name} and {document.FILE.name}"
     )
     parser.add_argument("--smoke", action="store_true", help="a small sync; fails when its counts are other than known")
@@ -58,9 +64,15 @@ def arguments() -> argparse.Namespace:
     if unknown := set(options.only) - MEASURES.keys():
         parser.error(f"no rows {', '.join(sorted(unknown))}; there are {', '.join(MEASURES)}")
     if not options.smoke:
-        options.setup = Setup(store=options.store, programs=BIN if options.here else installed.programs())
+        options.setup = Setup(store=options.store, programs=_programs(options))
     options.sizes = [int(size) for size in options.sizes.split(",")] if options.sizes else list(SIZES)
     return options
+
+
+def _programs(options: argparse.Namespace) -> Path:
+    if options.programs is not None:
+        return Path(options.programs)
+    return BIN if options.here else installed.programs()
 
 
 async def measure(options: argparse.Namespace) -> list[Figure]:

@@ -1,9 +1,11 @@
 """The models of a benchmark."""
 
+from collections.abc import Mapping
 from typing import Any
 
-from tests.objects import isvc, predictor_service
+from tests.objects import isvc, llm_isvc, predictor_service
 
+_LABELS = {"opendatahub.io/dashboard": "true", "app": "assistant"}
 NAMESPACES = 8
 """Models are spread over so many namespaces."""
 
@@ -25,21 +27,29 @@ def uri_of(number: int) -> str:
 
 def service_of(number: int, **options: Any) -> dict[str, Any]:
     """Return the n-th InferenceService, described as people describe theirs."""
-    annotations = {
-        "modelcatalogbridge.rhdh.io/description": f"Answers questions about topic {number}",
-        "modelcatalogbridge.rhdh.io/owner": "data-science",
-        **options.pop("annotations", {}),
-    }
-    labels = {"opendatahub.io/dashboard": "true", "app": "assistant"}
     return isvc(
         name_of(number),
         namespace_of(number),
-        annotations=annotations,
-        labels=labels,
+        annotations=_annotations(number, options.pop("annotations", {})),
+        labels=_LABELS,
         runtime="vllm-runtime",
         model_format="vLLM",
         **options,
     )
+
+
+def llm_service_of(number: int, **options: Any) -> dict[str, Any]:
+    """Return the n-th LLMInferenceService, described alike."""
+    annotations = _annotations(number, options.pop("annotations", {}))
+    return llm_isvc(name_of(number), namespace_of(number), annotations=annotations, labels=_LABELS, **options)
+
+
+def _annotations(number: int, others: Mapping[str, str]) -> dict[str, str]:
+    return {
+        "modelcatalogbridge.rhdh.io/description": f"Answers questions about topic {number}",
+        "modelcatalogbridge.rhdh.io/owner": "data-science",
+        **others,
+    }
 
 
 def services(count: int, *, first: int = 0) -> list[dict[str, Any]]:

@@ -262,7 +262,7 @@ def _line(rest: int, changes: int, recovered: float, holdings: dict[str, Holding
 
 
 def _complaints(place: World) -> str:
-    """Return what the services logged as errors, by event: an exception among them is a internal error."""
+    """Return what the services logged as errors, by event: an exception among them is an internal error."""
     seen = Counter(
         f"{name}: {line['event'].splitlines()[0][:100]}" + (" (with a traceback)" if "exception" in line else "")
         for name, service in place.pod.services.items()

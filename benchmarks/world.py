@@ -12,13 +12,16 @@ import psutil
 
 from benchmarks.patience import until
 from benchmarks.probe import Probe
-from tests.fakes.kubernetes import Latency, ProcessCluster, documented_rules
+from tests.fakes.kubernetes import Latency, ProcessCluster, Rule, documented_rules
 from tests.fakes.registry import ProcessRegistry
 from tests.process.pod import LOCATION, NAMESPACE, NORMALIZER, STORAGE, Pod
 from tests.process.service import BIN
 
 TOKEN = "benchmark-token"
 USER = f"system:serviceaccount:{NAMESPACE}:rhdh-rhoai-connector"
+READING_LLMS = Rule(
+    api_groups=("serving.kserve.io",), resources=("llminferenceservices",), verbs=("get", "list", "watch")
+)
 NEVER = "24h"
 """A polling interval that no measurement lives to see the end of."""
 DOCUMENT = b"/model-catalog.json"
@@ -127,12 +130,19 @@ async def world(
     variables: Mapping[str, str] | None = None,
     latency: Latency | None = None,
     cards: bool = False,
+    llms: bool = False,
 ) -> AsyncIterator[World]:
-    """Make a world; `variables` are further ones of the pod, `latency` is the API server's, `cards` adds a catalog."""
+    """Make a world; `variables` are further ones of the pod, `latency` is the API server's, `cards` adds a catalog.
+
+    `llms`: the cluster has LLMInferenceServices, and the connector may read them.
+    """
     async with AsyncExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="benchmark-")))
         cluster = await stack.enter_async_context(ProcessCluster(tls_dir=directory / "authority"))
-        await cluster.grant(TOKEN, USER, documented_rules(NAMESPACE))
+        rules = [*documented_rules(NAMESPACE), *([READING_LLMS] if llms else [])]
+        await cluster.grant(TOKEN, USER, rules)
+        if llms:
+            await cluster.install("llminferenceservices")
         if latency is not None:
             await cluster.set_latency(latency)
         registry = await stack.enter_async_context(ProcessRegistry())

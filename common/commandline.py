@@ -1,14 +1,21 @@
 """What the command lines of all services share; servers and settings are loaded by the commands that need them."""
 
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
+from common import __version__
+
 if TYPE_CHECKING:
     from common.http.server import Address
+
+_BAR_AFTER, _BAR_EVERY = 1.0, 0.1
+_BAR_WIDTH = 40
+HELP = {"help_option_names": ["-h", "--help"]}
 
 
 class AddressType(click.ParamType["Address"]):
@@ -28,6 +35,37 @@ class AddressType(click.ParamType["Address"]):
             self.fail(str(error), param, ctx)
 
 
+def service_command(program: str) -> Callable[[Callable[..., None]], click.Command]:
+    """Return what makes a function the command of a container, with `-h` and `--version`."""
+
+    def make(function: Callable[..., None]) -> click.Command:
+        with_version = click.version_option(__version__, prog_name=program)(function)
+        return click.command(context_settings=HELP)(with_version)
+
+    return make
+
+
+def progress_bar(stream: TextIO, *, clock: Callable[[], float] = time.monotonic) -> Callable[[int, int], None]:
+    """Return what draws a bar on a terminal when it is told `(done, of)`, once that takes longer than a second."""
+    began, drawn = clock(), 0.0
+
+    def draw(done: int, of: int) -> None:
+        nonlocal drawn
+        now = clock()
+        if not stream.isatty() or now < began + _BAR_AFTER:
+            return
+        last = done + 1 >= of
+        if last:
+            stream.write(f"\r{' ' * (_BAR_WIDTH + 24)}\r")
+        elif now >= drawn + _BAR_EVERY:
+            drawn = now
+            full = _BAR_WIDTH * done // of
+            stream.write(f"\r[{'#' * full}{' ' * (_BAR_WIDTH - full)}] {done} of {of} files")
+        stream.flush()
+
+    return draw
+
+
 @contextmanager
 def reported(program: str, *faults: type[Exception], service: bool = False) -> Iterator[None]:
     """End the process with one line for each fault of these kinds, wherever in a task it arose.
@@ -42,13 +80,14 @@ def reported(program: str, *faults: type[Exception], service: bool = False) -> I
     except* faults as group:
         errors = list(_leaves(group))
         for error in errors:
-            _tell(program, error, log=service and not sys.stderr.isatty())
+            _tell(program, error, logged=service and not sys.stderr.isatty())
         sys.exit(2 if any(isinstance(error, SettingsError) for error in errors) else 1)
 
 
-def _tell(program: str, error: Exception, *, log: bool) -> None:
-    if not log:
-        click.echo(f"{program}: {error}", err=True)
+def _tell(program: str, error: Exception, *, logged: bool) -> None:
+    said = (error.strerror if isinstance(error, OSError) and not error.filename else None) or str(error)
+    if not logged:
+        click.echo(f"{program}: {said}", err=True)
         return
     import structlog
 
@@ -56,7 +95,8 @@ def _tell(program: str, error: Exception, *, log: bool) -> None:
 
     if not structlog.is_configured():  # the settings that say how are at fault
         logs.configure()
-    structlog.get_logger(program).error("cannot run", error=str(error))
+    log = structlog.get_logger(program)
+    log.error("service_failed", error=said)
 
 
 def _leaves(group: BaseExceptionGroup[Exception]) -> Iterator[Exception]:

@@ -4,7 +4,9 @@ The document has no place for a title, an owner that is a group, or the names a 
 work without these details too: entries of earlier versions, and of the original connector, have none.
 """
 
+import base64
 import json
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
@@ -20,6 +22,7 @@ LINK_ICONS = ("catalog", "chat", "dashboard", "docs", "email", "github", "help",
 
 _MOST_ITEMS = 50
 _MOST_CHARACTERS = 2000
+_MOST_UNPACKED = 16 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,10 @@ class Details:
     names: tuple[str, ...] = ()
     """The names that a client may write as the model's name in a request, the usual one first."""
     server_type: ServerType = ""
+    operations: tuple[str, ...] = ()
+    """What the server says can be asked of it, as `POST /v1/completions`: paths below its address."""
+    definition: str = ""
+    """The server's own OpenAPI definition where it is small, as `packed` makes it."""
     tasks: tuple[str, ...] = ()
     """What it does, in Hugging Face's words: `text-generation`, `feature-extraction`."""
     kind: str = ""
@@ -111,6 +118,21 @@ def decode(raw: bytes) -> Details:
     return Details(**given, links=_links(value.get("links")))
 
 
+def packed(text: str) -> str:
+    """Return a text compressed, in characters that JSON leaves as they are; `unpacked` reads it."""
+    return base64.b64encode(zlib.compress(text.encode(), level=9)).decode()
+
+
+def unpacked(written: str) -> str:
+    """Return the text that `packed` compressed, empty when it is none, or one that is too large to be shown."""
+    try:
+        decompressing = zlib.decompressobj()
+        content = decompressing.decompress(base64.b64decode(written, validate=True), _MOST_UNPACKED)
+        return content.decode() if decompressing.eof else ""
+    except (ValueError, zlib.error):
+        return ""
+
+
 def _text(value: object) -> str:
     return value[:_MOST_CHARACTERS] if isinstance(value, str) else ""
 
@@ -137,7 +159,7 @@ def _json_name(name: str) -> str:
 
 
 _ALL = tuple(field.name for field in fields(Details))
-_LISTS = ("names", "tags", "tasks")
+_LISTS = ("names", "operations", "tags", "tasks")
 _TEXTS = tuple(name for name in _ALL if name not in (*_LISTS, "links"))
 _JSON_NAMES = {name: _json_name(name) for name in (*_TEXTS, *_LISTS)}
 _LINK_FIELDS = ("url", "title", "icon")

@@ -11,6 +11,7 @@ import stamina.instrumentation
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from common.events import EVENTS
 from common.status import SettingStatus
 
 Format = Literal["auto", "json", "console"]
@@ -22,6 +23,13 @@ def _redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict
     for key in event:
         if any(word in key.lower() for word in _SECRET_KEYS):
             event[key] = "***"
+    return event
+
+
+def _explain(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Add the meaning of the event's id for people."""
+    if meaning := EVENTS.get(event["event"]):
+        event.setdefault("message", meaning.meaning)
     return event
 
 
@@ -38,6 +46,7 @@ def configure(*, level: str = "INFO", format: Format = "auto") -> bool:  # noqa:
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.stdlib.ExtraAdder(),
+        _explain,
         _redact,
     ]
     renderer: list[Processor] = (
@@ -75,9 +84,8 @@ def tell_start(
 ) -> None:
     """Log the one line that says what runs: where it listens, what it does (`facts`), and what it was told to do."""
     given: Mapping[str, str] = {setting.name: setting.value for setting in settings if not setting.default}
-    structlog.get_logger(service).info(
-        "started", version=version, addresses=sorted(map(str, addresses)), **facts, settings=given
-    )
+    log = structlog.get_logger(service)
+    log.info("started", version=version, addresses=sorted(map(str, addresses)), **facts, settings=given)
 
 
 def _log_what_python_would_print() -> None:
@@ -85,15 +93,15 @@ def _log_what_python_would_print() -> None:
     log = structlog.get_logger("python")
 
     def uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        log.critical("an exception ends the process", exc_info=(kind, error, trace))
+        log.critical("exception_uncaught", exc_info=(kind, error, trace))
 
     def unraisable(what: "sys.UnraisableHookArgs") -> None:
         exception = (what.exc_type, what.exc_value, what.exc_traceback)
-        log.error("an exception was ignored", object=repr(what.object), exc_info=exception)
+        log.error("exception_ignored", object=repr(what.object), exc_info=exception)
 
     def in_thread(what: threading.ExceptHookArgs) -> None:
         exception = (what.exc_type, what.exc_value, what.exc_traceback)
-        log.error("an exception ends a thread", thread=getattr(what.thread, "name", ""), exc_info=exception)
+        log.error("exception_ended_thread", thread=getattr(what.thread, "name", ""), exc_info=exception)
 
     sys.excepthook = uncaught
     sys.unraisablehook = unraisable

@@ -7,5 +7,13 @@ SHARE = 0.2
 
 
 def is_many(missing: int, of: int, *, share: float = SHARE) -> bool:
-    """Return whether `missing` entries of so many are suspicious: all of them, or two and more over the share."""
-    return missing > 0 and (missing >= of or (missing >= 2 and missing > of * share))
+    """Return whether `missing` entries of so many are suspicious together: two and more, and over the share.
+
+    One alone is no mass departure, also where it is all that there is.
+    """
+    return missing >= 2 and missing > of * share
+
+
+def is_emptied(missing: int, of: int) -> bool:
+    """Return whether all of what there was is missing, be it only one: so much may a list of names not take away."""
+    return 0 < of <= missing

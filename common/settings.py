@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal, Self
 from urllib.parse import urlsplit
 
-import structlog
 from pydantic import (
     AfterValidator,
     BeforeValidator,
@@ -26,8 +25,6 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 
 from common.health import Health
 from common.secrets import StaticToken, TokenSource
-
-log = structlog.get_logger("settings")
 
 _UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*")
@@ -127,7 +124,9 @@ CommaList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 """Several values with commas between them."""
 Url = Annotated[str, AfterValidator(_check_url)]
 """The address of a server."""
-UrlList = Annotated[tuple[Annotated[str, AfterValidator(_check_named_url)], ...], NoDecode, BeforeValidator(_split)]
+NamedUrl = Annotated[str, AfterValidator(_check_named_url)]
+"""The address of a server, perhaps with a name: `name=URL`."""
+UrlList = Annotated[tuple[NamedUrl, ...], NoDecode, BeforeValidator(_split)]
 """Addresses of servers with commas between them, each perhaps with a name: `name=URL`."""
 NamedUrlList = Annotated[
     tuple[Annotated[str, AfterValidator(_check_url_with_name)], ...], NoDecode, BeforeValidator(_split)
@@ -153,7 +152,9 @@ class ServiceSettings(BaseSettings):
     other_namespace: str | None = Field(None, alias="NAMESPACE", description="the same, where POD_NAMESPACE is not set")
     secret_namespace: str | None = Field(None, alias="namespace", description="the same, from the Secret")
     format: Literal["JsonArrayFormat", "CatalogInfoYamlFormat"] = Field(
-        "JsonArrayFormat", alias="NORMALIZER_FORMAT", description="JsonArrayFormat is the only one that is written"
+        "JsonArrayFormat",
+        alias="NORMALIZER_FORMAT",
+        description="what `/list` names and the cache holds: documents for plugins, or catalog-info.yaml files",
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", alias="LOG_LEVEL")
     log_format: Literal["auto", "json", "console"] = Field(
@@ -232,6 +233,11 @@ class ServiceSettings(BaseSettings):
             return settings
 
     @property
+    def writes_yaml(self) -> bool:
+        """Whether the feed and the cache are in the second format."""
+        return self.format == "CatalogInfoYamlFormat"
+
+    @property
     def shared_token(self) -> TokenSource | None:
         """The token that the sidecars share, None on a machine that has none."""
         given = self.token or self.k8s_token
@@ -250,9 +256,12 @@ class ServiceSettings(BaseSettings):
 
 def report_unusable(settings: ServiceSettings, health: Health) -> None:
     """Say which variables cannot be used: a warning each, and a condition that bears the variable's name."""
+    import structlog  # a command that only reads settings is not to wait for it
+
+    log = structlog.get_logger("settings")
     for each in settings.unusable:
         if health.set(each.variable, False, str(each)):
-            log.warning(f"a setting cannot be used: {each.fault}", instead=each.instead, variable=each.variable)
+            log.warning("setting_unusable", variable=each.variable, fault=each.fault, instead=each.instead)
 
 
 def shown(value: str) -> str:

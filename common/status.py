@@ -77,6 +77,7 @@ class HiddenStatus(Part):
     cause: str
     reason: str = ""
     remedy: str = ""
+    since: datetime | None = None
 
 
 class LeavingStatus(Part):
@@ -119,6 +120,42 @@ class ProblemStatus(Part):
     def of(cls, problem: Problem) -> Self:
         """Return a recorded problem."""
         return cls(severity=problem.severity, object=problem.object, message=problem.message, remedy=problem.remedy)
+
+
+class Explained(Part):
+    """One object that a name means: whether it is in the feed, and why or why not.
+
+    `cause` is an identifier such as `not-ready`, that of `HiddenStatus` or the reason of a removal; `due` is when it
+    leaves at the earliest. `key` and `uri` are those of its entry, empty without one.
+    """
+
+    object: str
+    source: str = ""
+    state: Literal["shown", "on-its-way", "leaving", "hidden"]
+    cause: str = ""
+    reason: str = ""
+    remedy: str = ""
+    since: datetime | None = None
+    due: datetime | None = None
+    key: str = ""
+    uri: str = ""
+    problems: tuple[ProblemStatus, ...] = ()
+
+
+class UnreadStatus(Part):
+    """A source that cannot be read now, so that what is asked for may be there."""
+
+    source: str
+    reason: str = ""
+
+
+class Explanation(Part):
+    """What the normalizer answers at `GET /explain?model=NAME`: all that the name means, else names like it."""
+
+    model: str
+    found: tuple[Explained, ...] = ()
+    near: tuple[str, ...] = ()
+    unread: tuple[UnreadStatus, ...] = ()
 
 
 class ShardStatus(Part):

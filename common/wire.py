@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from common import strict_json
+from common import catalog_info, strict_json
 
 Reconciler = Literal["kserve", "kubeflow"]
 """Which kind of source a document comes from; the original's word for it."""
@@ -211,12 +211,21 @@ class Changes:
 
 # --- the original's bodies
 
+_DOCUMENT = "document"
+"""The field with the document where the original's `body` holds its entities."""
 
-def encode_original_upsert(upsert: Upsert) -> bytes:
-    """Return the body of the original's `POST /upsert`."""
+
+def is_yaml_form(raw: bytes) -> bool:
+    """Return whether a value of the cache is written in the second format."""
+    return f'"{_DOCUMENT}":'.encode() in raw
+
+
+def encode_original_upsert(upsert: Upsert, *, yaml: bool = False) -> bytes:
+    """Return the body of the original's `POST /upsert`, with the document in the second format if asked for."""
+    body = catalog_info.to_yaml(upsert.body) if yaml else upsert.body
     return _dump(
         {
-            "body": base64.b64encode(upsert.body).decode(),
+            "body": base64.b64encode(body).decode(),
             "lastUpdateTimeSinceEpoch": upsert.updated,
             "modelCardKey": upsert.card_key,
             "modelCard": upsert.card or "",
@@ -230,7 +239,7 @@ def parse_original_upsert(raw: bytes, *, key: str, reconciler: str) -> Upsert:
     card_key = strict_json.text(fields, "modelCardKey")
     return Upsert(
         key=key,
-        body=strict_json.decoded(fields, "body"),
+        body=catalog_info.document_of(strict_json.decoded(fields, "body")),
         reconciler=_reconciler(reconciler),
         updated=strict_json.text(fields, "lastUpdateTimeSinceEpoch"),
         card_key=card_key,
@@ -238,11 +247,17 @@ def parse_original_upsert(raw: bytes, *, key: str, reconciler: str) -> Upsert:
     )
 
 
-def encode_storage_body(upsert: Upsert) -> bytes:
-    """Return the value that the cache holds for one key: the original's StorageBody with our fields beside its own."""
+def encode_storage_body(upsert: Upsert, *, yaml: bool = False) -> bytes:
+    """Return the value that the cache holds for one key: the original's StorageBody with our fields beside its own.
+
+    In the second format (`yaml`) the document itself is one of ours.
+    """
+    document = base64.b64encode(upsert.body).decode()
+    body = base64.b64encode(catalog_info.to_yaml(upsert.body)).decode() if yaml else document
     return _dump(
         {
-            "body": base64.b64encode(upsert.body).decode(),
+            "body": body,
+            **({_DOCUMENT: document} if yaml else {}),
             "locationId": "",
             "locationTarget": "",
             "locationIDValid": False,
@@ -260,7 +275,7 @@ def parse_storage_body(key: str, raw: bytes) -> Upsert:
     fields = strict_json.parse_object(raw)
     return Upsert(
         key=key,
-        body=strict_json.decoded(fields, "body"),
+        body=catalog_info.document_of(strict_json.decoded(fields, _DOCUMENT if _DOCUMENT in fields else "body")),
         reconciler=_reconciler(strict_json.text(fields, "reconcilerType") or "kserve"),  # early originals wrote none
         updated=strict_json.text(fields, "lastUpdateTimeSinceEpoch"),
         leaving=_parse_leaving(fields),

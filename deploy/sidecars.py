@@ -11,6 +11,7 @@ Needs Python 3.9 or newer and kubectl or oc. Examples:
   python3 deploy/sidecars.py add sidecars -n ai-rhdh backstage/developer-hub       the three documented ones
   python3 deploy/sidecars.py add connector -n ai-rhdh deployment/backstage --registries kubeflow
   python3 deploy/sidecars.py add connector -n ai-rhdh backstage/developer-hub --env WATCH_NAMESPACES=models,demo
+  python3 deploy/sidecars.py add connector -n ai-rhdh backstage/developer-hub --clusters
   python3 deploy/sidecars.py remove -n ai-rhdh backstage/developer-hub
 
 Exit codes: 0 done or nothing to do, 1 refused or failed (standard error says why), 2 wrong usage.
@@ -43,6 +44,9 @@ SETTINGS = ("env", "envFrom", "volumeMounts")
 BACKSTAGE = ("spec", "deployment", "patch", "spec", "template", "spec", "containers")
 WORKLOAD = ("spec", "template", "spec", "containers")
 PLACES = {"Backstage": BACKSTAGE, "Deployment": WORKLOAD, "StatefulSet": WORKLOAD}
+CLUSTERS = "rhoai-connector-clusters"
+"""The ConfigMap and the Secret of further clusters, and the volume that both are mounted from."""
+CLUSTERS_FOLDER = "/etc/rhoai-connector/clusters"
 APP_CONFIGS = ("spec", "application", "appConfig", "configMaps")
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
@@ -52,12 +56,18 @@ class Refusal(Exception):
 
 
 def containers_after_adding(
-    present: list[Any], variant: str, templates: dict[str, Any], variables: dict[str, str] | None = None
+    present: list[Any],
+    variant: str,
+    templates: dict[str, Any],
+    variables: dict[str, str] | None = None,
+    *,
+    clusters: bool = False,
 ) -> list[Any]:
     """Return the list of containers with those of `variant` in it, behind everybody else's.
 
     `templates` are the shipped containers of both variants by name, `variables` are set in all of ours. A container of
-    the other variant makes room, and what was set on it is set on the new ones.
+    the other variant makes room, and what was set on it is set on the new ones. With `clusters`, the one that reads
+    clusters is given the file that names them.
 
     Raises:
         Refusal: a container that is not the connector's has one of its names.
@@ -76,6 +86,10 @@ def containers_after_adding(
     for name in wanted:
         container = _joined(ours[name], templates[name]) if name in ours else _with(templates[name], settings)
         set_here = {key: value for key, value in (variables or {}).items() if key != REGISTRIES or name in READERS}
+        if clusters and name in READERS:
+            set_here["CLUSTERS_FILE"] = f"{CLUSTERS_FOLDER}/clusters.yaml"
+            mount = {"name": CLUSTERS, "mountPath": CLUSTERS_FOLDER, "readOnly": True}
+            container["volumeMounts"] = _union(container.get("volumeMounts") or [], [mount], IDENTITY["volumeMounts"])
         kept = [variable for variable in container["env"] if variable["name"] not in set_here]
         container["env"] = [*kept, *({"name": key, "value": value} for key, value in set_here.items())]
         result.append(container)
@@ -88,22 +102,39 @@ def is_ours(container: dict[str, Any]) -> bool:
     return container["name"] in NAMES and SECRET in sources
 
 
-def patch_for(obj: dict[str, Any], containers: list[Any], app_configs: list[Any] | None) -> dict[str, Any] | None:
+def patch_for(
+    obj: dict[str, Any], containers: list[Any], app_configs: list[Any] | None, volumes: list[Any] | None = None
+) -> dict[str, Any] | None:
     """Return the merge patch that gives `obj` these lists, None when it has them.
 
-    `app_configs` None leaves that list as it is.
+    `app_configs` and `volumes` None leave that list as it is.
     """
-    changes = [
-        _change(obj, path, after)
-        for path, after in ((place_of(obj), containers), (APP_CONFIGS, app_configs))
-        if after is not None and after != at(obj, path, [])
-    ]
-    if not changes:
+    wanted = ((place_of(obj), containers), (volumes_of(obj), volumes), (APP_CONFIGS, app_configs))
+    lists = {path: after for path, after in wanted if after is not None and after != at(obj, path, [])}
+    if not lists:
         return None
-    spec: dict[str, Any] = {}
-    for change in changes:
-        spec.update(change["spec"])
-    return {"metadata": {"resourceVersion": obj["metadata"]["resourceVersion"]}, "spec": spec}
+    after = copy.deepcopy(obj)
+    for path, value in lists.items():
+        _put(after, path, value)
+    return {
+        "metadata": {"resourceVersion": obj["metadata"]["resourceVersion"]},
+        "spec": _difference(obj["spec"], after["spec"]),
+    }
+
+
+def volumes_after(present: list[Any], *, containers: list[Any]) -> list[Any]:
+    """Return the pod's volumes, with that of further clusters where one of the connector's containers mounts it."""
+    others = [volume for volume in present if volume["name"] != CLUSTERS]
+    mounts = [mount for each in containers if is_ours(each) for mount in each.get("volumeMounts") or []]
+    if not any(mount["name"] == CLUSTERS for mount in mounts):
+        return others
+    sources = [{"configMap": {"name": CLUSTERS}}, {"secret": {"name": CLUSTERS, "optional": True}}]
+    return [*others, {"name": CLUSTERS, "projected": {"sources": sources}}]
+
+
+def volumes_of(obj: dict[str, Any]) -> tuple[str, ...]:
+    """Return where an object has the volumes of its pod."""
+    return (*place_of(obj)[:-1], "volumes")
 
 
 def app_configs_after(obj: dict[str, Any], *, adding: bool) -> list[Any]:
@@ -178,16 +209,29 @@ def _union(first: list[Any], second: list[Any], key: str | None) -> list[Any]:
     return [*first, *(item for item in second if (item[key] if key else item) not in taken)]
 
 
-def _change(obj: dict[str, Any], path: tuple[str, ...], value: Any) -> dict[str, Any]:
-    """Return a merge patch; an empty list goes, with the fields around it that held nothing else."""
+def _put(obj: dict[str, Any], path: tuple[str, ...], value: list[Any]) -> None:
+    """Put a list into an object; an empty one goes, with the fields around it that held nothing else."""
     if value == []:
-        value = None
-        while len(path) > len(("spec", "deployment")) and len(at(obj, path[:-1])) == 1:
+        while len(path) > len(("spec", "deployment")) and len(at(obj, path[:-1], {})) <= 1:
             path = path[:-1]
-    for key in reversed(path):
-        value = {key: value}
-    changed: dict[str, Any] = value
-    return changed
+        at(obj, path[:-1], {}).pop(path[-1], None)
+        return
+    for key in path[:-1]:
+        obj = obj.setdefault(key, {})
+    obj[path[-1]] = value
+
+
+def _difference(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
+    """Return the merge patch that makes `after` of `before`."""
+    patch: dict[str, Any] = {key: None for key in before if key not in after}
+    for key, value in after.items():
+        former = before.get(key)
+        if isinstance(value, dict) and isinstance(former, dict):
+            if inner := _difference(former, value):
+                patch[key] = inner
+        elif value != former:
+            patch[key] = value
+    return patch
 
 
 class Cluster:
@@ -244,6 +288,11 @@ def _arguments() -> argparse.Namespace:
     add.add_argument(
         "--env", metavar="NAME=VALUE", type=_variable, action="append", default=[], help="a variable; repeatable"
     )
+    add.add_argument(
+        "--clusters",
+        action="store_true",
+        help=f"follow the clusters of the ConfigMap {CLUSTERS}, with the tokens of the Secret of that name",
+    )
     remove = actions.add_parser("remove", help="take them out, of either variant")
     for action in (add, remove):
         action.add_argument("target", metavar="KIND/NAME", help="such as backstage/developer-hub, deployment/backstage")
@@ -264,11 +313,16 @@ def _work(options: argparse.Namespace) -> None:
     if adding:
         templates = cluster.templates(Path(__file__).resolve().parent)
         variables = dict(options.env) | ({REGISTRIES: options.registries} if options.registries else {})
-        containers = containers_after_adding(present, options.variant, templates, variables)
+        containers = containers_after_adding(present, options.variant, templates, variables, clusters=options.clusters)
     else:
         containers = [container for container in present if not is_ours(container)]
     named = obj["kind"] == "Backstage" and (not adding or options.app_config)
-    patch = patch_for(obj, containers, app_configs_after(obj, adding=adding) if named else None)
+    patch = patch_for(
+        obj,
+        containers,
+        app_configs_after(obj, adding=adding) if named else None,
+        volumes_after(at(obj, volumes_of(obj), []), containers=containers),
+    )
     names = ", ".join(container["name"] for container in containers) or "none"
     print(f"containers of {obj['kind']} {obj['metadata']['name']}: {names}", file=sys.stderr)
     if patch is None:

@@ -1,6 +1,6 @@
-"""The table of environment variables in README.md, from the settings classes of the three services.
+"""The table of environment variables in docs/settings.md, from the settings classes of the three services.
 
-`python -m scripts.configuration_table` writes it again; tests/docs/test_readme.py holds README.md to it.
+`python -m scripts.configuration_table` writes it again; tests/docs/test_settings.py compares them.
 """
 
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from services.location.settings import LocationSettings
 from services.normalizer.settings import NormalizerSettings
 from services.storage_rest.settings import StorageSettings
 
-README = Path(__file__).parents[1] / "README.md"
+PAGE = Path(__file__).parents[1] / "docs" / "settings.md"
 BEGIN, END = "<!-- configuration: begin -->\n", "<!-- configuration: end -->\n"
 SERVICES: dict[str, type[ServiceSettings]] = {
     "normalizer": NormalizerSettings,
@@ -84,10 +84,10 @@ def _choices(annotation: Any) -> Iterator[str]:
 
 
 def main() -> None:
-    """Write the table into README.md."""
-    before, _, rest = README.read_text(encoding="utf-8").partition(BEGIN)
+    """Write the table into docs/settings.md."""
+    before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
     _, _, after = rest.partition(END)
-    README.write_text(before + BEGIN + table() + END + after, encoding="utf-8")
+    PAGE.write_text(before + BEGIN + table() + END + after, encoding="utf-8")
 
 
 if __name__ == "__main__":

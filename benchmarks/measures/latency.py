@@ -14,6 +14,7 @@ from benchmarks.figures import Figure, percentile
 from benchmarks.fleet import name_of, namespace_of, service_of, services, uri_of
 from benchmarks.patience import until
 from benchmarks.world import HERE, Setup, World, world
+from services.normalizer.registries import POLLING_FLOOR
 from tests.fakes.registry import MODELS
 from tests.objects import not_ready
 
@@ -21,6 +22,8 @@ FIRST = 50_000
 """Number of the first InferenceService that is measured; those before are there to be many."""
 BURST = 10
 SYNCED = 200
+SYNCS = 5
+"""Samples of a run that need a sync each, for which a poll must be waited for."""
 SETTLE = 0.05
 """Seconds between two samples, so that each meets idle services."""
 
@@ -43,9 +46,9 @@ async def measure(runs: int, *, setup: Setup = HERE) -> AsyncIterator[Figure]:
         await place.pod.start(ready=False)
         await place.until_idle()
         yield _ready(f"in a burst of {BURST}, the last", [await _burst(place) for _ in range(samples)], 1)
-    async with world(setup, variables={"POLLING_INTERVAL": "1s"}) as place:
+    async with world(setup, variables={"POLLING_INTERVAL": f"{POLLING_FLOOR:g}s"}) as place:
         await place.pod.start(ready=False)
-        during = [await _during_sync(place, run) for run in range(samples)]
+        during = [await _during_sync(place, run) for run in range(SYNCS * runs)]
         found = [seconds for seconds in during if seconds is not None]
         yield _ready(f"during a sync of {SYNCED} ({len(found)} samples)", found, 2)
 
@@ -100,7 +103,7 @@ async def _during_sync(place: World, run: int) -> float | None:
     await place.registry.registry("counted", reset=True)
     ids = await place.registry.registry("populate", SYNCED, prefix=f"run{run}")
     await until(partial(_reading_artifacts, place), timeout=30, what="a poll of the registry", share=0)
-    await asyncio.sleep(run % 10 / 100)  # each sample meets the sync at another stage
+    await asyncio.sleep(run % SYNCS / 50)  # each sample meets the sync at another stage
     under_way = await place.served() < before + SYNCED
     seconds = await _appears(place, number)
     await place.until_served(before + SYNCED + 1)

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import re
 import ssl
 import time
@@ -15,6 +16,7 @@ import stamina
 import structlog
 import yarl
 
+from common.http.proxies import proxy_for
 from common.secrets import TokenSource
 
 log = structlog.get_logger("http.client")
@@ -109,6 +111,7 @@ class HttpClient:
         """
         self.name = name
         self.base_url = base_url.rstrip("/")
+        self._proxy = proxy_for(self.base_url, os.environ)
         self._token = token
         self._ssl = ssl
         self._timeout = timeout
@@ -203,7 +206,10 @@ class HttpClient:
         began = time.perf_counter()
         result: int | str = "cancelled"
         try:
-            async with self._session.request(method, url, headers=sent, allow_redirects=False, **options) as answer:
+            sending = self._session.request(
+                method, url, headers=sent, allow_redirects=False, proxy=self._proxy, **options
+            )
+            async with sending as answer:
                 result = answer.status
                 if not (200 <= answer.status < 300 or answer.status == 304):
                     raise await self._status_error(answer)
@@ -218,7 +224,7 @@ class HttpClient:
             raise Unreachable(str(url), result) from error
         finally:
             seconds = round(time.perf_counter() - began, 6)
-            log.debug("asked", server=self.name, method=method, path=url.path, result=result, seconds=seconds)
+            log.debug("request_sent", server=self.name, method=method, path=url.path, result=result, seconds=seconds)
 
     async def _read(self, answer: aiohttp.ClientResponse, limit: int | None = None) -> bytes:
         limit = limit or self._body_limit

@@ -70,7 +70,7 @@ class Connection(RequestHandler):
         if request.writer.output_size > 0:
             raise ConnectionError("an answer was under way when the request proved malformed")
         fault = type(exc).__name__
-        log.info("malformed request", fault=fault)
+        log.info("malformed_request", fault=fault)
         detail = f"this is not an HTTP request that can be understood ({fault})"
         if isinstance(exc, LineTooLong):
             detail = (

@@ -23,6 +23,7 @@ from common import metrics as metrics_format
 from common.health import Health
 from common.http.access import AccessPolicy
 from common.http.connection import HEAD_LINE_LIMIT, Connection, end_when_dead
+from common.http.ports import holder_of
 from common.http.problems import HttpProblem
 from common.metrics import Metrics
 from common.status import Part
@@ -127,7 +128,7 @@ def create_app(
         except web.HTTPException as error:
             response = _as_problem(error, request).response(instance=request.path, request_id=request_id)
         except Exception:
-            log.exception("request failed", server=name, path=request.path, request_id=request_id)
+            log.exception("request_failed", server=name, path=request.path, request_id=request_id)
             fault = HttpProblem(500, "an internal error; the log has it under this request id")
             response = fault.response(instance=request.path, request_id=request_id)
         route = _route(request)
@@ -135,7 +136,7 @@ def create_app(
         duration(route).observe(time.perf_counter() - began)
         last(route).set_to_current_time()
         log.debug(
-            "answered",
+            "request_answered",
             server=name,
             method=request.method,
             path=request.path,
@@ -252,7 +253,9 @@ def _bound(family: socket.AddressFamily, host: str, port: int) -> socket.socket:
         sock.close()
         where = Address(host, port)
         if error.errno == errno.EADDRINUSE:
-            raise OSError(error.errno, f"{where} is in use: stop what listens there or choose another") from error
+            holder = holder_of(port)
+            by = f" by {holder}" if holder else ""
+            raise OSError(error.errno, f"{where} is in use{by}: stop what listens there or choose another") from error
         raise OSError(error.errno, f"cannot listen on {where}: {error.strerror}") from error
     return sock
 

@@ -63,7 +63,7 @@ class KubeClient:
             ssl=credentials.ssl,
             timeout=timeout,
             connections=0,  # each watch keeps one
-            traces=[_counting(metrics, yarl.URL(credentials.server).authority)],
+            traces=[_counting(metrics, metrics.host(yarl.URL(credentials.server).authority))],
             new_connector=new_connector,
         )
 
@@ -81,6 +81,20 @@ class KubeClient:
         asked = Asked("get", resource, namespace, name)
         options = {"headers": {"Accept": _METADATA_ONLY}} if metadata_only else {}
         return read_object(await self._send(asked, "GET", resource.path(namespace, name), **options), asked)
+
+    async def lacks(self, resource: Resource, name: str, namespace: str) -> bool:
+        """Return whether the API server says that it has no such object; that it does not know the kind says nothing.
+
+        Raises:
+            RemoteError: it says neither.
+        """
+        try:
+            await self.get(resource, name, namespace, metadata_only=True)
+        except KubeError as error:
+            if error.status == 404 and error.reason == "NotFound" and f'"{name}"' in error.message:
+                return True
+            raise
+        return False
 
     async def serves(self, resource: Resource) -> bool:
         """Return whether the API server has objects of a kind in this version; discovery needs no right of its own."""
@@ -234,7 +248,7 @@ class KubeClient:
         try:
             return await self.credentials.renew()
         except CredentialsError as error:
-            log.warning("credentials not renewed", origin=self.credentials.origin, error=str(error))
+            log.warning("credentials_not_renewed", origin=self.credentials.origin, error=str(error))
             return False
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from common.kube.credentials import Credentials, CredentialsError
 from common.secrets import FileToken, StaticToken
-from common.trust import TrustError, read_authority, system_trust, trust_only
+from common.trust import Authority, TrustError, read_authority, system_trust, trust_only
 
 MOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 """Where the kubelet mounts a pod's service account."""
@@ -29,7 +29,7 @@ async def find_credentials(environ: Mapping[str, str], *, home: Path | None = No
             return _from_mount(environ, mount)
     except TrustError as error:
         raise CredentialsError(f"the API server cannot be verified: {error}") from error
-    paths = _kubeconfig_paths(environ, home)
+    paths = kubeconfig_paths(environ, home=home)
     if paths:
         # Imported here because of what it costs, see the package's docstring.
         from common.kube.kubeconfig import load_kubeconfig
@@ -38,6 +38,31 @@ async def find_credentials(environ: Mapping[str, str], *, home: Path | None = No
     raise CredentialsError(
         f"no credentials for a cluster: neither the environment variable token, nor {mount}/token, nor KUBECONFIG, "
         "nor ~/.kube/config; in a pod give it the service account's Secret (envFrom), elsewhere log in to the cluster"
+    )
+
+
+def direct_credentials(*, server: str, token_file: Path, authority: Authority | None, name: str) -> Credentials:
+    """Return the credentials of an API server whose address, token and authority are given; `name` is the cluster's.
+
+    Raises:
+        CredentialsError: the token cannot be read, or the authority holds no certificate.
+    """
+    try:
+        if not token_file.read_text().strip():
+            raise CredentialsError(f"tokenFile {token_file} is empty: write the account's token into it")
+        context = trust_only(authority) if authority is not None else system_trust()
+    except (OSError, UnicodeDecodeError) as error:
+        raise CredentialsError(f"tokenFile {token_file} cannot be read: {error}") from error
+    except TrustError as error:
+        raise CredentialsError(str(error)) from error
+    return Credentials(
+        server=server,
+        token=FileToken(token_file),
+        ssl=context,
+        namespace=None,
+        origin=f"cluster {name} of CLUSTERS_FILE",
+        refused=f"the token in {token_file} is not valid (any more) for cluster {name}: write a new one into that "
+        "file, it is read again by itself",
     )
 
 
@@ -95,7 +120,12 @@ def _namespace(environ: Mapping[str, str], mount: Path) -> str | None:
         return None
 
 
-def _kubeconfig_paths(environ: Mapping[str, str], home: Path | None) -> list[Path]:
+def kubeconfig_paths(environ: Mapping[str, str], *, home: Path | None = None) -> list[Path]:
+    """Return the kubeconfig files that there are: those of KUBECONFIG, else the default one.
+
+    Raises:
+        CredentialsError: KUBECONFIG names none that exists.
+    """
     listed = [Path(entry).expanduser() for entry in _value(environ, "KUBECONFIG").split(":") if entry]
     if listed:
         present = [path for path in listed if path.exists()]

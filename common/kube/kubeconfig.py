@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import structlog
+import yaml
 from kubernetes_asyncio import config
 from kubernetes_asyncio.client import Configuration
 
@@ -16,17 +17,17 @@ from common.trust import TrustError, read_authority, system_trust, trust_only
 log = structlog.get_logger("kubeconfig")
 
 
-async def load_kubeconfig(paths: Sequence[Path], *, namespace: str | None) -> Credentials:
-    """Return the credentials of the current context; `namespace` goes before the context's.
+async def load_kubeconfig(paths: Sequence[Path], *, namespace: str | None, context: str | None = None) -> Credentials:
+    """Return the credentials of a context, by default the current one; `namespace` goes before the context's.
 
     Raises:
         CredentialsError: the files cannot be read, lack something, or ask for what is not supported.
     """
-    login = _Login(":".join(map(str, paths)))
+    login = _Login(":".join(map(str, paths)), context)
     await login.load()
     if not login.verified:
         log.warning(
-            "the API server is not verified, because the kubeconfig says insecure-skip-tls-verify",
+            "api_server_not_verified",
             server=login.server,
             remedy="give the cluster's entry a certificate-authority",
         )
@@ -42,12 +43,28 @@ async def load_kubeconfig(paths: Sequence[Path], *, namespace: str | None) -> Cr
     )
 
 
+def contexts_of(paths: Sequence[Path]) -> list[str]:
+    """Return the names of the contexts in kubeconfig files.
+
+    Raises:
+        CredentialsError: the files cannot be read.
+    """
+    found: list[str] = []
+    for path in paths:
+        try:
+            contexts = (yaml.safe_load(path.read_text()) or {}).get("contexts") or ()
+            found += [str(context["name"]) for context in contexts]
+        except (OSError, UnicodeDecodeError, yaml.YAMLError, AttributeError, TypeError, KeyError) as error:
+            raise CredentialsError(f"kubeconfig {path}: {error or type(error).__name__}") from error
+    return found
+
+
 class _Login:
     """What one context says now. A renewal reads the files again: `oc login` and exec plugins give new tokens."""
 
-    def __init__(self, files: str) -> None:
+    def __init__(self, files: str, context: str | None) -> None:
         self.files = files
-        self.context: str | None = None
+        self.context = context
         self.namespace: str | None = None
         self.server = ""
         self.verified = True

@@ -1,5 +1,8 @@
 """Metrics of the requests to Kubernetes and of the collections that are followed."""
 
+from copy import copy
+from typing import Self
+
 from prometheus_client import Counter, Gauge
 
 from common.metrics import Metrics
@@ -13,6 +16,9 @@ class KubeMetrics:
     """
 
     def __init__(self, metrics: Metrics) -> None:
+        self._suffix = ""
+        self._names: set[str] = set()
+        self._hosts: set[str] = set()
         registry = metrics.registry
         self.requests = Counter(
             "rest_client_requests",
@@ -52,3 +58,38 @@ class KubeMetrics:
             ["name", "reason"],
             registry=registry,
         )
+
+    def of_cluster(self, cluster: str) -> Self:
+        """Return the same metrics for a further cluster: the names of its reflectors end in `@cluster`."""
+        view = copy(self)
+        view._suffix, view._names, view._hosts = f"@{cluster}", set(), set()  # noqa: SLF001 - of the same class
+        return view
+
+    def named(self, reflector: str) -> str:
+        """Return the name under which a reflector is counted."""
+        name = f"{reflector}{self._suffix}"
+        self._names.add(name)
+        return name
+
+    def host(self, host: str) -> str:
+        """Return the name under which requests to a host are counted."""
+        self._hosts.add(host)
+        return host
+
+    def forget(self) -> None:
+        """Drop all that was counted under the names given out here: their cluster is followed no longer."""
+        of_reflectors = (
+            self.lists,
+            self.last_sync,
+            self.objects,
+            self.invalid,
+            self.state,
+            self.events,
+            self.last_event,
+            self.restarts,
+        )
+        for metric in of_reflectors:
+            for name in self._names:
+                metric.remove_by_labels({"name": name})
+        for host in self._hosts:
+            self.requests.remove_by_labels({"host": host})

@@ -66,6 +66,7 @@ class Reflector(Generic[T]):
     """Keeps `store` equal to a collection and tells `handler` of every change; see `Handler` for what it is told.
 
     `transform` makes an object compact, and comparable by value: an object that equals the former one is no change.
+    None stands for an object that nobody needs, which is not kept.
     """
 
     def __init__(
@@ -74,7 +75,7 @@ class Reflector(Generic[T]):
         client: KubeClient,
         resource: Resource,
         namespace: str | None,
-        transform: Callable[[dict[str, Any]], T],
+        transform: Callable[[dict[str, Any]], T | None],
         handler: Handler[T],
         label_selector: str = "",
         field_selector: str = "",

@@ -39,7 +39,7 @@ class Handler(Protocol[T_contra]):
 
 @dataclass(frozen=True, slots=True)
 class Reading(Generic[T]):
-    """An object as read: `value`, or the error that reading it ended in."""
+    """An object as read: `value`, or the error that reading it ended in; neither when it is not to be kept."""
 
     key: Key
     value: T | None
@@ -47,9 +47,12 @@ class Reading(Generic[T]):
 
 
 class Replica(Generic[T]):
-    """Keeps the objects by key and tells the handler what changed."""
+    """Keeps the objects by key and tells the handler what changed.
 
-    def __init__(self, *, transform: Callable[[dict[str, Any]], T], handler: Handler[T]) -> None:
+    An object that `transform` makes None of is as good as not there: nothing of it is kept.
+    """
+
+    def __init__(self, *, transform: Callable[[dict[str, Any]], T | None], handler: Handler[T]) -> None:
         self._transform = transform
         self._handler = handler
         self._objects: dict[Key, T] = {}
@@ -89,9 +92,12 @@ class Replica(Generic[T]):
     def put(self, reading: Reading[T], *, explicit: bool) -> None:
         """Take an object that is there."""
         key, new = reading.key, reading.value
-        if new is None:
+        if reading.error is not None:
             self._invalid.add(key)
-            self._handler.on_invalid(key, reading.error or ValueError("read as nothing"))
+            self._handler.on_invalid(key, reading.error)
+            return
+        if new is None:
+            self.remove(key, explicit=explicit)
             return
         old = self._objects.get(key)
         self._objects[key] = new

@@ -18,7 +18,7 @@ class Report:
 
     def __init__(self, *, metrics: KubeMetrics, name: str, tell: Callable[[State], None]) -> None:
         self._metrics = metrics
-        self._name = name
+        self._name = metrics.named(name)
         self._tell = tell
         self._failing: Step | None = None
         self.state = STARTING
@@ -59,9 +59,9 @@ class Report:
         if state == self.state:
             return
         if not state.ok:
-            log.warning("not following", reflector=self._name, reason=state.reason, remedy=state.remedy)
+            log.warning("collection_unreadable", reflector=self._name, reason=state.reason, remedy=state.remedy)
         elif self.state != STARTING:
-            log.info("following again", reflector=self._name)
+            log.info("collection_readable_again", reflector=self._name)
         self.state = state
         self._show_state()
         self._tell(state)

@@ -17,6 +17,9 @@ class Resource:
         """Return the path, percent-encoded, of the collection or of one object.
 
         Without `namespace` it is the collection over all namespaces.
+
+        Raises:
+            ValueError: no object can have that name, which would lead to another path.
         """
         parts = ["api", self.version] if not self.group else ["apis", self.group, self.version]
         if namespace:
@@ -24,6 +27,8 @@ class Resource:
         parts.append(self.plural)
         if name:
             parts.append(name)
+        if not {".", ".."}.isdisjoint(parts):
+            raise ValueError(f"{name!r} in namespace {namespace!r} is the name of no object")
         return "/" + "/".join(quote(part, safe="") for part in parts)
 
     @property
@@ -44,6 +49,7 @@ LLM_INFERENCE_SERVICES = tuple(
 """By the versions that may be served, the newest first; a cluster serves one of them, or both."""
 SERVING_RUNTIMES = Resource("serving.kserve.io", "v1alpha1", "servingruntimes", provided_by="KServe")
 CLUSTER_SERVING_RUNTIMES = Resource("serving.kserve.io", "v1alpha1", "clusterservingruntimes", provided_by="KServe")
+NAMESPACES = Resource("", "v1", "namespaces")
 SERVICES = Resource("", "v1", "services")
 SERVICE_ACCOUNTS = Resource("", "v1", "serviceaccounts")
 CONFIG_MAPS = Resource("", "v1", "configmaps")

@@ -22,6 +22,7 @@ from services.location.shelf import Shelf
 from services.location.status.neighbours import NORMALIZER, STORAGE, Neighbours, in_process
 from services.normalizer.clusters import Environment
 from services.normalizer.controller import Controller
+from services.normalizer.explain import add_explanations
 from services.normalizer.service import create_controller, follow_sources, run_until
 from services.normalizer.settings import NormalizerSettings
 from services.storage_rest import administration
@@ -42,6 +43,7 @@ class Plan:
     addresses: Sequence[server.Address]
     manifests: Sequence[Path] = ()
     cluster: bool = False
+    contexts: Sequence[str] = ()
     metrics_addresses: Sequence[server.Address] = ()
 
 
@@ -96,12 +98,14 @@ async def run(plan: Plan, settings: AllSettings, stop: asyncio.Event, *, tell: C
                 sources=named_sources(plan, settings.normalizer),
             )
         )
-        await stack.enter_async_context(registering(settings.storage))
+        await stack.enter_async_context(registering(settings.storage, storage))
         controller = create_controller(settings=settings.normalizer, storage=storage, health=health, metrics=metrics)
         environment = Environment(
             settings=settings.normalizer, metrics=metrics, kube_metrics=kube_metrics, manifests=plan.manifests
         )
-        sources = await follow_sources(intake=controller.intake, environment=environment, cluster=plan.cluster)
+        sources = await follow_sources(
+            intake=controller.intake, environment=environment, cluster=plan.cluster, contexts=plan.contexts
+        )
         app = create_location_app(
             shelf=shelf,
             metrics=metrics,
@@ -114,6 +118,7 @@ async def run(plan: Plan, settings: AllSettings, stop: asyncio.Event, *, tell: C
             settings=settings.location,
         )
         administration.add_routes(app, storage)
+        add_explanations(app, controller.explainer)
         bound = await stack.enter_async_context(server.listening(app, plan.addresses))
         if plan.metrics_addresses:
             own = server.create_app(name=NAME, metrics=metrics, health=health, access=None)
@@ -124,7 +129,7 @@ async def run(plan: Plan, settings: AllSettings, stop: asyncio.Event, *, tell: C
             NAME,
             __version__,
             addresses=bound,
-            follows=sorted(controller.intake.sources),
+            follows=named_sources(plan, settings.normalizer),
             cache=settings.storage.storage_type,
             settings=_given(settings),
         )
@@ -160,6 +165,8 @@ def named_sources(plan: Plan, settings: NormalizerSettings) -> list[str]:
         *(f"MLFLOW_URLS={url}" for url in settings.mlflow_urls),
         *(f"OPENAI_SERVERS={url}" for url in settings.openai_servers),
         *(["--cluster"] if plan.cluster else []),
+        *(f"--cluster {context}" for context in plan.contexts),
+        *([f"CLUSTERS_FILE {settings.clusters_file}"] if settings.clusters_file else []),
     ]
 
 

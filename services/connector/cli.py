@@ -13,12 +13,16 @@ from typing import TYPE_CHECKING
 import click
 
 from common import __version__
-from common.commandline import AddressType, reported
+from common.commandline import HELP, AddressType, progress_bar, reported
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from common.http.server import Address
+    from services.connector.comparison import Difference
+    from services.connector.preview import Preview
+    from services.normalizer.settings import NormalizerSettings
+    from services.normalizer.sources.kubeflow.records import RegistryContent
     from services.normalizer.sources.manifest_files import FileContents
 
 _EXISTING = click.Path(exists=True, path_type=Path)
@@ -43,8 +47,8 @@ class _Commands(click.Group):
         return command
 
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__)
+@click.group(cls=_Commands, context_settings=HELP)
+@click.version_option(__version__, prog_name="connector")
 def main() -> None:
     """Carry AI models from KServe and Kubeflow model registries to Backstage."""
 
@@ -53,13 +57,22 @@ def main() -> None:
 @click.option(
     "--manifests", "-m", type=_EXISTING, multiple=True, help="Files or folders with InferenceServices; repeatable."
 )
-@click.option("--cluster", is_flag=True, help="Follow the cluster that the environment or a kubeconfig names.")
+@click.option(
+    "--cluster",
+    "clusters",
+    metavar="[CONTEXT]",
+    is_flag=False,
+    flag_value="",
+    multiple=True,
+    help="Follow the cluster of this context in the kubeconfig; repeatable. Without a context: the one that the "
+    "environment or the kubeconfig leads to. Registries given with --registry describe all contexts.",
+)
 @click.option("--registry", metavar="URL", multiple=True, help="A model registry's root; repeatable.")
 @click.option("--catalog", metavar="URL", multiple=True, help="A model catalog's root, for model cards; repeatable.")
 @click.option(
     "--state",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder of the cache; default: STATE_DIR, or 'state'. With --cluster the cache is a ConfigMap.",
+    help="Folder of the cache; default: STATE_DIR, or 'state'. With --cluster alone the cache is a ConfigMap.",
 )
 @click.option(
     "--address", type=AddressType(), default="127.0.0.1:9090", show_default=True, help="Where the feed is served."
@@ -67,7 +80,7 @@ def main() -> None:
 @click.option("--metrics-address", type=AddressType(), help="Where metrics and health are served besides.")
 def run(
     manifests: tuple[Path, ...],
-    cluster: bool,
+    clusters: tuple[str, ...],
     registry: tuple[str, ...],
     catalog: tuple[str, ...],
     state: Path | None,
@@ -81,15 +94,23 @@ def run(
     from common.trust import TrustError
     from services.connector import assembly
 
-    with reported("connector", SettingsError, CredentialsError, TrustError, OSError, service=cluster):
+    with reported("connector", SettingsError, CredentialsError, TrustError, OSError, service=bool(clusters)):
+        contexts = tuple(filter(None, clusters))
+        if contexts and "" in clusters:
+            raise click.UsageError("give --cluster with a context each time, or once without any")
+        cluster = bool(clusters) and not contexts
         settings = assembly.load_settings(registries=registry, catalogs=catalog, cluster=cluster, state=state)
-        if not (manifests or cluster or settings.normalizer.names_servers):
-            raise click.UsageError("nothing to read: give --manifests, --registry or --cluster")
+        file = settings.normalizer.clusters_file
+        if contexts and file is not None:
+            raise click.UsageError(f"CLUSTERS_FILE names the clusters already: {file}; give no --cluster CONTEXT")
+        if not (manifests or clusters or file or settings.normalizer.names_servers):
+            raise click.UsageError("nothing to read: give --manifests, --registry or --cluster, or set CLUSTERS_FILE")
         as_json = logs.configure(level=settings.normalizer.log_level, format=settings.normalizer.log_format)
         plan = assembly.Plan(
             addresses=[address],
             manifests=manifests,
             cluster=cluster,
+            contexts=contexts,
             metrics_addresses=[metrics_address] if metrics_address else [],
         )
         # In a pod the lines for a person would stand among those of the log.
@@ -104,6 +125,13 @@ def run(
     "--bundle",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="What was in the cluster where 'connector doctor --bundle' wrote this file.",
+)
+@click.option("--registry", metavar="URL", multiple=True, help="A model registry's root, only read; repeatable.")
+@click.option(
+    "--diff",
+    metavar="URL",
+    help="Say what would change in the connector that runs there: the address of location, storage-rest or "
+    "'connector run'. With --format table, json or yaml.",
 )
 @click.option(
     "--format",
@@ -120,7 +148,15 @@ def run(
     show_default=True,
     help="End with status 1 when there is a problem at least as severe as this.",
 )
-def preview(paths: tuple[str, ...], cluster: bool, bundle: Path | None, output: str, fail_on: str) -> None:
+def preview(
+    paths: tuple[str, ...],
+    cluster: bool,
+    bundle: Path | None,
+    registry: tuple[str, ...],
+    diff: str | None,
+    output: str,
+    fail_on: str,
+) -> None:
     """Print what would be served of the manifests in PATHS, and what is wrong with them.
 
     PATHS are files, folders, patterns such as 'models/**/*.yaml', or - for standard input:
@@ -137,31 +173,38 @@ def preview(paths: tuple[str, ...], cluster: bool, bundle: Path | None, output: 
     from services.connector.preview import preview as preview_of
     from services.normalizer.settings import NormalizerSettings
 
-    if not (paths or cluster or bundle):
-        raise click.UsageError("nothing to read: give PATHS, --cluster or --bundle")
+    if not (paths or cluster or bundle or registry):
+        raise click.UsageError("nothing to read: give PATHS, --cluster, --registry or --bundle")
+    if diff and output not in reports.COMPARING:
+        raise click.UsageError(f"--diff goes with --format {', '.join(reports.COMPARING)}")
     gc.disable()  # the process ends before it would be worth its time
     try:
         with reported("connector", SettingsError):
             settings = NormalizerSettings.load()
-            more = _from_elsewhere(cluster, bundle, settings.watch_namespaces)
+            more = _from_elsewhere(cluster, bundle, settings)
             result = preview_of(
                 paths,
                 defaults=settings.defaults,
                 selection=settings.selection,
                 more=more,
+                registries=_of_registries(registry, settings),
                 connections=settings.reads_secrets,
+                progress=progress_bar(sys.stderr),
             )
+            differences = _differences(diff, result, settings) if diff else None
     except FileNotFoundError as error:
         raise click.UsageError(str(error)) from None
-    if text := reports.FORMATS[output](result):
+    if text := reports.FORMATS[output](result, differences):
         click.echo(text)
     if not result.shown and not result.hidden:
-        places = [*paths, *(["the cluster"] if cluster else []), *([str(bundle)] if bundle else [])]
-        click.echo(f"no InferenceService in {', '.join(places)} ({result.files} files read)", err=True)
+        places = [*paths, *(["the cluster"] if cluster else []), *([str(bundle)] if bundle else []), *registry]
+        click.echo(f"no model in {', '.join(places)} ({result.files} files read)", err=True)
     sys.exit(1 if result.fails(fail_on) else 0)
 
 
-def _from_elsewhere(cluster: bool, bundle: Path | None, namespaces: tuple[str, ...]) -> "Mapping[Path, FileContents]":
+def _from_elsewhere(
+    cluster: bool, bundle: Path | None, settings: "NormalizerSettings"
+) -> "Mapping[Path, FileContents]":
     """Return the manifests that are not in files; what loads the client of a cluster is imported for it alone."""
     found: dict[Path, FileContents] = {}
     if not (cluster or bundle):
@@ -174,12 +217,41 @@ def _from_elsewhere(cluster: bool, bundle: Path | None, namespaces: tuple[str, .
 
     try:
         if cluster:
-            found |= asyncio.run(read_cluster(os.environ, namespaces))
+            found |= asyncio.run(read_cluster(os.environ, settings))
         if bundle:
             found |= read_bundle(bundle)
     except (BundleError, CredentialsError, RemoteError) as error:
         raise click.UsageError(str(error)) from None
     return found
+
+
+def _of_registries(urls: "Sequence[str]", settings: "NormalizerSettings") -> "Sequence[RegistryContent]":
+    """Return what the registries at these URLs hold; their client is imported for them alone."""
+    if not urls:
+        return ()
+    import asyncio
+
+    from common.http.client import RemoteError
+    from common.trust import TrustError
+    from services.connector.elsewhere import read_registries
+
+    try:
+        return asyncio.run(read_registries(urls, settings))
+    except (RemoteError, TrustError) as error:
+        raise click.UsageError(str(error)) from None
+
+
+def _differences(url: str, result: "Preview", settings: "NormalizerSettings") -> "Sequence[Difference]":
+    """Return in what the connector that runs at a URL differs."""
+    import asyncio
+
+    from common.http.client import RemoteError
+    from services.connector.comparison import compare, read_served
+
+    try:
+        return compare(result.shown, asyncio.run(read_served(url, settings.shared_token)))
+    except RemoteError as error:
+        raise click.UsageError(f"--diff {url}: {error}") from None
 
 
 if __name__ == "__main__":

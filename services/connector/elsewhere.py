@@ -1,24 +1,41 @@
-"""Manifests for the preview that are not in files: those of a live cluster, and those in a bundle of the doctor."""
+"""What the preview reads that is not in files: a live cluster, a bundle of the doctor, model registries."""
 
 import json
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from common import __version__
 from common.http.client import RemoteError
 from common.kube.environment import find_credentials
-from common.kube.resources import INFERENCE_SERVICES, SERVICE_ACCOUNTS, SERVICES, Resource
+from common.kube.resources import (
+    CLUSTER_SERVING_RUNTIMES,
+    INFERENCE_SERVICES,
+    LLM_INFERENCE_SERVICES,
+    SECRETS,
+    SERVICE_ACCOUNTS,
+    SERVICES,
+    SERVING_RUNTIMES,
+    Resource,
+)
+from common.metrics import Metrics
 from services.connector.doctor.asking import Api
 from services.connector.doctor.collecting import MANIFESTS
+from services.normalizer.normalize.storage import secret_name
+from services.normalizer.registries import create_connector
+from services.normalizer.settings import NormalizerSettings
+from services.normalizer.sources.http import Connector
+from services.normalizer.sources.kserve.connection_reader import is_allowed
+from services.normalizer.sources.kubeflow.discovery import DiscoverySettings, discover
+from services.normalizer.sources.kubeflow.poller import RegistryPoller
+from services.normalizer.sources.kubeflow.records import RegistryContent
 from services.normalizer.sources.manifest_files import FileContents, read_bytes
+from services.normalizer.sources.manifest_objects import read_manifests
+from services.normalizer.sources.refs import SourceRef
 
 CLUSTER = "cluster"
-_KINDS: Mapping[Resource, str] = {
-    INFERENCE_SERVICES: "InferenceService",
-    SERVICES: "Service",
-    SERVICE_ACCOUNTS: "ServiceAccount",
-}
+_OF_CLUSTER = "ClusterServingRuntime"
 _TIMEOUT = 30.0
 _LARGEST = 64 * 1024 * 1024
 
@@ -27,34 +44,101 @@ class BundleError(Exception):
     """A file that is no bundle of the doctor's; the text says why."""
 
 
-async def read_cluster(environ: Mapping[str, str], namespaces: tuple[str, ...]) -> dict[Path, FileContents]:
-    """Return what the cluster has that is shown, in these namespaces or in all; nothing is changed there.
+async def read_cluster(environ: Mapping[str, str], settings: NormalizerSettings) -> dict[Path, FileContents]:
+    """Return what the cluster has that is shown, in the watched namespaces or in all; nothing is changed there.
 
-    Services and ServiceAccounts that may not be read are left out, as they are by the normalizer.
+    What may not be read, or is not there, is left out, as it is by the normalizer, and so is what the settings do not
+    have read.
 
     Raises:
         CredentialsError: there is no way to a cluster.
         RemoteError: its InferenceServices cannot be listed.
     """
-    credentials = await find_credentials(environ)
-    found: dict[Path, FileContents] = {}
-    async with Api(credentials, timeout=_TIMEOUT) as api:
-        for resource, kind in _KINDS.items():
-            for namespace in namespaces or (None,):
-                answer = await api.objects(resource, namespace)
-                if isinstance(answer, RemoteError):
-                    if resource is INFERENCE_SERVICES:
-                        raise answer
-                    continue
-                for obj in answer:
-                    path = f"{CLUSTER}/{kind}/{obj['metadata'].get('namespace')}/{obj['metadata'].get('name')}"
-                    found[Path(path)] = _contents(resource, kind, obj, path)
+    async with Api(await find_credentials(environ), timeout=_TIMEOUT) as api:
+        places = settings.watch_namespaces or (None,)
+        found, refused = await _listed(api, INFERENCE_SERVICES, "InferenceService", places)
+        if refused is not None:
+            raise refused
+        for kind, resources in _beside(settings).items():
+            for resource in resources:
+                further, refused = await _listed(api, resource, kind, (None,) if kind == _OF_CLUSTER else places)
+                found |= further
+                if refused is None:
+                    break
+        if settings.reads_secrets:
+            found |= await _connections(api, found, settings.connections_allowed)
     return found
 
 
-def _contents(resource: Resource, kind: str, obj: dict[str, Any], path: str) -> FileContents:
+def _beside(settings: NormalizerSettings) -> dict[str, tuple[Resource, ...]]:
+    """Return what is read beside InferenceServices, each kind by the versions that a cluster may have it in."""
+    kinds: dict[str, tuple[Resource, ...]] = {
+        "LLMInferenceService": LLM_INFERENCE_SERVICES,
+        "Service": (SERVICES,),
+        "ServiceAccount": (SERVICE_ACCOUNTS,),
+    }
+    if settings.read_runtimes:
+        kinds |= {"ServingRuntime": (SERVING_RUNTIMES,), _OF_CLUSTER: (CLUSTER_SERVING_RUNTIMES,)}
+    return kinds
+
+
+async def _listed(
+    api: Api, resource: Resource, kind: str, places: Sequence[str | None]
+) -> tuple[dict[Path, FileContents], RemoteError | None]:
+    """Return the objects in the namespaces that can be read, and why another one cannot."""
+    found: dict[Path, FileContents] = {}
+    refused = None
+    for namespace in places:
+        answer = await api.objects(resource, namespace)
+        if isinstance(answer, RemoteError):
+            refused = answer
+            continue
+        for obj in answer:
+            path = f"{CLUSTER}/{kind}/{obj['metadata'].get('namespace')}/{obj['metadata'].get('name')}"
+            found[Path(path)] = _contents(resource, kind, obj, path)
+    return found, refused
+
+
+async def _connections(
+    api: Api, files: Mapping[Path, FileContents], allowed: Collection[str]
+) -> dict[Path, FileContents]:
+    """Return the Secrets that deployments name, each read by its name, and of them what may be shown."""
+    deployments = (each.facts for each in read_manifests(files).deployments.values())
+    named = {(each.namespace, secret_name(each.storage)) for each in deployments}
+    found: dict[Path, FileContents] = {}
+    for namespace, name in sorted(named):
+        if name and is_allowed(namespace, name, allowed):
+            answer = await api.object(SECRETS, namespace, name)
+            if not isinstance(answer, RemoteError):
+                path = f"{CLUSTER}/Secret/{namespace}/{name}"
+                found[Path(path)] = _contents(SECRETS, "Secret", answer, path)
+    return found
+
+
+def _contents(resource: Resource, kind: str, obj: Mapping[str, Any], path: str) -> FileContents:
     version = f"{resource.group}/{resource.version}".lstrip("/")
     return read_bytes(json.dumps({"apiVersion": version, "kind": kind, **obj}).encode(), path)
+
+
+async def read_registries(urls: Sequence[str], settings: NormalizerSettings) -> list[RegistryContent]:
+    """Return what the model registries at these URLs hold; they are only read.
+
+    Raises:
+        RemoteError: one of them cannot be read to the end.
+        TrustError: an authority for registries cannot be used.
+    """
+    connector = create_connector(settings, token=settings.shared_token, metrics=Metrics("preview", __version__))
+    wanted = DiscoverySettings(registry_urls=tuple(urls), insecure=settings.model_registry_insecure)
+    return [await _read_registry(connector, ref) for ref in discover((), (), wanted).refs]
+
+
+async def _read_registry(connector: Connector, ref: SourceRef) -> RegistryContent:
+    async with connector.open(ref) as remote:
+        reading = await RegistryPoller(remote).poll()
+    if not reading.complete:
+        fault = reading.fault
+        raise RemoteError(f"{ref.label} cannot be read to the end: {fault or 'see the problems'}")
+    return RegistryContent(ref.registry, reading.snapshot, settled=reading.settled, problems=reading.problems)
 
 
 def read_bundle(file: Path) -> dict[Path, FileContents]:

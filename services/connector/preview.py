@@ -3,7 +3,7 @@
 import re
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from glob import glob
 from pathlib import Path
@@ -15,6 +15,7 @@ from services.normalizer.desired import Desired
 from services.normalizer.facts import MANIFESTS, Ref
 from services.normalizer.normalize.result import Defaults
 from services.normalizer.normalize.selection import ALL, Selection
+from services.normalizer.sources.kubeflow.records import RegistryContent
 from services.normalizer.sources.manifest_files import (
     FileContents,
     Place,
@@ -30,6 +31,13 @@ NOTHING: Mapping[Path, FileContents] = MappingProxyType({})
 _KEY = re.compile(r"(?:annotation ([\w.-]+/[\w.-]+)|the label ([\w./-]+))")
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "info")
 """The gravest first."""
+
+Progress = Callable[[int, int], None]
+"""Told how much of how much is done."""
+
+
+def unseen(_done: int, _of: int) -> None:
+    """Show nobody how much is done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,18 +94,21 @@ def preview(
     defaults: Defaults,
     selection: Selection = ALL,
     more: Mapping[Path, FileContents] = NOTHING,
+    registries: Iterable[RegistryContent] = (),
     connections: bool = False,
+    progress: Progress = unseen,
 ) -> Preview:
     """Return what would be served of the manifests in `paths`: files, folders, patterns, `-` for standard input.
 
-    `more` are manifests from elsewhere. `connections`: the Secrets of connections beside are read.
+    `more` are manifests from elsewhere, `registries` what registries hold. `connections`: the Secrets of connections
+    beside are read. `progress` is told how many files of how many are read.
 
     Raises:
         FileNotFoundError: one of `paths` does not exist, or a pattern matches nothing.
     """
-    files = {**read_paths(paths), **more}
+    files = {**read_paths(paths, progress), **more}
     contents = _selected(read_manifests(files, connections=connections), selection)
-    desired = _desired(contents, defaults)
+    desired = _desired(contents, defaults, registries)
     found: defaultdict[str, list[Noticed]] = defaultdict(list)
     for each in contents.noticed:
         found[each.problem.object].append(each)
@@ -125,18 +136,19 @@ def _selected(contents: Contents, selection: Selection) -> Contents:
     return replace(contents, deployments=chosen)
 
 
-def read_paths(paths: Iterable[str | Path]) -> dict[Path, FileContents]:
-    """Return what the files among and below `paths` hold.
+def read_paths(paths: Iterable[str | Path], progress: Progress = unseen) -> dict[Path, FileContents]:
+    """Return what the files among and below `paths` hold; `progress` is told how many of how many are read.
 
     Raises:
         FileNotFoundError: as `preview` does.
     """
-    files: dict[Path, FileContents] = {}
+    found: dict[Path, None] = {}
     for written in map(str, paths):
-        if written == STDIN:
-            files[Path(STDIN)] = read_bytes(sys.stdin.buffer.read(), STDIN)
-        else:
-            files |= {path: read_file(path) for path in find_manifests(_matching(written))}
+        found |= dict.fromkeys([Path(STDIN)] if written == STDIN else find_manifests(_matching(written)))
+    files: dict[Path, FileContents] = {}
+    for path in found:
+        progress(len(files), len(found))
+        files[path] = read_bytes(sys.stdin.buffer.read(), STDIN) if path == Path(STDIN) else read_file(path)
     return files
 
 
@@ -176,8 +188,10 @@ def _matching(written: str) -> Sequence[Path]:
     return list(map(Path, found))
 
 
-def _desired(contents: Contents, defaults: Defaults) -> Desired:
+def _desired(contents: Contents, defaults: Defaults, registries: Iterable[RegistryContent]) -> Desired:
     desired = Desired(defaults=defaults)
+    for each in registries:
+        desired.put_registry(each.ref.id, each, touched=each.snapshot.versions)
     for ref, fact in contents.facts().items():
         desired.put(MANIFESTS, ref, fact)
     desired.render(desired.take_dirty(), now=0)
@@ -194,6 +208,7 @@ def _not_ready(contents: Contents) -> Iterator[Noticed]:
         readiness = manifest.facts.readiness
         if not readiness.ready and not manifest.bare:
             problem = Problem(
+                "not_ready",
                 "info",
                 ref.label,
                 f"not served: {readiness.reason}",

@@ -7,16 +7,24 @@ import textwrap
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import click
 
 from common import __version__
-from common.problems import Severity
+from common.problems import PROBLEMS, ProblemId, Severity
 from services.connector.preview import STDIN, Preview, Shown
+from services.normalizer.sources.manifest_files import Place
 from services.normalizer.sources.manifest_objects import Noticed
 
-Report = Callable[[Preview], str]
+if TYPE_CHECKING:
+    from services.connector.comparison import Difference
+
+Differences: TypeAlias = "Sequence[Difference] | None"
+"""In what a running connector differs, None where nobody asked."""
+Report = Callable[[Preview, Differences], str]
+COMPARING = ("table", "json", "yaml")
+"""The formats that say in what a running connector differs."""
 
 _COLOURS: Mapping[Severity, str] = {"error": "red", "warning": "yellow", "info": "blue"}
 _GITHUB: Mapping[Severity, str] = {"error": "error", "warning": "warning", "info": "notice"}
@@ -28,26 +36,35 @@ _GAP = 2
 _DOCUMENTATION = "docs/mapping.md"
 
 
-def table(result: Preview) -> str:
-    """Return a row for each document, then the problems and a summary; on a terminal in its width and in colours."""
+def table(result: Preview, differences: Differences = None) -> str:
+    """Return a row for each document, then the problems and a summary; on a terminal in its width and in colours.
+
+    With differences, these stand in the place of the rows.
+    """
     width = shutil.get_terminal_size((_WIDTH, 24)).columns if sys.stdout.isatty() else 0
-    lines = [*_rows(result, width), *_problem_lines(result, width), "", _summary(result)]
+    rows = _rows(result, width) if differences is None else _differing(differences)
+    lines = [*rows, *_problem_lines(result, width), "", _summary(result)]
     return "\n".join(lines).lstrip("\n")
 
 
-def as_json(result: Preview) -> str:
-    """Return an array with an entry for each document; what is not served follows, with null for its document."""
-    return json.dumps(list(_entries(result)), indent=2, ensure_ascii=False)
+def as_json(result: Preview, differences: Differences = None) -> str:
+    """Return an array with an entry for each document; what is not served follows, with null for its document.
+
+    With differences, each entry has `change` and what is `served` now, also those that only the running connector has.
+    """
+    return json.dumps(list(_entries(result, differences)), indent=2, ensure_ascii=False)
 
 
-def as_yaml(result: Preview) -> str:
+def as_yaml(result: Preview, differences: Differences = None) -> str:
     """Return the same entries as YAML documents."""
     import yaml  # it takes a while to load
 
-    return yaml.safe_dump_all(_entries(result), sort_keys=False, allow_unicode=True, explicit_start=True).rstrip("\n")
+    return yaml.safe_dump_all(
+        _entries(result, differences), sort_keys=False, allow_unicode=True, explicit_start=True
+    ).rstrip("\n")
 
 
-def entities(result: Preview) -> str:
+def entities(result: Preview, _differences: Differences = None) -> str:
     """Return, as YAML, what readers make of the documents.
 
     These are the Resource, Component and API of a Backstage without a plugin, much as the first-generation plugin
@@ -100,12 +117,12 @@ def _server_entity(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
     }
 
 
-def github(result: Preview) -> str:
+def github(result: Preview, _differences: Differences = None) -> str:
     """Return the problems as annotations of GitHub Actions (GitHub: "Workflow commands")."""
     return "\n".join(map(_command, result.noticed))
 
 
-def sarif(result: Preview) -> str:
+def sarif(result: Preview, _differences: Differences = None) -> str:
     """Return the problems as SARIF 2.1.0, which code scanning takes."""
     run = {
         "tool": {
@@ -113,7 +130,7 @@ def sarif(result: Preview) -> str:
                 "name": "connector",
                 "semanticVersion": __version__,
                 "informationUri": _DOCUMENTATION,
-                "rules": [{"id": severity, "defaultConfiguration": {"level": _SARIF[severity]}} for severity in _SARIF],
+                "rules": [_sarif_rule(id_) for id_ in sorted({each.problem.id for each in result.noticed})],
             }
         },
         "columnKind": "unicodeCodePoints",
@@ -134,6 +151,12 @@ def _rows(result: Preview, width: int) -> Iterator[str]:
     for row in rows:
         cells = (_fitted(cell, size).ljust(size) for cell, size in zip(row, [*widths, last], strict=True))
         yield (" " * _GAP).join(cells).rstrip()
+
+
+def _differing(differences: "Sequence[Difference]") -> Iterator[str]:
+    from services.connector.comparison import lines_of  # with the client that reads what is served
+
+    return lines_of(differences)
 
 
 def _widths(rows: Sequence[tuple[str, ...]]) -> list[int]:
@@ -191,7 +214,8 @@ def _counted(number: int, one: str, many: str) -> str:
     return f"{number} {one if number == 1 else many}"
 
 
-def _entries(result: Preview) -> Iterator[dict[str, Any]]:
+def _entries(result: Preview, differences: Differences) -> Iterator[dict[str, Any]]:
+    compared = {each.key: {"change": each.change, "served": each.served} for each in differences or ()}
     for shown in result.shown:
         yield {
             "key": shown.key,
@@ -202,19 +226,26 @@ def _entries(result: Preview) -> Iterator[dict[str, Any]]:
             "document": json.loads(shown.document),
             "details": json.loads(shown.upsert.details or b"{}"),
             "problems": [_problem(each) for each in shown.noticed],
+            **compared.pop(shown.key, {}),
         }
+    for key, change in compared.items():
+        yield {**_nothing("", Place(""), []), "key": key, **change}
     for subject, problems in result.hidden_by_object.items():
-        place = problems[0].place
-        yield {
-            "key": None,
-            "uri": None,
-            "object": subject,
-            "file": place.path,
-            "line": place.line,
-            "document": None,
-            "details": {},
-            "problems": [_problem(each) for each in problems],
-        }
+        yield _nothing(subject, problems[0].place, problems)
+
+
+def _nothing(subject: str, place: Place, problems: Sequence[Noticed]) -> dict[str, Any]:
+    """Return the entry of what has no document."""
+    return {
+        "key": None,
+        "uri": None,
+        "object": subject,
+        "file": place.path,
+        "line": place.line,
+        "document": None,
+        "details": {},
+        "problems": [_problem(each) for each in problems],
+    }
 
 
 def _problem(each: Noticed) -> dict[str, Any]:
@@ -235,13 +266,18 @@ def _escaped(text: str, further: str = "") -> str:
     return text
 
 
+def _sarif_rule(id_: ProblemId) -> dict[str, Any]:
+    meaning, remedy = PROBLEMS[id_]
+    return {"id": id_, "shortDescription": {"text": meaning}, "help": {"text": remedy or "Nothing needs to be done."}}
+
+
 def _sarif_result(each: Noticed) -> dict[str, Any]:
     problem, place = each
     location: dict[str, Any] = {"artifactLocation": {"uri": place.path.replace("\\", "/") or "unknown"}}
     if place.line:
         location["region"] = {"startLine": place.line}
     return {
-        "ruleId": problem.severity,
+        "ruleId": problem.id,
         "level": _SARIF[problem.severity],
         "message": {"text": f"{problem.object}: {problem.message}. {problem.remedy}"},
         "locations": [{"physicalLocation": location}],

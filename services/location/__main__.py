@@ -3,14 +3,14 @@
 import click
 
 from common import logs, runtime
-from common.commandline import AddressType, reported
+from common.commandline import AddressType, reported, service_command
 from common.http.server import Address
 from common.settings import SettingsError
 from services.location import service
 from services.location.settings import LocationSettings
 
 
-@click.command()
+@service_command("location")
 @click.option("--address", type=AddressType(), default="9090", show_default=True, help="PORT, :PORT or HOST:PORT.")
 def main(address: Address) -> None:
     """Serve the models that storage-rest holds to Backstage."""

@@ -68,4 +68,6 @@ def _kubernetes(view: View) -> dict[str, str]:
     return {
         "backstage.io/kubernetes-namespace": details.namespace,
         "backstage.io/kubernetes-label-selector": selector,
+        # Where it is to look in one cluster only ("Kubernetes plugin", single-tenant service locator).
+        **({"backstage.io/kubernetes-cluster": details.cluster} if details.cluster else {}),
     }

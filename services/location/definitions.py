@@ -1,14 +1,15 @@
 """Definitions of what model servers speak, made for the model that is asked for. No I/O.
 
-People's own specification wins; where they gave none, the protocol of the server says what can be asked of it. Every
-definition is small (`MOST_BYTES`), because a catalog keeps each of them; an OpenAPI definition is written as JSON.
+People's own specification wins, then the server's own definition; without either, the protocol says what can be asked.
+Every definition is small (`MOST_BYTES`), because a catalog keeps each of them; those of OpenAPI are written as JSON.
 """
 
 import json
 import re
+from collections.abc import Iterable
 from functools import cache
-from typing import Any, Final
-from urllib.parse import quote
+from typing import Any, Final, NamedTuple
+from urllib.parse import quote, urlsplit
 
 from common.details import ServerType
 from services.location import calls
@@ -17,6 +18,11 @@ from services.location.view import Server, View
 
 MOST_BYTES: Final = 4096
 _MOST_NAMES = 20
+_FEWER = (20, 12, 6)
+_METHODS = frozenset({"get", "post", "put", "patch", "delete"})
+_GENERATING = frozenset({"/chat/completions", "/completions"})
+_PATH_PARAMETER = re.compile(r"\{([^{}]+)\}")
+_WELL_FORMED = re.compile(r"/(?:[^{}?#\s]|\{[^{}/?#\s]+\})*\Z")
 _VERSION: Final = {"openai-v1": "v1", "open-inference-protocol-v2": "v2", "kserve-v1": "v1"}
 PROTOCOLS: Final = {
     "openai-v1": "OpenAI-compatible API.",
@@ -28,15 +34,25 @@ _UNKNOWN_PROTOCOL: Final = "Nobody has described what this server speaks: give i
 _TOP_LEVEL: Final = re.compile(r"^(openapi|servers)[ \t]*:", re.MULTILINE)
 _MORE_DOCUMENTS: Final = re.compile(r"^(?:\.\.\.|---)", re.MULTILINE)
 _VERSIONED_PATH: Final = re.compile(r"""(?:^|[\s"'{])/(?:openai/)?v1/""")
-_PARTICULAR: Final = re.compile(r'"(?:TITLE|VERSION|DESCRIPTION|URL|NAMES?)"|(?<=/models/)PATH')
+_PARTICULAR: Final = re.compile(r'"(?:TITLE|VERSION|DESCRIPTION|URL|ROOT|NAMES?)"|(?<=/models/)PATH')
 
 Json = dict[str, Any]
+
+
+class Operation(NamedTuple):
+    """What a server says can be asked of it: the method in lower case; `is_below`: its path is below the base URL."""
+
+    method: str
+    path: str
+    is_below: bool
 
 
 def definition(view: View, server: Server) -> tuple[str, str]:
     """Return the type of the server's API and its definition."""
     if server.specification:
         return server.api_type, _with_servers(server.specification, server)
+    if server.api_type == "openapi" and (text := _own(server)):
+        return "openapi", text
     if server.server_type == "grpc":
         return "grpc", _grpc(view, server)
     if server.api_type in ("openapi", "grpc"):
@@ -44,15 +60,40 @@ def definition(view: View, server: Server) -> tuple[str, str]:
     return server.api_type, _undescribed(view, server)
 
 
+def _own(server: Server) -> str:
+    """Return the server's own definition with the address that readers reach it at; empty when it has none."""
+    try:
+        document = json.loads(server.definition)
+    except ValueError:
+        return ""
+    if not isinstance(document, dict):
+        return ""
+    text = _dump(document | {"servers": [{"url": server.url}]})
+    return text if len(text.encode()) <= MOST_BYTES else ""
+
+
 def _openapi(view: View, server: Server) -> str:
-    """Return an OpenAPI 3.0 definition; with fewer names to choose from, or no paths, where all is too much."""
-    for names in (server.names[:_MOST_NAMES], server.names[:1]):
-        text = _filled(
-            _template(server.server_type, server.embeds, server.generates, server.token), view, server, names
-        )
+    """Return an OpenAPI 3.0 definition; with fewer names and operations, or no paths, where all is too much."""
+    known = _operations(server)
+    kind = (server.server_type, server.embeds, server.generates, server.token)
+    for most_names, operations in ((_MOST_NAMES, known), (1, known), *((1, known[:most]) for most in _FEWER if known)):
+        text = _filled(_template(*kind, operations), view, server, server.names[:most_names])
         if len(text.encode()) <= MOST_BYTES:
             return text
-    return _filled(_template("", False, False, server.token), view, server, ())
+    return _filled(_template("", False, False, server.token, ()), view, server, ())
+
+
+def _operations(server: Server) -> tuple[Operation, ...]:
+    """Return what the server says can be asked of it; those of an OpenAI API go below its base URL."""
+    below = urlsplit(server.base_url).path.removeprefix(urlsplit(server.url).path.rstrip("/")).rstrip("/")
+    found = []
+    for said in server.operations:
+        method, _, path = said.partition(" ")
+        is_below = bool(below) and path.startswith(f"{below}/")
+        if method.lower() in _METHODS and _WELL_FORMED.match(path):
+            rest = path.removeprefix(below) if is_below else path
+            found.append(Operation(method.lower(), rest, is_below or not below))
+    return tuple(found)
 
 
 def _filled(template: str, view: View, server: Server, names: tuple[str, ...]) -> str:
@@ -62,6 +103,7 @@ def _filled(template: str, view: View, server: Server, names: tuple[str, ...]) -
         "VERSION": _VERSION.get(server.server_type) or view.details.version[:60] or "unknown",
         "DESCRIPTION": _description(server) if names else calls.sentence(server)[:1000],
         "URL": server.base_url,
+        "ROOT": server.url,
         "NAME": server.names[0],
         "NAMES": names,
     }
@@ -71,7 +113,9 @@ def _filled(template: str, view: View, server: Server, names: tuple[str, ...]) -
 
 
 @cache
-def _template(server_type: ServerType, embeds: bool, generates: bool, token: bool) -> str:
+def _template(
+    server_type: ServerType, embeds: bool, generates: bool, token: bool, operations: tuple[Operation, ...]
+) -> str:
     """Return the definition of a kind of server, with names in capitals where `_filled` puts what is a model's own.
 
     There are few kinds and many models: writing JSON for people costs more than all the rest of an entry.
@@ -86,6 +130,9 @@ def _template(server_type: ServerType, embeds: bool, generates: bool, token: boo
         scheme = {"type": "http", "scheme": "bearer", "description": "A token of an account that may use this model"}
         document["components"] = {"securitySchemes": {"token": scheme}}
     match server_type:
+        case _ if operations:
+            described = _openai_paths(True, False) | _openai_paths(False, True) if server_type == "openai-v1" else {}
+            document["paths"] = _said_paths(operations, described, embeds)
         case "openai-v1":
             document["paths"] = _openai_paths(embeds, generates)
         case "open-inference-protocol-v2":
@@ -137,6 +184,32 @@ def _openai_paths(embeds: bool, generates: bool) -> Json:
         {"model": "NAME", "prompt": "Once upon a time", "max_tokens": 16},
     )
     return paths
+
+
+def _said_paths(operations: Iterable[Operation], described: Json, embeds: bool) -> Json:
+    """Return the operations that a server says it has, as `described` where they are, else with what is in their paths.
+
+    Servers name operations of other tasks than the model's, too: a model that embeds generates nothing.
+    """
+    paths: dict[str, Json] = {}
+    for method, path, is_below in operations:
+        if embeds and path in _GENERATING:
+            continue
+        item = paths.setdefault(path, {} if is_below else {"servers": [{"url": "ROOT"}]})
+        known = described.get(path, {}) if is_below else {}
+        item[method] = known.get(method) or _undescribed_operation(method, path)
+    return paths
+
+
+def _undescribed_operation(method: str, path: str) -> Json:
+    operation: Json = {"responses": {"200": {"description": "The answer"}}}
+    if names := dict.fromkeys(_PATH_PARAMETER.findall(path)):
+        operation["parameters"] = [
+            {"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names
+        ]
+    if method in ("post", "put", "patch"):
+        operation["requestBody"] = {"content": {"application/json": {}}}
+    return operation
 
 
 def _inference_paths() -> Json:

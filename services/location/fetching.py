@@ -96,7 +96,7 @@ class CardFetcher:
         except RemoteError as error:
             moved = isinstance(error, StatusError) and 300 <= error.status < 400
             reason = "it answers with a redirect, which is not followed" if moved else str(error)
-            log.warning("a card cannot be fetched", address=address, error=reason)
+            log.warning("card_not_fetched", address=address, error=reason)
             return known if known and known.text else Fetched(fault=f"It could not be fetched: {reason}.")
         if answer.status == 304 and known:
             return known

@@ -11,6 +11,7 @@ from typing import Any
 
 from aiohttp import web
 
+from common import catalog_info, identity
 from common.annotations import CARD_ANNOTATION
 from common.http.problems import HttpProblem
 from services.location import annotations, calls
@@ -21,6 +22,9 @@ from services.location.pages import JSON, Page
 from services.location.rendering import Options, Rendered, encode, read, require_complete
 from services.location.shelf import Shelf
 from services.location.view import View, tags_of
+
+FORM, STORED = "form", "stored"
+"""Parameter and value that ask for a document as it is stored, which `connector preview --diff` compares with."""
 
 
 class Index:
@@ -54,7 +58,7 @@ def raw_path(request: web.Request) -> str:
 def add_routes(app: web.Application, shelf: Shelf, documentation: Documentation, rendered: Rendered) -> None:
     """Add `/list`, the documents and `/modelcard`."""
     options = rendered.options
-    index = Index(shelf, lambda entries: render_uris(entry.uri for entry in entries))
+    index = Index(shelf, lambda entries: render_uris(_listed(entry, options) for entry in entries))
 
     async def list_uris(request: web.Request) -> web.Response:
         require_complete(shelf)
@@ -65,6 +69,8 @@ def add_routes(app: web.Application, shelf: Shelf, documentation: Documentation,
         entry = shelf.at_uri(raw_path(request))
         if entry is None:
             raise HttpProblem(404, "no document is served under this path; GET /list names all that are")
+        if request.query.get(FORM) == STORED:
+            return entry.document.answer(request)
         inputs = (entry.document.etag, entry.details)
         return rendered.answer(request, f"first {entry.key}", inputs, lambda: render_document(entry, options))
 
@@ -78,6 +84,10 @@ def add_routes(app: web.Application, shelf: Shelf, documentation: Documentation,
     app.router.add_get("/{model}/{version}/model-catalog.json", document)
     app.router.add_get("/modelcard", card)
     app.router.add_get("/modelcard/{key}", card)
+
+
+def _listed(entry: Entry, options: Options) -> str:
+    return entry.uri.removesuffix(identity.DOCUMENT_NAME) + catalog_info.FILE_NAME if options.yaml else entry.uri
 
 
 def render_document(entry: Entry, options: Options) -> bytes:

@@ -57,7 +57,7 @@ class Following:
         """Take a snapshot: its entries, and what else it told."""
         self._report(self._shelf.apply(unpacking.delivery(told, whole=told.confirmed)))
         self._followed(told)
-        log.info("loaded from storage", documents=len(self._shelf), complete=self._shelf.complete)
+        log.info("loaded_from_storage", documents=len(self._shelf), complete=self._shelf.complete)
 
     def begin_with(self, whole: wire.Changes) -> None:
         """Take a snapshot in one piece."""
@@ -73,7 +73,7 @@ class Following:
             return
         for key, reason in changes.removals.items():
             if self._shelf.at_key(key) is not None:
-                log.debug("removed", key=key, reason=reason)
+                log.debug("entry_removed", key=key, reason=reason)
         self._report(self._shelf.apply(prepare(changes, whole=False)))
         self._followed(changes)
 
@@ -85,7 +85,7 @@ class Following:
 
     def _report(self, problems: Sequence[Problem]) -> None:
         for problem in problems:
-            log.warning("not served", object=problem.object, message=problem.message, remedy=problem.remedy)
+            log.warning("document_not_served", object=problem.object, fault=problem.message, remedy=problem.remedy)
 
 
 class _Original(Exception):
@@ -110,7 +110,7 @@ class Follower:
         self._original = OriginalStorage(storage=storage, shelf=shelf, hold=hold)
         self._following = Following(shelf)
         self._polling: asyncio.Timeout | None = None
-        self._complaint = Complaint(log)
+        self._complaint = Complaint()
         self._news = asyncio.Event()
         self._errors = Counter(
             "rhoai_connector_location_follow_errors",
@@ -202,7 +202,7 @@ class Follower:
         except StatusError as error:
             if error.status != _GONE and error.status not in _UNKNOWN_PATH:
                 raise
-            log.info("storage does not know our revision any more", status=error.status)
+            log.info("revision_unknown", status=error.status)
             self._following.revision = None
             return
         finally:
@@ -213,15 +213,18 @@ class Follower:
         self._errors.inc()
         self._original.lost()
         self._shelf.wait_for(f"storage-rest to answer at {self._storage.base_url}")
-        self._complaint.failed(
-            "storage cannot be read",
-            error=str(error),
-            remedy="see that storage-rest runs, that STORAGE_URL is its address, and that both have the same token",
-            served_on=len(self._shelf),
-        )
+        if level := self._complaint.failed():
+            tell = log.info if level == "info" else log.warning
+            tell(
+                "storage_unreadable",
+                error=str(error),
+                remedy="see that storage-rest runs, that STORAGE_URL is its address, and that both have the same token",
+                served_on=len(self._shelf),
+            )
 
     def _recovered(self) -> None:
-        self._complaint.worked("storage is read again")
+        if self._complaint.worked():
+            log.info("storage_readable_again")
 
     async def _sleep(self, seconds: float) -> None:
         """Sleep, but not longer than until a push comes that says that storage has something new."""

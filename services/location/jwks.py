@@ -60,7 +60,7 @@ class KeySet:
             keys = _usable_keys(answer.body)
         except (RemoteError, strict_json.JsonError) as error:
             log.warning(
-                "the keys of Backstage cannot be read",
+                "backstage_keys_unreadable",
                 url=self._client.base_url,
                 error=str(error),
                 remedy="see that BACKSTAGE_JWKS_URL is reachable from here and answers with a JWKS",
@@ -83,5 +83,5 @@ def _usable_keys(raw: bytes) -> "dict[str, PyJWK]":
         try:
             found[fields["kid"]] = PyJWK(fields, algorithm=ALGORITHM)
         except (InvalidKeyError, PyJWKError):
-            log.warning("a key of Backstage cannot be used", key_id=fields["kid"][:80])
+            log.warning("backstage_key_unusable", key_id=fields["kid"][:80])
     return found

@@ -64,7 +64,7 @@ class OriginalStorage:
         await self._fetch(sorted(listed - self._fetched))
         self._fetched = listed
         if self._listed is None:
-            log.info("following a storage of the original", documents=len(listed))
+            log.info("original_storage_followed", documents=len(listed))
         settled = bool(listed) and listed == self._listed
         if listed:
             self._miss(self._shelf.keys() - listed - self._pushed, settled=settled)
@@ -93,14 +93,14 @@ class OriginalStorage:
         try:
             return make_entry(wire.parse_storage_body(key, answer.body))
         except (wire.WireError, Refused) as error:
-            log.warning("not served", object=f"document {key[:253]}", message=str(error))
+            log.warning("document_not_served", object=f"document {key[:253]}", fault=str(error))
             return None
 
     def _put(self, entry: Entry) -> None:
         try:
             self._shelf.put(entry)
         except Refused as error:
-            log.warning("not served", object=f"document {entry.key}", message=str(error))
+            log.warning("document_not_served", object=f"document {entry.key}", fault=str(error))
 
     def _miss(self, absent: frozenset[str], *, settled: bool) -> None:
         """Take what a look did not list, and remove what was missing for long enough."""
@@ -110,12 +110,13 @@ class OriginalStorage:
         news = absent - self._absent.keys()
         self._absent = {key: self._absent.get(key, now) for key in absent}
         lately = len(self._left)
-        many = self._hold > 0 and removals.is_many(len(absent) + lately, len(self._shelf) + lately)
+        missing, of = len(absent) + lately, len(self._shelf) + lately
+        many = self._hold > 0 and (removals.is_many(missing, of) or removals.is_emptied(missing, of))
         if many and news:
-            log.warning("storage lists much less than before", missing=len(absent), kept_seconds=self._hold)
+            log.warning("removals_held", entries=len(absent), kept_seconds=self._hold)
         for key, since in list(self._absent.items()):
             if settled and (not many or now >= since + self._hold):
-                log.info("removed", key=key, reason="storage does not list it any more")
+                log.info("entry_removed", key=key, reason="storage no longer lists it")
                 self._shelf.remove(key)
                 self._left.append(now)
                 del self._absent[key]

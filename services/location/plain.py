@@ -6,7 +6,6 @@ names that the first-generation reader gives them. Nothing stands between these 
 all that is known. Every YAML document is written as JSON, which is YAML too.
 """
 
-import json
 import re
 from collections.abc import Iterable
 from typing import Any, Final
@@ -15,6 +14,7 @@ from aiohttp import web
 
 from common import backstage, identity
 from common.annotations import CARD_ANNOTATION
+from common.catalog_info import API_VERSION, FILE_NAME, render
 from common.http.problems import HttpProblem
 from services.location import annotations, calls
 from services.location.definitions import definition
@@ -26,13 +26,9 @@ from services.location.shelf import Shelf
 from services.location.view import SECOND_CARD_ANNOTATION, View, opens, tags_of
 
 YAML: Final = "application/yaml"
-FILE_NAME: Final = "catalog-info.yaml"
-API_VERSION: Final = "backstage.io/v1alpha1"
 
 _TYPES_OF_LINKS = {"catalog": "registry", "dashboard": "dashboard", "docs": "documentation", "help": "documentation"}
 """The type of a link (Backstage: metadata.links) by its icon."""
-_NOT_PRINTABLE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
-"""What JSON may hold as it is, and YAML 1.2 only as an escape (5.1, character set)."""
 
 
 def add_routes(app: web.Application, shelf: Shelf, rendered: Rendered) -> None:
@@ -59,13 +55,6 @@ def add_routes(app: web.Application, shelf: Shelf, rendered: Rendered) -> None:
 
     app.router.add_get(f"/{FILE_NAME}", location)
     app.router.add_get(f"/{{model}}/{{version}}/{FILE_NAME}", document)
-
-
-def render(entities: Iterable[dict[str, Any]]) -> bytes:
-    """Return entities as YAML documents."""
-    texts = (json.dumps(entity, ensure_ascii=False, indent=2) for entity in entities)
-    printable = (_NOT_PRINTABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", text) for text in texts)
-    return "".join(f"---\n{text}\n" for text in printable).encode()
 
 
 def render_location(entries: Iterable[Entry]) -> bytes:

@@ -58,7 +58,7 @@ def add_routes(app: web.Application, shelf: Shelf, followed: Followed, *, docume
         key = _key(request)
         if followed.is_news(request.headers.get(REVISION)):
             if shelf.remove(key):
-                log.info("removed by a push", key=key)
+                log.info("entry_removed", key=key, reason="storage pushed the removal")
             followed.pushed(key)
         return web.Response(status=200)
 

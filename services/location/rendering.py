@@ -50,11 +50,13 @@ class Options:
     """What renderings depend on beside the entry.
 
     `port` is where this location listens. `both_feeds` says that one Backstage reads the plain feed beside that of the
-    second generation, so that the entities of each may point at those of the other.
+    second generation, so that the entities of each may point at those of the other. `yaml`: `/list` names the
+    `catalog-info.yaml` of each document.
     """
 
     port: int = 9090
     both_feeds: bool = False
+    yaml: bool = False
 
     @property
     def base_url(self) -> str:

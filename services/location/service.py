@@ -62,7 +62,7 @@ async def serve(settings: LocationSettings, address: Address, stop: asyncio.Even
 
 def rendering_options(settings: LocationSettings, address: Address) -> Options:
     """Return what renderings depend on beside the entries, for a location that listens at `address`."""
-    return Options(port=address.port or Options().port, both_feeds=settings.both_feeds)
+    return Options(port=address.port or Options().port, both_feeds=settings.both_feeds, yaml=settings.writes_yaml)
 
 
 def card_fetcher(settings: LocationSettings) -> CardFetcher:

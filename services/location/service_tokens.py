@@ -87,7 +87,7 @@ class ServiceTokens:
                 options={"require": ["exp", "aud", "sub"]},
             )
         except jwt.InvalidTokenError as error:
-            log.info("service token refused", reason=type(error).__name__)
+            log.info("service_token_refused", reason=type(error).__name__)
             return None
         return float(claims["exp"])
 

@@ -190,6 +190,7 @@ class Shelf:
 
 def _problem(key: str, fault: str) -> Problem:
     return Problem(
+        "invalid_document",
         "error",
         f"document {key[:253]}",
         fault,

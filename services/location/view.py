@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 from common import backstage
 from common.annotations import CARD_ANNOTATION, EXTERNAL_URL_ANNOTATION, INTERNAL_URL_ANNOTATION, NAME_ANNOTATION
-from common.details import NO_DETAILS, SERVER_TYPES, DetailLink, Details, ServerType
+from common.details import NO_DETAILS, SERVER_TYPES, DetailLink, Details, ServerType, unpacked
 
 SECOND_CARD_ANNOTATION = "techdocs"
 LOCATION_ANNOTATION = "rhdh.modelcatalog.io/artifact-location"
@@ -71,7 +71,8 @@ class Server:
 
     `base_url` is what a client library takes: with `/v1` for OpenAI servers; so are `internal_url`, from inside the
     cluster, and `external_url`, which may be empty. `names` are the names to write as the
-    model's name, the usual one first, never empty. `specification` is the definition that people gave, or empty.
+    model's name, the usual one first, never empty. `operations` are what the server says can be asked, with paths below
+    `url`. `definition` is the server's own. `specification` is the definition that people gave, or empty.
     """
 
     name: str
@@ -84,7 +85,9 @@ class Server:
     token: bool
     embeds: bool
     generates: bool
+    operations: tuple[str, ...]
     api_type: str
+    definition: str
     specification: str
 
 
@@ -237,7 +240,9 @@ def _server(model: Mapping[str, Any], part: Mapping[str, Any], details: Details)
         token=part.get("authentication") is True,
         embeds=embeds,
         generates=not embeds and not tasks & _TASKS_OF_OTHER_APIS,
+        operations=details.operations,
         api_type=_text(api, "type") or "openapi",
+        definition=unpacked(details.definition),
         specification="" if specification.strip() in _NO_SPECIFICATION else specification,
     )
 

@@ -3,7 +3,7 @@
 import click
 
 from common import logs, runtime
-from common.commandline import AddressType, reported
+from common.commandline import AddressType, reported, service_command
 from common.http.server import Address
 from common.kube.credentials import CredentialsError
 from common.settings import SettingsError
@@ -12,7 +12,7 @@ from services.normalizer import service
 from services.normalizer.settings import NormalizerSettings
 
 
-@click.command()
+@service_command("rhoai-normalizer")
 @click.option(
     "--metrics-address",
     type=AddressType(),

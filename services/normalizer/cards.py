@@ -47,6 +47,17 @@ class Cards:
             if card and key in self._chosen:
                 self._chosen[key] = card
 
+    def forget(self, keys: Iterable[str], *, cluster: str = LOCAL) -> None:
+        """Drop what a cluster's catalogs said of cards that nothing there refers to any more."""
+        for key in keys:
+            if self._said_by.get(key, cluster) == cluster:
+                self._catalog.pop(key, None)
+                self._said_by.pop(key, None)
+
+    def leave(self, cluster: str) -> None:
+        """Let catalogs of others say the cards that those of a cluster have said, which are not read any more."""
+        self._said_by = {key: holder for key, holder in self._said_by.items() if holder != cluster}
+
     def choose(
         self, origin: CatalogModel | None, *, stored: Stored | None, readme: ReadmeCard | None = None
     ) -> CardRef | None:
@@ -58,12 +69,17 @@ class Cards:
             if card := self._catalog.get(origin.key):
                 self._chosen[origin.key] = card
                 return CardRef(origin.key)
-            if origin.key not in self._catalog and stored and stored.card_key == origin.key:
-                return CardRef(origin.key)  # its text is in storage since an earlier run
+            in_storage = stored is not None and stored.card_key == origin.key  # since an earlier run
+            if origin.key not in self._catalog and (in_storage or origin.key in self._chosen):
+                return CardRef(origin.key)
         if readme is None:
             return None
         self._chosen[readme.key] = Card.of(readme.text)
         return CardRef(readme.key)
+
+    def lacks(self, model: CatalogModel | None) -> bool:
+        """Return whether the catalogs were read and have no card of a model."""
+        return model is not None and self._catalog.get(model.key, model) is None
 
     def shown(self, keys: Iterable[str]) -> Mapping[str, Card]:
         """Return the cards among `keys` whose text is known, and forget the others."""

@@ -1,27 +1,43 @@
 """The clusters that are followed: what is made for each, and how what runs follows what is wanted."""
 
 import asyncio
+import ssl
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+import structlog
+
+from common.backoff import Backoff
 from common.kube.client import KubeClient
-from common.kube.credentials import Credentials
+from common.kube.credentials import Credentials, CredentialsError
 from common.kube.metrics import KubeMetrics
 from common.metrics import Metrics
-from services.normalizer.registries import POLLING_FLOOR, Registries, create_connector
+from common.secrets import FileToken
+from common.trust import Authority, TrustError, read_authority
+from services.normalizer.facts import LOCAL
+from services.normalizer.registries import POLLING_FLOOR, Registries, create_connector, create_connector_to
 from services.normalizer.settings import NormalizerSettings
 from services.normalizer.sink import Intake
 from services.normalizer.source import Source
-from services.normalizer.sources.kserve.connections import Connections
+from services.normalizer.sourcebook import cluster_source
+from services.normalizer.sources.http import Connector
+from services.normalizer.sources.inherited import Inherited, Namespaces
+from services.normalizer.sources.kserve.answered import Answered
+from services.normalizer.sources.kserve.connections import Connections, UnreadConnections
 from services.normalizer.sources.kserve.isvc import KserveSource
 from services.normalizer.sources.kserve.llm import LlmSource
+from services.normalizer.sources.kserve.model_servers import ModelServers
 from services.normalizer.sources.selected import Selected
+from services.normalizer.wanted import Wanted, id_of_server
 
-LOCAL: Final = "local"
-"""The name, in references, of the cluster that the connector itself runs in."""
+log = structlog.get_logger("clusters")
+
+CONNECT: Final = 30.0
+"""Seconds in which the credentials of a cluster must be there: a program that makes them may hang."""
+_BACKOFF: Final = (1.0, 30.0)
 
 Task = Callable[[], Coroutine[Any, Any, None]]
 
@@ -37,64 +53,79 @@ class Environment:
     polling_floor: float = POLLING_FLOOR
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClusterConfig:
-    """What is wanted of one cluster; two that are equal need no restart.
-
-    `place` names it in references for good. `credentials` are None where only registries with a URL of their own are
-    read, and no cluster.
-    """
-
-    place: str = LOCAL
-    credentials: Credentials | None
-
-
 class Cluster:
-    """One cluster: its client, the sources of its deployments, and its registries."""
+    """One cluster: its client, the sources of its deployments, and its registries; `sources` are their ids."""
 
-    def __init__(self, config: ClusterConfig, *, intake: Intake, environment: Environment) -> None:
+    def __init__(
+        self, wanted: Wanted, id_: str, credentials: Credentials | None, *, intake: Intake, environment: Environment
+    ) -> None:
         """Make all of it, and have its sources waited for; nothing is sent before `run`.
 
         Raises:
             TrustError: a certificate authority for registries cannot be used.
         """
-        self.config = config
-        self._environment = environment
-        settings, credentials = environment.settings, config.credentials
-        self._client = (
-            KubeClient(credentials=credentials, metrics=environment.kube_metrics) if credentials is not None else None
-        )
-        token = credentials.token if credentials is not None else settings.shared_token
+        self._wanted, self._id, self._settings = wanted, id_, environment.settings
+        self._metrics = environment.kube_metrics
+        if wanted.name:
+            self._metrics = self._metrics.of_cluster(wanted.name)
+        self._client = KubeClient(credentials=credentials, metrics=self._metrics) if credentials is not None else None
+        connector = self._connector(credentials, environment.metrics)
         registries = Registries(
             intake=intake,
-            connector=create_connector(settings, token=token, metrics=environment.metrics),
-            settings=settings,
+            connector=connector,
+            settings=self._settings,
+            discovery=replace(wanted.registries, cluster=id_),
+            namespaces=wanted.namespaces,
             polling_floor=environment.polling_floor,
         )
         self._tasks: list[Task] = []
-        if self._client is not None:
-            self._tasks += [intake.follow(source) for source in self._sources(self._client)]
-            self._tasks += registries.follow_cluster(self._client, environment.kube_metrics)
+        self._namespaces: Namespaces | None = None
+        if self._client is not None and self._settings.read_namespaces:
+            self._namespaces = Namespaces(client=self._client, metrics=self._metrics)
+            self._tasks.append(self._namespaces.run)
+        self._servers = model_servers(self._settings, trust=connector.ssl, inside=wanted.inside)
+        sources = [] if self._client is None else list(self._sources(self._client))
+        self.sources = frozenset(source.id for source in sources)
+        self._tasks += [intake.follow(source) for source in sources]
+        if self._client is not None and wanted.searched:
+            self._tasks += registries.follow_cluster(self._client, self._metrics)
         self._tasks.append(registries.run)
+
+    def _connector(self, credentials: Credentials | None, metrics: Metrics) -> Connector:
+        """Return what opens connections to its registries: they get its own token, and no other cluster's ever."""
+        settings, tokens = self._settings, self._wanted.tokens
+        token = credentials.token if credentials is not None else None
+        if self._wanted.inside:
+            own = settings.shared_token if credentials is None and self._id == LOCAL else token
+            connector = create_connector(settings, token=own, metrics=metrics)
+        else:
+            authorities = [] if credentials is None else _authorities(credentials)
+            authorities += [read_authority("caFile", path) for path in self._wanted.authorities]
+            connector = create_connector_to(settings, token=token, authorities=authorities, metrics=metrics)
+        return replace(
+            connector,
+            token=FileToken(tokens[""]) if "" in tokens else connector.token,
+            tokens={url: FileToken(path) for url, path in tokens.items() if url},
+        )
 
     def _sources(self, client: KubeClient) -> Iterable[Source]:
         """Yield the sources of deployments, without what is not wanted, with what their connections lead to."""
-        settings, metrics = self._environment.settings, self._environment.kube_metrics
+        settings = self._settings
         sources: tuple[Source, ...] = (
             KserveSource(
-                id="kserve",
-                cluster=self.config.place,
+                id=cluster_source("kserve", self._id),
+                cluster=self._id,
                 client=client,
-                namespaces=settings.watch_namespaces,
-                metrics=metrics,
+                namespaces=self._wanted.namespaces,
+                metrics=self._metrics,
                 runtimes=settings.read_runtimes,
             ),
             LlmSource(
-                id="kserve-llm",
-                cluster=self.config.place,
+                id=cluster_source("llm", self._id),
+                cluster=self._id,
                 client=client,
-                namespaces=settings.watch_namespaces,
-                metrics=metrics,
+                namespaces=self._wanted.namespaces,
+                metrics=self._metrics,
                 secured={"on": True, "off": False}.get(settings.llm_authentication),
             ),
         )
@@ -107,58 +138,153 @@ class Cluster:
                     allowed=settings.connections_allowed,
                 )
                 if settings.resolve_connections != "false"
-                else source
+                else UnreadConnections(source)
             )
-            yield Selected(resolved, settings.selection)
+            selected = Selected(resolved, settings.selection)
+            told = Inherited(selected, self._namespaces) if self._namespaces is not None else selected
+            yield Answered(told, self._servers) if self._servers is not None else told
 
     async def run(self) -> None:
         """Follow the cluster until cancelled."""
-        async with AsyncExitStack() as stack:
-            if self._client is not None:
-                await stack.enter_async_context(self._client)
-            async with asyncio.TaskGroup() as group:
-                for task in self._tasks:
-                    group.create_task(task())
+        try:
+            async with AsyncExitStack() as stack:
+                if self._client is not None:
+                    await stack.enter_async_context(self._client)
+                async with asyncio.TaskGroup() as group:
+                    for task in self._tasks:
+                        group.create_task(task())
+        finally:
+            if self._wanted.name:
+                self._metrics.forget()
+
+
+def model_servers(settings: NormalizerSettings, *, trust: ssl.SSLContext | bool, inside: bool) -> ModelServers | None:
+    """Return the model servers of a cluster, or those in files, None where they are not asked anything."""
+    models, definitions = settings.discover_models, settings.fetch_openapi
+    if not (models or definitions):
+        return None
+    return ModelServers(models=models, definitions=definitions, trust=trust, inside=inside)
 
 
 class Clusters:
-    """Keeps running what is wanted: each cluster by itself."""
+    """Keeps running what is wanted, each cluster by itself: nothing that happens to one is felt by another."""
 
     def __init__(self, *, intake: Intake, environment: Environment) -> None:
         self._intake = intake
         self._environment = environment
-        self._wanted: dict[str, Cluster] = {}
-        self._running: dict[str, tuple[Cluster, asyncio.Task[None]]] = {}
+        self._wanted: dict[str, Wanted] = {}
+        self._running: dict[str, tuple[Wanted, asyncio.Task[None]]] = {}
+        self._awaited: set[str] = set()
+        self._reasons: dict[str, str] = {}
+        self._followed: dict[str, str] = {}
+        self._stopped: dict[str, frozenset[str]] = {}
         self._changed = asyncio.Event()
 
-    def want(self, configs: Iterable[ClusterConfig]) -> None:
-        """Take which clusters are wanted now; their sources are waited for from here on.
-
-        Raises:
-            TrustError: a certificate authority for registries cannot be used.
-        """
-        self._wanted = {config.place: self._cluster(config) for config in configs}
-        self._changed.set()
-
-    def _cluster(self, config: ClusterConfig) -> Cluster:
-        former = self._wanted.get(config.place)
-        if former is not None and former.config == config:
-            return former
-        return Cluster(config, intake=self._intake, environment=self._environment)
+    def want(self, wanted: Iterable[Wanted]) -> None:
+        """Take which clusters are wanted now; what they have is waited for from here on."""
+        now = {each.name or f"({each.id})": each for each in wanted}  # what is in brackets is nobody's name
+        for key, each in now.items():
+            if self._wanted.get(key) != each:
+                self._await(key)
+                self._changed.set()
+        if self._wanted.keys() - now.keys():
+            self._changed.set()
+        self._wanted = now
 
     async def run(self) -> None:
         """Follow the clusters that are wanted, until cancelled."""
         async with asyncio.TaskGroup() as group:
             while True:
                 self._changed.clear()
-                self._reconcile(self._wanted, group)
+                await self._reconcile(dict(self._wanted), group)
                 await self._changed.wait()
 
-    def _reconcile(self, wanted: Mapping[str, Cluster], group: asyncio.TaskGroup) -> None:
-        for place, (cluster, task) in tuple(self._running.items()):
-            if wanted.get(place) is not cluster:
-                task.cancel()
-                del self._running[place]
-        for place, cluster in wanted.items():
-            if place not in self._running:
-                self._running[place] = cluster, group.create_task(cluster.run(), name=f"cluster {place}")
+    async def _reconcile(self, wanted: Mapping[str, Wanted], group: asyncio.TaskGroup) -> None:
+        over = {key: task for key, (former, task) in self._running.items() if wanted.get(key) != former}
+        for key, task in over.items():
+            del self._running[key]
+            task.cancel()
+        if over:
+            await asyncio.wait(over.values())
+        for key in over.keys() - wanted.keys():
+            self._no_longer_awaited(key)
+        for key, each in wanted.items():
+            if key not in self._running:
+                self._running[key] = each, group.create_task(self._keep(key, each), name=f"cluster {key}")
+        self._sweep()
+
+    async def _keep(self, key: str, wanted: Wanted) -> None:
+        """Follow one cluster until cancelled, whatever happens."""
+        backoff = Backoff(*_BACKOFF, least=0.5)
+        while True:
+            try:
+                await self._follow(key, wanted)
+            except (CredentialsError, TrustError) as error:
+                self._cannot_follow(key, str(error))
+            except TimeoutError:
+                self._cannot_follow(key, f"its credentials were not there within {CONNECT:g} s: is a program hanging?")
+            except Exception as error:
+                log.exception("cluster_unreadable", cluster=key)
+                self._cannot_follow(key, f"internal: {type(error).__name__}, see the log; it is tried again")
+            await asyncio.sleep(backoff.next())
+
+    async def _follow(self, key: str, wanted: Wanted) -> None:
+        """Follow one cluster until cancelled.
+
+        Raises:
+            CredentialsError, TrustError: there is no way to it now.
+            TimeoutError: its credentials do not come.
+        """
+        async with asyncio.timeout(CONNECT):
+            credentials = await wanted.way.credentials()
+        id_ = wanted.id or id_of_server(credentials.server if credentials is not None else "")
+        other = self._followed.setdefault(id_, key)
+        if other != key:
+            raise CredentialsError(f"it is the same API server as that of {other}: take one of the two out")
+        sources: frozenset[str] = frozenset()
+        try:
+            self._intake.cluster_followed(id_, wanted.place)
+            cluster = Cluster(wanted, id_, credentials, intake=self._intake, environment=self._environment)
+            sources = cluster.sources
+            self._intake.sources_left(self._stopped.pop(id_, frozenset()) - sources)
+            if credentials is not None:
+                log.info("cluster_found", cluster=key, server=credentials.server, origin=credentials.origin)
+            self._no_longer_awaited(key)
+            self._sweep()
+            await cluster.run()
+        finally:
+            del self._followed[id_]
+            self._stopped[id_] = self._stopped.get(id_, frozenset()) | sources
+            self._intake.cluster_stopped(id_, sources)
+
+    def _await(self, key: str, reason: str = "") -> None:
+        self._awaited.add(key)
+        self._intake.cluster_awaited(key, reason)
+
+    def _cannot_follow(self, key: str, reason: str) -> None:
+        if self._reasons.get(key) != reason:
+            log.warning("cluster_unreadable", cluster=key, reason=reason)
+        self._reasons[key] = reason
+        self._await(key, reason)
+
+    def _no_longer_awaited(self, key: str) -> None:
+        self._awaited.discard(key)
+        self._reasons.pop(key, None)
+        self._intake.cluster_known(key)
+
+    def _sweep(self) -> None:
+        """Let the entries of clusters go that are wanted no longer, once it is known which cluster each name means."""
+        if self._awaited:
+            return
+        for id_ in self._stopped.keys() - self._followed.keys():
+            log.warning("cluster_gone", cluster=id_)
+            self._intake.sources_left(self._stopped.pop(id_))
+            self._intake.cluster_left(id_)
+
+
+def _authorities(credentials: Credentials) -> list[Authority]:
+    """Return the certificate authorities that a cluster's API server is verified against: its Routes may be, too."""
+    if not isinstance(credentials.ssl, ssl.SSLContext):
+        return []
+    found = credentials.ssl.get_ca_certs(binary_form=True)
+    return [(f"the authority of {credentials.server}", ssl.DER_cert_to_PEM_cert(each)) for each in found]

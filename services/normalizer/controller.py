@@ -8,7 +8,8 @@ round. What leaves is decided by the ledger.
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from math import inf
 
 import structlog
@@ -21,7 +22,9 @@ from common.kube.workqueue import WorkQueue
 from common.problems import Problem
 from common.wire import Awaited, Batch, WireError
 from services.normalizer.desired import Desired
+from services.normalizer.explain import Explainer
 from services.normalizer.facts import Gone, Ref
+from services.normalizer.hidden import HiddenBook, Why
 from services.normalizer.ledger import Ledger
 from services.normalizer.plan import Plan, plan
 from services.normalizer.publish import Mirror
@@ -40,9 +43,13 @@ CHECK_STORAGE = 10.0
 SETTLE = 3.0
 """Seconds to wait at start for each source's first answer, so that names are allotted with all contenders known."""
 LOOK_AGAIN = 30.0
-"""Seconds between two requests to a source to list again, because something that it lacked is due to leave."""
+"""Seconds between two requests to a source to list again, because something that it lacked is due to leave; and between
+two for one object that it lacks."""
+LOOK_AGAIN_AT_MOST = 600.0
+"""What these seconds grow to, from one request to the next, while it lacks suspiciously much."""
 PROOFS = 20
-"""So many objects that lists lack are asked for by themselves."""
+"""So many objects that lists lack are asked for by themselves in that time."""
+REFUSED_REMEDY = "make what it says of itself shorter, such as its annotations; see what storage-rest logs"
 
 
 class Controller:
@@ -69,12 +76,16 @@ class Controller:
         self._health = health
         self._telemetry = telemetry
         self._clock = clock
-        self._looks_asked: dict[str, float] = {}
-        self._asked: set[str] = set()
+        self._next_looks: dict[str, tuple[float, float]] = {}
+        self._asked: dict[str, float] = {}
         self._suspicious: frozenset[str] = frozenset()
         self._told: dict[str, tuple[Problem, ...]] = {}
-        self._complaint = Complaint(log)
-        self.reporter = Reporter(desired=desired, book=book, ledger=ledger, health=health)
+        self._complaint = Complaint()
+        self._hidden = HiddenBook()
+        self.reporter = Reporter(desired=desired, book=book, ledger=ledger, health=health, hidden=self._hidden)
+        self.explainer = Explainer(
+            desired=desired, book=book, ledger=ledger, mirror=mirror, hidden=self._hidden, clock=clock
+        )
         self.intake = Intake(
             desired=desired, book=book, ledger=ledger, queue=queue, health=health, telemetry=telemetry, clock=clock
         )
@@ -113,7 +124,7 @@ class Controller:
             async with asyncio.timeout(SETTLE):
                 await self.intake.settled()
         except TimeoutError:
-            log.info("starting without an answer from some sources", missing=list(self._book.waiting_for()))
+            log.info("started_without_sources", missing=list(self._book.waiting_for()))
         self._queue.add(SYNC)
 
     async def _reconcile(self, refs: list[str], deliveries: asyncio.TaskGroup) -> bool:
@@ -129,6 +140,7 @@ class Controller:
             self._publish(now, deliveries)
         self._queue.add_after(SYNC, CHECK_STORAGE)
         self._tell_problems()
+        self._tell_hidden(now)
         if self._mirror.idle:
             self._telemetry.settled(began)
         self._telemetry.state(
@@ -150,7 +162,7 @@ class Controller:
             for _ in self._desired.rendering(dirty, now=now):
                 await asyncio.sleep(0)  # others have their turn
         for name, error in self._desired.take_failures():
-            log.error("an object cannot be rendered", object=name, exc_info=error)
+            log.error("object_not_rendered", object=name, exc_info=error)
         for cluster, labels in self._desired.take_unknown():
             self.intake.ask(cluster, labels)
         self.intake.name_cards(self._desired.catalog_models)
@@ -163,7 +175,7 @@ class Controller:
         """Send what differs, as far as it is not under way already."""
         self._look_again(now)
         self._tell_suspicions()
-        self._prove(deliveries)
+        self._prove(now, deliveries)
         times = (self._ledger.next_check(now), self._book.first_sync_ends)
         for at in times:
             if at is not None and now < at < inf:
@@ -194,11 +206,12 @@ class Controller:
         """Return what storage waits for before it has all there is."""
         if self._mirror.complete:
             return ()
-        return self._book.awaited(
+        awaited = self._book.awaited(
             documents=len(self._desired.wanted),
             ever=self._mirror.complete,
             stored=self._ledger.sources_with_entries if self._mirror.damage else (),
         )
+        return tuple(replace(each, source=self.intake.condition(each.source)) for each in awaited)
 
     async def _deliver(self, batch: Batch) -> None:
         new = [upsert for upsert in batch.upserts if self._mirror.is_new(upsert.key)]
@@ -211,7 +224,7 @@ class Controller:
         self._storage_works()
         self._telemetry.served(ref for upsert in batch.upserts for ref in (upsert.ref, upsert.server_ref))
         for key, reason in refused.items():
-            log.error("storage refused a document", key=key, reason=reason)
+            log.error("document_refused", key=key, reason=reason)
         self._telemetry.sent(upserts=len(batch.upserts), removals=len(batch.removals), cards=len(batch.cards))
         marked = [key for key, mark in batch.leaving.items() if mark is not None]
         marked += [upsert.key for upsert in batch.upserts if upsert.leaving is not None]
@@ -219,11 +232,11 @@ class Controller:
         self._ledger.persisted(stored[key].ref or key for key in marked if key in stored)
         for upsert in new:
             if upsert.key not in refused:
-                log.info("an entry has arrived", key=upsert.key, object=upsert.ref, source=upsert.source)
+                log.info("entry_added", key=upsert.key, object=upsert.ref, source=upsert.source)
         for key, reason in batch.removals.items():
-            log.info("an entry has left", key=key, reason=reason)
+            log.info("entry_removed", key=key, reason=reason)
         if batch.complete or batch.confirmed:
-            log.info("every source was read", complete=batch.complete, confirmed=batch.confirmed)
+            log.info("sources_read", complete=batch.complete, confirmed=batch.confirmed)
         if batch.changes_entries:
             log.debug(
                 "published",
@@ -250,62 +263,117 @@ class Controller:
         )
 
     def _look_again(self, now: float) -> None:
-        """Have sources listed again where that decides something."""
-        for source in self._ledger.overdue(now):
+        """Have sources listed again where that decides something: what is due, and ever more seldom what is suspicious.
+
+        A short list may be wrong for a moment, and the watch that follows it never shows what it lacked.
+        """
+        overdue = self._ledger.overdue(now)
+        suspicious = self._ledger.doubtful()
+        looks = {source: look for source, look in self._next_looks.items() if source in overdue | suspicious}
+        for source in overdue:
+            at, pause = looks.get(source, (now, LOOK_AGAIN))
+            looks[source] = (at if pause == LOOK_AGAIN else now), LOOK_AGAIN
+        for source in suspicious - looks.keys():
+            looks[source] = now + LOOK_AGAIN, LOOK_AGAIN
+        for source, (at, pause) in looks.items():
             followed = self.intake.sources.get(source)
-            if followed is not None and now >= self._looks_asked.get(source, -inf) + LOOK_AGAIN:
-                self._looks_asked[source] = now
+            if followed is not None and now >= at:
+                looks[source] = now + pause, pause if source in overdue else min(2 * pause, LOOK_AGAIN_AT_MOST)
                 followed.relist()
+        self._next_looks = looks
 
     def _tell_suspicions(self) -> None:
         suspicious = self._ledger.suspicious()
         for source in sorted(suspicious - self._suspicious):
             log.warning(
-                "much of what a source showed is missing or not ready; it stays for REMOVAL_HOLD",
+                "removals_held",
                 source=source,
                 entries=sum(doubt.source == source for doubt in self._ledger.doubts()),
                 remedy="if the models are really gone, wait, or confirm it: connector removals confirm",
             )
         self._suspicious = suspicious
 
-    def _prove(self, group: asyncio.TaskGroup) -> None:
+    def _prove(self, now: float, group: asyncio.TaskGroup) -> None:
         """Ask for each object that a look lacks, where it is so little that the answer can be believed."""
         unproven = self._ledger.unproven()
-        self._asked &= unproven.keys()
-        for ref, source in unproven.items():
-            followed = self.intake.sources.get(source)
-            if ref not in self._asked and isinstance(followed, Provable) and len(self._asked) < PROOFS:
-                self._asked.add(ref)
-                group.create_task(self._ask(followed, source, ref))
+        self._asked = {ref: at for ref, at in self._asked.items() if ref in unproven}
+        due = sorted(unproven.keys(), key=lambda ref: self._asked.get(ref, -inf))  # each has its turn
+        lately = sum(now < at + LOOK_AGAIN for at in self._asked.values())
+        for ref in due[: max(0, PROOFS - lately)]:
+            if now >= self._asked.get(ref, -inf) + LOOK_AGAIN and (able := self._able_to_prove(unproven[ref])):
+                self._asked[ref] = now
+                group.create_task(self._ask(able, ref))
 
-    async def _ask(self, followed: Provable, source: str, ref: str) -> None:
+    def _able_to_prove(self, sources: Sequence[str]) -> list[Provable]:
+        """Return the sources if each can be asked for an object, else none."""
+        able: list[Provable] = []
+        for source in sources:
+            followed = self.intake.sources.get(source)
+            if not isinstance(followed, Provable):
+                return []
+            able.append(followed)
+        return able
+
+    async def _ask(self, sources: Sequence[Provable], written: str) -> None:
+        """Ask all sources that may have an object for it."""
         try:
-            gone = await followed.is_gone(Ref.parse(ref))
+            ref = Ref.parse(written)
+            gone = ref.is_deployment and all([await source.is_gone(ref) for source in sources])
         except (RemoteError, ValueError) as error:
-            log.info("no proof: what a list lacks stays for REMOVAL_HOLD", object=ref, error=str(error))
+            log.info("removal_not_proven", object=written, error=str(error))
             return
-        if gone and ref in self._ledger.unproven():
-            self._desired.put(source, Ref.parse(ref), Gone())
+        if gone and (sources_now := self._ledger.unproven().get(written)):
+            self._desired.put(sources_now[0], ref, Gone())
             self._queue.add(PUBLISH)
 
     def _storage_works(self) -> None:
         self._queue.forget(SYNC)
         self._health.set("storage", True)
-        self._complaint.worked("storage takes what it is sent again")
+        if self._complaint.worked():
+            log.info("storage_writable_again")
 
     def _storage_failed(self, error: Exception) -> None:
         remedy = "see what storage-rest logs"
         if isinstance(error, Unreachable):
             remedy = "is the container storage-rest running, and is STORAGE_URL its address?"
         self._health.set("storage", False, f"{error}; {remedy}")
-        self._complaint.failed("storage does not take what it is sent", error=str(error), remedy=remedy)
+        if level := self._complaint.failed():
+            tell = log.info if level == "info" else log.warning
+            tell("storage_not_writable", error=str(error), remedy=remedy)
         self._queue.retry(SYNC)
 
+    def _tell_hidden(self, now: float) -> None:
+        """Keep account of what is not shown."""
+        stored = self._mirror.entries
+        if rendered := self._desired.take_rendered():
+            refs = {entry.ref for entry in stored.values()}
+            looked = {ref: (self._desired.source_of(ref), self._desired.why_hidden(ref, refs)) for ref in rendered}
+            self._hidden.look(looked, now=now)
+        elsewhere: dict[str, tuple[str, Why]] = {
+            source: (source, Why("untrusted-registry", reason, remedy))
+            for source, (reason, remedy) in self._book.ignored.items()
+        }
+        for key, reason in self._mirror.refusals.items():
+            upsert = self._desired.wanted.get(key)
+            if upsert is not None and key not in stored:
+                why = Why("refused", f"storage does not take its document: {reason}", REFUSED_REMEDY)
+                elsewhere[upsert.ref] = (upsert.source, why)
+        self._hidden.look_at_all(elsewhere, among=("refused", "untrusted-registry"), now=now)
+        for each, is_hidden in self._hidden.take_changes():
+            why = each.why
+            if is_hidden:
+                log.info("model_hidden", object=each.object, cause=why.cause, reason=why.reason, remedy=why.remedy)
+            else:
+                log.info("model_no_longer_hidden", object=each.object, cause=why.cause)
+
     def _tell_problems(self) -> None:
-        """Log each problem once, when it arises."""
+        """Log each problem once, when it arises and when it is solved."""
         problems = self._desired.problems
+        for ref, of_one in self._told.items():
+            for problem in set(of_one) - set(problems.get(ref, ())):
+                log.info("problem_solved", **problem.fields())
         for ref, of_one in problems.items():
             for problem in set(of_one) - set(self._told.get(ref, ())):
                 level = {"error": log.error, "warning": log.warning, "info": log.info}[problem.severity]
-                level(problem.message, object=problem.object, remedy=problem.remedy)
+                level("problem_found", **problem.fields())
         self._told = dict(problems)

@@ -13,7 +13,8 @@ from typing import Final
 from common.problems import Problem
 from services.normalizer.companions import Companions
 from services.normalizer.connected import Connected
-from services.normalizer.facts import Gone, Missing, Ref, Unusable
+from services.normalizer.facts import MANIFESTS, Gone, Missing, Ref, Unusable
+from services.normalizer.hidden import Why, faulty, unready
 from services.normalizer.ledger import NOT_LISTED, NOT_READY, Ledger
 from services.normalizer.normalize.cards import CatalogModel
 from services.normalizer.normalize.connection import Connection
@@ -94,6 +95,15 @@ class Deployments:
         """Return whether a deployment exists and cannot be read."""
         return ref in self._unusable
 
+    def hidden(self, ref: str) -> Why | None:
+        """Return what is in the way of showing a deployment, as far as that is said by the object itself."""
+        if (problem := self._unusable.get(ref)) is not None:
+            return faulty("unusable", problem)
+        entry = self._entries.get(ref)
+        if entry is None or entry.verdict.shown:
+            return None
+        return unready(entry.facts, in_files=Ref.parse(ref).place == MANIFESTS)
+
     def claimants(self, version: str) -> Collection[str]:
         """Return the deployments that serve a version."""
         return self._claimants.get(version, ())
@@ -146,13 +156,18 @@ class Deployments:
         deployments = {Ref.parse(ref) for ref, entry in self._entries.items() if entry.source == source}
         return deployments | {ref for ref in companions if ref.place == cluster}
 
-    def forget(self, cluster: str) -> None:
-        """Forget all that is known of a cluster that is followed no longer and has no deployment left."""
+    def forget(self, cluster: str) -> set[str]:
+        """Forget all that is known of a cluster that is followed no longer and has no deployment left.
+
+        Returns the deployments that could not be read.
+        """
         for ref in self._services.refs | self._accounts.refs | self._runtimes.keys() | self._connected.refs:
             if ref.place == cluster:
                 self._put_companion(ref, Gone())
-        for unusable in [ref for ref in self._unusable if Ref.parse(ref).place == cluster]:
-            del self._unusable[unusable]
+        unusable = {ref for ref in self._unusable if Ref.parse(ref).place == cluster}
+        for unread in unusable:
+            del self._unusable[unread]
+        return unusable
 
     def problems(self, ref: str) -> tuple[Problem, ...]:
         """Return the problems of a deployment that are not about its document."""

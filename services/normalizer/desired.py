@@ -17,16 +17,18 @@ from services.normalizer.deployments import Deployments, Entry
 from services.normalizer.documents import SLICE, Documents
 from services.normalizer.earlier import Adoption, Unshown
 from services.normalizer.facts import LOCAL, MANIFESTS, Gone, Missing, Ref, Unusable, cluster_of, cluster_of_id
+from services.normalizer.hidden import Why, faulty
 from services.normalizer.ledger import Ledger, Patience
 from services.normalizer.normalize.cards import CatalogModel, catalog_model, readme_card
-from services.normalizer.normalize.deployment import Fact
+from services.normalizer.normalize.deployment import Deployment, Fact
 from services.normalizer.normalize.document import within
 from services.normalizer.normalize.kserve import normalize_deployment
 from services.normalizer.normalize.labels import RegistryLabels
 from services.normalizer.normalize.linking import names_version
 from services.normalizer.normalize.registry import normalize_version
-from services.normalizer.normalize.registry_objects import version_origin
+from services.normalizer.normalize.registry_objects import ModelVersion, RegisteredModel, version_origin
 from services.normalizer.normalize.result import Defaults, Normalized, Place
+from services.normalizer.normalize.stated import card_problems
 from services.normalizer.places import SHARED, Places
 from services.normalizer.registered import Registered, Version
 from services.normalizer.sourcebook import SourceBook, SourceKind, cluster_source
@@ -63,6 +65,7 @@ class Desired:
         self._faults: dict[str, Problem] = {}
         self._failures: list[tuple[str, Exception]] = []
         self._dirty: set[str] = set()
+        self._rendered: set[str] = set()
         self._left: set[str] = set()
         self._awaiting_registries: frozenset[str] = frozenset()
         self.problems: dict[str, tuple[Problem, ...]] = {}
@@ -133,6 +136,8 @@ class Desired:
     def put(self, source: str, ref: Ref, fact: Fact | Gone | Missing | Unusable, *, now: float = 0) -> None:
         """Take what a source says of an object."""
         self._dirty |= self._deployments.put(source, ref, fact, now=now)
+        if isinstance(fact, Gone):  # a version may have been waiting for it since the start
+            self._dirty |= {version for version, server in self._unconfirmed_servers.items() if server == str(ref)}
 
     def put_registry(
         self, registry: str, content: RegistryContent | None, *, touched: Iterable[str] = (), now: float = 0
@@ -160,6 +165,7 @@ class Desired:
     def leave(self, cluster: str) -> None:
         """Take that a cluster is followed no longer: what is known of it goes with the last of its entries."""
         self._left.add(cluster)
+        self._cards.leave(cluster)
 
     def known(self, source: str, kind: SourceKind) -> set[Ref]:
         """Return what a source has told that was not taken back."""
@@ -169,6 +175,10 @@ class Desired:
         """Take cards of a cluster's model catalogs by key; None says that there is none, what is not named stays."""
         self._cards.put(cards, cluster=cluster)
         self._dirty |= self._deployments.documented_by(cards)
+
+    def forget_cards(self, keys: Collection[str], *, cluster: str = LOCAL) -> None:
+        """Drop cards that nothing in a cluster refers to any more; one that a document still shows stays with it."""
+        self._cards.forget(keys, cluster=cluster)
 
     @property
     def catalog_models(self) -> Mapping[str, frozenset[CatalogModel]]:
@@ -202,7 +212,7 @@ class Desired:
         for registry in self._registered.over():
             self.put_registry(registry, None)
         for cluster in [each for each in self._left if not self._deployments.has(each)]:
-            self._deployments.forget(cluster)
+            self._dirty |= self._deployments.forget(cluster)
             self._left.remove(cluster)
 
     # --- what follows from it
@@ -220,6 +230,48 @@ class Desired:
         """Return what went wrong in rendering which object since the last call; for the log."""
         failures, self._failures = self._failures, []
         return failures
+
+    def take_rendered(self) -> set[str]:
+        """Return the references of what was rendered, or was not to be, since the last call."""
+        rendered, self._rendered = self._rendered, set()
+        return rendered
+
+    def deployments(self) -> Iterator[tuple[str, Deployment]]:
+        """Yield all deployments by reference."""
+        for ref in self._deployments.refs:
+            if (entry := self._deployments.get(ref)) is not None:
+                yield ref, entry.facts
+
+    def versions(self) -> Iterator[tuple[str, RegisteredModel, ModelVersion]]:
+        """Yield all versions of all registries, live or not, by reference."""
+        return self._registered.versions()
+
+    def shown_with_version(self, ref: str) -> str:
+        """Return the version that shows a deployment as its server, empty without one."""
+        return self._deployments.shown_with_version(ref)
+
+    def source_of(self, ref: str) -> str:
+        """Return the source of an object, empty when it is not known."""
+        if ref.startswith("registry:"):
+            return registry_source(Ref.parse(ref).place)
+        entry = self._deployments.get(ref)
+        return entry.source if entry is not None else ""
+
+    def why_hidden(self, ref: str, stored: Collection[str]) -> Why | None:
+        """Return why nothing of an object is in the feed; None when something is, or there is no such object.
+
+        `stored` are the references of what storage has.
+        """
+        if ref in self._documents or self._deployments.shown_with_version(ref):
+            return None
+        if ref in self.retained and ref in stored:
+            return None
+        if (fault := self._faults.get(ref)) is not None:
+            return faulty("not-rendered", fault)
+        if ref in self._waiting:
+            remedy = "see the registries among the sources: one of them was not read since the start"
+            return Why("waiting-for-registry", "a registry that may describe it was not read yet", remedy)
+        return self._registered.hidden(ref) if ref.startswith("registry:") else self._deployments.hidden(ref)
 
     def render(self, refs: Iterable[str], *, now: float) -> None:
         """Make the documents of `refs`, and of those tied to them, again."""
@@ -256,6 +308,7 @@ class Desired:
         except Exception as error:
             self._failures.append((Ref.parse(ref).label, error))
             self._faults[ref] = Problem(
+                "internal_error",
                 "error",
                 Ref.parse(ref).label,
                 f"it cannot be rendered: {type(error).__name__}: {error}"[:300],
@@ -303,7 +356,7 @@ class Desired:
         else:
             self._served_by.pop(ref, None)
         stated = chosen.verdict.facts.stated if chosen and chosen.verdict.facts else None
-        place = self._places.of(Ref.parse(server or ref))
+        place = self._places.of(Ref.parse(server or ref), content.source)
         return within(
             place,
             normalize_version(
@@ -379,7 +432,7 @@ class Desired:
             self.retained.add(ref)
         if facts is None or self._deployments.shown_with_version(ref):
             return None
-        place = self._places.of(Ref.parse(ref))
+        place = self._places.of(Ref.parse(ref), entry.source)
         return within(
             place,
             normalize_deployment(
@@ -402,6 +455,7 @@ class Desired:
         return (awaited and names_version(entry.facts)) or self._unshown.may_be_served_by(ref, entry.facts)
 
     def _publish(self, rendered: Mapping[str, Normalized | None]) -> Iterator[None]:
+        self._rendered |= rendered.keys()
         for ref, normalized in rendered.items():
             if normalized is None:
                 self._documents.withdraw(ref)
@@ -417,8 +471,16 @@ class Desired:
 
     def _other_problems(self, ref: str) -> tuple[Problem, ...]:
         """Return the problems of an object that are not about its document."""
-        fault = self._faults.get(ref)
-        return (*self._deployments.problems(ref), *((fault,) if fault else ()))
+        fault, entry = self._faults.get(ref), self._deployments.get(ref)
+        return (
+            *self._deployments.problems(ref),
+            *((fault,) if fault else ()),
+            *(self._card_problems(entry.facts) if entry else ()),
+        )
+
+    def _card_problems(self, facts: Deployment) -> tuple[Problem, ...]:
+        lacking = self._cards.lacks(facts.stated.catalog_model)
+        return card_problems(facts.stated, subject=facts.subject, lacking=lacking)
 
     def _note(self, ref: str, problems: tuple[Problem, ...]) -> None:
         if problems:

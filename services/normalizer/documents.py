@@ -184,6 +184,7 @@ class Documents:
 def _renamed(ref: str, wanted: str, shown: str) -> tuple[Problem, ...]:
     return (
         Problem(
+            "name_taken",
             "info",
             Ref.parse(ref).label,
             f"another model is called {wanted} already: this one is shown as {shown}",

@@ -7,7 +7,7 @@ back. docs/architecture.md, "Removing".
 """
 
 from collections import Counter, defaultdict, deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
 from typing import Final
@@ -28,7 +28,10 @@ _UNNAMED: Mapping[str, SourceKind] = {
     "unnamed:llm": "llm",
     "original:kubeflow": "registry",
 }
-"""Stand-ins for the source of entries that do not name theirs, because the original wrote them."""
+"""Stand-ins for the source of what does not name its own: entries that the original wrote, servers within entries.
+
+Any source of the kind may be the one that is meant, so all of them count, and all must agree.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,8 +39,8 @@ class Patience:
     """How long what is in doubt stays, in seconds.
 
     `hold`: what a complete look lacks. `not_ready`: what is there and not ready. `source_gone`: the entries of a source
-    that is itself gone. When more than `share` of what a source shows (at least two entries, or all) is in doubt or
-    left so within the last `hold`, everything of it that is no proof waits for `hold`.
+    that is itself gone. When more than `share` of what a source shows (at least two entries) is in doubt or left so
+    within the last `hold`, everything of it that is no proof waits for `hold`.
     """
 
     hold: float = removals.HOLD
@@ -275,24 +278,26 @@ class Ledger:
         return sorted(doubts, key=lambda doubt: (doubt.due is None, doubt.due or 0, doubt.ref))
 
     def suspicious(self) -> frozenset[str]:
-        """Return the sources of which suspiciously many entries are leaving."""
-        doubted = Counter(self._accounts[ref].source for ref in self._marked if not self._goes_with_source(ref))
-        sources = doubted.keys() | {source for source, times in self._left.items() if times}
-        return frozenset(
-            source
-            for source in sources
-            if removals.is_many(
-                doubted[source] + len(self._left[source]),
-                len(self._of_source[source]) + len(self._left[source]),
-                share=self._patience.share,
-            )
-        )
+        """Return the sources of which suspiciously many entries are leaving; none where nothing is to wait."""
+        if not self._patience.hold:
+            return frozenset()
+        leaving = Counter(self._accounts[ref].source for ref in self._marked if not self._goes_with_source(ref))
+        missing = leaving + Counter({source: len(times) for source, times in self._left.items()})
+        return frozenset(source for source in leaving if self._is_suspicious(source, missing))
 
-    def unproven(self) -> dict[str, str]:
-        """Return what complete looks lack, with its source, where it is so little that each is worth asking for."""
+    def _is_suspicious(self, source: str, missing: Counter[str]) -> bool:
+        alike = {source, *self._meant_by(source)}
+        of = sum(len(self._of_source.get(each, ())) + len(self._left.get(each, ())) for each in alike)
+        return removals.is_many(sum(missing[each] for each in alike), of, share=self._patience.share)
+
+    def unproven(self) -> dict[str, Sequence[str]]:
+        """Return what complete looks lack, where it is so little that each is worth asking for.
+
+        With each come the sources that may have it: only when all of them say that it is gone, that is a proof.
+        """
         suspicious = self.suspicious()
         missing = {ref: account.source for ref in self._marked if (account := self._accounts[ref]).reason == NOT_LISTED}
-        return {ref: source for ref, source in sorted(missing.items()) if source not in suspicious}
+        return {ref: self._meant_by(source) for ref, source in sorted(missing.items()) if source not in suspicious}
 
     def overdue(self, now: float) -> frozenset[str]:
         """Return the sources that should be looked at again, because something that they lacked is due to leave."""
@@ -301,8 +306,13 @@ class Ledger:
             account = self._accounts[ref]
             if at <= now and account.reason not in (SOURCE_GONE, NOT_READY) and not self._agrees(account, at):
                 sources.add(account.source)
-        named = sources - _UNNAMED.keys()
-        return frozenset(named.union(*(self._book.of_kind(_UNNAMED[each]) for each in sources - named)))
+        return frozenset().union(*map(self._meant_by, sources))
+
+    def doubtful(self) -> frozenset[str]:
+        """Return the sources that lack suspiciously much."""
+        suspicious = self.suspicious()
+        lacking = {self._accounts[ref].source for ref in self._marked if self._accounts[ref].reason == NOT_LISTED}
+        return frozenset().union(*map(self._meant_by, lacking & suspicious))
 
     def next_check(self, now: float) -> float | None:
         """Return when time alone changes an answer; None when it does not."""
@@ -344,9 +354,12 @@ class Ledger:
         return source not in _UNNAMED and self._book.is_gone(source)
 
     def _covers(self, ref: str, account: _Account) -> bool:
-        kind = _UNNAMED.get(account.source)
-        sources = self._book.of_kind(kind) if kind else [account.source]
-        return any(self._book.covers(source, ref) for source in sources)
+        return any(self._book.covers(source, ref) for source in self._meant_by(account.source))
+
+    def _meant_by(self, source: str) -> Sequence[str]:
+        """Return the sources that a name stands for: itself, or all of a kind."""
+        kind = _UNNAMED.get(source)
+        return self._book.of_kind(kind) if kind else (source,)
 
     def _last_look(self, source: str) -> float | None:
         kind = _UNNAMED.get(source)

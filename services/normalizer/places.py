@@ -3,9 +3,11 @@
 Pure.
 """
 
+from dataclasses import replace
 from typing import Final
 
 from services.normalizer.facts import LOCAL, Ref, cluster_of, cluster_of_id
+from services.normalizer.normalize.registry_objects import MLFLOW
 from services.normalizer.normalize.result import Defaults, Place
 
 SHARED: Final = "shared"
@@ -30,10 +32,15 @@ class Places:
         """Return the cluster whose registries and catalogs describe what is in this one."""
         return cluster if cluster in self._known else LOCAL
 
-    def of(self, ref: Ref) -> Place:
-        """Return how what a reference names is shown."""
-        return self._known.get(self.home(cluster_of(ref)), self._own)
+    def of(self, ref: Ref, source: str = "") -> Place:
+        """Return how what a reference names is shown, with the defaults of its source."""
+        place = self._known.get(self.home(cluster_of(ref)), self._own)
+        defaults = place.defaults.of(source)
+        return place if defaults is place.defaults else replace(place, defaults=defaults)
 
     def may_describe(self, registry: str, cluster: str) -> bool:
-        """Return whether a registry may hold versions that deployments in a cluster serve."""
-        return cluster_of_id(registry) in (SHARED, self.home(cluster))
+        """Return whether a registry may hold versions that deployments in a cluster serve.
+
+        An MLflow server is in no cluster: any may deploy from it.
+        """
+        return registry.startswith(MLFLOW) or cluster_of_id(registry) in (SHARED, self.home(cluster))

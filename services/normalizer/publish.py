@@ -59,7 +59,7 @@ class Mirror:
 
     `known` is false when an error leaves that open, until the next `refresh`. `complete`, `confirmed`, `damage`
     and `awaited` are those of the last listing. `refused` are the digests of documents that storage does not take, by
-    key.
+    key, and `refusals` why.
     """
 
     def __init__(self, storage: Storage) -> None:
@@ -69,6 +69,7 @@ class Mirror:
         self._under_way: list[Batch] = []
         self._formers: dict[str, Stored | None] = {}
         self.refused: dict[str, str] = {}
+        self.refusals: dict[str, str] = {}
         self.known = False
         self.complete = False
         self.confirmed = False
@@ -202,8 +203,10 @@ class Mirror:
         self.confirmed = self.confirmed or batch.confirmed
         for upsert in batch.upserts:
             self.refused.pop(upsert.key, None)
+            self.refusals.pop(upsert.key, None)
             if upsert.key in applied.refused:
                 self.refused[upsert.key] = upsert.digest
+                self.refusals[upsert.key] = applied.refused[upsert.key]
                 self._put(upsert.key, formers[upsert.key])  # what it refuses in a new form it keeps in the old one
         return applied.refused
 

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from services.normalizer.facts import DELETED, Ref
+from services.normalizer.hidden import Why
 from services.normalizer.ledger import NOT_LISTED, Ledger
 from services.normalizer.normalize import registry_objects
 from services.normalizer.normalize.deployment import Deployment
 from services.normalizer.normalize.linking import Link, RegistryIndex, link
 from services.normalizer.normalize.registry_objects import ModelArtifact, ModelVersion, RegisteredModel
+from services.normalizer.normalize.result import IGNORE
 from services.normalizer.places import Places
 from services.normalizer.sources.kubeflow.records import RegistryContent, registry_source
 
@@ -91,6 +93,32 @@ class Registered:
             return missed
         self._missed.pop(ref, None)
         return None
+
+    def hidden(self, ref: str) -> Why | None:
+        """Return what is in the way of showing a version that its registry has."""
+        content = self.content_of(ref)
+        if content is None:
+            return None
+        model_id, version_id = Ref.parse(ref).ids
+        model, version = content.snapshot.models.get(model_id), content.snapshot.versions.get(version_id)
+        if model is None or version is None or version.registered_model_id != model_id:
+            return None
+        for noun, found in (("registered model", model), ("version", version)):
+            if found.is_ignored:
+                return Why("ignored", f"its {noun} {found.name} is marked with {IGNORE}", "remove that property")
+            if not found.is_live:
+                return Why("archived", f"its {noun} {found.name} is {found.state}", "restore it in the registry")
+        if version_id not in content.snapshot.artifacts:
+            remedy = "see the registry among the sources: it says what cannot be read"
+            return Why("not-read", "its registry was not read to the end yet", remedy)
+        return None
+
+    def versions(self) -> Iterator[tuple[str, RegisteredModel, ModelVersion]]:
+        """Yield all versions, live or not, by reference."""
+        for content in self._contents.values():
+            for version in content.snapshot.versions.values():
+                if (model := content.snapshot.models.get(version.registered_model_id)) is not None:
+                    yield str(Ref.version(content.ref.id, model.id, version.id)), model, version
 
     @property
     def refs(self) -> Iterator[str]:

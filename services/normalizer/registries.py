@@ -1,7 +1,7 @@
 """Model registries put together: found in the cluster and in the settings, polled, and told to the intake."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,13 +13,20 @@ from common.kube.environment import MOUNT
 from common.kube.metrics import KubeMetrics
 from common.metrics import Metrics
 from common.problems import Problem
-from common.secrets import StaticToken, TokenSource
-from common.trust import read_authority, trust_also
+from common.secrets import MountedCredentials, StaticToken, TokenSource
+from common.trust import Authority, read_authority, trust_also
 from services.normalizer.normalize.labels import RegistryLabels
 from services.normalizer.settings import NormalizerSettings
 from services.normalizer.sink import Intake
 from services.normalizer.sources.http import Connector, SourceMetrics
-from services.normalizer.sources.kubeflow.discovery import Discovery, DiscoverySettings, discover, untrusted_remedy
+from services.normalizer.sources.kubeflow.discovery import (
+    Discovery,
+    DiscoverySettings,
+    discover,
+    ended,
+    names_nothing,
+    untrusted_remedy,
+)
 from services.normalizer.sources.kubeflow.records import RegistryReading
 from services.normalizer.sources.kubeflow.search import TRANSIENT, ClusterSearch
 from services.normalizer.sources.kubeflow.source import PollingOptions, RegistrySource
@@ -56,7 +63,7 @@ def create_connector(
     metrics: Metrics,
     environ: Mapping[str, str] = os.environ,
 ) -> Connector:
-    """Return what opens connections to registries; `token` is the service account's, KFMR_TOKEN goes before it.
+    """Return what opens connections to the own cluster's registries, with KFMR_TOKEN or the service account's `token`.
 
     Trusted are the system's authorities, the cluster's (`ca.crt` and `service-ca.crt`, from the environment or
     mounted) and those in MODEL_REGISTRY_CA_FILE.
@@ -69,13 +76,40 @@ def create_connector(
     authorities += [
         read_authority("the mounted", MOUNT / name) for name in ("ca.crt", "service-ca.crt") if (MOUNT / name).exists()
     ]
-    if settings.model_registry_ca_file:
-        authorities.append(read_authority("MODEL_REGISTRY_CA_FILE", Path(settings.model_registry_ca_file)))
-    return Connector(
+    return create_connector_to(
+        settings,
         token=StaticToken(own.get_secret_value()) if own else token,
-        ssl=trust_also(authorities),
-        metrics=SourceMetrics.of(metrics),
+        authorities=authorities,
+        metrics=metrics,
         credentials=settings.server_credentials,
+    )
+
+
+def create_connector_to(
+    settings: NormalizerSettings,
+    *,
+    token: TokenSource | None,
+    authorities: Iterable[Authority],
+    metrics: Metrics,
+    credentials: MountedCredentials | None = None,
+) -> Connector:
+    """Return what opens connections to registries that take this token, and to others that take these credentials.
+
+    Trusted are the system's authorities, these, and those in MODEL_REGISTRY_CA_FILE.
+
+    Raises:
+        TrustError: one of these holds no certificate.
+    """
+    further = (
+        [read_authority("MODEL_REGISTRY_CA_FILE", Path(settings.model_registry_ca_file))]
+        if settings.model_registry_ca_file
+        else []
+    )
+    return Connector(
+        token=token,
+        ssl=trust_also([*authorities, *further]),
+        metrics=metrics.shared(SourceMetrics),
+        credentials=credentials or MountedCredentials(None),
     )
 
 
@@ -88,13 +122,19 @@ class Registries:
         intake: Intake,
         connector: Connector,
         settings: NormalizerSettings,
+        discovery: DiscoverySettings | None = None,
+        namespaces: Sequence[str] | None = None,
         polling_floor: float = POLLING_FLOOR,
     ) -> None:
-        """`polling_floor`: a shorter interval is raised to so many seconds, and that is told."""
+        """Prepare; `discovery` and the `namespaces` that are watched are those of the settings by default.
+
+        `polling_floor`: a shorter interval is raised to so many seconds, and that is told.
+        """
         self._intake = intake
-        intake.ask_for_unknown_versions(self.look_up)
-        self._settings = discovery_settings(settings)
-        self._watched = settings.watch_namespaces
+        self._settings = discovery or discovery_settings(settings)
+        self._cluster = self._settings.cluster
+        intake.ask_for_unknown_versions(self.look_up, cluster=self._cluster)
+        self._watched = settings.watch_namespaces if namespaces is None else namespaces
         # What is unusable in these may be what names a registry that was read before.
         self._all_named = not any(each.variable in _NAMING for each in settings.unusable)
         self._gateways = settings.model_registry_gateways
@@ -108,19 +148,20 @@ class Registries:
             ),
             expected=intake.known_versions,
         )
-        intake.ask_for_cards(self._source.want_cards)
+        intake.ask_for_cards(self._source.want_cards, cluster=self._cluster)
         self._search: ClusterSearch | None = None
         self._told: frozenset[Problem] = frozenset()
         self._refs: dict[tuple[RefKind, str], SourceRef] = {}
         self._strangers: frozenset[str] = frozenset()
         self._answering: set[tuple[RefKind, str]] = set()
+        self._ended: frozenset[str] = frozenset()
 
     def _interval(self, given: float, floor: float) -> float:
         if given >= floor:
             return given
         raised = f"{given:g} s is raised to {floor:g} s, so that registries are not flooded"
         remedy = "set POLLING_INTERVAL to a longer time, such as 2m"
-        log.warning(f"POLLING_INTERVAL: {raised}", remedy=remedy)
+        log.warning("polling_interval_raised", given=given, used=floor)
         self._intake.setting_state("POLLING_INTERVAL", ok=True, reason=f"{raised}; {remedy}")
         return floor
 
@@ -161,8 +202,10 @@ class Registries:
         try:
             self._find()
         except Exception as error:
-            log.exception("registries cannot be looked for: what was found stays")
-            self._intake.discovering(complete=False, ok=False, reason=f"internal: {type(error).__name__}, see the log")
+            log.exception("discovery_failed")
+            self._intake.discovering(
+                cluster=self._cluster, complete=False, ok=False, reason=f"internal: {type(error).__name__}, see the log"
+            )
 
     def _find(self) -> None:
         search = self._search
@@ -171,13 +214,25 @@ class Registries:
         waiting = search is not None and search.waiting
         if not waiting:
             self._tell_problems(found)
-        # Until everything was looked at, what was not found may still be there; so may what MR_ROUTE fails to name.
-        sure = complete and self._all_named and not found.unmatched
+        gone_routes, gone_services = search.deleted if search else ([], [])
+        self._ended = ended(gone_routes, gone_services, self._settings)
+        # Until everything was looked at, what was not found may still be there; so may what MR_ROUTE fails to name,
+        # unless it is a Route that was there and is deleted.
+        misnamed = [entry for entry in found.unmatched if names_nothing(entry, gone_routes, self._settings)]
+        sure = complete and self._all_named and not misnamed
         now = {(ref.kind, ref.id): ref for ref in found.refs}
         new = [ref for key, ref in now.items() if key not in self._refs]
         # One that nothing names any more and that still answers at its address is not gone: a label was changed.
-        self._refs = {key: ref for key, ref in self._refs.items() if not sure or key in self._answering} | now
-        self._intake.discovering(complete=sure, waiting=waiting, ok=search is None or search.sufficient, reason=reason)
+        kept = {key for key in self._refs if key in self._answering or not (sure or key[1] in self._ended)}
+        self._refs = {key: ref for key, ref in self._refs.items() if key in kept} | now
+        self._intake.discovering(
+            cluster=self._cluster,
+            complete=sure,
+            waiting=waiting,
+            refused=not (complete or waiting) and self._all_named and not misnamed,
+            ok=search is None or search.sufficient,
+            reason=reason,
+        )
         for kind, id_ in self._refs:
             if kind == "registry":
                 self._intake.registry_declared(id_)
@@ -188,21 +243,21 @@ class Registries:
 
     def _tell_problems(self, found: Discovery) -> None:
         for problem in sorted(set(found.problems) - self._told):
-            log.warning(problem.message, object=problem.object, remedy=problem.remedy)
+            log.warning("problem_found", **problem.fields())
         self._told = frozenset(found.problems)
         if self._settings.routes:
-            reason = " ".join(f"{each.object}: {each.message}; {each.remedy}." for each in found.unmatched)
+            reason = " ".join(f"{each.object}: {each.message}; {each.remedy}." for each in found.unmatched.values())
             self._intake.setting_state("MR_ROUTE", ok=not reason, reason=reason)
 
     def _tell_strangers(self, untrusted: Sequence[SourceRef]) -> None:
         """Say that registries outside trusted namespaces are not read; what an earlier run has of them stays."""
         registries = {ref.source: ref for ref in untrusted}
         for name, ref in registries.items():
-            reason = f"untrusted: {ref.origin} is not read; {untrusted_remedy(ref)}"
-            self._intake.remote_state(name, ok=True, reason=reason)
+            reason, remedy = f"{ref.origin} is outside the trusted namespaces", untrusted_remedy(ref)
+            self._intake.remote_untrusted(name, reason=reason, remedy=remedy)
             if ref.kind == "registry" and self._intake.known_versions(ref.id):
                 self._intake.registry_declared(ref.id)
-                self._intake.registry_failed(ref.id, has_address=False, reason=reason)
+                self._intake.registry_failed(ref.id, has_address=False, reason=f"untrusted: {reason}; {remedy}")
         for name in self._strangers - registries.keys():
             self._intake.remote_gone(name)
         self._strangers = frozenset(registries)
@@ -217,9 +272,13 @@ class Registries:
         """Model cards that a registry refers to are new or changed."""
         self._intake.cards_read(ref.registry, reading)
 
+    def on_cards_forgotten(self, keys: Collection[str]) -> None:
+        """Nothing refers to these model cards any more."""
+        self._intake.cards_forgotten(keys, cluster=self._cluster)
+
     def on_deployment_cards(self, cards: Mapping[str, str | None]) -> None:
         """Model cards that deployments name are new or changed."""
-        self._intake.deployment_cards_read(cards)
+        self._intake.deployment_cards_read(cards, cluster=self._cluster)
 
     def on_state(self, ref: SourceRef, state: SourceState) -> None:
         """A registry or catalog fares otherwise than before."""
@@ -243,9 +302,7 @@ class Registries:
         what_follows = "its cards stay"
         if ref.kind == "registry":
             what_follows = f"its models leave in {self._gone_grace:g} s (SOURCE_GONE_GRACE)"
-        log.warning(
-            f"{ref.label} is gone: {ref.origin} no longer names it", remedy=f"none if this is intended: {what_follows}"
-        )
+        log.warning("source_gone", source=ref.label, named_by=ref.origin, consequence=what_follows)
         self._intake.remote_gone(ref.source)
         if ref.kind == "registry":
-            self._intake.registry_gone(ref.id)
+            self._intake.registry_gone(ref.id, proven=ref.id in self._ended)

@@ -26,8 +26,10 @@ _PARALLEL = 8
 class RemoteStorage:
     """storage-rest over HTTP; speaks the original's requests to one that knows only these."""
 
-    def __init__(self, client: HttpClient) -> None:
+    def __init__(self, client: HttpClient, *, yaml: bool = False) -> None:
+        """`yaml`: an original is sent documents in the second format."""
         self._client = client
+        self._yaml = yaml
         self._original = False
         self._sent: dict[str, Stored] = {}
 
@@ -78,7 +80,7 @@ class RemoteStorage:
 
         async def upsert(item: Upsert) -> None:
             query = urlencode({"key": item.key, "type": item.reconciler}, quote_via=quote)
-            body = encode_original_upsert(replace(item, card=batch.cards.get(item.card_key)))
+            body = encode_original_upsert(replace(item, card=batch.cards.get(item.card_key)), yaml=self._yaml)
             try:
                 async with limit:
                     headers = {"Content-Type": "application/json"}

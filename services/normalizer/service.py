@@ -21,9 +21,10 @@ from common.logs import tell_start
 from common.metrics import Metrics
 from common.settings import report_unusable
 from common.status import settings_of
-from services.normalizer.clusters import ClusterConfig, Clusters, Environment
+from services.normalizer.clusters import Clusters, Environment, model_servers
 from services.normalizer.controller import Controller
 from services.normalizer.desired import Desired
+from services.normalizer.explain import add_explanations
 from services.normalizer.ledger import Ledger
 from services.normalizer.publish import Mirror, Storage
 from services.normalizer.registries import POLLING_FLOOR, create_connector
@@ -32,10 +33,12 @@ from services.normalizer.settings import NormalizerSettings
 from services.normalizer.sink import Intake
 from services.normalizer.source import Source
 from services.normalizer.sourcebook import SourceBook
+from services.normalizer.sources.kserve.answered import Answered
 from services.normalizer.sources.manifests import ManifestSource
 from services.normalizer.sources.openai_servers import OpenAiSource, server_refs
 from services.normalizer.sources.selected import Selected
 from services.normalizer.telemetry import CONTROLLER, Telemetry
+from services.normalizer.wanted import CLUSTERS_FILE, follow_file, of_contexts, own_cluster
 
 log = structlog.get_logger("normalizer")
 
@@ -74,8 +77,13 @@ def create_controller(
 
 
 def _of_files(environment: Environment) -> Iterable[Source]:
-    if environment.manifests:
-        yield ManifestSource(paths=environment.manifests, connections=environment.settings.reads_secrets)
+    if not environment.manifests:
+        return
+    settings = environment.settings
+    source = ManifestSource(paths=environment.manifests, connections=settings.reads_secrets)
+    trust = create_connector(settings, token=None, metrics=environment.metrics).ssl
+    servers = model_servers(settings, trust=trust, inside=True)
+    yield source if servers is None else Answered(Selected(source, settings.selection), servers)
 
 
 def _of_servers(environment: Environment) -> Iterable[Source]:
@@ -96,22 +104,32 @@ KINDS: dict[str, Callable[[Environment], Iterable[Source]]] = {"manifests": _of_
 """The kinds of sources of deployments that are in no cluster: what there is of each in an environment."""
 
 
-async def follow_sources(*, intake: Intake, environment: Environment, cluster: bool = False) -> Sequence[Task]:
-    """Return what must run to follow the sources of an environment and, if asked for, the cluster that it leads to.
+async def follow_sources(
+    *, intake: Intake, environment: Environment, cluster: bool = False, contexts: Sequence[str] = ()
+) -> Sequence[Task]:
+    """Return what must run to follow the sources of an environment and, if asked for, a cluster or several.
+
+    The clusters are those of CLUSTERS_FILE, else those of `contexts`, else, with `cluster`, the environment's own.
 
     Raises:
         CredentialsError: a cluster is asked for and the environment leads to none.
         TrustError: a certificate authority for registries cannot be used.
     """
-    credentials = await find_credentials(os.environ) if cluster else None
-    if credentials is not None:
-        log.debug("cluster found", server=credentials.server, origin=credentials.origin)
+    settings = environment.settings
+    create_connector(settings, token=None, metrics=environment.metrics)  # a faulty authority is told at once
     clusters = Clusters(intake=intake, environment=environment)
-    tasks: list[Task] = []
+    tasks: list[Task] = [clusters.run]
+    if settings.clusters_file is not None:
+        intake.cluster_awaited(CLUSTERS_FILE)
+        follow = partial(follow_file, settings.clusters_file, settings=settings, environ=os.environ)
+        tasks.append(partial(follow, want=clusters.want, intake=intake))
+    elif contexts:
+        clusters.want(of_contexts(settings, contexts, os.environ))
+    else:
+        clusters.want([own_cluster(settings, await find_credentials(os.environ) if cluster else None)])
     for sources_of in KINDS.values():
-        tasks += [intake.follow(Selected(source, environment.settings.selection)) for source in sources_of(environment)]
-    clusters.want([ClusterConfig(credentials=credentials)])
-    return [*tasks, clusters.run]
+        tasks += [intake.follow(Selected(source, settings.selection)) for source in sources_of(environment)]
+    return tasks
 
 
 async def run(
@@ -134,7 +152,9 @@ async def run(
         client = await stack.enter_async_context(
             HttpClient(name="storage-rest", base_url=settings.storage, token=settings.shared_token)
         )
-        controller = create_controller(settings=settings, storage=RemoteStorage(client), health=health, metrics=metrics)
+        controller = create_controller(
+            settings=settings, storage=RemoteStorage(client, yaml=settings.writes_yaml), health=health, metrics=metrics
+        )
         environment = Environment(
             settings=settings, metrics=metrics, kube_metrics=KubeMetrics(metrics), polling_floor=polling_floor
         )
@@ -142,8 +162,9 @@ async def run(
         access = AccessPolicy(token=settings.shared_token, open_reads=settings.open_reads)
         app = server.create_app(name=NAME, metrics=metrics, health=health, access=access)
         server.add_status(app, partial(controller.reporter.status, settings))
+        add_explanations(app, controller.explainer)
         bound = await stack.enter_async_context(server.listening(app, addresses))
-        follows = sorted(controller.intake.sources)
+        follows = str(settings.clusters_file or "the cluster that it runs in")
         tell_start(NAME, __version__, addresses=bound, settings=settings_of(settings), follows=follows)
         await run_until(stop, controller.run, *tasks)
 

@@ -1,7 +1,7 @@
 """What the normalizer reads from its environment."""
 
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, TypeAdapter, ValidationError
 
@@ -10,11 +10,35 @@ from common.secrets import MountedCredentials
 from common.settings import CommaList, Duration, NamedUrlList, ServiceSettings, Share, Url, UrlList
 from services.normalizer.ledger import Patience
 from services.normalizer.normalize.connection import Resolving
-from services.normalizer.normalize.result import Defaults
+from services.normalizer.normalize.owners import entity_reference
+from services.normalizer.normalize.result import Defaults, SourceField
 from services.normalizer.normalize.selection import Selection, parse_selector
 
 STORAGE_PORT = 7070
 _TRUTH = TypeAdapter(bool)
+
+
+_OF_SOURCES: tuple[SourceField, ...] = get_args(SourceField)
+
+
+def _read_source_default(written: str) -> tuple[str, SourceField, str]:
+    named, _, value = written.partition("=")
+    source, _, name = named.strip().rpartition(".")
+    field = next((each for each in _OF_SOURCES if each == name), None)
+    value = value.strip()
+    if field == "system":
+        value = entity_reference(value, kind="system") or ""
+    if not source or field is None or not value:
+        raise ValueError(
+            f"expected SOURCE.FIELD=VALUE such as kserve.owner=ml-team, where FIELD is one of {', '.join(_OF_SOURCES)}"
+        )
+    return source, field, value
+
+
+def _check_source_defaults(written: tuple[str, ...]) -> tuple[str, ...]:
+    for each in written:
+        _read_source_default(each)
+    return written
 
 
 def _check_selector(written: str) -> str:
@@ -37,9 +61,20 @@ class NormalizerSettings(ServiceSettings):
 
     storage_url: str | None = Field(None, alias="STORAGE_URL", description="storage-rest; default http://$POD_IP:7070")
     watch_namespaces: CommaList = Field((), alias="WATCH_NAMESPACES", description="watch these only; default all")
+    clusters_file: Path | None = Field(
+        None,
+        alias="CLUSTERS_FILE",
+        description="a YAML file with the clusters to follow (docs/clusters.md); default: the connector's own",
+    )
     default_owner: str = Field("rhdh-rhoai-bridge", alias="DEFAULT_OWNER", description="owner where none is given")
     default_lifecycle: str = Field(
         "development", alias="DEFAULT_LIFECYCLE", description="lifecycle where none is given"
+    )
+    source_defaults: Annotated[CommaList, AfterValidator(_check_source_defaults)] = Field(
+        (),
+        alias="SOURCE_DEFAULTS",
+        description="owner, lifecycle and system where none is given, by source (named as in `/readyz`), as "
+        "SOURCE.FIELD=VALUE",
     )
     tags_ignored: CommaList = Field(
         (),
@@ -53,8 +88,8 @@ class NormalizerSettings(ServiceSettings):
     resolve_connections: Annotated[Resolving, BeforeValidator(_as_choice)] = Field(
         "false",
         alias="RESOLVE_CONNECTIONS",
-        description="for where the files of models are, read of the connections that deployments name `secrets`, or "
-        "what their running `pods` were told, or (`true`) either; needs the rights to get Secrets, to list pods",
+        description="learn where models' files are: from the Secrets of the connections that deployments name "
+        "(`secrets`), from running pods (`pods`), or from pods where Secrets may not be read (`true`); needs rights",
     )
     connections_allowed: CommaList = Field(
         (),
@@ -65,6 +100,22 @@ class NormalizerSettings(ServiceSettings):
         False,
         alias="READ_RUNTIMES",
         description="read ServingRuntimes and ClusterServingRuntimes, for what model servers speak; needs the right to",
+    )
+    discover_models: bool = Field(
+        False,
+        alias="DISCOVER_MODELS",
+        description="ask OpenAI servers that run for the names of their models (/v1/models), without a token",
+    )
+    fetch_openapi: bool = Field(
+        False,
+        alias="FETCH_OPENAPI",
+        description="ask these servers, and those whose protocol is unknown, for their definition (/openapi.json)",
+    )
+    read_namespaces: bool = Field(
+        False,
+        alias="READ_NAMESPACES",
+        description="give deployments the owner, system, lifecycle and labels of their namespace where they have none; "
+        "needs the right to read namespaces",
     )
     llm_authentication: Literal["auto", "on", "off"] = Field(
         "auto",
@@ -218,4 +269,5 @@ class NormalizerSettings(ServiceSettings):
             tags_ignored=self.tags_ignored,
             dashboard_url=self.dashboard_url or "",
             readable_names=self.readable_names,
+            of_sources=tuple(map(_read_source_default, self.source_defaults)),
         )

@@ -24,7 +24,7 @@ from services.normalizer.normalize.registry_objects import RegistryRef
 from services.normalizer.normalize.result import Place
 from services.normalizer.places import SHARED
 from services.normalizer.source import News, Sink, Source
-from services.normalizer.sourcebook import OPTIONAL, SourceBook
+from services.normalizer.sourcebook import OPTIONAL, OPTIONAL_PARTS, SourceBook
 from services.normalizer.sources.kubeflow.records import RegistryContent, RegistryReading, registry_source
 from services.normalizer.telemetry import Telemetry
 
@@ -32,6 +32,10 @@ log = structlog.get_logger("sink")
 
 SYNC = "sync"
 """The key in the queue that stands for no document: compare everything, ask storage what it holds."""
+
+
+SLOW = 10.0
+"""Seconds after which a source that has said nothing is no longer believed to answer soon."""
 
 
 class Intake:
@@ -75,7 +79,16 @@ class Intake:
         self._book.declare(source.id, source.kind, namespaces=source.namespaces)
         self._tell(source.id, False, "it is being read for the first time", stale=True)
         self.sources[source.id] = source
+        asyncio.get_running_loop().call_later(SLOW, self._slow, source)
         return _SinkOf(source, self, known=self._desired.known(source.id, source.kind))
+
+    def _slow(self, source: Source) -> None:
+        """Count a source that has not said anything by now as one that cannot be read, until it says something."""
+        if self.sources.get(source.id) is source and self._book.is_untried(source.id):
+            reason = f"no answer for {SLOW:g} s: it is slow, hangs, or is cut off; it is asked further"
+            self._tell(source.id, False, reason, stale=True)
+            self._book.failed(source.id, reason=reason)
+            self._progress()
 
     def changed(self, source: str, news: News) -> None:
         """A source has news of objects."""
@@ -84,7 +97,7 @@ class Intake:
             try:
                 self._desired.put(source, ref, fact, now=now)
             except Exception as error:  # whatever is wrong with one object, the others go on
-                log.exception("what was told of an object cannot be taken", object=ref.label)
+                log.exception("object_not_processed", object=ref.label)
                 self._desired.put(source, ref, Unusable(_untaken(ref, error)), now=now)
         if self._book.last_look(source) is not None:
             self._telemetry.heard(str(ref) for ref in news if ref.is_deployment)
@@ -99,7 +112,8 @@ class Intake:
     def state(self, source: str, state: State, *, part: str = "", partly: bool = False) -> None:
         """A source, or what belongs to it, cannot be read or can again."""
         reason = "" if state.ok else str(state)
-        unneeded = self.sources[source].kind in OPTIONAL and state.kind in ("absent", "forbidden")
+        optional = part in OPTIONAL_PARTS or self.sources[source].kind in OPTIONAL
+        unneeded = optional and state.kind in ("absent", "forbidden")
         ok, told = state.ok or unneeded, f"not followed, {reason}" if unneeded else reason
         self._tell(source, ok, told, part=part, stale=None if part else not ok)
         if not part and state.ok:
@@ -190,6 +204,10 @@ class Intake:
         self._desired.put_cards(cards, cluster=cluster)
         self._wake()
 
+    def cards_forgotten(self, keys: Collection[str], *, cluster: str = LOCAL) -> None:
+        """Nothing in a cluster refers to these model cards any more."""
+        self._desired.forget_cards(keys, cluster=cluster)
+
     def _take_reading(self, ref: RegistryRef, reading: RegistryReading) -> bool:
         """Return whether a reading could be taken; one registry with something unheard of must not end the others."""
         content = RegistryContent(ref, reading.snapshot, settled=reading.settled, problems=reading.problems)
@@ -197,9 +215,7 @@ class Intake:
             self._desired.put_cards(reading.cards, cluster=cluster_of_id(ref.id))
             self._desired.put_registry(ref.id, content, touched=reading.touched, now=self._clock())
         except Exception:
-            log.exception(
-                "what was read from a registry cannot be processed: its models are kept as they were", registry=ref.id
-            )
+            log.exception("registry_not_processed", source=f"registry {ref.id}")
             return False
         return True
 
@@ -208,10 +224,13 @@ class Intake:
         self._book.failed(registry_source(registry), waiting=has_address, reason=reason)
         self._registries_changed()
 
-    def registry_gone(self, registry: str) -> None:
-        """A registry is no longer there; its models stay for a grace."""
+    def registry_gone(self, registry: str, *, proven: bool = False) -> None:
+        """A registry is no longer there; its models stay for a grace.
+
+        `proven`: that is known, though it is not known of every other whether it is there.
+        """
         source = registry_source(registry)
-        self._book.withdraw(source)
+        self._book.withdraw(source, proven=proven)
         self._ledger.withdraw(source)
         self._registries_changed()
 
@@ -220,15 +239,17 @@ class Intake:
         *,
         complete: bool,
         waiting: bool = True,
+        refused: bool = False,
         ok: bool | None = None,
         reason: str = "",
         cluster: str = LOCAL,
     ) -> None:
         """Registries of a cluster are looked for; `complete`: everywhere where they may be.
 
-        `waiting`: what is not complete may soon be. `ok`: nobody has to act, which completeness implies.
+        `waiting`: what is not complete may soon be. `refused`: no more is missing than what may not be read. `ok`:
+        nobody has to act, which completeness implies.
         """
-        self._book.discovering(complete=complete, waiting=waiting, reason=reason, cluster=cluster)
+        self._book.discovering(complete=complete, waiting=waiting, refused=refused, reason=reason, cluster=cluster)
         self._tell(in_cluster("discovery", cluster), complete if ok is None else ok, reason)
         self._registries_changed()
 
@@ -239,9 +260,15 @@ class Intake:
         """
         self._tell(source, ok, reason, stale=not ok if stale is None else stale)
 
+    def remote_untrusted(self, source: str, *, reason: str, remedy: str) -> None:
+        """There is a registry or a model catalog that is not read."""
+        self._book.ignore(source, reason=reason, remedy=remedy)
+        self._tell(source, True, f"untrusted: {reason}; {remedy}", stale=False)
+
     def remote_gone(self, source: str) -> None:
-        """A registry or a model catalog is no longer there."""
-        self._forget(self._condition(source))
+        """A registry or a model catalog is no longer there, or no longer one that is not read."""
+        self._book.ignore_no_longer(source)
+        self._forget(self.condition(source))
 
     def setting_state(self, variable: str, *, ok: bool, reason: str) -> None:
         """What a variable says fits the world, or not."""
@@ -292,7 +319,7 @@ class Intake:
 
     def _tell(self, source: str, ok: bool, reason: str = "", *, part: str = "", stale: bool | None = None) -> None:
         """Set the condition of a source, or of a part of it, and the metric of that name: None where it has none."""
-        condition = self._condition(source) + (f"/{part}" if part else "")
+        condition = self.condition(source) + (f"/{part}" if part else "")
         self._conditions[source].add(condition)
         self._health.set(condition, ok, reason)
         if stale is not None:
@@ -302,7 +329,7 @@ class Intake:
         self._health.remove(condition)
         self._telemetry.source_gone(condition)
 
-    def _condition(self, source: str) -> str:
+    def condition(self, source: str) -> str:
         """Return the name of a source's condition, which says the name of its cluster."""
         cluster = cluster_of_id(source)
         name = self._cluster_names.get(cluster, "")
@@ -329,6 +356,7 @@ def _awaited(cluster: str) -> str:
 
 def _untaken(ref: Ref, error: Exception) -> Problem:
     return Problem(
+        "internal_error",
         "error",
         ref.label,
         f"it cannot be taken: {type(error).__name__}: {error}"[:300],

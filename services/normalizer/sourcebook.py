@@ -3,7 +3,7 @@
 Pure: all times are given, in seconds by a clock that never goes back.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from math import inf
 from typing import Final, Literal
@@ -16,6 +16,7 @@ SourceKind = Literal["kserve", "llm", "openai", "registry", "cluster"]
 cluster's sources, which are not known yet."""
 
 OPTIONAL: Final[frozenset[SourceKind]] = frozenset({"llm"})
+OPTIONAL_PARTS: Final = frozenset({"servingruntimes", "clusterservingruntimes"})
 """A cluster without these, and an account that may not read them, are as they should be."""
 
 
@@ -49,10 +50,14 @@ class _Source:
 
 @dataclass(frozen=True, slots=True)
 class _Discovery:
-    """How far the registries of a cluster are known, and why not all; `awaited`: more may soon be."""
+    """How far the registries of a cluster are known, and why not all.
+
+    `awaited`: more may soon be. `refused`: what is missing may not be read.
+    """
 
     complete: bool
     awaited: bool
+    refused: bool
     reason: str = ""
 
 
@@ -62,7 +67,9 @@ class SourceBook:
     def __init__(self, *, first_sync_grace: float) -> None:
         """`first_sync_grace`: so many seconds after the first source was read, the others are not waited for."""
         self._sources: dict[str, _Source] = {}
+        self._ended: set[str] = set()
         self._discoveries: dict[str, _Discovery] = {}
+        self._strangers: dict[str, tuple[str, str]] = {}
         self._first_look = inf
         self._first_sync_grace = first_sync_grace
 
@@ -71,6 +78,7 @@ class SourceBook:
     def declare(self, source: str, kind: SourceKind, *, namespaces: Collection[str] = ()) -> None:
         """There is such a source; `namespaces` are those that it looks at, all when empty."""
         self._sources.setdefault(source, _Source(kind)).namespaces = frozenset(namespaces)
+        self._ended.discard(source)
 
     def listed(self, source: str, *, now: float) -> None:
         """A look at the source was complete: what it lacks is not there."""
@@ -92,16 +100,31 @@ class SourceBook:
         """The source can be followed again from where it was left."""
         self._sources[source].failing = False
 
-    def withdraw(self, source: str) -> None:
-        """The source itself is gone."""
+    def withdraw(self, source: str, *, proven: bool = False) -> None:
+        """The source itself is gone; `proven`: whatever of the ways to sources has not been looked at."""
         self._sources.pop(source, None)
+        if proven:
+            self._ended.add(source)
 
-    def discovering(self, *, complete: bool, waiting: bool = True, reason: str = "", cluster: str = LOCAL) -> None:
+    def discovering(
+        self, *, complete: bool, waiting: bool = True, refused: bool = False, reason: str = "", cluster: str = LOCAL
+    ) -> None:
         """Registries are looked for; `complete` says whether all ways to those of a cluster have been looked at.
 
-        `waiting`: what is not complete may soon be, so that the feed is not complete without it.
+        `waiting`: what is not complete may soon be, so that the feed is not complete without it. `refused`: no more is
+        missing than what the account may not read.
         """
-        self._discoveries[cluster] = _Discovery(complete, awaited=waiting and not complete, reason=reason)
+        self._discoveries[cluster] = _Discovery(
+            complete, awaited=waiting and not complete, refused=refused and not complete, reason=reason
+        )
+
+    def ignore(self, source: str, *, reason: str, remedy: str) -> None:
+        """There is such a registry or catalog, and it is not read."""
+        self._strangers[source] = reason, remedy
+
+    def ignore_no_longer(self, source: str) -> None:
+        """What `ignore` said of a source no longer holds."""
+        self._strangers.pop(source, None)
 
     def leave(self, cluster: str) -> None:
         """There is no such cluster any more."""
@@ -131,7 +154,7 @@ class SourceBook:
             if not source.looks and (not source.absent or id_ in stored)
         ]
         for cluster, discovery in sorted(self._discoveries.items()):
-            if discovery.awaited or (stored and not discovery.complete):
+            if discovery.awaited or (stored and self._may_hide(cluster, stored)):
                 source = in_cluster("discovery of registries", cluster)
                 missing.append(Awaited(source=source, reason=discovery.reason, until=until))
         return tuple(missing)
@@ -142,6 +165,15 @@ class SourceBook:
             Standing(id_, source.kind, source.looked if source.looks else None, source.failing, source.absent)
             for id_, source in sorted(self._sources.items())
         ]
+
+    def reason(self, source: str) -> str:
+        """Return why a source cannot be read, empty when it can."""
+        return self._sources[source].reason if source in self._sources else ""
+
+    @property
+    def ignored(self) -> Mapping[str, tuple[str, str]]:
+        """The registries and catalogs that are not read: why, and what to do."""
+        return self._strangers
 
     @property
     def awaiting_registries(self) -> frozenset[str]:
@@ -168,9 +200,10 @@ class SourceBook:
     def confirmed(self, with_entries: Collection[str]) -> bool:
         """Return whether every source was read completely, so that whatever is not stored does not exist.
 
-        A kind of object that a cluster does not have counts as read unless entries of it are known.
+        A kind of object that a cluster does not have counts as read unless entries of it are known. So do ways to
+        registries that the account may not read, unless there are entries of a source that is not found otherwise.
         """
-        return all(map(self._discovered, self._discoveries)) and all(
+        return not any(self._may_hide(cluster, with_entries) for cluster in self._discoveries) and all(
             source.looks or (source.absent and id_ not in with_entries) for id_, source in self._sources.items()
         )
 
@@ -178,7 +211,8 @@ class SourceBook:
 
     def is_gone(self, source: str) -> bool:
         """Return whether there is no such source any more, as far as all ways to sources have been looked at."""
-        return source not in self._sources and self._clusters_known and self._discovered(cluster_of_id(source))
+        known = source in self._ended or self._discovered(cluster_of_id(source))
+        return source not in self._sources and self._clusters_known and known
 
     def is_declared(self, source: str) -> bool:
         """Return whether there is such a source."""
@@ -187,6 +221,10 @@ class SourceBook:
     def of_kind(self, kind: SourceKind) -> list[str]:
         """Return the sources of a kind in the connector's own cluster."""
         return [id_ for id_, source in self._sources.items() if source.kind == kind and cluster_of_id(id_) == LOCAL]
+
+    def is_untried(self, source: str) -> bool:
+        """Return whether it is not known yet whether a source can be read."""
+        return source in self._sources and not self._sources[source].tried
 
     def registries_of(self, cluster: str) -> list[str]:
         """Return the registries of a cluster, as sources."""
@@ -221,6 +259,13 @@ class SourceBook:
     def _clusters_known(self) -> bool:
         """Whether it is known of every cluster which sources it has."""
         return not any(source.kind == "cluster" for source in self._sources.values())
+
+    def _may_hide(self, cluster: str, with_entries: Collection[str]) -> bool:
+        """Return whether a cluster may have registries that are not known, but had entries."""
+        if self._discovered(cluster):
+            return False
+        lost = (source for source in with_entries if source not in self._sources and cluster_of_id(source) == cluster)
+        return not self._discoveries[cluster].refused or any(lost)
 
     def _discovered(self, cluster: str) -> bool:
         """Return whether all registries of a cluster are known; one that there is not has none."""

@@ -4,6 +4,7 @@ from common import __version__
 from common.health import Health
 from common.status import (
     ConditionStatus,
+    HiddenStatus,
     LeavingStatus,
     NormalizerStatus,
     ProblemStatus,
@@ -13,6 +14,7 @@ from common.status import (
     settings_of,
 )
 from services.normalizer.desired import Desired
+from services.normalizer.hidden import HiddenBook
 from services.normalizer.ledger import Ledger
 from services.normalizer.settings import NormalizerSettings
 from services.normalizer.sourcebook import SourceBook, Standing
@@ -21,11 +23,14 @@ from services.normalizer.sourcebook import SourceBook, Standing
 class Reporter:
     """Says how things stand, from what the normalizer's rooms know."""
 
-    def __init__(self, *, desired: Desired, book: SourceBook, ledger: Ledger, health: Health) -> None:
+    def __init__(
+        self, *, desired: Desired, book: SourceBook, ledger: Ledger, health: Health, hidden: HiddenBook
+    ) -> None:
         self._desired = desired
         self._book = book
         self._ledger = ledger
         self._health = health
+        self._hidden = hidden
 
     def status(self, settings: NormalizerSettings) -> NormalizerStatus:
         """Return how things stand now; `settings` are those in effect."""
@@ -38,6 +43,17 @@ class Reporter:
             started=moment(self._health.started),
             conditions=conditions,
             sources=tuple(sources),
+            hidden=tuple(
+                HiddenStatus(
+                    object=each.object,
+                    source=each.source,
+                    cause=each.why.cause,
+                    reason=each.why.reason,
+                    remedy=each.why.remedy,
+                    since=moment(each.since),
+                )
+                for each in self._hidden.all()
+            ),
             leaving=tuple(
                 LeavingStatus(
                     object=doubt.ref,

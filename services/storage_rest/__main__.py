@@ -3,7 +3,7 @@
 import click
 
 from common import logs, runtime
-from common.commandline import AddressType, reported
+from common.commandline import AddressType, reported, service_command
 from common.http.server import Address
 from common.kube.credentials import CredentialsError
 from common.settings import SettingsError
@@ -11,7 +11,7 @@ from services.storage_rest.factory import run
 from services.storage_rest.settings import StorageSettings
 
 
-@click.command()
+@service_command("storage-rest")
 @click.option("--address", type=AddressType(), default="7070", show_default=True, help="PORT, :PORT or HOST:PORT.")
 def main(address: Address) -> None:
     """Keep the documents and model cards, and tell location of each change."""

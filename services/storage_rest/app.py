@@ -36,9 +36,9 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def create_storage_app(
-    *, service: StorageService, metrics: Metrics, health: Health, access: AccessPolicy
+    *, service: StorageService, metrics: Metrics, health: Health, access: AccessPolicy, yaml: bool = False
 ) -> web.Application:
-    """Return the application that serves `service`."""
+    """Return the application that serves `service`; `yaml`: `/fetch` answers in the second format."""
     app = create_app(
         name="storage-rest",
         metrics=metrics,
@@ -47,7 +47,7 @@ def create_storage_app(
         body_limit=BODY_LIMIT,
         line_limit=KEYS_LINE_LIMIT,
     )
-    handlers = _Handlers(service)
+    handlers = _Handlers(service, yaml=yaml)
     app.router.add_post("/upsert", _answering(handlers.upsert))
     app.router.add_post("/currentkeyset", _answering(handlers.current_key_set))
     app.router.add_get("/list", _answering(handlers.list))
@@ -78,8 +78,9 @@ async def openapi(_request: web.Request) -> web.Response:
 class _Handlers:
     """One method for each request."""
 
-    def __init__(self, service: StorageService) -> None:
+    def __init__(self, service: StorageService, *, yaml: bool) -> None:
         self._service = service
+        self._yaml = yaml
 
     async def upsert(self, request: web.Request) -> web.Response:
         key = _parameter(request, "key")
@@ -129,7 +130,7 @@ class _Handlers:
         entry = self._service.shown(key)
         if entry is None:
             raise HttpProblem(404, f"nothing is stored under the key {key[:80]!r}; GET /list names the keys")
-        return web.Response(body=wire.encode_storage_body(entry), content_type="application/json")
+        return web.Response(body=wire.encode_storage_body(entry, yaml=self._yaml), content_type="application/json")
 
     async def batch(self, request: web.Request) -> web.Response:
         outcome = await self._service.apply(wire.parse_batch(await read_body(request)))

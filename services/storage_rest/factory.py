@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
-from common import __version__
+from common import __version__, feed, identity
+from common.catalog_info import FILE_NAME
 from common.health import Health
 from common.http import server
 from common.http.access import AccessPolicy
@@ -19,7 +20,7 @@ from common.settings import report_unusable
 from common.status import settings_of
 from services.storage_rest.app import create_storage_app
 from services.storage_rest.push import Pusher
-from services.storage_rest.registration import register
+from services.storage_rest.registration import Registration
 from services.storage_rest.service import StorageService
 from services.storage_rest.settings import StorageSettings
 from services.storage_rest.status import report
@@ -62,7 +63,12 @@ async def storage_service(
             patience=settings.patience,
         )
         client = HttpClient(name="location", base_url=settings.bridge, token=settings.shared_token)
-        pusher = Pusher(client=await stack.enter_async_context(client), source=service, telemetry=telemetry)
+        pusher = Pusher(
+            client=await stack.enter_async_context(client),
+            source=service,
+            telemetry=telemetry,
+            yaml=settings.writes_yaml,
+        )
         async with asyncio.TaskGroup() as tasks:
             background = [tasks.create_task(service.run())]
             if push:
@@ -80,9 +86,11 @@ async def run(settings: StorageSettings, addresses: Sequence[Address], stop: asy
     """Serve on `addresses` until `stop` is set."""
     metrics, health = Metrics("storage-rest", __version__), Health()
     report_unusable(settings, health)
-    async with storage_service(settings, metrics=metrics, health=health) as service, registering(settings):
+    async with storage_service(settings, metrics=metrics, health=health) as service, registering(settings, service):
         access = AccessPolicy(token=settings.shared_token, open_reads=settings.open_reads)
-        app = create_storage_app(service=service, metrics=metrics, health=health, access=access)
+        app = create_storage_app(
+            service=service, metrics=metrics, health=health, access=access, yaml=settings.writes_yaml
+        )
         server.add_status(app, lambda: report(service, health=health, settings=settings))
         tell = partial(tell_start, "storage-rest", __version__, settings=settings_of(settings))
         cache = settings.storage_type
@@ -90,9 +98,9 @@ async def run(settings: StorageSettings, addresses: Sequence[Address], stop: asy
 
 
 @asynccontextmanager
-async def registering(settings: StorageSettings) -> AsyncIterator[None]:
-    """Register the feed with Backstage meanwhile, if that is asked for."""
-    if not settings.push_to_rhdh:
+async def registering(settings: StorageSettings, service: StorageService) -> AsyncIterator[None]:
+    """Register the feed with Backstage meanwhile, if that is asked for; take it back where Backstage is named alone."""
+    if not (settings.push_to_rhdh or settings.was_switched_off):
         yield
         return
     token = settings.backstage_token
@@ -104,11 +112,23 @@ async def registering(settings: StorageSettings) -> AsyncIterator[None]:
         ) as backstage,
         asyncio.TaskGroup() as tasks,
     ):
-        task = tasks.create_task(register(backstage, f"{settings.bridge}/catalog-info.yaml"))
+        registration = Registration(backstage, base=settings.registered_at, wanted=partial(_targets, settings, service))
+        task = tasks.create_task(registration.run() if settings.push_to_rhdh else registration.take_back())
         try:
             yield
         finally:
             task.cancel()
+
+
+def _targets(settings: StorageSettings, service: StorageService) -> Collection[str] | None:
+    """Return the Locations that Backstage is to read: one for all or, in the second format, one for each model."""
+    base = settings.registered_at
+    if not settings.writes_yaml:
+        return frozenset({f"{base}/{FILE_NAME}"})
+    if not service.complete:
+        return None
+    uris = (feed.path_of(key, entry.uri) for key in service.keys if (entry := service.shown(key)) is not None)
+    return frozenset(f"{base}{uri.removesuffix(identity.DOCUMENT_NAME)}{FILE_NAME}" for uri in uris)
 
 
 async def _store(

@@ -49,14 +49,16 @@ class Pusher:
     While location follows by itself nothing is sent, and what was waiting is dropped.
     """
 
-    def __init__(self, *, client: HttpClient, source: Source, telemetry: Telemetry) -> None:
+    def __init__(self, *, client: HttpClient, source: Source, telemetry: Telemetry, yaml: bool = False) -> None:
+        """`yaml`: documents are sent in the second format."""
+        self._yaml = yaml
         self._client = client
         self._source = source
         self._telemetry = telemetry
         self._waiting: dict[str, None] = {}  # keys, in the order in which they changed
         self._something = asyncio.Event()
         self._everything: asyncio.TimerHandle | None = None
-        self._complaint = Complaint(log)
+        self._complaint = Complaint()
 
     def tell(self, changes: Changes) -> None:
         """Send these changes."""
@@ -124,24 +126,26 @@ class Pusher:
                     "/upsert",
                     params={"key": key},
                     headers={**headers, "Content-Type": "application/json"},
-                    data=encode_original_upsert(replace(entry, card=card)),
+                    data=encode_original_upsert(replace(entry, card=card), yaml=self._yaml),
                     attempts=1,
                 )
         except RemoteError as error:
             return self._failed(key, error)
         self._telemetry.pushes.labels("success").inc()
-        self._complaint.worked("location takes changes again")
+        if self._complaint.worked():
+            log.info("location_reachable_again")
         return True
 
     def _failed(self, key: str, error: RemoteError) -> bool:
         """Return whether the key is done with, because location will never take it."""
         self._telemetry.pushes.labels("error").inc()
         if isinstance(error, StatusError) and error.status in (400, 404, 413):
-            log.warning("location refuses", key=key, error=str(error))
+            log.warning("document_refused", key=key, error=str(error))
             return True
         if key not in self._waiting:
             self._waiting = {key: None, **self._waiting}
             self._something.set()
-        remedy = "is it running? Is BRIDGE_URL right?"
-        self._complaint.failed("location takes no changes", error=str(error), remedy=remedy)
+        if level := self._complaint.failed():
+            tell = log.info if level == "info" else log.warning
+            tell("location_unreachable", error=str(error), remedy="is it running? Is BRIDGE_URL right?")
         return False

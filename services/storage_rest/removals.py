@@ -20,6 +20,8 @@ NOT_NAMED = "not-in-keyset"
 """Reason: the original's normalizer does not name the key in its `/currentkeyset`."""
 CONFIRMED = "confirmed-by-administrator"
 """Reason: an administrator has confirmed the removal."""
+REPLICA = "removed-by-another-replica"
+"""Reason: it was leaving, and another replica has removed it from the cache that both have."""
 NOT_READY = "not-ready"
 """Reason of our normalizer for what waits for NOT_READY_GRACE only."""
 
@@ -84,7 +86,7 @@ class Departures:
                 self._unnamed.append(now)
             # What our normalizer sends it tells itself.
             tell = log.info if departure.reason in (NOT_NAMED, CONFIRMED) or not entry.ref else log.debug
-            tell("an entry has left", key=entry.key, reason=departure.reason, object=entry.ref, source=entry.source)
+            tell("entry_removed", key=entry.key, reason=departure.reason, object=entry.ref, source=entry.source)
 
     def unnamed_within(self, seconds: float) -> int:
         """Return how many left lately because `/currentkeyset` did not name them."""
@@ -110,7 +112,7 @@ class Arrivals:
         for entry in new:
             self._latest.append(Arrival(entry.key, entry.ref, entry.source, now))
             tell = log.debug if entry.ref else log.info
-            tell("an entry has arrived", key=entry.key, object=entry.ref, source=entry.source)
+            tell("entry_added", key=entry.key, object=entry.ref, source=entry.source)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +133,9 @@ def judge(
     for the hold, and comes back when it is named again.
     """
     absent = stored.keys() - named
-    many = patience.hold > 0 and removals.is_many(len(absent) + lately, len(stored) + lately, share=patience.share)
+    missing, of = len(absent) + lately, len(stored) + lately
+    suspicious = removals.is_many(missing, of, share=patience.share) or removals.is_emptied(missing, of)
+    many = patience.hold > 0 and suspicious
     gone: dict[str, str] = {}
     marks: dict[str, Leaving | None] = {key: None for key in stored.keys() & named if stored[key].leaving}
     for key in sorted(absent):

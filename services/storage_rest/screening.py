@@ -57,7 +57,7 @@ class Screen:
                 refusals.append(refusal)
         for refusal in refusals:
             self._telemetry.rejected.labels("too large" if refusal.status == 413 else "unusable").inc()
-            log.warning("not taken", key=refusal.key[: feed.LONGEST_KEY], reason=refusal.detail)
+            log.warning("document_refused", key=refusal.key[: feed.LONGEST_KEY], reason=refusal.detail)
         return replace(batch, upserts=tuple(upserts), cards=cards), refusals
 
     def _take(self, upsert: Upsert) -> Upsert:

@@ -17,6 +17,7 @@ from services.storage_rest.cache import Cache
 from services.storage_rest.followers import Followers
 from services.storage_rest.removals import (
     CONFIRMED,
+    REPLICA,
     Arrival,
     Arrivals,
     Departure,
@@ -255,14 +256,15 @@ class StorageService:
         verdict = judge(keys, stored, patience=patience, lately=lately, now=self._clock())
         if any(verdict.marks.values()):
             log.warning(
-                "entries are not named any more",
+                "removals_held",
                 entries=verdict.held,
                 stored=len(stored),
                 remedy="they stay for REMOVAL_HOLD, unless they are named again: see connector removals list",
             )
         for key in self._problems.keys() - keys:
             del self._problems[key]
-        complete = keys <= (stored.keys() | self._problems.keys())
+        # One that names nothing of what there is may be of a list that failed: it never makes an empty feed complete.
+        complete = not keys.isdisjoint(stored) and keys <= (stored.keys() | self._problems.keys())
         confirmed = complete and not verdict.held
         await self.apply(
             Batch(leaving=verdict.marks, removals=verdict.removals, complete=complete, confirmed=confirmed)
@@ -319,7 +321,7 @@ class StorageService:
         await self.loaded()
         damage = self._cache.damage
         if damage:
-            log.warning("the damaged cache was accepted by an administrator", damage=damage)
+            log.warning("damage_accepted", damage=damage)
             self._cache.damage = ""
             await self.apply(Batch(complete=True))
         return damage
@@ -357,7 +359,7 @@ class StorageService:
         self._loaded.set()
         self.progressed()
         log.info(
-            "cache loaded", documents=len(self._cache.entries), cards=len(self._cache.cards), complete=self.complete
+            "cache_loaded", documents=len(self._cache.entries), cards=len(self._cache.cards), complete=self.complete
         )
         if self._bridge is not None:
             self._bridge.tell_all(after=STARTED_BEFORE)
@@ -376,6 +378,14 @@ class StorageService:
     def take_over(self, upserts: Iterable[Upsert], cards: Mapping[str, str]) -> None:
         """Take what somebody else wrote into the store."""
         self._accept(Batch(upserts=tuple(upserts), cards=cards))
+
+    def removed_elsewhere(self, keys: Collection[str]) -> AbstractSet[str]:
+        """Let go what was leaving here too; return the entries that are wanted all the same."""
+        entries = self._cache.entries
+        leaving = {key for key in keys if key in entries and entries[key].leaving is not None}
+        if leaving:
+            self._accept(Batch(removals=dict.fromkeys(leaving, REPLICA)))
+        return (entries.keys() & keys) - leaving
 
     # --- within
 
@@ -406,7 +416,7 @@ class StorageService:
     def _tell_damage(self) -> None:
         damage = self._cache.damage
         if self._health.set("cache", ok=not damage, reason=f"{damage}; {DAMAGE_REMEDY}" if damage else "") and damage:
-            log.error("the cache is damaged: it is served again when it is known to be whole", damage=damage)
+            log.error("cache_damaged", damage=damage)
         self._telemetry.damaged.set(bool(damage))
 
     def _note(self, refusals: Iterable[Refusal], *, fixed: Iterable[str]) -> None:

@@ -52,13 +52,18 @@ class StorageSettings(ServiceSettings):
     )
 
     push_to_rhdh: bool = Field(
-        False, alias="PUSH_TO_RHDH", description="register the feed as a Location with a Backstage without plugins"
+        False,
+        alias="PUSH_TO_RHDH",
+        description="register the feed (in the second format each model) with a Backstage without plugins; `false` "
+        "takes it back, if RHDH_TOKEN is set",
     )
     backstage_url: str = Field(
         "http://localhost:7007", alias="BKSTG_URL", description="the Backstage backend to register with"
     )
     backstage_token: SecretStr | None = Field(
-        None, alias="RHDH_TOKEN", description="token that may create locations in its catalog"
+        None,
+        alias="RHDH_TOKEN",
+        description="token that may read, create and delete locations in its catalog",
     )
 
     @property
@@ -70,6 +75,19 @@ class StorageSettings(ServiceSettings):
             share=self.removal_hold_share,
             not_ready=self.not_ready_grace,
         )
+
+    @property
+    def was_switched_off(self) -> bool:
+        """Whether registering was switched off in so many words, and there is a token to take back what was registered.
+
+        What people registered by hand is theirs where nobody speaks of it.
+        """
+        return "push_to_rhdh" in self.model_fields_set and self.backstage_token is not None
+
+    @property
+    def registered_at(self) -> str:
+        """The address of location for Backstage, which is in the same pod: that of the pod is another at each start."""
+        return (self.bridge_url or f"http://localhost:{LOCATION_PORT}").rstrip("/")
 
     @property
     def bridge(self) -> str:

@@ -10,8 +10,8 @@ import pytest
 from tests.backstage.conftest import StartBackstage
 from tests.backstage.readers import Reader
 from tests.backstage.world import World
+from tests.location.commands import run
 from tests.location.runtimes import runtime
-from tests.location.test_calls import run
 from tests.objects import isvc, service_account_for
 
 pytestmark = pytest.mark.timeout(240)

@@ -57,10 +57,10 @@ class World:
                 "POLLING_INTERVAL": "1s",
                 "MODEL_CARD_REFRESH": "2s",
                 "NOT_READY_GRACE": "1s",
+                "REMOVAL_HOLD": "0",  # what this tier removes leaves at once; holds are tested with the processes
                 **environment,
                 "STORAGE_TYPE": "File",
                 "STATE_DIR": str(self._directory / "state"),
-                "REMOVAL_GUARD": "off",  # TEMPORARY
             },
             port=self._port,
         )

@@ -4,7 +4,8 @@ import argparse
 import asyncio
 import sys
 
-from tests.chaos.run import run_seeds
+from tests.chaos.mutants import MUTANTS
+from tests.chaos.run import find_mutants, run_seeds
 from tests.chaos.schedule import SETUPS
 
 
@@ -17,8 +18,15 @@ def main() -> int:
         "--setup", choices=SETUPS, action="append", help="only these; repeatable (default: all in turn)"
     )
     parser.add_argument("--at-once", type=int, default=2, help="runs at a time (default: 2)")
+    parser.add_argument(
+        "--mutants", nargs="*", choices=MUTANTS, help="put faults back (default: each) and show which seed finds them"
+    )
     options = parser.parse_args()
     seeds = range(options.first, options.first + options.seeds)
+    if options.mutants is not None:
+        found = asyncio.run(find_mutants(options.mutants or list(MUTANTS), seeds, at_once=options.at_once))
+        print(f"{sum(map(bool, found.values()))} of {len(found)} faults found within {len(seeds)} seeds")
+        return 0 if all(found.values()) else 1
     failed = asyncio.run(run_seeds(seeds, options.setup or SETUPS, at_once=options.at_once))
     print(f"{len(seeds) - len(failed)} seeds held, {len(failed)} failed")
     return 1 if failed else 0

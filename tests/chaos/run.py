@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.chaos.schedule import ISVCS, STEADY, Action, Setup, generate
+from tests.chaos.mutants import MUTANTS
+from tests.chaos.schedule import ISVCS, SETUPS, STEADY, Action, Setup, generate
 from tests.chaos.world import World
 from tests.process.conftest import own_rules
 
@@ -37,25 +38,66 @@ class Outcome:
         )
 
 
-async def run_seed(seed: int, setup: Setup, directory: Path | None = None) -> Outcome:
-    """Run one seed; its logs are left in `directory`, or in a temporary one."""
+async def run_seed(seed: int, setup: Setup, directory: Path | None = None, *, mutant: str = "") -> Outcome:
+    """Run one seed until the first harm; its logs are left in `directory`, or in a temporary one.
+
+    `mutant` names a fault that is put back.
+    """
     directory = directory or Path(tempfile.mkdtemp(prefix=f"chaos-{setup}-{seed}-"))
     schedule = generate(seed, setup=setup)
     harm: list[str] = []
     lists = 0
     try:
-        async with asyncio.timeout(TIME), World(setup=setup, directory=directory, rules=own_rules()) as world:
+        async with asyncio.timeout(TIME), _world(setup, directory, mutant) as world:
             try:
-                await world.begin((*STEADY, *ISVCS[:5]))
+                await world.begin((*STEADY, *ISVCS[:5], *ISVCS[-2:]))
                 for action in schedule:
-                    await world.do(action)
-                await world.end()
+                    if not world.harm:
+                        await world.do(action)
+                if not world.harm:
+                    await world.end()
             finally:
                 harm += world.harm
                 lists = sum(judge.lists for judge in world.judges)
     except (AssertionError, OSError, TimeoutError, RuntimeError) as error:
         harm.append("".join(traceback.format_exception_only(error)).strip() or repr(error))
     return Outcome(seed, setup, tuple(harm), lists, schedule, directory)
+
+
+def _world(setup: Setup, directory: Path, mutant: str) -> World:
+    return World(setup=setup, directory=directory, rules=own_rules(), mutant=mutant)
+
+
+async def find_mutants(names: Sequence[str], seeds: Sequence[int], *, at_once: int) -> dict[str, Outcome | None]:
+    """Put back one fault after the other, `at_once` at a time; return the first seed that found each, if one did.
+
+    Each is looked for with the setups in turn, as `run_seeds` does, but for those that do not run what is at fault.
+    """
+    gate = asyncio.Semaphore(at_once)
+    found: dict[str, Outcome | None] = dict.fromkeys(names)
+
+    async def look(name: str) -> None:
+        async with gate:
+            for seed in seeds:
+                setup = SETUPS[seed % len(SETUPS)]
+                if setup not in MUTANTS[name].setups:
+                    continue
+                outcome = await run_seed(seed, setup, mutant=name)
+                if outcome.harm:
+                    found[name] = outcome
+                    break
+            print(verdict(name, found[name]), flush=True)
+
+    async with asyncio.TaskGroup() as group:
+        for name in names:
+            group.create_task(look(name))
+    return found
+
+
+def verdict(name: str, outcome: Outcome | None) -> str:
+    """Return the line of the table of mutants: which fault, the seed that found it, and by what."""
+    where = f"seed {outcome.seed} ({outcome.setup})" if outcome else "NOT FOUND"
+    return f"{name:24} {where:22} {outcome.harm[0][:110] if outcome else MUTANTS[name].about}"
 
 
 async def run_seeds(seeds: Sequence[int], setups: Sequence[Setup], *, at_once: int) -> list[Outcome]:

@@ -5,11 +5,15 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-Setup = Literal["pod", "run", "replicas"]
-"""The three documented processes; `connector run --cluster` in one process; two pods over one cache."""
-SETUPS: Final[tuple[Setup, ...]] = ("pod", "run", "replicas")
+from tests.chaos.servers import MODELS
 
-ISVCS: Final = tuple(f"model-{number:02}" for number in range(14))
+Setup = Literal["pod", "run", "replicas", "original"]
+"""The three documented processes; `connector run --cluster` in one process; two pods over one cache; the original's
+normalizer before our two other processes."""
+SETUPS: Final[tuple[Setup, ...]] = ("pod", "run", "replicas", "original")
+
+ISVCS: Final = (*(f"model-{number:02}" for number in range(14)), *(f"llm-{number:02}" for number in range(4)))
+"""InferenceServices, and LLMInferenceServices."""
 STEADY: Final = tuple(f"steady-{number:02}" for number in range(20))
 """InferenceServices that nobody touches: they must be in every list, and keep the share of what changes small."""
 REGISTERED: Final = tuple(f"registered-{number}" for number in range(6))
@@ -19,6 +23,7 @@ _LISTS: Final = ("empty", "half", "absent", "forbidden", "broken", "unavailable"
 _WATCHES: Final = ("close", "garbage", "silent", "error", "gone")
 _WRITES: Final = ("forbidden", "broken", "conflict", "lost answer", "storage full")
 _CACHE: Final = ("delete", "unlabel", "clear", "truncate", "move", "foreign", "duplicate")
+_SERVERS: Final = ("empty", "status", "hang", "truncated", "cut", "login", "repeating", "shrinking")
 _REGISTRY: Final = ("empty", "status", "hang", "truncated", "cut", "malformed", "repeating", "shrinking")
 
 
@@ -59,6 +64,10 @@ def _registered(kind: str) -> Callable[[random.Random], Action]:
     return lambda dice: Action(kind, {"name": dice.choice(REGISTERED)})
 
 
+def _of_mlflow(kind: str) -> Callable[[random.Random], Action]:
+    return lambda dice: Action(kind, {"name": dice.choice(MODELS)})
+
+
 def _one_of(
     kind: str, how: Sequence[str], times: Sequence[int | None] = (1, 2, 4)
 ) -> Callable[[random.Random], Action]:
@@ -80,6 +89,7 @@ _KINDS: Final[tuple[tuple[int, Callable[[random.Random], Action]], ...]] = (
     (4, _isvc("delete")),
     (3, _isvc("edit")),
     (2, _isvc("stop")),
+    (2, _isvc("opt_out")),
     (3, _isvc("flicker")),
     (2, _isvc("break")),
     (3, _registered("register")),
@@ -89,8 +99,13 @@ _KINDS: Final[tuple[tuple[int, Callable[[random.Random], Action]], ...]] = (
     (3, _one_of("writes", _WRITES, (1, 3, None))),
     (4, _one_of("cache", _CACHE, (1,))),
     (3, _one_of("registry", _REGISTRY, (1, 3, None))),
+    (2, _of_mlflow("mlflow_register")),
+    (2, _of_mlflow("mlflow_archive")),
+    (3, _one_of("servers", _SERVERS, (1, 3, None))),
     (2, _outage),
     (1, lambda dice: Action("revoke", {"seconds": round(dice.uniform(0.2, 3), 2)})),
     (3, lambda _: Action("heal")),
     (6, _process),
+    (2, lambda dice: Action("leave", {"services": [dice.choice(SERVICES)]})),
+    (2, lambda _: Action("come_back")),
 )

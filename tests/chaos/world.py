@@ -12,18 +12,24 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
+from tests.chaos import original
 from tests.chaos.judge import Judge, Truth
+from tests.chaos.mutants import wrapper
+from tests.chaos.original import Original
 from tests.chaos.schedule import REGISTERED, SERVICES, Action, Setup
+from tests.chaos.servers import Servers
 from tests.fakes.kubernetes import ProcessCluster, Rule
 from tests.fakes.registry import MODELS, ProcessRegistry
-from tests.objects import isvc, not_ready, stopped
-from tests.process.pod import LOCATION, NAMESPACE, PORTS, Pod, isvc_uri, own_address
+from tests.objects import isvc, llm_isvc, not_ready, stopped
+from tests.process.pod import LOCATION, NAMESPACE, NORMALIZER, PORTS, STORAGE, Pod, isvc_uri, own_address
 from tests.process.service import Service
 from tests.waiting import eventually
 
 TOKEN = "eyJhbGciOiJSUzI1NiJ9.Y2hhb3M.c2lnbmF0dXJl"
 USER = f"system:serviceaccount:{NAMESPACE}:rhdh-rhoai-connector"
 OWNER = "modelcatalogbridge.rhdh.io/owner"
+IGNORE = "rhdh.modelcatalog.io/ignore"
+LLMS = Rule(api_groups=("serving.kserve.io",), resources=("llminferenceservices",), verbs=("get", "list", "watch"))
 CONVERGES = 150.0
 """Seconds: a back-off of half a minute after the last fault, on a busy machine."""
 FLICKER = 0.5
@@ -33,14 +39,17 @@ _STATUS = {"forbidden": 403, "broken": 500, "conflict": 409, "storage full": 507
 
 
 class World:
-    """Used with `async with`; `rules` are the rights that the connector's account has."""
+    """Used with `async with`; `rules` are the rights that the connector's account has, `mutant` a fault put back."""
 
-    def __init__(self, *, setup: Setup, directory: Path, rules: Sequence[Rule]) -> None:
+    def __init__(self, *, setup: Setup, directory: Path, rules: Sequence[Rule], mutant: str = "") -> None:
         self.truth = Truth()
         self.judges: list[Judge] = []
         self._setup: Setup = setup
         self._directory = directory
-        self._rules = tuple(rules)
+        self._rules = (*rules, LLMS)
+        self._wrapper = wrapper(mutant) if mutant else ()
+        self._original: Original | None = None
+        self._servers: Servers | None = None
         self._edits = 0
         self._registered: dict[str, str] = {}
 
@@ -49,7 +58,7 @@ class World:
             tls = self._directory / "tls"
             tls.mkdir()
             self.cluster = await stack.enter_async_context(
-                ProcessCluster(tls_dir=tls, resources=["inferenceservices", "routes"])
+                ProcessCluster(tls_dir=tls, resources=["inferenceservices", "llminferenceservices", "routes"])
             )
             self.registry = await stack.enter_async_context(ProcessRegistry())
             await self.cluster.grant(TOKEN, USER, self._rules)
@@ -60,6 +69,11 @@ class World:
                 "NOT_READY_GRACE": _GRACE,
                 "SHARD_BUDGET": "8192",
             }
+            if self._setup != "original":
+                self._servers = await stack.enter_async_context(Servers(self.truth))
+                variables |= self._servers.variables
+            if self._setup == "original":
+                variables["REMOVAL_HOLD"] = original.REMOVAL_HOLD
             self._session = await stack.enter_async_context(aiohttp.ClientSession())
             self._services = await self._prepare(stack, variables)
             for feed in self._feeds:
@@ -81,6 +95,7 @@ class World:
                 arguments=["run", "--cluster", f"--address={address}:{PORTS[LOCATION]}"],
                 environment=self._kubelet() | variables,
                 directory=self._directory,
+                wrapper=self._wrapper,
             )
             self._feeds = [service.url]
             return [dict.fromkeys(SERVICES, service)]
@@ -88,8 +103,15 @@ class World:
         for number in range(2 if self._setup == "replicas" else 1):
             directory = self._directory / f"pod-{number}"
             directory.mkdir()
-            pods.append(Pod(cluster=self.cluster, token=TOKEN, directory=directory, overrides=variables))
+            pod = Pod(
+                cluster=self.cluster, token=TOKEN, directory=directory, overrides=variables, wrapper=self._wrapper
+            )
+            pods.append(pod)
         self._feeds = [pod[LOCATION].url for pod in pods]
+        if self._setup == "original":
+            (pod,) = pods
+            del pod.services[NORMALIZER]
+            self._original = await stack.enter_async_context(Original(pod[STORAGE].url, self.truth, TOKEN))
         return [pod.services for pod in pods]
 
     def _kubelet(self) -> dict[str, str]:
@@ -149,36 +171,41 @@ class World:
         await self._apply(name)
 
     async def _do_edit(self, name: str) -> None:
-        if await self.cluster.get("InferenceService", "models", name) is not None:
+        if await self.cluster.get(_kind(name), "models", name) is not None:
             self._edits += 1
             await self._apply(name, owner=f"owner-{self._edits}")
 
     async def _apply(self, name: str, *, owner: str = "somebody") -> None:
-        await self.cluster.apply(isvc(name, annotations={OWNER: owner}))
+        await self.cluster.apply(_deployment(name, annotations={OWNER: owner}))
         self.truth.wants(isvc_uri(name), owner)
 
     async def _do_delete(self, name: str) -> None:
         self.truth.release(isvc_uri(name))
-        if await self.cluster.get("InferenceService", "models", name) is not None:
-            await self.cluster.delete("InferenceService", "models", name)
+        if await self.cluster.get(_kind(name), "models", name) is not None:
+            await self.cluster.delete(_kind(name), "models", name)
 
     async def _do_stop(self, name: str) -> None:
         self.truth.release(isvc_uri(name))
-        await self.cluster.apply(stopped(isvc(name)))
+        await self.cluster.apply(stopped(_deployment(name)))
+
+    async def _do_opt_out(self, name: str) -> None:
+        """Be marked to be left out; the next edit or creation takes the mark away."""
+        self.truth.release(isvc_uri(name))
+        await self.cluster.apply(_deployment(name, annotations={IGNORE: "true"}))
 
     async def _do_flicker(self, name: str) -> None:
         """Be not ready for less than the grace: the entry stays."""
         uri = isvc_uri(name)
         if uri not in self.truth.wanted:
             return
-        await self.cluster.apply(not_ready(isvc(name, annotations={OWNER: self.truth.wanted[uri]})))
+        await self.cluster.apply(not_ready(_deployment(name, annotations={OWNER: self.truth.wanted[uri]})))
         await asyncio.sleep(FLICKER)
         await self._apply(name, owner=self.truth.wanted[uri])
 
     async def _do_break(self, name: str) -> None:
         """Be not ready for good: the entry leaves after the grace."""
         self.truth.release(isvc_uri(name))
-        await self.cluster.apply(not_ready(isvc(name)))
+        await self.cluster.apply(not_ready(_deployment(name)))
 
     # --- the registry
 
@@ -200,9 +227,25 @@ class World:
     async def _do_registry(self, how: str, times: int | None) -> None:
         await self.registry.registry("fail", how, times=times)
 
+    # --- servers that settings name
+
+    async def _do_mlflow_register(self, name: str) -> None:
+        if self._servers is not None:
+            await self._servers.register(name)
+
+    async def _do_mlflow_archive(self, name: str) -> None:
+        if self._servers is not None:
+            await self._servers.archive(name)
+
+    async def _do_servers(self, how: str, times: int | None) -> None:
+        if self._servers is not None:
+            self._servers.fail(how, times)
+
     # --- faults of the API server
 
     async def _do_lists(self, how: str, times: int | None) -> None:
+        if self._original is not None:
+            self._original.fail(how, times or 1)
         criteria: dict[str, Any] = {"resource": "inferenceservices", "verb": "list", "times": times}
         if how == "hanging":
             await self.cluster.fault("hang", **criteria)
@@ -250,6 +293,10 @@ class World:
     async def _do_heal(self) -> None:
         await self.cluster.clear_faults()
         await self.registry.registry("heal")
+        if self._original is not None:
+            self._original.heal()
+        if self._servers is not None:
+            self._servers.heal()
         for judge in self.judges:
             judge.writes_fail = False
 
@@ -271,24 +318,47 @@ class World:
     # --- the processes
 
     async def _do_restart(self, services: Sequence[str], how: str, away: float) -> None:
-        groups = self._services if self._setup != "replicas" else [self._services[self._edits % 2]]
-        victims = [group[name] for group in groups for name in services]
-        running = [service for service in dict.fromkeys(victims) if service.wanted]
-        for service in running:
-            assert service.code is None, f"{service.name} ended by itself with code {service.code}: see {service.log}"
+        running = self._running(services)
         if how == "stop":  # a process that is still being loaded has nobody yet who hears the signal
             await asyncio.gather(*(eventually(partial(self._answers, each), timeout=60) for each in running))
         await asyncio.gather(*(service.kill() if how == "kill" else service.stop() for service in running))
+        if self._original is not None and NORMALIZER in services:
+            self._original.restart()
         await asyncio.sleep(away)
         await self._start(services)
+
+    async def _do_leave(self, services: Sequence[str]) -> None:
+        """Die, and stay away whatever else happens."""
+        await asyncio.gather(*(service.kill() for service in self._running(services)))
+
+    async def _do_come_back(self) -> None:
+        await self._start(SERVICES)
+
+    def _running(self, services: Sequence[str]) -> list[Service]:
+        """Return those of the services that run, of replicas one's."""
+        groups = self._services if self._setup != "replicas" else [self._services[self._edits % 2]]
+        victims = dict.fromkeys(group[name] for group in groups for name in services if name in group)
+        running = [service for service in victims if service.wanted]
+        for service in running:
+            assert service.code is None, f"{service.name} ended by itself with code {service.code}: see {service.log}"
+        return running
 
     async def _answers(self, service: Service) -> bool:
         async with self._session.get(f"{service.url}/healthz") as answer:
             return answer.status == 200
 
     async def _start(self, services: Sequence[str]) -> None:
-        wanted = dict.fromkeys(group[name] for group in self._services for name in services)
+        wanted = dict.fromkeys(group[name] for group in self._services for name in services if name in group)
         await asyncio.gather(*(service.start() for service in wanted if not service.wanted))
+
+
+def _kind(name: str) -> str:
+    return "LLMInferenceService" if name.startswith("llm-") else "InferenceService"
+
+
+def _deployment(name: str, *, annotations: dict[str, str] | None = None) -> dict[str, Any]:
+    make = llm_isvc if name.startswith("llm-") else isvc
+    return make(name, annotations=annotations)
 
 
 def _damage(shard: dict[str, Any], how: str) -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common import details, wire
-from common.details import LINK_ICONS, NO_DETAILS, SERVER_TYPES, DetailLink, Details
+from common.details import LINK_ICONS, NO_DETAILS, SERVER_TYPES, DetailLink, Details, packed, unpacked
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=20)
 LINKS = st.builds(
@@ -19,6 +19,7 @@ LINKS = st.builds(
 SPECIAL = {
     "names": st.lists(TEXT.filter(bool), max_size=3).map(tuple),
     "tags": st.lists(TEXT.filter(bool), max_size=3).map(tuple),
+    "operations": st.lists(TEXT.filter(bool), max_size=3).map(tuple),
     "tasks": st.lists(TEXT.filter(bool), max_size=3).map(tuple),
     "server_type": st.sampled_from(SERVER_TYPES),
     "links": st.lists(LINKS, max_size=3).map(tuple),
@@ -78,3 +79,9 @@ def test_details_are_completed_by_others() -> None:
     said, known = Details(title="Granite", names=("granite",)), Details(title="granite-8b", kind="InferenceService")
     assert said.over(known) == Details(title="Granite", names=("granite",), kind="InferenceService")
     assert NO_DETAILS.over(known) == known
+
+
+def test_packed_texts_are_unpacked_and_others_are_none() -> None:
+    assert unpacked(packed("räksmörgås")) == "räksmörgås"
+    assert unpacked(packed("x" * 100_000)) == "", "larger than anybody shows"
+    assert [unpacked(written) for written in ("", "x", "eA==", packed("x")[:-4])] == [""] * 4

@@ -3,11 +3,13 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from common.complaints import STARTING, Complaint
 
+ROOT = Path(__file__).parents[2]
 SAYS_ALL = """
 import asyncio, gc, logging, sys, threading, warnings
 from common import logs
@@ -62,48 +64,65 @@ def test_every_line_of_a_process_is_json() -> None:
 
 
 @pytest.mark.parametrize("form", ["auto", "json"])
-@pytest.mark.parametrize("service", ["services.location", "services.normalizer", "services.storage_rest"])
-def test_settings_at_fault_are_logged_in_the_same_format(service: str, form: str) -> None:
-    environ = {"LOG_LEVEL": "LOUD", "LOG_FORMAT": form, "token": "hush"}
-    command = [sys.executable, "-m", service]
-    done = subprocess.run(command, capture_output=True, text=True, env=environ, check=False, timeout=60)
+@pytest.mark.parametrize(
+    "arguments",
+    [("services.location", "--address", "203.0.113.1:9"), ("services.normalizer",), ("services.storage_rest",)],
+    ids=lambda arguments: arguments[0],
+)
+def test_why_a_service_cannot_run_is_logged_in_the_same_format(
+    arguments: tuple[str, ...], form: str, tmp_path: Path
+) -> None:
+    environ = {"LOG_LEVEL": "LOUD", "LOG_FORMAT": form, "HOME": str(tmp_path)}
+    command = [sys.executable, "-m", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, env=environ, cwd=ROOT, check=False, timeout=60)
 
     lines = [json.loads(line) for line in done.stderr.splitlines()]
-    assert any("LOG_LEVEL" in str(line) for line in lines)
-    assert "hush" not in done.stderr
-
-
-class Lines:
-    def __init__(self) -> None:
-        self.told: list[tuple[str, str]] = []
-
-    def info(self, event: str, **_: object) -> None:
-        self.told.append(("info", event))
-
-    def warning(self, event: str, **_: object) -> None:
-        self.told.append(("warning", event))
+    assert done.returncode == 1
+    assert [line["event"] for line in lines if line["level"] == "error"] == ["service_failed"]
 
 
 def test_a_neighbour_that_is_still_starting_is_no_warning() -> None:
-    log, now = Lines(), 0.0
-    complaint = Complaint(log, clock=lambda: now)
-    for _ in range(3):
-        complaint.failed("away")
-    complaint.worked("back")
-    complaint.worked("back")
-    assert log.told == [("info", "away"), ("info", "back")]
-
-    complaint.failed("away")
-    complaint.failed("away")
-    assert log.told[2:] == [("warning", "away")]
+    complaint = Complaint(clock=lambda: 0.0)
+    assert [complaint.failed() for _ in range(3)] == ["info", "", ""]
+    assert [complaint.worked() for _ in range(2)] == [True, False]
+    assert [complaint.failed() for _ in range(2)] == ["warning", ""]
 
 
 def test_a_neighbour_that_does_not_start_is_a_warning_in_the_end() -> None:
-    log, now = Lines(), 0.0
-    complaint = Complaint(log, clock=lambda: now)
-    complaint.failed("away")
+    now = 0.0
+    complaint = Complaint(clock=lambda: now)
+    assert complaint.failed() == "info"
     now = STARTING
-    complaint.failed("away")
-    complaint.failed("away")
-    complaint.worked("back")
-    assert log.told == [("info", "away"), ("warning", "away"), ("info", "back")]
+    assert [complaint.failed() for _ in range(2)] == ["warning", ""]
+    assert complaint.worked()
+
+
+def logged(code: str, format_: str = "json") -> str:
+    """Return what a process writes whose logging is set up by us."""
+    script = f"import structlog\nfrom common import logs\nlogs.configure(format={format_!r})\n"
+    script += "log = structlog.get_logger('x')\n"
+    ended = subprocess.run([sys.executable, "-c", script + code], capture_output=True, text=True, check=True)
+    return ended.stderr
+
+
+def test_a_line_has_the_id_the_meaning_for_people_and_the_values() -> None:
+    line = json.loads(logged("log.warning('removals_held', source='kserve', entries=7)"))
+    assert (line["event"], line["source"], line["entries"]) == ("removals_held", "kserve", 7)
+    assert line["message"].startswith("Many entries are missing at once.")
+
+
+def test_a_line_of_a_library_is_kept_as_it_is() -> None:
+    line = json.loads(logged("import logging; logging.getLogger('library').warning('a %s of its own', 'text')"))
+    assert line["event"] == "a text of its own"
+    assert "message" not in line
+
+
+def test_people_read_the_id_and_the_fields() -> None:
+    text = logged("log.info('entry_removed', key='a_b', reason='deleted')", "console")
+    assert "entry_removed" in text
+    assert "key=a_b" in text
+    assert "An entry left the catalog" in text
+
+
+def test_secrets_are_not_shown() -> None:
+    assert "hunter2" not in logged("log.info('started', api_token='hunter2')")

@@ -48,6 +48,8 @@ class StubPod:
         self.documents: dict[str, str] = {"/models/iris/model-catalog.json": ""}
         """What is served; a text other than the empty one is why it answers 503."""
         self.metrics = METRICS
+        self.hidden: list[dict[str, Any]] = []
+        self.explained: dict[str, Any] = {"found": [], "near": [], "unread": []}
         self.asked_before = 20.0
         self.absent: set[str] = set()
         self.url = ""
@@ -58,6 +60,8 @@ class StubPod:
         app.router.add_get("/{service}/readyz", self._ready)
         app.router.add_get("/location/{model}/{version}/model-catalog.json", self._document)
         app.router.add_get("/location/metrics", self._metrics)
+        app.router.add_get("/rhoai-normalizer/status", self._status)
+        app.router.add_get("/rhoai-normalizer/explain", self._explain)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
@@ -77,6 +81,12 @@ class StubPod:
         if why is None:
             return web.Response(status=404)
         return web.json_response({"detail": why} if why else {}, status=503 if why else 200)
+
+    async def _status(self, _: web.Request) -> web.Response:
+        return web.json_response({"hidden": self.hidden})
+
+    async def _explain(self, request: web.Request) -> web.Response:
+        return web.json_response({"model": request.query["model"]} | self.explained)
 
     async def _metrics(self, _: web.Request) -> web.Response:
         return web.Response(text=self.metrics.replace("1.7e+09", str(time.time() - self.asked_before)))

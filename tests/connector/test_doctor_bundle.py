@@ -12,10 +12,13 @@ import yaml
 
 from services.connector.doctor.bundle import redacted, write_bundle
 from services.connector.doctor.collecting import collect
+from services.connector.elsewhere import read_bundle
 from services.connector.preview import preview
 from services.normalizer.settings import NormalizerSettings
-from tests.connector.broken import TOKEN, World
-from tests.objects import isvc, predictor_service
+from tests.connector.broken import NAMESPACE, TOKEN, World
+from tests.deploy.rbac import Permission
+from tests.fakes.kubernetes.resources import LLM_INFERENCE_SERVICES
+from tests.objects import isvc, llm_isvc, predictor_service
 
 CANARY = "canary-8f2c"
 
@@ -51,6 +54,15 @@ def canaries() -> dict[str, Any]:
     return obj
 
 
+def pod(name: str, *containers: str) -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "namespace": NAMESPACE},
+        "spec": {"containers": [{"name": each} for each in containers]},
+    }
+
+
 async def bundle_of(world: World) -> dict[str, str]:
     return await collect(world.options(), await world.examine())
 
@@ -67,10 +79,22 @@ async def test_no_secret_is_in_it(world: World) -> None:
     body = {"body": base64.b64encode(json.dumps(document).encode()).decode()}
     world.put_cache({"models_m": base64.b64encode(json.dumps(body).encode()).decode()})
 
+    world.cluster.apply(pod("rhdh-1", "location", "backstage-backend", "rhoai-normalizer"))
+    world.allow(
+        world.rights | {Permission(NAMESPACE, "", "pods", "list"), Permission(NAMESPACE, "", "pods/log", "get")}
+    )
+    said = {"event": "hello", "token": f"{CANARY}-16", "url": f"https://a:{CANARY}-17@h/"}
+    world.cluster.log(NAMESPACE, "rhdh-1", "location", f"{json.dumps(said)}\nplain --token {CANARY}-18 {TOKEN}\n")
+    world.cluster.log(NAMESPACE, "rhdh-1", "backstage-backend", f"{CANARY}-19")
+    world.pod.hidden = [{"object": "x", "cause": "refused", "reason": f"https://a:{CANARY}-20@h/"}]
+
     files = await bundle_of(world)
 
     text = "\n".join(files.values())
     assert "leaky" in text
+    assert '"event": "hello"' in files["logs/rhdh-1/location.log"]
+    assert "is not valid for pod" in files["logs/rhdh-1/rhoai-normalizer.log"]
+    assert "refused" in files["pod/rhoai-normalizer-status.json"]
     assert "--model_name=leaky" in text
     assert [line for line in text.splitlines() if CANARY in line or TOKEN in line] == []
 
@@ -91,6 +115,17 @@ async def test_it_holds_what_is_needed_to_see_the_same_elsewhere(world: World, t
     assert len(list(yaml.safe_load_all((folder / "manifests/services.yaml").read_text()))) == 1
     shown = preview([folder / "manifests"], defaults=NormalizerSettings.load().defaults).shown
     assert [each.key for each in shown] == ["models_iris"]
+
+
+async def test_llm_inference_services_are_seen_elsewhere_as_well(world: World, tmp_path: Path) -> None:
+    world.cluster.install(LLM_INFERENCE_SERVICES)
+    verbs = ("get", "list", "watch")
+    world.allow(world.rights | {Permission("", "serving.kserve.io", "llminferenceservices", verb) for verb in verbs})
+    world.cluster.apply(llm_isvc("chat"))
+    path = tmp_path / "bundle.tar.gz"
+    write_bundle(path, await bundle_of(world))
+    shown = preview([], defaults=NormalizerSettings.load().defaults, more=read_bundle(path)).shown
+    assert [each.key for each in shown] == ["models_chat", "models_iris"]
 
 
 async def test_without_a_cluster_it_holds_the_report_at_least(world: World) -> None:

@@ -125,6 +125,17 @@ async def test_a_registered_model_is_followed_as_well(world: World) -> None:
     assert "is ARCHIVED" in (await follow(world, "granite 3"))["registry"][1]
 
 
+@pytest.mark.parametrize("name", ["another path", "another header", "the parent"])
+async def test_an_id_that_goes_into_no_path_is_told_and_not_asked_for(world: World, name: str) -> None:
+    world.registry.populate(1)
+    world.registry.fail("malformed", "registered_models")
+    world.registry.counted(reset=True)
+
+    verdict, message = (await follow(world, name))["registry"]
+    assert (verdict, "goes into no path" in message) == ("fault", True)
+    assert world.registry.counted().keys() == {"GET registered_models"}
+
+
 async def test_registries_that_cannot_be_asked_are_named(world: World) -> None:
     world.registry.tokens = {"another"}
 
@@ -133,3 +144,49 @@ async def test_registries_that_cannot_be_asked_are_named(world: World) -> None:
     assert found["registry"][0] == "warning"
     assert "401" in found["registry"][1]
     assert found["feed"][0] == "ok"
+
+
+@pytest.mark.parametrize(
+    ("explained", "expected"),
+    [
+        (
+            {"found": [{"object": "InferenceService models/wine", "state": "shown", "key": "models_wine"}]},
+            ("ok", "InferenceService models/wine is shown as models_wine"),
+        ),
+        (
+            {
+                "found": [
+                    {
+                        "object": "InferenceService models/wine",
+                        "state": "hidden",
+                        "cause": "refused",
+                        "reason": "storage does not take its document",
+                        "since": "2026-01-02T03:04:05Z",
+                    }
+                ]
+            },
+            (
+                "fault",
+                "InferenceService models/wine is hidden (refused) since 2026-01-02T03:04:05+00:00: "
+                "storage does not take its document",
+            ),
+        ),
+        ({"near": ["wine"]}, ("fault", "no source that was read has a model of this name; names like it: wine")),
+        (
+            {"unread": [{"source": "registry:ns/reg", "reason": "forbidden"}]},
+            ("warning", "it may be in a source that cannot be read: registry:ns/reg (forbidden)"),
+        ),
+    ],
+    ids=["shown", "hidden", "unknown", "unread"],
+)
+async def test_a_running_normalizer_is_asked(
+    world: World, explained: dict[str, Any], expected: tuple[str, str]
+) -> None:
+    world.pod.explained = explained
+    assert (await follow(world, "wine"))["normalizer"] == expected
+
+
+async def test_one_that_does_not_run_is_no_fault(world: World) -> None:
+    world.pod.absent = {"rhoai-normalizer"}
+    verdict, message = (await follow(world, "iris"))["normalizer"]
+    assert (verdict, message.startswith("no running normalizer explains it")) == ("skipped", True)

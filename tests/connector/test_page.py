@@ -16,7 +16,7 @@ import pytest
 from common.http.server import Address
 from services.connector import assembly
 from tests.connector.broken import World
-from tests.connector.test_doctor import CASES
+from tests.connector.cases import CASES
 from tests.waiting import eventually
 
 SPOILERS = {case.name: case.spoil for case in CASES}

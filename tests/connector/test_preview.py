@@ -56,7 +56,7 @@ def test_json_is_an_array_of_documents_with_their_problems(tmp_path: Path) -> No
     assert (shown["object"], shown["file"], shown["line"]) == ("InferenceService models/m", str(path), 1)
     assert shown["document"]["models"][0]["name"] == "models-m"
     [problem] = shown["problems"]
-    assert set(problem) == {"severity", "object", "message", "remedy", "file", "line"}
+    assert set(problem) == {"id", "severity", "object", "message", "remedy", "file", "line"}
     assert problem["object"] == "InferenceService models/m"
     assert "modelcatalogbridge.rhdh.io/license: Mine" in path.read_text().splitlines()[problem["line"] - 1]
     assert result.exit_code == 0
@@ -144,7 +144,7 @@ def test_a_path_that_does_not_exist_is_a_wrong_command(path: str, tmp_path: Path
 
 def test_an_empty_folder_is_told(tmp_path: Path) -> None:
     result = preview(tmp_path, output="table")
-    assert f"no InferenceService in {tmp_path} (0 files read)" in result.stderr
+    assert f"no model in {tmp_path} (0 files read)" in result.stderr
     assert result.exit_code == 0
 
 
@@ -233,14 +233,15 @@ def test_annotations_for_github(tmp_path: Path) -> None:
     head, _, message = line.removeprefix("::").partition("::")
     assert head.startswith(f"warning file={tmp_path}/a%2Cb.yaml,line=")
     assert "title=InferenceService models/m" in head
-    assert message.startswith("the annotation rhdh.io/ownr means nothing")
+    assert message.startswith("the annotation rhdh.io/ownr is unknown")
 
 
 def test_sarif_for_code_scanning(tmp_path: Path) -> None:
     path = written(tmp_path / "a.yaml", objects.isvc("m", annotations={"rhdh.io/ownr": "x"}))
     log = json.loads(preview(path, output="sarif").stdout)
     [result] = log["runs"][0]["results"]
-    assert (log["version"], result["level"], result["ruleId"]) == ("2.1.0", "warning", "warning")
+    assert (log["version"], result["level"], result["ruleId"]) == ("2.1.0", "warning", "annotation_unknown")
+    assert [rule["id"] for rule in log["runs"][0]["tool"]["driver"]["rules"]] == ["annotation_unknown"]
     place = result["locations"][0]["physicalLocation"]
     assert place["artifactLocation"]["uri"] == str(path)
     assert "rhdh.io/ownr" in path.read_text().splitlines()[place["region"]["startLine"] - 1]

@@ -1,6 +1,7 @@
 """`connector preview --cluster` and `--bundle`: manifests that are not in files."""
 
 import asyncio
+import base64
 import json
 import os
 import sys
@@ -16,7 +17,9 @@ from services.connector.doctor.bundle import write_bundle
 from services.connector.doctor.collecting import collect
 from tests.connector.broken import World
 from tests.connector.running import ROOT
-from tests.objects import isvc, predictor_service
+from tests.deploy.rbac import Permission
+from tests.fakes.kubernetes.resources import LLM_INFERENCE_SERVICES, SERVING_RUNTIMES
+from tests.objects import isvc, llm_isvc, predictor_service, secret
 
 
 @pytest.fixture
@@ -52,6 +55,42 @@ async def test_a_live_cluster_is_read_and_not_changed(world: World) -> None:
     assert (status, keys(out)) == (0, ["models_iris"]), errors
     assert [entry["object"] for entry in json.loads(out)][-1] == "InferenceService models/wine"
     assert {access.verb for access in world.cluster.used} == {"list"}
+
+
+async def test_a_live_cluster_shows_every_kind_and_connections_where_settings_say_so(world: World) -> None:
+    for resource in (LLM_INFERENCE_SERVICES, SERVING_RUNTIMES):
+        world.cluster.install(resource)
+    model = isvc("own", model_format="own", runtime="ours", annotations={"opendatahub.io/connections": "bucket"})
+    model["spec"]["predictor"]["model"] |= {"storageUri": "", "storage": {"key": "bucket", "path": "own"}}
+    runtime = {
+        "apiVersion": "serving.kserve.io/v1alpha1",
+        "kind": "ServingRuntime",
+        "metadata": {"name": "ours", "namespace": "models"},
+        "spec": {"containers": [{"name": "kserve-container", "image": "quay.io/acme/vllm:1"}]},
+    }
+    fields = {"AWS_S3_BUCKET": "acme", "AWS_SECRET_ACCESS_KEY": "canary"}
+    connection = secret("bucket", data={key: base64.b64encode(text.encode()).decode() for key, text in fields.items()})
+    for obj in (llm_isvc("qwen"), model, runtime, connection):
+        world.cluster.apply(obj)
+    read = {
+        Permission("", group, resource, verb)
+        for group, resource, verb in (
+            ("serving.kserve.io", "llminferenceservices", "list"),
+            ("serving.kserve.io", "servingruntimes", "list"),
+            ("", "secrets", "get"),
+        )
+    }
+    world.allow(world.rights | read)
+    shown = keys((await preview(world, "--cluster", "--format", "json"))[1])
+    assert shown == ["models_iris", "models_own", "models_qwen"]
+
+    world.environ |= {"READ_RUNTIMES": "true", "RESOLVE_CONNECTIONS": "true"}
+    _, out, errors = await preview(world, "--cluster", "--format", "json")
+    own = next(entry for entry in json.loads(out) if entry["key"] == "models_own")
+    assert own["details"]["serverType"] == "openai-v1"
+    assert own["document"]["models"][0]["artifactLocationURL"] == "s3://acme/own"
+    assert "canary" not in out + errors
+    assert base64.b64encode(b"canary").decode() not in out + errors
 
 
 async def test_services_that_may_not_be_read_are_left_out(world: World) -> None:
@@ -93,4 +132,4 @@ def test_nothing_to_read_is_a_wrong_command() -> None:
     result = CliRunner().invoke(main, ["preview"])
 
     assert result.exit_code == 2
-    assert "give PATHS, --cluster or --bundle" in result.output
+    assert "give PATHS, --cluster, --registry or --bundle" in result.output

@@ -14,6 +14,7 @@ from services.connector import assembly
 from services.location.shelf import Shelf
 from tests import objects
 from tests.connector.running import Running, connector
+from tests.fakes.model_server import ModelServer
 from tests.fakes.registry.registry import FakeRegistry
 from tests.storage_rest.running import background, upsert
 from tests.storage_rest.running import running as running_storage
@@ -263,3 +264,17 @@ async def test_it_runs_from_a_checkout_that_is_not_installed(manifests: Path, tm
     arguments = ("--manifests", str(manifests), "--state", str(tmp_path / "state"))
     async with connector(*arguments, program=("-c", NOT_INSTALLED)) as running:
         await eventually(lambda: "1 models are served" in running.lines)
+
+
+async def test_servers_of_manifests_are_asked_where_that_is_wanted(tmp_path: Path) -> None:
+    async with ModelServer("granite-8b", further=("sql",)) as server:
+        model = objects.isvc("granite", model_format="vLLM", url=server.url)
+        model["status"]["address"]["url"] = server.url
+        (tmp_path / "models").mkdir()
+        write(tmp_path / "models" / "granite.yaml", model)
+        arguments = ("--manifests", str(tmp_path / "models"), "--state", str(tmp_path / "state"))
+        async with connector(*arguments, env={"DISCOVER_MODELS": "true"}) as running:
+            await eventually(lambda: "1 models are served" in running.lines)
+            document = await running.document("/models/granite/model-catalog.json")
+        assert document["models"][0]["annotations"]["rhdh.modelcatalog.io/model-name"] == "granite-8b"
+        assert [call.path for call in server.calls] == ["/v1/models"]

@@ -5,21 +5,19 @@ import json
 import re
 import shutil
 import subprocess
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import kubernetes_validate
 import pytest
 import yaml
 
 from tests.deploy.documented import containers
 from tests.deploy.kustomize import ROOT, Object, containers_in, directories, key, render
+from tests.deploy.schemas import deployment_with, validate
 
 OURS = ("image", "startupProbe", "livenessProbe", "readinessProbe", "resources", "securityContext")
 """What our containers have beside, or instead of, the documented specs."""
-KUBERNETES = ("1.28", "1.37")
-"""The oldest and the newest version that is checked against."""
 CONTAINERS = (
     "operator/sidecars.yaml",
     "operator/connector.yaml",
@@ -54,25 +52,6 @@ def without_registries(containers: dict[str, Object]) -> tuple[dict[str, Object]
         values += [v["value"] for v in container["env"] if v["name"] == "MODEL_REGISTRY_NAMESPACES"]
         container["env"] = [v for v in container["env"] if v["name"] != "MODEL_REGISTRY_NAMESPACES"]
     return result, values
-
-
-def validate(obj: Object) -> None:
-    for version in KUBERNETES:
-        kubernetes_validate.validate(obj, version, strict=True)
-
-
-def deployment_with(containers: Iterable[Object]) -> Object:
-    """A Deployment as the RHDH operator or a plain Backstage has it, with these containers in its pod."""
-    labels = {"rhdh.redhat.com/app": "backstage-developer-hub"}
-    return {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": {"name": "backstage-developer-hub"},
-        "spec": {
-            "selector": {"matchLabels": labels},
-            "template": {"metadata": {"labels": labels}, "spec": {"containers": list(containers)}},
-        },
-    }
 
 
 @pytest.mark.parametrize("directory", directories(), ids=name_of)

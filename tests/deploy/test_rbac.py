@@ -31,11 +31,15 @@ DOCUMENTED = (
 )
 
 
-OPTIONAL = {
-    Permission("", "serving.kserve.io", resource, verb)
-    for resource in ("llminferenceservices", "servingruntimes", "clusterservingruntimes")
-    for verb in READ
-} | {Permission("", "", "secrets", "get"), Permission("", "", "pods", "list")}
+OPTIONAL = (
+    {
+        Permission("", "serving.kserve.io", resource, verb)
+        for resource in ("llminferenceservices", "servingruntimes", "clusterservingruntimes")
+        for verb in READ
+    }
+    | {Permission("", "", "namespaces", verb) for verb in READ}
+    | {Permission("", "", "secrets", "get"), Permission("", "", "pods", "list")}
+)
 
 
 def with_components(tmp_path: Path, *components: str) -> list[Object]:
@@ -102,7 +106,7 @@ def test_no_component_grants_more(tmp_path: Path) -> None:
 
 def test_what_is_optional_is_granted_by_its_own_component(tmp_path: Path) -> None:
     assert (
-        granted(with_components(tmp_path, "llm-inference-services", "connections", "pods", "runtimes"))
+        granted(with_components(tmp_path, "llm-inference-services", "connections", "pods", "runtimes", "namespaces"))
         == READS | CACHE | OPTIONAL
     )
 
@@ -113,3 +117,10 @@ def test_no_default_grants_secrets_pods_or_deleting(overlay: str) -> None:
 
     assert not {p for p in permissions if p.resource in ("secrets", "pods") or p.verb in ("delete", "*") or "*" in p}
     assert {p.resource for p in permissions if p.verb not in READ} == {"configmaps"}
+
+
+def test_a_further_cluster_grants_reading_models_and_nothing_else() -> None:
+    objects = render(ROOT / "clusters/account")
+
+    assert granted(objects) == READS | ROUTES
+    assert {obj["kind"] for obj in objects} == {"ServiceAccount", "Secret", "ClusterRole", "ClusterRoleBinding"}

@@ -1,7 +1,6 @@
 """deploy/sidecars.py changes the containers of a resource that is the customer's, and nothing else in it."""
 
 import copy
-import importlib.util
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -11,58 +10,19 @@ import pytest
 import yaml
 
 from tests.deploy.documented import containers as documented
-from tests.deploy.kubectl import SCRIPT, Kubectl, needs_kubectl
-from tests.deploy.kustomize import ROOT, Object, containers_in
+from tests.deploy.kubectl import Kubectl, needs_kubectl
+from tests.deploy.kustomize import ROOT, Object
+from tests.deploy.sidecar_objects import PATCHES, PROXY, TEMPLATES, added, backstage, sidecars
 from tests.fakes.kubernetes import FakeCluster
 from tests.fakes.kubernetes.patches import json_patch, merge_patch
 from tests.fakes.kubernetes.resources import BACKSTAGES, ResourceType
 
-SPEC = importlib.util.spec_from_file_location("sidecars", SCRIPT)
-assert SPEC is not None
-assert SPEC.loader is not None
-sidecars = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(sidecars)
-
-PATCHES = {variant: ROOT / "operator" / f"{variant}.yaml" for variant in sidecars.VARIANTS}
-TEMPLATES = {
-    container["name"]: container
-    for file in PATCHES.values()
-    for container in containers_in(yaml.safe_load(file.read_text(encoding="utf-8")))
-}
-PROXY = {"name": "oauth-proxy", "image": "registry.example.com/proxy:3", "args": ["--upstream=http://localhost:7007"]}
 ORIGINAL = [copy.deepcopy(dict(spec.raw)) for spec in documented().values()]
 DEPLOYMENTS = ResourceType(group="apps", versions=("v1",), plural="deployments", kind="Deployment", custom=True)
 
 
 def names(containers: list[Any]) -> list[str]:
     return [container["name"] for container in containers]
-
-
-def backstage(*containers: Object, **spec: Any) -> Object:
-    """A Backstage resource as customers have it; `spec` are fields beside those of every one."""
-    fields: Object = {
-        "application": {
-            "appConfig": {"mountPath": "/opt/app-root/src", "configMaps": [{"name": "app-config-rhdh"}]},
-            "dynamicPluginsConfigMapName": "dynamic-plugins-rhdh",
-            "extraEnvs": {"secrets": [{"name": "secrets-rhdh"}]},
-            "route": {"enabled": True},
-        },
-        "database": {"enableLocalDb": False, "authSecretName": "postgres"},
-    }
-    if containers:
-        pod = {"volumes": [{"name": "own", "emptyDir": {}}], "containers": list(containers)}
-        fields["deployment"] = {"patch": {"spec": {"replicas": 2, "template": {"spec": pod}}}}
-    return {
-        "apiVersion": "rhdh.redhat.com/v1alpha5",
-        "kind": "Backstage",
-        "metadata": {"name": "developer-hub", "namespace": "ai-rhdh", "resourceVersion": "7"},
-        "spec": fields | spec,
-    }
-
-
-def added(present: list[Any], variant: str = "connector", **options: Any) -> list[Any]:
-    result: list[Any] = sidecars.containers_after_adding(present, variant, TEMPLATES, **options)
-    return result
 
 
 def test_to_an_empty_list_the_containers_are_added_as_shipped() -> None:

@@ -46,6 +46,7 @@ def test_all_are_usable_and_those_that_should_be_are_shown(result: Preview) -> N
     assert set(result.hidden_by_object) == {
         kustomization,
         "InferenceService ai-assistants/mixtral-8x7b",
+        "InferenceService ai-assistants/sandbox",
         "InferenceService media/whisper-large-v3",
     }
 
@@ -93,3 +94,11 @@ def test_the_dashboards_deployment_is_told_as_people_wrote_it(result: Preview) -
     )
     assert kept.location == "path support/8b in the bucket of connection aws-support-models"
     assert document(result, shown.key)["models"][0]["owner"] == "jane.doe"
+
+
+def test_the_bucket_of_its_connection_is_shown_where_connections_are_read() -> None:
+    result = preview([EXAMPLES / "support-dashboard.yaml"], defaults=Defaults(), connections=True)
+    (shown,) = result.shown
+    assert document(result, shown.key)["models"][0]["artifactLocationURL"] == "s3://support-models/support/8b"
+    assert not [each.problem for each in shown.noticed if "connection" in each.problem.object]
+    assert b"not-a-real" not in shown.document + shown.upsert.details

@@ -113,9 +113,9 @@ class FakeMlflow(FakeServer):
         return answer, 200
 
     def _shown(self, model: Mapping[str, Any]) -> dict[str, Any]:
-        latest: dict[str, Any] = {}
-        for (name, _), version in sorted(self._versions.items()):
-            if name == model["name"]:
+        name, latest = model["name"], dict[str, Any]()
+        for number in range(1, self._numbers.get(name, 0) + 1):
+            if version := self._versions.get((name, number)):
                 latest[version["current_stage"]] = version
         shown = {**model, "latest_versions": list(latest.values())}
         return {key: value for key, value in shown.items() if value not in ("", [])}

@@ -6,6 +6,7 @@ KServe's sklearn server allow no other origin.
 """
 
 import json
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Self
@@ -36,10 +37,28 @@ class Call:
 
 
 class ModelServer:
-    """A server of `model` on a loopback port, used with `async with`; `calls` are the requests it has answered."""
+    """A server of `model` on a loopback port, used with `async with`; `calls` are the requests it has answered.
 
-    def __init__(self, model: str, protocol: Protocol = "openai", *, guarded: bool = False, port: int = 0) -> None:
+    `broken`: it answers everything with 503 and this text, or `broken_paths` alone. `definition` replaces its own.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        protocol: Protocol = "openai",
+        *,
+        guarded: bool = False,
+        port: int = 0,
+        further: tuple[str, ...] = (),
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        """`further` are more names that it lists: aliases and adapters. `tls`: it takes https with this."""
         self.model = model
+        self.further = further
+        self.broken = ""
+        self.broken_paths: tuple[str, ...] = ()
+        self.definition: Mapping[str, Any] = {}
+        self._tls = tls
         self.calls: list[Call] = []
         self._protocol = protocol
         self._guarded = guarded
@@ -55,7 +74,7 @@ class ModelServer:
         routes[self._protocol](app.router)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", self._port)
+        site = web.TCPSite(self._runner, "127.0.0.1", self._port, ssl_context=self._tls)
         await site.start()
         self._port = self._runner.addresses[0][1]
         return self
@@ -66,15 +85,17 @@ class ModelServer:
     @property
     def url(self) -> str:
         """The server's address, as a cluster would tell it: without a path."""
-        return f"http://127.0.0.1:{self._port}"
+        return f"{'https' if self._tls else 'http'}://127.0.0.1:{self._port}"
 
     @web.middleware
     async def _answer(self, request: web.Request, handler: Any) -> web.StreamResponse:
         headers = _ANY_ORIGIN if self._protocol == "openai" else {}
         if request.method == "OPTIONS" and headers:
             return web.Response(headers=headers)
-        if self._guarded and request.headers.get("Authorization") != f"Bearer {TOKEN}":
-            response: web.StreamResponse = web.json_response({"error": "Unauthorized"}, status=401)
+        if self.broken or request.path in self.broken_paths:
+            response: web.StreamResponse = web.Response(text=self.broken, status=503)
+        elif self._guarded and request.headers.get("Authorization") != f"Bearer {TOKEN}":
+            response = web.json_response({"error": "Unauthorized"}, status=401)
         else:
             try:
                 response = await handler(request)
@@ -86,12 +107,27 @@ class ModelServer:
 
     def _openai(self, router: web.UrlDispatcher) -> None:
         router.add_get("/v1/models", self._models)
+        router.add_get("/openapi.json", self._definition)
         router.add_post("/v1/chat/completions", self._chat)
         router.add_post("/v1/completions", self._complete)
         router.add_post("/v1/embeddings", self._embed)
 
     async def _models(self, _: web.Request) -> web.Response:
-        return web.json_response({"object": "list", "data": [{"id": self.model, "object": "model"}]})
+        listed = [{"id": name, "object": "model", "owned_by": "vllm"} for name in (self.model, *self.further)]
+        return web.json_response({"object": "list", "data": listed})
+
+    async def _definition(self, _: web.Request) -> web.Response:
+        """As FastAPI writes it; vLLM's has some thirty paths, and 200 kB of schemas."""
+        paths = {
+            "/health": {"get": {"summary": "Health"}},
+            "/tokenize": {"post": {"summary": "Tokenize"}},
+            "/v1/models": {"get": {"summary": "Show Available Models"}},
+            "/v1/chat/completions": {"post": {"summary": "Create Chat Completion"}},
+        }
+        info = {"title": "FastAPI", "version": "0.1.0"}
+        schemas = {f"Schema{number}": {"type": "object", "title": f"Schema {number}"} for number in range(80)}
+        whole = {"openapi": "3.1.0", "info": info, "paths": paths, "components": {"schemas": schemas}}
+        return web.json_response(self.definition or whole)
 
     async def _chat(self, request: web.Request) -> web.Response:
         message = {"role": "assistant", "content": ANSWER}

@@ -1,8 +1,6 @@
 """What an entry says about calling its model works: against a stub of each kind of runtime."""
 
-import asyncio
 import json
-import os
 import re
 import shlex
 import shutil
@@ -22,6 +20,7 @@ from services.location import calls
 from services.location.delivery import make_entry
 from services.location.plain import entities_of
 from services.location.rendering import Options, read
+from tests.location.commands import run
 from tests.location.conftest import Location
 from tests.location.runtimes import TOKEN, runtime
 from tests.location.world import KINDS, Kind
@@ -49,19 +48,6 @@ async def test_the_commands_that_a_definition_shows_work_as_they_stand(kind: Kin
     description = json.loads(api_of(kind, server)["spec"]["definition"])["info"]["description"]
     (commands,) = _CODE.findall(description)
     await run(commands)
-
-
-async def run(commands: str) -> None:
-    """Run commands in a shell; each request must be answered with 200."""
-    script = f'set -e\ncurl() {{ command curl --silent --show-error --fail "$@"; }}\n{commands}\n'
-    shell = await asyncio.create_subprocess_exec(
-        *("bash", "-c", script),
-        env={"PATH": os.environ["PATH"], "TOKEN": TOKEN},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    said, _ = await shell.communicate()
-    assert shell.returncode == 0, said.decode()
 
 
 @BY_REST

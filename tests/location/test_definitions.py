@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from openapi_spec_validator import validate
 
-from common.details import SERVER_TYPES, Details
+from common.details import SERVER_TYPES, Details, packed
 from services.location.definitions import MOST_BYTES, definition
 from services.location.view import views_of
 from tests.location.world import KINDS, Kind, document
@@ -44,20 +44,31 @@ def test_definitions_of_all_kinds_are_valid_and_small(kind: Kind, bare: bool) ->
     server_type=st.sampled_from(SERVER_TYPES),
     tasks=st.sampled_from([(), ("feature-extraction",), ("text-ranking",)]),
     token=st.booleans(),
+    operations=st.lists(
+        st.tuples(
+            st.sampled_from(["GET", "POST", "DELETE", "odd", ""]),
+            st.sampled_from(["/v1/chat/completions", "/v1/a/{id}", "/v1/a/{id}/{id}", "/{", "/x?y", "/v1", ""])
+            | TEXT.map("/".__add__),
+        ).map(" ".join),
+        max_size=40,
+    ).map(tuple),
 )
 def test_whatever_names_there_are_the_definition_is_valid_and_small(
-    title: str, names: tuple[str, ...], server_type: Any, tasks: tuple[str, ...], token: bool
+    title: str,
+    names: tuple[str, ...],
+    server_type: Any,
+    tasks: tuple[str, ...],
+    token: bool,
+    operations: tuple[str, ...],
 ) -> None:
-    details = Details(title=title, names=names, server_type=server_type, tasks=tasks)
+    details = Details(title=title, names=names, server_type=server_type, tasks=tasks, operations=operations)
     api_type, text = defined(document("m", called="m", token=token), details)
     assert len(text.encode()) <= MOST_BYTES
     if api_type == "openapi":
         validate(json.loads(text))
     if server_type == "openai-v1" and not tasks:
-        chat = json.loads(text)["paths"].get("/chat/completions")
-        assert (
-            chat is None or chat["post"]["requestBody"]["content"]["application/json"]["example"]["model"] == names[0]
-        )
+        chat = json.loads(text)["paths"].get("/chat/completions", {}).get("post")
+        assert chat is None or chat["requestBody"]["content"]["application/json"]["example"]["model"] == names[0]
 
 
 def test_the_names_to_call_are_a_choice_and_stand_in_the_examples() -> None:
@@ -142,3 +153,51 @@ def test_a_format_without_an_address_says_what_is_known(api_type: str) -> None:
 def test_a_server_that_speaks_grpc_is_described_as_such_whatever_type_is_stored() -> None:
     assert defined(document("m", called="m"), Details(server_type="grpc"))[0] == "grpc"
     assert defined(document("m", called="m", api={"type": "grpc"}), Details())[0] == "grpc"
+
+
+SAID = ("GET /v1/models", "POST /v1/chat/completions", "POST /v1/audio/speech/{voice}", "POST /tokenize")
+
+
+def test_what_a_server_says_it_has_is_what_its_definition_has() -> None:
+    details = Details(names=("granite",), server_type="openai-v1", operations=SAID)
+    described = json.loads(defined(document("m", called="granite"), details)[1])
+    validate(described)
+    assert list(described["paths"]) == ["/models", "/chat/completions", "/audio/speech/{voice}", "/tokenize"]
+    (base,) = described["servers"]
+    (root,) = described["paths"]["/tokenize"]["servers"]
+    assert base["url"] == f"{root['url']}/v1", "what is not below the base URL of clients has an address of its own"
+    chat = described["paths"]["/chat/completions"]["post"]["requestBody"]["content"]["application/json"]
+    assert chat["example"]["model"] == "granite", "what is known of an operation is kept"
+
+
+def test_a_model_that_embeds_is_not_said_to_generate() -> None:
+    details = Details(server_type="openai-v1", operations=SAID, tasks=("feature-extraction",))
+    assert "/chat/completions" not in json.loads(defined(document("m", called="m"), details)[1])["paths"]
+
+
+def test_a_server_that_nobody_describes_is_described_by_itself() -> None:
+    described = json.loads(defined(document("m", called="m"), Details(deployment="m", operations=("POST /score",)))[1])
+    validate(described)
+    assert list(described["paths"]) == ["/score"]
+
+
+def test_the_definition_of_the_server_itself_is_shown_with_the_address_of_the_entry() -> None:
+    own = {"openapi": "3.1.0", "info": {"title": "Scores"}, "servers": [{"url": "/"}], "paths": {"/v1/score": {}}}
+    given = document("m", called="m")
+    address = given["modelServer"]["API"]["url"]
+    api_type, text = defined(given, Details(server_type="openai-v1", definition=packed(json.dumps(own))))
+    assert api_type == "openapi"
+    assert json.loads(text) == own | {"servers": [{"url": address}]}
+
+
+@pytest.mark.parametrize("packed_", ["", "no base64", packed("[]"), packed("{"), packed(json.dumps({"x": "y" * 5000}))])
+def test_a_definition_that_is_none_or_too_large_is_not_shown(packed_: str) -> None:
+    text = defined(document("m", called="m"), Details(server_type="openai-v1", definition=packed_))[1]
+    assert "/chat/completions" in json.loads(text)["paths"]
+
+
+def test_of_many_operations_so_many_are_shown_as_fit() -> None:
+    said = tuple(f"POST /v1/a-rather-long-name-of-an-operation/{number}" for number in range(40))
+    text = defined(document("m", called="m"), Details(server_type="openai-v1", operations=said))[1]
+    assert len(text.encode()) <= MOST_BYTES
+    assert len(json.loads(text)["paths"]) >= 6

@@ -51,6 +51,15 @@ async def test_a_document_is_served_with_all_that_it_says(location: Location) ->
     assert headers["X-Content-Type-Options"] == "nosniff"
 
 
+async def test_a_document_is_to_be_had_as_it_is_stored(location: Location) -> None:
+    stored = model_document(description="As stored")
+    location.fill(upsert(body=stored))
+    plain = (await location.get("/mnist/v1/model-catalog.json"))[2]
+    asked = (await location.get("/mnist/v1/model-catalog.json?form=stored"))[2]
+    assert json.loads(asked) == json.loads(stored)
+    assert plain != asked
+
+
 async def test_the_list_follows_what_comes_and_goes(location: Location) -> None:
     location.fill(upsert("a_1"))
     first = await location.get("/list")

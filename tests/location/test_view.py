@@ -155,6 +155,14 @@ def test_the_pods_of_a_deployment_are_found_by_its_labels(kind: str, selector: s
     assert marks.get("backstage.io/kubernetes-label-selector") == selector
 
 
+@pytest.mark.parametrize("cluster", ["prod-eu", ""])
+def test_the_pods_are_looked_for_in_the_cluster_of_the_deployment(cluster: str) -> None:
+    found = view(Details(kind="InferenceService", namespace="n", deployment="d", cluster=cluster))
+    assert found.server
+    marks = annotations.of_server(found, found.server)
+    assert marks.get("backstage.io/kubernetes-cluster", "") == cluster
+
+
 def test_fields_of_the_wrong_type_from_other_writers_count_as_absent() -> None:
     stored = {
         "models": [{"name": "m", "description": 3, "owner": None}],

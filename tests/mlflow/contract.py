@@ -25,6 +25,7 @@ from services.normalizer.sources.refs import SourceRef
 from tests.normalizer.normalize.objects import isvc
 
 API = "/api/2.0/mlflow"
+SERVICE_ACCOUNT = "token-of-the-service-account"
 
 
 @dataclass
@@ -69,13 +70,13 @@ class Server:
         return each
 
     @asynccontextmanager
-    async def polling(self, **options: Any) -> AsyncIterator[MlflowPoller]:
+    async def polling(self, *, timeout: float = 20, **options: Any) -> AsyncIterator[MlflowPoller]:
         connector = Connector(
-            token=lambda: "the service account's, which is nobody else's business",
+            token=lambda: SERVICE_ACCOUNT,
             ssl=trust_also([]),
-            metrics=SourceMetrics(Metrics("test", "0")),
+            metrics=Metrics("test", "0").shared(SourceMetrics),
             credentials=MountedCredentials(self.credentials),
-            timeout=20,
+            timeout=timeout,
         )
         ref = SourceRef(id="mlflow:team", kind="registry", url=self.url, origin="a test", name="team", api="mlflow")
         async with connector.open(ref) as remote:

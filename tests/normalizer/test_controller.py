@@ -13,47 +13,19 @@ from common.kube.state import State
 from common.metrics import Metrics
 from common.wire import Applied, Batch, Listing
 from services.normalizer.deployments import Deployments
-from services.normalizer.facts import Missing, Ref
+from services.normalizer.facts import Missing
 from services.normalizer.normalize.deployment import Deployment
 from services.normalizer.normalize.isvc import read_isvc
 from services.normalizer.normalize.registry_objects import ModelVersion, RegisteredModel, RegistryRef
 from services.normalizer.service import create_controller
 from services.normalizer.settings import NormalizerSettings
 from services.normalizer.source import Sink
-from services.normalizer.sourcebook import SourceKind
 from services.normalizer.sources.kubeflow.records import RegistryContent, RegistryReading, RegistrySnapshot
 from tests import objects
+from tests.normalizer.cluster import Cluster, ref
+from tests.normalizer.memory_storage import MemoryStorage
 from tests.normalizer.normalize.registries import parsed
-from tests.normalizer.test_publish import MemoryStorage
 from tests.waiting import eventually
-
-
-def ref(name: str) -> Ref:
-    return Ref.isvc("local", "models", name)
-
-
-class Cluster:
-    """A source that tells what a test has it tell; it can be asked for each object."""
-
-    id = "kserve"
-    kind: SourceKind = "kserve"
-    namespaces = ()
-
-    def __init__(self, answer: bool | Exception = False) -> None:
-        self.answer = answer
-        self.asked: list[str] = []
-
-    async def run(self, sink: Sink) -> None:
-        """The test itself tells."""
-
-    def relist(self) -> None:
-        """Nothing changes by looking again."""
-
-    async def is_gone(self, ref: Ref) -> bool:
-        self.asked.append(ref.label)
-        if isinstance(self.answer, Exception):
-            raise self.answer
-        return self.answer
 
 
 class FlakyStorage(MemoryStorage):
@@ -107,8 +79,8 @@ async def test_a_storage_that_is_away_is_told_once_and_given_everything_when_it_
             storage.away = False
             await eventually(lambda: health.ready and storage.complete and "models_m" in storage.entries)
     events = [entry["event"] for entry in logs]
-    assert events.count("storage does not take what it is sent") == 1
-    assert events.count("storage takes what it is sent again") == 1
+    assert events.count("storage_not_writable") == 1
+    assert events.count("storage_writable_again") == 1
 
 
 @pytest.mark.parametrize(
@@ -135,6 +107,73 @@ async def test_a_single_isvc_that_a_list_lacks_is_asked_for_and_leaves_if_that_i
         assert len(cluster.asked) == 1
 
 
+async def test_what_could_not_be_asked_for_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.normalizer.controller.LOOK_AGAIN", 0.05)
+    monkeypatch.setattr("services.normalizer.controller.CHECK_STORAGE", 0.01)
+    storage, cluster = MemoryStorage(), Cluster(Unreachable("http://cluster", "refused"))
+    async with running(storage, Health(), cluster) as sink:
+        sink.changed({ref(f"m{number}"): read_isvc(objects.isvc(f"m{number}")) for number in range(5)})
+        await eventually(lambda: len(storage.entries) == 6)
+        sink.changed({ref("m"): Missing()})
+        sink.listed()
+        await eventually(lambda: len(cluster.asked) > 2)
+        assert "models_m" in storage.entries
+        cluster.answer = True
+        await eventually(lambda: "models_m" not in storage.entries)
+
+
+async def test_each_of_more_than_are_asked_for_at_a_time_has_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.normalizer.controller.LOOK_AGAIN", 0.05)
+    monkeypatch.setattr("services.normalizer.controller.CHECK_STORAGE", 0.01)
+    monkeypatch.setattr("services.normalizer.controller.PROOFS", 2)
+    storage, cluster = MemoryStorage(), Cluster(False)
+    names = [f"m{number}" for number in range(40)]
+    async with running(storage, Health(), cluster) as sink:
+        sink.changed({ref(name): read_isvc(objects.isvc(name)) for name in names})
+        await eventually(lambda: len(storage.entries) == 41)
+        sink.changed({ref(name): Missing() for name in names[:7]})
+        sink.listed()
+        await eventually(lambda: {f"InferenceService models/{name}" for name in names[:7]} <= set(cluster.asked))
+
+
+@pytest.mark.parametrize("answer", [True, False])
+async def test_a_server_that_went_while_nobody_looked_is_asked_for_too(answer: bool) -> None:
+    registry = RegistryRef("ns/reg", "reg", "ns")
+    snapshot = RegistrySnapshot(
+        models={"1": parsed(RegisteredModel, id="1", name="granite")},
+        versions={"10": parsed(ModelVersion, id="10", name="v1", registeredModelId="1")},
+        artifacts={"10": ()},
+    )
+    reading = RegistryReading(snapshot=snapshot, complete=True, settled=True, touched=frozenset({"10"}))
+    labels = {
+        f"modelregistry.opendatahub.io/{key}": id_
+        for key, id_ in (("registered-model-id", "1"), ("model-version-id", "10"))
+    }
+    storage, cluster = MemoryStorage(), Cluster(answer)
+    for serves in (True, False):
+        controller = create_controller(
+            settings=NormalizerSettings.load(), storage=storage, health=Health(), metrics=Metrics("test", "0")
+        )
+        sink = controller.intake.open(cluster)
+        controller.intake.registry_declared(registry.id)
+        controller.intake.registry_read(registry, reading)
+        others = [ref(f"m{number}") for number in range(5)]
+        sink.changed({each: read_isvc(objects.isvc(each.ids[1])) for each in others})
+        if serves:
+            sink.changed({ref("server"): read_isvc(objects.isvc("server", labels=labels))})
+        sink.listed()
+        task = asyncio.create_task(controller.run())
+        if serves:
+            await eventually(lambda: "granite_v1" in storage.entries and storage.entries["granite_v1"].server_name)
+        else:
+            await eventually(lambda: cluster.asked == ["InferenceService models/server"])
+            sink.changed({ref("later"): read_isvc(objects.isvc("later"))})
+            await eventually(lambda: "models_later" in storage.entries)
+            await eventually(lambda: bool(storage.entries["granite_v1"].server_name) is not answer)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
 async def test_whatever_is_told_of_one_object_the_others_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
     storage = MemoryStorage()
     put = Deployments._put_deployment
@@ -153,7 +192,7 @@ async def test_whatever_is_told_of_one_object_the_others_go_on(monkeypatch: pyte
             await eventually(lambda: "models_n" in storage.entries)
     assert "models_m" in storage.entries
     assert [line["object"] for line in logs if line.get("exc_info")] == ["InferenceService models/m"]
-    assert any("an unheard-of fact" in line["event"] for line in logs)
+    assert any("an unheard-of fact" in line.get("fault", "") for line in logs)
 
 
 async def test_whatever_a_registry_holds_what_it_had_stays_and_the_others_go_on(
@@ -186,7 +225,11 @@ async def test_whatever_a_registry_holds_what_it_had_stays_and_the_others_go_on(
     await asyncio.gather(task, return_exceptions=True)
 
 
-async def test_of_many_that_a_list_lacks_none_is_asked_for() -> None:
+async def test_of_many_that_a_list_lacks_none_is_asked_for_and_the_list_is_read_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("services.normalizer.controller.LOOK_AGAIN", 0.05)
+    monkeypatch.setattr("services.normalizer.controller.CHECK_STORAGE", 0.01)
     storage, cluster = MemoryStorage(), Cluster(True)
     async with running(storage, Health(), cluster) as sink:
         sink.changed({ref("n"): read_isvc(objects.isvc("n"))})
@@ -194,7 +237,8 @@ async def test_of_many_that_a_list_lacks_none_is_asked_for() -> None:
         with capture_logs() as logs:
             sink.changed({ref("m"): Missing(), ref("n"): Missing()})
             sink.listed()
-            await eventually(lambda: any(line["event"].startswith("much of what a source showed") for line in logs))
+            await eventually(lambda: any(line["event"] == "removals_held" for line in logs))
+        await eventually(lambda: cluster.relisted >= 2)
         assert not cluster.asked
         assert len(storage.entries) == 2
 

@@ -1,6 +1,5 @@
 """What should be served, step by step as the sources tell."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -10,12 +9,10 @@ import pytest
 import services.normalizer.desired as desired_module
 from common.problems import Problem
 from common.wire import Stored, Upsert
-from services.normalizer.desired import Desired
 from services.normalizer.documents import SLICE
 from services.normalizer.facts import Gone, Missing, Ref, Unusable
-from services.normalizer.ledger import Ledger, Patience
 from services.normalizer.normalize.connection import Connection
-from services.normalizer.normalize.deployment import Deployment, Planned, read_service, read_service_account
+from services.normalizer.normalize.deployment import Deployment, read_service, read_service_account
 from services.normalizer.normalize.isvc import read_isvc
 from services.normalizer.normalize.kserve import normalize_deployment
 from services.normalizer.normalize.llmisvc import read_llmisvc
@@ -29,130 +26,16 @@ from services.normalizer.normalize.registry_objects import (
 )
 from services.normalizer.normalize.result import Defaults, Normalized
 from services.normalizer.normalize.runtimes import read_runtime
-from services.normalizer.plan import Plan, plan
-from services.normalizer.sourcebook import SourceBook
 from services.normalizer.sources.kubeflow.records import RegistryContent, RegistrySnapshot
 from tests import objects
+from tests.normalizer.bench import GRACE, HOLD, REGISTRY, REGISTRY_SOURCE, SOURCE, Bench, isvc
 from tests.normalizer.normalize.registries import parsed
 
-SOURCE = "kserve"
-GRACE = 120.0
-HOLD = 3600.0
-REGISTRY = RegistryRef("ns/reg", "reg", "ns")
-REGISTRY_SOURCE = "registry:ns/reg"
 VERSION = "registry:ns/reg:1:10"
 LABELS = {
     "modelregistry.opendatahub.io/registered-model-id": "1",
     "modelregistry.opendatahub.io/model-version-id": "10",
 }
-
-
-def isvc(name: str, namespace: str = "models") -> Ref:
-    return Ref.isvc("local", namespace, name)
-
-
-class Bench:
-    """What is desired, with a ledger, and a storage that takes whatever is planned; the clock stands still."""
-
-    def __init__(
-        self,
-        stored: Mapping[str, Stored] | None = None,
-        *,
-        now: float = 0.0,
-        listed: bool = True,
-        defaults: Defaults | None = None,
-    ) -> None:
-        self.book = SourceBook(first_sync_grace=0)
-        # A single one is always suspicious; the ledger's own tests are about that.
-        self.ledger = Ledger(Patience(hold=HOLD, not_ready=GRACE, share=1, source_gone=HOLD), self.book)
-        self.desired = Desired(defaults=defaults or Defaults(), ledger=self.ledger)
-        self.now = now
-        self.storage = dict(stored or {})
-        self.bodies: dict[str, bytes] = {}
-        self.removed: dict[str, str] = {}
-        self.refused: dict[str, str] = {}
-        self.desired.seed(self.storage, now=now)
-        self.book.declare(SOURCE, "kserve")
-        self.others()
-        if listed:
-            self.look()
-
-    def others(self) -> None:
-        """Have others, so that one is not all that there are."""
-        for number in range(5):
-            self.ledger.see(f"isvc:local:others/{number}", SOURCE)
-            self.ledger.see(f"registry:ns/reg:0:{number}", REGISTRY_SOURCE)
-
-    def look(self) -> None:
-        """Look at everything completely again."""
-        for source in (SOURCE, REGISTRY_SOURCE):
-            if self.book.is_declared(source):
-                self.book.listed(source, now=self.now)
-
-    def isvc(self, obj: dict[str, Any], *, bare: bool = False) -> None:
-        metadata = obj["metadata"]
-        facts = read_isvc(obj)
-        self.put(isvc(metadata["name"], metadata["namespace"]), Planned(facts) if bare else facts)
-
-    def put(self, ref: Ref, fact: Any) -> None:
-        self.desired.put(SOURCE, ref, fact, now=self.now)
-        self.render()
-
-    def gone(self, name: str, *, explicit: bool = True) -> None:
-        self.put(isvc(name), Gone() if explicit else Missing())
-
-    def registry(self, **content: Any) -> None:
-        snapshot = RegistrySnapshot(**content)
-        touched = set(snapshot.versions) | {"10", "11", "20"}
-        self.book.declare(REGISTRY_SOURCE, "registry")
-        content_now = RegistryContent(REGISTRY, snapshot)
-        self.desired.put_registry(REGISTRY.id, content_now, touched=touched, now=self.now)
-        self.book.listed(REGISTRY_SOURCE, now=self.now)
-        self.desired.await_registries(frozenset())
-        self.render()
-
-    def render(self) -> None:
-        """Render, let the ledger judge, and store, until nothing changes any more."""
-        self.desired.render(self.desired.take_dirty(), now=self.now)
-        self.desired.release(self.ledger.tick(self.now))
-        self.desired.render(self.desired.take_dirty(), now=self.now)
-        while not (made := self.planned()).empty:
-            self.storage |= {u.key: u.stored for group in made.upserts for u in group}
-            self.bodies |= {u.key: u.body for group in made.upserts for u in group}
-            for key, mark in made.marks.items():
-                self.storage[key] = replace(self.storage[key], leaving=mark)
-            for key in made.removals:
-                del self.storage[key]
-            self.removed |= made.removals
-            self.desired.free_names(self.storage)
-
-    def planned(self) -> Plan:
-        return plan(
-            wanted=self.desired.wanted,
-            stored=self.storage,
-            departures=self.desired.departures(self.storage),
-            marks=self.ledger.marks(self.storage, now=self.now),
-            leaving={doubt.ref for doubt in self.ledger.doubts()},
-            refused=self.refused,
-        )
-
-    def later(self, seconds: float, *, look: bool = True) -> None:
-        self.now += seconds
-        if look:
-            self.look()
-        self.render()
-
-    def restarted(self, **options: Any) -> "Bench":
-        """Another run over what this one has stored."""
-        return Bench(self.storage, now=self.now, **options)
-
-    def document(self, key: str) -> dict[str, Any]:
-        return dict(json.loads(self.bodies[key]))
-
-    @property
-    def keys(self) -> list[str]:
-        """What is stored, and so served."""
-        return sorted(self.storage)
 
 
 def test_a_version_is_described_by_its_ids_whatever_the_registrys_name_holds() -> None:
@@ -397,7 +280,7 @@ def test_replicas_that_gave_out_names_each_for_itself_end_with_the_same() -> Non
 def test_an_isvc_that_cannot_be_read_keeps_what_is_stored(bench: Bench) -> None:
     bench.isvc(objects.isvc("m"))
     restarted = bench.restarted(listed=False)
-    odd = Problem("error", "InferenceService models/m", "odd", "fix")
+    odd = Problem("object_unreadable", "error", "InferenceService models/m", "odd", "fix")
     restarted.put(isvc("m"), Unusable(odd))
     restarted.later(2 * HOLD)
     assert restarted.storage == bench.storage
@@ -593,7 +476,7 @@ def test_one_that_stands_alone_beside_the_server_of_its_version_is_told(bench: B
 
 
 def test_what_is_malformed_in_a_registry_is_a_problem_until_it_is_mended_or_the_registry_is_gone(bench: Bench) -> None:
-    malformed = Problem("warning", "registered_models 7 of reg", "it has no name", "fix it")
+    malformed = Problem("registry_item_unusable", "warning", "registered_models 7 of reg", "it has no name", "fix it")
     content = RegistryContent(REGISTRY, RegistrySnapshot(), problems=(malformed,))
     bench.desired.put_registry(REGISTRY.id, content)
     assert bench.desired.problems == {"registry:ns/reg": (malformed,)}
@@ -706,6 +589,16 @@ def test_a_card_that_nobody_shows_is_not_kept(bench: Bench) -> None:
     assert bench.desired.cards == {}
 
 
+def test_a_card_that_nothing_refers_to_stays_with_the_document_that_shows_it(bench: Bench) -> None:
+    bench.desired.put_cards({"cgn": "# card"})
+    bench.registry(**WITH_ARTIFACT)
+    bench.desired.forget_cards(["cgn"])
+    assert bench.desired.cards.keys() == {"cgn"}
+    bench.registry(**WITH_ARTIFACT | {"models": model(description="another")})
+    assert bench.desired.wanted["granite_v1"].card_key == "cgn"
+    assert bench.desired.cards["cgn"].text == "# card"
+
+
 def test_a_card_of_an_earlier_run_stays_linked_while_the_catalog_is_not_read(bench: Bench) -> None:
     bench.desired.put_cards({"cgn": "# card"})
     bench.registry(**WITH_ARTIFACT)
@@ -738,6 +631,44 @@ def test_a_deployment_has_the_card_that_its_annotations_name(kind: str, bench: B
     bench.desired.put_cards({"cg/m": None})
     bench.render()
     assert [each.card_key for each in bench.desired.wanted.values()] == [""]
+
+
+HALVES = [("source", "model"), ("model", "source")]
+
+
+@pytest.mark.parametrize(("given", "missing"), HALVES)
+def test_one_of_two_annotations_that_name_a_card_is_a_problem(given: str, missing: str, bench: Bench) -> None:
+    bench.isvc(objects.isvc("m", annotations={f"rhdh.io/catalog-{given}": "c"}))
+    [problem] = bench.desired.problems["isvc:local:models/m"]
+    assert (problem.id, problem.object) == ("catalog_model_incomplete", "InferenceService models/m")
+    assert problem.message == (
+        f"it has the annotation rhdh.io/catalog-{given} and not rhdh.io/catalog-{missing}: no card is looked for"
+    )
+    assert f"add rhdh.io/catalog-{missing}" in problem.remedy
+    bench.isvc(objects.isvc("m", annotations=CARDED))
+    assert not bench.desired.problems
+
+
+def test_a_card_that_the_catalog_was_read_for_and_lacks_is_a_problem(bench: Bench) -> None:
+    bench.isvc(objects.isvc("m", annotations=CARDED))
+    assert not bench.desired.problems, "nobody has asked the catalog yet"
+    bench.desired.put_cards({"cg/m": None})
+    bench.render()
+    [problem] = bench.desired.problems["isvc:local:models/m"]
+    assert (problem.id, problem.message) == (
+        "catalog_model_unknown",
+        "the model catalog has no card of model 'g/m' in source 'c'",
+    )
+    assert "rhdh.io/catalog-model" in problem.remedy
+    bench.desired.put_cards({"cg/m": "# card"})
+    bench.render()
+    assert not bench.desired.problems
+
+
+def test_a_name_that_no_model_can_have_is_a_problem_at_once(bench: Bench) -> None:
+    bench.isvc(objects.isvc("m", annotations={**CARDED, "rhdh.io/catalog-model": "../admin"}))
+    [problem] = bench.desired.problems["isvc:local:models/m"]
+    assert problem.id == "catalog_model_unknown"
 
 
 def test_a_deployments_card_is_kept_over_a_restart_and_not_asked_for_without_it(bench: Bench) -> None:

@@ -22,9 +22,13 @@ def refs(count: int, namespace: str = "ns") -> list[str]:
     return [f"isvc:local:{namespace}/m{number}" for number in range(count)]
 
 
+def entry_key(ref: str) -> str:
+    return f"key of {ref}"
+
+
 def stored(entries: Iterable[str], *, source: str = SOURCE, leaving: Leaving | None = None) -> dict[str, Stored]:
     return {
-        f"key of {ref}": Stored(digest="d", reconciler="kserve", source=source, ref=ref, leaving=leaving)
+        entry_key(ref): Stored(digest="d", reconciler="kserve", source=source, ref=ref, leaving=leaving)
         for ref in entries
     }
 
@@ -106,7 +110,16 @@ def test_what_is_not_ready_leaves_after_its_grace_without_another_look(bench: Be
 
 @pytest.mark.parametrize(
     ("count", "leaving", "waits"),
-    [(1, 1, True), (2, 1, False), (10, 2, False), (10, 3, True), (4, 2, True), (100, 20, False), (100, 21, True)],
+    [
+        (1, 1, False),
+        (2, 1, False),
+        (2, 2, True),
+        (10, 2, False),
+        (10, 3, True),
+        (4, 2, True),
+        (100, 20, False),
+        (100, 21, True),
+    ],
 )
 def test_when_much_of_a_source_is_not_ready_all_of_it_waits_for_the_hold(count: int, leaving: int, waits: bool) -> None:
     bench = Bench(count)
@@ -115,6 +128,22 @@ def test_when_much_of_a_source_is_not_ready_all_of_it_waits_for_the_hold(count: 
     assert len(bench.after(GRACE)) == (0 if waits else leaving)
     assert bench.ledger.suspicious() == ({SOURCE} if waits else set())
     assert len(bench.after(HOLD - GRACE)) == (leaving if waits else 0)
+
+
+def test_nothing_is_suspicious_where_nothing_waits_or_nothing_is_leaving() -> None:
+    bench = Bench(hold=0)
+    bench.look(bench.refs[:5])
+    assert len(bench.after(GRACE)) == 5
+    assert bench.ledger.suspicious() == frozenset()
+    bench = Bench()
+    for ref in bench.refs[:2]:
+        bench.ledger.doubt(ref, SOURCE, NOT_READY, since=bench.now)
+    assert len(bench.after(GRACE)) == 2
+    for ref in bench.refs[2:7]:
+        bench.ledger.end(ref, "deleted")
+    assert bench.ledger.suspicious() == frozenset(), "what is left is all there and ready"
+    bench.ledger.doubt(bench.refs[7], SOURCE, NOT_READY, since=bench.now)
+    assert bench.ledger.suspicious() == {SOURCE}
 
 
 def test_what_leaves_one_by_one_adds_up(bench: Bench) -> None:
@@ -260,9 +289,33 @@ def test_entries_that_do_not_name_their_source_wait_for_all_of_its_kind(bench: B
 
 def test_few_absences_are_worth_asking_for_and_many_are_not(bench: Bench) -> None:
     bench.look(bench.refs[:2])
-    assert bench.ledger.unproven() == dict.fromkeys(bench.refs[:2], SOURCE)
+    assert bench.ledger.unproven() == dict.fromkeys(bench.refs[:2], (SOURCE,))
     bench.look(bench.refs[:3])
     assert bench.ledger.unproven() == {}
+
+
+def test_one_that_is_all_there_is_is_asked_for_and_stays_for_the_hold_without_an_answer() -> None:
+    bench = Bench(1)
+    bench.look(bench.refs)
+    assert set(bench.ledger.unproven()) == set(bench.refs)
+    assert bench.after(HOLD - 1) == set()
+
+
+@pytest.mark.parametrize(("servers", "lacking", "many"), [(1, 1, False), (2, 2, False), (3, 3, True), (1, 3, True)])
+def test_servers_stored_within_versions_count_with_all_of_their_kind(servers: int, lacking: int, many: bool) -> None:
+    """Of eight others some lack too, so that as many as `lacking` do in all."""
+    bench = Bench(8)
+    bench.book.declare("elsewhere", "kserve")
+    within = refs(servers, "servers")
+    for ref in within:
+        bench.ledger.expect(ref, "kserve", now=bench.now)
+    for _ in range(2):
+        bench.now += 1
+        bench.book.listed("elsewhere", now=bench.now)
+        bench.look(bench.refs[: lacking - servers])
+        assert bench.after(0) == set()
+    unproven = {ref: set(sources) for ref, sources in bench.ledger.unproven().items() if ref in within}
+    assert unproven == ({} if many else {ref: {SOURCE, "elsewhere"} for ref in within})
 
 
 def test_it_is_known_when_time_alone_changes_something(bench: Bench) -> None:
@@ -293,6 +346,8 @@ class Known:
     proven: bool = False
     against: float | None = None
     """Since when nothing has spoken for it."""
+    shown: bool = False
+    """This run has seen it, at its last look."""
 
 
 class LedgerMachine(RuleBasedStateMachine):
@@ -313,6 +368,12 @@ class LedgerMachine(RuleBasedStateMachine):
         self.ledger = Ledger(Patience(hold=HOLD, share=0.2, not_ready=GRACE, source_gone=HOLD), self.book)
         self.ledger.adopt(self.store, now=self.now)
         self.failing = True
+        for known in self.known.values():
+            known.shown = False
+        for entry in self.store.values():  # a mark that was not cleared before the end of the process counts
+            if (mark := entry.leaving) is not None:
+                against = self.known[entry.ref].against
+                self.known[entry.ref].against = mark.since if against is None else min(against, mark.since)
 
     @property
     def left(self) -> set[str]:
@@ -325,8 +386,9 @@ class LedgerMachine(RuleBasedStateMachine):
         for ref, known in self.known.items():
             if known.exists and known.ready:
                 self.ledger.see(ref, SOURCE)
-                known.against, known.proven = None, False
+                known.against, known.proven, known.shown = None, False, True
             else:
+                known.shown = False
                 reason = NOT_READY if known.exists else NOT_LISTED
                 self.ledger.doubt(ref, SOURCE, reason, since=self.now)
                 known.against = self.now if known.against is None else known.against
@@ -362,11 +424,28 @@ class LedgerMachine(RuleBasedStateMachine):
         """What is to be stored is stored, and what has left is removed."""
         self.judge()
         marks = self.ledger.marks(self.store, now=self.now)
+        self.ledger.persisted(self.store[key].ref for key, mark in marks.items() if mark is not None)
         self.store = {
             key: replace(entry, leaving=marks.get(key, entry.leaving))
             for key, entry in self.store.items()
             if entry.ref not in self.left
         }
+
+    @rule(number=st.integers(0, 7), ago=st.sampled_from([None, 0.0, HOLD / 2, 2 * HOLD]))
+    def hear_another_replica(self, number: int, ago: float | None) -> None:
+        """Another replica has marked an entry some time ago, or has seen it and cleared the mark; storage is listed."""
+        self.judge()
+        ref = list(self.known)[number % len(self.known)]
+        known, entry = self.known[ref], self.store.get(entry_key(ref))
+        if entry is None or ref in self.left:
+            return
+        mark = None if ago is None else Leaving(since=int(self.now - ago), reason=NOT_LISTED)
+        if mark is None and entry.leaving is not None and known.against is not None:
+            known.against = self.now
+        elif mark is not None and not known.shown:
+            known.against = mark.since if known.against is None else min(known.against, mark.since)
+        self.store[entry_key(ref)] = replace(entry, leaving=mark)
+        self.ledger.adopt(self.store, now=self.now)
 
     @rule()
     def restart(self) -> None:

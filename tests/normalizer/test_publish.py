@@ -2,17 +2,17 @@
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import replace
 
 import pytest
 
 from common.http.client import HttpClient
-from common.wire import Applied, Awaited, Batch, Leaving, Listing, Stored, Upsert, card_digest
+from common.wire import Awaited, Leaving, Upsert, card_digest
 from services.normalizer.cards import Card
 from services.normalizer.plan import Plan
 from services.normalizer.publish import BATCH_BYTES, PARALLEL, Mirror, Storage
 from services.normalizer.remote_storage import RemoteStorage
 from tests.fakes.original_storage import original_storage
+from tests.normalizer.memory_storage import MemoryStorage
 from tests.waiting import eventually
 
 
@@ -27,68 +27,6 @@ def removed(*keys: str) -> dict[str, str]:
 
 def upsert(key: str, *, body: bytes = b'{"models":[{"name":"m"}]}', card_key: str = "", ref: str = "") -> Upsert:
     return Upsert(key=key, body=body, reconciler="kserve", source="kserve", ref=ref or f"ref:{key}", card_key=card_key)
-
-
-class MemoryStorage:
-    """A storage in this process that counts what it is asked."""
-
-    def __init__(self) -> None:
-        self.entries: dict[str, Stored] = {}
-        self.cards: dict[str, str] = {}
-        self.complete = False
-        self.confirmed = False
-        self.damage = ""
-        self.awaited: tuple[Awaited, ...] | None = ()
-        self.count = 1
-        self.batches: list[Batch] = []
-        self.listings = 0
-        self.refuse: Mapping[str, str] = {}
-        self.failing = False
-        self.hold: list[Batch] = []
-        self._released = asyncio.Event()
-
-    def answer_now(self) -> None:
-        """Answer the batches in `hold`, which have been carried out already."""
-        self._released.set()
-
-    def touch(self) -> None:
-        """Change, as if somebody else had written."""
-        self.count += 1
-
-    async def listing(self, known: str = "") -> Listing | None:
-        if known == f"e-{self.count}":
-            return None
-        self.listings += 1
-        return Listing(
-            revision=f"e-{self.count}",
-            complete=self.complete,
-            confirmed=self.confirmed,
-            damage=self.damage,
-            awaited=self.awaited,
-            entries=dict(self.entries),
-            cards=self.cards,
-        )
-
-    async def apply(self, batch: Batch) -> Applied:
-        if self.failing:
-            raise ConnectionError
-        base = f"e-{self.count}"
-        self.batches.append(batch)
-        self.entries.update({u.key: u.stored for u in batch.upserts if u.key not in self.refuse})
-        for key, mark in batch.leaving.items():
-            if key in self.entries:
-                self.entries[key] = replace(self.entries[key], leaving=mark)
-        for key in batch.removals:
-            self.entries.pop(key, None)
-        self.cards.update({key: card_digest(text) for key, text in batch.cards.items()})
-        self.complete |= batch.complete or batch.confirmed
-        self.confirmed |= batch.confirmed
-        self.awaited = self.awaited if batch.awaited is None else batch.awaited
-        self.count += 1
-        applied = Applied(revision=f"e-{self.count}", base=base, refused=dict(self.refuse))
-        if batch in self.hold:
-            await self._released.wait()
-        return applied
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ from tests.fakes.kubernetes import Rule
 from tests.fakes.kubernetes.cluster import FakeCluster
 from tests.fakes.kubernetes.resources import GATEWAYS, HTTP_ROUTES
 from tests.fakes.registry import FakeCatalog, FakeRegistry
-from tests.normalizer.test_publish import MemoryStorage
+from tests.normalizer.memory_storage import MemoryStorage
 from tests.waiting import eventually
 
 NAMESPACE = "rhoai-model-registries"
@@ -183,6 +183,61 @@ async def test_while_a_registry_may_be_named_by_what_cannot_be_used_nothing_of_i
         assert len(later.storage.entries) == 2
 
 
+def reached(name: str, registry: FakeRegistry) -> dict[str, Any]:
+    """A Service that names the address of a fake registry as its own outside."""
+    service = objects.service(name, NAMESPACE, ports={"http": 80}, labels={"component": "model-registry"})
+    address = registry.url.removeprefix("https://")
+    service["metadata"]["annotations"] = {"routing.opendatahub.io/external-address-rest": address}
+    return service
+
+
+async def test_a_deleted_service_is_the_end_of_its_registry_though_routes_may_not_be_read(cluster: FakeCluster) -> None:
+    cluster.fault("status", status=403, resource="routes", times=None)
+    settings = {"source_gone_grace": 0.3, "removal_hold": 0.3, "model_registry_insecure": ["deleted", "relabelled"]}
+    async with FakeRegistry(tls=True) as one, FakeRegistry(tls=True) as other:
+        one.populate(2, prefix="one")
+        other.populate(3, prefix="other")
+        cluster.apply(reached("deleted", one))
+        cluster.apply(reached("relabelled", other))
+        async with running(cluster, patience=0.2, **settings) as setting:
+            await eventually(lambda: len(setting.storage.entries) == 5)
+            service = reached("relabelled", other)
+            del service["metadata"]["labels"]
+            cluster.apply(service)
+            cluster.delete("Service", NAMESPACE, "deleted")
+            await other.down()
+            await one.down()
+            await eventually(lambda: len(setting.storage.entries) == 3, what="the end of what was deleted")
+            await eventually(lambda: not setting.condition(f"registry:{NAMESPACE}/deleted"))
+            await asyncio.sleep(1)  # nothing is to happen: a Service that lost its label is no proof
+            assert len(setting.storage.entries) == 3
+            assert "forbidden" in setting.condition("discovery")["reason"]
+            reasons = {reason for batch in setting.storage.batches for reason in batch.removals.values()}
+            assert reasons == {"source-gone"}
+
+
+@pytest.mark.parametrize(("further", "left"), [([], 0), ([f"{NAMESPACE}:misspelt"], 2)])
+async def test_a_deleted_route_is_the_end_of_what_mr_route_names_by_it(
+    cluster: FakeCluster, further: list[str], left: int
+) -> None:
+    async with FakeRegistry() as registry:
+        registry.populate(2)
+        async with running(cluster, model_registry_urls=[f"{NAMESPACE}/public={registry.url}"]) as setting:
+            await eventually(lambda: len(setting.storage.entries) == 2)
+    cluster.apply(objects.route("public", NAMESPACE, service="public"))
+    routes = [f"{NAMESPACE}:public", *further]
+    async with running(cluster, model_registry_routes=routes, source_gone_grace=0, removal_hold=0) as later:
+        later.storage.entries.update(setting.storage.entries)
+        later.storage.touch()
+        await eventually(lambda: later.condition(f"registry:{NAMESPACE}/public").get("reason", "").startswith("dns"))
+        assert len(later.storage.entries) == 2
+        cluster.delete("Route", NAMESPACE, "public")
+        await eventually(lambda: "there is no such Route" in later.condition("MR_ROUTE")["reason"])
+        if left:
+            await asyncio.sleep(1)  # nothing is to happen: what is misspelt may name it
+        await eventually(lambda: len(later.storage.entries) == left)
+
+
 async def test_a_cluster_without_routes_is_looked_at_completely(cluster: FakeCluster) -> None:
     cluster.uninstall("routes")
     async with running(cluster) as setting:
@@ -277,9 +332,9 @@ async def test_a_route_with_a_host_that_is_none_ends_nothing(cluster: FakeCluste
     with capture_logs() as logs:
         async with running(cluster) as setting:
             await eventually(lambda: setting.condition(f"registry:{NAMESPACE}/good").get("reason"))
-            await eventually(lambda: setting.condition(f"registry:{NAMESPACE}/bad").get("reason"))
-            assert "no-address" in setting.condition(f"registry:{NAMESPACE}/bad")["reason"]
-    assert [line["object"] for line in logs if "is no host name" in line["event"]] == [f"Route {NAMESPACE}/bad"]
+            bad = f"registry:{NAMESPACE}/bad"
+            await eventually(lambda: "no-address" in setting.condition(bad).get("reason", ""))
+    assert [line["object"] for line in logs if line.get("problem") == "route_invalid"] == [f"Route {NAMESPACE}/bad"]
 
 
 async def test_a_registry_that_is_gone_is_not_said_to_be_down(cluster: FakeCluster) -> None:
@@ -291,9 +346,9 @@ async def test_a_registry_that_is_gone_is_not_said_to_be_down(cluster: FakeClust
         with capture_logs() as logs:
             cluster.delete("Service", NAMESPACE, "public")
             await eventually(lambda: not setting.condition(condition), what="the end of the registry")
-    (line,) = [line for line in logs if "gone" in line["event"]]
-    assert f"Service {NAMESPACE}/public no longer names it" in line["event"]
-    assert "SOURCE_GONE_GRACE" in line["remedy"]
+    (line,) = [line for line in logs if line["event"] == "source_gone"]
+    assert line["named_by"] == f"Service {NAMESPACE}/public"
+    assert "SOURCE_GONE_GRACE" in line["consequence"]
 
 
 async def test_an_interval_that_would_flood_registries_is_raised_and_that_is_told(cluster: FakeCluster) -> None:
@@ -306,7 +361,7 @@ async def test_an_interval_that_would_flood_registries_is_raised_and_that_is_tol
                 await asyncio.sleep(1)  # nothing is to happen
                 assert registry.counted() == asked
                 assert "raised to 5 s" in setting.condition("POLLING_INTERVAL")["reason"]
-    assert any("POLLING_INTERVAL" in line["event"] and line["log_level"] == "warning" for line in logs)
+    assert any(line["event"] == "polling_interval_raised" and line["log_level"] == "warning" for line in logs)
 
 
 async def test_a_registry_that_nothing_names_any_more_and_that_still_answers_is_not_gone(

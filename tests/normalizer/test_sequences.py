@@ -23,9 +23,9 @@ from services.normalizer.sourcebook import SourceKind
 from services.normalizer.sources.kubeflow.records import RegistryContent, RegistryReading, RegistrySnapshot
 from tests import objects
 from tests.fakes.registry import MODELS, VERSIONS, FakeRegistry, PageLimits
+from tests.normalizer.memory_storage import MemoryStorage
 from tests.normalizer.sources.support import polling, ref_of
 from tests.normalizer.sources.world import STEPS, World
-from tests.normalizer.test_publish import MemoryStorage
 from tests.waiting import eventually
 
 KSERVE = "kserve"

@@ -11,7 +11,7 @@ from services.normalizer.service import create_controller
 from services.normalizer.settings import NormalizerSettings
 from services.normalizer.source import Sink
 from services.normalizer.sourcebook import SourceKind
-from tests.normalizer.test_publish import MemoryStorage
+from tests.normalizer.memory_storage import MemoryStorage
 
 
 @dataclass

@@ -18,8 +18,8 @@ from services.normalizer.normalize.registry_objects import (
     ServingEnvironment,
     parse_item,
 )
+from tests.normalizer.bench import Bench
 from tests.normalizer.normalize.objects import isvc
-from tests.normalizer.test_desired import Bench
 
 
 class Registry:

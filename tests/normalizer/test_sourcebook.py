@@ -78,12 +78,45 @@ def test_what_is_waited_for_is_named_with_its_reason_and_the_end_of_the_wait(boo
     assert damaged == (Awaited(source="registry:r", reason="no-address"),)
 
 
+def test_of_one_whose_end_was_seen_it_does_not_matter_what_else_was_looked_at(book: SourceBook) -> None:
+    book.discovering(complete=False, reason="Routes may not be read")
+    for source in ("registry:a", "registry:b"):
+        book.declare(source, "registry")
+    book.withdraw("registry:a", proven=True)
+    book.withdraw("registry:b")
+    assert (book.is_gone("registry:a"), book.is_gone("registry:b")) == (True, False)
+    book.declare("registry:a", "registry")
+    assert not book.is_gone("registry:a")
+    book.withdraw("registry:a")
+    assert not book.is_gone("registry:a")
+
+
 def test_the_search_for_registries_is_named_too(book: SourceBook) -> None:
     book.discovering(complete=False, reason="Routes may not be read")
     [discovery] = book.awaited(documents=1, ever=False)
     assert (discovery.source, discovery.reason) == ("discovery of registries", "Routes may not be read")
     book.discovering(complete=False, waiting=False, reason="Routes may not be read")
     assert book.awaited(documents=1, ever=False) == ()
+
+
+def test_ways_to_registries_that_may_not_be_read_hide_nothing_unless_something_of_theirs_is_stored(
+    book: SourceBook,
+) -> None:
+    book.declare("kserve", "kserve")
+    book.declare("registry:configured", "registry")
+    book.listed("kserve", now=1)
+    book.listed("registry:configured", now=1)
+    book.discovering(complete=False, waiting=False)
+    assert not book.confirmed(())
+    book.discovering(complete=False, waiting=False, refused=True, reason="Routes may not be read")
+    stored = {"kserve", "registry:configured"}
+    assert book.confirmed(stored)
+    assert book.awaited(documents=1, ever=True, stored=stored) == ()
+    for witness in ("registry:found", "original:kubeflow"):
+        assert not book.confirmed(stored | {witness})
+        [discovery] = book.awaited(documents=1, ever=True, stored=stored | {witness})
+        assert discovery.reason == "Routes may not be read"
+    assert not book.is_gone("registry:found"), "it may be there"
 
 
 def test_waiting_never_makes_an_empty_feed_complete_nor_one_that_was_before(book: SourceBook) -> None:

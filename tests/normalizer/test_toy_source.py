@@ -21,7 +21,7 @@ from services.normalizer.settings import NormalizerSettings
 from services.normalizer.source import Sink
 from services.normalizer.sourcebook import SourceKind
 from tests import objects
-from tests.normalizer.test_publish import MemoryStorage
+from tests.normalizer.memory_storage import MemoryStorage
 from tests.waiting import eventually
 
 

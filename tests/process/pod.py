@@ -5,10 +5,12 @@ it listens and where the others are, because several pods run on one machine at 
 """
 
 import asyncio
+import base64
+import contextlib
 import json
 import secrets
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -53,6 +55,16 @@ def own_address() -> str:
 def isvc_uri(name: str, namespace: str = "models") -> str:
     """Return the path under which an InferenceService is served."""
     return f"/{namespace}/{name}/model-catalog.json"
+
+
+def _unwrapped(stored: bytes) -> Iterator[bytes]:
+    """Yield what is stored under a key of the cache, and what stands in its fields in base64."""
+    yield stored
+    with contextlib.suppress(ValueError):
+        fields = json.loads(stored)
+        for text in fields.values() if isinstance(fields, dict) else ():
+            with contextlib.suppress(ValueError):
+                yield base64.b64decode(text if isinstance(text, str) else "", validate=True)
 
 
 IMPATIENT = (sys.executable, str(Path(__file__).with_name("impatient.py")))
@@ -273,6 +285,9 @@ class Pod:
         """Return the ConfigMaps of the pod's namespace, as they are in the API server."""
         found = await self._cluster.objects("ConfigMap", NAMESPACE)
         self._assert_no_secret("the ConfigMaps", json.dumps(found).encode())
+        for stored in (value for each in found for value in each.get("binaryData", {}).values()):
+            for content in _unwrapped(base64.b64decode(stored)):
+                self._assert_no_secret("the cache", content)
         return found
 
     # --- what may and may not be in all that they write

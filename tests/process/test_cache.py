@@ -4,12 +4,14 @@ import base64
 import contextlib
 import json
 import subprocess
+from functools import partial
 
 import pytest
 
 from tests.fakes.kubernetes import ProcessCluster
 from tests.objects import isvc
-from tests.process.pod import LOCATION, NAMESPACE, NORMALIZER, STORAGE, Pod, isvc_uri
+from tests.process.conftest import TOKEN, USER, own_rules
+from tests.process.pod import LOCATION, NAMESPACE, NORMALIZER, READY, STORAGE, Pod, isvc_uri
 from tests.process.reader import Reader
 from tests.storage_rest.running import WIRE
 from tests.waiting import eventually
@@ -76,6 +78,51 @@ async def test_the_cache_is_deleted_while_nobody_looks(running: Pod, cluster: Pr
 
     await stored(running, KEYS)
     await running.serving(*URIS)
+
+
+@pytest.mark.parametrize("variables", [{"SHARD_BUDGET": "8192"}])
+@pytest.mark.parametrize("asked_in_vain", [(), ("routes", "services")], ids=["all rights", "no registries in sight"])
+async def test_a_part_of_the_cache_is_deleted_while_storage_is_away_and_lists_are_forbidden(
+    pod: Pod, cluster: ProcessCluster, reader: Reader, asked_in_vain: tuple[str, ...]
+):
+    await cluster.grant(TOKEN, USER, [rule for rule in own_rules() if rule.resources[0] not in asked_in_vain])
+    names = [f"model-{number}" for number in range(12)]
+    uris = tuple(map(isvc_uri, names))
+    pod.tolerate("cache_damaged")
+    await cluster.apply_all(map(isvc, names))
+    await pod.start(ready=not asked_in_vain)
+    await pod.serving(*uris)
+    reader.expect(*uris)
+    await stored(pod, {f"models_{name}" for name in names})
+
+    await pod.kill(STORAGE, NORMALIZER)
+    await cluster.delete("ConfigMap", NAMESPACE, f"{CACHE}-2")
+    await cluster.fault("status", resource="inferenceservices", verb="list", times=None, status=403)
+    await pod.start(STORAGE, NORMALIZER, ready=False)
+    await pod.alive(STORAGE, NORMALIZER)
+    await eventually(partial(is_damaged, pod), timeout=READY, what="the damage is noticed")
+    await reader.round()
+    await pod.serving(*uris)
+    await pod.restart_unready(LOCATION)
+    await eventually(partial(waits_for_the_cache, pod), what="a feed that would be too short is not served")
+
+    await cluster.clear_faults()
+    await pod.restart_unready(NORMALIZER)
+    await pod.ready(STORAGE, LOCATION, timeout=2 * READY)
+    await pod.serving(*uris)
+    await stored(pod, {f"models_{name}" for name in names})
+
+
+async def waits_for_the_cache(pod: Pod) -> bool:
+    """Whether the feed is 503 and names the part that is missing."""
+    answer = await pod.get(LOCATION, "/list")
+    assert answer.status == 503, answer.body.decode()
+    return f"{CACHE}-2" in answer.json()["detail"]
+
+
+async def is_damaged(pod: Pod) -> bool:
+    """Whether storage says that something is missing from the cache."""
+    return f"{CACHE}-2" in (await pod.failing(STORAGE)).get("cache", "")
 
 
 async def test_entries_are_edited_and_removed_by_hand(running: Pod, cluster: ProcessCluster, reader: Reader):

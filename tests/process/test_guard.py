@@ -13,7 +13,6 @@ from tests.waiting import eventually
 NAMES = [f"model-{number}" for number in range(8)]
 URIS = [isvc_uri(name) for name in NAMES]
 HELD = 'rhoai_connector_removals_held{source="kserve"}'
-SUSPICION = "much of what a source showed is missing or not ready; it stays for REMOVAL_HOLD"
 
 
 @pytest.fixture
@@ -38,7 +37,7 @@ async def left_for(pod: Pod, reason: str, entries: int) -> None:
     """Wait until the log says so of so many entries, and of no other."""
 
     def told() -> bool:
-        lines = pod[NORMALIZER].events("an entry has left")
+        lines = pod[NORMALIZER].events("entry_removed")
         return [line["reason"] for line in lines] == [reason] * entries
 
     await eventually(told, what=f"{entries} entries have left: {reason}")
@@ -85,7 +84,7 @@ async def test_most_models_are_really_gone(pod: Pod, cluster: ProcessCluster, re
     await holds_back(pod, 7)
     await reader.round()
     await pod.serving(*URIS)
-    (doubt,) = pod[NORMALIZER].events(SUSPICION)
+    (doubt,) = pod[NORMALIZER].events("removals_held")
     assert doubt["entries"] == 7
     assert "removals confirm" in doubt["remedy"]
     reader.release(*URIS[1:])
@@ -106,7 +105,7 @@ async def test_much_that_is_not_ready_at_once_stays_for_the_hold(running: Pod, c
     await running[NORMALIZER].start()
     await cluster.apply_all(isvc(name, ready=False) for name in NAMES[:3])
     await holds_back(running, 3)
-    await eventually(lambda: running[NORMALIZER].events(SUSPICION), what="the suspicion")
+    await eventually(lambda: running[NORMALIZER].events("removals_held"), what="the suspicion")
     await reader.round()
     await running.serving(*URIS)
 

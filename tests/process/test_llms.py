@@ -70,7 +70,7 @@ async def test_a_cluster_that_gets_the_kind_later(pod: Pod, cluster: ProcessClus
 async def test_without_the_right_the_rest_is_served_and_the_condition_says_what_is_missing(
     pod: Pod, cluster: ProcessCluster, reader: Reader
 ):
-    pod.tolerate("not following")
+    pod.tolerate("collection_unreadable")
     await cluster.apply_all([isvc("iris"), llm_isvc("qwen")])
     await pod.start()
     await pod.serving(IRIS)

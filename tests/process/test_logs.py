@@ -12,7 +12,7 @@ from tests.waiting import eventually
 async def test_a_pod_says_once_what_it_does_and_then_what_changes(pod: Pod, cluster: ProcessCluster):
     await cluster.apply_all(map(isvc, ("iris", "wine")))
     await pod.start(LOCATION, ready=False)
-    await eventually(lambda: pod[LOCATION].events("storage cannot be read"), what="it waits for its neighbour")
+    await eventually(lambda: pod[LOCATION].events("storage_unreadable"), what="it waits for its neighbour")
     await pod.start(STORAGE, NORMALIZER, ready=False)
     await pod.ready(*NAMES)
     await pod.serving(isvc_uri("iris"), isvc_uri("wine"))
@@ -22,16 +22,16 @@ async def test_a_pod_says_once_what_it_does_and_then_what_changes(pod: Pod, clus
         assert started["version"]
         assert started["addresses"]
         assert started["settings"]["token"] == "set"
-    assert "kserve" in pod[NORMALIZER].events("started")[0]["follows"]
-    await eventually(lambda: len(pod[NORMALIZER].events("an entry has arrived")) == 2, what="arrivals are told")
+    assert pod[NORMALIZER].events("started")[0]["follows"] == "the cluster that it runs in"
+    await eventually(lambda: len(pod[NORMALIZER].events("entry_added")) == 2, what="arrivals are told")
     before = {name: len(pod[name].events("")) for name in NAMES}
 
     await cluster.delete("InferenceService", "models", "wine")
     await pod.serving(isvc_uri("iris"))
-    await eventually(lambda: pod[NORMALIZER].events("an entry has left"), what="the departure is told")
+    await eventually(lambda: pod[NORMALIZER].events("entry_removed"), what="the departure is told")
     after = {name: pod[name].events("")[before[name] :] for name in NAMES}
     assert [(line["event"], line["key"], line["reason"]) for line in after[NORMALIZER]] == [
-        ("an entry has left", "models_wine", "deleted")
+        ("entry_removed", "models_wine", "deleted")
     ]
     assert after[STORAGE] == after[LOCATION] == []
     for name in NAMES:
@@ -47,6 +47,6 @@ async def test_debug_tells_requests_and_decisions(pod: Pod, cluster: ProcessClus
 
     (published, *_) = pod[NORMALIZER].events("published")
     assert "models_iris" in published["upserts"]
-    assert any("inferenceservices" in line["path"] for line in pod[NORMALIZER].events("asked"))
-    assert any(line["path"] == "/batch" for line in pod[STORAGE].events("answered"))
-    assert any(line["path"] == "/list" for line in pod[LOCATION].events("answered"))
+    assert any("inferenceservices" in line["path"] for line in pod[NORMALIZER].events("request_sent"))
+    assert any(line["path"] == "/batch" for line in pod[STORAGE].events("request_answered"))
+    assert any(line["path"] == "/list" for line in pod[LOCATION].events("request_answered"))

@@ -1,5 +1,6 @@
 """Registered models and their cards, from a registry and a catalog over HTTPS."""
 
+import base64
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -122,7 +123,7 @@ async def test_a_setting_that_cannot_be_used_ends_nothing_and_is_a_condition(
         )
         assert (await pod.get(LOCATION, "/api/kserve-kubeflow-connector/list")).status == 200
         for name in NAMES:
-            warnings = [line for line in pod[name].text.splitlines() if "a setting cannot be used" in line]
+            warnings = [line for line in pod[name].text.splitlines() if "setting_unusable" in line]
             assert len(warnings) == len(failing[name])
 
 
@@ -264,6 +265,11 @@ async def test_a_deployments_card_without_any_registry(pod: Pod, fakes: ProcessR
     assert card == "/modelcard?key=curatedexample%2Fgranite"
     await eventually(lambda: answered(pod, card, "# Granite"), what="the card")
 
+    async def stored() -> bool:
+        values = [value for each in await pod.configmaps() for value in each.get("binaryData", {}).values()]
+        return any(b'"modelCardKey":"curatedexample/granite"' in base64.b64decode(value) for value in values)
+
+    await eventually(stored, what="the document with its card in the cache")
     await fakes.catalog("down")
     await pod.kill()
     await pod.start(*NAMES, ready=False)

@@ -217,6 +217,8 @@ class TestCurrentKeySet:
 
     async def test_a_document_refused_for_good_does_not_keep_the_cache_incomplete(self, storage):
         await storage.batch(upserts=[item("a_1"), item("a_2", b'{"models":[]}')])
+        await storage.ask("POST", "/currentkeyset?key=a_2")
+        assert not storage.service.complete, "nothing of what is named is there"
         await storage.ask("POST", "/currentkeyset?key=a_1,a_2")
         assert storage.service.complete
 

@@ -97,10 +97,14 @@ async def test_known_to_be_complete_after_currentkeyset(storage: Running):
     assert storage.service.complete
 
 
-async def test_an_empty_keyset_means_no_models(storage: Running):
+async def test_an_empty_keyset_makes_no_empty_feed_complete(storage: Running):
     assert (await storage.send(original_request("currentkeyset-none"))).status == 200
-    assert storage.service.complete
-    assert storage.service.keys == []
+    assert not storage.service.complete
+    assert not storage.service.snapshot().confirmed
+    await storage.send(original_request("upsert-kserve"))
+    await storage.send(original_request("currentkeyset-none"))
+    assert not storage.service.complete
+    assert storage.service.keys == ["serving_iris"], "all there is waits for the hold"
 
 
 async def test_a_location_that_starts_is_sent_everything_again(storage: Running, location: OriginalLocation):

@@ -20,7 +20,7 @@ from services.storage_rest.factory import storage_service
 from services.storage_rest.settings import StorageSettings
 from tests.fakes.kubernetes import FakeCluster, documented_rules
 from tests.storage_rest.running import TOKEN, upsert
-from tests.storage_rest.stores.test_configmap import maps
+from tests.storage_rest.stores.configmaps import maps
 from tests.waiting import eventually
 
 

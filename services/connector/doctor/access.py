@@ -5,8 +5,10 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from common.http.client import RemoteError, StatusError, Unreachable
+from common.http.proxies import is_inside
 from common.kube.credentials import Credentials
 from common.kube.errors import ROLE, remedy_of
 from common.kube.resources import (
@@ -15,6 +17,7 @@ from common.kube.resources import (
     GATEWAYS,
     HTTP_ROUTES,
     INFERENCE_SERVICES,
+    NAMESPACES,
     PODS,
     ROUTES,
     SECRETS,
@@ -70,7 +73,8 @@ class Scope:
 
     `watched` are the namespaces of WATCH_NAMESPACES, `searched` those in which registries are trusted, `own` is that of
     the cache, empty when it is elsewhere or unknown. `gateways`: registries are found by HTTPRoutes as well. `llm` are
-    LLMInferenceServices where the cluster has them; `runtimes` and `connections` are read where settings say so.
+    LLMInferenceServices where the cluster has them; `runtimes`, `connections` and what `namespaces` say are read where
+    settings say so.
     """
 
     watched: tuple[str, ...]
@@ -80,6 +84,7 @@ class Scope:
     gateways: bool = False
     llm: Resource | None = None
     runtimes: bool = False
+    namespaces: bool = False
     connections: Resolving = "false"
 
 
@@ -134,7 +139,9 @@ def _unreached(login: Login, error: RemoteError) -> Finding:
         return Finding("fault", f"{why}: {error}", login.credentials.refused)
     remedy = remedy_of(error)
     if isinstance(error, Unreachable) and login.proxies:
-        remedy += f"\n{listed(login.proxies)} is set: the connector goes to the API server directly, not by a proxy"
+        direct = is_inside(urlsplit(login.credentials.server).hostname or "")
+        way = "directly, not by a proxy" if direct else "through it, unless NO_PROXY names the host"
+        remedy += f"\n{listed(login.proxies)} is set: the connector goes to the API server {way}"
     return Finding("fault", f"the API server cannot be asked: {error}", remedy)
 
 
@@ -164,6 +171,8 @@ def wanted_rights(scope: Scope) -> list[Right]:
             Right(_READ, SERVICE_ACCOUNTS, namespace, "whether a model asks for a token"),
         ]
         rights += _optional_rights(scope, namespace)
+    if scope.namespaces:
+        rights.append(Right(_READ, NAMESPACES, "", "what models have from their namespaces", "namespaces"))
     for namespace in scope.searched if scope.watched else ("",):
         if scope.has_routes:
             rights.append(Right(_READ, ROUTES, namespace, "finding model registries"))
@@ -189,6 +198,19 @@ def _optional_rights(scope: Scope, namespace: str) -> Iterator[Right]:
         yield Right(("get",), SECRETS, namespace, "where connections lead", "connections")
     if scope.connections == "pods":
         yield Right(("list",), PODS, namespace, "the buckets of connections", "pods")
+
+
+def optional(scope: Scope) -> Finding:
+    """Return which of the kinds that need rights of their own are read, and what switches the others on."""
+    kinds = (
+        ("LLMInferenceServices", scope.llm is not None, "the cluster has none"),
+        ("connections", scope.connections != "false", "RESOLVE_CONNECTIONS"),
+        ("ServingRuntimes", scope.runtimes, "READ_RUNTIMES"),
+        ("namespaces", scope.namespaces, "READ_NAMESPACES"),
+        ("Gateways", scope.gateways, "MODEL_REGISTRY_GATEWAYS"),
+    )
+    said = (f"{name} are {'read' if on else f'not read ({switch})'}" for name, on, switch in kinds)
+    return Finding("ok", f"optional: {'; '.join(said)}")
 
 
 def judge_rights(rights: Sequence[Right], answers: Mapping[tuple[Right, str], Asked[bool]]) -> list[Finding]:

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from common.http.client import HttpClient, RemoteError, Response, StatusError
 from common.kube.credentials import Credentials
-from common.kube.resources import Resource
+from common.kube.resources import PODS, Resource
 
 T = TypeVar("T")
 Asked: TypeAlias = T | RemoteError
@@ -90,6 +90,11 @@ class Api:
                 return items
             params = {**params, "continue": token}
 
+    async def object(self, resource: Resource, namespace: str, name: str) -> Asked[Mapping[str, Any]]:
+        """Return one object."""
+        answer = await self._json("GET", resource.path(namespace, name))
+        return answer if isinstance(answer, RemoteError | Mapping) else {}
+
     async def rehearse(self, resource: Resource, namespace: str, name: str, patch: Mapping[str, Any]) -> Asked[None]:
         """Have the API server say whether it would take a merge patch, or the object when there is none yet."""
         path = f"{resource.path(namespace)}/{quote(name, safe='')}"
@@ -98,6 +103,12 @@ class Api:
             body = {"apiVersion": resource.version, "kind": "ConfigMap", **patch, "metadata": {"name": name}}
             answer = await self._json("POST", resource.path(namespace), params={"dryRun": "All"}, json=body)
         return answer if isinstance(answer, RemoteError) else None
+
+    async def log(self, namespace: str, pod: str, container: str, *, lines: int) -> Asked[str]:
+        """Return the last lines that a container has logged."""
+        path = f"{PODS.path(namespace)}/{quote(pod, safe='')}/log"
+        answer = await self._ask("GET", path, params={"container": container, "tailLines": str(lines)})
+        return answer if isinstance(answer, RemoteError) else answer.body.decode("utf-8", "replace")
 
     async def _json(self, method: str, path: str, **options: Any) -> Any:
         answer = await self._ask(method, path, **options)

@@ -5,6 +5,7 @@ fields that are named after secrets, passwords and signatures in addresses, and 
 """
 
 import io
+import json
 import re
 import tarfile
 from collections.abc import Iterable, Mapping
@@ -28,6 +29,20 @@ def redacted(value: Any, secrets: Iterable[str] = ()) -> Any:
     """Return a copy without what may be secret; `secrets` are texts that are removed wherever they occur."""
     known = [secret for secret in secrets if secret]
     return _redacted(value, known)
+
+
+def redacted_log(text: str, secrets: Iterable[str] = ()) -> str:
+    """Return a log without what may be secret; lines that are JSON objects are redacted as such."""
+    known = [secret for secret in secrets if secret]
+    return "".join(f"{_line(line, known)}\n" for line in text.splitlines())
+
+
+def _line(line: str, secrets: list[str]) -> str:
+    try:
+        parsed = json.loads(line)
+    except (ValueError, RecursionError):
+        parsed = None
+    return json.dumps(_redacted(parsed, secrets)) if isinstance(parsed, dict) else _text(line, secrets)
 
 
 def _redacted(value: Any, secrets: list[str]) -> Any:

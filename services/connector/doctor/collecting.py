@@ -5,17 +5,18 @@ import json
 import platform
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
+from functools import partial
 from typing import Any
 
 import yaml
 
 from common import __version__
 from common.http.client import RemoteError
-from common.kube.resources import CONFIG_MAPS, INFERENCE_SERVICES, ROUTES, SERVICE_ACCOUNTS, SERVICES, Resource
+from common.kube.resources import CONFIG_MAPS, INFERENCE_SERVICES, PODS, ROUTES, SERVICE_ACCOUNTS, SERVICES, Resource
 from services.connector.doctor.asking import Asked
-from services.connector.doctor.bundle import redacted
+from services.connector.doctor.bundle import redacted, redacted_log
 from services.connector.doctor.cache import entries_of, values_of
-from services.connector.doctor.examination import Examination, Options
+from services.connector.doctor.examination import Examination, Options, get
 from services.connector.doctor.report import Report, lines_of
 from services.connector.doctor.settings import read_settings
 
@@ -27,6 +28,9 @@ _KINDS: Mapping[Resource, str] = {
     SERVICE_ACCOUNTS: "ServiceAccount",
     ROUTES: "Route",
 }
+
+_CONTAINERS = frozenset({"location", "storage-rest", "rhoai-normalizer", "connector"})
+_LOG_LINES = 2000
 
 
 async def collect(options: Options, report: Report) -> dict[str, str]:
@@ -42,17 +46,23 @@ async def collect(options: Options, report: Report) -> dict[str, str]:
         secrets.append(options.environ.get("token", "").strip())
         objects = await _objects(examination)
         pod = await examination.ask_pod()
+        logs = await _logs(examination)
+        status = dict(
+            zip(options.urls, await asyncio.gather(*map(partial(_status, options), options.urls)), strict=True)
+        )
     answers: dict[str, Any] = {
         "versions.json": {"connector": __version__, "python": platform.python_version()},
         "report.json": report.as_json(),
         **{f"pod/{service}-readyz.json": _said(answer) for service, answer in pod.ready.items()},
+        **{f"pod/{service}-status.json": answer for service, answer in status.items() if answer is not None},
         **dict(_documents(objects.pop("cache", []))),
     }
     files = {name: json.dumps(redacted(answer, secrets), indent=2) for name, answer in answers.items()}
     files |= {name: yaml.safe_dump_all(redacted(each, secrets), sort_keys=False) for name, each in objects.items()}
     files["report.txt"] = str(redacted("\n".join(line for step in report.steps for _, line in lines_of(step)), secrets))
+    files |= {f"logs/{name}.log": redacted_log(text, secrets) for name, text in logs.items()}
     if not isinstance(pod.metrics, RemoteError):
-        files["pod/location-metrics.txt"] = pod.metrics
+        files["pod/location-metrics.txt"] = str(redacted(pod.metrics, secrets))
     return files
 
 
@@ -63,7 +73,8 @@ async def _objects(examination: Examination) -> dict[str, list[Any]]:
         return {}
     namespaces: Sequence[str | None] = examination.watched or (None,)
     found: dict[str, list[Any]] = {}
-    for resource, kind in _KINDS.items():
+    llm = await examination.llm_kind(api)
+    for resource, kind in {**_KINDS, **({llm: "LLMInferenceService"} if llm else {})}.items():
         answers = await asyncio.gather(*(api.objects(resource, namespace) for namespace in namespaces))
         objects = [
             {"apiVersion": f"{resource.group}/{resource.version}".lstrip("/"), "kind": kind, **obj}
@@ -72,7 +83,9 @@ async def _objects(examination: Examination) -> dict[str, list[Any]]:
             for obj in answer
         ]
         folder = "cluster" if resource is ROUTES else MANIFESTS
-        found[f"{folder}/{resource.plural}.yaml"] = objects if resource is INFERENCE_SERVICES else _related(objects)
+        found[f"{folder}/{resource.plural}.yaml"] = (
+            objects if resource in (INFERENCE_SERVICES, llm) else _related(objects)
+        )
     config_maps = await api.objects(CONFIG_MAPS, examination.own) if examination.own else []
     found["cache"] = [] if isinstance(config_maps, RemoteError) else entries_of(config_maps)
     return found
@@ -88,6 +101,34 @@ def _related(objects: Sequence[Any]) -> list[Any]:
         if owned or any("model-registry" in str(v) or "model-catalog" in str(v) for v in labels.values()):
             related.append(obj)
     return related
+
+
+async def _logs(examination: Examination) -> dict[str, str]:
+    """Return the last lines of our containers' logs, or why they cannot be read, by pod and container."""
+    api = examination.api
+    if api is None or not examination.own:
+        return {}
+    pods = await api.objects(PODS, examination.own)
+    if isinstance(pods, RemoteError):
+        return {"not-read": f"the pods in namespace {examination.own} cannot be listed: {pods}\n"}
+    found: dict[str, str] = {}
+    for pod in pods:
+        name = str(pod["metadata"]["name"])
+        named = {str(each.get("name")) for each in (pod.get("spec") or {}).get("containers") or []}
+        for container in sorted(named & _CONTAINERS):
+            text = await api.log(examination.own, name, container, lines=_LOG_LINES)
+            found[f"{name}/{container}"] = f"it cannot be read: {text}\n" if isinstance(text, RemoteError) else text
+    return found
+
+
+async def _status(options: Options, service: str) -> Any:
+    """Return how a service says that things stand, None when it does not say."""
+    answer = await get(options.urls[service], "/status", options.timeout / 3)
+    if isinstance(answer, RemoteError):
+        return None
+    with suppress(ValueError, RecursionError):
+        return json.loads(answer)
+    return None
 
 
 def _documents(config_maps: Sequence[Any]) -> Iterator[tuple[str, Any]]:

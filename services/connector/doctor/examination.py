@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 
@@ -17,20 +17,29 @@ from common.kube.credentials import CredentialsError
 from common.kube.environment import MOUNT, find_credentials
 from common.kube.resources import CONFIG_MAPS, INFERENCE_SERVICES, LLM_INFERENCE_SERVICES, ROUTES, SERVICES, Resource
 from common.metrics import Metrics
+from common.status import Part
 from common.trust import TrustError
-from services.connector.doctor import access, cache, feed, sources
+from services.connector.doctor import access, cache, feed, model, sources
 from services.connector.doctor.asking import Api, Asked
 from services.connector.doctor.report import Finding, Step
 from services.connector.doctor.settings import Settings, read_settings
+from services.normalizer.facts import DeploymentKind
+from services.normalizer.normalize.deployment import Deployment
+from services.normalizer.normalize.isvc import read_isvc
+from services.normalizer.normalize.llmisvc import read_llmisvc
+from services.normalizer.normalize.openai_server import models_path
 from services.normalizer.registries import create_connector, discovery_settings
 from services.normalizer.sources.http import Connector
 from services.normalizer.sources.kubeflow.addresses import read_route, read_service_address
 from services.normalizer.sources.kubeflow.discovery import Discovery, discover
 from services.normalizer.sources.mlflow import MODELS_PATH as MLFLOW_MODELS
+from services.normalizer.sources.openai_servers import server_refs
 from services.normalizer.sources.refs import SourceRef
 from services.storage_rest.stores.families import BASE
 
 log = structlog.get_logger("doctor")
+
+P = TypeVar("P", bound=Part)
 
 REGISTRY_ROOTS = ("/api/model_registry/v1alpha3", "/api/model_registry/v1")
 _CATALOG_LISTS = ("/api/model_catalog/v1alpha1/sources",)
@@ -65,9 +74,10 @@ async def examine(options: Options) -> AsyncIterator[Step]:
         works = (
             ("kinds", "Kinds", examination.check_kinds),
             ("rights", "Rights", examination.check_rights),
-            ("models", "InferenceServices", examination.check_models),
+            ("models", "Deployments", examination.check_models),
             ("registries", "Model registries and catalogs", examination.check_registries),
             ("cache", "Cache", examination.check_cache),
+            ("hidden", "Hidden models", examination.check_hidden),
             ("feed", "Feed", examination.check_feed),
             ("backstage", "Backstage", examination.check_readers),
         )
@@ -99,7 +109,7 @@ class Examination:
                 Finding("fault", f"no end within {limit}", "give it longer with --timeout, or look at the network")
             ]
         except Exception as error:
-            log.exception("a step of the doctor failed", step=name)
+            log.exception("doctor_step_failed", step=name)
             findings = [
                 Finding("fault", f"a fault of the doctor's own: {error!r}", "report it with the log's traceback")
             ]
@@ -149,8 +159,9 @@ class Examination:
             own=self.own if self.settings.storage.storage_type == "ConfigMap" else "",
             has_routes=self._has_routes,
             gateways=self.settings.normalizer.model_registry_gateways,
-            llm=await self._llm_kind(api),
+            llm=await self.llm_kind(api),
             runtimes=self.settings.normalizer.read_runtimes,
+            namespaces=self.settings.normalizer.read_namespaces,
             connections=self.settings.normalizer.resolve_connections,
         )
         rights = access.wanted_rights(scope)
@@ -166,9 +177,10 @@ class Examination:
                 for right, verb in wanted
             )
         )
-        return access.judge_rights(rights, dict(zip(wanted, answers, strict=True)))
+        findings = access.judge_rights(rights, dict(zip(wanted, answers, strict=True)))
+        return [*findings, access.optional(scope)]
 
-    async def _llm_kind(self, api: Api) -> Resource | None:
+    async def llm_kind(self, api: Api) -> Resource | None:
         """Return LLMInferenceServices in the version that the cluster has, if any."""
         for resource in LLM_INFERENCE_SERVICES:
             served = await api.served(resource.group, resource.version)
@@ -177,13 +189,29 @@ class Examination:
         return None
 
     async def check_models(self) -> list[Finding]:
-        """List the InferenceServices."""
-        api = self.api
-        if api is None:
+        """List the deployments."""
+        if self.api is None:
             return NO_WAY
-        namespaces = self.watched or ("",)
-        found = await asyncio.gather(*(api.objects(INFERENCE_SERVICES, name or None) for name in namespaces))
-        return sources.judge_models(dict(zip(namespaces, found, strict=True)))
+        return sources.judge_models(await self.list_deployments(self.api), self.settings.normalizer.selection)
+
+    async def list_deployments(self, api: Api) -> list[sources.Listed]:
+        """Return the InferenceServices, and the LLMInferenceServices where the cluster has them, by namespace."""
+        llm = await self.llm_kind(api)
+        kinds: list[tuple[DeploymentKind, Resource, Callable[[Any], Deployment]]] = [
+            ("InferenceService", INFERENCE_SERVICES, read_isvc)
+        ]
+        if llm is not None:
+            kinds.append(("LLMInferenceService", llm, read_llmisvc))
+        wanted = [(*kind, namespace) for kind in kinds for namespace in self.watched or ("",)]
+        answers = await asyncio.gather(*(api.objects(kind, namespace or None) for _, kind, _, namespace in wanted))
+        return [
+            sources.Listed(
+                kind=kind,
+                namespace=namespace,
+                answer=answer if isinstance(answer, RemoteError) else [read(obj) for obj in answer],
+            )
+            for (kind, _, read, namespace), answer in zip(wanted, answers, strict=True)
+        ]
 
     async def check_registries(self) -> list[Finding]:
         """Look for registries and catalogs as the normalizer does, and ask each for its first page."""
@@ -193,10 +221,13 @@ class Examination:
             remedy = "a file with certificates in PEM form, mounted into the container that reads registries"
             return [Finding("fault", f"no registry can be verified: {error}", remedy)]
         discovery, findings = await self.discover()
-        answers = await asyncio.gather(*(_first_page(connector, ref) for ref in discovery.refs))
+        settings = self.settings.normalizer
+        servers = server_refs(settings.openai_servers, insecure=settings.model_registry_insecure)
+        refs = (*discovery.refs, *servers)
+        answers = await asyncio.gather(*(_first_page(connector, ref) for ref in refs))
         probes = [
             sources.Probe(ref=ref, answer=answer, sent_token=connector.authenticates(ref))
-            for ref, answer in zip(discovery.refs, answers, strict=True)
+            for ref, answer in zip(refs, answers, strict=True)
         ]
         return [*findings, *sources.judge_registries(discovery, probes)]
 
@@ -253,6 +284,10 @@ class Examination:
         hold = self.settings.normalizer.patience.hold
         return cache.judge_cache(found, write, namespace=self.own, hold=hold, now=self.options.clock())
 
+    async def check_hidden(self) -> list[Finding]:
+        """Ask a running normalizer what it hides."""
+        return model.judge_hidden(await ask_running(self.options, "/status", model.HiddenModels))
+
     async def check_feed(self) -> list[Finding]:
         """Ask the services how they fare."""
         return feed.judge_feed(await self.ask_pod())
@@ -304,6 +339,8 @@ async def _first_page(connector: Connector, ref: SourceRef) -> Asked[tuple[str, 
     paths, limit, field = list(_CATALOG_LISTS), "pageSize", "items"
     if ref.api == "mlflow":
         paths, limit, field = [MLFLOW_MODELS], "max_results", "registered_models"
+    elif ref.api == "openai":
+        paths, limit, field = [models_path(ref.url)], "limit", "data"
     elif ref.kind == "registry":
         paths = [f"{root}/registered_models" for root in REGISTRY_ROOTS]
     error: RemoteError = RemoteError("not asked")
@@ -328,6 +365,21 @@ async def _report(url: str, timeout: float) -> Asked[Mapping[str, Any]]:
         parsed = _object(answer.body)
         return answer if isinstance(parsed, RemoteError) else parsed
     return _object(answer)
+
+
+async def ask_running(options: Options, path: str, kind: type[P]) -> Asked[P]:
+    """Return what a running normalizer answers; one that runs in one process with location answers where that does."""
+    error = RemoteError("it does not answer")
+    for service in ("rhoai-normalizer", "location"):
+        answer = await get(options.urls[service], path, options.timeout / 3)
+        if isinstance(answer, RemoteError):
+            error = answer if service == "rhoai-normalizer" else error
+            continue
+        try:
+            return kind.model_validate_json(answer)
+        except ValueError:
+            error = RemoteError("another version of the normalizer, or something else, answers there")
+    return error
 
 
 async def get(url: str, path: str, timeout: float) -> Asked[bytes]:

@@ -4,27 +4,40 @@ import difflib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 from common import identity
 from common.http.client import RemoteError, StatusError
+from common.status import Explained, Explanation, HiddenStatus, Part
 from services.connector.doctor.asking import Asked
-from services.connector.doctor.report import Finding, listed
+from services.connector.doctor.report import Finding, Verdict, listed
+from services.normalizer.explain import URL_SCHEMES
+from services.normalizer.hidden import unready
 from services.normalizer.normalize.deployment import Deployment
 from services.normalizer.normalize.registry_objects import LIVE
 from services.normalizer.normalize.segments import segment
 
-_URL = ("http://", "https://", "grpc://")
+_WANTED = frozenset({"stopped", "deleted", "ignored", "not-selected"})
+"""Causes for which somebody has hidden a model."""
+
+
+class HiddenModels(Part):
+    """What the status of a normalizer, and of a location that asks one, says of hidden models."""
+
+    hidden: tuple[HiddenStatus, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Registered:
-    """A registered model of this name: where, its state, and the states of its versions by name."""
+    """A registered model of this name: where, its state, and the states of its versions by name.
+
+    `usable`: it has an id by which its versions can be asked for.
+    """
 
     registry: str
     name: str
     state: str
     versions: Mapping[str, str]
+    usable: bool = True
 
     @property
     def keys(self) -> set[str]:
@@ -52,22 +65,6 @@ class Kept:
         yield str((server.get("API") or {}).get("url", ""))
 
 
-def key_in(name: str) -> str:
-    """Return the key that a path of the feed stands for; any other name as it is."""
-    path = urlsplit(name).path if name.startswith(_URL) else name
-    segments = path.strip("/").split("/")
-    if segments[-1] == identity.DOCUMENT_NAME and len(segments) >= 3:
-        return identity.key_of((segments[-3], segments[-2]))
-    return name
-
-
-def is_meant(isvc: Deployment, name: str) -> bool:
-    """Return whether a name (name, namespace/name, key or URL) is that of an InferenceService."""
-    if name.startswith(_URL):
-        return bool(isvc.url) and urlsplit(isvc.url).netloc == urlsplit(name).netloc
-    return name in (isvc.name, f"{isvc.namespace}/{isvc.name}", identity.key_of((isvc.namespace, isvc.name)))
-
-
 def is_kept(kept: Kept, name: str, deployments: Iterable[Deployment], registered: Iterable[Registered]) -> bool:
     """Return whether an entry is the one meant: by its own names, its deployment or its registered model."""
     names = {each.lower() for each in kept.names if each}
@@ -87,7 +84,7 @@ def judge_deployment(
         return [Finding("fault", f"InferenceServices cannot be listed: {found}", "connector doctor says which right")]
     if found:
         return [_judge_isvc(isvc) for isvc in found]
-    namespace = name.partition("/")[0] if "/" in name and not name.startswith(_URL) else ""
+    namespace = name.partition("/")[0] if "/" in name and not name.startswith(URL_SCHEMES) else ""
     if namespace and watched and namespace not in watched:
         wanted = ",".join([*watched, namespace])
         return [
@@ -111,18 +108,15 @@ def judge_deployment(
 
 
 def _judge_isvc(isvc: Deployment) -> Finding:
-    label = f"InferenceService {isvc.namespace}/{isvc.name}"
+    label = f"{isvc.kind} {isvc.namespace}/{isvc.name}"
     faults = [problem for problem in isvc.problems if problem.severity == "error"]
     if faults:
         return Finding("fault", f"{label}: {faults[0].message}", faults[0].remedy)
     if isvc.readiness.ready:
         at = f", at {isvc.url}" if isvc.url else ""
         return Finding("ok", f"{label} is ready{at}")
-    return Finding(
-        "fault",
-        f"{label} is not shown: {isvc.readiness.reason}",
-        f"kubectl describe inferenceservice {isvc.name} -n {isvc.namespace}",
-    )
+    why = unready(isvc)
+    return Finding("fault", f"{label} is not shown: {why}", why.remedy)
 
 
 def judge_registered(found: Sequence[Registered], unread: Mapping[str, str], *, registries: int) -> list[Finding]:
@@ -130,7 +124,15 @@ def judge_registered(found: Sequence[Registered], unread: Mapping[str, str], *, 
     findings = [Finding("warning", f"{label} cannot be asked: {reason}") for label, reason in unread.items()]
     for each in found:
         live = [name for name, state in each.versions.items() if state == LIVE]
-        if each.state != LIVE:
+        if not each.usable:
+            findings.append(
+                Finding(
+                    "fault",
+                    f"{each.name} in {each.registry} has an id that goes into no path: it is not shown",
+                    "look at the registry's database: ids are numbers",
+                )
+            )
+        elif each.state != LIVE:
             findings.append(
                 Finding("fault", f"{each.name} in {each.registry} is {each.state}", "restore it in the registry")
             )
@@ -193,3 +195,54 @@ def _entities(kept: Kept) -> Iterator[str]:
     server = kept.document.get("modelServer") or {}
     if server:
         yield from (f"{kind}:default/{server.get('name')}" for kind in ("component", "api", "aimodelserverapi"))
+
+
+def judge_explanation(answer: Asked[Explanation]) -> list[Finding]:
+    """Return what a running normalizer says of the model."""
+    if isinstance(answer, RemoteError):
+        return [Finding("skipped", f"no running normalizer explains it: {answer}", "kubectl port-forward … 8081")]
+    unread = [f"{each.source} ({each.reason})" if each.reason else each.source for each in answer.unread]
+    findings = [_judge_explained(each) for each in answer.found]
+    if not findings and (answer.near or not unread):
+        near = f"; names like it: {listed(answer.near)}" if answer.near else ""
+        findings.append(Finding("fault", f"no source that was read has a model of this name{near}"))
+    if unread and not any(each.state == "shown" for each in answer.found):
+        findings.append(Finding("warning", f"it may be in a source that cannot be read: {listed(unread)}"))
+    return findings
+
+
+def _judge_explained(each: Explained) -> Finding:
+    since = f" since {each.since.isoformat()}" if each.since else ""
+    reason = f": {each.reason}" if each.reason else ""
+    if each.state == "shown":
+        return Finding("ok", f"{each.object} is shown as {each.key}{reason}")
+    if each.state == "on-its-way":
+        return Finding("warning", f"{each.object} is on its way to storage{reason}")
+    due = f", until {each.due.isoformat()} at the earliest" if each.due else ""
+    cause = f" ({each.cause})" if each.cause else ""
+    return Finding(
+        "warning" if each.state == "leaving" else "fault",
+        f"{each.object} is {each.state}{cause}{since}{due}{reason}",
+        each.remedy,
+    )
+
+
+def judge_hidden(answer: Asked[HiddenModels]) -> list[Finding]:
+    """Return what a running normalizer hides, beyond what the InferenceServices themselves say."""
+    if isinstance(answer, RemoteError):
+        return [Finding("skipped", f"what the normalizer hides is not known: {answer}", "kubectl port-forward … 8081")]
+    by_cause: dict[str, list[HiddenStatus]] = {}
+    for each in answer.hidden:
+        by_cause.setdefault(each.cause, []).append(each)
+    findings = []
+    for cause, hidden in sorted(by_cause.items()):
+        verdict: Verdict = "ok" if cause in _WANTED else "warning"
+        first = hidden[0]
+        findings.append(
+            Finding(
+                verdict,
+                f"{cause}: {listed(each.object for each in hidden)}" + (f": {first.reason}" if first.reason else ""),
+                "" if verdict == "ok" else first.remedy,
+            )
+        )
+    return findings or [Finding("ok", "the normalizer hides nothing")]

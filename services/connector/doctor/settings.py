@@ -115,8 +115,8 @@ def _risks(settings: Settings) -> Iterable[Finding]:
             "set it to 30s or more; InferenceServices are watched and need no polling",
         ),
         (
-            normalizer.format == "CatalogInfoYamlFormat",
-            "NORMALIZER_FORMAT=CatalogInfoYamlFormat: JsonArrayFormat is written all the same",
+            normalizer.writes_yaml,
+            "NORMALIZER_FORMAT=CatalogInfoYamlFormat: the plugins of Developer Hub cannot read what /list names",
             "set NORMALIZER_FORMAT=JsonArrayFormat; a Backstage without plugins reads /catalog-info.yaml in any case",
         ),
     )

@@ -1,7 +1,7 @@
 """Steps "models" and "registries": what there is to be shown, and where more may come from. No I/O."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +9,10 @@ from common.http.client import RemoteError
 from common.kube.resources import INFERENCE_SERVICES
 from services.connector.doctor.asking import Asked
 from services.connector.doctor.report import Finding, counted, listed
-from services.normalizer.normalize.isvc import read_isvc
+from services.normalizer.facts import DeploymentKind
+from services.normalizer.hidden import unready
+from services.normalizer.normalize.deployment import Deployment
+from services.normalizer.normalize.selection import Selection
 from services.normalizer.sources.faults import fault_of, no_address
 from services.normalizer.sources.kubeflow.discovery import Discovery
 from services.normalizer.sources.refs import SourceRef
@@ -28,59 +31,60 @@ class Probe:
     """Whether it was given the token."""
 
 
-def judge_models(found: Mapping[str, Asked[Sequence[Any]]]) -> list[Finding]:
-    """Return what InferenceServices there are and why some are not shown; `found` is by namespace, empty for all."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listed:
+    """The deployments of one kind in one namespace (empty: in all), or why they cannot be listed."""
+
+    kind: DeploymentKind
+    namespace: str
+    answer: Asked[Sequence[Deployment]]
+
+
+def judge_models(found: Sequence[Listed], selection: Selection) -> list[Finding]:
+    """Return what deployments there are and why some are not shown."""
     findings: list[Finding] = []
-    objects: list[Any] = []
-    for namespace, answer in found.items():
-        where = f"in namespace {namespace}" if namespace else "in any namespace"
-        if isinstance(answer, RemoteError):
-            findings.append(Finding("fault", f"InferenceServices {where} cannot be listed: {answer}"))
-        elif answer:
-            objects += answer
-        elif namespace:
-            findings.append(
-                Finding(
-                    "warning",
-                    f"there is no InferenceService {where}, or no such namespace",
-                    f"kubectl get namespace {namespace}; kubectl get {INFERENCE_SERVICES.plural} -A\n"
-                    "WATCH_NAMESPACES must name namespaces exactly, with commas between them",
-                )
-            )
-        else:
-            findings.append(
-                Finding(
-                    "warning",
-                    f"there is no InferenceService {where}",
-                    f"nothing is deployed yet: kubectl get {INFERENCE_SERVICES.plural} -A",
-                )
-            )
-    return [*findings, *_judge_objects(objects)]
-
-
-def _judge_objects(objects: Iterable[Any]) -> Iterator[Finding]:
-    ready, hidden, problems = 0, [], []
-    for obj in objects:
-        facts = read_isvc(obj)
-        name = f"{facts.namespace}/{facts.name}"
-        problems += [problem for problem in facts.problems if problem.severity == "error"]
-        if facts.readiness.ready:
-            ready += 1
-        else:
-            hidden.append((name, facts.readiness))
-    if ready or hidden:
-        yield Finding("ok", f"{counted(ready + len(hidden), 'InferenceService')}, {ready} ready")
-    for name, readiness in hidden[:MOST]:
-        namespace, _, isvc = name.partition("/")
-        yield Finding(
-            "warning",
-            f"{name} is not shown: {readiness.reason}",
-            f"kubectl annotate inferenceservice {isvc} -n {namespace} serving.kserve.io/stop-"
-            if readiness.stopped and "annotation" in readiness.reason
-            else f"kubectl describe inferenceservice {isvc} -n {namespace}",
+    for each in found:
+        where = f"in namespace {each.namespace}" if each.namespace else "in any namespace"
+        if isinstance(each.answer, RemoteError):
+            optional = each.kind == "LLMInferenceService"
+            text = f"{each.kind}s {where} cannot be listed: {each.answer}"
+            findings.append(Finding("warning" if optional else "fault", text, 'see "Rights"'))
+        elif not each.answer and each.kind == "InferenceService":
+            findings.append(_judge_nothing(where, each.namespace))
+    for kind in ("InferenceService", "LLMInferenceService"):
+        listed_ = [each.answer for each in found if each.kind == kind]
+        findings += _judge_deployments(
+            kind, [facts for answer in listed_ if not isinstance(answer, RemoteError) for facts in answer], selection
         )
+    return findings
+
+
+def _judge_nothing(where: str, namespace: str) -> Finding:
+    if namespace:
+        return Finding(
+            "warning",
+            f"there is no InferenceService {where}, or no such namespace",
+            f"kubectl get namespace {namespace}; kubectl get {INFERENCE_SERVICES.plural} -A\n"
+            "WATCH_NAMESPACES must name namespaces exactly, with commas between them",
+        )
+    return Finding(
+        "warning",
+        f"there is no InferenceService {where}",
+        f"nothing is deployed yet: kubectl get {INFERENCE_SERVICES.plural} -A",
+    )
+
+
+def _judge_deployments(kind: str, deployments: Sequence[Deployment], selection: Selection) -> Iterator[Finding]:
+    chosen = [selection.applied(facts) for facts in deployments]
+    hidden = [facts for facts in chosen if not facts.readiness.ready]
+    if chosen:
+        yield Finding("ok", f"{counted(len(chosen), kind)}, {len(chosen) - len(hidden)} ready and wanted")
+    for facts in hidden[:MOST]:
+        why = unready(facts)
+        yield Finding("warning", f"{facts.namespace}/{facts.name} is not shown: {why}", why.remedy)
     if len(hidden) > MOST:
-        yield Finding("warning", f"{len(hidden) - MOST} more are not ready either")
+        yield Finding("warning", f"{len(hidden) - MOST} more are not shown either")
+    problems = [problem for facts in chosen for problem in facts.problems if problem.severity == "error"]
     for problem in problems[:MOST]:
         yield Finding("fault", f"{problem.object}: {problem.message}", problem.remedy)
 
@@ -131,13 +135,16 @@ def _judge_probe(probe: Probe) -> Finding:
     if not ref.url:
         fault = no_address(ref)
         return Finding("fault", f"{ref.label}: {fault.reason}", fault.remedy)
-    with_token = "with the token" if probe.sent_token else "without a token"
-    asked = f"{ref.label} at {ref.url} ({ref.origin}), {with_token}"
+    if ref.api == "kubeflow":
+        with_what = "with the token" if probe.sent_token else "without a token"
+    else:
+        with_what = "with its credentials" if probe.sent_token else "without credentials"
+    asked = f"{ref.label} at {ref.url} ({ref.origin}), {with_what}"
     if isinstance(probe.answer, RemoteError):
         fault = fault_of(ref, probe.answer)
         return Finding("fault", f"{asked}: {fault.reason}", fault.remedy)
     root, count = probe.answer
-    what = counted(count, "registered model" if ref.kind == "registry" else "source")
+    what = counted(count, {"registry": "registered model", "catalog": "source", "openai": "model"}[ref.kind])
     if not ref.verify:
         return Finding(
             "warning",

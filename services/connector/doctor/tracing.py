@@ -5,29 +5,31 @@ import json
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from typing import Any
+from urllib.parse import urlencode
 
 from common import identity
 from common.http.client import RemoteError
-from common.kube.resources import CONFIG_MAPS, INFERENCE_SERVICES
+from common.kube.resources import CONFIG_MAPS
+from common.status import Explanation
 from common.trust import TrustError
 from services.connector.doctor import model
 from services.connector.doctor.asking import Asked
 from services.connector.doctor.cache import entries_of, values_of
-from services.connector.doctor.examination import NO_WAY, REGISTRY_ROOTS, Examination, Options, get
+from services.connector.doctor.examination import NO_WAY, REGISTRY_ROOTS, Examination, Options, ask_running, get
 from services.connector.doctor.report import Finding, Step
 from services.connector.doctor.settings import read_settings
+from services.normalizer.explain import is_meant, key_in
 from services.normalizer.normalize.deployment import Deployment
-from services.normalizer.normalize.isvc import read_isvc
 from services.normalizer.normalize.registry_objects import LIVE
 from services.normalizer.sources.http import Connector
-from services.normalizer.sources.kubeflow.paging import ListReader
+from services.normalizer.sources.kubeflow.paging import ListReader, item_id
 from services.normalizer.sources.refs import SourceRef
 
 
 async def trace(options: Options, name: str) -> AsyncIterator[Step]:
     """Yield the steps on the way of the model called `name`: a name, namespace/name, key or URL."""
     settings, _ = read_settings(options.environ)
-    name = model.key_in(name)
+    name = key_in(name)
     async with AsyncExitStack() as stack:
         examination = Examination(options, settings, stack)
         way = _Way(examination, name)
@@ -36,9 +38,10 @@ async def trace(options: Options, name: str) -> AsyncIterator[Step]:
             yield login
         for step in (
             ("registry", "Model registries", way.ask_registries),
-            ("deployment", "InferenceService", way.ask_cluster),
+            ("deployment", "Deployment", way.ask_cluster),
             ("cache", "Cache", way.ask_cache),
             ("feed", "Feed", way.ask_feed),
+            ("normalizer", "What the normalizer says", way.ask_normalizer),
         ):
             yield await examination.step(*step)
 
@@ -68,15 +71,17 @@ class _Way:
         return model.judge_registered(self._registered, unread, registries=len(refs))
 
     async def ask_cluster(self) -> list[Finding]:
-        """Look for InferenceServices of this name."""
+        """Look for deployments of this name."""
         api, watched = self._examination.api, self._examination.watched
         if api is None:
             return NO_WAY
-        answers = await asyncio.gather(*(api.objects(INFERENCE_SERVICES, each) for each in watched or (None,)))
-        refusal = next((answer for answer in answers if isinstance(answer, RemoteError)), None)
-        objects = [obj for answer in answers if not isinstance(answer, RemoteError) for obj in answer]
-        facts = [read_isvc(obj) for obj in objects]
-        self._deployments = [isvc for isvc in facts if model.is_meant(isvc, self._name)]
+        found = await self._examination.list_deployments(api)
+        refusal = next((each.answer for each in found if isinstance(each.answer, RemoteError)), None)
+        wanted = self._examination.settings.normalizer.selection
+        facts = [
+            wanted.applied(one) for each in found if not isinstance(each.answer, RemoteError) for one in each.answer
+        ]
+        self._deployments = [isvc for isvc in facts if is_meant(isvc, self._name)]
         return model.judge_deployment(
             self._name,
             refusal if refusal and not self._deployments else self._deployments,
@@ -109,6 +114,11 @@ class _Way:
             self._kept, {each.key: answer for each, answer in zip(self._kept, answers, strict=True)}
         )
 
+    async def ask_normalizer(self) -> list[Finding]:
+        """Ask a running normalizer."""
+        path = f"/explain?{urlencode({'model': self._name})}"
+        return model.judge_explanation(await ask_running(self._examination.options, path, Explanation))
+
 
 async def _registered(connector: Connector, ref: SourceRef, name: str) -> Asked[list[model.Registered]]:
     """Return the registered models of this name, with their versions."""
@@ -123,13 +133,16 @@ async def _registered(connector: Connector, ref: SourceRef, name: str) -> Asked[
             found = []
             for item in answer.items:
                 if isinstance(item, dict) and str(item.get("name", "")).lower() == name.lower():
-                    versions = await lists.read(
-                        f"{root}/registered_models/{item.get('id')}/versions", lambda item: item
-                    )
-                    states = {
-                        str(v.get("name")): str(v.get("state") or LIVE) for v in versions.items if isinstance(v, dict)
-                    }
-                    found.append(model.Registered(ref.label, str(item["name"]), str(item.get("state") or LIVE), states))
+                    state = str(item.get("state") or LIVE)
+                    states = {}
+                    if each := item_id(item):
+                        versions = await lists.read(f"{root}/registered_models/{each}/versions", lambda item: item)
+                        states = {
+                            str(v.get("name")): str(v.get("state") or LIVE)
+                            for v in versions.items
+                            if isinstance(v, dict)
+                        }
+                    found.append(model.Registered(ref.label, str(item["name"]), state, states, usable=bool(each)))
             return found
     return error
 

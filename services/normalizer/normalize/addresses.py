@@ -205,6 +205,7 @@ def _link(written: object, field: str, subject: str, problems: list[Problem]) ->
     if text and link is None:
         problems.append(
             Problem(
+                "invalid_address",
                 "warning",
                 subject,
                 f"its {field} {values.shown(text)} is not an absolute URL and is left out",

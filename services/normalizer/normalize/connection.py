@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from common.problems import Problem
+from common.problems import Problem, ProblemId
 from services.normalizer.normalize import values
 from services.normalizer.normalize.links import without_credentials
 
@@ -186,12 +186,14 @@ def connection_problems(connection: Connection, *, by_key: bool) -> Iterator[Pro
     """Yield what is wrong with a connection itself; `by_key`: KServe must find it by its key."""
     if connection.state == "missing":
         yield _warning(
+            "connection_missing",
             connection,
             "there is no Secret of this name, and models that use it cannot be fetched",
             f"create the connection, or correct the annotation {CONNECTIONS_ANNOTATION} of the models",
         )
     elif connection.state == "forbidden":
         yield Problem(
+            "connection_forbidden",
             "info",
             connection.subject,
             "it may not be read, so the bucket or the address in it is not known",
@@ -208,6 +210,7 @@ def connection_problems(connection: Connection, *, by_key: bool) -> Iterator[Pro
 def _untyped(connection: Connection) -> Problem:
     said = f"it says {values.shown(connection.type_said)}" if connection.type_said else "it says none"
     return _warning(
+        "connection_without_type",
         connection,
         f"its type is none of s3, uri and oci ({said}), and the platform does not apply it",
         f"set its annotation {PROTOCOL_ANNOTATION}; up to OpenShift AI 3.4 the next change of a model that uses it "
@@ -218,17 +221,19 @@ def _untyped(connection: Connection) -> Problem:
 def _typed_problems(connection: Connection, *, by_key: bool) -> Iterator[Problem]:
     if connection.outdated_type:
         yield Problem(
+            "connection_type_deprecated",
             "info",
             connection.subject,
             "its type is said by a deprecated annotation only",
             f'set its annotation {PROTOCOL_ANNOTATION} to "{connection.type}"',
         )
     if connection.state == "read" and connection.type == "s3" and not connection.bucket:
-        yield _warning(connection, "it names no bucket", "set its field AWS_S3_BUCKET")
+        yield _warning("connection_incomplete", connection, "it names no bucket", "set its field AWS_S3_BUCKET")
     if connection.state == "read" and connection.type == "uri" and not connection.uri:
-        yield _warning(connection, "it has no address", "set its field URI")
+        yield _warning("connection_incomplete", connection, "it has no address", "set its field URI")
     if by_key and connection.type == "s3" and not connection.found_by_kserve:
         yield _warning(
+            "connection_not_found_by_kserve",
             connection,
             "KServe does not find it, and an InferenceService that uses it fails with "
             f'"specified storage key {connection.name} not found"',
@@ -237,5 +242,5 @@ def _typed_problems(connection: Connection, *, by_key: bool) -> Iterator[Problem
         )
 
 
-def _warning(connection: Connection, message: str, remedy: str) -> Problem:
-    return Problem("warning", connection.subject, message, remedy)
+def _warning(id_: ProblemId, connection: Connection, message: str, remedy: str) -> Problem:
+    return Problem(id_, "warning", connection.subject, message, remedy)

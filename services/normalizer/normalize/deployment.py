@@ -40,7 +40,8 @@ class Deployment:
 
     `stated` is what people say in labels and annotations. `names` are those that a client may write as the model's, the
     usual one first; without any its own name is. `secured`: it asks for a token unless `stated` says otherwise,
-    None where its Service tells. `created` is in milliseconds, `generation`
+    None where its Service tells. `may_sleep`: a request may have to start it. `operations` are those that its server
+    says it has, `definition` is its own, packed. `created` is in milliseconds, `generation`
     counts the changes of its specification: one that is deployed again may mean something else by the same words.
     """
 
@@ -58,6 +59,9 @@ class Deployment:
     has_transformer: bool = False
     secured: bool | None = None
     readiness: Readiness
+    may_sleep: bool = False
+    operations: tuple[str, ...] = ()
+    definition: str = ""
     problems: tuple[Problem, ...] = ()
 
     @property

@@ -8,7 +8,7 @@ from services.normalizer.normalize.addresses import status_addresses
 from services.normalizer.normalize.deployment import Deployment, read_names, subject
 from services.normalizer.normalize.model_names import told_names, unique_names
 from services.normalizer.normalize.predictor import read_predictor
-from services.normalizer.normalize.readiness import read_failed_update, read_readiness
+from services.normalizer.normalize.readiness import may_sleep, read_failed_update, read_readiness
 from services.normalizer.normalize.runtimes import Served, read_tasks
 from services.normalizer.normalize.stated import read_stated
 from services.normalizer.normalize.storage import read_storage
@@ -61,6 +61,7 @@ def read_isvc(obj: Mapping[str, Any]) -> Deployment:
         addresses=addresses,
         has_transformer=predictor.has_transformer,
         readiness=readiness,
+        may_sleep=may_sleep(obj),
         problems=problems,
     )
 

@@ -121,6 +121,7 @@ def _gone(isvc: Deployment) -> tuple[Problem, ...]:
         named = next(f"{kind} {id_} of a model registry" for kind, id_ in ids.items() if id_)
     return (
         Problem(
+            "version_not_live",
             "info",
             isvc.subject,
             f"it names {named}, which is not live in any registry read: it is shown alone",
@@ -132,6 +133,7 @@ def _gone(isvc: Deployment) -> tuple[Problem, ...]:
 def _ambiguous(isvc: Deployment, versions: Sequence[VersionRef]) -> tuple[Problem, ...]:
     return (
         Problem(
+            "version_ambiguous",
             "warning",
             isvc.subject,
             f"{len(versions)} registered versions could be meant: {', '.join(v.ref for v in versions)}",

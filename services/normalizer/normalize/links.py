@@ -43,7 +43,7 @@ _SECRET_ENDINGS = (
     "signature",
     "token",
 )
-_LISTS = ("names", "tasks")
+_LISTS = ("names", "operations", "tasks")
 _NOT_ALPHANUMERIC = re.compile(r"[^a-z0-9]+")
 
 

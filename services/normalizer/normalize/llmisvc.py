@@ -7,7 +7,7 @@ from services.normalizer.normalize import values
 from services.normalizer.normalize.addresses import llm_addresses
 from services.normalizer.normalize.deployment import Deployment, read_names, subject
 from services.normalizer.normalize.model_names import unique_names
-from services.normalizer.normalize.readiness import read_readiness
+from services.normalizer.normalize.readiness import may_sleep, read_readiness
 from services.normalizer.normalize.runtimes import Served
 from services.normalizer.normalize.stated import read_stated
 from services.normalizer.normalize.storage import read_llm_storage
@@ -47,6 +47,7 @@ def read_llmisvc(obj: Mapping[str, Any], *, secured: bool | None = None) -> Depl
         addresses=addresses,
         secured=secured,
         readiness=read_readiness(metadata=metadata, status=status),
+        may_sleep=may_sleep(obj),
         problems=problems,
     )
 

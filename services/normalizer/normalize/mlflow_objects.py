@@ -78,12 +78,12 @@ def read_model(raw: object, *, registry: str) -> Listed | Problem | None:
 
 
 def read_version(
-    raw: object, *, listed: Listed | None, run: Run | None, url: str, registry: str
+    raw: object, *, aliases: tuple[str, ...], run: Run | None, url: str, registry: str
 ) -> tuple[ModelVersion, tuple[ModelArtifact, ...]] | Problem | None:
     """Return a version with where its files are, the problem that makes it unusable, or None for a prompt's.
 
-    `listed` is its model, `run` what made it, `url` the root of the server. A version in the stage Archived, or whose
-    registration has not succeeded, is not live.
+    `aliases` are those that its model gives it, `run` is what made it, `url` the root of the server. A version in the
+    stage Archived, or whose registration has not succeeded, is not live.
     """
     name, number = version_names(raw)
     tags = _tags(raw)
@@ -91,7 +91,6 @@ def read_version(
         return None
     stage = values.line(values.at(raw, "current_stage")).lower()
     stage = "" if stage == _NO_STAGE else stage
-    aliases = listed.aliases.get(number, ()) if listed else ()
     each = version_id(name, number)
     version = parse_item(
         ModelVersion,

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 
-from common.problems import Problem
+from common.problems import Problem, ProblemId
 
 
 class Notes:
@@ -17,13 +17,13 @@ class Notes:
         self.place = place
         self._found = list(found)
 
-    def warning(self, message: str, remedy: str) -> None:
+    def warning(self, id_: ProblemId, message: str, remedy: str) -> None:
         """Record that something of the object is not shown."""
-        self._found.append(Problem("warning", self.subject, message, remedy))
+        self._found.append(Problem(id_, "warning", self.subject, message, remedy))
 
-    def info(self, message: str, remedy: str) -> None:
+    def info(self, id_: ProblemId, message: str, remedy: str) -> None:
         """Record that something of the object is shown in another form than it was written in."""
-        self._found.append(Problem("info", self.subject, message, remedy))
+        self._found.append(Problem(id_, "info", self.subject, message, remedy))
 
     @property
     def problems(self) -> tuple[Problem, ...]:

@@ -79,6 +79,7 @@ def _left_out(name: str, count: int) -> tuple[Problem, ...]:
         return ()
     return (
         Problem(
+            "models_left_out",
             "info",
             subject("", name, kind="OpenAIServer"),
             f"it lists {count} models: the first {MOST_MODELS} are shown",

@@ -145,6 +145,7 @@ def _prose(said: Mapping[str, str], name: str, notes: Notes, read: Callable[[obj
 
 def _tell_credentials(name: str, notes: Notes) -> None:
     notes.warning(
+        "credentials_removed",
         f"credentials were removed from {notes.place(name)}",
         f"remove them from {notes.place(name)} too, and replace them: anyone who could read it has seen them",
     )
@@ -158,17 +159,20 @@ def _owner(said: Mapping[str, str], defaults: Defaults, notes: Notes) -> Owner:
     owner = parse_owner(written)
     if owner is None:
         notes.warning(
+            "owner_invalid",
             f"no owner can be made of {values.shown(written)}; {fallback.name} is the owner instead",
             f"name a user or group of Backstage in {notes.place('owner')}, such as group:default/ml-team",
         )
         return fallback
     if owner.reference:
         notes.info(
+            "owner_changed",
             f"the owner {values.shown(written)} is shown as user:{owner.name} by Backstage's readers of this feed",
             "the readers know users only: name one, or give the catalog a user of that name",
         )
     elif not owner.exact and owner.name != written:
         notes.info(
+            "owner_changed",
             f"the owner {values.shown(written)} is shown as {owner.name}",
             f"write the name of a Backstage entity in {notes.place('owner')}",
         )
@@ -184,6 +188,7 @@ def _usage(said: Mapping[str, str], notes: Notes) -> tuple[str | None, str]:
             _tell_credentials("howtouse", notes)
         return link.url, usage
     notes.info(
+        "how_to_use_not_url",
         f"{notes.place('howtouse')} is not a URL: it is shown with the usage",
         f"write an absolute URL in {notes.place('howtouse')}, and prose in {notes.place('usage')}",
     )
@@ -206,6 +211,7 @@ def _licence(said: Mapping[str, str], notes: Notes) -> tuple[str | None, dict[st
     page = page or licence_page(written)
     if page is None:
         notes.info(
+            "licence_unknown",
             f"the licence {values.shown(written)} is neither a URL nor an SPDX identifier: it is kept as annotation",
             f"write the URL of the licence's text in {notes.place('license')}",
         )
@@ -221,6 +227,7 @@ def _link(said: Mapping[str, str], name: str, notes: Notes) -> str | None:
     link = read_link(written) if written else None
     if written and link is None:
         notes.warning(
+            "invalid_url",
             f"{values.shown(written)} is an invalid URL and is left out",
             f"write an absolute URL, such as https://example.com/page, in {notes.place(name)}",
         )
@@ -233,6 +240,7 @@ def _web_link(said: Mapping[str, str], name: str, notes: Notes) -> str | None:
     link = _link(said, name, notes)
     if link and not is_web_address(link):
         notes.warning(
+            "invalid_url",
             f"{values.shown(link)} is not an http or https URL and is left out",
             f"write an http or https URL in {notes.place(name)}",
         )
@@ -245,6 +253,7 @@ def _api_type(said: Mapping[str, str], notes: Notes) -> ApiType | None:
     api_type = API_TYPES.get(written.lower())
     if written and api_type is None:
         notes.warning(
+            "api_type_unknown",
             f"the API type {values.shown(written)} is unknown; openapi is used instead",
             f"write one of {', '.join(API_TYPES)} in {notes.place('apitype')}",
         )
@@ -266,6 +275,7 @@ def _reference(said: Mapping[str, str], name: str, kind: str, notes: Notes) -> s
     reference = entity_reference(written, kind=kind) if written else None
     if written and reference is None:
         notes.warning(
+            "reference_invalid",
             f"{values.shown(written)} is not the name of an entity of kind {kind} and is left out",
             f"write {kind}:default/<name>, or the name alone, in {notes.place(name)}",
         )

@@ -117,6 +117,7 @@ def _tell_lost(keys: Iterable[str], notes: Notes) -> None:
         return
     more = f" and {len(names) - _MAX_TOLD} more" if len(names) > _MAX_TOLD else ""
     notes.info(
+        "tag_not_possible",
         f"no tag can be made of the custom properties {', '.join(names[:_MAX_TOLD])}{more}",
         "tags are made of letters, digits, ':', '+', '#' and single '-', with at most 63 characters",
     )

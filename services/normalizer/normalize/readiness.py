@@ -6,13 +6,18 @@ zero, and at BlockedByFailedLoad while the former revision answers; both are rea
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from common.problems import Problem
 from services.normalizer.normalize import values
 from services.normalizer.normalize.links import without_credentials
 
 STOP_ANNOTATION = "serving.kserve.io/stop"
+_MODE_ANNOTATION = "serving.kserve.io/deploymentMode"
+_MODES_OF_KNATIVE = ("Serverless", "Knative")
+_COMPONENTS = ("predictor", "transformer", "explainer", "prefill")
+_LEAST = ("minReplicas", "replicas")
+_LEAST_OF_KNATIVE = ("autoscaling.knative.dev/min-scale", "autoscaling.knative.dev/minScale")
 _READY = "Ready"
 _CURRENT = "UpToDate"
 _FAILED_TRANSITIONS = frozenset({"BlockedByFailedLoad", "InvalidSpec"})
@@ -21,13 +26,21 @@ _FOR_INFORMATION = "Info"
 _MAX_MESSAGE = 200
 
 
+UnreadyCause = Literal["not-ready", "stopped", "deleted", "ignored", "not-selected"]
+
+
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """`stopped` says that somebody wanted it to go (stop annotation, deletion), so that no grace is due."""
+    """`stopped` says that somebody wanted it to go (stop annotation, deletion), so that no grace is due.
+
+    `cause` is why it is not ready, `since` when that began (milliseconds of the epoch), 0 where it does not tell.
+    """
 
     ready: bool
     stopped: bool = False
     reason: str = ""
+    cause: UnreadyCause = "not-ready"
+    since: int = 0
 
 
 READY = Readiness(True)
@@ -36,13 +49,55 @@ READY = Readiness(True)
 def read_readiness(*, metadata: Mapping[str, Any], status: Mapping[str, Any]) -> Readiness:
     """Return whether it serves and, when it does not, why."""
     if metadata.get("deletionTimestamp"):
-        return Readiness(False, stopped=True, reason="it is being deleted")
+        since = values.timestamp(metadata["deletionTimestamp"])
+        return Readiness(False, stopped=True, reason="it is being deleted", cause="deleted", since=since)
     if values.line(values.at(metadata, "annotations", STOP_ANNOTATION)).lower() == "true":
-        return Readiness(False, stopped=True, reason=f"it is stopped by the annotation {STOP_ANNOTATION}")
+        reason = f"it is stopped by the annotation {STOP_ANNOTATION}"
+        return Readiness(False, stopped=True, reason=reason, cause="stopped")
     if not status:
         return Readiness(False, reason="it has no status yet")
-    reason = _reason(status)
-    return Readiness(False, reason=reason) if reason else READY
+    reason, since = _reason(status)
+    return Readiness(False, reason=reason, since=since) if reason else READY
+
+
+def may_sleep(obj: Mapping[str, Any]) -> bool:
+    """Return whether a deployment may have no pod although it is ready, so that a request would start one.
+
+    Source: KServe API, `minReplicas` of components and `replicas` of LLMInferenceServices; Knative, min-scale. Whether
+    one of Knative's sleeps where nobody says how many pods it has at least is a matter of the cluster's configuration.
+    """
+    spec, status = values.mapping(obj.get("spec")), values.mapping(obj.get("status"))
+    annotations = values.mapping(values.at(obj, "metadata", "annotations"))
+    parts = [spec, *(values.mapping(spec[name]) for name in _COMPONENTS if name in spec)]
+    least = {values.line(place.get(name)) for part in parts for place in _scaled(part) for name in _LEAST}
+    least |= {
+        values.line(said.get(key))
+        for said in (annotations, *(values.mapping(part.get("annotations")) for part in parts))
+        for key in _LEAST_OF_KNATIVE
+    }
+    least.discard("")
+    if "0" in least or _has_no_copy(status):
+        return True
+    return not least and _is_of_knative(annotations, status)
+
+
+def _scaled(part: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
+    return part, values.mapping(part.get("scaling"))
+
+
+def _has_no_copy(status: Mapping[str, Any]) -> bool:
+    """Return whether the status says that no pod runs; a total of none is left out, as Go does it."""
+    copies = values.mapping(values.at(status, "modelStatus", "copies"))
+    return bool(copies) and values.line(copies.get("totalCopies")) in ("", "0")
+
+
+def _is_of_knative(annotations: Mapping[str, Any], status: Mapping[str, Any]) -> bool:
+    modes = (values.line(status.get("deploymentMode")), values.line(annotations.get(_MODE_ANNOTATION)))
+    mode = next(filter(None, modes), "")
+    if mode:
+        return mode in _MODES_OF_KNATIVE
+    components = values.mapping(status.get("components"))
+    return any(values.at(component, "latestReadyRevision") for component in components.values())
 
 
 def read_failed_update(status: Mapping[str, Any], subject: str) -> tuple[Problem, ...]:
@@ -57,6 +112,7 @@ def read_failed_update(status: Mapping[str, Any], subject: str) -> tuple[Problem
     said = values.line(values.at(model, "lastFailureInfo", "message"))
     return (
         Problem(
+            "revision_failed",
             "warning",
             subject,
             _shortened(f"its latest revision failed to load{f': {said}' if said else ''}"),
@@ -65,15 +121,17 @@ def read_failed_update(status: Mapping[str, Any], subject: str) -> tuple[Problem
     )
 
 
-def _reason(status: Mapping[str, Any]) -> str:
+def _reason(status: Mapping[str, Any]) -> tuple[str, int]:
+    """Return why it is not ready, empty when it is, and since when (milliseconds of the epoch)."""
     conditions = [values.mapping(condition) for condition in values.items(status.get("conditions"))]
     ready = next((condition for condition in conditions if condition.get("type") == _READY), None)
     if ready is not None:
-        return _unmet(ready)
+        return _unmet(ready), values.timestamp(ready.get("lastTransitionTime"))
     transition = values.line(values.at(status, "modelStatus", "transitionStatus"))
     if transition != _CURRENT:
-        return f"it has no condition Ready yet, and its model's transition status is {transition or 'empty'}"
-    return next(filter(None, map(_unmet, filter(_counts, conditions))), "")
+        return f"it has no condition Ready yet, and its model's transition status is {transition or 'empty'}", 0
+    unmet = ((_unmet(each), values.timestamp(each.get("lastTransitionTime"))) for each in conditions if _counts(each))
+    return next((each for each in unmet if each[0]), ("", 0))
 
 
 def _counts(condition: Mapping[str, Any]) -> bool:

@@ -83,6 +83,7 @@ def normalize_version(
     notes = Notes(_subject(model, version, registry), place=_property)
     if is_too_large(model.readme):
         notes.warning(
+            "card_too_long",
             f"the model's readme has more than {CARD_LIMIT} bytes: what does not fit is left out",
             "shorten it in the registry",
         )
@@ -191,6 +192,7 @@ def _place(artifacts: Sequence[ModelArtifact], notes: Notes) -> _Place:
         connection = first.storage_key
         where = f"{first.storage_path} in the storage of connection {connection}" if connection else first.storage_path
         notes.info(
+            "location_not_url",
             f"its files are at {where}, which is not a URL: it is shown without their location",
             "give the artifact a URI in the registry, such as s3://bucket/path",
         )
@@ -198,12 +200,14 @@ def _place(artifacts: Sequence[ModelArtifact], notes: Notes) -> _Place:
     link = read_link(first.uri)
     if link is None:
         notes.warning(
+            "invalid_url",
             f"the artifact's URI {values.shown(first.uri)} is an invalid URL and is left out",
             "write it with a scheme in the registry, such as oci://, s3:// or pvc://",
         )
         return _Place()
     if link.stripped:
         notes.warning(
+            "credentials_removed",
             "credentials were removed from the artifact's URI",
             "remove them from the URI in the registry too, and replace them: anyone who could read it has seen them",
         )

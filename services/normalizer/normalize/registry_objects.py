@@ -34,6 +34,8 @@ _TEXT_KEYS = ("string_value", "int_value", "double_value", "bool_value")
 
 RegistryApi = Literal["kubeflow", "mlflow"]
 """What a registry speaks."""
+MLFLOW = "mlflow:"
+"""What the id of an MLflow server begins with, so that it is never that of another registry."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +94,7 @@ Required = Annotated[Line, Field(min_length=1)]
 LiveState = Annotated[str, _word(LIVE)]
 
 
-_CONFIG = ConfigDict(alias_generator=to_camel)
+_CONFIG = ConfigDict(alias_generator=to_camel, defer_build=True)
 
 
 # Dataclasses with slots: a large registry has tens of thousands of objects, and each takes a quarter of a model's room.
@@ -232,6 +234,7 @@ def parse_item(
         fields = ", ".join(sorted({str(fault["loc"][0]) for fault in error.errors()}))
         name = values.line(values.at(raw, "name")) or values.line(values.at(raw, "id")) or "without a name"
         return Problem(
+            "registry_item_unusable",
             "error",
             f"{kind.__name__} {values.shown(name)} in registry {registry}",
             f"it is not usable without {fields}",

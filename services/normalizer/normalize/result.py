@@ -1,7 +1,7 @@
 """What the mappings take for granted and what they give back."""
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 from common.catalog import CatalogDocument
 from common.details import NO_DETAILS, Details
@@ -10,6 +10,8 @@ from common.problems import Problem
 IGNORE = "rhdh.modelcatalog.io/ignore"
 """The annotation, label or custom property that keeps an object out of the catalog: `"true"`."""
 
+SourceField = Literal["lifecycle", "owner", "system"]
+"""A field that sources may have defaults of their own for."""
 Reconciler = Literal["kserve", "kubeflow"]
 
 
@@ -20,6 +22,7 @@ class Defaults:
     `tags_ignored` are patterns of labels and properties that are no tags, after the built-in ones; `dashboard_url` is
     where the dashboard of OpenShift AI or Open Data Hub is, for links to it, or empty. `readable_names`: new entities
     have names with dots and capitals. `system` is the Backstage System that models are part of, or empty.
+    `of_sources` are owners, lifecycles and systems by source and field, which go before the others.
     """
 
     owner: str = "rhdh-rhoai-bridge"
@@ -28,6 +31,12 @@ class Defaults:
     dashboard_url: str = ""
     system: str = ""
     readable_names: bool = False
+    of_sources: tuple[tuple[str, SourceField, str], ...] = ()
+
+    def of(self, source: str) -> "Defaults":
+        """Return the defaults for what a source has."""
+        given: dict[str, Any] = {field: value for id_, field, value in self.of_sources if id_ == source}
+        return replace(self, **given) if given else self
 
 
 @dataclass(frozen=True, slots=True)

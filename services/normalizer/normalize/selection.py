@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from typing import NamedTuple
 
 from services.normalizer.normalize.deployment import Deployment
-from services.normalizer.normalize.readiness import Readiness
+from services.normalizer.normalize.readiness import Readiness, UnreadyCause
 from services.normalizer.normalize.result import IGNORE
 
 AI_ASSET = "opendatahub.io/genai-asset"
@@ -75,7 +75,10 @@ class Selection:
     def applied(self, deployment: Deployment) -> Deployment:
         """Return a deployment that is wanted as it is, any other as one that somebody has stopped."""
         reason = self.refusal(deployment)
-        return replace(deployment, readiness=Readiness(False, stopped=True, reason=reason)) if reason else deployment
+        if not reason:
+            return deployment
+        cause: UnreadyCause = "ignored" if deployment.stated.ignored else "not-selected"
+        return replace(deployment, readiness=Readiness(False, stopped=True, reason=reason, cause=cause))
 
     def refusal(self, deployment: Deployment) -> str:
         """Return why a deployment is not wanted, in words that fit after "not served:", or nothing when it is."""

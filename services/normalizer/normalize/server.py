@@ -85,6 +85,8 @@ def deployment_details(
     return Details(
         names=called_names(deployment, runtime),
         server_type=spoken(deployment.served, runtime),
+        operations=deployment.operations,
+        definition=deployment.definition,
         tasks=deployment.served.tasks,
         kind=deployment.kind,
         namespace=deployment.namespace,

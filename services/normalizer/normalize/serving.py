@@ -37,6 +37,7 @@ def choose_server(claims: Iterable[ServerClaim]) -> ServerChoice:
         tuple(claim.ref for claim in others),
         tuple(
             Problem(
+                "second_deployment",
                 "info",
                 claim.subject,
                 f"the registered version it serves is shown with {first.subject}; this one is shown by itself",

@@ -26,7 +26,7 @@ _KNOWN = {
 
 
 class Misspelt(NamedTuple):
-    """An annotation that means nothing, and the one that was probably meant, empty when nothing is near."""
+    """An unknown annotation, and the one that was probably meant, empty when none is similar."""
 
     key: str
     meant: str

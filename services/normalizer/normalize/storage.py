@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from common.problems import Problem
+from common.problems import Problem, ProblemId
 from services.normalizer.normalize import values
 from services.normalizer.normalize.connection import (
     CONNECTIONS_ANNOTATION,
@@ -86,6 +86,7 @@ def locate(storage: Storage, *, subject: str, connection: Connection | None = No
     if url and link is None:
         problems.append(
             Problem(
+                "invalid_url",
                 "warning",
                 subject,
                 f"the storage location {values.shown(url)} is an invalid URL and is left out",
@@ -95,6 +96,7 @@ def locate(storage: Storage, *, subject: str, connection: Connection | None = No
     elif link and link.stripped:
         problems.append(
             Problem(
+                "credentials_removed",
                 "warning",
                 subject,
                 "the storage location holds credentials, which are left out",
@@ -116,7 +118,7 @@ def _location(storage: Storage, connection: Connection | None) -> tuple[str, str
 
 
 def _by_path(storage: Storage, connection: Connection | None) -> tuple[str, str]:
-    path = storage.path.lstrip("/")
+    path = storage.path.removeprefix("/")
     if storage.model_mesh and (place := storage.claim if storage.type == _VOLUME else storage.bucket):
         scheme = _MODEL_MESH_SCHEMES.get(storage.type, storage.type or _S3)
         return f"{scheme}://{place}/{path}", ""
@@ -139,42 +141,51 @@ def _by_connection(storage: Storage, connection: Connection | None) -> str:
         return ""
     if connection.type == "uri":
         return connection.uri
-    path = storage.connection_path.lstrip("/")
+    path = storage.connection_path.removeprefix("/")
     return f"{_S3}://{connection.bucket}/{path}" if connection.type == "s3" and connection.bucket and path else ""
 
 
 def _stated_problems(storage: Storage, subject: str) -> Iterator[Problem]:
     """Yield what is wrong with what the deployment itself says."""
 
-    def problem(message: str, remedy: str) -> Problem:
-        return Problem("warning", subject, message, remedy)
+    def problem(id_: ProblemId, message: str, remedy: str) -> Problem:
+        return Problem(id_, "warning", subject, message, remedy)
 
     if storage.annotated and not is_secret_name(storage.connection):
         yield problem(
+            "connection_name_invalid",
             f"its connection {values.shown(storage.connection)} is not the name of one Secret, and the platform "
             "refuses it",
             f"name one connection of the same namespace in the annotation {CONNECTIONS_ANNOTATION}, without the "
             "namespace",
         )
     if storage.uri and storage.path:
-        yield problem("it has both a storageUri and a storage path, which KServe refuses", "remove one of them")
+        yield problem(
+            "storage_refused_by_kserve",
+            "it has both a storageUri and a storage path, which KServe refuses",
+            "remove one of them",
+        )
     elif storage.path and not storage.model_mesh and storage.type == _S3 and not storage.bucket:
         yield problem(
+            "storage_refused_by_kserve",
             "its storage is of type s3 without a bucket, which KServe refuses",
             "name the bucket in storage.parameters, or remove the type",
         )
     elif storage.path and storage.bucket and not storage.type and not storage.key:
         yield problem(
+            "storage_refused_by_kserve",
             "its storage names a bucket without a type or a key, which KServe refuses",
             "add type: s3 to storage.parameters",
         )
     elif not storage.uri and not storage.path and (storage.key or storage.type or storage.bucket):
         yield problem(
+            "storage_without_path",
             "its storage has no path, so that KServe fetches no model",
             f"name the path in storage.path, or in the annotation {PATH_ANNOTATION} of a connection",
         )
     if storage.further:
         yield Problem(
+            "several_storage_locations",
             "info",
             subject,
             f"it has {len(storage.further) + 1} storage locations; only the first is shown",
@@ -200,13 +211,17 @@ def _not_applied(storage: Storage, connection: Connection, subject: str) -> Iter
     """Yield why a connection gives no location, or gives one that the platform has not written into the deployment."""
     if connection.type == "oci":
         message = f"its connection {connection.name} gives access to a registry, but no image is named"
-        yield Problem("warning", subject, message, f"write the image as {storage.uri_field}, oci://…")
+        yield Problem(
+            "connection_incomplete", "warning", subject, message, f"write the image as {storage.uri_field}, oci://…"
+        )
     elif connection.type == "s3" and not storage.connection_path:
         message = f"no path is named in the bucket of its connection {connection.name}"
-        yield Problem("warning", subject, message, f"name the path in the annotation {PATH_ANNOTATION}")
+        yield Problem(
+            "connection_incomplete", "warning", subject, message, f"name the path in the annotation {PATH_ANNOTATION}"
+        )
     elif _by_connection(storage, connection):
         message = f"the platform has not applied its connection {connection.name}, so that no model is fetched"
-        yield Problem("warning", subject, message, _ADD_AGAIN)
+        yield Problem("connection_not_applied", "warning", subject, message, _ADD_AGAIN)
 
 
 def _outdated(storage: Storage, connection: Connection, subject: str) -> Iterator[Problem]:
@@ -219,6 +234,7 @@ def _outdated(storage: Storage, connection: Connection, subject: str) -> Iterato
     now, before = read_link(_by_connection(storage, connection)), read_link(storage.uri)
     if now and before and now.url.rstrip("/") != before.url.rstrip("/"):
         yield Problem(
+            "connection_changed",
             "info",
             subject,
             f"its connection {connection.name} leads to {values.shown(now.url)} now, it was deployed with another one",

@@ -111,6 +111,8 @@ def _of_credentials(ref: SourceRef, status: int) -> tuple[FaultKind, str] | None
             return "forbidden", f"let the account of {files} {needs}"
         case 404:
             return "absent", f"there is no API of {ref.label} below {ref.url}: {_ways(ref)}"
+        case 500:
+            return "error", f"look at the log of {ref.label}"
     return None
 
 

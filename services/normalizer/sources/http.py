@@ -7,14 +7,12 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, TypeVar
-from weakref import WeakKeyDictionary
+from typing import Any, TypeVar
 
 import structlog
-from prometheus_client import Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from common.http.client import HttpClient, RemoteError, StatusError
-from common.metrics import Metrics
 from common.secrets import MountedCredentials, TokenSource
 from services.normalizer.sources.faults import BadAnswer, TooLarge
 from services.normalizer.sources.refs import Fault, SourceRef, SourceState
@@ -26,20 +24,14 @@ _LARGE = 1024 * 1024
 """An answer of more bytes than this is large: its JSON takes several times as much room."""
 
 
+MAX_ROOM = 48 * 1024 * 1024
+"""About so many bytes an answer may take as objects: many small ones take twenty times the bytes of their JSON."""
+
+
 class SourceMetrics:
     """One set for all registries and catalogs; `source` is that of a ref."""
 
-    _of: ClassVar[WeakKeyDictionary[Metrics, "SourceMetrics"]] = WeakKeyDictionary()
-
-    @classmethod
-    def of(cls, metrics: Metrics) -> "SourceMetrics":
-        """Return the set of a service, the same each time."""
-        if metrics not in cls._of:
-            cls._of[metrics] = cls(metrics)
-        return cls._of[metrics]
-
-    def __init__(self, metrics: Metrics) -> None:
-        registry = metrics.registry
+    def __init__(self, registry: CollectorRegistry) -> None:
         self.poll_seconds = Histogram(
             "rhoai_connector_source_poll_seconds",
             "How long it took to read a source",
@@ -77,13 +69,15 @@ class Account:
         self._state = SourceState(since=since, fault=fault)
         if fault is not None:
             log.warning(
-                f"{ref.label} cannot be read, its models are kept",
-                reason=fault.reason,
+                "source_unreadable",
+                source=ref.label,
+                reason=fault.kind,
+                fault=fault.reason,
                 remedy=fault.remedy,
                 url=fault.url,
             )
         else:
-            log.info(f"{ref.label} is read" if was is None else f"{ref.label} is read again", url=ref.url)
+            log.info("source_readable", source=ref.label, again=was is not None, url=ref.url)
         self._tell(ref, self._state)
 
 
@@ -135,6 +129,8 @@ class Remote:
                 self._count(str(error.status) if isinstance(error, StatusError) else "none")
                 raise
             self._count("200")
+            if (room := _room(body)) > MAX_ROOM:
+                raise TooLarge(f"{self.ref.url}{path}: the answer would take about {room} bytes of memory")
             try:
                 return json.loads(body), len(body)
             except (ValueError, RecursionError) as error:
@@ -161,7 +157,8 @@ class Remote:
 class Connector:
     """Opens connections; `timeout` (seconds) is one request's, `concurrency` how many are under way per server.
 
-    `token` is for what belongs to the platform, `credentials` has what others ask for. `body_limit` is how many bytes
+    `token` is for what belongs to the platform, `tokens` are those of servers, by URL, that have one of their own,
+    `credentials` has what others ask for. `body_limit` is how many bytes
     one answer may have, `large` how many large ones are held at a time.
     """
 
@@ -173,18 +170,23 @@ class Connector:
     body_limit: int = 16 * 1024 * 1024
     large: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
     credentials: MountedCredentials = field(default_factory=lambda: MountedCredentials(None))
+    tokens: Mapping[str, TokenSource] = field(default_factory=dict)
 
     def authenticates(self, ref: SourceRef) -> bool:
         """Return whether requests to a server carry credentials."""
-        given = self.token if ref.api == "kubeflow" else self.credentials.of(ref.name)
+        given = self._token(ref) if ref.api == "kubeflow" else self.credentials.of(ref.name)
         return bool(given and given())
+
+    def _token(self, ref: SourceRef) -> TokenSource | None:
+        return self.tokens.get(ref.url, self.token)
 
     @asynccontextmanager
     async def open(self, ref: SourceRef) -> AsyncIterator[Remote]:
         """Yield the server that `ref` stands for; nothing is sent before the first request."""
         if not ref.verify and ref.url.startswith("https"):
             log.warning(
-                f"the certificate of {ref.label} is not verified: anybody may answer in its place and take the token",
+                "certificate_not_verified",
+                source=ref.label,
                 url=ref.url,
                 remedy="take it out of MODEL_REGISTRY_INSECURE and name its authority in MODEL_REGISTRY_CA_FILE",
             )
@@ -192,7 +194,7 @@ class Connector:
         async with HttpClient(
             name=ref.label,
             base_url=ref.url,
-            token=self.token if ref.trusted and of_platform else None,
+            token=self._token(ref) if ref.trusted and of_platform else None,
             ssl=self.ssl if ref.verify else False,
             timeout=self.timeout,
         ) as client:
@@ -235,6 +237,12 @@ async def for_each(
     async with asyncio.TaskGroup() as group:
         workers += [group.create_task(take()) for _ in range(width)]
     return failed
+
+
+def _room(body: bytearray) -> int:
+    """Return about how many bytes a JSON text and its objects take: at most four a character, 200 an object."""
+    objects = body.count(b"{") + body.count(b"[")
+    return (2 if body.isascii() else 6) * len(body) + 200 * objects + 50 * body.count(b",")
 
 
 def _kind(fault: Fault | None) -> str:

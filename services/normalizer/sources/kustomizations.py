@@ -144,6 +144,7 @@ def _reaches(each: _Kustomization, file: str, of_folder: Mapping[str, _Kustomiza
 def _told(each: _Kustomization) -> Iterable[Problem]:
     if each.changes:
         yield Problem(
+            "kustomization_not_applied",
             "info",
             str(each.path),
             f"what it changes by {', '.join(each.changes)} is not applied to the manifests beside it",
@@ -154,6 +155,7 @@ def _told(each: _Kustomization) -> Iterable[Problem]:
 def _ambiguous(file: str, found: Iterable[str]) -> Problem:
     named = ", ".join(namespace or "none" for namespace in found)
     return Problem(
+        "namespace_ambiguous",
         "info",
         os.path.relpath(file),
         f"kustomizations give it several namespaces ({named}): it is shown once, as it is written",

@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from common.problems import Problem, Severity
+from common.problems import Problem, ProblemId
 from services.normalizer.facts import MANIFESTS, DeploymentKind, Ref
 from services.normalizer.normalize import values
 from services.normalizer.normalize.connection import Connection, read_connection
@@ -202,13 +202,14 @@ class _Reading:
                 namespace, name = read_names(values.mapping(manifest.obj.get("metadata")))
                 self.connections[namespace, name] = read_connection(manifest.obj, namespace=namespace, name=name)
             case "Template", "template.openshift.io" if _holds_isvcs(manifest.obj):
-                self._notice(
+                problem = Problem(
+                    "template_not_read",
                     "warning",
                     f"Template {values.line(values.at(manifest.obj, 'metadata', 'name'))}",
                     "it holds InferenceServices, which are not read",
                     f"to see what comes of it: oc process -f {manifest.place.path} | connector preview -",
-                    manifest.place,
                 )
+                self.noticed.append(Noticed(problem, manifest.place))
             case _:
                 self.noticed += _not_read(manifest, group, kind)
 
@@ -231,7 +232,10 @@ class _Reading:
             self.noticed.append(_unreadable(Fault(place, "it has no name yet", template=True)))
             return
         if not values.line(values.at(obj, "metadata", "name")):
-            self._notice("error", str(place), f"{reader.kind} without metadata.name", "give it a name", place)
+            problem = Problem(
+                "without_name", "error", str(place), f"{reader.kind} without metadata.name", "give it a name"
+            )
+            self.noticed.append(Noticed(problem, place))
             return
         found = DeploymentManifest(reader.read(obj), bare=not obj.get("status"), place=place)
         ref, name = found.ref, found.ref.label
@@ -240,28 +244,27 @@ class _Reading:
         former = self.deployments.get(ref)
         if former is not None and partial != (ref in self._partial):
             whole, part = (former.place, place) if partial else (place, former.place)
-            self._notice(
+            problem = Problem(
+                "part_of_an_object",
                 "info",
                 name,
                 f"{part} holds only a part of it, as a patch does: the whole in {whole} counts",
                 "name the patch in a kustomization.yaml, or render it: kustomize build DIR | connector preview -",
-                part,
             )
+            self.noticed.append(Noticed(problem, part))
             if partial:
                 return
         elif former is not None:
-            self._notice(
+            problem = Problem(
+                "object_twice",
                 "warning",
                 name,
                 f"it is in {former.place} and in {place}; the latter counts",
                 "remove one of them",
-                place,
             )
+            self.noticed.append(Noticed(problem, place))
         (self._partial.add if partial else self._partial.discard)(ref)
         self.deployments[ref] = found
-
-    def _notice(self, severity: Severity, subject: str, message: str, remedy: str, place: Place) -> None:
-        self.noticed.append(Noticed(Problem(severity, subject, message, remedy), place))
 
 
 def _is_to_be_filled_in(obj: Mapping[str, Any]) -> bool:
@@ -279,17 +282,19 @@ def _checked(obj: Mapping[str, Any], name: str, reader: _Reader) -> Iterator[Pro
     version = str(obj.get("apiVersion", "")).rpartition("/")[2]
     if version not in reader.versions:
         yield Problem(
+            "api_version_unknown",
             "warning",
             name,
-            f"its API version {_KSERVE}/{version} is none that KServe has for this kind",
+            f"its API version {_KSERVE}/{version} does not exist in KServe for this kind",
             f"write apiVersion: {_KSERVE}/{reader.versions[0]}",
         )
     metadata = values.mapping(obj.get("metadata"))
     if not _NAME.match(values.line(metadata.get("name"))):
         yield Problem(
+            "object_name_invalid",
             "warning",
             name,
-            "no cluster admits an object of that kind and name",
+            "its name is not valid in a cluster",
             "write lower-case letters, digits and '-', at most 63, a letter first",
         )
     annotations = values.mapping(metadata.get("annotations"))
@@ -297,16 +302,18 @@ def _checked(obj: Mapping[str, Any], name: str, reader: _Reader) -> Iterator[Pro
         for key, value in texts.items():
             if value is not None and (not isinstance(value, str) or isinstance(value, Unquoted)):
                 yield Problem(
+                    "value_not_text",
                     "warning",
                     name,
-                    f"the value of the {field_name} {key} is no text: kubectl refuses it",
+                    f"the value of the {field_name} {key} is not text: kubectl refuses it",
                     f"write it in quotes, {key}: {_quoted(value)}",
                 )
     for found in misspelt(annotations):
         yield Problem(
+            "annotation_unknown",
             "warning",
             name,
-            f"the annotation {found.key} means nothing" + (f"; did you mean {found.meant}?" if found.meant else ""),
+            f"the annotation {found.key} is unknown" + (f"; did you mean {found.meant}?" if found.meant else ""),
             f"write {found.meant}" if found.meant else "the annotations that count are in docs/mapping.md",
         )
 
@@ -319,22 +326,25 @@ def _not_read(manifest: Manifest, group: str, kind: str) -> Iterator[Noticed]:
     """Yield that an object serves a model and is of a kind that is not read, or nearly of one that is."""
     name = "/".join(filter(None, identity(manifest)[2:])) or "without a name"
 
-    def problem(message: str, remedy: str) -> Noticed:
-        return Noticed(Problem("warning", f"{kind or 'object'} {name}", message, remedy), manifest.place)
+    def problem(id_: ProblemId, message: str, remedy: str) -> Noticed:
+        return Noticed(Problem(id_, "warning", f"{kind or 'object'} {name}", message, remedy), manifest.place)
 
     if kind in _NOT_READ.get(group, ()):
         yield problem(
+            "kind_not_read",
             f"the kind {kind} of {group} is not read: it is not served",
             f"an InferenceService of {_KSERVE}/{_VERSION} is served",
         )
     elif kind == _ISVC:
         yield problem(
+            "kind_not_read",
             f"an InferenceService of API group {group or 'none'} is not KServe's: it is not served",
             f"write apiVersion: {_KSERVE}/{_VERSION}",
         )
     elif group == _KSERVE and kind not in _BESIDE:
         near = get_close_matches(kind, (*DEPLOYMENT_KINDS, *_NOT_READ[_KSERVE], *_BESIDE, *_RUNTIMES), n=1)
         yield problem(
+            "kind_unknown",
             f"{_KSERVE} has no kind {kind or 'of that name'}" + (f"; did you mean {near[0]}?" if near else ""),
             f"write kind: {near[0] if near else _ISVC}",
         )
@@ -343,6 +353,7 @@ def _not_read(manifest: Manifest, group: str, kind: str) -> Iterator[Noticed]:
 def _unreadable(fault: Fault) -> Noticed:
     if fault.template:
         problem = Problem(
+            "template_not_read",
             "info",
             str(fault.place),
             "not read: it is a template, not a manifest",
@@ -350,5 +361,5 @@ def _unreadable(fault: Fault) -> Noticed:
         )
     else:
         remedy = "fix the file; what it held before stays until then"
-        problem = Problem("error", str(fault.place), f"not read: {fault.message}", remedy)
+        problem = Problem("file_unreadable", "error", str(fault.place), f"not read: {fault.message}", remedy)
     return Noticed(problem, fault.place)

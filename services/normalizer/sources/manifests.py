@@ -54,7 +54,7 @@ class ManifestSource:
         try:
             stamps = await asyncio.to_thread(find_manifests, self._paths)
         except OSError as error:
-            missing = Problem("error", "manifests", str(error), "give a path that exists")
+            missing = Problem("file_unreadable", "error", "manifests", str(error), "give a path that exists")
             self._report([Noticed(missing, Place(""))])
             self._stamps = {}
             sink.state(State(ok=False, reason=missing.message, remedy=missing.remedy, kind="error"))
@@ -88,9 +88,9 @@ class ManifestSource:
         current = dict(noticed)
         for problem in sorted(current.keys() - self._told):
             tell = log.info if problem.severity == "info" else log.warning
-            tell(problem.message, object=problem.object, place=str(current[problem]), remedy=problem.remedy)
+            tell("problem_found", place=str(current[problem]), **problem.fields())
         for problem in sorted(self._told - current.keys()):
-            log.info(f"no longer so: {problem.message}", object=problem.object)
+            log.info("problem_solved", **problem.fields())
         self._told = set(current)
 
 

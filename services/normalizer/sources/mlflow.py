@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
 
-from common.http.client import RemoteError, StatusError
+from common.http.client import RemoteError, StatusError, Unreachable
 from common.problems import Problem
 from services.normalizer.normalize import values
 from services.normalizer.normalize.mlflow_objects import (
@@ -36,10 +36,17 @@ _MODELS = "registered-models/search", "registered_models", "name ASC"
 _VERSIONS = "model-versions/search", "model_versions", "creation_timestamp ASC"
 """Path, field of the answer, and an order in which what is new comes last: pages are cut by offset."""
 PAGE_SIZES = (1000, 100)
-"""What is asked for, the largest first; a server that takes less answers 400."""
+"""What is asked for, the largest first. A server that takes less answers 400, one that has much to join too late."""
 MAX_ITEMS = 100_000
 """So many items of one list are read."""
+MAX_BYTES = 128 * 1024 * 1024
+"""So many bytes of one list are read, over all of its pages."""
 _UNKNOWN = "RESOURCE_DOES_NOT_EXIST"
+_SLICE = 200
+"""So many versions are looked at before others have their turn."""
+_Given = tuple[Any, tuple[str, ...], Run | None, str]
+"""What a version is made of: what came, its aliases, its run, and the address of the server."""
+_Parsed = tuple[ModelVersion, tuple[ModelArtifact, ...]] | Problem | None
 
 
 @dataclass(slots=True)
@@ -59,9 +66,11 @@ class MlflowPoller:
     def __init__(self, remote: Remote, *, expected: Iterable[str] = ()) -> None:
         self._remote = remote
         self._expected = frozenset(each for each in expected if "/" in each)
+        self._sizes = list(PAGE_SIZES)
         self._models: dict[str, Listed] = {}
         self._raw: dict[str, Any] = {}
         self._runs: dict[str, tuple[int, Run | None]] = {}
+        self._parsed: dict[str, tuple[_Given, _Parsed]] = {}
         self._absent: set[str] = set()
         self._unlisted = {_MODELS[0], _VERSIONS[0]}
         self._last = RegistrySnapshot()
@@ -86,26 +95,31 @@ class MlflowPoller:
             errors += doubts
         complete = not errors
         errors += await self._read_runs()
-        snapshot, unusable = self._snapshot(removed)
+        snapshot, unusable = await self._snapshot(removed)
         return self._reading(snapshot, complete=complete, errors=errors, problems=(*problems, *unusable))
 
     # --- lists
 
     async def _list(self, what: tuple[str, str, str]) -> _Answer:
-        for size in PAGE_SIZES[:-1]:
+        """Return all items of a list, in the largest pages that the server takes and gives in time."""
+        while True:
+            size = self._sizes[0]
             answer = await self._read_list(*what, size)
-            if not (isinstance(answer.error, StatusError) and answer.error.status == 400 and not answer.items):
+            if answer.items or size == self._sizes[-1] or not _is_too_much(answer.error):
                 return answer
-        return await self._read_list(*what, PAGE_SIZES[-1])
+            if self._sizes[0] == size:
+                del self._sizes[0]
 
     async def _read_list(self, path: str, name: str, order: str, size: int) -> _Answer:
         """Return all items at `path`; what came before an error is kept."""
         query = {"max_results": str(size), "order_by": order}
         answer, tokens, where = _Answer(), set[str](), f"{self._remote.ref.url}{_API}/{path}"
+        left = MAX_BYTES
         try:
             while True:
-                raw = await self._remote.get(f"{_API}/{path}", query)
+                raw, length = await self._remote.fetch(f"{_API}/{path}", query)
                 page = _page(raw, name, where)
+                left -= length
                 answer.items += page
                 token = values.line(values.at(raw, "next_page_token"))
                 if not token:
@@ -114,6 +128,8 @@ class MlflowPoller:
                     raise BadAnswer(f"{where}: a page names one that was read already, or none, as the next one")
                 if len(answer.items) >= MAX_ITEMS:
                     raise TooLarge(f"{where}: it has more than {MAX_ITEMS} items, which is as many as are read")
+                if left < 0:
+                    raise TooLarge(f"{where}: it has more than {MAX_BYTES} bytes, which is as much as is read")
                 tokens.add(token)
                 query["page_token"] = token
         except RemoteError as error:
@@ -222,25 +238,25 @@ class MlflowPoller:
 
     # --- what follows
 
-    def _snapshot(self, removed: Sequence[ModelVersion]) -> tuple[RegistrySnapshot, list[Problem]]:
+    async def _snapshot(self, removed: Sequence[ModelVersion]) -> tuple[RegistrySnapshot, list[Problem]]:
         """Return everything as it is now, and what is unusable.
 
-        A version whose run was not read has no artifacts, so that its document stays as it is.
+        A version whose run was not read has no artifacts, so that its document stays as it is. What did not change is
+        not parsed again; others have their turn meanwhile.
         """
         versions: dict[str, ModelVersion] = {each.id: each for each in removed}
         artifacts: dict[str, tuple[ModelArtifact, ...]] = {}
         problems = []
-        ref = self._remote.ref
-        for each, raw in self._raw.items():
+        former, self._parsed = self._parsed, {}
+        for number, (each, raw) in enumerate(tuple(self._raw.items()), 1):
+            if number % _SLICE == 0:
+                await asyncio.sleep(0)
             run, _ = run_of(raw)
             known = self._runs.get(run)
-            found = read_version(
-                raw,
-                listed=self._models.get(each.rpartition("/")[0]),
-                run=known[1] if known else None,
-                url=ref.url,
-                registry=ref.label,
-            )
+            given = raw, self._aliases(each), known[1] if known else None, self._remote.ref.url
+            read = former.get(each)
+            found = read[1] if read is not None and read[0] == given else self._parse(*given)
+            self._parsed[each] = given, found
             if isinstance(found, Problem):
                 problems.append(found)
             elif found is not None:
@@ -249,6 +265,14 @@ class MlflowPoller:
                     artifacts[each] = of_version
         models = {each: listed.model for each, listed in self._models.items()}
         return RegistrySnapshot(models=models, versions=versions, artifacts=artifacts), problems
+
+    def _aliases(self, each: str) -> tuple[str, ...]:
+        model, _, number = each.rpartition("/")
+        listed = self._models.get(model)
+        return listed.aliases.get(number, ()) if listed else ()
+
+    def _parse(self, raw: Any, aliases: tuple[str, ...], run: Run | None, url: str) -> _Parsed:
+        return read_version(raw, aliases=aliases, run=run, url=url, registry=self._remote.ref.label)
 
     def _reading(
         self,
@@ -293,6 +317,12 @@ def _page(raw: Any, name: str, where: str) -> list[Any]:
     if not isinstance(items, list):
         raise BadAnswer(f"{where}: 200 without a list of {name}")
     return items
+
+
+def _is_too_much(error: RemoteError | None) -> bool:
+    """Return whether a page of fewer items may be answered."""
+    late = isinstance(error, Unreachable) and error.cause == "no answer in time"
+    return late or isinstance(error, TooLarge) or (isinstance(error, StatusError) and error.status == 400)
 
 
 def _is_unknown(error: StatusError) -> bool:

@@ -69,6 +69,9 @@ class View(Protocol):
     def take_over(self, upserts: Iterable[Upsert], cards: Mapping[str, str]) -> None:
         """Take what somebody else wrote into the store meanwhile."""
 
+    def removed_elsewhere(self, keys: Collection[str]) -> AbstractSet[str]:
+        """Learn that another process of ours has removed entries; return those that are wanted all the same."""
+
 
 class Store(Protocol):
     """Makes changes durable.

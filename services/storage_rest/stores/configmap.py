@@ -55,9 +55,10 @@ class ConfigMapStore:
         telemetry: Telemetry,
         health: Health,
         budget: int,
+        yaml: bool = False,
         options: ReflectorOptions | None = None,
     ) -> None:
-        """`budget` is in bytes of values for each ConfigMap."""
+        """`budget` is in bytes of values for each ConfigMap; `yaml`: entries are written in the second format."""
         self._client = client
         self._namespace = namespace
         self._kube_metrics = kube_metrics
@@ -65,7 +66,7 @@ class ConfigMapStore:
         self._health = health
         self._options = options or ReflectorOptions(resync=RESYNC)
         self._budget = budget
-        self._entries = Entries(budget=budget)
+        self._entries = Entries(budget=budget, yaml=yaml)
         self._cards = Cards(budget=budget)
         self._families: tuple[Family, ...] = (self._cards, self._entries)
         self._writer = Writer(client=client, namespace=namespace, telemetry=telemetry, owner=self)
@@ -166,11 +167,15 @@ class ConfigMapStore:
         family.take_over(self._view, appeared)
         self._restore(family, appeared)
         removed = changes.keys() - appeared.keys()
+        if family is self._entries:
+            # Where the mark says so too, it was a process of ours. Keys that are only absent are no removal.
+            deliberate = {slot for slot in removed if not family.layout.expects(slot)}
+            removed -= deliberate - self._view.removed_elsewhere(deliberate)
         if lost:
-            log.warning("a ConfigMap of the cache was deleted, it is made again", keys=sorted(removed)[:10])
+            log.warning("configmap_deleted", keys=sorted(removed)[:10])
             self._restore(family, removed)
         elif removed:
-            log.warning("somebody removed keys from the cache", keys=sorted(removed)[:10], restored_in=REPAIR_AFTER)
+            log.warning("keys_removed_by_others", keys=sorted(removed)[:10], restored_in=REPAIR_AFTER)
             self._restore_later(family, removed)
         self._advance()
 
@@ -265,7 +270,7 @@ class ConfigMapStore:
             await asyncio.sleep(READ_AGAIN)
 
     def _load(self, view: View, unlabelled: Iterable[Observation]) -> None:
-        shown = [*self._shown, *unlabelled]
+        shown = [self._entries.marked_outdated(seen) for seen in (*self._shown, *unlabelled)]
         layout = self._entries.layout
         verdict = judge(
             {layout.find(seen.name).number: seen for seen in shown if layout.names(seen.name)},
@@ -285,6 +290,9 @@ class ConfigMapStore:
                 damage=verdict.damage,
             )
         )
+        for slot, value in entries.items():
+            if self._entries.is_outdated(value) and (current := self._entries.current(view, slot)) is not None:
+                layout.put(slot, current)
         self._cards.layout.mark(enabled=True)
         layout.mark(enabled=not view.damage)
         for slot in cards:  # a process that died between an entry and its card left it

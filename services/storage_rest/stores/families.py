@@ -9,10 +9,10 @@ from dataclasses import replace
 from typing import Protocol
 
 from common import feed, strict_json
-from common.wire import Upsert, card_digest, encode_storage_body, parse_storage_body
+from common.wire import Upsert, card_digest, encode_storage_body, is_yaml_form, parse_storage_body
 from services.storage_rest.stores.base import View
 from services.storage_rest.stores.layout import Layout
-from services.storage_rest.stores.shard import Value
+from services.storage_rest.stores.shard import Observation, Value
 
 BASE = "bac-import-model"
 """The ConfigMap of the original; ours continue its name."""
@@ -39,14 +39,33 @@ class Family(Protocol):
 
 
 class Entries:
-    """Documents: slot and key are the same, the value is a StorageBody."""
+    """Documents: slot and key are the same, the value is a StorageBody.
 
-    def __init__(self, *, budget: int) -> None:
+    `yaml`: it is written in the second format. What an earlier run has written in the other one is outdated; what
+    another replica writes meanwhile is not, or two of them would write against each other.
+    """
+
+    def __init__(self, *, budget: int, yaml: bool = False) -> None:
         self.layout = Layout(base=BASE, budget=budget)
+        self._yaml = yaml
+
+    def is_outdated(self, value: Value) -> bool:
+        """Return whether a value is in another format than is written."""
+        return value.usable and is_yaml_form(value.data) != self._yaml
+
+    def marked_outdated(self, seen: Observation) -> Observation:
+        """Return a ConfigMap as one that holds something else than is wanted where its format is another."""
+        if not self.layout.names(seen.name):
+            return seen
+        values = {
+            slot: replace(value, digest=f"outdated {value.digest}") if self.is_outdated(value) else value
+            for slot, value in seen.values.items()
+        }
+        return replace(seen, values=values)
 
     def value(self, upsert: Upsert) -> Value:
         """Return what is written for an entry."""
-        return Value(encode_storage_body(upsert), _digest_with_mark(upsert))
+        return Value(encode_storage_body(upsert, yaml=self._yaml), _digest_with_mark(upsert))
 
     def read(self, slot: str, raw: bytes) -> Value:
         """Return a value that was read."""

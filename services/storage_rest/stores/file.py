@@ -152,7 +152,7 @@ class FileStore:
 
     def _failed(self, error: OSError) -> None:
         if not self.fault:
-            log.error("cache not written", path=str(self._path), error=str(error), retry_seconds=RETRY)
+            log.error("cache_not_written", path=str(self._path), error=str(error), retry_seconds=RETRY)
         self.fault = f"{self._path} cannot be written: {error.strerror}; make room or choose another STATE_DIR"
         self._tell()
 
@@ -194,7 +194,7 @@ class FileStore:
         finally:
             if fault:
                 aside = self._path.with_suffix(".unreadable")
-                log.error("the cache's file cannot be read whole", error=fault, kept_as=str(aside))
+                log.error("cache_file_damaged", error=fault, kept_as=str(aside))
                 with suppress(OSError):
                     shutil.copyfile(self._path, aside)
         return Contents(

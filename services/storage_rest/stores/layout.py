@@ -272,6 +272,10 @@ class Layout:
         for shard in older:
             self._plan(shard, key, None)
 
+    def expects(self, key: str) -> bool:
+        """Return whether a key that is not there should be, as far as the marks say."""
+        return key in self._expected
+
     def _no_longer_expect(self, key: str) -> None:
         if key in self._expected:
             self._expected.discard(key)

@@ -33,4 +33,5 @@ async def open_store(
         telemetry=telemetry,
         health=health,
         budget=settings.shard_budget,
+        yaml=settings.writes_yaml,
     )

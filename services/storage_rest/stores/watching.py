@@ -42,7 +42,7 @@ class ShardHandler:
 
     def on_invalid(self, key: Key, error: Exception) -> None:
         """Log it for the people who can fix it."""
-        log.warning("a ConfigMap of the cache cannot be read", configmap=key[1], error=str(error))
+        log.warning("configmap_unreadable", configmap=key[1], error=str(error))
 
     def on_synced(self) -> None:
         """Let the cache be loaded."""

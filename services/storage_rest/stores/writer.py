@@ -125,7 +125,7 @@ class Writer:
         self._telemetry.writes.labels("success").inc()
         self._telemetry.written_bytes.inc(patch.size)
         if self._faults.pop(shard.name, "") and not self._faults:
-            log.info("the cache is written again")
+            log.info("cache_writable_again")
         family.layout.confirm(shard, version)
         self._telemetry.shard_bytes.labels(shard.name).set(shard.held_size)
         self._caught_up(family, shard)
@@ -148,14 +148,14 @@ class Writer:
         """Do what an error asks for; False when that is to wait."""
         layout = family.layout
         if status == 404 and not patch.create:
-            log.warning("a ConfigMap of the cache is gone, it is made again", configmap=shard.name)
+            log.warning("configmap_deleted", configmap=shard.name)
             layout.put_back(shard, certain=True)
             self._owner.changed_by_others(family, layout.lose(shard), lost=True)
         elif status == 409:  # somebody else wrote it since it was seen last
             layout.put_back(shard, certain=True)
             layout.doubt(shard)
         elif status in (413, 422) and patch.puts:
-            log.warning("a ConfigMap takes no more", configmap=shard.name, error=str(error))
+            log.warning("configmap_full", configmap=shard.name, error=str(error))
             if refused := layout.refuse(shard):
                 self._owner.impossible(family, refused, str(error))
         else:
@@ -164,6 +164,6 @@ class Writer:
 
     def _failed(self, shard: Shard, error: RemoteError) -> None:
         if not self._faults:
-            log.warning("the cache is not written", configmap=shard.name, error=str(error), remedy=remedy_of(error))
+            log.warning("cache_not_written", configmap=shard.name, error=str(error), remedy=remedy_of(error))
         self._faults[shard.name] = f"{error}; {remedy_of(error)}".rstrip("; ")
         shard.probe = True  # also when there is nothing to send any more: somebody waits for good news

@@ -3,10 +3,13 @@
 import asyncio
 import gzip
 import json
+import os
 import re
 import socket
+import sys
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -14,6 +17,7 @@ import structlog
 from structlog.testing import capture_logs
 
 from common.http import connection, server
+from common.http.ports import holder_of
 from common.http.server import Address, create_app, listening, parse_address
 from tests.common.http.serving import Server
 from tests.waiting import eventually
@@ -84,7 +88,7 @@ async def test_an_error_of_ours_is_logged_with_its_request_id_and_not_shown(serv
     assert answer.status == 500
     assert answer.problem["requestId"] == "abc-1"
     assert b"inner detail" not in answer.body
-    assert [entry["request_id"] for entry in logs if entry["event"] == "request failed"] == ["abc-1"]
+    assert [entry["request_id"] for entry in logs if entry["event"] == "request_failed"] == ["abc-1"]
 
 
 @pytest.mark.parametrize("offered", ["", "x" * 65, "a<b>", "a b", "a\tb"])
@@ -220,6 +224,14 @@ async def test_a_port_in_use_is_named() -> None:
         with pytest.raises(OSError, match=f"127.0.0.1:{first.port} is in use"):
             async with listening(second.app, [Address("127.0.0.1", first.port)]):
                 pass
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not say who listens")
+async def test_the_holder_of_a_port_in_use_is_named_where_it_can_be_seen(tmp_path: Path) -> None:
+    async with Server().running() as first:
+        assert holder_of(first.port).startswith(f"process {os.getpid()} (")
+        assert holder_of(first.port, proc=tmp_path) == ""
+    assert holder_of(first.port) == ""
 
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "nowhere.invalid"])

@@ -23,12 +23,14 @@ class Fact(NamedTuple):
     note: str
 
 
-def read(obj: dict[str, Any]) -> Fact:
-    """Read the annotation `note`; the note "bad" is one that cannot be read."""
+def read(obj: dict[str, Any]) -> Fact | None:
+    """Read the annotation `note`; "bad" is one that cannot be read, "unneeded" that of an object that nobody needs."""
     metadata = obj["metadata"]
     note = metadata.get("annotations", {}).get("note", "")
     if note == "bad":
         raise ValueError("a bad note")
+    if note == "unneeded":
+        return None
     return Fact(metadata["name"], note)
 
 

@@ -41,6 +41,12 @@ def test_paths(resource: Resource, namespace: str | None, name: str | None, path
     assert resource.path(namespace, name) == path
 
 
+@pytest.mark.parametrize(("namespace", "name"), [("models", ".."), ("..", "a"), (".", None)])
+def test_a_name_that_leads_to_another_path_is_refused(namespace: str, name: str | None) -> None:
+    with pytest.raises(ValueError, match="the name of no object"):
+        SERVICES.path(namespace, name)
+
+
 async def test_create_get_and_patch(sidecar: KubeClient) -> None:
     created = await sidecar.create(CONFIG_MAPS, config_map(a="QQ=="), "rhdh")
     patched = await sidecar.patch(CONFIG_MAPS, "bac-import-model", {"binaryData": {"b": "Qg==", "a": None}}, "rhdh")

@@ -58,6 +58,29 @@ async def test_a_change_that_the_transform_does_not_see_is_none(
     assert [change.key[1] for change in it.seen.changes] == ["a", "b"]
 
 
+async def test_of_what_nobody_needs_nothing_is_kept(
+    cluster: FakeCluster, client: KubeClient, kube_metrics: KubeMetrics
+) -> None:
+    for name in ("a", "b"):
+        cluster.apply(noted(name, "unneeded"))
+    async with following(client, kube_metrics) as it:
+        await watching(cluster)
+        assert (dict(it.reflector.store), it.seen.changes, it.seen.invalid) == ({}, [], [])
+        cluster.apply(noted("a", "1"))
+        await eventually(lambda: it.names == {"a"})
+        cluster.apply(noted("a", "unneeded"))
+        await eventually(lambda: it.names == set())
+        cluster.apply(noted("a", "bad"))
+        await eventually(lambda: it.seen.invalid)
+        cluster.apply(noted("a", "unneeded"))
+        await eventually(lambda: len(it.seen.changes) == 3)
+        assert it.reflector.store == {}
+    assert it.seen.changes[:2] == [
+        Change(("models", "a"), None, Fact("a", "1"), explicit=True),
+        Change(("models", "a"), Fact("a", "1"), None, explicit=True),
+    ]
+
+
 async def test_only_what_was_selected_is_followed(
     cluster: FakeCluster, client: KubeClient, kube_metrics: KubeMetrics
 ) -> None:

@@ -32,6 +32,7 @@ class ApiServer:
         self.guard = Guard()
         self.faults = Faults()
         self.counts = Counts()
+        self.logs: dict[tuple[str, str, str], str] = {}
         self.latency: Delay = lambda verb, size: 0.0
         self._handlers = Handlers(store=self.store, types=self.types, operations=self.operations)
 
@@ -73,11 +74,22 @@ class ApiServer:
                 body = await request.json()
                 return json_response(dump(reviews.answer(info, body, user, self.guard)), 201)
             self.guard.authorize(info.access(user), info.name)
+            if (info.resource, info.subresource) == ("pods", "log"):
+                return self._log(request, info)
             return await self._answer_call(request, info, fault)
         except status.ApiError as error:
             return refusal(error)
         except status.PageNotFoundError:
             return web.Response(status=404, text="404 page not found\n")
+
+    def _log(self, request: web.Request, info: RequestInfo) -> web.Response:
+        """Answer as the kubelet does through Kubernetes 1.33: plain text, the last lines of what was written."""
+        container = request.query.get("container", "")
+        text = self.logs.get((info.namespace, info.name, container))
+        if text is None:
+            raise status.bad_request(f"container {container} is not valid for pod {info.name}")
+        lines = text.splitlines(keepends=True)
+        return web.Response(text="".join(lines[-requests.number(request.query, "tailLines") :]))
 
     async def _answer_call(self, request: web.Request, info: RequestInfo, fault: Fault | None) -> web.StreamResponse:
         call = self._handlers.call(request, info, await _body_of(request))

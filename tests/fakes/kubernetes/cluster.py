@@ -108,6 +108,10 @@ class FakeCluster:
 
     # Objects
 
+    def log(self, namespace: str, pod: str, container: str, text: str) -> None:
+        """Have a container's log say this."""
+        self._server.logs[namespace, pod, container] = text
+
     def add_namespace(self, name: str) -> None:
         """Create a namespace unless it exists."""
         if self._server.store.find(NAMESPACES, ("", name)) is None:
@@ -183,6 +187,11 @@ class FakeCluster:
     def denied(self) -> set[rbac.Access]:
         """The accesses that were refused."""
         return self._server.guard.denied
+
+    @property
+    def authorizations(self) -> set[str]:
+        """Every Authorization header that came."""
+        return self._server.guard.authorizations
 
     @property
     def revision(self) -> int:

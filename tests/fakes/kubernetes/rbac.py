@@ -68,6 +68,7 @@ class Guard:
     """The tokens that are known, their users' rules, and what these users did."""
 
     tokens: dict[str, str] = field(default_factory=dict)
+    authorizations: set[str] = field(default_factory=set)
     rules: dict[str, tuple[Rule, ...]] = field(default_factory=dict)
     used: set[Access] = field(default_factory=set)
     denied: set[Access] = field(default_factory=set)
@@ -87,6 +88,7 @@ class Guard:
         Raises:
             ApiError: 401 without a known bearer token.
         """
+        self.authorizations.add(authorization)
         scheme, _, token = authorization.partition(" ")
         user = self.tokens.get(token.strip()) if scheme.lower() == "bearer" else None
         if user is None:

@@ -135,6 +135,17 @@ LLM_INFERENCE_SERVICES = ResourceType(
     custom=True,
     short_names=("llmisvc",),
 )
+SERVING_RUNTIMES = ResourceType(
+    group="serving.kserve.io", versions=("v1alpha1",), plural="servingruntimes", kind="ServingRuntime", custom=True
+)
+CLUSTER_SERVING_RUNTIMES = ResourceType(
+    group="serving.kserve.io",
+    versions=("v1alpha1",),
+    plural="clusterservingruntimes",
+    kind="ClusterServingRuntime",
+    namespaced=False,
+    custom=True,
+)
 ROUTES = ResourceType(
     group="route.openshift.io", versions=("v1",), plural="routes", kind="Route", has_status=True, custom=True
 )
@@ -157,7 +168,16 @@ BACKSTAGES = ResourceType(
     has_status=True,
     custom=True,
 )
-KNOWN_CUSTOM = (INFERENCE_SERVICES, LLM_INFERENCE_SERVICES, ROUTES, HTTP_ROUTES, GATEWAYS, BACKSTAGES)
+KNOWN_CUSTOM = (
+    INFERENCE_SERVICES,
+    LLM_INFERENCE_SERVICES,
+    SERVING_RUNTIMES,
+    CLUSTER_SERVING_RUNTIMES,
+    ROUTES,
+    HTTP_ROUTES,
+    GATEWAYS,
+    BACKSTAGES,
+)
 
 
 class InstalledTypes:

@@ -55,7 +55,7 @@ _MALFORMED: tuple[Any, ...] = (
 class Fault:
     """One fault, for requests whose path template matches `path` (as in a shell), `times` times or until healed.
 
-    `when` is asked, with the template, about each request that matches.
+    `when` is asked, with the template, about each request that matches; `ending` is how the path itself must end.
     """
 
     kind: Kind
@@ -66,10 +66,12 @@ class Fault:
     count: int = 1
     retry_after: int | None = None
     when: Callable[[str], bool] | None = None
+    ending: str = ""
 
-    def hits(self, template: str) -> bool:
-        """Return whether it hits a request."""
-        return fnmatchcase(template, self.path) and (self.when is None or self.when(template))
+    def hits(self, template: str, path: str) -> bool:
+        """Return whether it hits a request for a path."""
+        matches = fnmatchcase(template, self.path) and path.endswith(self.ending)
+        return matches and (self.when is None or self.when(template))
 
 
 class Faults:
@@ -89,9 +91,9 @@ class Faults:
         self._healed.set()
         self._healed = asyncio.Event()
 
-    def strike(self, template: str) -> list[Fault]:
+    def strike(self, template: str, path: str = "") -> list[Fault]:
         """Return the faults that hit a request, and count them."""
-        hits = [fault for fault, _ in self._left if fault.hits(template)]
+        hits = [fault for fault, _ in self._left if fault.hits(template, path)]
         counted = [(each, left - 1 if left is not None and each in hits else left) for each, left in self._left]
         self._left = [(each, left) for each, left in counted if left != 0]
         return hits

@@ -38,6 +38,8 @@ class FakeServer:
         """Requests by "METHOD template"; the templates carry no API prefix, paths that are not served come whole."""
         self.most_at_once = 0
         """The largest number of requests that were under way at the same time."""
+        self.authorizations: set[str] = set()
+        """Every Authorization header that came, an empty one for requests without."""
         self._faults = Faults()
         self._tls = tls
         self._port = port
@@ -123,7 +125,7 @@ class FakeServer:
     async def _answer(self, request: web.Request, template: str, handler: Handler) -> web.StreamResponse:
         if (refusal := self._refusal(request)) is not None:
             return refusal
-        hits = self._faults.strike(template)
+        hits = self._faults.strike(template, request.path)
         for fault in hits:
             if (instead := await self._faults.before(fault, template)) is not None:
                 return instead
@@ -141,6 +143,7 @@ class FakeServer:
         return web.Response(status=404, text="404 page not found")
 
     def _refusal(self, request: web.Request) -> web.Response | None:
+        self.authorizations.add(request.headers.get("Authorization", ""))
         token = request.headers.get("Authorization", "").removeprefix("Bearer ")
         if token in self.forbidden:
             return web.Response(status=403, text="Forbidden")

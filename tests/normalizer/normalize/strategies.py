@@ -149,23 +149,41 @@ services = objects(
 )
 
 
+UNREAD = "CANARY-of-what-is-not-read"
+_READABLE = ("AWS_S3_BUCKET", "AWS_S3_ENDPOINT", "AWS_DEFAULT_REGION", "URI", "https-host", "OCI_HOST")
+_TELLING = tuple(
+    f"opendatahub.io/{name}" for name in ("connection-type-protocol", "connection-type-ref", "connection-type")
+)
+
+
+def _with_unread(said: st.SearchStrategy[dict[str, Any]]) -> st.SearchStrategy[dict[str, Any]]:
+    """Add keys that nobody may read: those of credentials, what kubectl keeps, any others, and near misses."""
+    likely = ["AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY_ID", ".dockerconfigjson", "uri", "aws_s3_bucket", "URI "]
+    applied = ["kubectl.kubernetes.io/last-applied-configuration"]
+    others = st.text(max_size=20).filter(lambda key: key not in _READABLE)
+    unread = st.lists(st.sampled_from(likely + applied) | others, min_size=1, max_size=4)
+    return st.tuples(said, unread).map(lambda parts: dict.fromkeys(parts[1], UNREAD) | parts[0])
+
+
 def secrets(text: st.SearchStrategy[Any] = texts) -> st.SearchStrategy[Any]:
-    """Secrets of connections with any `text` in the fields that may be read, encoded or plain."""
-    readable = ["AWS_S3_BUCKET", "AWS_S3_ENDPOINT", "AWS_DEFAULT_REGION", "URI", "https-host", "OCI_HOST"]
-    said = st.dictionaries(st.sampled_from(readable), loose(text), max_size=4)
+    """Secrets of connections with any `text` in the fields that may be read, encoded or plain, and `UNREAD` beside."""
+    said = st.dictionaries(st.sampled_from(_READABLE), loose(text), max_size=4)
     encoded = said.map(lambda fields: {key: _encoded(value) for key, value in fields.items()})
     kinds = st.sampled_from(["s3", "uri", "oci", "uri-v1"]) | text
     annotations = st.fixed_dictionaries(
-        {},
-        optional={
-            "opendatahub.io/connection-type-protocol": kinds,
-            "opendatahub.io/connection-type-ref": kinds,
-            "openshift.io/display-name": text,
-        },
+        {}, optional={**dict.fromkeys(_TELLING, kinds), "openshift.io/display-name": text}
     )
-    return st.fixed_dictionaries(
-        {"metadata": st.fixed_dictionaries({"annotations": annotations})},
-        optional={"data": loose(encoded), "stringData": loose(said)},
+    labels = st.dictionaries(st.sampled_from(["opendatahub.io/managed", "opendatahub.io/dashboard"]), text)
+    return _with_unread(
+        st.fixed_dictionaries(
+            {
+                "metadata": _with_unread(
+                    st.fixed_dictionaries({"annotations": _with_unread(annotations), "labels": _with_unread(labels)})
+                ),
+                "data": loose(_with_unread(encoded)),
+                "stringData": loose(_with_unread(said)),
+            }
+        )
     )
 
 

@@ -55,3 +55,10 @@ def test_deployment_is_shown_as_expected(name: str) -> None:
         assert result.document.model_server.api.type == "grpc"
     if deployment.readiness.ready:
         assert addresses(result.document) == expected
+
+
+def test_what_has_no_pod_or_may_have_none_is_known() -> None:
+    """With Knative the cluster's configuration decides where nobody says how many pods there are at least."""
+    sleeping = {name for name in CASES if (found := read(CASES[name])[0]).may_sleep and found.readiness.ready}
+    assert {name for name in CASES if "zero" in name} <= sleeping
+    assert all("zero" in name or "knative" in name for name in sleeping)

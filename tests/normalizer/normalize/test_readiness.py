@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from services.normalizer.normalize.isvc import read_isvc
+from services.normalizer.normalize.readiness import may_sleep
 from tests.normalizer.normalize.objects import URL, isvc, status
 
 
@@ -99,3 +100,35 @@ def test_an_update_that_failed_is_told_while_the_former_revision_answers(model_s
 def test_a_failure_of_long_ago_is_not_told() -> None:
     of_status = status() | {"modelStatus": {"transitionStatus": "UpToDate", "lastFailureInfo": {"message": "once"}}}
     assert read_isvc(isvc(status=of_status)).problems == ()
+
+
+KNATIVE = "autoscaling.knative.dev"
+
+
+@pytest.mark.parametrize(
+    ("spec", "status", "annotations", "sleeps"),
+    [
+        ({"predictor": {"minReplicas": 0}}, {}, {}, True),
+        ({"predictor": {"minReplicas": 1}}, {}, {}, False),
+        ({"predictor": {}}, {}, {}, False),
+        ({"predictor": {}, "transformer": {"minReplicas": 0}}, {}, {}, True),
+        ({"replicas": 0}, {}, {}, True),
+        ({"replicas": 1}, {}, {}, False),
+        ({"replicas": 1, "prefill": {"replicas": 0}}, {}, {}, True),
+        ({"scaling": {"minReplicas": 0}}, {}, {}, True),
+        ({}, {"modelStatus": {"copies": {"totalCopies": 0}}}, {}, True),
+        ({"predictor": {"minReplicas": 1}}, {"modelStatus": {"copies": {"failedCopies": 0}}}, {}, True),
+        ({"predictor": {}}, {"deploymentMode": "Serverless"}, {}, True),
+        ({"predictor": {}}, {"deploymentMode": "Knative"}, {}, True),
+        ({"predictor": {"minReplicas": 2}}, {"deploymentMode": "Knative"}, {}, False),
+        ({"predictor": {}}, {"deploymentMode": "Standard"}, {}, False),
+        ({"predictor": {}}, {"components": {"predictor": {"latestReadyRevision": "m-1"}}}, {}, True),
+        ({"predictor": {}}, {}, {"serving.kserve.io/deploymentMode": "Serverless"}, True),
+        ({"predictor": {"minReplicas": 1}}, {}, {f"{KNATIVE}/min-scale": "0"}, True),
+        ({"predictor": {"annotations": {f"{KNATIVE}/minScale": "0"}}}, {}, {}, True),
+        ({"predictor": {}}, {"deploymentMode": "Serverless"}, {f"{KNATIVE}/min-scale": "1"}, False),
+        (None, None, None, False),
+    ],
+)
+def test_what_may_have_no_pod_at_the_moment_sleeps(spec: Any, status: Any, annotations: Any, sleeps: bool) -> None:
+    assert may_sleep({"metadata": {"annotations": annotations}, "spec": spec, "status": status}) == sleeps

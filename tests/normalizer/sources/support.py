@@ -1,6 +1,6 @@
 """Readers of registries as the normalizer builds them, over the fakes."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 from common.metrics import Metrics
@@ -45,7 +45,7 @@ def connector(
     return Connector(
         token=StaticToken(token) if token else None,
         ssl=trust_also([("the fakes", "".join(server.ca_pem for server in servers))]),
-        metrics=SourceMetrics(metrics or new_metrics()),
+        metrics=(metrics or new_metrics()).shared(SourceMetrics),
         timeout=timeout,
         concurrency=concurrency,
         body_limit=body_limit,
@@ -72,6 +72,7 @@ class Recorder:
         self.readings: list[tuple[SourceRef, RegistryReading]] = []
         self.states: list[tuple[SourceRef, SourceState]] = []
         self.gone: list[SourceRef] = []
+        self.forgotten: set[str] = set()
         self.deployment_cards: list[Mapping[str, str | None]] = []
         self.order: list[str] = []
 
@@ -82,6 +83,9 @@ class Recorder:
     def on_cards(self, ref: SourceRef, reading: RegistryReading) -> None:
         self.order.append("cards")
         self.readings.append((ref, reading))
+
+    def on_cards_forgotten(self, keys: Collection[str]) -> None:
+        self.forgotten |= set(keys)
 
     def on_deployment_cards(self, cards: Mapping[str, str | None]) -> None:
         self.deployment_cards.append(cards)

@@ -11,62 +11,18 @@ import structlog
 
 from common.kube.client import KubeClient
 from common.kube.metrics import KubeMetrics
-from common.kube.state import State
 from common.metrics import Metrics
 from services.normalizer.facts import Gone, Ref
 from services.normalizer.normalize.connection import Connection, Resolving
-from services.normalizer.normalize.deployment import Fact
 from services.normalizer.normalize.isvc import read_isvc
-from services.normalizer.source import News, Sink
-from services.normalizer.sourcebook import SourceKind
-from services.normalizer.sources.kserve.connections import Connections
+from services.normalizer.sources.kserve.connections import Connections, UnreadConnections
 from tests import objects
 from tests.common.kube.conftest import credentials_for
 from tests.fakes.kubernetes import FakeCluster, Rule
+from tests.normalizer.sources.scripted import Recorder, Script
 from tests.waiting import eventually
 
 CANARY = "CANARY"
-
-
-class Recorder(Sink):
-    """What is passed on, and what is told of connections."""
-
-    def __init__(self) -> None:
-        self.deployments: list[Ref] = []
-        self.known: dict[str, Connection | Gone] = {}
-
-    def changed(self, news: News) -> None:
-        for ref, fact in news.items():
-            if ref.is_deployment:
-                self.deployments.append(ref)
-            else:
-                assert isinstance(fact, Connection | Gone)
-                self.known["/".join(ref.ids)] = fact
-
-    def listed(self) -> None: ...
-    def state(self, state: State, *, part: str = "", partly: bool = False) -> None: ...
-
-
-class Script:
-    """A source that says what a test has it say."""
-
-    id = "kserve"
-    kind: SourceKind = "kserve"
-    namespaces = ()
-
-    def __init__(self) -> None:
-        self.sink: Sink | None = None
-
-    async def run(self, sink: Sink) -> None:
-        """Keep whom to tell."""
-        self.sink = sink
-
-    def relist(self) -> None:
-        """There is nothing else to say."""
-
-    def tell(self, ref: Ref, fact: Fact | Gone) -> None:
-        assert self.sink
-        self.sink.changed({ref: fact})
 
 
 def secret(name: str, protocol: str, **fields: str) -> dict[str, Any]:
@@ -155,7 +111,19 @@ async def test_without_the_right_it_is_said_once(cluster: FakeCluster) -> None:
             deploy(script, "n", connection="other")
             await eventually(lambda: len(told.known) == 2)
     assert {known.state for known in told.known.values() if isinstance(known, Connection)} == {"forbidden"}
-    assert len([entry for entry in logs if entry["event"] == "connections cannot be read"]) == 1
+    assert len([entry for entry in logs if entry["event"] == "connections_unreadable"]) == 1
+
+
+async def test_that_none_is_read_is_said_once(cluster: FakeCluster) -> None:
+    script, told = Script(), Recorder()
+    with structlog.testing.capture_logs() as logs:
+        await UnreadConnections(script).run(told)
+        script.tell(Ref.isvc("local", "models", "plain"), read_isvc(objects.isvc("plain")))
+        assert logs == []
+        for name in ("m", "n"):
+            deploy(script, name)
+    assert [(entry["event"], entry["log_level"]) for entry in logs] == [("connections_not_read", "info")]
+    assert len(told.deployments) == 3
 
 
 def deploy_by_key(
@@ -218,7 +186,7 @@ async def test_without_either_right_one_line_names_both(cluster: FakeCluster) ->
                 deploy_by_key(cluster, script, name, fetched="s3://acme/x")
             await eventually(lambda: "models/bucket" in told.known)
     assert told.known["models/bucket"] == Connection(namespace="models", name="bucket", state="forbidden")
-    (line,) = [entry["remedy"] for entry in logs if entry["event"] == "connections cannot be read"]
+    (line,) = [entry["remedy"] for entry in logs if entry["event"] == "connections_unreadable"]
     assert "resources [secrets], verbs [get]" in line
     assert "resources [pods], verbs [list]" in line
 

@@ -197,7 +197,7 @@ def test_mr_route_that_names_nothing_is_a_problem():
     discovery = found([route("public", host="x", to="public")], routes=("team:public", "public", "other"))
     [pair, alone] = discovery.problems
 
-    assert discovery.unmatched == (pair, alone)
+    assert tuple(discovery.unmatched.values()) == (pair, alone)
     assert (pair.object, pair.message) == ("MR_ROUTE team:public", "there is no such Route")
     assert "namespace:name" in pair.remedy
     assert alone.message == "there is no such Route in a trusted namespace (MODEL_REGISTRY_NAMESPACES)"
@@ -304,7 +304,7 @@ def test_only_what_is_in_trusted_namespaces_or_named_with_its_namespace_is_read(
     assert [ref.id for ref in named.refs] == ["r.example.com", "team/own"]
     alone = found(routes, [], routes=("own",))
     assert alone.refs == ()
-    assert [problem.object for problem in alone.unmatched] == ["MR_ROUTE own"]
+    assert [problem.object for problem in alone.unmatched.values()] == ["MR_ROUTE own"]
 
 
 def test_a_stranger_does_not_take_the_place_of_a_trusted_server():

@@ -156,8 +156,8 @@ def test_kinds_that_serve_nothing_by_themselves_are_left_out_silently(kind: str,
     ("change", "word"),
     [
         ({"apiVersion": "serving.kserve.io/v1"}, "API version"),
-        ({"metadata": {"name": "Not_A_Name"}}, "no cluster admits"),
-        ({"metadata": {"name": "m", "labels": {"gpu": 1}}}, "the label gpu is no text"),
+        ({"metadata": {"name": "Not_A_Name"}}, "not valid in a cluster"),
+        ({"metadata": {"name": "m", "labels": {"gpu": 1}}}, "the label gpu is not text"),
         ({"metadata": {"name": "m", "annotations": {"rhdh.io/ownr": "x"}}}, "did you mean rhdh.io/owner?"),
     ],
 )

@@ -95,7 +95,8 @@ async def test_a_problem_is_told_once_with_its_place_and_its_end_too(
         ("info", ""),
         ("info", ""),
     ]
-    assert lines[-1]["event"].startswith("no longer so: not read")
+    assert [line["event"] for line in lines] == ["problem_found", "problem_found", "problem_solved", "problem_solved"]
+    assert lines[-1]["problem"] == "file_unreadable"
 
 
 async def test_a_folder_that_is_gone_changes_nothing(tmp_path: Path, source: ManifestSource, told: Told) -> None:

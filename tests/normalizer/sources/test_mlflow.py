@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.fakes.mlflow import MODELS, RUN, VERSION, VERSIONS, FakeMlflow
-from tests.mlflow.contract import Contract, Server, document, live
+from tests.mlflow.contract import SERVICE_ACCOUNT, Contract, Server, document, live
 
 
 @pytest.fixture
@@ -118,6 +118,34 @@ async def test_pages_that_lead_back_are_no_whole_list(
     assert reading.fault.kind == "answer"
 
 
+@pytest.mark.parametrize("bound", [{"MAX_ITEMS": 2}, {"MAX_BYTES": 100}])
+async def test_a_list_with_more_than_is_read_is_not_complete(
+    server: Server, monkeypatch: pytest.MonkeyPatch, bound: dict[str, int]
+) -> None:
+    monkeypatch.setattr("services.normalizer.sources.mlflow.PAGE_SIZES", (1,))
+    await filled(server, versions=4)
+    for name, value in bound.items():
+        monkeypatch.setattr(f"services.normalizer.sources.mlflow.{name}", value)
+    async with server.polling() as poller:
+        reading = await poller.poll()
+    assert not reading.complete
+    assert reading.fault is not None
+    assert reading.fault.kind == "too-large"
+
+
+async def test_a_server_that_joins_too_long_is_asked_for_smaller_pages_from_then_on(
+    fake: FakeMlflow, server: Server
+) -> None:
+    name = await filled(server)
+    fake.fail("slow", path=MODELS, seconds=3, times=1)
+    async with server.polling(timeout=1) as poller:
+        reading = await poller.poll()
+        assert (reading.complete, live(reading, name)) == (True, {"1", "2"})
+        fake.counted(reset=True)
+        assert (await poller.poll()).complete
+    assert fake.counted() == {f"GET {MODELS}": 1, f"GET {VERSIONS}": 1}
+
+
 async def test_a_run_that_cannot_be_read_keeps_the_version_as_it_was(fake: FakeMlflow, server: Server) -> None:
     run = await server.run(accuracy=1)
     name = await server.model()
@@ -154,9 +182,12 @@ async def test_no_change_costs_two_requests(fake: FakeMlflow, server: Server) ->
     for _ in range(5):
         await server.version(name, run_id=run)
     async with server.polling() as poller:
-        await poller.poll()
+        first = await poller.poll()
         fake.counted(reset=True)
-        assert (await poller.poll()).touched == frozenset()
+        second = await poller.poll()
+        assert second.touched == frozenset()
+        for each, version in first.snapshot.versions.items():
+            assert second.snapshot.versions[each] is version  # not parsed again
     assert fake.counted() == {f"GET {MODELS}": 1, f"GET {VERSIONS}": 1}
 
 
@@ -193,7 +224,7 @@ async def test_the_credentials_of_the_server_are_sent_and_no_other(
     fake: FakeMlflow, server: Server, tmp_path: Any
 ) -> None:
     server.credentials = tmp_path
-    fake.tokens = {"sesame"}
+    fake.tokens, fake.forbidden = {"sesame"}, {SERVICE_ACCOUNT}
     async with server.polling() as poller:
         reading = await poller.poll()
         assert reading.fault is not None

@@ -63,7 +63,8 @@ class Clock:
 class Follower:
     """One source that is asked to look by the test."""
 
-    def __init__(self, source: OpenAiSource, remote: Any, account: Any) -> None:
+    def __init__(self, source: OpenAiSource, remote: Any, account: Any, metrics: Metrics) -> None:
+        self.metrics = metrics
         self.told = Told()
         self.clock = Clock()
         source._clock = self.clock
@@ -75,10 +76,11 @@ class Follower:
 
 @asynccontextmanager
 async def following(url: str, folder: Path | None = None) -> AsyncIterator[Follower]:
+    metrics = Metrics("test", "0")
     connector = Connector(
         token=lambda: "the service account's, which is nobody else's",
         ssl=trust_also([]),
-        metrics=SourceMetrics(Metrics("test", "0")),
+        metrics=metrics.shared(SourceMetrics),
         credentials=MountedCredentials(folder),
         timeout=5,
     )
@@ -86,7 +88,7 @@ async def following(url: str, folder: Path | None = None) -> AsyncIterator[Follo
     source = OpenAiSource(ref, connector=connector, interval=60, hold=3600)
     assert source.id == "openai:team"
     async with connector.open(ref) as remote:
-        yield Follower(source, remote, Account(tell=lambda ref, state: None))
+        yield Follower(source, remote, Account(tell=lambda ref, state: None), metrics)
 
 
 @pytest.fixture
@@ -215,3 +217,15 @@ def test_of_a_name_that_is_there_twice_the_first_counts() -> None:
         ("openai:a", "http://two", False),
         ("openai:b", "http://one", True),
     ]
+
+
+async def test_requests_are_counted_under_the_name_of_the_condition(gateway: FakeOpenAi) -> None:
+    async with following(gateway.url) as follower:
+        await follower.look()
+        gateway.fail("status", status=500)
+        await follower.look()
+        counted = follower.metrics.registry.get_sample_value
+        for code, count in (("200", 1), ("500", 1)):
+            labels = {"source": "openai:team", "code": code}
+            assert counted("rhoai_connector_source_requests_total", labels) == count
+        assert counted("rhoai_connector_source_poll_seconds_count", {"source": "openai:team"}) == 2

@@ -87,20 +87,22 @@ async def test_a_change_of_state_is_told_and_logged_once():
                 await eventually(lambda: sum(reading.fault is not None for _, reading in recorder.readings) >= 3)
                 registry.heal()
                 await eventually(lambda: recorder.readings[-1][1].fault is None)
+                counted, source = metrics.registry.get_sample_value, {"source": "registry:models/public"}
+                refused = counted("rhoai_connector_source_requests_total", source | {"code": "403"})
+                polls = counted("rhoai_connector_source_poll_seconds_count", source)
 
     assert recorder.kinds("models/public") == ["ok", "forbidden", "ok"]
-    counted = metrics.registry.get_sample_value
-    refused = counted("rhoai_connector_source_requests_total", {"source": "registry:models/public", "code": "403"})
-    polls = counted("rhoai_connector_source_poll_seconds_count", {"source": "registry:models/public"})
+    assert counted("rhoai_connector_source_poll_seconds_count", source) is None, "it is followed no longer"
     assert refused is not None
     assert refused >= 15
     assert polls is not None
     assert polls >= len(recorder.readings)
-    assert [(entry["log_level"], entry["event"]) for entry in logs] == [
-        ("info", "model registry models/public is read"),
-        ("warning", "model registry models/public cannot be read, its models are kept"),
-        ("info", "model registry models/public is read again"),
+    assert [(entry["log_level"], entry["event"], entry["source"]) for entry in logs] == [
+        ("info", "source_readable", "model registry models/public"),
+        ("warning", "source_unreadable", "model registry models/public"),
+        ("info", "source_readable", "model registry models/public"),
     ]
+    assert (logs[0]["again"], logs[2]["again"]) == (False, True)
     assert "RoleBinding in namespace models" in logs[1]["remedy"]
     assert all(live(reading) == {("model-0001", "v1")} for _, reading in recorder.readings)
 
@@ -174,7 +176,7 @@ async def test_no_verification_is_a_warning():
 
     assert recorder.readings[0][1].complete
     assert untrusting.kinds("models/public") == ["certificate"]
-    [warning] = [entry for entry in logs if "is not verified" in entry["event"]]
+    [warning] = [entry for entry in logs if entry["event"] == "certificate_not_verified"]
     assert "MODEL_REGISTRY_INSECURE" in warning["remedy"]
 
 
@@ -229,6 +231,16 @@ async def test_cards_come_with_their_models_and_cost_nothing_afterwards():
         assert registry.counted() == LISTS
         assert (again.cards, again.touched, again.complete) == ({}, frozenset(), True)
         assert recorder.kinds("models/catalog") == ["ok"]
+
+
+async def test_cards_that_nothing_refers_to_any_more_are_forgotten():
+    async with carded() as (registry, _, source, recorder):
+        registry.archive(MODELS, "1")
+        await polled(source, recorder)
+        assert recorder.forgotten == {"curatedexamplemodel-0001"}
+        registry.restore(MODELS, "1")
+        await polled(source, recorder)
+        await eventually(lambda: any("curatedexamplemodel-0001" in r.cards for _, r in recorder.readings[2:]))
 
 
 OF_DEPLOYMENTS = PollingOptions(interval=0.02, card_refresh=0.05, card_recheck=0.05, retry=0.05)
@@ -380,7 +392,9 @@ async def test_a_card_that_is_too_large_is_shortened_and_told():
     cards = recorder.readings[0][1].cards
     assert cards["curatedexamplemodel-0002"] == "# 2"
     assert "left out here" in cards["curatedexamplemodel-0001"]
-    assert [line["object"] for line in logs if "is left out" in line["event"]] == ["model model-0001 of source curated"]
+    assert [line["object"] for line in logs if line["event"] == "card_too_long"] == [
+        "model model-0001 of source curated"
+    ]
 
 
 async def test_many_cards_of_a_slow_catalog_delay_no_poll():
@@ -439,6 +453,42 @@ async def test_a_catalog_that_fails_loses_no_card(fault: dict[str, Any], kind: s
 
         assert recorder.kinds("models/catalog")[-1] == "ok"
         assert recorder.kinds("models/public") == ["ok"]
+
+
+@pytest.mark.parametrize("fault", [{"kind": "status", "status": 500}, {"kind": "empty"}])
+async def test_one_model_that_a_catalog_fails_for_waits_alone(fault: dict[str, Any]):
+    options = PollingOptions(interval=0.02, card_refresh=0.1, card_recheck=0.05, retry=0.05)
+    model = CatalogModel("curated", "", "broken")
+    with structlog.testing.capture_logs() as logs:
+        async with carded(options=options) as (_, catalog, source, recorder):
+            catalog.put_card("curated", "broken", "# of one that was broken")
+            catalog.fail(**fault, ending="/sources/curated/models/broken")
+            source.want_cards({model})
+            await eventually(lambda: any(line["event"] == "card_unreadable" for line in logs), what="the warning")
+            for text in ("changed", "changed again"):
+                catalog.put_card("curated", "example/model-0001", text)
+                await eventually(lambda text=text: told_cards(recorder).get("curatedexamplemodel-0001") == text)
+            catalog.heal()
+            await eventually(lambda: recorder.deployment_cards == [{model.key: "# of one that was broken"}])
+            assert recorder.kinds("models/catalog") == ["ok"]
+    [line] = [line for line in logs if line["event"] == "card_unreadable"]
+    assert line["object"] == "model broken of source curated"
+
+
+async def test_a_catalog_that_answers_and_fails_for_all_models_is_let_alone():
+    options = PollingOptions(interval=0.02, card_refresh=0.05, card_recheck=0.05, retry=0.05)
+    async with carded(options=options) as (_, catalog, _, recorder):
+        catalog.fail("status", "sources/{id}/*", status=500)
+        await eventually(lambda: recorder.kinds("models/catalog")[-1] == "error")
+        catalog.put_card("curated", "example/model-0001", "changed")
+        catalog.heal()
+        await eventually(lambda: told_cards(recorder).get("curatedexamplemodel-0001") == "changed")
+    assert recorder.kinds("models/catalog") == ["ok", "error", "ok"]
+
+
+def told_cards(recorder: Recorder) -> dict[str, str | None]:
+    """Return what was told last of each card."""
+    return {key: text for _, reading in recorder.readings for key, text in reading.cards.items()}
 
 
 async def test_a_catalog_that_hangs_is_let_alone():
@@ -533,7 +583,7 @@ async def test_what_cannot_be_worked_with_ends_neither_its_registry_nor_others(m
                 await eventually(lambda: recorder.kinds("models/one") == ["internal", "ok"])
 
     assert recorder.kinds("models/two") == ["ok"]
-    assert any(entry.get("exc_info") and "models/one" in entry["event"] for entry in logs)
+    assert any(entry.get("exc_info") and "models/one" in entry["source"] for entry in logs)
 
 
 @pytest.mark.parametrize("attempt", range(20))

@@ -4,9 +4,13 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 from structlog.testing import capture_logs
 
+from services.normalizer.sources.faults import Inconsistent
 from services.normalizer.sources.kubeflow import tables
+from services.normalizer.sources.kubeflow.paging import ListReader
 from services.normalizer.sources.kubeflow.poller import RegistryPoller
 from services.normalizer.sources.kubeflow.records import RegistryReading
 from services.normalizer.sources.refs import SourceRef
@@ -239,6 +243,30 @@ async def test_a_list_that_shrinks_between_pages_removes_nothing(path: str):
         assert live(during) == live(before)
         assert len(during.snapshot.inference_services) == 45
         await recovers(registry, poller, live(before))
+
+
+@pytest.mark.parametrize(("total", "complete"), [(None, False), (3, True), (4, False)])
+async def test_an_announced_page_that_is_empty_is_a_doubt_unless_a_total_says_otherwise(
+    total: int | None, complete: bool
+):
+    pages = iter([([{"id": str(number)} for number in (1, 2, 3)], "more"), ([], "")])
+
+    async def answer(_request: web.Request) -> web.Response:
+        items, token = next(pages)
+        return web.json_response({"items": items, "nextPageToken": token, "size": total or len(items)})
+
+    app = web.Application()
+    app.router.add_get("/list", answer)
+    async with TestServer(app) as server:
+        ref = SourceRef(id="r", kind="registry", url=str(server.make_url("/")).rstrip("/"), origin="a test")
+        async with connector().open(ref) as remote:
+            read = await ListReader(remote).read("/list", lambda item: item["id"])
+
+    assert read.items == ("1", "2", "3")
+    assert (read.error is None) == complete
+    if total is None:
+        assert isinstance(read.error, Inconsistent)
+        assert str(read.error) == f"{ref.url}/list: a page that was announced is empty"
 
 
 async def test_a_list_that_shrinks_for_good_loses_only_what_is_gone():

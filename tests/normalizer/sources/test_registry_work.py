@@ -1,11 +1,17 @@
 """What a poll of a registry costs: requests are counted exactly."""
 
 import asyncio
+import contextlib
+import json
+import sys
 from dataclasses import replace
 from typing import Literal
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
+from services.normalizer.sources import http
 from services.normalizer.sources.kubeflow import paging
 from services.normalizer.sources.kubeflow.poller import RegistryPoller
 from tests.fakes.registry import ALL, ML_METADATA, MODELS, V1, V1ALPHA3, VERSIONS, FakeRegistry, PageLimits
@@ -219,15 +225,88 @@ async def test_an_object_with_more_bytes_than_are_read_leaves_the_list_incomplet
 
 
 async def test_a_list_with_more_items_than_are_read_is_not_complete(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(paging, "MAX_ITEMS", 40)
+    monkeypatch.setattr(paging, "MAX_ITEMS", 240)
     async with FakeRegistry(limits=OLD) as registry, polling(registry) as poller:
         registry.populate(100)
         reading = await poller.poll()
 
         assert not reading.complete
-        assert len(live(reading)) == 40
+        assert 0 < len(live(reading)) <= 100
         assert reading.fault is not None
-        assert (reading.fault.kind, "40 items" in reading.fault.reason) == ("too-large", True)
+        assert (reading.fault.kind, "240 items" in reading.fault.reason) == ("too-large", True)
+
+
+@pytest.mark.parametrize(("bound", "most"), [("MAX_ITEMS", 350), ("MAX_PAGES", 25), ("MAX_BYTES", 100_000)])
+async def test_what_is_read_of_a_registry_is_bounded_over_all_of_its_lists(
+    bound: str, most: int, monkeypatch: pytest.MonkeyPatch
+):
+    async with FakeRegistry(limits=OLD) as registry, polling(registry) as poller:
+        registry.populate(100)
+        assert (await poller.poll()).complete
+        monkeypatch.setattr(paging, bound, most)  # each of the lists alone is well below
+        for model in ("1", "2"):
+            registry.add_version(model, "new")
+        reading = await poller.poll()
+        assert reading.complete, "what is read of it after the first poll is less"
+        for model in range(200):
+            registry.add_version(registry.add_model(f"more-{model}"), "v1")
+        registry.counted(reset=True)
+        reading = await poller.poll()
+        asked = registry.counted()
+
+        assert not reading.complete
+        assert reading.fault is not None
+        assert reading.fault.kind == "too-large"
+        assert f"{most} {bound.removeprefix('MAX_').lower()}" in reading.fault.reason
+        assert len(live(reading)) >= 102, "nothing is taken away"
+        assert sum(asked.values()) < 100, "the answers of some two hundred are not read, as without a bound"
+
+
+async def test_objects_that_would_take_more_memory_than_there_is_are_asked_for_in_smaller_pages(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr(http, "MAX_ROOM", 100_000)
+    async with FakeRegistry(limits=ALL) as registry, polling(registry) as poller:
+        registry.populate(200)
+        reading = await poller.poll()
+        assert (reading.complete, len(live(reading))) == (True, 200)
+
+
+async def test_eight_registries_with_enormous_answers_fit_into_a_small_container():
+    """Bytes are counted, by the system, in a process of its own; the server makes the answers while it sends them."""
+    strings = b'{"items":[{"id":"1","name":"' + b"x" * 1_000_000
+    answers = {
+        "huge": (64, strings, b"x" * 1_000_000, b'"}],"size":1}'),
+        "dense": (15, b'{"items":[{}', b",{}" * 333_333, b'],"size":1}'),
+        "wide": (15, '{"items":[{"id":"1","name":"\U0001f600'.encode(), b"x" * 1_000_000, b'"}],"size":1}'),
+    }
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        megabytes, head, filling, tail = answers[request.match_info["kind"]]
+        response = web.StreamResponse(headers={"Content-Type": "application/json"})
+        await response.prepare(request)
+        with contextlib.suppress(ConnectionError):
+            await response.write(head)
+            for _ in range(megabytes):
+                await response.write(filling)
+            await response.write(tail)
+        return response
+
+    app = web.Application()
+    app.router.add_get("/{kind}/{path:.*}", answer)
+    async with TestServer(app) as server:
+        for kind in answers:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "tests.normalizer.sources.memory",
+                str(server.make_url(f"/{kind}")),
+                stdout=asyncio.subprocess.PIPE,
+            )
+            output, _ = await process.communicate()
+            told = json.loads(output)
+            assert told["faults"] == ["too-large"] * 8, kind
+            assert told["grown"] < 128 * 1024 * 1024, (kind, told)
 
 
 async def test_an_artifact_of_no_version_is_looked_for_once():

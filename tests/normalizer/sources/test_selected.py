@@ -12,7 +12,7 @@ from services.normalizer.source import News, Sink
 from services.normalizer.sourcebook import SourceKind
 from services.normalizer.sources.selected import Selected
 from tests import objects
-from tests.normalizer.test_desired import Bench, isvc
+from tests.normalizer.bench import Bench, isvc
 
 MARK = {"rhdh.modelcatalog.io/ignore": "true"}
 

@@ -22,7 +22,7 @@ from common.kube.metrics import KubeMetrics
 from common.kube.reflector import ReflectorOptions
 from common.metrics import Metrics
 from common.secrets import StaticToken
-from common.wire import Batch, Upsert
+from common.wire import Batch, Leaving, Upsert
 from services.storage_rest.stores import configmap, writer
 from services.storage_rest.stores.base import StoreUnavailable
 from services.storage_rest.stores.configmap import ConfigMapStore
@@ -31,12 +31,10 @@ from services.storage_rest.stores.shard import mark_of
 from services.storage_rest.telemetry import Telemetry
 from tests.fakes.kubernetes import ADMIN_TOKEN, FakeCluster, documented_rules, permitted
 from tests.storage_rest.running import Running, document, running, upsert
+from tests.storage_rest.stores.configmaps import BASE, NAMESPACE, TOKEN, maps
 from tests.storage_rest.stores.contract import StoreContract, apply
 from tests.waiting import eventually
 
-TOKEN = "of-the-service-account"
-NAMESPACE = "rhdh"
-BASE = "bac-import-model"
 BUDGET = 8192
 FAST = ReflectorOptions(backoff=(0.02, 0.1), list_gap=0.02, slow=0.1)
 
@@ -74,17 +72,6 @@ async def opened_on(cluster: FakeCluster, metrics: Metrics, health: Health, *, b
             options=FAST,
         )
         yield store, telemetry
-
-
-def maps(cluster: FakeCluster, base: str = BASE) -> dict[str, dict[str, bytes]]:
-    """The ConfigMaps of the cache: name to keys and bytes."""
-    return {
-        found["metadata"]["name"]: {
-            key: base64.b64decode(text) for key, text in (found.get("binaryData") or {}).items()
-        }
-        for found in cluster.objects("ConfigMap", NAMESPACE)
-        if found["metadata"]["name"].startswith(base)
-    }
 
 
 def stored(cluster: FakeCluster) -> dict[str, Upsert]:
@@ -530,6 +517,30 @@ class TestRepair:
             await asyncio.sleep(0.7)  # the time after which a repair would come
             assert stored(cluster).keys() == {"model_0", "model_2"}
             assert writes(cluster) == 0
+
+    @pytest.mark.parametrize("by", ["replica", "hand"])
+    async def test_what_is_leaving_and_removed_by_another_replica_goes_and_by_hand_it_comes_back(
+        self, cluster, monkeypatch, by
+    ):
+        monkeypatch.setattr(configmap, "REPAIR_AFTER", 0.3)
+        mark = Leaving(since=1, reason="not-listed")
+        async with storage_on(cluster) as one, storage_on(cluster) as other:
+            await apply(one, upserts=many(3))
+            await eventually(lambda: len(other.service.keys) == 3, what="seen by the other")
+            await apply(other, leaving={"model_1": mark})
+            if by == "replica":
+                await apply(one, removals={"model_1": "deleted"})
+                await eventually(lambda: "model_1" not in other.service.keys, what="removed there too")
+                [departure] = other.service.departures
+                assert (departure.key, departure.reason) == ("model_1", "removed-by-another-replica")
+                await asyncio.sleep(0.5)  # the time after which a repair would come
+                assert stored(cluster).keys() == {"model_0", "model_2"}
+            else:
+                annotations = cluster.get("ConfigMap", NAMESPACE, BASE)["metadata"]["annotations"]
+                held = {key: value for key, value in maps(cluster)[BASE].items() if key != "model_1"}
+                write(cluster, BASE, held, labels=dict(LABELS), annotations=annotations)
+                await eventually(lambda: "model_1" in stored(cluster), what="written again")
+                assert len(other.service.keys) == 3
 
     async def test_labels_removed_by_hand_come_back(self, cluster):
         async with storage_on(cluster) as storage:

@@ -103,11 +103,19 @@ class TestFileStore(StoreContract):
             with pytest.raises(StoreUnavailable, match=r"cannot be written.*STATE_DIR"):
                 await storage.service.apply(Batch(upserts=(upsert(),)))
             assert "cannot be written" in json.dumps(storage.health.report())
+            with pytest.raises(StoreUnavailable):
+                await storage.service.apply(Batch(upserts=(upsert("b_1"),), complete=True))
+            told = storage.service.snapshot()
+            assert not told.complete
+            [awaited] = told.awaited
+            assert (awaited.source, "cannot be written" in awaited.reason) == ("the cache of storage-rest", True)
             full = False
             await eventually(lambda: (tmp_path / "state" / file.NAME).exists(), what="written at last")
             await eventually(lambda: storage.health.ready, what="ready again")
             answer = await storage.service.apply(Batch(upserts=(upsert(),)))
             assert (answer.changed, answer.unchanged) == (0, 1)
+            await eventually(lambda: storage.service.snapshot().complete)
+            assert storage.service.snapshot().awaited == ()
 
     async def test_changes_that_wait_are_written_together(self, opened, monkeypatch):
         writes = []

@@ -1,6 +1,6 @@
 """What may be known of a connection: by its Secret, by its metadata alone, or by a pod that fetched a model with it."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import structlog
@@ -23,6 +23,11 @@ log = structlog.get_logger("connections")
 
 _PODS_OF_ONE = 3
 _DEPLOYMENTS_ASKED = 3
+
+
+def is_allowed(namespace: str, name: str, allowed: Collection[str]) -> bool:
+    """Return whether a connection may be read; `allowed` are namespaces, or `namespace/name`s, all when empty."""
+    return not allowed or namespace in allowed or f"{namespace}/{name}" in allowed
 
 
 class ConnectionReader:
@@ -91,7 +96,7 @@ class ConnectionReader:
         remedy = "; or, for buckets alone: ".join(error.remedy for error in refused if error is not None)
         if remedy not in self._told:
             self._told.add(remedy)
-            log.warning("connections cannot be read", remedy=remedy)
+            log.warning("connections_unreadable", remedy=remedy)
 
 
 def _bucket_with_age(pod: Mapping[str, Any]) -> tuple[str, str]:

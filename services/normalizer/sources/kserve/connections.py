@@ -9,14 +9,14 @@ import structlog
 from common.backoff import Backoff
 from common.http.client import RemoteError
 from common.kube.client import KubeClient
-from common.kube.state import State
 from services.normalizer.connected import connection_of
 from services.normalizer.facts import Gone, Missing, Ref
 from services.normalizer.normalize.connection import Resolving
 from services.normalizer.normalize.deployment import Deployment, Planned
 from services.normalizer.normalize.storage import Storage
-from services.normalizer.source import News, Provable, Sink, Source
-from services.normalizer.sources.kserve.connection_reader import ConnectionReader
+from services.normalizer.source import News, Sink, Source
+from services.normalizer.sources.kserve.connection_reader import ConnectionReader, is_allowed
+from services.normalizer.sources.wrapping import PassingOn, Wrapper
 
 log = structlog.get_logger("connections")
 
@@ -25,7 +25,7 @@ REFRESH = 1800.0
 _BACKOFF = (1.0, 60.0)
 
 
-class Connections:
+class Connections(Wrapper):
     """A source as it is, and what is known of the connections that its deployments use."""
 
     def __init__(
@@ -38,7 +38,7 @@ class Connections:
         refresh: float = REFRESH,
     ) -> None:
         """`allowed` are the namespaces, or `namespace/name`s, that may be read; all when empty."""
-        self._source = source
+        super().__init__(source)
         self._reader = ConnectionReader(client, resolving=resolving)
         self._allowed = frozenset(allowed)
         self._refresh = refresh
@@ -46,10 +46,6 @@ class Connections:
         self._users: defaultdict[Ref, dict[Ref, Storage]] = defaultdict(dict)
         self._waiting: dict[Ref, None] = {}
         self._news = asyncio.Event()
-        self.id = source.id
-        self.kind = source.kind
-        self.namespaces = source.namespaces
-        self.relist = source.relist
 
     async def run(self, sink: Sink) -> None:
         """Tell what the source tells, and of connections, until cancelled."""
@@ -57,17 +53,13 @@ class Connections:
             tasks.create_task(self._source.run(_Noting(sink, self._use)))
             tasks.create_task(self._resolve(sink))
 
-    async def is_gone(self, ref: Ref) -> bool:
-        """Return whether the source has no such object; one that cannot be asked does not say so."""
-        return isinstance(self._source, Provable) and await self._source.is_gone(ref)
-
     def _use(self, user: Ref, facts: Deployment | None) -> Ref | None:
         """Have read what a deployment uses now; return what nobody uses any more."""
         in_use = facts is not None and not facts.readiness.stopped
         wanted = connection_of(user.place, facts) if facts is not None and in_use else None
         former = self._used.pop(user, None)
         left = self._leave(user, former) if former is not None and former != wanted else None
-        if facts is not None and wanted is not None and self._may_read(wanted):
+        if facts is not None and wanted is not None and is_allowed(*wanted.ids, self._allowed):
             self._used[user] = wanted
             self._users[wanted].pop(user, None)
             self._users[wanted][user] = facts.storage  # the one that changed last stands last
@@ -82,9 +74,6 @@ class Connections:
         del self._users[key]
         self._waiting.pop(key, None)
         return key
-
-    def _may_read(self, key: Ref) -> bool:
-        return not self._allowed or not self._allowed.isdisjoint((key.ids[0], "/".join(key.ids)))
 
     async def _resolve(self, sink: Sink) -> None:
         """Read what is used until cancelled, all of it again from time to time."""
@@ -106,7 +95,7 @@ class Connections:
             try:
                 connection = await self._reader.read(key, self._users.get(key, {}))
             except RemoteError as error:
-                log.warning("a connection cannot be read now", connection="/".join(key.ids), error=str(error))
+                log.warning("connection_unreadable", connection="/".join(key.ids), error=str(error))
                 self._waiting.setdefault(key, None)
                 await asyncio.sleep(backoff.next())
                 continue
@@ -115,11 +104,34 @@ class Connections:
                 sink.changed({key: connection})
 
 
-class _Noting(Sink):
+class UnreadConnections(Wrapper):
+    """A source as it is; where a connection would tell more, it is said once that none is read."""
+
+    def __init__(self, source: Source) -> None:
+        super().__init__(source)
+        self._told = False
+
+    async def run(self, sink: Sink) -> None:
+        """Tell what the source tells, until cancelled."""
+        await self._source.run(_Noting(sink, self._see))
+
+    def _see(self, user: Ref, facts: Deployment | None) -> None:
+        if self._told or facts is None or not facts.storage.connection or facts.storage.uri:
+            return
+        self._told = True
+        log.info(
+            "connections_not_read",
+            deployment=user.label,
+            consequence="where the files of models are is shown as far as deployments say it themselves",
+            remedy="to show buckets and addresses too, set RESOLVE_CONNECTIONS (docs/connections.md)",
+        )
+
+
+class _Noting(PassingOn):
     """Passes on what a source tells, and takes note of which connections its deployments use."""
 
     def __init__(self, sink: Sink, use: Callable[[Ref, Deployment | None], Ref | None]) -> None:
-        self._sink = sink
+        super().__init__(sink)
         self._use = use
 
     def changed(self, news: News) -> None:
@@ -135,9 +147,3 @@ class _Noting(Sink):
                     left = self._use(ref, None)
             if left is not None:
                 self._sink.changed({left: Gone()})
-
-    def listed(self) -> None:
-        self._sink.listed()
-
-    def state(self, state: State, *, part: str = "", partly: bool = False) -> None:
-        self._sink.state(state, part=part, partly=partly)

@@ -29,7 +29,7 @@ from services.normalizer.normalize.isvc import read_isvc
 from services.normalizer.normalize.runtimes import Runtime, read_runtime
 from services.normalizer.source import Sink
 from services.normalizer.sourcebook import SourceKind
-from services.normalizer.sources.kserve.watched import Collection, is_gone, reflectors, unreadable
+from services.normalizer.sources.kserve.watched import Collection, owned, reflectors, unreadable
 
 T = TypeVar("T")
 _CompanionKind = Literal["service", "serviceaccount", "runtime"]
@@ -69,8 +69,8 @@ class KserveSource:
         services = _Companions("service", self._cluster, sink)
         accounts = _Companions("serviceaccount", self._cluster, sink)
         companions: list[Reflector[Any]] = [
-            *self._reflectors(SERVICES, read_service, services.collection(len(self._places))),
-            *self._reflectors(SERVICE_ACCOUNTS, read_service_account, accounts.collection(len(self._places))),
+            *self._reflectors(SERVICES, owned(read_service), services.collection(len(self._places))),
+            *self._reflectors(SERVICE_ACCOUNTS, owned(read_service_account), accounts.collection(len(self._places))),
         ]
         if self._runtimes:
             companions += self._runtime_reflectors(sink)
@@ -98,10 +98,11 @@ class KserveSource:
         Raises:
             RemoteError: it does not say.
         """
-        return await is_gone(self._client, INFERENCE_SERVICES, ref)
+        namespace, name = ref.ids
+        return await self._client.lacks(INFERENCE_SERVICES, name, namespace)
 
     def _reflectors(
-        self, resource: Resource, transform: Callable[[Mapping[str, Any]], T], collection: Collection[T]
+        self, resource: Resource, transform: Callable[[Mapping[str, Any]], T | None], collection: Collection[T]
     ) -> list[Reflector[T]]:
         return reflectors(
             resource,

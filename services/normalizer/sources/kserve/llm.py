@@ -24,7 +24,7 @@ from services.normalizer.normalize.deployment import Deployment
 from services.normalizer.normalize.llmisvc import read_llmisvc
 from services.normalizer.source import Sink
 from services.normalizer.sourcebook import SourceKind
-from services.normalizer.sources.kserve.watched import Collection, is_gone, reflectors, unreadable
+from services.normalizer.sources.kserve.watched import Collection, reflectors, unreadable
 
 log = structlog.get_logger("kserve")
 
@@ -80,7 +80,8 @@ class LlmSource:
             RemoteError: it does not say.
         """
         resource = await self._served()
-        return resource is not None and await is_gone(self._client, resource, ref)
+        namespace, name = ref.ids
+        return resource is not None and await self._client.lacks(resource, name, namespace)
 
     async def run(self, sink: Sink) -> None:
         """Follow until cancelled, in another version when the one that is followed is served no more."""
@@ -158,6 +159,6 @@ class LlmSource:
         if state == self._told:
             return
         if state.kind == "absent":
-            log.info(state.reason, remedy=state.remedy)
+            log.info("kind_not_served", kind="LLMInferenceService", fault=state.reason, remedy=state.remedy)
         self._told = state
         sink.state(state)

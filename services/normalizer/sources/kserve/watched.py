@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 from common.kube.client import KubeClient
-from common.kube.errors import KubeError
 from common.kube.metrics import KubeMetrics
 from common.kube.reflector import Reflector, ReflectorOptions
 from common.kube.replica import Key
@@ -12,8 +11,20 @@ from common.kube.resources import Resource
 from common.kube.state import State
 from common.problems import Problem
 from services.normalizer.facts import Ref, Unusable
+from services.normalizer.normalize.deployment import ServiceAccountFacts, ServiceFacts
 
 T = TypeVar("T")
+OwnedT = TypeVar("OwnedT", ServiceFacts, ServiceAccountFacts)
+
+
+def owned(read: Callable[[Mapping[str, Any]], OwnedT]) -> Callable[[Mapping[str, Any]], OwnedT | None]:
+    """Return `read` for objects of which only those are kept that a deployment owns: a cluster has many more."""
+
+    def read_owned(obj: Mapping[str, Any]) -> OwnedT | None:
+        facts = read(obj)
+        return facts if facts.owners else None
+
+    return read_owned
 
 
 class Collection(Generic[T]):
@@ -90,7 +101,7 @@ class Part(Generic[T]):
 
 def reflectors(
     resource: Resource,
-    transform: Callable[[Mapping[str, Any]], T],
+    transform: Callable[[Mapping[str, Any]], T | None],
     collection: Collection[T],
     *,
     client: KubeClient,
@@ -114,23 +125,7 @@ def reflectors(
     ]
 
 
-async def is_gone(client: KubeClient, resource: Resource, ref: Ref) -> bool:
-    """Return whether the API server says that it has no such object; that it does not know the kind says nothing.
-
-    Raises:
-        RemoteError: it says neither.
-    """
-    namespace, name = ref.ids
-    try:
-        await client.get(resource, name, namespace)
-    except KubeError as error:
-        if error.status == 404 and error.reason == "NotFound" and f'"{name}"' in error.message:
-            return True
-        raise
-    return False
-
-
 def unreadable(ref: Ref, error: Exception) -> Unusable:
     """Return what is said of a deployment that cannot be read."""
     remedy = "compare it with the API of its kind in KServe (serving.kserve.io)"
-    return Unusable(Problem("error", ref.label, f"it cannot be read: {error}", remedy))
+    return Unusable(Problem("object_unreadable", "error", ref.label, f"it cannot be read: {error}", remedy))

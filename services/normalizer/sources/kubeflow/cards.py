@@ -6,28 +6,23 @@ A registry is read without waiting for cards: it says which ones it wants, and w
 import asyncio
 import random
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from math import inf
 from typing import Self
 
 import structlog
 
 from common.backoff import Backoff
-from common.http.client import RemoteError, StatusError
 from common.wire import card_digest
-from services.normalizer.normalize import values
-from services.normalizer.normalize.card_length import shorten
-from services.normalizer.normalize.cards import CARD_LIMIT, CatalogModel, is_too_large
-from services.normalizer.sources.faults import BadAnswer, fault_of, internal, no_address
-from services.normalizer.sources.http import Account, Connector, Remote, for_each
+from services.normalizer.normalize.cards import CatalogModel
+from services.normalizer.sources.faults import internal, no_address
+from services.normalizer.sources.http import Account, Connector, for_each
+from services.normalizer.sources.kubeflow.catalog import Catalog, Inquiry, Refusal
 from services.normalizer.sources.refs import SourceRef, SourceState
 
 log = structlog.get_logger("sources")
 
-API_ROOTS = ("/api/model_catalog/v1", "/api/model_catalog/v1alpha1")
-"""The versions of the API, the newest first; catalogs of 2026 have the second only."""
 CHUNK = 64
 """So many cards are read before what came is told."""
 News = Mapping[CatalogModel, str | None]
@@ -38,125 +33,23 @@ News = Mapping[CatalogModel, str | None]
 class _Card:
     """What is known of one card: `digest` of its text, None when there is none, "" when nothing was said yet.
 
-    `missed`: since when the catalogs say that there is none, which a first time is not believed.
+    `missed`: since when the catalogs say that there is none, which a first time is not believed. `pauses`: how long it
+    is not asked for, because a catalog cannot answer for this one; None while it can.
     """
 
     digest: str | None = ""
     read_at: float = 0.0
     due_at: float = 0.0
     missed: float | None = None
-
-
-class _Catalog:
-    """One catalog that is connected to."""
-
-    def __init__(self, *, remote: Remote, connection: AsyncExitStack, account: Account, backoff: Backoff) -> None:
-        self.remote = remote
-        self.connection = connection
-        self.retry_at = 0.0
-        self.asked_at = -inf
-        self._account = account
-        self._backoff = backoff
-        self._root = ""
-
-    def settle(self, error: RemoteError | None, now: float) -> None:
-        """Take what came of asking it."""
-        ref = self.remote.ref
-        self._account.update(ref, None if error is None else fault_of(ref, error))
-        if error is None:
-            self._backoff.reset()
-            self.asked_at = now
-        else:
-            self.retry_at = now + self._backoff.next()
-
-    async def begin(self) -> None:
-        """Settle on the version of the API; one that starts answers 404 to everything, so that it has none yet.
-
-        Raises:
-            RemoteError: it speaks none, or does not answer.
-        """
-        refusal: RemoteError | None = None
-        for root in (self._root,) if self._root else API_ROOTS:
-            try:
-                await self.remote.get(f"{root}/sources", {"pageSize": "1"})
-            except StatusError as error:
-                if error.status != 404:
-                    raise
-                refusal = error
-                continue
-            self._root = root
-            return
-        self._root = ""
-        if refusal is not None:
-            raise refusal
-
-    async def card(self, model: CatalogModel) -> str | None:
-        """Return a model's card, None when the catalog has none.
-
-        Raises:
-            RemoteError: it cannot be read.
-        """
-        path = f"{self._root}{model.path}"
-        try:
-            answer = await self.remote.get(path)
-        except StatusError as error:
-            if error.status in (400, 404, 414, 422):  # a name that it has not, or cannot have
-                return None
-            raise
-        if not isinstance(answer, dict) or "name" not in answer:
-            raise BadAnswer(f"{self.remote.ref.url}{path}: 200 without a model")
-        readme = values.block(answer.get("readme"))
-        if is_too_large(readme):
-            log.warning(
-                f"a card of {self.remote.ref.label} has more than {CARD_LIMIT} bytes: what does not fit is left out",
-                object=f"model {model.name} of source {model.source}",
-                remedy="shorten its readme in the catalog",
-            )
-        return shorten(readme) or None
-
-
-class _Inquiry:
-    """One round of asking catalogs, in their order; None stands for one that is let alone.
-
-    A catalog that fails is not asked again in the same round; `errors` has why, by its id.
-    """
-
-    def __init__(self, catalogs: Sequence[_Catalog | None]) -> None:
-        self._catalogs = catalogs
-        self.errors: dict[str, RemoteError] = {}
-
-    async def begin(self) -> None:
-        """See which catalogs answer at all."""
-        for catalog in self._catalogs:
-            if catalog is not None:
-                try:
-                    await catalog.begin()
-                except RemoteError as error:
-                    self.errors[catalog.remote.ref.id] = error
-
-    async def find(self, model: CatalogModel) -> tuple[str | None, bool]:
-        """Return the card of the first catalog that has it, and whether all before that one were asked."""
-        sure = True
-        for catalog in self._catalogs:
-            if catalog is None or catalog.remote.ref.id in self.errors:
-                sure = False
-                continue
-            try:
-                text = await catalog.card(model)
-            except RemoteError as error:
-                self.errors[catalog.remote.ref.id] = error
-                sure = False
-                continue
-            if text is not None:
-                return text, sure
-        return None, sure
+    pauses: Backoff | None = None
 
 
 class Catalogs:
     """All model catalogs, as an asynchronous context manager whose `run` reads what is wanted.
 
     `update` says which catalogs there are, in the order in which they are asked: a later one never displaces what an
-    earlier one said. `want` says which cards a registry refers to; `news` gets what comes of them. A card is read again
+    earlier one said. `want` says which cards a registry refers to; `news` gets what comes of them, `forgotten`
+    the keys of those that nobody wants any more. A card is read again
     at the age of `refresh` (seconds), a little sooner for some, so that not all of them are at once. One that the
     catalogs do not have is looked for again after `recheck`, and only then believed to be none. A catalog that fails is
     let alone for a while (`pause`: ceilings of the first and of later pauses).
@@ -167,6 +60,7 @@ class Catalogs:
         *,
         connector: Connector,
         news: Callable[[News], None],
+        forgotten: Callable[[Collection[str]], None],
         tell: Callable[[SourceRef, SourceState], None],
         refresh: float = 1800,
         recheck: float = 60,
@@ -175,13 +69,14 @@ class Catalogs:
     ) -> None:
         self._connector = connector
         self._news = news
+        self._forgotten = forgotten
         self._tell = tell
         self._refresh = refresh
         self._recheck = min(recheck, refresh)
         self._pause = pause
         self._clock = clock
         self._refs: dict[str, SourceRef] = {}
-        self._open: dict[str, _Catalog] = {}
+        self._open: dict[str, Catalog] = {}
         self._accounts: dict[str, Account] = {}
         self._wanted: dict[str, frozenset[CatalogModel]] = {}
         self._cards: dict[CatalogModel, _Card] = {}
@@ -214,8 +109,11 @@ class Catalogs:
         """Take which cards a registry refers to now; those of `changed` are read again. Unwanted ones are forgotten."""
         self._wanted[registry] = frozenset(models)
         everything = frozenset[CatalogModel]().union(*self._wanted.values())
-        for each in self._cards.keys() - everything:
-            del self._cards[each]
+        if unwanted := self._cards.keys() - everything:
+            for each in unwanted:
+                del self._cards[each]
+            # Two names may have one key.
+            self._forgotten({model.key for model in unwanted} - {model.key for model in everything})
         for each in models:
             card = self._cards.setdefault(each, _Card())
             if each in changed:
@@ -228,7 +126,8 @@ class Catalogs:
         def done() -> bool:
             if not any(ref.url for ref in self._refs.values()):
                 return True
-            answered = all((card := self._cards.get(each)) is None or card.read_at for each in models)
+            known = (self._cards.get(each) for each in models)
+            answered = all(card is None or card.read_at or card.pauses for card in known)
             return answered or any(catalog.retry_at > self._clock() for catalog in self._open.values())
 
         try:
@@ -244,7 +143,7 @@ class Catalogs:
             try:
                 pause = await self._read_due()
             except Exception:
-                log.exception("model cards cannot be processed: they are kept as they were")
+                log.exception("card_not_processed")
                 pause = self._recheck
             async with self._round:
                 self._round.notify_all()
@@ -270,23 +169,26 @@ class Catalogs:
             times += [card.due_at for card in self._cards.values() if card.due_at > now]
         return max(0.0, min(times) - now) if times and self._open else None
 
-    async def _read(self, due: Collection[CatalogModel], ready: Mapping[str, _Catalog]) -> None:
+    async def _read(self, due: Collection[CatalogModel], ready: Mapping[str, Catalog]) -> None:
         """Read some cards from the catalogs that are not let alone, and tell what is new."""
-        inquiry = _Inquiry([ready.get(id_) for id_ in self._refs])
+        inquiry = Inquiry([ready.get(id_) for id_ in self._refs])
         news: dict[CatalogModel, str | None] = {}
+        found: dict[CatalogModel, tuple[str | None, bool]] = {}
 
         async def look(model: CatalogModel) -> None:
-            self._note(model, *await inquiry.find(model), news)
+            found[model] = await inquiry.find(model)
 
         fault: Exception | None = None
         try:
             await inquiry.begin()
             await for_each(due, look, width=8)
+            await inquiry.conclude(wanted=len(self._cards))
         except Exception as error:
-            log.exception("a model card cannot be processed: it is kept as it was")
+            log.exception("card_not_processed")
             fault = error
-            for each in due:
-                self._note(each, None, False, news)
+        for model in due:
+            text, sure = found.get(model, (None, False))
+            self._note(model, text, sure, news, refusal=inquiry.refusal(model))
         now = self._clock()
         for id_, catalog in ready.items():
             catalog.settle(inquiry.errors.get(id_), now)
@@ -295,14 +197,27 @@ class Catalogs:
         if news:
             self._news(news)
 
-    def _note(self, model: CatalogModel, text: str | None, sure: bool, news: dict[CatalogModel, str | None]) -> None:
-        """Take what came of looking for a card; `sure`: all catalogs before the one that has it were asked."""
+    def _note(
+        self,
+        model: CatalogModel,
+        text: str | None,
+        sure: bool,
+        news: dict[CatalogModel, str | None],
+        *,
+        refusal: Refusal | None,
+    ) -> None:
+        """Take what came of looking for a card; `sure`: all catalogs before the one that has it were asked.
+
+        `refusal` is that of a catalog that answers for others.
+        """
         card = self._cards.get(model)
         if card is None:
             return  # nobody wants it any more
         now = self._clock()
+        self._tell_refusal(model, card, refusal)
         if not sure and (text is None or card.digest):
-            card.due_at = now + (self._pause[0] if text is None else self._recheck)
+            pause = self._pause[0] if card.pauses is None else card.pauses.next()
+            card.due_at = now + (pause if text is None else self._recheck)
             return
         card.read_at = now
         if text is not None:
@@ -322,6 +237,20 @@ class Catalogs:
             card.digest, card.missed, card.due_at = None, None, now + self._refresh
             news[model] = None
 
+    def _tell_refusal(self, model: CatalogModel, card: _Card, refusal: Refusal | None) -> None:
+        """Say once that a catalog cannot answer for one model, and that it can again."""
+        if refusal is None:
+            card.pauses = None
+        elif card.pauses is None:
+            card.pauses = Backoff(self._pause[0], self._refresh, least=0.5)
+            log.warning(
+                "card_unreadable",
+                source=refusal.label,
+                object=f"model {model.name} of source {model.source}",
+                error=str(refusal.error),
+                remedy="see the catalog's log: it answers for other models",
+            )
+
     def _account(self, each: str) -> Account:
         return self._accounts.setdefault(each, Account(tell=self._tell))
 
@@ -334,7 +263,7 @@ class Catalogs:
         for each, ref in list(self._refs.items()):
             if each not in self._open and ref.url:
                 stack = AsyncExitStack()
-                self._open[each] = _Catalog(
+                self._open[each] = Catalog(
                     remote=await stack.enter_async_context(self._connector.open(ref)),
                     connection=stack,
                     account=self._account(each),

@@ -7,11 +7,13 @@ is created, moved or deleted needs no restart.
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from common.problems import Problem
+from services.normalizer.facts import LOCAL, in_cluster
+from services.normalizer.normalize.registry_objects import MLFLOW
 from services.normalizer.sources.kubeflow.addresses import RouteFacts, ServiceAddress, kind_of
 from services.normalizer.sources.refs import RefKind, SourceRef
 
@@ -29,7 +31,9 @@ class DiscoverySettings:
     and Services), the URLs those of MODEL_REGISTRY_URLS and MODEL_CATALOG_URL ("URL" or "name=URL") and of MLFLOW_URLS
     ("name=URL"), `insecure` the ids, names or hosts whose certificate is not checked (MODEL_REGISTRY_INSECURE).
     Everybody who may create a Service or a Route can label it as a registry's: only what is found in
-    `trusted_namespaces`, or named as "namespace:name" or by its URL, is read and given the token.
+    `trusted_namespaces`, or named as "namespace:name" or by its URL, is read and given the token. `cluster` is
+    the one that they are in. `inside`: addresses that its Services have inside it lead there from here; anywhere else
+    the same address leads to somebody else.
     """
 
     routes: tuple[str, ...] = ()
@@ -38,6 +42,8 @@ class DiscoverySettings:
     catalog_urls: tuple[str, ...] = ()
     insecure: tuple[str, ...] = ()
     trusted_namespaces: tuple[str, ...] = ()
+    cluster: str = LOCAL
+    inside: bool = True
 
     @property
     def namespaces(self) -> tuple[str, ...]:
@@ -50,13 +56,13 @@ class DiscoverySettings:
 class Discovery:
     """The servers found, explicit ones first; those outside trusted namespaces, which are not read; what is wrong.
 
-    `unmatched` are the entries of MR_ROUTE that name nothing; they are among the problems too.
+    `unmatched` are the entries of MR_ROUTE that name nothing, with the problems that they are.
     """
 
     refs: tuple[SourceRef, ...]
     untrusted: tuple[SourceRef, ...] = ()
     problems: tuple[Problem, ...] = ()
-    unmatched: tuple[Problem, ...] = ()
+    unmatched: Mapping[str, Problem] = field(default_factory=dict)
 
 
 class _Way(NamedTuple):
@@ -95,20 +101,41 @@ def discover(
     found = [way.ref for way in sorted(ways, key=lambda way: way.order)]
     trusted = _once([*explicit, *(ref for ref in found if ref.trusted)])
     strangers = [ref for ref in _once(found) if not ref.trusted and ref.id not in {each.id for each in trusted}]
-    unmatched = tuple(
-        _unmatched(entry) for entry in settings.routes if not any(_names(entry, each, settings) for each in chosen)
-    )
+    unmatched = {entry: _unmatched(entry) for entry in settings.routes if names_nothing(entry, chosen, settings)}
     return Discovery(
-        refs=tuple(replace(ref, verify=not _is_insecure(ref, settings.insecure)) for ref in trusted),
-        untrusted=tuple(strangers),
+        refs=tuple(
+            _in_cluster(replace(ref, verify=not _is_insecure(ref, settings.insecure)), settings) for ref in trusted
+        ),
+        untrusted=tuple(_in_cluster(ref, settings) for ref in strangers),
         problems=(
             *_repeated(explicit),
             *(_invalid(each) for each in chosen if each.problem),
-            *unmatched,
+            *unmatched.values(),
             *(_untrusted(ref) for ref in strangers),
         ),
         unmatched=unmatched,
     )
+
+
+def ended(
+    routes: Iterable[RouteFacts], services: Iterable[ServiceAddress], settings: DiscoverySettings
+) -> frozenset[str]:
+    """Return the ids of the servers that deleted Routes and Services were: these lead nowhere, whatever leads to them.
+
+    A Route with a Service of its own was only a way to that one.
+    """
+    ids = {f"{each.namespace}/{each.name}" for each in services}
+    ids |= {f"{each.namespace}/{each.name}" for each in routes if not _has_own_service(each)}
+    return frozenset(in_cluster(each, settings.cluster) for each in ids)
+
+
+def names_nothing(entry: str, routes: Iterable[RouteFacts], settings: DiscoverySettings) -> bool:
+    """Return whether an entry of MR_ROUTE names none of these Routes."""
+    return not any(_names(entry, each, settings) for each in routes)
+
+
+def _in_cluster(ref: SourceRef, settings: DiscoverySettings) -> SourceRef:
+    return replace(ref, id=in_cluster(ref.id, settings.cluster))
 
 
 def _from_url(entry: str, kind: RefKind, origin: str) -> SourceRef:
@@ -138,12 +165,11 @@ def _from_url(entry: str, kind: RefKind, origin: str) -> SourceRef:
 
 def _mlflow(ref: SourceRef) -> SourceRef:
     """Return the MLflow of a name; its id is never that of a Kubeflow registry."""
-    return replace(ref, id=f"mlflow:{ref.name}", namespace="", api="mlflow")
+    return replace(ref, id=f"{MLFLOW}{ref.name}", namespace="", api="mlflow")
 
 
 def _from_route(route: RouteFacts, settings: DiscoverySettings) -> SourceRef:
-    # A gateway's Service stands behind the Routes of many registries and says nothing about which one is meant.
-    is_own = route.service and _GATEWAY_WORD not in route.service
+    is_own = _has_own_service(route)
     name = route.service if is_own else route.name
     namespace = route.service_namespace if is_own else route.namespace
     explicit = any(":" in entry and _names(entry, route, settings) for entry in settings.routes)
@@ -158,6 +184,14 @@ def _from_route(route: RouteFacts, settings: DiscoverySettings) -> SourceRef:
     )
 
 
+def _has_own_service(route: RouteFacts) -> bool:
+    """Return whether a Route is the way to one Service.
+
+    A gateway's stands behind the Routes of many registries and says nothing about which one is meant.
+    """
+    return bool(route.service) and _GATEWAY_WORD not in route.service
+
+
 def _from_service(
     service: ServiceAddress, settings: DiscoverySettings, reached: Mapping[str, SourceRef]
 ) -> Iterator[_Way]:
@@ -168,8 +202,9 @@ def _from_service(
     if kind is None or (route is None and kind == "registry" and settings.routes):
         return
     trusted = service.namespace in settings.trusted_namespaces or (route is not None and route.trusted)
-    for rank, url in ((1, service.external), (3, service.internal)):
-        if url:
+    internal = service.internal if settings.inside else ""
+    for rank, url in ((1, service.external), (3, internal)):
+        if url or (rank == 3 and not settings.inside):  # one that cannot be reached from here exists all the same
             ref = SourceRef(
                 id=identity,
                 kind=kind,
@@ -200,6 +235,7 @@ def _names(entry: str, route: RouteFacts, settings: DiscoverySettings) -> bool:
 def _unmatched(entry: str) -> Problem:
     where = "" if ":" in entry else " in a trusted namespace (MODEL_REGISTRY_NAMESPACES)"
     return Problem(
+        id="route_missing",
         severity="warning",
         object=f"MR_ROUTE {entry}",
         message=f"there is no such Route{where}",
@@ -209,6 +245,7 @@ def _unmatched(entry: str) -> Problem:
 
 def _untrusted(ref: SourceRef) -> Problem:
     return Problem(
+        id="registry_untrusted",
         severity="warning",
         object=ref.origin,
         message=f"it is marked as a model {ref.kind}, outside the trusted namespaces: it is not read",
@@ -224,7 +261,11 @@ def untrusted_remedy(ref: SourceRef) -> str:
 
 def _invalid(route: RouteFacts) -> Problem:
     return Problem(
-        severity="warning", object=route.origin, message=route.problem, remedy="correct the Route's spec.host"
+        id="route_invalid",
+        severity="warning",
+        object=route.origin,
+        message=route.problem,
+        remedy="correct the Route's spec.host",
     )
 
 
@@ -233,6 +274,7 @@ def _repeated(explicit: Sequence[SourceRef]) -> Iterator[Problem]:
     for (origin, id_), count in counts.items():
         if count > 1:
             yield Problem(
+                id="registry_named_twice",
                 severity="warning",
                 object=origin,
                 message=f"{id_} is there {count} times: the first is taken",
@@ -264,7 +306,9 @@ def _signs(ref: SourceRef) -> set[tuple[str, object]]:
         signs.add((ref.kind, f"{ref.namespace}/{ref.name}"))
     if ref.url:
         parts = urlsplit(ref.url)
-        signs.add((ref.kind, (parts.hostname, parts.port or _DEFAULT_PORTS.get(parts.scheme), parts.path)))
+        signs.add(
+            (f"{ref.kind} {ref.api}", (parts.hostname, parts.port or _DEFAULT_PORTS.get(parts.scheme), parts.path))
+        )
     return signs
 
 

@@ -2,14 +2,14 @@
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from common.http.client import RemoteError
 from services.normalizer.normalize import values
-from services.normalizer.sources.faults import BadAnswer, TooLarge
+from services.normalizer.sources.faults import BadAnswer, Inconsistent, TooLarge
 from services.normalizer.sources.http import Remote
 
 T = TypeVar("T")
@@ -18,10 +18,10 @@ PAGE_SIZES = (1000, 100, 10)
 """What is asked for, the largest first; servers may give fewer. The next one is for servers that cannot count so far,
 and for pages with more bytes than are read."""
 _OVERRUN = 101
-MAX_ITEMS = 100_000
-"""So many items of one list are read."""
-MAX_BYTES = 128 * 1024 * 1024
-"""So many bytes of one list are read, over all of its pages."""
+MAX_ITEMS = 400_000
+MAX_PAGES = 100_000
+MAX_BYTES = 512 * 1024 * 1024
+"""So much of one registry is read in one poll, over all of its lists; and as much of its versions' artifacts."""
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
@@ -31,6 +31,40 @@ class ListAnswer(Generic[T]):
 
     items: tuple[T, ...] = ()
     error: RemoteError | None = None
+
+
+class OverBudget(TooLarge):
+    """More of one registry came than is read in one poll; smaller pages would not help."""
+
+
+@dataclass(slots=True)
+class Budget:
+    """What may still be read of one registry in one poll."""
+
+    items: int = field(default_factory=lambda: MAX_ITEMS)
+    pages: int = field(default_factory=lambda: MAX_PAGES)
+    bytes: int = field(default_factory=lambda: MAX_BYTES)
+
+    def take(self, *, items: int, bytes_: int) -> None:
+        """Take note of a page.
+
+        Raises:
+            OverBudget: with it more came than is read.
+        """
+        self.items -= items
+        self.pages -= 1
+        self.bytes -= bytes_
+        self.check()
+
+    def check(self) -> None:
+        """Let a request pass while there is something left; raises as `take`."""
+        for left, most, what in (
+            (self.items, MAX_ITEMS, "items"),
+            (self.pages, MAX_PAGES, "pages"),
+            (self.bytes, MAX_BYTES, "bytes"),
+        ):
+            if left < 0:
+                raise OverBudget(f"the registry has more than {most} {what}, which is as many as are read of it")
 
 
 class _Page(NamedTuple):
@@ -48,6 +82,7 @@ class _Progress:
     count: int = 0
     first_length: int = 0
     claimed: int = 0
+    total: int = 0
 
     def add(self, page: _Page) -> bool:
         """Take a page and return whether there is another one.
@@ -57,7 +92,8 @@ class _Progress:
 
         Raises:
             BadAnswer: when the list ends and these cannot be all of its items.
-            TooLarge: when it goes on and enough was read.
+            Inconsistent: when a page that was announced is empty, as it is where objects went meanwhile: what moved
+                from that page to one that was read already is missing.
         """
         if not self.count:
             self.first_length = len(page.items)
@@ -66,15 +102,17 @@ class _Progress:
         self.count += len(page.items)
         self.ids |= ids
         self.claimed = max(self.claimed, page.claimed)
+        if page.claimed > len(page.items):
+            self.total = page.claimed  # of the list: others count the page
         if page.token and page.token not in self.tokens:
             if not is_news:
                 raise BadAnswer("a page brings nothing new and names a further one")
-            if self.count >= MAX_ITEMS:
-                raise TooLarge(f"it has more than {MAX_ITEMS} items, which is as many as are read")
             self.tokens.add(page.token)
             return True
         if page.token and is_news and len(page.items) >= self.first_length:
             raise BadAnswer("a full page names a page that was read already as the next one")
+        if self.tokens and not page.items and self.total != self.count:
+            raise Inconsistent("a page that was announced is empty")
         if self.claimed > self.count:
             raise BadAnswer(f"{self.claimed} items are announced, {self.count} came")
         return False
@@ -87,44 +125,53 @@ class ListReader:
         self._remote = remote
         self._sizes = list(PAGE_SIZES)
 
-    async def read(self, path: str, convert: Callable[[Any], T]) -> ListAnswer[T]:
-        """Return all items at `path`, each converted as its page comes; what came before an error is kept."""
+    async def read(self, path: str, convert: Callable[[Any], T], budget: Budget | None = None) -> ListAnswer[T]:
+        """Return all items at `path`, each converted as its page comes; what came before an error is kept.
+
+        `budget` is shared by the lists of one poll; None: this one has all of it.
+        """
+        budget = budget or Budget()
         while True:
             size = self._sizes[0]
-            answer, again = await self._read(path, size, convert)
-            if not again or len(self._sizes) == 1:
+            answer, again = await self._read(path, size, convert, budget)
+            if not again or size == self._sizes[-1]:
                 return answer
             if self._sizes[0] == size:
                 del self._sizes[0]
 
-    async def _read(self, path: str, size: int, convert: Callable[[Any], T]) -> tuple[ListAnswer[T], bool]:
+    async def _read(
+        self, path: str, size: int, convert: Callable[[Any], T], budget: Budget
+    ) -> tuple[ListAnswer[T], bool]:
         """Read a list in pages of `size`; return what came, and whether smaller ones would do better."""
         # Ids never change, so that an edit while the list is read moves nothing from one page to another.
         query = {"pageSize": str(size), "orderBy": "ID", "sortOrder": "ASC"}
         progress = _Progress()
         items: list[T] = []
-        left = MAX_BYTES
         try:
             while True:
-                raw, length = await self._remote.fetch(path, query)
-                page = _page(raw)
+                budget.check()
+                page, length = await self._fetch(path, query)
                 if size > PAGE_SIZES[1] and not progress.count and len(page.items) == _OVERRUN and not page.token:
                     # Servers on ML Metadata answer so whatever there is, when more than 100 are asked for.
                     return ListAnswer(), True
                 items += [convert(item) for item in page.items]
-                left -= length
+                budget.take(items=len(page.items), bytes_=length)
                 if not progress.add(page):
                     return ListAnswer(tuple(items)), False
-                if left < 0:
-                    raise TooLarge(f"it has more than {MAX_BYTES} bytes, which is as much as is read")
                 query["nextPageToken"] = page.token
+                del page  # what it was is not held while the next one comes
         except TooLarge as error:
             too_large = TooLarge(f"{self._remote.ref.url}{path}: {error}")
-            return ListAnswer(tuple(items), too_large), not progress.count
-        except BadAnswer as error:
-            return ListAnswer(tuple(items), BadAnswer(f"{self._remote.ref.url}{path}: {error}")), False
+            return ListAnswer(tuple(items), too_large), not progress.count and not isinstance(error, OverBudget)
+        except (BadAnswer, Inconsistent) as error:
+            return ListAnswer(tuple(items), type(error)(f"{self._remote.ref.url}{path}: {error}")), False
         except RemoteError as error:
             return ListAnswer(tuple(items), error), False
+
+    async def _fetch(self, path: str, query: Mapping[str, str]) -> tuple[_Page, int]:
+        """Return a page, and how many bytes it was."""
+        raw, length = await self._remote.fetch(path, query)
+        return _page(raw), length
 
 
 def item_id(item: object) -> str:

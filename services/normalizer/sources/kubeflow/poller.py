@@ -13,7 +13,7 @@ from services.normalizer.sources.faults import Inconsistent, fault_of
 from services.normalizer.sources.http import Remote, for_each
 from services.normalizer.sources.kubeflow.absences import Absences
 from services.normalizer.sources.kubeflow.artifacts import Listed
-from services.normalizer.sources.kubeflow.paging import ListAnswer, ListReader, is_id
+from services.normalizer.sources.kubeflow.paging import Budget, ListAnswer, ListReader, is_id
 from services.normalizer.sources.kubeflow.records import RegistryReading
 from services.normalizer.sources.kubeflow.tables import RegistryContents, Row, Table
 
@@ -37,6 +37,7 @@ class RegistryPoller:
     def __init__(self, remote: Remote, *, expected: Iterable[str] = ()) -> None:
         self._remote = remote
         self._lists = ListReader(remote)
+        self._budget = Budget()
         self._contents = RegistryContents(registry=remote.ref.name or remote.ref.id, expected=expected)
         self._absences = Absences(self._contents)
         self._api = ""
@@ -51,6 +52,7 @@ class RegistryPoller:
 
     async def poll(self) -> RegistryReading:
         """Read what changed."""
+        self._budget = Budget()
         try:
             begun = {} if self._api else await self._begin()
         except RemoteError as error:
@@ -58,6 +60,7 @@ class RegistryPoller:
         lists, artifacts = await self._read_all(begun)
         if self._is_rebuilt(lists):
             # Some lists may be from before: only what comes after can be of one piece.
+            self._budget = Budget()
             lists, artifacts = await self._read_all({})
             if again := [answer.error for _, answer in lists if answer.error is not None]:
                 return self._reading(errors=again, complete=False)
@@ -68,6 +71,7 @@ class RegistryPoller:
         touched, doubts = await self._take(lists)
         complete = not doubts and all(answer.error is None for _, answer in lists)
         self._contents.artifacts.notice(artifacts)
+        self._budget = Budget()  # lists that are too long do not keep what was read of them from being shown
         changed, failures = await self._fetch_due()
         return self._reading(errors=[*errors, *doubts, *failures], complete=complete, touched=touched | changed)
 
@@ -96,6 +100,7 @@ class RegistryPoller:
             or self._absences.is_gone(contents.versions, version_id)
         ):
             return self._reading(complete=False)
+        self._budget = Budget()
         touched: set[str] = set()
         try:
             for table, each in ((contents.models, model_id), (contents.versions, version_id)):
@@ -116,7 +121,7 @@ class RegistryPoller:
         path = self._contents.models.path
         refusals: list[RemoteError] = []
         for root in API_ROOTS:
-            answer = await self._lists.read(f"{root}/{path}", self._contents.models.read)
+            answer = await self._lists.read(f"{root}/{path}", self._contents.models.read, self._budget)
             if answer.error is None or answer.items:
                 self._api = root
                 return {path: answer}
@@ -126,7 +131,7 @@ class RegistryPoller:
         raise refusals[0]
 
     async def _list(self, path: str, convert: Callable[[Any], T]) -> ListAnswer[T]:
-        return await self._lists.read(f"{self._api}/{path}", convert)
+        return await self._lists.read(f"{self._api}/{path}", convert, self._budget)
 
     async def _take(self, lists: Lists) -> tuple[set[str], list[RemoteError]]:
         """Take what the lists say; return the versions touched, and what speaks against lists that seem whole."""

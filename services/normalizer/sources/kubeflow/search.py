@@ -2,10 +2,13 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 import structlog
 
+from common.backoff import Backoff
+from common.http.client import RemoteError
 from common.kube.client import KubeClient
 from common.kube.metrics import KubeMetrics
 from common.kube.reflector import Reflector
@@ -29,6 +32,7 @@ log = structlog.get_logger("registries")
 _OPERATOR_ROUTES = "app.kubernetes.io/managed-by=model-registry-operator"
 _SERVERS = "component in (model-registry,model-catalog)"
 _UPSTREAM_CATALOGS = "app.kubernetes.io/part-of=model-catalog,app.kubernetes.io/component=server"
+_DELETED_KEPT = 1000
 TRANSIENT = 20.0
 """So many seconds a refusal may last before it counts as a missing rule: API servers that start refuse everybody."""
 
@@ -37,14 +41,22 @@ class _Part(Generic[T]):
     """One kind of object in one namespace: the handler of its reflector."""
 
     def __init__(
-        self, resource: Resource, namespace: str | None, *, changed: Callable[[], None], patience: float
+        self,
+        resource: Resource,
+        namespace: str | None,
+        *,
+        changed: Callable[[], None],
+        noted: Callable[[Key, T | None], None],
+        patience: float,
     ) -> None:
+        """`noted` is told of what an event says is gone, as it was, and, with None, of what is there."""
         self.where = f"{resource}" if namespace is None else f"{resource} in namespace {namespace}"
         self.objects: dict[Key, T] = {}
         self.state: ReflectorState = STARTING
         self.refused = False
         """Whether they may not be read, for so long that this is no passing state."""
         self._changed = changed
+        self._noted = noted
         self._patience = patience
         self._doubt: asyncio.TimerHandle | None = None
         self._synced = False
@@ -55,15 +67,18 @@ class _Part(Generic[T]):
         return self._synced or self.state.kind == "absent"
 
     def on_change(self, key: Key, old: T | None, new: T | None, explicit: bool) -> None:
-        if new is None:
-            self.objects.pop(key, None)
-        else:
+        if new is not None:
             self.objects[key] = new
+            self._noted(key, None)
+        else:
+            self.objects.pop(key, None)
+            if explicit and old is not None:
+                self._noted(key, old)
         if self._synced:
             self._changed()
 
     def on_invalid(self, key: Key, error: Exception) -> None:
-        log.warning("skipped: it cannot be read", object="/".join(key), error=str(error))
+        log.warning("object_unreadable", object="/".join(key), error=str(error))
 
     def on_synced(self) -> None:
         self._synced = True
@@ -111,7 +126,9 @@ class ClusterSearch:
         self._routes: list[_Part[RouteFacts]] = []
         self._services: list[_Part[ServiceAddress]] = []
         self._gateways: list[_Part[GatewayFacts]] = []
-        self.tasks: list[Callable[[], Any]] = []
+        self._suspects: asyncio.Queue[tuple[Resource, Key, Any]] = asyncio.Queue()
+        self._deleted: dict[tuple[Resource, Key], Any] = {}
+        self.tasks: list[Callable[[], Any]] = [self._prove]
         """What must run."""
         for namespace in (None,) if namespaces is None else namespaces:
             self._follow(ROUTES, "routes", "" if by_name else _OPERATOR_ROUTES, namespace, read_route, self._routes)
@@ -130,7 +147,13 @@ class ClusterSearch:
         transform: Callable[[Any], T],
         parts: list[_Part[T]],
     ) -> None:
-        part: _Part[T] = _Part(resource, namespace, changed=self._changed, patience=self._patience)
+        part: _Part[T] = _Part(
+            resource,
+            namespace,
+            changed=self._changed,
+            noted=partial(self._note, resource),
+            patience=self._patience,
+        )
         parts.append(part)
         reflector = Reflector(
             client=self._client,
@@ -154,6 +177,40 @@ class ClusterSearch:
     def services(self) -> Iterable[ServiceAddress]:
         """The Services that are known."""
         return list({key: each for part in self._services for key, each in part.objects.items()}.values())
+
+    @property
+    def deleted(self) -> tuple[list[RouteFacts], list[ServiceAddress]]:
+        """The Routes and Services that are deleted, as they were: an event said so, and the API server on demand."""
+        found = self._deleted.values()
+        return (
+            [each for each in found if isinstance(each, RouteFacts)],
+            [each for each in found if isinstance(each, ServiceAddress)],
+        )
+
+    def _note(self, resource: Resource, key: Key, was: Any) -> None:
+        if was is not None:
+            self._suspects.put_nowait((resource, key, was))
+        else:
+            self._deleted.pop((resource, key), None)
+
+    async def _prove(self) -> None:
+        """Ask for what events say is gone: they say so too of an object whose labels were changed."""
+        backoff = Backoff(1, 60, least=0.5)
+        while True:
+            resource, key, was = await self._suspects.get()
+            try:
+                gone = await self._client.lacks(resource, key[1], key[0])
+            except RemoteError as error:
+                log.info("removal_not_proven", object=f"{resource} {'/'.join(key)}", error=str(error))
+                self._suspects.put_nowait((resource, key, was))
+                await asyncio.sleep(backoff.next())
+                continue
+            backoff.reset()
+            if gone:
+                self._deleted[resource, key] = was
+                while len(self._deleted) > _DELETED_KEPT:
+                    del self._deleted[next(iter(self._deleted))]
+                self._changed()
 
     @property
     def complete(self) -> bool:

@@ -58,6 +58,9 @@ class SourceHandler(Protocol):
     def on_deployment_cards(self, cards: Mapping[str, str | None]) -> None:
         """Cards that deployments name, by key, are new or changed; None where there is none."""
 
+    def on_cards_forgotten(self, keys: Collection[str]) -> None:
+        """No registry and no deployment refers to the cards with these keys any more."""
+
     def on_state(self, ref: SourceRef, state: SourceState) -> None:
         """It began to fail, fails in another way, or can be read (again); comes before the reading that shows it."""
 
@@ -160,7 +163,7 @@ class Follower:
             self._account.update(self.ref, reading.fault)
             await self._hand_on(reading)
         except Exception as error:
-            log.exception(f"{self.ref.label} holds something that cannot be processed: its models are kept")
+            log.exception("registry_not_processed", source=self.ref.label)
             self._account.update(self.ref, internal(self.ref, error))
             return self._backoff.next()
         if reading.fault is None:
@@ -190,7 +193,7 @@ class Follower:
             reading = await poller.look_up(model_id, version_id)
             await self._hand_on(replace(reading, fault=self._fault))
         except Exception:
-            log.exception(f"{self.ref.label}: version {version_id} of model {model_id} cannot be processed")
+            log.exception("version_not_processed", source=self.ref.label, version=version_id, model=model_id)
 
     def _tell(self, ref: SourceRef, state: SourceState) -> None:
         if not self._over:
@@ -250,6 +253,7 @@ class RegistrySource:
         self._catalogs = Catalogs(
             connector=connector,
             news=self._tell_cards,
+            forgotten=handler.on_cards_forgotten,
             tell=handler.on_state,
             refresh=options.card_refresh,
             recheck=options.card_recheck,
@@ -290,13 +294,18 @@ class RegistrySource:
         self._catalogs.want(DEPLOYMENTS, models)
 
     async def run(self) -> None:
-        """Follow whatever there is, until cancelled."""
-        async with self._catalogs, asyncio.TaskGroup() as group:
-            group.create_task(self._catalogs.run(), name="model cards")
-            while True:
-                self._reconcile(group)
-                await self._changed.wait()
-                self._changed.clear()
+        """Follow whatever there is, until cancelled; from then on nothing of it is counted."""
+        try:
+            async with self._catalogs, asyncio.TaskGroup() as group:
+                group.create_task(self._catalogs.run(), name="model cards")
+                while True:
+                    self._reconcile(group)
+                    await self._changed.wait()
+                    self._changed.clear()
+        finally:
+            registries = [follower.ref for follower, _ in self._running.values()]
+            for ref in (*registries, *self._catalog_refs.values()):
+                self._connector.metrics.forget(ref.source)
 
     def _reconcile(self, group: asyncio.TaskGroup) -> None:
         for each in self._running.keys() - self._wanted.keys():

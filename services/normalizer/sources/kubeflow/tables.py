@@ -63,13 +63,14 @@ class Table(Generic[Item]):
         except Exception as error:
             each = item_id(raw)
             problem = Problem(
+                "internal_error",
                 "error",
                 f"{self._kind.__name__} {each or 'without an id'} in registry {self._registry}",
                 f"it cannot be processed: {type(error).__name__}",
                 "it is kept as it was; please report this with the traceback in the log",
             )
             if self._problems.get(each) != problem:
-                log.exception(problem.message, object=problem.object, remedy=problem.remedy)
+                log.exception("problem_found", **problem.fields())
             return Row(each, b"", problem, 0)
 
     def _read(self, raw: Any) -> Row:

@@ -1,8 +1,8 @@
-from scripts.configuration_table import BEGIN, END, README, SERVICES, rows, table
+from scripts.configuration_table import BEGIN, END, PAGE, SERVICES, rows, table
 
 
 def test_the_configuration_is_that_of_the_settings() -> None:
-    _, _, rest = README.read_text(encoding="utf-8").partition(BEGIN)
+    _, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
     written, end, _ = rest.partition(END)
 
     assert end, "the table's marks are gone"

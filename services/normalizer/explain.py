@@ -1,0 +1,186 @@
+"""Answers "why is my model not there?" for one model, at `GET /explain?model=NAME`."""
+
+import asyncio
+import difflib
+from collections.abc import Callable, Iterable, Iterator
+from urllib.parse import urlsplit
+
+from aiohttp import web
+
+from common import identity
+from common.http.problems import HttpProblem
+from common.status import Explained, Explanation, ProblemStatus, UnreadStatus, moment
+from common.wire import Stored, Upsert
+from services.normalizer.desired import Desired
+from services.normalizer.facts import Ref
+from services.normalizer.hidden import Hidden, HiddenBook, label_of
+from services.normalizer.ledger import Doubt, Ledger
+from services.normalizer.normalize.deployment import Deployment
+from services.normalizer.normalize.segments import segment
+from services.normalizer.publish import Mirror
+from services.normalizer.sourcebook import SourceBook
+
+URL_SCHEMES = ("http://", "https://", "grpc://")
+_LONGEST = 2000
+_NEAR = 3
+_MOST = 50
+
+
+class Explainer:
+    """Says of a model whether it is shown, leaving or hidden, and why; `clock` gives seconds of the epoch."""
+
+    def __init__(
+        self,
+        *,
+        desired: Desired,
+        book: SourceBook,
+        ledger: Ledger,
+        mirror: Mirror,
+        hidden: HiddenBook,
+        clock: Callable[[], float],
+    ) -> None:
+        self._desired = desired
+        self._book = book
+        self._ledger = ledger
+        self._mirror = mirror
+        self._hidden = hidden
+        self._clock = clock
+
+    def explain(self, name: str) -> Explanation:
+        """Return what is known of the model that `name` means: a name, namespace/name, key, path of the feed or URL."""
+        wanted = key_in(name.strip()).lower()
+        found = {ref for ref, called in self._names() if any(wanted == each.lower() for each in called)}
+        found |= {ref for ref, facts in self._desired.deployments() if is_meant(facts, name.strip())}
+        doubts = {doubt.ref: doubt for doubt in self._ledger.doubts()}
+        stored = {entry.ref for entry in self._mirror.entries.values()}
+        return Explanation(
+            model=name,
+            found=tuple(self._explained(ref, doubts.get(ref), stored) for ref in sorted(found)[:_MOST]),
+            unread=tuple(
+                UnreadStatus(source=each.id, reason=self._book.reason(each.id))
+                for each in self._book.standings()
+                if each.failing or (each.looked is None and not each.absent)
+            ),
+        )
+
+    def names(self) -> set[str]:
+        """Return all names by which something is known here."""
+        return {each for _, called in self._names() for each in called if each}
+
+    def _names(self) -> Iterator[tuple[str, tuple[str, ...]]]:
+        """Yield references with the names that they go by."""
+        for ref, facts in self._desired.deployments():
+            yield ref, names_of(facts.namespace, facts.name)
+        for ref, model, version in self._desired.versions():
+            key = identity.key_of((segment(model.name), segment(version.name)))
+            yield ref, (model.name, f"{model.name}/{version.name}", f"{model.name} {version.name}", key)
+        for key, entry in self._entries():
+            yield entry.ref or key, (key, entry.ref, entry.model_name, entry.server_name)
+        for hidden in self._hidden.all():
+            yield hidden.ref, (hidden.ref, hidden.object)
+            parsed = _parsed(hidden.ref)
+            if parsed is None:  # a registry
+                id_ = hidden.ref.partition(":")[2]
+                yield hidden.ref, (id_, id_.rpartition("/")[2])
+            elif parsed.is_deployment:
+                yield hidden.ref, names_of(*parsed.ids)
+
+    def _explained(self, ref: str, doubt: Doubt | None, stored: set[str]) -> Explained:
+        of_one = {
+            "object": label_of(ref),
+            "problems": tuple(map(ProblemStatus.of, self._desired.problems.get(ref, ()))),
+        }
+        if (hidden := self._why(ref, stored)) is not None:
+            return Explained(
+                source=hidden.source,
+                state="hidden",
+                cause=hidden.why.cause,
+                reason=hidden.why.reason,
+                remedy=hidden.why.remedy,
+                since=moment(hidden.since),
+                **of_one,
+            )
+        of_one["source"] = self._desired.source_of(ref) or (doubt.source if doubt else "")
+        version = self._desired.shown_with_version(ref)
+        shown = version or ref
+        key, entry = next(((key, each) for key, each in self._entries() if (each.ref or key) == shown), ("", None))
+        of_one |= {"key": key, "uri": entry.uri if entry is not None else ""}
+        if doubt is not None:
+            return Explained(
+                state="leaving",
+                cause=doubt.reason,
+                reason="its source does not show it any more, or it is not ready; it stays for a while",
+                remedy=f"connector removals refuse {key} to keep it, connector removals confirm {key} to let it go now",
+                since=moment(doubt.since),
+                due=None if doubt.due is None else moment(doubt.due),
+                **of_one,
+            )
+        if key not in self._mirror.entries or key in self._mirror.busy:
+            return Explained(state="on-its-way", reason="storage has not confirmed it yet", **of_one)
+        refusal = self._mirror.refusals.get(key, "")
+        reason = f"it is shown as the server of {label_of(version)}" if version else ""
+        if refusal:
+            reason = f"it is shown as it was before: storage does not take its new form: {refusal}"
+        return Explained(state="shown", reason=reason, **of_one)
+
+    def _entries(self) -> Iterator[tuple[str, Stored | Upsert]]:
+        yield from self._mirror.entries.items()
+        yield from self._desired.wanted.items()
+
+    def _why(self, ref: str, stored: set[str]) -> Hidden | None:
+        if (hidden := self._hidden.get(ref)) is not None:
+            return hidden
+        why = self._desired.why_hidden(ref, stored)
+        if why is None:
+            return None
+        since = why.since or self._clock()
+        return Hidden(ref=ref, object=label_of(ref), source=self._desired.source_of(ref), why=why, since=since)
+
+
+def names_of(namespace: str, name: str) -> tuple[str, ...]:
+    """Return the names by which people mean a deployment."""
+    return (name, f"{namespace}/{name}", identity.key_of((namespace, name)))
+
+
+def key_in(name: str) -> str:
+    """Return the key that a path of the feed stands for; any other name as it is."""
+    path = urlsplit(name).path if name.startswith(URL_SCHEMES) else name
+    segments = path.strip("/").split("/")
+    if segments[-1] == identity.DOCUMENT_NAME and len(segments) >= 3:
+        return identity.key_of((segments[-3], segments[-2]))
+    return name
+
+
+def is_meant(deployment: Deployment, name: str) -> bool:
+    """Return whether a name (name, namespace/name, key or URL) is that of a deployment."""
+    if name.startswith(URL_SCHEMES):
+        return bool(deployment.url) and urlsplit(deployment.url).netloc == urlsplit(name).netloc
+    return name in names_of(deployment.namespace, deployment.name)
+
+
+def close_to(name: str, names: Iterable[str]) -> tuple[str, ...]:
+    """Return the names that are most like one; of ten thousand models that takes seconds."""
+    return tuple(difflib.get_close_matches(key_in(name.strip()), sorted(names), n=_NEAR))
+
+
+def add_explanations(app: web.Application, explainer: Explainer) -> None:
+    """Add `/explain`, which is read from this host, or with the token."""
+
+    async def show(request: web.Request) -> web.Response:
+        name = request.query.get("model", "").strip()
+        if not name or len(name) > _LONGEST:
+            raise HttpProblem(400, "say which model: /explain?model=NAME, namespace/name, a key or a URL")
+        explanation = explainer.explain(name)
+        if not explanation.found:
+            near = await asyncio.to_thread(close_to, name, explainer.names())  # the feed goes on meanwhile
+            explanation = explanation.model_copy(update={"near": near})
+        return web.Response(body=explanation.encode(), content_type="application/json")
+
+    app.router.add_get("/explain", show)
+
+
+def _parsed(ref: str) -> Ref | None:
+    try:
+        return Ref.parse(ref)
+    except ValueError:
+        return None

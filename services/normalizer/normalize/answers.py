@@ -1,0 +1,161 @@
+"""What a model server says of itself when it is asked, and which servers may be asked.
+
+Source: OpenAI API reference, "List models"; OpenAPI Specification 3, "Paths Object" (FastAPI serves it at
+/openapi.json, as vLLM and KServe's own servers do).
+"""
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from common.details import packed
+from services.normalizer.normalize import values
+from services.normalizer.normalize.addresses import is_grpc, resolve
+from services.normalizer.normalize.deployment import Deployment, ServiceFacts
+from services.normalizer.normalize.links import without_credentials
+from services.normalizer.normalize.model_names import unique_names
+from services.normalizer.normalize.runtimes import Runtime, spoken
+
+_OPENAI = "openai-v1"
+_HUGGING_FACE_SERVER = "huggingfaceserver"
+_BY_PUBLISHER = "publishers/"
+_METHODS = ("get", "post", "put", "patch", "delete")
+_PATH = re.compile(r"/[A-Za-z0-9._~{}:/-]{0,99}\Z")
+# What every server of the kind has, and no client of the model calls.
+_MACHINERY = frozenset(
+    {"/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json", "/metrics", "/health", "/ping", "/load", "/version"}
+)
+_LARGEST_DEFINITION = 3800
+"""Bytes, indented: with the server's address readers of the feed are given 4 KiB at most."""
+_LARGEST_PACKED = 1000
+_MOST_NAMES = 20
+_MOST_OPERATIONS = 40
+_MOST_CHARACTERS = 640
+"""Of names, and of operations: they are stored with every entry."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answers:
+    """The names of the models that a server has, and what can be asked of it; empty where it does not say.
+
+    `definition` is the server's own (packed) where it is small, else there are `operations` (`POST /v1/completions`).
+    """
+
+    names: tuple[str, ...] = ()
+    operations: tuple[str, ...] = ()
+    definition: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Questions:
+    """What a server is asked, as paths below its address; empty where it is not asked that."""
+
+    models: str = ""
+    definition: str = ""
+
+
+def read_models(answer: object) -> tuple[str, ...]:
+    """Return the names in an answer to `/v1/models`; those by their publisher are the same models again."""
+    names = [values.line(values.at(model, "id")) for model in values.items(values.at(answer, "data"))]
+    plain = [name for name in names if not name.startswith(_BY_PUBLISHER)]
+    return tuple(_as_much_as_fits(unique_names(plain or names), _MOST_NAMES))
+
+
+def read_operations(answer: object) -> tuple[str, ...]:
+    """Return the operations in an OpenAPI definition, those of versioned APIs first."""
+    if not (values.at(answer, "openapi") or values.at(answer, "swagger")):
+        return ()
+    paths = values.mapping(values.at(answer, "paths"))
+    found = [
+        f"{method.upper()} {path}"
+        for path in sorted(paths, key=lambda path: "/v1/" not in str(path))
+        if isinstance(path, str) and path not in _MACHINERY and _PATH.match(path)
+        for method in _METHODS
+        if method in values.mapping(paths[path])
+    ]
+    return tuple(_as_much_as_fits(found, _MOST_OPERATIONS))
+
+
+def read_definition(answer: object) -> str:
+    """Return an OpenAPI 3 definition, packed, without credentials; empty when it is another, or a large one."""
+    if not (values.line(values.at(answer, "openapi")).startswith("3.") and values.mapping(values.at(answer, "paths"))):
+        return ""
+    try:
+        definition = _without_credentials(answer)
+        size = len(json.dumps(definition, ensure_ascii=False, indent=1).encode())
+        written = packed(json.dumps(definition, ensure_ascii=False, separators=(",", ":")))
+    except (RecursionError, ValueError):  # nested deeply, or no Unicode
+        return ""
+    if size > _LARGEST_DEFINITION:
+        return ""
+    return written if len(written) <= _LARGEST_PACKED else ""
+
+
+def _without_credentials(value: object) -> object:
+    if isinstance(value, str):
+        return without_credentials(value)
+    if isinstance(value, dict):
+        return {key: _without_credentials(item) for key, item in value.items()}
+    return [_without_credentials(item) for item in value] if isinstance(value, list) else value
+
+
+def _as_much_as_fits(texts: Sequence[str], most: int) -> Iterator[str]:
+    room = _MOST_CHARACTERS
+    for text in texts[:most]:
+        room -= len(text)
+        if room < 0:
+            return
+        yield text
+
+
+def questions_for(
+    deployment: Deployment, runtime: Runtime | None, *, models: bool, definitions: bool
+) -> Questions | None:
+    """Return what a server may be asked, None when it may not be.
+
+    It may when it serves at the moment, when a request does not start it (a GPU would be woken), and when it asks for
+    no token: we have none that is for it. Models are asked of OpenAI servers, definitions of those that nobody
+    describes as well.
+    """
+    asks_for_token = deployment.stated.asks_authentication
+    if asks_for_token is None:
+        asks_for_token = deployment.secured
+    if not deployment.readiness.ready or deployment.may_sleep or asks_for_token:
+        return None
+    said = dict(deployment.stated.said)
+    server_type = said.get("servertype") or spoken(deployment.served, runtime)
+    questions = Questions(
+        models=_models_path(deployment) if models and server_type == _OPENAI else "",
+        definition="/openapi.json" if definitions and server_type in (_OPENAI, "") and not said.get("apispec") else "",
+    )
+    return questions if questions.models or questions.definition else None
+
+
+def _models_path(deployment: Deployment) -> str:
+    """Return where models are listed; KServe's own server puts /openai before it."""
+    served = deployment.served
+    own = any(_HUGGING_FACE_SERVER in text for text in (served.runtime, served.image))
+    return "/openai/v1/models" if own else "/v1/models"
+
+
+def addresses_to_ask(
+    deployment: Deployment, services: Sequence[ServiceFacts], runtime: Runtime | None, *, inside: bool
+) -> tuple[str, ...]:
+    """Return the addresses of an entry that speak HTTP, the internal one first; `inside`: we are in its cluster."""
+    known = resolve(deployment, services)
+    found = (known.internal if inside else "", known.external)
+    return tuple(
+        url.rstrip("/").removesuffix("/v1").removesuffix("/openai")
+        for url in found
+        if url.startswith(("http://", "https://")) and not is_grpc(url, deployment, services, runtime)
+    )
+
+
+def with_answers(deployment: Deployment, answers: Answers) -> Deployment:
+    """Return a deployment with what its server says: people's names first, then those that it confirms, then others."""
+    names = deployment.names
+    if answers.names:
+        confirmed = (name for name in names if name in answers.names)
+        names = unique_names((*deployment.stated.names, *confirmed, *answers.names))
+    return replace(deployment, names=names, operations=answers.operations, definition=answers.definition)

@@ -1,0 +1,140 @@
+"""A wrapper around a source of deployments: what they do not say themselves they have from their namespace."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable
+
+from common.kube.client import KubeClient
+from common.kube.metrics import KubeMetrics
+from common.kube.reflector import ReflectorOptions
+from common.kube.replica import Key
+from common.kube.resources import NAMESPACES
+from common.kube.state import State
+from services.normalizer.facts import Gone, Missing, Ref, Unusable
+from services.normalizer.normalize.deployment import Deployment, Fact, Planned
+from services.normalizer.normalize.inheritance import NOTHING, Inheritance, read_namespace
+from services.normalizer.source import News, Sink, Source
+from services.normalizer.sources.kserve.watched import Collection, reflectors
+from services.normalizer.sources.wrapping import PassingOn, Wrapper
+
+PART = "namespaces"
+PATIENCE = 10.0
+"""Seconds that the first deployments wait for their namespaces: without these they would be shown otherwise."""
+
+
+class Namespaces:
+    """The namespaces of one cluster and what each says, for all sources that follow it.
+
+    What cannot be read any more stays as it was; without the right to read namespaces nothing is inherited.
+    """
+
+    def __init__(self, *, client: KubeClient, metrics: KubeMetrics, options: ReflectorOptions | None = None) -> None:
+        self._known: dict[str, Inheritance] = {}
+        self._followers: list[tuple[Callable[[str], None], Callable[[State], None]]] = []
+        self._state: State | None = None
+        self._tried = asyncio.Event()
+        collection = Collection[Inheritance](
+            changed=self._change,
+            invalid=lambda key, error: None,
+            listed=self._tried.set,
+            state=self._tell,
+            parts=1,
+        )
+        self._reflectors = reflectors(
+            NAMESPACES,
+            read_namespace,
+            collection,
+            client=client,
+            namespaces=(None,),
+            metrics=metrics,
+            options=options or ReflectorOptions(),
+        )
+
+    def of(self, namespace: str) -> Inheritance:
+        """Return what a namespace says."""
+        return self._known.get(namespace, NOTHING)
+
+    def follow(self, changed: Callable[[str], None], state: Callable[[State], None]) -> None:
+        """Call `changed` with the name of each namespace that says something else, `state` when they fare otherwise."""
+        self._followers.append((changed, state))
+        if self._state is not None:
+            state(self._state)
+
+    async def run(self) -> None:
+        """Follow the namespaces until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            for reflector in self._reflectors:
+                tasks.create_task(reflector.run())
+
+    async def tried(self) -> None:
+        """Wait until they were listed, or could not be, no longer than PATIENCE."""
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await self._tried.wait()
+        except TimeoutError:
+            pass
+
+    def _change(self, key: Key, new: Inheritance | None, explicit: bool) -> None:
+        _, name = key
+        if (new or NOTHING) == self.of(name):
+            return
+        if new is None:
+            del self._known[name]
+        else:
+            self._known[name] = new
+        for changed, _ in self._followers:
+            changed(name)
+
+    def _tell(self, state: State) -> None:
+        self._state = state
+        if not state.ok:
+            self._tried.set()
+        for _, tell in self._followers:
+            tell(state)
+
+
+class Inherited(Wrapper):
+    """A source as it is, with what its deployments have from their namespaces."""
+
+    def __init__(self, source: Source, namespaces: Namespaces) -> None:
+        super().__init__(source)
+        self._known = namespaces
+
+    async def run(self, sink: Sink) -> None:
+        """Tell what the source tells, until cancelled."""
+        inheriting = _Inheriting(sink, self._known)
+        self._known.follow(inheriting.again, lambda state: sink.state(state, part=PART))
+        await self._known.tried()
+        await self._source.run(inheriting)
+
+
+class _Inheriting(PassingOn):
+    """Passes on what a source tells, with what deployments inherit, again when that changes."""
+
+    def __init__(self, sink: Sink, namespaces: Namespaces) -> None:
+        super().__init__(sink)
+        self._namespaces = namespaces
+        self._of: defaultdict[str, dict[Ref, Fact]] = defaultdict(dict)
+
+    def again(self, namespace: str) -> None:
+        """Tell the deployments of a namespace again, which says something else now."""
+        if facts := self._of.get(namespace):
+            self._sink.changed({ref: self._given(fact) for ref, fact in facts.items()})
+
+    def changed(self, news: News) -> None:
+        for ref, fact in news.items():
+            if not ref.is_deployment:
+                continue
+            if isinstance(fact, Deployment | Planned):
+                self._of[ref.ids[0]][ref] = fact
+            elif isinstance(fact, Gone | Missing):
+                self._of[ref.ids[0]].pop(ref, None)
+        self._sink.changed({ref: self._given(fact) for ref, fact in news.items()})
+
+    def _given(self, fact: Fact | Gone | Missing | Unusable) -> Fact | Gone | Missing | Unusable:
+        match fact:
+            case Deployment(namespace=namespace):
+                return self._namespaces.of(namespace).given(fact)
+            case Planned(deployment):
+                return Planned(self._namespaces.of(deployment.namespace).given(deployment))
+        return fact

@@ -1,0 +1,204 @@
+"""A wrapper around a source of deployments: with what their servers say, asked once for each revision.
+
+What a server says becomes facts of its deployment, so that nothing after this knows where they come from.
+"""
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import structlog
+
+from common.http.client import RemoteError
+from services.normalizer.facts import Gone, Missing, Ref, Unusable
+from services.normalizer.normalize.answers import Answers, with_answers
+from services.normalizer.normalize.deployment import Addresses, Deployment, Fact, Planned
+from services.normalizer.normalize.runtimes import Runtime
+from services.normalizer.source import News, Sink, Source
+from services.normalizer.sources.kserve.model_servers import ModelServers
+from services.normalizer.sources.wrapping import PassingOn, Wrapper
+
+log = structlog.get_logger("model-servers")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """In seconds: for how long a new model waits for its server, and until one without an answer is asked again."""
+
+    hold: float = 5.0
+    again: float = 600.0
+
+
+class Answered(Wrapper):
+    """A source as it is, with what the servers of its deployments say."""
+
+    def __init__(self, source: Source, servers: ModelServers, *, patience: Patience | None = None) -> None:
+        super().__init__(source)
+        self._servers = servers
+        self._patience = patience or Patience()
+
+    async def run(self, sink: Sink) -> None:
+        """Tell what the source tells, and what servers say, until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            asker = _Asker(sink, self._servers, tasks, self._patience)
+            try:
+                await self._source.run(asker)
+            finally:
+                asker.release_all()
+
+
+class _Revision(NamedTuple):
+    """What a server is asked once for; `addresses` where nobody counts generations, as in files."""
+
+    uid: str
+    generation: int
+    addresses: Addresses | None
+
+
+@dataclass(slots=True)
+class _Model:
+    """A deployment as its source told it last, what its server said of which revision, and the asking under way."""
+
+    facts: Deployment
+    answers: Answers | None = None
+    answered: _Revision | None = None
+    asking: asyncio.Task[None] | None = None
+
+    @property
+    def revision(self) -> _Revision:
+        facts = self.facts
+        return _Revision(facts.uid, facts.generation, None if facts.generation else facts.addresses)
+
+    @property
+    def enriched(self) -> Deployment:
+        return with_answers(self.facts, self.answers) if self.answers else self.facts
+
+
+def _asked_otherwise(former: Deployment, facts: Deployment) -> bool:
+    """Return whether a server is asked something else now than before, or elsewhere."""
+    return (former.generation, former.addresses) != (facts.generation, facts.addresses)
+
+
+class _Asker(PassingOn):
+    """Passes on what a source says, deployments with what their servers say.
+
+    A new one is held back for that for a short while, and with it the news that all was listed: otherwise entries would
+    lose what was known, and regain it, after each restart.
+    """
+
+    def __init__(self, sink: Sink, servers: ModelServers, tasks: asyncio.TaskGroup, patience: Patience) -> None:
+        super().__init__(sink)
+        self._servers = servers
+        self._tasks = tasks
+        self._patience = patience
+        self._models: dict[Ref, _Model] = {}
+        self._held: dict[Ref, asyncio.TimerHandle] = {}
+        self._listed = False
+        servers.follow(self._reconsider)
+
+    def changed(self, news: News) -> None:
+        told: dict[Ref, Fact | Gone | Missing | Unusable] = {}
+        for ref, fact in news.items():
+            if not ref.is_deployment:
+                self._servers.note(ref, fact)
+                told[ref] = fact
+                if isinstance(fact, Runtime):
+                    self._reconsider(self._made_of(ref.ids[1]))
+            elif isinstance(fact, Deployment):
+                model = self._take(ref, fact)
+                if ref not in self._held:
+                    told[ref] = model.enriched
+            else:
+                self._leave(ref, forget=isinstance(fact, Gone | Planned))
+                told[ref] = fact
+        if told:
+            self._sink.changed(told)
+        self._pass_listed()
+
+    def listed(self) -> None:
+        """Pass it on as soon as nothing is held back."""
+        self._listed = True
+        self._pass_listed()
+
+    def _pass_listed(self) -> None:
+        if self._listed and not self._held:
+            self._listed = False
+            self._sink.listed()
+
+    def _take(self, ref: Ref, facts: Deployment) -> _Model:
+        model = self._models.get(ref)
+        if model is None or model.facts.uid != facts.uid:
+            self._leave(ref, forget=True)
+            model = self._models[ref] = _Model(facts)
+        former, model.facts = model.facts, facts
+        if not self._servers.is_asked(ref, facts):
+            self._stop(ref, model)
+        elif model.answered != model.revision and (model.asking is None or _asked_otherwise(former, facts)):
+            self._start(ref, model)
+        return model
+
+    def _start(self, ref: Ref, model: _Model) -> None:
+        if model.asking is not None:
+            model.asking.cancel()
+        elif model.answered is None:
+            self._held[ref] = asyncio.get_running_loop().call_later(self._patience.hold, self._release, ref)
+        model.asking = self._tasks.create_task(self._ask(ref, model))
+
+    async def _ask(self, ref: Ref, model: _Model) -> None:
+        """Ask until there is an answer, and pass it on."""
+        tell = log.info
+        while True:
+            revision = model.revision
+            try:
+                answers = await self._servers.ask(ref, model.facts)
+                break
+            except RemoteError as error:
+                tell("model_server_unreachable", model=ref.label, error=str(error))
+                tell = log.debug
+            self._release(ref)
+            await asyncio.sleep(self._patience.again)
+        model.asking = None
+        former = model.enriched
+        if answers is not None:
+            model.answers, model.answered = answers, revision
+        if ref in self._held:
+            self._release(ref)
+        elif model.enriched != former:
+            self._sink.changed({ref: model.enriched})
+
+    def _made_of(self, runtime: str) -> list[Ref]:
+        """Return the deployments that are made of a runtime."""
+        return [ref for ref, model in self._models.items() if model.facts.served.runtime == runtime]
+
+    def _reconsider(self, refs: Iterable[Ref]) -> None:
+        """Ask servers that have not answered again: what belongs to their deployments is another by now."""
+        for ref in refs:
+            model = self._models.get(ref)
+            if model is not None and model.answered != model.revision and self._servers.is_asked(ref, model.facts):
+                self._start(ref, model)
+
+    def release_all(self) -> None:
+        """Hold nothing back any more."""
+        for ref in tuple(self._held):
+            self._release(ref)
+
+    def _release(self, ref: Ref) -> None:
+        """Pass on a deployment that was held back."""
+        if (timer := self._held.pop(ref, None)) is not None:
+            timer.cancel()
+            self._sink.changed({ref: self._models[ref].enriched})
+            self._pass_listed()
+
+    def _leave(self, ref: Ref, *, forget: bool) -> None:
+        model = self._models.pop(ref, None) if forget else self._models.get(ref)
+        if model is not None:
+            self._stop(ref, model)
+
+    def _stop(self, ref: Ref, model: _Model) -> None:
+        """Ask no more, and hold nothing back: what comes now goes before."""
+        if model.asking is not None:
+            model.asking.cancel()
+            model.asking = None
+        if (timer := self._held.pop(ref, None)) is not None:
+            timer.cancel()

@@ -1,0 +1,192 @@
+"""One model catalog (Kubeflow Model Catalog REST API), and one round of asking several of them for cards."""
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from math import inf
+from typing import NamedTuple
+
+import structlog
+
+from common.backoff import Backoff
+from common.http.client import RemoteError, StatusError, Unreachable
+from services.normalizer.normalize import values
+from services.normalizer.normalize.card_length import shorten
+from services.normalizer.normalize.cards import CARD_LIMIT, CatalogModel, is_too_large
+from services.normalizer.sources.faults import BadAnswer, TooLarge, fault_of
+from services.normalizer.sources.http import Account, Remote
+
+log = structlog.get_logger("sources")
+
+API_ROOTS = ("/api/model_catalog/v1", "/api/model_catalog/v1alpha1")
+"""The versions of the API, the newest first; catalogs of 2026 have the second only."""
+FEW = 3
+"""So many models that a catalog fails for, and none that it answers for, are no longer a matter of single models."""
+MANY = 12
+"""When it has failed for so many in one round and answered for none, the others are not asked for."""
+
+
+class Refusal(NamedTuple):
+    """Why a catalog, by its label, cannot answer for one model while it answers for others."""
+
+    label: str
+    error: RemoteError
+
+
+class Catalog:
+    """One catalog that is connected to.
+
+    `witness` is a model that it answered for: if it does so again, what fails is a matter of single models.
+    """
+
+    def __init__(self, *, remote: Remote, connection: AsyncExitStack, account: Account, backoff: Backoff) -> None:
+        self.remote = remote
+        self.connection = connection
+        self.retry_at = 0.0
+        self.asked_at = -inf
+        self.witness: CatalogModel | None = None
+        self._account = account
+        self._backoff = backoff
+        self._root = ""
+
+    def settle(self, error: RemoteError | None, now: float) -> None:
+        """Take what came of asking it."""
+        ref = self.remote.ref
+        self._account.update(ref, None if error is None else fault_of(ref, error))
+        if error is None:
+            self._backoff.reset()
+            self.asked_at = now
+        else:
+            self.retry_at = now + self._backoff.next()
+
+    async def begin(self) -> None:
+        """Settle on the version of the API; one that starts answers 404 to everything, so that it has none yet.
+
+        Raises:
+            RemoteError: it speaks none, or does not answer.
+        """
+        refusal: RemoteError | None = None
+        for root in (self._root,) if self._root else API_ROOTS:
+            try:
+                await self.remote.get(f"{root}/sources", {"pageSize": "1"})
+            except StatusError as error:
+                if error.status != 404:
+                    raise
+                refusal = error
+                continue
+            self._root = root
+            return
+        self._root = ""
+        if refusal is not None:
+            raise refusal
+
+    async def card(self, model: CatalogModel) -> str | None:
+        """Return a model's card, None when the catalog has none.
+
+        Raises:
+            RemoteError: it cannot be read.
+        """
+        path = f"{self._root}{model.path}"
+        try:
+            answer = await self.remote.get(path)
+        except StatusError as error:
+            if error.status in (400, 404, 414, 422):  # a name that it has not, or cannot have
+                return None
+            raise
+        if not isinstance(answer, dict) or "name" not in answer:
+            raise BadAnswer(f"{self.remote.ref.url}{path}: 200 without a model")
+        readme = values.block(answer.get("readme"))
+        if is_too_large(readme):
+            log.warning(
+                "card_too_long",
+                source=self.remote.ref.label,
+                limit=CARD_LIMIT,
+                object=f"model {model.name} of source {model.source}",
+                remedy="shorten its readme in the catalog",
+            )
+        return shorten(readme) or None
+
+
+class Inquiry:
+    """One round of asking catalogs, in their order; None stands for one that is let alone.
+
+    A catalog that fails as a whole is not asked again in the same round; `errors` has why, by its id.
+    """
+
+    def __init__(self, catalogs: Sequence[Catalog | None]) -> None:
+        self._catalogs = catalogs
+        self._answered: Counter[str] = Counter()
+        self._failed: defaultdict[str, dict[CatalogModel, RemoteError]] = defaultdict(dict)
+        self.errors: dict[str, RemoteError] = {}
+
+    async def begin(self) -> None:
+        """See which catalogs answer at all."""
+        for catalog in self._catalogs:
+            if catalog is not None:
+                try:
+                    await catalog.begin()
+                except RemoteError as error:
+                    self.errors[catalog.remote.ref.id] = error
+
+    async def find(self, model: CatalogModel) -> tuple[str | None, bool]:
+        """Return the card of the first catalog that has it, and whether all before that one were asked."""
+        sure = True
+        for catalog in self._catalogs:
+            if catalog is None or catalog.remote.ref.id in self.errors:
+                sure = False
+                continue
+            try:
+                text = await catalog.card(model)
+            except RemoteError as error:
+                self._fails(catalog.remote.ref.id, model, error)
+                sure = False
+                continue
+            self._answered[catalog.remote.ref.id] += 1
+            catalog.witness = model
+            if text is not None:
+                return text, sure
+        return None, sure
+
+    def _fails(self, catalog: str, model: CatalogModel, error: RemoteError) -> None:
+        failed = self._failed[catalog]
+        failed[model] = error
+        if not _may_be_about_one(error) or (len(failed) >= MANY and not self._answered[catalog]):
+            self.errors[catalog] = error
+
+    async def conclude(self, *, wanted: int) -> None:
+        """Decide of catalogs that answered for no model in this round whether they fail as a whole.
+
+        `wanted` is how many models there are.
+        """
+        for catalog in self._catalogs:
+            id_ = catalog.remote.ref.id if catalog is not None else ""
+            failed = self._failed.get(id_)
+            if catalog is None or not failed or id_ in self.errors or self._answered[id_]:
+                continue
+            if catalog.witness is None or catalog.witness in failed:
+                if len(failed) >= min(FEW, wanted):
+                    self.errors[id_] = next(iter(failed.values()))
+                continue
+            try:
+                await catalog.card(catalog.witness)
+            except RemoteError as error:
+                self.errors[id_] = error
+
+    def refusal(self, model: CatalogModel) -> Refusal | None:
+        """Return why a catalog that answers for other models did not for this one."""
+        for catalog in self._catalogs:
+            id_ = catalog.remote.ref.id if catalog is not None else ""
+            error = None if id_ in self.errors else self._failed.get(id_, {}).get(model)
+            if catalog is not None and error is not None:
+                return Refusal(catalog.remote.ref.label, error)
+        return None
+
+
+def _may_be_about_one(error: RemoteError) -> bool:
+    """Return whether it may be one model that a catalog cannot answer for, and not the catalog that fails."""
+    match error:
+        case StatusError():
+            return error.status >= 500
+        case Unreachable():
+            return error.cause == "no answer in time"
+    return isinstance(error, BadAnswer | TooLarge)

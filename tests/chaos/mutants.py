@@ -1,0 +1,191 @@
+"""Faults to put back, each of which the judge must find: how far it can be trusted.
+
+As a program, `python mutants.py NAME PROGRAM [ARGUMENT...]` runs a service with one of them. Nothing in the product
+knows of this.
+"""
+
+import runpy
+import sys
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final, Literal
+
+Setup = Literal["pod", "run", "replicas", "original"]
+"""As in `schedule.py`, which this program cannot import."""
+_OVER_HTTP: Final[tuple[Setup, ...]] = ("pod", "replicas", "original")
+_ALL: Final[tuple[Setup, ...]] = ("run", *_OVER_HTTP)
+_ORIGINAL: Final[tuple[Setup, ...]] = ("original",)
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """A fault: what is wrong with it, what puts it into the modules of the product, and the setups that run these."""
+
+    about: str
+    apply: Callable[[], None]
+    setups: Collection[Setup] = ("pod", "run", "replicas")
+
+
+def wrapper(name: str) -> tuple[str, ...]:
+    """Return the command line that runs a service with this fault."""
+    return (sys.executable, __file__, name)
+
+
+def _put(owner: Any, name: str, value: Any) -> None:
+    """Put something in the place of what a module or a class of the product has."""
+    setattr(owner, name, value)
+
+
+def _impatient(**patience: float) -> Callable[[], None]:
+    def apply() -> None:
+        from services.normalizer.ledger import Ledger
+
+        former: Any = Ledger.__init__
+
+        def begin(self: Ledger, given: Any, book: Any) -> None:
+            former(self, replace(given, **patience), book)
+
+        _put(Ledger, "__init__", begin)
+
+    return apply
+
+
+def _missing_is_gone() -> None:
+    from services.normalizer.facts import Gone, Missing
+    from services.normalizer.sink import Intake
+
+    former = Intake.changed
+
+    def changed(self: Intake, source: str, news: Mapping[Any, Any]) -> None:
+        former(self, source, {ref: Gone() if isinstance(fact, Missing) else fact for ref, fact in news.items()})
+
+    _put(Intake, "changed", changed)
+
+
+def _absent_kind_is_gone() -> None:
+    from services.normalizer.sources.kserve.watched import Collection
+
+    change, state = Collection.change, Collection.state
+    known: set[Any] = set()
+
+    def remember(self: Collection[Any], key: Any, new: Any, explicit: bool) -> None:
+        (known.discard if new is None else known.add)(key)
+        change(self, key, new, explicit)
+
+    def forget(self: Collection[Any], number: int, told: Any) -> None:
+        if told.kind == "absent":
+            for key in tuple(known):
+                remember(self, key, None, True)
+        state(self, number, told)
+
+    _put(Collection, "change", remember)
+    _put(Collection, "state", forget)
+
+
+def _stored_minus_wanted() -> None:
+    from services.normalizer.desired import Desired
+
+    _put(Desired, "_departure", lambda self, ref, stored: "not-wanted")
+
+
+def _damage_is_not_seen() -> None:
+    from services.storage_rest.stores import configmap
+    from services.storage_rest.stores.verdict import Verdict
+
+    former: Any = vars(configmap)["judge"]
+
+    def judge(*shards: Any, **options: Any) -> Verdict:
+        verdict = former(*shards, **options)
+        return Verdict(complete=True) if verdict.damage else verdict
+
+    _put(configmap, "judge", judge)
+
+
+def _removed_from_the_cache() -> None:
+    from common.wire import Batch
+    from services.storage_rest.service import StorageService
+    from services.storage_rest.stores.configmap import ConfigMapStore
+
+    former = ConfigMapStore.changed_by_others
+
+    def changed(self: ConfigMapStore, family: Any, changes: Mapping[str, Any], *, lost: bool) -> None:
+        gone = [slot for slot, change in changes.items() if change is None]
+        if isinstance(self._view, StorageService) and gone and family is self._entries:
+            self._view._accept(Batch(removals=dict.fromkeys(gone, "absent")))
+        former(self, family, changes, lost=lost)
+
+    _put(ConfigMapStore, "changed_by_others", changed)
+
+
+def _keyset_is_the_truth() -> None:
+    from services.storage_rest import service
+
+    former: Any = vars(service)["judge"]
+
+    def judge(*keys: Any, patience: Any, **options: Any) -> Any:
+        return former(*keys, patience=replace(patience, hold=0), **options)
+
+    _put(service, "judge", judge)
+
+
+def _snapshot_is_whole() -> None:
+    from services.location.follow import Following
+
+    former = Following.begin
+
+    def begin(self: Following, unpacking: Any, told: Any) -> None:
+        former(self, unpacking, replace(told, confirmed=True))
+
+    _put(Following, "begin", begin)
+
+
+def _incomplete_is_served() -> None:
+    from services.location import first_generation
+
+    _put(first_generation, "require_complete", lambda shelf: None)
+
+
+def _storage_away_empties() -> None:
+    from services.location.follow import Follower
+
+    former = Follower._failed
+
+    def failed(self: Follower, error: Exception) -> None:
+        for entry in self._shelf.entries():
+            self._shelf.remove(entry.key)
+        former(self, error)
+
+    _put(Follower, "_failed", failed)
+
+
+MUTANTS: Final[Mapping[str, Mutant]] = {
+    "no-hold": Mutant("what a list lacks leaves at once", _impatient(hold=0.0)),
+    "no-grace": Mutant("what is not ready for a moment leaves", _impatient(not_ready=0.0)),
+    "missing-is-gone": Mutant("what a list lacks counts as deleted", _missing_is_gone),
+    "absent-kind-is-gone": Mutant("a 404 for the whole collection deletes all of it", _absent_kind_is_gone),
+    "stored-minus-wanted": Mutant("what is stored and not wanted is removed", _stored_minus_wanted),
+    "damage-is-not-seen": Mutant("what is left of a damaged cache counts as all there is", _damage_is_not_seen, _ALL),
+    "removed-from-the-cache": Mutant("what vanishes from a ConfigMap is removed", _removed_from_the_cache, _ALL),
+    "keyset-is-the-truth": Mutant(
+        "what the original does not name is removed, however much", _keyset_is_the_truth, _ORIGINAL
+    ),
+    "snapshot-is-whole": Mutant(
+        "location drops what a snapshot lacks, confirmed or not", _snapshot_is_whole, _OVER_HTTP
+    ),
+    "incomplete-is-served": Mutant("location serves what is not complete", _incomplete_is_served, _ALL),
+    "storage-away-empties": Mutant(
+        "location drops all when storage does not answer", _storage_away_empties, _OVER_HTTP
+    ),
+}
+
+
+def main() -> None:
+    """Run a program of the product with a fault; another interpreter before the program is this one."""
+    _, name, *command = sys.argv
+    MUTANTS[name].apply()
+    sys.argv = command[1:] if command[0] == sys.executable else command
+    runpy.run_path(sys.argv[0], run_name="__main__")
+
+
+if __name__ == "__main__":
+    main()

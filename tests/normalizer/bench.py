@@ -1,0 +1,142 @@
+"""A bench for the desired entries: sources say things, storage keeps what is wanted."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from common.wire import Stored
+from services.normalizer.desired import Desired
+from services.normalizer.facts import Gone, Missing, Ref
+from services.normalizer.ledger import Ledger, Patience
+from services.normalizer.normalize.deployment import Planned
+from services.normalizer.normalize.isvc import read_isvc
+from services.normalizer.normalize.registry_objects import (
+    RegistryRef,
+)
+from services.normalizer.normalize.result import Defaults
+from services.normalizer.plan import Plan, plan
+from services.normalizer.sourcebook import SourceBook
+from services.normalizer.sources.kubeflow.records import RegistryContent, RegistrySnapshot
+
+SOURCE = "kserve"
+
+
+GRACE = 120.0
+
+
+HOLD = 3600.0
+
+
+REGISTRY = RegistryRef("ns/reg", "reg", "ns")
+
+
+REGISTRY_SOURCE = "registry:ns/reg"
+
+
+def isvc(name: str, namespace: str = "models") -> Ref:
+    return Ref.isvc("local", namespace, name)
+
+
+class Bench:
+    """What is desired, with a ledger, and a storage that takes whatever is planned; the clock stands still."""
+
+    def __init__(
+        self,
+        stored: Mapping[str, Stored] | None = None,
+        *,
+        now: float = 0.0,
+        listed: bool = True,
+        defaults: Defaults | None = None,
+    ) -> None:
+        self.book = SourceBook(first_sync_grace=0)
+        # A single one is always suspicious; the ledger's own tests are about that.
+        self.ledger = Ledger(Patience(hold=HOLD, not_ready=GRACE, share=1, source_gone=HOLD), self.book)
+        self.desired = Desired(defaults=defaults or Defaults(), ledger=self.ledger)
+        self.now = now
+        self.storage = dict(stored or {})
+        self.bodies: dict[str, bytes] = {}
+        self.removed: dict[str, str] = {}
+        self.refused: dict[str, str] = {}
+        self.desired.seed(self.storage, now=now)
+        self.book.declare(SOURCE, "kserve")
+        self.others()
+        if listed:
+            self.look()
+
+    def others(self) -> None:
+        """Have others, so that one is not all that there are."""
+        for number in range(5):
+            self.ledger.see(f"isvc:local:others/{number}", SOURCE)
+            self.ledger.see(f"registry:ns/reg:0:{number}", REGISTRY_SOURCE)
+
+    def look(self) -> None:
+        """Look at everything completely again."""
+        for source in (SOURCE, REGISTRY_SOURCE):
+            if self.book.is_declared(source):
+                self.book.listed(source, now=self.now)
+
+    def isvc(self, obj: dict[str, Any], *, bare: bool = False) -> None:
+        metadata = obj["metadata"]
+        facts = read_isvc(obj)
+        self.put(isvc(metadata["name"], metadata["namespace"]), Planned(facts) if bare else facts)
+
+    def put(self, ref: Ref, fact: Any) -> None:
+        self.desired.put(SOURCE, ref, fact, now=self.now)
+        self.render()
+
+    def gone(self, name: str, *, explicit: bool = True) -> None:
+        self.put(isvc(name), Gone() if explicit else Missing())
+
+    def registry(self, **content: Any) -> None:
+        snapshot = RegistrySnapshot(**content)
+        touched = set(snapshot.versions) | {"10", "11", "20"}
+        self.book.declare(REGISTRY_SOURCE, "registry")
+        content_now = RegistryContent(REGISTRY, snapshot)
+        self.desired.put_registry(REGISTRY.id, content_now, touched=touched, now=self.now)
+        self.book.listed(REGISTRY_SOURCE, now=self.now)
+        self.desired.await_registries(frozenset())
+        self.render()
+
+    def render(self) -> None:
+        """Render, let the ledger judge, and store, until nothing changes any more."""
+        self.desired.render(self.desired.take_dirty(), now=self.now)
+        self.desired.release(self.ledger.tick(self.now))
+        self.desired.render(self.desired.take_dirty(), now=self.now)
+        while not (made := self.planned()).empty:
+            self.storage |= {u.key: u.stored for group in made.upserts for u in group}
+            self.bodies |= {u.key: u.body for group in made.upserts for u in group}
+            for key, mark in made.marks.items():
+                self.storage[key] = replace(self.storage[key], leaving=mark)
+            for key in made.removals:
+                del self.storage[key]
+            self.removed |= made.removals
+            self.desired.free_names(self.storage)
+
+    def planned(self) -> Plan:
+        return plan(
+            wanted=self.desired.wanted,
+            stored=self.storage,
+            departures=self.desired.departures(self.storage),
+            marks=self.ledger.marks(self.storage, now=self.now),
+            leaving={doubt.ref for doubt in self.ledger.doubts()},
+            refused=self.refused,
+        )
+
+    def later(self, seconds: float, *, look: bool = True) -> None:
+        self.now += seconds
+        if look:
+            self.look()
+        self.render()
+
+    def restarted(self, **options: Any) -> "Bench":
+        """Another run over what this one has stored."""
+        return Bench(self.storage, now=self.now, **options)
+
+    def document(self, key: str) -> dict[str, Any]:
+        return dict(json.loads(self.bodies[key]))
+
+    @property
+    def keys(self) -> list[str]:
+        """What is stored, and so served."""
+        return sorted(self.storage)

@@ -1,0 +1,49 @@
+"""A scripted source of deployments, and a sink that records."""
+
+from common.kube.state import State
+from services.normalizer.facts import Gone, Ref
+from services.normalizer.normalize.connection import Connection
+from services.normalizer.normalize.deployment import Fact
+from services.normalizer.source import News, Sink
+from services.normalizer.sourcebook import SourceKind
+
+
+class Recorder(Sink):
+    """What is passed on, and what is told of connections."""
+
+    def __init__(self) -> None:
+        self.deployments: list[Ref] = []
+        self.known: dict[str, Connection | Gone] = {}
+
+    def changed(self, news: News) -> None:
+        for ref, fact in news.items():
+            if ref.is_deployment:
+                self.deployments.append(ref)
+            else:
+                assert isinstance(fact, Connection | Gone)
+                self.known["/".join(ref.ids)] = fact
+
+    def listed(self) -> None: ...
+    def state(self, state: State, *, part: str = "", partly: bool = False) -> None: ...
+
+
+class Script:
+    """A source that says what a test has it say."""
+
+    id = "kserve"
+    kind: SourceKind = "kserve"
+    namespaces = ()
+
+    def __init__(self) -> None:
+        self.sink: Sink | None = None
+
+    async def run(self, sink: Sink) -> None:
+        """Keep whom to tell."""
+        self.sink = sink
+
+    def relist(self) -> None:
+        """There is nothing else to say."""
+
+    def tell(self, ref: Ref, fact: Fact | Gone) -> None:
+        assert self.sink
+        self.sink.changed({ref: fact})

@@ -1,0 +1,142 @@
+"""What deployments do not say themselves they have from their namespaces, where these may be read."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from common.kube.client import KubeClient
+from common.kube.metrics import KubeMetrics
+from common.kube.state import State
+from common.metrics import Metrics
+from services.normalizer.facts import Gone, Ref
+from services.normalizer.normalize.deployment import Deployment, Planned
+from services.normalizer.normalize.inheritance import NOTHING, read_namespace
+from services.normalizer.normalize.isvc import read_isvc
+from services.normalizer.source import News, Sink
+from services.normalizer.sourcebook import SourceKind
+from services.normalizer.sources.inherited import PART, Inherited, Namespaces
+from tests import objects
+from tests.common.kube.conftest import credentials_for
+from tests.common.kube.recorder import FAST
+from tests.fakes.kubernetes import FakeCluster, Rule
+from tests.waiting import eventually
+
+IRIS = Ref.isvc("local", "models", "iris")
+
+
+def namespace(*, labels: dict[str, str] | None = None, annotations: dict[str, str] | None = None) -> dict[str, Any]:
+    metadata = {"name": "models", "labels": labels or {}, "annotations": annotations or {}}
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
+
+
+def said(deployment: Deployment) -> dict[str, str]:
+    return dict(deployment.stated.said)
+
+
+OF_TEAM = namespace(
+    labels={"team": "vision", "rhdh.io/system": "shop", "rhdh.io/owner": "nobody"},
+    annotations={"rhdh.io/owner": "group:default/vision", "rhdh.io/lifecycle": "production", "rhdh.io/usage": "x"},
+)
+
+
+def test_owner_system_lifecycle_and_labels_are_inherited() -> None:
+    given = read_namespace(OF_TEAM).given(read_isvc(objects.isvc("iris", labels={"stage": "beta"})))
+    assert said(given) == {"owner": "group:default/vision", "lifecycle": "production", "system": "shop"}
+    assert given.stated.tags() == ("onnx", "stage-beta", "team-vision")
+
+
+def test_what_a_deployment_says_goes_before() -> None:
+    own = objects.isvc("iris", labels={"team": "audio"}, annotations={"modelcatalogbridge.rhdh.io/owner": "ada"})
+    given = read_namespace(OF_TEAM).given(read_isvc(own))
+    assert said(given) == {"owner": "ada", "lifecycle": "production", "system": "shop"}
+    assert given.stated.tags() == ("onnx", "team-audio")
+
+
+@pytest.mark.parametrize(
+    "obj", [{}, {"metadata": None}, namespace(), {"metadata": {"labels": [], "annotations": "none"}}]
+)
+def test_a_namespace_that_says_nothing_changes_nothing(obj: dict[str, Any]) -> None:
+    deployment = read_isvc(objects.isvc("iris"))
+    assert read_namespace(obj) == NOTHING
+    assert NOTHING.given(deployment) is deployment
+
+
+class Script:
+    """A source with one deployment that a test may have told again."""
+
+    id = "script"
+    kind: SourceKind = "kserve"
+    namespaces: tuple[str, ...] = ()
+
+    def __init__(self) -> None:
+        self.sink: Sink | None = None
+
+    async def run(self, sink: Sink) -> None:
+        self.sink = sink
+        sink.changed({IRIS: read_isvc(objects.isvc("iris"))})
+        sink.listed()
+        await asyncio.Event().wait()
+
+    def relist(self) -> None:
+        pass
+
+
+class Told(Sink):
+    def __init__(self) -> None:
+        self.facts: list[object] = []
+        self.states: list[tuple[str, State]] = []
+
+    def changed(self, news: News) -> None:
+        self.facts += news.values()
+
+    def listed(self) -> None:
+        pass
+
+    def state(self, state: State, *, part: str = "", partly: bool = False) -> None:
+        self.states.append((part, state))
+
+    def owners(self) -> list[str]:
+        return [said(fact).get("owner", "") for fact in self.facts if isinstance(fact, Deployment)]
+
+
+@asynccontextmanager
+async def running(cluster: FakeCluster) -> AsyncIterator[tuple[Script, Told]]:
+    metrics, script, told = KubeMetrics(Metrics("test", "0")), Script(), Told()
+    async with (
+        KubeClient(credentials=credentials_for(cluster), metrics=metrics) as client,
+        asyncio.TaskGroup() as group,
+    ):
+        namespaces = Namespaces(client=client, metrics=metrics, options=FAST)
+        tasks = [group.create_task(work) for work in (namespaces.run(), Inherited(script, namespaces).run(told))]
+        yield script, told
+        for task in tasks:
+            task.cancel()
+
+
+async def test_a_deployment_is_told_with_what_its_namespace_says_and_again_when_that_changes() -> None:
+    async with FakeCluster() as cluster:
+        cluster.apply(OF_TEAM)
+        async with running(cluster) as (script, told):
+            await eventually(lambda: told.owners() == ["group:default/vision"])
+            cluster.apply(namespace(annotations={"rhdh.io/owner": "ada"}))
+            await eventually(lambda: told.owners() == ["group:default/vision", "ada"])
+
+            assert script.sink is not None
+            script.sink.changed({IRIS: Gone()})
+            cluster.apply(OF_TEAM)
+            script.sink.changed({IRIS: Planned(read_isvc(objects.isvc("iris")))})
+            await eventually(lambda: any(isinstance(fact, Planned) for fact in told.facts))
+            assert told.owners() == ["group:default/vision", "ada"]
+
+
+async def test_without_the_right_deployments_are_told_as_they_are_and_the_right_is_named() -> None:
+    async with FakeCluster() as cluster:
+        cluster.apply(OF_TEAM)
+        cluster.grant(cluster.token, "somebody", [Rule(api_groups=("",), resources=("services",), verbs=("list",))])
+        async with running(cluster) as (_, told):
+            await eventually(lambda: told.owners() == [""])
+            [(part, state), *_] = told.states
+            assert (part, state.kind) == (PART, "forbidden")

@@ -1,0 +1,167 @@
+"""Registries of several clusters: what they describe, and whose token they get."""
+
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+
+from services.normalizer.sources.kubeflow.addresses import read_service_address
+from services.normalizer.sources.kubeflow.discovery import DiscoverySettings, discover
+from tests import objects
+from tests.fakes.registry import FakeRegistry
+from tests.normalizer.fleet import Fleet, fleet, following
+from tests.waiting import eventually
+
+__all__ = ["fleet"]
+
+LABELS = {
+    "modelregistry.opendatahub.io/registered-model-id": "1",
+    "modelregistry.opendatahub.io/model-version-id": "1",
+}
+
+
+async def registries(stack: AsyncExitStack, folder: Path, *names: str) -> tuple[dict[str, FakeRegistry], str]:
+    """Start registries with one version each, of the same ids; return them, and the file of their authorities."""
+    found = {name: await stack.enter_async_context(FakeRegistry(tls=True)) for name in names}
+    for name, registry in found.items():
+        model = registry.add_model(f"model-{name}", owner="someone")
+        registry.add_version(model, "v1")
+    authorities = folder / "authorities.pem"
+    authorities.write_text("".join(registry.ca_pem for registry in found.values()))
+    return found, str(authorities)
+
+
+async def test_a_token_goes_to_the_servers_of_its_own_cluster_only(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every token is one that is sent nowhere else; a single one at a foreign server fails this."""
+    async with AsyncExitStack() as stack:
+        found, authorities = await registries(stack, fleet.folder, "hub", "a", "b", "c", "shared", "open")
+        for name in ("hub", "a", "b", "c"):
+            await fleet.add(name, models=1)
+            if name != "c":
+                fleet.registry(name, found[name].url)
+        kubeconfig = fleet.clusters["hub"].kubeconfig(fleet.folder / "kubeconfig")
+        monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
+        (fleet.folder / "registry-b.token").write_text("token-of-registry-b")
+        (fleet.folder / "shared.token").write_text("token-of-shared")
+        fleet.write(
+            {"name": "hub"},
+            "a",
+            fleet.entry("b", registryTokenFile="registry-b.token"),
+            fleet.entry("c", registries=[f"own={found['c'].url}"]),
+            sharedRegistries=[
+                {"name": "shared", "url": found["shared"].url, "tokenFile": "shared.token"},
+                {"name": "open", "url": found["open"].url},
+            ],
+        )
+        settings = {"model_registry_ca_file": authorities, "model_registry_token": "token-of-registry-hub"}
+        async with following(fleet, **settings) as it:
+            await eventually(lambda: {f"model-{name}_v1" for name in found} <= set(it.keys), timeout=20)
+        for name, cluster in fleet.clusters.items():
+            assert cluster.authorizations == {f"Bearer token-of-{name}"}, name
+        assert {name: registry.authorizations for name, registry in found.items()} == {
+            "hub": {"Bearer token-of-registry-hub"},
+            "a": {"Bearer token-of-a"},
+            "b": {"Bearer token-of-registry-b"},
+            "c": {"Bearer token-of-c"},
+            "shared": {"Bearer token-of-shared"},
+            "open": {""},
+        }
+
+
+async def test_the_token_that_the_file_names_for_registries_goes_before_that_of_the_environment(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with AsyncExitStack() as stack:
+        found, authorities = await registries(stack, fleet.folder, "hub")
+        hub = await fleet.add("hub")
+        fleet.registry("hub", found["hub"].url)
+        monkeypatch.setenv("KUBECONFIG", str(hub.kubeconfig(fleet.folder / "kubeconfig")))
+        (fleet.folder / "registry.token").write_text("token-of-the-file")
+        fleet.write({"name": "hub", "registryTokenFile": "registry.token"})
+        settings = {"model_registry_ca_file": authorities, "model_registry_token": "token-of-the-environment"}
+        async with following(fleet, **settings) as it:
+            await eventually(lambda: it.keys == ["model-hub_v1"], timeout=20)
+        assert found["hub"].authorizations == {"Bearer token-of-the-file"}
+
+
+def test_the_inner_address_of_another_clusters_service_is_never_asked() -> None:
+    """The same name leads to another server here, which would get a token that is not for it."""
+    labels = {"component": "model-registry"}
+    service = objects.service("registry", "rhoai-model-registries", ports={"http-api": 8080}, labels=labels)
+    address = read_service_address(service)
+    settings = DiscoverySettings(trusted_namespaces=("rhoai-model-registries",))
+    [here] = discover((), [address], settings).refs
+    assert here.url == "http://registry.rhoai-model-registries.svc:8080"
+    away = DiscoverySettings(trusted_namespaces=("rhoai-model-registries",), cluster="prod_6443", inside=False)
+    [there] = discover((), [address], away).refs
+    assert (there.url, there.id) == ("", "rhoai-model-registries/registry@prod_6443")
+
+
+async def test_versions_are_linked_to_deployments_of_their_own_cluster(fleet: Fleet) -> None:
+    async with AsyncExitStack() as stack:
+        found, authorities = await registries(stack, fleet.folder, "a", "b")
+        for name in ("a", "b"):
+            cluster = await fleet.add(name)
+            fleet.registry(name, found[name].url)
+            cluster.apply(objects.isvc("served", labels=LABELS))
+        fleet.write("a", "b")
+        async with following(fleet, model_registry_ca_file=authorities) as it:
+            await eventually(lambda: it.keys == ["model-a_v1", "model-b_v1"], timeout=20)
+            for name in ("a", "b"):
+                [ref] = {entry.server_ref for key, entry in it.storage.entries.items() if key == f"model-{name}_v1"}
+                port = fleet.clusters[name].port
+                assert ref == f"isvc:127.0.0.1_{port}:models/served"
+                assert it.details(f"model-{name}_v1")["cluster"] == name
+
+
+async def test_a_version_of_another_cluster_is_never_a_deployments_own(fleet: Fleet) -> None:
+    async with AsyncExitStack() as stack:
+        found, authorities = await registries(stack, fleet.folder, "a")
+        for name in ("a", "b"):
+            await fleet.add(name)
+        fleet.registry("a", found["a"].url)
+        fleet.clusters["b"].apply(objects.isvc("served", labels=LABELS))
+        fleet.write("a", "b")
+        async with following(fleet, model_registry_ca_file=authorities) as it:
+            await eventually(lambda: it.keys == ["model-a_v1", "models_served"], timeout=20)
+            assert "modelServer" not in it.document("model-a_v1")
+
+
+async def test_a_shared_registry_describes_deployments_of_all_clusters(fleet: Fleet) -> None:
+    async with AsyncExitStack() as stack:
+        found, authorities = await registries(stack, fleet.folder, "shared")
+        for name in ("a", "b"):
+            await fleet.add(name)
+        fleet.clusters["b"].apply(objects.isvc("served", labels=LABELS))
+        fleet.write("a", "b", sharedRegistries=[{"url": found["shared"].url}])
+        async with following(fleet, model_registry_ca_file=authorities) as it:
+            await eventually(lambda: it.keys == ["model-shared_v1"], timeout=20)
+            await eventually(lambda: it.details("model-shared_v1").get("cluster") == "b")
+
+
+async def test_registries_of_a_cluster_that_asks_for_none_are_not_read(fleet: Fleet) -> None:
+    async with AsyncExitStack() as stack:
+        found, authorities = await registries(stack, fleet.folder, "a")
+        await fleet.add("a", models=1)
+        fleet.registry("a", found["a"].url)
+        fleet.write(fleet.entry("a", registries="none"))
+        async with following(fleet, model_registry_ca_file=authorities) as it:
+            await eventually(lambda: it.keys == ["models_a-0"] and it.storage.complete)
+            assert not found["a"].authorizations
+
+
+async def test_a_registry_that_fails_keeps_nobody_in_another_cluster_waiting(fleet: Fleet) -> None:
+    async with AsyncExitStack() as stack:
+        found, authorities = await registries(stack, fleet.folder, "a")
+        for name in ("a", "b"):
+            await fleet.add(name)
+        fleet.registry("a", found["a"].url)
+        fleet.write("a", "b")
+        async with following(fleet, model_registry_ca_file=authorities) as it:
+            await eventually(lambda: it.keys == ["model-a_v1"] and it.storage.complete, timeout=20)
+        found["a"].fail("hang")
+        async with following(fleet, it.storage, model_registry_ca_file=authorities) as it:
+            fleet.clusters["b"].apply(objects.isvc("served", labels=LABELS))
+            await eventually(lambda: it.keys == ["model-a_v1", "models_served"], timeout=8)
