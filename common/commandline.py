@@ -79,7 +79,8 @@ def reported(program: str, *faults: type[Exception]) -> Iterator[None]:
     except* faults as group:
         errors = list(_leaves(group))
         for error in errors:
-            click.echo(f"{program}: {error}", err=True)
+            said = error.strerror if isinstance(error, OSError) and not error.filename else None
+            click.echo(f"{program}: {said or error}", err=True)
         sys.exit(2 if any(isinstance(error, SettingsError) for error in errors) else 1)
 
 

@@ -116,7 +116,7 @@ async def run(plan: Plan, settings: AllSettings, stop: asyncio.Event, *, tell: C
             settings=settings.location,
         )
         administration.add_routes(app, storage)
-        add_explanations(app, controller.explainer.explain)
+        add_explanations(app, controller.explainer)
         bound = await stack.enter_async_context(server.listening(app, plan.addresses))
         if plan.metrics_addresses:
             own = server.create_app(name=NAME, metrics=metrics, health=health, access=None)

@@ -95,15 +95,18 @@ class Cluster:
         """Return what opens connections to its registries: they get its own token, and no other cluster's ever."""
         settings, tokens = self._settings, self._wanted.tokens
         token = credentials.token if credentials is not None else None
-        if self._wanted.inside and not tokens:
+        if self._wanted.inside:
             own = settings.shared_token if credentials is None and self._id == LOCAL else token
-            return create_connector(settings, token=own, metrics=metrics)
-        authorities = [] if credentials is None else _authorities(credentials)
-        authorities += [read_authority("caFile", path) for path in self._wanted.authorities]
-        if "" in tokens:
-            token = FileToken(tokens[""])
-        connector = create_connector_to(settings, token=token, authorities=authorities, metrics=metrics)
-        return replace(connector, tokens={url: FileToken(path) for url, path in tokens.items() if url})
+            connector = create_connector(settings, token=own, metrics=metrics)
+        else:
+            authorities = [] if credentials is None else _authorities(credentials)
+            authorities += [read_authority("caFile", path) for path in self._wanted.authorities]
+            connector = create_connector_to(settings, token=token, authorities=authorities, metrics=metrics)
+        return replace(
+            connector,
+            token=FileToken(tokens[""]) if "" in tokens else connector.token,
+            tokens={url: FileToken(path) for url, path in tokens.items() if url},
+        )
 
     def _sources(self, client: KubeClient) -> Iterable[Source]:
         """Yield the sources of deployments, without what is not wanted, with what their connections lead to."""

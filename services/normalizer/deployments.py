@@ -156,13 +156,18 @@ class Deployments:
         deployments = {Ref.parse(ref) for ref, entry in self._entries.items() if entry.source == source}
         return deployments | {ref for ref in companions if ref.place == cluster}
 
-    def forget(self, cluster: str) -> None:
-        """Forget all that is known of a cluster that is followed no longer and has no deployment left."""
+    def forget(self, cluster: str) -> set[str]:
+        """Forget all that is known of a cluster that is followed no longer and has no deployment left.
+
+        Returns the deployments that could not be read.
+        """
         for ref in self._services.refs | self._accounts.refs | self._runtimes.keys() | self._connected.refs:
             if ref.place == cluster:
                 self._put_companion(ref, Gone())
-        for unusable in [ref for ref in self._unusable if Ref.parse(ref).place == cluster]:
-            del self._unusable[unusable]
+        unusable = {ref for ref in self._unusable if Ref.parse(ref).place == cluster}
+        for unread in unusable:
+            del self._unusable[unread]
+        return unusable
 
     def problems(self, ref: str) -> tuple[Problem, ...]:
         """Return the problems of a deployment that are not about its document."""

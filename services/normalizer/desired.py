@@ -212,7 +212,7 @@ class Desired:
         for registry in self._registered.over():
             self.put_registry(registry, None)
         for cluster in [each for each in self._left if not self._deployments.has(each)]:
-            self._deployments.forget(cluster)
+            self._dirty |= self._deployments.forget(cluster)
             self._left.remove(cluster)
 
     # --- what follows from it

@@ -1,7 +1,8 @@
 """Answers "why is my model not there?" for one model, at `GET /explain?model=NAME`."""
 
+import asyncio
 import difflib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from urllib.parse import urlsplit
 
 from aiohttp import web
@@ -47,26 +48,24 @@ class Explainer:
 
     def explain(self, name: str) -> Explanation:
         """Return what is known of the model that `name` means: a name, namespace/name, key, path of the feed or URL."""
-        wanted, names = key_in(name.strip()).lower(), dict[str, set[str]]()
-        for ref, called in self._names():
-            names.setdefault(ref, set()).update(each.lower() for each in called if each)
-        found = {ref for ref, called in names.items() if wanted in called}
+        wanted = key_in(name.strip()).lower()
+        found = {ref for ref, called in self._names() if any(wanted == each.lower() for each in called)}
         found |= {ref for ref, facts in self._desired.deployments() if is_meant(facts, name.strip())}
-        near: list[str] = []
-        if not found:
-            near = difflib.get_close_matches(wanted, sorted(set().union(*names.values())), n=_NEAR)
         doubts = {doubt.ref: doubt for doubt in self._ledger.doubts()}
         stored = {entry.ref for entry in self._mirror.entries.values()}
         return Explanation(
             model=name,
             found=tuple(self._explained(ref, doubts.get(ref), stored) for ref in sorted(found)[:_MOST]),
-            near=tuple(near),
             unread=tuple(
                 UnreadStatus(source=each.id, reason=self._book.reason(each.id))
                 for each in self._book.standings()
                 if each.failing or (each.looked is None and not each.absent)
             ),
         )
+
+    def names(self) -> set[str]:
+        """Return all names by which something is known here."""
+        return {each for _, called in self._names() for each in called if each}
 
     def _names(self) -> Iterator[tuple[str, tuple[str, ...]]]:
         """Yield references with the names that they go by."""
@@ -159,14 +158,23 @@ def is_meant(deployment: Deployment, name: str) -> bool:
     return name in names_of(deployment.namespace, deployment.name)
 
 
-def add_explanations(app: web.Application, explain: Callable[[str], Explanation]) -> None:
+def close_to(name: str, names: Iterable[str]) -> tuple[str, ...]:
+    """Return the names that are most like one; of ten thousand models that takes seconds."""
+    return tuple(difflib.get_close_matches(key_in(name.strip()), sorted(names), n=_NEAR))
+
+
+def add_explanations(app: web.Application, explainer: Explainer) -> None:
     """Add `/explain`, which is read from this host, or with the token."""
 
     async def show(request: web.Request) -> web.Response:
         name = request.query.get("model", "").strip()
         if not name or len(name) > _LONGEST:
             raise HttpProblem(400, "say which model: /explain?model=NAME, namespace/name, a key or a URL")
-        return web.Response(body=explain(name).encode(), content_type="application/json")
+        explanation = explainer.explain(name)
+        if not explanation.found:
+            near = await asyncio.to_thread(close_to, name, explainer.names())  # the feed goes on meanwhile
+            explanation = explanation.model_copy(update={"near": near})
+        return web.Response(body=explanation.encode(), content_type="application/json")
 
     app.router.add_get("/explain", show)
 

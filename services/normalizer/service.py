@@ -160,7 +160,7 @@ async def run(
         access = AccessPolicy(token=settings.shared_token, open_reads=settings.open_reads)
         app = server.create_app(name=NAME, metrics=metrics, health=health, access=access)
         server.add_status(app, partial(controller.reporter.status, settings))
-        add_explanations(app, controller.explainer.explain)
+        add_explanations(app, controller.explainer)
         await stack.enter_async_context(server.listening(app, addresses))
         await run_until(stop, controller.run, *tasks)
 

@@ -70,6 +70,22 @@ async def test_a_token_goes_to_the_servers_of_its_own_cluster_only(
         }
 
 
+async def test_the_token_that_the_file_names_for_registries_goes_before_that_of_the_environment(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with AsyncExitStack() as stack:
+        found, authorities = await registries(stack, fleet.folder, "hub")
+        hub = await fleet.add("hub")
+        fleet.registry("hub", found["hub"].url)
+        monkeypatch.setenv("KUBECONFIG", str(hub.kubeconfig(fleet.folder / "kubeconfig")))
+        (fleet.folder / "registry.token").write_text("token-of-the-file")
+        fleet.write({"name": "hub", "registryTokenFile": "registry.token"})
+        settings = {"model_registry_ca_file": authorities, "model_registry_token": "token-of-the-environment"}
+        async with following(fleet, **settings) as it:
+            await eventually(lambda: it.keys == ["model-hub_v1"], timeout=20)
+        assert found["hub"].authorizations == {"Bearer token-of-the-file"}
+
+
 def test_the_inner_address_of_another_clusters_service_is_never_asked() -> None:
     """The same name leads to another server here, which would get a token that is not for it."""
     labels = {"component": "model-registry"}

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
@@ -18,11 +18,12 @@ from common.metrics import Metrics
 from common.problems import Problem
 from common.status import Explained
 from services.normalizer.controller import Controller
-from services.normalizer.explain import add_explanations
+from services.normalizer.explain import Explainer, add_explanations
 from services.normalizer.facts import Gone, Missing, Ref, Unusable
 from services.normalizer.normalize.deployment import Deployment
 from services.normalizer.normalize.isvc import read_isvc
 from services.normalizer.normalize.registry_objects import ModelVersion, RegisteredModel, RegistryRef
+from services.normalizer.normalize.result import Place
 from services.normalizer.normalize.selection import Selection
 from services.normalizer.service import create_controller
 from services.normalizer.settings import NormalizerSettings
@@ -264,16 +265,14 @@ async def test_an_unknown_name_gets_those_that_are_like_it() -> None:
         sink.changed({ref("granite"): read_isvc(objects.isvc("granite"))})
         sink.listed()
         await eventually(lambda: explained(controller, "granite").state == "shown")
-        explanation = controller.explainer.explain("granit")
-        assert (explanation.found, explanation.near[0]) == ((), "granite")
+        _, explanation = await answers("?model=granit", controller.explainer)
+        assert (explanation["found"], explanation["near"][0]) == ([], "granite")
 
 
-async def answers(
-    query: str, explain: Callable[[str], Any], headers: Mapping[str, str] | None = None
-) -> tuple[int, Any]:
+async def answers(query: str, explainer: Explainer, headers: Mapping[str, str] | None = None) -> tuple[int, Any]:
     access = AccessPolicy(token=lambda: "shared")
     app = create_app(name="test", metrics=Metrics("test", "0"), health=Health(), access=access)
-    add_explanations(app, explain)
+    add_explanations(app, explainer)
     async with TestClient(TestServer(app)) as client:
         answer = await client.get(f"/explain{query}", headers=headers)
         return answer.status, json.loads(await answer.text())
@@ -282,7 +281,7 @@ async def answers(
 @pytest.mark.parametrize(("query", "status"), [("?model=m", 200), ("", 400), ("?model=%20", 400)])
 async def test_it_is_asked_for_over_http(query: str, status: int) -> None:
     async with controlled() as controller:
-        answered, body = await answers(query, controller.explainer.explain)
+        answered, body = await answers(query, controller.explainer)
         assert answered == status
         assert body["model"] == "m" if status == 200 else "/explain?model=NAME" in body["detail"]
 
@@ -290,9 +289,9 @@ async def test_it_is_asked_for_over_http(query: str, status: int) -> None:
 async def test_it_is_guarded_as_reads_are(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("common.http.access.is_local", lambda _request: False)
     async with controlled() as controller:
-        assert (await answers("?model=m", controller.explainer.explain))[0] == 401
+        assert (await answers("?model=m", controller.explainer))[0] == 401
         shared = {"Authorization": "Bearer shared"}
-        assert (await answers("?model=m", controller.explainer.explain, shared))[0] == 200
+        assert (await answers("?model=m", controller.explainer, shared))[0] == 200
 
 
 async def test_a_problem_that_is_solved_is_told() -> None:
@@ -310,3 +309,18 @@ async def test_a_problem_that_is_solved_is_told() -> None:
     )
     assert found["problem"] == solved["problem"]
     assert solved["object"] == "InferenceService models/m"
+
+
+async def test_what_could_not_be_read_is_not_hidden_any_more_when_its_cluster_is_left() -> None:
+    async with controlled() as controller:
+        away = Cluster()
+        away.id = "kserve@away"
+        controller.intake.cluster_followed("away", Place(name="away"))
+        sink = controller.intake.open(away)
+        sink.changed({Ref.isvc("away", "models", "m"): Unusable(BAD)})
+        sink.listed()
+        await eventually(lambda: "unusable" in hidden(controller).values())
+        controller.intake.cluster_stopped("away", ["kserve@away"])
+        controller.intake.sources_left(["kserve@away"])
+        controller.intake.cluster_left("away")
+        await eventually(lambda: not hidden(controller))

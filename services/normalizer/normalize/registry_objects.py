@@ -94,7 +94,7 @@ Required = Annotated[Line, Field(min_length=1)]
 LiveState = Annotated[str, _word(LIVE)]
 
 
-_CONFIG = ConfigDict(alias_generator=to_camel)
+_CONFIG = ConfigDict(alias_generator=to_camel, defer_build=True)
 
 
 # Dataclasses with slots: a large registry has tens of thousands of objects, and each takes a quarter of a model's room.
