@@ -18,7 +18,10 @@ TIME = 600.0
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The result of one seed; without `harm` the invariant held and everything converged."""
+    """The result of one seed; without `harm` the invariant held and everything converged.
+
+    `seen`: that of the harm which readers saw in the feed.
+    """
 
     seed: int
     setup: Setup
@@ -26,6 +29,7 @@ class Outcome:
     lists: int
     schedule: tuple[Action, ...]
     directory: Path
+    seen: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         if not self.harm:
@@ -46,6 +50,7 @@ async def run_seed(seed: int, setup: Setup, directory: Path | None = None, *, mu
     directory = directory or Path(tempfile.mkdtemp(prefix=f"chaos-{setup}-{seed}-"))
     schedule = generate(seed, setup=setup)
     harm: list[str] = []
+    seen: tuple[str, ...] = ()
     lists = 0
     try:
         async with asyncio.timeout(TIME), _world(setup, directory, mutant) as world:
@@ -57,11 +62,12 @@ async def run_seed(seed: int, setup: Setup, directory: Path | None = None, *, mu
                 if not world.harm:
                     await world.end()
             finally:
+                seen = tuple(each for judge in world.judges for each in judge.harm)
                 harm += world.harm
                 lists = sum(judge.lists for judge in world.judges)
     except (AssertionError, OSError, TimeoutError, RuntimeError) as error:
         harm.append("".join(traceback.format_exception_only(error)).strip() or repr(error))
-    return Outcome(seed, setup, tuple(harm), lists, schedule, directory)
+    return Outcome(seed, setup, tuple(harm), lists, schedule, directory, seen)
 
 
 def _world(setup: Setup, directory: Path, mutant: str) -> World:
@@ -83,7 +89,7 @@ async def find_mutants(names: Sequence[str], seeds: Sequence[int], *, at_once: i
                 if setup not in MUTANTS[name].setups:
                     continue
                 outcome = await run_seed(seed, setup, mutant=name)
-                if outcome.harm:
+                if outcome.seen:
                     found[name] = outcome
                     break
             print(verdict(name, found[name]), flush=True)
@@ -97,7 +103,7 @@ async def find_mutants(names: Sequence[str], seeds: Sequence[int], *, at_once: i
 def verdict(name: str, outcome: Outcome | None) -> str:
     """Return the line of the table of mutants: which fault, the seed that found it, and by what."""
     where = f"seed {outcome.seed} ({outcome.setup})" if outcome else "NOT FOUND"
-    return f"{name:24} {where:22} {outcome.harm[0][:110] if outcome else MUTANTS[name].about}"
+    return f"{name:24} {where:22} {outcome.seen[0][:110] if outcome else MUTANTS[name].about}"
 
 
 async def run_seeds(seeds: Sequence[int], setups: Sequence[Setup], *, at_once: int) -> list[Outcome]:

@@ -13,6 +13,7 @@ from tests.backstage.rig import reference
 from tests.portal.browser import Visit
 from tests.portal.portal import Portal
 from tests.portal.scene import GRANITE, SERVED, Served
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(240)]
 
@@ -69,6 +70,15 @@ async def test_the_list_shows_every_model(portal: Portal, visit: Visit) -> None:
         assert await visit.warnings() == []
 
 
+async def shows_in_about(visit: Visit, words: str) -> None:
+    """Wait until the card "About" says something that Backstage looks up by itself, such as the title of an owner."""
+
+    async def shown() -> bool:
+        return words in await visit.about()
+
+    await eventually(shown, timeout=30, what=f"{words!r} is shown")
+
+
 @each_model
 async def test_an_entry_says_what_the_model_is_and_how_to_call_it(portal: Portal, visit: Visit, model: Served) -> None:
     for entry in entries(portal, model):
@@ -94,7 +104,7 @@ async def test_an_entry_says_what_the_model_is_and_how_to_call_it(portal: Portal
             assert "can't be found" not in seen
             assert await visit.warnings() == []
             if not entry.ref.startswith("aimodelserverapi:"):  # whose plugin relates no owner
-                assert model.owner_title in about
+                await shows_in_about(visit, model.owner_title)
 
 
 @each_model

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 BIN = Path(sys.executable).parent
-STOP_TIMEOUT = 10.0
-"""Seconds for a graceful end; the kubelet gives thirty."""
+STOP_TIMEOUT = 30.0
+"""Seconds for a graceful end, as the kubelet gives."""
 
 
 class Service:

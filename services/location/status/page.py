@@ -29,6 +29,7 @@ _SHOWS: Final[Mapping[Show, str]] = {
 _KINDS: Final[Mapping[str, str]] = {
     "kserve": "InferenceServices",
     "llm": "LLMInferenceServices",
+    "openai": "models of an OpenAI-compatible server",
     "cluster": "a cluster that is not known yet",
     "registry": "registered models",
 }
