@@ -348,6 +348,20 @@ async def test_a_card_that_a_catalog_lacks_once_stays_until_a_later_look_agrees(
         )
 
 
+@pytest.mark.parametrize("versions", [("v1", "v1alpha1"), ("v1",), ("v1alpha1",)], ids=" and ".join)
+async def test_a_catalog_is_asked_in_the_newest_version_that_it_serves(versions: tuple[str, ...]):
+    async with FakeRegistry() as registry, FakeCatalog(versions=versions) as catalog:
+        registry.populate(1)
+        catalog.put_card("curated", "example/model-0001", "# 1")
+        refs = [ref_of(registry), ref_of(catalog, name="models/catalog")]
+        async with following(refs=refs, options=SLOW) as (_, recorder):
+            await eventually(lambda: recorder.readings)
+
+        assert recorder.readings[0][1].cards == {"curatedexamplemodel-0001": "# 1"}
+        refused = [path for path in catalog.counted() if "/api/model_catalog/" in path]
+        assert refused == ([] if "v1" in versions else ["GET /api/model_catalog/v1/sources"])
+
+
 async def test_names_as_dashboards_write_them_since_september_2025():
     async with FakeRegistry() as registry, FakeCatalog(versions=["v1"]) as catalog:
         registry.populate(2, grouped=False)
