@@ -146,6 +146,7 @@ class Controller:
         self._telemetry.state(
             documents=Counter(upsert.source for upsert in self._desired.wanted.values()),
             problems=self._desired.problems,
+            hidden=Counter(each.why.cause for each in self._hidden.all()),
             doubts=self._ledger.doubts(),
             sources=self._book.standings(),
         )
