@@ -54,7 +54,7 @@ REFUSED_REMEDY = "make what it says of itself shorter, such as its annotations; 
 
 
 class _Look(NamedTuple):
-    """When a source is listed again, how long after that once more, and whether what it lacks is due to leave."""
+    """When a source is listed again, how long after that again, and whether what it lacks is due to leave."""
 
     at: float
     pause: float
@@ -155,6 +155,7 @@ class Controller:
         self._telemetry.state(
             documents=Counter(upsert.source for upsert in self._desired.wanted.values()),
             problems=self._desired.problems,
+            hidden=Counter(each.why.cause for each in self._hidden.all()),
             doubts=self._ledger.doubts(),
             sources=self._book.standings(),
         )
