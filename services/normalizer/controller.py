@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from math import inf
+from typing import NamedTuple
 
 import structlog
 
@@ -52,6 +53,14 @@ PROOFS = 20
 REFUSED_REMEDY = "make what it says of itself shorter, such as its annotations; see what storage-rest logs"
 
 
+class _Look(NamedTuple):
+    """When a source is listed again, how long after that again, and whether what it lacks is due to leave."""
+
+    at: float
+    pause: float
+    due: bool
+
+
 class Controller:
     """Keeps storage equal to what the sources tell; `intake` is whom they tell it, `reporter` says how things stand."""
 
@@ -76,7 +85,7 @@ class Controller:
         self._health = health
         self._telemetry = telemetry
         self._clock = clock
-        self._next_looks: dict[str, tuple[float, float]] = {}
+        self._next_looks: dict[str, _Look] = {}
         self._asked: dict[str, float] = {}
         self._suspicious: frozenset[str] = frozenset()
         self._told: dict[str, tuple[Problem, ...]] = {}
@@ -146,6 +155,7 @@ class Controller:
         self._telemetry.state(
             documents=Counter(upsert.source for upsert in self._desired.wanted.values()),
             problems=self._desired.problems,
+            hidden=Counter(each.why.cause for each in self._hidden.all()),
             doubts=self._ledger.doubts(),
             sources=self._book.standings(),
         )
@@ -268,18 +278,18 @@ class Controller:
         A short list may be wrong for a moment, and the watch that follows it never shows what it lacked.
         """
         overdue = self._ledger.overdue(now)
-        suspicious = self._ledger.doubtful()
-        looks = {source: look for source, look in self._next_looks.items() if source in overdue | suspicious}
-        for source in overdue:
-            at, pause = looks.get(source, (now, LOOK_AGAIN))
-            looks[source] = (at if pause == LOOK_AGAIN else now), LOOK_AGAIN
-        for source in suspicious - looks.keys():
-            looks[source] = now + LOOK_AGAIN, LOOK_AGAIN
-        for source, (at, pause) in looks.items():
+        looks: dict[str, _Look] = {}
+        for source in overdue | self._ledger.doubtful():
+            due = source in overdue
+            look = self._next_looks.get(source)
+            if look is None or look.due != due:
+                look = _Look(now if due else now + LOOK_AGAIN, LOOK_AGAIN, due)
             followed = self.intake.sources.get(source)
-            if followed is not None and now >= at:
-                looks[source] = now + pause, pause if source in overdue else min(2 * pause, LOOK_AGAIN_AT_MOST)
+            if followed is not None and now >= look.at:
                 followed.relist()
+                pause = look.pause if due else min(2 * look.pause, LOOK_AGAIN_AT_MOST)
+                look = _Look(now + look.pause, pause, due)
+            looks[source] = look
         self._next_looks = looks
 
     def _tell_suspicions(self) -> None:

@@ -62,7 +62,13 @@ class Telemetry:
         )
         self._heard: dict[str, float] = {}
         self._problems = Gauge(
-            "rhoai_connector_problems", "Problems of models that are recorded now", ["severity"], registry=registry
+            "rhoai_connector_problems",
+            "Problems of models that are recorded now, by the id that docs/events.md explains",
+            ["severity", "id"],
+            registry=registry,
+        )
+        self._hidden = Gauge(
+            "rhoai_connector_hidden", "Models that exist and are not shown, by cause", ["cause"], registry=registry
         )
         self._held = Gauge(
             "rhoai_connector_removals_held",
@@ -131,19 +137,24 @@ class Telemetry:
         *,
         documents: Mapping[str, int],
         problems: Mapping[str, tuple[Problem, ...]],
+        hidden: Mapping[str, int],
         doubts: Collection[Doubt],
         sources: Iterable[Standing],
     ) -> None:
-        """How things stand now; `documents` are counted by source."""
+        """How things stand now; `documents` are counted by source, what is `hidden` by cause."""
         self._documents.clear()
         for source, number in documents.items():
             self._documents.labels(source).set(number)
         self._looked.clear()
         for standing in sources:
             self._looked.labels(standing.id).set(standing.looked or 0)
-        by_severity = Count(problem.severity for of_one in problems.values() for problem in of_one)
-        for severity in ("error", "warning", "info"):
-            self._problems.labels(severity).set(by_severity[severity])
+        self._problems.clear()
+        found = Count((problem.severity, problem.id) for of_one in problems.values() for problem in of_one)
+        for (severity, id_), number in found.items():
+            self._problems.labels(severity, id_).set(number)
+        self._hidden.clear()
+        for cause, number in hidden.items():
+            self._hidden.labels(cause).set(number)
         self._held.clear()
         for source, entries in Count(doubt.source for doubt in doubts).items():
             self._held.labels(source).set(entries)

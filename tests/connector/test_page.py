@@ -51,6 +51,8 @@ EXPECTED: dict[str, Shown] = {
     "a-registry-where-anybody-may-make-one": Shown("", ("squatter/registry", "MODEL_REGISTRY_NAMESPACES")),
     # models
     "nothing-deployed": Shown("", ("is about to leave|No model is served",)),
+    "a-model-that-was-stopped": Shown("", ("models/wine stopped it is stopped", "serving.kserve.io/stop-")),
+    "a-model-that-is-not-ready": Shown("", ("models/wine not-ready its condition", "kubectl describe")),
     # settings
     "no-guard-against-removals": Shown("", ("REMOVAL_GUARD off",)),
     "reads-that-are-open": Shown("", ("OPEN_READS true",)),

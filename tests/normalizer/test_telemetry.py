@@ -1,8 +1,11 @@
 from math import inf
 
 from common.metrics import Metrics
+from common.problems import Problem
 from services.normalizer.sourcebook import Standing
 from services.normalizer.telemetry import Telemetry
+
+PROBLEM = Problem("name_taken", "info", "InferenceService a/b", "its name is taken", "rename it")
 
 
 def test_what_has_not_happened_yet_is_told_as_nothing() -> None:
@@ -43,7 +46,9 @@ def test_sources_that_are_gone_are_told_no_longer() -> None:
         Standing("registry:ns/name", "registry", 7.0, failing=False, absent=False),
     ]
     telemetry = Telemetry(metrics)
-    telemetry.state(documents={"kserve": 2}, problems={}, doubts=[], sources=standings)
+    telemetry.state(
+        documents={"kserve": 2}, problems={"r": (PROBLEM,)}, hidden={"stopped": 3}, doubts=[], sources=standings
+    )
 
     def value(name: str, source: str) -> float | None:
         return metrics.registry.get_sample_value(f"rhoai_connector_{name}", {"source": source})
@@ -51,5 +56,8 @@ def test_sources_that_are_gone_are_told_no_longer() -> None:
     looks = [value("source_last_look_timestamp_seconds", standing.id) for standing in standings]
     assert looks == [5, 0, 7]
     assert value("documents", "kserve") == 2
-    telemetry.state(documents={}, problems={}, doubts=[], sources=[])
+    assert metrics.registry.get_sample_value("rhoai_connector_hidden", {"cause": "stopped"}) == 3
+    told = {"severity": "info", "id": PROBLEM.id}
+    assert metrics.registry.get_sample_value("rhoai_connector_problems", told) == 1
+    telemetry.state(documents={}, problems={}, hidden={}, doubts=[], sources=[])
     assert value("source_last_look_timestamp_seconds", "kserve") is None
