@@ -25,6 +25,7 @@ from services.normalizer.source import Source
 from services.normalizer.sourcebook import cluster_source
 from services.normalizer.sources.http import Connector
 from services.normalizer.sources.inherited import Inherited, Namespaces
+from services.normalizer.sources.kserve.announced import Announced
 from services.normalizer.sources.kserve.answered import Answered
 from services.normalizer.sources.kserve.connections import Connections, UnreadConnections
 from services.normalizer.sources.kserve.isvc import KserveSource
@@ -142,7 +143,8 @@ class Cluster:
             )
             selected = Selected(resolved, settings.selection)
             told = Inherited(selected, self._namespaces) if self._namespaces is not None else selected
-            yield Answered(told, self._servers) if self._servers is not None else told
+            asked = Answered(told, self._servers) if self._servers is not None else told
+            yield Announced(asked, client=client) if settings.events else asked
 
     async def run(self) -> None:
         """Follow the cluster until cancelled."""

@@ -386,4 +386,6 @@ class Controller:
             for problem in set(of_one) - set(self._told.get(ref, ())):
                 level = {"error": log.error, "warning": log.warning, "info": log.info}[problem.severity]
                 level("problem_found", **problem.fields())
+        if problems != self._told:
+            self.intake.tell_problems(problems)
         self._told = dict(problems)

@@ -117,6 +117,12 @@ class NormalizerSettings(ServiceSettings):
         description="give deployments the owner, system, lifecycle and labels of their namespace where they have none; "
         "needs the right to read namespaces",
     )
+    events: bool = Field(
+        False,
+        alias="EVENTS",
+        description="write Events on deployments for their problems, which `kubectl describe` shows; "
+        "needs the right to create and patch events",
+    )
     llm_authentication: Literal["auto", "on", "off"] = Field(
         "auto",
         alias="LLM_AUTHENTICATION",

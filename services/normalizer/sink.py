@@ -23,7 +23,7 @@ from services.normalizer.normalize.labels import RegistryLabels
 from services.normalizer.normalize.registry_objects import RegistryRef
 from services.normalizer.normalize.result import Place
 from services.normalizer.places import SHARED
-from services.normalizer.source import News, Sink, Source
+from services.normalizer.source import Hearer, News, Sink, Source
 from services.normalizer.sourcebook import OPTIONAL, OPTIONAL_PARTS, SourceBook
 from services.normalizer.sources.kubeflow.records import RegistryContent, RegistryReading, registry_source
 from services.normalizer.telemetry import Telemetry
@@ -66,6 +66,7 @@ class Intake:
         self._cards_named: Mapping[str, frozenset[CatalogModel]] = {}
         self._cluster_names: dict[str, str] = {}
         self._conditions: defaultdict[str, set[str]] = defaultdict(set)
+        self._problems: Mapping[str, tuple[Problem, ...]] = {}
         self.sources: dict[str, Source] = {}
 
     # --- of sources of deployments
@@ -79,6 +80,8 @@ class Intake:
         self._book.declare(source.id, source.kind, namespaces=source.namespaces)
         self._tell(source.id, False, "it is being read for the first time", stale=True)
         self.sources[source.id] = source
+        if isinstance(source, Hearer):
+            source.hear(self._problems)
         asyncio.get_running_loop().call_later(SLOW, self._slow, source)
         return _SinkOf(source, self, known=self._desired.known(source.id, source.kind))
 
@@ -89,6 +92,13 @@ class Intake:
             self._tell(source.id, False, reason, stale=True)
             self._book.failed(source.id, reason=reason)
             self._progress()
+
+    def tell_problems(self, problems: Mapping[str, tuple[Problem, ...]]) -> None:
+        """Have sources that can tell the owners of objects do so."""
+        self._problems = problems
+        for source in self.sources.values():
+            if isinstance(source, Hearer):
+                source.hear(problems)
 
     def changed(self, source: str, news: News) -> None:
         """A source has news of objects."""

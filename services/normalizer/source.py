@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Protocol, runtime_checkable
 
 from common.kube.state import State
+from common.problems import Problem
 from services.normalizer.facts import Gone, Missing, Ref, Unusable
 from services.normalizer.normalize.deployment import Fact
 from services.normalizer.sourcebook import SourceKind
@@ -51,6 +52,14 @@ class Source(Protocol):
 
     def relist(self) -> None:
         """Look again soon, because something that the last look lacks is due to leave."""
+
+
+@runtime_checkable
+class Hearer(Protocol):
+    """A source that passes on to the owners of objects what is wrong with them."""
+
+    def hear(self, problems: Mapping[str, tuple[Problem, ...]]) -> None:
+        """Take the problems of all objects, by reference."""
 
 
 @runtime_checkable

@@ -39,6 +39,7 @@ OPTIONAL = (
     }
     | {Permission("", "", "namespaces", verb) for verb in READ}
     | {Permission("", "", "secrets", "get"), Permission("", "", "pods", "list")}
+    | {Permission("", "", "events", verb) for verb in ("create", "patch")}
 )
 
 
@@ -106,7 +107,11 @@ def test_no_component_grants_more(tmp_path: Path) -> None:
 
 def test_what_is_optional_is_granted_by_its_own_component(tmp_path: Path) -> None:
     assert (
-        granted(with_components(tmp_path, "llm-inference-services", "connections", "pods", "runtimes", "namespaces"))
+        granted(
+            with_components(
+                tmp_path, "llm-inference-services", "connections", "pods", "runtimes", "namespaces", "events"
+            )
+        )
         == READS | CACHE | OPTIONAL
     )
 

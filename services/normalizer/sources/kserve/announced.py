@@ -1,0 +1,172 @@
+"""Events on deployments for their problems: what `kubectl describe` shows is where a model's owner looks.
+
+The only thing that the connector writes beside its own cache, so it is off unless `EVENTS=true`.
+"""
+
+import asyncio
+import contextlib
+import hashlib
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+import structlog
+
+from common.http.client import RemoteError
+from common.kube.client import KubeClient
+from common.kube.errors import KubeError
+from common.kube.resources import EVENTS
+from common.problems import Problem
+from services.normalizer.facts import Gone, Ref
+from services.normalizer.normalize.deployment import Deployment
+from services.normalizer.source import News, Sink, Source
+from services.normalizer.sources.wrapping import PassingOn, Wrapper
+
+log = structlog.get_logger("events")
+
+REPEAT = 2700.0
+"""Seconds after which an Event is written again while its problem lasts; API servers keep Events for an hour."""
+PACE = 1.0
+"""Seconds between two Events, so that a thousand faulty models are no burden for an API server."""
+PAUSE = 600.0
+"""Seconds after which an Event that could not be written is tried again."""
+COMPONENT = "rhoai-connector"
+_MESSAGE_LIMIT = 1024
+_API_VERSIONS = {"InferenceService": "serving.kserve.io/v1beta1", "LLMInferenceService": "serving.kserve.io/v1alpha1"}
+
+Problems = Mapping[str, tuple[Problem, ...]]
+
+
+class _Notice(NamedTuple):
+    """One problem of one deployment."""
+
+    ref: Ref
+    problem: Problem
+
+
+class Announced(Wrapper):
+    """A source as it is; the problems of its deployments, as they are known by `hear`, become Events."""
+
+    def __init__(self, source: Source, *, client: KubeClient, now: Callable[[], datetime] = lambda: datetime.now(UTC)):
+        super().__init__(source)
+        self._client = client
+        self._now = now
+        self._deployments: dict[Ref, Deployment] = {}
+        self._due: dict[_Notice, float] = {}
+        self._problems: Problems = {}
+        self._refused: set[str] = set()
+        self._news = asyncio.Event()
+
+    async def run(self, sink: Sink) -> None:
+        """Tell what the source tells, and write Events, until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._source.run(_Noting(sink, self._note)))
+            tasks.create_task(self._write_all())
+
+    def hear(self, problems: Problems) -> None:
+        """Take the problems of all objects, by reference."""
+        self._problems = dict(problems)
+        self._compare()
+
+    def _note(self, ref: Ref, deployment: Deployment | None) -> None:
+        if deployment is None:
+            self._deployments.pop(ref, None)
+        else:
+            self._deployments[ref] = deployment
+        self._compare()
+
+    def _compare(self) -> None:
+        """Have an Event for each problem that someone has to do something about, and none for what is solved."""
+        wanted = {
+            _Notice(ref, problem)
+            for ref in self._deployments
+            for problem in self._problems.get(str(ref), ())
+            if problem.severity != "info"
+        }
+        self._due = {notice: at for notice, at in self._due.items() if notice in wanted}
+        new = wanted - self._due.keys()
+        if new:
+            self._due |= dict.fromkeys(sorted(new, key=str), 0.0)
+            self._news.set()
+
+    async def _write_all(self) -> None:
+        clock = asyncio.get_running_loop().time
+        while True:
+            self._news.clear()
+            notice, at = min(self._due.items(), key=lambda item: item[1], default=(None, None))
+            if notice is None or at is None:
+                await self._news.wait()
+                continue
+            if (left := at - clock()) > 0:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(left):
+                        await self._news.wait()
+                continue
+            written = await self._write(notice)
+            if notice in self._due:
+                self._due[notice] = clock() + (REPEAT if written else PAUSE)
+            await asyncio.sleep(PACE)
+
+    async def _write(self, notice: _Notice) -> bool:
+        """Return whether an Event could be written; one that is there already is renewed."""
+        event = event_for(self._deployments[notice.ref], notice.problem, at=self._now())
+        name, namespace = event["metadata"]["name"], event["metadata"]["namespace"]
+        try:
+            try:
+                await self._client.create(EVENTS, event, namespace)
+            except KubeError as error:
+                if error.status != 409:
+                    raise
+                await self._client.patch(EVENTS, name, {"lastTimestamp": event["lastTimestamp"]}, namespace)
+        except RemoteError as error:
+            if namespace not in self._refused:
+                self._refused.add(namespace)
+                log.warning("event_not_written", object=notice.ref.label, error=str(error))
+            return False
+        self._refused.discard(namespace)
+        return True
+
+
+def event_for(deployment: Deployment, problem: Problem, *, at: datetime) -> dict[str, Any]:
+    """Return the Event (core/v1) that tells a problem; it has the same name each time, so that there is one only."""
+    moment = at.strftime("%Y-%m-%dT%H:%M:%SZ")
+    text = f"{problem.message}. To do: {problem.remedy}" if problem.remedy else problem.message
+    digest = hashlib.sha256(f"{deployment.uid} {problem.id} {problem.message}".encode()).hexdigest()[:16]
+    return {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"name": f"{deployment.name[:200].rstrip('-.')}.{digest}", "namespace": deployment.namespace},
+        "involvedObject": {
+            "apiVersion": _API_VERSIONS[deployment.kind],
+            "kind": deployment.kind,
+            "namespace": deployment.namespace,
+            "name": deployment.name,
+            "uid": deployment.uid,
+        },
+        "type": "Warning",
+        "reason": "".join(word.capitalize() for word in problem.id.split("_")),
+        "message": text if len(text) <= _MESSAGE_LIMIT else f"{text[: _MESSAGE_LIMIT - 1]}…",
+        "source": {"component": COMPONENT},
+        "reportingComponent": COMPONENT,
+        "reportingInstance": COMPONENT,
+        "firstTimestamp": moment,
+        "lastTimestamp": moment,
+        "count": 1,
+    }
+
+
+class _Noting(PassingOn):
+    """Passes on what a source tells, and notes its deployments."""
+
+    def __init__(self, sink: Sink, note: Callable[[Ref, Deployment | None], None]) -> None:
+        super().__init__(sink)
+        self._note = note
+
+    def changed(self, news: News) -> None:
+        """Pass it on."""
+        self._sink.changed(news)
+        for ref, fact in news.items():
+            if isinstance(fact, Deployment):
+                self._note(ref, fact)
+            elif isinstance(fact, Gone) and ref.is_deployment:
+                self._note(ref, None)
