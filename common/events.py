@@ -114,6 +114,11 @@ EVENTS: Final[Mapping[str, Meaning]] = {
     ),
     "entry_added": Meaning("An entry arrived in the catalog."),
     "entry_removed": Meaning("An entry left the catalog, for the reason in the field `reason`."),
+    "event_not_written": Meaning(
+        "An Event about a problem of a deployment cannot be written. It is tried again in ten minutes; this is logged "
+        "once for each namespace.",
+        "Grant `create` and `patch` on events (`deploy/rbac/components/events`), or set `EVENTS=false`.",
+    ),
     "exception_ended_thread": Meaning(
         "An exception that nothing handles ended a thread.", "Please report it with the traceback."
     ),
@@ -156,11 +161,6 @@ EVENTS: Final[Mapping[str, Meaning]] = {
     ),
     "model_server_unreachable": Meaning(
         "A model server cannot be asked what it serves. It is asked again later.", "See the field `error`."
-    ),
-    "event_not_written": Meaning(
-        "An Event about a problem of a deployment cannot be written. It is tried again in ten minutes; this is logged "
-        "once for each namespace.",
-        "Grant `create` and `patch` on events (`deploy/rbac/components/events`), or set `EVENTS=false`.",
     ),
     "object_not_processed": Meaning(
         "An object cannot be processed because of an internal error. Its entry is kept as it was.",
