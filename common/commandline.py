@@ -2,9 +2,9 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 import click
 
@@ -13,6 +13,7 @@ from common import __version__
 if TYPE_CHECKING:
     from common.http.server import Address
 
+T = TypeVar("T")
 _BAR_AFTER, _BAR_EVERY = 1.0, 0.1
 _BAR_WIDTH = 40
 HELP = {"help_option_names": ["-h", "--help"]}
@@ -33,6 +34,16 @@ class AddressType(click.ParamType["Address"]):
             return parse_address(str(value))
         except ValueError as error:
             self.fail(str(error), param, ctx)
+
+
+def finish(work: Coroutine[Any, Any, T]) -> T:
+    """Return what a command asks of servers; only errors are logged, and to standard error."""
+    import asyncio
+
+    from common import logs
+
+    logs.configure(level="ERROR", format="console")
+    return asyncio.run(work)
 
 
 def service_command(program: str) -> Callable[[Callable[..., None]], click.Command]:

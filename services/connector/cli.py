@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from common import __version__
-from common.commandline import HELP, AddressType, progress_bar, reported
+from common.commandline import HELP, AddressType, finish, progress_bar, reported
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -209,7 +209,6 @@ def _from_elsewhere(
     found: dict[Path, FileContents] = {}
     if not (cluster or bundle):
         return found
-    import asyncio
 
     from common.http.client import RemoteError
     from common.kube.credentials import CredentialsError
@@ -217,7 +216,7 @@ def _from_elsewhere(
 
     try:
         if cluster:
-            found |= asyncio.run(read_cluster(os.environ, settings))
+            found |= finish(read_cluster(os.environ, settings))
         if bundle:
             found |= read_bundle(bundle)
     except (BundleError, CredentialsError, RemoteError) as error:
@@ -229,27 +228,25 @@ def _of_registries(urls: "Sequence[str]", settings: "NormalizerSettings") -> "Se
     """Return what the registries at these URLs hold; their client is imported for them alone."""
     if not urls:
         return ()
-    import asyncio
 
     from common.http.client import RemoteError
     from common.trust import TrustError
     from services.connector.elsewhere import read_registries
 
     try:
-        return asyncio.run(read_registries(urls, settings))
+        return finish(read_registries(urls, settings))
     except (RemoteError, TrustError) as error:
         raise click.UsageError(str(error)) from None
 
 
 def _differences(url: str, result: "Preview", settings: "NormalizerSettings") -> "Sequence[Difference]":
     """Return in what the connector that runs at a URL differs."""
-    import asyncio
 
     from common.http.client import RemoteError
     from services.connector.comparison import compare, read_served
 
     try:
-        return compare(result.shown, asyncio.run(read_served(url, settings.shared_token)))
+        return compare(result.shown, finish(read_served(url, settings.shared_token)))
     except RemoteError as error:
         raise click.UsageError(f"--diff {url}: {error}") from None
 

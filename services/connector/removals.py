@@ -1,13 +1,12 @@
 """`connector removals`: what is about to leave the catalog, and what is to become of it."""
 
-import asyncio
 import json
 from collections.abc import Sequence
 from typing import Any
 
 import click
 
-from common.commandline import reported
+from common.commandline import finish, reported
 from common.http.client import HttpClient, RemoteError, StatusError
 from common.settings import SettingsError
 from services.storage_rest.settings import StorageSettings
@@ -102,7 +101,7 @@ def _ask(url: str, method: str, path: str, **options: Any) -> Any:
     with reported("connector", SettingsError):
         settings = StorageSettings.load()
     try:
-        return json.loads(asyncio.run(ask()))
+        return json.loads(finish(ask()))
     except StatusError as error:
         raise click.ClickException(f"{error}{_remedy(error.status)}") from None
     except (RemoteError, ValueError) as error:

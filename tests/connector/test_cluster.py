@@ -26,6 +26,7 @@ async def test_a_cluster_is_followed_and_the_cache_kept_in_it() -> None:
             "token": "pod-token",
             "ca.crt": cluster.ca_pem,
             "POD_NAMESPACE": NAMESPACE,
+            "LOG_FORMAT": "console",  # in JSON nothing else is printed
         }
         for _ in range(2):  # the second time with what the first has kept
             async with connector("--cluster", env=pod) as running:

@@ -1,6 +1,5 @@
 """`connector doctor` on the command line."""
 
-import asyncio
 import json
 import os
 import sys
@@ -10,7 +9,7 @@ from typing import Any, Literal, TypeVar
 
 import click
 
-from common.commandline import reported
+from common.commandline import finish, reported
 from services.connector.doctor.report import COLOURS, Report, Step, lines_of
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -96,10 +95,8 @@ def _run(
     normalizer: str,
     bundle: Path | None = None,
 ) -> None:
-    from common import logs
     from services.connector.doctor.examination import Options
 
-    logs.configure(level="ERROR", format="console")
     urls = {"location": location, "storage-rest": storage, "rhoai-normalizer": normalizer}
 
     async def run() -> Report:
@@ -118,7 +115,7 @@ def _run(
         return report
 
     with reported("connector", OSError):
-        report = asyncio.run(run())
+        report = finish(run())
     click.echo(json.dumps(report.as_json(), indent=2, ensure_ascii=False) if output == "json" else report.summary)
     sys.exit(report.status(fail_on))
 

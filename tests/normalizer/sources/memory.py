@@ -9,6 +9,7 @@ import resource
 import sys
 from contextlib import AsyncExitStack
 
+from common.commandline import finish
 from services.normalizer.sources.kubeflow.poller import RegistryPoller
 from services.normalizer.sources.refs import SourceRef
 from tests.normalizer.sources.support import connector
@@ -32,4 +33,4 @@ async def _main(url: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(_main(sys.argv[1]))
+    finish(_main(sys.argv[1]))
