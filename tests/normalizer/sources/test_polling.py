@@ -97,15 +97,14 @@ async def test_a_change_of_state_is_told_and_logged_once():
     assert refused >= 15
     assert polls is not None
     assert polls >= len(recorder.readings)
-    assert [
-        (entry["log_level"], entry["event"], entry["source"]) for entry in logs if entry["log_level"] != "debug"
-    ] == [
+    told = [entry for entry in logs if entry["log_level"] != "debug"]
+    assert [(entry["log_level"], entry["event"], entry["source"]) for entry in told] == [
         ("info", "source_readable", "model registry models/public"),
         ("warning", "source_unreadable", "model registry models/public"),
         ("info", "source_readable", "model registry models/public"),
     ]
-    assert (logs[0]["again"], logs[2]["again"]) == (False, True)
-    assert "RoleBinding in namespace models" in logs[1]["remedy"]
+    assert (told[0]["again"], told[2]["again"]) == (False, True)
+    assert "RoleBinding in namespace models" in told[1]["remedy"]
     assert all(live(reading) == {("model-0001", "v1")} for _, reading in recorder.readings)
 
 
