@@ -45,12 +45,13 @@ $(PROMTOOL):
 	@{ apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends prometheus; } >/dev/null || \
 	  echo "promtool is not installed: the tests of the alerts are skipped (as root, apt-get install prometheus)"
 
-test: $(VENV)/dev ## The test suite (no Node, no cluster)
-	@$(BIN)/python -m pytest -n 2 --dist worksteal --ignore=tests/backstage --ignore=tests/portal --ignore=tests/page --ignore=tests/mlflow tests
+OTHER_TIERS := $(addprefix --ignore=tests/,backstage portal page mlflow)
 
-coverage: $(VENV)/dev ## The test suite with branch coverage, as a page in build/coverage/html
-	@mkdir -p build/coverage
-	@$(BIN)/python -m pytest -n 2 --dist worksteal --ignore=tests/backstage --ignore=tests/portal --cov --cov-report=term --cov-report=html tests
+test: $(VENV)/dev ## The test suite (no Node, no cluster)
+	@$(BIN)/python -m pytest -n 2 --dist worksteal $(if $(COVERAGE),--cov --cov-report=term --cov-report=html) $(OTHER_TIERS) tests
+
+coverage: ## The test suite with branch coverage, as a page in build/coverage/html
+	@$(MAKE) --no-print-directory test COVERAGE=1
 
 check: $(VENV)/dev ## Style, types, layers, wording
 	@$(BIN)/ruff format --check .
