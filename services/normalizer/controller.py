@@ -155,7 +155,7 @@ class Controller:
         self._telemetry.state(
             documents=Counter(upsert.source for upsert in self._desired.wanted.values()),
             problems=self._desired.problems,
-            hidden=Counter(each.why.cause for each in self._hidden.all()),
+            hidden=self._hidden.causes(),
             doubts=self._ledger.doubts(),
             sources=self._book.standings(),
         )

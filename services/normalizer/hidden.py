@@ -1,6 +1,7 @@
 """What exists and is not shown: why, since when, and what shows it. Pure."""
 
 import re
+from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -108,6 +109,10 @@ class HiddenBook:
     def all(self) -> list[Hidden]:
         """Return all that is hidden, sorted by what it is called."""
         return sorted(self._hidden.values(), key=lambda hidden: (hidden.object, hidden.ref))
+
+    def causes(self) -> Counter[str]:
+        """Return how much is hidden by each cause."""
+        return Counter[str](hidden.why.cause for hidden in self._hidden.values())
 
     def get(self, ref: str) -> Hidden | None:
         """Return why one object is hidden, None when it is not."""

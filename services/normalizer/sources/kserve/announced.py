@@ -17,7 +17,7 @@ from common.kube.client import KubeClient
 from common.kube.errors import KubeError
 from common.kube.resources import EVENTS
 from common.problems import Problem
-from services.normalizer.facts import Gone, Ref
+from services.normalizer.facts import Gone
 from services.normalizer.normalize.deployment import Deployment
 from services.normalizer.source import News, Sink, Source
 from services.normalizer.sources.wrapping import PassingOn, Wrapper
@@ -38,9 +38,9 @@ Problems = Mapping[str, tuple[Problem, ...]]
 
 
 class _Notice(NamedTuple):
-    """One problem of one deployment."""
+    """One problem of one deployment, by its reference."""
 
-    ref: Ref
+    ref: str
     problem: Problem
 
 
@@ -51,7 +51,7 @@ class Announced(Wrapper):
         super().__init__(source)
         self._client = client
         self._now = now
-        self._deployments: dict[Ref, Deployment] = {}
+        self._deployments: dict[str, Deployment] = {}
         self._due: dict[_Notice, float] = {}
         self._problems: Problems = {}
         self._refused: set[str] = set()
@@ -68,20 +68,21 @@ class Announced(Wrapper):
         self._problems = dict(problems)
         self._compare()
 
-    def _note(self, ref: Ref, deployment: Deployment | None) -> None:
-        if deployment is None:
-            self._deployments.pop(ref, None)
-        else:
-            self._deployments[ref] = deployment
+    def _note(self, news: News) -> None:
+        for ref, fact in news.items():
+            if isinstance(fact, Deployment):
+                self._deployments[str(ref)] = fact
+            elif isinstance(fact, Gone) and ref.is_deployment:
+                self._deployments.pop(str(ref), None)
         self._compare()
 
     def _compare(self) -> None:
         """Have an Event for each problem that someone has to do something about, and none for what is solved."""
         wanted = {
             _Notice(ref, problem)
-            for ref in self._deployments
-            for problem in self._problems.get(str(ref), ())
-            if problem.severity != "info"
+            for ref, of_one in self._problems.items()
+            for problem in of_one
+            if ref in self._deployments and problem.severity != "info"
         }
         self._due = {notice: at for notice, at in self._due.items() if notice in wanted}
         new = wanted - self._due.keys()
@@ -121,7 +122,7 @@ class Announced(Wrapper):
         except RemoteError as error:
             if namespace not in self._refused:
                 self._refused.add(namespace)
-                log.warning("event_not_written", object=notice.ref.label, error=str(error))
+                log.warning("event_not_written", object=notice.problem.object, error=str(error))
             return False
         self._refused.discard(namespace)
         return True
@@ -156,17 +157,13 @@ def event_for(deployment: Deployment, problem: Problem, *, at: datetime) -> dict
 
 
 class _Noting(PassingOn):
-    """Passes on what a source tells, and notes its deployments."""
+    """Passes on what a source tells, and has it noted."""
 
-    def __init__(self, sink: Sink, note: Callable[[Ref, Deployment | None], None]) -> None:
+    def __init__(self, sink: Sink, note: Callable[[News], None]) -> None:
         super().__init__(sink)
         self._note = note
 
     def changed(self, news: News) -> None:
         """Pass it on."""
         self._sink.changed(news)
-        for ref, fact in news.items():
-            if isinstance(fact, Deployment):
-                self._note(ref, fact)
-            elif isinstance(fact, Gone) and ref.is_deployment:
-                self._note(ref, None)
+        self._note(news)
