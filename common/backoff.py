@@ -1,5 +1,6 @@
-"""Growing pauses between attempts."""
+"""Pauses: growing ones between attempts, and those that news may end."""
 
+import asyncio
 import random
 from collections.abc import Callable
 
@@ -35,3 +36,18 @@ class Backoff:
     def reset(self) -> None:
         """Start small again, after a success."""
         self.failures = 0
+
+
+def spread(interval: float) -> float:
+    """Return about `interval` seconds, so that what began together does not go on together."""
+    return interval * random.uniform(0.9, 1.1)  # noqa: S311 - spreads load, guards nothing
+
+
+async def happens(event: asyncio.Event, *, within: float | None) -> bool:
+    """Wait for an event for so many seconds, without end when None; return whether it came."""
+    try:
+        async with asyncio.timeout(within):
+            await event.wait()
+    except TimeoutError:
+        return False
+    return True

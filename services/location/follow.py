@@ -15,7 +15,7 @@ import structlog
 from prometheus_client import Counter
 
 from common import removals, wire
-from common.backoff import Backoff
+from common.backoff import Backoff, happens
 from common.complaints import Complaint
 from common.http.client import HttpClient, RemoteError, StatusError
 from common.metrics import Metrics
@@ -228,12 +228,8 @@ class Follower:
 
     async def _sleep(self, seconds: float) -> None:
         """Sleep, but not longer than until a push comes that says that storage has something new."""
-        try:
-            async with asyncio.timeout(seconds):
-                await self._news.wait()
-        except TimeoutError:
-            return
-        self._news.clear()
+        if await happens(self._news, within=seconds):
+            self._news.clear()
 
 
 async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, KeysView, Mapping
 from dataclasses import replace
 from typing import Literal
 
+from common.backoff import happens
 from common.wire import Awaited, Batch, Changes, Listing, Stored, Upsert, card_digest, parse_revision, without_card
 from services.storage_rest.stores.base import Contents
 
@@ -151,13 +152,8 @@ class Cache:
 
     async def wait(self, revision: str, seconds: float) -> None:
         """Return when the revision is another, at the latest after some seconds."""
-        if self.revision != revision:
-            return
-        try:
-            async with asyncio.timeout(seconds):
-                await self._news.wait()
-        except TimeoutError:
-            pass
+        if self.revision == revision:
+            await happens(self._news, within=seconds)
 
     def wake(self) -> None:
         """Let everybody return who waits, for the process is about to end."""

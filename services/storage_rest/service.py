@@ -10,6 +10,7 @@ from typing import Protocol
 
 import structlog
 
+from common.backoff import happens
 from common.health import Health
 from common.status import ShardStatus
 from common.wire import Applied, Awaited, Batch, Changes, Listing, Upsert
@@ -128,11 +129,8 @@ class StorageService:
         Raises:
             StoreUnavailable: it is not loaded after that moment.
         """
-        try:
-            async with asyncio.timeout(None if patiently else LOADING_WAIT):
-                await self._loaded.wait()
-        except TimeoutError:
-            raise StoreUnavailable("the cache is not loaded yet; /readyz tells why") from None
+        if not await happens(self._loaded, within=None if patiently else LOADING_WAIT):
+            raise StoreUnavailable("the cache is not loaded yet; /readyz tells why")
 
     async def settle(self) -> None:
         """Wait a moment, at the end, for what was accepted to be durable."""

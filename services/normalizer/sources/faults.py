@@ -1,5 +1,6 @@
 """From what went wrong with a request to what somebody has to do about it."""
 
+from collections.abc import Iterable
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
@@ -20,6 +21,12 @@ class Inconsistent(RemoteError):
 
 class TooLarge(RemoteError):
     """More came than is read of one server."""
+
+
+def longest_wait(errors: Iterable[RemoteError]) -> float | None:
+    """Return for how many seconds a server asks not to be asked again, None where it does not say."""
+    waits = (error.retry_after for error in errors if isinstance(error, StatusError) and error.retry_after)
+    return max(waits, default=None)
 
 
 def fault_of(ref: SourceRef, error: RemoteError) -> Fault:

@@ -4,6 +4,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Callable
 
+from common.backoff import happens
 from common.kube.client import KubeClient
 from common.kube.metrics import KubeMetrics
 from common.kube.reflector import ReflectorOptions
@@ -68,11 +69,7 @@ class Namespaces:
 
     async def tried(self) -> None:
         """Wait until they were listed, or could not be, no longer than PATIENCE."""
-        try:
-            async with asyncio.timeout(PATIENCE):
-                await self._tried.wait()
-        except TimeoutError:
-            pass
+        await happens(self._tried, within=PATIENCE)
 
     def _change(self, key: Key, new: Inheritance | None, explicit: bool) -> None:
         _, name = key

@@ -26,7 +26,7 @@ from services.normalizer.normalize.mlflow_objects import (
     version_names,
 )
 from services.normalizer.normalize.registry_objects import ModelArtifact, ModelVersion
-from services.normalizer.sources.faults import BadAnswer, Inconsistent, TooLarge, fault_of
+from services.normalizer.sources.faults import BadAnswer, Inconsistent, TooLarge, fault_of, longest_wait
 from services.normalizer.sources.http import Remote, for_each
 from services.normalizer.sources.kubeflow.records import RegistryReading, RegistrySnapshot
 
@@ -283,7 +283,6 @@ class MlflowPoller:
         problems: Sequence[Problem] = (),
     ) -> RegistryReading:
         before, self._last = self._last, snapshot
-        waits = [error.retry_after for error in errors if isinstance(error, StatusError) and error.retry_after]
         return RegistryReading(
             snapshot=snapshot,
             complete=complete,
@@ -291,7 +290,7 @@ class MlflowPoller:
             touched=_touched(before, snapshot),
             fault=fault_of(self._remote.ref, errors[0]) if errors else None,
             problems=tuple(problems),
-            retry_after=max(waits, default=None),
+            retry_after=longest_wait(errors),
         )
 
 

@@ -1,20 +1,19 @@
 """Servers of the OpenAI API that no cluster knows, named in OPENAI_SERVERS: what each lists, asked again and again."""
 
 import asyncio
-import random
 import time
 from collections.abc import Callable, Iterator, Sequence
 from urllib.parse import urlsplit
 
-from common.backoff import Backoff
-from common.http.client import RemoteError, StatusError
+from common.backoff import Backoff, happens, spread
+from common.http.client import RemoteError
 from common.kube.state import OK, State, StateKind
 from services.normalizer.facts import LOCAL, Ref
 from services.normalizer.normalize.deployment import Deployment
 from services.normalizer.normalize.openai_server import models_path, read_models, server_deployment
 from services.normalizer.source import Sink
 from services.normalizer.sourcebook import SourceKind
-from services.normalizer.sources.faults import BadAnswer, fault_of, internal
+from services.normalizer.sources.faults import BadAnswer, fault_of, internal, longest_wait
 from services.normalizer.sources.http import Account, Connector, Remote
 from services.normalizer.sources.refs import Fault, FaultKind, SourceRef
 
@@ -81,11 +80,7 @@ class OpenAiSource:
         async with self._connector.open(self._ref) as remote:
             while True:
                 pause = await self._look(remote, sink, account)
-                try:
-                    async with asyncio.timeout(pause):
-                        await self._again.wait()
-                except TimeoutError:
-                    pass
+                await happens(self._again, within=pause)
                 self._again.clear()
 
     def relist(self) -> None:
@@ -98,17 +93,19 @@ class OpenAiSource:
         try:
             with self._connector.metrics.poll_seconds.labels(self.id).time():
                 names = await self._names(remote)
+        except RemoteError as error:
+            return self._fail(fault_of(self._ref, error), sink, account, wait=longest_wait([error]) or 0)
         except Exception as error:
-            known = isinstance(error, RemoteError)
-            fault = fault_of(self._ref, error) if isinstance(error, RemoteError) else internal(self._ref, error)
-            account.update(self._ref, fault)
-            sink.state(_state(fault))
-            wait = error.retry_after or 0 if known and isinstance(error, StatusError) else 0
-            return max(self._backoff.next(), min(wait, self._interval))
+            return self._fail(internal(self._ref, error), sink, account)
         account.update(self._ref, None)
         self._tell(names, sink)
         self._backoff.reset()
-        return self._interval * random.uniform(0.9, 1.1)  # noqa: S311 - spreads load, guards nothing
+        return spread(self._interval)
+
+    def _fail(self, fault: Fault, sink: Sink, account: Account, *, wait: float = 0) -> float:
+        account.update(self._ref, fault)
+        sink.state(_state(fault))
+        return max(self._backoff.next(), min(wait, self._interval))
 
     async def _names(self, remote: Remote) -> Sequence[str]:
         """Return the names that are listed.

@@ -4,7 +4,6 @@ The only thing that the connector writes beside its own cache, so it is off unle
 """
 
 import asyncio
-import contextlib
 import hashlib
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -12,6 +11,7 @@ from typing import Any, NamedTuple
 
 import structlog
 
+from common.backoff import happens
 from common.http.client import RemoteError
 from common.kube.client import KubeClient
 from common.kube.errors import KubeError
@@ -99,9 +99,7 @@ class Announced(Wrapper):
                 await self._news.wait()
                 continue
             if (left := at - clock()) > 0:
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(left):
-                        await self._news.wait()
+                await happens(self._news, within=left)
                 continue
             written = await self._write(notice)
             if notice in self._due:

@@ -13,7 +13,7 @@ from typing import Self
 
 import structlog
 
-from common.backoff import Backoff
+from common.backoff import Backoff, happens
 from common.wire import card_digest
 from services.normalizer.normalize.cards import CatalogModel
 from services.normalizer.sources.faults import internal, no_address
@@ -147,11 +147,7 @@ class Catalogs:
                 pause = self._recheck
             async with self._round:
                 self._round.notify_all()
-            try:
-                async with asyncio.timeout(pause):
-                    await self._wake.wait()
-            except TimeoutError:
-                pass
+            await happens(self._wake, within=pause)
 
     async def _read_due(self) -> float | None:
         """Read a chunk of what is due; return the seconds until there is more to do, None when only news bring it."""

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from common.http.client import RemoteError, StatusError
 from services.normalizer.normalize.registry_objects import ModelVersion
-from services.normalizer.sources.faults import Inconsistent, fault_of
+from services.normalizer.sources.faults import Inconsistent, fault_of, longest_wait
 from services.normalizer.sources.http import Remote, for_each
 from services.normalizer.sources.kubeflow.absences import Absences
 from services.normalizer.sources.kubeflow.artifacts import Listed
@@ -181,7 +181,6 @@ class RegistryPoller:
     def _reading(
         self, *, complete: bool, errors: Sequence[RemoteError] = (), touched: Iterable[str] = ()
     ) -> RegistryReading:
-        waits = [error.retry_after for error in errors if isinstance(error, StatusError) and error.retry_after]
         return RegistryReading(
             snapshot=self._contents.snapshot(),
             complete=complete,
@@ -189,7 +188,7 @@ class RegistryPoller:
             touched=frozenset(touched),
             fault=fault_of(self._remote.ref, errors[0]) if errors else None,
             problems=self._contents.problems,
-            retry_after=max(waits, default=None),
+            retry_after=longest_wait(errors),
         )
 
 

@@ -1,7 +1,6 @@
 """All model registries and catalogs that there are: one task each, so that one that hangs delays no other."""
 
 import asyncio
-import random
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -9,7 +8,7 @@ from typing import Final, Protocol
 
 import structlog
 
-from common.backoff import Backoff
+from common.backoff import Backoff, happens, spread
 from services.normalizer.normalize.cards import CatalogModel, catalog_model
 from services.normalizer.sources.faults import internal, no_address
 from services.normalizer.sources.http import Account, Connector, Remote
@@ -168,17 +167,14 @@ class Follower:
             return self._backoff.next()
         if reading.fault is None:
             self._backoff.reset()
-            return self._options.interval * random.uniform(0.9, 1.1)  # noqa: S311 - spreads load, guards nothing
+            return spread(self._options.interval)
         return max(self._backoff.next(), min(reading.retry_after or 0, self._options.interval))
 
     async def _sleep(self, seconds: float | None) -> None:
         """Wait for the next poll; look up what is asked for meanwhile."""
         until = None if seconds is None else time.monotonic() + seconds
         while not self._poll_now:
-            try:
-                async with asyncio.timeout(None if until is None else max(0, until - time.monotonic())):
-                    await self._wake.wait()
-            except TimeoutError:
+            if not await happens(self._wake, within=None if until is None else max(0, until - time.monotonic())):
                 break
             self._wake.clear()
             asked, self._asked_for = self._asked_for, []
