@@ -1,6 +1,7 @@
 """A cluster with the documented rights, a pod beside it, and a reader that watches over the feed."""
 
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import asynccontextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 from tests.deploy.kustomize import ROOT, render
 from tests.deploy.rbac import Permission, granted
 from tests.fakes.kubernetes import ProcessCluster, Rule, permitted
-from tests.process.pod import LOCATION, NAMESPACE, Pod
+from tests.process.pod import LOCATION, NAMESPACE, NORMALIZER, Pod
 from tests.process.reader import Reader
 
 TOKEN = "eyJhbGciOiJSUzI1NiJ9.c3lzdGVtOnNlcnZpY2VhY2NvdW50.cGlja2xlcw"
@@ -99,6 +100,23 @@ def make_pod(cluster: ProcessCluster, tmp_path: Path) -> MakePod:
         return Pod(cluster=cluster, token=TOKEN, directory=directory, **options)
 
     return make
+
+
+def _mount(directory: Path, name: str, text: str) -> None:
+    directory.mkdir()
+    (directory / name).write_text(text)
+
+
+@asynccontextmanager
+async def pod_with_credentials(
+    make_pod: MakePod, mounted: Path, *, name: str, token: str, **variables: str
+) -> AsyncIterator[Pod]:
+    """A pod whose normalizer has the token of a server of that name in a folder of mounted files, not started yet."""
+    _mount(mounted, f"{name}.token", token + "\n")
+    async with make_pod() as pod:
+        pod.set(NORMALIZER, SERVER_CREDENTIALS_DIR=str(mounted), SOURCE_GONE_GRACE="1s", **variables)
+        pod.keep_secret(token)
+        yield pod
 
 
 @pytest.fixture

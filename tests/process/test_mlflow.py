@@ -9,7 +9,7 @@ from tests.fakes.kubernetes import ProcessCluster
 from tests.fakes.mlflow import MODELS, VERSIONS, FakeMlflow
 from tests.mlflow.contract import Server
 from tests.objects import isvc
-from tests.process.conftest import MakePod
+from tests.process.conftest import MakePod, pod_with_credentials
 from tests.process.pod import NORMALIZER, Pod, isvc_uri
 from tests.process.reader import Reader
 from tests.waiting import eventually
@@ -31,18 +31,8 @@ async def server(fake: FakeMlflow) -> AsyncIterator[Server]:
 
 @pytest.fixture
 async def pod(make_pod: MakePod, fake: FakeMlflow, tmp_path: Path) -> AsyncIterator[Pod]:
-    mounted = tmp_path / "mounted"
-    mounted.mkdir()
-    (mounted / "team.token").write_text(TOKEN + "\n")
-    async with make_pod() as pod:
-        pod.set(
-            NORMALIZER,
-            MLFLOW_URLS=f"team={fake.url}",
-            SERVER_CREDENTIALS_DIR=str(mounted),
-            POLLING_INTERVAL="300ms",
-            SOURCE_GONE_GRACE="1s",
-        )
-        pod.keep_secret(TOKEN)
+    variables = {"MLFLOW_URLS": f"team={fake.url}", "POLLING_INTERVAL": "300ms"}
+    async with pod_with_credentials(make_pod, tmp_path / "mounted", name="team", token=TOKEN, **variables) as pod:
         yield pod
 
 

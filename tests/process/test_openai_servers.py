@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.fakes.openai import FakeOpenAi
-from tests.process.conftest import MakePod
+from tests.process.conftest import MakePod, pod_with_credentials
 from tests.process.pod import LOCATION, NORMALIZER, Pod
 from tests.process.reader import Reader
 from tests.waiting import eventually
@@ -23,18 +23,8 @@ async def gateway() -> AsyncIterator[FakeOpenAi]:
 
 @pytest.fixture
 async def pod(make_pod: MakePod, gateway: FakeOpenAi, tmp_path: Path) -> AsyncIterator[Pod]:
-    mounted = tmp_path / "mounted"
-    mounted.mkdir()
-    (mounted / "gateway.token").write_text(KEY + "\n")
-    async with make_pod() as pod:
-        pod.set(
-            NORMALIZER,
-            OPENAI_SERVERS=f"gateway={gateway.url}/v1",
-            SERVER_CREDENTIALS_DIR=str(mounted),
-            POLLING_INTERVAL="200ms",
-            SOURCE_GONE_GRACE="1s",
-        )
-        pod.keep_secret(KEY)
+    variables = {"OPENAI_SERVERS": f"gateway={gateway.url}/v1", "POLLING_INTERVAL": "200ms"}
+    async with pod_with_credentials(make_pod, tmp_path / "mounted", name="gateway", token=KEY, **variables) as pod:
         yield pod
 
 

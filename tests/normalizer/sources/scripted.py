@@ -1,11 +1,16 @@
 """A scripted source of deployments, and a sink that records."""
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 from common.kube.state import State
 from services.normalizer.facts import Gone, Ref
 from services.normalizer.normalize.connection import Connection
 from services.normalizer.normalize.deployment import Fact
-from services.normalizer.source import News, Sink
+from services.normalizer.source import News, Sink, Source
 from services.normalizer.sourcebook import SourceKind
+from tests.waiting import eventually
 
 
 class Recorder(Sink):
@@ -47,3 +52,15 @@ class Script:
     def tell(self, ref: Ref, fact: Fact | Gone) -> None:
         assert self.sink
         self.sink.changed({ref: fact})
+
+
+@asynccontextmanager
+async def running(source: Source, sink: Sink, *, script: Script) -> AsyncIterator[None]:
+    """Run a source around a script from when the script can tell something to the end of the block."""
+    task = asyncio.create_task(source.run(sink))
+    await eventually(lambda: script.sink)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])

@@ -1,6 +1,5 @@
 """Events for problems: one each, at the deployment, again while the problem lasts, and never in a rush."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -21,7 +20,7 @@ from services.normalizer.sources.kserve.announced import Announced, event_for
 from tests import objects
 from tests.common.kube.conftest import credentials_for
 from tests.fakes.kubernetes import FakeCluster, Rule
-from tests.normalizer.sources.scripted import Recorder, Script
+from tests.normalizer.sources.scripted import Recorder, Script, running
 from tests.waiting import eventually
 
 REF = Ref.isvc("local", "models", "iris")
@@ -49,13 +48,8 @@ async def announcing(token: str = "") -> AsyncIterator[tuple[FakeCluster, Script
         async with KubeClient(credentials=credentials_for(cluster, token or "writer"), metrics=metrics) as client:
             script = Script()
             source = Announced(script, client=client)
-            running = asyncio.create_task(source.run(Recorder()))
-            try:
-                await eventually(lambda: script.sink)
+            async with running(source, Recorder(), script=script):
                 yield cluster, script, source
-            finally:
-                running.cancel()
-                await asyncio.gather(running, return_exceptions=True)
 
 
 def events(cluster: FakeCluster) -> list[dict[str, Any]]:

@@ -1,6 +1,5 @@
 """Secrets of connections are read by name when a deployment uses them, metadata first, and nothing secret leaves."""
 
-import asyncio
 import base64
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -19,7 +18,7 @@ from services.normalizer.sources.kserve.connections import Connections, UnreadCo
 from tests import objects
 from tests.common.kube.conftest import credentials_for
 from tests.fakes.kubernetes import FakeCluster, Rule
-from tests.normalizer.sources.scripted import Recorder, Script
+from tests.normalizer.sources.scripted import Recorder, Script, running
 from tests.waiting import eventually
 
 CANARY = "CANARY"
@@ -47,14 +46,11 @@ async def resolving(
     cluster: FakeCluster, *, token: str = "", way: Resolving = "true", **options: Any
 ) -> AsyncIterator[tuple[Script, Recorder]]:
     script, told, metrics = Script(), Recorder(), KubeMetrics(Metrics("test", "1"))
-    async with KubeClient(credentials=credentials_for(cluster, token), metrics=metrics, timeout=2) as client:
-        running = asyncio.create_task(Connections(script, client=client, resolving=way, **options).run(told))
-        await eventually(lambda: script.sink)
-        try:
-            yield script, told
-        finally:
-            running.cancel()
-            await asyncio.wait([running])
+    async with (
+        KubeClient(credentials=credentials_for(cluster, token), metrics=metrics, timeout=2) as client,
+        running(Connections(script, client=client, resolving=way, **options), told, script=script),
+    ):
+        yield script, told
 
 
 @pytest.fixture

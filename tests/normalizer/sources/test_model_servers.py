@@ -23,7 +23,7 @@ from services.normalizer.sources.kserve.answered import Answered, Patience
 from services.normalizer.sources.kserve.model_servers import ModelServers
 from tests import objects
 from tests.fakes.model_server import ModelServer
-from tests.normalizer.sources.scripted import Recorder, Script
+from tests.normalizer.sources.scripted import Recorder, Script, running
 from tests.waiting import eventually
 
 IMPATIENT = Patience(hold=5, again=0.05)
@@ -65,13 +65,8 @@ async def asking(
 ) -> AsyncIterator[tuple[Script, Told]]:
     servers = ModelServers(**{"models": True, "definitions": False, "timeout": timeout, **options})
     script, told = Waiting(), Told()
-    running = asyncio.create_task(Answered(script, servers, patience=patience).run(told))
-    await eventually(lambda: script.sink)
-    try:
+    async with running(Answered(script, servers, patience=patience), told, script=script):
         yield script, told
-    finally:
-        running.cancel()
-        await asyncio.wait([running])
 
 
 @pytest.fixture
