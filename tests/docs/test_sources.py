@@ -3,7 +3,7 @@
 import re
 from dataclasses import fields
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 
@@ -32,7 +32,7 @@ KUBERNETES, REGISTRIES, CATALOGS, MLFLOW, OPENAI, MANIFESTS = (
 KINDS = {"manifests": MANIFESTS, "openai": OPENAI}
 APIS = {"kubeflow": REGISTRIES, "mlflow": MLFLOW, "openai": OPENAI}
 _OPTIONS, _POLLING = ReflectorOptions(), PollingOptions()
-_CONNECTOR = {field.name: field.default for field in fields(Connector)}
+_CONNECTOR: dict[str, Any] = {field.name: field.default for field in fields(Connector)}
 _REQUEST = f"{_CONNECTOR['timeout']:g} s"
 _ANSWER = f"{_CONNECTOR['body_limit'] // MIB} MiB an answer"
 VALUES = {
