@@ -73,9 +73,10 @@ async def carry_out(
     seen: tuple[str, ...] = ()
     lists = 0
     try:
-        async with asyncio.timeout(TIME), World(
-            setup=setup, directory=directory, rules=own_rules(), mutant=mutant
-        ) as world:
+        async with (
+            asyncio.timeout(TIME),
+            World(setup=setup, directory=directory, rules=own_rules(), mutant=mutant) as world,
+        ):
             try:
                 await world.begin((*STEADY, *ISVCS[:5], *ISVCS[-2:]))
                 for action in schedule:
