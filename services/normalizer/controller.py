@@ -209,8 +209,13 @@ class Controller:
         return self._book.complete(now, documents=len(self._desired.wanted), ever=self._mirror.complete)
 
     def _confirms(self) -> bool:
-        """Return whether storage is to be told that every source was read."""
-        return not self._mirror.confirmed and self._book.confirmed(self._ledger.sources_with_entries)
+        """Return whether storage is to be told that every source was read, so that what it lacks does not exist.
+
+        A list that lacks what could be read of a damaged cache may also lack what could not: it confirms nothing.
+        """
+        if self._mirror.confirmed or (self._mirror.damage and self._ledger.lacking()):
+            return False
+        return self._book.confirmed(self._ledger.sources_with_entries)
 
     def _awaited(self) -> tuple[Awaited, ...]:
         """Return what storage waits for before it has all there is."""
@@ -221,6 +226,11 @@ class Controller:
             ever=self._mirror.complete,
             stored=self._ledger.sources_with_entries if self._mirror.damage else (),
         )
+        if self._mirror.damage:
+            awaited += tuple(
+                Awaited(source=source, reason=f"it lacks {count} of the models that the damaged cache still has")
+                for source, count in sorted(self._ledger.lacking().items())
+            )
         return tuple(replace(each, source=self.intake.condition(each.source)) for each in awaited)
 
     async def _deliver(self, batch: Batch) -> None:
@@ -278,8 +288,9 @@ class Controller:
         A short list may be wrong for a moment, and the watch that follows it never shows what it lacked.
         """
         overdue = self._ledger.overdue(now)
+        doubtful = self._ledger.lacking().keys() if self._mirror.damage else self._ledger.doubtful()
         looks: dict[str, _Look] = {}
-        for source in overdue | self._ledger.doubtful():
+        for source in overdue | doubtful:
             due = source in overdue
             look = self._next_looks.get(source)
             if look is None or look.due != due:

@@ -53,7 +53,7 @@ def register(client, name: str = "granite", version: str = "v1"):
     )
 
 
-async def test_the_client_registers_a_model_over_http():
+async def test_the_client_registers_a_model_over_http() -> None:
     async with FakeRegistry() as registry:
         await drive(registry, register, is_secure=False, user_token="t")
 
@@ -69,7 +69,7 @@ async def test_the_client_registers_a_model_over_http():
     assert version["customProperties"]["epochs"] == {"metadataType": "MetadataIntValue", "int_value": "3"}
 
 
-async def test_the_client_registers_a_model_over_https_with_a_token(tmp_path: Path):
+async def test_the_client_registers_a_model_over_https_with_a_token(tmp_path: Path) -> None:
     async with FakeRegistry(tls=True, tokens=["secret"]) as registry:
         ca = tmp_path / "ca.pem"
         ca.write_text(registry.ca_pem)
@@ -78,7 +78,7 @@ async def test_the_client_registers_a_model_over_https_with_a_token(tmp_path: Pa
         assert [item["name"] for item in registry.store.listed(MODELS)] == ["granite"]
 
 
-async def test_the_client_reads_back_what_it_wrote_and_edits_it():
+async def test_the_client_reads_back_what_it_wrote_and_edits_it() -> None:
     def work(client):
         register(client)
         version = client.get_model_version("granite", "v1")
@@ -97,7 +97,7 @@ async def test_the_client_reads_back_what_it_wrote_and_edits_it():
     assert version["lastUpdateTimeSinceEpoch"] > version["createTimeSinceEpoch"]
 
 
-async def test_the_client_walks_all_pages():
+async def test_the_client_walks_all_pages() -> None:
     async with FakeRegistry(limits=PageLimits(default=20, cap=100)) as registry:
         registry.populate(45, versions=1)
         names = await drive(
@@ -107,10 +107,10 @@ async def test_the_client_walks_all_pages():
         assert len(names) == len(set(names)) == 45
 
 
-async def test_a_second_registration_of_a_version_is_refused():
+async def test_a_second_registration_of_a_version_is_refused() -> None:
     from model_registry.exceptions import StoreError
 
-    def work(client):
+    def work(client) -> None:
         register(client)
         with pytest.raises(StoreError, match="already exists"):
             register(client)

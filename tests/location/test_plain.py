@@ -8,8 +8,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from common.catalog_info import render
 from services.location.delivery import make_entry
-from services.location.plain import entities_of, render
+from services.location.plain import entities_of
 from services.location.rendering import RenderOptions
 from tests.location.conftest import Location, running_location
 from tests.location.samples import model_document, served_document, upsert

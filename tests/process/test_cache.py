@@ -63,7 +63,7 @@ def facts(document: dict) -> list[tuple]:
     return [*said, (server.get("API", {}).get("url"), server.get("authentication"))]
 
 
-async def test_the_cache_is_deleted(running: Pod, cluster: ProcessCluster, reader: Reader):
+async def test_the_cache_is_deleted(running: Pod, cluster: ProcessCluster, reader: Reader) -> None:
     await cluster.delete("ConfigMap", NAMESPACE, CACHE)
 
     await stored(running, KEYS)
@@ -71,7 +71,7 @@ async def test_the_cache_is_deleted(running: Pod, cluster: ProcessCluster, reade
     await running.serving(*URIS)
 
 
-async def test_the_cache_is_deleted_while_nobody_looks(running: Pod, cluster: ProcessCluster, reader: Reader):
+async def test_the_cache_is_deleted_while_nobody_looks(running: Pod, cluster: ProcessCluster, reader: Reader) -> None:
     await running.kill(STORAGE)
     await cluster.delete("ConfigMap", NAMESPACE, CACHE)
     await running.start(STORAGE)
@@ -84,7 +84,7 @@ async def test_the_cache_is_deleted_while_nobody_looks(running: Pod, cluster: Pr
 @pytest.mark.parametrize("asked_in_vain", [(), ("routes", "services")], ids=["all rights", "no registries in sight"])
 async def test_a_part_of_the_cache_is_deleted_while_storage_is_away_and_lists_are_forbidden(
     pod: Pod, cluster: ProcessCluster, reader: Reader, asked_in_vain: tuple[str, ...]
-):
+) -> None:
     await cluster.grant(TOKEN, USER, [rule for rule in own_rules() if rule.resources[0] not in asked_in_vain])
     names = [f"model-{number}" for number in range(12)]
     uris = tuple(map(isvc_uri, names))
@@ -125,7 +125,7 @@ async def is_damaged(pod: Pod) -> bool:
     return f"{CACHE}-2" in (await pod.failing(STORAGE)).get("cache", "")
 
 
-async def test_entries_are_edited_and_removed_by_hand(running: Pod, cluster: ProcessCluster, reader: Reader):
+async def test_entries_are_edited_and_removed_by_hand(running: Pod, cluster: ProcessCluster, reader: Reader) -> None:
     config_map = await cluster.get("ConfigMap", NAMESPACE, CACHE)
     original = documents(config_map)
     data = config_map["binaryData"]
@@ -144,7 +144,7 @@ async def test_entries_are_edited_and_removed_by_hand(running: Pod, cluster: Pro
     assert document["models"][0]["name"] == "models-wine"
 
 
-async def test_unchanged_content_is_no_write(running: Pod, cluster: ProcessCluster):
+async def test_unchanged_content_is_no_write(running: Pod, cluster: ProcessCluster) -> None:
     await cluster.reset_counts()
     await running.restart(NORMALIZER)
     await running.restart(STORAGE)
@@ -160,7 +160,7 @@ async def test_unchanged_content_is_no_write(running: Pod, cluster: ProcessClust
     assert (await cluster.counts()).of("create") == (await cluster.counts()).of("update") == 0
 
 
-async def test_a_cache_of_the_original_is_taken_over(pod: Pod, cluster: ProcessCluster, reader: Reader):
+async def test_a_cache_of_the_original_is_taken_over(pod: Pod, cluster: ProcessCluster, reader: Reader) -> None:
     """One ConfigMap as the original left it: an entry of a registry that nobody reads, and one with a new owner."""
     config_map = json.loads((WIRE / "configmap.json").read_text())
     config_map["metadata"] = {"name": CACHE, "namespace": NAMESPACE}
@@ -182,7 +182,7 @@ async def test_a_cache_of_the_original_is_taken_over(pod: Pod, cluster: ProcessC
     await stored(pod, keys)
 
 
-async def test_the_documented_commands_decode_the_cache(running: Pod):
+async def test_the_documented_commands_decode_the_cache(running: Pod) -> None:
     """What `oc get configmap bac-import-model -o json | jq -r '.binaryData[...]' | base64 -d | ...` prints."""
     (config_map,) = [c for c in await running.configmaps() if c["metadata"]["name"] == CACHE]
     wrapper = base64_d(config_map["binaryData"]["models_iris"])
@@ -196,7 +196,7 @@ def base64_d(text: str) -> bytes:
     return subprocess.run(["base64", "-d"], input=text.encode(), capture_output=True, check=True).stdout
 
 
-async def test_the_api_server_refuses_writes_for_a_while(running: Pod, cluster: ProcessCluster, reader: Reader):
+async def test_the_api_server_refuses_writes_for_a_while(running: Pod, cluster: ProcessCluster, reader: Reader) -> None:
     for fault in (
         {"status": 500, "times": 2},
         {"status": 429, "times": 1, "retry_after": 1},
@@ -211,7 +211,9 @@ async def test_the_api_server_refuses_writes_for_a_while(running: Pod, cluster: 
     await running.ready()
 
 
-async def test_what_is_told_while_the_cache_cannot_be_written(running: Pod, cluster: ProcessCluster, reader: Reader):
+async def test_what_is_told_while_the_cache_cannot_be_written(
+    running: Pod, cluster: ProcessCluster, reader: Reader
+) -> None:
     """The feed shows it at once, a killed storage forgets it, and the normalizer tells it again."""
     await cluster.fault("status", resource="configmaps", method="PATCH", times=None, status=503)
     await cluster.apply(isvc("new"))

@@ -19,7 +19,7 @@ async def status(pod: Pod) -> dict:
     return told
 
 
-async def test_the_pod_is_shown_with_its_three_containers(pod: Pod, cluster: ProcessCluster):
+async def test_the_pod_is_shown_with_its_three_containers(pod: Pod, cluster: ProcessCluster) -> None:
     await cluster.apply_all(map(isvc, ("iris", "wine")))
     await pod.start()
     await pod.serving(isvc_uri("iris"), isvc_uri("wine"))
@@ -57,7 +57,7 @@ async def test_the_pod_is_shown_with_its_three_containers(pod: Pod, cluster: Pro
     await eventually(departed, what="a departure is told")
 
 
-async def test_containers_that_are_away_are_named(pod: Pod, cluster: ProcessCluster):
+async def test_containers_that_are_away_are_named(pod: Pod, cluster: ProcessCluster) -> None:
     await cluster.apply_all([isvc("iris")])
     await pod.start()
     await pod.serving(isvc_uri("iris"))

@@ -92,7 +92,7 @@ async def send(http: aiohttp.ClientSession, port: int, batch: Batch) -> int:
 
 
 @pytest.mark.process
-async def test_what_is_acknowledged_survives_a_kill(cluster):
+async def test_what_is_acknowledged_survives_a_kill(cluster) -> None:
     port = free_port()
     acknowledged: list[str] = []
     async with serving(port, SHARD_BUDGET="8192", **in_pod(cluster)) as (child, http):
@@ -116,7 +116,7 @@ async def test_what_is_acknowledged_survives_a_kill(cluster):
 
 
 @pytest.mark.process
-async def test_a_stop_finishes_what_is_under_way(cluster):
+async def test_a_stop_finishes_what_is_under_way(cluster) -> None:
     port = free_port()
     async with serving(port, **in_pod(cluster)) as (child, http):
         assert await send(http, port, Batch(upserts=(upsert("serving_first"),))) == 200
@@ -131,7 +131,7 @@ async def test_a_stop_finishes_what_is_under_way(cluster):
 
 
 @pytest.mark.process
-async def test_a_cache_in_a_file(tmp_path):
+async def test_a_cache_in_a_file(tmp_path) -> None:
     port = free_port()
     environment = {"STORAGE_TYPE": "File", "STATE_DIR": str(tmp_path), "token": TOKEN}
     async with serving(port, **environment) as (child, http):
@@ -157,7 +157,7 @@ async def test_a_cache_in_a_file(tmp_path):
         (["--address", "192.0.2.1:7070"], {"STORAGE_TYPE": "Memory"}, "cannot listen on 192.0.2.1:7070", 1),
     ],
 )
-async def test_what_is_wrong_is_said_in_one_line(arguments, environment, words, status):
+async def test_what_is_wrong_is_said_in_one_line(arguments, environment, words, status) -> None:
     async with process(*arguments, **environment) as child:
         output, _ = await asyncio.wait_for(child.communicate(), 20)
         assert words in output.decode()
@@ -166,14 +166,14 @@ async def test_what_is_wrong_is_said_in_one_line(arguments, environment, words, 
 
 
 class TestSettings:
-    def test_defaults(self, monkeypatch):
+    def test_defaults(self, monkeypatch) -> None:
         for name in ("STORAGE_TYPE", "BRIDGE_URL", "POD_IP", "SHARD_BUDGET", "REMOVAL_GUARD"):
             monkeypatch.delenv(name, raising=False)
         settings = StorageSettings.load()
         assert (settings.storage_type, settings.shard_budget, settings.removal_guard) == ("ConfigMap", 98_304, "on")
         assert settings.bridge == "http://localhost:9090"
 
-    def test_the_documented_environment(self, monkeypatch):
+    def test_the_documented_environment(self, monkeypatch) -> None:
         for name, value in {
             "STORAGE_TYPE": "ConfigMap\r\n",
             "BRIDGE_URL": "http://localhost:9090\n",
@@ -188,17 +188,17 @@ class TestSettings:
         )
 
     @pytest.mark.parametrize("written", ["file", "FILE", " File "])
-    def test_any_case(self, monkeypatch, written):
+    def test_any_case(self, monkeypatch, written) -> None:
         monkeypatch.setenv("STORAGE_TYPE", written)
         assert StorageSettings.load().storage_type == "File"
 
-    def test_errors_name_the_variable(self, monkeypatch):
+    def test_errors_name_the_variable(self, monkeypatch) -> None:
         monkeypatch.setenv("DOCUMENT_LIMIT", "0")
         with pytest.raises(SettingsError, match="DOCUMENT_LIMIT"):
             StorageSettings.load()
 
 
-async def test_inside_another_process(tmp_path):
+async def test_inside_another_process(tmp_path) -> None:
     settings = StorageSettings.load(storage_type="File", state_dir=tmp_path)
     health = Health()
     async with storage_service(settings, metrics=Metrics("connector", "1"), health=health, push=False) as service:

@@ -36,17 +36,17 @@ class StoreContract:
             whole = storage.service.snapshot()
             return {entry.key: entry for entry in whole.upserts}, dict(whole.cards), whole.complete
 
-    async def test_begins_with_nothing_and_incomplete(self, opened):
+    async def test_begins_with_nothing_and_incomplete(self, opened) -> None:
         assert await self.held(opened) == ({}, {}, False)
 
-    async def test_what_was_applied_is_there_after_a_restart(self, opened):
+    async def test_what_was_applied_is_there_after_a_restart(self, opened) -> None:
         entry = upsert(
             "a_1", uri="/a/1/model-catalog.json", source="s", ref="r", updated="12", model_name="m", card_key="c"
         )
         held = await self.after(opened, Batch(upserts=(entry, upsert("b_2")), cards={"c": "# Ü\n"}, complete=True))
         assert held == ({"a_1": entry, "b_2": upsert("b_2")}, {"c": "# Ü\n"}, True)
 
-    async def test_the_latest_wins(self, opened):
+    async def test_the_latest_wins(self, opened) -> None:
         entries, cards, _ = await self.after(
             opened,
             Batch(upserts=(upsert("a_1", updated="1", card_key="c"),), cards={"c": "one"}),
@@ -54,7 +54,7 @@ class StoreContract:
         )
         assert (entries["a_1"].updated, cards) == ("2", {"c": "two"})
 
-    async def test_what_was_removed_is_gone_after_a_restart(self, opened):
+    async def test_what_was_removed_is_gone_after_a_restart(self, opened) -> None:
         held = await self.after(
             opened,
             Batch(upserts=(upsert("a_1", card_key="c"), upsert("b_2")), cards={"c": "text"}),
@@ -62,7 +62,7 @@ class StoreContract:
         )
         assert held == ({"b_2": upsert("b_2")}, {}, False)
 
-    async def test_a_removed_key_can_come_back(self, opened):
+    async def test_a_removed_key_can_come_back(self, opened) -> None:
         entries, _, _ = await self.after(
             opened,
             Batch(upserts=(upsert("a_1", updated="1"),)),
@@ -71,7 +71,7 @@ class StoreContract:
         )
         assert entries == {"a_1": upsert("a_1", updated="1")}
 
-    async def test_marks_are_kept_over_a_restart_and_can_be_cleared(self, opened):
+    async def test_marks_are_kept_over_a_restart_and_can_be_cleared(self, opened) -> None:
         mark = Leaving(since=1_700_000_000, reason="not-listed")
         entries, _, _ = await self.after(
             opened, Batch(upserts=(upsert("a_1"), upsert("b_1"))), Batch(leaving={"a_1": mark})
@@ -80,20 +80,20 @@ class StoreContract:
         entries, _, _ = await self.after(opened, Batch(leaving={"a_1": None}))
         assert entries["a_1"] == upsert("a_1")
 
-    async def test_known_to_be_empty(self, opened):
+    async def test_known_to_be_empty(self, opened) -> None:
         assert await self.after(opened, Batch(complete=True)) == ({}, {}, True)
 
-    async def test_complete_stays(self, opened):
+    async def test_complete_stays(self, opened) -> None:
         _, _, complete = await self.after(opened, Batch(complete=True), Batch(upserts=(upsert(),)))
         assert complete
 
-    async def test_hostile_names_of_cards(self, opened):
+    async def test_hostile_names_of_cards(self, opened) -> None:
         cards = {"../../etc/passwd": "one", "a b/ü": "two", "A B/ü": "three", "x" * 1000: "four", "a-b": "5", "..": "6"}
         upserts = tuple(upsert(f"k_{n}", card_key=key) for n, key in enumerate(cards))
         _, held, _ = await self.after(opened, Batch(upserts=upserts, cards=cards))
         assert held == cards
 
-    async def test_many_at_once(self, opened):
+    async def test_many_at_once(self, opened) -> None:
         batches = [Batch(upserts=(upsert(f"a_{n}"), upsert(f"b_{n % 3}", updated=str(n)))) for n in range(30)]
         async with opened() as store, running(store) as storage:
             await asyncio.gather(*(storage.service.apply(batch) for batch in batches))
@@ -102,7 +102,7 @@ class StoreContract:
         assert entries == before
         assert len(entries) == 33
 
-    async def test_what_is_accepted_is_told_before_it_is_durable(self, opened):
+    async def test_what_is_accepted_is_told_before_it_is_durable(self, opened) -> None:
         async with opened() as store, running(store) as storage:
             await storage.service.loaded()
             await eventually(lambda: storage.health.ready, what="tried whether it can be written")

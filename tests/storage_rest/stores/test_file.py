@@ -25,14 +25,14 @@ class TestFileStore(StoreContract):
 
         return opened
 
-    async def test_a_process_that_dies_while_writing_leaves_the_former_file(self, opened, tmp_path):
+    async def test_a_process_that_dies_while_writing_leaves_the_former_file(self, opened, tmp_path) -> None:
         await self.after(opened, Batch(upserts=(upsert("a_1"),)))
         (tmp_path / "state" / "cache.new").write_bytes(b'{"revision":"","complete":tr')
         entries, _, _ = await self.held(opened)
         assert list(entries) == ["a_1"]
 
     @pytest.mark.parametrize("content", [b"", b"\xff", b'{"revision":"","complete":true}\n', b"{}\n[]\n"])
-    async def test_a_broken_file_is_copied_and_damaged(self, opened, tmp_path, content):
+    async def test_a_broken_file_is_copied_and_damaged(self, opened, tmp_path, content) -> None:
         await self.after(opened, Batch(complete=True))
         (tmp_path / "state" / file.NAME).write_bytes(content)
         async with opened() as store, running(store) as storage:
@@ -41,7 +41,7 @@ class TestFileStore(StoreContract):
             assert str(tmp_path) in storage.service.damage
         assert (tmp_path / "state" / "cache.unreadable").read_bytes() == content
 
-    async def test_what_can_be_read_of_a_broken_file_is_a_seed_also_after_a_restart(self, opened, tmp_path):
+    async def test_what_can_be_read_of_a_broken_file_is_a_seed_also_after_a_restart(self, opened, tmp_path) -> None:
         await self.after(opened, Batch(upserts=(upsert("a_1"), upsert("b_1")), complete=True))
         path = tmp_path / "state" / file.NAME
         path.write_bytes(path.read_bytes().replace(b'"key":"a_1"', b'"key":7'))
@@ -55,13 +55,13 @@ class TestFileStore(StoreContract):
         entries, _, complete = await self.held(opened)
         assert (entries.keys(), complete) == ({"b_1", "c_1"}, True)
 
-    async def test_a_directory_belongs_to_one_process(self, tmp_path):
+    async def test_a_directory_belongs_to_one_process(self, tmp_path) -> None:
         with owned(tmp_path / "state"), pytest.raises(DirectoryRefused, match="used by another process"):
             owned(tmp_path / "state").__enter__()
         with owned(tmp_path / "state"):
             pass
 
-    async def test_a_directory_belongs_to_one_set_of_sources(self, tmp_path):
+    async def test_a_directory_belongs_to_one_set_of_sources(self, tmp_path) -> None:
         with owned(tmp_path, ["--manifests a"]):
             pass
         with owned(tmp_path, ["--manifests a", "--registry b"]):
@@ -70,7 +70,7 @@ class TestFileStore(StoreContract):
         with refused, owned(tmp_path, ["--manifests a"]):
             pass
 
-    async def test_a_change_encodes_what_has_changed_and_nothing_else(self, opened, monkeypatch):
+    async def test_a_change_encodes_what_has_changed_and_nothing_else(self, opened, monkeypatch) -> None:
         """Ten thousand documents took 200 ms of the event loop each time."""
         async with opened() as store, running(store) as storage:
             await storage.service.apply(Batch(upserts=tuple(upsert(f"a_{n}") for n in range(100))))
@@ -80,7 +80,7 @@ class TestFileStore(StoreContract):
             await storage.service.apply(Batch(upserts=(upsert("b_1"),)))
             assert encoded == ["b_1"]
 
-    async def test_unchanged_content_is_no_write(self, opened, tmp_path):
+    async def test_unchanged_content_is_no_write(self, opened, tmp_path) -> None:
         async with opened() as store, running(store) as storage:
             await storage.service.apply(Batch(upserts=(upsert(),)))
             before = (tmp_path / "state" / file.NAME).stat()
@@ -88,12 +88,12 @@ class TestFileStore(StoreContract):
             after = (tmp_path / "state" / file.NAME).stat()
             assert (before.st_ino, before.st_mtime_ns) == (after.st_ino, after.st_mtime_ns)
 
-    async def test_a_disk_that_refuses_is_tried_again(self, opened, tmp_path, monkeypatch):
+    async def test_a_disk_that_refuses_is_tried_again(self, opened, tmp_path, monkeypatch) -> None:
         monkeypatch.setattr(file, "WAIT", 0.2)
         monkeypatch.setattr(file, "RETRY", 0.05)
         replace, full = FileStore._replace, True
 
-        def refuse(store, lines):
+        def refuse(store, lines) -> None:
             if full:
                 raise OSError(errno.ENOSPC, "No space left on device")
             replace(store, lines)
@@ -117,7 +117,7 @@ class TestFileStore(StoreContract):
             await eventually(lambda: storage.service.snapshot().complete)
             assert storage.service.snapshot().awaited == ()
 
-    async def test_changes_that_wait_are_written_together(self, opened, monkeypatch):
+    async def test_changes_that_wait_are_written_together(self, opened, monkeypatch) -> None:
         writes = []
         replace = FileStore._replace
         monkeypatch.setattr(

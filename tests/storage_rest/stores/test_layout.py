@@ -305,7 +305,7 @@ def server() -> Server:
     return Server()
 
 
-def test_many_keys_go_into_many_small_configmaps(layout, server):
+def test_many_keys_go_into_many_small_configmaps(layout, server) -> None:
     for n in range(100):
         layout.put(f"k_{n}", value(20))
     settle(layout, server)
@@ -314,7 +314,7 @@ def test_many_keys_go_into_many_small_configmaps(layout, server):
     assert list(server.maps)[:3] == ["map", "map-2", "map-3"]
 
 
-def test_one_more_key_is_one_patch_of_its_size(layout, server):
+def test_one_more_key_is_one_patch_of_its_size(layout, server) -> None:
     for n in range(100):
         layout.put(f"k_{n}", value(10))
     settle(layout, server)
@@ -324,7 +324,7 @@ def test_one_more_key_is_one_patch_of_its_size(layout, server):
     assert (patch.size, list(patch.changes)) == (10, ["k_new"])
 
 
-def test_unchanged_is_no_work(layout, server):
+def test_unchanged_is_no_work(layout, server) -> None:
     layout.put("k_1", value(10))
     settle(layout, server)
     layout.put("k_1", value(10))
@@ -332,7 +332,7 @@ def test_unchanged_is_no_work(layout, server):
     assert not layout.unsettled
 
 
-def test_a_key_that_outgrows_its_configmap_moves_and_is_there_all_the_time(layout, server):
+def test_a_key_that_outgrows_its_configmap_moves_and_is_there_all_the_time(layout, server) -> None:
     for n in range(4):
         layout.put(f"k_{n}", value(20))
     settle(layout, server)
@@ -347,7 +347,7 @@ def test_a_key_that_outgrows_its_configmap_moves_and_is_there_all_the_time(layou
     assert {name for name, values in server.maps.items() if "k_1" in values} == {"map-2"}
 
 
-def test_a_value_over_the_budget_is_alone_and_stays_where_it_is(layout, server):
+def test_a_value_over_the_budget_is_alone_and_stays_where_it_is(layout, server) -> None:
     layout.put("k_1", value(10))
     layout.put("k_2", value(300))
     settle(layout, server)
@@ -356,7 +356,7 @@ def test_a_value_over_the_budget_is_alone_and_stays_where_it_is(layout, server):
     assert {name: list(values) for name, values in server.maps.items()} == {"map": ["k_1"], "map-2": ["k_2"]}
 
 
-def test_a_configmap_of_the_original_stays_until_its_keys_are_written(layout, server):
+def test_a_configmap_of_the_original_stays_until_its_keys_are_written(layout, server) -> None:
     server.set("map", {f"k_{n}": value(30) for n in range(10)})
     assert layout.observe(server.seen("map")).keys() == {f"k_{n}" for n in range(10)}
     assert not [shard for shard in layout.work() if shard.pending]
@@ -366,7 +366,7 @@ def test_a_configmap_of_the_original_stays_until_its_keys_are_written(layout, se
     assert len(server.maps["map"]) == 9
 
 
-def test_what_somebody_filled_is_left_for_the_next(layout, server):
+def test_what_somebody_filled_is_left_for_the_next(layout, server) -> None:
     layout.put("k_1", value(10))
     settle(layout, server)
     server.set("map", {**server.maps["map"], "other": value(LIMIT - 10)})  # and no event has told us
@@ -375,7 +375,7 @@ def test_what_somebody_filled_is_left_for_the_next(layout, server):
     assert list(server.maps["map-2"]) == ["k_2"]
 
 
-def test_what_no_configmap_can_hold_is_given_up_alone(layout, server):
+def test_what_no_configmap_can_hold_is_given_up_alone(layout, server) -> None:
     layout = Layout(base="map", budget=10_000)
     for n in range(4):
         layout.put(f"k_{n}", value(LIMIT + 1 if n == 2 else 10))
@@ -393,7 +393,7 @@ def test_what_no_configmap_can_hold_is_given_up_alone(layout, server):
     assert server.merged().keys() == {"k_0", "k_1", "k_3"}
 
 
-def test_two_copies_are_one_after_the_start(layout, server):
+def test_two_copies_are_one_after_the_start(layout, server) -> None:
     """A process died between writing the new ConfigMap and clearing the old one."""
     server.set("map", {"k_1": value(10, 1), "k_2": value(10)})
     server.set("map-3", {"k_1": value(10, 2)})
@@ -405,7 +405,7 @@ def test_two_copies_are_one_after_the_start(layout, server):
     assert server.shards["map"] == 3
 
 
-def test_a_write_is_for_the_version_that_was_seen_and_what_came_between_is_read(layout, server):
+def test_a_write_is_for_the_version_that_was_seen_and_what_came_between_is_read(layout, server) -> None:
     layout.put("k_1", value(10))
     settle(layout, server)
     server.set("map", {**server.maps["map"], "k_2": value(10)})  # and no event has told us
@@ -419,7 +419,7 @@ def test_a_write_is_for_the_version_that_was_seen_and_what_came_between_is_read(
     assert server.seen("map").fits
 
 
-def test_keys_that_somebody_removed_are_still_in_the_mark(layout, server):
+def test_keys_that_somebody_removed_are_still_in_the_mark(layout, server) -> None:
     """If we died before they are written again, the next process would have to know that they are missing."""
     for n in range(3):
         layout.put(f"k_{n}", value(10))
@@ -435,7 +435,7 @@ def test_keys_that_somebody_removed_are_still_in_the_mark(layout, server):
     assert server.seen("map").fits
 
 
-def test_a_list_that_shows_an_older_version_is_looked_into(layout, server):
+def test_a_list_that_shows_an_older_version_is_looked_into(layout, server) -> None:
     """Either it was under way while we wrote, or the cluster was restored from a backup: then the backup is right."""
     layout.put("k_1", value(10, 1))
     settle(layout, server)
@@ -450,7 +450,7 @@ def test_a_list_that_shows_an_older_version_is_looked_into(layout, server):
     assert shard.version == backup.version
 
 
-def test_what_is_left_as_it_was_found_is_not_marked(layout, server):
+def test_what_is_left_as_it_was_found_is_not_marked(layout, server) -> None:
     layout.mark(enabled=False)
     layout.put("k_1", value(10))
     settle(layout, server)
@@ -460,7 +460,7 @@ def test_what_is_left_as_it_was_found_is_not_marked(layout, server):
     assert server.seen("map").fits
 
 
-def test_an_event_older_than_our_own_write_is_no_news(layout, server):
+def test_an_event_older_than_our_own_write_is_no_news(layout, server) -> None:
     layout.put("k_1", value(10, 1))
     settle(layout, server)
     before = server.seen("map")
@@ -471,7 +471,7 @@ def test_an_event_older_than_our_own_write_is_no_news(layout, server):
     assert not layout.work()
 
 
-def test_names(layout):
+def test_names(layout) -> None:
     assert [
         name
         for name in ("map", "map-2", "map-10", "map-1", "map-0", "map-02", "mapx", "map-x", "map-2-3")
