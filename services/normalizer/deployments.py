@@ -19,11 +19,10 @@ from services.normalizer.ledger import NOT_LISTED, NOT_READY, Ledger
 from services.normalizer.normalize.cards import CatalogModel
 from services.normalizer.normalize.connection import Connection
 from services.normalizer.normalize.deployment import Deployment, Fact, Planned, ServiceAccountFacts, ServiceFacts
+from services.normalizer.normalize.document import ServerFacts, server_facts
 from services.normalizer.normalize.labels import RegistryLabels
-from services.normalizer.normalize.linking import Link
+from services.normalizer.normalize.linking import Link, ServerClaim, choose_server
 from services.normalizer.normalize.runtimes import Runtime
-from services.normalizer.normalize.server import ServerFacts, server_facts
-from services.normalizer.normalize.serving import ServerClaim, choose_server
 from services.normalizer.places import Places
 from services.normalizer.registered import Registered
 

@@ -16,7 +16,7 @@ from services.normalizer.facts import Ref
 from services.normalizer.hidden import Hidden, HiddenBook, label_of
 from services.normalizer.ledger import Doubt, Ledger
 from services.normalizer.normalize.deployment import Deployment
-from services.normalizer.normalize.segments import segment
+from services.normalizer.normalize.result import segment
 from services.normalizer.publish import Mirror
 from services.normalizer.sourcebook import SourceBook
 

@@ -10,8 +10,8 @@ import pytest
 from common.kube.client import LIST_TIMEOUT, PAGE_SIZE
 from common.kube.reflector import ReflectorOptions
 from services.normalizer import service
+from services.normalizer.normalize.answers import MOST_MODELS
 from services.normalizer.normalize.cards import CARD_LIMIT
-from services.normalizer.normalize.openai_server import MOST_MODELS
 from services.normalizer.sources import manifest_files, manifests, mlflow, openai_servers
 from services.normalizer.sources.http import Connector
 from services.normalizer.sources.kubeflow import paging
@@ -48,7 +48,7 @@ VALUES = {
     ],
     (CATALOGS, "time-outs"): [_REQUEST],
     (CATALOGS, "back-off"): [f"{_POLLING.retry:g} s"],
-    (CATALOGS, "bounds"): [f"{CARD_LIMIT // MIB} MiB"],
+    (CATALOGS, "bounds"): [f"{CARD_LIMIT // 10**6} MB"],
     (MLFLOW, "time-outs"): [_REQUEST],
     (MLFLOW, "back-off"): [f"{_POLLING.retry:g} s"],
     (MLFLOW, "paging"): [f"{size:,}" for size in mlflow.PAGE_SIZES],

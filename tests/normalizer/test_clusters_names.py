@@ -14,7 +14,7 @@ from common.wire import Stored
 from services.normalizer.desired import Desired
 from services.normalizer.facts import LOCAL, Gone, Ref
 from services.normalizer.ledger import Ledger, Patience
-from services.normalizer.normalize.isvc import read_isvc
+from services.normalizer.normalize.kserve_objects import read_isvc
 from services.normalizer.normalize.result import Defaults, Place
 from services.normalizer.plan import plan
 from services.normalizer.sourcebook import SourceBook, cluster_source

@@ -15,7 +15,7 @@ from common.wire import Applied, Awaited, Batch, Listing, Stored
 from services.normalizer.deployments import Deployments
 from services.normalizer.facts import Gone, Missing
 from services.normalizer.normalize.deployment import Deployment
-from services.normalizer.normalize.isvc import read_isvc
+from services.normalizer.normalize.kserve_objects import read_isvc
 from services.normalizer.normalize.registry_objects import ModelVersion, RegisteredModel, RegistryRef
 from services.normalizer.service import create_controller
 from services.normalizer.settings import NormalizerSettings

@@ -21,7 +21,7 @@ from services.normalizer.controller import Controller
 from services.normalizer.explain import Explainer, add_explanations
 from services.normalizer.facts import Gone, Missing, Ref, Unusable
 from services.normalizer.normalize.deployment import Deployment
-from services.normalizer.normalize.isvc import read_isvc
+from services.normalizer.normalize.kserve_objects import read_isvc
 from services.normalizer.normalize.registry_objects import ModelVersion, RegisteredModel, RegistryRef
 from services.normalizer.normalize.result import Place
 from services.normalizer.normalize.selection import Selection

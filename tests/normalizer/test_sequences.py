@@ -14,7 +14,7 @@ from common.health import Health
 from common.metrics import Metrics
 from services.normalizer.desired import Desired
 from services.normalizer.facts import Gone, Ref
-from services.normalizer.normalize.isvc import read_isvc
+from services.normalizer.normalize.kserve_objects import read_isvc
 from services.normalizer.service import create_controller
 from services.normalizer.settings import NormalizerSettings
 from services.normalizer.sink import Intake

@@ -24,10 +24,9 @@ from services.connector.doctor.asking import Api, Asked
 from services.connector.doctor.report import Finding, Step
 from services.connector.doctor.settings import Settings, read_settings
 from services.normalizer.facts import DeploymentKind
+from services.normalizer.normalize.answers import models_path
 from services.normalizer.normalize.deployment import Deployment
-from services.normalizer.normalize.isvc import read_isvc
-from services.normalizer.normalize.llmisvc import read_llmisvc
-from services.normalizer.normalize.openai_server import models_path
+from services.normalizer.normalize.kserve_objects import read_isvc, read_llmisvc
 from services.normalizer.registries import create_connector, discovery_settings
 from services.normalizer.sources.http import Connector
 from services.normalizer.sources.kubeflow.addresses import read_route, read_service_address

@@ -14,7 +14,7 @@ from services.normalizer.explain import URL_SCHEMES
 from services.normalizer.hidden import unready
 from services.normalizer.normalize.deployment import Deployment
 from services.normalizer.normalize.registry_objects import LIVE
-from services.normalizer.normalize.segments import segment
+from services.normalizer.normalize.result import segment
 
 _WANTED = frozenset({"stopped", "deleted", "ignored", "not-selected"})
 """Causes for which somebody has hidden a model."""

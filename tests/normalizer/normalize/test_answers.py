@@ -17,8 +17,7 @@ from services.normalizer.normalize.answers import (
     with_answers,
 )
 from services.normalizer.normalize.deployment import read_service
-from services.normalizer.normalize.isvc import read_isvc
-from services.normalizer.normalize.llmisvc import read_llmisvc
+from services.normalizer.normalize.kserve_objects import read_isvc, read_llmisvc
 from tests import objects
 
 MODELS = Questions(models="/v1/models")

@@ -14,9 +14,9 @@ from common.metrics import Metrics
 from common.secrets import MountedCredentials
 from common.trust import trust_also
 from services.normalizer.facts import Ref
+from services.normalizer.normalize.answers import MOST_MODELS, read_model_list, server_deployment
 from services.normalizer.normalize.deployment import Deployment
 from services.normalizer.normalize.kserve import normalize_deployment
-from services.normalizer.normalize.openai_server import MOST_MODELS, read_models, server_deployment
 from services.normalizer.normalize.result import Defaults
 from services.normalizer.source import News
 from services.normalizer.sources.http import Account, Connector, Remote, SourceMetrics
@@ -203,7 +203,7 @@ def test_of_hundreds_the_first_are_shown_and_that_is_told() -> None:
     ],
 )
 def test_lists_of_any_shape(answer: str, names: tuple[str, ...] | None) -> None:
-    assert read_models(json.loads(answer)) == names
+    assert read_model_list(json.loads(answer)) == names
 
 
 def test_an_address_inside_the_cluster_is_told_as_one() -> None:
