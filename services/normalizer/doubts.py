@@ -93,9 +93,13 @@ class DoubtChecks:
 
     def _provable(self, ids: Sequence[str]) -> list[Provable]:
         """Return the sources if each of them can be asked for an object, else none."""
-        found = (self._sources.get(id_) for id_ in ids)
-        sources: list[Provable] = [source for source in found if isinstance(source, Provable)]
-        return sources if len(sources) == len(ids) else []
+        provable: list[Provable] = []
+        for id_ in ids:
+            source = self._sources.get(id_)
+            if not isinstance(source, Provable):
+                return []
+            provable.append(source)
+        return provable
 
     async def _ask(self, sources: Sequence[Provable], written: str) -> None:
         """Ask all sources that may have an object for it."""

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 
@@ -20,7 +20,7 @@ from common.logs import tell_start
 from common.metrics import Metrics
 from common.settings import report_unusable
 from common.status import settings_of
-from services.normalizer.clusters import Clusters, Environment, model_servers
+from services.normalizer.clusters import Clusters, Environment, Task, model_servers
 from services.normalizer.context import create_context
 from services.normalizer.controller import Controller
 from services.normalizer.publish import Storage
@@ -39,8 +39,6 @@ from services.normalizer.wanted import CLUSTERS_FILE, follow_file, of_contexts, 
 log = structlog.get_logger("normalizer")
 
 NAME = "rhoai-normalizer"
-
-Task = Callable[[], Awaitable[None]]
 
 
 def create_controller(
@@ -153,11 +151,7 @@ async def run(
 async def run_until(stop: asyncio.Event, *tasks: Task) -> None:
     """Run the tasks side by side until `stop` is set, or one of them fails, which ends all."""
     async with asyncio.TaskGroup() as group:
-        running = [group.create_task(_run(task)) for task in tasks]
+        running = [group.create_task(task()) for task in tasks]
         await stop.wait()
         for task in running:
             task.cancel()
-
-
-async def _run(task: Task) -> None:
-    await task()
