@@ -18,9 +18,9 @@ from services.connector.doctor.cache import entries_of, values_of
 from services.connector.doctor.examination import NO_WAY, REGISTRY_ROOTS, Examination, Options, ask_running, get
 from services.connector.doctor.report import Finding, Step
 from services.connector.doctor.settings import read_settings
-from services.normalizer.explain import is_meant, key_in
 from services.normalizer.normalize.deployment import Deployment
 from services.normalizer.normalize.registry_objects import LIVE
+from services.normalizer.reports import is_meant, key_in
 from services.normalizer.sources.http import Connector
 from services.normalizer.sources.kubeflow.paging import ListReader, item_id
 from services.normalizer.sources.refs import SourceRef
