@@ -1,5 +1,6 @@
 """The requests that storage pushes with, the original's byte for byte."""
 
+from tests.waiting import PATIENCE
 import asyncio
 import io
 import json
@@ -16,7 +17,7 @@ async def raw_exchange(port: int, request: bytes) -> bytes:
     try:
         writer.write(request)
         await writer.drain()
-        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE)
         length = next(
             int(line.split(b":")[1]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length")
         )

@@ -159,7 +159,7 @@ async def test_a_cluster_without_a_way_to_it_keeps_its_entries_and_those_of_any_
         fleet.clusters["b"].apply(objects.isvc("b-2"))
         await eventually(lambda: it.keys == keys("a", 2) + keys("b", 3))
         kubeconfig.write_text(text)
-        await eventually(lambda: it.condition("kserve@a").get("ok"), timeout=20)
+        await eventually(lambda: it.condition("kserve@a").get("ok"))
         assert it.keys == keys("a", 2) + keys("b", 3)
 
 

@@ -1,5 +1,6 @@
 """The description against the running service: generated requests, judged by what the description promises."""
 
+from tests.waiting import PATIENCE
 import asyncio
 import json
 import re
@@ -51,11 +52,11 @@ def url() -> Iterator[str]:
     thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
     thread.start()
     try:
-        assert started.wait(10)
+        assert started.wait(PATIENCE)
         yield found[0]
     finally:
         loop.call_soon_threadsafe(stop.set)
-        thread.join(10)
+        thread.join(PATIENCE)
         loop.close()
 
 

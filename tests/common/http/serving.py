@@ -1,5 +1,6 @@
 """An application on a real socket, spoken to in raw bytes."""
 
+from tests.waiting import PATIENCE
 import asyncio
 import json
 from collections.abc import AsyncIterator
@@ -52,7 +53,7 @@ class Server:
             self.port = address.port
             yield self
 
-    async def send(self, raw: bytes | str, *, timeout: float = 5) -> "Answer":
+    async def send(self, raw: bytes | str, *, timeout: float = PATIENCE) -> "Answer":
         """Send bytes, and return what comes until the other side closes or a whole answer is there."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         try:
