@@ -9,7 +9,7 @@ from typing import TypeVar, overload
 T = TypeVar("T")
 
 PATIENCE = 60.0
-"""Seconds for what usually takes a moment: more than any busy machine needs, for only a test that fails waits so long."""
+"""Seconds for what usually takes a moment. Only a test that fails waits so long, so a busy machine may be slow."""
 
 
 @overload

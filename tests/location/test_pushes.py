@@ -1,6 +1,5 @@
 """The requests that storage pushes with, the original's byte for byte."""
 
-from tests.waiting import PATIENCE
 import asyncio
 import io
 import json
@@ -9,6 +8,7 @@ import pytest
 
 from tests.location.conftest import AUTHORIZED, TOKEN, Location
 from tests.location.samples import model_document, push_body, shows, upsert
+from tests.waiting import PATIENCE
 
 
 async def raw_exchange(port: int, request: bytes) -> bytes:

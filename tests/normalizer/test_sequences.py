@@ -186,7 +186,7 @@ class Life:
 ROUNDS = st.lists(st.lists(HAPPENINGS, max_size=4), max_size=4)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(ROUNDS, min_size=1, max_size=3))
 @example([[], [[("fail", "*", {"kind": "status", "status": 503})]], []])
 @example([[[("label", "other", 0)]], [[("change", "archive", MODELS, 0)], [("change", "restore", MODELS, 0)]]])

@@ -4,7 +4,7 @@ import pytest
 
 from tests.fakes.kubernetes import ProcessCluster, Rule
 from tests.objects import isvc, llm_isvc, stopped
-from tests.process.pod import NORMALIZER, READY, Pod, isvc_uri
+from tests.process.pod import NORMALIZER, Pod, isvc_uri
 from tests.process.reader import Reader
 from tests.waiting import eventually
 

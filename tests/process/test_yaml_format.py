@@ -9,7 +9,7 @@ import yaml
 
 from tests.fakes.kubernetes import ProcessCluster
 from tests.objects import isvc
-from tests.process.pod import LOCATION, NAMES, READY, STORAGE, Pod, isvc_uri
+from tests.process.pod import LOCATION, NAMES, STORAGE, Pod, isvc_uri
 from tests.waiting import eventually
 
 YAML = {"NORMALIZER_FORMAT": "CatalogInfoYamlFormat"}

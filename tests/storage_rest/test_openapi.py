@@ -1,6 +1,5 @@
 """The description against the running service: generated requests, judged by what the description promises."""
 
-from tests.waiting import PATIENCE
 import asyncio
 import json
 import re
@@ -27,6 +26,7 @@ from common.metrics import Metrics
 from services.storage_rest.app import create_storage_app, openapi_text
 from services.storage_rest.removals import Patience
 from tests.storage_rest.running import TOKEN, Answer, Running, document, running
+from tests.waiting import PATIENCE
 
 PROMISES = [
     not_a_server_error,
@@ -67,7 +67,6 @@ schema = schemathesis.openapi.from_dict(json.loads(openapi_text()))
 @settings(
     max_examples=25,
     derandomize=True,
-    deadline=None,
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=list(HealthCheck),
 )

@@ -1,6 +1,5 @@
 """An application on a real socket, spoken to in raw bytes."""
 
-from tests.waiting import PATIENCE
 import asyncio
 import json
 from collections.abc import AsyncIterator
@@ -12,6 +11,7 @@ from aiohttp import web
 from common.health import Health
 from common.http.server import Address, create_app, listening, read_body
 from common.metrics import Metrics
+from tests.waiting import PATIENCE
 
 
 class Server:

@@ -7,7 +7,6 @@ import os
 import re
 import socket
 import sys
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
