@@ -25,7 +25,7 @@ EVENTS: Final[Mapping[str, Meaning]] = {
     ),
     "cache_damaged": Meaning(
         "Documents are missing from the cache. Nothing is served until it is known to be complete again.",
-        "Wait for a complete look at all sources, or accept the loss: `connector removals confirm`.",
+        "Wait for a complete look at all sources, or accept the loss: `connector removals accept`.",
     ),
     "cache_file_damaged": Meaning(
         "The file of the cache cannot be read completely. The readable part is used and the file is copied aside.",

@@ -65,10 +65,10 @@ def packages(lock: str) -> Iterator[Package]:
 def licence_of(name: str) -> str:
     """Return the licence that an installed package states, as an SPDX expression where it is known as one."""
     stated = metadata.metadata(name)
-    if expression := stated.get("License-Expression"):
+    for expression in stated.get_all("License-Expression", ()):
         return str(expression)
-    classifiers = [text for text in stated.get_all("Classifier") or [] if text.startswith("License ::")]
-    written = str(stated.get("License") or "").strip() or ", ".join(
+    classifiers = [text for text in stated.get_all("Classifier", ()) if text.startswith("License ::")]
+    written = "".join(stated.get_all("License", ())).strip() or ", ".join(
         each.rpartition("::")[2].strip() for each in classifiers
     )
     return _IDENTIFIERS.get(written, written)

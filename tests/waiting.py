@@ -4,18 +4,20 @@ import asyncio
 import inspect
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import TypeVar, overload
 
 T = TypeVar("T")
 
 
+@overload
 async def eventually(
-    check: Callable[[], T | Awaitable[T]],
-    *,
-    timeout: float = 10,
-    interval: float = 0.01,
-    what: str = "condition",
-) -> T:
+    check: Callable[[], Awaitable[T]], *, timeout: float = ..., interval: float = ..., what: str = ...
+) -> T: ...
+@overload
+async def eventually(check: Callable[[], T], *, timeout: float = ..., interval: float = ..., what: str = ...) -> T: ...
+async def eventually(
+    check: Callable[[], object], *, timeout: float = 10, interval: float = 0.01, what: str = "condition"
+) -> object:
     """Return the first truthy answer of `check`, which may be a coroutine function.
 
     An AssertionError or OSError of `check` counts as "not yet".
@@ -30,7 +32,7 @@ async def eventually(
             answer = check()
             last = await answer if inspect.isawaitable(answer) else answer
             if last:
-                return last  # type: ignore[return-value]
+                return last
         except (AssertionError, OSError) as error:
             last = error
         if time.monotonic() > deadline:

@@ -314,6 +314,12 @@ class Ledger:
         lacking = {self._accounts[ref].source for ref in self._marked if self._accounts[ref].reason == NOT_LISTED}
         return frozenset().union(*map(self._meant_by, lacking & suspicious))
 
+    def lacking(self) -> Mapping[str, int]:
+        """Return how many entries the complete looks at a source lack; not those that an administrator keeps."""
+        accounts = (self._accounts[ref] for ref in self._marked)
+        missing = (each for each in accounts if each.reason == NOT_LISTED and not each.refused)
+        return Counter(source for each in missing for source in self._meant_by(each.source))
+
     def next_check(self, now: float) -> float | None:
         """Return when time alone changes an answer; None when it does not."""
         times = [at for at in self._due().values() if at != inf]

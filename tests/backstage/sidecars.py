@@ -7,6 +7,7 @@ import signal
 import socket
 import sys
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -113,7 +114,7 @@ class Sidecars:
     async def ready(self, *services: str) -> None:
         """Wait until these services, or all, are ready: the sources are read, and location serves them."""
         for service in services or _MODULES:
-            await eventually(lambda s=service: self._is_ready(s), timeout=60, interval=0.1, what=f"{service} is ready")
+            await eventually(partial(self._is_ready, service), timeout=60, interval=0.1, what=f"{service} is ready")
 
     async def documents(self) -> dict[str, dict[str, Any]]:
         """Return what location serves to the second generation, by key."""

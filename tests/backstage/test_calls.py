@@ -3,6 +3,7 @@
 import json
 import re
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -44,7 +45,7 @@ async def test_the_commands_that_an_entry_shows_work(
         second = reader in (Reader.SECOND_GENERATION, Reader.SECOND_AND_PLAIN)
         for speaks, (name, guarded) in SPEAKS.items():
             ref = f"{'aimodelserverapi' if second else 'component'}:default/models-{name}"
-            await backstage.wait_for(lambda ref=ref: backstage.entity(ref), what=f"{ref} is there")
+            await backstage.wait_for(partial(backstage.entity, ref), what=f"{ref} is there")
             page = (await backstage.card(ref)).page
             (commands,) = COMMANDS.findall(page)
             await run(re.sub("(?m)^    ", "", commands))

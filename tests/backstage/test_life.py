@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import aiohttp
@@ -37,13 +38,13 @@ class Catalogs:
         """Wait until each catalog shows the models (and a server of that name), and expect them from then on."""
         for catalog, watcher in zip(self._all, self._watchers, strict=True):
             wanted = {ref for model in models for ref in refs(catalog.reader, model, server=server)}
-            await catalog.wait_for(lambda c=catalog, w=wanted: contains(c, w), what=f"{sorted(wanted)} are shown")
+            await catalog.wait_for(partial(contains, catalog, wanted), what=f"{sorted(wanted)} are shown")
             watcher.expect(*wanted)
 
     async def drop(self, *models: str) -> None:
         """Wait until no catalog shows anything of the models any more."""
         for catalog in self._all:
-            await catalog.wait_for(lambda c=catalog: lacks(c, models), what=f"{models} are gone")
+            await catalog.wait_for(partial(lacks, catalog, models), what=f"{models} are gone")
 
     def release(self, *models: str) -> None:
         """Let the models go."""
@@ -66,9 +67,7 @@ class Catalogs:
         for catalog in self._all:
             if catalog.reader in rich_set.CARD_HOLDERS:
                 ref = rich_set.CARD_HOLDERS[catalog.reader]
-                await catalog.wait_for(
-                    lambda c=catalog, r=ref: reads(c, r, text), what=f"the card of {ref} is {text!r}"
-                )
+                await catalog.wait_for(partial(reads, catalog, ref, text), what=f"the card of {ref} is {text!r}")
 
     async def read_again(self, rounds: int = 2) -> None:
         """Let every catalog read the feed `rounds` times more."""

@@ -129,14 +129,14 @@ def _keyset_is_the_truth() -> None:
 
 
 def _snapshot_is_whole() -> None:
-    from services.location.follow import Following
+    from services.location.follow import ShelfUpdater
 
-    former = Following.begin
+    former = ShelfUpdater.load
 
-    def begin(self: Following, unpacking: Any, told: Any) -> None:
-        former(self, unpacking, replace(told, confirmed=True))
+    def load(self: ShelfUpdater, entries: Any, rest: Any) -> None:
+        former(self, entries, replace(rest, confirmed=True))
 
-    _put(Following, "begin", begin)
+    _put(ShelfUpdater, "load", load)
 
 
 def _incomplete_is_served() -> None:
@@ -146,16 +146,16 @@ def _incomplete_is_served() -> None:
 
 
 def _storage_away_empties() -> None:
-    from services.location.follow import Follower
+    from services.location.follow import StorageFollower
 
-    former = Follower._failed
+    former = StorageFollower._failed
 
-    def failed(self: Follower, error: Exception) -> None:
+    def failed(self: StorageFollower, error: Exception) -> None:
         for entry in self._shelf.entries():
             self._shelf.remove(entry.key)
         former(self, error)
 
-    _put(Follower, "_failed", failed)
+    _put(StorageFollower, "_failed", failed)
 
 
 MUTANTS: Final[Mapping[str, Mutant]] = {

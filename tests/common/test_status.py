@@ -29,7 +29,7 @@ class Settings(ServiceSettings):
     ],
 )
 def test_settings_in_effect_are_shown_without_secrets(given: dict[str, object], name: str, shown: str) -> None:
-    told = {setting.name: setting for setting in settings_of(Settings(**given))}
+    told = {setting.name: setting for setting in settings_of(Settings.model_validate(given))}
 
     assert shown in told[name].value
     assert told[name].default is not bool(given)

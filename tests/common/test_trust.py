@@ -8,7 +8,7 @@ import trustme
 from common.trust import TrustError, read_authority, trust_also
 
 
-def test_authorities_are_added_to_the_systems(tmp_path: Path):
+def test_authorities_are_added_to_the_systems(tmp_path: Path) -> None:
     pem = trustme.CA().cert_pem.bytes().decode()
     path = tmp_path / "ca.pem"
     path.write_text(f"# Prüfstelle\n{pem}")
@@ -20,11 +20,11 @@ def test_authorities_are_added_to_the_systems(tmp_path: Path):
     assert more.check_hostname
 
 
-def test_what_holds_no_certificate_is_an_error():
+def test_what_holds_no_certificate_is_an_error() -> None:
     with pytest.raises(TrustError, match=r"ca\.crt is not a certificate authority in PEM form"):
         trust_also([("ca.crt", "not a certificate")])
 
 
-def test_a_file_that_is_not_there_is_an_error(tmp_path: Path):
+def test_a_file_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(TrustError, match=r"MODEL_REGISTRY_CA_FILE .*missing\.pem cannot be read"):
         read_authority("MODEL_REGISTRY_CA_FILE", tmp_path / "missing.pem")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from common import strict_json, wire
 
-TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=8)
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 MARKS = st.builds(
     wire.Leaving,
     since=st.integers(0, 253_402_300_799),

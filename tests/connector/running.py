@@ -36,7 +36,9 @@ class Running:
             return answer.status, await answer.text()
 
     async def uris(self) -> list[str]:
-        """Return what the feed lists; nothing until it is complete."""
+        """Return what the feed lists; nothing until its address is known and it is complete."""
+        if not self.url:
+            return []
         async with self._http.get(f"{self.url}/list") as answer:
             if answer.status != 200:
                 return []

@@ -30,7 +30,7 @@ async def test_a_cluster_is_followed_and_the_cache_kept_in_it() -> None:
         }
         for _ in range(2):  # the second time with what the first has kept
             async with connector("--cluster", env=pod) as running:
-                await eventually(lambda: running.url and running.uris(), what="the model")
+                await eventually(running.uris, what="the model")
                 assert await running.uris() == ["/models/iris/model-catalog.json"]
                 assert "rest_client_requests_total" in (await running.get("/metrics"))[1]
         kept = cluster.get("ConfigMap", NAMESPACE, "bac-import-model")
@@ -64,7 +64,7 @@ async def test_several_contexts_are_followed(tmp_path: Path) -> None:
             async def both() -> bool:
                 return len(await running.uris()) == 2
 
-            await eventually(lambda: running.url and both(), what="both models", timeout=20)
+            await eventually(both, what="both models", timeout=20)
             uris = await running.uris()
             [further] = set(uris) - {"/models/iris/model-catalog.json"}
             assert further in ("/models/iris-kind-a/model-catalog.json", "/models/iris-kind-b/model-catalog.json")

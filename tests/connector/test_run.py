@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ async def test_manifests_are_served_and_said_to_be(manifests: Path, tmp_path: Pa
         assert f"{running.url}/models/one/model-catalog.json" in running.lines
         assert await running.uris() == ["/models/one/model-catalog.json"]
         for path in ("/healthz", "/readyz", "/metrics", "/catalog-info.yaml", "/removals"):
-            await eventually(lambda path=path: answers(running, path), what=f"{path} answers 200")
+            await eventually(partial(answers, running, path), what=f"{path} answers 200")
 
 
 async def answers(running: Running, path: str) -> bool:
@@ -48,7 +49,7 @@ async def answers(running: Running, path: str) -> bool:
 
 async def test_edits_of_the_files_are_followed(manifests: Path, tmp_path: Path) -> None:
     async with connector("--manifests", str(manifests), "--state", str(tmp_path / "state")) as running:
-        await eventually(lambda: running.url and running.uris(), what="the first model")
+        await eventually(running.uris, what="the first model")
         write(manifests / "two.yml", objects.isvc("two"), objects.isvc("three"))
 
         async def all_three() -> bool:
@@ -69,10 +70,10 @@ async def test_edits_of_the_files_are_followed(manifests: Path, tmp_path: Path) 
 async def test_what_was_cached_is_served_before_the_sources_are_read(manifests: Path, tmp_path: Path) -> None:
     state = tmp_path / "state"
     async with connector("--manifests", str(manifests), "--state", str(state)) as running:
-        await eventually(lambda: running.url and running.uris())
+        await eventually(running.uris)
     arguments = ("--manifests", str(manifests), "--registry", "http://127.0.0.1:9", "--state", str(state))
     async with connector(*arguments) as running:
-        assert await eventually(lambda: running.url and running.uris()) == ["/models/one/model-catalog.json"]
+        assert await eventually(running.uris) == ["/models/one/model-catalog.json"]
 
 
 async def test_who_has_to_wait_is_told_for_what_why_and_until_when(manifests: Path, tmp_path: Path) -> None:
@@ -97,7 +98,7 @@ async def test_who_has_to_wait_is_told_for_what_why_and_until_when(manifests: Pa
 async def test_a_state_directory_belongs_to_one_process_and_one_set_of_sources(manifests: Path, tmp_path: Path) -> None:
     arguments = ("--manifests", str(manifests), "--state", str(tmp_path / "state"), "--address", "127.0.0.1:0")
     async with connector(*arguments) as running:
-        await eventually(lambda: running.url and running.uris())
+        await eventually(running.uris)
         status, said = await ended(*arguments)
         assert (status, "used by another process" in said, "Traceback" in said) == (1, True, False)
     other = tmp_path / "other"
@@ -124,7 +125,7 @@ async def test_several_run_side_by_side(manifests: Path, tmp_path: Path) -> None
         connector("--manifests", str(manifests), "--state", str(tmp_path / "b")) as other,
     ):
         for running in (one, other):
-            assert await eventually(lambda running=running: running.url and running.uris())
+            assert await eventually(running.uris)
         assert one.url != other.url
 
 
@@ -166,7 +167,7 @@ async def test_what_is_wrong_with_the_command_is_said(arguments: tuple[str, ...]
 async def test_another_variable_that_cannot_be_used_ends_nothing(manifests: Path, tmp_path: Path) -> None:
     env = {"POLLING_INTERVAL": "soon", "MODEL_CATALOG_URL": "http://h:99999", "LOG_LEVEL": "loud"}
     async with connector("--manifests", str(manifests), "--state", str(tmp_path / "state"), env=env) as running:
-        assert await eventually(lambda: running.url and running.uris())
+        assert await eventually(running.uris)
         status, text = await running.get("/readyz")
         failing = {each["name"]: each["reason"] for each in json.loads(text)["conditions"] if not each["ok"]}
         assert status == 503

@@ -1,6 +1,7 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -35,8 +36,8 @@ def result() -> Preview:
     return preview([EXAMPLES], defaults=Defaults(owner="nobody", lifecycle="development"))
 
 
-def document(result: Preview, key: str) -> dict:
-    return json.loads(next(shown.document for shown in result.shown if shown.key == key))
+def document(result: Preview, key: str) -> dict[str, Any]:
+    return dict(json.loads(next(shown.document for shown in result.shown if shown.key == key)))
 
 
 def test_all_are_usable_and_those_that_should_be_are_shown(result: Preview) -> None:

@@ -3,15 +3,15 @@
 import re
 from dataclasses import fields
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 
 from common.kube.client import LIST_TIMEOUT, PAGE_SIZE
 from common.kube.reflector import ReflectorOptions
 from services.normalizer import service
+from services.normalizer.normalize.answers import MOST_MODELS
 from services.normalizer.normalize.cards import CARD_LIMIT
-from services.normalizer.normalize.openai_server import MOST_MODELS
 from services.normalizer.sources import manifest_files, manifests, mlflow, openai_servers
 from services.normalizer.sources.http import Connector
 from services.normalizer.sources.kubeflow import paging
@@ -32,7 +32,7 @@ KUBERNETES, REGISTRIES, CATALOGS, MLFLOW, OPENAI, MANIFESTS = (
 KINDS = {"manifests": MANIFESTS, "openai": OPENAI}
 APIS = {"kubeflow": REGISTRIES, "mlflow": MLFLOW, "openai": OPENAI}
 _OPTIONS, _POLLING = ReflectorOptions(), PollingOptions()
-_CONNECTOR = {field.name: field.default for field in fields(Connector)}
+_CONNECTOR: dict[str, Any] = {field.name: field.default for field in fields(Connector)}
 _REQUEST = f"{_CONNECTOR['timeout']:g} s"
 _ANSWER = f"{_CONNECTOR['body_limit'] // MIB} MiB an answer"
 VALUES = {
@@ -48,7 +48,7 @@ VALUES = {
     ],
     (CATALOGS, "time-outs"): [_REQUEST],
     (CATALOGS, "back-off"): [f"{_POLLING.retry:g} s"],
-    (CATALOGS, "bounds"): [f"{CARD_LIMIT // MIB} MiB"],
+    (CATALOGS, "bounds"): [f"{CARD_LIMIT // 10**6} MB"],
     (MLFLOW, "time-outs"): [_REQUEST],
     (MLFLOW, "back-off"): [f"{_POLLING.retry:g} s"],
     (MLFLOW, "paging"): [f"{size:,}" for size in mlflow.PAGE_SIZES],

@@ -4,6 +4,7 @@ import asyncio
 import json
 import ssl
 from collections.abc import AsyncIterator
+from typing import Any
 
 import aiohttp
 import pytest
@@ -29,12 +30,12 @@ async def session() -> AsyncIterator[aiohttp.ClientSession]:
         yield opened
 
 
-async def get(session: aiohttp.ClientSession, url: str, **params: str):
+async def get(session: aiohttp.ClientSession, url: str, **params: str) -> tuple[int, Any]:
     async with session.get(url, params=params) as answer:
         return answer.status, json.loads(await answer.read())
 
 
-async def test_pages_of_20_by_default_and_100_at_most(session: aiohttp.ClientSession):
+async def test_pages_of_20_by_default_and_100_at_most(session: aiohttp.ClientSession) -> None:
     async with FakeRegistry() as registry:
         registry.populate(150, artifacts=0)
         _, first = await get(session, registry.url + API + "/registered_models")
@@ -48,7 +49,7 @@ async def test_pages_of_20_by_default_and_100_at_most(session: aiohttp.ClientSes
     assert (len(rest["items"]), rest["nextPageToken"]) == (50, "")
 
 
-async def test_one_page_from_newer_servers(session: aiohttp.ClientSession):
+async def test_one_page_from_newer_servers(session: aiohttp.ClientSession) -> None:
     async with FakeRegistry(limits=ALL) as registry:
         registry.populate(150, artifacts=0)
         _, answer = await get(session, registry.url + API + "/registered_models")
@@ -56,7 +57,7 @@ async def test_one_page_from_newer_servers(session: aiohttp.ClientSession):
     assert (len(answer["items"]), answer["nextPageToken"], answer["pageSize"]) == (150, "", 0)
 
 
-async def test_order(session: aiohttp.ClientSession):
+async def test_order(session: aiohttp.ClientSession) -> None:
     async with FakeRegistry() as registry:
         registry.populate(3)
         registry.edit(MODELS, "1", description="the last change")
@@ -69,7 +70,7 @@ async def test_order(session: aiohttp.ClientSession):
     assert status == 400
 
 
-async def test_only_the_api_versions_asked_for(session: aiohttp.ClientSession):
+async def test_only_the_api_versions_asked_for(session: aiohttp.ClientSession) -> None:
     for served, other in ((V1, V1ALPHA3), (V1ALPHA3, V1)):
         async with FakeRegistry(versions=[served]) as registry:
             status, _ = await get(session, f"{registry.url}/api/model_registry/{served}/registered_models")
@@ -81,7 +82,7 @@ async def test_only_the_api_versions_asked_for(session: aiohttp.ClientSession):
             }
 
 
-async def test_artifacts_are_listed_by_version_and_without_one(session: aiohttp.ClientSession):
+async def test_artifacts_are_listed_by_version_and_without_one(session: aiohttp.ClientSession) -> None:
     async with FakeRegistry() as registry:
         registry.populate(2)
         registry.add_artifact("2", artifactType="doc-artifact", name="notes")
@@ -95,7 +96,7 @@ async def test_artifacts_are_listed_by_version_and_without_one(session: aiohttp.
     assert not any("ersion" in key and "odelFormat" not in key for item in of_models["items"] for key in item)
 
 
-async def test_archiving_restoring_undeploying_deleting():
+async def test_archiving_restoring_undeploying_deleting() -> None:
     async with FakeRegistry() as registry:
         [model] = registry.populate(1, versions=2)
         service = registry.add_inference_service("granite", model, "1", "models")
@@ -113,7 +114,7 @@ async def test_archiving_restoring_undeploying_deleting():
         assert registry.store.listed(VERSIONS) == registry.store.listed("artifacts") == []
 
 
-async def test_tokens(session: aiohttp.ClientSession):
+async def test_tokens(session: aiohttp.ClientSession) -> None:
     async with FakeRegistry(tokens=["good"], forbidden=["stranger"]) as registry:
         seen = []
         for headers in ({}, {"Authorization": "Bearer stranger"}, {"Authorization": "Bearer good"}):
@@ -123,7 +124,7 @@ async def test_tokens(session: aiohttp.ClientSession):
     assert seen == [401, 403, 200]
 
 
-async def test_certificates(session: aiohttp.ClientSession):
+async def test_certificates(session: aiohttp.ClientSession) -> None:
     async with FakeRegistry(tls=True) as registry:
         trust = ssl.create_default_context(cadata=registry.ca_pem)
         url = registry.url + API + "/registered_models"
@@ -137,7 +138,7 @@ async def test_certificates(session: aiohttp.ClientSession):
             assert answer.status == 200
 
 
-async def test_down_and_up_again_on_the_same_port(session: aiohttp.ClientSession):
+async def test_down_and_up_again_on_the_same_port(session: aiohttp.ClientSession) -> None:
     async with FakeRegistry() as registry:
         url = registry.url
         await registry.down()
@@ -150,7 +151,7 @@ async def test_down_and_up_again_on_the_same_port(session: aiohttp.ClientSession
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 500, 503])
-async def test_a_status_for_some_paths_some_times(session: aiohttp.ClientSession, status: int):
+async def test_a_status_for_some_paths_some_times(session: aiohttp.ClientSession, status: int) -> None:
     async with FakeRegistry() as registry:
         registry.fail("status", "registered_*", status=status, times=1)
         seen = []
@@ -164,7 +165,7 @@ async def test_a_status_for_some_paths_some_times(session: aiohttp.ClientSession
 @pytest.mark.parametrize(
     ("kind", "body"), [("empty", b"{}"), ("login", b"<!DOCTYPE html>"), ("truncated", b'{"items": [{"custom')]
 )
-async def test_wrong_bodies_with_200(session: aiohttp.ClientSession, kind: str, body: bytes):
+async def test_wrong_bodies_with_200(session: aiohttp.ClientSession, kind: str, body: bytes) -> None:
     async with FakeRegistry() as registry:
         registry.populate(3)
         registry.fail(kind)
@@ -176,7 +177,7 @@ async def test_wrong_bodies_with_200(session: aiohttp.ClientSession, kind: str, 
     assert len(healed["items"]) == 3
 
 
-async def test_a_broken_connection(session: aiohttp.ClientSession):
+async def test_a_broken_connection(session: aiohttp.ClientSession) -> None:
     async with FakeRegistry() as registry:
         registry.fail("cut")
         async with session.get(registry.url + API + "/registered_models") as answer:
@@ -184,7 +185,7 @@ async def test_a_broken_connection(session: aiohttp.ClientSession):
                 await answer.read()
 
 
-async def test_a_hanging_server_and_a_slow_one(session: aiohttp.ClientSession):
+async def test_a_hanging_server_and_a_slow_one(session: aiohttp.ClientSession) -> None:
     async with FakeRegistry() as registry:
         registry.fail("hang", "registered_models")
         registry.fail("slow", "model_versions", seconds=0.05)
@@ -208,7 +209,7 @@ async def walk(session: aiohttp.ClientSession, url: str, pages: int) -> tuple[li
     return ids, tokens[1:]
 
 
-async def test_lists_that_lie_about_their_pages(session: aiohttp.ClientSession):
+async def test_lists_that_lie_about_their_pages(session: aiohttp.ClientSession) -> None:
     async with FakeRegistry() as registry:
         registry.populate(45, artifacts=0)
         url = registry.url + API + "/registered_models"
@@ -231,7 +232,7 @@ async def test_lists_that_lie_about_their_pages(session: aiohttp.ClientSession):
         assert tokens[2] == ""
 
 
-async def test_items_that_are_none_and_values_of_the_future(session: aiohttp.ClientSession):
+async def test_items_that_are_none_and_values_of_the_future(session: aiohttp.ClientSession) -> None:
     async with FakeRegistry() as registry:
         registry.populate(1)
         registry.add_raw(MODELS, {"id": "x"})
@@ -247,7 +248,7 @@ async def test_items_that_are_none_and_values_of_the_future(session: aiohttp.Cli
     assert unknown["items"][0]["customProperties"]["embedding"]["metadataType"] == "MetadataVectorValue"
 
 
-async def test_the_largest_number_of_requests_at_once(session: aiohttp.ClientSession):
+async def test_the_largest_number_of_requests_at_once(session: aiohttp.ClientSession) -> None:
     async with FakeRegistry() as registry:
         registry.fail("slow", seconds=0.05)
         await asyncio.gather(*(get(session, registry.url + API + "/registered_models") for _ in range(5)))
@@ -255,7 +256,7 @@ async def test_the_largest_number_of_requests_at_once(session: aiohttp.ClientSes
         assert registry.most_at_once == 5
 
 
-async def test_the_catalog(session: aiohttp.ClientSession):
+async def test_the_catalog(session: aiohttp.ClientSession) -> None:
     async with FakeCatalog() as catalog:
         for number in range(12):
             catalog.put_card("curated", f"example/model {number}", f"# {number}")
@@ -287,7 +288,7 @@ LISTS = {
 }
 
 
-async def test_plain_list_answers_are_loaded():
+async def test_plain_list_answers_are_loaded() -> None:
     async with FakeRegistry() as registry:
         registry.load(LISTS)
 
@@ -295,7 +296,7 @@ async def test_plain_list_answers_are_loaded():
         assert registry.add_model("another") == "8"
 
 
-async def test_as_a_process(session: aiohttp.ClientSession):
+async def test_as_a_process(session: aiohttp.ClientSession) -> None:
     async with ProcessRegistry(tls=True, tokens=["good"]) as fakes:
         trust = ssl.create_default_context(cadata=fakes.ca_pem)
         headers = {"Authorization": "Bearer good"}
@@ -320,7 +321,7 @@ async def test_as_a_process(session: aiohttp.ClientSession):
 )
 async def test_servers_on_ml_metadata_answer_101_items_without_a_token(
     session: aiohttp.ClientSession, asked: str, items: int, token: bool
-):
+) -> None:
     async with FakeRegistry(limits=ML_METADATA) as registry:
         registry.populate(250, artifacts=0)
         params = {"pageSize": asked} if asked else {}
@@ -329,7 +330,7 @@ async def test_servers_on_ml_metadata_answer_101_items_without_a_token(
     assert (len(answer["items"]), bool(answer["nextPageToken"])) == (items, token)
 
 
-async def test_a_database_that_is_away_and_a_catalog_that_starts(session: aiohttp.ClientSession):
+async def test_a_database_that_is_away_and_a_catalog_that_starts(session: aiohttp.ClientSession) -> None:
     async with FakeRegistry() as registry, FakeCatalog() as catalog:
         registry.populate(1)
         registry.fail("database")

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 import aiohttp
 import jwt
@@ -37,6 +38,9 @@ class Process:
             self.written += line.decode()
             if '"started"' in self.written and not self.url:
                 self.url = "http://" + self.written.partition('"addresses": ["')[2].partition('"')[0]
+
+    def wrote(self, text: str) -> bool:
+        return text in self.written
 
 
 @asynccontextmanager
@@ -136,7 +140,7 @@ async def test_with_keys_of_backstage_configured_the_second_generation_asks_for_
             async with client.get(url, headers={"Authorization": f"Bearer {token}"}) as answer:
                 assert answer.status == 503  # it is not known yet whether it is one of Backstage's
             for place in places:
-                await eventually(lambda place=place: f'"url": "{place}"' in location.written, what=place)
+                await eventually(partial(location.wrote, f'"url": "{place}"'), what=place)
             assert location.written.count("backstage_keys_unreadable") == 2
 
 

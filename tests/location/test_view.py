@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from common.details import DetailLink, Details
+from common.details import DetailLink, Details, ServerType
 from services.location import annotations
 from services.location.view import View, views_of
 from tests.location.world import document
@@ -57,7 +57,8 @@ def test_addresses_inside_and_outside_are_base_urls_too() -> None:
         "rhdh.modelcatalog.io/external-route-url": outside,
     }
     api = {"url": outside, "annotations": annotations}
-    for server_type, suffix in (("openai-v1", "/v1"), ("kserve-v1", "")):
+    served: dict[ServerType, str] = {"openai-v1": "/v1", "kserve-v1": ""}
+    for server_type, suffix in served.items():
         server = view(Details(server_type=server_type), api=api).server
         assert server
         assert (server.internal_url, server.external_url) == (inside + suffix, outside + suffix)

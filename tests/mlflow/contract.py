@@ -13,7 +13,7 @@ import pytest
 from common.metrics import Metrics
 from common.secrets import MountedCredentials
 from common.trust import trust_also
-from services.normalizer.normalize.isvc import read_isvc
+from services.normalizer.normalize.kserve_objects import read_isvc
 from services.normalizer.normalize.linking import RegistryIndex, link
 from services.normalizer.normalize.registry import normalize_version
 from services.normalizer.normalize.result import Defaults, Normalized

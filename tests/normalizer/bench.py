@@ -10,7 +10,7 @@ from services.normalizer.desired import Desired
 from services.normalizer.facts import Gone, Missing, Ref
 from services.normalizer.ledger import Ledger, Patience
 from services.normalizer.normalize.deployment import Planned
-from services.normalizer.normalize.isvc import read_isvc
+from services.normalizer.normalize.kserve_objects import read_isvc
 from services.normalizer.normalize.registry_objects import (
     RegistryRef,
 )

@@ -59,7 +59,8 @@ class MemoryStorage:
         for key in batch.removals:
             self.entries.pop(key, None)
         self.cards.update({key: card_digest(text) for key, text in batch.cards.items()})
-        self.complete |= batch.complete or batch.confirmed
+        self.damage = "" if batch.confirmed else self.damage
+        self.complete |= batch.confirmed or (batch.complete and not self.damage)
         self.confirmed |= batch.confirmed
         self.awaited = self.awaited if batch.awaited is None else batch.awaited
         self.count += 1

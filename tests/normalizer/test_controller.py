@@ -11,11 +11,11 @@ from common.health import Health
 from common.http.client import Unreachable
 from common.kube.state import State
 from common.metrics import Metrics
-from common.wire import Applied, Batch, Listing
+from common.wire import Applied, Awaited, Batch, Listing, Stored
 from services.normalizer.deployments import Deployments
-from services.normalizer.facts import Missing
+from services.normalizer.facts import Gone, Missing
 from services.normalizer.normalize.deployment import Deployment
-from services.normalizer.normalize.isvc import read_isvc
+from services.normalizer.normalize.kserve_objects import read_isvc
 from services.normalizer.normalize.registry_objects import ModelVersion, RegisteredModel, RegistryRef
 from services.normalizer.service import create_controller
 from services.normalizer.settings import NormalizerSettings
@@ -108,7 +108,7 @@ async def test_a_single_isvc_that_a_list_lacks_is_asked_for_and_leaves_if_that_i
 
 
 async def test_what_could_not_be_asked_for_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("services.normalizer.controller.LOOK_AGAIN", 0.05)
+    monkeypatch.setattr("services.normalizer.doubts.LOOK_AGAIN", 0.05)
     monkeypatch.setattr("services.normalizer.controller.CHECK_STORAGE", 0.01)
     storage, cluster = MemoryStorage(), Cluster(Unreachable("http://cluster", "refused"))
     async with running(storage, Health(), cluster) as sink:
@@ -122,10 +122,39 @@ async def test_what_could_not_be_asked_for_is_asked_for_again(monkeypatch: pytes
         await eventually(lambda: "models_m" not in storage.entries)
 
 
-async def test_each_of_more_than_are_asked_for_at_a_time_has_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("services.normalizer.controller.LOOK_AGAIN", 0.05)
+@pytest.mark.parametrize("comes", ["list", "proof"])
+async def test_a_damaged_cache_is_not_confirmed_by_a_list_that_lacks_what_could_be_read_of_it(
+    monkeypatch: pytest.MonkeyPatch, comes: str
+) -> None:
+    monkeypatch.setattr("services.normalizer.doubts.LOOK_AGAIN", 0.05)
     monkeypatch.setattr("services.normalizer.controller.CHECK_STORAGE", 0.01)
-    monkeypatch.setattr("services.normalizer.controller.PROOFS", 2)
+    storage, cluster = MemoryStorage(), Cluster(False)
+    storage.damage = "the ConfigMap bac-import-model-2 has values that cannot be read: models_lost"
+    storage.entries = {
+        f"models_{name}": Stored(digest="d", reconciler="kserve", source="kserve", ref=str(ref(name)))
+        for name in ("m", "m0", "m1")
+    }
+    async with running(storage, Health(), cluster) as sink:  # its list has m only
+        await eventually(lambda: cluster.relisted > 1)
+        assert storage.damage
+        assert not storage.complete
+        assert storage.awaited == (
+            Awaited(source="kserve", reason="it lacks 2 of the models that the damaged cache still has"),
+        )
+        if comes == "list":
+            sink.changed({ref(name): read_isvc(objects.isvc(name)) for name in ("m0", "m1", "lost")})
+        else:
+            sink.changed({ref(name): Gone() for name in ("m0", "m1")})
+        sink.listed()
+        await eventually(lambda: storage.complete and not storage.damage and not storage.awaited)
+    others = {"models_m0", "models_m1", "models_lost"} if comes == "list" else set()
+    assert storage.entries.keys() == {"models_m"} | others
+
+
+async def test_each_of_more_than_are_asked_for_at_a_time_has_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.normalizer.doubts.LOOK_AGAIN", 0.05)
+    monkeypatch.setattr("services.normalizer.controller.CHECK_STORAGE", 0.01)
+    monkeypatch.setattr("services.normalizer.doubts.PROOFS", 2)
     storage, cluster = MemoryStorage(), Cluster(False)
     names = [f"m{number}" for number in range(40)]
     async with running(storage, Health(), cluster) as sink:
@@ -228,7 +257,7 @@ async def test_whatever_a_registry_holds_what_it_had_stays_and_the_others_go_on(
 async def test_of_many_that_a_list_lacks_none_is_asked_for_and_the_list_is_read_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("services.normalizer.controller.LOOK_AGAIN", 0.05)
+    monkeypatch.setattr("services.normalizer.doubts.LOOK_AGAIN", 0.05)
     monkeypatch.setattr("services.normalizer.controller.CHECK_STORAGE", 0.01)
     storage, cluster = MemoryStorage(), Cluster(True)
     async with running(storage, Health(), cluster) as sink:

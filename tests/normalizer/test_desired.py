@@ -13,9 +13,8 @@ from services.normalizer.documents import SLICE
 from services.normalizer.facts import Gone, Missing, Ref, Unusable
 from services.normalizer.normalize.connection import Connection
 from services.normalizer.normalize.deployment import Deployment, read_service, read_service_account
-from services.normalizer.normalize.isvc import read_isvc
 from services.normalizer.normalize.kserve import normalize_deployment
-from services.normalizer.normalize.llmisvc import read_llmisvc
+from services.normalizer.normalize.kserve_objects import read_isvc, read_llmisvc
 from services.normalizer.normalize.registry_objects import (
     ModelArtifact,
     ModelVersion,
@@ -706,7 +705,7 @@ def test_the_models_readme_is_its_card_where_the_catalog_has_none(bench: Bench) 
 
 
 @pytest.mark.parametrize("names", [{}, {"ref": "", "source": "", "model_name": "", "server_name": ""}])
-def test_what_the_original_stored_under_the_same_key_becomes_ours(names: dict[str, str], bench: Bench) -> None:
+def test_what_the_original_stored_under_the_same_key_becomes_ours(names: dict[str, Any], bench: Bench) -> None:
     bench.isvc(objects.isvc("m"))
     originals = {"models_m": replace(bench.storage["models_m"], digest="theirs", **names)}
     later = Bench(originals)
@@ -807,7 +806,7 @@ def alone_upsert() -> Upsert:
     return bench.desired.wanted["models_m"]
 
 
-def rendered_in(order: list[int]) -> dict[str, Upsert]:
+def rendered_in(order: list[int]) -> Mapping[str, Upsert]:
     bench = Bench()
     steps = [
         lambda: bench.isvc(objects.isvc("m", labels=LABELS)),

@@ -14,7 +14,7 @@ from common.health import Health
 from common.metrics import Metrics
 from services.normalizer.desired import Desired
 from services.normalizer.facts import Gone, Ref
-from services.normalizer.normalize.isvc import read_isvc
+from services.normalizer.normalize.kserve_objects import read_isvc
 from services.normalizer.service import create_controller
 from services.normalizer.settings import NormalizerSettings
 from services.normalizer.sink import Intake
@@ -191,7 +191,7 @@ ROUNDS = st.lists(st.lists(HAPPENINGS, max_size=4), max_size=4)
 @example([[], [[("fail", "*", {"kind": "status", "status": 503})]], []])
 @example([[[("label", "other", 0)]], [[("change", "archive", MODELS, 0)], [("change", "restore", MODELS, 0)]]])
 @example([[[("label", "isvc", 0)]], [[("fail", "*", {"kind": "status", "status": 401})]], [[("remove", "isvc")]]])
-async def test_what_is_stored_is_what_the_last_complete_poll_said(lives: list[list[list[tuple[Any, ...]]]]):
+async def test_what_is_stored_is_what_the_last_complete_poll_said(lives: list[list[list[tuple[Any, ...]]]]) -> None:
     async with FakeRegistry(limits=PageLimits(default=3, cap=3)) as registry:
         registry.populate(2, versions=2)
         world, storage = World(registry), MemoryStorage()

@@ -15,7 +15,7 @@ from common.metrics import Metrics
 from services.normalizer import service
 from services.normalizer.clusters import Environment
 from services.normalizer.facts import Missing, Ref
-from services.normalizer.normalize.isvc import read_isvc
+from services.normalizer.normalize.kserve_objects import read_isvc
 from services.normalizer.service import create_controller, follow_sources
 from services.normalizer.settings import NormalizerSettings
 from services.normalizer.source import Sink

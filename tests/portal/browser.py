@@ -154,11 +154,11 @@ class Visit:
 
     async def heading(self) -> str:
         """Return what heads the page of the entity that is open."""
-        return (await self._title.inner_text()).strip()
+        return str(await self._title.inner_text()).strip()
 
     async def tags(self) -> Sequence[str]:
         """Return the tags of the entity that is open."""
-        return await self._card("About").locator("[class*='MuiChip-label']").all_inner_texts()
+        return list(await self._card("About").locator("[class*='MuiChip-label']").all_inner_texts())
 
     async def links(self) -> Sequence[str]:
         """Return where the links of the entity that is open lead."""
@@ -202,7 +202,7 @@ class Visit:
 
     async def text(self) -> str:
         """Return the text that is seen on the page."""
-        return await self.page.locator("body").inner_text()
+        return str(await self.page.locator("body").inner_text())
 
     async def warnings(self) -> Sequence[str]:
         """Return what is said in boxes that report something wrong."""

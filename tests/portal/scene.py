@@ -226,7 +226,7 @@ class Scene:
         registry.add_artifact(registry.add_version(forecast, "0.9"), name="forecast", uri="s3://models/forecast/0.9")
 
     def _serve(self) -> None:
-        vllm = {"runtime": "vllm-cuda-runtime", "model_format": "vLLM"}
+        vllm: dict[str, Any] = {"runtime": "vllm-cuda-runtime", "model_format": "vLLM"}
         self._apply(GRANITE, "granite-33-8b-instruct", "assistants", **vllm, linked=self._granite)
         self._apply(LLAMA, "llama-31-8b", "assistants", **vllm)
         self._apply(FRAUD, "card-fraud", "scoring", runtime="kserve-ovms", model_format="onnx", linked=self._fraud)

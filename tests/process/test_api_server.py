@@ -34,7 +34,7 @@ async def changed_meanwhile(cluster: ProcessCluster, reader: Reader) -> None:
 
 
 @pytest.mark.parametrize("lose_history", [False, True], ids=["history kept", "history lost"])
-async def test_it_restarts(running: Pod, cluster: ProcessCluster, reader: Reader, lose_history: bool):
+async def test_it_restarts(running: Pod, cluster: ProcessCluster, reader: Reader, lose_history: bool) -> None:
     await cluster.go_down()
     await changed_meanwhile(cluster, reader)
     if lose_history:
@@ -47,7 +47,7 @@ async def test_it_restarts(running: Pod, cluster: ProcessCluster, reader: Reader
     await running.ready(NORMALIZER, STORAGE, LOCATION)
 
 
-async def test_it_is_away_when_the_pod_starts(pod: Pod, cluster: ProcessCluster, reader: Reader):
+async def test_it_is_away_when_the_pod_starts(pod: Pod, cluster: ProcessCluster, reader: Reader) -> None:
     await cluster.apply_all(map(isvc, MODELS))
     await cluster.go_down()
     await pod.start(ready=False)
@@ -64,7 +64,7 @@ async def test_it_is_away_when_the_pod_starts(pod: Pod, cluster: ProcessCluster,
     await pod.ready()
 
 
-async def test_it_is_away_when_the_normalizer_starts(running: Pod, cluster: ProcessCluster, reader: Reader):
+async def test_it_is_away_when_the_normalizer_starts(running: Pod, cluster: ProcessCluster, reader: Reader) -> None:
     await running.kill(NORMALIZER)
     await cluster.go_down()
     await changed_meanwhile(cluster, reader)
@@ -93,7 +93,7 @@ async def disturb_all(cluster: ProcessCluster, order: str) -> None:
 
 
 @pytest.mark.parametrize("order", ["close", "gone", "error", "garbage"])
-async def test_watches_end_badly(running: Pod, cluster: ProcessCluster, reader: Reader, order: str):
+async def test_watches_end_badly(running: Pod, cluster: ProcessCluster, reader: Reader, order: str) -> None:
     for number in range(3):
         await disturb_all(cluster, order)
         await cluster.apply(isvc(f"new-{number}"))
@@ -105,7 +105,7 @@ async def test_watches_end_badly(running: Pod, cluster: ProcessCluster, reader: 
     await running.serving(*URIS[1:], *(isvc_uri(f"new-{n}") for n in range(3)))
 
 
-async def test_history_is_compacted_again_and_again(running: Pod, cluster: ProcessCluster, reader: Reader):
+async def test_history_is_compacted_again_and_again(running: Pod, cluster: ProcessCluster, reader: Reader) -> None:
     for number in range(5):
         await cluster.apply(isvc(f"new-{number}"))
         await cluster.compact()
@@ -115,7 +115,7 @@ async def test_history_is_compacted_again_and_again(running: Pod, cluster: Proce
     await running.serving(*URIS[1:], NEW, *(isvc_uri(f"new-{n}") for n in range(5)))
 
 
-async def test_lists_and_watches_fail_for_a_while(running: Pod, cluster: ProcessCluster, reader: Reader):
+async def test_lists_and_watches_fail_for_a_while(running: Pod, cluster: ProcessCluster, reader: Reader) -> None:
     faults = [
         await cluster.fault("status", resource=LISTS, times=2, status=500, body="<html>sorry</html>"),
         await cluster.fault("status", resource=LISTS, times=1, status=200, body="<html>log in</html>"),
@@ -132,7 +132,7 @@ async def test_lists_and_watches_fail_for_a_while(running: Pod, cluster: Process
 
 
 @pytest.mark.parametrize("resources", [["routes"]])
-async def test_kserve_is_installed_later(pod: Pod, cluster: ProcessCluster, reader: Reader):
+async def test_kserve_is_installed_later(pod: Pod, cluster: ProcessCluster, reader: Reader) -> None:
     await pod.start(ready=False)
     await pod.serving()
     assert "KServe" in (await pod.failing(NORMALIZER))[SOURCE]
@@ -143,7 +143,7 @@ async def test_kserve_is_installed_later(pod: Pod, cluster: ProcessCluster, read
     await pod.ready()
 
 
-async def test_rights_are_taken_and_given_back(running: Pod, cluster: ProcessCluster, reader: Reader):
+async def test_rights_are_taken_and_given_back(running: Pod, cluster: ProcessCluster, reader: Reader) -> None:
     await running.kill(NORMALIZER, STORAGE)
     await cluster.grant(TOKEN, USER, [])
     await running.start(NORMALIZER, STORAGE, ready=False)
@@ -167,7 +167,7 @@ async def test_rights_are_taken_and_given_back(running: Pod, cluster: ProcessClu
     await running.ready()
 
 
-async def test_the_token_is_revoked(running: Pod, cluster: ProcessCluster, reader: Reader):
+async def test_the_token_is_revoked(running: Pod, cluster: ProcessCluster, reader: Reader) -> None:
     await cluster.revoke(TOKEN)
     await running.restart_unready(NORMALIZER, STORAGE)
 
@@ -181,7 +181,7 @@ async def test_the_token_is_revoked(running: Pod, cluster: ProcessCluster, reade
 
 
 @pytest.mark.timeout(180)
-async def test_a_connection_that_is_dead_without_a_word(running: Pod, cluster: ProcessCluster, reader: Reader):
+async def test_a_connection_that_is_dead_without_a_word(running: Pod, cluster: ProcessCluster, reader: Reader) -> None:
     assert await cluster.disturb_watches("silent", LISTS) == 1
     await changed_meanwhile(cluster, reader)
 

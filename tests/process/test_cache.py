@@ -5,6 +5,7 @@ import contextlib
 import json
 import subprocess
 from functools import partial
+from typing import Any
 
 import pytest
 
@@ -46,7 +47,7 @@ async def stored(pod: Pod, keys: set[str]) -> None:
     await eventually(exactly, what="stored")
 
 
-def documents(config_map: dict) -> dict[str, bytes]:
+def documents(config_map: dict[str, Any]) -> dict[str, bytes]:
     """The documents of a ConfigMap by key, decoded as the documentation describes, leaving out what is not one."""
     decoded = {}
     for key, value in config_map.get("binaryData", {}).items():
@@ -55,7 +56,7 @@ def documents(config_map: dict) -> dict[str, bytes]:
     return decoded
 
 
-def facts(document: dict) -> list[tuple]:
+def facts(document: dict[str, Any]) -> list[tuple[Any, ...]]:
     """What a served document has word for word from the stored one."""
     server = document.get("modelServer", {})
     parts = [*document["models"], server]
@@ -63,7 +64,7 @@ def facts(document: dict) -> list[tuple]:
     return [*said, (server.get("API", {}).get("url"), server.get("authentication"))]
 
 
-async def test_the_cache_is_deleted(running: Pod, cluster: ProcessCluster, reader: Reader):
+async def test_the_cache_is_deleted(running: Pod, cluster: ProcessCluster, reader: Reader) -> None:
     await cluster.delete("ConfigMap", NAMESPACE, CACHE)
 
     await stored(running, KEYS)
@@ -71,7 +72,7 @@ async def test_the_cache_is_deleted(running: Pod, cluster: ProcessCluster, reade
     await running.serving(*URIS)
 
 
-async def test_the_cache_is_deleted_while_nobody_looks(running: Pod, cluster: ProcessCluster, reader: Reader):
+async def test_the_cache_is_deleted_while_nobody_looks(running: Pod, cluster: ProcessCluster, reader: Reader) -> None:
     await running.kill(STORAGE)
     await cluster.delete("ConfigMap", NAMESPACE, CACHE)
     await running.start(STORAGE)
@@ -84,7 +85,7 @@ async def test_the_cache_is_deleted_while_nobody_looks(running: Pod, cluster: Pr
 @pytest.mark.parametrize("asked_in_vain", [(), ("routes", "services")], ids=["all rights", "no registries in sight"])
 async def test_a_part_of_the_cache_is_deleted_while_storage_is_away_and_lists_are_forbidden(
     pod: Pod, cluster: ProcessCluster, reader: Reader, asked_in_vain: tuple[str, ...]
-):
+) -> None:
     await cluster.grant(TOKEN, USER, [rule for rule in own_rules() if rule.resources[0] not in asked_in_vain])
     names = [f"model-{number}" for number in range(12)]
     uris = tuple(map(isvc_uri, names))
@@ -125,8 +126,8 @@ async def is_damaged(pod: Pod) -> bool:
     return f"{CACHE}-2" in (await pod.failing(STORAGE)).get("cache", "")
 
 
-async def test_entries_are_edited_and_removed_by_hand(running: Pod, cluster: ProcessCluster, reader: Reader):
-    config_map = await cluster.get("ConfigMap", NAMESPACE, CACHE)
+async def test_entries_are_edited_and_removed_by_hand(running: Pod, cluster: ProcessCluster, reader: Reader) -> None:
+    config_map = await cluster.existing("ConfigMap", NAMESPACE, CACHE)
     original = documents(config_map)
     data = config_map["binaryData"]
     del data["models_iris"]
@@ -136,7 +137,7 @@ async def test_entries_are_edited_and_removed_by_hand(running: Pod, cluster: Pro
     await cluster.apply(config_map)
 
     async def repaired() -> bool:
-        return documents(await cluster.get("ConfigMap", NAMESPACE, CACHE)) == original
+        return documents(await cluster.existing("ConfigMap", NAMESPACE, CACHE)) == original
 
     await eventually(repaired, timeout=30, what="the cache is as it was")
     await running.serving(*URIS)
@@ -144,7 +145,7 @@ async def test_entries_are_edited_and_removed_by_hand(running: Pod, cluster: Pro
     assert document["models"][0]["name"] == "models-wine"
 
 
-async def test_unchanged_content_is_no_write(running: Pod, cluster: ProcessCluster):
+async def test_unchanged_content_is_no_write(running: Pod, cluster: ProcessCluster) -> None:
     await cluster.reset_counts()
     await running.restart(NORMALIZER)
     await running.restart(STORAGE)
@@ -160,7 +161,7 @@ async def test_unchanged_content_is_no_write(running: Pod, cluster: ProcessClust
     assert (await cluster.counts()).of("create") == (await cluster.counts()).of("update") == 0
 
 
-async def test_a_cache_of_the_original_is_taken_over(pod: Pod, cluster: ProcessCluster, reader: Reader):
+async def test_a_cache_of_the_original_is_taken_over(pod: Pod, cluster: ProcessCluster, reader: Reader) -> None:
     """One ConfigMap as the original left it: an entry of a registry that nobody reads, and one with a new owner."""
     config_map = json.loads((WIRE / "configmap.json").read_text())
     config_map["metadata"] = {"name": CACHE, "namespace": NAMESPACE}
@@ -182,7 +183,7 @@ async def test_a_cache_of_the_original_is_taken_over(pod: Pod, cluster: ProcessC
     await stored(pod, keys)
 
 
-async def test_the_documented_commands_decode_the_cache(running: Pod):
+async def test_the_documented_commands_decode_the_cache(running: Pod) -> None:
     """What `oc get configmap bac-import-model -o json | jq -r '.binaryData[...]' | base64 -d | ...` prints."""
     (config_map,) = [c for c in await running.configmaps() if c["metadata"]["name"] == CACHE]
     wrapper = base64_d(config_map["binaryData"]["models_iris"])
@@ -196,7 +197,7 @@ def base64_d(text: str) -> bytes:
     return subprocess.run(["base64", "-d"], input=text.encode(), capture_output=True, check=True).stdout
 
 
-async def test_the_api_server_refuses_writes_for_a_while(running: Pod, cluster: ProcessCluster, reader: Reader):
+async def test_the_api_server_refuses_writes_for_a_while(running: Pod, cluster: ProcessCluster, reader: Reader) -> None:
     for fault in (
         {"status": 500, "times": 2},
         {"status": 429, "times": 1, "retry_after": 1},
@@ -211,7 +212,9 @@ async def test_the_api_server_refuses_writes_for_a_while(running: Pod, cluster: 
     await running.ready()
 
 
-async def test_what_is_told_while_the_cache_cannot_be_written(running: Pod, cluster: ProcessCluster, reader: Reader):
+async def test_what_is_told_while_the_cache_cannot_be_written(
+    running: Pod, cluster: ProcessCluster, reader: Reader
+) -> None:
     """The feed shows it at once, a killed storage forgets it, and the normalizer tells it again."""
     await cluster.fault("status", resource="configmaps", method="PATCH", times=None, status=503)
     await cluster.apply(isvc("new"))

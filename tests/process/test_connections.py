@@ -81,7 +81,7 @@ def location(document: dict[str, Any]) -> str:
 @pytest.mark.parametrize(("further_rules", "variables"), [(ALLOWED, RESOLVING)])
 async def test_the_bucket_of_a_connection_is_shown_also_when_it_changes(
     pod: Pod, cluster: ProcessCluster, reader: Reader
-):
+) -> None:
     pod.keep_secret(CANARY, base64.b64encode(CANARY.encode()).decode())
     await cluster.apply(connection("acme"))
     await cluster.apply(deployment(1))
@@ -104,7 +104,7 @@ async def test_the_bucket_of_a_connection_is_shown_also_when_it_changes(
 )
 async def test_without_the_right_to_secrets_a_running_pod_tells_the_bucket(
     pod: Pod, cluster: ProcessCluster, reader: Reader
-):
+) -> None:
     pod.keep_secret(CANARY)
     await cluster.apply(connection("acme"))
     predictor = predictor_pod(deployment(1), fetched="s3://acme/iris")
@@ -116,7 +116,9 @@ async def test_without_the_right_to_secrets_a_running_pod_tells_the_bucket(
 
 
 @pytest.mark.parametrize(("variables", "asked_in_vain"), [(RESOLVING, ("secrets", "pods"))])
-async def test_without_the_right_the_model_is_shown_all_the_same(pod: Pod, cluster: ProcessCluster, reader: Reader):
+async def test_without_the_right_the_model_is_shown_all_the_same(
+    pod: Pod, cluster: ProcessCluster, reader: Reader
+) -> None:
     pod.tolerate("connections_unreadable")
     await cluster.apply(connection("acme"))
     await cluster.apply(deployment(1))
@@ -132,7 +134,7 @@ async def test_without_the_right_the_model_is_shown_all_the_same(pod: Pod, clust
 @pytest.mark.parametrize("fault", ["", "truncate", "drop_after", "status"])
 async def test_no_secret_leaves_whatever_happens(
     pod: Pod, cluster: ProcessCluster, reader: Reader, fault: str, tmp_path: Path
-):
+) -> None:
     """Not in logs, metrics, probes, documents, status, ConfigMaps (as no secret of any pod does), nor in a bundle."""
     pod.keep_secret(CANARY, base64.b64encode(CANARY.encode()).decode())
     kinds = ("InferenceService", "LLMInferenceService")

@@ -6,7 +6,7 @@ from tests.process.doctor import doctor
 from tests.process.pod import STORAGE, Pod, isvc_uri
 
 
-async def test_a_pod_that_is_well_has_no_faults(pod: Pod, cluster: ProcessCluster):
+async def test_a_pod_that_is_well_has_no_faults(pod: Pod, cluster: ProcessCluster) -> None:
     await cluster.apply(isvc("iris"))
     await pod.start()
     await pod.serving(isvc_uri("iris"))
@@ -23,7 +23,7 @@ async def test_a_pod_that_is_well_has_no_faults(pod: Pod, cluster: ProcessCluste
     assert [verdict for verdict, _ in (*found["deployment"], *found["cache"], *found["feed"])] == ["ok"] * 3
 
 
-async def test_what_the_services_cannot_do_is_named(pod: Pod, cluster: ProcessCluster):
+async def test_what_the_services_cannot_do_is_named(pod: Pod, cluster: ProcessCluster) -> None:
     pod.tolerate("storage is away")
     await cluster.apply(isvc("iris", ready=False))
     await pod.start()

@@ -59,7 +59,7 @@ async def documented_pod(make_pod: MakePod, cluster: ProcessCluster, ports_for_u
 
 
 @pytest.mark.xdist_group("documented-ports")
-async def test_the_pod_as_it_is_documented(documented_pod: Pod, cluster: ProcessCluster):
+async def test_the_pod_as_it_is_documented(documented_pod: Pod, cluster: ProcessCluster) -> None:
     pod = documented_pod
     assert {service.url for service in pod.services.values()} == {
         "http://127.0.0.1:9090",
@@ -82,7 +82,9 @@ async def test_the_pod_as_it_is_documented(documented_pod: Pod, cluster: Process
     assert not await cluster.denied()
 
 
-async def test_everything_written_keeps_to_the_rules(make_pod: MakePod, cluster: ProcessCluster, tmp_path: Path):
+async def test_everything_written_keeps_to_the_rules(
+    make_pod: MakePod, cluster: ProcessCluster, tmp_path: Path
+) -> None:
     """The checks that end every test do notice what they are for."""
     async with make_pod() as pod:
         log = pod[LOCATION].log
@@ -116,7 +118,7 @@ async def ended(pod: Pod, name: str) -> tuple[int, str]:
     ],
     ids=["CA", "host", "token"],
 )
-async def test_what_cannot_work_is_said_and_ends_the_service(pod: Pod, name: str, complaint: str):
+async def test_what_cannot_work_is_said_and_ends_the_service(pod: Pod, name: str, complaint: str) -> None:
     code, text = await ended(pod, name)
 
     assert code in (1, 2)
@@ -124,7 +126,9 @@ async def test_what_cannot_work_is_said_and_ends_the_service(pod: Pod, name: str
     assert len(text.splitlines()) == 1, text
 
 
-async def test_another_authority_is_an_error_and_nothing_is_read(pod: Pod, cluster: ProcessCluster, tmp_path: Path):
+async def test_another_authority_is_an_error_and_nothing_is_read(
+    pod: Pod, cluster: ProcessCluster, tmp_path: Path
+) -> None:
     foreign = Certificates.kept_in(tmp_path / "another").ca
     for name in (STORAGE, NORMALIZER):
         pod.set(name, **{"ca.crt": foreign})
@@ -140,7 +144,7 @@ async def test_another_authority_is_an_error_and_nothing_is_read(pod: Pod, clust
     assert (await pod.get(LOCATION, "/list")).status == 503
 
 
-async def test_an_address_in_use(pod: Pod):
+async def test_an_address_in_use(pod: Pod) -> None:
     await pod.start(LOCATION, ready=False)
     await pod.alive(LOCATION)
     host, _, port = pod[LOCATION].url.removeprefix("http://").partition(":")

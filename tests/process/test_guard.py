@@ -52,7 +52,7 @@ async def lose(cluster: ProcessCluster, *names: str) -> None:
     await cluster.come_back()
 
 
-async def test_an_empty_answer_removes_nothing(running: Pod, cluster: ProcessCluster, reader: Reader):
+async def test_an_empty_answer_removes_nothing(running: Pod, cluster: ProcessCluster, reader: Reader) -> None:
     empty = {"apiVersion": "serving.kserve.io/v1beta1", "kind": "InferenceServiceList", "items": []}
     body = json.dumps({**empty, "metadata": {"resourceVersion": str(await cluster.revision())}})
     fault = await cluster.fault(
@@ -73,7 +73,7 @@ async def test_an_empty_answer_removes_nothing(running: Pod, cluster: ProcessClu
     await running.serving(*URIS)
 
 
-async def test_most_models_are_really_gone(pod: Pod, cluster: ProcessCluster, reader: Reader):
+async def test_most_models_are_really_gone(pod: Pod, cluster: ProcessCluster, reader: Reader) -> None:
     pod.set(NORMALIZER, REMOVAL_HOLD="6s")
     await cluster.apply_all(map(isvc, NAMES))
     await pod.start()
@@ -92,14 +92,18 @@ async def test_most_models_are_really_gone(pod: Pod, cluster: ProcessCluster, re
     await left_for(pod, "not-listed", 7)
 
 
-async def test_a_single_model_that_is_really_gone_is_asked_for(running: Pod, cluster: ProcessCluster, reader: Reader):
+async def test_a_single_model_that_is_really_gone_is_asked_for(
+    running: Pod, cluster: ProcessCluster, reader: Reader
+) -> None:
     reader.release(URIS[0])
     await lose(cluster, NAMES[0])
     await running.serving(*URIS[1:])
     await left_for(running, "deleted", 1)
 
 
-async def test_much_that_is_not_ready_at_once_stays_for_the_hold(running: Pod, cluster: ProcessCluster, reader: Reader):
+async def test_much_that_is_not_ready_at_once_stays_for_the_hold(
+    running: Pod, cluster: ProcessCluster, reader: Reader
+) -> None:
     running.set(NORMALIZER, NOT_READY_GRACE="1s")
     await running[NORMALIZER].stop()
     await running[NORMALIZER].start()
@@ -112,7 +116,7 @@ async def test_much_that_is_not_ready_at_once_stays_for_the_hold(running: Pod, c
 
 async def test_a_kind_that_goes_and_comes_back_while_nobody_looks_loses_nothing(
     running: Pod, cluster: ProcessCluster, reader: Reader
-):
+) -> None:
     await running[NORMALIZER].stop()
     await lose(cluster, *NAMES)
     await running[NORMALIZER].start()

@@ -18,7 +18,7 @@ URL = "https://qwen-models.apps.example.com/v1"
 
 
 @with_llms
-async def test_a_model_appears_stops_and_comes_back(pod: Pod, cluster: ProcessCluster, reader: Reader):
+async def test_a_model_appears_stops_and_comes_back(pod: Pod, cluster: ProcessCluster, reader: Reader) -> None:
     await pod.start()
 
     await cluster.apply_all([isvc("iris"), llm_isvc("qwen", model_name="acme/qwen")])
@@ -41,7 +41,7 @@ async def test_a_model_appears_stops_and_comes_back(pod: Pod, cluster: ProcessCl
 
 
 @with_llms
-async def test_two_kinds_of_one_name_are_two_models(pod: Pod, cluster: ProcessCluster, reader: Reader):
+async def test_two_kinds_of_one_name_are_two_models(pod: Pod, cluster: ProcessCluster, reader: Reader) -> None:
     await cluster.apply(isvc("qwen"))
     await pod.start()
     await pod.serving(QWEN)
@@ -56,7 +56,7 @@ async def test_two_kinds_of_one_name_are_two_models(pod: Pod, cluster: ProcessCl
 
 
 @pytest.mark.parametrize("further_rules", [ALLOWED])
-async def test_a_cluster_that_gets_the_kind_later(pod: Pod, cluster: ProcessCluster, reader: Reader):
+async def test_a_cluster_that_gets_the_kind_later(pod: Pod, cluster: ProcessCluster, reader: Reader) -> None:
     await cluster.apply(isvc("iris"))
     await pod.start()
     await pod.serving(IRIS)
@@ -69,7 +69,7 @@ async def test_a_cluster_that_gets_the_kind_later(pod: Pod, cluster: ProcessClus
 @pytest.mark.parametrize(("resources", "asked_in_vain"), [(EVERY_KIND, ("llminferenceservices",))])
 async def test_without_the_right_the_rest_is_served_and_the_condition_says_what_is_missing(
     pod: Pod, cluster: ProcessCluster, reader: Reader
-):
+) -> None:
     pod.tolerate("collection_unreadable")
     await cluster.apply_all([isvc("iris"), llm_isvc("qwen")])
     await pod.start()

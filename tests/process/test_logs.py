@@ -9,7 +9,7 @@ from tests.process.service import parse_line
 from tests.waiting import eventually
 
 
-async def test_a_pod_says_once_what_it_does_and_then_what_changes(pod: Pod, cluster: ProcessCluster):
+async def test_a_pod_says_once_what_it_does_and_then_what_changes(pod: Pod, cluster: ProcessCluster) -> None:
     await cluster.apply_all(map(isvc, ("iris", "wine")))
     await pod.start(LOCATION, ready=False)
     await eventually(lambda: pod[LOCATION].events("storage_unreadable"), what="it waits for its neighbour")
@@ -40,7 +40,7 @@ async def test_a_pod_says_once_what_it_does_and_then_what_changes(pod: Pod, clus
 
 
 @pytest.mark.parametrize("variables", [{"LOG_LEVEL": "DEBUG"}])
-async def test_debug_tells_requests_and_decisions(pod: Pod, cluster: ProcessCluster):
+async def test_debug_tells_requests_and_decisions(pod: Pod, cluster: ProcessCluster) -> None:
     await cluster.apply(isvc("iris"))
     await pod.start()
     await pod.serving(isvc_uri("iris"))

@@ -50,7 +50,7 @@ def operations(document: dict[str, Any]) -> list[str]:
 @pytest.mark.parametrize(("resources", "further_rules", "variables"), [(EVERY_KIND, LLMS, ASKING)])
 async def test_names_and_operations_are_those_of_the_server(
     pod: Pod, cluster: ProcessCluster, reader: Reader, server: ModelServer
-):
+) -> None:
     await cluster.apply_all([granite(server), qwen(server), isvc("iris")])
     await pod.start()
     for uri in (isvc_uri("granite"), isvc_uri("qwen")):
@@ -78,7 +78,7 @@ async def test_names_and_operations_are_those_of_the_server(
 
 async def test_nothing_is_asked_unless_somebody_wants_it(
     pod: Pod, cluster: ProcessCluster, reader: Reader, server: ModelServer
-):
+) -> None:
     await cluster.apply(granite(server))
     await pod.start()
     await pod.serving(isvc_uri("granite"))
@@ -102,7 +102,7 @@ def runtime(kind: str, name: str, **annotations: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("resources", "further_rules", "variables"), [(EVERY_KIND, LLMS + RUNTIMES, {"READ_RUNTIMES": "true"})]
 )
-async def test_what_runtimes_speak_is_read_from_them(pod: Pod, cluster: ProcessCluster, reader: Reader):
+async def test_what_runtimes_speak_is_read_from_them(pod: Pod, cluster: ProcessCluster, reader: Reader) -> None:
     await cluster.apply_all(
         [
             runtime("ServingRuntime", "our-vllm"),
@@ -125,7 +125,9 @@ async def test_what_runtimes_speak_is_read_from_them(pod: Pod, cluster: ProcessC
     ("resources", "variables", "asked_in_vain"),
     [(EVERY_KIND, {"READ_RUNTIMES": "true"}, ("llminferenceservices", "servingruntimes", "clusterservingruntimes"))],
 )
-async def test_without_the_right_to_runtimes_the_rest_is_served(pod: Pod, cluster: ProcessCluster, reader: Reader):
+async def test_without_the_right_to_runtimes_the_rest_is_served(
+    pod: Pod, cluster: ProcessCluster, reader: Reader
+) -> None:
     pod.tolerate("collection_unreadable", "runtimes")
     await cluster.apply(isvc("iris", model_format="vLLM", runtime="our-infer"))
     await pod.start()

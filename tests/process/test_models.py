@@ -11,13 +11,13 @@ OWNER = "modelcatalogbridge.rhdh.io/owner"
 IRIS, WINE = isvc_uri("iris"), isvc_uri("wine")
 
 
-async def test_an_empty_cluster_is_known_to_be_empty(pod: Pod):
+async def test_an_empty_cluster_is_known_to_be_empty(pod: Pod) -> None:
     await pod.start()
 
     assert await pod.uris() == []
 
 
-async def test_a_model_appears_changes_and_vanishes(pod: Pod, cluster: ProcessCluster, reader: Reader):
+async def test_a_model_appears_changes_and_vanishes(pod: Pod, cluster: ProcessCluster, reader: Reader) -> None:
     await pod.start()
 
     await cluster.apply(isvc("iris"))
@@ -38,7 +38,7 @@ async def test_a_model_appears_changes_and_vanishes(pod: Pod, cluster: ProcessCl
     assert (await pod.get(LOCATION, IRIS)).status == 404
 
 
-async def test_two_models_at_once(pod: Pod, cluster: ProcessCluster, reader: Reader):
+async def test_two_models_at_once(pod: Pod, cluster: ProcessCluster, reader: Reader) -> None:
     await pod.start()
 
     await cluster.apply_all([isvc("iris"), isvc("wine")])
@@ -51,7 +51,7 @@ async def test_two_models_at_once(pod: Pod, cluster: ProcessCluster, reader: Rea
     await pod.shows(IRIS, lambda d: d["models"][0]["owner"] == "lab")
 
 
-async def test_models_that_would_share_a_name_are_all_served(pod: Pod, cluster: ProcessCluster, reader: Reader):
+async def test_models_that_would_share_a_name_are_all_served(pod: Pod, cluster: ProcessCluster, reader: Reader) -> None:
     await pod.start()
 
     await cluster.apply(isvc("c", "a-b"))
@@ -64,7 +64,7 @@ async def test_models_that_would_share_a_name_are_all_served(pod: Pod, cluster: 
 
 
 @pytest.mark.parametrize("variables", [{"NOT_READY_GRACE": "1h"}])
-async def test_a_flapping_model_does_not_blink(pod: Pod, cluster: ProcessCluster, reader: Reader):
+async def test_a_flapping_model_does_not_blink(pod: Pod, cluster: ProcessCluster, reader: Reader) -> None:
     await cluster.apply_all([isvc("iris"), isvc("wine")])
     await pod.start()
     await pod.serving(IRIS, WINE)
@@ -84,7 +84,9 @@ async def test_a_flapping_model_does_not_blink(pod: Pod, cluster: ProcessCluster
 
 
 @pytest.mark.parametrize("variables", [{"NOT_READY_GRACE": "500ms"}])
-async def test_a_model_that_stays_not_ready_leaves_and_comes_back(pod: Pod, cluster: ProcessCluster, reader: Reader):
+async def test_a_model_that_stays_not_ready_leaves_and_comes_back(
+    pod: Pod, cluster: ProcessCluster, reader: Reader
+) -> None:
     await cluster.apply_all([isvc("iris"), isvc("wine")])
     await pod.start()
     await pod.serving(IRIS, WINE)
@@ -98,7 +100,7 @@ async def test_a_model_that_stays_not_ready_leaves_and_comes_back(pod: Pod, clus
 
 
 @pytest.mark.parametrize("variables", [{"NOT_READY_GRACE": "1h"}])
-async def test_a_stopped_model_leaves_at_once(pod: Pod, cluster: ProcessCluster, reader: Reader):
+async def test_a_stopped_model_leaves_at_once(pod: Pod, cluster: ProcessCluster, reader: Reader) -> None:
     await cluster.apply_all([isvc("iris"), isvc("wine")])
     await pod.start()
     await pod.serving(IRIS, WINE)
@@ -111,7 +113,7 @@ async def test_a_stopped_model_leaves_at_once(pod: Pod, cluster: ProcessCluster,
     await pod.serving(IRIS, WINE)
 
 
-async def test_what_belongs_to_a_model_may_come_after_it(pod: Pod, cluster: ProcessCluster, reader: Reader):
+async def test_what_belongs_to_a_model_may_come_after_it(pod: Pod, cluster: ProcessCluster, reader: Reader) -> None:
     await pod.start()
 
     internal = "http://iris-predictor.models.svc.cluster.local"
@@ -129,7 +131,7 @@ async def test_what_belongs_to_a_model_may_come_after_it(pod: Pod, cluster: Proc
     await pod.shows(IRIS, lambda d: d["modelServer"]["API"]["url"] == internal)
 
 
-async def test_a_thousand_models(pod: Pod, cluster: ProcessCluster):
+async def test_a_thousand_models(pod: Pod, cluster: ProcessCluster) -> None:
     names = [f"model-{number:04}" for number in range(1000)]
     await cluster.apply_all([isvc(name) for name in names])
     async with Reader(pod[LOCATION].url, sample=10) as reader:

@@ -37,7 +37,7 @@ SERVED = "/serving/iris/model-catalog.json", "/granite-8b/v2/model-catalog.json"
 CARD = "/modelcard?key=catalogacmegranite-8b"
 
 
-async def test_the_normalizer_of_the_original(pod: Pod):
+async def test_the_normalizer_of_the_original(pod: Pod) -> None:
     pod.set(STORAGE, REMOVAL_HOLD="0")  # it removes all that there is, which waits otherwise
     await pod.start(STORAGE, LOCATION, ready=False)
     await pod.alive(STORAGE, LOCATION)
@@ -58,7 +58,7 @@ async def test_the_normalizer_of_the_original(pod: Pod):
     await pod.serving()
 
 
-async def test_the_location_of_the_original_reads_our_storage(pod: Pod):
+async def test_the_location_of_the_original_reads_our_storage(pod: Pod) -> None:
     await pod.start(STORAGE)
     await send(pod, STORAGE, request("upsert-kserve"))
 
@@ -68,7 +68,7 @@ async def test_the_location_of_the_original_reads_our_storage(pod: Pod):
     assert fetched["body"] == sent["body"]
 
 
-async def test_the_storage_of_the_original_pushes_to_our_location(pod: Pod):
+async def test_the_storage_of_the_original_pushes_to_our_location(pod: Pod) -> None:
     await pod.start(LOCATION, ready=False)
     await pod.alive(LOCATION)
 
@@ -87,7 +87,7 @@ async def test_the_storage_of_the_original_pushes_to_our_location(pod: Pod):
         (LOCATION, "to-location-remove"),
     ],
 )
-async def test_a_wrong_token_writes_nothing(pod: Pod, service: str, name: str):
+async def test_a_wrong_token_writes_nothing(pod: Pod, service: str, name: str) -> None:
     await pod.start(service, ready=False)
     await pod.alive(service)
 

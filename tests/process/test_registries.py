@@ -73,7 +73,7 @@ async def pod(make_pod: MakePod, settings: dict[str, str]) -> AsyncIterator[Pod]
 @pytest.mark.parametrize("store", ["ConfigMap", "File"])
 async def test_readers_that_wait_are_told_for_what_why_and_until_when(
     make_pod: MakePod, cluster: ProcessCluster, tmp_path: Path, store: str
-):
+) -> None:
     await cluster.apply(isvc("iris"))
     async with make_pod() as pod:
         pod.set(STORAGE, STORAGE_TYPE=store, STATE_DIR=str(tmp_path / "state"))
@@ -100,7 +100,7 @@ async def test_readers_that_wait_are_told_for_what_why_and_until_when(
 
 async def test_a_setting_that_cannot_be_used_ends_nothing_and_is_a_condition(
     make_pod: MakePod, cluster: ProcessCluster
-):
+) -> None:
     await cluster.apply(isvc("iris"))
     async with make_pod() as pod:
         pod.keep_secret("pass-of-the-registry")
@@ -132,14 +132,14 @@ async def polled(fakes: ProcessRegistry, times: int) -> dict[str, int]:
     await fakes.registry("counted", reset=True)
 
     async def enough() -> bool:
-        return (await fakes.registry("counted")).get("GET registered_models", 0) >= times
+        return int((await fakes.registry("counted")).get("GET registered_models", 0)) >= times
 
     await eventually(enough, what=f"{times} polls", timeout=20)
     return dict(await fakes.registry("counted"))
 
 
 @pytest.mark.parametrize("versions", [1, 3])
-async def test_every_page_is_read(pod: Pod, fakes: ProcessRegistry, reader: Reader, versions: int):
+async def test_every_page_is_read(pod: Pod, fakes: ProcessRegistry, reader: Reader, versions: int) -> None:
     await fakes.registry("populate", 45, versions=versions)
     await pod.start()
 
@@ -147,7 +147,9 @@ async def test_every_page_is_read(pod: Pod, fakes: ProcessRegistry, reader: Read
     await reader.round()
 
 
-async def test_no_change_costs_little_and_writes_nothing(pod: Pod, fakes: ProcessRegistry, cluster: ProcessCluster):
+async def test_no_change_costs_little_and_writes_nothing(
+    pod: Pod, fakes: ProcessRegistry, cluster: ProcessCluster
+) -> None:
     await fakes.registry("populate", 18)
     for number in range(1, 19):
         await fakes.catalog("put_card", "curated", f"example/model-{number:04}", f"# Card {number}")
@@ -171,7 +173,9 @@ async def answered(pod: Pod, path: str, text: str) -> bool:
     return answer.status == 200 and answer.body.decode() == text
 
 
-async def test_what_its_users_do_is_seen(pod: Pod, fakes: ProcessRegistry, cluster: ProcessCluster, reader: Reader):
+async def test_what_its_users_do_is_seen(
+    pod: Pod, fakes: ProcessRegistry, cluster: ProcessCluster, reader: Reader
+) -> None:
     model, other = await fakes.registry("populate", 2, versions=2)
     everything = named(2, 2)
     pod.set(NORMALIZER, REMOVAL_HOLD="2s")
@@ -211,7 +215,9 @@ async def test_what_its_users_do_is_seen(pod: Pod, fakes: ProcessRegistry, clust
     await pod.serving(*everything[:2])
 
 
-async def test_the_registrys_own_record_of_a_deployment(pod: Pod, fakes: ProcessRegistry, cluster: ProcessCluster):
+async def test_the_registrys_own_record_of_a_deployment(
+    pod: Pod, fakes: ProcessRegistry, cluster: ProcessCluster
+) -> None:
     (model,) = await fakes.registry("populate", 1)
     await cluster.apply(isvc("granite"))
     record = await fakes.registry("add_inference_service", "granite", model, "1", "models")
@@ -224,7 +230,7 @@ async def test_the_registrys_own_record_of_a_deployment(pod: Pod, fakes: Process
     await pod.serving(*named(1), isvc_uri("granite"))
 
 
-async def test_cards_are_edited_and_survive_every_restart(pod: Pod, fakes: ProcessRegistry, reader: Reader):
+async def test_cards_are_edited_and_survive_every_restart(pod: Pod, fakes: ProcessRegistry, reader: Reader) -> None:
     await fakes.registry("populate", 2)
     await fakes.catalog("put_card", "curated", "example/model-0001", "# One")
     await pod.start()
@@ -244,7 +250,7 @@ async def test_cards_are_edited_and_survive_every_restart(pod: Pod, fakes: Proce
     await eventually(lambda: answered(pod, card, "# One, edited"), what="the card after another", timeout=20)
 
 
-async def test_the_card_of_a_model_that_a_new_dashboard_registered(pod: Pod, fakes: ProcessRegistry):
+async def test_the_card_of_a_model_that_a_new_dashboard_registered(pod: Pod, fakes: ProcessRegistry) -> None:
     await fakes.registry("populate", 1, grouped=False)
     await fakes.catalog("put_card", "curated", "example/model-0001", "# One")
     await pod.start()
@@ -254,7 +260,9 @@ async def test_the_card_of_a_model_that_a_new_dashboard_registered(pod: Pod, fak
     await eventually(lambda: answered(pod, card, "# One"), what="the card")
 
 
-async def test_a_deployments_card_without_any_registry(pod: Pod, fakes: ProcessRegistry, cluster: ProcessCluster):
+async def test_a_deployments_card_without_any_registry(
+    pod: Pod, fakes: ProcessRegistry, cluster: ProcessCluster
+) -> None:
     await fakes.catalog("put_card", "curated", "example/granite", "# Granite")
     annotations = {"rhdh.io/catalog-source": "curated", "rhdh.io/catalog-model": "example/granite"}
     await cluster.apply(isvc("granite", annotations=annotations))
@@ -295,7 +303,7 @@ FAULTS = [
 ]
 
 
-async def test_nothing_is_lost_whatever_fails(pod: Pod, fakes: ProcessRegistry, reader: Reader):
+async def test_nothing_is_lost_whatever_fails(pod: Pod, fakes: ProcessRegistry, reader: Reader) -> None:
     await fakes.registry("populate", 45)
     await pod.start()
     await pod.serving(*named(45))
@@ -325,7 +333,9 @@ async def says_why(pod: Pod, word: str) -> None:
     await eventually(said, what=f"the registry is said to be {word}", timeout=20)
 
 
-async def test_a_registry_is_down_or_presents_another_certificate(pod: Pod, fakes: ProcessRegistry, reader: Reader):
+async def test_a_registry_is_down_or_presents_another_certificate(
+    pod: Pod, fakes: ProcessRegistry, reader: Reader
+) -> None:
     await fakes.registry("populate", 12)
     await pod.start()
     await pod.serving(*named(12))
@@ -347,7 +357,7 @@ async def test_a_registry_is_down_or_presents_another_certificate(pod: Pod, fake
     await pod.shows(named(1)[0], lambda d: d["models"][0]["description"].startswith("Here again."))
 
 
-async def test_a_registry_that_is_configured_no_more(pod: Pod, fakes: ProcessRegistry, cluster: ProcessCluster):
+async def test_a_registry_that_is_configured_no_more(pod: Pod, fakes: ProcessRegistry, cluster: ProcessCluster) -> None:
     await fakes.registry("populate", 12)
     await cluster.apply(isvc("iris"))
     await pod.start()
@@ -359,7 +369,9 @@ async def test_a_registry_that_is_configured_no_more(pod: Pod, fakes: ProcessReg
     await pod.serving(isvc_uri("iris"))
 
 
-async def test_a_registry_that_hangs_delays_nothing_else(pod: Pod, fakes: ProcessRegistry, cluster: ProcessCluster):
+async def test_a_registry_that_hangs_delays_nothing_else(
+    pod: Pod, fakes: ProcessRegistry, cluster: ProcessCluster
+) -> None:
     await fakes.registry("populate", 3)
     await pod.start()
     await pod.serving(*named(3))

@@ -29,7 +29,7 @@ async def running(pod: Pod, cluster: ProcessCluster, reader: Reader) -> Pod:
 
 
 @pytest.mark.parametrize("order", ORDERS, ids="-".join)
-async def test_a_rolling_restart(running: Pod, cluster: ProcessCluster, reader: Reader, order: tuple[str, ...]):
+async def test_a_rolling_restart(running: Pod, cluster: ProcessCluster, reader: Reader, order: tuple[str, ...]) -> None:
     await running.restart(*order)
 
     await running.serving(*URIS)
@@ -41,7 +41,7 @@ async def test_a_rolling_restart(running: Pod, cluster: ProcessCluster, reader: 
 @pytest.mark.parametrize("order", ORDERS, ids="-".join)
 async def test_starting_one_after_the_other(
     running: Pod, cluster: ProcessCluster, reader: Reader, order: tuple[str, ...]
-):
+) -> None:
     await running.kill()
     reader.release(URIS[0])
     await cluster.delete("InferenceService", "models", MODELS[0])
@@ -56,7 +56,9 @@ async def test_starting_one_after_the_other(
     await reader.round()
 
 
-async def test_what_happened_while_the_normalizer_was_away(running: Pod, cluster: ProcessCluster, reader: Reader):
+async def test_what_happened_while_the_normalizer_was_away(
+    running: Pod, cluster: ProcessCluster, reader: Reader
+) -> None:
     await running.kill(NORMALIZER)
     reader.release(URIS[0])
     await cluster.delete("InferenceService", "models", MODELS[0])
@@ -68,7 +70,7 @@ async def test_what_happened_while_the_normalizer_was_away(running: Pod, cluster
     await running.shows(URIS[1], lambda d: d["models"][0]["owner"] == "lab")
 
 
-async def test_location_serves_on_while_storage_is_away(running: Pod, cluster: ProcessCluster, reader: Reader):
+async def test_location_serves_on_while_storage_is_away(running: Pod, cluster: ProcessCluster, reader: Reader) -> None:
     await running.kill(STORAGE)
     await cluster.apply(isvc("new"))
     await reader.round()
@@ -79,7 +81,7 @@ async def test_location_serves_on_while_storage_is_away(running: Pod, cluster: P
     await running.ready()
 
 
-async def test_location_that_starts_without_storage_waits(running: Pod, reader: Reader):
+async def test_location_that_starts_without_storage_waits(running: Pod, reader: Reader) -> None:
     await running.kill(STORAGE, LOCATION)
     await running.start(LOCATION, ready=False)
 
@@ -98,7 +100,7 @@ async def test_location_that_starts_without_storage_waits(running: Pod, reader: 
 
 
 @pytest.mark.parametrize("seed", range(2))
-async def test_kills_at_random_moments_of_a_sync(pod: Pod, cluster: ProcessCluster, seed: int):
+async def test_kills_at_random_moments_of_a_sync(pod: Pod, cluster: ProcessCluster, seed: int) -> None:
     dice = random.Random(seed)  # noqa: S311 - no cryptography
     names = [f"model-{number:03}" for number in range(300)]
     uris = [isvc_uri(name) for name in names]

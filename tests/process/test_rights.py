@@ -33,7 +33,7 @@ async def live(pod: Pod, cluster: ProcessCluster) -> None:
     await pod.restart(STORAGE)
 
 
-async def test_rights_used_are_rights_granted(pod: Pod, cluster: ProcessCluster):
+async def test_rights_used_are_rights_granted(pod: Pod, cluster: ProcessCluster) -> None:
     await live(pod, cluster)
 
     used, rights = await used_by(cluster), granted(render(OVERLAYS / "rhoai"))
@@ -45,7 +45,7 @@ async def test_rights_used_are_rights_granted(pod: Pod, cluster: ProcessCluster)
 @pytest.mark.parametrize("registries", ["rhoai-model-registries", NAMESPACE], ids=["registries", "no-registries"])
 async def test_for_watched_namespaces_rights_there_are_enough(
     registries: str, make_pod: MakePod, cluster: ProcessCluster
-):
+) -> None:
     more = (OVERLAYS / "namespaced" / "registries.yaml").read_text() if registries != NAMESPACE else ""
     rights = granted([*render(OVERLAYS / "namespaced"), *yaml.safe_load_all(more)])
     await cluster.grant(TOKEN, USER, rules_of(rights))

@@ -56,7 +56,7 @@ async def served(pod: Pod, sender: Sender) -> None:
         await eventually(same_card, what=f"card {key}")
 
 
-async def test_five_thousand_documents_and_five_hundred_cards(pod: Pod, cluster: ProcessCluster):
+async def test_five_thousand_documents_and_five_hundred_cards(pod: Pod, cluster: ProcessCluster) -> None:
     sender = Sender(pod)
     fill(sender, documents=5000, cards=500)
     await pod.start(STORAGE, LOCATION, ready=False)
@@ -89,7 +89,7 @@ async def test_five_thousand_documents_and_five_hundred_cards(pod: Pod, cluster:
 
 
 @pytest.mark.parametrize("seed", [1])
-async def test_fifty_kills_lose_nothing_that_was_acknowledged(pod: Pod, cluster: ProcessCluster, seed: int):
+async def test_fifty_kills_lose_nothing_that_was_acknowledged(pod: Pod, cluster: ProcessCluster, seed: int) -> None:
     dice = random.Random(seed)  # noqa: S311 - no cryptography
     await cluster.set_latency(MEASURED)
     sender = Sender(pod)

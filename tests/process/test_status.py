@@ -1,6 +1,7 @@
 """What location says of the whole pod, asked as in the pod."""
 
 import json
+from typing import Any
 
 import jsonschema
 
@@ -11,15 +12,15 @@ from tests.process.pod import LOCATION, NORMALIZER, STORAGE, Pod, isvc_uri
 from tests.waiting import eventually
 
 
-async def status(pod: Pod) -> dict:
+async def status(pod: Pod) -> dict[str, Any]:
     answer = await pod.get(LOCATION, "/status")
     assert answer.status == 200
-    told = answer.json()
+    told: dict[str, Any] = answer.json()
     jsonschema.validate(told, json.loads(SCHEMA.read_text(encoding="utf-8")))
     return told
 
 
-async def test_the_pod_is_shown_with_its_three_containers(pod: Pod, cluster: ProcessCluster):
+async def test_the_pod_is_shown_with_its_three_containers(pod: Pod, cluster: ProcessCluster) -> None:
     await cluster.apply_all(map(isvc, ("iris", "wine")))
     await pod.start()
     await pod.serving(isvc_uri("iris"), isvc_uri("wine"))
@@ -57,7 +58,7 @@ async def test_the_pod_is_shown_with_its_three_containers(pod: Pod, cluster: Pro
     await eventually(departed, what="a departure is told")
 
 
-async def test_containers_that_are_away_are_named(pod: Pod, cluster: ProcessCluster):
+async def test_containers_that_are_away_are_named(pod: Pod, cluster: ProcessCluster) -> None:
     await cluster.apply_all([isvc("iris")])
     await pod.start()
     await pod.serving(isvc_uri("iris"))

@@ -1,3 +1,5 @@
+import pytest
+
 from common.events import EVENTS
 from common.problems import PROBLEMS
 from scripts import events
@@ -54,5 +56,5 @@ def test_the_page_has_every_id_once() -> None:
     assert page(text) == text
 
 
-def test_code_and_page_agree(capsys) -> None:
+def test_code_and_page_agree(capsys: pytest.CaptureFixture[str]) -> None:
     assert events.main(["--check"]) == 0, capsys.readouterr().out

@@ -2,6 +2,7 @@ import json
 import re
 from pathlib import Path
 
+import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
@@ -39,6 +40,6 @@ def test_the_table_of_licences_is_that_of_the_lock_file() -> None:
     )
 
 
-def test_wrong_arguments_are_refused(capsys) -> None:
+def test_wrong_arguments_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert sbom.main([]) == 2
     assert "usage" in capsys.readouterr().err

@@ -39,7 +39,9 @@ def test_code_documents_and_deployment_files_are_read_and_recorded_text_is_not()
     assert not [path for path in read if path.parts[:2] == ("tests", "golden")]
 
 
-def test_the_check_fails_on_a_use_and_names_the_file(monkeypatch, capsys, tmp_path: Path) -> None:
+def test_the_check_fails_on_a_use_and_names_the_file(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     (tmp_path / "docs").mkdir()
     (tmp_path / "docs" / "page.md").write_text("It begins anew.\n", encoding="utf-8")
     monkeypatch.setattr(wording, "ROOT", tmp_path)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from common.wire import Awaited, Batch, Changes, Leaving
 from services.storage_rest.cache import EARLY_CARDS, Cache
 from services.storage_rest.stores.base import Contents
-from tests.storage_rest.running import upsert
+from tests.storage_rest.running import present, upsert
 
 KEYS = st.sampled_from(["a_1", "a_2", "b_1", "b_2"])
 CARDS = st.sampled_from(["", "card", "other"])
@@ -43,21 +43,21 @@ class Follower:
 
 
 @given(st.lists(st.tuples(BATCHES, st.booleans()), max_size=12))
-def test_a_follower_has_what_the_cache_has_however_seldom_it_asks(steps):
+def test_a_follower_has_what_the_cache_has_however_seldom_it_asks(steps: list[tuple[Batch, bool]]) -> None:
     cache = Cache()
     follower = Follower(cache.snapshot())
     for batch, asks in steps:
         cache.apply(batch)
         if asks:
-            follower.follow(cache.since(follower.revision))
-    follower.follow(cache.since(follower.revision))
+            follower.follow(present(cache.since(follower.revision)))
+    follower.follow(present(cache.since(follower.revision)))
     assert follower.entries == cache.entries
     assert follower.cards == cache.cards
     assert follower.revision == cache.revision
 
 
 @given(st.lists(BATCHES, max_size=12))
-def test_a_batch_twice_changes_nothing_the_second_time(batches):
+def test_a_batch_twice_changes_nothing_the_second_time(batches: list[Batch]) -> None:
     cache = Cache()
     for batch in batches:
         cache.apply(batch)
@@ -72,14 +72,14 @@ def test_a_batch_twice_changes_nothing_the_second_time(batches):
 
 
 @given(st.lists(BATCHES, max_size=12))
-def test_every_card_has_a_referrer(batches):
+def test_every_card_has_a_referrer(batches: list[Batch]) -> None:
     cache = Cache()
     for batch in batches:
         cache.apply(batch)
         assert cache.cards.keys() <= {entry.card_key for entry in cache.entries.values()}
 
 
-def test_a_card_goes_with_its_last_referrer():
+def test_a_card_goes_with_its_last_referrer() -> None:
     cache = Cache()
     cache.apply(Batch(upserts=(upsert("a_1", card_key="c"), upsert("a_2", card_key="c")), cards={"c": "text"}))
     assert cache.apply(Batch(removals={"a_1": "gone"})).card_removals == ()
@@ -87,7 +87,7 @@ def test_a_card_goes_with_its_last_referrer():
     assert cache.cards == {}
 
 
-def test_a_card_may_come_before_its_referrer():
+def test_a_card_may_come_before_its_referrer() -> None:
     cache = Cache()
     revision = cache.revision
     cache.apply(Batch(cards={"c": "text"}))
@@ -95,14 +95,14 @@ def test_a_card_may_come_before_its_referrer():
     assert cache.apply(Batch(upserts=(upsert("a_1", card_key="c"),))).cards == {"c": "text"}
 
 
-def test_cards_without_a_referrer_do_not_pile_up():
+def test_cards_without_a_referrer_do_not_pile_up() -> None:
     cache = Cache()
     cache.apply(Batch(cards={f"c{n}": "text" for n in range(EARLY_CARDS + 1)}))
     changes = cache.apply(Batch(upserts=(upsert("a_1", card_key="c0"), upsert("a_2", card_key="c1"))))
     assert changes.cards == {"c1": "text"}
 
 
-def test_complete_stays_and_is_a_change():
+def test_complete_stays_and_is_a_change() -> None:
     cache = Cache()
     revision = cache.revision
     assert cache.apply(Batch(complete=True)).complete
@@ -110,7 +110,7 @@ def test_complete_stays_and_is_a_change():
     assert cache.apply(Batch(upserts=(upsert(),))).complete
 
 
-def test_what_is_waited_for_is_a_change_and_ends_with_completeness():
+def test_what_is_waited_for_is_a_change_and_ends_with_completeness() -> None:
     cache = Cache()
     awaited = (Awaited(source="registry:r", reason="slow"),)
     first = cache.apply(Batch(awaited=awaited))
@@ -121,7 +121,7 @@ def test_what_is_waited_for_is_a_change_and_ends_with_completeness():
     assert cache.apply(Batch(awaited=awaited)).awaited == ()
 
 
-def test_a_revision_of_another_process_is_unknown():
+def test_a_revision_of_another_process_is_unknown() -> None:
     cache, other = Cache(), Cache()
     assert cache.since(other.revision) is None
     for revision in (
@@ -135,7 +135,7 @@ def test_a_revision_of_another_process_is_unknown():
         assert cache.since(revision) is None
 
 
-def test_a_follower_that_missed_too_many_removals_is_told():
+def test_a_follower_that_missed_too_many_removals_is_told() -> None:
     cache = Cache(tombstones=10)
     start = cache.revision
     cache.apply(Batch(upserts=tuple(upsert(f"a_{n}") for n in range(40))))
@@ -148,7 +148,7 @@ def test_a_follower_that_missed_too_many_removals_is_told():
     assert len(cache._log) <= 10
 
 
-def test_the_listing_tells_digests():
+def test_the_listing_tells_digests() -> None:
     cache = Cache()
     entry = upsert("a_1", source="kserve:local", ref="isvc:local:a/1", card_key="c")
     cache.load(Contents(upserts=(entry,), cards={"c": "text"}, complete=True))
@@ -158,7 +158,7 @@ def test_the_listing_tells_digests():
     assert set(listing.cards) == {"c"}
 
 
-def test_a_mark_is_set_and_cleared_without_the_document():
+def test_a_mark_is_set_and_cleared_without_the_document() -> None:
     cache = Cache()
     cache.apply(Batch(upserts=(upsert("a_1"),)))
     mark = Leaving(since=1, reason="not-listed")
@@ -171,23 +171,23 @@ def test_a_mark_is_set_and_cleared_without_the_document():
     assert cache.apply(Batch(leaving={"a_1": None})).upserts == (upsert("a_1"),)
 
 
-def test_a_document_that_is_sent_again_clears_its_mark():
+def test_a_document_that_is_sent_again_clears_its_mark() -> None:
     cache = Cache()
     cache.apply(Batch(upserts=(replace(upsert("a_1"), leaving=Leaving(since=1, reason="not-listed")),)))
     cache.apply(Batch(upserts=(upsert("a_1"),)))
     assert cache.listing().entries["a_1"].leaving is None
 
 
-def test_removals_are_told_with_the_latest_reason():
+def test_removals_are_told_with_the_latest_reason() -> None:
     cache = Cache()
     start = cache.revision
     for reason in ("not-listed", "deleted"):
         cache.apply(Batch(upserts=(upsert("a_1"),)))
         cache.apply(Batch(removals={"a_1": reason}))
-    assert cache.since(start).removals == {"a_1": "deleted"}
+    assert present(cache.since(start)).removals == {"a_1": "deleted"}
 
 
-def test_a_confirmation_completes_and_is_a_change():
+def test_a_confirmation_completes_and_is_a_change() -> None:
     cache = Cache()
     assert not cache.apply(Batch(complete=True)).confirmed
     revision = cache.revision
@@ -200,7 +200,7 @@ def test_a_confirmation_completes_and_is_a_change():
 class TestWithheld:
     """What is accepted and not durable yet is shown as it was."""
 
-    def test_an_addition_and_a_change_are_shown_when_they_are_released(self):
+    def test_an_addition_and_a_change_are_shown_when_they_are_released(self) -> None:
         cache = Cache()
         cache.apply(Batch(upserts=(upsert("a_1"),)))
         start = cache.revision
@@ -211,17 +211,17 @@ class TestWithheld:
         assert cache.shown_keys == ["a_1"]
         assert cache.listing().entries.keys() == {"a_1", "b_1"}, "its sender need not send it again"
         assert set(cache.release(["a_1", "b_1"]).upserts) == {changed, upsert("b_1")}
-        assert set(cache.since(start).upserts) == {changed, upsert("b_1")}
+        assert set(present(cache.since(start)).upserts) == {changed, upsert("b_1")}
         assert not cache.withheld
 
-    def test_a_removal_is_shown_at_once(self):
+    def test_a_removal_is_shown_at_once(self) -> None:
         cache = Cache()
         cache.apply(Batch(upserts=(upsert("a_1"),)))
         cache.apply(Batch(upserts=(upsert("a_1", updated="2"),)), withhold=True)
         assert cache.apply(Batch(removals={"a_1": "deleted"}), withhold=True).removals == {"a_1": "deleted"}
         assert not cache.withheld
 
-    def test_what_is_shown_is_not_everything_while_an_addition_is_withheld(self):
+    def test_what_is_shown_is_not_everything_while_an_addition_is_withheld(self) -> None:
         cache = Cache()
         told = cache.apply(Batch(upserts=(upsert("a_1"),), complete=True, confirmed=True), withhold=True)
         for changes in (told, cache.snapshot()):
@@ -230,26 +230,28 @@ class TestWithheld:
         assert cache.release(["a_1"]).complete
         assert cache.snapshot().confirmed
 
-    def test_what_was_shown_as_everything_stays_so(self):
+    def test_what_was_shown_as_everything_stays_so(self) -> None:
         cache = Cache()
         cache.apply(Batch(upserts=(upsert("a_1"),), complete=True))
         assert cache.apply(Batch(upserts=(upsert("b_1"),)), withhold=True).complete
 
     @given(st.lists(st.tuples(BATCHES, st.booleans(), st.booleans()), max_size=12))
-    def test_a_follower_sees_what_is_shown_and_in_the_end_everything(self, steps):
+    def test_a_follower_sees_what_is_shown_and_in_the_end_everything(
+        self, steps: list[tuple[Batch, bool, bool]]
+    ) -> None:
         cache = Cache()
         follower = Follower(cache.snapshot())
         for batch, withhold, asks in steps:
             cache.apply(batch, withhold=withhold)
             if asks:
-                follower.follow(cache.since(follower.revision))
+                follower.follow(present(cache.since(follower.revision)))
                 assert follower.entries == {entry.key: entry for entry in cache.snapshot().upserts}
         cache.release(list(cache.withheld))
-        follower.follow(cache.since(follower.revision))
+        follower.follow(present(cache.since(follower.revision)))
         assert follower.entries == cache.entries
 
 
-def test_what_was_loaded_damaged_is_complete_once_it_is_confirmed():
+def test_what_was_loaded_damaged_is_complete_once_it_is_confirmed() -> None:
     cache = Cache()
     cache.load(Contents(upserts=(upsert("a_1"),), damage="something is missing"))
     assert not cache.apply(Batch(complete=True)).complete

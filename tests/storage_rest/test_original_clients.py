@@ -2,6 +2,7 @@
 
 import base64
 import json
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -10,13 +11,13 @@ from tests.waiting import eventually
 
 
 @pytest.fixture
-async def location():
+async def location() -> AsyncIterator[OriginalLocation]:
     async with original_location() as server:
         yield server
 
 
 @pytest.fixture
-async def storage(location: OriginalLocation):
+async def storage(location: OriginalLocation) -> AsyncIterator[Running]:
     async with running(bridge=location.url) as server:
         yield server
 
@@ -26,7 +27,7 @@ def sent_document(name: str) -> bytes:
     return base64.b64decode(json.loads(body)["body"])
 
 
-async def test_upsert_is_answered_201_without_a_body(storage: Running):
+async def test_upsert_is_answered_201_without_a_body(storage: Running) -> None:
     for name in ("upsert-kserve", "upsert-kubeflow-with-card"):
         answer = await storage.send(original_request(name))
         assert (answer.status, answer.body) == (201, b"")
@@ -34,7 +35,7 @@ async def test_upsert_is_answered_201_without_a_body(storage: Running):
         assert answer.headers["Content-Length"] == "0"
 
 
-async def test_list_names_the_keys_and_nothing_else(storage: Running):
+async def test_list_names_the_keys_and_nothing_else(storage: Running) -> None:
     answer = await storage.send(original_request("list"))
     assert (answer.status, answer.body) == (200, b'{"keys":[]}')
     assert answer.headers["Content-Type"].startswith("application/json")
@@ -44,7 +45,7 @@ async def test_list_names_the_keys_and_nothing_else(storage: Running):
     assert answer.body == b'{"keys":["granite-8b_v2","serving_iris"]}'
 
 
-async def test_fetch_gives_the_storage_body(storage: Running):
+async def test_fetch_gives_the_storage_body(storage: Running) -> None:
     await storage.send(original_request("upsert-kserve"))
     answer = await storage.send(original_request("fetch"))
     assert answer.status == 200
@@ -58,7 +59,7 @@ async def test_fetch_gives_the_storage_body(storage: Running):
     }
 
 
-async def test_currentkeyset_removes_what_is_not_named(storage: Running, location: OriginalLocation):
+async def test_currentkeyset_removes_what_is_not_named(storage: Running, location: OriginalLocation) -> None:
     await storage.send(original_request("upsert-kserve"))
     await storage.send(original_request("upsert-kubeflow-with-card"))
     answer = await storage.send(original_request("currentkeyset-two"))
@@ -71,7 +72,7 @@ async def test_currentkeyset_removes_what_is_not_named(storage: Running, locatio
     assert storage.service.keys == ["granite-8b_v2"]
 
 
-async def test_pushes_are_the_requests_of_the_original(storage: Running, location: OriginalLocation):
+async def test_pushes_are_the_requests_of_the_original(storage: Running, location: OriginalLocation) -> None:
     await storage.send(original_request("upsert-kserve"))
     await storage.send(original_request("upsert-kubeflow-with-card"))
     await eventually(lambda: len(location.documents) == 2, what="pushed")
@@ -87,7 +88,7 @@ async def test_pushes_are_the_requests_of_the_original(storage: Running, locatio
         assert found[0][3]["X-Connector-Revision"]
 
 
-async def test_known_to_be_complete_after_currentkeyset(storage: Running):
+async def test_known_to_be_complete_after_currentkeyset(storage: Running) -> None:
     await storage.send(original_request("upsert-kserve"))
     assert not storage.service.complete
     await storage.send(original_request("currentkeyset-two"))
@@ -97,7 +98,7 @@ async def test_known_to_be_complete_after_currentkeyset(storage: Running):
     assert storage.service.complete
 
 
-async def test_an_empty_keyset_makes_no_empty_feed_complete(storage: Running):
+async def test_an_empty_keyset_makes_no_empty_feed_complete(storage: Running) -> None:
     assert (await storage.send(original_request("currentkeyset-none"))).status == 200
     assert not storage.service.complete
     assert not storage.service.snapshot().confirmed
@@ -107,7 +108,7 @@ async def test_an_empty_keyset_makes_no_empty_feed_complete(storage: Running):
     assert storage.service.keys == ["serving_iris"], "all there is waits for the hold"
 
 
-async def test_a_location_that_starts_is_sent_everything_again(storage: Running, location: OriginalLocation):
+async def test_a_location_that_starts_is_sent_everything_again(storage: Running, location: OriginalLocation) -> None:
     await storage.send(original_request("upsert-kserve"))
     await eventually(lambda: location.documents, what="pushed")
     location.documents.clear()  # it restarts, and reads list and documents
@@ -116,7 +117,7 @@ async def test_a_location_that_starts_is_sent_everything_again(storage: Running,
     await eventually(lambda: "serving_iris" in location.documents, what="pushed again")
 
 
-async def test_a_card_is_kept_when_an_upsert_comes_without_its_text(storage: Running):
+async def test_a_card_is_kept_when_an_upsert_comes_without_its_text(storage: Running) -> None:
     request = original_request("upsert-kubeflow-with-card")
     head, _, body = request.partition(b"\r\n\r\n")
     await storage.send(request)

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+from pathlib import Path
 
 import pytest
 
@@ -13,12 +14,12 @@ from tests.waiting import eventually
 
 
 @pytest.fixture(autouse=True)
-def quick(monkeypatch):
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(push, "FIRST_PAUSE", 0.02)
     monkeypatch.setattr(push, "LONGEST_PAUSE", 0.1)
 
 
-async def test_changes_and_removals_arrive():
+async def test_changes_and_removals_arrive() -> None:
     async with original_location() as location, running(bridge=location.url) as storage:
         await storage.service.apply(Batch(upserts=(upsert("a_1"), upsert("a_2"))))
         await eventually(lambda: location.documents.keys() == {"a_1", "a_2"}, what="pushed")
@@ -28,7 +29,7 @@ async def test_changes_and_removals_arrive():
         assert storage.metric("pushes_total", result="success") == 3
 
 
-async def test_unchanged_is_not_pushed():
+async def test_unchanged_is_not_pushed() -> None:
     async with original_location() as location, running(bridge=location.url) as storage:
         for _ in range(3):
             await storage.service.apply(Batch(upserts=(upsert("a_1"),)))
@@ -37,7 +38,7 @@ async def test_unchanged_is_not_pushed():
         assert len(location.requests) == 2
 
 
-async def test_a_changed_card_goes_to_those_who_refer_to_it():
+async def test_a_changed_card_goes_to_those_who_refer_to_it() -> None:
     async with original_location() as location, running(bridge=location.url) as storage:
         entries = (upsert("a_1", card_key="c"), upsert("a_2", card_key="c"), upsert("a_3"))
         await storage.service.apply(Batch(upserts=entries, cards={"c": "one"}))
@@ -48,7 +49,7 @@ async def test_a_changed_card_goes_to_those_who_refer_to_it():
         assert {location.documents[key]["modelCard"] for key in ("a_1", "a_2")} == {"two"}
 
 
-async def test_location_away_gets_the_latest_when_it_is_back():
+async def test_location_away_gets_the_latest_when_it_is_back() -> None:
     async with original_location(statuses=[503, 500, 502]) as location, running(bridge=location.url) as storage:
         await storage.service.apply(Batch(upserts=(upsert("a_1", updated="1"),)))
         await storage.service.apply(Batch(upserts=(upsert("a_1", updated="2"), upsert("a_2"))))
@@ -58,7 +59,7 @@ async def test_location_away_gets_the_latest_when_it_is_back():
         assert storage.metric("pushes_total", result="error") >= 1
 
 
-async def test_what_location_refuses_for_good_is_not_sent_for_ever():
+async def test_what_location_refuses_for_good_is_not_sent_for_ever() -> None:
     async with original_location(statuses=[400]) as location, running(bridge=location.url) as storage:
         await storage.service.apply(Batch(upserts=(upsert("a_1"),)))
         await eventually(lambda: location.requests, what="sent")
@@ -67,7 +68,7 @@ async def test_what_location_refuses_for_good_is_not_sent_for_ever():
         assert len(location.requests) == 2
 
 
-async def test_nothing_is_pushed_to_one_that_follows():
+async def test_nothing_is_pushed_to_one_that_follows() -> None:
     async with original_location() as location, running(bridge=location.url) as storage:
         since = wire.parse_snapshot((await storage.ask("GET", "/snapshot")).body.splitlines()).revision
         following = asyncio.create_task(storage.ask("GET", f"/changes?since={since}&wait=10"))
@@ -78,16 +79,18 @@ async def test_nothing_is_pushed_to_one_that_follows():
         assert location.requests == []
 
 
-async def test_one_that_begins_to_follow_is_not_sent_what_waits(monkeypatch):
+async def test_one_that_begins_to_follow_is_not_sent_what_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     async with original_location(statuses=[503] * 3) as location, running(bridge=location.url) as storage:
         await storage.service.apply(Batch(upserts=(upsert("a_1"),)))
         await eventually(lambda: location.requests, what="tried")
         await storage.ask("GET", "/snapshot")
-        await eventually(lambda: not storage.service._bridge._waiting, what="dropped")
+        pusher = storage.service._bridge
+        assert isinstance(pusher, push.Pusher)
+        await eventually(lambda: not pusher._waiting, what="dropped")
         assert location.documents == {}
 
 
-async def test_one_that_stopped_following_is_pushed_to(monkeypatch):
+async def test_one_that_stopped_following_is_pushed_to(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(followers, "FOLLOWED_FOR", 0.05)
     async with original_location() as location, running(bridge=location.url) as storage:
         await storage.ask("GET", "/snapshot")
@@ -96,7 +99,7 @@ async def test_one_that_stopped_following_is_pushed_to(monkeypatch):
         await eventually(lambda: "a_1" in location.documents, what="pushed")
 
 
-async def test_everything_after_the_start_when_nobody_follows(monkeypatch, tmp_path):
+async def test_everything_after_the_start_when_nobody_follows(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     from services.storage_rest.stores.file import FileStore
 
     monkeypatch.setattr(service, "STARTED_BEFORE", 0.05)

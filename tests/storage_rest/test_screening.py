@@ -1,4 +1,5 @@
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -23,13 +24,13 @@ LIMIT = 1000
     ],
     ids=str,
 )
-def test_what_the_feed_cannot_have_is_refused(bad):
+def test_what_the_feed_cannot_have_is_refused(bad: dict[str, Any]) -> None:
     with pytest.raises(Unacceptable) as caught:
         screening.usable(upsert(**bad), document_limit=LIMIT)
     assert caught.value.status == 400
 
 
-def test_the_limit_is_the_last_that_passes():
+def test_the_limit_is_the_last_that_passes() -> None:
     body = document("x" * 100)
     screening.usable(upsert(body=body), document_limit=len(body))
     with pytest.raises(Unacceptable, match=f"{len(body)} bytes, more than {len(body) - 1}") as caught:
@@ -37,7 +38,7 @@ def test_the_limit_is_the_last_that_passes():
     assert caught.value.status == 413
 
 
-def test_cards():
+def test_cards() -> None:
     screening.check_card("c", "ü" * 500, limit=LIMIT)
     with pytest.raises(Unacceptable) as caught:
         screening.check_card("c", "ü" * 501, limit=LIMIT)
@@ -54,7 +55,7 @@ JSON = st.recursive(
 
 
 @given(JSON)
-def test_anything_else_is_refused_and_never_an_error_of_ours(value):
+def test_anything_else_is_refused_and_never_an_error_of_ours(value: Any) -> None:
     body = json.dumps(value).encode()
     try:
         screening.usable(upsert(body=body), document_limit=100_000)

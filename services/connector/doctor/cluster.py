@@ -31,10 +31,9 @@ from services.connector.doctor.report import Finding, Step
 from services.connector.doctor.settings import Settings
 from services.normalizer.clusters import registry_connector
 from services.normalizer.facts import DeploymentKind
+from services.normalizer.normalize.answers import models_path
 from services.normalizer.normalize.deployment import Deployment
-from services.normalizer.normalize.isvc import read_isvc
-from services.normalizer.normalize.llmisvc import read_llmisvc
-from services.normalizer.normalize.openai_server import models_path
+from services.normalizer.normalize.kserve_objects import read_isvc, read_llmisvc
 from services.normalizer.sources.http import Connector
 from services.normalizer.sources.kubeflow.addresses import (
     read_gateway,

@@ -11,11 +11,11 @@ from common.http.client import RemoteError, StatusError
 from common.status import Explained, Explanation, HiddenStatus, Part
 from services.connector.doctor.asking import Asked
 from services.connector.doctor.report import Finding, Verdict, listed
-from services.normalizer.explain import URL_SCHEMES
 from services.normalizer.hidden import unready
 from services.normalizer.normalize.deployment import Deployment
 from services.normalizer.normalize.registry_objects import LIVE
-from services.normalizer.normalize.segments import segment
+from services.normalizer.normalize.result import segment
+from services.normalizer.reports import URL_SCHEMES
 
 _WANTED = frozenset({"stopped", "deleted", "ignored", "not-selected"})
 """Causes for which somebody has hidden a model."""

@@ -20,10 +20,10 @@ from services.connector.doctor.cluster import NO_WAY, REGISTRY_ROOTS, ClusterExa
 from services.connector.doctor.examination import Examination, ask_running, get
 from services.connector.doctor.report import Finding, Step
 from services.connector.doctor.settings import read_settings
-from services.normalizer.explain import is_meant, key_in
 from services.normalizer.facts import Ref
 from services.normalizer.normalize.deployment import Deployment
 from services.normalizer.normalize.registry_objects import LIVE
+from services.normalizer.reports import is_meant, key_in
 from services.normalizer.sources.http import Connector
 from services.normalizer.sources.kubeflow.paging import ListReader, item_id
 from services.normalizer.sources.refs import SourceRef

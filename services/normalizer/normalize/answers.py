@@ -1,7 +1,7 @@
-"""What a model server says of itself when it is asked, and which servers may be asked.
+"""What model servers answer when they are asked for their models and their API, and which servers may be asked.
 
-Source: OpenAI API reference, "List models"; OpenAPI Specification 3, "Paths Object" (FastAPI serves it at
-/openapi.json, as vLLM and KServe's own servers do).
+Source: OpenAI API reference, "List models" (vLLM, LiteLLM, Ollama and llama.cpp answer the same); OpenAPI
+Specification 3, "Paths Object" (FastAPI serves it at /openapi.json, as vLLM and KServe's own servers do).
 """
 
 import json
@@ -10,12 +10,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from common.details import packed
+from common.problems import Problem
 from services.normalizer.normalize import values
-from services.normalizer.normalize.addresses import is_grpc, resolve
-from services.normalizer.normalize.deployment import Deployment, ServiceFacts
+from services.normalizer.normalize.addresses import is_grpc, is_internal, resolve
+from services.normalizer.normalize.containers import unique_names
+from services.normalizer.normalize.deployment import Addresses, Deployment, ServiceFacts, subject
 from services.normalizer.normalize.links import without_credentials
-from services.normalizer.normalize.model_names import unique_names
-from services.normalizer.normalize.runtimes import Runtime, spoken
+from services.normalizer.normalize.readiness import READY
+from services.normalizer.normalize.runtimes import Runtime, Served, spoken
+from services.normalizer.normalize.stated import read_stated
+from services.normalizer.normalize.storage import Storage
 
 _OPENAI = "openai-v1"
 _HUGGING_FACE_SERVER = "huggingfaceserver"
@@ -33,6 +37,11 @@ _MOST_NAMES = 20
 _MOST_OPERATIONS = 40
 _MOST_CHARACTERS = 640
 """Of names, and of operations: they are stored with every entry."""
+MOST_MODELS = 50
+"""So many models of one server are shown; readers of an entry's details take no more (`common/details.py`)."""
+_NAMED = 10
+_PATTERN = "*"
+_VERSION = "/v1"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +65,7 @@ class Questions:
 
 
 def read_models(answer: object) -> tuple[str, ...]:
-    """Return the names in an answer to `/v1/models`; those by their publisher are the same models again."""
+    """Return the names that a deployment's server lists; `publishers/...` names the same models again."""
     names = [values.line(values.at(model, "id")) for model in values.items(values.at(answer, "data"))]
     plain = [name for name in names if not name.startswith(_BY_PUBLISHER)]
     return tuple(_as_much_as_fits(unique_names(plain or names), _MOST_NAMES))
@@ -159,3 +168,68 @@ def with_answers(deployment: Deployment, answers: Answers) -> Deployment:
         confirmed = (name for name in names if name in answers.names)
         names = unique_names((*deployment.stated.names, *confirmed, *answers.names))
     return replace(deployment, names=names, operations=answers.operations, definition=answers.definition)
+
+
+def models_path(url: str) -> str:
+    """Return the path below `url` that lists the models; `url` may end with the version of the API."""
+    return "/models" if url.endswith(_VERSION) else f"{_VERSION}/models"
+
+
+def read_model_list(answer: object) -> tuple[str, ...] | None:
+    """Return all names that a server lists, each once, or None when the answer is not a list of models.
+
+    Some servers answer with the bare list. Patterns such as `openai/*`, which gateways list for whatever they would
+    forward, are left out.
+    """
+    data = answer if isinstance(answer, list) else values.at(answer, "data")
+    if data is None and values.at(answer, "object") == "list":
+        data = []
+    if not isinstance(data, list):
+        return None
+    names = (values.line(values.at(item, "id")) for item in data)
+    return unique_names(name for name in names if _PATTERN not in name)
+
+
+def server_deployment(name: str, *, url: str, models: Sequence[str], authentication: bool) -> Deployment:
+    """Return a server of that name in the settings, with the first of its models."""
+    shown = tuple(models[:MOST_MODELS])
+    base = url.removesuffix(_VERSION)
+    internal = is_internal(base, namespace="")
+    return Deployment(
+        kind="OpenAIServer",
+        namespace="",
+        name=name,
+        uid="",
+        created=0,
+        stated=replace(
+            read_stated({}), said=(("description", _description(models)),), asks_authentication=authentication
+        ),
+        names=shown,
+        served=Served(said="openai-v1"),
+        storage=Storage(),
+        addresses=Addresses("", base) if internal else Addresses(base, ""),
+        readiness=READY,
+        problems=_left_out(name, len(models)),
+    )
+
+
+def _description(models: Sequence[str]) -> str:
+    named = ", ".join(models[:_NAMED])
+    if len(models) == 1:
+        return f"Server of the OpenAI API with the model {named}."
+    more = f" and {len(models) - _NAMED} more" if len(models) > _NAMED else ""
+    return f"Server of the OpenAI API with {len(models)} models: {named}{more}."
+
+
+def _left_out(name: str, count: int) -> tuple[Problem, ...]:
+    if count <= MOST_MODELS:
+        return ()
+    return (
+        Problem(
+            "models_left_out",
+            "info",
+            subject("", name, kind="OpenAIServer"),
+            f"it lists {count} models: the first {MOST_MODELS} are shown",
+            "give the connector a key that is allowed fewer models, or name several servers with a key each",
+        ),
+    )

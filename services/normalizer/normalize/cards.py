@@ -1,17 +1,64 @@
-"""Model cards: which one belongs to a version, and where the reader finds it."""
+"""Model cards: which one belongs to a version, where readers find it, and how a long one is shortened."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple
 from urllib.parse import quote
 
-from services.normalizer.normalize.card_length import shorten
 from services.normalizer.normalize.registry_objects import ModelArtifact, RegisteredModel, RegistryRef, model_artifacts
 
-CARD_LIMIT = 1024 * 1024
-"""A card with more bytes is shortened: storage takes none (DOCUMENT_LIMIT), and a link to it would lead nowhere."""
+CARD_LIMIT: Final = 1_000_000
+"""Bytes of a card that is kept whole; storage and location take a little more (`DOCUMENT_LIMIT`)."""
+_MOST_DEFINITIONS: Final = 20_000
+_HEADING = re.compile(r" {0,3}#{1,6}[ \t]")
+_FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
+_DEFINITION = re.compile(r"^ {0,3}\[[^\]\n]+\]:[ \t]+\S.*$", re.MULTILINE)
 _MAX_NAME = 512
 _CARD_URL = "http://localhost:9090/modelcard?key="
+
+
+def shorten(card: str, *, most_bytes: int = CARD_LIMIT) -> str:
+    """Return a card of at most `most_bytes` bytes; a longer one is cut at a heading or a paragraph, and says so.
+
+    Link definitions in the part that is cut off are kept, because the other part may use them.
+    """
+    if not is_too_large(card, most_bytes=most_bytes):
+        return card
+    note = f"\n\n*The rest of this card is left out here: it is longer than {most_bytes // 1000} kB.*\n"
+    room = most_bytes - len(note.encode())
+    kept = _whole_parts(card, room - min(_MOST_DEFINITIONS, room // 10))
+    definitions = "\n".join(_DEFINITION.findall(card, len(kept)))
+    allowed = room - len(kept.encode()) - 2
+    if definitions and len(definitions.encode()) <= allowed:
+        return f"{kept}{note}\n{definitions}\n"[: len(kept) + len(note) + allowed]
+    return kept + note
+
+
+def _whole_parts(card: str, room: int) -> str:
+    """Return the longest beginning of a card with at most `room` bytes that ends before a heading, or a blank line."""
+    size = end = 0
+    best_heading = best_blank = 0
+    fence = ""
+    for line in card.splitlines(keepends=True):
+        marker = _FENCE.match(line)
+        if marker and not fence:
+            fence = marker[1]
+        elif marker and marker[1].startswith(fence) and not line.strip().strip(fence[0]):
+            fence = ""
+        elif not fence and _HEADING.match(line):
+            best_heading = end
+        elif not fence and not line.strip():
+            best_blank = end
+        size += len(line.encode())
+        if size > room:
+            break
+        end += len(line)
+    cut = best_heading or best_blank
+    if cut:
+        return card[:cut].rstrip()
+    text = card.encode()[:room].decode(errors="ignore").rstrip()
+    return f"{text}\n{fence}" if fence else text
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +125,9 @@ def readme_card(registry: RegistryRef, model: RegisteredModel) -> ReadmeCard | N
     return ReadmeCard(f"readme-{registry.id}-{model.id}", shorten(model.readme))
 
 
-def is_too_large(card: str) -> bool:
+def is_too_large(card: str, *, most_bytes: int = CARD_LIMIT) -> bool:
     """Return whether a card has too many bytes to be shown whole."""
-    return len(card) * 4 > CARD_LIMIT and len(card.encode()) > CARD_LIMIT
+    return len(card) * 4 > most_bytes and len(card.encode()) > most_bytes
 
 
 def card_url(key: str) -> str:

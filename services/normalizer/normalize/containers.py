@@ -1,16 +1,26 @@
-"""What the containers of a model server were told: by arguments, by variables, by the image that they run."""
+"""What the containers of a model server are configured with, and the names that clients may use for the model.
+
+Source of the names: the arguments and variables of the runtimes that KServe ships (`--model_name`), vLLM
+(`--served-model-name`, `--lora-modules`) and MLServer (`MLSERVER_MODEL_NAME`).
+"""
 
 import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+from common import strict_json
 from services.normalizer.normalize import values
+from services.normalizer.normalize.links import without_credentials
 
 _VARIABLE = re.compile(r"\$\(([A-Za-z_][A-Za-z0-9_.-]*)\)")
 _TEMPLATE = re.compile(r"\{\{-?\s*\.(Name|Namespace)\s*-?\}\}")
 _OPTION = re.compile(r"--?[A-Za-z][A-Za-z0-9_.-]*")
 _MOST_ARGUMENTS = 1000
+_OPTIONS = ("model_name", "served_model_name")
+_ADAPTERS = "lora_modules"
+_VARIABLES = ("MLSERVER_MODEL_NAME", "MODEL_NAME", "SERVED_MODEL_NAME")
+_UNFILLED = ("{{", "$(", "${")
 
 
 class Told(NamedTuple):
@@ -82,3 +92,37 @@ def _until_next_option(words: Iterable[str]) -> Iterator[str]:
 
 def _plain(option: str) -> str:
     return option.lstrip("-").replace("_", "-").lower()
+
+
+def told_names(containers: Iterable[Told]) -> tuple[str, ...]:
+    """Return the names that the first container with any is told: options before variables, adapters last."""
+    for told in containers:
+        names = _given(told)
+        if names:
+            return unique_names((*names, *_adapters(told)))
+    return ()
+
+
+def unique_names(names: Iterable[str]) -> tuple[str, ...]:
+    """Return the names that are known, each once, in their order; a template that nobody filled in is no name."""
+    known = (without_credentials(name) for name in names if name and not any(mark in name for mark in _UNFILLED))
+    return tuple(dict.fromkeys(known))
+
+
+def _given(told: Told) -> tuple[str, ...]:
+    for option in _OPTIONS:
+        if names := unique_names(told.option(option)):
+            return names if option != _OPTIONS[0] else names[:1]
+    return unique_names(told.variables.get(variable, "") for variable in _VARIABLES)[:1]
+
+
+def _adapters(told: Told) -> Iterator[str]:
+    """Yield the names of adapters, given as `name=path` or as JSON (vLLM, `--lora-modules`)."""
+    for adapter in told.option(_ADAPTERS):
+        if adapter.startswith("{"):
+            try:
+                yield values.line(strict_json.parse_object(adapter.encode()).get("name"))
+            except strict_json.JsonError:
+                continue
+        else:
+            yield adapter.partition("=")[0]

@@ -1,14 +1,131 @@
-"""Putting a document together from repaired values."""
+"""What both mappings end with: how a deployment is reached as a model server, and the document built from it all."""
 
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from common.annotations import CLUSTER_ANNOTATION, NAME_ANNOTATION
-from common.catalog import Api, CatalogDocument, Model, ModelServer
-from services.normalizer.normalize.profile import Profile
+from common.annotations import CLUSTER_ANNOTATION, EXTERNAL_URL_ANNOTATION, INTERNAL_URL_ANNOTATION, NAME_ANNOTATION
+from common.catalog import Api, ApiType, CatalogDocument, Model, ModelServer
+from common.details import Details
+from services.normalizer.normalize.addresses import is_grpc, port_of, resolve, speaks_tls
+from services.normalizer.normalize.connection import Connection
+from services.normalizer.normalize.containers import unique_names
+from services.normalizer.normalize.deployment import Deployment, ServiceAccountFacts, ServiceFacts, owns
+from services.normalizer.normalize.profile import TITLE, Profile
 from services.normalizer.normalize.result import Normalized, Place
-from services.normalizer.normalize.server import ServerFacts
+from services.normalizer.normalize.runtimes import Runtime, names_by_runtime, spoken
 
+# What people say on a deployment about the server itself, also where a registry describes the model that it serves.
+_SERVER_FIELDS = ("apientityref", "apispec", "apitype", "default", "servertype", "system", TITLE)
+# Accounts that others than the dashboard make: an autoscaler's, and that of an LLM's endpoint picker.
+_ACCOUNTS_OF_OTHERS = ("inference-prometheus-auth",)
+_ACCOUNT_ENDINGS_OF_OTHERS = ("-epp-sa",)
 _NO_SPEC = "TBD"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerFacts:
+    """A server with an address; `name` is its deployment's, `called` what clients write as the model's name.
+
+    `annotations` are those of its API, `said` is what the deployment says about the server, by field of a profile,
+    `api_type` what is known of its API. `details` are those of the deployment.
+    """
+
+    name: str
+    url: str
+    called: str
+    api_type: ApiType
+    authentication: bool
+    annotations: Mapping[str, str]
+    said: Mapping[str, str]
+    details: Details
+
+
+def server_facts(
+    deployment: Deployment,
+    *,
+    services: Sequence[ServiceFacts],
+    service_accounts: Sequence[ServiceAccountFacts],
+    runtime: Runtime | None = None,
+    connection: Connection | None = None,
+) -> ServerFacts | None:
+    """Return how the deployment is reached, or None when it has no address.
+
+    `services` and `service_accounts` are those of its namespace, or fewer: only what the deployment owns counts.
+    """
+    addresses = resolve(deployment, services)
+    url = addresses.external or addresses.internal
+    if not url:
+        return None
+    annotations = {
+        INTERNAL_URL_ANNOTATION: addresses.internal,
+        EXTERNAL_URL_ANNOTATION: addresses.external if addresses.internal else "",
+    }
+    names = called_names(deployment, runtime)
+    return ServerFacts(
+        name=deployment.name,
+        url=url,
+        called=names[0],
+        api_type="grpc" if is_grpc(url, deployment, services, runtime) else "openapi",
+        authentication=_asks_for_a_token(deployment, url, services, service_accounts),
+        annotations={key: address for key, address in annotations.items() if address},
+        said={field: text for field, text in deployment.stated.said if field in _SERVER_FIELDS},
+        details=deployment_details(deployment, runtime=runtime, connection=connection),
+    )
+
+
+def called_names(deployment: Deployment, runtime: Runtime | None = None) -> tuple[str, ...]:
+    """Return the names that a client may write as the model's, the usual one first; there is always one."""
+    return deployment.names or unique_names(names_by_runtime(runtime)) or (deployment.name,)
+
+
+def deployment_details(
+    deployment: Deployment, *, runtime: Runtime | None = None, connection: Connection | None = None
+) -> Details:
+    """Return what is known of a deployment itself; what people say of it and the place of its files are not in it."""
+    storage = deployment.storage
+    its_own = connection is not None and connection.name == storage.connection
+    return Details(
+        names=called_names(deployment, runtime),
+        server_type=spoken(deployment.served, runtime),
+        operations=deployment.operations,
+        definition=deployment.definition,
+        tasks=deployment.served.tasks,
+        kind=deployment.kind,
+        namespace=deployment.namespace,
+        deployment=deployment.name,
+        connection=storage.connection,
+        connection_type=connection.type if connection and its_own else "",
+        connection_title=connection.title if connection and its_own else "",
+    )
+
+
+def _asks_for_a_token(
+    deployment: Deployment,
+    url: str,
+    services: Sequence[ServiceFacts],
+    service_accounts: Sequence[ServiceAccountFacts],
+) -> bool:
+    """Return whether a request needs a token.
+
+    A transformer stands before the predictor's proxy, and has none itself. A platform that secures its
+    LLMInferenceServices also gives their Services TLS, which upstream's do not have.
+    """
+    if deployment.has_transformer:
+        return False
+    if deployment.stated.asks_authentication is not None:
+        return deployment.stated.asks_authentication
+    if deployment.kind == "LLMInferenceService":
+        port = port_of(url, deployment, services)
+        return deployment.secured if deployment.secured is not None else bool(port and speaks_tls(port))
+    return any(
+        account.namespace == deployment.namespace and _tells(account.name) and owns(deployment, account.owners)
+        for account in service_accounts
+    )
+
+
+def _tells(account: str) -> bool:
+    """Return whether an account of this name, owned by a model, says that the model asks for a token."""
+    return account not in _ACCOUNTS_OF_OTHERS and not account.endswith(_ACCOUNT_ENDINGS_OF_OTHERS)
 
 
 def build_document(

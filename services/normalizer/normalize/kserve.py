@@ -9,14 +9,11 @@ from services.normalizer.facts import Ref
 from services.normalizer.normalize.cards import CardRef, card_url
 from services.normalizer.normalize.connection import Connection
 from services.normalizer.normalize.deployment import Deployment, ServiceAccountFacts, ServiceFacts
-from services.normalizer.normalize.document import build_document
+from services.normalizer.normalize.document import build_document, called_names, deployment_details, server_facts
 from services.normalizer.normalize.links import deployment_link
-from services.normalizer.normalize.notes import Notes
 from services.normalizer.normalize.profile import ANNOTATION_PREFIX, read_profile
-from services.normalizer.normalize.result import Defaults, Normalized
+from services.normalizer.normalize.result import Defaults, Normalized, Notes, kubernetes_segment
 from services.normalizer.normalize.runtimes import Runtime
-from services.normalizer.normalize.segments import kubernetes_segment
-from services.normalizer.normalize.server import called_names, deployment_details, server_facts
 from services.normalizer.normalize.storage import locate
 
 _NO_NAMESPACE = "openai"

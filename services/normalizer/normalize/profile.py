@@ -14,9 +14,8 @@ from common.details import NO_DETAILS, SERVER_TYPES, Details
 from services.normalizer.normalize import values
 from services.normalizer.normalize.licences import licence_identifier, licence_page
 from services.normalizer.normalize.links import is_web_address, read_link, without_credentials
-from services.normalizer.normalize.notes import Notes
 from services.normalizer.normalize.owners import Owner, entity_reference, parse_owner
-from services.normalizer.normalize.result import Defaults
+from services.normalizer.normalize.result import Defaults, Notes
 
 ANNOTATION_PREFIX = "modelcatalogbridge.rhdh.io/"
 """The prefix of our annotations; what they say goes before the same under `SUCCESSOR_PREFIX`."""

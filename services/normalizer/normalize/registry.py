@@ -10,7 +10,7 @@ from common.details import Details
 from services.normalizer.facts import Ref
 from services.normalizer.normalize import values
 from services.normalizer.normalize.cards import CARD_LIMIT, CardRef, card_url, is_too_large
-from services.normalizer.normalize.document import build_document
+from services.normalizer.normalize.document import ServerFacts, build_document
 from services.normalizer.normalize.licences import licence_identifier
 from services.normalizer.normalize.links import (
     deployment_link,
@@ -19,10 +19,8 @@ from services.normalizer.normalize.links import (
     version_link,
     without_credentials,
 )
-from services.normalizer.normalize.notes import Notes
 from services.normalizer.normalize.owners import is_system_account, parse_owner
 from services.normalizer.normalize.profile import Profile, read_profile
-from services.normalizer.normalize.property_tags import PROVIDER, TASKS, listed, property_tags
 from services.normalizer.normalize.registry_objects import (
     ModelArtifact,
     ModelVersion,
@@ -31,10 +29,8 @@ from services.normalizer.normalize.registry_objects import (
     model_artifacts,
     version_origin,
 )
-from services.normalizer.normalize.result import Defaults, Normalized
-from services.normalizer.normalize.segments import segment
-from services.normalizer.normalize.server import ServerFacts
-from services.normalizer.normalize.tags import tag_set
+from services.normalizer.normalize.result import Defaults, Normalized, Notes, segment
+from services.normalizer.normalize.tags import PROVIDER, TASKS, listed, property_tags, tag_set
 
 PROPERTIES = {
     "apispec": "API Spec",

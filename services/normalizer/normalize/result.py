@@ -1,18 +1,22 @@
-"""What the mappings take for granted and what they give back."""
+"""What both mappings share: what they get by default, what they give back, and the problems that they note."""
 
+import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from common import backstage
 from common.catalog import CatalogDocument
 from common.details import NO_DETAILS, Details
-from common.problems import Problem
+from common.problems import Problem, ProblemId
 
 IGNORE = "rhdh.modelcatalog.io/ignore"
 """The annotation, label or custom property that keeps an object out of the catalog: `"true"`."""
-
 SourceField = Literal["lifecycle", "owner", "system"]
 """A field that sources may have defaults of their own for."""
 Reconciler = Literal["kserve", "kubeflow"]
+# What Kubernetes admits as a namespace or an isvc's name, and what no path or ConfigMap key stumbles over.
+_KUBERNETES_NAME = re.compile(r"[a-zA-Z0-9](?:[-_.a-zA-Z0-9]{0,61}[a-zA-Z0-9])?\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,3 +74,39 @@ class Normalized:
     card_key: str = ""
     details: Details = NO_DETAILS
     problems: tuple[Problem, ...] = ()
+
+
+def segment(raw: str) -> str:
+    """Return the sanitised name of a registered model or version; a stable hash of it when nothing is left."""
+    return backstage.entity_name(raw)
+
+
+def kubernetes_segment(name: str) -> str:
+    """Return a Kubernetes name as it is; one that no API server would have admitted is made a segment."""
+    return name if _KUBERNETES_NAME.match(name) else segment(name)
+
+
+class Notes:
+    """The problems found with one object, in the order of finding.
+
+    `place` turns the name of a field (`howtouse`) into the place where the object's owner wrote it, for messages
+    and remedies: an annotation, a custom property.
+    """
+
+    def __init__(self, subject: str, *, place: Callable[[str], str], found: Iterable[Problem] = ()) -> None:
+        self.subject = subject
+        self.place = place
+        self._found = list(found)
+
+    def warning(self, id_: ProblemId, message: str, remedy: str) -> None:
+        """Record that something of the object is not shown."""
+        self._found.append(Problem(id_, "warning", self.subject, message, remedy))
+
+    def info(self, id_: ProblemId, message: str, remedy: str) -> None:
+        """Record that something of the object is shown in another form than it was written in."""
+        self._found.append(Problem(id_, "info", self.subject, message, remedy))
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """What was found so far."""
+        return tuple(self._found)

@@ -10,8 +10,7 @@ from typing import Any
 
 from common.details import ServerType
 from services.normalizer.normalize import values
-from services.normalizer.normalize.containers import Told, main_container, read_container
-from services.normalizer.normalize.model_names import told_names
+from services.normalizer.normalize.containers import Told, main_container, read_container, told_names
 
 API_PROTOCOL_ANNOTATION = "opendatahub.io/apiProtocol"
 _RUNTIME_TITLE = "openshift.io/display-name"

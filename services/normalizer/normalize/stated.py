@@ -1,19 +1,27 @@
-"""What people and dashboards say of a deployment in its labels and annotations, whatever its kind."""
+"""What people say of deployments in labels and annotations: on the object, on its namespace, and with a wrong name."""
 
 import sys
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from typing import Any, NamedTuple
 
 from common import backstage
 from common.annotations import NAME_ANNOTATION
 from common.problems import Problem
 from services.normalizer.normalize import values
 from services.normalizer.normalize.cards import CatalogModel, named_model
+from services.normalizer.normalize.containers import unique_names
 from services.normalizer.normalize.labels import RegistryLabels, read_registry_labels
 from services.normalizer.normalize.links import without_credentials
-from services.normalizer.normalize.model_names import unique_names
-from services.normalizer.normalize.profile import SUCCESSOR_PREFIX, said_in_annotations, said_names
+from services.normalizer.normalize.profile import (
+    ANNOTATION_PREFIX,
+    FIELDS,
+    SUCCESSOR_PREFIX,
+    annotation_field,
+    said_in_annotations,
+    said_names,
+)
 from services.normalizer.normalize.result import IGNORE
 from services.normalizer.normalize.tags import label_tag, tag_set
 
@@ -23,6 +31,24 @@ AUTH_ANNOTATION = "security.opendatahub.io/enable-auth"
 _MODEL_TYPE = "opendatahub.io/model-type"
 _USE_CASE = "opendatahub.io/genai-use-case"
 _PREDICTIVE = "predictive"
+_INHERITED = frozenset({"lifecycle", "owner", "system"})
+OWN_PREFIX = "rhdh.modelcatalog.io/"
+_NAMES = "model-"
+# In the spelling that the documentation has, for suggestions.
+_SPELT = {"apientityref": "api-entity-ref", "servertype": "serverType"}
+_FIELDS = tuple(_SPELT.get(field, field) for field in sorted(FIELDS))
+_KNOWN = {
+    ANNOTATION_PREFIX: (*_FIELDS, "catalog-source", "catalog-model"),
+    SUCCESSOR_PREFIX: (
+        *_FIELDS,
+        "catalog-source",
+        "catalog-model",
+        "ai-asset-category",
+        "ai-asset-source",
+        "ai-asset-version",
+    ),
+    OWN_PREFIX: ("model-name", "ignore", "license", "internal-service-url", "external-route-url"),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,3 +122,63 @@ def _asks_authentication(annotations: Mapping[str, Any], labels: Mapping[str, An
         if said in ("true", "false"):
             return said == "true"
     return None
+
+
+@dataclass(frozen=True, slots=True)
+class Inheritance:
+    """What a namespace says: fields for Backstage, and labels, which become tags."""
+
+    said: tuple[tuple[str, str], ...] = ()
+    labels: tuple[tuple[str, str], ...] = ()
+
+    def added_to(self, stated: Stated) -> Stated:
+        """Return what a deployment states, with what its namespace says where it says nothing itself."""
+        said, labels = dict(self.said) | dict(stated.said), dict(self.labels) | dict(stated.labels)
+        if len(said) == len(stated.said) and len(labels) == len(stated.labels):
+            return stated
+        return replace(stated, said=tuple(sorted(said.items())), labels=tuple(labels.items()))
+
+
+NOTHING = Inheritance()
+
+
+def read_namespace(obj: Mapping[str, Any]) -> Inheritance:
+    """Return what a Namespace (v1) says in its annotations, and in labels of the same names where those say nothing."""
+    metadata = values.mapping(obj.get("metadata"))
+    labels = values.mapping(metadata.get("labels"))
+    said = said_in_annotations(labels) | said_in_annotations(values.mapping(metadata.get("annotations")))
+    return Inheritance(
+        said=tuple(sorted((field, text) for field, text in said.items() if field in _INHERITED)),
+        labels=tuple(sorted((str(key), values.line(value)) for key, value in labels.items())),
+    )
+
+
+class Misspelt(NamedTuple):
+    """An unknown annotation, and the one that was probably meant, empty when none is similar."""
+
+    key: str
+    meant: str
+
+
+def misspelt(keys: Iterable[str]) -> Iterator[Misspelt]:
+    """Yield those of an object's annotations that have one of our prefixes, or nearly so, and mean nothing."""
+    for key in keys:
+        prefix, slash, name = key.partition("/")
+        known = _KNOWN.get(f"{prefix}/")
+        if not slash:
+            continue
+        if known is None:
+            if prefix_meant := _near(f"{prefix}/", _KNOWN, cutoff=0.85):
+                yield Misspelt(key, f"{prefix_meant}{_near(name, _KNOWN[prefix_meant]) or name}")
+        elif name not in known and not _is_known(f"{prefix}/", name):
+            meant = _near(name, known)
+            yield Misspelt(key, f"{prefix}/{meant}" if meant else "")
+
+
+def _is_known(prefix: str, name: str) -> bool:
+    return prefix != OWN_PREFIX and (name.startswith(_NAMES) or annotation_field(name) is not None)
+
+
+def _near(written: str, known: Iterable[str], cutoff: float = 0.6) -> str:
+    spelt = {name.lower(): name for name in known}
+    return next((spelt[found] for found in get_close_matches(written.lower(), spelt, n=1, cutoff=cutoff)), "")

@@ -1,15 +1,19 @@
 """Tags, in the forms that Backstage keeps (Backstage: "Descriptor Format", metadata.tags).
 
-Labels and custom properties of people become tags; those that tools write for themselves would only flood the catalog's
-filter.
+The labels and custom properties that people write become tags, and so do some fields of newer registries. Labels that
+tools write for themselves do not: they would flood the catalog's filter.
 """
 
+import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import translate
 from functools import lru_cache
 
 from common import backstage
+from services.normalizer.normalize import values
+from services.normalizer.normalize.registry_objects import ModelArtifact, ModelVersion, PropertyValue, RegisteredModel
+from services.normalizer.normalize.result import Notes
 
 MACHINERY = (
     "*.k8s.io/*",
@@ -58,9 +62,32 @@ MACHINERY = (
 )
 """Labels of Kubernetes and OpenShift, of what deploys, secures and watches there, of Backstage, KServe, Kubeflow,
 MLflow and the dashboard, and the properties that dashboards keep to themselves (`_...`); `*` is any text."""
-
 KEEP = "!"
 """What begins a pattern of keys that are tags although an earlier pattern matches them."""
+PROVIDER = "Provider"
+TASKS = "tasks"
+_VALUE_ONLY = frozenset(
+    {
+        "API Type",
+        PROVIDER,
+        "Registered from",
+        "Source model",
+        "Source model version",
+        "_registeredFromCatalogRepositoryName",
+        TASKS,
+    }
+)
+_LAST_MODIFIED = "_lastModified"
+_LAST_MODIFIED_TAG = "last-modified-time-"
+_TIME_SEPARATORS = str.maketrans({":": "-", ".": "-", "T": "-", "Z": None})
+_FALSE = "false"
+# Several lines, addresses, JSON objects, digests and UUIDs.
+_NOTHING_TO_FILTER_BY = re.compile(
+    r"\n|://|\A\{.*\}\Z|\b[0-9a-fA-F]{32,}\b|\b[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b"
+)
+_MAX_LISTED = 20
+_MAX_TOLD = 5
+_Properties = Mapping[str, PropertyValue]
 
 
 @lru_cache(maxsize=1024)
@@ -98,3 +125,89 @@ def _patterns(ignored: tuple[str, ...]) -> tuple[tuple[re.Pattern[str], bool], .
             grouped.append(([], decision))
         grouped[-1][0].append(translate(written.removeprefix(KEEP)))
     return tuple((re.compile("|".join(patterns)), decision) for patterns, decision in grouped)
+
+
+def property_tags(
+    model: RegisteredModel,
+    version: ModelVersion,
+    artifacts: Iterable[ModelArtifact],
+    *,
+    with_own_place: frozenset[str],
+    ignored: tuple[str, ...],
+    notes: Notes,
+) -> tuple[str, ...]:
+    """Return the tags of a document, sorted; properties that leave nothing for a tag are noted.
+
+    The properties `with_own_place` in the document are no tags beside it, and machinery is none (`ignored`: patterns
+    after the built-in ones).
+    """
+    sources = [model.properties, version.properties, *(artifact.properties for artifact in artifacts)]
+    tags: set[str | None] = set()
+    lost: set[str] = set()
+    for properties in sources:
+        for key, stored in properties.items():
+            if key not in _VALUE_ONLY and (key in with_own_place or is_machinery(key, ignored)):
+                continue
+            of_property = [backstage.tag(wished) for wished in _wished(key, stored)]
+            tags.update(of_property)
+            if of_property and not any(of_property):
+                lost.add(key)
+    tags.update(backstage.tag(tag) for properties in sources[1:] for tag in _last_modified(properties))
+    _tell_lost(lost, notes)
+    return tag_set((*tags, *_field_tags(model, version)))
+
+
+def listed(text: str) -> tuple[str, ...] | None:
+    """Return the entries of a string that holds a JSON list, without those that are no plain values; else None."""
+    if not text.startswith("["):
+        return None
+    try:
+        entries = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    lines = (values.line(entry) for entry in entries)
+    return tuple(line for line in lines if line)[:_MAX_LISTED]
+
+
+def _wished(key: str, stored: PropertyValue) -> Iterator[str]:
+    """Yield the texts that a property's tags are made of.
+
+    A metric says nothing without its value, a count may; prose and addresses are nothing to filter by.
+    """
+    if key in _VALUE_ONLY:
+        yield from (text for text in _texts(stored) if text)
+    elif stored.is_string or stored.is_metric:
+        yield from (f"{key}-{text}" if text else key for text in _texts(stored))
+    elif stored.text != _FALSE:
+        yield key
+
+
+def _texts(stored: PropertyValue) -> Iterator[str]:
+    entries = listed(stored.text) if stored.is_string else None
+    for text in (stored.text,) if entries is None else entries:
+        if len(text) <= backstage.MAX_NAME and not _NOTHING_TO_FILTER_BY.search(text):
+            yield text
+
+
+def _last_modified(properties: _Properties) -> Iterator[str]:
+    if (stored := properties.get(_LAST_MODIFIED)) and stored.text:
+        yield f"{_LAST_MODIFIED_TAG}{stored.text.translate(_TIME_SEPARATORS)}"
+
+
+def _field_tags(model: RegisteredModel, version: ModelVersion) -> Iterator[str | None]:
+    if PROVIDER not in model.properties and PROVIDER not in version.properties:
+        yield backstage.tag(model.provider)
+    yield from map(backstage.tag, (model.library_name, *model.tasks))
+    yield from (backstage.tag(f"language-{language}") for language in model.language)
+    yield backstage.tag(f"maturity-{model.maturity}") if model.maturity else None
+
+
+def _tell_lost(keys: Iterable[str], notes: Notes) -> None:
+    if not (names := sorted(keys)):
+        return
+    more = f" and {len(names) - _MAX_TOLD} more" if len(names) > _MAX_TOLD else ""
+    notes.info(
+        "tag_not_possible",
+        f"no tag can be made of the custom properties {', '.join(names[:_MAX_TOLD])}{more}",
+        "tags are made of letters, digits, ':', '+', '#' and single '-', with at most 63 characters",
+    )

@@ -3,6 +3,7 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import replace
 
 from common.backoff import happens
 from common.kube.client import KubeClient
@@ -13,7 +14,7 @@ from common.kube.resources import NAMESPACES
 from common.kube.state import State
 from services.normalizer.facts import Gone, Missing, Ref, Unusable
 from services.normalizer.normalize.deployment import Deployment, Fact, Planned
-from services.normalizer.normalize.inheritance import NOTHING, Inheritance, read_namespace
+from services.normalizer.normalize.stated import NOTHING, Inheritance, read_namespace
 from services.normalizer.source import News, Sink, Source
 from services.normalizer.sources.kserve.watched import Collection, reflectors
 from services.normalizer.sources.wrapping import PassingOn, Wrapper
@@ -131,7 +132,8 @@ class _Inheriting(PassingOn):
     def _given(self, fact: Fact | Gone | Missing | Unusable) -> Fact | Gone | Missing | Unusable:
         match fact:
             case Deployment(namespace=namespace):
-                return self._namespaces.of(namespace).given(fact)
+                return replace(fact, stated=self._namespaces.of(namespace).added_to(fact.stated))
             case Planned(deployment):
-                return Planned(self._namespaces.of(deployment.namespace).given(deployment))
+                stated = self._namespaces.of(deployment.namespace).added_to(deployment.stated)
+                return Planned(replace(deployment, stated=stated))
         return fact

@@ -22,11 +22,9 @@ from services.normalizer.normalize.deployment import (
     read_service,
     read_service_account,
 )
-from services.normalizer.normalize.isvc import read_isvc
-from services.normalizer.normalize.llmisvc import read_llmisvc
-from services.normalizer.normalize.predictor import FRAMEWORKS
+from services.normalizer.normalize.kserve_objects import FRAMEWORKS, read_isvc, read_llmisvc
 from services.normalizer.normalize.runtimes import Runtime, read_runtime
-from services.normalizer.normalize.spelling import misspelt
+from services.normalizer.normalize.stated import misspelt
 from services.normalizer.normalize.storage import secret_name
 from services.normalizer.sources.kustomizations import Overlay, is_kustomization, read_overlay
 from services.normalizer.sources.manifest_files import Fault, FileContents, Manifest, Place, is_placeholder

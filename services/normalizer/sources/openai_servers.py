@@ -9,8 +9,8 @@ from common.backoff import Backoff, happens, spread
 from common.http.client import RemoteError
 from common.kube.state import OK, State, StateKind
 from services.normalizer.facts import LOCAL, Ref
+from services.normalizer.normalize.answers import models_path, read_model_list, server_deployment
 from services.normalizer.normalize.deployment import Deployment
-from services.normalizer.normalize.openai_server import models_path, read_models, server_deployment
 from services.normalizer.source import Sink
 from services.normalizer.sourcebook import SourceKind
 from services.normalizer.sources.faults import BadAnswer, fault_of, internal, longest_wait
@@ -114,7 +114,7 @@ class OpenAiSource:
             RemoteError: they cannot be read, or there are none.
         """
         path = models_path(self._ref.url)
-        names = read_models(await remote.get(path))
+        names = read_model_list(await remote.get(path))
         if names is None:
             raise BadAnswer(f"{self._ref.url}{path}: 200 without a list of models")
         if not names:

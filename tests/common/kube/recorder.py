@@ -84,11 +84,13 @@ async def following(
     resource: Resource = INFERENCE_SERVICES,
     namespace: str | None = None,
     name: str = "isvcs",
-    **selectors: str,
+    seen: Recorder | None = None,
+    label_selector: str = "",
+    field_selector: str = "",
 ) -> AsyncIterator[Following]:
     """Run a reflector for as long as the block lasts."""
-    seen = Recorder()
-    reflector = Reflector(
+    seen = seen or Recorder()
+    reflector: Reflector[Fact] = Reflector(
         client=client,
         resource=resource,
         namespace=namespace,
@@ -97,7 +99,8 @@ async def following(
         metrics=metrics,
         name=name,
         options=options,
-        **selectors,
+        label_selector=label_selector,
+        field_selector=field_selector,
     )
     task = asyncio.create_task(reflector.run())
     try:

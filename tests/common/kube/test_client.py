@@ -1,5 +1,6 @@
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -105,7 +106,7 @@ async def test_selectors_and_namespaces(cluster: FakeCluster, client: KubeClient
     cluster.apply(isvc("b", "one"))
     cluster.apply(isvc("a", "two", labels={"team": "x"}))
 
-    async def names(namespace: str | None = None, **selectors: str) -> list[tuple[str, str]]:
+    async def names(namespace: str | None = None, **selectors: Any) -> list[tuple[str, str]]:
         listing = await client.list_all(
             INFERENCE_SERVICES,
             namespace,

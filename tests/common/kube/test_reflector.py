@@ -7,7 +7,7 @@ import pytest
 from common.kube.client import KubeClient
 from common.kube.metrics import KubeMetrics
 from common.metrics import Metrics
-from tests.common.kube.recorder import FAST, Change, Fact, following
+from tests.common.kube.recorder import FAST, Change, Fact, Recorder, following
 from tests.fakes.kubernetes import FakeCluster
 from tests.objects import isvc
 from tests.waiting import eventually
@@ -278,12 +278,12 @@ async def test_a_mistake_in_the_handler_is_not_hidden(
 ) -> None:
     cluster.apply(isvc("a"))
 
-    def fail(*_: object) -> None:
-        raise ZeroDivisionError
+    class Mistaken(Recorder):
+        def on_change(self, *_: object) -> None:
+            raise ZeroDivisionError
 
     async def follow() -> None:
-        async with following(client, kube_metrics) as it:
-            it.seen.on_change = fail  # type: ignore[method-assign]
+        async with following(client, kube_metrics, seen=Mistaken()) as it:
             await it.task
 
     with pytest.raises(ZeroDivisionError):

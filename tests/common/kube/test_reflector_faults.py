@@ -1,6 +1,7 @@
 import asyncio
 import dataclasses
 import json
+from typing import Any
 
 import pytest
 
@@ -122,7 +123,7 @@ async def test_a_server_that_goes_away_later(
 
 @pytest.mark.parametrize("fault", [{"status": 500}, {"status": 503, "body": LOGIN}, {"status": 429}])
 async def test_errors_of_the_server_are_waited_out_without_listing(
-    cluster: FakeCluster, client: KubeClient, kube_metrics: KubeMetrics, fault: dict[str, object]
+    cluster: FakeCluster, client: KubeClient, kube_metrics: KubeMetrics, fault: dict[str, Any]
 ) -> None:
     async with following(client, kube_metrics) as it:
         await watching(cluster)
@@ -187,7 +188,7 @@ async def test_a_request_that_hangs_is_given_up(
     ],
 )
 async def test_watches_that_never_bring_anything_slow_down_and_are_shown(
-    cluster: FakeCluster, client: KubeClient, kube_metrics: KubeMetrics, fault: dict[str, object]
+    cluster: FakeCluster, client: KubeClient, kube_metrics: KubeMetrics, fault: dict[str, Any]
 ) -> None:
     options = dataclasses.replace(FAST, backoff=(0.05, 0.5))
     async with following(client, kube_metrics, options=options) as it:
@@ -229,7 +230,7 @@ async def test_lists_never_follow_each_other_at_once(
     ],
 )
 async def test_a_list_that_fails_takes_nothing_away(
-    cluster: FakeCluster, client: KubeClient, kube_metrics: KubeMetrics, fault: dict[str, object]
+    cluster: FakeCluster, client: KubeClient, kube_metrics: KubeMetrics, fault: dict[str, Any]
 ) -> None:
     for number in range(5):
         cluster.apply(isvc(f"model-{number}"))

@@ -11,9 +11,8 @@ from services.normalizer.normalize.deployment import (
     read_service,
     read_service_account,
 )
-from services.normalizer.normalize.isvc import read_isvc
 from services.normalizer.normalize.kserve import normalize_deployment
-from services.normalizer.normalize.llmisvc import read_llmisvc
+from services.normalizer.normalize.kserve_objects import read_isvc, read_llmisvc
 from services.normalizer.normalize.result import Defaults, Normalized
 
 URL = "https://mnist-vision.apps.example.com"

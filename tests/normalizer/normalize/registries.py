@@ -4,7 +4,8 @@ from typing import Any
 
 from services.normalizer.normalize.cards import CardRef
 from services.normalizer.normalize.deployment import Deployment
-from services.normalizer.normalize.isvc import read_isvc
+from services.normalizer.normalize.document import ServerFacts, server_facts
+from services.normalizer.normalize.kserve_objects import read_isvc
 from services.normalizer.normalize.linking import RegistryIndex
 from services.normalizer.normalize.registry import normalize_version
 from services.normalizer.normalize.registry_objects import (
@@ -18,7 +19,6 @@ from services.normalizer.normalize.registry_objects import (
     parse_item,
 )
 from services.normalizer.normalize.result import Defaults, Normalized
-from services.normalizer.normalize.server import ServerFacts, server_facts
 from tests.normalizer.normalize.objects import DEFAULTS, isvc
 
 PUBLIC = RegistryRef("r1", "public", "registries")

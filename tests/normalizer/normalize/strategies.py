@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from common.annotations import NAME_ANNOTATION
 from services.normalizer.normalize.connection import CONNECTIONS_ANNOTATION, PATH_ANNOTATION
-from services.normalizer.normalize.predictor import FRAMEWORKS
+from services.normalizer.normalize.kserve_objects import FRAMEWORKS
 from services.normalizer.normalize.profile import ANNOTATION_PREFIX, FIELDS, SUCCESSOR_PREFIX
 from services.normalizer.normalize.readiness import STOP_ANNOTATION
 from services.normalizer.normalize.registry import PROPERTIES

@@ -4,14 +4,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.normalizer.normalize.card_length import MOST_BYTES, shorten
+from services.normalizer.normalize.cards import CARD_LIMIT, is_too_large, shorten
 
 LEFT_OUT = "left out here"
 
 
 def test_a_card_that_fits_is_kept_as_it_is() -> None:
-    card = "# Card\n" + "é" * ((MOST_BYTES - 7) // 2)
+    card = "# Card\n" + "é" * ((CARD_LIMIT - 7) // 2)
     assert shorten(card) == card
+    assert not is_too_large(card)
+
+
+def test_a_card_that_is_cut_is_one_that_is_reported() -> None:
+    card = "# Card\n" + "words\n" * (CARD_LIMIT // 6)
+    assert shorten(card) != card
+    assert is_too_large(card)
 
 
 def test_a_longer_one_ends_before_a_heading_and_says_so() -> None:

@@ -6,9 +6,8 @@ import pytest
 
 from services.normalizer.normalize.connection import Connection, read_connection
 from services.normalizer.normalize.deployment import Deployment
-from services.normalizer.normalize.isvc import read_isvc
+from services.normalizer.normalize.kserve_objects import read_isvc, read_llmisvc
 from services.normalizer.normalize.links import as_link
-from services.normalizer.normalize.llmisvc import read_llmisvc
 from services.normalizer.normalize.storage import locate, secret_name
 from tests.normalizer.normalize import golden
 from tests.normalizer.normalize.objects import normalized_deployment

@@ -7,8 +7,7 @@ import pytest
 from common.annotations import EXTERNAL_URL_ANNOTATION, INTERNAL_URL_ANNOTATION
 from common.catalog import CatalogDocument
 from services.normalizer.normalize.deployment import Deployment, read_service, read_service_account
-from services.normalizer.normalize.isvc import read_isvc
-from services.normalizer.normalize.llmisvc import read_llmisvc
+from services.normalizer.normalize.kserve_objects import read_isvc, read_llmisvc
 from services.normalizer.normalize.result import Normalized
 from tests.normalizer.normalize import golden
 from tests.normalizer.normalize.objects import normalized_deployment

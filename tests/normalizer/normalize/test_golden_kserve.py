@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.normalizer.normalize.isvc import read_isvc
+from services.normalizer.normalize.kserve_objects import read_isvc
 from tests.normalizer.normalize import golden
 from tests.normalizer.normalize.objects import normalized
 

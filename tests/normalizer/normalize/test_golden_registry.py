@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from services.normalizer.normalize.cards import CardRef, catalog_model
-from services.normalizer.normalize.isvc import read_isvc
+from services.normalizer.normalize.document import server_facts
+from services.normalizer.normalize.kserve_objects import read_isvc
 from services.normalizer.normalize.linking import RegistryIndex, link
 from services.normalizer.normalize.registry import normalize_version
 from services.normalizer.normalize.registry_objects import (
@@ -17,7 +18,6 @@ from services.normalizer.normalize.registry_objects import (
     RegistryRef,
     ServingEnvironment,
 )
-from services.normalizer.normalize.server import server_facts
 from tests.normalizer.normalize import golden
 from tests.normalizer.normalize.objects import DEFAULTS
 from tests.normalizer.normalize.registries import parsed

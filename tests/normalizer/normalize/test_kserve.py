@@ -6,7 +6,7 @@ import pytest
 
 from common.details import Details
 from services.normalizer.normalize.cards import CardRef
-from services.normalizer.normalize.isvc import read_isvc
+from services.normalizer.normalize.kserve_objects import read_isvc
 from services.normalizer.normalize.result import Defaults
 from services.normalizer.normalize.stated import AUTH_ANNOTATION
 from tests.normalizer.normalize.objects import (

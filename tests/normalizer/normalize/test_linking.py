@@ -3,10 +3,9 @@
 import pytest
 
 from services.normalizer.normalize.deployment import Deployment
-from services.normalizer.normalize.isvc import read_isvc
-from services.normalizer.normalize.linking import Link, RegistryIndex, VersionRef, link
+from services.normalizer.normalize.kserve_objects import read_isvc
+from services.normalizer.normalize.linking import Link, RegistryIndex, ServerClaim, VersionRef, choose_server, link
 from services.normalizer.normalize.registry_objects import RegistryInferenceService, RegistryRef
-from services.normalizer.normalize.serving import ServerClaim, choose_server
 from tests.normalizer.normalize.objects import isvc
 from tests.normalizer.normalize.registries import index, labelled, model, record, version
 

@@ -6,7 +6,7 @@ import pytest
 
 from services.normalizer.facts import Ref
 from services.normalizer.normalize.deployment import read_service
-from services.normalizer.normalize.llmisvc import read_llmisvc
+from services.normalizer.normalize.kserve_objects import read_llmisvc
 from tests.normalizer.normalize.objects import isvc, model_of, normalized, normalized_deployment, server_of
 
 URL = "https://gateway.example.com/vision/qwen"

@@ -14,10 +14,10 @@ from services.normalizer.normalize.addresses import resolve
 from services.normalizer.normalize.cards import CardRef, catalog_model, readme_card
 from services.normalizer.normalize.connection import read_connection, readable_part
 from services.normalizer.normalize.deployment import Deployment, read_service, read_service_account
-from services.normalizer.normalize.isvc import read_isvc
+from services.normalizer.normalize.document import server_facts
 from services.normalizer.normalize.kserve import normalize_deployment
+from services.normalizer.normalize.kserve_objects import read_isvc, read_llmisvc
 from services.normalizer.normalize.linking import RegistryIndex, link
-from services.normalizer.normalize.llmisvc import read_llmisvc
 from services.normalizer.normalize.owners import parse_owner
 from services.normalizer.normalize.registry import normalize_version
 from services.normalizer.normalize.registry_objects import (
@@ -30,9 +30,7 @@ from services.normalizer.normalize.registry_objects import (
     ServingEnvironment,
     parse_item,
 )
-from services.normalizer.normalize.result import Defaults, Normalized
-from services.normalizer.normalize.segments import kubernetes_segment, segment
-from services.normalizer.normalize.server import server_facts
+from services.normalizer.normalize.result import Defaults, Normalized, kubernetes_segment, segment
 from services.normalizer.normalize.storage import secret_name
 from tests.normalizer.normalize import strategies
 from tests.normalizer.normalize.objects import normalized_deployment

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from services.normalizer.normalize.isvc import read_isvc
+from services.normalizer.normalize.kserve_objects import read_isvc
 from services.normalizer.normalize.readiness import may_sleep
 from tests.normalizer.normalize.objects import URL, isvc, status
 

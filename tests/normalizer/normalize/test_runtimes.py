@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from services.normalizer.normalize.isvc import read_isvc
+from services.normalizer.normalize.kserve_objects import read_isvc
 from services.normalizer.normalize.runtimes import Runtime, read_runtime, spoken
 from tests.normalizer.normalize.objects import isvc, normalized, normalized_deployment, server_of
 

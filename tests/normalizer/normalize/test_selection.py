@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.normalizer.normalize.deployment import Deployment
-from services.normalizer.normalize.isvc import read_isvc
+from services.normalizer.normalize.kserve_objects import read_isvc
 from services.normalizer.normalize.selection import ALL, Selection, parse_selector
 from tests.normalizer.normalize.objects import isvc
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.normalizer.normalize.spelling import misspelt
+from services.normalizer.normalize.stated import misspelt
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,7 @@ from typing import Any
 import pytest
 
 from services.normalizer.normalize.connection import Connection, read_connection
-from services.normalizer.normalize.isvc import read_isvc
-from services.normalizer.normalize.llmisvc import read_llmisvc
+from services.normalizer.normalize.kserve_objects import read_isvc, read_llmisvc
 from services.normalizer.normalize.result import Normalized
 from services.normalizer.normalize.storage import locate, secret_name
 from tests.normalizer.normalize.objects import isvc, model_of, normalized, normalized_deployment

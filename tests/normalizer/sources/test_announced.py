@@ -14,7 +14,7 @@ from common.metrics import Metrics
 from common.problems import Problem
 from services.normalizer.facts import Gone, Ref
 from services.normalizer.normalize.deployment import Deployment
-from services.normalizer.normalize.isvc import read_isvc
+from services.normalizer.normalize.kserve_objects import read_isvc
 from services.normalizer.sources.kserve import announced
 from services.normalizer.sources.kserve.announced import Announced, event_for
 from tests import objects

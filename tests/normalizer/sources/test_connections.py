@@ -13,7 +13,7 @@ from common.kube.metrics import KubeMetrics
 from common.metrics import Metrics
 from services.normalizer.facts import Gone, Ref
 from services.normalizer.normalize.connection import Connection, Resolving
-from services.normalizer.normalize.isvc import read_isvc
+from services.normalizer.normalize.kserve_objects import read_isvc
 from services.normalizer.sources.kserve.connections import Connections, UnreadConnections
 from tests import objects
 from tests.common.kube.conftest import credentials_for

@@ -82,11 +82,11 @@ def summary(discovery: Discovery) -> list[tuple[str, str, str]]:
     return [(ref.kind, ref.id, ref.url) for ref in discovery.refs]
 
 
-def test_nothing_is_found_where_nothing_is():
+def test_nothing_is_found_where_nothing_is() -> None:
     assert found() == Discovery(refs=())
 
 
-def test_routes_of_the_operator():
+def test_routes_of_the_operator() -> None:
     discovery = found(
         [
             route("public-https", host="public.apps.example.com", to="public"),
@@ -117,33 +117,33 @@ def test_routes_of_the_operator():
         ([], None),
     ],
 )
-def test_services_on_plain_kubernetes(ports: list[Any], url: str | None):
+def test_services_on_plain_kubernetes(ports: list[Any], url: str | None) -> None:
     discovery = found([], [service("model-registry-service", *ports, namespace="kubeflow")])
 
     expected = [("registry", "kubeflow/model-registry-service", url)] if url else []
     assert summary(discovery) == expected
 
 
-def test_the_catalogs_service_needs_no_registry():
+def test_the_catalogs_service_needs_no_registry() -> None:
     discovery = found([], [service("model-catalog", HTTPS, labels=CATALOG), service("other", HTTP, labels={})])
 
     assert summary(discovery) == [("catalog", "registries/model-catalog", "https://model-catalog.registries.svc:8443")]
 
 
-def test_one_registry_reached_by_route_and_service_is_one():
+def test_one_registry_reached_by_route_and_service_is_one() -> None:
     discovery = found([route("public-https", host="public.example.com", to="public")], [service("public", HTTPS)])
 
     assert summary(discovery) == [("registry", "registries/public", "https://public.example.com")]
 
 
-def test_two_routes_to_one_registry_are_one():
+def test_two_routes_to_one_registry_are_one() -> None:
     routes = [route("b", host="b.example.com", to="public"), route("a", host="a.example.com", to="public")]
 
     assert summary(found(routes)) == [("registry", "registries/public", "https://a.example.com")]
     assert summary(found(list(reversed(routes)))) == summary(found(routes))
 
 
-def test_routes_through_one_gateway_are_different_registries():
+def test_routes_through_one_gateway_are_different_registries() -> None:
     discovery = found(
         [
             route("one-rest", host="one.example.com", to="istio-ingressgateway"),
@@ -158,7 +158,7 @@ def test_routes_through_one_gateway_are_different_registries():
 
 
 @pytest.mark.parametrize("admitted", ["True", "False"])
-def test_a_route_without_ingress_has_no_address_yet(admitted: str):
+def test_a_route_without_ingress_has_no_address_yet(admitted: str) -> None:
     host = "refused.example.com" if admitted == "False" else ""
     pending = [route("public-https", host=host, to="public", admitted=admitted)]
 
@@ -168,13 +168,13 @@ def test_a_route_without_ingress_has_no_address_yet(admitted: str):
     ]
 
 
-def test_of_two_routes_the_admitted_one_serves():
+def test_of_two_routes_the_admitted_one_serves() -> None:
     routes = [route("a", to="public"), route("b", host="b.example.com", to="public")]
 
     assert summary(found(routes)) == [("registry", "registries/public", "https://b.example.com")]
 
 
-def test_mr_route_limits_registries_and_leaves_the_catalog():
+def test_mr_route_limits_registries_and_leaves_the_catalog() -> None:
     routes = [
         route("public", host="public.example.com", to="public"),
         route("private", host="private.example.com", to="private"),
@@ -193,7 +193,7 @@ def test_mr_route_limits_registries_and_leaves_the_catalog():
     assert [ref.id for ref in by_name.refs] == ["registries/model-catalog", "team/own"]
 
 
-def test_mr_route_that_names_nothing_is_a_problem():
+def test_mr_route_that_names_nothing_is_a_problem() -> None:
     discovery = found([route("public", host="x", to="public")], routes=("team:public", "public", "other"))
     [pair, alone] = discovery.problems
 
@@ -203,7 +203,7 @@ def test_mr_route_that_names_nothing_is_a_problem():
     assert alone.message == "there is no such Route in a trusted namespace (MODEL_REGISTRY_NAMESPACES)"
 
 
-def test_explicit_urls():
+def test_explicit_urls() -> None:
     discovery = found(
         registry_urls=("https://Registry.example.com:8443/", "http://127.0.0.1:8080/base", "http://[::1]:8080"),
         catalog_urls=("http://127.0.0.1:8081",),
@@ -217,7 +217,7 @@ def test_explicit_urls():
     ]
 
 
-def test_an_explicit_url_is_the_registry_that_a_route_or_service_reaches():
+def test_an_explicit_url_is_the_registry_that_a_route_or_service_reaches() -> None:
     routes = [route("public-https", host="public.example.com", to="public")]
     services = [service("public", HTTPS), service("second", HTTP)]
 
@@ -242,13 +242,13 @@ def test_an_explicit_url_is_the_registry_that_a_route_or_service_reaches():
         "HTTPS://registry.example.com./",
     ],
 )
-def test_however_a_url_is_written_its_registry_is_the_same(url: str):
+def test_however_a_url_is_written_its_registry_is_the_same(url: str) -> None:
     [ref] = found(registry_urls=(url,)).refs
 
     assert (ref.id, ref.url) == ("registry.example.com", "https://registry.example.com")
 
 
-def test_a_url_may_have_a_name():
+def test_a_url_may_have_a_name() -> None:
     urls = ("public=https://r.example.com", "team/own=https://o.example.com/api?x=1")
     discovery = found(registry_urls=urls)
 
@@ -261,7 +261,7 @@ def test_a_url_may_have_a_name():
 
 
 @pytest.mark.parametrize("word", ["registries/public", "public", "public.example.com"])
-def test_verification_is_off_for_the_registry_that_is_named(word: str):
+def test_verification_is_off_for_the_registry_that_is_named(word: str) -> None:
     routes = [
         route("public-https", host="public.example.com", to="public"),
         route("private-https", host="private.example.com", to="private"),
@@ -273,7 +273,7 @@ def test_verification_is_off_for_the_registry_that_is_named(word: str):
     }
 
 
-def test_odd_objects_are_survived():
+def test_odd_objects_are_survived() -> None:
     odd: list[Any] = [
         {},
         {"metadata": None, "status": {"ingress": "none"}, "spec": []},
@@ -287,7 +287,7 @@ def test_odd_objects_are_survived():
     assert summary(found(odd, services)) == [("registry", "y/x", "")]
 
 
-def test_only_what_is_in_trusted_namespaces_or_named_with_its_namespace_is_read():
+def test_only_what_is_in_trusted_namespaces_or_named_with_its_namespace_is_read() -> None:
     routes = [
         route("own", namespace="team", host="own.example.com"),
         route("other", namespace="team", host="o.example.com"),
@@ -307,7 +307,7 @@ def test_only_what_is_in_trusted_namespaces_or_named_with_its_namespace_is_read(
     assert [problem.object for problem in alone.unmatched.values()] == ["MR_ROUTE own"]
 
 
-def test_a_stranger_does_not_take_the_place_of_a_trusted_server():
+def test_a_stranger_does_not_take_the_place_of_a_trusted_server() -> None:
     mine = service("public", HTTPS, external="public.example.com:443")
     theirs = [
         service("public", HTTPS, namespace="tenant", external="public.example.com:443"),
@@ -321,13 +321,13 @@ def test_a_stranger_does_not_take_the_place_of_a_trusted_server():
 
 
 @pytest.mark.parametrize("labels", [CATALOG, UPSTREAM_CATALOG])
-def test_the_catalogs_service_by_its_real_labels(labels: dict[str, str]):
+def test_the_catalogs_service_by_its_real_labels(labels: dict[str, str]) -> None:
     discovery = found([], [service("model-catalog", HTTP, labels=labels)])
 
     assert summary(discovery) == [("catalog", "registries/model-catalog", "http://model-catalog.registries.svc:8080")]
 
 
-def test_a_registry_may_be_called_catalog():
+def test_a_registry_may_be_called_catalog() -> None:
     routes = [
         route("catalog-team-https", host="a.example.com", to="catalog-team", labels={**MANAGED, **REGISTRY}),
         route("model-catalog-https", host="b.example.com", to="model-catalog", labels={**MANAGED, **CATALOG}),
@@ -339,7 +339,7 @@ def test_a_registry_may_be_called_catalog():
     ]
 
 
-def test_a_route_without_tls_is_http_and_comes_last():
+def test_a_route_without_tls_is_http_and_comes_last() -> None:
     plain = route("a-http", host="a-http.example.com", to="public", tls=False)
     encrypted = route("b-https", host="b-https.example.com", to="public")
 
@@ -353,7 +353,7 @@ def test_a_route_without_tls_is_http_and_comes_last():
 @pytest.mark.parametrize(
     "address", ["public-rest.example.com:443", "public-rest.example.com", "https://public-rest.example.com/"]
 )
-def test_without_a_route_the_services_address_outside_serves(address: str):
+def test_without_a_route_the_services_address_outside_serves(address: str) -> None:
     services = [service("public", HTTPS, external=address)]
 
     assert [ref.url for ref in found([], services).refs] == ["https://public-rest.example.com"]
@@ -362,13 +362,13 @@ def test_without_a_route_the_services_address_outside_serves(address: str):
 
 
 @pytest.mark.parametrize("address", ["[bad", "user@host", "host/path", "host:70000", ""])
-def test_an_address_outside_that_is_none_leaves_the_service(address: str):
+def test_an_address_outside_that_is_none_leaves_the_service(address: str) -> None:
     assert [ref.url for ref in found([], [service("public", HTTPS, external=address)]).refs] == [
         "https://public.registries.svc:8443"
     ]
 
 
-def test_an_http_route_with_a_host_leads_to_its_service():
+def test_an_http_route_with_a_host_leads_to_its_service() -> None:
     services = [service("public", HTTPS)]
 
     assert [ref.url for ref in found([http_route("gateway.example.com")], services).refs] == [
@@ -378,7 +378,7 @@ def test_an_http_route_with_a_host_leads_to_its_service():
 
 
 @pytest.mark.parametrize("host", ["[bad", "a b", "user@host", "h:80", "x/y", "a" * 300])
-def test_a_host_that_is_none_is_a_problem_and_leaves_the_others(host: str):
+def test_a_host_that_is_none_is_a_problem_and_leaves_the_others(host: str) -> None:
     routes = [route("public-https", host=host, to="public"), route("other", host="other.example.com", to="other")]
 
     discovery = found(routes)

@@ -13,8 +13,8 @@ from common.kube.state import State
 from common.metrics import Metrics
 from services.normalizer.facts import Gone, Ref
 from services.normalizer.normalize.deployment import Deployment, Planned
-from services.normalizer.normalize.inheritance import NOTHING, read_namespace
-from services.normalizer.normalize.isvc import read_isvc
+from services.normalizer.normalize.kserve_objects import read_isvc
+from services.normalizer.normalize.stated import NOTHING, read_namespace
 from services.normalizer.source import News, Sink
 from services.normalizer.sourcebook import SourceKind
 from services.normalizer.sources.inherited import PART, Inherited, Namespaces
@@ -43,16 +43,16 @@ OF_TEAM = namespace(
 
 
 def test_owner_system_lifecycle_and_labels_are_inherited() -> None:
-    given = read_namespace(OF_TEAM).given(read_isvc(objects.isvc("iris", labels={"stage": "beta"})))
-    assert said(given) == {"owner": "group:default/vision", "lifecycle": "production", "system": "shop"}
-    assert given.stated.tags() == ("onnx", "stage-beta", "team-vision")
+    given = read_namespace(OF_TEAM).added_to(read_isvc(objects.isvc("iris", labels={"stage": "beta"})).stated)
+    assert dict(given.said) == {"owner": "group:default/vision", "lifecycle": "production", "system": "shop"}
+    assert given.tags() == ("onnx", "stage-beta", "team-vision")
 
 
 def test_what_a_deployment_says_goes_before() -> None:
     own = objects.isvc("iris", labels={"team": "audio"}, annotations={"modelcatalogbridge.rhdh.io/owner": "ada"})
-    given = read_namespace(OF_TEAM).given(read_isvc(own))
-    assert said(given) == {"owner": "ada", "lifecycle": "production", "system": "shop"}
-    assert given.stated.tags() == ("onnx", "team-audio")
+    given = read_namespace(OF_TEAM).added_to(read_isvc(own).stated)
+    assert dict(given.said) == {"owner": "ada", "lifecycle": "production", "system": "shop"}
+    assert given.tags() == ("onnx", "team-audio")
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_what_a_deployment_says_goes_before() -> None:
 def test_a_namespace_that_says_nothing_changes_nothing(obj: dict[str, Any]) -> None:
     deployment = read_isvc(objects.isvc("iris"))
     assert read_namespace(obj) == NOTHING
-    assert NOTHING.given(deployment) is deployment
+    assert NOTHING.added_to(deployment.stated) is deployment.stated
 
 
 class Script:

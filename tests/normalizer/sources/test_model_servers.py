@@ -14,8 +14,7 @@ from aiohttp import web
 from common.details import unpacked
 from services.normalizer.facts import Gone, Missing, Ref
 from services.normalizer.normalize.deployment import Deployment, read_service
-from services.normalizer.normalize.isvc import read_isvc
-from services.normalizer.normalize.llmisvc import read_llmisvc
+from services.normalizer.normalize.kserve_objects import read_isvc, read_llmisvc
 from services.normalizer.normalize.runtimes import read_runtime
 from services.normalizer.source import News, Sink
 from services.normalizer.sourcebook import SourceKind

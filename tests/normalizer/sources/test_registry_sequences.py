@@ -21,7 +21,7 @@ def shrinking(models: int, count: int) -> list[tuple[Any, ...]]:
 @example(shrinking(7, 1))
 @example(shrinking(7, 4))
 @given(st.lists(st.one_of(STEPS, st.just(("poll",))), max_size=25))
-async def test_what_is_known_is_what_the_last_complete_poll_saw(steps: list[tuple[Any, ...]]):
+async def test_what_is_known_is_what_the_last_complete_poll_saw(steps: list[tuple[Any, ...]]) -> None:
     async with FakeRegistry(limits=PageLimits(default=3, cap=3)) as registry, polling(registry) as poller:
         world = World(registry)
         shown: dict[str, Any] = {}

@@ -6,7 +6,7 @@ from typing import Any
 from common.kube.state import OK, State
 from services.normalizer.facts import Gone, Ref
 from services.normalizer.normalize.deployment import Planned
-from services.normalizer.normalize.isvc import read_isvc
+from services.normalizer.normalize.kserve_objects import read_isvc
 from services.normalizer.normalize.selection import ALL, Selection, parse_selector
 from services.normalizer.source import News, Sink
 from services.normalizer.sourcebook import SourceKind

@@ -3,7 +3,7 @@ from services.storage_rest.stores.memory import MemoryStore
 from tests.storage_rest.running import running, upsert
 
 
-async def test_takes_everything_and_forgets_it():
+async def test_takes_everything_and_forgets_it() -> None:
     store = MemoryStore()
     async with running(store) as storage:
         outcome = await storage.service.apply(

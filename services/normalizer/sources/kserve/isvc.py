@@ -25,7 +25,7 @@ from services.normalizer.normalize.deployment import (
     read_service,
     read_service_account,
 )
-from services.normalizer.normalize.isvc import read_isvc
+from services.normalizer.normalize.kserve_objects import read_isvc
 from services.normalizer.normalize.runtimes import Runtime, read_runtime
 from services.normalizer.source import Sink
 from services.normalizer.sourcebook import SourceKind

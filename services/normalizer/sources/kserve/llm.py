@@ -21,7 +21,7 @@ from common.kube.resources import LLM_INFERENCE_SERVICES, Resource
 from common.kube.state import State, state_of
 from services.normalizer.facts import Gone, Missing, Ref
 from services.normalizer.normalize.deployment import Deployment
-from services.normalizer.normalize.llmisvc import read_llmisvc
+from services.normalizer.normalize.kserve_objects import read_llmisvc
 from services.normalizer.source import Sink
 from services.normalizer.sourcebook import SourceKind
 from services.normalizer.sources.kserve.watched import Collection, reflectors, unreadable

@@ -11,8 +11,7 @@ import structlog
 from common.backoff import Backoff
 from common.http.client import RemoteError, StatusError, Unreachable
 from services.normalizer.normalize import values
-from services.normalizer.normalize.card_length import shorten
-from services.normalizer.normalize.cards import CARD_LIMIT, CatalogModel, is_too_large
+from services.normalizer.normalize.cards import CARD_LIMIT, CatalogModel, is_too_large, shorten
 from services.normalizer.sources.faults import BadAnswer, TooLarge, fault_of
 from services.normalizer.sources.http import Account, Remote
 

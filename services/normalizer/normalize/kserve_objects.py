@@ -1,0 +1,217 @@
+"""KServe's objects as deployments: InferenceServices (v1beta1) and LLMInferenceServices (v1alpha1 and v1alpha2)."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from services.normalizer.normalize import values
+from services.normalizer.normalize.addresses import llm_addresses, status_addresses
+from services.normalizer.normalize.containers import Told, main_container, read_container, told_names, unique_names
+from services.normalizer.normalize.deployment import Deployment, read_names, subject
+from services.normalizer.normalize.readiness import may_sleep, read_failed_update, read_readiness
+from services.normalizer.normalize.runtimes import Served, read_tasks
+from services.normalizer.normalize.stated import read_stated
+from services.normalizer.normalize.storage import read_llm_storage, read_storage
+
+# A predictor names its framework as a key in the form that came before `predictor.model` and is still admitted.
+FRAMEWORKS = (
+    "sklearn",
+    "xgboost",
+    "tensorflow",
+    "pytorch",
+    "triton",
+    "onnx",
+    "huggingface",
+    "pmml",
+    "lightgbm",
+    "paddle",
+)
+_CUSTOM_STORAGE_VARIABLE = "STORAGE_URI"
+_TRANSFORMER_CONTAINER = "transformer-container"
+_NO_MODEL: Mapping[str, Any] = {}
+_DEPLOYMENT_MODE = "serving.kserve.io/deploymentMode"
+_MODEL_MESH = "modelmesh"
+_BY_PUBLISHER = "publishers/"
+
+
+class Predictor(NamedTuple):
+    """The model format and its version, the runtime, the protocol, and what the containers that answer are told.
+
+    `model` is the specification with the storage, `uris` are the locations named as a whole. `containers` are those
+    that know the model's name, the one that takes the requests first. `pull_secret` is the first for images.
+    """
+
+    model: Mapping[str, Any]
+    model_format: str
+    format_version: str
+    runtime: str
+    protocol: str
+    uris: tuple[str, ...]
+    containers: tuple[Told, ...]
+    has_transformer: bool
+    pull_secret: str
+
+
+def read_predictor(spec: object, *, name: str, namespace: str) -> Predictor:
+    """Return what `spec` says of the model; explainers, workers and canaries do not change it."""
+    predictor = values.mapping(values.at(spec, "predictor"))
+    transformer = values.mapping(values.at(spec, "transformer"))
+    model, framework = _model(predictor)
+    beside = values.items(predictor.get("containers"))
+    answering = [
+        main_container(transformer.get("containers")),
+        next((c for c in beside if values.at(c, "name") == _TRANSFORMER_CONTAINER), _NO_MODEL),
+        model,
+        main_container([c for c in beside if values.at(c, "name") != _TRANSFORMER_CONTAINER]),
+    ]
+    return Predictor(
+        model=model,
+        model_format=values.line(values.at(model, "modelFormat", "name")) or framework,
+        format_version=values.line(values.at(model, "modelFormat", "version")),
+        runtime=values.line(model.get("runtime")),
+        protocol=values.line(model.get("protocolVersion")).lower(),
+        uris=_uris(predictor, model),
+        containers=tuple(read_container(each, name=name, namespace=namespace) for each in answering if each),
+        has_transformer=bool(transformer),
+        pull_secret=next(
+            filter(None, (values.line(values.at(s, "name")) for s in values.items(predictor.get("imagePullSecrets")))),
+            "",
+        ),
+    )
+
+
+def _model(predictor: Mapping[str, Any]) -> tuple[Mapping[str, Any], str]:
+    """Return the specification of the model, and the framework whose key it stands under in the older form."""
+    if model := values.mapping(predictor.get("model")):
+        return model, ""
+    for framework in FRAMEWORKS:
+        if isinstance(predictor.get(framework), Mapping):
+            return predictor[framework], framework
+    return _NO_MODEL, ""
+
+
+def _uris(predictor: Mapping[str, Any], model: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return where the model's files are, as KServe is told, or a custom predictor's container."""
+    several = [
+        values.line(values.at(item, "uri"))
+        for part in (predictor, model)
+        for item in values.items(part.get("storageUris"))
+    ]
+    told = (
+        values.line(values.at(variable, "value"))
+        for container in values.items(predictor.get("containers"))
+        for variable in values.items(values.at(container, "env"))
+        if values.at(variable, "name") == _CUSTOM_STORAGE_VARIABLE
+    )
+    stated = tuple(filter(None, (values.line(model.get("storageUri")), *several)))
+    return tuple(dict.fromkeys(stated)) or tuple(filter(None, told))[:1]
+
+
+def read_isvc(obj: Mapping[str, Any]) -> Deployment:
+    """Return the facts of an InferenceService; what is unusable is among its problems."""
+    metadata, status = values.mapping(obj.get("metadata")), values.mapping(obj.get("status"))
+    annotations = values.mapping(metadata.get("annotations"))
+    namespace, name = read_names(metadata)
+    predictor = read_predictor(obj.get("spec"), name=name, namespace=namespace)
+    runtime = predictor.runtime or _chosen_runtime(status)
+    tasks = read_tasks(predictor.containers)
+    versioned = "-".join(filter(None, (predictor.model_format, predictor.format_version)))
+    # The dashboard makes a runtime of its own for each deployment: its name says nothing more.
+    telling = [versioned if predictor.model_format else "", runtime if runtime != name else "", *tasks]
+    stated = read_stated(metadata, further_tags=telling)
+    readiness = read_readiness(metadata=metadata, status=status)
+    addresses, problems = status_addresses(
+        status, values.mapping(metadata.get("labels")), namespace=namespace, subject=subject(namespace, name)
+    )
+    if readiness.ready:
+        problems += read_failed_update(status, subject(namespace, name))
+    return Deployment(
+        namespace=namespace,
+        name=name,
+        uid=values.line(metadata.get("uid")),
+        created=values.timestamp(metadata.get("creationTimestamp")),
+        generation=values.millis(metadata.get("generation")),
+        stated=stated,
+        names=unique_names((*stated.names, *told_names(predictor.containers))),
+        served=Served(
+            model_format=predictor.model_format,
+            runtime=runtime,
+            protocol=predictor.protocol,
+            image=next((told.image for told in reversed(predictor.containers) if told.image), ""),
+            tasks=tasks,
+            predictive=stated.predictive,
+        ),
+        storage=read_storage(
+            predictor.model,
+            annotations,
+            uris=predictor.uris,
+            pull_secret=predictor.pull_secret,
+            model_mesh=values.line(annotations.get(_DEPLOYMENT_MODE)).lower() == _MODEL_MESH,
+        ),
+        addresses=addresses,
+        has_transformer=predictor.has_transformer,
+        readiness=readiness,
+        may_sleep=may_sleep(obj),
+        problems=problems,
+    )
+
+
+def _chosen_runtime(status: Mapping[str, Any]) -> str:
+    """Return the runtime that KServe chose where the specification names none."""
+    return values.line(status.get("servingRuntimeName")) or values.line(status.get("clusterServingRuntimeName"))
+
+
+def read_llmisvc(obj: Mapping[str, Any], *, secured: bool | None = None) -> Deployment:
+    """Return the facts of an LLMInferenceService; what is unusable is among its problems.
+
+    `secured`: its platform asks for a token unless it is told not to (Open Data Hub, OpenShift AI), None where that is
+    not known.
+    """
+    metadata, status = values.mapping(obj.get("metadata")), values.mapping(obj.get("status"))
+    spec = values.mapping(obj.get("spec"))
+    model = values.mapping(spec.get("model"))
+    namespace, name = read_names(metadata)
+    stated = read_stated(metadata)
+    addresses, problems = llm_addresses(
+        status, namespace=namespace, name=name, subject=subject(namespace, name, kind="LLMInferenceService")
+    )
+    return Deployment(
+        kind="LLMInferenceService",
+        namespace=namespace,
+        name=name,
+        uid=values.line(metadata.get("uid")),
+        created=values.timestamp(metadata.get("creationTimestamp")),
+        generation=values.millis(metadata.get("generation")),
+        stated=stated,
+        names=unique_names((*stated.names, *(_addressed_names(status) or _specified_names(model)))),
+        served=Served(said="openai-v1"),
+        storage=read_llm_storage(
+            values.line(model.get("uri")),
+            values.mapping(metadata.get("annotations")),
+            pull_secret=next(_pull_secrets(spec), ""),
+        ),
+        addresses=addresses,
+        secured=secured,
+        readiness=read_readiness(metadata=metadata, status=status),
+        may_sleep=may_sleep(obj),
+        problems=problems,
+    )
+
+
+def _addressed_names(status: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the names that the addresses answer to; those by their publisher are the same models again."""
+    named = (
+        values.line(values.at(model, "name"))
+        for address in values.items(status.get("addresses"))
+        for model in values.items(values.at(address, "models"))
+    )
+    return tuple(dict.fromkeys(name for name in named if name and not name.startswith(_BY_PUBLISHER)))
+
+
+def _specified_names(model: Mapping[str, Any]) -> tuple[str, ...]:
+    adapters = values.items(values.at(model, "lora", "adapters"))
+    return (values.line(model.get("name")), *(values.line(values.at(adapter, "name")) for adapter in adapters))
+
+
+def _pull_secrets(spec: Mapping[str, Any]) -> Iterator[str]:
+    secrets = values.items(values.at(spec, "template", "imagePullSecrets"))
+    return filter(None, (values.line(values.at(secret, "name")) for secret in secrets))
