@@ -177,7 +177,7 @@ class ClusterExamination:
         return self.wanted.way != Found(None)
 
     async def login(self) -> Step:
-        """Return the step that logs in; it is done once, whoever asks."""
+        """Return the step that logs in; it is done once, however often it is asked for."""
         if self._login is None:
             title = "Credentials and API server" if self.purpose.followed else "Credentials for the cache"
             self._login = asyncio.create_task(self.step("credentials", title, self._log_in))
