@@ -4,8 +4,8 @@ import pytest
 
 from common.wire import Batch, Leaving
 from services.storage_rest.removals import REMEMBERED
-from services.storage_rest.stores.base import Contents
-from services.storage_rest.stores.memory import MemoryStore
+from services.storage_rest.stores.base import LoadedCache
+from services.storage_rest.stores.local import MemoryStore
 from tests.storage_rest.running import Running, running, upsert
 
 SINCE = 1_700_000_000
@@ -16,7 +16,7 @@ class Damaged(MemoryStore):
     """A store that has lost something."""
 
     async def run(self, view) -> None:
-        view.load(Contents(upserts=(upsert("a_1"),), damage="the ConfigMap bac-import-model-2 is missing"))
+        view.load(LoadedCache(upserts=(upsert("a_1"),), damage="the ConfigMap bac-import-model-2 is missing"))
 
 
 async def leaving(storage: Running) -> dict:
@@ -73,10 +73,10 @@ async def test_a_refused_one_stays_until_it_is_seen_again(storage) -> None:
 @pytest.mark.parametrize(
     ("body", "status", "said"),
     [
-        ({"keys": ["a_0"]}, 404, "not among what is leaving: a_0"),
+        ({"keys": ["a_0"]}, 404, "not about to leave: a_0"),
         ({"keys": ["a_1", "x_y"]}, 404, "x_y"),
-        ({}, 400, "name the keys"),
-        ({"keys": ["a_1"], "all": True}, 400, "name the keys"),
+        ({}, 400, "the body must be"),
+        ({"keys": ["a_1"], "all": True}, 400, "the body must be"),
         ({"keys": "a_1"}, 400, "keys must be a list"),
         ([], 400, "must be a JSON object"),
     ],
@@ -121,7 +121,7 @@ async def test_a_lowered_limit_drops_nothing_that_is_stored() -> None:
 
     class Full(MemoryStore):
         async def run(self, view) -> None:
-            view.load(Contents(upserts=(upsert("a_1", card_key="c"),), cards={"c": "x" * 500}, complete=True))
+            view.load(LoadedCache(upserts=(upsert("a_1", card_key="c"),), cards={"c": "x" * 500}, complete=True))
             view.take_over((upsert("b_1"),), {})
 
     async with running(Full(), document_limit=20) as storage:
