@@ -22,7 +22,7 @@ from services.location.shelf import Shelf
 from services.location.status.neighbours import NORMALIZER, STORAGE, Neighbours, in_process
 from services.normalizer.clusters import Environment
 from services.normalizer.controller import Controller
-from services.normalizer.explain import add_explanations
+from services.normalizer.reports import add_explanations
 from services.normalizer.service import create_controller, follow_sources, run_until
 from services.normalizer.settings import NormalizerSettings
 from services.storage_rest import administration
@@ -118,7 +118,7 @@ async def run(plan: Plan, settings: AllSettings, stop: asyncio.Event, *, tell: C
             settings=settings.location,
         )
         administration.add_routes(app, storage)
-        add_explanations(app, controller.explainer)
+        add_explanations(app, controller.reporter)
         bound = await stack.enter_async_context(server.listening(app, plan.addresses))
         if plan.metrics_addresses:
             own = server.create_app(name=NAME, metrics=metrics, health=health, access=None)

@@ -11,18 +11,15 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from common.problems import Problem
-from services.normalizer.companions import Companions
-from services.normalizer.connected import Connected
+from services.normalizer.companions import Belongings, Companions
 from services.normalizer.facts import MANIFESTS, Gone, Missing, Ref, Unusable
 from services.normalizer.hidden import Why, faulty, unready
 from services.normalizer.ledger import NOT_LISTED, NOT_READY, Ledger
 from services.normalizer.normalize.cards import CatalogModel
-from services.normalizer.normalize.connection import Connection
-from services.normalizer.normalize.deployment import Deployment, Fact, Planned, ServiceAccountFacts, ServiceFacts
+from services.normalizer.normalize.deployment import Deployment, Fact, Planned
 from services.normalizer.normalize.document import ServerFacts, server_facts
 from services.normalizer.normalize.labels import RegistryLabels
 from services.normalizer.normalize.linking import Link, ServerClaim, choose_server
-from services.normalizer.normalize.runtimes import Runtime
 from services.normalizer.places import Places
 from services.normalizer.registered import Registered
 
@@ -71,10 +68,7 @@ class Deployments:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self._entries: dict[str, Entry] = {}
-        self._services: Companions[ServiceFacts] = Companions()
-        self._accounts: Companions[ServiceAccountFacts] = Companions()
-        self._connected = Connected()
-        self._runtimes: dict[Ref, Runtime] = {}
+        self._companions = Companions()
         self._carded: dict[str, CatalogModel] = {}
         self._claimants: defaultdict[str, set[str]] = defaultdict(set)
         self._beside: dict[str, Problem] = {}
@@ -107,25 +101,9 @@ class Deployments:
         """Return the deployments that serve a version."""
         return self._claimants.get(version, ())
 
-    def services(self, ref: str) -> tuple[ServiceFacts, ...]:
-        """Return the Services of a deployment."""
-        return self._services.of(ref)
-
-    def accounts(self, ref: str) -> tuple[ServiceAccountFacts, ...]:
-        """Return the ServiceAccounts of a deployment."""
-        return self._accounts.of(ref)
-
-    def connection(self, ref: str) -> Connection | None:
-        """Return what is known of a deployment's connection."""
-        return self._connected.of(ref)
-
-    def runtime(self, ref: str, facts: Deployment) -> Runtime | None:
-        """Return what is known of a deployment's runtime: one of its namespace goes before one of the cluster."""
-        if not self._runtimes:
-            return None
-        cluster, name = Ref.parse(ref).place, facts.served.runtime
-        own = self._runtimes.get(Ref("runtime", cluster, (facts.namespace, name)))
-        return own or self._runtimes.get(Ref("runtime", cluster, ("", name)))
+    def belongings(self, ref: str, facts: Deployment) -> Belongings:
+        """Return the Services, ServiceAccounts, runtime and connection of a deployment."""
+        return self._companions.of(ref, facts)
 
     def catalog_models(self, places: Places) -> dict[str, frozenset[CatalogModel]]:
         """Return the models of the model catalog whose cards deployments name, by the cluster whose catalogs to ask."""
@@ -151,18 +129,16 @@ class Deployments:
 
     def known(self, source: str, cluster: str) -> set[Ref]:
         """Return the deployments of a source, and what it told of a cluster beside them."""
-        companions = self._services.refs | self._accounts.refs | self._runtimes.keys()
         deployments = {Ref.parse(ref) for ref, entry in self._entries.items() if entry.source == source}
-        return deployments | {ref for ref in companions if ref.place == cluster}
+        return deployments | {ref for ref in self._companions.of_cluster(cluster) if ref.kind != "connection"}
 
     def forget(self, cluster: str) -> set[str]:
         """Forget all that is known of a cluster that is followed no longer and has no deployment left.
 
         Returns the deployments that could not be read.
         """
-        for ref in self._services.refs | self._accounts.refs | self._runtimes.keys() | self._connected.refs:
-            if ref.place == cluster:
-                self._put_companion(ref, Gone())
+        for ref in self._companions.of_cluster(cluster):
+            self._companions.put(ref, Gone())
         unusable = {ref for ref in self._unusable if Ref.parse(ref).place == cluster}
         for unread in unusable:
             del self._unusable[unread]
@@ -182,7 +158,7 @@ class Deployments:
     def put(self, source: str, ref: Ref, fact: Fact | Gone | Missing | Unusable, *, now: float) -> set[str]:
         """Take what a source says of an object; return what may be shown otherwise."""
         if not ref.is_deployment:
-            return self._put_companion(ref, fact)
+            return self._companions.put(ref, fact)
         match fact:
             case Planned():
                 self._put_deployment(source, str(ref), fact.deployment, bare=True)
@@ -201,44 +177,18 @@ class Deployments:
                     entry.missed = now
         return {str(ref)}
 
-    def _put_companion(self, ref: Ref, fact: Fact | Gone | Missing | Unusable) -> set[str]:
-        """Take what belongs to deployments, or its absence; one that cannot be read stays as it was."""
-        match fact:
-            case ServiceFacts():
-                return self._services.put(ref, fact)
-            case ServiceAccountFacts():
-                return self._accounts.put(ref, fact)
-            case Connection():
-                return self._connected.put(ref, fact)
-            case Runtime():
-                return self._put_runtime(ref, fact)
-            case Unusable():
-                return set()
-        touched = self._services.put(ref, None) | self._accounts.put(ref, None)
-        return touched | self._connected.put(ref, None) | self._put_runtime(ref, None)
-
     def _put_deployment(self, source: str, ref: str, facts: Deployment, *, bare: bool) -> None:
         self._unusable.pop(ref, None)
-        self._connected.use(ref, Ref.parse(ref).place, facts)
         if (model := facts.stated.catalog_model) is not None:
             self._carded[ref] = model
         else:
             self._carded.pop(ref, None)
         entry = self._entries.get(ref)
+        self._companions.use(ref, entry.facts if entry is not None else None, facts)
         if entry is None:
             self._entries[ref] = Entry(source, facts, bare)
         else:
             entry.facts, entry.bare, entry.missed = facts, bare, None
-
-    def _put_runtime(self, ref: Ref, runtime: Runtime | None) -> set[str]:
-        """Take a ServingRuntime, or one of the cluster (its namespace is empty), or its absence; return who uses it."""
-        if self._runtimes.get(ref) == runtime:
-            return set()
-        if runtime is None:
-            del self._runtimes[ref]
-        else:
-            self._runtimes[ref] = runtime
-        return {user for user, entry in self._entries.items() if entry.facts.served.runtime == ref.ids[1]}
 
     def withdraw(self, ref: str) -> None:
         """Show a deployment no longer as it was ready last."""
@@ -307,10 +257,12 @@ class Deployments:
     def _drop(self, ref: str) -> set[str]:
         """Forget a deployment; return the version that it served."""
         self._unusable.pop(ref, None)
-        self._connected.use(ref, "", None)
         self._carded.pop(ref, None)
         entry = self._entries.pop(ref, None)
-        return self._unlink(ref, entry) if entry is not None else set()
+        if entry is None:
+            return set()
+        self._companions.use(ref, entry.facts, None)
+        return self._unlink(ref, entry)
 
     def part(self, version: str) -> None:
         """Show nobody beside the server of a version, until one is chosen again."""
@@ -339,12 +291,13 @@ class Deployments:
         entry = self._entries.get(ref)
         if entry is None or entry.verdict.facts is None:
             return None
+        own = self._companions.of(ref, entry.verdict.facts)
         return server_facts(
             entry.verdict.facts,
-            services=self._services.of(ref),
-            service_accounts=self._accounts.of(ref),
-            runtime=self.runtime(ref, entry.verdict.facts),
-            connection=self._connected.of(ref),
+            services=own.services,
+            service_accounts=own.service_accounts,
+            runtime=own.runtime,
+            connection=own.connection,
         )
 
     def shown_with_version(self, ref: str) -> str:

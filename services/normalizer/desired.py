@@ -433,18 +433,19 @@ class Desired:
         if facts is None or self._deployments.shown_with_version(ref):
             return None
         place = self._places.of(Ref.parse(ref), entry.source)
+        own = self._deployments.belongings(ref, facts)
         return within(
             place,
             normalize_deployment(
                 facts,
                 cluster=Ref.parse(ref).place,
                 source=entry.source,
-                services=self._deployments.services(ref),
-                service_accounts=self._deployments.accounts(ref),
+                services=own.services,
+                service_accounts=own.service_accounts,
                 defaults=place.defaults,
                 serve=not entry.bare,
-                runtime=self._deployments.runtime(ref, facts),
-                connection=self._deployments.connection(ref),
+                runtime=own.runtime,
+                connection=own.connection,
                 card=self._cards.choose(facts.stated.catalog_model, stored=self._stored_by_ref.get(ref)),
             ),
         )

@@ -11,28 +11,20 @@ from typing import Any
 
 import structlog
 
-from common.health import Health
 from common.kube.state import State
-from common.kube.workqueue import WorkQueue
 from common.problems import Problem
-from services.normalizer.desired import Desired
+from services.normalizer.context import SYNC, Context
 from services.normalizer.facts import LOCAL, Gone, Missing, Ref, Unusable, cluster_of_id, in_cluster
-from services.normalizer.ledger import Ledger
 from services.normalizer.normalize.cards import CatalogModel
 from services.normalizer.normalize.labels import RegistryLabels
 from services.normalizer.normalize.registry_objects import RegistryRef
 from services.normalizer.normalize.result import Place
 from services.normalizer.places import SHARED
 from services.normalizer.source import Hearer, News, Sink, Source
-from services.normalizer.sourcebook import OPTIONAL, OPTIONAL_PARTS, SourceBook
+from services.normalizer.sourcebook import OPTIONAL, OPTIONAL_PARTS
 from services.normalizer.sources.kubeflow.records import RegistryContent, RegistryReading, registry_source
-from services.normalizer.telemetry import Telemetry
 
 log = structlog.get_logger("sink")
-
-SYNC = "sync"
-"""The key in the queue that stands for no document: compare everything, ask storage what it holds."""
-
 
 SLOW = 10.0
 """Seconds after which a source that has said nothing is no longer believed to answer soon."""
@@ -41,24 +33,14 @@ SLOW = 10.0
 class Intake:
     """Gives each source its sink; `sources` are those that were opened, by id."""
 
-    def __init__(
-        self,
-        *,
-        desired: Desired,
-        book: SourceBook,
-        ledger: Ledger,
-        queue: WorkQueue[str],
-        health: Health,
-        telemetry: Telemetry,
-        clock: Callable[[], float],
-    ) -> None:
-        self._desired = desired
-        self._book = book
-        self._ledger = ledger
-        self._queue = queue
-        self._health = health
-        self._telemetry = telemetry
-        self._clock = clock
+    def __init__(self, context: Context) -> None:
+        self._desired = context.desired
+        self._book = context.book
+        self._ledger = context.ledger
+        self._queue = context.queue
+        self._health = context.health
+        self._telemetry = context.telemetry
+        self._clock = context.clock
         self._news = asyncio.Event()
         self._begun = asyncio.Event()
         self._ask: dict[str, Callable[[RegistryLabels], None]] = {}

@@ -4,11 +4,11 @@ import asyncio
 import json
 import re
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import aiohttp
 from aiohttp import web
@@ -29,8 +29,16 @@ from services.storage_rest.stores.base import Store
 from services.storage_rest.stores.local import MemoryStore
 from services.storage_rest.telemetry import Telemetry
 
+T = TypeVar("T")
+
 TOKEN = "sesame"
 WIRE = Path(__file__).parent / "wire"
+
+
+def present(value: T | None) -> T:
+    """Return what must be there."""
+    assert value is not None
+    return value
 
 
 def document(name: str = "iris", **fields: Any) -> bytes:
@@ -103,7 +111,7 @@ class Running:
 
 
 @asynccontextmanager
-async def background(*coroutines: Any) -> AsyncIterator[None]:
+async def background(*coroutines: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
     """Run coroutines for the time of the block; an error in one ends the block."""
     async with asyncio.TaskGroup() as tasks:
         started = [tasks.create_task(coroutine) for coroutine in coroutines]

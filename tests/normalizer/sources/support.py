@@ -9,7 +9,7 @@ from common.trust import trust_also
 from services.normalizer.sources.http import Connector, SourceMetrics
 from services.normalizer.sources.kubeflow.poller import RegistryPoller
 from services.normalizer.sources.kubeflow.records import RegistryReading
-from services.normalizer.sources.refs import SourceRef, SourceState
+from services.normalizer.sources.refs import RefKind, SourceRef, SourceState
 from tests.fakes.registry import FakeCatalog, FakeRegistry
 
 LISTS = {
@@ -30,7 +30,7 @@ def new_metrics() -> Metrics:
 
 def ref_of(server: FakeRegistry | FakeCatalog, *, name: str = "models/public", verify: bool = True) -> SourceRef:
     namespace, _, own = name.partition("/")
-    kind = "catalog" if isinstance(server, FakeCatalog) else "registry"
+    kind: RefKind = "catalog" if isinstance(server, FakeCatalog) else "registry"
     return SourceRef(id=name, kind=kind, url=server.url, origin="a test", name=own, namespace=namespace, verify=verify)
 
 

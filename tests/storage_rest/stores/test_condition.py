@@ -10,6 +10,7 @@ from services.storage_rest.stores.condition import CacheCondition, assess
 from services.storage_rest.stores.shard import Observation, Value, mark_of
 
 Shards = dict[int, Observation]
+Damage = Callable[[Shards, int, int], None]
 GARBAGE = Value(b"", "garbage", usable=False)
 
 
@@ -36,7 +37,7 @@ def whole(draw: st.DrawFn) -> Shards:
     return shards
 
 
-def on_one(change: Callable[[Observation], Observation | None]) -> Callable[[Shards, int, int], None]:
+def on_one(change: Callable[[Observation], Observation | None]) -> Damage:
     def damage(shards: Shards, which: int, _: int) -> None:
         if shards:
             number = sorted(shards)[which % len(shards)]
@@ -86,7 +87,7 @@ DAMAGES = [
     whole(),
     st.lists(st.tuples(st.sampled_from(DAMAGES), st.integers(0, 9), st.integers(0, 9)), max_size=6),
 )
-def test_what_counts_as_whole_lacks_nothing(shards: Shards, damages: list) -> None:
+def test_what_counts_as_whole_lacks_nothing(shards: Shards, damages: list[tuple[Damage, int, int]]) -> None:
     served = {key for seen in shards.values() for key in seen.values}
     assert assess(shards, base="map", others=False) == CacheCondition(complete=True)
     for damage, which, key in damages:
