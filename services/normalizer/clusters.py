@@ -1,6 +1,7 @@
 """The clusters that are followed: what is made for each, and how what runs follows what is wanted."""
 
 import asyncio
+import os
 import ssl
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -54,6 +55,35 @@ class Environment:
     polling_floor: float = POLLING_FLOOR
 
 
+def registry_connector(
+    wanted: Wanted,
+    id_: str,
+    credentials: Credentials | None,
+    *,
+    settings: NormalizerSettings,
+    metrics: Metrics,
+    environ: Mapping[str, str] = os.environ,
+) -> Connector:
+    """Return what opens connections to the registries of a cluster: they get its own token, and no other cluster's.
+
+    Raises:
+        TrustError: a certificate authority for registries cannot be used.
+    """
+    token = credentials.token if credentials is not None else None
+    if wanted.inside:
+        own = settings.shared_token if credentials is None and id_ == LOCAL else token
+        connector = create_connector(settings, token=own, metrics=metrics, environ=environ)
+    else:
+        authorities = [] if credentials is None else _authorities(credentials)
+        authorities += [read_authority("caFile", path) for path in wanted.authorities]
+        connector = create_connector_to(settings, token=token, authorities=authorities, metrics=metrics)
+    return replace(
+        connector,
+        token=FileToken(wanted.tokens[""]) if "" in wanted.tokens else connector.token,
+        tokens={url: FileToken(path) for url, path in wanted.tokens.items() if url},
+    )
+
+
 class Cluster:
     """One cluster: its client, the sources of its deployments, and its registries; `sources` are their ids."""
 
@@ -70,7 +100,7 @@ class Cluster:
         if wanted.name:
             self._metrics = self._metrics.of_cluster(wanted.name)
         self._client = KubeClient(credentials=credentials, metrics=self._metrics) if credentials is not None else None
-        connector = self._connector(credentials, environment.metrics)
+        connector = registry_connector(wanted, id_, credentials, settings=self._settings, metrics=environment.metrics)
         registries = Registries(
             intake=intake,
             connector=connector,
@@ -91,23 +121,6 @@ class Cluster:
         if self._client is not None and wanted.searched:
             self._tasks += registries.follow_cluster(self._client, self._metrics)
         self._tasks.append(registries.run)
-
-    def _connector(self, credentials: Credentials | None, metrics: Metrics) -> Connector:
-        """Return what opens connections to its registries: they get its own token, and no other cluster's ever."""
-        settings, tokens = self._settings, self._wanted.tokens
-        token = credentials.token if credentials is not None else None
-        if self._wanted.inside:
-            own = settings.shared_token if credentials is None and self._id == LOCAL else token
-            connector = create_connector(settings, token=own, metrics=metrics)
-        else:
-            authorities = [] if credentials is None else _authorities(credentials)
-            authorities += [read_authority("caFile", path) for path in self._wanted.authorities]
-            connector = create_connector_to(settings, token=token, authorities=authorities, metrics=metrics)
-        return replace(
-            connector,
-            token=FileToken(tokens[""]) if "" in tokens else connector.token,
-            tokens={url: FileToken(path) for url, path in tokens.items() if url},
-        )
 
     def _sources(self, client: KubeClient) -> Iterable[Source]:
         """Yield the sources of deployments, without what is not wanted, with what their connections lead to."""

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import structlog
 
 from common.kube.credentials import Credentials, CredentialsError
-from common.kube.environment import direct_credentials, find_credentials, kubeconfig_paths
+from common.kube.environment import MOUNT, direct_credentials, find_credentials, kubeconfig_paths
 from common.trust import read_authority
 from services.normalizer.clusters_file import ClusterEntry, ClustersFile, ClustersFileError, read_clusters
 from services.normalizer.facts import LOCAL
@@ -22,6 +22,7 @@ from services.normalizer.registries import discovery_settings
 from services.normalizer.settings import NormalizerSettings
 from services.normalizer.sink import Intake
 from services.normalizer.sources.kubeflow.discovery import DiscoverySettings
+from services.normalizer.sources.refs import OF_ENVIRONMENT, SettingNames
 
 log = structlog.get_logger("clusters")
 
@@ -30,6 +31,11 @@ LOOK = 5.0
 CLUSTERS_FILE: Final = "CLUSTERS_FILE"
 """The variable, and what stands for all clusters while the file was never read."""
 _NOT_IN_IDS = re.compile(r"[^a-z0-9.-]+")
+_SHARED = SettingNames(
+    urls="sharedRegistries of CLUSTERS_FILE",
+    authority="its caFile, under sharedRegistries in CLUSTERS_FILE",
+    renewal="write a valid token into its tokenFile, named under sharedRegistries in CLUSTERS_FILE",
+)
 _PORTS: Mapping[str, int] = {"http": 80, "https": 443}
 
 Stamp = bytes | None
@@ -60,13 +66,14 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Own:
-    """To the cluster that the environment leads to."""
+    """To the cluster that the environment leads to; `mount` is where a pod's service account is."""
 
     environ: Mapping[str, str]
+    mount: Path = MOUNT
 
     async def credentials(self) -> Credentials | None:
         """Return what is found now."""
-        return await find_credentials(self.environ)
+        return await find_credentials(self.environ, mount=self.mount)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +181,10 @@ def of_contexts(settings: NormalizerSettings, contexts: Sequence[str], environ: 
             way=InKubeconfig(files, context),
             place=Place(name, _defaults(settings, ClusterEntry(name=name), inside=False)),
             namespaces=settings.watch_namespaces,
-            registries=_searching(settings, settings.model_registry_namespaces),
+            registries=replace(
+                _searching(settings, settings.model_registry_namespaces),
+                names=SettingNames(renewal=f"log in again: they get the token of context {context}"),
+            ),
         )
     if not _names_registries(settings):
         return list(clusters.values())
@@ -193,7 +203,7 @@ def of_file(settings: NormalizerSettings, file: ClustersFile, environ: Mapping[s
         wanted.append(
             replace(
                 shared,
-                registries=replace(shared.registries, registry_urls=tuple(urls)),
+                registries=replace(shared.registries, registry_urls=tuple(urls), names=_SHARED),
                 tokens={each.url: each.token_file for each in file.shared_registries if each.token_file},
                 authorities=tuple(each.ca_file for each in file.shared_registries if each.ca_file),
                 stamps=tuple(stamp(each.ca_file) for each in file.shared_registries if each.ca_file),
@@ -249,11 +259,31 @@ def _way(entry: ClusterEntry, environ: Mapping[str, str]) -> tuple[Way, Sequence
 
 def _registries(settings: NormalizerSettings, entry: ClusterEntry) -> DiscoverySettings:
     trusted = entry.registry_namespaces or settings.model_registry_namespaces
+    names = _names(entry)
     if entry.registries == "discovered" and entry.is_own:
         found = discovery_settings(settings)
-        return replace(found, trusted_namespaces=(*trusted, *filter(None, [settings.namespace])))
-    found = _searching(settings, trusted)
+        return replace(found, trusted_namespaces=(*trusted, *filter(None, [settings.namespace])), names=names)
+    found = replace(_searching(settings, trusted), names=names)
     return found if isinstance(entry.registries, str) else replace(found, registry_urls=entry.registries)
+
+
+def _names(entry: ClusterEntry) -> SettingNames:
+    """Return what remedies call the settings of registries of a cluster in the file."""
+    of_cluster = f"of cluster {entry.name} in CLUSTERS_FILE"
+    if entry.registry_token_file is not None:
+        renewal = f"write a valid token into {entry.registry_token_file} (registryTokenFile {of_cluster})"
+    elif entry.token_file is not None:
+        renewal = f"write a valid token into {entry.token_file}, or name another in registryTokenFile {of_cluster}"
+    elif entry.kubeconfig is not None:
+        renewal = f"log in again in {entry.kubeconfig}, or name a file with a token in registryTokenFile {of_cluster}"
+    else:
+        renewal = OF_ENVIRONMENT.renewal
+    named = entry.registries == "discovered" and entry.is_own
+    return SettingNames(
+        urls=OF_ENVIRONMENT.urls if named else f"registries {of_cluster}",
+        namespaces=f"registryNamespaces {of_cluster}",
+        renewal=renewal,
+    )
 
 
 def _searching(settings: NormalizerSettings, trusted: tuple[str, ...]) -> DiscoverySettings:
