@@ -92,7 +92,7 @@ class Intake:
                 log.exception("object_not_processed", object=ref.label)
                 self._desired.put(source, ref, Unusable(_untaken(ref, error)), now=now)
         if self._book.last_look(source) is not None:
-            self._telemetry.heard(str(ref) for ref in news if ref.is_deployment)
+            self._telemetry.event_received(str(ref) for ref in news if ref.is_deployment)
         self._wake()
 
     def listed(self, source: str) -> None:
