@@ -7,6 +7,7 @@ beside the document for the readers that can.
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from common import backstage
 from services.normalizer.normalize import values
@@ -38,6 +39,7 @@ class Owner:
     exact: bool = True
 
 
+@lru_cache(maxsize=1024)
 def parse_owner(written: str) -> Owner | None:
     """Return the owner that `written` means, or None when no name can be made of it.
 
