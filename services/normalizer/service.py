@@ -20,7 +20,9 @@ from common.logs import tell_start
 from common.metrics import Metrics
 from common.settings import report_unusable
 from common.status import settings_of
+from services.normalizer.cluster_specs import own_cluster_spec, specs_of_contexts, specs_of_file
 from services.normalizer.clusters import Clusters, Environment, Task, model_servers
+from services.normalizer.clusters_file import CLUSTERS_FILE, ClustersFile, follow_file
 from services.normalizer.context import create_context
 from services.normalizer.controller import Controller
 from services.normalizer.publish import Storage
@@ -34,7 +36,6 @@ from services.normalizer.sources.kserve.answered import Answered
 from services.normalizer.sources.manifests import ManifestSource
 from services.normalizer.sources.openai_servers import OpenAiSource, server_refs
 from services.normalizer.sources.selected import Selected
-from services.normalizer.wanted import CLUSTERS_FILE, follow_file, of_contexts, own_cluster
 
 log = structlog.get_logger("normalizer")
 
@@ -100,12 +101,15 @@ async def follow_sources(
     tasks: list[Task] = [clusters.run]
     if settings.clusters_file is not None:
         intake.cluster_awaited(CLUSTERS_FILE)
-        follow = partial(follow_file, settings.clusters_file, settings=settings, environ=os.environ)
-        tasks.append(partial(follow, want=clusters.want, intake=intake))
+
+        def configure(file: ClustersFile) -> None:
+            clusters.configure(specs_of_file(settings, file, os.environ))
+
+        tasks.append(partial(follow_file, settings.clusters_file, use=configure, intake=intake))
     elif contexts:
-        clusters.want(of_contexts(settings, contexts, os.environ))
+        clusters.configure(specs_of_contexts(settings, contexts, os.environ))
     else:
-        clusters.want([own_cluster(settings, await find_credentials(os.environ) if cluster else None)])
+        clusters.configure([own_cluster_spec(settings, await find_credentials(os.environ) if cluster else None)])
     for sources_of in KINDS.values():
         tasks += [intake.follow(Selected(source, settings.selection)) for source in sources_of(environment)]
     return tasks

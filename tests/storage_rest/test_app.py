@@ -8,10 +8,10 @@ import pytest
 
 from common import wire
 from common.wire import Batch
-from services.storage_rest.removals import Patience
+from services.storage_rest.removals import RemovalPolicy
 from services.storage_rest.service import MOST_FOLLOWERS
-from services.storage_rest.stores.base import Refusal, StoreUnavailable, View
-from services.storage_rest.stores.memory import MemoryStore
+from services.storage_rest.stores.base import CacheView, Refusal, StoreUnavailable
+from services.storage_rest.stores.local import MemoryStore
 from tests.storage_rest.running import Running, document, original_location, present, running, upsert
 from tests.waiting import eventually
 
@@ -157,13 +157,13 @@ class TestCurrentKeySet:
         assert len(storage.service.keys) == 1997
 
     async def test_an_empty_list_in_the_body_means_no_models(self) -> None:
-        async with running(patience=Patience(hold=0)) as storage:
+        async with running(policy=RemovalPolicy(hold=0)) as storage:
             await self.fill(storage, 2)
             assert (await storage.ask("POST", "/currentkeyset", json={"keys": []})).status == 200
             assert storage.service.keys == []
 
     async def test_without_any_key_parameter_it_means_no_models(self) -> None:
-        async with running(patience=Patience(hold=0)) as storage:
+        async with running(policy=RemovalPolicy(hold=0)) as storage:
             await self.fill(storage, 2)
             assert (await storage.ask("POST", "/currentkeyset")).status == 200
             assert storage.service.keys == []
@@ -205,7 +205,7 @@ class TestCurrentKeySet:
         assert storage.service.keys == keys[:8], "a third one within the hour waits"
 
     async def test_the_hold_can_be_off(self) -> None:
-        async with running(patience=Patience(hold=0)) as storage:
+        async with running(policy=RemovalPolicy(hold=0)) as storage:
             await self.fill(storage, 10)
             await storage.ask("POST", "/currentkeyset")
             assert storage.service.keys == []
@@ -370,7 +370,7 @@ class Unreachable(MemoryStore):
 
     loads = True
 
-    async def run(self, view: View) -> None:
+    async def run(self, view: CacheView) -> None:
         if self.loads:
             await super().run(view)
 

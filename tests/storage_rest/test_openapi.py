@@ -24,7 +24,7 @@ from common.health import Health
 from common.http.access import AccessPolicy
 from common.metrics import Metrics
 from services.storage_rest.app import create_storage_app, openapi_text
-from services.storage_rest.removals import Patience
+from services.storage_rest.removals import RemovalPolicy
 from tests.storage_rest.running import TOKEN, Answer, Running, document, running
 
 PROMISES = [
@@ -43,7 +43,7 @@ def url() -> Iterator[str]:
     stop = asyncio.Event()
 
     async def serve() -> None:
-        async with running(patience=Patience(hold=0)) as storage:
+        async with running(policy=RemovalPolicy(hold=0)) as storage:
             found.append(storage.url)
             started.set()
             await stop.wait()

@@ -29,6 +29,7 @@ from services.connector.doctor import access, sources
 from services.connector.doctor.asking import Api, Asked
 from services.connector.doctor.report import Finding, Step
 from services.connector.doctor.settings import Settings
+from services.normalizer.cluster_specs import ClusterSpec, GivenAccess, id_of_server
 from services.normalizer.clusters import registry_connector
 from services.normalizer.facts import DeploymentKind
 from services.normalizer.normalize.answers import models_path
@@ -44,7 +45,6 @@ from services.normalizer.sources.kubeflow.addresses import (
 from services.normalizer.sources.kubeflow.discovery import Discovery, discover
 from services.normalizer.sources.mlflow import MODELS_PATH as MLFLOW_MODELS
 from services.normalizer.sources.refs import SourceRef
-from services.normalizer.wanted import Found, Wanted, id_of_server
 
 log = structlog.get_logger("doctor")
 
@@ -112,7 +112,7 @@ class ClusterExamination:
 
     def __init__(
         self,
-        wanted: Wanted,
+        wanted: ClusterSpec,
         purpose: Purpose,
         *,
         options: Options,
@@ -174,7 +174,7 @@ class ClusterExamination:
     @property
     def has_way(self) -> bool:
         """Whether it is a cluster: registries may be read without any."""
-        return self.wanted.way != Found(None)
+        return self.wanted.access != GivenAccess(None)
 
     async def login(self) -> Step:
         """Return the step that logs in; it is done once, however often it is asked for."""
@@ -187,7 +187,7 @@ class ClusterExamination:
         """Find the credentials and try them; the other steps use them if they work."""
         options = self.options
         try:
-            credentials = await self.wanted.way.credentials()
+            credentials = await self.wanted.access.credentials()
         except (CredentialsError, TrustError) as error:
             return [Finding("fault", str(error), self.remedy_of_way)]
         if credentials is None:

@@ -16,9 +16,15 @@ from services.connector.doctor.asking import Asked
 from services.connector.doctor.cluster import NO_WAY, ClusterExamination, Options, Purpose, run_step
 from services.connector.doctor.report import Finding, Step, counted, listed
 from services.connector.doctor.settings import Settings, read_settings
-from services.normalizer.clusters_file import ClustersFileError, read_clusters
+from services.normalizer.cluster_specs import (
+    ClusterSpec,
+    EnvironmentAccess,
+    own_cluster_spec,
+    specs_of_contexts,
+    specs_of_file,
+)
+from services.normalizer.clusters_file import CLUSTERS_FILE, ClustersFileError, read_clusters
 from services.normalizer.sources.openai_servers import server_refs
-from services.normalizer.wanted import CLUSTERS_FILE, Own, Wanted, of_contexts, of_file, own_cluster
 from services.storage_rest.stores.families import BASE
 
 P = TypeVar("P", bound=Part)
@@ -88,7 +94,7 @@ class Examination:
         self.clusters: list[ClusterExamination] = []
         self._servers: dict[str, str] = {}
         if not self.names_clusters:
-            alone = replace(own_cluster(settings.normalizer, None), way=self._own_way, searched=True)
+            alone = replace(own_cluster_spec(settings.normalizer, None), access=self._own_way, searched=True)
             self.home = self._cluster(alone, has_cache=True, beside=True)
             self.clusters = [self.home]
 
@@ -98,8 +104,8 @@ class Examination:
         return bool(self.options.contexts or self.settings.normalizer.clusters_file)
 
     @property
-    def _own_way(self) -> Own:
-        return Own(self.options.environ, self.options.mount)
+    def _own_way(self) -> EnvironmentAccess:
+        return EnvironmentAccess(self.options.environ, self.options.mount)
 
     async def step(self, name: str, title: str, work: Callable[[], Awaitable[list[Finding]]]) -> Step:
         """Run one step that is of no cluster."""
@@ -109,12 +115,12 @@ class Examination:
         """Read which clusters there are; the one with the cache is there even where that cannot be read."""
         options, settings = self.options, self.settings.normalizer
         path, contexts = settings.clusters_file, options.contexts
-        wanted: list[Wanted] = []
+        wanted: list[ClusterSpec] = []
         try:
             if contexts:
-                wanted = of_contexts(settings, contexts, options.environ)
+                wanted = specs_of_contexts(settings, contexts, options.environ)
             elif path is not None:
-                wanted = of_file(settings, read_clusters(path), options.environ)
+                wanted = specs_of_file(settings, read_clusters(path), options.environ)
         except ClustersFileError as error:
             remedy = f"correct it: docs/clusters.md has all fields, {CLUSTERS_FILE} names the file"
             findings = [Finding("fault", str(error), remedy)]
@@ -125,20 +131,20 @@ class Examination:
             origin = f"{CLUSTERS_FILE} {path}" if path and not contexts else "the kubeconfig"
             findings = [Finding("ok", f"{counted(len(named), 'cluster')} of {origin}: {listed(named, 20)}")]
         if any(server_refs(settings.openai_servers)) and not any(each.inside for each in wanted):
-            wanted.append(own_cluster(settings, None))
+            wanted.append(own_cluster_spec(settings, None))
         beside = next((each for each in wanted if each.inside), None)
         for each in wanted:
-            own = isinstance(each.way, Own)
+            own = isinstance(each.access, EnvironmentAccess)
             self.clusters.append(self._cluster(each, has_cache=own, beside=each is beside))
             self.home = self.clusters[-1] if own else self.home
         if self.home is None and self.settings.storage.storage_type == "ConfigMap":
-            own_one = replace(own_cluster(settings, None), way=self._own_way)
+            own_one = replace(own_cluster_spec(settings, None), access=self._own_way)
             self.home = self._cluster(own_one, has_cache=True, followed=False)
             self.clusters.append(self.home)
         return findings
 
     def _cluster(
-        self, wanted: Wanted, *, has_cache: bool, followed: bool = True, beside: bool = False
+        self, wanted: ClusterSpec, *, has_cache: bool, followed: bool = True, beside: bool = False
     ) -> ClusterExamination:
         settings = self.settings.normalizer
         named = "WATCH_NAMESPACES"
