@@ -155,8 +155,10 @@ class Documents:
 
     def problems(self, normalized: Normalized) -> tuple[Problem, ...]:
         """Return the problems of a document, and that its name is taken if it is."""
-        key, claim = self._keys.get(normalized.ref, ""), self._claim(normalized)
-        shown = self.wanted[key].model_name if key else claim.model_name
+        key = self._keys.get(normalized.ref, "")
+        if not key or self.wanted[key].model_name == normalized.document.models[0].name:
+            return normalized.problems
+        claim, shown = self._claim(normalized), self.wanted[key].model_name
         taken = shown not in (claim.model_name, claim.kept[0])
         return (*normalized.problems, *(_renamed(normalized.ref, claim.model_name, shown) if taken else ()))
 

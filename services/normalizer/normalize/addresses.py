@@ -42,10 +42,10 @@ def status_addresses(
     problems: list[Problem] = []
     url = _link(status.get("url"), "status.url", subject, problems)
     address = _link(values.at(status, "address", "url"), "status.address.url", subject, problems)
-    internal = next((link for link in (address, url) if link and is_internal(link, namespace=namespace)), "")
+    inside = is_internal(url, namespace=namespace)
+    internal = address if address and is_internal(address, namespace=namespace) else url if inside else ""
     local = any(values.line(labels.get(label)) == _ONLY_IN_CLUSTER for label in _VISIBILITY_LABELS)
-    external = "" if local or is_internal(url, namespace=namespace) else url
-    return Addresses(external, internal), tuple(problems)
+    return Addresses("" if local or inside else url, internal), tuple(problems)
 
 
 def llm_addresses(
@@ -78,8 +78,10 @@ def is_internal(url: str, *, namespace: str) -> bool:
     if "." not in host and ":" not in host:
         return True
     try:
-        address = ipaddress.ip_address(host)
+        address = ipaddress.ip_address(host) if host[-1].isdigit() or ":" in host else None
     except ValueError:
+        address = None
+    if address is None:
         return host.count(".") == 1 and host.endswith(f".{namespace}")
     return any(address in network for network in _PRIVATE_NETWORKS if network.version == address.version)
 
@@ -141,6 +143,8 @@ def _host(parts: SplitResult) -> str:
 
 def _of_host(url: str, deployment: Deployment, services: Sequence[ServiceFacts]) -> ServiceFacts | None:
     """Return the Service that the host of `url` names."""
+    if not services:
+        return None
     name, _, rest = _host(urlsplit(url)).partition(".")
     namespace, _, domain = rest.partition(".")
     if namespace != deployment.namespace or domain.partition(".")[0] not in ("", "svc"):

@@ -183,7 +183,7 @@ def within(place: Place, normalized: Normalized) -> Normalized:
     if place.defaults.system and not details.system:
         details = replace(details, system=place.defaults.system)
     if not place.name:
-        return replace(normalized, details=details)
+        return normalized if details is normalized.details else replace(normalized, details=details)
     return replace(
         normalized,
         document=normalized.document.marked({CLUSTER_ANNOTATION: place.name}, f"cluster-{place.name}"),

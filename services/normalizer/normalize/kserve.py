@@ -72,7 +72,7 @@ def normalize_deployment(
         created=deployment.created,
         own_names=(own_name, own_name),
         card_key=card.key if card else "",
-        details=replace(profile.details.over(details), names=details.names, location=location.words, links=links),
+        details=profile.details.over(details, names=details.names, location=location.words, links=links),
         problems=notes.problems,
     )
 

@@ -61,7 +61,7 @@ def read_link(written: str) -> SafeUrl | None:
     """
     scheme = _SCHEME.match(written)
     encoded = _BLANK.sub("%20", written) if scheme else written
-    url = _without_parameters(_USER_INFO.sub(_kept_user, encoded))
+    url = _without_parameters(_USER_INFO.sub(_kept_user, encoded) if "@" in encoded else encoded)
     return SafeUrl(url, stripped=url != encoded) if backstage.is_link(url) else None
 
 
@@ -123,7 +123,7 @@ def _kept_user(match: re.Match[str]) -> str:
 
 def _without_parameters(text: str) -> str:
     """Return a text without the secret parameters of its URLs, and of the URLs inside other parameters."""
-    return _QUERY.sub(_kept_parameters, text)
+    return _QUERY.sub(_kept_parameters, text) if "=" in text else text
 
 
 def _kept_parameters(match: re.Match[str]) -> str:

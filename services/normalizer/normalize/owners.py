@@ -7,6 +7,7 @@ document for readers that can use it.
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from common import backstage
 from services.normalizer.normalize import values
@@ -38,6 +39,7 @@ class Owner:
     exact: bool = True
 
 
+@lru_cache(maxsize=1024)
 def parse_owner(written: str) -> Owner | None:
     """Return the owner that `written` names, or None when no valid name can be made of it.
 

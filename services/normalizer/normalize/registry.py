@@ -250,7 +250,7 @@ def _details(
     if server is None:
         return safe
     names = dict.fromkeys((called, *safe.names, *server.details.names))
-    return replace(safe.over(server.details), names=tuple(names))
+    return safe.over(server.details, names=tuple(names))
 
 
 def _subject(model: RegisteredModel, version: ModelVersion, registry: RegistryRef) -> str:

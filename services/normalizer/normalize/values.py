@@ -23,7 +23,9 @@ def mapping(value: object) -> Mapping[str, Any]:
 def at(value: object, *path: str) -> Any:
     """Return the value at `path` in nested JSON objects, or None."""
     for key in path:
-        value = mapping(value).get(key)
+        if not isinstance(value, dict):  # nearly always one, see `mapping`
+            value = mapping(value)
+        value = value.get(key)
     return value
 
 
@@ -34,6 +36,8 @@ def items(value: object) -> Sequence[Any]:
 
 def block(value: object) -> str:
     """Return a text with its inner layout, line breaks as `\\n`, without blank lines at its ends; numbers as text."""
+    if value is None:
+        return ""
     if isinstance(value, str):
         if value.isprintable():
             return value.rstrip()
@@ -52,6 +56,8 @@ def text(value: object) -> str:
 
 def line(value: object) -> str:
     """Return a text in one line, with every run of blanks made one space."""
+    if value is None:  # of most fields that there may be
+        return ""
     if type(value) is str and value.isprintable() and " " not in value:
         return value  # most texts are one word, and need no work
     return " ".join(block(value).split())
