@@ -26,7 +26,7 @@ from common.details import DetailLink, Details
 from common.http.server import Address, listening
 from services.location import first_generation
 from services.location.delivery import make_entry
-from services.location.rendering import Options
+from services.location.rendering import RenderOptions
 
 HERE = Path(__file__).parents[1]
 READERS = 16
@@ -41,7 +41,7 @@ def entries(number: int, *, padded: bool) -> Iterable[wire.Upsert]:
     for n in range(number):
         upsert = entry(n)
         if padded:
-            missing = len(first_generation.render_document(make_entry(upsert), Options())) - len(upsert.body)
+            missing = len(first_generation.render_document(make_entry(upsert), RenderOptions())) - len(upsert.body)
             document = json.loads(upsert.body)
             document["models"][0]["description"] += "x" * missing
             upsert = wire.Upsert(

@@ -134,6 +134,8 @@ def _is_domain(host: str) -> bool:
     labels = host.removesuffix(".").split(".")
     if _NUMBER.match(labels[-1]):
         return len(labels) == 4 and _is_address(".".join(labels), version=4)
+    if host.isascii() and "%" not in host and "xn--" not in host.lower():
+        return all(labels)
     return all(_is_label(label) for label in labels)
 
 

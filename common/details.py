@@ -80,9 +80,9 @@ class Details:
     """The API entity that describes the server, as an entity reference, where people name one of their own."""
     links: tuple[DetailLink, ...] = ()
 
-    def over(self, other: "Details") -> "Details":
-        """Return these details, and those of `other` where these are empty."""
-        return replace(other, **{name: value for name in _ALL if (value := getattr(self, name))})
+    def over(self, other: "Details", **changes: Any) -> "Details":
+        """Return these details, and those of `other` where these are empty; `changes` go before both."""
+        return replace(other, **({name: value for name in _ALL if (value := getattr(self, name))} | changes))
 
     def encode(self) -> bytes:
         """Return the details as a JSON object without what is empty, or no bytes when all is; `decode` reads it."""

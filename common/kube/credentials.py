@@ -15,8 +15,9 @@ class CredentialsError(Exception):
 class Credentials:
     """One API server and how to speak to it.
 
-    `origin` says where they were found, `refused` what to do when the server does not accept them (401); `renew` gets
-    fresh ones into `token` and `ssl` and returns whether there were any, None where that happens by itself or never.
+    `origin` says where they were found, `refused` what to do when the server does not accept them (401), `distrusted`
+    what to do when its certificate cannot be verified; `renew` gets fresh ones into `token` and `ssl` and returns
+    whether there were any, None where that happens by itself or never.
     """
 
     server: str
@@ -26,3 +27,4 @@ class Credentials:
     origin: str
     refused: str
     renew: Callable[[], Awaitable[bool]] | None = None
+    distrusted: str = "the certificate authority given with the token (ca.crt) is not the one of this API server"

@@ -63,6 +63,8 @@ def direct_credentials(*, server: str, token_file: Path, authority: Authority | 
         origin=f"cluster {name} of CLUSTERS_FILE",
         refused=f"the token in {token_file} is not valid (any more) for cluster {name}: write a new one into that "
         "file, it is read again by itself",
+        distrusted=f"{authority[0] if authority else 'none of the authorities of the system'} is not the one of this "
+        f"API server: name its own in caFile or caData of cluster {name}",
     )
 
 

@@ -114,7 +114,7 @@ def remedy_of(error: RemoteError) -> str:
     if isinstance(error, KubeError):
         return error.remedy
     if isinstance(error, Unreachable) and "certificate" in error.cause:
-        return "the certificate authority given with the token (ca.crt) is not the one of this API server"
+        return "the certificate authority given for it (ca.crt, caFile) is not the one of this API server"
     if isinstance(error, Unreachable):
         return "check that the API server runs and that no network policy is in the way; it is tried again by itself"
     return "something else than the API server seems to answer at its address"

@@ -40,6 +40,8 @@ async def load_kubeconfig(paths: Sequence[Path], *, namespace: str | None, conte
         refused=f"the credentials of context {login.context} in {login.files} are not valid (any more): log in again, "
         "they are read again by themselves",
         renew=login.renew,
+        distrusted=f"the certificate-authority of context {login.context} in {login.files} is not the one of this API "
+        "server",
     )
 
 

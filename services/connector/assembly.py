@@ -15,14 +15,14 @@ from common.metrics import Metrics
 from common.settings import report_unusable
 from common.status import SettingStatus, settings_of
 from services.location.app import create_location_app
-from services.location.follow import Following
+from services.location.follow import ShelfUpdater
 from services.location.service import access_policy, card_fetcher, rendering_options
 from services.location.settings import LocationSettings
 from services.location.shelf import Shelf
 from services.location.status.neighbours import NORMALIZER, STORAGE, Neighbours, in_process
 from services.normalizer.clusters import Environment
 from services.normalizer.controller import Controller
-from services.normalizer.explain import add_explanations
+from services.normalizer.reports import add_explanations
 from services.normalizer.service import create_controller, follow_sources, run_until
 from services.normalizer.settings import NormalizerSettings
 from services.storage_rest import administration
@@ -118,7 +118,7 @@ async def run(plan: Plan, settings: AllSettings, stop: asyncio.Event, *, tell: C
             settings=settings.location,
         )
         administration.add_routes(app, storage)
-        add_explanations(app, controller.explainer)
+        add_explanations(app, controller.reporter)
         bound = await stack.enter_async_context(server.listening(app, plan.addresses))
         if plan.metrics_addresses:
             own = server.create_app(name=NAME, metrics=metrics, health=health, access=None)
@@ -180,17 +180,17 @@ def announce(shelf: Shelf, base: str, tell: Callable[[str], None]) -> None:
 
 
 async def fill(shelf: Shelf, storage: StorageService, *, complete: Callable[[], None]) -> None:
-    """Keep the shelf as storage is, until cancelled; call `complete` once, as soon as it is."""
+    """Keep the shelf equal to storage until cancelled; call `complete` once, as soon as the shelf is complete."""
     await storage.loaded(patiently=True)
-    following = Following(shelf)
-    told = False
+    updater = ShelfUpdater(shelf)
+    completed = False
     while True:
-        if following.revision is None:
-            following.begin_with(storage.snapshot())
-        elif (changes := await storage.changes(following.revision, _LONG_POLL)) is not None:
-            following.go_on(changes)
+        if updater.revision is None:
+            updater.load_snapshot(storage.snapshot())
+        elif (changes := await storage.changes(updater.revision, _LONG_POLL)) is not None:
+            updater.apply(changes)
         else:
-            following.revision = None
-        if shelf.complete and not told:
+            updater.revision = None
+        if shelf.complete and not completed:
             complete()
-            told = True
+            completed = True

@@ -74,11 +74,11 @@ def entities(result: Preview, _differences: Differences = None) -> str:
 
     from services.location import plain, second_generation
     from services.location.delivery import make_entry
-    from services.location.rendering import Options
+    from services.location.rendering import RenderOptions
 
     found: list[dict[str, Any]] = []
     for shown in result.shown:
-        entry, options = make_entry(shown.upsert), Options(both_feeds=True)
+        entry, options = make_entry(shown.upsert), RenderOptions(both_feeds=True)
         found += plain.entities_of(entry, options)
         found += _server_entity(json.loads(second_generation.render_document(entry, options)))
     return yaml.safe_dump_all(found, sort_keys=False, allow_unicode=True, explicit_start=True).rstrip("\n")

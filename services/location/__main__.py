@@ -1,4 +1,4 @@
-"""Entry point of the container `location`."""
+"""The command `location`: the container that serves the feed of models to Backstage."""
 
 import click
 
@@ -13,7 +13,7 @@ from services.location.settings import LocationSettings
 @service_command("location")
 @click.option("--address", type=AddressType(), default="9090", show_default=True, help="PORT, :PORT or HOST:PORT.")
 def main(address: Address) -> None:
-    """Serve the models that storage-rest holds to Backstage."""
+    """Serve the models in storage-rest's cache to Backstage."""
     with reported("location", SettingsError, OSError, service=True):
         settings = LocationSettings.load_usable()
         logs.configure(level=settings.log_level, format=settings.log_format)

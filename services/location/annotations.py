@@ -1,4 +1,4 @@
-"""The annotations that say to Backstage and its plugins where a model and its server are. No I/O."""
+"""The annotations of entities that lead Backstage and its plugins to a model and its server. No I/O."""
 
 from urllib.parse import quote
 
@@ -10,7 +10,7 @@ _LLM_INFERENCE_SERVICE = "LLMInferenceService"
 
 
 def of_model(view: View) -> dict[str, str]:
-    """Return the annotations of a model: the page that shows it, and where its files are."""
+    """Return the annotations of a model: its page, and where its files are."""
     annotations = _page(view)
     if view.files:
         annotations[LOCATION_ANNOTATION] = view.files
@@ -20,8 +20,8 @@ def of_model(view: View) -> dict[str, str]:
 def of_server(view: View, server: Server) -> dict[str, str]:
     """Return the annotations of a model's server.
 
-    `rhdh.io/…` are those that the second-generation reader and the AI Catalog page of Red Hat Developer Hub read, the
-    others are Backstage's well-known annotations.
+    `rhdh.io/…` are read by the second-generation reader and the AI Catalog page of Red Hat Developer Hub; the others
+    are Backstage's well-known annotations.
     """
     annotations = {
         **_page(view),
@@ -39,12 +39,12 @@ def of_server(view: View, server: Server) -> dict[str, str]:
 
 
 def card_query(view: View) -> str:
-    """Return the query that asks for the documentation of a model that has no card of its own."""
+    """Return the query for the documentation of a model that has no card of its own."""
     return f"entry={quote(view.key, safe='')}"
 
 
 def _page(view: View) -> dict[str, str]:
-    """Return what the icons "View source" and "Edit" open; without it, that is an address inside the pod."""
+    """Return what "View source" and "Edit" open; without these annotations it is an address inside the pod."""
     if not view.page:
         return {}
     return {
@@ -55,7 +55,7 @@ def _page(view: View) -> dict[str, str]:
 
 
 def _kubernetes(view: View) -> dict[str, str]:
-    """Return what Backstage's Kubernetes plugin finds the pods by."""
+    """Return the annotations by which Backstage's Kubernetes plugin finds the pods."""
     details = view.details
     selectors = {
         _INFERENCE_SERVICE: f"serving.kserve.io/inferenceservice={details.deployment}",
@@ -68,6 +68,6 @@ def _kubernetes(view: View) -> dict[str, str]:
     return {
         "backstage.io/kubernetes-namespace": details.namespace,
         "backstage.io/kubernetes-label-selector": selector,
-        # Where it is to look in one cluster only ("Kubernetes plugin", single-tenant service locator).
+        # Restricts the plugin to one cluster (Backstage, "Kubernetes plugin", single-tenant service locator).
         **({"backstage.io/kubernetes-cluster": details.cluster} if details.cluster else {}),
     }

@@ -1,4 +1,4 @@
-"""The application: who serves what, put together."""
+"""The web application of location: its routes, and the objects that answer them."""
 
 import time
 from collections.abc import Callable
@@ -14,15 +14,15 @@ from common.settings import ServiceSettings
 from services.location import documentation, first_generation, plain, pushes, second_generation
 from services.location.documentation import Documentation
 from services.location.fetching import CardFetcher
-from services.location.pushes import Followed
-from services.location.rendering import Options, Rendered
+from services.location.pushes import PushFilter
+from services.location.rendering import RenderCache, RenderOptions
 from services.location.settings import CONNECTOR_ID
 from services.location.shelf import Shelf
 from services.location.status import routes as status
 from services.location.status.models import Models
 from services.location.status.neighbours import Neighbours
 from services.location.status.readers import Readers
-from services.location.status.report import Reporter
+from services.location.status.report import StatusReporter
 
 DOCUMENT_LIMIT = 1024 * 1024
 """Largest document, in bytes."""
@@ -35,10 +35,10 @@ def create_location_app(
     metrics: Metrics,
     health: Health,
     access: AccessPolicy,
-    followed: Followed | None = None,
+    follower: PushFilter | None = None,
     connector_id: str = CONNECTOR_ID,
     document_limit: int = DOCUMENT_LIMIT,
-    options: Options | None = None,
+    options: RenderOptions | None = None,
     fetcher: CardFetcher | None = None,
     neighbours: Neighbours | None = None,
     settings: ServiceSettings | None = None,
@@ -46,23 +46,23 @@ def create_location_app(
 ) -> web.Application:
     """Return the application that serves `shelf`.
 
-    Without `followed` nothing can be pushed to it: the shelf is filled from inside the process. `neighbours` and
-    `settings` are what people are shown beside what is served; `clock` gives seconds of the epoch.
+    Without `follower` it accepts no pushes: the shelf is filled from inside the process. `neighbours` and `settings`
+    are shown on the status page; `clock` returns seconds since the epoch.
     """
-    # A document travels as base64, four bytes for three, and its card beside it.
+    # A request holds the document as base64 (four bytes for three) and the card.
     body_limit = document_limit * 4 // 3 + _CARD_LIMIT
     app = create_app(name="location", metrics=metrics, health=health, access=access, body_limit=body_limit)
-    rendered = Rendered(options or Options())
-    documents = Documentation(shelf, rendered, fetcher or CardFetcher((), enabled=False))
-    first_generation.add_routes(app, shelf, documents, rendered)
-    second_generation.add_routes(app, shelf, documents, connector_id, rendered)
-    plain.add_routes(app, shelf, rendered)
+    answers = RenderCache(options or RenderOptions())
+    documents = Documentation(shelf, answers, fetcher or CardFetcher((), enabled=False))
+    first_generation.add_routes(app, shelf, documents, answers)
+    second_generation.add_routes(app, shelf, documents, connector_id, answers)
+    plain.add_routes(app, shelf, answers)
     documentation.add_routes(app, shelf, documents)
-    if followed is not None:
-        pushes.add_routes(app, shelf, followed, document_limit=document_limit)
+    if follower is not None:
+        pushes.add_routes(app, shelf, follower, document_limit=document_limit)
     readers = Readers(connector_id=connector_id, metrics=metrics, clock=clock)
     app.on_response_prepare.append(readers.note)
-    reporter = Reporter(
+    reporter = StatusReporter(
         shelf=shelf,
         health=health,
         readers=readers,
@@ -72,23 +72,23 @@ def create_location_app(
         clock=clock,
     )
     status.add_routes(app, reporter, access, connector_id=connector_id)
-    _measure(shelf, rendered, metrics)
+    _measure(shelf, answers, metrics)
     return app
 
 
-def _measure(shelf: Shelf, rendered: Rendered, metrics: Metrics) -> None:
+def _measure(shelf: Shelf, answers: RenderCache, metrics: Metrics) -> None:
     for name, meaning, value in (
         ("rhoai_connector_location_documents", "Documents served", lambda: len(shelf)),
         ("rhoai_connector_location_cards", "Model cards served", lambda: shelf.card_count),
         (
             "rhoai_connector_location_complete",
-            "1 when the feed is complete and shown, 0 while it answers 503",
+            "1 when the feed is complete and served, 0 while it answers 503",
             lambda: shelf.complete,
         ),
-        ("rhoai_connector_location_rendered_bytes", "Bytes of rendered answers that are kept", lambda: rendered.size),
+        ("rhoai_connector_location_rendered_bytes", "Bytes of rendered answers in memory", lambda: answers.size),
         (
             "rhoai_connector_location_last_change_timestamp_seconds",
-            "When what is served changed last",
+            "When the served models last changed",
             lambda: shelf.changed_at,
         ),
     ):

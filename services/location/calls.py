@@ -1,4 +1,4 @@
-"""How a model server is called: in a sentence, and as a command to paste into a shell. No I/O."""
+"""Describes how to call a model server: in a sentence, and as a command to paste into a shell. No I/O."""
 
 import json
 import shlex
@@ -10,7 +10,7 @@ from services.location.view import Server, View
 TOKEN_NEEDED = "A bearer token is needed."  # noqa: S105 - a sentence
 NO_TOKEN_NEEDED = "No token is needed."  # noqa: S105
 PROTO_FILE = "open_inference.proto"
-"""Under which name the gRPC command expects the definition that is shown."""
+"""The file name under which the gRPC command expects the definition."""
 GRPC_SERVICE = "inference.GRPCInferenceService"
 
 _PROMPT = "Say hello in one sentence."
@@ -20,21 +20,21 @@ _JSON = "-H 'Content-Type: application/json'"
 
 
 def describe(view: View, about: str = "") -> str:
-    """Return what the model is, or `about`, and below a blank line how it is called: Markdown."""
-    said = about or view.about
+    """Return a description of the model (`about`, else its own), a blank line, and how to call it, as Markdown."""
+    text = about or view.about
     if view.server is None:
-        return said
-    return "\n\n".join(filter(None, (said.strip(), sentence(view.server))))
+        return text
+    return "\n\n".join(filter(None, (text.strip(), sentence(view.server))))
 
 
 def sentence(server: Server) -> str:
-    """Return how the server is called, in one line."""
+    """Return how to call the server, in one line."""
     address = f"Call {server.base_url} with model {_choices(server.names)}."
     return f"{address} {TOKEN_NEEDED if server.token else NO_TOKEN_NEEDED}"
 
 
 def in_code(text: str) -> str:
-    """Return a text of one line as Markdown code."""
+    """Return a text as Markdown code in one line."""
     line = " ".join(text.split())
     fence = "`"
     while fence in line:
@@ -44,9 +44,9 @@ def in_code(text: str) -> str:
 
 
 def commands(server: Server) -> str:
-    """Return the commands that call the server, one below the other; empty when nobody knows what it speaks.
+    """Return the commands that call the server, one below the other; empty if its protocol is unknown.
 
-    `$TOKEN` stands for a bearer token, where one is needed.
+    The commands read a bearer token from `$TOKEN`, if one is needed.
     """
     name = server.names[0]
     path = quote(name, safe="")
@@ -56,7 +56,7 @@ def commands(server: Server) -> str:
         case "open-inference-protocol-v2":
             metadata = _curl(server, f"/v2/models/{path}")
             inference = _curl(server, f"/v2/models/{path}/infer", TENSORS)
-            return f"# what the inputs are called, and their types and shapes\n{metadata}\n{inference}"
+            return f"# names, types and shapes of the inputs\n{metadata}\n{inference}"
         case "kserve-v1":
             return _curl(server, f"/v1/models/{path}:predict", INSTANCES)
         case "grpc":
@@ -66,18 +66,18 @@ def commands(server: Server) -> str:
 
 
 TENSORS = {"inputs": [{"name": "input-0", "shape": [1, 4], "datatype": "FP32", "data": [0.1, 0.2, 0.3, 0.4]}]}
-"""An example of a request of the Open Inference Protocol; names and shapes differ from model to model."""
+"""An example request of the Open Inference Protocol; names and shapes differ between models."""
 INSTANCES = {"instances": [[6.8, 2.8, 4.8, 1.4]]}
-"""An example of a request of KServe's first protocol."""
+"""An example request of KServe's protocol version 1."""
 
 
 def chat_request(name: str) -> dict[str, object]:
-    """Return an example of a request to continue a conversation."""
+    """Return an example request for a chat completion."""
     return {"model": name, "messages": [{"role": "user", "content": _PROMPT}], "max_tokens": 64}
 
 
 def embedding_request(name: str) -> dict[str, object]:
-    """Return an example of a request for an embedding."""
+    """Return an example request for an embedding."""
     return {"model": name, "input": "A sentence to embed."}
 
 

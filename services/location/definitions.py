@@ -1,7 +1,8 @@
-"""Definitions of what model servers speak, made for the model that is asked for. No I/O.
+"""Makes the API definition of a model server: OpenAPI, or a .proto file for gRPC. No I/O.
 
-People's own specification wins, then the server's own definition; without either, the protocol says what can be asked.
-Every definition is small (`MOST_BYTES`), because a catalog keeps each of them; those of OpenAPI are written as JSON.
+The specification written by the model's owner wins, then the server's own definition; without both, the definition is
+made from the server's protocol. Definitions that are made here are small (`MOST_BYTES`), because Backstage stores each
+of them. OpenAPI is written as JSON.
 """
 
 import json
@@ -30,7 +31,7 @@ PROTOCOLS: Final = {
     "kserve-v1": "KServe's prediction protocol, version 1.",
     "grpc": "Open Inference Protocol over gRPC.",
 }
-_UNKNOWN_PROTOCOL: Final = "Nobody has described what this server speaks: give it an API specification."
+_UNKNOWN_PROTOCOL: Final = "The protocol of this server is unknown. Its owner can add an API specification."
 _TOP_LEVEL: Final = re.compile(r"^(openapi|servers)[ \t]*:", re.MULTILINE)
 _MORE_DOCUMENTS: Final = re.compile(r"^(?:\.\.\.|---)", re.MULTILINE)
 _VERSIONED_PATH: Final = re.compile(r"""(?:^|[\s"'{])/(?:openai/)?v1/""")
@@ -40,7 +41,7 @@ Json = dict[str, Any]
 
 
 class Operation(NamedTuple):
-    """What a server says can be asked of it: the method in lower case; `is_below`: its path is below the base URL."""
+    """An operation that a server announces: the method in lower case; `is_below`: its path is below the base URL."""
 
     method: str
     path: str
@@ -61,7 +62,7 @@ def definition(view: View, server: Server) -> tuple[str, str]:
 
 
 def _own(server: Server) -> str:
-    """Return the server's own definition with the address that readers reach it at; empty when it has none."""
+    """Return the server's own definition with the address for readers; empty if it has none or it is too large."""
     try:
         document = json.loads(server.definition)
     except ValueError:
@@ -73,7 +74,7 @@ def _own(server: Server) -> str:
 
 
 def _openapi(view: View, server: Server) -> str:
-    """Return an OpenAPI 3.0 definition; with fewer names and operations, or no paths, where all is too much."""
+    """Return an OpenAPI 3.0 definition; with fewer names and operations, or no paths, if it would be too large."""
     known = _operations(server)
     kind = (server.server_type, server.embeds, server.generates, server.token)
     for most_names, operations in ((_MOST_NAMES, known), (1, known), *((1, known[:most]) for most in _FEWER if known)):
@@ -84,11 +85,11 @@ def _openapi(view: View, server: Server) -> str:
 
 
 def _operations(server: Server) -> tuple[Operation, ...]:
-    """Return what the server says can be asked of it; those of an OpenAI API go below its base URL."""
+    """Return the operations that the server announces; those of an OpenAI API are relative to its base URL."""
     below = urlsplit(server.base_url).path.removeprefix(urlsplit(server.url).path.rstrip("/")).rstrip("/")
     found = []
-    for said in server.operations:
-        method, _, path = said.partition(" ")
+    for operation in server.operations:
+        method, _, path = operation.partition(" ")
         is_below = bool(below) and path.startswith(f"{below}/")
         if method.lower() in _METHODS and _WELL_FORMED.match(path):
             rest = path.removeprefix(below) if is_below else path
@@ -97,7 +98,7 @@ def _operations(server: Server) -> tuple[Operation, ...]:
 
 
 def _filled(template: str, view: View, server: Server, names: tuple[str, ...]) -> str:
-    """Return a template with what is particular to a model."""
+    """Return a template with the values of one model."""
     values = {
         "TITLE": view.title[:200],
         "VERSION": _VERSION.get(server.server_type) or view.details.version[:60] or "unknown",
@@ -116,9 +117,9 @@ def _filled(template: str, view: View, server: Server, names: tuple[str, ...]) -
 def _template(
     server_type: ServerType, embeds: bool, generates: bool, token: bool, operations: tuple[Operation, ...]
 ) -> str:
-    """Return the definition of a kind of server, with names in capitals where `_filled` puts what is a model's own.
+    """Return the definition for a kind of server, with words in capitals for the values that `_filled` inserts.
 
-    There are few kinds and many models: writing JSON for people costs more than all the rest of an entry.
+    There are few kinds and many models, and writing indented JSON takes longer than everything else about an entry.
     """
     document: Json = {
         "openapi": "3.0.3",
@@ -132,7 +133,7 @@ def _template(
     match server_type:
         case _ if operations:
             described = _openai_paths(True, False) | _openai_paths(False, True) if server_type == "openai-v1" else {}
-            document["paths"] = _said_paths(operations, described, embeds)
+            document["paths"] = _announced_paths(operations, described, embeds)
         case "openai-v1":
             document["paths"] = _openai_paths(embeds, generates)
         case "open-inference-protocol-v2":
@@ -186,10 +187,10 @@ def _openai_paths(embeds: bool, generates: bool) -> Json:
     return paths
 
 
-def _said_paths(operations: Iterable[Operation], described: Json, embeds: bool) -> Json:
-    """Return the operations that a server says it has, as `described` where they are, else with what is in their paths.
+def _announced_paths(operations: Iterable[Operation], described: Json, embeds: bool) -> Json:
+    """Return the operations that a server announces: as in `described`, else with the parameters of their paths.
 
-    Servers name operations of other tasks than the model's, too: a model that embeds generates nothing.
+    Servers also announce operations for other tasks than the model's: an embedding model cannot generate text.
     """
     paths: dict[str, Json] = {}
     for method, path, is_below in operations:
@@ -270,13 +271,13 @@ def _ok() -> Json:
 
 
 def _grpc(view: View, server: Server) -> str:
-    said = (view.title, PROTOCOLS["grpc"], calls.sentence(server), calls.commands(server))
-    comment = "\n".join(f"// {line}"[:400] for text in said for line in text.splitlines())
+    texts = (view.title, PROTOCOLS["grpc"], calls.sentence(server), calls.commands(server))
+    comment = "\n".join(f"// {line}"[:400] for text in texts for line in text.splitlines())
     return f"{comment}\n{OPEN_INFERENCE_PROTO}"
 
 
 def _undescribed(view: View, server: Server) -> str:
-    """Return what can be said in a format that has no place for an address alone."""
+    """Return a definition in a format that cannot hold just an address."""
     if server.api_type == "asyncapi":
         info = {"title": view.title[:200], "version": "unknown", "description": calls.sentence(server)[:1000]}
         return _dump({"asyncapi": "2.6.0", "info": info, "channels": {}})
@@ -284,7 +285,7 @@ def _undescribed(view: View, server: Server) -> str:
 
 
 def _with_servers(specification: str, server: Server) -> str:
-    """Return people's OpenAPI 3 specification with the server's address, when it names no server itself."""
+    """Return the owner's OpenAPI 3 specification with the server's address added, if it names no server."""
     if server.api_type != "openapi":
         return specification
     if specification.lstrip().startswith("{"):
@@ -306,7 +307,7 @@ def _json_with_servers(specification: str, server: Server) -> str:
 
 
 def _address(specification: str, server: Server) -> str:
-    """Return the address that the specification's paths go below; those of vLLM's own start with /v1 themselves."""
+    """Return the address that the specification's paths are relative to; vLLM's own paths start with /v1."""
     return server.url if _VERSIONED_PATH.search(specification) else server.base_url
 
 

@@ -1,6 +1,6 @@
-"""What comes from storage, made ready to be served: checked, with its path and its ETag.
+"""Prepares what storage-rest sends for the shelf: checks documents and gives them their path and ETag.
 
-Nothing here touches the shelf, so whatever is wrong with what came is known before anything changes.
+Nothing here touches the shelf, so every fault is known before anything changes.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from services.location.pages import MARKDOWN, Page
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One document in the feed, as it is stored; `details` is what `common.details` decodes."""
+    """One document in the feed, as it is stored; `details` are encoded by `common.details`."""
 
     key: str
     uri: str
@@ -25,9 +25,10 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """Changes made ready for the shelf.
+    """Changes that are ready for the shelf.
 
-    `whole`: what is not among them is gone. `complete`: with them the feed may be shown.
+    `whole`: an entry that is not among them was removed. `complete`: the feed may be served after them. `removals` and
+    `refused` map keys to reasons.
     """
 
     whole: bool
@@ -40,10 +41,10 @@ class Delivery:
 
 
 def make_entry(upsert: Upsert) -> Entry:
-    """Return the entry that serves an upsert.
+    """Return the entry for an upsert.
 
     Raises:
-        Refused: when its key, URI or document cannot be served.
+        Refused: its key, URI or document cannot be served.
     """
     path = feed.path_of(upsert.key, upsert.uri)
     return Entry(upsert.key, path, upsert.card_key, Page(feed.fix_document(upsert.body)), upsert.details)
@@ -55,21 +56,21 @@ def make_card(text: str) -> Page:
 
 
 @dataclass(slots=True)
-class Unpacking:
-    """Entries made ready one by one; what cannot be served is kept apart, with the reason."""
+class DeliveryBuilder:
+    """Collects entries one by one for a delivery; `refused` holds why the others cannot be served, by key."""
 
     entries: list[Entry] = field(default_factory=list)
     refused: dict[str, str] = field(default_factory=dict)
 
     def add(self, upsert: Upsert) -> None:
-        """Make one entry ready."""
+        """Check an upsert and add its entry."""
         try:
             self.entries.append(make_entry(upsert))
         except Refused as error:
             self.refused[upsert.key] = str(error)
 
-    def delivery(self, rest: Changes, *, whole: bool) -> Delivery:
-        """Return the entries together with what else was told."""
+    def build(self, rest: Changes, *, whole: bool) -> Delivery:
+        """Return the delivery of the entries and of everything else in `rest`."""
         return Delivery(
             whole=whole,
             complete=rest.complete,
@@ -82,8 +83,8 @@ class Unpacking:
 
 
 def prepare(changes: Changes, *, whole: bool) -> Delivery:
-    """Return `changes` ready for the shelf."""
-    unpacking = Unpacking()
+    """Return the delivery of `changes`."""
+    builder = DeliveryBuilder()
     for upsert in changes.upserts:
-        unpacking.add(upsert)
-    return unpacking.delivery(changes, whole=whole)
+        builder.add(upsert)
+    return builder.build(changes, whole=whole)

@@ -1,8 +1,8 @@
-"""Documentation of models for TechDocs: one page for the readers of the plugins, a tree for a plain Backstage.
+"""Serves the documentation of models to TechDocs: one page for the plugins' readers, a tree for a plain Backstage.
 
-A plain Backstage reads trees through its Gitea integration, which asks for the latest commit of a branch and, when that
-is another than the last time, for an archive of it. The commit is the digest of what the documentation is made of.
-Cards are polished in a thread, one at a time: a large one takes seconds, in which the feed is served on.
+A plain Backstage reads a tree through its Gitea integration: it requests the latest commit of a branch and, if that has
+changed, an archive. Here the commit is a digest of everything that the documentation is made of. Cards are converted in
+a thread, one at a time: a large card takes seconds, and the feed must be served meanwhile.
 """
 
 import asyncio
@@ -19,12 +19,12 @@ from common.http.problems import HttpProblem
 from services.location.delivery import Entry
 from services.location.fetching import CardFetcher, Fetched
 from services.location.pages import JSON, MARKDOWN, Page
-from services.location.rendering import GZIP, Rendered, read, require_complete, stamp
+from services.location.rendering import GZIP, RenderCache, read, require_complete, stamp
 from services.location.shelf import Shelf
 from services.location.view import View
 
 BRANCH: Final = "main"
-"""The branch under which a plain Backstage asks for the documentation of a model."""
+"""The branch that a plain Backstage reads."""
 ARCHIVE: Final = f"{BRANCH}.tar.gz"
 _MOST_VERSIONS = 100
 
@@ -34,7 +34,7 @@ _NOTHING = Fetched()
 
 @dataclass(frozen=True, slots=True)
 class _Card:
-    """A card as it is found for some entries: on the shelf, or elsewhere."""
+    """The card of some entries: a page on the shelf, or fetched from `readme`."""
 
     page: Page | None = None
     fetched: Fetched = _NOTHING
@@ -50,23 +50,23 @@ class _Card:
 
     @property
     def note(self) -> str:
-        return f"<{self.readme}> is one Markdown file. {self.fetched.fault}" if self.fetched.fault else ""
+        return f"<{self.readme}> is a single Markdown file. {self.fetched.fault}" if self.fetched.fault else ""
 
 
 class Documentation:
-    """The documentation of what is on the shelf; `fetcher` brings what people keep elsewhere."""
+    """The documentation of the entries on the shelf; `fetcher` reads cards from other hosts."""
 
-    def __init__(self, shelf: Shelf, rendered: Rendered, fetcher: CardFetcher) -> None:
+    def __init__(self, shelf: Shelf, answers: RenderCache, fetcher: CardFetcher) -> None:
         self._shelf = shelf
-        self._rendered = rendered
+        self._answers = answers
         self._fetcher = fetcher
         self._turn = asyncio.Lock()
 
     async def answer(self, request: web.Request, key: str | None) -> web.Response:
-        """Answer a request for a page, of the card `key` or of the entry that its query names.
+        """Return the page of the card `key`, or of the entry that the query names.
 
         Raises:
-            HttpProblem: 404 when there is none, 503 as long as nobody can know that.
+            HttpProblem: 404 if there is none, 503 while the feed is not complete.
         """
         require_complete(self._shelf)
         if "entry" in request.query:
@@ -77,42 +77,42 @@ class Documentation:
             entries = [entry for entry in self._shelf.entries() if key and entry.card_key == key]
         shelved = self._shelf.card(key) if key else None
         if shelved is None and not entries:
-            raise HttpProblem(404, "there is no model card with this key, and no entry")
+            raise HttpProblem(404, "no model card and no entry has this key")
         if shelved is not None and request.query.get("raw") == "true":
             return shelved.answer(request)
         card = _Card(shelved) if shelved else await self._card(entries[0])
 
         def make() -> bytes:
-            # The Markdown parser and the sanitiser are loaded with the first page: many locations serve none.
-            from services.location.cards.page import Source, single_page
+            # The Markdown parser and the sanitiser are imported with the first page: many locations never need them.
+            from services.location.cards.page import CardContent, single_page
 
-            source = Source(card.text, card.fetched.address, card.note)
-            return single_page([_view(entry) for entry in entries], source).encode()
+            content = CardContent(card.text, card.fetched.address, card.note)
+            return single_page([_view(entry) for entry in entries], content).encode()
 
         name = f"page {request.query.get('entry', '')} {key}"
-        return await self._slowly(request, name, self._inputs(entries, card), make, MARKDOWN)
+        return await self._in_thread(request, name, self._inputs(entries, card), make, MARKDOWN)
 
     async def commit(self, entry: Entry) -> str:
-        """Return the digest of what the tree of an entry is made of, as 40 hexadecimal digits."""
+        """Return the digest of everything in an entry's tree, as 40 hexadecimal digits."""
         inputs = self._inputs([entry, *self._versions(entry)], await self._card(entry))
-        return stamp(*inputs, options=self._rendered.options)
+        return stamp(*inputs, options=self._answers.options)
 
     async def archive(self, request: web.Request, entry: Entry) -> web.Response:
-        """Answer a request for the archive of an entry's tree."""
+        """Return the archive of an entry's tree."""
         card, versions = await self._card(entry), self._versions(entry)
 
         def make() -> bytes:
-            from services.location.cards.page import Source
+            from services.location.cards.page import CardContent
             from services.location.cards.tree import archive, tree
 
-            source = Source(card.text, card.fetched.address, card.note)
-            files = tree(_view(entry), source, [_view(version) for version in versions])
+            content = CardContent(card.text, card.fetched.address, card.note)
+            files = tree(_view(entry), content, [_view(version) for version in versions])
             return archive(files, folder=entry.uri.split("/")[2])
 
         inputs = self._inputs([entry, *versions], card)
-        return await self._slowly(request, f"tree {entry.key}", inputs, make, GZIP)
+        return await self._in_thread(request, f"tree {entry.key}", inputs, make, GZIP)
 
-    async def _slowly(
+    async def _in_thread(
         self,
         request: web.Request,
         key: str,
@@ -120,12 +120,12 @@ class Documentation:
         make: Callable[[], bytes],
         media_type: str,
     ) -> web.Response:
-        kept = self._rendered.kept(request, key, inputs)
+        kept = self._answers.kept(request, key, inputs)
         if kept is not None:
             return kept
         async with self._turn:
             body = await asyncio.to_thread(make)
-        return self._rendered.answer(request, key, inputs, lambda: body, media_type)
+        return self._answers.answer(request, key, inputs, lambda: body, media_type)
 
     def _inputs(self, entries: Sequence[Entry], card: _Card) -> Sequence[str | bytes]:
         stored = [part for entry in entries for part in (entry.uri, entry.document.etag, entry.details)]
@@ -137,7 +137,7 @@ class Documentation:
         return _Card(page, await self._fetcher.card(readme), readme) if readme else _Card(page)
 
     def _versions(self, entry: Entry) -> list[Entry]:
-        """Return the entries of the same registered model; their paths begin with the same segment."""
+        """Return the entries of the same registered model, whose paths begin with the same segment."""
         own = details.decode(entry.details)
         if not (own.registry and own.model):
             return []
@@ -154,23 +154,23 @@ class Documentation:
 
 
 def add_routes(app: web.Application, shelf: Shelf, documentation: Documentation) -> None:
-    """Add what Backstage's Gitea integration asks for, for each entry."""
+    """Add the routes that Backstage's Gitea integration requests."""
 
     def entry_at(owner: str, repository: str) -> Entry:
         require_complete(shelf)
         entry = shelf.at_uri(f"/{owner}/{repository}/{identity.DOCUMENT_NAME}")
         if entry is None:
-            raise HttpProblem(404, "no model is served under this path; GET /catalog-info.yaml names all that are")
+            raise HttpProblem(404, "no model has this path; GET /catalog-info.yaml lists them all")
         return entry
 
     async def commit(request: web.Request) -> web.Response:
         entry = entry_at(request.match_info["owner"], request.match_info["repository"])
-        _require(request.match_info["ref"] == BRANCH, f"the documentation of a model has one branch, {BRANCH}")
+        _require(request.match_info["ref"] == BRANCH, f"the only branch of a model's documentation is {BRANCH}")
         return Page(json.dumps({"sha": await documentation.commit(entry)}).encode(), JSON).answer(request)
 
     async def archive(request: web.Request) -> web.Response:
         entry = entry_at(request.match_info["owner"], request.match_info["repository"])
-        _require(request.match_info["archive"] == ARCHIVE, f"the documentation of a model has one archive, {ARCHIVE}")
+        _require(request.match_info["archive"] == ARCHIVE, f"the only archive of a model's documentation is {ARCHIVE}")
         return await documentation.archive(request, entry)
 
     api = "/api/v1/repos/{owner}/{repository}"
@@ -179,9 +179,9 @@ def add_routes(app: web.Application, shelf: Shelf, documentation: Documentation)
     app.router.add_get("/{owner}/{repository}/archive/{archive}", archive)
 
 
-def _require(fits: bool, otherwise: str) -> None:
-    if not fits:
-        raise HttpProblem(404, otherwise)
+def _require(condition: bool, detail: str) -> None:
+    if not condition:
+        raise HttpProblem(404, detail)
 
 
 def _view(entry: Entry) -> View:

@@ -1,7 +1,7 @@
-"""Cards that people keep elsewhere: a single Markdown file behind a web address, which TechDocs cannot read by itself.
+"""Fetches model cards that are single Markdown files on other hosts, which TechDocs cannot read by itself.
 
-They are fetched when somebody reads them, from hosts that the operator named, without credentials and without following
-redirects, and asked for again with their validator after a while.
+A card is fetched when it is read: only from hosts that an administrator allowed, without credentials, without following
+redirects. After `FRESH` seconds it is requested again with its ETag.
 """
 
 import time
@@ -18,18 +18,18 @@ from common.http.client import HttpClient, RemoteError, StatusError
 log = structlog.get_logger("location.fetching")
 
 FRESH: Final = 300.0
-"""Seconds for which a fetched card, or the failure to fetch it, is not asked for again."""
+"""Seconds for which a fetched card, or a failure, is not requested again."""
 LARGEST: Final = 1024 * 1024
-"""Bytes of a card that is fetched."""
+"""Largest card that is fetched, in bytes."""
 _MOST_BYTES: Final = 8 * 1024 * 1024
 _TIMEOUT: Final = 10.0
 _RAW: Final = (("/-/blob/", "/-/raw/"), ("/src/branch/", "/raw/branch/"), ("/blob/", "/raw/"))
-"""Paths of a page that shows a file, and of the file itself: GitLab, Gitea, Hugging Face and others."""
+"""Parts of the path of a page that shows a file, and of the file itself: GitLab, Gitea, Hugging Face and others."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """A card from elsewhere: its text and its address, or in `fault` why there is none, for people to read."""
+    """A fetched card: its text and address; if there is none, `fault` says why, in a sentence for the page."""
 
     text: str = ""
     address: str = ""
@@ -39,7 +39,7 @@ class Fetched:
 
 
 def raw_address(url: str) -> str:
-    """Return the address of the file that a page of a Git forge shows; other addresses as they are."""
+    """Return the address of the file that a page of a Git forge shows; other addresses unchanged."""
     parts = urlsplit(url)
     if parts.hostname == "github.com" and parts.path.count("/") > 4:
         owner, name, kind, rest = parts.path.lstrip("/").split("/", 3)
@@ -52,7 +52,7 @@ def raw_address(url: str) -> str:
 
 
 class CardFetcher:
-    """Fetches cards from `hosts` (`name` or `name:port`); none at all when it is not `enabled`."""
+    """Fetches cards from `hosts` (`name` or `name:port`); if it is not `enabled`, none."""
 
     def __init__(self, hosts: Iterable[str], *, enabled: bool, clock: Callable[[], float] = time.monotonic) -> None:
         self._hosts = frozenset(host.lower() for host in hosts)
@@ -61,7 +61,7 @@ class CardFetcher:
         self._cards: OrderedDict[str, Fetched] = OrderedDict()
 
     async def card(self, url: str) -> Fetched:
-        """Return the card at an address; where it cannot be had, the one had before, else the reason."""
+        """Return the card at an address; if it cannot be fetched, the last one fetched, else the reason."""
         address = raw_address(url)
         fault = self._refusal(address)
         if fault:
@@ -75,11 +75,11 @@ class CardFetcher:
     def _refusal(self, address: str) -> str:
         parts = urlsplit(address)
         if not self._enabled:
-            return "It is shown here when the connector is allowed to fetch it: `FETCH_CARDS=true`."
+            return "To show it here, allow the connector to fetch it: `FETCH_CARDS=true`."
         if parts.scheme not in ("http", "https") or parts.username is not None:
-            return "It is not fetched, because its address is none of http or https, or holds a user's name."
+            return "It is not fetched, because its address is not http or https, or contains a user name."
         if parts.netloc.lower() not in self._hosts:
-            return f"It is shown here when the connector may fetch it: name `{parts.netloc}` in `FETCH_CARDS_HOSTS`."
+            return f"To show it here, add `{parts.netloc}` to `FETCH_CARDS_HOSTS`."
         return ""
 
     async def _fetch(self, address: str, known: Fetched | None) -> Fetched:
@@ -95,14 +95,14 @@ class CardFetcher:
                 answer = await client.request("GET", path, headers=headers)
         except RemoteError as error:
             moved = isinstance(error, StatusError) and 300 <= error.status < 400
-            reason = "it answers with a redirect, which is not followed" if moved else str(error)
+            reason = "the answer is a redirect, which is not followed" if moved else str(error)
             log.warning("card_not_fetched", address=address, error=reason)
             return known if known and known.text else Fetched(fault=f"It could not be fetched: {reason}.")
         if answer.status == 304 and known:
             return known
         text = answer.body.decode("utf-8", "replace")
         if "html" in answer.headers.get("Content-Type", "").lower():
-            return Fetched(fault="It could not be fetched: its address answers with a web page, not with Markdown.")
+            return Fetched(fault="It could not be fetched: its address returns a web page, not Markdown.")
         return Fetched(text, address, etag=answer.headers.get("ETag", ""))
 
     def _keep(self, address: str, card: Fetched) -> None:

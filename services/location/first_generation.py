@@ -1,8 +1,8 @@
-"""The feed as the first-generation reader (Red Hat Developer Hub 1.8 and 1.9) and its TechDocs reader ask for it.
+"""The first-generation feed, for the plugin of Red Hat Developer Hub 1.8 and 1.9 and its TechDocs reader.
 
-The reader shows little more than what stands in a document, so what a developer needs is written where it looks: how
-the model is called into the description, a definition where nobody gave one, and on the server the annotations that it
-copies to the Component.
+The plugin shows little more than the document itself, so the document gets what a developer needs: how to call the
+model in the description, a definition if there is none, and on the server the annotations that the plugin copies to the
+Component.
 """
 
 import json
@@ -19,16 +19,16 @@ from services.location.definitions import definition
 from services.location.delivery import Entry
 from services.location.documentation import Documentation
 from services.location.pages import JSON, Page
-from services.location.rendering import Options, Rendered, encode, read, require_complete
+from services.location.rendering import RenderCache, RenderOptions, encode, read, require_complete
 from services.location.shelf import Shelf
 from services.location.view import View, tags_of
 
 FORM, STORED = "form", "stored"
-"""Parameter and value that ask for a document as it is stored, which `connector preview --diff` compares with."""
+"""The query `form=stored` requests the document as it is stored; `connector preview --diff` compares with it."""
 
 
 class Index:
-    """An answer that names all entries, made again only after an entry came, went or moved."""
+    """An answer that lists all entries; it is rendered again only after entries were added, removed or moved."""
 
     def __init__(self, shelf: Shelf, render: Callable[[Iterable[Entry]], bytes], *, media_type: str = JSON) -> None:
         self._shelf = shelf
@@ -38,7 +38,7 @@ class Index:
         self._page = Page(b"")
 
     def page(self) -> Page:
-        """Return the answer for what is on the shelf now."""
+        """Return the answer for the entries that are on the shelf now."""
         if self._membership != self._shelf.membership:
             self._page = Page(self._render(self._shelf.entries()), self._media_type)
             self._membership = self._shelf.membership
@@ -46,7 +46,7 @@ class Index:
 
 
 def render_uris(uris: Iterable[str]) -> bytes:
-    """Return the body of a list: both generations read `{"uris": […]}`, and neither survives a null."""
+    """Return the body of a list: both generations read `{"uris": […]}`, and both fail on null."""
     return json.dumps({"uris": list(uris)}, separators=(",", ":")).encode()
 
 
@@ -55,9 +55,9 @@ def raw_path(request: web.Request) -> str:
     return request.raw_path.partition("?")[0]
 
 
-def add_routes(app: web.Application, shelf: Shelf, documentation: Documentation, rendered: Rendered) -> None:
+def add_routes(app: web.Application, shelf: Shelf, documentation: Documentation, answers: RenderCache) -> None:
     """Add `/list`, the documents and `/modelcard`."""
-    options = rendered.options
+    options = answers.options
     index = Index(shelf, lambda entries: render_uris(_listed(entry, options) for entry in entries))
 
     async def list_uris(request: web.Request) -> web.Response:
@@ -68,16 +68,16 @@ def add_routes(app: web.Application, shelf: Shelf, documentation: Documentation,
         require_complete(shelf)
         entry = shelf.at_uri(raw_path(request))
         if entry is None:
-            raise HttpProblem(404, "no document is served under this path; GET /list names all that are")
+            raise HttpProblem(404, "no document has this path; GET /list lists them all")
         if request.query.get(FORM) == STORED:
             return entry.document.answer(request)
         inputs = (entry.document.etag, entry.details)
-        return rendered.answer(request, f"first {entry.key}", inputs, lambda: render_document(entry, options))
+        return answers.answer(request, f"first {entry.key}", inputs, lambda: render_document(entry, options))
 
     async def card(request: web.Request) -> web.Response:
         key = request.match_info.get("key") or request.query.get("key")
         if not key and "entry" not in request.query:
-            raise HttpProblem(400, "which model card? expected /modelcard?key=KEY")
+            raise HttpProblem(400, "the key of the model card is missing: GET /modelcard?key=KEY")
         return await documentation.answer(request, key)
 
     app.router.add_get("/list", list_uris)
@@ -86,12 +86,12 @@ def add_routes(app: web.Application, shelf: Shelf, documentation: Documentation,
     app.router.add_get("/modelcard/{key}", card)
 
 
-def _listed(entry: Entry, options: Options) -> str:
+def _listed(entry: Entry, options: RenderOptions) -> str:
     return entry.uri.removesuffix(identity.DOCUMENT_NAME) + catalog_info.FILE_NAME if options.yaml else entry.uri
 
 
-def render_document(entry: Entry, options: Options) -> bytes:
-    """Return the document as this generation's reader makes most of it."""
+def render_document(entry: Entry, options: RenderOptions) -> bytes:
+    """Return the document as the first-generation reader shows most of it."""
     document, views = read(entry)
     document["models"] = [
         render_model(model, view, card=_card(model, view, options))
@@ -106,7 +106,7 @@ def render_document(entry: Entry, options: Options) -> bytes:
 
 
 def render_model(model: dict[str, Any], view: View, *, card: str) -> dict[str, Any]:
-    """Return a document's model with how it is called, what it can do, and where it is shown."""
+    """Return a document's model with added description, tags, and annotations for links."""
     rendered = {
         **model,
         "description": calls.describe(view),
@@ -116,7 +116,7 @@ def render_model(model: dict[str, Any], view: View, *, card: str) -> dict[str, A
 
 
 def render_server(part: dict[str, Any], view: View) -> dict[str, Any]:
-    """Return a document's server as that of `view`: how it is called, its definition, and where it is shown."""
+    """Return a document's server with added description, tags, API definition, and annotations for links."""
     rendered = {
         **part,
         "description": calls.describe(view, part.get("description", "")),
@@ -138,7 +138,7 @@ def _tags(part: dict[str, Any], view: View) -> dict[str, list[str]]:
     return {"tags": tags} if tags or "tags" in part else {}
 
 
-def _card(model: dict[str, Any], view: View, options: Options) -> str:
-    """Return the address of the model's card: people's own, the one stored, or the page made of its facts."""
+def _card(model: dict[str, Any], view: View, options: RenderOptions) -> str:
+    """Return the address of the model's card: the one stored, the owner's, or the page made of its facts."""
     stored = "" if view.readme else model.get("annotations", {}).get(CARD_ANNOTATION)
     return stored or view.techdocs or f"{options.base_url}/modelcard?{annotations.card_query(view)}"

@@ -1,9 +1,9 @@
-"""Keeps the shelf as storage is: a snapshot, then every change as it is told.
+"""Keeps the shelf equal to storage-rest's cache: reads one snapshot, then every change.
 
-Whatever happens to storage, what has been served once is served on until storage says, with a reason, that it goes.
-That a snapshot lacks something says so only when the normalizer has confirmed that process of storage: it may have lost
-its cache, or have died between telling a change and writing it. A storage that knows neither `/snapshot` nor `/changes`
-is an original one and is followed by its own requests (`original_storage`).
+An entry that was served once stays until storage removes it with a reason, whatever else happens to storage. An entry
+that a snapshot lacks was removed only if the normalizer has confirmed the content of this storage process. Otherwise
+the process may have lost its cache, or have been restarted after it announced a change and before it wrote it. A
+storage without `/snapshot` and `/changes` is the original one: it is polled by its own requests (`original_storage`).
 """
 
 import asyncio
@@ -20,32 +20,32 @@ from common.complaints import Complaint
 from common.http.client import HttpClient, RemoteError, StatusError
 from common.metrics import Metrics
 from common.problems import Problem
-from services.location.delivery import Unpacking, prepare
-from services.location.original_storage import OriginalStorage
+from services.location.delivery import DeliveryBuilder, prepare
+from services.location.original_storage import OriginalStoragePoller
 from services.location.shelf import Shelf
 
 log = structlog.get_logger("location.follow")
 
 LONG_POLL: Final = 50
-"""Seconds for which storage may keep a request for changes open."""
+"""Seconds that storage may hold a request for changes open."""
 PATIENCE: Final = 15
-"""Seconds that an answer may take on top of that, before the connection counts as dead."""
+"""Seconds that an answer may take beyond that before the connection is considered dead."""
 FIRST_PAUSE: Final = 0.1
 LONGEST_PAUSE: Final = 5.0
 
 SNAPSHOT_TYPE: Final = "application/x-ndjson"
 _NORMALIZER: Final = (
-    "rhoai-normalizer to have read every source, of which it has told nothing yet: see that it runs, and its /readyz"
+    "rhoai-normalizer, which has not yet said which sources it reads: check that it runs, and its /readyz"
 )
-_SOURCES_TOLD: Final = 5
+_MOST_SOURCES: Final = 5
 _GONE: Final = 410
 _UNKNOWN_PATH: Final = frozenset({404, 405, 501})
 
 
-class Following:
-    """Brings the shelf to what a storage of ours tells, over HTTP or in the same process.
+class ShelfUpdater:
+    """Applies snapshots and changes of our storage-rest to the shelf, over HTTP or in the same process.
 
-    `revision` is the one that the shelf has, None when a snapshot is needed.
+    `revision` is the revision that the shelf shows; None if a snapshot is needed.
     """
 
     def __init__(self, shelf: Shelf) -> None:
@@ -53,62 +53,65 @@ class Following:
         self._confirmed = False
         self.revision: str | None = None
 
-    def begin(self, unpacking: Unpacking, told: wire.Changes) -> None:
-        """Take a snapshot: its entries, and what else it told."""
-        self._report(self._shelf.apply(unpacking.delivery(told, whole=told.confirmed)))
-        self._followed(told)
+    def load(self, entries: DeliveryBuilder, rest: wire.Changes) -> None:
+        """Apply a snapshot whose entries were read one by one; `rest` is everything else in it."""
+        self._report(self._shelf.apply(entries.build(rest, whole=rest.confirmed)))
+        self._applied(rest)
         log.info("loaded_from_storage", documents=len(self._shelf), complete=self._shelf.complete)
 
-    def begin_with(self, whole: wire.Changes) -> None:
-        """Take a snapshot in one piece."""
-        unpacking = Unpacking()
-        for entry in whole.upserts:
-            unpacking.add(entry)
-        self.begin(unpacking, whole)
+    def load_snapshot(self, snapshot: wire.Changes) -> None:
+        """Apply a snapshot in one piece."""
+        entries = DeliveryBuilder()
+        for entry in snapshot.upserts:
+            entries.add(entry)
+        self.load(entries, snapshot)
 
-    def go_on(self, changes: wire.Changes) -> None:
-        """Take what has changed since `revision`."""
+    def apply(self, changes: wire.Changes) -> None:
+        """Apply the changes since `revision`."""
         if changes.confirmed and not self._confirmed:
-            self.revision = None  # whatever a snapshot lacks from now on is gone
+            self.revision = None  # a snapshot read from now on proves what is gone
             return
         for key, reason in changes.removals.items():
             if self._shelf.at_key(key) is not None:
                 log.debug("entry_removed", key=key, reason=reason)
         self._report(self._shelf.apply(prepare(changes, whole=False)))
-        self._followed(changes)
+        self._applied(changes)
 
-    def _followed(self, told: wire.Changes) -> None:
-        self.revision = told.revision
-        self._confirmed = told.confirmed
-        if not told.complete:
-            self._shelf.wait_for(_missing(told), told.awaited)
+    def _applied(self, changes: wire.Changes) -> None:
+        self.revision = changes.revision
+        self._confirmed = changes.confirmed
+        if not changes.complete:
+            self._shelf.wait_for(_missing(changes), changes.awaited)
 
     def _report(self, problems: Sequence[Problem]) -> None:
         for problem in problems:
             log.warning("document_not_served", object=problem.object, fault=problem.message, remedy=problem.remedy)
 
 
-class _Original(Exception):
-    """This storage does not speak our protocol."""
+class _OriginalProtocol(Exception):
+    """This storage knows only the original's requests."""
 
 
-def _missing(told: wire.Changes) -> str:
-    """Return what is missing until what storage has is all there is."""
-    sources = "; ".join(map(str, told.awaited[:_SOURCES_TOLD])) or ("every source" if told.damage else _NORMALIZER)
-    if more := len(told.awaited) - _SOURCES_TOLD:
-        sources += f"; and {more} more" if more > 0 else ""
-    return f"the cache to be whole again, for {told.damage}; that needs {sources}" if told.damage else sources
+def _missing(changes: wire.Changes) -> str:
+    """Return what the feed waits for until storage's cache is complete."""
+    sources = "; ".join(map(str, changes.awaited[:_MOST_SOURCES]))
+    sources = sources or ("every source" if changes.damage else _NORMALIZER)
+    if (more := len(changes.awaited) - _MOST_SOURCES) > 0:
+        sources += f"; and {more} more"
+    if not changes.damage:
+        return sources
+    return f"the damaged cache to be filled again ({changes.damage}); that needs {sources}"
 
 
-class Follower:
-    """Follows one storage for as long as `run` runs; a failure is told once and tried again, forever."""
+class StorageFollower:
+    """Follows one storage-rest while `run` runs; it logs a failure once and retries without end."""
 
     def __init__(self, *, storage: HttpClient, shelf: Shelf, metrics: Metrics, hold: float = removals.HOLD) -> None:
-        """`hold`: seconds that stays what an original's storage does not list any more, when that is much."""
+        """`hold`: seconds for which entries stay when an original storage stops listing many at once."""
         self._storage = storage
         self._shelf = shelf
-        self._original = OriginalStorage(storage=storage, shelf=shelf, hold=hold)
-        self._following = Following(shelf)
+        self._original = OriginalStoragePoller(storage=storage, shelf=shelf, hold=hold)
+        self._updater = ShelfUpdater(shelf)
         self._polling: asyncio.Timeout | None = None
         self._complaint = Complaint()
         self._news = asyncio.Event()
@@ -131,63 +134,62 @@ class Follower:
                 self._recovered()
                 backoff.reset()
 
-    # --- what pushes need to know (services.location.pushes.Followed)
+    # --- for pushes (services.location.pushes.PushFilter)
 
-    def is_news(self, revision: str | None) -> bool:
-        """Return whether a push of this revision is newer than what has been followed.
+    def is_newer(self, revision: str | None) -> bool:
+        """Return whether a push of this revision is newer than the shelf.
 
-        While one of our storages is followed, a push of another one is not taken: storage is asked at once instead
-        what is really the case.
+        A push from a storage process other than the followed one is ignored; the snapshot is read again instead.
         """
-        own = wire.parse_revision(self._following.revision) if self._following.revision is not None else None
+        own = wire.parse_revision(self._updater.revision) if self._updater.revision is not None else None
         if own is None:
             return True
         pushed = wire.parse_revision(revision or "")
         if pushed is None or pushed[0] != own[0]:
-            self._ask_again()
+            self._read_snapshot_now()
             return False
         return pushed[1] > own[1]
 
-    def _ask_again(self) -> None:
-        """Read a snapshot now, instead of waiting for changes."""
+    def _read_snapshot_now(self) -> None:
+        """Stop waiting for changes and read a snapshot."""
         self._news.set()
         if self._polling is not None and not self._polling.expired():
             self._polling.reschedule(asyncio.get_running_loop().time())
 
-    def pushed(self, key: str) -> None:
-        """Learn that a push has just changed `key`."""
-        if self._following.revision is None:
-            self._original.pushed(key)
+    def note_push(self, key: str) -> None:
+        """Record that a push has just changed `key`."""
+        if self._updater.revision is None:
+            self._original.note_push(key)
 
     # ---
 
     async def _step(self) -> None:
-        if self._following.revision is None:
+        if self._updater.revision is None:
             try:
                 await self._load_snapshot()
-            except _Original:
-                await self._original.look()
+            except _OriginalProtocol:
+                await self._original.poll()
                 self._recovered()
                 await self._sleep(self._original.interval)
         else:
-            await self._load_changes(self._following.revision)
+            await self._load_changes(self._updater.revision)
 
     async def _load_snapshot(self) -> None:
-        reader, unpacking = wire.SnapshotReader(), Unpacking()
+        reader, entries = wire.SnapshotReader(), DeliveryBuilder()
         limit = aiohttp.ClientTimeout(total=None, sock_connect=PATIENCE, sock_read=PATIENCE)
         try:
             async with self._storage.stream("GET", "/snapshot", timeout=limit) as answer:
                 if answer.content_type != SNAPSHOT_TYPE:
-                    raise _Original
+                    raise _OriginalProtocol
                 async for line in _lines(answer.content):
                     upsert = reader.feed(line)
                     if upsert is not None:
-                        unpacking.add(upsert)
+                        entries.add(upsert)
         except StatusError as error:
             if error.status in _UNKNOWN_PATH:
-                raise _Original from None
+                raise _OriginalProtocol from None
             raise
-        self._following.begin(unpacking, reader.finish())
+        self._updater.load(entries, reader.finish())
 
     async def _load_changes(self, since: str) -> None:
         params = {"since": since, "wait": str(LONG_POLL)}
@@ -196,29 +198,29 @@ class Follower:
                 answer = await self._storage.request(
                     "GET", "/changes", params=params, timeout=LONG_POLL + PATIENCE, attempts=1
                 )
-        except TimeoutError:  # a push says that there is another storage
-            self._following.revision = None
+        except TimeoutError:  # a push came from another storage process
+            self._updater.revision = None
             return
         except StatusError as error:
             if error.status != _GONE and error.status not in _UNKNOWN_PATH:
                 raise
             log.info("revision_unknown", status=error.status)
-            self._following.revision = None
+            self._updater.revision = None
             return
         finally:
             self._polling = None
-        self._following.go_on(wire.parse_changes(answer.body))
+        self._updater.apply(wire.parse_changes(answer.body))
 
     def _failed(self, error: Exception) -> None:
         self._errors.inc()
-        self._original.lost()
+        self._original.forget_fetched()
         self._shelf.wait_for(f"storage-rest to answer at {self._storage.base_url}")
         if level := self._complaint.failed():
-            tell = log.info if level == "info" else log.warning
-            tell(
+            write = log.info if level == "info" else log.warning
+            write(
                 "storage_unreadable",
                 error=str(error),
-                remedy="see that storage-rest runs, that STORAGE_URL is its address, and that both have the same token",
+                remedy="check that storage-rest runs, that STORAGE_URL is its address, and that both use one token",
                 served_on=len(self._shelf),
             )
 
@@ -227,13 +229,13 @@ class Follower:
             log.info("storage_readable_again")
 
     async def _sleep(self, seconds: float) -> None:
-        """Sleep, but not longer than until a push comes that says that storage has something new."""
+        """Sleep; a push from another storage process ends it early."""
         if await happens(self._news, within=seconds):
             self._news.clear()
 
 
 async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
-    """Yield lines of any length; between the pieces that they come in, others have their turn."""
+    """Yield lines of any length; other tasks run between the chunks in which they arrive."""
     rest = b""
     async for piece in content.iter_any():
         *whole, rest = (rest + piece).split(b"\n")

@@ -1,4 +1,4 @@
-"""The public keys that a plugin of Backstage publishes, as a JWKS (RFC 7517), and replaces every now and then."""
+"""Reads the public keys that a Backstage plugin publishes as a JWKS (RFC 7517) and keeps them up to date."""
 
 import asyncio
 import time
@@ -17,13 +17,13 @@ log = structlog.get_logger("location.jwks")
 
 ALGORITHM: Final = "ES256"
 KEYS_LIFETIME: Final = 3600.0
-"""Seconds after which the keys are fetched again, so that a withdrawn one ends."""
+"""Seconds after which the keys are fetched again, so that a withdrawn key stops working."""
 REFETCH_PAUSE: Final = 10.0
-"""Seconds between two fetches, however many tokens name keys that nobody knows."""
+"""Least number of seconds between two fetches, however many tokens name unknown keys."""
 
 
 class KeySet:
-    """The keys of one JWKS; `client` asks exactly for it."""
+    """The keys of one JWKS; `client` has its URL as base URL."""
 
     def __init__(self, *, client: HttpClient, clock: Callable[[], float] = time.monotonic) -> None:
         self._client = client
@@ -35,21 +35,21 @@ class KeySet:
 
     @property
     def is_known(self) -> bool:
-        """Whether there are any keys."""
+        """Whether any keys have been read."""
         return bool(self._keys)
 
     @property
     def is_fresh(self) -> bool:
-        """Whether the keys were read lately enough to be relied on."""
+        """Whether the keys were read less than `KEYS_LIFETIME` seconds ago."""
         return self._clock() - self._fetched_at < KEYS_LIFETIME
 
     def get(self, key_id: str) -> "PyJWK | None":
-        """Return a key as it was read last."""
+        """Return the key with this id among those read last."""
         return self._keys.get(key_id)
 
     async def refresh(self) -> None:
-        """Read the keys again, unless that was tried a moment ago; those from before stay when it fails."""
-        async with self._fetching:  # who waited here finds what the first one fetched
+        """Read the keys again, unless that was tried a moment ago; on failure the former keys stay."""
+        async with self._fetching:  # callers that waited here use what the first one fetched
             if self._clock() - self._tried_at >= REFETCH_PAUSE:
                 await self._fetch()
 
@@ -63,15 +63,15 @@ class KeySet:
                 "backstage_keys_unreadable",
                 url=self._client.base_url,
                 error=str(error),
-                remedy="see that BACKSTAGE_JWKS_URL is reachable from here and answers with a JWKS",
-                keys_from_before=len(self._keys),
+                remedy="check that BACKSTAGE_JWKS_URL can be reached from this pod and returns a JWKS",
+                former_keys=len(self._keys),
             )
             return
         self._keys, self._fetched_at = keys, self._clock()
 
 
 def _usable_keys(raw: bytes) -> "dict[str, PyJWK]":
-    """The keys of a JWKS that can have signed a service token; others in it are no fault."""
+    """Return the keys of a JWKS that can sign a service token, by id; other keys are ignored."""
     from jwt import PyJWK
     from jwt.exceptions import InvalidKeyError, PyJWKError
 

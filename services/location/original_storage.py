@@ -1,15 +1,14 @@
-"""Follows a storage service that knows the original's requests only: `GET /list`, `GET /fetch`, and its pushes.
+"""Polls a storage-rest of the original connector, which knows only `GET /list`, `GET /fetch` and pushes.
 
-It does not say whether its list is complete, so that is concluded from what can be observed:
+It never says whether its list is complete, so that is concluded from two polls, half a minute apart:
 
-- At the first look it lists something: a cache from before. Complete.
-- At the first look it lists nothing: a cache that is being filled for the first time, which takes the original about
-  a second per model, or one that was lost. Complete when two looks in a row, half a minute apart, list the same, and
-  not nothing.
-- It lists nothing: proves nothing, ever. (The original cannot say "known to be empty".)
+- The first list has entries: they are a cache from before. Complete.
+- The first list is empty: the cache is being filled for the first time (the original needs about a second per model),
+  or it was lost. Complete when two lists in a row are equal and not empty.
+- An empty list never proves anything: the original cannot say "known to be empty".
 
-For the same reason what is not listed is removed only when two looks in a row agree, and when it is much at once, only
-when every look during the hold agrees. Removals that are pushed happen at once.
+For the same reason an entry that is not listed is removed only when two lists in a row agree; if many entries are
+missing at once, only when every list during the hold agrees. Removals that are pushed happen at once.
 """
 
 import asyncio
@@ -30,8 +29,8 @@ AT_A_TIME: Final = 8
 """Documents fetched at the same time."""
 
 
-class OriginalStorage:
-    """Looks at an original storage service every now and then; `interval` and `hold` are in seconds."""
+class OriginalStoragePoller:
+    """Polls an original storage-rest; `interval` and `hold` are in seconds."""
 
     def __init__(self, *, storage: HttpClient, shelf: Shelf, interval: float = 30, hold: float = removals.HOLD) -> None:
         self._hold = hold
@@ -44,19 +43,19 @@ class OriginalStorage:
         self._fetched: frozenset[str] = frozenset()
         self._pushed: set[str] = set()
 
-    def pushed(self, key: str) -> None:
-        """Learn of a push, which is newer than anything that a look in progress brings for `key`."""
+    def note_push(self, key: str) -> None:
+        """Record a push of `key`: it is newer than what a poll in progress reads."""
         self._pushed.add(key)
 
-    def lost(self) -> None:
-        """Learn that storage was away: pushes may have been lost too, so the next look fetches everything."""
+    def forget_fetched(self) -> None:
+        """Let the next poll fetch everything: while storage was away, pushes may have been lost."""
         self._fetched = frozenset()
 
-    async def look(self) -> None:
+    async def poll(self) -> None:
         """Compare the shelf with storage once.
 
         Raises:
-            RemoteError, wire.WireError: when storage gives no usable answer.
+            RemoteError, wire.WireError: storage gives no usable answer.
         """
         self._pushed.clear()
         answer = await self._storage.request("GET", "/list", attempts=1)
@@ -65,13 +64,13 @@ class OriginalStorage:
         self._fetched = listed
         if self._listed is None:
             log.info("original_storage_followed", documents=len(listed))
-        settled = bool(listed) and listed == self._listed
+        stable = bool(listed) and listed == self._listed
         if listed:
-            self._miss(self._shelf.keys() - listed - self._pushed, settled=settled)
-        if settled or (listed and self._listed is None):
+            self._remove_absent(self._shelf.keys() - listed - self._pushed, stable=stable)
+        if stable or (listed and self._listed is None):
             self._shelf.set_complete()
         else:
-            self._shelf.wait_for("the cache of storage-rest to be filled: its list still grows or is empty")
+            self._shelf.wait_for("storage-rest to fill its cache: its list is empty or still growing")
         self._listed = listed
 
     async def _fetch(self, keys: list[str]) -> None:
@@ -102,8 +101,8 @@ class OriginalStorage:
         except Refused as error:
             log.warning("document_not_served", object=f"document {entry.key}", fault=str(error))
 
-    def _miss(self, absent: frozenset[str], *, settled: bool) -> None:
-        """Take what a look did not list, and remove what was missing for long enough."""
+    def _remove_absent(self, absent: frozenset[str], *, stable: bool) -> None:
+        """Remove the entries that have not been listed for long enough; `absent` were not listed by this poll."""
         now = asyncio.get_running_loop().time()
         while self._left and self._left[0] <= now - self._hold:
             self._left.popleft()
@@ -115,7 +114,7 @@ class OriginalStorage:
         if many and news:
             log.warning("removals_held", entries=len(absent), kept_seconds=self._hold)
         for key, since in list(self._absent.items()):
-            if settled and (not many or now >= since + self._hold):
+            if stable and (not many or now >= since + self._hold):
                 log.info("entry_removed", key=key, reason="storage no longer lists it")
                 self._shelf.remove(key)
                 self._left.append(now)

@@ -1,4 +1,4 @@
-"""Prepared answers: bytes, their ETag, and their compressed form, made once and served often."""
+"""Prepared HTTP answers: bytes with their ETag and gzip form, made once and served many times."""
 
 import gzip
 import hashlib
@@ -12,11 +12,11 @@ MARKDOWN: Final = "text/markdown; charset=utf-8"
 _HEADERS: Final = {
     "Vary": "Accept-Encoding",
     "Cache-Control": "no-cache",
-    # Should a browser come to show one of these, it is to run nothing.
+    # If a browser displays one of these, it must run nothing.
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
 }
 SMALLEST_TO_COMPRESS: Final = 1400
-"""Bytes; below one network packet there is nothing to win."""
+"""Bytes; an answer that fits into one network packet is not worth compressing."""
 _FAST: Final = 3
 
 
@@ -33,11 +33,11 @@ class Page:
 
     @property
     def size(self) -> int:
-        """How many bytes it keeps, in both forms."""
+        """Bytes in memory, of both forms."""
         return len(self.body) + len(self._gzipped or b"")
 
     def answer(self, request: web.Request) -> web.Response:
-        """Return 200 with the bytes, or 304 when the request's `If-None-Match` names them."""
+        """Return 200 with the bytes, or 304 if the request's `If-None-Match` has their ETag."""
         if known := not_modified(request, self.etag):
             return known
         if len(self.body) >= SMALLEST_TO_COMPRESS and takes_gzip(request.headers.get("Accept-Encoding")):
@@ -48,7 +48,7 @@ class Page:
 
 
 class PackedPage:
-    """A page that is kept compressed alone: for many that are made once, and read again after long."""
+    """A page of which only the compressed form is kept: for many pages that are seldom read."""
 
     __slots__ = ("_gzipped", "etag", "media_type")
 
@@ -59,11 +59,11 @@ class PackedPage:
 
     @property
     def size(self) -> int:
-        """How many bytes it keeps."""
+        """Bytes in memory."""
         return len(self._gzipped)
 
     def answer(self, request: web.Request) -> web.Response:
-        """Return 200 with the bytes, or 304 when the request's `If-None-Match` names them."""
+        """Return 200 with the bytes, or 304 if the request's `If-None-Match` has their ETag."""
         if known := not_modified(request, self.etag):
             return known
         if takes_gzip(request.headers.get("Accept-Encoding")):
@@ -79,10 +79,10 @@ def _answer(body: bytes, media_type: str, etag: str, *, gzipped: bool = False) -
 
 
 def not_modified(request: web.Request, etag: str) -> web.Response | None:
-    """Return 304 when the request's `If-None-Match` names `etag` or its compressed form, else None."""
+    """Return 304 if the request's `If-None-Match` has `etag` or the ETag of its compressed form, else None."""
     if_none_match = request.headers.get("If-None-Match")
     for known in (etag, _of_gzip(etag)) if if_none_match else ():
-        if names(if_none_match, known):
+        if etag_matches(if_none_match, known):
             return web.Response(status=304, headers={**_HEADERS, "ETag": known})
     return None
 
@@ -92,7 +92,7 @@ def _of_gzip(etag: str) -> str:
 
 
 def takes_gzip(accept_encoding: str | None) -> bool:
-    """Return whether an `Accept-Encoding` header asks for gzip (RFC 9110, 12.5.3)."""
+    """Return whether an `Accept-Encoding` header accepts gzip (RFC 9110, 12.5.3)."""
     for offer in (accept_encoding or "").lower().split(","):
         coding, _, weight = offer.partition(";")
         if coding.strip() in ("gzip", "x-gzip"):
@@ -100,8 +100,8 @@ def takes_gzip(accept_encoding: str | None) -> bool:
     return False
 
 
-def names(if_none_match: str | None, etag: str) -> bool:
-    """Return whether an `If-None-Match` header names `etag`; by weak comparison, as it must (RFC 9110, 13.1.2)."""
+def etag_matches(if_none_match: str | None, etag: str) -> bool:
+    """Return whether an `If-None-Match` header contains `etag`, by weak comparison (RFC 9110, 13.1.2)."""
     if not if_none_match:
         return False
     given = (candidate.strip().removeprefix("W/") for candidate in if_none_match.split(","))

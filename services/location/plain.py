@@ -1,9 +1,9 @@
-"""The feed for a Backstage without any plugin: `catalog.locations: [{type: url, target: …/catalog-info.yaml}]`.
+"""The plain feed, for a Backstage without a plugin: `catalog.locations: [{type: url, target: …/catalog-info.yaml}]`.
 
 `/catalog-info.yaml` is a Location (Backstage, "Descriptor Format of Catalog Entities") whose targets are one
-`catalog-info.yaml` for each document: a Resource for the model, and for its server a Component and an API, under the
-names that the first-generation reader gives them. Nothing stands between these entities and the catalog, so they hold
-all that is known. Every YAML document is written as JSON, which is YAML too.
+`catalog-info.yaml` for each document: a Resource for the model, and a Component and an API for its server, with the
+same names as the first-generation reader uses. No plugin converts these entities, so they contain everything that is
+known. Each YAML document is written as JSON, which is valid YAML.
 """
 
 import re
@@ -21,7 +21,7 @@ from services.location.definitions import definition
 from services.location.delivery import Entry
 from services.location.documentation import BRANCH
 from services.location.first_generation import Index, raw_path
-from services.location.rendering import Options, Rendered, read, require_complete
+from services.location.rendering import RenderCache, RenderOptions, read, require_complete
 from services.location.shelf import Shelf
 from services.location.view import SECOND_CARD_ANNOTATION, View, opens, tags_of
 
@@ -31,9 +31,9 @@ _TYPES_OF_LINKS = {"catalog": "registry", "dashboard": "dashboard", "docs": "doc
 """The type of a link (Backstage: metadata.links) by its icon."""
 
 
-def add_routes(app: web.Application, shelf: Shelf, rendered: Rendered) -> None:
-    """Add `/catalog-info.yaml` and the one of each document."""
-    options = rendered.options
+def add_routes(app: web.Application, shelf: Shelf, answers: RenderCache) -> None:
+    """Add `/catalog-info.yaml` and the `catalog-info.yaml` of each document."""
+    options = answers.options
     index = Index(shelf, render_location, media_type=YAML)
 
     async def location(request: web.Request) -> web.Response:
@@ -44,8 +44,8 @@ def add_routes(app: web.Application, shelf: Shelf, rendered: Rendered) -> None:
         require_complete(shelf)
         entry = shelf.at_uri(raw_path(request).removesuffix(FILE_NAME) + identity.DOCUMENT_NAME)
         if entry is None:
-            raise HttpProblem(404, f"no document is served under this path; GET /{FILE_NAME} names all that are")
-        return rendered.answer(
+            raise HttpProblem(404, f"no document has this path; GET /{FILE_NAME} lists them all")
+        return answers.answer(
             request,
             f"plain {entry.key}",
             (entry.document.etag, entry.details),
@@ -72,7 +72,7 @@ def render_location(entries: Iterable[Entry]) -> bytes:
     )
 
 
-def entities_of(entry: Entry, options: Options) -> list[dict[str, Any]]:
+def entities_of(entry: Entry, options: RenderOptions) -> list[dict[str, Any]]:
     """Return the Resource of each model, and the Component and the API of its server."""
     document, views = read(entry)
     part = document.get("modelServer")
@@ -89,13 +89,13 @@ def entities_of(entry: Entry, options: Options) -> list[dict[str, Any]]:
     return entities
 
 
-def techdocs(entry: Entry, view: View, options: Options) -> str:
-    """Return where TechDocs reads about the model: the address that people named, else the tree made of its card."""
+def techdocs(entry: Entry, view: View, options: RenderOptions) -> str:
+    """Return where TechDocs reads about the model: the address that its owner named, else the tree made of its card."""
     address = view.techdocs or options.trees_url + entry.uri.removesuffix(f"/{identity.DOCUMENT_NAME}")
     return f"url:{address}" if view.techdocs else f"url:{address}/src/branch/{BRANCH}"
 
 
-def _resource(model: dict[str, Any], view: View, *, server: str, docs: str, options: Options) -> dict[str, Any]:
+def _resource(model: dict[str, Any], view: View, *, server: str, docs: str, options: RenderOptions) -> dict[str, Any]:
     spec: dict[str, Any] = {"type": "ai-model", "lifecycle": view.lifecycle, "owner": view.owner}
     if server:
         spec["dependencyOf"] = [f"component:{server}"]
@@ -179,7 +179,7 @@ def _entity(
 
 
 def _links(view: View) -> list[dict[str, str]]:
-    """Return the pages about the model; one that no browser opens would only cost the whole entity."""
+    """Return the links of an entity; Backstage rejects an entity with a link that a browser cannot open."""
     links = [
         {"url": link.url, "title": link.title, "icon": link.icon, "type": _TYPES_OF_LINKS.get(link.icon, "")}
         for link in view.links
@@ -202,7 +202,7 @@ def _owner(part: dict[str, Any], view: View) -> str:
 
 
 def _own(*parts: dict[str, Any]) -> dict[str, str]:
-    """Return the annotations that people or the normalizer wrote, but for those that stand for the documentation."""
+    """Return the annotations in the document, except those that name the documentation."""
     return {
         key: value
         for part in parts

@@ -1,4 +1,4 @@
-"""The gRPC interface of the Open Inference Protocol, version 2: services, messages, fields and their numbers.
+"""The gRPC interface of the Open Inference Protocol, version 2, as a .proto file.
 
 Source of the names and numbers: kserve/open-inference-protocol, specification/protocol/open_inference_grpc.proto.
 """

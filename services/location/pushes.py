@@ -1,4 +1,4 @@
-"""What storage pushes: `POST /upsert` and `DELETE /remove`, the requests of the original."""
+"""Accepts the pushes of storage-rest: `POST /upsert` and `DELETE /remove`, the requests of the original."""
 
 from dataclasses import replace
 from typing import Protocol
@@ -16,21 +16,21 @@ from services.location.shelf import Shelf
 log = structlog.get_logger("location.pushes")
 
 REVISION = "X-Connector-Revision"
-"""Header in which our storage says how new a push is."""
+"""Header with the revision of a push from our storage-rest."""
 
 
-class Followed(Protocol):
-    """What the handlers need to know of the follower of storage."""
+class PushFilter(Protocol):
+    """Decides whether a push is applied; the follower of storage-rest implements it."""
 
-    def is_news(self, revision: str | None) -> bool:
-        """Return whether a push of this revision is newer than what has been followed."""
+    def is_newer(self, revision: str | None) -> bool:
+        """Return whether a push of this revision is newer than the shelf."""
 
-    def pushed(self, key: str) -> None:
-        """Learn that a push has just changed `key`."""
+    def note_push(self, key: str) -> None:
+        """Record that a push has just changed `key`."""
 
 
-def add_routes(app: web.Application, shelf: Shelf, followed: Followed, *, document_limit: int) -> None:
-    """Add the two requests that change what is served."""
+def add_routes(app: web.Application, shelf: Shelf, pushes: PushFilter, *, document_limit: int) -> None:
+    """Add the two routes that change what is served."""
 
     async def upsert(request: web.Request) -> web.Response:
         key = _key(request)
@@ -39,27 +39,27 @@ def add_routes(app: web.Application, shelf: Shelf, followed: Followed, *, docume
             if len(given.body) > document_limit:
                 raise HttpProblem(413, f"the document is larger than {document_limit} bytes")
             known = shelf.at_key(key)
-            # This request has no place for the URI, and the key alone does not tell where its first part ends.
+            # The request does not contain the URI, and the key alone does not show where its first segment ends.
             entry = make_entry(replace(given, uri=known.uri) if known else given)
-            if followed.is_news(request.headers.get(REVISION)):
+            if pushes.is_newer(request.headers.get(REVISION)):
                 shelf.put(entry)
                 _put_card(given)
-                followed.pushed(key)
+                pushes.note_push(key)
         except (wire.WireError, Refused) as error:
             raise HttpProblem(400, str(error)) from None
         return web.Response(status=201)
 
     def _put_card(given: wire.Upsert) -> None:
-        # A storage that has restarted knows the key of a card and not its text any more: then ours stays.
+        # After a restart, storage knows the key of a card but not its text: then our text stays.
         if given.card_key and (given.card or shelf.card(given.card_key) is None):
             shelf.put_card(given.card_key, make_card(given.card or ""))
 
     async def remove(request: web.Request) -> web.Response:
         key = _key(request)
-        if followed.is_news(request.headers.get(REVISION)):
+        if pushes.is_newer(request.headers.get(REVISION)):
             if shelf.remove(key):
                 log.info("entry_removed", key=key, reason="storage pushed the removal")
-            followed.pushed(key)
+            pushes.note_push(key)
         return web.Response(status=200)
 
     app.router.add_post("/upsert", upsert)
@@ -69,5 +69,5 @@ def add_routes(app: web.Application, shelf: Shelf, followed: Followed, *, docume
 def _key(request: web.Request) -> str:
     keys = request.query.getall("key", [])
     if len(keys) != 1 or not keys[0]:
-        raise HttpProblem(400, "exactly one query parameter 'key' is needed")
+        raise HttpProblem(400, "the query parameter 'key' must be given exactly once")
     return keys[0]

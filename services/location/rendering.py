@@ -1,6 +1,6 @@
-"""Answers that are made when they are read, and kept in a cache of bounded size.
+"""Renders answers on request and keeps them in a cache of limited size.
 
-An answer's validator comes from what it is made of, so that a reader that has it already costs no rendering.
+The ETag of an answer is computed from its inputs, so that nothing is rendered for a reader that has the answer already.
 """
 
 import hashlib
@@ -21,19 +21,18 @@ from services.location.shelf import Shelf
 from services.location.view import View, views_of
 
 MOST_BYTES: Final = 6 * 1024 * 1024
-"""Bytes of answers that are kept, most of them compressed: those of some four thousand models for one reader."""
+"""Bytes of answers in memory, most of them compressed: enough for about four thousand models and one reader."""
 GZIP: Final = "application/gzip"
 
-
 RETRY_AFTER = 5
-"""Seconds after which a reader that was told to wait may ask again."""
+"""Seconds after which a reader that got 503 may try again."""
 
 
 def require_complete(shelf: Shelf) -> None:
-    """Let a reader pass once the content is known to be complete.
+    """Check that the feed is complete.
 
     Raises:
-        HttpProblem: 503 before, because the reader deletes whatever a short answer does not name.
+        HttpProblem: 503 if it is not, because a reader deletes every entity that an answer does not list.
     """
     if not shelf.complete:
         raise HttpProblem(
@@ -46,12 +45,11 @@ def require_complete(shelf: Shelf) -> None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """What renderings depend on beside the entry.
+class RenderOptions:
+    """What an answer depends on besides the entry.
 
-    `port` is where this location listens. `both_feeds` says that one Backstage reads the plain feed beside that of the
-    second generation, so that the entities of each may point at those of the other. `yaml`: `/list` names the
-    `catalog-info.yaml` of each document.
+    `port` is where this location listens. `both_feeds`: one Backstage reads both the plain and the second-generation
+    feed, so their entities may refer to each other. `yaml`: `/list` lists the `catalog-info.yaml` of each document.
     """
 
     port: int = 9090
@@ -65,7 +63,7 @@ class Options:
 
     @property
     def trees_url(self) -> str:
-        """The address of this location for Backstage's Gitea integration, which takes a host for its own."""
+        """The address of this location for Backstage's Gitea integration, which needs a host that no other one uses."""
         return f"http://127.0.0.1:{self.port}"
 
 
@@ -75,8 +73,8 @@ def read(entry: Entry) -> tuple[dict[str, Any], tuple[View, ...]]:
     return document, views_of(document, details.decode(entry.details), key=entry.key)
 
 
-def stamp(*parts: str | bytes, options: Options | None = None) -> str:
-    """Return 40 hexadecimal digits that change with each part, the options and the version of the renderers."""
+def stamp(*parts: str | bytes, options: RenderOptions | None = None) -> str:
+    """Return 40 hexadecimal digits that change with each part, the options and the version of the connector."""
     digest = hashlib.blake2b(f"{__version__} {options}".encode(), digest_size=20)
     for part in parts:
         raw = part.encode() if isinstance(part, str) else part
@@ -85,14 +83,14 @@ def stamp(*parts: str | bytes, options: Options | None = None) -> str:
 
 
 def encode(document: object) -> bytes:
-    """Return a document as the feed serves it."""
+    """Return a document as compact JSON."""
     return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-class Rendered:
-    """The answers of one location, by key; those that nobody has read for longest leave when there are too many."""
+class RenderCache:
+    """The rendered answers of one location, by key; the least recently read ones are dropped beyond `most_bytes`."""
 
-    def __init__(self, options: Options, most_bytes: int = MOST_BYTES) -> None:
+    def __init__(self, options: RenderOptions, most_bytes: int = MOST_BYTES) -> None:
         self.options = options
         self._most_bytes = most_bytes
         self._bytes = 0
@@ -106,7 +104,7 @@ class Rendered:
         make: Callable[[], bytes],
         media_type: str = JSON,
     ) -> web.Response:
-        """Return the answer made of `inputs`: 304 to a reader that has it, else the one kept, else a new one."""
+        """Return the answer made of `inputs`: 304 for a reader that has it, else the cached one, else a new one."""
         etag = self._etag(inputs)
         known = self._known(request, key, etag)
         if known is not None:
@@ -117,12 +115,12 @@ class Rendered:
         return answer
 
     def kept(self, request: web.Request, key: str, inputs: Iterable[str | bytes]) -> web.Response | None:
-        """Return the answer made of `inputs` when it needs no rendering, else None."""
+        """Return the answer made of `inputs` if it needs no rendering, else None."""
         return self._known(request, key, self._etag(inputs))
 
     @property
     def size(self) -> int:
-        """How many bytes are kept."""
+        """Bytes in memory."""
         return self._bytes
 
     def _etag(self, inputs: Iterable[str | bytes]) -> str:

@@ -1,11 +1,11 @@
-"""The feed as the second-generation reader (plugin 1.x, Red Hat Developer Hub 1.10 and later) asks for it.
+"""The second-generation feed, for plugin 1.x (Red Hat Developer Hub 1.10 and later).
 
-It finds us by Backstage's `discovery.endpoints`, whose target `http://localhost:9090/api/{{pluginId}}` is the base of
-`/list`, `/models/<key>` and `/modelcard/…`. A model's card is named by the annotation `techdocs`, where a value that
-starts with `/` is taken relative to that base.
+The plugin finds the connector through Backstage's `discovery.endpoints`, whose target
+`http://localhost:9090/api/{{pluginId}}` is the base of `/list`, `/models/<key>` and `/modelcard/…`. The annotation
+`techdocs` holds the address of a model's card; a value that starts with `/` is relative to that base.
 
-The reader makes one `AiModelServerAPI` of a document: the models' names become the names to call, the API's URL the
-base URL that people copy, and the server's annotations `rhdh.io/…` parts of the spec.
+The plugin makes one `AiModelServerAPI` of each document: the models' names become the names to call, the API's URL the
+base URL for clients, and the server's annotations `rhdh.io/…` fields of the spec.
 """
 
 from typing import Any
@@ -18,27 +18,22 @@ from common.http.problems import HttpProblem
 from services.location import annotations
 from services.location.delivery import Entry
 from services.location.documentation import Documentation
-from services.location.first_generation import (
-    Index,
-    render_model,
-    render_server,
-    render_uris,
-)
-from services.location.rendering import Options, Rendered, encode, read, require_complete
+from services.location.first_generation import Index, render_model, render_server, render_uris
+from services.location.rendering import RenderCache, RenderOptions, encode, read, require_complete
 from services.location.shelf import Shelf
 from services.location.view import SECOND_CARD_ANNOTATION, View, is_own_card
 
 
 def base_path(connector_id: str) -> str:
-    """Return the path below which the reader of `connector_id` asks."""
+    """Return the base path of the feed for `connector_id`."""
     return f"/api/{connector_id}/"
 
 
 def add_routes(
-    app: web.Application, shelf: Shelf, documentation: Documentation, connector_id: str, rendered: Rendered
+    app: web.Application, shelf: Shelf, documentation: Documentation, connector_id: str, answers: RenderCache
 ) -> None:
     """Add the routes of one connector id."""
-    options = rendered.options
+    options = answers.options
     index = Index(shelf, lambda entries: render_uris(sorted(entry.key for entry in entries)))
 
     async def list_keys(request: web.Request) -> web.Response:
@@ -49,9 +44,9 @@ def add_routes(
         require_complete(shelf)
         entry = shelf.at_key(request.match_info["key"])
         if entry is None:
-            raise HttpProblem(404, "no document has this key; GET .../list names all that there are")
+            raise HttpProblem(404, "no document has this key; GET .../list lists them all")
         inputs = (entry.document.etag, entry.details)
-        return rendered.answer(request, f"second {entry.key}", inputs, lambda: render_document(entry, options))
+        return answers.answer(request, f"second {entry.key}", inputs, lambda: render_document(entry, options))
 
     async def card(request: web.Request) -> web.Response:
         return await documentation.answer(request, request.query.get("key") or request.match_info["key"])
@@ -62,8 +57,8 @@ def add_routes(
     app.router.add_get(base + "modelcard/{key}", card)
 
 
-def render_document(entry: Entry, options: Options) -> bytes:
-    """Return the document as this generation's reader makes most of it."""
+def render_document(entry: Entry, options: RenderOptions) -> bytes:
+    """Return the document as the second-generation reader shows most of it."""
     document, views = read(entry)
     models = [_models(model, view) for model, view in zip(document["models"], views, strict=True)]
     document["models"] = [model for several in models for model in several]
@@ -73,7 +68,7 @@ def render_document(entry: Entry, options: Options) -> bytes:
 
 
 def _models(model: dict[str, Any], view: View) -> list[dict[str, Any]]:
-    """Return the model once for each name that its server answers to; one that nothing serves as it is named."""
+    """Return the model once for each name that its server answers to; a model without a server once."""
     own = model.get("annotations", {})
     card = {CARD_ANNOTATION: own[CARD_ANNOTATION]} if own.get(CARD_ANNOTATION) else {}
     rendered = render_model(model, view, card="")
@@ -83,7 +78,7 @@ def _models(model: dict[str, Any], view: View) -> list[dict[str, Any]]:
     return [{**rendered, "name": name} for name in names]
 
 
-def _server(part: dict[str, Any], views: tuple[View, ...], options: Options) -> dict[str, Any]:
+def _server(part: dict[str, Any], views: tuple[View, ...], options: RenderOptions) -> dict[str, Any]:
     view = views[0]
     rendered = render_server(part, view)
     if view.server:
@@ -95,7 +90,7 @@ def _server(part: dict[str, Any], views: tuple[View, ...], options: Options) -> 
 
 
 def _card(own: dict[str, str], view: View) -> str:
-    """Return where the model's card is: people's own address, else a path of ours, relative to the base."""
+    """Return where the model's card is: the owner's address, else our path, relative to the base."""
     if view.readme:
         return f"/modelcard/entry?{annotations.card_query(view)}"
     if own.get(SECOND_CARD_ANNOTATION):

@@ -1,4 +1,4 @@
-"""location put together from its settings."""
+"""Builds location from its settings and runs it."""
 
 import asyncio
 from contextlib import AsyncExitStack
@@ -16,9 +16,9 @@ from common.settings import report_unusable
 from common.status import NormalizerStatus, StorageStatus, settings_of
 from services.location.app import create_location_app
 from services.location.fetching import CardFetcher
-from services.location.follow import Follower
+from services.location.follow import StorageFollower
 from services.location.jwks import KeySet
-from services.location.rendering import Options
+from services.location.rendering import RenderOptions
 from services.location.second_generation import base_path
 from services.location.service_tokens import ServiceTokens
 from services.location.settings import LocationSettings
@@ -37,13 +37,13 @@ async def serve(settings: LocationSettings, address: Address, stop: asyncio.Even
             HttpClient(name="storage", base_url=settings.storage_url, token=settings.shared_token)
         )
         hold = removals.HOLD if settings.removal_hold is None else settings.removal_hold
-        follower = Follower(storage=storage, shelf=shelf, metrics=metrics, hold=hold)
+        follower = StorageFollower(storage=storage, shelf=shelf, metrics=metrics, hold=hold)
         app = create_location_app(
             shelf=shelf,
             metrics=metrics,
             health=health,
             access=await access_policy(settings, stack),
-            followed=follower,
+            follower=follower,
             connector_id=settings.connector_id,
             document_limit=settings.document_limit,
             options=rendering_options(settings, address),
@@ -60,18 +60,20 @@ async def serve(settings: LocationSettings, address: Address, stop: asyncio.Even
             following.cancel()
 
 
-def rendering_options(settings: LocationSettings, address: Address) -> Options:
-    """Return what renderings depend on beside the entries, for a location that listens at `address`."""
-    return Options(port=address.port or Options().port, both_feeds=settings.both_feeds, yaml=settings.writes_yaml)
+def rendering_options(settings: LocationSettings, address: Address) -> RenderOptions:
+    """Return the options of rendering for a location that listens at `address`."""
+    return RenderOptions(
+        port=address.port or RenderOptions().port, both_feeds=settings.both_feeds, yaml=settings.writes_yaml
+    )
 
 
 def card_fetcher(settings: LocationSettings) -> CardFetcher:
-    """Return what fetches the documentation that people keep elsewhere."""
+    """Return the fetcher of model cards that are kept on other hosts."""
     return CardFetcher(settings.fetch_cards_hosts, enabled=settings.fetch_cards)
 
 
 async def access_policy(settings: LocationSettings, stack: AsyncExitStack) -> AccessPolicy:
-    """Return who may read and write; the second-generation feed is guarded when a JWKS is configured."""
+    """Return who may read and write; with a JWKS configured, the second-generation feed needs a service token."""
     guards: dict[str, Verifier] = {}
     clients = [HttpClient(name="backstage", base_url=url) for url in settings.jwks_urls]
     if clients:

@@ -1,4 +1,4 @@
-"""Service tokens of Backstage: who reads the second-generation feed proves by one that it is a plugin of that backend.
+"""Verifies Backstage's service tokens, with which a plugin proves who it is when it reads the second-generation feed.
 
 Backstage, "Service to Service Auth": a backend plugin calls another with a JWT (ES256, type `vnd.backstage.plugin`,
 `sub` the calling plugin, `aud` the called one). Each calling plugin publishes its own public keys, below
@@ -23,25 +23,25 @@ log = structlog.get_logger("location.tokens")
 
 JWT_TYPE: Final = "vnd.backstage.plugin"
 CLOCK_SKEW: Final = 60
-"""Seconds by which our clock and that of Backstage may differ."""
+"""Seconds by which our clock and Backstage's clock may differ."""
 _REMEMBERED: Final = 256
 _MAX_TOKEN: Final = 8192
 
 
 class ServiceTokens:
-    """Verifies tokens against the keys of the plugins that may call us."""
+    """Verifies tokens with the public keys of the plugins that may read the feed."""
 
     def __init__(self, *, keys: Sequence[KeySet], audience: str, clock: Callable[[], float] = time.time) -> None:
         self._key_sets = keys
         self._audience = audience
         self._clock = clock
-        self._good: dict[str, tuple[PyJWK, float]] = {}  # a token, the key that signed it, when it ends
+        self._verified: dict[str, tuple[PyJWK, float]] = {}  # by token: the key that signed it, when it expires
 
     async def verify(self, _request: web.Request, token: str) -> bool:
-        """Return whether `token` was made by the Backstage for a call to us, and is valid now.
+        """Return whether `token` was issued by this Backstage for a call to us, and is valid now.
 
         Raises:
-            HttpProblem: 503 when that cannot be told, because keys that may be the right ones have never been read.
+            HttpProblem: 503 if that is unknown, because some of the keys could never be read.
         """
         if self._is_remembered(token):
             return True
@@ -65,7 +65,7 @@ class ServiceTokens:
         if not all(keys.is_known for keys in self._key_sets):
             raise HttpProblem(
                 503,
-                "the token cannot be verified: keys of Backstage could not be read; see the log of location",
+                "the token cannot be verified, because Backstage's keys could not be read: see the log of location",
                 headers={"Retry-After": str(int(REFETCH_PAUSE))},
             )
         return None
@@ -92,14 +92,14 @@ class ServiceTokens:
         return float(claims["exp"])
 
     def _is_remembered(self, token: str) -> bool:
-        """Whether the token was good before, has not ended, and its key is still the one that was read last."""
-        key, until = self._good.get(token, (None, 0.0))
+        """Return whether the token was verified before, has not expired, and its key is still published."""
+        key, until = self._verified.get(token, (None, 0.0))
         return key is not None and until > self._clock() and self._fresh_key(key.key_id or "") is key
 
     def _remember(self, token: str, key: "PyJWK", until: float) -> None:
-        if len(self._good) >= _REMEMBERED:
-            self._good.clear()
-        self._good[token] = (key, until)
+        if len(self._verified) >= _REMEMBERED:
+            self._verified.clear()
+        self._verified[token] = (key, until)
 
 
 def _key_id(token: str) -> str | None:

@@ -1,4 +1,4 @@
-"""Configuration of location."""
+"""The settings of location, read from environment variables."""
 
 from typing import ClassVar
 
@@ -7,11 +7,11 @@ from pydantic import Field, field_validator
 from common.settings import CommaList, Duration, ServiceSettings, Url
 
 CONNECTOR_ID = "kserve-kubeflow-connector"
-"""Under which id the second-generation reader knows the connector, unless it is told another."""
+"""The default id of the connector in Backstage's second-generation plugin."""
 
 
 class LocationSettings(ServiceSettings):
-    """What location reads from its environment."""
+    """The environment variables that location reads."""
 
     strict: ClassVar[frozenset[str]] = frozenset({"BACKSTAGE_JWKS_URL"})
 
@@ -21,52 +21,52 @@ class LocationSettings(ServiceSettings):
     normalizer_address: Url = Field(
         "http://127.0.0.1:8081",
         alias="NORMALIZER_URL",
-        description="the normalizer, which is asked how its sources are",
+        description="address of the normalizer, for the status page",
     )
     connector_id: str = Field(
         CONNECTOR_ID,
         alias="CONNECTOR_ID",
         pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$",
-        description="id under which the second-generation reader knows the connector",
+        description="id of the connector in Backstage's second-generation plugin",
     )
     jwks_urls: CommaList = Field(
         (),
         alias="BACKSTAGE_JWKS_URL",
-        description="where plugins of Backstage publish the keys of their service tokens, with commas between them; "
-        "when set, the second-generation feed asks for such a token",
+        description="comma-separated URLs of the public keys (JWKS) of Backstage's plugins; "
+        "when set, the second-generation feed requires one of their service tokens",
     )
     removal_hold: Duration | None = Field(
         None,
         alias="REMOVAL_HOLD",
-        description="models that an original storage-rest lists no longer, many at once, stay for so long",
+        description="with an original storage-rest: how long many models stay after it stops listing them at once",
     )
     document_limit: int = Field(
-        1024 * 1024, alias="DOCUMENT_LIMIT", gt=0, description="largest document taken, in bytes"
+        1024 * 1024, alias="DOCUMENT_LIMIT", gt=0, description="largest document accepted, in bytes"
     )
 
     both_feeds: bool = Field(
         False,
         alias="BOTH_FEEDS",
-        description="true where one Backstage reads the plain feed beside the second generation's: "
-        "the entities of each then point at those of the other",
+        description="true if one Backstage reads both the plain feed and the second-generation feed: "
+        "their entities then refer to each other",
     )
 
     fetch_cards: bool = Field(
         False,
         alias="FETCH_CARDS",
-        description="true to fetch a model's documentation where people named a single Markdown file as it",
+        description="true to fetch a model's documentation when its address is a single Markdown file",
     )
     fetch_cards_hosts: CommaList = Field(
         ("raw.githubusercontent.com", "gitlab.com", "huggingface.co", "codeberg.org"),
         alias="FETCH_CARDS_HOSTS",
-        description="hosts (`name` or `name:port`) that such files are fetched from, with commas between them",
+        description="comma-separated hosts (`name` or `name:port`) that such files may be fetched from",
     )
 
     @field_validator("jwks_urls")
     @classmethod
     def _are_urls(cls, urls: tuple[str, ...]) -> tuple[str, ...]:
         if not all(url.startswith(("http://", "https://")) for url in urls):
-            raise ValueError("expected http:// or https:// addresses with commas between them")
+            raise ValueError("expected http:// or https:// addresses, separated by commas")
         return urls
 
     @property

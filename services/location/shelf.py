@@ -1,8 +1,7 @@
-"""What is served: documents by key and by URI, and model cards; in memory, as bytes.
+"""The shelf: the documents and model cards that location serves, in memory, by key and by URI.
 
-The readers delete from Backstage what the feed does not name. So the shelf knows whether it is complete: until it has
-been once, nothing of it is shown, and from then on it stays so, because what was known then is never worse than
-nothing.
+Readers delete from Backstage whatever the feed does not list. So nothing is served until the shelf is complete for the
+first time. From then on it counts as complete, because serving what was known is always better than serving nothing.
 """
 
 import time
@@ -20,11 +19,11 @@ from services.location.pages import Page
 class Shelf:
     """The documents and cards of one running location.
 
-    `membership` counts up whenever an entry comes, goes or moves: whatever names the entries is made again then.
+    `membership` is incremented whenever an entry is added, removed or moved: lists of entries are rendered again then.
     """
 
     def __init__(self, *, health: Health, clock: Callable[[], float] = time.time) -> None:
-        """Start empty and incomplete; `health` gets the condition `feed`, `clock` gives seconds of the epoch."""
+        """Start empty and incomplete; `health` gets the condition `feed`, `clock` returns seconds since the epoch."""
         self._health = health
         self._clock = clock
         self._entries: dict[str, Entry] = {}
@@ -51,7 +50,7 @@ class Shelf:
         return frozenset(self._entries)
 
     def at_uri(self, uri: str) -> Entry | None:
-        """Return the entry served at exactly this path."""
+        """Return the entry at exactly this path."""
         return self._by_uri.get(uri)
 
     def at_key(self, key: str) -> Entry | None:
@@ -71,16 +70,16 @@ class Shelf:
         return len(self._cards)
 
     def set_complete(self) -> None:
-        """From now on the feed is shown; there is no way back."""
+        """Serve the feed from now on; this is never undone."""
         if not self.complete:
             self.complete = True
             self.waiting_for, self.awaited = "", ()
             self._health.set("feed", True)
 
     def wait_for(self, what: str, sources: Sequence[Awaited] = ()) -> None:
-        """Tell readers and probes what is missing until the feed is complete; ignored from then on.
+        """Set what the feed waits for, which readers and probes are told; ignored once the feed is complete.
 
-        `sources` are those that `what` speaks of.
+        `sources` are the sources that `what` mentions.
         """
         if not self.complete:
             self.waiting_for, self.awaited = what, tuple(sources)
@@ -90,13 +89,13 @@ class Shelf:
         """Add an entry or replace the one with its key.
 
         Raises:
-            Refused: when another key is served at its URI.
+            Refused: another key has the same URI.
         """
         self._put(entry)
         self._drop_unused_cards()
 
     def remove(self, key: str) -> bool:
-        """Remove an entry, with its card if no other has the same; return whether there was one."""
+        """Remove an entry, and its card if no other entry uses it; return whether there was an entry."""
         known = self._remove(key)
         self._drop_unused_cards()
         return known
@@ -107,9 +106,9 @@ class Shelf:
         self.changed_at = self._clock()
 
     def apply(self, delivery: Delivery) -> tuple[Problem, ...]:
-        """Take over a delivery and return what of it could not be served.
+        """Apply a delivery and return the problems with entries that cannot be served.
 
-        What it does not name stays, unless it is `whole`: that its sender does not have something proves nothing.
+        Entries that it does not contain stay, unless it is `whole`.
         """
         problems = [_problem(key, fault) for key, fault in delivery.refused.items()]
         for key in tuple(self._gone(delivery)):
@@ -127,8 +126,8 @@ class Shelf:
     def _gone(self, delivery: Delivery) -> Iterable[str]:
         if not delivery.whole:
             return delivery.removals
-        told = {entry.key for entry in delivery.entries}
-        absent = self._entries.keys() - told - delivery.refused.keys()  # of a refused one the former state stays
+        delivered = {entry.key for entry in delivery.entries}
+        absent = self._entries.keys() - delivered - delivery.refused.keys()  # a refused entry stays as it was
         return absent | delivery.removals.keys()
 
     def _cards_gone(self, delivery: Delivery) -> Iterable[str]:
@@ -140,7 +139,7 @@ class Shelf:
             try:
                 self._put(entry)
             except Refused:
-                waiting.append(entry)  # perhaps for one further on, that leaves the URI
+                waiting.append(entry)  # a later entry may free the URI
         problems = []
         for entry in waiting:
             try:
@@ -152,7 +151,7 @@ class Shelf:
     def _put(self, entry: Entry) -> None:
         holder = self._by_uri.get(entry.uri)
         if holder is not None and holder.key != entry.key:
-            raise Refused(f"{entry.uri} belongs to the key {holder.key}")
+            raise Refused(f"the URI {entry.uri} belongs to the key {holder.key}")
         former = self._entries.get(entry.key)
         if former is not None:
             self._unlink(former)
@@ -194,5 +193,5 @@ def _problem(key: str, fault: str) -> Problem:
         "error",
         f"document {key[:253]}",
         fault,
-        "see what the writer of the cache stored under this key, and fix it there",
+        "correct the object that the document was made from; to see the document: GET /fetch?key=KEY of storage-rest",
     )

@@ -1,8 +1,8 @@
-"""One model version as readers need it: what it is, how it is called, whose it is, where to read more. No I/O.
+"""One model version with everything a reader may show: title, owner, links, how to call its server. No I/O.
 
-Computed from the stored document and the details beside it, once for every reader: a feed differs from another only in
-what its reader lets through. A document without details (of the original connector, or an earlier version) has a view
-too, with what it tells by itself.
+A view is computed from the stored document and its details. All feeds render the same view; they differ only in what
+their reader displays. A document without details (written by the original connector or an earlier version) has a view
+too, with the facts found in the document alone.
 """
 
 import re
@@ -17,10 +17,10 @@ from common.details import NO_DETAILS, SERVER_TYPES, DetailLink, Details, Server
 
 SECOND_CARD_ANNOTATION = "techdocs"
 LOCATION_ANNOTATION = "rhdh.modelcatalog.io/artifact-location"
-"""Where the model's files are, when that is no page that a browser opens."""
+"""Where the model's files are, if a browser cannot open the address."""
 
 _NO_SPECIFICATION = ("", "TBD")
-"""What stands in a document whose API nobody has described."""
+"""The values of `API.spec` in a document whose API has no definition."""
 
 _EMBEDDING_TASKS = frozenset(
     {"embedding", "embeddings", "feature-extraction", "sentence-similarity", "text-embedding", "text-embeddings"}
@@ -39,7 +39,7 @@ _TASKS_OF_OTHER_APIS = frozenset(
         "token-classification",
     }
 )
-"""Tasks that an OpenAI server serves neither as chat nor as embeddings."""
+"""Tasks for which an OpenAI server offers neither chat nor embeddings."""
 
 _RUNTIMES: Mapping[str, ServerType] = {
     "vllm": "openai-v1",
@@ -55,7 +55,7 @@ _RUNTIMES: Mapping[str, ServerType] = {
     "xgbserver": "open-inference-protocol-v2",
     "lgbserver": "open-inference-protocol-v2",
 }
-"""Words in the tags of a document without details, and what a server of that name speaks."""
+"""Words in the tags of a document without details, and the protocol of the runtime of that name."""
 _HUGGING_FACE_SERVER = "huggingfaceserver"
 """KServe's own server puts /openai before /v1 (kserve, protocol/rest/openai: KSERVE_OPENAI_ROUTE_PREFIX)."""
 
@@ -67,12 +67,12 @@ _OWN_CARD = "/modelcard"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Server:
-    """A model server and how it is called.
+    """A model server and how to call it.
 
-    `base_url` is what a client library takes: with `/v1` for OpenAI servers; so are `internal_url`, from inside the
-    cluster, and `external_url`, which may be empty. `names` are the names to write as the
-    model's name, the usual one first, never empty. `operations` are what the server says can be asked, with paths below
-    `url`. `definition` is the server's own. `specification` is the definition that people gave, or empty.
+    `base_url` is the address to give a client library (with `/v1` for OpenAI servers). `internal_url` (from inside the
+    cluster) and `external_url` have the same form and may be empty. `names` are the model names that a request may
+    contain: the usual one first, never empty. `operations` are those that the server announces, with paths below `url`.
+    `definition` was read from the server, `specification` was written by the model's owner; both may be empty.
     """
 
     name: str
@@ -93,13 +93,13 @@ class Server:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
-    """A model version; texts are empty where nothing is known."""
+    """A model version; a text is empty if the fact is unknown."""
 
     key: str
     name: str
     """The entity name of the model."""
     title: str
-    """The name as people write it; never empty."""
+    """The display name; never empty."""
     has_title: bool
     about: str
     owner: str
@@ -109,14 +109,14 @@ class View:
     tags: tuple[str, ...]
     links: tuple[DetailLink, ...]
     page: str
-    """The page about the model or its deployment that a reader opens as its source."""
+    """The page about the model or its deployment: the link "View source" in Backstage."""
     homepage: str
     techdocs: str
-    """The address of documentation that people named; empty where ours is shown."""
+    """The address of documentation that the owner named; empty if ours is shown."""
     readme: str
-    """The address of a single Markdown file that people named as documentation."""
+    """The address of a single Markdown file that the owner named as documentation."""
     files: str
-    """Where the model's files are, in words or as a URL that no browser opens."""
+    """Where the model's files are, as text or as a URL that a browser cannot open."""
     usage: str
     ethics: str
     support: str
@@ -127,7 +127,7 @@ class View:
 
     @property
     def version_title(self) -> str:
-        """The title with the version, where the title does not end in it already."""
+        """The title followed by the version, unless the title ends in it already."""
         version = self.details.version
         if not version or self.title.endswith(version) or not self.has_title:
             return self.title
@@ -140,7 +140,7 @@ class View:
 
     @property
     def semantic_version(self) -> str:
-        """The version as three numbers (semver.org): `1.0` as `1.0.0`; empty when it is none of that kind."""
+        """The version as three numbers (semver.org): `1.0` as `1.0.0`; empty if it does not consist of numbers."""
         numbers = _NUMBERS.match(self.details.version)
         if numbers is None:
             return ""
@@ -149,19 +149,19 @@ class View:
 
 
 def views_of(document: Mapping[str, Any], details: Details, *, key: str) -> tuple[View, ...]:
-    """Return the view of each model of a document that the feed serves; they share the document's server."""
+    """Return the view of each model in a document; they share the document's server."""
     part = document.get("modelServer")
     return tuple(_view(model, part, details, key) for model in document["models"])
 
 
 def tags_of(part: Mapping[str, Any], *others: str) -> list[str]:
-    """Return the tags of a part of a document that the catalog keeps, with others, each once."""
+    """Return the tags of a model, server or API that are valid in Backstage, and `others`, without duplicates."""
     tags = (re.sub(r"\s+", "", tag) for tag in part.get("tags", ()))
     return list(dict.fromkeys(tag for tag in (*tags, *others) if backstage.is_tag(tag)))
 
 
 def is_own_card(url: str) -> bool:
-    """Return whether `url` is the address of a card that location serves, on whatever host."""
+    """Return whether `url` is the address of a card that location serves, on any host."""
     try:
         return urlsplit(url).path == _OWN_CARD
     except ValueError:
@@ -169,12 +169,12 @@ def is_own_card(url: str) -> bool:
 
 
 def opens(url: str) -> bool:
-    """Return whether a browser opens `url` as a page."""
+    """Return whether a browser can open `url`."""
     return url.lower().startswith(("http://", "https://")) and backstage.is_link(url)
 
 
 def _is_markdown_file(url: str) -> bool:
-    """Return whether an address is that of one Markdown file, not of a folder that TechDocs can read."""
+    """Return whether an address is a single Markdown file (TechDocs can read only folders)."""
     return urlsplit(url).path.lower().endswith((".md", ".markdown"))
 
 
@@ -248,9 +248,9 @@ def _server(model: Mapping[str, Any], part: Mapping[str, Any], details: Details)
 
 
 def _server_type(part: Mapping[str, Any], api: Mapping[str, Any], details: Details) -> ServerType:
-    said = part.get("annotations", {}).get("rhdh.io/serverType", "")
+    annotated = part.get("annotations", {}).get("rhdh.io/serverType", "")
     for server_type in SERVER_TYPES:
-        if server_type and server_type == said:
+        if server_type and server_type == annotated:
             return server_type
     if details.server_type:
         return details.server_type
@@ -271,7 +271,7 @@ def _base_url(url: str, tags: Iterable[str]) -> str:
 
 
 def _tags(details: Details, server: Server | None) -> tuple[str, ...]:
-    """Return the tags that answer what people ask of a catalog: who speaks what, who can embed, whose model it is."""
+    """Return tags to search the catalog by: tasks, provider, licence, protocol, embeddings."""
     written = [*details.tasks, details.provider, details.license, *details.tags]
     if server:
         written += [server.server_type, "embeddings" if server.embeds else ""]
@@ -296,7 +296,7 @@ def _license_name(page: str, details: Details) -> str:
 
 
 def _page(details: Details, homepage: str) -> str:
-    """Return the page that shows the deployment, else the registered version, else the homepage that people gave."""
+    """Return the page that shows the deployment, else the registered version, else the owner's homepage."""
     for icon in ("dashboard", "catalog"):
         for link in details.links:
             if link.icon == icon and opens(link.url):

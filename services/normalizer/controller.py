@@ -1,103 +1,55 @@
-"""The loop that brings storage to what the sources tell.
+"""The loop that makes storage hold what the sources have.
 
-Level-triggered: an event only names what may have changed. Each round renders those documents again, compares all that
-is wanted with all that is stored, and sends the difference; an error or a restart anywhere is put right by the next
-round. What leaves is decided by the ledger.
+Level-triggered: an event only names what may have changed. Each round renders those documents again, compares all
+wanted documents with all stored ones, and sends the difference, so the next round repairs any error or restart. The
+ledger decides what leaves.
 """
 
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
 from dataclasses import replace
 from math import inf
-from typing import NamedTuple
 
 import structlog
 
 from common.backoff import Backoff
 from common.complaints import Complaint
-from common.health import Health
 from common.http.client import RemoteError, Unreachable
-from common.kube.workqueue import WorkQueue
-from common.problems import Problem
 from common.wire import Awaited, Batch, WireError
-from services.normalizer.desired import Desired
-from services.normalizer.explain import Explainer
-from services.normalizer.facts import Gone, Ref
-from services.normalizer.hidden import HiddenBook, Why
-from services.normalizer.ledger import Ledger
+from services.normalizer.announcements import Announcer
+from services.normalizer.context import PUBLISH, SYNC, Context
+from services.normalizer.doubts import DoubtChecks
 from services.normalizer.plan import Plan, plan
-from services.normalizer.publish import Mirror
-from services.normalizer.sink import SYNC, Intake
-from services.normalizer.source import Provable
-from services.normalizer.sourcebook import SourceBook
-from services.normalizer.status import Reporter
-from services.normalizer.telemetry import Telemetry
+from services.normalizer.reports import Reporter
+from services.normalizer.sink import Intake
 
 log = structlog.get_logger("controller")
 
-PUBLISH = "publish"
-"""The key for comparing everything again, because storage has answered."""
 CHECK_STORAGE = 10.0
-"""Seconds between two questions to storage whether it still holds what we think."""
+"""Seconds between two checks of what storage holds."""
 SETTLE = 3.0
-"""Seconds to wait at start for each source's first answer, so that names are allotted with all contenders known."""
-LOOK_AGAIN = 30.0
-"""Seconds between two requests to a source to list again, because something that it lacked is due to leave; and between
-two for one object that it lacks."""
-LOOK_AGAIN_AT_MOST = 600.0
-"""What these seconds grow to, from one request to the next, while it lacks suspiciously much."""
-PROOFS = 20
-"""So many objects that lists lack are asked for by themselves in that time."""
-REFUSED_REMEDY = "make what it says of itself shorter, such as its annotations; see what storage-rest logs"
-
-
-class _Look(NamedTuple):
-    """When a source is listed again, how long after that again, and whether what it lacks is due to leave."""
-
-    at: float
-    pause: float
-    due: bool
+"""Seconds to wait at start for the first answer of every source, so that names are given with all claims known."""
 
 
 class Controller:
-    """Keeps storage equal to what the sources tell; `intake` is whom they tell it, `reporter` says how things stand."""
+    """Keeps storage equal to what the sources report to `intake`; `reporter` describes the state."""
 
-    def __init__(
-        self,
-        *,
-        desired: Desired,
-        book: SourceBook,
-        ledger: Ledger,
-        mirror: Mirror,
-        queue: WorkQueue[str],
-        health: Health,
-        telemetry: Telemetry,
-        clock: Callable[[], float],
-    ) -> None:
-        """`clock` gives seconds of the epoch and never goes back."""
-        self._desired = desired
-        self._book = book
-        self._ledger = ledger
-        self._mirror = mirror
-        self._queue = queue
-        self._health = health
-        self._telemetry = telemetry
-        self._clock = clock
-        self._next_looks: dict[str, _Look] = {}
-        self._asked: dict[str, float] = {}
-        self._suspicious: frozenset[str] = frozenset()
-        self._told: dict[str, tuple[Problem, ...]] = {}
+    def __init__(self, context: Context) -> None:
+        self._desired = context.desired
+        self._book = context.book
+        self._ledger = context.ledger
+        self._hidden = context.hidden
+        self._mirror = context.mirror
+        self._queue = context.queue
+        self._health = context.health
+        self._telemetry = context.telemetry
+        self._clock = context.clock
         self._complaint = Complaint()
-        self._hidden = HiddenBook()
-        self.reporter = Reporter(desired=desired, book=book, ledger=ledger, health=health, hidden=self._hidden)
-        self.explainer = Explainer(
-            desired=desired, book=book, ledger=ledger, mirror=mirror, hidden=self._hidden, clock=clock
-        )
-        self.intake = Intake(
-            desired=desired, book=book, ledger=ledger, queue=queue, health=health, telemetry=telemetry, clock=clock
-        )
+        self.intake = Intake(context)
+        self.reporter = Reporter(context)
+        self._doubts = DoubtChecks(context, self.intake.sources)
+        self._announcer = Announcer(context, self.intake)
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -117,7 +69,7 @@ class Controller:
                 self._telemetry.reconciled(len(refs), time.perf_counter() - began, ok=ok)
 
     async def _begin(self) -> None:
-        """Learn what an earlier run has stored, and give every source a moment for its first answer."""
+        """Load what an earlier run has stored, and wait a moment for the first answer of every source."""
         backoff = Backoff(0.1, 5, least=0.5)
         while True:
             try:
@@ -148,10 +100,9 @@ class Controller:
         if self._mirror.known:
             self._publish(now, deliveries)
         self._queue.add_after(SYNC, CHECK_STORAGE)
-        self._tell_problems()
-        self._tell_hidden(now)
+        self._announcer.announce(now)
         if self._mirror.idle:
-            self._telemetry.settled(began)
+            self._telemetry.drop_events_before(began)
         self._telemetry.state(
             documents=Counter(upsert.source for upsert in self._desired.wanted.values()),
             problems=self._desired.problems,
@@ -167,10 +118,10 @@ class Controller:
             await self._render(set(), now)
 
     async def _render(self, refs: set[str], now: float) -> None:
-        """Render what changed, then what the ledger lets go by now."""
+        """Render what has changed, then what the ledger has released by now."""
         for dirty in (refs | self._desired.take_dirty(), self._released(now)):
             for _ in self._desired.rendering(dirty, now=now):
-                await asyncio.sleep(0)  # others have their turn
+                await asyncio.sleep(0)  # let other tasks run
         for name, error in self._desired.take_failures():
             log.error("object_not_rendered", object=name, exc_info=error)
         for cluster, labels in self._desired.take_unknown():
@@ -182,10 +133,8 @@ class Controller:
         return self._desired.take_dirty()
 
     def _publish(self, now: float, deliveries: asyncio.TaskGroup) -> None:
-        """Send what differs, as far as it is not under way already."""
-        self._look_again(now)
-        self._tell_suspicions()
-        self._prove(now, deliveries)
+        """Send the difference that is not already on its way."""
+        self._doubts.check(now, deliveries)
         times = (self._ledger.next_check(now), self._book.first_sync_ends)
         for at in times:
             if at is not None and now < at < inf:
@@ -238,14 +187,14 @@ class Controller:
         try:
             refused = await self._mirror.deliver(batch)
         except (RemoteError, WireError) as error:
-            self._telemetry.not_sent(marks=len(batch.leaving))
+            self._telemetry.batch_failed(marks=len(batch.leaving))
             self._storage_failed(error)
             return
         self._storage_works()
-        self._telemetry.served(ref for upsert in batch.upserts for ref in (upsert.ref, upsert.server_ref))
+        self._telemetry.documents_stored(ref for upsert in batch.upserts for ref in (upsert.ref, upsert.server_ref))
         for key, reason in refused.items():
             log.error("document_refused", key=key, reason=reason)
-        self._telemetry.sent(upserts=len(batch.upserts), removals=len(batch.removals), cards=len(batch.cards))
+        self._telemetry.batch_stored(upserts=len(batch.upserts), removals=len(batch.removals), cards=len(batch.cards))
         marked = [key for key, mark in batch.leaving.items() if mark is not None]
         marked += [upsert.key for upsert in batch.upserts if upsert.leaving is not None]
         stored = self._mirror.entries
@@ -282,71 +231,6 @@ class Controller:
             refused=self._mirror.refused,
         )
 
-    def _look_again(self, now: float) -> None:
-        """Have sources listed again where that decides something: what is due, and ever more seldom what is suspicious.
-
-        A short list may be wrong for a moment, and the watch that follows it never shows what it lacked.
-        """
-        overdue = self._ledger.overdue(now)
-        doubtful = self._ledger.lacking().keys() if self._mirror.damage else self._ledger.doubtful()
-        looks: dict[str, _Look] = {}
-        for source in overdue | doubtful:
-            due = source in overdue
-            look = self._next_looks.get(source)
-            if look is None or look.due != due:
-                look = _Look(now if due else now + LOOK_AGAIN, LOOK_AGAIN, due)
-            followed = self.intake.sources.get(source)
-            if followed is not None and now >= look.at:
-                followed.relist()
-                pause = look.pause if due else min(2 * look.pause, LOOK_AGAIN_AT_MOST)
-                look = _Look(now + look.pause, pause, due)
-            looks[source] = look
-        self._next_looks = looks
-
-    def _tell_suspicions(self) -> None:
-        suspicious = self._ledger.suspicious()
-        for source in sorted(suspicious - self._suspicious):
-            log.warning(
-                "removals_held",
-                source=source,
-                entries=sum(doubt.source == source for doubt in self._ledger.doubts()),
-                remedy="if the models are really gone, wait, or confirm it: connector removals confirm",
-            )
-        self._suspicious = suspicious
-
-    def _prove(self, now: float, group: asyncio.TaskGroup) -> None:
-        """Ask for each object that a look lacks, where it is so little that the answer can be believed."""
-        unproven = self._ledger.unproven()
-        self._asked = {ref: at for ref, at in self._asked.items() if ref in unproven}
-        due = sorted(unproven.keys(), key=lambda ref: self._asked.get(ref, -inf))  # each has its turn
-        lately = sum(now < at + LOOK_AGAIN for at in self._asked.values())
-        for ref in due[: max(0, PROOFS - lately)]:
-            if now >= self._asked.get(ref, -inf) + LOOK_AGAIN and (able := self._able_to_prove(unproven[ref])):
-                self._asked[ref] = now
-                group.create_task(self._ask(able, ref))
-
-    def _able_to_prove(self, sources: Sequence[str]) -> list[Provable]:
-        """Return the sources if each can be asked for an object, else none."""
-        able: list[Provable] = []
-        for source in sources:
-            followed = self.intake.sources.get(source)
-            if not isinstance(followed, Provable):
-                return []
-            able.append(followed)
-        return able
-
-    async def _ask(self, sources: Sequence[Provable], written: str) -> None:
-        """Ask all sources that may have an object for it."""
-        try:
-            ref = Ref.parse(written)
-            gone = ref.is_deployment and all([await source.is_gone(ref) for source in sources])
-        except (RemoteError, ValueError) as error:
-            log.info("removal_not_proven", object=written, error=str(error))
-            return
-        if gone and (sources_now := self._ledger.unproven().get(written)):
-            self._desired.put(sources_now[0], ref, Gone())
-            self._queue.add(PUBLISH)
-
     def _storage_works(self) -> None:
         self._queue.forget(SYNC)
         self._health.set("storage", True)
@@ -362,41 +246,3 @@ class Controller:
             tell = log.info if level == "info" else log.warning
             tell("storage_not_writable", error=str(error), remedy=remedy)
         self._queue.retry(SYNC)
-
-    def _tell_hidden(self, now: float) -> None:
-        """Keep account of what is not shown."""
-        stored = self._mirror.entries
-        if rendered := self._desired.take_rendered():
-            refs = {entry.ref for entry in stored.values()}
-            looked = {ref: (self._desired.source_of(ref), self._desired.why_hidden(ref, refs)) for ref in rendered}
-            self._hidden.look(looked, now=now)
-        elsewhere: dict[str, tuple[str, Why]] = {
-            source: (source, Why("untrusted-registry", reason, remedy))
-            for source, (reason, remedy) in self._book.ignored.items()
-        }
-        for key, reason in self._mirror.refusals.items():
-            upsert = self._desired.wanted.get(key)
-            if upsert is not None and key not in stored:
-                why = Why("refused", f"storage does not take its document: {reason}", REFUSED_REMEDY)
-                elsewhere[upsert.ref] = (upsert.source, why)
-        self._hidden.look_at_all(elsewhere, among=("refused", "untrusted-registry"), now=now)
-        for each, is_hidden in self._hidden.take_changes():
-            why = each.why
-            if is_hidden:
-                log.info("model_hidden", object=each.object, cause=why.cause, reason=why.reason, remedy=why.remedy)
-            else:
-                log.info("model_no_longer_hidden", object=each.object, cause=why.cause)
-
-    def _tell_problems(self) -> None:
-        """Log each problem once, when it arises and when it is solved."""
-        problems = self._desired.problems
-        for ref, of_one in self._told.items():
-            for problem in set(of_one) - set(problems.get(ref, ())):
-                log.info("problem_solved", **problem.fields())
-        for ref, of_one in problems.items():
-            for problem in set(of_one) - set(self._told.get(ref, ())):
-                level = {"error": log.error, "warning": log.warning, "info": log.info}[problem.severity]
-                level("problem_found", **problem.fields())
-        if problems != self._told:
-            self.intake.tell_problems(problems)
-        self._told = dict(problems)

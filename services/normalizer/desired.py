@@ -167,7 +167,7 @@ class Desired:
     def leave(self, cluster: str) -> None:
         """Take that a cluster is followed no longer: what is known of it goes with the last of its entries."""
         self._left.add(cluster)
-        self._cards.leave(cluster)
+        self._cards.release(cluster)
 
     def known(self, source: str, kind: SourceKind) -> set[Ref]:
         """Return what a source has told that was not taken back."""
@@ -216,7 +216,7 @@ class Desired:
         for registry in self._registered.over():
             self._dirty |= self._registered.drop(registry) | set(self._unshown.of(registry))
             self._note(str(Ref.registry(registry)), ())
-        for cluster in [each for each in self._left if not self._deployments.has(each)]:
+        for cluster in [each for each in self._left if not self._deployments.has_cluster(each)]:
             self._dirty |= self._deployments.forget(cluster)
             self._left.remove(cluster)
 
@@ -292,8 +292,8 @@ class Desired:
         isvcs = {ref for ref in refs if ref.startswith(("isvc:", "llmisvc:", "openai:"))}
         unready = partial(self._attribute_server, now=now)
         for number, ref in enumerate(tuple(isvcs), 1):
-            conclude = partial(self._deployments.conclude, ref, self._registered, unready, now=now)
-            versions |= self._guarded(ref, conclude) or set()
+            reassess = partial(self._deployments.reassess, ref, self._registered, unready, now=now)
+            versions |= self._guarded(ref, reassess) or set()
             if number % SLICE == 0:
                 yield
         rendered: dict[str, Normalized | None] = {}
@@ -337,7 +337,7 @@ class Desired:
     def _render_version(self, ref: str) -> Normalized | None:
         """Return the document of a registered version, and settle which isvc it shows as its server."""
         self.retained.discard(ref)
-        self._deployments.part(ref)
+        self._deployments.clear_server(ref)
         registry = self._registered.registry_of(ref)
         found = self._registered.find(ref) if registry is not None else None
         if registry is None or found is None:
@@ -439,18 +439,19 @@ class Desired:
         if facts is None or self._deployments.shown_with_version(ref):
             return None
         place = self._places.of(Ref.parse(ref), entry.source)
+        own = self._deployments.belongings(ref, facts)
         return within(
             place,
             normalize_deployment(
                 facts,
                 cluster=Ref.parse(ref).place,
                 source=entry.source,
-                services=self._deployments.services(ref),
-                service_accounts=self._deployments.accounts(ref),
+                services=own.services,
+                service_accounts=own.service_accounts,
                 defaults=place.defaults,
-                serve=not entry.bare,
-                runtime=self._deployments.runtime(ref, facts),
-                connection=self._deployments.connection(ref),
+                serve=not entry.planned,
+                runtime=own.runtime,
+                connection=own.connection,
                 card=self._cards.choose(facts.stated.catalog_model, stored=self._stored_by_ref.get(ref)),
             ),
         )

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 
@@ -16,35 +16,30 @@ from common.http.access import AccessPolicy
 from common.http.client import HttpClient
 from common.kube.environment import find_credentials
 from common.kube.metrics import KubeMetrics
-from common.kube.workqueue import WorkQueue, WorkQueueMetrics
 from common.logs import tell_start
 from common.metrics import Metrics
 from common.settings import report_unusable
 from common.status import settings_of
-from services.normalizer.clusters import Clusters, Environment, model_servers
+from services.normalizer.cluster_specs import own_cluster_spec, specs_of_contexts, specs_of_file
+from services.normalizer.clusters import Clusters, Environment, Task, model_servers
+from services.normalizer.clusters_file import CLUSTERS_FILE, ClustersFile, follow_file
+from services.normalizer.context import create_context
 from services.normalizer.controller import Controller
-from services.normalizer.desired import Desired
-from services.normalizer.explain import add_explanations
-from services.normalizer.ledger import Ledger
-from services.normalizer.publish import Mirror, Storage
+from services.normalizer.publish import Storage
 from services.normalizer.registries import POLLING_FLOOR, create_connector
 from services.normalizer.remote_storage import RemoteStorage
+from services.normalizer.reports import add_explanations
 from services.normalizer.settings import NormalizerSettings
 from services.normalizer.sink import Intake
 from services.normalizer.source import Source
-from services.normalizer.sourcebook import SourceBook
 from services.normalizer.sources.kserve.answered import Answered
 from services.normalizer.sources.manifests import ManifestSource
 from services.normalizer.sources.openai_servers import OpenAiSource, server_refs
 from services.normalizer.sources.selected import Selected
-from services.normalizer.telemetry import CONTROLLER, Telemetry
-from services.normalizer.wanted import CLUSTERS_FILE, follow_file, of_contexts, own_cluster
 
 log = structlog.get_logger("normalizer")
 
 NAME = "rhoai-normalizer"
-
-Task = Callable[[], Awaitable[None]]
 
 
 def create_controller(
@@ -55,24 +50,9 @@ def create_controller(
     metrics: Metrics,
     wall_clock: Callable[[], float] = time.time,
 ) -> Controller:
-    """Return a controller without sources; the caller adds them to the intake before it runs.
-
-    `wall_clock` is read once: marks that are stored must mean the same after a restart, but no step of the clock may
-    make anything leave.
-    """
-    loop = asyncio.get_running_loop()
-    offset = wall_clock() - loop.time()
-    book = SourceBook(first_sync_grace=settings.first_sync_grace)
-    ledger = Ledger(settings.patience, book)
+    """Return a controller without sources; the caller adds them to the intake before it runs."""
     return Controller(
-        desired=Desired(defaults=settings.defaults, ledger=ledger),
-        book=book,
-        ledger=ledger,
-        mirror=Mirror(storage),
-        queue=WorkQueue(name=CONTROLLER, metrics=WorkQueueMetrics(metrics)),
-        health=health,
-        telemetry=Telemetry(metrics),
-        clock=lambda: offset + loop.time(),
+        create_context(settings=settings, storage=storage, health=health, metrics=metrics, wall_clock=wall_clock)
     )
 
 
@@ -121,12 +101,15 @@ async def follow_sources(
     tasks: list[Task] = [clusters.run]
     if settings.clusters_file is not None:
         intake.cluster_awaited(CLUSTERS_FILE)
-        follow = partial(follow_file, settings.clusters_file, settings=settings, environ=os.environ)
-        tasks.append(partial(follow, want=clusters.want, intake=intake))
+
+        def configure(file: ClustersFile) -> None:
+            clusters.configure(specs_of_file(settings, file, os.environ))
+
+        tasks.append(partial(follow_file, settings.clusters_file, use=configure, intake=intake))
     elif contexts:
-        clusters.want(of_contexts(settings, contexts, os.environ))
+        clusters.configure(specs_of_contexts(settings, contexts, os.environ))
     else:
-        clusters.want([own_cluster(settings, await find_credentials(os.environ) if cluster else None)])
+        clusters.configure([own_cluster_spec(settings, await find_credentials(os.environ) if cluster else None)])
     for sources_of in KINDS.values():
         tasks += [intake.follow(Selected(source, settings.selection)) for source in sources_of(environment)]
     return tasks
@@ -162,7 +145,7 @@ async def run(
         access = AccessPolicy(token=settings.shared_token, open_reads=settings.open_reads)
         app = server.create_app(name=NAME, metrics=metrics, health=health, access=access)
         server.add_status(app, partial(controller.reporter.status, settings))
-        add_explanations(app, controller.explainer)
+        add_explanations(app, controller.reporter)
         bound = await stack.enter_async_context(server.listening(app, addresses))
         follows = str(settings.clusters_file or "the cluster that it runs in")
         tell_start(NAME, __version__, addresses=bound, settings=settings_of(settings), follows=follows)
@@ -172,11 +155,7 @@ async def run(
 async def run_until(stop: asyncio.Event, *tasks: Task) -> None:
     """Run the tasks side by side until `stop` is set, or one of them fails, which ends all."""
     async with asyncio.TaskGroup() as group:
-        running = [group.create_task(_run(task)) for task in tasks]
+        running = [group.create_task(task()) for task in tasks]
         await stop.wait()
         for task in running:
             task.cancel()
-
-
-async def _run(task: Task) -> None:
-    await task()

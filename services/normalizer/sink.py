@@ -12,26 +12,18 @@ from typing import Any
 import structlog
 
 from common.faults import Fault
-from common.health import Health
 from common.kube.state import State
-from common.kube.workqueue import WorkQueue
 from common.problems import Problem
-from services.normalizer.desired import Desired
+from services.normalizer.context import SYNC, Context
 from services.normalizer.facts import LOCAL, Gone, Missing, Ref, Unusable, cluster_of_id, in_cluster
-from services.normalizer.ledger import Ledger
 from services.normalizer.normalize.cards import CatalogModel
 from services.normalizer.normalize.labels import RegistryLabels
 from services.normalizer.normalize.result import Place
 from services.normalizer.places import SHARED
 from services.normalizer.source import Hearer, News, Sink, Source
-from services.normalizer.sourcebook import OF_CLUSTERS, OPTIONAL, OPTIONAL_PARTS, SourceBook
-from services.normalizer.telemetry import Telemetry
+from services.normalizer.sourcebook import OF_CLUSTERS, OPTIONAL, OPTIONAL_PARTS
 
 log = structlog.get_logger("sink")
-
-SYNC = "sync"
-"""The key in the queue that stands for no document: compare everything, ask storage what it holds."""
-
 
 SLOW = 10.0
 """Seconds after which a source that has said nothing is no longer believed to answer soon."""
@@ -40,24 +32,14 @@ SLOW = 10.0
 class Intake:
     """Gives each source its sink; `sources` are those that were opened, by id."""
 
-    def __init__(
-        self,
-        *,
-        desired: Desired,
-        book: SourceBook,
-        ledger: Ledger,
-        queue: WorkQueue[str],
-        health: Health,
-        telemetry: Telemetry,
-        clock: Callable[[], float],
-    ) -> None:
-        self._desired = desired
-        self._book = book
-        self._ledger = ledger
-        self._queue = queue
-        self._health = health
-        self._telemetry = telemetry
-        self._clock = clock
+    def __init__(self, context: Context) -> None:
+        self._desired = context.desired
+        self._book = context.book
+        self._ledger = context.ledger
+        self._queue = context.queue
+        self._health = context.health
+        self._telemetry = context.telemetry
+        self._clock = context.clock
         self._news = asyncio.Event()
         self._begun = asyncio.Event()
         self._ask: dict[str, Callable[[RegistryLabels], None]] = {}
@@ -111,7 +93,7 @@ class Intake:
                 log.exception("object_not_processed", object=ref.label)
                 self._desired.put(source, ref, Unusable(_untaken(ref, error)), now=now)
         if self._book.last_look(source) is not None:
-            self._telemetry.heard(str(ref) for ref in news if ref.is_deployment)
+            self._telemetry.event_received(str(ref) for ref in news if ref.is_deployment)
         self._wake()
 
     def listed(self, source: str, *, lacking: Fault | None = None) -> None:

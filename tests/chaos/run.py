@@ -1,6 +1,7 @@
 """One seed: generate its schedule, carry it out, judge it. `python -m tests.chaos` runs many."""
 
 import asyncio
+import shutil
 import tempfile
 import traceback
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from tests.chaos.mutants import MUTANTS
 from tests.chaos.schedule import ISVCS, SETUPS, STEADY, Action, Setup, generate
 from tests.chaos.world import World
 from tests.process.conftest import own_rules
+from tests.waiting import eventually
 
 TIME = 600.0
 """Seconds until a run counts as hanging."""
@@ -43,22 +45,45 @@ class Outcome:
 
 
 async def run_seed(seed: int, setup: Setup, directory: Path | None = None, *, mutant: str = "") -> Outcome:
-    """Run one seed until the first harm; its logs are left in `directory`, or in a temporary one.
+    """Run one seed until the first harm; `mutant` names a fault that is put back.
 
-    `mutant` names a fault that is put back.
+    Its logs are in `directory`; without one they are in a temporary one, which is deleted when the seed held.
     """
-    directory = directory or Path(tempfile.mkdtemp(prefix=f"chaos-{setup}-{seed}-"))
-    schedule = generate(seed, setup=setup)
+    given, directory = directory, directory or Path(tempfile.mkdtemp(prefix=f"chaos-{setup}-{seed}-"))
+    outcome = await carry_out(generate(seed, setup=setup), setup, directory, mutant=mutant, seed=seed)
+    if given is None and not outcome.harm:
+        await asyncio.to_thread(shutil.rmtree, directory)
+    return outcome
+
+
+async def carry_out(
+    schedule: tuple[Action, ...],
+    setup: Setup,
+    directory: Path,
+    *,
+    mutant: str = "",
+    seed: int = -1,
+    patience: float = 0.0,
+) -> Outcome:
+    """Carry out a schedule until the first harm.
+
+    With `patience`, seconds, harm is waited for after the last action, before all faults are taken back.
+    """
     harm: list[str] = []
     seen: tuple[str, ...] = ()
     lists = 0
     try:
-        async with asyncio.timeout(TIME), _world(setup, directory, mutant) as world:
+        async with (
+            asyncio.timeout(TIME),
+            World(setup=setup, directory=directory, rules=own_rules(), mutant=mutant) as world,
+        ):
             try:
                 await world.begin((*STEADY, *ISVCS[:5], *ISVCS[-2:]))
                 for action in schedule:
                     if not world.harm:
                         await world.do(action)
+                if patience:
+                    await eventually(lambda: world.harm, timeout=patience, what="a reader sees the fault")
                 if not world.harm:
                     await world.end()
             finally:
@@ -68,10 +93,6 @@ async def run_seed(seed: int, setup: Setup, directory: Path | None = None, *, mu
     except (AssertionError, OSError, TimeoutError, RuntimeError) as error:
         harm.append("".join(traceback.format_exception_only(error)).strip() or repr(error))
     return Outcome(seed, setup, tuple(harm), lists, schedule, directory, seen)
-
-
-def _world(setup: Setup, directory: Path, mutant: str) -> World:
-    return World(setup=setup, directory=directory, rules=own_rules(), mutant=mutant)
 
 
 async def find_mutants(names: Sequence[str], seeds: Sequence[int], *, at_once: int) -> dict[str, Outcome | None]:
@@ -111,14 +132,14 @@ async def run_seeds(seeds: Sequence[int], setups: Sequence[Setup], *, at_once: i
     gate = asyncio.Semaphore(at_once)
     failed: list[Outcome] = []
 
-    async def one(number: int, seed: int) -> None:
+    async def one(seed: int) -> None:
         async with gate:
-            outcome = await run_seed(seed, setups[number % len(setups)])
+            outcome = await run_seed(seed, setups[seed % len(setups)])
         print(outcome, flush=True)
         if outcome.harm:
             failed.append(outcome)
 
     async with asyncio.TaskGroup() as group:
-        for number, seed in enumerate(seeds):
-            group.create_task(one(number, seed))
+        for seed in seeds:
+            group.create_task(one(seed))
     return failed

@@ -10,7 +10,8 @@ from typing import Any, Self
 
 from aiohttp import web
 
-from services.connector.doctor.examination import Options, examine
+from services.connector.doctor.cluster import Options
+from services.connector.doctor.examination import examine
 from services.connector.doctor.report import Report
 from tests.deploy.kustomize import ROOT, render
 from tests.deploy.rbac import Permission, granted
@@ -165,7 +166,6 @@ class World:
             environ=self.environ,
             urls=self.pod.urls(),
             timeout=self.timeout,
-            home=self.directory,
             mount=self.directory / "no-mount",
             clock=self.clock,
         )

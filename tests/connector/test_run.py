@@ -104,7 +104,7 @@ async def test_a_state_directory_belongs_to_one_process_and_one_set_of_sources(m
     other = tmp_path / "other"
     other.mkdir()
     status, said = await ended("--manifests", str(other), *arguments[2:])
-    assert (status, f"belongs to --manifests {manifests}" in said, "Traceback" in said) == (1, True, False)
+    assert (status, f"was filled from --manifests {manifests}" in said, "Traceback" in said) == (1, True, False)
 
 
 async def test_what_goes_before_the_feed_is_complete_does_not_come_back() -> None:

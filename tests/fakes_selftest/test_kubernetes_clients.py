@@ -45,7 +45,9 @@ async def api(secure: FakeCluster, tmp_path: Path) -> AsyncIterator[k8s.ApiClien
 
 async def test_kubernetes_asyncio_reads_and_writes(api: k8s.ApiClient, secure: FakeCluster) -> None:
     core = k8s.CoreV1Api(api)
-    created = await core.create_namespaced_config_map("rhdh", objects.configmap("cache", data={"a": "1"}))
+    created = await core.create_namespaced_config_map(
+        "rhdh", k8s.V1ConfigMap(metadata=k8s.V1ObjectMeta(name="cache"), data={"a": "1"})
+    )
     patched = await core.patch_namespaced_config_map("cache", "rhdh", {"data": {"b": "2"}})
     assert patched.data == {"a": "1", "b": "2"}
     created.data = {"a": "stale"}
@@ -67,7 +69,12 @@ async def test_kubernetes_asyncio_watches(api: k8s.ApiClient, secure: FakeCluste
             seen.append((event["type"], event["object"]["metadata"]["name"]))
             if len(seen) == 1:
                 patch = {"metadata": {"labels": {"x": "y"}}}
-                await custom.patch_namespaced_custom_object(*ISVC, "a", patch, _content_type=MERGE)
+                await custom.patch_namespaced_custom_object(
+                    *ISVC,
+                    "a",
+                    patch,
+                    _content_type=MERGE,  # type: ignore[call-arg]  # documented, but missing in its stubs
+                )
             if len(seen) == 2:
                 await custom.delete_namespaced_custom_object(*ISVC, "a")
             if len(seen) == 3:

@@ -2,19 +2,26 @@
 
 import asyncio
 import logging
+from collections.abc import Callable, Coroutine
 from pathlib import Path
+from typing import Any, TypeVar
 
 import pytest
 
 from tests.fakes.registry import MODELS, VERSIONS, FakeRegistry, PageLimits
 
+Client = Any
+"""A `model_registry.ModelRegistry`: the package carries no types."""
 
-def client_of(registry: FakeRegistry, **options: object):  # the package carries no types
+T = TypeVar("T")
+
+
+def client_of(registry: FakeRegistry, **options: object) -> tuple[Client, asyncio.AbstractEventLoop]:
     from model_registry import ModelRegistry
 
     loop = asyncio.new_event_loop()
 
-    def runner(coroutine):
+    def runner(coroutine: Coroutine[Any, Any, T]) -> T:
         return loop.run_until_complete(coroutine)
 
     address, port = registry.url.rsplit(":", 1)
@@ -23,10 +30,10 @@ def client_of(registry: FakeRegistry, **options: object):  # the package carries
     return client, loop
 
 
-async def drive(registry: FakeRegistry, work, **options: object):
+async def drive(registry: FakeRegistry, work: Callable[[Client], T], **options: object) -> T:
     """Run `work(client)` in a thread with a loop of its own: the client is made for programs without one."""
 
-    def run():
+    def run() -> T:
         client, loop = client_of(registry, **options)
         try:
             return work(client)
@@ -37,7 +44,7 @@ async def drive(registry: FakeRegistry, work, **options: object):
     return await asyncio.to_thread(run)
 
 
-def register(client, name: str = "granite", version: str = "v1"):
+def register(client: Client, name: str = "granite", version: str = "v1") -> Any:
     return client.register_model(
         name,
         f"s3://models/{name}",
@@ -79,7 +86,7 @@ async def test_the_client_registers_a_model_over_https_with_a_token(tmp_path: Pa
 
 
 async def test_the_client_reads_back_what_it_wrote_and_edits_it() -> None:
-    def work(client):
+    def work(client: Client) -> tuple[dict[str, Any], str]:
         register(client)
         version = client.get_model_version("granite", "v1")
         artifact = client.get_model_artifact("granite", "v1")
@@ -110,7 +117,7 @@ async def test_the_client_walks_all_pages() -> None:
 async def test_a_second_registration_of_a_version_is_refused() -> None:
     from model_registry.exceptions import StoreError
 
-    def work(client) -> None:
+    def work(client: Client) -> None:
         register(client)
         with pytest.raises(StoreError, match="already exists"):
             register(client)

@@ -4,6 +4,7 @@ import asyncio
 import json
 import ssl
 from collections.abc import AsyncIterator
+from typing import Any
 
 import aiohttp
 import pytest
@@ -29,7 +30,7 @@ async def session() -> AsyncIterator[aiohttp.ClientSession]:
         yield opened
 
 
-async def get(session: aiohttp.ClientSession, url: str, **params: str):
+async def get(session: aiohttp.ClientSession, url: str, **params: str) -> tuple[int, Any]:
     async with session.get(url, params=params) as answer:
         return answer.status, json.loads(await answer.read())
 

@@ -24,16 +24,16 @@ TOKEN = "the-token-of-the-sidecars"
 AUTHORIZED = {"Authorization": f"Bearer {TOKEN}"}
 
 
-class NobodyFollowed:
-    """Stands for a follower that has not reached any storage: every push is news."""
+class AcceptEveryPush:
+    """A follower that has not reached any storage: every push is newer."""
 
     def __init__(self) -> None:
         self.keys: list[str] = []
 
-    def is_news(self, revision: str | None) -> bool:
+    def is_newer(self, revision: str | None) -> bool:
         return revision != "old-1"
 
-    def pushed(self, key: str) -> None:
+    def note_push(self, key: str) -> None:
         self.keys.append(key)
 
 
@@ -66,7 +66,7 @@ async def running_location(**options: Any) -> AsyncIterator[Location]:
     metrics, health = Metrics("location", "test"), Health()
     shelf = Shelf(health=health)
     options.setdefault("access", AccessPolicy(token=StaticToken(TOKEN)))
-    options.setdefault("followed", NobodyFollowed())
+    options.setdefault("follower", AcceptEveryPush())
     app = create_location_app(shelf=shelf, metrics=metrics, health=health, **options)
     async with AsyncExitStack() as stack:
         (address,) = await stack.enter_async_context(listening(app, [Address("127.0.0.1", 0)], grace=1))

@@ -1,6 +1,7 @@
 """Markdown rendered as TechDocs renders it: Python-Markdown with the extensions of mkdocs-techdocs-core 1.7."""
 
 from html.parser import HTMLParser
+from typing import Any
 
 import markdown
 
@@ -22,7 +23,7 @@ _EXTENSIONS = [
     "pymdownx.tilde",
     "mdx_truly_sane_lists",
 ]
-_CONFIGURATION = {
+_CONFIGURATION: dict[str, dict[str, Any]] = {
     "toc": {"permalink": True},
     "pymdownx.tabbed": {"alternate_style": True},
     "pymdownx.highlight": {"linenums": True, "pygments_lang_class": True},

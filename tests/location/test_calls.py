@@ -19,7 +19,7 @@ from grpc_tools import protoc
 from services.location import calls
 from services.location.delivery import make_entry
 from services.location.plain import entities_of
-from services.location.rendering import Options, read
+from services.location.rendering import RenderOptions, read
 from tests.location.commands import run
 from tests.location.conftest import Location
 from tests.location.runtimes import TOKEN, runtime
@@ -37,7 +37,7 @@ async def server(kind: Kind) -> AsyncIterator[str]:
 
 
 def api_of(kind: Kind, url: str) -> dict[str, Any]:
-    *_, api = entities_of(make_entry(kind.upsert(url)), Options())
+    *_, api = entities_of(make_entry(kind.upsert(url)), RenderOptions())
     assert api["kind"] == "API"
     return api
 

@@ -103,7 +103,7 @@ def test_nothing_is_made_up_for_a_server_that_nobody_knows() -> None:
     _, text = defined(document("m", called="m"), Details(title="M"))
     described = json.loads(text)
     assert described["paths"] == {}
-    assert "Nobody has described what this server speaks" in described["info"]["description"]
+    assert "The protocol of this server is unknown" in described["info"]["description"]
 
 
 @pytest.mark.parametrize(

@@ -95,7 +95,7 @@ async def test_without_leave_the_page_says_what_to_do(forge: Forge) -> None:
     async with located(forge) as location:
         location.fill(upsert("a_1", model_document(annotations={"TechDocs": "https://wiki.example.com/README.md"})))
         shown = await page(location)
-        assert "name `wiki.example.com` in `FETCH_CARDS_HOSTS`" in shown
+        assert "add `wiki.example.com` to `FETCH_CARDS_HOSTS`" in shown
     assert forge.asked == []
 
 

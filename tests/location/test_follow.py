@@ -12,7 +12,7 @@ from common.http.client import HttpClient
 from common.metrics import Metrics
 from services.location import follow
 from services.location.delivery import make_entry
-from services.location.follow import Follower
+from services.location.follow import StorageFollower
 from services.location.shelf import Shelf
 from tests.location.samples import model_document, upsert
 from tests.location.storages import FakeOriginalStorage, FakeStorage, serving
@@ -40,9 +40,9 @@ def metrics() -> Metrics:
 
 
 @asynccontextmanager
-async def following(shelf: Shelf, metrics: Metrics, port: int) -> AsyncIterator[Follower]:
+async def following(shelf: Shelf, metrics: Metrics, port: int) -> AsyncIterator[StorageFollower]:
     async with HttpClient(name="storage", base_url=f"http://127.0.0.1:{port}") as client:
-        follower = Follower(storage=client, shelf=shelf, metrics=metrics)
+        follower = StorageFollower(storage=client, shelf=shelf, metrics=metrics)
         task = asyncio.create_task(follower.run())
         try:
             yield follower
@@ -85,7 +85,7 @@ async def test_an_incomplete_storage_is_waited_for(shelf: Shelf, metrics: Metric
     async with serving(storage) as port, following(shelf, metrics, port):
         await eventually(lambda: len(shelf) == 1)
         assert not shelf.complete
-        assert "rhoai-normalizer to have read every source" in shelf.waiting_for
+        assert "rhoai-normalizer, which has not yet said" in shelf.waiting_for
         storage.awaited = tuple(wire.Awaited(source=f"registry:{n}", reason="it is slow", until=0) for n in range(7))
         await storage.tell()
         until = "registry:0 until 1970-01-01T00:00:00Z at the latest (it is slow); "
@@ -206,7 +206,7 @@ async def test_pushes_are_news_unless_they_were_followed_already(shelf: Shelf, m
         await storage.tell(upsert("b_1"))
         await eventually(lambda: len(shelf) == 2)
         assert storage.revision == "a-2"
-        assert {revision: follower.is_news(revision) for revision in ("a-1", "a-2", "a-3")} == {
+        assert {revision: follower.is_newer(revision) for revision in ("a-1", "a-2", "a-3")} == {
             "a-1": False,
             "a-2": False,
             "a-3": True,
@@ -221,7 +221,7 @@ async def test_a_push_that_cannot_be_placed_is_looked_into(
     async with serving(storage) as port, following(shelf, metrics, port) as follower:
         await eventually(lambda: "/changes" in storage.requests)
         storage.entries = {"a_1": upsert("a_1")}  # and nobody was told
-        assert not follower.is_news(revision)
+        assert not follower.is_newer(revision)
         await eventually(lambda: shelf.keys() == {"a_1"})
         assert storage.requests.count("/snapshot") == 2
 
@@ -239,7 +239,7 @@ async def test_an_original_with_a_cache_is_complete_at_once(shelf: Shelf, metric
 
 
 @asynccontextmanager
-async def looking_often(shelf: Shelf, metrics: Metrics, port: int) -> AsyncIterator[Follower]:
+async def looking_often(shelf: Shelf, metrics: Metrics, port: int) -> AsyncIterator[StorageFollower]:
     async with following(shelf, metrics, port) as follower:
         follower._original.interval = 0.02
         yield follower
@@ -255,7 +255,7 @@ async def test_an_original_that_fills_its_cache_is_complete_when_its_list_settle
         storage.growing = True
         await five_looks(storage)
         assert not shelf.complete
-        assert "still grows" in shelf.waiting_for
+        assert "still growing" in shelf.waiting_for
         storage.growing = False
         await eventually(lambda: shelf.complete)
         assert shelf.keys() == storage.bodies.keys()
@@ -333,7 +333,7 @@ async def test_a_push_is_newer_than_a_look_that_is_under_way(shelf: Shelf, metri
     async with serving(storage) as port, looking_often(shelf, metrics, port) as follower:
         await eventually(lambda: any(request.startswith("/fetch") for request in storage.requests))
         shelf.put(make_entry(upsert("a_1", model_document("pushed"))))
-        follower.pushed("a_1")
+        follower.note_push("a_1")
         storage.hold.set()
         await eventually(lambda: shelf.at_key("b_1"))
         assert body_of(shelf, "a_1") == model_document("pushed")

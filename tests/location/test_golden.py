@@ -16,11 +16,11 @@ from common import backstage
 from common.catalog import CatalogDocument
 from services.location import first_generation, plain, second_generation
 from services.location.delivery import Entry, make_entry
-from services.location.rendering import Options
+from services.location.rendering import RenderOptions
 from tests.location.world import KINDS, Kind
 
 FOLDER = Path(__file__).parents[1] / "golden" / "renderings"
-OPTIONS = Options(both_feeds=True)
+OPTIONS = RenderOptions(both_feeds=True)
 RENDERERS: dict[str, Callable[[Entry], Any]] = {
     "first-generation": lambda entry: json.loads(first_generation.render_document(entry, OPTIONS)),
     "second-generation": lambda entry: json.loads(second_generation.render_document(entry, OPTIONS)),

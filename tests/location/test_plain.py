@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from common.catalog_info import render
 from services.location.delivery import make_entry
 from services.location.plain import entities_of
-from services.location.rendering import Options
+from services.location.rendering import RenderOptions
 from tests.location.conftest import Location, running_location
 from tests.location.samples import model_document, served_document, upsert
 
@@ -136,7 +136,7 @@ async def test_a_document_without_details_becomes_a_model_a_server_and_an_api(lo
 
 
 async def test_both_feeds_beside_each_other_point_at_each_other() -> None:
-    async with running_location(options=Options(both_feeds=True)) as location:
+    async with running_location(options=RenderOptions(both_feeds=True)) as location:
         location.fill(upsert("mnist_v1", served_document()))
         resource, *_ = await read(location, "/mnist/v1/catalog-info.yaml")
         assert resource["spec"]["dependencyOf"] == [
@@ -149,7 +149,7 @@ async def test_both_feeds_beside_each_other_point_at_each_other() -> None:
 
 
 def entities(document: dict[str, Any]) -> list[dict[str, Any]]:
-    return entities_of(make_entry(upsert("a_1", json.dumps(document).encode())), Options())
+    return entities_of(make_entry(upsert("a_1", json.dumps(document).encode())), RenderOptions())
 
 
 def test_what_the_catalog_would_refuse_is_left_out() -> None:

@@ -5,7 +5,7 @@ import gzip
 from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 
-from services.location.rendering import Options, Rendered
+from services.location.rendering import RenderCache, RenderOptions
 
 
 def request(**headers: str) -> web.Request:
@@ -25,7 +25,7 @@ class Made:
 
 
 def test_the_same_inputs_are_rendered_once() -> None:
-    rendered, made = Rendered(Options()), Made()
+    rendered, made = RenderCache(RenderOptions()), Made()
     for _ in range(3):
         assert rendered.answer(request(), "k", ["a"], made).body == b"x" * 2000
     packed = rendered.answer(request(Accept_Encoding="gzip"), "k", ["a"], made)
@@ -37,15 +37,17 @@ def test_the_same_inputs_are_rendered_once() -> None:
 
 def test_a_reader_that_has_it_costs_no_rendering() -> None:
     made = Made()
-    first = Rendered(Options()).answer(request(), "k", ["a"], made)
-    again = Rendered(Options()).answer(request(If_None_Match=first.headers["ETag"]), "k", ["a"], made)
+    first = RenderCache(RenderOptions()).answer(request(), "k", ["a"], made)
+    again = RenderCache(RenderOptions()).answer(request(If_None_Match=first.headers["ETag"]), "k", ["a"], made)
     assert (again.status, made.times) == (304, 1)
-    other = Rendered(Options(both_feeds=True)).answer(request(If_None_Match=first.headers["ETag"]), "k", ["a"], made)
+    other = RenderCache(RenderOptions(both_feeds=True)).answer(
+        request(If_None_Match=first.headers["ETag"]), "k", ["a"], made
+    )
     assert (other.status, made.times) == (200, 2)
 
 
 def test_what_nobody_has_read_for_longest_leaves() -> None:
-    rendered, made = Rendered(Options(), most_bytes=3500), Made(size=1000)
+    rendered, made = RenderCache(RenderOptions(), most_bytes=3500), Made(size=1000)
     for key in ("a", "b", "c"):
         rendered.answer(request(), key, [key], made)
     rendered.answer(request(), "a", ["a"], made)
@@ -59,6 +61,6 @@ def test_what_nobody_has_read_for_longest_leaves() -> None:
 
 
 def test_one_larger_than_all_that_may_be_kept_is_served_and_not_kept() -> None:
-    rendered = Rendered(Options(), most_bytes=100)
+    rendered = RenderCache(RenderOptions(), most_bytes=100)
     assert rendered.answer(request(), "k", ["a"], Made(size=1000)).status == 200
     assert rendered.size == 0

@@ -72,7 +72,7 @@ async def test_every_route_that_changes_something_is_known_to_these_tests(locati
 
 
 async def test_a_feed_that_is_filled_from_inside_cannot_be_written_to() -> None:
-    async with running_location(followed=None) as location:
+    async with running_location(follower=None) as location:
         async with location.client.post("/upsert?key=a_1", json={}, headers=AUTHORIZED) as answer:
             assert answer.status == 404
         async with location.client.delete("/remove?key=a_1", headers=AUTHORIZED) as answer:

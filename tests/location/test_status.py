@@ -25,7 +25,7 @@ from common.status import (
 )
 from scripts.status_schema import SCHEMA
 from services.location.status.neighbours import Neighbours, in_process, over_http
-from services.location.status.report import merged
+from services.location.status.report import merge_leaving
 from services.location.status.routes import OPEN_PATHS
 from tests.location.conftest import TOKEN, Location, running_location
 from tests.location.world import KINDS
@@ -199,9 +199,9 @@ async def told_by(url: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("answer", "answers", "fault"),
     [
-        (web.Response(status=404), True, "it is the original's"),
-        (web.Response(status=403), False, "both containers need the same one"),
-        (web.Response(text="<html>"), False, "of one version"),
+        (web.Response(status=404), True, "it is the original connector's"),
+        (web.Response(status=403), False, "give both containers the same token"),
+        (web.Response(text="<html>"), False, "the same version"),
         (web.Response(status=500), False, "500"),
         (web.Response(body=NORMALIZER.encode()), True, ""),
     ],
@@ -228,7 +228,7 @@ def test_what_is_leaving_is_told_once() -> None:
     both = LeavingStatus(object="isvc:local:a/b", reason="not-listed", since=THEN, due=later)
     fresh = LeavingStatus(object="isvc:local:a/c", reason="not-ready", since=THEN, due=later)
 
-    told = merged([stored], [both, fresh])
+    told = merge_leaving([stored], [both, fresh])
 
     assert [(each.key, each.object, each.due) for each in told] == [
         ("a", "isvc:local:a/b", later),

@@ -64,7 +64,7 @@ async def test_before_the_feed_is_complete_the_page_says_what_is_waited_for(loca
     shown = await page(location)
 
     assert "Nothing is served: the feed waits for a first look at storage." in shown
-    assert "nobody has said where it is" in shown
+    assert "its address is not configured" in shown
 
 
 async def test_from_elsewhere_the_page_names_no_model(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -48,7 +48,7 @@ CASES: dict[str, tuple[Findings, str, str, str]] = {
         found(complete=False),
         "error",
         "Nothing is served: the feed waits for storage-rest.",
-        "Every source is asked",
+        "the sources are being read",
     ),
     "nothing is complete, for a source is forbidden": (
         found(service("location", condition("feed")), service("rhoai-normalizer", FORBIDDEN), complete=False),
@@ -78,10 +78,10 @@ CASES: dict[str, tuple[Findings, str, str, str]] = {
         found(leaving=(leaving("not-listed"), leaving("not-ready"), leaving("not-listed", refused=True))),
         "warning",
         "1 of them is about to leave (not-listed)",
-        "confirm it by the command",
+        "the command that confirms it",
     ),
     "some are not ready": (found(leaving=(leaving("not-ready"),)), "ok", "All is well", ""),
-    "an object cannot be read": (found(problems=(ERROR,)), "warning", "1 object has an error", "what to do about each"),
+    "an object cannot be read": (found(problems=(ERROR,)), "warning", "1 object has an error", "says what to do"),
     "there are no models": (
         found(feed=FeedStatus(complete=True), hidden=3),
         "warning",
@@ -91,13 +91,13 @@ CASES: dict[str, tuple[Findings, str, str, str]] = {
     "nobody reads": (
         found(service("location"), read=None),
         "warning",
-        "Backstage has not asked for them since the start at 2026-11-25 10:00 UTC",
+        "Backstage has not read them since the start at 2026-11-25 10:00 UTC",
         "backstage-backend",
     ),
     "nobody reads any more": (
         found(service("location"), read=NOW - timedelta(minutes=20)),
         "warning",
-        "has not asked for them since 11:40 UTC",
+        "has not read them since 11:40 UTC",
         "app-config",
     ),
 }

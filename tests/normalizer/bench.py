@@ -105,7 +105,7 @@ class Bench:
     def gone(self, name: str, *, explicit: bool = True) -> None:
         self.put(isvc(name), Gone() if explicit else Missing())
 
-    def registry(self, registry: Registry = REGISTRY, **tables: Any) -> None:
+    def registry(self, registry: Registry = REGISTRY, /, **tables: Any) -> None:
         """Have a registry say what it has by now, and have looked at it completely."""
         source = f"registry:{registry.id}"
         self.book.declare(source, "registry")
@@ -115,7 +115,7 @@ class Bench:
         self.desired.await_registries(frozenset())
         self.render()
 
-    def news(self, registry: Registry, **tables: Any) -> dict[Ref, Any]:
+    def news(self, registry: Registry, /, **tables: Any) -> dict[Ref, Any]:
         """What a registry says otherwise than before, by tables with objects by id."""
         former = self._registered.get(registry.id, {})
         by_version = tables.pop("artifacts", {})

@@ -3,6 +3,8 @@
 import json
 from collections.abc import Sequence
 from dataclasses import replace
+from random import Random
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -30,7 +32,7 @@ class World:
         self.called = dict(zip(IDS, called, strict=True))
         self.present: dict[Ref, str] = {}
         self.storage: dict[str, Stored] = {}
-        self.documents: dict[str, dict[str, object]] = {}
+        self.documents: dict[str, dict[str, Any]] = {}
         self.details: dict[str, dict[str, str]] = {}
         self.first: dict[str, tuple[str, str, str]] = {}
         self.start()
@@ -100,7 +102,7 @@ class World:
         assert entries == self.first
         for key, entry in self.storage.items():
             name = self.called[Ref.parse(entry.ref).place]
-            [model] = self.documents[key]["models"]  # type: ignore[misc]
+            [model] = self.documents[key]["models"]
             assert model["annotations"][CLUSTER] == name
             assert f"cluster-{name}" in model["tags"]
             assert self.details[key]["cluster"] == name
@@ -124,12 +126,12 @@ def test_entries_are_distinct_and_keep_what_they_are_called(operations: list[tup
                 world.arrive(cluster, name)
             case ("delete", int(number)) if world.present:
                 world.delete(sorted(world.present)[number % len(world.present)])
-            case ("restart", random):
+            case ("restart", Random() as random):
                 order = sorted(world.present)
-                random.shuffle(order)  # type: ignore[attr-defined]
+                random.shuffle(order)
                 world.start(order)
-            case ("call", [*names]):
-                world.call(dict(zip(IDS, names, strict=True)))
+            case ("call", [str(hub), str(prod), str(stage)]):
+                world.call(dict(zip(IDS, (hub, prod, stage), strict=True)))
         world.check()
 
 

@@ -2,6 +2,7 @@
 
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -55,7 +56,10 @@ async def test_a_token_goes_to_the_servers_of_its_own_cluster_only(
                 {"name": "open", "url": found["open"].url},
             ],
         )
-        settings = {"model_registry_ca_file": authorities, "model_registry_token": "token-of-registry-hub"}
+        settings: dict[str, Any] = {
+            "model_registry_ca_file": authorities,
+            "model_registry_token": "token-of-registry-hub",
+        }
         async with following(fleet, **settings) as it:
             await eventually(lambda: {f"model-{name}_v1" for name in found} <= set(it.keys), timeout=20)
         for name, cluster in fleet.clusters.items():
@@ -80,7 +84,10 @@ async def test_the_token_that_the_file_names_for_registries_goes_before_that_of_
         monkeypatch.setenv("KUBECONFIG", str(hub.kubeconfig(fleet.folder / "kubeconfig")))
         (fleet.folder / "registry.token").write_text("token-of-the-file")
         fleet.write({"name": "hub", "registryTokenFile": "registry.token"})
-        settings = {"model_registry_ca_file": authorities, "model_registry_token": "token-of-the-environment"}
+        settings: dict[str, Any] = {
+            "model_registry_ca_file": authorities,
+            "model_registry_token": "token-of-the-environment",
+        }
         async with following(fleet, **settings) as it:
             await eventually(lambda: it.keys == ["model-hub_v1"], timeout=20)
         assert found["hub"].authorizations == {"Bearer token-of-the-file"}

@@ -110,7 +110,7 @@ async def test_a_single_isvc_that_a_list_lacks_is_asked_for_and_leaves_if_that_i
 
 
 async def test_what_could_not_be_asked_for_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("services.normalizer.controller.LOOK_AGAIN", 0.05)
+    monkeypatch.setattr("services.normalizer.doubts.LOOK_AGAIN", 0.05)
     monkeypatch.setattr("services.normalizer.controller.CHECK_STORAGE", 0.01)
     storage, cluster = MemoryStorage(), Cluster(Unreachable("http://cluster", "refused"))
     async with running(storage, Health(), cluster) as sink:
@@ -128,7 +128,7 @@ async def test_what_could_not_be_asked_for_is_asked_for_again(monkeypatch: pytes
 async def test_a_damaged_cache_is_not_confirmed_by_a_list_that_lacks_what_could_be_read_of_it(
     monkeypatch: pytest.MonkeyPatch, comes: str
 ) -> None:
-    monkeypatch.setattr("services.normalizer.controller.LOOK_AGAIN", 0.05)
+    monkeypatch.setattr("services.normalizer.doubts.LOOK_AGAIN", 0.05)
     monkeypatch.setattr("services.normalizer.controller.CHECK_STORAGE", 0.01)
     storage, cluster = MemoryStorage(), Cluster(False)
     storage.damage = "the ConfigMap bac-import-model-2 has values that cannot be read: models_lost"
@@ -154,9 +154,9 @@ async def test_a_damaged_cache_is_not_confirmed_by_a_list_that_lacks_what_could_
 
 
 async def test_each_of_more_than_are_asked_for_at_a_time_has_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("services.normalizer.controller.LOOK_AGAIN", 0.05)
+    monkeypatch.setattr("services.normalizer.doubts.LOOK_AGAIN", 0.05)
     monkeypatch.setattr("services.normalizer.controller.CHECK_STORAGE", 0.01)
-    monkeypatch.setattr("services.normalizer.controller.PROOFS", 2)
+    monkeypatch.setattr("services.normalizer.doubts.PROOFS", 2)
     storage, cluster = MemoryStorage(), Cluster(False)
     names = [f"m{number}" for number in range(40)]
     async with running(storage, Health(), cluster) as sink:
@@ -204,10 +204,10 @@ async def test_whatever_is_told_of_one_object_the_others_go_on(monkeypatch: pyte
     storage = MemoryStorage()
     put = Deployments._put_deployment
 
-    def failing(self: Deployments, source: str, ref: str, facts: Deployment, *, bare: bool) -> None:
+    def failing(self: Deployments, source: str, ref: str, facts: Deployment, *, planned: bool) -> None:
         if ref.endswith("/m"):
             raise RuntimeError("an unheard-of fact")
-        put(self, source, ref, facts, bare=bare)
+        put(self, source, ref, facts, planned=planned)
 
     async with running(storage, Health()) as sink:
         await eventually(lambda: "models_m" in storage.entries)
@@ -255,7 +255,7 @@ async def test_whatever_a_registry_holds_what_it_had_stays_and_the_others_go_on(
 async def test_of_many_that_a_list_lacks_none_is_asked_for_and_the_list_is_read_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("services.normalizer.controller.LOOK_AGAIN", 0.05)
+    monkeypatch.setattr("services.normalizer.doubts.LOOK_AGAIN", 0.05)
     monkeypatch.setattr("services.normalizer.controller.CHECK_STORAGE", 0.01)
     storage, cluster = MemoryStorage(), Cluster(True)
     async with running(storage, Health(), cluster) as sink:

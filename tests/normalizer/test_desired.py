@@ -707,7 +707,7 @@ def test_the_models_readme_is_its_card_where_the_catalog_has_none(bench: Bench) 
 
 
 @pytest.mark.parametrize("names", [{}, {"ref": "", "source": "", "model_name": "", "server_name": ""}])
-def test_what_the_original_stored_under_the_same_key_becomes_ours(names: dict[str, str], bench: Bench) -> None:
+def test_what_the_original_stored_under_the_same_key_becomes_ours(names: dict[str, Any], bench: Bench) -> None:
     bench.isvc(objects.isvc("m"))
     originals = {"models_m": replace(bench.storage["models_m"], digest="theirs", **names)}
     later = Bench(originals)
@@ -801,7 +801,7 @@ def alone_upsert() -> Upsert:
     return bench.desired.wanted["models_m"]
 
 
-def rendered_in(order: list[int]) -> dict[str, Upsert]:
+def rendered_in(order: list[int]) -> Mapping[str, Upsert]:
     bench = Bench()
     steps = [
         lambda: bench.isvc(objects.isvc("m", labels=LABELS)),

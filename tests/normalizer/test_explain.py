@@ -18,13 +18,13 @@ from common.metrics import Metrics
 from common.problems import Problem
 from common.status import Explained
 from services.normalizer.controller import Controller
-from services.normalizer.explain import Explainer, add_explanations
 from services.normalizer.facts import Gone, Missing, Ref, Unusable
 from services.normalizer.normalize.deployment import Deployment
 from services.normalizer.normalize.kserve_objects import read_isvc
 from services.normalizer.normalize.registry_objects import ModelVersion, RegisteredModel
 from services.normalizer.normalize.result import Place
 from services.normalizer.normalize.selection import Selection
+from services.normalizer.reports import Reporter, add_explanations
 from services.normalizer.service import create_controller
 from services.normalizer.settings import NormalizerSettings
 from services.normalizer.source import News
@@ -76,7 +76,7 @@ def says(controller: Controller, text: str) -> bool:
 
 
 def explained(controller: Controller, name: str) -> Explained:
-    (found,) = controller.explainer.explain(name).found
+    (found,) = controller.reporter.explain(name).found
     return found
 
 
@@ -227,7 +227,7 @@ async def test_versions_say_whether_they_are_archived_or_not_read_to_the_end() -
         registry.listed()
         await eventually(lambda: "not-read" in hidden(controller).values())
         assert list(hidden(controller).values()) == ["not-read"]  # what is archived is told when it is asked for
-        found = controller.explainer.explain("granite").found
+        found = controller.reporter.explain("granite").found
         assert [each.cause or each.state for each in found] == ["not-read", "archived", "shown"]
         archived = explained(controller, "granite/v2")
         assert archived.reason == "its version v2 is ARCHIVED"
@@ -245,7 +245,7 @@ async def test_a_deployment_waits_for_the_registry_that_may_describe_it() -> Non
         sink.changed({ref("m"): read_isvc(objects.isvc("m", labels=labels))})
         sink.listed()
         await eventually(lambda: hidden(controller) == {"InferenceService models/m": "waiting-for-registry"})
-        (unread,) = controller.explainer.explain("m").unread
+        (unread,) = controller.reporter.explain("m").unread
         assert unread.source == "registry:ns/reg"
 
 
@@ -268,11 +268,11 @@ async def test_an_unknown_name_gets_those_that_are_like_it() -> None:
         sink.changed({ref("granite"): read_isvc(objects.isvc("granite"))})
         sink.listed()
         await eventually(lambda: explained(controller, "granite").state == "shown")
-        _, explanation = await answers("?model=granit", controller.explainer)
+        _, explanation = await answers("?model=granit", controller.reporter)
         assert (explanation["found"], explanation["near"][0]) == ([], "granite")
 
 
-async def answers(query: str, explainer: Explainer, headers: Mapping[str, str] | None = None) -> tuple[int, Any]:
+async def answers(query: str, explainer: Reporter, headers: Mapping[str, str] | None = None) -> tuple[int, Any]:
     access = AccessPolicy(token=lambda: "shared")
     app = create_app(name="test", metrics=Metrics("test", "0"), health=Health(), access=access)
     add_explanations(app, explainer)
@@ -284,7 +284,7 @@ async def answers(query: str, explainer: Explainer, headers: Mapping[str, str] |
 @pytest.mark.parametrize(("query", "status"), [("?model=m", 200), ("", 400), ("?model=%20", 400)])
 async def test_it_is_asked_for_over_http(query: str, status: int) -> None:
     async with controlled() as controller:
-        answered, body = await answers(query, controller.explainer)
+        answered, body = await answers(query, controller.reporter)
         assert answered == status
         assert body["model"] == "m" if status == 200 else "/explain?model=NAME" in body["detail"]
 
@@ -292,9 +292,9 @@ async def test_it_is_asked_for_over_http(query: str, status: int) -> None:
 async def test_it_is_guarded_as_reads_are(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("common.http.access.is_local", lambda _request: False)
     async with controlled() as controller:
-        assert (await answers("?model=m", controller.explainer))[0] == 401
+        assert (await answers("?model=m", controller.reporter))[0] == 401
         shared = {"Authorization": "Bearer shared"}
-        assert (await answers("?model=m", controller.explainer, shared))[0] == 200
+        assert (await answers("?model=m", controller.reporter, shared))[0] == 200
 
 
 async def test_a_problem_that_is_solved_is_told() -> None:

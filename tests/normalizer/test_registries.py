@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import pytest
@@ -46,6 +47,12 @@ class Setting:
     def condition(self, name: str) -> dict[str, Any]:
         found = [c for c in self.health.report()["conditions"] if c["name"] == name]
         return dict(found[0]) if found else {}
+
+    def well(self, name: str) -> bool:
+        return bool(self.condition(name).get("ok"))
+
+    def unreachable(self, name: str) -> bool:
+        return "unreach" in self.condition(name).get("reason", "")
 
 
 @asynccontextmanager
@@ -113,14 +120,14 @@ async def test_registries_and_catalogs_have_a_condition_and_a_metric_whether_the
 ) -> None:
     async with FakeRegistry() as registry, FakeCatalog() as catalog:
         registry.populate(1)  # no model names a card: no catalog is needed
-        urls = {
+        urls: dict[str, Any] = {
             "model_registry_urls": [f"up={registry.url}", "down=http://127.0.0.1:9"],
             "model_catalog_url": [f"up={catalog.url}", "down=http://127.0.0.1:9"],
         }
         async with running(cluster, **urls) as setting:
             for kind in ("registry", "catalog"):
-                await eventually(lambda kind=kind: setting.condition(f"{kind}:up").get("ok"), what=f"{kind} up")
-                await eventually(lambda kind=kind: "unreach" in setting.condition(f"{kind}:down").get("reason", ""))
+                await eventually(partial(setting.well, f"{kind}:up"), what=f"{kind} up")
+                await eventually(partial(setting.unreachable, f"{kind}:down"), what=f"{kind} down")
                 condition = setting.condition(f"{kind}:down")
                 assert not condition["ok"]
                 assert "http://127.0.0.1:9/" in condition["reason"]
@@ -131,7 +138,7 @@ async def test_registries_and_catalogs_have_a_condition_and_a_metric_whether_the
 
 async def test_a_catalog_that_no_model_needs_is_found_down_later_and_up_again(cluster: FakeCluster) -> None:
     async with FakeCatalog() as catalog:
-        settings = {"model_catalog_url": [f"cards={catalog.url}"], "model_card_refresh": 0.2}
+        settings: dict[str, Any] = {"model_catalog_url": [f"cards={catalog.url}"], "model_card_refresh": 0.2}
         async with running(cluster, **settings) as setting:
             await eventually(lambda: setting.condition("catalog:cards").get("ok"))
             await catalog.down()
@@ -193,7 +200,11 @@ def reached(name: str, registry: FakeRegistry) -> dict[str, Any]:
 
 async def test_a_deleted_service_is_the_end_of_its_registry_though_routes_may_not_be_read(cluster: FakeCluster) -> None:
     cluster.fault("status", status=403, resource="routes", times=None)
-    settings = {"source_gone_grace": 0.3, "removal_hold": 0.3, "model_registry_insecure": ["deleted", "relabelled"]}
+    settings: dict[str, Any] = {
+        "source_gone_grace": 0.3,
+        "removal_hold": 0.3,
+        "model_registry_insecure": ["deleted", "relabelled"],
+    }
     async with FakeRegistry(tls=True) as one, FakeRegistry(tls=True) as other:
         one.populate(2, prefix="one")
         other.populate(3, prefix="other")

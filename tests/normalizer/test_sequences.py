@@ -190,9 +190,9 @@ class Life:
     def _first_sight(self, known: Mapping[str, RegisteredVersion]) -> dict[str, str]:
         """What somebody would store who sees all this for the first time."""
         desired = Desired(defaults=NormalizerSettings.load().defaults)
-        versions = {version.ref: version for version in known.values()}
-        for ref, fact in {Ref.registry(self._registry.id): self._registry, **versions}.items():
-            desired.put("registry", ref, fact)
+        desired.put("registry", Ref.registry(self._registry.id), self._registry)
+        for version in known.values():
+            desired.put("registry", version.ref, version)
         for name, obj in self._cluster.isvcs.items():
             desired.put(KSERVE, Ref.isvc("local", NAMESPACE, name), read_isvc(obj))
         desired.render(desired.take_dirty(), now=0)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from common import details
+from common.problems import Problem
 from services.normalizer.normalize.registry_objects import (
     Item,
     ModelArtifact,
@@ -41,10 +42,10 @@ class Registry:
         found = {}
         for answer in answers:
             item = parse_item(kind, answer, registry="reg")
-            if isinstance(item, kind):
-                found[item.id] = item
-            else:
+            if isinstance(item, Problem):
                 self.problems.append(item.object)
+            else:
+                found[item.id] = item
         return found
 
     def shown(self, *isvcs: dict[str, Any]) -> tuple[Bench, dict[str, Any]]:

@@ -30,11 +30,11 @@ def test_the_time_from_event_to_served_counts_what_was_changed_by_it() -> None:
     def served() -> float | None:
         return metrics.registry.get_sample_value("rhoai_connector_event_to_served_seconds_count")
 
-    telemetry.heard(["isvc:local:a/one", "isvc:local:a/two"])
-    telemetry.served(["isvc:local:a/one", "isvc:local:a/three", ""])
+    telemetry.event_received(["isvc:local:a/one", "isvc:local:a/two"])
+    telemetry.documents_stored(["isvc:local:a/one", "isvc:local:a/three", ""])
     assert served() == 1
-    telemetry.settled(began=inf)
-    telemetry.served(["isvc:local:a/two"])
+    telemetry.drop_events_before(began=inf)
+    telemetry.documents_stored(["isvc:local:a/two"])
     assert served() == 1
 
 

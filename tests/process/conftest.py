@@ -1,6 +1,6 @@
 """A cluster with the documented rights, a pod beside it, and a reader that watches over the feed."""
 
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterable
 from contextlib import asynccontextmanager
 from functools import cache
 from pathlib import Path
@@ -26,8 +26,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
-    report: Any = yield
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
     for name in ("pod", "other_pod"):
         pod = getattr(item, "funcargs", {}).get(name)
         if report.failed and isinstance(pod, Pod):

@@ -12,7 +12,7 @@ async def doctor(pod: Pod, *arguments: str) -> tuple[int, dict[str, list[tuple[s
     """Run it in the normalizer's container; returns its exit status, and verdicts and messages by step."""
     urls = [f"--{name}={pod[service].url}" for name, service in OPTIONS.items()]
     process = await asyncio.create_subprocess_exec(
-        *(BIN / "connector", "doctor", *arguments, "--format", "json", *urls),
+        *(str(BIN / "connector"), "doctor", *arguments, "--format", "json", *urls),
         env=pod[NORMALIZER].environment,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,

@@ -9,6 +9,6 @@ import sys
 
 from services.normalizer import service
 
-service.run = functools.partial(service.run, polling_floor=0.05)  # type: ignore[assignment]
+service.run = functools.partial(service.run, polling_floor=0.05)
 sys.argv = sys.argv[1:]
 runpy.run_path(sys.argv[0], run_name="__main__")

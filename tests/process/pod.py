@@ -12,6 +12,7 @@ import secrets
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -164,14 +165,12 @@ class Pod:
     async def ready(self, *names: str, timeout: float = READY) -> None:
         """Wait until these services, or all, say that they are ready."""
         for name in names or NAMES:
-            await eventually(
-                lambda name=name: self._is_ready(name), timeout=timeout, what=f"{name} ready", interval=0.05
-            )
+            await eventually(partial(self._is_ready, name), timeout=timeout, what=f"{name} ready", interval=0.05)
 
     async def alive(self, *names: str) -> None:
         """Wait until these services answer, ready or not."""
         for name in names:
-            await eventually(lambda name=name: self._is_alive(name), timeout=READY, what=f"{name} alive")
+            await eventually(partial(self._is_alive, name), timeout=READY, what=f"{name} alive")
 
     async def restart(self, *names: str) -> None:
         """Stop and start each of these services, one after the other, and wait until all are ready."""

@@ -5,6 +5,7 @@ import contextlib
 import json
 import subprocess
 from functools import partial
+from typing import Any
 
 import pytest
 
@@ -46,7 +47,7 @@ async def stored(pod: Pod, keys: set[str]) -> None:
     await eventually(exactly, what="stored")
 
 
-def documents(config_map: dict) -> dict[str, bytes]:
+def documents(config_map: dict[str, Any]) -> dict[str, bytes]:
     """The documents of a ConfigMap by key, decoded as the documentation describes, leaving out what is not one."""
     decoded = {}
     for key, value in config_map.get("binaryData", {}).items():
@@ -55,7 +56,7 @@ def documents(config_map: dict) -> dict[str, bytes]:
     return decoded
 
 
-def facts(document: dict) -> list[tuple]:
+def facts(document: dict[str, Any]) -> list[tuple[Any, ...]]:
     """What a served document has word for word from the stored one."""
     server = document.get("modelServer", {})
     parts = [*document["models"], server]
@@ -126,7 +127,7 @@ async def is_damaged(pod: Pod) -> bool:
 
 
 async def test_entries_are_edited_and_removed_by_hand(running: Pod, cluster: ProcessCluster, reader: Reader) -> None:
-    config_map = await cluster.get("ConfigMap", NAMESPACE, CACHE)
+    config_map = await cluster.existing("ConfigMap", NAMESPACE, CACHE)
     original = documents(config_map)
     data = config_map["binaryData"]
     del data["models_iris"]
@@ -136,7 +137,7 @@ async def test_entries_are_edited_and_removed_by_hand(running: Pod, cluster: Pro
     await cluster.apply(config_map)
 
     async def repaired() -> bool:
-        return documents(await cluster.get("ConfigMap", NAMESPACE, CACHE)) == original
+        return documents(await cluster.existing("ConfigMap", NAMESPACE, CACHE)) == original
 
     await eventually(repaired, timeout=30, what="the cache is as it was")
     await running.serving(*URIS)

@@ -132,7 +132,7 @@ async def polled(fakes: ProcessRegistry, times: int) -> dict[str, int]:
     await fakes.registry("counted", reset=True)
 
     async def enough() -> bool:
-        return (await fakes.registry("counted")).get("GET registered_models", 0) >= times
+        return int((await fakes.registry("counted")).get("GET registered_models", 0)) >= times
 
     await eventually(enough, what=f"{times} polls", timeout=20)
     return dict(await fakes.registry("counted"))

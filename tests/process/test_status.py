@@ -1,6 +1,7 @@
 """What location says of the whole pod, asked as in the pod."""
 
 import json
+from typing import Any
 
 import jsonschema
 
@@ -11,10 +12,10 @@ from tests.process.pod import LOCATION, NORMALIZER, STORAGE, Pod, isvc_uri
 from tests.waiting import eventually
 
 
-async def status(pod: Pod) -> dict:
+async def status(pod: Pod) -> dict[str, Any]:
     answer = await pod.get(LOCATION, "/status")
     assert answer.status == 200
-    told = answer.json()
+    told: dict[str, Any] = answer.json()
     jsonschema.validate(told, json.loads(SCHEMA.read_text(encoding="utf-8")))
     return told
 

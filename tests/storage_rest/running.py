@@ -4,11 +4,11 @@ import asyncio
 import json
 import re
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import aiohttp
 from aiohttp import web
@@ -23,14 +23,22 @@ from common.secrets import StaticToken
 from common.wire import Upsert
 from services.storage_rest.app import create_storage_app
 from services.storage_rest.push import Pusher
-from services.storage_rest.removals import Patience
+from services.storage_rest.removals import RemovalPolicy
 from services.storage_rest.service import StorageService
 from services.storage_rest.stores.base import Store
-from services.storage_rest.stores.memory import MemoryStore
+from services.storage_rest.stores.local import MemoryStore
 from services.storage_rest.telemetry import Telemetry
+
+T = TypeVar("T")
 
 TOKEN = "sesame"
 WIRE = Path(__file__).parent / "wire"
+
+
+def present(value: T | None) -> T:
+    """Return what must be there."""
+    assert value is not None
+    return value
 
 
 def document(name: str = "iris", **fields: Any) -> bytes:
@@ -103,7 +111,7 @@ class Running:
 
 
 @asynccontextmanager
-async def background(*coroutines: Any) -> AsyncIterator[None]:
+async def background(*coroutines: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
     """Run coroutines for the time of the block; an error in one ends the block."""
     async with asyncio.TaskGroup() as tasks:
         started = [tasks.create_task(coroutine) for coroutine in coroutines]
@@ -123,7 +131,7 @@ async def running(
     health: Health | None = None,
     bridge: str = "",
     document_limit: int = 1024 * 1024,
-    patience: Patience | None = None,
+    policy: RemovalPolicy | None = None,
     clock: Callable[[], float] = time.time,
     token: str = TOKEN,
 ) -> AsyncIterator[Running]:
@@ -136,7 +144,7 @@ async def running(
         telemetry=telemetry,
         health=health,
         document_limit=document_limit,
-        patience=patience or Patience(),
+        policy=policy or RemovalPolicy(),
         clock=clock,
     )
     access = AccessPolicy(token=StaticToken(token) if token else None)
@@ -145,8 +153,8 @@ async def running(
     client = HttpClient(name="location", base_url=bridge or "http://127.0.0.1:1", token=StaticToken(token))
     async with client, aiohttp.ClientSession() as http:
         if bridge:
-            pusher = Pusher(client=client, source=service, telemetry=telemetry)
-            service.attach(pusher)
+            pusher = Pusher(client=client, cache=service, telemetry=telemetry)
+            service.push_to(pusher)
             work.append(pusher.run())
         async with (
             background(*work),

@@ -1,22 +1,23 @@
 import asyncio
 import io
 import json
+from collections.abc import AsyncIterator, Collection
 
 import aiohttp
 import pytest
 
 from common import wire
 from common.wire import Batch
-from services.storage_rest.removals import Patience
+from services.storage_rest.removals import RemovalPolicy
 from services.storage_rest.service import MOST_FOLLOWERS
-from services.storage_rest.stores.base import StoreUnavailable
-from services.storage_rest.stores.memory import MemoryStore
-from tests.storage_rest.running import Running, document, original_location, running, upsert
+from services.storage_rest.stores.base import CacheView, Refusal, StoreUnavailable
+from services.storage_rest.stores.local import MemoryStore
+from tests.storage_rest.running import Running, document, original_location, present, running, upsert
 from tests.waiting import eventually
 
 
 @pytest.fixture
-async def storage():
+async def storage() -> AsyncIterator[Running]:
     async with running() as server:
         yield server
 
@@ -32,7 +33,7 @@ async def listing(storage: Running) -> wire.Listing:
 
 
 class TestBatch:
-    async def test_tells_what_it_did(self, storage) -> None:
+    async def test_tells_what_it_did(self, storage: Running) -> None:
         answer = await storage.batch(upserts=[item("a_1"), item("a_2")], complete=True)
         assert answer.status == 200
         told = answer.json()
@@ -41,7 +42,7 @@ class TestBatch:
         assert (again["changed"], again["unchanged"], again["removed"]) == (1, 1, 1)
         assert again["base"] == told["revision"] == wire.parse_applied(answer.body).revision
 
-    async def test_one_bad_document_does_not_stop_the_others(self, storage) -> None:
+    async def test_one_bad_document_does_not_stop_the_others(self, storage: Running) -> None:
         answer = await storage.batch(
             upserts=[item("a_1", b'{"models":[]}'), item("a_2"), item("bad")], cards={"": "text"}
         )
@@ -51,10 +52,10 @@ class TestBatch:
         assert {p["key"] for p in told["problems"]} == {"a_1", "bad", ""}
         assert storage.metric("rejected_total", reason="unusable") == 3
 
-    async def test_a_refused_document_leaves_the_former_one(self, storage) -> None:
+    async def test_a_refused_document_leaves_the_former_one(self, storage: Running) -> None:
         await storage.batch(upserts=[item("a_1")])
         await storage.batch(upserts=[item("a_1", b'{"models":null}')])
-        assert storage.service.entry("a_1").body == document("a_1")
+        assert present(storage.service.entry("a_1")).body == document("a_1")
         await storage.batch(upserts=[item("a_1")])
         assert (await storage.ask("GET", "/list?detail=true")).json()["problems"] == []
 
@@ -73,14 +74,14 @@ class TestBatch:
             (b'{"upserts":[' + b"[" * 5000, "nested too deeply|not JSON"),
         ],
     )
-    async def test_a_body_that_is_no_batch_is_refused_whole(self, storage, body, words) -> None:
+    async def test_a_body_that_is_no_batch_is_refused_whole(self, storage: Running, body: bytes, words: str) -> None:
         answer = await storage.ask("POST", "/batch", data=body)
         assert answer.status == 400
         assert answer.headers["Content-Type"].startswith("application/problem+json")
         assert any(word in answer.json()["detail"] for word in words.split("|"))
         assert not storage.service.complete
 
-    async def test_documents_are_served_as_they_came(self, storage) -> None:
+    async def test_documents_are_served_as_they_came(self, storage: Running) -> None:
         body = b'{ "models" : [ {"name":"x", "description": "\xc3\xbc <script>"} ] }\n'
         await storage.batch(upserts=[item("a_1", body)])
         fetched = wire.parse_storage_body("a_1", (await storage.ask("GET", "/fetch?key=a_1")).body)
@@ -105,12 +106,12 @@ class TestLimits:
             assert [(p["key"], p["status"]) for p in answer.json()["problems"]] == [("c", 413)]
             assert storage.service.keys == ["a_1"]
 
-    async def test_a_body_over_the_limit(self, storage) -> None:
+    async def test_a_body_over_the_limit(self, storage: Running) -> None:
         answer = await storage.ask("POST", "/batch", data=io.BytesIO(b" " * (16 * 1024 * 1024 + 1)))
         assert answer.status == 413
         assert answer.headers["Content-Type"].startswith("application/problem+json")
 
-    async def test_too_many_keys(self, storage) -> None:
+    async def test_too_many_keys(self, storage: Running) -> None:
         keys = json.dumps({"keys": [f"a_{n}" for n in range(100_001)]}).encode()
         assert (await storage.ask("POST", "/currentkeyset", data=io.BytesIO(keys))).status == 413
 
@@ -134,7 +135,9 @@ class TestUpsert:
             ("?key=a_1&type=x", b'{"body":"e30="}', "type must be"),
         ],
     )
-    async def test_what_cannot_be_used_is_refused_with_the_fault(self, storage, query, body, words) -> None:
+    async def test_what_cannot_be_used_is_refused_with_the_fault(
+        self, storage: Running, query: str, body: bytes, words: str
+    ) -> None:
         answer = await storage.ask("POST", f"/upsert{query}", data=body)
         assert answer.status == 400
         assert words in answer.json()["detail"]
@@ -147,20 +150,20 @@ class TestCurrentKeySet:
         await storage.service.apply(Batch(upserts=tuple(upsert(key) for key in keys)))
         return keys
 
-    async def test_keys_in_a_body_of_any_length(self, storage) -> None:
+    async def test_keys_in_a_body_of_any_length(self, storage: Running) -> None:
         keys = await self.fill(storage, 2000)
         answer = await storage.ask("POST", "/currentkeyset", json={"keys": keys[:-3]})
         assert (answer.status, answer.body) == (200, b"")
         assert len(storage.service.keys) == 1997
 
     async def test_an_empty_list_in_the_body_means_no_models(self) -> None:
-        async with running(patience=Patience(hold=0)) as storage:
+        async with running(policy=RemovalPolicy(hold=0)) as storage:
             await self.fill(storage, 2)
             assert (await storage.ask("POST", "/currentkeyset", json={"keys": []})).status == 200
             assert storage.service.keys == []
 
     async def test_without_any_key_parameter_it_means_no_models(self) -> None:
-        async with running(patience=Patience(hold=0)) as storage:
+        async with running(policy=RemovalPolicy(hold=0)) as storage:
             await self.fill(storage, 2)
             assert (await storage.ask("POST", "/currentkeyset")).status == 200
             assert storage.service.keys == []
@@ -168,7 +171,7 @@ class TestCurrentKeySet:
     @pytest.mark.parametrize(
         "body", [b"[]", b"{}", b'{"keys":null}', b'{"Keys":[]}', b'{"keys":"a_1"}', b'{"keys":[null]}']
     )
-    async def test_a_body_that_names_no_keys_removes_nothing(self, storage, body) -> None:
+    async def test_a_body_that_names_no_keys_removes_nothing(self, storage: Running, body: bytes) -> None:
         keys = await self.fill(storage, 2)
         assert (await storage.ask("POST", "/currentkeyset", data=body)).status == 400
         assert storage.service.keys == keys
@@ -194,7 +197,7 @@ class TestCurrentKeySet:
             assert storage.service.keys == keys[:7], "the one that was named in between waits for as long again"
             assert answer.headers["X-Connector-Held"] == "1"
 
-    async def test_few_at_a_time_are_many_in_the_end(self, storage) -> None:
+    async def test_few_at_a_time_are_many_in_the_end(self, storage: Running) -> None:
         keys = await self.fill(storage, 10)
         await storage.ask("POST", "/currentkeyset", json={"keys": keys[:8]})
         assert storage.service.keys == keys[:8], "two of ten go at once"
@@ -202,12 +205,12 @@ class TestCurrentKeySet:
         assert storage.service.keys == keys[:8], "a third one within the hour waits"
 
     async def test_the_hold_can_be_off(self) -> None:
-        async with running(patience=Patience(hold=0)) as storage:
+        async with running(policy=RemovalPolicy(hold=0)) as storage:
             await self.fill(storage, 10)
             await storage.ask("POST", "/currentkeyset")
             assert storage.service.keys == []
 
-    async def test_a_round_that_holds_nothing_confirms(self, storage) -> None:
+    async def test_a_round_that_holds_nothing_confirms(self, storage: Running) -> None:
         keys = await self.fill(storage, 10)
         await storage.ask("POST", "/currentkeyset", json={"keys": keys[:5]})
         assert storage.service.complete
@@ -215,7 +218,7 @@ class TestCurrentKeySet:
         await storage.ask("POST", "/currentkeyset", json={"keys": keys})
         assert storage.service.snapshot().confirmed
 
-    async def test_a_document_refused_for_good_does_not_keep_the_cache_incomplete(self, storage) -> None:
+    async def test_a_document_refused_for_good_does_not_keep_the_cache_incomplete(self, storage: Running) -> None:
         await storage.batch(upserts=[item("a_1"), item("a_2", b'{"models":[]}')])
         await storage.ask("POST", "/currentkeyset?key=a_2")
         assert not storage.service.complete, "nothing of what is named is there"
@@ -224,7 +227,7 @@ class TestCurrentKeySet:
 
 
 class TestReading:
-    async def test_listing(self, storage) -> None:
+    async def test_listing(self, storage: Running) -> None:
         empty = await listing(storage)
         assert (empty.complete, empty.entries, empty.cards) == (False, {}, {})
         entry = upsert("a_1", source="registry:r", ref="registry:r:1:2", card_key="c", uri="/a/1/model-catalog.json")
@@ -237,7 +240,7 @@ class TestReading:
         assert full.revision == storage.service.revision
 
     @pytest.mark.parametrize("path", ["/list", "/list?detail=true", "/snapshot"])
-    async def test_not_modified(self, storage, path) -> None:
+    async def test_not_modified(self, storage: Running, path: str) -> None:
         await storage.batch(upserts=[item()])
         tag = (await storage.ask("GET", path)).headers["ETag"]
         assert tag == f'"{storage.service.revision}"'
@@ -246,13 +249,13 @@ class TestReading:
         await storage.batch(upserts=[item("a_2")])
         assert (await storage.ask("GET", path, headers={"If-None-Match": tag})).status == 200
 
-    async def test_fetch(self, storage) -> None:
+    async def test_fetch(self, storage: Running) -> None:
         assert (await storage.ask("GET", "/fetch")).status == 400
         answer = await storage.ask("GET", "/fetch?key=a_1")
         assert answer.status == 404
         assert "a_1" in answer.json()["detail"]
 
-    async def test_snapshot(self, storage) -> None:
+    async def test_snapshot(self, storage: Running) -> None:
         entries = tuple(upsert(f"a_{n}", card_key="c") for n in range(500))
         await storage.service.apply(Batch(upserts=entries, cards={"c": "x\n" * 1000}, complete=True))
         answer = await storage.ask("GET", "/snapshot")
@@ -263,7 +266,7 @@ class TestReading:
         assert (whole.revision, whole.complete) == (storage.service.revision, True)
 
     @pytest.mark.parametrize("query", ["?detail=yes", "?detail="])
-    async def test_bad_detail(self, storage, query) -> None:
+    async def test_bad_detail(self, storage: Running, query: str) -> None:
         assert (await storage.ask("GET", f"/list{query}")).status == 400
 
 
@@ -273,7 +276,7 @@ class TestChanges:
         assert answer.status == 200
         return wire.parse_changes(answer.body)
 
-    async def test_everything_since(self, storage) -> None:
+    async def test_everything_since(self, storage: Running) -> None:
         since = storage.service.revision
         await storage.batch(upserts=[item("a_1", modelCardKey="c"), item("a_2")], cards={"c": "text"})
         await storage.batch(removals={"a_2": "deleted"})
@@ -285,23 +288,23 @@ class TestChanges:
             storage.service.revision,
         )
 
-    async def test_waits_for_news(self, storage) -> None:
+    async def test_waits_for_news(self, storage: Running) -> None:
         polling = asyncio.create_task(self.poll(storage, storage.service.revision, 30))
         await eventually(lambda: storage.service.followed, what="polling")
         await storage.batch(upserts=[item()])
         assert [entry.key for entry in (await polling).upserts] == ["a_1"]
 
-    async def test_nothing_new_is_an_answer_too(self, storage) -> None:
+    async def test_nothing_new_is_an_answer_too(self, storage: Running) -> None:
         changes = await self.poll(storage, storage.service.revision, 0.05)
         assert changes == wire.Changes(revision=storage.service.revision, complete=False)
 
-    async def test_becoming_complete_is_news(self, storage) -> None:
+    async def test_becoming_complete_is_news(self, storage: Running) -> None:
         polling = asyncio.create_task(self.poll(storage, storage.service.revision, 30))
         await eventually(lambda: storage.service.followed, what="polling")
         await storage.batch(complete=True)
         assert (await polling).complete
 
-    async def test_gone(self, storage) -> None:
+    async def test_gone(self, storage: Running) -> None:
         answer = await storage.ask("GET", "/changes?since=0123456789ab-3")
         assert answer.status == 410
         assert "/snapshot" in answer.json()["detail"]
@@ -309,7 +312,7 @@ class TestChanges:
     @pytest.mark.parametrize(
         "query", ["", "?since=", "?since=a-0&wait=61", "?since=a-0&wait=-1", "?since=a-0&wait=nan"]
     )
-    async def test_bad_parameters(self, storage, query) -> None:
+    async def test_bad_parameters(self, storage: Running, query: str) -> None:
         assert (await storage.ask("GET", f"/changes{query}")).status == 400
 
     async def test_the_end_of_the_service_lets_pollers_go(self) -> None:
@@ -319,7 +322,7 @@ class TestChanges:
         changes = await asyncio.wait_for(polling, 5)
         assert changes.upserts == ()
 
-    async def test_only_so_many_may_wait_at_a_time(self, storage) -> None:
+    async def test_only_so_many_may_wait_at_a_time(self, storage: Running) -> None:
         before = storage.service.revision
         await storage.batch(complete=True)
         path = f"/changes?since={storage.service.revision}&wait=60"
@@ -333,7 +336,7 @@ class TestChanges:
             for answer in await asyncio.gather(*waiting):
                 assert [entry.key for entry in wire.parse_changes(await answer.read()).upserts] == ["a_1"]
 
-    async def test_a_follower_that_hangs_up_is_not_followed_for_ever(self, storage) -> None:
+    async def test_a_follower_that_hangs_up_is_not_followed_for_ever(self, storage: Running) -> None:
         polling = asyncio.create_task(self.poll(storage, storage.service.revision, 60))
         await eventually(lambda: storage.service._followers._waiting == 1, what="polling")
         polling.cancel()
@@ -344,7 +347,7 @@ class TestAccess:
     WRITES = ("/upsert?key=a_1&type=kserve", "/currentkeyset?key=a_1", "/batch")
 
     @pytest.mark.parametrize("path", WRITES)
-    async def test_writes_need_the_token_from_this_host_too(self, storage, path) -> None:
+    async def test_writes_need_the_token_from_this_host_too(self, storage: Running, path: str) -> None:
         await storage.batch(upserts=[item()])
         for token, status in ((None, 401), ("wrong", 403), ("sesam", 403), ("sesame ü", 403)):
             answer = await storage.ask("POST", path, token=token, data=b'{"removals":["a_1"]}')
@@ -354,10 +357,10 @@ class TestAccess:
         assert storage.service.keys == ["a_1"]
 
     @pytest.mark.parametrize("path", ["/list", "/snapshot", "/openapi.json", "/healthz", "/readyz", "/metrics"])
-    async def test_reads_from_this_host_need_none(self, storage, path) -> None:
+    async def test_reads_from_this_host_need_none(self, storage: Running, path: str) -> None:
         assert (await storage.ask("GET", path, token=None)).status == 200
 
-    async def test_the_token_is_asked_for_before_the_body_is_read(self, storage) -> None:
+    async def test_the_token_is_asked_for_before_the_body_is_read(self, storage: Running) -> None:
         head = b"POST /batch HTTP/1.1\r\nHost: x\r\nContent-Length: 10000000\r\n\r\n"
         assert (await storage.send(head)).status == 401
 
@@ -367,11 +370,11 @@ class Unreachable(MemoryStore):
 
     loads = True
 
-    async def run(self, view) -> None:
+    async def run(self, view: CacheView) -> None:
         if self.loads:
             await super().run(view)
 
-    async def durable(self, keys, cards, *, complete) -> None:
+    async def durable(self, keys: Collection[str], cards: Collection[str], *, complete: bool) -> tuple[Refusal, ...]:
         raise StoreUnavailable("the API server is away", retry_after=7)
 
 
@@ -389,7 +392,7 @@ class TestStoreAway:
             assert storage.service.keys == ["a_1", "a_2"]
             await eventually(lambda: set(location.documents) == {"a_1", "a_2"}, what="told")
 
-    async def test_nothing_is_told_or_taken_before_it_is_loaded(self, monkeypatch) -> None:
+    async def test_nothing_is_told_or_taken_before_it_is_loaded(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("services.storage_rest.service.LOADING_WAIT", 0.05)
         store = Unreachable()
         store.loads = False
@@ -410,19 +413,19 @@ class TestStoreAway:
             assert (await storage.ask("GET", "/healthz")).status == 200
 
 
-async def test_ready_once_loaded(storage) -> None:
+async def test_ready_once_loaded(storage: Running) -> None:
     answer = await storage.ask("GET", "/readyz")
     assert (answer.status, {c["name"] for c in answer.json()["conditions"]}) == (200, {"cache", "store"})
 
 
-async def test_unknown_paths_and_methods_are_problems(storage) -> None:
+async def test_unknown_paths_and_methods_are_problems(storage: Running) -> None:
     assert (await storage.ask("GET", "/nothing")).status == 404
     answer = await storage.ask("GET", "/batch")
     assert (answer.status, answer.headers["Allow"]) == (405, "POST")
     assert json.loads(answer.body)["status"] == 405
 
 
-async def test_metrics_count_what_is_stored(storage) -> None:
+async def test_metrics_count_what_is_stored(storage: Running) -> None:
     await storage.batch(upserts=[item("a_1", modelCardKey="c"), item("a_2")], cards={"c": "text"}, complete=True)
     assert (storage.metric("documents"), storage.metric("cards"), storage.metric("complete")) == (2, 1, 1)
     assert b"rhoai_connector_storage_documents 2.0" in (await storage.ask("GET", "/metrics")).body

@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 
 from common.wire import Awaited, Batch, Changes, Leaving
 from services.storage_rest.cache import EARLY_CARDS, Cache
-from services.storage_rest.stores.base import Contents
-from tests.storage_rest.running import upsert
+from services.storage_rest.stores.base import LoadedCache
+from tests.storage_rest.running import present, upsert
 
 KEYS = st.sampled_from(["a_1", "a_2", "b_1", "b_2"])
 CARDS = st.sampled_from(["", "card", "other"])
@@ -43,21 +43,21 @@ class Follower:
 
 
 @given(st.lists(st.tuples(BATCHES, st.booleans()), max_size=12))
-def test_a_follower_has_what_the_cache_has_however_seldom_it_asks(steps) -> None:
+def test_a_follower_has_what_the_cache_has_however_seldom_it_asks(steps: list[tuple[Batch, bool]]) -> None:
     cache = Cache()
     follower = Follower(cache.snapshot())
     for batch, asks in steps:
         cache.apply(batch)
         if asks:
-            follower.follow(cache.since(follower.revision))
-    follower.follow(cache.since(follower.revision))
+            follower.follow(present(cache.since(follower.revision)))
+    follower.follow(present(cache.since(follower.revision)))
     assert follower.entries == cache.entries
     assert follower.cards == cache.cards
     assert follower.revision == cache.revision
 
 
 @given(st.lists(BATCHES, max_size=12))
-def test_a_batch_twice_changes_nothing_the_second_time(batches) -> None:
+def test_a_batch_twice_changes_nothing_the_second_time(batches: list[Batch]) -> None:
     cache = Cache()
     for batch in batches:
         cache.apply(batch)
@@ -72,7 +72,7 @@ def test_a_batch_twice_changes_nothing_the_second_time(batches) -> None:
 
 
 @given(st.lists(BATCHES, max_size=12))
-def test_every_card_has_a_referrer(batches) -> None:
+def test_every_card_has_a_referrer(batches: list[Batch]) -> None:
     cache = Cache()
     for batch in batches:
         cache.apply(batch)
@@ -151,7 +151,7 @@ def test_a_follower_that_missed_too_many_removals_is_told() -> None:
 def test_the_listing_tells_digests() -> None:
     cache = Cache()
     entry = upsert("a_1", source="kserve:local", ref="isvc:local:a/1", card_key="c")
-    cache.load(Contents(upserts=(entry,), cards={"c": "text"}, complete=True))
+    cache.load(LoadedCache(upserts=(entry,), cards={"c": "text"}, complete=True))
     listing = cache.listing()
     assert listing.entries == {"a_1": entry.stored}
     assert listing.complete
@@ -184,7 +184,7 @@ def test_removals_are_told_with_the_latest_reason() -> None:
     for reason in ("not-listed", "deleted"):
         cache.apply(Batch(upserts=(upsert("a_1"),)))
         cache.apply(Batch(removals={"a_1": reason}))
-    assert cache.since(start).removals == {"a_1": "deleted"}
+    assert present(cache.since(start)).removals == {"a_1": "deleted"}
 
 
 def test_a_confirmation_completes_and_is_a_change() -> None:
@@ -211,7 +211,7 @@ class TestWithheld:
         assert cache.shown_keys == ["a_1"]
         assert cache.listing().entries.keys() == {"a_1", "b_1"}, "its sender need not send it again"
         assert set(cache.release(["a_1", "b_1"]).upserts) == {changed, upsert("b_1")}
-        assert set(cache.since(start).upserts) == {changed, upsert("b_1")}
+        assert set(present(cache.since(start)).upserts) == {changed, upsert("b_1")}
         assert not cache.withheld
 
     def test_a_removal_is_shown_at_once(self) -> None:
@@ -236,22 +236,24 @@ class TestWithheld:
         assert cache.apply(Batch(upserts=(upsert("b_1"),)), withhold=True).complete
 
     @given(st.lists(st.tuples(BATCHES, st.booleans(), st.booleans()), max_size=12))
-    def test_a_follower_sees_what_is_shown_and_in_the_end_everything(self, steps) -> None:
+    def test_a_follower_sees_what_is_shown_and_in_the_end_everything(
+        self, steps: list[tuple[Batch, bool, bool]]
+    ) -> None:
         cache = Cache()
         follower = Follower(cache.snapshot())
         for batch, withhold, asks in steps:
             cache.apply(batch, withhold=withhold)
             if asks:
-                follower.follow(cache.since(follower.revision))
+                follower.follow(present(cache.since(follower.revision)))
                 assert follower.entries == {entry.key: entry for entry in cache.snapshot().upserts}
         cache.release(list(cache.withheld))
-        follower.follow(cache.since(follower.revision))
+        follower.follow(present(cache.since(follower.revision)))
         assert follower.entries == cache.entries
 
 
 def test_what_was_loaded_damaged_is_complete_once_it_is_confirmed() -> None:
     cache = Cache()
-    cache.load(Contents(upserts=(upsert("a_1"),), damage="something is missing"))
+    cache.load(LoadedCache(upserts=(upsert("a_1"),), damage="something is missing"))
     assert not cache.apply(Batch(complete=True)).complete
     assert cache.snapshot().damage == cache.listing().damage == "something is missing"
     assert cache.apply(Batch(confirmed=True)).complete

@@ -6,6 +6,7 @@ import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -23,15 +24,15 @@ from common.health import Health
 from common.http.access import AccessPolicy
 from common.metrics import Metrics
 from services.storage_rest.app import create_storage_app, openapi_text
-from services.storage_rest.removals import Patience
-from tests.storage_rest.running import TOKEN, Running, document, running
+from services.storage_rest.removals import RemovalPolicy
+from tests.storage_rest.running import TOKEN, Answer, Running, document, running
 
-PROMISES = (
+PROMISES = [
     not_a_server_error,
     status_code_conformance,
     content_type_conformance,
     response_schema_conformance,
-)
+]
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +43,7 @@ def url() -> Iterator[str]:
     stop = asyncio.Event()
 
     async def serve() -> None:
-        async with running(patience=Patience(hold=0)) as storage:
+        async with running(policy=RemovalPolicy(hold=0)) as storage:
             found.append(storage.url)
             started.set()
             await stop.wait()
@@ -69,7 +70,7 @@ schema = schemathesis.openapi.from_dict(json.loads(openapi_text()))
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=list(HealthCheck),
 )
-def test_the_service_keeps_what_its_description_promises(case: schemathesis.Case, url: str) -> None:
+def test_the_service_keeps_what_its_description_promises(case: schemathesis.Case[Any], url: str) -> None:
     case.call_and_validate(base_url=url, headers={"Authorization": f"Bearer {TOKEN}"}, checks=PROMISES)
 
 
@@ -128,7 +129,7 @@ async def test_what_a_full_service_answers_is_as_described() -> None:
             schema[path][method].validate_response(_response(answer, f"{storage.url}{path}"))
 
 
-def _response(answer, url: str) -> schemathesis.Response:
+def _response(answer: Answer, url: str) -> schemathesis.Response:
     return schemathesis.Response(
         status_code=answer.status,
         headers={name.lower(): [value] for name, value in answer.headers.items()},

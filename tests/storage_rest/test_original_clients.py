@@ -2,6 +2,7 @@
 
 import base64
 import json
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -10,13 +11,13 @@ from tests.waiting import eventually
 
 
 @pytest.fixture
-async def location():
+async def location() -> AsyncIterator[OriginalLocation]:
     async with original_location() as server:
         yield server
 
 
 @pytest.fixture
-async def storage(location: OriginalLocation):
+async def storage(location: OriginalLocation) -> AsyncIterator[Running]:
     async with running(bridge=location.url) as server:
         yield server
 

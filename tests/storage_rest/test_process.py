@@ -50,7 +50,9 @@ async def process(*arguments: str, **environment: str) -> AsyncIterator[asyncio.
 
 
 @asynccontextmanager
-async def serving(port: int, **environment: str):
+async def serving(
+    port: int, **environment: str
+) -> AsyncIterator[tuple[asyncio.subprocess.Process, aiohttp.ClientSession]]:
     """The process, ready, and a session to speak to it."""
     async with process("--address", f"127.0.0.1:{port}", **environment) as child, aiohttp.ClientSession() as http:
 
@@ -79,7 +81,7 @@ def in_pod(cluster: FakeCluster) -> dict[str, str]:
 
 
 @pytest.fixture
-async def cluster():
+async def cluster() -> AsyncIterator[FakeCluster]:
     async with FakeCluster(tls=True) as cluster:
         cluster.grant(TOKEN, "rhdh-rhoai-connector", documented_rules("rhdh"))
         yield cluster
@@ -92,7 +94,7 @@ async def send(http: aiohttp.ClientSession, port: int, batch: Batch) -> int:
 
 
 @pytest.mark.process
-async def test_what_is_acknowledged_survives_a_kill(cluster) -> None:
+async def test_what_is_acknowledged_survives_a_kill(cluster: FakeCluster) -> None:
     port = free_port()
     acknowledged: list[str] = []
     async with serving(port, SHARD_BUDGET="8192", **in_pod(cluster)) as (child, http):
@@ -116,7 +118,7 @@ async def test_what_is_acknowledged_survives_a_kill(cluster) -> None:
 
 
 @pytest.mark.process
-async def test_a_stop_finishes_what_is_under_way(cluster) -> None:
+async def test_a_stop_finishes_what_is_under_way(cluster: FakeCluster) -> None:
     port = free_port()
     async with serving(port, **in_pod(cluster)) as (child, http):
         assert await send(http, port, Batch(upserts=(upsert("serving_first"),))) == 200
@@ -131,7 +133,7 @@ async def test_a_stop_finishes_what_is_under_way(cluster) -> None:
 
 
 @pytest.mark.process
-async def test_a_cache_in_a_file(tmp_path) -> None:
+async def test_a_cache_in_a_file(tmp_path: Path) -> None:
     port = free_port()
     environment = {"STORAGE_TYPE": "File", "STATE_DIR": str(tmp_path), "token": TOKEN}
     async with serving(port, **environment) as (child, http):
@@ -157,7 +159,9 @@ async def test_a_cache_in_a_file(tmp_path) -> None:
         (["--address", "192.0.2.1:7070"], {"STORAGE_TYPE": "Memory"}, "cannot listen on 192.0.2.1:7070", 1),
     ],
 )
-async def test_what_is_wrong_is_said_in_one_line(arguments, environment, words, status) -> None:
+async def test_what_is_wrong_is_said_in_one_line(
+    arguments: list[str], environment: dict[str, str], words: str, status: int
+) -> None:
     async with process(*arguments, **environment) as child:
         output, _ = await asyncio.wait_for(child.communicate(), 20)
         assert words in output.decode()
@@ -166,14 +170,14 @@ async def test_what_is_wrong_is_said_in_one_line(arguments, environment, words, 
 
 
 class TestSettings:
-    def test_defaults(self, monkeypatch) -> None:
+    def test_defaults(self, monkeypatch: pytest.MonkeyPatch) -> None:
         for name in ("STORAGE_TYPE", "BRIDGE_URL", "POD_IP", "SHARD_BUDGET", "REMOVAL_GUARD"):
             monkeypatch.delenv(name, raising=False)
         settings = StorageSettings.load()
         assert (settings.storage_type, settings.shard_budget, settings.removal_guard) == ("ConfigMap", 98_304, "on")
         assert settings.bridge == "http://localhost:9090"
 
-    def test_the_documented_environment(self, monkeypatch) -> None:
+    def test_the_documented_environment(self, monkeypatch: pytest.MonkeyPatch) -> None:
         for name, value in {
             "STORAGE_TYPE": "ConfigMap\r\n",
             "BRIDGE_URL": "http://localhost:9090\n",
@@ -188,17 +192,17 @@ class TestSettings:
         )
 
     @pytest.mark.parametrize("written", ["file", "FILE", " File "])
-    def test_any_case(self, monkeypatch, written) -> None:
+    def test_any_case(self, monkeypatch: pytest.MonkeyPatch, written: str) -> None:
         monkeypatch.setenv("STORAGE_TYPE", written)
         assert StorageSettings.load().storage_type == "File"
 
-    def test_errors_name_the_variable(self, monkeypatch) -> None:
+    def test_errors_name_the_variable(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("DOCUMENT_LIMIT", "0")
         with pytest.raises(SettingsError, match="DOCUMENT_LIMIT"):
             StorageSettings.load()
 
 
-async def test_inside_another_process(tmp_path) -> None:
+async def test_inside_another_process(tmp_path: Path) -> None:
     settings = StorageSettings.load(storage_type="File", state_dir=tmp_path)
     health = Health()
     async with storage_service(settings, metrics=Metrics("connector", "1"), health=health, push=False) as service:

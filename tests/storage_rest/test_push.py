@@ -2,18 +2,19 @@
 
 import asyncio
 import base64
+from pathlib import Path
 
 import pytest
 
 from common import wire
 from common.wire import Batch
-from services.storage_rest import followers, push, service
+from services.storage_rest import push, service
 from tests.storage_rest.running import document, original_location, running, upsert
 from tests.waiting import eventually
 
 
 @pytest.fixture(autouse=True)
-def quick(monkeypatch) -> None:
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(push, "FIRST_PAUSE", 0.02)
     monkeypatch.setattr(push, "LONGEST_PAUSE", 0.1)
 
@@ -78,17 +79,19 @@ async def test_nothing_is_pushed_to_one_that_follows() -> None:
         assert location.requests == []
 
 
-async def test_one_that_begins_to_follow_is_not_sent_what_waits(monkeypatch) -> None:
+async def test_one_that_begins_to_follow_is_not_sent_what_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     async with original_location(statuses=[503] * 3) as location, running(bridge=location.url) as storage:
         await storage.service.apply(Batch(upserts=(upsert("a_1"),)))
         await eventually(lambda: location.requests, what="tried")
         await storage.ask("GET", "/snapshot")
-        await eventually(lambda: not storage.service._bridge._waiting, what="dropped")
+        pusher = storage.service._pushes
+        assert isinstance(pusher, push.Pusher)
+        await eventually(lambda: not pusher._waiting, what="dropped")
         assert location.documents == {}
 
 
-async def test_one_that_stopped_following_is_pushed_to(monkeypatch) -> None:
-    monkeypatch.setattr(followers, "FOLLOWED_FOR", 0.05)
+async def test_one_that_stopped_following_is_pushed_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(push, "FOLLOWED_FOR", 0.05)
     async with original_location() as location, running(bridge=location.url) as storage:
         await storage.ask("GET", "/snapshot")
         await eventually(lambda: not storage.service.followed, what="gone")
@@ -96,8 +99,8 @@ async def test_one_that_stopped_following_is_pushed_to(monkeypatch) -> None:
         await eventually(lambda: "a_1" in location.documents, what="pushed")
 
 
-async def test_everything_after_the_start_when_nobody_follows(monkeypatch, tmp_path) -> None:
-    from services.storage_rest.stores.file import FileStore
+async def test_everything_after_the_start_when_nobody_follows(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from services.storage_rest.stores.local import FileStore
 
     monkeypatch.setattr(service, "STARTED_BEFORE", 0.05)
     async with running(FileStore(tmp_path)) as storage:

@@ -1,4 +1,5 @@
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -23,7 +24,7 @@ LIMIT = 1000
     ],
     ids=str,
 )
-def test_what_the_feed_cannot_have_is_refused(bad) -> None:
+def test_what_the_feed_cannot_have_is_refused(bad: dict[str, Any]) -> None:
     with pytest.raises(Unacceptable) as caught:
         screening.usable(upsert(**bad), document_limit=LIMIT)
     assert caught.value.status == 400
@@ -54,7 +55,7 @@ JSON = st.recursive(
 
 
 @given(JSON)
-def test_anything_else_is_refused_and_never_an_error_of_ours(value) -> None:
+def test_anything_else_is_refused_and_never_an_error_of_ours(value: Any) -> None:
     body = json.dumps(value).encode()
     try:
         screening.usable(upsert(body=body), document_limit=100_000)

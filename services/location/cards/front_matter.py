@@ -1,4 +1,4 @@
-"""The front matter of model cards: facts in YAML above the text, as Hugging Face defines them. No I/O."""
+"""Reads the front matter of model cards: YAML above the text, as Hugging Face defines it. No I/O."""
 
 import re
 from collections.abc import Mapping
@@ -25,11 +25,11 @@ _SHOWN = {
     "tags": "Tags",
     "version": "Version",
 }
-"""What is shown of it, in this order, and under which name (huggingface.co/docs/hub/model-cards)."""
+"""The fields that are shown, in this order, and their labels (huggingface.co/docs/hub/model-cards)."""
 
 
 def split(card: str) -> tuple[str, str]:
-    """Return the front matter of a card and the text below; no front matter where it is none."""
+    """Return the front matter of a card (empty if there is none) and the text below it."""
     match = _FENCED.match(card)
     if match is None or len(match[1]) > _MOST_BYTES:
         return "", card
@@ -37,9 +37,9 @@ def split(card: str) -> tuple[str, str]:
 
 
 def facts_table(matter: str) -> str:
-    """Return the facts of a front matter as a table in Markdown; empty when there are none."""
+    """Return the fields of a front matter as a Markdown table; empty if there are none."""
     try:
-        facts = yaml.load(matter, Loader=yaml.BaseLoader) if matter else None  # noqa: S506 - it knows texts alone
+        facts = yaml.load(matter, Loader=yaml.BaseLoader) if matter else None  # noqa: S506 - it reads only strings
     except (yaml.YAMLError, ValueError, RecursionError):
         return ""
     if not isinstance(facts, Mapping):

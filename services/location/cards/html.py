@@ -1,4 +1,4 @@
-"""HTML in model cards: what is harmless stays, what is not goes, and it is balanced. No I/O."""
+"""Sanitises the HTML in model cards: removes what is dangerous and closes what is open. No I/O."""
 
 import re
 from collections.abc import Callable
@@ -7,14 +7,14 @@ from html import escape, unescape
 import nh3
 
 Resolve = Callable[[str], str | None]
-"""Returns the absolute address of a link or an image, or None where it is not known."""
+"""Returns the absolute address of a link or an image, or None if it is unknown."""
 
 INLINE = frozenset({"b", "code", "del", "em", "i", "ins", "kbd", "mark", "small", "strong", "sub", "sup", "u"})
-"""Elements within a line that stay."""
+"""Elements within a line that are kept."""
 WRAPPERS = frozenset(
     {"article", "body", "center", "div", "figure", "font", "header", "html", "main", "p", "picture", "section", "span"}
 )
-"""Elements that only arrange what they hold: within a line they go, and what they hold stays."""
+"""Elements that only arrange their content: within a line they are removed and their content is kept."""
 _BLOCKS = frozenset(
     {
         "a",
@@ -61,9 +61,9 @@ _ATTRIBUTE = re.compile(r"""([A-Za-z-]+)\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+
 
 
 def clean_block(source: str, resolve: Resolve, *, shift: int) -> str:
-    """Return a block of HTML without what is dangerous, in lines without a blank one; empty when nothing is shown.
+    """Return a block of HTML without anything dangerous and without blank lines; empty if it would show nothing.
 
-    Headings go `shift` levels down, and stand below the one title. Elements that HTML does not know are shown as text.
+    Headings move down by `shift` levels, at least to level 2. Unknown elements are shown as text.
     """
 
     def address(element: str, attribute: str, value: str) -> str | None:
@@ -88,7 +88,7 @@ def clean_block(source: str, resolve: Resolve, *, shift: int) -> str:
 
 
 def tag_of(source: str) -> tuple[str, bool]:
-    """Return the name of the element in lower case, and whether this is its end; no name for a comment."""
+    """Return the name of an element in lower case, and whether this is its end tag; the name of a comment is empty."""
     match = _TAG.match(source)
     return (match[2].lower(), bool(match[1])) if match else ("", False)
 
@@ -99,12 +99,12 @@ def attributes_of(source: str) -> dict[str, str]:
 
 
 def is_known(name: str) -> bool:
-    """Return whether HTML has an element of this name that may stand in a card."""
+    """Return whether this is the name of an HTML element that a card may contain."""
     return name in _KNOWN
 
 
 def as_text(source: str) -> str:
-    """Return a tag as it is written, to be read and not to be interpreted."""
+    """Return a tag escaped, so that it is shown as text."""
     return escape(source, quote=False)
 
 
@@ -120,7 +120,7 @@ def _without_empty(cleaned: str) -> str:
 
 
 def _images_with_source(cleaned: str) -> str:
-    """Return the HTML with the text of an image in place of one whose source is not known."""
+    """Return the HTML with images of unknown source replaced by their alternative text."""
 
     def image(match: re.Match[str]) -> str:
         attributes = attributes_of(match[0])

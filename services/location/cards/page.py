@@ -1,4 +1,4 @@
-"""What stands on the pages about a model: how it is called, its card, and the facts that are known of it. No I/O."""
+"""Writes the documentation pages of a model: how to call it, its card, and the known facts. No I/O."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -14,33 +14,33 @@ _MOST_BOXES = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """What a page is made of beside the facts: the card, its address where that is known, and a note for readers."""
+class CardContent:
+    """The card on a page: its text, its address if known, and a note for readers."""
 
     card: str = ""
     base_url: str = ""
     note: str = ""
 
 
-def single_page(views: Sequence[View], source: Source) -> str:
-    """Return all that is known of a card's models on one page, for a reader that shows only one.
+def single_page(views: Sequence[View], content: CardContent) -> str:
+    """Return everything about a card's models on one page, for a reader that can show only one.
 
-    `views` are of the entries that show the card, with the facts of the first where there is no card.
+    `views` belong to the entries with this card; without a card, the page shows the facts of the first one.
     """
-    polished = _card_or_facts(views, source)
+    polished = _card_or_facts(views, content)
     boxes = [call_box(view, named=len(views) > 1) for view in views[:_MOST_BOXES]]
     sections = {text: None for view in views for text in _sections(view)}
-    return _page(polished.title, [*boxes, _note(source), polished.body, *sections])
+    return _page(polished.title, [*boxes, _note(content), polished.body, *sections])
 
 
-def index_page(view: View, source: Source) -> str:
-    """Return the first page of a model's documentation: how to call it, and its card or the facts."""
-    polished = _card_or_facts([view], source)
-    return _page(polished.title, [call_box(view), _note(source), polished.body])
+def index_page(view: View, content: CardContent) -> str:
+    """Return the first page of a model's documentation: how to call it, and its card or facts."""
+    polished = _card_or_facts([view], content)
+    return _page(polished.title, [call_box(view), _note(content), polished.body])
 
 
 def calling_page(view: View, server: Server) -> str:
-    """Return the page about calling a model: what is asked for, a command, and the interface where that is text."""
+    """Return the page about calling a model: a table, a command, and the interface if it is a .proto file."""
     paragraphs = [_call_table(server), _commands(server)]
     if len(server.names) > 1:
         names = "\n".join(f"- {calls.in_code(name)}" for name in server.names)
@@ -54,28 +54,28 @@ def calling_page(view: View, server: Server) -> str:
 
 
 def use_page(view: View) -> str:
-    """Return the page with what people wrote about use, ethics, support and training; empty when they wrote nothing."""
+    """Return the page about use, ethics, support and training; empty if the owner wrote nothing about them."""
     sections = _sections(view)
     return _page("Use, ethics, support, training", sections) if sections else ""
 
 
 def versions_page(view: View, others: Iterable[View]) -> str:
-    """Return the page that names the versions of the model that the feed serves, with this one."""
+    """Return the page that lists the served versions of a model, including this one."""
     rows = [(other.details.version or other.name, _state(other), other.key == view.key) for other in others]
     lines = [f"| {plain(name)}{' (this page)' if own else ''} | {state} |" for name, state, own in rows]
     return _page("Versions", ["\n".join(["| Version | |", "| --- | --- |", *lines])])
 
 
 def call_box(view: View, *, named: bool = False) -> str:
-    """Return a box that says how a model is called; with its title when it is `named`."""
+    """Return a box that says how to call a model; `named`: its heading contains the model's title."""
     title = f"How to call it: {_line(view.version_title)}" if named else "How to call it"
     if view.server is None:
-        return _box("note", "Not deployed", f"No server of {plain(view.title)} is known.") if not named else ""
+        return _box("note", "Not deployed", f"{plain(view.title)} has no known server.") if not named else ""
     return _box("info", title, "\n\n".join(filter(None, (_call_table(view.server), _commands(view.server)))))
 
 
 def plain(text: str) -> str:
-    """Return a text of one line as Markdown that shows it as it is."""
+    """Return a text in one line, escaped so that Markdown shows it unchanged."""
     return _MARKUP.sub(r"\\\1", " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;"))
 
 
@@ -83,13 +83,13 @@ def _page(title: str, paragraphs: Iterable[str]) -> str:
     return "\n\n".join((f"# {title}", *filter(None, paragraphs))) + "\n"
 
 
-def _note(source: Source) -> str:
-    return _box("warning", "Documentation elsewhere", source.note) if source.note else ""
+def _note(content: CardContent) -> str:
+    return _box("warning", "Documentation elsewhere", content.note) if content.note else ""
 
 
-def _card_or_facts(views: Sequence[View], source: Source) -> Polished:
-    """Return the polished card, with a title, or what is known of the first model."""
-    polished = polish(source.card, base_url=source.base_url) if source.card.strip() else None
+def _card_or_facts(views: Sequence[View], content: CardContent) -> Polished:
+    """Return the polished card with a title, or the facts about the first model."""
+    polished = polish(content.card, base_url=content.base_url) if content.card.strip() else None
     if polished is None:
         return Polished(plain(views[0].version_title), _facts(views[0]))
     return Polished(polished.title or (plain(views[0].title) if views else "Model card"), polished.body)
@@ -134,8 +134,8 @@ def _call_table(server: Server) -> str:
         "Base URL": calls.in_code(server.base_url),
         **{name: calls.in_code(url) for name, url in others.items() if url and url != server.base_url},
         "Model": calls.in_code(server.names[0]),
-        "Token": "a bearer token is needed" if server.token else "none is needed",
-        "Protocol": PROTOCOLS.get(server.server_type, "not known").rstrip("."),
+        "Token": "a bearer token is needed" if server.token else "not needed",
+        "Protocol": PROTOCOLS.get(server.server_type, "unknown").rstrip("."),
     }
     return "\n".join(["| | |", "| --- | --- |", *(f"| {name} | {_in_cell(text)} |" for name, text in rows.items())])
 

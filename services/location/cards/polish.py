@@ -1,8 +1,8 @@
-"""Model cards, written for other renderers, as Markdown that Python-Markdown with TechDocs' extensions shows. No I/O.
+"""Rewrites model cards as Markdown that TechDocs (Python-Markdown with its extensions) renders correctly. No I/O.
 
-Cards follow CommonMark and GitHub, TechDocs renders with Python-Markdown: there a list needs a blank line before it,
-`\\<` is no escape, front matter is text, and a relative image leads nowhere. A card is parsed as CommonMark and written
-out again in the forms that both understand. Text that is no markup stays as it was written.
+Cards are written for CommonMark and GitHub. In Python-Markdown a list needs a blank line before it, `\\<` is not an
+escape, front matter is text, and relative images cannot be found. So a card is parsed as CommonMark and written again
+in the forms that both understand. Plain text is not changed.
 """
 
 import re
@@ -19,7 +19,7 @@ from services.location.cards import html
 from services.location.cards.front_matter import facts_table, split
 
 _ESCAPABLE = frozenset("\\`*_{}[]()>#+-.!|~^=")
-"""Characters that Python-Markdown with TechDocs' extensions takes a backslash before."""
+"""Characters that may be escaped with a backslash in Python-Markdown with TechDocs' extensions."""
 _BLOCK_START = re.compile(
     r"(?P<number>\d{1,9})(?=[.)](?:\s|\Z))"
     r"|(?=[#>|]|[-+*](?:\s|\Z)|`{3,}[^`]*\Z|~~~|:\s|=+\s*\Z|-+\s*\Z|:?-+:?\s*\||(?:[*_-][ \t]*){3,}\Z)"
@@ -29,33 +29,33 @@ _TAG_LIKE = re.compile(r"<(?! \w|[\d=])")
 _NO_WORD = re.compile(r"[^\w\s-]")
 _LANGUAGE = re.compile(r"[A-Za-z0-9_+#.-]+")
 _DRAWN = frozenset({"dot", "graphviz", "plantuml", "puml", "uml"})
-"""Languages of code that TechDocs hands to a program to draw: a card's is shown as it is written."""
+"""Languages of code that TechDocs would draw as a diagram with another program; here they are shown as code."""
 _INCLUSION = re.compile(r"^(\s*)(-+8<-+)", re.MULTILINE)
-"""A line with which pymdownx.snippets includes a file; a semicolon before it makes it text."""
+"""A line with which pymdownx.snippets includes a file; a semicolon before it turns it into text."""
 _BREAK = "\0"
-"""Stands at the end of a line that is to stay one while a paragraph is written; no card holds this character."""
+"""Marks a hard line break while a paragraph is written; no card contains this character."""
 _BLANK = f" \t{_BREAK}"
 _DROPPED = "\1"
-"""Stands where a tag was dropped, as above."""
+"""Marks where a tag was dropped; no card contains this character."""
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _APART = re.compile(rf"(?<=[*_`~\[\]()<\\!&]){_DROPPED}+(?=[*_`~\[\]()<\\!&#])")
 _SCHEMES = ("http", "https", "mailto")
 _DEEPEST = 6
 _MOST_PARTS = 100
-"""Blocks into which a table in HTML may be broken by blank lines."""
+"""Blocks into which blank lines may split an HTML table."""
 _LARGEST_NUMBER = 9
-"""Largest number of an item whose text stands where TechDocs looks for what belongs to the item."""
+"""Largest item number with one digit: TechDocs expects the text of an item at a fixed indentation."""
 
 
 class _Parser(MarkdownIt):
     def validateLink(self, url: str) -> bool:  # noqa: N802 - the parser's own name
-        """Take every address for one: what leads nowhere, or to a script, becomes text when it is written."""
+        """Accept every address: an unknown or dangerous one becomes text when the card is written."""
         return True
 
 
 @dataclass(frozen=True, slots=True)
 class Polished:
-    """A card ready for TechDocs: its title (empty when it has none) and what stands below it, in Markdown."""
+    """A card ready for TechDocs: its title (may be empty) and the Markdown below it."""
 
     title: str
     body: str
@@ -67,9 +67,9 @@ class Polished:
 
 
 def polish(card: str, *, base_url: str = "") -> Polished:
-    """Return a card in the forms that TechDocs shows; doing so again changes nothing.
+    """Return a card as TechDocs can show it; polishing the result again changes nothing.
 
-    Relative links and images are completed by `base_url`, the address of the card; without it they become text.
+    Relative links and images are resolved against `base_url`, the address of the card; without it they become text.
     """
     text = _CONTROLS.sub("", card.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n"))
     matter, markdown = split(text)
@@ -100,7 +100,7 @@ def slug(text: str) -> str:
 
 
 def _anchors(headings: Iterable[SyntaxTreeNode]) -> dict[str, str]:
-    """Return the anchors of headings, by that which Python-Markdown gives and by that which GitHub gives."""
+    """Return Python-Markdown's anchors of headings, by their own name and by GitHub's name for them."""
     anchors: dict[str, str] = {}
     for heading in headings:
         text = _plain(heading.children[0].children) if heading.children else ""
@@ -117,7 +117,7 @@ def _plain(nodes: Sequence[SyntaxTreeNode]) -> str:
 
 @dataclass(slots=True)
 class _Writer:
-    """Writes blocks of a parsed card; `source` are its lines."""
+    """Writes the blocks of a parsed card; `source` are its lines."""
 
     source: list[str]
     base_url: str
@@ -128,7 +128,7 @@ class _Writer:
     # --- blocks
 
     def blocks(self, nodes: Sequence[SyntaxTreeNode]) -> str:
-        """Return blocks with a blank line between each two."""
+        """Return blocks separated by blank lines."""
         return "\n\n".join(text for text in self._each(nodes) if text)
 
     def heading(self, node: SyntaxTreeNode) -> str:
@@ -210,7 +210,7 @@ class _Writer:
         return " ".join(_joined(map(_piece_in_cell, pieces)).replace(_BREAK, "").split("\n")).strip()
 
     def _whole_table(self, node: SyntaxTreeNode, rest: Sequence[SyntaxTreeNode]) -> tuple[str, int]:
-        """Return a block of HTML with the blocks after it that its table goes on in, and how many these are."""
+        """Return a block of HTML joined with the following blocks that belong to its table, and how many they are."""
         missing = _open_tables(node.content)
         if missing <= 0 or node.map is None:
             return node.content, 0
@@ -224,13 +224,13 @@ class _Writer:
                 return "\n".join(self.source[start:end]), used
         return node.content, 0
 
-    # --- what stands in a line
+    # --- within a line
 
     def _inline(self, node: SyntaxTreeNode) -> str:
         return _joined(self._pieces(_inline_tokens(node)))
 
     def _pieces(self, tokens: Sequence[Token]) -> list[str]:
-        """Return the text of each token; what opens and closes an element stays only in pairs."""
+        """Return the text of each token; tags are kept only in matching pairs."""
         pieces: list[str] = []
         opened: list[tuple[str, int, str]] = []
         for token in tokens:
@@ -297,7 +297,7 @@ class _Writer:
         return f"![{text}]({address})"
 
     def _target(self, token: Token) -> str:
-        """Return what stands behind the text of a link, or nothing when it leads nowhere."""
+        """Return what follows the text of a link: its address and title; empty if the address is unusable."""
         address = self._resolve(str(token.attrs.get("href", "")))
         if not address:
             return ""
@@ -308,7 +308,7 @@ class _Writer:
         return f"({address}{shown})"
 
     def _resolve(self, address: str) -> str | None:
-        """Return the absolute form of an address, or None when it is not known or nothing that a reader may open."""
+        """Return the absolute form of an address, or None if it is unknown or not safe to open."""
         try:
             if address.startswith("#"):
                 anchor = self.anchors.get(address[1:].lower())
@@ -332,7 +332,7 @@ def _inline_tokens(node: SyntaxTreeNode) -> Sequence[Token]:
 
 
 def _joined(pieces: Iterable[str]) -> str:
-    """Return a line without what was dropped of it; what becomes neighbours is not to become markup by that."""
+    """Return a line without the dropped tags; a space keeps characters around them from becoming markup."""
     return _APART.sub(" ", "".join(pieces)).replace(_DROPPED, "")
 
 
@@ -363,7 +363,7 @@ def _in_code(token: Token) -> str:
 
 
 def _piece_in_cell(piece: str) -> str:
-    """Return a piece of a line for a cell; code with a bar in it is HTML, for the parsers differ on it."""
+    """Return a piece of a line for a table cell; code with a vertical bar becomes HTML: parsers differ on it."""
     if "|" not in piece:
         return piece
     if piece.startswith("`"):
@@ -386,13 +386,13 @@ def _without_inclusions(text: str) -> str:
 
 
 def _as_line(text: str) -> str:
-    """Return a line of a paragraph; a backslash at its end would keep the next line from joining it."""
+    """Return a line of a paragraph; a backslash at its end is doubled, or it would be a line break."""
     line = _no_block_start(text)
     return f"{line}\\" if _ENDS_IN_BACKSLASH.search(line) else line
 
 
 def _no_block_start(line: str) -> str:
-    """Return a line of a paragraph that no parser takes for the start of something else."""
+    """Return a line of a paragraph, escaped so that no parser reads it as the start of another block."""
     match = _BLOCK_START.match(line)
     if match is None:
         return line
@@ -406,7 +406,7 @@ def _open_tables(source: str) -> int:
 
 
 def _after_number(text: str) -> str:
-    """Return what follows a number that is text: in its line where that is a paragraph, else as a block of its own."""
+    """Return the text for after a number: in the same line if it is a paragraph, else as a separate block."""
     first = text.partition("\n")[0]
     return f"\n\n{text}" if _no_block_start(first) != first or text.startswith("<") else f" {text}"
 

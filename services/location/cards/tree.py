@@ -1,4 +1,4 @@
-"""A model's documentation as the tree of files that TechDocs builds, and the archive that it comes in. No I/O."""
+"""Makes the tree of files from which TechDocs builds a model's documentation, and packs it as an archive. No I/O."""
 
 import gzip
 import io
@@ -8,15 +8,15 @@ import tarfile
 from collections.abc import Mapping, Sequence
 
 from services.location.cards import page
-from services.location.cards.page import Source
+from services.location.cards.page import CardContent
 from services.location.view import View
 
 _NOT_PRINTABLE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 
 
-def tree(view: View, source: Source, versions: Sequence[View]) -> dict[str, str]:
+def tree(view: View, content: CardContent, versions: Sequence[View]) -> dict[str, str]:
     """Return the files of a model's documentation by path; the pages are `docs/*.md`, the first one `docs/index.md`."""
-    pages = {"Model card" if source.card.strip() else "About": ("index.md", page.index_page(view, source))}
+    pages = {"Model card" if content.card.strip() else "About": ("index.md", page.index_page(view, content))}
     if view.server:
         pages["How to call it"] = ("calling.md", page.calling_page(view, view.server))
     if use := page.use_page(view):
@@ -28,7 +28,7 @@ def tree(view: View, source: Source, versions: Sequence[View]) -> dict[str, str]
 
 
 def archive(files: Mapping[str, str], *, folder: str) -> bytes:
-    """Return files as a `.tar.gz` below a folder, as Git forges make them; the same files give the same bytes."""
+    """Return files as a `.tar.gz` below a folder, as Git forges do; the same files give the same bytes."""
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as tar:
         for path, text in files.items():
@@ -42,8 +42,8 @@ def archive(files: Mapping[str, str], *, folder: str) -> bytes:
 def _configuration(title: str, pages: Mapping[str, str]) -> str:
     """Return the configuration of mkdocs.
 
-    The theme is TechDocs' own; named here, it can be told not to fetch fonts from the internet, without which a page
-    stays blank where there is none. Plugins are TechDocs' to add.
+    It names TechDocs' own theme only to turn off the download of fonts: without internet access, pages would stay
+    blank. TechDocs adds the plugins.
     """
     lines = [f"site_name: {_quoted(title)}", "docs_dir: docs", "theme:", "  name: material", "  font: false", "nav:"]
     return "\n".join([*lines, *(f"  - {_quoted(name)}: {file}" for name, file in pages.items()), ""])

@@ -1,4 +1,4 @@
-"""The models on the shelf for people: found by words, and what each became in every reader."""
+"""The search for models on the status page, with the entities that each reader makes of them."""
 
 import asyncio
 from collections.abc import Iterable, Iterator, Mapping
@@ -20,14 +20,14 @@ from services.location.view import View, is_own_card
 Show = Literal["all", "deployed", "undeployed", "leaving"]
 SHOWS: Final[tuple[Show, ...]] = get_args(Show)
 PAGE: Final = 50
-"""Models of one page."""
+"""Models on one page."""
 _SLICE: Final = 25
-"""Models that are read at a time; readers of the feed have their turn between."""
+"""Models that are decoded before other requests get their turn."""
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """Which models somebody wants to see: those with all these words, of one state, on one page."""
+class ModelQuery:
+    """Which models to show: those that contain all words and have one state, on one page."""
 
     words: str = ""
     show: Show = "all"
@@ -36,7 +36,7 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """What is kept of an entry so that it is found."""
+    """What is kept of an entry for the search; `haystack` is the text that is searched."""
 
     entry: Entry
     title: str
@@ -45,15 +45,15 @@ class _Line:
 
 
 class Models:
-    """Finds models on the shelf; an entry is read when somebody looks at the page for the first time."""
+    """Finds models on the shelf; an entry is decoded when the page is first requested after the entry changed."""
 
     def __init__(self, shelf: Shelf, *, connector_id: str) -> None:
         self._shelf = shelf
         self._base = base_path(connector_id)
         self._lines: dict[str, _Line] = {}
 
-    async def find(self, wanted: Wanted, leaving: Mapping[str, str]) -> ModelsStatus:
-        """Return one page of the models wanted; `leaving` says why which keys are about to leave."""
+    async def find(self, wanted: ModelQuery, leaving: Mapping[str, str]) -> ModelsStatus:
+        """Return one page of matching models; `leaving` maps keys that will be removed to the reason."""
         lines = await self._all()
         words = wanted.words.casefold().split()
         matching = [
@@ -74,7 +74,7 @@ class Models:
         )
 
     async def _all(self) -> list[_Line]:
-        """Return a line for each entry, by title; what has not changed since the last call is not read again."""
+        """Return a line for each entry, sorted by title; only entries changed since the last call are decoded."""
         entries = self._shelf.entries()
         lines: dict[str, _Line] = {}
         fresh = 0
@@ -142,7 +142,7 @@ def _is_shown(line: _Line, show: Show, leaving: Mapping[str, str]) -> bool:
 
 
 def _entities(views: Iterable[View], part: Mapping[str, object] | None) -> Iterator[str]:
-    """Yield the references of the entities that the first generation and the plain feed make of a document."""
+    """Yield the references of the entities that the first-generation and plain readers make of a document."""
     for view in views:
         yield f"resource:default/{view.name}"
     if part:
@@ -153,7 +153,7 @@ def _entities(views: Iterable[View], part: Mapping[str, object] | None) -> Itera
 
 
 def _card(model: Mapping[str, dict[str, str]], view: View) -> str:
-    """Return where the card is: people's own page, or a path of ours."""
+    """Return where the card is: the page that the owner named, or our path."""
     stored = model.get("annotations", {}).get(CARD_ANNOTATION, "")
     if view.techdocs:
         return view.techdocs

@@ -1,4 +1,4 @@
-"""The other two services, asked how they are: over HTTP in the pod, by a call in one process."""
+"""Asks the other two services for their status: over HTTP in the pod, by a call in one process."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -15,16 +15,16 @@ NORMALIZER = "rhoai-normalizer"
 STORAGE = "storage-rest"
 """The names of the containers."""
 TIMEOUT = 3.0
-"""Seconds that a neighbour has to answer: a person waits for the page."""
+"""Seconds that a service has to answer: a person waits for the page."""
 _UNKNOWN_PATH = frozenset({404, 405, 501})
 _NOT_ALLOWED = frozenset({401, 403})
 
 
 @dataclass(frozen=True, slots=True)
 class Answer(Generic[T]):
-    """What a neighbour said; without `status` the `fault` says why not and what to do.
+    """The answer of a service; without `status`, `fault` says why and what to do.
 
-    `older`: it runs and knows no such request, because it is the original's.
+    `older`: it runs but does not know the request, because it is the original or an older version.
     """
 
     name: str
@@ -35,33 +35,33 @@ class Answer(Generic[T]):
 
 
 Ask = Callable[[], Awaitable[Answer[T]]]
-"""Asks a neighbour; never raises."""
+"""Asks a service for its status; never raises."""
 
 
-def _nobody(name: str, form: type[T]) -> Ask[T]:
+def _unconfigured(name: str, form: type[T]) -> Ask[T]:
     async def ask() -> Answer[T]:
-        return Answer(name, "", fault="nobody has said where it is")
+        return Answer(name, "", fault="its address is not configured")
 
     return ask
 
 
 @dataclass(frozen=True, slots=True)
 class Neighbours:
-    """What asks the other two services."""
+    """How to ask the other two services."""
 
-    normalizer: Ask[NormalizerStatus] = field(default_factory=lambda: _nobody(NORMALIZER, NormalizerStatus))
-    storage: Ask[StorageStatus] = field(default_factory=lambda: _nobody(STORAGE, StorageStatus))
+    normalizer: Ask[NormalizerStatus] = field(default_factory=lambda: _unconfigured(NORMALIZER, NormalizerStatus))
+    storage: Ask[StorageStatus] = field(default_factory=lambda: _unconfigured(STORAGE, StorageStatus))
 
 
 def over_http(client: HttpClient, form: type[T]) -> Ask[T]:
-    """Return what asks the service that `client` speaks to."""
+    """Return a function that asks the service at `client`."""
 
     async def ask() -> Answer[T]:
         try:
             answer = await client.request("GET", "/status", timeout=TIMEOUT, attempts=1)
             return Answer(client.name, client.base_url, form.model_validate_json(answer.body))
         except ValidationError:
-            fault = "its answer is not understood: are all three containers of one version?"
+            fault = "its answer cannot be read: use the same version for all three containers"
             return Answer(client.name, client.base_url, fault=fault)
         except RemoteError as error:
             older = isinstance(error, StatusError) and error.status in _UNKNOWN_PATH
@@ -71,7 +71,7 @@ def over_http(client: HttpClient, form: type[T]) -> Ask[T]:
 
 
 def in_process(name: str, status: Callable[[], T]) -> Ask[T]:
-    """Return what asks a service of the same process."""
+    """Return a function that asks a service in the same process."""
 
     async def ask() -> Answer[T]:
         return Answer(name, "", status())
@@ -82,9 +82,9 @@ def in_process(name: str, status: Callable[[], T]) -> Ask[T]:
 def _fault(name: str, error: RemoteError) -> str:
     match error:
         case StatusError(status=status) if status in _UNKNOWN_PATH:
-            return "it knows no /status: it is the original's, or an older version"
+            return "it has no /status: it is the original connector's, or an older version"
         case StatusError(status=status) if status in _NOT_ALLOWED:
-            return f"it does not take our token ({status}): both containers need the same one"
+            return f"it rejects our token (HTTP {status}): give both containers the same token"
         case Unreachable(cause=cause):
-            return f"it does not answer ({cause}): see the log of the container {name}, and whether this is its address"
+            return f"it does not answer ({cause}): see the log of the container {name} and check this address"
     return str(error)

@@ -1,4 +1,4 @@
-"""The status page: HTML without a build step, a request elsewhere or a script in it; every value is escaped."""
+"""Renders the status page: one HTML template, with every value escaped and nothing loaded from other hosts."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -10,10 +10,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from common.status import Status
 from services.location.second_generation import base_path
-from services.location.status.models import Show, Wanted
+from services.location.status.models import ModelQuery, Show
 
 _LATEST: Final = 20
-"""Arrivals, and departures, on the page."""
+"""How many arrivals, and how many departures, the page lists."""
 _READERS: Final[Mapping[str, str]] = {
     "first-generation": "First generation",
     "second-generation": "Second generation",
@@ -30,19 +30,19 @@ _KINDS: Final[Mapping[str, str]] = {
     "kserve": "InferenceServices",
     "llm": "LLMInferenceServices",
     "openai": "models of an OpenAI-compatible server",
-    "cluster": "a cluster that is not known yet",
+    "cluster": "a cluster that could not be read yet",
     "registry": "registered models",
 }
 _REASONS: Final[Mapping[str, str]] = {
-    "not-listed": "a complete look at its source lacks it, and nothing proves that it was deleted",
-    "not-ready": "it is there, and has not been ready for a while",
+    "not-listed": "its source was read completely and does not list it, but reported no deletion",
+    "not-ready": "it exists, but has not been ready for a while",
     "source-gone": "its source is no longer configured or found",
-    "not-in-keyset": "the normalizer, which is the original's, does not name it any more",
+    "not-in-keyset": "the original connector's normalizer no longer lists it",
 }
 
 
-def render(status: Status, wanted: Wanted, *, connector_id: str) -> str:
-    """Return the page that shows `status`, of which the models are those `wanted`."""
+def render(status: Status, wanted: ModelQuery, *, connector_id: str) -> str:
+    """Return the page for `status`, whose models match `wanted`."""
     answers = {service.name: service.answers and not service.fault for service in status.services}
     return _template().render(
         status=status,
@@ -80,7 +80,7 @@ def _template() -> Template:
 
 
 def ago(at: datetime, now: datetime) -> str:
-    """Return how long ago something was, in words: `40 s ago`, `3 min ago`, `2 h ago`, `5 days ago`."""
+    """Return the time from `at` to `now` in words: `40 s ago`, `3 min ago`, `2 h ago`, `5 days ago`."""
     seconds = int((now - at).total_seconds())
     if seconds < 1:
         return "just now"
@@ -99,16 +99,16 @@ def _rfc3339(at: datetime) -> str:
 
 
 def _opens(address: str) -> bool:
-    """Return whether an address is safe to follow: a page elsewhere, or a card of ours."""
+    """Return whether an address is safe as a link: a web page, or a card that location serves."""
     return address.startswith(("https://", "http://", "/modelcard"))
 
 
 def _relative(path: str) -> str:
-    """Return a path of ours relative to the page, which may be shown below a prefix; other addresses as they are."""
+    """Return one of our paths relative to the page, because a proxy may add a prefix; other addresses unchanged."""
     return path.removeprefix("/")
 
 
-def _query(wanted: Wanted, page: int) -> str:
+def _query(wanted: ModelQuery, page: int) -> str:
     given = {"q": wanted.words, "show": "" if wanted.show == "all" else wanted.show, "page": page if page > 1 else ""}
     query = urlencode({name: value for name, value in given.items() if value})
     return f"?{query}" if query else ""

@@ -1,4 +1,4 @@
-"""Who reads the feed, when they asked last and how they were answered; by the routes that each of them asks for."""
+"""Records which readers of the feed made requests, when, and what they were answered; recognised by their routes."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -42,7 +42,7 @@ class _Reader:
 
 
 class Readers:
-    """Takes note of each request of a reader; anyone else who asks for the same is taken for one."""
+    """Records each request to a reader's routes; it cannot tell a reader from anyone else who requests the same."""
 
     def __init__(self, *, connector_id: str, metrics: Metrics, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
@@ -56,7 +56,7 @@ class Readers:
         self._readers = {id_: _Reader() for id_ in _NAMES}
         served = Gauge(
             "rhoai_connector_reader_last_read_timestamp_seconds",
-            "When a reader was served last; 0 when it was not since the start",
+            "When a reader was last served; 0 if it was not since the start",
             ["reader"],
             registry=metrics.registry,
         )
@@ -64,7 +64,7 @@ class Readers:
             served.labels(id_).set_function(partial(getattr, reader, "served"))
 
     async def note(self, request: web.Request, response: web.StreamResponse) -> None:
-        """Take note of an answer that is about to be sent (a signal of aiohttp: on_response_prepare)."""
+        """Record an answer that is about to be sent (aiohttp's signal `on_response_prepare`)."""
         resource = request.match_info.route.resource
         reader = self._readers.get(self._routes.get(resource.canonical if resource else "", ""))
         if reader is None:
@@ -75,7 +75,7 @@ class Readers:
             reader.served = reader.last
 
     def status(self) -> tuple[ReaderStatus, ...]:
-        """Return what is known of each reader."""
+        """Return the status of each reader."""
         return tuple(
             ReaderStatus(
                 id=id_,

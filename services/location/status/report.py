@@ -1,4 +1,4 @@
-"""Everything that is known of the connector, put together: what location serves, and what its neighbours say."""
+"""Collects the status of the whole connector: of location itself, and what the other two services report."""
 
 import asyncio
 import time
@@ -22,7 +22,7 @@ from common.status import (
     settings_of,
 )
 from services.location.shelf import Shelf
-from services.location.status.models import Models, Wanted
+from services.location.status.models import ModelQuery, Models
 from services.location.status.neighbours import Answer, Ask, Neighbours
 from services.location.status.readers import Readers
 from services.location.status.verdict import Findings, verdict
@@ -30,11 +30,11 @@ from services.location.status.verdict import Findings, verdict
 T = TypeVar("T", bound=Part)
 
 FRESH = 1.0
-"""Seconds for which a neighbour's answer is used again, however many people look."""
+"""Seconds for which a service's answer is reused, however many people request the page."""
 
 
-class Reporter:
-    """Says how everything is."""
+class StatusReporter:
+    """Collects the status of the connector."""
 
     def __init__(
         self,
@@ -51,34 +51,34 @@ class Reporter:
         self._health = health
         self._readers = readers
         self._models = models
-        self._normalizer = _Kept(neighbours.normalizer)
-        self._storage = _Kept(neighbours.storage)
+        self._normalizer = _CachedAnswer(neighbours.normalizer)
+        self._storage = _CachedAnswer(neighbours.storage)
         self._settings = settings
         self._clock = clock
 
-    async def status(self, wanted: Wanted, *, names: bool) -> Status:
-        """Return how everything is, with the models wanted; without `names` nothing that tells one model of another."""
+    async def status(self, wanted: ModelQuery, *, names: bool) -> Status:
+        """Return the status with the models that match `wanted`; without `names`, only counts of them."""
         normalizer, storage = await asyncio.gather(self._normalizer(), self._storage())
-        told = normalizer.status or _NO_NORMALIZER
-        kept = storage.status or _NO_STORAGE
+        sources = normalizer.status or _NO_NORMALIZER
+        cache = storage.status or _NO_STORAGE
         feed = FeedStatus(
             complete=self._shelf.complete,
             waiting_for=self._shelf.waiting_for,
             documents=len(self._shelf),
             cards=self._shelf.card_count,
         )
-        leaving = tuple(merged(kept.leaving, told.leaving))
-        problems = (*told.problems, *kept.problems)
+        leaving = tuple(merge_leaving(cache.leaving, sources.leaving))
+        problems = (*sources.problems, *cache.problems)
         services = (self._own(), _service(storage, storage.status), _service(normalizer, normalizer.status))
         found = Findings(
             at=moment(self._clock()),
             feed=feed,
             services=services,
-            sources=told.sources,
+            sources=sources.sources,
             readers=self._readers.status(),
             leaving=leaving,
             problems=problems,
-            hidden=len(told.hidden),
+            hidden=len(sources.hidden),
         )
         status = Status(
             at=found.at,
@@ -87,9 +87,9 @@ class Reporter:
             feed=feed,
             counts=Counts(models=feed.documents, hidden=found.hidden, leaving=len(leaving), problems=len(problems)),
             services=services,
-            sources=told.sources,
+            sources=sources.sources,
             readers=found.readers,
-            shards=kept.shards,
+            shards=cache.shards,
         )
         if not names:
             return status.model_copy(update={"services": tuple(map(_without_settings, services))})
@@ -97,10 +97,10 @@ class Reporter:
         return status.model_copy(
             update={
                 "models": await self._models.find(wanted, reasons),
-                "hidden": told.hidden,
+                "hidden": sources.hidden,
                 "leaving": leaving,
-                "arrivals": kept.arrivals,
-                "departures": kept.departures,
+                "arrivals": cache.arrivals,
+                "departures": cache.departures,
                 "problems": problems,
             }
         )
@@ -116,8 +116,8 @@ class Reporter:
         )
 
 
-class _Kept(Generic[T]):
-    """Asks a neighbour once for all who ask at the same time, and shortly after."""
+class _CachedAnswer(Generic[T]):
+    """Asks a service once for all requests within `FRESH` seconds."""
 
     def __init__(self, ask: Ask[T]) -> None:
         self._ask = ask
@@ -136,10 +136,10 @@ _NO_NORMALIZER = NormalizerStatus(version="", started=moment(0))
 _NO_STORAGE = StorageStatus(version="", started=moment(0))
 
 
-def merged(stored: Iterable[LeavingStatus], doubted: Iterable[LeavingStatus]) -> list[LeavingStatus]:
-    """Return what is leaving: as storage has it, with when it is due by what the normalizer knows better.
+def merge_leaving(stored: Iterable[LeavingStatus], doubted: Iterable[LeavingStatus]) -> list[LeavingStatus]:
+    """Return the entries that will be removed: storage's list, with the times that the normalizer reports.
 
-    What the normalizer doubts for so short a time that storage has no mark of it comes without a key.
+    An entry that the normalizer doubts, but that storage has not marked yet, has no key.
     """
     by_object: Mapping[str, LeavingStatus] = {each.object: each for each in doubted}
     marked = [

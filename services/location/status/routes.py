@@ -1,4 +1,4 @@
-"""`GET /` and `GET /status`: how everything is, as a page and as JSON; models are named only to readers of the feed."""
+"""The routes of the status page: `GET /` (HTML) and `GET /status` (JSON); only readers of the feed see model names."""
 
 from collections.abc import Mapping
 from importlib import resources
@@ -9,8 +9,8 @@ from aiohttp import web
 from common.http.access import AccessPolicy
 from common.http.problems import HttpProblem
 from services.location.pages import Page
-from services.location.status.models import SHOWS, Show, Wanted
-from services.location.status.report import Reporter
+from services.location.status.models import SHOWS, ModelQuery, Show
+from services.location.status.report import StatusReporter
 
 _ASSETS: Final[Mapping[str, str]] = {
     "style.css": "text/css",
@@ -18,7 +18,7 @@ _ASSETS: Final[Mapping[str, str]] = {
     "icon.svg": "image/svg+xml",
 }
 OPEN_PATHS: Final = frozenset({"/", "/status", *(f"/status/{name}" for name in _ASSETS)})
-"""What anybody may ask for; what is answered depends on who asks."""
+"""Paths that need no token; without one, the answer contains no names of models."""
 _CONTENT_SECURITY_POLICY: Final = "; ".join(
     (
         "default-src 'none'",
@@ -30,8 +30,8 @@ _CONTENT_SECURITY_POLICY: Final = "; ".join(
 )
 
 
-def add_routes(app: web.Application, reporter: Reporter, access: AccessPolicy, *, connector_id: str) -> None:
-    """Add what people and programs ask for to see how everything is."""
+def add_routes(app: web.Application, reporter: StatusReporter, access: AccessPolicy, *, connector_id: str) -> None:
+    """Add the routes of the status page."""
 
     async def show(request: web.Request) -> web.Response:
         status = await reporter.status(wanted(request), names=access.reads_feed(request))
@@ -40,7 +40,7 @@ def add_routes(app: web.Application, reporter: Reporter, access: AccessPolicy, *
         )
 
     async def page(request: web.Request) -> web.Response:
-        from services.location.status.page import render  # the templates are loaded when somebody looks
+        from services.location.status.page import render  # imports Jinja for the first request only
 
         models = wanted(request)
         status = await reporter.status(models, names=access.reads_feed(request))
@@ -65,11 +65,11 @@ def add_routes(app: web.Application, reporter: Reporter, access: AccessPolicy, *
         app.router.add_get(f"/status/{name}", asset)
 
 
-def wanted(request: web.Request) -> Wanted:
-    """Return the models that a request wants: `q` are words, `show` is a state, `page` a number.
+def wanted(request: web.Request) -> ModelQuery:
+    """Return which models a request asks for: `q` are words, `show` is a state, `page` is a number.
 
     Raises:
-        HttpProblem: 400 when one of these cannot be used.
+        HttpProblem: 400 if `show` or `page` is invalid.
     """
     show, page = request.query.get("show", "all"), request.query.get("page", "1")
     if show not in SHOWS:
@@ -77,4 +77,4 @@ def wanted(request: web.Request) -> Wanted:
     if not (page.isascii() and page.isdigit() and len(page) < 9):
         raise HttpProblem(400, "the query parameter 'page' must be a number")
     state: Show = show
-    return Wanted(words=request.query.get("q", "")[:200], show=state, page=int(page))
+    return ModelQuery(words=request.query.get("q", "")[:200], show=state, page=int(page))

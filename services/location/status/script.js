@@ -1,11 +1,11 @@
-// Keeps the status page fresh: only what has changed is replaced, and what somebody opened or is reading is kept.
+// Keeps the status page fresh: replaces only what has changed, and keeps what is open or has the focus.
 "use strict";
 
-const PAUSE = 10_000; // milliseconds between two looks
+const PAUSE = 10_000; // milliseconds between two updates
 let paused = false;
-const shown = new Map(); // what was put into each part last
+const shown = new Map(); // the last content of each part
 
-async function look() {
+async function update() {
   if (paused || document.hidden) return;
   const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
   if (!answer.ok) throw new Error(String(answer.status));
@@ -24,10 +24,10 @@ async function look() {
 
 async function follow() {
   try {
-    await look();
+    await update();
     document.body.classList.remove("lost");
   } catch {
-    document.body.classList.add("lost"); // the page stays as it was; the time on it says of when
+    document.body.classList.add("lost"); // the page stays unchanged and shows its time
   }
   setTimeout(follow, PAUSE);
 }
@@ -37,7 +37,7 @@ button.type = "button";
 button.textContent = "Pause updates";
 button.addEventListener("click", () => {
   paused = !paused;
-  button.textContent = paused ? "Go on with updates" : "Pause updates";
+  button.textContent = paused ? "Resume updates" : "Pause updates";
 });
 document.querySelector("header").append(button);
 setTimeout(follow, PAUSE);

@@ -1,4 +1,4 @@
-"""How everything is, in one line: the first thing that is wrong, in the order in which causes have effects. No I/O."""
+"""The headline of the status page: the most important fault in one line, causes before their effects. No I/O."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -17,18 +17,19 @@ from common.status import (
 )
 
 UNREAD: Final = timedelta(minutes=15)
-"""When nobody has read the feed for so long, Backstage does not: its readers ask every few minutes."""
+"""If there was no request for this long, Backstage does not read the feed: its readers ask every few minutes."""
 _CONSEQUENCES: Final = frozenset({"feed"})
-"""Conditions that others are the cause of."""
+"""Conditions that are effects of others."""
 _ORDER: Final = ("cache", "store", "kserve", "discovery", "registry")
-"""The beginnings of the names of conditions, those first that have most effects."""
+"""How the names of conditions begin, those with most effects first."""
 _EXPECTED: Final = frozenset({"not-ready"})
-"""Why models leave when nothing is wrong with the connector."""
+"""Reasons of removals for which no part of the connector is at fault."""
+_STARTING: Final = "Wait: the sources are being read, and the feed is served as soon as that is done."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Findings:
-    """What the verdict is made of."""
+    """Everything that the verdict is based on."""
 
     at: datetime
     feed: FeedStatus
@@ -41,7 +42,7 @@ class Findings:
 
     @property
     def faults(self) -> list[tuple[str, str]]:
-        """What is wrong and why, causes before effects."""
+        """What is faulty, and the reason: causes before effects."""
         silent = [(each.name, each.fault) for each in self.services if not each.answers and each.fault]
         conditions = [each for service in self.services for each in service.conditions]
         unmet = [each for each in conditions if not each.ok and each.name not in _CONSEQUENCES]
@@ -49,12 +50,12 @@ class Findings:
 
 
 def verdict(found: Findings) -> Verdict:
-    """Return how everything is."""
+    """Return the headline and what to do."""
     faults = found.faults
     first = " ".join(f"{name}: {reason}." for name, reason in faults[:1])
     if not found.feed.complete:
         waiting = f"Nothing is served: the feed waits for {found.feed.waiting_for}."
-        return Verdict(level="error", text=waiting, remedy=_remedy(first, "the feed is served by itself then."))
+        return Verdict(level="error", text=waiting, remedy=first or _STARTING)
     served = f"{_models(found.feed.documents)} served"
     if faults:
         what = " and ".join(name for name, _ in faults[:3]) + (" and others" if len(faults) > 3 else "")
@@ -63,7 +64,7 @@ def verdict(found: Findings) -> Verdict:
 
 
 def _concerns(found: Findings, served: str) -> Iterator[Verdict]:
-    """Yield what people should look at though every part works."""
+    """Yield what people should look at although every part works."""
     leaving = [each for each in found.leaving if each.reason not in _EXPECTED and not each.refused]
     if leaving:
         number = f"{len(leaving)} of them {'is' if len(leaving) == 1 else 'are'} about to leave"
@@ -71,35 +72,31 @@ def _concerns(found: Findings, served: str) -> Iterator[Verdict]:
         yield Verdict(
             level="warning",
             text=f"{served}; {number} ({reasons}).",
-            remedy="If they are really gone, wait, or confirm it by the command beside them; if not, see the source.",
+            remedy="If they were deleted, wait or run the command that confirms it; if not, check their source.",
         )
     broken = sum(problem.severity == "error" for problem in found.problems)
     if broken:
         yield Verdict(
             level="warning",
             text=f"{served}; {broken} {'object has an error' if broken == 1 else 'objects have errors'}.",
-            remedy="The list of problems says what to do about each.",
+            remedy="The list of problems says what to do.",
         )
     if not found.feed.documents:
-        hidden = f"{found.hidden} are hidden, for the reasons below." if found.hidden else "No source has any."
-        yield Verdict(level="warning", text="No model is served, though every source was read.", remedy=hidden)
+        hidden = f"{found.hidden} are hidden; the reasons are below." if found.hidden else "No source has a model."
+        yield Verdict(level="warning", text="No model is served, although every source was read.", remedy=hidden)
     last = max((reader.last for reader in found.readers if reader.last), default=None)
     began = min((service.started for service in found.services if service.started), default=found.at)
     if (last or began) < found.at - UNREAD:
         yield Verdict(
             level="warning",
-            text=f"{served}; Backstage has not asked for them {_since(last, began)}.",
-            remedy="See the log of backstage-backend, and whether its app-config has the connector as a source.",
+            text=f"{served}; Backstage has not read them {_since(last, began)}.",
+            remedy="Check that Backstage's app-config contains the connector, and see the log of backstage-backend.",
         )
 
 
 def _rank(condition: ConditionStatus) -> tuple[int, str]:
     ranks: Iterable[int] = (rank for rank, name in enumerate(_ORDER) if condition.name.startswith(name))
     return next(iter(ranks), len(_ORDER)), condition.name
-
-
-def _remedy(first: str, otherwise: str) -> str:
-    return first or f"Every source is asked; {otherwise}"
 
 
 def _models(number: int) -> str:

@@ -12,11 +12,11 @@ from services.normalizer.normalize.containers import unique_names
 from services.normalizer.normalize.deployment import Deployment, ServiceAccountFacts, ServiceFacts, owns
 from services.normalizer.normalize.profile import TITLE, Profile
 from services.normalizer.normalize.result import Normalized, Place
-from services.normalizer.normalize.runtimes import Runtime, names_by_runtime, spoken
+from services.normalizer.normalize.runtimes import Runtime, detect_server_type, names_by_runtime
 
-# What people say on a deployment about the server itself, also where a registry describes the model that it serves.
+# The fields about the server itself, which count also where a registry describes the model.
 _SERVER_FIELDS = ("apientityref", "apispec", "apitype", "default", "servertype", "system", TITLE)
-# Accounts that others than the dashboard make: an autoscaler's, and that of an LLM's endpoint picker.
+# Accounts that the dashboard does not create: an autoscaler's, and that of an LLM's endpoint picker.
 _ACCOUNTS_OF_OTHERS = ("inference-prometheus-auth",)
 _ACCOUNT_ENDINGS_OF_OTHERS = ("-epp-sa",)
 _NO_SPEC = "TBD"
@@ -24,10 +24,10 @@ _NO_SPEC = "TBD"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerFacts:
-    """A server with an address; `name` is its deployment's, `called` what clients write as the model's name.
+    """A server with an address; `name` is its deployment's, `called` the name that clients use for the model.
 
-    `annotations` are those of its API, `said` is what the deployment says about the server, by field of a profile,
-    `api_type` what is known of its API. `details` are those of the deployment.
+    `annotations` are those of its API, `fields` what people say about the server on the deployment, by the field of a
+    profile. `details` are those of the deployment.
     """
 
     name: str
@@ -36,7 +36,7 @@ class ServerFacts:
     api_type: ApiType
     authentication: bool
     annotations: Mapping[str, str]
-    said: Mapping[str, str]
+    fields: Mapping[str, str]
     details: Details
 
 
@@ -48,9 +48,9 @@ def server_facts(
     runtime: Runtime | None = None,
     connection: Connection | None = None,
 ) -> ServerFacts | None:
-    """Return how the deployment is reached, or None when it has no address.
+    """Return how a deployment is reached, or None when it has no address.
 
-    `services` and `service_accounts` are those of its namespace, or fewer: only what the deployment owns counts.
+    `services` and `service_accounts` may be all of its namespace: only those that the deployment owns count.
     """
     addresses = resolve(deployment, services)
     url = addresses.external or addresses.internal
@@ -60,7 +60,7 @@ def server_facts(
         INTERNAL_URL_ANNOTATION: addresses.internal,
         EXTERNAL_URL_ANNOTATION: addresses.external if addresses.internal else "",
     }
-    names = called_names(deployment, runtime)
+    names = request_names(deployment, runtime)
     return ServerFacts(
         name=deployment.name,
         url=url,
@@ -68,25 +68,25 @@ def server_facts(
         api_type="grpc" if is_grpc(url, deployment, services, runtime) else "openapi",
         authentication=_asks_for_a_token(deployment, url, services, service_accounts),
         annotations={key: address for key, address in annotations.items() if address},
-        said={field: text for field, text in deployment.stated.said if field in _SERVER_FIELDS},
+        fields={field: text for field, text in deployment.stated.fields if field in _SERVER_FIELDS},
         details=deployment_details(deployment, runtime=runtime, connection=connection),
     )
 
 
-def called_names(deployment: Deployment, runtime: Runtime | None = None) -> tuple[str, ...]:
-    """Return the names that a client may write as the model's, the usual one first; there is always one."""
+def request_names(deployment: Deployment, runtime: Runtime | None = None) -> tuple[str, ...]:
+    """Return the names that clients may use for the model, the usual one first; there is always one."""
     return deployment.names or unique_names(names_by_runtime(runtime)) or (deployment.name,)
 
 
 def deployment_details(
     deployment: Deployment, *, runtime: Runtime | None = None, connection: Connection | None = None
 ) -> Details:
-    """Return what is known of a deployment itself; what people say of it and the place of its files are not in it."""
+    """Return the details of a deployment, without what people say about it and where its files are."""
     storage = deployment.storage
     its_own = connection is not None and connection.name == storage.connection
     return Details(
-        names=called_names(deployment, runtime),
-        server_type=spoken(deployment.served, runtime),
+        names=request_names(deployment, runtime),
+        server_type=detect_server_type(deployment.served, runtime),
         operations=deployment.operations,
         definition=deployment.definition,
         tasks=deployment.served.tasks,
@@ -107,8 +107,8 @@ def _asks_for_a_token(
 ) -> bool:
     """Return whether a request needs a token.
 
-    A transformer stands before the predictor's proxy, and has none itself. A platform that secures its
-    LLMInferenceServices also gives their Services TLS, which upstream's do not have.
+    A transformer takes requests before the predictor's proxy does, and has no proxy itself. A platform that secures its
+    LLMInferenceServices also gives their Services TLS, which upstream KServe does not.
     """
     if deployment.has_transformer:
         return False
@@ -118,13 +118,13 @@ def _asks_for_a_token(
         port = port_of(url, deployment, services)
         return deployment.secured if deployment.secured is not None else bool(port and speaks_tls(port))
     return any(
-        account.namespace == deployment.namespace and _tells(account.name) and owns(deployment, account.owners)
+        account.namespace == deployment.namespace and _secures(account.name) and owns(deployment, account.owners)
         for account in service_accounts
     )
 
 
-def _tells(account: str) -> bool:
-    """Return whether an account of this name, owned by a model, says that the model asks for a token."""
+def _secures(account: str) -> bool:
+    """Return whether an account with this name, owned by a deployment, means that requests need a token."""
     return account not in _ACCOUNTS_OF_OTHERS and not account.endswith(_ACCOUNT_ENDINGS_OF_OTHERS)
 
 
@@ -141,7 +141,7 @@ def build_document(
 ) -> CatalogDocument:
     """Return the document of one model version; it has a server when `server` is given.
 
-    `name` and `server_name` are valid entity names, `called` is what clients write as the model's name in requests.
+    `name` and `server_name` are valid entity names, `called` is the name that clients use for the model in requests.
     """
     model = Model(
         name=name,
@@ -178,12 +178,12 @@ def build_document(
 
 
 def within(place: Place, normalized: Normalized) -> Normalized:
-    """Return a document that says which cluster it is in, where there are several, with what is so by default there."""
+    """Return a document with the defaults of its cluster, and with the cluster's name where there are several."""
     details = normalized.details
     if place.defaults.system and not details.system:
         details = replace(details, system=place.defaults.system)
     if not place.name:
-        return replace(normalized, details=details)
+        return normalized if details is normalized.details else replace(normalized, details=details)
     return replace(
         normalized,
         document=normalized.document.marked({CLUSTER_ANNOTATION: place.name}, f"cluster-{place.name}"),

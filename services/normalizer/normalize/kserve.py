@@ -1,4 +1,4 @@
-"""From a deployment to its document; the rules are in docs/mapping.md, "InferenceServices"."""
+"""Makes the document of a deployment; the rules are in docs/mapping.md, "InferenceServices"."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,7 +9,7 @@ from services.normalizer.facts import Ref
 from services.normalizer.normalize.cards import CardRef, card_url
 from services.normalizer.normalize.connection import Connection
 from services.normalizer.normalize.deployment import Deployment, ServiceAccountFacts, ServiceFacts
-from services.normalizer.normalize.document import build_document, called_names, deployment_details, server_facts
+from services.normalizer.normalize.document import build_document, deployment_details, request_names, server_facts
 from services.normalizer.normalize.links import deployment_link
 from services.normalizer.normalize.profile import ANNOTATION_PREFIX, read_profile
 from services.normalizer.normalize.result import Defaults, Normalized, Notes, kubernetes_segment
@@ -17,7 +17,7 @@ from services.normalizer.normalize.runtimes import Runtime
 from services.normalizer.normalize.storage import locate
 
 _NO_NAMESPACE = "openai"
-"""Stands in the key of a server that is in no namespace: one that settings name."""
+"""The first part of the key of a server without a namespace, which settings name."""
 
 
 def normalize_deployment(
@@ -33,17 +33,16 @@ def normalize_deployment(
     connection: Connection | None = None,
     card: CardRef | None = None,
 ) -> Normalized:
-    """Return the document of a deployment that no registry describes; with `serve` false the model without its server.
+    """Return the document of a deployment that no registry describes; with `serve` false, without a server.
 
-    Whether it is ready does not matter here: that is for the caller to judge. `connection` is what is known of the
-    Secret that leads to its files.
+    The caller decides whether the deployment is ready to be shown. `connection` is that of its files, if it is known.
     """
-    place = locate(deployment.storage, subject=deployment.subject, connection=connection)
-    notes = Notes(deployment.subject, place=_annotation, found=(*deployment.problems, *place.problems))
-    said = dict(deployment.stated.said)
+    location = locate(deployment.storage, subject=deployment.subject, connection=connection)
+    notes = Notes(deployment.subject, place=_annotation, found=(*deployment.problems, *location.problems))
+    fields = dict(deployment.stated.fields)
     if card:
-        said.pop("techdocs", None)
-    profile = read_profile(said, defaults=defaults, notes=notes)
+        fields.pop("techdocs", None)
+    profile = read_profile(fields, defaults=defaults, notes=notes)
     if card:
         profile = replace(profile, annotations={**profile.annotations, CARD_ANNOTATION: card_url(card.key)})
     server = None
@@ -62,10 +61,10 @@ def normalize_deployment(
         document=build_document(
             profile,
             name=name,
-            called=called_names(deployment, runtime)[0],
+            called=request_names(deployment, runtime)[0],
             description=profile.description or f"KServe model {deployment.name} in {deployment.namespace}",
             tags=deployment.stated.tags(defaults.tags_ignored),
-            artifact=place.url,
+            artifact=location.url,
             server=server,
             server_name=name,
         ),
@@ -73,7 +72,7 @@ def normalize_deployment(
         created=deployment.created,
         own_names=(own_name, own_name),
         card_key=card.key if card else "",
-        details=replace(profile.details.over(details), names=details.names, location=place.words, links=links),
+        details=profile.details.over(details, names=details.names, location=location.words, links=links),
         problems=notes.problems,
     )
 

@@ -14,10 +14,10 @@ from services.normalizer.normalize.registry_index import RegistryIndex
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """What an isvc serves: `version` is None for an isvc that no registry describes.
+    """The version that an isvc serves; None for an isvc that no registry describes.
 
-    `record` is the name of the registry's record of the deployment, if there is one. `certain` is false when only
-    the beginning of that record's name speaks for the link, which may belong to an isvc with a longer name.
+    `record` is the name of the registry's record of the deployment, if there is one. `certain` is false when the link
+    rests only on the beginning of that name, which may also be that of an isvc with a longer name.
     """
 
     version: Ref | None = None
@@ -27,7 +27,7 @@ class Link:
 
 
 def names_version(isvc: Deployment) -> bool:
-    """Return whether the isvc itself says which registered version it serves."""
+    """Return whether the isvc itself names a registered version."""
     return isvc.registry is not None or bool(read_registry_uri(isvc.storage.uri))
 
 
@@ -50,13 +50,13 @@ def link(isvc: Deployment, indexes: Sequence[RegistryIndex]) -> Link:
 
 
 def _may_be_meant(isvc: Deployment, indexes: Sequence[RegistryIndex]) -> bool:
-    """Return whether a registry was read that speaks as those that the isvc may mean."""
+    """Return whether a registry with the API that the isvc refers to was read."""
     named = {name.api for name in read_registry_uri(isvc.storage.uri)} | ({"kubeflow"} if isvc.registry else set())
     return any(index.registry.api in named for index in indexes)
 
 
 def _by_uri(isvc: Deployment, indexes: Sequence[RegistryIndex]) -> Sequence[Ref]:
-    """Return the versions that the storage URI names, by the first reading of it that leads to any."""
+    """Return the versions that the storage URI names, by the first reading of it that matches any."""
     for name in read_registry_uri(isvc.storage.uri):
         at_host = [index for index in indexes if index.answers_at(name.host)] if name.host else []
         for asked in (at_host, indexes):
@@ -78,7 +78,7 @@ def _record_by_id(labels: RegistryLabels, version: Ref, indexes: Sequence[Regist
 
 
 def _asked(labels: RegistryLabels, indexes: Sequence[RegistryIndex]) -> Sequence[RegistryIndex]:
-    """Return the registries that the labels may mean: those of the name given, else those whose name is unknown."""
+    """Return the registries that the labels may mean: those with the given name, else those without a known name."""
     if not labels.registry_name:
         return indexes
     named = [
@@ -105,7 +105,7 @@ def _certain(record: Record, isvc: Deployment) -> bool:
 
 
 def _rank(record: Record, isvc: Deployment) -> tuple[bool, bool, int, Ref, str]:
-    """Return the key that sorts the record that speaks for the isvc best first: the same name, then the newest."""
+    """Return a sort key that puts the best record for the isvc first: the same name, then the newest."""
     return record.name != isvc.name, not _certain(record, isvc), -record.updated, record.version, record.id
 
 
@@ -142,7 +142,7 @@ def _ambiguous(isvc: Deployment, versions: Sequence[Ref]) -> tuple[Problem, ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerClaim:
-    """An isvc that is linked to a version: `ref` and `subject` name it, `created` is in milliseconds or 0."""
+    """A deployment that is linked to a version; `created` is in milliseconds of the epoch, or 0."""
 
     ref: str
     subject: str
@@ -153,7 +153,7 @@ class ServerClaim:
 
 @dataclass(frozen=True, slots=True)
 class ServerChoice:
-    """The ref of the isvc shown, None without claims, and the refs of the others, which are shown by themselves."""
+    """The reference of the deployment to show, None without claims, and of the others, which are shown separately."""
 
     server: str | None
     others: tuple[str, ...] = ()
@@ -161,7 +161,7 @@ class ServerChoice:
 
 
 def choose_server(claims: Iterable[ServerClaim]) -> ServerChoice:
-    """Return the isvc that a document shows: a certain link first, then ready ones, then the oldest, then by name."""
+    """Return which deployment to show as the server: prefer certain links, then ready ones, then the oldest."""
     ranked = sorted(claims, key=lambda c: (not c.certain, not c.ready, not c.created, c.created, c.ref))
     if not ranked:
         return ServerChoice(None)

@@ -158,7 +158,7 @@ def _profile(
     given = {field: text for field, name in PROPERTIES.items() if (text := _said(model, version, name))}
     own = {} if "license" in given else {"license": model.license, "licenselink": model.license_link}
     texts = filter(None, (model.description, version.description))
-    said = {**own, **(server.said if server else {}), **given}
+    said = {**own, **(server.fields if server else {}), **given}
     said["description"] = "\n".join(texts) or f"{model.name} {version.name}"
     if card:
         said.pop("techdocs", None)
@@ -247,7 +247,7 @@ def _details(
     if server is None:
         return safe
     names = dict.fromkeys((called, *safe.names, *server.details.names))
-    return replace(safe.over(server.details), names=tuple(names))
+    return safe.over(server.details, names=tuple(names))
 
 
 def _subject(model: RegisteredModel, version: ModelVersion, registry: Registry) -> str:

@@ -24,7 +24,7 @@ from services.normalizer.normalize.deployment import (
 )
 from services.normalizer.normalize.kserve_objects import FRAMEWORKS, read_isvc, read_llmisvc
 from services.normalizer.normalize.runtimes import Runtime, read_runtime
-from services.normalizer.normalize.stated import misspelt
+from services.normalizer.normalize.stated import misspellings
 from services.normalizer.normalize.storage import secret_name
 from services.normalizer.sources.kustomizations import Overlay, is_kustomization, read_overlay
 from services.normalizer.sources.manifest_files import Fault, FileContents, Manifest, Place, is_placeholder
@@ -306,7 +306,7 @@ def _checked(obj: Mapping[str, Any], name: str, reader: _Reader) -> Iterator[Pro
                     f"the value of the {field_name} {key} is not text: kubectl refuses it",
                     f"write it in quotes, {key}: {_quoted(value)}",
                 )
-    for found in misspelt(annotations):
+    for found in misspellings(annotations):
         yield Problem(
             "annotation_unknown",
             "warning",

@@ -9,6 +9,27 @@ RefKind = Literal["registry", "catalog", "openai"]
 Api = RegistryApi | Literal["openai"]
 
 
+ACCOUNT = "the service account rhdh-rhoai-connector"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettingNames:
+    """What a remedy calls the settings that decide how a server is read.
+
+    By default they are variables; those of a cluster in CLUSTERS_FILE are fields of its entry there. `urls` names
+    registries by their addresses, `namespaces` those in which they are trusted, `authority` the file with their
+    certificate authority. `renewal` is what to do where their token is not accepted.
+    """
+
+    urls: str = "MODEL_REGISTRY_URLS"
+    namespaces: str = "MODEL_REGISTRY_NAMESPACES"
+    authority: str = "MODEL_REGISTRY_CA_FILE"
+    renewal: str = f"renew the Secret of {ACCOUNT}, or set KFMR_TOKEN"
+
+
+OF_ENVIRONMENT = SettingNames()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceRef:
     """One model registry or model catalog.
@@ -17,7 +38,8 @@ class SourceRef:
     the URL's host, port and path. `url` is the root that the API's paths are added to, empty while nothing says where
     the server is. `name` and `namespace` are empty when it is known by its URL alone. `verify` is whether its
     certificate is checked, `trusted` whether it is read and given the token. `origin` says who told. `api` is what it
-    speaks: an MLflow is a registry too, and is never given the service account's token.
+    speaks: an MLflow is a registry too, and is never given the service account's token. `settings` are those that
+    remedies name.
     """
 
     id: str
@@ -29,6 +51,7 @@ class SourceRef:
     verify: bool = True
     trusted: bool = True
     api: Api = "kubeflow"
+    settings: SettingNames = OF_ENVIRONMENT
 
     @property
     def label(self) -> str:

@@ -155,6 +155,12 @@ class FakeCluster:
         entry = self._server.store.find(resource, key)
         return None if entry is None else _whole(resource, entry)
 
+    def existing(self, kind: str, namespace: str, name: str) -> dict[str, Any]:
+        """The object, which a test needs to be there."""
+        found = self.get(kind, namespace, name)
+        assert found is not None, f"there is no {kind} {namespace}/{name}"
+        return found
+
     def objects(self, kind: str, namespace: str = "") -> list[dict[str, Any]]:
         """The objects of a kind (or plural), in all namespaces or one."""
         resource = self._server.types.named(kind)

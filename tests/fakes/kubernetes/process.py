@@ -154,6 +154,12 @@ class ProcessCluster:
         found: dict[str, Any] | None = await self.command("get", kind=kind, namespace=namespace, name=name)
         return found
 
+    async def existing(self, kind: str, namespace: str, name: str) -> dict[str, Any]:
+        """See FakeCluster."""
+        found = await self.get(kind, namespace, name)
+        assert found is not None, f"there is no {kind} {namespace}/{name}"
+        return found
+
     async def objects(self, kind: str, namespace: str = "") -> list[dict[str, Any]]:
         """See FakeCluster."""
         return list(await self.command("objects", kind=kind, namespace=namespace))

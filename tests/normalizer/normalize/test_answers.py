@@ -50,7 +50,7 @@ def test_any_other_answer_says_nothing(answer: Any) -> None:
 def test_what_is_stored_with_every_entry_is_small() -> None:
     many = read_models({"data": [{"id": f"adapter-{number}-{'x' * 30}"} for number in range(1000)]})
     assert len("".join(many)) < 700
-    paths = {f"/v1/some/operation/{number}": {"post": {}} for number in range(1000)}
+    paths: dict[str, Any] = {f"/v1/some/operation/{number}": {"post": {}} for number in range(1000)}
     said = read_operations({"openapi": "3.1.0", "paths": paths})
     assert len("".join(said)) < 700
 

@@ -360,7 +360,7 @@ def test_api_is_described_by_the_registry_else_by_the_isvc() -> None:
 
 
 def test_what_people_say_on_the_deployment_about_the_server_counts_unless_the_registry_says_it() -> None:
-    served = replace(server(), said={"title": "Granite for support", "system": "support-desk"})
+    served = replace(server(), fields={"title": "Granite for support", "system": "support-desk"})
     details = document(served=served).details
     assert (details.title, details.system) == ("Granite for support", "system:default/support-desk")
     assert document(served=server()).details.title == "granite v1"

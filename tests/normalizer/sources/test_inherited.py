@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from common.faults import Fault
 from common.kube.client import KubeClient
 from common.kube.metrics import KubeMetrics
 from common.kube.state import State
@@ -33,7 +34,7 @@ def namespace(*, labels: dict[str, str] | None = None, annotations: dict[str, st
 
 
 def said(deployment: Deployment) -> dict[str, str]:
-    return dict(deployment.stated.said)
+    return dict(deployment.stated.fields)
 
 
 OF_TEAM = namespace(
@@ -44,14 +45,14 @@ OF_TEAM = namespace(
 
 def test_owner_system_lifecycle_and_labels_are_inherited() -> None:
     given = read_namespace(OF_TEAM).added_to(read_isvc(objects.isvc("iris", labels={"stage": "beta"})).stated)
-    assert dict(given.said) == {"owner": "group:default/vision", "lifecycle": "production", "system": "shop"}
+    assert dict(given.fields) == {"owner": "group:default/vision", "lifecycle": "production", "system": "shop"}
     assert given.tags() == ("onnx", "stage-beta", "team-vision")
 
 
 def test_what_a_deployment_says_goes_before() -> None:
     own = objects.isvc("iris", labels={"team": "audio"}, annotations={"modelcatalogbridge.rhdh.io/owner": "ada"})
     given = read_namespace(OF_TEAM).added_to(read_isvc(own).stated)
-    assert dict(given.said) == {"owner": "ada", "lifecycle": "production", "system": "shop"}
+    assert dict(given.fields) == {"owner": "ada", "lifecycle": "production", "system": "shop"}
     assert given.tags() == ("onnx", "team-audio")
 
 
@@ -92,7 +93,7 @@ class Told(Sink):
     def changed(self, news: News) -> None:
         self.facts += news.values()
 
-    def listed(self) -> None:
+    def listed(self, *, lacking: Fault | None = None) -> None:
         pass
 
     def state(self, state: State, *, part: str = "", partly: bool = False) -> None:

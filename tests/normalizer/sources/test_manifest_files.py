@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from services.normalizer.sources.manifest_files import (
     FileContents,
+    Manifest,
     Place,
     find_manifests,
     read_bytes,
@@ -35,12 +36,12 @@ def test_documents_and_lists_have_the_lines_they_begin_in() -> None:
     )
     assert read(text) == FileContents(
         (
-            (
+            Manifest(
                 {"apiVersion": "serving.kserve.io/v1beta1", "kind": "InferenceService", "metadata": {"name": "m"}},
                 Place("a.yaml", 2),
             ),
-            ({"kind": "ConfigMap", "data": {"a": "InferenceService"}}, Place("a.yaml", 6)),
-            ({"kind": "Service", "metadata": {"name": "s"}}, Place("a.yaml", 12)),
+            Manifest({"kind": "ConfigMap", "data": {"a": "InferenceService"}}, Place("a.yaml", 6)),
+            Manifest({"kind": "Service", "metadata": {"name": "s"}}, Place("a.yaml", 12)),
         )
     )
 

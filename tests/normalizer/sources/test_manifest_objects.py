@@ -202,7 +202,7 @@ def test_secrets_that_deployments_name_are_read_where_that_is_asked_for(tmp_path
         "opendatahub.io/connection-type-protocol": "s3",
         "kubectl.kubernetes.io/last-applied-configuration": "CANARY",
     }
-    secrets = [
+    secrets: list[dict[str, Any]] = [
         {"metadata": {"name": "bucket", "namespace": "a", "annotations": typed}, "stringData": fields},
         {"metadata": {"name": "untyped", "namespace": "a"}, "data": encoded},
         {"metadata": {"name": "nobody-names-it", "namespace": "a", "annotations": typed}, "data": encoded},

@@ -3,11 +3,13 @@
 import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from common.faults import Fault
 from common.kube.state import State
 from common.metrics import Metrics
 from common.secrets import MountedCredentials
@@ -18,7 +20,7 @@ from services.normalizer.normalize.deployment import Deployment
 from services.normalizer.normalize.kserve import normalize_deployment
 from services.normalizer.normalize.result import Defaults
 from services.normalizer.source import News
-from services.normalizer.sources.http import Account, Connector, SourceMetrics
+from services.normalizer.sources.http import Account, Connector, Remote, SourceMetrics
 from services.normalizer.sources.openai_servers import OpenAiSource, server_refs
 from tests.fakes.openai import MODELS, FakeOpenAi
 
@@ -41,7 +43,7 @@ class Told:
         assert isinstance(fact, Deployment)
         self.deployment, self.changes = fact, self.changes + 1
 
-    def listed(self) -> None:
+    def listed(self, *, lacking: Fault | None = None) -> None:
         self.looks += 1
 
     def state(self, state: State, *, part: str = "", partly: bool = False) -> None:
@@ -63,15 +65,15 @@ class Clock:
 class Follower:
     """One source that is asked to look by the test."""
 
-    def __init__(self, source: OpenAiSource, remote: Any, account: Any, metrics: Metrics) -> None:
+    def __init__(self, source: OpenAiSource, remote: Remote, account: Account, metrics: Metrics) -> None:
         self.metrics = metrics
         self.told = Told()
         self.clock = Clock()
         source._clock = self.clock
-        self._look = lambda: source._look(remote, self.told, account)
+        self._look = partial(source._look, remote, self.told, account)
 
     async def look(self) -> float:
-        return float(await self._look())
+        return await self._look()
 
 
 @asynccontextmanager
@@ -160,11 +162,11 @@ async def test_a_name_that_a_list_lacks_stays_for_the_hold(gateway: FakeOpenAi) 
         gateway.models = ["llama-3", "qwen"]
         follower.clock.now = 3600
         await follower.look()
-        assert follower.told.names == ("llama-3", "qwen", "granite-3.1-8b")
+        assert list(follower.told.names) == ["llama-3", "qwen", "granite-3.1-8b"]
 
         follower.clock.now = 3601
         await follower.look()
-        assert follower.told.names == ("llama-3", "qwen")
+        assert list(follower.told.names) == ["llama-3", "qwen"]
 
 
 async def test_its_own_credentials_are_sent_and_read_again(gateway: FakeOpenAi, tmp_path: Path) -> None:

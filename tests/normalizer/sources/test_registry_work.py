@@ -248,8 +248,8 @@ async def test_what_is_read_of_a_registry_is_bounded_over_all_of_its_lists(
             registry.add_version(model, "new")
         reading = await poller.poll()
         assert reading.complete, "what is read of it after the first poll is less"
-        for model in range(200):
-            registry.add_version(registry.add_model(f"more-{model}"), "v1")
+        for number in range(200):
+            registry.add_version(registry.add_model(f"more-{number}"), "v1")
         registry.counted(reset=True)
         reading = await poller.poll()
         asked = registry.counted()
@@ -408,7 +408,7 @@ async def test_a_version_that_somebody_speaks_of_is_looked_up() -> None:
         following = await poller.poll()
 
         assert asked == {"GET registered_models/{id}": 1, "GET model_versions/{id}": 1, ARTIFACTS: 1}
-        assert (reading.complete, reading.touched, reading.fault) == (False, {version}, None)
+        assert (reading.complete, set(reading.touched), reading.fault) == (False, {version}, None)
         assert ("new", "v1") in live(reading)
         confirmed = {"GET registered_models": 1, "GET model_versions": 1}
         assert others == {"GET registered_models/{id}": 1, "GET model_versions/{id}": 1, **confirmed}

@@ -6,11 +6,11 @@ import io
 import itertools
 import json
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 
@@ -20,19 +20,20 @@ from common.kube.client import KubeClient
 from common.kube.credentials import Credentials
 from common.kube.metrics import KubeMetrics
 from common.kube.reflector import ReflectorOptions
+from common.kube.resources import CONFIG_MAPS
 from common.metrics import Metrics
 from common.secrets import StaticToken
 from common.wire import Batch, Leaving, Upsert
 from services.storage_rest.stores import configmap, writer
-from services.storage_rest.stores.base import StoreUnavailable
+from services.storage_rest.stores.base import Store, StoreUnavailable
 from services.storage_rest.stores.configmap import ConfigMapStore
 from services.storage_rest.stores.objects import COMPLETE, KEYS, LABELS, SHARDS
 from services.storage_rest.stores.shard import mark_of
 from services.storage_rest.telemetry import Telemetry
 from tests.fakes.kubernetes import ADMIN_TOKEN, FakeCluster, documented_rules, permitted
-from tests.storage_rest.running import Running, document, running, upsert
+from tests.storage_rest.running import Running, document, present, running, upsert
 from tests.storage_rest.stores.configmaps import BASE, NAMESPACE, TOKEN, maps
-from tests.storage_rest.stores.contract import StoreContract, apply
+from tests.storage_rest.stores.contract import Opened, StoreContract, apply
 from tests.waiting import eventually
 
 BUDGET = 8192
@@ -58,7 +59,9 @@ async def storage_on(cluster: FakeCluster, *, budget: int = BUDGET, token: str =
 
 
 @asynccontextmanager
-async def opened_on(cluster: FakeCluster, metrics: Metrics, health: Health, *, budget: int, token: str = TOKEN):
+async def opened_on(
+    cluster: FakeCluster, metrics: Metrics, health: Health, *, budget: int, token: str = TOKEN
+) -> AsyncIterator[tuple[ConfigMapStore, Telemetry]]:
     kube_metrics, telemetry = KubeMetrics(metrics), Telemetry(metrics)
     credentials = Credentials(cluster.url, StaticToken(token), False, NAMESPACE, "the test", "get a new token")
     async with KubeClient(credentials=credentials, metrics=kube_metrics, timeout=2) as client:
@@ -107,9 +110,9 @@ def many(count: int, size: int = 700, **fields: str) -> tuple[Upsert, ...]:
 
 class TestConfigMapStore(StoreContract):
     @pytest.fixture
-    def opened(self, cluster: FakeCluster):
+    def opened(self, cluster: FakeCluster) -> Opened:
         @asynccontextmanager
-        async def opened():
+        async def opened() -> AsyncIterator[Store]:
             async with opened_on(cluster, Metrics("storage-rest", "test"), Health(), budget=BUDGET) as (store, _):
                 yield store
 
@@ -117,7 +120,7 @@ class TestConfigMapStore(StoreContract):
 
 
 class TestForm:
-    async def test_the_documented_pipeline_decodes_a_document(self, cluster) -> None:
+    async def test_the_documented_pipeline_decodes_a_document(self, cluster: FakeCluster) -> None:
         """oc get configmap bac-import-model -o json | jq '.binaryData[key]' | base64 -d | jq .body | base64 -d"""
         async with storage_on(cluster) as storage:
             await apply(storage, upserts=(upsert("a_1", source="s", card_key="c"),))
@@ -126,19 +129,19 @@ class TestForm:
         assert body["reconcilerType"] == "kserve"
         assert (body["locationId"], body["locationTarget"], body["locationIDValid"]) == ("", "", False)
 
-    async def test_labels_and_the_mark_of_completeness(self, cluster) -> None:
+    async def test_labels_and_the_mark_of_completeness(self, cluster: FakeCluster) -> None:
         async with storage_on(cluster) as storage:
             await apply(storage, upserts=(*many(20), upsert("a_1", card_key="c")), cards={"c": "text"})
-            assert COMPLETE not in cluster.get("ConfigMap", NAMESPACE, BASE)["metadata"].get("annotations", {})
+            assert COMPLETE not in cluster.existing("ConfigMap", NAMESPACE, BASE)["metadata"].get("annotations", {})
             await apply(storage, complete=True)
         names = maps(cluster).keys()
         assert {BASE, f"{BASE}-2", f"{BASE}-3", f"{BASE}-cards"} <= names
         for name in names:
-            metadata = cluster.get("ConfigMap", NAMESPACE, name)["metadata"]
+            metadata = cluster.existing("ConfigMap", NAMESPACE, name)["metadata"]
             assert LABELS.items() <= metadata["labels"].items()
             assert metadata.get("annotations", {}).get(COMPLETE) == ("true" if name == BASE else None)
 
-    async def test_cards_are_compressed_and_apart(self, cluster) -> None:
+    async def test_cards_are_compressed_and_apart(self, cluster: FakeCluster) -> None:
         async with storage_on(cluster) as storage:
             await apply(storage, upserts=(upsert("a_1", card_key="c"),), cards={"c": "lorem ipsum " * 2000})
         (card,) = maps(cluster)[f"{BASE}-cards"].values()
@@ -147,7 +150,7 @@ class TestForm:
             await storage.service.loaded()
             assert storage.service.card("c") == "lorem ipsum " * 2000
 
-    async def test_documented_rights_suffice(self, cluster) -> None:
+    async def test_documented_rights_suffice(self, cluster: FakeCluster) -> None:
         async with storage_on(cluster) as storage:
             await apply(storage, upserts=many(20), complete=True)
             await apply(storage, removals={"model_3": "gone"})
@@ -156,7 +159,7 @@ class TestForm:
 
 
 class TestAmount:
-    async def test_every_shard_is_under_its_budget(self, cluster) -> None:
+    async def test_every_shard_is_under_its_budget(self, cluster: FakeCluster) -> None:
         async with storage_on(cluster) as storage:
             upserts = many(200, card_key="")
             await apply(storage, upserts=upserts, complete=True)
@@ -166,7 +169,7 @@ class TestAmount:
         assert max(sizes) <= BUDGET
         assert stored(cluster).keys() == {u.key for u in upserts}
 
-    async def test_one_more_document_is_one_patch_of_its_size(self, cluster) -> None:
+    async def test_one_more_document_is_one_patch_of_its_size(self, cluster: FakeCluster) -> None:
         async with storage_on(cluster) as storage:
             await apply(storage, upserts=many(99), complete=True)
             cluster.counts.reset()
@@ -177,30 +180,30 @@ class TestAmount:
             assert cluster.counts.request_bytes < 2 * len(wire.encode_storage_body(new))
             assert cluster.counts.response_bytes < 2 * BUDGET
 
-    async def test_a_new_shard_is_named_by_the_first(self, cluster) -> None:
+    async def test_a_new_shard_is_named_by_the_first(self, cluster: FakeCluster) -> None:
         async with storage_on(cluster) as storage:
             await apply(storage, upserts=many(5), complete=True)
             cluster.counts.reset()
             await apply(storage, upserts=(upsert("new_1", document("x" * 700)),))
             assert writes(cluster) == 2
         assert maps(cluster).keys() == {BASE, f"{BASE}-2"}
-        assert cluster.get("ConfigMap", NAMESPACE, BASE)["metadata"]["annotations"][SHARDS] == "2"
+        assert cluster.existing("ConfigMap", NAMESPACE, BASE)["metadata"]["annotations"][SHARDS] == "2"
 
-    async def test_unchanged_content_is_no_write(self, cluster) -> None:
+    async def test_unchanged_content_is_no_write(self, cluster: FakeCluster) -> None:
         async with storage_on(cluster) as storage:
             batch = Batch(upserts=(*many(30), upsert("a_1", card_key="c")), cards={"c": "text"}, complete=True)
             await storage.service.apply(batch)
             cluster.counts.reset()
             await storage.service.apply(batch)
             assert writes(cluster) == 0
-        version = cluster.get("ConfigMap", NAMESPACE, BASE)["metadata"]["resourceVersion"]
+        version = cluster.existing("ConfigMap", NAMESPACE, BASE)["metadata"]["resourceVersion"]
         async with storage_on(cluster) as storage:  # and neither after a restart, but for a look whether one can write
             await storage.service.apply(batch)
             await eventually(lambda: storage.health.ready, what="tried")
             assert writes(cluster) == 1
-        assert cluster.get("ConfigMap", NAMESPACE, BASE)["metadata"]["resourceVersion"] == version
+        assert cluster.existing("ConfigMap", NAMESPACE, BASE)["metadata"]["resourceVersion"] == version
 
-    async def test_changes_that_come_together_go_together(self, cluster) -> None:
+    async def test_changes_that_come_together_go_together(self, cluster: FakeCluster) -> None:
         cluster.set_latency(lambda verb, _: 0.05 if verb in ("create", "patch") else 0)
         async with storage_on(cluster) as storage:
             await storage.service.loaded()
@@ -209,7 +212,7 @@ class TestAmount:
             )
             assert writes(cluster) <= 3
 
-    async def test_a_lonely_change_does_not_wait(self, cluster) -> None:
+    async def test_a_lonely_change_does_not_wait(self, cluster: FakeCluster) -> None:
         async with storage_on(cluster) as storage:
             await storage.service.loaded()
             loop = asyncio.get_running_loop()
@@ -217,14 +220,14 @@ class TestAmount:
             await apply(storage, upserts=(upsert(),))
             assert loop.time() - began < 0.5
 
-    async def test_a_document_of_a_shards_size_gets_one_alone(self, cluster) -> None:
+    async def test_a_document_of_a_shards_size_gets_one_alone(self, cluster: FakeCluster) -> None:
         large = upsert("large_1", document("x" * 300_000))
         async with storage_on(cluster) as storage:
             await apply(storage, upserts=(upsert("a_1"), large))
         assert stored(cluster) == {"a_1": upsert("a_1"), "large_1": large}
         assert [list(values) for values in maps(cluster).values() if "large_1" in values] == [["large_1"]]
 
-    async def test_a_document_larger_than_any_configmap_is_refused(self, cluster) -> None:
+    async def test_a_document_larger_than_any_configmap_is_refused(self, cluster: FakeCluster) -> None:
         async with storage_on(cluster) as storage:
             outcome = await storage.service.apply(
                 Batch(upserts=(upsert("large_1", document("x" * 800_000)), upsert("a_1")))
@@ -236,7 +239,7 @@ class TestAmount:
             assert [p.key for p in storage.service.problems] == ["large_1"]
         assert stored(cluster).keys() == {"a_1"}
 
-    async def test_a_shard_shrinks_and_is_filled_again(self, cluster) -> None:
+    async def test_a_shard_shrinks_and_is_filled_again(self, cluster: FakeCluster) -> None:
         async with storage_on(cluster) as storage:
             await apply(storage, upserts=many(60))
             count = len(maps(cluster))
@@ -248,7 +251,7 @@ class TestAmount:
 class TestOriginal:
     FIXTURE = json.loads((Path(__file__).parents[1] / "wire" / "configmap.json").read_text())
 
-    async def test_a_cache_of_the_original_is_taken_over_as_it_is(self, cluster) -> None:
+    async def test_a_cache_of_the_original_is_taken_over_as_it_is(self, cluster: FakeCluster) -> None:
         cluster.apply(self.FIXTURE)
         before = maps(cluster)
         async with storage_on(cluster) as storage:
@@ -256,19 +259,21 @@ class TestOriginal:
             assert storage.service.keys == ["granite-8b_v2", "serving_iris"]
             assert storage.service.complete
             await eventually(
-                lambda: COMPLETE in (cluster.get("ConfigMap", NAMESPACE, BASE)["metadata"].get("annotations") or {}),
+                lambda: (
+                    COMPLETE in (cluster.existing("ConfigMap", NAMESPACE, BASE)["metadata"].get("annotations") or {})
+                ),
                 what="marked",
             )
         assert maps(cluster) == before
-        assert LABELS.items() <= cluster.get("ConfigMap", NAMESPACE, BASE)["metadata"]["labels"].items()
+        assert LABELS.items() <= cluster.existing("ConfigMap", NAMESPACE, BASE)["metadata"]["labels"].items()
 
-    async def test_an_empty_one_does_not_count_as_complete(self, cluster) -> None:
+    async def test_an_empty_one_does_not_count_as_complete(self, cluster: FakeCluster) -> None:
         write(cluster, BASE, {})
         async with storage_on(cluster) as storage:
             await storage.service.loaded()
             assert not storage.service.complete
 
-    async def test_a_full_one_empties_as_its_keys_are_written(self, cluster) -> None:
+    async def test_a_full_one_empties_as_its_keys_are_written(self, cluster: FakeCluster) -> None:
         upserts = many(300, size=2000)
         write(cluster, BASE, {u.key: wire.encode_storage_body(u) for u in upserts})
         async with storage_on(cluster) as storage:
@@ -279,22 +284,22 @@ class TestOriginal:
             assert {u.source for u in stored(cluster).values()} == {"registry:r"}
             assert max(sum(map(len, values.values())) for values in maps(cluster).values()) <= BUDGET
 
-    async def test_what_it_writes_beside_us_is_taken_over(self, cluster) -> None:
+    async def test_what_it_writes_beside_us_is_taken_over(self, cluster: FakeCluster) -> None:
         async with storage_on(cluster) as storage:
             await apply(storage, upserts=many(20))
             since = storage.service.revision
             for name, updated in (("theirs_1", "1"), ("model_15", "2")):
                 held = maps(cluster)[BASE]
                 theirs = upsert(name, updated=updated)
-                metadata = cluster.get("ConfigMap", NAMESPACE, BASE)["metadata"]
+                metadata = cluster.existing("ConfigMap", NAMESPACE, BASE)["metadata"]
                 write(cluster, BASE, {**held, name: wire.encode_storage_body(theirs)}, labels=metadata["labels"])
                 await eventually(lambda: storage.service.entry(name) == theirs, what=f"{name} taken over")  # noqa: B023
-            changes = await storage.service.changes(since, 5)
+            changes = present(await storage.service.changes(since, 5))
             assert {u.key for u in changes.upserts} == {"theirs_1", "model_15"}
             await eventually(lambda: len(stored(cluster)) == 21, what="each key once")
             assert stored(cluster)["model_15"].updated == "2"
 
-    async def test_values_that_nobody_can_read_are_left_alone(self, cluster) -> None:
+    async def test_values_that_nobody_can_read_are_left_alone(self, cluster: FakeCluster) -> None:
         strange = {"a_1": b"not json", "b_1": wire.encode_storage_body(upsert("b_1", b'{"models":[]}')), "plain": b"x"}
         write(cluster, BASE, {**strange, "good_1": wire.encode_storage_body(upsert("good_1"))})
         async with storage_on(cluster) as storage:
@@ -305,14 +310,14 @@ class TestOriginal:
             await apply(storage, upserts=(upsert("a_1"),))
         assert wire.parse_storage_body("a_1", maps(cluster)[BASE]["a_1"]) == upsert("a_1")
 
-    async def test_one_with_a_value_that_cannot_be_read_is_damaged(self, cluster) -> None:
+    async def test_one_with_a_value_that_cannot_be_read_is_damaged(self, cluster: FakeCluster) -> None:
         write(cluster, BASE, {"a_1": b"not json", "good_1": wire.encode_storage_body(upsert("good_1"))})
         async with storage_on(cluster) as storage:
             await storage.service.loaded()
             assert storage.service.damage == f"the ConfigMap {BASE} has values that cannot be read: a_1"
             assert not storage.service.complete
 
-    async def test_documents_of_the_original_with_null_tags_are_fixed(self, cluster) -> None:
+    async def test_documents_of_the_original_with_null_tags_are_fixed(self, cluster: FakeCluster) -> None:
         body = b'{"models":[{"name":"m","tags":null}],"modelServer":{"name":"s","API":{"url":"u","tags":null}}}'
         write(cluster, BASE, {"a_1": wire.encode_storage_body(upsert("a_1", body))})
         async with storage_on(cluster) as storage:
@@ -324,14 +329,14 @@ class TestOriginal:
             assert (await storage.ask("POST", "/upsert?key=b_1&type=kserve", data=written)).status == 201
             assert storage.service.entry("b_1") == upsert("b_1", fixed)
 
-    async def test_one_of_ours_from_before_the_marks_is_whole(self, cluster) -> None:
+    async def test_one_of_ours_from_before_the_marks_is_whole(self, cluster: FakeCluster) -> None:
         values = {u.key: wire.encode_storage_body(u) for u in many(5)}
         write(cluster, BASE, values, labels=dict(LABELS), annotations={COMPLETE: "true"})
         write(cluster, f"{BASE}-2", {"a_1": wire.encode_storage_body(upsert("a_1"))}, labels=dict(LABELS))
         async with storage_on(cluster) as storage:
             await storage.service.loaded()
             assert storage.service.complete
-            await storage.service.settle()
+            await storage.service.flush()
         async with storage_on(cluster) as storage:
             await storage.service.loaded()
             assert storage.service.complete
@@ -343,36 +348,36 @@ class TestOriginal:
 
 
 def _empty(cluster: FakeCluster) -> None:
-    found = cluster.get("ConfigMap", NAMESPACE, f"{BASE}-2")
+    found = cluster.existing("ConfigMap", NAMESPACE, f"{BASE}-2")
     cluster.apply({**found, "binaryData": {}})
 
 
 def _truncate(cluster: FakeCluster) -> None:
-    found = cluster.get("ConfigMap", NAMESPACE, f"{BASE}-2")
+    found = cluster.existing("ConfigMap", NAMESPACE, f"{BASE}-2")
     cluster.apply({**found, "binaryData": dict(list(found["binaryData"].items())[:2])})
 
 
 def _garble(cluster: FakeCluster) -> None:
-    found = cluster.get("ConfigMap", NAMESPACE, f"{BASE}-2")
+    found = cluster.existing("ConfigMap", NAMESPACE, f"{BASE}-2")
     values = dict(found["binaryData"])
     key = next(iter(values))
     cluster.apply({**found, "binaryData": {**values, key: base64.b64encode(b"garbage").decode()}})
 
 
 def _move_to_data(cluster: FakeCluster) -> None:
-    found = cluster.get("ConfigMap", NAMESPACE, f"{BASE}-2")
+    found = cluster.existing("ConfigMap", NAMESPACE, f"{BASE}-2")
     moved = {key: base64.b64decode(text).decode() for key, text in found["binaryData"].items()}
     cluster.apply({**found, "binaryData": {}, "data": moved})
 
 
 def _strip(cluster: FakeCluster, name: str = f"{BASE}-2") -> None:
-    found = cluster.get("ConfigMap", NAMESPACE, name)
+    found = cluster.existing("ConfigMap", NAMESPACE, name)
     metadata = {key: value for key, value in found["metadata"].items() if key not in ("labels", "annotations")}
     cluster.apply({**found, "metadata": metadata})
 
 
 def _foreign(cluster: FakeCluster) -> None:
-    found = cluster.get("ConfigMap", NAMESPACE, f"{BASE}-2")
+    found = cluster.existing("ConfigMap", NAMESPACE, f"{BASE}-2")
     theirs = base64.b64encode(wire.encode_storage_body(upsert("theirs_1"))).decode()
     cluster.apply({**found, "binaryData": {"theirs_1": theirs}})
 
@@ -385,16 +390,18 @@ class TestDamage:
         [
             (lambda cluster: cluster.delete("ConfigMap", NAMESPACE, f"{BASE}-2"), f"{BASE}-2 is missing"),
             (lambda cluster: cluster.delete("ConfigMap", NAMESPACE, BASE), f"the ConfigMap {BASE} "),
-            (_empty, f"{BASE}-2 has not the keys"),
-            (_truncate, f"{BASE}-2 has not the keys"),
+            (_empty, f"{BASE}-2 lacks some of its keys"),
+            (_truncate, f"{BASE}-2 lacks some of its keys"),
             (_garble, f"{BASE}-2 has values that cannot be read"),
-            (_move_to_data, f"{BASE}-2 has not the keys"),
-            (_strip, f"{BASE}-2 has not the keys"),
-            (_foreign, f"{BASE}-2 has not the keys"),
+            (_move_to_data, f"{BASE}-2 lacks some of its keys"),
+            (_strip, f"{BASE}-2 lacks some of its keys"),
+            (_foreign, f"{BASE}-2 lacks some of its keys"),
         ],
         ids=["deleted", "first deleted", "emptied", "truncated", "garbage", "moved", "stripped", "foreign"],
     )
-    async def test_is_told_and_a_seed_until_all_is_confirmed(self, cluster, damage, named) -> None:
+    async def test_is_told_and_a_seed_until_all_is_confirmed(
+        self, cluster: FakeCluster, damage: Callable[[FakeCluster], None], named: str
+    ) -> None:
         async with storage_on(cluster) as storage:
             await apply(storage, upserts=many(12), confirmed=True)
             before = stored(cluster)
@@ -421,10 +428,10 @@ class TestDamage:
             assert storage.service.complete
             assert before.keys() <= set(storage.service.keys)
 
-    async def test_a_configmap_without_labels_is_found_and_labelled_again(self, cluster) -> None:
+    async def test_a_configmap_without_labels_is_found_and_labelled_again(self, cluster: FakeCluster) -> None:
         async with storage_on(cluster) as storage:
             await apply(storage, upserts=many(12), complete=True)
-        found = cluster.get("ConfigMap", NAMESPACE, f"{BASE}-2")
+        found = cluster.existing("ConfigMap", NAMESPACE, f"{BASE}-2")
         metadata = {key: value for key, value in found["metadata"].items() if key != "labels"}
         cluster.apply({**found, "metadata": metadata})
         async with storage_on(cluster) as storage:
@@ -432,14 +439,14 @@ class TestDamage:
             assert storage.service.complete
             assert len(storage.service.keys) == 12
             await eventually(
-                lambda: cluster.get("ConfigMap", NAMESPACE, f"{BASE}-2")["metadata"].get("labels"), what="labelled"
+                lambda: cluster.existing("ConfigMap", NAMESPACE, f"{BASE}-2")["metadata"].get("labels"), what="labelled"
             )
 
-    async def test_of_two_copies_the_newer_one_that_can_be_read_wins(self, cluster) -> None:
+    async def test_of_two_copies_the_newer_one_that_can_be_read_wins(self, cluster: FakeCluster) -> None:
         async with storage_on(cluster) as storage:
             await apply(storage, upserts=many(7), complete=True)
         older = maps(cluster)[BASE]["model_0"]
-        found = cluster.get("ConfigMap", NAMESPACE, f"{BASE}-2")
+        found = cluster.existing("ConfigMap", NAMESPACE, f"{BASE}-2")
         keys = {**found["binaryData"], "model_0": base64.b64encode(b"garbage").decode()}
         marked = {**found["metadata"]["annotations"], KEYS: mark_of(keys)}
         cluster.apply({**found, "metadata": {**found["metadata"], "annotations": marked}, "binaryData": keys})
@@ -450,14 +457,14 @@ class TestDamage:
             await eventually(lambda: maps(cluster)[f"{BASE}-2"]["model_0"] == older, what="the garbage replaced")
             await eventually(lambda: "model_0" not in maps(cluster)[BASE], what="the older copy gone")
 
-    async def test_a_cluster_restored_from_a_backup_is_the_truth(self, cluster) -> None:
+    async def test_a_cluster_restored_from_a_backup_is_the_truth(self, cluster: FakeCluster) -> None:
         async with storage_on(cluster) as storage:
             await apply(storage, upserts=(upsert("a_1", updated="1"),), complete=True)
-        backup = cluster.get("ConfigMap", NAMESPACE, BASE)
+        backup = cluster.existing("ConfigMap", NAMESPACE, BASE)
         async with storage_on(cluster) as storage:
             await apply(storage, upserts=(upsert("a_1", updated="2"), upsert("b_1")))
             cluster.restore([backup])
-            await eventually(lambda: storage.service.entry("a_1").updated == "1", what="what the backup holds")
+            await eventually(lambda: present(storage.service.entry("a_1")).updated == "1", what="what the backup holds")
             assert storage.service.keys == ["a_1", "b_1"]
             await apply(storage, upserts=(upsert("a_1", updated="3"),))
         assert stored(cluster)["a_1"].updated == "3"
@@ -474,7 +481,7 @@ def stored_readable(cluster: FakeCluster) -> set[str]:
 
 
 class TestRepair:
-    async def test_a_deleted_configmap_is_made_again_with_its_content(self, cluster) -> None:
+    async def test_a_deleted_configmap_is_made_again_with_its_content(self, cluster: FakeCluster) -> None:
         async with storage_on(cluster) as storage:
             await apply(storage, upserts=(*many(20), upsert("a_1", card_key="c")), cards={"c": "text"}, complete=True)
             before = stored(cluster)
@@ -488,7 +495,7 @@ class TestRepair:
             assert storage.service.complete
             assert storage.service.card("c") == "text"
 
-    async def test_a_deleted_configmap_that_no_event_told_of(self, cluster) -> None:
+    async def test_a_deleted_configmap_that_no_event_told_of(self, cluster: FakeCluster) -> None:
         async with storage_on(cluster) as storage:
             await apply(storage, upserts=many(3))
             cluster.fault("silent", verb="watch", times=None)
@@ -497,7 +504,9 @@ class TestRepair:
             await apply(storage, upserts=(upsert("a_1"),))
             await eventually(lambda: len(stored(cluster)) == 4, what="all again")
 
-    async def test_a_key_removed_by_hand_comes_back(self, cluster, monkeypatch) -> None:
+    async def test_a_key_removed_by_hand_comes_back(
+        self, cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr(configmap, "REPAIR_AFTER", 0.1)
         async with storage_on(cluster) as storage:
             await apply(storage, upserts=many(3))
@@ -506,7 +515,9 @@ class TestRepair:
             await eventually(lambda: "model_2" in stored(cluster), what="written again")
             assert len(storage.service.keys) == 3
 
-    async def test_a_key_removed_by_another_replica_stays_removed(self, cluster, monkeypatch) -> None:
+    async def test_a_key_removed_by_another_replica_stays_removed(
+        self, cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr(configmap, "REPAIR_AFTER", 0.5)
         async with storage_on(cluster) as one, storage_on(cluster) as other:
             await apply(one, upserts=many(3))
@@ -520,7 +531,7 @@ class TestRepair:
 
     @pytest.mark.parametrize("by", ["replica", "hand"])
     async def test_what_is_leaving_and_removed_by_another_replica_goes_and_by_hand_it_comes_back(
-        self, cluster, monkeypatch, by
+        self, cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch, by: str
     ) -> None:
         monkeypatch.setattr(configmap, "REPAIR_AFTER", 0.3)
         mark = Leaving(since=1, reason="not-listed")
@@ -536,13 +547,13 @@ class TestRepair:
                 await asyncio.sleep(0.5)  # the time after which a repair would come
                 assert stored(cluster).keys() == {"model_0", "model_2"}
             else:
-                annotations = cluster.get("ConfigMap", NAMESPACE, BASE)["metadata"]["annotations"]
+                annotations = cluster.existing("ConfigMap", NAMESPACE, BASE)["metadata"]["annotations"]
                 held = {key: value for key, value in maps(cluster)[BASE].items() if key != "model_1"}
                 write(cluster, BASE, held, labels=dict(LABELS), annotations=annotations)
                 await eventually(lambda: "model_1" in stored(cluster), what="written again")
                 assert len(other.service.keys) == 3
 
-    async def test_labels_removed_by_hand_come_back(self, cluster) -> None:
+    async def test_labels_removed_by_hand_come_back(self, cluster: FakeCluster) -> None:
         async with storage_on(cluster) as storage:
             await apply(storage, upserts=many(12), complete=True)
             for name in (BASE, f"{BASE}-2"):
@@ -550,21 +561,21 @@ class TestRepair:
             await eventually(
                 lambda: all(
                     LABELS.items()
-                    <= (cluster.get("ConfigMap", NAMESPACE, name)["metadata"].get("labels") or {}).items()
+                    <= (cluster.existing("ConfigMap", NAMESPACE, name)["metadata"].get("labels") or {}).items()
                     for name in (BASE, f"{BASE}-2")
                 ),
                 what="labels again",
             )
             await eventually(lambda: len(stored(cluster)) == 12, what="each key once")
 
-    async def test_a_broken_value_is_written_again(self, cluster) -> None:
+    async def test_a_broken_value_is_written_again(self, cluster: FakeCluster) -> None:
         async with storage_on(cluster) as storage:
             await apply(storage, upserts=many(2))
             fixed = maps(cluster)[BASE]["model_1"]
             write(cluster, BASE, {**maps(cluster)[BASE], "model_1": b"broken"}, labels=dict(LABELS))
             await eventually(lambda: maps(cluster)[BASE]["model_1"] == fixed, what="fixed")
 
-    async def test_a_configmap_that_somebody_filled(self, cluster) -> None:
+    async def test_a_configmap_that_somebody_filled(self, cluster: FakeCluster) -> None:
         async with storage_on(cluster) as storage:
             await apply(storage, upserts=(upsert("a_1"),))
             full = {**maps(cluster)[BASE], "theirs": b"x" * (1_048_576 - 2000)}
@@ -572,7 +583,7 @@ class TestRepair:
             await apply(storage, upserts=many(3, size=2000))
             assert stored_beside(cluster, "theirs").keys() == {"a_1", "model_0", "model_1", "model_2"}
 
-    async def test_a_name_that_somebody_else_took(self, cluster) -> None:
+    async def test_a_name_that_somebody_else_took(self, cluster: FakeCluster) -> None:
         async with storage_on(cluster) as storage:
             await storage.service.loaded()
             write(cluster, f"{BASE}-2", {"theirs": b"x"})
@@ -603,7 +614,7 @@ class TestFaults:
         ids=lambda fault: str(fault.get("status") or fault["action"]),
     )
     @pytest.mark.parametrize("verb", ["create", "patch"])
-    async def test_a_write_that_fails_is_repeated(self, cluster, fault, verb) -> None:
+    async def test_a_write_that_fails_is_repeated(self, cluster: FakeCluster, fault: dict[str, Any], verb: str) -> None:
         async with storage_on(cluster) as storage:
             if verb == "patch":
                 await apply(storage, upserts=(upsert("a_0"),))
@@ -612,7 +623,9 @@ class TestFaults:
             assert struck.hits == 2 or (verb == "create" and struck.hits >= 1)
             assert stored(cluster)["a_1"] == upsert("a_1")
 
-    async def test_away_for_long_is_a_503_and_nothing_is_lost(self, cluster, monkeypatch) -> None:
+    async def test_away_for_long_is_a_503_and_nothing_is_lost(
+        self, cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr(configmap, "WAIT", 0.3)
         monkeypatch.setattr(writer, "LONGEST_PAUSE", 0.1)
         async with storage_on(cluster) as storage:
@@ -630,7 +643,9 @@ class TestFaults:
             await eventually(lambda: stored(cluster).keys() == {"a_1", "a_2"}, what="written after all")
             await eventually(lambda: storage.health.ready, what="ready again")
 
-    async def test_forbidden_names_the_missing_rule(self, cluster, monkeypatch) -> None:
+    async def test_forbidden_names_the_missing_rule(
+        self, cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr(configmap, "WAIT", 0.3)
         async with storage_on(cluster) as storage:
             await storage.service.loaded()
@@ -640,7 +655,7 @@ class TestFaults:
 
     @pytest.mark.parametrize(("status", "message"), [(403, "create|patch"), (507, "Insufficient Storage"), (500, "")])
     async def test_what_cannot_be_stored_is_not_shown_and_not_lost_when_the_process_dies(
-        self, cluster, monkeypatch, status, message
+        self, cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch, status: int, message: str
     ) -> None:
         """What was shown and is gone after a restart would be deleted by the reader."""
         monkeypatch.setattr(configmap, "WAIT", 0.2)
@@ -655,7 +670,7 @@ class TestFaults:
                 await storage.service.apply(Batch(upserts=(upsert("a_1", updated="2"), upsert("d_1"))))
             assert "d_1" not in storage.service.keys
             assert storage.service.shown("a_1") == upsert("a_1")
-            assert "d_1" not in {u.key for u in (await storage.service.changes(since, 0)).upserts}
+            assert "d_1" not in {u.key for u in present(await storage.service.changes(since, 0)).upserts}
             with pytest.raises(StoreUnavailable):
                 await storage.service.apply(Batch(removals={"b_1": "deleted"}))
             assert "b_1" not in storage.service.keys, "a removal is told at once"
@@ -668,7 +683,9 @@ class TestFaults:
             assert storage.service.shown("a_1") == upsert("a_1", updated="2")
 
     @pytest.mark.parametrize("begun", [False, True])
-    async def test_missing_rights_to_write_are_told_before_anything_is_written(self, cluster, begun) -> None:
+    async def test_missing_rights_to_write_are_told_before_anything_is_written(
+        self, cluster: FakeCluster, begun: bool
+    ) -> None:
         if begun:
             async with storage_on(cluster) as storage:
                 await apply(storage, upserts=(upsert("a_1"),), complete=True)
@@ -688,7 +705,7 @@ class TestFaults:
             )
             assert not storage.health.ready
 
-    async def test_away_at_the_start(self, cluster, monkeypatch) -> None:
+    async def test_away_at_the_start(self, cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("services.storage_rest.service.LOADING_WAIT", 0.05)
         async with storage_on(cluster) as storage:
             await apply(storage, upserts=(upsert("a_1"),), complete=True)
@@ -703,7 +720,7 @@ class TestFaults:
             assert storage.service.keys == ["a_1"]
             assert storage.service.complete
 
-    async def test_refused_at_the_start_says_what_to_do(self, cluster) -> None:
+    async def test_refused_at_the_start_says_what_to_do(self, cluster: FakeCluster) -> None:
         cluster.grant("poor", "nobody", [])
         async with storage_on(cluster, token="poor") as storage:
             await eventually(lambda: "Role" in json.dumps(storage.health.report()), what="the missing rule")
@@ -720,7 +737,9 @@ class TestCrash:
 
     @pytest.mark.parametrize("requests", range(0, 16, 2))
     @pytest.mark.parametrize("action", ["drop", "drop_after"])
-    async def test_acknowledged_survives_and_the_rest_converges(self, cluster, monkeypatch, requests, action) -> None:
+    async def test_acknowledged_survives_and_the_rest_converges(
+        self, cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch, requests: int, action: str
+    ) -> None:
         monkeypatch.setattr(configmap, "WAIT", 1.0)
         async with storage_on(cluster) as storage:
             await storage.service.apply(self.BEFORE)
@@ -762,7 +781,7 @@ class TestCrash:
 
 
 class TestReplicas:
-    async def test_two_write_different_keys_of_the_same_configmap(self, cluster) -> None:
+    async def test_two_write_different_keys_of_the_same_configmap(self, cluster: FakeCluster) -> None:
         async with storage_on(cluster) as one, storage_on(cluster) as other:
             await asyncio.gather(
                 *(apply(one, upserts=(upsert(f"one_{n}"),)) for n in range(10)),
@@ -773,7 +792,7 @@ class TestReplicas:
             assert one.service.snapshot().upserts != ()
         assert len(stored(cluster)) == 20
 
-    async def test_the_same_from_both_comes_to_rest(self, cluster) -> None:
+    async def test_the_same_from_both_comes_to_rest(self, cluster: FakeCluster) -> None:
         upserts = (*many(30), upsert("a_1", card_key="c"))
         async with storage_on(cluster) as one, storage_on(cluster) as other:
             await asyncio.gather(
@@ -784,7 +803,7 @@ class TestReplicas:
             assert one.service.card("c") == other.service.card("c") == "text"
             assert not one.service.problems
 
-    async def test_cards_reach_the_other_replica_too(self, cluster) -> None:
+    async def test_cards_reach_the_other_replica_too(self, cluster: FakeCluster) -> None:
         async with storage_on(cluster) as one, storage_on(cluster) as other:
             await apply(one, upserts=(upsert("a_1", card_key="c"),), cards={"c": "text"})
             await eventually(lambda: other.service.card("c") == "text", what="the card")
@@ -792,13 +811,13 @@ class TestReplicas:
             await eventually(lambda: other.service.card("c") == "changed", what="the changed card")
 
 
-async def test_administrators_see_all_of_it_by_one_label(cluster) -> None:
+async def test_administrators_see_all_of_it_by_one_label(cluster: FakeCluster) -> None:
     async with storage_on(cluster) as storage:
         await apply(storage, upserts=(*many(20), upsert("a_1", card_key="c")), cards={"c": "text"})
     credentials = Credentials(cluster.url, StaticToken(ADMIN_TOKEN), False, NAMESPACE, "the test", "")
     async with KubeClient(credentials=credentials, metrics=KubeMetrics(Metrics("test", "1"))) as client:
         found = await client.list_all(
-            configmap.CONFIG_MAPS,
+            CONFIG_MAPS,
             NAMESPACE,
             convert=lambda obj: obj["metadata"]["name"],
             label_selector="app.kubernetes.io/name=rhoai-connector",

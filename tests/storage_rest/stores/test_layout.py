@@ -1,6 +1,6 @@
 """The layout against a model of the API server: any order of changes, answers, losses, deaths and strangers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import pytest
@@ -8,9 +8,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from services.storage_rest.stores.condition import CacheCondition, assess
 from services.storage_rest.stores.layout import Layout
 from services.storage_rest.stores.shard import Change, Observation, Patch, Shard, Value
-from services.storage_rest.stores.verdict import Verdict, judge
+from tests.storage_rest.running import present
 
 BUDGET = 100
 LIMIT = 400
@@ -39,8 +40,8 @@ class Server:
             return "404"
         if exists and patch.version != self.versions[patch.shard]:
             return "409"
-        after = {**self.maps.get(patch.shard, {}), **patch.changes}
-        after = {key: change for key, change in after.items() if change is not None}
+        changed = {**self.maps.get(patch.shard, {}), **patch.changes}
+        after = {key: change for key, change in changed.items() if change is not None}
         if sum(change.size for change in after.values()) > LIMIT:
             return "422"
         self.set(patch.shard, after)
@@ -73,10 +74,10 @@ class Server:
             complete=name in self.complete,
         )
 
-    def verdict(self) -> Verdict:
+    def verdict(self) -> CacheCondition:
         """What a process that starts now makes of it."""
         layout = Layout(base="map", budget=BUDGET)
-        return judge({layout.find(name).number: self.seen(name) for name in self.maps}, base="map", others=False)
+        return assess({layout.find(name).number: self.seen(name) for name in self.maps}, base="map", others=False)
 
     def merged(self) -> dict[str, Value]:
         """What a process that starts now reads: the copy in the highest ConfigMap."""
@@ -183,10 +184,10 @@ class Cache(RuleBasedStateMachine):
     @precondition(lambda self: self.in_flight())
     def end(self, data: st.DataObject, arrived: bool, answered: bool) -> None:
         shard = data.draw(st.sampled_from(self.in_flight()))
-        outcome = self.server.apply(shard.sending) if arrived else None
+        outcome = self.server.apply(present(shard.sending)) if arrived else None
         self.restore(answer(self.layout, shard, outcome if answered else None))
 
-    def restore(self, changes) -> None:
+    def restore(self, changes: Mapping[str, Change]) -> None:
         """Take over what somebody else wrote, write again what somebody else removed."""
         for key, change in changes.items():
             if change is not None:
@@ -288,11 +289,11 @@ class Cache(RuleBasedStateMachine):
         places = [key for values in self.server.maps.values() for key in values]
         assert sorted(places) == sorted(self.wanted)
         assert self.server.merged() == self.wanted
-        assert self.server.verdict() == Verdict(complete=True)
+        assert self.server.verdict() == CacheCondition(complete=True)
 
 
-class TestCache(Cache.TestCase):
-    settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+TestCache = Cache.TestCase
+TestCache.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
 
 
 @pytest.fixture
@@ -305,7 +306,7 @@ def server() -> Server:
     return Server()
 
 
-def test_many_keys_go_into_many_small_configmaps(layout, server) -> None:
+def test_many_keys_go_into_many_small_configmaps(layout: Layout, server: Server) -> None:
     for n in range(100):
         layout.put(f"k_{n}", value(20))
     settle(layout, server)
@@ -314,17 +315,17 @@ def test_many_keys_go_into_many_small_configmaps(layout, server) -> None:
     assert list(server.maps)[:3] == ["map", "map-2", "map-3"]
 
 
-def test_one_more_key_is_one_patch_of_its_size(layout, server) -> None:
+def test_one_more_key_is_one_patch_of_its_size(layout: Layout, server: Server) -> None:
     for n in range(100):
         layout.put(f"k_{n}", value(10))
     settle(layout, server)
     layout.put("k_new", value(10))
     (shard,) = layout.work()
-    patch = shard.take()
+    patch = present(shard.take())
     assert (patch.size, list(patch.changes)) == (10, ["k_new"])
 
 
-def test_unchanged_is_no_work(layout, server) -> None:
+def test_unchanged_is_no_work(layout: Layout, server: Server) -> None:
     layout.put("k_1", value(10))
     settle(layout, server)
     layout.put("k_1", value(10))
@@ -332,14 +333,14 @@ def test_unchanged_is_no_work(layout, server) -> None:
     assert not layout.unsettled
 
 
-def test_a_key_that_outgrows_its_configmap_moves_and_is_there_all_the_time(layout, server) -> None:
+def test_a_key_that_outgrows_its_configmap_moves_and_is_there_all_the_time(layout: Layout, server: Server) -> None:
     for n in range(4):
         layout.put(f"k_{n}", value(20))
     settle(layout, server)
     layout.put("k_1", value(60))
     (shard,) = layout.work()
     assert shard.name == "map-2"
-    answer(layout, shard, server.apply(shard.take()))
+    answer(layout, shard, server.apply(present(shard.take())))
     assert "k_1" not in layout.unsettled
     assert {name for name, values in server.maps.items() if "k_1" in values} == {"map", "map-2"}
     assert server.merged()["k_1"] == value(60)
@@ -347,7 +348,7 @@ def test_a_key_that_outgrows_its_configmap_moves_and_is_there_all_the_time(layou
     assert {name for name, values in server.maps.items() if "k_1" in values} == {"map-2"}
 
 
-def test_a_value_over_the_budget_is_alone_and_stays_where_it_is(layout, server) -> None:
+def test_a_value_over_the_budget_is_alone_and_stays_where_it_is(layout: Layout, server: Server) -> None:
     layout.put("k_1", value(10))
     layout.put("k_2", value(300))
     settle(layout, server)
@@ -356,7 +357,7 @@ def test_a_value_over_the_budget_is_alone_and_stays_where_it_is(layout, server) 
     assert {name: list(values) for name, values in server.maps.items()} == {"map": ["k_1"], "map-2": ["k_2"]}
 
 
-def test_a_configmap_of_the_original_stays_until_its_keys_are_written(layout, server) -> None:
+def test_a_configmap_of_the_original_stays_until_its_keys_are_written(layout: Layout, server: Server) -> None:
     server.set("map", {f"k_{n}": value(30) for n in range(10)})
     assert layout.observe(server.seen("map")).keys() == {f"k_{n}" for n in range(10)}
     assert not [shard for shard in layout.work() if shard.pending]
@@ -366,7 +367,7 @@ def test_a_configmap_of_the_original_stays_until_its_keys_are_written(layout, se
     assert len(server.maps["map"]) == 9
 
 
-def test_what_somebody_filled_is_left_for_the_next(layout, server) -> None:
+def test_what_somebody_filled_is_left_for_the_next(layout: Layout, server: Server) -> None:
     layout.put("k_1", value(10))
     settle(layout, server)
     server.set("map", {**server.maps["map"], "other": value(LIMIT - 10)})  # and no event has told us
@@ -375,14 +376,14 @@ def test_what_somebody_filled_is_left_for_the_next(layout, server) -> None:
     assert list(server.maps["map-2"]) == ["k_2"]
 
 
-def test_what_no_configmap_can_hold_is_given_up_alone(layout, server) -> None:
+def test_what_no_configmap_can_hold_is_given_up_alone(layout: Layout, server: Server) -> None:
     layout = Layout(base="map", budget=10_000)
     for n in range(4):
         layout.put(f"k_{n}", value(LIMIT + 1 if n == 2 else 10))
     given_up: dict[str, Value] = {}
     for _ in range(20):
         for shard in layout.work():
-            patch = shard.take()
+            patch = present(shard.take())
             outcome = server.apply(patch)
             if isinstance(outcome, int):
                 layout.confirm(shard, outcome)
@@ -393,7 +394,7 @@ def test_what_no_configmap_can_hold_is_given_up_alone(layout, server) -> None:
     assert server.merged().keys() == {"k_0", "k_1", "k_3"}
 
 
-def test_two_copies_are_one_after_the_start(layout, server) -> None:
+def test_two_copies_are_one_after_the_start(layout: Layout, server: Server) -> None:
     """A process died between writing the new ConfigMap and clearing the old one."""
     server.set("map", {"k_1": value(10, 1), "k_2": value(10)})
     server.set("map-3", {"k_1": value(10, 2)})
@@ -405,13 +406,13 @@ def test_two_copies_are_one_after_the_start(layout, server) -> None:
     assert server.shards["map"] == 3
 
 
-def test_a_write_is_for_the_version_that_was_seen_and_what_came_between_is_read(layout, server) -> None:
+def test_a_write_is_for_the_version_that_was_seen_and_what_came_between_is_read(layout: Layout, server: Server) -> None:
     layout.put("k_1", value(10))
     settle(layout, server)
     server.set("map", {**server.maps["map"], "k_2": value(10)})  # and no event has told us
     layout.put("k_3", value(10))
     (shard,) = layout.work()
-    assert answer(layout, shard, server.apply(shard.take())) == {}
+    assert answer(layout, shard, server.apply(present(shard.take()))) == {}
     assert look(layout, shard, server) == {"k_2": value(10)}
     settle(layout, server)
     assert server.maps["map"].keys() == {"k_1", "k_2", "k_3"}
@@ -419,7 +420,7 @@ def test_a_write_is_for_the_version_that_was_seen_and_what_came_between_is_read(
     assert server.seen("map").fits
 
 
-def test_keys_that_somebody_removed_are_still_in_the_mark(layout, server) -> None:
+def test_keys_that_somebody_removed_are_still_in_the_mark(layout: Layout, server: Server) -> None:
     """If we died before they are written again, the next process would have to know that they are missing."""
     for n in range(3):
         layout.put(f"k_{n}", value(10))
@@ -435,7 +436,7 @@ def test_keys_that_somebody_removed_are_still_in_the_mark(layout, server) -> Non
     assert server.seen("map").fits
 
 
-def test_a_list_that_shows_an_older_version_is_looked_into(layout, server) -> None:
+def test_a_list_that_shows_an_older_version_is_looked_into(layout: Layout, server: Server) -> None:
     """Either it was under way while we wrote, or the cluster was restored from a backup: then the backup is right."""
     layout.put("k_1", value(10, 1))
     settle(layout, server)
@@ -450,7 +451,7 @@ def test_a_list_that_shows_an_older_version_is_looked_into(layout, server) -> No
     assert shard.version == backup.version
 
 
-def test_what_is_left_as_it_was_found_is_not_marked(layout, server) -> None:
+def test_what_is_left_as_it_was_found_is_not_marked(layout: Layout, server: Server) -> None:
     layout.mark(enabled=False)
     layout.put("k_1", value(10))
     settle(layout, server)
@@ -460,7 +461,7 @@ def test_what_is_left_as_it_was_found_is_not_marked(layout, server) -> None:
     assert server.seen("map").fits
 
 
-def test_an_event_older_than_our_own_write_is_no_news(layout, server) -> None:
+def test_an_event_older_than_our_own_write_is_no_news(layout: Layout, server: Server) -> None:
     layout.put("k_1", value(10, 1))
     settle(layout, server)
     before = server.seen("map")
@@ -471,7 +472,7 @@ def test_an_event_older_than_our_own_write_is_no_news(layout, server) -> None:
     assert not layout.work()
 
 
-def test_names(layout) -> None:
+def test_names(layout: Layout) -> None:
     assert [
         name
         for name in ("map", "map-2", "map-10", "map-1", "map-0", "map-02", "mapx", "map-x", "map-2-3")

@@ -9,7 +9,7 @@ import structlog
 from common.backoff import Backoff
 from common.http.client import RemoteError
 from common.kube.client import KubeClient
-from services.normalizer.connected import connection_of
+from services.normalizer.companions import connection_of
 from services.normalizer.facts import Gone, Missing, Ref
 from services.normalizer.normalize.connection import Resolving
 from services.normalizer.normalize.deployment import Deployment, Planned

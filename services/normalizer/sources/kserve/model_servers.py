@@ -18,8 +18,7 @@ from services.normalizer.normalize.answers import (
     read_models,
     read_operations,
 )
-from services.normalizer.normalize.deployment import Deployment, Fact, ServiceFacts
-from services.normalizer.normalize.runtimes import Runtime
+from services.normalizer.normalize.deployment import Deployment, Fact
 
 log = structlog.get_logger("model-servers")
 
@@ -48,8 +47,7 @@ class ModelServers:
         self._trust = trust
         self._inside = inside
         self._gate = asyncio.Semaphore(_PARALLEL)
-        self._services: Companions[ServiceFacts] = Companions()
-        self._runtimes: dict[Ref, Runtime] = {}
+        self._companions = Companions()
         self._followers: list[Callable[[Iterable[Ref]], None]] = []
 
     def follow(self, changed: Callable[[Iterable[Ref]], None]) -> None:
@@ -58,16 +56,7 @@ class ModelServers:
 
     def note(self, ref: Ref, fact: Fact | Gone | Missing | Unusable) -> None:
         """Take what belongs to deployments."""
-        touched: Iterable[Ref] = ()
-        match fact:
-            case Runtime():
-                self._runtimes[ref] = fact
-            case ServiceFacts():
-                touched = map(Ref.parse, self._services.put(ref, fact))
-            case Gone() | Missing():
-                self._runtimes.pop(ref, None)
-                touched = map(Ref.parse, self._services.put(ref, None))
-        concerned = tuple(touched)
+        concerned = tuple(map(Ref.parse, self._companions.put(ref, fact)))
         for changed in self._followers:
             changed(concerned)
 
@@ -76,13 +65,8 @@ class ModelServers:
         return self._questions(ref, deployment) is not None
 
     def _questions(self, ref: Ref, deployment: Deployment) -> Questions | None:
-        return questions_for(
-            deployment, self._runtime(ref, deployment), models=self._models, definitions=self._definitions
-        )
-
-    def _runtime(self, ref: Ref, deployment: Deployment) -> Runtime | None:
-        found = (Ref("runtime", ref.place, (place, deployment.served.runtime)) for place in (deployment.namespace, ""))
-        return next((self._runtimes[key] for key in found if key in self._runtimes), None)
+        runtime = self._companions.of(str(ref), deployment).runtime
+        return questions_for(deployment, runtime, models=self._models, definitions=self._definitions)
 
     async def ask(self, ref: Ref, deployment: Deployment) -> Answers | None:
         """Return what a deployment's server says; None when it may not be asked, or has no address yet.
@@ -91,8 +75,8 @@ class ModelServers:
             RemoteError: it does not answer now.
         """
         questions, refused = self._questions(ref, deployment), None
-        services, runtime = self._services.of(str(ref)), self._runtime(ref, deployment)
-        for url in addresses_to_ask(deployment, services, runtime, inside=self._inside):
+        own = self._companions.of(str(ref), deployment)
+        for url in addresses_to_ask(deployment, own.services, own.runtime, inside=self._inside):
             if questions is None:
                 break
             try:

@@ -1,24 +1,37 @@
-"""Answers "why is my model not there?" for one model, at `GET /explain?model=NAME`."""
+"""What the normalizer answers when it is asked: GET /status, and GET /explain for one model that is missing."""
 
 import asyncio
 import difflib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from common import identity
+from common import __version__, identity
 from common.http.problems import HttpProblem
-from common.status import Explained, Explanation, ProblemStatus, UnreadStatus, moment
+from common.status import (
+    ConditionStatus,
+    Explained,
+    Explanation,
+    HiddenStatus,
+    LeavingStatus,
+    NormalizerStatus,
+    ProblemStatus,
+    SourceStatus,
+    UnreadStatus,
+    conditions_of,
+    moment,
+    settings_of,
+)
 from common.wire import Stored, Upsert
-from services.normalizer.desired import Desired
+from services.normalizer.context import Context
 from services.normalizer.facts import Ref
-from services.normalizer.hidden import Hidden, HiddenBook, label_of
-from services.normalizer.ledger import Doubt, Ledger
+from services.normalizer.hidden import Hidden, label_of
+from services.normalizer.ledger import Doubt
 from services.normalizer.normalize.deployment import Deployment
 from services.normalizer.normalize.result import segment
-from services.normalizer.publish import Mirror
-from services.normalizer.sourcebook import SourceBook
+from services.normalizer.settings import NormalizerSettings
+from services.normalizer.sourcebook import Standing
 
 URL_SCHEMES = ("http://", "https://", "grpc://")
 _LONGEST = 2000
@@ -26,31 +39,63 @@ _NEAR = 3
 _MOST = 50
 
 
-class Explainer:
-    """Says of a model whether it is shown, leaving or hidden, and why; `clock` gives seconds of the epoch."""
+class Reporter:
+    """Describes the state of the normalizer, and of single models: shown, leaving or hidden, and why."""
 
-    def __init__(
-        self,
-        *,
-        desired: Desired,
-        book: SourceBook,
-        ledger: Ledger,
-        mirror: Mirror,
-        hidden: HiddenBook,
-        clock: Callable[[], float],
-    ) -> None:
-        self._desired = desired
-        self._book = book
-        self._ledger = ledger
-        self._mirror = mirror
-        self._hidden = hidden
-        self._clock = clock
+    def __init__(self, context: Context) -> None:
+        self._desired = context.desired
+        self._book = context.book
+        self._ledger = context.ledger
+        self._health = context.health
+        self._hidden = context.hidden
+        self._mirror = context.mirror
+        self._clock = context.clock
+
+    def status(self, settings: NormalizerSettings) -> NormalizerStatus:
+        """Return the state of the normalizer; `settings` are those in effect."""
+        conditions = conditions_of(self._health)
+        named = {condition.name: condition for condition in conditions}
+        counts = self._ledger.counts()
+        sources = [_source(standing, named, counts) for standing in self._book.standings()]
+        return NormalizerStatus(
+            version=__version__,
+            started=moment(self._health.started),
+            conditions=conditions,
+            sources=tuple(sources),
+            hidden=tuple(
+                HiddenStatus(
+                    object=each.object,
+                    source=each.source,
+                    cause=each.why.cause,
+                    reason=each.why.reason,
+                    remedy=each.why.remedy,
+                    since=moment(each.since),
+                )
+                for each in self._hidden.all()
+            ),
+            leaving=tuple(
+                LeavingStatus(
+                    object=doubt.ref,
+                    source=doubt.source,
+                    reason=doubt.reason,
+                    since=moment(doubt.since),
+                    due=None if doubt.due is None else moment(doubt.due),
+                    refused=doubt.due is None,
+                )
+                for doubt in self._ledger.doubts()
+            ),
+            problems=tuple(
+                ProblemStatus.of(problem)
+                for problem in sorted({each for of_one in self._desired.problems.values() for each in of_one})
+            ),
+            settings=settings_of(settings),
+        )
 
     def explain(self, name: str) -> Explanation:
-        """Return what is known of the model that `name` means: a name, namespace/name, key, path of the feed or URL."""
-        wanted = key_in(name.strip()).lower()
+        """Return what is known of a model, given by its name, namespace/name, key, path in the feed or URL."""
+        wanted = key_of(name.strip()).lower()
         found = {ref for ref, called in self._names() if any(wanted == each.lower() for each in called)}
-        found |= {ref for ref, facts in self._desired.deployments() if is_meant(facts, name.strip())}
+        found |= {ref for ref, facts in self._desired.deployments() if matches(facts, name.strip())}
         doubts = {doubt.ref: doubt for doubt in self._ledger.doubts()}
         stored = {entry.ref for entry in self._mirror.entries.values()}
         return Explanation(
@@ -63,12 +108,12 @@ class Explainer:
             ),
         )
 
-    def names(self) -> set[str]:
-        """Return all names by which something is known here."""
+    def known_names(self) -> set[str]:
+        """Return all names by which models are known."""
         return {each for _, called in self._names() for each in called if each}
 
     def _names(self) -> Iterator[tuple[str, tuple[str, ...]]]:
-        """Yield references with the names that they go by."""
+        """Yield references with the names of their models."""
         for ref, facts in self._desired.deployments():
             yield ref, names_of(facts.namespace, facts.name)
         for each in self._desired.versions():
@@ -138,13 +183,31 @@ class Explainer:
         return Hidden(ref=ref, object=label_of(ref), source=self._desired.source_of(ref), why=why, since=since)
 
 
+def _source(
+    standing: Standing, conditions: dict[str, ConditionStatus], counts: dict[str, tuple[int, int]]
+) -> SourceStatus:
+    condition = conditions.get(standing.id)
+    shown, leaving = counts.get(standing.id, (0, 0))
+    ok = condition.ok if condition else not standing.failing
+    return SourceStatus(
+        id=standing.id,
+        kind=standing.kind,
+        ok=ok,
+        last_look=None if standing.looked is None else moment(standing.looked),
+        stale=standing.failing and not ok,
+        shown=shown,
+        leaving=leaving,
+        reason=condition.reason if condition else "",
+    )
+
+
 def names_of(namespace: str, name: str) -> tuple[str, ...]:
-    """Return the names by which people mean a deployment."""
+    """Return the names that people may use for a deployment."""
     return (name, f"{namespace}/{name}", identity.key_of((namespace, name)))
 
 
-def key_in(name: str) -> str:
-    """Return the key that a path of the feed stands for; any other name as it is."""
+def key_of(name: str) -> str:
+    """Return the key of an entry, given by its path in the feed; any other name is returned as it is."""
     path = urlsplit(name).path if name.startswith(URL_SCHEMES) else name
     segments = path.strip("/").split("/")
     if segments[-1] == identity.DOCUMENT_NAME and len(segments) >= 3:
@@ -152,28 +215,28 @@ def key_in(name: str) -> str:
     return name
 
 
-def is_meant(deployment: Deployment, name: str) -> bool:
-    """Return whether a name (name, namespace/name, key or URL) is that of a deployment."""
+def matches(deployment: Deployment, name: str) -> bool:
+    """Return whether a name, namespace/name, key or URL is that of a deployment."""
     if name.startswith(URL_SCHEMES):
         return bool(deployment.url) and urlsplit(deployment.url).netloc == urlsplit(name).netloc
     return name in names_of(deployment.namespace, deployment.name)
 
 
-def close_to(name: str, names: Iterable[str]) -> tuple[str, ...]:
-    """Return the names that are most like one; of ten thousand models that takes seconds."""
-    return tuple(difflib.get_close_matches(key_in(name.strip()), sorted(names), n=_NEAR))
+def similar_names(name: str, names: Iterable[str]) -> tuple[str, ...]:
+    """Return the names that are most similar to a name; with ten thousand models that takes seconds."""
+    return tuple(difflib.get_close_matches(key_of(name.strip()), sorted(names), n=_NEAR))
 
 
-def add_explanations(app: web.Application, explainer: Explainer) -> None:
-    """Add `/explain`, which is read from this host, or with the token."""
+def add_explanations(app: web.Application, reporter: Reporter) -> None:
+    """Add `/explain`, which may be read from this host, or with the token."""
 
     async def show(request: web.Request) -> web.Response:
         name = request.query.get("model", "").strip()
         if not name or len(name) > _LONGEST:
             raise HttpProblem(400, "say which model: /explain?model=NAME, namespace/name, a key or a URL")
-        explanation = explainer.explain(name)
+        explanation = reporter.explain(name)
         if not explanation.found:
-            near = await asyncio.to_thread(close_to, name, explainer.names())  # the feed goes on meanwhile
+            near = await asyncio.to_thread(similar_names, name, reporter.known_names())
             explanation = explanation.model_copy(update={"near": near})
         return web.Response(body=explanation.encode(), content_type="application/json")
 

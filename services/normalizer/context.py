@@ -1,0 +1,70 @@
+"""All state of the normalizer in one object, made once and given to everything that works on it."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from common.health import Health
+from common.kube.workqueue import WorkQueue, WorkQueueMetrics
+from common.metrics import Metrics
+from services.normalizer.desired import Desired
+from services.normalizer.hidden import HiddenBook
+from services.normalizer.ledger import Ledger
+from services.normalizer.publish import Mirror, Storage
+from services.normalizer.settings import NormalizerSettings
+from services.normalizer.sourcebook import SourceBook
+from services.normalizer.telemetry import CONTROLLER, Telemetry
+
+SYNC = "sync"
+"""A key in the queue beside references: ask storage what it holds, and compare everything."""
+PUBLISH = "publish"
+"""A key in the queue beside references: compare everything, because storage has answered."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """The parts of the normalizer; `queue` has references of what may have changed.
+
+    `clock` gives seconds of the epoch and never goes back.
+    """
+
+    desired: Desired
+    book: SourceBook
+    ledger: Ledger
+    hidden: HiddenBook
+    mirror: Mirror
+    queue: WorkQueue[str]
+    health: Health
+    telemetry: Telemetry
+    clock: Callable[[], float]
+
+
+def create_context(
+    *,
+    settings: NormalizerSettings,
+    storage: Storage,
+    health: Health,
+    metrics: Metrics,
+    wall_clock: Callable[[], float] = time.time,
+) -> Context:
+    """Return the state of a normalizer that knows nothing yet; needs a running event loop.
+
+    `wall_clock` is read once: times that are stored must mean the same after a restart, but no step of the clock may
+    make anything leave.
+    """
+    loop = asyncio.get_running_loop()
+    offset = wall_clock() - loop.time()
+    book = SourceBook(first_sync_grace=settings.first_sync_grace)
+    ledger = Ledger(settings.patience, book)
+    return Context(
+        desired=Desired(defaults=settings.defaults, ledger=ledger),
+        book=book,
+        ledger=ledger,
+        hidden=HiddenBook(),
+        mirror=Mirror(storage),
+        queue=WorkQueue(name=CONTROLLER, metrics=WorkQueueMetrics(metrics)),
+        health=health,
+        telemetry=Telemetry(metrics),
+        clock=lambda: offset + loop.time(),
+    )
