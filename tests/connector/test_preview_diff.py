@@ -145,7 +145,7 @@ async def test_what_is_malformed_in_a_registry_is_a_problem_of_it(tmp_path: Path
         registry.add_raw(MODELS, {"id": "7", "description": "it has no name"})
         status, out, errors = await preview("--registry", registry.url)
     assert (status, "Traceback" in errors) == (1, False)
-    assert "RegisteredModel 7 in registry" in out + errors
+    assert "error: RegisteredModel '7' in registry" in out
 
 
 async def test_a_registry_that_does_not_answer_is_a_wrong_command() -> None:
