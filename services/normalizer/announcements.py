@@ -53,7 +53,7 @@ class Announcer:
         stored = self._mirror.entries
         if rendered := self._desired.take_rendered():
             refs = {entry.ref for entry in stored.values()}
-            self._hidden.look(
+            self._hidden.update(
                 {ref: (self._desired.source_of(ref), self._desired.why_hidden(ref, refs)) for ref in rendered}, now=now
             )
         elsewhere: dict[str, tuple[str, Why]] = {
@@ -65,4 +65,4 @@ class Announcer:
             if upsert is not None and key not in stored:
                 why = Why("refused", f"storage does not take its document: {reason}", _REFUSED_REMEDY)
                 elsewhere[upsert.ref] = (upsert.source, why)
-        self._hidden.look_at_all(elsewhere, among=("refused", "untrusted-registry"), now=now)
+        self._hidden.set_all(elsewhere, causes=("refused", "untrusted-registry"), now=now)

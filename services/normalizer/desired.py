@@ -165,7 +165,7 @@ class Desired:
     def leave(self, cluster: str) -> None:
         """Take that a cluster is followed no longer: what is known of it goes with the last of its entries."""
         self._left.add(cluster)
-        self._cards.leave(cluster)
+        self._cards.release(cluster)
 
     def known(self, source: str, kind: SourceKind) -> set[Ref]:
         """Return what a source has told that was not taken back."""
@@ -211,7 +211,7 @@ class Desired:
             self._dirty |= self._unconfirmed_servers.keys()
         for registry in self._registered.over():
             self.put_registry(registry, None)
-        for cluster in [each for each in self._left if not self._deployments.has(each)]:
+        for cluster in [each for each in self._left if not self._deployments.has_cluster(each)]:
             self._dirty |= self._deployments.forget(cluster)
             self._left.remove(cluster)
 
@@ -285,8 +285,8 @@ class Desired:
         isvcs = {ref for ref in refs if ref.startswith(("isvc:", "llmisvc:", "openai:"))}
         unready = partial(self._attribute_server, now=now)
         for number, ref in enumerate(tuple(isvcs), 1):
-            conclude = partial(self._deployments.conclude, ref, self._registered, unready, now=now)
-            versions |= self._guarded(ref, conclude) or set()
+            reassess = partial(self._deployments.reassess, ref, self._registered, unready, now=now)
+            versions |= self._guarded(ref, reassess) or set()
             if number % SLICE == 0:
                 yield
         rendered: dict[str, Normalized | None] = {}
@@ -330,7 +330,7 @@ class Desired:
     def _render_version(self, ref: str) -> Normalized | None:
         """Return the document of a registered version, and settle which isvc it shows as its server."""
         self.retained.discard(ref)
-        self._deployments.part(ref)
+        self._deployments.clear_server(ref)
         content = self._registered.content_of(ref)
         found = self._registered.find(ref, content) if content is not None else None
         if content is None or found is None:
@@ -443,7 +443,7 @@ class Desired:
                 services=own.services,
                 service_accounts=own.service_accounts,
                 defaults=place.defaults,
-                serve=not entry.bare,
+                serve=not entry.planned,
                 runtime=own.runtime,
                 connection=own.connection,
                 card=self._cards.choose(facts.stated.catalog_model, stored=self._stored_by_ref.get(ref)),

@@ -1,7 +1,4 @@
-"""What earlier runs have stored: which of it nothing has shown yet, and what a source under another name may take over.
-
-Pure.
-"""
+"""What earlier runs have stored: versions not seen since, and entries that a renamed registry takes over. Pure."""
 
 from bisect import bisect_left
 from collections import Counter, defaultdict
@@ -15,7 +12,7 @@ from services.normalizer.places import Places
 
 
 class Unshown:
-    """Versions that are stored and that no registry has shown since the start, to find the isvc that serves one."""
+    """Stored versions that no registry has shown since the start; finds deployments that may serve one of them."""
 
     def __init__(self, stored: Mapping[str, Stored], places: Places) -> None:
         self._places = places
@@ -32,7 +29,7 @@ class Unshown:
         self._names = sorted(names)
 
     def discard(self, ref: str) -> bool:
-        """Take note that a version is shown, or has left; return whether that is new."""
+        """Remove a version that is shown or has left; return whether it was one of these."""
         new = ref in self._refs
         self._refs.discard(ref)
         return new
@@ -42,7 +39,7 @@ class Unshown:
         return (ref for ref in self._refs if Ref.parse(ref).place == registry)
 
     def may_be_served_by(self, ref: str, facts: Deployment) -> bool:
-        """Return whether one of them may be what an isvc serves."""
+        """Return whether a deployment may serve one of them."""
         labels, cluster = facts.registry, Ref.parse(ref).place
         if labels is not None and self._any(self._by_version.get(labels.version, ()), cluster):
             return True
@@ -58,22 +55,20 @@ class Unshown:
         return False
 
     def _any(self, refs: Iterable[str], cluster: str) -> bool:
-        """Return whether one of these versions is not shown yet and may be served in a cluster."""
+        """Return whether one of these versions was not seen yet and may be served in a cluster."""
         unshown = (ref for ref in refs if ref in self._refs)
         return any(self._places.may_describe(Ref.parse(ref).place, cluster) for ref in unshown)
 
 
 class Adoption:
-    """The stored entries that another registry may take over: by what a version is, whatever its registry is called.
+    """The stored entries that a registry may take over because it is the same one under another name.
 
-    A registry is known by its Service, its name or its URL. Anyone who writes another of these means the same registry,
-    and its models must keep their keys and names in Backstage.
-
-    `successors` are the references of entries that were taken over, with those that have them now.
+    A registry is known by its Service, its name or its URL. When people change how they write it, its models must keep
+    their keys and names in Backstage. `successors` maps references that were taken over to those that replace them.
     """
 
     def __init__(self, stored: Mapping[str, Stored]) -> None:
-        """Take the entries of an earlier run by reference."""
+        """Use the entries of an earlier run, given by reference."""
         entries = {ref: entry for ref, entry in stored.items() if entry.origin}
         counts = Counter(entry.origin for entry in entries.values())
         self._former = {entry.origin: ref for ref, entry in entries.items() if counts[entry.origin] == 1}
@@ -85,9 +80,9 @@ class Adoption:
         return former if former != ref else ""
 
     def take(self, ref: str, origin: str) -> None:
-        """Let `ref` have the entry of its candidate."""
+        """Give `ref` the entry of its candidate."""
         self.successors[self._former.pop(origin)] = ref
 
     def owner(self, ref: str) -> str:
-        """Return who has the entry of a reference now."""
+        """Return the reference that has the entry of a reference now."""
         return self.successors.get(ref, ref)

@@ -1,4 +1,4 @@
-"""storage-rest over HTTP, as the normalizer sees it."""
+"""Sends documents to storage-rest over HTTP, and asks it what it has."""
 
 import asyncio
 from collections.abc import Iterable
@@ -24,7 +24,7 @@ _PARALLEL = 8
 
 
 class RemoteStorage:
-    """storage-rest over HTTP; speaks the original's requests to one that knows only these."""
+    """storage-rest over HTTP; an original storage-rest is sent only the requests that it knows."""
 
     def __init__(self, client: HttpClient, *, yaml: bool = False) -> None:
         """`yaml`: an original is sent documents in the second format."""
@@ -49,7 +49,7 @@ class RemoteStorage:
         return listing or await self._listing_of_original(parse_keys(answer.body))
 
     async def _listing_of_original(self, keys: Iterable[str]) -> Listing:
-        """Fetch what others put there; what we sent ourselves is known, and an original keeps no more of it."""
+        """Fetch what others have stored; what we sent ourselves is known, and an original keeps nothing else of it."""
         limit = asyncio.Semaphore(_PARALLEL)
 
         async def fetch(key: str) -> tuple[str, Stored]:
@@ -63,7 +63,7 @@ class RemoteStorage:
         return Listing(revision="", complete=True, confirmed=True, entries=entries, cards={})
 
     async def apply(self, batch: Batch) -> Applied:
-        """Send a batch; what storage refuses for good is in the answer.
+        """Send a batch; the answer has what storage refuses for good.
 
         Raises:
             RemoteError, WireError: as `listing`; what of the batch is stored is then unknown.

@@ -92,7 +92,7 @@ class Intake:
                 log.exception("object_not_processed", object=ref.label)
                 self._desired.put(source, ref, Unusable(_untaken(ref, error)), now=now)
         if self._book.last_look(source) is not None:
-            self._telemetry.heard(str(ref) for ref in news if ref.is_deployment)
+            self._telemetry.event_received(str(ref) for ref in news if ref.is_deployment)
         self._wake()
 
     def listed(self, source: str) -> None:
@@ -292,7 +292,7 @@ class Intake:
 
     async def settled(self) -> None:
         """Wait until every source has been tried once."""
-        while not self._book.settled:
+        while not self._book.all_tried:
             self._news.clear()
             await self._news.wait()
 

@@ -207,10 +207,10 @@ async def test_whatever_is_told_of_one_object_the_others_go_on(monkeypatch: pyte
     storage = MemoryStorage()
     put = Deployments._put_deployment
 
-    def failing(self: Deployments, source: str, ref: str, facts: Deployment, *, bare: bool) -> None:
+    def failing(self: Deployments, source: str, ref: str, facts: Deployment, *, planned: bool) -> None:
         if ref.endswith("/m"):
             raise RuntimeError("an unheard-of fact")
-        put(self, source, ref, facts, bare=bare)
+        put(self, source, ref, facts, planned=planned)
 
     async with running(storage, Health()) as sink:
         await eventually(lambda: "models_m" in storage.entries)

@@ -23,7 +23,7 @@ from services.connector.doctor.settings import read_settings
 from services.normalizer.facts import Ref
 from services.normalizer.normalize.deployment import Deployment
 from services.normalizer.normalize.registry_objects import LIVE
-from services.normalizer.reports import is_meant, key_in
+from services.normalizer.reports import key_of, matches
 from services.normalizer.sources.http import Connector
 from services.normalizer.sources.kubeflow.paging import ListReader, item_id
 from services.normalizer.sources.refs import SourceRef
@@ -32,7 +32,7 @@ from services.normalizer.sources.refs import SourceRef
 async def trace(options: Options, name: str) -> AsyncIterator[Step]:
     """Yield the steps on the way of the model called `name`: a name, namespace/name, key or URL."""
     settings, _ = read_settings(options.environ)
-    name = key_in(name)
+    name = key_of(name)
     async with AsyncExitStack() as stack:
         examination = Examination(options, settings, stack)
         if examination.names_clusters:
@@ -106,7 +106,7 @@ class _Place:
         self._all = [
             wanted.applied(one) for each in found if not isinstance(each.answer, RemoteError) for one in each.answer
         ]
-        self.deployments = [isvc for isvc in self._all if is_meant(isvc, self._name)]
+        self.deployments = [isvc for isvc in self._all if matches(isvc, self._name)]
         return []
 
     def steps(self, *, registered: bool, elsewhere: bool) -> Iterator[Step]:
