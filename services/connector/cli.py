@@ -78,7 +78,11 @@ def main() -> None:
 @click.option(
     "--address", type=AddressType(), default="127.0.0.1:9090", show_default=True, help="Where the feed is served."
 )
-@click.option("--metrics-address", type=AddressType(), help="Where metrics and health are served besides.")
+@click.option(
+    "--metrics-address",
+    type=AddressType(),
+    help="Where metrics, health, /status and /explain are served as well, as a normalizer of its own serves them.",
+)
 def run(
     manifests: tuple[Path, ...],
     clusters: tuple[str, ...],

@@ -29,7 +29,7 @@ from services.normalizer.sources.manifest_objects import Contents, Noticed, read
 
 STDIN = "-"
 NOTHING: Mapping[Path, FileContents] = MappingProxyType({})
-_KEY = re.compile(r"(?:annotation ([\w.-]+/[\w.-]+)|the label ([\w./-]+))")
+_KEY = re.compile(r"annotation ([\w.-]+/[\w.-]+)|the label ([\w./-]+)|its field [\w.\[\]/-]*?([\w-]+)(?:\[\d+\])* is ")
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "info")
 """The gravest first."""
 
@@ -160,12 +160,12 @@ class _Lines:
         self._files: dict[str, list[str]] = {}
 
     def pinpoint(self, each: Noticed) -> Noticed:
-        """Return a problem of an object with the line of the annotation or label that it is about."""
+        """Return a problem of an object with the line of the annotation, label or field that it is about."""
         problem, place = each
         key = _KEY.search(f"{problem.message} {problem.remedy}")
         if key is None or not place.line or place.path == STDIN:
             return each
-        named = re.compile(rf"[\s\"'{{,]{re.escape(key[1] or key[2])}[\"']?\s*:")
+        named = re.compile(rf"[\s\"'{{,]{re.escape(key[1] or key[2] or key[3])}[\"']?\s*:")
         for number, line in enumerate(self._of(place.path)[place.line - 1 :], place.line):
             if named.search(f" {line}"):
                 return Noticed(problem, Place(place.path, number))

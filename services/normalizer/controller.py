@@ -108,7 +108,7 @@ class Controller:
             problems=self._desired.problems,
             hidden=self._hidden.causes(),
             doubts=self._ledger.doubts(),
-            sources=self._book.standings(),
+            sources=self._book.sources(),
         )
         return True
 

@@ -31,7 +31,7 @@ from services.normalizer.ledger import Doubt
 from services.normalizer.normalize.deployment import Deployment
 from services.normalizer.normalize.result import segment
 from services.normalizer.settings import NormalizerSettings
-from services.normalizer.sourcebook import Standing
+from services.normalizer.sourcebook import SourceHealth
 
 URL_SCHEMES = ("http://", "https://", "grpc://")
 _LONGEST = 2000
@@ -56,7 +56,7 @@ class Reporter:
         conditions = conditions_of(self._health)
         named = {condition.name: condition for condition in conditions}
         counts = self._ledger.counts()
-        sources = [_source(standing, named, counts) for standing in self._book.standings()]
+        sources = [_source(health, named, counts) for health in self._book.sources()]
         return NormalizerStatus(
             version=__version__,
             started=moment(self._health.started),
@@ -103,7 +103,7 @@ class Reporter:
             found=tuple(self._explained(ref, doubts.get(ref), stored) for ref in sorted(found)[:_MOST]),
             unread=tuple(
                 UnreadStatus(source=each.id, reason=self._book.reason(each.id))
-                for each in self._book.standings()
+                for each in self._book.sources()
                 if each.failing or (each.looked is None and not each.absent)
             ),
         )
@@ -184,17 +184,17 @@ class Reporter:
 
 
 def _source(
-    standing: Standing, conditions: dict[str, ConditionStatus], counts: dict[str, tuple[int, int]]
+    health: SourceHealth, conditions: dict[str, ConditionStatus], counts: dict[str, tuple[int, int]]
 ) -> SourceStatus:
-    condition = conditions.get(standing.id)
-    shown, leaving = counts.get(standing.id, (0, 0))
-    ok = condition.ok if condition else not standing.failing
+    condition = conditions.get(health.id)
+    shown, leaving = counts.get(health.id, (0, 0))
+    ok = condition.ok if condition else not health.failing
     return SourceStatus(
-        id=standing.id,
-        kind=standing.kind,
+        id=health.id,
+        kind=health.kind,
         ok=ok,
-        last_look=None if standing.looked is None else moment(standing.looked),
-        stale=standing.failing and not ok,
+        last_look=None if health.looked is None else moment(health.looked),
+        stale=health.failing and not ok,
         shown=shown,
         leaving=leaving,
         reason=condition.reason if condition else "",

@@ -265,7 +265,7 @@ class Intake:
 
     async def settled(self) -> None:
         """Wait until every source has been tried once."""
-        while not self._book.settled:
+        while not self._book.all_tried:
             self._news.clear()
             await self._news.wait()
 

@@ -12,7 +12,7 @@ from prometheus_client import Counter, Gauge, Histogram
 from common.metrics import Metrics
 from common.problems import Problem
 from services.normalizer.ledger import Doubt
-from services.normalizer.sourcebook import Standing
+from services.normalizer.sourcebook import SourceHealth
 
 CONTROLLER = "inferenceservice"
 _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
@@ -139,15 +139,15 @@ class Telemetry:
         problems: Mapping[str, tuple[Problem, ...]],
         hidden: Mapping[str, int],
         doubts: Collection[Doubt],
-        sources: Iterable[Standing],
+        sources: Iterable[SourceHealth],
     ) -> None:
         """Set the metrics of the current state; `documents` are counted by source, `hidden` models by cause."""
         self._documents.clear()
         for source, number in documents.items():
             self._documents.labels(source).set(number)
         self._looked.clear()
-        for standing in sources:
-            self._looked.labels(standing.id).set(standing.looked or 0)
+        for each in sources:
+            self._looked.labels(each.id).set(each.looked or 0)
         self._problems.clear()
         found = Count((problem.severity, problem.id) for of_one in problems.values() for problem in of_one)
         for (severity, id_), number in found.items():
