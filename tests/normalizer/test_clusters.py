@@ -1,8 +1,10 @@
 """Several clusters, each by itself: they come, go, hang and refuse, and nobody else waits for it."""
 
 import pytest
+from services.normalizer.wanted import id_of_server
 from structlog.testing import capture_logs
 
+from services.normalizer.sourcebook import cluster_source
 from tests import objects
 from tests.fakes.kubernetes import INFERENCE_SERVICES, LLM_INFERENCE_SERVICES
 from tests.fakes.kubernetes.rbac import EVERYTHING
@@ -31,6 +33,24 @@ async def test_one_hangs_and_one_refuses_and_the_third_is_served(fleet: Fleet) -
         assert not it.condition("kserve@a")["ok"]
         assert "forbidden" in it.condition("kserve@b")["reason"]
         assert it.condition("kserve@c")["ok"]
+
+
+async def test_with_an_empty_cache_the_third_is_stored_at_once_and_the_feed_waits_for_the_others(fleet: Fleet) -> None:
+    """What Backstage has may be from before the cache was lost: a list without them would delete it."""
+    for name in ("a", "b", "c"):
+        await fleet.add(name, models=3)
+    fleet.write("a", "b", "c")
+    fleet.clusters["a"].fault("hang", times=None)
+    fleet.clusters["b"].fault("status", times=None, status=403)
+    async with following(fleet, first_sync_grace=3600) as it:
+        await eventually(lambda: it.keys == keys("c", 3))
+
+        def awaited() -> set[str]:
+            return {each.source for each in it.storage.awaited or () if each.source.startswith("kserve@")}
+
+        ids = {cluster_source("kserve", id_of_server(fleet.clusters[name].url)) for name in ("a", "b")}
+        await eventually(lambda: awaited() == ids)
+        assert not it.storage.complete
 
 
 async def test_nothing_of_those_that_fail_is_lost(fleet: Fleet) -> None:
