@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from common.http.server import Address
     from services.connector.comparison import Difference
     from services.connector.preview import Preview
+    from services.normalizer.facts import Ref
+    from services.normalizer.normalize.deployment import Fact
     from services.normalizer.settings import NormalizerSettings
-    from services.normalizer.sources.kubeflow.records import RegistryContent
     from services.normalizer.sources.manifest_files import FileContents
 
 _EXISTING = click.Path(exists=True, path_type=Path)
@@ -228,7 +229,7 @@ def _from_elsewhere(
     return found
 
 
-def _of_registries(urls: "Sequence[str]", settings: "NormalizerSettings") -> "Sequence[RegistryContent]":
+def _of_registries(urls: "Sequence[str]", settings: "NormalizerSettings") -> "Sequence[Mapping[Ref, Fact]]":
     """Return what the registries at these URLs hold; their client is imported for them alone."""
     if not urls:
         return ()

@@ -13,9 +13,10 @@ from common.problems import Problem, Severity
 from common.wire import Upsert
 from services.normalizer.desired import Desired
 from services.normalizer.facts import MANIFESTS, Ref
+from services.normalizer.normalize.deployment import Fact
+from services.normalizer.normalize.registered_version import registry_source
 from services.normalizer.normalize.result import Defaults
 from services.normalizer.normalize.selection import ALL, Selection
-from services.normalizer.sources.kubeflow.records import RegistryContent
 from services.normalizer.sources.manifest_files import (
     FileContents,
     Place,
@@ -94,7 +95,7 @@ def preview(
     defaults: Defaults,
     selection: Selection = ALL,
     more: Mapping[Path, FileContents] = NOTHING,
-    registries: Iterable[RegistryContent] = (),
+    registries: Iterable[Mapping[Ref, Fact]] = (),
     connections: bool = False,
     progress: Progress = unseen,
 ) -> Preview:
@@ -188,10 +189,11 @@ def _matching(written: str) -> Sequence[Path]:
     return list(map(Path, found))
 
 
-def _desired(contents: Contents, defaults: Defaults, registries: Iterable[RegistryContent]) -> Desired:
+def _desired(contents: Contents, defaults: Defaults, registries: Iterable[Mapping[Ref, Fact]]) -> Desired:
     desired = Desired(defaults=defaults)
     for each in registries:
-        desired.put_registry(each.ref.id, each, touched=each.snapshot.versions)
+        for ref, registered in each.items():
+            desired.put(registry_source(ref.place), ref, registered)
     for ref, fact in contents.facts().items():
         desired.put(MANIFESTS, ref, fact)
     desired.render(desired.take_dirty(), now=0)

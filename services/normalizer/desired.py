@@ -19,20 +19,20 @@ from services.normalizer.earlier import Adoption, Unshown
 from services.normalizer.facts import LOCAL, MANIFESTS, Gone, Missing, Ref, Unusable, cluster_of, cluster_of_id
 from services.normalizer.hidden import Why, faulty
 from services.normalizer.ledger import Ledger, Patience
-from services.normalizer.normalize.cards import CatalogModel, catalog_model, readme_card
+from services.normalizer.normalize.cards import CatalogModel, readme_card
 from services.normalizer.normalize.deployment import Deployment, Fact
 from services.normalizer.normalize.document import within
 from services.normalizer.normalize.kserve import normalize_deployment
 from services.normalizer.normalize.labels import RegistryLabels
 from services.normalizer.normalize.linking import names_version
+from services.normalizer.normalize.registered_version import RegisteredVersion, Registry, registry_source
 from services.normalizer.normalize.registry import normalize_version
-from services.normalizer.normalize.registry_objects import ModelVersion, RegisteredModel, version_origin
+from services.normalizer.normalize.registry_objects import version_origin
 from services.normalizer.normalize.result import Defaults, Normalized, Place
 from services.normalizer.normalize.stated import card_problems
 from services.normalizer.places import SHARED, Places
-from services.normalizer.registered import Registered, Version
+from services.normalizer.registered import Registered
 from services.normalizer.sourcebook import SourceBook, SourceKind, cluster_source
-from services.normalizer.sources.kubeflow.records import RegistryContent, registry_source
 
 T = TypeVar("T")
 
@@ -135,28 +135,30 @@ class Desired:
 
     def put(self, source: str, ref: Ref, fact: Fact | Gone | Missing | Unusable, *, now: float = 0) -> None:
         """Take what a source says of an object."""
+        if ref.kind == "registry":
+            self._put_registered(ref, fact, now)
+            return
         self._dirty |= self._deployments.put(source, ref, fact, now=now)
         if isinstance(fact, Gone):  # a version may have been waiting for it since the start
             self._dirty |= {version for version, server in self._unconfirmed_servers.items() if server == str(ref)}
 
-    def put_registry(
-        self, registry: str, content: RegistryContent | None, *, touched: Iterable[str] = (), now: float = 0
-    ) -> None:
-        """Take what a registry holds now, None when it is gone; `touched` are the ids of versions that changed."""
-        changed, everything, relinked = self._registered.put(registry, content, touched=touched, now=now)
-        self._dirty |= changed
-        if everything:
-            self._dirty.update(self._unshown.of(registry))
-        if relinked:
-            self._dirty |= self._deployments.refs
-        self._note(registry_source(registry), content.problems if content is not None else ())
+    def _put_registered(self, ref: Ref, fact: Fact | Gone | Missing | Unusable, now: float) -> None:
+        """Take what a registry says of itself, or of a version."""
+        if isinstance(fact, Registry):
+            if self._registered.put_registry(fact):
+                self._dirty |= self._registered.refs(fact.id)
+                self._dirty.update(self._unshown.of(fact.id))
+            self._note(str(ref), fact.problems)
+        elif isinstance(fact, RegisteredVersion | Gone | Missing | Unusable):
+            self._registered.put(ref, fact, now=now)
+            self._dirty.add(str(ref))
 
     def put_place(self, cluster: str, place: Place) -> None:
         """Take how the entries of a cluster are shown."""
         self._left.discard(cluster)
         if self._places.put(cluster, place):
             self._dirty |= {ref for ref in self._deployments.refs if Ref.parse(ref).place == cluster}
-            self._dirty |= {ref for ref in self._registered.refs if cluster_of(Ref.parse(ref)) == cluster}
+            self._dirty |= {str(each.ref) for each in self._registered.versions() if cluster_of(each.ref) == cluster}
 
     def close(self, source: str, *, now: float) -> None:
         """Take that a source is followed no longer: nothing shows its deployments."""
@@ -169,12 +171,14 @@ class Desired:
 
     def known(self, source: str, kind: SourceKind) -> set[Ref]:
         """Return what a source has told that was not taken back."""
+        if kind == "registry":
+            return self._registered.known(source.partition(":")[2])
         return self._deployments.known(source, cluster_of_id(source) if kind == "kserve" else "")
 
     def put_cards(self, cards: Mapping[str, str | None], *, cluster: str = LOCAL) -> None:
         """Take cards of a cluster's model catalogs by key; None says that there is none, what is not named stays."""
         self._cards.put(cards, cluster=cluster)
-        self._dirty |= self._deployments.documented_by(cards)
+        self._dirty |= self._deployments.documented_by(cards) | self._registered.documented_by(cards)
 
     def forget_cards(self, keys: Collection[str], *, cluster: str = LOCAL) -> None:
         """Drop cards that nothing in a cluster refers to any more; one that a document still shows stays with it."""
@@ -210,7 +214,8 @@ class Desired:
         if refs:
             self._dirty |= self._unconfirmed_servers.keys()
         for registry in self._registered.over():
-            self.put_registry(registry, None)
+            self._dirty |= self._registered.drop(registry) | set(self._unshown.of(registry))
+            self._note(str(Ref.registry(registry)), ())
         for cluster in [each for each in self._left if not self._deployments.has_cluster(each)]:
             self._dirty |= self._deployments.forget(cluster)
             self._left.remove(cluster)
@@ -219,6 +224,8 @@ class Desired:
 
     def take_dirty(self) -> set[str]:
         """Return the references whose documents may have to change, and start collecting again."""
+        if self._registered.take_relinked():
+            self._dirty |= self._deployments.refs
         dirty, self._dirty = self._dirty, set()
         return dirty
 
@@ -242,8 +249,8 @@ class Desired:
             if (entry := self._deployments.get(ref)) is not None:
                 yield ref, entry.facts
 
-    def versions(self) -> Iterator[tuple[str, RegisteredModel, ModelVersion]]:
-        """Yield all versions of all registries, live or not, by reference."""
+    def versions(self) -> Iterator[RegisteredVersion]:
+        """Yield all versions of all registries, live or not."""
         return self._registered.versions()
 
     def shown_with_version(self, ref: str) -> str:
@@ -331,13 +338,15 @@ class Desired:
         """Return the document of a registered version, and settle which isvc it shows as its server."""
         self.retained.discard(ref)
         self._deployments.clear_server(ref)
-        content = self._registered.content_of(ref)
-        found = self._registered.find(ref, content) if content is not None else None
-        if content is None or found is None:
+        registry = self._registered.registry_of(ref)
+        found = self._registered.find(ref) if registry is not None else None
+        if registry is None or found is None:
+            if self._registered.is_unusable(ref):
+                self.retained.add(ref)
             if self._ledger.departed(ref) and self._unshown.discard(ref):
                 self._dirty |= self._waiting
             return None
-        if found.artifacts is None or (not content.settled and ref in self._stored_by_ref):
+        if found.artifacts is None or (not registry.listed and ref in self._stored_by_ref):
             # Not read to the end yet: what an earlier run knew is worth more than a part.
             self.retained.add(ref)
             return None
@@ -356,27 +365,24 @@ class Desired:
         else:
             self._served_by.pop(ref, None)
         stated = chosen.verdict.facts.stated if chosen and chosen.verdict.facts else None
-        place = self._places.of(Ref.parse(server or ref), content.source)
+        place = self._places.of(Ref.parse(server or ref), registry_source(registry.id))
         return within(
             place,
             normalize_version(
-                found.model,
-                found.version,
-                found.artifacts,
-                registry=content.ref,
-                source=content.source,
+                found,
+                registry=registry,
                 server=self._deployments.server(server),
                 registry_isvc_name=chosen.link.record if chosen else "",
                 card=self._cards.choose(
-                    catalog_model(found.artifacts) or (stated.catalog_model if stated else None),
+                    found.card or (stated.catalog_model if stated else None),
                     stored=self._stored_by_ref.get(ref),
-                    readme=readme_card(content.ref, found.model),
+                    readme=readme_card(registry.id, found.model),
                 ),
                 defaults=place.defaults,
             ),
         )
 
-    def _inherit(self, ref: str, found: Version) -> bool:
+    def _inherit(self, ref: str, found: RegisteredVersion) -> bool:
         """Let a version that is new have the entry that it had under another name of its registry, if there is one.
 
         Returns False while it is not known whether that registry is really gone.
@@ -475,6 +481,7 @@ class Desired:
         fault, entry = self._faults.get(ref), self._deployments.get(ref)
         return (
             *self._deployments.problems(ref),
+            *(self._registered.problems(ref) if ref.startswith("registry:") else ()),
             *((fault,) if fault else ()),
             *(self._card_problems(entry.facts) if entry else ()),
         )

@@ -116,9 +116,10 @@ class Reporter:
         """Yield references with the names of their models."""
         for ref, facts in self._desired.deployments():
             yield ref, names_of(facts.namespace, facts.name)
-        for ref, model, version in self._desired.versions():
+        for each in self._desired.versions():
+            model, version = each.model, each.version
             key = identity.key_of((segment(model.name), segment(version.name)))
-            yield ref, (model.name, f"{model.name}/{version.name}", f"{model.name} {version.name}", key)
+            yield str(each.ref), (model.name, f"{model.name}/{version.name}", f"{model.name} {version.name}", key)
         for key, entry in self._entries():
             yield entry.ref or key, (key, entry.ref, entry.model_name, entry.server_name)
         for hidden in self._hidden.all():

@@ -11,18 +11,17 @@ from typing import Any
 
 import structlog
 
+from common.faults import Fault
 from common.kube.state import State
 from common.problems import Problem
 from services.normalizer.context import SYNC, Context
 from services.normalizer.facts import LOCAL, Gone, Missing, Ref, Unusable, cluster_of_id, in_cluster
 from services.normalizer.normalize.cards import CatalogModel
 from services.normalizer.normalize.labels import RegistryLabels
-from services.normalizer.normalize.registry_objects import RegistryRef
 from services.normalizer.normalize.result import Place
 from services.normalizer.places import SHARED
 from services.normalizer.source import Hearer, News, Sink, Source
-from services.normalizer.sourcebook import OPTIONAL, OPTIONAL_PARTS
-from services.normalizer.sources.kubeflow.records import RegistryContent, RegistryReading, registry_source
+from services.normalizer.sourcebook import OF_CLUSTERS, OPTIONAL, OPTIONAL_PARTS
 
 log = structlog.get_logger("sink")
 
@@ -64,7 +63,9 @@ class Intake:
         self.sources[source.id] = source
         if isinstance(source, Hearer):
             source.hear(self._problems)
-        asyncio.get_running_loop().call_later(SLOW, self._slow, source)
+        self._looked()
+        if source.kind != "registry":  # a first look at ten thousand models takes longer
+            asyncio.get_running_loop().call_later(SLOW, self._slow, source)
         return _SinkOf(source, self, known=self._desired.known(source.id, source.kind))
 
     def _slow(self, source: Source) -> None:
@@ -95,25 +96,37 @@ class Intake:
             self._telemetry.event_received(str(ref) for ref in news if ref.is_deployment)
         self._wake()
 
-    def listed(self, source: str) -> None:
-        """A look at a source was complete."""
+    def listed(self, source: str, *, lacking: Fault | None = None) -> None:
+        """A look at a source was complete, but for what is `lacking` of single objects."""
         self._book.listed(source, now=self._clock())
-        self._tell(source, True, stale=False)
-        self._progress()
+        self._tell(source, lacking is None, str(lacking or ""), stale=lacking is not None)
+        self._looked()
 
     def state(self, source: str, state: State, *, part: str = "", partly: bool = False) -> None:
         """A source, or what belongs to it, cannot be read or can again."""
+        kind = self.sources[source].kind
         reason = "" if state.ok else str(state)
-        optional = part in OPTIONAL_PARTS or self.sources[source].kind in OPTIONAL
+        optional = part in OPTIONAL_PARTS or kind in OPTIONAL
         unneeded = optional and state.kind in ("absent", "forbidden")
         ok, told = state.ok or unneeded, f"not followed, {reason}" if unneeded else reason
-        self._tell(source, ok, told, part=part, stale=None if part else not ok)
+        # A server without an address is nothing to wait for, and nothing that anyone has to change.
+        self._tell(source, ok or state.kind == "no-address", told, part=part, stale=None if part else not ok)
         if not part and state.ok:
             self._book.recovered(source)
         elif not part:
-            waiting = state.kind != "absent" and not partly and not unneeded
-            self._book.failed(source, waiting=waiting, reason=reason)
-        self._progress()
+            nowhere = state.kind == "no-address" or (state.kind == "absent" and kind in OF_CLUSTERS)
+            self._book.failed(source, waiting=not (nowhere or partly or unneeded), reason=reason)
+        self._looked()
+
+    def close(self, source: str, *, proven: bool = False) -> None:
+        """There is no such source any more; its entries stay for a grace.
+
+        `proven`: that is known, though it is not known of every other whether it is there.
+        """
+        self.sources.pop(source, None)
+        self._book.withdraw(source, proven=proven)
+        self._ledger.withdraw(source)
+        self._looked()
 
     # --- of clusters
 
@@ -142,9 +155,8 @@ class Intake:
 
     def cluster_stopped(self, cluster: str, sources: Collection[str]) -> None:
         """A cluster with these sources of deployments is not followed now; whether it will be again, is said next."""
-        for source in sources:
-            self.sources.pop(source, None)
         for source in (*sources, *self._book.registries_of(cluster)):
+            self.sources.pop(source, None)
             self._book.withdraw(source)
             self._ledger.withdraw(source)
         for source in [
@@ -155,7 +167,7 @@ class Intake:
         self._ask.pop(cluster, None)
         self._ask_for_cards.pop(cluster, None)
         self._book.discovering(complete=False, cluster=cluster)
-        self._registries_changed()
+        self._looked()
 
     def sources_left(self, sources: Iterable[str]) -> None:
         """Nothing will follow these sources of deployments any more: their entries stay for SOURCE_GONE_GRACE."""
@@ -172,59 +184,20 @@ class Intake:
 
     # --- of registries
 
-    def registry_declared(self, registry: str) -> None:
-        """There is such a registry."""
-        self._book.declare(registry_source(registry), "registry")
-        self._registries_changed()
+    def unread(self, registry: str, *, reason: str) -> None:
+        """There is a registry that has entries and is not read, until somebody has it trusted."""
+        self._book.declare(registry, "registry")
+        self._book.failed(registry, waiting=False, reason=reason)
+        self._looked()
 
-    def registry_read(self, ref: RegistryRef, reading: RegistryReading) -> None:
-        """A registry was polled."""
-        taken = self._take_reading(ref, reading)
-        if taken and reading.complete:
-            self._book.listed(registry_source(ref.id), now=self._clock())
-        else:
-            self._book.failed(registry_source(ref.id), reason=str(reading.fault or "see the log of the normalizer"))
-        self._registries_changed()
-
-    def cards_read(self, ref: RegistryRef, reading: RegistryReading) -> None:
-        """Model cards that a registry refers to were read; of the registry itself nothing is new."""
-        self._take_reading(ref, reading)
-        self._wake()
-
-    def deployment_cards_read(self, cards: Mapping[str, str | None], *, cluster: str = LOCAL) -> None:
-        """Model cards that deployments name were read; they are given by key, None where there is none."""
+    def cards_read(self, cards: Mapping[str, str | None], *, cluster: str = LOCAL) -> None:
+        """Model cards of a cluster's catalogs were read; they are given by key, None where there is none."""
         self._desired.put_cards(cards, cluster=cluster)
         self._wake()
 
     def cards_forgotten(self, keys: Collection[str], *, cluster: str = LOCAL) -> None:
         """Nothing in a cluster refers to these model cards any more."""
         self._desired.forget_cards(keys, cluster=cluster)
-
-    def _take_reading(self, ref: RegistryRef, reading: RegistryReading) -> bool:
-        """Return whether a reading could be taken; one registry with something unheard of must not end the others."""
-        content = RegistryContent(ref, reading.snapshot, settled=reading.settled, problems=reading.problems)
-        try:
-            self._desired.put_cards(reading.cards, cluster=cluster_of_id(ref.id))
-            self._desired.put_registry(ref.id, content, touched=reading.touched, now=self._clock())
-        except Exception:
-            log.exception("registry_not_processed", source=f"registry {ref.id}")
-            return False
-        return True
-
-    def registry_failed(self, registry: str, *, has_address: bool, reason: str) -> None:
-        """A registry cannot be read; one that has no address yet has nothing to wait for."""
-        self._book.failed(registry_source(registry), waiting=has_address, reason=reason)
-        self._registries_changed()
-
-    def registry_gone(self, registry: str, *, proven: bool = False) -> None:
-        """A registry is no longer there; its models stay for a grace.
-
-        `proven`: that is known, though it is not known of every other whether it is there.
-        """
-        source = registry_source(registry)
-        self._book.withdraw(source, proven=proven)
-        self._ledger.withdraw(source)
-        self._registries_changed()
 
     def discovering(
         self,
@@ -243,7 +216,7 @@ class Intake:
         """
         self._book.discovering(complete=complete, waiting=waiting, refused=refused, reason=reason, cluster=cluster)
         self._tell(in_cluster("discovery", cluster), complete if ok is None else ok, reason)
-        self._registries_changed()
+        self._looked()
 
     def remote_state(self, source: str, *, ok: bool, reason: str, stale: bool | None = None) -> None:
         """A registry or a model catalog cannot be read, or can again; `ok`: nobody has to act.
@@ -327,7 +300,7 @@ class Intake:
         name = self._cluster_names.get(cluster, "")
         return in_cluster(source.removesuffix(in_cluster("", cluster)), name) if name and cluster != LOCAL else source
 
-    def _registries_changed(self) -> None:
+    def _looked(self) -> None:
         self._desired.await_registries(self._book.awaiting_registries)
         self._wake()
         self._progress()
@@ -373,13 +346,13 @@ class _SinkOf(Sink):
         self._known.difference_update(news)
         self._intake.changed(self._source, news)
 
-    def listed(self) -> None:
+    def listed(self, *, lacking: Fault | None = None) -> None:
         if self._known:
             # What may not be read is not told either, and then says nothing.
-            missing = {ref for ref in self._known if ref.is_deployment or not self._unread}
+            missing = {ref for ref in self._known if ref.has_entries or not self._unread}
             self._known = set()
-            self._intake.changed(self._source, {ref: Missing() if ref.is_deployment else Gone() for ref in missing})
-        self._intake.listed(self._source)
+            self._intake.changed(self._source, {ref: Missing() if ref.has_entries else Gone() for ref in missing})
+        self._intake.listed(self._source, lacking=lacking)
 
     def state(self, state: State, *, part: str = "", partly: bool = False) -> None:
         (self._unread.discard if state.ok else self._unread.add)(part)

@@ -15,6 +15,8 @@ SourceKind = Literal["kserve", "llm", "openai", "registry", "cluster"]
 """What a source has: InferenceServices, LLMInferenceServices, one OpenAI-compatible server, registered versions, or a
 cluster's sources, which are not known yet."""
 
+OF_CLUSTERS: Final[frozenset[SourceKind]] = frozenset({"kserve", "llm"})
+"""Those that follow a kind of object of the API server: one that the server does not have is nothing to wait for."""
 OPTIONAL: Final[frozenset[SourceKind]] = frozenset({"llm"})
 OPTIONAL_PARTS: Final = frozenset({"servingruntimes", "clusterservingruntimes"})
 """It is normal that a cluster does not have these, or that the account may not read them."""
