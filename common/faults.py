@@ -35,6 +35,11 @@ class Fault:
         return f"{self.kind}: {'; '.join(filter(None, (self.reason, self.remedy)))}"
 
     @property
-    def waits_for_people(self) -> bool:
+    def needs_people(self) -> bool:
         """Whether somebody has to do something before another attempt can succeed."""
         return self.kind in ("absent", "forbidden", "unauthorized")
+
+
+def kind_of(fault: Fault | None) -> FaultKind | Literal["ok"]:
+    """Return the kind of a fault, `ok` where there is none."""
+    return fault.kind if fault is not None else "ok"

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
+from common.faults import Fault
 from common.kube.errors import GarbledAnswer
-from common.kube.state import State
 
 T = TypeVar("T")
 T_contra = TypeVar("T_contra", contravariant=True)
@@ -33,7 +33,7 @@ class Handler(Protocol[T_contra]):
     def on_synced(self) -> None:
         """A complete list was applied: what the store has now is all there is."""
 
-    def on_state(self, state: State) -> None:
+    def on_fault(self, fault: Fault | None) -> None:
         """Following the collection began to fail, fails otherwise, or works again."""
 
 

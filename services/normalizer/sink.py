@@ -11,8 +11,7 @@ from typing import Any
 
 import structlog
 
-from common.faults import Fault
-from common.kube.state import State
+from common.faults import Fault, kind_of
 from common.problems import Problem
 from services.normalizer.context import SYNC, Context
 from services.normalizer.facts import LOCAL, Gone, Missing, Ref, Unusable, cluster_of_id, in_cluster
@@ -102,19 +101,18 @@ class Intake:
         self._tell(source, lacking is None, str(lacking or ""), stale=lacking is not None)
         self._looked()
 
-    def state(self, source: str, state: State, *, part: str = "", partly: bool = False) -> None:
+    def state(self, source: str, fault: Fault | None, *, part: str = "", partly: bool = False) -> None:
         """A source, or what belongs to it, cannot be read or can again."""
-        kind = self.sources[source].kind
-        reason = "" if state.ok else str(state)
-        optional = part in OPTIONAL_PARTS or kind in OPTIONAL
-        unneeded = optional and state.kind in ("absent", "forbidden")
-        ok, told = state.ok or unneeded, f"not followed, {reason}" if unneeded else reason
+        kind, what = self.sources[source].kind, kind_of(fault)
+        unneeded = (part in OPTIONAL_PARTS or kind in OPTIONAL) and what in ("absent", "forbidden")
+        ok, reason = fault is None or unneeded, str(fault or "")
+        told = f"not followed, {reason}" if unneeded else reason
         # A server without an address is nothing to wait for, and nothing that anyone has to change.
-        self._tell(source, ok or state.kind == "no-address", told, part=part, stale=None if part else not ok)
-        if not part and state.ok:
+        self._tell(source, ok or what == "no-address", told, part=part, stale=None if part else not ok)
+        if not part and fault is None:
             self._book.recovered(source)
         elif not part:
-            nowhere = state.kind == "no-address" or (state.kind == "absent" and kind in OF_CLUSTERS)
+            nowhere = what == "no-address" or (what == "absent" and kind in OF_CLUSTERS)
             self._book.failed(source, waiting=not (nowhere or partly or unneeded), reason=reason)
         self._looked()
 
@@ -354,6 +352,6 @@ class _SinkOf(Sink):
             self._intake.changed(self._source, {ref: Missing() if ref.has_entries else Gone() for ref in missing})
         self._intake.listed(self._source, lacking=lacking)
 
-    def state(self, state: State, *, part: str = "", partly: bool = False) -> None:
-        (self._unread.discard if state.ok else self._unread.add)(part)
-        self._intake.state(self._source, state, part=part, partly=partly)
+    def state(self, fault: Fault | None, *, part: str = "", partly: bool = False) -> None:
+        (self._unread.discard if fault is None else self._unread.add)(part)
+        self._intake.state(self._source, fault, part=part, partly=partly)
