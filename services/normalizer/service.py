@@ -103,7 +103,7 @@ async def follow_sources(
     clusters = Clusters(intake=intake, environment=environment)
     tasks: list[Task] = [clusters.run]
     if settings.clusters_file is not None:
-        intake.cluster_awaited(CLUSTERS_FILE)
+        intake.await_cluster(CLUSTERS_FILE)
 
         def configure(file: ClustersFile) -> None:
             clusters.configure(specs_of_file(settings, file, os.environ))
