@@ -179,7 +179,7 @@ class Intake:
     def cluster_left(self, cluster: str) -> None:
         """A cluster is configured no longer."""
         self._book.leave(cluster)
-        self._desired.leave(cluster)
+        self._desired.remove_cluster(cluster)
         self._progress()
 
     # --- of registries

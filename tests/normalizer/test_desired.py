@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-import services.normalizer.desired as desired_module
+import services.normalizer.rendering as rendering_module
 from common.problems import Problem
 from common.wire import Stored, Upsert
 from services.normalizer.documents import SLICE
@@ -296,7 +296,7 @@ def test_whatever_happens_to_one_document_it_stays_and_the_others_go_on(
             raise RuntimeError("a rule with a fault")
         return normalize_deployment(facts, **rest)
 
-    monkeypatch.setattr(desired_module, "normalize_deployment", failing)
+    monkeypatch.setattr(rendering_module, "normalize_deployment", failing)
     bench.isvc(objects.isvc("m", annotations={"modelcatalogbridge.rhdh.io/owner": "ml-team"}))
     bench.isvc(objects.isvc("other"))
     bench.later(2 * HOLD)
