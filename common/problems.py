@@ -93,6 +93,10 @@ PROBLEMS: Final[Mapping[ProblemId, Meaning]] = {
         "An address or a text contained credentials; they were removed.",
         "Remove them at the source too, and replace them: others may have read them.",
     ),
+    "field_of_wrong_type": Meaning(
+        "A field of a manifest has a type that the API server refuses.",
+        "Write the field as the message says.",
+    ),
     "file_unreadable": Meaning("A manifest cannot be read.", "Correct the file at the line that the message names."),
     "how_to_use_not_url": Meaning(
         "`How to use` is not a URL; it is shown as part of the usage.", "Write a URL, or use the field for usage."

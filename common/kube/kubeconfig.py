@@ -40,8 +40,8 @@ async def load_kubeconfig(paths: Sequence[Path], *, namespace: str | None, conte
         refused=f"the credentials of context {login.context} in {login.files} are not, or no longer, valid: log in "
         "again; the connector reads them again by itself",
         renew=login.renew,
-        distrusted=f"the certificate-authority of context {login.context} in {login.files} did not sign this API "
-        "server's certificate",
+        distrusted=f"the certificate-authority of context {login.context} in {login.files} is not the one of this API "
+        "server",
     )
 
 

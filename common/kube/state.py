@@ -1,13 +1,15 @@
 """Whether a collection can be followed, and otherwise why not and what to do."""
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
+from common.faults import Fault, FaultKind
 from common.http.client import RemoteError, Unreachable
 from common.kube.errors import KubeError, remedy_of
 
-StateKind = Literal["starting", "ok", "absent", "forbidden", "unauthorized", "unreachable", "error"]
-STATE_KINDS: tuple[StateKind, ...] = get_args(StateKind)
+StateKind = FaultKind | Literal["ok"]
+STATE_KINDS: tuple[StateKind, ...] = ("starting", "ok", "absent", "forbidden", "unauthorized", "unreachable", "error")
+"""Those that a collection of an API server can be in."""
 _OF_STATUS: dict[int, StateKind] = {401: "unauthorized", 403: "forbidden", 404: "absent"}
 
 
@@ -27,6 +29,11 @@ class State:
     def needs_administrator(self) -> bool:
         """Whether an administrator must act before another attempt can succeed."""
         return self.kind in ("absent", "forbidden", "unauthorized")
+
+
+def failing(fault: Fault) -> State:
+    """Return the state of something with a fault."""
+    return State(ok=False, reason=fault.reason, remedy=fault.remedy, kind=fault.kind)
 
 
 STARTING = State(ok=False, reason="not listed yet", kind="starting")

@@ -59,7 +59,7 @@ class Entry:
     @property
     def version(self) -> str:
         """The reference of the version that it serves, empty without one."""
-        return self.link.version.ref if self.link.version else ""
+        return str(self.link.version) if self.link.version else ""
 
 
 class Deployments:

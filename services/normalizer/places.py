@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from services.normalizer.facts import LOCAL, Ref, cluster_of, cluster_of_id
-from services.normalizer.normalize.registry_objects import MLFLOW
+from services.normalizer.normalize.registered_version import MLFLOW
 from services.normalizer.normalize.result import Defaults, Place
 
 SHARED: Final = "shared"

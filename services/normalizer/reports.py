@@ -31,7 +31,7 @@ from services.normalizer.ledger import Doubt
 from services.normalizer.normalize.deployment import Deployment
 from services.normalizer.normalize.result import segment
 from services.normalizer.settings import NormalizerSettings
-from services.normalizer.sourcebook import Standing
+from services.normalizer.sourcebook import SourceHealth
 
 URL_SCHEMES = ("http://", "https://", "grpc://")
 _LONGEST = 2000
@@ -56,7 +56,7 @@ class Reporter:
         conditions = conditions_of(self._health)
         named = {condition.name: condition for condition in conditions}
         counts = self._ledger.counts()
-        sources = [_source(standing, named, counts) for standing in self._book.standings()]
+        sources = [_source(health, named, counts) for health in self._book.sources()]
         return NormalizerStatus(
             version=__version__,
             started=moment(self._health.started),
@@ -103,7 +103,7 @@ class Reporter:
             found=tuple(self._explained(ref, doubts.get(ref), stored) for ref in sorted(found)[:_MOST]),
             unread=tuple(
                 UnreadStatus(source=each.id, reason=self._book.reason(each.id))
-                for each in self._book.standings()
+                for each in self._book.sources()
                 if each.failing or (each.looked is None and not each.absent)
             ),
         )
@@ -116,9 +116,10 @@ class Reporter:
         """Yield references with the names of their models."""
         for ref, facts in self._desired.deployments():
             yield ref, names_of(facts.namespace, facts.name)
-        for ref, model, version in self._desired.versions():
+        for each in self._desired.versions():
+            model, version = each.model, each.version
             key = identity.key_of((segment(model.name), segment(version.name)))
-            yield ref, (model.name, f"{model.name}/{version.name}", f"{model.name} {version.name}", key)
+            yield str(each.ref), (model.name, f"{model.name}/{version.name}", f"{model.name} {version.name}", key)
         for key, entry in self._entries():
             yield entry.ref or key, (key, entry.ref, entry.model_name, entry.server_name)
         for hidden in self._hidden.all():
@@ -183,17 +184,17 @@ class Reporter:
 
 
 def _source(
-    standing: Standing, conditions: dict[str, ConditionStatus], counts: dict[str, tuple[int, int]]
+    health: SourceHealth, conditions: dict[str, ConditionStatus], counts: dict[str, tuple[int, int]]
 ) -> SourceStatus:
-    condition = conditions.get(standing.id)
-    shown, leaving = counts.get(standing.id, (0, 0))
-    ok = condition.ok if condition else not standing.failing
+    condition = conditions.get(health.id)
+    shown, leaving = counts.get(health.id, (0, 0))
+    ok = condition.ok if condition else not health.failing
     return SourceStatus(
-        id=standing.id,
-        kind=standing.kind,
+        id=health.id,
+        kind=health.kind,
         ok=ok,
-        last_look=None if standing.looked is None else moment(standing.looked),
-        stale=standing.failing and not ok,
+        last_look=None if health.looked is None else moment(health.looked),
+        stale=health.failing and not ok,
         shown=shown,
         leaving=leaving,
         reason=condition.reason if condition else "",

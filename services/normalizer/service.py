@@ -1,4 +1,4 @@
-"""The normalizer put together: sources, controller, and the server that shows its health and metrics."""
+"""Assembles the normalizer: sources, controller, and the server for its health, status and metrics."""
 
 import asyncio
 import os
@@ -56,7 +56,7 @@ def create_controller(
     )
 
 
-def _of_files(environment: Environment) -> Iterable[Source]:
+def _manifest_sources(environment: Environment) -> Iterable[Source]:
     if not environment.manifests:
         return
     settings = environment.settings
@@ -66,7 +66,7 @@ def _of_files(environment: Environment) -> Iterable[Source]:
     yield source if servers is None else Answered(Selected(source, settings.selection), servers)
 
 
-def _of_servers(environment: Environment) -> Iterable[Source]:
+def _openai_sources(environment: Environment) -> Iterable[Source]:
     settings = environment.settings
     if not settings.openai_servers:
         return
@@ -80,27 +80,30 @@ def _of_servers(environment: Environment) -> Iterable[Source]:
         )
 
 
-KINDS: dict[str, Callable[[Environment], Iterable[Source]]] = {"manifests": _of_files, "openai": _of_servers}
-"""The kinds of sources of deployments that are in no cluster: what there is of each in an environment."""
+KINDS: dict[str, Callable[[Environment], Iterable[Source]]] = {
+    "manifests": _manifest_sources,
+    "openai": _openai_sources,
+}
+"""The kinds of sources outside clusters, each with a function that returns the sources in an environment."""
 
 
 async def follow_sources(
     *, intake: Intake, environment: Environment, cluster: bool = False, contexts: Sequence[str] = ()
 ) -> Sequence[Task]:
-    """Return what must run to follow the sources of an environment and, if asked for, a cluster or several.
+    """Return the tasks that follow the sources of an environment and its clusters.
 
-    The clusters are those of CLUSTERS_FILE, else those of `contexts`, else, with `cluster`, the environment's own.
+    The clusters are those in CLUSTERS_FILE, else those of `contexts`, else, with `cluster`, the environment's own.
 
     Raises:
-        CredentialsError: a cluster is asked for and the environment leads to none.
+        CredentialsError: a cluster is asked for, and there are no credentials for one in the environment.
         TrustError: a certificate authority for registries cannot be used.
     """
     settings = environment.settings
-    create_connector(settings, token=None, metrics=environment.metrics)  # a faulty authority is told at once
+    create_connector(settings, token=None, metrics=environment.metrics)  # fails at once if an authority is invalid
     clusters = Clusters(intake=intake, environment=environment)
     tasks: list[Task] = [clusters.run]
     if settings.clusters_file is not None:
-        intake.cluster_awaited(CLUSTERS_FILE)
+        intake.await_cluster(CLUSTERS_FILE)
 
         def configure(file: ClustersFile) -> None:
             clusters.configure(specs_of_file(settings, file, os.environ))
@@ -125,7 +128,7 @@ async def run(
     """Run the normalizer as a service of its own until `stop` is set.
 
     Raises:
-        CredentialsError: the environment leads to no cluster.
+        CredentialsError: there are no credentials for a cluster in the environment.
         OSError: an address cannot be bound.
     """
     health = Health()
@@ -153,7 +156,7 @@ async def run(
 
 
 async def run_until(stop: asyncio.Event, *tasks: Task) -> None:
-    """Run the tasks side by side until `stop` is set, or one of them fails, which ends all."""
+    """Run the tasks together until `stop` is set; if one of them fails, all end."""
     async with asyncio.TaskGroup() as group:
         running = [group.create_task(task()) for task in tasks]
         await stop.wait()

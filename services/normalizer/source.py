@@ -6,6 +6,7 @@ The register is `KINDS` in `service.py`.
 from collections.abc import Mapping
 from typing import Protocol, runtime_checkable
 
+from common.faults import Fault
 from common.kube.state import State
 from common.problems import Problem
 from services.normalizer.facts import Gone, Missing, Ref, Unusable
@@ -21,8 +22,11 @@ class Sink(Protocol):
     def changed(self, news: News) -> None:
         """Objects are new, others, gone or missing."""
 
-    def listed(self) -> None:
-        """A look was complete: what was told is all there is."""
+    def listed(self, *, lacking: Fault | None = None) -> None:
+        """A look was complete: what was told is all there is.
+
+        `lacking`: why not everything could be read of some of these objects.
+        """
 
     def state(self, state: State, *, part: str = "", partly: bool = False) -> None:
         """The source cannot be read, or can again.

@@ -2,7 +2,7 @@ from math import inf
 
 from common.metrics import Metrics
 from common.problems import Problem
-from services.normalizer.sourcebook import Standing
+from services.normalizer.sourcebook import SourceHealth
 from services.normalizer.telemetry import Telemetry
 
 PROBLEM = Problem("name_taken", "info", "InferenceService a/b", "its name is taken", "rename it")
@@ -41,9 +41,9 @@ def test_the_time_from_event_to_served_counts_what_was_changed_by_it() -> None:
 def test_sources_that_are_gone_are_told_no_longer() -> None:
     metrics = Metrics("rhoai-normalizer", "test")
     standings = [
-        Standing("kserve", "kserve", 5.0, failing=True, absent=False),
-        Standing("kserve-llm", "llm", None, failing=True, absent=True),
-        Standing("registry:ns/name", "registry", 7.0, failing=False, absent=False),
+        SourceHealth("kserve", "kserve", 5.0, failing=True, absent=False),
+        SourceHealth("kserve-llm", "llm", None, failing=True, absent=True),
+        SourceHealth("registry:ns/name", "registry", 7.0, failing=False, absent=False),
     ]
     telemetry = Telemetry(metrics)
     telemetry.state(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 from urllib.parse import quote
 
-from services.normalizer.normalize.registry_objects import ModelArtifact, RegisteredModel, RegistryRef, model_artifacts
+from services.normalizer.normalize.registry_objects import ModelArtifact, RegisteredModel, model_artifacts
 
 CARD_LIMIT: Final = 1_000_000
 """Bytes of a card that is kept whole; storage and location take a little more (`DOCUMENT_LIMIT`)."""
@@ -118,11 +118,14 @@ def named_model(source: str, name: str, *, group: str = "") -> CatalogModel | No
     return CatalogModel(source, group, name) if usable and not {".", ".."} & set(parts) else None
 
 
-def readme_card(registry: RegistryRef, model: RegisteredModel) -> ReadmeCard | None:
-    """Return the card made of the model's readme, or None when it has none; the catalog's card goes before it."""
+def readme_card(registry: str, model: RegisteredModel) -> ReadmeCard | None:
+    """Return the card made of the model's readme, or None when it has none; the catalog's card goes before it.
+
+    `registry` is the id of the model's registry.
+    """
     if not model.readme:
         return None
-    return ReadmeCard(f"readme-{registry.id}-{model.id}", shorten(model.readme))
+    return ReadmeCard(f"readme-{registry}-{model.id}", shorten(model.readme))
 
 
 def is_too_large(card: str, *, most_bytes: int = CARD_LIMIT) -> bool:

@@ -177,7 +177,7 @@ def build_document(
     )
 
 
-def within(place: Place, normalized: Normalized) -> Normalized:
+def with_cluster(place: Place, normalized: Normalized) -> Normalized:
     """Return a document with the defaults of its cluster, and with the cluster's name where there are several."""
     details = normalized.details
     if place.defaults.system and not details.system:

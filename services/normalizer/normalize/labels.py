@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 from services.normalizer.normalize import values
-from services.normalizer.normalize.registry_objects import RegistryApi
+from services.normalizer.normalize.registered_version import RegistryApi
 
 REGISTRY_SCHEME = "model-registry://"
 MLFLOW_SCHEME = "models:/"

@@ -4,12 +4,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from common.problems import Problem
+from services.normalizer.facts import Ref
 from services.normalizer.normalize import values
 from services.normalizer.normalize.deployment import Deployment
 from services.normalizer.normalize.labels import RegistryLabels, read_registry_uri
-from services.normalizer.normalize.registry_index import Record, RegistryIndex, VersionRef
-
-__all__ = ["Link", "RegistryIndex", "VersionRef", "link", "names_version"]
+from services.normalizer.normalize.registered_version import Record
+from services.normalizer.normalize.registry_index import RegistryIndex
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class Link:
     rests only on the beginning of that name, which may also be that of an isvc with a longer name.
     """
 
-    version: VersionRef | None = None
+    version: Ref | None = None
     record: str = ""
     certain: bool = True
     problems: tuple[Problem, ...] = ()
@@ -52,10 +52,10 @@ def link(isvc: Deployment, indexes: Sequence[RegistryIndex]) -> Link:
 def _may_be_meant(isvc: Deployment, indexes: Sequence[RegistryIndex]) -> bool:
     """Return whether a registry with the API that the isvc refers to was read."""
     named = {name.api for name in read_registry_uri(isvc.storage.uri)} | ({"kubeflow"} if isvc.registry else set())
-    return any(index.ref.api in named for index in indexes)
+    return any(index.registry.api in named for index in indexes)
 
 
-def _by_uri(isvc: Deployment, indexes: Sequence[RegistryIndex]) -> Sequence[VersionRef]:
+def _by_uri(isvc: Deployment, indexes: Sequence[RegistryIndex]) -> Sequence[Ref]:
     """Return the versions that the storage URI names, by the first reading of it that matches any."""
     for name in read_registry_uri(isvc.storage.uri):
         at_host = [index for index in indexes if index.answers_at(name.host)] if name.host else []
@@ -65,11 +65,11 @@ def _by_uri(isvc: Deployment, indexes: Sequence[RegistryIndex]) -> Sequence[Vers
     return ()
 
 
-def _by_labels(labels: RegistryLabels, indexes: Sequence[RegistryIndex]) -> Sequence[VersionRef]:
+def _by_labels(labels: RegistryLabels, indexes: Sequence[RegistryIndex]) -> Sequence[Ref]:
     return sorted(version for index in _asked(labels, indexes) if (version := index.labelled(labels)))
 
 
-def _record_by_id(labels: RegistryLabels, version: VersionRef, indexes: Sequence[RegistryIndex]) -> str:
+def _record_by_id(labels: RegistryLabels, version: Ref, indexes: Sequence[RegistryIndex]) -> str:
     for index in _asked(labels, indexes):
         record = index.records.get(labels.inference_service)
         if record and record.version == version:
@@ -84,10 +84,11 @@ def _asked(labels: RegistryLabels, indexes: Sequence[RegistryIndex]) -> Sequence
     named = [
         index
         for index in indexes
-        if index.ref.name == labels.registry_name
-        and ("" in (labels.registry_namespace, index.ref.namespace) or index.ref.namespace == labels.registry_namespace)
+        for own in [index.registry]
+        if own.name == labels.registry_name
+        and ("" in (labels.registry_namespace, own.namespace) or own.namespace == labels.registry_namespace)
     ]
-    return named or [index for index in indexes if not index.ref.name]
+    return named or [index for index in indexes if not index.registry.name]
 
 
 def _by_records(isvc: Deployment, records: Sequence[Record]) -> Link:
@@ -103,7 +104,7 @@ def _certain(record: Record, isvc: Deployment) -> bool:
     return record.isvc_name == isvc.name
 
 
-def _rank(record: Record, isvc: Deployment) -> tuple[bool, bool, int, VersionRef, str]:
+def _rank(record: Record, isvc: Deployment) -> tuple[bool, bool, int, Ref, str]:
     """Return a sort key that puts the best record for the isvc first: the same name, then the newest."""
     return record.name != isvc.name, not _certain(record, isvc), -record.updated, record.version, record.id
 
@@ -126,13 +127,13 @@ def _gone(isvc: Deployment) -> tuple[Problem, ...]:
     )
 
 
-def _ambiguous(isvc: Deployment, versions: Sequence[VersionRef]) -> tuple[Problem, ...]:
+def _ambiguous(isvc: Deployment, versions: Sequence[Ref]) -> tuple[Problem, ...]:
     return (
         Problem(
             "version_ambiguous",
             "warning",
             isvc.subject,
-            f"{len(versions)} registered versions could be meant: {', '.join(v.ref for v in versions)}",
+            f"{len(versions)} registered versions could be meant: {', '.join(map(str, versions))}",
             "name the one meant with the labels modelregistry.opendatahub.io/registered-model-id, "
             "…/model-version-id and …/name (of the registry)",
         ),

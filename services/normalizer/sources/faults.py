@@ -4,8 +4,9 @@ from collections.abc import Iterable
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
+from common.faults import Fault, FaultKind
 from common.http.client import RemoteError, StatusError, Unreachable
-from services.normalizer.sources.refs import ACCOUNT, Fault, FaultKind, SourceRef
+from services.normalizer.sources.refs import ACCOUNT, SourceRef
 
 _UNKNOWN_NAME = ("name or service not known", "nodename nor servname", "name resolution", "no address associated")
 

@@ -3,28 +3,10 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from services.normalizer.normalize.registry_objects import RegistryApi, RegistryRef
+from services.normalizer.normalize.registered_version import Registry, RegistryApi
 
 RefKind = Literal["registry", "catalog", "openai"]
 Api = RegistryApi | Literal["openai"]
-
-FaultKind = Literal[
-    "no-address",  # it exists, but nothing says under which address
-    "untrusted",  # it is in a namespace where anyone may have put it
-    "dns",
-    "unreachable",
-    "timeout",
-    "certificate",
-    "unauthorized",
-    "forbidden",
-    "absent",
-    "unavailable",
-    "error",
-    "answer",  # an answer came, and it is not what was asked for
-    "inconsistent",  # answers contradict each other
-    "too-large",  # more than is read of one server
-    "internal",  # an internal error
-]
 
 
 ACCOUNT = "the service account rhdh-rhoai-connector"
@@ -83,34 +65,8 @@ class SourceRef:
         return f"{self.kind}:{self.id}"
 
     @property
-    def registry(self) -> RegistryRef:
+    def registry(self) -> Registry:
         """What the mapping needs to know of it."""
         if self.api == "mlflow":  # its name is no Kubernetes object's
-            return RegistryRef(self.id, api=self.api)
-        return RegistryRef(self.id, self.name, self.namespace)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fault:
-    """Why a server could not be read completely, and what helps; `url` is the server's."""
-
-    kind: FaultKind
-    reason: str
-    remedy: str
-    url: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.kind}: {self.reason}; {self.remedy}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SourceState:
-    """How a server fares since `since` (seconds since the epoch): read completely, or with a fault."""
-
-    since: float
-    fault: Fault | None = None
-
-    @property
-    def ok(self) -> bool:
-        """Whether the last reading was complete."""
-        return self.fault is None
+            return Registry(self.id, api=self.api)
+        return Registry(self.id, self.name, self.namespace)

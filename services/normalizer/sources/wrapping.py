@@ -1,5 +1,6 @@
 """What wrappers around a source of deployments have in common: they are the source, but for what they add or change."""
 
+from common.faults import Fault
 from common.kube.state import State
 from services.normalizer.facts import Ref
 from services.normalizer.source import Provable, Sink, Source
@@ -26,9 +27,9 @@ class PassingOn(Sink):
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
 
-    def listed(self) -> None:
+    def listed(self, *, lacking: Fault | None = None) -> None:
         """Pass on that a look was complete."""
-        self._sink.listed()
+        self._sink.listed(lacking=lacking)
 
     def state(self, state: State, *, part: str = "", partly: bool = False) -> None:
         """Pass on how the source fares."""

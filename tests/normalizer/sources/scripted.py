@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from common.faults import Fault
 from common.kube.state import State
 from services.normalizer.facts import Gone, Ref
 from services.normalizer.normalize.connection import Connection
@@ -28,7 +29,7 @@ class Recorder(Sink):
                 assert isinstance(fact, Connection | Gone)
                 self.known["/".join(ref.ids)] = fact
 
-    def listed(self) -> None: ...
+    def listed(self, *, lacking: Fault | None = None) -> None: ...
     def state(self, state: State, *, part: str = "", partly: bool = False) -> None: ...
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from common.faults import Fault
 from common.kube.client import KubeClient
 from common.kube.metrics import KubeMetrics
 from common.kube.state import State
@@ -92,7 +93,7 @@ class Told(Sink):
     def changed(self, news: News) -> None:
         self.facts += news.values()
 
-    def listed(self) -> None:
+    def listed(self, *, lacking: Fault | None = None) -> None:
         pass
 
     def state(self, state: State, *, part: str = "", partly: bool = False) -> None:

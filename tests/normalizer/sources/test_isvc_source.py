@@ -2,6 +2,7 @@
 
 import asyncio
 
+from common.faults import Fault
 from common.kube.client import KubeClient
 from common.kube.metrics import KubeMetrics
 from common.kube.state import State
@@ -27,7 +28,7 @@ class Recorder(Sink):
             name = f"{ref.kind} {ref.ids[1]}"
             (self.there.discard if isinstance(fact, Gone) else self.there.add)(name)
 
-    def listed(self) -> None:
+    def listed(self, *, lacking: Fault | None = None) -> None:
         self.complete = True
 
     def state(self, state: State, *, part: str = "", partly: bool = False) -> None: ...

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from common.faults import Fault
 from common.kube.client import KubeClient
 from common.kube.metrics import KubeMetrics
 from common.kube.state import State
@@ -43,7 +44,7 @@ class Recorder(Sink):
                 self.facts.pop(ref, None)
                 self.gone.append(ref)
 
-    def listed(self) -> None:
+    def listed(self, *, lacking: Fault | None = None) -> None:
         self.listings += 1
 
     def state(self, state: State, *, part: str = "", partly: bool = False) -> None:

@@ -6,6 +6,7 @@ import pytest
 import structlog
 import yaml
 
+from common.faults import Fault
 from common.kube.state import State
 from services.normalizer.facts import Gone
 from services.normalizer.source import News, Sink
@@ -25,7 +26,7 @@ class Told(Sink):
         for ref, fact in news.items():
             (self.isvcs.discard if isinstance(fact, Gone) else self.isvcs.add)("/".join(ref.ids))
 
-    def listed(self) -> None:
+    def listed(self, *, lacking: Fault | None = None) -> None:
         self.reading = "whole"
 
     def state(self, state: State, *, part: str = "", partly: bool = False) -> None:

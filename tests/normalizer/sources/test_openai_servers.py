@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from common.faults import Fault
 from common.kube.state import State
 from common.metrics import Metrics
 from common.secrets import MountedCredentials
@@ -42,7 +43,7 @@ class Told:
         assert isinstance(fact, Deployment)
         self.deployment, self.changes = fact, self.changes + 1
 
-    def listed(self) -> None:
+    def listed(self, *, lacking: Fault | None = None) -> None:
         self.looks += 1
 
     def state(self, state: State, *, part: str = "", partly: bool = False) -> None:
@@ -125,16 +126,16 @@ async def test_what_it_lists_is_one_entry_with_all_names(gateway: FakeOpenAi, pa
     ("fault", "kind"),
     [
         ({"kind": "status", "status": 500}, "error"),
-        ({"kind": "status", "status": 503}, "error"),
-        ({"kind": "status", "status": 429, "retry_after": 9}, "error"),
+        ({"kind": "status", "status": 503}, "unavailable"),
+        ({"kind": "status", "status": 429, "retry_after": 9}, "unavailable"),
         ({"kind": "status", "status": 401}, "unauthorized"),
         ({"kind": "status", "status": 403}, "forbidden"),
-        ({"kind": "status", "status": 404}, "error"),
-        ({"kind": "empty"}, "error"),
-        ({"kind": "login"}, "error"),
-        ({"kind": "truncated"}, "error"),
+        ({"kind": "status", "status": 404}, "absent"),
+        ({"kind": "empty"}, "answer"),
+        ({"kind": "login"}, "answer"),
+        ({"kind": "truncated"}, "answer"),
         ({"kind": "cut"}, "unreachable"),
-        ({"kind": "shrinking", "count": 3}, "error"),
+        ({"kind": "shrinking", "count": 3}, "answer"),
     ],
 )
 async def test_a_server_that_cannot_be_read_keeps_its_entry(

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from common.faults import Fault
 from common.kube.state import OK, State
 from services.normalizer.facts import Gone, Ref
 from services.normalizer.normalize.deployment import Planned
@@ -28,7 +29,7 @@ class Told(Sink):
         for ref, fact in news.items():
             self.bench.put(ref, fact)
 
-    def listed(self) -> None:
+    def listed(self, *, lacking: Fault | None = None) -> None:
         self.others.append("listed")
 
     def state(self, state: State, *, part: str = "", partly: bool = False) -> None:
