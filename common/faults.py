@@ -35,6 +35,6 @@ class Fault:
         return f"{self.kind}: {'; '.join(filter(None, (self.reason, self.remedy)))}"
 
     @property
-    def waits_for_people(self) -> bool:
+    def needs_administrator(self) -> bool:
         """Whether somebody has to do something before another attempt can succeed."""
         return self.kind in ("absent", "forbidden", "unauthorized")

@@ -1,4 +1,4 @@
-"""How well a collection can be followed, told to people."""
+"""Whether a collection can be followed, and otherwise why not and what to do."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -15,7 +15,7 @@ _OF_STATUS: dict[int, StateKind] = {401: "unauthorized", 403: "forbidden", 404: 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """Whether a collection is followed; if not, why and what to do. `absent`: the cluster has no such resource."""
+    """Whether a collection is followed; if not, why and what to do. `absent`: the cluster lacks this resource."""
 
     ok: bool
     reason: str = ""
@@ -26,8 +26,8 @@ class State:
         return f"{self.kind}: {'; '.join(filter(None, (self.reason, self.remedy)))}"
 
     @property
-    def waits_for_people(self) -> bool:
-        """Whether somebody has to do something before another attempt can succeed."""
+    def needs_administrator(self) -> bool:
+        """Whether an administrator must act before another attempt can succeed."""
         return self.kind in ("absent", "forbidden", "unauthorized")
 
 
@@ -41,7 +41,7 @@ OK = State(ok=True)
 
 
 def state_of(error: RemoteError) -> State:
-    """Return the state that a failed request means."""
+    """Return the state after a failed request."""
     kind: StateKind = "error"
     if isinstance(error, KubeError):
         kind = _OF_STATUS.get(error.status, "error")

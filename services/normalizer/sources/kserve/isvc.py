@@ -166,7 +166,7 @@ class _Companions:
         self._sink.changed({Ref(self._kind, self._cluster, key): new or Gone()})
 
     def _state(self, state: State) -> None:
-        if state.waits_for_people:
+        if state.needs_administrator:
             self.listed.set()  # models are shown without what we may not see, rather than not at all
         elif not state.ok and not self.listed.is_set() and self._kind != "runtime":
             self._sink.state(state)  # the listing of isvcs waits for this one
