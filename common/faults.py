@@ -35,7 +35,7 @@ class Fault:
         return f"{self.kind}: {'; '.join(filter(None, (self.reason, self.remedy)))}"
 
     @property
-    def needs_people(self) -> bool:
+    def needs_administrator(self) -> bool:
         """Whether somebody has to do something before another attempt can succeed."""
         return self.kind in ("absent", "forbidden", "unauthorized")
 

@@ -14,7 +14,7 @@ from common.health import Health
 from common.http import server
 from common.http.access import AccessPolicy
 from common.kube.metrics import KubeMetrics
-from common.logs import tell_start
+from common.logs import log_start
 from common.metrics import Metrics
 from common.settings import report_unusable
 from common.status import SettingStatus, settings_of
@@ -129,7 +129,7 @@ async def run(plan: Plan, settings: AllSettings, stop: asyncio.Event, *, tell: C
             await stack.enter_async_context(server.listening(own, plan.metrics_addresses))
         stack.callback(storage.close)
         base = f"http://{server.Address(bound[0].host or 'localhost', bound[0].port)}"
-        tell_start(
+        log_start(
             NAME,
             __version__,
             addresses=bound,

@@ -45,7 +45,7 @@ class Announcer:
             for problem in set(found) - set(self._announced.get(ref, ())):
                 level = {"error": log.error, "warning": log.warning, "info": log.info}[problem.severity]
                 level("problem_found", **problem.fields())
-        self._intake.tell_problems(problems)
+        self._intake.notify_owners(problems)
         self._announced = dict(problems)
 
     def _record_hidden(self, now: float) -> None:

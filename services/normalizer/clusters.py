@@ -258,10 +258,10 @@ class Clusters:
             raise CredentialsError(f"it is the same API server as that of {other}: take one of the two out")
         sources: frozenset[str] = frozenset()
         try:
-            self._intake.cluster_followed(id_, spec.place)
+            self._intake.add_cluster(id_, spec.view)
             cluster = Cluster(spec, id_, credentials, intake=self._intake, environment=self._environment)
             sources = cluster.sources
-            self._intake.sources_left(self._stopped.pop(id_, frozenset()) - sources)
+            self._intake.remove_sources(self._stopped.pop(id_, frozenset()) - sources)
             if credentials is not None:
                 log.info("cluster_found", cluster=key, server=credentials.server, origin=credentials.origin)
             self._no_longer_awaited(key)
@@ -270,11 +270,11 @@ class Clusters:
         finally:
             del self._followed[id_]
             self._stopped[id_] = self._stopped.get(id_, frozenset()) | sources
-            self._intake.cluster_stopped(id_, sources)
+            self._intake.stop_cluster(id_, sources)
 
     def _await(self, key: str, reason: str = "") -> None:
         self._awaited.add(key)
-        self._intake.cluster_awaited(key, reason)
+        self._intake.await_cluster(key, reason)
 
     def _cannot_follow(self, key: str, reason: str) -> None:
         if self._reasons.get(key) != reason:
@@ -285,7 +285,7 @@ class Clusters:
     def _no_longer_awaited(self, key: str) -> None:
         self._awaited.discard(key)
         self._reasons.pop(key, None)
-        self._intake.cluster_known(key)
+        self._intake.stop_awaiting_cluster(key)
 
     def _sweep(self) -> None:
         """Let the entries of removed clusters leave, once it is known which cluster each name means."""
@@ -293,8 +293,8 @@ class Clusters:
             return
         for id_ in self._stopped.keys() - self._followed.keys():
             log.warning("cluster_gone", cluster=id_)
-            self._intake.sources_left(self._stopped.pop(id_))
-            self._intake.cluster_left(id_)
+            self._intake.remove_sources(self._stopped.pop(id_))
+            self._intake.remove_cluster(id_)
 
 
 def _authorities(credentials: Credentials) -> list[Authority]:

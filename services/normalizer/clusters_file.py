@@ -256,11 +256,11 @@ async def follow_file(path: Path, *, use: Callable[[ClustersFile], None], intake
             except ClustersFileError as error:
                 follows = "the clusters that it named before are followed" if good else "nothing is followed yet"
                 log.error("clusters_file_unusable", fault=str(error), remedy=f"correct it; {follows}")
-                intake.setting_state(CLUSTERS_FILE, ok=False, reason=f"{error}; {follows}")
+                intake.conditions.set_named(CLUSTERS_FILE, ok=False, reason=f"{error}; {follows}")
             else:
                 log.info("clusters_configured", names=[entry.name for entry in good.clusters])
-                intake.setting_state(CLUSTERS_FILE, ok=True, reason="")
-                intake.cluster_known(CLUSTERS_FILE)
+                intake.conditions.set_named(CLUSTERS_FILE, ok=True, reason="")
+                intake.stop_awaiting_cluster(CLUSTERS_FILE)
         if good is not None:
             use(good)
         await asyncio.sleep(LOOK)

@@ -75,7 +75,7 @@ class Companions:
             services=tuple(each for each in owned if isinstance(each, ServiceFacts)),
             service_accounts=tuple(each for each in owned if isinstance(each, ServiceAccountFacts)),
             runtime=runtime,
-            connection=connection if isinstance(connection, Connection) else None,
+            connection=connection.of(deployment.name) if isinstance(connection, Connection) else None,
         )
 
     def of_cluster(self, cluster: str) -> set[Ref]:

@@ -80,10 +80,10 @@ class Controller:
                 await asyncio.sleep(backoff.next())
         self._health.set("storage", False, "it answers, and is being sent the first documents")
         self._desired.seed(self._mirror.entries, now=self._clock())
-        self.intake.begin()
+        self.intake.mark_loaded()
         try:
             async with asyncio.timeout(SETTLE):
-                await self.intake.settled()
+                await self.intake.wait_until_tried()
         except TimeoutError:
             log.info("started_without_sources", missing=list(self._book.waiting_for()))
         self._queue.add(SYNC)
@@ -125,8 +125,8 @@ class Controller:
         for name, error in self._desired.take_failures():
             log.error("object_not_rendered", object=name, exc_info=error)
         for cluster, labels in self._desired.take_unknown():
-            self.intake.ask(cluster, labels)
-        self.intake.name_cards(self._desired.catalog_models)
+            self.intake.lookups.request_version(cluster, labels)
+        self.intake.lookups.request_cards(self._desired.catalog_models)
 
     def _released(self, now: float) -> set[str]:
         self._desired.release(self._ledger.tick(now))
@@ -180,7 +180,7 @@ class Controller:
                 Awaited(source=source, reason=f"it lacks {count} of the models that the damaged cache still has")
                 for source, count in sorted(self._ledger.lacking().items())
             )
-        return tuple(replace(each, source=self.intake.condition(each.source)) for each in awaited)
+        return tuple(replace(each, source=self.intake.conditions.name_of(each.source)) for each in awaited)
 
     async def _deliver(self, batch: Batch) -> None:
         new = [upsert for upsert in batch.upserts if self._mirror.is_new(upsert.key)]

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from common.wire import Applied, Awaited, Batch, Listing, Stored, Upsert, card_digest
+from common.wire import Applied, Awaited, Batch, CacheListing, Stored, Upsert, card_digest
 from services.normalizer.cards import Card
 from services.normalizer.plan import Plan
 
@@ -23,7 +23,7 @@ PARALLEL = 4
 class Storage(Protocol):
     """What the normalizer needs of a storage, over HTTP or in the same process."""
 
-    async def listing(self, known: str = "") -> Listing | None:
+    async def listing(self, known: str = "") -> CacheListing | None:
         """Return all that is stored, by digest; None when nothing has changed since the revision `known`."""
 
     async def apply(self, batch: Batch) -> Applied:

@@ -134,7 +134,7 @@ class Registries:
         self._intake = intake
         self._settings = discovery or discovery_settings(settings)
         self._cluster = self._settings.cluster
-        intake.ask_for_unknown_versions(self.look_up, cluster=self._cluster)
+        intake.lookups.serve_versions(self.look_up, cluster=self._cluster)
         self._watched = settings.watch_namespaces if namespaces is None else namespaces
         # What is unusable in these may be what names a registry that was read before.
         self._all_named = not any(each.variable in _NAMING for each in settings.unusable)
@@ -149,7 +149,7 @@ class Registries:
             ),
             expected=intake.known_versions,
         )
-        intake.ask_for_cards(self._followed.want_cards, cluster=self._cluster)
+        intake.lookups.serve_cards(self._followed.want_cards, cluster=self._cluster)
         self._search: ClusterSearch | None = None
         self._told: frozenset[Problem] = frozenset()
         self._refs: dict[tuple[RefKind, str], SourceRef] = {}
@@ -163,7 +163,7 @@ class Registries:
         raised = f"{given:g} s is raised to {floor:g} s, so that registries are not flooded"
         remedy = "set POLLING_INTERVAL to a longer time, such as 2m"
         log.warning("polling_interval_raised", given=given, used=floor)
-        self._intake.setting_state("POLLING_INTERVAL", ok=True, reason=f"{raised}; {remedy}")
+        self._intake.conditions.set_named("POLLING_INTERVAL", ok=True, reason=f"{raised}; {remedy}")
         return floor
 
     def follow_cluster(
@@ -188,7 +188,7 @@ class Registries:
     async def run(self) -> None:
         """Poll what there is until cancelled, from when it is known what there was in an earlier run."""
         self._look()
-        await self._intake.begun()
+        await self._intake.wait_until_loaded()
         self._look()
         await self._followed.run()
 
@@ -204,7 +204,7 @@ class Registries:
             self._find()
         except Exception as error:
             log.exception("discovery_failed")
-            self._intake.discovering(
+            self._intake.report_discovery(
                 cluster=self._cluster, complete=False, ok=False, reason=f"internal: {type(error).__name__}, see the log"
             )
 
@@ -226,7 +226,7 @@ class Registries:
         # One that nothing names any more and that still answers at its address is not gone: a label was changed.
         kept = {key for key in self._refs if key in self._answering or not (sure or key[1] in self._ended)}
         self._refs = {key: ref for key, ref in self._refs.items() if key in kept} | now
-        self._intake.discovering(
+        self._intake.report_discovery(
             cluster=self._cluster,
             complete=sure,
             waiting=waiting,
@@ -236,7 +236,7 @@ class Registries:
         )
         for ref in new:
             if ref.kind == "catalog":
-                self._intake.remote_state(ref.source, ok=False, reason="it is being read for the first time")
+                self._intake.report_remote(ref.source, ok=False, reason="it is being read for the first time")
         self._followed.update(self._refs.values())
         self._tell_strangers(found.untrusted)
 
@@ -246,18 +246,18 @@ class Registries:
         self._told = frozenset(found.problems)
         if self._settings.routes:
             reason = " ".join(f"{each.object}: {each.message}; {each.remedy}." for each in found.unmatched.values())
-            self._intake.setting_state("MR_ROUTE", ok=not reason, reason=reason)
+            self._intake.conditions.set_named("MR_ROUTE", ok=not reason, reason=reason)
 
     def _tell_strangers(self, untrusted: Sequence[SourceRef]) -> None:
         """Say that registries outside trusted namespaces are not read; what an earlier run has of them stays."""
         registries = {ref.source: ref for ref in untrusted}
         for name, ref in registries.items():
             reason, remedy = f"{ref.origin} is outside the trusted namespaces", untrusted_remedy(ref)
-            self._intake.remote_untrusted(name, reason=reason, remedy=remedy)
+            self._intake.report_untrusted(name, reason=reason, remedy=remedy)
             if ref.kind == "registry" and self._intake.known_versions(ref.id):
-                self._intake.unread(name, reason=f"untrusted: {reason}; {remedy}")
+                self._intake.add_unread_registry(name, reason=f"untrusted: {reason}; {remedy}")
         for name in self._strangers - registries.keys():
-            self._intake.remote_gone(name)
+            self._intake.remove_remote(name)
         self._strangers = frozenset(registries)
 
     # --- what is told of those that are followed
@@ -268,18 +268,18 @@ class Registries:
 
     def on_cards(self, cards: Mapping[str, str | None]) -> None:
         """Model cards are new or changed."""
-        self._intake.cards_read(cards, cluster=self._cluster)
+        self._intake.put_cards(cards, cluster=self._cluster)
 
     def on_cards_forgotten(self, keys: Collection[str]) -> None:
         """Nothing refers to these model cards any more."""
-        self._intake.cards_forgotten(keys, cluster=self._cluster)
+        self._intake.forget_cards(keys, cluster=self._cluster)
 
     def on_fault(self, ref: SourceRef, fault: Fault | None) -> None:
         """A registry or catalog cannot be read, or can again."""
         if ref.kind == "catalog":
             # Without an address there is nothing to wait for: that is told, no more.
             ok = fault is None or fault.kind == "no-address"
-            self._intake.remote_state(ref.source, ok=ok, reason=str(fault or ""), stale=fault is not None)
+            self._intake.report_remote(ref.source, ok=ok, reason=str(fault or ""), stale=fault is not None)
         if fault is None:
             self._answering.add((ref.kind, ref.id))
         elif (ref.kind, ref.id) in self._answering:
@@ -295,4 +295,4 @@ class Registries:
         log.warning("source_gone", source=ref.label, named_by=ref.origin, consequence=what_follows)
         if ref.kind == "registry":
             self._intake.close(ref.source, proven=ref.id in self._ended)
-        self._intake.remote_gone(ref.source)
+        self._intake.remove_remote(ref.source)

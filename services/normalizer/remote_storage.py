@@ -9,7 +9,7 @@ from common.http.client import HttpClient, StatusError
 from common.wire import (
     Applied,
     Batch,
-    Listing,
+    CacheListing,
     Stored,
     Upsert,
     encode_batch,
@@ -33,7 +33,7 @@ class RemoteStorage:
         self._original = False
         self._sent: dict[str, Stored] = {}
 
-    async def listing(self, known: str = "") -> Listing | None:
+    async def listing(self, known: str = "") -> CacheListing | None:
         """Return all that is stored, by digest; None when nothing has changed since the revision `known`.
 
         Raises:
@@ -48,7 +48,7 @@ class RemoteStorage:
         self._original = listing is None
         return listing or await self._listing_of_original(parse_keys(answer.body))
 
-    async def _listing_of_original(self, keys: Iterable[str]) -> Listing:
+    async def _listing_of_original(self, keys: Iterable[str]) -> CacheListing:
         """Fetch what others have stored; what we sent ourselves is known, and an original keeps nothing else of it."""
         limit = asyncio.Semaphore(_PARALLEL)
 
@@ -60,7 +60,7 @@ class RemoteStorage:
                 return key, parse_storage_body(key, answer.body).stored
 
         entries = dict(await asyncio.gather(*map(fetch, keys)))
-        return Listing(revision="", complete=True, confirmed=True, entries=entries, cards={})
+        return CacheListing(revision="", complete=True, confirmed=True, entries=entries, cards={})
 
     async def apply(self, batch: Batch) -> Applied:
         """Send a batch; the answer has what storage refuses for good.

@@ -16,7 +16,7 @@ from common.http.access import AccessPolicy
 from common.http.client import HttpClient
 from common.kube.environment import find_credentials
 from common.kube.metrics import KubeMetrics
-from common.logs import tell_start
+from common.logs import log_start
 from common.metrics import Metrics
 from common.settings import report_unusable
 from common.status import settings_of
@@ -103,7 +103,7 @@ async def follow_sources(
     clusters = Clusters(intake=intake, environment=environment)
     tasks: list[Task] = [clusters.run]
     if settings.clusters_file is not None:
-        intake.cluster_awaited(CLUSTERS_FILE)
+        intake.await_cluster(CLUSTERS_FILE)
 
         def configure(file: ClustersFile) -> None:
             clusters.configure(specs_of_file(settings, file, os.environ))
@@ -151,7 +151,7 @@ async def run(
         add_explanations(app, controller.reporter)
         bound = await stack.enter_async_context(server.listening(app, addresses))
         follows = str(settings.clusters_file or "the cluster that it runs in")
-        tell_start(NAME, __version__, addresses=bound, settings=settings_of(settings), follows=follows)
+        log_start(NAME, __version__, addresses=bound, settings=settings_of(settings), follows=follows)
         await run_until(stop, controller.run, *tasks)
 
 

@@ -1,16 +1,19 @@
-"""Metrics of the normalizer itself; its sources and its queue have their own.
+"""Metrics of the normalizer, and the conditions of its sources in `/readyz`; sources and queue have further metrics.
 
 The `controller_runtime_…` families have the names and labels that dashboards and alerts for the original read.
 """
 
 import time
 from collections import Counter as Count
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from common.health import Health
 from common.metrics import Metrics
 from common.problems import Problem
+from services.normalizer.facts import LOCAL, cluster_of_id, in_cluster
 from services.normalizer.ledger import Doubt
 from services.normalizer.sourcebook import SourceHealth
 
@@ -158,3 +161,49 @@ class Telemetry:
         self._held.clear()
         for source, entries in Count(doubt.source for doubt in doubts).items():
             self._held.labels(source).set(entries)
+
+
+class Conditions:
+    """Sets and removes the conditions of sources; in other clusters they are named by the name of the cluster."""
+
+    def __init__(self, health: Health, telemetry: Telemetry) -> None:
+        self._health = health
+        self._telemetry = telemetry
+        self._cluster_names: dict[str, str] = {}
+        self._by_source: defaultdict[str, set[str]] = defaultdict(set)
+
+    def name_cluster(self, cluster: str, name: str) -> None:
+        """Set what people call a cluster."""
+        self._cluster_names[cluster] = name
+
+    def name_of(self, source: str) -> str:
+        """Return the name of a source's condition."""
+        cluster = cluster_of_id(source)
+        name = self._cluster_names.get(cluster, "")
+        return in_cluster(source.removesuffix(in_cluster("", cluster)), name) if name and cluster != LOCAL else source
+
+    def set(self, source: str, ok: bool, reason: str = "", *, part: str = "", stale: bool | None = None) -> None:
+        """Set the condition of a source, or of a part of it; `stale` is the metric, None where it has none."""
+        condition = self.name_of(source) + (f"/{part}" if part else "")
+        self._by_source[source].add(condition)
+        self.set_named(condition, ok, reason, stale=stale)
+
+    def set_named(self, name: str, ok: bool, reason: str = "", *, stale: bool | None = None) -> None:
+        """Set a condition by its name: one of a setting, or of a cluster whose sources are not known."""
+        self._health.set(name, ok, reason)
+        if stale is not None:
+            self._telemetry.source(name, stale=stale)
+
+    def remove(self, source: str) -> None:
+        """Remove the condition of a source, without those of its parts."""
+        self._remove(self.name_of(source))
+
+    def remove_cluster(self, cluster: str, *, keep: Collection[str]) -> None:
+        """Remove all conditions of the sources in a cluster, but for those to keep."""
+        for source in [each for each in self._by_source if cluster_of_id(each) == cluster and each not in keep]:
+            for condition in self._by_source.pop(source):
+                self._remove(condition)
+
+    def _remove(self, condition: str) -> None:
+        self._health.remove(condition)
+        self._telemetry.source_gone(condition)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Literal
 
 from common.backoff import happens
-from common.wire import Awaited, Batch, Changes, Listing, Stored, Upsert, card_digest, parse_revision, without_card
+from common.wire import Awaited, Batch, CacheListing, Changes, Stored, Upsert, card_digest, parse_revision, without_card
 from services.storage_rest.stores.base import LoadedCache
 
 TOMBSTONES = 10_000
@@ -176,9 +176,9 @@ class Cache:
             cards=dict(self._cards),
         )
 
-    def listing(self) -> Listing:
+    def listing(self) -> CacheListing:
         """Return the digests of everything."""
-        return Listing(
+        return CacheListing(
             revision=self.revision,
             complete=self.complete,
             entries=dict(self._stored),

@@ -17,7 +17,7 @@ from common.kube.client import KubeClient
 from common.kube.credentials import CredentialsError
 from common.kube.environment import find_credentials
 from common.kube.metrics import KubeMetrics
-from common.logs import tell_start
+from common.logs import log_start
 from common.metrics import Metrics
 from common.secrets import StaticToken
 from common.settings import report_unusable
@@ -95,9 +95,10 @@ async def run(settings: StorageSettings, addresses: Sequence[Address], stop: asy
             service=service, metrics=metrics, health=health, access=access, yaml=settings.writes_yaml
         )
         server.add_status(app, lambda: report(service, health=health, settings=settings))
-        log_start = partial(tell_start, "storage-rest", __version__, settings=settings_of(settings))
-        cache = settings.storage_type
-        await server.run(app, addresses, stop=stop, started=lambda bound: log_start(addresses=bound, cache=cache))
+        started = partial(
+            log_start, "storage-rest", __version__, settings=settings_of(settings), cache=settings.storage_type
+        )
+        await server.run(app, addresses, stop=stop, started=lambda bound: started(addresses=bound))
 
 
 @asynccontextmanager

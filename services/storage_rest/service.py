@@ -13,7 +13,7 @@ import structlog
 from common.backoff import happens
 from common.health import Health
 from common.status import ShardStatus
-from common.wire import Applied, Awaited, Batch, Changes, Listing, Upsert
+from common.wire import Applied, Awaited, Batch, CacheListing, Changes, Upsert
 from services.storage_rest.cache import Cache
 from services.storage_rest.push import Followers
 from services.storage_rest.removals import (
@@ -166,7 +166,7 @@ class StorageService:
         """The documents and cards that were refused and have not been corrected since."""
         return self._problems.values()
 
-    async def listing(self, known: str = "") -> Listing | None:
+    async def listing(self, known: str = "") -> CacheListing | None:
         """Return the digests of everything; None if nothing has changed since the revision `known`.
 
         Raises:

@@ -204,14 +204,16 @@ CASES = {
     "down": Case(
         lambda c: c.clusters["stage"].go_down(), "credentials", "cannot be asked", "check that the API server"
     ),
-    "hanging": Case(hang, "credentials", "no answer in time", "no network policy is in the way"),
+    "hanging": Case(hang, "credentials", "no answer in time", "no network policy blocks it"),
     "wrong-authority": Case(
-        distrust, "credentials", "certificate", "name its own in caFile or caData of cluster stage"
+        distrust, "credentials", "certificate", "set its authority in caFile or caData of cluster stage"
     ),
     "no-authority": Case(
-        replaced(caFile=None), "credentials", "certificate", "name its own in caFile or caData of cluster stage"
+        replaced(caFile=None), "credentials", "certificate", "set its authority in caFile or caData of cluster stage"
     ),
-    "expired": Case(expire, "credentials", "the token has expired", "stage.token is not valid (any more) for cluster"),
+    "expired": Case(
+        expire, "credentials", "the token has expired", "stage.token is not, or no longer, valid for cluster"
+    ),
     "revoked": Case(
         lambda c: c.clusters["stage"].revoke(f"{CANARY}-stage"),
         *("credentials", "the token is not accepted", "write a new one into that file"),

@@ -11,7 +11,7 @@ from common.faults import Fault
 from common.health import Health
 from common.http.client import Unreachable
 from common.metrics import Metrics
-from common.wire import Applied, Awaited, Batch, Listing, Stored
+from common.wire import Applied, Awaited, Batch, CacheListing, Stored
 from services.normalizer.deployments import Deployments
 from services.normalizer.facts import Gone, Missing
 from services.normalizer.normalize.deployment import Deployment
@@ -35,7 +35,7 @@ class FlakyStorage(MemoryStorage):
 
     away = True
 
-    async def listing(self, known: str = "") -> Listing | None:
+    async def listing(self, known: str = "") -> CacheListing | None:
         if self.away:
             raise Unreachable("http://storage", "refused")
         return await super().listing(known)

@@ -860,6 +860,10 @@ def test_what_becomes_known_of_a_connection_is_shown_where_it_is_used(bench: Ben
     bench.render()
     assert bench.document("models_m")["models"][0]["artifactLocationURL"] == "s3://acme/x"
 
+    bench.put(bucket, replace(known, state="pod", buckets=(("m", "former"), ("other", "acme"))))
+    bench.render()
+    assert bench.document("models_m")["models"][0]["artifactLocationURL"] == "s3://former/x"
+
     bench.isvc(objects.isvc("m"))
     bench.desired.put("kserve", bucket, Gone())
     assert bench.desired.take_dirty() == set()

@@ -22,7 +22,7 @@ from services.normalizer.facts import Gone, Missing, Ref, Unusable
 from services.normalizer.normalize.deployment import Deployment
 from services.normalizer.normalize.kserve_objects import read_isvc
 from services.normalizer.normalize.registry_objects import ModelVersion, RegisteredModel
-from services.normalizer.normalize.result import Place
+from services.normalizer.normalize.result import ClusterView
 from services.normalizer.normalize.selection import Selection
 from services.normalizer.reports import Reporter, add_explanations
 from services.normalizer.service import create_controller
@@ -222,7 +222,7 @@ def versions(*live: bool) -> News:
 async def test_versions_say_whether_they_are_archived_or_not_read_to_the_end() -> None:
     async with controlled() as controller:
         registry = controller.intake.open(RegistryScript())
-        controller.intake.discovering(complete=True)
+        controller.intake.report_discovery(complete=True)
         registry.changed(versions(True, False, True))
         registry.listed()
         await eventually(lambda: "not-read" in hidden(controller).values())
@@ -253,11 +253,11 @@ async def test_a_registry_in_a_namespace_that_is_not_trusted_is_named() -> None:
     async with controlled() as controller:
         sink = controller.intake.open(Cluster())
         sink.listed()
-        controller.intake.remote_untrusted("registry:x/reg", reason="Service x/reg is a stranger", remedy="trust it")
+        controller.intake.report_untrusted("registry:x/reg", reason="Service x/reg is a stranger", remedy="trust it")
         sink.changed({ref("m"): read_isvc(objects.isvc("m"))})
         await eventually(lambda: hidden(controller) == {"registry:x/reg": "untrusted-registry"})
         assert explained(controller, "x/reg").remedy == "trust it"
-        controller.intake.remote_gone("registry:x/reg")
+        controller.intake.remove_remote("registry:x/reg")
         sink.changed({ref("n"): read_isvc(objects.isvc("n"))})
         await eventually(lambda: hidden(controller) == {})
 
@@ -318,12 +318,12 @@ async def test_what_could_not_be_read_is_not_hidden_any_more_when_its_cluster_is
     async with controlled() as controller:
         away = Cluster()
         away.id = "kserve@away"
-        controller.intake.cluster_followed("away", Place(name="away"))
+        controller.intake.add_cluster("away", ClusterView(name="away"))
         sink = controller.intake.open(away)
         sink.changed({Ref.isvc("away", "models", "m"): Unusable(BAD)})
         sink.listed()
         await eventually(lambda: "unusable" in hidden(controller).values())
-        controller.intake.cluster_stopped("away", ["kserve@away"])
-        controller.intake.sources_left(["kserve@away"])
-        controller.intake.cluster_left("away")
+        controller.intake.stop_cluster("away", ["kserve@away"])
+        controller.intake.remove_sources(["kserve@away"])
+        controller.intake.remove_cluster("away")
         await eventually(lambda: not hidden(controller))

@@ -26,7 +26,7 @@ def item(key: str = "a_1", body: bytes | None = None, **fields: str) -> dict[str
     return {"key": key, "type": "kserve", "body": (body or document(key)).decode(), **fields}
 
 
-async def listing(storage: Running) -> wire.Listing:
+async def listing(storage: Running) -> wire.CacheListing:
     found = wire.parse_listing((await storage.ask("GET", "/list?detail=true")).body)
     assert found is not None
     return found
@@ -68,9 +68,9 @@ class TestBatch:
             (b'{"upserts":[{"key":"a_1","type":"other","body":"{}"}]}', "type must be one of kserve, kubeflow"),
             (b'{"upserts":[{"key":"a_1","type":"kserve"}]}', "body must be a string"),
             (b'{"removals":[1]}', "removals must be a list of strings"),
-            (b'{"cards":{"c":1}}', "cards must map to strings"),
+            (b'{"cards":{"c":1}}', "cards must be an object with strings as values"),
             (b'{"complete":"yes"}', "complete must be true or false"),
-            (b'{"complete":true,"complete":false}', "given twice"),
+            (b'{"complete":true,"complete":false}', "occurs twice"),
             (b'{"upserts":[' + b"[" * 5000, "nested too deeply|not JSON"),
         ],
     )

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from common.http.client import HttpClient, RemoteError, StatusError
 from common.kube.credentials import CredentialsError
 from common.kube.resources import CONFIG_MAPS
-from common.status import Part
+from common.status import StatusModel
 from services.connector.doctor import cache, feed, model
 from services.connector.doctor.asking import Asked
 from services.connector.doctor.cluster import NO_WAY, ClusterExamination, Options, Purpose, run_step
@@ -27,7 +27,7 @@ from services.normalizer.clusters_file import CLUSTERS_FILE, ClustersFileError, 
 from services.normalizer.sources.openai_servers import server_refs
 from services.storage_rest.stores.families import BASE
 
-P = TypeVar("P", bound=Part)
+P = TypeVar("P", bound=StatusModel)
 
 _TRIAL = {"metadata": {"annotations": {"modelcatalogbridge.rhdh.io/tried": "true"}}}
 

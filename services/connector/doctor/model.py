@@ -8,7 +8,7 @@ from typing import Any
 from common import identity
 from common.annotations import CLUSTER_ANNOTATION
 from common.http.client import RemoteError, StatusError
-from common.status import Explained, Explanation, HiddenStatus, Part
+from common.status import Explained, Explanation, HiddenStatus, StatusModel
 from services.connector.doctor.asking import Asked
 from services.connector.doctor.report import Finding, Verdict, listed
 from services.normalizer.hidden import unready
@@ -21,7 +21,7 @@ _WANTED = frozenset({"stopped", "deleted", "ignored", "not-selected"})
 """Causes for which somebody has hidden a model."""
 
 
-class HiddenModels(Part):
+class HiddenModels(StatusModel):
     """What the status of a normalizer, and of a location that asks one, says of hidden models."""
 
     hidden: tuple[HiddenStatus, ...]

@@ -10,7 +10,7 @@ import base64
 import binascii
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from common.problems import Problem, ProblemId
@@ -51,6 +51,8 @@ class Connection:
 
     `stated_type` is the type as its annotations have it; `outdated_type`: only a deprecated annotation has it.
     `found_by_kserve`: KServe's storage controller adds it to its configuration, which `storage.key` needs.
+    `buckets` are those that the pods of single InferenceServices, by name, were started with: the Secret may have named
+    another one then.
     """
 
     namespace: str
@@ -66,6 +68,12 @@ class Connection:
     region: str = ""
     uri: str = ""
     oci_host: str = ""
+    buckets: tuple[tuple[str, str], ...] = ()
+
+    def of(self, deployment: str) -> "Connection":
+        """Return the connection as the InferenceService of this name uses it."""
+        bucket = dict(self.buckets).get(deployment)
+        return replace(self, bucket=bucket) if bucket else self
 
     @property
     def subject(self) -> str:
@@ -113,8 +121,11 @@ def fetched_bucket(pod: Mapping[str, Any]) -> str:
     return ""
 
 
-def seen_in_pod(bucket: str, *, namespace: str, name: str) -> Connection:
-    """Return what a running pod shows of its connection: with a bucket, KServe has found it, and its type is S3."""
+def seen_in_pods(bucket: str, buckets: Mapping[str, str], *, namespace: str, name: str) -> Connection:
+    """Return what running pods show of their connection: with a bucket, KServe has found it, and its type is S3.
+
+    `bucket` is that of the newest pod, `buckets` are those of single InferenceServices, by name.
+    """
     return Connection(
         namespace=namespace,
         name=name,
@@ -122,6 +133,7 @@ def seen_in_pod(bucket: str, *, namespace: str, name: str) -> Connection:
         type="s3" if bucket else "",
         found_by_kserve=bool(bucket),
         bucket=bucket,
+        buckets=tuple(sorted(buckets.items())),
     )
 
 
@@ -132,7 +144,7 @@ def _by_older_annotations(annotations: Mapping[str, Any], ref: str) -> Connectio
     return "s3" if values.line(annotations.get(_TYPE_ANNOTATION)) == _S3 else ""
 
 
-def _fields(secret: Mapping[str, Any]) -> dict[str, str]:
+def _fields(secret: Mapping[str, Any]) -> dict[str, Any]:
     def field(*keys: str) -> str:
         return next((text for key in keys if (text := _safe(_field(secret, key)))), "")
 

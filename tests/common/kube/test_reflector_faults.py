@@ -104,7 +104,7 @@ async def test_a_server_that_is_away_at_the_start(
     async with following(client, kube_metrics) as it:
         await settled(it, "unreachable")
         assert not it.reflector.synced
-        assert "tried again by itself" in remedy(it.reflector.fault)
+        assert "keeps trying" in remedy(it.reflector.fault)
         await cluster.come_back()
         await eventually(lambda: it.names == {"a"})
         await settled(it, "ok")

@@ -166,7 +166,7 @@ class _Companions:
         self._sink.changed({Ref(self._kind, self._cluster, key): new or Gone()})
 
     def _state(self, fault: Fault | None) -> None:
-        if fault is not None and fault.needs_people:
+        if fault is not None and fault.needs_administrator:
             self.listed.set()  # models are shown without what we may not see, rather than not at all
         elif fault is not None and not self.listed.is_set() and self._kind != "runtime":
             self._sink.state(fault)  # the listing of isvcs waits for this one
