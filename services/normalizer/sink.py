@@ -16,7 +16,7 @@ from common.problems import Problem
 from services.normalizer.context import SYNC, Context
 from services.normalizer.facts import LOCAL, Gone, Missing, Ref, Unusable, in_cluster
 from services.normalizer.lookups import Lookups
-from services.normalizer.normalize.result import Place
+from services.normalizer.normalize.result import ClusterView
 from services.normalizer.source import Hearer, News, Sink, Source
 from services.normalizer.sourcebook import OF_CLUSTERS, OPTIONAL, OPTIONAL_PARTS
 from services.normalizer.telemetry import Conditions
@@ -142,10 +142,10 @@ class Intake:
         self.conditions.remove(_placeholder(cluster))
         self._check_all()
 
-    def add_cluster(self, cluster: str, place: Place) -> None:
+    def add_cluster(self, cluster: str, view: ClusterView) -> None:
         """Add a cluster that is followed from now on; the search for its registries begins."""
-        self.conditions.name_cluster(cluster, place.name)
-        self._desired.put_place(cluster, place)
+        self.conditions.name_cluster(cluster, view.name)
+        self._desired.put_cluster(cluster, view)
         self._book.discovering(complete=False, cluster=cluster)
         self._queue_changes()
 
