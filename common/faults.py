@@ -38,3 +38,8 @@ class Fault:
     def needs_administrator(self) -> bool:
         """Whether somebody has to do something before another attempt can succeed."""
         return self.kind in ("absent", "forbidden", "unauthorized")
+
+
+def kind_of(fault: Fault | None) -> FaultKind | Literal["ok"]:
+    """Return the kind of a fault, `ok` where there is none."""
+    return fault.kind if fault is not None else "ok"

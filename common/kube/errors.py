@@ -5,11 +5,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from common.faults import Fault, FaultKind
 from common.http.client import RemoteError, StatusError, Unreachable
 from common.kube.resources import CONFIG_MAPS, PODS, SECRETS, Resource
 
 ROLE = "rhdh-rhoai-connector"
 """Name of the connector's ClusterRole and Role (deploy/rbac)."""
+
+
+_OF_STATUS: Mapping[int, FaultKind] = {401: "unauthorized", 403: "forbidden", 404: "absent"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +111,16 @@ def _causes(given: Any) -> tuple[Cause, ...]:
         for cause in (given if isinstance(given, list) else ())
         if isinstance(cause, Mapping)
     )
+
+
+def fault_of(error: RemoteError) -> Fault:
+    """Return the fault that an error of this package's requests shows; `absent`: the server has no such resource."""
+    kind: FaultKind = "error"
+    if isinstance(error, KubeError):
+        kind = _OF_STATUS.get(error.status, "error")
+    elif isinstance(error, Unreachable):
+        kind = "unreachable"
+    return Fault(kind=kind, reason=str(error), remedy=remedy_of(error))
 
 
 def remedy_of(error: RemoteError) -> str:

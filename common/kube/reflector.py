@@ -21,15 +21,15 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from common.backoff import Backoff
+from common.faults import Fault
 from common.http.client import MAX_WAIT, RemoteError, Unreachable
 from common.kube.answers import BOOKMARK, DELETED, WatchEvent
 from common.kube.client import KubeClient
-from common.kube.errors import GarbledAnswer, KubeError
+from common.kube.errors import GarbledAnswer, KubeError, fault_of
 from common.kube.metrics import KubeMetrics
 from common.kube.replica import Handler, Key, Replica, key_of
 from common.kube.reporting import StateReporter
 from common.kube.resources import Resource
-from common.kube.state import State, state_of
 
 T = TypeVar("T")
 
@@ -92,7 +92,7 @@ class Reflector(Generic[T]):
         self._field_selector = field_selector
         self._options = options or ReflectorOptions()
         self._replica = Replica(transform=transform, handler=handler)
-        self._report = StateReporter(metrics=metrics, name=name, on_state=handler.on_state)
+        self._report = StateReporter(metrics=metrics, name=name, on_fault=handler.on_fault)
         self._list_backoff = Backoff(*self._options.backoff)
         self._watch_backoff = Backoff(*self._options.backoff)
         self._version: str | None = None
@@ -109,9 +109,9 @@ class Reflector(Generic[T]):
         return self._replica.objects
 
     @property
-    def state(self) -> State:
-        """Whether the collection can be followed now."""
-        return self._report.state
+    def fault(self) -> Fault | None:
+        """Why the collection cannot be followed now."""
+        return self._report.fault
 
     def relist(self) -> None:
         """Request a new list now, instead of when it is due."""
@@ -147,7 +147,7 @@ class Reflector(Generic[T]):
             )
         except RemoteError as error:
             self._relist = True
-            self._report.failing("list", state_of(error))
+            self._report.failing("list", fault_of(error))
             return self._pause(error, self._list_backoff)
         finally:
             self._next_list = clock() + self._options.list_gap
@@ -215,7 +215,7 @@ class Reflector(Generic[T]):
         if fruitless or _needs_list(error):
             self._version = None
         if fruitless or refused:
-            self._report.failing("watch", state_of(error))
+            self._report.failing("watch", fault_of(error))
         return pause
 
     @contextmanager
@@ -234,7 +234,7 @@ class Reflector(Generic[T]):
 
     def _pause(self, error: RemoteError, backoff: Backoff) -> float:
         pause = backoff.next()
-        if state_of(error).needs_administrator:
+        if fault_of(error).needs_administrator:
             return random.uniform(self._options.slow / 2, self._options.slow)  # noqa: S311 - as above
         asked = error.retry_after if isinstance(error, KubeError) else None
         return max(pause, min(asked or 0, MAX_WAIT))

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
+from common.faults import Fault
 from common.kube.errors import GarbledAnswer
-from common.kube.state import State
 
 T = TypeVar("T")
 T_contra = TypeVar("T_contra", contravariant=True)
@@ -33,8 +33,8 @@ class Handler(Protocol[T_contra]):
     def on_synced(self) -> None:
         """A complete list was applied: the store is complete now."""
 
-    def on_state(self, state: State) -> None:
-        """The state has changed: following fails, fails for another reason, or works again."""
+    def on_fault(self, fault: Fault | None) -> None:
+        """Following fails, fails for another reason, or (None) works again."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,10 @@ from urllib.parse import urlsplit
 from common.kube.credentials import Credentials, CredentialsError
 from common.kube.environment import MOUNT, direct_credentials, find_credentials, kubeconfig_paths
 from common.trust import read_authority
+from services.normalizer.cluster_views import SHARED
 from services.normalizer.clusters_file import ClusterEntry, ClustersFile, Stamp, stamp
 from services.normalizer.facts import LOCAL
-from services.normalizer.normalize.result import Defaults, Place
-from services.normalizer.places import SHARED
+from services.normalizer.normalize.result import ClusterView, Defaults
 from services.normalizer.registries import discovery_settings
 from services.normalizer.settings import NormalizerSettings
 from services.normalizer.sources.kubeflow.discovery import DiscoverySettings
@@ -109,7 +109,7 @@ class ClusterSpec:
     id: str = ""
     access: Access
     inside: bool = False
-    place: Place
+    view: ClusterView
     namespaces: tuple[str, ...]
     registries: DiscoverySettings
     searched: bool = True
@@ -134,7 +134,7 @@ def own_cluster_spec(settings: NormalizerSettings, credentials: Credentials | No
         id=LOCAL,
         access=GivenAccess(credentials),
         inside=True,
-        place=Place(defaults=settings.defaults),
+        view=ClusterView(defaults=settings.defaults),
         namespaces=settings.watch_namespaces,
         registries=discovery_settings(settings),
         searched=credentials is not None,
@@ -166,7 +166,7 @@ def specs_of_contexts(
         clusters[name] = ClusterSpec(
             name=name,
             access=KubeconfigAccess(files, context),
-            place=Place(name, _defaults(settings, ClusterEntry(name=name), inside=False)),
+            view=ClusterView(name, _defaults(settings, ClusterEntry(name=name), inside=False)),
             namespaces=settings.watch_namespaces,
             registries=replace(
                 _searching(settings, settings.model_registry_namespaces),
@@ -209,7 +209,7 @@ def _shared_spec(settings: NormalizerSettings) -> ClusterSpec:
         name="",
         id=SHARED,
         access=GivenAccess(None),
-        place=Place(defaults=settings.defaults),
+        view=ClusterView(defaults=settings.defaults),
         namespaces=(),
         registries=DiscoverySettings(cluster=SHARED, insecure=settings.model_registry_insecure),
         searched=False,
@@ -223,7 +223,7 @@ def _spec_of_entry(settings: NormalizerSettings, entry: ClusterEntry, environ: M
         id=entry.id or (LOCAL if entry.is_own else ""),
         access=access,
         inside=entry.is_own,
-        place=Place(entry.name, _defaults(settings, entry, inside=entry.is_own)),
+        view=ClusterView(entry.name, _defaults(settings, entry, inside=entry.is_own)),
         namespaces=entry.namespaces or (settings.watch_namespaces if entry.is_own else ()),
         registries=_registries(settings, entry),
         searched=entry.registries == "discovered",

@@ -258,7 +258,7 @@ class Clusters:
             raise CredentialsError(f"it is the same API server as that of {other}: take one of the two out")
         sources: frozenset[str] = frozenset()
         try:
-            self._intake.add_cluster(id_, spec.place)
+            self._intake.add_cluster(id_, spec.view)
             cluster = Cluster(spec, id_, credentials, intake=self._intake, environment=self._environment)
             sources = cluster.sources
             self._intake.remove_sources(self._stopped.pop(id_, frozenset()) - sources)

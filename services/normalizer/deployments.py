@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from common.problems import Problem
+from services.normalizer.cluster_views import ClusterViews
 from services.normalizer.companions import Belongings, Companions
 from services.normalizer.facts import MANIFESTS, Gone, Missing, Ref, Unusable
 from services.normalizer.hidden import Why, faulty, unready
@@ -19,7 +20,6 @@ from services.normalizer.normalize.deployment import Deployment, Fact, Planned
 from services.normalizer.normalize.document import ServerFacts, server_facts
 from services.normalizer.normalize.labels import RegistryLabels
 from services.normalizer.normalize.linking import Link, ServerClaim, choose_server
-from services.normalizer.places import Places
 from services.normalizer.registered import Registered
 
 STOPPED: Final = "stopped"
@@ -105,11 +105,11 @@ class Deployments:
         """Return the Services, ServiceAccounts, runtime and connection of a deployment."""
         return self._companions.of(ref, facts)
 
-    def catalog_models(self, places: Places) -> dict[str, frozenset[CatalogModel]]:
+    def catalog_models(self, views: ClusterViews) -> dict[str, frozenset[CatalogModel]]:
         """Return the catalog models whose cards deployments name, by the cluster whose catalogs to ask."""
         found: defaultdict[str, set[CatalogModel]] = defaultdict(set)
         for ref, model in self._card_models.items():
-            found[places.home(Ref.parse(ref).place)].add(model)
+            found[views.home(Ref.parse(ref).place)].add(model)
         return {cluster: frozenset(models) for cluster, models in found.items()}
 
     def documented_by(self, cards: Collection[str]) -> set[str]:

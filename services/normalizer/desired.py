@@ -10,6 +10,7 @@ from typing import Final
 from common.problems import Problem
 from common.wire import Stored, Upsert
 from services.normalizer.cards import Card, Cards
+from services.normalizer.cluster_views import ClusterViews
 from services.normalizer.deployments import Deployments
 from services.normalizer.earlier import Earlier
 from services.normalizer.facts import LOCAL, Gone, Missing, Ref, Unusable, cluster_of, cluster_of_id
@@ -19,8 +20,7 @@ from services.normalizer.normalize.cards import CatalogModel
 from services.normalizer.normalize.deployment import Deployment, Fact
 from services.normalizer.normalize.labels import RegistryLabels
 from services.normalizer.normalize.registered_version import RegisteredVersion, Registry, registry_source
-from services.normalizer.normalize.result import Defaults, Place
-from services.normalizer.places import Places
+from services.normalizer.normalize.result import ClusterView, Defaults
 from services.normalizer.registered import Registered
 from services.normalizer.rendering import Renderer
 from services.normalizer.sourcebook import SourceBook, SourceKind
@@ -37,15 +37,15 @@ class Desired:
     def __init__(self, *, defaults: Defaults, ledger: Ledger | None = None) -> None:
         self._ledger = ledger or Ledger(Patience(), SourceBook(first_sync_grace=0))
         self._deployments = Deployments(self._ledger)
-        self._places = Places(defaults)
-        self._registered = Registered(self._ledger, self._places)
+        self._views = ClusterViews(defaults)
+        self._registered = Registered(self._ledger, self._views)
         self._cards = Cards()
-        self._earlier = Earlier(self._ledger, self._places)
+        self._earlier = Earlier(self._ledger, self._views)
         self._renderer = Renderer(
             ledger=self._ledger,
             deployments=self._deployments,
             registered=self._registered,
-            places=self._places,
+            views=self._views,
             cards=self._cards,
             earlier=self._earlier,
             readable_names=defaults.readable_names,
@@ -129,10 +129,10 @@ class Desired:
             self._registered.put(ref, fact, now=now)
             self._dirty.add(str(ref))
 
-    def put_place(self, cluster: str, place: Place) -> None:
+    def put_cluster(self, cluster: str, view: ClusterView) -> None:
         """Set how the entries of a cluster are shown."""
         self._removed_clusters.discard(cluster)
-        if self._places.put(cluster, place):
+        if self._views.put(cluster, view):
             self._dirty |= {ref for ref in self._deployments.refs if Ref.parse(ref).place == cluster}
             self._dirty |= {str(each.ref) for each in self._registered.versions() if cluster_of(each.ref) == cluster}
 
@@ -163,7 +163,7 @@ class Desired:
     @property
     def catalog_models(self) -> Mapping[str, frozenset[CatalogModel]]:
         """The catalog models whose cards deployments name themselves, by cluster."""
-        return self._deployments.catalog_models(self._places)
+        return self._deployments.catalog_models(self._views)
 
     @property
     def cards(self) -> Mapping[str, Card]:
@@ -216,7 +216,7 @@ class Desired:
 
     def take_unknown(self) -> list[tuple[str, RegistryLabels]]:
         """Return the labels since the last call that name an unknown version, with the cluster to look in."""
-        return [(self._places.home(cluster), labels) for cluster, labels in self._deployments.take_unknown()]
+        return [(self._views.home(cluster), labels) for cluster, labels in self._deployments.take_unknown()]
 
     def take_failures(self) -> list[tuple[str, Exception]]:
         """Return the objects that could not be rendered since the last call, with the errors, for the log."""

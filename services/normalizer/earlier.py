@@ -6,10 +6,10 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from common import backstage
 from common.wire import Stored
+from services.normalizer.cluster_views import ClusterViews
 from services.normalizer.facts import LOCAL, MANIFESTS, Ref
 from services.normalizer.ledger import Ledger
 from services.normalizer.normalize.deployment import Deployment
-from services.normalizer.places import Places
 from services.normalizer.sourcebook import SourceKind, cluster_source
 
 _UNNAMED = "#server"
@@ -23,11 +23,11 @@ class Earlier:
     their keys and names in Backstage: a version takes over the entry of a version with the same origin.
     """
 
-    def __init__(self, ledger: Ledger, places: Places) -> None:
+    def __init__(self, ledger: Ledger, views: ClusterViews) -> None:
         self._ledger = ledger
-        self._places = places
+        self._views = views
         self._entries: dict[str, Stored] = {}
-        self._unseen = _UnseenVersions({}, places)
+        self._unseen = _UnseenVersions({}, views)
         self._by_origin: dict[str, str] = {}
         self._successors: dict[str, str] = {}
         self._servers: dict[str, str] = {}
@@ -35,7 +35,7 @@ class Earlier:
     def load(self, stored: Mapping[str, Stored]) -> None:
         """Load what an earlier run has stored, by key."""
         self._entries = {entry.ref: entry for entry in stored.values() if entry.ref}
-        self._unseen = _UnseenVersions(self._entries, self._places)
+        self._unseen = _UnseenVersions(self._entries, self._views)
         counts = Counter(entry.origin for entry in self._entries.values() if entry.origin)
         self._by_origin = {entry.origin: ref for ref, entry in self._entries.items() if counts[entry.origin] == 1}
 
@@ -134,8 +134,8 @@ class Earlier:
 class _UnseenVersions:
     """Stored versions that no registry has shown since the start, indexed by what may serve them."""
 
-    def __init__(self, stored: Mapping[str, Stored], places: Places) -> None:
-        self._places = places
+    def __init__(self, stored: Mapping[str, Stored], views: ClusterViews) -> None:
+        self._views = views
         self._refs = {ref for ref in stored if ref.startswith("registry:")}
         self._by_version: defaultdict[str, set[str]] = defaultdict(set)
         self._by_server: defaultdict[str, set[str]] = defaultdict(set)
@@ -174,4 +174,4 @@ class _UnseenVersions:
     def _any(self, refs: Iterable[str], cluster: str) -> bool:
         """Return whether one of these versions was not seen yet and may be served in a cluster."""
         unseen = (ref for ref in refs if ref in self._refs)
-        return any(self._places.may_describe(Ref.parse(ref).place, cluster) for ref in unseen)
+        return any(self._views.may_describe(Ref.parse(ref).place, cluster) for ref in unseen)

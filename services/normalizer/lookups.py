@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Mapping
 
+from services.normalizer.cluster_views import SHARED
 from services.normalizer.facts import LOCAL
 from services.normalizer.normalize.cards import CatalogModel
 from services.normalizer.normalize.labels import RegistryLabels
-from services.normalizer.places import SHARED
 
 Models = frozenset[CatalogModel]
 

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator
 from typing import Final
 
 from common.problems import Problem
+from services.normalizer.cluster_views import ClusterViews
 from services.normalizer.facts import Gone, Missing, Ref, Unusable
 from services.normalizer.hidden import Why, faulty
 from services.normalizer.ledger import NOT_LISTED, Ledger
@@ -16,7 +17,6 @@ from services.normalizer.normalize.linking import Link, link
 from services.normalizer.normalize.registered_version import RegisteredVersion, Registry, registry_source
 from services.normalizer.normalize.registry_index import RegistryIndex, linkable
 from services.normalizer.normalize.result import IGNORE
-from services.normalizer.places import Places
 
 ARCHIVED: Final = "archived"
 """The proof that somebody wanted a version to go."""
@@ -25,9 +25,9 @@ ARCHIVED: Final = "archived"
 class Registered:
     """All registries and their versions, by reference."""
 
-    def __init__(self, ledger: Ledger, places: Places) -> None:
+    def __init__(self, ledger: Ledger, views: ClusterViews) -> None:
         self._ledger = ledger
-        self._places = places
+        self._views = views
         self._registries: dict[str, Registry] = {}
         self._versions: defaultdict[str, dict[Ref, RegisteredVersion]] = defaultdict(dict)
         self._missed: dict[Ref, tuple[RegisteredVersion, float]] = {}
@@ -164,7 +164,7 @@ class Registered:
 
     def link(self, deployment: Deployment, cluster: str, former: Link) -> Link:
         """Return which version a deployment in a cluster serves; one that its registry lacks for now it keeps."""
-        within = [self._index(each) for each in self._registries if self._places.may_describe(each, cluster)]
+        within = [self._index(each) for each in self._registries if self._views.may_describe(each, cluster)]
         new = link(deployment, within)
         keeps = new.version is None and former.version is not None and former.version in self._missed
         return former if keeps else new

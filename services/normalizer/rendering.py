@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from common.problems import Problem
 from services.normalizer.cards import Cards
+from services.normalizer.cluster_views import SHARED, ClusterViews
 from services.normalizer.deployments import Deployments, Entry
 from services.normalizer.documents import SLICE, Documents
 from services.normalizer.earlier import Earlier
@@ -25,7 +26,6 @@ from services.normalizer.normalize.registry import normalize_version
 from services.normalizer.normalize.registry_objects import version_origin
 from services.normalizer.normalize.result import Normalized
 from services.normalizer.normalize.stated import card_problems
-from services.normalizer.places import SHARED, Places
 from services.normalizer.registered import Registered
 
 T = TypeVar("T")
@@ -46,7 +46,7 @@ class Renderer:
         ledger: Ledger,
         deployments: Deployments,
         registered: Registered,
-        places: Places,
+        views: ClusterViews,
         cards: Cards,
         earlier: Earlier,
         readable_names: bool,
@@ -54,7 +54,7 @@ class Renderer:
         self._ledger = ledger
         self._deployments = deployments
         self._registered = registered
-        self._places = places
+        self._views = views
         self._cards = cards
         self._earlier = earlier
         self._faults: dict[str, Problem] = {}
@@ -176,7 +176,7 @@ class Renderer:
         else:
             self.served_by.pop(ref, None)
         stated = chosen.verdict.facts.stated if chosen and chosen.verdict.facts else None
-        place = self._places.of(Ref.parse(server or ref), registry_source(registry.id))
+        view = self._views.of(Ref.parse(server or ref), registry_source(registry.id))
         document = normalize_version(
             found,
             registry=registry,
@@ -187,9 +187,9 @@ class Renderer:
                 stored=self._earlier.get(ref),
                 readme=readme_card(registry.id, found.model),
             ),
-            defaults=place.defaults,
+            defaults=view.defaults,
         )
-        return with_cluster(place, document)
+        return with_cluster(view, document)
 
     def _take_over(self, ref: str, found: RegisteredVersion) -> bool:
         """Give a new version the entry that it had under another name of its registry, if there is one.
@@ -231,7 +231,7 @@ class Renderer:
             self.retained.add(ref)
         if facts is None or self._deployments.shown_with_version(ref):
             return None
-        place = self._places.of(Ref.parse(ref), entry.source)
+        view = self._views.of(Ref.parse(ref), entry.source)
         own = self._deployments.belongings(ref, facts)
         document = normalize_deployment(
             facts,
@@ -239,17 +239,17 @@ class Renderer:
             source=entry.source,
             services=own.services,
             service_accounts=own.service_accounts,
-            defaults=place.defaults,
+            defaults=view.defaults,
             serve=not entry.planned,
             runtime=own.runtime,
             connection=own.connection,
             card=self._cards.choose(facts.stated.catalog_model, stored=self._earlier.get(ref)),
         )
-        return with_cluster(place, document)
+        return with_cluster(view, document)
 
     def _waits_for_registry(self, ref: str, entry: Entry) -> bool:
         """Return whether a registry that was not read yet may describe a deployment, which must not be shown twice."""
-        awaited = not self.awaiting_registries.isdisjoint((self._places.home(Ref.parse(ref).place), SHARED))
+        awaited = not self.awaiting_registries.isdisjoint((self._views.home(Ref.parse(ref).place), SHARED))
         return (awaited and names_version(entry.facts)) or self._earlier.may_serve_unseen(ref, entry.facts)
 
     def _publish(self, rendered: Mapping[str, Normalized | None]) -> Iterator[None]:

@@ -10,13 +10,12 @@ from typing import Any
 
 import structlog
 
-from common.faults import Fault
-from common.kube.state import State
+from common.faults import Fault, kind_of
 from common.problems import Problem
 from services.normalizer.context import SYNC, Context
 from services.normalizer.facts import LOCAL, Gone, Missing, Ref, Unusable, in_cluster
 from services.normalizer.lookups import Lookups
-from services.normalizer.normalize.result import Place
+from services.normalizer.normalize.result import ClusterView
 from services.normalizer.source import Hearer, News, Sink, Source
 from services.normalizer.sourcebook import OF_CLUSTERS, OPTIONAL, OPTIONAL_PARTS
 from services.normalizer.telemetry import Conditions
@@ -96,19 +95,18 @@ class Intake:
         self.conditions.set(source, lacking is None, str(lacking or ""), stale=lacking is not None)
         self._sources_changed()
 
-    def state(self, source: str, state: State, *, part: str = "", partly: bool = False) -> None:
+    def state(self, source: str, fault: Fault | None, *, part: str = "", partly: bool = False) -> None:
         """Record that a source, or a part of it, cannot be read, or can again."""
-        kind = self.sources[source].kind
-        reason = "" if state.ok else str(state)
-        optional = part in OPTIONAL_PARTS or kind in OPTIONAL
-        unneeded = optional and state.kind in ("absent", "forbidden")
-        ok, shown = state.ok or unneeded, f"not followed, {reason}" if unneeded else reason
+        kind, what = self.sources[source].kind, kind_of(fault)
+        unneeded = (part in OPTIONAL_PARTS or kind in OPTIONAL) and what in ("absent", "forbidden")
+        ok, reason = fault is None or unneeded, str(fault or "")
+        shown = f"not followed, {reason}" if unneeded else reason
         # A server without an address is not waited for, and nobody has to change anything.
-        self.conditions.set(source, ok or state.kind == "no-address", shown, part=part, stale=None if part else not ok)
-        if not part and state.ok:
+        self.conditions.set(source, ok or what == "no-address", shown, part=part, stale=None if part else not ok)
+        if not part and fault is None:
             self._book.recovered(source)
         elif not part:
-            nowhere = state.kind == "no-address" or (state.kind == "absent" and kind in OF_CLUSTERS)
+            nowhere = what == "no-address" or (what == "absent" and kind in OF_CLUSTERS)
             self._book.failed(source, waiting=not (nowhere or partly or unneeded), reason=reason)
         self._sources_changed()
 
@@ -142,10 +140,10 @@ class Intake:
         self.conditions.remove(_placeholder(cluster))
         self._check_all()
 
-    def add_cluster(self, cluster: str, place: Place) -> None:
+    def add_cluster(self, cluster: str, view: ClusterView) -> None:
         """Add a cluster that is followed from now on; the search for its registries begins."""
-        self.conditions.name_cluster(cluster, place.name)
-        self._desired.put_place(cluster, place)
+        self.conditions.name_cluster(cluster, view.name)
+        self._desired.put_cluster(cluster, view)
         self._book.discovering(complete=False, cluster=cluster)
         self._queue_changes()
 
@@ -302,6 +300,6 @@ class _SourceSink(Sink):
             self._intake.changed(self._source, {ref: Missing() if ref.has_entries else Gone() for ref in missing})
         self._intake.listed(self._source, lacking=lacking)
 
-    def state(self, state: State, *, part: str = "", partly: bool = False) -> None:
-        (self._unread.discard if state.ok else self._unread.add)(part)
-        self._intake.state(self._source, state, part=part, partly=partly)
+    def state(self, fault: Fault | None, *, part: str = "", partly: bool = False) -> None:
+        (self._unread.discard if fault is None else self._unread.add)(part)
+        self._intake.state(self._source, fault, part=part, partly=partly)

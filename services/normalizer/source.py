@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Protocol, runtime_checkable
 
 from common.faults import Fault
-from common.kube.state import State
 from common.problems import Problem
 from services.normalizer.facts import Gone, Missing, Ref, Unusable
 from services.normalizer.normalize.deployment import Fact
@@ -28,8 +27,8 @@ class Sink(Protocol):
         `lacking`: why not everything could be read of some of these objects.
         """
 
-    def state(self, state: State, *, part: str = "", partly: bool = False) -> None:
-        """The source cannot be read, or can again.
+    def state(self, fault: Fault | None, *, part: str = "", partly: bool = False) -> None:
+        """The source cannot be read, or can again when there is no fault.
 
         `part` names something that belongs to it and that nothing waits for, such as `services`. `partly`: what can be
         read was told, and the rest is not waited for.

@@ -298,7 +298,9 @@ def a_file_of_authorities_that_is_not_there(world: World) -> None:
     world.environ["MODEL_REGISTRY_CA_FILE"] = str(world.directory / "missing.pem")
 
 
-@broken("registries", "no model registry is found", "MODEL_REGISTRY_URLS names one", verdict="warning")
+@broken(
+    "registries", "no model registry is found", "to name one by its address, set MODEL_REGISTRY_URLS", verdict="warning"
+)
 def no_registry(world: World) -> None:
     del world.environ["MODEL_REGISTRY_URLS"]
 

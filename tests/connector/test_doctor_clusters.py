@@ -387,6 +387,11 @@ async def test_one_that_hangs_is_told_and_the_others_are_searched(clusters: Clus
     assert found["prod", "deployment"][0][0] == "ok"
     assert found["stage", "credentials"][-1][0] == "fault"
 
+    clusters.allow("prod", nothing=True)
+    found = await trace_of(clusters, "wine")
+    said = "no InferenceService is named wine here: it may be in prod, stage, which cannot be searched"
+    assert found["hub", "deployment"] == [("skipped", said)]
+
 
 async def test_the_bundle_has_the_objects_of_all_and_no_secret(clusters: Clusters) -> None:
     (clusters.world.directory / "registry.token").write_text(f"{CANARY}-registry")

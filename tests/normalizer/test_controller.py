@@ -7,9 +7,9 @@ from contextlib import asynccontextmanager
 import pytest
 from structlog.testing import capture_logs
 
+from common.faults import Fault
 from common.health import Health
 from common.http.client import Unreachable
-from common.kube.state import State
 from common.metrics import Metrics
 from common.wire import Applied, Awaited, Batch, CacheListing, Stored
 from services.normalizer.deployments import Deployments
@@ -285,7 +285,7 @@ async def test_the_status_says_how_sources_fare_and_what_is_leaving() -> None:
         sink.changed({ref("m"): Missing()})
         sink.listed()
         await eventually(lambda: controller.reporter.status(settings).leaving)
-        sink.state(State(ok=False, kind="forbidden", reason="403", remedy="apply deploy/rbac"))
+        sink.state(Fault(kind="forbidden", reason="403", remedy="apply deploy/rbac"))
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)

@@ -22,7 +22,7 @@ from services.normalizer.facts import Gone, Missing, Ref, Unusable
 from services.normalizer.normalize.deployment import Deployment
 from services.normalizer.normalize.kserve_objects import read_isvc
 from services.normalizer.normalize.registry_objects import ModelVersion, RegisteredModel
-from services.normalizer.normalize.result import Place
+from services.normalizer.normalize.result import ClusterView
 from services.normalizer.normalize.selection import Selection
 from services.normalizer.reports import Reporter, add_explanations
 from services.normalizer.service import create_controller
@@ -318,7 +318,7 @@ async def test_what_could_not_be_read_is_not_hidden_any_more_when_its_cluster_is
     async with controlled() as controller:
         away = Cluster()
         away.id = "kserve@away"
-        controller.intake.add_cluster("away", Place(name="away"))
+        controller.intake.add_cluster("away", ClusterView(name="away"))
         sink = controller.intake.open(away)
         sink.changed({Ref.isvc("away", "models", "m"): Unusable(BAD)})
         sink.listed()

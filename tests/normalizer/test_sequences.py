@@ -12,7 +12,6 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from common.health import Health
-from common.kube.state import failing
 from common.metrics import Metrics
 from services.normalizer.desired import Desired
 from services.normalizer.facts import Gone, Ref
@@ -173,7 +172,7 @@ class Life:
         if reading.complete:
             self._sink.listed(lacking=reading.fault)
         elif reading.fault is not None:
-            self._sink.state(failing(reading.fault))
+            self._sink.state(reading.fault)
         mark = self._cluster.mark()
         await eventually(lambda: self._stored().get(mark.ref) == mark.digest, what="the mark")
         for ref in before - set(self._stored()):

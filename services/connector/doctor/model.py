@@ -109,18 +109,18 @@ def judge_deployment(
     watched: Sequence[str],
     setting: str,
     registered: bool,
-    elsewhere: bool,
+    elsewhere: str,
 ) -> list[Finding]:
     """Return what is to be said of the InferenceServices of this name; `others` are the names of all.
 
-    `setting` names the namespaces that are `watched`; `elsewhere`: another cluster has one of this name.
+    `setting` names the namespaces that are `watched`; `elsewhere` says why another cluster may have it.
     """
     if isinstance(found, RemoteError):
         return [Finding("fault", f"InferenceServices cannot be listed: {found}", "connector doctor says which right")]
     if found:
         return [_judge_isvc(isvc) for isvc in found]
     if elsewhere:
-        return [Finding("skipped", f"no InferenceService is named {name} here: another cluster has it")]
+        return [Finding("skipped", f"no InferenceService is named {name} here: {elsewhere}")]
     namespace = name.partition("/")[0] if "/" in name and not name.startswith(URL_SCHEMES) else ""
     if namespace and watched and namespace not in watched:
         wanted = ",".join([*watched, namespace])

@@ -117,7 +117,7 @@ def judge_registries(discovery: Discovery, probes: Sequence[Probe], looked_for: 
                 "warning",
                 "no model registry is found: models are shown as far as their InferenceServices tell",
                 "none is needed. Found are Routes and Services that a registry's operator has labelled, in the "
-                f"namespaces of\n{looked_for.namespaces}; {looked_for.urls} names one by its address",
+                f"namespaces of\n{looked_for.namespaces}; to name one by its address, set {looked_for.urls}",
             )
         )
     elif not kinds["catalog"]:

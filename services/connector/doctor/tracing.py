@@ -18,7 +18,7 @@ from services.connector.doctor.asking import Asked
 from services.connector.doctor.cache import entries_of, values_of
 from services.connector.doctor.cluster import NO_WAY, REGISTRY_ROOTS, ClusterExamination, Options
 from services.connector.doctor.examination import Examination, ask_running, get
-from services.connector.doctor.report import Finding, Step
+from services.connector.doctor.report import Finding, Step, listed
 from services.connector.doctor.settings import read_settings
 from services.normalizer.facts import Ref
 from services.normalizer.normalize.deployment import Deployment
@@ -109,8 +109,13 @@ class _Place:
         self.deployments = [isvc for isvc in self._all if matches(isvc, self._name)]
         return []
 
-    def steps(self, *, registered: bool, elsewhere: bool) -> Iterator[Step]:
-        """Yield the steps; what is registered, or deployed in another cluster, need not be deployed in this one."""
+    @property
+    def was_searched(self) -> bool:
+        """Whether all deployments of the cluster are known."""
+        return self._refusal is None and self._asked is not None and not self._asked.findings
+
+    def steps(self, *, registered: bool, elsewhere: str) -> Iterator[Step]:
+        """Yield the steps; what is registered, or may be in another cluster, need not be deployed in this one."""
         cluster, asked = self.cluster, self._asked
         yield from self._told
         if asked is None or not cluster.has_way:
@@ -125,6 +130,14 @@ class _Place:
             elsewhere=elsewhere,
         )
         yield replace(asked, findings=tuple(findings))
+
+
+def _elsewhere(others: Sequence[_Place]) -> str:
+    """Return why one of these may have the model, empty where none has it."""
+    if any(other.deployments for other in others):
+        return "another cluster has it"
+    unsearched = [other.cluster.name for other in others if not other.was_searched]
+    return f"it may be in {listed(unsearched)}, which cannot be searched" if unsearched else ""
 
 
 class _Way:
@@ -146,7 +159,7 @@ class _Way:
             for place in places
             for step in place.steps(
                 registered=registered,
-                elsewhere=any(other.deployments for other in places if other is not place),
+                elsewhere=_elsewhere([other for other in places if other is not place]),
             )
         ]
 

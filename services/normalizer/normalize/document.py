@@ -11,7 +11,7 @@ from services.normalizer.normalize.connection import Connection
 from services.normalizer.normalize.containers import unique_names
 from services.normalizer.normalize.deployment import Deployment, ServiceAccountFacts, ServiceFacts, owns
 from services.normalizer.normalize.profile import TITLE, Profile
-from services.normalizer.normalize.result import Normalized, Place
+from services.normalizer.normalize.result import ClusterView, Normalized
 from services.normalizer.normalize.runtimes import Runtime, detect_server_type, names_by_runtime
 
 # The fields about the server itself, which count also where a registry describes the model.
@@ -177,17 +177,17 @@ def build_document(
     )
 
 
-def with_cluster(place: Place, normalized: Normalized) -> Normalized:
+def with_cluster(view: ClusterView, normalized: Normalized) -> Normalized:
     """Return a document with the defaults of its cluster, and with the cluster's name where there are several."""
     details = normalized.details
-    if place.defaults.system and not details.system:
-        details = replace(details, system=place.defaults.system)
-    if not place.name:
+    if view.defaults.system and not details.system:
+        details = replace(details, system=view.defaults.system)
+    if not view.name:
         return normalized if details is normalized.details else replace(normalized, details=details)
     return replace(
         normalized,
-        document=normalized.document.marked({CLUSTER_ANNOTATION: place.name}, f"cluster-{place.name}"),
-        details=replace(details, cluster=place.name),
+        document=normalized.document.marked({CLUSTER_ANNOTATION: view.name}, f"cluster-{view.name}"),
+        details=replace(details, cluster=view.name),
     )
 
 

@@ -45,7 +45,7 @@ class Defaults:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ClusterView:
     """How entries show the cluster that they are in; `name` is empty where there is only one cluster."""
 
     name: str = ""

@@ -8,7 +8,6 @@ from urllib.parse import urlsplit
 from common.backoff import Backoff, happens, spread
 from common.faults import Fault
 from common.http.client import RemoteError
-from common.kube.state import OK, failing
 from services.normalizer.facts import LOCAL, Ref
 from services.normalizer.normalize.answers import models_path, read_model_list, server_deployment
 from services.normalizer.normalize.deployment import Deployment
@@ -98,7 +97,7 @@ class OpenAiSource:
 
     def _fail(self, fault: Fault, sink: Sink, account: Account, *, wait: float = 0) -> float:
         account.update(self._ref, fault)
-        sink.state(failing(fault))
+        sink.state(fault)
         return max(self._backoff.next(), min(wait, self._interval))
 
     async def _names(self, remote: Remote) -> Sequence[str]:
@@ -129,5 +128,5 @@ class OpenAiSource:
         if deployment != self._told:
             sink.changed({Ref.deployment("OpenAIServer", LOCAL, "", self._ref.name): deployment})
             self._told = deployment
-        sink.state(OK)
+        sink.state(None)
         sink.listed()

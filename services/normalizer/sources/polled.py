@@ -10,7 +10,6 @@ import structlog
 
 from common.backoff import Backoff, happens, spread
 from common.faults import Fault
-from common.kube.state import failing
 from common.problems import Problem
 from services.normalizer.facts import Gone, Missing, Ref
 from services.normalizer.normalize.cards import CatalogModel
@@ -182,7 +181,7 @@ class RegistrySource:
             if look.complete:
                 sink.listed(lacking=look.fault)
             elif look.fault is not None:
-                sink.state(failing(look.fault))
+                sink.state(look.fault)
         if look.fault is None:
             self._backoff.reset()
             return spread(self._interval)
@@ -191,7 +190,7 @@ class RegistrySource:
     def _failed(self, fault: Fault, sink: Sink) -> None:
         if not self._over:
             self._account.update(self.ref, fault)
-            sink.state(failing(fault))
+            sink.state(fault)
 
     async def _sleep(self, seconds: float | None, sink: Sink) -> None:
         """Wait for the next poll; look up what is asked for meanwhile."""

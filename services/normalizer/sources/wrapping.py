@@ -1,7 +1,6 @@
 """What wrappers around a source of deployments have in common: they are the source, but for what they add or change."""
 
 from common.faults import Fault
-from common.kube.state import State
 from services.normalizer.facts import Ref
 from services.normalizer.source import Provable, Sink, Source
 
@@ -31,6 +30,6 @@ class PassingOn(Sink):
         """Pass on that a look was complete."""
         self._sink.listed(lacking=lacking)
 
-    def state(self, state: State, *, part: str = "", partly: bool = False) -> None:
+    def state(self, fault: Fault | None, *, part: str = "", partly: bool = False) -> None:
         """Pass on how the source fares."""
-        self._sink.state(state, part=part, partly=partly)
+        self._sink.state(fault, part=part, partly=partly)

@@ -10,6 +10,7 @@ from typing import Any
 
 import structlog
 
+from common.faults import Fault
 from common.health import Health
 from common.http.client import RemoteError
 from common.kube.client import KubeClient
@@ -17,7 +18,6 @@ from common.kube.errors import KubeError, remedy_of
 from common.kube.metrics import KubeMetrics
 from common.kube.reflector import Reflector, ReflectorOptions
 from common.kube.resources import CONFIG_MAPS
-from common.kube.state import State
 from common.status import ShardStatus
 from common.wire import Changes, Upsert
 from services.storage_rest.stores.base import CacheView, LoadedCache, Refusal, StoreUnavailable
@@ -74,7 +74,7 @@ class ConfigMapStore:
         self._refused: dict[str, Refusal] = {}
         self._repairs: set[asyncio.TimerHandle] = set()
         self._news = asyncio.Event()
-        self._states: dict[str, State] = {}
+        self._faults: dict[str, Fault | None] = {}
 
     async def run(self, view: CacheView) -> None:
         """Load into `view`, then write and follow until cancelled."""
@@ -225,20 +225,21 @@ class ConfigMapStore:
         family.layout.doubt(family.layout.find(name))
         self.progressed()
 
-    def followed(self, name: str, state: State) -> None:
+    def followed(self, name: str, fault: Fault | None) -> None:
         """Update the condition that says whether the ConfigMaps can be read."""
-        self._states[name] = state
+        self._faults[name] = fault
         if self._view is None:
-            fault = self._reading_fault
-            self._health.set("store", ok=False, reason=f"the cache is not loaded yet: {fault}".rstrip(": "))
+            self._health.set(
+                "store", ok=False, reason=f"the cache is not loaded yet: {self._reading_fault}".rstrip(": ")
+            )
         else:
             self._view.progressed()
 
     @property
     def _reading_fault(self) -> str:
         """Why the ConfigMaps cannot be read, and what to do; empty if they can."""
-        failing = [state for state in self._states.values() if not state.ok]
-        return f"{failing[0].reason}; {failing[0].remedy}".rstrip("; ") if failing else ""
+        faults = [fault for fault in self._faults.values() if fault is not None]
+        return f"{faults[0].reason}; {faults[0].remedy}".rstrip("; ") if faults else ""
 
     # --- internal
 

@@ -5,8 +5,8 @@ from typing import Protocol
 
 import structlog
 
+from common.faults import Fault
 from common.kube.replica import Key
-from common.kube.state import State
 from services.storage_rest.stores.shard import Observation
 
 log = structlog.get_logger("storage")
@@ -21,7 +21,7 @@ class ShardListener(Protocol):
     def gone(self, name: str, *, listed: bool) -> None:
         """A ConfigMap was deleted, or has lost our labels."""
 
-    def followed(self, name: str, state: State) -> None:
+    def followed(self, name: str, fault: Fault | None) -> None:
         """The ConfigMaps can be read, or cannot be read any more."""
 
 
@@ -48,6 +48,6 @@ class ShardHandler:
         """Record that the first list is complete."""
         self.synced.set()
 
-    def on_state(self, state: State) -> None:
+    def on_fault(self, fault: Fault | None) -> None:
         """Report whether the ConfigMaps can be read."""
-        self._listener.followed(self._name, state)
+        self._listener.followed(self._name, fault)

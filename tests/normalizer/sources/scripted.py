@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from common.faults import Fault
-from common.kube.state import State
 from services.normalizer.facts import Gone, Ref
 from services.normalizer.normalize.connection import Connection
 from services.normalizer.normalize.deployment import Fact
@@ -30,7 +29,7 @@ class Recorder(Sink):
                 self.known["/".join(ref.ids)] = fact
 
     def listed(self, *, lacking: Fault | None = None) -> None: ...
-    def state(self, state: State, *, part: str = "", partly: bool = False) -> None: ...
+    def state(self, fault: Fault | None, *, part: str = "", partly: bool = False) -> None: ...
 
 
 class Script:

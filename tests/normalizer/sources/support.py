@@ -5,7 +5,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from common.faults import Fault
-from common.kube.state import State
 from common.metrics import Metrics
 from common.problems import Problem
 from common.secrets import StaticToken
@@ -158,9 +157,8 @@ class RecordingSink(Sink):
     def listed(self, *, lacking: Fault | None = None) -> None:
         self._read(lacking, complete=True)
 
-    def state(self, state: State, *, part: str = "", partly: bool = False) -> None:
-        fault = Fault(kind=state.kind, reason=state.reason, remedy=state.remedy)  # type: ignore[arg-type]
-        if fault.kind not in ("no-address", "internal"):
+    def state(self, fault: Fault | None, *, part: str = "", partly: bool = False) -> None:
+        if fault is not None and fault.kind not in ("no-address", "internal"):
             self._read(fault, complete=False)
 
     def _read(self, fault: Fault | None, *, complete: bool) -> None:

@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 
-from common.faults import Fault
+from common.faults import Fault, kind_of
 from common.kube.client import KubeClient
 from common.kube.metrics import KubeMetrics
-from common.kube.state import State
 from common.metrics import Metrics
 from services.normalizer.facts import Gone, Ref
 from services.normalizer.normalize.deployment import Deployment, Planned
@@ -88,7 +87,7 @@ class Script:
 class Told(Sink):
     def __init__(self) -> None:
         self.facts: list[object] = []
-        self.states: list[tuple[str, State]] = []
+        self.faults: list[tuple[str, Fault | None]] = []
 
     def changed(self, news: News) -> None:
         self.facts += news.values()
@@ -96,8 +95,8 @@ class Told(Sink):
     def listed(self, *, lacking: Fault | None = None) -> None:
         pass
 
-    def state(self, state: State, *, part: str = "", partly: bool = False) -> None:
-        self.states.append((part, state))
+    def state(self, fault: Fault | None, *, part: str = "", partly: bool = False) -> None:
+        self.faults.append((part, fault))
 
     def owners(self) -> list[str]:
         return [said(fact).get("owner", "") for fact in self.facts if isinstance(fact, Deployment)]
@@ -139,5 +138,5 @@ async def test_without_the_right_deployments_are_told_as_they_are_and_the_right_
         cluster.grant(cluster.token, "somebody", [Rule(api_groups=("",), resources=("services",), verbs=("list",))])
         async with running(cluster) as (_, told):
             await eventually(lambda: told.owners() == [""])
-            [(part, state), *_] = told.states
-            assert (part, state.kind) == (PART, "forbidden")
+            [(part, fault), *_] = told.faults
+            assert (part, kind_of(fault)) == (PART, "forbidden")

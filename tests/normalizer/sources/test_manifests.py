@@ -7,7 +7,6 @@ import structlog
 import yaml
 
 from common.faults import Fault
-from common.kube.state import State
 from services.normalizer.facts import Gone
 from services.normalizer.source import News, Sink
 from services.normalizer.sources.manifests import ManifestSource
@@ -29,8 +28,8 @@ class Told(Sink):
     def listed(self, *, lacking: Fault | None = None) -> None:
         self.reading = "whole"
 
-    def state(self, state: State, *, part: str = "", partly: bool = False) -> None:
-        self.reading = state.reason
+    def state(self, fault: Fault | None, *, part: str = "", partly: bool = False) -> None:
+        self.reading = fault.reason if fault is not None else ""
         self.partly = partly
 
 

@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from common.faults import Fault
-from common.kube.state import State
+from common.faults import Fault, kind_of
 from common.metrics import Metrics
 from common.secrets import MountedCredentials
 from common.trust import trust_also
@@ -32,7 +31,7 @@ class Told:
 
     def __init__(self) -> None:
         self.deployment: Deployment | None = None
-        self.states: list[State] = []
+        self.faults: list[Fault | None] = []
         self.looks = 0
         self.changes = 0
 
@@ -46,8 +45,13 @@ class Told:
     def listed(self, *, lacking: Fault | None = None) -> None:
         self.looks += 1
 
-    def state(self, state: State, *, part: str = "", partly: bool = False) -> None:
-        self.states.append(state)
+    def state(self, fault: Fault | None, *, part: str = "", partly: bool = False) -> None:
+        self.faults.append(fault)
+
+    @property
+    def remedy(self) -> str:
+        """What helps against the last fault."""
+        return next(fault.remedy for fault in reversed(self.faults) if fault is not None)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -147,13 +151,13 @@ async def test_a_server_that_cannot_be_read_keeps_its_entry(
         pause = await follower.look()
         told = follower.told
         assert (told.looks, told.changes) == (1, 1)
-        assert (told.states[-1].ok, told.states[-1].kind) == (False, kind)
-        assert told.states[-1].remedy
+        assert kind_of(told.faults[-1]) == kind
+        assert told.remedy
         assert pause >= fault.get("retry_after", 0)
 
         gateway.heal()
         await follower.look()
-        assert (told.looks, told.changes, told.states[-1].ok) == (2, 1, True)
+        assert (told.looks, told.changes, told.faults[-1]) == (2, 1, None)
 
 
 async def test_a_name_that_a_list_lacks_stays_for_the_hold(gateway: FakeOpenAi) -> None:
@@ -173,8 +177,8 @@ async def test_its_own_credentials_are_sent_and_read_again(gateway: FakeOpenAi, 
     gateway.tokens = {KEY}
     async with following(gateway.url, tmp_path) as follower:
         await follower.look()
-        assert follower.told.states[-1].remedy.startswith("OpenAI-compatible server team wants credentials")
-        assert "team.token" in follower.told.states[-1].remedy
+        assert follower.told.remedy.startswith("OpenAI-compatible server team wants credentials")
+        assert "team.token" in follower.told.remedy
         (tmp_path / "team.token").write_text(f"{KEY}\n")
         await follower.look()
         assert follower.told.deployment is not None
