@@ -11,11 +11,13 @@ from common import feed, strict_json, wire
 from common.health import Health
 from common.http.access import AccessPolicy
 from common.http.problems import HttpProblem
-from common.http.server import create_app, read_body
+from common.http.server import add_status, create_app, read_body
 from common.metrics import Metrics
 from services.storage_rest import administration
 from services.storage_rest.screening import Unacceptable
 from services.storage_rest.service import StorageService, TooManyFollowers
+from services.storage_rest.settings import StorageSettings
+from services.storage_rest.status import report
 from services.storage_rest.stores.base import Refusal, StoreUnavailable
 
 BODY_LIMIT = 16 * 1024 * 1024
@@ -36,9 +38,9 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def create_storage_app(
-    *, service: StorageService, metrics: Metrics, health: Health, access: AccessPolicy, yaml: bool = False
+    *, service: StorageService, metrics: Metrics, health: Health, access: AccessPolicy, settings: StorageSettings
 ) -> web.Application:
-    """Return the web application for `service`; `yaml`: `/fetch` answers in the format CatalogInfoYamlFormat."""
+    """Return the web application for `service`."""
     app = create_app(
         name="storage-rest",
         metrics=metrics,
@@ -47,7 +49,7 @@ def create_storage_app(
         body_limit=BODY_LIMIT,
         line_limit=KEYS_LINE_LIMIT,
     )
-    handlers = _Handlers(service, yaml=yaml)
+    handlers = _Handlers(service, yaml=settings.writes_yaml)
     app.router.add_post("/upsert", _with_problems(handlers.upsert))
     app.router.add_post("/currentkeyset", _with_problems(handlers.current_key_set))
     app.router.add_get("/list", _with_problems(handlers.list))
@@ -57,6 +59,7 @@ def create_storage_app(
     app.router.add_get("/changes", _with_problems(handlers.changes), allow_head=False)
     app.router.add_get("/openapi.json", openapi)
     administration.add_routes(app, service)
+    add_status(app, lambda: report(service, health=health, settings=settings))
 
     async def end_waiting(_app: web.Application) -> None:
         service.close()

@@ -27,7 +27,6 @@ from services.storage_rest.push import Pusher
 from services.storage_rest.registration import Registration
 from services.storage_rest.service import StorageService
 from services.storage_rest.settings import StorageSettings
-from services.storage_rest.status import report
 from services.storage_rest.stores.base import Store
 from services.storage_rest.stores.configmap import ConfigMapStore
 from services.storage_rest.stores.local import FileStore, MemoryStore, claimed
@@ -91,10 +90,7 @@ async def run(settings: StorageSettings, addresses: Sequence[Address], stop: asy
     report_unusable(settings, health)
     async with storage_service(settings, metrics=metrics, health=health) as service, registering(settings, service):
         access = AccessPolicy(token=settings.shared_token, open_reads=settings.open_reads)
-        app = create_storage_app(
-            service=service, metrics=metrics, health=health, access=access, yaml=settings.writes_yaml
-        )
-        server.add_status(app, lambda: report(service, health=health, settings=settings))
+        app = create_storage_app(service=service, metrics=metrics, health=health, access=access, settings=settings)
         started = partial(
             log_start, "storage-rest", __version__, settings=settings_of(settings), cache=settings.storage_type
         )

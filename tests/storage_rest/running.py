@@ -25,6 +25,7 @@ from services.storage_rest.app import create_storage_app
 from services.storage_rest.push import Pusher
 from services.storage_rest.removals import RemovalPolicy
 from services.storage_rest.service import StorageService
+from services.storage_rest.settings import StorageSettings
 from services.storage_rest.stores.base import Store
 from services.storage_rest.stores.local import MemoryStore
 from services.storage_rest.telemetry import Telemetry
@@ -148,7 +149,9 @@ async def running(
         clock=clock,
     )
     access = AccessPolicy(token=StaticToken(token) if token else None)
-    app = create_storage_app(service=service, metrics=metrics, health=health, access=access)
+    app = create_storage_app(
+        service=service, metrics=metrics, health=health, access=access, settings=StorageSettings.load()
+    )
     work = [service.run()]
     client = HttpClient(name="location", base_url=bridge or "http://127.0.0.1:1", token=StaticToken(token))
     async with client, aiohttp.ClientSession() as http:
