@@ -5,13 +5,12 @@ from typing import Any
 
 from common.catalog import CatalogDocument, Model, ModelServer
 from services.normalizer.normalize.deployment import (
+    Belongings,
     Deployment,
-    ServiceAccountFacts,
-    ServiceFacts,
     read_service,
     read_service_account,
 )
-from services.normalizer.normalize.kserve import normalize_deployment
+from services.normalizer.normalize.document import normalize_deployment
 from services.normalizer.normalize.kserve_objects import read_isvc, read_llmisvc
 from services.normalizer.normalize.result import Defaults, Normalized
 
@@ -70,18 +69,23 @@ def normalized(*objects: dict[str, Any], serve: bool = True, defaults: Defaults 
     read = read_llmisvc if first["kind"] == "LLMInferenceService" else read_isvc
     return normalized_deployment(
         read(first),
-        services=[read_service(obj) for obj in others if obj["kind"] == "Service"],
-        service_accounts=[read_service_account(obj) for obj in others if obj["kind"] == "ServiceAccount"],
+        own=belongings(others),
         defaults=defaults,
         serve=serve,
+    )
+
+
+def belongings(objects: Sequence[dict[str, Any]]) -> Belongings:
+    """Return the Services and ServiceAccounts among objects, as what may belong to a deployment."""
+    return Belongings(
+        services=[read_service(obj) for obj in objects if obj["kind"] == "Service"],
+        service_accounts=[read_service_account(obj) for obj in objects if obj["kind"] == "ServiceAccount"],
     )
 
 
 def normalized_deployment(
     deployment: Deployment,
     *,
-    services: Sequence[ServiceFacts] = (),
-    service_accounts: Sequence[ServiceAccountFacts] = (),
     defaults: Defaults = DEFAULTS,
     **more: Any,
 ) -> Normalized:
@@ -90,8 +94,6 @@ def normalized_deployment(
         deployment,
         cluster="local",
         source="isvc:local",
-        services=services,
-        service_accounts=service_accounts,
         defaults=defaults,
         **more,
     )
