@@ -10,9 +10,8 @@ from urllib.parse import urlsplit
 from common.kube.credentials import Credentials, CredentialsError
 from common.kube.environment import MOUNT, direct_credentials, find_credentials, kubeconfig_paths
 from common.trust import read_authority
-from services.normalizer.cluster_views import SHARED
 from services.normalizer.clusters_file import ClusterEntry, ClustersFile, Stamp, stamp
-from services.normalizer.facts import LOCAL
+from services.normalizer.facts import LOCAL, SHARED
 from services.normalizer.normalize.result import ClusterView, Defaults
 from services.normalizer.registries import discovery_settings
 from services.normalizer.settings import NormalizerSettings

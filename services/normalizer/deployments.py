@@ -10,16 +10,16 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from common.problems import Problem
-from services.normalizer.cluster_views import ClusterViews
-from services.normalizer.companions import Belongings, Companions
+from services.normalizer.companions import Companions
 from services.normalizer.facts import MANIFESTS, Gone, Missing, Ref, Unusable
 from services.normalizer.hidden import Why, faulty, unready
 from services.normalizer.ledger import NOT_LISTED, NOT_READY, Ledger
 from services.normalizer.normalize.cards import CatalogModel
-from services.normalizer.normalize.deployment import Deployment, Fact, Planned
+from services.normalizer.normalize.deployment import Belongings, Deployment, Fact, Planned
 from services.normalizer.normalize.document import ServerFacts, server_facts
 from services.normalizer.normalize.labels import RegistryLabels
 from services.normalizer.normalize.linking import Link, ServerClaim, choose_server
+from services.normalizer.normalize.result import ClusterViews
 from services.normalizer.registered import Registered
 
 STOPPED: Final = "stopped"
@@ -291,14 +291,7 @@ class Deployments:
         entry = self._entries.get(ref)
         if entry is None or entry.verdict.facts is None:
             return None
-        own = self._companions.of(ref, entry.verdict.facts)
-        return server_facts(
-            entry.verdict.facts,
-            services=own.services,
-            service_accounts=own.service_accounts,
-            runtime=own.runtime,
-            connection=own.connection,
-        )
+        return server_facts(entry.verdict.facts, self.belongings(ref, entry.verdict.facts))
 
     def shown_with_version(self, ref: str) -> str:
         """Return the version that shows a deployment as its server, empty when it has its own entry or is hidden."""

@@ -10,7 +10,6 @@ from typing import Final
 from common.problems import Problem
 from common.wire import Stored, Upsert
 from services.normalizer.cards import Card, Cards
-from services.normalizer.cluster_views import ClusterViews
 from services.normalizer.deployments import Deployments
 from services.normalizer.earlier import Earlier
 from services.normalizer.facts import LOCAL, Gone, Missing, Ref, Unusable, cluster_of, cluster_of_id
@@ -20,7 +19,7 @@ from services.normalizer.normalize.cards import CatalogModel
 from services.normalizer.normalize.deployment import Deployment, Fact
 from services.normalizer.normalize.labels import RegistryLabels
 from services.normalizer.normalize.registered_version import RegisteredVersion, Registry, registry_source
-from services.normalizer.normalize.result import ClusterView, Defaults
+from services.normalizer.normalize.result import ClusterView, ClusterViews, Defaults
 from services.normalizer.registered import Registered
 from services.normalizer.rendering import Renderer
 from services.normalizer.sourcebook import SourceBook, SourceKind

@@ -6,10 +6,10 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from common import backstage
 from common.wire import Stored
-from services.normalizer.cluster_views import ClusterViews
 from services.normalizer.facts import LOCAL, MANIFESTS, Ref
 from services.normalizer.ledger import Ledger
 from services.normalizer.normalize.deployment import Deployment
+from services.normalizer.normalize.result import ClusterViews
 from services.normalizer.sourcebook import SourceKind, cluster_source
 
 _UNNAMED = "#server"

@@ -8,7 +8,6 @@ from collections.abc import Collection, Iterator
 from typing import Final
 
 from common.problems import Problem
-from services.normalizer.cluster_views import ClusterViews
 from services.normalizer.facts import Gone, Missing, Ref, Unusable
 from services.normalizer.hidden import Why, faulty
 from services.normalizer.ledger import NOT_LISTED, Ledger
@@ -16,7 +15,7 @@ from services.normalizer.normalize.deployment import Deployment
 from services.normalizer.normalize.linking import Link, link
 from services.normalizer.normalize.registered_version import RegisteredVersion, Registry, registry_source
 from services.normalizer.normalize.registry_index import RegistryIndex, linkable
-from services.normalizer.normalize.result import IGNORE
+from services.normalizer.normalize.result import IGNORE, ClusterViews
 
 ARCHIVED: Final = "archived"
 """The proof that somebody wanted a version to go."""

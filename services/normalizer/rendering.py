@@ -10,21 +10,19 @@ from typing import TypeVar
 
 from common.problems import Problem
 from services.normalizer.cards import Cards
-from services.normalizer.cluster_views import SHARED, ClusterViews
 from services.normalizer.deployments import Deployments, Entry
 from services.normalizer.documents import SLICE, Documents
 from services.normalizer.earlier import Earlier
-from services.normalizer.facts import Ref
+from services.normalizer.facts import SHARED, Ref
 from services.normalizer.hidden import Why, faulty
 from services.normalizer.ledger import Ledger
 from services.normalizer.normalize.cards import readme_card
-from services.normalizer.normalize.document import with_cluster
-from services.normalizer.normalize.kserve import normalize_deployment
+from services.normalizer.normalize.document import normalize_deployment, with_cluster
 from services.normalizer.normalize.linking import names_version
 from services.normalizer.normalize.registered_version import RegisteredVersion, registry_source
 from services.normalizer.normalize.registry import normalize_version
 from services.normalizer.normalize.registry_objects import version_origin
-from services.normalizer.normalize.result import Normalized
+from services.normalizer.normalize.result import ClusterViews, Normalized
 from services.normalizer.normalize.stated import card_problems
 from services.normalizer.registered import Registered
 
@@ -232,17 +230,13 @@ class Renderer:
         if facts is None or self._deployments.shown_with_version(ref):
             return None
         view = self._views.of(Ref.parse(ref), entry.source)
-        own = self._deployments.belongings(ref, facts)
         document = normalize_deployment(
             facts,
             cluster=Ref.parse(ref).place,
             source=entry.source,
-            services=own.services,
-            service_accounts=own.service_accounts,
+            own=self._deployments.belongings(ref, facts),
             defaults=view.defaults,
             serve=not entry.planned,
-            runtime=own.runtime,
-            connection=own.connection,
             card=self._cards.choose(facts.stated.catalog_model, stored=self._earlier.get(ref)),
         )
         return with_cluster(view, document)

@@ -14,9 +14,8 @@ from common.faults import Fault, kind_of
 from common.problems import Problem
 from services.normalizer.context import SYNC, Context
 from services.normalizer.facts import LOCAL, Gone, Missing, Ref, Unusable, in_cluster
-from services.normalizer.lookups import Lookups
 from services.normalizer.normalize.result import ClusterView
-from services.normalizer.source import Hearer, News, Sink, Source
+from services.normalizer.source import Hearer, Lookups, News, Sink, Source
 from services.normalizer.sourcebook import OF_CLUSTERS, OPTIONAL, OPTIONAL_PARTS
 from services.normalizer.telemetry import Conditions
 

@@ -6,9 +6,8 @@ import pytest
 
 from common import details
 from common.settings import SettingsError
-from services.normalizer.cluster_views import ClusterViews
 from services.normalizer.facts import Ref
-from services.normalizer.normalize.result import ClusterView, Defaults
+from services.normalizer.normalize.result import ClusterView, ClusterViews, Defaults
 from services.normalizer.settings import NormalizerSettings
 from tests import objects
 from tests.normalizer.bench import Bench

@@ -13,7 +13,7 @@ from services.normalizer.documents import SLICE
 from services.normalizer.facts import Gone, Missing, Ref, Unusable
 from services.normalizer.normalize.connection import Connection
 from services.normalizer.normalize.deployment import Deployment, read_service, read_service_account
-from services.normalizer.normalize.kserve import normalize_deployment
+from services.normalizer.normalize.document import normalize_deployment
 from services.normalizer.normalize.kserve_objects import read_isvc, read_llmisvc
 from services.normalizer.normalize.registered_version import Registry
 from services.normalizer.normalize.registry_objects import (

@@ -127,6 +127,22 @@ class ServiceAccountFacts:
     owners: tuple[OwnerReference, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Belongings:
+    """What belongs to one deployment, as far as it is known.
+
+    `services` and `service_accounts` may be all of its namespace: only those that the deployment owns count.
+    """
+
+    services: Sequence[ServiceFacts] = ()
+    service_accounts: Sequence[ServiceAccountFacts] = ()
+    runtime: Runtime | None = None
+    connection: Connection | None = None
+
+
+NOTHING = Belongings()
+
+
 @dataclass(frozen=True, slots=True)
 class Planned:
     """A deployment in a manifest without a status: it is shown without a server."""

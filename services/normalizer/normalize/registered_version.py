@@ -10,8 +10,6 @@ from services.normalizer.normalize.registry_objects import ModelArtifact, ModelV
 
 RegistryApi = Literal["kubeflow", "mlflow"]
 """What a registry speaks."""
-MLFLOW = "mlflow:"
-"""What the id of an MLflow server begins with, so that it is never that of another registry."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What both mappings share: what they get by default, what they give back, and the problems that they note."""
+"""What all mappings share: defaults, the clusters that entries are in, results, and problems that are noted."""
 
 import re
 from collections.abc import Callable, Iterable
@@ -9,6 +9,7 @@ from common import backstage
 from common.catalog import CatalogDocument
 from common.details import NO_DETAILS, Details
 from common.problems import Problem, ProblemId
+from services.normalizer.facts import LOCAL, MLFLOW, SHARED, Ref, cluster_of, cluster_of_id
 
 IGNORE = "rhdh.modelcatalog.io/ignore"
 """The annotation, label or custom property that keeps an object out of the catalog: `"true"`."""
@@ -50,6 +51,38 @@ class ClusterView:
 
     name: str = ""
     defaults: Defaults = Defaults()
+
+
+class ClusterViews:
+    """The clusters by their ids in references; an unknown cluster counts as our own."""
+
+    def __init__(self, defaults: Defaults) -> None:
+        """`defaults` are those of entries that are in no known cluster."""
+        self._own = ClusterView(defaults=defaults)
+        self._known: dict[str, ClusterView] = {}
+
+    def put(self, cluster: str, view: ClusterView) -> bool:
+        """Set how the entries of a cluster are shown; return whether that has changed."""
+        changed = self._known.get(cluster, self._own) != view
+        self._known[cluster] = view
+        return changed
+
+    def home(self, cluster: str) -> str:
+        """Return the cluster whose registries and catalogs describe the deployments of a cluster."""
+        return cluster if cluster in self._known else LOCAL
+
+    def of(self, ref: Ref, source: str = "") -> ClusterView:
+        """Return how the entry of a reference is shown, with the defaults of its source."""
+        view = self._known.get(self.home(cluster_of(ref)), self._own)
+        defaults = view.defaults.of(source)
+        return view if defaults is view.defaults else replace(view, defaults=defaults)
+
+    def may_describe(self, registry: str, cluster: str) -> bool:
+        """Return whether a registry may hold versions that deployments in a cluster serve.
+
+        An MLflow server is in no cluster: any may deploy from it.
+        """
+        return registry.startswith(MLFLOW) or cluster_of_id(registry) in (SHARED, self.home(cluster))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -61,7 +61,7 @@ def record(**raw: Any) -> RegistryInferenceService:
 
 
 def server(*, said: dict[str, str] | None = None) -> ServerFacts:
-    facts = server_facts(read_isvc(isvc(said=said)), services=[], service_accounts=[])
+    facts = server_facts(read_isvc(isvc(said=said)))
     assert facts is not None
     return facts
 

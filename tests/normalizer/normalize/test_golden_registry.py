@@ -67,5 +67,5 @@ def _server(version: ModelVersion, objects: list[dict[str, Any]], index: Registr
     for isvc in map(read_isvc, objects):
         served = link(isvc, [index]).version
         if served and served.ids[1] == version.id:
-            return server_facts(isvc, services=[], service_accounts=[])
+            return server_facts(isvc)
     return None

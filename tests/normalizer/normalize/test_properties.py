@@ -13,9 +13,8 @@ from common.problems import Problem
 from services.normalizer.normalize.addresses import resolve
 from services.normalizer.normalize.cards import CardRef, catalog_model, readme_card
 from services.normalizer.normalize.connection import read_connection, readable_part
-from services.normalizer.normalize.deployment import Deployment, read_service, read_service_account
-from services.normalizer.normalize.document import server_facts
-from services.normalizer.normalize.kserve import normalize_deployment
+from services.normalizer.normalize.deployment import Belongings, Deployment, read_service, read_service_account
+from services.normalizer.normalize.document import normalize_deployment, server_facts
 from services.normalizer.normalize.kserve_objects import read_isvc, read_llmisvc
 from services.normalizer.normalize.linking import link
 from services.normalizer.normalize.owners import parse_owner
@@ -71,11 +70,13 @@ def test_every_deployment_becomes_a_valid_document(
         deployment,
         cluster="local",
         source="isvc:local",
-        services=services,
-        service_accounts=[read_service_account(other) for other in others],
+        own=Belongings(
+            services=services,
+            service_accounts=[read_service_account(other) for other in others],
+            connection=read_connection(secret, namespace=deployment.namespace, name=secret_name(deployment.storage)),
+        ),
         defaults=defaults,
         serve=serve,
-        connection=read_connection(secret, namespace=deployment.namespace, name=secret_name(deployment.storage)),
     )
     check(result)
     assert deployment.readiness.ready == (not deployment.readiness.reason)
@@ -161,7 +162,7 @@ def test_every_version_becomes_a_valid_document(
     result = normalize_version(
         joined(registry.id, model, version, tuple(artifacts[::-1])),
         registry=registry,
-        server=server_facts(read_isvc(raw_isvc), services=[], service_accounts=[]),
+        server=server_facts(read_isvc(raw_isvc)),
         registry_isvc_name=record,
         card=CardRef(card.key) if card else None,
         defaults=Defaults(),

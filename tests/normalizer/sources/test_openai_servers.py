@@ -16,7 +16,7 @@ from common.trust import trust_also
 from services.normalizer.facts import Ref
 from services.normalizer.normalize.answers import MOST_MODELS, read_model_list, server_deployment
 from services.normalizer.normalize.deployment import Deployment
-from services.normalizer.normalize.kserve import normalize_deployment
+from services.normalizer.normalize.document import normalize_deployment
 from services.normalizer.normalize.result import Defaults
 from services.normalizer.source import News
 from services.normalizer.sources.http import Account, Connector, Remote, SourceMetrics
@@ -110,9 +110,7 @@ async def test_what_it_lists_is_one_entry_with_all_names(gateway: FakeOpenAi, pa
     told = follower.told
     assert (told.names, told.looks) == (("granite-3.1-8b", "llama-3"), 1)
     assert told.deployment is not None
-    normalized = normalize_deployment(
-        told.deployment, cluster="local", source="openai:team", services=(), service_accounts=(), defaults=Defaults()
-    )
+    normalized = normalize_deployment(told.deployment, cluster="local", source="openai:team", defaults=Defaults())
     [model] = normalized.document.models
     server = normalized.document.model_server
     assert normalized.segments == ("openai", "team")

@@ -12,8 +12,7 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from common.problems import Problem
-from services.normalizer.facts import LOCAL, in_cluster
-from services.normalizer.normalize.registered_version import MLFLOW
+from services.normalizer.facts import LOCAL, MLFLOW, in_cluster
 from services.normalizer.sources.kubeflow.addresses import RouteFacts, ServiceAddress, kind_of
 from services.normalizer.sources.refs import OF_ENVIRONMENT, RefKind, SettingNames, SourceRef
 
