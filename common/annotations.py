@@ -1,13 +1,13 @@
-"""Annotations in the documents of models: the normalizer writes them, location reads them."""
+"""The annotations in models' documents that the normalizer writes and location reads."""
 
 from typing import Final
 
 NAME_ANNOTATION: Final = "rhdh.modelcatalog.io/model-name"
-"""What a client writes as the model's name in a request."""
+"""The model's name in a request."""
 CARD_ANNOTATION: Final = "TechDocs"
-"""The page with a model's card, for the first generation."""
+"""The address of a model's card, for the first-generation reader."""
 CLUSTER_ANNOTATION: Final = "rhdh.modelcatalog.io/cluster"
-"""The name of the cluster that a model is in, where there are several."""
+"""The name of a model's cluster, if there are several."""
 INTERNAL_URL_ANNOTATION: Final = "rhdh.modelcatalog.io/internal-service-url"
 EXTERNAL_URL_ANNOTATION: Final = "rhdh.modelcatalog.io/external-route-url"
-"""The addresses of a model server inside and outside of its cluster."""
+"""The addresses of a model server inside and outside its cluster."""

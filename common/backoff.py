@@ -1,4 +1,4 @@
-"""Pauses: growing ones between attempts, and those that news may end."""
+"""Pauses: growing ones between attempts, randomised intervals, and waiting for an event with a limit."""
 
 import asyncio
 import random
@@ -6,11 +6,10 @@ from collections.abc import Callable
 
 
 class Backoff:
-    """A pause is anything up to a ceiling that doubles with each failure, in seconds.
+    """Returns random pauses, in seconds, up to a limit that doubles with each failure.
 
-    The randomness keeps many clients, cut off together, from coming back together. Where few ask, `least` (a share of
-    the ceiling) keeps pauses from being much shorter than was meant; with 0 this is the "full jitter" of AWS's
-    architecture blog.
+    The randomness keeps many clients that were disconnected together from reconnecting together. `least` (a share of
+    the limit) is the shortest pause, for a single client; 0 is the "full jitter" of AWS's architecture blog.
     """
 
     def __init__(
@@ -34,17 +33,17 @@ class Backoff:
         return self._uniform(self._least * ceiling, ceiling)
 
     def reset(self) -> None:
-        """Start small again, after a success."""
+        """Start again with short pauses, after a success."""
         self.failures = 0
 
 
 def spread(interval: float) -> float:
-    """Return about `interval` seconds, so that what began together does not go on together."""
-    return interval * random.uniform(0.9, 1.1)  # noqa: S311 - spreads load, guards nothing
+    """Return about `interval` seconds, so that tasks that started together do not stay in step."""
+    return interval * random.uniform(0.9, 1.1)  # noqa: S311 - spreads load, is not a secret
 
 
 async def happens(event: asyncio.Event, *, within: float | None) -> bool:
-    """Wait for an event for so many seconds, without end when None; return whether it came."""
+    """Wait for an event at most `within` seconds (None: without limit); return whether it was set."""
     try:
         async with asyncio.timeout(within):
             await event.wait()

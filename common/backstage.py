@@ -1,8 +1,8 @@
-"""What a Backstage catalog accepts: names, tags, annotation keys, links.
+"""The rules of Backstage's catalog for names, tags, annotation keys and links, and repairs for values that break them.
 
 Rules: Backstage, "Descriptor Format of Catalog Entities" (metadata.name, metadata.tags, metadata.annotations,
-metadata.links) and its `KubernetesValidatorFunctions`. Whatever breaks one of them makes the catalog reject the
-entity or drop the value without telling anybody, so it is repaired here, before it is served.
+metadata.links) and its `KubernetesValidatorFunctions`. The catalog silently rejects an entity, or drops a value, that
+breaks one of them, so values are repaired before they are served.
 """
 
 import hashlib
@@ -11,7 +11,7 @@ import re
 import unicodedata
 
 MAX_NAME = 63
-"""Longest entity name, tag, and name part of an annotation key."""
+"""Most characters in an entity name, a tag, and the name part of an annotation key."""
 
 NAME_PATTERN = r"^[A-Za-z0-9]+(?:[-_.][A-Za-z0-9]+)*$"
 TAG_PATTERN = r"^[a-z0-9:+#]+(?:-[a-z0-9:+#]+)*$"
@@ -29,7 +29,7 @@ _SEPARATOR_RUN = re.compile(r"[-_.]{2,}")
 _NOT_IN_TAGS = re.compile(r"[^a-z0-9:+#]+")
 
 _ABSOLUTE = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(?=.)([^/?#]*)")
-# `models:/churn/7`. A scheme of one letter is a drive of Windows.
+# `models:/churn/7`. A scheme of one letter is a Windows drive.
 _ROOTED = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+):/[^/?#]")
 _AUTHORITY = re.compile(r"(?:[^@]*@)?(?P<host>\[[0-9A-Fa-f:.]+\]|[^\[\]:@]+)(?::(?P<port>[0-9]{0,5}))?\Z")
 _BLANK_OR_CONTROL = re.compile(r"[\s\x00-\x1f\x7f]")
@@ -42,27 +42,27 @@ _WITH_A_DOMAIN = {*_WITH_A_HOST, "file"}
 
 
 def sanitize(text: str) -> str:
-    """Return `text` as the connector has always turned it into a name or a part of a key; may be empty.
+    """Return `text` as a name or a part of a key, by the original connector's rules; may be empty.
 
-    Every character outside `[a-zA-Z0-9_-]` goes, then every run of two or more separators; at most 63 characters
-    stay, without separators at the ends. `granite-3.1-8b` becomes `granite-31-8b`.
+    Every character outside `[a-zA-Z0-9_-]` is removed, then every run of two or more separators; at most 63 characters
+    are kept, without separators at the ends. `granite-3.1-8b` becomes `granite-31-8b`.
     """
     kept = _SEPARATOR_RUN.sub("", _NOT_IN_NAMES.sub("", text))
     return kept[:MAX_NAME].strip("-_.")
 
 
 def readable(text: str) -> str:
-    """Return `text` as a name that keeps dots, capitals and the words apart; may be empty.
+    """Return `text` as a readable name with its dots, capitals and separate words; may be empty.
 
-    Each run of other characters and separators becomes one `-`, but a lone separator is kept; at most 63 characters
-    stay. `Granite 3.1 (8B)` becomes `Granite-3.1-8B`.
+    Each run of other characters and separators becomes one `-`, but a single separator is kept; at most 63 characters
+    are kept. `Granite 3.1 (8B)` becomes `Granite-3.1-8B`.
     """
     kept = _APART.sub(lambda run: run[0] if run[0] in _SEPARATORS else "-", text)
     return kept.strip(_SEPARATORS)[:MAX_NAME].rstrip(_SEPARATORS)
 
 
 def short_hash(text: str) -> str:
-    """Return eight hexadecimal digits that stay the same for the same text, on every machine and in every run."""
+    """Return eight hexadecimal digits that are the same for the same text, on every machine and in every run."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
 
 
@@ -77,23 +77,23 @@ def with_suffix(name: str, suffix: str) -> str:
 
 
 def is_entity_name(text: str) -> bool:
-    """Return whether the catalog takes `text` as a name."""
+    """Return whether the catalog accepts `text` as a name."""
     return len(text) <= MAX_NAME and _NAME.match(text) is not None
 
 
 def is_tag(text: str) -> bool:
-    """Return whether the catalog keeps `text` as a tag."""
+    """Return whether the catalog accepts `text` as a tag."""
     return len(text) <= MAX_NAME and _TAG.match(text) is not None
 
 
 def tag(text: str) -> str | None:
-    """Return the valid tag nearest to `text`, or None when nothing of it can stand in a tag."""
+    """Return the valid tag most similar to `text`, or None if it has no character that a tag may contain."""
     nearest = _NOT_IN_TAGS.sub("-", text.lower()).strip("-")[:MAX_NAME].strip("-")
     return nearest or None
 
 
 def is_annotation_key(key: str) -> bool:
-    """Return whether the catalog takes `key`: `[lower-case DNS prefix/]name`."""
+    """Return whether the catalog accepts `key`: `[lower-case DNS prefix/]name`."""
     prefix, slash, name = key.rpartition("/")
     if slash and not (len(prefix) <= _MAX_PREFIX and _PREFIX.match(prefix)):
         return False
@@ -101,11 +101,10 @@ def is_annotation_key(key: str) -> bool:
 
 
 def is_link(text: str) -> bool:
-    """Return whether `text` is an absolute URL that a browser's URL parser, which the catalog uses, understands.
+    """Return whether `text` is an absolute URL for a browser's URL parser, which the catalog uses.
 
-    Stricter than that parser: `scheme://host` or `scheme:/path` is asked for, so that prose such as `Note: see below`,
-    which it would take for a URL, is none; and hosts that are written in a way only an attacker would, such as
-    `0x7f.1`, are refused.
+    Stricter than that parser: only `scheme://host` and `scheme:/path` count, so that prose such as `Note: see below` is
+    not a URL; and hosts in a notation that only attackers use, such as `0x7f.1`, are refused.
     """
     if "\\" in text or _BLANK_OR_CONTROL.search(text):
         return False
@@ -130,10 +129,12 @@ def is_link(text: str) -> bool:
 
 
 def _is_domain(host: str) -> bool:
-    """Return whether `host` is an IPv4 address or a name in the sense of the URL standard's "domain to ASCII"."""
+    """Return whether `host` is an IPv4 address or a domain name (URL standard, "domain to ASCII")."""
     labels = host.removesuffix(".").split(".")
     if _NUMBER.match(labels[-1]):
         return len(labels) == 4 and _is_address(".".join(labels), version=4)
+    if host.isascii() and "%" not in host and "xn--" not in host.lower():
+        return all(labels)
     return all(_is_label(label) for label in labels)
 
 

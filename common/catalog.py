@@ -1,7 +1,7 @@
-"""JsonArrayFormat: the documents that the connector serves, in the schema "Model Catalog".
+"""The documents that the connector serves (JsonArrayFormat), in the schema "Model Catalog".
 
-A `CatalogDocument` cannot hold what a Backstage catalog would reject or drop: the caller repairs the values
-first (`common.backstage`) or gets a `pydantic.ValidationError` that names the field.
+A `CatalogDocument` cannot contain what a Backstage catalog would reject or drop: the caller repairs the values first
+(`common.backstage`) or gets a `pydantic.ValidationError` that names the field.
 """
 
 from collections.abc import Mapping
@@ -19,14 +19,14 @@ class InvalidDocument(ValueError):
 
 def _link(text: str) -> str:
     if not backstage.is_link(text):
-        raise ValueError("not an absolute URL")
+        raise ValueError("an invalid URL: it must be absolute")
     return text
 
 
 def _annotations(annotations: dict[str, str]) -> dict[str, str]:
     for key in annotations:
         if not backstage.is_annotation_key(key):
-            raise ValueError(f"not an annotation key: {key!r}")
+            raise ValueError(f"an invalid annotation key: {key!r}")
     return dict(sorted(annotations.items()))
 
 
@@ -43,7 +43,7 @@ class _Part(BaseModel):
 
 
 class Api(_Part):
-    """How the model server is called."""
+    """The API of a model server."""
 
     url: Link
     type: ApiType
@@ -53,9 +53,9 @@ class Api(_Part):
 
 
 class ModelServer(_Part):
-    """The server of the document's models; it exists only with an API, without one there is nothing to call.
+    """The server of the document's models; it always has an API.
 
-    `owner` is the bare name of a user: the reader puts `user:` before it.
+    `owner` is the name of a user without a prefix: the reader adds `user:`.
     """
 
     name: Name
@@ -89,13 +89,13 @@ class Model(_Part):
 
 
 class CatalogDocument(_Part):
-    """What stands behind one URI of the feed: a model version and the server that serves it, if one does."""
+    """The document at one URI of the feed: a model version, and its server if there is one."""
 
     models: Annotated[tuple[Model, ...], Field(min_length=1)]
     model_server: ModelServer | None = None
 
     def encode(self) -> bytes:
-        """Return the document as JSON; equal documents give equal bytes, and nothing absent is written as null."""
+        """Return the document as JSON; equal documents give equal bytes, and absent fields are not written."""
         return self.model_dump_json(by_alias=True, exclude_defaults=True).encode()
 
     def named(self, model_name: str, server_name: str | None) -> Self:
@@ -112,7 +112,7 @@ class CatalogDocument(_Part):
         )
 
     def marked(self, annotations: Mapping[str, str], tag: str) -> Self:
-        """Return the document with more annotations and another tag on its models, its server and the server's API."""
+        """Return the document with additional annotations and a tag on its models, its server and the server's API."""
 
         def of(part: Model | ModelServer | Api) -> dict[str, Any]:
             return {
@@ -128,10 +128,10 @@ class CatalogDocument(_Part):
 
     @classmethod
     def decode(cls, document: bytes | str) -> Self:
-        """Return the document that `encode` made of it.
+        """Return the document in JSON that `encode` returned.
 
         Raises:
-            InvalidDocument: naming each field at fault.
+            InvalidDocument: it is invalid; the text names each field.
         """
         try:
             return cls.model_validate_json(document)

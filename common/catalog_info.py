@@ -1,8 +1,8 @@
-"""Documents in the second format, CatalogInfoYamlFormat: the entities of a `catalog-info.yaml` (Backstage, "Descriptor
-Format of Catalog Entities").
+"""Converts documents between JsonArrayFormat and CatalogInfoYamlFormat, the entities of a `catalog-info.yaml`. No I/O.
 
-A document of the first format becomes the entities that the first-generation reader would make of it: a Component for
-the server, a Resource for each model, an API. Every YAML document is written as JSON, which is YAML too. No I/O.
+A document in JsonArrayFormat becomes the entities that the first-generation reader would make of it: a Component for
+the server, a Resource for each model, an API (Backstage, "Descriptor Format of Catalog Entities"). Each YAML document
+is written as JSON, which is valid YAML.
 """
 
 import json
@@ -25,7 +25,7 @@ _OF_MODEL: Final = {"artifactLocationURL": _ARTIFACT, "howToUseURL": _HOW_TO_USE
 _NO_DEFINITION: Final = "TBD"
 _DEFAULT_LIFECYCLE: Final = "development"
 _NOT_PRINTABLE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
-"""What JSON may hold as it is, and YAML 1.2 only as an escape (5.1, character set)."""
+"""Characters that need no escape in JSON but one in YAML 1.2 (5.1, character set)."""
 _SEPARATOR = re.compile(rb"^---\s*$", re.MULTILINE)
 
 
@@ -37,12 +37,12 @@ def render(entities: Iterable[Mapping[str, Any]]) -> bytes:
 
 
 def to_yaml(body: bytes) -> bytes:
-    """Return a document of the first format in the second."""
+    """Return a document in JsonArrayFormat as CatalogInfoYamlFormat."""
     return render(entities_of(strict_json.parse_object(body)))
 
 
 def entities_of(document: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the entities of a document of the first format."""
+    """Return the entities of a document in JsonArrayFormat."""
     models, server = document["models"], document.get("modelServer")
     entities = []
     if server:
@@ -144,11 +144,11 @@ def _access(server: Mapping[str, Any]) -> str:
     return _ACCESS[bool(server.get("authentication"))]
 
 
-# --- back, for what an original normalizer has written
+# --- the other direction, for documents written by an original normalizer
 
 
 def document_of(body: bytes) -> bytes:
-    """Return a document of the first format: what the entities of the second say, else what came."""
+    """Return a document in JsonArrayFormat made of entities; anything else is returned unchanged."""
     if body.lstrip().startswith(b"{"):
         return body
     entities = [entity for entity in _parse(body) if isinstance(entity, Mapping)]
@@ -165,7 +165,7 @@ def document_of(body: bytes) -> bytes:
 
 
 def _parse(body: bytes) -> Iterator[Any]:
-    """Yield the YAML documents; the parser of YAML is loaded only for those that are not written as JSON."""
+    """Yield the YAML documents; the YAML parser is imported only if they are not written as JSON."""
     try:
         parts = [part for part in _SEPARATOR.split(body) if part.strip()]
         yield from [json.loads(part) for part in parts]

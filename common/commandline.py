@@ -1,4 +1,4 @@
-"""What the command lines of all services share; servers and settings are loaded by the commands that need them."""
+"""Helpers for the command lines of all services; servers and settings are imported by the commands that need them."""
 
 import sys
 import time
@@ -20,12 +20,12 @@ HELP = {"help_option_names": ["-h", "--help"]}
 
 
 class AddressType(click.ParamType["Address"]):
-    """An address to listen at: PORT, :PORT, HOST:PORT or [IPV6]:PORT."""
+    """An address to listen on: PORT, :PORT, HOST:PORT or [IPV6]:PORT."""
 
     name = "address"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> "Address":
-        """Return the address meant."""
+        """Return the address, or fail with a usage error."""
         from common.http.server import Address, parse_address
 
         if isinstance(value, Address):
@@ -37,7 +37,7 @@ class AddressType(click.ParamType["Address"]):
 
 
 def finish(work: Coroutine[Any, Any, T]) -> T:
-    """Return what a command asks of servers; only errors are logged, and to standard error."""
+    """Run the asynchronous work of a command and return its result; only errors are logged, to standard error."""
     import asyncio
 
     from common import logs
@@ -47,7 +47,7 @@ def finish(work: Coroutine[Any, Any, T]) -> T:
 
 
 def service_command(program: str) -> Callable[[Callable[..., None]], click.Command]:
-    """Return what makes a function the command of a container, with `-h` and `--version`."""
+    """Return a decorator that turns a function into the command of a container, with `-h` and `--version`."""
 
     def make(function: Callable[..., None]) -> click.Command:
         with_version = click.version_option(__version__, prog_name=program)(function)
@@ -57,7 +57,7 @@ def service_command(program: str) -> Callable[[Callable[..., None]], click.Comma
 
 
 def progress_bar(stream: TextIO, *, clock: Callable[[], float] = time.monotonic) -> Callable[[int, int], None]:
-    """Return what draws a bar on a terminal when it is told `(done, of)`, once that takes longer than a second."""
+    """Return a function `(done, of)` that draws a progress bar on a terminal, after the first second."""
     began, drawn = clock(), 0.0
 
     def draw(done: int, of: int) -> None:
@@ -79,10 +79,10 @@ def progress_bar(stream: TextIO, *, clock: Callable[[], float] = time.monotonic)
 
 @contextmanager
 def reported(program: str, *faults: type[Exception], service: bool = False) -> Iterator[None]:
-    """End the process with one line for each fault of these kinds, wherever in a task it arose.
+    """Catch exceptions of these types, also from tasks: print one line for each and end the process.
 
-    A `service` logs it, unless somebody sits at a terminal. The status is 2 when the configuration is at fault, as for
-    a wrong option, else 1.
+    A `service` logs the line, unless standard error is a terminal. The exit status is 2 for a configuration error, as
+    for a wrong option, else 1.
     """
     from common.settings import SettingsError
 
@@ -91,23 +91,23 @@ def reported(program: str, *faults: type[Exception], service: bool = False) -> I
     except* faults as group:
         errors = list(_leaves(group))
         for error in errors:
-            _tell(program, error, logged=service and not sys.stderr.isatty())
+            _report(program, error, logged=service and not sys.stderr.isatty())
         sys.exit(2 if any(isinstance(error, SettingsError) for error in errors) else 1)
 
 
-def _tell(program: str, error: Exception, *, logged: bool) -> None:
-    said = (error.strerror if isinstance(error, OSError) and not error.filename else None) or str(error)
+def _report(program: str, error: Exception, *, logged: bool) -> None:
+    text = (error.strerror if isinstance(error, OSError) and not error.filename else None) or str(error)
     if not logged:
-        click.echo(f"{program}: {said}", err=True)
+        click.echo(f"{program}: {text}", err=True)
         return
     import structlog
 
     from common import logs
 
-    if not structlog.is_configured():  # the settings that say how are at fault
+    if not structlog.is_configured():  # the settings of logging are invalid themselves
         logs.configure()
     log = structlog.get_logger(program)
-    log.error("service_failed", error=said)
+    log.error("service_failed", error=text)
 
 
 def _leaves(group: BaseExceptionGroup[Exception]) -> Iterator[Exception]:

@@ -1,7 +1,7 @@
-"""What is known of a model beyond its JsonArrayFormat document: kept beside it, for the code that renders it.
+"""Details of a model that its JsonArrayFormat document cannot contain; stored with it, and used to render it.
 
-The document has no place for a title, an owner that is a group, or the names a server answers to. Every reader must
-work without these details too: entries of earlier versions, and of the original connector, have none.
+The document has no field for a title, an owner that is a group, or the names that a server answers to. Everything must
+work without these details too: entries of earlier versions and of the original connector have none.
 """
 
 import base64
@@ -14,11 +14,11 @@ from typing import Any, Literal
 from common import strict_json
 
 ServerType = Literal["", "openai-v1", "open-inference-protocol-v2", "kserve-v1", "grpc"]
-"""The protocol that a model server speaks; empty when it is unknown. `openai-v1` is the plugin's documented value."""
+"""The protocol of a model server; empty if it is unknown. `openai-v1` is the plugin's documented value."""
 SERVER_TYPES: tuple[ServerType, ...] = ("", "openai-v1", "open-inference-protocol-v2", "kserve-v1", "grpc")
 
 LINK_ICONS = ("catalog", "chat", "dashboard", "docs", "email", "github", "help", "web")
-"""Icons that a Backstage knows without configuration (Backstage: "Descriptor Format", metadata.links)."""
+"""Icons that every Backstage has (Backstage, "Descriptor Format", metadata.links)."""
 
 _MOST_ITEMS = 50
 _MOST_CHARACTERS = 2000
@@ -27,7 +27,7 @@ _MOST_UNPACKED = 16 * 1024
 
 @dataclass(frozen=True, slots=True)
 class DetailLink:
-    """A page about the model: an absolute http or https URL, what it shows, and an icon of `LINK_ICONS` or none."""
+    """A page about the model: an absolute http or https URL, a title, and an icon of `LINK_ICONS` or none."""
 
     url: str
     title: str
@@ -36,56 +36,56 @@ class DetailLink:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Details:
-    """The details of one model version; what is empty is unknown or left to the reader's defaults."""
+    """The details of one model version; an empty field is unknown or has the reader's default."""
 
     title: str = ""
-    """The name as people wrote it: `Granite 3.3 8B Instruct`."""
+    """The display name: `Granite 3.3 8B Instruct`."""
     owner: str = ""
-    """The owner as a full entity reference, `group:default/ml-platform`; empty where the document says it all."""
+    """The owner as a full entity reference, `group:default/ml-platform`; empty if the document's owner is enough."""
     system: str = ""
     """The Backstage System it is part of."""
     names: tuple[str, ...] = ()
-    """The names that a client may write as the model's name in a request, the usual one first."""
+    """The model names that a request may contain, the usual one first."""
     server_type: ServerType = ""
     operations: tuple[str, ...] = ()
-    """What the server says can be asked of it, as `POST /v1/completions`: paths below its address."""
+    """The operations that the server announces, as `POST /v1/completions`, with paths below its address."""
     definition: str = ""
-    """The server's own OpenAPI definition where it is small, as `packed` makes it."""
+    """The server's own OpenAPI definition if it is small, compressed by `packed`."""
     tasks: tuple[str, ...] = ()
-    """What it does, in Hugging Face's words: `text-generation`, `feature-extraction`."""
+    """Its tasks, in Hugging Face's terms: `text-generation`, `feature-extraction`."""
     kind: str = ""
-    """The kind of the object that serves it: `InferenceService`, `LLMInferenceService`."""
+    """The kind of the deployment: `InferenceService`, `LLMInferenceService`."""
     namespace: str = ""
     deployment: str = ""
-    """The namespace and the name of the object that serves it."""
+    """The namespace and the name of the deployment."""
     cluster: str = ""
-    """The cluster's name, where there is more than the connector's own."""
+    """The cluster's name, if there are others than the connector's own."""
     registry: str = ""
     model: str = ""
     version: str = ""
-    """The registry, the registered model and its version, each by the name that people gave it."""
+    """The names of the registry, the registered model and its version."""
     author: str = ""
     provider: str = ""
     license: str = ""
-    """The licence by name: its SPDX identifier, or what people wrote."""
+    """The name of the licence: its SPDX identifier, or the text that its owner wrote."""
     tags: tuple[str, ...] = ()
-    """Valid tags that readers get beyond those of the document: the format of a registered version."""
+    """Valid tags in addition to those of the document: the format of a registered version."""
     location: str = ""
-    """Where the model's files are, in words, where no URL can be given."""
+    """Where the model's files are, as text, if there is no URL."""
     connection: str = ""
     connection_type: str = ""
     connection_title: str = ""
-    """The connection (a Secret) that gives access to the files: its name, `s3`, `uri` or `oci`, its display name."""
+    """The connection (a Secret) for access to the files: its name, type (`s3`, `uri` or `oci`) and display name."""
     api_entity: str = ""
-    """The API entity that describes the server, as an entity reference, where people name one of their own."""
+    """The reference of an API entity that describes the server, if its owner named one."""
     links: tuple[DetailLink, ...] = ()
 
-    def over(self, other: "Details") -> "Details":
-        """Return these details, and those of `other` where these are empty."""
-        return replace(other, **{name: value for name in _ALL if (value := getattr(self, name))})
+    def over(self, other: "Details", **changes: Any) -> "Details":
+        """Return these details, with empty fields filled from `other`; `changes` override both."""
+        return replace(other, **({name: value for name in _ALL if (value := getattr(self, name))} | changes))
 
     def encode(self) -> bytes:
-        """Return the details as a JSON object without what is empty, or no bytes when all is; `decode` reads it."""
+        """Return the non-empty fields as a JSON object, or no bytes if all are empty; `decode` reads it."""
         encoded: dict[str, Any] = {}
         for name in _TEXTS:
             if value := getattr(self, name):
@@ -101,9 +101,9 @@ class Details:
 
 
 def decode(raw: bytes) -> Details:
-    """Return the details in a JSON object; what is unknown or has the wrong type is left out.
+    """Return the details in a JSON object; fields that are unknown or have the wrong type are ignored.
 
-    Details never make an entry unusable: a newer version may know more, another writer may get them wrong.
+    Invalid details never make an entry unusable: they may come from a newer version or another program.
     """
     if not raw:
         return NO_DETAILS
@@ -119,12 +119,12 @@ def decode(raw: bytes) -> Details:
 
 
 def packed(text: str) -> str:
-    """Return a text compressed, in characters that JSON leaves as they are; `unpacked` reads it."""
+    """Return a text compressed, in characters that need no escapes in JSON; `unpacked` reads it."""
     return base64.b64encode(zlib.compress(text.encode(), level=9)).decode()
 
 
 def unpacked(written: str) -> str:
-    """Return the text that `packed` compressed, empty when it is none, or one that is too large to be shown."""
+    """Return the text that `packed` compressed; empty if it is invalid or too large."""
     try:
         decompressing = zlib.decompressobj()
         content = decompressing.decompress(base64.b64decode(written, validate=True), _MOST_UNPACKED)

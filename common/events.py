@@ -13,19 +13,19 @@ from common.problems import Meaning
 EVENTS: Final[Mapping[str, Meaning]] = {
     "api_server_not_verified": Meaning(
         "The certificate of the API server is not verified, because the kubeconfig says insecure-skip-tls-verify.",
-        "Give the cluster's entry in the kubeconfig a certificate-authority.",
+        "Add certificate-authority to the cluster's entry in the kubeconfig.",
     ),
     "backstage_key_unusable": Meaning(
         "One of the keys that Backstage publishes cannot be used; tokens that it signed are refused.",
-        "Only ES256 keys are accepted; see what `BACKSTAGE_JWKS_URL` answers.",
+        "Only ES256 keys are accepted: check the answer of `BACKSTAGE_JWKS_URL`.",
     ),
     "backstage_keys_unreadable": Meaning(
-        "The keys that verify Backstage's service tokens cannot be read; keys read before are used further.",
-        "See that `BACKSTAGE_JWKS_URL` is reachable from the pod and answers with a JWKS.",
+        "The keys that verify Backstage's service tokens cannot be read; the former keys remain in use.",
+        "Check that `BACKSTAGE_JWKS_URL` can be reached from the pod and returns a JWKS.",
     ),
     "cache_damaged": Meaning(
         "Documents are missing from the cache. Nothing is served until it is known to be complete again.",
-        "Wait for a complete look at all sources, or accept the loss: `connector removals accept`.",
+        "Wait until every source has been read, or accept the loss: `connector removals accept`.",
     ),
     "cache_file_damaged": Meaning(
         "The file of the cache cannot be read completely. The readable part is used and the file is copied aside.",
@@ -33,13 +33,13 @@ EVENTS: Final[Mapping[str, Meaning]] = {
     ),
     "cache_loaded": Meaning("storage-rest has read its cache."),
     "cache_not_written": Meaning(
-        "The cache cannot be written. Changes wait in memory and are written when it works again.",
-        "See the field `error`: rights to patch ConfigMaps, a full disk, or an API server that is away.",
+        "The cache cannot be written. Changes are kept in memory and written later.",
+        "See the field `error`. Usual causes: no right to patch ConfigMaps, a full disk, an API server that is down.",
     ),
     "cache_writable_again": Meaning("The cache is written again."),
     "card_not_fetched": Meaning(
-        "A model card at an address of its own cannot be fetched. The former card is shown, or a note in its place.",
-        "See whether the address answers from the pod, and whether its host is allowed.",
+        "A model card on another host cannot be fetched. The former card is shown, or a note.",
+        "Check that the address can be reached from the pod, and that its host is in `FETCH_CARDS_HOSTS`.",
     ),
     "card_not_processed": Meaning(
         "Model cards cannot be processed because of an internal error. They are kept as they were.",
@@ -47,120 +47,115 @@ EVENTS: Final[Mapping[str, Meaning]] = {
     ),
     "card_too_long": Meaning("A model card is longer than the limit and is cut.", "Shorten its readme in the catalog."),
     "card_unreadable": Meaning(
-        "A model catalog fails for one model while it answers for others. The card is kept as it was.",
+        "A model catalog fails for one model, but answers for others. The card is kept as it was.",
         "See the catalog's log.",
     ),
     "certificate_not_verified": Meaning(
-        "The certificate of a registry is not verified: anyone may answer in its place and take the token.",
-        "Take it out of `MODEL_REGISTRY_INSECURE` and name its authority in `MODEL_REGISTRY_CA_FILE`.",
+        "The certificate of a registry is not verified: another server could pretend to be it and receive the token.",
+        "Remove it from `MODEL_REGISTRY_INSECURE` and set its authority in `MODEL_REGISTRY_CA_FILE`.",
     ),
-    "cluster_found": Meaning("The API server and the credentials for it were found."),
+    "cluster_found": Meaning("The credentials for the API server were found."),
     "cluster_gone": Meaning(
-        "A cluster is no longer configured. Its entries leave after `SOURCE_GONE_GRACE`.",
+        "A cluster is no longer configured. Its entries are removed after `SOURCE_GONE_GRACE`.",
         "Nothing, if this is intended.",
     ),
     "cluster_unreadable": Meaning(
-        "A cluster cannot be followed. Its entries are kept, and it is tried again.", "See the field `reason`."
+        "A cluster cannot be read. Its entries are kept; the connector keeps trying.", "See the field `reason`."
     ),
     "clusters_configured": Meaning("The file of clusters was read."),
-    "clusters_file_unusable": Meaning(
-        "The file of clusters cannot be used.", "Correct it as the field `fault` says; see the field `remedy`."
-    ),
-    "collection_readable_again": Meaning("A collection of Kubernetes objects is followed again."),
+    "clusters_file_unusable": Meaning("The file of clusters cannot be used.", "See the fields `fault` and `remedy`."),
+    "collection_readable_again": Meaning("A collection of Kubernetes objects can be read again."),
     "collection_unreadable": Meaning(
-        "A collection of Kubernetes objects cannot be listed or watched. Its entries are kept, and it is tried again.",
-        "See the field `remedy`; rights are tested with `kubectl auth can-i` (docs/operate.md).",
+        "A collection of Kubernetes objects cannot be read. Its entries are kept; the connector keeps trying.",
+        "See the field `remedy`; test permissions with `kubectl auth can-i` (docs/operate.md).",
     ),
     "configmap_deleted": Meaning(
         "A ConfigMap of the cache was deleted. It is written again.", "Do not delete ConfigMaps of the cache."
     ),
     "configmap_full": Meaning(
-        "A ConfigMap of the cache takes no more data; what does not fit goes to another one.",
+        "A ConfigMap of the cache is full; further data is written to another one.",
         "Nothing, unless documents are reported as too large.",
     ),
     "configmap_unreadable": Meaning(
         "A ConfigMap of the cache cannot be read.", "See the field `error`; storage-rest writes it again if it can."
     ),
     "connection_unreadable": Meaning(
-        "A connection (Secret) of a deployment cannot be read now; it is tried again.", "See the field `error`."
+        "A connection (Secret) of a deployment cannot be read now; the connector tries again.", "See the field `error`."
     ),
     "connections_not_read": Meaning(
         "Connections are not read, so some models are shown without the bucket or address of their files.",
-        "Set `RESOLVE_CONNECTIONS` to show these, too.",
+        "Set `RESOLVE_CONNECTIONS` to show them too.",
     ),
     "connections_unreadable": Meaning(
         "Neither the Secrets of connections nor pods may be read, so storage locations are unknown.",
         "Grant what the field `remedy` names, or set `RESOLVE_CONNECTIONS=false`.",
     ),
     "credentials_not_renewed": Meaning(
-        "The credentials for the API server were refused and cannot be renewed.",
+        "The API server rejected the credentials, and they cannot be renewed.",
         "See the field `error`: the kubeconfig's login, or the mounted token.",
     ),
     "damage_accepted": Meaning("An administrator accepted a damaged cache as complete."),
     "discovery_failed": Meaning(
-        "Registries cannot be discovered because of an internal error. Those found before are used further.",
+        "Registries cannot be discovered because of an internal error. Those found before remain in use.",
         "Please report it with the traceback.",
     ),
     "doctor_step_failed": Meaning(
         "A step of `connector doctor` failed because of an internal error.", "Please report it with the traceback."
     ),
     "document_not_served": Meaning(
-        "A stored document breaks the rules of the catalog and is not served; a former valid one is kept.",
-        "Correct it where it is written; see the field `fault`.",
+        "A stored document breaks the rules of the catalog and is not served; its former valid version is kept.",
+        "See the field `fault`, and correct the object that the document was made from.",
     ),
     "document_refused": Meaning(
-        "A document was refused by the next service. It is not sent again in that form.",
-        "See the field `reason` or `error`; the former document is kept.",
+        "A document was refused and is not stored; its former version is kept.",
+        "See the field `reason` or `error`.",
     ),
-    "entry_added": Meaning("An entry arrived in the catalog."),
-    "entry_removed": Meaning("An entry left the catalog, for the reason in the field `reason`."),
+    "entry_added": Meaning("An entry was added to the catalog."),
+    "entry_removed": Meaning("An entry was removed from the catalog; see the field `reason`."),
     "event_not_written": Meaning(
         "An Event about a problem of a deployment cannot be written. It is tried again in ten minutes; this is logged "
         "once for each namespace.",
         "Grant `create` and `patch` on events (`deploy/rbac/components/events`), or set `EVENTS=false`.",
     ),
-    "exception_ended_thread": Meaning(
-        "An exception that nothing handles ended a thread.", "Please report it with the traceback."
-    ),
+    "exception_ended_thread": Meaning("An uncaught exception ended a thread.", "Please report it with the traceback."),
     "exception_ignored": Meaning(
-        "An exception arose where none can be handled, and was ignored.", "Please report it with the traceback."
+        "An exception that cannot be handled was ignored.", "Please report it with the traceback."
     ),
-    "exception_uncaught": Meaning(
-        "An exception that nothing handles ends the process.", "Please report it with the traceback."
-    ),
+    "exception_uncaught": Meaning("An uncaught exception ends the process.", "Please report it with the traceback."),
     "feed_not_registered": Meaning(
-        "The feed cannot be registered with Backstage; it is tried again.",
-        "See that `BKSTG_URL` is reachable and that `RHDH_TOKEN` may register locations.",
+        "The feed cannot be registered with Backstage; the connector keeps trying.",
+        "Check that `BKSTG_URL` can be reached and that `RHDH_TOKEN` may register locations.",
     ),
     "feed_registered": Meaning("The feed was registered with Backstage as a location."),
     "feed_taken_back": Meaning(
         "A location that was registered with Backstage is no longer wanted and was deleted there."
     ),
     "keys_removed_by_others": Meaning(
-        "Someone removed keys from a ConfigMap of the cache. They are written again after a while.",
+        "Another program removed keys from a ConfigMap of the cache. They are written again later.",
         "Remove models at their source; see docs/operate.md.",
     ),
     "kind_not_served": Meaning(
-        "The cluster does not serve this kind of object, or it may not be read; it is looked for again.",
+        "The cluster does not serve this kind of object, or the connector may not read it; it checks again later.",
         "Nothing, unless you use it: see the field `remedy`.",
     ),
     "loaded_from_storage": Meaning("location has loaded all documents from storage-rest."),
     "location_reachable_again": Meaning("location accepts changes again."),
     "location_unreachable": Meaning(
         "location does not accept changes; they are kept and sent again.",
-        "See that location runs and that `BRIDGE_URL` is its address.",
+        "Check that location runs and that `BRIDGE_URL` is its address.",
     ),
-    "malformed_request": Meaning("Something that is not HTTP was sent to the service, and refused."),
+    "malformed_request": Meaning("A malformed HTTP request was refused."),
     "model_hidden": Meaning(
-        "A model exists and is not shown, for the cause and the reason in the fields.",
-        "Do what the field `remedy` says, if it is to be shown.",
+        "A model exists but is not shown; see the fields `cause` and `reason`.",
+        "To show it, do what the field `remedy` says.",
     ),
-    "model_no_longer_hidden": Meaning("A model that was hidden is shown, or does not exist any more."),
+    "model_no_longer_hidden": Meaning("A hidden model is shown now, or no longer exists."),
     "model_server_not_understood": Meaning(
-        "A model server does not say what it serves. It is shown without that.", "See the fields of the line."
+        "The answer of a model server about its models cannot be read. It is shown without that information.",
+        "See the other fields.",
     ),
     "model_server_unreachable": Meaning(
-        "A model server cannot be asked what it serves. It is asked again later.", "See the field `error`."
+        "A model server cannot be asked for its models. It is asked again later.", "See the field `error`."
     ),
     "object_not_processed": Meaning(
         "An object cannot be processed because of an internal error. Its entry is kept as it was.",
@@ -176,55 +171,56 @@ EVENTS: Final[Mapping[str, Meaning]] = {
         "`POLLING_INTERVAL` is too short for registries and was raised.", "Set it to a longer time, such as 2m."
     ),
     "problem_found": Meaning(
-        "Something is wrong with an object; the field `problem` has the id of the problem.",
+        "A problem was found with an object; its id is in the field `problem`.",
         "See the table of problems.",
     ),
     "problem_solved": Meaning("A problem that was logged before no longer exists."),
     "published": Meaning("Changes were sent to storage-rest, and accepted."),
     "registry_not_processed": Meaning(
-        "What a registry answered cannot be processed because of an internal error. Its models are kept as they were.",
+        "The answer of a registry cannot be processed because of an internal error. Its models are kept as they were.",
         "Please report it with the traceback.",
     ),
     "removal_not_proven": Meaning(
-        "A missing object could not be asked for, so its entry is kept for `REMOVAL_HOLD`.",
-        "Nothing, unless it lasts: see the field `error`.",
+        "It could not be checked whether a missing object was deleted, so its entry is kept for `REMOVAL_HOLD`.",
+        "Nothing, unless it persists: see the field `error`.",
     ),
     "removals_held": Meaning(
         "Many entries are missing at once. They are kept for `REMOVAL_HOLD`.",
-        "If the models are really gone, wait or confirm it: `connector removals confirm`.",
+        "If the models were really deleted, wait or confirm it: `connector removals confirm`.",
     ),
     "request_answered": Meaning("A request was answered (logged at DEBUG)."),
     "request_failed": Meaning(
         "A request was answered with 500 because of an internal error.", "Please report it with the traceback."
     ),
-    "request_sent": Meaning("A request was sent to another server, with this result (logged at DEBUG)."),
-    "revision_unknown": Meaning("storage-rest was restarted or replaced; everything is read from it again."),
+    "request_sent": Meaning("A request was sent to another server (logged at DEBUG)."),
+    "revision_unknown": Meaning("storage-rest was restarted or replaced; location reads everything again."),
     "service_failed": Meaning(
         "The service cannot run, and ends.",
-        "See the field `error`: it names the variable, address or credentials at fault.",
+        "See the field `error`.",
     ),
     "service_token_refused": Meaning(
         "A Backstage service token was refused.",
-        "See the field `reason`, and that `BACKSTAGE_JWKS_URL` and the plugin id are right.",
+        "See the field `reason`; check `BACKSTAGE_JWKS_URL` and the plugin id.",
     ),
     "setting_unusable": Meaning(
-        "A variable has a value that cannot be used; another one is used instead.",
+        "The value of a variable is invalid; another value is used.",
         "Correct the variable; the fields `fault` and `instead` say what is wrong and what is used.",
     ),
     "source_gone": Meaning(
-        "A registry or catalog is no longer named by anything.",
+        "A registry or catalog is no longer configured or found.",
         "Nothing if this is intended; see the field `consequence`.",
     ),
-    "source_readable": Meaning("A registry or catalog is read (`again`: after a failure)."),
+    "source_readable": Meaning("A registry or catalog can be read (`again`: after a failure)."),
     "source_unreadable": Meaning(
-        "A registry or catalog cannot be read. Its models are kept, and it is tried again.", "See the field `remedy`."
+        "A registry or catalog cannot be read. Its models are kept; the connector keeps trying.",
+        "See the field `remedy`.",
     ),
-    "sources_read": Meaning("Every source that can be read was read completely."),
+    "sources_read": Meaning("Every readable source has been read completely."),
     "started": Meaning(
-        "The service runs: its version, where it listens, what it follows, and the settings that are not the default."
+        "The service has started; the fields contain its version, addresses, sources and non-default settings."
     ),
     "started_without_sources": Meaning(
-        "Some sources have not answered since the start; the others are shown without waiting longer.",
+        "Some sources have not answered since the start; the models of the others are served now.",
         "See `/readyz` on 8081 for the sources in the field `missing`.",
     ),
     "storage_not_writable": Meaning(
@@ -232,8 +228,8 @@ EVENTS: Final[Mapping[str, Meaning]] = {
     ),
     "storage_readable_again": Meaning("storage-rest can be read again."),
     "storage_unreadable": Meaning(
-        "location cannot read storage-rest. What it has is served further.",
-        "See that storage-rest runs, that `STORAGE_URL` is its address, and that both have the same token.",
+        "location cannot read storage-rest. It continues to serve the models that it has.",
+        "Check that storage-rest runs, that `STORAGE_URL` is its address, and that both use one token.",
     ),
     "storage_writable_again": Meaning("storage-rest accepts changes again."),
     "version_not_processed": Meaning(

@@ -1,10 +1,9 @@
-"""What may stand in the feed: keys, paths and documents that no reader of it chokes on. No I/O.
+"""The rules for keys, paths and documents in the feed: every reader must be able to parse them. No I/O.
 
-The first-generation reader gives up its whole round, for all models, on one document that it cannot walk through:
-`models` missing, a name empty, `tags` or `annotations` or `API` null, a tag that is no string. Such a document is
-refused, by storage-rest before it is stored and by location before it is served, by these same rules. What costs only
-its own entity (a bad tag, an invalid link) passes: our normalizer corrects it before, and what other writers
-send is not ours to judge.
+The first-generation reader abandons its whole round, for all models, if it cannot parse one document: `models` missing,
+an empty name, `tags`, `annotations` or `API` null, a tag that is not a string. storage-rest refuses such a document
+before it is stored, and location before it is served, by these rules. A fault that only affects its own entity (an
+invalid tag or link) is accepted: our normalizer corrects it, and for other writers it is their decision.
 """
 
 import json
@@ -14,9 +13,9 @@ from typing import Any
 from common import identity, strict_json
 
 LONGEST_KEY = 253
-"""Characters that a key of a ConfigMap may have."""
+"""Most characters in a key of a ConfigMap."""
 LONGEST_PATH = 1024
-"""Characters of the path of a document."""
+"""Most characters in the path of a document."""
 
 _KEY = re.compile(r"[-._a-zA-Z0-9]+\Z")
 _SEGMENT = r"[a-zA-Z0-9](?:[-._a-zA-Z0-9]*[a-zA-Z0-9])?"
@@ -24,20 +23,20 @@ _PATH = re.compile(rf"/{_SEGMENT}/{_SEGMENT}/{re.escape(identity.DOCUMENT_NAME)}
 
 
 class Refused(ValueError):
-    """A key, a path or a document that is not taken; the text says why."""
+    """A key, a path or a document is refused; the text says why."""
 
 
 def check_key(key: str) -> None:
-    """Let a key pass that a ConfigMap can hold and that has two parts.
+    """Check that a key is valid in a ConfigMap and has two parts.
 
     Raises:
-        Refused: with what is wrong with it.
+        Refused: it is not; the text says why.
     """
     shown = repr(key[:80])
     if len(key) > LONGEST_KEY:
         raise Refused(f"the key {shown}… has {len(key)} characters, more than {LONGEST_KEY}")
     if not _KEY.match(key) or key.startswith(".."):
-        raise Refused(f"the key {shown} is not made of letters, digits, '-', '_' and '.' alone")
+        raise Refused(f"the key {shown} may contain only letters, digits, '-', '_' and '.', and not begin with '..'")
     first, underscore, second = key.partition("_")
     if not underscore:
         raise Refused(f"the key {shown} has no '_' between its two parts")
@@ -46,10 +45,10 @@ def check_key(key: str) -> None:
 
 
 def path_of(key: str, uri: str) -> str:
-    """Return the path at which the document of `key` is served: its `uri`, or where the original would serve it.
+    """Return the path at which the document of `key` is served: its `uri`, else the path in the original's feed.
 
     Raises:
-        Refused: the key is none, or what comes out is not a path of the feed.
+        Refused: the key or the path is invalid.
     """
     check_key(key)
     path = uri or identity.uri_of(identity.segments_of(key))
@@ -59,9 +58,9 @@ def path_of(key: str, uri: str) -> str:
 
 
 def fix_document(body: bytes) -> bytes:
-    """Return the document as every reader can walk through it: what is null in it counts as absent.
+    """Return the document without fields and items that are null, as every reader can parse it.
 
-    The original writes `"tags": null` where there are none, and its reader stumbles over it.
+    The original writes `"tags": null` if there are none, and its own reader fails on that.
 
     Raises:
         Refused: as `check_document`.
@@ -87,16 +86,16 @@ def _without_nulls(value: Any) -> Any:
 
 
 def check_document(body: bytes) -> None:
-    """Let a document pass that every reader can walk through.
+    """Check that every reader can parse a document.
 
     Raises:
-        Refused: naming the first fault.
+        Refused: it cannot; the text names the first fault.
     """
     try:
         document = strict_json.parse_object(body)
         models = document.get("models")
         if not isinstance(models, list) or not models:
-            raise strict_json.JsonError("models must be a list that is not empty")
+            raise strict_json.JsonError("models must be a list with at least one model")
         for number, model in enumerate(models):
             _check_part(model, f"models[{number}]")
         if "modelServer" in document:
@@ -111,7 +110,7 @@ def _check_part(value: object, where: str) -> dict[str, Any]:
     part = strict_json.as_object(value, where)
     name = part.get("name")
     if not isinstance(name, str) or not name.strip():
-        raise strict_json.JsonError(f"{where}.name must be a string that is not empty")
+        raise strict_json.JsonError(f"{where}.name must be a non-empty string")
     _check_collections(part, where)
     return part
 
@@ -122,4 +121,4 @@ def _check_collections(part: dict[str, Any], where: str) -> None:
         raise strict_json.JsonError(f"{where}.tags must be a list of strings, or absent")
     annotations = part.get("annotations", {})
     if not isinstance(annotations, dict) or not all(isinstance(value, str) for value in annotations.values()):
-        raise strict_json.JsonError(f"{where}.annotations must map to strings, or be absent")
+        raise strict_json.JsonError(f"{where}.annotations must be an object with strings as values, or absent")

@@ -1,4 +1,4 @@
-"""What a service says of itself to `/readyz`."""
+"""The conditions of a service that `/readyz` reports."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -10,7 +10,7 @@ from common.strict_json import timestamp
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """One thing that must hold for the service to do its work; `since` in seconds of the epoch."""
+    """One thing that must hold for the service to work; `since` is in seconds since the epoch."""
 
     ok: bool
     reason: str
@@ -18,10 +18,10 @@ class Condition:
 
 
 class Health:
-    """The conditions of one service, by name; ready when there is one and all hold.
+    """The conditions of one service by name; it is ready if there is at least one and all hold.
 
-    The reasons are shown to anyone who asks: they say what is missing and what to do, and nothing private. `started` is
-    when the service began, in seconds of the epoch.
+    The reasons are public: they say what is missing and what to do, and contain nothing private. `started` is when the
+    service started, in seconds since the epoch.
     """
 
     def __init__(self, *, clock: Callable[[], float] = time.time) -> None:
@@ -30,7 +30,7 @@ class Health:
         self._conditions: dict[str, Condition] = {}
 
     def set(self, condition: str, ok: bool, reason: str = "") -> bool:
-        """Record that `condition` holds or not, and return whether that is news."""
+        """Record whether `condition` holds, and return whether that has changed."""
         former = self._conditions.get(condition)
         if former and former.ok == ok:
             if former.reason != reason:
@@ -40,7 +40,7 @@ class Health:
         return True
 
     def remove(self, condition: str) -> None:
-        """Forget a condition whose subject is gone; unknown ones are ignored."""
+        """Remove a condition whose subject no longer exists; an unknown one is ignored."""
         self._conditions.pop(condition, None)
 
     @property
@@ -50,13 +50,13 @@ class Health:
 
     @property
     def ready(self) -> bool:
-        """Whether every condition holds; a service that has told nothing yet is not ready."""
+        """Whether every condition holds; without any condition the service is not ready."""
         return bool(self._conditions) and all(c.ok for c in self._conditions.values())
 
     def report(self) -> dict[str, Any]:
         """Return the body of `/readyz`: `{"status", "conditions": [{"name", "ok", "reason", "since"}]}`.
 
-        `since` is a time as in RFC 3339, in UTC.
+        `since` is a time in RFC 3339 (UTC).
         """
         conditions = [
             {"name": name, "ok": c.ok, "reason": c.reason, "since": timestamp(c.since)}

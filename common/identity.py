@@ -1,9 +1,9 @@
-"""Keys, URIs and entity names: distinct for distinct models, and the same from one day to the next.
+"""Assigns keys, URIs and entity names: different for different models, and stable over time.
 
-A key is `segment1_segment2` and its URI `/segment1/segment2/model-catalog.json`. Segments may contain `_` themselves,
-names may differ only in what sanitising drops or in case, and two namespaces may join to one name (`a-b` + `c`,
-`a` + `b-c`): each of these is a collision. Anyone who holds a key or a name keeps it; the other's gets a short hash of
-its reference as a suffix, which does not depend on who else is there.
+A key is `segment1_segment2` and its URI `/segment1/segment2/model-catalog.json`. Collisions are possible: segments may
+contain `_`, names may differ only in case or in characters that sanitising removes, and two namespaces and names may
+give the same text (`a-b` + `c`, `a` + `b-c`). A document keeps the key and the names that it has; another one that
+wants the same gets a short hash of its reference as a suffix, which does not depend on other documents.
 """
 
 import itertools
@@ -17,13 +17,13 @@ DOCUMENT_NAME = "model-catalog.json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """What one document wants to be called.
+    """The key and the names that a document wants.
 
-    `ref` names where it comes from and never changes; `segments` and the names are valid already; `created`
-    (milliseconds of the epoch) decides between newcomers: the older has the plain name. `kept` are other spellings,
-    of the model's name and of the server's, that a document which has such a name keeps. `cluster` is the end that a
-    name gets where its plain form is taken, before any hash. `lasting`: the names that it wants never change, so that
-    it keeps what it has, whatever its cluster is called by now.
+    `ref` names the object that it comes from and never changes; `segments` and the names are valid. `created`
+    (milliseconds since the epoch) decides between new documents: the older one gets the plain name. `kept` are other
+    spellings of the model's and the server's name: a document that has such a name keeps it. `cluster` is the first
+    suffix that is tried if the plain name is taken, before a hash. `lasting`: the wanted names never change, so the
+    document keeps the names it has, even if its cluster was renamed.
     """
 
     ref: str
@@ -38,7 +38,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """What one document is called in the feed and in Backstage."""
+    """The key, URI and entity names of a document."""
 
     key: str
     uri: str
@@ -47,20 +47,20 @@ class Identity:
 
 
 def key_of(segments: tuple[str, str]) -> str:
-    """Return the key of a document without a collision."""
+    """Return the key of a document if there is no collision."""
     return "_".join(segments)
 
 
 def uri_of(segments: tuple[str, str]) -> str:
-    """Return the path under which the feed serves a document."""
+    """Return the path of a document in the feed."""
     return f"/{segments[0]}/{segments[1]}/{DOCUMENT_NAME}"
 
 
 def segments_of(key: str) -> tuple[str, str]:
-    """Return the segments of a key that came without its URI: split at the first `_`, as the original's key is meant.
+    """Return the segments of a key whose URI is unknown: split at the first `_`, as the original does.
 
     Raises:
-        ValueError: when the key has no two parts.
+        ValueError: the key does not have two parts.
     """
     first, _, second = key.partition("_")
     if not first or not second:
@@ -69,7 +69,7 @@ def segments_of(key: str) -> tuple[str, str]:
 
 
 class _Namespace:
-    """Who holds which name of one kind, without regard to case."""
+    """The holders of the names of one kind, case-insensitive."""
 
     def __init__(self) -> None:
         self._holders: dict[str, str] = {}
@@ -81,14 +81,14 @@ class _Namespace:
         return set(self._held)
 
     def seed(self, ref: str, name: str) -> None:
-        """Let `ref` hold `name`, unless somebody does already."""
+        """Give `name` to `ref`, unless another reference holds it."""
         if self._holders.setdefault(name.lower(), ref) == ref:
             self._held[ref] = name
 
     def adopt(self, names: Mapping[str, str]) -> set[str]:
-        """Give each reference its name in `names`, even if another holds it now; return the references that change.
+        """Give each reference its name in `names`, even if another holds it; return the references that change.
 
-        Of two that are given the same name the first one gets it.
+        If two references have the same name, the first one gets it.
         """
         holders: dict[str, str] = {}
         for ref, name in sorted(names.items()):
@@ -106,7 +106,7 @@ class _Namespace:
         return changed
 
     def rename(self, former: str, ref: str) -> None:
-        """Let `ref` hold what `former` holds, if anything."""
+        """Give the name of `former`, if it holds one, to `ref`."""
         name = self._held.get(former)
         if name is not None:
             self.release(former)
@@ -114,35 +114,35 @@ class _Namespace:
             self.seed(ref, name)
 
     def release(self, ref: str) -> None:
-        """Take back what `ref` holds, if anything."""
+        """Release the name of `ref`, if it holds one."""
         name = self._held.pop(ref, None)
         if name is not None:
             del self._holders[name.lower()]
 
     def release_unwanted(self, ref: str, *options: Iterator[str]) -> None:
-        """Take back what `ref` holds unless it is among the first of any of its `options`."""
+        """Release the name of `ref`, unless it is among the first names of one of its `options`."""
         held = self._held.get(ref)
         if held is not None and not any(held in itertools.islice(names, 4) for names in options):
             self.release(ref)
 
     def take(self, ref: str, options: Iterator[str]) -> str:
-        """Return what `ref` holds, else the first of its `options` that is free."""
+        """Return the name of `ref`; if it holds none, give it the first of its `options` that is free."""
         if ref not in self._held:
             self.seed(ref, next(name for name in options if name.lower() not in self._holders))
         return self._held[ref]
 
 
 class Allocator:
-    """Gives out keys and names, and remembers to whom.
+    """Assigns keys and names, and remembers who holds them.
 
-    Entity names are compared without regard to case, as Backstage compares them, and so are keys.
+    Names and keys are compared case-insensitively, as Backstage does.
     """
 
     def __init__(self) -> None:
         self._keys, self._models, self._servers = _Namespace(), _Namespace(), _Namespace()
 
     def seed(self, held: Mapping[str, Identity]) -> None:
-        """Take over what is stored already, by reference; the first of two that hold the same keeps it."""
+        """Take over the stored identities by reference; if two hold the same name, the first one keeps it."""
         for ref, identity in sorted(held.items()):
             self._keys.seed(ref, identity.key)
             self._models.seed(ref, identity.model_name)
@@ -150,9 +150,9 @@ class Allocator:
                 self._servers.seed(ref, identity.server_name)
 
     def adopt(self, held: Mapping[str, Identity]) -> set[str]:
-        """Take over what storage shows, by reference, also against what was given out here; return what changes by it.
+        """Take over the stored identities by reference, even if others were assigned here; return what changes.
 
-        So that of several writers who gave out names each for itself all end with the same.
+        So several replicas that assigned names independently end with the same ones.
         """
         servers = {ref: identity.server_name for ref, identity in held.items() if identity.server_name}
         return (
@@ -162,29 +162,29 @@ class Allocator:
         )
 
     def rename(self, former: str, ref: str) -> None:
-        """Let `ref` hold what `former` holds: it is the same document under another reference."""
+        """Give the key and names of `former` to `ref`: it is the same document with another reference."""
         for kind in (self._keys, self._models, self._servers):
             kind.rename(former, ref)
 
     def keep_only(self, refs: Collection[str]) -> None:
-        """Give back what all others hold."""
+        """Release the keys and names of all other references."""
         for kind in (self._keys, self._models, self._servers):
             for ref in kind.holders - set(refs):
                 kind.release(ref)
 
     def release(self, ref: str) -> None:
-        """Give back what `ref` holds; nothing happens when it holds nothing."""
+        """Release the key and names of `ref`, if it holds any."""
         for kind in (self._keys, self._models, self._servers):
             kind.release(ref)
 
     def assign(self, claims: Iterable[Claim]) -> dict[str, Identity]:
         """Return an identity for each claim, by reference.
 
-        Who holds something that is still wanted keeps it; of newcomers the oldest comes first. The result does not
-        depend on the order of the claims.
+        A document keeps names that it still wants; of new documents the oldest comes first. The result does not depend
+        on the order of the claims.
         """
         ordered = sorted(claims, key=lambda claim: (claim.created, claim.ref))
-        for claim in ordered:  # so that what one gives up by a new name another can have in the same round
+        for claim in ordered:  # first, so that a name released here can be assigned in the same round
             if claim.lasting:
                 continue
             self._keys.release_unwanted(claim.ref, _keys(claim))
@@ -205,13 +205,13 @@ class Allocator:
 
 
 def _keys(claim: Claim) -> Iterator[str]:
-    """Yield the keys that a document can have, the wanted one first."""
+    """Yield the possible keys of a document, the wanted one first."""
     first, second = claim.segments
     return (key_of((first, name)) for name in _names(second, claim))
 
 
 def _names(name: str | None, claim: Claim) -> Iterator[str]:
-    """Yield the names that a document can have, the wanted one first; endless, and none for no name."""
+    """Yield the possible names of a document without end, the wanted one first; nothing if `name` is empty."""
     ref = claim.ref
     if name:
         yield name

@@ -1,4 +1,4 @@
-"""Structured logs: JSON lines in the pod, readable lines on a terminal, never a secret."""
+"""Structured logs: JSON lines in the pod, readable lines on a terminal, never with secrets."""
 
 import logging
 import sys
@@ -27,7 +27,7 @@ def _redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict
 
 
 def _explain(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Add the meaning of the event's id for people."""
+    """Add the meaning of the event's id as `message`."""
     if meaning := EVENTS.get(event["event"]):
         event.setdefault("message", meaning.meaning)
     return event
@@ -36,8 +36,8 @@ def _explain(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDic
 def configure(*, level: str = "INFO", format: Format = "auto") -> bool:  # noqa: A002 - the setting's name
     """Set up logging for the process and return whether its lines are JSON.
 
-    Our events, those of the libraries, warnings, and what ends the process or a thread go to standard error in one
-    format: whatever reads a pod's log as JSON finds no other line in it.
+    Our events, log lines of libraries, warnings and uncaught exceptions go to standard error in the same format, so
+    that every line of a pod's log is JSON.
     """
     as_json = format == "json" or (format == "auto" and not sys.stderr.isatty())
     shared: list[Processor] = [
@@ -65,12 +65,12 @@ def configure(*, level: str = "INFO", format: Format = "auto") -> bool:  # noqa:
     )
     logging.basicConfig(handlers=[handler], level=level, force=True)
     logging.captureWarnings(capture=True)
-    # The sender of a request logs its failure, once; single attempts are not logged.
+    # The sender of a request logs its failure once; single attempts are not logged.
     stamina.instrumentation.set_on_retry_hooks([])
     if as_json:
         _log_what_python_would_print()
     structlog.configure(
-        # A line that nobody wants costs no more than the question.
+        # The level is checked first, so that a line below it costs almost nothing.
         processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         wrapper_class=structlog.stdlib.BoundLogger,
         logger_factory=structlog.stdlib.LoggerFactory(),
@@ -79,17 +79,17 @@ def configure(*, level: str = "INFO", format: Format = "auto") -> bool:  # noqa:
     return as_json
 
 
-def tell_start(
+def log_start(
     service: str, version: str, *, addresses: Iterable[object], settings: Iterable[SettingStatus], **facts: Any
 ) -> None:
-    """Log the one line that says what runs: where it listens, what it does (`facts`), and what it was told to do."""
+    """Log that a service has started: where it listens, `facts` about its work, and settings other than defaults."""
     given: Mapping[str, str] = {setting.name: setting.value for setting in settings if not setting.default}
     log = structlog.get_logger(service)
     log.info("started", version=version, addresses=sorted(map(str, addresses)), **facts, settings=given)
 
 
 def _log_what_python_would_print() -> None:
-    """Log exceptions that nobody catches, where Python would print a traceback of many lines."""
+    """Log uncaught exceptions as one line, instead of the traceback that Python would print."""
     log = structlog.get_logger("python")
 
     def uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

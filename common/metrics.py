@@ -1,4 +1,4 @@
-"""Prometheus metrics of one service, in a registry of its own."""
+"""The Prometheus registry of one service, with the metrics of its process and of its conditions."""
 
 import asyncio
 import re
@@ -19,18 +19,18 @@ from prometheus_client.registry import Collector
 
 from common.health import Health
 
-disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each counter, for nobody
+disable_created_metrics()  # type: ignore[no-untyped-call]  # they would add a second series for each counter
 
 T = TypeVar("T")
 
 _KIND = re.compile(r"([a-z][a-z-]{1,30}): ")
-"""The word that a reason begins with, such as `forbidden: …`."""
+"""The first word of a reason, such as `forbidden: …`."""
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class Metrics:
-    """The registry that a service's parts put their metrics into, with those of the process itself."""
+    """The registry to which the parts of a service add their metrics."""
 
     def __init__(self, service: str, version: str) -> None:
         self.registry = CollectorRegistry(auto_describe=True)
@@ -43,21 +43,21 @@ class Metrics:
         tasks.set_function(_tasks)
         build = Gauge(
             "rhoai_connector_build_info",
-            "Which build of which service this is; always 1",
+            "Service and version, as labels; always 1",
             ["service", "version"],
             registry=self.registry,
         )
         build.labels(service, version).set(1)
 
     def shared(self, make: Callable[[CollectorRegistry], T]) -> T:
-        """Return what `make` puts into the registry, made once however many servers of the process ask for it."""
+        """Return the metrics that `make` registers; made once, even if several servers of the process need them."""
         if make not in self._shared:
             self._shared[make] = make(self.registry)
         made: T = self._shared[make]
         return made
 
     def watch(self, health: Health) -> None:
-        """Show the conditions of `health` from now on; once, however many servers of the process show them."""
+        """Add the conditions of `health` to the metrics; once, even if several servers of the process share them."""
         if self._health is not health:
             self._health = health
             self.registry.register(_Conditions(health))
@@ -68,13 +68,13 @@ class Metrics:
 
 
 class _Conditions(Collector):
-    """`rhoai_connector_condition`: 1 for what holds, 0 for what does not, with the word that its reason begins with."""
+    """`rhoai_connector_condition`: 1 if a condition holds, else 0 with the first word of the reason as a label."""
 
     def __init__(self, health: Health) -> None:
         self._health = health
 
     def collect(self) -> Iterable[Metric]:
-        """Yield the conditions as they are now."""
+        """Yield the current conditions."""
         family = GaugeMetricFamily(
             "rhoai_connector_condition",
             "1 while a condition of /readyz holds, else 0, with the kind of reason",

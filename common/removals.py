@@ -1,19 +1,16 @@
-"""When so much is missing at once that it is more likely a fault than a wish. No I/O."""
+"""When so many entries are missing at once that a fault is more likely than their removal. No I/O."""
 
 HOLD = 3600.0
-"""Seconds that what is missing stays when so much is missing."""
+"""Seconds for which entries stay if many are missing at once."""
 SHARE = 0.2
-"""Part of what there was that may go at once."""
+"""Share of all entries that may be removed at once."""
 
 
 def is_many(missing: int, of: int, *, share: float = SHARE) -> bool:
-    """Return whether `missing` entries of so many are suspicious together: two and more, and over the share.
-
-    One alone is no mass departure, also where it is all that there is.
-    """
+    """Return whether many of `of` entries are missing: at least two, and more than the share."""
     return missing >= 2 and missing > of * share
 
 
 def is_emptied(missing: int, of: int) -> bool:
-    """Return whether all of what there was is missing, be it only one: so much may a list of names not take away."""
+    """Return whether all entries are missing, even if there was only one."""
     return 0 < of <= missing

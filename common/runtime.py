@@ -1,4 +1,4 @@
-"""How a service's process runs: event loop, signals, limits."""
+"""Runs the process of a service: event loop, signals, limits."""
 
 import asyncio
 import contextlib
@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 def run(main: Callable[[asyncio.Event], Awaitable[None]]) -> None:
     """Run `main` until it returns; the event it is given is set by SIGTERM and SIGINT.
 
-    As PID 1 of a container a process gets no default signal handling, so both are always handled here.
+    PID 1 of a container has no default signal handling, so both are always handled here.
     """
 
     async def with_signals() -> None:
@@ -26,19 +26,19 @@ def run(main: Callable[[asyncio.Event], Awaitable[None]]) -> None:
 
 
 def _allow_many_connections() -> None:
-    """Raise the number of open descriptors to what the system lets us have.
+    """Raise the limit of open file descriptors as far as the system allows.
 
-    The reader of the feed asks for all documents at once, a connection each, and gives up its round when one of them
-    is not accepted; 1024, the usual soft limit, is soon too few.
+    The reader of the feed requests all documents at once, each on its own connection, and abandons its round if one of
+    them is not accepted. The usual soft limit of 1024 is not enough for that.
     """
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with contextlib.suppress(OSError, ValueError):  # systems whose hard limit is infinite, but not really
+    with contextlib.suppress(OSError, ValueError):  # on some systems, an infinite hard limit cannot be set
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     try:
         import uvloop
-    except ImportError:  # not built for every platform; the standard loop does the same, slower
+    except ImportError:  # not available for every platform; the standard loop does the same, only slower
         return None
     return uvloop.new_event_loop

@@ -1,4 +1,4 @@
-"""Tokens: where they come from, read again when they change, compared without telling anything."""
+"""Tokens and passwords: read from the environment or from files that may change, and compared in constant time."""
 
 import base64
 import hmac
@@ -6,11 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 TokenSource = Callable[[], str | None]
-"""Gives the token to use now, or None when there is none."""
+"""Returns the token to use now, or None if there is none."""
 
 
 class StaticToken:
-    """A token that came with the environment and stays for the life of the process."""
+    """A token that does not change while the process runs."""
 
     __slots__ = ("_token",)
 
@@ -18,7 +18,7 @@ class StaticToken:
         self._token = token.strip()
 
     def __call__(self) -> str | None:
-        """Return the token, None when it is empty."""
+        """Return the token, None if it is empty."""
         return self._token or None
 
     def __repr__(self) -> str:
@@ -26,7 +26,7 @@ class StaticToken:
 
 
 class FileToken:
-    """A token in a file that somebody else renews, such as the kubelet; read again when the file changes."""
+    """A token in a file that another program renews, such as the kubelet; read again when the file changes."""
 
     __slots__ = ("_path", "_stamp", "_token")
 
@@ -36,7 +36,7 @@ class FileToken:
         self._token: str | None = None
 
     def __call__(self) -> str | None:
-        """Return what the file holds now, or held last."""
+        """Return the token in the file, or the last one read if the file cannot be read now."""
         try:
             status = self._path.stat()
             stamp = (status.st_mtime_ns, status.st_ino)
@@ -44,7 +44,7 @@ class FileToken:
                 self._token = self._path.read_text().strip() or None
                 self._stamp = stamp
         except OSError:
-            # The kubelet swaps the file by renaming: what was read last serves until the new one is there.
+            # The kubelet replaces the file by renaming: until the new one exists, the last token is used.
             pass
         return self._token
 
@@ -53,18 +53,18 @@ class FileToken:
 
 
 class MountedCredentials:
-    """What servers ask for, in the files of a folder where a Secret is mounted.
+    """Credentials for servers, in the files of a folder where a Secret is mounted.
 
-    `NAME.token` holds the bearer token of the server NAME, or `NAME.username` and `NAME.password` what it takes as HTTP
-    Basic authentication (RFC 7617).
+    `NAME.token` contains the bearer token for the server NAME, or `NAME.username` and `NAME.password` the credentials
+    for HTTP Basic authentication (RFC 7617).
     """
 
     def __init__(self, folder: Path | None) -> None:
-        """Without a folder nobody is given anything."""
+        """Without a folder there are no credentials."""
         self._folder = folder
 
     def of(self, name: str) -> Callable[[], str | None]:
-        """Return what gives the Authorization header for a server, as its files are now; None where there are none."""
+        """Return a function that returns the Authorization header for a server, None if there are no files for it."""
         if self._folder is None:
             return lambda: None
         token, username, password = (
@@ -84,5 +84,5 @@ class MountedCredentials:
 
 
 def same_token(given: str, expected: str) -> bool:
-    """Compare in a time that does not depend on where the two differ."""
+    """Return whether two tokens are equal, in a time that does not depend on where they differ."""
     return hmac.compare_digest(given.encode("utf-8", "surrogateescape"), expected.encode())

@@ -1,7 +1,7 @@
-"""Configuration from the environment: what all services share, and the types of its values.
+"""Settings from environment variables: those that all services share, and the types of values.
 
-Each service derives its settings from `ServiceSettings`; a field's alias is the name of its variable. The names of the
-Secret's keys (`token`, `ca.crt`, `namespace`) are variables too, because the pod gets the Secret by `envFrom`.
+Each service derives its settings from `ServiceSettings`; the alias of a field is the name of its variable. The keys of
+the Secret (`token`, `ca.crt`, `namespace`) are variables too, because the pod gets the Secret by `envFrom`.
 """
 
 import os
@@ -36,26 +36,26 @@ _LONGEST_SHOWN = 80
 
 
 class SettingsError(Exception):
-    """The environment cannot be used; the text names each variable at fault and what it accepts."""
+    """A setting is invalid; the text names each variable and what it accepts."""
 
 
 @dataclass(frozen=True, slots=True)
-class Unusable:
-    """A variable whose value cannot be used: what is wrong with it, and what is used instead."""
+class UnusableSetting:
+    """A variable with an invalid value: what is wrong with it, and which value is used instead."""
 
     variable: str
     fault: str
     instead: str
 
     def __str__(self) -> str:
-        return f"{self.fault}; {self.instead or 'nothing'} is used instead: correct {self.variable}, or take it out"
+        return f"{self.fault}; {self.instead or 'nothing'} is used instead: correct or remove {self.variable}"
 
 
 def parse_duration(text: object) -> float:
-    """Return the seconds that a Go duration such as `2m30s`, `1.5h` or `500ms` stands for; `0` needs no unit.
+    """Return the seconds in a Go duration such as `2m30s`, `1.5h` or `500ms`; `0` needs no unit.
 
     Raises:
-        ValueError: saying what is accepted.
+        ValueError: it is not a duration; the text says what is accepted.
     """
     if isinstance(text, int | float):
         return float(text)
@@ -69,10 +69,10 @@ def parse_duration(text: object) -> float:
 
 
 def parse_share(text: object) -> float:
-    """Return the share of a whole that `20%` or `0.2` stands for.
+    """Return the share, from 0 to 1, written as `20%` or `0.2`.
 
     Raises:
-        ValueError: saying what is accepted.
+        ValueError: it is not a share; the text says what is accepted.
     """
     number, percent, rest = str(text).strip().partition("%")
     try:
@@ -92,10 +92,10 @@ def _check_url(text: str) -> str:
     try:
         parts = urlsplit(text)
         usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # brackets or a port that are not
+    except ValueError:  # invalid brackets or port
         usable = False
     if not usable:
-        raise ValueError("expected URLs such as https://registry.example.com, with commas between them")
+        raise ValueError("expected URLs such as https://registry.example.com, separated by commas")
     return text
 
 
@@ -103,7 +103,7 @@ def _check_url_with_name(text: str) -> str:
     name, separator, url = text.partition("=")
     if not separator or not _PLAIN_NAME.fullmatch(name):
         raise ValueError(
-            "expected name=URL such as team=https://server.example.com, with commas between several; names are made of "
+            "expected name=URL such as team=https://server.example.com, several separated by commas; names may contain "
             "letters, digits, '-', '_' and '.'"
         )
     _check_url(url)
@@ -119,23 +119,23 @@ def _check_named_url(text: str) -> str:
 Duration = Annotated[float, BeforeValidator(parse_duration)]
 """Seconds, written as a Go duration."""
 Share = Annotated[float, BeforeValidator(parse_share)]
-"""A part of a whole, from 0 to 1; written as that or in per cent."""
+"""A share from 0 to 1, written as a number or in per cent."""
 CommaList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
-"""Several values with commas between them."""
+"""Values separated by commas."""
 Url = Annotated[str, AfterValidator(_check_url)]
 """The address of a server."""
 NamedUrl = Annotated[str, AfterValidator(_check_named_url)]
-"""The address of a server, perhaps with a name: `name=URL`."""
+"""The address of a server, with an optional name: `name=URL`."""
 UrlList = Annotated[tuple[NamedUrl, ...], NoDecode, BeforeValidator(_split)]
-"""Addresses of servers with commas between them, each perhaps with a name: `name=URL`."""
+"""Addresses of servers separated by commas, each with an optional name: `name=URL`."""
 NamedUrlList = Annotated[
     tuple[Annotated[str, AfterValidator(_check_url_with_name)], ...], NoDecode, BeforeValidator(_split)
 ]
-"""Addresses of servers with commas between them, each with a name: `name=URL`."""
+"""Addresses of servers separated by commas, each with a name: `name=URL`."""
 
 
 class ServiceSettings(BaseSettings):
-    """What every service reads from its environment."""
+    """The environment variables that every service reads."""
 
     model_config = SettingsConfigDict(
         case_sensitive=True,
@@ -146,15 +146,15 @@ class ServiceSettings(BaseSettings):
     )
 
     token: SecretStr | None = Field(None, alias="token", description="bearer token of the service account")
-    k8s_token: SecretStr | None = Field(None, alias="K8S_TOKEN", description="the same, where `token` is not set")
+    k8s_token: SecretStr | None = Field(None, alias="K8S_TOKEN", description="the same, if `token` is not set")
     pod_ip: str = Field("localhost", alias="POD_IP", description="address of the pod")
     pod_namespace: str | None = Field(None, alias="POD_NAMESPACE", description="namespace of the pod and the cache")
-    other_namespace: str | None = Field(None, alias="NAMESPACE", description="the same, where POD_NAMESPACE is not set")
+    other_namespace: str | None = Field(None, alias="NAMESPACE", description="the same, if POD_NAMESPACE is not set")
     secret_namespace: str | None = Field(None, alias="namespace", description="the same, from the Secret")
     format: Literal["JsonArrayFormat", "CatalogInfoYamlFormat"] = Field(
         "JsonArrayFormat",
         alias="NORMALIZER_FORMAT",
-        description="what `/list` names and the cache holds: documents for plugins, or catalog-info.yaml files",
+        description="format of the cache and of what `/list` lists: documents for plugins, or catalog-info.yaml files",
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", alias="LOG_LEVEL")
     log_format: Literal["auto", "json", "console"] = Field(
@@ -163,19 +163,19 @@ class ServiceSettings(BaseSettings):
     open_reads: bool = Field(False, alias="OPEN_READS", description="let other hosts read without the token")
 
     strict: ClassVar[frozenset[str]] = frozenset()
-    """The variables for which nothing else can be used: the default would show more, or to more people, than is wanted,
-    or would use another cache."""
-    _unusable: tuple[Unusable, ...] = PrivateAttr(())
+    """Variables whose invalid values are never replaced: with the default, more would be visible, or to more people,
+    than is wanted, or another cache would be used."""
+    _unusable: tuple[UnusableSetting, ...] = PrivateAttr(())
 
     @property
-    def unusable(self) -> tuple[Unusable, ...]:
-        """The variables whose values cannot be used and that have their defaults in consequence."""
+    def unusable(self) -> tuple[UnusableSetting, ...]:
+        """The variables with invalid values, for which other values are used."""
         return self._unusable
 
     @model_validator(mode="before")
     @classmethod
     def _strip(cls, values: dict[str, Any]) -> dict[str, Any]:
-        # Values out of a Secret may end in CR and LF; one that is nothing else is as good as absent.
+        # Values from a Secret may end in CR and LF; an empty value counts as absent.
         stripped = {name: value.strip() if isinstance(value, str) else value for name, value in values.items()}
         return {name: value for name, value in stripped.items() if value != ""}
 
@@ -193,28 +193,28 @@ class ServiceSettings(BaseSettings):
 
     @classmethod
     def load(cls, **overrides: Any) -> Self:
-        """Return the settings of this process's environment, with `overrides` (such as command line options) first.
+        """Return the settings from the environment; `overrides`, such as command line options, take precedence.
 
         Raises:
-            SettingsError: naming each variable whose value cannot be used.
+            SettingsError: a value is invalid; the text names each variable.
         """
         return cls._load(overrides, tolerant=False)
 
     @classmethod
     def load_usable(cls, **overrides: Any) -> Self:
-        """Return what `load` returns, with defaults in the place of what of the environment cannot be used.
+        """Return the settings as `load` does, with defaults in place of invalid values from the environment.
 
-        Of a list, what can be used is. What cannot is among `unusable`.
+        Of a list, the valid items are used. The invalid values are in `unusable`.
 
         Raises:
-            SettingsError: an override, or a variable of `strict`, cannot be used.
+            SettingsError: an override, or a variable in `strict`, is invalid.
         """
         return cls._load(overrides, tolerant=True)
 
     @classmethod
     def _load(cls, overrides: Mapping[str, Any], *, tolerant: bool) -> Self:
         given = {name: value for name, value in overrides.items() if value is not None}
-        unusable: dict[str, Unusable] = {}
+        unusable: dict[str, UnusableSetting] = {}
         while True:
             try:
                 settings = cls(**given)
@@ -227,36 +227,36 @@ class ServiceSettings(BaseSettings):
                 for name, (field, of_one) in fields.items():
                     given[name] = _instead(field, of_one)
                     fault = "; ".join(dict.fromkeys(_explain(cls, each) for each in of_one))
-                    unusable[name] = Unusable(str(field.alias), fault, _written(given[name]))
+                    unusable[name] = UnusableSetting(str(field.alias), fault, _written(given[name]))
                 continue
             settings._unusable = tuple(unusable.values())
             return settings
 
     @property
     def writes_yaml(self) -> bool:
-        """Whether the feed and the cache are in the second format."""
+        """Whether the cache and `/list` are in the format CatalogInfoYamlFormat."""
         return self.format == "CatalogInfoYamlFormat"
 
     @property
     def shared_token(self) -> TokenSource | None:
-        """The token that the sidecars share, None on a machine that has none."""
+        """The token that the sidecars share, None if there is none."""
         given = self.token or self.k8s_token
         return StaticToken(given.get_secret_value()) if given else None
 
     @property
     def namespace(self) -> str | None:
-        """The namespace that the connector runs in, as far as the environment tells."""
+        """The namespace of the connector, None if the environment does not contain it."""
         return self.pod_namespace or self.other_namespace or self.secret_namespace
 
     def url_on_pod(self, port: int) -> str:
-        """Return the address of a sidecar that listens on `port`."""
+        """Return the address of the sidecar that listens on `port`."""
         host = f"[{self.pod_ip}]" if ":" in self.pod_ip else self.pod_ip
         return f"http://{host}:{port}"
 
 
 def report_unusable(settings: ServiceSettings, health: Health) -> None:
-    """Say which variables cannot be used: a warning each, and a condition that bears the variable's name."""
-    import structlog  # a command that only reads settings is not to wait for it
+    """Log a warning for each variable with an invalid value, and set a condition with the variable's name."""
+    import structlog  # commands that only read settings do not need it
 
     log = structlog.get_logger("settings")
     for each in settings.unusable:
@@ -265,14 +265,14 @@ def report_unusable(settings: ServiceSettings, health: Health) -> None:
 
 
 def shown(value: str) -> str:
-    """Return the beginning of a value, without what may be credentials in a URL."""
+    """Return the first characters of a value, without anything that may be credentials in a URL."""
     return value.rpartition("@")[2].partition("?")[0][:_LONGEST_SHOWN]
 
 
 def _by_field(
     settings: type[BaseSettings], faults: Iterable[Mapping[str, Any]]
 ) -> Iterable[tuple[str, FieldInfo, list[Mapping[str, Any]]]]:
-    """Yield each field at fault by its name, with its faults."""
+    """Yield the name, the field and the faults of each invalid field."""
     located = [(str(fault["loc"][0]), fault) for fault in faults if fault["loc"]]
     for name, field in settings.model_fields.items():
         of_one = [fault for where, fault in located if where in (name, field.alias)]
@@ -281,7 +281,7 @@ def _by_field(
 
 
 def _instead(field: FieldInfo, faults: Iterable[Mapping[str, Any]]) -> Any:
-    """Return what is used in the place of a value: what of a list can be used, else the default."""
+    """Return what is used instead of an invalid value: the valid items of a list, else the default."""
     wrong = {fault["loc"][1] if len(fault["loc"]) > 1 else None for fault in faults}
     items = _split(os.environ.get(str(field.alias), ""))
     if isinstance(field.default, tuple) and isinstance(items, list) and None not in wrong:
@@ -290,7 +290,7 @@ def _instead(field: FieldInfo, faults: Iterable[Mapping[str, Any]]) -> Any:
 
 
 def _written(value: object) -> str:
-    """Return a value as people write it."""
+    """Return a value as it is written in the environment."""
     match value:
         case tuple():
             return ", ".join(map(_written, value))

@@ -1,8 +1,7 @@
-"""What the services say of themselves at `GET /status`, and what location makes of it for people.
+"""The answers to `GET /status` of the three services, as pydantic models.
 
-The models are the JSON: field names in camelCase, times in RFC 3339 (UTC). docs/status.schema.json is made from
-`Status`. A service takes a neighbour's answer of another version: what it does not know is ignored, what is absent has
-its default.
+JSON field names are in camelCase, times in RFC 3339 (UTC). docs/status.schema.json is generated from `Status`, the
+answer of location. The answer of another version is accepted: unknown fields are ignored, absent ones have defaults.
 """
 
 import re
@@ -17,26 +16,26 @@ from common.problems import Problem
 from common.settings import ServiceSettings
 
 Level = Literal["ok", "warning", "error"]
-"""How well things are: `warning`, somebody should look; `error`, something is not served or cannot be kept right."""
+"""`warning`: people should look at it; `error`: something is not served or cannot be kept up to date."""
 
 _USER_INFO = re.compile(r"(?<=://)[^/@\s]+@")
 _QUERY = re.compile(r"(?<=\w)\?[^\s,]+")
 
 
-class Part(BaseModel):
-    """A part of an answer."""
+class StatusModel(BaseModel):
+    """An answer to `GET /status`, or a part of it."""
 
     model_config = ConfigDict(
         alias_generator=to_camel, extra="ignore", frozen=True, populate_by_name=True, serialize_by_alias=True
     )
 
     def encode(self) -> bytes:
-        """Return it as JSON."""
+        """Return the model as JSON."""
         return self.model_dump_json().encode()
 
 
-class ConditionStatus(Part):
-    """One thing that must hold, as in `/readyz`; a reason beside one that holds is a remark."""
+class ConditionStatus(StatusModel):
+    """A condition of `/readyz`; the reason of a condition that holds is a remark."""
 
     name: str
     ok: bool
@@ -44,19 +43,19 @@ class ConditionStatus(Part):
     since: datetime
 
 
-class SettingStatus(Part):
-    """A setting in effect; a secret is `set` or empty, credentials in URLs are left out."""
+class SettingStatus(StatusModel):
+    """A setting in effect; the value of a secret is `set` or empty, credentials in URLs are left out."""
 
     name: str
     value: str
     default: bool
 
 
-class SourceStatus(Part):
-    """A place where models are.
+class SourceStatus(StatusModel):
+    """A source of models.
 
-    `last_look`: when it was last read completely. `stale`: what is shown of it may be out of date, because it cannot be
-    read now. `shown` and `leaving` count its objects. `reason` says why it cannot be read, and what to do.
+    `last_look`: when it was last read completely. `stale`: its models may be out of date, because it cannot be read
+    now. `shown` and `leaving` count its objects. `reason` says why it cannot be read, and what to do.
     """
 
     id: str
@@ -69,8 +68,8 @@ class SourceStatus(Part):
     reason: str = ""
 
 
-class HiddenStatus(Part):
-    """A model that exists and is not shown, why, and what shows it; `cause` is an identifier such as `stopped`."""
+class HiddenStatus(StatusModel):
+    """A model that exists but is not shown: why, and how to show it; `cause` is an identifier such as `stopped`."""
 
     object: str
     source: str = ""
@@ -80,11 +79,11 @@ class HiddenStatus(Part):
     since: datetime | None = None
 
 
-class LeavingStatus(Part):
+class LeavingStatus(StatusModel):
     """A model that is about to leave.
 
-    `due` is when it leaves at the earliest, None while an administrator wants it kept (`refused`) or that is not known.
-    `key` is empty, and there are no commands, while its mark is not stored yet.
+    `due` is when it leaves at the earliest; None if that is unknown or an administrator has refused the removal
+    (`refused`). While its mark is not stored yet, `key` and the commands are empty.
     """
 
     key: str = ""
@@ -98,8 +97,8 @@ class LeavingStatus(Part):
     refuse: str = ""
 
 
-class MovementStatus(Part):
-    """A model that has arrived, or has left for a reason."""
+class MovementStatus(StatusModel):
+    """A model that was added, or removed for a reason."""
 
     key: str
     object: str = ""
@@ -108,8 +107,8 @@ class MovementStatus(Part):
     at: datetime
 
 
-class ProblemStatus(Part):
-    """Something that is wrong with somebody's object, and what to do."""
+class ProblemStatus(StatusModel):
+    """A problem with an object, and what to do."""
 
     severity: Literal["error", "warning", "info"]
     object: str
@@ -118,15 +117,15 @@ class ProblemStatus(Part):
 
     @classmethod
     def of(cls, problem: Problem) -> Self:
-        """Return a recorded problem."""
+        """Return the status of a recorded problem."""
         return cls(severity=problem.severity, object=problem.object, message=problem.message, remedy=problem.remedy)
 
 
-class Explained(Part):
-    """One object that a name means: whether it is in the feed, and why or why not.
+class Explained(StatusModel):
+    """An object with the name that was asked for: whether it is in the feed, and why or why not.
 
-    `cause` is an identifier such as `not-ready`, that of `HiddenStatus` or the reason of a removal; `due` is when it
-    leaves at the earliest. `key` and `uri` are those of its entry, empty without one.
+    `cause` is an identifier such as `not-ready`: that of `HiddenStatus`, or the reason of a removal. `due` is when it
+    leaves at the earliest. `key` and `uri` belong to its entry, and are empty without one.
     """
 
     object: str
@@ -142,15 +141,15 @@ class Explained(Part):
     problems: tuple[ProblemStatus, ...] = ()
 
 
-class UnreadStatus(Part):
-    """A source that cannot be read now, so that what is asked for may be there."""
+class UnreadStatus(StatusModel):
+    """A source that cannot be read now, and may contain the model that was asked for."""
 
     source: str
     reason: str = ""
 
 
-class Explanation(Part):
-    """What the normalizer answers at `GET /explain?model=NAME`: all that the name means, else names like it."""
+class Explanation(StatusModel):
+    """The normalizer's answer to `GET /explain?model=NAME`: every object with that name, else similar names."""
 
     model: str
     found: tuple[Explained, ...] = ()
@@ -158,8 +157,8 @@ class Explanation(Part):
     unread: tuple[UnreadStatus, ...] = ()
 
 
-class ShardStatus(Part):
-    """A ConfigMap of the cache: its bytes, how many it gets at most, and how many the API server takes."""
+class ShardStatus(StatusModel):
+    """A ConfigMap of the cache: its bytes, how far the connector fills it, and the limit of the API server."""
 
     name: str
     bytes: int
@@ -167,8 +166,8 @@ class ShardStatus(Part):
     limit: int
 
 
-class ReaderStatus(Part):
-    """One that reads the feed: when it asked last, and with which HTTP status it was answered; None since the start."""
+class ReaderStatus(StatusModel):
+    """A reader of the feed: its last request since the start and the HTTP status of the answer, None without one."""
 
     id: str
     name: str
@@ -177,18 +176,19 @@ class ReaderStatus(Part):
     requests: int = 0
 
 
-class ModelForm(Part):
-    """What a model is in one reader: its document's path there, and the catalog entities that become of it."""
+class ModelForm(StatusModel):
+    """A model in one reader: the path of its document, and the catalog entities that are made of it."""
 
     reader: str
     document: str = ""
     entities: tuple[str, ...] = ()
 
 
-class ModelStatus(Part):
-    """A model that is served. `called` are the names to write in a request, `server` its base URL, empty without one.
+class ModelStatus(StatusModel):
+    """A model that is served.
 
-    `card` is where its documentation is.
+    `called` are the model names that a request may contain, `server` is its base URL (empty without one), `card` the
+    address of its documentation.
     """
 
     key: str
@@ -204,8 +204,8 @@ class ModelStatus(Part):
     leaving: str = ""
 
 
-class ModelsStatus(Part):
-    """The models that are served: how many, how many of them match what was asked for, and those of one page."""
+class ModelsStatus(StatusModel):
+    """The models that are served: their number, how many match the query, and one page of those."""
 
     total: int = 0
     deployed: int = 0
@@ -215,8 +215,8 @@ class ModelsStatus(Part):
     items: tuple[ModelStatus, ...] = ()
 
 
-class NormalizerStatus(Part):
-    """What the normalizer answers: sources, what is hidden, leaving or wrong. `leaving` has no keys."""
+class NormalizerStatus(StatusModel):
+    """The normalizer's status: sources, hidden models, models about to leave (without keys), and problems."""
 
     version: str
     started: datetime
@@ -228,8 +228,8 @@ class NormalizerStatus(Part):
     settings: tuple[SettingStatus, ...] = ()
 
 
-class StorageStatus(Part):
-    """What storage-rest answers. `damage` says what is missing from the cache that was loaded, empty when nothing."""
+class StorageStatus(StatusModel):
+    """The status of storage-rest. `damage` says what is missing from the loaded cache; empty if nothing is."""
 
     version: str
     started: datetime
@@ -246,8 +246,8 @@ class StorageStatus(Part):
     settings: tuple[SettingStatus, ...] = ()
 
 
-class ServiceStatus(Part):
-    """One of the three services: where it was asked and whether it answered, else why not and what to do."""
+class ServiceStatus(StatusModel):
+    """One of the three services: its address, whether it answers, and otherwise why not and what to do."""
 
     name: str
     url: str = ""
@@ -259,8 +259,8 @@ class ServiceStatus(Part):
     settings: tuple[SettingStatus, ...] = ()
 
 
-class FeedStatus(Part):
-    """What is served: whether the feed is complete, else what it waits for."""
+class FeedStatus(StatusModel):
+    """The feed: whether it is complete, and otherwise what it waits for."""
 
     complete: bool
     waiting_for: str = ""
@@ -268,16 +268,16 @@ class FeedStatus(Part):
     cards: int = 0
 
 
-class Verdict(Part):
-    """How everything is, in one line, and what to do next where something is wrong."""
+class Verdict(StatusModel):
+    """The state of the connector in one line, and what to do if something is wrong."""
 
     level: Level
     text: str
     remedy: str = ""
 
 
-class Counts(Part):
-    """How many there are of what is named only to whom the feed is readable."""
+class Counts(StatusModel):
+    """Numbers of models and problems, for those who may not see their names."""
 
     models: int = 0
     hidden: int = 0
@@ -285,10 +285,10 @@ class Counts(Part):
     problems: int = 0
 
 
-class Status(Part):
-    """Everything that is known of the connector.
+class Status(StatusModel):
+    """The status of the whole connector.
 
-    `names` says whether models, what is wrong with them, and settings are named: to whom the feed is readable.
+    `names`: models, their problems, and settings are included, because the request may read the feed.
     """
 
     at: datetime
@@ -309,7 +309,7 @@ class Status(Part):
 
 
 def moment(seconds: float) -> datetime:
-    """Return a time given in seconds of the epoch, to the second."""
+    """Return a time in seconds since the epoch as a datetime in UTC, without fractions of a second."""
     return datetime.fromtimestamp(int(seconds), UTC)
 
 
@@ -322,7 +322,7 @@ def conditions_of(health: Health) -> tuple[ConditionStatus, ...]:
 
 
 def settings_of(settings: ServiceSettings) -> tuple[SettingStatus, ...]:
-    """Return what a service was told, by the names of its variables."""
+    """Return the settings of a service, by the names of their variables."""
     values = ((field, getattr(settings, name)) for name, field in type(settings).model_fields.items())
     return tuple(
         SettingStatus(name=field.alias or "", value=_shown(value), default=value == field.default)

@@ -1,4 +1,4 @@
-"""Reading JSON that a stranger sent: strictly, and with errors that name the fault."""
+"""Reads JSON from other programs strictly, with errors that name the fault."""
 
 import base64
 import json
@@ -14,20 +14,20 @@ class JsonError(ValueError):
 
 
 def load(raw: bytes) -> Any:
-    """Return `raw` as JSON, refusing what parsers disagree about.
+    """Return the JSON value in `raw`, refusing everything on which parsers disagree.
 
     Raises:
-        JsonError: on anything but one UTF-8 JSON value, on a name given twice, on NaN, on lone surrogates, on a
-            nesting too deep or a number too long or too large to read.
+        JsonError: it is not one JSON value in UTF-8, or contains a duplicate name, NaN, a lone surrogate, too deep a
+            nesting, or too large a number.
     """
     try:
         value = json.loads(raw.decode(), object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_finite)
         if b"\\u" in raw:
-            json.dumps(value, ensure_ascii=False).encode()  # a lone surrogate came through as an escape
+            json.dumps(value, ensure_ascii=False).encode()  # fails on a lone surrogate that was written as an escape
     except UnicodeDecodeError as error:
         raise JsonError(f"not UTF-8: {error.reason} at byte {error.start}") from None
     except UnicodeEncodeError:
-        raise JsonError("not usable: half of a surrogate pair") from None
+        raise JsonError("not usable: a lone surrogate") from None
     except RecursionError:
         raise JsonError("not usable: JSON nested too deeply") from None
     except JsonError:
@@ -41,14 +41,14 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     fields = dict(pairs)
     if len(fields) != len(pairs):
         twice, _ = Counter(name for name, _ in pairs).most_common(1)[0]
-        raise JsonError(f"not usable: {twice[:80]!r} is given twice in one object")
+        raise JsonError(f"not usable: {twice[:80]!r} occurs twice in one object")
     return fields
 
 
 def _finite(number: str) -> float:
     value = float(number)
     if not isfinite(value):
-        raise JsonError(f"not usable: {number[:20]} is larger than a number can be")
+        raise JsonError(f"not usable: the number {number[:20]} is too large")
     return value
 
 
@@ -57,7 +57,7 @@ def _no_constant(name: str) -> None:
 
 
 def parse_object(raw: bytes) -> dict[str, Any]:
-    """Return the JSON object that `raw` must be."""
+    """Return the JSON object in `raw`."""
     return as_object(load(raw), "the body")
 
 
@@ -69,7 +69,7 @@ def as_object(value: object, what: str) -> dict[str, Any]:
 
 
 def text(fields: Mapping[str, Any], name: str, *, required: bool = False) -> str:
-    """Return a string, empty when it is absent or null."""
+    """Return a string, empty if it is absent or null."""
     value = fields.get(name)
     if value is None and not required:
         return ""
@@ -81,15 +81,15 @@ def text(fields: Mapping[str, Any], name: str, *, required: bool = False) -> str
 
 
 def flag(fields: Mapping[str, Any], name: str) -> bool:
-    """Return a boolean, false when it is absent."""
+    """Return a boolean, False if it is absent."""
     value = fields.get(name, False)
     if not isinstance(value, bool):
         raise JsonError(f"{name} must be true or false")
     return value
 
 
-def moment(fields: Mapping[str, Any], name: str) -> int:
-    """Return a point in time, written as RFC 3339 with its offset, in whole seconds of the epoch."""
+def epoch_seconds(fields: Mapping[str, Any], name: str) -> int:
+    """Return a time, written as in RFC 3339 with its offset, in whole seconds since the epoch."""
     written = text(fields, name, required=True)
     try:
         when = datetime.fromisoformat(written)
@@ -101,12 +101,12 @@ def moment(fields: Mapping[str, Any], name: str) -> int:
 
 
 def timestamp(seconds: float) -> str:
-    """Return a point in time, in seconds of the epoch, as `moment` reads it."""
+    """Return a time, in seconds since the epoch, in the form that `epoch_seconds` reads."""
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def items(fields: Mapping[str, Any], name: str) -> list[Any]:
-    """Return a list, empty when it is absent or null."""
+    """Return a list, empty if it is absent or null."""
     value = fields.get(name)
     if value is None:
         return []
@@ -124,7 +124,7 @@ def texts(fields: Mapping[str, Any], name: str) -> tuple[str, ...]:
 
 
 def mapping(fields: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """Return an object, empty when it is absent or null."""
+    """Return an object, empty if it is absent or null."""
     return as_object(fields.get(name) or {}, name)
 
 
@@ -132,13 +132,13 @@ def text_map(fields: Mapping[str, Any], name: str) -> dict[str, str]:
     """Return an object whose values are strings."""
     values = mapping(fields, name)
     if not all(isinstance(value, str) for value in values.values()):
-        raise JsonError(f"{name} must map to strings")
+        raise JsonError(f"{name} must be an object with strings as values")
     return values
 
 
 def decoded(fields: Mapping[str, Any], name: str) -> bytes:
-    """Return the bytes behind a base64 string that must not be empty."""
+    """Return the bytes in a base64 string that must not be empty."""
     try:
         return base64.b64decode(text(fields, name, required=True), validate=True)
-    except ValueError as error:  # binascii.Error is one; so is what letters outside of ASCII end in
+    except ValueError as error:  # binascii.Error, or what characters outside ASCII raise
         raise JsonError(f"{name} is not base64: {error}") from None

@@ -1,15 +1,18 @@
-"""Which certificate authorities servers are verified against; verification is never given up for a faulty one."""
+"""TLS contexts that verify servers against certificate authorities; an invalid authority is always an error.
+
+The only module that makes contexts for TLS clients; a client that is given none uses the system's authorities.
+"""
 
 import ssl
 from collections.abc import Iterable
 from pathlib import Path
 
 Authority = tuple[str, str]
-"""Where an authority comes from, such as "MODEL_REGISTRY_CA_FILE /etc/ca.pem", for messages; and its PEM text."""
+"""The origin of an authority for messages, such as "MODEL_REGISTRY_CA_FILE /etc/ca.pem", and its PEM text."""
 
 
 class TrustError(Exception):
-    """What was given as a certificate authority is none; the text says where it came from and what is wrong."""
+    """A certificate authority is invalid; the text says where it came from and what is wrong."""
 
 
 def system_trust() -> ssl.SSLContext:
@@ -18,10 +21,10 @@ def system_trust() -> ssl.SSLContext:
 
 
 def trust_also(authorities: Iterable[Authority]) -> ssl.SSLContext:
-    """Return a context that verifies servers against the system's authorities and these; an empty text adds nothing.
+    """Return a context that verifies servers against the system's authorities and these; empty texts are ignored.
 
     Raises:
-        TrustError: a text holds no certificate.
+        TrustError: a text contains no certificate.
     """
     context = _lenient(ssl.create_default_context())
     for origin, pem in authorities:
@@ -31,18 +34,25 @@ def trust_also(authorities: Iterable[Authority]) -> ssl.SSLContext:
 
 
 def trust_only(authority: Authority) -> ssl.SSLContext:
-    """Return a context that verifies servers against the certificates of one text alone.
+    """Return a context that verifies servers only against the certificates in one text.
 
     Raises:
-        TrustError: the text holds no certificate.
+        TrustError: the text contains no certificate.
     """
     context = _lenient(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
     _load(context, *authority)
     return context
 
 
+def authorities_of(context: ssl.SSLContext | bool, origin: str) -> list[Authority]:
+    """Return the authorities that a context verifies servers against, to have others verified against them too."""
+    if not isinstance(context, ssl.SSLContext):
+        return []
+    return [(origin, ssl.DER_cert_to_PEM_cert(each)) for each in context.get_ca_certs(binary_form=True)]
+
+
 def read_authority(origin: str, path: Path) -> Authority:
-    """Return the text of a file with its origin.
+    """Return the authority in a file.
 
     Raises:
         TrustError: the file cannot be read.
@@ -55,7 +65,7 @@ def read_authority(origin: str, path: Path) -> Authority:
 
 def _load(context: ssl.SSLContext, origin: str, pem: str) -> None:
     try:
-        # Comments between the certificates may be in any language; ssl takes nothing but ASCII.
+        # Comments between the certificates may contain any characters; ssl accepts only ASCII.
         context.load_verify_locations(cadata=pem.encode("ascii", "replace").decode())
     except (ssl.SSLError, ValueError) as error:
         reason = getattr(error, "reason", "") or str(error)
@@ -63,7 +73,7 @@ def _load(context: ssl.SSLContext, origin: str, pem: str) -> None:
 
 
 def _lenient(context: ssl.SSLContext) -> ssl.SSLContext:
-    # Python 3.13 began to refuse authorities without the key identifiers of RFC 5280, which many a cluster's own
-    # authority lacks. Chain, host name and dates are verified as before.
+    # Since Python 3.13, authorities without the key identifiers of RFC 5280 are refused, and those of many clusters
+    # lack them. Chain, host name and dates are still verified.
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     return context

@@ -1,8 +1,8 @@
-"""Bodies that the three services exchange: the original's, and our own extensions of them.
+"""The messages between the three services: the original's, and our own.
 
-Plain dataclasses, because documents pass through here by the thousand as bytes. Everything that `parse_…` takes may
-come from a stranger: whatever does not fit raises `WireError` with a text that names the fault.
-docs/protocol.md describes the same as OpenAPI.
+They are plain dataclasses, because thousands of documents pass through here as bytes. The input of `parse_…` may come
+from any program: invalid input raises `WireError` with a text that names the fault. docs/protocol.md describes the
+messages; services/storage_rest/openapi.json specifies them.
 """
 
 import base64
@@ -16,23 +16,23 @@ from typing import Any, Literal
 from common import catalog_info, strict_json
 
 Reconciler = Literal["kserve", "kubeflow"]
-"""Which kind of source a document comes from; the original's word for it."""
+"""The kind of source that a document comes from, in the original's terms."""
 RECONCILERS: tuple[Reconciler, ...] = ("kserve", "kubeflow")
 
 
 _LONGEST_COUNT = 18
-"""Digits of a count that are read: longer ones are nobody's, and reading them takes time."""
+"""Most digits of a count: storage never reaches longer ones, and parsing them takes time."""
 
 WireError = strict_json.JsonError
-"""A body that cannot be used; the text says why."""
+"""A message is invalid; the text says why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leaving:
-    """The mark of an entry that is in doubt: since when, why, and what an administrator said of it.
+    """The mark of an entry that will be removed unless its source lists it again: since when, and why.
 
-    `since` is in seconds of the epoch (in JSON: RFC 3339, UTC); `reason` is an identifier such as `not-listed`.
-    `refused`: an administrator wants the entry kept until its source shows it again.
+    `since` is in seconds since the epoch (in JSON: RFC 3339, UTC); `reason` is an identifier such as `not-listed`.
+    `refused`: an administrator wants to keep the entry until its source lists it again.
     """
 
     since: int
@@ -42,7 +42,7 @@ class Leaving:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
-    """What storage lists about one entry; `digest` does not depend on `leaving`."""
+    """An entry in a listing, without its document; `digest` does not depend on `leaving`."""
 
     digest: str
     reconciler: Reconciler
@@ -59,17 +59,16 @@ class Stored:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Upsert:
-    """One document on its way to the feed.
+    """A document to store, and everything that is stored with it.
 
-    `body` is the document as it is served (JSON, UTF-8). `uri` is empty where the sender knows only the key;
-    `source` and `ref` name where it comes from (`registry:ns/name`, `registry:ns/name:12:34`), `updated` is the
-    source's time of change in milliseconds of the epoch; `model_name` and `server_name` are the entity names in
-    it, kept so that its sender finds them again after a restart; `server_ref` names the object that is shown as the
-    server of another one's document; `origin` tells a registered version from all others, whatever its registry is
-    called. `card` is the Markdown of the card `card_key`,
-    None when it is not told here. `details` is what `common.details` encodes, kept as bytes because thousands wait in
-    memory until one is rendered. `leaving` is set while the entry is in doubt. `digest` is 32 hexadecimal digits over
-    all but the text of the card and that mark.
+    `body` is the document (JSON, UTF-8). `uri` is empty if the sender knows only the key. `source` and `ref` name where
+    it comes from (`registry:ns/name`, `registry:ns/name:12:34`); `updated` is the source's time of change in
+    milliseconds since the epoch. `model_name` and `server_name` are the entity names in the document, stored so that
+    the sender finds them after a restart. `server_ref` is the reference of the object that is shown as the server in
+    this document. `origin` identifies a registered version, even if its registry is renamed. `card` is the Markdown of
+    the card `card_key`, None if it is not part of this message. `details` are encoded by `common.details`, and kept as
+    bytes because thousands are in memory until one is rendered. `leaving` is the mark of an entry that may be removed.
+    `digest` is 32 hexadecimal digits of a hash over everything except the card's text and that mark.
     """
 
     key: str
@@ -91,22 +90,22 @@ class Upsert:
 
     def __post_init__(self) -> None:
         ours = (getattr(self, attribute) for attribute in _OURS.values() if attribute not in _LATER)
-        told = "\0".join((self.key, self.reconciler, self.updated, *ours)).encode()
-        # What came later counts where it is given, so that the digest of everything else is what it was.
+        texts = "\0".join((self.key, self.reconciler, self.updated, *ours)).encode()
+        # Fields of later versions count only if they are set, so that the digests of stored entries do not change.
         later = (getattr(self, attribute).encode() for attribute in _LATER)
-        content = b"\0".join(filter(None, (told, self.body, self.details, *later)))
+        content = b"\0".join(filter(None, (texts, self.body, self.details, *later)))
         digest = hashlib.blake2b(content, digest_size=16).hexdigest()
-        object.__setattr__(self, "digest", digest)  # once: it is compared in each round of the normalizer
+        object.__setattr__(self, "digest", digest)  # computed once: each round of the normalizer compares it
 
     @property
     def stored(self) -> Stored:
-        """What a listing says about this document once it is stored."""
+        """The entry of this document in a listing."""
         ours = {attribute: getattr(self, attribute) for attribute in _OURS.values()}
         return Stored(digest=self.digest, reconciler=self.reconciler, leaving=self.leaving, **ours)
 
 
 def parse_revision(revision: str) -> tuple[str, int] | None:
-    """Return the process of storage that a revision stands for, and its count; None when it is no revision."""
+    """Return the storage process and the count in a revision; None if it is not a revision."""
     process, _, count = revision.rpartition("-")
     if not process or not (count.isascii() and count.isdigit()) or len(count) > _LONGEST_COUNT:
         return None
@@ -114,16 +113,16 @@ def parse_revision(revision: str) -> tuple[str, int] | None:
 
 
 def card_digest(text: str) -> str:
-    """Return 32 hexadecimal digits over the text of a card."""
+    """Return 32 hexadecimal digits of a hash over the text of a card."""
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Awaited:
-    """A source without which the feed is not shown yet, and why it is not read.
+    """A source that the feed waits for, and why it has not been read.
 
-    `until` is in seconds of the epoch (in JSON: RFC 3339, UTC): what was read by then is shown without it; None: it is
-    waited for until it is read.
+    `until` is in seconds since the epoch (in JSON: RFC 3339, UTC): then the feed is served without it. None: the feed
+    waits until the source has been read.
     """
 
     source: str
@@ -137,12 +136,12 @@ class Awaited:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """Changes that go together: upserts are stored before marks, marks before removals.
+    """Changes that are applied together: first upserts, then marks, then removals.
 
-    `removals` maps keys to reasons. `leaving` sets the marks of stored entries, None clears one; an upsert brings its
-    own. `complete` says that what is stored may be shown as all there is; `confirmed`, that moreover each source was
-    listed completely since the sender's start, so that whatever is not stored is gone. `awaited` are the sources that
-    are waited for until then; None: nothing is said of them.
+    `removals` maps keys to reasons. `leaving` sets the marks of stored entries, None clears one; an upsert contains its
+    own. `complete`: the stored entries may be served as complete. `confirmed`: in addition, each source was listed
+    completely since the sender's start, so everything that is not stored is gone. `awaited` are the sources that the
+    feed still waits for; None: this batch does not change them.
     """
 
     upserts: tuple[Upsert, ...] = ()
@@ -155,16 +154,16 @@ class Batch:
 
     @property
     def changes_entries(self) -> bool:
-        """Whether it is about documents and cards, and not only about whether these are all."""
+        """Whether it changes documents, marks or cards, and not only the flags."""
         return bool(self.upserts or self.leaving or self.removals or self.cards)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Applied:
-    """What storage made of a batch.
+    """Storage's answer to a batch.
 
-    `revision` is its revision with the batch, `base` the one just before: a reader that knew everything at `base` knows
-    everything at `revision`. `refused` says why which keys were not taken.
+    `revision` is its revision after the batch, `base` the one before: a reader that knew everything at `base` knows
+    everything at `revision`. `refused` maps keys that were not accepted to the reason.
     """
 
     revision: str
@@ -173,12 +172,12 @@ class Applied:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Listing:
-    """Everything that storage holds, by digest; `cards` maps card keys to digests.
+class CacheListing:
+    """The digests of everything in storage; `cards` maps card keys to digests.
 
-    `confirmed`: a normalizer has said so since this process of storage started. `damage` says what is missing from
-    the cache that was loaded, empty when nothing is; only a confirmation makes such a cache complete. `awaited` is what
-    a batch said last, None for a storage that does not pass that on.
+    `confirmed`: a normalizer has confirmed it since this storage process started. `damage` says what is missing from
+    the cache that was loaded (empty: nothing); only a confirmation makes a damaged cache complete. `awaited` comes from
+    the last batch; None: this storage does not know it.
     """
 
     revision: str
@@ -194,8 +193,8 @@ class Listing:
 class Changes:
     """What has changed in storage since a revision, or everything (a snapshot).
 
-    `removals` maps keys to reasons; `complete`, `confirmed` and `damage` are those of a `Listing`. `awaited` are the
-    sources without which it is not complete, as far as a normalizer has told.
+    `removals` maps keys to reasons; `complete`, `confirmed` and `damage` are as in `CacheListing`. `awaited` are the
+    sources that the feed waits for, as far as a normalizer has reported them.
     """
 
     revision: str
@@ -209,19 +208,19 @@ class Changes:
     card_removals: tuple[str, ...] = ()
 
 
-# --- the original's bodies
+# --- the original's messages
 
 _DOCUMENT = "document"
-"""The field with the document where the original's `body` holds its entities."""
+"""The field with the document if the original's `body` contains its entities instead."""
 
 
 def is_yaml_form(raw: bytes) -> bool:
-    """Return whether a value of the cache is written in the second format."""
+    """Return whether a value of the cache is in the format CatalogInfoYamlFormat."""
     return f'"{_DOCUMENT}":'.encode() in raw
 
 
 def encode_original_upsert(upsert: Upsert, *, yaml: bool = False) -> bytes:
-    """Return the body of the original's `POST /upsert`, with the document in the second format if asked for."""
+    """Return the body of the original's `POST /upsert`; `yaml`: with the document as CatalogInfoYamlFormat."""
     body = catalog_info.to_yaml(upsert.body) if yaml else upsert.body
     return _dump(
         {
@@ -248,9 +247,9 @@ def parse_original_upsert(raw: bytes, *, key: str, reconciler: str) -> Upsert:
 
 
 def encode_storage_body(upsert: Upsert, *, yaml: bool = False) -> bytes:
-    """Return the value that the cache holds for one key: the original's StorageBody with our fields beside its own.
+    """Return the value for one key of the cache: the original's StorageBody with additional fields of ours.
 
-    In the second format (`yaml`) the document itself is one of ours.
+    With CatalogInfoYamlFormat (`yaml`), the document itself is in one of our fields.
     """
     document = base64.b64encode(upsert.body).decode()
     body = base64.b64encode(catalog_info.to_yaml(upsert.body)).decode() if yaml else document
@@ -263,7 +262,7 @@ def encode_storage_body(upsert: Upsert, *, yaml: bool = False) -> bytes:
             "locationIDValid": False,
             "reconcilerType": upsert.reconciler,
             "lastUpdateTimeSinceEpoch": upsert.updated,
-            **_told(upsert),
+            **_own_fields(upsert),
             **_mark_of(upsert),
             **_details_field(upsert),
         }
@@ -276,7 +275,9 @@ def parse_storage_body(key: str, raw: bytes) -> Upsert:
     return Upsert(
         key=key,
         body=catalog_info.document_of(strict_json.decoded(fields, _DOCUMENT if _DOCUMENT in fields else "body")),
-        reconciler=_reconciler(strict_json.text(fields, "reconcilerType") or "kserve"),  # early originals wrote none
+        reconciler=_reconciler(
+            strict_json.text(fields, "reconcilerType") or "kserve"
+        ),  # the first originals wrote none
         updated=strict_json.text(fields, "lastUpdateTimeSinceEpoch"),
         leaving=_parse_leaving(fields),
         details=_read_details(fields),
@@ -284,7 +285,7 @@ def parse_storage_body(key: str, raw: bytes) -> Upsert:
     )
 
 
-# --- our own
+# --- our own messages
 
 
 def encode_batch(batch: Batch) -> bytes:
@@ -318,10 +319,10 @@ def parse_batch(raw: bytes) -> Batch:
     )
 
 
-def encode_listing(listing: Listing) -> bytes:
+def encode_listing(listing: CacheListing) -> bytes:
     """Return the answer to `GET /list?detail=true`, a superset of the original's `{"keys": […]}`."""
     entries = {
-        key: {"digest": entry.digest, "type": entry.reconciler, **_told(entry), **_mark_of(entry)}
+        key: {"digest": entry.digest, "type": entry.reconciler, **_own_fields(entry), **_mark_of(entry)}
         for key, entry in sorted(listing.entries.items())
     }
     return _dump(
@@ -338,8 +339,8 @@ def encode_listing(listing: Listing) -> bytes:
     )
 
 
-def parse_listing(raw: bytes) -> Listing | None:
-    """Return the listing, or None when the answer comes from a storage that knows only `{"keys": […]}`."""
+def parse_listing(raw: bytes) -> CacheListing | None:
+    """Return the listing, or None if the answer is the original's `{"keys": […]}`."""
     fields = strict_json.parse_object(raw)
     if "entries" not in fields:
         return None
@@ -352,7 +353,7 @@ def parse_listing(raw: bytes) -> Listing | None:
             leaving=_parse_leaving(entry),
             **_read(entry),
         )
-    return Listing(
+    return CacheListing(
         revision=strict_json.text(fields, "revision"),
         complete=strict_json.flag(fields, "complete"),
         entries=entries,
@@ -413,7 +414,7 @@ def parse_changes(raw: bytes) -> Changes:
 
 
 def snapshot_lines(whole: Changes) -> Iterator[bytes]:
-    """Yield the lines of `GET /snapshot`: a head, the entries, the cards, and an end that proves it is whole."""
+    """Yield the lines of `GET /snapshot`: a head, the entries, the cards, and an end that proves it is complete."""
     yield head_line(whole)
     for entry in whole.upserts:
         yield entry_line(entry)
@@ -429,21 +430,21 @@ def head_line(whole: Changes) -> bytes:
 
 
 def entry_line(entry: Upsert) -> bytes:
-    """Return the line of a snapshot that tells an entry."""
+    """Return the line of a snapshot for an entry."""
     return _dump(_upsert_fields(entry)) + b"\n"
 
 
 def card_line(key: str, text: str) -> bytes:
-    """Return the line of a snapshot that tells a card."""
+    """Return the line of a snapshot for a card."""
     return _dump({"card": key, "text": text}) + b"\n"
 
 
 END_LINE = b'{"end":true}\n'
-"""The last line of a snapshot, which proves that it is whole."""
+"""The last line of a snapshot, which proves that it is complete."""
 
 
 class SnapshotReader:
-    """Reads a snapshot line by line, so that nobody needs it in memory as a whole, or holds the event loop up."""
+    """Reads a snapshot line by line, without keeping all of it in memory or blocking the event loop."""
 
     def __init__(self) -> None:
         self._head: dict[str, Any] | None = None
@@ -451,14 +452,14 @@ class SnapshotReader:
         self._ended = False
 
     def feed(self, line: bytes) -> Upsert | None:
-        """Return the entry in this line, if there is one.
+        """Return the entry in this line, None if it contains something else.
 
         Raises:
-            WireError: the line does not fit.
+            WireError: the line is invalid.
         """
         fields = strict_json.parse_object(line)
         if self._ended:
-            raise WireError("the snapshot goes on after its end")
+            raise WireError("the snapshot continues after its end")
         if self._head is None:
             self._head = fields
         elif "end" in fields:
@@ -470,13 +471,13 @@ class SnapshotReader:
         return None
 
     def finish(self) -> Changes:
-        """Return what the snapshot told apart from its entries.
+        """Return the snapshot without its entries.
 
         Raises:
-            WireError: it has no end, because the connection was lost on the way.
+            WireError: its end is missing, because the connection was lost.
         """
         if self._head is None or not self._ended:
-            raise WireError("the snapshot breaks off before its end")
+            raise WireError("the snapshot is incomplete: its end is missing")
         return Changes(
             revision=strict_json.text(self._head, "revision"),
             complete=strict_json.flag(self._head, "complete"),
@@ -488,10 +489,10 @@ class SnapshotReader:
 
 
 def parse_snapshot(lines: Iterable[bytes]) -> Changes:
-    """Return the whole of a snapshot.
+    """Return a whole snapshot.
 
     Raises:
-        WireError: also when it has no end, because the connection was lost on the way.
+        WireError: a line is invalid, or the end is missing because the connection was lost.
     """
     reader = SnapshotReader()
     entries = tuple(entry for line in lines if (entry := reader.feed(line)) is not None)
@@ -499,7 +500,7 @@ def parse_snapshot(lines: Iterable[bytes]) -> Changes:
 
 
 def without_card(upsert: Upsert) -> Upsert:
-    """Return the upsert without the text of its card, which is kept and compared apart."""
+    """Return the upsert without the text of its card, which is stored and compared separately."""
     return upsert if upsert.card is None else replace(upsert, card=None)
 
 
@@ -508,7 +509,7 @@ def _upsert_fields(upsert: Upsert) -> dict[str, Any]:
         "key": upsert.key,
         "type": upsert.reconciler,
         "lastUpdateTimeSinceEpoch": upsert.updated,
-        **_told(upsert),
+        **_own_fields(upsert),
         **_mark_of(upsert),
         **_details_field(upsert),
         "body": upsert.body.decode(),
@@ -529,7 +530,7 @@ def _parse_upsert(value: object) -> Upsert:
 
 
 def _parse_removals(fields: Mapping[str, Any]) -> dict[str, str]:
-    """Return keys with reasons; a plain list of keys gives none."""
+    """Return keys with reasons; in a plain list of keys, the reasons are empty."""
     if isinstance(fields.get("removals"), list):
         return dict.fromkeys(strict_json.texts(fields, "removals"), "")
     return strict_json.text_map(fields, "removals")
@@ -540,7 +541,7 @@ def _mark_of(entry: Upsert | Stored) -> dict[str, Any]:
 
 
 def awaited_fields(awaited: Iterable[Awaited]) -> list[dict[str, str | None]]:
-    """Return the sources that are waited for, as JSON has them."""
+    """Return awaited sources as JSON."""
     return [
         {
             "source": each.source,
@@ -563,7 +564,7 @@ def _parse_awaited(fields: Mapping[str, Any]) -> tuple[Awaited, ...] | None:
         Awaited(
             source=strict_json.text(item, "source", required=True),
             reason=strict_json.text(item, "reason"),
-            until=strict_json.moment(item, "until") if item.get("until") is not None else None,
+            until=strict_json.epoch_seconds(item, "until") if item.get("until") is not None else None,
         )
         for item in items
     )
@@ -582,7 +583,7 @@ def _parse_leaving(fields: Mapping[str, Any]) -> Leaving | None:
         return None
     mark = strict_json.mapping(fields, "leaving")
     return Leaving(
-        since=strict_json.moment(mark, "since"),
+        since=strict_json.epoch_seconds(mark, "since"),
         reason=_reason(strict_json.text(mark, "reason", required=True)),
         refused=strict_json.flag(mark, "refused"),
     )
@@ -598,12 +599,12 @@ _OURS = {
     "origin": "origin",
     "modelCardKey": "card_key",
 }
-"""The fields beside the original's: their names in JSON, and here. What is empty is not written."""
+"""Our additional fields: their names in JSON, and here. Empty ones are not written."""
 _LATER = ("server_ref", "origin")
-"""Those that came after entries were stored without them."""
+"""The fields that did not exist in the first version of the connector."""
 
 
-def _told(entry: Upsert | Stored) -> dict[str, str]:
+def _own_fields(entry: Upsert | Stored) -> dict[str, str]:
     return {name: value for name, attribute in _OURS.items() if (value := getattr(entry, attribute))}
 
 
@@ -616,17 +617,17 @@ _REASON = re.compile(r"[a-z0-9-]{1,63}\Z")
 
 def _reason(text: str) -> str:
     if not _REASON.match(text):
-        raise WireError(f"a reason must be made of a-z, 0-9 and '-' alone, not {text[:80]!r}")
+        raise WireError(f"a reason may contain only a-z, 0-9 and '-': {text[:80]!r}")
     return text
 
 
 def _details_field(upsert: Upsert) -> dict[str, Any]:
-    """Return the details as a member: an object, so that people who look into the cache can read them."""
+    """Return the details as a field: an object, so that people can read them in the cache."""
     return {"details": json.loads(upsert.details)} if upsert.details else {}
 
 
 def _read_details(fields: Mapping[str, Any]) -> bytes:
-    """Return the details as bytes; anything but an object counts as none, for they are an addition."""
+    """Return the details as bytes, empty if they are not an object: invalid details never make an entry unusable."""
     details = fields.get("details")
     return _dump(details) if isinstance(details, dict) and details else b""
 

@@ -1,4 +1,4 @@
-"""The client of all services: time-outs, retries, size limits, and errors that say what to do."""
+"""The HTTP client of all services, with time-outs, retries, size limits, and errors that say what to do."""
 
 import io
 import json
@@ -23,21 +23,21 @@ log = structlog.get_logger("http.client")
 
 RETRIED = frozenset({429, 502, 503, 504})
 MAX_WAIT = 30.0
-"""Longest pause before a retry, in seconds, whatever a Retry-After asks for."""
+"""Longest pause before a retry, in seconds, even if Retry-After asks for more."""
 
 NewConnector = Callable[[ssl.SSLContext | bool, int], aiohttp.BaseConnector]
-"""Makes what opens connections: from how servers are verified, and how many connections there may be (0: any)."""
+"""Makes a connector from the TLS verification and the largest number of connections (0: no limit)."""
 
 _BLANKS = re.compile(r"\s+")
 _TAGS = re.compile(r"<[^>]*>")
 
 
 class RemoteError(Exception):
-    """A request that brought no usable answer."""
+    """A request failed."""
 
 
 class Unreachable(RemoteError):
-    """No answer came: refused, reset, timed out, name unknown, certificate not trusted."""
+    """There was no answer: connection refused or reset, time-out, unknown name, certificate not trusted."""
 
     def __init__(self, url: str, cause: str) -> None:
         super().__init__(f"{url}: {cause}")
@@ -46,7 +46,7 @@ class Unreachable(RemoteError):
 
 
 class StatusError(RemoteError):
-    """An answer came, and it is an error; `retry_after` in seconds when the server named a time."""
+    """The answer is an error; `retry_after` is in seconds, if the server sent it."""
 
     def __init__(self, *, status: int, reason: str, url: str, retry_after: float | None, body: bytes = b"") -> None:
         super().__init__(f"{url}: {status} {reason}".rstrip())
@@ -59,7 +59,7 @@ class StatusError(RemoteError):
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """A whole answer."""
+    """A complete answer."""
 
     status: int
     headers: Mapping[str, str]
@@ -70,24 +70,26 @@ class Response:
         """Return the body as JSON.
 
         Raises:
-            RemoteError: when it is something else, such as a login page.
+            RemoteError: it is not JSON, but for example a login page.
         """
         try:
             return json.loads(self.body)
         except (ValueError, RecursionError) as error:
             media_type = self.headers.get("Content-Type", "no media type")
-            raise RemoteError(f"{self.url}: {self.status} with {media_type} that is not JSON: {error}") from None
+            raise RemoteError(
+                f"{self.url}: {self.status}, but the answer ({media_type}) is not JSON: {error}"
+            ) from None
 
 
 def tcp_connector(ssl: ssl.SSLContext | bool, limit: int) -> aiohttp.BaseConnector:
-    """Return what opens connections over TCP."""
+    """Return a connector for TCP."""
     return aiohttp.TCPConnector(ssl=ssl, limit=limit)
 
 
 class HttpClient:
-    """Speaks to one server. Use as an asynchronous context manager.
+    """Sends requests to one server. Use as an asynchronous context manager.
 
-    Every request it sends may be repeated by it: callers send only what can be done twice with the effect of once.
+    It may repeat every request, so requests must be idempotent.
     """
 
     def __init__(
@@ -104,9 +106,9 @@ class HttpClient:
         traces: Sequence[aiohttp.TraceConfig] = (),
         new_connector: NewConnector = tcp_connector,
     ) -> None:
-        """Prepare a client; `name` stands for the server in messages, `timeout` (seconds) is a whole request's.
+        """Prepare a client; `name` is the server's name in messages, `timeout` (seconds) is for a whole request.
 
-        At most `connections` are open at a time (0: any number); `traces` see each attempt of every request.
+        At most `connections` are open at a time (0: no limit); `traces` observe each attempt of every request.
         `new_connector` replaces TCP, for example in a simulation.
         """
         self.name = name
@@ -150,14 +152,14 @@ class HttpClient:
         timeout: float | None = None,
         attempts: int | None = None,
     ) -> Response:
-        """Send a request, again where that can help, and return a 2xx or 304 answer.
+        """Send a request, with retries if they may help, and return an answer with status 2xx or 304.
 
-        `path` is taken as it is, percent-encoded by the caller; `json` is sent as JSON, `data` as it is.
+        The caller percent-encodes `path`; `json` is sent as JSON, `data` unchanged.
 
         Raises:
-            Unreachable: no answer, also after the retries.
+            Unreachable: there was no answer, even after retries.
             StatusError: any other status.
-            RemoteError: an answer larger than the limit.
+            RemoteError: the answer is larger than the limit.
         """
         limit = aiohttp.ClientTimeout(total=timeout or self._timeout)
         if json is not None:
@@ -166,7 +168,7 @@ class HttpClient:
             on=_retry_delay, attempts=attempts or self._attempts, timeout=None, wait_initial=0.1, wait_max=5
         ):
             with attempt:
-                # A file, because aiohttp would write a large body of bytes in one piece; each attempt uses up one.
+                # A file, because aiohttp would write large bytes at once; each attempt needs a new one.
                 file = None if data is None else io.BytesIO(data)
                 async with self._open(method, path, params=params, data=file, headers=headers, timeout=limit) as answer:
                     body = await self._read(answer)
@@ -183,7 +185,7 @@ class HttpClient:
         headers: Mapping[str, str] | None = None,
         timeout: aiohttp.ClientTimeout | None = None,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """Open an answer to be read piece by piece; never repeated. Transport faults inside the block are raised too.
+        """Open an answer to read it in pieces, without retries; transport errors inside the block are raised too.
 
         Raises:
             Unreachable, StatusError: as `request`.
@@ -197,7 +199,7 @@ class HttpClient:
         self, method: str, path: str, *, headers: Mapping[str, str] | None, **options: Any
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         if self._session is None:
-            raise RuntimeError(f"the client of {self.name} is not open: use it in 'async with'")
+            raise RuntimeError(f"the client for {self.name} is not open: use it in 'async with'")
         url = yarl.URL(self.base_url + path, encoded=True)
         sent = {"Accept": "application/json", **(headers or {})}
         token = self._token() if self._token else None
@@ -250,7 +252,7 @@ class HttpClient:
 
 
 def _retry_delay(error: Exception) -> bool | float:
-    """Whether a request that ended so is sent again; a number is the pause that the server asked for."""
+    """Return whether a failed request is sent again; a number is the pause that the server asked for."""
     if isinstance(error, Unreachable):
         return "certificate" not in error.cause
     if isinstance(error, StatusError) and error.status in RETRIED:
@@ -263,12 +265,12 @@ def _dump(value: Any) -> bytes:
 
 
 def _seconds(retry_after: str | None) -> float | None:
-    # The form with a date is allowed too, but no server that we speak to sends it.
+    # A date is also allowed, but none of our servers sends one.
     return float(retry_after) if retry_after and retry_after.isascii() and retry_after.isdigit() else None
 
 
 def _reason(body: bytes) -> str:
-    """A short text out of an error's body: its JSON message, or its words without mark-up."""
+    """Return a short text from the body of an error: the message in its JSON, or its text without markup."""
     text = body[:4096].decode("utf-8", "replace")
     try:
         fields = json.loads(body)

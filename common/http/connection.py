@@ -1,4 +1,4 @@
-"""One connection of a server: what it may cost before it has said anything sensible."""
+"""A server's connections: they end if they are silent or stalled, and never repeat a malformed request in an answer."""
 
 import asyncio
 import socket
@@ -14,19 +14,19 @@ from common.http.problems import HttpProblem
 log = structlog.get_logger("http")
 
 FIRST_REQUEST_TIMEOUT = 10.0
-"""Seconds in which a new connection must have sent the head of a request."""
+"""Seconds within which a new connection must send the head of a request."""
 IDLE_TIMEOUT: Final = 75.0
 """Seconds between two requests on one connection."""
 STALLED_TIMEOUT: Final = 30
-"""Seconds in which a client must take what it was sent, or show that it is still there."""
+"""Seconds within which a client must accept what it was sent, or show that it is alive."""
 HEAD_LINE_LIMIT: Final = 8190
-"""Longest request line and longest header, in bytes, unless an application takes more."""
+"""Longest request line and longest header, in bytes, unless an application allows more."""
 
 
-class Connection(RequestHandler):
-    """A connection that ends when no request comes, and that repeats nothing of a malformed one.
+class ServerConnection(RequestHandler):
+    """A connection that ends if no request arrives, and never repeats a malformed request.
 
-    aiohttp would log a malformed request, and answer with a part of it; there may be a token in that part.
+    aiohttp would log a malformed request and answer with a part of it, which may contain a token.
     """
 
     __slots__ = ("_deadline",)
@@ -35,7 +35,7 @@ class Connection(RequestHandler):
         super().__init__(
             manager,
             loop=asyncio.get_running_loop(),
-            access_log=None,  # type: ignore[arg-type]  # None turns it off, which the annotation does not know
+            access_log=None,  # type: ignore[arg-type]  # None turns it off, but the annotation lacks it
             keepalive_timeout=IDLE_TIMEOUT,
             max_line_size=line_limit,
             auto_decompress=False,
@@ -43,12 +43,12 @@ class Connection(RequestHandler):
         self._deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin, and wait for a request."""
+        """Start the deadline for the first request."""
         super().connection_made(transport)
         self._deadline = asyncio.get_running_loop().call_later(FIRST_REQUEST_TIMEOUT, self._end_if_silent)
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """End."""
+        """Cancel the deadline."""
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
@@ -68,13 +68,14 @@ class Connection(RequestHandler):
     ) -> web.StreamResponse:
         """Return the answer to a request that could not be parsed; the connection is closed after it."""
         if request.writer.output_size > 0:
-            raise ConnectionError("an answer was under way when the request proved malformed")
+            raise ConnectionError("the request proved malformed after the answer had begun")
         fault = type(exc).__name__
         log.info("malformed_request", fault=fault)
-        detail = f"this is not an HTTP request that can be understood ({fault})"
+        detail = f"this is not a valid HTTP request ({fault})"
         if isinstance(exc, LineTooLong):
             detail = (
-                f"the request line is longer than {self.max_line_size} bytes, or a header than {self.max_field_size}"
+                f"the request line is longer than {self.max_line_size} bytes, or a header longer than "
+                f"{self.max_field_size}"
             )
         response = HttpProblem(status, detail).response(instance="", request_id="")
         response.headers["X-Content-Type-Options"] = "nosniff"
@@ -84,7 +85,7 @@ class Connection(RequestHandler):
 
 
 def end_when_dead(listener: socket.socket) -> None:
-    """Have the kernel end the connections of a listening socket whose other side is gone or takes nothing."""
+    """Let the kernel end connections of a listening socket whose peer is gone or accepts nothing."""
     options: dict[str, Any] = {
         "TCP_KEEPIDLE": STALLED_TIMEOUT,
         "TCP_KEEPINTVL": 10,

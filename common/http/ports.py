@@ -1,4 +1,4 @@
-"""Who listens at a TCP port of this machine, as far as Linux lets us see it (proc(5): /proc/net/tcp, /proc/PID/fd)."""
+"""Finds the process that listens on a TCP port of this machine, on Linux (proc(5): /proc/net/tcp, /proc/PID/fd)."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,13 +7,13 @@ from typing import Final
 _PROC: Final = Path("/proc")
 _LISTENING: Final = "0A"
 _WORDS: Final = 3
-"""So many words of a command line name the program; what follows may be anything."""
+"""How many words of a command line are shown: they name the program, and the rest may be secret."""
 
 
 def holder_of(port: int, *, proc: Path = _PROC) -> str:
-    """Return the process that listens at a port, such as `process 12 (python -m services.connector)`.
+    """Return the process that listens on a port, such as `process 12 (python -m services.connector)`.
 
-    Empty where nobody is seen: on other systems, and for processes of other users.
+    Empty if it cannot be found: on other systems, and for processes of other users.
     """
     inodes = {f"socket:[{inode}]" for inode in _listening(proc, port)}
     if not inodes:
@@ -25,7 +25,7 @@ def holder_of(port: int, *, proc: Path = _PROC) -> str:
 
 
 def _listening(proc: Path, port: int) -> Iterator[str]:
-    """Yield the inodes of the sockets that listen at a port."""
+    """Yield the inodes of the sockets that listen on a port."""
     for table in ("tcp", "tcp6"):
         try:
             lines = (proc / "net" / table).read_text(encoding="ascii").splitlines()[1:]
@@ -41,7 +41,7 @@ def _open_files(process: Path) -> Iterator[str]:
     try:
         for descriptor in (process / "fd").iterdir():
             yield str(descriptor.readlink())
-    except OSError:  # it has ended, or is another user's
+    except OSError:  # the process has ended, or belongs to another user
         return
 
 

@@ -1,4 +1,4 @@
-"""Errors as `application/problem+json` (RFC 9457)."""
+"""HTTP errors as `application/problem+json` (RFC 9457)."""
 
 import json
 from collections.abc import Mapping
@@ -11,9 +11,9 @@ CONTENT_TYPE = "application/problem+json"
 
 
 class HttpProblem(Exception):
-    """An answer that is an error; handlers raise it, the server renders it.
+    """An error that a handler raises and the server sends as the answer.
 
-    `detail` tells the caller what is wrong and what to do; `extensions` become members of the body.
+    `detail` tells the client what is wrong and what to do; `extensions` are additional fields of the body.
     """
 
     def __init__(
@@ -33,7 +33,7 @@ class HttpProblem(Exception):
         self.extensions = extensions
 
     def response(self, *, instance: str, request_id: str) -> web.Response:
-        """Return the answer; `instance` is the path that was asked for."""
+        """Return the answer; `instance` is the path of the request."""
         body = {
             "type": "about:blank",
             "title": self.title,

@@ -1,4 +1,4 @@
-"""Which requests go through a proxy: those that leave the cluster, as HTTPS_PROXY, HTTP_PROXY and NO_PROXY say."""
+"""Selects the proxy for a request from HTTPS_PROXY, HTTP_PROXY and NO_PROXY; requests inside the cluster need none."""
 
 import ipaddress
 from collections.abc import Mapping
@@ -10,8 +10,8 @@ _CLUSTER_DOMAINS = (".svc", ".cluster.local", ".local", ".internal", ".localhost
 def proxy_for(url: str, environ: Mapping[str, str]) -> str | None:
     """Return the URL of the proxy for requests to `url`, None for a direct connection.
 
-    Variables are read in both spellings, the lower-case one first, as curl does. Addresses (the API server, the
-    sidecars) and names inside the cluster are always reached directly: no proxy knows them.
+    Variables are read in lower case first, then in upper case, as curl does. IP addresses (the API server, the
+    sidecars) and names inside the cluster are always reached directly, because a proxy does not know them.
     """
     parts = urlsplit(url)
     host = (parts.hostname or "").rstrip(".").lower()
@@ -22,7 +22,7 @@ def proxy_for(url: str, environ: Mapping[str, str]) -> str | None:
 
 
 def is_inside(host: str) -> bool:
-    """Return whether a host is in the cluster or on this machine, or is an address instead of a name."""
+    """Return whether a host is in the cluster or on this machine, or is an IP address."""
     try:
         ipaddress.ip_address(host)
     except ValueError:
@@ -31,7 +31,7 @@ def is_inside(host: str) -> bool:
 
 
 def _is_exempt(host: str, port: int | None, rules: str) -> bool:
-    """Return whether NO_PROXY has the host: by `*`, a name, or a domain; each may have a port."""
+    """Return whether NO_PROXY contains the host: as `*`, a name, or a domain, each with an optional port."""
     for rule in filter(None, (each.strip().lower() for each in rules.split(","))):
         name, _, only_port = rule.partition(":")
         domain = name.removeprefix("*").lstrip(".")

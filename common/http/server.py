@@ -1,4 +1,4 @@
-"""The server skeleton of all services: errors, request ids, limits, health, metrics, graceful stop."""
+"""The HTTP server of all services: errors, request ids, limits, health, metrics, graceful stop."""
 
 import asyncio
 import errno
@@ -22,19 +22,19 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from common import metrics as metrics_format
 from common.health import Health
 from common.http.access import AccessPolicy
-from common.http.connection import HEAD_LINE_LIMIT, Connection, end_when_dead
+from common.http.connection import HEAD_LINE_LIMIT, ServerConnection, end_when_dead
 from common.http.ports import holder_of
 from common.http.problems import HttpProblem
 from common.metrics import Metrics
-from common.status import Part
+from common.status import StatusModel
 
 log = structlog.get_logger("http")
 
 DEFAULT_BODY_LIMIT = 2 * 1024 * 1024
 BACKLOG = 4096
-"""Connections that may wait to be accepted: the reader of the feed asks for all documents at once."""
+"""Connections that may wait to be accepted: a reader of the feed requests all documents at once."""
 BODY_TIMEOUT = 30.0
-"""Seconds in which the body of a request must have arrived."""
+"""Seconds within which the body of a request must arrive."""
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
 _LINE_LIMIT = web.AppKey("line_limit", int)
@@ -43,7 +43,7 @@ REQUEST_ID = web.RequestKey("request_id", str)
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a server listens; no host means every address of the machine, IPv4 and IPv6."""
+    """The address that a server listens on; without a host, all addresses of the machine, IPv4 and IPv6."""
 
     host: str | None
     port: int
@@ -54,10 +54,10 @@ class Address:
 
 
 def parse_address(text: str) -> Address:
-    """Return the address meant by `9090`, `:9090`, `127.0.0.1:9090`, `localhost:9090` or `[::1]:9090`.
+    """Return the address in `9090`, `:9090`, `127.0.0.1:9090`, `localhost:9090` or `[::1]:9090`.
 
     Raises:
-        ValueError: naming what was expected.
+        ValueError: it is not an address; the text says what was expected.
     """
     host, _, port = text.strip().rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
@@ -100,14 +100,14 @@ def create_app(
     body_limit: int = DEFAULT_BODY_LIMIT,
     line_limit: int = HEAD_LINE_LIMIT,
 ) -> web.Application:
-    """Return an application with `/healthz`, `/readyz`, `/metrics` and the behaviour that all services share.
+    """Return an application with `/healthz`, `/readyz`, `/metrics` and the common behaviour of all services.
 
-    `name` labels its metrics and log lines; `access=None` leaves every request open; bodies larger than `body_limit`
+    `name` is a label of its metrics and log lines; `access=None` allows every request; bodies larger than `body_limit`
     bytes are answered with 413, request lines longer than `line_limit` with 400.
     """
     traffic = metrics.shared(_Traffic)
     metrics.watch(health)
-    # The same few children over and over: finding one in its metric costs more than counting.
+    # Looking up the child of a metric takes longer than counting, and there are few of them.
     count = cache(partial(traffic.requests.labels, name))
     duration = cache(partial(traffic.seconds.labels, name))
     last = cache(partial(traffic.last.labels, name))
@@ -129,7 +129,7 @@ def create_app(
             response = _as_problem(error, request).response(instance=request.path, request_id=request_id)
         except Exception:
             log.exception("request_failed", server=name, path=request.path, request_id=request_id)
-            fault = HttpProblem(500, "an internal error; the log has it under this request id")
+            fault = HttpProblem(500, "an internal error: see the log of this service for the request id")
             response = fault.response(instance=request.path, request_id=request_id)
         route = _route(request)
         count(route, request.method, response.status).inc()
@@ -154,7 +154,7 @@ def create_app(
 
 
 async def _add_headers(request: web.Request, response: web.StreamResponse) -> None:
-    """What every answer bears, also those that aiohttp gives before any of our handlers is asked."""
+    """Add the headers of every answer, including those that aiohttp sends without calling our handlers."""
     if REQUEST_ID in request:
         response.headers["X-Request-Id"] = request[REQUEST_ID]
     response.headers["X-Content-Type-Options"] = "nosniff"
@@ -180,8 +180,8 @@ def _add_own_routes(app: web.Application, metrics: Metrics, health: Health) -> N
     app.router.add_get("/metrics", render)
 
 
-def add_status(app: web.Application, status: Callable[[], Part]) -> None:
-    """Add `/status`, which says how things stand; it is read from this host, or with the token."""
+def add_status(app: web.Application, status: Callable[[], StatusModel]) -> None:
+    """Add `/status`; like other reads, it is open to this host and otherwise needs the token."""
 
     async def show(_request: web.Request) -> web.Response:
         return web.Response(body=status().encode(), content_type="application/json")
@@ -198,8 +198,8 @@ def _as_problem(error: web.HTTPException, request: web.Request) -> HttpProblem:
     headers = {key: value for key, value in error.headers.items() if key in ("Allow", "Location")}
     details = {
         404: f"nothing is served at {request.path}",
-        405: f"{request.path} does not take {request.method}, but {headers.get('Allow')}",
-        413: f"the body is larger than the {request.app._client_max_size} bytes taken here",  # noqa: SLF001
+        405: f"{request.path} does not allow {request.method}, only {headers.get('Allow')}",
+        413: f"the body is larger than {request.app._client_max_size} bytes",  # noqa: SLF001
     }
     return HttpProblem(error.status, details.get(error.status, error.text or error.reason), headers=headers)
 
@@ -208,12 +208,12 @@ async def read_body(request: web.Request) -> bytes:
     """Return the whole body.
 
     Raises:
-        HttpProblem: 408 when it does not arrive within `BODY_TIMEOUT`, 415 when it is compressed (nobody who speaks to
-            us does that, and a few bytes could unfold to gigabytes), 400 when it breaks the rules of HTTP.
-        web.HTTPRequestEntityTooLarge: over the application's limit.
+        HttpProblem: 408 if it does not arrive within `BODY_TIMEOUT`, 415 if it is compressed (no client of ours does
+            that, and a few bytes could expand to gigabytes), 400 if it breaks the rules of HTTP.
+        web.HTTPRequestEntityTooLarge: it exceeds the application's limit.
     """
     if request.headers.get("Content-Encoding", "identity") != "identity":
-        raise HttpProblem(415, "compressed bodies are not taken; send it without Content-Encoding")
+        raise HttpProblem(415, "compressed bodies are not accepted: send it without Content-Encoding")
     try:
         async with asyncio.timeout(BODY_TIMEOUT):
             return await request.read()
@@ -255,21 +255,22 @@ def _bound(family: socket.AddressFamily, host: str, port: int) -> socket.socket:
         if error.errno == errno.EADDRINUSE:
             holder = holder_of(port)
             by = f" by {holder}" if holder else ""
-            raise OSError(error.errno, f"{where} is in use{by}: stop what listens there or choose another") from error
+            detail = f"{where} is in use{by}: stop that process, or choose another address"
+            raise OSError(error.errno, detail) from error
         raise OSError(error.errno, f"cannot listen on {where}: {error.strerror}") from error
     return sock
 
 
 NewConnection = Callable[[], asyncio.BaseProtocol]
 Listen = Callable[[NewConnection, Address], Awaitable[Sequence[asyncio.Server]]]
-"""Begins to listen at an address and returns what takes the connections there, each served by a new protocol."""
+"""Starts to listen on an address and returns the servers; each connection is served by a new protocol."""
 
 
 async def listen_on_tcp(new_connection: NewConnection, address: Address) -> Sequence[asyncio.Server]:
-    """Listen at a TCP address; what takes connections, one for each family of addresses.
+    """Listen on a TCP address and return the servers, one for each address family.
 
     Raises:
-        OSError: it cannot be bound.
+        OSError: the address cannot be bound.
     """
     loop = asyncio.get_running_loop()
     servers = []
@@ -283,13 +284,13 @@ async def listen_on_tcp(new_connection: NewConnection, address: Address) -> Sequ
 async def listening(
     app: web.Application, addresses: Sequence[Address], *, grace: float = 10, listen: Listen = listen_on_tcp
 ) -> AsyncIterator[list[Address]]:
-    """Serve `app` for the time of the block, which gets the addresses that were bound (port 0: the system's choice).
+    """Serve `app` during the block; yields the addresses that were bound (port 0: the system's choice).
 
-    At the end no new connection is taken and what is under way has `grace` seconds to finish. `listen` replaces TCP,
-    for example in a simulation.
+    At the end, no new connections are accepted, and requests under way have `grace` seconds to finish. `listen`
+    replaces TCP, for example in a simulation.
 
     Raises:
-        OSError: when an address cannot be bound; the message says which.
+        OSError: an address cannot be bound; the message says which.
     """
     line_limit = app.get(_LINE_LIMIT, HEAD_LINE_LIMIT)
     runner = web.AppRunner(app, shutdown_timeout=grace, handler_cancellation=True)
@@ -297,9 +298,9 @@ async def listening(
     servers: list[asyncio.Server] = []
     try:
         manager = runner.server
-        assert manager is not None  # noqa: S101 - there is one after setup
+        assert manager is not None  # noqa: S101 - it exists after setup
         for address in addresses:
-            servers += await listen(partial(Connection, manager, line_limit=line_limit), address)
+            servers += await listen(partial(ServerConnection, manager, line_limit=line_limit), address)
         yield [_bound_address(sock) for server in servers for sock in server.sockets]
     finally:
         for server in servers:
@@ -322,7 +323,7 @@ async def run(
     started: Callable[[Sequence[Address]], None],
     grace: float = 10,
 ) -> None:
-    """Serve `app` until `stop` is set; `started` is told which addresses were bound."""
+    """Serve `app` until `stop` is set; `started` is called with the addresses that were bound."""
     async with listening(app, addresses, grace=grace) as bound:
         started(bound)
         await stop.wait()

@@ -1,4 +1,4 @@
-"""Kubernetes as the services need it: credentials, requests, and collections that are followed.
+"""Access to the Kubernetes API: credentials, requests, and following collections of objects.
 
-`kubernetes_asyncio` is loaded only when a kubeconfig has to be read: it costs 40 MB and a quarter of a second.
+`kubernetes_asyncio` is imported only to read a kubeconfig: it takes 40 MB and a quarter of a second.
 """

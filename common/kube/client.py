@@ -1,4 +1,4 @@
-"""Requests to one Kubernetes API server."""
+"""The client for one Kubernetes API server."""
 
 import asyncio
 import json
@@ -13,25 +13,24 @@ import structlog
 import yarl
 
 from common.http.client import HttpClient, NewConnector, Response, StatusError, Unreachable, tcp_connector
-from common.kube.answers import read_object, read_page, read_resource_names
+from common.kube.answers import WatchEvent, read_events, read_object, read_page, read_resource_names
 from common.kube.credentials import Credentials, CredentialsError
 from common.kube.errors import Asked, KubeError, from_answer
 from common.kube.metrics import KubeMetrics
 from common.kube.resources import Resource
-from common.kube.watch import WatchEvent, read_events
 
 T = TypeVar("T")
 log = structlog.get_logger("kube")
 
 PAGE_SIZE = 500
 LIST_TIMEOUT = 60.0
-"""Seconds for one page; a loaded API server takes its time for a large one."""
+"""Seconds for one page; a large page takes long on a busy API server."""
 _METADATA_ONLY = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 
 
 @dataclass(frozen=True, slots=True)
-class Listing(Generic[T]):
-    """A whole collection as it was at `version`, from which a watch can go on."""
+class ObjectList(Generic[T]):
+    """A whole collection as of `version`, from which a watch can continue."""
 
     items: list[T]
     version: str
@@ -40,9 +39,9 @@ class Listing(Generic[T]):
 class KubeClient:
     """Reads and writes objects as plain JSON. Use as an asynchronous context manager.
 
-    Every method raises KubeError when the API server refuses, Unreachable when no answer comes, and GarbledAnswer when
-    somebody else answers; all are RemoteError. Requests other than watches are repeated where that can help (see
-    HttpClient), so a `create` whose first answer got lost ends in KubeError 409.
+    Every method raises KubeError if the API server refuses, Unreachable if there is no answer, and GarbledAnswer if the
+    answer is not the Kubernetes API's; all are RemoteError. Requests other than watches are retried (see HttpClient),
+    so a `create` whose first answer was lost ends in KubeError 409.
     """
 
     def __init__(
@@ -53,7 +52,7 @@ class KubeClient:
         timeout: float = 10,
         new_connector: NewConnector = tcp_connector,
     ) -> None:
-        """`timeout`, in seconds, is for one request of anything but a list, and for the opening of a watch."""
+        """`timeout`, in seconds, is for one request other than a list, and for opening a watch."""
         self.credentials = credentials
         self._timeout = timeout
         self._http = HttpClient(
@@ -62,7 +61,7 @@ class KubeClient:
             token=credentials.token,
             ssl=credentials.ssl,
             timeout=timeout,
-            connections=0,  # each watch keeps one
+            connections=0,  # each watch needs one
             traces=[_counting(metrics, metrics.host(yarl.URL(credentials.server).authority))],
             new_connector=new_connector,
         )
@@ -83,10 +82,10 @@ class KubeClient:
         return read_object(await self._send(asked, "GET", resource.path(namespace, name), **options), asked)
 
     async def lacks(self, resource: Resource, name: str, namespace: str) -> bool:
-        """Return whether the API server says that it has no such object; that it does not know the kind says nothing.
+        """Return whether the API server says that the object does not exist (an unknown kind does not count).
 
         Raises:
-            RemoteError: it says neither.
+            RemoteError: the answer does not say whether it exists.
         """
         try:
             await self.get(resource, name, namespace, metadata_only=True)
@@ -97,7 +96,7 @@ class KubeClient:
         return False
 
     async def serves(self, resource: Resource) -> bool:
-        """Return whether the API server has objects of a kind in this version; discovery needs no right of its own."""
+        """Return whether the API server has this kind in this version; discovery needs no permission."""
         asked = Asked("get", resource)
         try:
             answer = await self._send(asked, "GET", resource.versions_path)
@@ -121,7 +120,7 @@ class KubeClient:
         *,
         metadata_only: bool = False,
     ) -> dict[str, Any]:
-        """Apply a merge patch and return the object, or only its metadata: the answer repeats the whole otherwise."""
+        """Apply a merge patch and return the object, or only its metadata to keep the answer small."""
         asked = Asked("patch", resource, namespace, name)
         headers = {"Content-Type": "application/merge-patch+json"}
         if metadata_only:
@@ -141,11 +140,11 @@ class KubeClient:
         from_cache: bool = False,
         page_size: int = PAGE_SIZE,
         attempts: int | None = None,
-    ) -> Listing[T]:
-        """Return a whole collection, each object converted as its page arrives; the pages are of one version.
+    ) -> ObjectList[T]:
+        """Return a whole collection in one version; each object is converted when its page arrives.
 
-        `from_cache` takes what the API server has at hand (resourceVersion=0): cheaper, in one page whatever the
-        `page_size`, and possibly older than what another API server has answered already.
+        `from_cache` reads from the API server's cache (resourceVersion=0): cheaper, in one page whatever the
+        `page_size`, and possibly older than what another API server has already returned.
         """
         asked = Asked("list", resource, namespace)
         selectors = _selectors(label_selector, field_selector)
@@ -159,13 +158,13 @@ class KubeClient:
             except KubeError as error:
                 if error.status != 410 or "continue" not in params:
                     raise
-                # The version of the pages so far is compacted. Starting over in one piece cannot end so again.
+                # The version of the pages so far was compacted. This cannot happen to a list in one page.
                 items, params = [], selectors
                 continue
             objects, metadata = read_page(answer, asked)
             items += map(convert, objects)
             if not metadata.get("continue"):
-                return Listing(items, metadata["resourceVersion"])
+                return ObjectList(items, metadata["resourceVersion"])
             params = {**selectors, "limit": str(page_size), "continue": metadata["continue"]}
 
     async def list_some(
@@ -178,7 +177,7 @@ class KubeClient:
         field_selector: str = "",
         at_most: int,
     ) -> list[T]:
-        """Return `at_most` so many of the objects that match, each converted as it arrives; which ones is not said."""
+        """Return at most `at_most` of the matching objects, each converted; the choice is arbitrary."""
         asked = Asked("list", resource, namespace)
         params = {**_selectors(label_selector, field_selector), "limit": str(at_most)}
         objects, _ = read_page(await self._send(asked, "GET", resource.path(namespace), params=params), asked)
@@ -196,11 +195,10 @@ class KubeClient:
         seconds: int,
         idle: float,
     ) -> AsyncIterator[AsyncIterator[WatchEvent]]:
-        """Open a watch of what happens after `version`; its events raise as `read_events` does.
+        """Open a watch from `version`; iterating over its events raises as `read_events` does.
 
-        What breaks the connection meanwhile leaves the block as Unreachable.
-        The server is asked to close it after `seconds`, and given ten more. It is given up when not a byte, of a
-        bookmark either, came for `idle` seconds.
+        If the connection breaks, the block raises Unreachable. The server is asked to close the watch after `seconds`,
+        and the client ends it ten seconds later, or if no byte arrives for `idle` seconds.
         """
         asked = Asked("watch", resource, namespace)
         params = {
@@ -231,7 +229,7 @@ class KubeClient:
         return await self._authorized(asked, lambda: self._http.request(method, path, **options))
 
     async def _authorized(self, asked: Asked, send: Callable[[], Awaitable[T]]) -> T:
-        """Send, again with fresh credentials after a 401 when there are any."""
+        """Send, and after a 401 send again with fresh credentials if there are any."""
         try:
             try:
                 return await send()

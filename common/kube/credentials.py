@@ -1,4 +1,4 @@
-"""What it takes to speak to an API server."""
+"""The address of an API server and the credentials for it."""
 
 import ssl
 from collections.abc import Awaitable, Callable
@@ -8,15 +8,16 @@ from common.secrets import TokenSource
 
 
 class CredentialsError(Exception):
-    """There is no usable way to the API server; the text names what is wrong and what to do."""
+    """There are no usable credentials for the API server; the text says what is wrong and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """One API server and how to speak to it.
+    """The address of an API server and the credentials for it.
 
-    `origin` says where they were found, `refused` what to do when the server does not accept them (401); `renew` gets
-    fresh ones into `token` and `ssl` and returns whether there were any, None where that happens by itself or never.
+    `origin` says where they were found, `refused` what to do if the server rejects them (401), `distrusted` what to do
+    if its certificate cannot be verified. `renew` reads fresh credentials into `token` and `ssl` and returns whether
+    they have changed; None if that is not needed or not possible.
     """
 
     server: str
@@ -26,3 +27,4 @@ class Credentials:
     origin: str
     refused: str
     renew: Callable[[], Awaitable[bool]] | None = None
+    distrusted: str = "the certificate authority given with the token (ca.crt) is not the one of this API server"

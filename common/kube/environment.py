@@ -1,7 +1,7 @@
-"""How the connector finds the API server and proves who it is.
+"""Finds the credentials for the Kubernetes API.
 
-Looked for in this order: the environment (the documented pod gets the keys `token` and `ca.crt` of a Secret as
-variables), a mounted service account, the files of KUBECONFIG, `~/.kube/config`.
+They are searched in this order: the environment (the documented pod gets the keys `token` and `ca.crt` of a Secret as
+variables), a mounted service account, the files in KUBECONFIG, `~/.kube/config`.
 """
 
 from collections.abc import Mapping
@@ -12,14 +12,14 @@ from common.secrets import FileToken, StaticToken
 from common.trust import Authority, TrustError, read_authority, system_trust, trust_only
 
 MOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
-"""Where the kubelet mounts a pod's service account."""
+"""The folder where the kubelet mounts a pod's service account."""
 
 
 async def find_credentials(environ: Mapping[str, str], *, home: Path | None = None, mount: Path = MOUNT) -> Credentials:
-    """Return the credentials that the order above finds first; `home` is HOME's value by default.
+    """Return the first credentials in the order above; `home` defaults to HOME.
 
     Raises:
-        CredentialsError: none are found, or those found first are unusable (later ones are not tried then).
+        CredentialsError: there are none, or the first ones found are unusable (later ones are not tried).
     """
     token = _value(environ, "token") or _value(environ, "K8S_TOKEN")
     try:
@@ -31,21 +31,33 @@ async def find_credentials(environ: Mapping[str, str], *, home: Path | None = No
         raise CredentialsError(f"the API server cannot be verified: {error}") from error
     paths = kubeconfig_paths(environ, home=home)
     if paths:
-        # Imported here because of what it costs, see the package's docstring.
+        # Imported only here, because it takes time and memory: see the package's docstring.
         from common.kube.kubeconfig import load_kubeconfig
 
         return await load_kubeconfig(paths, namespace=_namespace(environ, mount))
     raise CredentialsError(
         f"no credentials for a cluster: neither the environment variable token, nor {mount}/token, nor KUBECONFIG, "
-        "nor ~/.kube/config; in a pod give it the service account's Secret (envFrom), elsewhere log in to the cluster"
+        "nor ~/.kube/config exists; in a pod, add the service account's Secret (envFrom); elsewhere, log in to the "
+        "cluster"
     )
 
 
-def direct_credentials(*, server: str, token_file: Path, authority: Authority | None, name: str) -> Credentials:
-    """Return the credentials of an API server whose address, token and authority are given; `name` is the cluster's.
+def pod_authorities(environ: Mapping[str, str], *, mount: Path = MOUNT) -> list[Authority]:
+    """Return the cluster's authorities that a pod is given, `ca.crt` and `service-ca.crt`: as variables, or mounted.
 
     Raises:
-        CredentialsError: the token cannot be read, or the authority holds no certificate.
+        TrustError: a mounted one cannot be read.
+    """
+    names = ("ca.crt", "service-ca.crt")
+    given = [(f"the variable {name}", environ.get(name, "")) for name in names]
+    return given + [read_authority("the mounted", mount / name) for name in names if (mount / name).exists()]
+
+
+def direct_credentials(*, server: str, token_file: Path, authority: Authority | None, name: str) -> Credentials:
+    """Return the credentials for an API server with a given address, token and authority; `name` is the cluster's.
+
+    Raises:
+        CredentialsError: the token cannot be read, or the authority contains no certificate.
     """
     try:
         if not token_file.read_text().strip():
@@ -61,8 +73,10 @@ def direct_credentials(*, server: str, token_file: Path, authority: Authority | 
         ssl=context,
         namespace=None,
         origin=f"cluster {name} of CLUSTERS_FILE",
-        refused=f"the token in {token_file} is not valid (any more) for cluster {name}: write a new one into that "
-        "file, it is read again by itself",
+        refused=f"the token in {token_file} is not, or no longer, valid for cluster {name}: write a new one into that "
+        "file; the connector reads it again by itself",
+        distrusted=f"{authority[0] if authority else 'none of the authorities of the system'} is not the one of this "
+        f"API server: set its authority in caFile or caData of cluster {name}",
     )
 
 
@@ -80,8 +94,8 @@ def _from_environment(environ: Mapping[str, str], token: str, mount: Path) -> Cr
         ssl=context,
         namespace=_namespace(environ, mount),
         origin="the environment variable token",
-        refused="the token in the environment is not valid (any more): was the Secret rhdh-rhoai-connector-token "
-        "or its service account made again? Restart the pod, so that it gets the present one",
+        refused="the token in the environment is not, or no longer, valid: if the Secret rhdh-rhoai-connector-token "
+        "or its service account was created again, restart the pod, so that it gets the new token",
     )
 
 
@@ -92,8 +106,8 @@ def _from_mount(environ: Mapping[str, str], mount: Path) -> Credentials:
         ssl=trust_only(read_authority("the certificate authority", mount / "ca.crt")),
         namespace=_namespace(environ, mount),
         origin=f"the service account in {mount}",
-        refused=f"the token in {mount}/token is not valid: was the service account made again? It is read again when "
-        "the kubelet renews it; restart the pod to have a new one at once",
+        refused=f"the token in {mount}/token is not valid: if the service account was created again, restart the pod, "
+        "or wait until the kubelet renews the token",
     )
 
 
@@ -101,12 +115,12 @@ def _in_cluster_server(environ: Mapping[str, str], origin: str) -> str:
     host = _value(environ, "KUBERNETES_SERVICE_HOST").strip("[]")
     if not host:
         raise CredentialsError(
-            f"there is a token ({origin}), but no KUBERNETES_SERVICE_HOST that says where the API server is: "
-            "Kubernetes sets it in every pod; elsewhere unset the variable token, so that the kubeconfig is used"
+            f"there is a token ({origin}), but KUBERNETES_SERVICE_HOST, the address of the API server, is not set: "
+            "Kubernetes sets it in every pod; elsewhere, unset the variable token to use the kubeconfig"
         )
     port = _value(environ, "KUBERNETES_SERVICE_PORT") or "443"
     if not port.isdecimal() or not 0 < int(port) < 65536:
-        raise CredentialsError(f"KUBERNETES_SERVICE_PORT is {port!r}: it must be a port, such as 443")
+        raise CredentialsError(f"KUBERNETES_SERVICE_PORT is {port!r}: it must be a port number, such as 443")
     return f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
 
 
@@ -121,16 +135,16 @@ def _namespace(environ: Mapping[str, str], mount: Path) -> str | None:
 
 
 def kubeconfig_paths(environ: Mapping[str, str], *, home: Path | None = None) -> list[Path]:
-    """Return the kubeconfig files that there are: those of KUBECONFIG, else the default one.
+    """Return the existing kubeconfig files: those in KUBECONFIG, else the default one.
 
     Raises:
-        CredentialsError: KUBECONFIG names none that exists.
+        CredentialsError: none of the files in KUBECONFIG exists.
     """
     listed = [Path(entry).expanduser() for entry in _value(environ, "KUBECONFIG").split(":") if entry]
     if listed:
         present = [path for path in listed if path.exists()]
         if not present:
-            raise CredentialsError(f"KUBECONFIG names {', '.join(map(str, listed))}: no such file")
+            raise CredentialsError(f"KUBECONFIG names {', '.join(map(str, listed))}, which does not exist")
         return present
     if home is None and _value(environ, "HOME"):
         home = Path(_value(environ, "HOME"))
@@ -139,5 +153,5 @@ def kubeconfig_paths(environ: Mapping[str, str], *, home: Path | None = None) ->
 
 
 def _value(environ: Mapping[str, str], name: str) -> str:
-    # Values made from files often end in CR or LF.
+    # Values read from files often end in CR or LF.
     return environ.get(name, "").strip()

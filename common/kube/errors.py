@@ -1,20 +1,24 @@
-"""What the API server says when it does not do as asked, with what the reader of a log can do about it."""
+"""The errors of requests to the Kubernetes API, with what people can do about them."""
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from common.faults import Fault, FaultKind
 from common.http.client import RemoteError, StatusError, Unreachable
 from common.kube.resources import CONFIG_MAPS, PODS, SECRETS, Resource
 
 ROLE = "rhdh-rhoai-connector"
-"""Name of the ClusterRole and of the Role that the setup of the connector creates."""
+"""Name of the connector's ClusterRole and Role (deploy/rbac)."""
+
+
+_OF_STATUS: Mapping[int, FaultKind] = {401: "unauthorized", 403: "forbidden", 404: "absent"}
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a request was for; `verb` is that of RBAC: get, list, watch, create, patch."""
+    """What a request asked for; `verb` is a verb of RBAC: get, list, watch, create, patch."""
 
     verb: str
     resource: Resource
@@ -28,7 +32,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """One of the reasons in a Status, such as `FieldValueTooLong` of field `data`."""
+    """A cause in a Status, such as `FieldValueTooLong` of field `data`."""
 
     reason: str
     field: str
@@ -36,10 +40,10 @@ class Cause:
 
 
 class KubeError(RemoteError):
-    """The API server's answer to a request that it did not carry out.
+    """The API server's answer to a request that it refused.
 
-    `status` is the HTTP status, `reason` the Kubernetes API's word for it (`Expired`, `Invalid`, `AlreadyExists`),
-    empty when somebody else answered, such as a proxy. `retry_after` is in seconds.
+    `status` is the HTTP status, `reason` the Kubernetes API's reason (`Expired`, `Invalid`, `AlreadyExists`), empty if
+    the answer is not from the API server but, for example, from a proxy. `retry_after` is in seconds.
     """
 
     def __init__(
@@ -62,12 +66,12 @@ class KubeError(RemoteError):
         self.remedy = remedy
 
     def caused_by(self, reason: str) -> bool:
-        """Whether the Status names this reason among its causes."""
+        """Return whether the causes of the Status contain this reason."""
         return any(cause.reason == reason for cause in self.causes)
 
 
 class GarbledAnswer(RemoteError):
-    """An answer with a good status that is not what the Kubernetes API gives."""
+    """An answer with a successful status that is not valid in the Kubernetes API."""
 
 
 def from_answer(error: StatusError, asked: Asked, *, refused: str) -> KubeError:
@@ -109,15 +113,25 @@ def _causes(given: Any) -> tuple[Cause, ...]:
     )
 
 
+def fault_of(error: RemoteError) -> Fault:
+    """Return the fault that an error of this package's requests shows; `absent`: the server has no such resource."""
+    kind: FaultKind = "error"
+    if isinstance(error, KubeError):
+        kind = _OF_STATUS.get(error.status, "error")
+    elif isinstance(error, Unreachable):
+        kind = "unreachable"
+    return Fault(kind=kind, reason=str(error), remedy=remedy_of(error))
+
+
 def remedy_of(error: RemoteError) -> str:
-    """Return what to do about an error of this package's requests; empty when nothing can be said."""
+    """Return what to do about a failed request to the Kubernetes API; empty if that is unknown."""
     if isinstance(error, KubeError):
         return error.remedy
     if isinstance(error, Unreachable) and "certificate" in error.cause:
-        return "the certificate authority given with the token (ca.crt) is not the one of this API server"
+        return "set the certificate authority of this API server (ca.crt, caFile); the given one is not its own"
     if isinstance(error, Unreachable):
-        return "check that the API server runs and that no network policy is in the way; it is tried again by itself"
-    return "something else than the API server seems to answer at its address"
+        return "check that the API server runs and that no network policy blocks it; the connector keeps trying"
+    return "check the address of the API server: another program seems to answer there"
 
 
 def _remedy(status: int, asked: Asked, refused: str) -> str:
@@ -127,8 +141,10 @@ def _remedy(status: int, asked: Asked, refused: str) -> str:
         return _missing_rule(asked)
     if status == 404 and not asked.name:
         if asked.resource.provided_by:
-            return f"install {asked.resource.provided_by}, which brings {asked.resource}; it is then found by itself"
-        return f"namespace {asked.namespace} does not exist" if asked.namespace else "this is not a Kubernetes API"
+            return f"install {asked.resource.provided_by}, which provides {asked.resource}; then it is found by itself"
+        return (
+            f"create namespace {asked.namespace}: it does not exist" if asked.namespace else "this is no Kubernetes API"
+        )
     return ""
 
 
@@ -143,4 +159,4 @@ def _missing_rule(asked: Asked) -> str:
         role = f"the ClusterRole {ROLE}, or a Role in namespace {asked.namespace},"
     else:
         role = f"the ClusterRole {ROLE}"
-    return f"{role} lacks a rule, or its binding the service account: {rule}"
+    return f"{role} lacks a rule, or is not bound to the service account: {rule}"

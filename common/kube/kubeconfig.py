@@ -1,4 +1,4 @@
-"""Credentials out of kubeconfig files, as kubectl would use them: tokens, client certificates, exec plugins, OIDC."""
+"""Reads credentials from kubeconfig files as kubectl does: tokens, client certificates, exec plugins, OIDC."""
 
 import asyncio
 import ssl
@@ -18,10 +18,10 @@ log = structlog.get_logger("kubeconfig")
 
 
 async def load_kubeconfig(paths: Sequence[Path], *, namespace: str | None, context: str | None = None) -> Credentials:
-    """Return the credentials of a context, by default the current one; `namespace` goes before the context's.
+    """Return the credentials of a context, by default the current one; `namespace` overrides the context's.
 
     Raises:
-        CredentialsError: the files cannot be read, lack something, or ask for what is not supported.
+        CredentialsError: the files cannot be read, are incomplete, or need something that is not supported.
     """
     login = _Login(":".join(map(str, paths)), context)
     await login.load()
@@ -29,7 +29,7 @@ async def load_kubeconfig(paths: Sequence[Path], *, namespace: str | None, conte
         log.warning(
             "api_server_not_verified",
             server=login.server,
-            remedy="give the cluster's entry a certificate-authority",
+            remedy="add certificate-authority to the cluster's entry in the kubeconfig",
         )
     return Credentials(
         server=login.server,
@@ -37,9 +37,11 @@ async def load_kubeconfig(paths: Sequence[Path], *, namespace: str | None, conte
         ssl=login.ssl or True,
         namespace=namespace or login.namespace,
         origin=f"context {login.context} of {login.files}",
-        refused=f"the credentials of context {login.context} in {login.files} are not valid (any more): log in again, "
-        "they are read again by themselves",
+        refused=f"the credentials of context {login.context} in {login.files} are not, or no longer, valid: log in "
+        "again; the connector reads them again by itself",
         renew=login.renew,
+        distrusted=f"the certificate-authority of context {login.context} in {login.files} is not the one of this API "
+        "server",
     )
 
 
@@ -60,7 +62,7 @@ def contexts_of(paths: Sequence[Path]) -> list[str]:
 
 
 class _Login:
-    """What one context says now. A renewal reads the files again: `oc login` and exec plugins give new tokens."""
+    """The current content of one context; a renewal reads the files again, for new tokens of `oc login` and plugins."""
 
     def __init__(self, files: str, context: str | None) -> None:
         self.files = files
@@ -76,7 +78,7 @@ class _Login:
         return self._token or None
 
     async def renew(self) -> bool:
-        """Read everything again and return whether the token is another one now."""
+        """Read everything again and return whether the token has changed."""
         refused = self._token
         async with self._lock:
             if self._token == refused:
@@ -86,27 +88,27 @@ class _Login:
     async def load(self) -> None:
         configuration = Configuration()
         try:
-            # Once chosen the context stays: switching kubectl to another cluster must not move this process.
+            # The context never changes later: switching kubectl to another cluster must not affect this process.
             loader = await config.load_kube_config(self.files, context=self.context, client_configuration=configuration)
             context: dict[str, Any] = loader.current_context or {}
             authorization = configuration.api_key.get("BearerToken", "")
             _refuse_unsupported(configuration, authorization)
             if self.server not in ("", configuration.host):
-                raise CredentialsError(f"context {self.context} names another server now: restart the process")
+                raise CredentialsError(f"context {self.context} now has another server: restart the process")
             self.server = configuration.host or ""
             self.verified = configuration.verify_ssl
             if self.server.startswith("https:"):
                 self.ssl = self._trust(configuration)
         except (CredentialsError, TrustError) as error:
             raise CredentialsError(f"kubeconfig {self.files}: {error}") from error
-        except Exception as error:  # plugins and token refreshes run in there too: they raise whatever they like
+        except Exception as error:  # plugins and token refreshes may raise anything
             raise CredentialsError(f"kubeconfig {self.files}: {error or type(error).__name__}") from error
         self.context = context["name"]
         self.namespace = context["context"].get("namespace")
         self._token = authorization.removeprefix("Bearer ").strip()
 
     def _trust(self, configuration: Configuration) -> ssl.SSLContext:
-        # The HTTP client holds on to the first context, so a renewed client certificate goes into that one.
+        # The HTTP client keeps using the first context, so a renewed client certificate is loaded into it.
         context = self.ssl
         if context is None:
             authority = configuration.ssl_ca_cert
@@ -126,10 +128,10 @@ class _Login:
 def _refuse_unsupported(configuration: Configuration, authorization: str) -> None:
     if authorization.startswith("Basic "):
         raise CredentialsError(
-            "a user name with a password is not accepted by Kubernetes since 1.19; "
+            "Kubernetes has not accepted user names with passwords since 1.19: "
             "use a token, a client certificate or an exec plugin"
         )
     for setting in ("tls_server_name", "proxy"):
         if getattr(configuration, setting):
             written = {"tls_server_name": "tls-server-name", "proxy": "proxy-url"}[setting]
-            raise CredentialsError(f"the cluster's entry says {written}, which the connector does not support")
+            raise CredentialsError(f"the cluster's entry contains {written}, which the connector does not support")

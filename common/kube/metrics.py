@@ -1,4 +1,4 @@
-"""Metrics of the requests to Kubernetes and of the collections that are followed."""
+"""The Prometheus metrics of requests to Kubernetes and of followed collections."""
 
 from copy import copy
 from typing import Self
@@ -9,10 +9,10 @@ from common.metrics import Metrics
 
 
 class KubeMetrics:
-    """One per service, shared by its clients and reflectors.
+    """One for each service, shared by its clients and reflectors.
 
-    `rest_client_requests_total` is named and labelled as controller-runtime does, so that dashboards made for other
-    controllers read it. The label `name` is a reflector's name.
+    `rest_client_requests_total` has the name and labels of controller-runtime, so that existing dashboards can use it.
+    The label `name` is a reflector's name.
     """
 
     def __init__(self, metrics: Metrics) -> None:
@@ -29,7 +29,7 @@ class KubeMetrics:
         self.lists = Counter("rhoai_connector_reflector_lists", "Complete lists read", ["name"], registry=registry)
         self.last_sync = Gauge(
             "rhoai_connector_reflector_last_sync_timestamp_seconds",
-            "When the last complete list was read, seconds of the epoch",
+            "When the last complete list was read, in seconds since the epoch",
             ["name"],
             registry=registry,
         )
@@ -39,16 +39,16 @@ class KubeMetrics:
         )
         self.state = Gauge(
             "rhoai_connector_reflector_state",
-            "1 for the state that the reflector is in: starting, ok, or what keeps it from reading",
+            "1 for the current state of the reflector: starting, ok, or why it cannot read",
             ["name", "state"],
             registry=registry,
         )
         self.events = Counter(
-            "rhoai_connector_watch_events", "Events that watches brought", ["name", "type"], registry=registry
+            "rhoai_connector_watch_events", "Events received by watches", ["name", "type"], registry=registry
         )
         self.last_event = Gauge(
             "rhoai_connector_watch_last_event_timestamp_seconds",
-            "When a watch brought its last event or bookmark, seconds of the epoch",
+            "When a watch received its last event or bookmark, in seconds since the epoch",
             ["name"],
             registry=registry,
         )
@@ -60,24 +60,24 @@ class KubeMetrics:
         )
 
     def of_cluster(self, cluster: str) -> Self:
-        """Return the same metrics for a further cluster: the names of its reflectors end in `@cluster`."""
+        """Return the same metrics for another cluster: the names of its reflectors end in `@cluster`."""
         view = copy(self)
         view._suffix, view._names, view._hosts = f"@{cluster}", set(), set()  # noqa: SLF001 - of the same class
         return view
 
     def named(self, reflector: str) -> str:
-        """Return the name under which a reflector is counted."""
+        """Return the label value for a reflector, and remember it for `forget`."""
         name = f"{reflector}{self._suffix}"
         self._names.add(name)
         return name
 
     def host(self, host: str) -> str:
-        """Return the name under which requests to a host are counted."""
+        """Return the label value for a host, and remember it for `forget`."""
         self._hosts.add(host)
         return host
 
     def forget(self) -> None:
-        """Drop all that was counted under the names given out here: their cluster is followed no longer."""
+        """Drop the metrics of all reflectors and hosts of this cluster, because it is no longer followed."""
         of_reflectors = (
             self.lists,
             self.last_sync,

@@ -1,16 +1,16 @@
-"""Following a collection of objects: list it, then watch it from the version of the list.
+"""Follows a collection of objects: lists it, then watches it from the version of the list.
 
-Kubernetes API concepts, "Efficient detection of changes": a list has a version, a watch brings what happened after a
-version, and a version that is too old is answered with 410, after which everything is listed again. What goes wrong in
-between, and what is done then:
+Kubernetes API concepts, "Efficient detection of changes": a list has a version, a watch returns the events after a
+version, and for a version that is too old the server answers 410, after which everything must be listed again. The
+errors, and how they are handled:
 
-- A watch ends by itself after some minutes, closed by the server: it goes on at once from the last version.
-- The connection breaks, or the server has an internal error: it goes on from the last version after a pause that
-  grows with each failure (full jitter). Pauses are small again as soon as a watch works again.
-- A connection that is dead without anybody having said so (half-open) is noticed by its silence.
-- 401, 403, 404 need a person: they are tried slowly, shown, and never given up. Each attempt lists first, so that
-  a missing permission to watch alone leaves a slow poll.
-- A version that expires, or is unknown to a server whose storage was restored: list.
+- The server closes a watch after some minutes: a new watch starts at once from the last version.
+- The connection breaks, or the server has an internal error: a new watch starts from the last version after a pause
+  that grows with each failure (full jitter). Pauses are short again as soon as a watch works.
+- A connection is dead without having been closed (half-open): it is ended after some time without data.
+- 401, 403 and 404 need an administrator: the reflector reports them and keeps trying slowly. Each attempt lists first,
+  so without the permission to watch, the collection is still polled.
+- A version has expired, or is unknown to a server whose storage was restored: the collection is listed.
 """
 
 import asyncio
@@ -21,15 +21,15 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from common.backoff import Backoff
+from common.faults import Fault
 from common.http.client import MAX_WAIT, RemoteError, Unreachable
+from common.kube.answers import BOOKMARK, DELETED, WatchEvent
 from common.kube.client import KubeClient
-from common.kube.errors import GarbledAnswer, KubeError
+from common.kube.errors import GarbledAnswer, KubeError, fault_of
 from common.kube.metrics import KubeMetrics
 from common.kube.replica import Handler, Key, Replica, key_of
-from common.kube.reporting import Report
+from common.kube.reporting import StateReporter
 from common.kube.resources import Resource
-from common.kube.state import State, state_of
-from common.kube.watch import BOOKMARK, DELETED, WatchEvent
 
 T = TypeVar("T")
 
@@ -39,34 +39,34 @@ class ReflectorOptions:
     """Times, in seconds, and how the collection is listed."""
 
     resync: float = 600
-    """Listed again after this time in any case: what a watch missed, for any reason, is repaired. 0: never."""
+    """Time after which the collection is listed again, to repair anything that a watch has missed. 0: never."""
     watch: tuple[int, int] = (240, 300)
-    """The server ends a watch after a time between these, so that the watches of many clients end apart."""
+    """The server ends a watch after a random time in this range, so that many watches do not end at the same time."""
     idle: float = 90
-    """Silence after which a connection counts as dead. Servers send a bookmark about every minute, so that one
-    bookmark may be late; on a server that sends none, an idle watch costs a new request this often, and no list."""
+    """Time without data after which a connection counts as dead. Servers send a bookmark about every minute, so one may
+    be late; with a server that sends none, an idle watch costs one new request in this time, but no list."""
     settled: float = 1
-    """A watch counts as working when it brought something new, or lasted this long."""
+    """A watch counts as working if it received something new, or lasted this long."""
     backoff: tuple[float, float] = (0.25, 30)
-    """Ceiling of the pause after the first failure, and after many."""
+    """Longest pause after the first failure, and after many."""
     slow: float = 30
-    """Longest pause while somebody has to do something (401, 403, 404)."""
+    """Longest pause while an administrator has to act (401, 403, 404)."""
     list_gap: float = 1
-    """Least time between two lists."""
+    """Shortest time between two lists."""
     first_list_from_cache: bool = False
     """The first list may come from the API server's cache: cheaper, but perhaps older than what was known before a
     restart. Only for objects that are looked up, never for those whose absence means removal."""
 
 
 FRUITLESS_LIMIT = 3
-"""After so many watches in a row that brought nothing, something is wrong: it is shown, and the collection listed."""
+"""After this many watches in a row without any event, a fault is reported and the collection is listed."""
 
 
 class Reflector(Generic[T]):
-    """Keeps `store` equal to a collection and tells `handler` of every change; see `Handler` for what it is told.
+    """Keeps `store` equal to a collection and calls `handler` for every change.
 
-    `transform` makes an object compact, and comparable by value: an object that equals the former one is no change.
-    None stands for an object that nobody needs, which is not kept.
+    `transform` returns a compact form of an object that is comparable by value: if it equals the former one, there is
+    no change. None: the object is not needed and not kept.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class Reflector(Generic[T]):
         name: str,
         options: ReflectorOptions | None = None,
     ) -> None:
-        """`namespace` None means all; `name` stands for this reflector in metrics and logs."""
+        """`namespace` None means all; `name` is the reflector's name in metrics and logs."""
         self._client = client
         self._resource = resource
         self._namespace = namespace
@@ -92,7 +92,7 @@ class Reflector(Generic[T]):
         self._field_selector = field_selector
         self._options = options or ReflectorOptions()
         self._replica = Replica(transform=transform, handler=handler)
-        self._report = Report(metrics=metrics, name=name, tell=handler.on_state)
+        self._report = StateReporter(metrics=metrics, name=name, on_fault=handler.on_fault)
         self._list_backoff = Backoff(*self._options.backoff)
         self._watch_backoff = Backoff(*self._options.backoff)
         self._version: str | None = None
@@ -105,22 +105,22 @@ class Reflector(Generic[T]):
 
     @property
     def store(self) -> Mapping[Key, T]:
-        """The objects as they are known now; complete once `synced`."""
+        """The known objects; complete once `synced`."""
         return self._replica.objects
 
     @property
-    def state(self) -> State:
-        """How well the collection is followed now."""
-        return self._report.state
+    def fault(self) -> Fault | None:
+        """Why the collection cannot be followed now."""
+        return self._report.fault
 
     def relist(self) -> None:
-        """Ask for a new list soon, instead of when it is due."""
+        """Request a new list now, instead of when it is due."""
         self._relist = True
         if self._watching is not None and not self._watching.expired():
             self._watching.reschedule(asyncio.get_running_loop().time())
 
     async def run(self) -> None:
-        """Follow the collection until cancelled. Nothing that a server does ends it."""
+        """Follow the collection until cancelled; no error of the server ends it."""
         while True:
             if self._version is None or self._relist:
                 pause = await self._list()
@@ -130,7 +130,7 @@ class Reflector(Generic[T]):
                 await asyncio.sleep(pause)
 
     async def _list(self) -> float:
-        """List, unless the last list was a moment ago, and return the pause before the next step."""
+        """List, unless the last list was a moment ago; return the pause before the next step."""
         clock = asyncio.get_running_loop().time
         if (wait := self._next_list - clock()) > 0:
             return wait
@@ -143,11 +143,11 @@ class Reflector(Generic[T]):
                 label_selector=self._label_selector,
                 field_selector=self._field_selector,
                 from_cache=self._options.first_list_from_cache and not self.synced,
-                attempts=1,  # the pauses are made here
+                attempts=1,  # this class retries itself
             )
         except RemoteError as error:
             self._relist = True
-            self._report.failing("list", state_of(error))
+            self._report.failing("list", fault_of(error))
             return self._pause(error, self._list_backoff)
         finally:
             self._next_list = clock() + self._options.list_gap
@@ -163,7 +163,7 @@ class Reflector(Generic[T]):
         return 0
 
     async def _watch(self, version: str) -> float:
-        """Watch until that ends or a list is due, and return the pause before the next step."""
+        """Watch until the watch ends or a list is due; return the pause before the next step."""
         self._settled = opened = False
         try:
             async with (
@@ -174,7 +174,7 @@ class Reflector(Generic[T]):
                     version=version,
                     label_selector=self._label_selector,
                     field_selector=self._field_selector,
-                    seconds=random.randint(*self._options.watch),  # noqa: S311 - spreads load, hides nothing
+                    seconds=random.randint(*self._options.watch),  # noqa: S311 - spreads load, is not a secret
                     idle=self._options.idle,
                 ) as events,
             ):
@@ -183,7 +183,7 @@ class Reflector(Generic[T]):
                     async for event in events:
                         self._take(event)
             if not self._settled:
-                raise GarbledAnswer("the server ended the watch at once, without an event")
+                raise GarbledAnswer("the server closed the watch at once, without an event")
         except TimeoutError:
             self._relist = True
             self._report.restarted("relist")
@@ -215,7 +215,7 @@ class Reflector(Generic[T]):
         if fruitless or _needs_list(error):
             self._version = None
         if fruitless or refused:
-            self._report.failing("watch", state_of(error))
+            self._report.failing("watch", fault_of(error))
         return pause
 
     @contextmanager
@@ -234,21 +234,21 @@ class Reflector(Generic[T]):
 
     def _pause(self, error: RemoteError, backoff: Backoff) -> float:
         pause = backoff.next()
-        if state_of(error).waits_for_people:
+        if fault_of(error).needs_administrator:
             return random.uniform(self._options.slow / 2, self._options.slow)  # noqa: S311 - as above
         asked = error.retry_after if isinstance(error, KubeError) else None
         return max(pause, min(asked or 0, MAX_WAIT))
 
 
 def _reason(error: RemoteError) -> str:
-    """Why a watch ended, as the metrics name it."""
+    """Return why a watch ended, as a label of the metrics."""
     if isinstance(error, KubeError):
         return "expired" if error.status == 410 else "refused"
     return "unreachable" if isinstance(error, Unreachable) else "garbled"
 
 
 def _needs_list(error: RemoteError) -> bool:
-    """Whether watching from the last version cannot help: it expired, was never known, or is not permitted."""
+    """Return whether a watch from the last version cannot work: it has expired, is unknown, or not permitted."""
     if not isinstance(error, KubeError):
         return False
     unknown = error.caused_by("ResourceVersionTooLarge")

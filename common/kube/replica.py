@@ -1,45 +1,45 @@
-"""A copy of a collection, in the compact form that its user needs."""
+"""The local copy of a followed collection, in the compact form that its user needs."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
+from common.faults import Fault
 from common.kube.errors import GarbledAnswer
-from common.kube.state import State
 
 T = TypeVar("T")
 T_contra = TypeVar("T_contra", contravariant=True)
 
 Key = tuple[str, str]
-"""Namespace (empty for objects outside of namespaces) and name."""
+"""Namespace (empty for cluster-scoped objects) and name."""
 
 
 class Handler(Protocol[T_contra]):
-    """Who is told of changes: synchronously, one call after the other, in the order in which things happened.
+    """The callbacks for changes: called synchronously, in the order of the changes.
 
-    What a handler raises ends the reflector: it is a mistake in the handler.
+    An exception from a handler ends the reflector, because it is an error in the handler.
     """
 
     def on_change(self, key: Key, old: T_contra | None, new: T_contra | None, explicit: bool) -> None:
-        """An object is new (`old` None), another (never equal to `old`), or gone (`new` None).
+        """An object was added (`old` None), changed (`new` differs from `old`), or deleted (`new` None).
 
-        `explicit`: an event said so; otherwise it was found by comparing lists. Both are None for an object that
-        goes and could never be read. An object that can be read again is told of even when it equals `old`.
+        `explicit`: an event reported it; otherwise it was found by comparing lists. Both are None for a deleted object
+        that could never be read. An object that can be read again is reported even if it equals `old`.
         """
 
     def on_invalid(self, key: Key, error: Exception) -> None:
-        """An object exists and cannot be read; what was known of it is kept."""
+        """An object exists but cannot be read; its former state is kept."""
 
     def on_synced(self) -> None:
-        """A complete list was applied: what the store has now is all there is."""
+        """A complete list was applied: the store is complete now."""
 
-    def on_state(self, state: State) -> None:
-        """Following the collection began to fail, fails otherwise, or works again."""
+    def on_fault(self, fault: Fault | None) -> None:
+        """Following fails, fails for another reason, or (None) works again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reading(Generic[T]):
-    """An object as read: `value`, or the error that reading it ended in; neither when it is not to be kept."""
+    """The result of reading an object: its `value` or an `error`; neither if the object is not needed."""
 
     key: Key
     value: T | None
@@ -47,9 +47,9 @@ class Reading(Generic[T]):
 
 
 class Replica(Generic[T]):
-    """Keeps the objects by key and tells the handler what changed.
+    """Keeps the objects by key and calls the handler for changes.
 
-    An object that `transform` makes None of is as good as not there: nothing of it is kept.
+    An object for which `transform` returns None counts as absent.
     """
 
     def __init__(self, *, transform: Callable[[dict[str, Any]], T | None], handler: Handler[T]) -> None:
@@ -60,12 +60,12 @@ class Replica(Generic[T]):
 
     @property
     def objects(self) -> Mapping[Key, T]:
-        """What is known now."""
+        """The known objects."""
         return self._objects
 
     @property
     def invalid(self) -> int:
-        """How many objects exist and cannot be read."""
+        """How many objects exist but cannot be read."""
         return len(self._invalid)
 
     def read(self, obj: dict[str, Any]) -> Reading[T]:
@@ -77,11 +77,11 @@ class Replica(Generic[T]):
         key = key_of(obj)
         try:
             return Reading(key, self._transform(obj))
-        except Exception as error:  # whatever is wrong with one object, the others go on
+        except Exception as error:  # an invalid object must not affect the others
             return Reading(key, None, error)
 
     def replace(self, readings: Iterable[Reading[T]]) -> None:
-        """Take a complete list: what it does not name is gone."""
+        """Apply a complete list: objects that it lacks are deleted."""
         listed = set()
         for reading in readings:
             listed.add(reading.key)
@@ -90,7 +90,7 @@ class Replica(Generic[T]):
             self.remove(key, explicit=False)
 
     def put(self, reading: Reading[T], *, explicit: bool) -> None:
-        """Take an object that is there."""
+        """Add or update an object."""
         key, new = reading.key, reading.value
         if reading.error is not None:
             self._invalid.add(key)
@@ -106,7 +106,7 @@ class Replica(Generic[T]):
             self._handler.on_change(key, old, new, explicit)
 
     def remove(self, key: Key, *, explicit: bool) -> None:
-        """Drop an object that is gone; an unknown one is ignored."""
+        """Remove a deleted object; an unknown one is ignored."""
         if key in self._objects or key in self._invalid:
             old = self._objects.pop(key, None)
             self._invalid.discard(key)

@@ -1,71 +1,74 @@
-"""What a reflector reports: metrics, log lines, and its state."""
+"""Reports the state of a reflector in metrics, log lines and callbacks."""
 
 from collections.abc import Callable
 from typing import Literal
 
 import structlog
 
+from common.faults import Fault, kind_of
 from common.kube.metrics import KubeMetrics
-from common.kube.state import OK, STARTING, STATE_KINDS, State
 
 log = structlog.get_logger("reflector")
 
 Step = Literal["list", "watch"]
+STARTING = Fault(kind="starting", reason="not listed yet")
+KINDS = ("starting", "ok", "absent", "forbidden", "unauthorized", "unreachable", "error")
+"""What is shown of a reflector in the metrics: the kinds of faults that it can have, or none."""
 
 
-class Report:
-    """The account of one reflector; `tell` gets each new state."""
+class StateReporter:
+    """The metrics, log lines and fault of one reflector; `on_fault` is called with each new fault, None without one."""
 
-    def __init__(self, *, metrics: KubeMetrics, name: str, tell: Callable[[State], None]) -> None:
+    def __init__(self, *, metrics: KubeMetrics, name: str, on_fault: Callable[[Fault | None], None]) -> None:
         self._metrics = metrics
         self._name = metrics.named(name)
-        self._tell = tell
+        self._on_fault = on_fault
         self._failing: Step | None = None
-        self.state = STARTING
-        self._show_state()
+        self.fault: Fault | None = STARTING
+        self._show()
 
     def listed(self) -> None:
-        """A complete list was read."""
+        """Record a complete list."""
         self._metrics.lists.labels(self._name).inc()
         self._metrics.last_sync.labels(self._name).set_to_current_time()
 
     def event(self, kind: str) -> None:
-        """A watch brought an event."""
+        """Record an event of a watch."""
         self._metrics.events.labels(self._name, kind).inc()
         self._metrics.last_event.labels(self._name).set_to_current_time()
 
     def holds(self, objects: int, invalid: int) -> None:
-        """So many objects are known, and so many exist that could not be read."""
+        """Record how many objects are known, and how many could not be read."""
         self._metrics.objects.labels(self._name).set(objects)
         self._metrics.invalid.labels(self._name).set(invalid)
 
     def restarted(self, reason: str) -> None:
-        """A watch ended."""
+        """Record the end of a watch."""
         self._metrics.restarts.labels(self._name, reason).inc()
 
-    def failing(self, step: Step, state: State) -> None:
-        """A step failed, and that is worth telling."""
+    def failing(self, step: Step, fault: Fault) -> None:
+        """Record that a step fails."""
         self._failing = step
-        self._become(state)
+        self._become(fault)
 
     def working(self, step: Step) -> None:
-        """A step succeeded. A list does not make up for a watch that fails, a watch does for a list."""
+        """Record that a step succeeded; a successful watch clears any failure, a list only that of a list."""
         if step == "list" and self._failing == "watch":
             return
         self._failing = None
-        self._become(OK)
+        self._become(None)
 
-    def _become(self, state: State) -> None:
-        if state == self.state:
+    def _become(self, fault: Fault | None) -> None:
+        if fault == self.fault:
             return
-        if not state.ok:
-            log.warning("collection_unreadable", reflector=self._name, reason=state.reason, remedy=state.remedy)
-        elif self.state != STARTING:
+        if fault is not None:
+            log.warning("collection_unreadable", reflector=self._name, reason=fault.reason, remedy=fault.remedy)
+        elif self.fault != STARTING:
             log.info("collection_readable_again", reflector=self._name)
-        self.state = state
-        self._show_state()
-        self._tell(state)
+        self.fault = fault
+        self._show()
+        self._on_fault(fault)
 
-    def _show_state(self) -> None:
-        for kind in STATE_KINDS:
-            self._metrics.state.labels(self._name, kind).set(kind == self.state.kind)
+    def _show(self) -> None:
+        for kind in KINDS:
+            self._metrics.state.labels(self._name, kind).set(kind == kind_of(self.fault))

@@ -1,4 +1,4 @@
-"""The kinds of objects that the connector reads and writes, and where the Kubernetes API has them."""
+"""The kinds of Kubernetes objects that the connector reads and writes, and their paths in the API."""
 
 from dataclasses import dataclass
 from urllib.parse import quote
@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """A resource type; `provided_by` names what to install when a cluster does not have it, empty for built-in ones."""
+    """A resource type; `provided_by` names what to install if a cluster lacks it, empty for built-in ones."""
 
     group: str
     version: str
@@ -19,7 +19,7 @@ class Resource:
         Without `namespace` it is the collection over all namespaces.
 
         Raises:
-            ValueError: no object can have that name, which would lead to another path.
+            ValueError: no object can have that name; it would give another path.
         """
         parts = ["api", self.version] if not self.group else ["apis", self.group, self.version]
         if namespace:
@@ -28,16 +28,16 @@ class Resource:
         if name:
             parts.append(name)
         if not {".", ".."}.isdisjoint(parts):
-            raise ValueError(f"{name!r} in namespace {namespace!r} is the name of no object")
+            raise ValueError(f"{name!r} in namespace {namespace!r} cannot be the name of an object")
         return "/" + "/".join(quote(part, safe="") for part in parts)
 
     @property
     def versions_path(self) -> str:
-        """The path of the list of resource types that the API server has in this group and version."""
+        """The path of the list of resource types in this group and version."""
         return f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
 
     def __str__(self) -> str:
-        """Return the name as `kubectl` takes it: `inferenceservices.serving.kserve.io`, `configmaps`."""
+        """Return the name for `kubectl`: `inferenceservices.serving.kserve.io`, `configmaps`."""
         return f"{self.plural}.{self.group}" if self.group else self.plural
 
 
@@ -46,7 +46,7 @@ LLM_INFERENCE_SERVICES = tuple(
     Resource("serving.kserve.io", version, "llminferenceservices", provided_by="KServe")
     for version in ("v1alpha2", "v1alpha1")
 )
-"""By the versions that may be served, the newest first; a cluster serves one of them, or both."""
+"""One for each version, the newest first; a cluster serves one of them, or both."""
 SERVING_RUNTIMES = Resource("serving.kserve.io", "v1alpha1", "servingruntimes", provided_by="KServe")
 CLUSTER_SERVING_RUNTIMES = Resource("serving.kserve.io", "v1alpha1", "clusterservingruntimes", provided_by="KServe")
 NAMESPACES = Resource("", "v1", "namespaces")

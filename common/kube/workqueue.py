@@ -1,6 +1,6 @@
-"""A queue of keys to work on, as controllers use it: a key that waits already is not queued twice.
+"""A queue of keys to process, as controllers use it: a key that is already waiting is not queued twice.
 
-Metrics carry the names that controller-runtime gives them, so that dashboards made for other controllers read them.
+Its metrics have the names of controller-runtime, so that existing dashboards can use them.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ _BUCKETS = tuple(10.0**exponent for exponent in range(-8, 4))
 
 
 class WorkQueueMetrics:
-    """One per service, shared by its queues; the label `name` is a queue's name."""
+    """One for each service, shared by its queues; the label `name` is a queue's name."""
 
     def __init__(self, metrics: Metrics) -> None:
         registry = metrics.registry
@@ -43,11 +43,10 @@ class WorkQueueMetrics:
 
 
 class WorkQueue(Generic[K]):
-    """Gives one consumer all keys that are ready, as a batch.
+    """Gives all keys that are ready to one consumer, as a batch.
 
-    A key is waiting for its time, ready, or being worked on. One that is added while it is worked on is ready again as
-    soon as that is done. For a waiting key the earliest wish counts, so the worker says again what is still to
-    come.
+    A key waits for its time, is ready, or is being processed. A key that is added while it is being processed is ready
+    again when that is done. A waiting key becomes ready at the earliest time requested; later requests are dropped.
     """
 
     def __init__(
@@ -59,7 +58,7 @@ class WorkQueue(Generic[K]):
         ceiling: float = 60,
         uniform: Callable[[float, float], float] = random.uniform,
     ) -> None:
-        """The n-th `retry` of a key in a row waits for `base` * 2ⁿ⁻¹ seconds, `ceiling` at most, less up to half."""
+        """The n-th `retry` of a key in a row waits for 50 to 100 % of `base` * 2ⁿ⁻¹ seconds (at most `ceiling`)."""
         self._base = base
         self._ceiling = ceiling
         self._uniform = uniform
@@ -67,7 +66,7 @@ class WorkQueue(Generic[K]):
         self._working: dict[K, float] = {}
         self._again: set[K] = set()
         self._due: dict[K, float] = {}
-        self._schedule: list[tuple[float, int, K]] = []  # a heap; entries that `_due` contradicts are void
+        self._schedule: list[tuple[float, int, K]] = []  # a heap; entries that differ from `_due` are ignored
         self._entries = 0
         self._failures: dict[K, int] = {}
         self._news = asyncio.Event()
@@ -89,7 +88,7 @@ class WorkQueue(Generic[K]):
             self._news.set()
 
     def add_after(self, key: K, delay: float) -> None:
-        """Make a key ready in `delay` seconds, unless it is before."""
+        """Make a key ready in `delay` seconds, unless it is ready earlier."""
         if delay <= 0:
             self.add(key)
             return
@@ -110,11 +109,11 @@ class WorkQueue(Generic[K]):
         self.add_after(key, self._uniform(pause / 2, pause))
 
     def forget(self, key: K) -> None:
-        """Note that work on a key succeeded: its next failure is a first one."""
+        """Record success for a key: its next failure counts as the first."""
         self._failures.pop(key, None)
 
     async def get(self) -> list[K]:
-        """Wait until a key is ready and return all that are, the longest waiting first; each needs a `done`."""
+        """Wait until a key is ready; return all ready keys, the longest waiting first. Call `done` for each."""
         while True:
             self._news.clear()
             next_due = self._take_due()
@@ -134,14 +133,14 @@ class WorkQueue(Generic[K]):
         return list(batch)
 
     def done(self, key: K) -> None:
-        """Note that work on a key ended, well or not."""
+        """Record that processing of a key has ended, successfully or not."""
         self._worked.observe(_now() - self._working.pop(key))
         if key in self._again:
             self._again.discard(key)
             self.add(key)
 
     def _take_due(self) -> float | None:
-        """Make ready what is due, and return when the next key will be."""
+        """Make due keys ready, and return when the next one is due."""
         while self._schedule:
             due, _, key = self._schedule[0]
             if self._due.get(key) != due:

@@ -4,13 +4,17 @@ import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+
+from aiohttp import web
 
 from common import __version__
 from common.health import Health
 from common.http import server
+from common.http.access import AccessPolicy
 from common.kube.metrics import KubeMetrics
-from common.logs import tell_start
+from common.logs import log_start
 from common.metrics import Metrics
 from common.settings import report_unusable
 from common.status import SettingStatus, settings_of
@@ -121,11 +125,11 @@ async def run(plan: Plan, settings: AllSettings, stop: asyncio.Event, *, tell: C
         add_explanations(app, controller.reporter)
         bound = await stack.enter_async_context(server.listening(app, plan.addresses))
         if plan.metrics_addresses:
-            own = server.create_app(name=NAME, metrics=metrics, health=health, access=None)
+            own = _of_normalizer(controller, settings.normalizer, metrics=metrics, health=health)
             await stack.enter_async_context(server.listening(own, plan.metrics_addresses))
         stack.callback(storage.close)
         base = f"http://{server.Address(bound[0].host or 'localhost', bound[0].port)}"
-        tell_start(
+        log_start(
             NAME,
             __version__,
             addresses=bound,
@@ -137,6 +141,17 @@ async def run(plan: Plan, settings: AllSettings, stop: asyncio.Event, *, tell: C
         await run_until(
             stop, lambda: fill(shelf, storage, complete=lambda: announce(shelf, base, tell)), controller.run, *sources
         )
+
+
+def _of_normalizer(
+    controller: Controller, settings: NormalizerSettings, *, metrics: Metrics, health: Health
+) -> web.Application:
+    """Return what answers where a normalizer of its own would: its status and explanations, with metrics and health."""
+    access = AccessPolicy(token=settings.shared_token, open_reads=settings.open_reads)
+    app = server.create_app(name=NAME, metrics=metrics, health=health, access=access)
+    server.add_status(app, partial(controller.reporter.status, settings))
+    add_explanations(app, controller.reporter)
+    return app
 
 
 def _neighbours(controller: Controller, storage: StorageService, settings: AllSettings) -> Neighbours:

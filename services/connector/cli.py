@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from common.http.server import Address
     from services.connector.comparison import Difference
     from services.connector.preview import Preview
+    from services.normalizer.facts import Ref
+    from services.normalizer.normalize.deployment import Fact
     from services.normalizer.settings import NormalizerSettings
-    from services.normalizer.sources.kubeflow.records import RegistryContent
     from services.normalizer.sources.manifest_files import FileContents
 
 _EXISTING = click.Path(exists=True, path_type=Path)
@@ -77,7 +78,11 @@ def main() -> None:
 @click.option(
     "--address", type=AddressType(), default="127.0.0.1:9090", show_default=True, help="Where the feed is served."
 )
-@click.option("--metrics-address", type=AddressType(), help="Where metrics and health are served besides.")
+@click.option(
+    "--metrics-address",
+    type=AddressType(),
+    help="Where metrics, health, /status and /explain are served as well, as a normalizer of its own serves them.",
+)
 def run(
     manifests: tuple[Path, ...],
     clusters: tuple[str, ...],
@@ -224,7 +229,7 @@ def _from_elsewhere(
     return found
 
 
-def _of_registries(urls: "Sequence[str]", settings: "NormalizerSettings") -> "Sequence[RegistryContent]":
+def _of_registries(urls: "Sequence[str]", settings: "NormalizerSettings") -> "Sequence[Mapping[Ref, Fact]]":
     """Return what the registries at these URLs hold; their client is imported for them alone."""
     if not urls:
         return ()

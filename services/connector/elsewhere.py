@@ -22,14 +22,15 @@ from common.kube.resources import (
 from common.metrics import Metrics
 from services.connector.doctor.asking import Api
 from services.connector.doctor.collecting import MANIFESTS
+from services.normalizer.facts import Ref
+from services.normalizer.normalize.deployment import Fact
 from services.normalizer.normalize.storage import secret_name
-from services.normalizer.registries import create_connector
+from services.normalizer.registries import own_connector
 from services.normalizer.settings import NormalizerSettings
 from services.normalizer.sources.http import Connector
 from services.normalizer.sources.kserve.connection_reader import is_allowed
 from services.normalizer.sources.kubeflow.discovery import DiscoverySettings, discover
 from services.normalizer.sources.kubeflow.poller import RegistryPoller
-from services.normalizer.sources.kubeflow.records import RegistryContent
 from services.normalizer.sources.manifest_files import FileContents, read_bytes
 from services.normalizer.sources.manifest_objects import read_manifests
 from services.normalizer.sources.refs import SourceRef
@@ -120,25 +121,24 @@ def _contents(resource: Resource, kind: str, obj: Mapping[str, Any], path: str) 
     return read_bytes(json.dumps({"apiVersion": version, "kind": kind, **obj}).encode(), path)
 
 
-async def read_registries(urls: Sequence[str], settings: NormalizerSettings) -> list[RegistryContent]:
+async def read_registries(urls: Sequence[str], settings: NormalizerSettings) -> list[Mapping[Ref, Fact]]:
     """Return what the model registries at these URLs hold; they are only read.
 
     Raises:
         RemoteError: one of them cannot be read to the end.
         TrustError: an authority for registries cannot be used.
     """
-    connector = create_connector(settings, token=settings.shared_token, metrics=Metrics("preview", __version__))
+    connector = own_connector(settings, token=settings.shared_token, metrics=Metrics("preview", __version__))
     wanted = DiscoverySettings(registry_urls=tuple(urls), insecure=settings.model_registry_insecure)
     return [await _read_registry(connector, ref) for ref in discover((), (), wanted).refs]
 
 
-async def _read_registry(connector: Connector, ref: SourceRef) -> RegistryContent:
+async def _read_registry(connector: Connector, ref: SourceRef) -> Mapping[Ref, Fact]:
     async with connector.open(ref) as remote:
-        reading = await RegistryPoller(remote).poll()
-    if not reading.complete:
-        fault = reading.fault
-        raise RemoteError(f"{ref.label} cannot be read to the end: {fault or 'see the problems'}")
-    return RegistryContent(ref.registry, reading.snapshot, settled=reading.settled, problems=reading.problems)
+        look = await RegistryPoller(remote).poll()
+    if not look.complete:
+        raise RemoteError(f"{ref.label} cannot be read to the end: {look.fault or 'see the problems'}")
+    return look.facts(ref.registry)
 
 
 def read_bundle(file: Path) -> dict[Path, FileContents]:

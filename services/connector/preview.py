@@ -13,9 +13,10 @@ from common.problems import Problem, Severity
 from common.wire import Upsert
 from services.normalizer.desired import Desired
 from services.normalizer.facts import MANIFESTS, Ref
+from services.normalizer.normalize.deployment import Fact
+from services.normalizer.normalize.registered_version import registry_source
 from services.normalizer.normalize.result import Defaults
 from services.normalizer.normalize.selection import ALL, Selection
-from services.normalizer.sources.kubeflow.records import RegistryContent
 from services.normalizer.sources.manifest_files import (
     FileContents,
     Place,
@@ -28,7 +29,7 @@ from services.normalizer.sources.manifest_objects import Contents, Noticed, read
 
 STDIN = "-"
 NOTHING: Mapping[Path, FileContents] = MappingProxyType({})
-_KEY = re.compile(r"(?:annotation ([\w.-]+/[\w.-]+)|the label ([\w./-]+))")
+_KEY = re.compile(r"annotation ([\w.-]+/[\w.-]+)|the label ([\w./-]+)|its field [\w.\[\]/-]*?([\w-]+)(?:\[\d+\])* is ")
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "info")
 """The gravest first."""
 
@@ -94,7 +95,7 @@ def preview(
     defaults: Defaults,
     selection: Selection = ALL,
     more: Mapping[Path, FileContents] = NOTHING,
-    registries: Iterable[RegistryContent] = (),
+    registries: Iterable[Mapping[Ref, Fact]] = (),
     connections: bool = False,
     progress: Progress = unseen,
 ) -> Preview:
@@ -159,12 +160,12 @@ class _Lines:
         self._files: dict[str, list[str]] = {}
 
     def pinpoint(self, each: Noticed) -> Noticed:
-        """Return a problem of an object with the line of the annotation or label that it is about."""
+        """Return a problem of an object with the line of the annotation, label or field that it is about."""
         problem, place = each
         key = _KEY.search(f"{problem.message} {problem.remedy}")
         if key is None or not place.line or place.path == STDIN:
             return each
-        named = re.compile(rf"[\s\"'{{,]{re.escape(key[1] or key[2])}[\"']?\s*:")
+        named = re.compile(rf"[\s\"'{{,]{re.escape(key[1] or key[2] or key[3])}[\"']?\s*:")
         for number, line in enumerate(self._of(place.path)[place.line - 1 :], place.line):
             if named.search(f" {line}"):
                 return Noticed(problem, Place(place.path, number))
@@ -188,10 +189,11 @@ def _matching(written: str) -> Sequence[Path]:
     return list(map(Path, found))
 
 
-def _desired(contents: Contents, defaults: Defaults, registries: Iterable[RegistryContent]) -> Desired:
+def _desired(contents: Contents, defaults: Defaults, registries: Iterable[Mapping[Ref, Fact]]) -> Desired:
     desired = Desired(defaults=defaults)
     for each in registries:
-        desired.put_registry(each.ref.id, each, touched=each.snapshot.versions)
+        for ref, registered in each.items():
+            desired.put(registry_source(ref.place), ref, registered)
     for ref, fact in contents.facts().items():
         desired.put(MANIFESTS, ref, fact)
     desired.render(desired.take_dirty(), now=0)

@@ -10,7 +10,7 @@ from common.http import access
 from common.http.access import AccessPolicy, Verifier
 from common.http.client import HttpClient
 from common.http.server import Address, run
-from common.logs import tell_start
+from common.logs import log_start
 from common.metrics import Metrics
 from common.settings import report_unusable
 from common.status import NormalizerStatus, StorageStatus, settings_of
@@ -54,7 +54,7 @@ async def serve(settings: LocationSettings, address: Address, stop: asyncio.Even
         async with asyncio.TaskGroup() as tasks:
             following = tasks.create_task(follower.run())
             started = partial(
-                tell_start, "location", __version__, settings=settings_of(settings), follows=settings.storage_url
+                log_start, "location", __version__, settings=settings_of(settings), follows=settings.storage_url
             )
             await run(app, [address], stop=stop, started=lambda bound: started(addresses=bound))
             following.cancel()

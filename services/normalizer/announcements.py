@@ -45,7 +45,7 @@ class Announcer:
             for problem in set(found) - set(self._announced.get(ref, ())):
                 level = {"error": log.error, "warning": log.warning, "info": log.info}[problem.severity]
                 level("problem_found", **problem.fields())
-        self._intake.tell_problems(problems)
+        self._intake.notify_owners(problems)
         self._announced = dict(problems)
 
     def _record_hidden(self, now: float) -> None:
@@ -53,7 +53,7 @@ class Announcer:
         stored = self._mirror.entries
         if rendered := self._desired.take_rendered():
             refs = {entry.ref for entry in stored.values()}
-            self._hidden.look(
+            self._hidden.update(
                 {ref: (self._desired.source_of(ref), self._desired.why_hidden(ref, refs)) for ref in rendered}, now=now
             )
         elsewhere: dict[str, tuple[str, Why]] = {
@@ -65,4 +65,4 @@ class Announcer:
             if upsert is not None and key not in stored:
                 why = Why("refused", f"storage does not take its document: {reason}", _REFUSED_REMEDY)
                 elsewhere[upsert.ref] = (upsert.source, why)
-        self._hidden.look_at_all(elsewhere, among=("refused", "untrusted-registry"), now=now)
+        self._hidden.set_all(elsewhere, causes=("refused", "untrusted-registry"), now=now)

@@ -1,4 +1,4 @@
-"""The texts of model cards, and which of them a document shows."""
+"""The texts of model cards, and the choice of the card that a document shows. Pure."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -23,53 +23,53 @@ class Card:
 
 
 class Cards:
-    """What the model catalog said of cards, and the texts of those that were chosen."""
+    """The cards that model catalogs have, and the texts of those that documents show."""
 
     def __init__(self) -> None:
         self._catalog: dict[str, Card | None] = {}
-        self._said_by: dict[str, str] = {}
+        self._cluster_of: dict[str, str] = {}
         self._chosen: dict[str, Card] = {}
 
     def put(self, cards: Mapping[str, str | None], *, cluster: str = LOCAL) -> None:
-        """Take cards of a cluster's model catalogs by key; None says that there is none, what is not named stays.
+        """Set cards of a cluster's model catalogs by key, None where there is none; others are not changed.
 
-        Where catalogs of several clusters have a card, it is that of the own cluster, else of the first by name: who
-        answers last does not change it.
+        When catalogs of several clusters have a card, that of our own cluster is used, else that of the first cluster
+        by name, so that the order of answers does not matter.
         """
         for key, text in cards.items():
-            holder = self._said_by.get(key, cluster)
+            holder = self._cluster_of.get(key, cluster)
             if holder != cluster and (not text or _precedence(holder) < _precedence(cluster)):
                 continue
-            self._said_by[key] = cluster
+            self._cluster_of[key] = cluster
             if not text:
-                del self._said_by[key]
+                del self._cluster_of[key]
             card = self._catalog[key] = Card.of(text) if text else None
             if card and key in self._chosen:
                 self._chosen[key] = card
 
     def forget(self, keys: Iterable[str], *, cluster: str = LOCAL) -> None:
-        """Drop what a cluster's catalogs said of cards that nothing there refers to any more."""
+        """Drop the cards of a cluster's catalogs that nothing in the cluster refers to any more."""
         for key in keys:
-            if self._said_by.get(key, cluster) == cluster:
+            if self._cluster_of.get(key, cluster) == cluster:
                 self._catalog.pop(key, None)
-                self._said_by.pop(key, None)
+                self._cluster_of.pop(key, None)
 
-    def leave(self, cluster: str) -> None:
-        """Let catalogs of others say the cards that those of a cluster have said, which are not read any more."""
-        self._said_by = {key: holder for key, holder in self._said_by.items() if holder != cluster}
+    def release(self, cluster: str) -> None:
+        """Let the catalogs of other clusters replace the cards of a cluster that is no longer followed."""
+        self._cluster_of = {key: holder for key, holder in self._cluster_of.items() if holder != cluster}
 
     def choose(
         self, origin: CatalogModel | None, *, stored: Stored | None, readme: ReadmeCard | None = None
     ) -> CardRef | None:
-        """Return the card that a document shows: that of `origin` in the model catalog, else the model's own readme.
+        """Return the card that a document shows: the one of `origin` in the model catalog, else the model's own readme.
 
-        `stored` is the document's entry of an earlier run, whose card stays while the catalog has not been read.
+        `stored` is the document's entry of an earlier run, whose card is kept until the catalog has been read.
         """
         if origin is not None:
             if card := self._catalog.get(origin.key):
                 self._chosen[origin.key] = card
                 return CardRef(origin.key)
-            in_storage = stored is not None and stored.card_key == origin.key  # since an earlier run
+            in_storage = stored is not None and stored.card_key == origin.key  # from an earlier run
             if origin.key not in self._catalog and (in_storage or origin.key in self._chosen):
                 return CardRef(origin.key)
         if readme is None:

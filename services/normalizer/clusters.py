@@ -1,6 +1,7 @@
-"""The clusters that are followed: what is made for each, and how what runs follows what is wanted."""
+"""Follows clusters: makes the client, sources and registries of each, and starts and stops them as configured."""
 
 import asyncio
+import os
 import ssl
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -16,14 +17,15 @@ from common.kube.credentials import Credentials, CredentialsError
 from common.kube.metrics import KubeMetrics
 from common.metrics import Metrics
 from common.secrets import FileToken
-from common.trust import Authority, TrustError, read_authority
+from common.trust import TrustError, authorities_of, read_authority
+from services.normalizer.cluster_specs import ClusterSpec, id_of_server
 from services.normalizer.facts import LOCAL
-from services.normalizer.registries import POLLING_FLOOR, Registries, create_connector, create_connector_to
+from services.normalizer.registries import POLLING_FLOOR, Registries, own_connector, registry_trust
 from services.normalizer.settings import NormalizerSettings
 from services.normalizer.sink import Intake
 from services.normalizer.source import Source
 from services.normalizer.sourcebook import cluster_source
-from services.normalizer.sources.http import Connector
+from services.normalizer.sources.http import Connector, SourceMetrics
 from services.normalizer.sources.inherited import Inherited, Namespaces
 from services.normalizer.sources.kserve.announced import Announced
 from services.normalizer.sources.kserve.answered import Answered
@@ -31,13 +33,12 @@ from services.normalizer.sources.kserve.connections import Connections, UnreadCo
 from services.normalizer.sources.kserve.isvc import KserveSource
 from services.normalizer.sources.kserve.llm import LlmSource
 from services.normalizer.sources.kserve.model_servers import ModelServers
-from services.normalizer.sources.selected import Selected
-from services.normalizer.wanted import Wanted, id_of_server
+from services.normalizer.sources.wrappers import Selected
 
 log = structlog.get_logger("clusters")
 
 CONNECT: Final = 30.0
-"""Seconds in which the credentials of a cluster must be there: a program that makes them may hang."""
+"""Seconds to wait for the credentials of a cluster: a program that provides them may hang."""
 _BACKOFF: Final = (1.0, 30.0)
 
 Task = Callable[[], Coroutine[Any, Any, None]]
@@ -54,29 +55,61 @@ class Environment:
     polling_floor: float = POLLING_FLOOR
 
 
+def registry_connector(
+    spec: ClusterSpec,
+    id_: str,
+    credentials: Credentials | None,
+    *,
+    settings: NormalizerSettings,
+    metrics: Metrics,
+    environ: Mapping[str, str] = os.environ,
+) -> Connector:
+    """Return what opens connections to the registries of a cluster: they get its own token, and no other cluster's.
+
+    Raises:
+        TrustError: a certificate authority for registries cannot be used.
+    """
+    token = credentials.token if credentials is not None else None
+    if spec.inside:
+        own = settings.shared_token if credentials is None and id_ == LOCAL else token
+        connector = own_connector(settings, token=own, metrics=metrics, environ=environ)
+    else:
+        authorities = [read_authority("caFile", path) for path in spec.authorities]
+        if credentials is not None:  # which may have signed the certificates of its Routes too
+            authorities += authorities_of(credentials.ssl, f"the authority of {credentials.server}")
+        connector = Connector(
+            token=token, ssl=registry_trust(settings, authorities), metrics=metrics.shared(SourceMetrics)
+        )
+    return replace(
+        connector,
+        token=FileToken(spec.tokens[""]) if "" in spec.tokens else connector.token,
+        tokens={url: FileToken(path) for url, path in spec.tokens.items() if url},
+    )
+
+
 class Cluster:
-    """One cluster: its client, the sources of its deployments, and its registries; `sources` are their ids."""
+    """One cluster: its client, the sources of its deployments (`sources` are their ids), and its registries."""
 
     def __init__(
-        self, wanted: Wanted, id_: str, credentials: Credentials | None, *, intake: Intake, environment: Environment
+        self, spec: ClusterSpec, id_: str, credentials: Credentials | None, *, intake: Intake, environment: Environment
     ) -> None:
-        """Make all of it, and have its sources waited for; nothing is sent before `run`.
+        """Create all of it, and declare its sources; no request is sent before `run`.
 
         Raises:
             TrustError: a certificate authority for registries cannot be used.
         """
-        self._wanted, self._id, self._settings = wanted, id_, environment.settings
+        self._spec, self._id, self._settings = spec, id_, environment.settings
         self._metrics = environment.kube_metrics
-        if wanted.name:
-            self._metrics = self._metrics.of_cluster(wanted.name)
+        if spec.name:
+            self._metrics = self._metrics.of_cluster(spec.name)
         self._client = KubeClient(credentials=credentials, metrics=self._metrics) if credentials is not None else None
-        connector = self._connector(credentials, environment.metrics)
+        connector = registry_connector(spec, id_, credentials, settings=self._settings, metrics=environment.metrics)
         registries = Registries(
             intake=intake,
             connector=connector,
             settings=self._settings,
-            discovery=replace(wanted.registries, cluster=id_),
-            namespaces=wanted.namespaces,
+            discovery=replace(spec.registries, cluster=id_),
+            namespaces=spec.namespaces,
             polling_floor=environment.polling_floor,
         )
         self._tasks: list[Task] = []
@@ -84,40 +117,23 @@ class Cluster:
         if self._client is not None and self._settings.read_namespaces:
             self._namespaces = Namespaces(client=self._client, metrics=self._metrics)
             self._tasks.append(self._namespaces.run)
-        self._servers = model_servers(self._settings, trust=connector.ssl, inside=wanted.inside)
+        self._servers = model_servers(self._settings, trust=connector.ssl, inside=spec.inside)
         sources = [] if self._client is None else list(self._sources(self._client))
         self.sources = frozenset(source.id for source in sources)
         self._tasks += [intake.follow(source) for source in sources]
-        if self._client is not None and wanted.searched:
+        if self._client is not None and spec.searched:
             self._tasks += registries.follow_cluster(self._client, self._metrics)
         self._tasks.append(registries.run)
 
-    def _connector(self, credentials: Credentials | None, metrics: Metrics) -> Connector:
-        """Return what opens connections to its registries: they get its own token, and no other cluster's ever."""
-        settings, tokens = self._settings, self._wanted.tokens
-        token = credentials.token if credentials is not None else None
-        if self._wanted.inside:
-            own = settings.shared_token if credentials is None and self._id == LOCAL else token
-            connector = create_connector(settings, token=own, metrics=metrics)
-        else:
-            authorities = [] if credentials is None else _authorities(credentials)
-            authorities += [read_authority("caFile", path) for path in self._wanted.authorities]
-            connector = create_connector_to(settings, token=token, authorities=authorities, metrics=metrics)
-        return replace(
-            connector,
-            token=FileToken(tokens[""]) if "" in tokens else connector.token,
-            tokens={url: FileToken(path) for url, path in tokens.items() if url},
-        )
-
     def _sources(self, client: KubeClient) -> Iterable[Source]:
-        """Yield the sources of deployments, without what is not wanted, with what their connections lead to."""
+        """Yield the sources of deployments, in the wrappers that resolve, select and enrich what they report."""
         settings = self._settings
         sources: tuple[Source, ...] = (
             KserveSource(
                 id=cluster_source("kserve", self._id),
                 cluster=self._id,
                 client=client,
-                namespaces=self._wanted.namespaces,
+                namespaces=self._spec.namespaces,
                 metrics=self._metrics,
                 runtimes=settings.read_runtimes,
             ),
@@ -125,7 +141,7 @@ class Cluster:
                 id=cluster_source("llm", self._id),
                 cluster=self._id,
                 client=client,
-                namespaces=self._wanted.namespaces,
+                namespaces=self._spec.namespaces,
                 metrics=self._metrics,
                 secured={"on": True, "off": False}.get(settings.llm_authentication),
             ),
@@ -156,12 +172,12 @@ class Cluster:
                     for task in self._tasks:
                         group.create_task(task())
         finally:
-            if self._wanted.name:
+            if self._spec.name:
                 self._metrics.forget()
 
 
 def model_servers(settings: NormalizerSettings, *, trust: ssl.SSLContext | bool, inside: bool) -> ModelServers | None:
-    """Return the model servers of a cluster, or those in files, None where they are not asked anything."""
+    """Return the model servers of a cluster, or of files; None where they are not asked anything."""
     models, definitions = settings.discover_models, settings.fetch_openapi
     if not (models or definitions):
         return None
@@ -169,58 +185,58 @@ def model_servers(settings: NormalizerSettings, *, trust: ssl.SSLContext | bool,
 
 
 class Clusters:
-    """Keeps running what is wanted, each cluster by itself: nothing that happens to one is felt by another."""
+    """Runs the configured clusters, each in a task of its own, so that a fault in one does not affect another."""
 
     def __init__(self, *, intake: Intake, environment: Environment) -> None:
         self._intake = intake
         self._environment = environment
-        self._wanted: dict[str, Wanted] = {}
-        self._running: dict[str, tuple[Wanted, asyncio.Task[None]]] = {}
+        self._specs: dict[str, ClusterSpec] = {}
+        self._running: dict[str, tuple[ClusterSpec, asyncio.Task[None]]] = {}
         self._awaited: set[str] = set()
         self._reasons: dict[str, str] = {}
         self._followed: dict[str, str] = {}
         self._stopped: dict[str, frozenset[str]] = {}
         self._changed = asyncio.Event()
 
-    def want(self, wanted: Iterable[Wanted]) -> None:
-        """Take which clusters are wanted now; what they have is waited for from here on."""
-        now = {each.name or f"({each.id})": each for each in wanted}  # what is in brackets is nobody's name
+    def configure(self, specs: Iterable[ClusterSpec]) -> None:
+        """Set which clusters to follow; from now on the feed waits for those that are new."""
+        now = {each.name or f"({each.id})": each for each in specs}  # brackets are not valid in a name
         for key, each in now.items():
-            if self._wanted.get(key) != each:
+            if self._specs.get(key) != each:
                 self._await(key)
                 self._changed.set()
-        if self._wanted.keys() - now.keys():
+        if self._specs.keys() - now.keys():
             self._changed.set()
-        self._wanted = now
+        self._specs = now
 
     async def run(self) -> None:
-        """Follow the clusters that are wanted, until cancelled."""
+        """Follow the configured clusters until cancelled."""
         async with asyncio.TaskGroup() as group:
             while True:
                 self._changed.clear()
-                await self._reconcile(dict(self._wanted), group)
+                await self._reconcile(dict(self._specs), group)
                 await self._changed.wait()
 
-    async def _reconcile(self, wanted: Mapping[str, Wanted], group: asyncio.TaskGroup) -> None:
-        over = {key: task for key, (former, task) in self._running.items() if wanted.get(key) != former}
-        for key, task in over.items():
+    async def _reconcile(self, specs: Mapping[str, ClusterSpec], group: asyncio.TaskGroup) -> None:
+        ended = {key: task for key, (former, task) in self._running.items() if specs.get(key) != former}
+        for key, task in ended.items():
             del self._running[key]
             task.cancel()
-        if over:
-            await asyncio.wait(over.values())
-        for key in over.keys() - wanted.keys():
+        if ended:
+            await asyncio.wait(ended.values())
+        for key in ended.keys() - specs.keys():
             self._no_longer_awaited(key)
-        for key, each in wanted.items():
+        for key, each in specs.items():
             if key not in self._running:
-                self._running[key] = each, group.create_task(self._keep(key, each), name=f"cluster {key}")
+                self._running[key] = each, group.create_task(self._keep_following(key, each), name=f"cluster {key}")
         self._sweep()
 
-    async def _keep(self, key: str, wanted: Wanted) -> None:
-        """Follow one cluster until cancelled, whatever happens."""
+    async def _keep_following(self, key: str, spec: ClusterSpec) -> None:
+        """Follow one cluster until cancelled; start again after any error."""
         backoff = Backoff(*_BACKOFF, least=0.5)
         while True:
             try:
-                await self._follow(key, wanted)
+                await self._follow(key, spec)
             except (CredentialsError, TrustError) as error:
                 self._cannot_follow(key, str(error))
             except TimeoutError:
@@ -230,25 +246,25 @@ class Clusters:
                 self._cannot_follow(key, f"internal: {type(error).__name__}, see the log; it is tried again")
             await asyncio.sleep(backoff.next())
 
-    async def _follow(self, key: str, wanted: Wanted) -> None:
+    async def _follow(self, key: str, spec: ClusterSpec) -> None:
         """Follow one cluster until cancelled.
 
         Raises:
-            CredentialsError, TrustError: there is no way to it now.
-            TimeoutError: its credentials do not come.
+            CredentialsError, TrustError: it cannot be reached now.
+            TimeoutError: its credentials are not available in time.
         """
         async with asyncio.timeout(CONNECT):
-            credentials = await wanted.way.credentials()
-        id_ = wanted.id or id_of_server(credentials.server if credentials is not None else "")
+            credentials = await spec.access.credentials()
+        id_ = spec.id or id_of_server(credentials.server if credentials is not None else "")
         other = self._followed.setdefault(id_, key)
         if other != key:
             raise CredentialsError(f"it is the same API server as that of {other}: take one of the two out")
         sources: frozenset[str] = frozenset()
         try:
-            self._intake.cluster_followed(id_, wanted.place)
-            cluster = Cluster(wanted, id_, credentials, intake=self._intake, environment=self._environment)
+            self._intake.add_cluster(id_, spec.view)
+            cluster = Cluster(spec, id_, credentials, intake=self._intake, environment=self._environment)
             sources = cluster.sources
-            self._intake.sources_left(self._stopped.pop(id_, frozenset()) - sources)
+            self._intake.remove_sources(self._stopped.pop(id_, frozenset()) - sources)
             if credentials is not None:
                 log.info("cluster_found", cluster=key, server=credentials.server, origin=credentials.origin)
             self._no_longer_awaited(key)
@@ -257,11 +273,11 @@ class Clusters:
         finally:
             del self._followed[id_]
             self._stopped[id_] = self._stopped.get(id_, frozenset()) | sources
-            self._intake.cluster_stopped(id_, sources)
+            self._intake.stop_cluster(id_, sources)
 
     def _await(self, key: str, reason: str = "") -> None:
         self._awaited.add(key)
-        self._intake.cluster_awaited(key, reason)
+        self._intake.await_cluster(key, reason)
 
     def _cannot_follow(self, key: str, reason: str) -> None:
         if self._reasons.get(key) != reason:
@@ -272,21 +288,13 @@ class Clusters:
     def _no_longer_awaited(self, key: str) -> None:
         self._awaited.discard(key)
         self._reasons.pop(key, None)
-        self._intake.cluster_known(key)
+        self._intake.stop_awaiting_cluster(key)
 
     def _sweep(self) -> None:
-        """Let the entries of clusters go that are wanted no longer, once it is known which cluster each name means."""
+        """Let the entries of removed clusters leave, once it is known which cluster each name means."""
         if self._awaited:
             return
         for id_ in self._stopped.keys() - self._followed.keys():
             log.warning("cluster_gone", cluster=id_)
-            self._intake.sources_left(self._stopped.pop(id_))
-            self._intake.cluster_left(id_)
-
-
-def _authorities(credentials: Credentials) -> list[Authority]:
-    """Return the certificate authorities that a cluster's API server is verified against: its Routes may be, too."""
-    if not isinstance(credentials.ssl, ssl.SSLContext):
-        return []
-    found = credentials.ssl.get_ca_certs(binary_form=True)
-    return [(f"the authority of {credentials.server}", ssl.DER_cert_to_PEM_cert(each)) for each in found]
+            self._intake.remove_sources(self._stopped.pop(id_))
+            self._intake.remove_cluster(id_)

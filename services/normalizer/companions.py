@@ -5,26 +5,15 @@ Pure.
 
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from services.normalizer.facts import Gone, Missing, Ref, Unusable
 from services.normalizer.normalize.connection import Connection
-from services.normalizer.normalize.deployment import Deployment, Fact, ServiceAccountFacts, ServiceFacts
+from services.normalizer.normalize.deployment import Belongings, Deployment, Fact, ServiceAccountFacts, ServiceFacts
 from services.normalizer.normalize.runtimes import Runtime
 from services.normalizer.normalize.storage import secret_name
 
 Owned = ServiceFacts | ServiceAccountFacts
 Used = Runtime | Connection
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Belongings:
-    """What belongs to one deployment, as far as it is known."""
-
-    services: tuple[ServiceFacts, ...] = ()
-    service_accounts: tuple[ServiceAccountFacts, ...] = ()
-    runtime: Runtime | None = None
-    connection: Connection | None = None
 
 
 class Companions:
@@ -75,7 +64,7 @@ class Companions:
             services=tuple(each for each in owned if isinstance(each, ServiceFacts)),
             service_accounts=tuple(each for each in owned if isinstance(each, ServiceAccountFacts)),
             runtime=runtime,
-            connection=connection if isinstance(connection, Connection) else None,
+            connection=connection.of(deployment.name) if isinstance(connection, Connection) else None,
         )
 
     def of_cluster(self, cluster: str) -> set[Ref]:

@@ -1,8 +1,8 @@
-"""The loop that brings storage to what the sources tell.
+"""The loop that makes storage hold what the sources have.
 
-Level-triggered: an event only names what may have changed. Each round renders those documents again, compares all that
-is wanted with all that is stored, and sends the difference; an error or a restart anywhere is put right by the next
-round. What leaves is decided by the ledger.
+Level-triggered: an event only names what may have changed. Each round renders those documents again, compares all
+wanted documents with all stored ones, and sends the difference, so the next round repairs any error or restart. The
+ledger decides what leaves.
 """
 
 import asyncio
@@ -27,13 +27,13 @@ from services.normalizer.sink import Intake
 log = structlog.get_logger("controller")
 
 CHECK_STORAGE = 10.0
-"""Seconds between two questions to storage whether it still holds what we think."""
+"""Seconds between two checks of what storage holds."""
 SETTLE = 3.0
-"""Seconds to wait at start for each source's first answer, so that names are allotted with all contenders known."""
+"""Seconds to wait at start for the first answer of every source, so that names are given with all claims known."""
 
 
 class Controller:
-    """Keeps storage equal to what the sources tell; `intake` is whom they tell it, `reporter` says how things stand."""
+    """Keeps storage equal to what the sources report to `intake`; `reporter` describes the state."""
 
     def __init__(self, context: Context) -> None:
         self._desired = context.desired
@@ -69,7 +69,7 @@ class Controller:
                 self._telemetry.reconciled(len(refs), time.perf_counter() - began, ok=ok)
 
     async def _begin(self) -> None:
-        """Learn what an earlier run has stored, and give every source a moment for its first answer."""
+        """Load what an earlier run has stored, and wait a moment for the first answer of every source."""
         backoff = Backoff(0.1, 5, least=0.5)
         while True:
             try:
@@ -80,10 +80,10 @@ class Controller:
                 await asyncio.sleep(backoff.next())
         self._health.set("storage", False, "it answers, and is being sent the first documents")
         self._desired.seed(self._mirror.entries, now=self._clock())
-        self.intake.begin()
+        self.intake.mark_loaded()
         try:
             async with asyncio.timeout(SETTLE):
-                await self.intake.settled()
+                await self.intake.wait_until_tried()
         except TimeoutError:
             log.info("started_without_sources", missing=list(self._book.waiting_for()))
         self._queue.add(SYNC)
@@ -102,13 +102,13 @@ class Controller:
         self._queue.add_after(SYNC, CHECK_STORAGE)
         self._announcer.announce(now)
         if self._mirror.idle:
-            self._telemetry.settled(began)
+            self._telemetry.drop_events_before(began)
         self._telemetry.state(
             documents=Counter(upsert.source for upsert in self._desired.wanted.values()),
             problems=self._desired.problems,
             hidden=self._hidden.causes(),
             doubts=self._ledger.doubts(),
-            sources=self._book.standings(),
+            sources=self._book.sources(),
         )
         return True
 
@@ -118,22 +118,22 @@ class Controller:
             await self._render(set(), now)
 
     async def _render(self, refs: set[str], now: float) -> None:
-        """Render what changed, then what the ledger lets go by now."""
+        """Render what has changed, then what the ledger has released by now."""
         for dirty in (refs | self._desired.take_dirty(), self._released(now)):
             for _ in self._desired.rendering(dirty, now=now):
-                await asyncio.sleep(0)  # others have their turn
+                await asyncio.sleep(0)  # let other tasks run
         for name, error in self._desired.take_failures():
             log.error("object_not_rendered", object=name, exc_info=error)
         for cluster, labels in self._desired.take_unknown():
-            self.intake.ask(cluster, labels)
-        self.intake.name_cards(self._desired.catalog_models)
+            self.intake.lookups.request_version(cluster, labels)
+        self.intake.lookups.request_cards(self._desired.catalog_models)
 
     def _released(self, now: float) -> set[str]:
         self._desired.release(self._ledger.tick(now))
         return self._desired.take_dirty()
 
     def _publish(self, now: float, deliveries: asyncio.TaskGroup) -> None:
-        """Send what differs, as far as it is not under way already."""
+        """Send the difference that is not already on its way."""
         self._doubts.check(now, deliveries)
         times = (self._ledger.next_check(now), self._book.first_sync_ends)
         for at in times:
@@ -180,21 +180,21 @@ class Controller:
                 Awaited(source=source, reason=f"it lacks {count} of the models that the damaged cache still has")
                 for source, count in sorted(self._ledger.lacking().items())
             )
-        return tuple(replace(each, source=self.intake.condition(each.source)) for each in awaited)
+        return tuple(replace(each, source=self.intake.conditions.name_of(each.source)) for each in awaited)
 
     async def _deliver(self, batch: Batch) -> None:
         new = [upsert for upsert in batch.upserts if self._mirror.is_new(upsert.key)]
         try:
             refused = await self._mirror.deliver(batch)
         except (RemoteError, WireError) as error:
-            self._telemetry.not_sent(marks=len(batch.leaving))
+            self._telemetry.batch_failed(marks=len(batch.leaving))
             self._storage_failed(error)
             return
         self._storage_works()
-        self._telemetry.served(ref for upsert in batch.upserts for ref in (upsert.ref, upsert.server_ref))
+        self._telemetry.documents_stored(ref for upsert in batch.upserts for ref in (upsert.ref, upsert.server_ref))
         for key, reason in refused.items():
             log.error("document_refused", key=key, reason=reason)
-        self._telemetry.sent(upserts=len(batch.upserts), removals=len(batch.removals), cards=len(batch.cards))
+        self._telemetry.batch_stored(upserts=len(batch.upserts), removals=len(batch.removals), cards=len(batch.cards))
         marked = [key for key, mark in batch.leaving.items() if mark is not None]
         marked += [upsert.key for upsert in batch.upserts if upsert.leaving is not None]
         stored = self._mirror.entries

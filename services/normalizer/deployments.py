@@ -1,7 +1,6 @@
 """The deployments that sources report: how each is shown, which version it serves, and what belongs to it.
 
-A deployment that is missing from a listing is kept here, as it was when it was last ready, until the ledger releases
-it. Pure.
+A deployment that a listing lacks is kept here, as it was when it was last ready, until the ledger releases it. Pure.
 """
 
 from collections import defaultdict
@@ -11,25 +10,25 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from common.problems import Problem
-from services.normalizer.companions import Belongings, Companions
+from services.normalizer.companions import Companions
 from services.normalizer.facts import MANIFESTS, Gone, Missing, Ref, Unusable
 from services.normalizer.hidden import Why, faulty, unready
 from services.normalizer.ledger import NOT_LISTED, NOT_READY, Ledger
 from services.normalizer.normalize.cards import CatalogModel
-from services.normalizer.normalize.deployment import Deployment, Fact, Planned
+from services.normalizer.normalize.deployment import Belongings, Deployment, Fact, Planned
 from services.normalizer.normalize.document import ServerFacts, server_facts
 from services.normalizer.normalize.labels import RegistryLabels
 from services.normalizer.normalize.linking import Link, ServerClaim, choose_server
-from services.normalizer.places import Places
+from services.normalizer.normalize.result import ClusterViews
 from services.normalizer.registered import Registered
 
 STOPPED: Final = "stopped"
-"""The proof that somebody wanted a deployment to go."""
+"""The reason of a removal: people have stopped the deployment."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """How a deployment is shown: by these facts, not at all (None), or `retained`, as it is stored."""
+    """How a deployment is shown: by these facts, as it is stored (`retained`), or not at all."""
 
     facts: Deployment | None = None
     retained: bool = False
@@ -42,14 +41,15 @@ class Verdict:
 
 @dataclass(slots=True)
 class Entry:
-    """A deployment with what was concluded of it last.
+    """A deployment, its link and its verdict.
 
-    `missed`: since when complete looks lack it. `ready`: its facts when it was ready last.
+    `planned`: it is only written in a manifest. `missed`: since when complete listings lack it. `ready`: its facts when
+    it was last ready. `asked_for`: the labels for which a registry was last asked.
     """
 
     source: str
     facts: Deployment
-    bare: bool
+    planned: bool
     missed: float | None = None
     ready: Deployment | None = None
     link: Link = field(default_factory=Link)
@@ -59,25 +59,25 @@ class Entry:
     @property
     def version(self) -> str:
         """The reference of the version that it serves, empty without one."""
-        return self.link.version.ref if self.link.version else ""
+        return str(self.link.version) if self.link.version else ""
 
 
 class Deployments:
-    """All deployments by reference, and who serves which version."""
+    """All deployments by reference, and which of them serve which version."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self._entries: dict[str, Entry] = {}
         self._companions = Companions()
-        self._carded: dict[str, CatalogModel] = {}
+        self._card_models: dict[str, CatalogModel] = {}
         self._claimants: defaultdict[str, set[str]] = defaultdict(set)
-        self._beside: dict[str, Problem] = {}
+        self._second_servers: dict[str, Problem] = {}
         self._unusable: dict[str, Problem] = {}
         self._unknown: list[tuple[str, RegistryLabels]] = []
 
     @property
     def refs(self) -> AbstractSet[str]:
-        """The references of all."""
+        """The references of all deployments."""
         return self._entries.keys()
 
     def get(self, ref: str) -> Entry | None:
@@ -89,7 +89,7 @@ class Deployments:
         return ref in self._unusable
 
     def hidden(self, ref: str) -> Why | None:
-        """Return what is in the way of showing a deployment, as far as that is said by the object itself."""
+        """Return why a deployment is not shown, None when it is, or when the reason is not in the object itself."""
         if (problem := self._unusable.get(ref)) is not None:
             return faulty("unusable", problem)
         entry = self._entries.get(ref)
@@ -105,37 +105,37 @@ class Deployments:
         """Return the Services, ServiceAccounts, runtime and connection of a deployment."""
         return self._companions.of(ref, facts)
 
-    def catalog_models(self, places: Places) -> dict[str, frozenset[CatalogModel]]:
-        """Return the models of the model catalog whose cards deployments name, by the cluster whose catalogs to ask."""
+    def catalog_models(self, views: ClusterViews) -> dict[str, frozenset[CatalogModel]]:
+        """Return the catalog models whose cards deployments name, by the cluster whose catalogs to ask."""
         found: defaultdict[str, set[CatalogModel]] = defaultdict(set)
-        for ref, model in self._carded.items():
-            found[places.home(Ref.parse(ref).place)].add(model)
+        for ref, model in self._card_models.items():
+            found[views.home(Ref.parse(ref).place)].add(model)
         return {cluster: frozenset(models) for cluster, models in found.items()}
 
     def documented_by(self, cards: Collection[str]) -> set[str]:
         """Return the deployments that name one of these cards, given by their keys."""
-        return {ref for ref, model in self._carded.items() if model.key in cards}
+        return {ref for ref, model in self._card_models.items() if model.key in cards}
 
     def close(self, source: str, *, now: float) -> set[str]:
-        """Take that a source is followed no longer: nothing shows its deployments; return them."""
+        """Mark the deployments of a source that is no longer followed as missing; return them."""
         refs = {ref for ref, entry in self._entries.items() if entry.source == source}
         for ref in refs:
             self._entries[ref].missed = now
         return refs
 
-    def has(self, cluster: str) -> bool:
+    def has_cluster(self, cluster: str) -> bool:
         """Return whether there are deployments of a cluster."""
         return any(Ref.parse(ref).place == cluster for ref in self._entries)
 
     def known(self, source: str, cluster: str) -> set[Ref]:
-        """Return the deployments of a source, and what it told of a cluster beside them."""
+        """Return the deployments of a source, and the objects of a cluster that belong to any."""
         deployments = {Ref.parse(ref) for ref, entry in self._entries.items() if entry.source == source}
         return deployments | {ref for ref in self._companions.of_cluster(cluster) if ref.kind != "connection"}
 
     def forget(self, cluster: str) -> set[str]:
-        """Forget all that is known of a cluster that is followed no longer and has no deployment left.
+        """Forget a cluster that is no longer followed and has no deployment left.
 
-        Returns the deployments that could not be read.
+        Returns the references of objects that could not be read.
         """
         for ref in self._companions.of_cluster(cluster):
             self._companions.put(ref, Gone())
@@ -147,26 +147,26 @@ class Deployments:
     def problems(self, ref: str) -> tuple[Problem, ...]:
         """Return the problems of a deployment that are not about its document."""
         entry = self._entries.get(ref)
-        others = (self._beside.get(ref), self._unusable.get(ref))
+        others = (self._second_servers.get(ref), self._unusable.get(ref))
         return (*(entry.link.problems if entry else ()), *(problem for problem in others if problem is not None))
 
     def take_unknown(self) -> list[tuple[str, RegistryLabels]]:
-        """Return the labels that named a version unknown here since the last call, with the deployment's cluster."""
+        """Return the labels since the last call that name an unknown version, with the deployment's cluster."""
         unknown, self._unknown = self._unknown, []
         return unknown
 
     def put(self, source: str, ref: Ref, fact: Fact | Gone | Missing | Unusable, *, now: float) -> set[str]:
-        """Take what a source says of an object; return what may be shown otherwise."""
+        """Take a report of a source about an object; return the references of documents that may change."""
         if not ref.is_deployment:
             return self._companions.put(ref, fact)
         match fact:
             case Planned():
-                self._put_deployment(source, str(ref), fact.deployment, bare=True)
+                self._put_deployment(source, str(ref), fact.deployment, planned=True)
             case Deployment():
-                self._put_deployment(source, str(ref), fact, bare=False)
+                self._put_deployment(source, str(ref), fact, planned=False)
             case Unusable():
                 self._unusable[str(ref)] = fact.problem
-                if self._ledger.knows(str(ref)):  # its stored entry is kept
+                if self._ledger.knows(str(ref)):  # keep its stored entry
                     self._ledger.see(str(ref), source)
             case Gone():
                 self._ledger.end(str(ref), fact.reason)
@@ -177,30 +177,30 @@ class Deployments:
                     entry.missed = now
         return {str(ref)}
 
-    def _put_deployment(self, source: str, ref: str, facts: Deployment, *, bare: bool) -> None:
+    def _put_deployment(self, source: str, ref: str, facts: Deployment, *, planned: bool) -> None:
         self._unusable.pop(ref, None)
         if (model := facts.stated.catalog_model) is not None:
-            self._carded[ref] = model
+            self._card_models[ref] = model
         else:
-            self._carded.pop(ref, None)
+            self._card_models.pop(ref, None)
         entry = self._entries.get(ref)
         self._companions.use(ref, entry.facts if entry is not None else None, facts)
         if entry is None:
-            self._entries[ref] = Entry(source, facts, bare)
+            self._entries[ref] = Entry(source, facts, planned)
         else:
-            entry.facts, entry.bare, entry.missed = facts, bare, None
+            entry.facts, entry.planned, entry.missed = facts, planned, None
 
     def withdraw(self, ref: str) -> None:
-        """Show a deployment no longer as it was ready last."""
+        """Stop showing a deployment as it was when it was last ready."""
         if (entry := self._entries.get(ref)) is not None:
             entry.ready = None
 
-    def conclude(
+    def reassess(
         self, ref: str, registered: Registered, unready: Callable[[str, str], None], *, now: float
     ) -> set[str]:
-        """Decide again whether a deployment is shown and which version it serves; return the versions touched.
+        """Decide again whether a deployment is shown and which version it serves; return the versions that may change.
 
-        `unready` is told the reference and the version of one that is not ready, before the ledger is asked.
+        `unready` is called with the reference and version of a deployment that is not ready, before the ledger decides.
         """
         entry = self._entries.get(ref)
         if entry is None:
@@ -228,7 +228,7 @@ class Deployments:
         if entry.missed is not None:
             if not self._ledger.doubt(ref, source, NOT_LISTED, since=entry.missed):
                 return Verdict()
-        elif entry.bare or readiness.ready:
+        elif entry.planned or readiness.ready:
             entry.ready = entry.facts
             self._ledger.see(ref, source)
         elif readiness.stopped:
@@ -242,7 +242,7 @@ class Deployments:
         return Verdict(entry.ready, retained=entry.ready is None)
 
     def _unlink(self, ref: str, entry: Entry) -> set[str]:
-        """Part a deployment from the version that it serves; return the version."""
+        """Separate a deployment from the version that it serves; return the version."""
         version = entry.version
         if not version:
             return set()
@@ -250,27 +250,27 @@ class Deployments:
         claimants.discard(ref)
         if not claimants:
             del self._claimants[version]
-        self._beside.pop(ref, None)
+        self._second_servers.pop(ref, None)
         entry.link = Link()
         return {version}
 
     def _drop(self, ref: str) -> set[str]:
         """Forget a deployment; return the version that it served."""
         self._unusable.pop(ref, None)
-        self._carded.pop(ref, None)
+        self._card_models.pop(ref, None)
         entry = self._entries.pop(ref, None)
         if entry is None:
             return set()
         self._companions.use(ref, entry.facts, None)
         return self._unlink(ref, entry)
 
-    def part(self, version: str) -> None:
-        """Show nobody beside the server of a version, until one is chosen again."""
+    def clear_server(self, version: str) -> None:
+        """Forget which deployment is the server of a version, until one is chosen again."""
         for claimant in self.claimants(version):
-            self._beside.pop(claimant, None)
+            self._second_servers.pop(claimant, None)
 
     def choose_server(self, version: str) -> str:
-        """Return the deployment that a version shows as its server, empty without one; the others stand alone."""
+        """Return the deployment that a version shows as its server, empty without one; others get their own entries."""
         entries = {claimant: self._entries[claimant] for claimant in self.claimants(version)}
         choice = choose_server(
             ServerClaim(
@@ -283,7 +283,7 @@ class Deployments:
             for claimant, entry in entries.items()
             if entry.verdict.shown
         )
-        self._beside.update(zip(choice.others, choice.problems, strict=True))
+        self._second_servers.update(zip(choice.others, choice.problems, strict=True))
         return choice.server or ""
 
     def server(self, ref: str) -> ServerFacts | None:
@@ -291,16 +291,9 @@ class Deployments:
         entry = self._entries.get(ref)
         if entry is None or entry.verdict.facts is None:
             return None
-        own = self._companions.of(ref, entry.verdict.facts)
-        return server_facts(
-            entry.verdict.facts,
-            services=own.services,
-            service_accounts=own.service_accounts,
-            runtime=own.runtime,
-            connection=own.connection,
-        )
+        return server_facts(entry.verdict.facts, self.belongings(ref, entry.verdict.facts))
 
     def shown_with_version(self, ref: str) -> str:
-        """Return the version that shows a deployment as its server, empty when it stands alone or is not shown."""
+        """Return the version that shows a deployment as its server, empty when it has its own entry or is hidden."""
         entry = self._entries.get(ref)
-        return entry.version if entry is not None and ref not in self._beside and entry.verdict.shown else ""
+        return entry.version if entry is not None and ref not in self._second_servers and entry.verdict.shown else ""

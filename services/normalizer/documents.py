@@ -1,7 +1,4 @@
-"""The documents that should be served, with the keys and names that they were given.
-
-Pure: no I/O, no clock.
-"""
+"""The documents that should be served, with the keys and names that they have been given. Pure."""
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -18,18 +15,18 @@ from services.normalizer.facts import Ref
 from services.normalizer.normalize.result import Normalized
 
 SLICE = 200
-"""So many documents are rendered or encoded before others have their turn."""
+"""The number of documents to render or encode before other tasks get a turn."""
 
 
 class _Titles:
-    """Which documents have which title, so that those of several clusters can be distinguished."""
+    """The titles of documents, to add the cluster to those that documents of several clusters share."""
 
     def __init__(self) -> None:
         self._title_of: dict[str, str] = {}
         self._clusters: defaultdict[str, dict[str, str]] = defaultdict(dict)
 
     def put(self, documents: Iterable[Normalized]) -> set[str]:
-        """Take the titles of documents; return which others are shown otherwise by that."""
+        """Set the titles of documents; return which other documents change because of that."""
         before: dict[str, bool] = {}
         refs = set()
         for normalized in documents:
@@ -44,14 +41,14 @@ class _Titles:
         return self._changed(before) - refs
 
     def discard(self, ref: str) -> set[str]:
-        """Drop a document; return which others are shown otherwise by that."""
+        """Remove a document; return which other documents change because of that."""
         title = self._title_of.get(ref, "")
         before = {title: self._is_shared(title)}
         self._remove(ref)
         return self._changed(before)
 
     def distinct(self, normalized: Normalized) -> Details:
-        """Return the details of a document, with its cluster in a title that a document of another cluster has too."""
+        """Return the details of a document; a title that another cluster has too gets the cluster's name."""
         details = normalized.details
         if not details.cluster or not self._is_shared(details.title.casefold()):
             return details
@@ -73,10 +70,11 @@ class _Titles:
 
 
 class Documents:
-    """`wanted`: the documents by key. `server_of` tells which deployment a document shows as its server.
+    """The documents that should be served, by key (`wanted`), and their names.
 
-    `readable`: new documents have their names with dots and capitals. `retitled` are references of documents that must
-    be published again, because another one has, or no longer has, the same title.
+    `server_of` has the deployment that a document shows as its server. `readable`: names of new documents have dots and
+    capitals. `retitled` are the references of documents to publish again because their title has become shared, or is
+    no longer.
     """
 
     def __init__(self, server_of: Mapping[str, str], *, readable: bool = False) -> None:
@@ -84,44 +82,44 @@ class Documents:
         self._server_of = server_of
         self._readable = readable
         self._keys: dict[str, str] = {}
-        self._named: AbstractSet[str] = frozenset()  # those that are being published
+        self._named: AbstractSet[str] = frozenset()  # those being published
         self._titles = _Titles()
         self.wanted: dict[str, Upsert] = {}
         self.retitled: set[str] = set()
 
     def __contains__(self, ref: object) -> bool:
-        """Return whether the document of a reference is wanted."""
+        """Return whether the document of a reference should be served."""
         return ref in self._keys
 
     def adopt(self, stored: Mapping[str, Stored], owner: Callable[[str], str]) -> set[str]:
-        """Take keys and names as storage shows them; return the references whose documents that changes.
+        """Take over the keys and names in storage; return the references of documents that change because of that.
 
-        `owner` says who has the entry of a reference now. Where storage has two entries of one, the shorter key counts,
-        so that all replicas choose the same.
+        `owner` returns the reference that has an entry now. When storage has two entries of one reference, the shorter
+        key counts, so that all replicas choose the same.
         """
-        held: dict[str, Identity] = {}
+        stored_names: dict[str, Identity] = {}
         for key, entry in sorted(stored.items(), key=lambda item: (len(item[0]), item[0]), reverse=True):
             if entry.ref and entry.model_name:
-                held[owner(entry.ref)] = Identity(
+                stored_names[owner(entry.ref)] = Identity(
                     key=key, uri=entry.uri, model_name=entry.model_name, server_name=entry.server_name or None
                 )
-        return self._allocator.adopt(held) & self._keys.keys()
+        return self._allocator.adopt(stored_names) & self._keys.keys()
 
     def inherit(self, former: str, ref: str) -> None:
-        """Let `ref` have key and names of another reference."""
+        """Give `ref` the key and names of another reference."""
         self._allocator.rename(former, ref)
 
     def free_names(self, stored: Mapping[str, Stored]) -> None:
-        """Let others have the names of what is neither wanted nor stored any more."""
+        """Release the names of documents that are neither wanted nor stored any more."""
         self._allocator.keep_only(self._keys.keys() | self._named | {entry.ref for entry in stored.values()})
 
     def is_stored(self, ref: str, stored: Mapping[str, str]) -> bool:
-        """Return whether a wanted document is stored as it is wanted; `stored` are digests by key."""
+        """Return whether a document is stored in its current form; `stored` are digests by key."""
         key = self._keys.get(ref)
         return key is not None and stored.get(key) == self.wanted[key].digest
 
     def withdraw(self, ref: str) -> None:
-        """Want a document no more; its names stay its own as long as it is stored."""
+        """Remove a document; its names are kept as long as it is stored."""
         self._drop(ref)
         self.retitled |= self._titles.discard(ref)
 
@@ -133,9 +131,9 @@ class Documents:
     def publish(
         self, documents: Collection[Normalized], guarded: Callable[[str, Callable[[], Upsert]], Upsert | None]
     ) -> Iterator[None]:
-        """Give documents their keys and names and want them; they are encoded in slices, with pauses possible between.
+        """Give documents their keys and names, and make them wanted, in slices between which others may run.
 
-        `guarded` does what it is given for a reference, or returns None when that fails.
+        `guarded` calls a function for a reference and returns its result, or None when it fails.
         """
         self.retitled |= self._titles.put(documents)
         identities = self._allocator.assign(map(self._claim, documents))
@@ -156,9 +154,11 @@ class Documents:
         self._named = frozenset()
 
     def problems(self, normalized: Normalized) -> tuple[Problem, ...]:
-        """Return what is to be said of a document: its own problems, and that its name is another's."""
-        key, claim = self._keys.get(normalized.ref, ""), self._claim(normalized)
-        shown = self.wanted[key].model_name if key else claim.model_name
+        """Return the problems of a document, and that its name is taken if it is."""
+        key = self._keys.get(normalized.ref, "")
+        if not key or self.wanted[key].model_name == normalized.document.models[0].name:
+            return normalized.problems
+        claim, shown = self._claim(normalized), self.wanted[key].model_name
         taken = shown not in (claim.model_name, claim.kept[0])
         return (*normalized.problems, *(_renamed(normalized.ref, claim.model_name, shown) if taken else ()))
 

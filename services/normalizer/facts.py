@@ -32,6 +32,10 @@ LOCAL: Final = "local"
 """The name, in references, of the cluster that the connector itself runs in."""
 MANIFESTS: Final = "manifests"
 """The same for what is only written down in files."""
+SHARED: Final = "shared"
+"""The same for registries that describe deployments of all clusters."""
+MLFLOW: Final = "mlflow:"
+"""The beginning of the id of an MLflow server, so that it is never that of another registry."""
 _AT: Final = "@"
 
 DELETED: Final = "deleted"
@@ -66,6 +70,11 @@ class Ref:
         return cls("registry", registry, (model, version))
 
     @classmethod
+    def registry(cls, registry: str) -> Self:
+        """Return the reference of a registry itself."""
+        return cls("registry", registry, ("", ""))
+
+    @classmethod
     def parse(cls, written: str) -> Self:
         """Return the reference that `str` wrote.
 
@@ -92,11 +101,18 @@ class Ref:
         return self.kind in _OF_DEPLOYMENT.values()
 
     @property
+    def has_entries(self) -> bool:
+        """Whether entries are made of it, and so stay for a while when a look lacks it."""
+        return self.is_deployment or self.kind == "registry"
+
+    @property
     def label(self) -> str:
         """What people call the object."""
         if self.kind != "registry":
             return f"{_LABELS[self.kind]} {'/'.join(filter(None, self.ids))}"
         model, version = self.ids
+        if not version:
+            return f"model registry {self.place}"
         return f"ModelVersion {version} of RegisteredModel {model} in registry {self.place}"
 
 

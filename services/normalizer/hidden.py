@@ -1,4 +1,4 @@
-"""What exists and is not shown: why, since when, and what shows it. Pure."""
+"""Models that exist and are not shown: why, since when, and what people can do. Pure."""
 
 import re
 from collections import Counter
@@ -13,10 +13,10 @@ from services.normalizer.normalize.deployment import Deployment
 from services.normalizer.normalize.result import IGNORE
 
 HiddenCause = Literal[
-    "not-ready",  # a condition of it does not hold
-    "stopped",  # somebody has stopped it
+    "not-ready",  # its condition Ready is not true
+    "stopped",  # people have stopped it
     "deleted",  # it is being deleted
-    "ignored",  # it is marked as not wanted
+    "ignored",  # people have marked it so
     "not-selected",  # the settings leave it out
     "unusable",  # it cannot be read
     "not-rendered",  # an internal error
@@ -28,15 +28,15 @@ HiddenCause = Literal[
 ]
 
 _PROBLEMS: Final[frozenset[HiddenCause]] = frozenset({"unusable", "not-rendered", "refused", "untrusted-registry"})
-"""Causes that are problems, and are logged as such."""
-_OVER: Final[frozenset[HiddenCause]] = frozenset({"archived"})
-"""Causes that are told to those who ask for one object: registries keep what is archived, by the thousand."""
+"""Causes that are already logged as problems."""
+_ONLY_EXPLAINED: Final[frozenset[HiddenCause]] = frozenset({"archived"})
+"""Causes that are shown only when one object is asked for: registries may have thousands of archived versions."""
 _NUMBER = re.compile(r"\d+")
 
 
 @dataclass(frozen=True, slots=True)
 class Why:
-    """Why something is not shown; `since` in seconds of the epoch, None where its source does not tell."""
+    """Why a model is not shown; `since` is in seconds of the epoch, None where its source does not say."""
 
     cause: HiddenCause
     reason: str
@@ -44,20 +44,20 @@ class Why:
     since: float | None = None
 
     def __str__(self) -> str:
-        """Return the reason, and since when."""
+        """Return the reason, and since when it holds."""
         if not self.since:
             return self.reason
         return f"{self.reason} (since {datetime.fromtimestamp(int(self.since), UTC).isoformat()})"
 
     @property
-    def state(self) -> tuple[str, str]:
-        """What must change for this to be worth a line in the log: numbers in it, such as of attempts, do not count."""
+    def essence(self) -> tuple[str, str]:
+        """What is compared to decide whether to log again; numbers, such as of attempts, are left out."""
         return self.cause, _NUMBER.sub("", self.reason)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hidden:
-    """Something that exists and is not shown: its reference, what people call it, and since when that is so."""
+    """A model that exists and is not shown: its reference, its name for people, why, and since when."""
 
     ref: str
     object: str
@@ -67,7 +67,7 @@ class Hidden:
 
 
 def unready(facts: Deployment, *, in_files: bool = False) -> Why:
-    """Return why a deployment that is not ready, or not wanted, is not shown; `in_files`: no cluster has it."""
+    """Return why a deployment that is not ready or not selected is hidden; `in_files`: it is in no cluster."""
     readiness = facts.readiness
     since = readiness.since / 1000 if readiness.since else None
     named = f"{facts.kind.lower()} {facts.name} -n {facts.namespace}"
@@ -91,51 +91,51 @@ def unready(facts: Deployment, *, in_files: bool = False) -> Why:
 
 
 def faulty(cause: HiddenCause, problem: Problem) -> Why:
-    """Return why something with a problem is not shown."""
+    """Return why a model with a problem is hidden."""
     return Why(cause, problem.message, problem.remedy)
 
 
 class HiddenBook:
-    """Keeps account of what is hidden, and since when."""
+    """Records which models are hidden, and since when."""
 
     def __init__(self) -> None:
         self._hidden: dict[str, Hidden] = {}
         self._changes: list[tuple[Hidden, bool]] = []
 
     def __len__(self) -> int:
-        """Return how much is hidden."""
+        """Return the number of hidden models."""
         return len(self._hidden)
 
     def all(self) -> list[Hidden]:
-        """Return all that is hidden, sorted by what it is called."""
+        """Return all hidden models, sorted by name."""
         return sorted(self._hidden.values(), key=lambda hidden: (hidden.object, hidden.ref))
 
     def causes(self) -> Counter[str]:
-        """Return how much is hidden by each cause."""
+        """Return the number of hidden models by cause."""
         return Counter[str](hidden.why.cause for hidden in self._hidden.values())
 
     def get(self, ref: str) -> Hidden | None:
-        """Return why one object is hidden, None when it is not."""
+        """Return a hidden model, None when the model of that reference is not hidden."""
         return self._hidden.get(ref)
 
     def take_changes(self) -> list[tuple[Hidden, bool]]:
-        """Return what has changed since the last call and is worth a line in the log, and whether it is hidden now."""
+        """Return the changes since the last call that should be logged: a model, and whether it is hidden now."""
         changes, self._changes = self._changes, []
         return changes
 
-    def look(self, looked: Mapping[str, tuple[str, Why | None]], *, now: float) -> None:
-        """Take, of each object that was looked at, its source, and why it is hidden or None; the others stay."""
+    def update(self, looked: Mapping[str, tuple[str, Why | None]], *, now: float) -> None:
+        """Set the source of each given object, and why it is hidden, or None when it is shown."""
         for ref, (source, why) in looked.items():
-            if why is None or why.cause in _OVER:
+            if why is None or why.cause in _ONLY_EXPLAINED:
                 self._show(ref)
             else:
                 self._hide(ref, source, why, now)
 
-    def look_at_all(self, found: Mapping[str, tuple[str, Why]], *, among: Collection[str], now: float) -> None:
-        """Take all that is hidden by one of the causes `among`: what is not found is hidden by these no more."""
-        for ref in [ref for ref, each in self._hidden.items() if each.why.cause in among and ref not in found]:
+    def set_all(self, found: Mapping[str, tuple[str, Why]], *, causes: Collection[str], now: float) -> None:
+        """Set all models that are hidden by one of the `causes`; others that were hidden by these are now shown."""
+        for ref in [ref for ref, each in self._hidden.items() if each.why.cause in causes and ref not in found]:
             self._show(ref)
-        self.look(found, now=now)
+        self.update(found, now=now)
 
     def _hide(self, ref: str, source: str, why: Why, now: float) -> None:
         former = self._hidden.get(ref)
@@ -143,21 +143,21 @@ class HiddenBook:
         since = why.since or (former.since if former is not None and same else now)
         hidden = Hidden(ref=ref, object=label_of(ref), source=source, why=why, since=since)
         self._hidden[ref] = hidden
-        if former is None or former.why.state != why.state:
-            self._change(hidden, True)
+        if former is None or former.why.essence != why.essence:
+            self._note_change(hidden, True)
 
     def _show(self, ref: str) -> None:
         former = self._hidden.pop(ref, None)
         if former is not None:
-            self._change(former, False)
+            self._note_change(former, False)
 
-    def _change(self, hidden: Hidden, is_hidden: bool) -> None:
+    def _note_change(self, hidden: Hidden, is_hidden: bool) -> None:
         if hidden.why.cause not in _PROBLEMS:
             self._changes.append((hidden, is_hidden))
 
 
 def label_of(ref: str) -> str:
-    """Return what people call an object; what is no reference stands for itself."""
+    """Return the name of an object for people; a text that is not a reference is returned as it is."""
     try:
         return Ref.parse(ref).label
     except ValueError:

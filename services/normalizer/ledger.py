@@ -1,9 +1,9 @@
-"""Decides which entries may leave: what each source has shown, since when something is missing, and why.
+"""Decides which entries may leave: what each source has shown, what is missing, since when and why.
 
-An entry is shown, or leaving. A look at a source that shows it clears the mark; a complete look that lacks it sets
-one; a look that failed does nothing. It leaves at once when there is proof, else when the mark is old enough and a
-complete look at that time still agrees. Pure: all times are given, in seconds of the epoch by a clock that never goes
-back. docs/architecture.md, "Removing".
+An entry is shown, or leaving. A look at its source that shows it clears its mark; a complete look that lacks it sets
+one; a failed look does nothing. An entry leaves at once when there is proof, else when the mark is old enough and a
+complete look at that time still lacks it. Pure: all times are given, in seconds of the epoch, by a clock that never
+goes back. See docs/architecture.md, "Removing".
 """
 
 from collections import Counter, defaultdict, deque
@@ -19,28 +19,28 @@ from services.normalizer.sourcebook import SourceBook, SourceKind
 NOT_LISTED: Final = "not-listed"
 """A complete look at its source lacks it."""
 NOT_READY: Final = "not-ready"
-"""It is there and has not been ready for a while."""
+"""It exists and has not been ready for a while."""
 SOURCE_GONE: Final = "source-gone"
 """Its source itself is no longer configured or found."""
 
-_UNNAMED: Mapping[str, SourceKind] = {
+_PLACEHOLDERS: Mapping[str, SourceKind] = {
     "original:kserve": "kserve",
     "unnamed:llm": "llm",
     "original:kubeflow": "registry",
 }
-"""Stand-ins for the source of what does not name its own: entries that the original wrote, servers within entries.
+"""Placeholders for the unknown source of entries that the original wrote, and of servers within entries.
 
-Any source of the kind may be the one that is meant, so all of them count, and all must agree.
+Any source of the kind may be the right one, so all of them must agree.
 """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patience:
-    """How long what is in doubt stays, in seconds.
+    """How long entries in doubt are kept, in seconds.
 
-    `hold`: what a complete look lacks. `not_ready`: what is there and not ready. `source_gone`: the entries of a source
-    that is itself gone. When more than `share` of what a source shows (at least two entries) is in doubt or left so
-    within the last `hold`, everything of it that is no proof waits for `hold`.
+    `hold`: entries that a complete look lacks. `not_ready`: deployments that exist and are not ready. `source_gone`:
+    entries of a source that is itself gone. When more than `share` of the entries of a source (at least two) are in
+    doubt, or left while in doubt within the last `hold`, all of its entries without proof are kept for `hold`.
     """
 
     hold: float = removals.HOLD
@@ -51,7 +51,7 @@ class Patience:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Doubt:
-    """An entry that is leaving, for people to see; `due` is None while an administrator wants it kept."""
+    """An entry that is leaving, for people; `due` is None while an administrator wants it kept."""
 
     ref: str
     source: str
@@ -62,10 +62,10 @@ class Doubt:
 
 @dataclass(slots=True)
 class _Account:
-    """What is known of one entry; `since` and `reason` make its mark.
+    """What is known about one entry; `since` and `reason` are its mark.
 
-    `opened`: since when it is known here. `seen`: the last look has shown it. `stored`: storage has the entry.
-    `persisted`: storage has a mark of it.
+    `opened`: when it became known here. `seen`: the last look showed it. `stored`: storage has the entry. `persisted`:
+    storage has its mark.
     """
 
     source: str
@@ -79,7 +79,7 @@ class _Account:
 
 
 class Ledger:
-    """Keeps account of all sources and of the entries that they have shown, by reference."""
+    """Records the entries that sources have shown, by reference."""
 
     def __init__(self, patience: Patience, book: SourceBook) -> None:
         self._patience = patience
@@ -93,28 +93,28 @@ class Ledger:
 
     @property
     def sources_with_entries(self) -> frozenset[str]:
-        """The sources of the entries that are known."""
+        """The sources that have entries."""
         return frozenset(source for source, refs in self._of_source.items() if refs)
 
     def counts(self) -> dict[str, tuple[int, int]]:
-        """Return how many entries of each source are known, and how many of these are leaving."""
+        """Return the number of entries of each source, and how many of them are leaving."""
         leaving = Counter(self._accounts[ref].source for ref in self._marked)
         return {source: (len(refs), leaving[source]) for source, refs in self._of_source.items() if refs}
 
     def unnamed(self) -> set[str]:
-        """Return the entries of sources that they do not name, because the original wrote them; by key."""
-        return set().union(*(self._of_source.get(source, ()) for source in _UNNAMED))
+        """Return the keys of entries with an unknown source, because the original wrote them."""
+        return set().union(*(self._of_source.get(source, ()) for source in _PLACEHOLDERS))
 
     def is_over(self, source: str) -> bool:
         """Return whether a source is gone and all its entries have left."""
         return self._is_gone(source) and not self._of_source.get(source)
 
     def may_inherit(self, source: str) -> bool | None:
-        """Return whether the entries of a source are free for another: it is gone. None while that is not known."""
+        """Return whether another source may take over the entries of a source because it is gone, None if unknown."""
         return False if self._book.is_declared(source) else True if self._is_gone(source) else None
 
     def withdraw(self, source: str) -> None:
-        """Take back what a source has shown, because it is itself gone."""
+        """Record that a source is gone, so that nothing shows its entries any more."""
         for ref in self._of_source[source]:
             self._accounts[ref].seen = False
             if ref not in self._marked:
@@ -126,12 +126,8 @@ class Ledger:
         """Return whether an entry is shown or leaving."""
         return ref in self._accounts
 
-    def is_leaving(self, ref: str) -> bool:
-        """Return whether an entry is leaving."""
-        return ref in self._marked
-
     def see(self, ref: str, source: str) -> None:
-        """Take a look that shows the entry, or an object that keeps it: nothing speaks against it any more."""
+        """Record a look that shows the entry, or an object that keeps it, which clears its mark."""
         account = self._accounts.get(ref)
         if account is None or account.source != source:
             account = self._open(ref, source, 0)
@@ -141,12 +137,12 @@ class Ledger:
         account.seen, account.since, account.reason, account.refused = True, None, "", False
 
     def expect(self, ref: str, kind: SourceKind, *, source: str = "", now: float) -> None:
-        """Take note of something that an earlier run has shown within an entry, from a source or any of a kind."""
+        """Record a server that an earlier run has shown in an entry, from one source or from any of a kind."""
         if ref not in self._accounts:
-            self._open(ref, source or next(id_ for id_, of in _UNNAMED.items() if of == kind), now)
+            self._open(ref, source or next(id_ for id_, of in _PLACEHOLDERS.items() if of == kind), now)
 
     def doubt(self, ref: str, source: str, reason: str, *, since: float) -> bool:
-        """Take a look that does not show the entry; return whether it stays for now."""
+        """Record a look that does not show the entry; return whether the entry is kept for now."""
         account = self._accounts.get(ref)
         if account is None:
             return False
@@ -157,14 +153,14 @@ class Ledger:
         return True
 
     def end(self, ref: str, reason: str) -> None:
-        """Take the proof that the entry is gone."""
+        """Record proof that the entry is gone."""
         account = self._accounts.get(ref)
         if account is not None:
             self._close(ref, account)
             self._departed[ref] = reason
 
     def forget(self, ref: str) -> None:
-        """Drop the account of what is no longer shown for a reason of its own."""
+        """Drop what is known about an entry, which is shown in another way."""
         account = self._accounts.get(ref)
         if account is not None:
             self._close(ref, account)
@@ -172,9 +168,9 @@ class Ledger:
     # --- what storage has
 
     def adopt(self, stored: Mapping[str, Stored], *, now: float, damaged: bool = False) -> set[str]:
-        """Take a listing of storage: entries of earlier runs, marks, and what an administrator decided.
+        """Take a listing of storage: entries of earlier runs, marks, and decisions of an administrator.
 
-        Returns the references of what was leaving here and has been removed by somebody else.
+        Returns the references of entries that were leaving here and were removed by another writer.
         """
         ids = {entry.ref or key: entry for key, entry in stored.items()}
         for ref, entry in ids.items():
@@ -201,12 +197,12 @@ class Ledger:
         if mark is not None and account.since is None and self._covers(ref, account):
             self._mark(ref, account, mark.reason, min(mark.since, now))
         elif mark is None and was_persisted and account.since is not None:
-            account.since = now  # another replica has seen it
+            account.since = now  # another replica has seen the entry
 
     def marks(self, stored: Mapping[str, Stored], *, now: float) -> dict[str, Leaving | None]:
-        """Return the marks to be stored, by key: of what has been leaving for some time, None to clear one.
+        """Return the marks to store, by key, None to clear one.
 
-        What comes back within the grace for readiness costs no write.
+        A mark is stored only after some time, so that an entry that comes back within the grace costs no write.
         """
         changed: dict[str, Leaving | None] = {}
         for key, entry in stored.items():
@@ -223,7 +219,7 @@ class Ledger:
         return changed
 
     def persisted(self, refs: Iterable[str]) -> None:
-        """Take note that marks are stored: where one is not there later, somebody has seen the entry."""
+        """Record that marks are stored; when one is missing later, another replica has seen the entry."""
         for ref in refs:
             if (account := self._accounts.get(ref)) is not None:
                 account.persisted = True
@@ -231,7 +227,7 @@ class Ledger:
     # --- what time does
 
     def tick(self, now: float) -> set[str]:
-        """Mark what complete looks lack, and return the references whose time to leave has come."""
+        """Mark the entries that complete looks lack; return the references of those that leave now."""
         for ref in tuple(self._unseen):
             account = self._accounts[ref]
             if self._is_gone(account.source):
@@ -241,12 +237,12 @@ class Ledger:
         for ref in tuple(self._marked):
             account = self._accounts[ref]
             if account.reason == SOURCE_GONE and self._book.is_declared(account.source):
-                self._unmark(ref, account)  # judged again by what its source says now
+                self._unmark(ref, account)  # it is judged again by what its source shows now
             elif account.reason != SOURCE_GONE and self._is_gone(account.source):
                 self._mark(ref, account, SOURCE_GONE, now)
         self._trim(now)
         due = self._due()
-        released = {ref for ref, at in due.items() if at <= now and self._agrees(self._accounts[ref], at)}
+        released = {ref for ref, at in due.items() if at <= now and self._is_supported(self._accounts[ref], at)}
         for ref in released:
             account = self._accounts[ref]
             if account.reason != SOURCE_GONE:
@@ -256,11 +252,11 @@ class Ledger:
         return released
 
     def departed(self, ref: str) -> str:
-        """Return why an entry has left and is to be removed from storage, empty when it has not."""
+        """Return why an entry has left and must be removed from storage, empty when it has not left."""
         return self._departed.get(ref, "")
 
     def doubts(self) -> list[Doubt]:
-        """Return what is leaving, the first to be due first."""
+        """Return the entries that are leaving, sorted by when they are due."""
         due = self._due()
         doubts = []
         for ref in self._marked:
@@ -278,7 +274,7 @@ class Ledger:
         return sorted(doubts, key=lambda doubt: (doubt.due is None, doubt.due or 0, doubt.ref))
 
     def suspicious(self) -> frozenset[str]:
-        """Return the sources of which suspiciously many entries are leaving; none where nothing is to wait."""
+        """Return the sources with suspiciously many entries leaving; none when holds are off."""
         if not self._patience.hold:
             return frozenset()
         leaving = Counter(self._accounts[ref].source for ref in self._marked if not self._goes_with_source(ref))
@@ -286,50 +282,50 @@ class Ledger:
         return frozenset(source for source in leaving if self._is_suspicious(source, missing))
 
     def _is_suspicious(self, source: str, missing: Counter[str]) -> bool:
-        alike = {source, *self._meant_by(source)}
+        alike = {source, *self._sources_of(source)}
         of = sum(len(self._of_source.get(each, ())) + len(self._left.get(each, ())) for each in alike)
         return removals.is_many(sum(missing[each] for each in alike), of, share=self._patience.share)
 
     def unproven(self) -> dict[str, Sequence[str]]:
-        """Return what complete looks lack, where it is so little that each is worth asking for.
+        """Return the entries that complete looks lack, where they are few enough to ask for each.
 
-        With each come the sources that may have it: only when all of them say that it is gone, that is a proof.
+        Each comes with the sources that may have it: it is proof only when all of them answer that it is gone.
         """
         suspicious = self.suspicious()
         missing = {ref: account.source for ref in self._marked if (account := self._accounts[ref]).reason == NOT_LISTED}
-        return {ref: self._meant_by(source) for ref, source in sorted(missing.items()) if source not in suspicious}
+        return {ref: self._sources_of(source) for ref, source in sorted(missing.items()) if source not in suspicious}
 
     def overdue(self, now: float) -> frozenset[str]:
-        """Return the sources that should be looked at again, because something that they lacked is due to leave."""
+        """Return the sources to list again, because an entry that they lacked is due to leave."""
         sources = set()
         for ref, at in self._due().items():
             account = self._accounts[ref]
-            if at <= now and account.reason not in (SOURCE_GONE, NOT_READY) and not self._agrees(account, at):
+            if at <= now and account.reason not in (SOURCE_GONE, NOT_READY) and not self._is_supported(account, at):
                 sources.add(account.source)
-        return frozenset().union(*map(self._meant_by, sources))
+        return frozenset().union(*map(self._sources_of, sources))
 
     def doubtful(self) -> frozenset[str]:
-        """Return the sources that lack suspiciously much."""
+        """Return the sources that lack suspiciously many entries."""
         suspicious = self.suspicious()
         lacking = {self._accounts[ref].source for ref in self._marked if self._accounts[ref].reason == NOT_LISTED}
-        return frozenset().union(*map(self._meant_by, lacking & suspicious))
+        return frozenset().union(*map(self._sources_of, lacking & suspicious))
 
     def lacking(self) -> Mapping[str, int]:
-        """Return how many entries the complete looks at a source lack; not those that an administrator keeps."""
+        """Return how many entries complete looks at each source lack, without those that an administrator keeps."""
         accounts = (self._accounts[ref] for ref in self._marked)
         missing = (each for each in accounts if each.reason == NOT_LISTED and not each.refused)
-        return Counter(source for each in missing for source in self._meant_by(each.source))
+        return Counter(source for each in missing for source in self._sources_of(each.source))
 
     def next_check(self, now: float) -> float | None:
-        """Return when time alone changes an answer; None when it does not."""
+        """Return the next time at which an answer changes by itself, None when there is none."""
         times = [at for at in self._due().values() if at != inf]
         times += [since + self._patience.not_ready for ref in self._marked if (since := self._accounts[ref].since)]
         return min((time for time in times if time > now), default=None)
 
-    # --- within
+    # --- accounts
 
     def _open(self, ref: str, source: str, now: float) -> _Account:
-        """Begin an account, or one with another source than before."""
+        """Open an account for an entry that is new, or that has another source than before."""
         former = self._accounts.get(ref)
         account = _Account(source, now)
         if former is not None:
@@ -357,22 +353,22 @@ class Ledger:
         self._unseen.add(ref)
 
     def _is_gone(self, source: str) -> bool:
-        return source not in _UNNAMED and self._book.is_gone(source)
+        return source not in _PLACEHOLDERS and self._book.is_gone(source)
 
     def _covers(self, ref: str, account: _Account) -> bool:
-        return any(self._book.covers(source, ref) for source in self._meant_by(account.source))
+        return any(self._book.covers(source, ref) for source in self._sources_of(account.source))
 
-    def _meant_by(self, source: str) -> Sequence[str]:
-        """Return the sources that a name stands for: itself, or all of a kind."""
-        kind = _UNNAMED.get(source)
+    def _sources_of(self, source: str) -> Sequence[str]:
+        """Return the sources that an id may mean: itself, or for a placeholder all of its kind."""
+        kind = _PLACEHOLDERS.get(source)
         return self._book.of_kind(kind) if kind else (source,)
 
     def _last_look(self, source: str) -> float | None:
-        kind = _UNNAMED.get(source)
+        kind = _PLACEHOLDERS.get(source)
         return self._book.last_look_at_all(kind) if kind else self._book.last_look(source)
 
-    def _agrees(self, account: _Account, due: float) -> bool:
-        """Return whether what is known of the source now still speaks for the mark."""
+    def _is_supported(self, account: _Account, due: float) -> bool:
+        """Return whether what is known about the source now still supports the mark."""
         if account.reason == SOURCE_GONE:
             return self._is_gone(account.source)
         looked = self._last_look(account.source)

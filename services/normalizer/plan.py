@@ -1,6 +1,6 @@
-"""What must change in storage so that it holds what the sources have: a pure comparison.
+"""Compares wanted documents with stored ones, and plans what to send to storage. Pure.
 
-An entry never leaves because it is not wanted: the ledger decides what leaves, and why (`departures`).
+An entry never leaves because it is not wanted: the ledger decides what leaves, and why (`departures`). See
 docs/architecture.md, "Removing".
 """
 
@@ -14,10 +14,10 @@ NO_MARKS: Mapping[str, Leaving | None] = {}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """The difference between what is wanted and what is stored.
+    """The difference between the wanted documents and the stored ones.
 
-    `upserts` are groups that must not be parted: a server's name passes within one from the document that gives it up
-    to the one that takes it. `removals` are reasons by key, `marks` those of entries that may leave.
+    `upserts` are groups that must be sent together: within one, the name of a server passes from the document that
+    gives it up to the one that takes it. `removals` are reasons by key, `marks` are those of entries in doubt.
     """
 
     upserts: tuple[tuple[Upsert, ...], ...] = ()
@@ -26,7 +26,7 @@ class Plan:
 
     @property
     def empty(self) -> bool:
-        """Whether nothing is to be sent."""
+        """Whether there is nothing to send."""
         return not self.upserts and not self.removals and not self.marks
 
 
@@ -41,9 +41,9 @@ def plan(
 ) -> Plan:
     """Return what to send so that `stored` becomes `wanted`, both by key.
 
-    `departures` are the removals that were decided, with their reasons. `leaving` are references of entries that stay
-    for now: they are changed but not added, because the remover may have had proof. `refused` are the digests of
-    documents that storage does not take.
+    `departures` are the removals that were decided, with their reasons. `leaving` are the references of entries in
+    doubt: when one of these is not stored, another writer may have removed it with proof, so it is not added again.
+    `refused` are the digests of documents that storage does not accept.
     """
     refused = refused or {}
     differing = [
@@ -64,23 +64,23 @@ def plan(
 
 
 def _urgency(upsert: Upsert) -> tuple[bool, str]:
-    """Sort what somebody has just deployed before what a poll of a registry may bring by the thousand."""
+    """Return a sort key that puts deployments before versions, of which a poll may bring thousands."""
     return upsert.reconciler != "kserve", upsert.key
 
 
 def _marked(upsert: Upsert, stored: Stored | None, marks: Mapping[str, Leaving | None]) -> Upsert:
-    """Return the document with the mark that its entry is to have: a change says nothing about its leaving."""
+    """Return the document with the mark of its entry, which a change of the document does not clear."""
     mark = marks.get(upsert.key, stored.leaving if stored else None)
     return replace(upsert, leaving=mark) if mark is not None else upsert
 
 
 def _grouped(upserts: list[Upsert], stored: Mapping[str, Stored]) -> list[tuple[Upsert, ...]]:
-    """Put the document that gives up a server's name right before the one that takes it."""
+    """Group documents so that the one that gives up a server's name comes right before the one that takes it."""
     takers = {upsert.server_name.lower(): upsert for upsert in upserts if upsert.server_name}
     group_of: dict[str, list[Upsert]] = {upsert.key: [upsert] for upsert in upserts}
     for giver in upserts:
-        held = stored[giver.key].server_name.lower() if giver.key in stored else ""
-        taker = takers.get(held)
+        given_up = stored[giver.key].server_name.lower() if giver.key in stored else ""
+        taker = takers.get(given_up)
         if taker is None or taker.key == giver.key or group_of[taker.key] is group_of[giver.key]:
             continue
         joined = [*group_of[giver.key], *group_of[taker.key]]

@@ -1,8 +1,8 @@
-"""Telling storage: a mirror of what it holds, and the difference sent in batches, some at a time.
+"""Publishes to storage: a mirror of what it holds, and batches with the difference, several at a time.
 
-A batch is durable when it is answered, which takes as long as the store behind storage does. What happens meanwhile
-does not wait for that: it goes in further batches, but never two at a time about the same document, so that the order
-in which they arrive does not matter.
+A batch is durable when storage answers, which takes as long as the store behind it does. Changes in the meantime do not
+wait for that but go in further batches, never two at a time with the same document, so that their order does not
+matter.
 """
 
 from collections import Counter
@@ -10,36 +10,36 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from common.wire import Applied, Awaited, Batch, Listing, Stored, Upsert, card_digest
+from common.wire import Applied, Awaited, Batch, CacheListing, Stored, Upsert, card_digest
 from services.normalizer.cards import Card
 from services.normalizer.plan import Plan
 
 BATCH_BYTES = 256 * 1024
-"""A batch is closed when its documents and cards have reached this size."""
+"""The size of documents and cards at which a batch is closed."""
 PARALLEL = 4
-"""So many batches may be under way."""
+"""The number of batches that may be on their way at a time."""
 
 
 class Storage(Protocol):
-    """What the normalizer needs of a storage, over HTTP or in the same process."""
+    """What the normalizer needs from a storage, over HTTP or in the same process."""
 
-    async def listing(self, known: str = "") -> Listing | None:
+    async def listing(self, known: str = "") -> CacheListing | None:
         """Return all that is stored, by digest; None when nothing has changed since the revision `known`."""
 
     async def apply(self, batch: Batch) -> Applied:
-        """Carry the batch out; it is durable on return."""
+        """Apply a batch, which is durable on return."""
 
 
 @dataclass(slots=True)
 class _Draft:
-    """A batch in the making."""
+    """A batch that is being filled."""
 
     upserts: list[Upsert] = field(default_factory=list)
     cards: dict[str, str] = field(default_factory=dict)
     size: int = 0
 
     def add(self, upsert: Upsert, cards: dict[str, str]) -> None:
-        """Take a document, with the card that it shows if that is to be sent."""
+        """Add a document, and the card that it shows if that must be sent."""
         self.upserts.append(upsert)
         self.size += len(upsert.body)
         if upsert.card_key in cards:
@@ -55,9 +55,9 @@ class _Draft:
 
 
 class Mirror:
-    """What storage holds, as far as its answers tell, with what is on its way to it.
+    """What storage holds according to its answers, with the changes that are on their way to it.
 
-    `known` is false when an error leaves that open, until the next `refresh`. `complete`, `confirmed`, `damage`
+    `known` is false after an error, until the next `refresh`. `complete`, `confirmed`, `damage`
     and `awaited` are those of the last listing. `refused` are the digests of documents that storage does not take, by
     key, and `refusals` why.
     """
@@ -66,7 +66,7 @@ class Mirror:
         self._storage = storage
         self._revision = ""
         self._advances: dict[str, str] = {}
-        self._under_way: list[Batch] = []
+        self._sending: list[Batch] = []
         self._formers: dict[str, Stored | None] = {}
         self.refused: dict[str, str] = {}
         self.refusals: dict[str, str] = {}
@@ -81,22 +81,22 @@ class Mirror:
 
     @property
     def idle(self) -> bool:
-        """Whether no batch is under way."""
-        return not self._under_way
+        """Whether no batch is on its way."""
+        return not self._sending
 
     def doubt(self) -> None:
-        """Take what storage holds for unknown."""
+        """Forget what storage holds, because it has become uncertain."""
         self.known = False
         self._revision = ""
 
     @property
     def busy(self) -> set[str]:
-        """The keys of entries on their way to storage, or from it."""
-        keys = {upsert.key for batch in self._under_way for upsert in batch.upserts}
-        return keys.union(*(batch.removals.keys() | batch.leaving.keys() for batch in self._under_way))
+        """The keys of entries with a change on its way to storage."""
+        keys = {upsert.key for batch in self._sending for upsert in batch.upserts}
+        return keys.union(*(batch.removals.keys() | batch.leaving.keys() for batch in self._sending))
 
     async def refresh(self) -> bool:
-        """Ask storage what it holds, unless batches are under way; return whether somebody else has changed that.
+        """Ask storage what it holds, unless batches are on their way; return whether another writer has changed that.
 
         Raises:
             RemoteError, WireError: it cannot be asked.
@@ -118,7 +118,7 @@ class Mirror:
         return key in self._formers and self._formers[key] is None
 
     def missing_cards(self, cards: Mapping[str, Card]) -> dict[str, str]:
-        """Return the texts of the cards that storage does not have so."""
+        """Return the texts of the cards that storage does not have, or has in another form."""
         return {key: card.text for key, card in cards.items() if self.cards.get(key) != card.digest}
 
     def begin(
@@ -130,13 +130,13 @@ class Mirror:
         confirmed: bool = False,
         awaited: tuple[Awaited, ...] = (),
     ) -> list[Batch]:
-        """Return the batches that can go now, each of which needs a `deliver`; the rest is for a later plan.
+        """Return the batches that can be sent now, each with `deliver`; the rest is for a later plan.
 
         `complete` and `confirmed` tell storage so; that goes with the last batch, when none other is under way.
         `awaited` are the sources that it is not complete without.
         """
         busy = self.busy
-        busy_cards = {key for batch in self._under_way for key in batch.cards}
+        busy_cards = {key for batch in self._sending for key in batch.cards}
         groups = [group for group in plan.upserts if not any(upsert.key in busy for upsert in group)]
         unsent = {key: text for key, text in cards.items() if key not in busy_cards}
         removals = {key: reason for key, reason in plan.removals.items() if key not in busy}
@@ -144,7 +144,7 @@ class Mirror:
         all_can_go = self.idle and len(groups) == len(plan.upserts) and len(removals) == len(plan.removals)
         news = None if self.awaited in (None, awaited) else awaited
         batches: list[Batch] = []
-        while (groups or unsent or removals or marks or news is not None) and len(self._under_way) < PARALLEL:
+        while (groups or unsent or removals or marks or news is not None) and len(self._sending) < PARALLEL:
             draft = _fill(groups, unsent)
             batch = Batch(
                 upserts=tuple(draft.upserts), leaving=marks, removals=removals, cards=draft.cards, awaited=news
@@ -154,11 +154,11 @@ class Mirror:
             self._start(batch)
         if (complete or confirmed) and all_can_go and not groups and not unsent and len(batches) <= 1:
             last = replace(batches[0] if batches else Batch(), complete=complete, confirmed=confirmed)
-            batches, self._under_way = [last], [last]
+            batches, self._sending = [last], [last]
         return batches
 
     def _start(self, batch: Batch) -> None:
-        self._under_way.append(batch)
+        self._sending.append(batch)
         if batch.awaited is not None:
             self.awaited = batch.awaited
         self.cards.update((key, card_digest(text)) for key, text in batch.cards.items())
@@ -172,7 +172,7 @@ class Mirror:
             self._put(key, None)
 
     def _put(self, key: str, entry: Stored | None) -> None:
-        """Set or remove an entry; a card that nobody shows any more is not kept by storage either."""
+        """Set or remove an entry; storage does not keep a card that no entry shows any more."""
         former = self.entries.pop(key, None)
         if entry is not None:
             self.entries[key] = entry
@@ -185,7 +185,7 @@ class Mirror:
                 self.cards.pop(former.card_key, None)
 
     async def deliver(self, batch: Batch) -> Mapping[str, str]:
-        """Send a batch that has begun; return why storage refused which keys.
+        """Send a batch that was begun; return the keys that storage refused, with the reasons.
 
         Raises:
             RemoteError, WireError: what storage holds is then unknown until the next `refresh`.
@@ -195,7 +195,7 @@ class Mirror:
         try:
             applied = await self._storage.apply(batch)
         finally:
-            self._under_way.remove(batch)
+            self._sending.remove(batch)
             if applied is None:
                 self.doubt()
         self._advance(applied)
@@ -207,14 +207,14 @@ class Mirror:
             if upsert.key in applied.refused:
                 self.refused[upsert.key] = upsert.digest
                 self.refusals[upsert.key] = applied.refused[upsert.key]
-                self._put(upsert.key, formers[upsert.key])  # what it refuses in a new form it keeps in the old one
+                self._put(upsert.key, formers[upsert.key])  # storage keeps the former document
         return applied.refused
 
     def _advance(self, applied: Applied) -> None:
         """Follow the revision from batch to batch, in whatever order they are answered.
 
-        Where the chain has a gap, somebody else's change is not in the mirror: then the next refresh must not be told
-        that nothing has changed.
+        A gap in the chain means a change by another writer, which the mirror lacks: then the next refresh must list
+        everything.
         """
         if applied.base and applied.base != applied.revision:
             self._advances[applied.base] = applied.revision
@@ -226,7 +226,7 @@ class Mirror:
 
 
 def _fill(groups: list[tuple[Upsert, ...]], cards: dict[str, str]) -> _Draft:
-    """Take as much as fits into a batch, each card with the document that shows it."""
+    """Fill a batch with as much as fits, each card with the document that shows it."""
     draft = _Draft()
     taken = 0
     while taken < len(groups) and not draft.full:

@@ -3,148 +3,175 @@
 Pure.
 """
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Collection, Iterator
 from typing import Final
 
-from services.normalizer.facts import DELETED, Ref
-from services.normalizer.hidden import Why
+from common.problems import Problem
+from services.normalizer.facts import Gone, Missing, Ref, Unusable
+from services.normalizer.hidden import Why, faulty
 from services.normalizer.ledger import NOT_LISTED, Ledger
-from services.normalizer.normalize import registry_objects
 from services.normalizer.normalize.deployment import Deployment
-from services.normalizer.normalize.linking import Link, RegistryIndex, link
-from services.normalizer.normalize.registry_objects import ModelArtifact, ModelVersion, RegisteredModel
-from services.normalizer.normalize.result import IGNORE
-from services.normalizer.places import Places
-from services.normalizer.sources.kubeflow.records import RegistryContent, registry_source
+from services.normalizer.normalize.linking import Link, link
+from services.normalizer.normalize.registered_version import RegisteredVersion, Registry, registry_source
+from services.normalizer.normalize.registry_index import RegistryIndex, linkable
+from services.normalizer.normalize.result import IGNORE, ClusterViews
 
 ARCHIVED: Final = "archived"
 """The proof that somebody wanted a version to go."""
 
 
-@dataclass(frozen=True, slots=True)
-class Version:
-    """A live version of a live model; `missed`: since when looks at its registry lack it."""
-
-    model: RegisteredModel
-    version: ModelVersion
-    artifacts: tuple[ModelArtifact, ...] | None
-    missed: float | None = None
-
-
 class Registered:
-    """What all registries hold, by registry and by reference."""
+    """All registries and their versions, by reference."""
 
-    def __init__(self, ledger: Ledger, places: Places) -> None:
+    def __init__(self, ledger: Ledger, views: ClusterViews) -> None:
         self._ledger = ledger
-        self._places = places
-        self._contents: dict[str, RegistryContent] = {}
+        self._views = views
+        self._registries: dict[str, Registry] = {}
+        self._versions: defaultdict[str, dict[Ref, RegisteredVersion]] = defaultdict(dict)
+        self._missed: dict[Ref, tuple[RegisteredVersion, float]] = {}
+        self._unusable: dict[Ref, Problem] = {}
         self._indexes: dict[str, RegistryIndex] = {}
-        self._missed: dict[str, Version] = {}
+        self._relinked = False
 
-    def put(
-        self, registry: str, content: RegistryContent | None, *, touched: Iterable[str], now: float
-    ) -> tuple[set[str], bool, bool]:
-        """Take what a registry holds now, None when it is gone; `touched` are the ids of versions that changed.
+    def put_registry(self, registry: Registry) -> bool:
+        """Take what a registry says of itself; return whether its versions may be shown otherwise by that."""
+        former = self._registries.get(registry.id)
+        self._registries[registry.id] = registry
+        if former is None or (former.name, former.namespace) != (registry.name, registry.namespace):
+            self._stale(registry.id)
+        return former is None or former.listed != registry.listed
 
-        Returns the references of versions that may be shown otherwise, whether that may be any of the registry's, and
-        whether deployments may be linked otherwise.
-        """
-        index = content.index() if content is not None else None  # before anything is changed: it may fail
-        former = self._contents.pop(registry, None)
-        changed: set[str] = set()
-        if former is not None and content is not None:
-            changed |= self._keep_missed(former, content, now)
-        if content is not None:
-            self._contents[registry] = content
-        everything = content is None or former is None or former.settled != content.settled
-        for holds in filter(None, (former, content)):
-            changed.update(holds.version_refs(holds.snapshot.versions if everything else touched))
-        relinked = index != self._indexes.pop(registry, None)
-        if index is not None:
-            self._indexes[registry] = index
-        return changed, everything, relinked
+    def put(self, ref: Ref, fact: RegisteredVersion | Gone | Missing | Unusable, *, now: float) -> None:
+        """Take what a registry says of a version."""
+        versions = self._versions[ref.place]
+        former = versions.get(ref)
+        match fact:
+            case RegisteredVersion():
+                versions[ref] = fact
+                self._missed.pop(ref, None)
+                if ref.place not in self._registries:
+                    self.put_registry(Registry(ref.place))
+            case Unusable():
+                self._unusable[ref] = fact.problem
+                if self._ledger.knows(str(ref)):  # its stored entry is kept
+                    self._ledger.see(str(ref), registry_source(ref.place))
+                return
+            case Gone():
+                versions.pop(ref, None)
+                self._missed.pop(ref, None)
+                self._ledger.end(str(ref), fact.reason)
+            case Missing():
+                versions.pop(ref, None)
+                if former is not None and former.is_live and self._ledger.knows(str(ref)):
+                    self._missed[ref] = former, now
+        self._unusable.pop(ref, None)
+        new = versions.get(ref)
+        if (former and linkable(former)) != (new and linkable(new)):
+            self._stale(ref.place)
 
-    def content_of(self, ref: str) -> RegistryContent | None:
-        """Return what the registry of a version holds, None when it was not read."""
-        return self._contents.get(Ref.parse(ref).place)
+    def _stale(self, registry: str) -> None:
+        self._indexes.pop(registry, None)
+        self._relinked = True
+
+    def take_relinked(self) -> bool:
+        """Return whether deployments may be linked otherwise than at the last call."""
+        relinked, self._relinked = self._relinked, False
+        return relinked
+
+    def drop(self, registry: str) -> set[str]:
+        """Forget a registry that is gone, with all its entries; return the references of its versions."""
+        del self._registries[registry]
+        self._stale(registry)
+        self._unusable = {ref: problem for ref, problem in self._unusable.items() if ref.place != registry}
+        return set(map(str, self._versions.pop(registry, {})))
 
     def over(self) -> list[str]:
         """Return the registries that are gone, with all their entries."""
-        return [registry for registry in self._contents if self._ledger.is_over(registry_source(registry))]
+        return [registry for registry in self._registries if self._ledger.is_over(registry_source(registry))]
 
-    def withdraw(self, ref: str) -> None:
+    def registry_of(self, ref: str) -> Registry | None:
+        """Return the registry of a version, None when it was not read."""
+        return self._registries.get(Ref.parse(ref).place)
+
+    def withdraw(self, written: str) -> None:
         """Keep a version no longer that its registry lacks."""
-        self._missed.pop(ref, None)
+        if written.startswith("registry:") and "#" not in written:
+            self._missed.pop(Ref.parse(written), None)
 
-    def find(self, ref: str, content: RegistryContent) -> Version | None:
+    def find(self, written: str) -> RegisteredVersion | None:
         """Return a version that is live, or that its registry lacks and that has not left yet; tell the ledger."""
-        model_id, version_id = Ref.parse(ref).ids
-        model, version = content.snapshot.models.get(model_id), content.snapshot.versions.get(version_id)
-        if model is not None and version is not None and version.registered_model_id == model_id:
-            self._missed.pop(ref, None)
-            if model.is_live and version.is_live:
-                self._ledger.see(ref, content.source)
-                return Version(model, version, content.snapshot.artifacts.get(version_id))
-            self._ledger.end(ref, DELETED if version.state == registry_objects.DELETED else ARCHIVED)
+        ref = Ref.parse(written)
+        source = registry_source(ref.place)
+        if (found := self._versions[ref.place].get(ref)) is not None:
+            if found.is_live:
+                self._ledger.see(written, source)
+                return found
+            self._ledger.end(written, ARCHIVED)
             return None
-        missed = self._missed.get(ref)
-        if missed is not None and self._ledger.doubt(ref, content.source, NOT_LISTED, since=missed.missed or 0):
+        missed, since = self._missed.get(ref, (None, 0.0))
+        if missed is not None and self._ledger.doubt(written, source, NOT_LISTED, since=since):
             return missed
         self._missed.pop(ref, None)
         return None
 
-    def hidden(self, ref: str) -> Why | None:
+    def hidden(self, written: str) -> Why | None:
         """Return what is in the way of showing a version that its registry has."""
-        content = self.content_of(ref)
-        if content is None:
+        ref = Ref.parse(written)
+        if (problem := self._unusable.get(ref)) is not None:
+            return faulty("unusable", problem)
+        found = self._versions[ref.place].get(ref)
+        if found is None:
             return None
-        model_id, version_id = Ref.parse(ref).ids
-        model, version = content.snapshot.models.get(model_id), content.snapshot.versions.get(version_id)
-        if model is None or version is None or version.registered_model_id != model_id:
-            return None
-        for noun, found in (("registered model", model), ("version", version)):
-            if found.is_ignored:
-                return Why("ignored", f"its {noun} {found.name} is marked with {IGNORE}", "remove that property")
-            if not found.is_live:
-                return Why("archived", f"its {noun} {found.name} is {found.state}", "restore it in the registry")
-        if version_id not in content.snapshot.artifacts:
+        for noun, of in (("registered model", found.model), ("version", found.version)):
+            if of.is_ignored:
+                return Why("ignored", f"its {noun} {of.name} is marked with {IGNORE}", "remove that property")
+            if not of.is_live:
+                return Why("archived", f"its {noun} {of.name} is {of.state}", "restore it in the registry")
+        if found.artifacts is None:
             remedy = "see the registry among the sources: it says what cannot be read"
             return Why("not-read", "its registry was not read to the end yet", remedy)
         return None
 
-    def versions(self) -> Iterator[tuple[str, RegisteredModel, ModelVersion]]:
-        """Yield all versions, live or not, by reference."""
-        for content in self._contents.values():
-            for version in content.snapshot.versions.values():
-                if (model := content.snapshot.models.get(version.registered_model_id)) is not None:
-                    yield str(Ref.version(content.ref.id, model.id, version.id)), model, version
+    def is_unusable(self, written: str) -> bool:
+        """Return whether a version exists and cannot be read."""
+        return Ref.parse(written) in self._unusable
 
-    @property
-    def refs(self) -> Iterator[str]:
-        """The references of all versions that registries have."""
-        for content in self._contents.values():
-            yield from content.version_refs(content.snapshot.versions)
+    def problems(self, written: str) -> tuple[Problem, ...]:
+        """Return what makes a version unusable."""
+        problem = self._unusable.get(Ref.parse(written))
+        return () if problem is None else (problem,)
+
+    def versions(self) -> Iterator[RegisteredVersion]:
+        """Yield all versions, live or not."""
+        for versions in self._versions.values():
+            yield from versions.values()
+
+    def known(self, registry: str) -> set[Ref]:
+        """Return the versions of a registry."""
+        return set(self._versions[registry])
+
+    def refs(self, registry: str) -> set[str]:
+        """Return the references of a registry's versions."""
+        return set(map(str, self._versions[registry]))
+
+    def documented_by(self, cards: Collection[str]) -> set[str]:
+        """Return the versions that have one of these cards of the model catalog, given by their keys."""
+        return {
+            str(version.ref) for version in self.versions() if version.card is not None and version.card.key in cards
+        }
 
     def link(self, deployment: Deployment, cluster: str, former: Link) -> Link:
         """Return which version a deployment in a cluster serves; one that its registry lacks for now it keeps."""
-        within = [each for registry, each in self._indexes.items() if self._places.may_describe(registry, cluster)]
+        within = [self._index(each) for each in self._registries if self._views.may_describe(each, cluster)]
         new = link(deployment, within)
-        keeps = new.version is None and former.version is not None and former.version.ref in self._missed
+        keeps = new.version is None and former.version is not None and former.version in self._missed
         return former if keeps else new
 
-    def _keep_missed(self, former: RegistryContent, content: RegistryContent, now: float) -> set[str]:
-        """Keep the versions that are no longer in a registry until the ledger lets them go; return all of them."""
-        before, after = former.snapshot, content.snapshot
-        models = before.models.keys() - after.models.keys()
-        versions = before.versions.keys() - after.versions.keys()
-        if models:
-            versions |= {id_ for id_, version in before.versions.items() if version.registered_model_id in models}
-        refs = set()
-        for id_ in versions:
-            found = former.find(before.versions[id_].registered_model_id, id_)
-            for ref in former.version_refs([id_]):
-                refs.add(ref)
-                if found is not None and self._ledger.knows(ref):
-                    self._missed[ref] = Version(*found, before.artifacts.get(id_), missed=now)
-        return refs
+    def _index(self, registry: str) -> RegistryIndex:
+        index = self._indexes.get(registry)
+        if index is None:
+            index = self._indexes[registry] = RegistryIndex.build(
+                self._registries[registry], self._versions[registry].values()
+            )
+        return index

@@ -1,23 +1,26 @@
-"""Model registries put together: found in the cluster and in the settings, polled, and told to the intake."""
+"""Model registries put together: found in the cluster and in the settings, and followed as sources."""
 
 import os
+import ssl
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import structlog
 
+from common.faults import Fault
 from common.kube.client import KubeClient
-from common.kube.environment import MOUNT
+from common.kube.environment import pod_authorities
 from common.kube.metrics import KubeMetrics
 from common.metrics import Metrics
 from common.problems import Problem
-from common.secrets import MountedCredentials, StaticToken, TokenSource
+from common.secrets import StaticToken, TokenSource
 from common.trust import Authority, read_authority, trust_also
 from services.normalizer.normalize.labels import RegistryLabels
 from services.normalizer.settings import NormalizerSettings
 from services.normalizer.sink import Intake
+from services.normalizer.source import Sink
+from services.normalizer.sources.followed import Followed, PollingOptions
 from services.normalizer.sources.http import Connector, SourceMetrics
 from services.normalizer.sources.kubeflow.discovery import (
     Discovery,
@@ -27,10 +30,9 @@ from services.normalizer.sources.kubeflow.discovery import (
     names_nothing,
     untrusted_remedy,
 )
-from services.normalizer.sources.kubeflow.records import RegistryReading
 from services.normalizer.sources.kubeflow.search import TRANSIENT, ClusterSearch
-from services.normalizer.sources.kubeflow.source import PollingOptions, RegistrySource
-from services.normalizer.sources.refs import RefKind, SourceRef, SourceState
+from services.normalizer.sources.polled import RegistrySource
+from services.normalizer.sources.refs import RefKind, SourceRef
 
 log = structlog.get_logger("registries")
 
@@ -56,65 +58,40 @@ def discovery_settings(settings: NormalizerSettings) -> DiscoverySettings:
     )
 
 
-def create_connector(
+def registry_trust(settings: NormalizerSettings, authorities: Iterable[Authority]) -> ssl.SSLContext:
+    """Return what registries are verified against: the system's authorities, these, and MODEL_REGISTRY_CA_FILE's.
+
+    Raises:
+        TrustError: one of these holds no certificate.
+    """
+    file = settings.model_registry_ca_file
+    return trust_also([*authorities, *([read_authority("MODEL_REGISTRY_CA_FILE", Path(file))] if file else [])])
+
+
+def own_connector(
     settings: NormalizerSettings,
     *,
     token: TokenSource | None,
     metrics: Metrics,
     environ: Mapping[str, str] = os.environ,
 ) -> Connector:
-    """Return what opens connections to the own cluster's registries, with KFMR_TOKEN or the service account's `token`.
-
-    Trusted are the system's authorities, the cluster's (`ca.crt` and `service-ca.crt`, from the environment or
-    mounted) and those in MODEL_REGISTRY_CA_FILE.
+    """Return what opens connections to the own cluster's registries, with KFMR_TOKEN or the service account's `token`,
+    and to servers outside clusters, with the credentials for these.
 
     Raises:
-        TrustError: one of these holds no certificate.
+        TrustError: an authority holds no certificate.
     """
     own = settings.model_registry_token
-    authorities = [(f"the variable {name}", environ.get(name, "")) for name in ("ca.crt", "service-ca.crt")]
-    authorities += [
-        read_authority("the mounted", MOUNT / name) for name in ("ca.crt", "service-ca.crt") if (MOUNT / name).exists()
-    ]
-    return create_connector_to(
-        settings,
+    return Connector(
         token=StaticToken(own.get_secret_value()) if own else token,
-        authorities=authorities,
-        metrics=metrics,
+        ssl=registry_trust(settings, pod_authorities(environ)),
+        metrics=metrics.shared(SourceMetrics),
         credentials=settings.server_credentials,
     )
 
 
-def create_connector_to(
-    settings: NormalizerSettings,
-    *,
-    token: TokenSource | None,
-    authorities: Iterable[Authority],
-    metrics: Metrics,
-    credentials: MountedCredentials | None = None,
-) -> Connector:
-    """Return what opens connections to registries that take this token, and to others that take these credentials.
-
-    Trusted are the system's authorities, these, and those in MODEL_REGISTRY_CA_FILE.
-
-    Raises:
-        TrustError: one of these holds no certificate.
-    """
-    further = (
-        [read_authority("MODEL_REGISTRY_CA_FILE", Path(settings.model_registry_ca_file))]
-        if settings.model_registry_ca_file
-        else []
-    )
-    return Connector(
-        token=token,
-        ssl=trust_also([*authorities, *further]),
-        metrics=metrics.shared(SourceMetrics),
-        credentials=credentials or MountedCredentials(None),
-    )
-
-
 class Registries:
-    """Keeps discovery and polling going and tells the intake what they bring (the pollers' SourceHandler)."""
+    """Keeps discovery and polling going; tells the intake which registries there are (a `Listener`)."""
 
     def __init__(
         self,
@@ -133,22 +110,22 @@ class Registries:
         self._intake = intake
         self._settings = discovery or discovery_settings(settings)
         self._cluster = self._settings.cluster
-        intake.ask_for_unknown_versions(self.look_up, cluster=self._cluster)
+        intake.lookups.serve_versions(self.look_up, cluster=self._cluster)
         self._watched = settings.watch_namespaces if namespaces is None else namespaces
         # What is unusable in these may be what names a registry that was read before.
         self._all_named = not any(each.variable in _NAMING for each in settings.unusable)
         self._gateways = settings.model_registry_gateways
         self._gone_grace = settings.patience.source_gone
-        self._source = RegistrySource(
+        self._followed = Followed(
             connector=connector,
-            handler=self,
+            listener=self,
             options=PollingOptions(
                 interval=self._interval(settings.polling_interval, polling_floor),
                 card_refresh=settings.model_card_refresh,
             ),
             expected=intake.known_versions,
         )
-        intake.ask_for_cards(self._source.want_cards, cluster=self._cluster)
+        intake.lookups.serve_cards(self._followed.want_cards, cluster=self._cluster)
         self._search: ClusterSearch | None = None
         self._told: frozenset[Problem] = frozenset()
         self._refs: dict[tuple[RefKind, str], SourceRef] = {}
@@ -162,7 +139,7 @@ class Registries:
         raised = f"{given:g} s is raised to {floor:g} s, so that registries are not flooded"
         remedy = "set POLLING_INTERVAL to a longer time, such as 2m"
         log.warning("polling_interval_raised", given=given, used=floor)
-        self._intake.setting_state("POLLING_INTERVAL", ok=True, reason=f"{raised}; {remedy}")
+        self._intake.conditions.set_named("POLLING_INTERVAL", ok=True, reason=f"{raised}; {remedy}")
         return floor
 
     def follow_cluster(
@@ -187,15 +164,15 @@ class Registries:
     async def run(self) -> None:
         """Poll what there is until cancelled, from when it is known what there was in an earlier run."""
         self._look()
-        await self._intake.begun()
+        await self._intake.wait_until_loaded()
         self._look()
-        await self._source.run()
+        await self._followed.run()
 
     def look_up(self, labels: RegistryLabels) -> None:
         """Read a version that an isvc names and no poll has seen yet."""
         for (kind, id_), ref in self._refs.items():
             if kind == "registry" and ref.api == "kubeflow":
-                self._source.look_up(id_, labels.model, labels.version)
+                self._followed.look_up(id_, labels.model, labels.version)
 
     def _look(self) -> None:
         """Find registries and catalogs among what is known now. No object in the cluster may end the process."""
@@ -203,7 +180,7 @@ class Registries:
             self._find()
         except Exception as error:
             log.exception("discovery_failed")
-            self._intake.discovering(
+            self._intake.report_discovery(
                 cluster=self._cluster, complete=False, ok=False, reason=f"internal: {type(error).__name__}, see the log"
             )
 
@@ -225,7 +202,7 @@ class Registries:
         # One that nothing names any more and that still answers at its address is not gone: a label was changed.
         kept = {key for key in self._refs if key in self._answering or not (sure or key[1] in self._ended)}
         self._refs = {key: ref for key, ref in self._refs.items() if key in kept} | now
-        self._intake.discovering(
+        self._intake.report_discovery(
             cluster=self._cluster,
             complete=sure,
             waiting=waiting,
@@ -233,13 +210,11 @@ class Registries:
             ok=search is None or search.sufficient,
             reason=reason,
         )
-        for kind, id_ in self._refs:
-            if kind == "registry":
-                self._intake.registry_declared(id_)
-        self._tell_strangers(found.untrusted)
         for ref in new:
-            self._intake.remote_state(ref.source, ok=False, reason="it is being read for the first time")
-        self._source.update(self._refs.values())
+            if ref.kind == "catalog":
+                self._intake.report_remote(ref.source, ok=False, reason="it is being read for the first time")
+        self._followed.update(self._refs.values())
+        self._tell_strangers(found.untrusted)
 
     def _tell_problems(self, found: Discovery) -> None:
         for problem in sorted(set(found.problems) - self._told):
@@ -247,49 +222,40 @@ class Registries:
         self._told = frozenset(found.problems)
         if self._settings.routes:
             reason = " ".join(f"{each.object}: {each.message}; {each.remedy}." for each in found.unmatched.values())
-            self._intake.setting_state("MR_ROUTE", ok=not reason, reason=reason)
+            self._intake.conditions.set_named("MR_ROUTE", ok=not reason, reason=reason)
 
     def _tell_strangers(self, untrusted: Sequence[SourceRef]) -> None:
         """Say that registries outside trusted namespaces are not read; what an earlier run has of them stays."""
         registries = {ref.source: ref for ref in untrusted}
         for name, ref in registries.items():
             reason, remedy = f"{ref.origin} is outside the trusted namespaces", untrusted_remedy(ref)
-            self._intake.remote_untrusted(name, reason=reason, remedy=remedy)
+            self._intake.report_untrusted(name, reason=reason, remedy=remedy)
             if ref.kind == "registry" and self._intake.known_versions(ref.id):
-                self._intake.registry_declared(ref.id)
-                self._intake.registry_failed(ref.id, has_address=False, reason=f"untrusted: {reason}; {remedy}")
+                self._intake.add_unread_registry(name, reason=f"untrusted: {reason}; {remedy}")
         for name in self._strangers - registries.keys():
-            self._intake.remote_gone(name)
+            self._intake.remove_remote(name)
         self._strangers = frozenset(registries)
 
-    # --- what the pollers tell
+    # --- what is told of those that are followed
 
-    def on_reading(self, ref: SourceRef, reading: RegistryReading) -> None:
-        """A registry was read."""
-        self._intake.registry_read(ref.registry, reading)
+    def open(self, source: RegistrySource) -> Sink:
+        """There is a registry."""
+        return self._intake.open(source)
 
-    def on_cards(self, ref: SourceRef, reading: RegistryReading) -> None:
-        """Model cards that a registry refers to are new or changed."""
-        self._intake.cards_read(ref.registry, reading)
+    def on_cards(self, cards: Mapping[str, str | None]) -> None:
+        """Model cards are new or changed."""
+        self._intake.put_cards(cards, cluster=self._cluster)
 
     def on_cards_forgotten(self, keys: Collection[str]) -> None:
         """Nothing refers to these model cards any more."""
-        self._intake.cards_forgotten(keys, cluster=self._cluster)
+        self._intake.forget_cards(keys, cluster=self._cluster)
 
-    def on_deployment_cards(self, cards: Mapping[str, str | None]) -> None:
-        """Model cards that deployments name are new or changed."""
-        self._intake.deployment_cards_read(cards, cluster=self._cluster)
-
-    def on_state(self, ref: SourceRef, state: SourceState) -> None:
-        """A registry or catalog fares otherwise than before."""
-        fault = state.fault
-        # Without an address there is nothing to wait for: that is told, no more.
-        has_address = fault is None or fault.kind != "no-address"
-        since = datetime.fromtimestamp(state.since, UTC).isoformat(timespec="seconds")
-        reason = f"{fault} (since {since})" if fault else ""
-        self._intake.remote_state(ref.source, ok=state.ok or not has_address, reason=reason, stale=not state.ok)
-        if fault and ref.kind == "registry":
-            self._intake.registry_failed(ref.id, has_address=has_address, reason=str(fault))
+    def on_fault(self, ref: SourceRef, fault: Fault | None) -> None:
+        """A registry or catalog cannot be read, or can again."""
+        if ref.kind == "catalog":
+            # Without an address there is nothing to wait for: that is told, no more.
+            ok = fault is None or fault.kind == "no-address"
+            self._intake.report_remote(ref.source, ok=ok, reason=str(fault or ""), stale=fault is not None)
         if fault is None:
             self._answering.add((ref.kind, ref.id))
         elif (ref.kind, ref.id) in self._answering:
@@ -303,6 +269,6 @@ class Registries:
         if ref.kind == "registry":
             what_follows = f"its models leave in {self._gone_grace:g} s (SOURCE_GONE_GRACE)"
         log.warning("source_gone", source=ref.label, named_by=ref.origin, consequence=what_follows)
-        self._intake.remote_gone(ref.source)
         if ref.kind == "registry":
-            self._intake.registry_gone(ref.id, proven=ref.id in self._ended)
+            self._intake.close(ref.source, proven=ref.id in self._ended)
+        self._intake.remove_remote(ref.source)

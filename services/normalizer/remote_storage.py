@@ -1,4 +1,4 @@
-"""storage-rest over HTTP, as the normalizer sees it."""
+"""Sends documents to storage-rest over HTTP, and asks it what it has."""
 
 import asyncio
 from collections.abc import Iterable
@@ -9,7 +9,7 @@ from common.http.client import HttpClient, StatusError
 from common.wire import (
     Applied,
     Batch,
-    Listing,
+    CacheListing,
     Stored,
     Upsert,
     encode_batch,
@@ -24,7 +24,7 @@ _PARALLEL = 8
 
 
 class RemoteStorage:
-    """storage-rest over HTTP; speaks the original's requests to one that knows only these."""
+    """storage-rest over HTTP; an original storage-rest is sent only the requests that it knows."""
 
     def __init__(self, client: HttpClient, *, yaml: bool = False) -> None:
         """`yaml`: an original is sent documents in the second format."""
@@ -33,7 +33,7 @@ class RemoteStorage:
         self._original = False
         self._sent: dict[str, Stored] = {}
 
-    async def listing(self, known: str = "") -> Listing | None:
+    async def listing(self, known: str = "") -> CacheListing | None:
         """Return all that is stored, by digest; None when nothing has changed since the revision `known`.
 
         Raises:
@@ -48,8 +48,8 @@ class RemoteStorage:
         self._original = listing is None
         return listing or await self._listing_of_original(parse_keys(answer.body))
 
-    async def _listing_of_original(self, keys: Iterable[str]) -> Listing:
-        """Fetch what others put there; what we sent ourselves is known, and an original keeps no more of it."""
+    async def _listing_of_original(self, keys: Iterable[str]) -> CacheListing:
+        """Fetch what others have stored; what we sent ourselves is known, and an original keeps nothing else of it."""
         limit = asyncio.Semaphore(_PARALLEL)
 
         async def fetch(key: str) -> tuple[str, Stored]:
@@ -60,10 +60,10 @@ class RemoteStorage:
                 return key, parse_storage_body(key, answer.body).stored
 
         entries = dict(await asyncio.gather(*map(fetch, keys)))
-        return Listing(revision="", complete=True, confirmed=True, entries=entries, cards={})
+        return CacheListing(revision="", complete=True, confirmed=True, entries=entries, cards={})
 
     async def apply(self, batch: Batch) -> Applied:
-        """Send a batch; what storage refuses for good is in the answer.
+        """Send a batch; the answer has what storage refuses for good.
 
         Raises:
             RemoteError, WireError: as `listing`; what of the batch is stored is then unknown.

@@ -31,7 +31,7 @@ from services.normalizer.ledger import Doubt
 from services.normalizer.normalize.deployment import Deployment
 from services.normalizer.normalize.result import segment
 from services.normalizer.settings import NormalizerSettings
-from services.normalizer.sourcebook import Standing
+from services.normalizer.sourcebook import SourceHealth
 
 URL_SCHEMES = ("http://", "https://", "grpc://")
 _LONGEST = 2000
@@ -40,7 +40,7 @@ _MOST = 50
 
 
 class Reporter:
-    """Says how things stand, from what the normalizer's rooms know."""
+    """Describes the state of the normalizer, and of single models: shown, leaving or hidden, and why."""
 
     def __init__(self, context: Context) -> None:
         self._desired = context.desired
@@ -52,11 +52,11 @@ class Reporter:
         self._clock = context.clock
 
     def status(self, settings: NormalizerSettings) -> NormalizerStatus:
-        """Return how things stand now; `settings` are those in effect."""
+        """Return the state of the normalizer; `settings` are those in effect."""
         conditions = conditions_of(self._health)
         named = {condition.name: condition for condition in conditions}
         counts = self._ledger.counts()
-        sources = [_source(standing, named, counts) for standing in self._book.standings()]
+        sources = [_source(health, named, counts) for health in self._book.sources()]
         return NormalizerStatus(
             version=__version__,
             started=moment(self._health.started),
@@ -92,10 +92,10 @@ class Reporter:
         )
 
     def explain(self, name: str) -> Explanation:
-        """Return what is known of the model that `name` means: a name, namespace/name, key, path of the feed or URL."""
-        wanted = key_in(name.strip()).lower()
+        """Return what is known of a model, given by its name, namespace/name, key, path in the feed or URL."""
+        wanted = key_of(name.strip()).lower()
         found = {ref for ref, called in self._names() if any(wanted == each.lower() for each in called)}
-        found |= {ref for ref, facts in self._desired.deployments() if is_meant(facts, name.strip())}
+        found |= {ref for ref, facts in self._desired.deployments() if matches(facts, name.strip())}
         doubts = {doubt.ref: doubt for doubt in self._ledger.doubts()}
         stored = {entry.ref for entry in self._mirror.entries.values()}
         return Explanation(
@@ -103,22 +103,23 @@ class Reporter:
             found=tuple(self._explained(ref, doubts.get(ref), stored) for ref in sorted(found)[:_MOST]),
             unread=tuple(
                 UnreadStatus(source=each.id, reason=self._book.reason(each.id))
-                for each in self._book.standings()
+                for each in self._book.sources()
                 if each.failing or (each.looked is None and not each.absent)
             ),
         )
 
-    def names(self) -> set[str]:
-        """Return all names by which something is known here."""
+    def known_names(self) -> set[str]:
+        """Return all names by which models are known."""
         return {each for _, called in self._names() for each in called if each}
 
     def _names(self) -> Iterator[tuple[str, tuple[str, ...]]]:
-        """Yield references with the names that they go by."""
+        """Yield references with the names of their models."""
         for ref, facts in self._desired.deployments():
             yield ref, names_of(facts.namespace, facts.name)
-        for ref, model, version in self._desired.versions():
+        for each in self._desired.versions():
+            model, version = each.model, each.version
             key = identity.key_of((segment(model.name), segment(version.name)))
-            yield ref, (model.name, f"{model.name}/{version.name}", f"{model.name} {version.name}", key)
+            yield str(each.ref), (model.name, f"{model.name}/{version.name}", f"{model.name} {version.name}", key)
         for key, entry in self._entries():
             yield entry.ref or key, (key, entry.ref, entry.model_name, entry.server_name)
         for hidden in self._hidden.all():
@@ -183,17 +184,17 @@ class Reporter:
 
 
 def _source(
-    standing: Standing, conditions: dict[str, ConditionStatus], counts: dict[str, tuple[int, int]]
+    health: SourceHealth, conditions: dict[str, ConditionStatus], counts: dict[str, tuple[int, int]]
 ) -> SourceStatus:
-    condition = conditions.get(standing.id)
-    shown, leaving = counts.get(standing.id, (0, 0))
-    ok = condition.ok if condition else not standing.failing
+    condition = conditions.get(health.id)
+    shown, leaving = counts.get(health.id, (0, 0))
+    ok = condition.ok if condition else not health.failing
     return SourceStatus(
-        id=standing.id,
-        kind=standing.kind,
+        id=health.id,
+        kind=health.kind,
         ok=ok,
-        last_look=None if standing.looked is None else moment(standing.looked),
-        stale=standing.failing and not ok,
+        last_look=None if health.looked is None else moment(health.looked),
+        stale=health.failing and not ok,
         shown=shown,
         leaving=leaving,
         reason=condition.reason if condition else "",
@@ -201,12 +202,12 @@ def _source(
 
 
 def names_of(namespace: str, name: str) -> tuple[str, ...]:
-    """Return the names by which people mean a deployment."""
+    """Return the names that people may use for a deployment."""
     return (name, f"{namespace}/{name}", identity.key_of((namespace, name)))
 
 
-def key_in(name: str) -> str:
-    """Return the key that a path of the feed stands for; any other name as it is."""
+def key_of(name: str) -> str:
+    """Return the key of an entry, given by its path in the feed; any other name is returned as it is."""
     path = urlsplit(name).path if name.startswith(URL_SCHEMES) else name
     segments = path.strip("/").split("/")
     if segments[-1] == identity.DOCUMENT_NAME and len(segments) >= 3:
@@ -214,20 +215,20 @@ def key_in(name: str) -> str:
     return name
 
 
-def is_meant(deployment: Deployment, name: str) -> bool:
-    """Return whether a name (name, namespace/name, key or URL) is that of a deployment."""
+def matches(deployment: Deployment, name: str) -> bool:
+    """Return whether a name, namespace/name, key or URL is that of a deployment."""
     if name.startswith(URL_SCHEMES):
         return bool(deployment.url) and urlsplit(deployment.url).netloc == urlsplit(name).netloc
     return name in names_of(deployment.namespace, deployment.name)
 
 
-def close_to(name: str, names: Iterable[str]) -> tuple[str, ...]:
-    """Return the names that are most like one; of ten thousand models that takes seconds."""
-    return tuple(difflib.get_close_matches(key_in(name.strip()), sorted(names), n=_NEAR))
+def similar_names(name: str, names: Iterable[str]) -> tuple[str, ...]:
+    """Return the names that are most similar to a name; with ten thousand models that takes seconds."""
+    return tuple(difflib.get_close_matches(key_of(name.strip()), sorted(names), n=_NEAR))
 
 
 def add_explanations(app: web.Application, reporter: Reporter) -> None:
-    """Add `/explain`, which is read from this host, or with the token."""
+    """Add `/explain`, which may be read from this host, or with the token."""
 
     async def show(request: web.Request) -> web.Response:
         name = request.query.get("model", "").strip()
@@ -235,7 +236,7 @@ def add_explanations(app: web.Application, reporter: Reporter) -> None:
             raise HttpProblem(400, "say which model: /explain?model=NAME, namespace/name, a key or a URL")
         explanation = reporter.explain(name)
         if not explanation.found:
-            near = await asyncio.to_thread(close_to, name, reporter.names())  # the feed goes on meanwhile
+            near = await asyncio.to_thread(similar_names, name, reporter.known_names())
             explanation = explanation.model_copy(update={"near": near})
         return web.Response(body=explanation.encode(), content_type="application/json")
 

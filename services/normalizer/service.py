@@ -1,4 +1,4 @@
-"""The normalizer put together: sources, controller, and the server that shows its health and metrics."""
+"""Assembles the normalizer: sources, controller, and the server for its health, status and metrics."""
 
 import asyncio
 import os
@@ -14,17 +14,19 @@ from common.health import Health
 from common.http import server
 from common.http.access import AccessPolicy
 from common.http.client import HttpClient
-from common.kube.environment import find_credentials
+from common.kube.environment import find_credentials, pod_authorities
 from common.kube.metrics import KubeMetrics
-from common.logs import tell_start
+from common.logs import log_start
 from common.metrics import Metrics
 from common.settings import report_unusable
 from common.status import settings_of
+from services.normalizer.cluster_specs import own_cluster_spec, specs_of_contexts, specs_of_file
 from services.normalizer.clusters import Clusters, Environment, Task, model_servers
+from services.normalizer.clusters_file import CLUSTERS_FILE, ClustersFile, follow_file
 from services.normalizer.context import create_context
 from services.normalizer.controller import Controller
 from services.normalizer.publish import Storage
-from services.normalizer.registries import POLLING_FLOOR, create_connector
+from services.normalizer.registries import POLLING_FLOOR, own_connector, registry_trust
 from services.normalizer.remote_storage import RemoteStorage
 from services.normalizer.reports import add_explanations
 from services.normalizer.settings import NormalizerSettings
@@ -33,8 +35,7 @@ from services.normalizer.source import Source
 from services.normalizer.sources.kserve.answered import Answered
 from services.normalizer.sources.manifests import ManifestSource
 from services.normalizer.sources.openai_servers import OpenAiSource, server_refs
-from services.normalizer.sources.selected import Selected
-from services.normalizer.wanted import CLUSTERS_FILE, follow_file, of_contexts, own_cluster
+from services.normalizer.sources.wrappers import Selected
 
 log = structlog.get_logger("normalizer")
 
@@ -55,21 +56,21 @@ def create_controller(
     )
 
 
-def _of_files(environment: Environment) -> Iterable[Source]:
+def _manifest_sources(environment: Environment) -> Iterable[Source]:
     if not environment.manifests:
         return
     settings = environment.settings
     source = ManifestSource(paths=environment.manifests, connections=settings.reads_secrets)
-    trust = create_connector(settings, token=None, metrics=environment.metrics).ssl
+    trust = registry_trust(settings, pod_authorities(os.environ))
     servers = model_servers(settings, trust=trust, inside=True)
     yield source if servers is None else Answered(Selected(source, settings.selection), servers)
 
 
-def _of_servers(environment: Environment) -> Iterable[Source]:
+def _openai_sources(environment: Environment) -> Iterable[Source]:
     settings = environment.settings
     if not settings.openai_servers:
         return
-    connector = create_connector(settings, token=None, metrics=environment.metrics)
+    connector = own_connector(settings, token=None, metrics=environment.metrics)
     for ref in server_refs(settings.openai_servers, insecure=settings.model_registry_insecure):
         yield OpenAiSource(
             ref,
@@ -79,33 +80,39 @@ def _of_servers(environment: Environment) -> Iterable[Source]:
         )
 
 
-KINDS: dict[str, Callable[[Environment], Iterable[Source]]] = {"manifests": _of_files, "openai": _of_servers}
-"""The kinds of sources of deployments that are in no cluster: what there is of each in an environment."""
+KINDS: dict[str, Callable[[Environment], Iterable[Source]]] = {
+    "manifests": _manifest_sources,
+    "openai": _openai_sources,
+}
+"""The kinds of sources outside clusters, each with a function that returns the sources in an environment."""
 
 
 async def follow_sources(
     *, intake: Intake, environment: Environment, cluster: bool = False, contexts: Sequence[str] = ()
 ) -> Sequence[Task]:
-    """Return what must run to follow the sources of an environment and, if asked for, a cluster or several.
+    """Return the tasks that follow the sources of an environment and its clusters.
 
-    The clusters are those of CLUSTERS_FILE, else those of `contexts`, else, with `cluster`, the environment's own.
+    The clusters are those in CLUSTERS_FILE, else those of `contexts`, else, with `cluster`, the environment's own.
 
     Raises:
-        CredentialsError: a cluster is asked for and the environment leads to none.
+        CredentialsError: a cluster is asked for, and there are no credentials for one in the environment.
         TrustError: a certificate authority for registries cannot be used.
     """
     settings = environment.settings
-    create_connector(settings, token=None, metrics=environment.metrics)  # a faulty authority is told at once
+    registry_trust(settings, pod_authorities(os.environ))  # fails at once if an authority is invalid
     clusters = Clusters(intake=intake, environment=environment)
     tasks: list[Task] = [clusters.run]
     if settings.clusters_file is not None:
-        intake.cluster_awaited(CLUSTERS_FILE)
-        follow = partial(follow_file, settings.clusters_file, settings=settings, environ=os.environ)
-        tasks.append(partial(follow, want=clusters.want, intake=intake))
+        intake.await_cluster(CLUSTERS_FILE)
+
+        def configure(file: ClustersFile) -> None:
+            clusters.configure(specs_of_file(settings, file, os.environ))
+
+        tasks.append(partial(follow_file, settings.clusters_file, use=configure, intake=intake))
     elif contexts:
-        clusters.want(of_contexts(settings, contexts, os.environ))
+        clusters.configure(specs_of_contexts(settings, contexts, os.environ))
     else:
-        clusters.want([own_cluster(settings, await find_credentials(os.environ) if cluster else None)])
+        clusters.configure([own_cluster_spec(settings, await find_credentials(os.environ) if cluster else None)])
     for sources_of in KINDS.values():
         tasks += [intake.follow(Selected(source, settings.selection)) for source in sources_of(environment)]
     return tasks
@@ -121,7 +128,7 @@ async def run(
     """Run the normalizer as a service of its own until `stop` is set.
 
     Raises:
-        CredentialsError: the environment leads to no cluster.
+        CredentialsError: there are no credentials for a cluster in the environment.
         OSError: an address cannot be bound.
     """
     health = Health()
@@ -144,12 +151,12 @@ async def run(
         add_explanations(app, controller.reporter)
         bound = await stack.enter_async_context(server.listening(app, addresses))
         follows = str(settings.clusters_file or "the cluster that it runs in")
-        tell_start(NAME, __version__, addresses=bound, settings=settings_of(settings), follows=follows)
+        log_start(NAME, __version__, addresses=bound, settings=settings_of(settings), follows=follows)
         await run_until(stop, controller.run, *tasks)
 
 
 async def run_until(stop: asyncio.Event, *tasks: Task) -> None:
-    """Run the tasks side by side until `stop` is set, or one of them fails, which ends all."""
+    """Run the tasks together until `stop` is set; if one of them fails, all end."""
     async with asyncio.TaskGroup() as group:
         running = [group.create_task(task()) for task in tasks]
         await stop.wait()

@@ -1,4 +1,4 @@
-"""What the normalizer reads from its environment."""
+"""The settings of the normalizer, read from its environment."""
 
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, get_args
@@ -47,7 +47,7 @@ def _check_selector(written: str) -> str:
 
 
 def _as_choice(given: object) -> object:
-    """Return a truth value in any spelling as `true` or `false`, anything else as it is."""
+    """Return a boolean in any spelling as `true` or `false`, and anything else as it is."""
     try:
         return str(_TRUTH.validate_python(given)).lower()
     except ValidationError:
@@ -55,7 +55,7 @@ def _as_choice(given: object) -> object:
 
 
 class NormalizerSettings(ServiceSettings):
-    """Where the models are, how they are shown when nobody says, and how patient we are with their sources."""
+    """Where models are found, how they are shown by default, and how long what is in doubt is kept."""
 
     strict: ClassVar[frozenset[str]] = frozenset({"SELECTOR", "AI_ASSETS_ONLY"})
 
@@ -79,7 +79,7 @@ class NormalizerSettings(ServiceSettings):
     tags_ignored: CommaList = Field(
         (),
         alias="TAGS_IGNORED",
-        description="labels and properties that are no tags, besides those of tools; `*` matches any characters, "
+        description="labels and properties that do not become tags, beside those of tools; `*` matches any characters, "
         "`!` before a pattern makes tags of what it matches",
     )
     dashboard_url: Url | None = Field(
@@ -99,7 +99,7 @@ class NormalizerSettings(ServiceSettings):
     read_runtimes: bool = Field(
         False,
         alias="READ_RUNTIMES",
-        description="read ServingRuntimes and ClusterServingRuntimes, for what model servers speak; needs the right to",
+        description="read ServingRuntimes and ClusterServingRuntimes, which show the API of a server; needs rights",
     )
     discover_models: bool = Field(
         False,
@@ -147,17 +147,17 @@ class NormalizerSettings(ServiceSettings):
         False, alias="AI_ASSETS_ONLY", description="show only what the dashboard offers as an AI asset"
     )
     not_ready_grace: Duration = Field(
-        120.0, alias="NOT_READY_GRACE", description="an InferenceService may be not ready for so long and stay shown"
+        120.0, alias="NOT_READY_GRACE", description="an InferenceService that is not ready is still shown for this long"
     )
     removal_hold: Duration | None = Field(
         None,
         alias="REMOVAL_HOLD",
-        description="what a source lacks stays for so long before it leaves, unless its deletion was seen; default 1h",
+        description="entries that a source lacks are kept for this long, unless the deletion was seen; default 1h",
     )
     removal_hold_share: Share = Field(
         removals.SHARE,
         alias="REMOVAL_HOLD_SHARE",
-        description="when more than this share of a source is leaving, models that are not ready stay as long",
+        description="when more than this share of a source is leaving, models that are not ready are kept as long",
     )
     removal_guard: Literal["on", "off"] = Field(
         "on", alias="REMOVAL_GUARD", description="off: the older name for REMOVAL_HOLD=0"
@@ -165,7 +165,7 @@ class NormalizerSettings(ServiceSettings):
     source_gone_grace: Duration | None = Field(
         None,
         alias="SOURCE_GONE_GRACE",
-        description="models of a registry that is no longer there stay for so long; default REMOVAL_HOLD",
+        description="models of a registry that is gone are kept for this long; default REMOVAL_HOLD",
     )
     first_sync_grace: Duration = Field(
         300.0,
@@ -203,7 +203,7 @@ class NormalizerSettings(ServiceSettings):
     model_registry_namespaces: CommaList = Field(
         ("rhoai-model-registries", "odh-model-registries", "kubeflow"),
         alias="MODEL_REGISTRY_NAMESPACES",
-        description="registries in these namespaces, and in the connector's own, are read; others are told",
+        description="registries in these namespaces, and in the connector's own, are read; others are reported",
     )
     model_registry_gateways: bool = Field(
         False,
@@ -225,17 +225,17 @@ class NormalizerSettings(ServiceSettings):
 
     @property
     def storage(self) -> str:
-        """Where storage-rest listens."""
+        """The URL of storage-rest."""
         return self.storage_url or self.url_on_pod(STORAGE_PORT)
 
     @property
     def reads_secrets(self) -> bool:
-        """Whether the Secrets of connections are read, of a cluster's or those in files."""
+        """Whether the Secrets of connections are read, in clusters or in files."""
         return self.resolve_connections in ("true", "secrets")
 
     @property
     def patience(self) -> Patience:
-        """How long what is in doubt stays."""
+        """How long entries in doubt are kept."""
         hold = (
             self.removal_hold if self.removal_hold is not None else removals.HOLD if self.removal_guard == "on" else 0
         )
@@ -248,17 +248,17 @@ class NormalizerSettings(ServiceSettings):
 
     @property
     def names_servers(self) -> bool:
-        """Whether it names servers to read, so that there is something to read without a cluster."""
+        """Whether servers are named that can be read without a cluster."""
         return bool(self.model_registry_urls or self.mlflow_urls or self.openai_servers)
 
     @property
     def server_credentials(self) -> MountedCredentials:
-        """What servers ask for that are named in settings."""
+        """The credentials for servers that settings name."""
         return MountedCredentials(self.server_credentials_dir)
 
     @property
     def selection(self) -> Selection:
-        """Which InferenceServices are wanted."""
+        """Which deployments are served."""
         return Selection(
             selector=parse_selector(self.selector),
             namespaces=self.select_namespaces,
@@ -268,7 +268,7 @@ class NormalizerSettings(ServiceSettings):
 
     @property
     def defaults(self) -> Defaults:
-        """What entities get where nobody says anything."""
+        """The values that entities get where none are given."""
         return Defaults(
             owner=self.default_owner,
             lifecycle=self.default_lifecycle,

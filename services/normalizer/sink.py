@@ -1,232 +1,191 @@
-"""Where everything arrives that sources tell: facts for what is desired, how they fare for the book and `/readyz`.
+"""Where sources report: gives each source its sink, and passes on what it reports to the rest of the normalizer.
 
-Everything here is called by sources, synchronously and at any time; nothing here waits for storage.
+Everything here may be called at any time, is synchronous, and never waits for storage.
 """
 
 import asyncio
-from collections import defaultdict
 from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping
 from functools import partial
 from typing import Any
 
 import structlog
 
-from common.kube.state import State
+from common.faults import Fault, kind_of
 from common.problems import Problem
 from services.normalizer.context import SYNC, Context
-from services.normalizer.facts import LOCAL, Gone, Missing, Ref, Unusable, cluster_of_id, in_cluster
-from services.normalizer.normalize.cards import CatalogModel
-from services.normalizer.normalize.labels import RegistryLabels
-from services.normalizer.normalize.registry_objects import RegistryRef
-from services.normalizer.normalize.result import Place
-from services.normalizer.places import SHARED
-from services.normalizer.source import Hearer, News, Sink, Source
-from services.normalizer.sourcebook import OPTIONAL, OPTIONAL_PARTS
-from services.normalizer.sources.kubeflow.records import RegistryContent, RegistryReading, registry_source
+from services.normalizer.facts import LOCAL, Gone, Missing, Ref, Unusable, in_cluster
+from services.normalizer.normalize.result import ClusterView
+from services.normalizer.source import Hearer, Lookups, News, Sink, Source
+from services.normalizer.sourcebook import OF_CLUSTERS, OPTIONAL, OPTIONAL_PARTS
+from services.normalizer.telemetry import Conditions
 
 log = structlog.get_logger("sink")
 
 SLOW = 10.0
-"""Seconds after which a source that has said nothing is no longer believed to answer soon."""
+"""Seconds after which a source that has not reported anything counts as one that cannot be read."""
 
 
 class Intake:
-    """Gives each source its sink; `sources` are those that were opened, by id."""
+    """Takes what sources report; `sources` are those that were opened, by id."""
 
     def __init__(self, context: Context) -> None:
         self._desired = context.desired
         self._book = context.book
         self._ledger = context.ledger
         self._queue = context.queue
-        self._health = context.health
         self._telemetry = context.telemetry
         self._clock = context.clock
-        self._news = asyncio.Event()
-        self._begun = asyncio.Event()
-        self._ask: dict[str, Callable[[RegistryLabels], None]] = {}
-        self._ask_for_cards: dict[str, Callable[[frozenset[CatalogModel]], None]] = {}
-        self._cards_named: Mapping[str, frozenset[CatalogModel]] = {}
-        self._cluster_names: dict[str, str] = {}
-        self._conditions: defaultdict[str, set[str]] = defaultdict(set)
+        self._progressed = asyncio.Event()
+        self._loaded = asyncio.Event()
         self._problems: Mapping[str, tuple[Problem, ...]] = {}
+        self.conditions = Conditions(context.health, context.telemetry)
+        self.lookups = Lookups()
         self.sources: dict[str, Source] = {}
 
-    # --- of sources of deployments
+    # --- sources
 
     def follow(self, source: Source) -> Callable[[], Coroutine[Any, Any, None]]:
-        """Return what must run to follow a source."""
+        """Return the task that follows a source."""
         return partial(source.run, self.open(source))
 
     def open(self, source: Source) -> Sink:
-        """Return the sink of a source; from now on it is waited for."""
+        """Return the sink of a source; from now on the feed waits for it."""
         self._book.declare(source.id, source.kind, namespaces=source.namespaces)
-        self._tell(source.id, False, "it is being read for the first time", stale=True)
+        self.conditions.set(source.id, False, "it is being read for the first time", stale=True)
         self.sources[source.id] = source
         if isinstance(source, Hearer):
             source.hear(self._problems)
-        asyncio.get_running_loop().call_later(SLOW, self._slow, source)
-        return _SinkOf(source, self, known=self._desired.known(source.id, source.kind))
+        self._sources_changed()
+        if source.kind != "registry":  # the first poll of ten thousand models takes longer
+            asyncio.get_running_loop().call_later(SLOW, self._stop_waiting, source)
+        return _SourceSink(source, self, known=self._desired.known(source.id, source.kind))
 
-    def _slow(self, source: Source) -> None:
-        """Count a source that has not said anything by now as one that cannot be read, until it says something."""
+    def _stop_waiting(self, source: Source) -> None:
+        """Count a source that has not reported anything by now as one that cannot be read, until it does."""
         if self.sources.get(source.id) is source and self._book.is_untried(source.id):
             reason = f"no answer for {SLOW:g} s: it is slow, hangs, or is cut off; it is asked further"
-            self._tell(source.id, False, reason, stale=True)
+            self.conditions.set(source.id, False, reason, stale=True)
             self._book.failed(source.id, reason=reason)
-            self._progress()
+            self._check_all()
 
-    def tell_problems(self, problems: Mapping[str, tuple[Problem, ...]]) -> None:
-        """Have sources that can tell the owners of objects do so."""
+    def notify_owners(self, problems: Mapping[str, tuple[Problem, ...]]) -> None:
+        """Give all problems to the sources that can tell the owners of objects about them."""
         self._problems = problems
         for source in self.sources.values():
             if isinstance(source, Hearer):
                 source.hear(problems)
 
     def changed(self, source: str, news: News) -> None:
-        """A source has news of objects."""
+        """Take reports of a source about objects."""
         now = self._clock()
         for ref, fact in news.items():
             try:
                 self._desired.put(source, ref, fact, now=now)
-            except Exception as error:  # whatever is wrong with one object, the others go on
+            except Exception as error:  # a defect with one object must not stop the others
                 log.exception("object_not_processed", object=ref.label)
-                self._desired.put(source, ref, Unusable(_untaken(ref, error)), now=now)
+                self._desired.put(source, ref, Unusable(_not_processed(ref, error)), now=now)
         if self._book.last_look(source) is not None:
-            self._telemetry.heard(str(ref) for ref in news if ref.is_deployment)
-        self._wake()
+            self._telemetry.event_received(str(ref) for ref in news if ref.is_deployment)
+        self._queue_changes()
 
-    def listed(self, source: str) -> None:
-        """A look at a source was complete."""
+    def listed(self, source: str, *, lacking: Fault | None = None) -> None:
+        """Record that a source was read completely, but for what is `lacking` of single objects."""
         self._book.listed(source, now=self._clock())
-        self._tell(source, True, stale=False)
-        self._progress()
+        self.conditions.set(source, lacking is None, str(lacking or ""), stale=lacking is not None)
+        self._sources_changed()
 
-    def state(self, source: str, state: State, *, part: str = "", partly: bool = False) -> None:
-        """A source, or what belongs to it, cannot be read or can again."""
-        reason = "" if state.ok else str(state)
-        optional = part in OPTIONAL_PARTS or self.sources[source].kind in OPTIONAL
-        unneeded = optional and state.kind in ("absent", "forbidden")
-        ok, told = state.ok or unneeded, f"not followed, {reason}" if unneeded else reason
-        self._tell(source, ok, told, part=part, stale=None if part else not ok)
-        if not part and state.ok:
+    def state(self, source: str, fault: Fault | None, *, part: str = "", partly: bool = False) -> None:
+        """Record that a source, or a part of it, cannot be read, or can again."""
+        kind, what = self.sources[source].kind, kind_of(fault)
+        unneeded = (part in OPTIONAL_PARTS or kind in OPTIONAL) and what in ("absent", "forbidden")
+        ok, reason = fault is None or unneeded, str(fault or "")
+        shown = f"not followed, {reason}" if unneeded else reason
+        # A server without an address is not waited for, and nobody has to change anything.
+        self.conditions.set(source, ok or what == "no-address", shown, part=part, stale=None if part else not ok)
+        if not part and fault is None:
             self._book.recovered(source)
         elif not part:
-            waiting = state.kind != "absent" and not partly and not unneeded
-            self._book.failed(source, waiting=waiting, reason=reason)
-        self._progress()
+            nowhere = what == "no-address" or (what == "absent" and kind in OF_CLUSTERS)
+            self._book.failed(source, waiting=not (nowhere or partly or unneeded), reason=reason)
+        self._sources_changed()
 
-    # --- of clusters
+    def close(self, source: str, *, proven: bool = False) -> None:
+        """Remove a source that is gone; its entries are kept for a grace.
 
-    def cluster_awaited(self, cluster: str, reason: str = "") -> None:
-        """A cluster is configured and cannot be followed yet: it may be the one that any entry comes from."""
-        source = _awaited(cluster)
+        `proven`: it is certain that it is gone, even if not all places were searched for sources.
+        """
+        self._withdraw(source, proven=proven)
+        self._sources_changed()
+
+    def _withdraw(self, source: str, *, proven: bool = False) -> None:
+        self.sources.pop(source, None)
+        self._book.withdraw(source, proven=proven)
+        self._ledger.withdraw(source)
+
+    # --- clusters
+
+    def await_cluster(self, cluster: str, reason: str = "") -> None:
+        """Have the feed wait for a cluster that cannot be followed yet, because any entry may come from it."""
+        source = _placeholder(cluster)
         self._book.declare(source, "cluster")
         if reason:
             self._book.failed(source, reason=reason)
-        self._health.set(source, False, reason or "not looked at yet")
-        self._telemetry.source(source, stale=True)
-        self._progress()
+        self.conditions.set_named(source, False, reason or "not looked at yet", stale=True)
+        self._check_all()
 
-    def cluster_known(self, cluster: str) -> None:
-        """What `cluster_awaited` said of a cluster no longer holds."""
-        self._book.withdraw(_awaited(cluster))
-        self._forget(_awaited(cluster))
-        self._progress()
+    def stop_awaiting_cluster(self, cluster: str) -> None:
+        """Undo `await_cluster`."""
+        self._book.withdraw(_placeholder(cluster))
+        self.conditions.remove(_placeholder(cluster))
+        self._check_all()
 
-    def cluster_followed(self, cluster: str, place: Place) -> None:
-        """A cluster is followed from now on; its registries are looked for."""
-        self._cluster_names[cluster] = place.name
-        self._desired.put_place(cluster, place)
+    def add_cluster(self, cluster: str, view: ClusterView) -> None:
+        """Add a cluster that is followed from now on; the search for its registries begins."""
+        self.conditions.name_cluster(cluster, view.name)
+        self._desired.put_cluster(cluster, view)
         self._book.discovering(complete=False, cluster=cluster)
-        self._wake()
+        self._queue_changes()
 
-    def cluster_stopped(self, cluster: str, sources: Collection[str]) -> None:
-        """A cluster with these sources of deployments is not followed now; whether it will be again, is said next."""
-        for source in sources:
-            self.sources.pop(source, None)
+    def stop_cluster(self, cluster: str, sources: Collection[str]) -> None:
+        """Stop a cluster with these sources of deployments; it may be followed again."""
         for source in (*sources, *self._book.registries_of(cluster)):
-            self._book.withdraw(source)
-            self._ledger.withdraw(source)
-        for source in [
-            each for each in self._conditions if cluster_of_id(each) == cluster and each not in self.sources
-        ]:
-            for condition in self._conditions.pop(source):
-                self._forget(condition)
-        self._ask.pop(cluster, None)
-        self._ask_for_cards.pop(cluster, None)
+            self._withdraw(source)
+        self.conditions.remove_cluster(cluster, keep=self.sources)
+        self.lookups.remove_cluster(cluster)
         self._book.discovering(complete=False, cluster=cluster)
-        self._registries_changed()
+        self._sources_changed()
 
-    def sources_left(self, sources: Iterable[str]) -> None:
-        """Nothing will follow these sources of deployments any more: their entries stay for SOURCE_GONE_GRACE."""
+    def remove_sources(self, sources: Iterable[str]) -> None:
+        """Remove sources of deployments that are not followed again; their entries stay for SOURCE_GONE_GRACE."""
         for source in sources:
             self._desired.close(source, now=self._clock())
-        self._wake()
-        self._progress()
+        self._queue_changes()
+        self._check_all()
 
-    def cluster_left(self, cluster: str) -> None:
-        """A cluster is configured no longer."""
+    def remove_cluster(self, cluster: str) -> None:
+        """Remove a cluster that is no longer configured."""
         self._book.leave(cluster)
-        self._desired.leave(cluster)
-        self._progress()
+        self._desired.remove_cluster(cluster)
+        self._check_all()
 
-    # --- of registries
+    # --- registries and catalogs
 
-    def registry_declared(self, registry: str) -> None:
-        """There is such a registry."""
-        self._book.declare(registry_source(registry), "registry")
-        self._registries_changed()
+    def add_unread_registry(self, registry: str, *, reason: str) -> None:
+        """Add a registry that has entries and is not read until people trust it."""
+        self._book.declare(registry, "registry")
+        self._book.failed(registry, waiting=False, reason=reason)
+        self._sources_changed()
 
-    def registry_read(self, ref: RegistryRef, reading: RegistryReading) -> None:
-        """A registry was polled."""
-        taken = self._take_reading(ref, reading)
-        if taken and reading.complete:
-            self._book.listed(registry_source(ref.id), now=self._clock())
-        else:
-            self._book.failed(registry_source(ref.id), reason=str(reading.fault or "see the log of the normalizer"))
-        self._registries_changed()
-
-    def cards_read(self, ref: RegistryRef, reading: RegistryReading) -> None:
-        """Model cards that a registry refers to were read; of the registry itself nothing is new."""
-        self._take_reading(ref, reading)
-        self._wake()
-
-    def deployment_cards_read(self, cards: Mapping[str, str | None], *, cluster: str = LOCAL) -> None:
-        """Model cards that deployments name were read; they are given by key, None where there is none."""
+    def put_cards(self, cards: Mapping[str, str | None], *, cluster: str = LOCAL) -> None:
+        """Take cards of a cluster's model catalogs by key, None where there is none."""
         self._desired.put_cards(cards, cluster=cluster)
-        self._wake()
+        self._queue_changes()
 
-    def cards_forgotten(self, keys: Collection[str], *, cluster: str = LOCAL) -> None:
-        """Nothing in a cluster refers to these model cards any more."""
+    def forget_cards(self, keys: Collection[str], *, cluster: str = LOCAL) -> None:
+        """Drop model cards that nothing in a cluster refers to any more."""
         self._desired.forget_cards(keys, cluster=cluster)
 
-    def _take_reading(self, ref: RegistryRef, reading: RegistryReading) -> bool:
-        """Return whether a reading could be taken; one registry with something unheard of must not end the others."""
-        content = RegistryContent(ref, reading.snapshot, settled=reading.settled, problems=reading.problems)
-        try:
-            self._desired.put_cards(reading.cards, cluster=cluster_of_id(ref.id))
-            self._desired.put_registry(ref.id, content, touched=reading.touched, now=self._clock())
-        except Exception:
-            log.exception("registry_not_processed", source=f"registry {ref.id}")
-            return False
-        return True
-
-    def registry_failed(self, registry: str, *, has_address: bool, reason: str) -> None:
-        """A registry cannot be read; one that has no address yet has nothing to wait for."""
-        self._book.failed(registry_source(registry), waiting=has_address, reason=reason)
-        self._registries_changed()
-
-    def registry_gone(self, registry: str, *, proven: bool = False) -> None:
-        """A registry is no longer there; its models stay for a grace.
-
-        `proven`: that is known, though it is not known of every other whether it is there.
-        """
-        source = registry_source(registry)
-        self._book.withdraw(source, proven=proven)
-        self._ledger.withdraw(source)
-        self._registries_changed()
-
-    def discovering(
+    def report_discovery(
         self,
         *,
         complete: bool,
@@ -236,117 +195,76 @@ class Intake:
         reason: str = "",
         cluster: str = LOCAL,
     ) -> None:
-        """Registries of a cluster are looked for; `complete`: everywhere where they may be.
+        """Record the search for the registries of a cluster; `complete`: all places were searched.
 
-        `waiting`: what is not complete may soon be. `refused`: no more is missing than what may not be read. `ok`:
-        nobody has to act, which completeness implies.
+        `waiting`: an incomplete search may soon be complete. `refused`: only places that the account may not read are
+        missing. `ok`: nobody has to act, by default when it is complete.
         """
         self._book.discovering(complete=complete, waiting=waiting, refused=refused, reason=reason, cluster=cluster)
-        self._tell(in_cluster("discovery", cluster), complete if ok is None else ok, reason)
-        self._registries_changed()
+        self.conditions.set(in_cluster("discovery", cluster), complete if ok is None else ok, reason)
+        self._sources_changed()
 
-    def remote_state(self, source: str, *, ok: bool, reason: str, stale: bool | None = None) -> None:
-        """A registry or a model catalog cannot be read, or can again; `ok`: nobody has to act.
+    def report_remote(self, source: str, *, ok: bool, reason: str, stale: bool | None = None) -> None:
+        """Set the condition of a registry or a model catalog; `ok`: nobody has to act.
 
-        `stale`: what it has may be another by now, which counts as not `ok` unless said otherwise.
+        `stale`: what was read of it may be outdated, by default when it is not `ok`.
         """
-        self._tell(source, ok, reason, stale=not ok if stale is None else stale)
+        self.conditions.set(source, ok, reason, stale=not ok if stale is None else stale)
 
-    def remote_untrusted(self, source: str, *, reason: str, remedy: str) -> None:
-        """There is a registry or a model catalog that is not read."""
+    def report_untrusted(self, source: str, *, reason: str, remedy: str) -> None:
+        """Record a registry or a model catalog that exists and is not read."""
         self._book.ignore(source, reason=reason, remedy=remedy)
-        self._tell(source, True, f"untrusted: {reason}; {remedy}", stale=False)
+        self.conditions.set(source, True, f"untrusted: {reason}; {remedy}", stale=False)
 
-    def remote_gone(self, source: str) -> None:
-        """A registry or a model catalog is no longer there, or no longer one that is not read."""
+    def remove_remote(self, source: str) -> None:
+        """Remove the condition of a registry or a model catalog that is gone, or is read from now on."""
         self._book.ignore_no_longer(source)
-        self._forget(self.condition(source))
-
-    def setting_state(self, variable: str, *, ok: bool, reason: str) -> None:
-        """What a variable says fits the world, or not."""
-        self._health.set(variable, ok, reason)
+        self.conditions.remove(source)
 
     def known_versions(self, registry: str) -> set[str]:
         """Return the ids of the versions of a registry that an earlier run has stored."""
         return self._desired.known_versions(registry)
 
-    def ask_for_unknown_versions(self, ask: Callable[[RegistryLabels], None], *, cluster: str = LOCAL) -> None:
-        """Call `ask` for each deployment of a cluster that names a version which no registry is known to have."""
-        self._ask[cluster] = ask
+    # --- the start
 
-    def ask_for_cards(self, ask: Callable[[frozenset[CatalogModel]], None], *, cluster: str = LOCAL) -> None:
-        """Call `ask` with all models of a cluster's catalogs whose cards deployments name, whenever these change."""
-        self._ask_for_cards[cluster] = ask
-        if named := self._cards_named.get(cluster):
-            ask(named)
+    def mark_loaded(self) -> None:
+        """Record that what an earlier run has stored is loaded."""
+        self._loaded.set()
 
-    # --- of the controller
+    async def wait_until_loaded(self) -> None:
+        """Wait until what an earlier run has stored is loaded."""
+        await self._loaded.wait()
 
-    def begin(self) -> None:
-        """What an earlier run has stored is known."""
-        self._begun.set()
-
-    async def begun(self) -> None:
-        """Wait until what an earlier run has stored is known."""
-        await self._begun.wait()
-
-    async def settled(self) -> None:
+    async def wait_until_tried(self) -> None:
         """Wait until every source has been tried once."""
-        while not self._book.settled:
-            self._news.clear()
-            await self._news.wait()
+        while not self._book.all_tried:
+            self._progressed.clear()
+            await self._progressed.wait()
 
-    def ask(self, cluster: str, labels: RegistryLabels) -> None:
-        """Have a version looked up that no registry of a cluster is known to have."""
-        for place in (cluster, SHARED):
-            if (ask := self._ask.get(place)) is not None:
-                ask(labels)
+    # --- what follows
 
-    def name_cards(self, models: Mapping[str, frozenset[CatalogModel]]) -> None:
-        """Take which models of the catalogs of which cluster deployments name now, so that their cards are read."""
-        former, self._cards_named = self._cards_named, models
-        for cluster, ask in self._ask_for_cards.items():
-            if (named := models.get(cluster, frozenset())) != former.get(cluster, frozenset()):
-                ask(named)
-
-    def _tell(self, source: str, ok: bool, reason: str = "", *, part: str = "", stale: bool | None = None) -> None:
-        """Set the condition of a source, or of a part of it, and the metric of that name: None where it has none."""
-        condition = self.condition(source) + (f"/{part}" if part else "")
-        self._conditions[source].add(condition)
-        self._health.set(condition, ok, reason)
-        if stale is not None:
-            self._telemetry.source(condition, stale=stale)
-
-    def _forget(self, condition: str) -> None:
-        self._health.remove(condition)
-        self._telemetry.source_gone(condition)
-
-    def condition(self, source: str) -> str:
-        """Return the name of a source's condition, which says the name of its cluster."""
-        cluster = cluster_of_id(source)
-        name = self._cluster_names.get(cluster, "")
-        return in_cluster(source.removesuffix(in_cluster("", cluster)), name) if name and cluster != LOCAL else source
-
-    def _registries_changed(self) -> None:
+    def _sources_changed(self) -> None:
         self._desired.await_registries(self._book.awaiting_registries)
-        self._wake()
-        self._progress()
+        self._queue_changes()
+        self._check_all()
 
-    def _progress(self) -> None:
+    def _check_all(self) -> None:
+        """Have the controller compare everything, because what is known of sources has changed."""
         self._queue.add(SYNC)
-        self._news.set()
+        self._progressed.set()
 
-    def _wake(self) -> None:
+    def _queue_changes(self) -> None:
+        """Have the controller render what may have changed."""
         for ref in self._desired.take_dirty():
             self._queue.add(ref)
 
 
-def _awaited(cluster: str) -> str:
-    """Return the source that stands for a cluster whose sources are not known yet."""
+def _placeholder(cluster: str) -> str:
+    """Return the source that stands for the sources of a cluster while these are not known."""
     return f"cluster:{cluster}"
 
 
-def _untaken(ref: Ref, error: Exception) -> Problem:
+def _not_processed(ref: Ref, error: Exception) -> Problem:
     return Problem(
         "internal_error",
         "error",
@@ -356,11 +274,11 @@ def _untaken(ref: Ref, error: Exception) -> Problem:
     )
 
 
-class _SinkOf(Sink):
+class _SourceSink(Sink):
     """The sink of one source.
 
-    A source that is followed again, after its cluster was configured otherwise, cannot tell what has gone meanwhile:
-    what was `known` of it and is not told until its first complete look is missing.
+    A source that is followed again, after the configuration of its cluster has changed, does not know what has gone in
+    the meantime: what was `known` and is not reported before its first complete listing is missing.
     """
 
     def __init__(self, source: Source, intake: Intake, *, known: set[Ref]) -> None:
@@ -373,14 +291,14 @@ class _SinkOf(Sink):
         self._known.difference_update(news)
         self._intake.changed(self._source, news)
 
-    def listed(self) -> None:
+    def listed(self, *, lacking: Fault | None = None) -> None:
         if self._known:
-            # What may not be read is not told either, and then says nothing.
-            missing = {ref for ref in self._known if ref.is_deployment or not self._unread}
+            # Objects of a part that cannot be read are not reported, which does not mean that they are gone.
+            missing = {ref for ref in self._known if ref.has_entries or not self._unread}
             self._known = set()
-            self._intake.changed(self._source, {ref: Missing() if ref.is_deployment else Gone() for ref in missing})
-        self._intake.listed(self._source)
+            self._intake.changed(self._source, {ref: Missing() if ref.has_entries else Gone() for ref in missing})
+        self._intake.listed(self._source, lacking=lacking)
 
-    def state(self, state: State, *, part: str = "", partly: bool = False) -> None:
-        (self._unread.discard if state.ok else self._unread.add)(part)
-        self._intake.state(self._source, state, part=part, partly=partly)
+    def state(self, fault: Fault | None, *, part: str = "", partly: bool = False) -> None:
+        (self._unread.discard if fault is None else self._unread.add)(part)
+        self._intake.state(self._source, fault, part=part, partly=partly)

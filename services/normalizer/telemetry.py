@@ -1,25 +1,28 @@
-"""Metrics of the normalizer, beside those of its sources and of its queue.
+"""Metrics of the normalizer, and the conditions of its sources in `/readyz`; sources and queue have further metrics.
 
-The `controller_runtime_…` families bear the names and labels that the original's dashboards and alerts read.
+The `controller_runtime_…` families have the names and labels that dashboards and alerts for the original read.
 """
 
 import time
 from collections import Counter as Count
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from common.health import Health
 from common.metrics import Metrics
 from common.problems import Problem
+from services.normalizer.facts import LOCAL, cluster_of_id, in_cluster
 from services.normalizer.ledger import Doubt
-from services.normalizer.sourcebook import Standing
+from services.normalizer.sourcebook import SourceHealth
 
 CONTROLLER = "inferenceservice"
 _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 
 class Telemetry:
-    """What the controller reports about its work."""
+    """Records the work of the controller as metrics."""
 
     def __init__(self, metrics: Metrics) -> None:
         registry = metrics.registry
@@ -60,7 +63,7 @@ class Telemetry:
             buckets=_BUCKETS,
             registry=registry,
         )
-        self._heard: dict[str, float] = {}
+        self._received: dict[str, float] = {}
         self._problems = Gauge(
             "rhoai_connector_problems",
             "Problems of models that are recorded now, by the id that docs/events.md explains",
@@ -90,47 +93,47 @@ class Telemetry:
             self._sent.labels(kind)
 
     def working(self, on: bool) -> None:
-        """Work begins or ends."""
+        """Record that work begins or ends."""
         self._workers.labels(CONTROLLER).set(on)
 
     def reconciled(self, documents: int, seconds: float, *, ok: bool) -> None:
-        """So many documents were worked on together for so long."""
+        """Record a round of work on a number of documents."""
         self._reconciled.labels(CONTROLLER, "success" if ok else "error").inc(documents)
         if not ok:
             self._errors.labels(CONTROLLER).inc(documents)
         self._seconds.labels(CONTROLLER).observe(seconds)
 
     def source(self, id_: str, *, stale: bool) -> None:
-        """A source can be read or not."""
+        """Record whether a source can be read."""
         self._stale.labels(id_).set(stale)
 
     def source_gone(self, id_: str) -> None:
-        """There is no such source any more."""
+        """Remove the metrics of a source that is gone."""
         self._stale.remove_by_labels({"source": id_})
 
-    def sent(self, *, upserts: int, removals: int, cards: int) -> None:
-        """So much went to storage."""
+    def batch_stored(self, *, upserts: int, removals: int, cards: int) -> None:
+        """Record what a batch has changed in storage."""
         for kind, number in (("upsert", upserts), ("removal", removals), ("card", cards)):
             self._sent.labels(kind).inc(number)
 
-    def not_sent(self, *, marks: int) -> None:
-        """A batch with so many marks did not reach storage."""
+    def batch_failed(self, *, marks: int) -> None:
+        """Record that a batch with a number of marks did not reach storage."""
         self._marks_failed.inc(marks)
 
-    def heard(self, refs: Iterable[str]) -> None:
-        """There is news of these deployments."""
-        self._heard.update(dict.fromkeys(refs, time.monotonic()))
+    def event_received(self, refs: Iterable[str]) -> None:
+        """Start measuring how long events of these deployments take to be served."""
+        self._received.update(dict.fromkeys(refs, time.monotonic()))
 
-    def served(self, refs: Iterable[str]) -> None:
-        """What is shown of these deployments is stored."""
+    def documents_stored(self, refs: Iterable[str]) -> None:
+        """Record how long it took until what is shown of these deployments was stored."""
         now = time.monotonic()
         for ref in refs:
-            if (heard := self._heard.pop(ref, None)) is not None:
-                self._latency.observe(now - heard)
+            if (received := self._received.pop(ref, None)) is not None:
+                self._latency.observe(now - received)
 
-    def settled(self, began: float) -> None:
-        """Nothing is left to send: the news from before `began` (monotonic seconds) changed nothing that is shown."""
-        self._heard = {ref: heard for ref, heard in self._heard.items() if heard >= began}
+    def drop_events_before(self, began: float) -> None:
+        """Forget events from before `began` (monotonic seconds), which changed nothing that is shown."""
+        self._received = {ref: at for ref, at in self._received.items() if at >= began}
 
     def state(
         self,
@@ -139,15 +142,15 @@ class Telemetry:
         problems: Mapping[str, tuple[Problem, ...]],
         hidden: Mapping[str, int],
         doubts: Collection[Doubt],
-        sources: Iterable[Standing],
+        sources: Iterable[SourceHealth],
     ) -> None:
-        """How things stand now; `documents` are counted by source, what is `hidden` by cause."""
+        """Set the metrics of the current state; `documents` are counted by source, `hidden` models by cause."""
         self._documents.clear()
         for source, number in documents.items():
             self._documents.labels(source).set(number)
         self._looked.clear()
-        for standing in sources:
-            self._looked.labels(standing.id).set(standing.looked or 0)
+        for each in sources:
+            self._looked.labels(each.id).set(each.looked or 0)
         self._problems.clear()
         found = Count((problem.severity, problem.id) for of_one in problems.values() for problem in of_one)
         for (severity, id_), number in found.items():
@@ -158,3 +161,49 @@ class Telemetry:
         self._held.clear()
         for source, entries in Count(doubt.source for doubt in doubts).items():
             self._held.labels(source).set(entries)
+
+
+class Conditions:
+    """Sets and removes the conditions of sources; in other clusters they are named by the name of the cluster."""
+
+    def __init__(self, health: Health, telemetry: Telemetry) -> None:
+        self._health = health
+        self._telemetry = telemetry
+        self._cluster_names: dict[str, str] = {}
+        self._by_source: defaultdict[str, set[str]] = defaultdict(set)
+
+    def name_cluster(self, cluster: str, name: str) -> None:
+        """Set what people call a cluster."""
+        self._cluster_names[cluster] = name
+
+    def name_of(self, source: str) -> str:
+        """Return the name of a source's condition."""
+        cluster = cluster_of_id(source)
+        name = self._cluster_names.get(cluster, "")
+        return in_cluster(source.removesuffix(in_cluster("", cluster)), name) if name and cluster != LOCAL else source
+
+    def set(self, source: str, ok: bool, reason: str = "", *, part: str = "", stale: bool | None = None) -> None:
+        """Set the condition of a source, or of a part of it; `stale` is the metric, None where it has none."""
+        condition = self.name_of(source) + (f"/{part}" if part else "")
+        self._by_source[source].add(condition)
+        self.set_named(condition, ok, reason, stale=stale)
+
+    def set_named(self, name: str, ok: bool, reason: str = "", *, stale: bool | None = None) -> None:
+        """Set a condition by its name: one of a setting, or of a cluster whose sources are not known."""
+        self._health.set(name, ok, reason)
+        if stale is not None:
+            self._telemetry.source(name, stale=stale)
+
+    def remove(self, source: str) -> None:
+        """Remove the condition of a source, without those of its parts."""
+        self._remove(self.name_of(source))
+
+    def remove_cluster(self, cluster: str, *, keep: Collection[str]) -> None:
+        """Remove all conditions of the sources in a cluster, but for those to keep."""
+        for source in [each for each in self._by_source if cluster_of_id(each) == cluster and each not in keep]:
+            for condition in self._by_source.pop(source):
+                self._remove(condition)
+
+    def _remove(self, condition: str) -> None:
+        self._health.remove(condition)
+        self._telemetry.source_gone(condition)

@@ -1,4 +1,4 @@
-"""Entry point of the container `storage-rest`."""
+"""The command `storage-rest`: the container that keeps the cache of documents and model cards."""
 
 import click
 
@@ -14,7 +14,7 @@ from services.storage_rest.settings import StorageSettings
 @service_command("storage-rest")
 @click.option("--address", type=AddressType(), default="7070", show_default=True, help="PORT, :PORT or HOST:PORT.")
 def main(address: Address) -> None:
-    """Keep the documents and model cards, and tell location of each change."""
+    """Keep the documents and model cards, and send every change to location."""
     with reported("storage-rest", SettingsError, CredentialsError, OSError, service=True):
         settings = StorageSettings.load_usable()
         logs.configure(level=settings.log_level, format=settings.log_format)

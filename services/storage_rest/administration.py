@@ -1,4 +1,4 @@
-"""Requests of administrators: what is leaving and why, and what is to become of it."""
+"""The requests of administrators: list the entries that are leaving, and confirm or refuse their removal."""
 
 import json
 from collections.abc import Awaitable, Callable
@@ -17,10 +17,10 @@ T = TypeVar("T")
 
 
 def add_routes(app: web.Application, service: StorageService) -> None:
-    """Add `/removals` and what can be done with them."""
+    """Add the routes below `/removals`."""
 
     async def show(_request: web.Request) -> web.Response:
-        await _within(service.loaded())
+        await _with_problems(service.loaded())
         return _answer(
             {
                 "damage": service.damage,
@@ -56,12 +56,12 @@ def add_routes(app: web.Application, service: StorageService) -> None:
         return await _decide(request, service.refuse)
 
     async def accept(_request: web.Request) -> web.Response:
-        return _answer({"damage": await _within(service.accept())})
+        return _answer({"damage": await _with_problems(service.accept())})
 
     async def _decide(request: web.Request, decide: Callable[[list[str]], Awaitable[None]]) -> web.Response:
-        await _within(service.loaded())
+        await _with_problems(service.loaded())
         keys = await _keys(request, service)
-        await _within(decide(keys))
+        await _with_problems(decide(keys))
         return _answer({"keys": keys})
 
     app.router.add_get("/removals", show)
@@ -77,15 +77,15 @@ async def _keys(request: web.Request, service: StorageService) -> list[str]:
     except strict_json.JsonError as fault:
         raise HttpProblem(400, str(fault)) from None
     if everything == bool(keys):
-        raise HttpProblem(400, 'name the keys, as {"keys": ["a_b"]}, or all that is leaving, as {"all": true}')
+        raise HttpProblem(400, 'the body must be {"keys": ["a_b"]} or, for everything that is leaving, {"all": true}')
     return [entry.key for entry, _ in service.leaving] if everything else sorted(set(keys))
 
 
-async def _within(work: Awaitable[T]) -> T:
+async def _with_problems(work: Awaitable[T]) -> T:
     try:
         return await work
     except NotLeaving as fault:
-        raise HttpProblem(404, f"{fault}; GET /removals names what is") from None
+        raise HttpProblem(404, f"{fault}; GET /removals lists what is") from None
     except StoreUnavailable as fault:
         raise HttpProblem(503, str(fault), headers={"Retry-After": str(fault.retry_after)}) from None
 

@@ -1,4 +1,4 @@
-"""The requests of storage-rest: the original's, and ours beside them (docs/protocol.md)."""
+"""The HTTP interface of storage-rest: the original's requests, and our own (docs/protocol.md)."""
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
@@ -11,23 +11,25 @@ from common import feed, strict_json, wire
 from common.health import Health
 from common.http.access import AccessPolicy
 from common.http.problems import HttpProblem
-from common.http.server import create_app, read_body
+from common.http.server import add_status, create_app, read_body
 from common.metrics import Metrics
 from services.storage_rest import administration
 from services.storage_rest.screening import Unacceptable
 from services.storage_rest.service import StorageService, TooManyFollowers
+from services.storage_rest.settings import StorageSettings
+from services.storage_rest.status import report
 from services.storage_rest.stores.base import Refusal, StoreUnavailable
 
 BODY_LIMIT = 16 * 1024 * 1024
-"""Bytes of one request; a larger batch is sent as several."""
+"""Largest request, in bytes; a larger batch must be sent in parts."""
 LONGEST_WAIT = 60.0
-"""Seconds for which a request for changes may be kept open."""
+"""Seconds that a request for changes may be held open."""
 FOLLOW_LATER = 5
-"""Seconds after which somebody else may wait for changes."""
+"""Seconds after which a client may try again when too many wait for changes."""
 MOST_KEYS = 100_000
-"""Keys in one `/currentkeyset`."""
+"""Most keys in one `/currentkeyset`."""
 KEYS_LINE_LIMIT = 1024 * 1024
-"""Bytes of a request line: the original's `/currentkeyset` names every key in its query."""
+"""Longest request line, in bytes: the original's `/currentkeyset` has every key in its query."""
 HELD_HEADER = "X-Connector-Held"
 
 _PIECE = 256 * 1024
@@ -36,9 +38,9 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def create_storage_app(
-    *, service: StorageService, metrics: Metrics, health: Health, access: AccessPolicy, yaml: bool = False
+    *, service: StorageService, metrics: Metrics, health: Health, access: AccessPolicy, settings: StorageSettings
 ) -> web.Application:
-    """Return the application that serves `service`; `yaml`: `/fetch` answers in the second format."""
+    """Return the web application for `service`."""
     app = create_app(
         name="storage-rest",
         metrics=metrics,
@@ -47,16 +49,17 @@ def create_storage_app(
         body_limit=BODY_LIMIT,
         line_limit=KEYS_LINE_LIMIT,
     )
-    handlers = _Handlers(service, yaml=yaml)
-    app.router.add_post("/upsert", _answering(handlers.upsert))
-    app.router.add_post("/currentkeyset", _answering(handlers.current_key_set))
-    app.router.add_get("/list", _answering(handlers.list))
-    app.router.add_get("/fetch", _answering(handlers.fetch))
-    app.router.add_post("/batch", _answering(handlers.batch))
-    app.router.add_get("/snapshot", _answering(handlers.snapshot), allow_head=False)
-    app.router.add_get("/changes", _answering(handlers.changes), allow_head=False)
+    handlers = _Handlers(service, yaml=settings.writes_yaml)
+    app.router.add_post("/upsert", _with_problems(handlers.upsert))
+    app.router.add_post("/currentkeyset", _with_problems(handlers.current_key_set))
+    app.router.add_get("/list", _with_problems(handlers.list))
+    app.router.add_get("/fetch", _with_problems(handlers.fetch))
+    app.router.add_post("/batch", _with_problems(handlers.batch))
+    app.router.add_get("/snapshot", _with_problems(handlers.snapshot), allow_head=False)
+    app.router.add_get("/changes", _with_problems(handlers.changes), allow_head=False)
     app.router.add_get("/openapi.json", openapi)
     administration.add_routes(app, service)
+    add_status(app, lambda: report(service, health=health, settings=settings))
 
     async def end_waiting(_app: web.Application) -> None:
         service.close()
@@ -66,12 +69,12 @@ def create_storage_app(
 
 
 def openapi_text() -> str:
-    """Return the OpenAPI description of all this."""
+    """Return the OpenAPI description of storage-rest."""
     return resources.files(__package__).joinpath("openapi.json").read_text(encoding="utf-8")
 
 
 async def openapi(_request: web.Request) -> web.Response:
-    """Serve the description."""
+    """Serve the OpenAPI description."""
     return web.Response(text=openapi_text(), content_type="application/json")
 
 
@@ -91,7 +94,7 @@ class _Handlers:
         body = await read_body(request)
         try:
             upsert = wire.parse_original_upsert(body, key=key, reconciler=request.query.get("type", ""))
-        except ValueError as fault:  # a WireError, or what base64 says of letters that it does not know
+        except ValueError as fault:  # a WireError, or invalid base64
             raise Unacceptable(400, str(fault)) from None
         outcome = await self._service.apply(wire.Batch(upserts=(upsert,)))
         if outcome.problems:
@@ -103,7 +106,7 @@ class _Handlers:
         body = await read_body(request)
         keys = _named_keys(body) if body else tuple(named.split(","))
         if len(keys) > MOST_KEYS:
-            raise Unacceptable(413, f"{len(keys)} keys are named, more than {MOST_KEYS}")
+            raise Unacceptable(413, f"the request has {len(keys)} keys; at most {MOST_KEYS} are allowed")
         held = await self._service.keep_only(frozenset(key for key in keys if key))
         return web.Response(headers={HELD_HEADER: str(held)} if held else None)
 
@@ -117,7 +120,7 @@ class _Handlers:
             return web.Response(status=304, headers={"ETag": tag})
         if detailed:
             listing = await self._service.listing()
-            assert listing is not None  # noqa: S101 - only asked for a revision is there none
+            assert listing is not None  # noqa: S101 - it is None only if a revision was given
             fields = json.loads(wire.encode_listing(listing)) | {"problems": _problems(self._service.problems)}
         else:
             fields = {"keys": self._service.keys}
@@ -129,7 +132,7 @@ class _Handlers:
         self._service.read_by_original()
         entry = self._service.shown(key)
         if entry is None:
-            raise HttpProblem(404, f"nothing is stored under the key {key[:80]!r}; GET /list names the keys")
+            raise HttpProblem(404, f"nothing is stored under the key {key[:80]!r}; GET /list lists all keys")
         return web.Response(body=wire.encode_storage_body(entry, yaml=self._yaml), content_type="application/json")
 
     async def batch(self, request: web.Request) -> web.Response:
@@ -160,15 +163,15 @@ class _Handlers:
         try:
             changes = await self._service.changes(since, wait)
         except TooManyFollowers:
-            wait_first = {"Retry-After": str(FOLLOW_LATER)}
-            raise HttpProblem(429, "too many requests wait for changes already", headers=wait_first) from None
+            later = {"Retry-After": str(FOLLOW_LATER)}
+            raise HttpProblem(429, "too many requests are waiting for changes", headers=later) from None
         if changes is None:
-            raise HttpProblem(410, "what changed since then is not known any more: read GET /snapshot")
+            raise HttpProblem(410, "the changes since this revision are no longer known: read GET /snapshot again")
         return web.Response(body=wire.encode_changes(changes), content_type="application/json")
 
 
-def _answering(handler: Handler) -> Handler:
-    """Return the handler with the faults that it meets turned into answers."""
+def _with_problems(handler: Handler) -> Handler:
+    """Return a handler that answers with a problem (RFC 9457) if this one raises an expected exception."""
 
     async def answer(request: web.Request) -> web.StreamResponse:
         try:
@@ -190,10 +193,10 @@ def _problems(refusals: Iterable[Refusal]) -> list[dict[str, str | int]]:
 
 
 def _named_keys(body: bytes) -> tuple[str, ...]:
-    """The keys in the body of `/currentkeyset`; that there are none has to be said, for it removes everything."""
+    """Return the keys in the body of `/currentkeyset`; "no keys" must be explicit, because it removes everything."""
     fields = strict_json.parse_object(body)
     if not isinstance(fields.get("keys"), list):
-        raise Unacceptable(400, "keys must be a list; an empty one means that there are no models")
+        raise Unacceptable(400, "'keys' must be a list; an empty list means that there are no models")
     return strict_json.texts(fields, "keys")
 
 
@@ -222,7 +225,7 @@ def _seconds(request: web.Request, name: str) -> float:
 
 
 async def _pieces(lines: Iterable[bytes]) -> AsyncIterator[bytes]:
-    """Join lines into pieces worth a write to the socket."""
+    """Join lines into pieces that are large enough for a write to the socket."""
     piece = bytearray()
     for line in lines:
         piece += line

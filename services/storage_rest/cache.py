@@ -1,4 +1,4 @@
-"""What is stored, in memory: the copy that everybody is served from, and what changed in it since when."""
+"""The cache in memory: the entries and cards that requests are answered from, and the log of their changes."""
 
 import asyncio
 import secrets
@@ -7,22 +7,22 @@ from dataclasses import replace
 from typing import Literal
 
 from common.backoff import happens
-from common.wire import Awaited, Batch, Changes, Listing, Stored, Upsert, card_digest, parse_revision, without_card
-from services.storage_rest.stores.base import Contents
+from common.wire import Awaited, Batch, CacheListing, Changes, Stored, Upsert, card_digest, parse_revision, without_card
+from services.storage_rest.stores.base import LoadedCache
 
 TOMBSTONES = 10_000
-"""How many removals are remembered for followers; one that missed more reads everything again."""
+"""How many removals are remembered; a reader that missed more reads everything again."""
 EARLY_CARDS = 100
-"""How many cards are held that no entry refers to yet."""
+"""How many cards are kept that no entry refers to yet."""
 
 _Kind = Literal["entry", "card"]
 
 
 class Cache:
-    """Entries, cards, whether they are known to be everything, and a revision that grows with each change.
+    """Entries, cards, whether they are known to be complete, and a revision that increases with each change.
 
-    Everything but `wait` happens at once, within one turn of the event loop, so that the order in which changes are
-    taken is the same for followers, the store and pushes.
+    Every method except `wait` runs without awaiting, so that readers, the store and pushes see changes in the same
+    order.
     """
 
     def __init__(self, *, epoch: str | None = None, tombstones: int = TOMBSTONES) -> None:
@@ -42,7 +42,7 @@ class Cache:
         self._early_cards: dict[str, str] = {}
         self._leaving: set[str] = set()
         self._withholding = False
-        self._withheld: dict[str, Upsert | None] = {}  # as readers see them; None: not at all
+        self._withheld: dict[str, Upsert | None] = {}  # what readers see instead; None: nothing
         self._shown_complete = False
         self._shown_confirmed = False
         self._reasons: dict[str, str] = {}  # why entries in the log were removed
@@ -51,36 +51,36 @@ class Cache:
 
     @property
     def revision(self) -> str:
-        """The revision of what is held now."""
+        """The revision of the current content."""
         return f"{self._epoch}-{self._count}"
 
     @property
     def entries(self) -> Mapping[str, Upsert]:
-        """Every entry by key, without the text of its card; to be read only."""
+        """Every entry by key, without the text of its card; not to be modified."""
         return self._entries
 
     @property
     def leaving(self) -> list[Upsert]:
-        """The entries that have a mark, by key."""
+        """The entries with a mark, sorted by key."""
         return [self._entries[key] for key in sorted(self._leaving)]
 
     @property
     def cards(self) -> Mapping[str, str]:
-        """The text of every card by its key; to be read only."""
+        """The text of every card by its key; not to be modified."""
         return self._cards
 
-    def load(self, contents: Contents) -> None:
-        """Begin with what a store held."""
-        self.damage = contents.damage
-        self.apply(Batch(upserts=contents.upserts, cards=contents.cards, complete=contents.complete))
+    def load(self, loaded: LoadedCache) -> None:
+        """Start with the content of a store."""
+        self.damage = loaded.damage
+        self.apply(Batch(upserts=loaded.upserts, cards=loaded.cards, complete=loaded.complete))
 
     def apply(self, batch: Batch, *, withhold: bool = False) -> Changes:
-        """Take a batch and return what readers see changed, which may be nothing at all.
+        """Apply a batch and return the changes that readers see, which may be empty.
 
-        With `withhold` its entries are shown as they were, until they are released; removals are shown at once.
+        With `withhold`, readers see its entries unchanged until they are released; they see removals at once.
 
-        A card whose last referrer goes is not kept; one that came before its first referrer is, for a while. What was
-        loaded damaged becomes complete only when it is confirmed.
+        A card is dropped with the last entry that refers to it; one that arrives before its entry is kept for a while.
+        A cache that was loaded damaged becomes complete only by a confirmed batch.
         """
         before, known = self._count, self._flags
         self._withholding = withhold
@@ -115,11 +115,11 @@ class Cache:
 
     @property
     def withheld(self) -> KeysView[str]:
-        """The keys of the entries that are not shown as they are."""
+        """The keys of the entries that readers do not see as they are."""
         return self._withheld.keys()
 
     def release(self, keys: Iterable[str]) -> Changes:
-        """Show entries as they are from now on; return what readers see changed."""
+        """Stop withholding entries; return the changes that readers see."""
         before = self._count
         self._count += 1
         for key in keys:
@@ -130,33 +130,33 @@ class Cache:
         return self._since(before)
 
     def _show_flags(self) -> None:
-        """Let readers take what they see for everything, unless there is more that is not shown to them yet."""
+        """Show readers the flags, unless a new entry is still withheld from them."""
         if None not in self._withheld.values():
             self._shown_complete, self._shown_confirmed = self.complete, self.confirmed
 
     def shown(self, key: str) -> Upsert | None:
-        """Return an entry as readers see it."""
+        """Return an entry as it is visible to readers."""
         return self._withheld[key] if key in self._withheld else self._entries.get(key)
 
     @property
     def shown_keys(self) -> list[str]:
-        """The keys that readers see, sorted."""
+        """The keys of visible entries, sorted."""
         return sorted(key for key in self._entries if self.shown(key) is not None)
 
     def since(self, revision: str) -> Changes | None:
-        """Return what changed since a revision of this process, None when that cannot be told any more."""
+        """Return the changes since a revision of this process, None if they are no longer known."""
         process, count = parse_revision(revision) or ("", 0)
         if process != self._epoch or not self._forgotten <= count <= self._count:
             return None
         return self._since(count)
 
     async def wait(self, revision: str, seconds: float) -> None:
-        """Return when the revision is another, at the latest after some seconds."""
+        """Wait until the revision has changed, at most some seconds."""
         if self.revision == revision:
             await happens(self._news, within=seconds)
 
     def wake(self) -> None:
-        """Let everybody return who waits, for the process is about to end."""
+        """End every `wait`, because the process is about to end."""
         self._news.set()
 
     def _wake(self) -> None:
@@ -164,7 +164,7 @@ class Cache:
         self._news = asyncio.Event()
 
     def snapshot(self) -> Changes:
-        """Return everything that readers see."""
+        """Return everything that is visible to readers."""
         shown = (self.shown(key) for key in self._entries)
         return Changes(
             revision=self.revision,
@@ -176,9 +176,9 @@ class Cache:
             cards=dict(self._cards),
         )
 
-    def listing(self) -> Listing:
-        """Return everything, by digest."""
-        return Listing(
+    def listing(self) -> CacheListing:
+        """Return the digests of everything."""
+        return CacheListing(
             revision=self.revision,
             complete=self.complete,
             entries=dict(self._stored),
@@ -260,7 +260,7 @@ class Cache:
             damage=self.damage,
             awaited=self._awaited,
             upserts=tuple(entry for entry in entries.values() if entry is not None),
-            # What is new and not shown yet was not removed: a reader that still shows it from an earlier run keeps it.
+            # A withheld new entry is not a removal: a reader that has it from an earlier run keeps it.
             removals={
                 key: self._reasons[key] for key, entry in entries.items() if entry is None and key in self._reasons
             },

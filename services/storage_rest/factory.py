@@ -1,6 +1,7 @@
-"""Puts storage-rest together from its settings: as a process of its own, or inside another."""
+"""Builds storage-rest from its settings: as a process, or as part of another."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
@@ -12,8 +13,11 @@ from common.http import server
 from common.http.access import AccessPolicy
 from common.http.client import HttpClient
 from common.http.server import Address
+from common.kube.client import KubeClient
+from common.kube.credentials import CredentialsError
+from common.kube.environment import find_credentials
 from common.kube.metrics import KubeMetrics
-from common.logs import tell_start
+from common.logs import log_start
 from common.metrics import Metrics
 from common.secrets import StaticToken
 from common.settings import report_unusable
@@ -23,11 +27,9 @@ from services.storage_rest.push import Pusher
 from services.storage_rest.registration import Registration
 from services.storage_rest.service import StorageService
 from services.storage_rest.settings import StorageSettings
-from services.storage_rest.status import report
 from services.storage_rest.stores.base import Store
-from services.storage_rest.stores.file import FileStore, owned
-from services.storage_rest.stores.memory import MemoryStore
-from services.storage_rest.stores.opening import open_store
+from services.storage_rest.stores.configmap import ConfigMapStore
+from services.storage_rest.stores.local import FileStore, MemoryStore, claimed
 from services.storage_rest.telemetry import Telemetry
 
 
@@ -41,15 +43,15 @@ async def storage_service(
     kube_metrics: KubeMetrics | None = None,
     sources: Collection[str] = (),
 ) -> AsyncIterator[StorageService]:
-    """Run the service for the time of the block; it loads by itself, see `StorageService.loaded`.
+    """Run the service inside a `with` block; it loads in the background, see `StorageService.loaded`.
 
-    `push` False leaves out the pushes to BRIDGE_URL, where everybody follows by themselves; `kube_metrics` are those
-    of a process that has them already. `sources` name what the cache is filled from, for a state directory belongs to
-    one set of these.
+    `push=False`: nothing is pushed to BRIDGE_URL, because every reader requests the changes. `kube_metrics` are given
+    by a process that has them already. `sources` name what the cache is filled from: a state directory belongs to one
+    set of sources.
 
     Raises:
-        OSError: the state directory cannot be made, or is somebody else's.
-        common.kube.credentials.CredentialsError: the cache is kept in ConfigMaps and there is no way to the cluster.
+        OSError: the state directory cannot be made, or belongs to another process or other sources.
+        common.kube.credentials.CredentialsError: the cache is in ConfigMaps, but no cluster is configured.
     """
     telemetry = Telemetry(metrics)
     async with AsyncExitStack() as stack:
@@ -60,24 +62,24 @@ async def storage_service(
             telemetry=telemetry,
             health=health,
             document_limit=settings.document_limit,
-            patience=settings.patience,
+            policy=settings.removal_policy,
         )
         client = HttpClient(name="location", base_url=settings.bridge, token=settings.shared_token)
         pusher = Pusher(
             client=await stack.enter_async_context(client),
-            source=service,
+            cache=service,
             telemetry=telemetry,
             yaml=settings.writes_yaml,
         )
         async with asyncio.TaskGroup() as tasks:
             background = [tasks.create_task(service.run())]
             if push:
-                service.attach(pusher)
+                service.push_to(pusher)
                 background.append(tasks.create_task(pusher.run()))
             try:
                 yield service
             finally:
-                await service.settle()
+                await service.flush()
                 for task in background:
                     task.cancel()
 
@@ -88,18 +90,16 @@ async def run(settings: StorageSettings, addresses: Sequence[Address], stop: asy
     report_unusable(settings, health)
     async with storage_service(settings, metrics=metrics, health=health) as service, registering(settings, service):
         access = AccessPolicy(token=settings.shared_token, open_reads=settings.open_reads)
-        app = create_storage_app(
-            service=service, metrics=metrics, health=health, access=access, yaml=settings.writes_yaml
+        app = create_storage_app(service=service, metrics=metrics, health=health, access=access, settings=settings)
+        started = partial(
+            log_start, "storage-rest", __version__, settings=settings_of(settings), cache=settings.storage_type
         )
-        server.add_status(app, lambda: report(service, health=health, settings=settings))
-        tell = partial(tell_start, "storage-rest", __version__, settings=settings_of(settings))
-        cache = settings.storage_type
-        await server.run(app, addresses, stop=stop, started=lambda bound: tell(addresses=bound, cache=cache))
+        await server.run(app, addresses, stop=stop, started=lambda bound: started(addresses=bound))
 
 
 @asynccontextmanager
 async def registering(settings: StorageSettings, service: StorageService) -> AsyncIterator[None]:
-    """Register the feed with Backstage meanwhile, if that is asked for; take it back where Backstage is named alone."""
+    """During the block, register the feed with Backstage if the settings say so, or unregister it if switched off."""
     if not (settings.push_to_rhdh or settings.was_switched_off):
         yield
         return
@@ -113,7 +113,7 @@ async def registering(settings: StorageSettings, service: StorageService) -> Asy
         asyncio.TaskGroup() as tasks,
     ):
         registration = Registration(backstage, base=settings.registered_at, wanted=partial(_targets, settings, service))
-        task = tasks.create_task(registration.run() if settings.push_to_rhdh else registration.take_back())
+        task = tasks.create_task(registration.run() if settings.push_to_rhdh else registration.unregister())
         try:
             yield
         finally:
@@ -121,7 +121,7 @@ async def registering(settings: StorageSettings, service: StorageService) -> Asy
 
 
 def _targets(settings: StorageSettings, service: StorageService) -> Collection[str] | None:
-    """Return the Locations that Backstage is to read: one for all or, in the second format, one for each model."""
+    """Return the Locations that Backstage should read: one, or one for each model with CatalogInfoYamlFormat."""
     base = settings.registered_at
     if not settings.writes_yaml:
         return frozenset({f"{base}/{FILE_NAME}"})
@@ -141,10 +141,22 @@ async def _store(
     telemetry: Telemetry,
     sources: Collection[str],
 ) -> Store:
-    if settings.storage_type == "ConfigMap":
-        kube_metrics = kube_metrics or KubeMetrics(metrics)
-        return await open_store(settings, stack, kube_metrics=kube_metrics, health=health, telemetry=telemetry)
     if settings.storage_type == "Memory":
         return MemoryStore()
-    stack.enter_context(owned(settings.state_dir, sources))
-    return FileStore(settings.state_dir)
+    if settings.storage_type == "File":
+        stack.enter_context(claimed(settings.state_dir, sources))
+        return FileStore(settings.state_dir)
+    credentials = await find_credentials(os.environ)
+    namespace = settings.namespace or credentials.namespace
+    if not namespace:
+        raise CredentialsError("the namespace of the cache is unknown: set POD_NAMESPACE")
+    kube_metrics = kube_metrics or KubeMetrics(metrics)
+    return ConfigMapStore(
+        client=await stack.enter_async_context(KubeClient(credentials=credentials, metrics=kube_metrics)),
+        namespace=namespace,
+        kube_metrics=kube_metrics,
+        telemetry=telemetry,
+        health=health,
+        budget=settings.shard_budget,
+        yaml=settings.writes_yaml,
+    )

@@ -1,9 +1,9 @@
-"""Making the feed known to a Backstage that has no plugin for it: PUSH_TO_RHDH.
+"""Registers the feed with a Backstage that has no plugin for it (PUSH_TO_RHDH).
 
-Registers Locations through the catalog's API (Backstage, "Software Catalog API": `/api/catalog/locations`), which
-Backstage reads by itself from then on: location's `/catalog-info.yaml` or, in the second format, that of each model.
-What is registered is compared with what is wanted again and again, so that a Backstage that has lost its database is
-told again, and what is no longer wanted is taken back.
+It creates Locations through the catalog's API (Backstage, "Software Catalog API": `/api/catalog/locations`), which
+Backstage then reads by itself: location's `/catalog-info.yaml` or, with CatalogInfoYamlFormat, one for each model. The
+registered Locations are compared with the wanted ones repeatedly: if Backstage has lost its database they are
+registered again, and those that are no longer wanted are unregistered.
 """
 
 import asyncio
@@ -22,27 +22,27 @@ log = structlog.get_logger("registration")
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 60.0
 LOOK = 5.0
-"""Seconds between two looks at what is wanted."""
+"""Seconds between checks of which Locations are wanted."""
 CHECK = 300.0
-"""Seconds between two looks at what is registered."""
+"""Seconds between checks of which Locations are registered."""
 _LOCATIONS = "/api/catalog/locations"
 _WAITS_FOR_PEOPLE = frozenset({400, 401, 403, 404})
 
-Wanted = Callable[[], Collection[str] | None]
-"""Gives the targets that should be registered; None while that is not known."""
+WantedTargets = Callable[[], Collection[str] | None]
+"""Returns the targets that should be registered; None while that is unknown."""
 
 
 class Registration:
-    """Keeps the Locations below `base`, and no others, as they are wanted."""
+    """Registers and unregisters the Locations whose targets are below `base`; it ignores all others."""
 
-    def __init__(self, backstage: HttpClient, *, base: str, wanted: Wanted) -> None:
+    def __init__(self, backstage: HttpClient, *, base: str, wanted: WantedTargets) -> None:
         self._backstage = backstage
         self._base = f"{base.rstrip('/')}/"
         self._wanted = wanted
-        self._told = ""
+        self._logged = ""
 
     async def run(self) -> None:
-        """Register and take back until cancelled; each kind of failure is told once."""
+        """Register and unregister until cancelled; the same failure is logged once."""
         backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE, least=0.5)
         done: Collection[str] | None = None
         clock = asyncio.get_running_loop().time
@@ -50,39 +50,39 @@ class Registration:
         while True:
             wanted, pause = self._wanted(), LOOK
             if wanted is not None and (wanted != done or clock() >= checked + CHECK):
-                if await self._reconciled(wanted):
+                if await self._reconcile(wanted):
                     done, checked = wanted, clock()
                     backoff.reset()
                 else:
                     pause = backoff.next()
             await asyncio.sleep(pause)
 
-    async def take_back(self) -> None:
-        """Take everything back, trying until it is."""
+    async def unregister(self) -> None:
+        """Unregister everything, retrying until that has succeeded."""
         backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE, least=0.5)
         while True:
-            if await self._reconciled(()):
+            if await self._reconcile(()):
                 return
             await asyncio.sleep(backoff.next())
 
-    async def _reconciled(self, wanted: Collection[str]) -> bool:
-        """Make what is registered equal to what is wanted; return whether it is."""
+    async def _reconcile(self, wanted: Collection[str]) -> bool:
+        """Make the registered Locations equal to the wanted ones; return whether that succeeded."""
         try:
             registered = await self._registered(needed=not wanted)
             for target in sorted(set(wanted) - registered.keys()):
                 await self._register(target)
-            # Not before the others are there: what is taken back takes its entities with it.
+            # Last, because Backstage deletes the entities of a Location that is unregistered.
             for target in sorted(registered.keys() - set(wanted)):
-                await self._take_back(target, registered[target])
+                await self._unregister(target, registered[target])
         except RemoteError as error:
             return await self._failed(error)
-        self._told = ""
+        self._logged = ""
         return True
 
     async def _registered(self, *, needed: bool) -> Mapping[str, str]:
-        """Return the ids of the Locations that are ours, by target; none that may not be read, unless it is `needed`.
+        """Return the ids of our Locations by target; an empty mapping if they may not be read and are not `needed`.
 
-        A token that may only create Locations is enough to register: Backstage says which are there already.
+        A token that may only create Locations is enough to register: Backstage answers 409 for those that exist.
         """
         try:
             answer = (await self._backstage.request("GET", _LOCATIONS)).json()
@@ -101,12 +101,12 @@ class Registration:
         try:
             await self._backstage.request("POST", _LOCATIONS, json={"type": "url", "target": target})
         except StatusError as error:
-            if error.status != 409:  # another replica was quicker
+            if error.status != 409:  # it exists already, perhaps registered by another replica
                 raise
         else:
             log.info("feed_registered", target=target)
 
-    async def _take_back(self, target: str, id_: str) -> None:
+    async def _unregister(self, target: str, id_: str) -> None:
         try:
             await self._backstage.request("DELETE", f"{_LOCATIONS}/{quote(id_, safe='')}")
         except StatusError as error:
@@ -116,13 +116,13 @@ class Registration:
             log.info("feed_taken_back", target=target)
 
     async def _failed(self, error: RemoteError) -> bool:
-        """Tell what went wrong; wait longer where somebody has to act. Returns False."""
-        fault, remedy = str(error), "BKSTG_URL must be the address of the Backstage backend"
+        """Log a failure; wait longer if it needs an administrator. Returns False."""
+        fault, remedy = str(error), "set BKSTG_URL to the address of the Backstage backend"
         if isinstance(error, StatusError):
-            remedy = "RHDH_TOKEN must be a token that may read, create and delete locations in the catalog"
-        if fault != self._told:
+            remedy = "set RHDH_TOKEN to a token that may read, create and delete locations in the catalog"
+        if fault != self._logged:
             log.warning("feed_not_registered", error=fault, remedy=remedy)
-            self._told = fault
+            self._logged = fault
         if isinstance(error, StatusError) and error.status in _WAITS_FOR_PEOPLE:
             await asyncio.sleep(LONGEST_PAUSE)
         return False

@@ -1,8 +1,8 @@
-"""What is let into the cache: keys that can be kept and served, documents that no reader chokes on.
+"""Checks batches before they enter the cache: keys must be storable, and every reader must be able to parse documents.
 
-One document that the first-generation reader of the feed cannot use makes it give up its whole round, so that nothing
-is added or updated any more. Hence the documents of strangers are looked at here; they are kept and served as the
-bytes they came as, unless null stands in them for what is absent.
+A single document that the first-generation reader cannot parse makes it abandon its whole round, so that nothing is
+added or updated any more. Therefore documents from other programs are checked here. They are stored and served
+unchanged, except that fields with the value null are removed.
 """
 
 from dataclasses import replace
@@ -17,11 +17,11 @@ from services.storage_rest.telemetry import Telemetry
 log = structlog.get_logger("storage")
 
 LONGEST_CARD_KEY = 1024
-"""Characters of the key of a model card."""
+"""Most characters in the key of a model card."""
 
 
 class Unacceptable(Exception):
-    """What was sent is not kept; `status` is the HTTP status that says so."""
+    """A document, card or request is refused; `status` is the HTTP status of the answer."""
 
     def __init__(self, status: int, detail: str) -> None:
         super().__init__(detail)
@@ -30,21 +30,21 @@ class Unacceptable(Exception):
 
 
 class Screen:
-    """Parts what can be kept from what cannot."""
+    """Separates what can be stored from what cannot."""
 
     def __init__(self, *, store: Store, document_limit: int, telemetry: Telemetry) -> None:
-        """`document_limit` is in bytes, for a document or a model card; the store has limits of its own."""
+        """`document_limit` is in bytes, for a document or a model card; the store has its own limits."""
         self._store = store
         self._document_limit = document_limit
         self._telemetry = telemetry
 
-    def pass_on(self, batch: Batch) -> tuple[Batch, list[Refusal]]:
-        """Return what of a batch can be kept, the cards of its upserts among its own, and why the rest cannot."""
+    def check(self, batch: Batch) -> tuple[Batch, list[Refusal]]:
+        """Return the batch without what cannot be stored, with the cards of its upserts moved to its own, and why."""
         upserts, refusals = [], []
         cards = dict(batch.cards)
         for upsert in batch.upserts:
             try:
-                accepted = self._take(upsert)
+                accepted = self._usable(upsert)
             except Unacceptable as fault:
                 refusals.append(Refusal(upsert.key, fault.status, fault.detail))
                 continue
@@ -60,7 +60,7 @@ class Screen:
             log.warning("document_refused", key=refusal.key[: feed.LONGEST_KEY], reason=refusal.detail)
         return replace(batch, upserts=tuple(upserts), cards=cards), refusals
 
-    def _take(self, upsert: Upsert) -> Upsert:
+    def _usable(self, upsert: Upsert) -> Upsert:
         accepted = usable(upsert, document_limit=self._document_limit)
         if (refusal := self._store.check(accepted)) is not None:
             raise Unacceptable(refusal.status, refusal.detail)
@@ -75,10 +75,10 @@ class Screen:
 
 
 def usable(upsert: Upsert, *, document_limit: int) -> Upsert:
-    """Return an upsert whose key, names and document can be kept and served.
+    """Return the upsert with its document corrected, if its key, URI and document can be stored and served.
 
     Raises:
-        Unacceptable: 400 with the fault, 413 when the document has more than `document_limit` bytes.
+        Unacceptable: 400 with the fault, 413 if the document has more than `document_limit` bytes.
     """
     if len(upsert.card_key) > LONGEST_CARD_KEY:
         raise Unacceptable(400, f"the key of the model card has more than {LONGEST_CARD_KEY} characters")
@@ -93,10 +93,10 @@ def usable(upsert: Upsert, *, document_limit: int) -> Upsert:
 
 
 def check_card(key: str, text: str, *, limit: int) -> None:
-    """Let a model card pass.
+    """Check a model card.
 
     Raises:
-        Unacceptable: 413 when it has more than `limit` bytes, 400 when its key is empty or too long.
+        Unacceptable: 413 if it has more than `limit` bytes, 400 if its key is empty or too long.
     """
     if not key or len(key) > LONGEST_CARD_KEY:
         raise Unacceptable(400, f"the key of a model card must have 1 to {LONGEST_CARD_KEY} characters")

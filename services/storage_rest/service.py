@@ -1,4 +1,4 @@
-"""storage-rest without HTTP: takes batches, keeps them, tells anyone who follows."""
+"""The work of storage-rest without HTTP: accepts batches, keeps them durably, and announces changes to readers."""
 
 import asyncio
 import time
@@ -13,9 +13,9 @@ import structlog
 from common.backoff import happens
 from common.health import Health
 from common.status import ShardStatus
-from common.wire import Applied, Awaited, Batch, Changes, Listing, Upsert
+from common.wire import Applied, Awaited, Batch, CacheListing, Changes, Upsert
 from services.storage_rest.cache import Cache
-from services.storage_rest.followers import Followers
+from services.storage_rest.push import Followers
 from services.storage_rest.removals import (
     CONFIRMED,
     REPLICA,
@@ -23,51 +23,53 @@ from services.storage_rest.removals import (
     Arrivals,
     Departure,
     Departures,
-    Patience,
+    RemovalPolicy,
     by_reason,
-    judge,
+    decide,
 )
 from services.storage_rest.screening import Screen
-from services.storage_rest.stores.base import Contents, Refusal, Store, StoreUnavailable
+from services.storage_rest.stores.base import LoadedCache, Refusal, Store, StoreUnavailable
 from services.storage_rest.telemetry import Telemetry
 
 log = structlog.get_logger("storage")
 
-SETTLING_WAIT = 5.0
-"""Seconds that the end of the process waits for the store."""
+FLUSH_WAIT = 5.0
+"""Seconds that the process waits for the store before it ends."""
 LOADING_WAIT = 5.0
 """Seconds that a request waits for the store to be loaded."""
 STARTED_BEFORE = 10.0
-"""Seconds that a location has after our start to follow, before it is sent everything."""
+"""Seconds that location has after our start to request changes, before everything is pushed to it."""
 STARTING = 1.0
-"""Seconds that a location of the original needs, after the last document it read, until it takes what is sent."""
+"""Seconds that an original location needs, after the last document that it read, before it accepts pushes."""
 MOST_FOLLOWERS = 64
-"""How many may wait for changes at a time: each of them is sent every change."""
+"""How many requests may wait for changes at a time: each of them receives every change."""
 PROBLEMS_KEPT = 1000
-DAMAGE_REMEDY = "it is whole again when every source was read; to serve what is left at once: connector removals accept"
+DAMAGE_REMEDY = (
+    "it is complete again when every source has been read; to serve what is left now: connector removals accept"
+)
 
 
 class NotLeaving(Exception):
-    """What was to be confirmed or refused is not about to leave."""
+    """An entry that should be confirmed or refused is not about to leave."""
 
 
 class TooManyFollowers(Exception):
-    """Nobody else can wait for changes just now."""
+    """`MOST_FOLLOWERS` requests are already waiting for changes."""
 
 
-class Bridge(Protocol):
-    """Tells a location that does not ask by itself."""
+class PushQueue(Protocol):
+    """Pushes changes to a location that does not request them itself."""
 
-    def tell(self, changes: Changes) -> None:
-        """Pass changes on."""
+    def push(self, changes: Changes) -> None:
+        """Push changes."""
 
-    def tell_all(self, *, after: float) -> None:
-        """Pass everything on, some seconds after the last call."""
+    def push_all(self, *, after: float) -> None:
+        """Push everything, `after` seconds after the last call."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome(Applied):
-    """The result of a batch, with counts; `refused` says the same as `problems`, by key."""
+    """The result of a batch, with counts; `refused` has the details of `problems` by key."""
 
     changed: int = 0
     unchanged: int = 0
@@ -76,11 +78,11 @@ class Outcome(Applied):
 
 
 class StorageService:
-    """The service's work.
+    """The cache, its store and its readers.
 
-    Every change is in the cache when it is accepted; `apply` and `keep_only` return when it is durable. It is told when
-    it is accepted, too; but after a write that failed, what is new or changed is told when it is durable.
-    The store takes changes in the order in which they were accepted.
+    A change is in the cache and visible to readers as soon as it is accepted; `apply` and `keep_only` return when it is
+    durable. While writes fail, new and changed entries become visible only when they are durable. The store receives
+    changes in the order in which they were accepted.
     """
 
     def __init__(
@@ -90,54 +92,54 @@ class StorageService:
         telemetry: Telemetry,
         health: Health,
         document_limit: int,
-        patience: Patience,
+        policy: RemovalPolicy,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`clock` gives seconds of the epoch."""
+        """`clock` returns seconds since the epoch."""
         self._store = store
         self._telemetry = telemetry
         self._health = health
         health.set("store", ok=False, reason="the cache is not loaded yet")
         self._screen = Screen(store=store, document_limit=document_limit, telemetry=telemetry)
-        self._patience = patience
+        self._policy = policy
         self._clock = clock
         self._arrivals = Arrivals(clock=clock)
         self._departures = Departures(telemetry=telemetry, clock=clock)
         self._followers = Followers()
         self._cache = Cache()
         self._loaded = asyncio.Event()
-        self._bridge: Bridge | None = None
+        self._pushes: PushQueue | None = None
         self._problems: dict[str, Refusal] = {}
 
-    def attach(self, bridge: Bridge) -> None:
-        """Have every change told to `bridge` too."""
-        self._bridge = bridge
+    def push_to(self, pushes: PushQueue) -> None:
+        """Also push every change, unless location requests changes itself."""
+        self._pushes = pushes
 
     async def run(self) -> None:
         """Load, write and follow the store, until cancelled."""
         await self._store.run(self)
 
     def close(self) -> None:
-        """Let those who wait for changes go."""
+        """End the requests that wait for changes."""
         self._cache.wake()
 
     # --- what is stored
 
     async def loaded(self, *, patiently: bool = False) -> None:
-        """Wait for the store to be loaded: for a moment, or `patiently` for as long as it takes.
+        """Wait until the store is loaded: `LOADING_WAIT` seconds, or `patiently` as long as it takes.
 
         Raises:
-            StoreUnavailable: it is not loaded after that moment.
+            StoreUnavailable: it is not loaded after that time.
         """
         if not await happens(self._loaded, within=None if patiently else LOADING_WAIT):
-            raise StoreUnavailable("the cache is not loaded yet; /readyz tells why")
+            raise StoreUnavailable("the cache is not loaded yet: GET /readyz says why")
 
-    async def settle(self) -> None:
-        """Wait a moment, at the end, for what was accepted to be durable."""
+    async def flush(self) -> None:
+        """Wait up to `FLUSH_WAIT` seconds until everything that was accepted is durable."""
         if not self.is_loaded:
             return
         with suppress(StoreUnavailable, TimeoutError):
-            async with asyncio.timeout(SETTLING_WAIT):
+            async with asyncio.timeout(FLUSH_WAIT):
                 await self._store.durable(self._cache.entries, self._cache.cards, complete=self.complete)
 
     @property
@@ -147,44 +149,44 @@ class StorageService:
 
     @property
     def revision(self) -> str:
-        """The revision of what is stored now."""
+        """The revision of the current content."""
         return self._cache.revision
 
     @property
     def keys(self) -> list[str]:
-        """The keys of all entries that readers see, sorted."""
+        """The keys of all entries that are visible to readers, sorted."""
         return self._cache.shown_keys
 
     def shown(self, key: str) -> Upsert | None:
-        """Return an entry as readers see it."""
+        """Return an entry as it is visible to readers."""
         return self._cache.shown(key)
 
     @property
     def problems(self) -> Collection[Refusal]:
-        """What was refused last and has not been fixed since."""
+        """The documents and cards that were refused and have not been corrected since."""
         return self._problems.values()
 
-    async def listing(self, known: str = "") -> Listing | None:
-        """Return everything by digest; None when that is what it was at the revision `known`.
+    async def listing(self, known: str = "") -> CacheListing | None:
+        """Return the digests of everything; None if nothing has changed since the revision `known`.
 
         Raises:
-            StoreUnavailable: not loaded yet.
+            StoreUnavailable: the cache is not loaded yet.
         """
         await self.loaded()
         return None if known == self.revision else self._cache.listing()
 
     def snapshot(self) -> Changes:
-        """Return everything; who asks for it is about to follow."""
-        self._followers.asked()
+        """Return everything; the reader is expected to request changes next."""
+        self._followers.note_request()
         return self._with_fault(self._cache.snapshot())
 
     async def changes(self, since: str, wait: float) -> Changes | None:
-        """Return what changed since a revision, waiting up to `wait` seconds for it.
+        """Return the changes since a revision, waiting up to `wait` seconds for one.
 
-        Returns None when that cannot be told: the revision is another process's, or too old.
+        Returns None if they are unknown: the revision is from another process, or too old.
 
         Raises:
-            TooManyFollowers: `MOST_FOLLOWERS` are waiting already.
+            TooManyFollowers: `MOST_FOLLOWERS` requests are already waiting.
         """
         if self._cache.since(since) is None:
             return None
@@ -195,32 +197,33 @@ class StorageService:
         changes = self._cache.since(since)
         return None if changes is None else self._with_fault(changes)
 
-    def _with_fault(self, told: Changes) -> Changes:
-        """Return what is told to readers, with what keeps all there is from them: that it could not be written."""
-        if told.complete or not self.complete:
-            return told
-        return replace(told, awaited=(Awaited(source="the cache of storage-rest", reason=self._store.fault),))
+    def _with_fault(self, changes: Changes) -> Changes:
+        """Return the changes; if entries are withheld because they could not be written, with that reason."""
+        if changes.complete or not self.complete:
+            return changes
+        return replace(changes, awaited=(Awaited(source="the cache of storage-rest", reason=self._store.fault),))
 
     @property
     def followed(self) -> bool:
-        """Whether somebody reads the changes, so that they need not be pushed."""
-        return self._followers.present
+        """Whether a reader requests the changes, so that they need not be pushed."""
+        return self._followers.active
 
     def read_by_original(self) -> None:
-        """Note a read with the original's requests: a location that starts, and needs everything pushed."""
-        if self._bridge is not None and not self.followed:
-            self._bridge.tell_all(after=STARTING)
+        """Record a read with the original's requests: a location is starting and needs everything pushed."""
+        if self._pushes is not None and not self.followed:
+            self._pushes.push_all(after=STARTING)
 
     # --- changes
 
     async def apply(self, batch: Batch) -> Outcome:
-        """Take a batch and return when it is durable; what cannot be kept is among the answer's problems.
+        """Accept a batch and return when it is durable; what cannot be stored is among the problems returned.
 
         Raises:
-            StoreUnavailable: not loaded yet, or accepted and told but not durable in time. Sending it again is right.
+            StoreUnavailable: the cache is not loaded yet, or the batch was accepted but not durable in time. It may be
+                sent again.
         """
         await self.loaded()
-        accepted, refusals = self._screen.pass_on(batch)
+        accepted, refusals = self._screen.check(batch)
         base = self.revision
         changes = self._accept(accepted)
         refusals += await self._store.durable(
@@ -240,45 +243,45 @@ class StorageService:
         )
 
     async def keep_only(self, keys: AbstractSet[str]) -> int:
-        """Remove every entry that is not named, or mark it when these are many; return how many stay marked.
+        """Remove every entry whose key is not given, or mark it if they are many; return how many are only marked.
 
-        The cache counts as complete afterwards if everything named is there, or was refused for good.
+        The cache counts as complete afterwards if every given key is stored, or was refused.
 
         Raises:
             StoreUnavailable: as `apply`.
         """
         await self.loaded()
         stored = self._cache.entries
-        patience = self._patience
-        lately = self._departures.unnamed_within(patience.hold)
-        verdict = judge(keys, stored, patience=patience, lately=lately, now=self._clock())
-        if any(verdict.marks.values()):
+        policy = self._policy
+        lately = self._departures.unnamed_within(policy.hold)
+        decision = decide(keys, stored, policy=policy, lately=lately, now=self._clock())
+        if any(decision.marks.values()):
             log.warning(
                 "removals_held",
-                entries=verdict.held,
+                entries=decision.held,
                 stored=len(stored),
-                remedy="they stay for REMOVAL_HOLD, unless they are named again: see connector removals list",
+                remedy="they are removed after REMOVAL_HOLD unless they are listed again: see connector removals list",
             )
         for key in self._problems.keys() - keys:
             del self._problems[key]
-        # One that names nothing of what there is may be of a list that failed: it never makes an empty feed complete.
+        # A set without any stored key may come from a failed list: it never makes an empty feed complete.
         complete = not keys.isdisjoint(stored) and keys <= (stored.keys() | self._problems.keys())
-        confirmed = complete and not verdict.held
+        confirmed = complete and not decision.held
         await self.apply(
-            Batch(leaving=verdict.marks, removals=verdict.removals, complete=complete, confirmed=confirmed)
+            Batch(leaving=decision.marks, removals=decision.removals, complete=complete, confirmed=confirmed)
         )
-        return verdict.held
+        return decision.held
 
     # --- for administrators
 
     @property
     def leaving(self) -> list[tuple[Upsert, int | None]]:
-        """The entries that are leaving, with when at the earliest (seconds of the epoch, None: not)."""
-        return [(entry, self._patience.due(entry.leaving)) for entry in self._cache.leaving if entry.leaving]
+        """The entries that are leaving, and when at the earliest (seconds since the epoch; None: kept)."""
+        return [(entry, self._policy.due(entry.leaving)) for entry in self._cache.leaving if entry.leaving]
 
     @property
     def shards(self) -> Sequence[ShardStatus]:
-        """The pieces that the store keeps the cache in."""
+        """The ConfigMaps in which the store keeps the cache; empty for other stores."""
         return self._store.shards
 
     @property
@@ -288,19 +291,19 @@ class StorageService:
 
     @property
     def arrivals(self) -> Iterable[Arrival]:
-        """What has arrived lately, the latest first."""
+        """The entries added last, the latest first."""
         return self._arrivals
 
     @property
     def departures(self) -> Iterable[Departure]:
-        """What has left lately, the latest first."""
+        """The entries removed last, the latest first."""
         return self._departures
 
     async def confirm(self, keys: Collection[str]) -> None:
-        """Remove entries that are leaving, now.
+        """Remove entries that are leaving at once.
 
         Raises:
-            NotLeaving: one of them is not.
+            NotLeaving: one of them is not leaving.
             StoreUnavailable: as `apply`.
         """
         await self.loaded()
@@ -308,14 +311,18 @@ class StorageService:
         await self.apply(Batch(removals=dict.fromkeys(keys, CONFIRMED)))
 
     async def refuse(self, keys: Collection[str]) -> None:
-        """Keep entries that are leaving until they are seen again, or confirmed; raises as `confirm`."""
+        """Keep entries that are leaving until their source lists them again or the removal is confirmed.
+
+        Raises:
+            NotLeaving, StoreUnavailable: as `confirm`.
+        """
         await self.loaded()
         self._check_leaving(keys)
         marks = {key: self._cache.entries[key].leaving for key in keys}
         await self.apply(Batch(leaving={key: mark and replace(mark, refused=True) for key, mark in marks.items()}))
 
     async def accept(self) -> str:
-        """Take a damaged cache for everything there is; return what is missing from it, empty when nothing was."""
+        """Accept a damaged cache as complete; return what is missing from it (empty: it was not damaged)."""
         await self.loaded()
         damage = self._cache.damage
         if damage:
@@ -327,18 +334,18 @@ class StorageService:
     def _check_leaving(self, keys: Collection[str]) -> None:
         stored = self._cache.entries
         if wrong := sorted(key for key in keys if key not in stored or stored[key].leaving is None):
-            raise NotLeaving(f"not among what is leaving: {', '.join(key[:80] for key in wrong[:5])}")
+            raise NotLeaving(f"not about to leave: {', '.join(key[:80] for key in wrong[:5])}")
 
-    # --- the store's view of the cache
+    # --- for the store (services.storage_rest.stores.base.CacheView)
 
     @property
     def complete(self) -> bool:
-        """Whether the cache is known to be everything."""
+        """Whether the cache is known to be complete."""
         return self._cache.complete
 
     @property
     def damage(self) -> str:
-        """What was missing from the cache that was loaded, until it is known to be everything again."""
+        """What was missing from the loaded cache, until it is known to be complete again."""
         return self._cache.damage
 
     def entry(self, key: str) -> Upsert | None:
@@ -349,43 +356,43 @@ class StorageService:
         """Return the text of a card."""
         return self._cache.cards.get(key)
 
-    def load(self, contents: Contents) -> None:
-        """Begin with what the store held, however large a document may be now."""
-        self._cache.load(contents)
+    def load(self, loaded: LoadedCache) -> None:
+        """Start with the content of the store, even with documents that are larger than the limit."""
+        self._cache.load(loaded)
         self._measure()
-        self._tell_damage()
+        self._report_damage()
         self._loaded.set()
         self.progressed()
         log.info(
             "cache_loaded", documents=len(self._cache.entries), cards=len(self._cache.cards), complete=self.complete
         )
-        if self._bridge is not None:
-            self._bridge.tell_all(after=STARTED_BEFORE)
+        if self._pushes is not None:
+            self._pushes.push_all(after=STARTED_BEFORE)
 
     def progressed(self) -> None:
-        """Return whether the store works, and show what was withheld until it is durable."""
+        """Update the condition `store`, and make entries visible that were withheld and are durable now."""
         self._health.set("store", ok=not self._store.fault, reason=self._store.fault)
         if not self._cache.withheld:
             return
         durable = self._cache.withheld - self._store.lacks(self._cache.withheld)
         if durable:
             changes = self._cache.release(durable)
-            if self._bridge is not None and not self.followed:
-                self._bridge.tell(changes)
+            if self._pushes is not None and not self.followed:
+                self._pushes.push(changes)
 
     def take_over(self, upserts: Iterable[Upsert], cards: Mapping[str, str]) -> None:
-        """Take what somebody else wrote into the store."""
+        """Accept entries and cards that another process wrote into the store."""
         self._accept(Batch(upserts=tuple(upserts), cards=cards))
 
     def removed_elsewhere(self, keys: Collection[str]) -> AbstractSet[str]:
-        """Let go what was leaving here too; return the entries that are wanted all the same."""
+        """Remove entries that another replica removed and that are leaving here too; return those still wanted."""
         entries = self._cache.entries
         leaving = {key for key in keys if key in entries and entries[key].leaving is not None}
         if leaving:
             self._accept(Batch(removals=dict.fromkeys(leaving, REPLICA)))
         return (entries.keys() & keys) - leaving
 
-    # --- within
+    # --- internal
 
     def _accept(self, batch: Batch) -> Changes:
         before = self._cache.revision
@@ -396,14 +403,14 @@ class StorageService:
             self._departures.note(gone, batch.removals)
             self._arrivals.note(new)
             self._measure()
-            self._tell_damage()
+            self._report_damage()
             self._store.write(self._as_accepted(batch, changes))
-            if self._bridge is not None and not self.followed:
-                self._bridge.tell(changes)
+            if self._pushes is not None and not self.followed:
+                self._pushes.push(changes)
         return changes
 
     def _as_accepted(self, batch: Batch, shown: Changes) -> Changes:
-        """Return the changes with the entries as they are, also those that readers do not see yet."""
+        """Return the changes with the accepted entries, including those that are not visible to readers yet."""
         if not self._cache.withheld:
             return shown
         touched = dict.fromkeys([*(upsert.key for upsert in batch.upserts), *batch.leaving])
@@ -411,7 +418,7 @@ class StorageService:
         removals = {key: reason for key, reason in batch.removals.items() if key not in self._cache.entries}
         return replace(shown, upserts=upserts, removals=removals)
 
-    def _tell_damage(self) -> None:
+    def _report_damage(self) -> None:
         damage = self._cache.damage
         if self._health.set("cache", ok=not damage, reason=f"{damage}; {DAMAGE_REMEDY}" if damage else "") and damage:
             log.error("cache_damaged", damage=damage)

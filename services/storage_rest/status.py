@@ -1,4 +1,4 @@
-"""What storage-rest answers at `GET /status`: the cache, and what arrives in it, leaves it or is refused."""
+"""The answer to `GET /status` of storage-rest: the cache, its recent changes, and what it refused."""
 
 from collections.abc import Iterable
 
@@ -19,7 +19,7 @@ from services.storage_rest.settings import StorageSettings
 
 
 def report(service: StorageService, *, health: Health, settings: StorageSettings) -> StorageStatus:
-    """Return how things stand now."""
+    """Return the current status."""
     return StorageStatus(
         version=__version__,
         started=moment(health.started),
@@ -36,8 +36,8 @@ def report(service: StorageService, *, health: Health, settings: StorageSettings
             ProblemStatus(
                 severity="error",
                 object=refusal.key,
-                message=f"the cache does not take it: {refusal.detail}",
-                remedy="what was stored is kept; correct the object that it comes from",
+                message=f"the cache refuses it: {refusal.detail}",
+                remedy="correct the object that it comes from; until then the stored state is served",
             )
             for refusal in service.problems
         ),

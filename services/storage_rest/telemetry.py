@@ -1,4 +1,4 @@
-"""What storage-rest counts."""
+"""The Prometheus metrics of storage-rest."""
 
 from prometheus_client import Counter, Gauge
 
@@ -6,18 +6,18 @@ from common.metrics import Metrics
 
 
 class Telemetry:
-    """The service's own metrics, beside those of every server."""
+    """The service's own metrics, in addition to those of every server."""
 
     def __init__(self, metrics: Metrics) -> None:
         registry = metrics.registry
         self.documents = Gauge("rhoai_connector_storage_documents", "Documents in the cache", registry=registry)
         self.cards = Gauge("rhoai_connector_storage_cards", "Model cards in the cache", registry=registry)
         self.complete = Gauge(
-            "rhoai_connector_storage_complete", "Whether the cache is known to be everything", registry=registry
+            "rhoai_connector_storage_complete", "1 if the cache is known to be complete", registry=registry
         )
         self.damaged = Gauge(
             "rhoai_connector_storage_damaged",
-            "1 while the cache lacks something that it held once, and is not served for that reason",
+            "1 while something is missing from the cache that it contained before, so that it is not served",
             registry=registry,
         )
         self.shard_bytes = Gauge(
@@ -31,19 +31,22 @@ class Telemetry:
         )
         self.leaving = Gauge(
             "rhoai_connector_storage_leaving",
-            "Entries that are in doubt and leave unless they are seen again, by reason",
+            "Entries that will be removed unless their source lists them again, by reason",
             ["reason"],
             registry=registry,
         )
         self.departures = Counter(
-            "rhoai_connector_storage_departures", "Entries that have left, by reason", ["reason"], registry=registry
+            "rhoai_connector_storage_departures", "Removed entries, by reason", ["reason"], registry=registry
         )
         self.rejected = Counter(
             "rhoai_connector_storage_rejected",
-            "Documents and cards not taken, by reason",
+            "Refused documents and cards, by reason",
             ["reason"],
             registry=registry,
         )
         self.pushes = Counter(
-            "rhoai_connector_storage_pushes", "Requests that told location of changes", ["result"], registry=registry
+            "rhoai_connector_storage_pushes",
+            "Requests that pushed changes to location, by result",
+            ["result"],
+            registry=registry,
         )

@@ -17,7 +17,7 @@ from math import inf
 from pathlib import Path
 
 from common.wire import Applied, Batch
-from services.normalizer import controller, sink, wanted
+from services.normalizer import clusters_file, controller, sink
 from services.normalizer.facts import Ref
 from tests import objects
 from tests.fakes.kubernetes import FakeCluster
@@ -190,7 +190,7 @@ class Storm:
 
 async def run_seed(seed: int, folder: Path) -> tuple[list[str], list[str]]:
     """Run one seed; return what went wrong, and the schedule."""
-    wanted.LOOK, sink.SLOW, controller.SETTLE = LOOK, 0.5, 0.1
+    clusters_file.LOOK, sink.SLOW, controller.SETTLE = LOOK, 0.5, 0.1
     async with Fleet(folder) as fleet:
         storm = Storm(fleet, seed)
         return await storm.run(), storm.log

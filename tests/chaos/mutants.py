@@ -90,15 +90,15 @@ def _stored_minus_wanted() -> None:
 
 def _damage_is_not_seen() -> None:
     from services.storage_rest.stores import configmap
-    from services.storage_rest.stores.verdict import Verdict
+    from services.storage_rest.stores.condition import CacheCondition
 
-    former: Any = vars(configmap)["judge"]
+    former: Any = vars(configmap)["assess"]
 
-    def judge(*shards: Any, **options: Any) -> Verdict:
-        verdict = former(*shards, **options)
-        return Verdict(complete=True) if verdict.damage else verdict
+    def assess(*shards: Any, **options: Any) -> CacheCondition:
+        condition = former(*shards, **options)
+        return CacheCondition(complete=True) if condition.damage else condition
 
-    _put(configmap, "judge", judge)
+    _put(configmap, "assess", assess)
 
 
 def _removed_from_the_cache() -> None:
@@ -120,12 +120,12 @@ def _removed_from_the_cache() -> None:
 def _keyset_is_the_truth() -> None:
     from services.storage_rest import service
 
-    former: Any = vars(service)["judge"]
+    former: Any = vars(service)["decide"]
 
-    def judge(*keys: Any, patience: Any, **options: Any) -> Any:
-        return former(*keys, patience=replace(patience, hold=0), **options)
+    def decide(*keys: Any, policy: Any, **options: Any) -> Any:
+        return former(*keys, policy=replace(policy, hold=0), **options)
 
-    _put(service, "judge", judge)
+    _put(service, "decide", decide)
 
 
 def _snapshot_is_whole() -> None:

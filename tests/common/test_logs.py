@@ -121,7 +121,7 @@ def test_people_read_the_id_and_the_fields() -> None:
     text = logged("log.info('entry_removed', key='a_b', reason='deleted')", "console")
     assert "entry_removed" in text
     assert "key=a_b" in text
-    assert "An entry left the catalog" in text
+    assert "An entry was removed from the catalog" in text
 
 
 def test_secrets_are_not_shown() -> None:

@@ -98,7 +98,7 @@ def test_what_cannot_be_used_is_told_with_what_is_used_instead(monkeypatch: pyte
         "POLLING_INTERVAL": (
             False,
             "POLLING_INTERVAL is '2 minutes': expected a duration such as 90s, 2m30s or 1h; 120 is used instead: "
-            "correct POLLING_INTERVAL, or take it out",
+            "correct or remove POLLING_INTERVAL",
         ),
     }
     assert "; INFO is used instead" in health.conditions["LOG_LEVEL"].reason

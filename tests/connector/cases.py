@@ -40,7 +40,7 @@ def no_credentials(world: World) -> None:
     del world.environ["token"]
 
 
-@broken("credentials", "no KUBERNETES_SERVICE_HOST", "")
+@broken("credentials", "KUBERNETES_SERVICE_HOST, the address of the API server, is not set", "")
 def a_token_without_a_server(world: World) -> None:
     del world.environ["KUBERNETES_SERVICE_HOST"]
 
@@ -60,18 +60,18 @@ async def an_api_server_that_is_down(world: World) -> None:
     await world.cluster.go_down()
 
 
-@broken("credentials", "no answer in time", "no network policy is in the way")
+@broken("credentials", "no answer in time", "no network policy blocks it")
 def an_api_server_that_is_cut_off(world: World) -> None:
     world.cluster.fault("hang", times=None)
     world.timeout = 1.0
 
 
-@broken("credentials", "the token is not accepted", "made again")
+@broken("credentials", "the token is not accepted", "created again")
 def a_token_that_was_revoked(world: World) -> None:
     world.cluster.revoke(TOKEN)
 
 
-@broken("credentials", "the token has expired", "Restart the pod")
+@broken("credentials", "the token has expired", "restart the pod")
 def a_token_that_has_expired(world: World) -> None:
     world.environ["token"] = expired()
 
@@ -298,7 +298,9 @@ def a_file_of_authorities_that_is_not_there(world: World) -> None:
     world.environ["MODEL_REGISTRY_CA_FILE"] = str(world.directory / "missing.pem")
 
 
-@broken("registries", "no model registry is found", "MODEL_REGISTRY_URLS names one", verdict="warning")
+@broken(
+    "registries", "no model registry is found", "to name one by its address, set MODEL_REGISTRY_URLS", verdict="warning"
+)
 def no_registry(world: World) -> None:
     del world.environ["MODEL_REGISTRY_URLS"]
 

@@ -126,6 +126,20 @@ def test_status_follows_the_gravest_problem(fail_on: str, status: int, tmp_path:
     assert "did you mean rhdh.io/owner?" in result.stdout
 
 
+def test_a_field_of_a_wrong_type_is_an_error_in_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text(
+        "# a comment\n---\napiVersion: serving.kserve.io/v1beta1\nkind: InferenceService\n"
+        "metadata:\n  name: m\n  annotations: {storage: x}\nspec:\n  predictor:\n    model:\n"
+        "      modelFormat: {name: onnx}\n      # where it is\n      storage: s3://bucket/path\n"
+        "      args:\n        - --port\n        - 8080\n"
+    )
+    result = preview(path, output="github")
+    assert result.exit_code == 1
+    found = dict(re.findall(r"^::error file=[^,]*,line=(\d+)[^:]*::.*?its field ([\w.\[\]]+) is", result.stdout, re.M))
+    assert found == {"13": "spec.predictor.model.storage", "14": "spec.predictor.model.args[1]"}
+
+
 def test_paths_may_be_patterns_and_standard_input(tmp_path: Path) -> None:
     written(tmp_path / "team-a" / "m.yaml", objects.isvc("m"))
     written(tmp_path / "team-b" / "n.yaml", objects.isvc("n"))

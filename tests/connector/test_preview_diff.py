@@ -18,7 +18,7 @@ from aiohttp.test_utils import TestServer
 from common.commandline import progress_bar
 from tests import objects
 from tests.connector.running import ROOT, connector
-from tests.fakes.registry.registry import FakeRegistry
+from tests.fakes.registry import MODELS, FakeRegistry
 from tests.waiting import eventually
 
 DOCUMENT = {"models": [{"name": "models-m", "owner": "o", "lifecycle": "l", "description": "d"}]}
@@ -137,6 +137,15 @@ async def test_a_registry_beside_manifests_describes_them(tmp_path: Path) -> Non
 
         status, out, _ = await preview("--registry", registry.url, "--format", "json")
         assert [each["key"] for each in json.loads(out)] == ["Granite_10"]
+
+
+async def test_what_is_malformed_in_a_registry_is_a_problem_of_it(tmp_path: Path) -> None:
+    async with FakeRegistry() as registry:
+        registry.populate(1)
+        registry.add_raw(MODELS, {"id": "7", "description": "it has no name"})
+        status, out, errors = await preview("--registry", registry.url)
+    assert (status, "Traceback" in errors) == (1, False)
+    assert "error: RegisteredModel '7' in registry" in out
 
 
 async def test_a_registry_that_does_not_answer_is_a_wrong_command() -> None:

@@ -54,7 +54,7 @@ async def test_what_goes_wrong_is_said() -> None:
     async with running() as storage:
         await fill(storage)
         cases = {
-            ("confirm", "x_y"): "not among what is leaving: x_y",
+            ("confirm", "x_y"): "not about to leave: x_y",
             ("confirm",): "name the keys that `connector removals list` shows, or give --all",
         }
         for arguments, said in cases.items():

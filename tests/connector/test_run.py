@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,25 @@ async def test_manifests_are_served_and_said_to_be(manifests: Path, tmp_path: Pa
         assert await running.uris() == ["/models/one/model-catalog.json"]
         for path in ("/healthz", "/readyz", "/metrics", "/catalog-info.yaml", "/removals"):
             await eventually(partial(answers, running, path), what=f"{path} answers 200")
+
+
+async def test_the_second_port_answers_as_a_normalizer_of_its_own_does(manifests: Path, tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    state = str(tmp_path / "state")
+    arguments = ("--manifests", str(manifests), "--state", state, "--metrics-address", f"127.0.0.1:{port}")
+    async with connector(*arguments) as running:
+        await eventually(running.uris, what="the first model")
+        feed, running.url = running.url, f"http://127.0.0.1:{port}"
+        for path in ("/healthz", "/readyz", "/metrics"):
+            await eventually(partial(answers, running, path), what=f"{path} answers 200")
+        status = json.loads((await running.get("/status"))[1])
+        assert [each["id"] for each in status["sources"]] == ["manifests"]
+        assert {each["name"] for each in status["conditions"]} >= {"manifests", "store", "feed"}
+        (found,) = json.loads((await running.get("/explain?model=one"))[1])["found"]
+        assert (found["state"], found["key"]) == ("shown", "models_one")
+        running.url = feed
 
 
 async def answers(running: Running, path: str) -> bool:
@@ -104,7 +124,7 @@ async def test_a_state_directory_belongs_to_one_process_and_one_set_of_sources(m
     other = tmp_path / "other"
     other.mkdir()
     status, said = await ended("--manifests", str(other), *arguments[2:])
-    assert (status, f"belongs to --manifests {manifests}" in said, "Traceback" in said) == (1, True, False)
+    assert (status, f"was filled from --manifests {manifests}" in said, "Traceback" in said) == (1, True, False)
 
 
 async def test_what_goes_before_the_feed_is_complete_does_not_come_back() -> None:

@@ -1,6 +1,7 @@
 """The alerts and the metrics, held by Prometheus' own tool."""
 
 import re
+import shlex
 import shutil
 import subprocess
 from collections.abc import AsyncIterator
@@ -57,7 +58,21 @@ def test_every_alert_is_tried_and_has_a_runbook() -> None:
     assert headings == alerts
     assert [alert for alert in alerts if f'alertname="{alert}"' not in tried] == []
     links = [rule["annotations"]["runbook_url"] for group in groups() for rule in group["rules"]]
-    assert links == [f"docs/alerts.md#{alert.lower()}" for alert in alerts]
+    assert links == [f"https://runbooks.example.com/alerts/#{alert.lower()}" for alert in alerts]
+
+
+def test_the_documented_command_sets_the_address_of_every_runbook(tmp_path: Path) -> None:
+    rules = "deploy/monitoring/base/rules.yaml"
+    (command,) = re.findall(rf"^sed -i .*{rules}$", (ROOT.parent / "docs/install.md").read_text("utf-8"), re.MULTILINE)
+    copy = tmp_path / rules
+    copy.parent.mkdir(parents=True)
+    shutil.copy(ROOT.parent / rules, copy)
+    subprocess.run(shlex.split(command), cwd=tmp_path, check=True)
+
+    (written,) = yaml.safe_load_all(copy.read_text(encoding="utf-8"))
+    links = [rule["annotations"]["runbook_url"] for group in written["spec"]["groups"] for rule in group["rules"]]
+    assert links
+    assert all(link.startswith("https://docs.your-company.example/rhoai-connector/alerts/#") for link in links)
 
 
 @pytest.fixture

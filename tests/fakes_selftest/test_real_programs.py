@@ -93,4 +93,4 @@ async def test_what_clients_register_is_read(version: str) -> None:
     assert names == ["granite-0", "granite-1", "granite-2"]
     assert reading.complete
     assert live(reading) == {(name, "v1") for name in names}
-    assert [a.uri for a in reading.snapshot.artifacts["1"]] == ["s3://models/granite"]
+    assert [a.uri for a in reading.artifacts["1"]] == ["s3://models/granite"]

@@ -47,7 +47,7 @@ def test_a_refused_document_keeps_its_former_state_and_hurts_nobody(shelf: Shelf
     assert shelf.at_key("a_1").document.body == model_document()  # type: ignore[union-attr]
     (problem,) = problems
     assert problem.object == "document a_1"
-    assert "models must be a list that is not empty" in problem.message
+    assert "models must be a list with at least one model" in problem.message
 
 
 def test_a_uri_belongs_to_one_key(shelf: Shelf) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 from uuid import uuid4
@@ -14,18 +14,20 @@ from common.metrics import Metrics
 from common.secrets import MountedCredentials
 from common.trust import trust_also
 from services.normalizer.normalize.kserve_objects import read_isvc
-from services.normalizer.normalize.linking import RegistryIndex, link
+from services.normalizer.normalize.linking import link
 from services.normalizer.normalize.registry import normalize_version
+from services.normalizer.normalize.registry_index import RegistryIndex
 from services.normalizer.normalize.result import Defaults, Normalized
 from services.normalizer.sources import mlflow
 from services.normalizer.sources.http import Connector, SourceMetrics
-from services.normalizer.sources.kubeflow.records import RegistryContent, RegistryReading
 from services.normalizer.sources.mlflow import MlflowPoller
 from services.normalizer.sources.refs import SourceRef
 from tests.normalizer.normalize.objects import isvc
+from tests.normalizer.sources.support import Polled, Reading
 
 API = "/api/2.0/mlflow"
 SERVICE_ACCOUNT = "token-of-the-service-account"
+REF = SourceRef(id="mlflow:team", kind="registry", url="", origin="a test", name="team", api="mlflow")
 
 
 @dataclass
@@ -70,7 +72,7 @@ class Server:
         return each
 
     @asynccontextmanager
-    async def polling(self, *, timeout: float = 20, **options: Any) -> AsyncIterator[MlflowPoller]:
+    async def polling(self, *, timeout: float = 20, **options: Any) -> AsyncIterator[Polled]:
         connector = Connector(
             token=lambda: SERVICE_ACCOUNT,
             ssl=trust_also([]),
@@ -78,37 +80,22 @@ class Server:
             credentials=MountedCredentials(self.credentials),
             timeout=timeout,
         )
-        ref = SourceRef(id="mlflow:team", kind="registry", url=self.url, origin="a test", name="team", api="mlflow")
-        async with connector.open(ref) as remote:
-            yield MlflowPoller(remote, **options)
+        async with connector.open(replace(REF, url=self.url)) as remote:
+            yield Polled(MlflowPoller(remote, **options))
 
 
-def live(reading: RegistryReading, name: str) -> set[str]:
+def live(reading: Reading, name: str) -> set[str]:
     """The numbers of the live versions of a model."""
-    return {version.name for model, version in reading.snapshot.live() if model.name == name}
+    return {version.name for model, version in reading.live() if model.name == name}
 
 
-def document(reading: RegistryReading, name: str, number: str) -> Normalized:
+def document(reading: Reading, name: str, number: str) -> Normalized:
     """The document of a version."""
-    [(model, version)] = [
-        (model, version) for model, version in reading.snapshot.live() if (model.name, version.name) == (name, number)
-    ]
+    live = (each for each in reading.known.values() if each.is_live)
+    [version] = [each for each in live if (each.model.name, each.version.name) == (name, number)]
     return normalize_version(
-        model,
-        version,
-        reading.snapshot.artifacts[version.id],
-        registry=content(reading).ref,
-        source="registry:mlflow:team",
-        server=None,
-        registry_isvc_name="",
-        card=None,
-        defaults=Defaults(),
+        version, registry=REF.registry, server=None, registry_isvc_name="", card=None, defaults=Defaults()
     )
-
-
-def content(reading: RegistryReading) -> RegistryContent:
-    ref = SourceRef(id="mlflow:team", kind="registry", url="http://m", origin="a test", name="team", api="mlflow")
-    return RegistryContent(ref.registry, reading.snapshot)
 
 
 class Contract:
@@ -125,7 +112,7 @@ class Contract:
 
         async with server.polling() as poller:
             reading = await poller.poll()
-        assert (reading.complete, reading.settled, reading.fault, reading.problems) == (True, True, None, ())
+        assert (reading.complete, reading.listed, reading.fault, reading.problems) == (True, True, None, ())
 
         normalized = document(reading, name, number)
         [model] = normalized.document.models
@@ -188,13 +175,12 @@ class Contract:
 
             reading = await poller.poll()
             assert (reading.complete, live(reading, name)) == (True, {"2"})
-            [state] = [each.state for each in reading.snapshot.versions.values() if not each.is_live]
-            assert state == "DELETED"
-            assert "1" in {each.rpartition("/")[2] for each in reading.touched}
+            assert [each.rpartition("/")[2] for each in reading.deleted] == ["1"]
+            assert reading.touched.issuperset(reading.deleted)
 
             later = await poller.poll()
             assert (later.complete, live(later, name)) == (True, {"2"})
-            assert all(each.is_live for each in later.snapshot.versions.values() if each.name == "1")
+            assert not later.deleted
 
     async def test_what_goes_with_its_model_is_missing_without_proof(self, server: Server) -> None:
         name = await server.model()
@@ -205,7 +191,7 @@ class Contract:
 
             reading = await poller.poll()
         assert reading.complete
-        assert not [each for each in reading.snapshot.versions if each.startswith(name[:4]) and name[-8:] in each]
+        assert not [each for each in reading.versions if each.startswith(name[:4]) and name[-8:] in each]
 
     async def test_what_an_earlier_run_knew_is_asked_for(self, server: Server) -> None:
         async with server.polling(expected=["no%20such%20model/1"]) as poller:
@@ -218,11 +204,11 @@ class Contract:
         await server.send("registered-models/alias", name=name, alias="champion", version="2")
         await server.send("model-versions/transition-stage", name=name, version="1", stage="Staging")
         async with server.polling() as poller:
-            index: RegistryIndex = content(await poller.poll()).index()
+            index = RegistryIndex.build(REF.registry, (await poller.poll()).known.values())
 
         def means(uri: str) -> str | None:
             found = link(read_isvc(isvc(predictor={"model": {"storageUri": uri}})), [index])
-            return found.version.version.rpartition("/")[2] if found.version else None
+            return found.version.ids[1].rpartition("/")[2] if found.version else None
 
         assert means(f"models:/{name}/3") == "3"
         assert means(f"models:/{name.replace(' ', '%20')}/1") == "1"

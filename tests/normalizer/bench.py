@@ -11,13 +11,13 @@ from services.normalizer.facts import Gone, Missing, Ref
 from services.normalizer.ledger import Ledger, Patience
 from services.normalizer.normalize.deployment import Planned
 from services.normalizer.normalize.kserve_objects import read_isvc
-from services.normalizer.normalize.registry_objects import (
-    RegistryRef,
-)
+from services.normalizer.normalize.registered_version import RegisteredVersion, Registry
 from services.normalizer.normalize.result import Defaults
 from services.normalizer.plan import Plan, plan
-from services.normalizer.sourcebook import SourceBook
-from services.normalizer.sources.kubeflow.records import RegistryContent, RegistrySnapshot
+from services.normalizer.source import Sink
+from services.normalizer.sourcebook import SourceBook, SourceKind
+from services.normalizer.sources.polled import differences
+from tests.normalizer.normalize.registries import registered
 
 SOURCE = "kserve"
 
@@ -28,7 +28,7 @@ GRACE = 120.0
 HOLD = 3600.0
 
 
-REGISTRY = RegistryRef("ns/reg", "reg", "ns")
+REGISTRY = Registry("ns/reg", "reg", "ns")
 
 
 REGISTRY_SOURCE = "registry:ns/reg"
@@ -36,6 +36,22 @@ REGISTRY_SOURCE = "registry:ns/reg"
 
 def isvc(name: str, namespace: str = "models") -> Ref:
     return Ref.isvc("local", namespace, name)
+
+
+class RegistryScript:
+    """A registry that says what a test has it say."""
+
+    kind: SourceKind = "registry"
+    namespaces: tuple[str, ...] = ()
+
+    def __init__(self, id_: str = REGISTRY_SOURCE) -> None:
+        self.id = id_
+
+    async def run(self, sink: Sink) -> None:
+        """A test has the sink."""
+
+    def relist(self) -> None:
+        """A test says when it is looked at."""
 
 
 class Bench:
@@ -58,6 +74,7 @@ class Bench:
         self.bodies: dict[str, bytes] = {}
         self.removed: dict[str, str] = {}
         self.refused: dict[str, str] = {}
+        self._registered: dict[str, Mapping[str, RegisteredVersion]] = {}
         self.desired.seed(self.storage, now=now)
         self.book.declare(SOURCE, "kserve")
         self.others()
@@ -88,15 +105,25 @@ class Bench:
     def gone(self, name: str, *, explicit: bool = True) -> None:
         self.put(isvc(name), Gone() if explicit else Missing())
 
-    def registry(self, **content: Any) -> None:
-        snapshot = RegistrySnapshot(**content)
-        touched = set(snapshot.versions) | {"10", "11", "20"}
-        self.book.declare(REGISTRY_SOURCE, "registry")
-        content_now = RegistryContent(REGISTRY, snapshot)
-        self.desired.put_registry(REGISTRY.id, content_now, touched=touched, now=self.now)
-        self.book.listed(REGISTRY_SOURCE, now=self.now)
+    def registry(self, registry: Registry = REGISTRY, /, **tables: Any) -> None:
+        """Have a registry say what it has by now, and have looked at it completely."""
+        source = f"registry:{registry.id}"
+        self.book.declare(source, "registry")
+        for ref, fact in self.news(registry, **tables).items():
+            self.desired.put(source, ref, fact, now=self.now)
+        self.book.listed(source, now=self.now)
         self.desired.await_registries(frozenset())
         self.render()
+
+    def news(self, registry: Registry, /, **tables: Any) -> dict[Ref, Any]:
+        """What a registry says otherwise than before, by tables with objects by id."""
+        former = self._registered.get(registry.id, {})
+        by_version = tables.pop("artifacts", {})
+        joined = registered(
+            registry.id, artifacts=by_version, **{name: table.values() for name, table in tables.items()}
+        )
+        self._registered[registry.id] = joined
+        return {Ref.registry(registry.id): registry, **differences(former, joined)}
 
     def render(self) -> None:
         """Render, let the ledger judge, and store, until nothing changes any more."""

@@ -15,7 +15,7 @@ import yaml
 from common.health import Health
 from common.kube.metrics import KubeMetrics
 from common.metrics import Metrics
-from services.normalizer import sink, wanted
+from services.normalizer import clusters_file, sink
 from services.normalizer.clusters import Environment
 from services.normalizer.service import create_controller, follow_sources
 from services.normalizer.settings import NormalizerSettings
@@ -133,7 +133,7 @@ async def following(
 
 @pytest.fixture
 async def fleet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Fleet]:
-    monkeypatch.setattr(wanted, "LOOK", LOOK)
+    monkeypatch.setattr(clusters_file, "LOOK", LOOK)
     monkeypatch.setattr(sink, "SLOW", 1.0)
     async with Fleet(tmp_path) as fleet:
         yield fleet

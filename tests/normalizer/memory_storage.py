@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 
-from common.wire import Applied, Awaited, Batch, Listing, Stored, card_digest
+from common.wire import Applied, Awaited, Batch, CacheListing, Stored, card_digest
 
 
 class MemoryStorage:
@@ -33,11 +33,11 @@ class MemoryStorage:
         """Change, as if somebody else had written."""
         self.count += 1
 
-    async def listing(self, known: str = "") -> Listing | None:
+    async def listing(self, known: str = "") -> CacheListing | None:
         if known == f"e-{self.count}":
             return None
         self.listings += 1
-        return Listing(
+        return CacheListing(
             revision=f"e-{self.count}",
             complete=self.complete,
             confirmed=self.confirmed,

@@ -45,6 +45,23 @@ async def test_one_hangs_and_one_refuses_and_the_third_is_served(fleet: Fleet) -
         assert it.condition("kserve@c")["ok"]
 
 
+async def test_with_an_empty_cache_the_third_is_stored_at_once_and_the_feed_waits_for_the_others(fleet: Fleet) -> None:
+    """What Backstage has may be from before the cache was lost: a list without them would delete it."""
+    for name in ("a", "b", "c"):
+        await fleet.add(name, models=3)
+    fleet.write("a", "b", "c")
+    fleet.clusters["a"].fault("hang", times=None)
+    fleet.clusters["b"].fault("status", times=None, status=403)
+    async with following(fleet, first_sync_grace=3600) as it:
+        await eventually(lambda: it.keys == keys("c", 3))
+
+        def awaited() -> set[str]:
+            return {each.source for each in it.storage.awaited or () if each.source.startswith("kserve@")}
+
+        await eventually(lambda: awaited() == {"kserve@a", "kserve@b"})
+        assert not it.storage.complete
+
+
 @pytest.mark.usefixtures("brief_pauses")
 async def test_nothing_of_those_that_fail_is_lost(fleet: Fleet) -> None:
     storage = MemoryStorage()

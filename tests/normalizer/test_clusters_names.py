@@ -15,7 +15,7 @@ from services.normalizer.desired import Desired
 from services.normalizer.facts import LOCAL, Gone, Ref
 from services.normalizer.ledger import Ledger, Patience
 from services.normalizer.normalize.kserve_objects import read_isvc
-from services.normalizer.normalize.result import Defaults, Place
+from services.normalizer.normalize.result import ClusterView, Defaults
 from services.normalizer.plan import plan
 from services.normalizer.sourcebook import SourceBook, cluster_source
 from tests import objects
@@ -52,7 +52,7 @@ class World:
         """Call the clusters so."""
         self.called = called
         for cluster, name in called.items():
-            self.desired.put_place(cluster, Place(name, Defaults()))
+            self.desired.put_cluster(cluster, ClusterView(name, Defaults()))
         self.settle()
 
     def arrive(self, cluster: str, name: str, *, title: str = "") -> None:

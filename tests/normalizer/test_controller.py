@@ -7,21 +7,23 @@ from contextlib import asynccontextmanager
 import pytest
 from structlog.testing import capture_logs
 
+from common.faults import Fault
 from common.health import Health
 from common.http.client import Unreachable
-from common.kube.state import State
 from common.metrics import Metrics
-from common.wire import Applied, Awaited, Batch, Listing, Stored
+from common.wire import Applied, Awaited, Batch, CacheListing, Stored
 from services.normalizer.deployments import Deployments
 from services.normalizer.facts import Gone, Missing
 from services.normalizer.normalize.deployment import Deployment
 from services.normalizer.normalize.kserve_objects import read_isvc
-from services.normalizer.normalize.registry_objects import ModelVersion, RegisteredModel, RegistryRef
+from services.normalizer.normalize.registered_version import RegisteredVersion, joined
+from services.normalizer.normalize.registry_objects import ModelVersion, RegisteredModel
+from services.normalizer.registered import Registered
 from services.normalizer.service import create_controller
 from services.normalizer.settings import NormalizerSettings
 from services.normalizer.source import Sink
-from services.normalizer.sources.kubeflow.records import RegistryContent, RegistryReading, RegistrySnapshot
 from tests import objects
+from tests.normalizer.bench import RegistryScript
 from tests.normalizer.cluster import Cluster, ref
 from tests.normalizer.memory_storage import MemoryStorage
 from tests.normalizer.normalize.registries import parsed
@@ -33,7 +35,7 @@ class FlakyStorage(MemoryStorage):
 
     away = True
 
-    async def listing(self, known: str = "") -> Listing | None:
+    async def listing(self, known: str = "") -> CacheListing | None:
         if self.away:
             raise Unreachable("http://storage", "refused")
         return await super().listing(known)
@@ -167,13 +169,7 @@ async def test_each_of_more_than_are_asked_for_at_a_time_has_its_turn(monkeypatc
 
 @pytest.mark.parametrize("answer", [True, False])
 async def test_a_server_that_went_while_nobody_looked_is_asked_for_too(answer: bool) -> None:
-    registry = RegistryRef("ns/reg", "reg", "ns")
-    snapshot = RegistrySnapshot(
-        models={"1": parsed(RegisteredModel, id="1", name="granite")},
-        versions={"10": parsed(ModelVersion, id="10", name="v1", registeredModelId="1")},
-        artifacts={"10": ()},
-    )
-    reading = RegistryReading(snapshot=snapshot, complete=True, settled=True, touched=frozenset({"10"}))
+    version = one_version()
     labels = {
         f"modelregistry.opendatahub.io/{key}": id_
         for key, id_ in (("registered-model-id", "1"), ("model-version-id", "10"))
@@ -184,8 +180,9 @@ async def test_a_server_that_went_while_nobody_looked_is_asked_for_too(answer: b
             settings=NormalizerSettings.load(), storage=storage, health=Health(), metrics=Metrics("test", "0")
         )
         sink = controller.intake.open(cluster)
-        controller.intake.registry_declared(registry.id)
-        controller.intake.registry_read(registry, reading)
+        registry = controller.intake.open(RegistryScript())
+        registry.changed({version.ref: version})
+        registry.listed()
         others = [ref(f"m{number}") for number in range(5)]
         sink.changed({each: read_isvc(objects.isvc(each.ids[1])) for each in others})
         if serves:
@@ -207,10 +204,10 @@ async def test_whatever_is_told_of_one_object_the_others_go_on(monkeypatch: pyte
     storage = MemoryStorage()
     put = Deployments._put_deployment
 
-    def failing(self: Deployments, source: str, ref: str, facts: Deployment, *, bare: bool) -> None:
+    def failing(self: Deployments, source: str, ref: str, facts: Deployment, *, planned: bool) -> None:
         if ref.endswith("/m"):
             raise RuntimeError("an unheard-of fact")
-        put(self, source, ref, facts, bare=bare)
+        put(self, source, ref, facts, planned=planned)
 
     async with running(storage, Health()) as sink:
         await eventually(lambda: "models_m" in storage.entries)
@@ -224,32 +221,33 @@ async def test_whatever_is_told_of_one_object_the_others_go_on(monkeypatch: pyte
     assert any("an unheard-of fact" in line.get("fault", "") for line in logs)
 
 
+def one_version(id_: str = "10") -> RegisteredVersion:
+    name = "v1" if id_ == "10" else f"v{id_}"
+    model = parsed(RegisteredModel, id="1", name="granite")
+    return joined("ns/reg", model, parsed(ModelVersion, id=id_, name=name, registeredModelId="1"), ())
+
+
 async def test_whatever_a_registry_holds_what_it_had_stays_and_the_others_go_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     storage = MemoryStorage()
     settings = NormalizerSettings.load(removal_hold=0)
     controller = create_controller(settings=settings, storage=storage, health=Health(), metrics=Metrics("test", "0"))
-    registry = RegistryRef("ns/reg", "reg", "ns")
-    models = {"1": parsed(RegisteredModel, id="1", name="granite")}
-    versions = {"10": parsed(ModelVersion, id="10", name="v1", registeredModelId="1")}
-    full = RegistrySnapshot(models=models, versions=versions, artifacts={"10": ()})
-
-    def read(snapshot: RegistrySnapshot) -> None:
-        reading = RegistryReading(snapshot=snapshot, complete=True, settled=True, touched=frozenset({"10"}))
-        controller.intake.registry_read(registry, reading)
-
-    controller.intake.registry_declared(registry.id)
+    version = one_version()
+    registry = controller.intake.open(RegistryScript())
     task = asyncio.create_task(controller.run())
-    read(full)
+    registry.changed({version.ref: version})
+    registry.listed()
     await eventually(lambda: list(storage.entries) == ["granite_v1"])
     with capture_logs() as logs, monkeypatch.context() as patched:
-        patched.setattr(RegistryContent, "index", lambda self: 1 / 0)
-        read(RegistrySnapshot())
+        patched.setattr(Registered, "_stale", lambda self, registry: 1 / 0)
+        registry.changed({version.ref: Missing()})
+        registry.listed()
         await eventually(lambda: any(line.get("exc_info") for line in logs))
-    read(full)
-    await asyncio.sleep(0.1)  # nothing is to happen
-    assert list(storage.entries) == ["granite_v1"]
+    other = one_version(id_="11")
+    registry.changed({other.ref: other})
+    registry.listed()
+    await eventually(lambda: sorted(storage.entries) == ["granite_v1", "granite_v11"])
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
 
@@ -287,7 +285,7 @@ async def test_the_status_says_how_sources_fare_and_what_is_leaving() -> None:
         sink.changed({ref("m"): Missing()})
         sink.listed()
         await eventually(lambda: controller.reporter.status(settings).leaving)
-        sink.state(State(ok=False, kind="forbidden", reason="403", remedy="apply deploy/rbac"))
+        sink.state(Fault(kind="forbidden", reason="403", remedy="apply deploy/rbac"))
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)

@@ -6,31 +6,31 @@ from typing import Any
 
 import pytest
 
-import services.normalizer.desired as desired_module
+import services.normalizer.rendering as rendering_module
 from common.problems import Problem
 from common.wire import Stored, Upsert
 from services.normalizer.documents import SLICE
 from services.normalizer.facts import Gone, Missing, Ref, Unusable
 from services.normalizer.normalize.connection import Connection
 from services.normalizer.normalize.deployment import Deployment, read_service, read_service_account
-from services.normalizer.normalize.kserve import normalize_deployment
+from services.normalizer.normalize.document import normalize_deployment
 from services.normalizer.normalize.kserve_objects import read_isvc, read_llmisvc
+from services.normalizer.normalize.registered_version import Registry
 from services.normalizer.normalize.registry_objects import (
     ModelArtifact,
     ModelVersion,
     RegisteredModel,
     RegistryInferenceService,
-    RegistryRef,
     ServingEnvironment,
 )
 from services.normalizer.normalize.result import Defaults, Normalized
 from services.normalizer.normalize.runtimes import read_runtime
-from services.normalizer.sources.kubeflow.records import RegistryContent, RegistrySnapshot
 from tests import objects
 from tests.normalizer.bench import GRACE, HOLD, REGISTRY, REGISTRY_SOURCE, SOURCE, Bench, isvc
 from tests.normalizer.normalize.registries import parsed
 
 VERSION = "registry:ns/reg:1:10"
+PUBLIC = Registry("public", "public")
 LABELS = {
     "modelregistry.opendatahub.io/registered-model-id": "1",
     "modelregistry.opendatahub.io/model-version-id": "10",
@@ -296,7 +296,7 @@ def test_whatever_happens_to_one_document_it_stays_and_the_others_go_on(
             raise RuntimeError("a rule with a fault")
         return normalize_deployment(facts, **rest)
 
-    monkeypatch.setattr(desired_module, "normalize_deployment", failing)
+    monkeypatch.setattr(rendering_module, "normalize_deployment", failing)
     bench.isvc(objects.isvc("m", annotations={"modelcatalogbridge.rhdh.io/owner": "ml-team"}))
     bench.isvc(objects.isvc("other"))
     bench.later(2 * HOLD)
@@ -476,13 +476,15 @@ def test_one_that_stands_alone_beside_the_server_of_its_version_is_told(bench: B
 
 def test_what_is_malformed_in_a_registry_is_a_problem_until_it_is_mended_or_the_registry_is_gone(bench: Bench) -> None:
     malformed = Problem("registry_item_unusable", "warning", "registered_models 7 of reg", "it has no name", "fix it")
-    content = RegistryContent(REGISTRY, RegistrySnapshot(), problems=(malformed,))
-    bench.desired.put_registry(REGISTRY.id, content)
-    assert bench.desired.problems == {"registry:ns/reg": (malformed,)}
+    bench.registry(replace(REGISTRY, problems=(malformed,)))
+    assert bench.desired.problems == {str(Ref.registry("ns/reg")): (malformed,)}
     bench.registry()
     assert not bench.desired.problems
-    bench.desired.put_registry(REGISTRY.id, content)
-    bench.desired.put_registry(REGISTRY.id, None)
+    bench.registry(replace(REGISTRY, problems=(malformed,)))
+    bench.book.withdraw(REGISTRY_SOURCE)
+    bench.ledger.withdraw(REGISTRY_SOURCE)
+    bench.later(HOLD)
+    bench.later(HOLD)
     assert not bench.desired.problems
 
 
@@ -491,7 +493,7 @@ def test_the_registrys_own_record_links_an_isvc_without_labels(bench: Bench) -> 
     record = {"id": "7", "name": "m-7", "registeredModelId": "1", "modelVersionId": "10", "servingEnvironmentId": "3"}
     bench.registry(
         **one_version(),
-        inference_services={"7": parsed(RegistryInferenceService, **record)},
+        records={"7": parsed(RegistryInferenceService, **record)},
         environments={"3": parsed(ServingEnvironment, id="3", name="models")},
     )
     assert bench.keys == ["granite_v1"]
@@ -735,11 +737,7 @@ def named_otherwise(stored: Mapping[str, Stored], *, created: str = "1700", disc
     bench = Bench(stored)
     bench.book.discovering(complete=discovered)
     bench.book.declare("registry:public", "registry")
-    content = RegistryContent(RegistryRef("public", "public"), RegistrySnapshot(**dated_version(created)))
-    bench.desired.put_registry("public", content, touched={"10"})
-    bench.book.listed("registry:public", now=bench.now)
-    bench.desired.await_registries(frozenset())
-    bench.render()
+    bench.registry(PUBLIC, **dated_version(created))
     return bench
 
 
@@ -785,10 +783,7 @@ def test_two_registries_that_show_the_same_version_each_have_an_entry(stored_ver
     bench = Bench(stored_version)
     bench.registry(**dated_version("1700"))
     bench.book.declare("registry:public", "registry")
-    content = RegistryContent(RegistryRef("public", "public"), RegistrySnapshot(**dated_version("1700")))
-    bench.desired.put_registry("public", content, touched={"10"})
-    bench.book.listed("registry:public", now=bench.now)
-    bench.render()
+    bench.registry(PUBLIC, **dated_version("1700"))
     assert {entry.ref for entry in bench.storage.values()} == {VERSION, "registry:public:1:10"}
 
 
@@ -864,6 +859,10 @@ def test_what_becomes_known_of_a_connection_is_shown_where_it_is_used(bench: Ben
     bench.put(bucket, known)
     bench.render()
     assert bench.document("models_m")["models"][0]["artifactLocationURL"] == "s3://acme/x"
+
+    bench.put(bucket, replace(known, state="pod", buckets=(("m", "former"), ("other", "acme"))))
+    bench.render()
+    assert bench.document("models_m")["models"][0]["artifactLocationURL"] == "s3://former/x"
 
     bench.isvc(objects.isvc("m"))
     bench.desired.put("kserve", bucket, Gone())

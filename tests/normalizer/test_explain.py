@@ -21,21 +21,21 @@ from services.normalizer.controller import Controller
 from services.normalizer.facts import Gone, Missing, Ref, Unusable
 from services.normalizer.normalize.deployment import Deployment
 from services.normalizer.normalize.kserve_objects import read_isvc
-from services.normalizer.normalize.registry_objects import ModelVersion, RegisteredModel, RegistryRef
-from services.normalizer.normalize.result import Place
+from services.normalizer.normalize.registry_objects import ModelVersion, RegisteredModel
+from services.normalizer.normalize.result import ClusterView
 from services.normalizer.normalize.selection import Selection
 from services.normalizer.reports import Reporter, add_explanations
 from services.normalizer.service import create_controller
 from services.normalizer.settings import NormalizerSettings
-from services.normalizer.sources.kubeflow.records import RegistryReading, RegistrySnapshot
+from services.normalizer.source import News
 from tests import objects
+from tests.normalizer.bench import REGISTRY, Bench, RegistryScript
 from tests.normalizer.cluster import Cluster
 from tests.normalizer.memory_storage import MemoryStorage
 from tests.normalizer.normalize.registries import parsed
 from tests.waiting import eventually
 
 SINCE = "2026-01-02T03:04:05Z"
-REGISTRY = RegistryRef("ns/reg", "reg", "ns")
 
 
 def ref(name: str) -> Ref:
@@ -199,8 +199,11 @@ async def test_what_is_leaving_says_until_when_and_how_to_keep_it() -> None:
         assert "connector removals refuse models_m" in found.remedy
 
 
-def versions(*live: bool) -> RegistryReading:
-    snapshot = RegistrySnapshot(
+def versions(*live: bool) -> News:
+    """What a registry says of versions of one model; of the first one nothing but that it is there."""
+    bench = Bench()
+    return bench.news(
+        REGISTRY,
         models={"1": parsed(RegisteredModel, id="1", name="granite")},
         versions={
             str(number): parsed(
@@ -214,14 +217,14 @@ def versions(*live: bool) -> RegistryReading:
         },
         artifacts={str(number): () for number, _ in enumerate(live[1:], 2)},
     )
-    return RegistryReading(snapshot=snapshot, complete=True, settled=True, touched=frozenset(snapshot.versions))
 
 
 async def test_versions_say_whether_they_are_archived_or_not_read_to_the_end() -> None:
     async with controlled() as controller:
-        controller.intake.registry_declared(REGISTRY.id)
-        controller.intake.discovering(complete=True)
-        controller.intake.registry_read(REGISTRY, versions(True, False, True))
+        registry = controller.intake.open(RegistryScript())
+        controller.intake.report_discovery(complete=True)
+        registry.changed(versions(True, False, True))
+        registry.listed()
         await eventually(lambda: "not-read" in hidden(controller).values())
         assert list(hidden(controller).values()) == ["not-read"]  # what is archived is told when it is asked for
         found = controller.reporter.explain("granite").found
@@ -233,7 +236,7 @@ async def test_versions_say_whether_they_are_archived_or_not_read_to_the_end() -
 
 async def test_a_deployment_waits_for_the_registry_that_may_describe_it() -> None:
     async with controlled() as controller:
-        controller.intake.registry_declared(REGISTRY.id)
+        controller.intake.open(RegistryScript())
         sink = controller.intake.open(Cluster())
         labels = {
             "modelregistry.opendatahub.io/registered-model-id": "1",
@@ -250,11 +253,11 @@ async def test_a_registry_in_a_namespace_that_is_not_trusted_is_named() -> None:
     async with controlled() as controller:
         sink = controller.intake.open(Cluster())
         sink.listed()
-        controller.intake.remote_untrusted("registry:x/reg", reason="Service x/reg is a stranger", remedy="trust it")
+        controller.intake.report_untrusted("registry:x/reg", reason="Service x/reg is a stranger", remedy="trust it")
         sink.changed({ref("m"): read_isvc(objects.isvc("m"))})
         await eventually(lambda: hidden(controller) == {"registry:x/reg": "untrusted-registry"})
         assert explained(controller, "x/reg").remedy == "trust it"
-        controller.intake.remote_gone("registry:x/reg")
+        controller.intake.remove_remote("registry:x/reg")
         sink.changed({ref("n"): read_isvc(objects.isvc("n"))})
         await eventually(lambda: hidden(controller) == {})
 
@@ -315,12 +318,12 @@ async def test_what_could_not_be_read_is_not_hidden_any_more_when_its_cluster_is
     async with controlled() as controller:
         away = Cluster()
         away.id = "kserve@away"
-        controller.intake.cluster_followed("away", Place(name="away"))
+        controller.intake.add_cluster("away", ClusterView(name="away"))
         sink = controller.intake.open(away)
         sink.changed({Ref.isvc("away", "models", "m"): Unusable(BAD)})
         sink.listed()
         await eventually(lambda: "unusable" in hidden(controller).values())
-        controller.intake.cluster_stopped("away", ["kserve@away"])
-        controller.intake.sources_left(["kserve@away"])
-        controller.intake.cluster_left("away")
+        controller.intake.stop_cluster("away", ["kserve@away"])
+        controller.intake.remove_sources(["kserve@away"])
+        controller.intake.remove_cluster("away")
         await eventually(lambda: not hidden(controller))

@@ -3,8 +3,9 @@ what storage holds is what the last complete poll said, and nothing that exists 
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any, NamedTuple, Self
 
 from hypothesis import example, given, settings
@@ -15,16 +16,18 @@ from common.metrics import Metrics
 from services.normalizer.desired import Desired
 from services.normalizer.facts import Gone, Ref
 from services.normalizer.normalize.kserve_objects import read_isvc
+from services.normalizer.normalize.registered_version import RegisteredVersion
 from services.normalizer.service import create_controller
 from services.normalizer.settings import NormalizerSettings
 from services.normalizer.sink import Intake
 from services.normalizer.source import Sink
 from services.normalizer.sourcebook import SourceKind
-from services.normalizer.sources.kubeflow.records import RegistryContent, RegistryReading, RegistrySnapshot
+from services.normalizer.sources.polled import differences
 from tests import objects
 from tests.fakes.registry import MODELS, VERSIONS, FakeRegistry, PageLimits
+from tests.normalizer.bench import RegistryScript
 from tests.normalizer.memory_storage import MemoryStorage
-from tests.normalizer.sources.support import polling, ref_of
+from tests.normalizer.sources.support import Reading, polling, ref_of
 from tests.normalizer.sources.world import STEPS, World
 from tests.waiting import eventually
 
@@ -124,7 +127,7 @@ class Life:
         self._world = world
         self._cluster = cluster
         self._storage = storage
-        self._ref = ref_of(world.registry).registry
+        self._registry = ref_of(world.registry).registry
 
     @asynccontextmanager
     async def lived(self) -> AsyncIterator[Self]:
@@ -136,11 +139,14 @@ class Life:
             metrics=Metrics("test", "0"),
         )
         self._intake = controller.intake
-        self._intake.registry_declared(self._ref.id)
+        self._sink = self._intake.open(RegistryScript(f"registry:{self._registry.id}"))
+        self._known: Mapping[str, RegisteredVersion] = {}
         self._cluster.follow(self._intake)
         running = asyncio.create_task(controller.run())
-        await self._intake.begun()
-        async with polling(self._world.registry, expected=tuple(self._intake.known_versions(self._ref.id))) as poller:
+        await self._intake.wait_until_loaded()
+        async with polling(
+            self._world.registry, expected=tuple(self._intake.known_versions(self._registry.id))
+        ) as poller:
             self._poller = poller
             await self.poll()
             yield self
@@ -155,17 +161,24 @@ class Life:
         else:
             self._world.step(order)
 
-    async def poll(self) -> RegistryReading:
+    async def poll(self) -> Reading:
         """Poll, and compare the outcome with what was read."""
         before = set(self._stored())
         reading = await self._poller.poll()
-        self._intake.registry_read(self._ref, reading)
+        known, self._known = self._known, reading.known
+        registry = replace(self._registry, listed=reading.listed)
+        news = differences(known, reading.known, deleted=reading.deleted)
+        self._sink.changed({Ref.registry(registry.id): registry, **news})
+        if reading.complete:
+            self._sink.listed(lacking=reading.fault)
+        elif reading.fault is not None:
+            self._sink.state(reading.fault)
         mark = self._cluster.mark()
         await eventually(lambda: self._stored().get(mark.ref) == mark.digest, what="the mark")
         for ref in before - set(self._stored()):
             assert ref.rpartition(":")[2] not in self._world.truth() or ref.startswith("isvc:")
         if reading.fault is None:
-            expected = self._first_sight(reading.snapshot)
+            expected = self._first_sight(reading.known)
             await eventually(lambda: self._stored() == expected, what="the catalog is what was read")
         return reading
 
@@ -173,10 +186,12 @@ class Life:
         assert len({entry.ref for entry in self._storage.entries.values()}) == len(self._storage.entries)
         return {entry.ref: entry.digest for entry in self._storage.entries.values()}
 
-    def _first_sight(self, snapshot: RegistrySnapshot) -> dict[str, str]:
+    def _first_sight(self, known: Mapping[str, RegisteredVersion]) -> dict[str, str]:
         """What somebody would store who sees all this for the first time."""
         desired = Desired(defaults=NormalizerSettings.load().defaults)
-        desired.put_registry(self._ref.id, RegistryContent(self._ref, snapshot))
+        desired.put("registry", Ref.registry(self._registry.id), self._registry)
+        for version in known.values():
+            desired.put("registry", version.ref, version)
         for name, obj in self._cluster.isvcs.items():
             desired.put(KSERVE, Ref.isvc("local", NAMESPACE, name), read_isvc(obj))
         desired.render(desired.take_dirty(), now=0)

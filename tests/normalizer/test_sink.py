@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import pytest
 
+from common.faults import Fault, FaultKind
 from common.health import Health
-from common.kube.state import OK, State, StateKind
 from common.metrics import Metrics
 from services.normalizer.service import create_controller
 from services.normalizer.settings import NormalizerSettings
@@ -50,8 +50,8 @@ class Told:
         return self.health.conditions[self._id].reason
 
 
-def failing(kind: StateKind) -> State:
-    return State(ok=False, kind=kind, reason="cannot list inferenceservices: no", remedy="do something")
+def failing(kind: FaultKind) -> Fault:
+    return Fault(kind=kind, reason="cannot list inferenceservices: no", remedy="do something")
 
 
 @pytest.mark.parametrize(("source", "kind"), [("kserve", "kserve"), ("kserve-llm", "llm"), ("manifests", "kserve")])
@@ -64,12 +64,12 @@ async def test_each_source_has_a_condition_and_a_metric(source: str, kind: Sourc
     told.sink.state(failing("unreachable"))
     assert told.seen == (False, 1)
     assert told.reason == "unreachable: cannot list inferenceservices: no; do something"
-    told.sink.state(OK)
+    told.sink.state(None)
     assert (told.seen, told.reason) == ((True, 0), "")
 
 
 @pytest.mark.parametrize("kind", ["absent", "forbidden"])
-async def test_a_kind_that_nobody_needs_is_not_stale(kind: StateKind) -> None:
+async def test_a_kind_that_nobody_needs_is_not_stale(kind: FaultKind) -> None:
     told = Told(Silent("kserve-llm", "llm"))
     told.sink.state(failing(kind))
     assert told.seen == (True, 0)

@@ -34,7 +34,7 @@ class Registry:
             "models": self._items(RegisteredModel, lists.get("models", ())),
             "versions": versions,
             "artifacts": {id_: tuple(self._items(ModelArtifact, given.get(id_, ())).values()) for id_ in versions},
-            "inference_services": self._items(RegistryInferenceService, lists.get("records", ())),
+            "records": self._items(RegistryInferenceService, lists.get("records", ())),
             "environments": self._items(ServingEnvironment, lists.get("environments", ())),
         }
 

@@ -2,7 +2,7 @@ from math import inf
 
 from common.metrics import Metrics
 from common.problems import Problem
-from services.normalizer.sourcebook import Standing
+from services.normalizer.sourcebook import SourceHealth
 from services.normalizer.telemetry import Telemetry
 
 PROBLEM = Problem("name_taken", "info", "InferenceService a/b", "its name is taken", "rename it")
@@ -30,20 +30,20 @@ def test_the_time_from_event_to_served_counts_what_was_changed_by_it() -> None:
     def served() -> float | None:
         return metrics.registry.get_sample_value("rhoai_connector_event_to_served_seconds_count")
 
-    telemetry.heard(["isvc:local:a/one", "isvc:local:a/two"])
-    telemetry.served(["isvc:local:a/one", "isvc:local:a/three", ""])
+    telemetry.event_received(["isvc:local:a/one", "isvc:local:a/two"])
+    telemetry.documents_stored(["isvc:local:a/one", "isvc:local:a/three", ""])
     assert served() == 1
-    telemetry.settled(began=inf)
-    telemetry.served(["isvc:local:a/two"])
+    telemetry.drop_events_before(began=inf)
+    telemetry.documents_stored(["isvc:local:a/two"])
     assert served() == 1
 
 
 def test_sources_that_are_gone_are_told_no_longer() -> None:
     metrics = Metrics("rhoai-normalizer", "test")
     standings = [
-        Standing("kserve", "kserve", 5.0, failing=True, absent=False),
-        Standing("kserve-llm", "llm", None, failing=True, absent=True),
-        Standing("registry:ns/name", "registry", 7.0, failing=False, absent=False),
+        SourceHealth("kserve", "kserve", 5.0, failing=True, absent=False),
+        SourceHealth("kserve-llm", "llm", None, failing=True, absent=True),
+        SourceHealth("registry:ns/name", "registry", 7.0, failing=False, absent=False),
     ]
     telemetry = Telemetry(metrics)
     telemetry.state(

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from common.faults import Fault
 from common.health import Health
 from common.kube.metrics import KubeMetrics
-from common.kube.state import OK, State
 from common.metrics import Metrics
 from services.normalizer import service
 from services.normalizer.clusters import Environment
@@ -42,13 +42,11 @@ class ToySource:
             try:
                 names = json.loads(self._path.read_text())
             except (OSError, ValueError) as error:
-                sink.state(
-                    State(ok=False, reason=str(error), kind="error", remedy="write a list of names into the file")
-                )
+                sink.state(Fault(kind="error", reason=str(error), remedy="write a list of names into the file"))
             else:
                 facts = {Ref.isvc("toys", "box", name): read_isvc(objects.isvc(name, "box")) for name in names}
                 sink.changed({**facts, **{ref: Missing() for ref in known - facts.keys()}})
-                sink.state(OK)
+                sink.state(None)
                 sink.listed()
                 known |= facts.keys()
             await asyncio.sleep(0.05)

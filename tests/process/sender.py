@@ -9,7 +9,7 @@ import random
 from collections import defaultdict
 from dataclasses import dataclass, field
 
-from common.wire import Batch, Listing, Upsert, card_digest, encode_batch, parse_applied, parse_listing
+from common.wire import Batch, CacheListing, Upsert, card_digest, encode_batch, parse_applied, parse_listing
 from tests.process.pod import STORAGE, Pod
 
 BATCH = 100
@@ -64,7 +64,7 @@ class Sender:
             except (OSError, TimeoutError, AssertionError):
                 await asyncio.sleep(0.05)  # it is being killed, or starts
 
-    async def _listing(self) -> Listing:
+    async def _listing(self) -> CacheListing:
         answer = await self.pod.get(STORAGE, "/list?detail=true")
         assert answer.status == 200, answer.body
         listing = parse_listing(answer.body)
@@ -76,7 +76,7 @@ class Sender:
                 self.lost.append(f"{key} is {stored.get(key)}, acknowledged was {certain}")
         return listing
 
-    async def _send_difference(self, listing: Listing) -> bool:
+    async def _send_difference(self, listing: CacheListing) -> bool:
         """Send one batch; False when there was nothing to send."""
         changed = [e for key, e in self.entries.items() if self._digest(listing, key) != e.digest][:BATCH]
         cards = {key: text for key, text in self.cards.items() if listing.cards.get(key) != card_digest(text)}
@@ -100,6 +100,6 @@ class Sender:
         return True
 
     @staticmethod
-    def _digest(listing: Listing, key: str) -> str | None:
+    def _digest(listing: CacheListing, key: str) -> str | None:
         stored = listing.entries.get(key)
         return stored.digest if stored else None

@@ -113,7 +113,7 @@ async def ended(pod: Pod, name: str) -> tuple[int, str]:
     ("variables", "complaint"),
     [
         ({"ca.crt": "none"}, "ca.crt is not a certificate authority in PEM form"),
-        ({"KUBERNETES_SERVICE_HOST": ""}, "no KUBERNETES_SERVICE_HOST that says where the API server is"),
+        ({"KUBERNETES_SERVICE_HOST": ""}, "KUBERNETES_SERVICE_HOST, the address of the API server, is not set"),
         ({"token": ""}, "no credentials for a cluster"),
     ],
     ids=["CA", "host", "token"],

@@ -119,7 +119,7 @@ async def test_a_setting_that_cannot_be_used_ends_nothing_and_is_a_condition(
         }
         assert failing[NORMALIZER]["NOT_READY_GRACE"] == (
             "NOT_READY_GRACE is 'two minutes': expected a duration such as 90s, 2m30s or 1h; 120 is used instead: "
-            "correct NOT_READY_GRACE, or take it out"
+            "correct or remove NOT_READY_GRACE"
         )
         assert (await pod.get(LOCATION, "/api/kserve-kubeflow-connector/list")).status == 200
         for name in NAMES:

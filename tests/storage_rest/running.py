@@ -23,10 +23,11 @@ from common.secrets import StaticToken
 from common.wire import Upsert
 from services.storage_rest.app import create_storage_app
 from services.storage_rest.push import Pusher
-from services.storage_rest.removals import Patience
+from services.storage_rest.removals import RemovalPolicy
 from services.storage_rest.service import StorageService
+from services.storage_rest.settings import StorageSettings
 from services.storage_rest.stores.base import Store
-from services.storage_rest.stores.memory import MemoryStore
+from services.storage_rest.stores.local import MemoryStore
 from services.storage_rest.telemetry import Telemetry
 
 T = TypeVar("T")
@@ -131,7 +132,7 @@ async def running(
     health: Health | None = None,
     bridge: str = "",
     document_limit: int = 1024 * 1024,
-    patience: Patience | None = None,
+    policy: RemovalPolicy | None = None,
     clock: Callable[[], float] = time.time,
     token: str = TOKEN,
 ) -> AsyncIterator[Running]:
@@ -144,17 +145,19 @@ async def running(
         telemetry=telemetry,
         health=health,
         document_limit=document_limit,
-        patience=patience or Patience(),
+        policy=policy or RemovalPolicy(),
         clock=clock,
     )
     access = AccessPolicy(token=StaticToken(token) if token else None)
-    app = create_storage_app(service=service, metrics=metrics, health=health, access=access)
+    app = create_storage_app(
+        service=service, metrics=metrics, health=health, access=access, settings=StorageSettings.load()
+    )
     work = [service.run()]
     client = HttpClient(name="location", base_url=bridge or "http://127.0.0.1:1", token=StaticToken(token))
     async with client, aiohttp.ClientSession() as http:
         if bridge:
-            pusher = Pusher(client=client, source=service, telemetry=telemetry)
-            service.attach(pusher)
+            pusher = Pusher(client=client, cache=service, telemetry=telemetry)
+            service.push_to(pusher)
             work.append(pusher.run())
         async with (
             background(*work),

@@ -7,8 +7,8 @@ import pytest
 
 from common.wire import Batch, Leaving
 from services.storage_rest.removals import REMEMBERED
-from services.storage_rest.stores.base import Contents, View
-from services.storage_rest.stores.memory import MemoryStore
+from services.storage_rest.stores.base import CacheView, LoadedCache
+from services.storage_rest.stores.local import MemoryStore
 from tests.storage_rest.running import Running, running, upsert
 
 SINCE = 1_700_000_000
@@ -18,8 +18,8 @@ MARK = Leaving(since=SINCE, reason="not-listed")
 class Damaged(MemoryStore):
     """A store that has lost something."""
 
-    async def run(self, view: View) -> None:
-        view.load(Contents(upserts=(upsert("a_1"),), damage="the ConfigMap bac-import-model-2 is missing"))
+    async def run(self, view: CacheView) -> None:
+        view.load(LoadedCache(upserts=(upsert("a_1"),), damage="the ConfigMap bac-import-model-2 is missing"))
 
 
 async def leaving(storage: Running) -> dict[str, Any]:
@@ -76,10 +76,10 @@ async def test_a_refused_one_stays_until_it_is_seen_again(storage: Running) -> N
 @pytest.mark.parametrize(
     ("body", "status", "said"),
     [
-        ({"keys": ["a_0"]}, 404, "not among what is leaving: a_0"),
+        ({"keys": ["a_0"]}, 404, "not about to leave: a_0"),
         ({"keys": ["a_1", "x_y"]}, 404, "x_y"),
-        ({}, 400, "name the keys"),
-        ({"keys": ["a_1"], "all": True}, 400, "name the keys"),
+        ({}, 400, "the body must be"),
+        ({"keys": ["a_1"], "all": True}, 400, "the body must be"),
         ({"keys": "a_1"}, 400, "keys must be a list"),
         ([], 400, "must be a JSON object"),
     ],
@@ -125,8 +125,8 @@ async def test_a_lowered_limit_drops_nothing_that_is_stored() -> None:
     """A document may have been stored when the limit was another."""
 
     class Full(MemoryStore):
-        async def run(self, view: View) -> None:
-            view.load(Contents(upserts=(upsert("a_1", card_key="c"),), cards={"c": "x" * 500}, complete=True))
+        async def run(self, view: CacheView) -> None:
+            view.load(LoadedCache(upserts=(upsert("a_1", card_key="c"),), cards={"c": "x" * 500}, complete=True))
             view.take_over((upsert("b_1"),), {})
 
     async with running(Full(), document_limit=20) as storage:

@@ -8,10 +8,10 @@ import pytest
 
 from common import wire
 from common.wire import Batch
-from services.storage_rest.removals import Patience
+from services.storage_rest.removals import RemovalPolicy
 from services.storage_rest.service import MOST_FOLLOWERS
-from services.storage_rest.stores.base import Refusal, StoreUnavailable, View
-from services.storage_rest.stores.memory import MemoryStore
+from services.storage_rest.stores.base import CacheView, Refusal, StoreUnavailable
+from services.storage_rest.stores.local import MemoryStore
 from tests.storage_rest.running import Running, document, original_location, present, running, upsert
 from tests.waiting import PATIENCE, eventually
 
@@ -26,7 +26,7 @@ def item(key: str = "a_1", body: bytes | None = None, **fields: str) -> dict[str
     return {"key": key, "type": "kserve", "body": (body or document(key)).decode(), **fields}
 
 
-async def listing(storage: Running) -> wire.Listing:
+async def listing(storage: Running) -> wire.CacheListing:
     found = wire.parse_listing((await storage.ask("GET", "/list?detail=true")).body)
     assert found is not None
     return found
@@ -68,9 +68,9 @@ class TestBatch:
             (b'{"upserts":[{"key":"a_1","type":"other","body":"{}"}]}', "type must be one of kserve, kubeflow"),
             (b'{"upserts":[{"key":"a_1","type":"kserve"}]}', "body must be a string"),
             (b'{"removals":[1]}', "removals must be a list of strings"),
-            (b'{"cards":{"c":1}}', "cards must map to strings"),
+            (b'{"cards":{"c":1}}', "cards must be an object with strings as values"),
             (b'{"complete":"yes"}', "complete must be true or false"),
-            (b'{"complete":true,"complete":false}', "given twice"),
+            (b'{"complete":true,"complete":false}', "occurs twice"),
             (b'{"upserts":[' + b"[" * 5000, "nested too deeply|not JSON"),
         ],
     )
@@ -157,13 +157,13 @@ class TestCurrentKeySet:
         assert len(storage.service.keys) == 1997
 
     async def test_an_empty_list_in_the_body_means_no_models(self) -> None:
-        async with running(patience=Patience(hold=0)) as storage:
+        async with running(policy=RemovalPolicy(hold=0)) as storage:
             await self.fill(storage, 2)
             assert (await storage.ask("POST", "/currentkeyset", json={"keys": []})).status == 200
             assert storage.service.keys == []
 
     async def test_without_any_key_parameter_it_means_no_models(self) -> None:
-        async with running(patience=Patience(hold=0)) as storage:
+        async with running(policy=RemovalPolicy(hold=0)) as storage:
             await self.fill(storage, 2)
             assert (await storage.ask("POST", "/currentkeyset")).status == 200
             assert storage.service.keys == []
@@ -205,7 +205,7 @@ class TestCurrentKeySet:
         assert storage.service.keys == keys[:8], "a third one within the hour waits"
 
     async def test_the_hold_can_be_off(self) -> None:
-        async with running(patience=Patience(hold=0)) as storage:
+        async with running(policy=RemovalPolicy(hold=0)) as storage:
             await self.fill(storage, 10)
             await storage.ask("POST", "/currentkeyset")
             assert storage.service.keys == []
@@ -370,7 +370,7 @@ class Unreachable(MemoryStore):
 
     loads = True
 
-    async def run(self, view: View) -> None:
+    async def run(self, view: CacheView) -> None:
         if self.loads:
             await super().run(view)
 

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from common.wire import Awaited, Batch, Changes, Leaving
 from services.storage_rest.cache import EARLY_CARDS, Cache
-from services.storage_rest.stores.base import Contents
+from services.storage_rest.stores.base import LoadedCache
 from tests.storage_rest.running import present, upsert
 
 KEYS = st.sampled_from(["a_1", "a_2", "b_1", "b_2"])
@@ -151,7 +151,7 @@ def test_a_follower_that_missed_too_many_removals_is_told() -> None:
 def test_the_listing_tells_digests() -> None:
     cache = Cache()
     entry = upsert("a_1", source="kserve:local", ref="isvc:local:a/1", card_key="c")
-    cache.load(Contents(upserts=(entry,), cards={"c": "text"}, complete=True))
+    cache.load(LoadedCache(upserts=(entry,), cards={"c": "text"}, complete=True))
     listing = cache.listing()
     assert listing.entries == {"a_1": entry.stored}
     assert listing.complete
@@ -253,7 +253,7 @@ class TestWithheld:
 
 def test_what_was_loaded_damaged_is_complete_once_it_is_confirmed() -> None:
     cache = Cache()
-    cache.load(Contents(upserts=(upsert("a_1"),), damage="something is missing"))
+    cache.load(LoadedCache(upserts=(upsert("a_1"),), damage="something is missing"))
     assert not cache.apply(Batch(complete=True)).complete
     assert cache.snapshot().damage == cache.listing().damage == "something is missing"
     assert cache.apply(Batch(confirmed=True)).complete

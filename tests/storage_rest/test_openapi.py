@@ -24,7 +24,8 @@ from common.health import Health
 from common.http.access import AccessPolicy
 from common.metrics import Metrics
 from services.storage_rest.app import create_storage_app, openapi_text
-from services.storage_rest.removals import Patience
+from services.storage_rest.removals import RemovalPolicy
+from services.storage_rest.settings import StorageSettings
 from tests.storage_rest.running import TOKEN, Answer, Running, document, running
 from tests.waiting import PATIENCE
 
@@ -44,7 +45,7 @@ def url() -> Iterator[str]:
     stop = asyncio.Event()
 
     async def serve() -> None:
-        async with running(patience=Patience(hold=0)) as storage:
+        async with running(policy=RemovalPolicy(hold=0)) as storage:
             found.append(storage.url)
             started.set()
             await stop.wait()
@@ -92,7 +93,11 @@ async def test_it_names_every_route() -> None:
 
 async def _routes(storage: Running) -> set[tuple[str, str]]:
     app: web.Application = create_storage_app(
-        service=storage.service, metrics=Metrics("x", "1"), health=Health(), access=AccessPolicy()
+        service=storage.service,
+        metrics=Metrics("x", "1"),
+        health=Health(),
+        access=AccessPolicy(),
+        settings=StorageSettings.load(),
     )
     found = {
         (route.method, route.resource.canonical)
@@ -124,6 +129,7 @@ async def test_what_a_full_service_answers_is_as_described() -> None:
             ("/list", "GET"): await storage.ask("GET", "/list?detail=true"),
             ("/fetch", "GET"): await storage.ask("GET", "/fetch?key=a_1"),
             ("/changes", "GET"): await storage.ask("GET", f"/changes?since={since}"),
+            ("/status", "GET"): await storage.ask("GET", "/status"),
         }
         for (path, method), answer in answers.items():
             schema[path][method].validate_response(_response(answer, f"{storage.url}{path}"))

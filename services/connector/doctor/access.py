@@ -4,6 +4,7 @@ import base64
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -39,7 +40,10 @@ _PROXIES = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Login:
-    """What was asked about ourselves; `ahead` in seconds, see `Api.ahead`. `expires`: seconds of the epoch."""
+    """What was asked about ourselves; `ahead` in seconds, see `Api.ahead`. `expires`: seconds of the epoch.
+
+    `has_cache`: the cache is kept in this cluster, so that the account is the connector's own.
+    """
 
     credentials: Credentials
     ahead: Asked[float]
@@ -47,6 +51,7 @@ class Login:
     now: float
     expires: float | None = None
     proxies: tuple[str, ...] = ()
+    has_cache: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +79,7 @@ class Scope:
     `watched` are the namespaces of WATCH_NAMESPACES, `searched` those in which registries are trusted, `own` is that of
     the cache, empty when it is elsewhere or unknown. `gateways`: registries are found by HTTPRoutes as well. `llm` are
     LLMInferenceServices where the cluster has them; `runtimes`, `connections` and what `namespaces` say are read where
-    settings say so.
+    settings say so. `further`: it is not the cluster that the connector runs in. `followed`: its models are shown.
     """
 
     watched: tuple[str, ...]
@@ -86,6 +91,8 @@ class Scope:
     runtimes: bool = False
     namespaces: bool = False
     connections: Resolving = "false"
+    further: bool = False
+    followed: bool = True
 
 
 def proxies_of(environ: Mapping[str, str]) -> tuple[str, ...]:
@@ -121,7 +128,7 @@ def judge_login(login: Login) -> list[Finding]:
         )
     findings.append(Finding("ok", f"the API server answers at {found.server}, and its certificate is verified"))
     findings += _account(login)
-    if found.namespace is None:
+    if found.namespace is None and login.has_cache:
         findings.append(
             Finding(
                 "fault",
@@ -138,6 +145,8 @@ def _unreached(login: Login, error: RemoteError) -> Finding:
         why = "the token has expired" if expired else "the token is not accepted"
         return Finding("fault", f"{why}: {error}", login.credentials.refused)
     remedy = remedy_of(error)
+    if isinstance(error, Unreachable) and "certificate" in error.cause:
+        remedy = login.credentials.distrusted
     if isinstance(error, Unreachable) and login.proxies:
         direct = is_inside(urlsplit(login.credentials.server).hostname or "")
         way = "directly, not by a proxy" if direct else "through it, unless NO_PROXY names the host"
@@ -145,11 +154,25 @@ def _unreached(login: Login, error: RemoteError) -> Finding:
     return Finding("fault", f"the API server cannot be asked: {error}", remedy)
 
 
+def judge_token_files(tokens: Mapping[str, Path]) -> list[Finding]:
+    """Return which of the files with tokens for registries cannot be used."""
+    findings = []
+    for path in tokens.values():
+        try:
+            fault = "" if path.read_text().strip() else "is empty"
+        except (OSError, UnicodeDecodeError) as error:
+            fault = f"cannot be read: {error}"
+        if fault:
+            remedy = "write the token into it; until then registries are asked without one"
+            findings.append(Finding("fault", f"the file with the token for registries, {path}, {fault}", remedy))
+    return findings
+
+
 def _account(login: Login) -> list[Finding]:
     user = login.user
     if isinstance(user, RemoteError):
         return [Finding("skipped", f"who we are to it cannot be asked: {user}")]
-    if user.endswith(f":{ROLE}") or not login.credentials.namespace:
+    if user.endswith(f":{ROLE}") or not login.credentials.namespace or not login.has_cache:
         return [Finding("ok", f"we are {user}")]
     account = f"system:serviceaccount:{login.credentials.namespace}:{ROLE}"
     return [
@@ -163,29 +186,28 @@ def _account(login: Login) -> list[Finding]:
 
 def wanted_rights(scope: Scope) -> list[Right]:
     """Return the rights that the connector needs."""
-    rights = []
-    for namespace in scope.watched or ("",):
-        rights += [
-            Right(_READ, INFERENCE_SERVICES, namespace, "the models that are served"),
-            Right(_READ, SERVICES, namespace, "the addresses of models inside the cluster"),
-            Right(_READ, SERVICE_ACCOUNTS, namespace, "whether a model asks for a token"),
-        ]
-        rights += _optional_rights(scope, namespace)
-    if scope.namespaces:
-        rights.append(Right(_READ, NAMESPACES, "", "what models have from their namespaces", "namespaces"))
-    for namespace in scope.searched if scope.watched else ("",):
-        if scope.has_routes:
-            rights.append(Right(_READ, ROUTES, namespace, "finding model registries"))
-        if scope.gateways:
-            rights += [
-                Right(_READ, kind, namespace, "finding model registries", "gateways")
-                for kind in (HTTP_ROUTES, GATEWAYS)
-            ]
-        if namespace and namespace not in scope.watched:
-            rights.append(Right(_READ, SERVICES, namespace, "finding model registries"))
+    rights = list(_reading_rights(scope)) if scope.followed else []
     if scope.own:
         rights.append(Right(_STORE, CONFIG_MAPS, scope.own, "the cache"))
     return rights
+
+
+def _reading_rights(scope: Scope) -> Iterator[Right]:
+    for namespace in scope.watched or ("",):
+        yield Right(_READ, INFERENCE_SERVICES, namespace, "the models that are served")
+        yield Right(_READ, SERVICES, namespace, "the addresses of models inside the cluster")
+        yield Right(_READ, SERVICE_ACCOUNTS, namespace, "whether a model asks for a token")
+        yield from _optional_rights(scope, namespace)
+    if scope.namespaces:
+        yield Right(_READ, NAMESPACES, "", "what models have from their namespaces", "namespaces")
+    for namespace in scope.searched if scope.watched else ("",):
+        if scope.has_routes:
+            yield Right(_READ, ROUTES, namespace, "finding model registries")
+        if scope.gateways:
+            for kind in (HTTP_ROUTES, GATEWAYS):
+                yield Right(_READ, kind, namespace, "finding model registries", "gateways")
+        if namespace and namespace not in scope.watched:
+            yield Right(_READ, SERVICES, namespace, "finding model registries")
 
 
 def _optional_rights(scope: Scope, namespace: str) -> Iterator[Right]:
@@ -213,8 +235,10 @@ def optional(scope: Scope) -> Finding:
     return Finding("ok", f"optional: {'; '.join(said)}")
 
 
-def judge_rights(rights: Sequence[Right], answers: Mapping[tuple[Right, str], Asked[bool]]) -> list[Finding]:
-    """Return a finding for each right; `answers` are by right and verb."""
+def judge_rights(
+    rights: Sequence[Right], answers: Mapping[tuple[Right, str], Asked[bool]], *, further: bool = False
+) -> list[Finding]:
+    """Return a finding for each right; `answers` are by right and verb, `further` as in `Scope`."""
     refusals = [error for error in answers.values() if isinstance(error, RemoteError)]
     if refusals:
         return [
@@ -225,36 +249,38 @@ def judge_rights(rights: Sequence[Right], answers: Mapping[tuple[Right, str], As
             )
         ]
     missing = {right: [verb for verb in right.verbs if not answers[right, verb]] for right in rights}
-    findings = list(_nothing_at_all(rights, missing))
+    findings = list(_nothing_at_all(rights, missing, further))
     for right in rights:
         if not missing[right]:
             findings.append(Finding("ok", f"{', '.join(right.verbs)} {right}: {right.purpose}"))
         else:
             lacking = ", ".join(missing[right])
             verdict: Verdict = "warning" if right.component else "fault"
-            findings.append(Finding(verdict, f"may not {lacking} {right}: {right.purpose}", _rule(right)))
+            findings.append(Finding(verdict, f"may not {lacking} {right}: {right.purpose}", _rule(right, further)))
     return findings
 
 
-def _nothing_at_all(rights: Sequence[Right], missing: Mapping[Right, list[str]]) -> Iterator[Finding]:
+def _nothing_at_all(rights: Sequence[Right], missing: Mapping[Right, list[str]], further: bool) -> Iterator[Finding]:
     """Say it in one line when no role reaches the account: then a rule is not what is missing."""
     read = [right for right in rights if right.resource != CONFIG_MAPS and not right.component]
     if read and all(len(missing[right]) == len(right.verbs) for right in read):
         kind = "RoleBinding" if read[0].namespace else "ClusterRoleBinding"
+        overlay = f"deploy/rbac/overlays/{'namespaced' if read[0].namespace else 'rhoai'}"
         yield Finding(
             "fault",
             f"nothing may be read at all: no {kind} reaches this account",
             f"kubectl get {kind.lower()} {ROLE} -o yaml     # subjects must name it, with its namespace\n"
-            f"kubectl apply -k deploy/rbac/overlays/{'namespaced' if read[0].namespace else 'rhoai'}"
-            "     # with your namespace in the place of ai-rhdh",
+            f"kubectl apply -k {'deploy/clusters/account' if further else overlay}"
+            f"     # {'in that cluster, ' if further else ''}with your namespace in the place of ai-rhdh",
         )
 
 
-def _rule(right: Right) -> str:
+def _rule(right: Right, further: bool) -> str:
     kind = "Role" if right.namespace else "ClusterRole"
     where = f" in namespace {right.namespace}" if right.namespace else ""
     verbs = ", ".join(f'"{verb}"' for verb in right.verbs)
-    offered = f"\nor list deploy/rbac/components/{right.component} in your overlay" if right.component else ""
+    overlay = "deploy/clusters/account" if further else "your overlay"
+    offered = f"\nor list deploy/rbac/components/{right.component} in {overlay}" if right.component else ""
     return (
         f"add to the rules of the {kind} {ROLE}{where}, which a binding must give to the account:\n"
         f'- apiGroups: ["{right.resource.group}"]\n'
@@ -264,9 +290,16 @@ def _rule(right: Right) -> str:
 
 
 def judge_kinds(
-    kserve: Asked[Mapping[str, Any] | None], versions: Asked[Mapping[str, Any] | None], *, has_routes: bool
+    kserve: Asked[Mapping[str, Any] | None],
+    versions: Asked[Mapping[str, Any] | None],
+    *,
+    has_routes: bool,
+    searched: bool = True,
 ) -> list[Finding]:
-    """Return whether the cluster has InferenceServices, by the discovery documents of v1beta1 and of the group."""
+    """Return whether the cluster has InferenceServices, by the discovery documents of v1beta1 and of the group.
+
+    `searched`: registries are looked for in it.
+    """
     where = f"{INFERENCE_SERVICES.group}/{INFERENCE_SERVICES.version}"
     for answer in (kserve, versions):
         if isinstance(answer, RemoteError):
@@ -292,7 +325,8 @@ def judge_kinds(
             )
         )
     kind = "OpenShift: model registries are found by Routes and Services"
-    findings.append(Finding("ok", kind if has_routes else "no OpenShift: model registries are found by Services"))
+    if searched:
+        findings.append(Finding("ok", kind if has_routes else "no OpenShift: model registries are found by Services"))
     return findings
 
 

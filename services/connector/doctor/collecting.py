@@ -16,8 +16,9 @@ from common.kube.resources import CONFIG_MAPS, INFERENCE_SERVICES, PODS, ROUTES,
 from services.connector.doctor.asking import Asked
 from services.connector.doctor.bundle import redacted, redacted_log
 from services.connector.doctor.cache import entries_of, values_of
-from services.connector.doctor.examination import Examination, Options, get
-from services.connector.doctor.report import Report, lines_of
+from services.connector.doctor.cluster import ClusterExamination, Options
+from services.connector.doctor.examination import Examination, get
+from services.connector.doctor.report import Report
 from services.connector.doctor.settings import read_settings
 
 MANIFESTS = "manifests"
@@ -40,13 +41,17 @@ async def collect(options: Options, report: Report) -> dict[str, str]:
     secrets = [secret.get_secret_value() for secret in given if secret]
     async with AsyncExitStack() as stack:
         examination = Examination(options, settings, stack)
-        await examination.log_in()
-        if examination.api is not None and examination.api.credentials.token is not None:
-            secrets.append(examination.api.credentials.token() or "")
+        if examination.names_clusters:
+            await examination.step("clusters", "Clusters", examination.find_clusters)
+        clusters = examination.clusters
+        await asyncio.gather(*(cluster.login() for cluster in clusters if cluster.has_way))
+        secrets += [secret for cluster in clusters for secret in cluster.secrets()]
         secrets.append(options.environ.get("token", "").strip())
-        objects = await _objects(examination)
+        found = await asyncio.gather(*map(_in_time, clusters))
+        objects = {name: each for of_one in found for name, each in of_one.items()}
+        config_maps = await _config_maps(examination)
         pod = await examination.ask_pod()
-        logs = await _logs(examination)
+        logs = await _logs(examination.home)
         status = dict(
             zip(options.urls, await asyncio.gather(*map(partial(_status, options), options.urls)), strict=True)
         )
@@ -55,25 +60,34 @@ async def collect(options: Options, report: Report) -> dict[str, str]:
         "report.json": report.as_json(),
         **{f"pod/{service}-readyz.json": _said(answer) for service, answer in pod.ready.items()},
         **{f"pod/{service}-status.json": answer for service, answer in status.items() if answer is not None},
-        **dict(_documents(objects.pop("cache", []))),
+        **dict(_documents(config_maps)),
     }
     files = {name: json.dumps(redacted(answer, secrets), indent=2) for name, answer in answers.items()}
     files |= {name: yaml.safe_dump_all(redacted(each, secrets), sort_keys=False) for name, each in objects.items()}
-    files["report.txt"] = str(redacted("\n".join(line for step in report.steps for _, line in lines_of(step)), secrets))
+    files["report.txt"] = str(redacted("\n".join(report.lines()), secrets))
     files |= {f"logs/{name}.log": redacted_log(text, secrets) for name, text in logs.items()}
     if not isinstance(pod.metrics, RemoteError):
         files["pod/location-metrics.txt"] = str(redacted(pod.metrics, secrets))
     return files
 
 
-async def _objects(examination: Examination) -> dict[str, list[Any]]:
-    """Return the objects that may be read by file; a bundle that lacks some says so in its report."""
-    api = examination.api
-    if api is None:
+async def _in_time(cluster: ClusterExamination) -> dict[str, list[Any]]:
+    """Return the objects of a cluster by file, nothing where that takes too long: the report names it."""
+    try:
+        async with asyncio.timeout(cluster.options.timeout):
+            return await _objects(cluster)
+    except TimeoutError:
         return {}
-    namespaces: Sequence[str | None] = examination.watched or (None,)
+
+
+async def _objects(cluster: ClusterExamination) -> dict[str, list[Any]]:
+    """Return the objects that may be read by file; a bundle that lacks some says so in its report."""
+    api = cluster.api
+    if api is None or not cluster.purpose.followed:
+        return {}
+    namespaces: Sequence[str | None] = cluster.wanted.namespaces or (None,)
     found: dict[str, list[Any]] = {}
-    llm = await examination.llm_kind(api)
+    llm = await cluster.llm_kind(api)
     for resource, kind in {**_KINDS, **({llm: "LLMInferenceService"} if llm else {})}.items():
         answers = await asyncio.gather(*(api.objects(resource, namespace) for namespace in namespaces))
         objects = [
@@ -83,12 +97,20 @@ async def _objects(examination: Examination) -> dict[str, list[Any]]:
             for obj in answer
         ]
         folder = "cluster" if resource is ROUTES else MANIFESTS
+        folder = f"clusters/{cluster.name}/{folder}" if cluster.name else folder
         found[f"{folder}/{resource.plural}.yaml"] = (
             objects if resource in (INFERENCE_SERVICES, llm) else _related(objects)
         )
-    config_maps = await api.objects(CONFIG_MAPS, examination.own) if examination.own else []
-    found["cache"] = [] if isinstance(config_maps, RemoteError) else entries_of(config_maps)
     return found
+
+
+async def _config_maps(examination: Examination) -> list[Any]:
+    """Return the ConfigMaps of the cache."""
+    home = examination.home
+    if home is None or home.api is None or not home.own:
+        return []
+    found = await home.api.objects(CONFIG_MAPS, home.own)
+    return [] if isinstance(found, RemoteError) else entries_of(found)
 
 
 def _related(objects: Sequence[Any]) -> list[Any]:
@@ -103,20 +125,20 @@ def _related(objects: Sequence[Any]) -> list[Any]:
     return related
 
 
-async def _logs(examination: Examination) -> dict[str, str]:
+async def _logs(home: ClusterExamination | None) -> dict[str, str]:
     """Return the last lines of our containers' logs, or why they cannot be read, by pod and container."""
-    api = examination.api
-    if api is None or not examination.own:
+    if home is None or home.api is None or not home.own:
         return {}
-    pods = await api.objects(PODS, examination.own)
+    api, namespace = home.api, home.own
+    pods = await api.objects(PODS, namespace)
     if isinstance(pods, RemoteError):
-        return {"not-read": f"the pods in namespace {examination.own} cannot be listed: {pods}\n"}
+        return {"not-read": f"the pods in namespace {namespace} cannot be listed: {pods}\n"}
     found: dict[str, str] = {}
     for pod in pods:
         name = str(pod["metadata"]["name"])
         named = {str(each.get("name")) for each in (pod.get("spec") or {}).get("containers") or []}
         for container in sorted(named & _CONTAINERS):
-            text = await api.log(examination.own, name, container, lines=_LOG_LINES)
+            text = await api.log(namespace, name, container, lines=_LOG_LINES)
             found[f"{name}/{container}"] = f"it cannot be read: {text}\n" if isinstance(text, RemoteError) else text
     return found
 

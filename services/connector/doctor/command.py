@@ -31,6 +31,13 @@ _OPTIONS = (
         help="What makes the exit status 1.",
     ),
     click.option(
+        "--cluster",
+        "contexts",
+        metavar="CONTEXT",
+        multiple=True,
+        help="A context of the kubeconfig, as 'connector run --cluster' was given it; repeatable.",
+    ),
+    click.option(
         "--location", metavar="URL", default="http://localhost:9090", show_default=True, help="Where it answers."
     ),
     click.option(
@@ -93,19 +100,22 @@ def _run(
     location: str,
     storage: str,
     normalizer: str,
+    contexts: tuple[str, ...] = (),
     bundle: Path | None = None,
 ) -> None:
-    from services.connector.doctor.examination import Options
+    from services.connector.doctor.cluster import Options
 
+    if contexts and os.environ.get("CLUSTERS_FILE", "").strip():
+        raise click.UsageError("CLUSTERS_FILE names the clusters already: give no --cluster CONTEXT")
     urls = {"location": location, "storage-rest": storage, "rhoai-normalizer": normalizer}
 
     async def run() -> Report:
         report = Report()
-        given = Options(environ=os.environ, urls=urls, timeout=timeout)
+        given = Options(environ=os.environ, urls=urls, timeout=timeout, contexts=contexts)
         async for step in steps(given):
-            report.steps.append(step)
             if output == "text":
-                _print(step)
+                _print(step, report.steps[-1] if report.steps else None)
+            report.steps.append(step)
         if bundle is not None:
             from services.connector.doctor.bundle import write_bundle
             from services.connector.doctor.collecting import collect
@@ -120,7 +130,8 @@ def _run(
     sys.exit(report.status(fail_on))
 
 
-def _print(step: Step) -> None:
-    for verdict, line in lines_of(step):
-        click.secho(line, fg=COLOURS[verdict] if verdict else None, bold=line == step.title)
+def _print(step: Step, before: Step | None) -> None:
+    for verdict, line in lines_of(step, before):
+        is_title = line in (step.title, f"  {step.title}", f"Cluster {step.cluster}")
+        click.secho(line, fg=COLOURS[verdict] if verdict else None, bold=is_title)
     click.echo()

@@ -1,13 +1,14 @@
 """`connector doctor model NAME`: how far one model is on its way to Backstage, and what holds it up. No I/O."""
 
 import difflib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from common import identity
+from common.annotations import CLUSTER_ANNOTATION
 from common.http.client import RemoteError, StatusError
-from common.status import Explained, Explanation, HiddenStatus, Part
+from common.status import Explained, Explanation, HiddenStatus, StatusModel
 from services.connector.doctor.asking import Asked
 from services.connector.doctor.report import Finding, Verdict, listed
 from services.normalizer.hidden import unready
@@ -20,7 +21,7 @@ _WANTED = frozenset({"stopped", "deleted", "ignored", "not-selected"})
 """Causes for which somebody has hidden a model."""
 
 
-class HiddenModels(Part):
+class HiddenModels(StatusModel):
     """What the status of a normalizer, and of a location that asks one, says of hidden models."""
 
     hidden: tuple[HiddenStatus, ...]
@@ -47,12 +48,23 @@ class Registered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kept:
-    """An entry of the cache: its key, the ConfigMap that it is in, the feed's path, and its document."""
+    """An entry of the cache: its key, the ConfigMap that it is in, the feed's path, and its document.
+
+    `refs` are the references of the objects that it is made from; entries of the original have none.
+    """
 
     key: str
     place: str
     uri: str
     document: Mapping[str, Any]
+    refs: frozenset[str] = frozenset()
+
+    @property
+    def cluster(self) -> str:
+        """The cluster that it is of, in words; empty where there is only one."""
+        models = self.document.get("models") or []
+        name = next(filter(None, ((each.get("annotations") or {}).get(CLUSTER_ANNOTATION) for each in models)), "")
+        return f" of cluster {name}" if name else ""
 
     @property
     def names(self) -> Iterator[str]:
@@ -65,33 +77,58 @@ class Kept:
         yield str((server.get("API") or {}).get("url", ""))
 
 
-def is_kept(kept: Kept, name: str, deployments: Iterable[Deployment], registered: Iterable[Registered]) -> bool:
-    """Return whether an entry is the one meant: by its own names, its deployment or its registered model."""
+def is_kept(
+    kept: Kept,
+    name: str,
+    deployments: Iterable[Deployment],
+    registered: Iterable[Registered],
+    *,
+    refs: Collection[str],
+) -> bool:
+    """Return whether an entry is the one meant: by its own names, its deployment or its registered model.
+
+    `refs` are the references of the deployments: in two clusters there may be one of the same name.
+    """
+    if not kept.refs.isdisjoint(refs):
+        return True
     names = {each.lower() for each in kept.names if each}
     if name.lower() in names or any(kept.key in each.keys for each in registered):
         return True
     return any(
-        identity.key_of((isvc.namespace, isvc.name)) == kept.key or (isvc.url and isvc.url.lower() in names)
+        (not kept.refs and identity.key_of((isvc.namespace, isvc.name)) == kept.key)
+        or (isvc.url and isvc.url.lower() in names)
         for isvc in deployments
     )
 
 
 def judge_deployment(
-    name: str, found: Asked[Sequence[Deployment]], others: Iterable[str], *, watched: Sequence[str], registered: bool
+    name: str,
+    found: Asked[Sequence[Deployment]],
+    others: Iterable[str],
+    *,
+    watched: Sequence[str],
+    setting: str,
+    registered: bool,
+    elsewhere: str,
 ) -> list[Finding]:
-    """Return what is to be said of the InferenceServices of this name; `others` are the names of all."""
+    """Return what is to be said of the InferenceServices of this name; `others` are the names of all.
+
+    `setting` names the namespaces that are `watched`; `elsewhere` says why another cluster may have it.
+    """
     if isinstance(found, RemoteError):
         return [Finding("fault", f"InferenceServices cannot be listed: {found}", "connector doctor says which right")]
     if found:
         return [_judge_isvc(isvc) for isvc in found]
+    if elsewhere:
+        return [Finding("skipped", f"no InferenceService is named {name} here: {elsewhere}")]
     namespace = name.partition("/")[0] if "/" in name and not name.startswith(URL_SCHEMES) else ""
     if namespace and watched and namespace not in watched:
         wanted = ",".join([*watched, namespace])
         return [
             Finding(
                 "fault",
-                f"namespace {namespace} is not watched: WATCH_NAMESPACES is {','.join(watched)}",
-                f"WATCH_NAMESPACES={wanted}, and the rights of deploy/rbac/overlays/namespaced there",
+                f"namespace {namespace} is not watched: {setting} is {','.join(watched)}",
+                f"make {setting} {wanted}, with the rights of deploy/rbac/overlays/namespaced there",
             )
         ]
     if registered:
@@ -155,7 +192,7 @@ def judge_kept(kept: Asked[Sequence[Kept]], *, expected: bool, namespace: str) -
     if isinstance(kept, RemoteError):
         return [Finding("fault", f"the cache cannot be read: {kept}", "connector doctor says which right is missing")]
     if kept:
-        return [Finding("ok", f"{each.key} in ConfigMap {each.place}") for each in kept]
+        return [Finding("ok", f"{each.key}{each.cluster} in ConfigMap {each.place}") for each in kept]
     if not expected:
         return [Finding("skipped", "not in the cache, as is to be expected")]
     return [

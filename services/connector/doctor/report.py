@@ -1,6 +1,6 @@
 """What the doctor has found, as text for a terminal and as JSON. No I/O."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -21,12 +21,13 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """What one step found; `seconds` is how long it took."""
+    """What one step found; `seconds` is how long it took, `cluster` is empty where there is only one."""
 
     name: str
     title: str
     findings: tuple[Finding, ...]
     seconds: float = 0.0
+    cluster: str = ""
 
 
 @dataclass(slots=True)
@@ -52,19 +53,30 @@ class Report:
             return "nothing is wrong" if not self.count("skipped") else "nothing is wrong with what could be looked at"
         return f"{counted(faults, 'fault')}, {counted(warnings, 'warning')}"
 
+    def lines(self) -> Iterator[str]:
+        """Yield the lines of all steps."""
+        for before, step in zip([None, *self.steps], self.steps, strict=False):
+            yield from (line for _, line in lines_of(step, before))
+
     def as_json(self) -> dict[str, Any]:
         """Return what `--format json` prints."""
         return {"summary": self.summary, "steps": [asdict(step) for step in self.steps]}
 
 
-def lines_of(step: Step) -> Iterable[tuple[Verdict | None, str]]:
-    """Yield the lines of a step for a terminal, each with the verdict that it bears, if any."""
-    yield None, step.title
+def lines_of(step: Step, before: Step | None = None) -> Iterator[tuple[Verdict | None, str]]:
+    """Yield the lines of a step for a terminal, each with the verdict that it bears, if any.
+
+    The steps of one cluster stand below its name, which is told unless the step `before` is of the same.
+    """
+    if step.cluster and (before is None or before.cluster != step.cluster):
+        yield None, f"Cluster {step.cluster}"
+    margin = "  " if step.cluster else ""
+    yield None, f"{margin}{step.title}"
     for finding in step.findings:
         first, *more = finding.message.splitlines() or [""]
-        yield finding.verdict, f"  {MARKS[finding.verdict]} {first}"
-        yield from ((None, f"    {line}") for line in more)
-        yield from ((None, f"      {line}".rstrip()) for line in finding.remedy.splitlines())
+        yield finding.verdict, f"{margin}  {MARKS[finding.verdict]} {first}"
+        yield from ((None, f"{margin}    {line}") for line in more)
+        yield from ((None, f"{margin}      {line}".rstrip()) for line in finding.remedy.splitlines())
 
 
 def listed(names: Iterable[str], most: int = 5) -> str:

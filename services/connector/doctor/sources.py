@@ -1,21 +1,21 @@
 """Steps "models" and "registries": what there is to be shown, and where more may come from. No I/O."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from common.http.client import RemoteError
 from common.kube.resources import INFERENCE_SERVICES
 from services.connector.doctor.asking import Asked
-from services.connector.doctor.report import Finding, counted, listed
+from services.connector.doctor.report import Finding, counted
 from services.normalizer.facts import DeploymentKind
 from services.normalizer.hidden import unready
 from services.normalizer.normalize.deployment import Deployment
 from services.normalizer.normalize.selection import Selection
 from services.normalizer.sources.faults import fault_of, no_address
 from services.normalizer.sources.kubeflow.discovery import Discovery
-from services.normalizer.sources.refs import SourceRef
+from services.normalizer.sources.refs import SettingNames, SourceRef
 
 MOST = 20
 """So many objects are named one by one."""
@@ -40,8 +40,8 @@ class Listed:
     answer: Asked[Sequence[Deployment]]
 
 
-def judge_models(found: Sequence[Listed], selection: Selection) -> list[Finding]:
-    """Return what deployments there are and why some are not shown."""
+def judge_models(found: Sequence[Listed], selection: Selection, *, setting: str = "WATCH_NAMESPACES") -> list[Finding]:
+    """Return what deployments there are and why some are not shown; `setting` names the namespaces that are watched."""
     findings: list[Finding] = []
     for each in found:
         where = f"in namespace {each.namespace}" if each.namespace else "in any namespace"
@@ -50,7 +50,7 @@ def judge_models(found: Sequence[Listed], selection: Selection) -> list[Finding]
             text = f"{each.kind}s {where} cannot be listed: {each.answer}"
             findings.append(Finding("warning" if optional else "fault", text, 'see "Rights"'))
         elif not each.answer and each.kind == "InferenceService":
-            findings.append(_judge_nothing(where, each.namespace))
+            findings.append(_judge_nothing(where, each.namespace, setting))
     for kind in ("InferenceService", "LLMInferenceService"):
         listed_ = [each.answer for each in found if each.kind == kind]
         findings += _judge_deployments(
@@ -59,13 +59,13 @@ def judge_models(found: Sequence[Listed], selection: Selection) -> list[Finding]
     return findings
 
 
-def _judge_nothing(where: str, namespace: str) -> Finding:
+def _judge_nothing(where: str, namespace: str, setting: str) -> Finding:
     if namespace:
         return Finding(
             "warning",
             f"there is no InferenceService {where}, or no such namespace",
             f"kubectl get namespace {namespace}; kubectl get {INFERENCE_SERVICES.plural} -A\n"
-            "WATCH_NAMESPACES must name namespaces exactly, with commas between them",
+            f"{setting} must name namespaces exactly",
         )
     return Finding(
         "warning",
@@ -89,30 +89,35 @@ def _judge_deployments(kind: str, deployments: Sequence[Deployment], selection: 
         yield Finding("fault", f"{problem.object}: {problem.message}", problem.remedy)
 
 
-def judge_search(routes: Asked[Sequence[Any]], services: Asked[Sequence[Any]]) -> list[Finding]:
-    """Return whether Routes and Services could be looked through for registries."""
+def judge_search(found: Mapping[str, Asked[Sequence[Any]]]) -> list[Finding]:
+    """Return which kinds of objects, by name, could not be looked through for registries."""
     return [
-        Finding("warning", f"registries are not looked for among {kind}: {answer}", 'see "rights" above')
-        for kind, answer in (("Routes", routes), ("Services", services))
+        Finding("warning", f"registries are not looked for among {kind}: {answer}", 'see "Rights"')
+        for kind, answer in found.items()
         if isinstance(answer, RemoteError)
     ]
 
 
-def judge_registries(discovery: Discovery, probes: Sequence[Probe]) -> list[Finding]:
-    """Return how each registry and catalog fares, and which are not read."""
+def judge_registries(discovery: Discovery, probes: Sequence[Probe], looked_for: SettingNames | None) -> list[Finding]:
+    """Return how each registry and catalog fares, and which are not read.
+
+    `looked_for`: they are looked for in a cluster, where it is worth a word that there are none; by these settings.
+    """
     findings = [
         Finding("fault" if problem.object.startswith("MR_ROUTE") else "warning", _told(problem), problem.remedy)
         for problem in discovery.problems
     ]
     findings += [_judge_probe(probe) for probe in probes]
     kinds = Counter(ref.kind for ref in discovery.refs)
+    if looked_for is None:
+        return findings
     if not kinds["registry"] and not discovery.untrusted:
         findings.append(
             Finding(
                 "warning",
                 "no model registry is found: models are shown as far as their InferenceServices tell",
                 "none is needed. Found are Routes and Services that a registry's operator has labelled, in the "
-                "namespaces of\nMODEL_REGISTRY_NAMESPACES; MODEL_REGISTRY_URLS names one by its address",
+                f"namespaces of\n{looked_for.namespaces}; to name one by its address, set {looked_for.urls}",
             )
         )
     elif not kinds["catalog"]:
@@ -149,6 +154,6 @@ def _judge_probe(probe: Probe) -> Finding:
         return Finding(
             "warning",
             f"{asked}: {what} by {root}; its certificate is not verified",
-            f"name its authority in MODEL_REGISTRY_CA_FILE and take {listed([ref.id])} out of MODEL_REGISTRY_INSECURE",
+            f"name its authority in {ref.settings.authority} and take {ref.id} out of MODEL_REGISTRY_INSECURE",
         )
     return Finding("ok", f"{asked}: {what} by {root}")

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
 
@@ -15,12 +16,14 @@ from common.trust import TrustError
 from services.connector.doctor import model
 from services.connector.doctor.asking import Asked
 from services.connector.doctor.cache import entries_of, values_of
-from services.connector.doctor.examination import NO_WAY, REGISTRY_ROOTS, Examination, Options, ask_running, get
-from services.connector.doctor.report import Finding, Step
+from services.connector.doctor.cluster import NO_WAY, REGISTRY_ROOTS, ClusterExamination, Options
+from services.connector.doctor.examination import Examination, ask_running, get
+from services.connector.doctor.report import Finding, Step, listed
 from services.connector.doctor.settings import read_settings
+from services.normalizer.facts import Ref
 from services.normalizer.normalize.deployment import Deployment
 from services.normalizer.normalize.registry_objects import LIVE
-from services.normalizer.reports import is_meant, key_in
+from services.normalizer.reports import key_of, matches
 from services.normalizer.sources.http import Connector
 from services.normalizer.sources.kubeflow.paging import ListReader, item_id
 from services.normalizer.sources.refs import SourceRef
@@ -29,21 +32,112 @@ from services.normalizer.sources.refs import SourceRef
 async def trace(options: Options, name: str) -> AsyncIterator[Step]:
     """Yield the steps on the way of the model called `name`: a name, namespace/name, key or URL."""
     settings, _ = read_settings(options.environ)
-    name = key_in(name)
+    name = key_of(name)
     async with AsyncExitStack() as stack:
         examination = Examination(options, settings, stack)
+        if examination.names_clusters:
+            clusters = await examination.step("clusters", "Clusters", examination.find_clusters)
+            if any(finding.verdict == "fault" for finding in clusters.findings):
+                yield clusters
         way = _Way(examination, name)
-        login = await examination.step("credentials", "Credentials and API server", examination.log_in)
-        if examination.api is None:
-            yield login
-        for step in (
-            ("registry", "Model registries", way.ask_registries),
-            ("deployment", "Deployment", way.ask_cluster),
+        for step in await way.ask_sources():
+            yield step
+        for work in (
             ("cache", "Cache", way.ask_cache),
             ("feed", "Feed", way.ask_feed),
             ("normalizer", "What the normalizer says", way.ask_normalizer),
         ):
-            yield await examination.step(*step)
+            yield await examination.step(*work)
+
+
+class _Place:
+    """What is found of one model in one cluster and its registries."""
+
+    def __init__(self, cluster: ClusterExamination, name: str) -> None:
+        self.cluster = cluster
+        self._name = name
+        self._all: Sequence[Deployment] = ()
+        self._refusal: RemoteError | None = None
+        self._asked: Step | None = None
+        self._told: list[Step] = []
+        self.deployments: Sequence[Deployment] = ()
+        self.registered: Sequence[model.Registered] = ()
+
+    @property
+    def refs(self) -> set[str]:
+        """The references of the deployments of this name."""
+        return {str(Ref.deployment(d.kind, self.cluster.id, d.namespace, d.name)) for d in self.deployments}
+
+    async def ask(self) -> None:
+        """Look for the model; what is found is judged when it is known what the other clusters have."""
+        cluster = self.cluster
+        if cluster.has_way:
+            login = await cluster.login()
+            self._told += [login] if cluster.api is None else []
+        registries, self._asked = await asyncio.gather(
+            cluster.step("registry", "Model registries", self._ask_registries),
+            cluster.step("deployment", "Deployment", self._ask_cluster),
+        )
+        self._told.append(registries)
+
+    async def _ask_registries(self) -> list[Finding]:
+        cluster = self.cluster
+        if cluster.name and cluster.has_way and cluster.credentials is None:
+            return NO_WAY
+        try:
+            connector = cluster.connector()
+        except TrustError as error:
+            return [Finding("fault", f"no registry can be verified: {error}")]
+        discovery, _ = await cluster.discover()
+        refs = [ref for ref in discovery.refs if ref.kind == "registry" and ref.url]
+        answers = await asyncio.gather(*(_registered(connector, ref, self._name) for ref in refs))
+        pairs = list(zip(refs, answers, strict=True))
+        self.registered = [each for _, answer in pairs if not isinstance(answer, RemoteError) for each in answer]
+        unread = {ref.label: str(answer) for ref, answer in pairs if isinstance(answer, RemoteError)}
+        return model.judge_registered(self.registered, unread, registries=len(refs))
+
+    async def _ask_cluster(self) -> list[Finding]:
+        cluster = self.cluster
+        if cluster.api is None:
+            return NO_WAY if cluster.has_way else []
+        found = await cluster.list_deployments(cluster.api)
+        self._refusal = next((each.answer for each in found if isinstance(each.answer, RemoteError)), None)
+        wanted = cluster.settings.selection
+        self._all = [
+            wanted.applied(one) for each in found if not isinstance(each.answer, RemoteError) for one in each.answer
+        ]
+        self.deployments = [isvc for isvc in self._all if matches(isvc, self._name)]
+        return []
+
+    @property
+    def was_searched(self) -> bool:
+        """Whether all deployments of the cluster are known."""
+        return self._refusal is None and self._asked is not None and not self._asked.findings
+
+    def steps(self, *, registered: bool, elsewhere: str) -> Iterator[Step]:
+        """Yield the steps; what is registered, or may be in another cluster, need not be deployed in this one."""
+        cluster, asked = self.cluster, self._asked
+        yield from self._told
+        if asked is None or not cluster.has_way:
+            return
+        findings = asked.findings or model.judge_deployment(
+            self._name,
+            self._refusal if self._refusal and not self.deployments else self.deployments,
+            [name for isvc in self._all for name in (isvc.name, f"{isvc.namespace}/{isvc.name}")],
+            watched=cluster.wanted.namespaces,
+            setting=cluster.purpose.named,
+            registered=registered,
+            elsewhere=elsewhere,
+        )
+        yield replace(asked, findings=tuple(findings))
+
+
+def _elsewhere(others: Sequence[_Place]) -> str:
+    """Return why one of these may have the model, empty where none has it."""
+    if any(other.deployments for other in others):
+        return "another cluster has it"
+    unsearched = [other.cluster.name for other in others if not other.was_searched]
+    return f"it may be in {listed(unsearched)}, which cannot be searched" if unsearched else ""
 
 
 class _Way:
@@ -52,56 +146,41 @@ class _Way:
     def __init__(self, examination: Examination, name: str) -> None:
         self._examination = examination
         self._name = name
-        self._deployments: Sequence[Deployment] = ()
-        self._registered: Sequence[model.Registered] = ()
+        self._places = [_Place(cluster, name) for cluster in examination.clusters if cluster.purpose.followed]
         self._kept: Sequence[model.Kept] = ()
 
-    async def ask_registries(self) -> list[Finding]:
-        """Look for a registered model of this name in every registry."""
-        try:
-            connector = self._examination.connector()
-        except TrustError as error:
-            return [Finding("fault", f"no registry can be verified: {error}")]
-        discovery, _ = await self._examination.discover()
-        refs = [ref for ref in discovery.refs if ref.kind == "registry" and ref.url]
-        answers = await asyncio.gather(*(_registered(connector, ref, self._name) for ref in refs))
-        pairs = list(zip(refs, answers, strict=True))
-        self._registered = [each for _, answer in pairs if not isinstance(answer, RemoteError) for each in answer]
-        unread = {ref.label: str(answer) for ref, answer in pairs if isinstance(answer, RemoteError)}
-        return model.judge_registered(self._registered, unread, registries=len(refs))
-
-    async def ask_cluster(self) -> list[Finding]:
-        """Look for deployments of this name."""
-        api, watched = self._examination.api, self._examination.watched
-        if api is None:
-            return NO_WAY
-        found = await self._examination.list_deployments(api)
-        refusal = next((each.answer for each in found if isinstance(each.answer, RemoteError)), None)
-        wanted = self._examination.settings.normalizer.selection
-        facts = [
-            wanted.applied(one) for each in found if not isinstance(each.answer, RemoteError) for one in each.answer
+    async def ask_sources(self) -> list[Step]:
+        """Look for it in every cluster and registry, side by side, and return their steps."""
+        places, home = self._places, self._examination.home
+        await asyncio.gather(*(place.ask() for place in places), *([home.login()] if home is not None else []))
+        registered = any(place.registered for place in places)
+        return [
+            step
+            for place in places
+            for step in place.steps(
+                registered=registered,
+                elsewhere=_elsewhere([other for other in places if other is not place]),
+            )
         ]
-        self._deployments = [isvc for isvc in facts if is_meant(isvc, self._name)]
-        return model.judge_deployment(
-            self._name,
-            refusal if refusal and not self._deployments else self._deployments,
-            [name for isvc in facts for name in (isvc.name, f"{isvc.namespace}/{isvc.name}")],
-            watched=watched,
-            registered=bool(self._registered),
-        )
 
     async def ask_cache(self) -> list[Finding]:
         """Look for it in the ConfigMaps."""
-        api, namespace = self._examination.api, self._examination.own
-        if api is None or not namespace:
+        home = self._examination.home
+        if why := self._examination.why_no_cache():
+            return why
+        if home is None or home.api is None:
             return NO_WAY
+        api, namespace = home.api, home.own
         found = await api.objects(CONFIG_MAPS, namespace)
         kept: Asked[Sequence[model.Kept]] = found
+        deployments = [isvc for place in self._places for isvc in place.deployments]
+        registered = [each for place in self._places for each in place.registered]
         if not isinstance(found, RemoteError):
-            self._kept = [e for e in _kept(found) if model.is_kept(e, self._name, self._deployments, self._registered)]
+            refs = {ref for place in self._places for ref in place.refs}
+            self._kept = [e for e in _kept(found) if model.is_kept(e, self._name, deployments, registered, refs=refs)]
             kept = self._kept
-        live = any(each.state == LIVE and LIVE in each.versions.values() for each in self._registered)
-        expected = live or any(isvc.readiness.ready for isvc in self._deployments)
+        live = any(each.state == LIVE and LIVE in each.versions.values() for each in registered)
+        expected = live or any(isvc.readiness.ready for isvc in deployments)
         return model.judge_kept(kept, expected=expected, namespace=namespace)
 
     async def ask_feed(self) -> list[Finding]:
@@ -154,7 +233,13 @@ def _kept(config_maps: Sequence[Any]) -> Iterator[model.Kept]:
             document = _document(entry.body) if entry else None
             if entry is not None and document is not None:
                 uri = entry.uri or identity.uri_of(identity.segments_of(key))
-                yield model.Kept(key=key, place=str(each["metadata"]["name"]), uri=uri, document=document)
+                yield model.Kept(
+                    key=key,
+                    place=str(each["metadata"]["name"]),
+                    uri=uri,
+                    document=document,
+                    refs=frozenset(filter(None, (entry.ref, entry.server_ref))),
+                )
 
 
 def _document(body: bytes) -> Mapping[str, Any] | None:

@@ -7,9 +7,9 @@ from typing import Generic, TypeVar
 from pydantic import ValidationError
 
 from common.http.client import HttpClient, RemoteError, StatusError, Unreachable
-from common.status import NormalizerStatus, Part, StorageStatus
+from common.status import NormalizerStatus, StatusModel, StorageStatus
 
-T = TypeVar("T", bound=Part)
+T = TypeVar("T", bound=StatusModel)
 
 NORMALIZER = "rhoai-normalizer"
 STORAGE = "storage-rest"

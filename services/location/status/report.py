@@ -13,9 +13,9 @@ from common.status import (
     FeedStatus,
     LeavingStatus,
     NormalizerStatus,
-    Part,
     ServiceStatus,
     Status,
+    StatusModel,
     StorageStatus,
     conditions_of,
     moment,
@@ -27,7 +27,7 @@ from services.location.status.neighbours import Answer, Ask, Neighbours
 from services.location.status.readers import Readers
 from services.location.status.verdict import Findings, verdict
 
-T = TypeVar("T", bound=Part)
+T = TypeVar("T", bound=StatusModel)
 
 FRESH = 1.0
 """Seconds for which a service's answer is reused, however many people request the page."""

@@ -1,4 +1,4 @@
-"""Where a deployment answers: what its status says, put right by the Services that it owns.
+"""Where a deployment answers: what its status says, corrected by the Services that it owns.
 
 No field of the status is always right. Seen with KServe's controllers: a URL that nothing serves on services labelled
 as local to the cluster (upstream, 2026), https for a plain port and a port left out although a headless Service needs
@@ -38,23 +38,23 @@ _LLM_WORKLOAD_SUFFIX = "-kserve-workload-svc"
 def status_addresses(
     status: Mapping[str, Any], labels: Mapping[str, Any], *, namespace: str, subject: str
 ) -> tuple[Addresses, tuple[Problem, ...]]:
-    """Return where an InferenceService's status says that it answers, with the problems of what is no URL."""
+    """Return the addresses in the status of an InferenceService, and the problems of invalid ones."""
     problems: list[Problem] = []
     url = _link(status.get("url"), "status.url", subject, problems)
     address = _link(values.at(status, "address", "url"), "status.address.url", subject, problems)
-    internal = next((link for link in (address, url) if link and is_internal(link, namespace=namespace)), "")
+    inside = is_internal(url, namespace=namespace)
+    internal = address if address and is_internal(address, namespace=namespace) else url if inside else ""
     local = any(values.line(labels.get(label)) == _ONLY_IN_CLUSTER for label in _VISIBILITY_LABELS)
-    external = "" if local or is_internal(url, namespace=namespace) else url
-    return Addresses(external, internal), tuple(problems)
+    return Addresses("" if local or inside else url, internal), tuple(problems)
 
 
 def llm_addresses(
     status: Mapping[str, Any], *, namespace: str, name: str, subject: str
 ) -> tuple[Addresses, tuple[Problem, ...]]:
-    """Return where an LLMInferenceService's status says that it answers, with the problems of what is no URL.
+    """Return the addresses in the status of an LLMInferenceService, and the problems of invalid ones.
 
-    Each listener has three addresses: for all models, for one by its path, and for one by its publisher's name. Their
-    names are neither unique nor complete, so the path `/<namespace>/<name>` decides; https goes before http.
+    Each listener has three addresses: for all models, for one model by its path, and by its publisher's name. Their
+    names are neither unique nor complete, so the path `/<namespace>/<name>` decides; https is preferred to http.
     """
     problems: list[Problem] = []
     links = [
@@ -71,63 +71,65 @@ def llm_addresses(
 
 
 def is_internal(url: str, *, namespace: str) -> bool:
-    """Return whether the host of `url` is known inside the cluster, or a private network, only."""
+    """Return whether the host of `url` is reachable only inside the cluster, or a private network."""
     host = _host(urlsplit(url))
     if host.endswith(_PRIVATE_ENDINGS) or ".svc." in host:
         return True
     if "." not in host and ":" not in host:
         return True
     try:
-        address = ipaddress.ip_address(host)
+        address = ipaddress.ip_address(host) if host[-1].isdigit() or ":" in host else None
     except ValueError:
+        address = None
+    if address is None:
         return host.count(".") == 1 and host.endswith(f".{namespace}")
     return any(address in network for network in _PRIVATE_NETWORKS if network.version == address.version)
 
 
 def resolve(deployment: Deployment, services: Sequence[ServiceFacts]) -> Addresses:
-    """Return the addresses of a deployment, the internal one as its Service listens, where that is known."""
+    """Return the addresses of a deployment; the internal one has the port of its Service, where that is known."""
     known = deployment.addresses
     if known.internal:
         service = _of_host(known.internal, deployment, services)
-        return Addresses(known.external, _as_listened(known.internal, service) if service else known.internal)
+        return Addresses(known.external, _with_port(known.internal, service) if service else known.internal)
     if known.external or not deployment.readiness.ready:
         return known
-    service = _entry(deployment, services)
+    service = _entry_service(deployment, services)
     if service is None:
         return known
-    link = _as_listened(f"http://{service.name}.{service.namespace}.{_CLUSTER_DOMAIN}", service)
+    link = _with_port(f"http://{service.name}.{service.namespace}.{_CLUSTER_DOMAIN}", service)
     return Addresses("", link if is_link(link) else "")
 
 
 def port_of(url: str, deployment: Deployment, services: Sequence[ServiceFacts]) -> Port | None:
-    """Return the port behind an address, of the Service that takes the requests; None where it is not known."""
-    service = _of_host(url, deployment, services) or _entry(deployment, services)
+    """Return the Service port behind an address, None where it is not known."""
+    service = _of_host(url, deployment, services) or _entry_service(deployment, services)
     return _best_port(service, urlsplit(url)) if service else None
 
 
 def is_grpc(url: str, deployment: Deployment, services: Sequence[ServiceFacts], runtime: Runtime | None = None) -> bool:
-    """Return whether gRPC is spoken at `url`: its scheme says so, else the port behind it, else the specification."""
+    """Return whether `url` speaks gRPC, by its scheme, else the port behind it, else the specification."""
     if url.startswith(("grpc://", "grpcs://")):
         return True
     port = port_of(url, deployment, services)
     if port and _speaks_grpc(port):
         return True
-    if port and any(said.startswith("http") for said in (port.protocol, port.name)):
+    if port and any(marker.startswith("http") for marker in (port.protocol, port.name)):
         return False
     return protocol_of(deployment.served, runtime).startswith("grpc")
 
 
 def _speaks_grpc(port: Port) -> bool:
-    """Return whether a port says gRPC, or HTTP/2 in plain text, its usual carrier."""
-    return any(said.startswith(("grpc", "h2c", "kubernetes.io/h2c")) for said in (port.protocol, port.name))
+    """Return whether a port is marked as gRPC, or as HTTP/2 in plain text, which usually carries it."""
+    return any(marker.startswith(("grpc", "h2c", "kubernetes.io/h2c")) for marker in (port.protocol, port.name))
 
 
 def speaks_tls(port: Port) -> bool:
-    """Return whether a port takes TLS: its protocol or name says so, else its number is one that is used for it."""
-    for said in (port.protocol, port.name):
-        if said.startswith(("https", "tls", "grpcs")):
+    """Return whether a port takes TLS, by its protocol or name, else by a number that is usual for it."""
+    for marker in (port.protocol, port.name):
+        if marker.startswith(("https", "tls", "grpcs")):
             return True
-        if said.startswith(("http", "h2c", "kubernetes.io/h2c")):
+        if marker.startswith(("http", "h2c", "kubernetes.io/h2c")):
             return False
     return bool(_TLS_PORTS & {port.number, port.target})
 
@@ -141,6 +143,8 @@ def _host(parts: SplitResult) -> str:
 
 def _of_host(url: str, deployment: Deployment, services: Sequence[ServiceFacts]) -> ServiceFacts | None:
     """Return the Service that the host of `url` names."""
+    if not services:
+        return None
     name, _, rest = _host(urlsplit(url)).partition(".")
     namespace, _, domain = rest.partition(".")
     if namespace != deployment.namespace or domain.partition(".")[0] not in ("", "svc"):
@@ -148,8 +152,8 @@ def _of_host(url: str, deployment: Deployment, services: Sequence[ServiceFacts])
     return next((s for s in services if s.name == name and s.namespace == namespace), None)
 
 
-def _entry(deployment: Deployment, services: Sequence[ServiceFacts]) -> ServiceFacts | None:
-    """Return the Service that takes a deployment's requests, by what KServe calls it."""
+def _entry_service(deployment: Deployment, services: Sequence[ServiceFacts]) -> ServiceFacts | None:
+    """Return the Service that takes the requests of a deployment, by the name that KServe gives it."""
     own = [s for s in services if s.namespace == deployment.namespace and s.ports and owns(deployment, s.owners)]
     if deployment.kind == "LLMInferenceService":
         workload = f"{deployment.name}{_LLM_WORKLOAD_SUFFIX}"
@@ -163,8 +167,8 @@ def _entry(deployment: Deployment, services: Sequence[ServiceFacts]) -> ServiceF
     return None
 
 
-def _as_listened(url: str, service: ServiceFacts) -> str:
-    """Return `url` with the scheme and the port that the Service listens with."""
+def _with_port(url: str, service: ServiceFacts) -> str:
+    """Return `url` with the scheme and the port of the Service."""
     parts = urlsplit(url)
     port = _best_port(service, parts)
     if port is None:
@@ -180,7 +184,7 @@ def _as_listened(url: str, service: ServiceFacts) -> str:
 
 
 def _best_port(service: ServiceFacts, parts: SplitResult) -> Port | None:
-    """Return the port that an address means: one of its scheme, HTTP before gRPC, of its number, else the first."""
+    """Return the port that fits an address best: by scheme, HTTP before gRPC, by number, else the first."""
     if service.external or not service.ports:
         return None
     try:

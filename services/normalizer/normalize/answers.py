@@ -17,7 +17,7 @@ from services.normalizer.normalize.containers import unique_names
 from services.normalizer.normalize.deployment import Addresses, Deployment, ServiceFacts, subject
 from services.normalizer.normalize.links import without_credentials
 from services.normalizer.normalize.readiness import READY
-from services.normalizer.normalize.runtimes import Runtime, Served, spoken
+from services.normalizer.normalize.runtimes import Runtime, Served, detect_server_type
 from services.normalizer.normalize.stated import read_stated
 from services.normalizer.normalize.storage import Storage
 
@@ -26,19 +26,19 @@ _HUGGING_FACE_SERVER = "huggingfaceserver"
 _BY_PUBLISHER = "publishers/"
 _METHODS = ("get", "post", "put", "patch", "delete")
 _PATH = re.compile(r"/[A-Za-z0-9._~{}:/-]{0,99}\Z")
-# What every server of the kind has, and no client of the model calls.
+# What every server of the kind has and no client of the model calls.
 _MACHINERY = frozenset(
     {"/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json", "/metrics", "/health", "/ping", "/load", "/version"}
 )
 _LARGEST_DEFINITION = 3800
-"""Bytes, indented: with the server's address readers of the feed are given 4 KiB at most."""
+"""Bytes, indented; readers get at most 4 KiB, with the server's address."""
 _LARGEST_PACKED = 1000
 _MOST_NAMES = 20
 _MOST_OPERATIONS = 40
 _MOST_CHARACTERS = 640
-"""Of names, and of operations: they are stored with every entry."""
+"""Characters of all names, and of all operations, because they are stored with every entry."""
 MOST_MODELS = 50
-"""So many models of one server are shown; readers of an entry's details take no more (`common/details.py`)."""
+"""The number of models of one server that are shown; readers accept no more (`common/details.py`)."""
 _NAMED = 10
 _PATTERN = "*"
 _VERSION = "/v1"
@@ -46,9 +46,10 @@ _VERSION = "/v1"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answers:
-    """The names of the models that a server has, and what can be asked of it; empty where it does not say.
+    """The models and the API of a server, as it lists them; empty where it does not.
 
-    `definition` is the server's own (packed) where it is small, else there are `operations` (`POST /v1/completions`).
+    `definition` is its OpenAPI definition (packed) if that is small; else there are `operations`, such as
+    `POST /v1/completions`.
     """
 
     names: tuple[str, ...] = ()
@@ -58,7 +59,7 @@ class Answers:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Questions:
-    """What a server is asked, as paths below its address; empty where it is not asked that."""
+    """The paths to ask a server for, below its address; empty where it is not asked."""
 
     models: str = ""
     definition: str = ""
@@ -68,7 +69,7 @@ def read_models(answer: object) -> tuple[str, ...]:
     """Return the names that a deployment's server lists; `publishers/...` names the same models again."""
     names = [values.line(values.at(model, "id")) for model in values.items(values.at(answer, "data"))]
     plain = [name for name in names if not name.startswith(_BY_PUBLISHER)]
-    return tuple(_as_much_as_fits(unique_names(plain or names), _MOST_NAMES))
+    return tuple(_within_limits(unique_names(plain or names), _MOST_NAMES))
 
 
 def read_operations(answer: object) -> tuple[str, ...]:
@@ -83,18 +84,18 @@ def read_operations(answer: object) -> tuple[str, ...]:
         for method in _METHODS
         if method in values.mapping(paths[path])
     ]
-    return tuple(_as_much_as_fits(found, _MOST_OPERATIONS))
+    return tuple(_within_limits(found, _MOST_OPERATIONS))
 
 
 def read_definition(answer: object) -> str:
-    """Return an OpenAPI 3 definition, packed, without credentials; empty when it is another, or a large one."""
+    """Return an OpenAPI 3 definition, packed and without credentials; empty when it is something else, or too large."""
     if not (values.line(values.at(answer, "openapi")).startswith("3.") and values.mapping(values.at(answer, "paths"))):
         return ""
     try:
         definition = _without_credentials(answer)
         size = len(json.dumps(definition, ensure_ascii=False, indent=1).encode())
         written = packed(json.dumps(definition, ensure_ascii=False, separators=(",", ":")))
-    except (RecursionError, ValueError):  # nested deeply, or no Unicode
+    except (RecursionError, ValueError):  # nested deeply, or not Unicode
         return ""
     if size > _LARGEST_DEFINITION:
         return ""
@@ -109,7 +110,7 @@ def _without_credentials(value: object) -> object:
     return [_without_credentials(item) for item in value] if isinstance(value, list) else value
 
 
-def _as_much_as_fits(texts: Sequence[str], most: int) -> Iterator[str]:
+def _within_limits(texts: Sequence[str], most: int) -> Iterator[str]:
     room = _MOST_CHARACTERS
     for text in texts[:most]:
         room -= len(text)
@@ -121,28 +122,30 @@ def _as_much_as_fits(texts: Sequence[str], most: int) -> Iterator[str]:
 def questions_for(
     deployment: Deployment, runtime: Runtime | None, *, models: bool, definitions: bool
 ) -> Questions | None:
-    """Return what a server may be asked, None when it may not be.
+    """Return what to ask a server, None when it must not be asked.
 
-    It may when it serves at the moment, when a request does not start it (a GPU would be woken), and when it asks for
-    no token: we have none that is for it. Models are asked of OpenAI servers, definitions of those that nobody
-    describes as well.
+    It must be serving already, because a request must not start a pod with a GPU, and must need no token, because we
+    have none for it. OpenAI servers are asked for their models, and they and unknown servers for a definition, unless
+    people have given one.
     """
     asks_for_token = deployment.stated.asks_authentication
     if asks_for_token is None:
         asks_for_token = deployment.secured
-    if not deployment.readiness.ready or deployment.may_sleep or asks_for_token:
+    if not deployment.readiness.ready or deployment.may_scale_to_zero or asks_for_token:
         return None
-    said = dict(deployment.stated.said)
-    server_type = said.get("servertype") or spoken(deployment.served, runtime)
+    fields = dict(deployment.stated.fields)
+    server_type = fields.get("servertype") or detect_server_type(deployment.served, runtime)
     questions = Questions(
         models=_models_path(deployment) if models and server_type == _OPENAI else "",
-        definition="/openapi.json" if definitions and server_type in (_OPENAI, "") and not said.get("apispec") else "",
+        definition="/openapi.json"
+        if definitions and server_type in (_OPENAI, "") and not fields.get("apispec")
+        else "",
     )
     return questions if questions.models or questions.definition else None
 
 
 def _models_path(deployment: Deployment) -> str:
-    """Return where models are listed; KServe's own server puts /openai before it."""
+    """Return the path that lists the models; KServe's own server has it below /openai."""
     served = deployment.served
     own = any(_HUGGING_FACE_SERVER in text for text in (served.runtime, served.image))
     return "/openai/v1/models" if own else "/v1/models"
@@ -151,7 +154,7 @@ def _models_path(deployment: Deployment) -> str:
 def addresses_to_ask(
     deployment: Deployment, services: Sequence[ServiceFacts], runtime: Runtime | None, *, inside: bool
 ) -> tuple[str, ...]:
-    """Return the addresses of an entry that speak HTTP, the internal one first; `inside`: we are in its cluster."""
+    """Return the HTTP addresses of a deployment, the internal one first; `inside`: we are in its cluster."""
     known = resolve(deployment, services)
     found = (known.internal if inside else "", known.external)
     return tuple(
@@ -162,7 +165,10 @@ def addresses_to_ask(
 
 
 def with_answers(deployment: Deployment, answers: Answers) -> Deployment:
-    """Return a deployment with what its server says: people's names first, then those that it confirms, then others."""
+    """Return a deployment with the answers of its server.
+
+    Names that people gave come first, then known names that the server lists, then its other names.
+    """
     names = deployment.names
     if answers.names:
         confirmed = (name for name in names if name in answers.names)
@@ -191,7 +197,7 @@ def read_model_list(answer: object) -> tuple[str, ...] | None:
 
 
 def server_deployment(name: str, *, url: str, models: Sequence[str], authentication: bool) -> Deployment:
-    """Return a server of that name in the settings, with the first of its models."""
+    """Return a server that settings name, with the first of its models."""
     shown = tuple(models[:MOST_MODELS])
     base = url.removesuffix(_VERSION)
     internal = is_internal(base, namespace="")
@@ -202,10 +208,10 @@ def server_deployment(name: str, *, url: str, models: Sequence[str], authenticat
         uid="",
         created=0,
         stated=replace(
-            read_stated({}), said=(("description", _description(models)),), asks_authentication=authentication
+            read_stated({}), fields=(("description", _description(models)),), asks_authentication=authentication
         ),
         names=shown,
-        served=Served(said="openai-v1"),
+        served=Served(server_type="openai-v1"),
         storage=Storage(),
         addresses=Addresses("", base) if internal else Addresses(base, ""),
         readiness=READY,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 from urllib.parse import quote
 
-from services.normalizer.normalize.registry_objects import ModelArtifact, RegisteredModel, RegistryRef, model_artifacts
+from services.normalizer.normalize.registry_objects import ModelArtifact, RegisteredModel, model_artifacts
 
 CARD_LIMIT: Final = 1_000_000
 """Bytes of a card that is kept whole; storage and location take a little more (`DOCUMENT_LIMIT`)."""
@@ -36,7 +36,7 @@ def shorten(card: str, *, most_bytes: int = CARD_LIMIT) -> str:
 
 
 def _whole_parts(card: str, room: int) -> str:
-    """Return the longest beginning of a card with at most `room` bytes that ends before a heading, or a blank line."""
+    """Return the longest beginning of at most `room` bytes that ends before a heading, else before a blank line."""
     size = end = 0
     best_heading = best_blank = 0
     fence = ""
@@ -63,7 +63,7 @@ def _whole_parts(card: str, room: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class CardRef:
-    """A card that exists, by its key."""
+    """The key of a card that exists."""
 
     key: str
 
@@ -77,7 +77,7 @@ class ReadmeCard(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class CatalogModel:
-    """A model of the model catalog, as the artifacts made from it name it."""
+    """A model of a model catalog, as artifacts registered from it name it."""
 
     source: str
     group: str
@@ -90,16 +90,16 @@ class CatalogModel:
 
     @property
     def path(self) -> str:
-        """Its path below the catalog's API root, percent-encoded; the slashes in a model's name stay."""
+        """Its path below the root of the catalog's API, percent-encoded except for slashes."""
         whole = self.name if not self.group or self.name.startswith(f"{self.group}/") else f"{self.group}/{self.name}"
         return f"/sources/{quote(self.source, safe='')}/models/{quote(whole)}"
 
 
 def catalog_model(artifacts: Iterable[ModelArtifact]) -> CatalogModel | None:
-    """Return the catalog's model that a version was registered from, or None when it came from elsewhere.
+    """Return the catalog model that a version was registered from, or None when it came from elsewhere.
 
-    Dashboards since September 2025 write the whole name, with slashes or without, and no group. Pipeline runs (`kfp`)
-    and transfer jobs name a source too, which no catalog has.
+    Dashboards since September 2025 write the whole name, with or without slashes, and no group. Pipeline runs (`kfp`)
+    and transfer jobs also name a source, but not one of a catalog.
     """
     for artifact in model_artifacts(artifacts):
         model = named_model(artifact.model_source_class, artifact.model_source_name, group=artifact.model_source_group)
@@ -109,20 +109,23 @@ def catalog_model(artifacts: Iterable[ModelArtifact]) -> CatalogModel | None:
 
 
 def named_model(source: str, name: str, *, group: str = "") -> CatalogModel | None:
-    """Return the catalog's model of that name, or None where a name is missing or no model can have it.
+    """Return the catalog model of that name, or None where a name is missing or impossible.
 
-    A part `..` would lead to another path than that of a model, and servers refuse addresses that are too long.
+    With a part `..` the path would leave the models, and servers refuse paths that are too long.
     """
     parts = [source, *group.split("/"), *name.split("/")]
     usable = source and name and max(map(len, (source, group, name))) <= _MAX_NAME
     return CatalogModel(source, group, name) if usable and not {".", ".."} & set(parts) else None
 
 
-def readme_card(registry: RegistryRef, model: RegisteredModel) -> ReadmeCard | None:
-    """Return the card made of the model's readme, or None when it has none; the catalog's card goes before it."""
+def readme_card(registry: str, model: RegisteredModel) -> ReadmeCard | None:
+    """Return the card made of the model's readme, or None when it has none; the catalog's card goes before it.
+
+    `registry` is the id of the model's registry.
+    """
     if not model.readme:
         return None
-    return ReadmeCard(f"readme-{registry.id}-{model.id}", shorten(model.readme))
+    return ReadmeCard(f"readme-{registry}-{model.id}", shorten(model.readme))
 
 
 def is_too_large(card: str, *, most_bytes: int = CARD_LIMIT) -> bool:
@@ -131,5 +134,5 @@ def is_too_large(card: str, *, most_bytes: int = CARD_LIMIT) -> bool:
 
 
 def card_url(key: str) -> str:
-    """Return the address of a card, which the reader takes for the model's documentation."""
+    """Return the address of a card, which readers use as the model's documentation."""
     return f"{_CARD_URL}{quote(key, safe='')}"

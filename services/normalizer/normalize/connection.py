@@ -1,7 +1,7 @@
-"""Connections of OpenShift AI: the Secrets that lead to a model's files, as far as they may be read.
+"""Connections of OpenShift AI: the Secrets that say where a model's files are, as far as they may be read.
 
-Taken out of a Secret are the type, the display name and the fields that lead to the files; everything else, above all
-the annotation map (`kubectl apply` copies the secret key into `last-applied-configuration`), is never touched.
+Only the type, the display name and the fields about the location are taken out of a Secret. Nothing else is kept, above
+all not the annotations as a whole: `kubectl apply` copies the secret key into `last-applied-configuration`.
 Source: Red Hat OpenShift AI, "Using connections"; the webhooks of 2.25 to 3.5 (which annotations count); the storage
 controller of odh-model-controller (which Secrets KServe finds).
 """
@@ -10,7 +10,7 @@ import base64
 import binascii
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from common.problems import Problem, ProblemId
@@ -19,10 +19,10 @@ from services.normalizer.normalize.links import without_credentials
 
 ConnectionType = Literal["", "s3", "uri", "oci"]
 ConnectionState = Literal["read", "typed", "pod", "missing", "forbidden"]
-"""`typed`: only its metadata were read. `pod`: nothing was, and a pod that uses it may have told its bucket."""
+"""`typed`: only its metadata were read. `pod`: it was not read itself, but a pod that uses it may show the bucket."""
 
 Resolving = Literal["false", "true", "secrets", "pods"]
-"""How connections are read: not, in either way (by Secrets first), or in one of them only."""
+"""How connections are read: not at all, from Secrets and else from pods, or only from one of them."""
 
 CONNECTIONS_ANNOTATION = "opendatahub.io/connections"
 PATH_ANNOTATION = "opendatahub.io/connection-path"
@@ -49,15 +49,17 @@ _MAX_FIELD = 2000
 class Connection:
     """What is known of one connection; the fields are without credentials, which people put into URLs.
 
-    `type_said` is what its annotations say of the type, `outdated_type`: only an annotation that is deprecated says it.
-    `found_by_kserve`: KServe's storage controller takes it into its configuration, which `storage.key` needs.
+    `stated_type` is the type as its annotations have it; `outdated_type`: only a deprecated annotation has it.
+    `found_by_kserve`: KServe's storage controller adds it to its configuration, which `storage.key` needs.
+    `buckets` are those that the pods of single InferenceServices, by name, were started with: the Secret may have named
+    another one then.
     """
 
     namespace: str
     name: str
     state: ConnectionState = "read"
     type: ConnectionType = ""
-    type_said: str = ""
+    stated_type: str = ""
     outdated_type: bool = False
     found_by_kserve: bool = False
     title: str = ""
@@ -66,6 +68,12 @@ class Connection:
     region: str = ""
     uri: str = ""
     oci_host: str = ""
+    buckets: tuple[tuple[str, str], ...] = ()
+
+    def of(self, deployment: str) -> "Connection":
+        """Return the connection as the InferenceService of this name uses it."""
+        bucket = dict(self.buckets).get(deployment)
+        return replace(self, bucket=bucket) if bucket else self
 
     @property
     def subject(self) -> str:
@@ -74,12 +82,12 @@ class Connection:
 
 
 def is_secret_name(name: str) -> bool:
-    """Return whether `name` can be that of one Secret of the same namespace, which a connection must be."""
+    """Return whether `name` is a possible name of one Secret in the same namespace, as a connection must be."""
     return _NAME.match(name) is not None
 
 
 def read_connection(obj: Mapping[str, Any], *, namespace: str, name: str) -> Connection:
-    """Return what a Secret, or its metadata alone, says of a connection."""
+    """Return the connection that a Secret is; it may be given with its metadata alone."""
     metadata = values.mapping(obj.get("metadata"))
     annotations, labels = values.mapping(metadata.get("annotations")), values.mapping(metadata.get("labels"))
     protocol, ref = (values.line(annotations.get(key)) for key in (PROTOCOL_ANNOTATION, _REF_ANNOTATION))
@@ -90,7 +98,7 @@ def read_connection(obj: Mapping[str, Any], *, namespace: str, name: str) -> Con
         name=name,
         state="read" if whole else "typed",
         type=kind,
-        type_said=_safe(protocol or ref),
+        stated_type=_safe(protocol or ref),
         outdated_type=bool(kind) and not protocol,
         found_by_kserve=all(values.line(labels.get(label)) == "true" for label in _FOUND_BY_LABELS)
         and _S3 in (values.line(annotations.get(_TYPE_ANNOTATION)), values.line(labels.get(_TYPE_ANNOTATION))),
@@ -100,9 +108,9 @@ def read_connection(obj: Mapping[str, Any], *, namespace: str, name: str) -> Con
 
 
 def fetched_bucket(pod: Mapping[str, Any]) -> str:
-    """Return the bucket that a predictor's pod fetched its model from, empty where its pod does not tell.
+    """Return the bucket that a predictor's pod fetched its model from, empty where the pod does not show it.
 
-    Nothing but the arguments of KServe's storage initializer is looked at: where from, where to, perhaps repeated.
+    Only the arguments of KServe's storage initializer are read: pairs of source and destination.
     """
     for container in values.items(values.at(pod, "spec", "initContainers")):
         if values.at(container, "name") == _STORAGE_INITIALIZER:
@@ -113,8 +121,11 @@ def fetched_bucket(pod: Mapping[str, Any]) -> str:
     return ""
 
 
-def seen_in_pod(bucket: str, *, namespace: str, name: str) -> Connection:
-    """Return what a running pod says about its connection: with a bucket, that KServe found it and that it is of S3."""
+def seen_in_pods(bucket: str, buckets: Mapping[str, str], *, namespace: str, name: str) -> Connection:
+    """Return what running pods show of their connection: with a bucket, KServe has found it, and its type is S3.
+
+    `bucket` is that of the newest pod, `buckets` are those of single InferenceServices, by name.
+    """
     return Connection(
         namespace=namespace,
         name=name,
@@ -122,17 +133,18 @@ def seen_in_pod(bucket: str, *, namespace: str, name: str) -> Connection:
         type="s3" if bucket else "",
         found_by_kserve=bool(bucket),
         bucket=bucket,
+        buckets=tuple(sorted(buckets.items())),
     )
 
 
 def _by_older_annotations(annotations: Mapping[str, Any], ref: str) -> ConnectionType:
-    """Return the type by the annotations before the protocol; those of custom types name the type they are made of."""
+    """Return the type by annotations that are older than the protocol; custom types name the type they derive from."""
     if known := _REFS.get(ref):
         return known
     return "s3" if values.line(annotations.get(_TYPE_ANNOTATION)) == _S3 else ""
 
 
-def _fields(secret: Mapping[str, Any]) -> dict[str, str]:
+def _fields(secret: Mapping[str, Any]) -> dict[str, Any]:
     def field(*keys: str) -> str:
         return next((text for key in keys if (text := _safe(_field(secret, key)))), "")
 
@@ -147,7 +159,7 @@ def _fields(secret: Mapping[str, Any]) -> dict[str, str]:
 
 
 def readable_part(secret: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a Secret without anything that is not read of one: for those that are kept, such as a file's."""
+    """Return only those parts of a Secret that are read, for Secrets that are kept in memory."""
     metadata = values.mapping(secret.get("metadata"))
     kept: dict[str, Any] = {
         "metadata": {
@@ -165,7 +177,7 @@ def _only(mapping: object, keys: Iterable[str]) -> dict[str, Any]:
 
 
 def _field(secret: Mapping[str, Any], key: str) -> str:
-    """Return one field of a Secret as text; `stringData`, which manifests have, goes before `data`."""
+    """Return one field of a Secret as text; `stringData`, which manifests have, overrides `data`."""
     plain = values.at(secret, "stringData", key)
     if plain is not None:
         return values.line(plain)
@@ -208,11 +220,11 @@ def connection_problems(connection: Connection, *, by_key: bool) -> Iterator[Pro
 
 
 def _untyped(connection: Connection) -> Problem:
-    said = f"it says {values.shown(connection.type_said)}" if connection.type_said else "it says none"
+    stated = f"it says {values.shown(connection.stated_type)}" if connection.stated_type else "it says none"
     return _warning(
         "connection_without_type",
         connection,
-        f"its type is none of s3, uri and oci ({said}), and the platform does not apply it",
+        f"its type is none of s3, uri and oci ({stated}), and the platform does not apply it",
         f"set its annotation {PROTOCOL_ANNOTATION}; up to OpenShift AI 3.4 the next change of a model that uses it "
         "removes the model's location",
     )

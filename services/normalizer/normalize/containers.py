@@ -23,17 +23,17 @@ _VARIABLES = ("MLSERVER_MODEL_NAME", "MODEL_NAME", "SERVED_MODEL_NAME")
 _UNFILLED = ("{{", "$(", "${")
 
 
-class Told(NamedTuple):
-    """The words of a command line, the variables and the image of one container; templates are filled in."""
+class ContainerConfig(NamedTuple):
+    """The words of a container's command line, its variables and its image, with templates filled in."""
 
     words: tuple[str, ...] = ()
     variables: Mapping[str, str] = {}
     image: str = ""
 
     def option(self, *names: str) -> tuple[str, ...]:
-        """Return what is given to the first of the options `names` that is there, in the spelling of `-` and `_` both.
+        """Return the values of the first option on the command line that has one of `names`; `-` and `_` are the same.
 
-        An option is `--name=value` or `--name value …`, with all that stands before the next option.
+        An option is `--name=value`, or `--name value …` with all words up to the next option.
         """
         wanted = {_plain(name) for name in names}
         for position, word in enumerate(self.words):
@@ -46,13 +46,13 @@ class Told(NamedTuple):
 
 
 def main_container(containers: object, *, usual: str = "kserve-container") -> Mapping[str, Any]:
-    """Return the container of that name, else the first; an empty one where there is none."""
+    """Return the container with that name, else the first one, else an empty one."""
     found = [values.mapping(container) for container in values.items(containers)]
     return next((c for c in found if c.get("name") == usual), found[0] if found else {})
 
 
-def read_container(container: object, *, name: str, namespace: str) -> Told:
-    """Return what a container is told; `name` and `namespace` fill in `{{.Name}}` and `{{.Namespace}}`.
+def read_container(container: object, *, name: str, namespace: str) -> ContainerConfig:
+    """Return the configuration of a container; `name` and `namespace` fill in `{{.Name}}` and `{{.Namespace}}`.
 
     Source: KServe, ServingRuntime: templates of containers; Kubernetes, Container: `$(VARIABLE)` in arguments.
     """
@@ -70,11 +70,11 @@ def read_container(container: object, *, name: str, namespace: str) -> Told:
 
     written = [*values.items(values.at(container, "command")), *values.items(values.at(container, "args"))]
     words = (word for text in written[:_MOST_ARGUMENTS] for word in _words(expanded(values.text(text))))
-    return Told(tuple(words), variables, values.line(values.at(container, "image")))
+    return ContainerConfig(tuple(words), variables, values.line(values.at(container, "image")))
 
 
 def _words(text: str) -> Iterable[str]:
-    """Return the words of one argument: a script for a shell holds a whole command line."""
+    """Return the words of one argument, which is a whole command line where it is a shell script."""
     if "--" not in text or not any(blank in text.strip() for blank in " \n\t") or _OPTION.match(text):
         return (text,)
     try:
@@ -94,31 +94,31 @@ def _plain(option: str) -> str:
     return option.lstrip("-").replace("_", "-").lower()
 
 
-def told_names(containers: Iterable[Told]) -> tuple[str, ...]:
-    """Return the names that the first container with any is told: options before variables, adapters last."""
-    for told in containers:
-        names = _given(told)
+def configured_names(containers: Iterable[ContainerConfig]) -> tuple[str, ...]:
+    """Return the names from the first container that has any: options before variables, adapters last."""
+    for container in containers:
+        names = _given(container)
         if names:
-            return unique_names((*names, *_adapters(told)))
+            return unique_names((*names, *_adapters(container)))
     return ()
 
 
 def unique_names(names: Iterable[str]) -> tuple[str, ...]:
-    """Return the names that are known, each once, in their order; a template that nobody filled in is no name."""
+    """Return the names, each once and in their order, without empty ones and templates that were not filled in."""
     known = (without_credentials(name) for name in names if name and not any(mark in name for mark in _UNFILLED))
     return tuple(dict.fromkeys(known))
 
 
-def _given(told: Told) -> tuple[str, ...]:
+def _given(container: ContainerConfig) -> tuple[str, ...]:
     for option in _OPTIONS:
-        if names := unique_names(told.option(option)):
+        if names := unique_names(container.option(option)):
             return names if option != _OPTIONS[0] else names[:1]
-    return unique_names(told.variables.get(variable, "") for variable in _VARIABLES)[:1]
+    return unique_names(container.variables.get(variable, "") for variable in _VARIABLES)[:1]
 
 
-def _adapters(told: Told) -> Iterator[str]:
+def _adapters(container: ContainerConfig) -> Iterator[str]:
     """Yield the names of adapters, given as `name=path` or as JSON (vLLM, `--lora-modules`)."""
-    for adapter in told.option(_ADAPTERS):
+    for adapter in container.option(_ADAPTERS):
         if adapter.startswith("{"):
             try:
                 yield values.line(strict_json.parse_object(adapter.encode()).get("name"))

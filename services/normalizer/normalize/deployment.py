@@ -1,6 +1,6 @@
-"""What the connector knows of a deployment: an InferenceService or an LLMInferenceService, and what belongs to it.
+"""The facts of deployments (InferenceServices, LLMInferenceServices and others) and of the objects that belong to them.
 
-Ten thousand of these stay in memory, the objects they were read from do not.
+Ten thousand of these stay in memory; the objects that they were read from do not.
 """
 
 import sys
@@ -14,12 +14,13 @@ from services.normalizer.normalize import values
 from services.normalizer.normalize.connection import Connection
 from services.normalizer.normalize.labels import RegistryLabels
 from services.normalizer.normalize.readiness import Readiness
+from services.normalizer.normalize.registered_version import RegisteredVersion, Registry
 from services.normalizer.normalize.runtimes import Runtime, Served
 from services.normalizer.normalize.stated import Stated
 from services.normalizer.normalize.storage import Storage
 
 DEPLOYMENT_KINDS: tuple[DeploymentKind, ...] = ("InferenceService", "LLMInferenceService")
-"""Those that are objects of a cluster."""
+"""The kinds that are objects of a cluster."""
 
 _LAST_PORT = 65535
 _DEFAULT_NAMESPACE = "default"
@@ -28,7 +29,7 @@ _UNNAMED = "unnamed"
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """Where a deployment's status says that it answers: absolute URLs or empty."""
+    """Where a deployment answers, according to its status: absolute URLs, or empty."""
 
     external: str = ""
     internal: str = ""
@@ -36,13 +37,13 @@ class Addresses:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deployment:
-    """The facts of one InferenceService or LLMInferenceService.
+    """The facts of one InferenceService, LLMInferenceService or other server.
 
-    `stated` is what people say in labels and annotations. `names` are those that a client may write as the model's, the
-    usual one first; without any its own name is. `secured`: it asks for a token unless `stated` says otherwise,
-    None where its Service tells. `may_sleep`: a request may have to start it. `operations` are those that its server
-    says it has, `definition` is its own, packed. `created` is in milliseconds, `generation`
-    counts the changes of its specification: one that is deployed again may mean something else by the same words.
+    `stated` is what people say in labels and annotations. `names` are the names that clients may use for the model, the
+    usual one first; without any, it is the deployment's own. `secured`: requests need a token unless `stated` says
+    otherwise; None where its Service shows that. `may_scale_to_zero`: a request may have to start a pod. `operations`
+    and `definition` (packed) are what its server said about its API. `created` is in milliseconds of the epoch.
+    `generation` counts the changes of its specification.
     """
 
     kind: DeploymentKind = "InferenceService"
@@ -59,28 +60,28 @@ class Deployment:
     has_transformer: bool = False
     secured: bool | None = None
     readiness: Readiness
-    may_sleep: bool = False
+    may_scale_to_zero: bool = False
     operations: tuple[str, ...] = ()
     definition: str = ""
     problems: tuple[Problem, ...] = ()
 
     @property
     def subject(self) -> str:
-        """Its name as problems bear it."""
+        """What problems call it."""
         return subject(self.namespace, self.name, kind=self.kind)
 
     @property
     def url(self) -> str:
-        """Where its status says that it answers, outside the cluster if it does; empty where it says nothing."""
+        """Where it answers according to its status, preferably outside the cluster; empty where that is not known."""
         return self.addresses.external or self.addresses.internal
 
     @property
     def registry(self) -> RegistryLabels | None:
-        """The labels that name the registered version it serves."""
+        """The labels that name the registered version that it serves."""
         return self.stated.registry
 
 
-class Owner(NamedTuple):
+class OwnerReference(NamedTuple):
     """An owner reference to a deployment; `uid` may be empty."""
 
     kind: DeploymentKind
@@ -89,7 +90,7 @@ class Owner(NamedTuple):
 
 
 class Port(NamedTuple):
-    """A port of a Service: its name and application protocol in lower case, its number, and the one in the pod.
+    """A port of a Service: its name and application protocol in lower case, its number, and the number in the pod.
 
     `target` is 0 where the port of the pod is named or not given.
     """
@@ -102,14 +103,14 @@ class Port(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceFacts:
-    """A Service: which deployments own it, of which component and application it is, and the ports it listens on.
+    """A Service: the deployments that own it, its component and application, and its ports.
 
-    `headless`: its name leads to the pods themselves. `external`: it stands for a name elsewhere (ExternalName).
+    `headless`: its name resolves to the pods. `external`: it is an alias of another name (ExternalName).
     """
 
     namespace: str
     name: str
-    owners: tuple[Owner, ...] = ()
+    owners: tuple[OwnerReference, ...] = ()
     ports: tuple[Port, ...] = ()
     headless: bool = False
     external: bool = False
@@ -119,26 +120,42 @@ class ServiceFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceAccountFacts:
-    """A ServiceAccount: which deployments own it."""
+    """A ServiceAccount and the deployments that own it."""
 
     namespace: str
     name: str
-    owners: tuple[Owner, ...] = ()
+    owners: tuple[OwnerReference, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Belongings:
+    """What belongs to one deployment, as far as it is known.
+
+    `services` and `service_accounts` may be all of its namespace: only those that the deployment owns count.
+    """
+
+    services: Sequence[ServiceFacts] = ()
+    service_accounts: Sequence[ServiceAccountFacts] = ()
+    runtime: Runtime | None = None
+    connection: Connection | None = None
+
+
+NOTHING = Belongings()
 
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """A deployment that is only written down, in a manifest without a status: it is shown, without a server."""
+    """A deployment in a manifest without a status: it is shown without a server."""
 
     deployment: Deployment
 
 
-Fact = Deployment | Planned | ServiceFacts | ServiceAccountFacts | Runtime | Connection
-"""What a source can say of an object that is there."""
+Fact = Deployment | Planned | ServiceFacts | ServiceAccountFacts | Runtime | Connection | Registry | RegisteredVersion
+"""What a source can report about an object that exists."""
 
 
 def subject(namespace: str, name: str, *, kind: DeploymentKind = "InferenceService") -> str:
-    """Return a deployment's name as problems bear it."""
+    """Return what problems call a deployment."""
     return f"{kind} {namespace}/{name}" if namespace else f"{kind} {name}"
 
 
@@ -172,8 +189,8 @@ def read_service_account(obj: Mapping[str, Any]) -> ServiceAccountFacts:
     return ServiceAccountFacts(namespace=namespace, name=name, owners=_owners(metadata))
 
 
-def owns(deployment: Deployment, owners: Sequence[Owner]) -> bool:
-    """Return whether `deployment` is among the owners; one of its name with another uid was an earlier one."""
+def owns(deployment: Deployment, owners: Sequence[OwnerReference]) -> bool:
+    """Return whether `deployment` is among the owners; the same name with another uid means an earlier object."""
     return any(
         o.kind == deployment.kind
         and o.name == deployment.name
@@ -182,9 +199,9 @@ def owns(deployment: Deployment, owners: Sequence[Owner]) -> bool:
     )
 
 
-def _owners(metadata: Mapping[str, Any]) -> tuple[Owner, ...]:
+def _owners(metadata: Mapping[str, Any]) -> tuple[OwnerReference, ...]:
     return tuple(
-        Owner(
+        OwnerReference(
             cast("DeploymentKind", owner["kind"]), values.line(values.at(owner, "name")), values.line(owner.get("uid"))
         )
         for owner in values.items(metadata.get("ownerReferences"))
@@ -202,5 +219,5 @@ def _port(port: object) -> Port:
 
 
 def _port_number(value: object) -> int:
-    """Return a port's number, 0 where there is none; a targetPort that is a text is the name of a port of the pod."""
+    """Return a port number, 0 where there is none; a targetPort may also be the name of a port of the pod."""
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= _LAST_PORT else 0

@@ -1,33 +1,47 @@
-"""What both mappings end with: how a deployment is reached as a model server, and the document built from it all."""
+"""Makes the documents of deployments, and the parts that the documents of registered versions share with them.
 
-from collections.abc import Mapping, Sequence
+The rules are in docs/mapping.md, "InferenceServices"."""
+
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from common.annotations import CLUSTER_ANNOTATION, EXTERNAL_URL_ANNOTATION, INTERNAL_URL_ANNOTATION, NAME_ANNOTATION
+from common import backstage
+from common.annotations import (
+    CARD_ANNOTATION,
+    CLUSTER_ANNOTATION,
+    EXTERNAL_URL_ANNOTATION,
+    INTERNAL_URL_ANNOTATION,
+    NAME_ANNOTATION,
+)
 from common.catalog import Api, ApiType, CatalogDocument, Model, ModelServer
 from common.details import Details
+from services.normalizer.facts import Ref
 from services.normalizer.normalize.addresses import is_grpc, port_of, resolve, speaks_tls
-from services.normalizer.normalize.connection import Connection
+from services.normalizer.normalize.cards import CardRef, card_url
 from services.normalizer.normalize.containers import unique_names
-from services.normalizer.normalize.deployment import Deployment, ServiceAccountFacts, ServiceFacts, owns
-from services.normalizer.normalize.profile import TITLE, Profile
-from services.normalizer.normalize.result import Normalized, Place
-from services.normalizer.normalize.runtimes import Runtime, names_by_runtime, spoken
+from services.normalizer.normalize.deployment import NOTHING, Belongings, Deployment, owns
+from services.normalizer.normalize.links import deployment_link
+from services.normalizer.normalize.profile import ANNOTATION_PREFIX, TITLE, Profile, read_profile
+from services.normalizer.normalize.result import ClusterView, Defaults, Normalized, Notes, kubernetes_segment
+from services.normalizer.normalize.runtimes import Runtime, detect_server_type, names_by_runtime
+from services.normalizer.normalize.storage import locate
 
-# What people say on a deployment about the server itself, also where a registry describes the model that it serves.
+# The fields about the server itself, which count also where a registry describes the model.
 _SERVER_FIELDS = ("apientityref", "apispec", "apitype", "default", "servertype", "system", TITLE)
-# Accounts that others than the dashboard make: an autoscaler's, and that of an LLM's endpoint picker.
+# Accounts that the dashboard does not create: an autoscaler's, and that of an LLM's endpoint picker.
 _ACCOUNTS_OF_OTHERS = ("inference-prometheus-auth",)
 _ACCOUNT_ENDINGS_OF_OTHERS = ("-epp-sa",)
 _NO_SPEC = "TBD"
+_NO_NAMESPACE = "openai"
+"""The first part of the key of a server without a namespace, which settings name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerFacts:
-    """A server with an address; `name` is its deployment's, `called` what clients write as the model's name.
+    """A server with an address; `name` is its deployment's, `called` the name that clients use for the model.
 
-    `annotations` are those of its API, `said` is what the deployment says about the server, by field of a profile,
-    `api_type` what is known of its API. `details` are those of the deployment.
+    `annotations` are those of its API, `fields` what people say about the server on the deployment, by the field of a
+    profile. `details` are those of the deployment.
     """
 
     name: str
@@ -36,23 +50,13 @@ class ServerFacts:
     api_type: ApiType
     authentication: bool
     annotations: Mapping[str, str]
-    said: Mapping[str, str]
+    fields: Mapping[str, str]
     details: Details
 
 
-def server_facts(
-    deployment: Deployment,
-    *,
-    services: Sequence[ServiceFacts],
-    service_accounts: Sequence[ServiceAccountFacts],
-    runtime: Runtime | None = None,
-    connection: Connection | None = None,
-) -> ServerFacts | None:
-    """Return how the deployment is reached, or None when it has no address.
-
-    `services` and `service_accounts` are those of its namespace, or fewer: only what the deployment owns counts.
-    """
-    addresses = resolve(deployment, services)
+def server_facts(deployment: Deployment, own: Belongings = NOTHING) -> ServerFacts | None:
+    """Return how a deployment is reached, or None when it has no address."""
+    addresses = resolve(deployment, own.services)
     url = addresses.external or addresses.internal
     if not url:
         return None
@@ -60,71 +64,63 @@ def server_facts(
         INTERNAL_URL_ANNOTATION: addresses.internal,
         EXTERNAL_URL_ANNOTATION: addresses.external if addresses.internal else "",
     }
-    names = called_names(deployment, runtime)
     return ServerFacts(
         name=deployment.name,
         url=url,
-        called=names[0],
-        api_type="grpc" if is_grpc(url, deployment, services, runtime) else "openapi",
-        authentication=_asks_for_a_token(deployment, url, services, service_accounts),
+        called=request_names(deployment, own.runtime)[0],
+        api_type="grpc" if is_grpc(url, deployment, own.services, own.runtime) else "openapi",
+        authentication=_asks_for_a_token(deployment, url, own),
         annotations={key: address for key, address in annotations.items() if address},
-        said={field: text for field, text in deployment.stated.said if field in _SERVER_FIELDS},
-        details=deployment_details(deployment, runtime=runtime, connection=connection),
+        fields={field: text for field, text in deployment.stated.fields if field in _SERVER_FIELDS},
+        details=deployment_details(deployment, own),
     )
 
 
-def called_names(deployment: Deployment, runtime: Runtime | None = None) -> tuple[str, ...]:
-    """Return the names that a client may write as the model's, the usual one first; there is always one."""
+def request_names(deployment: Deployment, runtime: Runtime | None = None) -> tuple[str, ...]:
+    """Return the names that clients may use for the model, the usual one first; there is always one."""
     return deployment.names or unique_names(names_by_runtime(runtime)) or (deployment.name,)
 
 
-def deployment_details(
-    deployment: Deployment, *, runtime: Runtime | None = None, connection: Connection | None = None
-) -> Details:
-    """Return what is known of a deployment itself; what people say of it and the place of its files are not in it."""
-    storage = deployment.storage
-    its_own = connection is not None and connection.name == storage.connection
+def deployment_details(deployment: Deployment, own: Belongings) -> Details:
+    """Return the details of a deployment, without what people say about it and where its files are."""
+    name = deployment.storage.connection
+    connection = own.connection if own.connection is not None and own.connection.name == name else None
     return Details(
-        names=called_names(deployment, runtime),
-        server_type=spoken(deployment.served, runtime),
+        names=request_names(deployment, own.runtime),
+        server_type=detect_server_type(deployment.served, own.runtime),
         operations=deployment.operations,
         definition=deployment.definition,
         tasks=deployment.served.tasks,
         kind=deployment.kind,
         namespace=deployment.namespace,
         deployment=deployment.name,
-        connection=storage.connection,
-        connection_type=connection.type if connection and its_own else "",
-        connection_title=connection.title if connection and its_own else "",
+        connection=name,
+        connection_type=connection.type if connection else "",
+        connection_title=connection.title if connection else "",
     )
 
 
-def _asks_for_a_token(
-    deployment: Deployment,
-    url: str,
-    services: Sequence[ServiceFacts],
-    service_accounts: Sequence[ServiceAccountFacts],
-) -> bool:
+def _asks_for_a_token(deployment: Deployment, url: str, own: Belongings) -> bool:
     """Return whether a request needs a token.
 
-    A transformer stands before the predictor's proxy, and has none itself. A platform that secures its
-    LLMInferenceServices also gives their Services TLS, which upstream's do not have.
+    A transformer takes requests before the predictor's proxy does, and has no proxy itself. A platform that secures its
+    LLMInferenceServices also gives their Services TLS, which upstream KServe does not.
     """
     if deployment.has_transformer:
         return False
     if deployment.stated.asks_authentication is not None:
         return deployment.stated.asks_authentication
     if deployment.kind == "LLMInferenceService":
-        port = port_of(url, deployment, services)
+        port = port_of(url, deployment, own.services)
         return deployment.secured if deployment.secured is not None else bool(port and speaks_tls(port))
     return any(
-        account.namespace == deployment.namespace and _tells(account.name) and owns(deployment, account.owners)
-        for account in service_accounts
+        account.namespace == deployment.namespace and _secures(account.name) and owns(deployment, account.owners)
+        for account in own.service_accounts
     )
 
 
-def _tells(account: str) -> bool:
-    """Return whether an account of this name, owned by a model, says that the model asks for a token."""
+def _secures(account: str) -> bool:
+    """Return whether an account with this name, owned by a deployment, means that requests need a token."""
     return account not in _ACCOUNTS_OF_OTHERS and not account.endswith(_ACCOUNT_ENDINGS_OF_OTHERS)
 
 
@@ -141,7 +137,7 @@ def build_document(
 ) -> CatalogDocument:
     """Return the document of one model version; it has a server when `server` is given.
 
-    `name` and `server_name` are valid entity names, `called` is what clients write as the model's name in requests.
+    `name` and `server_name` are valid entity names, `called` is the name that clients use for the model in requests.
     """
     model = Model(
         name=name,
@@ -177,17 +173,17 @@ def build_document(
     )
 
 
-def within(place: Place, normalized: Normalized) -> Normalized:
-    """Return a document that says which cluster it is in, where there are several, with what is so by default there."""
+def with_cluster(view: ClusterView, normalized: Normalized) -> Normalized:
+    """Return a document with the defaults of its cluster, and with the cluster's name where there are several."""
     details = normalized.details
-    if place.defaults.system and not details.system:
-        details = replace(details, system=place.defaults.system)
-    if not place.name:
-        return replace(normalized, details=details)
+    if view.defaults.system and not details.system:
+        details = replace(details, system=view.defaults.system)
+    if not view.name:
+        return normalized if details is normalized.details else replace(normalized, details=details)
     return replace(
         normalized,
-        document=normalized.document.marked({CLUSTER_ANNOTATION: place.name}, f"cluster-{place.name}"),
-        details=replace(details, cluster=place.name),
+        document=normalized.document.marked({CLUSTER_ANNOTATION: view.name}, f"cluster-{view.name}"),
+        details=replace(details, cluster=view.name),
     )
 
 
@@ -199,3 +195,57 @@ def _api(profile: Profile, *, tags: tuple[str, ...], server: ServerFacts) -> Api
         tags=tags,
         annotations=dict(server.annotations),
     )
+
+
+def normalize_deployment(
+    deployment: Deployment,
+    *,
+    cluster: str,
+    source: str,
+    own: Belongings = NOTHING,
+    defaults: Defaults,
+    serve: bool = True,
+    card: CardRef | None = None,
+) -> Normalized:
+    """Return the document of a deployment that no registry describes; with `serve` false, without a server.
+
+    The caller decides whether the deployment is ready to be shown.
+    """
+    location = locate(deployment.storage, subject=deployment.subject, connection=own.connection)
+    notes = Notes(deployment.subject, place=_annotation, found=(*deployment.problems, *location.problems))
+    fields = dict(deployment.stated.fields)
+    if card:
+        fields.pop("techdocs", None)
+    profile = read_profile(fields, defaults=defaults, notes=notes)
+    if card:
+        profile = replace(profile, annotations={**profile.annotations, CARD_ANNOTATION: card_url(card.key)})
+    server = server_facts(deployment, own) if serve else None
+    details = server.details if server else deployment_details(deployment, own)
+    links = deployment_link(defaults.dashboard_url, deployment.namespace)
+    own_name = "-".join(filter(None, (deployment.namespace, deployment.name)))
+    name = backstage.entity_name(own_name)
+    return Normalized(
+        ref=str(Ref.deployment(deployment.kind, cluster, deployment.namespace, deployment.name)),
+        source=source,
+        segments=(kubernetes_segment(deployment.namespace or _NO_NAMESPACE), kubernetes_segment(deployment.name)),
+        document=build_document(
+            profile,
+            name=name,
+            called=details.names[0],
+            description=profile.description or f"KServe model {deployment.name} in {deployment.namespace}",
+            tags=deployment.stated.tags(defaults.tags_ignored),
+            artifact=location.url,
+            server=server,
+            server_name=name,
+        ),
+        reconciler="kserve",
+        created=deployment.created,
+        own_names=(own_name, own_name),
+        card_key=card.key if card else "",
+        details=profile.details.over(details, names=details.names, location=location.words, links=links),
+        problems=notes.problems,
+    )
+
+
+def _annotation(field: str) -> str:
+    return f"the annotation {ANNOTATION_PREFIX}{field}"

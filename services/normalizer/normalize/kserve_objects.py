@@ -5,14 +5,20 @@ from typing import Any, NamedTuple
 
 from services.normalizer.normalize import values
 from services.normalizer.normalize.addresses import llm_addresses, status_addresses
-from services.normalizer.normalize.containers import Told, main_container, read_container, told_names, unique_names
+from services.normalizer.normalize.containers import (
+    ContainerConfig,
+    configured_names,
+    main_container,
+    read_container,
+    unique_names,
+)
 from services.normalizer.normalize.deployment import Deployment, read_names, subject
-from services.normalizer.normalize.readiness import may_sleep, read_failed_update, read_readiness
+from services.normalizer.normalize.readiness import may_scale_to_zero, read_failed_update, read_readiness
 from services.normalizer.normalize.runtimes import Served, read_tasks
 from services.normalizer.normalize.stated import read_stated
 from services.normalizer.normalize.storage import read_llm_storage, read_storage
 
-# A predictor names its framework as a key in the form that came before `predictor.model` and is still admitted.
+# In the older form, which is still admitted, the framework is a key of the predictor in place of `model`.
 FRAMEWORKS = (
     "sklearn",
     "xgboost",
@@ -34,10 +40,10 @@ _BY_PUBLISHER = "publishers/"
 
 
 class Predictor(NamedTuple):
-    """The model format and its version, the runtime, the protocol, and what the containers that answer are told.
+    """What the specification of an InferenceService says about the model that it serves.
 
-    `model` is the specification with the storage, `uris` are the locations named as a whole. `containers` are those
-    that know the model's name, the one that takes the requests first. `pull_secret` is the first for images.
+    `model` is the part with the storage, `uris` are complete locations. `containers` are those that may know the
+    model's name, the one that takes requests first. `pull_secret` is the first one for images.
     """
 
     model: Mapping[str, Any]
@@ -46,22 +52,22 @@ class Predictor(NamedTuple):
     runtime: str
     protocol: str
     uris: tuple[str, ...]
-    containers: tuple[Told, ...]
+    containers: tuple[ContainerConfig, ...]
     has_transformer: bool
     pull_secret: str
 
 
 def read_predictor(spec: object, *, name: str, namespace: str) -> Predictor:
-    """Return what `spec` says of the model; explainers, workers and canaries do not change it."""
+    """Return what `spec` says about the model; explainers, workers and canaries do not change that."""
     predictor = values.mapping(values.at(spec, "predictor"))
     transformer = values.mapping(values.at(spec, "transformer"))
     model, framework = _model(predictor)
-    beside = values.items(predictor.get("containers"))
+    containers = values.items(predictor.get("containers"))
     answering = [
         main_container(transformer.get("containers")),
-        next((c for c in beside if values.at(c, "name") == _TRANSFORMER_CONTAINER), _NO_MODEL),
+        next((c for c in containers if values.at(c, "name") == _TRANSFORMER_CONTAINER), _NO_MODEL),
         model,
-        main_container([c for c in beside if values.at(c, "name") != _TRANSFORMER_CONTAINER]),
+        main_container([c for c in containers if values.at(c, "name") != _TRANSFORMER_CONTAINER]),
     ]
     return Predictor(
         model=model,
@@ -80,7 +86,7 @@ def read_predictor(spec: object, *, name: str, namespace: str) -> Predictor:
 
 
 def _model(predictor: Mapping[str, Any]) -> tuple[Mapping[str, Any], str]:
-    """Return the specification of the model, and the framework whose key it stands under in the older form."""
+    """Return the specification of the model, and in the older form the framework whose key it has."""
     if model := values.mapping(predictor.get("model")):
         return model, ""
     for framework in FRAMEWORKS:
@@ -90,7 +96,7 @@ def _model(predictor: Mapping[str, Any]) -> tuple[Mapping[str, Any], str]:
 
 
 def _uris(predictor: Mapping[str, Any], model: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return where the model's files are, as KServe is told, or a custom predictor's container."""
+    """Return where the model's files are, according to the specification, else to a custom predictor's container."""
     several = [
         values.line(values.at(item, "uri"))
         for part in (predictor, model)
@@ -107,7 +113,7 @@ def _uris(predictor: Mapping[str, Any], model: Mapping[str, Any]) -> tuple[str, 
 
 
 def read_isvc(obj: Mapping[str, Any]) -> Deployment:
-    """Return the facts of an InferenceService; what is unusable is among its problems."""
+    """Return the facts of an InferenceService; parts that cannot be used are among its problems."""
     metadata, status = values.mapping(obj.get("metadata")), values.mapping(obj.get("status"))
     annotations = values.mapping(metadata.get("annotations"))
     namespace, name = read_names(metadata)
@@ -115,7 +121,7 @@ def read_isvc(obj: Mapping[str, Any]) -> Deployment:
     runtime = predictor.runtime or _chosen_runtime(status)
     tasks = read_tasks(predictor.containers)
     versioned = "-".join(filter(None, (predictor.model_format, predictor.format_version)))
-    # The dashboard makes a runtime of its own for each deployment: its name says nothing more.
+    # The dashboard creates a runtime for each deployment, with the same name: that would be a useless tag.
     telling = [versioned if predictor.model_format else "", runtime if runtime != name else "", *tasks]
     stated = read_stated(metadata, further_tags=telling)
     readiness = read_readiness(metadata=metadata, status=status)
@@ -131,12 +137,12 @@ def read_isvc(obj: Mapping[str, Any]) -> Deployment:
         created=values.timestamp(metadata.get("creationTimestamp")),
         generation=values.millis(metadata.get("generation")),
         stated=stated,
-        names=unique_names((*stated.names, *told_names(predictor.containers))),
+        names=unique_names((*stated.names, *configured_names(predictor.containers))),
         served=Served(
             model_format=predictor.model_format,
             runtime=runtime,
             protocol=predictor.protocol,
-            image=next((told.image for told in reversed(predictor.containers) if told.image), ""),
+            image=next((each.image for each in reversed(predictor.containers) if each.image), ""),
             tasks=tasks,
             predictive=stated.predictive,
         ),
@@ -150,7 +156,7 @@ def read_isvc(obj: Mapping[str, Any]) -> Deployment:
         addresses=addresses,
         has_transformer=predictor.has_transformer,
         readiness=readiness,
-        may_sleep=may_sleep(obj),
+        may_scale_to_zero=may_scale_to_zero(obj),
         problems=problems,
     )
 
@@ -161,10 +167,9 @@ def _chosen_runtime(status: Mapping[str, Any]) -> str:
 
 
 def read_llmisvc(obj: Mapping[str, Any], *, secured: bool | None = None) -> Deployment:
-    """Return the facts of an LLMInferenceService; what is unusable is among its problems.
+    """Return the facts of an LLMInferenceService; parts that cannot be used are among its problems.
 
-    `secured`: its platform asks for a token unless it is told not to (Open Data Hub, OpenShift AI), None where that is
-    not known.
+    `secured`: its platform asks for a token by default (Open Data Hub, OpenShift AI); None where that is not known.
     """
     metadata, status = values.mapping(obj.get("metadata")), values.mapping(obj.get("status"))
     spec = values.mapping(obj.get("spec"))
@@ -183,7 +188,7 @@ def read_llmisvc(obj: Mapping[str, Any], *, secured: bool | None = None) -> Depl
         generation=values.millis(metadata.get("generation")),
         stated=stated,
         names=unique_names((*stated.names, *(_addressed_names(status) or _specified_names(model)))),
-        served=Served(said="openai-v1"),
+        served=Served(server_type="openai-v1"),
         storage=read_llm_storage(
             values.line(model.get("uri")),
             values.mapping(metadata.get("annotations")),
@@ -192,13 +197,13 @@ def read_llmisvc(obj: Mapping[str, Any], *, secured: bool | None = None) -> Depl
         addresses=addresses,
         secured=secured,
         readiness=read_readiness(metadata=metadata, status=status),
-        may_sleep=may_sleep(obj),
+        may_scale_to_zero=may_scale_to_zero(obj),
         problems=problems,
     )
 
 
 def _addressed_names(status: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the names that the addresses answer to; those by their publisher are the same models again."""
+    """Return the models' names at the addresses, without `publishers/...`, which names the same models again."""
     named = (
         values.line(values.at(model, "name"))
         for address in values.items(status.get("addresses"))

@@ -1,6 +1,6 @@
-"""How an InferenceService names the registered version it serves: by labels with ids, or by its storage URI.
+"""How an InferenceService names the registered version that it serves: by labels with ids, or by its storage URI.
 
-The Open Data Hub dashboard writes the first family of labels, the Kubeflow registry's own controller the second.
+The Open Data Hub dashboard writes the first family of labels, the controller of the Kubeflow registry the second.
 """
 
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 from services.normalizer.normalize import values
-from services.normalizer.normalize.registry_objects import RegistryApi
+from services.normalizer.normalize.registered_version import RegistryApi
 
 REGISTRY_SCHEME = "model-registry://"
 MLFLOW_SCHEME = "models:/"
@@ -18,9 +18,9 @@ _FAMILIES = ("modelregistry.opendatahub.io/", "modelregistry.kubeflow.org/")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegistryLabels:
-    """Ids inside a registry, and the registry by name and namespace; empty where there is no such label.
+    """Ids in a registry, and the name and namespace of the registry; empty where there is no such label.
 
-    A model's id without a version's means its newest live version.
+    A model without a version means its newest live version.
     """
 
     model: str
@@ -36,7 +36,7 @@ class RegistryLabels:
 
 
 def read_registry_labels(labels: Mapping[str, Any]) -> RegistryLabels | None:
-    """Return what the labels of either family say, the first family first; None when there are none."""
+    """Return the labels of either family, preferring the first; None when there are none."""
     found = RegistryLabels(
         model=_label(labels, "registered-model-id"),
         version=_label(labels, "model-version-id"),

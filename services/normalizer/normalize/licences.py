@@ -1,4 +1,4 @@
-"""Licences by name: models mostly name theirs, Backstage wants a link."""
+"""Finds the page of a licence by its name: models mostly name their licence, and Backstage wants a link."""
 
 import re
 
@@ -48,21 +48,21 @@ _MODEL_LICENCES = {
 
 
 def licence_identifier(name: str) -> str | None:
-    """Return the SPDX identifier of the licence of that identifier or usual name, or None when it is unknown."""
+    """Return the SPDX identifier of a licence by its identifier or a usual name, or None when it is unknown."""
     return _LICENCES.get(_plain(name))
 
 
 def licence_page(name: str) -> str | None:
-    """Return the address of the page of a licence by its identifier or usual name, or None when it is unknown.
+    """Return the address of a licence's page by its identifier or a usual name, or None when it is unknown.
 
-    That is SPDX's page, or for a model family's licence its publisher's.
+    It is the page of SPDX, or of the publisher of a family of models.
     """
     identifier = licence_identifier(name)
     return f"https://spdx.org/licenses/{identifier}.html" if identifier else _PAGES.get(_plain(name))
 
 
 def _plain(name: str) -> str:
-    """Return what is left of a licence's name without punctuation, case and words that all of them have."""
+    """Return the name of a licence without punctuation, case and words that many names have."""
     lowered = _VERSION_MARK.sub("", name.lower().replace("+", " or later"))
     return "".join(word for word in _NOT_ALPHANUMERIC.split(lowered) if word not in _FILLER)
 

@@ -4,30 +4,30 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from common.problems import Problem
+from services.normalizer.facts import Ref
 from services.normalizer.normalize import values
 from services.normalizer.normalize.deployment import Deployment
 from services.normalizer.normalize.labels import RegistryLabels, read_registry_uri
-from services.normalizer.normalize.registry_index import Record, RegistryIndex, VersionRef
-
-__all__ = ["Link", "RegistryIndex", "VersionRef", "link", "names_version"]
+from services.normalizer.normalize.registered_version import Record
+from services.normalizer.normalize.registry_index import RegistryIndex
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """What an isvc serves: `version` is None for an isvc that no registry describes.
+    """The version that an isvc serves; None for an isvc that no registry describes.
 
-    `record` is the name of the registry's record of the deployment, if there is one. `certain` is false when only
-    the beginning of that record's name speaks for the link, which may belong to an isvc with a longer name.
+    `record` is the name of the registry's record of the deployment, if there is one. `certain` is false when the link
+    rests only on the beginning of that name, which may also be that of an isvc with a longer name.
     """
 
-    version: VersionRef | None = None
+    version: Ref | None = None
     record: str = ""
     certain: bool = True
     problems: tuple[Problem, ...] = ()
 
 
 def names_version(isvc: Deployment) -> bool:
-    """Return whether the isvc itself says which registered version it serves."""
+    """Return whether the isvc itself names a registered version."""
     return isvc.registry is not None or bool(read_registry_uri(isvc.storage.uri))
 
 
@@ -50,13 +50,13 @@ def link(isvc: Deployment, indexes: Sequence[RegistryIndex]) -> Link:
 
 
 def _may_be_meant(isvc: Deployment, indexes: Sequence[RegistryIndex]) -> bool:
-    """Return whether a registry was read that speaks as those that the isvc may mean."""
+    """Return whether a registry with the API that the isvc refers to was read."""
     named = {name.api for name in read_registry_uri(isvc.storage.uri)} | ({"kubeflow"} if isvc.registry else set())
-    return any(index.ref.api in named for index in indexes)
+    return any(index.registry.api in named for index in indexes)
 
 
-def _by_uri(isvc: Deployment, indexes: Sequence[RegistryIndex]) -> Sequence[VersionRef]:
-    """Return the versions that the storage URI names, by the first reading of it that leads to any."""
+def _by_uri(isvc: Deployment, indexes: Sequence[RegistryIndex]) -> Sequence[Ref]:
+    """Return the versions that the storage URI names, by the first reading of it that matches any."""
     for name in read_registry_uri(isvc.storage.uri):
         at_host = [index for index in indexes if index.answers_at(name.host)] if name.host else []
         for asked in (at_host, indexes):
@@ -65,11 +65,11 @@ def _by_uri(isvc: Deployment, indexes: Sequence[RegistryIndex]) -> Sequence[Vers
     return ()
 
 
-def _by_labels(labels: RegistryLabels, indexes: Sequence[RegistryIndex]) -> Sequence[VersionRef]:
+def _by_labels(labels: RegistryLabels, indexes: Sequence[RegistryIndex]) -> Sequence[Ref]:
     return sorted(version for index in _asked(labels, indexes) if (version := index.labelled(labels)))
 
 
-def _record_by_id(labels: RegistryLabels, version: VersionRef, indexes: Sequence[RegistryIndex]) -> str:
+def _record_by_id(labels: RegistryLabels, version: Ref, indexes: Sequence[RegistryIndex]) -> str:
     for index in _asked(labels, indexes):
         record = index.records.get(labels.inference_service)
         if record and record.version == version:
@@ -78,16 +78,17 @@ def _record_by_id(labels: RegistryLabels, version: VersionRef, indexes: Sequence
 
 
 def _asked(labels: RegistryLabels, indexes: Sequence[RegistryIndex]) -> Sequence[RegistryIndex]:
-    """Return the registries that the labels may mean: those of the name given, else those whose name is unknown."""
+    """Return the registries that the labels may mean: those with the given name, else those without a known name."""
     if not labels.registry_name:
         return indexes
     named = [
         index
         for index in indexes
-        if index.ref.name == labels.registry_name
-        and ("" in (labels.registry_namespace, index.ref.namespace) or index.ref.namespace == labels.registry_namespace)
+        for own in [index.registry]
+        if own.name == labels.registry_name
+        and ("" in (labels.registry_namespace, own.namespace) or own.namespace == labels.registry_namespace)
     ]
-    return named or [index for index in indexes if not index.ref.name]
+    return named or [index for index in indexes if not index.registry.name]
 
 
 def _by_records(isvc: Deployment, records: Sequence[Record]) -> Link:
@@ -103,8 +104,8 @@ def _certain(record: Record, isvc: Deployment) -> bool:
     return record.isvc_name == isvc.name
 
 
-def _rank(record: Record, isvc: Deployment) -> tuple[bool, bool, int, VersionRef, str]:
-    """Return the key that sorts the record that speaks for the isvc best first: the same name, then the newest."""
+def _rank(record: Record, isvc: Deployment) -> tuple[bool, bool, int, Ref, str]:
+    """Return a sort key that puts the best record for the isvc first: the same name, then the newest."""
     return record.name != isvc.name, not _certain(record, isvc), -record.updated, record.version, record.id
 
 
@@ -126,13 +127,13 @@ def _gone(isvc: Deployment) -> tuple[Problem, ...]:
     )
 
 
-def _ambiguous(isvc: Deployment, versions: Sequence[VersionRef]) -> tuple[Problem, ...]:
+def _ambiguous(isvc: Deployment, versions: Sequence[Ref]) -> tuple[Problem, ...]:
     return (
         Problem(
             "version_ambiguous",
             "warning",
             isvc.subject,
-            f"{len(versions)} registered versions could be meant: {', '.join(v.ref for v in versions)}",
+            f"{len(versions)} registered versions could be meant: {', '.join(map(str, versions))}",
             "name the one meant with the labels modelregistry.opendatahub.io/registered-model-id, "
             "…/model-version-id and …/name (of the registry)",
         ),
@@ -141,7 +142,7 @@ def _ambiguous(isvc: Deployment, versions: Sequence[VersionRef]) -> tuple[Proble
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerClaim:
-    """An isvc that is linked to a version: `ref` and `subject` name it, `created` is in milliseconds or 0."""
+    """A deployment that is linked to a version; `created` is in milliseconds of the epoch, or 0."""
 
     ref: str
     subject: str
@@ -152,7 +153,7 @@ class ServerClaim:
 
 @dataclass(frozen=True, slots=True)
 class ServerChoice:
-    """The ref of the isvc shown, None without claims, and the refs of the others, which are shown by themselves."""
+    """The reference of the deployment to show, None without claims, and of the others, which are shown separately."""
 
     server: str | None
     others: tuple[str, ...] = ()
@@ -160,7 +161,7 @@ class ServerChoice:
 
 
 def choose_server(claims: Iterable[ServerClaim]) -> ServerChoice:
-    """Return the isvc that a document shows: a certain link first, then ready ones, then the oldest, then by name."""
+    """Return which deployment to show as the server: prefer certain links, then ready ones, then the oldest."""
     ranked = sorted(claims, key=lambda c: (not c.certain, not c.ready, not c.created, c.created, c.ref))
     if not ranked:
         return ServerChoice(None)

@@ -15,14 +15,14 @@ from common.details import DetailLink, Details
 _BLANK = re.compile(r"\s")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/")
 _USER_INFO = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<user>[^/?#\s]*)@")
-# A text may hold an invalid URL, with a slash in the password; `host:port/` is no password.
+# In a text a URL may be invalid, with a slash in the password; `host:port/` is not a password.
 _USER_INFO_IN_TEXT = re.compile(
     r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<user>[^/?#\s]*|[^/?#\s:]*:(?![0-9]{0,5}[/?#])[^\s]*)@"
 )
 _QUERY = re.compile(r"(?P<start>[?#])(?P<parameters>[^?#\s\"'<>`]*)")
 _SEPARATOR = re.compile("[&;]")
-# What stands before the @ is a container in Azure's addresses and the account of all in ssh's; with a password it is
-# a credential there too.
+# In these schemes the user is not a credential: it is a container in Azure, a shared account in ssh. Only a password
+# is removed.
 _NAMED_BY_USER = frozenset({"abfs", "abfss", "wasb", "wasbs", "adl", "ssh", "git+ssh", "sftp"})
 # Parameters of signed URLs: AWS, Google, Alibaba, Tencent. Their other parameters are worth nothing without these.
 _SIGNING_PREFIXES = ("x-amz-", "x-goog-", "x-oss-", "x-cos-", "q-sign", "q-ak")
@@ -47,26 +47,26 @@ _LISTS = ("names", "operations", "tasks")
 _NOT_ALPHANUMERIC = re.compile(r"[^a-z0-9]+")
 
 
-class Link(NamedTuple):
-    """An absolute URL without credentials; `stripped`: it had some."""
+class SafeUrl(NamedTuple):
+    """An absolute URL without credentials; `stripped`: some were removed."""
 
     url: str
     stripped: bool
 
 
-def read_link(written: str) -> Link | None:
-    """Return the absolute URL that `written` is, or None when it is something else.
+def read_link(written: str) -> SafeUrl | None:
+    """Return `written` as an absolute URL, or None when it is not one.
 
-    Blanks are percent-encoded. User-info, signatures and tokens are removed, the rest is kept.
+    Blanks are percent-encoded. User-info, signatures and tokens are removed; everything else is kept.
     """
     scheme = _SCHEME.match(written)
     encoded = _BLANK.sub("%20", written) if scheme else written
-    url = _without_parameters(_USER_INFO.sub(_kept_user, encoded))
-    return Link(url, stripped=url != encoded) if backstage.is_link(url) else None
+    url = _without_parameters(_USER_INFO.sub(_kept_user, encoded) if "@" in encoded else encoded)
+    return SafeUrl(url, stripped=url != encoded) if backstage.is_link(url) else None
 
 
 def as_link(written: str) -> str | None:
-    """Return the absolute URL without credentials that `written` is, or None when it is something else."""
+    """Return `written` as an absolute URL without credentials, or None when it is not one."""
     link = read_link(written)
     return link.url if link else None
 
@@ -76,7 +76,7 @@ def without_credentials(text: str) -> str:
     if "=" not in text and "@" not in text:
         return text
     safe = _without_parameters(_USER_INFO_IN_TEXT.sub(_kept_user, text))
-    return safe if safe == text else without_credentials(safe)  # what was removed may have stood between others
+    return safe if safe == text else without_credentials(safe)  # removing one may have joined the parts of another
 
 
 def details_without_credentials(details: Details) -> Details:
@@ -123,7 +123,7 @@ def _kept_user(match: re.Match[str]) -> str:
 
 def _without_parameters(text: str) -> str:
     """Return a text without the secret parameters of its URLs, and of the URLs inside other parameters."""
-    return _QUERY.sub(_kept_parameters, text)
+    return _QUERY.sub(_kept_parameters, text) if "=" in text else text
 
 
 def _kept_parameters(match: re.Match[str]) -> str:

@@ -5,7 +5,7 @@ and a number that is never given twice.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
@@ -16,7 +16,6 @@ from services.normalizer.normalize.addresses import is_internal
 from services.normalizer.normalize.links import as_link, is_web_address
 from services.normalizer.normalize.registry import PROPERTIES
 from services.normalizer.normalize.registry_objects import (
-    DELETED,
     LIVE,
     ModelArtifact,
     ModelVersion,
@@ -114,14 +113,6 @@ def read_version(
     given = {**_common(raw), "id": each, "uri": values.at(raw, "source")}
     artifact = parse_item(ModelArtifact, given, registry=registry)
     return version, () if isinstance(artifact, Problem) or not artifact.uri else (artifact,)
-
-
-def deleted(version: ModelVersion, *, registry: str) -> Iterator[ModelVersion]:
-    """Yield a version as one that somebody deleted."""
-    given = {"id": version.id, "name": version.name, "registeredModelId": version.registered_model_id, "state": DELETED}
-    item = parse_item(ModelVersion, given, registry=registry)
-    if isinstance(item, ModelVersion):
-        yield item
 
 
 def version_names(raw: object) -> tuple[str, str]:

@@ -1,12 +1,13 @@
-"""Who owns an entity: from what people write as an owner to the bare user name that the documents carry.
+"""Who owns an entity: from what people write as an owner to the bare user name that documents have.
 
-The readers of both generations put `user:` before the name, whatever it is (Backstage: "Entity References"), also
-before the override `rhdh.io/owner` that the second knows: no document can name a group. The full reference is kept
-beside the document for the readers that can.
+The readers of both generations put `user:` before any name (Backstage: "Entity References"), also in the override
+`rhdh.io/owner` that the second one has, so no document can name a group. The full reference is kept beside the
+document for readers that can use it.
 """
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from common import backstage
 from services.normalizer.normalize import values
@@ -27,10 +28,10 @@ _LIST = re.compile(r"\s*[,;]\s*")
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """An owner as the documents name it.
+    """An owner as documents name it.
 
-    `reference` is the full entity reference where the bare name does not say it all (a group, another namespace).
-    `exact` is false when characters were lost.
+    `reference` is the full entity reference where the bare name is not enough (a group, another namespace). `exact` is
+    false when characters were lost.
     """
 
     name: str
@@ -38,8 +39,9 @@ class Owner:
     exact: bool = True
 
 
+@lru_cache(maxsize=1024)
 def parse_owner(written: str) -> Owner | None:
-    """Return the owner that `written` means, or None when no name can be made of it.
+    """Return the owner that `written` names, or None when no valid name can be made of it.
 
     An entity reference gives its name, an e-mail address its local part (what Backstage's sign-in resolver
     `emailLocalPartMatchingUserEntityName` looks for), a distinguished name of LDAP its `cn` or `uid`, a list its first
@@ -58,12 +60,12 @@ def parse_owner(written: str) -> Owner | None:
 
 
 def is_system_account(written: str) -> bool:
-    """Return whether an account is the cluster's own, such as a service account's, and no person's."""
+    """Return whether an account belongs to the cluster itself, such as a service account, and not to a person."""
     return written.startswith("system:")
 
 
 def entity_reference(written: str, *, kind: str) -> str | None:
-    """Return the full reference, `kind:namespace/name`, to an entity of that kind, or None when `written` is none."""
+    """Return the full reference, `kind:namespace/name`, to an entity of that kind, or None when it is invalid."""
     reference = _REFERENCE.match(values.line(written))
     if reference is None or not backstage.is_entity_name(reference["name"]):
         return None

@@ -1,8 +1,8 @@
-"""What people say about a model, repaired so that Backstage takes it.
+"""What people say about a model, in fields that are corrected so that Backstage accepts them.
 
 Both mappings read the same fields from different places: annotations of an InferenceService, custom properties of a
-registry. The fields bear the names of the annotations here: `howtouse`, `homepageurl`, ...; `licenselink`, which goes
-before the SPDX page of a licence's name, comes from registries only.
+registry. The fields have the names of the annotations: `howtouse`, `homepageurl`, ... `licenselink`, which overrides
+the SPDX page of a licence, comes only from registries.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,7 +18,7 @@ from services.normalizer.normalize.owners import Owner, entity_reference, parse_
 from services.normalizer.normalize.result import Defaults, Notes
 
 ANNOTATION_PREFIX = "modelcatalogbridge.rhdh.io/"
-"""The prefix of our annotations; what they say goes before the same under `SUCCESSOR_PREFIX`."""
+"""The prefix of our annotations; they override those of the same name under `SUCCESSOR_PREFIX`."""
 SUCCESSOR_PREFIX = "rhdh.io/"
 
 FIELDS = frozenset(
@@ -27,11 +27,11 @@ FIELDS = frozenset(
         "lifecycle", "owner", "servertype", "support", "system", "techdocs", "training", "usage",
     }
 )  # fmt: skip
-"""The fields that people can say something in."""
+"""The fields that people can write."""
 
 NAMES = "names"
 TITLE = "title"
-"""Further fields: the names that the server answers to, one a line, and the name for people to read."""
+"""Further fields: the names that the server answers to, one per line, and a title for people."""
 
 LICENCE_ANNOTATION = "rhdh.modelcatalog.io/license"
 SERVER_TYPE_ANNOTATION = "rhdh.io/serverType"
@@ -45,9 +45,9 @@ _LAST_RESORT = Owner("rhdh-rhoai-bridge")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
-    """The fields as the document takes them; empty or None is absent.
+    """The fields as the document has them; empty or None where there is nothing.
 
-    `details` holds what is kept beside the document: title, owner, system, names, server type, licence.
+    `details` are kept beside the document: title, owner, system, names, server type, licence.
     `server_annotations` are those of the model server.
     """
 
@@ -68,13 +68,13 @@ class Profile:
     details: Details = NO_DETAILS
 
 
-def said_in_annotations(annotations: Mapping[str, object]) -> dict[str, str]:
-    """Return what the annotations of a Kubernetes object say, by field.
+def read_fields(annotations: Mapping[str, object]) -> dict[str, str]:
+    """Return the fields in the annotations of a Kubernetes object.
 
-    Both prefixes count, and each field in any spelling that differs by case and hyphens only (`serverType`); the usual
-    one, in lower case, goes first. The OpenShift AI dashboard's description and display name stand in for our own.
+    Both prefixes count, and any spelling that differs only by case and hyphens (`serverType`); the usual one, in lower
+    case, is preferred. The OpenShift AI dashboard's description and display name are used where our own are missing.
     """
-    said: dict[str, str] = {}
+    fields: dict[str, str] = {}
     names: dict[str, str] = {}
     for prefix in (ANNOTATION_PREFIX, SUCCESSOR_PREFIX):
         for key in sorted((key for key in annotations if key.startswith(prefix)), key=lambda key: key.lower() != key):
@@ -82,67 +82,67 @@ def said_in_annotations(annotations: Mapping[str, object]) -> dict[str, str]:
             if name.startswith(_NAMES_KEY):
                 names.setdefault(name, values.line(text))
             elif (known := annotation_field(name)) and text.strip():
-                said.setdefault(known, text)
+                fields.setdefault(known, text)
     if found := sorted({name for name in names.values() if name}):
-        said[NAMES] = "\n".join(found)
+        fields[NAMES] = "\n".join(found)
     for name, key in _DASHBOARD_KEYS.items():
         if (text := values.block(annotations.get(key))).strip():
-            said.setdefault(name, text)
-    return said
+            fields.setdefault(name, text)
+    return fields
 
 
 def annotation_field(name: str) -> str | None:
-    """Return the field that an annotation's name without its prefix means, or None when there is no such field."""
+    """Return the field of an annotation by its name without the prefix, or None when there is no such field."""
     plain = name.lower().replace("-", "")
     return plain if plain in FIELDS else None
 
 
-def read_profile(said: Mapping[str, str], *, defaults: Defaults, notes: Notes) -> Profile:
-    """Return the repaired fields; what had to be changed or left out is noted."""
-    how_to_use_url, usage = _usage(said, notes)
-    licence, annotations = _licence(said, notes)
-    if techdocs := _web_link(said, "techdocs", notes):
+def read_profile(fields: Mapping[str, str], *, defaults: Defaults, notes: Notes) -> Profile:
+    """Return the corrected fields; what had to be changed or left out becomes a problem."""
+    how_to_use_url, usage = _usage(fields, notes)
+    licence, annotations = _licence(fields, notes)
+    if techdocs := _web_link(fields, "techdocs", notes):
         annotations[CARD_ANNOTATION] = techdocs
-    owner = _owner(said, defaults, notes)
-    server_type, server_annotations = _server_type(said)
+    owner = _owner(fields, defaults, notes)
+    server_type, server_annotations = _server_type(fields)
     return Profile(
-        description=_prose(said, "description", notes),
+        description=_prose(fields, "description", notes),
         owner=owner,
-        lifecycle=_prose(said, "lifecycle", notes, read=values.line)
+        lifecycle=_prose(fields, "lifecycle", notes, read=values.line)
         or values.line(defaults.lifecycle)
         or "development",
-        api_spec=_prose(said, "apispec", notes, read=values.block),
-        api_type=_api_type(said, notes),
-        ethics=_prose(said, "ethics", notes),
-        homepage_url=_link(said, "homepageurl", notes),
+        api_spec=_prose(fields, "apispec", notes, read=values.block),
+        api_type=_api_type(fields, notes),
+        ethics=_prose(fields, "ethics", notes),
+        homepage_url=_link(fields, "homepageurl", notes),
         how_to_use_url=how_to_use_url,
         license=licence,
-        support=_prose(said, "support", notes),
-        training=_prose(said, "training", notes),
+        support=_prose(fields, "support", notes),
+        training=_prose(fields, "training", notes),
         usage=usage,
         annotations=annotations,
         server_annotations=server_annotations,
         details=replace(
             server_type,
-            title=_prose(said, TITLE, notes, read=values.line),
+            title=_prose(fields, TITLE, notes, read=values.line),
             owner=owner.reference,
-            system=_reference(said, "system", "system", notes),
-            api_entity=_reference(said, "apientityref", "api", notes),
-            names=said_names(said),
+            system=_reference(fields, "system", "system", notes),
+            api_entity=_reference(fields, "apientityref", "api", notes),
+            names=stated_names(fields),
             license=_licence_name(annotations.get(LICENCE_ANNOTATION, "")),
         ),
     )
 
 
-def _prose(said: Mapping[str, str], name: str, notes: Notes, read: Callable[[object], str] = values.text) -> str:
-    written = read(said.get(name))
+def _prose(fields: Mapping[str, str], name: str, notes: Notes, read: Callable[[object], str] = values.text) -> str:
+    written = read(fields.get(name))
     text = without_credentials(written)
     if text != written:
-        _tell_credentials(name, notes)
+        _note_credentials(name, notes)
     return text
 
 
-def _tell_credentials(name: str, notes: Notes) -> None:
+def _note_credentials(name: str, notes: Notes) -> None:
     notes.warning(
         "credentials_removed",
         f"credentials were removed from {notes.place(name)}",
@@ -150,9 +150,9 @@ def _tell_credentials(name: str, notes: Notes) -> None:
     )
 
 
-def _owner(said: Mapping[str, str], defaults: Defaults, notes: Notes) -> Owner:
+def _owner(fields: Mapping[str, str], defaults: Defaults, notes: Notes) -> Owner:
     fallback = parse_owner(defaults.owner) or _LAST_RESORT
-    written = values.line(said.get("owner"))
+    written = values.line(fields.get("owner"))
     if not written:
         return fallback
     owner = parse_owner(written)
@@ -178,35 +178,35 @@ def _owner(said: Mapping[str, str], defaults: Defaults, notes: Notes) -> Owner:
     return owner
 
 
-def _usage(said: Mapping[str, str], notes: Notes) -> tuple[str | None, str]:
-    how, usage = values.text(said.get("howtouse")), _prose(said, "usage", notes)
+def _usage(fields: Mapping[str, str], notes: Notes) -> tuple[str | None, str]:
+    how, usage = values.text(fields.get("howtouse")), _prose(fields, "usage", notes)
     if not how:
         return None, usage
     if link := read_link(how):
         if link.stripped:
-            _tell_credentials("howtouse", notes)
+            _note_credentials("howtouse", notes)
         return link.url, usage
     notes.info(
         "how_to_use_not_url",
         f"{notes.place('howtouse')} is not a URL: it is shown with the usage",
         f"write an absolute URL in {notes.place('howtouse')}, and prose in {notes.place('usage')}",
     )
-    how = _prose(said, "howtouse", notes)
+    how = _prose(fields, "howtouse", notes)
     return None, f"{usage}\n\n{how}" if usage else how
 
 
-def _licence(said: Mapping[str, str], notes: Notes) -> tuple[str | None, dict[str, str]]:
-    """Return the licence's page, and the annotation with its name where people named it."""
-    written = values.text(said.get("license"))
-    text = read_link(values.text(said.get("licenselink")))
+def _licence(fields: Mapping[str, str], notes: Notes) -> tuple[str | None, dict[str, str]]:
+    """Return the page of the licence, and an annotation with its name where people gave one."""
+    written = values.text(fields.get("license"))
+    text = read_link(values.text(fields.get("licenselink")))
     page = text.url if text else None
     if not written:
         return page, {}
     if link := read_link(written):
         if link.stripped:
-            _tell_credentials("license", notes)
+            _note_credentials("license", notes)
         return link.url, {}
-    written = _prose(said, "license", notes)
+    written = _prose(fields, "license", notes)
     page = page or licence_page(written)
     if page is None:
         notes.info(
@@ -221,8 +221,8 @@ def _licence_name(written: str) -> str:
     return licence_identifier(written) or values.line(written)
 
 
-def _link(said: Mapping[str, str], name: str, notes: Notes) -> str | None:
-    written = values.text(said.get(name))
+def _link(fields: Mapping[str, str], name: str, notes: Notes) -> str | None:
+    written = values.text(fields.get(name))
     link = read_link(written) if written else None
     if written and link is None:
         notes.warning(
@@ -231,12 +231,12 @@ def _link(said: Mapping[str, str], name: str, notes: Notes) -> str | None:
             f"write an absolute URL, such as https://example.com/page, in {notes.place(name)}",
         )
     if link and link.stripped:
-        _tell_credentials(name, notes)
+        _note_credentials(name, notes)
     return link.url if link else None
 
 
-def _web_link(said: Mapping[str, str], name: str, notes: Notes) -> str | None:
-    link = _link(said, name, notes)
+def _web_link(fields: Mapping[str, str], name: str, notes: Notes) -> str | None:
+    link = _link(fields, name, notes)
     if link and not is_web_address(link):
         notes.warning(
             "invalid_url",
@@ -247,8 +247,8 @@ def _web_link(said: Mapping[str, str], name: str, notes: Notes) -> str | None:
     return link
 
 
-def _api_type(said: Mapping[str, str], notes: Notes) -> ApiType | None:
-    written = values.line(said.get("apitype"))
+def _api_type(fields: Mapping[str, str], notes: Notes) -> ApiType | None:
+    written = values.line(fields.get("apitype"))
     api_type = API_TYPES.get(written.lower())
     if written and api_type is None:
         notes.warning(
@@ -260,17 +260,17 @@ def _api_type(said: Mapping[str, str], notes: Notes) -> ApiType | None:
     return api_type
 
 
-def _server_type(said: Mapping[str, str]) -> tuple[Details, dict[str, str]]:
-    """Return the server's type where it is one we know, else as the annotation that the reader takes it from."""
-    written = without_credentials(values.line(said.get("servertype")))
+def _server_type(fields: Mapping[str, str]) -> tuple[Details, dict[str, str]]:
+    """Return the server type as a detail where it is a known one, else as the annotation that readers look at."""
+    written = without_credentials(values.line(fields.get("servertype")))
     known = next((name for name in SERVER_TYPES if name and name == written.lower()), None)
     if known:
         return Details(server_type=known), {}
     return NO_DETAILS, {SERVER_TYPE_ANNOTATION: written} if written else {}
 
 
-def _reference(said: Mapping[str, str], name: str, kind: str, notes: Notes) -> str:
-    written = values.line(said.get(name))
+def _reference(fields: Mapping[str, str], name: str, kind: str, notes: Notes) -> str:
+    written = values.line(fields.get(name))
     reference = entity_reference(written, kind=kind) if written else None
     if written and reference is None:
         notes.warning(
@@ -281,7 +281,7 @@ def _reference(said: Mapping[str, str], name: str, kind: str, notes: Notes) -> s
     return reference or ""
 
 
-def said_names(said: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the names that people say the server answers to, the one to use by default first."""
-    names = (values.line(said.get("default")), *said.get(NAMES, "").split("\n"))
+def stated_names(fields: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the names that the server answers to according to people, the default one first."""
+    names = (values.line(fields.get("default")), *fields.get(NAMES, "").split("\n"))
     return tuple(dict.fromkeys(without_credentials(name) for name in names if name))

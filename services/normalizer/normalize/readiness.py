@@ -31,9 +31,10 @@ UnreadyCause = Literal["not-ready", "stopped", "deleted", "ignored", "not-select
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """`stopped` says that somebody wanted it to go (stop annotation, deletion), so that no grace is due.
+    """Whether a deployment serves; `reason` and `cause` say why not.
 
-    `cause` is why it is not ready, `since` when that began (milliseconds of the epoch), 0 where it does not tell.
+    `stopped`: people wanted that (stop annotation, deletion), so that there is no grace. `since` is when it began, in
+    milliseconds of the epoch, or 0 where that is not known.
     """
 
     ready: bool
@@ -60,19 +61,19 @@ def read_readiness(*, metadata: Mapping[str, Any], status: Mapping[str, Any]) ->
     return Readiness(False, reason=reason, since=since) if reason else READY
 
 
-def may_sleep(obj: Mapping[str, Any]) -> bool:
+def may_scale_to_zero(obj: Mapping[str, Any]) -> bool:
     """Return whether a deployment may have no pod although it is ready, so that a request would start one.
 
-    Source: KServe API, `minReplicas` of components and `replicas` of LLMInferenceServices; Knative, min-scale. Whether
-    one of Knative's sleeps where nobody says how many pods it has at least is a matter of the cluster's configuration.
+    Source: KServe API, `minReplicas` of components and `replicas` of LLMInferenceServices; Knative, min-scale. Where no
+    minimum is given, Knative decides by the configuration of the cluster, so the answer is yes.
     """
     spec, status = values.mapping(obj.get("spec")), values.mapping(obj.get("status"))
     annotations = values.mapping(values.at(obj, "metadata", "annotations"))
     parts = [spec, *(values.mapping(spec[name]) for name in _COMPONENTS if name in spec)]
     least = {values.line(place.get(name)) for part in parts for place in _scaled(part) for name in _LEAST}
     least |= {
-        values.line(said.get(key))
-        for said in (annotations, *(values.mapping(part.get("annotations")) for part in parts))
+        values.line(place.get(key))
+        for place in (annotations, *(values.mapping(part.get("annotations")) for part in parts))
         for key in _LEAST_OF_KNATIVE
     }
     least.discard("")
@@ -86,7 +87,7 @@ def _scaled(part: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
 
 
 def _has_no_copy(status: Mapping[str, Any]) -> bool:
-    """Return whether the status says that no pod runs; a total of none is left out, as Go does it."""
+    """Return whether the status says that no pod runs; Go leaves out a total of 0."""
     copies = values.mapping(values.at(status, "modelStatus", "copies"))
     return bool(copies) and values.line(copies.get("totalCopies")) in ("", "0")
 
@@ -101,7 +102,7 @@ def _is_of_knative(annotations: Mapping[str, Any], status: Mapping[str, Any]) ->
 
 
 def read_failed_update(status: Mapping[str, Any], subject: str) -> tuple[Problem, ...]:
-    """Return the problem of an update that failed while the revision before it answers."""
+    """Return the problem that an update has failed while the previous revision still answers."""
     model = values.mapping(status.get("modelStatus"))
     failed = (
         values.line(model.get("transitionStatus")) in _FAILED_TRANSITIONS
@@ -109,13 +110,13 @@ def read_failed_update(status: Mapping[str, Any], subject: str) -> tuple[Problem
     )
     if not failed:
         return ()
-    said = values.line(values.at(model, "lastFailureInfo", "message"))
+    message = values.line(values.at(model, "lastFailureInfo", "message"))
     return (
         Problem(
             "revision_failed",
             "warning",
             subject,
-            _shortened(f"its latest revision failed to load{f': {said}' if said else ''}"),
+            _shortened(f"its latest revision failed to load{f': {message}' if message else ''}"),
             "the revision before it answers as long as it is ready: correct the model, or undo the change",
         ),
     )
@@ -135,7 +136,7 @@ def _reason(status: Mapping[str, Any]) -> tuple[str, int]:
 
 
 def _counts(condition: Mapping[str, Any]) -> bool:
-    """Return whether a condition has a say where there is no condition Ready."""
+    """Return whether a condition counts where there is no condition Ready."""
     return values.line(condition.get("type")).endswith(_READY) and condition.get("severity") != _FOR_INFORMATION
 
 
@@ -144,9 +145,9 @@ def _unmet(condition: Mapping[str, Any]) -> str:
     state = values.line(condition.get("status"))
     if state == "True":
         return ""
-    said = values.line(condition.get("message")) or values.line(condition.get("reason"))
+    message = values.line(condition.get("message")) or values.line(condition.get("reason"))
     return _shortened(
-        f"its condition {values.line(condition.get('type'))} is {state or 'empty'}{f': {said}' if said else ''}"
+        f"its condition {values.line(condition.get('type'))} is {state or 'empty'}{f': {message}' if message else ''}"
     )
 
 

@@ -7,7 +7,6 @@ from typing import NamedTuple
 from common import backstage
 from common.annotations import CARD_ANNOTATION, NAME_ANNOTATION
 from common.details import Details
-from services.normalizer.facts import Ref
 from services.normalizer.normalize import values
 from services.normalizer.normalize.cards import CARD_LIMIT, CardRef, card_url, is_too_large
 from services.normalizer.normalize.document import ServerFacts, build_document
@@ -21,11 +20,11 @@ from services.normalizer.normalize.links import (
 )
 from services.normalizer.normalize.owners import is_system_account, parse_owner
 from services.normalizer.normalize.profile import Profile, read_profile
+from services.normalizer.normalize.registered_version import RegisteredVersion, Registry, registry_source
 from services.normalizer.normalize.registry_objects import (
     ModelArtifact,
     ModelVersion,
     RegisteredModel,
-    RegistryRef,
     model_artifacts,
     version_origin,
 )
@@ -61,12 +60,9 @@ class _Place(NamedTuple):
 
 
 def normalize_version(
-    model: RegisteredModel,
-    version: ModelVersion,
-    artifacts: Sequence[ModelArtifact],
+    registered: RegisteredVersion,
     *,
-    registry: RegistryRef,
-    source: str,
+    registry: Registry,
     server: ServerFacts | None,
     registry_isvc_name: str,
     card: CardRef | None,
@@ -74,8 +70,9 @@ def normalize_version(
 ) -> Normalized:
     """Return the document of a version; it has a server when `server` is given, under `registry_isvc_name` if any.
 
-    Whether model and version are live does not matter here: that is for the caller to judge.
+    Whether it is live does not matter here: that is for the caller to judge.
     """
+    model, version = registered.model, registered.version
     notes = Notes(_subject(model, version, registry), place=_property)
     if is_too_large(model.readme):
         notes.warning(
@@ -83,15 +80,15 @@ def normalize_version(
             f"the model's readme has more than {CARD_LIMIT} bytes: what does not fit is left out",
             "shorten it in the registry",
         )
-    artifacts = model_artifacts(artifacts)
+    artifacts = model_artifacts(registered.artifacts or ())
     profile = _profile(model, version, server=server, card=card, defaults=defaults, notes=notes)
     name = document_name(model.name, version.name)
     named = without_credentials(values.line(_said(model, version, NAME_ANNOTATION)))
     called = named or (server.called if server else name)
     place = _place(artifacts, notes)
     return Normalized(
-        ref=str(Ref.version(registry.id, model.id, version.id)),
-        source=source,
+        ref=str(registered.ref),
+        source=registry_source(registry.id),
         segments=(segment(model.name), segment(version.name)),
         document=build_document(
             profile,
@@ -161,7 +158,7 @@ def _profile(
     given = {field: text for field, name in PROPERTIES.items() if (text := _said(model, version, name))}
     own = {} if "license" in given else {"license": model.license, "licenselink": model.license_link}
     texts = filter(None, (model.description, version.description))
-    said = {**own, **(server.said if server else {}), **given}
+    said = {**own, **(server.fields if server else {}), **given}
     said["description"] = "\n".join(texts) or f"{model.name} {version.name}"
     if card:
         said.pop("techdocs", None)
@@ -215,7 +212,7 @@ def _details(
     version: ModelVersion,
     artifacts: Sequence[ModelArtifact],
     *,
-    registry: RegistryRef,
+    registry: Registry,
     profile: Profile,
     place: _Place,
     server: ServerFacts | None,
@@ -250,10 +247,10 @@ def _details(
     if server is None:
         return safe
     names = dict.fromkeys((called, *safe.names, *server.details.names))
-    return replace(safe.over(server.details), names=tuple(names))
+    return safe.over(server.details, names=tuple(names))
 
 
-def _subject(model: RegisteredModel, version: ModelVersion, registry: RegistryRef) -> str:
+def _subject(model: RegisteredModel, version: ModelVersion, registry: Registry) -> str:
     names = f"{values.shown(version.name)} of {values.shown(model.name)}"
     return f"ModelVersion {names} in registry {registry.name or registry.id}"
 

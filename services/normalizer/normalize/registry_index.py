@@ -1,4 +1,4 @@
-"""A registry's live versions and deployed records, for looking up; built again when the registry's content changed."""
+"""A registry's live versions and records of deployments, for looking up; built again when one of these changed."""
 
 from bisect import bisect_left
 from collections import defaultdict
@@ -9,40 +9,7 @@ from typing import NamedTuple, Self
 from services.normalizer.facts import Ref
 from services.normalizer.normalize.deployment import Deployment
 from services.normalizer.normalize.labels import NamedVersion, RegistryLabels
-from services.normalizer.normalize.registry_objects import (
-    ModelVersion,
-    RegisteredModel,
-    RegistryInferenceService,
-    RegistryRef,
-    ServingEnvironment,
-)
-
-
-class VersionRef(NamedTuple):
-    """A version by the ids of its registry, its model and itself."""
-
-    registry: str
-    model: str
-    version: str
-
-    @property
-    def ref(self) -> str:
-        """The lasting name of the version's document."""
-        return str(Ref.version(*self))
-
-
-class Record(NamedTuple):
-    """A deployed record; sorted by name."""
-
-    name: str
-    id: str
-    updated: int
-    version: VersionRef
-
-    @property
-    def isvc_name(self) -> str:
-        """The name of the isvc: the record's is `name`, or `name/uid` where isvcs are synchronised with a registry."""
-        return self.name.partition("/")[0]
+from services.normalizer.normalize.registered_version import Record, RegisteredVersion, Registry, age
 
 
 class _Place(NamedTuple):
@@ -68,65 +35,51 @@ class _Place(NamedTuple):
 _NOWHERE = _Place({}, ())
 
 
+def linkable(version: RegisteredVersion) -> tuple[object, ...] | None:
+    """Return what an index is made of: while that is the same, no deployment is linked otherwise."""
+    if not version.is_live:
+        return None
+    return version.model.name, version.version.name, version.version.called, version.version.created, version.records
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegistryIndex:
-    """One registry's live versions and deployed records, for looking up.
+    """One registry's live versions and records of deployments, for looking up.
 
     `live` has the versions by id, `newest` the newest of each model by its id; `models` the models' ids by name, and
     `versions` the versions by the model's id and each of the names that they are called by.
     """
 
-    ref: RegistryRef
-    live: Mapping[str, VersionRef]
-    newest: Mapping[str, VersionRef]
+    registry: Registry
+    live: Mapping[str, Ref]
+    newest: Mapping[str, Ref]
     models: Mapping[str, str]
-    versions: Mapping[tuple[str, str], VersionRef]
+    versions: Mapping[tuple[str, str], Ref]
     records: Mapping[str, Record]
     places: Mapping[str, _Place]
 
     @classmethod
-    def build(
-        cls,
-        ref: RegistryRef,
-        *,
-        models: Iterable[RegisteredModel],
-        versions: Iterable[ModelVersion],
-        inference_services: Iterable[RegistryInferenceService],
-        environments: Iterable[ServingEnvironment],
-    ) -> Self:
-        """Return the index of what a registry holds; what is archived or not deployed is not in it."""
-        live_models = {model.id: model.name for model in models if model.is_live}
-        live_versions = [v for v in versions if v.is_live and v.registered_model_id in live_models]
-        live = {v.id: VersionRef(ref.id, v.registered_model_id, v.id) for v in live_versions}
-        by_age = sorted(live_versions, key=lambda v: (v.created, len(v.id), v.id))
-        newest = {v.registered_model_id: live[v.id] for v in by_age}
-        names = {environment.id: environment.name for environment in environments}
-        records: dict[str, Record] = {}
+    def build(cls, registry: Registry, versions: Iterable[RegisteredVersion]) -> Self:
+        """Return the index of what a registry has; what is archived is not in it."""
+        live = sorted((v for v in versions if v.is_live), key=lambda v: age(v.version))
+        records = [record for each in live for record in each.records]
         places: defaultdict[str, list[Record]] = defaultdict(list)
-        for service in inference_services:
-            if service.model_version_id:
-                served = live.get(service.model_version_id)
-            else:
-                served = newest.get(service.registered_model_id)
-            if not service.is_deployed or served is None or served.model != service.registered_model_id:
-                continue
-            record = Record(service.name, service.id, service.updated, served)
-            records[service.id] = record
-            if name := names.get(service.serving_environment_id):
-                places[name].append(record)
+        for record in records:
+            if record.namespace:
+                places[record.namespace].append(record)
         return cls(
-            ref=ref,
-            live=live,
-            newest=newest,
-            models={name: id_ for id_, name in live_models.items()},
-            versions={(v.registered_model_id, name): live[v.id] for v in by_age for name in (*v.called, v.name)},
-            records=records,
+            registry=registry,
+            live={v.version.id: v.ref for v in live},
+            newest={v.model.id: v.ref for v in live},
+            models={v.model.name: v.model.id for v in live},
+            versions={(v.model.id, name): v.ref for v in live for name in (*v.version.called, v.version.name)},
+            records={record.id: record for record in records},
             places={name: _Place.of(at) for name, at in places.items()},
         )
 
-    def labelled(self, labels: RegistryLabels) -> VersionRef | None:
+    def labelled(self, labels: RegistryLabels) -> Ref | None:
         """Return the live version that the labels name by its ids; of a model alone the newest."""
-        if self.ref.api != "kubeflow":  # whose ids the labels are
+        if self.registry.api != "kubeflow":  # whose ids the labels are
             return None
         if labels.version:
             found = self.live.get(labels.version)
@@ -134,19 +87,20 @@ class RegistryIndex:
             found = record.version
         else:
             found = self.newest.get(labels.model)
-        return found if found and labels.model in ("", found.model) else None
+        return found if found and labels.model in ("", found.ids[0]) else None
 
-    def named(self, name: NamedVersion) -> VersionRef | None:
+    def named(self, name: NamedVersion) -> Ref | None:
         """Return the live version of these names; without the version's the newest of the model."""
-        model = self.models.get(name.model) if name.api == self.ref.api else None
+        model = self.models.get(name.model) if name.api == self.registry.api else None
         if model is None:
             return None
         return self.versions.get((model, name.version)) if name.version else self.newest.get(model)
 
     def answers_at(self, host: str) -> bool:
         """Return whether `host` names this registry, as far as its name tells: `<name>[.<namespace>...][:port]`."""
+        own = self.registry
         name, _, rest = host.partition(":")[0].partition(".")
-        return bool(self.ref.name) and name == self.ref.name and rest.partition(".")[0] in ("", self.ref.namespace)
+        return bool(own.name) and name == own.name and rest.partition(".")[0] in ("", own.namespace)
 
     def recorded(self, isvc: Deployment) -> Iterable[Record]:
         """Return the records of the isvc; without any, those in its namespace whose names begin with the isvc's."""

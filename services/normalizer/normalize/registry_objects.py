@@ -4,10 +4,9 @@ Kubeflow Model Registry REST API, v1alpha3 and v1: ids and times are strings, st
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from hashlib import blake2b
 from types import MappingProxyType
-from typing import Annotated, Any, Literal, NamedTuple, TypeVar
+from typing import Annotated, Any, NamedTuple, TypeVar
 
 from pydantic import BeforeValidator, ConfigDict, Field, PlainValidator, TypeAdapter, ValidationError
 from pydantic.alias_generators import to_camel
@@ -19,8 +18,6 @@ from services.normalizer.normalize import values
 from services.normalizer.normalize.result import IGNORE
 
 LIVE = "LIVE"
-DELETED = "DELETED"
-"""The state of a version of which the registry itself says that somebody deleted it."""
 DEPLOYED = "DEPLOYED"
 MODEL_ARTIFACT = "model-artifact"
 
@@ -30,25 +27,6 @@ _METRIC_TYPE = "MetadataDoubleValue"
 # An artifact's state is UNKNOWN where its writer did not care, so that only these say that it is gone.
 _GONE_STATES = frozenset({"MARKED_FOR_DELETION", "DELETED", "ABANDONED"})
 _TEXT_KEYS = ("string_value", "int_value", "double_value", "bool_value")
-
-
-RegistryApi = Literal["kubeflow", "mlflow"]
-"""What a registry speaks."""
-MLFLOW = "mlflow:"
-"""What the id of an MLflow server begins with, so that it is never that of another registry."""
-
-
-@dataclass(frozen=True, slots=True)
-class RegistryRef:
-    """A registry: `id` tells it from all others for good, `name` and `namespace` are those of its Kubernetes object.
-
-    `name` is empty when the registry was given by its URL alone.
-    """
-
-    id: str
-    name: str = ""
-    namespace: str = ""
-    api: RegistryApi = "kubeflow"
 
 
 class PropertyValue(NamedTuple):

@@ -1,4 +1,4 @@
-"""What both mappings share: what they get by default, what they give back, and the problems that they note."""
+"""What all mappings share: defaults, the clusters that entries are in, results, and problems that are noted."""
 
 import re
 from collections.abc import Callable, Iterable
@@ -9,24 +9,26 @@ from common import backstage
 from common.catalog import CatalogDocument
 from common.details import NO_DETAILS, Details
 from common.problems import Problem, ProblemId
+from services.normalizer.facts import LOCAL, MLFLOW, SHARED, Ref, cluster_of, cluster_of_id
 
 IGNORE = "rhdh.modelcatalog.io/ignore"
 """The annotation, label or custom property that keeps an object out of the catalog: `"true"`."""
 SourceField = Literal["lifecycle", "owner", "system"]
 """A field that sources may have defaults of their own for."""
 Reconciler = Literal["kserve", "kubeflow"]
-# What Kubernetes admits as a namespace or an isvc's name, and what no path or ConfigMap key stumbles over.
+# What Kubernetes admits as the name of a namespace or an isvc, and what is valid in a path and a ConfigMap key.
 _KUBERNETES_NAME = re.compile(r"[a-zA-Z0-9](?:[-_.a-zA-Z0-9]{0,61}[a-zA-Z0-9])?\Z")
 
 
 @dataclass(frozen=True, slots=True)
 class Defaults:
-    """What an entity gets where nobody says anything.
+    """The values that an entity gets where its object says nothing.
 
-    `tags_ignored` are patterns of labels and properties that are no tags, after the built-in ones; `dashboard_url` is
-    where the dashboard of OpenShift AI or Open Data Hub is, for links to it, or empty. `readable_names`: new entities
-    have names with dots and capitals. `system` is the Backstage System that models are part of, or empty.
-    `of_sources` are owners, lifecycles and systems by source and field, which go before the others.
+    `tags_ignored` are patterns of labels and properties that do not become tags, after the built-in ones.
+    `dashboard_url` is the address of the OpenShift AI or Open Data Hub dashboard, for links to it, or empty.
+    `readable_names`: new entities have names with dots and capitals. `system` is the Backstage System that models are
+    part of, or empty.
+    `of_sources` are owners, lifecycles and systems by source and field, which override the others.
     """
 
     owner: str = "rhdh-rhoai-bridge"
@@ -38,28 +40,60 @@ class Defaults:
     of_sources: tuple[tuple[str, SourceField, str], ...] = ()
 
     def of(self, source: str) -> "Defaults":
-        """Return the defaults for what a source has."""
+        """Return the defaults for the entries of a source."""
         given: dict[str, Any] = {field: value for id_, field, value in self.of_sources if id_ == source}
         return replace(self, **given) if given else self
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """A cluster as its entries show it; `name` is empty where there is no more than one."""
+class ClusterView:
+    """How entries show the cluster that they are in; `name` is empty where there is only one cluster."""
 
     name: str = ""
     defaults: Defaults = Defaults()
 
 
+class ClusterViews:
+    """The clusters by their ids in references; an unknown cluster counts as our own."""
+
+    def __init__(self, defaults: Defaults) -> None:
+        """`defaults` are those of entries that are in no known cluster."""
+        self._own = ClusterView(defaults=defaults)
+        self._known: dict[str, ClusterView] = {}
+
+    def put(self, cluster: str, view: ClusterView) -> bool:
+        """Set how the entries of a cluster are shown; return whether that has changed."""
+        changed = self._known.get(cluster, self._own) != view
+        self._known[cluster] = view
+        return changed
+
+    def home(self, cluster: str) -> str:
+        """Return the cluster whose registries and catalogs describe the deployments of a cluster."""
+        return cluster if cluster in self._known else LOCAL
+
+    def of(self, ref: Ref, source: str = "") -> ClusterView:
+        """Return how the entry of a reference is shown, with the defaults of its source."""
+        view = self._known.get(self.home(cluster_of(ref)), self._own)
+        defaults = view.defaults.of(source)
+        return view if defaults is view.defaults else replace(view, defaults=defaults)
+
+    def may_describe(self, registry: str, cluster: str) -> bool:
+        """Return whether a registry may hold versions that deployments in a cluster serve.
+
+        An MLflow server is in no cluster: any may deploy from it.
+        """
+        return registry.startswith(MLFLOW) or cluster_of_id(registry) in (SHARED, self.home(cluster))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Normalized:
-    """One document with what identity, plan and storage need to know of it.
+    """One document, with what is needed to give it its names, compare it and store it.
 
-    `ref` names the object it was made of for good. `segments` and the names inside the document are those it asks
-    for; two objects may ask for the same ones. `own_names` are what the model and its server are called where they
-    come from, empty where that is too long for an entity's name. `created` is in milliseconds since the epoch, 0
-    when unknown; `updated` is the registry's last update time as it writes it, else empty. `origin` tells a
-    registered version from all others, whatever its registry is called.
+    `ref` is the lasting name of the object that it was made from. `segments` and the names in the document are the
+    preferred ones: two objects may want the same. `own_names` are the names of the model and its server at their
+    source, empty where they are too long for an entity. `created` is in milliseconds of the epoch, 0 when unknown;
+    `updated` is the registry's last update time as the registry writes it, else empty. `origin` identifies a registered
+    version whatever its registry is called.
     """
 
     ref: str
@@ -77,20 +111,20 @@ class Normalized:
 
 
 def segment(raw: str) -> str:
-    """Return the sanitised name of a registered model or version; a stable hash of it when nothing is left."""
+    """Return the sanitised name of a registered model or version, or a stable hash of it when nothing would be left."""
     return backstage.entity_name(raw)
 
 
 def kubernetes_segment(name: str) -> str:
-    """Return a Kubernetes name as it is; one that no API server would have admitted is made a segment."""
+    """Return a Kubernetes name as it is; a name that no API server would admit is sanitised."""
     return name if _KUBERNETES_NAME.match(name) else segment(name)
 
 
 class Notes:
-    """The problems found with one object, in the order of finding.
+    """The problems of one object, in the order in which they were found.
 
-    `place` turns the name of a field (`howtouse`) into the place where the object's owner wrote it, for messages
-    and remedies: an annotation, a custom property.
+    `place` turns the name of a field (`howtouse`) into the place where people write it, for messages and remedies: an
+    annotation, a custom property.
     """
 
     def __init__(self, subject: str, *, place: Callable[[str], str], found: Iterable[Problem] = ()) -> None:
@@ -99,14 +133,14 @@ class Notes:
         self._found = list(found)
 
     def warning(self, id_: ProblemId, message: str, remedy: str) -> None:
-        """Record that something of the object is not shown."""
+        """Record that a part of the object is not shown."""
         self._found.append(Problem(id_, "warning", self.subject, message, remedy))
 
     def info(self, id_: ProblemId, message: str, remedy: str) -> None:
-        """Record that something of the object is shown in another form than it was written in."""
+        """Record that a part of the object is shown in another form than it was written."""
         self._found.append(Problem(id_, "info", self.subject, message, remedy))
 
     @property
     def problems(self) -> tuple[Problem, ...]:
-        """What was found so far."""
+        """The problems that were found so far."""
         return tuple(self._found)

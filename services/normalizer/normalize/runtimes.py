@@ -1,4 +1,4 @@
-"""What a model server speaks: by its ServingRuntime where that may be read, else by its format and its names.
+"""Which API a model server has: by its ServingRuntime where that may be read, else by its format, names and image.
 
 Source: the ServingRuntimes that KServe, Open Data Hub and Red Hat OpenShift AI ship.
 """
@@ -10,7 +10,7 @@ from typing import Any
 
 from common.details import ServerType
 from services.normalizer.normalize import values
-from services.normalizer.normalize.containers import Told, main_container, read_container, told_names
+from services.normalizer.normalize.containers import ContainerConfig, configured_names, main_container, read_container
 
 API_PROTOCOL_ANNOTATION = "opendatahub.io/apiProtocol"
 _RUNTIME_TITLE = "openshift.io/display-name"
@@ -22,8 +22,8 @@ _OPEN_INFERENCE: ServerType = "open-inference-protocol-v2"
 _KSERVE_V1: ServerType = "kserve-v1"
 _GRPC: ServerType = "grpc"
 
-# Words of formats, runtimes and images. The first that is found decides.
-_SPOKEN: tuple[tuple[str, ServerType], ...] = (
+# Words in the names of formats, runtimes and images. The first one that is found decides.
+_TYPES_BY_WORD: tuple[tuple[str, ServerType], ...] = (
     ("vllm", _OPENAI),
     ("nim", _OPENAI),
     ("tgi", _OPENAI),
@@ -80,7 +80,7 @@ _GENERATING = frozenset({"text-generation", "text2text-generation", "feature-ext
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Runtime:
-    """A ServingRuntime or ClusterServingRuntime: what it is called, and what is known of what it speaks."""
+    """A ServingRuntime or ClusterServingRuntime: its names, and what it says about its API."""
 
     name: str
     title: str = ""
@@ -88,7 +88,7 @@ class Runtime:
     api_protocol: str = ""
     protocols: tuple[str, ...] = ()
     formats: tuple[str, ...] = ()
-    container: Told
+    container: ContainerConfig
 
 
 def read_runtime(obj: Mapping[str, Any]) -> Runtime:
@@ -109,10 +109,10 @@ def read_runtime(obj: Mapping[str, Any]) -> Runtime:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Served:
-    """What a deployment says of its server: the model's format, the runtime, the protocol asked for, the image.
+    """What a deployment says about its server: the model's format, the runtime, the requested protocol, the image.
 
-    `tasks` are in Hugging Face's words. `said` is what is known to be spoken, `predictive`: the model is said not to be
-    a generative one.
+    `tasks` are in Hugging Face's words. `server_type` is set where the kind of deployment decides it. `predictive`: the
+    model is marked as not generative.
     """
 
     model_format: str = ""
@@ -120,21 +120,21 @@ class Served:
     protocol: str = ""
     image: str = ""
     tasks: tuple[str, ...] = ()
-    said: ServerType = ""
+    server_type: ServerType = ""
     predictive: bool = False
 
 
-def read_tasks(containers: Iterable[Told]) -> tuple[str, ...]:
-    """Return the tasks that the first container with known ones is told, in Hugging Face's words."""
-    for told in containers:
-        given = (_plain(task).replace(" ", "-") for task in told.option("task"))
+def read_tasks(containers: Iterable[ContainerConfig]) -> tuple[str, ...]:
+    """Return the tasks, in Hugging Face's words, of the first container that is configured with known ones."""
+    for container in containers:
+        given = (_plain(task).replace(" ", "-") for task in container.option("task"))
         if tasks := tuple(dict.fromkeys(_TASKS[task] for task in given if task in _TASKS)):
             return tasks
     return ()
 
 
 def protocol_of(served: Served, runtime: Runtime | None) -> str:
-    """Return the protocol that is asked for, else the one that the runtime has, where it is only one."""
+    """Return the requested protocol, else that of the runtime, where it has only one."""
     if served.protocol or runtime is None:
         return served.protocol
     if runtime.api_protocol == "grpc":
@@ -143,32 +143,32 @@ def protocol_of(served: Served, runtime: Runtime | None) -> str:
     return offered[0] if len(offered) == 1 else ""
 
 
-def spoken(served: Served, runtime: Runtime | None = None) -> ServerType:
-    """Return the protocol that a server speaks, empty when nothing tells."""
-    if served.said:
-        return served.said
+def detect_server_type(served: Served, runtime: Runtime | None = None) -> ServerType:
+    """Return the type of a server, empty when nothing shows it."""
+    if served.server_type:
+        return served.server_type
     protocol = protocol_of(served, runtime)
     if protocol.startswith("grpc"):
         return _GRPC
-    told = [served.runtime, served.image]
+    texts = [served.runtime, served.image]
     if runtime is not None:
-        told += [runtime.title, runtime.container.image, *runtime.formats[:1]]
-    for text in (*told, served.model_format):
+        texts += [runtime.title, runtime.container.image, *runtime.formats[:1]]
+    for text in filter(None, (*texts, served.model_format)):
         words = f" {_plain(text)} "
         if any(f" {name} " in words for name in _HUGGING_FACE):
             return _hugging_face(served, protocol)
-        if found := next((spoken for name, spoken in _SPOKEN if f" {name} " in words), None):
+        if found := next((type_ for name, type_ in _TYPES_BY_WORD if f" {name} " in words), None):
             return found if found == _OPENAI else _BY_PROTOCOL.get(protocol, found)
     return _BY_PROTOCOL.get(protocol, "")
 
 
 def names_by_runtime(runtime: Runtime | None) -> tuple[str, ...]:
     """Return the names that a runtime gives to every model that it serves."""
-    return told_names((runtime.container,)) if runtime else ()
+    return configured_names((runtime.container,)) if runtime else ()
 
 
 def _hugging_face(served: Served, protocol: str) -> ServerType:
-    """Return what KServe's Hugging Face server speaks: the OpenAI API for models that generate text."""
+    """Return the type of KServe's Hugging Face server, which has the OpenAI API for models that generate text."""
     generates = bool(_GENERATING & set(served.tasks))
     if not generates and (served.tasks or served.predictive):
         return _BY_PROTOCOL.get(protocol, _KSERVE_V1)

@@ -1,4 +1,4 @@
-"""Which deployments people want in the catalog: by labels, by the names of namespaces and objects, or not at all."""
+"""Which deployments belong in the catalog: by labels, by the names of namespaces and objects, or by a mark."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -23,14 +23,14 @@ _BETWEEN = re.compile(r",(?![^()]*\))")
 
 
 class Requirement(NamedTuple):
-    """What a label must be: one of `values`, or none of them; without values it must be there, or not be there."""
+    """A requirement on one label: one of `values` or none of them; without values, that it exists or does not."""
 
     key: str
     values: frozenset[str] | None
     wanted: bool
 
-    def met(self, labels: Mapping[str, str]) -> bool:
-        """Return whether labels are as required; one that is not there is none of the values."""
+    def is_met(self, labels: Mapping[str, str]) -> bool:
+        """Return whether labels meet the requirement; a missing label has none of the values."""
         if self.values is None:
             return (self.key in labels) == self.wanted
         return (self.key in labels and labels[self.key] in self.values) == self.wanted
@@ -40,7 +40,7 @@ def parse_selector(written: str) -> tuple[Requirement, ...]:
     """Return the requirements of a label selector, as kubectl takes it (Kubernetes: "Labels and Selectors").
 
     Raises:
-        ValueError: it is none; the text says which part.
+        ValueError: a part of it is invalid; the text says which one.
     """
     return tuple(_requirement(part.strip()) for part in _BETWEEN.split(written) if part.strip())
 
@@ -61,10 +61,10 @@ def _requirement(part: str) -> Requirement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """What is wanted; empty is everything.
+    """Which deployments are served; an empty selection means all.
 
-    `namespaces` and `names` are patterns with `*`, of which the last that matches decides; one that begins with `!`
-    excludes, and with none but such all others are wanted.
+    `namespaces` and `names` are patterns with `*`, of which the last one that matches decides. A pattern that begins
+    with `!` excludes; if all do, everything else is served.
     """
 
     selector: Sequence[Requirement] = ()
@@ -73,7 +73,7 @@ class Selection:
     ai_assets_only: bool = False
 
     def applied(self, deployment: Deployment) -> Deployment:
-        """Return a deployment that is wanted as it is, any other as one that somebody has stopped."""
+        """Return a selected deployment as it is, and any other one as stopped."""
         reason = self.refusal(deployment)
         if not reason:
             return deployment
@@ -81,7 +81,7 @@ class Selection:
         return replace(deployment, readiness=Readiness(False, stopped=True, reason=reason, cause=cause))
 
     def refusal(self, deployment: Deployment) -> str:
-        """Return why a deployment is not wanted, in words that fit after "not served:", or nothing when it is."""
+        """Return why a deployment is not served, in words that fit after "not served:", or nothing when it is."""
         if deployment.kind == "OpenAIServer":  # named one by one in the settings
             return ""
         labels = dict(deployment.stated.labels)
@@ -93,7 +93,7 @@ class Selection:
             return "its name is not among those that are wanted (SELECT_NAMES)"
         if self.ai_assets_only and labels.get(AI_ASSET, "").lower() != "true":
             return f'it is not an AI asset: it has no label {AI_ASSET}: "true" (AI_ASSETS_ONLY)'
-        if missed := next((each.key for each in self.selector if not each.met(labels)), ""):
+        if missed := next((each.key for each in self.selector if not each.is_met(labels)), ""):
             return f"its label {missed} is not as it is wanted (SELECTOR)"
         return ""
 

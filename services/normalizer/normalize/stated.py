@@ -19,8 +19,8 @@ from services.normalizer.normalize.profile import (
     FIELDS,
     SUCCESSOR_PREFIX,
     annotation_field,
-    said_in_annotations,
-    said_names,
+    read_fields,
+    stated_names,
 )
 from services.normalizer.normalize.result import IGNORE
 from services.normalizer.normalize.tags import label_tag, tag_set
@@ -34,7 +34,7 @@ _PREDICTIVE = "predictive"
 _INHERITED = frozenset({"lifecycle", "owner", "system"})
 OWN_PREFIX = "rhdh.modelcatalog.io/"
 _NAMES = "model-"
-# In the spelling that the documentation has, for suggestions.
+# As the documentation spells them, for suggestions.
 _SPELT = {"apientityref": "api-entity-ref", "servertype": "serverType"}
 _FIELDS = tuple(_SPELT.get(field, field) for field in sorted(FIELDS))
 _KNOWN = {
@@ -53,13 +53,14 @@ _KNOWN = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stated:
-    """What the labels and annotations say; empty or None where they say nothing. `ignored`: to be left out.
+    """What the labels and annotations of a deployment say; empty or None where they say nothing.
 
-    `said` are the fields for Backstage, `names` those that a client may write as the model's. `kinds` are tags.
-    `catalog_named` are source and name of the model of the catalog whose card documents this one.
+    `fields` are those for Backstage, `names` the names that clients may use for the model. `catalog_named` is the
+    source and name of the catalog model whose card documents this one. `ignored`: it must not be in the catalog.
+    `kinds` are tags beside those of the labels.
     """
 
-    said: tuple[tuple[str, str], ...]
+    fields: tuple[tuple[str, str], ...]
     names: tuple[str, ...]
     registry: RegistryLabels | None
     catalog_named: tuple[str, str]
@@ -71,23 +72,23 @@ class Stated:
 
     @property
     def catalog_model(self) -> CatalogModel | None:
-        """The model of the catalog whose card documents this one; None when none, or none that can be, is named."""
+        """The catalog model whose card documents this one; None when no possible one is named."""
         return named_model(*self.catalog_named)
 
     def tags(self, ignored: tuple[str, ...] = ()) -> tuple[str, ...]:
-        """Return the tags, those of labels that the patterns `ignored` match left out."""
+        """Return the tags, without those of labels that match the patterns `ignored`."""
         return tag_set((*(label_tag(key, value, ignored) for key, value in self.labels), *self.kinds))
 
 
 def read_stated(metadata: Mapping[str, Any], *, further_tags: Iterable[str] = ()) -> Stated:
-    """Return what an object's metadata say; `further_tags` become tags beside the labels."""
+    """Return what the metadata of an object say; `further_tags` become tags beside the labels."""
     labels, annotations = values.mapping(metadata.get("labels")), values.mapping(metadata.get("annotations"))
     model_type, use_case = values.line(annotations.get(_MODEL_TYPE)), values.line(annotations.get(_USE_CASE))
     kinds = [f"model-type-{model_type}" if model_type else "", f"genai-use-case-{use_case}" if use_case else ""]
-    said = said_in_annotations(annotations)
+    fields = read_fields(annotations)
     return Stated(
-        said=tuple(sorted(said.items())),
-        names=unique_names((values.line(annotations.get(NAME_ANNOTATION)), *said_names(said))),
+        fields=tuple(sorted(fields.items())),
+        names=unique_names((values.line(annotations.get(NAME_ANNOTATION)), *stated_names(fields))),
         registry=read_registry_labels(labels),
         catalog_named=(values.line(annotations.get(CATALOG_SOURCE)), values.line(annotations.get(CATALOG_MODEL))),
         asks_authentication=_asks_authentication(annotations, labels),
@@ -99,7 +100,7 @@ def read_stated(metadata: Mapping[str, Any], *, further_tags: Iterable[str] = ()
 
 
 def card_problems(stated: Stated, *, subject: str, lacking: bool) -> tuple[Problem, ...]:
-    """Return what keeps a deployment from the card that it names; `lacking`: the catalogs were read and have none."""
+    """Return why a deployment does not get the card that it names; `lacking`: the catalogs were read and lack it."""
     source, name = stated.catalog_named
     if bool(source) != bool(name):
         given, missing = (CATALOG_SOURCE, CATALOG_MODEL) if source else (CATALOG_MODEL, CATALOG_SOURCE)
@@ -118,50 +119,50 @@ def card_problems(stated: Stated, *, subject: str, lacking: bool) -> tuple[Probl
 def _asks_authentication(annotations: Mapping[str, Any], labels: Mapping[str, Any]) -> bool | None:
     """Return what the annotation says, else the label (Open Data Hub up to 2.25), None when neither does."""
     for place in (annotations, labels):
-        said = values.line(place.get(AUTH_ANNOTATION)).lower()
-        if said in ("true", "false"):
-            return said == "true"
+        written = values.line(place.get(AUTH_ANNOTATION)).lower()
+        if written in ("true", "false"):
+            return written == "true"
     return None
 
 
 @dataclass(frozen=True, slots=True)
 class Inheritance:
-    """What a namespace says: fields for Backstage, and labels, which become tags."""
+    """What a namespace says, for all deployments in it: fields for Backstage, and labels, which become tags."""
 
-    said: tuple[tuple[str, str], ...] = ()
+    fields: tuple[tuple[str, str], ...] = ()
     labels: tuple[tuple[str, str], ...] = ()
 
     def added_to(self, stated: Stated) -> Stated:
         """Return what a deployment states, with what its namespace says where it says nothing itself."""
-        said, labels = dict(self.said) | dict(stated.said), dict(self.labels) | dict(stated.labels)
-        if len(said) == len(stated.said) and len(labels) == len(stated.labels):
+        fields, labels = dict(self.fields) | dict(stated.fields), dict(self.labels) | dict(stated.labels)
+        if len(fields) == len(stated.fields) and len(labels) == len(stated.labels):
             return stated
-        return replace(stated, said=tuple(sorted(said.items())), labels=tuple(labels.items()))
+        return replace(stated, fields=tuple(sorted(fields.items())), labels=tuple(labels.items()))
 
 
 NOTHING = Inheritance()
 
 
 def read_namespace(obj: Mapping[str, Any]) -> Inheritance:
-    """Return what a Namespace (v1) says in its annotations, and in labels of the same names where those say nothing."""
+    """Return what a Namespace (v1) says in its annotations, or else in labels of the same names."""
     metadata = values.mapping(obj.get("metadata"))
     labels = values.mapping(metadata.get("labels"))
-    said = said_in_annotations(labels) | said_in_annotations(values.mapping(metadata.get("annotations")))
+    fields = read_fields(labels) | read_fields(values.mapping(metadata.get("annotations")))
     return Inheritance(
-        said=tuple(sorted((field, text) for field, text in said.items() if field in _INHERITED)),
+        fields=tuple(sorted((field, text) for field, text in fields.items() if field in _INHERITED)),
         labels=tuple(sorted((str(key), values.line(value)) for key, value in labels.items())),
     )
 
 
-class Misspelt(NamedTuple):
-    """An unknown annotation, and the one that was probably meant, empty when none is similar."""
+class Misspelling(NamedTuple):
+    """An unknown annotation, and the known one that is most like it, empty when none is."""
 
     key: str
     meant: str
 
 
-def misspelt(keys: Iterable[str]) -> Iterator[Misspelt]:
-    """Yield those of an object's annotations that have one of our prefixes, or nearly so, and mean nothing."""
+def misspellings(keys: Iterable[str]) -> Iterator[Misspelling]:
+    """Yield annotations whose prefix is one of ours, or nearly so, and whose name is unknown."""
     for key in keys:
         prefix, slash, name = key.partition("/")
         known = _KNOWN.get(f"{prefix}/")
@@ -169,10 +170,10 @@ def misspelt(keys: Iterable[str]) -> Iterator[Misspelt]:
             continue
         if known is None:
             if prefix_meant := _near(f"{prefix}/", _KNOWN, cutoff=0.85):
-                yield Misspelt(key, f"{prefix_meant}{_near(name, _KNOWN[prefix_meant]) or name}")
+                yield Misspelling(key, f"{prefix_meant}{_near(name, _KNOWN[prefix_meant]) or name}")
         elif name not in known and not _is_known(f"{prefix}/", name):
             meant = _near(name, known)
-            yield Misspelt(key, f"{prefix}/{meant}" if meant else "")
+            yield Misspelling(key, f"{prefix}/{meant}" if meant else "")
 
 
 def _is_known(prefix: str, name: str) -> bool:

@@ -1,7 +1,7 @@
-"""Where a model's files are: what a deployment says of it, and what KServe makes of that.
+"""Where a model's files are: what a deployment says about that, and how KServe understands it.
 
 Source: KServe, `StorageSpec` and its credentials package (what happens to `storage` by type, bucket and key), and the
-webhooks of Red Hat OpenShift AI 2.25 to 3.5 (what happens to a connection). A bucket is named by somebody or unknown.
+webhooks of Red Hat OpenShift AI 2.25 to 3.5 (what happens to a connection). A bucket that is not named is unknown.
 """
 
 from collections.abc import Iterator, Mapping
@@ -27,13 +27,13 @@ _ADD_AGAIN = f"remove the annotation {CONNECTIONS_ANNOTATION} and add it again, 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Storage:
-    """What a deployment says of where its model's files are; empty where it says nothing.
+    """What a deployment says about where its model's files are; empty where it says nothing.
 
-    `uri` is the location as a whole, `further` are more of the kind. `path` is one inside a bucket or a volume, which
-    `key`, an entry of KServe's storage configuration, or the parameters `type`, `bucket` and `claim` lead to.
-    `connection` is the connection's name, by annotation, else key, else pull secret; `connection_path` the annotation
-    beside it; `annotated`: the annotation names it. `by_key`: the platform gives an S3 connection as key and path (to
-    InferenceServices), not as a location (to LLMInferenceServices). `uri_field` is where the location is written.
+    `uri` is the complete location, `further` are other ones. `path` is inside a bucket or a volume, which is found by
+    `key` (an entry of KServe's storage configuration) or by the parameters `type`, `bucket` and `claim`. `connection`
+    is the name of the connection, by annotation (`annotated`), else key, else pull secret; `connection_path` is the
+    path by annotation. `by_key`: the platform writes an S3 connection as key and path, as in InferenceServices, not as
+    a location. `uri_field` is the field that has the location.
     """
 
     uri: str = ""
@@ -51,8 +51,8 @@ class Storage:
     uri_field: str = "storageUri"
 
 
-class Place(NamedTuple):
-    """A location: an absolute URL without credentials, or words where no URL can be given; both may be empty."""
+class Location(NamedTuple):
+    """A location: an absolute URL without credentials, or a description where there is no URL; both may be empty."""
 
     url: str = ""
     words: str = ""
@@ -60,24 +60,24 @@ class Place(NamedTuple):
 
 
 def secret_name(storage: Storage) -> str:
-    """Return the name of the Secret that leads to the files, empty where there is none or no single one is meant."""
+    """Return the name of the Secret that leads to the files, empty where there is none or not exactly one."""
     name = (storage.path and storage.key) or storage.connection
     return name if is_secret_name(name) else ""
 
 
 def needs_fields(storage: Storage) -> bool:
-    """Return whether fields of the Secret tell the location, or that it has changed; metadata tell type and name."""
+    """Return whether the location, or a change of it, shows only in fields of the Secret and not in its metadata."""
     return storage.annotated or not (storage.uri or storage.bucket or storage.type)
 
 
 def needs_bucket(storage: Storage) -> bool:
-    """Return whether the bucket alone is unknown: KServe's storage configuration leads to it by the key."""
+    """Return whether only the bucket is unknown, because it is found by the key in KServe's storage configuration."""
     named = storage.uri or storage.bucket or storage.type or storage.model_mesh
     return bool(storage.by_key and storage.path and secret_name(storage) and not named)
 
 
-def locate(storage: Storage, *, subject: str, connection: Connection | None = None) -> Place:
-    """Return where the files are; `connection` is what is known of the Secret `secret_name`, None where nothing is."""
+def locate(storage: Storage, *, subject: str, connection: Connection | None = None) -> Location:
+    """Return where the files are; `connection` is that of the Secret `secret_name`, None where it is not known."""
     problems = list(_stated_problems(storage, subject))
     if connection is not None:
         problems += _connection_problems(storage, connection, subject)
@@ -103,11 +103,11 @@ def locate(storage: Storage, *, subject: str, connection: Connection | None = No
                 "give them to KServe by a Secret: anyone who may read the object can read them",
             )
         )
-    return Place(link.url if link else "", words, tuple(problems))
+    return Location(link.url if link else "", words, tuple(problems))
 
 
 def _location(storage: Storage, connection: Connection | None) -> tuple[str, str]:
-    """Return the location, or words for it, by the first rule that applies."""
+    """Return the location, or a description of it, by the first rule that applies."""
     if storage.uri:
         return ("", "") if storage.path else (storage.uri, "")
     if storage.path:
@@ -136,7 +136,7 @@ def _by_path(storage: Storage, connection: Connection | None) -> tuple[str, str]
 
 
 def _by_connection(storage: Storage, connection: Connection | None) -> str:
-    """Return the location that a connection gives although the platform has not applied it."""
+    """Return the location that a connection leads to, whether or not the platform has applied it."""
     if connection is None:
         return ""
     if connection.type == "uri":
@@ -146,7 +146,7 @@ def _by_connection(storage: Storage, connection: Connection | None) -> str:
 
 
 def _stated_problems(storage: Storage, subject: str) -> Iterator[Problem]:
-    """Yield what is wrong with what the deployment itself says."""
+    """Yield the problems of what the deployment itself says."""
 
     def problem(id_: ProblemId, message: str, remedy: str) -> Problem:
         return Problem(id_, "warning", subject, message, remedy)
@@ -194,9 +194,9 @@ def _stated_problems(storage: Storage, subject: str) -> Iterator[Problem]:
 
 
 def _connection_problems(storage: Storage, connection: Connection, subject: str) -> Iterator[Problem]:
-    """Yield what is wrong with the connection, and with what the platform has made of it."""
+    """Yield the problems of the connection, and of how the platform has applied it."""
     if connection.state == "missing" and not storage.annotated:
-        return  # a key may be an entry of a storage configuration that people write themselves
+        return  # the key may be an entry of a storage configuration that people write themselves
     if storage.annotated or connection.type:
         yield from connection_problems(connection, by_key=storage.by_key and not storage.uri)
     if not storage.annotated or connection.state != "read" or not connection.type:
@@ -208,7 +208,7 @@ def _connection_problems(storage: Storage, connection: Connection, subject: str)
 
 
 def _not_applied(storage: Storage, connection: Connection, subject: str) -> Iterator[Problem]:
-    """Yield why a connection gives no location, or gives one that the platform has not written into the deployment."""
+    """Yield why a connection leads to no location, or to one that the platform has not written into the deployment."""
     if connection.type == "oci":
         message = f"its connection {connection.name} gives access to a registry, but no image is named"
         yield Problem(
@@ -225,7 +225,7 @@ def _not_applied(storage: Storage, connection: Connection, subject: str) -> Iter
 
 
 def _outdated(storage: Storage, connection: Connection, subject: str) -> Iterator[Problem]:
-    """Yield that a connection says another location than the deployment, which is applied when it is deployed again.
+    """Yield the problem that a connection leads to a new location, which takes effect when the model is deployed again.
 
     Source: "Using connections", section 3.2. An InferenceService's S3 connection never sets the location.
     """
@@ -250,7 +250,7 @@ def read_storage(
     pull_secret: str,
     model_mesh: bool,
 ) -> Storage:
-    """Return what an InferenceService says; `spec` is that of its model, `uris` are the locations named as a whole."""
+    """Return what an InferenceService says; `spec` is that of its model, `uris` are complete locations."""
     key = values.line(values.at(spec, "storage", "key"))
     parameters = values.mapping(values.at(spec, "storage", "parameters"))
     annotated = values.line(annotations.get(CONNECTIONS_ANNOTATION))

@@ -63,7 +63,7 @@ MACHINERY = (
 """Labels of Kubernetes and OpenShift, of what deploys, secures and watches there, of Backstage, KServe, Kubeflow,
 MLflow and the dashboard, and the properties that dashboards keep to themselves (`_...`); `*` is any text."""
 KEEP = "!"
-"""What begins a pattern of keys that are tags although an earlier pattern matches them."""
+"""The beginning of a pattern whose keys become tags although an earlier pattern matches them."""
 PROVIDER = "Provider"
 TASKS = "tasks"
 _VALUE_ONLY = frozenset(
@@ -82,7 +82,7 @@ _LAST_MODIFIED_TAG = "last-modified-time-"
 _TIME_SEPARATORS = str.maketrans({":": "-", ".": "-", "T": "-", "Z": None})
 _FALSE = "false"
 # Several lines, addresses, JSON objects, digests and UUIDs.
-_NOTHING_TO_FILTER_BY = re.compile(
+_USELESS_AS_FILTER = re.compile(
     r"\n|://|\A\{.*\}\Z|\b[0-9a-fA-F]{32,}\b|\b[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b"
 )
 _MAX_LISTED = 20
@@ -92,9 +92,9 @@ _Properties = Mapping[str, PropertyValue]
 
 @lru_cache(maxsize=1024)
 def is_machinery(key: str, ignored: tuple[str, ...] = ()) -> bool:
-    """Return whether a label or custom property is no tag; the last pattern that matches its key decides.
+    """Return whether a label or custom property does not become a tag; the last pattern that matches its key decides.
 
-    `ignored` are patterns after the built-in ones; one that begins with `!` makes tags of what it matches.
+    `ignored` are patterns after the built-in ones; what matches a pattern with a leading `!` becomes a tag.
     """
     state = False
     for pattern, decision in _patterns(ignored):
@@ -104,7 +104,7 @@ def is_machinery(key: str, ignored: tuple[str, ...] = ()) -> bool:
 
 
 def label_tag(key: str, value: str, ignored: tuple[str, ...] = ()) -> str | None:
-    """Return the tag for a Kubernetes label, or None for machinery and when nothing of it can stand in a tag."""
+    """Return the tag for a Kubernetes label, or None when it is machinery or nothing of it is valid in a tag."""
     if is_machinery(key, ignored):
         return None
     return backstage.tag(backstage.sanitize(f"{backstage.sanitize(key)}-{backstage.sanitize(value)}"))
@@ -117,7 +117,7 @@ def tag_set(tags: Iterable[str | None]) -> tuple[str, ...]:
 
 @lru_cache(maxsize=8)
 def _patterns(ignored: tuple[str, ...]) -> tuple[tuple[re.Pattern[str], bool], ...]:
-    """Return neighbouring patterns of one decision as one expression each, with whether they ignore or keep."""
+    """Return one expression for each run of patterns with the same decision, and whether that is to ignore."""
     grouped: list[tuple[list[str], bool]] = []
     for written in (*MACHINERY, *ignored):
         decision = not written.startswith(KEEP)
@@ -136,10 +136,10 @@ def property_tags(
     ignored: tuple[str, ...],
     notes: Notes,
 ) -> tuple[str, ...]:
-    """Return the tags of a document, sorted; properties that leave nothing for a tag are noted.
+    """Return the tags of a document, sorted; properties of which no tag can be made become a problem.
 
-    The properties `with_own_place` in the document are no tags beside it, and machinery is none (`ignored`: patterns
-    after the built-in ones).
+    Properties that have their own place in the document (`with_own_place`) and machinery are left out. `ignored` are
+    patterns of machinery after the built-in ones.
     """
     sources = [model.properties, version.properties, *(artifact.properties for artifact in artifacts)]
     tags: set[str | None] = set()
@@ -148,17 +148,17 @@ def property_tags(
         for key, stored in properties.items():
             if key not in _VALUE_ONLY and (key in with_own_place or is_machinery(key, ignored)):
                 continue
-            of_property = [backstage.tag(wished) for wished in _wished(key, stored)]
+            of_property = [backstage.tag(text) for text in _tag_texts(key, stored)]
             tags.update(of_property)
             if of_property and not any(of_property):
                 lost.add(key)
     tags.update(backstage.tag(tag) for properties in sources[1:] for tag in _last_modified(properties))
-    _tell_lost(lost, notes)
+    _note_lost(lost, notes)
     return tag_set((*tags, *_field_tags(model, version)))
 
 
 def listed(text: str) -> tuple[str, ...] | None:
-    """Return the entries of a string that holds a JSON list, without those that are no plain values; else None."""
+    """Return the plain values of a string that holds a JSON list, or None when it holds something else."""
     if not text.startswith("["):
         return None
     try:
@@ -169,10 +169,10 @@ def listed(text: str) -> tuple[str, ...] | None:
     return tuple(line for line in lines if line)[:_MAX_LISTED]
 
 
-def _wished(key: str, stored: PropertyValue) -> Iterator[str]:
-    """Yield the texts that a property's tags are made of.
+def _tag_texts(key: str, stored: PropertyValue) -> Iterator[str]:
+    """Yield the texts that the tags of a property are made of.
 
-    A metric says nothing without its value, a count may; prose and addresses are nothing to filter by.
+    A metric means nothing without its value; prose and addresses are useless as a filter.
     """
     if key in _VALUE_ONLY:
         yield from (text for text in _texts(stored) if text)
@@ -185,7 +185,7 @@ def _wished(key: str, stored: PropertyValue) -> Iterator[str]:
 def _texts(stored: PropertyValue) -> Iterator[str]:
     entries = listed(stored.text) if stored.is_string else None
     for text in (stored.text,) if entries is None else entries:
-        if len(text) <= backstage.MAX_NAME and not _NOTHING_TO_FILTER_BY.search(text):
+        if len(text) <= backstage.MAX_NAME and not _USELESS_AS_FILTER.search(text):
             yield text
 
 
@@ -202,7 +202,7 @@ def _field_tags(model: RegisteredModel, version: ModelVersion) -> Iterator[str |
     yield backstage.tag(f"maturity-{model.maturity}") if model.maturity else None
 
 
-def _tell_lost(keys: Iterable[str], notes: Notes) -> None:
+def _note_lost(keys: Iterable[str], notes: Notes) -> None:
     if not (names := sorted(keys)):
         return
     more = f" and {len(names) - _MAX_TOLD} more" if len(names) > _MAX_TOLD else ""

@@ -1,4 +1,4 @@
-"""Reading values out of objects whose shape nobody guarantees: whatever has the wrong type counts as absent."""
+"""Reads values from JSON objects of unknown shape: a value of the wrong type counts as absent."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -7,7 +7,7 @@ from typing import Any
 
 from services.normalizer.normalize.links import without_credentials
 
-# Control characters break the reader's database (PostgreSQL takes no NUL in text), lone surrogates are no UTF-8.
+# Control characters break the readers' database (PostgreSQL has no NUL in text); lone surrogates are not valid UTF-8.
 _UNWANTED = re.compile("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
 _LINE_BREAK = re.compile("\r\n?")
 _MAX_DIGITS = 18
@@ -16,14 +16,16 @@ _SHOWN = 60
 
 def mapping(value: object) -> Mapping[str, Any]:
     """Return `value` when it is a JSON object, else an empty one."""
-    # A dict nearly always, and to ask an abstract class takes ten times as long.
+    # It is nearly always a dict, and checking against an abstract class takes ten times as long.
     return value if isinstance(value, dict) or isinstance(value, Mapping) else {}  # noqa: SIM101 - see above
 
 
 def at(value: object, *path: str) -> Any:
-    """Return what stands at `path` inside nested JSON objects, or None."""
+    """Return the value at `path` in nested JSON objects, or None."""
     for key in path:
-        value = mapping(value).get(key)
+        if not isinstance(value, dict):  # nearly always one, see `mapping`
+            value = mapping(value)
+        value = value.get(key)
     return value
 
 
@@ -33,7 +35,9 @@ def items(value: object) -> Sequence[Any]:
 
 
 def block(value: object) -> str:
-    """Return a text with its inner layout, line breaks as `\\n`, blank lines at the ends cut; a number as its text."""
+    """Return a text with its inner layout, line breaks as `\\n`, without blank lines at its ends; numbers as text."""
+    if value is None:
+        return ""
     if isinstance(value, str):
         if value.isprintable():
             return value.rstrip()
@@ -52,13 +56,15 @@ def text(value: object) -> str:
 
 def line(value: object) -> str:
     """Return a text in one line, with every run of blanks made one space."""
+    if value is None:  # of most fields that there may be
+        return ""
     if type(value) is str and value.isprintable() and " " not in value:
-        return value  # most are one word, and have no other blank either
+        return value  # most texts are one word, and need no work
     return " ".join(block(value).split())
 
 
 def millis(value: object) -> int:
-    """Return an epoch time in milliseconds as the registries write it (a string of digits), else 0."""
+    """Return an epoch time in milliseconds as registries write it (a string of digits), else 0."""
     digits = value if isinstance(value, str) else str(value) if isinstance(value, int) else ""
     return int(digits) if digits.isascii() and digits.isdigit() and len(digits) <= _MAX_DIGITS else 0
 

@@ -4,10 +4,10 @@ from collections.abc import Iterable
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
+from common.faults import Fault, FaultKind
 from common.http.client import RemoteError, StatusError, Unreachable
-from services.normalizer.sources.refs import Fault, FaultKind, SourceRef
+from services.normalizer.sources.refs import ACCOUNT, SourceRef
 
-ACCOUNT = "the service account rhdh-rhoai-connector"
 _UNKNOWN_NAME = ("name or service not known", "nodename nor servname", "name resolution", "no address associated")
 
 
@@ -87,9 +87,7 @@ def _of_status(ref: SourceRef, error: StatusError) -> tuple[FaultKind, str]:
         return remedy
     match error.status:
         case 401:
-            return "unauthorized", (
-                f"the token is not accepted by {ref.label}: renew the Secret of {ACCOUNT}, or set KFMR_TOKEN"
-            )
+            return "unauthorized", f"the token is not accepted by {ref.label}: {ref.settings.renewal}"
         case 403:
             return "forbidden", _role_binding(ref)
         case 404:
@@ -128,7 +126,7 @@ def _of_transport(ref: SourceRef, error: Unreachable) -> tuple[FaultKind, str]:
     host = urlsplit(ref.url).hostname
     if "certificate" in cause:
         return "certificate", (
-            "name a file with the authority's certificate in MODEL_REGISTRY_CA_FILE, or, without any check, "
+            f"name a file with the authority's certificate in {ref.settings.authority}, or, without any check, "
             f"{host} in MODEL_REGISTRY_INSECURE"
         )
     if any(words in cause for words in _UNKNOWN_NAME):

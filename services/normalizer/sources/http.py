@@ -3,7 +3,6 @@
 import asyncio
 import json
 import ssl
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -12,10 +11,11 @@ from typing import Any, TypeVar
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
+from common.faults import Fault
 from common.http.client import HttpClient, RemoteError, StatusError
 from common.secrets import MountedCredentials, TokenSource
 from services.normalizer.sources.faults import BadAnswer, TooLarge
-from services.normalizer.sources.refs import Fault, SourceRef, SourceState
+from services.normalizer.sources.refs import SourceRef
 
 T = TypeVar("T")
 log = structlog.get_logger("sources")
@@ -55,18 +55,15 @@ class SourceMetrics:
 class Account:
     """How one registry or catalog fares, told once when it changes: to the log and `tell`."""
 
-    def __init__(self, *, tell: Callable[[SourceRef, SourceState], None], now: Callable[[], float] = time.time) -> None:
+    def __init__(self, *, tell: Callable[[SourceRef, Fault | None], None]) -> None:
         self._tell = tell
-        self._now = now
-        self._state: SourceState | None = None
+        self._tried = False
+        self._fault: Fault | None = None
 
     def update(self, ref: SourceRef, fault: Fault | None) -> None:
         """Take the result of an attempt to read it; another fault of the same kind is no news."""
-        was = self._state
-        if was is not None and _kind(was.fault) == _kind(fault):
+        if self._tried and _kind(self._fault) == _kind(fault):
             return
-        since = self._now() if was is None or was.ok or fault is None else was.since
-        self._state = SourceState(since=since, fault=fault)
         if fault is not None:
             log.warning(
                 "source_unreadable",
@@ -77,8 +74,9 @@ class Account:
                 url=fault.url,
             )
         else:
-            log.info("source_readable", source=ref.label, again=was is not None, url=ref.url)
-        self._tell(ref, self._state)
+            log.info("source_readable", source=ref.label, again=self._tried, url=ref.url)
+        self._tried, self._fault = True, fault
+        self._tell(ref, fault)
 
 
 class Remote:

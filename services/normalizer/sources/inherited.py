@@ -6,18 +6,19 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from common.backoff import happens
+from common.faults import Fault
 from common.kube.client import KubeClient
 from common.kube.metrics import KubeMetrics
 from common.kube.reflector import ReflectorOptions
 from common.kube.replica import Key
+from common.kube.reporting import STARTING
 from common.kube.resources import NAMESPACES
-from common.kube.state import State
 from services.normalizer.facts import Gone, Missing, Ref, Unusable
 from services.normalizer.normalize.deployment import Deployment, Fact, Planned
 from services.normalizer.normalize.stated import NOTHING, Inheritance, read_namespace
 from services.normalizer.source import News, Sink, Source
 from services.normalizer.sources.kserve.watched import Collection, reflectors
-from services.normalizer.sources.wrapping import PassingOn, Wrapper
+from services.normalizer.sources.wrappers import WrappedSink, Wrapper
 
 PART = "namespaces"
 PATIENCE = 10.0
@@ -32,8 +33,8 @@ class Namespaces:
 
     def __init__(self, *, client: KubeClient, metrics: KubeMetrics, options: ReflectorOptions | None = None) -> None:
         self._known: dict[str, Inheritance] = {}
-        self._followers: list[tuple[Callable[[str], None], Callable[[State], None]]] = []
-        self._state: State | None = None
+        self._followers: list[tuple[Callable[[str], None], Callable[[Fault | None], None]]] = []
+        self._fault: Fault | None = STARTING
         self._tried = asyncio.Event()
         collection = Collection[Inheritance](
             changed=self._change,
@@ -56,11 +57,11 @@ class Namespaces:
         """Return what a namespace says."""
         return self._known.get(namespace, NOTHING)
 
-    def follow(self, changed: Callable[[str], None], state: Callable[[State], None]) -> None:
+    def follow(self, changed: Callable[[str], None], state: Callable[[Fault | None], None]) -> None:
         """Call `changed` with the name of each namespace that says something else, `state` when they fare otherwise."""
         self._followers.append((changed, state))
-        if self._state is not None:
-            state(self._state)
+        if self._fault != STARTING:
+            state(self._fault)
 
     async def run(self) -> None:
         """Follow the namespaces until cancelled."""
@@ -83,12 +84,12 @@ class Namespaces:
         for changed, _ in self._followers:
             changed(name)
 
-    def _tell(self, state: State) -> None:
-        self._state = state
-        if not state.ok:
+    def _tell(self, fault: Fault | None) -> None:
+        self._fault = fault
+        if fault is not None:
             self._tried.set()
         for _, tell in self._followers:
-            tell(state)
+            tell(fault)
 
 
 class Inherited(Wrapper):
@@ -101,12 +102,12 @@ class Inherited(Wrapper):
     async def run(self, sink: Sink) -> None:
         """Tell what the source tells, until cancelled."""
         inheriting = _Inheriting(sink, self._known)
-        self._known.follow(inheriting.again, lambda state: sink.state(state, part=PART))
+        self._known.follow(inheriting.again, lambda fault: sink.state(fault, part=PART))
         await self._known.tried()
         await self._source.run(inheriting)
 
 
-class _Inheriting(PassingOn):
+class _Inheriting(WrappedSink):
     """Passes on what a source tells, with what deployments inherit, again when that changes."""
 
     def __init__(self, sink: Sink, namespaces: Namespaces) -> None:

@@ -24,11 +24,12 @@ from services.normalizer.normalize.deployment import (
 )
 from services.normalizer.normalize.kserve_objects import FRAMEWORKS, read_isvc, read_llmisvc
 from services.normalizer.normalize.runtimes import Runtime, read_runtime
-from services.normalizer.normalize.stated import misspelt
+from services.normalizer.normalize.stated import misspellings
 from services.normalizer.normalize.storage import secret_name
 from services.normalizer.sources.kustomizations import Overlay, is_kustomization, read_overlay
 from services.normalizer.sources.manifest_files import Fault, FileContents, Manifest, Place, is_placeholder
-from services.normalizer.sources.manifest_text import Unquoted
+from services.normalizer.sources.manifest_schema import ISVC, LLM, Schema, wrong_types
+from services.normalizer.sources.manifest_text import Located, Unquoted
 
 Key = tuple[str, str]
 """An object's namespace and name."""
@@ -58,11 +59,15 @@ _RUNTIMES = ("ServingRuntime", "ClusterServingRuntime")
 
 
 class _Reader(NamedTuple):
-    """How a kind of deployment is read: its API versions, the newest first, and what a whole object has of `parts`."""
+    """How a kind of deployment is read: its API versions, the newest first, and what a whole object has of `parts`.
+
+    `schema` is that of its `spec`.
+    """
 
     kind: DeploymentKind
     versions: tuple[str, ...]
     read: Callable[[Mapping[str, Any]], Deployment]
+    schema: Schema
     whole: tuple[str, ...]
     parts: tuple[str, ...]
 
@@ -71,12 +76,18 @@ _READERS: Mapping[DeploymentKind, _Reader] = {
     reader.kind: reader
     for reader in (
         _Reader(
-            _ISVC, (_VERSION,), read_isvc, ("spec", "predictor"), ("model", "containers", "workerSpec", *FRAMEWORKS)
+            _ISVC,
+            (_VERSION,),
+            read_isvc,
+            ISVC,
+            ("spec", "predictor"),
+            ("model", "containers", "workerSpec", *FRAMEWORKS),
         ),
         _Reader(
             "LLMInferenceService",
             ("v1alpha2", "v1alpha1"),
             read_llmisvc,
+            LLM,
             ("spec",),
             ("model", "baseRefs", "template", "router", "worker"),
         ),
@@ -133,7 +144,8 @@ def read_manifests(files: Mapping[Path, FileContents], *, connections: bool = Fa
 
     `connections`: the Secrets that deployments name as connections are read, as far as they may be shown.
     """
-    manifests = [found for path in sorted(files) if not is_kustomization(path) for found in files[path].manifests]
+    ordered = sorted(files)
+    manifests = [found for path in ordered if not is_kustomization(path) for found in files[path].manifests]
     kustomizations = {
         path: found.obj for path, contents in files.items() if is_kustomization(path) for found in contents.manifests
     }
@@ -143,7 +155,7 @@ def read_manifests(files: Mapping[Path, FileContents], *, connections: bool = Fa
     for manifest in manifests:
         if not overlay.is_patch(manifest.place.path):
             reading.take(manifest)
-    faults = [fault for path in sorted(files) for fault in files[path].faults if not overlay.is_patch(fault.place.path)]
+    faults = [fault for path in ordered for fault in files[path].faults if not overlay.is_patch(fault.place.path)]
     of_files = [*map(_unreadable, faults), *(Noticed(each, Place(each.object)) for each in overlay.problems)]
     return Contents(
         reading.deployments,
@@ -238,6 +250,7 @@ class _Reading:
         found = DeploymentManifest(reader.read(obj), bare=not obj.get("status"), place=place)
         ref, name = found.ref, found.ref.label
         self.noticed += [Noticed(problem, place) for problem in _checked(obj, name, reader)]
+        self.noticed += _of_wrong_type(manifest, name, reader)
         partial = not any(values.at(obj, *reader.whole, part) for part in reader.parts)
         former = self.deployments.get(ref)
         if former is not None and partial != (ref in self._partial):
@@ -306,7 +319,7 @@ def _checked(obj: Mapping[str, Any], name: str, reader: _Reader) -> Iterator[Pro
                     f"the value of the {field_name} {key} is not text: kubectl refuses it",
                     f"write it in quotes, {key}: {_quoted(value)}",
                 )
-    for found in misspelt(annotations):
+    for found in misspellings(annotations):
         yield Problem(
             "annotation_unknown",
             "warning",
@@ -314,6 +327,22 @@ def _checked(obj: Mapping[str, Any], name: str, reader: _Reader) -> Iterator[Pro
             f"the annotation {found.key} is unknown" + (f"; did you mean {found.meant}?" if found.meant else ""),
             f"write {found.meant}" if found.meant else "the annotations that count are in docs/mapping.md",
         )
+
+
+def _of_wrong_type(manifest: Manifest, name: str, reader: _Reader) -> Iterator[Noticed]:
+    """Yield the fields of a deployment whose values the API server refuses, each with the line of the object around."""
+    obj, place = manifest
+    first = obj.line if isinstance(obj, Located) else -1
+    for each in wrong_types(obj.get("spec"), reader.schema, "spec"):
+        line = place.line + each.line - first if min(each.line, first) >= 0 else place.line
+        problem = Problem(
+            "field_of_wrong_type",
+            "error",
+            name,
+            f"its field {each.field} is {each.found}, where {each.expected} belongs: the API server refuses it",
+            each.remedy,
+        )
+        yield Noticed(problem, Place(place.path, line))
 
 
 def _quoted(value: object) -> str:

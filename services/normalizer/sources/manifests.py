@@ -6,7 +6,7 @@ from pathlib import Path
 
 import structlog
 
-from common.kube.state import State
+from common.faults import Fault
 from common.problems import Problem
 from services.normalizer.facts import MANIFESTS, Gone, Ref
 from services.normalizer.normalize.deployment import Fact
@@ -57,7 +57,7 @@ class ManifestSource:
             missing = Problem("file_unreadable", "error", "manifests", str(error), "give a path that exists")
             self._report([Noticed(missing, Place(""))])
             self._stamps = {}
-            sink.state(State(ok=False, reason=missing.message, remedy=missing.remedy, kind="error"))
+            sink.state(Fault(kind="error", reason=missing.message, remedy=missing.remedy))
             return
         if stamps == self._stamps and self._stamps and not self._again:
             return
@@ -70,7 +70,7 @@ class ManifestSource:
         self._report(contents.noticed)
         if contents.faults:
             unread = "; ".join(f"{fault.place}: not read: {fault.message}" for fault in contents.faults)
-            sink.state(State(ok=False, reason=unread, kind="error"), partly=True)
+            sink.state(Fault(kind="error", reason=unread), partly=True)
         else:
             sink.listed()
 

@@ -17,7 +17,6 @@ from services.normalizer.normalize import values
 from services.normalizer.normalize.mlflow_objects import (
     Listed,
     Run,
-    deleted,
     read_model,
     read_run,
     read_version,
@@ -25,10 +24,11 @@ from services.normalizer.normalize.mlflow_objects import (
     version_id,
     version_names,
 )
+from services.normalizer.normalize.registered_version import RegisteredVersion, joined
 from services.normalizer.normalize.registry_objects import ModelArtifact, ModelVersion
 from services.normalizer.sources.faults import BadAnswer, Inconsistent, TooLarge, fault_of, longest_wait
 from services.normalizer.sources.http import Remote, for_each
-from services.normalizer.sources.kubeflow.records import RegistryReading, RegistrySnapshot
+from services.normalizer.sources.polled import Look
 
 _API = "/api/2.0/mlflow"
 MODELS_PATH = f"{_API}/registered-models/search"
@@ -73,30 +73,32 @@ class MlflowPoller:
         self._parsed: dict[str, tuple[_Given, _Parsed]] = {}
         self._absent: set[str] = set()
         self._unlisted = {_MODELS[0], _VERSIONS[0]}
-        self._last = RegistrySnapshot()
+        self._last: Mapping[str, RegisteredVersion] = {}
 
     def move(self, remote: Remote) -> None:
         """Read from another address from now on; what is known stays."""
         self._remote = remote
 
-    async def look_up(self, model_id: str, version_id: str) -> RegistryReading:
+    async def look_up(self, model_id: str, version_id: str) -> Look:
         """Return what is known: the ids that people name are never MLflow's."""
-        return self._reading(self._last, complete=False)
+        return self._look(self._last, complete=False)
 
-    async def poll(self) -> RegistryReading:
+    async def poll(self) -> Look:
         """Read the lists, ask for what they lack, and read the runs of versions that are new or changed."""
         models, versions = await asyncio.gather(self._list(_MODELS), self._list(_VERSIONS))
         errors = [answer.error for answer in (models, versions) if answer.error is not None]
         listed = self._take_versions(versions)
         whole, problems = self._take_models(models)
-        removed: list[ModelVersion] = []
+        deleted: list[str] = []
         if not errors:
-            removed, doubts = await self._account_for(listed, whole)
+            deleted, doubts = await self._account_for(listed, whole)
             errors += doubts
         complete = not errors
         errors += await self._read_runs()
-        snapshot, unusable = await self._snapshot(removed)
-        return self._reading(snapshot, complete=complete, errors=errors, problems=(*problems, *unusable))
+        versions_now, unusable = await self._join()
+        return self._look(
+            versions_now, deleted=deleted, complete=complete, errors=errors, problems=(*problems, *unusable)
+        )
 
     # --- lists
 
@@ -147,7 +149,8 @@ class MlflowPoller:
             if isinstance(model, Problem):
                 problems.append(model)
             elif model is not None:
-                found[model.model.id] = model
+                former = self._models.get(model.model.id)
+                found[model.model.id] = former if former is not None and former == model else model
         # A model goes with its versions only: one that is malformed, or cut off from a list, stays as it was.
         named = {each.rpartition("/")[0] for each in self._raw}
         self._models = {each: model for each, model in self._models.items() if each in named or answer.error} | found
@@ -162,9 +165,7 @@ class MlflowPoller:
 
     # --- what lists lack
 
-    async def _account_for(
-        self, listed: set[str], models: Mapping[str, Listed]
-    ) -> tuple[list[ModelVersion], list[RemoteError]]:
+    async def _account_for(self, listed: set[str], models: Mapping[str, Listed]) -> tuple[list[str], list[RemoteError]]:
         """Ask for every version that whole lists ought to hold and lack, and forget what the server does not know.
 
         `listed` are the versions that came, `models` the models. Returns the versions that were deleted, and what
@@ -180,14 +181,10 @@ class MlflowPoller:
         doubts = list((await for_each(sorted(missing - self._absent), ask)).values())
         if present:
             doubts.append(Inconsistent(f"the list of versions lacks {len(present)} that exist, such as {present[0]}"))
-        known = (
-            version for each in absent if (version := self._last.versions.get(each)) and self._is_kept(version, models)
-        )
-        removed = [each for version in known for each in deleted(version, registry=self._remote.ref.label)]
         for each in absent:
             self._absent.add(each)
             self._raw.pop(each, None)
-        return removed, doubts
+        return [each for each in absent if self._has_kept_the_model(each, models)], doubts
 
     async def _exists(self, each: str) -> bool:
         """Return whether the server knows a version.
@@ -208,10 +205,11 @@ class MlflowPoller:
             raise BadAnswer(f"{self._remote.ref.url}{path}: 200 without the version")
         return True
 
-    def _is_kept(self, version: ModelVersion, models: Mapping[str, Listed]) -> bool:
+    def _has_kept_the_model(self, each: str, models: Mapping[str, Listed]) -> bool:
         """Return whether the model of a version that is gone is still there, as old as it was."""
-        model, now = self._last.models.get(version.registered_model_id), models.get(version.registered_model_id)
-        return model is not None and now is not None and model.created == now.model.created
+        known = self._last.get(each)
+        now = models.get(known.model.id) if known is not None else None
+        return known is not None and now is not None and known.model.created == now.model.created
 
     # --- runs
 
@@ -238,14 +236,13 @@ class MlflowPoller:
 
     # --- what follows
 
-    async def _snapshot(self, removed: Sequence[ModelVersion]) -> tuple[RegistrySnapshot, list[Problem]]:
-        """Return everything as it is now, and what is unusable.
+    async def _join(self) -> tuple[Mapping[str, RegisteredVersion], list[Problem]]:
+        """Return all versions as they are now, by id, and what is unusable.
 
         A version whose run was not read has no artifacts, so that its document stays as it is. What did not change is
         not parsed again; others have their turn meanwhile.
         """
-        versions: dict[str, ModelVersion] = {each.id: each for each in removed}
-        artifacts: dict[str, tuple[ModelArtifact, ...]] = {}
+        versions: dict[str, RegisteredVersion] = {}
         problems = []
         former, self._parsed = self._parsed, {}
         for number, (each, raw) in enumerate(tuple(self._raw.items()), 1):
@@ -259,12 +256,17 @@ class MlflowPoller:
             self._parsed[each] = given, found
             if isinstance(found, Problem):
                 problems.append(found)
-            elif found is not None:
-                versions[each], of_version = found
-                if known or not run:
-                    artifacts[each] = of_version
-        models = {each: listed.model for each, listed in self._models.items()}
-        return RegistrySnapshot(models=models, versions=versions, artifacts=artifacts), problems
+            elif found is not None and (listed := self._models.get(found[0].registered_model_id)) is not None:
+                version, artifacts = found
+                was_read = known is not None or not run
+                versions[each] = joined(
+                    self._remote.ref.id,
+                    listed.model,
+                    version,
+                    artifacts if was_read else None,
+                    former=self._last.get(each),
+                )
+        return versions, problems
 
     def _aliases(self, each: str) -> tuple[str, ...]:
         model, _, number = each.rpartition("/")
@@ -274,38 +276,25 @@ class MlflowPoller:
     def _parse(self, raw: Any, aliases: tuple[str, ...], run: Run | None, url: str) -> _Parsed:
         return read_version(raw, aliases=aliases, run=run, url=url, registry=self._remote.ref.label)
 
-    def _reading(
+    def _look(
         self,
-        snapshot: RegistrySnapshot,
+        versions: Mapping[str, RegisteredVersion],
         *,
+        deleted: Sequence[str] = (),
         complete: bool,
         errors: Sequence[RemoteError] = (),
         problems: Sequence[Problem] = (),
-    ) -> RegistryReading:
-        before, self._last = self._last, snapshot
-        return RegistryReading(
-            snapshot=snapshot,
+    ) -> Look:
+        self._last = versions
+        return Look(
+            versions=versions,
+            deleted=deleted,
             complete=complete,
-            settled=not self._unlisted,
-            touched=_touched(before, snapshot),
+            listed=not self._unlisted,
             fault=fault_of(self._remote.ref, errors[0]) if errors else None,
             problems=tuple(problems),
             retry_after=longest_wait(errors),
         )
-
-
-def _touched(before: RegistrySnapshot, now: RegistrySnapshot) -> frozenset[str]:
-    """Return the versions whose documents may differ between two snapshots."""
-    models = _changed(before.models, now.models)
-    touched = _changed(before.versions, now.versions) | _changed(before.artifacts, now.artifacts)
-    if models:
-        for holds in (before, now):
-            touched |= {each for each, version in holds.versions.items() if version.registered_model_id in models}
-    return frozenset(touched)
-
-
-def _changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> set[str]:
-    return {each for each in before.keys() | now.keys() if before.get(each) != now.get(each)}
 
 
 def _page(raw: Any, name: str, where: str) -> list[Any]:

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from urllib.parse import urlsplit
 
 from common.backoff import Backoff, happens, spread
+from common.faults import Fault
 from common.http.client import RemoteError
-from common.kube.state import OK, State, StateKind
 from services.normalizer.facts import LOCAL, Ref
 from services.normalizer.normalize.answers import models_path, read_model_list, server_deployment
 from services.normalizer.normalize.deployment import Deployment
@@ -15,17 +15,10 @@ from services.normalizer.source import Sink
 from services.normalizer.sourcebook import SourceKind
 from services.normalizer.sources.faults import BadAnswer, fault_of, internal, longest_wait
 from services.normalizer.sources.http import Account, Connector, Remote
-from services.normalizer.sources.refs import Fault, FaultKind, SourceRef
+from services.normalizer.sources.refs import SourceRef
 
 RETRY = 5.0
 """The longest first pause after a failure, in seconds."""
-_STATES: dict[FaultKind, StateKind] = {
-    "unauthorized": "unauthorized",
-    "forbidden": "forbidden",
-    "unreachable": "unreachable",
-    "timeout": "unreachable",
-    "dns": "unreachable",
-}
 
 
 def server_refs(servers: Sequence[str], *, insecure: Sequence[str] = ()) -> Iterator[SourceRef]:
@@ -76,7 +69,7 @@ class OpenAiSource:
 
     async def run(self, sink: Sink) -> None:
         """Look at the server until cancelled."""
-        account = Account(tell=lambda ref, state: None)
+        account = Account(tell=lambda ref, fault: None)
         async with self._connector.open(self._ref) as remote:
             while True:
                 pause = await self._look(remote, sink, account)
@@ -104,7 +97,7 @@ class OpenAiSource:
 
     def _fail(self, fault: Fault, sink: Sink, account: Account, *, wait: float = 0) -> float:
         account.update(self._ref, fault)
-        sink.state(_state(fault))
+        sink.state(fault)
         return max(self._backoff.next(), min(wait, self._interval))
 
     async def _names(self, remote: Remote) -> Sequence[str]:
@@ -135,9 +128,5 @@ class OpenAiSource:
         if deployment != self._told:
             sink.changed({Ref.deployment("OpenAIServer", LOCAL, "", self._ref.name): deployment})
             self._told = deployment
-        sink.state(OK)
+        sink.state(None)
         sink.listed()
-
-
-def _state(fault: Fault) -> State:
-    return State(ok=False, reason=fault.reason, remedy=fault.remedy, kind=_STATES.get(fault.kind, "error"))

@@ -3,28 +3,31 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from services.normalizer.normalize.registry_objects import RegistryApi, RegistryRef
+from services.normalizer.normalize.registered_version import Registry, RegistryApi
 
 RefKind = Literal["registry", "catalog", "openai"]
 Api = RegistryApi | Literal["openai"]
 
-FaultKind = Literal[
-    "no-address",  # it exists, but nothing says under which address
-    "untrusted",  # it is in a namespace where anyone may have put it
-    "dns",
-    "unreachable",
-    "timeout",
-    "certificate",
-    "unauthorized",
-    "forbidden",
-    "absent",
-    "unavailable",
-    "error",
-    "answer",  # an answer came, and it is not what was asked for
-    "inconsistent",  # answers contradict each other
-    "too-large",  # more than is read of one server
-    "internal",  # a internal error
-]
+
+ACCOUNT = "the service account rhdh-rhoai-connector"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettingNames:
+    """What a remedy calls the settings that decide how a server is read.
+
+    By default they are variables; those of a cluster in CLUSTERS_FILE are fields of its entry there. `urls` names
+    registries by their addresses, `namespaces` those in which they are trusted, `authority` the file with their
+    certificate authority. `renewal` is what to do where their token is not accepted.
+    """
+
+    urls: str = "MODEL_REGISTRY_URLS"
+    namespaces: str = "MODEL_REGISTRY_NAMESPACES"
+    authority: str = "MODEL_REGISTRY_CA_FILE"
+    renewal: str = f"renew the Secret of {ACCOUNT}, or set KFMR_TOKEN"
+
+
+OF_ENVIRONMENT = SettingNames()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +38,8 @@ class SourceRef:
     the URL's host, port and path. `url` is the root that the API's paths are added to, empty while nothing says where
     the server is. `name` and `namespace` are empty when it is known by its URL alone. `verify` is whether its
     certificate is checked, `trusted` whether it is read and given the token. `origin` says who told. `api` is what it
-    speaks: an MLflow is a registry too, and is never given the service account's token.
+    speaks: an MLflow is a registry too, and is never given the service account's token. `settings` are those that
+    remedies name.
     """
 
     id: str
@@ -47,6 +51,7 @@ class SourceRef:
     verify: bool = True
     trusted: bool = True
     api: Api = "kubeflow"
+    settings: SettingNames = OF_ENVIRONMENT
 
     @property
     def label(self) -> str:
@@ -60,34 +65,8 @@ class SourceRef:
         return f"{self.kind}:{self.id}"
 
     @property
-    def registry(self) -> RegistryRef:
+    def registry(self) -> Registry:
         """What the mapping needs to know of it."""
         if self.api == "mlflow":  # its name is no Kubernetes object's
-            return RegistryRef(self.id, api=self.api)
-        return RegistryRef(self.id, self.name, self.namespace)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fault:
-    """Why a server could not be read completely, and what helps; `url` is the server's."""
-
-    kind: FaultKind
-    reason: str
-    remedy: str
-    url: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.kind}: {self.reason}; {self.remedy}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SourceState:
-    """How a server fares since `since` (seconds since the epoch): read completely, or with a fault."""
-
-    since: float
-    fault: Fault | None = None
-
-    @property
-    def ok(self) -> bool:
-        """Whether the last reading was complete."""
-        return self.fault is None
+            return Registry(self.id, api=self.api)
+        return Registry(self.id, self.name, self.namespace)

@@ -1,1 +1,1 @@
-"""Where storage-rest keeps what must survive a restart: ConfigMaps, a file, or nothing at all."""
+"""The stores, in which storage-rest's cache survives a restart: ConfigMaps, a file, or memory only."""

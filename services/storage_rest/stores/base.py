@@ -1,4 +1,4 @@
-"""What a store does for the cache, and what it needs of it."""
+"""The interface between the cache and its store."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -11,9 +11,9 @@ from common.wire import Changes, Upsert
 
 
 class StoreUnavailable(RemoteError):
-    """Nothing can be read or written for now; the text names the cause, `retry_after` is in seconds.
+    """The store cannot be read or written now; the text names the cause, `retry_after` is in seconds.
 
-    To a caller in the same process it is what it would be over HTTP: an answer that did not come.
+    It is a `RemoteError`, so that callers in the same process handle it like a failed request.
     """
 
     def __init__(self, reason: str, *, retry_after: int = 5) -> None:
@@ -23,7 +23,7 @@ class StoreUnavailable(RemoteError):
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """One document or card that cannot be kept: its key, the HTTP status that says so, and why."""
+    """A document or card that cannot be stored: its key, the HTTP status of the answer, and why."""
 
     key: str
     status: int
@@ -31,10 +31,10 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Contents:
-    """Everything that a store held at the start; `complete` when a former process knew that it was everything.
+class LoadedCache:
+    """Everything that a store contained at the start; `complete`: a former process knew that it was complete.
 
-    `damage` says where something is missing from what was complete once; what could be read is only a part then.
+    `damage` says what is missing from a cache that was complete before; empty if nothing is.
     """
 
     upserts: tuple[Upsert, ...] = ()
@@ -43,16 +43,16 @@ class Contents:
     damage: str = ""
 
 
-class View(Protocol):
-    """The copy in memory, which is right whatever the store says; the store repairs itself from it."""
+class CacheView(Protocol):
+    """The cache in memory as the store sees it: it is authoritative, and the store repairs itself from it."""
 
     @property
     def complete(self) -> bool:
-        """Whether the copy is known to be everything."""
+        """Whether the cache is known to be complete."""
 
     @property
     def damage(self) -> str:
-        """What was missing when the store was loaded, until somebody said that the copy is everything all the same."""
+        """What was missing when the store was loaded, until the cache is known to be complete again."""
 
     def entry(self, key: str) -> Upsert | None:
         """Return the entry under a key."""
@@ -60,54 +60,54 @@ class View(Protocol):
     def card(self, key: str) -> str | None:
         """Return the text of a card."""
 
-    def load(self, contents: Contents) -> None:
-        """Take what the store held at the start; called once, before anything is written."""
+    def load(self, loaded: LoadedCache) -> None:
+        """Start with the content of the store; called once, before anything is written."""
 
     def progressed(self) -> None:
-        """Learn that something became durable, or that `fault` has changed."""
+        """Called when something became durable or `fault` has changed."""
 
     def take_over(self, upserts: Iterable[Upsert], cards: Mapping[str, str]) -> None:
-        """Take what somebody else wrote into the store meanwhile."""
+        """Accept what another process wrote into the store."""
 
     def removed_elsewhere(self, keys: Collection[str]) -> AbstractSet[str]:
-        """Learn that another process of ours has removed entries; return those that are wanted all the same."""
+        """Called when another replica has removed entries; return those that are still wanted."""
 
 
 class Store(Protocol):
     """Makes changes durable.
 
-    `write` takes them in the order of its calls; the latest for a key wins, and what is superseded before it was
-    written need not be written at all.
+    `write` is called with changes in order: the latest for a key wins, and a change that is superseded before it was
+    written need not be written.
     """
 
-    async def run(self, view: View) -> None:
-        """Load into `view`, then write and follow until cancelled; back-off and retries are the store's own."""
+    async def run(self, view: CacheView) -> None:
+        """Load into `view`, then write and follow until cancelled; the store retries by itself."""
 
     @property
     def fault(self) -> str:
-        """Why nothing can be read or written and what to do; empty after a write that succeeded."""
+        """Why the store cannot be read or written, and what to do; empty after a successful write."""
 
     @property
     def shards(self) -> Sequence[ShardStatus]:
-        """The ConfigMaps that the cache is kept in, for people; none where it is kept otherwise."""
+        """The ConfigMaps that contain the cache, for the status page; empty for other stores."""
 
     def lacks(self, keys: Collection[str]) -> AbstractSet[str]:
         """Return those of the keys whose entries are not durable yet."""
 
     def check(self, upsert: Upsert) -> Refusal | None:
-        """Return whether an entry is too large to be kept at all."""
+        """Return a refusal if an entry is too large to be stored, else None."""
 
     def check_card(self, key: str, text: str) -> Refusal | None:
-        """Return whether a card is too large to be kept at all."""
+        """Return a refusal if a card is too large to be stored, else None."""
 
     def write(self, changes: Changes) -> None:
-        """Begin to make changes durable."""
+        """Start to make changes durable."""
 
     async def durable(self, keys: Collection[str], cards: Collection[str], *, complete: bool) -> tuple[Refusal, ...]:
-        """Wait until everything written for these keys and cards is durable, and that the cache is complete if asked.
+        """Wait until everything written for these keys and cards is durable; with `complete`, that flag too.
 
-        Returns what turned out to be impossible to keep.
+        Returns what could not be stored at all.
 
         Raises:
-            StoreUnavailable: when that takes longer than a caller should wait; it is tried further all the same.
+            StoreUnavailable: it takes longer than a caller should wait; the store keeps trying.
         """

@@ -1,7 +1,7 @@
-"""A store in ConfigMaps of the connector's namespace: small ones, patched by key, followed and repaired.
+"""The store in ConfigMaps of the connector's namespace: writes them by key, watches them, and repairs them.
 
-docs/protocol.md says how they look. What this store holds in memory is only which key is where, with which digest;
-contents are the view's.
+docs/protocol.md describes their format. In memory this store keeps only where each key is and its digest; the contents
+are in the cache.
 """
 
 import asyncio
@@ -10,6 +10,7 @@ from typing import Any
 
 import structlog
 
+from common.faults import Fault
 from common.health import Health
 from common.http.client import RemoteError
 from common.kube.client import KubeClient
@@ -17,14 +18,13 @@ from common.kube.errors import KubeError, remedy_of
 from common.kube.metrics import KubeMetrics
 from common.kube.reflector import Reflector, ReflectorOptions
 from common.kube.resources import CONFIG_MAPS
-from common.kube.state import State
 from common.status import ShardStatus
 from common.wire import Changes, Upsert
-from services.storage_rest.stores.base import Contents, Refusal, StoreUnavailable, View
-from services.storage_rest.stores.families import BASE, Cards, Entries, Family
+from services.storage_rest.stores.base import CacheView, LoadedCache, Refusal, StoreUnavailable
+from services.storage_rest.stores.condition import assess
+from services.storage_rest.stores.families import BASE, CardFamily, EntryFamily, Family
 from services.storage_rest.stores.objects import SELECTOR, observation
 from services.storage_rest.stores.shard import LIMIT, Change, Observation, Value
-from services.storage_rest.stores.verdict import judge
 from services.storage_rest.stores.watching import ShardHandler
 from services.storage_rest.stores.writer import Writer
 from services.storage_rest.telemetry import Telemetry
@@ -34,17 +34,16 @@ log = structlog.get_logger("storage")
 WAIT = 8.0
 """Seconds that a caller waits for its changes to be durable."""
 REPAIR_AFTER = 20.0
-"""Seconds after which a key that somebody removed is written again: another replica's removal is ours by then."""
-_UNTRIED = "it was not tried yet whether the cache can be written"
-
+"""Seconds after which a removed key is written again. By then, this process has made another replica's removal too."""
+_UNTRIED = "the cache has not been written yet, so it is unknown whether that is allowed"
 READ_AGAIN = 1.0
 """Seconds between attempts to read a ConfigMap at the start."""
 RESYNC = 3600.0
-"""Seconds between comparisons with a new list: the whole cache is read for it."""
+"""Seconds between comparisons with a new list, which reads the whole cache."""
 
 
 class ConfigMapStore:
-    """The cache in ConfigMaps; several of these, or one of the original's, may write the same ones."""
+    """The cache in ConfigMaps; several replicas, or the original storage-rest, may write the same ConfigMaps."""
 
     def __init__(
         self,
@@ -58,7 +57,7 @@ class ConfigMapStore:
         yaml: bool = False,
         options: ReflectorOptions | None = None,
     ) -> None:
-        """`budget` is in bytes of values for each ConfigMap; `yaml`: entries are written in the second format."""
+        """`budget`: bytes of values in each ConfigMap; `yaml`: entries are written in CatalogInfoYamlFormat."""
         self._client = client
         self._namespace = namespace
         self._kube_metrics = kube_metrics
@@ -66,22 +65,22 @@ class ConfigMapStore:
         self._health = health
         self._options = options or ReflectorOptions(resync=RESYNC)
         self._budget = budget
-        self._entries = Entries(budget=budget, yaml=yaml)
-        self._cards = Cards(budget=budget)
+        self._entries = EntryFamily(budget=budget, yaml=yaml)
+        self._cards = CardFamily(budget=budget)
         self._families: tuple[Family, ...] = (self._cards, self._entries)
-        self._writer = Writer(client=client, namespace=namespace, telemetry=telemetry, owner=self)
-        self._view: View | None = None
+        self._writer = Writer(client=client, namespace=namespace, telemetry=telemetry, listener=self)
+        self._view: CacheView | None = None
         self._reflectors: list[Reflector[Observation]] = []
         self._refused: dict[str, Refusal] = {}
         self._repairs: set[asyncio.TimerHandle] = set()
         self._news = asyncio.Event()
-        self._states: dict[str, State] = {}
+        self._faults: dict[str, Fault | None] = {}
 
-    async def run(self, view: View) -> None:
+    async def run(self, view: CacheView) -> None:
         """Load into `view`, then write and follow until cancelled."""
         try:
             async with asyncio.TaskGroup() as tasks:
-                # Keys move from the first ConfigMap to others: read in this order, none is missed on its way.
+                # Keys move from the first ConfigMap to others: in this order, no moving key is missed.
                 await self._follow(tasks, "cache", field_selector=f"metadata.name={BASE}")
                 await self._follow(
                     tasks, "cache-shards", label_selector=SELECTOR, field_selector=f"metadata.name!={BASE}"
@@ -95,13 +94,13 @@ class ConfigMapStore:
 
     @property
     def fault(self) -> str:
-        """Why nothing can be read or written and what to do; empty after a write that succeeded."""
+        """Why the ConfigMaps cannot be read or written, and what to do; empty after a successful write."""
         untried = self._entries.layout.first
         return self._reading_fault or self._writer.fault or (_UNTRIED if untried.probe or not untried.exists else "")
 
     @property
     def shards(self) -> list[ShardStatus]:
-        """The ConfigMaps, those of documents first."""
+        """The ConfigMaps, those with documents first."""
         return [
             ShardStatus(name=shard.name, bytes=shard.held_size, budget=self._budget, limit=LIMIT)
             for family in (self._entries, self._cards)
@@ -114,19 +113,19 @@ class ConfigMapStore:
         return self._entries.layout.unsettled & set(keys)
 
     def check(self, upsert: Upsert) -> Refusal | None:
-        """Return whether an entry is too large for a ConfigMap of its own."""
-        if len(upsert.body) < LIMIT // 4:  # base64 and the names beside it do not quadruple it
+        """Return a refusal if an entry is too large for a ConfigMap of its own, else None."""
+        if len(upsert.body) < LIMIT // 4:  # base64 and the other fields make it less than four times as large
             return None
         return _too_large(upsert.key, "document", self._entries.value(upsert).size)
 
     def check_card(self, key: str, text: str) -> Refusal | None:
-        """Return whether a card is too large, compressed, for a ConfigMap of its own."""
+        """Return a refusal if a card is too large, compressed, for a ConfigMap of its own, else None."""
         if len(text) < LIMIT // 8:
             return None
         return _too_large(key, "model card", self._cards.value(key, text).size)
 
     def write(self, changes: Changes) -> None:
-        """Send what has changed."""
+        """Send changes to the API server."""
         for upsert in changes.upserts:
             self._entries.layout.put(upsert.key, self._entries.value(upsert))
         for key in changes.removals:
@@ -138,21 +137,21 @@ class ConfigMapStore:
         self._advance()
 
     async def durable(self, keys: Collection[str], cards: Collection[str], *, complete: bool) -> tuple[Refusal, ...]:
-        """Wait until the API server has confirmed these keys and cards, and the mark of completeness if asked."""
+        """Wait until the API server has confirmed these keys and cards; with `complete`, that mark too."""
         slots = {self._cards.slot(key) for key in cards}
         try:
             async with asyncio.timeout(WAIT):
                 while not self._is_durable(keys, slots, complete=complete):
                     await self._news.wait()
         except TimeoutError:
-            slow = "the API server takes longer than usual to write the cache"
+            slow = f"the API server has not written the cache within {WAIT:g} seconds"
             raise StoreUnavailable(self._writer.fault or self._reading_fault or slow) from None
         return tuple(self._refused.pop(slot) for slot in {*keys, *slots} & self._refused.keys())
 
-    # --- what the writer tells
+    # --- called by the writer
 
     def progressed(self) -> None:
-        """Let those who wait look again."""
+        """Wake everything that waits for durable changes."""
         self._advance()
         self._news.set()
         self._news = asyncio.Event()
@@ -160,7 +159,7 @@ class ConfigMapStore:
             self._view.progressed()
 
     def changed_by_others(self, family: Family, changes: Mapping[str, Change], *, lost: bool) -> None:
-        """Take over what somebody else wrote; see to it that what somebody else removed is written again."""
+        """Accept what other processes wrote; write again what they removed."""
         if self._view is None or not changes:
             return
         appeared = {slot: value for slot, value in changes.items() if value is not None}
@@ -168,7 +167,7 @@ class ConfigMapStore:
         self._restore(family, appeared)
         removed = changes.keys() - appeared.keys()
         if family is self._entries:
-            # Where the mark says so too, it was a process of ours. Keys that are only absent are no removal.
+            # If the mark lacks the keys too, another replica removed them. Merely absent keys were not removed.
             deliberate = {slot for slot in removed if not family.layout.expects(slot)}
             removed -= deliberate - self._view.removed_elsewhere(deliberate)
         if lost:
@@ -180,15 +179,15 @@ class ConfigMapStore:
         self._advance()
 
     def impossible(self, family: Family, values: Mapping[str, Value], detail: str) -> None:
-        """Remember what no ConfigMap can hold, for those who wait for it."""
+        """Record values that no ConfigMap can hold, for the callers that wait for them."""
         for slot in values:
             self._refused[slot] = Refusal(slot, 413, f"the API server refuses it: {detail}")
 
     # --- following
 
     async def _follow(self, tasks: asyncio.TaskGroup, name: str, **selectors: str) -> None:
-        """Follow some of the ConfigMaps; return when they have been listed."""
-        handler = ShardHandler(name=name, owner=self)
+        """Watch some of the ConfigMaps; return when they have been listed."""
+        handler = ShardHandler(name=name, listener=self)
         reflector: Reflector[Observation] = Reflector(
             client=self._client,
             resource=CONFIG_MAPS,
@@ -205,50 +204,51 @@ class ConfigMapStore:
         await handler.synced.wait()
 
     def observed(self, obj: Mapping[str, Any]) -> Observation:
-        """Return a ConfigMap in the form that the layouts take."""
+        """Return a ConfigMap as an observation for the layouts."""
         return observation(obj, self._read)
 
     def seen(self, shown: Observation, *, listed: bool) -> None:
-        """Take a ConfigMap as the API server shows it."""
+        """Process a ConfigMap from a list or a watch event."""
         family = self._family(shown.name)
         if self._view is None or family is None:
-            return  # `_load` reads what came before
+            return  # `_load` reads everything that was observed before
         foreign = family.layout.observe(shown, listed=listed)
         self._measure(family, shown.name)
         self.changed_by_others(family, foreign, lost=False)
         self.progressed()
 
     def gone(self, name: str, *, listed: bool) -> None:
-        """Look for a ConfigMap that is no longer listed: it may only have lost its labels."""
+        """Read a ConfigMap that is no longer listed: it may only have lost its labels."""
         family = self._family(name)
         if self._view is None or family is None:
             return
         family.layout.doubt(family.layout.find(name))
         self.progressed()
 
-    def followed(self, name: str, state: State) -> None:
-        """Show whether the ConfigMaps can be read."""
-        self._states[name] = state
+    def followed(self, name: str, fault: Fault | None) -> None:
+        """Update the condition that says whether the ConfigMaps can be read."""
+        self._faults[name] = fault
         if self._view is None:
-            fault = self._reading_fault
-            self._health.set("store", ok=False, reason=f"the cache is not loaded yet: {fault}".rstrip(": "))
+            self._health.set(
+                "store", ok=False, reason=f"the cache is not loaded yet: {self._reading_fault}".rstrip(": ")
+            )
         else:
             self._view.progressed()
 
     @property
     def _reading_fault(self) -> str:
-        """Why the ConfigMaps cannot be read and what to do; empty when they can."""
-        failing = [state for state in self._states.values() if not state.ok]
-        return f"{failing[0].reason}; {failing[0].remedy}".rstrip("; ") if failing else ""
+        """Why the ConfigMaps cannot be read, and what to do; empty if they can."""
+        faults = [fault for fault in self._faults.values() if fault is not None]
+        return f"{faults[0].reason}; {faults[0].remedy}".rstrip("; ") if faults else ""
 
-    # --- within
+    # --- internal
 
     @property
     def _shown(self) -> list[Observation]:
         return [seen for reflector in self._reflectors for seen in reflector.store.values()]
 
     async def _find_unlabelled(self) -> list[Observation]:
-        """Return the ConfigMaps that belong to the cache by their number, and that nobody finds by their labels."""
+        """Return the ConfigMaps that belong to the cache by their number, but have lost their labels."""
         found = []
         for family in self._families:
             layout = family.layout
@@ -259,7 +259,7 @@ class ConfigMapStore:
         return found
 
     async def _get(self, name: str) -> dict[str, Any] | None:
-        """Read a ConfigMap, for as long as it takes; None when there is none."""
+        """Return a ConfigMap, retrying as long as it takes; None if it does not exist."""
         while True:
             try:
                 return await self._client.get(CONFIG_MAPS, name, self._namespace)
@@ -269,10 +269,10 @@ class ConfigMapStore:
                 self._health.set("store", ok=False, reason=f"the cache is not loaded yet: {error}; {remedy_of(error)}")
             await asyncio.sleep(READ_AGAIN)
 
-    def _load(self, view: View, unlabelled: Iterable[Observation]) -> None:
+    def _load(self, view: CacheView, unlabelled: Iterable[Observation]) -> None:
         shown = [self._entries.marked_outdated(seen) for seen in (*self._shown, *unlabelled)]
         layout = self._entries.layout
-        verdict = judge(
+        condition = assess(
             {layout.find(seen.name).number: seen for seen in shown if layout.names(seen.name)},
             base=BASE,
             others=any(self._cards.layout.names(seen.name) for seen in shown),
@@ -280,14 +280,14 @@ class ConfigMapStore:
         entries = self._merge(self._entries, shown)
         cards = self._merge(self._cards, shown)
         self._view = view
-        layout.first.due = layout.first.probe = True  # so that missing rights are noticed before they matter
-        layout.first.wants_complete = verdict.complete or bool(verdict.damage)
+        layout.first.due = layout.first.probe = True  # so that missing permissions are noticed early
+        layout.first.wants_complete = condition.complete or bool(condition.damage)
         view.load(
-            Contents(
+            LoadedCache(
                 upserts=tuple(self._entries.upserts(entries)),
                 cards=self._cards.texts(cards),
-                complete=verdict.complete,
-                damage=verdict.damage,
+                complete=condition.complete,
+                damage=condition.damage,
             )
         )
         for slot, value in entries.items():
@@ -295,13 +295,13 @@ class ConfigMapStore:
                 layout.put(slot, current)
         self._cards.layout.mark(enabled=True)
         layout.mark(enabled=not view.damage)
-        for slot in cards:  # a process that died between an entry and its card left it
+        for slot in cards:  # a process that ended between writing an entry and its card left it behind
             if self._cards.current(view, slot) is None:
                 self._cards.layout.put(slot, None)
         self._advance()
 
     def _merge(self, family: Family, shown: Iterable[Observation]) -> dict[str, Value]:
-        """Return what is in a family: of several copies the newest that can be read, in the highest ConfigMap."""
+        """Return the values of a family; of several copies, the readable one with the highest ConfigMap number."""
         layout = family.layout
         values: dict[str, Value] = {}
         spoiled = set()
@@ -335,7 +335,7 @@ class ConfigMapStore:
         )
 
     def _advance(self) -> None:
-        """Have sent what can be sent now; the mark of completeness only when all else is durable."""
+        """Send what can be sent now; the mark of completeness only when everything else is durable."""
         layout = self._entries.layout
         settled = not any(family.layout.unsettled for family in self._families)
         if settled and self._view is not None and self._view.complete:
@@ -346,7 +346,7 @@ class ConfigMapStore:
             self._writer.send(family)
 
     def _restore(self, family: Family, slots: Iterable[str]) -> None:
-        """Have in the cache what the view has, where it differs."""
+        """Write the cache's values into slots that differ."""
         assert self._view is not None  # noqa: S101 - nothing is restored before it is loaded
         for slot in slots:
             value = family.current(self._view, slot)
@@ -370,4 +370,4 @@ class ConfigMapStore:
 def _too_large(key: str, what: str, size: int) -> Refusal | None:
     if size <= LIMIT:
         return None
-    return Refusal(key, 413, f"the {what}, encoded, has {size} bytes; a ConfigMap holds {LIMIT}")
+    return Refusal(key, 413, f"the encoded {what} has {size} bytes; a ConfigMap holds at most {LIMIT}")

@@ -1,4 +1,4 @@
-"""What is written into the ConfigMaps: entries as the original writes them, model cards compressed."""
+"""The two families of ConfigMaps and their formats: entries as the original writes them, model cards compressed."""
 
 import hashlib
 import json
@@ -10,39 +10,39 @@ from typing import Protocol
 
 from common import feed, strict_json
 from common.wire import Upsert, card_digest, encode_storage_body, is_yaml_form, parse_storage_body
-from services.storage_rest.stores.base import View
+from services.storage_rest.stores.base import CacheView
 from services.storage_rest.stores.layout import Layout
 from services.storage_rest.stores.shard import Observation, Value
 
 BASE = "bac-import-model"
-"""The ConfigMap of the original; ours continue its name."""
+"""The ConfigMap of the original; the names of ours begin with it."""
 CARDS_BASE = f"{BASE}-cards"
 
 _LONGEST_CARD = 8 * 1024 * 1024
-"""Bytes that a compressed card may unfold to; larger ones were not written by us."""
+"""Most bytes of a decompressed card; the connector never writes larger ones."""
 _NOT_IN_KEYS = re.compile(r"[^-_a-zA-Z0-9]+")
 
 
 class Family(Protocol):
-    """ConfigMaps of one kind. A slot is a key in `binaryData`."""
+    """The ConfigMaps of one kind. A slot is a key in `binaryData`."""
 
     layout: Layout
 
     def read(self, slot: str, raw: bytes) -> Value:
-        """Return a value that was read; its digest is the one of the same content written by us."""
+        """Return the value of bytes that were read; its digest equals that of the same content written by us."""
 
-    def current(self, view: View, slot: str) -> Value | None:
+    def current(self, view: CacheView, slot: str) -> Value | None:
         """Return what should be in a slot."""
 
-    def take_over(self, view: View, values: Mapping[str, Value]) -> None:
-        """Hand the view what somebody else wrote."""
+    def take_over(self, view: CacheView, values: Mapping[str, Value]) -> None:
+        """Pass values that another process wrote to the cache."""
 
 
-class Entries:
-    """Documents: slot and key are the same, the value is a StorageBody.
+class EntryFamily:
+    """Documents: slot and key are equal, the value is a StorageBody.
 
-    `yaml`: it is written in the second format. What an earlier run has written in the other one is outdated; what
-    another replica writes meanwhile is not, or two of them would write against each other.
+    `yaml`: it is written in CatalogInfoYamlFormat. A value that an earlier run wrote in the other format is outdated
+    and written again; one that another replica writes now is not, or two replicas would overwrite each other forever.
     """
 
     def __init__(self, *, budget: int, yaml: bool = False) -> None:
@@ -50,11 +50,11 @@ class Entries:
         self._yaml = yaml
 
     def is_outdated(self, value: Value) -> bool:
-        """Return whether a value is in another format than is written."""
+        """Return whether a value is in the other format."""
         return value.usable and is_yaml_form(value.data) != self._yaml
 
     def marked_outdated(self, seen: Observation) -> Observation:
-        """Return a ConfigMap as one that holds something else than is wanted where its format is another."""
+        """Return an observation in which outdated values have another digest, so that they are written again."""
         if not self.layout.names(seen.name):
             return seen
         values = {
@@ -76,21 +76,21 @@ class Entries:
         return Value(raw, _digest_with_mark(entry))
 
     def upserts(self, values: Mapping[str, Value]) -> list[Upsert]:
-        """Return the entries in these values, leaving out unusable ones."""
+        """Return the entries in the usable values."""
         return [_entry(slot, value.data) for slot, value in values.items() if value.usable]
 
-    def current(self, view: View, slot: str) -> Value | None:
+    def current(self, view: CacheView, slot: str) -> Value | None:
         """Return what should be in a slot."""
         upsert = view.entry(slot)
         return self.value(upsert) if upsert else None
 
-    def take_over(self, view: View, values: Mapping[str, Value]) -> None:
-        """Hand the view what somebody else wrote."""
+    def take_over(self, view: CacheView, values: Mapping[str, Value]) -> None:
+        """Pass values that another process wrote to the cache."""
         view.take_over(self.upserts(values), {})
 
 
-class Cards:
-    """Model cards: their keys may be anything, so a slot is made of a key's harmless part and its hash."""
+class CardFamily:
+    """Model cards: their keys may contain any characters, so a slot consists of the key's valid part and its hash."""
 
     def __init__(self, *, budget: int) -> None:
         self.layout = Layout(base=CARDS_BASE, budget=budget)
@@ -110,23 +110,23 @@ class Cards:
 
     def read(self, slot: str, raw: bytes) -> Value:
         """Return a value that was read."""
-        found = _unfold(raw)
+        found = _decompress(raw)
         if found is None or self.slot(found[0]) != slot:
             return Value(raw, _digest(raw), usable=False)
         return Value(raw, card_digest(found[1]))
 
     def texts(self, values: Mapping[str, Value]) -> dict[str, str]:
-        """Return the cards in these values, by key, leaving out unusable ones."""
-        return dict(found for value in values.values() if value.usable and (found := _unfold(value.data)))
+        """Return the cards in the usable values, by key."""
+        return dict(found for value in values.values() if value.usable and (found := _decompress(value.data)))
 
-    def current(self, view: View, slot: str) -> Value | None:
+    def current(self, view: CacheView, slot: str) -> Value | None:
         """Return what should be in a slot."""
         key = self._keys.get(slot)
         text = view.card(key) if key is not None else None
         return self.value(key, text) if key is not None and text is not None else None
 
-    def take_over(self, view: View, values: Mapping[str, Value]) -> None:
-        """Hand the view what somebody else wrote."""
+    def take_over(self, view: CacheView, values: Mapping[str, Value]) -> None:
+        """Pass values that another process wrote to the cache."""
         view.take_over((), self.texts(values))
 
 
@@ -134,7 +134,7 @@ def _entry(slot: str, raw: bytes) -> Upsert:
     """Return the entry in a value.
 
     Raises:
-        ValueError: it cannot be read, or not be served.
+        ValueError: it cannot be read or served.
     """
     entry = parse_storage_body(slot, raw)
     feed.path_of(entry.key, entry.uri)
@@ -146,11 +146,11 @@ def _digest_with_mark(upsert: Upsert) -> str:
     return f"{upsert.digest} {mark.since} {mark.reason} {mark.refused}" if mark else upsert.digest
 
 
-def _unfold(raw: bytes) -> tuple[str, str] | None:
-    unfolding = zlib.decompressobj()
+def _decompress(raw: bytes) -> tuple[str, str] | None:
+    decompressor = zlib.decompressobj()
     try:
-        content = unfolding.decompress(raw, _LONGEST_CARD)
-        if not unfolding.eof:
+        content = decompressor.decompress(raw, _LONGEST_CARD)
+        if not decompressor.eof:
             return None
         fields = strict_json.parse_object(content)
         return strict_json.text(fields, "key", required=True), strict_json.text(fields, "text")

@@ -1,14 +1,15 @@
-"""Which key is in which ConfigMap of a family (`bac-import-model`, `bac-import-model-2`, …). No I/O.
+"""Decides which key is in which ConfigMap of a family (`bac-import-model`, `bac-import-model-2`, …). No I/O.
 
-Rules, from which everything else follows:
+The rules:
 
-- A key moves only to a ConfigMap with a higher number, and leaves the old one after it is in the new one. So if a
-  process dies in between, the copy with the higher number is the newer one, for anyone who reads both.
-- A key moves when it is written and its ConfigMap would be over the budget; never otherwise. So a ConfigMap of
-  somebody else's making, however large, is taken over as it is.
-- The first ConfigMap says how many there are, so that one that is missing is missed. The number only grows, and is
-  written after the new ConfigMap; what is in that one is not durable before.
-- New keys go where there is room for them to grow a little; a value larger than the budget gets a ConfigMap alone.
+- A key moves only to a ConfigMap with a higher number, and is removed from the old one after it is in the new one. So
+  if a process ends in between, the copy with the higher number is the newer one.
+- A key moves only when it is written and its ConfigMap would exceed the budget. So a ConfigMap that another program
+  wrote, however large, is kept as it is.
+- The first ConfigMap says how many there are, so that a missing one is noticed. That number never decreases. It is
+  written after the new ConfigMap, whose contents are not durable before.
+- New keys fill a ConfigMap only up to `FILL`, so that its values can grow; a value larger than the budget gets a
+  ConfigMap of its own.
 """
 
 import re
@@ -17,11 +18,11 @@ from collections.abc import Collection, Iterable, KeysView, Mapping
 from services.storage_rest.stores.shard import Change, Observation, Shard, Value
 
 FILL = 0.85
-"""Part of the budget that newcomers fill; the rest is for those inside to grow."""
+"""Share of the budget that new keys fill; the rest is left for existing values to grow."""
 
 
 class Layout:
-    """One family. `put` says what is wanted, `take` what to send where, the others record the outcome."""
+    """The layout of one family: `put` sets what is wanted, `work` returns what to send, the rest records results."""
 
     def __init__(self, *, base: str, budget: int) -> None:
         self.base = base
@@ -37,16 +38,16 @@ class Layout:
         self._shard(1)
 
     def names(self, name: str) -> bool:
-        """Whether a ConfigMap of this name belongs to the family."""
+        """Return whether a ConfigMap of this name belongs to the family."""
         return self._pattern.match(name) is not None
 
     @property
     def shards(self) -> Collection[Shard]:
-        """Every ConfigMap known, also those that do not exist yet."""
+        """Every known ConfigMap, including those that do not exist yet."""
         return self._shards.values()
 
     def mark(self, *, enabled: bool) -> None:
-        """Have every ConfigMap marked with its keys, or leave the marks: what was loaded does not fit them."""
+        """Write the marks of all ConfigMaps, or leave them unchanged because the loaded cache does not match them."""
         self._marking = enabled
         for number in range(2, self.first.wants_shards + 1):
             self._shard(number).due = True
@@ -55,37 +56,37 @@ class Layout:
 
     @property
     def marking(self) -> bool:
-        """Whether ConfigMaps are marked."""
+        """Whether marks are written."""
         return self._marking
 
     @property
     def marked(self) -> bool:
-        """Whether every ConfigMap bears the mark of its keys, and the first one their number."""
+        """Whether every ConfigMap has the mark of its keys, and the first one the number of ConfigMaps."""
         return self.numbered and all(s.mark == s.wanted_mark for s in self._shards.values() if s.exists)
 
     @property
     def numbered(self) -> bool:
-        """Whether the first ConfigMap says how many there are."""
+        """Whether the first ConfigMap has the number of ConfigMaps."""
         return self.first.shards >= self._highest
 
     @property
     def first(self) -> Shard:
-        """The one without a number."""
+        """The ConfigMap without a number in its name."""
         return self._shards[1]
 
     @property
     def unsettled(self) -> KeysView[str]:
-        """The keys that are not yet as they were last put."""
+        """The keys whose last `put` is not durable yet."""
         return self._unsettled.keys()
 
     def holds(self, key: str) -> bool:
-        """Whether a key will be somewhere when all is written."""
+        """Return whether a ConfigMap will contain a key when everything is written."""
         return any(shard.keeps(key) for shard in self._holders(key))
 
     # --- what is wanted
 
     def put(self, key: str, change: Change) -> None:
-        """Have `key` become this, wherever it is."""
+        """Set the wanted value of a key, None to remove it."""
         self._unsettled[key] = change.digest if change else None
         if change is None:
             self._no_longer_expect(key)
@@ -104,14 +105,14 @@ class Layout:
         for key in keys:
             self._check(key)
 
-    # --- what is sent, and the outcome
+    # --- what is sent, and the results
 
     def work(self) -> list[Shard]:
         """Return the ConfigMaps for which something could be sent now."""
         return [shard for shard in self._shards.values() if shard.has_work]
 
     def confirm(self, shard: Shard, version: int) -> None:
-        """Note that what was taken is done."""
+        """Record that the patch of a ConfigMap was written."""
         created = not shard.exists
         changed = shard.confirm(version)
         if created:
@@ -121,14 +122,14 @@ class Layout:
             self._check(key)
 
     def refuse(self, shard: Shard) -> Mapping[str, Value]:
-        """Note that the API server takes no more in this ConfigMap; what was to go there goes elsewhere.
+        """Record that the API server refuses a patch as too large; its values are planned elsewhere.
 
-        Returns what no ConfigMap can hold, for it did not fit into an empty one either; it is given up.
+        Returns the values that do not fit into an empty ConfigMap either; they are given up.
         """
         patch = shard.put_back(certain=True)
         puts = patch.puts
         if patch.create and len(puts) > 1:
-            shard.one_by_one = True  # one of them may be the only culprit
+            shard.one_by_one = True  # perhaps only one of them is too large
             return {}
         if patch.create:
             for key in puts:
@@ -143,7 +144,7 @@ class Layout:
         return {}
 
     def put_back(self, shard: Shard, *, certain: bool = False) -> None:
-        """Note that what was taken is not done, or (unless `certain`) not known to be."""
+        """Record that a patch was not written; unless `certain`, it may have been written all the same."""
         for key in shard.put_back(certain=certain).changes:
             self._locate(shard, key)
             self._check(key)
@@ -151,10 +152,10 @@ class Layout:
     # --- what the API server shows
 
     def observe(self, seen: Observation, *, listed: bool = False) -> dict[str, Change]:
-        """Take a ConfigMap as it was shown; return what somebody else changed (None: removed and nowhere else).
+        """Process a ConfigMap as it was observed; return what other processes changed (None: removed everywhere).
 
-        A list (`listed`) that shows an older version than is known was either under way while we wrote, or comes from
-        a cluster that was restored: the ConfigMap is read to find out.
+        A list (`listed`) with an older version than the known one was either made before our last write, or comes from
+        a cluster that was restored from a backup: the ConfigMap is read again to find out.
         """
         shard = self._shard(self._number(seen.name))
         if shard.busy:
@@ -165,27 +166,27 @@ class Layout:
             return {}
         former = shard.names
         foreign = shard.observe(seen)
-        self._count(shard.number, said=seen.shards)
+        self._count(shard.number, announced=seen.shards)
         self._expected |= shard.missing
         return self._changed(shard, foreign, former)
 
     def doubt(self, shard: Shard) -> None:
-        """Have a ConfigMap read before anything is written to it."""
+        """Let a ConfigMap be read again before it is written."""
         shard.unsure = True
 
     def read(self, shard: Shard, seen: Observation | None) -> dict[str, Change]:
-        """Take a ConfigMap as it was read because of a doubt, None when it does not exist; as `observe`."""
+        """Process a ConfigMap that was read again, None if it does not exist; returns as `observe`."""
         shard.reading = False
         shard.unsure = True
         return self.observe(seen) if seen else self.lose(shard)
 
     def catch_up(self, shard: Shard) -> dict[str, Change]:
-        """Take what was shown while something was being sent; as `observe`."""
+        """Process what was observed while a patch was being sent; returns as `observe`."""
         seen = self._deferred.pop(shard.number, None)
         return self.observe(seen) if seen else {}
 
     def lose(self, shard: Shard) -> dict[str, Change]:
-        """Take that a ConfigMap was deleted; as `observe`."""
+        """Process the deletion of a ConfigMap; returns as `observe`."""
         self._deferred.pop(shard.number, None)
         former = shard.names
         lost = shard.lose()
@@ -193,15 +194,15 @@ class Layout:
         return self._changed(shard, lost, former)
 
     def find(self, name: str) -> Shard:
-        """Return the ConfigMap of a name."""
+        """Return the ConfigMap with this name."""
         return self._shard(self._number(name))
 
-    # --- within
+    # --- internal
 
-    def _count(self, number: int, *, said: int = 0) -> None:
-        """Have the first ConfigMap say how many there are, once those before are there too."""
+    def _count(self, number: int, *, announced: int = 0) -> None:
+        """Update the number of ConfigMaps that the first one announces; those with lower numbers must exist first."""
         self._highest = max(self._highest, number)
-        self.first.wants_shards = max(self.first.wants_shards, said)
+        self.first.wants_shards = max(self.first.wants_shards, announced)
         for lower in range(self.first.wants_shards + 1, self._highest + 1):
             shard = self._shard(lower)
             if not shard.exists:
@@ -217,7 +218,7 @@ class Layout:
         return {key: change for key, change in foreign.items() if change is not None or not self.holds(key)}
 
     def _home(self, key: str, size: int) -> Shard:
-        """Choose where a key goes."""
+        """Return the ConfigMap for a value of this size."""
         holders = self._holders(key)
         start = 1
         if holders:
@@ -242,7 +243,7 @@ class Layout:
         self._locate(shard, key)
 
     def _unplan_arrival(self, shard: Shard, key: str) -> None:
-        """Let a key not go where it was to go and has not been sent yet."""
+        """Cancel a planned value that has not been sent."""
         if shard.pending.get(key) is not None:
             shard.unplan(key)
             self._locate(shard, key)
@@ -257,7 +258,7 @@ class Layout:
             del self._where[key]
 
     def _check(self, key: str) -> None:
-        """See whether a key is as wanted where it belongs; if so it is settled, and its older copies go."""
+        """Check whether a key is durable; if so, plan the removal of its older copies."""
         holders = self._holders(key)
         if not holders:
             if self._unsettled.get(key, "") is None:
@@ -273,7 +274,7 @@ class Layout:
             self._plan(shard, key, None)
 
     def expects(self, key: str) -> bool:
-        """Return whether a key that is not there should be, as far as the marks say."""
+        """Return whether the marks say that a missing key should exist."""
         return key in self._expected
 
     def _no_longer_expect(self, key: str) -> None:

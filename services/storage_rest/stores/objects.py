@@ -1,4 +1,4 @@
-"""The ConfigMaps as objects of the Kubernetes API: how one is read, written and recognised."""
+"""Converts the cache's ConfigMaps to and from objects of the Kubernetes API, with their labels and annotations."""
 
 import base64
 from collections.abc import Callable, Mapping
@@ -11,18 +11,18 @@ LABELS: Mapping[str, str] = {
     "app.kubernetes.io/component": "model-cache",
     "app.kubernetes.io/managed-by": "storage-rest",
 }
-"""On every ConfigMap of the cache: `oc get configmap -l app.kubernetes.io/name=rhoai-connector`."""
+"""Labels of every ConfigMap of the cache: `oc get configmap -l app.kubernetes.io/name=rhoai-connector`."""
 SELECTOR = ",".join(f"{name}={LABELS[name]}" for name in ("app.kubernetes.io/name", "app.kubernetes.io/component"))
 COMPLETE = "modelcatalogbridge.rhdh.io/complete"
-"""Annotation of the first ConfigMap: `true` when the cache was once known to be everything."""
+"""Annotation of the first ConfigMap: `true` once the cache was known to be complete."""
 KEYS = "modelcatalogbridge.rhdh.io/keys"
-"""Annotation of each ConfigMap: the count and a hash of its keys, see `shard.mark_of`."""
+"""Annotation of each ConfigMap: the number and a hash of its keys, see `shard.mark_of`."""
 SHARDS = "modelcatalogbridge.rhdh.io/shards"
 """Annotation of the first ConfigMap: how many there are."""
 
 
 def observation(obj: Mapping[str, Any], read: Callable[[str, str, bytes], Value]) -> Observation:
-    """Return what a ConfigMap holds; `read` turns the name of a ConfigMap, a key and its bytes into a value."""
+    """Return a ConfigMap as an observation; `read` converts a ConfigMap's name, a key and its bytes to a value."""
     metadata = obj["metadata"]
     labels, annotations = metadata.get("labels") or {}, metadata.get("annotations") or {}
     name = metadata["name"]
@@ -44,27 +44,27 @@ def creation(patch: Patch) -> dict[str, Any]:
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
-        "metadata": {"name": patch.shard, **_words(patch)},
+        "metadata": {"name": patch.shard, **_metadata(patch)},
         "binaryData": {key: _encoded(value) for key, value in patch.puts.items()},
     }
 
 
 def merge_patch(patch: Patch) -> dict[str, Any]:
-    """Return the merge patch of the changed keys and of the words that are missing, for the version seen last."""
-    body: dict[str, Any] = {"metadata": {"resourceVersion": str(patch.version), **_words(patch)}}
+    """Return the merge patch with changed keys, labels and annotations; it applies only to the version seen last."""
+    body: dict[str, Any] = {"metadata": {"resourceVersion": str(patch.version), **_metadata(patch)}}
     if patch.changes:
         body["binaryData"] = {key: _encoded(value) if value else None for key, value in patch.changes.items()}
     return body
 
 
-def _words(patch: Patch) -> dict[str, Any]:
-    words: dict[str, Any] = {}
+def _metadata(patch: Patch) -> dict[str, Any]:
+    metadata: dict[str, Any] = {}
     if patch.describe:
-        words["labels"] = dict(LABELS)
+        metadata["labels"] = dict(LABELS)
     annotations = {KEYS: patch.mark, SHARDS: str(patch.shards or ""), COMPLETE: "true" if patch.complete else ""}
     if any(annotations.values()):
-        words["annotations"] = {name: text for name, text in annotations.items() if text}
-    return words
+        metadata["annotations"] = {name: text for name, text in annotations.items() if text}
+    return metadata
 
 
 def _number(text: str) -> int:

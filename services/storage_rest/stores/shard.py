@@ -1,8 +1,8 @@
-"""What is known of one ConfigMap, what it is to become, and what is on the way there. No I/O.
+"""The state of one ConfigMap: what it contains, what is being sent, and what is still to be sent. No I/O.
 
-Each ConfigMap bears a *mark*, the count and a hash of its keys, that changes with them in one write. A process that
-finds other keys than the mark says knows that some are missing. Every write is conditional on the version that was seen
-last, so that a mark describes what is there, no matter who else writes.
+Each ConfigMap has a *mark*: the number and a hash of its keys, written together with them. A process that finds other
+keys than the mark describes knows that keys are missing. Every write is conditional on the version that was seen last,
+so a mark always describes the keys beside it, no matter who else writes.
 """
 
 import hashlib
@@ -10,14 +10,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 LIMIT = 1_048_576
-"""Bytes of all values together that the API server takes in one ConfigMap (Kubernetes: ConfigMap, `data`)."""
+"""Most bytes of all values in one ConfigMap (Kubernetes API, ConfigMap, `data`)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """A value of `binaryData`: its bytes, and a digest that is the same for bytes that mean the same.
+    """A value of `binaryData`: its bytes, and a digest that is equal for bytes with equal content.
 
-    `usable` is false when nobody can read it; it does not count for the mark then.
+    `usable` is False if it cannot be decoded; then it does not count for the mark.
     """
 
     data: bytes = field(repr=False)
@@ -26,17 +26,17 @@ class Value:
 
     @property
     def size(self) -> int:
-        """How many bytes count towards the limit."""
+        """Bytes that count towards the limit."""
         return len(self.data)
 
 
 Change = Value | None
-"""What a key becomes; None: it goes."""
+"""The new value of a key; None: the key is removed."""
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """What the API server holds under a key."""
+class HeldValue:
+    """The value that the API server has under a key, without its bytes."""
 
     size: int
     digest: str
@@ -44,18 +44,18 @@ class Held:
 
 
 def mark_of(keys: Iterable[str]) -> str:
-    """Return the mark of a ConfigMap with these keys: how many they are, and 16 hexadecimal digits over them."""
+    """Return the mark of a ConfigMap with these keys: their number, and 16 hexadecimal digits of a hash."""
     names = sorted(keys)
     return f"{len(names)}-{hashlib.blake2b(chr(0).join(names).encode(), digest_size=8).hexdigest()}"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Observation:
-    """A ConfigMap as the API server showed it; `other` are bytes in it that are not in `values`.
+    """A ConfigMap as it was read from the API server; `other` is the number of bytes that are not in `values`.
 
-    `described`: it has our labels. `mark` and `shards` (how many ConfigMaps there are, on the first one) are empty
-    and 0 where nobody wrote them. `complete`: its family was complete once. `values` is emptied once it was looked at:
-    somebody keeps observations, and the contents are kept elsewhere.
+    `described`: it has our labels. `mark` and `shards` (the number of ConfigMaps, on the first one) are empty and 0 if
+    they were never written. `complete`: the cache was complete before. `values` is cleared after processing, because
+    the reflector keeps observations and the contents are kept in the cache.
     """
 
     name: str
@@ -69,16 +69,16 @@ class Observation:
 
     @property
     def fits(self) -> bool:
-        """Whether it has the keys that its mark says."""
+        """Whether its keys match its mark."""
         return self.mark == mark_of(key for key, value in self.values.items() if value.usable)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patch:
-    """What is sent to one ConfigMap at once.
+    """One write of a ConfigMap.
 
-    `version` is the one that it must still have, 0 when it does not exist yet. `describe`: its labels are missing.
-    `mark`, `shards` and `complete` are what it is to say from now on, where they differ from what it says.
+    `version` is the version that it must still have, 0 if it does not exist yet. `describe`: add its labels. `mark`,
+    `shards` and `complete` are the new annotations, empty if they do not change.
     """
 
     shard: str
@@ -91,7 +91,7 @@ class Patch:
 
     @property
     def create(self) -> bool:
-        """Whether it makes the ConfigMap."""
+        """Whether it creates the ConfigMap."""
         return not self.version
 
     @property
@@ -101,16 +101,16 @@ class Patch:
 
     @property
     def size(self) -> int:
-        """Bytes of values that are sent."""
+        """Bytes of the values that are set."""
         return sum(value.size for value in self.puts.values())
 
 
 class Shard:
-    """One ConfigMap: `held` by the API server, `sending` at the moment, `pending` after that.
+    """One ConfigMap: `held` are its values at the API server, `sending` is under way, `pending` comes after that.
 
-    `missing` are keys that somebody else removed and that will be there again, or are removed by ourselves; the mark
-    speaks of them too. `due`: it has to exist, also with nothing in it. `unsure`: what it holds must be read before
-    anything is sent. `probe`: it must be seen that it can be written, also with nothing to change.
+    `missing` are keys that another program removed: they are still part of the mark, until they are written again or
+    removed by us. `due`: it must exist, even if it is empty. `unsure`: it must be read before anything is sent.
+    `probe`: a write must be tried, even if nothing has changed, to see whether it is allowed.
     """
 
     def __init__(self, name: str, number: int) -> None:
@@ -133,7 +133,7 @@ class Shard:
         self.full = False
         self.one_by_one = False
         self.other = 0
-        self.held: dict[str, Held] = {}
+        self.held: dict[str, HeldValue] = {}
         self.sending: Patch | None = None
         self.pending: dict[str, Change] = {}
         self._perhaps: dict[str, set[str]] = {}  # digests that were sent, with an unknown outcome
@@ -142,40 +142,40 @@ class Shard:
 
     @property
     def exists(self) -> bool:
-        """Whether it is there, as far as is known."""
+        """Whether it exists, as far as is known."""
         return self.version > 0
 
     @property
     def busy(self) -> bool:
-        """Whether a request about it is under way."""
+        """Whether a request for it is under way."""
         return self.sending is not None or self.reading
 
     @property
     def held_size(self) -> int:
-        """Bytes that the API server holds now."""
+        """Bytes of its values at the API server."""
         return self.other + sum(held.size for held in self.held.values())
 
     @property
     def names(self) -> set[str]:
-        """The keys that are in it, or may be."""
+        """The keys that it contains, or may contain."""
         return self.held.keys() | self._perhaps.keys()
 
     def size_without(self, key: str) -> int:
-        """Bytes that it will have when all is written, apart from those of `key`."""
+        """Return its bytes when everything is written, without those of `key`."""
         return self.other + self._size - self._sizes.get(key, 0)
 
     def is_alone(self, key: str) -> bool:
-        """Whether nothing but `key` will be in it."""
+        """Return whether it will contain nothing but `key`."""
         return not self.other and self._sizes.keys() <= {key}
 
     def concerns(self, key: str) -> bool:
-        """Whether `key` is in it, or will be."""
+        """Return whether it contains `key`, or will."""
         sending = self.sending.changes.get(key) if self.sending else None
         there = key in self.held or key in self._perhaps
         return there or sending is not None or self.pending.get(key) is not None
 
     def keeps(self, key: str) -> bool:
-        """Whether `key` will be in it, or may be, when all is written."""
+        """Return whether it will, or may, contain `key` when everything is written."""
         if key in self.pending:
             return self.pending[key] is not None
         if self.sending and key in self.sending.changes:
@@ -183,21 +183,21 @@ class Shard:
         return key in self.names
 
     def has(self, key: str) -> str | None:
-        """Return the digest that `key` has here for certain, with nothing else on the way; None otherwise."""
+        """Return the digest of `key` if it is certain and nothing is being sent for it, else None."""
         sending = self.sending is not None and key in self.sending.changes
         if sending or key in self.pending or key in self._perhaps or key not in self.held:
             return None
         return self.held[key].digest
 
     def plan(self, key: str, change: Change) -> None:
-        """Have `key` become this; nothing is sent when it is on the way already."""
+        """Plan a change of `key`; nothing is sent if that change is already made or under way."""
         self.pending.pop(key, None)
         if not self._will_be(key, change):
             self.pending[key] = change
         self._measure(key)
 
     def _will_be(self, key: str, change: Change) -> bool:
-        """Whether `key` becomes this without anything more being sent."""
+        """Return whether `key` has, or is getting, this value without another write."""
         if self.sending and key in self.sending.changes:
             coming = self.sending.changes[key]
             return (coming.digest if coming else None) == (change.digest if change else None)
@@ -205,17 +205,17 @@ class Shard:
         return key not in self._perhaps and (held.digest if held else None) == (change.digest if change else None)
 
     def unplan(self, key: str) -> None:
-        """Leave `key` as it is, as far as nothing has been sent."""
+        """Cancel the pending change of `key`."""
         self.pending.pop(key, None)
         self._measure(key)
 
     @property
     def has_work(self) -> bool:
-        """Whether something could be sent now."""
-        return not self.busy and (self.unsure or self.probe or bool(self.pending) or self._needs_words)
+        """Whether something can be sent now."""
+        return not self.busy and (self.unsure or self.probe or bool(self.pending) or self._needs_metadata)
 
     @property
-    def _needs_words(self) -> bool:
+    def _needs_metadata(self) -> bool:
         return (
             (self.exists and not self.described)
             or (self.marking and (self.exists or self.due) and self.mark != self.wanted_mark)
@@ -225,7 +225,7 @@ class Shard:
 
     @property
     def wanted_mark(self) -> str:
-        """The mark of the keys that are in it."""
+        """The mark for its keys."""
         if self._wanted_mark is None:
             self._wanted_mark = self._mark_after({})
         return self._wanted_mark
@@ -235,18 +235,18 @@ class Shard:
         return mark_of(keys | self.missing | {key for key, value in changes.items() if value is not None})
 
     def expect(self, keys: Iterable[str]) -> None:
-        """Have the mark speak of keys that somebody else removed."""
+        """Keep keys in the mark that another program removed."""
         self.missing.update(keys)
         self._wanted_mark = None
 
     def no_longer_expect(self, key: str) -> None:
-        """A key is there again, or is to be removed by ourselves."""
+        """Take a key out of `missing`: it exists again, or is removed by us."""
         if key in self.missing:
             self.missing.discard(key)
             self._wanted_mark = None
 
     def take(self) -> Patch | None:
-        """Return what to send now, until `confirm` or `put_back`; None when there is nothing."""
+        """Return the patch to send now, None if there is nothing; `confirm` or `put_back` must follow."""
         if not self.has_work or self.unsure:
             return None
         changes = dict(list(self.pending.items())[:1] if self.one_by_one else self.pending)
@@ -265,7 +265,7 @@ class Shard:
         return self.sending
 
     def confirm(self, version: int) -> Iterable[str]:
-        """Note that what was sent is done; return the keys concerned."""
+        """Record that the patch was written; return its keys."""
         patch = self._sent()
         self.probe = False
         self.version = version
@@ -282,15 +282,15 @@ class Shard:
                 self.held.pop(key, None)
                 self.full = False
             else:
-                self.held[key] = Held(value.size, value.digest)
+                self.held[key] = HeldValue(value.size, value.digest)
                 self.no_longer_expect(key)
             self._settle(key)
         return patch.changes
 
     def put_back(self, *, certain: bool = False) -> Patch:
-        """Note that what was sent is not done, or (unless `certain`) not known to be.
+        """Record that the patch was not written; unless `certain`, it may have been written all the same.
 
-        It will be sent again unless something newer is.
+        It is sent again, unless newer values are pending.
         """
         patch = self._sent()
         for key, value in patch.changes.items():
@@ -300,9 +300,9 @@ class Shard:
         return patch
 
     def observe(self, seen: Observation) -> dict[str, Change]:
-        """Take what the API server shows; return what somebody else changed. Not while a request is under way.
+        """Process an observation, but not while a request is under way; return what other processes changed.
 
-        What is older than what is known is no news, unless it was read because nobody was sure any more.
+        An observation older than the known version is ignored, unless the ConfigMap was read because it was `unsure`.
         """
         if seen.version < self.version and not self.unsure:
             return {}
@@ -316,12 +316,12 @@ class Shard:
             if value.digest in self._perhaps.get(key, ()):
                 del self._perhaps[key]
                 ours = True
-            self.held[key] = Held(value.size, value.digest, value.usable)
+            self.held[key] = HeldValue(value.size, value.digest, value.usable)
             self.no_longer_expect(key)
             self._settle(key)
             if (former is None or former.digest != value.digest) and not ours:
                 foreign[key] = value
-        deliberate = seen.fits  # a process of ours removed them, with the mark
+        deliberate = seen.fits  # another replica removed the keys, and updated the mark
         removed = self._forget(self.held.keys() - seen.values.keys())
         if not deliberate:
             self.expect(removed)
@@ -329,7 +329,7 @@ class Shard:
         return foreign | removed
 
     def lose(self) -> dict[str, Change]:
-        """Take that it does not exist any more; return the keys that are lost with it."""
+        """Record that it does not exist any more; return the keys that are lost with it."""
         self.version = self.shards = self.other = 0
         self.described = self.complete = self.full = self.unsure = False
         self.mark, self.due = "", True
@@ -351,7 +351,7 @@ class Shard:
         return lost
 
     def _settle(self, key: str) -> None:
-        """Drop what is pending for a key that is so already."""
+        """Drop the pending change of a key if it is already made."""
         if key in self.pending:
             self.plan(key, self.pending[key])
         else:
@@ -359,7 +359,7 @@ class Shard:
 
     def _sent(self) -> Patch:
         patch = self.sending
-        assert patch is not None  # noqa: S101 - the caller has taken it
+        assert patch is not None  # noqa: S101 - the caller has called `take`
         self.sending = None
         return patch
 

@@ -1,4 +1,4 @@
-"""Sends what the layouts have to send: several ConfigMaps at a time, each one request after the other."""
+"""Writes the ConfigMaps: several at a time, but only one request at a time for each."""
 
 import asyncio
 from collections.abc import Mapping
@@ -19,39 +19,39 @@ from services.storage_rest.telemetry import Telemetry
 log = structlog.get_logger("storage")
 
 PARALLEL = 6
-"""Requests under way at a time."""
+"""Most requests at a time."""
 FIRST_PAUSE = 0.25
 LONGEST_PAUSE = 15.0
-"""Seconds between attempts while the API server does not take a write."""
+"""Most seconds between attempts while the API server refuses a write."""
 
 
-class Owner(Protocol):
-    """Who hears of what happened."""
+class WriteListener(Protocol):
+    """What a store does with the results of reads and writes."""
 
     def observed(self, obj: Mapping[str, Any]) -> Observation:
-        """Return a ConfigMap in the form that the layouts take."""
+        """Return a ConfigMap as an observation for the layouts."""
 
     def progressed(self) -> None:
-        """Something is durable, or was given up, or failed."""
+        """Something became durable, was given up, or failed."""
 
     def changed_by_others(self, family: Family, changes: Mapping[str, Change], *, lost: bool) -> None:
-        """Somebody else changed slots; `lost` when their ConfigMap is gone."""
+        """Another process changed slots; `lost`: it deleted their ConfigMap."""
 
     def impossible(self, family: Family, values: Mapping[str, Value], detail: str) -> None:
-        """Values that no ConfigMap can hold."""
+        """No ConfigMap can hold these values."""
 
 
 class Writer:
-    """One task for each ConfigMap that has something to send; it ends when it has nothing any more.
+    """Runs one task for each ConfigMap with something to send, until it has nothing left.
 
-    The first change is sent at once. Those that arrive while a request is under way go together in the next one.
+    The first change is sent at once; changes that arrive during a request are sent together in the next one.
     """
 
-    def __init__(self, *, client: KubeClient, namespace: str, telemetry: Telemetry, owner: Owner) -> None:
+    def __init__(self, *, client: KubeClient, namespace: str, telemetry: Telemetry, listener: WriteListener) -> None:
         self._client = client
         self._namespace = namespace
         self._telemetry = telemetry
-        self._owner = owner
+        self._listener = listener
         self._free = asyncio.Semaphore(PARALLEL)
         self._busy: set[Shard] = set()
         self._tasks: asyncio.TaskGroup | None = None
@@ -59,11 +59,11 @@ class Writer:
 
     @property
     def fault(self) -> str:
-        """Why a ConfigMap could not be written, and what to do; empty after a write of it that succeeded."""
+        """Why a ConfigMap could not be written, and what to do; empty after it was written."""
         return next(iter(self._faults.values()), "")
 
     def start(self, tasks: asyncio.TaskGroup) -> None:
-        """Send from now on, by tasks of this group."""
+        """Start to send, with tasks in this group."""
         self._tasks = tasks
 
     def send(self, family: Family) -> None:
@@ -80,37 +80,37 @@ class Writer:
         while True:
             async with self._free:
                 if shard.unsure:
-                    asked = await self._read(family, shard)
+                    pause = await self._read(family, shard)
                 elif (patch := shard.take()) is not None:
-                    asked = await self._send(family, shard, patch)
+                    pause = await self._send(family, shard, patch)
                 else:
                     self._busy.discard(shard)
                     return
-            if asked is None:
+            if pause is None:
                 backoff.reset()
                 continue
-            await asyncio.sleep(max(asked, backoff.next()))
+            await asyncio.sleep(max(pause, backoff.next()))
 
     async def _read(self, family: Family, shard: Shard) -> float | None:
-        """Look what a ConfigMap holds; return as `_send`."""
+        """Read a ConfigMap; returns as `_send`."""
         shard.reading = True
         try:
             found = await self._client.get(CONFIG_MAPS, shard.name, self._namespace)
         except RemoteError as error:
             shard.reading = False
             if isinstance(error, KubeError) and error.status == 404:
-                self._owner.changed_by_others(family, family.layout.read(shard, None), lost=True)
+                self._listener.changed_by_others(family, family.layout.read(shard, None), lost=True)
                 self._caught_up(family, shard)
                 return None
             self._failed(shard, error)
             self._caught_up(family, shard)
             return getattr(error, "retry_after", None) or 0.0
-        self._owner.changed_by_others(family, family.layout.read(shard, self._owner.observed(found)), lost=False)
+        self._listener.changed_by_others(family, family.layout.read(shard, self._listener.observed(found)), lost=False)
         self._caught_up(family, shard)
         return None
 
     async def _send(self, family: Family, shard: Shard, patch: Patch) -> float | None:
-        """Send a patch; return None when it is done with, else the least number of seconds to wait."""
+        """Send a patch; return None if it needs no retry, else the least number of seconds to wait before one."""
         try:
             version = await self._request(patch)
         except RemoteError as error:
@@ -132,8 +132,8 @@ class Writer:
         return None
 
     def _caught_up(self, family: Family, shard: Shard) -> None:
-        self._owner.changed_by_others(family, family.layout.catch_up(shard), lost=False)
-        self._owner.progressed()
+        self._listener.changed_by_others(family, family.layout.catch_up(shard), lost=False)
+        self._listener.progressed()
 
     async def _request(self, patch: Patch) -> int:
         if patch.create:
@@ -145,19 +145,19 @@ class Writer:
         return int(answer["metadata"]["resourceVersion"])
 
     def _handle(self, family: Family, shard: Shard, patch: Patch, error: RemoteError, status: int) -> bool:
-        """Do what an error asks for; False when that is to wait."""
+        """Handle an error that waiting would not cure; return False for all others."""
         layout = family.layout
         if status == 404 and not patch.create:
             log.warning("configmap_deleted", configmap=shard.name)
             layout.put_back(shard, certain=True)
-            self._owner.changed_by_others(family, layout.lose(shard), lost=True)
-        elif status == 409:  # somebody else wrote it since it was seen last
+            self._listener.changed_by_others(family, layout.lose(shard), lost=True)
+        elif status == 409:  # another process has written it since it was read
             layout.put_back(shard, certain=True)
             layout.doubt(shard)
         elif status in (413, 422) and patch.puts:
             log.warning("configmap_full", configmap=shard.name, error=str(error))
             if refused := layout.refuse(shard):
-                self._owner.impossible(family, refused, str(error))
+                self._listener.impossible(family, refused, str(error))
         else:
             return False
         return True
@@ -166,4 +166,4 @@ class Writer:
         if not self._faults:
             log.warning("cache_not_written", configmap=shard.name, error=str(error), remedy=remedy_of(error))
         self._faults[shard.name] = f"{error}; {remedy_of(error)}".rstrip("; ")
-        shard.probe = True  # also when there is nothing to send any more: somebody waits for good news
+        shard.probe = True  # write again even if nothing is left to send: the fault must be seen to end

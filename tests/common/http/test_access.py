@@ -9,8 +9,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 
-from common.http.access import AccessPolicy
-from common.http.limits import MAX_REMEMBERED, RateLimit
+from common.http.access import MAX_REMEMBERED, AccessPolicy, RateLimit
 from common.http.problems import HttpProblem
 from common.secrets import StaticToken
 from tests.common.http.serving import Server

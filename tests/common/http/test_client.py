@@ -136,7 +136,7 @@ async def test_an_answer_over_the_limit_is_not_taken() -> None:
 async def test_an_answer_that_is_no_json_says_so(body: bytes) -> None:
     async with Remote((200, {"Content-Type": "text/html"}, body)).running() as url, client(url) as http:
         answer = await http.request("GET", "/login")
-        with pytest.raises(RemoteError, match=r"text/html that is not JSON"):
+        with pytest.raises(RemoteError, match=r"text/html\) is not JSON"):
             answer.json()
 
 

@@ -75,7 +75,7 @@ async def test_errors_are_problems(service: Server) -> None:
     assert missing.problem["instance"] == "/nope<script>"
     wrong_method = await service.send(request("DELETE /hello HTTP/1.1"))
     assert (wrong_method.status, wrong_method.headers["allow"]) == (405, "GET,HEAD")
-    assert "does not take DELETE" in wrong_method.problem["detail"]
+    assert "does not allow DELETE" in wrong_method.problem["detail"]
     large = await service.send(request("POST /echo HTTP/1.1", "Content-Length: 2000", body="x" * 2000))
     assert large.status == 413
     assert "1000 bytes" in large.problem["detail"]

@@ -6,12 +6,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
+from common.faults import Fault, kind_of
 from common.kube.client import KubeClient
 from common.kube.metrics import KubeMetrics
 from common.kube.reflector import Reflector, ReflectorOptions
 from common.kube.replica import Key
 from common.kube.resources import INFERENCE_SERVICES, Resource
-from common.kube.state import State
 
 FAST = ReflectorOptions(resync=0, settled=0.2, backoff=(0.02, 0.2), slow=0.2, list_gap=0.05)
 
@@ -45,7 +45,7 @@ class Recorder:
     def __init__(self) -> None:
         self.changes: list[Change] = []
         self.invalid: list[tuple[Key, str]] = []
-        self.states: list[State] = []
+        self.faults: list[Fault | None] = []
         self.syncs = 0
 
     def on_change(self, key: Key, old: Fact | None, new: Fact | None, explicit: bool) -> None:
@@ -57,12 +57,12 @@ class Recorder:
     def on_synced(self) -> None:
         self.syncs += 1
 
-    def on_state(self, state: State) -> None:
-        self.states.append(state)
+    def on_fault(self, fault: Fault | None) -> None:
+        self.faults.append(fault)
 
     @property
     def kinds(self) -> list[str]:
-        return [state.kind for state in self.states]
+        return [kind_of(fault) for fault in self.faults]
 
 
 class Following(NamedTuple):

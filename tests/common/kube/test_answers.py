@@ -8,11 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.http.client import RemoteError, Response, StatusError
-from common.kube.answers import read_object, read_page
+from common.kube.answers import _event, read_object, read_page
 from common.kube.errors import Asked, GarbledAnswer, KubeError, from_answer
 from common.kube.replica import key_of
 from common.kube.resources import INFERENCE_SERVICES
-from common.kube.watch import _event
 
 ASKED = Asked("list", INFERENCE_SERVICES)
 NESTED = b'{"a":' * 100_000

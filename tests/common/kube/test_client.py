@@ -44,7 +44,7 @@ def test_paths(resource: Resource, namespace: str | None, name: str | None, path
 
 @pytest.mark.parametrize(("namespace", "name"), [("models", ".."), ("..", "a"), (".", None)])
 def test_a_name_that_leads_to_another_path_is_refused(namespace: str, name: str | None) -> None:
-    with pytest.raises(ValueError, match="the name of no object"):
+    with pytest.raises(ValueError, match="cannot be the name of an object"):
         SERVICES.path(namespace, name)
 
 

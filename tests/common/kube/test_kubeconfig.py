@@ -213,7 +213,7 @@ async def test_unusable_files_are_named(tmp_path: Path, text: str) -> None:
 @pytest.mark.parametrize(
     ("cluster", "user", "complaint"),
     [
-        ({"server": "https://a"}, {"username": "me", "password": "hidden"}, "user name with a password"),
+        ({"server": "https://a"}, {"username": "me", "password": "hidden"}, "user names with passwords"),
         ({"server": "https://a", "proxy-url": "http://p:3128"}, {"token": "t"}, "proxy-url"),
         ({"server": "https://a", "tls-server-name": "b"}, {"token": "t"}, "tls-server-name"),
         ({"server": "https://a", "certificate-authority-data": "AAAA"}, {"token": "t"}, "not a certificate authority"),
@@ -230,5 +230,5 @@ async def test_what_cannot_be_used_is_an_error_that_names_it(
 
 
 async def test_a_kubeconfig_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(CredentialsError, match=r"KUBECONFIG names /no/such, /nor/this: no such file"):
+    with pytest.raises(CredentialsError, match=r"KUBECONFIG names /no/such, /nor/this, which does not exist"):
         await find(tmp_path, KUBECONFIG="/no/such:/nor/this")

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from common.faults import Fault, kind_of
 from common.kube.client import KubeClient
 from common.kube.metrics import KubeMetrics
 from common.metrics import Metrics
@@ -26,8 +27,13 @@ async def watching(cluster: FakeCluster) -> None:
     await eventually(lambda: cluster.watches(ISVCS) == 1, what="the watch is open")
 
 
+def remedy(fault: Fault | None) -> str:
+    assert fault is not None
+    return fault.remedy
+
+
 async def settled(it: Following, kind: str) -> None:
-    await eventually(lambda: it.reflector.state.kind == kind, what=f"state {kind}")
+    await eventually(lambda: kind_of(it.reflector.fault) == kind, what=f"state {kind}")
 
 
 def restarts(metrics: Metrics, reason: str) -> float:
@@ -98,7 +104,7 @@ async def test_a_server_that_is_away_at_the_start(
     async with following(client, kube_metrics) as it:
         await settled(it, "unreachable")
         assert not it.reflector.synced
-        assert "tried again by itself" in it.reflector.state.remedy
+        assert "keeps trying" in remedy(it.reflector.fault)
         await cluster.come_back()
         await eventually(lambda: it.names == {"a"})
         await settled(it, "ok")
@@ -201,7 +207,7 @@ async def test_watches_that_never_bring_anything_slow_down_and_are_shown(
         assert cluster.counts.of("watch", ISVCS) - requests < 25
         cluster.apply(isvc("a"))
         await eventually(lambda: it.names == {"a"}, what="lists make up for the watch")
-        assert it.reflector.state.kind == "error", "a list does not hide that watching fails"
+        assert kind_of(it.reflector.fault) == "error", "a list does not hide that watching fails"
         cluster.clear_faults()
         await settled(it, "ok")
 
@@ -239,7 +245,7 @@ async def test_a_list_that_fails_takes_nothing_away(
         failing = cluster.fault(verb="list", times=None, **fault)
         it.reflector.relist()
         await eventually(lambda: failing.hits >= 3)
-        assert not it.reflector.state.ok
+        assert it.reflector.fault is not None
         assert len(it.names) == 5
         assert it.seen.syncs == 1
         cluster.apply(isvc("new"))
@@ -257,7 +263,7 @@ async def test_a_missing_permission_is_shown_and_its_arrival_noticed(
     cluster.grant(cluster.token, "sidecar", ())
     async with following(client, kube_metrics) as it:
         await settled(it, "forbidden")
-        assert "ClusterRole rhdh-rhoai-connector" in it.reflector.state.remedy
+        assert "ClusterRole rhdh-rhoai-connector" in remedy(it.reflector.fault)
         assert it.names == set()
         allow(cluster, "list", "watch")
         await eventually(lambda: it.names == {"a"})
@@ -294,7 +300,7 @@ async def test_a_revoked_token_is_shown(cluster: FakeCluster, client: KubeClient
         cluster.revoke(cluster.token)
         cluster.drop_connections()
         await settled(it, "unauthorized")
-        assert it.reflector.state.remedy == REFUSED
+        assert remedy(it.reflector.fault) == REFUSED
         allow(cluster, "list", "watch")
         await settled(it, "ok")
 
@@ -305,7 +311,7 @@ async def test_a_type_that_is_not_installed_yet(
     cluster.uninstall("InferenceService")
     async with following(client, kube_metrics) as it:
         await settled(it, "absent")
-        assert "install KServe" in it.reflector.state.remedy
+        assert "install KServe" in remedy(it.reflector.fault)
         assert not it.reflector.synced
         cluster.install(INFERENCE_SERVICES)
         cluster.apply(isvc("a"))

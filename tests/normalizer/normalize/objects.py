@@ -1,19 +1,23 @@
 """Objects of a cluster and of a registry, as small as a test can have them."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from common.catalog import CatalogDocument, Model, ModelServer
+from services.normalizer.normalize.cards import CardRef
+from services.normalizer.normalize.connection import Connection
 from services.normalizer.normalize.deployment import (
+    NOTHING,
+    Belongings,
     Deployment,
-    ServiceAccountFacts,
-    ServiceFacts,
     read_service,
     read_service_account,
 )
-from services.normalizer.normalize.kserve import normalize_deployment
+from services.normalizer.normalize.document import normalize_deployment
 from services.normalizer.normalize.kserve_objects import read_isvc, read_llmisvc
 from services.normalizer.normalize.result import Defaults, Normalized
+from services.normalizer.normalize.runtimes import Runtime
 
 URL = "https://mnist-vision.apps.example.com"
 ANNOTATION = "modelcatalogbridge.rhdh.io/"
@@ -70,30 +74,39 @@ def normalized(*objects: dict[str, Any], serve: bool = True, defaults: Defaults 
     read = read_llmisvc if first["kind"] == "LLMInferenceService" else read_isvc
     return normalized_deployment(
         read(first),
-        services=[read_service(obj) for obj in others if obj["kind"] == "Service"],
-        service_accounts=[read_service_account(obj) for obj in others if obj["kind"] == "ServiceAccount"],
+        own=belongings(others),
         defaults=defaults,
         serve=serve,
+    )
+
+
+def belongings(objects: Sequence[dict[str, Any]]) -> Belongings:
+    """Return the Services and ServiceAccounts among objects, as what may belong to a deployment."""
+    return Belongings(
+        services=[read_service(obj) for obj in objects if obj["kind"] == "Service"],
+        service_accounts=[read_service_account(obj) for obj in objects if obj["kind"] == "ServiceAccount"],
     )
 
 
 def normalized_deployment(
     deployment: Deployment,
     *,
-    services: Sequence[ServiceFacts] = (),
-    service_accounts: Sequence[ServiceAccountFacts] = (),
+    own: Belongings = NOTHING,
+    runtime: Runtime | None = None,
+    connection: Connection | None = None,
+    card: CardRef | None = None,
     defaults: Defaults = DEFAULTS,
-    **more: Any,
+    serve: bool = True,
 ) -> Normalized:
     """Return how a deployment is shown, for one of the cluster `local`."""
     return normalize_deployment(
         deployment,
         cluster="local",
         source="isvc:local",
-        services=services,
-        service_accounts=service_accounts,
+        own=replace(own, runtime=runtime or own.runtime, connection=connection or own.connection),
         defaults=defaults,
-        **more,
+        serve=serve,
+        card=card,
     )
 
 

@@ -1,27 +1,30 @@
 """Objects of a model registry, as its REST API gives them, and how they are shown."""
 
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from services.normalizer.normalize.cards import CardRef
 from services.normalizer.normalize.deployment import Deployment
 from services.normalizer.normalize.document import ServerFacts, server_facts
 from services.normalizer.normalize.kserve_objects import read_isvc
-from services.normalizer.normalize.linking import RegistryIndex
+from services.normalizer.normalize.registered_version import RegisteredVersion, Registry, joined
 from services.normalizer.normalize.registry import normalize_version
+from services.normalizer.normalize.registry_index import RegistryIndex
 from services.normalizer.normalize.registry_objects import (
     Item,
     ModelArtifact,
     ModelVersion,
     RegisteredModel,
     RegistryInferenceService,
-    RegistryRef,
     ServingEnvironment,
     parse_item,
 )
 from services.normalizer.normalize.result import Defaults, Normalized
+from services.normalizer.sources.kubeflow.joining import join
 from tests.normalizer.normalize.objects import DEFAULTS, isvc
 
-PUBLIC = RegistryRef("r1", "public", "registries")
+PUBLIC = Registry("r1", "public", "registries")
 
 
 def parsed(kind: type[Item], **raw: Any) -> Item:
@@ -58,7 +61,7 @@ def record(**raw: Any) -> RegistryInferenceService:
 
 
 def server(*, said: dict[str, str] | None = None) -> ServerFacts:
-    facts = server_facts(read_isvc(isvc(said=said)), services=[], service_accounts=[])
+    facts = server_facts(read_isvc(isvc(said=said)))
     assert facts is not None
     return facts
 
@@ -68,18 +71,20 @@ def document(
     of_version: ModelVersion | None = None,
     artifacts: list[ModelArtifact] | None = None,
     *,
-    registry: RegistryRef = PUBLIC,
+    registry: Registry = PUBLIC,
     served: ServerFacts | None = None,
     registry_isvc_name: str = "",
     card: CardRef | None = None,
     defaults: Defaults = DEFAULTS,
 ) -> Normalized:
     return normalize_version(
-        of_model or model(),
-        of_version or version(),
-        [artifact()] if artifacts is None else artifacts,
+        joined(
+            registry.id,
+            of_model or model(),
+            of_version or version(),
+            (artifact(),) if artifacts is None else tuple(artifacts),
+        ),
         registry=registry,
-        source="registry:r1",
         server=served,
         registry_isvc_name=registry_isvc_name,
         card=card,
@@ -88,19 +93,40 @@ def document(
 
 
 def index(
-    ref: RegistryRef = PUBLIC,
+    registry: Registry = PUBLIC,
     *,
     models: list[RegisteredModel] | None = None,
     versions: list[ModelVersion] | None = None,
     records: list[RegistryInferenceService] | None = None,
     environments: list[ServingEnvironment] | None = None,
 ) -> RegistryIndex:
-    return RegistryIndex.build(
-        ref,
+    joined_versions = registered(
+        registry.id,
         models=[model()] if models is None else models,
         versions=[version()] if versions is None else versions,
-        inference_services=records or [],
+        records=records or [],
         environments=[parsed(ServingEnvironment, id="7", name="vision")] if environments is None else environments,
+    )
+    return RegistryIndex.build(registry, joined_versions.values())
+
+
+def registered(
+    registry: str,
+    *,
+    models: Iterable[RegisteredModel] = (),
+    versions: Iterable[ModelVersion] = (),
+    artifacts: Mapping[str, tuple[ModelArtifact, ...]] = MappingProxyType({}),
+    records: Iterable[RegistryInferenceService] = (),
+    environments: Iterable[ServingEnvironment] = (),
+) -> Mapping[str, RegisteredVersion]:
+    """What a registry with these tables says of its versions, by id."""
+    return join(
+        registry,
+        models={each.id: each for each in models},
+        versions=versions,
+        artifacts=artifacts,
+        services=records,
+        environments={each.id: each for each in environments},
     )
 
 

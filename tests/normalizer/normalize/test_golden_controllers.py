@@ -6,11 +6,11 @@ import pytest
 
 from common.annotations import EXTERNAL_URL_ANNOTATION, INTERNAL_URL_ANNOTATION
 from common.catalog import CatalogDocument
-from services.normalizer.normalize.deployment import Deployment, read_service, read_service_account
+from services.normalizer.normalize.deployment import Deployment
 from services.normalizer.normalize.kserve_objects import read_isvc, read_llmisvc
 from services.normalizer.normalize.result import Normalized
 from tests.normalizer.normalize import golden
-from tests.normalizer.normalize.objects import normalized_deployment
+from tests.normalizer.normalize.objects import belongings, normalized_deployment
 
 READERS = {"InferenceService": read_isvc, "LLMInferenceService": read_llmisvc}
 CASES = {case["case"]: case for case in golden.read("controllers/deployments.json")["cases"]}
@@ -22,8 +22,7 @@ def read(case: dict[str, Any]) -> tuple[Deployment, Normalized]:
     deployment = READERS[first["kind"]](first)
     return deployment, normalized_deployment(
         deployment,
-        services=[read_service(obj) for obj in others if obj["kind"] == "Service"],
-        service_accounts=[read_service_account(obj) for obj in others if obj["kind"] == "ServiceAccount"],
+        own=belongings(others),
     )
 
 
@@ -58,6 +57,6 @@ def test_deployment_is_shown_as_expected(name: str) -> None:
 
 def test_what_has_no_pod_or_may_have_none_is_known() -> None:
     """With Knative the cluster's configuration decides where nobody says how many pods there are at least."""
-    sleeping = {name for name in CASES if (found := read(CASES[name])[0]).may_sleep and found.readiness.ready}
+    sleeping = {name for name in CASES if (found := read(CASES[name])[0]).may_scale_to_zero and found.readiness.ready}
     assert {name for name in CASES if "zero" in name} <= sleeping
     assert all("zero" in name or "knative" in name for name in sleeping)

@@ -7,22 +7,23 @@ import pytest
 from services.normalizer.normalize.cards import CardRef, catalog_model
 from services.normalizer.normalize.document import server_facts
 from services.normalizer.normalize.kserve_objects import read_isvc
-from services.normalizer.normalize.linking import RegistryIndex, link
+from services.normalizer.normalize.linking import link
+from services.normalizer.normalize.registered_version import Registry, joined
 from services.normalizer.normalize.registry import normalize_version
+from services.normalizer.normalize.registry_index import RegistryIndex
 from services.normalizer.normalize.registry_objects import (
     Item,
     ModelArtifact,
     ModelVersion,
     RegisteredModel,
     RegistryInferenceService,
-    RegistryRef,
     ServingEnvironment,
 )
 from tests.normalizer.normalize import golden
 from tests.normalizer.normalize.objects import DEFAULTS
-from tests.normalizer.normalize.registries import parsed
+from tests.normalizer.normalize.registries import parsed, registered
 
-REGISTRY = RegistryRef("r1", "public", "registries")
+REGISTRY = Registry("r1", "public", "registries")
 
 
 @pytest.mark.parametrize("name", ["bare-3", "mobilenet-v2", "resnet-v1"])
@@ -37,21 +38,21 @@ def test_document_is_the_golden_one(name: str) -> None:
     versions = listed(ModelVersion, "model_versions")
     index = RegistryIndex.build(
         REGISTRY,
-        models=models.values(),
-        versions=versions,
-        inference_services=listed(RegistryInferenceService, "inference_services"),
-        environments=listed(ServingEnvironment, "serving_environments"),
+        registered(
+            REGISTRY.id,
+            models=models.values(),
+            versions=versions,
+            records=listed(RegistryInferenceService, "inference_services"),
+            environments=listed(ServingEnvironment, "serving_environments"),
+        ).values(),
     )
     version = next(v for v in versions if f"{models[v.registered_model_id].name}-{v.name}" == name)
     artifacts = [a for a in listed(ModelArtifact, "model_artifacts") if a.name == name]
     origin = catalog_model(artifacts)
     assert origin is not None
     result = normalize_version(
-        models[version.registered_model_id],
-        version,
-        artifacts,
+        joined(REGISTRY.id, models[version.registered_model_id], version, tuple(artifacts)),
         registry=REGISTRY,
-        source="registry:r1",
         server=_server(version, answers["objects"], index),
         registry_isvc_name="",
         card=CardRef(origin.key),
@@ -65,6 +66,6 @@ def test_document_is_the_golden_one(name: str) -> None:
 def _server(version: ModelVersion, objects: list[dict[str, Any]], index: RegistryIndex) -> Any:
     for isvc in map(read_isvc, objects):
         served = link(isvc, [index]).version
-        if served and served.version == version.id:
-            return server_facts(isvc, services=[], service_accounts=[])
+        if served and served.ids[1] == version.id:
+            return server_facts(isvc)
     return None

@@ -2,15 +2,18 @@
 
 import pytest
 
+from services.normalizer.facts import Ref
 from services.normalizer.normalize.deployment import Deployment
 from services.normalizer.normalize.kserve_objects import read_isvc
-from services.normalizer.normalize.linking import Link, RegistryIndex, ServerClaim, VersionRef, choose_server, link
-from services.normalizer.normalize.registry_objects import RegistryInferenceService, RegistryRef
+from services.normalizer.normalize.linking import Link, ServerClaim, choose_server, link
+from services.normalizer.normalize.registered_version import Registry
+from services.normalizer.normalize.registry_index import RegistryIndex
+from services.normalizer.normalize.registry_objects import RegistryInferenceService
 from tests.normalizer.normalize.objects import isvc
 from tests.normalizer.normalize.registries import index, labelled, model, record, version
 
-V1 = VersionRef("r1", "1", "10")
-OTHER = RegistryRef("r2", "private", "registries")
+V1 = Ref.version("r1", "1", "10")
+OTHER = Registry("r2", "private", "registries")
 
 
 def plain(name: str = "mnist", namespace: str = "vision") -> Deployment:
@@ -20,7 +23,7 @@ def plain(name: str = "mnist", namespace: str = "vision") -> Deployment:
 @pytest.mark.parametrize("family", ["modelregistry.opendatahub.io", "modelregistry.kubeflow.org"])
 def test_labels_of_both_families(family: str) -> None:
     assert link(labelled(family, registered_model_id="1", model_version_id="10"), [index()]) == Link(V1)
-    assert V1.ref == "registry:r1:1:10"
+    assert str(V1) == "registry:r1:1:10"
 
 
 @pytest.mark.parametrize(
@@ -61,7 +64,7 @@ def test_labels_go_before_records_and_take_the_records_name() -> None:
         records=[record(modelVersionId="11"), record(id="6", name="mnist/uid", modelVersionId="10")],
     )
     assert link(labelled(registered_model_id="1", model_version_id="10"), [registry]) == Link(V1, "mnist/uid")
-    assert link(plain(), [registry]).version == VersionRef("r1", "1", "11")
+    assert link(plain(), [registry]).version == Ref.version("r1", "1", "11")
 
 
 @pytest.mark.parametrize("record_id", [{}, {"inference_service_id": "404"}])
@@ -72,7 +75,7 @@ def test_label_of_the_model_alone_means_its_newest_live_version(record_id: dict[
         version(id="12", name="v3", createTimeSinceEpoch="300", state="ARCHIVED"),
     ]
     labels = {"registered_model_id": "1"} | record_id
-    assert link(labelled(**labels), [index(versions=versions)]) == Link(VersionRef("r1", "1", "11"))
+    assert link(labelled(**labels), [index(versions=versions)]) == Link(Ref.version("r1", "1", "11"))
     recorded = index(versions=versions, records=[record(modelVersionId="10")])
     assert link(labelled(registered_model_id="1", inference_service_id="5"), [recorded]) == Link(V1, "mnist")
 
@@ -106,7 +109,7 @@ NAMED = index(
     ],
 )
 def test_storage_uri_of_the_registry(uri: str, model_id: str, version_id: str) -> None:
-    assert link(by_uri(uri), [NAMED]) == Link(VersionRef("r1", model_id, version_id))
+    assert link(by_uri(uri), [NAMED]) == Link(Ref.version("r1", model_id, version_id))
 
 
 @pytest.mark.parametrize("path", ["granite/v9", "unheard-of", "Old%20One", "host/granite/v9", "a/b/c/d"])
@@ -120,14 +123,14 @@ def test_storage_uri_that_names_nothing_live_is_told(path: str) -> None:
 def test_host_of_the_storage_uri_says_which_registry() -> None:
     indexes = [index(), index(OTHER)]
     for host, registry in (("public.registries.svc:8080", "r1"), ("private.registries.svc.cluster.local", "r2")):
-        assert link(by_uri(f"model-registry://{host}/granite/v1"), indexes) == Link(VersionRef(registry, "1", "10"))
+        assert link(by_uri(f"model-registry://{host}/granite/v1"), indexes) == Link(Ref.version(registry, "1", "10"))
     assert link(by_uri("model-registry://elsewhere/granite/v1"), indexes).problems
 
 
 def test_what_is_fetched_goes_before_labels() -> None:
     labels = {"modelregistry.opendatahub.io/registered-model-id": "2"}
     assert link(by_uri("model-registry://granite/v1", **labels), [NAMED]).version == V1
-    assert link(by_uri("model-registry://unheard-of", **labels), [NAMED]).version == VersionRef("r1", "2", "20")
+    assert link(by_uri("model-registry://unheard-of", **labels), [NAMED]).version == Ref.version("r1", "2", "20")
 
 
 IDS = {"registered_model_id": "1", "model_version_id": "10"}
@@ -147,14 +150,14 @@ def test_registry_is_found_by_its_name(labels: dict[str, str], registry: str | N
     indexes = [index(), index(OTHER)]
     for order in (indexes, indexes[::-1]):
         found = link(labelled(**IDS, **labels), order)
-        assert found.version == (VersionRef(registry, "1", "10") if registry else None)
+        assert found.version == (Ref.version(registry, "1", "10") if registry else None)
         assert bool(found.problems) == (registry is None)
 
 
 def test_registry_without_a_name_may_be_the_one_meant() -> None:
-    nameless = index(RegistryRef("https://registry.example.com"))
+    nameless = index(Registry("https://registry.example.com"))
     found = link(labelled(**IDS, name="unheard-of"), [index(), nameless])
-    assert found == Link(VersionRef("https://registry.example.com", "1", "10"))
+    assert found == Link(Ref.version("https://registry.example.com", "1", "10"))
     assert link(labelled(**IDS, name="public"), [nameless, index()]) == Link(V1)
 
 
@@ -173,7 +176,7 @@ def test_ids_of_several_registries_are_decided_and_told() -> None:
 
 def test_record_decides_between_registries() -> None:
     deployed = index(OTHER, records=[record(modelVersionId="10")])
-    assert link(labelled(**IDS), [index(), deployed]) == Link(VersionRef("r2", "1", "10"), "mnist")
+    assert link(labelled(**IDS), [index(), deployed]) == Link(Ref.version("r2", "1", "10"), "mnist")
 
 
 @pytest.mark.parametrize(
@@ -212,7 +215,7 @@ def test_record_without_a_version_means_the_newest() -> None:
         version(id="12", name="v3", createTimeSinceEpoch="200"),
         version(id="13", name="v4", createTimeSinceEpoch="900", state="ARCHIVED"),
     ]
-    assert link(plain(), [index(versions=versions, records=[record()])]).version == VersionRef("r1", "1", "11")
+    assert link(plain(), [index(versions=versions, records=[record()])]).version == Ref.version("r1", "1", "11")
 
 
 def test_of_several_records_the_newest_of_the_same_name_wins() -> None:
@@ -225,7 +228,7 @@ def test_of_several_records_the_newest_of_the_same_name_wins() -> None:
     ]
     for order in (records, records[::-1]):
         found = link(plain(), [index(versions=versions, records=order)])
-        assert (found.version, found.record) == (VersionRef("r1", "1", "11"), "mnist")
+        assert (found.version, found.record) == (Ref.version("r1", "1", "11"), "mnist")
         assert [problem.severity for problem in found.problems] == ["warning"]
 
 

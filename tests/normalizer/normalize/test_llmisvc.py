@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from services.normalizer.facts import Ref
-from services.normalizer.normalize.deployment import read_service
+from services.normalizer.normalize.deployment import Belongings, read_service
 from services.normalizer.normalize.kserve_objects import read_llmisvc
 from tests.normalizer.normalize.objects import isvc, model_of, normalized, normalized_deployment, server_of
 
@@ -128,7 +128,7 @@ def test_whether_a_token_is_asked_for(annotation: str | None, port: str, secured
     annotations = {"security.opendatahub.io/enable-auth": annotation} if annotation else {}
     facts = read_llmisvc(llmisvc(annotations=annotations), secured=secured)
     service = read_service(workload(port={"name": port, "port": 8000}))
-    assert server_of(normalized_deployment(facts, services=[service]).document).authentication is asked
+    assert server_of(normalized_deployment(facts, own=Belongings(services=[service])).document).authentication is asked
 
 
 @pytest.mark.parametrize(

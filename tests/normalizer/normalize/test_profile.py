@@ -5,7 +5,7 @@ import pytest
 from common.details import Details
 from services.normalizer.normalize.licences import licence_identifier, licence_page
 from services.normalizer.normalize.owners import parse_owner
-from services.normalizer.normalize.profile import FIELDS, said_in_annotations
+from services.normalizer.normalize.profile import FIELDS, read_fields
 from tests.normalizer.normalize.objects import isvc, model_of, normalized, server_of
 
 
@@ -186,7 +186,7 @@ def test_both_prefixes_are_read_ours_first_in_any_spelling() -> None:
         "rhdh.io/unknown": "x",
         "example.com/usage": "x",
     }
-    assert said_in_annotations(annotations) == {
+    assert read_fields(annotations) == {
         "description": "ours",
         "owner": "theirs",
         "homepageurl": "https://a.example.com",
@@ -194,7 +194,7 @@ def test_both_prefixes_are_read_ours_first_in_any_spelling() -> None:
         "apientityref": "granite",
         "title": "Granite 8B",
     }
-    assert said_in_annotations({"openshift.io/description": "the dashboard's"}) == {"description": "the dashboard's"}
+    assert read_fields({"openshift.io/description": "the dashboard's"}) == {"description": "the dashboard's"}
 
 
 def test_what_the_document_has_no_place_for_is_kept_beside_it() -> None:

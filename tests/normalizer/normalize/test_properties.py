@@ -13,20 +13,20 @@ from common.problems import Problem
 from services.normalizer.normalize.addresses import resolve
 from services.normalizer.normalize.cards import CardRef, catalog_model, readme_card
 from services.normalizer.normalize.connection import read_connection, readable_part
-from services.normalizer.normalize.deployment import Deployment, read_service, read_service_account
-from services.normalizer.normalize.document import server_facts
-from services.normalizer.normalize.kserve import normalize_deployment
+from services.normalizer.normalize.deployment import Belongings, Deployment, read_service, read_service_account
+from services.normalizer.normalize.document import normalize_deployment, server_facts
 from services.normalizer.normalize.kserve_objects import read_isvc, read_llmisvc
-from services.normalizer.normalize.linking import RegistryIndex, link
+from services.normalizer.normalize.linking import link
 from services.normalizer.normalize.owners import parse_owner
+from services.normalizer.normalize.registered_version import Registry, joined
 from services.normalizer.normalize.registry import normalize_version
+from services.normalizer.normalize.registry_index import RegistryIndex
 from services.normalizer.normalize.registry_objects import (
     Item,
     ModelArtifact,
     ModelVersion,
     RegisteredModel,
     RegistryInferenceService,
-    RegistryRef,
     ServingEnvironment,
     parse_item,
 )
@@ -34,6 +34,7 @@ from services.normalizer.normalize.result import Defaults, Normalized, kubernete
 from services.normalizer.normalize.storage import secret_name
 from tests.normalizer.normalize import strategies
 from tests.normalizer.normalize.objects import normalized_deployment
+from tests.normalizer.normalize.registries import registered
 
 Reader = Callable[[Mapping[str, Any]], Deployment]
 
@@ -69,11 +70,13 @@ def test_every_deployment_becomes_a_valid_document(
         deployment,
         cluster="local",
         source="isvc:local",
-        services=services,
-        service_accounts=[read_service_account(other) for other in others],
+        own=Belongings(
+            services=services,
+            service_accounts=[read_service_account(other) for other in others],
+            connection=read_connection(secret, namespace=deployment.namespace, name=secret_name(deployment.storage)),
+        ),
         defaults=defaults,
         serve=serve,
-        connection=read_connection(secret, namespace=deployment.namespace, name=secret_name(deployment.storage)),
     )
     check(result)
     assert deployment.readiness.ready == (not deployment.readiness.reason)
@@ -153,16 +156,13 @@ def test_every_version_becomes_a_valid_document(
 ) -> None:
     model, version = parse(RegisteredModel, raw_model), parse(ModelVersion, raw_version)
     artifacts = [parse(ModelArtifact, raw) for raw in raw_artifacts]
-    registry = RegistryRef("r1")
-    readme = readme_card(registry, model)
+    registry = Registry("r1")
+    readme = readme_card(registry.id, model)
     card = catalog_model(artifacts) or readme
     result = normalize_version(
-        model,
-        version,
-        artifacts[::-1],
+        joined(registry.id, model, version, tuple(artifacts[::-1])),
         registry=registry,
-        source="registry:r1",
-        server=server_facts(read_isvc(raw_isvc), services=[], service_accounts=[]),
+        server=server_facts(read_isvc(raw_isvc)),
         registry_isvc_name=record,
         card=CardRef(card.key) if card else None,
         defaults=Defaults(),
@@ -184,11 +184,14 @@ def test_a_link_is_to_a_live_version(
     raw_isvc: dict[str, Any],
 ) -> None:
     index = RegistryIndex.build(
-        RegistryRef("r1", "public"),
-        models=[parse(RegisteredModel, raw) for raw in models],
-        versions=[parse(ModelVersion, raw) for raw in versions],
-        inference_services=[parse(RegistryInferenceService, raw) for raw in records],
-        environments=[parse(ServingEnvironment, {"id": "1", "name": "vision"})],
+        Registry("r1", "public"),
+        registered(
+            "r1",
+            models=[parse(RegisteredModel, raw) for raw in models],
+            versions=[parse(ModelVersion, raw) for raw in versions],
+            records=[parse(RegistryInferenceService, raw) for raw in records],
+            environments=[parse(ServingEnvironment, {"id": "1", "name": "vision"})],
+        ).values(),
     )
     found = link(read_isvc(raw_isvc), [index])
     assert found.version is None or found.version in index.live.values()

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from services.normalizer.normalize.kserve_objects import read_isvc
-from services.normalizer.normalize.readiness import may_sleep
+from services.normalizer.normalize.readiness import may_scale_to_zero
 from tests.normalizer.normalize.objects import URL, isvc, status
 
 
@@ -131,4 +131,4 @@ KNATIVE = "autoscaling.knative.dev"
     ],
 )
 def test_what_may_have_no_pod_at_the_moment_sleeps(spec: Any, status: Any, annotations: Any, sleeps: bool) -> None:
-    assert may_sleep({"metadata": {"annotations": annotations}, "spec": spec, "status": status}) == sleeps
+    assert may_scale_to_zero({"metadata": {"annotations": annotations}, "spec": spec, "status": status}) == sleeps

@@ -8,7 +8,6 @@ import pytest
 from common.details import DetailLink, Details
 from services.normalizer.normalize.cards import CARD_LIMIT, CardRef, CatalogModel, catalog_model, readme_card
 from services.normalizer.normalize.registry import PROPERTIES
-from services.normalizer.normalize.registry_objects import RegistryRef
 from services.normalizer.normalize.result import Defaults
 from tests.normalizer.normalize.objects import URL, model_of, server_of
 from tests.normalizer.normalize.registries import artifact, document, model, server, strings, version
@@ -361,7 +360,7 @@ def test_api_is_described_by_the_registry_else_by_the_isvc() -> None:
 
 
 def test_what_people_say_on_the_deployment_about_the_server_counts_unless_the_registry_says_it() -> None:
-    served = replace(server(), said={"title": "Granite for support", "system": "support-desk"})
+    served = replace(server(), fields={"title": "Granite for support", "system": "support-desk"})
     details = document(served=served).details
     assert (details.title, details.system) == ("Granite for support", "system:default/support-desk")
     assert document(served=server()).details.title == "granite v1"
@@ -408,14 +407,14 @@ def test_catalog_model_is_found_by_the_first_artifact_that_names_it() -> None:
 
 
 def test_readme_serves_as_a_card() -> None:
-    card = readme_card(RegistryRef("r1"), model(id="3", readme="# Granite\r\n"))
+    card = readme_card("r1", model(id="3", readme="# Granite\r\n"))
     assert card == ("readme-r1-3", "# Granite")
-    assert readme_card(RegistryRef("r1"), model(readme="  ")) is None
+    assert readme_card("r1", model(readme="  ")) is None
 
 
 def test_a_readme_that_is_too_large_is_shortened_and_told() -> None:
     huge = model(readme="é" * 600_000)
-    card = readme_card(RegistryRef("r1"), huge)
+    card = readme_card("r1", huge)
     assert card
     assert "left out here" in card.text
     assert len(card.text.encode()) <= CARD_LIMIT

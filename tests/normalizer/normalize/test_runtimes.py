@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from services.normalizer.normalize.kserve_objects import read_isvc
-from services.normalizer.normalize.runtimes import Runtime, read_runtime, spoken
+from services.normalizer.normalize.runtimes import Runtime, detect_server_type, read_runtime
 from tests.normalizer.normalize.objects import isvc, normalized, normalized_deployment, server_of
 
 
@@ -67,7 +67,7 @@ def test_a_model_that_is_said_to_be_predictive_generates_no_text() -> None:
 
 def test_the_runtime_that_kserve_chose_counts_where_none_is_named() -> None:
     facts = read_isvc(isvc(predictor=model("pytorch"), status={"clusterServingRuntimeName": "kserve-tritonserver"}))
-    assert spoken(facts.served) == "open-inference-protocol-v2"
+    assert detect_server_type(facts.served) == "open-inference-protocol-v2"
     assert "kserve-tritonserver" in facts.stated.tags()
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.normalizer.normalize.stated import misspelt
+from services.normalizer.normalize.stated import misspellings
 
 
 @pytest.mark.parametrize(
@@ -19,7 +19,7 @@ from services.normalizer.normalize.stated import misspelt
     ],
 )
 def test_what_was_meant(key: str, meant: str) -> None:
-    assert [found.meant for found in misspelt([key])] == [meant]
+    assert [found.meant for found in misspellings([key])] == [meant]
 
 
 @pytest.mark.parametrize(
@@ -39,4 +39,4 @@ def test_what_was_meant(key: str, meant: str) -> None:
     ],
 )
 def test_what_means_something_or_is_none_of_ours(key: str) -> None:
-    assert list(misspelt([key])) == []
+    assert list(misspellings([key])) == []

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from common.kube.state import State
+from common.faults import Fault
 from services.normalizer.facts import Gone, Ref
 from services.normalizer.normalize.connection import Connection
 from services.normalizer.normalize.deployment import Fact
@@ -28,8 +28,8 @@ class Recorder(Sink):
                 assert isinstance(fact, Connection | Gone)
                 self.known["/".join(ref.ids)] = fact
 
-    def listed(self) -> None: ...
-    def state(self, state: State, *, part: str = "", partly: bool = False) -> None: ...
+    def listed(self, *, lacking: Fault | None = None) -> None: ...
+    def state(self, fault: Fault | None, *, part: str = "", partly: bool = False) -> None: ...
 
 
 class Script:

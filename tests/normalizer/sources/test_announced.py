@@ -12,7 +12,7 @@ from common.kube.client import KubeClient
 from common.kube.metrics import KubeMetrics
 from common.metrics import Metrics
 from common.problems import Problem
-from services.normalizer.facts import Gone, Ref
+from services.normalizer.facts import Gone, Ref, Unusable
 from services.normalizer.normalize.deployment import Deployment
 from services.normalizer.normalize.kserve_objects import read_isvc
 from services.normalizer.sources.kserve import announced
@@ -20,13 +20,15 @@ from services.normalizer.sources.kserve.announced import Announced, event_for
 from tests import objects
 from tests.common.kube.conftest import credentials_for
 from tests.fakes.kubernetes import FakeCluster, Rule
+from tests.fakes.kubernetes.resources import LLM_INFERENCE_SERVICES
 from tests.normalizer.sources.scripted import Recorder, Script, running
 from tests.waiting import eventually
 
 REF = Ref.isvc("local", "models", "iris")
 OWNER = Problem("owner_changed", "warning", REF.label, "the owner is not a name", "write a user or a group")
 REMARK = Problem("owner_changed", "info", REF.label, "the owner is written differently", "nothing")
-WRITING = (Rule(api_groups=("",), resources=("events",), verbs=("create", "patch")),)
+READING = Rule(api_groups=("serving.kserve.io",), resources=("*",), verbs=("get",))
+WRITING = (Rule(api_groups=("",), resources=("events",), verbs=("create", "patch")), READING)
 
 
 @pytest.fixture(autouse=True)
@@ -72,6 +74,27 @@ async def test_a_problem_is_told_at_its_deployment() -> None:
     }
     assert (event["type"], event["reason"]) == ("Warning", "OwnerChanged")
     assert event["message"] == "the owner is not a name. To do: write a user or a group"
+
+
+@pytest.mark.parametrize("kind", ["InferenceService", "LLMInferenceService"])
+async def test_an_object_that_cannot_be_read_is_told_with_its_uid(kind: str) -> None:
+    """By which kubectl describe finds it."""
+    is_llm = kind == "LLMInferenceService"
+    async with announcing() as (cluster, script, source):
+        if is_llm:
+            cluster.install(LLM_INFERENCE_SERVICES)
+        stored = cluster.apply(objects.llm_isvc("iris") if is_llm else objects.isvc("iris"))
+        ref = Ref.deployment("LLMInferenceService" if is_llm else "InferenceService", "local", "models", "iris")
+        unreadable = Problem("object_unreadable", "error", ref.label, "it cannot be read", "compare it")
+        source.hear({str(ref): (unreadable,)})
+        assert script.sink
+        script.sink.changed({ref: Unusable(unreadable)})
+        await eventually(lambda: events(cluster))
+        [event] = events(cluster)
+        gets = cluster.counts.of("get", "llminferenceservices" if is_llm else "inferenceservices")
+
+    assert (event["involvedObject"]["kind"], event["involvedObject"]["uid"]) == (kind, stored["metadata"]["uid"])
+    assert (event["reason"], gets) == ("ObjectUnreadable", 1)
 
 
 async def test_one_that_lasts_is_one_event_that_is_renewed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,9 +143,9 @@ async def test_without_the_right_it_is_said_once_and_tried_seldom() -> None:
 
 def test_the_name_depends_on_deployment_and_problem_alone() -> None:
     at = datetime(2026, 11, 26, tzinfo=UTC)
-    first, later = (event_for(iris(), OWNER, at=moment) for moment in (at, at.replace(hour=9)))
-    other = event_for(iris(), Problem("owner_changed", "warning", REF.label, "another", ""), at=at)
+    first, later = (event_for(REF, "u", OWNER, at=moment) for moment in (at, at.replace(hour=9)))
+    other = event_for(REF, "u", Problem("owner_changed", "warning", REF.label, "another", ""), at=at)
 
     assert first["metadata"] == later["metadata"]
     assert first["metadata"]["name"] != other["metadata"]["name"]
-    assert len(event_for(iris(), Problem("owner_changed", "error", "x", "y" * 5000, ""), at=at)["message"]) == 1024
+    assert len(event_for(REF, "u", Problem("owner_changed", "error", "x", "y" * 5000, ""), at=at)["message"]) == 1024

@@ -123,13 +123,14 @@ async def test_that_none_is_read_is_said_once(cluster: FakeCluster) -> None:
 
 
 def deploy_by_key(
-    cluster: FakeCluster, script: Script, name: str, *, fetched: str = "", phase: str = "Running"
+    cluster: FakeCluster, script: Script, name: str, *, fetched: str = "", phase: str = "Running", started: str = ""
 ) -> None:
     """Deploy a model as the platform applies a connection, and perhaps a pod that has fetched it."""
     obj = objects.isvc(name)
     obj["spec"]["predictor"]["model"] = {"storage": {"key": "bucket", "path": "x"}}
     if fetched:
         pod = objects.predictor_pod(obj, fetched=fetched, phase=phase)
+        pod["metadata"]["creationTimestamp"] = started or "2025-12-31T00:00:00Z"
         pod["spec"]["containers"][0]["env"] = [{"name": "AWS_SECRET_ACCESS_KEY", "value": CANARY}]
         cluster.apply(pod)
     script.tell(Ref.isvc("local", "models", name), read_isvc(obj))
@@ -154,17 +155,27 @@ async def test_without_the_right_to_secrets_a_running_pod_tells_the_bucket(
     assert not [entry for entry in logs if entry["log_level"] == "warning"]
 
 
-async def test_only_pods_that_run_tell_the_newest_deployment_first(cluster: FakeCluster) -> None:
+async def test_only_pods_that_run_tell_each_deployment_its_own_bucket(cluster: FakeCluster) -> None:
+    """The Secret named another bucket when an older pod was started, which serves from there until it ends."""
+
+    def buckets(*names: str) -> list[str]:
+        connection = told.known.get("models/bucket")
+        return [connection.of(name).bucket for name in names] if isinstance(connection, Connection) else []
+
     async with resolving(cluster, way="pods") as (script, told):
         deploy_by_key(cluster, script, "m", fetched="s3://failed/x", phase="Failed")
         await eventually(lambda: "models/bucket" in told.known)
         assert told.known["models/bucket"] == Connection(namespace="models", name="bucket", state="pod")
-        deploy_by_key(cluster, script, "n", fetched="s3://former/x")
+        deploy_by_key(cluster, script, "n", fetched="s3://former/x", started="2026-01-01T00:00:00Z")
         await eventually(lambda: bucket_of(told) == "former")
-        deploy_by_key(cluster, script, "o", fetched="s3://acme/x")
-        await eventually(lambda: bucket_of(told) == "acme")
-        deploy_by_key(cluster, script, "n")
-        await eventually(lambda: bucket_of(told) == "former")
+        deploy_by_key(cluster, script, "o", fetched="s3://acme/x", started="2026-01-02T00:00:00Z")
+        await eventually(lambda: buckets("n", "o", "m") == ["former", "acme", "acme"])
+        for name in ("p", "q", "r"):  # more than are asked at a time
+            deploy_by_key(cluster, script, name)
+        await eventually(lambda: buckets("n", "o", "r") == ["former", "acme", "acme"])
+        script.tell(Ref.isvc("local", "models", "n"), Gone())
+        deploy_by_key(cluster, script, "r")
+        await eventually(lambda: buckets("n") == ["acme"])
 
 
 async def test_pods_are_asked_for_a_bucket_only(cluster: FakeCluster) -> None:

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from common.faults import Fault, kind_of
 from common.kube.client import KubeClient
 from common.kube.metrics import KubeMetrics
-from common.kube.state import State
 from common.metrics import Metrics
 from services.normalizer.facts import Gone, Ref
 from services.normalizer.normalize.deployment import Deployment, Planned
@@ -33,7 +33,7 @@ def namespace(*, labels: dict[str, str] | None = None, annotations: dict[str, st
 
 
 def said(deployment: Deployment) -> dict[str, str]:
-    return dict(deployment.stated.said)
+    return dict(deployment.stated.fields)
 
 
 OF_TEAM = namespace(
@@ -44,14 +44,14 @@ OF_TEAM = namespace(
 
 def test_owner_system_lifecycle_and_labels_are_inherited() -> None:
     given = read_namespace(OF_TEAM).added_to(read_isvc(objects.isvc("iris", labels={"stage": "beta"})).stated)
-    assert dict(given.said) == {"owner": "group:default/vision", "lifecycle": "production", "system": "shop"}
+    assert dict(given.fields) == {"owner": "group:default/vision", "lifecycle": "production", "system": "shop"}
     assert given.tags() == ("onnx", "stage-beta", "team-vision")
 
 
 def test_what_a_deployment_says_goes_before() -> None:
     own = objects.isvc("iris", labels={"team": "audio"}, annotations={"modelcatalogbridge.rhdh.io/owner": "ada"})
     given = read_namespace(OF_TEAM).added_to(read_isvc(own).stated)
-    assert dict(given.said) == {"owner": "ada", "lifecycle": "production", "system": "shop"}
+    assert dict(given.fields) == {"owner": "ada", "lifecycle": "production", "system": "shop"}
     assert given.tags() == ("onnx", "team-audio")
 
 
@@ -87,16 +87,16 @@ class Script:
 class Told(Sink):
     def __init__(self) -> None:
         self.facts: list[object] = []
-        self.states: list[tuple[str, State]] = []
+        self.faults: list[tuple[str, Fault | None]] = []
 
     def changed(self, news: News) -> None:
         self.facts += news.values()
 
-    def listed(self) -> None:
+    def listed(self, *, lacking: Fault | None = None) -> None:
         pass
 
-    def state(self, state: State, *, part: str = "", partly: bool = False) -> None:
-        self.states.append((part, state))
+    def state(self, fault: Fault | None, *, part: str = "", partly: bool = False) -> None:
+        self.faults.append((part, fault))
 
     def owners(self) -> list[str]:
         return [said(fact).get("owner", "") for fact in self.facts if isinstance(fact, Deployment)]
@@ -138,5 +138,5 @@ async def test_without_the_right_deployments_are_told_as_they_are_and_the_right_
         cluster.grant(cluster.token, "somebody", [Rule(api_groups=("",), resources=("services",), verbs=("list",))])
         async with running(cluster) as (_, told):
             await eventually(lambda: told.owners() == [""])
-            [(part, state), *_] = told.states
-            assert (part, state.kind) == (PART, "forbidden")
+            [(part, fault), *_] = told.faults
+            assert (part, kind_of(fault)) == (PART, "forbidden")

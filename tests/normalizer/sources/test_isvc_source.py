@@ -2,9 +2,9 @@
 
 import asyncio
 
+from common.faults import Fault
 from common.kube.client import KubeClient
 from common.kube.metrics import KubeMetrics
-from common.kube.state import State
 from common.metrics import Metrics
 from services.normalizer.facts import Gone, Ref
 from services.normalizer.source import News, Sink
@@ -27,10 +27,10 @@ class Recorder(Sink):
             name = f"{ref.kind} {ref.ids[1]}"
             (self.there.discard if isinstance(fact, Gone) else self.there.add)(name)
 
-    def listed(self) -> None:
+    def listed(self, *, lacking: Fault | None = None) -> None:
         self.complete = True
 
-    def state(self, state: State, *, part: str = "", partly: bool = False) -> None: ...
+    def state(self, fault: Fault | None, *, part: str = "", partly: bool = False) -> None: ...
 
 
 async def test_services_and_accounts_that_belong_to_no_deployment_are_not_kept() -> None:

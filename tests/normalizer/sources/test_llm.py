@@ -7,9 +7,9 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from common.faults import Fault, kind_of
 from common.kube.client import KubeClient
 from common.kube.metrics import KubeMetrics
-from common.kube.state import State
 from common.metrics import Metrics
 from services.normalizer.facts import Gone, Missing, Ref
 from services.normalizer.normalize.deployment import Deployment
@@ -31,7 +31,7 @@ class Recorder(Sink):
     def __init__(self) -> None:
         self.facts: dict[Ref, Deployment] = {}
         self.gone: list[Ref] = []
-        self.states: list[State] = []
+        self.faults: list[Fault | None] = []
         self.listings = 0
 
     def changed(self, news: News) -> None:
@@ -43,15 +43,20 @@ class Recorder(Sink):
                 self.facts.pop(ref, None)
                 self.gone.append(ref)
 
-    def listed(self) -> None:
+    def listed(self, *, lacking: Fault | None = None) -> None:
         self.listings += 1
 
-    def state(self, state: State, *, part: str = "", partly: bool = False) -> None:
-        self.states.append(state)
+    def state(self, fault: Fault | None, *, part: str = "", partly: bool = False) -> None:
+        self.faults.append(fault)
+
+    @property
+    def remedy(self) -> str:
+        """What helps against the last fault."""
+        return next(fault.remedy for fault in reversed(self.faults) if fault is not None)
 
     @property
     def kinds(self) -> list[str]:
-        return [state.kind for state in self.states]
+        return [kind_of(fault) for fault in self.faults]
 
 
 def llm(name: str) -> Ref:
@@ -124,7 +129,7 @@ async def test_without_the_right_one_state_says_what_is_missing() -> None:
         cluster.grant("token", "someone", [Rule(api_groups=("",), resources=("pods",), verbs=("get",))])
         async with following(cluster, token="token") as told:
             await eventually(lambda: "forbidden" in told.kinds)
-            assert PLURAL in told.states[0].remedy
+            assert PLURAL in told.remedy
             cluster.grant(
                 "token",
                 "someone",

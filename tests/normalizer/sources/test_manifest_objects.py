@@ -1,6 +1,7 @@
 """What the objects in files mean together: duplicates, parts, kustomizations, kinds that are not read."""
 
 import base64
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +151,63 @@ def test_a_template_of_openshift_is_told(tmp_path: Path) -> None:
 def test_kinds_that_serve_nothing_by_themselves_are_left_out_silently(kind: str, tmp_path: Path) -> None:
     obj = {"apiVersion": "serving.kserve.io/v1alpha1", "kind": kind, "metadata": {"name": "x"}}
     assert read(tmp_path, {"a.yaml": obj}).noticed == ()
+
+
+def changed(at: str, value: Any) -> dict[str, Any]:
+    """A whole InferenceService with another value at a path below its spec."""
+    obj = copy.deepcopy(WHOLE)
+    *way, last = at.split("/")
+    inner: Any = obj["spec"]
+    for name in way:
+        inner = inner.setdefault(name, {})
+    inner[last] = value
+    return obj
+
+
+@pytest.mark.parametrize(
+    ("at", "value", "said"),
+    [
+        ("predictor/model/storage", "s3://bucket/path", "spec.predictor.model.storage is a text, where an object"),
+        ("predictor/model", "granite", "spec.predictor.model is a text, where an object belongs"),
+        ("predictor/model/modelFormat", "vLLM", "modelFormat is a text, where an object belongs"),
+        ("predictor/model/modelFormat/version", 1, "modelFormat.version is a number, where a text belongs"),
+        ("predictor/model/storageUri", ["oci://a/b"], "storageUri is a list, where a text belongs"),
+        ("predictor/model/args", "--a=1 --b", "model.args is a text, where a list belongs"),
+        ("predictor/model/args", ["--port", 8080], "model.args[1] is a number, where a text belongs"),
+        ("predictor/model/env", [{"name": "A", "value": 1}], "model.env[0].value is a number, where a text belongs"),
+        ("predictor/model/env", {"A": "1"}, "model.env is an object, where a list belongs"),
+        ("predictor/model/storage/parameters", [], "parameters is a list, where an object belongs"),
+        ("predictor/sklearn/storage", "s3://b", "sklearn.storage is a text, where an object belongs"),
+        ("predictor/storageUris", "s3://b", "storageUris is a text, where a list belongs"),
+        ("predictor/minReplicas", "1", "minReplicas is a text, where a whole number belongs"),
+        ("predictor/minReplicas", True, "minReplicas is true or false, where a whole number belongs"),
+        ("predictor/containers", {"name": "a"}, "containers is an object, where a list belongs"),
+        ("transformer/containers", [{"args": "x"}], "transformer.containers[0].args is a text, where a list belongs"),
+        ("predictor/labels/team", True, "labels.team is true or false, where a text belongs"),
+    ],
+)
+def test_a_type_that_the_api_server_refuses_is_an_error(at: str, value: Any, said: str, tmp_path: Path) -> None:
+    assert told(read(tmp_path, {"a.yaml": changed(at, value)}), said) == ["error"]
+
+
+def test_what_the_api_server_takes_is_no_error(tmp_path: Path) -> None:
+    text = yaml.safe_dump(WHOLE) + (
+        "    minReplicas: 0\n    maxReplicas: ${MOST}\n    nodeSelector: null\n    other: [1]\n"
+        "    containers: [{name: a, resources: {limits: {cpu: 1}}, args: ['--port', '8080']}]\n"
+    )
+    assert told(read(tmp_path, {"a.yaml": text}), "the API server refuses it") == []
+
+
+def test_types_of_llm_inference_services_are_looked_at_as_well(tmp_path: Path) -> None:
+    llm = {
+        "apiVersion": "serving.kserve.io/v1alpha2",
+        "kind": "LLMInferenceService",
+        "metadata": {"name": "chat"},
+        "spec": {"model": "hf://acme/chat", "replicas": "2"},
+    }
+    contents = read(tmp_path, {"a.yaml": llm})
+    assert told(contents, "spec.model is a text, where an object belongs") == ["error"]
+    assert told(contents, "spec.replicas is a text, where a whole number belongs") == ["error"]
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 import structlog
 import yaml
 
-from common.kube.state import State
+from common.faults import Fault
 from services.normalizer.facts import Gone
 from services.normalizer.source import News, Sink
 from services.normalizer.sources.manifests import ManifestSource
@@ -25,11 +25,11 @@ class Told(Sink):
         for ref, fact in news.items():
             (self.isvcs.discard if isinstance(fact, Gone) else self.isvcs.add)("/".join(ref.ids))
 
-    def listed(self) -> None:
+    def listed(self, *, lacking: Fault | None = None) -> None:
         self.reading = "whole"
 
-    def state(self, state: State, *, part: str = "", partly: bool = False) -> None:
-        self.reading = state.reason
+    def state(self, fault: Fault | None, *, part: str = "", partly: bool = False) -> None:
+        self.reading = fault.reason if fault is not None else ""
         self.partly = partly
 
 

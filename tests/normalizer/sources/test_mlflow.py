@@ -102,7 +102,7 @@ async def test_a_database_that_is_lost_proves_nothing_about_its_versions(fake: F
         fake.lose_database()
         reading = await poller.poll()
     assert reading.complete  # what it lacks is in doubt from now on
-    assert not reading.snapshot.versions
+    assert not reading.versions
 
 
 async def test_pages_that_lead_back_are_no_whole_list(
@@ -153,8 +153,8 @@ async def test_a_run_that_cannot_be_read_keeps_the_version_as_it_was(fake: FakeM
     fake.fail("status", path=RUN, status=500)
     async with server.polling() as poller:
         reading = await poller.poll()
-        [version] = reading.snapshot.versions.values()
-        assert version.id not in reading.snapshot.artifacts  # not read to the end
+        [version] = reading.versions.values()
+        assert version.id not in reading.artifacts  # not read to the end
         assert reading.complete
         assert reading.fault is not None
 
@@ -186,8 +186,8 @@ async def test_no_change_costs_two_requests(fake: FakeMlflow, server: Server) ->
         fake.counted(reset=True)
         second = await poller.poll()
         assert second.touched == frozenset()
-        for each, version in first.snapshot.versions.items():
-            assert second.snapshot.versions[each] is version  # not parsed again
+        for each, version in first.known.items():
+            assert second.known[each] is version  # neither parsed nor told again
     assert fake.counted() == {f"GET {MODELS}": 1, f"GET {VERSIONS}": 1}
 
 
@@ -196,7 +196,7 @@ async def test_prompts_are_no_models(server: Server) -> None:
     await server.version(name, tags=[{"key": "mlflow.prompt.is_prompt", "value": "true"}])
     async with server.polling() as poller:
         reading = await poller.poll()
-    assert not list(reading.snapshot.live())
+    assert not list(reading.live())
     assert not reading.problems
 
 

@@ -12,6 +12,7 @@ import trustme
 from aiohttp import web
 
 from common.details import unpacked
+from common.faults import Fault
 from services.normalizer.facts import Gone, Missing, Ref
 from services.normalizer.normalize.deployment import Deployment, read_service
 from services.normalizer.normalize.kserve_objects import read_isvc, read_llmisvc
@@ -40,7 +41,7 @@ class Told(Recorder):
     def changed(self, news: News) -> None:
         self.facts += [fact for fact in news.values() if isinstance(fact, Deployment)]
 
-    def listed(self) -> None:
+    def listed(self, *, lacking: Fault | None = None) -> None:
         self.whole += 1
 
     @property

@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from common.kube.state import State
+from common.faults import Fault, kind_of
 from common.metrics import Metrics
 from common.secrets import MountedCredentials
 from common.trust import trust_also
 from services.normalizer.facts import Ref
 from services.normalizer.normalize.answers import MOST_MODELS, read_model_list, server_deployment
 from services.normalizer.normalize.deployment import Deployment
-from services.normalizer.normalize.kserve import normalize_deployment
+from services.normalizer.normalize.document import normalize_deployment
 from services.normalizer.normalize.result import Defaults
 from services.normalizer.source import News
 from services.normalizer.sources.http import Account, Connector, Remote, SourceMetrics
@@ -31,7 +31,7 @@ class Told:
 
     def __init__(self) -> None:
         self.deployment: Deployment | None = None
-        self.states: list[State] = []
+        self.faults: list[Fault | None] = []
         self.looks = 0
         self.changes = 0
 
@@ -42,11 +42,16 @@ class Told:
         assert isinstance(fact, Deployment)
         self.deployment, self.changes = fact, self.changes + 1
 
-    def listed(self) -> None:
+    def listed(self, *, lacking: Fault | None = None) -> None:
         self.looks += 1
 
-    def state(self, state: State, *, part: str = "", partly: bool = False) -> None:
-        self.states.append(state)
+    def state(self, fault: Fault | None, *, part: str = "", partly: bool = False) -> None:
+        self.faults.append(fault)
+
+    @property
+    def remedy(self) -> str:
+        """What helps against the last fault."""
+        return next(fault.remedy for fault in reversed(self.faults) if fault is not None)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -105,9 +110,7 @@ async def test_what_it_lists_is_one_entry_with_all_names(gateway: FakeOpenAi, pa
     told = follower.told
     assert (told.names, told.looks) == (("granite-3.1-8b", "llama-3"), 1)
     assert told.deployment is not None
-    normalized = normalize_deployment(
-        told.deployment, cluster="local", source="openai:team", services=(), service_accounts=(), defaults=Defaults()
-    )
+    normalized = normalize_deployment(told.deployment, cluster="local", source="openai:team", defaults=Defaults())
     [model] = normalized.document.models
     server = normalized.document.model_server
     assert normalized.segments == ("openai", "team")
@@ -125,16 +128,16 @@ async def test_what_it_lists_is_one_entry_with_all_names(gateway: FakeOpenAi, pa
     ("fault", "kind"),
     [
         ({"kind": "status", "status": 500}, "error"),
-        ({"kind": "status", "status": 503}, "error"),
-        ({"kind": "status", "status": 429, "retry_after": 9}, "error"),
+        ({"kind": "status", "status": 503}, "unavailable"),
+        ({"kind": "status", "status": 429, "retry_after": 9}, "unavailable"),
         ({"kind": "status", "status": 401}, "unauthorized"),
         ({"kind": "status", "status": 403}, "forbidden"),
-        ({"kind": "status", "status": 404}, "error"),
-        ({"kind": "empty"}, "error"),
-        ({"kind": "login"}, "error"),
-        ({"kind": "truncated"}, "error"),
+        ({"kind": "status", "status": 404}, "absent"),
+        ({"kind": "empty"}, "answer"),
+        ({"kind": "login"}, "answer"),
+        ({"kind": "truncated"}, "answer"),
         ({"kind": "cut"}, "unreachable"),
-        ({"kind": "shrinking", "count": 3}, "error"),
+        ({"kind": "shrinking", "count": 3}, "answer"),
     ],
 )
 async def test_a_server_that_cannot_be_read_keeps_its_entry(
@@ -146,13 +149,13 @@ async def test_a_server_that_cannot_be_read_keeps_its_entry(
         pause = await follower.look()
         told = follower.told
         assert (told.looks, told.changes) == (1, 1)
-        assert (told.states[-1].ok, told.states[-1].kind) == (False, kind)
-        assert told.states[-1].remedy
+        assert kind_of(told.faults[-1]) == kind
+        assert told.remedy
         assert pause >= fault.get("retry_after", 0)
 
         gateway.heal()
         await follower.look()
-        assert (told.looks, told.changes, told.states[-1].ok) == (2, 1, True)
+        assert (told.looks, told.changes, told.faults[-1]) == (2, 1, None)
 
 
 async def test_a_name_that_a_list_lacks_stays_for_the_hold(gateway: FakeOpenAi) -> None:
@@ -172,8 +175,8 @@ async def test_its_own_credentials_are_sent_and_read_again(gateway: FakeOpenAi, 
     gateway.tokens = {KEY}
     async with following(gateway.url, tmp_path) as follower:
         await follower.look()
-        assert follower.told.states[-1].remedy.startswith("OpenAI-compatible server team wants credentials")
-        assert "team.token" in follower.told.states[-1].remedy
+        assert follower.told.remedy.startswith("OpenAI-compatible server team wants credentials")
+        assert "team.token" in follower.told.remedy
         (tmp_path / "team.token").write_text(f"{KEY}\n")
         await follower.look()
         assert follower.told.deployment is not None

@@ -13,16 +13,15 @@ from services.normalizer.sources.faults import Inconsistent
 from services.normalizer.sources.kubeflow import tables
 from services.normalizer.sources.kubeflow.paging import ListReader
 from services.normalizer.sources.kubeflow.poller import RegistryPoller
-from services.normalizer.sources.kubeflow.records import RegistryReading
 from services.normalizer.sources.refs import SourceRef
 from tests.fakes.registry import MODELS, V1, V1ALPHA3, VERSIONS, FakeRegistry, PageLimits
-from tests.normalizer.sources.support import connector, live, polling, ref_of
+from tests.normalizer.sources.support import Polled, Reading, connector, live, polling, ref_of
 
 OLD = PageLimits(default=20, cap=20)
 LISTED = {"registered_models", "model_versions", "model_artifacts", "inference_services", "serving_environments"}
 
 
-async def recovers(registry: FakeRegistry, poller: RegistryPoller, expected: set[tuple[str, str]]) -> RegistryReading:
+async def recovers(registry: FakeRegistry, poller: Polled, expected: set[tuple[str, str]]) -> Reading:
     """Heal the registry: the next poll is complete and right."""
     registry.heal()
     reading = await poller.poll()
@@ -56,9 +55,9 @@ async def test_what_it_had_stays(fault: dict[str, Any], kind: str, remedy: str, 
         registry.fail(path=path, **fault)
         during = await poller.poll()
 
-        assert (during.complete, during.settled) == (False, True)
+        assert (during.complete, during.listed) == (False, True)
         assert live(during) == live(before)
-        assert during.snapshot is before.snapshot
+        assert during.known is before.known
         assert during.fault is not None
         assert during.fault.kind == kind
         assert remedy in during.fault.remedy
@@ -72,7 +71,7 @@ async def test_forbidden_names_role_and_namespace() -> None:
 
     assert reading.fault is not None
     assert "role registry-user-public, subject the service account rhdh-rhoai-connector" in reading.fault.remedy
-    assert not reading.settled
+    assert not reading.listed
 
 
 async def test_a_database_that_is_away_is_no_absence_and_its_address_is_not_quoted() -> None:
@@ -125,8 +124,8 @@ async def test_a_rebuilt_database_makes_no_document_of_two_models(between: bool)
         seen = []
         for _ in range(3):
             reading = await poller.poll()
-            for model, version in reading.snapshot.live():
-                uris = [artifact.uri for artifact in reading.snapshot.artifacts.get(version.id, ())]
+            for model, version in reading.live():
+                uris = [artifact.uri for artifact in reading.artifacts.get(version.id, ())]
                 seen += [(model.name, version.description, uri) for uri in uris]
 
         assert len(live(reading)) == 9
@@ -203,7 +202,7 @@ async def test_empty_answers_at_the_start_are_no_empty_registry() -> None:
         registry.fail("empty")
         reading = await poller.poll()
 
-        assert (reading.complete, reading.settled) == (False, False)
+        assert (reading.complete, reading.listed) == (False, False)
         assert len(live(await recovers(registry, poller, {(f"model-000{n}", "v1") for n in (1, 2, 3)}))) == 3
 
 
@@ -222,11 +221,11 @@ async def test_the_second_page_fails() -> None:
         during = await poller.poll()
 
         assert nothing.fault is not None
-        assert during.snapshot.models["1"].description == "on the first page"
+        assert during.models["1"].description == "on the first page"
         assert not during.complete
         assert live(during) == live(before)
         after = await recovers(registry, poller, live(before))
-        assert after.snapshot.models["45"].description == "on the last page"
+        assert after.models["45"].description == "on the last page"
 
 
 @pytest.mark.parametrize("path", ["registered_models", "model_versions", "inference_services"])
@@ -242,7 +241,7 @@ async def test_a_list_that_shrinks_between_pages_removes_nothing(path: str) -> N
         assert during.fault is not None
         assert (during.complete, during.fault.kind) == (False, "inconsistent")
         assert live(during) == live(before)
-        assert len(during.snapshot.inference_services) == 45
+        assert len(during.records) == 45
         await recovers(registry, poller, live(before))
 
 
@@ -311,7 +310,7 @@ async def test_after_a_restart_what_was_known_is_asked_for_before_it_is_gone() -
 async def test_a_name_that_is_not_known() -> None:
     ref = SourceRef(id="gone.invalid", kind="registry", url="http://gone.invalid:8080", origin="MODEL_REGISTRY_URLS")
     async with connector().open(ref) as remote:
-        reading = await RegistryPoller(remote).poll()
+        reading = await Polled(RegistryPoller(remote)).poll()
 
     assert reading.fault is not None
     assert reading.fault.kind == "dns"
@@ -402,8 +401,8 @@ async def test_values_of_the_future_lose_nothing() -> None:
         reading = await poller.poll()
 
     assert (reading.complete, len(live(reading)), reading.problems) == (True, 3, ())
-    assert len(reading.snapshot.artifacts["1"]) == 1
-    assert not reading.snapshot.inference_services[service].is_deployed
+    assert len(reading.artifacts["1"]) == 1
+    assert service not in reading.records, "what is not known to be deployed is not"
 
 
 async def test_artifacts_that_cannot_be_fetched_leave_the_others_and_come_later() -> None:
@@ -414,8 +413,8 @@ async def test_artifacts_that_cannot_be_fetched_leave_the_others_and_come_later(
         second = await poller.poll()
 
     assert first.fault is not None
-    assert (first.complete, len(first.snapshot.artifacts)) == (True, 19)
-    assert (second.fault, len(second.snapshot.artifacts)) == (None, 20)
+    assert (first.complete, len(first.artifacts)) == (True, 19)
+    assert (second.fault, len(second.artifacts)) == (None, 20)
     assert len(second.touched) == 1
 
 
@@ -470,8 +469,8 @@ async def test_lists_that_fail_before_they_ever_came_leave_the_registry_unsettle
         registry.heal()
         second = await poller.poll()
 
-    assert (first.complete, first.settled, len(live(first))) == (False, False, 2)
-    assert (second.complete, second.settled) == (True, True)
+    assert (first.complete, first.listed, len(live(first))) == (False, False, 2)
+    assert (second.complete, second.listed) == (True, True)
 
 
 async def test_archiving_and_restoring_are_seen_within_a_poll() -> None:
@@ -491,6 +490,6 @@ async def test_a_registry_that_is_not_trusted_is_given_no_token() -> None:
     async with FakeRegistry(tokens=("t0ken",)) as registry:
         ref = replace(ref_of(registry, name="tenant/trap"), trusted=False)
         async with connector(token="t0ken").open(ref) as remote:
-            reading = await RegistryPoller(remote).poll()
+            reading = await Polled(RegistryPoller(remote)).poll()
     assert reading.fault is not None
     assert reading.fault.kind == "unauthorized"

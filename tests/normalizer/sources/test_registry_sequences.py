@@ -40,10 +40,10 @@ async def test_what_is_known_is_what_the_last_complete_poll_saw(steps: list[tupl
                 version.id: (
                     model.name,
                     version.name,
-                    [artifact.uri for artifact in reading.snapshot.artifacts[version.id]],
+                    [artifact.uri for artifact in reading.artifacts[version.id]],
                 )
-                for model, version in reading.snapshot.live()
-                if version.id in reading.snapshot.artifacts
+                for model, version in reading.live()
+                if version.id in reading.artifacts
             }
             # A reader that looks at nothing but what was touched ends up with the same.
             for each in reading.touched:
@@ -51,7 +51,7 @@ async def test_what_is_known_is_what_the_last_complete_poll_saw(steps: list[tupl
                 if each in known:
                     shown[each] = known[each]
             assert shown == known
-            live = {version.id for _, version in reading.snapshot.live()}
+            live = {version.id for _, version in reading.live()}
             if reading.fault is None:
                 assert reading.complete
                 assert shrinks or known == world.truth()

@@ -15,7 +15,7 @@ from services.normalizer.sources import http
 from services.normalizer.sources.kubeflow import paging
 from services.normalizer.sources.kubeflow.poller import RegistryPoller
 from tests.fakes.registry import ALL, ML_METADATA, MODELS, V1, V1ALPHA3, VERSIONS, FakeRegistry, PageLimits
-from tests.normalizer.sources.support import ARTIFACTS, LISTS, connector, live, polling, ref_of
+from tests.normalizer.sources.support import ARTIFACTS, LISTS, Polled, connector, live, polling, ref_of
 
 OLD = PageLimits(default=20, cap=20)
 
@@ -29,9 +29,9 @@ async def test_every_version_is_read_from_a_server_with_pages_of_20(versions: in
         again = await poller.poll()
 
     assert len(live(reading)) == expected
-    assert (reading.complete, reading.settled, reading.fault) == (True, True, None)
+    assert (reading.complete, reading.listed, reading.fault) == (True, True, None)
     assert len(reading.touched) == expected
-    assert all(len(artifacts) == 1 for artifacts in reading.snapshot.artifacts.values())
+    assert all(len(artifacts) == 1 for artifacts in reading.artifacts.values())
     pages = -(-expected // 20)
     assert counts == {
         **LISTS,
@@ -47,7 +47,7 @@ async def test_every_version_is_read_from_a_server_with_pages_of_20(versions: in
         "GET model_artifacts": pages,
     }
     assert (again.complete, again.touched) == (True, frozenset())
-    assert again.snapshot is reading.snapshot
+    assert again.known is reading.known
 
 
 @pytest.mark.parametrize("models", [10, 1000])
@@ -66,7 +66,7 @@ async def test_an_empty_registry_is_complete() -> None:
     async with FakeRegistry() as registry, polling(registry) as poller:
         reading = await poller.poll()
 
-    assert (reading.complete, reading.settled, live(reading)) == (True, True, set())
+    assert (reading.complete, reading.listed, live(reading)) == (True, True, set())
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ async def test_a_changed_description_costs_one_more_request() -> None:
 
     assert of_version == {**LISTS, ARTIFACTS: 1}
     assert version.touched == {"7"}
-    assert version.snapshot.versions["7"].description == "new words"
+    assert version.versions["7"].description == "new words"
     assert of_model == LISTS
     assert model.touched == {"8"}
 
@@ -115,7 +115,7 @@ async def test_a_changed_artifact_is_noticed_without_its_version() -> None:
 
         assert counts == {**LISTS, ARTIFACTS: 1}
         assert reading.touched == {"2"}
-        assert reading.snapshot.artifacts["2"][0].uri == "oci://elsewhere"
+        assert reading.artifacts["2"][0].uri == "oci://elsewhere"
         assert registry.counted() == LISTS
 
 
@@ -129,7 +129,7 @@ async def test_a_removed_artifact_is_noticed() -> None:
 
         assert registry.counted() == {**LISTS, ARTIFACTS: 1}
         assert reading.touched == {"1"}
-        assert [artifact.id for artifact in reading.snapshot.artifacts["1"]] == ["2"]
+        assert [artifact.id for artifact in reading.artifacts["1"]] == ["2"]
 
 
 async def test_an_artifact_that_comes_after_its_version_is_found() -> None:
@@ -144,8 +144,8 @@ async def test_an_artifact_that_comes_after_its_version_is_found() -> None:
         counts = registry.counted(reset=True)
         await poller.poll()
 
-        assert first.snapshot.artifacts[version] == ()
-        assert [artifact.uri for artifact in reading.snapshot.artifacts[version]] == ["oci://late"]
+        assert first.artifacts[version] == ()
+        assert [artifact.uri for artifact in reading.artifacts[version]] == ["oci://late"]
         assert reading.touched == {version}
         assert counts[ARTIFACTS] <= 4
         assert registry.counted() == LISTS
@@ -171,7 +171,7 @@ async def test_servers_on_ml_metadata_that_answer_too_much_as_if_it_were_all_are
         registry.counted(reset=True)
         again = await poller.poll()
 
-        assert (reading.complete, len(live(reading)), len(reading.snapshot.artifacts)) == (True, models, models)
+        assert (reading.complete, len(live(reading)), len(reading.artifacts)) == (True, models, models)
         assert (again.complete, again.touched) == (True, frozenset())
         pages = -(-models // 100)
         assert registry.counted()["GET registered_models"] == pages
@@ -195,9 +195,9 @@ async def test_large_answers_are_held_a_few_at_a_time() -> None:
             registry.edit("artifacts", artifact["id"], description="x" * 2_000_000)
         registry.fail("database", "model_artifacts")  # which would be one answer of all of them
         async with replace(connector(registry), large=large).open(ref_of(registry)) as remote:
-            reading = await RegistryPoller(remote).poll()
+            reading = await Polled(RegistryPoller(remote)).poll()
 
-    assert len(reading.snapshot.artifacts) == 8
+    assert len(reading.artifacts) == 8
     assert large.passed == 8
     assert not large.locked()
 
@@ -339,7 +339,7 @@ async def test_artifacts_of_archived_versions_are_fetched_when_they_are_restored
         assert registry.counted() == {**LISTS, ARTIFACTS: 2}
         assert live(reading) == {("model-0001", "v1"), ("model-0002", "v1"), ("model-0003", "v1")}
         assert reading.touched == {"1", "2"}
-        assert set(reading.snapshot.artifacts) == {"1", "2", "3"}
+        assert set(reading.artifacts) == {"1", "2", "3"}
 
 
 async def test_records_of_deployments_touch_the_versions_they_are_about() -> None:
@@ -350,17 +350,17 @@ async def test_records_of_deployments_touch_the_versions_they_are_about() -> Non
         deployed = await poller.poll()
         registry.undeploy(service)
         undeployed = await poller.poll()
-        environment = deployed.snapshot.inference_services[service].serving_environment_id
-        registry.edit("serving_environments", environment, name="others")
+        again = registry.add_inference_service("granite", "2", "2", "models")
+        redeployed = await poller.poll()
+        registry.edit("serving_environments", "1", name="others")
         renamed = await poller.poll()
-        registry.delete("inference_services", service)
+        registry.delete("inference_services", again)
         deleted = await poller.poll()
 
-    assert [each.touched for each in (deployed, undeployed, renamed, deleted)] == [{"2"}] * 4
-    assert deployed.snapshot.inference_services[service].is_deployed
-    assert not undeployed.snapshot.inference_services[service].is_deployed
-    assert renamed.snapshot.environments[environment].name == "others"
-    assert deleted.snapshot.inference_services == {}
+    polls = (deployed, undeployed, redeployed, renamed, deleted)
+    assert [each.touched for each in polls] == [{"2"}] * 5
+    namespaces = [[record.namespace for record in each.records.values()] for each in polls]
+    assert namespaces == [["models"], [], ["models"], ["others"], []]
 
 
 async def test_a_deleted_model_leaves_after_being_asked_for() -> None:
@@ -376,7 +376,7 @@ async def test_a_deleted_model_leaves_after_being_asked_for() -> None:
         assert (reading.complete, reading.fault) == (True, None)
         assert {name for name, _ in live(reading)} == {"model-0001", "model-0003"}
         assert reading.touched == {"3", "4"}
-        assert set(reading.snapshot.artifacts) == {"1", "2", "5", "6"}
+        assert set(reading.artifacts) == {"1", "2", "5", "6"}
         confirmed = {**LISTS, "GET registered_models": 2, "GET model_versions": 2}
         assert counts == {**confirmed, "GET registered_models/{id}": 1, "GET model_versions/{id}": 2}
         assert registry.counted() == LISTS

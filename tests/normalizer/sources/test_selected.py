@@ -3,14 +3,14 @@
 import json
 from typing import Any
 
-from common.kube.state import OK, State
+from common.faults import Fault
 from services.normalizer.facts import Gone, Ref
 from services.normalizer.normalize.deployment import Planned
 from services.normalizer.normalize.kserve_objects import read_isvc
 from services.normalizer.normalize.selection import ALL, Selection, parse_selector
 from services.normalizer.source import News, Sink
 from services.normalizer.sourcebook import SourceKind
-from services.normalizer.sources.selected import Selected
+from services.normalizer.sources.wrappers import Selected
 from tests import objects
 from tests.normalizer.bench import Bench, isvc
 
@@ -28,11 +28,11 @@ class Told(Sink):
         for ref, fact in news.items():
             self.bench.put(ref, fact)
 
-    def listed(self) -> None:
+    def listed(self, *, lacking: Fault | None = None) -> None:
         self.others.append("listed")
 
-    def state(self, state: State, *, part: str = "", partly: bool = False) -> None:
-        self.others.append((state, part, partly))
+    def state(self, fault: Fault | None, *, part: str = "", partly: bool = False) -> None:
+        self.others.append((fault, part, partly))
 
 
 class Script:
@@ -92,9 +92,9 @@ async def test_everything_else_is_passed_on() -> None:
     sink, told = await selected(bench, ALL)
     tell(sink, objects.isvc("m"))
     sink.listed()
-    sink.state(OK, part="services", partly=True)
+    sink.state(None, part="services", partly=True)
     sink.changed({isvc("m"): Gone()})
-    assert told.others == ["listed", (OK, "services", True)]
+    assert told.others == ["listed", (None, "services", True)]
     assert not bench.storage
     wrapped = Selected(Script(), ALL)
     assert (wrapped.id, wrapped.namespaces) == ("script", ("models",))

@@ -336,7 +336,7 @@ class TestOriginal:
         async with storage_on(cluster) as storage:
             await storage.service.loaded()
             assert storage.service.complete
-            await storage.service.settle()
+            await storage.service.flush()
         async with storage_on(cluster) as storage:
             await storage.service.loaded()
             assert storage.service.complete
@@ -390,12 +390,12 @@ class TestDamage:
         [
             (lambda cluster: cluster.delete("ConfigMap", NAMESPACE, f"{BASE}-2"), f"{BASE}-2 is missing"),
             (lambda cluster: cluster.delete("ConfigMap", NAMESPACE, BASE), f"the ConfigMap {BASE} "),
-            (_empty, f"{BASE}-2 has not the keys"),
-            (_truncate, f"{BASE}-2 has not the keys"),
+            (_empty, f"{BASE}-2 lacks some of its keys"),
+            (_truncate, f"{BASE}-2 lacks some of its keys"),
             (_garble, f"{BASE}-2 has values that cannot be read"),
-            (_move_to_data, f"{BASE}-2 has not the keys"),
-            (_strip, f"{BASE}-2 has not the keys"),
-            (_foreign, f"{BASE}-2 has not the keys"),
+            (_move_to_data, f"{BASE}-2 lacks some of its keys"),
+            (_strip, f"{BASE}-2 lacks some of its keys"),
+            (_foreign, f"{BASE}-2 lacks some of its keys"),
         ],
         ids=["deleted", "first deleted", "emptied", "truncated", "garbage", "moved", "stripped", "foreign"],
     )

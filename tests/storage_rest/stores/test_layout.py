@@ -8,9 +8,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from services.storage_rest.stores.condition import CacheCondition, assess
 from services.storage_rest.stores.layout import Layout
 from services.storage_rest.stores.shard import Change, Observation, Patch, Shard, Value
-from services.storage_rest.stores.verdict import Verdict, judge
 from tests.storage_rest.running import present
 
 BUDGET = 100
@@ -74,10 +74,10 @@ class Server:
             complete=name in self.complete,
         )
 
-    def verdict(self) -> Verdict:
+    def verdict(self) -> CacheCondition:
         """What a process that starts now makes of it."""
         layout = Layout(base="map", budget=BUDGET)
-        return judge({layout.find(name).number: self.seen(name) for name in self.maps}, base="map", others=False)
+        return assess({layout.find(name).number: self.seen(name) for name in self.maps}, base="map", others=False)
 
     def merged(self) -> dict[str, Value]:
         """What a process that starts now reads: the copy in the highest ConfigMap."""
@@ -289,7 +289,7 @@ class Cache(RuleBasedStateMachine):
         places = [key for values in self.server.maps.values() for key in values]
         assert sorted(places) == sorted(self.wanted)
         assert self.server.merged() == self.wanted
-        assert self.server.verdict() == Verdict(complete=True)
+        assert self.server.verdict() == CacheCondition(complete=True)
 
 
 TestCache = Cache.TestCase

@@ -1,5 +1,5 @@
 from common.wire import Batch
-from services.storage_rest.stores.memory import MemoryStore
+from services.storage_rest.stores.local import MemoryStore
 from tests.storage_rest.running import running, upsert
 
 

@@ -15,12 +15,13 @@ from common.backoff import happens
 from common.http.client import RemoteError
 from common.kube.client import KubeClient
 from common.kube.errors import KubeError
-from common.kube.resources import EVENTS
+from common.kube.resources import EVENTS, INFERENCE_SERVICES, LLM_INFERENCE_SERVICES, Resource
 from common.problems import Problem
-from services.normalizer.facts import Gone
+from services.normalizer.facts import Gone, Ref, RefKind, Unusable
+from services.normalizer.normalize import values
 from services.normalizer.normalize.deployment import Deployment
 from services.normalizer.source import News, Sink, Source
-from services.normalizer.sources.wrapping import PassingOn, Wrapper
+from services.normalizer.sources.wrappers import WrappedSink, Wrapper
 
 log = structlog.get_logger("events")
 
@@ -32,7 +33,11 @@ PAUSE = 600.0
 """Seconds after which an Event that could not be written is tried again."""
 COMPONENT = "rhoai-connector"
 _MESSAGE_LIMIT = 1024
-_API_VERSIONS = {"InferenceService": "serving.kserve.io/v1beta1", "LLMInferenceService": "serving.kserve.io/v1alpha1"}
+_RESOURCES: Mapping[RefKind, tuple[str, tuple[Resource, ...]]] = {
+    "isvc": ("InferenceService", (INFERENCE_SERVICES,)),
+    "llmisvc": ("LLMInferenceService", LLM_INFERENCE_SERVICES),
+}
+"""The kind of an object that Events are about, and its resource in the versions that a cluster may serve."""
 
 Problems = Mapping[str, tuple[Problem, ...]]
 
@@ -51,7 +56,7 @@ class Announced(Wrapper):
         super().__init__(source)
         self._client = client
         self._now = now
-        self._deployments: dict[str, Deployment] = {}
+        self._uids: dict[str, str | None] = {}
         self._due: dict[_Notice, float] = {}
         self._problems: Problems = {}
         self._refused: set[str] = set()
@@ -70,10 +75,13 @@ class Announced(Wrapper):
 
     def _note(self, news: News) -> None:
         for ref, fact in news.items():
-            if isinstance(fact, Deployment):
-                self._deployments[str(ref)] = fact
-            elif isinstance(fact, Gone) and ref.is_deployment:
-                self._deployments.pop(str(ref), None)
+            match fact:
+                case Deployment():
+                    self._uids[str(ref)] = fact.uid
+                case Unusable() if ref.is_deployment:
+                    self._uids.setdefault(str(ref), None)  # it is asked for when there is an Event to write
+                case Gone() if ref.is_deployment:
+                    self._uids.pop(str(ref), None)
         self._compare()
 
     def _compare(self) -> None:
@@ -82,7 +90,7 @@ class Announced(Wrapper):
             _Notice(ref, problem)
             for ref, of_one in self._problems.items()
             for problem in of_one
-            if ref in self._deployments and problem.severity != "info"
+            if ref in self._uids and problem.severity != "info"
         }
         self._due = {notice: at for notice, at in self._due.items() if notice in wanted}
         new = wanted - self._due.keys()
@@ -108,9 +116,11 @@ class Announced(Wrapper):
 
     async def _write(self, notice: _Notice) -> bool:
         """Return whether an Event could be written; one that is there already is renewed."""
-        event = event_for(self._deployments[notice.ref], notice.problem, at=self._now())
-        name, namespace = event["metadata"]["name"], event["metadata"]["namespace"]
+        ref = Ref.parse(notice.ref)
+        namespace = ref.ids[0]
         try:
+            event = event_for(ref, await self._uid(ref), notice.problem, at=self._now())
+            name = event["metadata"]["name"]
             try:
                 await self._client.create(EVENTS, event, namespace)
             except KubeError as error:
@@ -125,22 +135,43 @@ class Announced(Wrapper):
         self._refused.discard(namespace)
         return True
 
+    async def _uid(self, ref: Ref) -> str:
+        """Return the uid of an object, by which `kubectl describe` finds its Events.
 
-def event_for(deployment: Deployment, problem: Problem, *, at: datetime) -> dict[str, Any]:
+        That of an object that could not be read is asked for, with its metadata alone.
+
+        Raises:
+            RemoteError: the API server does not tell.
+        """
+        if (known := self._uids.get(str(ref))) is not None:
+            return known
+        namespace, name = ref.ids
+        _, resources = _RESOURCES[ref.kind]
+        served = [resource for resource in resources if await self._client.serves(resource)]
+        found = await self._client.get((served or resources)[0], name, namespace, metadata_only=True)
+        uid = values.line(values.at(found, "metadata", "uid"))
+        if str(ref) in self._uids:
+            self._uids[str(ref)] = uid
+        return uid
+
+
+def event_for(ref: Ref, uid: str, problem: Problem, *, at: datetime) -> dict[str, Any]:
     """Return the Event (core/v1) that tells a problem; it has the same name each time, so that there is one only."""
+    namespace, deployment = ref.ids
+    kind, resources = _RESOURCES[ref.kind]
     moment = at.strftime("%Y-%m-%dT%H:%M:%SZ")
     text = f"{problem.message}. To do: {problem.remedy}" if problem.remedy else problem.message
-    digest = hashlib.sha256(f"{deployment.uid} {problem.id} {problem.message}".encode()).hexdigest()[:16]
+    digest = hashlib.sha256(f"{uid} {problem.id} {problem.message}".encode()).hexdigest()[:16]
     return {
         "apiVersion": "v1",
         "kind": "Event",
-        "metadata": {"name": f"{deployment.name[:200].rstrip('-.')}.{digest}", "namespace": deployment.namespace},
+        "metadata": {"name": f"{deployment[:200].rstrip('-.')}.{digest}", "namespace": namespace},
         "involvedObject": {
-            "apiVersion": _API_VERSIONS[deployment.kind],
-            "kind": deployment.kind,
-            "namespace": deployment.namespace,
-            "name": deployment.name,
-            "uid": deployment.uid,
+            "apiVersion": f"{resources[-1].group}/{resources[-1].version}",
+            "kind": kind,
+            "namespace": namespace,
+            "name": deployment,
+            "uid": uid,
         },
         "type": "Warning",
         "reason": "".join(word.capitalize() for word in problem.id.split("_")),
@@ -154,7 +185,7 @@ def event_for(deployment: Deployment, problem: Problem, *, at: datetime) -> dict
     }
 
 
-class _Noting(PassingOn):
+class _Noting(WrappedSink):
     """Passes on what a source tells, and has it noted."""
 
     def __init__(self, sink: Sink, note: Callable[[News], None]) -> None:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import structlog
 
+from common.faults import Fault
 from common.http.client import RemoteError
 from services.normalizer.facts import Gone, Missing, Ref, Unusable
 from services.normalizer.normalize.answers import Answers, with_answers
@@ -17,7 +18,7 @@ from services.normalizer.normalize.deployment import Addresses, Deployment, Fact
 from services.normalizer.normalize.runtimes import Runtime
 from services.normalizer.source import News, Sink, Source
 from services.normalizer.sources.kserve.model_servers import ModelServers
-from services.normalizer.sources.wrapping import PassingOn, Wrapper
+from services.normalizer.sources.wrappers import WrappedSink, Wrapper
 
 log = structlog.get_logger("model-servers")
 
@@ -80,7 +81,7 @@ def _asked_otherwise(former: Deployment, facts: Deployment) -> bool:
     return (former.generation, former.addresses) != (facts.generation, facts.addresses)
 
 
-class _Asker(PassingOn):
+class _Asker(WrappedSink):
     """Passes on what a source says, deployments with what their servers say.
 
     A new one is held back for that for a short while, and with it the news that all was listed: otherwise entries would
@@ -95,6 +96,7 @@ class _Asker(PassingOn):
         self._models: dict[Ref, _Model] = {}
         self._held: dict[Ref, asyncio.TimerHandle] = {}
         self._listed = False
+        self._lacking: Fault | None = None
         servers.follow(self._reconsider)
 
     def changed(self, news: News) -> None:
@@ -116,15 +118,15 @@ class _Asker(PassingOn):
             self._sink.changed(told)
         self._pass_listed()
 
-    def listed(self) -> None:
+    def listed(self, *, lacking: Fault | None = None) -> None:
         """Pass it on as soon as nothing is held back."""
-        self._listed = True
+        self._listed, self._lacking = True, lacking
         self._pass_listed()
 
     def _pass_listed(self) -> None:
         if self._listed and not self._held:
             self._listed = False
-            self._sink.listed()
+            self._sink.listed(lacking=self._lacking)
 
     def _take(self, ref: Ref, facts: Deployment) -> _Model:
         model = self._models.get(ref)

@@ -15,7 +15,7 @@ from services.normalizer.normalize.connection import (
     Resolving,
     fetched_bucket,
     read_connection,
-    seen_in_pod,
+    seen_in_pods,
 )
 from services.normalizer.normalize.storage import Storage, needs_bucket, needs_fields
 
@@ -38,6 +38,7 @@ class ConnectionReader:
         self._secrets = resolving in ("true", "secrets")
         self._pods = resolving in ("true", "pods")
         self._told: set[str] = set()
+        self._buckets: dict[Ref, dict[str, str]] = {}
 
     async def read(self, key: Ref, users: Mapping[Ref, Storage]) -> Connection:
         """Return what may be known of a connection; `users` are its deployments, the one that changed last at the end.
@@ -56,9 +57,9 @@ class ConnectionReader:
                 if error.status != 403:
                     raise
                 refused = error
-        bucket, refusal = await self._by_pods(users) if self._pods else ("", None)
+        bucket, refusal = await self._by_pods(key, users) if self._pods else ("", None)
         if bucket or not (refused or refusal):
-            return seen_in_pod(bucket, namespace=namespace, name=name)
+            return seen_in_pods(bucket, self._buckets.get(key, {}), namespace=namespace, name=name)
         self._tell_forbidden(refused, refusal)
         return Connection(namespace=namespace, name=name, state="forbidden")
 
@@ -70,9 +71,15 @@ class ConnectionReader:
         secret = await self._client.get(SECRETS, name, namespace)
         return read_connection(secret, namespace=namespace, name=name)
 
-    async def _by_pods(self, users: Mapping[Ref, Storage]) -> tuple[str, KubeError | None]:
-        """Return the bucket that a running predictor has fetched its model from, and why no pod can be asked for it."""
+    async def _by_pods(self, key: Ref, users: Mapping[Ref, Storage]) -> tuple[str, KubeError | None]:
+        """Return the bucket that the newest predictor has fetched its model from, and why no pod can be asked for it.
+
+        The deployments that changed last are asked; what the others have told before is kept.
+        """
         asked = [user for user, storage in users.items() if user.kind == "isvc" and needs_bucket(storage)]
+        names = {user.ids[1] for user in asked}
+        known = {name: bucket for name, bucket in self._buckets.pop(key, {}).items() if name in names}
+        newest = "", next(iter(known.values()), "")
         for user in asked[: -_DEPLOYMENTS_ASKED - 1 : -1]:
             try:
                 found = await self._client.list_some(
@@ -87,9 +94,13 @@ class ConnectionReader:
                 if error.status == 403:
                     return "", error
                 raise
-            if bucket := max(found, default=("", ""))[1]:
-                return bucket, None
-        return "", None
+            last = max(found, default=("", ""))
+            if last[1]:
+                known[user.ids[1]] = last[1]
+                newest = max(newest, last)
+        if known:
+            self._buckets[key] = known
+        return newest[1], None
 
     def _tell_forbidden(self, *refused: KubeError | None) -> None:
         """Say once what is missing, not for each connection; either of several rights is enough."""

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, TypeVar
 
+from common.faults import Fault
 from common.kube.client import KubeClient
 from common.kube.metrics import KubeMetrics
 from common.kube.reflector import Reflector, ReflectorOptions
@@ -16,7 +17,6 @@ from common.kube.resources import (
     SERVING_RUNTIMES,
     Resource,
 )
-from common.kube.state import State
 from services.normalizer.facts import Gone, Missing, Ref
 from services.normalizer.normalize.deployment import (
     Deployment,
@@ -165,9 +165,9 @@ class _Companions:
     def _changed(self, key: Key, new: ServiceFacts | ServiceAccountFacts | Runtime | None, explicit: bool) -> None:
         self._sink.changed({Ref(self._kind, self._cluster, key): new or Gone()})
 
-    def _state(self, state: State) -> None:
-        if state.waits_for_people:
+    def _state(self, fault: Fault | None) -> None:
+        if fault is not None and fault.needs_administrator:
             self.listed.set()  # models are shown without what we may not see, rather than not at all
-        elif not state.ok and not self.listed.is_set() and self._kind != "runtime":
-            self._sink.state(state)  # the listing of isvcs waits for this one
-        self._sink.state(state, part=self._part)
+        elif fault is not None and not self.listed.is_set() and self._kind != "runtime":
+            self._sink.state(fault)  # the listing of isvcs waits for this one
+        self._sink.state(fault, part=self._part)

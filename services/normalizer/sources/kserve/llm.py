@@ -11,14 +11,15 @@ from functools import partial
 import structlog
 
 from common.backoff import Backoff
+from common.faults import Fault, kind_of
 from common.http.client import RemoteError
 from common.kube.client import KubeClient
-from common.kube.errors import KubeError
+from common.kube.errors import KubeError, fault_of
 from common.kube.metrics import KubeMetrics
 from common.kube.reflector import Reflector, ReflectorOptions
 from common.kube.replica import Key
+from common.kube.reporting import STARTING
 from common.kube.resources import LLM_INFERENCE_SERVICES, Resource
-from common.kube.state import State, state_of
 from services.normalizer.facts import Gone, Missing, Ref
 from services.normalizer.normalize.deployment import Deployment
 from services.normalizer.normalize.kserve_objects import read_llmisvc
@@ -28,8 +29,7 @@ from services.normalizer.sources.kserve.watched import Collection, reflectors, u
 
 log = structlog.get_logger("kserve")
 
-_ABSENT = State(
-    ok=False,
+_ABSENT = Fault(
     reason="the cluster has no LLMInferenceServices",
     remedy="nothing needs doing; they are found by themselves once KServe brings them",
     kind="absent",
@@ -66,7 +66,7 @@ class LlmSource:
         self._backoff = Backoff(*self._options.backoff)
         self._reflectors: list[Reflector[Deployment]] = []
         self._known: set[Key] = set()
-        self._told: State | None = None
+        self._told: Fault | None = STARTING
 
     def relist(self) -> None:
         """List again soon."""
@@ -89,7 +89,7 @@ class LlmSource:
             try:
                 resource = await self._served()
             except RemoteError as error:
-                self._tell(sink, state_of(error))
+                self._tell(sink, fault_of(error))
                 await asyncio.sleep(self._backoff.next())
                 continue
             self._backoff.reset()
@@ -134,7 +134,7 @@ class LlmSource:
             changed=changed,
             invalid=lambda key, error: sink.changed({self._ref(key): unreadable(self._ref(key), error)}),
             listed=listed,
-            state=lambda state: over.set() if state.kind == "absent" else self._tell(sink, state),
+            state=lambda fault: over.set() if kind_of(fault) == "absent" else self._tell(sink, fault),
             parts=len(places),
         )
         self._reflectors = reflectors(
@@ -155,10 +155,10 @@ class LlmSource:
     def _ref(self, key: Key) -> Ref:
         return Ref.deployment("LLMInferenceService", self._cluster, *key)
 
-    def _tell(self, sink: Sink, state: State) -> None:
-        if state == self._told:
+    def _tell(self, sink: Sink, fault: Fault | None) -> None:
+        if fault == self._told:
             return
-        if state.kind == "absent":
-            log.info("kind_not_served", kind="LLMInferenceService", fault=state.reason, remedy=state.remedy)
-        self._told = state
-        sink.state(state)
+        if fault is not None and fault.kind == "absent":
+            log.info("kind_not_served", kind="LLMInferenceService", fault=fault.reason, remedy=fault.remedy)
+        self._told = fault
+        sink.state(fault)

@@ -3,12 +3,13 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
+from common.faults import Fault
 from common.kube.client import KubeClient
 from common.kube.metrics import KubeMetrics
 from common.kube.reflector import Reflector, ReflectorOptions
 from common.kube.replica import Key
+from common.kube.reporting import STARTING
 from common.kube.resources import Resource
-from common.kube.state import State
 from common.problems import Problem
 from services.normalizer.facts import Ref, Unusable
 from services.normalizer.normalize.deployment import ServiceAccountFacts, ServiceFacts
@@ -36,7 +37,7 @@ class Collection(Generic[T]):
         changed: Callable[[Key, T | None, bool], None],
         invalid: Callable[[Key, Exception], None],
         listed: Callable[[], None],
-        state: Callable[[State], None],
+        state: Callable[[Fault | None], None],
         parts: int,
     ) -> None:
         self._changed = changed
@@ -44,7 +45,7 @@ class Collection(Generic[T]):
         self._listed = listed
         self._state = state
         self._counts = [0] * parts
-        self._states: list[State | None] = [None] * parts
+        self._faults: list[Fault | None] = [STARTING] * parts
 
     def part(self, number: int) -> "Part[T]":
         """Return the handler of the reflector of one namespace."""
@@ -65,14 +66,12 @@ class Collection(Generic[T]):
         if min(self._counts) > before:
             self._listed()
 
-    def state(self, number: int, state: State) -> None:
-        """One namespace cannot be followed, or can again; what fails is the state of the collection."""
-        self._states[number] = state
-        failing = next((s for s in self._states if s is not None and not s.ok), None)
-        if failing is not None:
-            self._state(failing)
-        elif all(self._states):
-            self._state(state)
+    def state(self, number: int, fault: Fault | None) -> None:
+        """One namespace cannot be followed, or can again; the collection has the fault of any of its namespaces."""
+        self._faults[number] = fault
+        told = next((each for each in self._faults if each not in (None, STARTING)), None)
+        if told is not None or STARTING not in self._faults:
+            self._state(told)
 
 
 class Part(Generic[T]):
@@ -94,9 +93,9 @@ class Part(Generic[T]):
         """The namespace was listed."""
         self._collection.synced(self._number)
 
-    def on_state(self, state: State) -> None:
+    def on_fault(self, fault: Fault | None) -> None:
         """The namespace cannot be followed, or can again."""
-        self._collection.state(self._number, state)
+        self._collection.state(self._number, fault)
 
 
 def reflectors(

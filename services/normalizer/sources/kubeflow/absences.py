@@ -12,14 +12,14 @@ from common.http.client import RemoteError, StatusError
 from services.normalizer.sources.faults import BadAnswer, Inconsistent
 from services.normalizer.sources.http import Remote, for_each
 from services.normalizer.sources.kubeflow.paging import ListAnswer
-from services.normalizer.sources.kubeflow.tables import RegistryContents, Row, Table
+from services.normalizer.sources.kubeflow.tables import Row, Table, Tables
 
 
 class Absences:
     """Tells missing objects of one registry from gone ones. `remote` and `api` are where to ask."""
 
-    def __init__(self, contents: RegistryContents) -> None:
-        self._contents = contents
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
         self._gone: set[tuple[str, str]] = set()
 
     def is_gone(self, table: Table[Any], each: str) -> bool:
@@ -28,28 +28,22 @@ class Absences:
 
     async def account_for(
         self, remote: Remote, api: str, table: Table[Any], answer: ListAnswer[Row]
-    ) -> tuple[set[str], list[RemoteError]]:
+    ) -> list[RemoteError]:
         """Ask for everything that a whole list ought to hold and does not, and forget what is gone.
 
-        Returns the versions touched, and what speaks against the list.
+        Returns what speaks against the list.
         """
         listed = {row.id for row in answer.items}
         if self._gone:
             self._gone -= {(table.path, each) for each in listed}
-        expected = table.objects.keys() | self._contents.mentioned(table)
+        expected = table.objects.keys() | self._tables.mentioned(table)
         missing = expected - listed
         suspects = sorted(each for each in missing if not self.is_gone(table, each))
         present: list[str] = []
         absent: list[str] = []
-        touched: set[str] = set()
 
         async def ask(each: str) -> None:
-            found = await self._read(remote, api, table, each)
-            if found is None:
-                absent.append(each)
-            else:
-                present.append(each)
-                touched.update(self._contents.affected(table, found))
+            (present if await self._read(remote, api, table, each) else absent).append(each)
 
         doubts = list((await for_each(suspects, ask)).values())
         doubts += await self._confirm(remote, api, table, absent)
@@ -57,20 +51,18 @@ class Absences:
             doubts.append(
                 Inconsistent(f"the list of {table.path} lacks {len(present)} that exist, such as {present[0]}")
             )
-        gone = {each for each in missing if self.is_gone(table, each)}
-        return touched | self._contents.forget(table, gone), doubts
+        self._tables.forget(table, {each for each in missing if self.is_gone(table, each)})
+        return doubts
 
-    async def ask(self, remote: Remote, api: str, table: Table[Any], each: str) -> set[str] | None:
-        """Read one object into its table; return its id when that changed anything, or None when it is gone.
+    async def ask(self, remote: Remote, api: str, table: Table[Any], each: str) -> None:
+        """Read one object into its table, or take note that it is gone.
 
         Raises:
             RemoteError: when the registry says neither.
         """
-        found = await self._read(remote, api, table, each)
-        if found is None:
+        if not await self._read(remote, api, table, each):
             for doubt in await self._confirm(remote, api, table, [each]):
                 raise doubt
-        return found
 
     async def _confirm(self, remote: Remote, api: str, table: Table[Any], absent: list[str]) -> list[RemoteError]:
         """Take it that objects are gone which were answered with 404, if lists are answered after that.
@@ -86,15 +78,17 @@ class Absences:
         self._gone |= {(table.path, each) for each in absent}
         return []
 
-    async def _read(self, remote: Remote, api: str, table: Table[Any], each: str) -> set[str] | None:
+    async def _read(self, remote: Remote, api: str, table: Table[Any], each: str) -> bool:
+        """Read one object into its table; return whether the registry has it."""
         path = f"{api}/{table.path}/{quote(each, safe='')}"
         try:
             raw = await remote.get(path)
         except StatusError as error:
             if error.status != 404:
                 raise
-            return None
+            return False
         row = table.read(raw)
         if row.id != each:
             raise BadAnswer(f"{remote.ref.url}{path}: 200 without the object")
-        return table.put([row])
+        table.put([row])
+        return True

@@ -100,8 +100,8 @@ class ArtifactIndex:
             self._strays.clear()
         return [by_id[each] for each in asked if each in by_id]
 
-    def record(self, version: ModelVersion, items: Iterable[Any]) -> bool:
-        """Keep a version's artifacts as fetched and return whether they differ from what was known."""
+    def record(self, version: ModelVersion, items: Iterable[Any]) -> None:
+        """Keep a version's artifacts as fetched."""
         raw = list(items)
         parsed = [parse_item(ModelArtifact, item, registry=self._registry) for item in raw]
         artifacts = tuple(item for item in parsed if isinstance(item, ModelArtifact))
@@ -114,11 +114,9 @@ class ArtifactIndex:
             # is there is not waited for again.
             if artifact.is_model and artifact.id not in self._missed:
                 self._listed.setdefault(artifact.id, _Fetched(artifact.updated))
-        if self._of_version.get(version.id) == artifacts:
-            return False
-        self._of_version[version.id] = artifacts
-        self._frozen = None
-        return True
+        if self._of_version.get(version.id) != artifacts:
+            self._of_version[version.id] = artifacts
+            self._frozen = None
 
     def _assign(self, artifact_id: str, version: ModelVersion) -> None:
         self._owner[artifact_id] = version.id

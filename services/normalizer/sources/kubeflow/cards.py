@@ -14,12 +14,13 @@ from typing import Self
 import structlog
 
 from common.backoff import Backoff, happens
+from common.faults import Fault
 from common.wire import card_digest
 from services.normalizer.normalize.cards import CatalogModel
 from services.normalizer.sources.faults import internal, no_address
 from services.normalizer.sources.http import Account, Connector, for_each
 from services.normalizer.sources.kubeflow.catalog import Catalog, Inquiry, Refusal
-from services.normalizer.sources.refs import SourceRef, SourceState
+from services.normalizer.sources.refs import SourceRef
 
 log = structlog.get_logger("sources")
 
@@ -61,7 +62,7 @@ class Catalogs:
         connector: Connector,
         news: Callable[[News], None],
         forgotten: Callable[[Collection[str]], None],
-        tell: Callable[[SourceRef, SourceState], None],
+        tell: Callable[[SourceRef, Fault | None], None],
         refresh: float = 1800,
         recheck: float = 60,
         pause: tuple[float, float] = (5, 120),

@@ -12,10 +12,9 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from common.problems import Problem
-from services.normalizer.facts import LOCAL, in_cluster
-from services.normalizer.normalize.registry_objects import MLFLOW
+from services.normalizer.facts import LOCAL, MLFLOW, in_cluster
 from services.normalizer.sources.kubeflow.addresses import RouteFacts, ServiceAddress, kind_of
-from services.normalizer.sources.refs import RefKind, SourceRef
+from services.normalizer.sources.refs import OF_ENVIRONMENT, RefKind, SettingNames, SourceRef
 
 _MANAGED_BY = ("app.kubernetes.io/managed-by", "model-registry-operator")
 _GATEWAY_WORD = "ingressgateway"
@@ -33,7 +32,7 @@ class DiscoverySettings:
     Everybody who may create a Service or a Route can label it as a registry's: only what is found in
     `trusted_namespaces`, or named as "namespace:name" or by its URL, is read and given the token. `cluster` is
     the one that they are in. `inside`: addresses that its Services have inside it lead there from here; anywhere else
-    the same address leads to somebody else.
+    the same address leads to somebody else. `names` are what remedies call these settings.
     """
 
     routes: tuple[str, ...] = ()
@@ -44,6 +43,7 @@ class DiscoverySettings:
     trusted_namespaces: tuple[str, ...] = ()
     cluster: str = LOCAL
     inside: bool = True
+    names: SettingNames = OF_ENVIRONMENT
 
     @property
     def namespaces(self) -> tuple[str, ...]:
@@ -88,7 +88,7 @@ def discover(
     without any the server has no address, which is not the same as being gone.
     """
     explicit = [
-        *(_from_url(url, "registry", "MODEL_REGISTRY_URLS") for url in settings.registry_urls),
+        *(_from_url(url, "registry", settings.names.urls) for url in settings.registry_urls),
         *(_from_url(url, "catalog", "MODEL_CATALOG_URL") for url in settings.catalog_urls),
         *(_mlflow(_from_url(url, "registry", "MLFLOW_URLS")) for url in settings.mlflow_urls),
     ]
@@ -111,7 +111,7 @@ def discover(
             *_repeated(explicit),
             *(_invalid(each) for each in chosen if each.problem),
             *unmatched.values(),
-            *(_untrusted(ref) for ref in strangers),
+            *(_untrusted(_in_cluster(ref, settings)) for ref in strangers),
         ),
         unmatched=unmatched,
     )
@@ -135,7 +135,7 @@ def names_nothing(entry: str, routes: Iterable[RouteFacts], settings: DiscoveryS
 
 
 def _in_cluster(ref: SourceRef, settings: DiscoverySettings) -> SourceRef:
-    return replace(ref, id=in_cluster(ref.id, settings.cluster))
+    return replace(ref, id=in_cluster(ref.id, settings.cluster), settings=settings.names)
 
 
 def _from_url(entry: str, kind: RefKind, origin: str) -> SourceRef:
@@ -256,7 +256,7 @@ def _untrusted(ref: SourceRef) -> Problem:
 def untrusted_remedy(ref: SourceRef) -> str:
     """Return what to do about a server outside trusted namespaces."""
     namespace = ref.origin.rpartition(" ")[2].partition("/")[0]  # of the object that names it, not of its Service
-    return f"if it is yours, add {namespace} to MODEL_REGISTRY_NAMESPACES; if not, nothing: it is not given the token"
+    return f"if it is yours, add {namespace} to {ref.settings.namespaces}; if not, nothing: it is not given the token"
 
 
 def _invalid(route: RouteFacts) -> Problem:

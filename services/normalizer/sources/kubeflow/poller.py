@@ -14,8 +14,8 @@ from services.normalizer.sources.http import Remote, for_each
 from services.normalizer.sources.kubeflow.absences import Absences
 from services.normalizer.sources.kubeflow.artifacts import Listed
 from services.normalizer.sources.kubeflow.paging import Budget, ListAnswer, ListReader, is_id
-from services.normalizer.sources.kubeflow.records import RegistryReading
-from services.normalizer.sources.kubeflow.tables import RegistryContents, Row, Table
+from services.normalizer.sources.kubeflow.tables import Row, Table, Tables
+from services.normalizer.sources.polled import Look
 
 API_ROOTS = ("/api/model_registry/v1", "/api/model_registry/v1alpha3")
 """The versions of the API, the newest first: new servers serve both and announce the end of the older one."""
@@ -38,10 +38,10 @@ class RegistryPoller:
         self._remote = remote
         self._lists = ListReader(remote)
         self._budget = Budget()
-        self._contents = RegistryContents(registry=remote.ref.name or remote.ref.id, expected=expected)
-        self._absences = Absences(self._contents)
+        self._tables = Tables(remote.ref.id, name=remote.ref.name or remote.ref.id, expected=expected)
+        self._absences = Absences(self._tables)
         self._api = ""
-        self._unlisted = {table.path for table in self._contents.tables}
+        self._unlisted = {table.path for table in self._tables.tables}
         self._broken: set[str] = set()
 
     def move(self, remote: Remote) -> None:
@@ -50,30 +50,30 @@ class RegistryPoller:
         self._lists = ListReader(remote)
         self._api = ""
 
-    async def poll(self) -> RegistryReading:
+    async def poll(self) -> Look:
         """Read what changed."""
         self._budget = Budget()
         try:
             begun = {} if self._api else await self._begin()
         except RemoteError as error:
-            return self._reading(errors=[error], complete=False)
+            return self._look(errors=[error], complete=False)
         lists, artifacts = await self._read_all(begun)
         if self._is_rebuilt(lists):
             # Some lists may be from before: only what comes after can be of one piece.
             self._budget = Budget()
             lists, artifacts = await self._read_all({})
             if again := [answer.error for _, answer in lists if answer.error is not None]:
-                return self._reading(errors=again, complete=False)
+                return self._look(errors=again, complete=False)
         found = [answer.error for _, answer in lists] + [artifacts.error]
         errors = [error for error in found if error is not None]
         if len(errors) > len(lists) and all(map(_is_absent, errors)):
             self._api = ""  # perhaps a server of another generation took the place of this one
-        touched, doubts = await self._take(lists)
+        doubts = await self._take(lists)
         complete = not doubts and all(answer.error is None for _, answer in lists)
-        self._contents.artifacts.notice(artifacts)
+        self._tables.artifacts.notice(artifacts)
         self._budget = Budget()  # lists that are too long do not keep what was read of them from being shown
-        changed, failures = await self._fetch_due()
-        return self._reading(errors=[*errors, *doubts, *failures], complete=complete, touched=touched | changed)
+        failures = await self._fetch_due()
+        return self._look(errors=[*errors, *doubts, *failures], complete=complete)
 
     async def _read_all(self, begun: Mapping[str, ListAnswer[Row]]) -> tuple[Lists, ListAnswer[Listed | None]]:
         """Read all lists but those in `begun`, which were read already, by path."""
@@ -81,8 +81,8 @@ class RegistryPoller:
         async def read(table: Table[Any]) -> ListAnswer[Row]:
             return begun.get(table.path) or await self._list(table.path, table.read)
 
-        tables = self._contents.tables
-        artifacts = self._list("model_artifacts", self._contents.artifacts.read)
+        tables = self._tables.tables
+        artifacts = self._list("model_artifacts", self._tables.artifacts.read)
         lists, noticed = await asyncio.gather(asyncio.gather(*map(read, tables)), artifacts)
         return tuple(zip(tables, lists, strict=True)), noticed
 
@@ -90,27 +90,24 @@ class RegistryPoller:
         """Return whether ids mean other objects than before: the database was rebuilt, or an older one restored."""
         return any(table.replaced(answer.items) for table, answer in lists)
 
-    async def look_up(self, model_id: str, version_id: str) -> RegistryReading:
-        """Read a version that somebody speaks of and no poll has seen live; three requests at most."""
-        contents = self._contents
+    async def look_up(self, model_id: str, version_id: str) -> Look:
+        """Read a version that a deployment names and no poll has seen live; three requests at most."""
+        tables = self._tables
         if (
             not self._api
             or not (is_id(model_id) and is_id(version_id))
-            or contents.is_live(model_id, version_id)
-            or self._absences.is_gone(contents.versions, version_id)
+            or tables.is_live(model_id, version_id)
+            or self._absences.is_gone(tables.versions, version_id)
         ):
-            return self._reading(complete=False)
+            return self._look(complete=False)
         self._budget = Budget()
-        touched: set[str] = set()
         try:
-            for table, each in ((contents.models, model_id), (contents.versions, version_id)):
-                found = await self._absences.ask(self._remote, self._api, table, each)
-                touched |= contents.affected(table, found or ())
+            for table, each in ((tables.models, model_id), (tables.versions, version_id)):
+                await self._absences.ask(self._remote, self._api, table, each)
         except RemoteError as error:
-            return self._reading(errors=[error], complete=False, touched=touched)
-        due = [version for version in contents.artifacts.due(contents.live_versions()) if version.id == version_id]
-        changed, failures = await self._fetch(due)
-        return self._reading(errors=failures, complete=False, touched=touched | changed)
+            return self._look(errors=[error], complete=False)
+        due = [version for version in tables.artifacts.due(tables.live_versions()) if version.id == version_id]
+        return self._look(errors=await self._fetch(due), complete=False)
 
     async def _begin(self) -> Mapping[str, ListAnswer[Row]]:
         """Settle on the version of the API that the server speaks; return the list that told it, by path.
@@ -118,10 +115,10 @@ class RegistryPoller:
         Raises:
             RemoteError: when it speaks none, or does not answer.
         """
-        path = self._contents.models.path
+        path = self._tables.models.path
         refusals: list[RemoteError] = []
         for root in API_ROOTS:
-            answer = await self._lists.read(f"{root}/{path}", self._contents.models.read, self._budget)
+            answer = await self._lists.read(f"{root}/{path}", self._tables.models.read, self._budget)
             if answer.error is None or answer.items:
                 self._api = root
                 return {path: answer}
@@ -133,61 +130,53 @@ class RegistryPoller:
     async def _list(self, path: str, convert: Callable[[Any], T]) -> ListAnswer[T]:
         return await self._lists.read(f"{self._api}/{path}", convert, self._budget)
 
-    async def _take(self, lists: Lists) -> tuple[set[str], list[RemoteError]]:
-        """Take what the lists say; return the versions touched, and what speaks against lists that seem whole."""
-        touched: set[str] = set()
+    async def _take(self, lists: Lists) -> list[RemoteError]:
+        """Take what the lists say; return what speaks against lists that seem whole."""
         doubts: list[RemoteError] = []
         for table, answer in lists:
-            if table is self._contents.versions:
-                self._contents.replace(table.replaced(answer.items))
-            touched |= self._contents.affected(table, table.apply(answer))
+            if table is self._tables.versions:
+                self._tables.replace(table.replaced(answer.items))
+            table.apply(answer)
         for table, answer in lists:
             if answer.error is None:
                 self._unlisted.discard(table.path)
-                more, reasons = await self._absences.account_for(self._remote, self._api, table, answer)
-                touched |= more
-                doubts += reasons
-        return touched, doubts
+                doubts += await self._absences.account_for(self._remote, self._api, table, answer)
+        return doubts
 
-    async def _fetch_due(self) -> tuple[set[str], list[RemoteError]]:
-        artifacts = self._contents.artifacts
-        live = self._contents.live_versions()
+    async def _fetch_due(self) -> list[RemoteError]:
+        """Fetch the artifacts that may have changed; return failures."""
+        artifacts = self._tables.artifacts
+        live = self._tables.live_versions()
         # What failed the last time waits until the others had their turn.
         due = sorted(artifacts.due(live), key=lambda version: version.id in self._broken)
-        touched, failures = await self._fetch(due)
+        failures = await self._fetch(due)
         asked = 0
         while not failures and asked < SEARCH_LIMIT and (some := artifacts.search(live, limit=SEARCH_STEP)):
-            changed, failures = await self._fetch(some)
-            touched |= changed
+            failures = await self._fetch(some)
             asked += len(some)
-        return touched, failures
+        return failures
 
-    async def _fetch(self, versions: Sequence[ModelVersion]) -> tuple[set[str], list[RemoteError]]:
-        """Fetch the artifacts of versions; return the versions where they are others than before, and failures."""
-        changed: set[str] = set()
+    async def _fetch(self, versions: Sequence[ModelVersion]) -> list[RemoteError]:
+        """Fetch the artifacts of versions; return failures."""
 
         async def fetch(version: ModelVersion) -> None:
             answer = await self._list(f"model_versions/{version.id}/artifacts", lambda item: item)
             if answer.error is not None:
                 raise _vanished(version) if _is_absent(answer.error) else answer.error
-            if self._contents.artifacts.record(version, answer.items):
-                changed.add(version.id)
+            self._tables.artifacts.record(version, answer.items)
 
         by_id = {version.id: version for version in versions}
         failed = await for_each(by_id, lambda each: fetch(by_id[each]))
         self._broken = self._broken - by_id.keys() | failed.keys()
-        return changed, list(failed.values())
+        return list(failed.values())
 
-    def _reading(
-        self, *, complete: bool, errors: Sequence[RemoteError] = (), touched: Iterable[str] = ()
-    ) -> RegistryReading:
-        return RegistryReading(
-            snapshot=self._contents.snapshot(),
+    def _look(self, *, complete: bool, errors: Sequence[RemoteError] = ()) -> Look:
+        return Look(
+            versions=self._tables.joined(),
             complete=complete,
-            settled=not self._unlisted,
-            touched=frozenset(touched),
+            listed=not self._unlisted,
             fault=fault_of(self._remote.ref, errors[0]) if errors else None,
-            problems=self._contents.problems,
+            problems=self._tables.problems,
             retry_after=longest_wait(errors),
         )
 

@@ -8,14 +8,14 @@ from typing import Any, Generic, TypeVar
 import structlog
 
 from common.backoff import Backoff
+from common.faults import Fault, kind_of
 from common.http.client import RemoteError
 from common.kube.client import KubeClient
 from common.kube.metrics import KubeMetrics
 from common.kube.reflector import Reflector
 from common.kube.replica import Key
+from common.kube.reporting import STARTING
 from common.kube.resources import GATEWAYS, HTTP_ROUTES, ROUTES, SERVICES, Resource
-from common.kube.state import STARTING
-from common.kube.state import State as ReflectorState
 from services.normalizer.sources.kubeflow.addresses import (
     GatewayFacts,
     RouteFacts,
@@ -52,7 +52,7 @@ class _Part(Generic[T]):
         """`noted` is told of what an event says is gone, as it was, and, with None, of what is there."""
         self.where = f"{resource}" if namespace is None else f"{resource} in namespace {namespace}"
         self.objects: dict[Key, T] = {}
-        self.state: ReflectorState = STARTING
+        self.fault: Fault | None = STARTING
         self.refused = False
         """Whether they may not be read, for so long that this is no passing state."""
         self._changed = changed
@@ -64,7 +64,7 @@ class _Part(Generic[T]):
     @property
     def listed(self) -> bool:
         """Whether all that there are have been seen; a cluster without such objects has none."""
-        return self._synced or self.state.kind == "absent"
+        return self._synced or kind_of(self.fault) == "absent"
 
     def on_change(self, key: Key, old: T | None, new: T | None, explicit: bool) -> None:
         if new is not None:
@@ -84,9 +84,9 @@ class _Part(Generic[T]):
         self._synced = True
         self._changed()
 
-    def on_state(self, state: ReflectorState) -> None:
-        self.state = state
-        if state.kind != "forbidden":
+    def on_fault(self, fault: Fault | None) -> None:
+        self.fault = fault
+        if kind_of(fault) != "forbidden":
             self.refused = False
             if self._doubt is not None:
                 self._doubt.cancel()
@@ -239,7 +239,7 @@ class ClusterSearch:
 
 
 def _fault(part: _Part[Any]) -> str:
-    state = part.state
-    if state.kind == "forbidden" and not part.refused:
+    fault = part.fault or STARTING
+    if fault.kind == "forbidden" and not part.refused:
         return f"refused: reading {part.where}, which an API server that starts does for a moment; it is tried again."
-    return f"{state}."
+    return f"{fault}."

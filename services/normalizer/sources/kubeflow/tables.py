@@ -1,6 +1,7 @@
-"""What a registry holds, kept from poll to poll, and which documents a change of it concerns."""
+"""What the lists of a registry say, kept from poll to poll, and joined to what is said of each version."""
 
 from collections.abc import Iterable, Mapping, Set
+from operator import is_not
 from types import MappingProxyType
 from typing import Any, Generic, NamedTuple
 
@@ -8,6 +9,7 @@ import structlog
 
 from common.problems import Problem
 from services.normalizer.normalize import values
+from services.normalizer.normalize.registered_version import RegisteredVersion
 from services.normalizer.normalize.registry_objects import (
     Item,
     ModelVersion,
@@ -17,8 +19,8 @@ from services.normalizer.normalize.registry_objects import (
     parse_item,
 )
 from services.normalizer.sources.kubeflow.artifacts import ArtifactIndex
+from services.normalizer.sources.kubeflow.joining import join, with_models
 from services.normalizer.sources.kubeflow.paging import ListAnswer, fingerprint, is_id, item_id
-from services.normalizer.sources.kubeflow.records import RegistrySnapshot
 
 log = structlog.get_logger("sources")
 
@@ -89,18 +91,18 @@ class Table(Generic[Item]):
             if (known := self.objects.get(row.id)) and row.created and known.created not in (0, row.created)
         }
 
-    def apply(self, answer: ListAnswer[Row]) -> set[str]:
-        """Take the items of a list and return the ids of the objects that are new or changed."""
+    def apply(self, answer: ListAnswer[Row]) -> None:
+        """Take the items of a list."""
         self._nameless = tuple(row.item for row in answer.items if not row.id and isinstance(row.item, Problem))
         if answer.error is None:
             listed = {row.id for row in answer.items}
             for each in [each for each in self._problems if each not in listed and each not in self.objects]:
                 del self._problems[each]
                 self._fingerprints.pop(each, None)
-        return self.put(row for row in answer.items if row.id)
+        self.put(row for row in answer.items if row.id)
 
-    def put(self, rows: Iterable[Row]) -> set[str]:
-        """Take single objects and return the ids of those that are new or changed."""
+    def put(self, rows: Iterable[Row]) -> None:
+        """Take single objects."""
         changed: dict[str, Item] = {}
         for row in rows:
             if row.item is None:
@@ -113,33 +115,34 @@ class Table(Generic[Item]):
                 changed[row.id] = row.item
         if changed:
             self.objects = MappingProxyType({**self.objects, **changed})
-        return set(changed)
 
-    def remove(self, ids: Iterable[str]) -> set[str]:
-        """Forget objects and return the ids of those that were there."""
+    def remove(self, ids: Iterable[str]) -> None:
+        """Forget objects."""
         gone = self.objects.keys() & set(ids)
         for each in gone:
             self._fingerprints.pop(each, None)
             self._problems.pop(each, None)
         if gone:
             self.objects = MappingProxyType({each: item for each, item in self.objects.items() if each not in gone})
-        return gone
 
 
-class RegistryContents:
-    """The tables of one registry. Sets of versions that methods return are those whose documents may differ now.
+class Tables:
+    """The tables of one registry; `versions` joins them.
 
     `expected` are ids of versions that were there before the start.
     """
 
-    def __init__(self, *, registry: str, expected: Iterable[str] = ()) -> None:
+    def __init__(self, registry: str, *, name: str, expected: Iterable[str] = ()) -> None:
+        """`registry` is its id, `name` what problems call it."""
+        self._registry = registry
         self._expected = frozenset(filter(is_id, expected))
-        self.models = Table(RegisteredModel, "registered_models", registry=registry)
-        self.versions = Table(ModelVersion, "model_versions", registry=registry)
-        self.services = Table(RegistryInferenceService, "inference_services", registry=registry)
-        self.environments = Table(ServingEnvironment, "serving_environments", registry=registry)
-        self.artifacts = ArtifactIndex(registry=registry)
-        self._snapshot = RegistrySnapshot()
+        self.models = Table(RegisteredModel, "registered_models", registry=name)
+        self.versions = Table(ModelVersion, "model_versions", registry=name)
+        self.services = Table(RegistryInferenceService, "inference_services", registry=name)
+        self.environments = Table(ServingEnvironment, "serving_environments", registry=name)
+        self.artifacts = ArtifactIndex(registry=name)
+        self._sides: tuple[Mapping[str, Any], ...] = ()
+        self._joined: Mapping[str, RegisteredVersion] = {}
 
     @property
     def tables(self) -> tuple[Table[Any], ...]:
@@ -153,13 +156,16 @@ class RegistryContents:
 
     def live_versions(self) -> list[ModelVersion]:
         """Return the live versions of live models."""
-        return [version for _, version in self.snapshot().live()]
+        return [
+            version
+            for model, version in with_models(self.versions.objects.values(), self.models.objects)
+            if model.is_live and version.is_live
+        ]
 
     def is_live(self, model_id: str, version_id: str) -> bool:
         """Return whether that version is known and live, and its model too."""
-        model, version = self.models.objects.get(model_id), self.versions.objects.get(version_id)
-        is_its = version is not None and version.registered_model_id == model_id
-        return bool(is_its and model and version and model.is_live and version.is_live)
+        version = self.joined().get(version_id)
+        return version is not None and version.is_live and version.model.id == model_id
 
     def mentioned(self, table: Table[Any]) -> set[str]:
         """Return the ids that `table` ought to hold: other objects name them, or they were there before the start."""
@@ -170,42 +176,28 @@ class RegistryContents:
             return {*self._expected, *filter(is_id, recorded)}
         return set()
 
-    def affected(self, table: Table[Any], changed: Iterable[str]) -> set[str]:
-        """Return the versions that these objects of `table` have to do with, now or at the last snapshot."""
-        ids = set(changed)
-        if not ids or table is self.versions:
-            return ids
-        models = ids if table is self.models else self._models_of(table, ids)
-        return {each for each, version in self.versions.objects.items() if version.registered_model_id in models}
-
-    def forget(self, table: Table[Any], ids: set[str]) -> set[str]:
-        """Drop objects and return the versions that this touches."""
-        touched = self.affected(table, ids & table.objects.keys())
+    def forget(self, table: Table[Any], ids: Set[str]) -> None:
+        """Drop objects."""
         table.remove(ids)
         if table is self.versions:
             self.artifacts.forget(ids)
-        return touched
 
     def replace(self, versions: Set[str]) -> None:
         """Forget what is known of these versions' artifacts: others have their ids now."""
         self.artifacts.forget(versions)
 
-    def snapshot(self) -> RegistrySnapshot:
-        """Return everything as it is now, the same object as long as nothing changes."""
-        now = RegistrySnapshot(
-            models=self.models.objects,
-            versions=self.versions.objects,
-            artifacts=self.artifacts.of_version,
-            inference_services=self.services.objects,
-            environments=self.environments.objects,
-        )
-        if not now.is_same(self._snapshot):
-            self._snapshot = now
-        return self._snapshot
-
-    def _models_of(self, table: Table[Any], ids: set[str]) -> set[str]:
-        """Return the models that records of deployments, or the places they are in, have to do with."""
-        records = [*self.services.objects.values(), *self._snapshot.inference_services.values()]
-        if table is self.services:
-            return {record.registered_model_id for record in records if record.id in ids}
-        return {record.registered_model_id for record in records if record.serving_environment_id in ids}
+    def joined(self) -> Mapping[str, RegisteredVersion]:
+        """Return all versions whose model is known, by id; what did not change is the same object as before."""
+        sides = (*(table.objects for table in self.tables), self.artifacts.of_version)
+        if len(sides) != len(self._sides) or any(map(is_not, sides, self._sides)):
+            self._sides = sides
+            self._joined = join(
+                self._registry,
+                models=self.models.objects,
+                versions=self.versions.objects.values(),
+                artifacts=self.artifacts.of_version,
+                services=self.services.objects.values(),
+                environments=self.environments.objects,
+                former=self._joined,
+            )
+        return self._joined

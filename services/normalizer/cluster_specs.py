@@ -1,83 +1,75 @@
-"""Which clusters are wanted, and the way to each: of CLUSTERS_FILE, of the command line, or of the environment."""
+"""Which clusters to follow, and how to reach each: from CLUSTERS_FILE, the command line, or the environment."""
 
-import asyncio
-import hashlib
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Protocol
 from urllib.parse import urlsplit
 
-import structlog
-
 from common.kube.credentials import Credentials, CredentialsError
-from common.kube.environment import direct_credentials, find_credentials, kubeconfig_paths
+from common.kube.environment import MOUNT, direct_credentials, find_credentials, kubeconfig_paths
 from common.trust import read_authority
-from services.normalizer.clusters_file import ClusterEntry, ClustersFile, ClustersFileError, read_clusters
-from services.normalizer.facts import LOCAL
-from services.normalizer.normalize.result import Defaults, Place
-from services.normalizer.places import SHARED
+from services.normalizer.clusters_file import ClusterEntry, ClustersFile, Stamp, stamp
+from services.normalizer.facts import LOCAL, SHARED
+from services.normalizer.normalize.result import ClusterView, Defaults
 from services.normalizer.registries import discovery_settings
 from services.normalizer.settings import NormalizerSettings
-from services.normalizer.sink import Intake
 from services.normalizer.sources.kubeflow.discovery import DiscoverySettings
+from services.normalizer.sources.refs import OF_ENVIRONMENT, SettingNames
 
-log = structlog.get_logger("clusters")
-
-LOOK = 5.0
-"""Seconds between two looks at the file, and at those that it names."""
-CLUSTERS_FILE: Final = "CLUSTERS_FILE"
-"""The variable, and what stands for all clusters while the file was never read."""
 _NOT_IN_IDS = re.compile(r"[^a-z0-9.-]+")
+_SHARED = SettingNames(
+    urls="sharedRegistries of CLUSTERS_FILE",
+    authority="its caFile, under sharedRegistries in CLUSTERS_FILE",
+    renewal="write a valid token into its tokenFile, named under sharedRegistries in CLUSTERS_FILE",
+)
 _PORTS: Mapping[str, int] = {"http": 80, "https": 443}
 
-Stamp = bytes | None
-"""The digest of a file, None while there is none: a mounted Secret is new as a whole when one of its keys is."""
 
-
-class Way(Protocol):
-    """A way to an API server."""
+class Access(Protocol):
+    """Access to an API server."""
 
     async def credentials(self) -> Credentials | None:
-        """Return what it takes to speak to it, None where only servers with a URL of their own are read.
+        """Return the credentials, None where no API server is needed because registries are given by URL.
 
         Raises:
-            CredentialsError: it cannot be found out now.
+            CredentialsError: they cannot be obtained now.
         """
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """To the cluster that the process itself was led to."""
+class GivenAccess:
+    """Access with credentials that were found already."""
 
     found: Credentials | None
 
     async def credentials(self) -> Credentials | None:
-        """Return what was found."""
+        """Return what was given."""
         return self.found
 
 
 @dataclass(frozen=True, slots=True)
-class Own:
-    """To the cluster that the environment leads to."""
+class EnvironmentAccess:
+    """To the cluster that the environment leads to; `mount` is where a pod's service account is."""
 
     environ: Mapping[str, str]
+    mount: Path = MOUNT
 
     async def credentials(self) -> Credentials | None:
         """Return what is found now."""
-        return await find_credentials(self.environ)
+        return await find_credentials(self.environ, mount=self.mount)
 
 
 @dataclass(frozen=True, slots=True)
-class InKubeconfig:
-    """To the cluster of a context in kubeconfig files; without a context to that of the current one."""
+class KubeconfigAccess:
+    """Access by a context in kubeconfig files, by default the current one."""
 
     files: tuple[Path, ...]
     context: str | None
 
     async def credentials(self) -> Credentials | None:
-        """Return what the files say now."""
+        """Return the credentials in the files."""
         # Imported here because of what it costs, see the docstring of common.kube.
         from common.kube.kubeconfig import load_kubeconfig
 
@@ -85,8 +77,8 @@ class InKubeconfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Direct:
-    """To an API server whose address, token and authority are given."""
+class TokenAccess:
+    """Access by the address, token and certificate authority of an API server."""
 
     name: str
     url: str
@@ -95,7 +87,7 @@ class Direct:
     ca_data: str | None = None
 
     async def credentials(self) -> Credentials | None:
-        """Return what is given, with the authority as it is now."""
+        """Return what was given; the files are read again."""
         authority = read_authority("caFile", self.ca_file) if self.ca_file else None
         if self.ca_data:
             authority = "caData", self.ca_data
@@ -103,21 +95,20 @@ class Direct:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
-    """One cluster that is wanted; two that are equal need no restart.
+class ClusterSpec:
+    """One cluster to follow; a running one is restarted when its spec changes.
 
     `name` is what people call it, empty for the only one. `id` is what its entries are stored under, empty where the
-    address of its API server decides. `inside`: the connector runs in it. `registries` say which are read besides, or
-    instead of, those that are found in the cluster if it is `searched`. `tokens` are files with tokens: for servers by
-    their URLs, for all others of its registries under an empty one. `stamps` are those of files that the way to it
-    depends on.
+    address of its API server decides. `inside`: the connector runs in it. `searched`: registries are looked for in the
+    cluster, beside those in `registries`. `tokens` are files with tokens by the URL of a registry; an empty URL means
+    all others. `stamps` are the digests of files that access to the cluster depends on.
     """
 
     name: str = ""
     id: str = ""
-    way: Way
+    access: Access
     inside: bool = False
-    place: Place
+    view: ClusterView
     namespaces: tuple[str, ...]
     registries: DiscoverySettings
     searched: bool = True
@@ -127,30 +118,32 @@ class Wanted:
 
 
 def id_of_server(url: str) -> str:
-    """Return what the entries of a cluster are stored under: its API server's address, in letters that references take.
+    """Return what the entries of a cluster are stored under: the address of its API server, without invalid characters.
 
-    Neither its name nor its certificates count, for both change while the cluster is the same.
+    Its name and its certificates are not used, because they may change while the cluster stays the same.
     """
     parts = urlsplit(url)
     port = parts.port or _PORTS.get(parts.scheme, 0)
     return _NOT_IN_IDS.sub("_", f"{(parts.hostname or '').lower()}:{port}{parts.path.rstrip('/')}".lower()).strip("_")
 
 
-def own_cluster(settings: NormalizerSettings, credentials: Credentials | None) -> Wanted:
-    """Return the one cluster that is followed by default, or none at all, with what the environment names."""
-    return Wanted(
+def own_cluster_spec(settings: NormalizerSettings, credentials: Credentials | None) -> ClusterSpec:
+    """Return the cluster that is followed by default, and the registries that the environment names."""
+    return ClusterSpec(
         id=LOCAL,
-        way=Found(credentials),
+        access=GivenAccess(credentials),
         inside=True,
-        place=Place(defaults=settings.defaults),
+        view=ClusterView(defaults=settings.defaults),
         namespaces=settings.watch_namespaces,
         registries=discovery_settings(settings),
         searched=credentials is not None,
     )
 
 
-def of_contexts(settings: NormalizerSettings, contexts: Sequence[str], environ: Mapping[str, str]) -> list[Wanted]:
-    """Return the clusters of contexts in the kubeconfig; registries that the environment names describe all of them.
+def specs_of_contexts(
+    settings: NormalizerSettings, contexts: Sequence[str], environ: Mapping[str, str]
+) -> list[ClusterSpec]:
+    """Return the clusters of contexts in the kubeconfig, which share the registries that the environment names.
 
     Raises:
         CredentialsError: there is no kubeconfig, or it has no such context.
@@ -164,42 +157,45 @@ def of_contexts(settings: NormalizerSettings, contexts: Sequence[str], environ: 
     known = contexts_of(files)
     if unknown := [context for context in contexts if context not in known]:
         raise CredentialsError(f"no context {', '.join(unknown)} in {', '.join(map(str, files))}: {', '.join(known)}")
-    clusters: dict[str, Wanted] = {}
+    clusters: dict[str, ClusterSpec] = {}
     for context in dict.fromkeys(contexts):
         name = _name_of(context)
         if name in clusters:
             name = f"{name[:37]}-{len(clusters) + 1}"
-        clusters[name] = Wanted(
+        clusters[name] = ClusterSpec(
             name=name,
-            way=InKubeconfig(files, context),
-            place=Place(name, _defaults(settings, ClusterEntry(name=name), inside=False)),
+            access=KubeconfigAccess(files, context),
+            view=ClusterView(name, _defaults(settings, ClusterEntry(name=name), inside=False)),
             namespaces=settings.watch_namespaces,
-            registries=_searching(settings, settings.model_registry_namespaces),
+            registries=replace(
+                _searching(settings, settings.model_registry_namespaces),
+                names=SettingNames(renewal=f"log in again: they get the token of context {context}"),
+            ),
         )
     if not _names_registries(settings):
         return list(clusters.values())
     named = replace(discovery_settings(settings), routes=(), cluster=SHARED)
-    return [*clusters.values(), replace(_shared(settings), registries=named, inside=True)]
+    return [*clusters.values(), replace(_shared_spec(settings), registries=named, inside=True)]
 
 
-def of_file(settings: NormalizerSettings, file: ClustersFile, environ: Mapping[str, str]) -> list[Wanted]:
-    """Return the clusters of CLUSTERS_FILE, and what the environment names beside them."""
-    wanted = [_of_entry(settings, entry, environ) for entry in file.clusters]
+def specs_of_file(settings: NormalizerSettings, file: ClustersFile, environ: Mapping[str, str]) -> list[ClusterSpec]:
+    """Return the clusters of CLUSTERS_FILE, and the registries that the environment names beside them."""
+    specs = [_spec_of_entry(settings, entry, environ) for entry in file.clusters]
     if _names_registries(settings) and not any(entry.is_own for entry in file.clusters):
-        wanted.append(own_cluster(settings, None))
+        specs.append(own_cluster_spec(settings, None))
     if file.shared_registries:
-        shared = _shared(settings)
+        shared = _shared_spec(settings)
         urls = [f"{each.name}={each.url}" if each.name else each.url for each in file.shared_registries]
-        wanted.append(
+        specs.append(
             replace(
                 shared,
-                registries=replace(shared.registries, registry_urls=tuple(urls)),
+                registries=replace(shared.registries, registry_urls=tuple(urls), names=_SHARED),
                 tokens={each.url: each.token_file for each in file.shared_registries if each.token_file},
                 authorities=tuple(each.ca_file for each in file.shared_registries if each.ca_file),
                 stamps=tuple(stamp(each.ca_file) for each in file.shared_registries if each.ca_file),
             )
         )
-    return wanted
+    return specs
 
 
 def _names_registries(settings: NormalizerSettings) -> bool:
@@ -207,26 +203,26 @@ def _names_registries(settings: NormalizerSettings) -> bool:
     return bool(settings.model_registry_urls or settings.mlflow_urls or settings.model_catalog_url)
 
 
-def _shared(settings: NormalizerSettings) -> Wanted:
-    return Wanted(
+def _shared_spec(settings: NormalizerSettings) -> ClusterSpec:
+    return ClusterSpec(
         name="",
         id=SHARED,
-        way=Found(None),
-        place=Place(defaults=settings.defaults),
+        access=GivenAccess(None),
+        view=ClusterView(defaults=settings.defaults),
         namespaces=(),
         registries=DiscoverySettings(cluster=SHARED, insecure=settings.model_registry_insecure),
         searched=False,
     )
 
 
-def _of_entry(settings: NormalizerSettings, entry: ClusterEntry, environ: Mapping[str, str]) -> Wanted:
-    way, files = _way(entry, environ)
-    return Wanted(
+def _spec_of_entry(settings: NormalizerSettings, entry: ClusterEntry, environ: Mapping[str, str]) -> ClusterSpec:
+    access, files = _access(entry, environ)
+    return ClusterSpec(
         name=entry.name,
         id=entry.id or (LOCAL if entry.is_own else ""),
-        way=way,
+        access=access,
         inside=entry.is_own,
-        place=Place(entry.name, _defaults(settings, entry, inside=entry.is_own)),
+        view=ClusterView(entry.name, _defaults(settings, entry, inside=entry.is_own)),
         namespaces=entry.namespaces or (settings.watch_namespaces if entry.is_own else ()),
         registries=_registries(settings, entry),
         searched=entry.registries == "discovered",
@@ -235,25 +231,45 @@ def _of_entry(settings: NormalizerSettings, entry: ClusterEntry, environ: Mappin
     )
 
 
-def _way(entry: ClusterEntry, environ: Mapping[str, str]) -> tuple[Way, Sequence[Path]]:
-    """Return the way to a cluster, and the files that it depends on."""
+def _access(entry: ClusterEntry, environ: Mapping[str, str]) -> tuple[Access, Sequence[Path]]:
+    """Return the access to a cluster, and the files that it depends on."""
     if entry.kubeconfig is not None:
-        return InKubeconfig((entry.kubeconfig,), entry.context), [entry.kubeconfig]
+        return KubeconfigAccess((entry.kubeconfig,), entry.context), [entry.kubeconfig]
     if entry.url is None or entry.token_file is None:
-        return Own(environ), []
-    way = Direct(
+        return EnvironmentAccess(environ), []
+    access = TokenAccess(
         name=entry.name, url=entry.url, token_file=entry.token_file, ca_file=entry.ca_file, ca_data=entry.ca_data
     )
-    return way, [entry.ca_file] if entry.ca_file else []
+    return access, [entry.ca_file] if entry.ca_file else []
 
 
 def _registries(settings: NormalizerSettings, entry: ClusterEntry) -> DiscoverySettings:
     trusted = entry.registry_namespaces or settings.model_registry_namespaces
+    names = _names(entry)
     if entry.registries == "discovered" and entry.is_own:
         found = discovery_settings(settings)
-        return replace(found, trusted_namespaces=(*trusted, *filter(None, [settings.namespace])))
-    found = _searching(settings, trusted)
+        return replace(found, trusted_namespaces=(*trusted, *filter(None, [settings.namespace])), names=names)
+    found = replace(_searching(settings, trusted), names=names)
     return found if isinstance(entry.registries, str) else replace(found, registry_urls=entry.registries)
+
+
+def _names(entry: ClusterEntry) -> SettingNames:
+    """Return what remedies call the settings of registries of a cluster in the file."""
+    of_cluster = f"of cluster {entry.name} in CLUSTERS_FILE"
+    if entry.registry_token_file is not None:
+        renewal = f"write a valid token into {entry.registry_token_file} (registryTokenFile {of_cluster})"
+    elif entry.token_file is not None:
+        renewal = f"write a valid token into {entry.token_file}, or name another in registryTokenFile {of_cluster}"
+    elif entry.kubeconfig is not None:
+        renewal = f"log in again in {entry.kubeconfig}, or name a file with a token in registryTokenFile {of_cluster}"
+    else:
+        renewal = OF_ENVIRONMENT.renewal
+    named = entry.registries == "discovered" and entry.is_own
+    return SettingNames(
+        urls=OF_ENVIRONMENT.urls if named else f"registries {of_cluster}",
+        namespaces=f"registryNamespaces {of_cluster}",
+        renewal=renewal,
+    )
 
 
 def _searching(settings: NormalizerSettings, trusted: tuple[str, ...]) -> DiscoverySettings:
@@ -273,47 +289,7 @@ def _defaults(settings: NormalizerSettings, entry: ClusterEntry, *, inside: bool
 
 
 def _name_of(context: str) -> str:
-    """Return the name of a cluster for a context; those that `oc` writes are `namespace/server/user`."""
+    """Return a cluster name for a context; contexts that `oc` writes are `namespace/server/user`."""
     parts = context.split("/")
     name = re.sub(r"[^a-z0-9]+", "-", (parts[1] if len(parts) == 3 else context).lower()).strip("-")
     return name[:40].strip("-") or "cluster"
-
-
-def stamp(path: Path) -> Stamp:
-    """Return what tells one state of a file from another."""
-    try:
-        return hashlib.sha256(path.read_bytes()).digest()
-    except OSError:
-        return None
-
-
-async def follow_file(
-    path: Path,
-    *,
-    settings: NormalizerSettings,
-    environ: Mapping[str, str],
-    want: Callable[[Iterable[Wanted]], None],
-    intake: Intake,
-) -> None:
-    """Want what the file says, again whenever it or a file that it names changes, until cancelled.
-
-    While it cannot be used what it said last is wanted, and a condition says where it is wrong.
-    """
-    good: ClustersFile | None = None
-    read: list[Stamp] = []
-    while True:
-        if read != [now := stamp(path)]:
-            read = [now]
-            try:
-                good = read_clusters(path)
-            except ClustersFileError as error:
-                follows = "the clusters that it named before are followed" if good else "nothing is followed yet"
-                log.error("clusters_file_unusable", fault=str(error), remedy=f"correct it; {follows}")
-                intake.setting_state(CLUSTERS_FILE, ok=False, reason=f"{error}; {follows}")
-            else:
-                log.info("clusters_configured", names=[entry.name for entry in good.clusters])
-                intake.setting_state(CLUSTERS_FILE, ok=True, reason="")
-                intake.cluster_known(CLUSTERS_FILE)
-        if good is not None:
-            want(of_file(settings, good, environ))  # also where a file that it names has changed
-        await asyncio.sleep(LOOK)

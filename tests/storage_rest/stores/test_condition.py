@@ -6,8 +6,8 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.storage_rest.stores.condition import CacheCondition, assess
 from services.storage_rest.stores.shard import Observation, Value, mark_of
-from services.storage_rest.stores.verdict import Verdict, judge
 
 Shards = dict[int, Observation]
 Damage = Callable[[Shards, int, int], None]
@@ -89,12 +89,12 @@ DAMAGES = [
 )
 def test_what_counts_as_whole_lacks_nothing(shards: Shards, damages: list[tuple[Damage, int, int]]) -> None:
     served = {key for seen in shards.values() for key in seen.values}
-    assert judge(shards, base="map", others=False) == Verdict(complete=True)
+    assert assess(shards, base="map", others=False) == CacheCondition(complete=True)
     for damage, which, key in damages:
         damage(shards, which, key)
     if not any(seen.mark or seen.shards for seen in shards.values()):
         return  # nothing is left that says what there was: a cache of the original, or none
-    verdict = judge(shards, base="map", others=False)
+    verdict = assess(shards, base="map", others=False)
     readable = {key for seen in shards.values() for key, found in seen.values.items() if found.usable}
     assert not verdict.complete or served <= readable
     assert not (verdict.complete and verdict.damage)
@@ -102,16 +102,16 @@ def test_what_counts_as_whole_lacks_nothing(shards: Shards, damages: list[tuple[
 
 def test_what_was_never_complete_is_new() -> None:
     seen = Observation(name="map", version=1, values={}, described=True, mark=mark_of(()), shards=1)
-    assert judge({1: seen}, base="map", others=False) == Verdict()
-    assert judge({}, base="map", others=False) == Verdict()
+    assert assess({1: seen}, base="map", others=False) == CacheCondition()
+    assert assess({}, base="map", others=False) == CacheCondition()
 
 
 def test_cards_without_documents_are_the_rest_of_a_cache() -> None:
-    assert judge({}, base="map", others=True).damage == "the ConfigMap map is missing"
+    assert assess({}, base="map", others=True).damage == "the ConfigMap map is missing"
 
 
 def test_many_keys_are_told_in_short() -> None:
     seen = Observation(name="map", version=1, values={f"k_{n}": GARBAGE for n in range(9)})
-    assert judge({1: seen}, base="map", others=False).damage == (
+    assert assess({1: seen}, base="map", others=False).damage == (
         "the ConfigMap map has values that cannot be read: k_0, k_1, k_2 and 6 more"
     )

@@ -1,10 +1,11 @@
-"""A store in one file of the local disk: the laptop's."""
+"""The stores that need no cluster: one file on the local disk, or memory only."""
 
 import asyncio
 import fcntl
 import os
 import shutil
 from collections.abc import Collection, Iterator
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -13,29 +14,29 @@ import structlog
 
 from common import feed, wire
 from common.wire import Changes, SnapshotReader, Upsert, WireError
-from services.storage_rest.stores.base import Contents, Refusal, StoreUnavailable, View
+from services.storage_rest.stores.base import CacheView, LoadedCache, Refusal, StoreUnavailable
 
 log = structlog.get_logger("storage")
 
 NAME = "cache.ndjson"
 SOURCES = "sources"
-"""File that names what the cache was filled from, a line each."""
+"""File with the sources that the cache was filled from, one in each line."""
 LOCK = "lock"
 WAIT = 8.0
-"""Seconds that a caller waits for the disk."""
+"""Seconds that a caller waits for its changes to be written."""
 RETRY = 2.0
-"""Seconds between attempts to write to a disk that refuses."""
+"""Seconds between attempts to write after an error."""
 
 
 class DirectoryRefused(OSError):
-    """The state directory is somebody else's; the text says whose and what to do."""
+    """The state directory belongs to another process or other sources; the text says what to do."""
 
 
 @contextmanager
-def owned(directory: Path, sources: Collection[str] = ()) -> Iterator[None]:
-    """Have a state directory to oneself for the time of the block, for a cache that is filled from `sources`.
+def claimed(directory: Path, sources: Collection[str] = ()) -> Iterator[None]:
+    """Lock a state directory during the block, for a cache that is filled from `sources`.
 
-    Sources may be added to those of former runs; one that is left out would let its models go.
+    Sources may be added to those of former runs. Leaving one out is refused, because its models would be removed.
 
     Raises:
         DirectoryRefused: another process uses it, or it was filled from other sources.
@@ -47,26 +48,27 @@ def owned(directory: Path, sources: Collection[str] = ()) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise DirectoryRefused(
-                f"the state directory {directory} is used by another process: end that one, or give another --state"
+                f"the state directory {directory} is used by another process: stop that process, "
+                "or choose another directory with --state"
             ) from None
         path = directory / SOURCES
         known = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
         missing = [source for source in known if source not in sources]
         if missing and sources:
             raise DirectoryRefused(
-                f"the state directory {directory} belongs to {', '.join(missing)}: run it with that too, "
-                "give another --state, or delete the directory"
+                f"the state directory {directory} was filled from {', '.join(missing)} too: add that, "
+                "choose another directory with --state, or delete the directory"
             )
         if sources:
             path.write_text("".join(f"{source}\n" for source in sorted(sources)), encoding="utf-8")
-        yield  # the lock ends with the file
+        yield  # closing the file releases the lock
 
 
 class FileStore:
-    """Holds everything in one file, in the form of `GET /snapshot`, replaced as a whole.
+    """Keeps everything in one file, in the format of `GET /snapshot`, which is replaced as a whole.
 
-    A process that dies leaves the former file or the new one. Changes that arrive while the file is written go
-    together into the next. Each entry is encoded once, when it changes.
+    If the process ends, either the former or the new file is left. Changes that arrive while the file is written are
+    written together in the next one. Each entry is encoded once, when it changes.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -80,31 +82,31 @@ class FileStore:
         self._unsaved: dict[str, int] = {}
         self._changed = asyncio.Event()
         self._saved = asyncio.Condition()
-        self._view: View | None = None
+        self._view: CacheView | None = None
         self.fault = ""
         self.shards = ()
 
-    async def run(self, view: View) -> None:
+    async def run(self, view: CacheView) -> None:
         """Read the file, then write it after changes."""
-        contents = await asyncio.to_thread(self._read)
+        loaded = await asyncio.to_thread(self._read)
         self._view = view
-        view.load(contents)
-        self._take(Changes(revision="", complete=view.complete, upserts=contents.upserts, cards=contents.cards))
+        view.load(loaded)
+        self._take(Changes(revision="", complete=view.complete, upserts=loaded.upserts, cards=loaded.cards))
         while True:
             await self._changed.wait()
             self._changed.clear()
             await self._save()
 
     def check(self, upsert: Upsert) -> Refusal | None:
-        """Take an entry of any size."""
+        """Accept an entry of any size."""
         return None
 
     def check_card(self, key: str, text: str) -> Refusal | None:
-        """Take a card of any size."""
+        """Accept a card of any size."""
         return None
 
     def write(self, changes: Changes) -> None:
-        """Have the file written again."""
+        """Schedule the file to be written."""
         self._take(changes)
         self._wanted += 1
         self._unsaved.update((upsert.key, self._wanted) for upsert in changes.upserts)
@@ -115,13 +117,15 @@ class FileStore:
         return self._unsaved.keys() & set(keys)
 
     async def durable(self, keys: Collection[str], cards: Collection[str], *, complete: bool) -> tuple[Refusal, ...]:
-        """Wait until the file holds what was written so far."""
+        """Wait until the file contains everything that was passed to `write` so far."""
         wanted = self._wanted
         try:
             async with asyncio.timeout(WAIT), self._saved:
                 await self._saved.wait_for(lambda: self._written >= wanted)
         except TimeoutError:
-            raise StoreUnavailable(self.fault or "the disk takes longer than usual") from None
+            raise StoreUnavailable(
+                self.fault or f"the disk has not written the cache within {WAIT:g} seconds"
+            ) from None
         return ()
 
     def _take(self, changes: Changes) -> None:
@@ -148,15 +152,15 @@ class FileStore:
         async with self._saved:
             self._written = wanted
             self._saved.notify_all()
-        self._tell()
+        self._report()
 
     def _failed(self, error: OSError) -> None:
         if not self.fault:
             log.error("cache_not_written", path=str(self._path), error=str(error), retry_seconds=RETRY)
-        self.fault = f"{self._path} cannot be written: {error.strerror}; make room or choose another STATE_DIR"
-        self._tell()
+        self.fault = f"{self._path} cannot be written: {error.strerror}; free space, or choose another STATE_DIR"
+        self._report()
 
-    def _tell(self) -> None:
+    def _report(self) -> None:
         if self._view is not None:
             self._view.progressed()
 
@@ -170,12 +174,12 @@ class FileStore:
         draft.replace(self._path)
         directory = os.open(self._directory, os.O_RDONLY)
         try:
-            os.fsync(directory)  # or the new name may be lost with the power
+            os.fsync(directory)  # otherwise a power failure may lose the new name
         finally:
             os.close(directory)
 
-    def _read(self) -> Contents:
-        """Read what can be read; a file that is not whole is a part of what was there."""
+    def _read(self) -> LoadedCache:
+        """Read what can be read; of a damaged file, a part of the cache."""
         reader, upserts, fault = SnapshotReader(), [], ""
         try:
             with self._path.open("rb") as file:
@@ -185,28 +189,58 @@ class FileStore:
                             upserts.append(_usable(upsert))
                     except ValueError as error:
                         fault = fault or f"line {number} of {self._path} cannot be read: {error}"
-            told = reader.finish()
+            rest = reader.finish()
         except FileNotFoundError:
-            return Contents()
+            return LoadedCache()
         except (WireError, OSError) as error:
             fault = fault or f"{self._path}: {error}"
-            return Contents(upserts=tuple(upserts), damage=fault)
+            return LoadedCache(upserts=tuple(upserts), damage=fault)
         finally:
             if fault:
                 aside = self._path.with_suffix(".unreadable")
                 log.error("cache_file_damaged", error=fault, kept_as=str(aside))
                 with suppress(OSError):
                     shutil.copyfile(self._path, aside)
-        return Contents(
-            upserts=tuple(upserts), cards=told.cards, complete=told.complete and not fault, damage=told.damage or fault
+        return LoadedCache(
+            upserts=tuple(upserts), cards=rest.cards, complete=rest.complete and not fault, damage=rest.damage or fault
         )
 
 
+class MemoryStore:
+    """Stores nothing, so that the cache ends with the process: for tests and for trying things out."""
+
+    fault = ""
+    shards = ()
+
+    def lacks(self, keys: Collection[str]) -> AbstractSet[str]:
+        """Return an empty set."""
+        return frozenset()
+
+    async def run(self, view: CacheView) -> None:
+        """Load an empty cache."""
+        view.load(LoadedCache())
+
+    def check(self, upsert: Upsert) -> Refusal | None:
+        """Accept an entry of any size."""
+        return None
+
+    def check_card(self, key: str, text: str) -> Refusal | None:
+        """Accept a card of any size."""
+        return None
+
+    def write(self, changes: Changes) -> None:
+        """Do nothing."""
+
+    async def durable(self, keys: Collection[str], cards: Collection[str], *, complete: bool) -> tuple[Refusal, ...]:
+        """Return at once."""
+        return ()
+
+
 def _usable(upsert: Upsert) -> Upsert:
-    """Return an entry that can be served.
+    """Return an entry with its document corrected.
 
     Raises:
-        feed.Refused: it cannot.
+        feed.Refused: it cannot be served.
     """
     feed.path_of(upsert.key, upsert.uri)
     return replace(upsert, body=feed.fix_document(upsert.body))

@@ -7,8 +7,7 @@ import pytest
 from common import details
 from common.settings import SettingsError
 from services.normalizer.facts import Ref
-from services.normalizer.normalize.result import Defaults, Place
-from services.normalizer.places import Places
+from services.normalizer.normalize.result import ClusterView, ClusterViews, Defaults
 from services.normalizer.settings import NormalizerSettings
 from tests import objects
 from tests.normalizer.bench import Bench
@@ -18,7 +17,7 @@ SETTING = "kserve.owner=ml-team, kserve.system=shop,registry:rhoai-model-registr
 
 def test_a_source_has_defaults_of_its_own() -> None:
     defaults = NormalizerSettings.load(source_defaults=SETTING).defaults
-    places, ref = Places(defaults), Ref.isvc("local", "models", "m")
+    places, ref = ClusterViews(defaults), Ref.isvc("local", "models", "m")
 
     of_kserve = places.of(ref, "kserve").defaults
     assert (of_kserve.owner, of_kserve.system, of_kserve.lifecycle) == ("ml-team", "system:default/shop", "development")
@@ -47,8 +46,8 @@ def test_what_is_no_default_of_a_source_is_refused_with_an_example(written: str)
 
 
 def test_an_mlflow_server_may_be_deployed_from_in_every_cluster() -> None:
-    places = Places(Defaults())
-    places.put("east", Place("east"))
+    places = ClusterViews(Defaults())
+    places.put("east", ClusterView("east"))
     assert places.may_describe("mlflow:team", "east")
     assert places.may_describe("mlflow:team", "local")
     assert not places.may_describe("registries/public", "east")

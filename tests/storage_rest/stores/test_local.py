@@ -9,9 +9,9 @@ import pytest
 
 from common import wire
 from common.wire import Batch, Upsert
-from services.storage_rest.stores import file
+from services.storage_rest.stores import local
 from services.storage_rest.stores.base import Store, StoreUnavailable
-from services.storage_rest.stores.file import DirectoryRefused, FileStore, owned
+from services.storage_rest.stores.local import DirectoryRefused, FileStore, claimed
 from tests.storage_rest.running import running, upsert
 from tests.storage_rest.stores.contract import Opened, StoreContract
 from tests.waiting import eventually
@@ -37,7 +37,7 @@ class TestFileStore(StoreContract):
     @pytest.mark.parametrize("content", [b"", b"\xff", b'{"revision":"","complete":true}\n', b"{}\n[]\n"])
     async def test_a_broken_file_is_copied_and_damaged(self, opened: Opened, tmp_path: Path, content: bytes) -> None:
         await self.after(opened, Batch(complete=True))
-        (tmp_path / "state" / file.NAME).write_bytes(content)
+        (tmp_path / "state" / local.NAME).write_bytes(content)
         async with opened() as store, running(store) as storage:
             await storage.service.loaded()
             assert (storage.service.keys, storage.service.complete) == ([], False)
@@ -48,7 +48,7 @@ class TestFileStore(StoreContract):
         self, opened: Opened, tmp_path: Path
     ) -> None:
         await self.after(opened, Batch(upserts=(upsert("a_1"), upsert("b_1")), complete=True))
-        path = tmp_path / "state" / file.NAME
+        path = tmp_path / "state" / local.NAME
         path.write_bytes(path.read_bytes().replace(b'"key":"a_1"', b'"key":7'))
         for _ in range(2):
             async with opened() as store, running(store) as storage:
@@ -62,18 +62,18 @@ class TestFileStore(StoreContract):
         assert complete
 
     async def test_a_directory_belongs_to_one_process(self, tmp_path: Path) -> None:
-        with owned(tmp_path / "state"), pytest.raises(DirectoryRefused, match="used by another process"):
-            owned(tmp_path / "state").__enter__()
-        with owned(tmp_path / "state"):
+        with claimed(tmp_path / "state"), pytest.raises(DirectoryRefused, match="used by another process"):
+            claimed(tmp_path / "state").__enter__()
+        with claimed(tmp_path / "state"):
             pass
 
     async def test_a_directory_belongs_to_one_set_of_sources(self, tmp_path: Path) -> None:
-        with owned(tmp_path, ["--manifests a"]):
+        with claimed(tmp_path, ["--manifests a"]):
             pass
-        with owned(tmp_path, ["--manifests a", "--registry b"]):
+        with claimed(tmp_path, ["--manifests a", "--registry b"]):
             pass
-        refused = pytest.raises(DirectoryRefused, match="belongs to --registry b: run it with that too")
-        with refused, owned(tmp_path, ["--manifests a"]):
+        refused = pytest.raises(DirectoryRefused, match="was filled from --registry b too: add that")
+        with refused, claimed(tmp_path, ["--manifests a"]):
             pass
 
     async def test_a_change_encodes_what_has_changed_and_nothing_else(
@@ -96,16 +96,16 @@ class TestFileStore(StoreContract):
     async def test_unchanged_content_is_no_write(self, opened: Opened, tmp_path: Path) -> None:
         async with opened() as store, running(store) as storage:
             await storage.service.apply(Batch(upserts=(upsert(),)))
-            before = (tmp_path / "state" / file.NAME).stat()
+            before = (tmp_path / "state" / local.NAME).stat()
             await storage.service.apply(Batch(upserts=(upsert(),)))
-            after = (tmp_path / "state" / file.NAME).stat()
+            after = (tmp_path / "state" / local.NAME).stat()
             assert (before.st_ino, before.st_mtime_ns) == (after.st_ino, after.st_mtime_ns)
 
     async def test_a_disk_that_refuses_is_tried_again(
         self, opened: Opened, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(file, "WAIT", 0.2)
-        monkeypatch.setattr(file, "RETRY", 0.05)
+        monkeypatch.setattr(local, "WAIT", 0.2)
+        monkeypatch.setattr(local, "RETRY", 0.05)
         replace, full = FileStore._replace, True
 
         def refuse(store: FileStore, lines: list[bytes]) -> None:
@@ -125,7 +125,7 @@ class TestFileStore(StoreContract):
             [awaited] = told.awaited
             assert (awaited.source, "cannot be written" in awaited.reason) == ("the cache of storage-rest", True)
             full = False
-            await eventually(lambda: (tmp_path / "state" / file.NAME).exists(), what="written at last")
+            await eventually(lambda: (tmp_path / "state" / local.NAME).exists(), what="written at last")
             await eventually(lambda: storage.health.ready, what="ready again")
             answer = await storage.service.apply(Batch(upserts=(upsert(),)))
             assert (answer.changed, answer.unchanged) == (0, 1)

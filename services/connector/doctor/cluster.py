@@ -1,0 +1,406 @@
+"""The steps of one cluster, as the normalizer sees it: credentials, kinds, rights, deployments, registries."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from common import __version__
+from common.http.client import RemoteError, StatusError
+from common.kube.credentials import Credentials, CredentialsError
+from common.kube.environment import MOUNT
+from common.kube.resources import (
+    GATEWAYS,
+    HTTP_ROUTES,
+    INFERENCE_SERVICES,
+    LLM_INFERENCE_SERVICES,
+    ROUTES,
+    SERVICES,
+    Resource,
+)
+from common.metrics import Metrics
+from common.trust import TrustError
+from services.connector.doctor import access, sources
+from services.connector.doctor.asking import Api, Asked
+from services.connector.doctor.report import Finding, Step
+from services.connector.doctor.settings import Settings
+from services.normalizer.cluster_specs import ClusterSpec, GivenAccess, id_of_server
+from services.normalizer.clusters import registry_connector
+from services.normalizer.facts import DeploymentKind
+from services.normalizer.normalize.answers import models_path
+from services.normalizer.normalize.deployment import Deployment
+from services.normalizer.normalize.kserve_objects import read_isvc, read_llmisvc
+from services.normalizer.sources.http import Connector
+from services.normalizer.sources.kubeflow.addresses import (
+    read_gateway,
+    read_http_route,
+    read_route,
+    read_service_address,
+)
+from services.normalizer.sources.kubeflow.discovery import Discovery, discover
+from services.normalizer.sources.mlflow import MODELS_PATH as MLFLOW_MODELS
+from services.normalizer.sources.refs import SourceRef
+
+log = structlog.get_logger("doctor")
+
+REGISTRY_ROOTS = ("/api/model_registry/v1alpha3", "/api/model_registry/v1")
+_CATALOG_LISTS = ("/api/model_catalog/v1alpha1/sources",)
+NO_WAY = [Finding("skipped", "not looked at: there is no way to the API server, see above")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What to look at.
+
+    `urls` are where the services answer, by name; `timeout` (seconds) is each step's; `contexts` are those of the
+    kubeconfig that are followed instead of the environment's cluster.
+    """
+
+    environ: Mapping[str, str]
+    urls: Mapping[str, str] = field(
+        default_factory=lambda: {
+            "location": "http://localhost:9090",
+            "storage-rest": "http://localhost:7070",
+            "rhoai-normalizer": "http://localhost:8081",
+        }
+    )
+    timeout: float = 15.0
+    contexts: tuple[str, ...] = ()
+    mount: Path = MOUNT
+    clock: Callable[[], float] = time.time
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Purpose:
+    """What a cluster is there for.
+
+    `followed`: its models are shown; `has_cache`: the ConfigMaps are in it; `named`: by which setting its namespaces
+    are chosen. `servers` are those beside its registries that nothing in it names.
+    """
+
+    followed: bool = True
+    has_cache: bool = False
+    named: str = "WATCH_NAMESPACES"
+    servers: tuple[SourceRef, ...] = ()
+
+
+async def run_step(
+    name: str, title: str, work: Callable[[], Awaitable[list[Finding]]], *, timeout: float, cluster: str = ""
+) -> Step:
+    """Run one step; whatever becomes of it is a finding."""
+    began = time.perf_counter()
+    try:
+        async with asyncio.timeout(timeout):
+            findings = await work()
+    except TimeoutError:
+        remedy = "give it longer with --timeout, or look at the network"
+        findings = [Finding("fault", f"no end within {timeout:g} s", remedy)]
+    except Exception as error:
+        log.exception("doctor_step_failed", step=name, cluster=cluster)
+        findings = [Finding("fault", f"a fault of the doctor's own: {error!r}", "report it with the log's traceback")]
+    seconds = round(time.perf_counter() - began, 3)
+    return Step(name=name, title=title, findings=tuple(findings), seconds=seconds, cluster=cluster)
+
+
+class ClusterExamination:
+    """The steps of one cluster, with what they share; `api` is there once `log_in` has succeeded."""
+
+    def __init__(
+        self,
+        wanted: ClusterSpec,
+        purpose: Purpose,
+        *,
+        options: Options,
+        settings: Settings,
+        stack: AsyncExitStack,
+        servers: dict[str, str],
+    ) -> None:
+        """Prepare; `servers` is shared by all clusters: which of them is followed, by the ids of their API servers."""
+        self.wanted = wanted
+        self.purpose = purpose
+        self.options = options
+        self.settings = settings.normalizer
+        self._caches = settings.storage.storage_type == "ConfigMap"
+        self._stack = stack
+        self._servers = servers
+        self.credentials: Credentials | None = None
+        self.api: Api | None = None
+        self._has_routes = False
+        self._login: asyncio.Task[Step] | None = None
+
+    @property
+    def name(self) -> str:
+        """What people call it, empty where there is only one."""
+        return self.wanted.name
+
+    @property
+    def own(self) -> str:
+        """The namespace of the cache, empty when it is not known, or kept elsewhere."""
+        return (self.credentials.namespace if self.credentials and self.purpose.has_cache else None) or ""
+
+    @property
+    def id(self) -> str:
+        """What references say of its objects."""
+        return self.wanted.id or id_of_server(self.credentials.server if self.credentials else "")
+
+    async def step(self, name: str, title: str, work: Callable[[], Awaitable[list[Finding]]]) -> Step:
+        """Run one step of this cluster."""
+        return await run_step(name, title, work, timeout=self.options.timeout, cluster=self.name)
+
+    async def steps(self) -> AsyncIterator[Step]:
+        """Yield the steps in the order of a model's way, each as soon as it and those before it are done."""
+        rights = ("rights", "Rights", self.check_rights)
+        works = [
+            ("kinds", "Kinds", self.check_kinds),
+            rights,
+            ("models", "Deployments", self.check_models),
+            ("registries", "Model registries and catalogs", self.check_registries),
+        ]
+        if not self.has_way:
+            works = works[-1:]
+        elif not self.purpose.followed:
+            works = [rights]
+        if self.has_way:
+            yield await self.login()
+        async with asyncio.TaskGroup() as group:
+            for task in [group.create_task(self.step(*work)) for work in works]:
+                yield await task
+
+    @property
+    def has_way(self) -> bool:
+        """Whether it is a cluster: registries may be read without any."""
+        return self.wanted.access != GivenAccess(None)
+
+    async def login(self) -> Step:
+        """Return the step that logs in; it is done once, however often it is asked for."""
+        if self._login is None:
+            title = "Credentials and API server" if self.purpose.followed else "Credentials for the cache"
+            self._login = asyncio.create_task(self.step("credentials", title, self._log_in))
+        return await asyncio.shield(self._login)
+
+    async def _log_in(self) -> list[Finding]:
+        """Find the credentials and try them; the other steps use them if they work."""
+        options = self.options
+        try:
+            credentials = await self.wanted.access.credentials()
+        except (CredentialsError, TrustError) as error:
+            return [Finding("fault", str(error), self.remedy_of_way)]
+        if credentials is None:
+            return [Finding("skipped", "there is no cluster")]
+        self.credentials = credentials
+        other = self._servers.setdefault(self.id, self.name) if self.purpose.followed else self.name
+        if other != self.name:
+            return [Finding("fault", f"it is the same API server as that of {other}", "take one of the two out")]
+        api = await self._stack.enter_async_context(Api(credentials, timeout=options.timeout / 2, clock=options.clock))
+        ahead = await api.ahead()
+        user: Asked[str] = ahead if isinstance(ahead, RemoteError) else await api.user()
+        if not isinstance(ahead, RemoteError):
+            self.api = api
+            routes = await api.served(ROUTES.group, ROUTES.version)
+            self._has_routes = isinstance(routes, Mapping)
+        findings = access.judge_login(
+            access.Login(
+                credentials=credentials,
+                ahead=ahead,
+                user=user,
+                now=options.clock(),
+                expires=access.expiry_of(credentials.token() if credentials.token else None),
+                proxies=access.proxies_of(options.environ),
+                has_cache=self.purpose.has_cache,
+            )
+        )
+        return [*findings, *access.judge_token_files(self.wanted.tokens)]
+
+    @property
+    def remedy_of_way(self) -> str:
+        """What to do where there is no way to the cluster: what is wrong has been said."""
+        if not self.name or self.options.contexts:
+            return ""
+        return f"correct the entry of cluster {self.name} in CLUSTERS_FILE, or the file that it names: docs/clusters.md"
+
+    async def check_kinds(self) -> list[Finding]:
+        """Ask which kinds of objects the cluster has."""
+        if self.api is None:
+            return NO_WAY
+        group, version = INFERENCE_SERVICES.group, INFERENCE_SERVICES.version
+        kserve, versions = await asyncio.gather(self.api.served(group, version), self.api.served(group))
+        return access.judge_kinds(kserve, versions, has_routes=self._has_routes, searched=self.wanted.searched)
+
+    async def check_rights(self) -> list[Finding]:
+        """Ask for every right that is needed."""
+        api = self.api
+        if api is None:
+            return NO_WAY
+        settings, searched = self.settings, self.wanted.searched
+        scope = access.Scope(
+            watched=self.wanted.namespaces,
+            searched=self.wanted.registries.namespaces if searched else (),
+            own=self.own if self._caches else "",
+            has_routes=self._has_routes and searched,
+            gateways=settings.model_registry_gateways and searched,
+            llm=await self.llm_kind(api),
+            runtimes=settings.read_runtimes,
+            namespaces=settings.read_namespaces,
+            connections=settings.resolve_connections,
+            further=not self.wanted.inside,
+            followed=self.purpose.followed,
+        )
+        rights = access.wanted_rights(scope)
+        wanted = [(right, verb) for right in rights for verb in right.verbs]
+        answers = await asyncio.gather(
+            *(
+                api.may(
+                    verb=verb,
+                    group=right.resource.group,
+                    resource=right.resource.plural,
+                    namespace=right.namespace,
+                )
+                for right, verb in wanted
+            )
+        )
+        findings = access.judge_rights(rights, dict(zip(wanted, answers, strict=True)), further=scope.further)
+        return [*findings, access.optional(scope)] if self.purpose.followed else findings
+
+    async def llm_kind(self, api: Api) -> Resource | None:
+        """Return LLMInferenceServices in the version that the cluster has, if any."""
+        for resource in LLM_INFERENCE_SERVICES:
+            served = await api.served(resource.group, resource.version)
+            if isinstance(served, Mapping) and resource.plural in access.plurals(served):
+                return resource
+        return None
+
+    async def check_models(self) -> list[Finding]:
+        """List the deployments."""
+        if self.api is None:
+            return NO_WAY
+        found = await self.list_deployments(self.api)
+        return sources.judge_models(found, self.settings.selection, setting=self.purpose.named)
+
+    async def list_deployments(self, api: Api) -> list[sources.Listed]:
+        """Return the InferenceServices, and the LLMInferenceServices where the cluster has them, by namespace."""
+        llm = await self.llm_kind(api)
+        kinds: list[tuple[DeploymentKind, Resource, Callable[[Any], Deployment]]] = [
+            ("InferenceService", INFERENCE_SERVICES, read_isvc)
+        ]
+        if llm is not None:
+            kinds.append(("LLMInferenceService", llm, read_llmisvc))
+        wanted = [(*kind, namespace) for kind in kinds for namespace in self.wanted.namespaces or ("",)]
+        answers = await asyncio.gather(*(api.objects(kind, namespace or None) for _, kind, _, namespace in wanted))
+        return [
+            sources.Listed(
+                kind=kind,
+                namespace=namespace,
+                answer=answer if isinstance(answer, RemoteError) else [read(obj) for obj in answer],
+            )
+            for (kind, _, read, namespace), answer in zip(wanted, answers, strict=True)
+        ]
+
+    async def check_registries(self) -> list[Finding]:
+        """Look for registries and catalogs as the normalizer does, and ask each for its first page."""
+        if self.name and self.has_way and self.credentials is None:
+            return NO_WAY  # the normalizer reads nothing of a cluster that it has no way to
+        try:
+            connector = self.connector()
+        except TrustError as error:
+            remedy = "a file with certificates in PEM form, mounted into the container that reads registries"
+            return [Finding("fault", f"no registry can be verified: {error}", remedy)]
+        discovery, findings = await self.discover()
+        refs = (*discovery.refs, *self.purpose.servers)
+        answers = await asyncio.gather(*(_first_page(connector, ref) for ref in refs))
+        probes = [
+            sources.Probe(ref=ref, answer=answer, sent_token=connector.authenticates(ref))
+            for ref, answer in zip(refs, answers, strict=True)
+        ]
+        looked_for = self.wanted.registries.names if self.wanted.searched else None
+        return [*findings, *sources.judge_registries(discovery, probes, looked_for)]
+
+    async def discover(self) -> tuple[Discovery, list[Finding]]:
+        """Return the registries and catalogs there are, and what kept us from looking for more."""
+        found: Mapping[Resource, Asked[Sequence[Any]]] = {}
+        if self.api is not None and self.wanted.searched:
+            found = await self._search(self.api)
+        objects = {kind: [] if isinstance(answer, RemoteError) else answer for kind, answer in found.items()}
+        gateways = {
+            (str(each["metadata"].get("namespace")), str(each["metadata"].get("name"))): read_gateway(each)
+            for each in objects.get(GATEWAYS, ())
+        }
+        behind = [read_http_route(each) for each in objects.get(HTTP_ROUTES, ())]
+        discovery = discover(
+            [
+                *map(read_route, objects.get(ROUTES, ())),
+                *(route.behind(gateways.get(route.gateway)) for route in behind),
+            ],
+            map(read_service_address, objects.get(SERVICES, ())),
+            replace(self.wanted.registries, cluster=self.id),
+        )
+        return discovery, sources.judge_search({str(kind): answer for kind, answer in found.items()})
+
+    async def _search(self, api: Api) -> Mapping[Resource, Asked[Sequence[Any]]]:
+        """Return the objects by which registries are found, by kind; an error where one namespace cannot be read."""
+        namespaces: Sequence[str | None] = self.wanted.registries.namespaces if self.wanted.namespaces else (None,)
+        kinds = [*([ROUTES] if self._has_routes else []), SERVICES]
+        if self.settings.model_registry_gateways:
+            kinds += [HTTP_ROUTES, GATEWAYS]
+
+        async def of_kind(kind: Resource) -> Asked[Sequence[Any]]:
+            answers = await asyncio.gather(*(api.objects(kind, namespace) for namespace in namespaces))
+            refusal = next((each for each in answers if isinstance(each, RemoteError)), None)
+            return refusal or [obj for each in answers if not isinstance(each, RemoteError) for obj in each]
+
+        return dict(zip(kinds, await asyncio.gather(*map(of_kind, kinds)), strict=True))
+
+    def connector(self) -> Connector:
+        """Return what opens connections to registries, with the normalizer's token and authorities.
+
+        Raises:
+            TrustError: one of the authorities is none.
+        """
+        return registry_connector(
+            self.wanted,
+            self.id,
+            self.credentials,
+            settings=self.settings,
+            metrics=Metrics("doctor", __version__),
+            environ=self.options.environ,
+        )
+
+    def secrets(self) -> list[str]:
+        """Return the tokens that are sent to its servers."""
+        tokens = [self.credentials.token() if self.credentials and self.credentials.token else None]
+        for path in self.wanted.tokens.values():
+            try:
+                tokens.append(path.read_text().strip())
+            except (OSError, UnicodeDecodeError):
+                continue
+        return [token for token in tokens if token]
+
+
+async def _first_page(connector: Connector, ref: SourceRef) -> Asked[tuple[str, int]]:
+    """Return the path that a server answers and how many items it has at first; an error when it answers none."""
+    if not ref.url:
+        return RemoteError("no address")
+    paths, limit, field_ = list(_CATALOG_LISTS), "pageSize", "items"
+    if ref.api == "mlflow":
+        paths, limit, field_ = [MLFLOW_MODELS], "max_results", "registered_models"
+    elif ref.api == "openai":
+        paths, limit, field_ = [models_path(ref.url)], "limit", "data"
+    elif ref.kind == "registry":
+        paths = [f"{root}/registered_models" for root in REGISTRY_ROOTS]
+    error: RemoteError = RemoteError("not asked")
+    async with connector.open(ref) as remote:
+        for path in paths:
+            try:
+                answer = await remote.get(path, {limit: "100"})
+            except RemoteError as failure:
+                error = failure
+                if not isinstance(failure, StatusError) or failure.status != 404:
+                    return failure
+            else:
+                items = answer.get(field_) if isinstance(answer, dict) else None
+                return path, len(items) if isinstance(items, list) else 0
+    return error

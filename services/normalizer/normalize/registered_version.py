@@ -1,0 +1,98 @@
+"""What a registry says of its versions and of itself, whatever it speaks: the facts of every kind of registry."""
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from common.problems import Problem
+from services.normalizer.facts import Ref
+from services.normalizer.normalize.cards import CatalogModel, catalog_model
+from services.normalizer.normalize.registry_objects import ModelArtifact, ModelVersion, RegisteredModel
+
+RegistryApi = Literal["kubeflow", "mlflow"]
+"""What a registry speaks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """A registry: `id` tells it from all others for good, `name` and `namespace` are those of its Kubernetes object.
+
+    `name` is empty when the registry was given by its URL alone. Before it was `listed` completely once since the
+    start, it may add documents, not change those of an earlier run. `problems` are those of items that are unusable,
+    and so of no version.
+    """
+
+    id: str
+    name: str = ""
+    namespace: str = ""
+    api: RegistryApi = "kubeflow"
+    listed: bool = True
+    problems: tuple[Problem, ...] = ()
+
+
+class Record(NamedTuple):
+    """A registry's record of a deployment of a version; sorted by name. `updated` is in milliseconds of the epoch."""
+
+    name: str
+    id: str
+    updated: int
+    version: Ref
+    namespace: str = ""
+
+    @property
+    def isvc_name(self) -> str:
+        """The name of the isvc: the record's is `name`, or `name/uid` where isvcs are synchronised with a registry."""
+        return self.name.partition("/")[0]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegisteredVersion:
+    """A version of a registered model with all that its registry says of it, live or not.
+
+    `artifacts` is None before they were read: then its document stays as it is. `card` is the model of the model
+    catalog that they name. `records` are those of deployments, which a version has while it is live.
+    """
+
+    ref: Ref
+    model: RegisteredModel
+    version: ModelVersion
+    artifacts: tuple[ModelArtifact, ...] | None
+    card: CatalogModel | None = None
+    records: tuple[Record, ...] = ()
+
+    @property
+    def is_live(self) -> bool:
+        """Whether it is shown: neither it nor its model is archived, or marked to be left out."""
+        return self.model.is_live and self.version.is_live
+
+
+def joined(
+    registry: str,
+    model: RegisteredModel,
+    version: ModelVersion,
+    artifacts: tuple[ModelArtifact, ...] | None,
+    records: tuple[Record, ...] = (),
+    *,
+    former: RegisteredVersion | None = None,
+) -> RegisteredVersion:
+    """Return a version of what a registry's tables have of it: `former`, which they had before, if nothing changed."""
+    same = former is not None and former.model is model and former.version is version
+    if former is not None and same and former.artifacts is artifacts and former.records == records:
+        return former
+    return RegisteredVersion(
+        ref=Ref.version(registry, model.id, version.id),
+        model=model,
+        version=version,
+        artifacts=artifacts,
+        card=catalog_model(artifacts or ()),
+        records=records,
+    )
+
+
+def age(version: ModelVersion) -> tuple[int, int, str]:
+    """Return the key that sorts versions by their age, the oldest first."""
+    return version.created, len(version.id), version.id
+
+
+def registry_source(registry: str) -> str:
+    """Return the id under which the entries of a registry are stored."""
+    return f"registry:{registry}"

@@ -1,0 +1,275 @@
+"""Makes the documents of deployments and registered versions again, from all that is known of them. Pure.
+
+A document belongs to a deployment, or to a registered version, which shows the deployment that serves it as its server.
+A deployment that is shown with a version has no document of its own.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from functools import partial
+from typing import TypeVar
+
+from common.problems import Problem
+from services.normalizer.cards import Cards
+from services.normalizer.deployments import Deployments, Entry
+from services.normalizer.documents import SLICE, Documents
+from services.normalizer.earlier import Earlier
+from services.normalizer.facts import SHARED, Ref
+from services.normalizer.hidden import Why, faulty
+from services.normalizer.ledger import Ledger
+from services.normalizer.normalize.cards import readme_card
+from services.normalizer.normalize.document import normalize_deployment, with_cluster
+from services.normalizer.normalize.linking import names_version
+from services.normalizer.normalize.registered_version import RegisteredVersion, registry_source
+from services.normalizer.normalize.registry import normalize_version
+from services.normalizer.normalize.registry_objects import version_origin
+from services.normalizer.normalize.result import ClusterViews, Normalized
+from services.normalizer.normalize.stated import card_problems
+from services.normalizer.registered import Registered
+
+T = TypeVar("T")
+
+
+class Renderer:
+    """Renders documents, and keeps the state of that.
+
+    `documents` are those that should be served. `served_by` has the server of each version. `retained` are references
+    whose stored document is kept as it is for now. `waiting` are deployments that a registry may describe which was not
+    read yet; `awaiting_registries` are the clusters of such registries. `undecided` are versions that may yet take over
+    an entry. `problems` are by reference. `dirty` are references to render again because of what was rendered.
+    """
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        deployments: Deployments,
+        registered: Registered,
+        views: ClusterViews,
+        cards: Cards,
+        earlier: Earlier,
+        readable_names: bool,
+    ) -> None:
+        self._ledger = ledger
+        self._deployments = deployments
+        self._registered = registered
+        self._views = views
+        self._cards = cards
+        self._earlier = earlier
+        self._faults: dict[str, Problem] = {}
+        self._failures: list[tuple[str, Exception]] = []
+        self._rendered: set[str] = set()
+        self.served_by: dict[str, str] = {}
+        self.documents = Documents(self.served_by, readable=readable_names)
+        self.retained: set[str] = set()
+        self.waiting: set[str] = set()
+        self.awaiting_registries: frozenset[str] = frozenset()
+        self.undecided: set[str] = set()
+        self.problems: dict[str, tuple[Problem, ...]] = {}
+        self.dirty: set[str] = set()
+
+    def render(self, refs: Iterable[str], *, now: float) -> Iterator[None]:
+        """Make the documents of `refs`, and of those tied to them, again; in slices, between which others may run."""
+        refs = set(refs)
+        versions = {ref for ref in refs if ref.startswith("registry:") and "#" not in ref}
+        deployments = {ref for ref in refs if ref.startswith(("isvc:", "llmisvc:", "openai:"))}
+        unready = partial(self._earlier.attribute_server, now=now)
+        for number, ref in enumerate(tuple(deployments), 1):
+            reassess = partial(self._deployments.reassess, ref, self._registered, unready, now=now)
+            versions |= self._guarded(ref, reassess) or set()
+            if number % SLICE == 0:
+                yield
+        rendered: dict[str, Normalized | None] = {}
+        for number, ref in enumerate(sorted(versions), 1):
+            deployments |= set(self._deployments.claimants(ref))
+            rendered[ref] = self._guarded(ref, partial(self._render_version, ref))
+            if number % SLICE == 0:
+                yield
+        for number, ref in enumerate(sorted(deployments), 1):
+            rendered[ref] = self._guarded(ref, partial(self._render_deployment, ref))
+            if number % SLICE == 0:
+                yield
+        yield from self._publish(rendered)
+
+    def take_failures(self) -> list[tuple[str, Exception]]:
+        """Return the objects that could not be rendered since the last call, with the errors, for the log."""
+        failures, self._failures = self._failures, []
+        return failures
+
+    def take_rendered(self) -> set[str]:
+        """Return the references that were rendered since the last call, with or without a document."""
+        rendered, self._rendered = self._rendered, set()
+        return rendered
+
+    def see_version(self, ref: str) -> None:
+        """Record that a version is shown, or has left: deployments that waited for it may be shown now."""
+        if self._earlier.see(ref):
+            self.dirty |= self.waiting
+
+    def why_hidden(self, ref: str, stored: Collection[str]) -> Why | None:
+        """Return why an object is not in the feed; None when it is, or when it does not exist.
+
+        `stored` are the references of what storage has.
+        """
+        if ref in self.documents or self._deployments.shown_with_version(ref):
+            return None
+        if ref in self.retained and ref in stored:
+            return None
+        if (fault := self._faults.get(ref)) is not None:
+            return faulty("not-rendered", fault)
+        if ref in self.waiting:
+            remedy = "see the registries among the sources: one of them was not read since the start"
+            return Why("waiting-for-registry", "a registry that may describe it was not read yet", remedy)
+        return self._registered.hidden(ref) if ref.startswith("registry:") else self._deployments.hidden(ref)
+
+    def note(self, ref: str, problems: tuple[Problem, ...]) -> None:
+        """Set the problems of an object."""
+        if problems:
+            self.problems[ref] = problems
+        else:
+            self.problems.pop(ref, None)
+
+    def _guarded(self, ref: str, work: Callable[[], T]) -> T | None:
+        """Return the result of `work` on a document; if it fails, the document stays as it is and others go on."""
+        try:
+            done = work()
+        except Exception as error:
+            self._failures.append((Ref.parse(ref).label, error))
+            self._faults[ref] = Problem(
+                "internal_error",
+                "error",
+                Ref.parse(ref).label,
+                f"it cannot be rendered: {type(error).__name__}: {error}"[:300],
+                "its entry is kept as it was; please report this with the traceback in the log",
+            )
+            self.retained.add(ref)
+            return None
+        self._faults.pop(ref, None)
+        return done
+
+    def _render_version(self, ref: str) -> Normalized | None:
+        """Return the document of a registered version, and choose the deployment that it shows as its server."""
+        self.retained.discard(ref)
+        self._deployments.clear_server(ref)
+        registry = self._registered.registry_of(ref)
+        found = self._registered.find(ref) if registry is not None else None
+        if registry is None or found is None:
+            if self._registered.is_unusable(ref):
+                self.retained.add(ref)
+            if self._ledger.departed(ref):
+                self.see_version(ref)
+            return None
+        # A version that was not read completely yet must not replace what an earlier run knew of it.
+        incomplete = found.artifacts is None or (not registry.listed and ref in self._earlier)
+        if incomplete or not self._take_over(ref, found):
+            self.retained.add(ref)
+            return None
+        self.see_version(ref)
+        server = self._deployments.choose_server(ref)
+        chosen = self._deployments.get(server)
+        if self._awaits_server(ref, chosen):
+            self.retained.add(ref)
+            return None
+        if server:
+            self.served_by[ref] = server
+        else:
+            self.served_by.pop(ref, None)
+        stated = chosen.verdict.facts.stated if chosen and chosen.verdict.facts else None
+        view = self._views.of(Ref.parse(server or ref), registry_source(registry.id))
+        document = normalize_version(
+            found,
+            registry=registry,
+            server=self._deployments.server(server),
+            registry_isvc_name=chosen.link.record if chosen else "",
+            card=self._cards.choose(
+                found.card or (stated.catalog_model if stated else None),
+                stored=self._earlier.get(ref),
+                readme=readme_card(registry.id, found.model),
+            ),
+            defaults=view.defaults,
+        )
+        return with_cluster(view, document)
+
+    def _take_over(self, ref: str, found: RegisteredVersion) -> bool:
+        """Give a new version the entry that it had under another name of its registry, if there is one.
+
+        Returns False while it is not known whether that registry is really gone.
+        """
+        self.undecided.discard(ref)
+        if ref in self._earlier or ref in self.documents:
+            return True
+        former = self._earlier.take_over(ref, version_origin(found.model, found.version))
+        if former is None:
+            self.undecided.add(ref)
+        elif former:
+            self.documents.inherit(former, ref)
+            self.see_version(former)
+        return former is not None
+
+    def _awaits_server(self, ref: str, chosen: Entry | None) -> bool:
+        """Return whether a version stays as it is stored, because its stored server was not seen yet."""
+        if chosen is not None and chosen.verdict.retained:
+            return True
+        return self._earlier.awaits_server(ref, has_server=chosen is not None, known=self._deployments.refs)
+
+    def _render_deployment(self, ref: str) -> Normalized | None:
+        """Return the document of a deployment that no version shows."""
+        self.retained.discard(ref)
+        self.waiting.discard(ref)
+        entry = self._deployments.get(ref)
+        if entry is None:
+            if self._deployments.is_unusable(ref):
+                self.retained.add(ref)
+            return None
+        if not entry.version and self._waits_for_registry(ref, entry):
+            self.waiting.add(ref)
+            self.retained.add(ref)
+            return None
+        facts = entry.verdict.facts
+        if entry.verdict.retained:
+            self.retained.add(ref)
+        if facts is None or self._deployments.shown_with_version(ref):
+            return None
+        view = self._views.of(Ref.parse(ref), entry.source)
+        document = normalize_deployment(
+            facts,
+            cluster=Ref.parse(ref).place,
+            source=entry.source,
+            own=self._deployments.belongings(ref, facts),
+            defaults=view.defaults,
+            serve=not entry.planned,
+            card=self._cards.choose(facts.stated.catalog_model, stored=self._earlier.get(ref)),
+        )
+        return with_cluster(view, document)
+
+    def _waits_for_registry(self, ref: str, entry: Entry) -> bool:
+        """Return whether a registry that was not read yet may describe a deployment, which must not be shown twice."""
+        awaited = not self.awaiting_registries.isdisjoint((self._views.home(Ref.parse(ref).place), SHARED))
+        return (awaited and names_version(entry.facts)) or self._earlier.may_serve_unseen(ref, entry.facts)
+
+    def _publish(self, rendered: Mapping[str, Normalized | None]) -> Iterator[None]:
+        self._rendered |= rendered.keys()
+        for ref, document in rendered.items():
+            if document is None:
+                self.documents.withdraw(ref)
+                self.note(ref, self._problems_of(ref))
+        documents = [document for document in rendered.values() if document is not None]
+        yield from self.documents.publish(documents, self._guarded)
+        self.dirty |= self.documents.retitled
+        self.documents.retitled.clear()
+        for document in documents:
+            self.note(document.ref, (*self.documents.problems(document), *self._problems_of(document.ref)))
+        for key in self._ledger.unnamed() & self.documents.wanted.keys():
+            self._ledger.forget(key)  # from now on the original's entry under this key is ours
+
+    def _problems_of(self, ref: str) -> tuple[Problem, ...]:
+        """Return the problems of an object that are not about its document."""
+        holder = self._registered if ref.startswith("registry:") else self._deployments
+        problems = holder.problems(ref)
+        fault, entry = self._faults.get(ref), self._deployments.get(ref)
+        if fault is not None:
+            problems = (*problems, fault)
+        if entry is None:
+            return problems
+        stated = entry.facts.stated
+        lacking = self._cards.lacks(stated.catalog_model)
+        return (*problems, *card_problems(stated, subject=entry.facts.subject, lacking=lacking))

@@ -1,0 +1,55 @@
+"""Checks at the start whether the cache in the ConfigMaps is complete, damaged, or was never complete. No I/O."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from services.storage_rest.stores.shard import Observation, mark_of
+
+_MOST_KEYS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class CacheCondition:
+    """The condition of a stored cache: `complete`, or what is missing (`damage`); neither: it was never complete."""
+
+    complete: bool = False
+    damage: str = ""
+
+
+def assess(shards: Mapping[int, Observation], *, base: str, others: bool) -> CacheCondition:
+    """Return the condition of the cache from its ConfigMaps by number; `others`: there are ConfigMaps of cards.
+
+    A cache of the original has neither labels nor marks; one of an early version of ours has labels only. These are
+    complete if every value can be decoded.
+    """
+    first = shards.get(1)
+    if first is None:
+        return CacheCondition(damage=f"the ConfigMap {base} is missing" if shards or others else "")
+    readable = {key for seen in shards.values() for key, value in seen.values.items() if value.usable}
+    if not any(seen.mark or seen.shards for seen in shards.values()):
+        faults = [_unreadable(seen, readable) for _, seen in sorted(shards.items())]
+        of_original = not first.described and len(shards) == 1 and bool(first.values)
+        return _condition(faults) if first.complete or of_original else CacheCondition()
+    if not first.complete:
+        return CacheCondition()
+    faults = [] if first.shards else [f"the ConfigMap {base} has lost the annotation with the number of ConfigMaps"]
+    for number in range(2, first.shards + 1):
+        if number not in shards:
+            faults.append(f"the ConfigMap {base}-{number} is missing")
+    for _, seen in sorted(shards.items()):
+        if seen.mark != mark_of(seen.values.keys() & readable):
+            faults.append(_unreadable(seen, readable) or f"the ConfigMap {seen.name} lacks some of its keys")
+    return _condition(faults)
+
+
+def _condition(faults: list[str]) -> CacheCondition:
+    damage = "; ".join(filter(None, faults))
+    return CacheCondition(complete=not damage, damage=damage)
+
+
+def _unreadable(seen: Observation, readable: set[str]) -> str:
+    keys = sorted(seen.values.keys() - readable)
+    if not keys:
+        return ""
+    more = f" and {len(keys) - _MOST_KEYS} more" if len(keys) > _MOST_KEYS else ""
+    return f"the ConfigMap {seen.name} has values that cannot be read: {', '.join(keys[:_MOST_KEYS])}{more}"
