@@ -15,7 +15,6 @@ from services.connector.doctor.examination import examine
 from services.connector.doctor.report import Finding, Report, Step
 from services.connector.doctor.tracing import trace
 from tests.connector.broken import NAMESPACE, TOKEN, World, expired
-from tests.connector.test_doctor import run
 from tests.deploy.kustomize import ROOT, render
 from tests.deploy.rbac import granted
 from tests.fakes.kubernetes import FakeCluster, Rule
@@ -458,19 +457,19 @@ async def test_contexts_of_the_command_line_are_walked_like_clusters_of_the_file
     (context,) = [each["name"] for each in yaml.safe_load(path.read_text())["contexts"]]
     world.environ |= {"KUBECONFIG": str(path)}
 
-    status, text = await run(world, "--cluster", context, "--format", "json")
+    status, text = await world.run("--cluster", context, "--format", "json")
     steps = json.loads(text)["steps"]
     assert status == 1  # the token of the world's registry is not that of this cluster
     assert [s["name"] for s in steps if s["cluster"]] == ["credentials", "kinds", "rights", "models", "registries"]
     (cache,) = [s for s in steps if s["name"] == "cache"]
     assert cache["findings"][0]["message"] == "STORAGE_TYPE is File: no ConfigMaps are kept"
 
-    status, text = await run(world, "--cluster", "nowhere")
+    status, text = await world.run("--cluster", "nowhere")
     assert (status, "✗ no context nowhere in" in text) == (1, True)
 
 
 async def test_the_command_tells_each_cluster_below_its_name(clusters: Clusters) -> None:
     clusters.write()
-    status, text = await run(clusters.world)
+    status, text = await clusters.world.run()
     assert status == 0, text
     assert "\nCluster stage\n  Credentials and API server\n    ✓ cluster stage of CLUSTERS_FILE, for https://" in text
