@@ -143,7 +143,7 @@ class Life:
         self._known: Mapping[str, RegisteredVersion] = {}
         self._cluster.follow(self._intake)
         running = asyncio.create_task(controller.run())
-        await self._intake.wait_until_loaded()
+        await self._intake.loaded.wait()
         async with polling(
             self._world.registry, expected=tuple(self._intake.known_versions(self._registry.id))
         ) as poller:
