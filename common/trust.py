@@ -1,4 +1,7 @@
-"""TLS contexts that verify servers against certificate authorities; an invalid authority is always an error."""
+"""TLS contexts that verify servers against certificate authorities; an invalid authority is always an error.
+
+The only module that makes contexts for TLS clients; a client that is given none uses the system's authorities.
+"""
 
 import ssl
 from collections.abc import Iterable
@@ -39,6 +42,13 @@ def trust_only(authority: Authority) -> ssl.SSLContext:
     context = _lenient(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
     _load(context, *authority)
     return context
+
+
+def authorities_of(context: ssl.SSLContext | bool, origin: str) -> list[Authority]:
+    """Return the authorities that a context verifies servers against, to have others verified against them too."""
+    if not isinstance(context, ssl.SSLContext):
+        return []
+    return [(origin, ssl.DER_cert_to_PEM_cert(each)) for each in context.get_ca_certs(binary_form=True)]
 
 
 def read_authority(origin: str, path: Path) -> Authority:

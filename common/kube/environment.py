@@ -42,6 +42,17 @@ async def find_credentials(environ: Mapping[str, str], *, home: Path | None = No
     )
 
 
+def pod_authorities(environ: Mapping[str, str], *, mount: Path = MOUNT) -> list[Authority]:
+    """Return the cluster's authorities that a pod is given, `ca.crt` and `service-ca.crt`: as variables, or mounted.
+
+    Raises:
+        TrustError: a mounted one cannot be read.
+    """
+    names = ("ca.crt", "service-ca.crt")
+    given = [(f"the variable {name}", environ.get(name, "")) for name in names]
+    return given + [read_authority("the mounted", mount / name) for name in names if (mount / name).exists()]
+
+
 def direct_credentials(*, server: str, token_file: Path, authority: Authority | None, name: str) -> Credentials:
     """Return the credentials for an API server with a given address, token and authority; `name` is the cluster's.
 

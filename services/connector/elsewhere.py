@@ -25,7 +25,7 @@ from services.connector.doctor.collecting import MANIFESTS
 from services.normalizer.facts import Ref
 from services.normalizer.normalize.deployment import Fact
 from services.normalizer.normalize.storage import secret_name
-from services.normalizer.registries import create_connector
+from services.normalizer.registries import own_connector
 from services.normalizer.settings import NormalizerSettings
 from services.normalizer.sources.http import Connector
 from services.normalizer.sources.kserve.connection_reader import is_allowed
@@ -128,7 +128,7 @@ async def read_registries(urls: Sequence[str], settings: NormalizerSettings) -> 
         RemoteError: one of them cannot be read to the end.
         TrustError: an authority for registries cannot be used.
     """
-    connector = create_connector(settings, token=settings.shared_token, metrics=Metrics("preview", __version__))
+    connector = own_connector(settings, token=settings.shared_token, metrics=Metrics("preview", __version__))
     wanted = DiscoverySettings(registry_urls=tuple(urls), insecure=settings.model_registry_insecure)
     return [await _read_registry(connector, ref) for ref in discover((), (), wanted).refs]
 

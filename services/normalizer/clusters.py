@@ -17,15 +17,15 @@ from common.kube.credentials import Credentials, CredentialsError
 from common.kube.metrics import KubeMetrics
 from common.metrics import Metrics
 from common.secrets import FileToken
-from common.trust import Authority, TrustError, read_authority
+from common.trust import TrustError, authorities_of, read_authority
 from services.normalizer.cluster_specs import ClusterSpec, id_of_server
 from services.normalizer.facts import LOCAL
-from services.normalizer.registries import POLLING_FLOOR, Registries, create_connector, create_connector_to
+from services.normalizer.registries import POLLING_FLOOR, Registries, own_connector, registry_trust
 from services.normalizer.settings import NormalizerSettings
 from services.normalizer.sink import Intake
 from services.normalizer.source import Source
 from services.normalizer.sourcebook import cluster_source
-from services.normalizer.sources.http import Connector
+from services.normalizer.sources.http import Connector, SourceMetrics
 from services.normalizer.sources.inherited import Inherited, Namespaces
 from services.normalizer.sources.kserve.announced import Announced
 from services.normalizer.sources.kserve.answered import Answered
@@ -33,7 +33,7 @@ from services.normalizer.sources.kserve.connections import Connections, UnreadCo
 from services.normalizer.sources.kserve.isvc import KserveSource
 from services.normalizer.sources.kserve.llm import LlmSource
 from services.normalizer.sources.kserve.model_servers import ModelServers
-from services.normalizer.sources.selected import Selected
+from services.normalizer.sources.wrappers import Selected
 
 log = structlog.get_logger("clusters")
 
@@ -72,11 +72,14 @@ def registry_connector(
     token = credentials.token if credentials is not None else None
     if spec.inside:
         own = settings.shared_token if credentials is None and id_ == LOCAL else token
-        connector = create_connector(settings, token=own, metrics=metrics, environ=environ)
+        connector = own_connector(settings, token=own, metrics=metrics, environ=environ)
     else:
-        authorities = [] if credentials is None else _authorities(credentials)
-        authorities += [read_authority("caFile", path) for path in spec.authorities]
-        connector = create_connector_to(settings, token=token, authorities=authorities, metrics=metrics)
+        authorities = [read_authority("caFile", path) for path in spec.authorities]
+        if credentials is not None:  # which may have signed the certificates of its Routes too
+            authorities += authorities_of(credentials.ssl, f"the authority of {credentials.server}")
+        connector = Connector(
+            token=token, ssl=registry_trust(settings, authorities), metrics=metrics.shared(SourceMetrics)
+        )
     return replace(
         connector,
         token=FileToken(spec.tokens[""]) if "" in spec.tokens else connector.token,
@@ -295,11 +298,3 @@ class Clusters:
             log.warning("cluster_gone", cluster=id_)
             self._intake.remove_sources(self._stopped.pop(id_))
             self._intake.remove_cluster(id_)
-
-
-def _authorities(credentials: Credentials) -> list[Authority]:
-    """Return the certificate authorities of a cluster's API server, which may have signed those of its Routes too."""
-    if not isinstance(credentials.ssl, ssl.SSLContext):
-        return []
-    found = credentials.ssl.get_ca_certs(binary_form=True)
-    return [(f"the authority of {credentials.server}", ssl.DER_cert_to_PEM_cert(each)) for each in found]

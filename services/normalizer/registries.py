@@ -1,6 +1,7 @@
 """Model registries put together: found in the cluster and in the settings, and followed as sources."""
 
 import os
+import ssl
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,11 @@ import structlog
 
 from common.faults import Fault
 from common.kube.client import KubeClient
-from common.kube.environment import MOUNT
+from common.kube.environment import pod_authorities
 from common.kube.metrics import KubeMetrics
 from common.metrics import Metrics
 from common.problems import Problem
-from common.secrets import MountedCredentials, StaticToken, TokenSource
+from common.secrets import StaticToken, TokenSource
 from common.trust import Authority, read_authority, trust_also
 from services.normalizer.normalize.labels import RegistryLabels
 from services.normalizer.settings import NormalizerSettings
@@ -57,60 +58,35 @@ def discovery_settings(settings: NormalizerSettings) -> DiscoverySettings:
     )
 
 
-def create_connector(
+def registry_trust(settings: NormalizerSettings, authorities: Iterable[Authority]) -> ssl.SSLContext:
+    """Return what registries are verified against: the system's authorities, these, and MODEL_REGISTRY_CA_FILE's.
+
+    Raises:
+        TrustError: one of these holds no certificate.
+    """
+    file = settings.model_registry_ca_file
+    return trust_also([*authorities, *([read_authority("MODEL_REGISTRY_CA_FILE", Path(file))] if file else [])])
+
+
+def own_connector(
     settings: NormalizerSettings,
     *,
     token: TokenSource | None,
     metrics: Metrics,
     environ: Mapping[str, str] = os.environ,
 ) -> Connector:
-    """Return what opens connections to the own cluster's registries, with KFMR_TOKEN or the service account's `token`.
-
-    Trusted are the system's authorities, the cluster's (`ca.crt` and `service-ca.crt`, from the environment or
-    mounted) and those in MODEL_REGISTRY_CA_FILE.
+    """Return what opens connections to the own cluster's registries, with KFMR_TOKEN or the service account's `token`,
+    and to servers outside clusters, with the credentials for these.
 
     Raises:
-        TrustError: one of these holds no certificate.
+        TrustError: an authority holds no certificate.
     """
     own = settings.model_registry_token
-    authorities = [(f"the variable {name}", environ.get(name, "")) for name in ("ca.crt", "service-ca.crt")]
-    authorities += [
-        read_authority("the mounted", MOUNT / name) for name in ("ca.crt", "service-ca.crt") if (MOUNT / name).exists()
-    ]
-    return create_connector_to(
-        settings,
-        token=StaticToken(own.get_secret_value()) if own else token,
-        authorities=authorities,
-        metrics=metrics,
-        credentials=settings.server_credentials,
-    )
-
-
-def create_connector_to(
-    settings: NormalizerSettings,
-    *,
-    token: TokenSource | None,
-    authorities: Iterable[Authority],
-    metrics: Metrics,
-    credentials: MountedCredentials | None = None,
-) -> Connector:
-    """Return what opens connections to registries that take this token, and to others that take these credentials.
-
-    Trusted are the system's authorities, these, and those in MODEL_REGISTRY_CA_FILE.
-
-    Raises:
-        TrustError: one of these holds no certificate.
-    """
-    further = (
-        [read_authority("MODEL_REGISTRY_CA_FILE", Path(settings.model_registry_ca_file))]
-        if settings.model_registry_ca_file
-        else []
-    )
     return Connector(
-        token=token,
-        ssl=trust_also([*authorities, *further]),
+        token=StaticToken(own.get_secret_value()) if own else token,
+        ssl=registry_trust(settings, pod_authorities(environ)),
         metrics=metrics.shared(SourceMetrics),
-        credentials=credentials or MountedCredentials(None),
+        credentials=settings.server_credentials,
     )
 
 

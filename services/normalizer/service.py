@@ -14,7 +14,7 @@ from common.health import Health
 from common.http import server
 from common.http.access import AccessPolicy
 from common.http.client import HttpClient
-from common.kube.environment import find_credentials
+from common.kube.environment import find_credentials, pod_authorities
 from common.kube.metrics import KubeMetrics
 from common.logs import log_start
 from common.metrics import Metrics
@@ -26,7 +26,7 @@ from services.normalizer.clusters_file import CLUSTERS_FILE, ClustersFile, follo
 from services.normalizer.context import create_context
 from services.normalizer.controller import Controller
 from services.normalizer.publish import Storage
-from services.normalizer.registries import POLLING_FLOOR, create_connector
+from services.normalizer.registries import POLLING_FLOOR, own_connector, registry_trust
 from services.normalizer.remote_storage import RemoteStorage
 from services.normalizer.reports import add_explanations
 from services.normalizer.settings import NormalizerSettings
@@ -35,7 +35,7 @@ from services.normalizer.source import Source
 from services.normalizer.sources.kserve.answered import Answered
 from services.normalizer.sources.manifests import ManifestSource
 from services.normalizer.sources.openai_servers import OpenAiSource, server_refs
-from services.normalizer.sources.selected import Selected
+from services.normalizer.sources.wrappers import Selected
 
 log = structlog.get_logger("normalizer")
 
@@ -61,7 +61,7 @@ def _manifest_sources(environment: Environment) -> Iterable[Source]:
         return
     settings = environment.settings
     source = ManifestSource(paths=environment.manifests, connections=settings.reads_secrets)
-    trust = create_connector(settings, token=None, metrics=environment.metrics).ssl
+    trust = registry_trust(settings, pod_authorities(os.environ))
     servers = model_servers(settings, trust=trust, inside=True)
     yield source if servers is None else Answered(Selected(source, settings.selection), servers)
 
@@ -70,7 +70,7 @@ def _openai_sources(environment: Environment) -> Iterable[Source]:
     settings = environment.settings
     if not settings.openai_servers:
         return
-    connector = create_connector(settings, token=None, metrics=environment.metrics)
+    connector = own_connector(settings, token=None, metrics=environment.metrics)
     for ref in server_refs(settings.openai_servers, insecure=settings.model_registry_insecure):
         yield OpenAiSource(
             ref,
@@ -99,7 +99,7 @@ async def follow_sources(
         TrustError: a certificate authority for registries cannot be used.
     """
     settings = environment.settings
-    create_connector(settings, token=None, metrics=environment.metrics)  # fails at once if an authority is invalid
+    registry_trust(settings, pod_authorities(os.environ))  # fails at once if an authority is invalid
     clusters = Clusters(intake=intake, environment=environment)
     tasks: list[Task] = [clusters.run]
     if settings.clusters_file is not None:

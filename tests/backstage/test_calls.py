@@ -15,7 +15,7 @@ from tests.location.commands import run
 from tests.location.runtimes import runtime
 from tests.objects import isvc, service_account_for
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(300)
 
 SPEAKS = {
     "openai-v1": ("chat", True),

@@ -14,7 +14,7 @@ from tests.fakes.openai import FakeOpenAi
 from tests.mlflow.contract import Server
 from tests.objects import isvc
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from tests.backstage.rig import BACKEND, OLDER_BACKEND, Backstage, Entity, refer
 from tests.backstage.sidecars import Sidecars
 from tests.backstage.world import World
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture

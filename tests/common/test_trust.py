@@ -1,11 +1,12 @@
 """Which certificate authorities servers are verified against."""
 
+import re
 from pathlib import Path
 
 import pytest
 import trustme
 
-from common.trust import TrustError, read_authority, trust_also
+from common.trust import TrustError, authorities_of, read_authority, trust_also, trust_only
 
 
 def test_authorities_are_added_to_the_systems(tmp_path: Path) -> None:
@@ -28,3 +29,22 @@ def test_what_holds_no_certificate_is_an_error() -> None:
 def test_a_file_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(TrustError, match=r"MODEL_REGISTRY_CA_FILE .*missing\.pem cannot be read"):
         read_authority("MODEL_REGISTRY_CA_FILE", tmp_path / "missing.pem")
+
+
+def test_what_one_context_trusts_another_can_trust_too() -> None:
+    pem = trustme.CA().cert_pem.bytes().decode()
+    first = trust_only(("ca.crt", pem))
+
+    second = trust_also(authorities_of(first, "the authority of a cluster"))
+
+    assert set(first.get_ca_certs(binary_form=True)) <= set(second.get_ca_certs(binary_form=True))
+    assert authorities_of(False, "a cluster that is not verified") == []
+
+
+def test_contexts_of_clients_are_made_in_one_module() -> None:
+    root = Path(__file__).parents[2]
+    makes = re.compile(r"create_default_context|SSLContext\(|load_verify_locations|load_default_certs")
+    modules = [path for folder in ("common", "services") for path in (root / folder).rglob("*.py")]
+    assert [path.relative_to(root).as_posix() for path in modules if makes.search(path.read_text())] == [
+        "common/trust.py"
+    ]

@@ -1,7 +1,10 @@
 """A small world in which everything is well, for the doctor, and ways to break it."""
 
+import asyncio
 import base64
 import json
+import os
+import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
@@ -21,6 +24,7 @@ from tests.fakes.registry.registry import FakeRegistry
 from tests.objects import configmap, isvc
 
 NAMESPACE = "ai-rhdh"
+_OPTIONS = {"location": "location", "storage": "storage-rest", "normalizer": "rhoai-normalizer"}
 ACCOUNT = f"system:serviceaccount:{NAMESPACE}:rhdh-rhoai-connector"
 READY = {"status": "ready", "conditions": [{"name": "kserve", "ok": True, "reason": "", "since": 0}]}
 METRICS = """\
@@ -173,6 +177,22 @@ class World:
     async def examine(self) -> Report:
         """Return what the doctor finds."""
         return Report([step async for step in examine(self.options())])
+
+    async def run(self, *arguments: str) -> tuple[int, str]:
+        """Run the command `connector doctor`; returns its exit status and what it prints."""
+        urls = self.pod.urls()
+        options = [f"--{name}={urls[service]}" for name, service in _OPTIONS.items()]
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "services.connector", "doctor", *options, *arguments),
+            cwd=ROOT,
+            env={"PATH": os.environ["PATH"], "HOME": str(self.directory), **self.environ},
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        out, errors = await process.communicate()
+        assert not errors, errors.decode()
+        assert process.returncode is not None
+        return process.returncode, out.decode()
 
 
 def expired() -> str:

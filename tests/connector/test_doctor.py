@@ -1,18 +1,19 @@
 """`connector doctor` names what is broken, and how to repair it."""
 
-import asyncio
+import base64
 import json
-import os
-import sys
 from collections.abc import AsyncIterator
 from inspect import isawaitable
 from pathlib import Path
 
 import pytest
 
+from services.storage_rest.stores.families import CARDS_BASE
 from tests.connector.broken import NAMESPACE, TOKEN, World
 from tests.connector.cases import CASES, Case
-from tests.connector.running import ROOT
+from tests.fakes.registry.catalog import FakeCatalog
+from tests.fakes.registry.registry import FakeRegistry
+from tests.objects import configmap
 
 
 @pytest.fixture
@@ -63,6 +64,22 @@ async def test_a_step_that_does_not_end_holds_up_no_other(world: World) -> None:
     assert {f.verdict for f in steps["cache"].findings} == {"ok"}
 
 
+async def test_a_server_of_the_newest_version_of_its_api_alone_is_read(world: World) -> None:
+    registry, catalog = FakeRegistry(tokens=[TOKEN], versions=("v1",)), FakeCatalog(tokens=[TOKEN], versions=("v1",))
+    for server in (registry, catalog):
+        await world.enter(server)
+    world.environ |= {"MODEL_REGISTRY_URLS": registry.url, "MODEL_CATALOG_URL": catalog.url}
+    (step,) = [step for step in (await world.examine()).steps if step.name == "registries"]
+    assert [f.verdict for f in step.findings] == ["ok", "ok"], step.findings
+
+
+async def test_models_and_cards_of_the_cache_are_counted(world: World) -> None:
+    cards = {"granite-card": base64.b64encode(b"x").decode(), "iris-card": base64.b64encode(b"y").decode()}
+    world.cluster.apply(configmap(f"{CARDS_BASE}-1", NAMESPACE, binary_data=cards))
+    (step,) = [step for step in (await world.examine()).steps if step.name == "cache"]
+    assert step.findings[0].message.startswith("1 model and 2 model cards in 2 ConfigMaps, ")
+
+
 async def test_one_process_is_not_asked_for_its_parts(world: World) -> None:
     conditions = [{"name": name, "ok": True, "reason": "", "since": 0} for name in ("feed", "store", "kserve")]
     world.pod.ready["location"] = {"status": "ready", "conditions": conditions}
@@ -85,37 +102,18 @@ async def test_outside_a_pod_services_that_do_not_answer_are_no_fault(world: Wor
     assert "kubectl port-forward" in feed.findings[0].remedy
 
 
-async def run(world: World, *arguments: str) -> tuple[int, str]:
-    """Run `connector doctor` in the world; returns its exit status and what it prints."""
-    options = [f"--{name}={world.pod.urls()[service]}" for name, service in OPTIONS.items()]
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "services.connector", "doctor", *options, *arguments),
-        cwd=ROOT,
-        env={"PATH": os.environ["PATH"], "HOME": str(world.directory), **world.environ},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    out, errors = await process.communicate()
-    assert not errors, errors.decode()
-    assert process.returncode is not None
-    return process.returncode, out.decode()
-
-
-OPTIONS = {"location": "location", "storage": "storage-rest", "normalizer": "rhoai-normalizer"}
-
-
 async def test_the_command_prints_for_people_and_for_programs(world: World) -> None:
-    status, text = await run(world)
+    status, text = await world.run()
     assert status == 0, text
     assert text.endswith("nothing is wrong\n")
     assert "  ✓ the feed is complete and serves 1 model\n" in text
 
     world.environ["OPEN_READS"] = "true"
-    assert (await run(world))[0] == 0
-    assert (await run(world, "--fail-on", "warning"))[0] == 1
+    assert (await world.run())[0] == 0
+    assert (await world.run("--fail-on", "warning"))[0] == 1
 
     world.without("configmaps", "patch")
-    status, text = await run(world, "--format", "json")
+    status, text = await world.run("--format", "json")
     report = json.loads(text)
     assert status == 1
     assert report["summary"] == "2 faults, 1 warning"

@@ -14,12 +14,12 @@ from services.connector.doctor.collecting import collect
 from services.connector.doctor.examination import examine
 from services.connector.doctor.report import Finding, Report, Step
 from services.connector.doctor.tracing import trace
-from tests.connector.broken import NAMESPACE, World, expired
-from tests.connector.test_doctor import run
+from tests.connector.broken import NAMESPACE, TOKEN, World, expired
 from tests.deploy.kustomize import ROOT, render
 from tests.deploy.rbac import granted
 from tests.fakes.kubernetes import FakeCluster, Rule
 from tests.fakes.kubernetes.certificates import Certificates
+from tests.fakes.registry.registry import FakeRegistry
 from tests.objects import isvc, service
 
 CANARY = "canary-of"
@@ -345,6 +345,33 @@ async def test_two_ways_to_one_server_are_told(clusters: Clusters) -> None:
     assert fault.message == f"it is the same API server as that of {other}"
 
 
+async def test_no_server_is_sent_the_token_of_another_cluster(clusters: Clusters) -> None:
+    registries = {name: FakeRegistry(tokens=[]) for name in ("prod", "stage", "shared")}
+    for name, registry in registries.items():
+        await clusters.world.enter(registry)
+        if name != "shared":
+            clusters.entries[name]["registries"] = [registry.url]
+    (clusters.world.directory / "registry.token").write_text(f"{CANARY}-registry")
+    clusters.entries["stage"]["registryTokenFile"] = "registry.token"
+    clusters.more["sharedRegistries"] = [{"url": registries["shared"].url}]
+
+    await clusters.examine()
+    await trace_of(clusters, "models/iris")
+
+    sent = {name: cluster.authorizations for name, cluster in clusters.clusters.items()}
+    assert sent == {
+        "hub": {f"Bearer {TOKEN}"},
+        "prod": {f"Bearer {CANARY}-prod"},
+        "stage": {f"Bearer {CANARY}-stage"},
+    }
+    assert {name: registry.authorizations for name, registry in registries.items()} == {
+        "prod": {f"Bearer {CANARY}-prod"},
+        "stage": {f"Bearer {CANARY}-registry"},
+        "shared": {""},
+    }
+    assert clusters.world.registry.authorizations == {f"Bearer {TOKEN}"}
+
+
 async def trace_of(clusters: Clusters, name: str) -> dict[tuple[str, str], list[tuple[str, str]]]:
     """Return verdicts and messages of the doctor for one model, by cluster and step."""
     clusters.write()
@@ -430,19 +457,19 @@ async def test_contexts_of_the_command_line_are_walked_like_clusters_of_the_file
     (context,) = [each["name"] for each in yaml.safe_load(path.read_text())["contexts"]]
     world.environ |= {"KUBECONFIG": str(path)}
 
-    status, text = await run(world, "--cluster", context, "--format", "json")
+    status, text = await world.run("--cluster", context, "--format", "json")
     steps = json.loads(text)["steps"]
     assert status == 1  # the token of the world's registry is not that of this cluster
     assert [s["name"] for s in steps if s["cluster"]] == ["credentials", "kinds", "rights", "models", "registries"]
     (cache,) = [s for s in steps if s["name"] == "cache"]
     assert cache["findings"][0]["message"] == "STORAGE_TYPE is File: no ConfigMaps are kept"
 
-    status, text = await run(world, "--cluster", "nowhere")
+    status, text = await world.run("--cluster", "nowhere")
     assert (status, "✗ no context nowhere in" in text) == (1, True)
 
 
 async def test_the_command_tells_each_cluster_below_its_name(clusters: Clusters) -> None:
     clusters.write()
-    status, text = await run(clusters.world)
+    status, text = await clusters.world.run()
     assert status == 0, text
     assert "\nCluster stage\n  Credentials and API server\n    ✓ cluster stage of CLUSTERS_FILE, for https://" in text

@@ -18,7 +18,7 @@ from common.kube.credentials import Credentials
 from common.kube.metrics import KubeMetrics
 from common.metrics import Metrics
 from common.secrets import StaticToken
-from services.normalizer.registries import Registries, create_connector
+from services.normalizer.registries import Registries, own_connector
 from services.normalizer.service import create_controller
 from services.normalizer.settings import NormalizerSettings
 from services.normalizer.sources.kubeflow.discovery import Discovery
@@ -74,7 +74,7 @@ async def running(
     async with AsyncExitStack() as stack:
         client = await stack.enter_async_context(KubeClient(credentials=credentials, metrics=kube_metrics))
         controller = create_controller(settings=chosen, storage=storage, health=health, metrics=metrics)
-        connector = create_connector(chosen, token=None, metrics=metrics, environ={})
+        connector = own_connector(chosen, token=None, metrics=metrics, environ={})
         registries = Registries(intake=controller.intake, connector=connector, settings=chosen, polling_floor=floor)
         tasks = [*registries.follow_cluster(client, kube_metrics, patience=patience), registries.run, controller.run]
         async with asyncio.TaskGroup() as group:

@@ -11,7 +11,7 @@ from tests.portal.browser import Visit
 from tests.portal.portal import Portal
 from tests.portal.scene import GRANITE, SERVED, Served
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
 
 OPERATIONS = {
     "openai": ("/models", "/chat/completions", "/completions"),

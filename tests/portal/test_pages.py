@@ -15,7 +15,7 @@ from tests.portal.portal import Portal
 from tests.portal.scene import GRANITE, SERVED, Served
 from tests.waiting import eventually
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
 
 SECOND = (Reader.SECOND_GENERATION, Reader.SECOND_AND_PLAIN)
 OURS = (Reader.PLAIN, Reader.SECOND_AND_PLAIN)

@@ -18,7 +18,7 @@ from tests.portal.browser import Visit
 from tests.portal.portal import Portal
 from tests.portal.scene import GRANITE, LLAMA
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
 
 IMAGES = ROOT / "docs" / "images"
 SEEN = Path(__file__).with_name("seen")

@@ -180,7 +180,7 @@ async def test_the_token_is_revoked(running: Pod, cluster: ProcessCluster, reade
     await running.serving(*URIS)
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 async def test_a_connection_that_is_dead_without_a_word(running: Pod, cluster: ProcessCluster, reader: Reader) -> None:
     assert await cluster.disturb_watches("silent", LISTS) == 1
     await changed_meanwhile(cluster, reader)

@@ -153,7 +153,7 @@ def detect_server_type(served: Served, runtime: Runtime | None = None) -> Server
     texts = [served.runtime, served.image]
     if runtime is not None:
         texts += [runtime.title, runtime.container.image, *runtime.formats[:1]]
-    for text in (*texts, served.model_format):
+    for text in filter(None, (*texts, served.model_format)):
         words = f" {_plain(text)} "
         if any(f" {name} " in words for name in _HUGGING_FACE):
             return _hugging_face(served, protocol)

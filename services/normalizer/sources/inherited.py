@@ -18,7 +18,7 @@ from services.normalizer.normalize.deployment import Deployment, Fact, Planned
 from services.normalizer.normalize.stated import NOTHING, Inheritance, read_namespace
 from services.normalizer.source import News, Sink, Source
 from services.normalizer.sources.kserve.watched import Collection, reflectors
-from services.normalizer.sources.wrapping import PassingOn, Wrapper
+from services.normalizer.sources.wrappers import WrappedSink, Wrapper
 
 PART = "namespaces"
 PATIENCE = 10.0
@@ -107,7 +107,7 @@ class Inherited(Wrapper):
         await self._source.run(inheriting)
 
 
-class _Inheriting(PassingOn):
+class _Inheriting(WrappedSink):
     """Passes on what a source tells, with what deployments inherit, again when that changes."""
 
     def __init__(self, sink: Sink, namespaces: Namespaces) -> None:

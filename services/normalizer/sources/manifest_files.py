@@ -176,7 +176,9 @@ def _below(folder: Path) -> Iterator[Path]:
 def _documents(text: str) -> Iterator[tuple[str, int]]:
     """Yield the documents of a text, and in which line each begins, counted from 1."""
     # A directive belongs to the document after the next marker.
-    starts = [0] if _DIRECTIVE.search(text) else [0, *(match.start() for match in _DOCUMENT.finditer(text))]
+    starts = [0]
+    if "---" in text and not ("%" in text and _DIRECTIVE.search(text)):
+        starts += [match.start() for match in _DOCUMENT.finditer(text)]
     line = 1
     for start, end in zip(starts, [*starts[1:], len(text)], strict=True):
         yield text[start:end], line

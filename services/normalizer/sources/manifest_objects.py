@@ -144,7 +144,8 @@ def read_manifests(files: Mapping[Path, FileContents], *, connections: bool = Fa
 
     `connections`: the Secrets that deployments name as connections are read, as far as they may be shown.
     """
-    manifests = [found for path in sorted(files) if not is_kustomization(path) for found in files[path].manifests]
+    ordered = sorted(files)
+    manifests = [found for path in ordered if not is_kustomization(path) for found in files[path].manifests]
     kustomizations = {
         path: found.obj for path, contents in files.items() if is_kustomization(path) for found in contents.manifests
     }
@@ -154,7 +155,7 @@ def read_manifests(files: Mapping[Path, FileContents], *, connections: bool = Fa
     for manifest in manifests:
         if not overlay.is_patch(manifest.place.path):
             reading.take(manifest)
-    faults = [fault for path in sorted(files) for fault in files[path].faults if not overlay.is_patch(fault.place.path)]
+    faults = [fault for path in ordered for fault in files[path].faults if not overlay.is_patch(fault.place.path)]
     of_files = [*map(_unreadable, faults), *(Noticed(each, Place(each.object)) for each in overlay.problems)]
     return Contents(
         reading.deployments,

@@ -1,10 +1,14 @@
 """Objects of a cluster and of a registry, as small as a test can have them."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from common.catalog import CatalogDocument, Model, ModelServer
+from services.normalizer.normalize.cards import CardRef
+from services.normalizer.normalize.connection import Connection
 from services.normalizer.normalize.deployment import (
+    NOTHING,
     Belongings,
     Deployment,
     read_service,
@@ -13,6 +17,7 @@ from services.normalizer.normalize.deployment import (
 from services.normalizer.normalize.document import normalize_deployment
 from services.normalizer.normalize.kserve_objects import read_isvc, read_llmisvc
 from services.normalizer.normalize.result import Defaults, Normalized
+from services.normalizer.normalize.runtimes import Runtime
 
 URL = "https://mnist-vision.apps.example.com"
 ANNOTATION = "modelcatalogbridge.rhdh.io/"
@@ -86,16 +91,22 @@ def belongings(objects: Sequence[dict[str, Any]]) -> Belongings:
 def normalized_deployment(
     deployment: Deployment,
     *,
+    own: Belongings = NOTHING,
+    runtime: Runtime | None = None,
+    connection: Connection | None = None,
+    card: CardRef | None = None,
     defaults: Defaults = DEFAULTS,
-    **more: Any,
+    serve: bool = True,
 ) -> Normalized:
     """Return how a deployment is shown, for one of the cluster `local`."""
     return normalize_deployment(
         deployment,
         cluster="local",
         source="isvc:local",
+        own=replace(own, runtime=runtime or own.runtime, connection=connection or own.connection),
         defaults=defaults,
-        **more,
+        serve=serve,
+        card=card,
     )
 
 

@@ -10,7 +10,7 @@ from services.normalizer.normalize.kserve_objects import read_isvc
 from services.normalizer.normalize.selection import ALL, Selection, parse_selector
 from services.normalizer.source import News, Sink
 from services.normalizer.sourcebook import SourceKind
-from services.normalizer.sources.selected import Selected
+from services.normalizer.sources.wrappers import Selected
 from tests import objects
 from tests.normalizer.bench import Bench, isvc
 

@@ -21,7 +21,7 @@ from services.normalizer.facts import Gone, Ref, RefKind, Unusable
 from services.normalizer.normalize import values
 from services.normalizer.normalize.deployment import Deployment
 from services.normalizer.source import News, Sink, Source
-from services.normalizer.sources.wrapping import PassingOn, Wrapper
+from services.normalizer.sources.wrappers import WrappedSink, Wrapper
 
 log = structlog.get_logger("events")
 
@@ -185,7 +185,7 @@ def event_for(ref: Ref, uid: str, problem: Problem, *, at: datetime) -> dict[str
     }
 
 
-class _Noting(PassingOn):
+class _Noting(WrappedSink):
     """Passes on what a source tells, and has it noted."""
 
     def __init__(self, sink: Sink, note: Callable[[News], None]) -> None:

@@ -18,7 +18,7 @@ from services.normalizer.normalize.deployment import Addresses, Deployment, Fact
 from services.normalizer.normalize.runtimes import Runtime
 from services.normalizer.source import News, Sink, Source
 from services.normalizer.sources.kserve.model_servers import ModelServers
-from services.normalizer.sources.wrapping import PassingOn, Wrapper
+from services.normalizer.sources.wrappers import WrappedSink, Wrapper
 
 log = structlog.get_logger("model-servers")
 
@@ -81,7 +81,7 @@ def _asked_otherwise(former: Deployment, facts: Deployment) -> bool:
     return (former.generation, former.addresses) != (facts.generation, facts.addresses)
 
 
-class _Asker(PassingOn):
+class _Asker(WrappedSink):
     """Passes on what a source says, deployments with what their servers say.
 
     A new one is held back for that for a short while, and with it the news that all was listed: otherwise entries would

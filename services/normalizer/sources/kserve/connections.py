@@ -16,7 +16,7 @@ from services.normalizer.normalize.deployment import Deployment, Planned
 from services.normalizer.normalize.storage import Storage
 from services.normalizer.source import News, Sink, Source
 from services.normalizer.sources.kserve.connection_reader import ConnectionReader, is_allowed
-from services.normalizer.sources.wrapping import PassingOn, Wrapper
+from services.normalizer.sources.wrappers import WrappedSink, Wrapper
 
 log = structlog.get_logger("connections")
 
@@ -127,7 +127,7 @@ class UnreadConnections(Wrapper):
         )
 
 
-class _Noting(PassingOn):
+class _Noting(WrappedSink):
     """Passes on what a source tells, and takes note of which connections its deployments use."""
 
     def __init__(self, sink: Sink, use: Callable[[Ref, Deployment | None], Ref | None]) -> None:

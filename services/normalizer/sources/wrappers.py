@@ -1,0 +1,72 @@
+"""Sources around other sources: what they have in common, and the one that applies the selection (opt-out, SELECTOR).
+
+A wrapper has the identity of the source inside it, and changes or adds facts on their way to the sink.
+"""
+
+from common.faults import Fault
+from services.normalizer.facts import Gone, Missing, Ref, Unusable
+from services.normalizer.normalize.deployment import Deployment, Fact, Planned
+from services.normalizer.normalize.selection import Selection
+from services.normalizer.source import News, Provable, Sink, Source
+
+
+class Wrapper:
+    """A source around another one; subclasses have a `run` of their own."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self.id = source.id
+        self.kind = source.kind
+        self.namespaces = source.namespaces
+        self.relist = source.relist
+
+    async def is_gone(self, ref: Ref) -> bool:
+        """Return whether the source has no such object; False if it cannot be asked for single objects."""
+        return isinstance(self._source, Provable) and await self._source.is_gone(ref)
+
+
+class WrappedSink(Sink):
+    """The sink that a wrapper gives to the source inside it; subclasses have a `changed` of their own."""
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+
+    def listed(self, *, lacking: Fault | None = None) -> None:
+        """Pass on that a look was complete."""
+        self._sink.listed(lacking=lacking)
+
+    def state(self, fault: Fault | None, *, part: str = "", partly: bool = False) -> None:
+        """Pass on that the source cannot be read, or can again."""
+        self._sink.state(fault, part=part, partly=partly)
+
+
+class Selected(Wrapper):
+    """A source whose deployments count as stopped when the selection refuses them, so that they leave at once."""
+
+    def __init__(self, source: Source, selection: Selection) -> None:
+        super().__init__(source)
+        self._selection = selection
+
+    async def run(self, sink: Sink) -> None:
+        """Follow the source until cancelled."""
+        await self._source.run(_SelectingSink(sink, self._selection))
+
+
+class _SelectingSink(WrappedSink):
+    """Passes on facts, with the deployments that the selection refuses marked as stopped."""
+
+    def __init__(self, sink: Sink, selection: Selection) -> None:
+        super().__init__(sink)
+        self._selection = selection
+
+    def changed(self, news: News) -> None:
+        self._sink.changed({ref: self._selected(fact) for ref, fact in news.items()})
+
+    def _selected(self, fact: Fact | Gone | Missing | Unusable) -> Fact | Gone | Missing | Unusable:
+        match fact:
+            case Deployment():
+                return self._selection.applied(fact)
+            case Planned(deployment):
+                selected = self._selection.applied(deployment)
+                return fact if selected is deployment else selected  # a refused one has a status that says so
+        return fact
