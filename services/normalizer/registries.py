@@ -164,7 +164,7 @@ class Registries:
     async def run(self) -> None:
         """Poll what there is until cancelled, from when it is known what there was in an earlier run."""
         self._look()
-        await self._intake.wait_until_loaded()
+        await self._intake.loaded.wait()
         self._look()
         await self._followed.run()
 

@@ -26,7 +26,10 @@ SLOW = 10.0
 
 
 class Intake:
-    """Takes what sources report; `sources` are those that were opened, by id."""
+    """Takes what sources report; `sources` are those that were opened, by id.
+
+    `loaded` is set when what an earlier run has stored is known.
+    """
 
     def __init__(self, context: Context) -> None:
         self._desired = context.desired
@@ -36,11 +39,11 @@ class Intake:
         self._telemetry = context.telemetry
         self._clock = context.clock
         self._progressed = asyncio.Event()
-        self._loaded = asyncio.Event()
         self._problems: Mapping[str, tuple[Problem, ...]] = {}
         self.conditions = Conditions(context.health, context.telemetry)
         self.lookups = Lookups()
         self.sources: dict[str, Source] = {}
+        self.loaded = asyncio.Event()
 
     # --- sources
 
@@ -143,7 +146,7 @@ class Intake:
         """Add a cluster that is followed from now on; the search for its registries begins."""
         self.conditions.name_cluster(cluster, view.name)
         self._desired.put_cluster(cluster, view)
-        self._book.discovering(complete=False, cluster=cluster)
+        self._book.set_discovery(complete=False, cluster=cluster)
         self._queue_changes()
 
     def stop_cluster(self, cluster: str, sources: Collection[str]) -> None:
@@ -152,7 +155,7 @@ class Intake:
             self._withdraw(source)
         self.conditions.remove_cluster(cluster, keep=self.sources)
         self.lookups.remove_cluster(cluster)
-        self._book.discovering(complete=False, cluster=cluster)
+        self._book.set_discovery(complete=False, cluster=cluster)
         self._sources_changed()
 
     def remove_sources(self, sources: Iterable[str]) -> None:
@@ -164,7 +167,7 @@ class Intake:
 
     def remove_cluster(self, cluster: str) -> None:
         """Remove a cluster that is no longer configured."""
-        self._book.leave(cluster)
+        self._book.remove_cluster(cluster)
         self._desired.remove_cluster(cluster)
         self._check_all()
 
@@ -200,7 +203,7 @@ class Intake:
         `waiting`: an incomplete search may soon be complete. `refused`: only places that the account may not read are
         missing. `ok`: nobody has to act, by default when it is complete.
         """
-        self._book.discovering(complete=complete, waiting=waiting, refused=refused, reason=reason, cluster=cluster)
+        self._book.set_discovery(complete=complete, waiting=waiting, refused=refused, reason=reason, cluster=cluster)
         self.conditions.set(in_cluster("discovery", cluster), complete if ok is None else ok, reason)
         self._sources_changed()
 
@@ -225,23 +228,13 @@ class Intake:
         """Return the ids of the versions of a registry that an earlier run has stored."""
         return self._desired.known_versions(registry)
 
-    # --- the start
-
-    def mark_loaded(self) -> None:
-        """Record that what an earlier run has stored is loaded."""
-        self._loaded.set()
-
-    async def wait_until_loaded(self) -> None:
-        """Wait until what an earlier run has stored is loaded."""
-        await self._loaded.wait()
+    # --- what follows
 
     async def wait_until_tried(self) -> None:
         """Wait until every source has been tried once."""
         while not self._book.all_tried:
             self._progressed.clear()
             await self._progressed.wait()
-
-    # --- what follows
 
     def _sources_changed(self) -> None:
         self._desired.await_registries(self._book.awaiting_registries)

@@ -1,5 +1,6 @@
 """`connector doctor` names what is broken, and how to repair it."""
 
+import base64
 import json
 from collections.abc import AsyncIterator
 from inspect import isawaitable
@@ -7,8 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from services.storage_rest.stores.families import CARDS_BASE
 from tests.connector.broken import NAMESPACE, TOKEN, World
 from tests.connector.cases import CASES, Case
+from tests.fakes.registry.catalog import FakeCatalog
+from tests.fakes.registry.registry import FakeRegistry
+from tests.objects import configmap
 
 
 @pytest.fixture
@@ -57,6 +62,22 @@ async def test_a_step_that_does_not_end_holds_up_no_other(world: World) -> None:
 
     assert [f.verdict for f in steps["models"].findings] == ["fault"]
     assert {f.verdict for f in steps["cache"].findings} == {"ok"}
+
+
+async def test_a_server_of_the_newest_version_of_its_api_alone_is_read(world: World) -> None:
+    registry, catalog = FakeRegistry(tokens=[TOKEN], versions=("v1",)), FakeCatalog(tokens=[TOKEN], versions=("v1",))
+    for server in (registry, catalog):
+        await world.enter(server)
+    world.environ |= {"MODEL_REGISTRY_URLS": registry.url, "MODEL_CATALOG_URL": catalog.url}
+    (step,) = [step for step in (await world.examine()).steps if step.name == "registries"]
+    assert [f.verdict for f in step.findings] == ["ok", "ok"], step.findings
+
+
+async def test_models_and_cards_of_the_cache_are_counted(world: World) -> None:
+    cards = {"granite-card": base64.b64encode(b"x").decode(), "iris-card": base64.b64encode(b"y").decode()}
+    world.cluster.apply(configmap(f"{CARDS_BASE}-1", NAMESPACE, binary_data=cards))
+    (step,) = [step for step in (await world.examine()).steps if step.name == "cache"]
+    assert step.findings[0].message.startswith("1 model and 2 model cards in 2 ConfigMaps, ")
 
 
 async def test_one_process_is_not_asked_for_its_parts(world: World) -> None:

@@ -14,11 +14,12 @@ from services.connector.doctor.collecting import collect
 from services.connector.doctor.examination import examine
 from services.connector.doctor.report import Finding, Report, Step
 from services.connector.doctor.tracing import trace
-from tests.connector.broken import NAMESPACE, World, expired
+from tests.connector.broken import NAMESPACE, TOKEN, World, expired
 from tests.deploy.kustomize import ROOT, render
 from tests.deploy.rbac import granted
 from tests.fakes.kubernetes import FakeCluster, Rule
 from tests.fakes.kubernetes.certificates import Certificates
+from tests.fakes.registry.registry import FakeRegistry
 from tests.objects import isvc, service
 
 CANARY = "canary-of"
@@ -342,6 +343,33 @@ async def test_two_ways_to_one_server_are_told(clusters: Clusters) -> None:
     ((name, (fault,)),) = [(name, each) for name, each in faults.items() if each]  # of the one that came second
     other = {"prod": "stage", "stage": "prod"}[name]
     assert fault.message == f"it is the same API server as that of {other}"
+
+
+async def test_no_server_is_sent_the_token_of_another_cluster(clusters: Clusters) -> None:
+    registries = {name: FakeRegistry(tokens=[]) for name in ("prod", "stage", "shared")}
+    for name, registry in registries.items():
+        await clusters.world.enter(registry)
+        if name != "shared":
+            clusters.entries[name]["registries"] = [registry.url]
+    (clusters.world.directory / "registry.token").write_text(f"{CANARY}-registry")
+    clusters.entries["stage"]["registryTokenFile"] = "registry.token"
+    clusters.more["sharedRegistries"] = [{"url": registries["shared"].url}]
+
+    await clusters.examine()
+    await trace_of(clusters, "models/iris")
+
+    sent = {name: cluster.authorizations for name, cluster in clusters.clusters.items()}
+    assert sent == {
+        "hub": {f"Bearer {TOKEN}"},
+        "prod": {f"Bearer {CANARY}-prod"},
+        "stage": {f"Bearer {CANARY}-stage"},
+    }
+    assert {name: registry.authorizations for name, registry in registries.items()} == {
+        "prod": {f"Bearer {CANARY}-prod"},
+        "stage": {f"Bearer {CANARY}-registry"},
+        "shared": {""},
+    }
+    assert clusters.world.registry.authorizations == {f"Bearer {TOKEN}"}
 
 
 async def trace_of(clusters: Clusters, name: str) -> dict[tuple[str, str], list[tuple[str, str]]]:

@@ -34,12 +34,10 @@ def judge_cache(
         findings.append(Finding("skipped", f"there is no ConfigMap {BASE} in namespace {namespace} yet"))
     else:
         size = sum(_size(each) for each in maps)
-        keys = sum(len(each.get("binaryData") or {}) for each in entries)
-        findings.append(
-            Finding(
-                "ok", f"{counted(keys, 'model')} in {counted(len(entries), 'ConfigMap')}, {size / 1024:.1f} KiB in all"
-            )
-        )
+        models, kept = _keys(entries), _keys(maps)
+        cards = f" and {counted(kept - models, 'model card')}" if kept > models else ""
+        where = f"in {counted(len(maps), 'ConfigMap')}, {size / 1024:.1f} KiB in all"
+        findings.append(Finding("ok", f"{counted(models, 'model')}{cards} {where}"))
         findings += _judge_contents(entries, namespace)
         findings += _judge_leaving(entries, hold=hold, now=now)
     return [*findings, *_judge_write(write)]
@@ -49,6 +47,10 @@ def entries_of(config_maps: Sequence[Any]) -> list[Any]:
     """Return the ConfigMaps, of all in a namespace, that hold documents."""
     names = [(str(each["metadata"]["name"]), each) for each in config_maps]
     return [each for name, each in names if _is_ours(name) and not name.startswith(CARDS_BASE)]
+
+
+def _keys(maps: Sequence[Any]) -> int:
+    return sum(len(each.get("binaryData") or {}) for each in maps)
 
 
 def _is_ours(name: str) -> bool:

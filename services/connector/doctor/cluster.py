@@ -42,14 +42,14 @@ from services.normalizer.sources.kubeflow.addresses import (
     read_route,
     read_service_address,
 )
+from services.normalizer.sources.kubeflow.catalog import API_ROOTS as CATALOG_ROOTS
 from services.normalizer.sources.kubeflow.discovery import Discovery, discover
+from services.normalizer.sources.kubeflow.poller import API_ROOTS as REGISTRY_ROOTS
 from services.normalizer.sources.mlflow import MODELS_PATH as MLFLOW_MODELS
 from services.normalizer.sources.refs import SourceRef
 
 log = structlog.get_logger("doctor")
 
-REGISTRY_ROOTS = ("/api/model_registry/v1alpha3", "/api/model_registry/v1")
-_CATALOG_LISTS = ("/api/model_catalog/v1alpha1/sources",)
 NO_WAY = [Finding("skipped", "not looked at: there is no way to the API server, see above")]
 
 
@@ -384,7 +384,7 @@ async def _first_page(connector: Connector, ref: SourceRef) -> Asked[tuple[str, 
     """Return the path that a server answers and how many items it has at first; an error when it answers none."""
     if not ref.url:
         return RemoteError("no address")
-    paths, limit, field_ = list(_CATALOG_LISTS), "pageSize", "items"
+    paths, limit, field_ = [f"{root}/sources" for root in CATALOG_ROOTS], "pageSize", "items"
     if ref.api == "mlflow":
         paths, limit, field_ = [MLFLOW_MODELS], "max_results", "registered_models"
     elif ref.api == "openai":

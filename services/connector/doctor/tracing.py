@@ -16,7 +16,7 @@ from common.trust import TrustError
 from services.connector.doctor import model
 from services.connector.doctor.asking import Asked
 from services.connector.doctor.cache import entries_of, values_of
-from services.connector.doctor.cluster import NO_WAY, REGISTRY_ROOTS, ClusterExamination, Options
+from services.connector.doctor.cluster import NO_WAY, ClusterExamination, Options
 from services.connector.doctor.examination import Examination, ask_running, get
 from services.connector.doctor.report import Finding, Step, listed
 from services.connector.doctor.settings import read_settings
@@ -26,6 +26,7 @@ from services.normalizer.normalize.registry_objects import LIVE
 from services.normalizer.reports import key_of, matches
 from services.normalizer.sources.http import Connector
 from services.normalizer.sources.kubeflow.paging import ListReader, item_id
+from services.normalizer.sources.kubeflow.poller import API_ROOTS as REGISTRY_ROOTS
 from services.normalizer.sources.refs import SourceRef
 
 
