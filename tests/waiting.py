@@ -8,6 +8,9 @@ from typing import TypeVar, overload
 
 T = TypeVar("T")
 
+PATIENCE = 60.0
+"""Seconds for what usually takes a moment. Only a test that fails waits so long, so a busy machine may be slow."""
+
 
 @overload
 async def eventually(
@@ -16,7 +19,7 @@ async def eventually(
 @overload
 async def eventually(check: Callable[[], T], *, timeout: float = ..., interval: float = ..., what: str = ...) -> T: ...
 async def eventually(
-    check: Callable[[], object], *, timeout: float = 10, interval: float = 0.01, what: str = "condition"
+    check: Callable[[], object], *, timeout: float = PATIENCE, interval: float = 0.01, what: str = "condition"
 ) -> object:
     """Return the first truthy answer of `check`, which may be a coroutine function.
 

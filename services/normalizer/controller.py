@@ -80,7 +80,7 @@ class Controller:
                 await asyncio.sleep(backoff.next())
         self._health.set("storage", False, "it answers, and is being sent the first documents")
         self._desired.seed(self._mirror.entries, now=self._clock())
-        self.intake.mark_loaded()
+        self.intake.loaded.set()
         try:
             async with asyncio.timeout(SETTLE):
                 await self.intake.wait_until_tried()
@@ -155,7 +155,7 @@ class Controller:
         """Return whether storage is to be told that it has all there is; damage is repaired by a confirmation only."""
         if self._mirror.complete or self._mirror.damage:
             return False
-        return self._book.complete(now, documents=len(self._desired.wanted), ever=self._mirror.complete)
+        return self._book.is_complete(now, documents=len(self._desired.wanted), ever=self._mirror.complete)
 
     def _confirms(self) -> bool:
         """Return whether storage is to be told that every source was read, so that what it lacks does not exist.
@@ -164,7 +164,7 @@ class Controller:
         """
         if self._mirror.confirmed or (self._mirror.damage and self._ledger.lacking()):
             return False
-        return self._book.confirmed(self._ledger.sources_with_entries)
+        return self._book.is_confirmed(self._ledger.sources_with_entries)
 
     def _awaited(self) -> tuple[Awaited, ...]:
         """Return what storage waits for before it has all there is."""

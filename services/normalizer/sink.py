@@ -15,7 +15,7 @@ from common.problems import Problem
 from services.normalizer.context import SYNC, Context
 from services.normalizer.facts import LOCAL, Gone, Missing, Ref, Unusable, in_cluster
 from services.normalizer.normalize.result import ClusterView
-from services.normalizer.source import Hearer, Lookups, News, Sink, Source
+from services.normalizer.source import Lookups, News, ProblemListener, Sink, Source
 from services.normalizer.sourcebook import OF_CLUSTERS, OPTIONAL, OPTIONAL_PARTS
 from services.normalizer.telemetry import Conditions
 
@@ -26,7 +26,10 @@ SLOW = 10.0
 
 
 class Intake:
-    """Takes what sources report; `sources` are those that were opened, by id."""
+    """Takes what sources report; `sources` are those that were opened, by id.
+
+    `loaded` is set when what an earlier run has stored is known.
+    """
 
     def __init__(self, context: Context) -> None:
         self._desired = context.desired
@@ -36,11 +39,11 @@ class Intake:
         self._telemetry = context.telemetry
         self._clock = context.clock
         self._progressed = asyncio.Event()
-        self._loaded = asyncio.Event()
         self._problems: Mapping[str, tuple[Problem, ...]] = {}
         self.conditions = Conditions(context.health, context.telemetry)
         self.lookups = Lookups()
         self.sources: dict[str, Source] = {}
+        self.loaded = asyncio.Event()
 
     # --- sources
 
@@ -53,8 +56,8 @@ class Intake:
         self._book.declare(source.id, source.kind, namespaces=source.namespaces)
         self.conditions.set(source.id, False, "it is being read for the first time", stale=True)
         self.sources[source.id] = source
-        if isinstance(source, Hearer):
-            source.hear(self._problems)
+        if isinstance(source, ProblemListener):
+            source.on_problems(self._problems)
         self._sources_changed()
         if source.kind != "registry":  # the first poll of ten thousand models takes longer
             asyncio.get_running_loop().call_later(SLOW, self._stop_waiting, source)
@@ -72,8 +75,8 @@ class Intake:
         """Give all problems to the sources that can tell the owners of objects about them."""
         self._problems = problems
         for source in self.sources.values():
-            if isinstance(source, Hearer):
-                source.hear(problems)
+            if isinstance(source, ProblemListener):
+                source.on_problems(problems)
 
     def changed(self, source: str, news: News) -> None:
         """Take reports of a source about objects."""
@@ -143,7 +146,7 @@ class Intake:
         """Add a cluster that is followed from now on; the search for its registries begins."""
         self.conditions.name_cluster(cluster, view.name)
         self._desired.put_cluster(cluster, view)
-        self._book.discovering(complete=False, cluster=cluster)
+        self._book.set_discovery(complete=False, cluster=cluster)
         self._queue_changes()
 
     def stop_cluster(self, cluster: str, sources: Collection[str]) -> None:
@@ -152,7 +155,7 @@ class Intake:
             self._withdraw(source)
         self.conditions.remove_cluster(cluster, keep=self.sources)
         self.lookups.remove_cluster(cluster)
-        self._book.discovering(complete=False, cluster=cluster)
+        self._book.set_discovery(complete=False, cluster=cluster)
         self._sources_changed()
 
     def remove_sources(self, sources: Iterable[str]) -> None:
@@ -164,7 +167,7 @@ class Intake:
 
     def remove_cluster(self, cluster: str) -> None:
         """Remove a cluster that is no longer configured."""
-        self._book.leave(cluster)
+        self._book.remove_cluster(cluster)
         self._desired.remove_cluster(cluster)
         self._check_all()
 
@@ -200,7 +203,7 @@ class Intake:
         `waiting`: an incomplete search may soon be complete. `refused`: only places that the account may not read are
         missing. `ok`: nobody has to act, by default when it is complete.
         """
-        self._book.discovering(complete=complete, waiting=waiting, refused=refused, reason=reason, cluster=cluster)
+        self._book.set_discovery(complete=complete, waiting=waiting, refused=refused, reason=reason, cluster=cluster)
         self.conditions.set(in_cluster("discovery", cluster), complete if ok is None else ok, reason)
         self._sources_changed()
 
@@ -225,23 +228,13 @@ class Intake:
         """Return the ids of the versions of a registry that an earlier run has stored."""
         return self._desired.known_versions(registry)
 
-    # --- the start
-
-    def mark_loaded(self) -> None:
-        """Record that what an earlier run has stored is loaded."""
-        self._loaded.set()
-
-    async def wait_until_loaded(self) -> None:
-        """Wait until what an earlier run has stored is loaded."""
-        await self._loaded.wait()
+    # --- what follows
 
     async def wait_until_tried(self) -> None:
         """Wait until every source has been tried once."""
         while not self._book.all_tried:
             self._progressed.clear()
             await self._progressed.wait()
-
-    # --- what follows
 
     def _sources_changed(self) -> None:
         self._desired.await_registries(self._book.awaiting_registries)

@@ -108,7 +108,7 @@ class SourceBook:
         if proven:
             self._ended.add(source)
 
-    def discovering(
+    def set_discovery(
         self, *, complete: bool, waiting: bool = True, refused: bool = False, reason: str = "", cluster: str = LOCAL
     ) -> None:
         """Record the search for the registries of a cluster; `complete`: all places were searched.
@@ -128,7 +128,7 @@ class SourceBook:
         """Undo `ignore`."""
         self._ignored.pop(source, None)
 
-    def leave(self, cluster: str) -> None:
+    def remove_cluster(self, cluster: str) -> None:
         """Remove a cluster."""
         self._discoveries.pop(cluster, None)
 
@@ -144,7 +144,7 @@ class SourceBook:
         return [id_ for id_, source in sorted(self._sources.items()) if not source.looks and not source.absent]
 
     def awaited(self, *, documents: int, ever: bool, stored: Collection[str] = ()) -> tuple[Awaited, ...]:
-        """Return the sources that `complete` waits for, with the reason, and until when.
+        """Return the sources that a complete feed waits for, with the reason, and until when.
 
         `stored`: the sources of a damaged cache, which only a confirmation makes complete; empty when it is whole.
         """
@@ -188,7 +188,7 @@ class SourceBook:
         """When the feed stops waiting for sources that cannot be read."""
         return self._first_look + self._first_sync_grace
 
-    def complete(self, now: float, *, documents: int, ever: bool) -> bool:
+    def is_complete(self, now: float, *, documents: int, ever: bool) -> bool:
         """Return whether the documents may be shown as a complete feed.
 
         It waits for sources that cannot be read. While the feed was not `ever` complete, that ends some time after the
@@ -199,7 +199,7 @@ class SourceBook:
             return True
         return not ever and documents > 0 and self.all_tried and now >= self.first_sync_ends
 
-    def confirmed(self, with_entries: Collection[str]) -> bool:
+    def is_confirmed(self, with_entries: Collection[str]) -> bool:
         """Return whether every source was read completely, so that what is not stored does not exist.
 
         A kind of object that a cluster does not have counts as read, unless there are entries of it. So do places that

@@ -320,7 +320,7 @@ class World:
     async def _do_restart(self, services: Sequence[str], how: str, away: float) -> None:
         running = self._running(services)
         if how == "stop":  # a process that is still being loaded has nobody yet who hears the signal
-            await asyncio.gather(*(eventually(partial(self._answers, each), timeout=60) for each in running))
+            await asyncio.gather(*(eventually(partial(self._answers, each)) for each in running))
         await asyncio.gather(*(service.kill() if how == "kill" else service.stop() for service in running))
         if self._original is not None and NORMALIZER in services:
             self._original.restart()

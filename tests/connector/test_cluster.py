@@ -64,7 +64,7 @@ async def test_several_contexts_are_followed(tmp_path: Path) -> None:
             async def both() -> bool:
                 return len(await running.uris()) == 2
 
-            await eventually(both, what="both models", timeout=20)
+            await eventually(both, what="both models")
             uris = await running.uris()
             [further] = set(uris) - {"/models/iris/model-catalog.json"}
             assert further in ("/models/iris-kind-a/model-catalog.json", "/models/iris-kind-b/model-catalog.json")

@@ -113,7 +113,7 @@ async def test_the_page_names_the_cause(world: World, monkeypatch: pytest.Monkey
                 assert re.search(words, text), (words, text)
             return True
 
-        await eventually(named, timeout=30, interval=0.2, what=name)
+        await eventually(named, interval=0.2, what=name)
 
 
 async def test_where_all_is_well_the_page_says_so(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,4 +125,4 @@ async def test_where_all_is_well_the_page_says_so(world: World, monkeypatch: pyt
             assert "All is well: 1 model is served" in text, text
             return True
 
-        await eventually(well, timeout=30, interval=0.2, what="all is well")
+        await eventually(well, interval=0.2, what="all is well")

@@ -20,7 +20,7 @@ from tests.fakes.model_server import ModelServer
 from tests.fakes.registry.registry import FakeRegistry
 from tests.storage_rest.running import background, upsert
 from tests.storage_rest.running import running as running_storage
-from tests.waiting import eventually
+from tests.waiting import PATIENCE, eventually
 
 
 def write(path: Path, *objs: dict[str, Any]) -> None:
@@ -230,7 +230,7 @@ async def ended(*arguments: str, env: dict[str, str] | None = None) -> tuple[int
         env={"PATH": os.environ["PATH"], **(env or {})},
         stderr=asyncio.subprocess.PIPE,
     )
-    _, error = await asyncio.wait_for(process.communicate(), 20)
+    _, error = await asyncio.wait_for(process.communicate(), PATIENCE)
     assert process.returncode is not None
     return process.returncode, error.decode()
 
@@ -266,7 +266,7 @@ async def test_a_folder_that_lost_most_of_its_files_is_believed_after_the_hold(m
         async def only_one() -> bool:
             return bool(running.url) and len(await running.uris()) == 1
 
-        await eventually(only_one, timeout=30, what="the end of the hold")
+        await eventually(only_one, what="the end of the hold")
 
 
 NOT_INSTALLED = """

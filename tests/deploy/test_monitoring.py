@@ -80,8 +80,8 @@ async def metrics(tmp_path: Path) -> AsyncIterator[str]:
     """What a running connector tells Prometheus, after a reader has read."""
     manifests = str(ROOT.parent / "examples")
     async with connector("--manifests", manifests, "--state", str(tmp_path / "state")) as running:
-        await eventually(lambda: running.url, timeout=30, what="it serves")
-        await eventually(running.uris, timeout=30, what="the feed is complete")
+        await eventually(lambda: running.url, what="it serves")
+        await eventually(running.uris, what="the feed is complete")
         yield (await running.get("/metrics"))[1]
 
 

@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from services.location.cards.polish import polish
@@ -22,7 +22,6 @@ MARKUP = (
 PIECES = st.sampled_from([*"ab \n*_`[]()<>#-+.!|\\~&1\t:'\"{}=^;/é中", *MARKUP.split("|"), "| a | b |\n|---|---|\n"])
 
 
-@settings(deadline=None)
 @given(st.lists(PIECES, max_size=25).map("".join))
 def test_polishing_twice_is_polishing_once(card: str) -> None:
     once = polish(card).text

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.location.samples import push_body, served_document, upsert
 from tests.location.storages import FakeStorage, serving
-from tests.waiting import eventually
+from tests.waiting import PATIENCE, eventually
 
 pytestmark = pytest.mark.process
 TOKEN = "eyJhbGciOiJSUzI1NiJ9.the-secret.of-the-pod"
@@ -101,7 +101,7 @@ async def test_as_in_the_pod_it_serves_and_lets_the_token_out_nowhere() -> None:
             assert [status for status, _ in answers] == [200, 200, 201, 400, 403, 401, 404, 200, 200]
             assert storage.tokens == {f"Bearer {TOKEN}"}
             location.process.send_signal(signal.SIGTERM)
-            assert await asyncio.wait_for(location.process.wait(), 10) == 0
+            assert await asyncio.wait_for(location.process.wait(), PATIENCE) == 0
         assert "malformed_request" in location.written
         for text in (location.written, *(text for _, text in answers)):
             assert "the-secret" not in text
@@ -153,7 +153,7 @@ async def test_with_keys_of_backstage_configured_the_second_generation_asks_for_
 )
 async def test_a_wrong_setting_is_named(arguments: list[str], environ: dict[str, str], expected: str) -> None:
     async with started(arguments, environ) as location:
-        assert await asyncio.wait_for(location.process.wait(), 10) == 2
+        assert await asyncio.wait_for(location.process.wait(), PATIENCE) == 2
         await eventually(lambda: expected in location.written)
         assert "Traceback" not in location.written
 
@@ -163,7 +163,7 @@ async def test_an_address_in_use_is_named() -> None:
     async with server:
         address = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
         async with started(["--address", address], {}) as location:
-            assert await asyncio.wait_for(location.process.wait(), 10) == 1
+            assert await asyncio.wait_for(location.process.wait(), PATIENCE) == 1
             await eventually(lambda: f"{address} is in use" in location.written)
             assert "Traceback" not in location.written
 

@@ -8,6 +8,7 @@ import pytest
 
 from tests.location.conftest import AUTHORIZED, TOKEN, Location
 from tests.location.samples import model_document, push_body, shows, upsert
+from tests.waiting import PATIENCE
 
 
 async def raw_exchange(port: int, request: bytes) -> bytes:
@@ -16,7 +17,7 @@ async def raw_exchange(port: int, request: bytes) -> bytes:
     try:
         writer.write(request)
         await writer.drain()
-        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE)
         length = next(
             int(line.split(b":")[1]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length")
         )

@@ -116,7 +116,7 @@ OPERATIONS = st.one_of(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(OPERATIONS, max_size=14))
 def test_entries_are_distinct_and_keep_what_they_are_called(operations: list[tuple[object, ...]]) -> None:
     world = World()

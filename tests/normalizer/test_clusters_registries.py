@@ -61,7 +61,7 @@ async def test_a_token_goes_to_the_servers_of_its_own_cluster_only(
             "model_registry_token": "token-of-registry-hub",
         }
         async with following(fleet, **settings) as it:
-            await eventually(lambda: {f"model-{name}_v1" for name in found} <= set(it.keys), timeout=20)
+            await eventually(lambda: {f"model-{name}_v1" for name in found} <= set(it.keys))
         for name, cluster in fleet.clusters.items():
             assert cluster.authorizations == {f"Bearer token-of-{name}"}, name
         assert {name: registry.authorizations for name, registry in found.items()} == {
@@ -89,7 +89,7 @@ async def test_the_token_that_the_file_names_for_registries_goes_before_that_of_
             "model_registry_token": "token-of-the-environment",
         }
         async with following(fleet, **settings) as it:
-            await eventually(lambda: it.keys == ["model-hub_v1"], timeout=20)
+            await eventually(lambda: it.keys == ["model-hub_v1"])
         assert found["hub"].authorizations == {"Bearer token-of-the-file"}
 
 
@@ -115,7 +115,7 @@ async def test_versions_are_linked_to_deployments_of_their_own_cluster(fleet: Fl
             cluster.apply(objects.isvc("served", labels=LABELS))
         fleet.write("a", "b")
         async with following(fleet, model_registry_ca_file=authorities) as it:
-            await eventually(lambda: it.keys == ["model-a_v1", "model-b_v1"], timeout=20)
+            await eventually(lambda: it.keys == ["model-a_v1", "model-b_v1"])
             for name in ("a", "b"):
                 [ref] = {entry.server_ref for key, entry in it.storage.entries.items() if key == f"model-{name}_v1"}
                 port = fleet.clusters[name].port
@@ -132,7 +132,7 @@ async def test_a_version_of_another_cluster_is_never_a_deployments_own(fleet: Fl
         fleet.clusters["b"].apply(objects.isvc("served", labels=LABELS))
         fleet.write("a", "b")
         async with following(fleet, model_registry_ca_file=authorities) as it:
-            await eventually(lambda: it.keys == ["model-a_v1", "models_served"], timeout=20)
+            await eventually(lambda: it.keys == ["model-a_v1", "models_served"])
             assert "modelServer" not in it.document("model-a_v1")
 
 
@@ -144,7 +144,7 @@ async def test_a_shared_registry_describes_deployments_of_all_clusters(fleet: Fl
         fleet.clusters["b"].apply(objects.isvc("served", labels=LABELS))
         fleet.write("a", "b", sharedRegistries=[{"url": found["shared"].url}])
         async with following(fleet, model_registry_ca_file=authorities) as it:
-            await eventually(lambda: it.keys == ["model-shared_v1"], timeout=20)
+            await eventually(lambda: it.keys == ["model-shared_v1"])
             await eventually(lambda: it.details("model-shared_v1").get("cluster") == "b")
 
 
@@ -167,7 +167,7 @@ async def test_a_registry_that_fails_keeps_nobody_in_another_cluster_waiting(fle
         fleet.registry("a", found["a"].url)
         fleet.write("a", "b")
         async with following(fleet, model_registry_ca_file=authorities) as it:
-            await eventually(lambda: it.keys == ["model-a_v1"] and it.storage.complete, timeout=20)
+            await eventually(lambda: it.keys == ["model-a_v1"] and it.storage.complete)
         found["a"].fail("hang")
         async with following(fleet, it.storage, model_registry_ca_file=authorities) as it:
             fleet.clusters["b"].apply(objects.isvc("served", labels=LABELS))

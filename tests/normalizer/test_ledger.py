@@ -262,9 +262,9 @@ def test_entries_of_a_source_that_is_gone_stay_for_its_grace_and_come_back_with_
     bench.book.withdraw("registry:r")
     bench.ledger.withdraw("registry:r")
     bench.after(0)
-    bench.book.discovering(complete=False)
+    bench.book.set_discovery(complete=False)
     assert bench.after(HOLD) == set()
-    bench.book.discovering(complete=True)
+    bench.book.set_discovery(complete=True)
     assert bench.after(0) == set(mine)
     assert bench.ledger.is_over("registry:r")
 
@@ -471,6 +471,6 @@ class LedgerMachine(RuleBasedStateMachine):
 
 
 LedgerMachine.TestCase.settings = settings(
-    max_examples=150, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=150, stateful_step_count=40, suppress_health_check=list(HealthCheck)
 )
 test_nothing_leaves_but_for_a_good_reason = LedgerMachine.TestCase

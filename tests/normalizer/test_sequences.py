@@ -143,7 +143,7 @@ class Life:
         self._known: Mapping[str, RegisteredVersion] = {}
         self._cluster.follow(self._intake)
         running = asyncio.create_task(controller.run())
-        await self._intake.wait_until_loaded()
+        await self._intake.loaded.wait()
         async with polling(
             self._world.registry, expected=tuple(self._intake.known_versions(self._registry.id))
         ) as poller:
@@ -201,7 +201,7 @@ class Life:
 ROUNDS = st.lists(st.lists(HAPPENINGS, max_size=4), max_size=4)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(ROUNDS, min_size=1, max_size=3))
 @example([[], [[("fail", "*", {"kind": "status", "status": 503})]], []])
 @example([[[("label", "other", 0)]], [[("change", "archive", MODELS, 0)], [("change", "restore", MODELS, 0)]]])

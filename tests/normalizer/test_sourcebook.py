@@ -14,7 +14,7 @@ def book() -> SourceBook:
 
 
 def complete(book: SourceBook, now: float, *, documents: int = 1, ever: bool = False) -> bool:
-    return book.complete(now, documents=documents, ever=ever)
+    return book.is_complete(now, documents=documents, ever=ever)
 
 
 def test_a_failure_after_a_complete_look_takes_nothing_back_from_the_feed(book: SourceBook) -> None:
@@ -22,7 +22,7 @@ def test_a_failure_after_a_complete_look_takes_nothing_back_from_the_feed(book: 
     book.listed("kserve", now=1)
     book.failed("kserve")
     assert complete(book, 1)
-    assert book.confirmed(())
+    assert book.is_confirmed(())
 
 
 def test_a_source_that_fails_says_nothing_until_it_works_again(book: SourceBook) -> None:
@@ -41,8 +41,8 @@ def test_a_kind_that_the_cluster_does_not_have_does_not_keep_the_feed_back(book:
     assert not complete(book, 1)
     book.failed("kserve", waiting=False)
     assert complete(book, 1)
-    assert book.confirmed(())
-    assert not book.confirmed({"kserve"})  # it had the kind before
+    assert book.is_confirmed(())
+    assert not book.is_confirmed({"kserve"})  # it had the kind before
     assert book.last_look("kserve") is None
 
 
@@ -53,7 +53,7 @@ def test_a_source_that_cannot_be_read_is_waited_for_from_when_another_one_was(bo
     book.listed("kserve", now=1000)
     assert not complete(book, 1000 + FIRST - 1)
     assert complete(book, 1000 + FIRST)
-    assert not book.confirmed(())
+    assert not book.is_confirmed(())
     assert book.waiting_for() == ["registry:r"]
 
 
@@ -79,7 +79,7 @@ def test_what_is_waited_for_is_named_with_its_reason_and_the_end_of_the_wait(boo
 
 
 def test_of_one_whose_end_was_seen_it_does_not_matter_what_else_was_looked_at(book: SourceBook) -> None:
-    book.discovering(complete=False, reason="Routes may not be read")
+    book.set_discovery(complete=False, reason="Routes may not be read")
     for source in ("registry:a", "registry:b"):
         book.declare(source, "registry")
     book.withdraw("registry:a", proven=True)
@@ -92,10 +92,10 @@ def test_of_one_whose_end_was_seen_it_does_not_matter_what_else_was_looked_at(bo
 
 
 def test_the_search_for_registries_is_named_too(book: SourceBook) -> None:
-    book.discovering(complete=False, reason="Routes may not be read")
+    book.set_discovery(complete=False, reason="Routes may not be read")
     [discovery] = book.awaited(documents=1, ever=False)
     assert (discovery.source, discovery.reason) == ("discovery of registries", "Routes may not be read")
-    book.discovering(complete=False, waiting=False, reason="Routes may not be read")
+    book.set_discovery(complete=False, waiting=False, reason="Routes may not be read")
     assert book.awaited(documents=1, ever=False) == ()
 
 
@@ -106,14 +106,14 @@ def test_ways_to_registries_that_may_not_be_read_hide_nothing_unless_something_o
     book.declare("registry:configured", "registry")
     book.listed("kserve", now=1)
     book.listed("registry:configured", now=1)
-    book.discovering(complete=False, waiting=False)
-    assert not book.confirmed(())
-    book.discovering(complete=False, waiting=False, refused=True, reason="Routes may not be read")
+    book.set_discovery(complete=False, waiting=False)
+    assert not book.is_confirmed(())
+    book.set_discovery(complete=False, waiting=False, refused=True, reason="Routes may not be read")
     stored = {"kserve", "registry:configured"}
-    assert book.confirmed(stored)
+    assert book.is_confirmed(stored)
     assert book.awaited(documents=1, ever=True, stored=stored) == ()
     for witness in ("registry:found", "original:kubeflow"):
-        assert not book.confirmed(stored | {witness})
+        assert not book.is_confirmed(stored | {witness})
         [discovery] = book.awaited(documents=1, ever=True, stored=stored | {witness})
         assert discovery.reason == "Routes may not be read"
     assert not book.is_gone("registry:found"), "it may be there"
@@ -143,10 +143,10 @@ def test_a_source_that_was_never_tried_keeps_the_feed_back_for_ever(book: Source
 
 
 def test_while_registries_are_looked_for_the_feed_waits(book: SourceBook) -> None:
-    book.discovering(complete=False)
+    book.set_discovery(complete=False)
     assert not complete(book, 1)
     assert not book.is_gone("registry:old")
-    book.discovering(complete=True)
+    book.set_discovery(complete=True)
     assert complete(book, 1)
     assert book.is_gone("registry:old")
 
@@ -168,7 +168,7 @@ def test_all_sources_of_a_kind_were_looked_at_when_the_last_one_was(book: Source
     assert book.last_look_at_all("registry") is None
     book.listed("registry:b", now=3)
     assert book.last_look_at_all("registry") == 3
-    book.discovering(complete=False)
+    book.set_discovery(complete=False)
     assert book.last_look_at_all("registry") is None
 
 

@@ -23,7 +23,7 @@ import aiohttp
 from tests.deploy.documented import containers, environment
 from tests.fakes.kubernetes import ProcessCluster
 from tests.process.service import BIN, Service, parse_line
-from tests.waiting import eventually
+from tests.waiting import PATIENCE, eventually
 
 NAMESPACE = "ai-rhdh"
 LOCATION, STORAGE, NORMALIZER = "location", "storage-rest", "rhoai-normalizer"
@@ -31,7 +31,7 @@ NAMES = (STORAGE, LOCATION, NORMALIZER)
 DOCUMENTED_PORTS = {LOCATION: 9090, STORAGE: 7070, NORMALIZER: 8081}
 PORTS = {LOCATION: 19090, STORAGE: 17070, NORMALIZER: 18081}
 """Others than the documented ones: a process that listens on all addresses would keep them from everybody."""
-READY = 30.0
+READY = PATIENCE
 """Seconds until a service is ready, on a busy machine."""
 
 
@@ -170,7 +170,7 @@ class Pod:
     async def alive(self, *names: str) -> None:
         """Wait until these services answer, ready or not."""
         for name in names:
-            await eventually(partial(self._is_alive, name), timeout=READY, what=f"{name} alive")
+            await eventually(partial(self._is_alive, name), what=f"{name} alive")
 
     async def restart(self, *names: str) -> None:
         """Stop and start each of these services, one after the other, and wait until all are ready."""

@@ -76,7 +76,7 @@ class Reader:
     async def round(self) -> None:
         """Wait for a whole round that began after this call."""
         wanted = self.rounds + 2
-        await eventually(lambda: self.rounds >= wanted, timeout=30, what="a whole round")
+        await eventually(lambda: self.rounds >= wanted, what="a whole round")
         self.check()
 
     async def _run(self) -> None:

@@ -60,7 +60,7 @@ async def test_it_is_away_when_the_pod_starts(pod: Pod, cluster: ProcessCluster,
     assert (await pod.get(LOCATION, "/list")).status == 503
 
     await cluster.come_back()
-    await pod.serving(*URIS, timeout=60)
+    await pod.serving(*URIS)
     await pod.ready()
 
 
@@ -79,7 +79,7 @@ async def test_it_is_away_when_the_normalizer_starts(running: Pod, cluster: Proc
     await running.serving(*URIS)
 
     await cluster.come_back()
-    await running.serving(*URIS[1:], NEW, timeout=60)
+    await running.serving(*URIS[1:], NEW)
 
 
 async def disturb_all(cluster: ProcessCluster, order: str) -> None:
@@ -88,7 +88,7 @@ async def disturb_all(cluster: ProcessCluster, order: str) -> None:
     async def watched() -> bool:
         return all([await cluster.watches(plural) for plural in (LISTS, "services", "serviceaccounts", "configmaps")])
 
-    await eventually(watched, what="every collection is watched", timeout=20)
+    await eventually(watched, what="every collection is watched")
     await cluster.disturb_watches(order)
 
 
@@ -139,7 +139,7 @@ async def test_kserve_is_installed_later(pod: Pod, cluster: ProcessCluster, read
 
     await cluster.install(LISTS)
     await cluster.apply(isvc("iris"))
-    await pod.serving(URIS[0], timeout=60)
+    await pod.serving(URIS[0])
     await pod.ready()
 
 
@@ -163,7 +163,7 @@ async def test_rights_are_taken_and_given_back(running: Pod, cluster: ProcessClu
     await running.serving(*URIS)
 
     await cluster.grant(TOKEN, USER, own_rules())
-    await running.serving(*URIS[1:], NEW, timeout=60)
+    await running.serving(*URIS[1:], NEW)
     await running.ready()
 
 

@@ -101,7 +101,7 @@ async def test_a_part_of_the_cache_is_deleted_while_storage_is_away_and_lists_ar
     await cluster.fault("status", resource="inferenceservices", verb="list", times=None, status=403)
     await pod.start(STORAGE, NORMALIZER, ready=False)
     await pod.alive(STORAGE, NORMALIZER)
-    await eventually(partial(is_damaged, pod), timeout=READY, what="the damage is noticed")
+    await eventually(partial(is_damaged, pod), what="the damage is noticed")
     await reader.round()
     await pod.serving(*uris)
     await pod.restart_unready(LOCATION)
@@ -139,7 +139,7 @@ async def test_entries_are_edited_and_removed_by_hand(running: Pod, cluster: Pro
     async def repaired() -> bool:
         return documents(await cluster.existing("ConfigMap", NAMESPACE, CACHE)) == original
 
-    await eventually(repaired, timeout=30, what="the cache is as it was")
+    await eventually(repaired, what="the cache is as it was")
     await running.serving(*URIS)
     document = await running.document(isvc_uri("wine"))
     assert document["models"][0]["name"] == "models-wine"

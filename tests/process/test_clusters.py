@@ -64,7 +64,7 @@ async def test_a_further_cluster_comes_fails_and_comes_back(
         await pod.restart_unready(NORMALIZER)
         await cluster.apply(isvc("qwen"))
         await pod.serving(IRIS, other, BERT, QWEN)
-        await eventually(lambda: is_stale(pod, "kserve@prod"), timeout=40)
+        await eventually(lambda: is_stale(pod, "kserve@prod"))
 
         await further.clear_faults()
         await further.drop_connections()

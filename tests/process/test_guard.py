@@ -30,7 +30,7 @@ async def holds_back(pod: Pod, removals: int) -> None:
     async def held() -> bool:
         return await pod.metric(NORMALIZER, HELD) == removals
 
-    await eventually(held, what=f"{removals} removals are held back", timeout=30)
+    await eventually(held, what=f"{removals} removals are held back")
 
 
 async def left_for(pod: Pod, reason: str, entries: int) -> None:

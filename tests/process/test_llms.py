@@ -4,7 +4,7 @@ import pytest
 
 from tests.fakes.kubernetes import ProcessCluster, Rule
 from tests.objects import isvc, llm_isvc, stopped
-from tests.process.pod import NORMALIZER, READY, Pod, isvc_uri
+from tests.process.pod import NORMALIZER, Pod, isvc_uri
 from tests.process.reader import Reader
 from tests.waiting import eventually
 
@@ -51,7 +51,7 @@ async def test_two_kinds_of_one_name_are_two_models(pod: Pod, cluster: ProcessCl
     async def both() -> bool:
         return len(await pod.uris()) == 2
 
-    await eventually(both, timeout=READY, what="both are served")
+    await eventually(both, what="both are served")
     assert (await pod.document(QWEN))["modelServer"]["API"]["url"] == "https://qwen-models.apps.example.com"
 
 

@@ -137,7 +137,7 @@ async def test_a_thousand_models(pod: Pod, cluster: ProcessCluster) -> None:
     async with Reader(pod[LOCATION].url, sample=10) as reader:
         await pod.start()
         uris = [isvc_uri(name) for name in names]
-        await pod.serving(*uris, timeout=60)
+        await pod.serving(*uris)
 
         reader.release(uris[0], uris[1])
         await cluster.delete("InferenceService", "models", names[0])

@@ -95,7 +95,7 @@ async def test_readers_that_wait_are_told_for_what_why_and_until_when(
             assert "registry:public until" in (await pod.failing(LOCATION))["feed"]
             return True
 
-        await eventually(told, what="the reason of the 503", timeout=30)
+        await eventually(told, what="the reason of the 503")
 
 
 async def test_a_setting_that_cannot_be_used_ends_nothing_and_is_a_condition(
@@ -134,7 +134,7 @@ async def polled(fakes: ProcessRegistry, times: int) -> dict[str, int]:
     async def enough() -> bool:
         return int((await fakes.registry("counted")).get("GET registered_models", 0)) >= times
 
-    await eventually(enough, what=f"{times} polls", timeout=20)
+    await eventually(enough, what=f"{times} polls")
     return dict(await fakes.registry("counted"))
 
 
@@ -239,15 +239,15 @@ async def test_cards_are_edited_and_survive_every_restart(pod: Pod, fakes: Proce
     await eventually(lambda: answered(pod, card, "# One"), what="the card")
 
     await fakes.catalog("put_card", "curated", "example/model-0001", "# One, edited")
-    await eventually(lambda: answered(pod, card, "# One, edited"), what="the edited card", timeout=20)
+    await eventually(lambda: answered(pod, card, "# One, edited"), what="the edited card")
 
     await fakes.catalog("down")
     await pod.kill()
     await pod.start(*NAMES, ready=False)
-    await eventually(lambda: answered(pod, card, "# One, edited"), what="the card after a restart", timeout=20)
+    await eventually(lambda: answered(pod, card, "# One, edited"), what="the card after a restart")
     await polled(fakes, 2)
     await pod.restart_unready(STORAGE, LOCATION)
-    await eventually(lambda: answered(pod, card, "# One, edited"), what="the card after another", timeout=20)
+    await eventually(lambda: answered(pod, card, "# One, edited"), what="the card after another")
 
 
 async def test_the_card_of_a_model_that_a_new_dashboard_registered(pod: Pod, fakes: ProcessRegistry) -> None:
@@ -285,7 +285,7 @@ async def test_a_deployments_card_without_any_registry(
     await cluster.apply(isvc("granite", annotations={**annotations, "rhdh.io/description": "Edited."}))
     document = await pod.shows(isvc_uri("granite"), lambda d: d["models"][0]["description"].startswith("Edited."))
     assert document["models"][0]["annotations"]["TechDocs"].endswith(card), "rendered again without the catalog"
-    await eventually(lambda: answered(pod, card, "# Granite"), what="the card after a restart", timeout=20)
+    await eventually(lambda: answered(pod, card, "# Granite"), what="the card after a restart")
 
 
 FAULTS = [
@@ -330,7 +330,7 @@ async def says_why(pod: Pod, word: str) -> None:
         assert reasons[0].startswith(f"{word}: "), reasons
         return True
 
-    await eventually(said, what=f"the registry is said to be {word}", timeout=20)
+    await eventually(said, what=f"the registry is said to be {word}")
 
 
 async def test_a_registry_is_down_or_presents_another_certificate(
@@ -379,7 +379,7 @@ async def test_a_registry_that_hangs_delays_nothing_else(
     await fakes.registry("fail", "hang")
     await polled(fakes, 1)
     await cluster.apply(isvc("iris"))
-    await pod.serving(*named(3), isvc_uri("iris"), timeout=5)
+    await pod.serving(*named(3), isvc_uri("iris"), timeout=8)
     await cluster.apply(deployed("granite", "1", "1"))
-    await pod.shows(named(1)[0], lambda d: "modelServer" in d, timeout=5)
+    await pod.shows(named(1)[0], lambda d: "modelServer" in d, timeout=8)
     await fakes.registry("heal")

@@ -44,7 +44,7 @@ async def test_two_pods_agree_and_come_to_rest(
             await each.shows(URIS[0], lambda d: d["models"][0]["owner"] == "lab")
 
         await other_pod.restart(STORAGE, NORMALIZER)
-        await eventually(lambda: checked(pod, other_pod), timeout=40, what="both find nothing to do")
+        await eventually(lambda: checked(pod, other_pod), what="both find nothing to do")
         revision = await cluster.revision()
         before = [await each.metric(STORAGE, CHECKED) for each in (pod, other_pod)]
 
@@ -56,7 +56,7 @@ async def test_two_pods_agree_and_come_to_rest(
                 ]
             )
 
-        await eventually(checked_again, timeout=40, what="both find nothing to do again")
+        await eventually(checked_again, what="both find nothing to do again")
         assert await cluster.revision() == revision, "somebody wrote without a change"
         for each in (pod, other_pod):
             await each.serving(*expected)

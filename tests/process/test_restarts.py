@@ -115,6 +115,6 @@ async def test_kills_at_random_moments_of_a_sync(pod: Pod, cluster: ProcessClust
             await asyncio.sleep(dice.uniform(0, 0.2))
             await pod.start(victim, ready=False)
         await pod.ready()
-        await pod.serving(*uris, timeout=60)
+        await pod.serving(*uris)
         await pod.shows(uris[7], lambda d: "7" in d["models"][0]["owner"])
         await reader.round()

@@ -40,7 +40,7 @@ async def served(pod: Pod, sender: Sender) -> None:
     async def listed() -> bool:
         return await pod.uris() == uris(sender)
 
-    await eventually(listed, timeout=60, what="the list")
+    await eventually(listed, what="the list")
     for wanted in sender.entries.values():
 
         async def same(uri: str = wanted.uri, body: bytes = wanted.body) -> bool:

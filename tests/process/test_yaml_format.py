@@ -9,7 +9,7 @@ import yaml
 
 from tests.fakes.kubernetes import ProcessCluster
 from tests.objects import isvc
-from tests.process.pod import LOCATION, NAMES, READY, STORAGE, Pod, isvc_uri
+from tests.process.pod import LOCATION, NAMES, STORAGE, Pod, isvc_uri
 from tests.waiting import eventually
 
 YAML = {"NORMALIZER_FORMAT": "CatalogInfoYamlFormat"}
@@ -39,7 +39,7 @@ async def listing(pod: Pod, *uris: str) -> None:
         assert await pod.uris() == list(uris)
         return True
 
-    await eventually(named, timeout=READY, what=f"/list names {uris}")
+    await eventually(named, what=f"/list names {uris}")
 
 
 @pytest.mark.parametrize("variables", [YAML])
@@ -53,7 +53,7 @@ async def test_feed_cache_and_fetch_are_in_the_second_format_until_another_is_se
     assert answer.headers["Content-Type"].startswith("application/yaml")
     assert sorted(kinds(answer.body)) == sorted(KINDS)
     assert kinds(await fetched(pod)) == KINDS
-    await eventually(lambda: cached(pod), timeout=READY, what="the cache")
+    await eventually(lambda: cached(pod), what="the cache")
     assert kinds(await cached(pod)) == KINDS
 
     await pod.restart(*NAMES)
@@ -68,7 +68,7 @@ async def test_feed_cache_and_fetch_are_in_the_second_format_until_another_is_se
     async def is_json() -> bool:
         return bool((await cached(pod)).startswith(b"{"))
 
-    await eventually(is_json, timeout=READY, what="the cache in the first format")
+    await eventually(is_json, what="the cache in the first format")
     assert (await fetched(pod)).startswith(b"{")
 
     for name in NAMES:
@@ -78,7 +78,7 @@ async def test_feed_cache_and_fetch_are_in_the_second_format_until_another_is_se
     async def is_yaml() -> bool:
         return kinds(await cached(pod)) == KINDS
 
-    await eventually(is_yaml, timeout=READY, what="the cache in the second format again")
+    await eventually(is_yaml, what="the cache in the second format again")
     assert await pod.document(isvc_uri("iris")) == document  # plugins that are still there go on
 
 

@@ -13,7 +13,7 @@ from services.storage_rest.service import MOST_FOLLOWERS
 from services.storage_rest.stores.base import CacheView, Refusal, StoreUnavailable
 from services.storage_rest.stores.local import MemoryStore
 from tests.storage_rest.running import Running, document, original_location, present, running, upsert
-from tests.waiting import eventually
+from tests.waiting import PATIENCE, eventually
 
 
 @pytest.fixture
@@ -319,7 +319,7 @@ class TestChanges:
         async with running() as storage:
             polling = asyncio.create_task(self.poll(storage, storage.service.revision, 60))
             await eventually(lambda: storage.service.followed, what="polling")
-        changes = await asyncio.wait_for(polling, 5)
+        changes = await asyncio.wait_for(polling, PATIENCE)
         assert changes.upserts == ()
 
     async def test_only_so_many_may_wait_at_a_time(self, storage: Running) -> None:

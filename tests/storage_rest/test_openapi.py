@@ -27,6 +27,7 @@ from services.storage_rest.app import create_storage_app, openapi_text
 from services.storage_rest.removals import RemovalPolicy
 from services.storage_rest.settings import StorageSettings
 from tests.storage_rest.running import TOKEN, Answer, Running, document, running
+from tests.waiting import PATIENCE
 
 PROMISES = [
     not_a_server_error,
@@ -52,11 +53,11 @@ def url() -> Iterator[str]:
     thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
     thread.start()
     try:
-        assert started.wait(10)
+        assert started.wait(PATIENCE)
         yield found[0]
     finally:
         loop.call_soon_threadsafe(stop.set)
-        thread.join(10)
+        thread.join(PATIENCE)
         loop.close()
 
 
@@ -67,7 +68,6 @@ schema = schemathesis.openapi.from_dict(json.loads(openapi_text()))
 @settings(
     max_examples=25,
     derandomize=True,
-    deadline=None,
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=list(HealthCheck),
 )

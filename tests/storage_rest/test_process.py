@@ -21,7 +21,7 @@ from services.storage_rest.settings import StorageSettings
 from tests.fakes.kubernetes import FakeCluster, documented_rules
 from tests.storage_rest.running import TOKEN, upsert
 from tests.storage_rest.stores.configmaps import maps
-from tests.waiting import eventually
+from tests.waiting import PATIENCE, eventually
 
 
 def free_port() -> int:
@@ -60,7 +60,7 @@ async def serving(
             async with http.get(f"http://127.0.0.1:{port}/readyz") as answer:
                 return answer.status == 200
 
-        await eventually(ready, timeout=20, what="ready")
+        await eventually(ready, what="ready")
         yield child, http
 
 
@@ -128,7 +128,7 @@ async def test_a_stop_finishes_what_is_under_way(cluster: FakeCluster) -> None:
         await eventually(lambda: cluster.counts.of("patch", "configmaps") > written, what="being written")
         child.send_signal(signal.SIGTERM)
         assert await sending == 200
-        assert await asyncio.wait_for(child.wait(), 10) == 0
+        assert await asyncio.wait_for(child.wait(), PATIENCE) == 0
     assert "serving_iris" in maps(cluster)["bac-import-model"]
 
 
@@ -163,7 +163,7 @@ async def test_what_is_wrong_is_said_in_one_line(
     arguments: list[str], environment: dict[str, str], words: str, status: int
 ) -> None:
     async with process(*arguments, **environment) as child:
-        output, _ = await asyncio.wait_for(child.communicate(), 20)
+        output, _ = await asyncio.wait_for(child.communicate(), PATIENCE)
         assert words in output.decode()
         assert "Traceback" not in output.decode()
         assert child.returncode == status

@@ -11,6 +11,7 @@ from aiohttp import web
 from common.health import Health
 from common.http.server import Address, create_app, listening, read_body
 from common.metrics import Metrics
+from tests.waiting import PATIENCE
 
 
 class Server:
@@ -52,7 +53,7 @@ class Server:
             self.port = address.port
             yield self
 
-    async def send(self, raw: bytes | str, *, timeout: float = 5) -> "Answer":
+    async def send(self, raw: bytes | str, *, timeout: float = PATIENCE) -> "Answer":
         """Send bytes, and return what comes until the other side closes or a whole answer is there."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         try:

@@ -107,7 +107,7 @@ async def test_a_server_that_asks_for_a_pause_gets_it() -> None:
     async with remote.running() as url, client(url) as http:
         began = loop.time()
         await http.request("GET", "/x")
-        assert 0.9 < loop.time() - began < 5
+        assert loop.time() - began > 0.9
 
 
 async def test_no_answer_in_time_is_unreachable() -> None:

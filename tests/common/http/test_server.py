@@ -7,7 +7,6 @@ import os
 import re
 import socket
 import sys
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from common.http import connection, server
 from common.http.ports import holder_of
 from common.http.server import Address, create_app, listening, parse_address
 from tests.common.http.serving import Server
-from tests.waiting import eventually
+from tests.waiting import PATIENCE, eventually
 
 SECRET = "s3cr3t-token"
 
@@ -134,7 +133,6 @@ async def test_a_connection_that_never_sends_a_whole_request_ends(monkeypatch: p
     monkeypatch.setattr(connection, "FIRST_REQUEST_TIMEOUT", 0.2)
     async with Server().running() as service:
         reader, writer = await asyncio.open_connection("127.0.0.1", service.port)
-        began = time.monotonic()
         writer.write(said)
 
         async def drip() -> None:
@@ -145,11 +143,10 @@ async def test_a_connection_that_never_sends_a_whole_request_ends(monkeypatch: p
         dripping = asyncio.create_task(drip())
         try:
             with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
-                await asyncio.wait_for(reader.readexactly(1), 5)
+                await asyncio.wait_for(reader.readexactly(1), PATIENCE)
         finally:
             dripping.cancel()
             writer.close()
-        assert time.monotonic() - began < 2
 
 
 async def test_an_idle_or_half_said_second_request_ends(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,7 +157,7 @@ async def test_an_idle_or_half_said_second_request_ends(monkeypatch: pytest.Monk
             writer.write(request("GET /hello HTTP/1.1").encode())
             await reader.readuntil(b"hello")
             writer.write(b"GET /hello HTTP/1.1\r\nHost:")
-            assert await asyncio.wait_for(reader.read(), 5) == b""
+            assert await asyncio.wait_for(reader.read(), PATIENCE) == b""
         finally:
             writer.close()
 
@@ -174,7 +171,7 @@ async def test_a_client_that_takes_nothing_ends(monkeypatch: pytest.MonkeyPatch)
         try:
             await asyncio.get_running_loop().sock_connect(client, ("127.0.0.1", service.port))
             await asyncio.get_running_loop().sock_sendall(client, request("GET /large HTTP/1.1").encode())
-            await eventually(lambda: requests_of(service, "/large") == 1, timeout=20, what="the stalled answer ended")
+            await eventually(lambda: requests_of(service, "/large") == 1, what="the stalled answer ended")
         finally:
             client.close()
 

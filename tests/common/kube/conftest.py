@@ -1,4 +1,3 @@
-import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -9,9 +8,6 @@ from common.kube.metrics import KubeMetrics
 from common.metrics import Metrics
 from common.secrets import StaticToken
 from tests.fakes.kubernetes import FakeCluster
-
-# looptime asks for the event loop in synchronous tests too, which would create one that nobody closes.
-asyncio.set_event_loop(None)
 
 REFUSED = "get a new token"
 

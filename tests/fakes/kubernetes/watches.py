@@ -1,7 +1,6 @@
 """Watch requests: events as JSON lines, bookmarks, time-outs, and the faults a watch can be made to have."""
 
 import asyncio
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import get_args
@@ -40,8 +39,9 @@ class Watch:
         """Send events until the time is up, a fault ends it, or the client leaves."""
         log = self.log
         waiter = log.subscribe()
-        end = time.monotonic() + self.seconds
-        bookmark_at = time.monotonic() + BOOKMARK_INTERVAL
+        clock = asyncio.get_running_loop().time
+        end = clock() + self.seconds
+        bookmark_at = clock() + BOOKMARK_INTERVAL
         try:
             while True:
                 waiter.clear()
@@ -52,10 +52,10 @@ class Watch:
                     return
                 if self.orders and await self._ended_by_order(response):
                     return
-                if self.bookmarks and time.monotonic() >= min(bookmark_at, end):
+                if self.bookmarks and clock() >= min(bookmark_at, end):
                     await self.send(response, self._bookmark())
-                    bookmark_at = time.monotonic() + BOOKMARK_INTERVAL
-                if time.monotonic() >= end:
+                    bookmark_at = clock() + BOOKMARK_INTERVAL
+                if clock() >= end:
                     return
                 await _wait(waiter, min(bookmark_at, end) if self.bookmarks else end)
         finally:
@@ -129,9 +129,9 @@ def error_line(error: status.ApiError) -> bytes:
 
 
 async def _wait(waiter: asyncio.Event, until: float) -> None:
-    """Return when the waiter is set, or at a time of the monotonic clock."""
+    """Return when the waiter is set, or at a time of the loop."""
     try:
-        async with asyncio.timeout(max(0.0, until - time.monotonic())):
+        async with asyncio.timeout_at(until):
             await waiter.wait()
     except TimeoutError:
         return

@@ -213,7 +213,7 @@ async def test_a_server_in_trouble_is_asked_again(cluster: FakeCluster) -> None:
     cluster.fault("status", resource="secrets", status=500, times=3)
     async with resolving(cluster) as (script, told):
         deploy(script)
-        await eventually(lambda: bucket_of(told) == "acme", timeout=20)
+        await eventually(lambda: bucket_of(told) == "acme")
 
 
 def missing(namespace: str, name: str) -> Connection:

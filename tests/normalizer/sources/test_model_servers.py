@@ -136,7 +136,7 @@ async def test_one_that_goes_to_sleep_while_it_waits_its_turn_is_not_asked() -> 
         await asked.wait()
         script.tell(REF, deployment(late.url))
         script.tell(REF, deployment(late.url, generation=2, minReplicas=0))
-        await eventually(lambda: len(told.facts) == 5, timeout=20)
+        await eventually(lambda: len(told.facts) == 5)
     assert late.calls == []
 
 

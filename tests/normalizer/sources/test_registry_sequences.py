@@ -15,7 +15,7 @@ def shrinking(models: int, count: int) -> list[tuple[Any, ...]]:
     return [("add", 1)] * models + [("fail", "*", {"kind": "shrinking", "count": count}), ("poll",)]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @example(shrinking(4, 1))
 @example(shrinking(5, 1))
 @example(shrinking(7, 1))

@@ -218,7 +218,7 @@ class TestAmount:
             loop = asyncio.get_running_loop()
             began = loop.time()
             await apply(storage, upserts=(upsert(),))
-            assert loop.time() - began < 0.5
+            assert loop.time() - began < 3, "a busy machine adds to it; gathering changes would too"
 
     async def test_a_document_of_a_shards_size_gets_one_alone(self, cluster: FakeCluster) -> None:
         large = upsert("large_1", document("x" * 300_000))
