@@ -191,7 +191,8 @@ def announce(shelf: Shelf, base: str, tell: Callable[[str], None]) -> None:
         tell(f"{base}{entry.uri}")
     if len(shelf) > _TOLD:
         tell("...")
-    tell(f"{len(shelf)} models are served" if len(shelf) else "no model is ready to be served yet")
+    served = "1 model is served" if len(shelf) == 1 else f"{len(shelf)} models are served"
+    tell(served if len(shelf) else "no model is ready to be served yet")
 
 
 async def fill(shelf: Shelf, storage: StorageService, *, complete: Callable[[], None]) -> None:
