@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 
 from common import __version__
-from common.http.client import RemoteError, StatusError
+from common.http.client import RemoteError
 from common.kube.credentials import Credentials, CredentialsError
 from common.kube.environment import MOUNT
 from common.kube.resources import (
@@ -27,30 +27,21 @@ from common.metrics import Metrics
 from common.trust import TrustError
 from services.connector.doctor import access, sources
 from services.connector.doctor.asking import Api, Asked
+from services.connector.doctor.registries import Found, discovery_of, first_page, search
 from services.connector.doctor.report import Finding, Step
 from services.connector.doctor.settings import Settings
-from services.normalizer.cluster_specs import ClusterSpec, GivenAccess, id_of_server
+from services.normalizer.cluster_specs import ClusterSpec, GivenAccess, TokenAccess, id_of_server
 from services.normalizer.clusters import registry_connector
 from services.normalizer.facts import DeploymentKind
-from services.normalizer.normalize.answers import models_path
 from services.normalizer.normalize.deployment import Deployment
 from services.normalizer.normalize.kserve_objects import read_isvc, read_llmisvc
 from services.normalizer.sources.http import Connector
-from services.normalizer.sources.kubeflow.addresses import (
-    read_gateway,
-    read_http_route,
-    read_route,
-    read_service_address,
-)
-from services.normalizer.sources.kubeflow.catalog import API_ROOTS as CATALOG_ROOTS
-from services.normalizer.sources.kubeflow.discovery import Discovery, discover
-from services.normalizer.sources.kubeflow.poller import API_ROOTS as REGISTRY_ROOTS
-from services.normalizer.sources.mlflow import MODELS_PATH as MLFLOW_MODELS
+from services.normalizer.sources.kubeflow.discovery import Discovery
 from services.normalizer.sources.refs import SourceRef
 
 log = structlog.get_logger("doctor")
 
-NO_WAY = [Finding("skipped", "not looked at: there is no way to the API server, see above")]
+NO_WAY = [Finding("skipped", "not checked: the API server cannot be used, see above")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,23 +83,27 @@ class Purpose:
 async def run_step(
     name: str, title: str, work: Callable[[], Awaitable[list[Finding]]], *, timeout: float, cluster: str = ""
 ) -> Step:
-    """Run one step; whatever becomes of it is a finding."""
+    """Run one step; a time-out or an error becomes a finding."""
     began = time.perf_counter()
     try:
         async with asyncio.timeout(timeout):
             findings = await work()
     except TimeoutError:
-        remedy = "give it longer with --timeout, or look at the network"
+        remedy = "increase --timeout, or check the network"
         findings = [Finding("fault", f"no end within {timeout:g} s", remedy)]
     except Exception as error:
         log.exception("doctor_step_failed", step=name, cluster=cluster)
-        findings = [Finding("fault", f"a fault of the doctor's own: {error!r}", "report it with the log's traceback")]
+        findings = [
+            Finding(
+                "fault", f"an internal error of the doctor: {error!r}", "please report it with the traceback in the log"
+            )
+        ]
     seconds = round(time.perf_counter() - began, 3)
     return Step(name=name, title=title, findings=tuple(findings), seconds=seconds, cluster=cluster)
 
 
 class ClusterExamination:
-    """The steps of one cluster, with what they share; `api` is there once `log_in` has succeeded."""
+    """The steps of one cluster, and what they share; `api` is set when `log_in` has succeeded."""
 
     def __init__(
         self,
@@ -120,7 +115,7 @@ class ClusterExamination:
         stack: AsyncExitStack,
         servers: dict[str, str],
     ) -> None:
-        """Prepare; `servers` is shared by all clusters: which of them is followed, by the ids of their API servers."""
+        """Prepare; `servers` is shared by all clusters: which of them is read, by the ids of their API servers."""
         self.wanted = wanted
         self.purpose = purpose
         self.options = options
@@ -135,17 +130,17 @@ class ClusterExamination:
 
     @property
     def name(self) -> str:
-        """What people call it, empty where there is only one."""
+        """The name of the cluster, empty if there is only one."""
         return self.wanted.name
 
     @property
     def own(self) -> str:
-        """The namespace of the cache, empty when it is not known, or kept elsewhere."""
+        """The namespace of the cache, empty if it is unknown or in another cluster."""
         return (self.credentials.namespace if self.credentials and self.purpose.has_cache else None) or ""
 
     @property
     def id(self) -> str:
-        """What references say of its objects."""
+        """The cluster in the references of its objects."""
         return self.wanted.id or id_of_server(self.credentials.server if self.credentials else "")
 
     async def step(self, name: str, title: str, work: Callable[[], Awaitable[list[Finding]]]) -> Step:
@@ -153,7 +148,7 @@ class ClusterExamination:
         return await run_step(name, title, work, timeout=self.options.timeout, cluster=self.name)
 
     async def steps(self) -> AsyncIterator[Step]:
-        """Yield the steps in the order of a model's way, each as soon as it and those before it are done."""
+        """Yield the steps in order from the source to Backstage, each when it and those before it are done."""
         rights = ("rights", "Rights", self.check_rights)
         works = [
             ("kinds", "Kinds", self.check_kinds),
@@ -173,11 +168,11 @@ class ClusterExamination:
 
     @property
     def has_way(self) -> bool:
-        """Whether it is a cluster: registries may be read without any."""
+        """Whether it is a cluster at all: registries can be read without one."""
         return self.wanted.access != GivenAccess(None)
 
     async def login(self) -> Step:
-        """Return the step that logs in; it is done once, however often it is asked for."""
+        """Return the step that logs in; it runs once, even if it is requested repeatedly."""
         if self._login is None:
             title = "Credentials and API server" if self.purpose.followed else "Credentials for the cache"
             self._login = asyncio.create_task(self.step("credentials", title, self._log_in))
@@ -218,13 +213,13 @@ class ClusterExamination:
 
     @property
     def remedy_of_way(self) -> str:
-        """What to do where there is no way to the cluster: what is wrong has been said."""
+        """The findings of the other steps if there is no access to the cluster, which the first step has reported."""
         if not self.name or self.options.contexts:
             return ""
         return f"correct the entry of cluster {self.name} in CLUSTERS_FILE, or the file that it names: docs/clusters.md"
 
     async def check_kinds(self) -> list[Finding]:
-        """Ask which kinds of objects the cluster has."""
+        """Check which kinds of objects the cluster has."""
         if self.api is None:
             return NO_WAY
         group, version = INFERENCE_SERVICES.group, INFERENCE_SERVICES.version
@@ -232,7 +227,7 @@ class ClusterExamination:
         return access.judge_kinds(kserve, versions, has_routes=self._has_routes, searched=self.wanted.searched)
 
     async def check_rights(self) -> list[Finding]:
-        """Ask for every right that is needed."""
+        """Check every permission that is needed."""
         api = self.api
         if api is None:
             return NO_WAY
@@ -282,7 +277,7 @@ class ClusterExamination:
         return sources.judge_models(found, self.settings.selection, setting=self.purpose.named)
 
     async def list_deployments(self, api: Api) -> list[sources.Listed]:
-        """Return the InferenceServices, and the LLMInferenceServices where the cluster has them, by namespace."""
+        """Return the InferenceServices, and the LLMInferenceServices if the cluster has them, by namespace."""
         llm = await self.llm_kind(api)
         kinds: list[tuple[DeploymentKind, Resource, Callable[[Any], Deployment]]] = [
             ("InferenceService", INFERENCE_SERVICES, read_isvc)
@@ -301,7 +296,7 @@ class ClusterExamination:
         ]
 
     async def check_registries(self) -> list[Finding]:
-        """Look for registries and catalogs as the normalizer does, and ask each for its first page."""
+        """Find registries and catalogs as the normalizer does, and read the first page of each."""
         if self.name and self.has_way and self.credentials is None:
             return NO_WAY  # the normalizer reads nothing of a cluster that it has no way to
         try:
@@ -311,7 +306,7 @@ class ClusterExamination:
             return [Finding("fault", f"no registry can be verified: {error}", remedy)]
         discovery, findings = await self.discover()
         refs = (*discovery.refs, *self.purpose.servers)
-        answers = await asyncio.gather(*(_first_page(connector, ref) for ref in refs))
+        answers = await asyncio.gather(*(first_page(connector, ref) for ref in refs))
         probes = [
             sources.Probe(ref=ref, answer=answer, sent_token=connector.authenticates(ref))
             for ref, answer in zip(refs, answers, strict=True)
@@ -320,39 +315,16 @@ class ClusterExamination:
         return [*findings, *sources.judge_registries(discovery, probes, looked_for)]
 
     async def discover(self) -> tuple[Discovery, list[Finding]]:
-        """Return the registries and catalogs there are, and what kept us from looking for more."""
-        found: Mapping[Resource, Asked[Sequence[Any]]] = {}
+        """Return the registries and catalogs, and what could not be searched for more."""
+        found: Found = {}
         if self.api is not None and self.wanted.searched:
-            found = await self._search(self.api)
-        objects = {kind: [] if isinstance(answer, RemoteError) else answer for kind, answer in found.items()}
-        gateways = {
-            (str(each["metadata"].get("namespace")), str(each["metadata"].get("name"))): read_gateway(each)
-            for each in objects.get(GATEWAYS, ())
-        }
-        behind = [read_http_route(each) for each in objects.get(HTTP_ROUTES, ())]
-        discovery = discover(
-            [
-                *map(read_route, objects.get(ROUTES, ())),
-                *(route.behind(gateways.get(route.gateway)) for route in behind),
-            ],
-            map(read_service_address, objects.get(SERVICES, ())),
-            replace(self.wanted.registries, cluster=self.id),
-        )
-        return discovery, sources.judge_search({str(kind): answer for kind, answer in found.items()})
-
-    async def _search(self, api: Api) -> Mapping[Resource, Asked[Sequence[Any]]]:
-        """Return the objects by which registries are found, by kind; an error where one namespace cannot be read."""
-        namespaces: Sequence[str | None] = self.wanted.registries.namespaces if self.wanted.namespaces else (None,)
-        kinds = [*([ROUTES] if self._has_routes else []), SERVICES]
-        if self.settings.model_registry_gateways:
-            kinds += [HTTP_ROUTES, GATEWAYS]
-
-        async def of_kind(kind: Resource) -> Asked[Sequence[Any]]:
-            answers = await asyncio.gather(*(api.objects(kind, namespace) for namespace in namespaces))
-            refusal = next((each for each in answers if isinstance(each, RemoteError)), None)
-            return refusal or [obj for each in answers if not isinstance(each, RemoteError) for obj in each]
-
-        return dict(zip(kinds, await asyncio.gather(*map(of_kind, kinds)), strict=True))
+            kinds = [*([ROUTES] if self._has_routes else []), SERVICES]
+            if self.settings.model_registry_gateways:
+                kinds += [HTTP_ROUTES, GATEWAYS]
+            namespaces = self.wanted.registries.namespaces if self.wanted.namespaces else (None,)
+            found = await search(self.api, kinds, namespaces)
+        findings = sources.judge_search({str(kind): answer for kind, answer in found.items()})
+        return discovery_of(found, replace(self.wanted.registries, cluster=self.id)), findings
 
     def connector(self) -> Connector:
         """Return what opens connections to registries, with the normalizer's token and authorities.
@@ -372,35 +344,12 @@ class ClusterExamination:
     def secrets(self) -> list[str]:
         """Return the tokens that are sent to its servers."""
         tokens = [self.credentials.token() if self.credentials and self.credentials.token else None]
-        for path in self.wanted.tokens.values():
+        files = list(self.wanted.tokens.values())
+        if isinstance(self.wanted.access, TokenAccess):
+            files.append(self.wanted.access.token_file)
+        for path in files:
             try:
                 tokens.append(path.read_text().strip())
             except (OSError, UnicodeDecodeError):
                 continue
         return [token for token in tokens if token]
-
-
-async def _first_page(connector: Connector, ref: SourceRef) -> Asked[tuple[str, int]]:
-    """Return the path that a server answers and how many items it has at first; an error when it answers none."""
-    if not ref.url:
-        return RemoteError("no address")
-    paths, limit, field_ = [f"{root}/sources" for root in CATALOG_ROOTS], "pageSize", "items"
-    if ref.api == "mlflow":
-        paths, limit, field_ = [MLFLOW_MODELS], "max_results", "registered_models"
-    elif ref.api == "openai":
-        paths, limit, field_ = [models_path(ref.url)], "limit", "data"
-    elif ref.kind == "registry":
-        paths = [f"{root}/registered_models" for root in REGISTRY_ROOTS]
-    error: RemoteError = RemoteError("not asked")
-    async with connector.open(ref) as remote:
-        for path in paths:
-            try:
-                answer = await remote.get(path, {limit: "100"})
-            except RemoteError as failure:
-                error = failure
-                if not isinstance(failure, StatusError) or failure.status != 404:
-                    return failure
-            else:
-                items = answer.get(field_) if isinstance(answer, dict) else None
-                return path, len(items) if isinstance(items, list) else 0
-    return error

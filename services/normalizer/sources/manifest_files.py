@@ -46,7 +46,7 @@ _CONTROL = re.compile(
 
 
 class Place(NamedTuple):
-    """Where something stands: a file's path, and a line counted from 1, or 0 for the file as a whole."""
+    """A place in a file: its path, and a line counted from 1, or 0 for the file as a whole."""
 
     path: str
     line: int = 0
@@ -56,13 +56,13 @@ class Place(NamedTuple):
 
 
 class Manifest(NamedTuple):
-    """A Kubernetes object and where it stands."""
+    """A Kubernetes object and its place."""
 
     obj: dict[str, Any]
     place: Place
 
 
-class Fault(NamedTuple):
+class DocumentFault(NamedTuple):
     """A document that cannot be read. `template`: it is one that has to be rendered first, and so no manifest."""
 
     place: Place
@@ -71,10 +71,10 @@ class Fault(NamedTuple):
 
 
 class FileContents(NamedTuple):
-    """What a file holds of ours, and which of its documents cannot be read."""
+    """The manifests in a file that concern the connector, and the documents that cannot be read."""
 
     manifests: tuple[Manifest, ...] = ()
-    faults: tuple[Fault, ...] = ()
+    faults: tuple[DocumentFault, ...] = ()
 
 
 def find_manifests(paths: Iterable[Path]) -> dict[Path, Stamp]:
@@ -93,39 +93,41 @@ def find_manifests(paths: Iterable[Path]) -> dict[Path, Stamp]:
         for file in _below(path) if is_folder else (path,):
             try:
                 status = file.stat()
-            except OSError:  # it went away while we looked
+            except OSError:  # it was deleted in the meantime
                 continue
             if is_folder and not S_ISREG(status.st_mode):
-                continue  # a pipe would keep us waiting
+                continue  # reading a pipe would block
             found[file] = (status.st_mtime_ns, status.st_size, status.st_ino)
     return found
 
 
 def read_file(path: Path, *, everything: bool = False) -> FileContents:
-    """Return what a file holds; never raises, what is wrong with it is among its faults.
+    """Return the contents of a file; never raises: what is wrong with it is among its faults.
 
     With `everything` all of its objects, and the faults of all of its documents, whatever they are about.
     """
     everything = everything or path.name in KUSTOMIZATIONS
     try:
         if path.stat().st_size > _MAX_BYTES:
-            fault = Fault(Place(str(path)), f"it is larger than {_MAX_BYTES} bytes")
+            fault = DocumentFault(Place(str(path)), f"it is larger than {_MAX_BYTES} bytes")
             return FileContents(faults=(fault,) if everything or _mentions_ours(path) else ())
         raw = path.read_bytes()
     except OSError as error:
-        return FileContents(faults=(Fault(Place(str(path)), error.strerror or str(error)),))
+        return FileContents(faults=(DocumentFault(Place(str(path)), error.strerror or str(error)),))
     return read_bytes(raw, str(path), everything=everything)
 
 
 def read_bytes(raw: bytes, path: str, *, everything: bool = False) -> FileContents:
-    """Return what the bytes of a file hold, as `read_file` does."""
+    """Return the contents of a file from its bytes, as `read_file` does."""
     try:
         text = decoded(raw)
     except UnicodeDecodeError as error:
         message = f"it is neither UTF-8 nor marked as UTF-16 (byte {error.start})"
-        return FileContents(faults=(Fault(Place(path), message),) if everything or _OURS.encode() in raw else ())
+        return FileContents(
+            faults=(DocumentFault(Place(path), message),) if everything or _OURS.encode() in raw else ()
+        )
     manifests: list[Manifest] = []
-    faults: list[Fault] = []
+    faults: list[DocumentFault] = []
     for document, line in _documents(text):
         if not everything and not _MAY_BE_OURS.search(document):
             continue
@@ -134,7 +136,7 @@ def read_bytes(raw: bytes, path: str, *, everything: bool = False) -> FileConten
         except UnreadableError as error:
             if everything or _OURS in document:
                 template = _is_template(document)
-                faults.append(Fault(Place(path, line + error.line), error.message, template))
+                faults.append(DocumentFault(Place(path, line + error.line), error.message, template))
     return FileContents(tuple(manifests), tuple(faults))
 
 
@@ -144,7 +146,7 @@ def _kept(obj: dict[str, Any]) -> dict[str, Any]:
 
 
 def is_placeholder(text: str) -> bool:
-    """Return whether a text is, or has in it, something that is to be filled in."""
+    """Return whether a text is or contains a placeholder."""
     return _PLACEHOLDER.search(text) is not None
 
 

@@ -27,7 +27,7 @@ from services.normalizer.normalize.runtimes import Runtime, read_runtime
 from services.normalizer.normalize.stated import misspellings
 from services.normalizer.normalize.storage import secret_name
 from services.normalizer.sources.kustomizations import Overlay, is_kustomization, read_overlay
-from services.normalizer.sources.manifest_files import Fault, FileContents, Manifest, Place, is_placeholder
+from services.normalizer.sources.manifest_files import DocumentFault, FileContents, Manifest, Place, is_placeholder
 from services.normalizer.sources.manifest_schema import ISVC, LLM, Schema, wrong_types
 from services.normalizer.sources.manifest_text import Located, Unquoted
 
@@ -97,7 +97,7 @@ _NAME = re.compile(r"[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?\Z")
 
 
 class DeploymentManifest(NamedTuple):
-    """A deployment as a file has it; `bare`: without a status."""
+    """A deployment in a file; `bare`: it has no status."""
 
     facts: Deployment
     bare: bool
@@ -110,7 +110,7 @@ class DeploymentManifest(NamedTuple):
 
 
 class Noticed(NamedTuple):
-    """A problem, and where in the files its cause stands."""
+    """A problem, and the place in the files that causes it."""
 
     problem: Problem
     place: Place
@@ -118,7 +118,7 @@ class Noticed(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What some files hold. `faults`: documents that cannot be read and may hold something of ours."""
+    """The contents of some files. `faults`: documents that cannot be read and may contain deployments."""
 
     deployments: Mapping[Ref, DeploymentManifest] = field(default_factory=dict)
     services: Mapping[Key, ServiceFacts] = field(default_factory=dict)
@@ -126,10 +126,10 @@ class Contents:
     runtimes: Mapping[Key, Runtime] = field(default_factory=dict)
     connections: Mapping[Key, Connection] = field(default_factory=dict)
     noticed: tuple[Noticed, ...] = ()
-    faults: tuple[Fault, ...] = ()
+    faults: tuple[DocumentFault, ...] = ()
 
     def facts(self) -> dict[Ref, Fact]:
-        """Return what a source says of the objects."""
+        """Return the facts about the objects."""
         return {
             **{Ref("service", MANIFESTS, key): service for key, service in self.services.items()},
             **{Ref("serviceaccount", MANIFESTS, key): account for key, account in self.accounts.items()},
@@ -169,7 +169,7 @@ def read_manifests(files: Mapping[Path, FileContents], *, connections: bool = Fa
 
 
 def identity(manifest: Manifest) -> tuple[str, str, str, str]:
-    """Return what tells an object from all others: group, kind, namespace, name."""
+    """Return the identity of an object: group, kind, namespace, name."""
     metadata = values.mapping(manifest.obj.get("metadata"))
     group = str(manifest.obj.get("apiVersion", "")).rpartition("/")[0]
     return group, str(manifest.obj.get("kind", "")), str(metadata.get("namespace", "")), str(metadata.get("name", ""))
@@ -239,7 +239,7 @@ class _Reading:
     def _take_deployment(self, manifest: Manifest, reader: _Reader) -> None:
         obj, place = manifest
         if _is_to_be_filled_in(obj):
-            self.noticed.append(_unreadable(Fault(place, "it has no name yet", template=True)))
+            self.noticed.append(_unreadable(DocumentFault(place, "it has no name yet", template=True)))
             return
         if not values.line(values.at(obj, "metadata", "name")):
             problem = Problem(
@@ -377,7 +377,7 @@ def _not_read(manifest: Manifest, group: str, kind: str) -> Iterator[Noticed]:
         )
 
 
-def _unreadable(fault: Fault) -> Noticed:
+def _unreadable(fault: DocumentFault) -> Noticed:
     if fault.template:
         problem = Problem(
             "template_not_read",
