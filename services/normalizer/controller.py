@@ -20,6 +20,7 @@ from common.wire import Awaited, Batch, WireError
 from services.normalizer.announcements import Announcer
 from services.normalizer.context import PUBLISH, SYNC, Context
 from services.normalizer.doubts import DoubtChecks
+from services.normalizer.facts import Ref, cluster_of
 from services.normalizer.plan import Plan, plan
 from services.normalizer.reports import Reporter
 from services.normalizer.sink import Intake
@@ -29,7 +30,8 @@ log = structlog.get_logger("controller")
 CHECK_STORAGE = 10.0
 """Seconds between two checks of what storage holds."""
 SETTLE = 3.0
-"""Seconds to wait at start for the first answer of every source, so that names are given with all claims known."""
+"""Seconds to wait at start for the first answer of all sources of a cluster, so that names are given with all claims
+known."""
 
 
 class Controller:
@@ -46,6 +48,8 @@ class Controller:
         self._telemetry = context.telemetry
         self._clock = context.clock
         self._complaint = Complaint()
+        self._settles_at = inf
+        self._unsettled: set[str] = set()
         self.intake = Intake(context)
         self.reporter = Reporter(context)
         self._doubts = DoubtChecks(context, self.intake.sources)
@@ -69,7 +73,7 @@ class Controller:
                 self._telemetry.record_round(len(refs), time.perf_counter() - began, ok=ok)
 
     async def _begin(self) -> None:
-        """Load what an earlier run has stored, and wait a moment for the first answer of every source."""
+        """Load what an earlier run has stored."""
         backoff = Backoff(0.1, 5, least=0.5)
         while True:
             try:
@@ -81,11 +85,7 @@ class Controller:
         self._health.set("storage", False, "it answers, and is being sent the first documents")
         self._desired.seed(self._mirror.entries, now=self._clock())
         self.intake.loaded.set()
-        try:
-            async with asyncio.timeout(SETTLE):
-                await self.intake.wait_until_tried()
-        except TimeoutError:
-            log.info("started_without_sources", missing=list(self._book.waiting_for()))
+        self._settles_at = self._clock() + SETTLE
         self._queue.add(SYNC)
 
     async def _reconcile(self, refs: list[str], deliveries: asyncio.TaskGroup) -> bool:
@@ -119,7 +119,7 @@ class Controller:
 
     async def _render(self, refs: set[str], now: float) -> None:
         """Render what has changed, then what the ledger has released by now."""
-        for dirty in (refs | self._desired.take_dirty(), self._released(now)):
+        for dirty in (self._settled(refs | self._desired.take_dirty(), now), self._released(now)):
             for _ in self._desired.render_in_slices(dirty, now=now):
                 await asyncio.sleep(0)  # let other tasks run
         for name, error in self._desired.take_failures():
@@ -128,6 +128,17 @@ class Controller:
             self.intake.lookups.request_version(cluster, labels)
         self.intake.lookups.request_cards(self._desired.catalog_models)
 
+    def _settled(self, refs: set[str], now: float) -> set[str]:
+        """Return what to render of `refs` and of what waits: after the start, a cluster waits for its own sources."""
+        if self._settles_at < inf and now >= self._settles_at:
+            self._settles_at = inf
+            if missing := self._book.waiting_for():
+                log.info("started_without_sources", missing=missing)
+        unsettled = self._book.unsettled_clusters if self._settles_at < inf else frozenset()
+        refs = refs | self._unsettled
+        self._unsettled = {ref for ref in refs if _cluster(ref) in unsettled} if unsettled else set()
+        return refs - self._unsettled
+
     def _released(self, now: float) -> set[str]:
         self._desired.release(self._ledger.tick(now))
         return self._desired.take_dirty()
@@ -135,7 +146,7 @@ class Controller:
     def _publish(self, now: float, deliveries: asyncio.TaskGroup) -> None:
         """Send the difference that is not already on its way."""
         self._doubts.check(now, deliveries)
-        times = (self._ledger.next_check(now), self._book.first_sync_ends)
+        times = (self._settles_at, self._ledger.next_check(now), self._book.first_sync_ends)
         for at in times:
             if at is not None and now < at < inf:
                 self._queue.add_after(SYNC, at - now)
@@ -246,3 +257,11 @@ class Controller:
             tell = log.info if level == "info" else log.warning
             tell("storage_not_writable", error=str(error), remedy=remedy)
         self._queue.retry(SYNC)
+
+
+def _cluster(ref: str) -> str:
+    """Return the cluster of an object, empty when `ref` is the key of an entry without a reference."""
+    try:
+        return cluster_of(Ref.parse(ref))
+    except ValueError:
+        return ""

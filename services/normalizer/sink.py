@@ -38,7 +38,6 @@ class Intake:
         self._queue = context.queue
         self._telemetry = context.telemetry
         self._clock = context.clock
-        self._progressed = asyncio.Event()
         self._problems: Mapping[str, tuple[Problem, ...]] = {}
         self.conditions = Conditions(context.health, context.telemetry)
         self.lookups = Lookups()
@@ -230,12 +229,6 @@ class Intake:
 
     # --- what follows
 
-    async def wait_until_tried(self) -> None:
-        """Wait until every source has been tried once."""
-        while not self._book.all_tried:
-            self._progressed.clear()
-            await self._progressed.wait()
-
     def _sources_changed(self) -> None:
         self._desired.await_registries(self._book.awaiting_registries)
         self._queue_changes()
@@ -244,7 +237,6 @@ class Intake:
     def _check_all(self) -> None:
         """Have the controller compare everything, because what is known of sources has changed."""
         self._queue.add(SYNC)
-        self._progressed.set()
 
     def _queue_changes(self) -> None:
         """Have the controller render what may have changed."""

@@ -180,8 +180,16 @@ class SourceBook:
     @property
     def awaiting_registries(self) -> frozenset[str]:
         """The clusters with a registry that has not been tried yet."""
-        untried = (id_ for id_, source in self._sources.items() if source.kind == "registry" and not source.tried)
-        return frozenset(map(cluster_of_id, untried))
+        return frozenset(
+            cluster_of_id(id_) for id_, each in self._sources.items() if each.kind == "registry" and not each.tried
+        )
+
+    @property
+    def unsettled_clusters(self) -> frozenset[str]:
+        """The clusters with a source that has neither answered nor failed yet."""
+        return frozenset(
+            cluster_of_id(id_) for id_, each in self._sources.items() if each.kind != "cluster" and not each.tried
+        )
 
     @property
     def first_sync_ends(self) -> float:

@@ -62,6 +62,22 @@ async def test_with_an_empty_cache_the_third_is_stored_at_once_and_the_feed_wait
         assert not it.storage.complete
 
 
+async def test_at_the_start_no_cluster_waits_for_the_first_answers_of_another(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for setting in ("controller.SETTLE", "sink.SLOW"):
+        monkeypatch.setattr(f"services.normalizer.{setting}", 3600.0)
+    for name in ("hanging", "c"):
+        await fleet.add(name, models=3)
+    fleet.write("hanging", "c")
+    fleet.clusters["hanging"].fault("hang", times=None, resource="services")
+    async with following(fleet) as it:
+        await eventually(lambda: it.keys == keys("c", 3))
+        fleet.clusters["hanging"].clear_faults()
+        fleet.clusters["hanging"].drop_connections()
+        await eventually(lambda: it.keys == sorted(keys("c", 3) + keys("hanging", 3)))
+
+
 @pytest.mark.usefixtures("brief_pauses")
 async def test_nothing_of_those_that_fail_is_lost(fleet: Fleet) -> None:
     storage = MemoryStorage()
