@@ -51,7 +51,7 @@ class Companions:
             self._users[key].add(ref)
 
     def of(self, ref: str, deployment: Deployment) -> Belongings:
-        """Return what belongs to a deployment; a runtime of its namespace goes before one of the cluster."""
+        """Return what belongs to a deployment; a runtime of its namespace wins over one of the cluster."""
         owned = self._by_owner.get(ref, {}).values()
         runtime = connection = None
         if self._used:
