@@ -60,7 +60,7 @@ def read_authority(origin: str, path: Path) -> Authority:
     try:
         return f"{origin} {path}", path.read_text()
     except (OSError, UnicodeDecodeError) as error:
-        raise TrustError(f"{origin} {path} cannot be read: {error}") from error
+        raise TrustError(f"{origin} {path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
 
 
 def _load(context: ssl.SSLContext, origin: str, pem: str) -> None:

@@ -64,7 +64,9 @@ def direct_credentials(*, server: str, token_file: Path, authority: Authority | 
             raise CredentialsError(f"tokenFile {token_file} is empty: write the account's token into it")
         context = trust_only(authority) if authority is not None else system_trust()
     except (OSError, UnicodeDecodeError) as error:
-        raise CredentialsError(f"tokenFile {token_file} cannot be read: {error}") from error
+        raise CredentialsError(
+            f"tokenFile {token_file} cannot be read: {getattr(error, 'strerror', None) or error}"
+        ) from error
     except TrustError as error:
         raise CredentialsError(str(error)) from error
     return Credentials(

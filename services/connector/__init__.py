@@ -1,1 +1,1 @@
-"""The command line that joins the three services in one process."""
+"""The command `connector`: runs the three services in one process, previews manifests, and finds faults."""

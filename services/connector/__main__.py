@@ -1,4 +1,4 @@
-"""`python -m services.connector`."""
+"""Runs `connector` as `python -m services.connector`."""
 
 from services.connector.cli import main
 

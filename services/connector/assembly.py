@@ -1,4 +1,4 @@
-"""All three services in one process: the same parts as in the pod, joined without HTTP."""
+"""Runs all three services in one process: the same parts as in the pod, connected without HTTP."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -41,8 +41,8 @@ _TOLD = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """What to run: the sources, where the feed is served, and where metrics are served besides."""
+class RunOptions:
+    """What to run: the sources, the addresses of the feed, and further addresses for metrics."""
 
     addresses: Sequence[server.Address]
     manifests: Sequence[Path] = ()
@@ -63,10 +63,10 @@ class AllSettings:
 def load_settings(
     *, registries: Sequence[str], catalogs: Sequence[str], cluster: bool, state: Path | None
 ) -> AllSettings:
-    """Return the settings of the environment and the command line; with a cluster the cache is where STORAGE_TYPE says.
+    """Return the settings from the environment and the command line; with a cluster, STORAGE_TYPE selects the cache.
 
     Raises:
-        SettingsError: a value is wrong.
+        SettingsError: a value is invalid.
     """
     return AllSettings(
         normalizer=NormalizerSettings.load_usable(
@@ -79,17 +79,17 @@ def load_settings(
     )
 
 
-async def run(plan: Plan, settings: AllSettings, stop: asyncio.Event, *, tell: Callable[[str], None]) -> None:
-    """Run everything until `stop` is set; `tell` gets lines for a person: what is served and where.
+async def run(options: RunOptions, settings: AllSettings, stop: asyncio.Event, *, tell: Callable[[str], None]) -> None:
+    """Run everything until `stop` is set; `tell` prints what is served and where.
 
     Raises:
-        CredentialsError: a cluster is asked for and the environment leads to none.
-        OSError: an address cannot be bound, or the cache's folder cannot be written.
+        CredentialsError: a cluster is wanted, but there are no credentials for one.
+        OSError: an address cannot be bound, or the folder of the cache cannot be written.
     """
     health, metrics = Health(), Metrics(NAME, __version__)
     for each in (settings.normalizer, settings.storage, settings.location):
         report_unusable(each, health)
-    kube_metrics = KubeMetrics(metrics)  # one for the cache in ConfigMaps and for the sources
+    kube_metrics = KubeMetrics(metrics)  # shared by the cache in ConfigMaps and the sources
     shelf = Shelf(health=health)
     async with AsyncExitStack() as stack:
         storage = await stack.enter_async_context(
@@ -99,16 +99,16 @@ async def run(plan: Plan, settings: AllSettings, stop: asyncio.Event, *, tell: C
                 health=health,
                 push=False,
                 kube_metrics=kube_metrics,
-                sources=named_sources(plan, settings.normalizer),
+                sources=named_sources(options, settings.normalizer),
             )
         )
         await stack.enter_async_context(registering(settings.storage, storage))
         controller = create_controller(settings=settings.normalizer, storage=storage, health=health, metrics=metrics)
         environment = Environment(
-            settings=settings.normalizer, metrics=metrics, kube_metrics=kube_metrics, manifests=plan.manifests
+            settings=settings.normalizer, metrics=metrics, kube_metrics=kube_metrics, manifests=options.manifests
         )
         sources = await follow_sources(
-            intake=controller.intake, environment=environment, cluster=plan.cluster, contexts=plan.contexts
+            intake=controller.intake, environment=environment, cluster=options.cluster, contexts=options.contexts
         )
         app = create_location_app(
             shelf=shelf,
@@ -116,24 +116,24 @@ async def run(plan: Plan, settings: AllSettings, stop: asyncio.Event, *, tell: C
             health=health,
             access=await access_policy(settings.location, stack),
             connector_id=settings.location.connector_id,
-            options=rendering_options(settings.location, plan.addresses[0]),
+            options=rendering_options(settings.location, options.addresses[0]),
             fetcher=card_fetcher(settings.location),
             neighbours=_neighbours(controller, storage, settings),
             settings=settings.location,
         )
         administration.add_routes(app, storage)
         add_explanations(app, controller.reporter)
-        bound = await stack.enter_async_context(server.listening(app, plan.addresses))
-        if plan.metrics_addresses:
+        bound = await stack.enter_async_context(server.listening(app, options.addresses))
+        if options.metrics_addresses:
             own = _of_normalizer(controller, settings.normalizer, metrics=metrics, health=health)
-            await stack.enter_async_context(server.listening(own, plan.metrics_addresses))
+            await stack.enter_async_context(server.listening(own, options.metrics_addresses))
         stack.callback(storage.close)
         base = f"http://{server.Address(bound[0].host or 'localhost', bound[0].port)}"
         log_start(
             NAME,
             __version__,
             addresses=bound,
-            follows=named_sources(plan, settings.normalizer),
+            follows=named_sources(options, settings.normalizer),
             cache=settings.storage.storage_type,
             settings=_given(settings),
         )
@@ -146,7 +146,7 @@ async def run(plan: Plan, settings: AllSettings, stop: asyncio.Event, *, tell: C
 def _of_normalizer(
     controller: Controller, settings: NormalizerSettings, *, metrics: Metrics, health: Health
 ) -> web.Application:
-    """Return what answers where a normalizer of its own would: its status and explanations, with metrics and health."""
+    """Return the web application of a separate normalizer: its status and explanations, metrics and health."""
     access = AccessPolicy(token=settings.shared_token, open_reads=settings.open_reads)
     app = server.create_app(name=NAME, metrics=metrics, health=health, access=access)
     server.add_status(app, partial(controller.reporter.status, settings))
@@ -155,7 +155,7 @@ def _of_normalizer(
 
 
 def _neighbours(controller: Controller, storage: StorageService, settings: AllSettings) -> Neighbours:
-    """Return what asks the other two services; the conditions of all three are location's, for they share them."""
+    """Return how to ask the other two services; all three share the conditions, which location reports."""
     shared = Health()
     return Neighbours(
         in_process(
@@ -172,26 +172,27 @@ def _given(settings: AllSettings) -> list[SettingStatus]:
     return list({each.name: each for of_one in all_three for each in settings_of(of_one)}.values())
 
 
-def named_sources(plan: Plan, settings: NormalizerSettings) -> list[str]:
-    """Return what the models come from, as a person would name it on the command line."""
+def named_sources(options: RunOptions, settings: NormalizerSettings) -> list[str]:
+    """Return the sources of models, as options of the command line or variables."""
     return [
-        *(f"--manifests {path.resolve()}" for path in plan.manifests),
+        *(f"--manifests {path.resolve()}" for path in options.manifests),
         *(f"--registry {url}" for url in settings.model_registry_urls),
         *(f"MLFLOW_URLS={url}" for url in settings.mlflow_urls),
         *(f"OPENAI_SERVERS={url}" for url in settings.openai_servers),
-        *(["--cluster"] if plan.cluster else []),
-        *(f"--cluster {context}" for context in plan.contexts),
+        *(["--cluster"] if options.cluster else []),
+        *(f"--cluster {context}" for context in options.contexts),
         *([f"CLUSTERS_FILE {settings.clusters_file}"] if settings.clusters_file else []),
     ]
 
 
 def announce(shelf: Shelf, base: str, tell: Callable[[str], None]) -> None:
-    """Tell what the feed serves, by some of its documents."""
+    """Print the number of models in the feed, and some of their addresses."""
     for entry in shelf.entries()[:_TOLD]:
         tell(f"{base}{entry.uri}")
     if len(shelf) > _TOLD:
         tell("...")
-    tell(f"{len(shelf)} models are served" if len(shelf) else "no model is ready to be served yet")
+    served = "1 model is served" if len(shelf) == 1 else f"{len(shelf)} models are served"
+    tell(served if len(shelf) else "no model is ready to be served yet")
 
 
 async def fill(shelf: Shelf, storage: StorageService, *, complete: Callable[[], None]) -> None:

@@ -1,6 +1,6 @@
-"""`connector`: run all in one process, preview what would be served.
+"""The command line `connector` with its commands `run` and `preview`; `doctor` and `removals` are modules of their own.
 
-What a command needs is loaded when it is called: a preview of one manifest is not to wait for servers and clients.
+Each command imports what it needs when it is called, so that a preview starts without loading servers and clients.
 """
 
 import gc
@@ -30,18 +30,18 @@ _EXISTING = click.Path(exists=True, path_type=Path)
 
 
 _FURTHER = {"doctor": "services.connector.doctor.command", "removals": "services.connector.removals"}
-"""Commands with a module of their own, which has each by its name."""
+"""Commands in other modules, by name."""
 
 
 class _Commands(click.Group):
-    """The commands; those of other modules are loaded when they are asked for."""
+    """The commands; those in other modules are imported when they are used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names of all."""
+        """Return the names of all commands."""
         return sorted([*super().list_commands(ctx), *_FURTHER])
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Return the command of that name."""
+        """Return the command with this name, None if there is none."""
         if cmd_name not in _FURTHER:
             return super().get_command(ctx, cmd_name)
         command: click.Command = getattr(import_module(_FURTHER[cmd_name]), cmd_name)
@@ -51,7 +51,7 @@ class _Commands(click.Group):
 @click.group(cls=_Commands, context_settings=HELP)
 @click.version_option(__version__, prog_name="connector")
 def main() -> None:
-    """Carry AI models from KServe and Kubeflow model registries to Backstage."""
+    """Show AI models from KServe and model registries in Backstage."""
 
 
 @main.command()
@@ -65,23 +65,21 @@ def main() -> None:
     is_flag=False,
     flag_value="",
     multiple=True,
-    help="Follow the cluster of this context in the kubeconfig; repeatable. Without a context: the one that the "
-    "environment or the kubeconfig leads to. Registries given with --registry describe all contexts.",
+    help="Read the cluster of this context in the kubeconfig; repeatable. Without a context: the current cluster of "
+    "the environment or the kubeconfig. Registries given with --registry describe the models of all contexts.",
 )
-@click.option("--registry", metavar="URL", multiple=True, help="A model registry's root; repeatable.")
-@click.option("--catalog", metavar="URL", multiple=True, help="A model catalog's root, for model cards; repeatable.")
+@click.option("--registry", metavar="URL", multiple=True, help="URL of a model registry; repeatable.")
+@click.option("--catalog", metavar="URL", multiple=True, help="URL of a model catalog, for model cards; repeatable.")
 @click.option(
     "--state",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder of the cache; default: STATE_DIR, or 'state'. With --cluster alone the cache is a ConfigMap.",
+    help="Folder of the cache; default: STATE_DIR, or 'state'. With only --cluster, the cache is in ConfigMaps.",
 )
-@click.option(
-    "--address", type=AddressType(), default="127.0.0.1:9090", show_default=True, help="Where the feed is served."
-)
+@click.option("--address", type=AddressType(), default="127.0.0.1:9090", show_default=True, help="Address of the feed.")
 @click.option(
     "--metrics-address",
     type=AddressType(),
-    help="Where metrics, health, /status and /explain are served as well, as a normalizer of its own serves them.",
+    help="Second address, for metrics, health, /status and /explain, like that of a separate normalizer.",
 )
 def run(
     manifests: tuple[Path, ...],
@@ -92,7 +90,7 @@ def run(
     address: "Address",
     metrics_address: "Address | None",
 ) -> None:
-    """Run normalizer, cache and feed in one process."""
+    """Run normalizer, cache and feed in one process until it is stopped."""
     from common import logs, runtime
     from common.kube.credentials import CredentialsError
     from common.settings import SettingsError
@@ -102,41 +100,41 @@ def run(
     with reported("connector", SettingsError, CredentialsError, TrustError, OSError, service=bool(clusters)):
         contexts = tuple(filter(None, clusters))
         if contexts and "" in clusters:
-            raise click.UsageError("give --cluster with a context each time, or once without any")
+            raise click.UsageError("give --cluster with a context each time, or once without a context")
         cluster = bool(clusters) and not contexts
         settings = assembly.load_settings(registries=registry, catalogs=catalog, cluster=cluster, state=state)
         file = settings.normalizer.clusters_file
         if contexts and file is not None:
-            raise click.UsageError(f"CLUSTERS_FILE names the clusters already: {file}; give no --cluster CONTEXT")
+            raise click.UsageError(f"CLUSTERS_FILE ({file}) already lists the clusters: remove --cluster CONTEXT")
         if not (manifests or clusters or file or settings.normalizer.names_servers):
             raise click.UsageError("nothing to read: give --manifests, --registry or --cluster, or set CLUSTERS_FILE")
         as_json = logs.configure(level=settings.normalizer.log_level, format=settings.normalizer.log_format)
-        plan = assembly.Plan(
+        options = assembly.RunOptions(
             addresses=[address],
             manifests=manifests,
             cluster=cluster,
             contexts=contexts,
             metrics_addresses=[metrics_address] if metrics_address else [],
         )
-        # In a pod the lines for a person would stand among those of the log.
+        # In a pod, readable lines would be mixed with the log.
         tell = (lambda text: None) if cluster and as_json else click.echo
-        runtime.run(lambda stop: assembly.run(plan, settings, stop, tell=tell))
+        runtime.run(lambda stop: assembly.run(options, settings, stop, tell=tell))
 
 
 @main.command()
 @click.argument("paths", nargs=-1)
-@click.option("--cluster", is_flag=True, help="What the cluster of the environment or a kubeconfig has; only read.")
+@click.option("--cluster", is_flag=True, help="Read the current cluster of the environment or a kubeconfig.")
 @click.option(
     "--bundle",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="What was in the cluster where 'connector doctor --bundle' wrote this file.",
+    help="Read a file that 'connector doctor --bundle' wrote in another cluster.",
 )
-@click.option("--registry", metavar="URL", multiple=True, help="A model registry's root, only read; repeatable.")
+@click.option("--registry", metavar="URL", multiple=True, help="URL of a model registry to read; repeatable.")
 @click.option(
     "--diff",
     metavar="URL",
-    help="Say what would change in the connector that runs there: the address of location, storage-rest or "
-    "'connector run'. With --format table, json or yaml.",
+    help="Compare with a running connector: the address of location, storage-rest or 'connector run'. For --format "
+    "table, json and yaml.",
 )
 @click.option(
     "--format",
@@ -144,14 +142,14 @@ def run(
     type=click.Choice(["table", "json", "yaml", "entities", "github", "sarif"]),
     default="table",
     show_default=True,
-    help="How to print.",
+    help="Format of the output.",
 )
 @click.option(
     "--fail-on",
     type=click.Choice(["error", "warning", "info", "never"]),
     default="error",
     show_default=True,
-    help="End with status 1 when there is a problem at least as severe as this.",
+    help="Exit with status 1 if a problem is at least as severe as this.",
 )
 def preview(
     paths: tuple[str, ...],
@@ -162,7 +160,7 @@ def preview(
     output: str,
     fail_on: str,
 ) -> None:
-    """Print what would be served of the manifests in PATHS, and what is wrong with them.
+    """Show what would be served from the manifests in PATHS, and what is wrong with them.
 
     PATHS are files, folders, patterns such as 'models/**/*.yaml', or - for standard input:
     kustomize build . | connector preview -
@@ -170,8 +168,8 @@ def preview(
     \b
     Exit status:
       0  no problem at least as severe as --fail-on
-      1  there is one
-      2  the command or the configuration is at fault, for example: a path does not exist
+      1  there is such a problem
+      2  the command or the configuration is wrong, for example: a path does not exist
     """
     from common.settings import SettingsError
     from services.connector import reports
@@ -181,8 +179,8 @@ def preview(
     if not (paths or cluster or bundle or registry):
         raise click.UsageError("nothing to read: give PATHS, --cluster, --registry or --bundle")
     if diff and output not in reports.COMPARING:
-        raise click.UsageError(f"--diff goes with --format {', '.join(reports.COMPARING)}")
-    gc.disable()  # the process ends before it would be worth its time
+        raise click.UsageError(f"--diff needs --format {', '.join(reports.COMPARING)}")
+    gc.disable()  # the process ends soon, so collecting garbage is not worth the time
     try:
         with reported("connector", SettingsError):
             settings = NormalizerSettings.load()
@@ -210,7 +208,7 @@ def preview(
 def _from_elsewhere(
     cluster: bool, bundle: Path | None, settings: "NormalizerSettings"
 ) -> "Mapping[Path, FileContents]":
-    """Return the manifests that are not in files; what loads the client of a cluster is imported for it alone."""
+    """Return the manifests from a cluster or a bundle; the client is imported only if they are used."""
     found: dict[Path, FileContents] = {}
     if not (cluster or bundle):
         return found
@@ -230,7 +228,7 @@ def _from_elsewhere(
 
 
 def _of_registries(urls: "Sequence[str]", settings: "NormalizerSettings") -> "Sequence[Mapping[Ref, Fact]]":
-    """Return what the registries at these URLs hold; their client is imported for them alone."""
+    """Return the content of the registries at these URLs; their client is imported only if there are any."""
     if not urls:
         return ()
 
@@ -245,7 +243,7 @@ def _of_registries(urls: "Sequence[str]", settings: "NormalizerSettings") -> "Se
 
 
 def _differences(url: str, result: "Preview", settings: "NormalizerSettings") -> "Sequence[Difference]":
-    """Return in what the connector that runs at a URL differs."""
+    """Return the differences from the connector at a URL."""
 
     from common.http.client import RemoteError
     from services.connector.comparison import compare, read_served

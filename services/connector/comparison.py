@@ -1,4 +1,4 @@
-"""What a running connector serves, and in what it differs from a preview: `connector preview --diff URL`."""
+"""Compares a preview with what a running connector serves, for `connector preview --diff URL`."""
 
 import asyncio
 import difflib
@@ -28,7 +28,7 @@ _MOST = 20
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What the preview makes of one key, and what is served under it now; None where there is none."""
+    """The document of one key in the preview (`wanted`) and in the running connector (`served`), None without one."""
 
     key: str
     change: Change
@@ -37,10 +37,10 @@ class Difference:
 
 
 async def read_served(url: str, token: TokenSource | None) -> dict[str, Document]:
-    """Return the documents that a location serves at `url`, or that a storage-rest keeps there, by key.
+    """Return the documents of the location or storage-rest at `url`, by key.
 
     Raises:
-        RemoteError: it does not answer, or something else does.
+        RemoteError: there is no answer, or the answer is not the connector's.
     """
     async with HttpClient(name="the running connector", base_url=url, token=token, attempts=1) as client:
         listed = _object(await _get(client, "/list"), url)
@@ -49,7 +49,7 @@ async def read_served(url: str, token: TokenSource | None) -> dict[str, Document
         elif isinstance(listed.get("keys"), list):
             paths = {str(key): f"/fetch?key={quote(str(key))}" for key in listed["keys"]}
         else:
-            raise RemoteError(f"{url}/list names neither documents nor keys: no location or storage-rest is there")
+            raise RemoteError(f"{url}/list contains neither documents nor keys: it is not location or storage-rest")
         gate = asyncio.Semaphore(_PARALLEL)
 
         async def read(path: str) -> Document | None:
@@ -57,7 +57,7 @@ async def read_served(url: str, token: TokenSource | None) -> dict[str, Document
                 try:
                     body = await _get(client, path)
                 except StatusError as error:
-                    if error.status == 404:  # it has left meanwhile
+                    if error.status == 404:  # removed since it was listed
                         return None
                     raise
             return _object(_stored(body, path) if "keys" in listed else body, path)
@@ -67,10 +67,9 @@ async def read_served(url: str, token: TokenSource | None) -> dict[str, Document
 
 
 def compare(shown: Iterable[Shown], served: Mapping[str, Document]) -> list[Difference]:
-    """Return a difference for each key of either, sorted.
+    """Return a difference for each key of both, sorted.
 
-    A manifest that nobody has deployed does not say where its server is: then the server that is served counts as the
-    same.
+    A manifest that is not deployed yet does not contain the address of its server: then the server is not compared.
     """
     wanted = {each.key: _object(each.document, each.key) for each in shown}
     found = []
@@ -88,7 +87,7 @@ def compare(shown: Iterable[Shown], served: Mapping[str, Document]) -> list[Diff
 
 
 def lines_of(differences: Iterable[Difference]) -> Iterator[str]:
-    """Yield the differences for people; what is only served is named, for others may have deployed it."""
+    """Yield the differences as text; documents that are only served are listed too: others may have deployed them."""
     differences = list(differences)
     for each in differences:
         if each.change in ("added", "changed"):
@@ -100,12 +99,12 @@ def lines_of(differences: Iterable[Difference]) -> Iterator[str]:
                     yield _marked(line[0], f"  {line}", bare=True)
     alone = [each.key for each in differences if each.change == "only-served"]
     for key in alone[:_MOST]:
-        yield _marked("-", f"{key} (is served, and not in what was previewed)")
+        yield _marked("-", f"{key} (served, but not in the preview)")
     if len(alone) > _MOST:
         yield f"… and {len(alone) - _MOST} more"
     count = {change: sum(each.change == change for each in differences) for change in ("added", "changed", "same")}
-    said = ", ".join(f"{number} {change}" for change, number in count.items())
-    yield f"{said}, {len(alone)} only served"
+    counts = ", ".join(f"{number} {change}" for change, number in count.items())
+    yield f"{counts}, {len(alone)} only served"
 
 
 def _marked(mark: str, text: str, *, bare: bool = False) -> str:
@@ -138,11 +137,11 @@ def _object(body: bytes, where: str) -> Document:
     except (ValueError, RecursionError):
         parsed = None
     if not isinstance(parsed, dict):
-        raise RemoteError(f"{where}: something else than the connector answers there")
+        raise RemoteError(f"{where}: the answer is not the connector's")
     return parsed
 
 
 def _key_of(uri: str) -> str:
-    """Return the key of a document by its path, which may be without a slash at the beginning."""
+    """Return the key of a document from its path, with or without a slash at the beginning."""
     segments = uri.strip("/").split("/")
     return identity.key_of((segments[0], segments[1])) if len(segments) >= 3 else uri

@@ -1,4 +1,4 @@
-"""What the preview reads that is not in files: a live cluster, a bundle of the doctor, model registries."""
+"""Reads for the preview what is not in files: a cluster, a bundle of the doctor, model registries."""
 
 import json
 import tarfile
@@ -42,17 +42,16 @@ _LARGEST = 64 * 1024 * 1024
 
 
 class BundleError(Exception):
-    """A file that is no bundle of the doctor's; the text says why."""
+    """A file is not a bundle of the doctor; the text says why."""
 
 
 async def read_cluster(environ: Mapping[str, str], settings: NormalizerSettings) -> dict[Path, FileContents]:
-    """Return what the cluster has that is shown, in the watched namespaces or in all; nothing is changed there.
+    """Return the deployments in a cluster, in the watched namespaces or in all; nothing is changed there.
 
-    What may not be read, or is not there, is left out, as it is by the normalizer, and so is what the settings do not
-    have read.
+    Objects that may not be read, or are not read according to the settings, are left out, as in the normalizer.
 
     Raises:
-        CredentialsError: there is no way to a cluster.
+        CredentialsError: there are no credentials for a cluster.
         RemoteError: its InferenceServices cannot be listed.
     """
     async with Api(await find_credentials(environ), timeout=_TIMEOUT) as api:
@@ -72,7 +71,7 @@ async def read_cluster(environ: Mapping[str, str], settings: NormalizerSettings)
 
 
 def _beside(settings: NormalizerSettings) -> dict[str, tuple[Resource, ...]]:
-    """Return what is read beside InferenceServices, each kind by the versions that a cluster may have it in."""
+    """Return the kinds that are read in addition to InferenceServices, with the versions that a cluster may have."""
     kinds: dict[str, tuple[Resource, ...]] = {
         "LLMInferenceService": LLM_INFERENCE_SERVICES,
         "Service": (SERVICES,),
@@ -86,7 +85,7 @@ def _beside(settings: NormalizerSettings) -> dict[str, tuple[Resource, ...]]:
 async def _listed(
     api: Api, resource: Resource, kind: str, places: Sequence[str | None]
 ) -> tuple[dict[Path, FileContents], RemoteError | None]:
-    """Return the objects in the namespaces that can be read, and why another one cannot."""
+    """Return the objects in the namespaces that can be read, and an error if one cannot."""
     found: dict[Path, FileContents] = {}
     refused = None
     for namespace in places:
@@ -103,7 +102,7 @@ async def _listed(
 async def _connections(
     api: Api, files: Mapping[Path, FileContents], allowed: Collection[str]
 ) -> dict[Path, FileContents]:
-    """Return the Secrets that deployments name, each read by its name, and of them what may be shown."""
+    """Return the Secrets that deployments name, each read by its name, if the settings allow it."""
     deployments = (each.facts for each in read_manifests(files).deployments.values())
     named = {(each.namespace, secret_name(each.storage)) for each in deployments}
     found: dict[Path, FileContents] = {}
@@ -122,11 +121,11 @@ def _contents(resource: Resource, kind: str, obj: Mapping[str, Any], path: str) 
 
 
 async def read_registries(urls: Sequence[str], settings: NormalizerSettings) -> list[Mapping[Ref, Fact]]:
-    """Return what the model registries at these URLs hold; they are only read.
+    """Return the content of the model registries at these URLs.
 
     Raises:
-        RemoteError: one of them cannot be read to the end.
-        TrustError: an authority for registries cannot be used.
+        RemoteError: one of them cannot be read completely.
+        TrustError: a certificate authority for registries is invalid.
     """
     connector = own_connector(settings, token=settings.shared_token, metrics=Metrics("preview", __version__))
     wanted = DiscoverySettings(registry_urls=tuple(urls), insecure=settings.model_registry_insecure)
@@ -137,7 +136,7 @@ async def _read_registry(connector: Connector, ref: SourceRef) -> Mapping[Ref, F
     async with connector.open(ref) as remote:
         look = await RegistryPoller(remote).poll()
     if not look.complete:
-        raise RemoteError(f"{ref.label} cannot be read to the end: {look.fault or 'see the problems'}")
+        raise RemoteError(f"{ref.label} cannot be read completely: {look.fault or 'see the problems'}")
     return look.facts(ref.registry)
 
 
@@ -145,7 +144,7 @@ def read_bundle(file: Path) -> dict[Path, FileContents]:
     """Return the manifests in a bundle.
 
     Raises:
-        BundleError: it cannot be read as one.
+        BundleError: the file is not a bundle.
     """
     found: dict[Path, FileContents] = {}
     try:

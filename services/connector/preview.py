@@ -1,4 +1,4 @@
-"""What the connector would serve of some manifests, without serving it."""
+"""Computes what the connector would serve from some manifests, and what is wrong with them."""
 
 import re
 import sys
@@ -31,19 +31,19 @@ STDIN = "-"
 NOTHING: Mapping[Path, FileContents] = MappingProxyType({})
 _KEY = re.compile(r"annotation ([\w.-]+/[\w.-]+)|the label ([\w./-]+)|its field [\w.\[\]/-]*?([\w-]+)(?:\[\d+\])* is ")
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "info")
-"""The gravest first."""
+"""The most severe first."""
 
 Progress = Callable[[int, int], None]
-"""Told how much of how much is done."""
+"""Called with the number of files that are done, and of all files."""
 
 
-def unseen(_done: int, _of: int) -> None:
-    """Show nobody how much is done."""
+def no_progress(_done: int, _of: int) -> None:
+    """Show no progress."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """One document that would be served: the object it is made of, where that stands, and its problems."""
+    """A document that would be served: the object that it is made from, its place in the files, and its problems."""
 
     upsert: Upsert
     object: str
@@ -52,7 +52,7 @@ class Shown:
 
     @property
     def key(self) -> str:
-        """The key under which it would be stored."""
+        """The key of the document in the cache."""
         return self.upsert.key
 
     @property
@@ -63,7 +63,7 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """All that would be served of `files` files; `hidden` names the objects and files that would not be, and why."""
+    """What would be served from a number of `files`; `hidden` are objects and files that would not be, and why."""
 
     shown: tuple[Shown, ...]
     hidden: tuple[Noticed, ...]
@@ -71,13 +71,13 @@ class Preview:
 
     @property
     def noticed(self) -> tuple[Noticed, ...]:
-        """All problems, in the order of files and lines."""
+        """All problems, sorted by file and line."""
         found = (*(each for shown in self.shown for each in shown.noticed), *self.hidden)
         return tuple(sorted(found, key=lambda each: (each.place, each.problem)))
 
     @property
     def hidden_by_object(self) -> dict[str, list[Noticed]]:
-        """What is not served, by the object or file, in the order of files and lines."""
+        """What would not be served, by object or file, sorted by file and line."""
         found: dict[str, list[Noticed]] = {}
         for each in sorted(self.hidden, key=lambda each: (each.place, each.problem)):
             found.setdefault(each.problem.object, []).append(each)
@@ -85,8 +85,8 @@ class Preview:
 
     def fails(self, severity: str = "error") -> bool:
         """Return whether a problem is at least as severe as `severity`; with any other word, False."""
-        grave = SEVERITIES[: SEVERITIES.index(severity) + 1] if severity in SEVERITIES else ()
-        return any(each.problem.severity in grave for each in self.noticed)
+        severe = SEVERITIES[: SEVERITIES.index(severity) + 1] if severity in SEVERITIES else ()
+        return any(each.problem.severity in severe for each in self.noticed)
 
 
 def preview(
@@ -97,12 +97,12 @@ def preview(
     more: Mapping[Path, FileContents] = NOTHING,
     registries: Iterable[Mapping[Ref, Fact]] = (),
     connections: bool = False,
-    progress: Progress = unseen,
+    progress: Progress = no_progress,
 ) -> Preview:
-    """Return what would be served of the manifests in `paths`: files, folders, patterns, `-` for standard input.
+    """Return what would be served from the manifests in `paths`: files, folders, patterns, `-` for standard input.
 
-    `more` are manifests from elsewhere, `registries` what registries hold. `connections`: the Secrets of connections
-    beside are read. `progress` is told how many files of how many are read.
+    `more` are manifests from other places, `registries` the content of registries. `connections`: Secrets of
+    connections in the files are read. `progress` is called for each file.
 
     Raises:
         FileNotFoundError: one of `paths` does not exist, or a pattern matches nothing.
@@ -128,7 +128,7 @@ def preview(
 
 
 def _selected(contents: Contents, selection: Selection) -> Contents:
-    """Return the contents with what the selection refuses made stopped, as the source does it."""
+    """Return the contents with the deployments that the selection excludes marked as stopped, as the source does."""
     chosen = {
         ref: manifest._replace(facts=facts, bare=manifest.bare and facts is manifest.facts)
         for ref, manifest in contents.deployments.items()
@@ -137,11 +137,11 @@ def _selected(contents: Contents, selection: Selection) -> Contents:
     return replace(contents, deployments=chosen)
 
 
-def read_paths(paths: Iterable[str | Path], progress: Progress = unseen) -> dict[Path, FileContents]:
-    """Return what the files among and below `paths` hold; `progress` is told how many of how many are read.
+def read_paths(paths: Iterable[str | Path], progress: Progress = no_progress) -> dict[Path, FileContents]:
+    """Return the content of the files in and below `paths`; `progress` is called for each file.
 
     Raises:
-        FileNotFoundError: as `preview` does.
+        FileNotFoundError: as `preview`.
     """
     found: dict[Path, None] = {}
     for written in map(str, paths):
@@ -154,13 +154,13 @@ def read_paths(paths: Iterable[str | Path], progress: Progress = unseen) -> dict
 
 
 class _Lines:
-    """The lines of files, read again where a problem names a key in them."""
+    """The lines of files, read again to find the key that a problem names."""
 
     def __init__(self) -> None:
         self._files: dict[str, list[str]] = {}
 
     def pinpoint(self, each: Noticed) -> Noticed:
-        """Return a problem of an object with the line of the annotation, label or field that it is about."""
+        """Return the problem with the line of the annotation, label or field that it is about."""
         problem, place = each
         key = _KEY.search(f"{problem.message} {problem.remedy}")
         if key is None or not place.line or place.path == STDIN:
@@ -175,7 +175,7 @@ class _Lines:
         if path not in self._files:
             try:
                 self._files[path] = decoded(Path(path).read_bytes()).splitlines()
-            except (OSError, UnicodeDecodeError):  # changed since it was read
+            except (OSError, UnicodeDecodeError):  # the file has changed since it was read
                 self._files[path] = []
         return self._files[path]
 
@@ -214,6 +214,6 @@ def _not_ready(contents: Contents) -> Iterator[Noticed]:
                 "info",
                 ref.label,
                 f"not served: {readiness.reason}",
-                "undo that to have it served" if readiness.stopped else "it is served as soon as it is ready",
+                "undo that to serve it" if readiness.stopped else "it is served as soon as it is ready",
             )
             yield Noticed(problem, manifest.place)

@@ -1,4 +1,4 @@
-"""`connector removals`: what is about to leave the catalog, and what is to become of it."""
+"""The command `connector removals`: lists the entries that are about to leave the catalog, and confirms or refuses."""
 
 import json
 from collections.abc import Sequence
@@ -20,17 +20,17 @@ _url = click.option(
     envvar="STORAGE_URL",
     default=_DEFAULT_URL,
     show_default=True,
-    help="storage-rest, or the address of `connector run`.",
+    help="Address of storage-rest, or of `connector run`.",
 )
 _keys = click.argument("keys", nargs=-1)
-_all = click.option("--all", "everything", is_flag=True, help="All that is leaving.")
+_all = click.option("--all", "everything", is_flag=True, help="All entries that are about to leave.")
 
 
 @click.group()
 def removals() -> None:
-    """Show what is about to leave the catalog, and decide about it.
+    """List what is about to leave the catalog, and confirm or refuse it.
 
-    An entry whose source does not show it any more stays for a while, unless there is proof that it is gone.
+    An entry that its source no longer lists is kept for a while, unless it is proven that it was deleted.
     """
 
 
@@ -38,14 +38,14 @@ def removals() -> None:
 @_url
 @click.option("--format", "output", type=click.Choice(["table", "json"]), default="table", show_default=True)
 def list_command(url: str, output: str) -> None:
-    """Show what is leaving, since when, why and when it is due, and what has left lately."""
+    """List what is about to leave, since when, why and when it is due, and what was removed last."""
     told = _ask(url, "GET", "/removals")
     if output == "json":
         click.echo(json.dumps(told, indent=2))
         return
     if told["damage"]:
         click.echo(f"The cache is damaged: {told['damage']}.")
-        click.echo("It is served when every source was read, or after `connector removals accept`.")
+        click.echo("It is served when every source has been read, or after `connector removals accept`.")
     _table("leaving", told["leaving"], ("key", "reason", "since", "due", "ref"))
     _table("left", told["left"][:_LEFT_SHOWN], ("key", "reason", "at", "ref"))
 
@@ -55,7 +55,7 @@ def list_command(url: str, output: str) -> None:
 @_all
 @_url
 def confirm(keys: Sequence[str], everything: bool, url: str) -> None:
-    """Let entries that are leaving go now."""
+    """Remove entries that are about to leave now."""
     _decide("confirm", "removed", keys, everything, url)
 
 
@@ -64,21 +64,21 @@ def confirm(keys: Sequence[str], everything: bool, url: str) -> None:
 @_all
 @_url
 def refuse(keys: Sequence[str], everything: bool, url: str) -> None:
-    """Keep entries that are leaving until their source shows them again, or they are confirmed."""
+    """Keep entries that are about to leave until their source lists them again, or you confirm."""
     _decide("refuse", "kept", keys, everything, url)
 
 
 @removals.command()
 @_url
 def accept(url: str) -> None:
-    """Serve a damaged cache as it is: what is missing from it leaves Backstage until it is found again."""
+    """Serve a damaged cache as it is: models missing from it are removed from Backstage until they are found again."""
     damage = _ask(url, "POST", "/removals/accept")["damage"]
     click.echo(f"accepted, although {damage}" if damage else "the cache is not damaged")
 
 
 def _decide(decision: str, done: str, keys: Sequence[str], everything: bool, url: str) -> None:
     if everything == bool(keys):
-        raise click.UsageError("name the keys that `connector removals list` shows, or give --all")
+        raise click.UsageError("give keys that `connector removals list` shows, or --all")
     body: dict[str, Any] = {"all": True} if everything else {"keys": list(keys)}
     decided = _ask(url, "POST", f"/removals/{decision}", json=body)["keys"]
     for key in decided:
@@ -91,7 +91,7 @@ def _ask(url: str, method: str, path: str, **options: Any) -> Any:
     """Return the answer of storage-rest.
 
     Raises:
-        click.ClickException: saying what went wrong and what to do.
+        click.ClickException: the request failed; the text says why and what to do.
     """
 
     async def ask() -> bytes:
@@ -105,13 +105,13 @@ def _ask(url: str, method: str, path: str, **options: Any) -> Any:
     except StatusError as error:
         raise click.ClickException(f"{error}{_remedy(error.status)}") from None
     except (RemoteError, ValueError) as error:
-        raise click.ClickException(f"{error}; is --url the address of storage-rest?") from None
+        raise click.ClickException(f"{error}; check that --url is the address of storage-rest") from None
 
 
 def _remedy(status: int) -> str:
     if status in (401, 403):
-        return "; the variable `token` must be the one that the sidecars share"
-    return "; is --url the address of a storage-rest of this connector?" if status == 405 else ""
+        return "; set the variable `token` to the one that the sidecars share"
+    return "; check that --url is the address of this connector's storage-rest" if status == 405 else ""
 
 
 def _table(title: str, items: Sequence[dict[str, Any]], columns: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""What `connector preview` prints, in each of its formats."""
+"""The output formats of `connector preview`."""
 
 import json
 import shutil
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from services.connector.comparison import Difference
 
 Differences: TypeAlias = "Sequence[Difference] | None"
-"""In what a running connector differs, None where nobody asked."""
+"""The differences from a running connector, None without `--diff`."""
 Report = Callable[[Preview, Differences], str]
 COMPARING = ("table", "json", "yaml")
-"""The formats that say in what a running connector differs."""
+"""The formats that can show differences from a running connector."""
 
 _COLOURS: Mapping[Severity, str] = {"error": "red", "warning": "yellow", "info": "blue"}
 _GITHUB: Mapping[Severity, str] = {"error": "error", "warning": "warning", "info": "notice"}
@@ -37,9 +37,9 @@ _DOCUMENTATION = "docs/mapping.md"
 
 
 def table(result: Preview, differences: Differences = None) -> str:
-    """Return a row for each document, then the problems and a summary; on a terminal in its width and in colours.
+    """Return a row for each document, then the problems and a summary; on a terminal, fitted to its width and coloured.
 
-    With differences, these stand in the place of the rows.
+    With differences, these replace the rows.
     """
     width = shutil.get_terminal_size((_WIDTH, 24)).columns if sys.stdout.isatty() else 0
     rows = _rows(result, width) if differences is None else _differing(differences)
@@ -48,16 +48,16 @@ def table(result: Preview, differences: Differences = None) -> str:
 
 
 def as_json(result: Preview, differences: Differences = None) -> str:
-    """Return an array with an entry for each document; what is not served follows, with null for its document.
+    """Return an array with an entry for each document, then one for each object without (its document is null).
 
-    With differences, each entry has `change` and what is `served` now, also those that only the running connector has.
+    With differences, each entry has `change` and `served`, and there are entries for documents that are only served.
     """
     return json.dumps(list(_entries(result, differences)), indent=2, ensure_ascii=False)
 
 
 def as_yaml(result: Preview, differences: Differences = None) -> str:
     """Return the same entries as YAML documents."""
-    import yaml  # it takes a while to load
+    import yaml  # slow to import
 
     return yaml.safe_dump_all(
         _entries(result, differences), sort_keys=False, allow_unicode=True, explicit_start=True
@@ -65,12 +65,12 @@ def as_yaml(result: Preview, differences: Differences = None) -> str:
 
 
 def entities(result: Preview, _differences: Differences = None) -> str:
-    """Return, as YAML, what readers make of the documents.
+    """Return, as YAML, the entities that readers make of the documents.
 
-    These are the Resource, Component and API of a Backstage without a plugin, much as the first-generation plugin
-    makes them, and the AiModelServerAPI of the second generation.
+    These are the Resource, Component and API of a Backstage without a plugin (those of the first-generation plugin are
+    similar), and the AiModelServerAPI of the second generation.
     """
-    import yaml  # it takes a while to load
+    import yaml  # slow to import
 
     from services.location import plain, second_generation
     from services.location.delivery import make_entry
@@ -85,24 +85,24 @@ def entities(result: Preview, _differences: Differences = None) -> str:
 
 
 def _server_entity(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield the entity that the second generation's reader (1.1.0) makes of a document with a server."""
+    """Yield the entity that the second-generation reader (1.1.0) makes of a document with a server."""
     server = document.get("modelServer")
     if not server or not server.get("API", {}).get("url"):
         return
     api, names = server["API"], [model["name"] for model in document["models"]]
     annotations = {**server.get("annotations", {}), **api.get("annotations", {})}
-    said = {name: annotations.pop(f"rhdh.io/{name}", None) for name in _OVERRIDES}
+    overrides = {name: annotations.pop(f"rhdh.io/{name}", None) for name in _OVERRIDES}
     access = "auth-required" if server["authentication"] else "auth-not-required"
     spec = {
         "type": "ai-model-server",
-        "owner": f"user:{said['owner'] or server['owner']}",
-        "lifecycle": said["lifecycle"] or server["lifecycle"],
-        "system": said["system"],
-        "serverType": said["serverType"] or api["type"],
+        "owner": f"user:{overrides['owner'] or server['owner']}",
+        "lifecycle": overrides["lifecycle"] or server["lifecycle"],
+        "system": overrides["system"],
+        "serverType": overrides["serverType"] or api["type"],
         "serverUrl": api["url"],
         "requiresApiKey": server["authentication"],
-        "apiEntityRef": said["api-entity-ref"],
-        "models": {"available": names, "default": said["default"] or names[0]},
+        "apiEntityRef": overrides["api-entity-ref"],
+        "models": {"available": names, "default": overrides["default"] or names[0]},
     }
     yield {
         "apiVersion": "backstage.io/v1alpha1",
@@ -123,7 +123,7 @@ def github(result: Preview, _differences: Differences = None) -> str:
 
 
 def sarif(result: Preview, _differences: Differences = None) -> str:
-    """Return the problems as SARIF 2.1.0, which code scanning takes."""
+    """Return the problems as SARIF 2.1.0, for code scanning."""
     run = {
         "tool": {
             "driver": {
@@ -144,7 +144,7 @@ def _rows(result: Preview, width: int) -> Iterator[str]:
         return
     rows: list[tuple[str, ...]] = [("KEY", "MODEL", "API"), *map(_row, result.shown)]
     if width and _total(rows) > width:
-        rows = [(key, api) for key, _, api in rows]  # the model's name is nearly the key
+        rows = [(key, api) for key, _, api in rows]  # the model's name is similar to the key
     *widths, last = _widths(rows)
     if width:
         last = max(len(rows[0][-1]), min(last, width - sum(widths) - _GAP * len(widths)))
@@ -154,7 +154,7 @@ def _rows(result: Preview, width: int) -> Iterator[str]:
 
 
 def _differing(differences: "Sequence[Difference]") -> Iterator[str]:
-    from services.connector.comparison import lines_of  # with the client that reads what is served
+    from services.connector.comparison import lines_of  # imports the HTTP client
 
     return lines_of(differences)
 
@@ -235,7 +235,7 @@ def _entries(result: Preview, differences: Differences) -> Iterator[dict[str, An
 
 
 def _nothing(subject: str, place: Place, problems: Sequence[Noticed]) -> dict[str, Any]:
-    """Return the entry of what has no document."""
+    """Return the entry of an object without a document."""
     return {
         "key": None,
         "uri": None,

@@ -199,7 +199,9 @@ def read_clusters(path: Path) -> ClustersFile:
         with path.open(encoding="utf-8") as file:
             text = file.read(_LARGEST + 1)
     except (OSError, UnicodeDecodeError) as error:
-        raise ClustersFileError(f"CLUSTERS_FILE {path} cannot be read: {error}") from error
+        raise ClustersFileError(
+            f"CLUSTERS_FILE {path} cannot be read: {getattr(error, 'strerror', None) or error}"
+        ) from error
     if len(text) > _LARGEST:
         raise ClustersFileError(f"CLUSTERS_FILE {path} is larger than {_LARGEST} bytes")
     return parse_clusters(text, path)

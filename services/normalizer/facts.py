@@ -1,4 +1,4 @@
-"""References to the objects that sources report, and what is known of an object that is gone or unusable.
+"""References to the objects that sources report, and the facts that an object is gone, missing or unusable.
 
 A deployment is an InferenceService, an LLMInferenceService, or a server that settings name; its companions are the
 Services and ServiceAccounts that belong to it, the ServingRuntime that it is made of, and the connection that leads to
@@ -102,12 +102,12 @@ class Ref:
 
     @property
     def has_entries(self) -> bool:
-        """Whether entries are made of it, and so stay for a while when a look lacks it."""
+        """Whether it can have an entry, which is kept for a while when a look lacks the object."""
         return self.is_deployment or self.kind == "registry"
 
     @property
     def label(self) -> str:
-        """What people call the object."""
+        """The name of the object in messages."""
         if self.kind != "registry":
             return f"{_LABELS[self.kind]} {'/'.join(filter(None, self.ids))}"
         model, version = self.ids
@@ -133,18 +133,18 @@ def cluster_of(ref: Ref) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Gone:
-    """There is proof that an object is gone."""
+    """It is proven that an object is gone."""
 
     reason: str = DELETED
 
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """A complete look lacks an object: no proof."""
+    """A complete look lacks an object, which does not prove that it is gone."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unusable:
-    """An object exists and cannot be read."""
+    """An object exists but cannot be read."""
 
     problem: Problem

@@ -1,4 +1,4 @@
-"""The versions that registries have, or lack while they have not left yet, and which one a deployment serves.
+"""The versions of all registries, with those that look missing and are still kept, and which one a deployment serves.
 
 Pure.
 """
@@ -18,7 +18,7 @@ from services.normalizer.normalize.registry_index import RegistryIndex, linkable
 from services.normalizer.normalize.result import IGNORE, ClusterViews
 
 ARCHIVED: Final = "archived"
-"""The proof that somebody wanted a version to go."""
+"""The reason to remove a version that was archived in its registry."""
 
 
 class Registered:
@@ -35,7 +35,7 @@ class Registered:
         self._relinked = False
 
     def put_registry(self, registry: Registry) -> bool:
-        """Take what a registry says of itself; return whether its versions may be shown otherwise by that."""
+        """Take the fact about a registry; return whether documents of its versions may change."""
         former = self._registries.get(registry.id)
         self._registries[registry.id] = registry
         if former is None or (former.name, former.namespace) != (registry.name, registry.namespace):
@@ -43,7 +43,7 @@ class Registered:
         return former is None or former.listed != registry.listed
 
     def put(self, ref: Ref, fact: RegisteredVersion | Gone | Missing | Unusable, *, now: float) -> None:
-        """Take what a registry says of a version."""
+        """Take a fact about a version."""
         versions = self._versions[ref.place]
         former = versions.get(ref)
         match fact:
@@ -75,7 +75,7 @@ class Registered:
         self._relinked = True
 
     def take_relinked(self) -> bool:
-        """Return whether deployments may be linked otherwise than at the last call."""
+        """Return whether links of deployments may have changed since the last call."""
         relinked, self._relinked = self._relinked, False
         return relinked
 
@@ -91,16 +91,16 @@ class Registered:
         return [registry for registry in self._registries if self._ledger.is_over(registry_source(registry))]
 
     def registry_of(self, ref: str) -> Registry | None:
-        """Return the registry of a version, None when it was not read."""
+        """Return the registry of a version, None if it was not read yet."""
         return self._registries.get(Ref.parse(ref).place)
 
     def withdraw(self, written: str) -> None:
-        """Keep a version no longer that its registry lacks."""
+        """Forget a version that is missing from its registry."""
         if written.startswith("registry:") and "#" not in written:
             self._missed.pop(Ref.parse(written), None)
 
     def find(self, written: str) -> RegisteredVersion | None:
-        """Return a version that is live, or that its registry lacks and that has not left yet; tell the ledger."""
+        """Return a version that is live, or missing and still kept, and record in the ledger which it is."""
         ref = Ref.parse(written)
         source = registry_source(ref.place)
         if (found := self._versions[ref.place].get(ref)) is not None:
@@ -116,7 +116,7 @@ class Registered:
         return None
 
     def hidden(self, written: str) -> Why | None:
-        """Return what is in the way of showing a version that its registry has."""
+        """Return why a version that its registry has is not shown."""
         ref = Ref.parse(written)
         if (problem := self._unusable.get(ref)) is not None:
             return faulty("unusable", problem)
@@ -162,7 +162,7 @@ class Registered:
         }
 
     def link(self, deployment: Deployment, cluster: str, former: Link) -> Link:
-        """Return which version a deployment in a cluster serves; one that its registry lacks for now it keeps."""
+        """Return which version a deployment in a cluster serves; a link to a missing version is kept."""
         within = [self._index(each) for each in self._registries if self._views.may_describe(each, cluster)]
         new = link(deployment, within)
         keeps = new.version is None and former.version is not None and former.version in self._missed

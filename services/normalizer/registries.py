@@ -1,4 +1,4 @@
-"""Model registries put together: found in the cluster and in the settings, and followed as sources."""
+"""The model registries of a cluster: found by settings and objects of the cluster, and followed as sources."""
 
 import os
 import ssl
@@ -32,22 +32,22 @@ from services.normalizer.sources.kubeflow.discovery import (
 )
 from services.normalizer.sources.kubeflow.search import TRANSIENT, ClusterSearch
 from services.normalizer.sources.polled import RegistrySource
-from services.normalizer.sources.refs import RefKind, SourceRef
+from services.normalizer.sources.refs import ServerKind, SourceRef
 
 log = structlog.get_logger("registries")
 
 POLLING_FLOOR = 5.0
-"""The shortest pause between two polls, in seconds, whatever is set."""
+"""The shortest interval between two polls, in seconds, whatever POLLING_INTERVAL says."""
 
 
 _NAMING = frozenset(
     {"MODEL_REGISTRY_URLS", "MODEL_REGISTRY_GATEWAYS", "MODEL_REGISTRY_NAMESPACES", "MLFLOW_URLS", "MODEL_CATALOG_URL"}
 )
-"""The variables from which it is known which registries and catalogs there are."""
+"""The variables that name registries and catalogs."""
 
 
 def discovery_settings(settings: NormalizerSettings) -> DiscoverySettings:
-    """Return what the environment says about registries."""
+    """Return the settings that discovery needs."""
     return DiscoverySettings(
         routes=settings.model_registry_routes,
         registry_urls=settings.model_registry_urls,
@@ -59,7 +59,7 @@ def discovery_settings(settings: NormalizerSettings) -> DiscoverySettings:
 
 
 def registry_trust(settings: NormalizerSettings, authorities: Iterable[Authority]) -> ssl.SSLContext:
-    """Return what registries are verified against: the system's authorities, these, and MODEL_REGISTRY_CA_FILE's.
+    """Return the context that verifies registries: the system's authorities, these, and MODEL_REGISTRY_CA_FILE's.
 
     Raises:
         TrustError: one of these holds no certificate.
@@ -76,7 +76,7 @@ def own_connector(
     environ: Mapping[str, str] = os.environ,
 ) -> Connector:
     """Return what opens connections to the own cluster's registries, with KFMR_TOKEN or the service account's `token`,
-    and to servers outside clusters, with the credentials for these.
+    and to servers outside clusters, with their own credentials.
 
     Raises:
         TrustError: an authority holds no certificate.
@@ -91,7 +91,7 @@ def own_connector(
 
 
 class Registries:
-    """Keeps discovery and polling going; tells the intake which registries there are (a `Listener`)."""
+    """Finds registries and catalogs, and has them followed; implements `Listener`."""
 
     def __init__(
         self,
@@ -128,9 +128,9 @@ class Registries:
         intake.lookups.serve_cards(self._followed.want_cards, cluster=self._cluster)
         self._search: ClusterSearch | None = None
         self._told: frozenset[Problem] = frozenset()
-        self._refs: dict[tuple[RefKind, str], SourceRef] = {}
+        self._refs: dict[tuple[ServerKind, str], SourceRef] = {}
         self._strangers: frozenset[str] = frozenset()
-        self._answering: set[tuple[RefKind, str]] = set()
+        self._answering: set[tuple[ServerKind, str]] = set()
         self._ended: frozenset[str] = frozenset()
 
     def _interval(self, given: float, floor: float) -> float:
@@ -169,13 +169,13 @@ class Registries:
         await self._followed.run()
 
     def look_up(self, labels: RegistryLabels) -> None:
-        """Read a version that an isvc names and no poll has seen yet."""
+        """Read a version that an isvc names, before the next poll."""
         for (kind, id_), ref in self._refs.items():
             if kind == "registry" and ref.api == "kubeflow":
                 self._followed.look_up(id_, labels.model, labels.version)
 
     def _look(self) -> None:
-        """Find registries and catalogs among what is known now. No object in the cluster may end the process."""
+        """Find registries and catalogs among the objects that are known now; never raises, whatever these contain."""
         try:
             self._find()
         except Exception as error:
@@ -236,10 +236,10 @@ class Registries:
             self._intake.remove_remote(name)
         self._strangers = frozenset(registries)
 
-    # --- what is told of those that are followed
+    # --- the Listener
 
     def open(self, source: RegistrySource) -> Sink:
-        """There is a registry."""
+        """Return the sink of a new registry."""
         return self._intake.open(source)
 
     def on_cards(self, cards: Mapping[str, str | None]) -> None:
@@ -247,7 +247,7 @@ class Registries:
         self._intake.put_cards(cards, cluster=self._cluster)
 
     def on_cards_forgotten(self, keys: Collection[str]) -> None:
-        """Nothing refers to these model cards any more."""
+        """Model cards are no longer used."""
         self._intake.forget_cards(keys, cluster=self._cluster)
 
     def on_fault(self, ref: SourceRef, fault: Fault | None) -> None:

@@ -15,7 +15,7 @@ from common.problems import Problem
 from services.normalizer.context import SYNC, Context
 from services.normalizer.facts import LOCAL, Gone, Missing, Ref, Unusable, in_cluster
 from services.normalizer.normalize.result import ClusterView
-from services.normalizer.source import Hearer, Lookups, News, Sink, Source
+from services.normalizer.source import Lookups, News, ProblemListener, Sink, Source
 from services.normalizer.sourcebook import OF_CLUSTERS, OPTIONAL, OPTIONAL_PARTS
 from services.normalizer.telemetry import Conditions
 
@@ -56,8 +56,8 @@ class Intake:
         self._book.declare(source.id, source.kind, namespaces=source.namespaces)
         self.conditions.set(source.id, False, "it is being read for the first time", stale=True)
         self.sources[source.id] = source
-        if isinstance(source, Hearer):
-            source.hear(self._problems)
+        if isinstance(source, ProblemListener):
+            source.on_problems(self._problems)
         self._sources_changed()
         if source.kind != "registry":  # the first poll of ten thousand models takes longer
             asyncio.get_running_loop().call_later(SLOW, self._stop_waiting, source)
@@ -75,8 +75,8 @@ class Intake:
         """Give all problems to the sources that can tell the owners of objects about them."""
         self._problems = problems
         for source in self.sources.values():
-            if isinstance(source, Hearer):
-                source.hear(problems)
+            if isinstance(source, ProblemListener):
+                source.on_problems(problems)
 
     def changed(self, source: str, news: News) -> None:
         """Take reports of a source about objects."""

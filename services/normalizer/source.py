@@ -1,4 +1,4 @@
-"""What a source is, and what it tells: a new kind of source is one module with a `Source`, and a line in a register.
+"""What a source is, and what it reports: a new kind of source is one module with a `Source`, and a line in a register.
 
 The register is `KINDS` in `service.py`.
 """
@@ -18,52 +18,52 @@ News = Mapping[Ref, Fact | Gone | Missing | Unusable]
 
 
 class Sink(Protocol):
-    """Whom a source tells; synchronous, and nothing is waited for."""
+    """What a source reports to; its methods return at once."""
 
     def changed(self, news: News) -> None:
-        """Objects are new, others, gone or missing."""
+        """Report objects that are new, changed, gone, missing or unusable."""
 
     def listed(self, *, lacking: Fault | None = None) -> None:
-        """A look was complete: what was told is all there is.
+        """Report that a look was complete: the objects that were reported are all that exist.
 
-        `lacking`: why not everything could be read of some of these objects.
+        `lacking`: why some of these objects could not be read completely.
         """
 
     def state(self, fault: Fault | None, *, part: str = "", partly: bool = False) -> None:
-        """The source cannot be read, or can again when there is no fault.
+        """Report that the source cannot be read, or, without a fault, that it can again.
 
-        `part` names something that belongs to it and that nothing waits for, such as `services`. `partly`: what can be
-        read was told, and the rest is not waited for.
+        `part` names a part of it that nothing waits for, such as `services`. `partly`: everything that can be read was
+        reported, and the rest is not waited for.
         """
 
 
 class Source(Protocol):
-    """A place where deployments are."""
+    """A place where deployments or registered versions are: a cluster, a server, a folder."""
 
     @property
     def id(self) -> str:
-        """What its entries are stored under; lasting, and distinct from those of other sources."""
+        """The id that its entries are stored under: lasting, and unique among sources."""
 
     @property
     def kind(self) -> SourceKind:
-        """What it has."""
+        """The kind of objects that it has."""
 
     @property
     def namespaces(self) -> tuple[str, ...]:
-        """The namespaces that it looks at, all when empty."""
+        """The namespaces that it reads; empty for all."""
 
     async def run(self, sink: Sink) -> None:
-        """Tell what there is and what changes, until cancelled."""
+        """Report what exists and what changes, until cancelled."""
 
     def relist(self) -> None:
-        """Look again soon, because something that the last look lacks is due to leave."""
+        """Look again soon, because an entry that the last look lacks is about to be removed."""
 
 
 @runtime_checkable
-class Hearer(Protocol):
-    """A source that passes on to the owners of objects what is wrong with them."""
+class ProblemListener(Protocol):
+    """A source that shows the owners of objects the problems of these objects."""
 
-    def hear(self, problems: Mapping[str, tuple[Problem, ...]]) -> None:
+    def on_problems(self, problems: Mapping[str, tuple[Problem, ...]]) -> None:
         """Take the problems of all objects, by reference."""
 
 
@@ -72,7 +72,7 @@ class Provable(Protocol):
     """A source that can be asked for one object."""
 
     async def is_gone(self, ref: Ref) -> bool:
-        """Return whether it has no such object; raises a RemoteError when that cannot be said."""
+        """Return whether the object does not exist; raises a RemoteError when that is not certain."""
 
 
 Models = frozenset[CatalogModel]

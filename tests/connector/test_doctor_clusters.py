@@ -442,6 +442,14 @@ async def test_the_bundle_has_the_objects_of_all_and_no_secret(clusters: Cluster
     assert [secret for secret in secrets if secret in text] == []
 
 
+async def test_a_token_is_no_less_secret_where_there_is_no_way_to_its_cluster(clusters: Clusters) -> None:
+    clusters.entries["stage"]["caFile"] = "none.crt"
+    clusters.clusters["prod"].apply(isvc("leaky", annotations={"example.com/note": f"{CANARY}-stage"}))
+    files = await collect(clusters.world.options(), await clusters.examine())
+    assert "leaky" in files["clusters/prod/manifests/inferenceservices.yaml"]
+    assert f"{CANARY}-stage" not in "".join(files.values())
+
+
 async def test_a_bundle_does_not_wait_for_a_cluster_that_hangs(clusters: Clusters) -> None:
     hang(clusters)
     files = await collect(clusters.world.options(), await clusters.examine())

@@ -78,7 +78,7 @@ async def running(world: World, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
     told: list[str] = []
     stop = asyncio.Event()
     settings = assembly.load_settings(registries=(), catalogs=(), cluster=True, state=None)
-    plan = assembly.Plan(addresses=[Address("127.0.0.1", 0)], cluster=True)
+    plan = assembly.RunOptions(addresses=[Address("127.0.0.1", 0)], cluster=True)
     task = asyncio.create_task(assembly.run(plan, settings, stop, tell=told.append))
     try:
         await eventually(lambda: told or task.done(), what="it listens")

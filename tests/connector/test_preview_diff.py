@@ -60,7 +60,7 @@ async def test_what_would_change_in_a_running_connector_is_said(tmp_path: Path) 
         assert "+ models_new (added)" in out
         assert "~ models_other (changed)" in out
         assert re.search(r'^  \+ +"description": "now with words"', out, re.MULTILINE)
-        assert "- models_alone (is served" in out
+        assert "- models_alone (served" in out
         assert "1 added, 1 changed, 1 same, 1 only served" in out
 
         status, out, _ = await preview(mine, "--diff", running.url, "--format", "json")
@@ -116,7 +116,7 @@ async def test_nobody_who_answers_is_a_wrong_command(tmp_path: Path) -> None:
     status, _, errors = await preview(folder, "--diff", "http://127.0.0.1:1")
     assert (status, "Cannot connect" in errors) == (2, True)
     status, _, errors = await preview(folder, "--diff", "http://127.0.0.1:1", "--format", "sarif")
-    assert (status, "--diff goes with --format table, json, yaml" in errors) == (2, True)
+    assert (status, "--diff needs --format table, json, yaml" in errors) == (2, True)
 
 
 async def test_a_registry_beside_manifests_describes_them(tmp_path: Path) -> None:
@@ -150,7 +150,7 @@ async def test_what_is_malformed_in_a_registry_is_a_problem_of_it(tmp_path: Path
 
 async def test_a_registry_that_does_not_answer_is_a_wrong_command() -> None:
     status, _, errors = await preview("--registry", "http://127.0.0.1:1")
-    assert (status, "cannot be read to the end: unreachable" in errors) == (2, True)
+    assert (status, "cannot be read completely: unreachable" in errors) == (2, True)
 
 
 class Terminal(StringIO):

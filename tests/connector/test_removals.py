@@ -55,14 +55,14 @@ async def test_what_goes_wrong_is_said() -> None:
         await fill(storage)
         cases = {
             ("confirm", "x_y"): "not about to leave: x_y",
-            ("confirm",): "name the keys that `connector removals list` shows, or give --all",
+            ("confirm",): "give keys that `connector removals list` shows, or --all",
         }
         for arguments, said in cases.items():
             result = await connector(*arguments, url=storage.url)
             assert result.exit_code != 0
             assert said in result.output
         refused = await connector("confirm", "--all", url=storage.url, token="wrong")
-        assert "must be the one that the sidecars share" in refused.output
+        assert "to the one that the sidecars share" in refused.output
         assert len(storage.service.keys) == 3
     away = await connector("list", url="http://127.0.0.1:9")
-    assert (away.exit_code, "is --url the address of storage-rest?" in away.output) == (1, True)
+    assert (away.exit_code, "check that --url is the address of storage-rest" in away.output) == (1, True)

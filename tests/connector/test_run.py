@@ -37,7 +37,7 @@ def manifests(tmp_path: Path) -> Path:
 
 async def test_manifests_are_served_and_said_to_be(manifests: Path, tmp_path: Path) -> None:
     async with connector("--manifests", str(manifests), "--state", str(tmp_path / "state")) as running:
-        await eventually(lambda: "1 models are served" in running.lines, what="the announcement")
+        await eventually(lambda: "1 model is served" in running.lines, what="the announcement")
         assert f"{running.url}/models/one/model-catalog.json" in running.lines
         assert await running.uris() == ["/models/one/model-catalog.json"]
         for path in ("/healthz", "/readyz", "/metrics", "/catalog-info.yaml", "/removals"):
@@ -284,7 +284,7 @@ main()
 async def test_it_runs_from_a_checkout_that_is_not_installed(manifests: Path, tmp_path: Path) -> None:
     arguments = ("--manifests", str(manifests), "--state", str(tmp_path / "state"))
     async with connector(*arguments, program=("-c", NOT_INSTALLED)) as running:
-        await eventually(lambda: "1 models are served" in running.lines)
+        await eventually(lambda: "1 model is served" in running.lines)
 
 
 async def test_servers_of_manifests_are_asked_where_that_is_wanted(tmp_path: Path) -> None:
@@ -295,7 +295,7 @@ async def test_servers_of_manifests_are_asked_where_that_is_wanted(tmp_path: Pat
         write(tmp_path / "models" / "granite.yaml", model)
         arguments = ("--manifests", str(tmp_path / "models"), "--state", str(tmp_path / "state"))
         async with connector(*arguments, env={"DISCOVER_MODELS": "true"}) as running:
-            await eventually(lambda: "1 models are served" in running.lines)
+            await eventually(lambda: "1 model is served" in running.lines)
             document = await running.document("/models/granite/model-catalog.json")
         assert document["models"][0]["annotations"]["rhdh.modelcatalog.io/model-name"] == "granite-8b"
         assert [call.path for call in server.calls] == ["/v1/models"]

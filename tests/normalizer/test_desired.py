@@ -15,7 +15,7 @@ from services.normalizer.normalize.connection import Connection
 from services.normalizer.normalize.deployment import Deployment, read_service, read_service_account
 from services.normalizer.normalize.document import normalize_deployment
 from services.normalizer.normalize.kserve_objects import read_isvc, read_llmisvc
-from services.normalizer.normalize.registered_version import Registry
+from services.normalizer.normalize.registered_version import RegisteredVersion, Registry, joined
 from services.normalizer.normalize.registry_objects import (
     ModelArtifact,
     ModelVersion,
@@ -284,6 +284,36 @@ def test_an_isvc_that_cannot_be_read_keeps_what_is_stored(bench: Bench) -> None:
     restarted.later(2 * HOLD)
     assert restarted.storage == bench.storage
     assert restarted.desired.problems["isvc:local:models/m"][0].message == "odd"
+
+
+def told_version(**fields: Any) -> RegisteredVersion:
+    (only,) = one_version(**fields)["versions"].values()
+    return joined(REGISTRY.id, model()["1"], only, ())
+
+
+def test_a_version_that_cannot_be_read_keeps_what_is_stored_and_is_a_problem(bench: Bench) -> None:
+    bench.registry(**one_version())
+    restarted = bench.restarted()
+    restarted.book.declare(REGISTRY_SOURCE, "registry")
+    odd = Problem("registry_item_unusable", "error", "ModelVersion v1", "odd", "fix")
+    restarted.desired.put(REGISTRY_SOURCE, Ref.parse(VERSION), Unusable(odd), now=restarted.now)
+    restarted.later(2 * HOLD)
+    assert restarted.storage == bench.storage
+    assert restarted.desired.problems[VERSION] == (odd,)
+    restarted.desired.put(REGISTRY_SOURCE, Ref.parse(VERSION), told_version(), now=restarted.now)
+    restarted.later(0)
+    assert VERSION not in restarted.desired.problems
+
+
+def test_versions_need_no_more_than_their_own_facts(bench: Bench) -> None:
+    version = told_version()
+    bench.book.declare(REGISTRY_SOURCE, "registry")
+    bench.desired.put(REGISTRY_SOURCE, version.ref, version)
+    bench.later(0)
+    assert bench.keys == ["granite_v1"]
+    bench.desired.put(REGISTRY_SOURCE, version.ref, Gone())
+    bench.later(0)
+    assert (bench.keys, bench.removed) == ([], {"granite_v1": "deleted"})
 
 
 def test_whatever_happens_to_one_document_it_stays_and_the_others_go_on(

@@ -161,7 +161,7 @@ def judge_token_files(tokens: Mapping[str, Path]) -> list[Finding]:
         try:
             fault = "" if path.read_text().strip() else "is empty"
         except (OSError, UnicodeDecodeError) as error:
-            fault = f"cannot be read: {error}"
+            fault = f"cannot be read: {getattr(error, 'strerror', None) or error}"
         if fault:
             remedy = "write the token into it; until then registries are asked without one"
             findings.append(Finding("fault", f"the file with the token for registries, {path}, {fault}", remedy))

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 
 from common import __version__
-from common.http.client import RemoteError, StatusError
+from common.http.client import RemoteError
 from common.kube.credentials import Credentials, CredentialsError
 from common.kube.environment import MOUNT
 from common.kube.resources import (
@@ -27,25 +27,16 @@ from common.metrics import Metrics
 from common.trust import TrustError
 from services.connector.doctor import access, sources
 from services.connector.doctor.asking import Api, Asked
+from services.connector.doctor.registries import Found, discovery_of, first_page, search
 from services.connector.doctor.report import Finding, Step
 from services.connector.doctor.settings import Settings
-from services.normalizer.cluster_specs import ClusterSpec, GivenAccess, id_of_server
+from services.normalizer.cluster_specs import ClusterSpec, GivenAccess, TokenAccess, id_of_server
 from services.normalizer.clusters import registry_connector
 from services.normalizer.facts import DeploymentKind
-from services.normalizer.normalize.answers import models_path
 from services.normalizer.normalize.deployment import Deployment
 from services.normalizer.normalize.kserve_objects import read_isvc, read_llmisvc
 from services.normalizer.sources.http import Connector
-from services.normalizer.sources.kubeflow.addresses import (
-    read_gateway,
-    read_http_route,
-    read_route,
-    read_service_address,
-)
-from services.normalizer.sources.kubeflow.catalog import API_ROOTS as CATALOG_ROOTS
-from services.normalizer.sources.kubeflow.discovery import Discovery, discover
-from services.normalizer.sources.kubeflow.poller import API_ROOTS as REGISTRY_ROOTS
-from services.normalizer.sources.mlflow import MODELS_PATH as MLFLOW_MODELS
+from services.normalizer.sources.kubeflow.discovery import Discovery
 from services.normalizer.sources.refs import SourceRef
 
 log = structlog.get_logger("doctor")
@@ -311,7 +302,7 @@ class ClusterExamination:
             return [Finding("fault", f"no registry can be verified: {error}", remedy)]
         discovery, findings = await self.discover()
         refs = (*discovery.refs, *self.purpose.servers)
-        answers = await asyncio.gather(*(_first_page(connector, ref) for ref in refs))
+        answers = await asyncio.gather(*(first_page(connector, ref) for ref in refs))
         probes = [
             sources.Probe(ref=ref, answer=answer, sent_token=connector.authenticates(ref))
             for ref, answer in zip(refs, answers, strict=True)
@@ -321,38 +312,15 @@ class ClusterExamination:
 
     async def discover(self) -> tuple[Discovery, list[Finding]]:
         """Return the registries and catalogs there are, and what kept us from looking for more."""
-        found: Mapping[Resource, Asked[Sequence[Any]]] = {}
+        found: Found = {}
         if self.api is not None and self.wanted.searched:
-            found = await self._search(self.api)
-        objects = {kind: [] if isinstance(answer, RemoteError) else answer for kind, answer in found.items()}
-        gateways = {
-            (str(each["metadata"].get("namespace")), str(each["metadata"].get("name"))): read_gateway(each)
-            for each in objects.get(GATEWAYS, ())
-        }
-        behind = [read_http_route(each) for each in objects.get(HTTP_ROUTES, ())]
-        discovery = discover(
-            [
-                *map(read_route, objects.get(ROUTES, ())),
-                *(route.behind(gateways.get(route.gateway)) for route in behind),
-            ],
-            map(read_service_address, objects.get(SERVICES, ())),
-            replace(self.wanted.registries, cluster=self.id),
-        )
-        return discovery, sources.judge_search({str(kind): answer for kind, answer in found.items()})
-
-    async def _search(self, api: Api) -> Mapping[Resource, Asked[Sequence[Any]]]:
-        """Return the objects by which registries are found, by kind; an error where one namespace cannot be read."""
-        namespaces: Sequence[str | None] = self.wanted.registries.namespaces if self.wanted.namespaces else (None,)
-        kinds = [*([ROUTES] if self._has_routes else []), SERVICES]
-        if self.settings.model_registry_gateways:
-            kinds += [HTTP_ROUTES, GATEWAYS]
-
-        async def of_kind(kind: Resource) -> Asked[Sequence[Any]]:
-            answers = await asyncio.gather(*(api.objects(kind, namespace) for namespace in namespaces))
-            refusal = next((each for each in answers if isinstance(each, RemoteError)), None)
-            return refusal or [obj for each in answers if not isinstance(each, RemoteError) for obj in each]
-
-        return dict(zip(kinds, await asyncio.gather(*map(of_kind, kinds)), strict=True))
+            kinds = [*([ROUTES] if self._has_routes else []), SERVICES]
+            if self.settings.model_registry_gateways:
+                kinds += [HTTP_ROUTES, GATEWAYS]
+            namespaces = self.wanted.registries.namespaces if self.wanted.namespaces else (None,)
+            found = await search(self.api, kinds, namespaces)
+        findings = sources.judge_search({str(kind): answer for kind, answer in found.items()})
+        return discovery_of(found, replace(self.wanted.registries, cluster=self.id)), findings
 
     def connector(self) -> Connector:
         """Return what opens connections to registries, with the normalizer's token and authorities.
@@ -372,35 +340,12 @@ class ClusterExamination:
     def secrets(self) -> list[str]:
         """Return the tokens that are sent to its servers."""
         tokens = [self.credentials.token() if self.credentials and self.credentials.token else None]
-        for path in self.wanted.tokens.values():
+        files = list(self.wanted.tokens.values())
+        if isinstance(self.wanted.access, TokenAccess):
+            files.append(self.wanted.access.token_file)
+        for path in files:
             try:
                 tokens.append(path.read_text().strip())
             except (OSError, UnicodeDecodeError):
                 continue
         return [token for token in tokens if token]
-
-
-async def _first_page(connector: Connector, ref: SourceRef) -> Asked[tuple[str, int]]:
-    """Return the path that a server answers and how many items it has at first; an error when it answers none."""
-    if not ref.url:
-        return RemoteError("no address")
-    paths, limit, field_ = [f"{root}/sources" for root in CATALOG_ROOTS], "pageSize", "items"
-    if ref.api == "mlflow":
-        paths, limit, field_ = [MLFLOW_MODELS], "max_results", "registered_models"
-    elif ref.api == "openai":
-        paths, limit, field_ = [models_path(ref.url)], "limit", "data"
-    elif ref.kind == "registry":
-        paths = [f"{root}/registered_models" for root in REGISTRY_ROOTS]
-    error: RemoteError = RemoteError("not asked")
-    async with connector.open(ref) as remote:
-        for path in paths:
-            try:
-                answer = await remote.get(path, {limit: "100"})
-            except RemoteError as failure:
-                error = failure
-                if not isinstance(failure, StatusError) or failure.status != 404:
-                    return failure
-            else:
-                items = answer.get(field_) if isinstance(answer, dict) else None
-                return path, len(items) if isinstance(items, list) else 0
-    return error

@@ -18,16 +18,13 @@ from services.connector.doctor.asking import Asked
 from services.connector.doctor.cache import entries_of, values_of
 from services.connector.doctor.cluster import NO_WAY, ClusterExamination, Options
 from services.connector.doctor.examination import Examination, ask_running, get
+from services.connector.doctor.registries import registered_models
 from services.connector.doctor.report import Finding, Step, listed
 from services.connector.doctor.settings import read_settings
 from services.normalizer.facts import Ref
 from services.normalizer.normalize.deployment import Deployment
 from services.normalizer.normalize.registry_objects import LIVE
 from services.normalizer.reports import key_of, matches
-from services.normalizer.sources.http import Connector
-from services.normalizer.sources.kubeflow.paging import ListReader, item_id
-from services.normalizer.sources.kubeflow.poller import API_ROOTS as REGISTRY_ROOTS
-from services.normalizer.sources.refs import SourceRef
 
 
 async def trace(options: Options, name: str) -> AsyncIterator[Step]:
@@ -91,7 +88,7 @@ class _Place:
             return [Finding("fault", f"no registry can be verified: {error}")]
         discovery, _ = await cluster.discover()
         refs = [ref for ref in discovery.refs if ref.kind == "registry" and ref.url]
-        answers = await asyncio.gather(*(_registered(connector, ref, self._name) for ref in refs))
+        answers = await asyncio.gather(*(registered_models(connector, ref, self._name) for ref in refs))
         pairs = list(zip(refs, answers, strict=True))
         self.registered = [each for _, answer in pairs if not isinstance(answer, RemoteError) for each in answer]
         unread = {ref.label: str(answer) for ref, answer in pairs if isinstance(answer, RemoteError)}
@@ -198,33 +195,6 @@ class _Way:
         """Ask a running normalizer."""
         path = f"/explain?{urlencode({'model': self._name})}"
         return model.judge_explanation(await ask_running(self._examination.options, path, Explanation))
-
-
-async def _registered(connector: Connector, ref: SourceRef, name: str) -> Asked[list[model.Registered]]:
-    """Return the registered models of this name, with their versions."""
-    error: RemoteError = RemoteError("not asked")
-    async with connector.open(ref) as remote:
-        lists = ListReader(remote)
-        for root in REGISTRY_ROOTS:
-            answer = await lists.read(f"{root}/registered_models", lambda item: item)
-            if answer.error is not None and not answer.items:
-                error = answer.error
-                continue
-            found = []
-            for item in answer.items:
-                if isinstance(item, dict) and str(item.get("name", "")).lower() == name.lower():
-                    state = str(item.get("state") or LIVE)
-                    states = {}
-                    if each := item_id(item):
-                        versions = await lists.read(f"{root}/registered_models/{each}/versions", lambda item: item)
-                        states = {
-                            str(v.get("name")): str(v.get("state") or LIVE)
-                            for v in versions.items
-                            if isinstance(v, dict)
-                        }
-                    found.append(model.Registered(ref.label, str(item["name"]), state, states, usable=bool(each)))
-            return found
-    return error
 
 
 def _kept(config_maps: Sequence[Any]) -> Iterator[model.Kept]:

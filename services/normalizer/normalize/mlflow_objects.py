@@ -44,7 +44,7 @@ class Run(NamedTuple):
     metrics: str
 
 
-class Listed(NamedTuple):
+class ListedModel(NamedTuple):
     """A registered model with the aliases of its versions, by the version's number."""
 
     model: RegisteredModel
@@ -61,7 +61,7 @@ def version_id(name: str, number: str) -> str:
     return f"{model_id(name)}/{number}"
 
 
-def read_model(raw: object, *, registry: str) -> Listed | Problem | None:
+def read_model(raw: object, *, registry: str) -> ListedModel | Problem | None:
     """Return a registered model, the problem that makes it unusable, or None for a prompt."""
     name, tags = values.line(values.at(raw, "name")), _tags(raw)
     if _is_prompt(tags):
@@ -73,7 +73,7 @@ def read_model(raw: object, *, registry: str) -> Listed | Problem | None:
             aliases[number] = (*aliases.get(number, ()), alias)
     given = {**_common(raw), "id": model_id(name), "owner": tags.get(_USER), "customProperties": _properties(tags)}
     model = parse_item(RegisteredModel, given, registry=registry)
-    return model if isinstance(model, Problem) else Listed(model, aliases)
+    return model if isinstance(model, Problem) else ListedModel(model, aliases)
 
 
 def read_version(

@@ -1,4 +1,4 @@
-"""What a registry says of its versions and of itself, whatever it speaks: the facts of every kind of registry."""
+"""The facts of every kind of registry: about its versions, and about itself."""
 
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
@@ -16,9 +16,9 @@ RegistryApi = Literal["kubeflow", "mlflow"]
 class Registry:
     """A registry: `id` tells it from all others for good, `name` and `namespace` are those of its Kubernetes object.
 
-    `name` is empty when the registry was given by its URL alone. Before it was `listed` completely once since the
-    start, it may add documents, not change those of an earlier run. `problems` are those of items that are unusable,
-    and so of no version.
+    `name` is empty when the registry was given by its URL alone. `listed`: all its lists were read to the end at least
+    once since the start; before that, versions may add documents, but not change those of an earlier run. `problems`
+    are those of unusable items, which belong to no version.
     """
 
     id: str
@@ -46,10 +46,10 @@ class Record(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegisteredVersion:
-    """A version of a registered model with all that its registry says of it, live or not.
+    """A version of a registered model with everything that its registry says about it, live or not.
 
-    `artifacts` is None before they were read: then its document stays as it is. `card` is the model of the model
-    catalog that they name. `records` are those of deployments, which a version has while it is live.
+    `artifacts` is None until they were read; its document is kept as it is until then. `card` is the model of the model
+    catalog that they name. `records` are those of its deployments; only a live version has some.
     """
 
     ref: Ref
@@ -74,7 +74,7 @@ def joined(
     *,
     former: RegisteredVersion | None = None,
 ) -> RegisteredVersion:
-    """Return a version of what a registry's tables have of it: `former`, which they had before, if nothing changed."""
+    """Return the fact about a version, joined from what a registry has on it; `former` itself, if nothing changed."""
     same = former is not None and former.model is model and former.version is version
     if former is not None and same and former.artifacts is artifacts and former.records == records:
         return former

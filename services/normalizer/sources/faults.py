@@ -1,4 +1,4 @@
-"""From what went wrong with a request to what somebody has to do about it."""
+"""What a failed request to a server means, and what its administrator can do about it."""
 
 from collections.abc import Iterable
 from http import HTTPStatus
@@ -54,7 +54,7 @@ def fault_of(ref: SourceRef, error: RemoteError) -> Fault:
 
 
 def no_address(ref: SourceRef) -> Fault:
-    """Return the fault of a server that exists and says nowhere under which address."""
+    """Return the fault of a server that exists and whose address is not known."""
     return Fault(
         kind="no-address",
         reason=f"{ref.origin} has no address",
@@ -63,7 +63,7 @@ def no_address(ref: SourceRef) -> Fault:
 
 
 def internal(ref: SourceRef, error: Exception) -> Fault:
-    """Return the fault that is ours: something that a server holds was not reckoned with."""
+    """Return the fault of a server whose answers the connector failed to process: a defect of the connector."""
     return Fault(
         kind="internal",
         reason=f"{type(error).__name__} while {ref.label} was read",
@@ -73,7 +73,7 @@ def internal(ref: SourceRef, error: Exception) -> Fault:
 
 
 def _phrase(error: StatusError) -> str:
-    """Return what the answer said of a request, or the status's own words where it speaks of the server's insides."""
+    """Return the reason in an answer, or the status's own phrase where the reason is about the server's internals."""
     if error.status < 500:
         return error.reason
     try:
@@ -106,7 +106,7 @@ def _of_status(ref: SourceRef, error: StatusError) -> tuple[FaultKind, str]:
 
 
 def _of_credentials(ref: SourceRef, status: int) -> tuple[FaultKind, str] | None:
-    """Return what to do where a server that is given its own credentials wants others, or is another server."""
+    """Return kind and remedy for a server that gets credentials of its own, None where the general ones apply."""
     files = f"{ref.name}.token, or {ref.name}.username and {ref.name}.password, in SERVER_CREDENTIALS_DIR"
     match status:
         case 401:

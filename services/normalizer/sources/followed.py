@@ -1,4 +1,4 @@
-"""All model registries and catalogs of a cluster: one task each, so that one that hangs delays no other."""
+"""The model registries and catalogs of a cluster, each in a task of its own, so that one that hangs delays no other."""
 
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -9,39 +9,39 @@ from common.faults import Fault
 from services.normalizer.normalize.cards import CatalogModel
 from services.normalizer.source import Sink
 from services.normalizer.sources.http import Connector, Remote
-from services.normalizer.sources.kubeflow.cards import Catalogs, News
+from services.normalizer.sources.kubeflow.cards import CardTexts, Catalogs
 from services.normalizer.sources.kubeflow.poller import RegistryPoller
 from services.normalizer.sources.mlflow import MlflowPoller
 from services.normalizer.sources.polled import Expected, Poller, RegistrySource
 from services.normalizer.sources.refs import Api, SourceRef
 
 DEPLOYMENTS: Final = ""
-"""Who wants the cards that deployments name; every registry has an id."""
+"""Stands for deployments among the ids of registries, as the requester of the cards that deployments name."""
 
 POLLERS: Mapping[Api, Callable[[Remote, Iterable[str]], Poller]] = {
     "kubeflow": lambda remote, expected: RegistryPoller(remote, expected=expected),
     "mlflow": lambda remote, expected: MlflowPoller(remote, expected=expected),
 }
-"""The kinds of registries, by what they speak."""
+"""The kinds of registries, by their API."""
 
 
 class Listener(Protocol):
-    """Who is told what happens to registries and catalogs; called in order, must not block."""
+    """Is called when registries, catalogs and cards change; must not block."""
 
     def open(self, source: RegistrySource) -> Sink:
-        """There is a registry; return whom it tells what it has."""
+        """A registry was found; returns its sink."""
 
     def on_cards(self, cards: Mapping[str, str | None]) -> None:
-        """Cards, by key, are new or changed; None where there is none."""
+        """Cards are new or changed; given by key, None for a card that does not exist."""
 
     def on_cards_forgotten(self, keys: Collection[str]) -> None:
-        """No registry and no deployment refers to the cards with these keys any more."""
+        """The cards with these keys are no longer used by any registry or deployment."""
 
     def on_fault(self, ref: SourceRef, fault: Fault | None) -> None:
-        """It began to fail, fails in another way, or can be read (again)."""
+        """A registry or catalog fails, fails in another way, or (None) can be read."""
 
     def on_gone(self, ref: SourceRef) -> None:
-        """It exists no longer: no Route, no Service, no setting names it."""
+        """A registry or catalog is gone: no Route, Service or setting names it any more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,9 +61,9 @@ class PollingOptions:
 
 
 class Followed:
-    """Follows the registries and catalogs that `update` names.
+    """Follows the registries and catalogs given to `update`.
 
-    `expected` is asked once per registry, before its first poll.
+    `expected` is called once for each registry, before its first poll.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class Followed:
         self._changed = asyncio.Event()
 
     def update(self, refs: Iterable[SourceRef]) -> None:
-        """Take what discovery found. The first poll of a new registry begins at once."""
+        """Follow these servers from now on, and no others; a new registry is polled at once."""
         refs = list(refs)
         catalogs = {ref.id: ref for ref in refs if ref.kind == "catalog"}
         registries = {ref.id: ref for ref in refs if ref.kind == "registry"}
@@ -135,17 +135,17 @@ class Followed:
                 source.poll_now()
 
     def look_up(self, registry_id: str, model_id: str, version_id: str) -> None:
-        """Read a version that an InferenceService names and no poll has seen; it is told like any other."""
+        """Read a version that an InferenceService names, before the next poll of its registry."""
         if registry_id in self._sources:
             self._sources[registry_id][0].look_up(model_id, version_id)
 
     def want_cards(self, models: Collection[CatalogModel]) -> None:
-        """Take which cards deployments name now, with or without any registry."""
+        """Request the cards that deployments name now, instead of those that they named before."""
         self._of_deployments = frozenset(models)
         self._catalogs.want(DEPLOYMENTS, models)
 
     async def run(self) -> None:
-        """Follow whatever there is, until cancelled; from then on nothing of it is counted."""
+        """Follow all servers until cancelled; then their metrics are removed."""
         try:
             async with self._catalogs, asyncio.TaskGroup() as group:
                 group.create_task(self._catalogs.run(), name="model cards")
@@ -173,8 +173,8 @@ class Followed:
         if first and models:
             await self._catalogs.first_look(models, patience=self._options.card_patience)
 
-    def _tell_cards(self, news: News) -> None:
-        # Two names may have one key. A deployment's annotation must not end or displace a registry's card.
+    def _tell_cards(self, news: CardTexts) -> None:
+        # Two models may have the same key: an annotation of a deployment must not replace the card of a registry.
         registered = frozenset[CatalogModel]().union(*(source.cards for source, _ in self._sources.values()))
         taken = {model.key for model in registered}
         named = {model for model in self._of_deployments if model.key not in taken}

@@ -1,4 +1,4 @@
-"""Requests to registries and catalogs: connections, tokens and certificates, how servers fare, what is counted."""
+"""Requests to registries, catalogs and other servers: connections with credentials, metrics, reports of faults."""
 
 import asyncio
 import json
@@ -21,15 +21,15 @@ T = TypeVar("T")
 log = structlog.get_logger("sources")
 
 _LARGE = 1024 * 1024
-"""An answer of more bytes than this is large: its JSON takes several times as much room."""
+"""Answers of more bytes than this count as large: as objects they take several times as much memory."""
 
 
 MAX_ROOM = 48 * 1024 * 1024
-"""About so many bytes an answer may take as objects: many small ones take twenty times the bytes of their JSON."""
+"""The bytes of memory that the objects of one answer may take: many small ones take twenty times their JSON."""
 
 
 class SourceMetrics:
-    """One set for all registries and catalogs; `source` is that of a ref."""
+    """The metrics of all servers; the label `source` is the `source` of a SourceRef."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.poll_seconds = Histogram(
@@ -52,8 +52,8 @@ class SourceMetrics:
         self.requests.remove_by_labels({"source": source})
 
 
-class Account:
-    """How one registry or catalog fares, told once when it changes: to the log and `tell`."""
+class FaultReporter:
+    """Reports to the log and to `tell` when one server begins to fail, fails in another way, or recovers."""
 
     def __init__(self, *, tell: Callable[[SourceRef, Fault | None], None]) -> None:
         self._tell = tell
@@ -61,7 +61,7 @@ class Account:
         self._fault: Fault | None = None
 
     def update(self, ref: SourceRef, fault: Fault | None) -> None:
-        """Take the result of an attempt to read it; another fault of the same kind is no news."""
+        """Take the result of reading the server; a fault of the same kind as before is not reported again."""
         if self._tried and _kind(self._fault) == _kind(fault):
             return
         if fault is not None:
@@ -80,9 +80,9 @@ class Account:
 
 
 class Remote:
-    """One server; at most `concurrency` requests are under way at a time, and nothing is repeated behind our back.
+    """One server. At most `concurrency` requests are under way at a time, and none is repeated automatically.
 
-    Of answers with more than `_LARGE` bytes no more than `large` allows are held at a time, over all servers.
+    Only as many large answers as the semaphore `large` allows are in memory at a time, over all servers.
     """
 
     def __init__(
@@ -180,7 +180,7 @@ class Connector:
 
     @asynccontextmanager
     async def open(self, ref: SourceRef) -> AsyncIterator[Remote]:
-        """Yield the server that `ref` stands for; nothing is sent before the first request."""
+        """Yield the server of a ref; it is not contacted before the first request."""
         if not ref.verify and ref.url.startswith("https"):
             log.warning(
                 "certificate_not_verified",
@@ -212,7 +212,7 @@ async def for_each(
 ) -> dict[T, RemoteError]:
     """Do `work` on all things, `width` at a time, and return those that failed with their errors.
 
-    One broken object does not keep the others from being read; a server that fails `patience` times is let alone,
+    A failure does not stop the others; after `patience` failures the rest is not tried,
     and what was not tried by then is missing from the answer.
     """
     failed: dict[T, RemoteError] = {}

@@ -62,7 +62,7 @@ class Manifest(NamedTuple):
     place: Place
 
 
-class Fault(NamedTuple):
+class DocumentFault(NamedTuple):
     """A document that cannot be read. `template`: it is one that has to be rendered first, and so no manifest."""
 
     place: Place
@@ -74,7 +74,7 @@ class FileContents(NamedTuple):
     """What a file holds of ours, and which of its documents cannot be read."""
 
     manifests: tuple[Manifest, ...] = ()
-    faults: tuple[Fault, ...] = ()
+    faults: tuple[DocumentFault, ...] = ()
 
 
 def find_manifests(paths: Iterable[Path]) -> dict[Path, Stamp]:
@@ -109,11 +109,11 @@ def read_file(path: Path, *, everything: bool = False) -> FileContents:
     everything = everything or path.name in KUSTOMIZATIONS
     try:
         if path.stat().st_size > _MAX_BYTES:
-            fault = Fault(Place(str(path)), f"it is larger than {_MAX_BYTES} bytes")
+            fault = DocumentFault(Place(str(path)), f"it is larger than {_MAX_BYTES} bytes")
             return FileContents(faults=(fault,) if everything or _mentions_ours(path) else ())
         raw = path.read_bytes()
     except OSError as error:
-        return FileContents(faults=(Fault(Place(str(path)), error.strerror or str(error)),))
+        return FileContents(faults=(DocumentFault(Place(str(path)), error.strerror or str(error)),))
     return read_bytes(raw, str(path), everything=everything)
 
 
@@ -123,9 +123,11 @@ def read_bytes(raw: bytes, path: str, *, everything: bool = False) -> FileConten
         text = decoded(raw)
     except UnicodeDecodeError as error:
         message = f"it is neither UTF-8 nor marked as UTF-16 (byte {error.start})"
-        return FileContents(faults=(Fault(Place(path), message),) if everything or _OURS.encode() in raw else ())
+        return FileContents(
+            faults=(DocumentFault(Place(path), message),) if everything or _OURS.encode() in raw else ()
+        )
     manifests: list[Manifest] = []
-    faults: list[Fault] = []
+    faults: list[DocumentFault] = []
     for document, line in _documents(text):
         if not everything and not _MAY_BE_OURS.search(document):
             continue
@@ -134,7 +136,7 @@ def read_bytes(raw: bytes, path: str, *, everything: bool = False) -> FileConten
         except UnreadableError as error:
             if everything or _OURS in document:
                 template = _is_template(document)
-                faults.append(Fault(Place(path, line + error.line), error.message, template))
+                faults.append(DocumentFault(Place(path, line + error.line), error.message, template))
     return FileContents(tuple(manifests), tuple(faults))
 
 

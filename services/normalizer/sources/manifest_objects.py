@@ -27,7 +27,7 @@ from services.normalizer.normalize.runtimes import Runtime, read_runtime
 from services.normalizer.normalize.stated import misspellings
 from services.normalizer.normalize.storage import secret_name
 from services.normalizer.sources.kustomizations import Overlay, is_kustomization, read_overlay
-from services.normalizer.sources.manifest_files import Fault, FileContents, Manifest, Place, is_placeholder
+from services.normalizer.sources.manifest_files import DocumentFault, FileContents, Manifest, Place, is_placeholder
 from services.normalizer.sources.manifest_schema import ISVC, LLM, Schema, wrong_types
 from services.normalizer.sources.manifest_text import Located, Unquoted
 
@@ -126,7 +126,7 @@ class Contents:
     runtimes: Mapping[Key, Runtime] = field(default_factory=dict)
     connections: Mapping[Key, Connection] = field(default_factory=dict)
     noticed: tuple[Noticed, ...] = ()
-    faults: tuple[Fault, ...] = ()
+    faults: tuple[DocumentFault, ...] = ()
 
     def facts(self) -> dict[Ref, Fact]:
         """Return what a source says of the objects."""
@@ -239,7 +239,7 @@ class _Reading:
     def _take_deployment(self, manifest: Manifest, reader: _Reader) -> None:
         obj, place = manifest
         if _is_to_be_filled_in(obj):
-            self.noticed.append(_unreadable(Fault(place, "it has no name yet", template=True)))
+            self.noticed.append(_unreadable(DocumentFault(place, "it has no name yet", template=True)))
             return
         if not values.line(values.at(obj, "metadata", "name")):
             problem = Problem(
@@ -377,7 +377,7 @@ def _not_read(manifest: Manifest, group: str, kind: str) -> Iterator[Noticed]:
         )
 
 
-def _unreadable(fault: Fault) -> Noticed:
+def _unreadable(fault: DocumentFault) -> Noticed:
     if fault.template:
         problem = Problem(
             "template_not_read",

@@ -112,6 +112,11 @@ def wrong_types(value: object, schema: Schema, field: str, line: int = -1) -> It
             yield WrongType(field, str(schema), _named(value), _REMEDIES[schema], line)
 
 
+_MEANT: Mapping[str, str] = {
+    "modelFormat": "write the name of the format below it: modelFormat: {name: onnx}",
+    "storage": "write a location as storageUri, and below storage key, path and parameters",
+}
+"""What people probably mean who write a text instead of an object."""
 _REMEDIES: Mapping[Any, str] = {
     _TEXT: "write it in quotes",
     _NUMBER: "write it in digits, without quotes",
@@ -129,7 +134,8 @@ def _is(value: object, schema: object) -> bool:
 def _as_object(field: str, schema: Mapping[str, Schema]) -> str:
     fields = [name for name in schema if name != "*"]
     inner = ", ".join(fields[:4]) if fields else "names with values"
-    return f"write below {field.rpartition('.')[2]} what it is to have: {inner}"
+    name = field.rpartition(".")[2]
+    return _MEANT.get(name, f"write below {name} what it is to have: {inner}")
 
 
 def _named(value: Any) -> str:

@@ -1,8 +1,8 @@
-"""Reading the registered models of one MLflow server: two lists at each poll, and a run when a version is new.
+"""Reads the registered models of one MLflow server: two lists at each poll, and the run of each new version.
 
-What a list lacks is asked for by itself, as with any registry. MLflow deletes versions for good, and says so: a version
-that it does not know is gone when its registered model is still there, as old as before. A server that has neither may
-have lost its database, so that what it lacks is in doubt.
+A version that a list lacks is requested by itself, as with any registry. MLflow deletes versions for good: a version
+that it does not know is gone if its registered model still exists, with the same time of creation. A server that has
+neither may have lost its database, so the version counts as missing.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from common.http.client import RemoteError, StatusError, Unreachable
 from common.problems import Problem
 from services.normalizer.normalize import values
 from services.normalizer.normalize.mlflow_objects import (
-    Listed,
+    ListedModel,
     Run,
     read_model,
     read_run,
@@ -36,16 +36,16 @@ _MODELS = "registered-models/search", "registered_models", "name ASC"
 _VERSIONS = "model-versions/search", "model_versions", "creation_timestamp ASC"
 """Path, field of the answer, and an order in which what is new comes last: pages are cut by offset."""
 PAGE_SIZES = (1000, 100)
-"""What is asked for, the largest first. A server that takes less answers 400, one that has much to join too late."""
+"""The page sizes that are tried, the largest first. Some servers answer 400 to a large one, some too late."""
 MAX_ITEMS = 100_000
-"""So many items of one list are read."""
+"""The most items of one list that are read."""
 MAX_BYTES = 128 * 1024 * 1024
-"""So many bytes of one list are read, over all of its pages."""
+"""The most bytes of one list that are read, over all its pages."""
 _UNKNOWN = "RESOURCE_DOES_NOT_EXIST"
 _SLICE = 200
-"""So many versions are looked at before others have their turn."""
+"""How many versions are processed before other tasks may run."""
 _Given = tuple[Any, tuple[str, ...], Run | None, str]
-"""What a version is made of: what came, its aliases, its run, and the address of the server."""
+"""The input of a version: its item in the list, its aliases, its run, and the address of the server."""
 _Parsed = tuple[ModelVersion, tuple[ModelArtifact, ...]] | Problem | None
 
 
@@ -58,16 +58,16 @@ class _Answer:
 
 
 class MlflowPoller:
-    """Reads one MLflow server again and again, and remembers what it held.
+    """Reads one MLflow server and remembers its content from one poll to the next.
 
-    `expected` are ids of versions known from an earlier run: they too are gone only when the server says so.
+    `expected` are ids of versions known from an earlier run: they too are missing only when the server says so.
     """
 
     def __init__(self, remote: Remote, *, expected: Iterable[str] = ()) -> None:
         self._remote = remote
         self._expected = frozenset(each for each in expected if "/" in each)
         self._sizes = list(PAGE_SIZES)
-        self._models: dict[str, Listed] = {}
+        self._models: dict[str, ListedModel] = {}
         self._raw: dict[str, Any] = {}
         self._runs: dict[str, tuple[int, Run | None]] = {}
         self._parsed: dict[str, tuple[_Given, _Parsed]] = {}
@@ -76,11 +76,11 @@ class MlflowPoller:
         self._last: Mapping[str, RegisteredVersion] = {}
 
     def move(self, remote: Remote) -> None:
-        """Read from another address from now on; what is known stays."""
+        """Read from another address from now on, and keep what is known."""
         self._remote = remote
 
     async def look_up(self, model_id: str, version_id: str) -> Look:
-        """Return what is known: the ids that people name are never MLflow's."""
+        """Return what is known: labels of deployments never have ids of MLflow."""
         return self._look(self._last, complete=False)
 
     async def poll(self) -> Look:
@@ -103,7 +103,7 @@ class MlflowPoller:
     # --- lists
 
     async def _list(self, what: tuple[str, str, str]) -> _Answer:
-        """Return all items of a list, in the largest pages that the server takes and gives in time."""
+        """Return all items of a list, in the largest pages that the server supports and delivers in time."""
         while True:
             size = self._sizes[0]
             answer = await self._read_list(*what, size)
@@ -113,7 +113,7 @@ class MlflowPoller:
                 del self._sizes[0]
 
     async def _read_list(self, path: str, name: str, order: str, size: int) -> _Answer:
-        """Return all items at `path`; what came before an error is kept."""
+        """Return all items at `path`; those before an error are kept."""
         query = {"max_results": str(size), "order_by": order}
         answer, tokens, where = _Answer(), set[str](), f"{self._remote.ref.url}{_API}/{path}"
         left = MAX_BYTES
@@ -140,10 +140,10 @@ class MlflowPoller:
             self._unlisted.discard(path)
         return answer
 
-    def _take_models(self, answer: _Answer) -> tuple[Mapping[str, Listed], list[Problem]]:
-        """Keep what came; return it by id, and what is unusable."""
+    def _take_models(self, answer: _Answer) -> tuple[Mapping[str, ListedModel], list[Problem]]:
+        """Keep the listed models; return them by id, and the problems of unusable ones."""
         problems = []
-        found: dict[str, Listed] = {}
+        found: dict[str, ListedModel] = {}
         for raw in answer.items:
             model = read_model(raw, registry=self._remote.ref.label)
             if isinstance(model, Problem):
@@ -151,13 +151,13 @@ class MlflowPoller:
             elif model is not None:
                 former = self._models.get(model.model.id)
                 found[model.model.id] = former if former is not None and former == model else model
-        # A model goes with its versions only: one that is malformed, or cut off from a list, stays as it was.
+        # A model is kept as long as it has versions, also when it is malformed now, or missing from a list.
         named = {each.rpartition("/")[0] for each in self._raw}
         self._models = {each: model for each, model in self._models.items() if each in named or answer.error} | found
         return found, problems
 
     def _take_versions(self, answer: _Answer) -> set[str]:
-        """Keep what came, by id; return the ids."""
+        """Keep the listed versions; return their ids."""
         found = {version_id(*version_names(raw)): raw for raw in answer.items}
         self._raw |= found
         self._absent -= found.keys()
@@ -165,11 +165,13 @@ class MlflowPoller:
 
     # --- what lists lack
 
-    async def _account_for(self, listed: set[str], models: Mapping[str, Listed]) -> tuple[list[str], list[RemoteError]]:
-        """Ask for every version that whole lists ought to hold and lack, and forget what the server does not know.
+    async def _account_for(
+        self, listed: set[str], models: Mapping[str, ListedModel]
+    ) -> tuple[list[str], list[RemoteError]]:
+        """Request every version that complete lists lack, and forget those that the server does not know.
 
-        `listed` are the versions that came, `models` the models. Returns the versions that were deleted, and what
-        speaks against the lists.
+        `listed` are the versions that came, `models` the models. Returns the versions that were deleted, and errors
+        that show that the lists are not complete after all.
         """
         present: list[str] = []
         absent: list[str] = []
@@ -205,8 +207,8 @@ class MlflowPoller:
             raise BadAnswer(f"{self._remote.ref.url}{path}: 200 without the version")
         return True
 
-    def _has_kept_the_model(self, each: str, models: Mapping[str, Listed]) -> bool:
-        """Return whether the model of a version that is gone is still there, as old as it was."""
+    def _has_kept_the_model(self, each: str, models: Mapping[str, ListedModel]) -> bool:
+        """Return whether the model of a version that is gone still exists, with the same time of creation."""
         known = self._last.get(each)
         now = models.get(known.model.id) if known is not None else None
         return known is not None and now is not None and known.model.created == now.model.created
@@ -214,7 +216,7 @@ class MlflowPoller:
     # --- runs
 
     async def _read_runs(self) -> list[RemoteError]:
-        """Read the runs of versions that are new or changed; a run that was deleted, or may not be read, is none."""
+        """Read the runs of new and changed versions; one that was deleted or may not be read counts as none."""
         wanted: dict[str, int] = {}
         for raw in self._raw.values():
             run, updated = run_of(raw)
@@ -298,7 +300,7 @@ class MlflowPoller:
 
 
 def _page(raw: Any, name: str, where: str) -> list[Any]:
-    """Return the items of a page; MLflow leaves out the field where there are none."""
+    """Return the items of a page; MLflow leaves out the field when there are none."""
     items = values.at(raw, name)
     if items is None and isinstance(raw, Mapping) and not raw.keys() - {"next_page_token"}:
         return []
@@ -308,7 +310,7 @@ def _page(raw: Any, name: str, where: str) -> list[Any]:
 
 
 def _is_too_much(error: RemoteError | None) -> bool:
-    """Return whether a page of fewer items may be answered."""
+    """Return whether a smaller page may succeed."""
     late = isinstance(error, Unreachable) and error.cause == "no answer in time"
     return late or isinstance(error, TooLarge) or (isinstance(error, StatusError) and error.status == 400)
 

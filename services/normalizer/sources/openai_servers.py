@@ -1,4 +1,4 @@
-"""Servers of the OpenAI API that no cluster knows, named in OPENAI_SERVERS: what each lists, asked again and again."""
+"""Servers of the OpenAI API outside clusters, named in OPENAI_SERVERS: the models that each lists, polled."""
 
 import asyncio
 import time
@@ -14,7 +14,7 @@ from services.normalizer.normalize.deployment import Deployment
 from services.normalizer.source import Sink
 from services.normalizer.sourcebook import SourceKind
 from services.normalizer.sources.faults import BadAnswer, fault_of, internal, longest_wait
-from services.normalizer.sources.http import Account, Connector, Remote
+from services.normalizer.sources.http import Connector, FaultReporter, Remote
 from services.normalizer.sources.refs import SourceRef
 
 RETRY = 5.0
@@ -39,7 +39,7 @@ def server_refs(servers: Sequence[str], *, insecure: Sequence[str] = ()) -> Iter
 class OpenAiSource:
     """One server.
 
-    A list that lacks models for a while, as a gateway's does whose backends restart, takes no name away: each is kept
+    When models are missing from its list for a while, as when the backends of a gateway restart, their names are kept
     for `hold` seconds after it was listed last. A server without any model is not believed at all.
     """
 
@@ -55,7 +55,7 @@ class OpenAiSource:
         hold: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`interval`: seconds between two looks, and the longest pause after failures."""
+        """`interval`: seconds between two polls, and the longest pause after failures."""
         self.id = ref.source
         self._ref = ref
         self._connector = connector
@@ -68,35 +68,35 @@ class OpenAiSource:
         self._again = asyncio.Event()
 
     async def run(self, sink: Sink) -> None:
-        """Look at the server until cancelled."""
-        account = Account(tell=lambda ref, fault: None)
+        """Poll the server until cancelled."""
+        reporter = FaultReporter(tell=lambda ref, fault: None)
         async with self._connector.open(self._ref) as remote:
             while True:
-                pause = await self._look(remote, sink, account)
+                pause = await self._look(remote, sink, reporter)
                 await happens(self._again, within=pause)
                 self._again.clear()
 
     def relist(self) -> None:
-        """Look again now."""
+        """Poll now."""
         self._told = None
         self._again.set()
 
-    async def _look(self, remote: Remote, sink: Sink, account: Account) -> float:
-        """Ask once and tell what came; return the seconds until the next look."""
+    async def _look(self, remote: Remote, sink: Sink, reporter: FaultReporter) -> float:
+        """Poll once and report the result; return the seconds until the next poll."""
         try:
             with self._connector.metrics.poll_seconds.labels(self.id).time():
                 names = await self._names(remote)
         except RemoteError as error:
-            return self._fail(fault_of(self._ref, error), sink, account, wait=longest_wait([error]) or 0)
+            return self._fail(fault_of(self._ref, error), sink, reporter, wait=longest_wait([error]) or 0)
         except Exception as error:
-            return self._fail(internal(self._ref, error), sink, account)
-        account.update(self._ref, None)
+            return self._fail(internal(self._ref, error), sink, reporter)
+        reporter.update(self._ref, None)
         self._tell(names, sink)
         self._backoff.reset()
         return spread(self._interval)
 
-    def _fail(self, fault: Fault, sink: Sink, account: Account, *, wait: float = 0) -> float:
-        account.update(self._ref, fault)
+    def _fail(self, fault: Fault, sink: Sink, reporter: FaultReporter, *, wait: float = 0) -> float:
+        reporter.update(self._ref, fault)
         sink.state(fault)
         return max(self._backoff.next(), min(wait, self._interval))
 

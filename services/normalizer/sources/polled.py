@@ -1,4 +1,4 @@
-"""A model registry as a source: polled again and again, whatever it speaks; what a look brings is told as facts."""
+"""A model registry as a source: it is polled, and what has changed is reported as facts, whatever API it has."""
 
 import asyncio
 import time
@@ -18,25 +18,25 @@ from services.normalizer.normalize.registered_version import RegisteredVersion, 
 from services.normalizer.source import Sink
 from services.normalizer.sourcebook import SourceKind
 from services.normalizer.sources.faults import internal, no_address
-from services.normalizer.sources.http import Account, Connector, Remote
+from services.normalizer.sources.http import Connector, FaultReporter, Remote
 from services.normalizer.sources.refs import SourceRef
 
 log = structlog.get_logger("sources")
 
 Expected = Callable[[str], Iterable[str]]
-"""Gives the ids of the versions that an earlier run knew of a registry, by the registry's id."""
+"""Returns the ids of the versions of a registry that an earlier run has stored, given the registry's id."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
-    """What a registry has now, and how far that can be trusted.
+    """The result of a poll or a look-up: what a registry has now, and how complete that is.
 
-    `versions`: all that are known, by id; while one does not change, it is the same object. Of those that are no longer
-    among them the registry said that the `deleted` were deleted.
-    `complete`: every list was read to the end, so that what is not among the versions is not there.
-    `listed`: that was so of each list at least once since the start.
-    `fault`: why something could not be read, None when nothing is missing.
-    `retry_after`: for how many seconds the registry asks not to be asked again.
+    `versions`: all that are known, by id; one that has not changed is the same object as before. `deleted`: ids of
+    former versions that the registry says were deleted.
+    `complete`: every list was read to the end, so that a version that is not in `versions` is missing.
+    `listed`: every list was read to the end at least once since the start.
+    `fault`: why something could not be read, None when everything was.
+    `retry_after`: the seconds that the registry asks to wait before the next request.
     """
 
     versions: Mapping[str, RegisteredVersion]
@@ -48,35 +48,35 @@ class Look:
     retry_after: float | None = None
 
     def registry(self, registry: Registry) -> Registry:
-        """Return what a registry says of itself by now."""
+        """Return the fact about the registry itself."""
         return replace(registry, listed=self.listed, problems=self.problems)
 
     def facts(self, registry: Registry) -> dict[Ref, Fact]:
-        """Return all that a registry says."""
+        """Return all facts."""
         versions = {each.ref: each for each in self.versions.values()}
         return {Ref.registry(registry.id): self.registry(registry), **versions}
 
 
 class Poller(Protocol):
-    """Reads one registry again and again, and remembers what it held."""
+    """Reads one registry and remembers its content from one poll to the next."""
 
     def move(self, remote: Remote) -> None:
-        """Read from another address from now on; what is known stays."""
+        """Read from another address from now on, and keep what is known."""
 
     async def poll(self) -> Look:
         """Read what changed."""
 
     async def look_up(self, model_id: str, version_id: str) -> Look:
-        """Read a version that a deployment names and no poll has seen."""
+        """Read one version, which a deployment names and no poll has read yet."""
 
 
 class WantCards(Protocol):
-    """Has the cards read that a registry's versions refer to, and waits for them the first time."""
+    """Requests the cards that a registry's versions refer to; the first time it also waits for them."""
 
     async def __call__(
         self, registry: str, models: Collection[CatalogModel], *, changed: Collection[CatalogModel], first: bool
     ) -> None:
-        """Take which cards a registry refers to now; those of `changed` are read again."""
+        """Request the cards of `models`, instead of those requested before; those of `changed` are read again."""
 
 
 class RegistrySource:
@@ -101,14 +101,14 @@ class RegistrySource:
         interval: float,
         retry: float,
     ) -> None:
-        """`expected` is asked once, before the first poll; `tell` is told when it begins to fail, and when it ends."""
+        """`expected` is called once, before the first poll; `tell` when the registry fails, and when it recovers."""
         self.ref = ref
         self.id = ref.source
         self._connector = connector
         self._new_poller = poller
         self._expected = expected
         self._want_cards = want_cards
-        self._account = Account(tell=tell)
+        self._reporter = FaultReporter(tell=tell)
         self._interval = interval
         self._backoff = Backoff(min(retry, interval), interval)
         self._poller: Poller | None = None
@@ -126,14 +126,14 @@ class RegistrySource:
         return self._cards
 
     def update(self, ref: SourceRef) -> None:
-        """Take what discovery says of it now; an address that was lost serves until another one is known."""
+        """Use the address that discovery has found now; without one, the former address is kept."""
         new = ref if ref.url else replace(ref, url=self.ref.url)
         if new != self.ref:
             self.ref = new
             self.poll_now()
 
     def leave(self) -> None:
-        """Tell nothing any more, whatever still comes of requests under way: the registry is gone."""
+        """Report nothing from now on, even if requests are still under way: the registry is gone."""
         self._over = True
 
     def poll_now(self) -> None:
@@ -142,16 +142,16 @@ class RegistrySource:
         self._wake.set()
 
     def relist(self) -> None:
-        """Nothing more than polling: the interval is how often the registry may be asked."""
+        """Do nothing: a registry is polled anyway, no more often than the interval allows."""
 
     def look_up(self, model_id: str, version_id: str) -> None:
-        """Read a version that no poll has seen yet."""
+        """Read a version before the next poll."""
         if (model_id, version_id) not in self._asked_for:
             self._asked_for.append((model_id, version_id))
             self._wake.set()
 
     async def run(self, sink: Sink) -> None:
-        """Follow the registry until cancelled, over changes of its address."""
+        """Poll the registry until cancelled, also when its address changes."""
         while not self._over:
             ref = self.ref
             if not ref.url:
@@ -167,7 +167,7 @@ class RegistrySource:
                     await self._sleep(await self._poll(self._poller, sink), sink)
 
     async def _poll(self, poller: Poller, sink: Sink) -> float:
-        """Poll once and return the seconds until the next poll. Whatever the registry holds does not end this."""
+        """Poll once and return the seconds until the next poll; never raises, whatever the registry answers."""
         try:
             with self._connector.metrics.poll_seconds.labels(self.id).time():
                 look = await poller.poll()
@@ -177,7 +177,7 @@ class RegistrySource:
             self._failed(internal(self.ref, error), sink)
             return self._backoff.next()
         if not self._over:
-            self._account.update(self.ref, look.fault)
+            self._reporter.update(self.ref, look.fault)
             if look.complete:
                 sink.listed(lacking=look.fault)
             elif look.fault is not None:
@@ -189,11 +189,11 @@ class RegistrySource:
 
     def _failed(self, fault: Fault, sink: Sink) -> None:
         if not self._over:
-            self._account.update(self.ref, fault)
+            self._reporter.update(self.ref, fault)
             sink.state(fault)
 
     async def _sleep(self, seconds: float | None, sink: Sink) -> None:
-        """Wait for the next poll; look up what is asked for meanwhile."""
+        """Wait until the next poll is due, and look up versions when requested."""
         until = None if seconds is None else time.monotonic() + seconds
         while not self._poll_now:
             if not await happens(self._wake, within=None if until is None else max(0, until - time.monotonic())):
@@ -213,7 +213,7 @@ class RegistrySource:
             log.exception("version_not_processed", source=self.ref.label, version=version_id, model=model_id)
 
     async def _tell(self, look: Look, sink: Sink) -> None:
-        """Tell what is new since the last look, after having said which cards it calls for."""
+        """Report what has changed since the last look, after requesting the cards that it needs."""
         if self._over:
             return
         first, news = self._registry is None, self._news(look)
@@ -228,7 +228,7 @@ class RegistrySource:
             sink.changed(news)
 
     def _news(self, look: Look) -> dict[Ref, Fact | Gone | Missing]:
-        """Return what a look says otherwise than the one before."""
+        """Return what has changed since the last look."""
         news: dict[Ref, Fact | Gone | Missing] = {}
         if (registry := look.registry(self.ref.registry)) != self._registry:
             news[Ref.registry(registry.id)] = registry
@@ -240,7 +240,7 @@ class RegistrySource:
 def differences(
     former: Mapping[str, RegisteredVersion], now: Mapping[str, RegisteredVersion], *, deleted: Collection[str] = ()
 ) -> dict[Ref, RegisteredVersion | Gone | Missing]:
-    """Return what a registry says otherwise of its versions; all are given by id, those that were deleted too."""
+    """Return what has changed between two looks at the versions of a registry, each given by id; `deleted` are ids."""
     news: dict[Ref, RegisteredVersion | Gone | Missing] = {}
     for id_, was in former.items():
         if id_ not in now or now[id_].ref != was.ref:

@@ -1,11 +1,11 @@
-"""Names of the servers that models and cards are read from, and how they fare."""
+"""The servers that models and cards are read from: ids, addresses, and the settings that name them."""
 
 from dataclasses import dataclass
 from typing import Literal
 
 from services.normalizer.normalize.registered_version import Registry, RegistryApi
 
-RefKind = Literal["registry", "catalog", "openai"]
+ServerKind = Literal["registry", "catalog", "openai"]
 Api = RegistryApi | Literal["openai"]
 
 
@@ -36,14 +36,14 @@ class SourceRef:
 
     `id` lasts as long as the server does: "namespace/name" of its Service, the name given with an explicit URL, else
     the URL's host, port and path. `url` is the root that the API's paths are added to, empty while nothing says where
-    the server is. `name` and `namespace` are empty when it is known by its URL alone. `verify` is whether its
-    certificate is checked, `trusted` whether it is read and given the token. `origin` says who told. `api` is what it
-    speaks: an MLflow is a registry too, and is never given the service account's token. `settings` are those that
-    remedies name.
+    the server is. `name` and `namespace` are empty when it is known by its URL alone. `verify`: its certificate
+    is checked. `trusted`: it is read and gets the token. `origin` names the setting or object that it was found by.
+    `api` is its API: an MLflow server is a registry too, and never gets the service account's token. `settings` are
+    those that remedies name.
     """
 
     id: str
-    kind: RefKind
+    kind: ServerKind
     url: str
     origin: str
     name: str = ""
@@ -55,18 +55,18 @@ class SourceRef:
 
     @property
     def label(self) -> str:
-        """What messages call it."""
+        """Its name in messages."""
         named = {"mlflow": "MLflow", "openai": "OpenAI-compatible server"}.get(self.api)
         return f"{named} {self.name}" if named else f"model {self.kind} {self.id}"
 
     @property
     def source(self) -> str:
-        """Under which name its entries are stored, its condition is told and its metrics are kept."""
+        """The id of its source: of its entries, its condition and its metrics."""
         return f"{self.kind}:{self.id}"
 
     @property
     def registry(self) -> Registry:
-        """What the mapping needs to know of it."""
+        """The registry that it is, for the mapping."""
         if self.api == "mlflow":  # its name is no Kubernetes object's
             return Registry(self.id, api=self.api)
         return Registry(self.id, self.name, self.namespace)

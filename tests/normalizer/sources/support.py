@@ -16,7 +16,7 @@ from services.normalizer.source import News, Sink
 from services.normalizer.sources.http import Connector, SourceMetrics
 from services.normalizer.sources.kubeflow.poller import RegistryPoller
 from services.normalizer.sources.polled import Look, Poller, RegistrySource
-from services.normalizer.sources.refs import RefKind, SourceRef
+from services.normalizer.sources.refs import ServerKind, SourceRef
 from tests.fakes.registry import FakeCatalog, FakeRegistry
 
 LISTS = {
@@ -37,7 +37,7 @@ def new_metrics() -> Metrics:
 
 def ref_of(server: FakeRegistry | FakeCatalog, *, name: str = "models/public", verify: bool = True) -> SourceRef:
     namespace, _, own = name.partition("/")
-    kind: RefKind = "catalog" if isinstance(server, FakeCatalog) else "registry"
+    kind: ServerKind = "catalog" if isinstance(server, FakeCatalog) else "registry"
     return SourceRef(id=name, kind=kind, url=server.url, origin="a test", name=own, namespace=namespace, verify=verify)
 
 

@@ -60,7 +60,7 @@ def events(cluster: FakeCluster) -> list[dict[str, Any]]:
 
 async def test_a_problem_is_told_at_its_deployment() -> None:
     async with announcing() as (cluster, script, source):
-        source.hear({str(REF): (OWNER, REMARK)})
+        source.on_problems({str(REF): (OWNER, REMARK)})
         script.tell(REF, iris())
         await eventually(lambda: events(cluster))
         [event] = events(cluster)
@@ -86,7 +86,7 @@ async def test_an_object_that_cannot_be_read_is_told_with_its_uid(kind: str) -> 
         stored = cluster.apply(objects.llm_isvc("iris") if is_llm else objects.isvc("iris"))
         ref = Ref.deployment("LLMInferenceService" if is_llm else "InferenceService", "local", "models", "iris")
         unreadable = Problem("object_unreadable", "error", ref.label, "it cannot be read", "compare it")
-        source.hear({str(ref): (unreadable,)})
+        source.on_problems({str(ref): (unreadable,)})
         assert script.sink
         script.sink.changed({ref: Unusable(unreadable)})
         await eventually(lambda: events(cluster))
@@ -101,7 +101,7 @@ async def test_one_that_lasts_is_one_event_that_is_renewed(monkeypatch: pytest.M
     monkeypatch.setattr(announced, "REPEAT", 0.05)
     async with announcing() as (cluster, script, source):
         script.tell(REF, iris())
-        source.hear({str(REF): (OWNER,)})
+        source.on_problems({str(REF): (OWNER,)})
         await eventually(lambda: cluster.counts.of("patch", "events") >= 2)
         assert len(events(cluster)) == 1
 
@@ -113,12 +113,12 @@ async def test_one_that_is_over_is_told_no_more(end: str, monkeypatch: pytest.Mo
     async with announcing() as (cluster, script, source):
         script.tell(REF, iris())
         script.tell(other, read_isvc(objects.isvc("wine")))
-        source.hear({str(REF): (OWNER,), str(other): (OWNER,)})
+        source.on_problems({str(REF): (OWNER,), str(other): (OWNER,)})
         await eventually(lambda: len(events(cluster)) == 2)
         if end == "gone":
             script.tell(REF, Gone())
         else:
-            source.hear({str(other): (OWNER,)})
+            source.on_problems({str(other): (OWNER,)})
         for event in events(cluster):
             cluster.delete("Event", "models", event["metadata"]["name"])
         await eventually(lambda: [e["involvedObject"]["name"] for e in events(cluster)] == ["wine"])
@@ -132,11 +132,11 @@ async def test_one_that_is_over_is_told_no_more(end: str, monkeypatch: pytest.Mo
 async def test_without_the_right_it_is_said_once_and_tried_seldom() -> None:
     async with announcing("nobody") as (cluster, script, source):
         with structlog.testing.capture_logs() as logs:
-            source.hear({str(REF): (OWNER, Problem("owner_changed", "error", REF.label, "another", ""))})
+            source.on_problems({str(REF): (OWNER, Problem("owner_changed", "error", REF.label, "another", ""))})
             script.tell(REF, iris())
             await eventually(lambda: cluster.counts.of("create", "events") == 2)
             script.tell(Ref.isvc("local", "models", "wine"), read_isvc(objects.isvc("wine")))
-            source.hear({"isvc:local:models/wine": (OWNER,)})
+            source.on_problems({"isvc:local:models/wine": (OWNER,)})
             await eventually(lambda: cluster.counts.of("create", "events") == 3)
         assert [line["event"] for line in logs if line["log_level"] == "warning"] == ["event_not_written"]
 

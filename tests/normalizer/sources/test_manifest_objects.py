@@ -190,6 +190,13 @@ def test_a_type_that_the_api_server_refuses_is_an_error(at: str, value: Any, sai
     assert told(read(tmp_path, {"a.yaml": changed(at, value)}), said) == ["error"]
 
 
+def test_what_was_probably_meant_is_told(tmp_path: Path) -> None:
+    contents = read(tmp_path, {"a.yaml": changed("predictor/model/storage", "s3://bucket/path")})
+    assert [each.problem.remedy for each in contents.noticed] == [
+        "write a location as storageUri, and below storage key, path and parameters"
+    ]
+
+
 def test_what_the_api_server_takes_is_no_error(tmp_path: Path) -> None:
     text = yaml.safe_dump(WHOLE) + (
         "    minReplicas: 0\n    maxReplicas: ${MOST}\n    nodeSelector: null\n    other: [1]\n"

@@ -68,7 +68,7 @@ class Announced(Wrapper):
             tasks.create_task(self._source.run(_Noting(sink, self._note)))
             tasks.create_task(self._write_all())
 
-    def hear(self, problems: Problems) -> None:
+    def on_problems(self, problems: Problems) -> None:
         """Take the problems of all objects, by reference."""
         self._problems = dict(problems)
         self._compare()

@@ -1,8 +1,7 @@
-"""What a list lacks is not gone before the registry says so, object by object.
+"""Objects that a list lacks are requested one by one, and count as gone only when the registry answers 404.
 
-Lists that are cut by offset lose objects when others are deleted between two pages; proxies and half-restored
-databases give short lists with a clear conscience. Registries have no request to delete a model, so such questions
-are rare.
+Lists in pages lose objects when others are deleted between two pages, and proxies and half-restored databases answer
+with short lists. Registries have no request to delete a model, so this is rare.
 """
 
 from typing import Any
@@ -16,7 +15,7 @@ from services.normalizer.sources.kubeflow.tables import Row, Table, Tables
 
 
 class Absences:
-    """Tells missing objects of one registry from gone ones. `remote` and `api` are where to ask."""
+    """Finds out which objects that lists lack are gone. `remote` and `api` are where to ask."""
 
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
@@ -29,9 +28,9 @@ class Absences:
     async def account_for(
         self, remote: Remote, api: str, table: Table[Any], answer: ListAnswer[Row]
     ) -> list[RemoteError]:
-        """Ask for everything that a whole list ought to hold and does not, and forget what is gone.
+        """Ask for everything that a complete list lacks, and forget what is gone.
 
-        Returns what speaks against the list.
+        Returns the errors that show that the list is not complete after all.
         """
         listed = {row.id for row in answer.items}
         if self._gone:
@@ -55,17 +54,17 @@ class Absences:
         return doubts
 
     async def ask(self, remote: Remote, api: str, table: Table[Any], each: str) -> None:
-        """Read one object into its table, or take note that it is gone.
+        """Read one object into its table, or record that it is gone.
 
         Raises:
-            RemoteError: when the registry says neither.
+            RemoteError: the registry answers neither with it nor that it is gone.
         """
         if not await self._read(remote, api, table, each):
             for doubt in await self._confirm(remote, api, table, [each]):
                 raise doubt
 
     async def _confirm(self, remote: Remote, api: str, table: Table[Any], absent: list[str]) -> list[RemoteError]:
-        """Take it that objects are gone which were answered with 404, if lists are answered after that.
+        """Record objects as gone that were answered with 404, if the registry still answers with lists after that.
 
         A registry whose database is away answers 404 for every object, and 500 for every list.
         """

@@ -1,7 +1,7 @@
-"""Which versions' artifacts have to be fetched, and what they were.
+"""The artifacts of versions, and which have to be fetched again.
 
-A registry lists a version's artifacts on demand, and all model artifacts at once, but there without saying which
-version they are of. So the short list tells that something changed, and what was fetched before tells where.
+A registry lists the artifacts of one version, or all model artifacts at once, but these without their versions. So the
+list of all shows that something changed, and the artifacts that were fetched before show in which version.
 """
 
 from collections.abc import Iterable, Mapping, Set
@@ -15,13 +15,13 @@ from services.normalizer.sources.kubeflow.paging import ListAnswer, fingerprint,
 
 
 class _Fetched(NamedTuple):
-    """Stands for an artifact that was fetched with its version and not seen in the list of all artifacts yet."""
+    """Stands for an artifact that was fetched with its version and was not in the list of all artifacts yet."""
 
     updated: int
 
 
-class Listed(NamedTuple):
-    """An artifact in the list of all: its id, what tells it from its earlier self, and its time of change."""
+class ListedArtifact(NamedTuple):
+    """An artifact in the list of all: its id, a fingerprint of its content, and its time of change."""
 
     id: str
     print: bytes
@@ -29,7 +29,7 @@ class Listed(NamedTuple):
 
 
 class ArtifactIndex:
-    """The artifacts of versions, and what has to be asked to keep them right."""
+    """The artifacts of versions, and which versions to ask so that they are up to date."""
 
     def __init__(self, *, registry: str) -> None:
         self._registry = registry
@@ -52,19 +52,19 @@ class ArtifactIndex:
 
     @property
     def problems(self) -> tuple[Problem, ...]:
-        """What is malformed."""
+        """The problems of malformed artifacts."""
         return tuple(problem for each in self._problems.values() for problem in each)
 
     @staticmethod
-    def read(raw: Any) -> "Listed | None":
-        """Return what the list of all artifacts says of one, None for one of an experiment run: it has no version."""
+    def read(raw: Any) -> "ListedArtifact | None":
+        """Return an item of the list of all artifacts, None for one of an experiment run, which has no version."""
         each = item_id(raw)
         if not each or values.line(values.at(raw, "experimentRunId")):
             return None
-        return Listed(each, fingerprint(raw), values.millis(values.at(raw, "lastUpdateTimeSinceEpoch")))
+        return ListedArtifact(each, fingerprint(raw), values.millis(values.at(raw, "lastUpdateTimeSinceEpoch")))
 
-    def notice(self, answer: ListAnswer["Listed | None"]) -> None:
-        """Take the list of all model artifacts: what changed or went makes its version due, what is new a stray."""
+    def notice(self, answer: ListAnswer["ListedArtifact | None"]) -> None:
+        """Take the list of all artifacts: one that changed or is gone makes its version due, a new one is a stray."""
         listed = {item.id: item for item in answer.items if item is not None}
         known = self._listed
         self._missed = known.keys() - listed.keys() if answer.error is None else set()
@@ -72,7 +72,7 @@ class ArtifactIndex:
         for each in changed | self._missed:
             self._fetched_for.pop(self._owner.get(each, ""), None)
         self._strays -= self._missed
-        # A list before any version was asked holds nothing new: all live versions are due anyway.
+        # Before any version was asked, nothing is new: all live versions are due anyway.
         if self._fetched_for and (fresh := listed.keys() - known.keys() - self._owner.keys()):
             self._strays |= fresh
             self._candidates = []
@@ -85,7 +85,7 @@ class ArtifactIndex:
         return [version for version in live if self._fetched_for.get(version.id) is not version]
 
     def search(self, live: Iterable[ModelVersion], *, limit: int) -> list[ModelVersion]:
-        """Return versions that may own the strays, likeliest first: those without artifacts, then the newest.
+        """Return versions that strays may belong to, likeliest first: those without artifacts, then the newest.
 
         Each is named once per search; artifacts that no live version owns belong to archived ones, or to none.
         """
@@ -123,7 +123,7 @@ class ArtifactIndex:
         self._strays.discard(artifact_id)
 
     def forget(self, versions: Iterable[str]) -> None:
-        """Drop what is known of versions that are gone."""
+        """Forget the artifacts of these versions."""
         gone = set(versions)
         for version in gone:
             self._fetched_for.pop(version, None)
@@ -134,5 +134,5 @@ class ArtifactIndex:
             self._owner = {each: owner for each, owner in self._owner.items() if owner not in gone}
 
 
-def _is_same(known: bytes | _Fetched, listed: Listed) -> bool:
+def _is_same(known: bytes | _Fetched, listed: ListedArtifact) -> bool:
     return known.updated == listed.updated if isinstance(known, _Fetched) else known == listed.print

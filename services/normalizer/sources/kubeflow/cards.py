@@ -1,6 +1,6 @@
 """Model cards from the model catalogs (Kubeflow Model Catalog REST API), read by a task of their own.
 
-A registry is read without waiting for cards: it says which ones it wants, and what is read is told as it comes.
+A registry is read without waiting for cards: it requests them, and each is reported when it was read.
 """
 
 import asyncio
@@ -18,21 +18,21 @@ from common.faults import Fault
 from common.wire import card_digest
 from services.normalizer.normalize.cards import CatalogModel
 from services.normalizer.sources.faults import internal, no_address
-from services.normalizer.sources.http import Account, Connector, for_each
+from services.normalizer.sources.http import Connector, FaultReporter, for_each
 from services.normalizer.sources.kubeflow.catalog import Catalog, Inquiry, Refusal
 from services.normalizer.sources.refs import SourceRef
 
 log = structlog.get_logger("sources")
 
 CHUNK = 64
-"""So many cards are read before what came is told."""
-News = Mapping[CatalogModel, str | None]
+"""How many cards are read before they are reported."""
+CardTexts = Mapping[CatalogModel, str | None]
 """Texts of cards that are new or changed; None for a model that the catalogs have no card of."""
 
 
 @dataclass(slots=True)
 class _Card:
-    """What is known of one card: `digest` of its text, None when there is none, "" when nothing was said yet.
+    """What is known of one card: the `digest` of its text, None when there is none, "" before the first answer.
 
     `missed`: since when the catalogs say that there is none, which a first time is not believed. `pauses`: how long it
     is not asked for, because a catalog cannot answer for this one; None while it can.
@@ -60,7 +60,7 @@ class Catalogs:
         self,
         *,
         connector: Connector,
-        news: Callable[[News], None],
+        news: Callable[[CardTexts], None],
         forgotten: Callable[[Collection[str]], None],
         tell: Callable[[SourceRef, Fault | None], None],
         refresh: float = 1800,
@@ -78,7 +78,7 @@ class Catalogs:
         self._clock = clock
         self._refs: dict[str, SourceRef] = {}
         self._open: dict[str, Catalog] = {}
-        self._accounts: dict[str, Account] = {}
+        self._reporters: dict[str, FaultReporter] = {}
         self._wanted: dict[str, frozenset[CatalogModel]] = {}
         self._cards: dict[CatalogModel, _Card] = {}
         self._wake = asyncio.Event()
@@ -92,28 +92,28 @@ class Catalogs:
         await self._connect()
 
     def update(self, refs: Iterable[SourceRef]) -> None:
-        """Take note of which catalogs there are now."""
+        """Use these catalogs from now on, and no others."""
         wanted = {ref.id: ref for ref in refs}
         if wanted.items() - self._refs.items():
             for card in self._cards.values():
                 if not card.digest:
                     card.due_at = 0
         self._refs = wanted
-        for gone in self._accounts.keys() - wanted.keys():
-            del self._accounts[gone]
+        for gone in self._reporters.keys() - wanted.keys():
+            del self._reporters[gone]
         for ref in wanted.values():
             if not ref.url:
-                self._account(ref.id).update(ref, no_address(ref))
+                self._reporter(ref.id).update(ref, no_address(ref))
         self._wake.set()
 
     def want(self, registry: str, models: Collection[CatalogModel], *, changed: Collection[CatalogModel] = ()) -> None:
-        """Take which cards a registry refers to now; those of `changed` are read again. Unwanted ones are forgotten."""
+        """Request cards for a registry, instead of those before; those of `changed` are read again."""
         self._wanted[registry] = frozenset(models)
         everything = frozenset[CatalogModel]().union(*self._wanted.values())
         if unwanted := self._cards.keys() - everything:
             for each in unwanted:
                 del self._cards[each]
-            # Two names may have one key.
+            # Two models may have the same key.
             self._forgotten({model.key for model in unwanted} - {model.key for model in everything})
         for each in models:
             card = self._cards.setdefault(each, _Card())
@@ -122,7 +122,7 @@ class Catalogs:
         self._wake.set()
 
     async def first_look(self, models: Collection[CatalogModel], *, patience: float) -> None:
-        """Wait until each of these was asked for once, or a catalog fails, `patience` seconds at most."""
+        """Wait until each of these was requested once, or a catalog fails, at most `patience` seconds."""
 
         def done() -> bool:
             if not any(ref.url for ref in self._refs.values()):
@@ -135,7 +135,7 @@ class Catalogs:
             async with asyncio.timeout(patience), self._round:
                 await self._round.wait_for(done)
         except TimeoutError:
-            pass  # what is read later is told later
+            pass  # cards that are read later are reported later
 
     async def run(self) -> None:
         """Read cards as they become due, until cancelled."""
@@ -151,12 +151,12 @@ class Catalogs:
             await happens(self._wake, within=pause)
 
     async def _read_due(self) -> float | None:
-        """Read a chunk of what is due; return the seconds until there is more to do, None when only news bring it."""
+        """Read a chunk of the cards that are due; return the seconds until more are, None while none will be."""
         await self._connect()
         now = self._clock()
         ready = {id_: catalog for id_, catalog in self._open.items() if catalog.retry_at <= now}
         due = [each for each, card in self._cards.items() if card.due_at <= now]
-        # One that no card is read from is asked now and then too: people must hear that it is down.
+        # A catalog without any requested card is asked now and then too, so that a failure is reported.
         if ready and (due or any(catalog.asked_at + self._refresh <= now for catalog in ready.values())):
             await self._read(due[:CHUNK], ready)
             return 0
@@ -167,7 +167,7 @@ class Catalogs:
         return max(0.0, min(times) - now) if times and self._open else None
 
     async def _read(self, due: Collection[CatalogModel], ready: Mapping[str, Catalog]) -> None:
-        """Read some cards from the catalogs that are not let alone, and tell what is new."""
+        """Read some cards from the catalogs that are not paused, and report what is new."""
         inquiry = Inquiry([ready.get(id_) for id_ in self._refs])
         news: dict[CatalogModel, str | None] = {}
         found: dict[CatalogModel, tuple[str | None, bool]] = {}
@@ -190,7 +190,7 @@ class Catalogs:
         for id_, catalog in ready.items():
             catalog.settle(inquiry.errors.get(id_), now)
             if fault is not None:
-                self._account(id_).update(catalog.remote.ref, internal(catalog.remote.ref, fault))
+                self._reporter(id_).update(catalog.remote.ref, internal(catalog.remote.ref, fault))
         if news:
             self._news(news)
 
@@ -203,13 +203,13 @@ class Catalogs:
         *,
         refusal: Refusal | None,
     ) -> None:
-        """Take what came of looking for a card; `sure`: all catalogs before the one that has it were asked.
+        """Record the result for one card; `sure`: all catalogs before the one that has it were asked.
 
-        `refusal` is that of a catalog that answers for others.
+        `refusal` is that of a catalog that answers for other models.
         """
         card = self._cards.get(model)
         if card is None:
-            return  # nobody wants it any more
+            return  # it is no longer requested
         now = self._clock()
         self._tell_refusal(model, card, refusal)
         if not sure and (text is None or card.digest):
@@ -235,7 +235,7 @@ class Catalogs:
             news[model] = None
 
     def _tell_refusal(self, model: CatalogModel, card: _Card, refusal: Refusal | None) -> None:
-        """Say once that a catalog cannot answer for one model, and that it can again."""
+        """Log once that a catalog cannot answer for one model, until it can again."""
         if refusal is None:
             card.pauses = None
         elif card.pauses is None:
@@ -248,11 +248,11 @@ class Catalogs:
                 remedy="see the catalog's log: it answers for other models",
             )
 
-    def _account(self, each: str) -> Account:
-        return self._accounts.setdefault(each, Account(tell=self._tell))
+    def _reporter(self, each: str) -> FaultReporter:
+        return self._reporters.setdefault(each, FaultReporter(tell=self._tell))
 
     async def _connect(self) -> None:
-        """Open and close connections so that they are those to the wanted catalogs."""
+        """Open and close connections, so that there is one to each catalog."""
         for each, catalog in list(self._open.items()):
             if self._refs.get(each) != catalog.remote.ref:
                 del self._open[each]
@@ -263,7 +263,7 @@ class Catalogs:
                 self._open[each] = Catalog(
                     remote=await stack.enter_async_context(self._connector.open(ref)),
                     connection=stack,
-                    account=self._account(each),
+                    reporter=self._reporter(each),
                     backoff=Backoff(*self._pause),
                 )
         self._open = {each: self._open[each] for each in self._refs if each in self._open}

@@ -13,16 +13,16 @@ from common.http.client import RemoteError, StatusError, Unreachable
 from services.normalizer.normalize import values
 from services.normalizer.normalize.cards import CARD_LIMIT, CatalogModel, is_too_large, shorten
 from services.normalizer.sources.faults import BadAnswer, TooLarge, fault_of
-from services.normalizer.sources.http import Account, Remote
+from services.normalizer.sources.http import FaultReporter, Remote
 
 log = structlog.get_logger("sources")
 
 API_ROOTS = ("/api/model_catalog/v1", "/api/model_catalog/v1alpha1")
 """The versions of the API, the newest first; catalogs of 2026 have the second only."""
 FEW = 3
-"""So many models that a catalog fails for, and none that it answers for, are no longer a matter of single models."""
+"""When a catalog fails for this many models and answers for none, it counts as failing as a whole."""
 MANY = 12
-"""When it has failed for so many in one round and answered for none, the others are not asked for."""
+"""After this many failures in one round without an answer, the other models are not asked for."""
 
 
 class Refusal(NamedTuple):
@@ -33,25 +33,27 @@ class Refusal(NamedTuple):
 
 
 class Catalog:
-    """One catalog that is connected to.
+    """A catalog with an open connection.
 
-    `witness` is a model that it answered for: if it does so again, what fails is a matter of single models.
+    `witness` is a model that it answered for: when it answers for that one again, only single models fail.
     """
 
-    def __init__(self, *, remote: Remote, connection: AsyncExitStack, account: Account, backoff: Backoff) -> None:
+    def __init__(
+        self, *, remote: Remote, connection: AsyncExitStack, reporter: FaultReporter, backoff: Backoff
+    ) -> None:
         self.remote = remote
         self.connection = connection
         self.retry_at = 0.0
         self.asked_at = -inf
         self.witness: CatalogModel | None = None
-        self._account = account
+        self._reporter = reporter
         self._backoff = backoff
         self._root = ""
 
     def settle(self, error: RemoteError | None, now: float) -> None:
-        """Take what came of asking it."""
+        """Record the result of a round of requests."""
         ref = self.remote.ref
-        self._account.update(ref, None if error is None else fault_of(ref, error))
+        self._reporter.update(ref, None if error is None else fault_of(ref, error))
         if error is None:
             self._backoff.reset()
             self.asked_at = now
@@ -59,7 +61,7 @@ class Catalog:
             self.retry_at = now + self._backoff.next()
 
     async def begin(self) -> None:
-        """Settle on the version of the API; one that starts answers 404 to everything, so that it has none yet.
+        """Find out the version of the API; a catalog that is starting answers 404 to everything, and has none yet.
 
         Raises:
             RemoteError: it speaks none, or does not answer.
@@ -89,7 +91,7 @@ class Catalog:
         try:
             answer = await self.remote.get(path)
         except StatusError as error:
-            if error.status in (400, 404, 414, 422):  # a name that it has not, or cannot have
+            if error.status in (400, 404, 414, 422):  # a name that it does not have, or cannot have
                 return None
             raise
         if not isinstance(answer, dict) or "name" not in answer:
@@ -107,9 +109,9 @@ class Catalog:
 
 
 class Inquiry:
-    """One round of asking catalogs, in their order; None stands for one that is let alone.
+    """One round of requests to the catalogs, in their order; None stands for one that is paused after a failure.
 
-    A catalog that fails as a whole is not asked again in the same round; `errors` has why, by its id.
+    A catalog that fails as a whole is not asked again in the same round; `errors` has its error, by its id.
     """
 
     def __init__(self, catalogs: Sequence[Catalog | None]) -> None:
@@ -119,7 +121,7 @@ class Inquiry:
         self.errors: dict[str, RemoteError] = {}
 
     async def begin(self) -> None:
-        """See which catalogs answer at all."""
+        """Find out which catalogs answer at all."""
         for catalog in self._catalogs:
             if catalog is not None:
                 try:
@@ -153,7 +155,7 @@ class Inquiry:
             self.errors[catalog] = error
 
     async def conclude(self, *, wanted: int) -> None:
-        """Decide of catalogs that answered for no model in this round whether they fail as a whole.
+        """Decide whether catalogs that answered for no model in this round fail as a whole.
 
         `wanted` is how many models there are.
         """

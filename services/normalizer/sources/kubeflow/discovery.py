@@ -1,7 +1,7 @@
-"""Which model registries and model catalogs there are.
+"""Finds the model registries and model catalogs.
 
-A pure function from Routes, Services, HTTPRoutes and settings, asked again whenever one of them changes: a server that
-is created, moved or deleted needs no restart.
+A pure function of Routes, Services, HTTPRoutes and settings, called again when one of them changes, so that no restart
+is needed when a server is created, moved or deleted.
 """
 
 import re
@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from common.problems import Problem
 from services.normalizer.facts import LOCAL, MLFLOW, in_cluster
 from services.normalizer.sources.kubeflow.addresses import RouteFacts, ServiceAddress, kind_of
-from services.normalizer.sources.refs import OF_ENVIRONMENT, RefKind, SettingNames, SourceRef
+from services.normalizer.sources.refs import OF_ENVIRONMENT, ServerKind, SettingNames, SourceRef
 
 _MANAGED_BY = ("app.kubernetes.io/managed-by", "model-registry-operator")
 _GATEWAY_WORD = "ingressgateway"
@@ -24,7 +24,7 @@ _NAMED_URL = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9._/-]*)=(?P<url>https?:/
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DiscoverySettings:
-    """What the environment says about registries.
+    """The settings about registries and catalogs.
 
     `routes` are entries of MR_ROUTE ("namespace:name" or "name"; they limit the registries that are taken from Routes
     and Services), the URLs those of MODEL_REGISTRY_URLS and MODEL_CATALOG_URL ("URL" or "name=URL") and of MLFLOW_URLS
@@ -47,7 +47,7 @@ class DiscoverySettings:
 
     @property
     def namespaces(self) -> tuple[str, ...]:
-        """Where registries may be that are read."""
+        """The namespaces in which registries are read."""
         named = {entry.partition(":")[0] for entry in self.routes if ":" in entry}
         return tuple(sorted({*self.trusted_namespaces, *named}))
 
@@ -56,7 +56,7 @@ class DiscoverySettings:
 class Discovery:
     """The servers found, explicit ones first; those outside trusted namespaces, which are not read; what is wrong.
 
-    `unmatched` are the entries of MR_ROUTE that name nothing, with the problems that they are.
+    `unmatched` are the entries of MR_ROUTE that match no Route, each with its problem.
     """
 
     refs: tuple[SourceRef, ...]
@@ -66,21 +66,21 @@ class Discovery:
 
 
 class _Way(NamedTuple):
-    """One way to a server, the better the smaller `rank`."""
+    """One way to reach a server; a smaller `rank` is better."""
 
     ref: SourceRef
     rank: int
 
     @property
     def order(self) -> tuple[object, ...]:
-        """What sorts the ways to one server: those with an address, encrypted ones, then by rank."""
+        """The sort key of ways, best first: by server, with an address, encrypted, then by rank."""
         return self.ref.id, not self.ref.url, not self.ref.url.startswith("https"), self.rank, self.ref.origin
 
 
 def discover(
     routes: Iterable[RouteFacts], services: Iterable[ServiceAddress], settings: DiscoverySettings
 ) -> Discovery:
-    """Return every server once, however many ways lead to it.
+    """Return every server once, even if several ways lead to it.
 
     An explicit URL goes before a Route, a Route before its Service: outside callers may be kept from the Service by a
     network policy, and the Route is what the operator publishes. Where no Route is, the Service's own address outside
@@ -120,7 +120,7 @@ def discover(
 def ended(
     routes: Iterable[RouteFacts], services: Iterable[ServiceAddress], settings: DiscoverySettings
 ) -> frozenset[str]:
-    """Return the ids of the servers that deleted Routes and Services were: these lead nowhere, whatever leads to them.
+    """Return the ids of the servers whose Routes or Services were deleted: these are gone, whatever else names them.
 
     A Route with a Service of its own was only a way to that one.
     """
@@ -130,7 +130,7 @@ def ended(
 
 
 def names_nothing(entry: str, routes: Iterable[RouteFacts], settings: DiscoverySettings) -> bool:
-    """Return whether an entry of MR_ROUTE names none of these Routes."""
+    """Return whether an entry of MR_ROUTE matches none of these Routes."""
     return not any(_names(entry, each, settings) for each in routes)
 
 
@@ -138,7 +138,7 @@ def _in_cluster(ref: SourceRef, settings: DiscoverySettings) -> SourceRef:
     return replace(ref, id=in_cluster(ref.id, settings.cluster), settings=settings.names)
 
 
-def _from_url(entry: str, kind: RefKind, origin: str) -> SourceRef:
+def _from_url(entry: str, kind: ServerKind, origin: str) -> SourceRef:
     """Return the server of an explicit URL, which may have a name: `name=URL`.
 
     The id does not depend on how the URL is written: case, a port that is the scheme's own and a slash at the end make
@@ -164,7 +164,7 @@ def _from_url(entry: str, kind: RefKind, origin: str) -> SourceRef:
 
 
 def _mlflow(ref: SourceRef) -> SourceRef:
-    """Return the MLflow of a name; its id is never that of a Kubeflow registry."""
+    """Return a server as MLflow; its id is never that of a Kubeflow registry."""
     return replace(ref, id=f"{MLFLOW}{ref.name}", namespace="", api="mlflow")
 
 
@@ -185,17 +185,14 @@ def _from_route(route: RouteFacts, settings: DiscoverySettings) -> SourceRef:
 
 
 def _has_own_service(route: RouteFacts) -> bool:
-    """Return whether a Route is the way to one Service.
-
-    A gateway's stands behind the Routes of many registries and says nothing about which one is meant.
-    """
+    """Return whether a Route leads to the Service of one registry, not to a gateway that serves many."""
     return bool(route.service) and _GATEWAY_WORD not in route.service
 
 
 def _from_service(
     service: ServiceAddress, settings: DiscoverySettings, reached: Mapping[str, SourceRef]
 ) -> Iterator[_Way]:
-    """Yield the ways that a Service offers; one that no label marks is taken as the end of a Route only."""
+    """Yield the ways through a Service; one without the labels of a registry counts only if a Route leads to it."""
     identity = f"{service.namespace}/{service.name}"
     route = reached.get(identity)
     kind = route.kind if route else kind_of(service.labels)
@@ -226,7 +223,7 @@ def _is_wanted(route: RouteFacts, settings: DiscoverySettings) -> bool:
 
 
 def _names(entry: str, route: RouteFacts, settings: DiscoverySettings) -> bool:
-    """Return whether an entry of MR_ROUTE means the Route: a name alone means those in trusted namespaces."""
+    """Return whether an entry of MR_ROUTE matches a Route; without a namespace, only one in a trusted namespace."""
     namespace, _, name = entry.rpartition(":")
     where = (namespace,) if namespace else settings.trusted_namespaces
     return route.kind == "Route" and name == route.name and route.namespace in where
@@ -283,13 +280,13 @@ def _repeated(explicit: Sequence[SourceRef]) -> Iterator[Problem]:
 
 
 def _service_of(host: str) -> tuple[str, str] | None:
-    """Return name and namespace when `host` is a Service's name inside the cluster."""
+    """Return name and namespace of a Service when `host` is its name inside the cluster."""
     labels = host.split(".")
     return (labels[0], labels[1]) if len(labels) >= 3 and labels[2] == "svc" else None
 
 
 def _once(refs: Iterable[SourceRef]) -> list[SourceRef]:
-    """Drop every ref whose server an earlier one reaches: same id, same address, or same Service."""
+    """Drop every ref to a server that an earlier ref leads to: same id, same address, or same Service."""
     taken: set[tuple[str, object]] = set()
     kept = []
     for ref in refs:

@@ -1,4 +1,4 @@
-"""All pages of a list, from servers that cut them differently (Kubeflow Model Registry REST API: list answers)."""
+"""Reads all pages of a list, from servers that page differently (Kubeflow Model Registry REST API: list answers)."""
 
 import json
 import re
@@ -21,7 +21,7 @@ _OVERRUN = 101
 MAX_ITEMS = 400_000
 MAX_PAGES = 100_000
 MAX_BYTES = 512 * 1024 * 1024
-"""So much of one registry is read in one poll, over all of its lists; and as much of its versions' artifacts."""
+"""The limits of one poll of one registry, for all its lists together; and the same again for artifacts."""
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
@@ -34,7 +34,7 @@ class ListAnswer(Generic[T]):
 
 
 class OverBudget(TooLarge):
-    """More of one registry came than is read in one poll; smaller pages would not help."""
+    """A registry has more than is read in one poll; smaller pages would not help."""
 
 
 @dataclass(slots=True)
@@ -46,7 +46,7 @@ class Budget:
     bytes: int = field(default_factory=lambda: MAX_BYTES)
 
     def take(self, *, items: int, bytes_: int) -> None:
-        """Take note of a page.
+        """Subtract a page.
 
         Raises:
             OverBudget: with it more came than is read.
@@ -57,7 +57,7 @@ class Budget:
         self.check()
 
     def check(self) -> None:
-        """Let a request pass while there is something left; raises as `take`."""
+        """Raise as `take` does when nothing is left."""
         for left, most, what in (
             (self.items, MAX_ITEMS, "items"),
             (self.pages, MAX_PAGES, "pages"),
@@ -75,7 +75,7 @@ class _Page(NamedTuple):
 
 @dataclass(slots=True)
 class _Progress:
-    """What the pages read so far tell about the list."""
+    """What is known of a list from the pages that were read."""
 
     ids: set[str] = field(default_factory=set)
     tokens: set[str] = field(default_factory=set)
@@ -119,7 +119,7 @@ class _Progress:
 
 
 class ListReader:
-    """Reads lists of one server, and remembers which pages it can cut."""
+    """Reads lists of one server, and remembers the page size that it supports."""
 
     def __init__(self, remote: Remote) -> None:
         self._remote = remote
@@ -142,7 +142,7 @@ class ListReader:
     async def _read(
         self, path: str, size: int, convert: Callable[[Any], T], budget: Budget
     ) -> tuple[ListAnswer[T], bool]:
-        """Read a list in pages of `size`; return what came, and whether smaller ones would do better."""
+        """Read a list in pages of `size`; return the items, and whether to try smaller pages."""
         # Ids never change, so that an edit while the list is read moves nothing from one page to another.
         query = {"pageSize": str(size), "orderBy": "ID", "sortOrder": "ASC"}
         progress = _Progress()
@@ -152,14 +152,14 @@ class ListReader:
                 budget.check()
                 page, length = await self._fetch(path, query)
                 if size > PAGE_SIZES[1] and not progress.count and len(page.items) == _OVERRUN and not page.token:
-                    # Servers on ML Metadata answer so whatever there is, when more than 100 are asked for.
+                    # Servers based on ML Metadata always answer so when more than 100 are requested.
                     return ListAnswer(), True
                 items += [convert(item) for item in page.items]
                 budget.take(items=len(page.items), bytes_=length)
                 if not progress.add(page):
                     return ListAnswer(tuple(items)), False
                 query["nextPageToken"] = page.token
-                del page  # what it was is not held while the next one comes
+                del page  # it is not kept in memory while the next one is read
         except TooLarge as error:
             too_large = TooLarge(f"{self._remote.ref.url}{path}: {error}")
             return ListAnswer(tuple(items), too_large), not progress.count and not isinstance(error, OverBudget)
@@ -175,7 +175,7 @@ class ListReader:
 
 
 def item_id(item: object) -> str:
-    """Return the id of an item as it came, empty when it has none that can be used.
+    """Return the id of an item, empty without a usable one.
 
     An id goes into paths and references: one with a slash, a line break or dots alone is none.
     """

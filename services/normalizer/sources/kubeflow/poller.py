@@ -1,4 +1,4 @@
-"""Reading one model registry: work follows change.
+"""Reads one Kubeflow model registry, with as few requests as possible.
 
 A poll asks for five lists. A version's artifacts are fetched when it, or one of them, changed.
 """
@@ -12,7 +12,7 @@ from services.normalizer.normalize.registry_objects import ModelVersion
 from services.normalizer.sources.faults import Inconsistent, fault_of, longest_wait
 from services.normalizer.sources.http import Remote, for_each
 from services.normalizer.sources.kubeflow.absences import Absences
-from services.normalizer.sources.kubeflow.artifacts import Listed
+from services.normalizer.sources.kubeflow.artifacts import ListedArtifact
 from services.normalizer.sources.kubeflow.paging import Budget, ListAnswer, ListReader, is_id
 from services.normalizer.sources.kubeflow.tables import Row, Table, Tables
 from services.normalizer.sources.polled import Look
@@ -25,13 +25,13 @@ Lists = Sequence[tuple[Table[Any], ListAnswer[Row]]]
 
 SEARCH_STEP = 4
 SEARCH_LIMIT = 100
-"""How many versions are asked in one poll for an artifact that appeared on its own."""
+"""How many versions are asked in one poll for a new artifact that may belong to any of them."""
 
 
 class RegistryPoller:
-    """Reads one registry again and again, and remembers what it held.
+    """Reads one registry and remembers its content from one poll to the next.
 
-    `expected` are ids of versions known from an earlier run: they too are gone only when the registry says so.
+    `expected` are ids of versions known from an earlier run: they too are missing only when the registry says so.
     """
 
     def __init__(self, remote: Remote, *, expected: Iterable[str] = ()) -> None:
@@ -45,7 +45,7 @@ class RegistryPoller:
         self._broken: set[str] = set()
 
     def move(self, remote: Remote) -> None:
-        """Read from another address from now on; what is known stays."""
+        """Read from another address from now on, and keep what is known."""
         self._remote = remote
         self._lists = ListReader(remote)
         self._api = ""
@@ -59,7 +59,7 @@ class RegistryPoller:
             return self._look(errors=[error], complete=False)
         lists, artifacts = await self._read_all(begun)
         if self._is_rebuilt(lists):
-            # Some lists may be from before: only what comes after can be of one piece.
+            # Some lists may be from before that: only lists that are read from now on are consistent.
             self._budget = Budget()
             lists, artifacts = await self._read_all({})
             if again := [answer.error for _, answer in lists if answer.error is not None]:
@@ -67,15 +67,15 @@ class RegistryPoller:
         found = [answer.error for _, answer in lists] + [artifacts.error]
         errors = [error for error in found if error is not None]
         if len(errors) > len(lists) and all(map(_is_absent, errors)):
-            self._api = ""  # perhaps a server of another generation took the place of this one
+            self._api = ""  # perhaps this is now a server with another version of the API
         doubts = await self._take(lists)
         complete = not doubts and all(answer.error is None for _, answer in lists)
         self._tables.artifacts.notice(artifacts)
-        self._budget = Budget()  # lists that are too long do not keep what was read of them from being shown
+        self._budget = Budget()  # also when lists are too long, artifacts are read
         failures = await self._fetch_due()
         return self._look(errors=[*errors, *doubts, *failures], complete=complete)
 
-    async def _read_all(self, begun: Mapping[str, ListAnswer[Row]]) -> tuple[Lists, ListAnswer[Listed | None]]:
+    async def _read_all(self, begun: Mapping[str, ListAnswer[Row]]) -> tuple[Lists, ListAnswer[ListedArtifact | None]]:
         """Read all lists but those in `begun`, which were read already, by path."""
 
         async def read(table: Table[Any]) -> ListAnswer[Row]:
@@ -87,7 +87,7 @@ class RegistryPoller:
         return tuple(zip(tables, lists, strict=True)), noticed
 
     def _is_rebuilt(self, lists: Lists) -> bool:
-        """Return whether ids mean other objects than before: the database was rebuilt, or an older one restored."""
+        """Return whether ids belong to other objects than before: the database was rebuilt or restored."""
         return any(table.replaced(answer.items) for table, answer in lists)
 
     async def look_up(self, model_id: str, version_id: str) -> Look:
@@ -110,7 +110,7 @@ class RegistryPoller:
         return self._look(errors=await self._fetch(due), complete=False)
 
     async def _begin(self) -> Mapping[str, ListAnswer[Row]]:
-        """Settle on the version of the API that the server speaks; return the list that told it, by path.
+        """Find out the version of the API that the server has; return the list that showed it, by path.
 
         Raises:
             RemoteError: when it speaks none, or does not answer.
@@ -131,7 +131,7 @@ class RegistryPoller:
         return await self._lists.read(f"{self._api}/{path}", convert, self._budget)
 
     async def _take(self, lists: Lists) -> list[RemoteError]:
-        """Take what the lists say; return what speaks against lists that seem whole."""
+        """Apply the lists to the tables; return errors that show that a list is not complete after all."""
         doubts: list[RemoteError] = []
         for table, answer in lists:
             if table is self._tables.versions:
@@ -144,10 +144,10 @@ class RegistryPoller:
         return doubts
 
     async def _fetch_due(self) -> list[RemoteError]:
-        """Fetch the artifacts that may have changed; return failures."""
+        """Fetch the artifacts that may have changed; return the errors."""
         artifacts = self._tables.artifacts
         live = self._tables.live_versions()
-        # What failed the last time waits until the others had their turn.
+        # Those that failed the last time come last.
         due = sorted(artifacts.due(live), key=lambda version: version.id in self._broken)
         failures = await self._fetch(due)
         asked = 0
@@ -157,7 +157,7 @@ class RegistryPoller:
         return failures
 
     async def _fetch(self, versions: Sequence[ModelVersion]) -> list[RemoteError]:
-        """Fetch the artifacts of versions; return failures."""
+        """Fetch the artifacts of versions; return the errors."""
 
         async def fetch(version: ModelVersion) -> None:
             answer = await self._list(f"model_versions/{version.id}/artifacts", lambda item: item)

@@ -1,4 +1,4 @@
-"""Follows what registries and catalogs are found by in a cluster, and says how far that succeeds."""
+"""Follows the Routes, Services and Gateways that lead to registries and catalogs in a cluster."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
@@ -34,7 +34,7 @@ _SERVERS = "component in (model-registry,model-catalog)"
 _UPSTREAM_CATALOGS = "app.kubernetes.io/part-of=model-catalog,app.kubernetes.io/component=server"
 _DELETED_KEPT = 1000
 TRANSIENT = 20.0
-"""So many seconds a refusal may last before it counts as a missing rule: API servers that start refuse everybody."""
+"""The seconds after which a refusal counts as a missing right: an API server that starts refuses everything."""
 
 
 class _Part(Generic[T]):
@@ -49,12 +49,12 @@ class _Part(Generic[T]):
         noted: Callable[[Key, T | None], None],
         patience: float,
     ) -> None:
-        """`noted` is told of what an event says is gone, as it was, and, with None, of what is there."""
+        """`noted` is called with an object that an event says is deleted, and with None for one that exists."""
         self.where = f"{resource}" if namespace is None else f"{resource} in namespace {namespace}"
         self.objects: dict[Key, T] = {}
         self.fault: Fault | None = STARTING
         self.refused = False
-        """Whether they may not be read, for so long that this is no passing state."""
+        """Whether reading them was refused for so long that the right seems to be missing."""
         self._changed = changed
         self._noted = noted
         self._patience = patience
@@ -63,7 +63,7 @@ class _Part(Generic[T]):
 
     @property
     def listed(self) -> bool:
-        """Whether all that there are have been seen; a cluster without such objects has none."""
+        """Whether all objects are known; a cluster without this kind of object has none."""
         return self._synced or kind_of(self.fault) == "absent"
 
     def on_change(self, key: Key, old: T | None, new: T | None, explicit: bool) -> None:
@@ -129,7 +129,7 @@ class ClusterSearch:
         self._suspects: asyncio.Queue[tuple[Resource, Key, Any]] = asyncio.Queue()
         self._deleted: dict[tuple[Resource, Key], Any] = {}
         self.tasks: list[Callable[[], Any]] = [self._prove]
-        """What must run."""
+        """The tasks to run."""
         for namespace in (None,) if namespaces is None else namespaces:
             self._follow(ROUTES, "routes", "" if by_name else _OPERATOR_ROUTES, namespace, read_route, self._routes)
             self._follow(SERVICES, "services", _SERVERS, namespace, read_service_address, self._services)
@@ -180,7 +180,7 @@ class ClusterSearch:
 
     @property
     def deleted(self) -> tuple[list[RouteFacts], list[ServiceAddress]]:
-        """The Routes and Services that are deleted, as they were: an event said so, and the API server on demand."""
+        """The deleted Routes and Services, as they were; deleted by an event and the answer to a request."""
         found = self._deleted.values()
         return (
             [each for each in found if isinstance(each, RouteFacts)],
@@ -194,7 +194,7 @@ class ClusterSearch:
             self._deleted.pop((resource, key), None)
 
     async def _prove(self) -> None:
-        """Ask for what events say is gone: they say so too of an object whose labels were changed."""
+        """Request the objects that events say are deleted, for they say so too when the labels were changed."""
         backoff = Backoff(1, 60, least=0.5)
         while True:
             resource, key, was = await self._suspects.get()
@@ -214,23 +214,23 @@ class ClusterSearch:
 
     @property
     def complete(self) -> bool:
-        """Whether all that there are have been seen."""
+        """Whether all objects are known."""
         return all(part.listed for part in self._parts)
 
     @property
     def waiting(self) -> bool:
-        """Whether more may soon be seen: what may not be read is not waited for."""
+        """Whether more objects may soon be known; those that may not be read are not waited for."""
         return any(not part.listed and not part.refused for part in self._parts)
 
     @property
     def sufficient(self) -> bool:
-        """Whether nobody has to act: all is seen, or of several namespaces one and no more is to come."""
+        """Whether no administrator has to act: all is known, or one namespace of several and no more is awaited."""
         some = self._namespaced and any(part.listed for part in self._parts)
         return self.complete or (some and not self.waiting)
 
     @property
     def reason(self) -> str:
-        """Why not all has been seen."""
+        """Why not all objects are known."""
         return " ".join(sorted({_fault(part) for part in self._parts if not part.listed}))
 
     @property

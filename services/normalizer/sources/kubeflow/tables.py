@@ -1,4 +1,4 @@
-"""What the lists of a registry say, kept from poll to poll, and joined to what is said of each version."""
+"""The objects in the lists of a registry, kept from one poll to the next, and joined to one fact for each version."""
 
 from collections.abc import Iterable, Mapping, Set
 from operator import is_not
@@ -26,9 +26,9 @@ log = structlog.get_logger("sources")
 
 
 class Row(NamedTuple):
-    """An item of a list, read as its page came: nothing else of it is kept.
+    """An item of a list; the page that it came in is not kept.
 
-    `item` is None for one that is as it was known, a problem for one that is not usable. `id` is empty without one.
+    `item` is None if it has not changed, a Problem if it is unusable. `id` is empty without a usable id.
     """
 
     id: str
@@ -40,8 +40,8 @@ class Row(NamedTuple):
 class Table(Generic[Item]):
     """The objects of one list, by id.
 
-    What did not change is not parsed again and stays the same object. An object that became malformed stays as it was
-    before, with a problem. Nothing leaves but by `remove`.
+    An object that has not changed is not parsed again. One that became malformed is kept as it was, with a problem.
+    Objects are removed only by `remove`.
     """
 
     def __init__(self, kind: type[Item], path: str, *, registry: str) -> None:
@@ -55,11 +55,11 @@ class Table(Generic[Item]):
 
     @property
     def problems(self) -> tuple[Problem, ...]:
-        """What is malformed."""
+        """The problems of malformed items."""
         return (*self._problems.values(), *self._nameless)
 
     def read(self, raw: Any) -> Row:
-        """Return what a list, or an answer about one object, says; one that cannot be worked with is a problem."""
+        """Return the row of an item of a list, or of an answer about one object."""
         try:
             return self._read(raw)
         except Exception as error:
@@ -84,7 +84,7 @@ class Table(Generic[Item]):
         return Row(each, now, parse_item(self._kind, given, registry=self._registry), created)
 
     def replaced(self, rows: Iterable[Row]) -> set[str]:
-        """Return the ids that other objects have now than before: a database that is rebuilt counts from one again."""
+        """Return the ids that belong to other objects than before: in a rebuilt database, ids start again."""
         return {
             row.id
             for row in rows
@@ -129,7 +129,7 @@ class Table(Generic[Item]):
 class Tables:
     """The tables of one registry; `versions` joins them.
 
-    `expected` are ids of versions that were there before the start.
+    `expected` are ids of versions that an earlier run has stored.
     """
 
     def __init__(self, registry: str, *, name: str, expected: Iterable[str] = ()) -> None:
@@ -146,12 +146,12 @@ class Tables:
 
     @property
     def tables(self) -> tuple[Table[Any], ...]:
-        """The tables that are read from a list each."""
+        """The tables that are each read from a list."""
         return self.models, self.versions, self.services, self.environments
 
     @property
     def problems(self) -> tuple[Problem, ...]:
-        """What is malformed."""
+        """The problems of malformed items."""
         return (*(problem for table in self.tables for problem in table.problems), *self.artifacts.problems)
 
     def live_versions(self) -> list[ModelVersion]:
@@ -168,7 +168,7 @@ class Tables:
         return version is not None and version.is_live and version.model.id == model_id
 
     def mentioned(self, table: Table[Any]) -> set[str]:
-        """Return the ids that `table` ought to hold: other objects name them, or they were there before the start."""
+        """Return ids that `table` should contain: other objects refer to them, or an earlier run has stored them."""
         if table is self.models:
             return set(filter(is_id, (version.registered_model_id for version in self.versions.objects.values())))
         if table is self.versions:
@@ -183,7 +183,7 @@ class Tables:
             self.artifacts.forget(ids)
 
     def replace(self, versions: Set[str]) -> None:
-        """Forget what is known of these versions' artifacts: others have their ids now."""
+        """Forget the artifacts of versions whose ids belong to other versions now."""
         self.artifacts.forget(versions)
 
     def joined(self) -> Mapping[str, RegisteredVersion]:

@@ -1,0 +1,107 @@
+"""Finds model registries and catalogs as the normalizer does, and asks each: one request, one answer, no patience."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
+
+from common.http.client import RemoteError, StatusError
+from common.kube.resources import GATEWAYS, HTTP_ROUTES, ROUTES, SERVICES, Resource
+from services.connector.doctor.asking import Api, Asked
+from services.connector.doctor.model import Registered
+from services.normalizer.normalize.answers import models_path
+from services.normalizer.normalize.registry_objects import LIVE
+from services.normalizer.sources.http import Connector
+from services.normalizer.sources.kubeflow.addresses import (
+    read_gateway,
+    read_http_route,
+    read_route,
+    read_service_address,
+)
+from services.normalizer.sources.kubeflow.catalog import API_ROOTS as CATALOG_ROOTS
+from services.normalizer.sources.kubeflow.discovery import Discovery, DiscoverySettings, discover
+from services.normalizer.sources.kubeflow.paging import ListReader, item_id
+from services.normalizer.sources.kubeflow.poller import API_ROOTS as REGISTRY_ROOTS
+from services.normalizer.sources.mlflow import MODELS_PATH as MLFLOW_MODELS
+from services.normalizer.sources.refs import SourceRef
+
+Found: TypeAlias = Mapping[Resource, Asked[Sequence[Any]]]
+"""The objects by which registries are found, by kind, or why those of a kind cannot be listed."""
+
+
+async def search(api: Api, kinds: Sequence[Resource], namespaces: Sequence[str | None]) -> Found:
+    """List the objects of some kinds; an error stands for a kind that cannot be read in one of the namespaces."""
+
+    async def of_kind(kind: Resource) -> Asked[Sequence[Any]]:
+        answers = await asyncio.gather(*(api.objects(kind, namespace) for namespace in namespaces))
+        refusal = next((each for each in answers if isinstance(each, RemoteError)), None)
+        return refusal or [obj for each in answers if not isinstance(each, RemoteError) for obj in each]
+
+    return dict(zip(kinds, await asyncio.gather(*map(of_kind, kinds)), strict=True))
+
+
+def discovery_of(found: Found, settings: DiscoverySettings) -> Discovery:
+    """Return the registries and catalogs that were found, or that the settings name."""
+    objects = {kind: [] if isinstance(answer, RemoteError) else answer for kind, answer in found.items()}
+    gateways = {
+        (str(each["metadata"].get("namespace")), str(each["metadata"].get("name"))): read_gateway(each)
+        for each in objects.get(GATEWAYS, ())
+    }
+    behind = [read_http_route(each) for each in objects.get(HTTP_ROUTES, ())]
+    routes = [
+        *map(read_route, objects.get(ROUTES, ())),
+        *(route.behind(gateways.get(route.gateway)) for route in behind),
+    ]
+    return discover(routes, map(read_service_address, objects.get(SERVICES, ())), settings)
+
+
+async def first_page(connector: Connector, ref: SourceRef) -> Asked[tuple[str, int]]:
+    """Return the path that a server answers and how many items it has at first; an error when it answers none."""
+    if not ref.url:
+        return RemoteError("no address")
+    paths, limit, field_ = [f"{root}/sources" for root in CATALOG_ROOTS], "pageSize", "items"
+    if ref.api == "mlflow":
+        paths, limit, field_ = [MLFLOW_MODELS], "max_results", "registered_models"
+    elif ref.api == "openai":
+        paths, limit, field_ = [models_path(ref.url)], "limit", "data"
+    elif ref.kind == "registry":
+        paths = [f"{root}/registered_models" for root in REGISTRY_ROOTS]
+    error: RemoteError = RemoteError("not asked")
+    async with connector.open(ref) as remote:
+        for path in paths:
+            try:
+                answer = await remote.get(path, {limit: "100"})
+            except RemoteError as failure:
+                error = failure
+                if not isinstance(failure, StatusError) or failure.status != 404:
+                    return failure
+            else:
+                items = answer.get(field_) if isinstance(answer, dict) else None
+                return path, len(items) if isinstance(items, list) else 0
+    return error
+
+
+async def registered_models(connector: Connector, ref: SourceRef, name: str) -> Asked[list[Registered]]:
+    """Return the registered models of this name, with their versions."""
+    error: RemoteError = RemoteError("not asked")
+    async with connector.open(ref) as remote:
+        lists = ListReader(remote)
+        for root in REGISTRY_ROOTS:
+            answer = await lists.read(f"{root}/registered_models", lambda item: item)
+            if answer.error is not None and not answer.items:
+                error = answer.error
+                continue
+            found = []
+            for item in answer.items:
+                if isinstance(item, dict) and str(item.get("name", "")).lower() == name.lower():
+                    state = str(item.get("state") or LIVE)
+                    states = {}
+                    if each := item_id(item):
+                        versions = await lists.read(f"{root}/registered_models/{each}/versions", lambda item: item)
+                        states = {
+                            str(v.get("name")): str(v.get("state") or LIVE)
+                            for v in versions.items
+                            if isinstance(v, dict)
+                        }
+                    found.append(Registered(ref.label, str(item["name"]), state, states, usable=bool(each)))
+            return found
+    return error
