@@ -20,7 +20,6 @@ from services.normalizer.normalize.labels import RegistryLabels
 from services.normalizer.settings import NormalizerSettings
 from services.normalizer.sink import Intake
 from services.normalizer.source import Sink
-from services.normalizer.sources.followed import Followed, PollingOptions
 from services.normalizer.sources.http import Connector, SourceMetrics
 from services.normalizer.sources.kubeflow.discovery import (
     Discovery,
@@ -33,6 +32,7 @@ from services.normalizer.sources.kubeflow.discovery import (
 from services.normalizer.sources.kubeflow.search import TRANSIENT, ClusterSearch
 from services.normalizer.sources.polled import RegistrySource
 from services.normalizer.sources.refs import ServerKind, SourceRef
+from services.normalizer.sources.registry_manager import PollingOptions, RegistryManager
 
 log = structlog.get_logger("registries")
 
@@ -91,7 +91,7 @@ def own_connector(
 
 
 class Registries:
-    """Finds registries and catalogs, and has them followed; implements `Listener`."""
+    """Finds registries and catalogs, and has them followed; implements `RegistryListener`."""
 
     def __init__(
         self,
@@ -116,7 +116,7 @@ class Registries:
         self._all_named = not any(each.variable in _NAMING for each in settings.unusable)
         self._gateways = settings.model_registry_gateways
         self._gone_grace = settings.patience.source_gone
-        self._followed = Followed(
+        self._manager = RegistryManager(
             connector=connector,
             listener=self,
             options=PollingOptions(
@@ -125,7 +125,7 @@ class Registries:
             ),
             expected=intake.known_versions,
         )
-        intake.lookups.serve_cards(self._followed.want_cards, cluster=self._cluster)
+        intake.lookups.serve_cards(self._manager.want_cards, cluster=self._cluster)
         self._search: ClusterSearch | None = None
         self._told: frozenset[Problem] = frozenset()
         self._refs: dict[tuple[ServerKind, str], SourceRef] = {}
@@ -166,13 +166,13 @@ class Registries:
         self._look()
         await self._intake.loaded.wait()
         self._look()
-        await self._followed.run()
+        await self._manager.run()
 
     def look_up(self, labels: RegistryLabels) -> None:
         """Read a version that an isvc names, before the next poll."""
         for (kind, id_), ref in self._refs.items():
             if kind == "registry" and ref.api == "kubeflow":
-                self._followed.look_up(id_, labels.model, labels.version)
+                self._manager.look_up(id_, labels.model, labels.version)
 
     def _look(self) -> None:
         """Find registries and catalogs among the objects that are known now; never raises, whatever these contain."""
@@ -213,7 +213,7 @@ class Registries:
         for ref in new:
             if ref.kind == "catalog":
                 self._intake.report_remote(ref.source, ok=False, reason="it is being read for the first time")
-        self._followed.update(self._refs.values())
+        self._manager.update(self._refs.values())
         self._tell_strangers(found.untrusted)
 
     def _tell_problems(self, found: Discovery) -> None:
@@ -236,7 +236,7 @@ class Registries:
             self._intake.remove_remote(name)
         self._strangers = frozenset(registries)
 
-    # --- the Listener
+    # --- the RegistryListener
 
     def open(self, source: RegistrySource) -> Sink:
         """Return the sink of a new registry."""

@@ -76,13 +76,15 @@ def a_token_that_has_expired(world: World) -> None:
     world.environ["token"] = expired()
 
 
-@broken("credentials", "the API server cannot be asked", "HTTPS_PROXY is set: the connector goes to the API server dir")
+@broken(
+    "credentials", "the API server cannot be asked", "HTTPS_PROXY is set: the connector connects to the API server dir"
+)
 async def a_proxy_that_would_be_needed(world: World) -> None:
     world.environ["HTTPS_PROXY"] = "http://proxy.example.com:3128"
     await world.cluster.go_down()
 
 
-@broken("credentials", "in which namespace the cache is kept is not known", "POD_NAMESPACE")
+@broken("credentials", "the namespace of the cache is not known", "POD_NAMESPACE")
 def no_namespace(world: World) -> None:
     del world.environ["POD_NAMESPACE"]
 
@@ -92,7 +94,7 @@ def another_account(world: World) -> None:
     world.allow(world.rights, "system:serviceaccount:ai-rhdh:default")
 
 
-@broken("credentials", "s ahead of the API server's", "set it by NTP", verdict="warning")
+@broken("credentials", "s ahead of the API server's", "set it with NTP", verdict="warning")
 def a_clock_that_is_wrong(world: World) -> None:
     world.clock = lambda: time.time() + 600
 
@@ -299,7 +301,10 @@ def a_file_of_authorities_that_is_not_there(world: World) -> None:
 
 
 @broken(
-    "registries", "no model registry is found", "to name one by its address, set MODEL_REGISTRY_URLS", verdict="warning"
+    "registries",
+    "no model registry was found",
+    "to name one by its address, set MODEL_REGISTRY_URLS",
+    verdict="warning",
 )
 def no_registry(world: World) -> None:
     del world.environ["MODEL_REGISTRY_URLS"]
@@ -310,7 +315,7 @@ def a_cache_that_is_unreadable(world: World) -> None:
     world.put_cache({"models_iris": world.entry(), "models_wine": "Z2FyYmFnZQ=="})
 
 
-@broken("cache", "models_iris is in doubt since", "connector removals refuse models_iris", verdict="warning")
+@broken("cache", "models_iris is about to leave since", "connector removals refuse models_iris", verdict="warning")
 def a_model_that_its_source_lacks(world: World) -> None:
     leaving = {"since": "2026-01-01T10:00:00Z", "reason": "not-listed"}
     world.put_cache({"models_iris": world.entry(leaving=leaving)})
@@ -374,17 +379,17 @@ def a_variable_that_is_misspelt(world: World) -> None:
     world.environ["WATCH_NAMESPACE"] = "models"
 
 
-@broken("settings", "POLLING_INTERVAL: expected a duration such as 90s", "correct POLLING_INTERVAL")
+@broken("settings", "POLLING_INTERVAL: expected a duration such as 90s", "correct or remove POLLING_INTERVAL")
 def a_duration_without_its_unit(world: World) -> None:
     world.environ["POLLING_INTERVAL"] = "120"
 
 
-@broken("settings", "MODEL_REGISTRY_URLS", "correct MODEL_REGISTRY_URLS")
+@broken("settings", "MODEL_REGISTRY_URLS", "correct or remove MODEL_REGISTRY_URLS")
 def an_address_that_is_none(world: World) -> None:
     world.environ["MODEL_REGISTRY_URLS"] = "registry.example.com"
 
 
-@broken("settings", "the cache does not outlive the process", "STORAGE_TYPE=ConfigMap", verdict="warning")
+@broken("settings", "the cache is lost when the process ends", "STORAGE_TYPE=ConfigMap", verdict="warning")
 def a_cache_in_memory(world: World) -> None:
     world.environ["STORAGE_TYPE"] = "Memory"
 

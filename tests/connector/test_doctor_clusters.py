@@ -97,7 +97,7 @@ async def test_where_all_is_well_each_cluster_is_told_below_its_name(clusters: C
     report = await clusters.examine()
 
     bad = [(s.cluster, f.message) for s in report.steps for f in s.findings if f.verdict in ("fault", "warning")]
-    none = "no model registry is found: models are shown as far as their InferenceServices tell"
+    none = "no model registry was found: models are shown with the data of their InferenceServices"
     assert sorted(bad) == [("prod", none), ("stage", none)]
     lines = list(report.lines())
     assert [line for line in lines if line.startswith("Cluster ")] == [
@@ -385,7 +385,7 @@ async def test_a_model_of_any_cluster_is_found(clusters: Clusters) -> None:
     for other in ("hub", "prod"):
         said = "no InferenceService is named models/stage-model here: another cluster has it"
         assert found[other, "deployment"] == [("skipped", said)]
-    assert found["", "cache"][0][0] == "fault"  # its source has it, and the cache has not
+    assert found["", "cache"][0][0] == "fault"  # its source has it, but the cache does not
 
     found = await trace_of(clusters, "nowhere")
     assert {found[name, "deployment"][0][0] for name in clusters.entries} == {"fault"}

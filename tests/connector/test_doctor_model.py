@@ -93,14 +93,14 @@ async def test_what_its_source_has_and_the_cache_has_not_is_a_fault(world: World
     found = await follow(world, "wine")
 
     assert found["deployment"][0] == "ok"
-    assert found["cache"] == ("fault", "its source has it, and the cache has not")
+    assert found["cache"] == ("fault", "its source has it, but the cache does not")
 
 
 async def test_what_the_cache_has_and_the_feed_has_not_is_a_fault(world: World) -> None:
     world.pod.documents = {}
     assert (await follow(world, "iris"))["feed"] == (
         "fault",
-        "models_iris is in the cache, and the feed does not have it",
+        "models_iris is in the cache, but not in the feed",
     )
 
     world.pod.documents = {"/models/iris/model-catalog.json": "waiting for registry team"}
@@ -126,13 +126,13 @@ async def test_a_registered_model_is_followed_as_well(world: World) -> None:
 
 
 @pytest.mark.parametrize("name", ["another path", "another header", "the parent"])
-async def test_an_id_that_goes_into_no_path_is_told_and_not_asked_for(world: World, name: str) -> None:
+async def test_an_id_that_fits_into_no_path_is_reported_and_not_requested(world: World, name: str) -> None:
     world.registry.populate(1)
     world.registry.fail("malformed", "registered_models")
     world.registry.counted(reset=True)
 
     verdict, message = (await follow(world, name))["registry"]
-    assert (verdict, "goes into no path" in message) == ("fault", True)
+    assert (verdict, "has an invalid id" in message) == ("fault", True)
     assert world.registry.counted().keys() == {"GET registered_models"}
 
 

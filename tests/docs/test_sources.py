@@ -13,10 +13,10 @@ from services.normalizer import service
 from services.normalizer.normalize.answers import MOST_MODELS
 from services.normalizer.normalize.cards import CARD_LIMIT
 from services.normalizer.sources import manifest_files, manifests, mlflow, openai_servers
-from services.normalizer.sources.followed import PollingOptions
 from services.normalizer.sources.http import Connector
 from services.normalizer.sources.kubeflow import paging
 from services.normalizer.sources.refs import Api
+from services.normalizer.sources.registry_manager import PollingOptions
 
 ROOT = Path(__file__).parents[2]
 RULES = ["time-outs", "back-off", "paging", "bounds", "completeness", "TLS", "metrics", "remedies"]

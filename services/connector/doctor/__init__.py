@@ -1,6 +1,6 @@
-"""`connector doctor`: walks the way of a model, from the cluster to the feed, and says what is in its way.
+"""The command `connector doctor`: checks each step from the cluster to the feed, and says what is wrong and what to do.
 
-Every step is one module: what was asked, as plain values, and pure functions that judge it. `asking` asks an API
-server, `registries` asks registries and catalogs; `cluster` runs the steps of one cluster, `examination` all of them,
-`tracing` those for one model; `report` is what comes of it.
+Each step is a module with pure functions that turn answers into findings. `asking` sends requests to an API server,
+`registries` to registries and catalogs; `cluster` runs the steps of one cluster, `examination` all of them, `tracing`
+those for one model; `report` formats the findings.
 """

@@ -1,4 +1,4 @@
-"""Steps "credentials" and "rights": who we are to the API server, and what we may. No I/O."""
+"""Steps "credentials" and "rights": our account at the API server, and its permissions. No I/O."""
 
 import base64
 import json
@@ -32,7 +32,7 @@ from services.connector.doctor.report import Finding, Verdict, listed
 from services.normalizer.normalize.connection import Resolving
 
 SKEW = 60.0
-"""Seconds by which two clocks may differ."""
+"""Largest difference between two clocks, in seconds."""
 _READ = ("get", "list", "watch")
 _STORE = (*_READ, "create", "patch")
 _PROXIES = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy")
@@ -40,7 +40,7 @@ _PROXIES = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Login:
-    """What was asked about ourselves; `ahead` in seconds, see `Api.ahead`. `expires`: seconds of the epoch.
+    """Our credentials and account; `ahead` is in seconds, see `Api.ahead`. `expires`: seconds since the epoch.
 
     `has_cache`: the cache is kept in this cluster, so that the account is the connector's own.
     """
@@ -56,9 +56,9 @@ class Login:
 
 @dataclass(frozen=True, slots=True)
 class Right:
-    """Some verbs on a kind of objects, in one namespace or in all (empty), and what they are for.
+    """A permission: verbs on a kind of objects, in one namespace or in all (empty), and its purpose.
 
-    `component`: the directory of deploy/rbac/components that grants it; without that it is one that everybody needs.
+    `component`: the directory in deploy/rbac/components that grants it; without one, the permission is always needed.
     """
 
     verbs: tuple[str, ...]
@@ -74,11 +74,11 @@ class Right:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scope:
-    """What decides which rights are needed.
+    """What determines which permissions are needed.
 
     `watched` are the namespaces of WATCH_NAMESPACES, `searched` those in which registries are trusted, `own` is that of
-    the cache, empty when it is elsewhere or unknown. `gateways`: registries are found by HTTPRoutes as well. `llm` are
-    LLMInferenceServices where the cluster has them; `runtimes`, `connections` and what `namespaces` say are read where
+    the cache, empty if it is in another cluster or unknown. `gateways`: registries are also found by HTTPRoutes. `llm`
+    are LLMInferenceServices if the cluster has them; `runtimes`, `connections` and `namespaces` are read if the
     settings say so. `further`: it is not the cluster that the connector runs in. `followed`: its models are shown.
     """
 
@@ -96,12 +96,12 @@ class Scope:
 
 
 def proxies_of(environ: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the variables that name a proxy."""
+    """Return the variables that set a proxy."""
     return tuple(name for name in _PROXIES if environ.get(name, "").strip())
 
 
 def expiry_of(token: str | None) -> float | None:
-    """Return until when a token says that it is valid (RFC 7519, exp), None when it does not say."""
+    """Return the expiry of a token (RFC 7519, exp), None if it has none."""
     try:
         payload = (token or "").split(".")[1]
         expires = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))["exp"]
@@ -111,7 +111,7 @@ def expiry_of(token: str | None) -> float | None:
 
 
 def judge_login(login: Login) -> list[Finding]:
-    """Return what is to be said of credentials, authority, clock and account."""
+    """Return findings about credentials, certificate authority, clock and account."""
     found = login.credentials
     findings = [Finding("ok", f"{found.origin}, for {found.server}")]
     if isinstance(login.ahead, RemoteError):
@@ -123,7 +123,7 @@ def judge_login(login: Login) -> list[Finding]:
             Finding(
                 "warning",
                 f"the clock here is {abs(login.ahead):.0f} s {direction} the API server's",
-                "set it by NTP: tokens and certificates are valid for a time",
+                "set it with NTP: tokens and certificates are valid only for a limited time",
             )
         )
     findings.append(Finding("ok", f"the API server answers at {found.server}, and its certificate is verified"))
@@ -132,7 +132,7 @@ def judge_login(login: Login) -> list[Finding]:
         findings.append(
             Finding(
                 "fault",
-                "in which namespace the cache is kept is not known",
+                "the namespace of the cache is not known",
                 "set POD_NAMESPACE, as the documented containers do (fieldRef metadata.namespace)",
             )
         )
@@ -150,12 +150,12 @@ def _unreached(login: Login, error: RemoteError) -> Finding:
     if isinstance(error, Unreachable) and login.proxies:
         direct = is_inside(urlsplit(login.credentials.server).hostname or "")
         way = "directly, not by a proxy" if direct else "through it, unless NO_PROXY names the host"
-        remedy += f"\n{listed(login.proxies)} is set: the connector goes to the API server {way}"
+        remedy += f"\n{listed(login.proxies)} is set: the connector connects to the API server {way}"
     return Finding("fault", f"the API server cannot be asked: {error}", remedy)
 
 
 def judge_token_files(tokens: Mapping[str, Path]) -> list[Finding]:
-    """Return which of the files with tokens for registries cannot be used."""
+    """Return a finding for each file with a token for registries that cannot be used."""
     findings = []
     for path in tokens.values():
         try:
@@ -163,7 +163,7 @@ def judge_token_files(tokens: Mapping[str, Path]) -> list[Finding]:
         except (OSError, UnicodeDecodeError) as error:
             fault = f"cannot be read: {getattr(error, 'strerror', None) or error}"
         if fault:
-            remedy = "write the token into it; until then registries are asked without one"
+            remedy = "write the token into it; until then, requests to registries have no token"
             findings.append(Finding("fault", f"the file with the token for registries, {path}, {fault}", remedy))
     return findings
 
@@ -171,7 +171,7 @@ def judge_token_files(tokens: Mapping[str, Path]) -> list[Finding]:
 def _account(login: Login) -> list[Finding]:
     user = login.user
     if isinstance(user, RemoteError):
-        return [Finding("skipped", f"who we are to it cannot be asked: {user}")]
+        return [Finding("skipped", f"our account cannot be determined: {user}")]
     if user.endswith(f":{ROLE}") or not login.credentials.namespace or not login.has_cache:
         return [Finding("ok", f"we are {user}")]
     account = f"system:serviceaccount:{login.credentials.namespace}:{ROLE}"
@@ -185,7 +185,7 @@ def _account(login: Login) -> list[Finding]:
 
 
 def wanted_rights(scope: Scope) -> list[Right]:
-    """Return the rights that the connector needs."""
+    """Return the permissions that the connector needs."""
     rights = list(_reading_rights(scope)) if scope.followed else []
     if scope.own:
         rights.append(Right(_STORE, CONFIG_MAPS, scope.own, "the cache"))
@@ -223,7 +223,7 @@ def _optional_rights(scope: Scope, namespace: str) -> Iterator[Right]:
 
 
 def optional(scope: Scope) -> Finding:
-    """Return which of the kinds that need rights of their own are read, and what switches the others on."""
+    """Return which of the optional kinds are read, and what enables the others."""
     kinds = (
         ("LLMInferenceServices", scope.llm is not None, "the cluster has none"),
         ("connections", scope.connections != "false", "RESOLVE_CONNECTIONS"),
@@ -238,7 +238,7 @@ def optional(scope: Scope) -> Finding:
 def judge_rights(
     rights: Sequence[Right], answers: Mapping[tuple[Right, str], Asked[bool]], *, further: bool = False
 ) -> list[Finding]:
-    """Return a finding for each right; `answers` are by right and verb, `further` as in `Scope`."""
+    """Return a finding for each permission; `answers` are by permission and verb, `further` as in `Scope`."""
     refusals = [error for error in answers.values() if isinstance(error, RemoteError)]
     if refusals:
         return [
@@ -261,7 +261,7 @@ def judge_rights(
 
 
 def _nothing_at_all(rights: Sequence[Right], missing: Mapping[Right, list[str]], further: bool) -> Iterator[Finding]:
-    """Say it in one line when no role reaches the account: then a rule is not what is missing."""
+    """Return one finding if no role is bound to the account: then the binding is missing, not a rule."""
     read = [right for right in rights if right.resource != CONFIG_MAPS and not right.component]
     if read and all(len(missing[right]) == len(right.verbs) for right in read):
         kind = "RoleBinding" if read[0].namespace else "ClusterRoleBinding"
@@ -296,7 +296,7 @@ def judge_kinds(
     has_routes: bool,
     searched: bool = True,
 ) -> list[Finding]:
-    """Return whether the cluster has InferenceServices, by the discovery documents of v1beta1 and of the group.
+    """Return whether the cluster has InferenceServices, from the discovery documents of v1beta1 and of the group.
 
     `searched`: registries are looked for in it.
     """
@@ -331,5 +331,5 @@ def judge_kinds(
 
 
 def plurals(document: Mapping[str, Any]) -> Iterable[str]:
-    """Return the kinds, by their plurals, that the discovery document of a version names."""
+    """Return the plural names of the kinds in the discovery document of a version."""
     return [str(each.get("name")) for each in document.get("resources") or [] if isinstance(each, dict)]

@@ -1,4 +1,4 @@
-"""Asks the API server: one request, one answer, no patience. Everything is told as it was answered."""
+"""Sends requests to an API server without retries, and returns each answer or error."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -12,7 +12,7 @@ from common.kube.resources import PODS, Resource
 
 T = TypeVar("T")
 Asked: TypeAlias = T | RemoteError
-"""What came of a question: the answer, or why there is none."""
+"""The answer to a request, or the error."""
 
 _REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 _WHO = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
@@ -21,7 +21,7 @@ _PAGE = 500
 
 
 class Api:
-    """The API server, as the doctor asks it. Use as an asynchronous context manager."""
+    """The doctor's client for an API server. Use as an asynchronous context manager."""
 
     def __init__(self, credentials: Credentials, *, timeout: float, clock: Callable[[], float] = time.time) -> None:
         self.credentials = credentials
@@ -43,7 +43,7 @@ class Api:
         await self._http.__aexit__(*exc_info)
 
     async def ahead(self) -> Asked[float]:
-        """Return by how many seconds this machine's clock is ahead of the API server's."""
+        """Return how many seconds this machine's clock is ahead of the API server's."""
         answer = await self._ask("GET", "/version")
         if isinstance(answer, RemoteError):
             return answer
@@ -53,13 +53,13 @@ class Api:
             return 0.0
 
     async def user(self) -> Asked[str]:
-        """Return whom the API server takes us for."""
+        """Return our user name at the API server."""
         body = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
         answer = await self._json("POST", _WHO, json=body)
         return answer if isinstance(answer, RemoteError) else str(_at(answer, "status", "userInfo", "username") or "")
 
     async def may(self, *, verb: str, group: str, resource: str, namespace: str) -> Asked[bool]:
-        """Return whether we have a right; `namespace` empty stands for all of them."""
+        """Return whether we have a permission; an empty `namespace` means all."""
         attributes = {"verb": verb, "group": group, "resource": resource, "namespace": namespace}
         body = {
             "apiVersion": "authorization.k8s.io/v1",
@@ -70,7 +70,7 @@ class Api:
         return answer if isinstance(answer, RemoteError) else bool(_at(answer, "status", "allowed"))
 
     async def served(self, group: str, version: str = "") -> Asked[Mapping[str, Any] | None]:
-        """Return the discovery document of an API group or of one of its versions, None where it is not served."""
+        """Return the discovery document of an API group or one of its versions, None if it is not served."""
         answer = await self._json("GET", "/".join(filter(None, ["/apis", group, version])))
         return None if isinstance(answer, StatusError) and answer.status == 404 else answer
 
@@ -96,7 +96,7 @@ class Api:
         return answer if isinstance(answer, RemoteError | Mapping) else {}
 
     async def rehearse(self, resource: Resource, namespace: str, name: str, patch: Mapping[str, Any]) -> Asked[None]:
-        """Have the API server say whether it would take a merge patch, or the object when there is none yet."""
+        """Ask the API server (dry run) whether it would accept a merge patch, or a new object if there is none."""
         path = f"{resource.path(namespace)}/{quote(name, safe='')}"
         answer = await self._json("PATCH", path, params={"dryRun": "All"}, json=patch, headers=_MERGE)
         if isinstance(answer, StatusError) and answer.status == 404:
@@ -105,7 +105,7 @@ class Api:
         return answer if isinstance(answer, RemoteError) else None
 
     async def log(self, namespace: str, pod: str, container: str, *, lines: int) -> Asked[str]:
-        """Return the last lines that a container has logged."""
+        """Return the last lines of a container's log."""
         path = f"{PODS.path(namespace)}/{quote(pod, safe='')}/log"
         answer = await self._ask("GET", path, params={"container": container, "tailLines": str(lines)})
         return answer if isinstance(answer, RemoteError) else answer.body.decode("utf-8", "replace")

@@ -1,7 +1,7 @@
-"""What `--bundle` puts into its file: objects and answers without anything secret. No I/O but the writing of the file.
+"""Writes the file of `--bundle`: objects and answers with everything secret removed.
 
-What may be secret is taken out by where it stands, not by what it looks like: values of variables, of options and of
-fields that are named after secrets, passwords and signatures in addresses, and our own tokens wherever they occur.
+Secrets are recognised by their place, not by their look: values of variables, of options and of fields that are named
+after secrets, passwords and signatures in addresses, and our own tokens anywhere.
 """
 
 import io
@@ -17,7 +17,7 @@ from services.normalizer.normalize.links import without_credentials
 REMOVED = "(removed)"
 _SECRET = re.compile(r"token|passw|secret|api_?key|access_?key|private_?key|credential|authorization", re.IGNORECASE)
 _NAMES_ONLY = ("Name", "Ref", "Names", "Refs")
-"""How fields end that name a Secret and do not hold one."""
+"""Endings of fields that contain the name of a Secret, not a secret value."""
 _OPTION = re.compile(r"--?[\w.-]*(?:key|token|secret|passw)[\w.-]*", re.IGNORECASE)
 _ASSIGNED = re.compile(rf"({_OPTION.pattern})(=|\s+)\S+", re.IGNORECASE)
 _DROPPED = ("managedFields",)
@@ -26,13 +26,13 @@ _MODE = 0o600
 
 
 def redacted(value: Any, secrets: Iterable[str] = ()) -> Any:
-    """Return a copy without what may be secret; `secrets` are texts that are removed wherever they occur."""
+    """Return a copy without secrets; `secrets` are texts that are removed anywhere."""
     known = [secret for secret in secrets if secret]
     return _redacted(value, known)
 
 
 def redacted_log(text: str, secrets: Iterable[str] = ()) -> str:
-    """Return a log without what may be secret; lines that are JSON objects are redacted as such."""
+    """Return a log without secrets; JSON lines are redacted as objects."""
     known = [secret for secret in secrets if secret]
     return "".join(f"{_line(line, known)}\n" for line in text.splitlines())
 
@@ -83,7 +83,7 @@ def _text(text: str, secrets: list[str]) -> str:
 
 
 def write_bundle(path: Path, files: Mapping[str, str]) -> None:
-    """Write the files as a compressed archive that only its owner may read.
+    """Write the files as a compressed archive that only its owner can read.
 
     Raises:
         OSError: it cannot be written.

@@ -1,4 +1,4 @@
-"""Step "cache": the ConfigMaps in which models are kept, and whether they can be written. No I/O."""
+"""Step "cache": the ConfigMaps of the cache, and whether they can be written. No I/O."""
 
 import base64
 import binascii
@@ -15,15 +15,15 @@ from services.storage_rest.stores.families import BASE, CARDS_BASE
 from services.storage_rest.stores.objects import COMPLETE
 
 LIMIT = 1_048_576
-"""Bytes of all values that the API server takes in one ConfigMap."""
+"""Most bytes of all values in one ConfigMap."""
 
 
 def judge_cache(
     found: Asked[Sequence[Any]], write: Asked[None], *, namespace: str, hold: float, now: float
 ) -> list[Finding]:
-    """Return what the ConfigMaps hold; `found` are all of the namespace, `write` what came of a rehearsed write.
+    """Return findings about the cache; `found` are all ConfigMaps of the namespace, `write` the result of a test write.
 
-    What a source lacks stays for `hold` seconds; `now` is in seconds of the epoch.
+    Missing models are kept for `hold` seconds; `now` is in seconds since the epoch.
     """
     if isinstance(found, RemoteError):
         return [Finding("fault", f"the cache cannot be read: {found}", 'see "rights" above'), *_judge_write(write)]
@@ -44,7 +44,7 @@ def judge_cache(
 
 
 def entries_of(config_maps: Sequence[Any]) -> list[Any]:
-    """Return the ConfigMaps, of all in a namespace, that hold documents."""
+    """Return the ConfigMaps with documents among all in a namespace."""
     names = [(str(each["metadata"]["name"]), each) for each in config_maps]
     return [each for name, each in names if _is_ours(name) and not name.startswith(CARDS_BASE)]
 
@@ -66,7 +66,7 @@ def _judge_contents(maps: Sequence[Any], namespace: str) -> Iterator[Finding]:
                 "fault",
                 f"{counted(len(keys), 'value')} of ConfigMap {name} cannot be read: {listed(keys)}",
                 f"kubectl get configmap {name} -n {namespace} -o yaml     # was it edited by hand?\n"
-                "A value that is taken out is written again from its source.",
+                "If you remove a value, it is written again from its source.",
             )
     for each in maps:
         if _size(each) > LIMIT * 0.95:
@@ -75,7 +75,7 @@ def _judge_contents(maps: Sequence[Any], namespace: str) -> Iterator[Finding]:
             yield Finding(
                 "fault",
                 f"ConfigMap {each['metadata']['name']} is immutable: nothing can be stored in it",
-                f"kubectl delete configmap {each['metadata']['name']} -n {namespace}     # it is made again",
+                f"kubectl delete configmap {each['metadata']['name']} -n {namespace}     # it is created again",
             )
     if not any(_annotations(each).get(COMPLETE) == "true" for each in maps):
         yield Finding(
@@ -86,19 +86,21 @@ def _judge_contents(maps: Sequence[Any], namespace: str) -> Iterator[Finding]:
 
 
 def _judge_leaving(maps: Sequence[Any], *, hold: float, now: float) -> Iterator[Finding]:
-    """Tell what its source lacks, since when, and when it leaves."""
+    """Yield a finding for each entry that is about to leave: since when, why, and when it is due."""
     for each in maps:
         for key, entry in values_of(each):
             mark = entry.leaving if entry else None
             if mark is None:
                 continue
             minutes = max(0, round((mark.since + hold - now) / 60))
-            when = "and stays, for somebody refused it" if mark.refused else f"and leaves in {minutes} minutes"
+            when = (
+                "and is kept, because its removal was refused" if mark.refused else f"and leaves in {minutes} minutes"
+            )
             since = datetime.fromtimestamp(mark.since, UTC).strftime("%Y-%m-%d %H:%M UTC")
             yield Finding(
                 "warning",
-                f"{key} is in doubt since {since} ({mark.reason}) {when}",
-                "nothing when its source is to have it no longer, or shows it again; else\n"
+                f"{key} is about to leave since {since} ({mark.reason}) {when}",
+                "nothing, if it was deleted or its source lists it again; otherwise\n"
                 f"connector removals refuse {key}     # keeps it; connector removals list shows all",
             )
 
@@ -108,7 +110,7 @@ def _unreadable(obj: Mapping[str, Any]) -> list[str]:
 
 
 def values_of(obj: Mapping[str, Any]) -> Iterator[tuple[str, Upsert | None]]:
-    """Yield the entries of a ConfigMap by key, None for what cannot be read."""
+    """Yield the entries of a ConfigMap by key, None for a value that cannot be read."""
     for key, text in sorted((obj.get("binaryData") or {}).items()):
         try:
             yield key, parse_storage_body(key, base64.b64decode(text, validate=True))
@@ -127,7 +129,7 @@ def _annotations(obj: Mapping[str, Any]) -> Mapping[str, str]:
 
 def _judge_write(write: Asked[None]) -> list[Finding]:
     if write is None:
-        return [Finding("ok", "it can be written (tried without effect)")]
+        return [Finding("ok", "it can be written (dry run)")]
     remedy = ""
     if isinstance(write, StatusError) and write.status == 403:
         remedy = (

@@ -41,7 +41,7 @@ from services.normalizer.sources.refs import SourceRef
 
 log = structlog.get_logger("doctor")
 
-NO_WAY = [Finding("skipped", "not looked at: there is no way to the API server, see above")]
+NO_WAY = [Finding("skipped", "not checked: the API server cannot be used, see above")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,23 +83,27 @@ class Purpose:
 async def run_step(
     name: str, title: str, work: Callable[[], Awaitable[list[Finding]]], *, timeout: float, cluster: str = ""
 ) -> Step:
-    """Run one step; whatever becomes of it is a finding."""
+    """Run one step; a time-out or an error becomes a finding."""
     began = time.perf_counter()
     try:
         async with asyncio.timeout(timeout):
             findings = await work()
     except TimeoutError:
-        remedy = "give it longer with --timeout, or look at the network"
+        remedy = "increase --timeout, or check the network"
         findings = [Finding("fault", f"no end within {timeout:g} s", remedy)]
     except Exception as error:
         log.exception("doctor_step_failed", step=name, cluster=cluster)
-        findings = [Finding("fault", f"a fault of the doctor's own: {error!r}", "report it with the log's traceback")]
+        findings = [
+            Finding(
+                "fault", f"an internal error of the doctor: {error!r}", "please report it with the traceback in the log"
+            )
+        ]
     seconds = round(time.perf_counter() - began, 3)
     return Step(name=name, title=title, findings=tuple(findings), seconds=seconds, cluster=cluster)
 
 
 class ClusterExamination:
-    """The steps of one cluster, with what they share; `api` is there once `log_in` has succeeded."""
+    """The steps of one cluster, and what they share; `api` is set when `log_in` has succeeded."""
 
     def __init__(
         self,
@@ -111,7 +115,7 @@ class ClusterExamination:
         stack: AsyncExitStack,
         servers: dict[str, str],
     ) -> None:
-        """Prepare; `servers` is shared by all clusters: which of them is followed, by the ids of their API servers."""
+        """Prepare; `servers` is shared by all clusters: which of them is read, by the ids of their API servers."""
         self.wanted = wanted
         self.purpose = purpose
         self.options = options
@@ -126,17 +130,17 @@ class ClusterExamination:
 
     @property
     def name(self) -> str:
-        """What people call it, empty where there is only one."""
+        """The name of the cluster, empty if there is only one."""
         return self.wanted.name
 
     @property
     def own(self) -> str:
-        """The namespace of the cache, empty when it is not known, or kept elsewhere."""
+        """The namespace of the cache, empty if it is unknown or in another cluster."""
         return (self.credentials.namespace if self.credentials and self.purpose.has_cache else None) or ""
 
     @property
     def id(self) -> str:
-        """What references say of its objects."""
+        """The cluster in the references of its objects."""
         return self.wanted.id or id_of_server(self.credentials.server if self.credentials else "")
 
     async def step(self, name: str, title: str, work: Callable[[], Awaitable[list[Finding]]]) -> Step:
@@ -144,7 +148,7 @@ class ClusterExamination:
         return await run_step(name, title, work, timeout=self.options.timeout, cluster=self.name)
 
     async def steps(self) -> AsyncIterator[Step]:
-        """Yield the steps in the order of a model's way, each as soon as it and those before it are done."""
+        """Yield the steps in order from the source to Backstage, each when it and those before it are done."""
         rights = ("rights", "Rights", self.check_rights)
         works = [
             ("kinds", "Kinds", self.check_kinds),
@@ -164,11 +168,11 @@ class ClusterExamination:
 
     @property
     def has_way(self) -> bool:
-        """Whether it is a cluster: registries may be read without any."""
+        """Whether it is a cluster at all: registries can be read without one."""
         return self.wanted.access != GivenAccess(None)
 
     async def login(self) -> Step:
-        """Return the step that logs in; it is done once, however often it is asked for."""
+        """Return the step that logs in; it runs once, even if it is requested repeatedly."""
         if self._login is None:
             title = "Credentials and API server" if self.purpose.followed else "Credentials for the cache"
             self._login = asyncio.create_task(self.step("credentials", title, self._log_in))
@@ -209,13 +213,13 @@ class ClusterExamination:
 
     @property
     def remedy_of_way(self) -> str:
-        """What to do where there is no way to the cluster: what is wrong has been said."""
+        """The findings of the other steps if there is no access to the cluster, which the first step has reported."""
         if not self.name or self.options.contexts:
             return ""
         return f"correct the entry of cluster {self.name} in CLUSTERS_FILE, or the file that it names: docs/clusters.md"
 
     async def check_kinds(self) -> list[Finding]:
-        """Ask which kinds of objects the cluster has."""
+        """Check which kinds of objects the cluster has."""
         if self.api is None:
             return NO_WAY
         group, version = INFERENCE_SERVICES.group, INFERENCE_SERVICES.version
@@ -223,7 +227,7 @@ class ClusterExamination:
         return access.judge_kinds(kserve, versions, has_routes=self._has_routes, searched=self.wanted.searched)
 
     async def check_rights(self) -> list[Finding]:
-        """Ask for every right that is needed."""
+        """Check every permission that is needed."""
         api = self.api
         if api is None:
             return NO_WAY
@@ -273,7 +277,7 @@ class ClusterExamination:
         return sources.judge_models(found, self.settings.selection, setting=self.purpose.named)
 
     async def list_deployments(self, api: Api) -> list[sources.Listed]:
-        """Return the InferenceServices, and the LLMInferenceServices where the cluster has them, by namespace."""
+        """Return the InferenceServices, and the LLMInferenceServices if the cluster has them, by namespace."""
         llm = await self.llm_kind(api)
         kinds: list[tuple[DeploymentKind, Resource, Callable[[Any], Deployment]]] = [
             ("InferenceService", INFERENCE_SERVICES, read_isvc)
@@ -292,7 +296,7 @@ class ClusterExamination:
         ]
 
     async def check_registries(self) -> list[Finding]:
-        """Look for registries and catalogs as the normalizer does, and ask each for its first page."""
+        """Find registries and catalogs as the normalizer does, and read the first page of each."""
         if self.name and self.has_way and self.credentials is None:
             return NO_WAY  # the normalizer reads nothing of a cluster that it has no way to
         try:
@@ -311,7 +315,7 @@ class ClusterExamination:
         return [*findings, *sources.judge_registries(discovery, probes, looked_for)]
 
     async def discover(self) -> tuple[Discovery, list[Finding]]:
-        """Return the registries and catalogs there are, and what kept us from looking for more."""
+        """Return the registries and catalogs, and what could not be searched for more."""
         found: Found = {}
         if self.api is not None and self.wanted.searched:
             kinds = [*([ROUTES] if self._has_routes else []), SERVICES]

@@ -1,4 +1,4 @@
-"""Collects what goes into a bundle: what the cluster and the services say, for somebody who is not there."""
+"""Collects the content of a bundle: objects of the cluster and answers of the services, for people without access."""
 
 import asyncio
 import json
@@ -72,7 +72,7 @@ async def collect(options: Options, report: Report) -> dict[str, str]:
 
 
 async def _in_time(cluster: ClusterExamination) -> dict[str, list[Any]]:
-    """Return the objects of a cluster by file, nothing where that takes too long: the report names it."""
+    """Return the objects of a cluster by file, nothing if that takes too long (the report says so)."""
     try:
         async with asyncio.timeout(cluster.options.timeout):
             return await _objects(cluster)
@@ -81,7 +81,7 @@ async def _in_time(cluster: ClusterExamination) -> dict[str, list[Any]]:
 
 
 async def _objects(cluster: ClusterExamination) -> dict[str, list[Any]]:
-    """Return the objects that may be read by file; a bundle that lacks some says so in its report."""
+    """Return the readable objects by file; the report says which could not be read."""
     api = cluster.api
     if api is None or not cluster.purpose.followed:
         return {}
@@ -114,7 +114,7 @@ async def _config_maps(examination: Examination) -> list[Any]:
 
 
 def _related(objects: Sequence[Any]) -> list[Any]:
-    """Return those that belong to a model or are a registry's: the others are private and not collected."""
+    """Return the objects that belong to a model or a registry; others are private and not collected."""
     related = []
     for obj in objects:
         owners = obj["metadata"].get("ownerReferences") or []
@@ -144,7 +144,7 @@ async def _logs(home: ClusterExamination | None) -> dict[str, str]:
 
 
 async def _status(options: Options, service: str) -> Any:
-    """Return how a service says that things stand, None when it does not say."""
+    """Return the status of a service, None if it does not report one."""
     answer = await get(options.urls[service], "/status", options.timeout / 3)
     if isinstance(answer, RemoteError):
         return None
@@ -154,7 +154,7 @@ async def _status(options: Options, service: str) -> Any:
 
 
 def _documents(config_maps: Sequence[Any]) -> Iterator[tuple[str, Any]]:
-    """Yield the documents of the cache, unpacked; what cannot be read is left out, the report names it."""
+    """Yield the documents of the cache, decoded; the report names those that cannot be read."""
     for each in config_maps:
         for key, entry in values_of(each):
             with suppress(ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""`connector doctor` on the command line."""
+"""The command line of `connector doctor`."""
 
 import json
 import os
@@ -64,7 +64,7 @@ def _with_options(command: F) -> F:
 )
 @click.pass_context
 def doctor(context: click.Context, /, bundle: Path | None, **options: Any) -> None:
-    """Say what keeps models from Backstage: rights, sources, cache, feed, settings.
+    """Find what keeps models from Backstage: permissions, sources, cache, feed, settings.
 
     Run it in any container of the connector, or on a laptop with a kubeconfig. It reads, and changes nothing.
 
@@ -81,7 +81,7 @@ def doctor(context: click.Context, /, bundle: Path | None, **options: Any) -> No
 @click.argument("name")
 @_with_options
 def model_command(name: str, **options: Any) -> None:
-    """Say how far one model is on its way to Backstage, and what holds it up.
+    """Show how far one model has got on its way to Backstage, and what stops it.
 
     NAME is the name of an InferenceService or of a registered model, NAMESPACE/NAME, a key, or a URL of the feed or of
     the model.

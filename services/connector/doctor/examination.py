@@ -1,4 +1,4 @@
-"""Runs the steps: asks, has the answers judged, and lets no step and no cluster hold up or break another."""
+"""Runs all steps, so that no step and no cluster delays or breaks another."""
 
 import asyncio
 import json
@@ -33,7 +33,7 @@ _TRIAL = {"metadata": {"annotations": {"modelcatalogbridge.rhdh.io/tried": "true
 
 
 async def examine(options: Options) -> AsyncIterator[Step]:
-    """Yield the steps in the order of a model's way, each as soon as it and those before it are done.
+    """Yield the steps in order from the source to Backstage, each when it and those before it are done.
 
     The steps of a cluster among several come together, those of the cluster that is done first before the others'.
     """
@@ -76,7 +76,7 @@ async def _together(clusters: Sequence[ClusterExamination]) -> AsyncIterator[Ste
 
 
 class Examination:
-    """The steps of one examination, with what they share.
+    """The steps of one examination, and what they share.
 
     `clusters` are those that are followed, the one with the cache, and what is read without any; `home` is the one with
     the cache, None where it is kept elsewhere or where nobody knows.
@@ -100,7 +100,7 @@ class Examination:
 
     @property
     def names_clusters(self) -> bool:
-        """Whether CLUSTERS_FILE or the command line says which clusters there are."""
+        """Whether CLUSTERS_FILE or the command line lists the clusters."""
         return bool(self.options.contexts or self.settings.normalizer.clusters_file)
 
     @property
@@ -108,11 +108,11 @@ class Examination:
         return EnvironmentAccess(self.options.environ, self.options.mount)
 
     async def step(self, name: str, title: str, work: Callable[[], Awaitable[list[Finding]]]) -> Step:
-        """Run one step that is of no cluster."""
+        """Run a step that does not belong to a cluster."""
         return await run_step(name, title, work, timeout=self.options.timeout)
 
     async def find_clusters(self) -> list[Finding]:
-        """Read which clusters there are; the one with the cache is there even where that cannot be read."""
+        """Read the list of clusters; the one with the cache is included even if the list cannot be read."""
         options, settings = self.options, self.settings.normalizer
         path, contexts = settings.clusters_file, options.contexts
         wanted: list[ClusterSpec] = []
@@ -161,13 +161,13 @@ class Examination:
         )
 
     async def cache_step(self) -> Step:
-        """Return the step on the cache, whose time begins when it is known whether its cluster answers."""
+        """Return the step about the cache; its time starts when it is known whether its cluster answers."""
         if self.home is not None:
             await self.home.login()
         return await self.step("cache", "Cache", self.check_cache)
 
     async def check_cache(self) -> list[Finding]:
-        """Read the ConfigMaps, and try to write without effect."""
+        """Read the ConfigMaps, and test whether they can be written (dry run)."""
         if why := self.why_no_cache():
             return why
         if self.home is None or self.home.api is None:
@@ -181,7 +181,7 @@ class Examination:
         return cache.judge_cache(found, write, namespace=own, hold=hold, now=self.options.clock())
 
     def why_no_cache(self) -> list[Finding]:
-        """Return why no ConfigMaps are looked at, nothing where they are."""
+        """Return why the ConfigMaps are not checked; empty if they are."""
         kind = self.settings.storage.storage_type
         if kind != "ConfigMap":
             return [Finding("skipped", f"STORAGE_TYPE is {kind}: no ConfigMaps are kept")]
@@ -190,19 +190,19 @@ class Examination:
         return [] if self.home.own else [Finding("skipped", "the namespace of the cache is not known")]
 
     async def check_hidden(self) -> list[Finding]:
-        """Ask a running normalizer what it hides."""
+        """Ask a running normalizer which models it hides."""
         return model.judge_hidden(await ask_running(self.options, "/status", model.HiddenModels))
 
     async def check_feed(self) -> list[Finding]:
-        """Ask the services how they fare."""
+        """Ask the services for their conditions."""
         return feed.judge_feed(await self.ask_pod())
 
     async def check_readers(self) -> list[Finding]:
-        """Ask location who has read."""
+        """Ask location which readers have read the feed."""
         return feed.judge_readers(await self.ask_pod(), now=self.options.clock())
 
     async def ask_pod(self) -> feed.Pod:
-        """Return what the services answer; they are asked once."""
+        """Return the answers of the services; they are requested once."""
         if self._pod is None:
             self._pod = asyncio.create_task(self._services())
         return await asyncio.shield(self._pod)
@@ -230,7 +230,7 @@ async def _report(url: str, timeout: float) -> Asked[Mapping[str, Any]]:
 
 
 async def ask_running(options: Options, path: str, kind: type[P]) -> Asked[P]:
-    """Return what a running normalizer answers; one that runs in one process with location answers where that does."""
+    """Return the answer of a running normalizer; in one process with location, it answers at location's address."""
     error = RemoteError("it does not answer")
     for service in ("rhoai-normalizer", "location"):
         answer = await get(options.urls[service], path, options.timeout / 3)

@@ -1,4 +1,4 @@
-"""Steps "feed" and "backstage": what the services of the pod say of themselves, and who has asked. No I/O."""
+"""Steps "feed" and "backstage": the conditions of the services, and which readers have read the feed. No I/O."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -14,7 +14,7 @@ _LAST = re.compile(r"^rhoai_connector_http_last_request_timestamp_seconds\{([^}]
 _FIGURE = re.compile(r"^rhoai_connector_location_(documents|complete) (\S+)$", re.MULTILINE)
 _LABEL = re.compile(r'(\w+)="([^"]*)"')
 QUIET = 900.0
-"""Seconds after which a reader that has asked is missed; slow ones ask every five minutes."""
+"""Seconds after its last request when a reader is reported as missing; slow ones read every five minutes."""
 _READERS = {
     "/list": "the plugin of the first generation (Developer Hub 1.8, 1.9)",
     "/api/{connector}/list": "the plugin of the second generation (Developer Hub 1.10 and later)",
@@ -24,10 +24,10 @@ _READERS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pod:
-    """What the services answered; `inside` is whether the doctor is in their pod, as far as the environment tells.
+    """The answers of the services; `inside`: the doctor seems to run in their pod.
 
-    `ready` are the bodies of /readyz by service, of 200 and 503 alike; `metrics` is that of location's /metrics. Its
-    /list is left alone: that would count as a question of a reader.
+    `ready` are the bodies of /readyz by service, for status 200 and 503; `metrics` is that of location's /metrics. Its
+    /list is not requested, because that would count as a request of a reader.
     """
 
     inside: bool
@@ -36,7 +36,7 @@ class Pod:
 
 
 def judge_feed(pod: Pod) -> list[Finding]:
-    """Return which conditions do not hold, and what the feed serves."""
+    """Return findings about the conditions, and how many models the feed serves."""
     if not pod.inside and all(isinstance(answer, Unreachable) for answer in pod.ready.values()):
         return [
             Finding(
@@ -56,7 +56,7 @@ def judge_feed(pod: Pod) -> list[Finding]:
 
 
 def judge_readers(pod: Pod, *, now: float) -> list[Finding]:
-    """Return who has asked for the feed since location was started, and when last; `now` in seconds of the epoch."""
+    """Return which readers have read the feed since location was started; `now` is in seconds since the epoch."""
     if isinstance(pod.metrics, RemoteError):
         return [Finding("skipped", "who has asked is not known: location does not answer")]
     asked, last = _by_reader(_REQUESTS, pod.metrics), _by_reader(_LAST, pod.metrics)
@@ -86,7 +86,7 @@ def _judge_reader(reader: str, count: float, last: float, now: float) -> Finding
 
 
 def _is_one_process(ready: Asked[Mapping[str, Any]] | None) -> bool:
-    """Return whether location's report is that of `connector run`, which has the conditions of all services."""
+    """Return whether location's conditions are those of `connector run`, which include all services."""
     return isinstance(ready, Mapping) and any(each["name"] == "store" for each in _conditions(ready))
 
 
@@ -112,11 +112,11 @@ def _judge_service(service: str, answer: Asked[Mapping[str, Any]], *, inside: bo
 
 def _judge_served(metrics: Asked[str]) -> Iterator[Finding]:
     if isinstance(metrics, RemoteError):
-        yield Finding("skipped", f"what is served is not known: {metrics}")
+        yield Finding("skipped", f"it is unknown what is served: {metrics}")
         return
     figures = dict(_FIGURE.findall(metrics))
     if "documents" not in figures:
-        yield Finding("skipped", "what is served is not known: another location than ours answers")
+        yield Finding("skipped", "it is unknown what is served: another location than ours answers")
     elif float(figures.get("complete", 0)) == 0:
         yield Finding(
             "fault",
@@ -129,7 +129,7 @@ def _judge_served(metrics: Asked[str]) -> Iterator[Finding]:
 
 
 def _by_reader(pattern: re.Pattern[str], metrics: str) -> dict[str, list[float]]:
-    """Return the values of a metric of requests that are readers' questions, by reader."""
+    """Return the values of a metric of readers' requests, by reader."""
     found: dict[str, list[float]] = {}
     for labels, value in pattern.findall(metrics):
         fields = dict(_LABEL.findall(labels))

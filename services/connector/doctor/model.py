@@ -1,4 +1,4 @@
-"""`connector doctor model NAME`: how far one model is on its way to Backstage, and what holds it up. No I/O."""
+"""Findings of `connector doctor model NAME`: how far one model has got, and what stops it. No I/O."""
 
 import difflib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -18,20 +18,20 @@ from services.normalizer.normalize.result import segment
 from services.normalizer.reports import URL_SCHEMES
 
 _WANTED = frozenset({"stopped", "deleted", "ignored", "not-selected"})
-"""Causes for which somebody has hidden a model."""
+"""Causes of hidden models that people have chosen."""
 
 
 class HiddenModels(StatusModel):
-    """What the status of a normalizer, and of a location that asks one, says of hidden models."""
+    """The part of a normalizer's or location's status about hidden models."""
 
     hidden: tuple[HiddenStatus, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Registered:
-    """A registered model of this name: where, its state, and the states of its versions by name.
+    """A registered model with this name: its registry, its state, and the states of its versions by name.
 
-    `usable`: it has an id by which its versions can be asked for.
+    `usable`: it has an id with which its versions can be requested.
     """
 
     registry: str
@@ -42,7 +42,7 @@ class Registered:
 
     @property
     def keys(self) -> set[str]:
-        """The keys that its versions have when no other model is in their way."""
+        """The keys of its versions if there is no collision."""
         return {identity.key_of((segment(self.name), segment(version))) for version in self.versions}
 
 
@@ -61,14 +61,14 @@ class Kept:
 
     @property
     def cluster(self) -> str:
-        """The cluster that it is of, in words; empty where there is only one."""
+        """Its cluster, in words; empty if there is only one."""
         models = self.document.get("models") or []
         name = next(filter(None, ((each.get("annotations") or {}).get(CLUSTER_ANNOTATION) for each in models)), "")
         return f" of cluster {name}" if name else ""
 
     @property
     def names(self) -> Iterator[str]:
-        """The names that it has in Backstage, and where its server is."""
+        """Its names in Backstage, and the address of its server."""
         yield self.key
         for model in self.document.get("models") or []:
             yield str(model.get("name"))
@@ -85,9 +85,9 @@ def is_kept(
     *,
     refs: Collection[str],
 ) -> bool:
-    """Return whether an entry is the one meant: by its own names, its deployment or its registered model.
+    """Return whether an entry belongs to the model: by its own names, its deployment or its registered model.
 
-    `refs` are the references of the deployments: in two clusters there may be one of the same name.
+    `refs` are the references of the deployments: two clusters may have deployments with the same name.
     """
     if not kept.refs.isdisjoint(refs):
         return True
@@ -111,7 +111,7 @@ def judge_deployment(
     registered: bool,
     elsewhere: str,
 ) -> list[Finding]:
-    """Return what is to be said of the InferenceServices of this name; `others` are the names of all.
+    """Return findings about the InferenceServices with this name; `others` are the names of all.
 
     `setting` names the namespaces that are `watched`; `elsewhere` says why another cluster may have it.
     """
@@ -157,7 +157,7 @@ def _judge_isvc(isvc: Deployment) -> Finding:
 
 
 def judge_registered(found: Sequence[Registered], unread: Mapping[str, str], *, registries: int) -> list[Finding]:
-    """Return what the registries say of the model; `unread` are those that could not be asked, with the reason."""
+    """Return findings about the registered model; `unread` are registries that could not be read, with the reason."""
     findings = [Finding("warning", f"{label} cannot be asked: {reason}") for label, reason in unread.items()]
     for each in found:
         live = [name for name, state in each.versions.items() if state == LIVE]
@@ -165,8 +165,8 @@ def judge_registered(found: Sequence[Registered], unread: Mapping[str, str], *, 
             findings.append(
                 Finding(
                     "fault",
-                    f"{each.name} in {each.registry} has an id that goes into no path: it is not shown",
-                    "look at the registry's database: ids are numbers",
+                    f"{each.name} in {each.registry} has an invalid id: it is not shown",
+                    "check the registry's database: ids must be numbers",
                 )
             )
         elif each.state != LIVE:
@@ -188,7 +188,7 @@ def judge_registered(found: Sequence[Registered], unread: Mapping[str, str], *, 
 
 
 def judge_kept(kept: Asked[Sequence[Kept]], *, expected: bool, namespace: str) -> list[Finding]:
-    """Return under which keys the model is in the cache; `expected`: its source says that it should be."""
+    """Return findings about the model in the cache; `expected`: according to its source it should be there."""
     if isinstance(kept, RemoteError):
         return [Finding("fault", f"the cache cannot be read: {kept}", "connector doctor says which right is missing")]
     if kept:
@@ -198,7 +198,7 @@ def judge_kept(kept: Asked[Sequence[Kept]], *, expected: bool, namespace: str) -
     return [
         Finding(
             "fault",
-            "its source has it, and the cache has not",
+            "its source has it, but the cache does not",
             f"kubectl logs -n {namespace or 'NAMESPACE'} POD -c rhoai-normalizer     # names every object that is not "
             "shown\nconnector doctor     # is its source read, can the cache be written?",
         )
@@ -206,12 +206,12 @@ def judge_kept(kept: Asked[Sequence[Kept]], *, expected: bool, namespace: str) -
 
 
 def judge_served(kept: Sequence[Kept], served: Mapping[str, Asked[bytes]]) -> list[Finding]:
-    """Return whether the feed serves what the cache has of the model, and the entities that Backstage makes of it.
+    """Return whether the feed serves the entries of the model, and the entities that Backstage makes of them.
 
     `served` are the answers to the paths of `kept`, by key.
     """
     if not kept:
-        return [Finding("skipped", "nothing of it can be served")]
+        return [Finding("skipped", "nothing to serve")]
     return [_judge_answer(each, served[each.key]) for each in kept]
 
 
@@ -220,10 +220,10 @@ def _judge_answer(kept: Kept, answer: Asked[bytes]) -> Finding:
         return Finding("ok", f"{kept.key} is served at {kept.uri}; in Backstage: {listed(_entities(kept), 4)}")
     if isinstance(answer, StatusError) and answer.status == 404:
         remedy = "location follows storage-rest within seconds; /readyz on 9090 says what it waits for"
-        return Finding("fault", f"{kept.key} is in the cache, and the feed does not have it", remedy)
+        return Finding("fault", f"{kept.key} is in the cache, but not in the feed", remedy)
     if isinstance(answer, StatusError) and answer.status == 503:
         return Finding("fault", f"the feed answers 503: {answer.reason}", "Backstage keeps what it has until then")
-    return Finding("skipped", f"what is served is not known: {answer}", "kubectl port-forward … 9090")
+    return Finding("skipped", f"it is unknown what is served: {answer}", "kubectl port-forward … 9090")
 
 
 def _entities(kept: Kept) -> Iterator[str]:
@@ -235,7 +235,7 @@ def _entities(kept: Kept) -> Iterator[str]:
 
 
 def judge_explanation(answer: Asked[Explanation]) -> list[Finding]:
-    """Return what a running normalizer says of the model."""
+    """Return the findings of a running normalizer about the model."""
     if isinstance(answer, RemoteError):
         return [Finding("skipped", f"no running normalizer explains it: {answer}", "kubectl port-forward … 8081")]
     unread = [f"{each.source} ({each.reason})" if each.reason else each.source for each in answer.unread]
@@ -265,9 +265,9 @@ def _judge_explained(each: Explained) -> Finding:
 
 
 def judge_hidden(answer: Asked[HiddenModels]) -> list[Finding]:
-    """Return what a running normalizer hides, beyond what the InferenceServices themselves say."""
+    """Return the models that a running normalizer hides, except those that the InferenceServices already explain."""
     if isinstance(answer, RemoteError):
-        return [Finding("skipped", f"what the normalizer hides is not known: {answer}", "kubectl port-forward … 8081")]
+        return [Finding("skipped", f"it is unknown what the normalizer hides: {answer}", "kubectl port-forward … 8081")]
     by_cause: dict[str, list[HiddenStatus]] = {}
     for each in answer.hidden:
         by_cause.setdefault(each.cause, []).append(each)

@@ -1,4 +1,4 @@
-"""Finds model registries and catalogs as the normalizer does, and asks each: one request, one answer, no patience."""
+"""Finds model registries and catalogs as the normalizer does, and sends each one request, without retries."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -25,11 +25,11 @@ from services.normalizer.sources.mlflow import MODELS_PATH as MLFLOW_MODELS
 from services.normalizer.sources.refs import SourceRef
 
 Found: TypeAlias = Mapping[Resource, Asked[Sequence[Any]]]
-"""The objects by which registries are found, by kind, or why those of a kind cannot be listed."""
+"""The objects by which registries are found, by kind, or the error if a kind cannot be listed."""
 
 
 async def search(api: Api, kinds: Sequence[Resource], namespaces: Sequence[str | None]) -> Found:
-    """List the objects of some kinds; an error stands for a kind that cannot be read in one of the namespaces."""
+    """List the objects of some kinds; an error for a kind that cannot be read in one of the namespaces."""
 
     async def of_kind(kind: Resource) -> Asked[Sequence[Any]]:
         answers = await asyncio.gather(*(api.objects(kind, namespace) for namespace in namespaces))
@@ -40,7 +40,7 @@ async def search(api: Api, kinds: Sequence[Resource], namespaces: Sequence[str |
 
 
 def discovery_of(found: Found, settings: DiscoverySettings) -> Discovery:
-    """Return the registries and catalogs that were found, or that the settings name."""
+    """Return the registries and catalogs that were found or are in the settings."""
     objects = {kind: [] if isinstance(answer, RemoteError) else answer for kind, answer in found.items()}
     gateways = {
         (str(each["metadata"].get("namespace")), str(each["metadata"].get("name"))): read_gateway(each)
@@ -55,7 +55,7 @@ def discovery_of(found: Found, settings: DiscoverySettings) -> Discovery:
 
 
 async def first_page(connector: Connector, ref: SourceRef) -> Asked[tuple[str, int]]:
-    """Return the path that a server answers and how many items it has at first; an error when it answers none."""
+    """Return the API root at which a server answers and how many items its first page has, or an error."""
     if not ref.url:
         return RemoteError("no address")
     paths, limit, field_ = [f"{root}/sources" for root in CATALOG_ROOTS], "pageSize", "items"

@@ -1,18 +1,18 @@
-"""What the doctor has found, as text for a terminal and as JSON. No I/O."""
+"""The findings of the doctor, as text for a terminal and as JSON. No I/O."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 Verdict = Literal["ok", "warning", "fault", "skipped"]
-"""`warning`: it works, and somebody should look at it; `skipped`: it could not be looked at, or need not be."""
+"""`warning`: it works, but should be checked; `skipped`: it could not be checked, or need not be."""
 MARKS: dict[Verdict, str] = {"ok": "✓", "warning": "!", "fault": "✗", "skipped": "-"}
 COLOURS: dict[Verdict, str] = {"ok": "green", "warning": "yellow", "fault": "red", "skipped": "bright_black"}
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line: what was found, and the command or YAML that repairs it, over several lines if need be."""
+    """A finding in one line, and its remedy: a command or YAML, which may have several lines."""
 
     verdict: Verdict
     message: str
@@ -21,7 +21,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """What one step found; `seconds` is how long it took, `cluster` is empty where there is only one."""
+    """The findings of one step; `seconds` is how long it took, `cluster` is empty if there is only one."""
 
     name: str
     title: str
@@ -32,7 +32,7 @@ class Step:
 
 @dataclass(slots=True)
 class Report:
-    """All steps, in the order of a model's way."""
+    """All steps, in order from the source to Backstage."""
 
     steps: list[Step] = field(default_factory=list)
 
@@ -41,13 +41,13 @@ class Report:
         return sum(finding.verdict == verdict for step in self.steps for finding in step.findings)
 
     def status(self, fail_on: Literal["fault", "warning"] = "fault") -> int:
-        """Return the exit status: 0 when nothing is wrong, else 1."""
+        """Return the exit status: 0 if nothing is wrong, else 1."""
         bad = self.count("fault") + (self.count("warning") if fail_on == "warning" else 0)
         return 1 if bad else 0
 
     @property
     def summary(self) -> str:
-        """One line that sums up."""
+        """A summary in one line."""
         faults, warnings = self.count("fault"), self.count("warning")
         if not faults and not warnings:
             return "nothing is wrong" if not self.count("skipped") else "nothing is wrong with what could be looked at"
@@ -59,14 +59,14 @@ class Report:
             yield from (line for _, line in lines_of(step, before))
 
     def as_json(self) -> dict[str, Any]:
-        """Return what `--format json` prints."""
+        """Return the output of `--format json`."""
         return {"summary": self.summary, "steps": [asdict(step) for step in self.steps]}
 
 
 def lines_of(step: Step, before: Step | None = None) -> Iterator[tuple[Verdict | None, str]]:
-    """Yield the lines of a step for a terminal, each with the verdict that it bears, if any.
+    """Yield the lines of a step for a terminal, each with its verdict, if it has one.
 
-    The steps of one cluster stand below its name, which is told unless the step `before` is of the same.
+    The steps of a cluster are below its name, which is a line of its own unless the step `before` has the same.
     """
     if step.cluster and (before is None or before.cluster != step.cluster):
         yield None, f"Cluster {step.cluster}"
@@ -80,7 +80,7 @@ def lines_of(step: Step, before: Step | None = None) -> Iterator[tuple[Verdict |
 
 
 def listed(names: Iterable[str], most: int = 5) -> str:
-    """Return names with commas between them, the first few of many."""
+    """Return names separated by commas, only the first few of many."""
     names = list(names)
     rest = len(names) - most
     return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")

@@ -1,4 +1,4 @@
-"""Step "settings": what the environment says, and what in it is misspelt, unusable or risky. No I/O."""
+"""Step "settings": the settings in the environment, and which are misspelt, invalid or risky. No I/O."""
 
 import difflib
 from collections.abc import Iterable, Iterator, Mapping
@@ -20,12 +20,12 @@ S = TypeVar("S", bound=ServiceSettings)
 _SIMILAR = 0.85
 _SHORTEST_POLL = 5.0
 _FOREIGN = ("_SERVICE_HOST", "_SERVICE_PORT", "_PORT", "_ADDR", "_PROTO")
-"""How variables end that the kubelet sets for every Service."""
+"""Endings of the variables that the kubelet sets for every Service."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """The settings of all services, as the environment gives them."""
+    """The settings of all services in the environment."""
 
     normalizer: NormalizerSettings
     storage: StorageSettings
@@ -33,7 +33,7 @@ class Settings:
 
 
 def read_settings(environ: Mapping[str, str]) -> tuple[Settings, list[Finding]]:
-    """Return the settings, with defaults in the place of what cannot be used, and the findings."""
+    """Return the settings, with defaults instead of invalid values, and the findings."""
     findings = list(_misspelt(environ))
     settings = Settings(
         normalizer=_read(NormalizerSettings, environ, findings),
@@ -51,7 +51,7 @@ def _aliases() -> set[str]:
 
 
 def _read(kind: type[S], environ: Mapping[str, str], findings: list[Finding]) -> S:
-    """Return the settings of one service; what cannot be used is told, and left out."""
+    """Return the settings of one service without invalid values, which are reported."""
     aliases = {field.alias for field in kind.model_fields.values() if field.alias}
     given = {name: value for name, value in environ.items() if name in aliases}
     while True:
@@ -60,7 +60,7 @@ def _read(kind: type[S], environ: Mapping[str, str], findings: list[Finding]) ->
         except SettingsError as error:
             for line in str(error).splitlines():
                 name = line.split(" ", 1)[0].rstrip(":")
-                fault = Finding("fault", line, f"correct {name} in the container's env, or take it out")
+                fault = Finding("fault", line, f"correct or remove {name} in the container's env")
                 findings += [fault] if fault not in findings else []
                 if given.pop(name, None) is None:
                     given.clear()
@@ -106,7 +106,7 @@ def _risks(settings: Settings) -> Iterable[Finding]:
         ),
         (
             storage.storage_type == "Memory",
-            "STORAGE_TYPE=Memory: the cache does not outlive the process",
+            "STORAGE_TYPE=Memory: the cache is lost when the process ends",
             "STORAGE_TYPE=ConfigMap keeps it in the cluster",
         ),
         (
@@ -124,7 +124,7 @@ def _risks(settings: Settings) -> Iterable[Finding]:
 
 
 def _in_effect(settings: Settings, environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """Yield the variables that are set and known; secrets without their value."""
+    """Yield the known variables that are set; secrets without their value."""
     seen = set()
     for each in (settings.normalizer, settings.storage, settings.location):
         for name, field in type(each).model_fields.items():

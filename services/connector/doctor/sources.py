@@ -1,4 +1,4 @@
-"""Steps "models" and "registries": what there is to be shown, and where more may come from. No I/O."""
+"""Steps "models" and "registries": the deployments, and the registries and catalogs. No I/O."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,17 +18,17 @@ from services.normalizer.sources.kubeflow.discovery import Discovery
 from services.normalizer.sources.refs import SettingNames, SourceRef
 
 MOST = 20
-"""So many objects are named one by one."""
+"""How many objects are listed one by one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probe:
-    """What a registry or catalog answered: the root of its API, and how many models or sources its first page had."""
+    """The answer of a registry or catalog: the root of its API, and how many models or sources its first page has."""
 
     ref: SourceRef
     answer: Asked[tuple[str, int]]
     sent_token: bool
-    """Whether it was given the token."""
+    """Whether the request contained the token."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +41,7 @@ class Listed:
 
 
 def judge_models(found: Sequence[Listed], selection: Selection, *, setting: str = "WATCH_NAMESPACES") -> list[Finding]:
-    """Return what deployments there are and why some are not shown; `setting` names the namespaces that are watched."""
+    """Return findings about the deployments, and why some are hidden; `setting` is that of the watched namespaces."""
     findings: list[Finding] = []
     for each in found:
         where = f"in namespace {each.namespace}" if each.namespace else "in any namespace"
@@ -90,7 +90,7 @@ def _judge_deployments(kind: str, deployments: Sequence[Deployment], selection: 
 
 
 def judge_search(found: Mapping[str, Asked[Sequence[Any]]]) -> list[Finding]:
-    """Return which kinds of objects, by name, could not be looked through for registries."""
+    """Return a finding for each kind of objects that could not be searched for registries."""
     return [
         Finding("warning", f"registries are not looked for among {kind}: {answer}", 'see "Rights"')
         for kind, answer in found.items()
@@ -99,9 +99,9 @@ def judge_search(found: Mapping[str, Asked[Sequence[Any]]]) -> list[Finding]:
 
 
 def judge_registries(discovery: Discovery, probes: Sequence[Probe], looked_for: SettingNames | None) -> list[Finding]:
-    """Return how each registry and catalog fares, and which are not read.
+    """Return findings about each registry and catalog, including those that are not read.
 
-    `looked_for`: they are looked for in a cluster, where it is worth a word that there are none; by these settings.
+    `looked_for`: the settings by which they are discovered in a cluster; then a finding says if there are none.
     """
     findings = [
         Finding("fault" if problem.object.startswith("MR_ROUTE") else "warning", _told(problem), problem.remedy)
@@ -115,7 +115,7 @@ def judge_registries(discovery: Discovery, probes: Sequence[Probe], looked_for: 
         findings.append(
             Finding(
                 "warning",
-                "no model registry is found: models are shown as far as their InferenceServices tell",
+                "no model registry was found: models are shown with the data of their InferenceServices",
                 "none is needed. Found are Routes and Services that a registry's operator has labelled, in the "
                 f"namespaces of\n{looked_for.namespaces}; to name one by its address, set {looked_for.urls}",
             )
@@ -124,8 +124,8 @@ def judge_registries(discovery: Discovery, probes: Sequence[Probe], looked_for: 
         findings.append(
             Finding(
                 "skipped",
-                "no model catalog is found: model cards come from the registries alone",
-                "MODEL_CATALOG_URL names one by its address",
+                "no model catalog was found: model cards come only from the registries",
+                "set MODEL_CATALOG_URL to the address of one",
             )
         )
     return findings

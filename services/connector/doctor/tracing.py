@@ -1,4 +1,4 @@
-"""Follows one model from its source to the feed: asks, and has the answers judged."""
+"""Runs the steps of `connector doctor model NAME`, from the model's source to the feed."""
 
 import asyncio
 import json
@@ -28,7 +28,7 @@ from services.normalizer.reports import key_of, matches
 
 
 async def trace(options: Options, name: str) -> AsyncIterator[Step]:
-    """Yield the steps on the way of the model called `name`: a name, namespace/name, key or URL."""
+    """Yield the steps for the model `name`: a name, namespace/name, key or URL."""
     settings, _ = read_settings(options.environ)
     name = key_of(name)
     async with AsyncExitStack() as stack:
@@ -49,7 +49,7 @@ async def trace(options: Options, name: str) -> AsyncIterator[Step]:
 
 
 class _Place:
-    """What is found of one model in one cluster and its registries."""
+    """The search for one model in one cluster and its registries."""
 
     def __init__(self, cluster: ClusterExamination, name: str) -> None:
         self.cluster = cluster
@@ -63,11 +63,11 @@ class _Place:
 
     @property
     def refs(self) -> set[str]:
-        """The references of the deployments of this name."""
+        """The references of the deployments with this name."""
         return {str(Ref.deployment(d.kind, self.cluster.id, d.namespace, d.name)) for d in self.deployments}
 
     async def ask(self) -> None:
-        """Look for the model; what is found is judged when it is known what the other clusters have."""
+        """Search for the model; the findings depend on what the other clusters have."""
         cluster = self.cluster
         if cluster.has_way:
             login = await cluster.login()
@@ -113,7 +113,7 @@ class _Place:
         return self._refusal is None and self._asked is not None and not self._asked.findings
 
     def steps(self, *, registered: bool, elsewhere: str) -> Iterator[Step]:
-        """Yield the steps; what is registered, or may be in another cluster, need not be deployed in this one."""
+        """Yield the steps; a model that is registered, or may be in another cluster, need not be deployed here."""
         cluster, asked = self.cluster, self._asked
         yield from self._told
         if asked is None or not cluster.has_way:
@@ -131,7 +131,7 @@ class _Place:
 
 
 def _elsewhere(others: Sequence[_Place]) -> str:
-    """Return why one of these may have the model, empty where none has it."""
+    """Return why another cluster may have the model, empty if none has it."""
     if any(other.deployments for other in others):
         return "another cluster has it"
     unsearched = [other.cluster.name for other in others if not other.was_searched]
@@ -139,7 +139,7 @@ def _elsewhere(others: Sequence[_Place]) -> str:
 
 
 class _Way:
-    """What is found of one model, step by step."""
+    """The search for one model, step by step."""
 
     def __init__(self, examination: Examination, name: str) -> None:
         self._examination = examination
@@ -148,7 +148,7 @@ class _Way:
         self._kept: Sequence[model.Kept] = ()
 
     async def ask_sources(self) -> list[Step]:
-        """Look for it in every cluster and registry, side by side, and return their steps."""
+        """Search every cluster and registry in parallel, and return their steps."""
         places, home = self._places, self._examination.home
         await asyncio.gather(*(place.ask() for place in places), *([home.login()] if home is not None else []))
         registered = any(place.registered for place in places)
@@ -162,7 +162,7 @@ class _Way:
         ]
 
     async def ask_cache(self) -> list[Finding]:
-        """Look for it in the ConfigMaps."""
+        """Search the ConfigMaps."""
         home = self._examination.home
         if why := self._examination.why_no_cache():
             return why
@@ -182,7 +182,7 @@ class _Way:
         return model.judge_kept(kept, expected=expected, namespace=namespace)
 
     async def ask_feed(self) -> list[Finding]:
-        """Look for it in the feed."""
+        """Search the feed."""
         options = self._examination.options
         answers = await asyncio.gather(
             *(get(options.urls["location"], each.uri, options.timeout / 3) for each in self._kept)
@@ -198,7 +198,7 @@ class _Way:
 
 
 def _kept(config_maps: Sequence[Any]) -> Iterator[model.Kept]:
-    """Yield the entries that can be read; the others are told by the doctor's step on the cache."""
+    """Yield the readable entries; the doctor's step about the cache reports the others."""
     for each in entries_of(config_maps):
         for key, entry in values_of(each):
             document = _document(entry.body) if entry else None

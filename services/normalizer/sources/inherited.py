@@ -1,4 +1,4 @@
-"""A wrapper around a source of deployments: what they do not say themselves they have from their namespace."""
+"""A source around another one that adds what namespaces say to deployments that do not say it themselves."""
 
 import asyncio
 from collections import defaultdict
@@ -22,11 +22,11 @@ from services.normalizer.sources.wrappers import WrappedSink, Wrapper
 
 PART = "namespaces"
 PATIENCE = 10.0
-"""Seconds that the first deployments wait for their namespaces: without these they would be shown otherwise."""
+"""Seconds that the first deployments wait for their namespaces, so that they are not shown without them first."""
 
 
 class Namespaces:
-    """The namespaces of one cluster and what each says, for all sources that follow it.
+    """What the namespaces of one cluster say, for all sources of the cluster.
 
     What cannot be read any more stays as it was; without the right to read namespaces nothing is inherited.
     """
@@ -58,7 +58,7 @@ class Namespaces:
         return self._known.get(namespace, NOTHING)
 
     def follow(self, changed: Callable[[str], None], state: Callable[[Fault | None], None]) -> None:
-        """Call `changed` with the name of each namespace that says something else, `state` when they fare otherwise."""
+        """Call `changed` with each namespace that has changed, `state` when they cannot be read, or can again."""
         self._followers.append((changed, state))
         if self._fault != STARTING:
             state(self._fault)
@@ -93,14 +93,14 @@ class Namespaces:
 
 
 class Inherited(Wrapper):
-    """A source as it is, with what its deployments have from their namespaces."""
+    """A source around another one whose deployments inherit from their namespaces."""
 
     def __init__(self, source: Source, namespaces: Namespaces) -> None:
         super().__init__(source)
         self._known = namespaces
 
     async def run(self, sink: Sink) -> None:
-        """Tell what the source tells, until cancelled."""
+        """Follow the source until cancelled."""
         inheriting = _Inheriting(sink, self._known)
         self._known.follow(inheriting.again, lambda fault: sink.state(fault, part=PART))
         await self._known.tried()
@@ -108,7 +108,7 @@ class Inherited(Wrapper):
 
 
 class _Inheriting(WrappedSink):
-    """Passes on what a source tells, with what deployments inherit, again when that changes."""
+    """Passes on the facts of a source, with what deployments inherit, and again when that changes."""
 
     def __init__(self, sink: Sink, namespaces: Namespaces) -> None:
         super().__init__(sink)
@@ -116,7 +116,7 @@ class _Inheriting(WrappedSink):
         self._of: defaultdict[str, dict[Ref, Fact]] = defaultdict(dict)
 
     def again(self, namespace: str) -> None:
-        """Tell the deployments of a namespace again, which says something else now."""
+        """Report the deployments of a namespace again, because it has changed."""
         if facts := self._of.get(namespace):
             self._sink.changed({ref: self._given(fact) for ref, fact in facts.items()})
 

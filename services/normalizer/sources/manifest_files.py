@@ -46,7 +46,7 @@ _CONTROL = re.compile(
 
 
 class Place(NamedTuple):
-    """Where something stands: a file's path, and a line counted from 1, or 0 for the file as a whole."""
+    """A place in a file: its path, and a line counted from 1, or 0 for the file as a whole."""
 
     path: str
     line: int = 0
@@ -56,7 +56,7 @@ class Place(NamedTuple):
 
 
 class Manifest(NamedTuple):
-    """A Kubernetes object and where it stands."""
+    """A Kubernetes object and its place."""
 
     obj: dict[str, Any]
     place: Place
@@ -71,7 +71,7 @@ class DocumentFault(NamedTuple):
 
 
 class FileContents(NamedTuple):
-    """What a file holds of ours, and which of its documents cannot be read."""
+    """The manifests in a file that concern the connector, and the documents that cannot be read."""
 
     manifests: tuple[Manifest, ...] = ()
     faults: tuple[DocumentFault, ...] = ()
@@ -93,16 +93,16 @@ def find_manifests(paths: Iterable[Path]) -> dict[Path, Stamp]:
         for file in _below(path) if is_folder else (path,):
             try:
                 status = file.stat()
-            except OSError:  # it went away while we looked
+            except OSError:  # it was deleted in the meantime
                 continue
             if is_folder and not S_ISREG(status.st_mode):
-                continue  # a pipe would keep us waiting
+                continue  # reading a pipe would block
             found[file] = (status.st_mtime_ns, status.st_size, status.st_ino)
     return found
 
 
 def read_file(path: Path, *, everything: bool = False) -> FileContents:
-    """Return what a file holds; never raises, what is wrong with it is among its faults.
+    """Return the contents of a file; never raises: what is wrong with it is among its faults.
 
     With `everything` all of its objects, and the faults of all of its documents, whatever they are about.
     """
@@ -118,7 +118,7 @@ def read_file(path: Path, *, everything: bool = False) -> FileContents:
 
 
 def read_bytes(raw: bytes, path: str, *, everything: bool = False) -> FileContents:
-    """Return what the bytes of a file hold, as `read_file` does."""
+    """Return the contents of a file from its bytes, as `read_file` does."""
     try:
         text = decoded(raw)
     except UnicodeDecodeError as error:
@@ -146,7 +146,7 @@ def _kept(obj: dict[str, Any]) -> dict[str, Any]:
 
 
 def is_placeholder(text: str) -> bool:
-    """Return whether a text is, or has in it, something that is to be filled in."""
+    """Return whether a text is or contains a placeholder."""
     return _PLACEHOLDER.search(text) is not None
 
 

@@ -97,7 +97,7 @@ _NAME = re.compile(r"[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?\Z")
 
 
 class DeploymentManifest(NamedTuple):
-    """A deployment as a file has it; `bare`: without a status."""
+    """A deployment in a file; `bare`: it has no status."""
 
     facts: Deployment
     bare: bool
@@ -110,7 +110,7 @@ class DeploymentManifest(NamedTuple):
 
 
 class Noticed(NamedTuple):
-    """A problem, and where in the files its cause stands."""
+    """A problem, and the place in the files that causes it."""
 
     problem: Problem
     place: Place
@@ -118,7 +118,7 @@ class Noticed(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What some files hold. `faults`: documents that cannot be read and may hold something of ours."""
+    """The contents of some files. `faults`: documents that cannot be read and may contain deployments."""
 
     deployments: Mapping[Ref, DeploymentManifest] = field(default_factory=dict)
     services: Mapping[Key, ServiceFacts] = field(default_factory=dict)
@@ -129,7 +129,7 @@ class Contents:
     faults: tuple[DocumentFault, ...] = ()
 
     def facts(self) -> dict[Ref, Fact]:
-        """Return what a source says of the objects."""
+        """Return the facts about the objects."""
         return {
             **{Ref("service", MANIFESTS, key): service for key, service in self.services.items()},
             **{Ref("serviceaccount", MANIFESTS, key): account for key, account in self.accounts.items()},
@@ -169,7 +169,7 @@ def read_manifests(files: Mapping[Path, FileContents], *, connections: bool = Fa
 
 
 def identity(manifest: Manifest) -> tuple[str, str, str, str]:
-    """Return what tells an object from all others: group, kind, namespace, name."""
+    """Return the identity of an object: group, kind, namespace, name."""
     metadata = values.mapping(manifest.obj.get("metadata"))
     group = str(manifest.obj.get("apiVersion", "")).rpartition("/")[0]
     return group, str(manifest.obj.get("kind", "")), str(metadata.get("namespace", "")), str(metadata.get("name", ""))

@@ -22,7 +22,7 @@ INTERVAL = 0.5
 
 
 class ManifestSource:
-    """Reads manifests and tells what changed in them; watches them for edits."""
+    """Reads manifests, and watches them for changes."""
 
     id = MANIFESTS
     kind: SourceKind = "kserve"
@@ -46,11 +46,11 @@ class ManifestSource:
             await asyncio.sleep(self._interval)
 
     def relist(self) -> None:
-        """Say again what the files hold."""
+        """Report the contents of all files again."""
         self._again = True
 
     async def look(self, sink: Sink) -> None:
-        """Read what has changed since the last time and tell the sink."""
+        """Read what has changed since the last time, and report it."""
         try:
             stamps = await asyncio.to_thread(find_manifests, self._paths)
         except OSError as error:
@@ -100,6 +100,6 @@ def _kept(former: FileContents, current: FileContents) -> FileContents:
         return current
     read = set(map(identity, current.manifests))
     kept = tuple(manifest for manifest in former.manifests if identity(manifest) not in read)
-    # It was a manifest, so that it is none of a template now.
+    # It was a manifest before, so it is no template now.
     faults = tuple(fault._replace(template=False) for fault in current.faults) if kept else current.faults
     return FileContents((*current.manifests, *kept), faults)

@@ -12,11 +12,11 @@ import structlog.testing
 
 from common.http.client import Unreachable
 from services.normalizer.normalize.cards import CatalogModel
-from services.normalizer.sources.followed import Followed, PollingOptions
 from services.normalizer.sources.http import for_each
 from services.normalizer.sources.kubeflow.poller import RegistryPoller
 from services.normalizer.sources.polled import Look
 from services.normalizer.sources.refs import SourceRef
+from services.normalizer.sources.registry_manager import PollingOptions, RegistryManager
 from tests.fakes.registry import MODELS, VERSIONS, FakeCatalog, FakeRegistry
 from tests.normalizer.sources.support import ARTIFACTS, CARDS, LISTS, Recorder, connector, live, new_metrics, ref_of
 from tests.waiting import eventually
@@ -31,9 +31,9 @@ async def following(
     refs: list[SourceRef],
     options: PollingOptions = FAST,
     **connection: Any,
-) -> AsyncIterator[tuple[Followed, Recorder]]:
+) -> AsyncIterator[tuple[RegistryManager, Recorder]]:
     recorder = Recorder()
-    source = Followed(connector=connector(*servers, **connection), listener=recorder, options=options)
+    source = RegistryManager(connector=connector(*servers, **connection), listener=recorder, options=options)
     source.update(refs)
     task = asyncio.create_task(source.run())
     try:
@@ -200,7 +200,7 @@ async def test_a_version_is_looked_up_between_polls() -> None:
 @asynccontextmanager
 async def carded(
     models: int = 3, options: PollingOptions = SLOW, **connection: Any
-) -> AsyncIterator[tuple[FakeRegistry, FakeCatalog, Followed, Recorder]]:
+) -> AsyncIterator[tuple[FakeRegistry, FakeCatalog, RegistryManager, Recorder]]:
     """A registry and a catalog, with a card for each model but the last, after the first poll."""
     async with FakeRegistry() as registry, FakeCatalog() as catalog:
         registry.populate(models)
@@ -212,7 +212,7 @@ async def carded(
             yield registry, catalog, source, recorder
 
 
-async def polled(source: Followed, recorder: Recorder) -> Any:
+async def polled(source: RegistryManager, recorder: Recorder) -> Any:
     before = len(recorder.readings)
     source.poll_now()
     await eventually(lambda: len(recorder.readings) > before)

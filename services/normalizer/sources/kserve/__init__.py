@@ -1,1 +1,1 @@
-"""Deployments of a cluster, and what belongs to them, followed."""
+"""Sources of the deployments of a cluster, with the objects that belong to them."""

@@ -1,4 +1,4 @@
-"""Events on deployments for their problems: what `kubectl describe` shows is where a model's owner looks.
+"""Writes Events about the problems of deployments, which `kubectl describe` shows to the owner of a model.
 
 The only thing that the connector writes beside its own cache, so it is off unless `EVENTS=true`.
 """
@@ -26,9 +26,9 @@ from services.normalizer.sources.wrappers import WrappedSink, Wrapper
 log = structlog.get_logger("events")
 
 REPEAT = 2700.0
-"""Seconds after which an Event is written again while its problem lasts; API servers keep Events for an hour."""
+"""Seconds after which the Event of a lasting problem is renewed; API servers keep Events for an hour."""
 PACE = 1.0
-"""Seconds between two Events, so that a thousand faulty models are no burden for an API server."""
+"""Seconds between two Events, so that a thousand faulty models do not burden the API server."""
 PAUSE = 600.0
 """Seconds after which an Event that could not be written is tried again."""
 COMPONENT = "rhoai-connector"
@@ -50,7 +50,7 @@ class _Notice(NamedTuple):
 
 
 class Announced(Wrapper):
-    """A source as it is; the problems of its deployments, as they are known by `hear`, become Events."""
+    """A source around another one that writes Events about the problems of its deployments."""
 
     def __init__(self, source: Source, *, client: KubeClient, now: Callable[[], datetime] = lambda: datetime.now(UTC)):
         super().__init__(source)
@@ -63,7 +63,7 @@ class Announced(Wrapper):
         self._news = asyncio.Event()
 
     async def run(self, sink: Sink) -> None:
-        """Tell what the source tells, and write Events, until cancelled."""
+        """Follow the source and write Events until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._source.run(_Noting(sink, self._note)))
             tasks.create_task(self._write_all())
@@ -79,13 +79,13 @@ class Announced(Wrapper):
                 case Deployment():
                     self._uids[str(ref)] = fact.uid
                 case Unusable() if ref.is_deployment:
-                    self._uids.setdefault(str(ref), None)  # it is asked for when there is an Event to write
+                    self._uids.setdefault(str(ref), None)  # it is requested when there is an Event to write
                 case Gone() if ref.is_deployment:
                     self._uids.pop(str(ref), None)
         self._compare()
 
     def _compare(self) -> None:
-        """Have an Event for each problem that someone has to do something about, and none for what is solved."""
+        """Schedule an Event for each problem that needs action, and drop those of solved problems."""
         wanted = {
             _Notice(ref, problem)
             for ref, of_one in self._problems.items()
@@ -115,7 +115,7 @@ class Announced(Wrapper):
             await asyncio.sleep(PACE)
 
     async def _write(self, notice: _Notice) -> bool:
-        """Return whether an Event could be written; one that is there already is renewed."""
+        """Write an Event, or renew an existing one; return whether that succeeded."""
         ref = Ref.parse(notice.ref)
         namespace = ref.ids[0]
         try:
@@ -156,7 +156,7 @@ class Announced(Wrapper):
 
 
 def event_for(ref: Ref, uid: str, problem: Problem, *, at: datetime) -> dict[str, Any]:
-    """Return the Event (core/v1) that tells a problem; it has the same name each time, so that there is one only."""
+    """Return the Event (core/v1) of a problem; its name is always the same, so that there is only one."""
     namespace, deployment = ref.ids
     kind, resources = _RESOURCES[ref.kind]
     moment = at.strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -186,13 +186,13 @@ def event_for(ref: Ref, uid: str, problem: Problem, *, at: datetime) -> dict[str
 
 
 class _Noting(WrappedSink):
-    """Passes on what a source tells, and has it noted."""
+    """Passes on the facts of a source, and records its deployments."""
 
     def __init__(self, sink: Sink, note: Callable[[News], None]) -> None:
         super().__init__(sink)
         self._note = note
 
     def changed(self, news: News) -> None:
-        """Pass it on."""
+        """Pass on facts."""
         self._sink.changed(news)
         self._note(news)

@@ -1,4 +1,4 @@
-"""A wrapper around a source of deployments: with what their servers say, asked once for each revision.
+"""A source around another one that adds what the servers of deployments answer, asked once for each revision.
 
 What a server says becomes facts of its deployment, so that nothing after this knows where they come from.
 """
@@ -25,14 +25,14 @@ log = structlog.get_logger("model-servers")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patience:
-    """In seconds: for how long a new model waits for its server, and until one without an answer is asked again."""
+    """In seconds: how long a new model waits for its server, and after which time a silent server is asked again."""
 
     hold: float = 5.0
     again: float = 600.0
 
 
 class Answered(Wrapper):
-    """A source as it is, with what the servers of its deployments say."""
+    """A source around another one that adds the answers of the servers of its deployments."""
 
     def __init__(self, source: Source, servers: ModelServers, *, patience: Patience | None = None) -> None:
         super().__init__(source)
@@ -40,7 +40,7 @@ class Answered(Wrapper):
         self._patience = patience or Patience()
 
     async def run(self, sink: Sink) -> None:
-        """Tell what the source tells, and what servers say, until cancelled."""
+        """Follow the source and ask the servers until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             asker = _Asker(sink, self._servers, tasks, self._patience)
             try:
@@ -50,7 +50,7 @@ class Answered(Wrapper):
 
 
 class _Revision(NamedTuple):
-    """What a server is asked once for; `addresses` where nobody counts generations, as in files."""
+    """The revision that a server is asked about; by `addresses` where there is no generation, as in files."""
 
     uid: str
     generation: int
@@ -59,7 +59,7 @@ class _Revision(NamedTuple):
 
 @dataclass(slots=True)
 class _Model:
-    """A deployment as its source told it last, what its server said of which revision, and the asking under way."""
+    """A deployment as last reported, the answer of its server and the revision of that, and the running task."""
 
     facts: Deployment
     answers: Answers | None = None
@@ -77,12 +77,12 @@ class _Model:
 
 
 def _asked_otherwise(former: Deployment, facts: Deployment) -> bool:
-    """Return whether a server is asked something else now than before, or elsewhere."""
+    """Return whether a server must be asked again, because what it is asked or its address has changed."""
     return (former.generation, former.addresses) != (facts.generation, facts.addresses)
 
 
 class _Asker(WrappedSink):
-    """Passes on what a source says, deployments with what their servers say.
+    """Passes on the facts of a source, with the answers of servers in those of deployments.
 
     A new one is held back for that for a short while, and with it the news that all was listed: otherwise entries would
     lose what was known, and regain it, after each restart.
@@ -119,7 +119,7 @@ class _Asker(WrappedSink):
         self._pass_listed()
 
     def listed(self, *, lacking: Fault | None = None) -> None:
-        """Pass it on as soon as nothing is held back."""
+        """Pass it on as soon as no deployment is held back."""
         self._listed, self._lacking = True, lacking
         self._pass_listed()
 
@@ -148,7 +148,7 @@ class _Asker(WrappedSink):
         model.asking = self._tasks.create_task(self._ask(ref, model))
 
     async def _ask(self, ref: Ref, model: _Model) -> None:
-        """Ask until there is an answer, and pass it on."""
+        """Ask until there is an answer, then pass it on."""
         tell = log.info
         while True:
             revision = model.revision
@@ -170,18 +170,18 @@ class _Asker(WrappedSink):
             self._sink.changed({ref: model.enriched})
 
     def _made_of(self, runtime: str) -> list[Ref]:
-        """Return the deployments that are made of a runtime."""
+        """Return the deployments that use a runtime."""
         return [ref for ref, model in self._models.items() if model.facts.served.runtime == runtime]
 
     def _reconsider(self, refs: Iterable[Ref]) -> None:
-        """Ask servers that have not answered again: what belongs to their deployments is another by now."""
+        """Ask the servers again that have not answered, because companions of their deployments have changed."""
         for ref in refs:
             model = self._models.get(ref)
             if model is not None and model.answered != model.revision and self._servers.is_asked(ref, model.facts):
                 self._start(ref, model)
 
     def release_all(self) -> None:
-        """Hold nothing back any more."""
+        """Pass on everything that is held back."""
         for ref in tuple(self._held):
             self._release(ref)
 
@@ -198,7 +198,7 @@ class _Asker(WrappedSink):
             self._stop(ref, model)
 
     def _stop(self, ref: Ref, model: _Model) -> None:
-        """Ask no more, and hold nothing back: what comes now goes before."""
+        """Stop asking, and drop what is held back: newer facts replace it."""
         if model.asking is not None:
             model.asking.cancel()
             model.asking = None

@@ -1,4 +1,4 @@
-"""What may be known of a connection: by its Secret, by its metadata alone, or by a pod that fetched a model with it."""
+"""Reads connections: from their Secrets, from the metadata alone, or from a pod that fetched a model with one."""
 
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -31,7 +31,7 @@ def is_allowed(namespace: str, name: str, allowed: Collection[str]) -> bool:
 
 
 class ConnectionReader:
-    """Reads the connections of one cluster, each by name; nothing is listed as a whole, nothing is watched."""
+    """Reads the connections of one cluster, each by name; nothing is listed or watched."""
 
     def __init__(self, client: KubeClient, *, resolving: Resolving) -> None:
         self._client = client
@@ -41,7 +41,7 @@ class ConnectionReader:
         self._buckets: dict[Ref, dict[str, str]] = {}
 
     async def read(self, key: Ref, users: Mapping[Ref, Storage]) -> Connection:
-        """Return what may be known of a connection; `users` are its deployments, the one that changed last at the end.
+        """Return what can be read of a connection; `users` are its deployments, the one that changed last at the end.
 
         Raises:
             RemoteError: nothing can be said now.
@@ -103,7 +103,7 @@ class ConnectionReader:
         return newest[1], None
 
     def _tell_forbidden(self, *refused: KubeError | None) -> None:
-        """Say once what is missing, not for each connection; either of several rights is enough."""
+        """Log a missing right once, not for each connection; any one of several rights is enough."""
         remedy = "; or, for buckets alone: ".join(error.remedy for error in refused if error is not None)
         if remedy not in self._told:
             self._told.add(remedy)
@@ -111,5 +111,5 @@ class ConnectionReader:
 
 
 def _bucket_with_age(pod: Mapping[str, Any]) -> tuple[str, str]:
-    """Return when a pod was created and the bucket that it tells, and nothing else of it."""
+    """Return when a pod was created, and the bucket that its status names; nothing else of it is kept."""
     return values.line(values.at(pod, "metadata", "creationTimestamp")), fetched_bucket(pod)

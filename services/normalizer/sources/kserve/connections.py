@@ -1,4 +1,4 @@
-"""The connections that the deployments of a source use, each read when one of them changes, and from time to time."""
+"""Reads the connections that the deployments of a source use: when a deployment changes, and from time to time."""
 
 import asyncio
 from collections import defaultdict
@@ -21,12 +21,12 @@ from services.normalizer.sources.wrappers import WrappedSink, Wrapper
 log = structlog.get_logger("connections")
 
 REFRESH = 1800.0
-"""Seconds after which a connection is read again although no deployment changed."""
+"""Seconds after which a connection is read again although no deployment has changed."""
 _BACKOFF = (1.0, 60.0)
 
 
 class Connections(Wrapper):
-    """A source as it is, and what is known of the connections that its deployments use."""
+    """A source around another one that adds the connections that its deployments use."""
 
     def __init__(
         self,
@@ -48,13 +48,13 @@ class Connections(Wrapper):
         self._news = asyncio.Event()
 
     async def run(self, sink: Sink) -> None:
-        """Tell what the source tells, and of connections, until cancelled."""
+        """Follow the source and read connections until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._source.run(_Noting(sink, self._use)))
             tasks.create_task(self._resolve(sink))
 
     def _use(self, user: Ref, facts: Deployment | None) -> Ref | None:
-        """Have read what a deployment uses now; return what nobody uses any more."""
+        """Schedule the connection that a deployment uses now; return those that are no longer used."""
         in_use = facts is not None and not facts.readiness.stopped
         wanted = connection_of(user.place, facts) if facts is not None and in_use else None
         former = self._used.pop(user, None)
@@ -76,7 +76,7 @@ class Connections(Wrapper):
         return key
 
     async def _resolve(self, sink: Sink) -> None:
-        """Read what is used until cancelled, all of it again from time to time."""
+        """Read the connections in use until cancelled, all of them again from time to time."""
         clock = asyncio.get_running_loop().time
         backoff, due = Backoff(*_BACKOFF), clock() + self._refresh
         while True:
@@ -105,14 +105,14 @@ class Connections(Wrapper):
 
 
 class UnreadConnections(Wrapper):
-    """A source as it is; where a connection would tell more, it is said once that none is read."""
+    """A source around another one that logs once that connections are not read, where one would say more."""
 
     def __init__(self, source: Source) -> None:
         super().__init__(source)
         self._told = False
 
     async def run(self, sink: Sink) -> None:
-        """Tell what the source tells, until cancelled."""
+        """Follow the source until cancelled."""
         await self._source.run(_Noting(sink, self._see))
 
     def _see(self, user: Ref, facts: Deployment | None) -> None:
@@ -128,7 +128,7 @@ class UnreadConnections(Wrapper):
 
 
 class _Noting(WrappedSink):
-    """Passes on what a source tells, and takes note of which connections its deployments use."""
+    """Passes on the facts of a source, and records which connections its deployments use."""
 
     def __init__(self, sink: Sink, use: Callable[[Ref, Deployment | None], Ref | None]) -> None:
         super().__init__(sink)

@@ -1,4 +1,4 @@
-"""InferenceServices of a cluster, with the Services and ServiceAccounts that belong to them, watched."""
+"""Watches the InferenceServices of a cluster, and the Services and ServiceAccounts that belong to them."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
@@ -84,7 +84,7 @@ class KserveSource:
                 tasks.create_task(isvc_reflector.run())
 
     def relist(self) -> None:
-        """List the isvcs again soon."""
+        """List the isvcs again now."""
         for reflector in self._isvcs:
             reflector.relist()
 
@@ -115,7 +115,7 @@ class KserveSource:
         )
 
     def _runtime_reflectors(self, sink: Sink) -> list[Reflector[Runtime]]:
-        """Return what follows the runtimes of namespaces, and those of the cluster, whose namespace is empty."""
+        """Return what follows the ServingRuntimes, and the ClusterServingRuntimes, whose namespace is empty."""
         found: list[Reflector[Runtime]] = []
         for resource, places in ((SERVING_RUNTIMES, self._places), (CLUSTER_SERVING_RUNTIMES, (None,))):
             of_kind = _Companions("runtime", self._cluster, sink, part=resource.plural)
@@ -144,7 +144,7 @@ class KserveSource:
 
 
 class _Companions:
-    """What belongs to isvcs, of one kind: `listed` once it was, or once it is clear that somebody has to allow it."""
+    """Companions of isvcs of one kind; `listed` is set when they were listed, or when that is not permitted."""
 
     def __init__(self, kind: _CompanionKind, cluster: str, sink: Sink, *, part: str = "") -> None:
         self._kind: _CompanionKind = kind
@@ -167,7 +167,7 @@ class _Companions:
 
     def _state(self, fault: Fault | None) -> None:
         if fault is not None and fault.needs_administrator:
-            self.listed.set()  # models are shown without what we may not see, rather than not at all
+            self.listed.set()  # models are shown without what may not be read, rather than not at all
         elif fault is not None and not self.listed.is_set() and self._kind != "runtime":
             self._sink.state(fault)  # the listing of isvcs waits for this one
         self._sink.state(fault, part=self._part)

@@ -1,4 +1,4 @@
-"""LLMInferenceServices of one cluster, followed in whichever version the cluster serves them.
+"""Watches the LLMInferenceServices of one cluster, in whichever API version the cluster serves.
 
 The kind is optional: clusters without it, and accounts that may not read it, are told once and change nothing else.
 """
@@ -69,12 +69,12 @@ class LlmSource:
         self._told: Fault | None = STARTING
 
     def relist(self) -> None:
-        """List again soon."""
+        """List again now."""
         for reflector in self._reflectors:
             reflector.relist()
 
     async def is_gone(self, ref: Ref) -> bool:
-        """Return whether the API server says that it has no such LLMInferenceService; no version served says nothing.
+        """Return whether the API server says that it has no such LLMInferenceService; False if it serves no version.
 
         Raises:
             RemoteError: it does not say.
@@ -84,7 +84,7 @@ class LlmSource:
         return resource is not None and await self._client.lacks(resource, name, namespace)
 
     async def run(self, sink: Sink) -> None:
-        """Follow until cancelled, in another version when the one that is followed is served no more."""
+        """Follow until cancelled, in another version when the current one is no longer served."""
         while True:
             try:
                 resource = await self._served()
@@ -115,7 +115,7 @@ class LlmSource:
         return None
 
     async def _follow(self, resource: Resource, sink: Sink) -> None:
-        """Follow one version until it is served no more."""
+        """Follow one version until it is no longer served."""
         over = asyncio.Event()
 
         def changed(key: Key, facts: Deployment | None, explicit: bool) -> None:
@@ -123,7 +123,7 @@ class LlmSource:
             sink.changed({self._ref(key): facts or (Gone() if explicit else Missing())})
 
         def listed() -> None:
-            """Tell what another version had and this one has not, then that all is known."""
+            """Report what another version had and this one lacks, then that the look is complete."""
             here = {key for reflector in self._reflectors for key in reflector.store}
             for key in self._known - here:
                 changed(key, None, False)

@@ -1,4 +1,4 @@
-"""Model servers, asked what they serve: at the addresses of their deployments, without a token, within limits."""
+"""Asks model servers what they serve, at the addresses of their deployments, without a token, within limits."""
 
 import asyncio
 import ssl
@@ -51,11 +51,11 @@ class ModelServers:
         self._followers: list[Callable[[Iterable[Ref]], None]] = []
 
     def follow(self, changed: Callable[[Iterable[Ref]], None]) -> None:
-        """Call `changed` with the deployments that may be reached otherwise by now, or that speak something else."""
+        """Call `changed` with the deployments whose address or protocol may have changed."""
         self._followers.append(changed)
 
     def note(self, ref: Ref, fact: Fact | Gone | Missing | Unusable) -> None:
-        """Take what belongs to deployments."""
+        """Take companions of deployments."""
         concerned = tuple(map(Ref.parse, self._companions.put(ref, fact)))
         for changed in self._followers:
             changed(concerned)
@@ -69,7 +69,7 @@ class ModelServers:
         return questions_for(deployment, runtime, models=self._models, definitions=self._definitions)
 
     async def ask(self, ref: Ref, deployment: Deployment) -> Answers | None:
-        """Return what a deployment's server says; None when it may not be asked, or has no address yet.
+        """Return the answer of a deployment's server; None when it may not be asked, or has no address yet.
 
         Raises:
             RemoteError: it does not answer now.
@@ -97,7 +97,7 @@ class ModelServers:
         return None
 
     def _client(self, ref: Ref, url: str) -> HttpClient:
-        """Return a client of one server: it sends no token, repeats nothing, and follows nobody elsewhere."""
+        """Return a client of one server: it sends no token, does not retry, and does not follow redirects."""
         return HttpClient(
             name=ref.label,
             base_url=url,
@@ -110,7 +110,7 @@ class ModelServers:
 
 
 async def _get(client: HttpClient, path: str, *, needed: bool = True) -> object:
-    """Return the JSON at a path, None when there is no path, the server does not have it, or answers something else.
+    """Return the JSON at a path, None when there is no path, or the server does not have it or answers otherwise.
 
     Raises:
         RemoteError: it is needed, and may come another time.
@@ -127,7 +127,7 @@ async def _get(client: HttpClient, path: str, *, needed: bool = True) -> object:
 
 
 def _may_pass(error: RemoteError) -> bool:
-    """Return whether the same request may be answered another time."""
+    """Return whether the same request may succeed later."""
     if isinstance(error, StatusError):
         return error.status >= 500 or error.status in _TRIED_AGAIN
     return isinstance(error, Unreachable)

@@ -1,4 +1,4 @@
-"""One kind of object in all the namespaces that are watched."""
+"""Watches one kind of object in all watched namespaces."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
@@ -19,7 +19,7 @@ OwnedT = TypeVar("OwnedT", ServiceFacts, ServiceAccountFacts)
 
 
 def owned(read: Callable[[Mapping[str, Any]], OwnedT]) -> Callable[[Mapping[str, Any]], OwnedT | None]:
-    """Return `read` for objects of which only those are kept that a deployment owns: a cluster has many more."""
+    """Return `read`, but keep only objects that a deployment owns: a cluster has many more."""
 
     def read_owned(obj: Mapping[str, Any]) -> OwnedT | None:
         facts = read(obj)
@@ -29,7 +29,7 @@ def owned(read: Callable[[Mapping[str, Any]], OwnedT]) -> Callable[[Mapping[str,
 
 
 class Collection(Generic[T]):
-    """One kind of object in all the namespaces that are watched: which of its reflectors have listed, how they fare."""
+    """One kind of object in all watched namespaces: joins the states of the reflectors, one for each namespace."""
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class Collection(Generic[T]):
         return Part(self, number)
 
     def change(self, key: Key, new: T | None, explicit: bool) -> None:
-        """An object is new, another or gone."""
+        """An object is new, changed or gone."""
         self._changed(key, new, explicit)
 
     def invalid(self, key: Key, error: Exception) -> None:
@@ -60,7 +60,7 @@ class Collection(Generic[T]):
         self._invalid(key, error)
 
     def synced(self, number: int) -> None:
-        """One namespace was listed; when all were again, the collection was."""
+        """One namespace was listed; the collection is listed when all namespaces are."""
         before = min(self._counts)
         self._counts[number] += 1
         if min(self._counts) > before:
@@ -82,7 +82,7 @@ class Part(Generic[T]):
         self._number = number
 
     def on_change(self, key: Key, old: T | None, new: T | None, explicit: bool) -> None:
-        """An object is new, another or gone."""
+        """An object is new, changed or gone."""
         self._collection.change(key, new, explicit)
 
     def on_invalid(self, key: Key, error: Exception) -> None:
@@ -108,7 +108,7 @@ def reflectors(
     metrics: KubeMetrics,
     options: ReflectorOptions,
 ) -> list[Reflector[T]]:
-    """Return what follows a kind of object in each of the namespaces, None for all."""
+    """Return a reflector of a kind of object for each of the namespaces; None stands for all namespaces."""
     return [
         Reflector(
             client=client,
@@ -125,6 +125,6 @@ def reflectors(
 
 
 def unreadable(ref: Ref, error: Exception) -> Unusable:
-    """Return what is said of a deployment that cannot be read."""
+    """Return the fact about a deployment that cannot be read."""
     remedy = "compare it with the API of its kind in KServe (serving.kserve.io)"
     return Unusable(Problem("object_unreadable", "error", ref.label, f"it cannot be read: {error}", remedy))

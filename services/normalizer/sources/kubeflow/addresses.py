@@ -186,7 +186,7 @@ def read_service_address(obj: Mapping[str, Any]) -> ServiceAddress:
 
 
 def kind_of(labels: Mapping[str, str], name: str = "") -> ServerKind | None:
-    """Return what an object with these labels stands before, None when they do not say.
+    """Return which kind of server an object with these labels leads to, None when they do not say.
 
     The operator's label `component` decides: `model-registry`, or `model-catalog`. Upstream's catalog has
     `app.kubernetes.io/part-of: model-catalog` with `…/component: server`. `name` is for a Route that has neither.

@@ -1,4 +1,4 @@
-"""The tables of a registry joined to what is said of each version: its model, its artifacts, its deployments.
+"""Joins the tables of a registry to one fact for each version: with its model, its artifacts, and its deployments.
 
 Pure.
 """

@@ -25,7 +25,7 @@ POLLERS: Mapping[Api, Callable[[Remote, Iterable[str]], Poller]] = {
 """The kinds of registries, by their API."""
 
 
-class Listener(Protocol):
+class RegistryListener(Protocol):
     """Is called when registries, catalogs and cards change; must not block."""
 
     def open(self, source: RegistrySource) -> Sink:
@@ -60,7 +60,7 @@ class PollingOptions:
     retry: float = 5
 
 
-class Followed:
+class RegistryManager:
     """Follows the registries and catalogs given to `update`.
 
     `expected` is called once for each registry, before its first poll.
@@ -70,7 +70,7 @@ class Followed:
         self,
         *,
         connector: Connector,
-        listener: Listener,
+        listener: RegistryListener,
         options: PollingOptions,
         expected: Expected = lambda _: (),
     ) -> None:
