@@ -1,1 +1,1 @@
-"""From the sources (KServe, model registries, manifests) to the documents that storage keeps."""
+"""Turns what sources report (KServe, model registries, manifests) into the documents that storage keeps."""

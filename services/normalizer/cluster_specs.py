@@ -51,7 +51,7 @@ class GivenAccess:
 
 @dataclass(frozen=True, slots=True)
 class EnvironmentAccess:
-    """To the cluster that the environment leads to; `mount` is where a pod's service account is."""
+    """Access to the cluster that the process finds in its environment; `mount` is where a pod's service account is."""
 
     environ: Mapping[str, str]
     mount: Path = MOUNT

@@ -1,7 +1,4 @@
-"""What belongs to deployments: their Services and ServiceAccounts, the runtime they are made of, their connection.
-
-Pure.
-"""
+"""What belongs to deployments: their Services and ServiceAccounts, their runtimes and their connections. Pure."""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -40,7 +37,7 @@ class Companions:
         return self._put_owned(ref, None) | self._put_used(ref, None)
 
     def use(self, ref: str, former: Deployment | None, deployment: Deployment | None) -> None:
-        """Take what a deployment uses now, None when it is gone; `former` is what this said of it before."""
+        """Set what a deployment uses now, None when it is gone; `former` are its facts before."""
         cluster = Ref.parse(ref).place
         before, after = set(_uses(cluster, former)), set(_uses(cluster, deployment))
         for key in before - after:
@@ -51,7 +48,7 @@ class Companions:
             self._users[key].add(ref)
 
     def of(self, ref: str, deployment: Deployment) -> Belongings:
-        """Return what belongs to a deployment; a runtime of its namespace wins over one of the cluster."""
+        """Return what belongs to a deployment; a runtime in its namespace is preferred to one of the cluster."""
         owned = self._by_owner.get(ref, {}).values()
         runtime = connection = None
         if self._used:

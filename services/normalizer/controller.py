@@ -59,14 +59,14 @@ class Controller:
             while True:
                 refs = await self._queue.get()
                 began = time.perf_counter()
-                self._telemetry.working(True)
+                self._telemetry.set_working(True)
                 try:
                     ok = await self._reconcile(refs, deliveries)
                 finally:
-                    self._telemetry.working(False)
+                    self._telemetry.set_working(False)
                     for ref in refs:
                         self._queue.done(ref)
-                self._telemetry.reconciled(len(refs), time.perf_counter() - began, ok=ok)
+                self._telemetry.record_round(len(refs), time.perf_counter() - began, ok=ok)
 
     async def _begin(self) -> None:
         """Load what an earlier run has stored, and wait a moment for the first answer of every source."""
@@ -103,7 +103,7 @@ class Controller:
         self._announcer.announce(now)
         if self._mirror.idle:
             self._telemetry.drop_events_before(began)
-        self._telemetry.state(
+        self._telemetry.set_state(
             documents=Counter(upsert.source for upsert in self._desired.wanted.values()),
             problems=self._desired.problems,
             hidden=self._hidden.causes(),
@@ -120,7 +120,7 @@ class Controller:
     async def _render(self, refs: set[str], now: float) -> None:
         """Render what has changed, then what the ledger has released by now."""
         for dirty in (refs | self._desired.take_dirty(), self._released(now)):
-            for _ in self._desired.rendering(dirty, now=now):
+            for _ in self._desired.render_in_slices(dirty, now=now):
                 await asyncio.sleep(0)  # let other tasks run
         for name, error in self._desired.take_failures():
             log.error("object_not_rendered", object=name, exc_info=error)
@@ -152,13 +152,13 @@ class Controller:
             self._storage_works()
 
     def _completes(self, now: float) -> bool:
-        """Return whether storage is to be told that it has all there is; damage is repaired by a confirmation only."""
+        """Return whether to tell storage that it is complete; only a confirmation repairs damage."""
         if self._mirror.complete or self._mirror.damage:
             return False
         return self._book.is_complete(now, documents=len(self._desired.wanted), ever=self._mirror.complete)
 
     def _confirms(self) -> bool:
-        """Return whether storage is to be told that every source was read, so that what it lacks does not exist.
+        """Return whether to tell storage that every source was read, so that what it lacks does not exist.
 
         A list that lacks what could be read of a damaged cache may also lack what could not: it confirms nothing.
         """

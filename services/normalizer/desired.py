@@ -206,10 +206,10 @@ class Desired:
 
     def render(self, refs: Iterable[str], *, now: float) -> None:
         """Make the documents of `refs`, and of those tied to them, again."""
-        for _ in self.rendering(refs, now=now):
+        for _ in self.render_in_slices(refs, now=now):
             pass
 
-    def rendering(self, refs: Iterable[str], *, now: float) -> Iterator[None]:
+    def render_in_slices(self, refs: Iterable[str], *, now: float) -> Iterator[None]:
         """Render as `render` does, in slices, between which others may run."""
         return self._renderer.render(refs, now=now)
 

@@ -92,22 +92,22 @@ class Telemetry:
         for kind in ("upsert", "removal", "card"):
             self._sent.labels(kind)
 
-    def working(self, on: bool) -> None:
+    def set_working(self, on: bool) -> None:
         """Record that work begins or ends."""
         self._workers.labels(CONTROLLER).set(on)
 
-    def reconciled(self, documents: int, seconds: float, *, ok: bool) -> None:
+    def record_round(self, documents: int, seconds: float, *, ok: bool) -> None:
         """Record a round of work on a number of documents."""
         self._reconciled.labels(CONTROLLER, "success" if ok else "error").inc(documents)
         if not ok:
             self._errors.labels(CONTROLLER).inc(documents)
         self._seconds.labels(CONTROLLER).observe(seconds)
 
-    def source(self, id_: str, *, stale: bool) -> None:
+    def set_stale(self, id_: str, *, stale: bool) -> None:
         """Record whether a source can be read."""
         self._stale.labels(id_).set(stale)
 
-    def source_gone(self, id_: str) -> None:
+    def remove_source(self, id_: str) -> None:
         """Remove the metrics of a source that is gone."""
         self._stale.remove_by_labels({"source": id_})
 
@@ -135,7 +135,7 @@ class Telemetry:
         """Forget events from before `began` (monotonic seconds), which changed nothing that is shown."""
         self._received = {ref: at for ref, at in self._received.items() if at >= began}
 
-    def state(
+    def set_state(
         self,
         *,
         documents: Mapping[str, int],
@@ -192,7 +192,7 @@ class Conditions:
         """Set a condition by its name: one of a setting, or of a cluster whose sources are not known."""
         self._health.set(name, ok, reason)
         if stale is not None:
-            self._telemetry.source(name, stale=stale)
+            self._telemetry.set_stale(name, stale=stale)
 
     def remove(self, source: str) -> None:
         """Remove the condition of a source, without those of its parts."""
@@ -206,4 +206,4 @@ class Conditions:
 
     def _remove(self, condition: str) -> None:
         self._health.remove(condition)
-        self._telemetry.source_gone(condition)
+        self._telemetry.remove_source(condition)

@@ -342,7 +342,7 @@ def test_whatever_happens_to_one_document_it_stays_and_the_others_go_on(
 def test_rendering_many_gives_way_between_slices(bench: Bench) -> None:
     for number in range(2 * SLICE):
         bench.desired.put(SOURCE, isvc(f"m{number}"), read_isvc(objects.isvc(f"m{number}")))
-    assert sum(1 for _ in bench.desired.rendering(bench.desired.take_dirty(), now=0)) >= 4
+    assert sum(1 for _ in bench.desired.render_in_slices(bench.desired.take_dirty(), now=0)) >= 4
     assert len(bench.desired.wanted) == 2 * SLICE
 
 

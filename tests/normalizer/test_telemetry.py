@@ -46,7 +46,7 @@ def test_sources_that_are_gone_are_told_no_longer() -> None:
         SourceHealth("registry:ns/name", "registry", 7.0, failing=False, absent=False),
     ]
     telemetry = Telemetry(metrics)
-    telemetry.state(
+    telemetry.set_state(
         documents={"kserve": 2}, problems={"r": (PROBLEM,)}, hidden={"stopped": 3}, doubts=[], sources=standings
     )
 
@@ -59,5 +59,5 @@ def test_sources_that_are_gone_are_told_no_longer() -> None:
     assert metrics.registry.get_sample_value("rhoai_connector_hidden", {"cause": "stopped"}) == 3
     told = {"severity": "info", "id": PROBLEM.id}
     assert metrics.registry.get_sample_value("rhoai_connector_problems", told) == 1
-    telemetry.state(documents={}, problems={}, hidden={}, doubts=[], sources=[])
+    telemetry.set_state(documents={}, problems={}, hidden={}, doubts=[], sources=[])
     assert value("source_last_look_timestamp_seconds", "kserve") is None

@@ -119,7 +119,7 @@ def named_model(source: str, name: str, *, group: str = "") -> CatalogModel | No
 
 
 def readme_card(registry: str, model: RegisteredModel) -> ReadmeCard | None:
-    """Return the card made of the model's readme, or None when it has none; the catalog's card takes precedence.
+    """Return the card made of the model's readme, or None when it has none; the catalog's card is preferred.
 
     `registry` is the id of the model's registry.
     """

@@ -47,7 +47,7 @@ _MAX_FIELD = 2000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connection:
-    """What is known of one connection; the fields are without credentials, which people put into URLs.
+    """What is known about one connection; the fields are without credentials, which people put into URLs.
 
     `stated_type` is the type as its annotations have it; `outdated_type`: only a deprecated annotation has it.
     `found_by_kserve`: KServe's storage controller adds it to its configuration, which `storage.key` needs.
@@ -77,7 +77,7 @@ class Connection:
 
     @property
     def subject(self) -> str:
-        """Its name as problems bear it."""
+        """What problems call it."""
         return f"connection {self.namespace}/{self.name}"
 
 

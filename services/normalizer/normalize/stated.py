@@ -1,4 +1,4 @@
-"""What people say of deployments in labels and annotations: on the object, on its namespace, and with a wrong name."""
+"""What people say about deployments in labels and annotations, of objects and of namespaces, also when misspelt."""
 
 import sys
 from collections.abc import Iterable, Iterator, Mapping
