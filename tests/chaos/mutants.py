@@ -32,7 +32,7 @@ def wrapper(name: str) -> tuple[str, ...]:
 
 
 def _put(owner: Any, name: str, value: Any) -> None:
-    """Put something in the place of what a module or a class of the product has."""
+    """Replace an attribute of a module or a class of the product."""
     setattr(owner, name, value)
 
 
