@@ -47,8 +47,8 @@ MEASURES: Mapping[str, Measure] = {
 def arguments() -> argparse.Namespace:
     """What the command line says."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure the connector")
-    parser.add_argument("--only", help=f"rows to measure, with commas between: {', '.join(MEASURES)}")
-    parser.add_argument("--sizes", help="models of the syncs, with commas between; default: 10 to 10,000")
+    parser.add_argument("--only", help=f"rows to measure, separated by commas: {', '.join(MEASURES)}")
+    parser.add_argument("--sizes", help="models of the syncs, separated by commas; default: 10 to 10,000")
     parser.add_argument("--runs", type=int, default=3, help="repetitions of each measurement; default: %(default)s")
     parser.add_argument("--store", choices=["ConfigMap", "File", "Memory"], default="ConfigMap", help="of storage-rest")
     parser.add_argument("--here", action="store_true", help="measure the services of this environment as they are")

@@ -7,7 +7,7 @@ BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
 
 
 def write(text: str, path: Path = FILE) -> None:
-    """Put a run's report in the place of the one that is there.
+    """Replace the report that is there with a run's.
 
     Raises:
         ValueError: the file has not both marks.

@@ -13,7 +13,7 @@ BUSY = 0.5
 
 
 def describe() -> dict[str, str]:
-    """Return what somebody needs to know who compares the figures with his own."""
+    """Return what a reader needs to compare the figures with their own."""
     load = os.getloadavg()[0]
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),

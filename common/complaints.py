@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Final, Literal
 
 STARTING: Final = 30.0
-"""Seconds in which containers of one pod may still be starting: until then it is no news that one does not answer."""
+"""Seconds in which containers of one pod may still be starting: one that does not answer yet is not reported."""
 
 
 class Complaint:

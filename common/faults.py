@@ -36,7 +36,7 @@ class Fault:
 
     @property
     def needs_administrator(self) -> bool:
-        """Whether somebody has to do something before another attempt can succeed."""
+        """Whether an administrator has to act before another attempt can succeed."""
         return self.kind in ("absent", "forbidden", "unauthorized")
 
 

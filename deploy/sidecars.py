@@ -3,7 +3,7 @@
 
 Nothing else in it changes: containers of your own stay, and so does what you have set on the connector's (variables,
 limits, mounts); only their images are replaced. What is there is read first, for a merge patch replaces a list as a
-whole, and the API server refuses the change when somebody else was quicker.
+whole, and the API server refuses the change when the object was changed meanwhile.
 
 Needs Python 3.9 or newer and kubectl or oc. Examples:
 
@@ -39,7 +39,7 @@ READERS = ("connector", "rhoai-normalizer")
 IDENTITY = {"env": "name", "envFrom": None, "volumeMounts": "mountPath", "ports": "containerPort"}
 """The lists of a container that are joined, and what tells their items apart: a field, or the whole item."""
 SETTINGS = ("env", "envFrom", "volumeMounts")
-"""The lists that hold what somebody has set, and that goes with them to the other variant."""
+"""The lists of an administrator's own settings, which are carried over to the other variant."""
 
 BACKSTAGE = ("spec", "deployment", "patch", "spec", "template", "spec", "containers")
 WORKLOAD = ("spec", "template", "spec", "containers")
@@ -197,7 +197,7 @@ def _with(template: dict[str, Any], settings: list[dict[str, Any]]) -> dict[str,
 
 
 def _settings(container: dict[str, Any], template: dict[str, Any]) -> dict[str, Any]:
-    """Return what somebody has set on a container beyond what it was shipped with."""
+    """Return what an administrator has set on a container beyond what it was shipped with."""
     return {
         field: [item for item in container.get(field) or [] if item not in template.get(field, [])]
         for field in SETTINGS

@@ -134,11 +134,6 @@ class View:
         return f"{self.title} {version}"
 
     @property
-    def license(self) -> str:
-        """The name of the licence."""
-        return self.details.license
-
-    @property
     def semantic_version(self) -> str:
         """The version as three numbers (semver.org): `1.0` as `1.0.0`; empty if it does not consist of numbers."""
         numbers = _NUMBERS.match(self.details.version)

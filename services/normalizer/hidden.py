@@ -102,10 +102,6 @@ class HiddenBook:
         self._hidden: dict[str, Hidden] = {}
         self._changes: list[tuple[Hidden, bool]] = []
 
-    def __len__(self) -> int:
-        """Return the number of hidden models."""
-        return len(self._hidden)
-
     def all(self) -> list[Hidden]:
         """Return all hidden models, sorted by name."""
         return sorted(self._hidden.values(), key=lambda hidden: (hidden.object, hidden.ref))

@@ -27,7 +27,7 @@ class RemoteStorage:
     """storage-rest over HTTP; an original storage-rest is sent only the requests that it knows."""
 
     def __init__(self, client: HttpClient, *, yaml: bool = False) -> None:
-        """`yaml`: an original is sent documents in the second format."""
+        """`yaml`: an original is sent documents in the format CatalogInfoYamlFormat."""
         self._client = client
         self._yaml = yaml
         self._original = False

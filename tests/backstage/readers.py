@@ -43,7 +43,7 @@ class Reader(Enum):
 
 
 def shipped(reader: Reader, feed: str) -> str:
-    """Return the app-config of deploy/ for this reader, with the feed's address in the place of the pod's.
+    """Return the app-config of deploy/ for this reader, with the feed's address instead of the pod's.
 
     It has the feed under two host names, for a Gitea integration concerns a whole host.
     """

@@ -32,7 +32,7 @@ def wrapper(name: str) -> tuple[str, ...]:
 
 
 def _put(owner: Any, name: str, value: Any) -> None:
-    """Put something in the place of what a module or a class of the product has."""
+    """Replace an attribute of a module or a class of the product."""
     setattr(owner, name, value)
 
 
@@ -63,6 +63,7 @@ def _missing_is_gone() -> None:
 
 
 def _absent_kind_is_gone() -> None:
+    from common.faults import Fault, kind_of
     from services.normalizer.sources.kserve.watched import Collection
 
     change, state = Collection.change, Collection.state
@@ -72,11 +73,11 @@ def _absent_kind_is_gone() -> None:
         (known.discard if new is None else known.add)(key)
         change(self, key, new, explicit)
 
-    def forget(self: Collection[Any], number: int, told: Any) -> None:
-        if told.kind == "absent":
+    def forget(self: Collection[Any], number: int, fault: Fault | None) -> None:
+        if kind_of(fault) == "absent":
             for key in tuple(known):
                 remember(self, key, None, True)
-        state(self, number, told)
+        state(self, number, fault)
 
     _put(Collection, "change", remember)
     _put(Collection, "state", forget)

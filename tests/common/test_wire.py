@@ -155,6 +155,12 @@ def test_a_snapshot_without_its_end_is_refused() -> None:
         wire.parse_snapshot(lines[:-1])
 
 
+def test_a_snapshot_that_continues_after_its_end_is_refused() -> None:
+    lines = list(wire.snapshot_lines(wire.Changes(revision="e-1", complete=True, cards={"k": "text"})))
+    with pytest.raises(wire.WireError, match="continues after its end"):
+        wire.parse_snapshot([*lines, lines[-1]])
+
+
 def test_the_originals_upsert_is_written_as_its_client_writes_it() -> None:
     upsert = wire.Upsert(key="a_b", body=DOCUMENT, reconciler="kserve", updated="17", card_key="k", card="# é")
     assert wire.encode_original_upsert(upsert) == (

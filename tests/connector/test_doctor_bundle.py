@@ -1,4 +1,4 @@
-"""`connector doctor --bundle` holds what somebody elsewhere needs, and no secret."""
+"""`connector doctor --bundle` holds what a supporter elsewhere needs, and no secret."""
 
 import base64
 import json

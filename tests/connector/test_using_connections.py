@@ -222,7 +222,7 @@ def test_3_4_3_validation_scope_missing_annotation(see: Any, annotations: dict[s
 @BOTH
 @ALL
 def test_3_4_creating_a_connection_type_encoded(see: Any, protocol: Type, kind: Kind) -> None:
-    """`data` as the API server has it is as good as `stringData`."""
+    """`data`, as the API server stores it, is read like `stringData`."""
     secret = connection(protocol)
     fields = secret.pop("stringData")
     secret["data"] = {key: base64.b64encode(text.encode()).decode() for key, text in fields.items()}

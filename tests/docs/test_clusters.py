@@ -44,6 +44,12 @@ def test_every_field_is_explained() -> None:
         ("clusters:\n  - name: a\n    kubeconfg: x", "line 3, clusters[0].kubeconfg: there is no such field"),
         ("clusters:\n  - name: a\n    context: x", "line 2, clusters[0]: context is a part of a kubeconfig"),
         ("clusters:\n  - name: a\n    url: https://x", "line 2, clusters[0]: url needs tokenFile"),
+        ("clusters:\n  - name: a\n    kubeconfig: k\n    url: https://x", "expected kubeconfig or url, not both"),
+        ("clusters:\n  - name: a\n    caFile: f", "line 2, clusters[0]: tokenFile, caFile and caData belong to url"),
+        (
+            "clusters:\n  - name: a\n    defaultOwner: '?'",
+            "line 3, clusters[0].defaultOwner: expected an owner such as ml-team",
+        ),
         ("clusters:\n  - name: a\n    url: http://x\n    tokenFile: t", "line 3, clusters[0].url: expected https"),
         ("clusters:\n  - name: a\n    system: a b", "line 3, clusters[0].system: expected the name of"),
         ("clusters:\n  - name: a\n    id: shared", "line 3, clusters[0].id: 'shared' is taken"),

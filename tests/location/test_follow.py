@@ -238,6 +238,18 @@ async def test_an_original_with_a_cache_is_complete_at_once(shelf: Shelf, metric
         assert shelf.at_key("a_b_c").document.body == model_document()  # type: ignore[union-attr]
 
 
+async def test_a_document_that_an_original_removes_after_it_was_listed_leaves_the_others(
+    shelf: Shelf, metrics: Metrics
+) -> None:
+    storage = FakeOriginalStorage()
+    storage.store(upsert("a_1"), upsert("b_1"))
+    storage.listed = ["a_1", "b_1", "gone_1"]
+    async with serving(storage) as port, following(shelf, metrics, port):
+        await eventually(lambda: shelf.complete)
+        assert shelf.keys() == {"a_1", "b_1"}
+        assert "/fetch?key=gone_1" in storage.requests
+
+
 @asynccontextmanager
 async def looking_often(shelf: Shelf, metrics: Metrics, port: int) -> AsyncIterator[StorageFollower]:
     async with following(shelf, metrics, port) as follower:

@@ -73,7 +73,7 @@ def test_what_is_waited_for_is_named_with_its_reason_and_the_end_of_the_wait(boo
         assert without_end == (Awaited(source="registry:r", reason="unreachable"),)
     book.failed("registry:r", waiting=False, reason="no-address")
     assert awaited() == ()
-    # A damaged cache needs a confirmation: of the sources of its entries too, however they fare.
+    # A damaged cache needs a confirmation: of the sources of its entries too, in any state.
     damaged = book.awaited(documents=1, ever=False, stored={"registry:r"})
     assert damaged == (Awaited(source="registry:r", reason="no-address"),)
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -15,13 +15,17 @@ from common.metrics import Metrics
 from services.normalizer import service
 from services.normalizer.clusters import Environment
 from services.normalizer.facts import Missing, Ref
+from services.normalizer.normalize.deployment import Fact
 from services.normalizer.normalize.kserve_objects import read_isvc
+from services.normalizer.normalize.registered_version import Record, joined
 from services.normalizer.service import create_controller, follow_sources
 from services.normalizer.settings import NormalizerSettings
 from services.normalizer.source import Sink
 from services.normalizer.sourcebook import SourceKind
 from tests import objects
 from tests.normalizer.memory_storage import MemoryStorage
+from tests.normalizer.normalize.registries import model as registered_model
+from tests.normalizer.normalize.registries import version as model_version
 from tests.waiting import eventually
 
 
@@ -35,6 +39,9 @@ class ToySource:
     def __init__(self, path: Path) -> None:
         self._path = path
 
+    def facts(self, names: list[str]) -> Mapping[Ref, Fact]:
+        return {Ref.isvc("toys", "box", name): read_isvc(objects.isvc(name, "box")) for name in names}
+
     async def run(self, sink: Sink) -> None:
         """Look at the file again and again."""
         known: set[Ref] = set()
@@ -44,7 +51,7 @@ class ToySource:
             except (OSError, ValueError) as error:
                 sink.state(Fault(kind="error", reason=str(error), remedy="write a list of names into the file"))
             else:
-                facts = {Ref.isvc("toys", "box", name): read_isvc(objects.isvc(name, "box")) for name in names}
+                facts = self.facts(names)
                 sink.changed({**facts, **{ref: Missing() for ref in known - facts.keys()}})
                 sink.state(None)
                 sink.listed()
@@ -55,8 +62,24 @@ class ToySource:
         """It never stops looking."""
 
 
+class ToyRegistry(ToySource):
+    """Registered models by their names in a JSON file, each with a version that a toy of the same name serves."""
+
+    id = "registry:toys"
+    kind: SourceKind = "registry"
+
+    def facts(self, names: list[str]) -> Mapping[Ref, Fact]:
+        found: dict[Ref, Fact] = {}
+        for name in names:
+            model, version = registered_model(id=name, name=name), model_version(id="1", registeredModelId=name)
+            ref = Ref.version("toys", name, "1")
+            record = Record(name, name, 0, ref, namespace="box")
+            found[ref] = joined("toys", model, version, (), (record,))
+        return found
+
+
 @asynccontextmanager
-async def running(path: Path, storage: MemoryStorage) -> AsyncIterator[Health]:
+async def running(storage: MemoryStorage) -> AsyncIterator[Health]:
     settings = NormalizerSettings.load(removal_hold=1)
     metrics, health = Metrics("test", "0"), Health()
     controller = create_controller(settings=settings, storage=storage, health=health, metrics=metrics)
@@ -76,8 +99,8 @@ NO_JSON = (
 """What is wrong, and what to do about it."""
 
 
-def told(health: Health) -> tuple[bool, str]:
-    [condition] = [each for each in health.report()["conditions"] if each["name"] == "toys"]
+def told(health: Health, source: str = "toys") -> tuple[bool, str]:
+    [condition] = [each for each in health.report()["conditions"] if each["name"] == source]
     return condition["ok"], condition["reason"]
 
 
@@ -86,7 +109,7 @@ async def test_its_models_are_served_then_stale_then_gone(tmp_path: Path, monkey
     monkeypatch.setitem(service.KINDS, "toys", lambda _: [ToySource(path)])
     names = [f"toy-{number}" for number in range(10)]
     path.write_text(json.dumps(names))
-    async with running(path, storage) as health:
+    async with running(storage) as health:
         await eventually(lambda: sorted(storage.entries) == [f"box_{name}" for name in names], what="served")
         await eventually(lambda: storage.complete)
         path.write_text("{")
@@ -95,3 +118,19 @@ async def test_its_models_are_served_then_stale_then_gone(tmp_path: Path, monkey
         path.write_text(json.dumps(names[:1]))
         await eventually(lambda: list(storage.entries) == ["box_toy-0"], what="gone")
         assert {reason for batch in storage.batches for reason in batch.removals.values()} == {"not-listed"}
+
+
+async def test_a_registry_is_a_source_like_any_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    toys, registry, storage = tmp_path / "toys.json", tmp_path / "registry.json", MemoryStorage()
+    monkeypatch.setitem(service.KINDS, "toys", lambda _: [ToySource(toys)])
+    monkeypatch.setitem(service.KINDS, "toy registry", lambda _: [ToyRegistry(registry)])
+    toys.write_text('["robot"]')
+    registry.write_text('["robot", "undeployed"]')
+    async with running(storage) as health:
+        await eventually(lambda: sorted(storage.entries) == ["robot_v1", "undeployed_v1"], what="served")
+        assert storage.entries["robot_v1"].server_ref == "isvc:toys:box/robot"
+        registry.write_text("{")
+        await eventually(lambda: told(health, "registry:toys") == (False, NO_JSON), what="stale")
+        assert sorted(storage.entries) == ["robot_v1", "undeployed_v1"]
+        registry.write_text("[]")
+        await eventually(lambda: list(storage.entries) == ["box_robot"], what="the deployment alone")

@@ -78,7 +78,7 @@ async def test_feed_cache_and_fetch_are_in_the_second_format_until_another_is_se
     async def is_yaml() -> bool:
         return kinds(await cached(pod)) == KINDS
 
-    await eventually(is_yaml, what="the cache in the second format again")
+    await eventually(is_yaml, what="the cache in the YAML format again")
     assert await pod.document(isvc_uri("iris")) == document  # plugins that are still there go on
 
 

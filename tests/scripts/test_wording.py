@@ -15,6 +15,7 @@ from scripts.wording import Use, files, uses
         ("a name with no absolute\n    URL in it", "no absolute URL"),
         ("    # this goes on for\n    # ever", "for ever"),
         ("    self._let_go(entry)", "_let_go"),
+        ("an explicit URL goes\n# before a Route", "goes before"),
     ],
 )
 def test_a_banned_phrase_is_found_across_lines_and_in_names(text: str, phrase: str) -> None:

@@ -204,6 +204,15 @@ class TestCurrentKeySet:
         await storage.ask("POST", "/currentkeyset", json={"keys": keys[:7]})
         assert storage.service.keys == keys[:8], "a third one within the hour waits"
 
+    async def test_those_that_left_long_ago_are_not_counted_any_more(self) -> None:
+        now = 1_700_000_000.0
+        async with running(clock=lambda: now) as storage:
+            keys = await self.fill(storage, 10)
+            await storage.ask("POST", "/currentkeyset", json={"keys": keys[:8]})
+            now += RemovalPolicy().hold + 1
+            await storage.ask("POST", "/currentkeyset", json={"keys": keys[:7]})
+            assert storage.service.keys == keys[:7]
+
     async def test_the_hold_can_be_off(self) -> None:
         async with running(policy=RemovalPolicy(hold=0)) as storage:
             await self.fill(storage, 10)

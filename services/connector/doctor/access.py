@@ -271,7 +271,7 @@ def _nothing_at_all(rights: Sequence[Right], missing: Mapping[Right, list[str]],
             f"nothing may be read at all: no {kind} reaches this account",
             f"kubectl get {kind.lower()} {ROLE} -o yaml     # subjects must name it, with its namespace\n"
             f"kubectl apply -k {'deploy/clusters/account' if further else overlay}"
-            f"     # {'in that cluster, ' if further else ''}with your namespace in the place of ai-rhdh",
+            f"     # {'in that cluster, ' if further else ''}with your namespace instead of ai-rhdh",
         )
 
 

@@ -53,10 +53,10 @@ class SourceMetrics:
 
 
 class FaultReporter:
-    """Reports to the log and to `tell` when one server begins to fail, fails in another way, or recovers."""
+    """Reports to the log and to `on_fault` when one server begins to fail, fails in another way, or recovers."""
 
-    def __init__(self, *, tell: Callable[[SourceRef, Fault | None], None]) -> None:
-        self._tell = tell
+    def __init__(self, on_fault: Callable[[SourceRef, Fault | None], None]) -> None:
+        self._on_fault = on_fault
         self._tried = False
         self._fault: Fault | None = None
 
@@ -76,7 +76,7 @@ class FaultReporter:
         else:
             log.info("source_readable", source=ref.label, again=self._tried, url=ref.url)
         self._tried, self._fault = True, fault
-        self._tell(ref, fault)
+        self._on_fault(ref, fault)
 
 
 class Remote:

@@ -1,6 +1,6 @@
 """What the kustomizations beside manifests change in them, as far as that can be told without rendering them.
 
-A namespace is heeded and patches are no manifests; whatever else a kustomization changes is told.
+The namespace is applied, patches are not read as manifests, and anything else a kustomization changes is reported.
 """
 
 import os
@@ -118,7 +118,7 @@ def _spread(
     *,
     seen: frozenset[str],
 ) -> None:
-    """Note the namespace of all that a kustomization includes; the outer one's goes before the inner one's."""
+    """Note the namespace of all that a kustomization includes; the outer one's wins over the inner one's."""
     for include in each.includes:
         inner = of_folder.get(include)
         if inner is None:

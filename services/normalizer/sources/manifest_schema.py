@@ -90,7 +90,7 @@ class WrongType(NamedTuple):
 def wrong_types(value: object, schema: Schema, field: str, line: int = -1) -> Iterator[WrongType]:
     """Yield what has a wrong type in a value; `line` is that of the object around it, -1 where it is unknown."""
     if value is None or (isinstance(value, str) and is_placeholder(value)):
-        return  # null is as good as absent, and a placeholder may become anything
+        return  # null counts as absent, and a placeholder may become anything
     match schema:
         case Mapping():
             if not isinstance(value, Mapping):

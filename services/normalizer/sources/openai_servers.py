@@ -69,7 +69,7 @@ class OpenAiSource:
 
     async def run(self, sink: Sink) -> None:
         """Poll the server until cancelled."""
-        reporter = FaultReporter(tell=lambda ref, fault: None)
+        reporter = FaultReporter(lambda ref, fault: None)
         async with self._connector.open(self._ref) as remote:
             while True:
                 pause = await self._look(remote, sink, reporter)

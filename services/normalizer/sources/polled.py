@@ -70,7 +70,7 @@ class Poller(Protocol):
         """Read one version, which a deployment names and no poll has read yet."""
 
 
-class WantCards(Protocol):
+class CardRequester(Protocol):
     """Requests the cards that a registry's versions refer to; the first time it also waits for them."""
 
     async def __call__(
@@ -96,28 +96,28 @@ class RegistrySource:
         connector: Connector,
         poller: Callable[[Remote, Iterable[str]], Poller],
         expected: Expected,
-        want_cards: WantCards,
-        tell: Callable[[SourceRef, Fault | None], None],
+        request_cards: CardRequester,
+        on_fault: Callable[[SourceRef, Fault | None], None],
         interval: float,
         retry: float,
     ) -> None:
-        """`expected` is called once, before the first poll; `tell` when the registry fails, and when it recovers."""
+        """`expected` is called once, before the first poll; `on_fault` when the registry fails, or recovers."""
         self.ref = ref
         self.id = ref.source
         self._connector = connector
         self._new_poller = poller
         self._expected = expected
-        self._want_cards = want_cards
-        self._reporter = FaultReporter(tell=tell)
+        self._request_cards = request_cards
+        self._reporter = FaultReporter(on_fault)
         self._interval = interval
         self._backoff = Backoff(min(retry, interval), interval)
         self._poller: Poller | None = None
         self._registry: Registry | None = None
         self._versions: Mapping[str, RegisteredVersion] = {}
         self._cards: frozenset[CatalogModel] = frozenset()
-        self._asked_for: list[tuple[str, str]] = []
+        self._requested: list[tuple[str, str]] = []
         self._poll_now = False
-        self._over = False
+        self._stopped = False
         self._wake = asyncio.Event()
 
     @property
@@ -132,9 +132,9 @@ class RegistrySource:
             self.ref = new
             self.poll_now()
 
-    def leave(self) -> None:
+    def stop(self) -> None:
         """Report nothing from now on, even if requests are still under way: the registry is gone."""
-        self._over = True
+        self._stopped = True
 
     def poll_now(self) -> None:
         """Poll without waiting for the end of the interval."""
@@ -146,13 +146,13 @@ class RegistrySource:
 
     def look_up(self, model_id: str, version_id: str) -> None:
         """Read a version before the next poll."""
-        if (model_id, version_id) not in self._asked_for:
-            self._asked_for.append((model_id, version_id))
+        if (model_id, version_id) not in self._requested:
+            self._requested.append((model_id, version_id))
             self._wake.set()
 
     async def run(self, sink: Sink) -> None:
         """Poll the registry until cancelled, also when its address changes."""
-        while not self._over:
+        while not self._stopped:
             ref = self.ref
             if not ref.url:
                 self._failed(no_address(ref), sink)
@@ -163,7 +163,7 @@ class RegistrySource:
                     self._poller = self._new_poller(remote, self._expected(ref.id))
                 else:
                     self._poller.move(remote)
-                while self.ref == ref and not self._over:
+                while self.ref == ref and not self._stopped:
                     await self._sleep(await self._poll(self._poller, sink), sink)
 
     async def _poll(self, poller: Poller, sink: Sink) -> float:
@@ -171,12 +171,12 @@ class RegistrySource:
         try:
             with self._connector.metrics.poll_seconds.labels(self.id).time():
                 look = await poller.poll()
-            await self._tell(look, sink)
+            await self._report(look, sink)
         except Exception as error:
             log.exception("registry_not_processed", source=self.ref.label)
             self._failed(internal(self.ref, error), sink)
             return self._backoff.next()
-        if not self._over:
+        if not self._stopped:
             self._reporter.update(self.ref, look.fault)
             if look.complete:
                 sink.listed(lacking=look.fault)
@@ -188,7 +188,7 @@ class RegistrySource:
         return max(self._backoff.next(), min(look.retry_after or 0, self._interval))
 
     def _failed(self, fault: Fault, sink: Sink) -> None:
-        if not self._over:
+        if not self._stopped:
             self._reporter.update(self.ref, fault)
             sink.state(fault)
 
@@ -199,8 +199,8 @@ class RegistrySource:
             if not await happens(self._wake, within=None if until is None else max(0, until - time.monotonic())):
                 break
             self._wake.clear()
-            asked, self._asked_for = self._asked_for, []
-            for model_id, version_id in asked:
+            requested, self._requested = self._requested, []
+            for model_id, version_id in requested:
                 if self._poller is not None and not self._poll_now:
                     await self._look_up(self._poller, model_id, version_id, sink)
         self._poll_now = False
@@ -208,26 +208,26 @@ class RegistrySource:
 
     async def _look_up(self, poller: Poller, model_id: str, version_id: str, sink: Sink) -> None:
         try:
-            await self._tell(await poller.look_up(model_id, version_id), sink)
+            await self._report(await poller.look_up(model_id, version_id), sink)
         except Exception:
             log.exception("version_not_processed", source=self.ref.label, version=version_id, model=model_id)
 
-    async def _tell(self, look: Look, sink: Sink) -> None:
+    async def _report(self, look: Look, sink: Sink) -> None:
         """Report what has changed since the last look, after requesting the cards that it needs."""
-        if self._over:
+        if self._stopped:
             return
-        first, news = self._registry is None, self._news(look)
+        first, news = self._registry is None, self._changes(look)
         changed = {fact.card for fact in news.values() if isinstance(fact, RegisteredVersion) and fact.card is not None}
         if news:
             live = (version for version in look.versions.values() if version.is_live)
             self._cards = frozenset(version.card for version in live if version.card is not None)
             again = frozenset() if first else changed & self._cards
-            await self._want_cards(self.ref.id, self._cards, changed=again, first=first)
+            await self._request_cards(self.ref.id, self._cards, changed=again, first=first)
         self._registry, self._versions = look.registry(self.ref.registry), look.versions
-        if news and not self._over:
+        if news and not self._stopped:
             sink.changed(news)
 
-    def _news(self, look: Look) -> dict[Ref, Fact | Gone | Missing]:
+    def _changes(self, look: Look) -> dict[Ref, Fact | Gone | Missing]:
         """Return what has changed since the last look."""
         news: dict[Ref, Fact | Gone | Missing] = {}
         if (registry := look.registry(self.ref.registry)) != self._registry:

@@ -82,7 +82,7 @@ class RegistryManager:
             connector=connector,
             news=self._tell_cards,
             forgotten=listener.on_cards_forgotten,
-            tell=listener.on_fault,
+            on_fault=listener.on_fault,
             refresh=options.card_refresh,
             recheck=options.card_recheck,
             pause=(min(options.retry, options.interval), options.interval),
@@ -105,7 +105,7 @@ class RegistryManager:
                 self._leave(ref)
         for each in self._sources.keys() - registries.keys():
             source, _ = self._sources.pop(each)
-            source.leave()
+            source.stop()
             self._catalogs.want(each, ())
             self._leave(source.ref)
         for each, ref in registries.items():
@@ -122,8 +122,8 @@ class RegistryManager:
             connector=self._connector,
             poller=POLLERS[ref.api],
             expected=self._expected,
-            want_cards=self._want,
-            tell=self._listener.on_fault,
+            request_cards=self._request_cards,
+            on_fault=self._listener.on_fault,
             interval=self._options.interval,
             retry=self._options.retry,
         )
@@ -166,7 +166,7 @@ class RegistryManager:
             if source not in self._running:
                 self._running[source] = group.create_task(source.run(sink), name=source.ref.label)
 
-    async def _want(
+    async def _request_cards(
         self, registry: str, models: Collection[CatalogModel], *, changed: Collection[CatalogModel], first: bool
     ) -> None:
         self._catalogs.want(registry, models, changed=changed)

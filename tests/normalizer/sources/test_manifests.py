@@ -14,7 +14,7 @@ from tests import objects
 
 
 class Told(Sink):
-    """Remembers which InferenceServices there are, and how the source fares."""
+    """Remembers which InferenceServices there are, and the source's state."""
 
     def __init__(self) -> None:
         self.isvcs: set[str] = set()

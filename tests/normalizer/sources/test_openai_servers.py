@@ -94,7 +94,7 @@ async def following(url: str, folder: Path | None = None) -> AsyncIterator[Follo
     source = OpenAiSource(ref, connector=connector, interval=60, hold=3600)
     assert source.id == "openai:team"
     async with connector.open(ref) as remote:
-        yield Follower(source, remote, FaultReporter(tell=lambda ref, state: None), metrics)
+        yield Follower(source, remote, FaultReporter(lambda ref, state: None), metrics)
 
 
 @pytest.fixture

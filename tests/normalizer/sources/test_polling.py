@@ -1,4 +1,4 @@
-"""Registries and catalogs as they come, fare and go."""
+"""Registries and catalogs: found, polled and gone."""
 
 import asyncio
 from collections.abc import AsyncIterator

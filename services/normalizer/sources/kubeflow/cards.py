@@ -62,7 +62,7 @@ class Catalogs:
         connector: Connector,
         news: Callable[[CardTexts], None],
         forgotten: Callable[[Collection[str]], None],
-        tell: Callable[[SourceRef, Fault | None], None],
+        on_fault: Callable[[SourceRef, Fault | None], None],
         refresh: float = 1800,
         recheck: float = 60,
         pause: tuple[float, float] = (5, 120),
@@ -71,7 +71,7 @@ class Catalogs:
         self._connector = connector
         self._news = news
         self._forgotten = forgotten
-        self._tell = tell
+        self._on_fault = on_fault
         self._refresh = refresh
         self._recheck = min(recheck, refresh)
         self._pause = pause
@@ -249,7 +249,7 @@ class Catalogs:
             )
 
     def _reporter(self, each: str) -> FaultReporter:
-        return self._reporters.setdefault(each, FaultReporter(tell=self._tell))
+        return self._reporters.setdefault(each, FaultReporter(self._on_fault))
 
     async def _connect(self) -> None:
         """Open and close connections, so that there is one to each catalog."""

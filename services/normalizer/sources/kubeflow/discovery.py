@@ -82,7 +82,7 @@ def discover(
 ) -> Discovery:
     """Return every server once, even if several ways lead to it.
 
-    An explicit URL goes before a Route, a Route before its Service: outside callers may be kept from the Service by a
+    An explicit URL wins over a Route, a Route before its Service: outside callers may be kept from the Service by a
     network policy, and the Route is what the operator publishes. Where no Route is, the Service's own address outside
     or an HTTPRoute serve, then the Service itself. A Route that no router has admitted yet leaves the other ways;
     without any the server has no address, which is not the same as being gone.
