@@ -32,14 +32,14 @@ class FileToken:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._stamp: tuple[int, int] | None = None
+        self._stamp: tuple[int, int, int] | None = None
         self._token: str | None = None
 
     def __call__(self) -> str | None:
         """Return the token in the file, or the last one read if the file cannot be read now."""
         try:
             status = self._path.stat()
-            stamp = (status.st_mtime_ns, status.st_ino)
+            stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
             if stamp != self._stamp:
                 self._token = self._path.read_text().strip() or None
                 self._stamp = stamp
