@@ -79,7 +79,7 @@ class KubeClient:
         """Sleep before the next attempt, but no longer than until the token has changed, in its file for example."""
         clock = asyncio.get_running_loop().time
         end, former = clock() + seconds, self._token()
-        while (left := end - clock()) > 0 and self._token() == former:
+        while (left := end - clock()) > 0 and self._token() == former:  # noqa: ASYNC110 - a file says nothing when it changes
             await asyncio.sleep(min(left, LOOK))
 
     async def get(

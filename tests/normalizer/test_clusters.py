@@ -6,7 +6,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from common.kube.reflector import ReflectorOptions
-from services.normalizer.sources import inherited
+from services.normalizer.sources import namespace_defaults
 from services.normalizer.sources.kserve import isvc, llm
 from tests import objects
 from tests.fakes.kubernetes import INFERENCE_SERVICES, LLM_INFERENCE_SERVICES
@@ -22,7 +22,7 @@ __all__ = ["fleet"]
 def brief_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a cluster that failed be asked again soon, not after half a minute."""
     options = partial(ReflectorOptions, backoff=(0.05, 0.2), slow=0.2)
-    for module in (inherited, isvc, llm):
+    for module in (namespace_defaults, isvc, llm):
         monkeypatch.setattr(module, "ReflectorOptions", options)
 
 
