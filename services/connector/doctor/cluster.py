@@ -1,19 +1,14 @@
 """The steps of one cluster, as the normalizer sees it: credentials, kinds, rights, deployments, registries."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
-
-import structlog
 
 from common import __version__
 from common.http.client import RemoteError
 from common.kube.credentials import Credentials, CredentialsError
-from common.kube.environment import MOUNT
 from common.kube.resources import (
     GATEWAYS,
     HTTP_ROUTES,
@@ -25,11 +20,12 @@ from common.kube.resources import (
 )
 from common.metrics import Metrics
 from common.trust import TrustError
-from services.connector.doctor import access, sources
-from services.connector.doctor.asking import Api, Asked
-from services.connector.doctor.registries import Found, discovery_of, first_page, search
+from services.connector.doctor import access, rights, sources
+from services.connector.doctor.asking import ApiServerClient, Asked
+from services.connector.doctor.registries import RegistryObjects, discovery_of, first_page, search
 from services.connector.doctor.report import Finding, Step
 from services.connector.doctor.settings import Settings
+from services.connector.doctor.steps import DoctorOptions, run_step
 from services.normalizer.cluster_specs import ClusterSpec, GivenAccess, TokenAccess, id_of_server
 from services.normalizer.clusters import registry_connector
 from services.normalizer.facts import DeploymentKind
@@ -39,31 +35,8 @@ from services.normalizer.sources.http import Connector
 from services.normalizer.sources.kubeflow.discovery import Discovery
 from services.normalizer.sources.refs import SourceRef
 
-log = structlog.get_logger("doctor")
-
-NO_WAY = [Finding("skipped", "not checked: the API server cannot be used, see above")]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """What to look at.
-
-    `urls` are where the services answer, by name; `timeout` (seconds) is each step's; `contexts` are those of the
-    kubeconfig that are followed instead of the environment's cluster.
-    """
-
-    environ: Mapping[str, str]
-    urls: Mapping[str, str] = field(
-        default_factory=lambda: {
-            "location": "http://localhost:9090",
-            "storage-rest": "http://localhost:7070",
-            "rhoai-normalizer": "http://localhost:8081",
-        }
-    )
-    timeout: float = 15.0
-    contexts: tuple[str, ...] = ()
-    mount: Path = MOUNT
-    clock: Callable[[], float] = time.time
+NOT_CHECKED = Finding("skipped", "the other checks of this cluster are skipped until its API server can be used")
+NO_WAY = [Finding("skipped", "not checked, because the API server cannot be used: see above")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,28 +53,6 @@ class Purpose:
     servers: tuple[SourceRef, ...] = ()
 
 
-async def run_step(
-    name: str, title: str, work: Callable[[], Awaitable[list[Finding]]], *, timeout: float, cluster: str = ""
-) -> Step:
-    """Run one step; a time-out or an error becomes a finding."""
-    began = time.perf_counter()
-    try:
-        async with asyncio.timeout(timeout):
-            findings = await work()
-    except TimeoutError:
-        remedy = "increase --timeout, or check the network"
-        findings = [Finding("fault", f"no end within {timeout:g} s", remedy)]
-    except Exception as error:
-        log.exception("doctor_step_failed", step=name, cluster=cluster)
-        findings = [
-            Finding(
-                "fault", f"an internal error of the doctor: {error!r}", "please report it with the traceback in the log"
-            )
-        ]
-    seconds = round(time.perf_counter() - began, 3)
-    return Step(name=name, title=title, findings=tuple(findings), seconds=seconds, cluster=cluster)
-
-
 class ClusterExamination:
     """The steps of one cluster, and what they share; `api` is set when `log_in` has succeeded."""
 
@@ -110,7 +61,7 @@ class ClusterExamination:
         wanted: ClusterSpec,
         purpose: Purpose,
         *,
-        options: Options,
+        options: DoctorOptions,
         settings: Settings,
         stack: AsyncExitStack,
         servers: dict[str, str],
@@ -124,7 +75,7 @@ class ClusterExamination:
         self._stack = stack
         self._servers = servers
         self.credentials: Credentials | None = None
-        self.api: Api | None = None
+        self.api: ApiServerClient | None = None
         self._has_routes = False
         self._login: asyncio.Task[Step] | None = None
 
@@ -149,19 +100,16 @@ class ClusterExamination:
 
     async def steps(self) -> AsyncIterator[Step]:
         """Yield the steps in order from the source to Backstage, each when it and those before it are done."""
-        rights = ("rights", "Rights", self.check_rights)
-        works = [
-            ("kinds", "Kinds", self.check_kinds),
-            rights,
-            ("models", "Deployments", self.check_models),
-            ("registries", "Model registries and catalogs", self.check_registries),
-        ]
-        if not self.has_way:
-            works = works[-1:]
-        elif not self.purpose.followed:
-            works = [rights]
+        registries = ("registries", "Model registries and catalogs", self.check_registries)
+        permissions = ("rights", "Rights", self.check_rights)
+        models = ("models", "Deployments", self.check_models)
+        works = [("kinds", "Kinds", self.check_kinds), permissions, models, registries]
         if self.has_way:
             yield await self.login()
+        if self.api is None:
+            works = [registries] if self.reads_registries else []
+        elif not self.purpose.followed:
+            works = [permissions]
         async with asyncio.TaskGroup() as group:
             for task in [group.create_task(self.step(*work)) for work in works]:
                 yield await task
@@ -171,12 +119,21 @@ class ClusterExamination:
         """Whether it is a cluster at all: registries can be read without one."""
         return self.wanted.access != GivenAccess(None)
 
+    @property
+    def reads_registries(self) -> bool:
+        """Whether registries are read: without credentials, only those that the environment names."""
+        return self.purpose.followed and (not self.name or not self.has_way or self.credentials is not None)
+
     async def login(self) -> Step:
         """Return the step that logs in; it runs once, even if it is requested repeatedly."""
         if self._login is None:
             title = "Credentials and API server" if self.purpose.followed else "Credentials for the cache"
-            self._login = asyncio.create_task(self.step("credentials", title, self._log_in))
+            self._login = asyncio.create_task(self._login_step(title))
         return await asyncio.shield(self._login)
+
+    async def _login_step(self, title: str) -> Step:
+        step = await self.step("credentials", title, self._log_in)
+        return step if self.api is not None else replace(step, findings=(*step.findings, NOT_CHECKED))
 
     async def _log_in(self) -> list[Finding]:
         """Find the credentials and try them; the other steps use them if they work."""
@@ -190,8 +147,14 @@ class ClusterExamination:
         self.credentials = credentials
         other = self._servers.setdefault(self.id, self.name) if self.purpose.followed else self.name
         if other != self.name:
-            return [Finding("fault", f"it is the same API server as that of {other}", "take one of the two out")]
-        api = await self._stack.enter_async_context(Api(credentials, timeout=options.timeout / 2, clock=options.clock))
+            return [
+                Finding(
+                    "fault", f"this is the same API server as that of cluster {other}", "remove one of the two clusters"
+                )
+            ]
+        api = await self._stack.enter_async_context(
+            ApiServerClient(credentials, timeout=options.timeout / 2, clock=options.clock)
+        )
         ahead = await api.ahead()
         user: Asked[str] = ahead if isinstance(ahead, RemoteError) else await api.user()
         if not isinstance(ahead, RemoteError):
@@ -213,10 +176,13 @@ class ClusterExamination:
 
     @property
     def remedy_of_way(self) -> str:
-        """The findings of the other steps if there is no access to the cluster, which the first step has reported."""
+        """What to do if there are no usable credentials; empty if their error says it."""
         if not self.name or self.options.contexts:
             return ""
-        return f"correct the entry of cluster {self.name} in CLUSTERS_FILE, or the file that it names: docs/clusters.md"
+        return (
+            f"correct the entry of cluster {self.name} in CLUSTERS_FILE, or the file that the entry names; "
+            "docs/clusters.md describes both"
+        )
 
     async def check_kinds(self) -> list[Finding]:
         """Check which kinds of objects the cluster has."""
@@ -232,7 +198,7 @@ class ClusterExamination:
         if api is None:
             return NO_WAY
         settings, searched = self.settings, self.wanted.searched
-        scope = access.Scope(
+        scope = rights.Scope(
             watched=self.wanted.namespaces,
             searched=self.wanted.registries.namespaces if searched else (),
             own=self.own if self._caches else "",
@@ -245,8 +211,8 @@ class ClusterExamination:
             further=not self.wanted.inside,
             followed=self.purpose.followed,
         )
-        rights = access.wanted_rights(scope)
-        wanted = [(right, verb) for right in rights for verb in right.verbs]
+        needed = rights.wanted_rights(scope)
+        wanted = [(right, verb) for right in needed for verb in right.verbs]
         answers = await asyncio.gather(
             *(
                 api.may(
@@ -258,10 +224,10 @@ class ClusterExamination:
                 for right, verb in wanted
             )
         )
-        findings = access.judge_rights(rights, dict(zip(wanted, answers, strict=True)), further=scope.further)
-        return [*findings, access.optional(scope)] if self.purpose.followed else findings
+        findings = rights.judge_rights(needed, dict(zip(wanted, answers, strict=True)), further=scope.further)
+        return [*findings, rights.optional(scope)] if self.purpose.followed else findings
 
-    async def llm_kind(self, api: Api) -> Resource | None:
+    async def llm_kind(self, api: ApiServerClient) -> Resource | None:
         """Return LLMInferenceServices in the version that the cluster has, if any."""
         for resource in LLM_INFERENCE_SERVICES:
             served = await api.served(resource.group, resource.version)
@@ -276,7 +242,7 @@ class ClusterExamination:
         found = await self.list_deployments(self.api)
         return sources.judge_models(found, self.settings.selection, setting=self.purpose.named)
 
-    async def list_deployments(self, api: Api) -> list[sources.Listed]:
+    async def list_deployments(self, api: ApiServerClient) -> list[sources.DeploymentList]:
         """Return the InferenceServices, and the LLMInferenceServices if the cluster has them, by namespace."""
         llm = await self.llm_kind(api)
         kinds: list[tuple[DeploymentKind, Resource, Callable[[Any], Deployment]]] = [
@@ -287,7 +253,7 @@ class ClusterExamination:
         wanted = [(*kind, namespace) for kind in kinds for namespace in self.wanted.namespaces or ("",)]
         answers = await asyncio.gather(*(api.objects(kind, namespace or None) for _, kind, _, namespace in wanted))
         return [
-            sources.Listed(
+            sources.DeploymentList(
                 kind=kind,
                 namespace=namespace,
                 answer=answer if isinstance(answer, RemoteError) else [read(obj) for obj in answer],
@@ -297,13 +263,11 @@ class ClusterExamination:
 
     async def check_registries(self) -> list[Finding]:
         """Find registries and catalogs as the normalizer does, and read the first page of each."""
-        if self.name and self.has_way and self.credentials is None:
-            return NO_WAY  # the normalizer reads nothing of a cluster that it has no way to
         try:
             connector = self.connector()
         except TrustError as error:
-            remedy = "a file with certificates in PEM form, mounted into the container that reads registries"
-            return [Finding("fault", f"no registry can be verified: {error}", remedy)]
+            remedy = "mount a file with certificates in PEM format into the container that reads registries"
+            return [Finding("fault", f"the certificates of registries cannot be verified: {error}", remedy)]
         discovery, findings = await self.discover()
         refs = (*discovery.refs, *self.purpose.servers)
         answers = await asyncio.gather(*(first_page(connector, ref) for ref in refs))
@@ -316,7 +280,7 @@ class ClusterExamination:
 
     async def discover(self) -> tuple[Discovery, list[Finding]]:
         """Return the registries and catalogs, and what could not be searched for more."""
-        found: Found = {}
+        found: RegistryObjects = {}
         if self.api is not None and self.wanted.searched:
             kinds = [*([ROUTES] if self._has_routes else []), SERVICES]
             if self.settings.model_registry_gateways:

@@ -13,9 +13,10 @@ from common.kube.resources import CONFIG_MAPS
 from common.status import StatusModel
 from services.connector.doctor import cache, feed, model
 from services.connector.doctor.asking import Asked
-from services.connector.doctor.cluster import NO_WAY, ClusterExamination, Options, Purpose, run_step
+from services.connector.doctor.cluster import NO_WAY, ClusterExamination, Purpose
 from services.connector.doctor.report import Finding, Step, counted, listed
 from services.connector.doctor.settings import Settings, read_settings
+from services.connector.doctor.steps import DoctorOptions, run_step
 from services.normalizer.cluster_specs import (
     ClusterSpec,
     EnvironmentAccess,
@@ -32,7 +33,7 @@ P = TypeVar("P", bound=StatusModel)
 _TRIAL = {"metadata": {"annotations": {"modelcatalogbridge.rhdh.io/tried": "true"}}}
 
 
-async def examine(options: Options) -> AsyncIterator[Step]:
+async def examine(options: DoctorOptions) -> AsyncIterator[Step]:
     """Yield the steps in order from the source to Backstage, each when it and those before it are done.
 
     The steps of a cluster among several come together, those of the cluster that is done first before the others'.
@@ -82,7 +83,7 @@ class Examination:
     the cache, None where it is kept elsewhere or where nobody knows.
     """
 
-    def __init__(self, options: Options, settings: Settings, stack: AsyncExitStack) -> None:
+    def __init__(self, options: DoctorOptions, settings: Settings, stack: AsyncExitStack) -> None:
         self.options = options
         if options.contexts:  # `connector run` keeps it in a folder then
             storage = settings.storage.model_copy(update={"storage_type": "File"})
@@ -94,7 +95,7 @@ class Examination:
         self.clusters: list[ClusterExamination] = []
         self._servers: dict[str, str] = {}
         if not self.names_clusters:
-            alone = replace(own_cluster_spec(settings.normalizer, None), access=self._own_way, searched=True)
+            alone = replace(own_cluster_spec(settings.normalizer, None), access=self._own_access, searched=True)
             self.home = self._cluster(alone, has_cache=True, beside=True)
             self.clusters = [self.home]
 
@@ -104,7 +105,7 @@ class Examination:
         return bool(self.options.contexts or self.settings.normalizer.clusters_file)
 
     @property
-    def _own_way(self) -> EnvironmentAccess:
+    def _own_access(self) -> EnvironmentAccess:
         return EnvironmentAccess(self.options.environ, self.options.mount)
 
     async def step(self, name: str, title: str, work: Callable[[], Awaitable[list[Finding]]]) -> Step:
@@ -122,14 +123,14 @@ class Examination:
             elif path is not None:
                 wanted = specs_of_file(settings, read_clusters(path), options.environ)
         except ClustersFileError as error:
-            remedy = f"correct it: docs/clusters.md has all fields, {CLUSTERS_FILE} names the file"
+            remedy = f"correct the file that {CLUSTERS_FILE} names; docs/clusters.md describes all fields"
             findings = [Finding("fault", str(error), remedy)]
         except CredentialsError as error:
             findings = [Finding("fault", str(error), "kubectl config get-contexts")]
         else:
             named = [each.name for each in wanted if each.name]
             origin = f"{CLUSTERS_FILE} {path}" if path and not contexts else "the kubeconfig"
-            findings = [Finding("ok", f"{counted(len(named), 'cluster')} of {origin}: {listed(named, 20)}")]
+            findings = [Finding("ok", f"{counted(len(named), 'cluster')} in {origin}: {listed(named, 20)}")]
         if any(server_refs(settings.openai_servers)) and not any(each.inside for each in wanted):
             wanted.append(own_cluster_spec(settings, None))
         beside = next((each for each in wanted if each.inside), None)
@@ -138,7 +139,7 @@ class Examination:
             self.clusters.append(self._cluster(each, has_cache=own, beside=each is beside))
             self.home = self.clusters[-1] if own else self.home
         if self.home is None and self.settings.storage.storage_type == "ConfigMap":
-            own_one = replace(own_cluster_spec(settings, None), access=self._own_way)
+            own_one = replace(own_cluster_spec(settings, None), access=self._own_access)
             self.home = self._cluster(own_one, has_cache=True, followed=False)
             self.clusters.append(self.home)
         return findings
@@ -184,7 +185,7 @@ class Examination:
         """Return why the ConfigMaps are not checked; empty if they are."""
         kind = self.settings.storage.storage_type
         if kind != "ConfigMap":
-            return [Finding("skipped", f"STORAGE_TYPE is {kind}: no ConfigMaps are kept")]
+            return [Finding("skipped", f"STORAGE_TYPE is {kind}, so there are no ConfigMaps to check")]
         if self.home is None or self.home.api is None:
             return NO_WAY
         return [] if self.home.own else [Finding("skipped", "the namespace of the cache is not known")]
@@ -229,7 +230,7 @@ async def _report(url: str, timeout: float) -> Asked[Mapping[str, Any]]:
     return _object(answer)
 
 
-async def ask_running(options: Options, path: str, kind: type[P]) -> Asked[P]:
+async def ask_running(options: DoctorOptions, path: str, kind: type[P]) -> Asked[P]:
     """Return the answer of a running normalizer; in one process with location, it answers at location's address."""
     error = RemoteError("it does not answer")
     for service in ("rhoai-normalizer", "location"):
@@ -260,4 +261,4 @@ def _object(body: Asked[bytes]) -> Asked[Mapping[str, Any]]:
         parsed = json.loads(body)
     except (ValueError, RecursionError):
         parsed = None
-    return parsed if isinstance(parsed, dict) else RemoteError("something else than the connector answers there")
+    return parsed if isinstance(parsed, dict) else RemoteError("something other than the connector answers there")

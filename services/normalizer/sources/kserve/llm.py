@@ -90,7 +90,7 @@ class LlmSource:
                 resource = await self._served()
             except RemoteError as error:
                 self._tell(sink, fault_of(error))
-                await asyncio.sleep(self._backoff.next())
+                await self._client.pause(self._backoff.next())
                 continue
             self._backoff.reset()
             if resource is not None:

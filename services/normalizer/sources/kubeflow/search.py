@@ -203,7 +203,7 @@ class ClusterSearch:
             except RemoteError as error:
                 log.info("removal_not_proven", object=f"{resource} {'/'.join(key)}", error=str(error))
                 self._suspects.put_nowait((resource, key, was))
-                await asyncio.sleep(backoff.next())
+                await self._client.pause(backoff.next())
                 continue
             backoff.reset()
             if gone:
