@@ -12,8 +12,9 @@ from services.normalizer.facts import MANIFESTS, Gone, Ref
 from services.normalizer.normalize.deployment import Fact
 from services.normalizer.source import Sink
 from services.normalizer.sourcebook import SourceKind
+from services.normalizer.sources.manifest_checks import Noticed, identity
 from services.normalizer.sources.manifest_files import FileContents, Place, Stamp, find_manifests, read_file
-from services.normalizer.sources.manifest_objects import Contents, Noticed, identity, read_manifests
+from services.normalizer.sources.manifest_objects import Contents, read_manifests
 
 log = structlog.get_logger("manifests")
 
