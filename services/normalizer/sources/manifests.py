@@ -1,4 +1,4 @@
-"""InferenceServices in YAML and JSON files on disk, with the Services and ServiceAccounts beside them."""
+"""InferenceServices in YAML and JSON files on disk, with the Services and ServiceAccounts that belong to them."""
 
 import asyncio
 from collections.abc import Iterable, Mapping
@@ -30,7 +30,7 @@ class ManifestSource:
     namespaces: tuple[str, ...] = ()
 
     def __init__(self, *, paths: Iterable[Path], connections: bool = False, interval: float = INTERVAL) -> None:
-        """`connections`: Secrets beside are read, for where the files of models are."""
+        """`connections`: Secrets in the same files are read, for where the files of models are."""
         self._paths = tuple(paths)
         self._connections = connections
         self._interval = interval

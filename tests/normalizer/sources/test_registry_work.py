@@ -396,7 +396,7 @@ async def test_requests_run_side_by_side_and_bounded() -> None:
         assert registry.most_at_once == 4
 
 
-async def test_a_version_that_somebody_speaks_of_is_looked_up() -> None:
+async def test_a_version_that_someone_speaks_of_is_looked_up() -> None:
     async with FakeRegistry() as registry, polling(registry) as poller:
         registry.populate(2)
         await poller.poll()
