@@ -1,11 +1,14 @@
 """Registries of several clusters: what they describe, and whose token they get."""
 
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from services.normalizer import clusters
+from services.normalizer.sources.http import Connector
 from services.normalizer.sources.kubeflow.addresses import read_service_address
 from services.normalizer.sources.kubeflow.discovery import DiscoverySettings, discover
 from tests import objects
@@ -159,7 +162,19 @@ async def test_registries_of_a_cluster_that_asks_for_none_are_not_read(fleet: Fl
             assert not found["a"].authorizations
 
 
-async def test_a_registry_that_fails_keeps_no_one_in_another_cluster_waiting(fleet: Fleet) -> None:
+@pytest.fixture
+def endless_requests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a request to a registry that hangs never time out: what waits for it waits for ever."""
+    connector = clusters.registry_connector
+
+    def endless(*args: Any, **kwargs: Any) -> Connector:
+        return replace(connector(*args, **kwargs), timeout=3600)
+
+    monkeypatch.setattr(clusters, "registry_connector", endless)
+
+
+@pytest.mark.usefixtures("endless_requests")
+async def test_a_registry_that_hangs_keeps_no_one_in_another_cluster_waiting(fleet: Fleet) -> None:
     async with AsyncExitStack() as stack:
         found, authorities = await registries(stack, fleet.folder, "a")
         for name in ("a", "b"):
@@ -171,4 +186,22 @@ async def test_a_registry_that_fails_keeps_no_one_in_another_cluster_waiting(fle
         found["a"].fail("hang")
         async with following(fleet, it.storage, model_registry_ca_file=authorities) as it:
             fleet.clusters["b"].apply(objects.isvc("served", labels=LABELS))
-            await eventually(lambda: it.keys == ["model-a_v1", "models_served"], timeout=8)
+            await eventually(lambda: it.keys == ["model-a_v1", "models_served"])
+
+
+@pytest.mark.usefixtures("endless_requests")
+async def test_a_registry_that_begins_to_hang_keeps_no_deployment_of_its_own_cluster_waiting(fleet: Fleet) -> None:
+    async with AsyncExitStack() as stack:
+        found, authorities = await registries(stack, fleet.folder, "a")
+        await fleet.add("a")
+        fleet.registry("a", found["a"].url)
+        fleet.write("a")
+        async with following(fleet, model_registry_ca_file=authorities) as it:
+            await eventually(lambda: it.keys == ["model-a_v1"] and it.storage.complete)
+            found["a"].fail("hang")
+            found["a"].counted(reset=True)
+            await eventually(found["a"].counted, what="a request that hangs")
+            fleet.clusters["a"].apply(objects.isvc("other"))
+            await eventually(lambda: it.keys == ["model-a_v1", "models_other"])
+            fleet.clusters["a"].apply(objects.isvc("served", labels=LABELS))
+            await eventually(lambda: "modelServer" in it.document("model-a_v1"))
