@@ -37,7 +37,7 @@ rhoai_connector_location_complete 1.0
 
 
 def jwt(**claims: Any) -> str:
-    """A token that has these claims and a signature that nobody can verify."""
+    """A token that has these claims and a signature that no one can verify."""
     parts = ({"alg": "RS256"}, claims)
     return ".".join(base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in parts) + ".x"
 
@@ -165,7 +165,7 @@ class World:
         self.cluster.apply(configmap("bac-import-model", NAMESPACE, binary_data=values, annotations=marks) | fields)
 
     def options(self) -> DoctorOptions:
-        """What the doctor is told."""
+        """The configuration of the doctor."""
         return DoctorOptions(
             environ=self.environ,
             urls=self.pod.urls(),

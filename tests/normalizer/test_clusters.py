@@ -1,4 +1,4 @@
-"""Several clusters, each by itself: they come, go, hang and refuse, and nobody else waits for it."""
+"""Several clusters, each by itself: they come, go, hang and refuse, and no one else waits for it."""
 
 from functools import partial
 
@@ -241,7 +241,7 @@ async def test_two_entries_that_lead_to_the_same_server_are_followed_once(fleet:
         await eventually(lambda: "same API server" in "".join(it.reasons("cluster:a", "cluster:again")))
 
 
-async def test_a_cluster_without_kserve_or_routes_keeps_nobody_waiting_and_is_shown_once_it_has_it(
+async def test_a_cluster_without_kserve_or_routes_keeps_no_one_waiting_and_is_shown_once_it_has_it(
     fleet: Fleet,
 ) -> None:
     await fleet.add("a", models=1)

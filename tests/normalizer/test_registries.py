@@ -289,7 +289,7 @@ async def test_with_watched_namespaces_registries_are_looked_for_where_they_are_
     assert all(access.namespace for access in cluster.used), "something was asked of all namespaces"
 
 
-async def test_a_registry_outside_trusted_namespaces_is_told_and_not_read(cluster: FakeCluster) -> None:
+async def test_a_registry_outside_trusted_namespaces_is_reported_and_not_read(cluster: FakeCluster) -> None:
     ports = {"http-api": 8080}
     cluster.apply(objects.service("trap", "tenant", ports=ports, labels={"component": "model-registry"}))
     cluster.apply(objects.route("trap", "tenant"))
@@ -362,7 +362,7 @@ async def test_a_registry_that_is_gone_is_not_said_to_be_down(cluster: FakeClust
     assert "SOURCE_GONE_GRACE" in line["consequence"]
 
 
-async def test_an_interval_that_would_flood_registries_is_raised_and_that_is_told(cluster: FakeCluster) -> None:
+async def test_an_interval_that_would_flood_registries_is_raised_and_that_is_reported(cluster: FakeCluster) -> None:
     async with FakeRegistry() as registry:
         urls = [registry.url]
         with capture_logs() as logs:

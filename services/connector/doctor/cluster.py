@@ -44,7 +44,7 @@ class Purpose:
     """What a cluster is there for.
 
     `followed`: its models are shown; `has_cache`: the ConfigMaps are in it; `named`: by which setting its namespaces
-    are chosen. `servers` are those beside its registries that nothing in it names.
+    are chosen. `servers` are those that it reads in addition to its registries and that nothing in it names.
     """
 
     followed: bool = True

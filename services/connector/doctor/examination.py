@@ -80,7 +80,7 @@ class Examination:
     """The steps of one examination, and what they share.
 
     `clusters` are those that are followed, the one with the cache, and what is read without any; `home` is the one with
-    the cache, None where it is kept elsewhere or where nobody knows.
+    the cache, None where it is kept elsewhere or where no one knows.
     """
 
     def __init__(self, options: DoctorOptions, settings: Settings, stack: AsyncExitStack) -> None:
@@ -96,7 +96,7 @@ class Examination:
         self._servers: dict[str, str] = {}
         if not self.names_clusters:
             alone = replace(own_cluster_spec(settings.normalizer, None), access=self._own_access, searched=True)
-            self.home = self._cluster(alone, has_cache=True, beside=True)
+            self.home = self._cluster(alone, has_cache=True, with_servers=True)
             self.clusters = [self.home]
 
     @property
@@ -133,10 +133,10 @@ class Examination:
             findings = [Finding("ok", f"{counted(len(named), 'cluster')} in {origin}: {listed(named, 20)}")]
         if any(server_refs(settings.openai_servers)) and not any(each.inside for each in wanted):
             wanted.append(own_cluster_spec(settings, None))
-        beside = next((each for each in wanted if each.inside), None)
+        served = next((each for each in wanted if each.inside), None)
         for each in wanted:
             own = isinstance(each.access, EnvironmentAccess)
-            self.clusters.append(self._cluster(each, has_cache=own, beside=each is beside))
+            self.clusters.append(self._cluster(each, has_cache=own, with_servers=each is served))
             self.home = self.clusters[-1] if own else self.home
         if self.home is None and self.settings.storage.storage_type == "ConfigMap":
             own_one = replace(own_cluster_spec(settings, None), access=self._own_access)
@@ -145,13 +145,15 @@ class Examination:
         return findings
 
     def _cluster(
-        self, wanted: ClusterSpec, *, has_cache: bool, followed: bool = True, beside: bool = False
+        self, wanted: ClusterSpec, *, has_cache: bool, followed: bool = True, with_servers: bool = False
     ) -> ClusterExamination:
         settings = self.settings.normalizer
         named = "WATCH_NAMESPACES"
         if wanted.name and not self.options.contexts:
             named = f"namespaces of cluster {wanted.name} in {CLUSTERS_FILE}"
-        servers = server_refs(settings.openai_servers, insecure=settings.model_registry_insecure) if beside else ()
+        servers = (
+            server_refs(settings.openai_servers, insecure=settings.model_registry_insecure) if with_servers else ()
+        )
         return ClusterExamination(
             wanted,
             Purpose(followed=followed, has_cache=has_cache, named=named, servers=tuple(servers)),

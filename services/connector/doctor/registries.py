@@ -21,7 +21,7 @@ from services.normalizer.sources.kubeflow.catalog import API_ROOTS as CATALOG_RO
 from services.normalizer.sources.kubeflow.discovery import Discovery, DiscoverySettings, discover
 from services.normalizer.sources.kubeflow.paging import ListReader, item_id
 from services.normalizer.sources.kubeflow.poller import API_ROOTS as REGISTRY_ROOTS
-from services.normalizer.sources.mlflow import MODELS_PATH as MLFLOW_MODELS
+from services.normalizer.sources.mlflow_lists import MODELS as MLFLOW_MODELS
 from services.normalizer.sources.refs import SourceRef
 
 RegistryObjects: TypeAlias = Mapping[Resource, Asked[Sequence[Any]]]
@@ -60,7 +60,7 @@ async def first_page(connector: Connector, ref: SourceRef) -> Asked[tuple[str, i
         return RemoteError("no address")
     paths, limit, field_ = [f"{root}/sources" for root in CATALOG_ROOTS], "pageSize", "items"
     if ref.api == "mlflow":
-        paths, limit, field_ = [MLFLOW_MODELS], "max_results", "registered_models"
+        paths, limit, field_ = [MLFLOW_MODELS.path], "max_results", "registered_models"
     elif ref.api == "openai":
         paths, limit, field_ = [models_path(ref.url)], "limit", "data"
     elif ref.kind == "registry":

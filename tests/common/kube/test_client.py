@@ -260,7 +260,7 @@ async def test_half_a_list_is_an_error(cluster: FakeCluster, client: KubeClient)
         await client.list_all(INFERENCE_SERVICES, convert=dict)
 
 
-async def test_an_error_page_of_a_proxy_is_told_in_words(cluster: FakeCluster, client: KubeClient) -> None:
+async def test_an_error_page_of_a_proxy_is_reported_in_words(cluster: FakeCluster, client: KubeClient) -> None:
     cluster.fault("status", verb="list", times=None, status=502, body="<html><h1>502 Bad Gateway</h1></html>")
     with pytest.raises(KubeError) as caught:
         await client.list_all(INFERENCE_SERVICES, convert=dict, attempts=1)

@@ -76,7 +76,7 @@ async def test_a_hanging_registry_delays_no_other() -> None:
     assert {ref.id for ref, _ in recorder.readings} == {"models/lively"}
 
 
-async def test_a_change_of_state_is_told_and_logged_once() -> None:
+async def test_a_change_of_state_is_reported_and_logged_once() -> None:
     metrics = new_metrics()
     async with FakeRegistry() as registry:
         registry.populate(1)
@@ -565,7 +565,7 @@ async def test_what_cannot_be_worked_with_ends_neither_its_registry_nor_others(m
 
     async def broken(self: RegistryPoller) -> Look:
         if broken_ones and self._remote.ref.id == "models/one":
-            raise ValueError("nobody thought of that")
+            raise ValueError("no one thought of that")
         return await poll(self)
 
     broken_ones = ["models/one"]
