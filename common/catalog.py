@@ -38,11 +38,11 @@ Annotations = Annotated[dict[str, str], AfterValidator(_annotations)]
 ApiType = Literal["openapi", "asyncapi", "graphql", "grpc"]
 
 
-class _Part(BaseModel):
+class _DocumentPart(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
 
 
-class Api(_Part):
+class Api(_DocumentPart):
     """The API of a model server."""
 
     url: Link
@@ -52,7 +52,7 @@ class Api(_Part):
     annotations: Annotations = {}
 
 
-class ModelServer(_Part):
+class ModelServer(_DocumentPart):
     """The server of the document's models; it always has an API.
 
     `owner` is the name of a user without a prefix: the reader adds `user:`.
@@ -70,7 +70,7 @@ class ModelServer(_Part):
     annotations: Annotations = {}
 
 
-class Model(_Part):
+class Model(_DocumentPart):
     """One model, in one version."""
 
     name: Name
@@ -88,7 +88,7 @@ class Model(_Part):
     annotations: Annotations = {}
 
 
-class CatalogDocument(_Part):
+class CatalogDocument(_DocumentPart):
     """The document at one URI of the feed: a model version, and its server if there is one."""
 
     models: Annotated[tuple[Model, ...], Field(min_length=1)]

@@ -25,6 +25,8 @@ log = structlog.get_logger("kube")
 PAGE_SIZE = 500
 LIST_TIMEOUT = 60.0
 """Seconds for one page; a large page takes long on a busy API server."""
+LOOK = 1.0
+"""Seconds between two looks at the token during a pause."""
 _METADATA_ONLY = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 
 
@@ -72,6 +74,13 @@ class KubeClient:
 
     async def __aexit__(self, *exc_info: object) -> None:
         await self._http.__aexit__(*exc_info)
+
+    async def pause(self, seconds: float) -> None:
+        """Sleep before the next attempt, but no longer than until the token has changed, in its file for example."""
+        clock = asyncio.get_running_loop().time
+        end, former = clock() + seconds, self._token()
+        while (left := end - clock()) > 0 and self._token() == former:  # noqa: ASYNC110 - a file says nothing when it changes
+            await asyncio.sleep(min(left, LOOK))
 
     async def get(
         self, resource: Resource, name: str, namespace: str | None = None, *, metadata_only: bool = False
@@ -230,15 +239,19 @@ class KubeClient:
 
     async def _authorized(self, asked: Asked, send: Callable[[], Awaitable[T]]) -> T:
         """Send, and after a 401 send again with fresh credentials if there are any."""
+        sent = self._token()
         try:
             try:
                 return await send()
             except StatusError as error:
-                if error.status != 401 or not await self._renew():
+                if error.status != 401 or not (self._token() != sent or await self._renew()):
                     raise
                 return await send()
         except StatusError as error:
             raise from_answer(error, asked, refused=self.credentials.refused) from error
+
+    def _token(self) -> str | None:
+        return self.credentials.token() if self.credentials.token is not None else None
 
     async def _renew(self) -> bool:
         if self.credentials.renew is None:

@@ -8,8 +8,8 @@ errors, and how they are handled:
 - The connection breaks, or the server has an internal error: a new watch starts from the last version after a pause
   that grows with each failure (full jitter). Pauses are short again as soon as a watch works.
 - A connection is dead without having been closed (half-open): it is ended after some time without data.
-- 401, 403 and 404 need an administrator: the reflector reports them and keeps trying slowly. Each attempt lists first,
-  so without the permission to watch, the collection is still polled.
+- 401, 403 and 404 need an administrator: the reflector reports them and keeps trying slowly, and at once with another
+  token. Each attempt lists first, so without the permission to watch, the collection is still polled.
 - A version has expired, or is unknown to a server whose storage was restored: the collection is listed.
 """
 
@@ -127,7 +127,7 @@ class Reflector(Generic[T]):
             else:
                 pause = await self._watch(self._version)
             if pause > 0:
-                await asyncio.sleep(pause)
+                await self._client.pause(pause)
 
     async def _list(self) -> float:
         """List, unless the last list was a moment ago; return the pause before the next step."""

@@ -130,7 +130,7 @@ def preview(
 def _selected(contents: Contents, selection: Selection) -> Contents:
     """Return the contents with the deployments that the selection excludes marked as stopped, as the source does."""
     chosen = {
-        ref: manifest._replace(facts=facts, bare=manifest.bare and facts is manifest.facts)
+        ref: manifest._replace(facts=facts, has_status=manifest.has_status or facts is not manifest.facts)
         for ref, manifest in contents.deployments.items()
         for facts in [selection.applied(manifest.facts)]
     }
@@ -208,7 +208,7 @@ def _shown(upsert: Upsert, places: Mapping[str, Place], found: dict[str, list[No
 def _not_ready(contents: Contents) -> Iterator[Noticed]:
     for ref, manifest in sorted(contents.deployments.items()):
         readiness = manifest.facts.readiness
-        if not readiness.ready and not manifest.bare:
+        if not readiness.ready and manifest.has_status:
             problem = Problem(
                 "not_ready",
                 "info",

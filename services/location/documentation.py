@@ -33,7 +33,7 @@ _NOTHING = Fetched()
 
 
 @dataclass(frozen=True, slots=True)
-class _Card:
+class _CardSource:
     """The card of some entries: a page on the shelf, or fetched from `readme`."""
 
     page: Page | None = None
@@ -80,7 +80,7 @@ class Documentation:
             raise HttpProblem(404, "no model card and no entry has this key")
         if shelved is not None and request.query.get("raw") == "true":
             return shelved.answer(request)
-        card = _Card(shelved) if shelved else await self._card(entries[0])
+        card = _CardSource(shelved) if shelved else await self._card(entries[0])
 
         def make() -> bytes:
             # The Markdown parser and the sanitiser are imported with the first page: many locations never need them.
@@ -127,14 +127,14 @@ class Documentation:
             body = await asyncio.to_thread(make)
         return self._answers.answer(request, key, inputs, lambda: body, media_type)
 
-    def _inputs(self, entries: Sequence[Entry], card: _Card) -> Sequence[str | bytes]:
+    def _inputs(self, entries: Sequence[Entry], card: _CardSource) -> Sequence[str | bytes]:
         stored = [part for entry in entries for part in (entry.uri, entry.document.etag, entry.details)]
         return [*stored, card.stamp]
 
-    async def _card(self, entry: Entry) -> _Card:
+    async def _card(self, entry: Entry) -> _CardSource:
         page = self._shelf.card(entry.card_key) if entry.card_key else None
         readme = "" if page else _view(entry).readme
-        return _Card(page, await self._fetcher.card(readme), readme) if readme else _Card(page)
+        return _CardSource(page, await self._fetcher.card(readme), readme) if readme else _CardSource(page)
 
     def _versions(self, entry: Entry) -> list[Entry]:
         """Return the entries of the same registered model, whose paths begin with the same segment."""

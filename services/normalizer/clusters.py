@@ -26,14 +26,14 @@ from services.normalizer.sink import Intake
 from services.normalizer.source import Source
 from services.normalizer.sourcebook import cluster_source
 from services.normalizer.sources.http import Connector, SourceMetrics
-from services.normalizer.sources.inherited import Inherited, Namespaces
-from services.normalizer.sources.kserve.announced import Announced
-from services.normalizer.sources.kserve.answered import Answered
 from services.normalizer.sources.kserve.connections import Connections, UnreadConnections
+from services.normalizer.sources.kserve.event_writer import EventWriter
 from services.normalizer.sources.kserve.isvc import KserveSource
 from services.normalizer.sources.kserve.llm import LlmSource
 from services.normalizer.sources.kserve.model_servers import ModelServers
-from services.normalizer.sources.wrappers import Selected
+from services.normalizer.sources.kserve.server_answers import ServerAnswers
+from services.normalizer.sources.namespace_defaults import NamespaceDefaults, Namespaces
+from services.normalizer.sources.wrappers import SelectionFilter
 
 log = structlog.get_logger("clusters")
 
@@ -157,10 +157,10 @@ class Cluster:
                 if settings.resolve_connections != "false"
                 else UnreadConnections(source)
             )
-            selected = Selected(resolved, settings.selection)
-            told = Inherited(selected, self._namespaces) if self._namespaces is not None else selected
-            asked = Answered(told, self._servers) if self._servers is not None else told
-            yield Announced(asked, client=client) if settings.events else asked
+            selected = SelectionFilter(resolved, settings.selection)
+            told = NamespaceDefaults(selected, self._namespaces) if self._namespaces is not None else selected
+            asked = ServerAnswers(told, self._servers) if self._servers is not None else told
+            yield EventWriter(asked, client=client) if settings.events else asked
 
     async def run(self) -> None:
         """Follow the cluster until cancelled."""

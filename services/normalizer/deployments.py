@@ -27,7 +27,7 @@ STOPPED: Final = "stopped"
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Visibility:
     """How a deployment is shown: by these facts, as it is stored (`retained`), or not at all."""
 
     facts: Deployment | None = None
@@ -40,8 +40,8 @@ class Verdict:
 
 
 @dataclass(slots=True)
-class Entry:
-    """A deployment, its link and its verdict.
+class DeploymentState:
+    """A deployment, its link and its visibility.
 
     `planned`: it is only written in a manifest. `missed`: since when complete listings lack it. `ready`: its facts when
     it was last ready. `asked_for`: the labels for which a registry was last asked.
@@ -53,7 +53,7 @@ class Entry:
     missed: float | None = None
     ready: Deployment | None = None
     link: Link = field(default_factory=Link)
-    verdict: Verdict = field(default_factory=Verdict)
+    visibility: Visibility = field(default_factory=Visibility)
     asked_for: RegistryLabels | None = None
 
     @property
@@ -67,7 +67,7 @@ class Deployments:
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self._entries: dict[str, Entry] = {}
+        self._entries: dict[str, DeploymentState] = {}
         self._companions = Companions()
         self._card_models: dict[str, CatalogModel] = {}
         self._claimants: defaultdict[str, set[str]] = defaultdict(set)
@@ -80,7 +80,7 @@ class Deployments:
         """The references of all deployments."""
         return self._entries.keys()
 
-    def get(self, ref: str) -> Entry | None:
+    def get(self, ref: str) -> DeploymentState | None:
         """Return a deployment."""
         return self._entries.get(ref)
 
@@ -93,7 +93,7 @@ class Deployments:
         if (problem := self._unusable.get(ref)) is not None:
             return faulty("unusable", problem)
         entry = self._entries.get(ref)
-        if entry is None or entry.verdict.shown:
+        if entry is None or entry.visibility.shown:
             return None
         return unready(entry.facts, in_files=Ref.parse(ref).place == MANIFESTS)
 
@@ -186,7 +186,7 @@ class Deployments:
         entry = self._entries.get(ref)
         self._companions.use(ref, entry.facts if entry is not None else None, facts)
         if entry is None:
-            self._entries[ref] = Entry(source, facts, planned)
+            self._entries[ref] = DeploymentState(source, facts, planned)
         else:
             entry.facts, entry.planned, entry.missed = facts, planned, None
 
@@ -212,36 +212,36 @@ class Deployments:
             self._claimants[entry.version].add(ref)
             touched.add(entry.version)
         self._note_unknown(ref, entry)
-        entry.verdict = self._judge(ref, entry, unready, now)
-        if entry.missed is not None and not entry.verdict.shown:
+        entry.visibility = self._judge(ref, entry, unready, now)
+        if entry.missed is not None and not entry.visibility.shown:
             touched |= self._drop(ref)
         return touched
 
-    def _note_unknown(self, ref: str, entry: Entry) -> None:
+    def _note_unknown(self, ref: str, entry: DeploymentState) -> None:
         labels = entry.facts.registry
         if not entry.version and labels and labels.model and labels.version and labels != entry.asked_for:
             entry.asked_for = labels
             self._unknown.append((Ref.parse(ref).place, labels))
 
-    def _judge(self, ref: str, entry: Entry, unready: Callable[[str, str], None], now: float) -> Verdict:
+    def _judge(self, ref: str, entry: DeploymentState, unready: Callable[[str, str], None], now: float) -> Visibility:
         source, readiness = entry.source, entry.facts.readiness
         if entry.missed is not None:
             if not self._ledger.doubt(ref, source, NOT_LISTED, since=entry.missed):
-                return Verdict()
+                return Visibility()
         elif entry.planned or readiness.ready:
             entry.ready = entry.facts
             self._ledger.see(ref, source)
         elif readiness.stopped:
             self._ledger.end(ref, STOPPED)
             entry.ready = None
-            return Verdict()
+            return Visibility()
         else:
             unready(ref, entry.version)
             if not self._ledger.doubt(ref, source, NOT_READY, since=now):
-                return Verdict()
-        return Verdict(entry.ready, retained=entry.ready is None)
+                return Visibility()
+        return Visibility(entry.ready, retained=entry.ready is None)
 
-    def _unlink(self, ref: str, entry: Entry) -> set[str]:
+    def _unlink(self, ref: str, entry: DeploymentState) -> set[str]:
         """Separate a deployment from the version that it serves; return the version."""
         version = entry.version
         if not version:
@@ -281,7 +281,7 @@ class Deployments:
                 certain=entry.link.certain,
             )
             for claimant, entry in entries.items()
-            if entry.verdict.shown
+            if entry.visibility.shown
         )
         self._second_servers.update(zip(choice.others, choice.problems, strict=True))
         return choice.server or ""
@@ -289,11 +289,11 @@ class Deployments:
     def server(self, ref: str) -> ServerFacts | None:
         """Return a deployment as the server of a version."""
         entry = self._entries.get(ref)
-        if entry is None or entry.verdict.facts is None:
+        if entry is None or entry.visibility.facts is None:
             return None
-        return server_facts(entry.verdict.facts, self.belongings(ref, entry.verdict.facts))
+        return server_facts(entry.visibility.facts, self.belongings(ref, entry.visibility.facts))
 
     def shown_with_version(self, ref: str) -> str:
         """Return the version that shows a deployment as its server, empty when it has its own entry or is hidden."""
         entry = self._entries.get(ref)
-        return entry.version if entry is not None and ref not in self._second_servers and entry.verdict.shown else ""
+        return entry.version if entry is not None and ref not in self._second_servers and entry.visibility.shown else ""

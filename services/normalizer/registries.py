@@ -30,9 +30,9 @@ from services.normalizer.sources.kubeflow.discovery import (
     untrusted_remedy,
 )
 from services.normalizer.sources.kubeflow.search import TRANSIENT, ClusterSearch
-from services.normalizer.sources.polled import RegistrySource
 from services.normalizer.sources.refs import ServerKind, SourceRef
 from services.normalizer.sources.registry_manager import PollingOptions, RegistryManager
+from services.normalizer.sources.registry_source import RegistrySource
 
 log = structlog.get_logger("registries")
 

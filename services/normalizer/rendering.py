@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from common.problems import Problem
 from services.normalizer.cards import Cards
-from services.normalizer.deployments import Deployments, Entry
+from services.normalizer.deployments import Deployments, DeploymentState
 from services.normalizer.documents import SLICE, Documents
 from services.normalizer.earlier import Earlier
 from services.normalizer.facts import SHARED, Ref
@@ -173,7 +173,7 @@ class Renderer:
             self.served_by[ref] = server
         else:
             self.served_by.pop(ref, None)
-        stated = chosen.verdict.facts.stated if chosen and chosen.verdict.facts else None
+        stated = chosen.visibility.facts.stated if chosen and chosen.visibility.facts else None
         view = self._views.of(Ref.parse(server or ref), registry_source(registry.id))
         document = normalize_version(
             found,
@@ -205,9 +205,9 @@ class Renderer:
             self.see_version(former)
         return former is not None
 
-    def _awaits_server(self, ref: str, chosen: Entry | None) -> bool:
+    def _awaits_server(self, ref: str, chosen: DeploymentState | None) -> bool:
         """Return whether a version stays as it is stored, because its stored server was not seen yet."""
-        if chosen is not None and chosen.verdict.retained:
+        if chosen is not None and chosen.visibility.retained:
             return True
         return self._earlier.awaits_server(ref, has_server=chosen is not None, known=self._deployments.refs)
 
@@ -224,8 +224,8 @@ class Renderer:
             self.waiting.add(ref)
             self.retained.add(ref)
             return None
-        facts = entry.verdict.facts
-        if entry.verdict.retained:
+        facts = entry.visibility.facts
+        if entry.visibility.retained:
             self.retained.add(ref)
         if facts is None or self._deployments.shown_with_version(ref):
             return None
@@ -241,7 +241,7 @@ class Renderer:
         )
         return with_cluster(view, document)
 
-    def _waits_for_registry(self, ref: str, entry: Entry) -> bool:
+    def _waits_for_registry(self, ref: str, entry: DeploymentState) -> bool:
         """Return whether a registry that was not read yet may describe a deployment, which must not be shown twice."""
         awaited = not self.awaiting_registries.isdisjoint((self._views.home(Ref.parse(ref).place), SHARED))
         return (awaited and names_version(entry.facts)) or self._earlier.may_serve_unseen(ref, entry.facts)

@@ -32,10 +32,10 @@ from services.normalizer.reports import add_explanations
 from services.normalizer.settings import NormalizerSettings
 from services.normalizer.sink import Intake
 from services.normalizer.source import Source
-from services.normalizer.sources.kserve.answered import Answered
+from services.normalizer.sources.kserve.server_answers import ServerAnswers
 from services.normalizer.sources.manifests import ManifestSource
 from services.normalizer.sources.openai_servers import OpenAiSource, server_refs
-from services.normalizer.sources.wrappers import Selected
+from services.normalizer.sources.wrappers import SelectionFilter
 
 log = structlog.get_logger("normalizer")
 
@@ -63,7 +63,7 @@ def _manifest_sources(environment: Environment) -> Iterable[Source]:
     source = ManifestSource(paths=environment.manifests, connections=settings.reads_secrets)
     trust = registry_trust(settings, pod_authorities(os.environ))
     servers = model_servers(settings, trust=trust, inside=True)
-    yield source if servers is None else Answered(Selected(source, settings.selection), servers)
+    yield source if servers is None else ServerAnswers(SelectionFilter(source, settings.selection), servers)
 
 
 def _openai_sources(environment: Environment) -> Iterable[Source]:
@@ -114,7 +114,7 @@ async def follow_sources(
     else:
         clusters.configure([own_cluster_spec(settings, await find_credentials(os.environ) if cluster else None)])
     for sources_of in KINDS.values():
-        tasks += [intake.follow(Selected(source, settings.selection)) for source in sources_of(environment)]
+        tasks += [intake.follow(SelectionFilter(source, settings.selection)) for source in sources_of(environment)]
     return tasks
 
 

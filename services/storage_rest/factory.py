@@ -30,7 +30,7 @@ from services.storage_rest.settings import StorageSettings
 from services.storage_rest.stores.base import Store
 from services.storage_rest.stores.configmap import ConfigMapStore
 from services.storage_rest.stores.local import FileStore, MemoryStore, claimed
-from services.storage_rest.telemetry import Telemetry
+from services.storage_rest.telemetry import StorageMetrics
 
 
 @asynccontextmanager
@@ -53,7 +53,7 @@ async def storage_service(
         OSError: the state directory cannot be made, or belongs to another process or other sources.
         common.kube.credentials.CredentialsError: the cache is in ConfigMaps, but no cluster is configured.
     """
-    telemetry = Telemetry(metrics)
+    telemetry = StorageMetrics(metrics)
     async with AsyncExitStack() as stack:
         service = StorageService(
             store=await _store(
@@ -138,7 +138,7 @@ async def _store(
     kube_metrics: KubeMetrics | None,
     *,
     health: Health,
-    telemetry: Telemetry,
+    telemetry: StorageMetrics,
     sources: Collection[str],
 ) -> Store:
     if settings.storage_type == "Memory":

@@ -13,7 +13,7 @@ from common.backoff import Backoff
 from common.complaints import Complaint
 from common.http.client import HttpClient, RemoteError, StatusError
 from common.wire import Changes, Upsert, encode_original_upsert
-from services.storage_rest.telemetry import Telemetry
+from services.storage_rest.telemetry import StorageMetrics
 
 log = structlog.get_logger("push")
 
@@ -87,7 +87,9 @@ class Pusher:
     While location requests changes itself, nothing is pushed and waiting keys are dropped.
     """
 
-    def __init__(self, *, client: HttpClient, cache: PushedCache, telemetry: Telemetry, yaml: bool = False) -> None:
+    def __init__(
+        self, *, client: HttpClient, cache: PushedCache, telemetry: StorageMetrics, yaml: bool = False
+    ) -> None:
         """`yaml`: documents are sent in the format CatalogInfoYamlFormat."""
         self._yaml = yaml
         self._client = client

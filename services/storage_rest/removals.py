@@ -10,7 +10,7 @@ import structlog
 
 from common import removals
 from common.wire import Leaving, Upsert
-from services.storage_rest.telemetry import Telemetry
+from services.storage_rest.telemetry import StorageMetrics
 
 log = structlog.get_logger("storage")
 
@@ -65,7 +65,7 @@ class RemovalPolicy:
 class Departures:
     """Remembers and logs the entries that were removed."""
 
-    def __init__(self, *, telemetry: Telemetry, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, *, telemetry: StorageMetrics, clock: Callable[[], float] = time.time) -> None:
         self._telemetry = telemetry
         self._clock = clock
         self._latest: deque[Departure] = deque(maxlen=REMEMBERED)

@@ -12,7 +12,7 @@ import structlog
 from common import feed
 from common.wire import Batch, Upsert
 from services.storage_rest.stores.base import Refusal, Store
-from services.storage_rest.telemetry import Telemetry
+from services.storage_rest.telemetry import StorageMetrics
 
 log = structlog.get_logger("storage")
 
@@ -32,7 +32,7 @@ class Unacceptable(Exception):
 class Screen:
     """Separates what can be stored from what cannot."""
 
-    def __init__(self, *, store: Store, document_limit: int, telemetry: Telemetry) -> None:
+    def __init__(self, *, store: Store, document_limit: int, telemetry: StorageMetrics) -> None:
         """`document_limit` is in bytes, for a document or a model card; the store has its own limits."""
         self._store = store
         self._document_limit = document_limit

@@ -29,7 +29,7 @@ from services.storage_rest.removals import (
 )
 from services.storage_rest.screening import Screen
 from services.storage_rest.stores.base import LoadedCache, Refusal, Store, StoreUnavailable
-from services.storage_rest.telemetry import Telemetry
+from services.storage_rest.telemetry import StorageMetrics
 
 log = structlog.get_logger("storage")
 
@@ -89,7 +89,7 @@ class StorageService:
         self,
         *,
         store: Store,
-        telemetry: Telemetry,
+        telemetry: StorageMetrics,
         health: Health,
         document_limit: int,
         policy: RemovalPolicy,

@@ -5,7 +5,7 @@ from prometheus_client import Counter, Gauge
 from common.metrics import Metrics
 
 
-class Telemetry:
+class StorageMetrics:
     """The service's own metrics, in addition to those of every server."""
 
     def __init__(self, metrics: Metrics) -> None:

@@ -64,7 +64,7 @@ def _missing_is_gone() -> None:
 
 def _absent_kind_is_gone() -> None:
     from common.faults import Fault, kind_of
-    from services.normalizer.sources.kserve.watched import Collection
+    from services.normalizer.sources.kserve.collection import Collection
 
     change, state = Collection.change, Collection.state
     known: set[Any] = set()

@@ -55,7 +55,7 @@ def an_authority_of_another_cluster(world: World) -> None:
     world.environ["ca.crt"] = Certificates.create().ca
 
 
-@broken("credentials", "the API server cannot be asked", "check that the API server runs")
+@broken("credentials", "the request to the API server failed", "check that the API server runs")
 async def an_api_server_that_is_down(world: World) -> None:
     await world.cluster.go_down()
 
@@ -77,7 +77,7 @@ def a_token_that_has_expired(world: World) -> None:
 
 
 @broken(
-    "credentials", "the API server cannot be asked", "HTTPS_PROXY is set: the connector connects to the API server dir"
+    "credentials", "the request to the API server failed", "(HTTPS_PROXY): the connector connects to the API server dir"
 )
 async def a_proxy_that_would_be_needed(world: World) -> None:
     world.environ["HTTPS_PROXY"] = "http://proxy.example.com:3128"
@@ -89,12 +89,12 @@ def no_namespace(world: World) -> None:
     del world.environ["POD_NAMESPACE"]
 
 
-@broken("credentials", f"the connector is usually {ACCOUNT}", "kubectl auth can-i", verdict="warning")
+@broken("credentials", f"the connector usually runs as {ACCOUNT}", "kubectl auth can-i", verdict="warning")
 def another_account(world: World) -> None:
     world.allow(world.rights, "system:serviceaccount:ai-rhdh:default")
 
 
-@broken("credentials", "s ahead of the API server's", "set it with NTP", verdict="warning")
+@broken("credentials", "seconds ahead of that of the API server", "with NTP", verdict="warning")
 def a_clock_that_is_wrong(world: World) -> None:
     world.clock = lambda: time.time() + 600
 
@@ -104,7 +104,7 @@ def a_cluster_without_kserve(world: World) -> None:
     world.cluster.uninstall("inferenceservices")
 
 
-@broken("kinds", "but not serving.kserve.io/v1beta1", "kubectl get crd")
+@broken("kinds", "but not with InferenceServices of serving.kserve.io/v1beta1; its versions are: v2", "kubectl get crd")
 def a_kserve_of_another_version(world: World) -> None:
     world.cluster.uninstall("inferenceservices")
     kind, plural = INFERENCE_SERVICES.kind, INFERENCE_SERVICES.plural
@@ -128,7 +128,7 @@ def no_right_to_see_models(world: World) -> None:
     world.without("inferenceservices")
 
 
-@broken("rights", "may not watch inferenceservices", "add to the rules of the ClusterRole")
+@broken("rights", "may not watch inferenceservices", "add this rule to the ClusterRole")
 def no_right_to_watch(world: World) -> None:
     world.without("inferenceservices", "watch")
 
@@ -138,12 +138,12 @@ def no_right_to_see_services(world: World) -> None:
     world.without("services")
 
 
-@broken("rights", "finding model registries", 'apiGroups: ["route.openshift.io"]')
+@broken("rights", "to find model registries", 'apiGroups: ["route.openshift.io"]')
 def no_right_to_see_routes(world: World) -> None:
     world.without("routes")
 
 
-@broken("rights", "showing LLMInferenceServices", "components/llm-inference-services", verdict="warning")
+@broken("rights", "to show LLMInferenceServices", "components/llm-inference-services", verdict="warning")
 def llm_inference_services_that_may_not_be_read(world: World) -> None:
     world.cluster.install(LLM_INFERENCE_SERVICES)
 
@@ -163,7 +163,7 @@ def gateways_without_their_rights(world: World) -> None:
     world.environ["MODEL_REGISTRY_GATEWAYS"] = "true"
 
 
-@broken("rights", "no ClusterRoleBinding reaches this account", "subjects must name it")
+@broken("rights", "no ClusterRoleBinding gives it a role", "its subjects must contain the account")
 def a_binding_to_an_account_elsewhere(world: World) -> None:
     world.allow({p for p in world.rights if p.resource == "configmaps"})
 
@@ -176,7 +176,7 @@ def watched_namespaces_without_rights_there(world: World) -> None:
     world.allow({p if p.namespace else p._replace(namespace="demo") for p in world.rights})
 
 
-@broken("models", "there is no InferenceService in any namespace", "nothing is deployed yet", verdict="warning")
+@broken("models", "there is no InferenceService in any namespace", "deploy a model", verdict="warning")
 def nothing_deployed(world: World) -> None:
     world.cluster.delete("InferenceService", "models", "iris")
 
@@ -194,7 +194,7 @@ def a_model_that_was_stopped(world: World) -> None:
 
 
 @broken(
-    "models", "InferenceService in namespace modells, or no such", "must name namespaces exactly", verdict="warning"
+    "models", "in namespace modells, or the namespace does not exist", "misspelt in WATCH_NAMESPACES", verdict="warning"
 )
 def a_watched_namespace_that_is_misspelt(world: World) -> None:
     world.environ["WATCH_NAMESPACES"] = "modells"
@@ -220,7 +220,12 @@ def an_llm_that_is_not_ready(world: World) -> None:
     world.cluster.apply(llm_isvc("chat") | {"status": {}})
 
 
-@broken("hidden", "refused: InferenceService models/wine: storage does not take", "make it shorter", verdict="warning")
+@broken(
+    "hidden",
+    "hidden (refused): InferenceService models/wine: storage does not take",
+    "make it shorter",
+    verdict="warning",
+)
 def a_document_that_storage_refuses(world: World) -> None:
     world.pod.hidden = [
         {
@@ -295,7 +300,7 @@ def a_route_that_no_router_admits(world: World) -> None:
     world.cluster.apply(route("public", admitted=False))
 
 
-@broken("registries", "no registry can be verified: MODEL_REGISTRY_CA_FILE", "mounted into the container")
+@broken("registries", "cannot be verified: MODEL_REGISTRY_CA_FILE", "PEM format into the container")
 def a_file_of_authorities_that_is_not_there(world: World) -> None:
     world.environ["MODEL_REGISTRY_CA_FILE"] = str(world.directory / "missing.pem")
 
@@ -310,12 +315,21 @@ def no_registry(world: World) -> None:
     del world.environ["MODEL_REGISTRY_URLS"]
 
 
-@broken("cache", "1 value of ConfigMap bac-import-model cannot be read: models_wine", "was it edited by hand?")
+@broken(
+    "cache",
+    "1 value of ConfigMap bac-import-model cannot be read: models_wine",
+    '-p \'{"binaryData":{"models_wine":null}}\'',
+)
 def a_cache_that_is_unreadable(world: World) -> None:
     world.put_cache({"models_iris": world.entry(), "models_wine": "Z2FyYmFnZQ=="})
 
 
-@broken("cache", "models_iris is about to leave since", "connector removals refuse models_iris", verdict="warning")
+@broken(
+    "cache",
+    "models_iris will be removed in 0 minutes; it has been marked for removal since 2026-01-01 10:00",
+    "connector removals refuse models_iris",
+    verdict="warning",
+)
 def a_model_that_its_source_lacks(world: World) -> None:
     leaving = {"since": "2026-01-01T10:00:00Z", "reason": "not-listed"}
     world.put_cache({"models_iris": world.entry(leaving=leaving)})
@@ -326,17 +340,17 @@ def a_cache_that_was_frozen(world: World) -> None:
     world.put_cache({"models_iris": world.entry()}, immutable=True)
 
 
-@broken("cache", "never been marked as complete", "what is waited for", verdict="warning")
+@broken("cache", "never been marked as complete", "which source has not been listed", verdict="warning")
 def a_cache_that_was_never_complete(world: World) -> None:
     world.put_cache({"models_iris": world.entry()}, complete=False)
 
 
-@broken("cache", "it cannot be written: ", "a quota or an admission policy refuses")
+@broken("cache", "the cache cannot be written: ", "a quota or an admission policy refuses")
 def a_policy_that_refuses_writes(world: World) -> None:
     world.cluster.fault("status", status=403, times=None, path="dryRun")
 
 
-@broken("cache", "the cache cannot be read", "rights")
+@broken("cache", "the cache cannot be read", "Rights")
 def no_right_to_read_the_cache(world: World) -> None:
     world.without("configmaps")
 
@@ -346,30 +360,35 @@ def a_location_that_does_not_run(world: World) -> None:
     world.pod.absent.add("location")
 
 
-@broken("feed", "rhoai-normalizer: registry:team does not hold: forbidden", "create a RoleBinding")
+@broken("feed", "rhoai-normalizer is not ready, because of registry:team: forbidden", "create a RoleBinding")
 def a_source_that_cannot_be_read(world: World) -> None:
     condition = {"name": "registry:team", "ok": False, "reason": "forbidden; create a RoleBinding", "since": 0}
     world.pod.ready["rhoai-normalizer"] = {"status": "not ready", "conditions": [condition]}
 
 
-@broken("feed", "the feed answers 503, so Backstage keeps what it has", "a condition above says what is waited for")
+@broken(
+    "feed", "the feed answers 503, so Backstage keeps what it has", "the lines above say what the connector waits for"
+)
 def a_feed_that_is_not_complete(world: World) -> None:
     world.pod.metrics = world.pod.metrics.replace("complete 1.0", "complete 0.0")
 
 
-@broken("feed", "serves 0 models", "", verdict="warning")
+@broken("feed", "serves 0 models", "say why no model is shown", verdict="warning")
 def a_feed_that_is_empty(world: World) -> None:
     world.pod.metrics = world.pod.metrics.replace("documents 1.0", "documents 0.0")
 
 
 @broken(
-    "backstage", "first generation (Developer Hub 1.8, 1.9) has asked 12 times, last 120", "kubectl", verdict="warning"
+    "backstage",
+    "first generation (Developer Hub 1.8, 1.9) has read the feed 12 times, most recently 120",
+    "kubectl",
+    verdict="warning",
 )
 def a_backstage_that_has_ceased_to_ask(world: World) -> None:
     world.pod.asked_before = 7200.0
 
 
-@broken("backstage", "nobody has asked for the feed", "app-config", verdict="warning")
+@broken("backstage", "nobody has read the feed", "app-config", verdict="warning")
 def a_backstage_that_does_not_ask(world: World) -> None:
     world.pod.metrics = ""
 
@@ -394,17 +413,17 @@ def a_cache_in_memory(world: World) -> None:
     world.environ["STORAGE_TYPE"] = "Memory"
 
 
-@broken("settings", "REMOVAL_GUARD=off", "take REMOVAL_GUARD out", verdict="warning")
+@broken("settings", "REMOVAL_GUARD=off", "remove REMOVAL_GUARD", verdict="warning")
 def no_guard_against_removals(world: World) -> None:
     world.environ["REMOVAL_GUARD"] = "off"
 
 
-@broken("settings", "REMOVAL_HOLD=0", "take REMOVAL_HOLD out", verdict="warning")
+@broken("settings", "REMOVAL_HOLD=0", "remove REMOVAL_HOLD", verdict="warning")
 def no_time_before_removals(world: World) -> None:
     world.environ["REMOVAL_HOLD"] = "0"
 
 
-@broken("settings", "every host that reaches the pod may read", "take OPEN_READS out", verdict="warning")
+@broken("settings", "every host that reaches the pod may read", "remove OPEN_READS", verdict="warning")
 def reads_that_are_open(world: World) -> None:
     world.environ["OPEN_READS"] = "true"
 

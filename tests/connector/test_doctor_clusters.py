@@ -107,9 +107,9 @@ async def test_where_all_is_well_each_cluster_is_told_below_its_name(clusters: C
         assert [step.name for step in report.steps if step.cluster == name] == [
             *("credentials", "kinds", "rights", "models", "registries")
         ]
-        assert "1 InferenceService, 1 ready and wanted" in str(found(report, "ok", name, "models"))
+        assert "1 InferenceService, 1 ready to be shown" in str(found(report, "ok", name, "models"))
     (step,) = [step for step in report.steps if step.name == "clusters"]
-    assert step.findings[0].message == f"3 clusters of CLUSTERS_FILE {clusters.file}: hub, prod, stage"
+    assert step.findings[0].message == f"3 clusters in CLUSTERS_FILE {clusters.file}: hub, prod, stage"
     assert {step["cluster"] for step in report.as_json()["steps"]} == {"", "hub", "prod", "stage"}
     assert {f.verdict for step in report.steps if step.name == "cache" for f in step.findings} == {"ok"}
 
@@ -199,10 +199,13 @@ def write_file(text: str) -> Callable[[Clusters], None]:
 
 
 CASES = {
-    "forbidden": Case(lambda c: c.allow("stage", nothing=True), "rights", "nothing may be read", "clusters/account"),
+    "forbidden": Case(lambda c: c.allow("stage", nothing=True), "rights", "may not read anything", "clusters/account"),
     "forbidden-list": Case(lambda c: c.allow("stage", nothing=True), "models", "cannot be listed: ", "Rights"),
     "down": Case(
-        lambda c: c.clusters["stage"].go_down(), "credentials", "cannot be asked", "check that the API server"
+        lambda c: c.clusters["stage"].go_down(),
+        "credentials",
+        "request to the API server failed",
+        "check that the API server",
     ),
     "hanging": Case(hang, "credentials", "no answer in time", "no network policy blocks it"),
     "wrong-authority": Case(
@@ -237,12 +240,12 @@ CASES = {
     ),
     "no-file": Case(
         lambda c: c.world.environ.update(CLUSTERS_FILE=str(c.world.directory / "none.yaml")),
-        *("clusters", "none.yaml cannot be read", "CLUSTERS_FILE names the file", ""),
+        *("clusters", "none.yaml cannot be read", "correct the file that CLUSTERS_FILE names", ""),
     ),
     "not-yaml": Case(write_file("clusters: ["), "clusters", "line 1: not YAML", "docs/clusters.md", ""),
     "misspelt-namespace": Case(
         replaced(namespaces=["modells"]),
-        *("models", "in namespace modells, or no such", "namespaces of cluster stage in CLUSTERS_FILE must name"),
+        *("models", "in namespace modells, or", "misspelt in namespaces of cluster stage in CLUSTERS_FILE"),
         verdict="warning",
     ),
     "no-kserve": Case(lambda c: c.clusters["stage"].uninstall("inferenceservices"), "kinds", "not installed", "KServe"),
@@ -257,7 +260,10 @@ CASES = {
         refused_by_shared_registry, "registries", "401", "its tokenFile, named under sharedRegistries", ""
     ),
     "no-registry-token-file": Case(
-        replaced(registryTokenFile="none.token"), "credentials", "none.token, cannot be read", "write the token into it"
+        replaced(registryTokenFile="none.token"),
+        "credentials",
+        "none.token, cannot be read",
+        "write the token into this file",
     ),
     "untrusted-registry": Case(
         lambda c: register(c, url="https://registry.example.com", namespace="team"),
@@ -289,7 +295,20 @@ async def test_what_is_broken_in_one_cluster_is_named_there_alone(clusters: Clus
     if case.verdict == "fault":
         assert report.status() == 1
     assert CANARY not in json.dumps(report.as_json())
-    assert "fault of the doctor's own" not in json.dumps(report.as_json())
+    assert "the doctor itself failed" not in json.dumps(report.as_json())
+
+
+@pytest.mark.parametrize("fields", [{"tokenFile": "missing.token"}, {"url": "https://127.0.0.1:1"}], ids=str)
+async def test_what_cannot_be_checked_in_a_cluster_is_one_line(clusters: Clusters, fields: dict[str, str]) -> None:
+    replaced(**fields)(clusters)
+
+    report = await clusters.examine()
+
+    (skipped,) = [
+        f for step in report.steps if step.cluster == "stage" for f in step.findings if f.verdict == "skipped"
+    ]
+    assert skipped.message == "the other checks of this cluster are skipped until its API server can be used"
+    assert {step.name for step in report.steps if step.cluster == "stage"} <= {"credentials", "registries"}
 
 
 async def test_the_cache_is_looked_at_whatever_the_file_says(clusters: Clusters) -> None:
@@ -309,7 +328,7 @@ async def test_of_a_cluster_that_has_the_cache_alone_no_more_is_asked(clusters: 
     )
     (rights,) = [step for step in report.steps if step.name == "rights" and not step.cluster]
     assert [f.message for f in rights.findings] == [
-        f"get, list, watch, create, patch configmaps in namespace {NAMESPACE}: the cache"
+        f"may get, list, watch, create, patch configmaps in namespace {NAMESPACE}, to keep the cache"
     ]
 
 
@@ -342,7 +361,7 @@ async def test_two_ways_to_one_server_are_told(clusters: Clusters) -> None:
     faults = {name: found(report, "fault", name, "credentials") for name in ("prod", "stage")}
     ((name, (fault,)),) = [(name, each) for name, each in faults.items() if each]  # of the one that came second
     other = {"prod": "stage", "stage": "prod"}[name]
-    assert fault.message == f"it is the same API server as that of {other}"
+    assert fault.message == f"this is the same API server as that of cluster {other}"
 
 
 async def test_no_server_is_sent_the_token_of_another_cluster(clusters: Clusters) -> None:
@@ -385,7 +404,7 @@ async def test_a_model_of_any_cluster_is_found(clusters: Clusters) -> None:
     for other in ("hub", "prod"):
         said = "no InferenceService is named models/stage-model here: another cluster has it"
         assert found[other, "deployment"] == [("skipped", said)]
-    assert found["", "cache"][0][0] == "fault"  # its source has it, but the cache does not
+    assert found["", "cache"][0][0] == "fault"  # the source of the model has it, but the cache does not
 
     found = await trace_of(clusters, "nowhere")
     assert {found[name, "deployment"][0][0] for name in clusters.entries} == {"fault"}
@@ -412,7 +431,8 @@ async def test_one_that_hangs_is_told_and_the_others_are_searched(clusters: Clus
     hang(clusters)
     found = await trace_of(clusters, "models/prod-model")
     assert found["prod", "deployment"][0][0] == "ok"
-    assert found["stage", "credentials"][-1][0] == "fault"
+    assert [verdict for verdict, _ in found["stage", "credentials"]] == ["ok", "fault", "skipped"]
+    assert ("stage", "deployment") not in found
 
     clusters.allow("prod", nothing=True)
     found = await trace_of(clusters, "wine")
@@ -470,7 +490,7 @@ async def test_contexts_of_the_command_line_are_walked_like_clusters_of_the_file
     assert status == 1  # the token of the world's registry is not that of this cluster
     assert [s["name"] for s in steps if s["cluster"]] == ["credentials", "kinds", "rights", "models", "registries"]
     (cache,) = [s for s in steps if s["name"] == "cache"]
-    assert cache["findings"][0]["message"] == "STORAGE_TYPE is File: no ConfigMaps are kept"
+    assert cache["findings"][0]["message"] == "STORAGE_TYPE is File, so there are no ConfigMaps to check"
 
     status, text = await world.run("--cluster", "nowhere")
     assert (status, "✗ no context nowhere in" in text) == (1, True)
@@ -480,4 +500,5 @@ async def test_the_command_tells_each_cluster_below_its_name(clusters: Clusters)
     clusters.write()
     status, text = await clusters.world.run()
     assert status == 0, text
-    assert "\nCluster stage\n  Credentials and API server\n    ✓ cluster stage of CLUSTERS_FILE, for https://" in text
+    assert "\nCluster stage\n  Credentials and API server\n" in text
+    assert "    ✓ the credentials are those of cluster stage of CLUSTERS_FILE, for https://" in text

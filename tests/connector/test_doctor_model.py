@@ -66,7 +66,10 @@ async def test_a_name_that_nothing_has_gets_a_suggestion(world: World) -> None:
 
     assert found["deployment"][0] == "fault"
     assert "is named irys: did you mean iris" in found["deployment"][1]
-    assert found["cache"] == ("skipped", "not in the cache, as is to be expected")
+    assert found["cache"] == (
+        "skipped",
+        "the model is not in the cache, which is expected: no source says that it is ready",
+    )
 
 
 async def test_a_model_that_is_not_ready_is_said_to_be_so(world: World) -> None:
@@ -93,7 +96,7 @@ async def test_what_its_source_has_and_the_cache_has_not_is_a_fault(world: World
     found = await follow(world, "wine")
 
     assert found["deployment"][0] == "ok"
-    assert found["cache"] == ("fault", "its source has it, but the cache does not")
+    assert found["cache"] == ("fault", "the source of the model has it, but the cache does not")
 
 
 async def test_what_the_cache_has_and_the_feed_has_not_is_a_fault(world: World) -> None:
@@ -171,10 +174,10 @@ async def test_registries_that_cannot_be_asked_are_named(world: World) -> None:
                 "storage does not take its document",
             ),
         ),
-        ({"near": ["wine"]}, ("fault", "no source that was read has a model of this name; names like it: wine")),
+        ({"near": ["wine"]}, ("fault", "no source that was read has a model of this name; similar names: wine")),
         (
             {"unread": [{"source": "registry:ns/reg", "reason": "forbidden"}]},
-            ("warning", "it may be in a source that cannot be read: registry:ns/reg (forbidden)"),
+            ("warning", "the model may be in a source that cannot be read: registry:ns/reg (forbidden)"),
         ),
     ],
     ids=["shown", "hidden", "unknown", "unread"],
@@ -189,4 +192,4 @@ async def test_a_running_normalizer_is_asked(
 async def test_one_that_does_not_run_is_no_fault(world: World) -> None:
     world.pod.absent = {"rhoai-normalizer"}
     verdict, message = (await follow(world, "iris"))["normalizer"]
-    assert (verdict, message.startswith("no running normalizer explains it")) == ("skipped", True)
+    assert (verdict, message.startswith("no running normalizer could be asked")) == ("skipped", True)

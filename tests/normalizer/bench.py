@@ -16,7 +16,7 @@ from services.normalizer.normalize.result import Defaults
 from services.normalizer.plan import Plan, plan
 from services.normalizer.source import Sink
 from services.normalizer.sourcebook import SourceBook, SourceKind
-from services.normalizer.sources.polled import differences
+from services.normalizer.sources.registry_source import differences
 from tests.normalizer.normalize.registries import registered
 
 SOURCE = "kserve"

@@ -22,7 +22,7 @@ from services.normalizer.settings import NormalizerSettings
 from services.normalizer.sink import Intake
 from services.normalizer.source import Sink
 from services.normalizer.sourcebook import SourceKind
-from services.normalizer.sources.polled import differences
+from services.normalizer.sources.registry_source import differences
 from tests import objects
 from tests.fakes.registry import MODELS, VERSIONS, FakeRegistry, PageLimits
 from tests.normalizer.bench import RegistryScript

@@ -28,7 +28,7 @@ from services.storage_rest.service import StorageService
 from services.storage_rest.settings import StorageSettings
 from services.storage_rest.stores.base import Store
 from services.storage_rest.stores.local import MemoryStore
-from services.storage_rest.telemetry import Telemetry
+from services.storage_rest.telemetry import StorageMetrics
 
 T = TypeVar("T")
 
@@ -127,7 +127,7 @@ async def background(*coroutines: Coroutine[Any, Any, None]) -> AsyncIterator[No
 async def running(
     store: Store | None = None,
     *,
-    telemetry: Telemetry | None = None,
+    telemetry: StorageMetrics | None = None,
     metrics: Metrics | None = None,
     health: Health | None = None,
     bridge: str = "",
@@ -139,7 +139,7 @@ async def running(
     """A service on a store (memory unless told), pushing to `bridge` if given."""
     metrics = metrics or Metrics("storage-rest", "test")
     health = health or Health()
-    telemetry = telemetry or Telemetry(metrics)
+    telemetry = telemetry or StorageMetrics(metrics)
     service = StorageService(
         store=store or MemoryStore(),
         telemetry=telemetry,

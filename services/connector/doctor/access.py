@@ -113,7 +113,7 @@ def expiry_of(token: str | None) -> float | None:
 def judge_login(login: Login) -> list[Finding]:
     """Return findings about credentials, certificate authority, clock and account."""
     found = login.credentials
-    findings = [Finding("ok", f"{found.origin}, for {found.server}")]
+    findings = [Finding("ok", f"the credentials are those of {found.origin}, for {found.server}")]
     if isinstance(login.ahead, RemoteError):
         findings.append(_unreached(login, login.ahead))
         return findings
@@ -122,8 +122,8 @@ def judge_login(login: Login) -> list[Finding]:
         findings.append(
             Finding(
                 "warning",
-                f"the clock here is {abs(login.ahead):.0f} s {direction} the API server's",
-                "set it with NTP: tokens and certificates are valid only for a limited time",
+                f"the clock of this machine is {abs(login.ahead):.0f} seconds {direction} that of the API server",
+                "synchronise both clocks with NTP: with a wrong clock, valid tokens and certificates are rejected",
             )
         )
     findings.append(Finding("ok", f"the API server answers at {found.server}, and its certificate is verified"))
@@ -133,7 +133,8 @@ def judge_login(login: Login) -> list[Finding]:
             Finding(
                 "fault",
                 "the namespace of the cache is not known",
-                "set POD_NAMESPACE, as the documented containers do (fieldRef metadata.namespace)",
+                "set it in the env of the container:\n"
+                "- name: POD_NAMESPACE\n  valueFrom: {fieldRef: {fieldPath: metadata.namespace}}",
             )
         )
     return findings
@@ -149,9 +150,9 @@ def _unreached(login: Login, error: RemoteError) -> Finding:
         remedy = login.credentials.distrusted
     if isinstance(error, Unreachable) and login.proxies:
         direct = is_inside(urlsplit(login.credentials.server).hostname or "")
-        way = "directly, not by a proxy" if direct else "through it, unless NO_PROXY names the host"
-        remedy += f"\n{listed(login.proxies)} is set: the connector connects to the API server {way}"
-    return Finding("fault", f"the API server cannot be asked: {error}", remedy)
+        way = "directly, not through a proxy" if direct else "through the proxy, unless NO_PROXY contains its host"
+        remedy += f"\na proxy is set ({listed(login.proxies)}): the connector connects to the API server {way}"
+    return Finding("fault", f"the request to the API server failed: {error}", remedy)
 
 
 def judge_token_files(tokens: Mapping[str, Path]) -> list[Finding]:
@@ -163,7 +164,7 @@ def judge_token_files(tokens: Mapping[str, Path]) -> list[Finding]:
         except (OSError, UnicodeDecodeError) as error:
             fault = f"cannot be read: {getattr(error, 'strerror', None) or error}"
         if fault:
-            remedy = "write the token into it; until then, requests to registries have no token"
+            remedy = "write the token into this file; until then, requests to registries are sent without a token"
             findings.append(Finding("fault", f"the file with the token for registries, {path}, {fault}", remedy))
     return findings
 
@@ -171,14 +172,15 @@ def judge_token_files(tokens: Mapping[str, Path]) -> list[Finding]:
 def _account(login: Login) -> list[Finding]:
     user = login.user
     if isinstance(user, RemoteError):
-        return [Finding("skipped", f"our account cannot be determined: {user}")]
+        return [Finding("skipped", f"the account of these credentials cannot be determined: {user}")]
     if user.endswith(f":{ROLE}") or not login.credentials.namespace or not login.has_cache:
-        return [Finding("ok", f"we are {user}")]
+        return [Finding("ok", f"the account is {user}")]
     account = f"system:serviceaccount:{login.credentials.namespace}:{ROLE}"
     return [
         Finding(
             "warning",
-            f"we are {user}, the connector is usually {account}: the rights below are ours",
+            f"the account is {user}, but the connector usually runs as {account}",
+            f"the rights below are those of {user}; to check a right of the connector's account:\n"
             f"kubectl auth can-i list inferenceservices.serving.kserve.io --all-namespaces --as {account}",
         )
     ]
@@ -188,51 +190,51 @@ def wanted_rights(scope: Scope) -> list[Right]:
     """Return the permissions that the connector needs."""
     rights = list(_reading_rights(scope)) if scope.followed else []
     if scope.own:
-        rights.append(Right(_STORE, CONFIG_MAPS, scope.own, "the cache"))
+        rights.append(Right(_STORE, CONFIG_MAPS, scope.own, "to keep the cache"))
     return rights
 
 
 def _reading_rights(scope: Scope) -> Iterator[Right]:
     for namespace in scope.watched or ("",):
-        yield Right(_READ, INFERENCE_SERVICES, namespace, "the models that are served")
-        yield Right(_READ, SERVICES, namespace, "the addresses of models inside the cluster")
-        yield Right(_READ, SERVICE_ACCOUNTS, namespace, "whether a model asks for a token")
+        yield Right(_READ, INFERENCE_SERVICES, namespace, "to find the models")
+        yield Right(_READ, SERVICES, namespace, "to find the addresses of models inside the cluster")
+        yield Right(_READ, SERVICE_ACCOUNTS, namespace, "to see whether a model requires a token")
         yield from _optional_rights(scope, namespace)
     if scope.namespaces:
-        yield Right(_READ, NAMESPACES, "", "what models have from their namespaces", "namespaces")
+        yield Right(_READ, NAMESPACES, "", "to read what models inherit from their namespaces", "namespaces")
     for namespace in scope.searched if scope.watched else ("",):
         if scope.has_routes:
-            yield Right(_READ, ROUTES, namespace, "finding model registries")
+            yield Right(_READ, ROUTES, namespace, "to find model registries")
         if scope.gateways:
             for kind in (HTTP_ROUTES, GATEWAYS):
-                yield Right(_READ, kind, namespace, "finding model registries", "gateways")
+                yield Right(_READ, kind, namespace, "to find model registries", "gateways")
         if namespace and namespace not in scope.watched:
-            yield Right(_READ, SERVICES, namespace, "finding model registries")
+            yield Right(_READ, SERVICES, namespace, "to find model registries")
 
 
 def _optional_rights(scope: Scope, namespace: str) -> Iterator[Right]:
     if scope.llm:
-        yield Right(_READ, scope.llm, namespace, "showing LLMInferenceServices", "llm-inference-services")
+        yield Right(_READ, scope.llm, namespace, "to show LLMInferenceServices", "llm-inference-services")
     if scope.runtimes:
         for kind in (SERVING_RUNTIMES, *([] if namespace else [CLUSTER_SERVING_RUNTIMES])):
-            yield Right(_READ, kind, namespace, "what models speak", "runtimes")
+            yield Right(_READ, kind, namespace, "to read which API a runtime provides", "runtimes")
     if scope.connections in ("true", "secrets"):
-        yield Right(("get",), SECRETS, namespace, "where connections lead", "connections")
+        yield Right(("get",), SECRETS, namespace, "to read the locations of connections", "connections")
     if scope.connections == "pods":
-        yield Right(("list",), PODS, namespace, "the buckets of connections", "pods")
+        yield Right(("list",), PODS, namespace, "to read the buckets of connections", "pods")
 
 
 def optional(scope: Scope) -> Finding:
     """Return which of the optional kinds are read, and what enables the others."""
     kinds = (
         ("LLMInferenceServices", scope.llm is not None, "the cluster has none"),
-        ("connections", scope.connections != "false", "RESOLVE_CONNECTIONS"),
-        ("ServingRuntimes", scope.runtimes, "READ_RUNTIMES"),
-        ("namespaces", scope.namespaces, "READ_NAMESPACES"),
-        ("Gateways", scope.gateways, "MODEL_REGISTRY_GATEWAYS"),
+        ("connections", scope.connections != "false", "see RESOLVE_CONNECTIONS"),
+        ("ServingRuntimes", scope.runtimes, "see READ_RUNTIMES"),
+        ("namespaces", scope.namespaces, "see READ_NAMESPACES"),
+        ("Gateways", scope.gateways, "see MODEL_REGISTRY_GATEWAYS"),
     )
     said = (f"{name} are {'read' if on else f'not read ({switch})'}" for name, on, switch in kinds)
-    return Finding("ok", f"optional: {'; '.join(said)}")
+    return Finding("ok", f"optional sources: {'; '.join(said)}")
 
 
 def judge_rights(
@@ -244,19 +246,20 @@ def judge_rights(
         return [
             Finding(
                 "skipped",
-                f"rights cannot be asked for: {refusals[0]}",
-                "the ClusterRole system:basic-user, which every cluster binds to all accounts, allows to ask",
+                f"the rights cannot be checked: {refusals[0]}",
+                "the ClusterRole system:basic-user allows this check; usually every account is bound to it:\n"
+                "kubectl get clusterrolebinding system:basic-user -o yaml",
             )
         ]
     missing = {right: [verb for verb in right.verbs if not answers[right, verb]] for right in rights}
     findings = list(_nothing_at_all(rights, missing, further))
     for right in rights:
         if not missing[right]:
-            findings.append(Finding("ok", f"{', '.join(right.verbs)} {right}: {right.purpose}"))
+            findings.append(Finding("ok", f"may {', '.join(right.verbs)} {right}, {right.purpose}"))
         else:
             lacking = ", ".join(missing[right])
             verdict: Verdict = "warning" if right.component else "fault"
-            findings.append(Finding(verdict, f"may not {lacking} {right}: {right.purpose}", _rule(right, further)))
+            findings.append(Finding(verdict, f"may not {lacking} {right}, {right.purpose}", _rule(right, further)))
     return findings
 
 
@@ -268,8 +271,9 @@ def _nothing_at_all(rights: Sequence[Right], missing: Mapping[Right, list[str]],
         overlay = f"deploy/rbac/overlays/{'namespaced' if read[0].namespace else 'rhoai'}"
         yield Finding(
             "fault",
-            f"nothing may be read at all: no {kind} reaches this account",
-            f"kubectl get {kind.lower()} {ROLE} -o yaml     # subjects must name it, with its namespace\n"
+            f"the account may not read anything: no {kind} gives it a role",
+            f"kubectl get {kind.lower()} {ROLE} -o yaml     # its subjects must contain the account "
+            "with its namespace\n"
             f"kubectl apply -k {'deploy/clusters/account' if further else overlay}"
             f"     # {'in that cluster, ' if further else ''}with your namespace instead of ai-rhdh",
         )
@@ -280,9 +284,11 @@ def _rule(right: Right, further: bool) -> str:
     where = f" in namespace {right.namespace}" if right.namespace else ""
     verbs = ", ".join(f'"{verb}"' for verb in right.verbs)
     overlay = "deploy/clusters/account" if further else "your overlay"
-    offered = f"\nor list deploy/rbac/components/{right.component} in {overlay}" if right.component else ""
+    offered = (
+        f"\nor add deploy/rbac/components/{right.component} to the components of {overlay}" if right.component else ""
+    )
     return (
-        f"add to the rules of the {kind} {ROLE}{where}, which a binding must give to the account:\n"
+        f"add this rule to the {kind} {ROLE}{where}, and check that a binding gives it to the account:\n"
         f'- apiGroups: ["{right.resource.group}"]\n'
         f'  resources: ["{right.resource.plural}"]\n'
         f"  verbs: [{verbs}]{offered}"
@@ -303,7 +309,7 @@ def judge_kinds(
     where = f"{INFERENCE_SERVICES.group}/{INFERENCE_SERVICES.version}"
     for answer in (kserve, versions):
         if isinstance(answer, RemoteError):
-            return [Finding("skipped", f"which kinds the cluster has cannot be asked: {answer}")]
+            return [Finding("skipped", f"the API server does not say which kinds of objects it has: {answer}")]
     findings = []
     if isinstance(kserve, Mapping) and INFERENCE_SERVICES.plural in plurals(kserve):
         findings.append(Finding("ok", f"the cluster has InferenceServices ({where})"))
@@ -312,8 +318,8 @@ def judge_kinds(
         findings.append(
             Finding(
                 "fault",
-                f"KServe is there, but not {where} InferenceServices; served are {served}",
-                "kubectl get crd inferenceservices.serving.kserve.io -o yaml     # is the installation finished?",
+                f"KServe is installed, but not with InferenceServices of {where}; its versions are: {served}",
+                "kubectl get crd inferenceservices.serving.kserve.io -o yaml     # see its versions and conditions",
             )
         )
     else:
@@ -321,12 +327,18 @@ def judge_kinds(
             Finding(
                 "fault",
                 "KServe is not installed: there is no API group serving.kserve.io",
-                "install KServe, or enable it in the DataScienceCluster; the connector notices by itself",
+                "install KServe, or set spec.components.kserve.managementState to Managed in the DataScienceCluster:\n"
+                "kubectl edit datasciencecluster     # the connector needs no restart afterwards",
             )
         )
-    kind = "OpenShift: model registries are found by Routes and Services"
+    kind = "the cluster is OpenShift: model registries are found by their Routes and Services"
     if searched:
-        findings.append(Finding("ok", kind if has_routes else "no OpenShift: model registries are found by Services"))
+        findings.append(
+            Finding(
+                "ok",
+                kind if has_routes else "the cluster is not OpenShift: model registries are found by their Services",
+            )
+        )
     return findings
 
 

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -26,12 +27,20 @@ def judge_cache(
     Missing models are kept for `hold` seconds; `now` is in seconds since the epoch.
     """
     if isinstance(found, RemoteError):
-        return [Finding("fault", f"the cache cannot be read: {found}", 'see "rights" above'), *_judge_write(write)]
+        return [
+            Finding("fault", f"the cache cannot be read: {found}", '"Rights" above shows the missing rule'),
+            *_judge_write(write),
+        ]
     maps = [each for each in found if _is_ours(str(each["metadata"]["name"]))]
     entries = entries_of(found)
     findings: list[Finding] = []
     if not entries:
-        findings.append(Finding("skipped", f"there is no ConfigMap {BASE} in namespace {namespace} yet"))
+        findings.append(
+            Finding(
+                "skipped",
+                f"there is no ConfigMap {BASE} in namespace {namespace} yet; it is created with the first model",
+            )
+        )
     else:
         size = sum(_size(each) for each in maps)
         models, kept = _keys(entries), _keys(maps)
@@ -66,11 +75,16 @@ def _judge_contents(maps: Sequence[Any], namespace: str) -> Iterator[Finding]:
                 "fault",
                 f"{counted(len(keys), 'value')} of ConfigMap {name} cannot be read: {listed(keys)}",
                 f"kubectl get configmap {name} -n {namespace} -o yaml     # was it edited by hand?\n"
-                "If you remove a value, it is written again from its source.",
+                f"kubectl patch configmap {name} -n {namespace} --type merge -p '{_without(keys)}'"
+                "     # each value is written again from its source",
             )
     for each in maps:
         if _size(each) > LIMIT * 0.95:
-            yield Finding("warning", f"ConfigMap {each['metadata']['name']} is nearly full ({_size(each)} bytes)")
+            yield Finding(
+                "warning",
+                f"ConfigMap {each['metadata']['name']} is nearly full: {_size(each)} of {LIMIT} bytes",
+                "nothing needs to be done: new models are stored in another ConfigMap",
+            )
         if each.get("immutable"):
             yield Finding(
                 "fault",
@@ -80,8 +94,8 @@ def _judge_contents(maps: Sequence[Any], namespace: str) -> Iterator[Finding]:
     if not any(_annotations(each).get(COMPLETE) == "true" for each in maps):
         yield Finding(
             "warning",
-            "the cache has never been marked as complete: the feed waits until every source was listed once",
-            'see "feed" below for what is waited for',
+            "the cache has never been marked as complete: the feed waits until every source has been listed once",
+            '"Feed" below shows which source has not been listed',
         )
 
 
@@ -94,15 +108,20 @@ def _judge_leaving(maps: Sequence[Any], *, hold: float, now: float) -> Iterator[
                 continue
             minutes = max(0, round((mark.since + hold - now) / 60))
             when = (
-                "and is kept, because its removal was refused" if mark.refused else f"and leaves in {minutes} minutes"
+                "is kept, because its removal was refused" if mark.refused else f"will be removed in {minutes} minutes"
             )
             since = datetime.fromtimestamp(mark.since, UTC).strftime("%Y-%m-%d %H:%M UTC")
             yield Finding(
                 "warning",
-                f"{key} is about to leave since {since} ({mark.reason}) {when}",
-                "nothing, if it was deleted or its source lists it again; otherwise\n"
-                f"connector removals refuse {key}     # keeps it; connector removals list shows all",
+                f"{key} {when}; it has been marked for removal since {since} ({mark.reason})",
+                "if it was deleted, nothing needs to be done; to keep it in the catalog:\n"
+                f"connector removals refuse {key}     # 'connector removals list' shows all",
             )
+
+
+def _without(keys: Sequence[str]) -> str:
+    """Return the merge patch that removes these values."""
+    return json.dumps({"binaryData": dict.fromkeys(keys)}, separators=(",", ":"))
 
 
 def _unreadable(obj: Mapping[str, Any]) -> list[str]:
@@ -129,12 +148,12 @@ def _annotations(obj: Mapping[str, Any]) -> Mapping[str, str]:
 
 def _judge_write(write: Asked[None]) -> list[Finding]:
     if write is None:
-        return [Finding("ok", "it can be written (dry run)")]
+        return [Finding("ok", "the cache can be written (tested with a dry run)")]
     remedy = ""
     if isinstance(write, StatusError) and write.status == 403:
         remedy = (
-            f"the Role {ROLE} of that namespace needs create and patch for configmaps, and a RoleBinding to the "
-            'account: see "rights" above.\nIf it has both, a quota or an admission policy refuses: '
-            "the message names it"
+            f"the Role {ROLE} in that namespace must allow to create and patch configmaps, and a RoleBinding must give "
+            'it to the account: see "Rights" above.\nIf both are correct, a quota or an admission policy refuses the '
+            "write; the message names it"
         )
-    return [Finding("fault", f"it cannot be written: {write}", remedy)]
+    return [Finding("fault", f"the cache cannot be written: {write}", remedy)]

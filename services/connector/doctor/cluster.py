@@ -41,7 +41,8 @@ from services.normalizer.sources.refs import SourceRef
 
 log = structlog.get_logger("doctor")
 
-NO_WAY = [Finding("skipped", "not checked: the API server cannot be used, see above")]
+NOT_CHECKED = Finding("skipped", "the other checks of this cluster are skipped until its API server can be used")
+NO_WAY = [Finding("skipped", "not checked, because the API server cannot be used: see above")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,14 +90,12 @@ async def run_step(
         async with asyncio.timeout(timeout):
             findings = await work()
     except TimeoutError:
-        remedy = "increase --timeout, or check the network"
-        findings = [Finding("fault", f"no end within {timeout:g} s", remedy)]
+        remedy = f"check the network, or allow more time: connector doctor --timeout {timeout * 4:g}"
+        findings = [Finding("fault", f"this step did not finish within {timeout:g} seconds", remedy)]
     except Exception as error:
         log.exception("doctor_step_failed", step=name, cluster=cluster)
         findings = [
-            Finding(
-                "fault", f"an internal error of the doctor: {error!r}", "please report it with the traceback in the log"
-            )
+            Finding("fault", f"the doctor itself failed: {error!r}", "please report it, with the traceback in the log")
         ]
     seconds = round(time.perf_counter() - began, 3)
     return Step(name=name, title=title, findings=tuple(findings), seconds=seconds, cluster=cluster)
@@ -150,18 +149,14 @@ class ClusterExamination:
     async def steps(self) -> AsyncIterator[Step]:
         """Yield the steps in order from the source to Backstage, each when it and those before it are done."""
         rights = ("rights", "Rights", self.check_rights)
-        works = [
-            ("kinds", "Kinds", self.check_kinds),
-            rights,
-            ("models", "Deployments", self.check_models),
-            ("registries", "Model registries and catalogs", self.check_registries),
-        ]
-        if not self.has_way:
-            works = works[-1:]
-        elif not self.purpose.followed:
-            works = [rights]
+        registries = ("registries", "Model registries and catalogs", self.check_registries)
+        works = [("kinds", "Kinds", self.check_kinds), rights, ("models", "Deployments", self.check_models), registries]
         if self.has_way:
             yield await self.login()
+        if self.api is None:
+            works = [registries] if self.reads_registries else []
+        elif not self.purpose.followed:
+            works = [rights]
         async with asyncio.TaskGroup() as group:
             for task in [group.create_task(self.step(*work)) for work in works]:
                 yield await task
@@ -171,12 +166,21 @@ class ClusterExamination:
         """Whether it is a cluster at all: registries can be read without one."""
         return self.wanted.access != GivenAccess(None)
 
+    @property
+    def reads_registries(self) -> bool:
+        """Whether registries are read: without credentials, only those that the environment names."""
+        return self.purpose.followed and (not self.name or not self.has_way or self.credentials is not None)
+
     async def login(self) -> Step:
         """Return the step that logs in; it runs once, even if it is requested repeatedly."""
         if self._login is None:
             title = "Credentials and API server" if self.purpose.followed else "Credentials for the cache"
-            self._login = asyncio.create_task(self.step("credentials", title, self._log_in))
+            self._login = asyncio.create_task(self._login_step(title))
         return await asyncio.shield(self._login)
+
+    async def _login_step(self, title: str) -> Step:
+        step = await self.step("credentials", title, self._log_in)
+        return step if self.api is not None else replace(step, findings=(*step.findings, NOT_CHECKED))
 
     async def _log_in(self) -> list[Finding]:
         """Find the credentials and try them; the other steps use them if they work."""
@@ -190,7 +194,11 @@ class ClusterExamination:
         self.credentials = credentials
         other = self._servers.setdefault(self.id, self.name) if self.purpose.followed else self.name
         if other != self.name:
-            return [Finding("fault", f"it is the same API server as that of {other}", "take one of the two out")]
+            return [
+                Finding(
+                    "fault", f"this is the same API server as that of cluster {other}", "remove one of the two clusters"
+                )
+            ]
         api = await self._stack.enter_async_context(Api(credentials, timeout=options.timeout / 2, clock=options.clock))
         ahead = await api.ahead()
         user: Asked[str] = ahead if isinstance(ahead, RemoteError) else await api.user()
@@ -213,10 +221,13 @@ class ClusterExamination:
 
     @property
     def remedy_of_way(self) -> str:
-        """The findings of the other steps if there is no access to the cluster, which the first step has reported."""
+        """What to do if there are no usable credentials; empty if their error says it."""
         if not self.name or self.options.contexts:
             return ""
-        return f"correct the entry of cluster {self.name} in CLUSTERS_FILE, or the file that it names: docs/clusters.md"
+        return (
+            f"correct the entry of cluster {self.name} in CLUSTERS_FILE, or the file that the entry names; "
+            "docs/clusters.md describes both"
+        )
 
     async def check_kinds(self) -> list[Finding]:
         """Check which kinds of objects the cluster has."""
@@ -297,13 +308,11 @@ class ClusterExamination:
 
     async def check_registries(self) -> list[Finding]:
         """Find registries and catalogs as the normalizer does, and read the first page of each."""
-        if self.name and self.has_way and self.credentials is None:
-            return NO_WAY  # the normalizer reads nothing of a cluster that it has no way to
         try:
             connector = self.connector()
         except TrustError as error:
-            remedy = "a file with certificates in PEM form, mounted into the container that reads registries"
-            return [Finding("fault", f"no registry can be verified: {error}", remedy)]
+            remedy = "mount a file with certificates in PEM format into the container that reads registries"
+            return [Finding("fault", f"the certificates of registries cannot be verified: {error}", remedy)]
         discovery, findings = await self.discover()
         refs = (*discovery.refs, *self.purpose.servers)
         answers = await asyncio.gather(*(first_page(connector, ref) for ref in refs))

@@ -122,14 +122,14 @@ class Examination:
             elif path is not None:
                 wanted = specs_of_file(settings, read_clusters(path), options.environ)
         except ClustersFileError as error:
-            remedy = f"correct it: docs/clusters.md has all fields, {CLUSTERS_FILE} names the file"
+            remedy = f"correct the file that {CLUSTERS_FILE} names; docs/clusters.md describes all fields"
             findings = [Finding("fault", str(error), remedy)]
         except CredentialsError as error:
             findings = [Finding("fault", str(error), "kubectl config get-contexts")]
         else:
             named = [each.name for each in wanted if each.name]
             origin = f"{CLUSTERS_FILE} {path}" if path and not contexts else "the kubeconfig"
-            findings = [Finding("ok", f"{counted(len(named), 'cluster')} of {origin}: {listed(named, 20)}")]
+            findings = [Finding("ok", f"{counted(len(named), 'cluster')} in {origin}: {listed(named, 20)}")]
         if any(server_refs(settings.openai_servers)) and not any(each.inside for each in wanted):
             wanted.append(own_cluster_spec(settings, None))
         beside = next((each for each in wanted if each.inside), None)
@@ -184,7 +184,7 @@ class Examination:
         """Return why the ConfigMaps are not checked; empty if they are."""
         kind = self.settings.storage.storage_type
         if kind != "ConfigMap":
-            return [Finding("skipped", f"STORAGE_TYPE is {kind}: no ConfigMaps are kept")]
+            return [Finding("skipped", f"STORAGE_TYPE is {kind}, so there are no ConfigMaps to check")]
         if self.home is None or self.home.api is None:
             return NO_WAY
         return [] if self.home.own else [Finding("skipped", "the namespace of the cache is not known")]
@@ -260,4 +260,4 @@ def _object(body: Asked[bytes]) -> Asked[Mapping[str, Any]]:
         parsed = json.loads(body)
     except (ValueError, RecursionError):
         parsed = None
-    return parsed if isinstance(parsed, dict) else RemoteError("something else than the connector answers there")
+    return parsed if isinstance(parsed, dict) else RemoteError("something other than the connector answers there")

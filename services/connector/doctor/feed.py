@@ -15,6 +15,7 @@ _FIGURE = re.compile(r"^rhoai_connector_location_(documents|complete) (\S+)$", r
 _LABEL = re.compile(r'(\w+)="([^"]*)"')
 QUIET = 900.0
 """Seconds after its last request when a reader is reported as missing; slow ones read every five minutes."""
+_WHY_EMPTY = '"Deployments" and "Hidden models" above say why no model is shown'
 _READERS = {
     "/list": "the plugin of the first generation (Developer Hub 1.8, 1.9)",
     "/api/{connector}/list": "the plugin of the second generation (Developer Hub 1.10 and later)",
@@ -43,7 +44,8 @@ def judge_feed(pod: Pod) -> list[Finding]:
                 "skipped",
                 "no service of the connector answers here",
                 "kubectl port-forward -n NAMESPACE deployment/backstage-NAME 9090 7070 8081\n"
-                "and run the doctor again; or run it in one of the containers",
+                "and run the doctor again; or run it in one of the containers:\n"
+                "kubectl exec -n NAMESPACE deployment/backstage-NAME -c rhoai-normalizer -- connector doctor",
             )
         ]
     one_process = _is_one_process(pod.ready.get("location"))
@@ -58,15 +60,16 @@ def judge_feed(pod: Pod) -> list[Finding]:
 def judge_readers(pod: Pod, *, now: float) -> list[Finding]:
     """Return which readers have read the feed since location was started; `now` is in seconds since the epoch."""
     if isinstance(pod.metrics, RemoteError):
-        return [Finding("skipped", "who has asked is not known: location does not answer")]
+        return [Finding("skipped", "it is not known who reads the feed, because location does not answer")]
     asked, last = _by_reader(_REQUESTS, pod.metrics), _by_reader(_LAST, pod.metrics)
     if not asked:
         return [
             Finding(
                 "warning",
-                "nobody has asked for the feed since location was started",
-                "is the app-config of deploy/app-config among the --config of backstage-backend, and the plugin "
-                "installed?\nDoes a later file replace discovery.endpoints or catalog.locations?",
+                "nobody has read the feed since location was started",
+                "check that backstage-backend gets the app-config of deploy/app-config with --config,\n"
+                "that the plugin is installed, and that no later file replaces discovery.endpoints "
+                "or catalog.locations",
             )
         ]
     return [_judge_reader(reader, sum(asked[reader]), max(last.get(reader, [now])), now) for reader in sorted(asked)]
@@ -74,14 +77,15 @@ def judge_readers(pod: Pod, *, now: float) -> list[Finding]:
 
 def _judge_reader(reader: str, count: float, last: float, now: float) -> Finding:
     ago = max(0.0, now - last)
-    when = f"{ago:.0f} s" if ago < 120 else f"{ago / 60:.0f} minutes"
-    said = f"{reader} has asked {counted(round(count), 'time')}, last {when} ago"
+    when = f"{ago:.0f} seconds" if ago < 120 else f"{ago / 60:.0f} minutes"
+    said = f"{reader} has read the feed {counted(round(count), 'time')}, most recently {when} ago"
     if ago <= QUIET:
         return Finding("ok", said)
     return Finding(
         "warning",
         said,
-        "readers ask every half a minute to few minutes: kubectl logs -n NAMESPACE POD -c backstage-backend",
+        "readers usually ask at least every five minutes; look for errors in the log of Backstage:\n"
+        "kubectl logs -n NAMESPACE POD -c backstage-backend",
     )
 
 
@@ -107,25 +111,26 @@ def _judge_service(service: str, answer: Asked[Mapping[str, Any]], *, inside: bo
         yield Finding("ok", f"{service} is ready")
     for each in bad:
         reason, _, remedy = str(each.get("reason") or "no reason given").partition("; ")
-        yield Finding("fault", f"{service}: {each['name']} does not hold: {reason}", remedy)
+        yield Finding("fault", f"{service} is not ready, because of {each['name']}: {reason}", remedy)
 
 
 def _judge_served(metrics: Asked[str]) -> Iterator[Finding]:
     if isinstance(metrics, RemoteError):
-        yield Finding("skipped", f"it is unknown what is served: {metrics}")
+        yield Finding("skipped", f"it is not known what the feed serves: {metrics}")
         return
     figures = dict(_FIGURE.findall(metrics))
     if "documents" not in figures:
-        yield Finding("skipped", "it is unknown what is served: another location than ours answers")
+        yield Finding("skipped", "it is not known what the feed serves: its metrics are not those of this connector")
     elif float(figures.get("complete", 0)) == 0:
         yield Finding(
             "fault",
             "the feed answers 503, so Backstage keeps what it has",
-            "a condition above says what is waited for",
+            "the lines above say what the connector waits for",
         )
     else:
         number = round(float(figures["documents"]))
-        yield Finding("ok" if number else "warning", f"the feed is complete and serves {counted(number, 'model')}")
+        message = f"the feed is complete and serves {counted(number, 'model')}"
+        yield Finding("ok", message) if number else Finding("warning", message, _WHY_EMPTY)
 
 
 def _by_reader(pattern: re.Pattern[str], metrics: str) -> dict[str, list[float]]:

@@ -19,6 +19,8 @@ from services.normalizer.reports import URL_SCHEMES
 
 _WANTED = frozenset({"stopped", "deleted", "ignored", "not-selected"})
 """Causes of hidden models that people have chosen."""
+_RIGHT = "connector doctor     # says which right is missing"
+_FORWARD = "kubectl port-forward -n NAMESPACE deployment/backstage-NAME {}     # then run this again"
 
 
 class HiddenModels(StatusModel):
@@ -116,7 +118,7 @@ def judge_deployment(
     `setting` names the namespaces that are `watched`; `elsewhere` says why another cluster may have it.
     """
     if isinstance(found, RemoteError):
-        return [Finding("fault", f"InferenceServices cannot be listed: {found}", "connector doctor says which right")]
+        return [Finding("fault", f"InferenceServices cannot be listed: {found}", _RIGHT)]
     if found:
         return [_judge_isvc(isvc) for isvc in found]
     if elsewhere:
@@ -128,7 +130,7 @@ def judge_deployment(
             Finding(
                 "fault",
                 f"namespace {namespace} is not watched: {setting} is {','.join(watched)}",
-                f"make {setting} {wanted}, with the rights of deploy/rbac/overlays/namespaced there",
+                f"set {setting} to {wanted}, and grant the rights of deploy/rbac/overlays/namespaced in {namespace}",
             )
         ]
     if registered:
@@ -158,14 +160,17 @@ def _judge_isvc(isvc: Deployment) -> Finding:
 
 def judge_registered(found: Sequence[Registered], unread: Mapping[str, str], *, registries: int) -> list[Finding]:
     """Return findings about the registered model; `unread` are registries that could not be read, with the reason."""
-    findings = [Finding("warning", f"{label} cannot be asked: {reason}") for label, reason in unread.items()]
+    findings = [
+        Finding("warning", f"{label} cannot be read: {reason}", "connector doctor     # says what to do about it")
+        for label, reason in unread.items()
+    ]
     for each in found:
         live = [name for name, state in each.versions.items() if state == LIVE]
         if not each.usable:
             findings.append(
                 Finding(
                     "fault",
-                    f"{each.name} in {each.registry} has an invalid id: it is not shown",
+                    f"{each.name} in {each.registry} has an invalid id, so it is not shown",
                     "check the registry's database: ids must be numbers",
                 )
             )
@@ -174,33 +179,35 @@ def judge_registered(found: Sequence[Registered], unread: Mapping[str, str], *, 
                 Finding("fault", f"{each.name} in {each.registry} is {each.state}", "restore it in the registry")
             )
         elif not live:
-            states = listed(f"{name} is {state}" for name, state in each.versions.items()) or "there is none"
+            states = listed(f"{name} is {state}" for name, state in each.versions.items()) or "it has no version at all"
             findings.append(
                 Finding(
-                    "fault", f"{each.name} in {each.registry} has no live version: {states}", "register or restore one"
+                    "fault",
+                    f"{each.name} in {each.registry} has no live version: {states}",
+                    "register or restore a version in the registry",
                 )
             )
         else:
-            findings.append(Finding("ok", f"{each.name} in {each.registry}: versions {listed(live)}"))
+            findings.append(Finding("ok", f"{each.name} is in {each.registry}, with versions {listed(live)}"))
     if not found and registries:
         findings.append(Finding("skipped", "no registry has a model of this name"))
-    return findings or [Finding("skipped", "there is no registry")]
+    return findings or [Finding("skipped", "no model registry is known")]
 
 
 def judge_kept(kept: Asked[Sequence[Kept]], *, expected: bool, namespace: str) -> list[Finding]:
     """Return findings about the model in the cache; `expected`: according to its source it should be there."""
     if isinstance(kept, RemoteError):
-        return [Finding("fault", f"the cache cannot be read: {kept}", "connector doctor says which right is missing")]
+        return [Finding("fault", f"the cache cannot be read: {kept}", _RIGHT)]
     if kept:
         return [Finding("ok", f"{each.key}{each.cluster} in ConfigMap {each.place}") for each in kept]
     if not expected:
-        return [Finding("skipped", "not in the cache, as is to be expected")]
+        return [Finding("skipped", "the model is not in the cache, which is expected: no source says that it is ready")]
     return [
         Finding(
             "fault",
-            "its source has it, but the cache does not",
+            "the source of the model has it, but the cache does not",
             f"kubectl logs -n {namespace or 'NAMESPACE'} POD -c rhoai-normalizer     # names every object that is not "
-            "shown\nconnector doctor     # is its source read, can the cache be written?",
+            "shown\nconnector doctor     # checks whether its source can be read and the cache can be written",
         )
     ]
 
@@ -211,7 +218,7 @@ def judge_served(kept: Sequence[Kept], served: Mapping[str, Asked[bytes]]) -> li
     `served` are the answers to the paths of `kept`, by key.
     """
     if not kept:
-        return [Finding("skipped", "nothing to serve")]
+        return [Finding("skipped", "the feed is not checked, because the model is not in the cache")]
     return [_judge_answer(each, served[each.key]) for each in kept]
 
 
@@ -219,11 +226,13 @@ def _judge_answer(kept: Kept, answer: Asked[bytes]) -> Finding:
     if not isinstance(answer, RemoteError):
         return Finding("ok", f"{kept.key} is served at {kept.uri}; in Backstage: {listed(_entities(kept), 4)}")
     if isinstance(answer, StatusError) and answer.status == 404:
-        remedy = "location follows storage-rest within seconds; /readyz on 9090 says what it waits for"
+        remedy = "wait a few seconds and run this again; then see what location waits for: curl localhost:9090/readyz"
         return Finding("fault", f"{kept.key} is in the cache, but not in the feed", remedy)
     if isinstance(answer, StatusError) and answer.status == 503:
-        return Finding("fault", f"the feed answers 503: {answer.reason}", "Backstage keeps what it has until then")
-    return Finding("skipped", f"it is unknown what is served: {answer}", "kubectl port-forward … 9090")
+        return Finding(
+            "fault", f"the feed answers 503: {answer.reason}", "until it answers again, Backstage keeps what it has"
+        )
+    return Finding("skipped", f"it is not known what the feed serves: {answer}", _FORWARD.format(9090))
 
 
 def _entities(kept: Kept) -> Iterator[str]:
@@ -237,14 +246,14 @@ def _entities(kept: Kept) -> Iterator[str]:
 def judge_explanation(answer: Asked[Explanation]) -> list[Finding]:
     """Return the findings of a running normalizer about the model."""
     if isinstance(answer, RemoteError):
-        return [Finding("skipped", f"no running normalizer explains it: {answer}", "kubectl port-forward … 8081")]
+        return [Finding("skipped", f"no running normalizer could be asked: {answer}", _FORWARD.format(8081))]
     unread = [f"{each.source} ({each.reason})" if each.reason else each.source for each in answer.unread]
     findings = [_judge_explained(each) for each in answer.found]
     if not findings and (answer.near or not unread):
-        near = f"; names like it: {listed(answer.near)}" if answer.near else ""
+        near = f"; similar names: {listed(answer.near)}" if answer.near else ""
         findings.append(Finding("fault", f"no source that was read has a model of this name{near}"))
     if unread and not any(each.state == "shown" for each in answer.found):
-        findings.append(Finding("warning", f"it may be in a source that cannot be read: {listed(unread)}"))
+        findings.append(Finding("warning", f"the model may be in a source that cannot be read: {listed(unread)}"))
     return findings
 
 
@@ -267,7 +276,8 @@ def _judge_explained(each: Explained) -> Finding:
 def judge_hidden(answer: Asked[HiddenModels]) -> list[Finding]:
     """Return the models that a running normalizer hides, except those that the InferenceServices already explain."""
     if isinstance(answer, RemoteError):
-        return [Finding("skipped", f"it is unknown what the normalizer hides: {answer}", "kubectl port-forward … 8081")]
+        message = f"it is not known which models the normalizer hides: {answer}"
+        return [Finding("skipped", message, _FORWARD.format(8081))]
     by_cause: dict[str, list[HiddenStatus]] = {}
     for each in answer.hidden:
         by_cause.setdefault(each.cause, []).append(each)
@@ -278,8 +288,9 @@ def judge_hidden(answer: Asked[HiddenModels]) -> list[Finding]:
         findings.append(
             Finding(
                 verdict,
-                f"{cause}: {listed(each.object for each in hidden)}" + (f": {first.reason}" if first.reason else ""),
+                f"hidden ({cause}): {listed(each.object for each in hidden)}"
+                + (f": {first.reason}" if first.reason else ""),
                 "" if verdict == "ok" else first.remedy,
             )
         )
-    return findings or [Finding("ok", "the normalizer hides nothing")]
+    return findings or [Finding("ok", "the normalizer hides no model")]

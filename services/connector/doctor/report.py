@@ -50,7 +50,7 @@ class Report:
         """A summary in one line."""
         faults, warnings = self.count("fault"), self.count("warning")
         if not faults and not warnings:
-            return "nothing is wrong" if not self.count("skipped") else "nothing is wrong with what could be looked at"
+            return "nothing is wrong" if not self.count("skipped") else "nothing is wrong in what could be checked"
         return f"{counted(faults, 'fault')}, {counted(warnings, 'warning')}"
 
     def lines(self) -> Iterator[str]:

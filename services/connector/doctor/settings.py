@@ -42,7 +42,11 @@ def read_settings(environ: Mapping[str, str]) -> tuple[Settings, list[Finding]]:
     )
     findings += _risks(settings)
     given = sorted(f"{name}={value}" for name, value in _in_effect(settings, environ))
-    findings.append(Finding("ok", f"in effect: {'; '.join(given)}" if given else "all settings have their defaults"))
+    findings.append(
+        Finding(
+            "ok", f"settings in the environment: {'; '.join(given)}" if given else "all settings have their defaults"
+        )
+    )
     return settings, findings
 
 
@@ -87,27 +91,27 @@ def _risks(settings: Settings) -> Iterable[Finding]:
             bool(normalizer.model_registry_insecure),
             f"MODEL_REGISTRY_INSECURE: the certificates of {', '.join(normalizer.model_registry_insecure)} are not "
             "verified, so anyone who answers there gets the token",
-            "name the authority's certificate in MODEL_REGISTRY_CA_FILE instead",
+            "remove it, and set MODEL_REGISTRY_CA_FILE to a file with the certificate of their authority",
         ),
         (
             settings.location.open_reads,
             "OPEN_READS: every host that reaches the pod may read the feed",
-            "take OPEN_READS out; readers in the pod need no token",
+            "remove OPEN_READS; readers in the pod need no token",
         ),
         (
             normalizer.removal_guard == "off" or storage.removal_guard == "off",
             "REMOVAL_GUARD=off: a source that loses most of its models by mistake empties the catalog at once",
-            "take REMOVAL_GUARD out",
+            "remove REMOVAL_GUARD",
         ),
         (
             normalizer.removal_hold == 0,
-            "REMOVAL_HOLD=0: what a source lacks by mistake leaves the catalog at once",
-            "take REMOVAL_HOLD out: models whose deletion was seen leave at once in any case",
+            "REMOVAL_HOLD=0: a model that is missing from its source by mistake leaves the catalog at once",
+            "remove REMOVAL_HOLD; deleted models leave the catalog at once in any case",
         ),
         (
             storage.storage_type == "Memory",
             "STORAGE_TYPE=Memory: the cache is lost when the process ends",
-            "STORAGE_TYPE=ConfigMap keeps it in the cluster",
+            "set STORAGE_TYPE=ConfigMap, which keeps it in the cluster",
         ),
         (
             0 <= normalizer.polling_interval < _SHORTEST_POLL,
@@ -116,7 +120,7 @@ def _risks(settings: Settings) -> Iterable[Finding]:
         ),
         (
             normalizer.writes_yaml,
-            "NORMALIZER_FORMAT=CatalogInfoYamlFormat: the plugins of Developer Hub cannot read what /list names",
+            "NORMALIZER_FORMAT=CatalogInfoYamlFormat: the plugins of Developer Hub cannot read this format",
             "set NORMALIZER_FORMAT=JsonArrayFormat; a Backstage without plugins reads /catalog-info.yaml in any case",
         ),
     )

@@ -48,7 +48,7 @@ def judge_models(found: Sequence[Listed], selection: Selection, *, setting: str 
         if isinstance(each.answer, RemoteError):
             optional = each.kind == "LLMInferenceService"
             text = f"{each.kind}s {where} cannot be listed: {each.answer}"
-            findings.append(Finding("warning" if optional else "fault", text, 'see "Rights"'))
+            findings.append(Finding("warning" if optional else "fault", text, '"Rights" above shows the missing rule'))
         elif not each.answer and each.kind == "InferenceService":
             findings.append(_judge_nothing(where, each.namespace, setting))
     for kind in ("InferenceService", "LLMInferenceService"):
@@ -63,14 +63,14 @@ def _judge_nothing(where: str, namespace: str, setting: str) -> Finding:
     if namespace:
         return Finding(
             "warning",
-            f"there is no InferenceService {where}, or no such namespace",
+            f"there is no InferenceService {where}, or the namespace does not exist",
             f"kubectl get namespace {namespace}; kubectl get {INFERENCE_SERVICES.plural} -A\n"
-            f"{setting} must name namespaces exactly",
+            f"correct the name if it is misspelt in {setting}",
         )
     return Finding(
         "warning",
         f"there is no InferenceService {where}",
-        f"nothing is deployed yet: kubectl get {INFERENCE_SERVICES.plural} -A",
+        f"deploy a model; this command lists all: kubectl get {INFERENCE_SERVICES.plural} -A",
     )
 
 
@@ -78,12 +78,14 @@ def _judge_deployments(kind: str, deployments: Sequence[Deployment], selection: 
     chosen = [selection.applied(facts) for facts in deployments]
     hidden = [facts for facts in chosen if not facts.readiness.ready]
     if chosen:
-        yield Finding("ok", f"{counted(len(chosen), kind)}, {len(chosen) - len(hidden)} ready and wanted")
+        yield Finding("ok", f"{counted(len(chosen), kind)}, {len(chosen) - len(hidden)} ready to be shown")
     for facts in hidden[:MOST]:
         why = unready(facts)
         yield Finding("warning", f"{facts.namespace}/{facts.name} is not shown: {why}", why.remedy)
     if len(hidden) > MOST:
-        yield Finding("warning", f"{len(hidden) - MOST} more are not shown either")
+        yield Finding(
+            "warning", f"{len(hidden) - MOST} more are not shown", "connector doctor model NAME     # says why"
+        )
     problems = [problem for facts in chosen for problem in facts.problems if problem.severity == "error"]
     for problem in problems[:MOST]:
         yield Finding("fault", f"{problem.object}: {problem.message}", problem.remedy)
@@ -92,7 +94,11 @@ def _judge_deployments(kind: str, deployments: Sequence[Deployment], selection: 
 def judge_search(found: Mapping[str, Asked[Sequence[Any]]]) -> list[Finding]:
     """Return a finding for each kind of objects that could not be searched for registries."""
     return [
-        Finding("warning", f"registries are not looked for among {kind}: {answer}", 'see "Rights"')
+        Finding(
+            "warning",
+            f"{kind} cannot be searched for model registries: {answer}",
+            '"Rights" above shows the missing rule',
+        )
         for kind, answer in found.items()
         if isinstance(answer, RemoteError)
     ]
@@ -116,8 +122,8 @@ def judge_registries(discovery: Discovery, probes: Sequence[Probe], looked_for: 
             Finding(
                 "warning",
                 "no model registry was found: models are shown with the data of their InferenceServices",
-                "none is needed. Found are Routes and Services that a registry's operator has labelled, in the "
-                f"namespaces of\n{looked_for.namespaces}; to name one by its address, set {looked_for.urls}",
+                "the connector works without one, too. It finds registries by the labels of their Routes and Services "
+                f"in the namespaces of\n{looked_for.namespaces}; to name one by its address, set {looked_for.urls}",
             )
         )
     elif not kinds["catalog"]:
@@ -125,7 +131,7 @@ def judge_registries(discovery: Discovery, probes: Sequence[Probe], looked_for: 
             Finding(
                 "skipped",
                 "no model catalog was found: model cards come only from the registries",
-                "set MODEL_CATALOG_URL to the address of one",
+                "if you have a model catalog, set MODEL_CATALOG_URL to its address",
             )
         )
     return findings
@@ -153,7 +159,8 @@ def _judge_probe(probe: Probe) -> Finding:
     if not ref.verify:
         return Finding(
             "warning",
-            f"{asked}: {what} by {root}; its certificate is not verified",
-            f"name its authority in {ref.settings.authority} and take {ref.id} out of MODEL_REGISTRY_INSECURE",
+            f"{asked}: {what} at {root}; its certificate is not verified",
+            f"write its authority's certificate into a file, set {ref.settings.authority} to that file, and remove "
+            f"{ref.id} from MODEL_REGISTRY_INSECURE",
         )
-    return Finding("ok", f"{asked}: {what} by {root}")
+    return Finding("ok", f"{asked}: {what} at {root}")

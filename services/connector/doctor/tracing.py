@@ -72,20 +72,21 @@ class _Place:
         if cluster.has_way:
             login = await cluster.login()
             self._told += [login] if cluster.api is None else []
-        registries, self._asked = await asyncio.gather(
-            cluster.step("registry", "Model registries", self._ask_registries),
-            cluster.step("deployment", "Deployment", self._ask_cluster),
-        )
-        self._told.append(registries)
+        works = {}
+        if cluster.reads_registries:
+            works["registry"] = cluster.step("registry", "Model registries", self._ask_registries)
+        if cluster.api is not None or not cluster.has_way:
+            works["deployment"] = cluster.step("deployment", "Deployment", self._ask_cluster)
+        done = dict(zip(works, await asyncio.gather(*works.values()), strict=True))
+        self._told += [done["registry"]] if "registry" in done else []
+        self._asked = done.get("deployment")
 
     async def _ask_registries(self) -> list[Finding]:
         cluster = self.cluster
-        if cluster.name and cluster.has_way and cluster.credentials is None:
-            return NO_WAY
         try:
             connector = cluster.connector()
         except TrustError as error:
-            return [Finding("fault", f"no registry can be verified: {error}")]
+            return [Finding("fault", f"the certificates of registries cannot be verified: {error}")]
         discovery, _ = await cluster.discover()
         refs = [ref for ref in discovery.refs if ref.kind == "registry" and ref.url]
         answers = await asyncio.gather(*(registered_models(connector, ref, self._name) for ref in refs))
@@ -97,7 +98,7 @@ class _Place:
     async def _ask_cluster(self) -> list[Finding]:
         cluster = self.cluster
         if cluster.api is None:
-            return NO_WAY if cluster.has_way else []
+            return []
         found = await cluster.list_deployments(cluster.api)
         self._refusal = next((each.answer for each in found if isinstance(each.answer, RemoteError)), None)
         wanted = cluster.settings.selection

@@ -19,7 +19,7 @@ from services.normalizer.normalize.links import without_credentials
 from services.normalizer.normalize.readiness import READY
 from services.normalizer.normalize.runtimes import Runtime, Served, detect_server_type
 from services.normalizer.normalize.stated import read_stated
-from services.normalizer.normalize.storage import Storage
+from services.normalizer.normalize.storage import StorageFacts
 
 _OPENAI = "openai-v1"
 _HUGGING_FACE_SERVER = "huggingfaceserver"
@@ -212,7 +212,7 @@ def server_deployment(name: str, *, url: str, models: Sequence[str], authenticat
         ),
         names=shown,
         served=Served(server_type="openai-v1"),
-        storage=Storage(),
+        storage=StorageFacts(),
         addresses=Addresses("", base) if internal else Addresses(base, ""),
         readiness=READY,
         problems=_left_out(name, len(models)),

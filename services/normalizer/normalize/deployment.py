@@ -17,7 +17,7 @@ from services.normalizer.normalize.readiness import Readiness
 from services.normalizer.normalize.registered_version import RegisteredVersion, Registry
 from services.normalizer.normalize.runtimes import Runtime, Served
 from services.normalizer.normalize.stated import Stated
-from services.normalizer.normalize.storage import Storage
+from services.normalizer.normalize.storage import StorageFacts
 
 DEPLOYMENT_KINDS: tuple[DeploymentKind, ...] = ("InferenceService", "LLMInferenceService")
 """The kinds that are objects of a cluster."""
@@ -55,7 +55,7 @@ class Deployment:
     stated: Stated
     names: tuple[str, ...] = ()
     served: Served
-    storage: Storage
+    storage: StorageFacts
     addresses: Addresses
     has_transformer: bool = False
     secured: bool | None = None

@@ -51,7 +51,7 @@ _WITH_OWN_PLACE = frozenset({*PROPERTIES.values(), NAME_ANNOTATION})
 _MAX_VERSION = 31
 
 
-class _Place(NamedTuple):
+class _FileLocation(NamedTuple):
     """Where a version's files are: a URL, or words and the connection that they need."""
 
     url: str = ""
@@ -85,7 +85,7 @@ def normalize_version(
     name = document_name(model.name, version.name)
     named = without_credentials(values.line(_said(model, version, NAME_ANNOTATION)))
     called = named or (server.called if server else name)
-    place = _place(artifacts, notes)
+    files = _file_location(artifacts, notes)
     return Normalized(
         ref=str(registered.ref),
         source=registry_source(registry.id),
@@ -103,7 +103,7 @@ def normalize_version(
                 ignored=defaults.tags_ignored,
                 notes=notes,
             ),
-            artifact=place.url,
+            artifact=files.url,
             server=server,
             server_name=backstage.entity_name(registry_isvc_name, fallback=server.name if server else ""),
         ),
@@ -122,7 +122,7 @@ def normalize_version(
             artifacts,
             registry=registry,
             profile=profile,
-            place=place,
+            files=files,
             server=server,
             called=called,
             defaults=defaults,
@@ -176,11 +176,11 @@ def _said(model: RegisteredModel, version: ModelVersion, name: str) -> str:
     return next((stored.text for stored in of_either if stored and stored.text.strip()), "")
 
 
-def _place(artifacts: Sequence[ModelArtifact], notes: Notes) -> _Place:
+def _file_location(artifacts: Sequence[ModelArtifact], notes: Notes) -> _FileLocation:
     """Return where the model's files are: what the first artifact says that says anything."""
     first = next((artifact for artifact in artifacts if artifact.uri or artifact.storage_path), None)
     if first is None:
-        return _Place()
+        return _FileLocation()
     if not first.uri:
         connection = first.storage_key
         where = f"{first.storage_path} in the storage of connection {connection}" if connection else first.storage_path
@@ -189,7 +189,7 @@ def _place(artifacts: Sequence[ModelArtifact], notes: Notes) -> _Place:
             f"its files are at {where}, which is not a URL: it is shown without their location",
             "give the artifact a URI in the registry, such as s3://bucket/path",
         )
-        return _Place(words=where, connection=connection)
+        return _FileLocation(words=where, connection=connection)
     link = read_link(first.uri)
     if link is None:
         notes.warning(
@@ -197,14 +197,14 @@ def _place(artifacts: Sequence[ModelArtifact], notes: Notes) -> _Place:
             f"the artifact's URI {values.shown(first.uri)} is an invalid URL and is left out",
             "write it with a scheme in the registry, such as oci://, s3:// or pvc://",
         )
-        return _Place()
+        return _FileLocation()
     if link.stripped:
         notes.warning(
             "credentials_removed",
             "credentials were removed from the artifact's URI",
             "remove them from the URI in the registry too, and replace them: anyone who could read it has seen them",
         )
-    return _Place(url=link.url)
+    return _FileLocation(url=link.url)
 
 
 def _details(
@@ -214,7 +214,7 @@ def _details(
     *,
     registry: Registry,
     profile: Profile,
-    place: _Place,
+    files: _FileLocation,
     server: ServerFacts | None,
     called: str,
     defaults: Defaults,
@@ -235,8 +235,8 @@ def _details(
         license=licence,
         tasks=model.tasks or listed(_said(model, version, TASKS)) or (),
         tags=tag_set((backstage.tag(form),)),
-        location=place.words,
-        connection=place.connection,
+        location=files.words,
+        connection=files.connection,
         links=(
             *deployment_link(defaults.dashboard_url, server.details.namespace if server else ""),
             *version_link(defaults.dashboard_url, registry.name, model=model.id, version=version.id, name=version.name),

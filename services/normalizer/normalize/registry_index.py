@@ -12,7 +12,7 @@ from services.normalizer.normalize.labels import NamedVersion, RegistryLabels
 from services.normalizer.normalize.registered_version import Record, RegisteredVersion, Registry, age
 
 
-class _Place(NamedTuple):
+class _NamespaceRecords(NamedTuple):
     """The records of one namespace: by the isvc's name that they give, and all of them sorted by their names."""
 
     by_isvc: Mapping[str, Sequence[Record]]
@@ -32,7 +32,7 @@ class _Place(NamedTuple):
             yield self.by_name[position]
 
 
-_NOWHERE = _Place({}, ())
+_NO_RECORDS = _NamespaceRecords({}, ())
 
 
 def linkable(version: RegisteredVersion) -> tuple[object, ...] | None:
@@ -56,17 +56,17 @@ class RegistryIndex:
     models: Mapping[str, str]
     versions: Mapping[tuple[str, str], Ref]
     records: Mapping[str, Record]
-    places: Mapping[str, _Place]
+    namespaces: Mapping[str, _NamespaceRecords]
 
     @classmethod
     def build(cls, registry: Registry, versions: Iterable[RegisteredVersion]) -> Self:
         """Return the index of what a registry has; what is archived is not in it."""
         live = sorted((v for v in versions if v.is_live), key=lambda v: age(v.version))
         records = [record for each in live for record in each.records]
-        places: defaultdict[str, list[Record]] = defaultdict(list)
+        namespaces: defaultdict[str, list[Record]] = defaultdict(list)
         for record in records:
             if record.namespace:
-                places[record.namespace].append(record)
+                namespaces[record.namespace].append(record)
         return cls(
             registry=registry,
             live={v.version.id: v.ref for v in live},
@@ -74,7 +74,7 @@ class RegistryIndex:
             models={v.model.name: v.model.id for v in live},
             versions={(v.model.id, name): v.ref for v in live for name in (*v.version.called, v.version.name)},
             records={record.id: record for record in records},
-            places={name: _Place.of(at) for name, at in places.items()},
+            namespaces={name: _NamespaceRecords.of(at) for name, at in namespaces.items()},
         )
 
     def labelled(self, labels: RegistryLabels) -> Ref | None:
@@ -104,5 +104,5 @@ class RegistryIndex:
 
     def recorded(self, isvc: Deployment) -> Iterable[Record]:
         """Return the records of the isvc; without any, those in its namespace whose names begin with the isvc's."""
-        place = self.places.get(isvc.namespace, _NOWHERE)
-        return place.by_isvc.get(isvc.name) or place.beginning_with(isvc.name)
+        records = self.namespaces.get(isvc.namespace, _NO_RECORDS)
+        return records.by_isvc.get(isvc.name) or records.beginning_with(isvc.name)

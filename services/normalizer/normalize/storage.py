@@ -26,7 +26,7 @@ _ADD_AGAIN = f"remove the annotation {CONNECTIONS_ANNOTATION} and add it again, 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Storage:
+class StorageFacts:
     """What a deployment says about where its model's files are; empty where it says nothing.
 
     `uri` is the complete location, `further` are other ones. `path` is inside a bucket or a volume, which is found by
@@ -59,24 +59,24 @@ class Location(NamedTuple):
     problems: tuple[Problem, ...] = ()
 
 
-def secret_name(storage: Storage) -> str:
+def secret_name(storage: StorageFacts) -> str:
     """Return the name of the Secret that leads to the files, empty where there is none or not exactly one."""
     name = (storage.path and storage.key) or storage.connection
     return name if is_secret_name(name) else ""
 
 
-def needs_fields(storage: Storage) -> bool:
+def needs_fields(storage: StorageFacts) -> bool:
     """Return whether the location, or a change of it, shows only in fields of the Secret and not in its metadata."""
     return storage.annotated or not (storage.uri or storage.bucket or storage.type)
 
 
-def needs_bucket(storage: Storage) -> bool:
+def needs_bucket(storage: StorageFacts) -> bool:
     """Return whether only the bucket is unknown, because it is found by the key in KServe's storage configuration."""
     named = storage.uri or storage.bucket or storage.type or storage.model_mesh
     return bool(storage.by_key and storage.path and secret_name(storage) and not named)
 
 
-def locate(storage: Storage, *, subject: str, connection: Connection | None = None) -> Location:
+def locate(storage: StorageFacts, *, subject: str, connection: Connection | None = None) -> Location:
     """Return where the files are; `connection` is that of the Secret `secret_name`, None where it is not known."""
     problems = list(_stated_problems(storage, subject))
     if connection is not None:
@@ -106,7 +106,7 @@ def locate(storage: Storage, *, subject: str, connection: Connection | None = No
     return Location(link.url if link else "", words, tuple(problems))
 
 
-def _location(storage: Storage, connection: Connection | None) -> tuple[str, str]:
+def _location(storage: StorageFacts, connection: Connection | None) -> tuple[str, str]:
     """Return the location, or a description of it, by the first rule that applies."""
     if storage.uri:
         return ("", "") if storage.path else (storage.uri, "")
@@ -117,7 +117,7 @@ def _location(storage: Storage, connection: Connection | None) -> tuple[str, str
     return _by_connection(storage, connection), ""
 
 
-def _by_path(storage: Storage, connection: Connection | None) -> tuple[str, str]:
+def _by_path(storage: StorageFacts, connection: Connection | None) -> tuple[str, str]:
     path = storage.path.removeprefix("/")
     if storage.model_mesh and (place := storage.claim if storage.type == _VOLUME else storage.bucket):
         scheme = _MODEL_MESH_SCHEMES.get(storage.type, storage.type or _S3)
@@ -135,7 +135,7 @@ def _by_path(storage: Storage, connection: Connection | None) -> tuple[str, str]
     return "", without_credentials(f"path {storage.path} in {bucket}")
 
 
-def _by_connection(storage: Storage, connection: Connection | None) -> str:
+def _by_connection(storage: StorageFacts, connection: Connection | None) -> str:
     """Return the location that a connection leads to, whether or not the platform has applied it."""
     if connection is None:
         return ""
@@ -145,7 +145,7 @@ def _by_connection(storage: Storage, connection: Connection | None) -> str:
     return f"{_S3}://{connection.bucket}/{path}" if connection.type == "s3" and connection.bucket and path else ""
 
 
-def _stated_problems(storage: Storage, subject: str) -> Iterator[Problem]:
+def _stated_problems(storage: StorageFacts, subject: str) -> Iterator[Problem]:
     """Yield the problems of what the deployment itself says."""
 
     def problem(id_: ProblemId, message: str, remedy: str) -> Problem:
@@ -193,7 +193,7 @@ def _stated_problems(storage: Storage, subject: str) -> Iterator[Problem]:
         )
 
 
-def _connection_problems(storage: Storage, connection: Connection, subject: str) -> Iterator[Problem]:
+def _connection_problems(storage: StorageFacts, connection: Connection, subject: str) -> Iterator[Problem]:
     """Yield the problems of the connection, and of how the platform has applied it."""
     if connection.state == "missing" and not storage.annotated:
         return  # the key may be an entry of a storage configuration that people write themselves
@@ -207,7 +207,7 @@ def _connection_problems(storage: Storage, connection: Connection, subject: str)
         yield from _not_applied(storage, connection, subject)
 
 
-def _not_applied(storage: Storage, connection: Connection, subject: str) -> Iterator[Problem]:
+def _not_applied(storage: StorageFacts, connection: Connection, subject: str) -> Iterator[Problem]:
     """Yield why a connection leads to no location, or to one that the platform has not written into the deployment."""
     if connection.type == "oci":
         message = f"its connection {connection.name} gives access to a registry, but no image is named"
@@ -224,7 +224,7 @@ def _not_applied(storage: Storage, connection: Connection, subject: str) -> Iter
         yield Problem("connection_not_applied", "warning", subject, message, _ADD_AGAIN)
 
 
-def _outdated(storage: Storage, connection: Connection, subject: str) -> Iterator[Problem]:
+def _outdated(storage: StorageFacts, connection: Connection, subject: str) -> Iterator[Problem]:
     """Yield the problem that a connection leads to a new location, which takes effect when the model is deployed again.
 
     Source: "Using connections", section 3.2. An InferenceService's S3 connection never sets the location.
@@ -249,12 +249,12 @@ def read_storage(
     uris: tuple[str, ...],
     pull_secret: str,
     model_mesh: bool,
-) -> Storage:
+) -> StorageFacts:
     """Return what an InferenceService says; `spec` is that of its model, `uris` are complete locations."""
     key = values.line(values.at(spec, "storage", "key"))
     parameters = values.mapping(values.at(spec, "storage", "parameters"))
     annotated = values.line(annotations.get(CONNECTIONS_ANNOTATION))
-    return Storage(
+    return StorageFacts(
         uri=uris[0] if uris else "",
         further=uris[1:],
         path=values.line(values.at(spec, "storage", "path")),
@@ -269,10 +269,10 @@ def read_storage(
     )
 
 
-def read_llm_storage(uri: str, annotations: Mapping[str, Any], *, pull_secret: str) -> Storage:
+def read_llm_storage(uri: str, annotations: Mapping[str, Any], *, pull_secret: str) -> StorageFacts:
     """Return what an LLMInferenceService says."""
     annotated = values.line(annotations.get(CONNECTIONS_ANNOTATION))
-    return Storage(
+    return StorageFacts(
         uri=uri,
         connection=without_credentials(annotated or pull_secret),
         connection_path=values.line(annotations.get(PATH_ANNOTATION)),

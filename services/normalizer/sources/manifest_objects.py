@@ -58,7 +58,7 @@ _BESIDE = (
 _RUNTIMES = ("ServingRuntime", "ClusterServingRuntime")
 
 
-class _Reader(NamedTuple):
+class _KindReader(NamedTuple):
     """How a kind of deployment is read: its API versions, the newest first, and what a whole object has of `parts`.
 
     `schema` is that of its `spec`.
@@ -72,10 +72,10 @@ class _Reader(NamedTuple):
     parts: tuple[str, ...]
 
 
-_READERS: Mapping[DeploymentKind, _Reader] = {
+_READERS: Mapping[DeploymentKind, _KindReader] = {
     reader.kind: reader
     for reader in (
-        _Reader(
+        _KindReader(
             _ISVC,
             (_VERSION,),
             read_isvc,
@@ -83,7 +83,7 @@ _READERS: Mapping[DeploymentKind, _Reader] = {
             ("spec", "predictor"),
             ("model", "containers", "workerSpec", *FRAMEWORKS),
         ),
-        _Reader(
+        _KindReader(
             "LLMInferenceService",
             ("v1alpha2", "v1alpha1"),
             read_llmisvc,
@@ -97,10 +97,10 @@ _NAME = re.compile(r"[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?\Z")
 
 
 class DeploymentManifest(NamedTuple):
-    """A deployment in a file; `bare`: it has no status."""
+    """A deployment in a file, and whether it has a status there."""
 
     facts: Deployment
-    bare: bool
+    has_status: bool
     place: Place
 
     @property
@@ -135,7 +135,7 @@ class Contents:
             **{Ref("serviceaccount", MANIFESTS, key): account for key, account in self.accounts.items()},
             **{Ref("runtime", MANIFESTS, key): runtime for key, runtime in self.runtimes.items()},
             **{Ref("connection", MANIFESTS, key): connection for key, connection in self.connections.items()},
-            **{ref: Planned(each.facts) if each.bare else each.facts for ref, each in self.deployments.items()},
+            **{ref: each.facts if each.has_status else Planned(each.facts) for ref, each in self.deployments.items()},
         }
 
 
@@ -236,7 +236,7 @@ class _Reading:
         metadata = {**values.mapping(manifest.obj.get("metadata")), "namespace": namespace}
         return Manifest({**manifest.obj, "metadata": metadata}, manifest.place)
 
-    def _take_deployment(self, manifest: Manifest, reader: _Reader) -> None:
+    def _take_deployment(self, manifest: Manifest, reader: _KindReader) -> None:
         obj, place = manifest
         if _is_to_be_filled_in(obj):
             self.noticed.append(_unreadable(DocumentFault(place, "it has no name yet", template=True)))
@@ -247,7 +247,7 @@ class _Reading:
             )
             self.noticed.append(Noticed(problem, place))
             return
-        found = DeploymentManifest(reader.read(obj), bare=not obj.get("status"), place=place)
+        found = DeploymentManifest(reader.read(obj), has_status=bool(obj.get("status")), place=place)
         ref, name = found.ref, found.ref.label
         self.noticed += [Noticed(problem, place) for problem in _checked(obj, name, reader)]
         self.noticed += _of_wrong_type(manifest, name, reader)
@@ -288,7 +288,7 @@ def _holds_isvcs(template: Mapping[str, Any]) -> bool:
     return any(values.at(obj, "kind") in DEPLOYMENT_KINDS for obj in values.items(template.get("objects")))
 
 
-def _checked(obj: Mapping[str, Any], name: str, reader: _Reader) -> Iterator[Problem]:
+def _checked(obj: Mapping[str, Any], name: str, reader: _KindReader) -> Iterator[Problem]:
     """Yield what is wrong with a deployment that a file has, apart from what its mapping tells."""
     version = str(obj.get("apiVersion", "")).rpartition("/")[2]
     if version not in reader.versions:
@@ -329,7 +329,7 @@ def _checked(obj: Mapping[str, Any], name: str, reader: _Reader) -> Iterator[Pro
         )
 
 
-def _of_wrong_type(manifest: Manifest, name: str, reader: _Reader) -> Iterator[Noticed]:
+def _of_wrong_type(manifest: Manifest, name: str, reader: _KindReader) -> Iterator[Noticed]:
     """Yield the fields of a deployment whose values the API server refuses, each with the line of the object around."""
     obj, place = manifest
     first = obj.line if isinstance(obj, Located) else -1

@@ -28,7 +28,7 @@ from services.normalizer.normalize.registered_version import RegisteredVersion, 
 from services.normalizer.normalize.registry_objects import ModelArtifact, ModelVersion
 from services.normalizer.sources.faults import BadAnswer, Inconsistent, TooLarge, fault_of, longest_wait
 from services.normalizer.sources.http import Remote, for_each
-from services.normalizer.sources.polled import Look
+from services.normalizer.sources.registry_source import Look
 
 _API = "/api/2.0/mlflow"
 MODELS_PATH = f"{_API}/registered-models/search"

@@ -12,8 +12,8 @@ from services.normalizer.sources.http import Connector, Remote
 from services.normalizer.sources.kubeflow.cards import CardTexts, Catalogs
 from services.normalizer.sources.kubeflow.poller import RegistryPoller
 from services.normalizer.sources.mlflow import MlflowPoller
-from services.normalizer.sources.polled import Expected, Poller, RegistrySource
 from services.normalizer.sources.refs import Api, SourceRef
+from services.normalizer.sources.registry_source import Expected, Poller, RegistrySource
 
 DEPLOYMENTS: Final = ""
 """Stands for deployments among the ids of registries, as the requester of the cards that deployments name."""

@@ -40,7 +40,7 @@ class WrappedSink(Sink):
         self._sink.state(fault, part=part, partly=partly)
 
 
-class Selected(Wrapper):
+class SelectionFilter(Wrapper):
     """A source whose deployments count as stopped when the selection refuses them, so that they leave at once."""
 
     def __init__(self, source: Source, selection: Selection) -> None:

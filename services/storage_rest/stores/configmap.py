@@ -27,7 +27,7 @@ from services.storage_rest.stores.objects import SELECTOR, observation
 from services.storage_rest.stores.shard import LIMIT, Change, Observation, Value
 from services.storage_rest.stores.watching import ShardHandler
 from services.storage_rest.stores.writer import Writer
-from services.storage_rest.telemetry import Telemetry
+from services.storage_rest.telemetry import StorageMetrics
 
 log = structlog.get_logger("storage")
 
@@ -51,7 +51,7 @@ class ConfigMapStore:
         client: KubeClient,
         namespace: str,
         kube_metrics: KubeMetrics,
-        telemetry: Telemetry,
+        telemetry: StorageMetrics,
         health: Health,
         budget: int,
         yaml: bool = False,

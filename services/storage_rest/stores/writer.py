@@ -14,7 +14,7 @@ from common.kube.resources import CONFIG_MAPS
 from services.storage_rest.stores.families import Family
 from services.storage_rest.stores.objects import creation, merge_patch
 from services.storage_rest.stores.shard import Change, Observation, Patch, Shard, Value
-from services.storage_rest.telemetry import Telemetry
+from services.storage_rest.telemetry import StorageMetrics
 
 log = structlog.get_logger("storage")
 
@@ -47,7 +47,9 @@ class Writer:
     The first change is sent at once; changes that arrive during a request are sent together in the next one.
     """
 
-    def __init__(self, *, client: KubeClient, namespace: str, telemetry: Telemetry, listener: WriteListener) -> None:
+    def __init__(
+        self, *, client: KubeClient, namespace: str, telemetry: StorageMetrics, listener: WriteListener
+    ) -> None:
         self._client = client
         self._namespace = namespace
         self._telemetry = telemetry

@@ -1,4 +1,5 @@
 import asyncio
+import dataclasses
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -143,6 +144,16 @@ async def test_a_refused_token_says_which(cluster: FakeCluster, client: KubeClie
     with pytest.raises(KubeError) as caught:
         await client.list_all(INFERENCE_SERVICES, convert=dict)
     assert (caught.value.status, caught.value.remedy) == (401, REFUSED)
+
+
+async def test_a_token_that_changed_while_the_former_one_was_refused_is_sent_at_once(
+    cluster: FakeCluster, kube_metrics: KubeMetrics
+) -> None:
+    tokens = iter(["expired", "expired"])
+    credentials = dataclasses.replace(credentials_for(cluster), token=lambda: next(tokens, cluster.token))
+    async with KubeClient(credentials=credentials, metrics=kube_metrics) as client:
+        await client.list_all(INFERENCE_SERVICES, convert=dict)
+    assert cluster.counts.answers == {401: 1, 200: 1}
 
 
 async def test_an_absent_type_says_what_to_install(cluster: FakeCluster, client: KubeClient) -> None:

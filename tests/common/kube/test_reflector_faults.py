@@ -1,6 +1,7 @@
 import asyncio
 import dataclasses
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from common.faults import Fault, kind_of
 from common.kube.client import KubeClient
 from common.kube.metrics import KubeMetrics
 from common.metrics import Metrics
+from common.secrets import FileToken
 from tests.common.kube.conftest import REFUSED, credentials_for
 from tests.common.kube.recorder import FAST, Following, following
 from tests.fakes.kubernetes import INFERENCE_SERVICES, FakeCluster, Rule
@@ -302,6 +304,21 @@ async def test_a_revoked_token_is_shown(cluster: FakeCluster, client: KubeClient
         await settled(it, "unauthorized")
         assert remedy(it.reflector.fault) == REFUSED
         allow(cluster, "list", "watch")
+        await settled(it, "ok")
+
+
+async def test_a_new_token_ends_the_pause_after_a_refusal(
+    cluster: FakeCluster, kube_metrics: KubeMetrics, tmp_path: Path
+) -> None:
+    file = tmp_path / "token"
+    file.write_text("expired")
+    credentials = dataclasses.replace(credentials_for(cluster), token=FileToken(file))
+    async with (
+        KubeClient(credentials=credentials, metrics=kube_metrics) as client,
+        following(client, kube_metrics, options=dataclasses.replace(FAST, slow=3600)) as it,
+    ):
+        await settled(it, "unauthorized")
+        file.write_text(cluster.token)
         await settled(it, "ok")
 
 

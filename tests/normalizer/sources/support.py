@@ -15,8 +15,8 @@ from services.normalizer.normalize.registry_objects import ModelArtifact, ModelV
 from services.normalizer.source import News, Sink
 from services.normalizer.sources.http import Connector, SourceMetrics
 from services.normalizer.sources.kubeflow.poller import RegistryPoller
-from services.normalizer.sources.polled import Look, Poller, RegistrySource
 from services.normalizer.sources.refs import ServerKind, SourceRef
+from services.normalizer.sources.registry_source import Look, Poller, RegistrySource
 from tests.fakes.registry import FakeCatalog, FakeRegistry
 
 LISTS = {

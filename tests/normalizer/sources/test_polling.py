@@ -14,9 +14,9 @@ from common.http.client import Unreachable
 from services.normalizer.normalize.cards import CatalogModel
 from services.normalizer.sources.http import for_each
 from services.normalizer.sources.kubeflow.poller import RegistryPoller
-from services.normalizer.sources.polled import Look
 from services.normalizer.sources.refs import SourceRef
 from services.normalizer.sources.registry_manager import PollingOptions, RegistryManager
+from services.normalizer.sources.registry_source import Look
 from tests.fakes.registry import MODELS, VERSIONS, FakeCatalog, FakeRegistry
 from tests.normalizer.sources.support import ARTIFACTS, CARDS, LISTS, Recorder, connector, live, new_metrics, ref_of
 from tests.waiting import eventually

@@ -29,7 +29,7 @@ from services.storage_rest.stores.base import Store, StoreUnavailable
 from services.storage_rest.stores.configmap import ConfigMapStore
 from services.storage_rest.stores.objects import COMPLETE, KEYS, LABELS, SHARDS
 from services.storage_rest.stores.shard import mark_of
-from services.storage_rest.telemetry import Telemetry
+from services.storage_rest.telemetry import StorageMetrics
 from tests.fakes.kubernetes import ADMIN_TOKEN, FakeCluster, documented_rules, permitted
 from tests.storage_rest.running import Running, document, present, running, upsert
 from tests.storage_rest.stores.configmaps import BASE, NAMESPACE, TOKEN, maps
@@ -61,8 +61,8 @@ async def storage_on(cluster: FakeCluster, *, budget: int = BUDGET, token: str =
 @asynccontextmanager
 async def opened_on(
     cluster: FakeCluster, metrics: Metrics, health: Health, *, budget: int, token: str = TOKEN
-) -> AsyncIterator[tuple[ConfigMapStore, Telemetry]]:
-    kube_metrics, telemetry = KubeMetrics(metrics), Telemetry(metrics)
+) -> AsyncIterator[tuple[ConfigMapStore, StorageMetrics]]:
+    kube_metrics, telemetry = KubeMetrics(metrics), StorageMetrics(metrics)
     credentials = Credentials(cluster.url, StaticToken(token), False, NAMESPACE, "the test", "get a new token")
     async with KubeClient(credentials=credentials, metrics=kube_metrics, timeout=2) as client:
         store = ConfigMapStore(

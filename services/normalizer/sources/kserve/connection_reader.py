@@ -17,7 +17,7 @@ from services.normalizer.normalize.connection import (
     read_connection,
     seen_in_pods,
 )
-from services.normalizer.normalize.storage import Storage, needs_bucket, needs_fields
+from services.normalizer.normalize.storage import StorageFacts, needs_bucket, needs_fields
 
 log = structlog.get_logger("connections")
 
@@ -40,7 +40,7 @@ class ConnectionReader:
         self._told: set[str] = set()
         self._buckets: dict[Ref, dict[str, str]] = {}
 
-    async def read(self, key: Ref, users: Mapping[Ref, Storage]) -> Connection:
+    async def read(self, key: Ref, users: Mapping[Ref, StorageFacts]) -> Connection:
         """Return what can be read of a connection; `users` are its deployments, the one that changed last at the end.
 
         Raises:
@@ -71,7 +71,7 @@ class ConnectionReader:
         secret = await self._client.get(SECRETS, name, namespace)
         return read_connection(secret, namespace=namespace, name=name)
 
-    async def _by_pods(self, key: Ref, users: Mapping[Ref, Storage]) -> tuple[str, KubeError | None]:
+    async def _by_pods(self, key: Ref, users: Mapping[Ref, StorageFacts]) -> tuple[str, KubeError | None]:
         """Return the bucket that the newest predictor has fetched its model from, and why no pod can be asked for it.
 
         The deployments that changed last are asked; what the others have told before is kept.

@@ -13,7 +13,7 @@ from services.normalizer.companions import connection_of
 from services.normalizer.facts import Gone, Missing, Ref
 from services.normalizer.normalize.connection import Resolving
 from services.normalizer.normalize.deployment import Deployment, Planned
-from services.normalizer.normalize.storage import Storage
+from services.normalizer.normalize.storage import StorageFacts
 from services.normalizer.source import News, Sink, Source
 from services.normalizer.sources.kserve.connection_reader import ConnectionReader, is_allowed
 from services.normalizer.sources.wrappers import WrappedSink, Wrapper
@@ -43,14 +43,14 @@ class Connections(Wrapper):
         self._allowed = frozenset(allowed)
         self._refresh = refresh
         self._used: dict[Ref, Ref] = {}
-        self._users: defaultdict[Ref, dict[Ref, Storage]] = defaultdict(dict)
+        self._users: defaultdict[Ref, dict[Ref, StorageFacts]] = defaultdict(dict)
         self._waiting: dict[Ref, None] = {}
         self._news = asyncio.Event()
 
     async def run(self, sink: Sink) -> None:
         """Follow the source and read connections until cancelled."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._source.run(_Noting(sink, self._use)))
+            tasks.create_task(self._source.run(_ConnectionUseSink(sink, self._use)))
             tasks.create_task(self._resolve(sink))
 
     def _use(self, user: Ref, facts: Deployment | None) -> Ref | None:
@@ -113,7 +113,7 @@ class UnreadConnections(Wrapper):
 
     async def run(self, sink: Sink) -> None:
         """Follow the source until cancelled."""
-        await self._source.run(_Noting(sink, self._see))
+        await self._source.run(_ConnectionUseSink(sink, self._see))
 
     def _see(self, user: Ref, facts: Deployment | None) -> None:
         if self._told or facts is None or not facts.storage.connection or facts.storage.uri:
@@ -127,7 +127,7 @@ class UnreadConnections(Wrapper):
         )
 
 
-class _Noting(WrappedSink):
+class _ConnectionUseSink(WrappedSink):
     """Passes on the facts of a source, and records which connections its deployments use."""
 
     def __init__(self, sink: Sink, use: Callable[[Ref, Deployment | None], Ref | None]) -> None:

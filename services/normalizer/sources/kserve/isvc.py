@@ -29,7 +29,7 @@ from services.normalizer.normalize.kserve_objects import read_isvc
 from services.normalizer.normalize.runtimes import Runtime, read_runtime
 from services.normalizer.source import Sink
 from services.normalizer.sourcebook import SourceKind
-from services.normalizer.sources.kserve.watched import Collection, owned, reflectors, unreadable
+from services.normalizer.sources.kserve.collection import Collection, owned, reflectors, unreadable
 
 T = TypeVar("T")
 _CompanionKind = Literal["service", "serviceaccount", "runtime"]

@@ -25,7 +25,7 @@ from services.normalizer.normalize.deployment import Deployment
 from services.normalizer.normalize.kserve_objects import read_llmisvc
 from services.normalizer.source import Sink
 from services.normalizer.sourcebook import SourceKind
-from services.normalizer.sources.kserve.watched import Collection, reflectors, unreadable
+from services.normalizer.sources.kserve.collection import Collection, reflectors, unreadable
 
 log = structlog.get_logger("kserve")
 
@@ -90,7 +90,7 @@ class LlmSource:
                 resource = await self._served()
             except RemoteError as error:
                 self._tell(sink, fault_of(error))
-                await asyncio.sleep(self._backoff.next())
+                await self._client.pause(self._backoff.next())
                 continue
             self._backoff.reset()
             if resource is not None:

@@ -21,7 +21,7 @@ _HTTP_PORTS = (80, 443, 8080, 8443)
 _TLS_PORTS = (443, 8443)
 
 
-class Port(NamedTuple):
+class ServerPort(NamedTuple):
     """One port of a Service."""
 
     name: str
@@ -93,7 +93,7 @@ class ServiceAddress:
 
     namespace: str
     name: str
-    ports: tuple[Port, ...] = ()
+    ports: tuple[ServerPort, ...] = ()
     external: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
 
@@ -172,7 +172,7 @@ def read_service_address(obj: Mapping[str, Any]) -> ServiceAddress:
         namespace=values.line(values.at(obj, "metadata", "namespace")),
         name=values.line(values.at(obj, "metadata", "name")),
         ports=tuple(
-            Port(
+            ServerPort(
                 name=values.line(values.at(port, "name")),
                 number=number,
                 protocol=values.line(values.at(port, "appProtocol")).lower(),

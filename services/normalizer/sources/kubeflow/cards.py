@@ -19,7 +19,7 @@ from common.wire import card_digest
 from services.normalizer.normalize.cards import CatalogModel
 from services.normalizer.sources.faults import internal, no_address
 from services.normalizer.sources.http import Connector, FaultReporter, for_each
-from services.normalizer.sources.kubeflow.catalog import Catalog, Inquiry, Refusal
+from services.normalizer.sources.kubeflow.catalog import CardRefusal, Catalog, Inquiry
 from services.normalizer.sources.refs import SourceRef
 
 log = structlog.get_logger("sources")
@@ -31,7 +31,7 @@ CardTexts = Mapping[CatalogModel, str | None]
 
 
 @dataclass(slots=True)
-class _Card:
+class _CardState:
     """What is known of one card: the `digest` of its text, None when there is none, "" before the first answer.
 
     `missed`: since when the catalogs say that there is none, which a first time is not believed. `pauses`: how long it
@@ -80,7 +80,7 @@ class Catalogs:
         self._open: dict[str, Catalog] = {}
         self._reporters: dict[str, FaultReporter] = {}
         self._wanted: dict[str, frozenset[CatalogModel]] = {}
-        self._cards: dict[CatalogModel, _Card] = {}
+        self._cards: dict[CatalogModel, _CardState] = {}
         self._wake = asyncio.Event()
         self._round = asyncio.Condition()
 
@@ -116,7 +116,7 @@ class Catalogs:
             # Two models may have the same key.
             self._forgotten({model.key for model in unwanted} - {model.key for model in everything})
         for each in models:
-            card = self._cards.setdefault(each, _Card())
+            card = self._cards.setdefault(each, _CardState())
             if each in changed:
                 card.due_at = 0
         self._wake.set()
@@ -201,7 +201,7 @@ class Catalogs:
         sure: bool,
         news: dict[CatalogModel, str | None],
         *,
-        refusal: Refusal | None,
+        refusal: CardRefusal | None,
     ) -> None:
         """Record the result for one card; `sure`: all catalogs before the one that has it were asked.
 
@@ -234,7 +234,7 @@ class Catalogs:
             card.digest, card.missed, card.due_at = None, None, now + self._refresh
             news[model] = None
 
-    def _tell_refusal(self, model: CatalogModel, card: _Card, refusal: Refusal | None) -> None:
+    def _tell_refusal(self, model: CatalogModel, card: _CardState, refusal: CardRefusal | None) -> None:
         """Log once that a catalog cannot answer for one model, until it can again."""
         if refusal is None:
             card.pauses = None

@@ -25,7 +25,7 @@ MANY = 12
 """After this many failures in one round without an answer, the other models are not asked for."""
 
 
-class Refusal(NamedTuple):
+class CardRefusal(NamedTuple):
     """Why a catalog, by its label, cannot answer for one model while it answers for others."""
 
     label: str
@@ -173,13 +173,13 @@ class Inquiry:
             except RemoteError as error:
                 self.errors[id_] = error
 
-    def refusal(self, model: CatalogModel) -> Refusal | None:
+    def refusal(self, model: CatalogModel) -> CardRefusal | None:
         """Return why a catalog that answers for other models did not for this one."""
         for catalog in self._catalogs:
             id_ = catalog.remote.ref.id if catalog is not None else ""
             error = None if id_ in self.errors else self._failed.get(id_, {}).get(model)
             if catalog is not None and error is not None:
-                return Refusal(catalog.remote.ref.label, error)
+                return CardRefusal(catalog.remote.ref.label, error)
         return None
 
 

@@ -65,7 +65,7 @@ class Discovery:
     unmatched: Mapping[str, Problem] = field(default_factory=dict)
 
 
-class _Way(NamedTuple):
+class _RankedRef(NamedTuple):
     """One way to reach a server; a smaller `rank` is better."""
 
     ref: SourceRef
@@ -95,7 +95,7 @@ def discover(
     chosen = sorted(
         (each for each in routes if _is_wanted(each, settings)), key=lambda each: (each.namespace, each.name)
     )
-    ways = [_Way(_from_route(each, settings), 0 if each.kind == "Route" else 2) for each in chosen]
+    ways = [_RankedRef(_from_route(each, settings), 0 if each.kind == "Route" else 2) for each in chosen]
     reached = {way.ref.id: way.ref for way in sorted(ways, key=lambda way: way.ref.trusted)}
     ways += [way for each in services for way in _from_service(each, settings, reached)]
     found = [way.ref for way in sorted(ways, key=lambda way: way.order)]
@@ -191,7 +191,7 @@ def _has_own_service(route: RouteFacts) -> bool:
 
 def _from_service(
     service: ServiceAddress, settings: DiscoverySettings, reached: Mapping[str, SourceRef]
-) -> Iterator[_Way]:
+) -> Iterator[_RankedRef]:
     """Yield the ways through a Service; one without the labels of a registry counts only if a Route leads to it."""
     identity = f"{service.namespace}/{service.name}"
     route = reached.get(identity)
@@ -211,7 +211,7 @@ def _from_service(
                 namespace=service.namespace,
                 trusted=trusted,
             )
-            yield _Way(ref, rank)
+            yield _RankedRef(ref, rank)
 
 
 def _is_wanted(route: RouteFacts, settings: DiscoverySettings) -> bool:

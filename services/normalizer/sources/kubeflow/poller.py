@@ -15,7 +15,7 @@ from services.normalizer.sources.kubeflow.absences import Absences
 from services.normalizer.sources.kubeflow.artifacts import ListedArtifact
 from services.normalizer.sources.kubeflow.paging import Budget, ListAnswer, ListReader, is_id
 from services.normalizer.sources.kubeflow.tables import Row, Table, Tables
-from services.normalizer.sources.polled import Look
+from services.normalizer.sources.registry_source import Look
 
 API_ROOTS = ("/api/model_registry/v1", "/api/model_registry/v1alpha3")
 """The versions of the API, the newest first: new servers serve both and announce the end of the older one."""

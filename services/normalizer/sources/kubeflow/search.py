@@ -37,7 +37,7 @@ TRANSIENT = 20.0
 """The seconds after which a refusal counts as a missing right: an API server that starts refuses everything."""
 
 
-class _Part(Generic[T]):
+class _WatchedObjects(Generic[T]):
     """One kind of object in one namespace: the handler of its reflector."""
 
     def __init__(
@@ -123,9 +123,9 @@ class ClusterSearch:
         self._changed = changed
         self._patience = patience
         self._namespaced = namespaces is not None
-        self._routes: list[_Part[RouteFacts]] = []
-        self._services: list[_Part[ServiceAddress]] = []
-        self._gateways: list[_Part[GatewayFacts]] = []
+        self._routes: list[_WatchedObjects[RouteFacts]] = []
+        self._services: list[_WatchedObjects[ServiceAddress]] = []
+        self._gateways: list[_WatchedObjects[GatewayFacts]] = []
         self._suspects: asyncio.Queue[tuple[Resource, Key, Any]] = asyncio.Queue()
         self._deleted: dict[tuple[Resource, Key], Any] = {}
         self.tasks: list[Callable[[], Any]] = [self._prove]
@@ -145,9 +145,9 @@ class ClusterSearch:
         selector: str,
         namespace: str | None,
         transform: Callable[[Any], T],
-        parts: list[_Part[T]],
+        parts: list[_WatchedObjects[T]],
     ) -> None:
-        part: _Part[T] = _Part(
+        part: _WatchedObjects[T] = _WatchedObjects(
             resource,
             namespace,
             changed=self._changed,
@@ -203,7 +203,7 @@ class ClusterSearch:
             except RemoteError as error:
                 log.info("removal_not_proven", object=f"{resource} {'/'.join(key)}", error=str(error))
                 self._suspects.put_nowait((resource, key, was))
-                await asyncio.sleep(backoff.next())
+                await self._client.pause(backoff.next())
                 continue
             backoff.reset()
             if gone:
@@ -234,11 +234,11 @@ class ClusterSearch:
         return " ".join(sorted({_fault(part) for part in self._parts if not part.listed}))
 
     @property
-    def _parts(self) -> list[_Part[Any]]:
+    def _parts(self) -> list[_WatchedObjects[Any]]:
         return [*self._routes, *self._services, *self._gateways]
 
 
-def _fault(part: _Part[Any]) -> str:
+def _fault(part: _WatchedObjects[Any]) -> str:
     fault = part.fault or STARTING
     if fault.kind == "forbidden" and not part.refused:
         return f"refused: reading {part.where}, which an API server that starts does for a moment; it is tried again."

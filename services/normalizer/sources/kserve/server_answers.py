@@ -24,25 +24,25 @@ log = structlog.get_logger("model-servers")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Patience:
+class AnswerTimes:
     """In seconds: how long a new model waits for its server, and after which time a silent server is asked again."""
 
     hold: float = 5.0
     again: float = 600.0
 
 
-class Answered(Wrapper):
+class ServerAnswers(Wrapper):
     """A source around another one that adds the answers of the servers of its deployments."""
 
-    def __init__(self, source: Source, servers: ModelServers, *, patience: Patience | None = None) -> None:
+    def __init__(self, source: Source, servers: ModelServers, *, times: AnswerTimes | None = None) -> None:
         super().__init__(source)
         self._servers = servers
-        self._patience = patience or Patience()
+        self._times = times or AnswerTimes()
 
     async def run(self, sink: Sink) -> None:
         """Follow the source and ask the servers until cancelled."""
         async with asyncio.TaskGroup() as tasks:
-            asker = _Asker(sink, self._servers, tasks, self._patience)
+            asker = _Asker(sink, self._servers, tasks, self._times)
             try:
                 await self._source.run(asker)
             finally:
@@ -88,11 +88,11 @@ class _Asker(WrappedSink):
     lose what was known, and regain it, after each restart.
     """
 
-    def __init__(self, sink: Sink, servers: ModelServers, tasks: asyncio.TaskGroup, patience: Patience) -> None:
+    def __init__(self, sink: Sink, servers: ModelServers, tasks: asyncio.TaskGroup, times: AnswerTimes) -> None:
         super().__init__(sink)
         self._servers = servers
         self._tasks = tasks
-        self._patience = patience
+        self._times = times
         self._models: dict[Ref, _Model] = {}
         self._held: dict[Ref, asyncio.TimerHandle] = {}
         self._listed = False
@@ -144,7 +144,7 @@ class _Asker(WrappedSink):
         if model.asking is not None:
             model.asking.cancel()
         elif model.answered is None:
-            self._held[ref] = asyncio.get_running_loop().call_later(self._patience.hold, self._release, ref)
+            self._held[ref] = asyncio.get_running_loop().call_later(self._times.hold, self._release, ref)
         model.asking = self._tasks.create_task(self._ask(ref, model))
 
     async def _ask(self, ref: Ref, model: _Model) -> None:
@@ -159,7 +159,7 @@ class _Asker(WrappedSink):
                 tell("model_server_unreachable", model=ref.label, error=str(error))
                 tell = log.debug
             self._release(ref)
-            await asyncio.sleep(self._patience.again)
+            await asyncio.sleep(self._times.again)
         model.asking = None
         former = model.enriched
         if answers is not None:

@@ -17,7 +17,7 @@ from services.normalizer.facts import Gone, Missing, Ref, Unusable
 from services.normalizer.normalize.deployment import Deployment, Fact, Planned
 from services.normalizer.normalize.stated import NOTHING, Inheritance, read_namespace
 from services.normalizer.source import News, Sink, Source
-from services.normalizer.sources.kserve.watched import Collection, reflectors
+from services.normalizer.sources.kserve.collection import Collection, reflectors
 from services.normalizer.sources.wrappers import WrappedSink, Wrapper
 
 PART = "namespaces"
@@ -92,7 +92,7 @@ class Namespaces:
             tell(fault)
 
 
-class Inherited(Wrapper):
+class NamespaceDefaults(Wrapper):
     """A source around another one whose deployments inherit from their namespaces."""
 
     def __init__(self, source: Source, namespaces: Namespaces) -> None:

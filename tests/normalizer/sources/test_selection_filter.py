@@ -10,7 +10,7 @@ from services.normalizer.normalize.kserve_objects import read_isvc
 from services.normalizer.normalize.selection import ALL, Selection, parse_selector
 from services.normalizer.source import News, Sink
 from services.normalizer.sourcebook import SourceKind
-from services.normalizer.sources.wrappers import Selected
+from services.normalizer.sources.wrappers import SelectionFilter
 from tests import objects
 from tests.normalizer.bench import Bench, isvc
 
@@ -55,7 +55,7 @@ class Script:
 
 async def selected(bench: Bench, selection: Selection) -> tuple[Sink, Told]:
     script, told = Script(), Told(bench)
-    await Selected(script, selection).run(told)
+    await SelectionFilter(script, selection).run(told)
     return script.sink, told
 
 
@@ -96,7 +96,7 @@ async def test_everything_else_is_passed_on() -> None:
     sink.changed({isvc("m"): Gone()})
     assert told.others == ["listed", (None, "services", True)]
     assert not bench.storage
-    wrapped = Selected(Script(), ALL)
+    wrapped = SelectionFilter(Script(), ALL)
     assert (wrapped.id, wrapped.namespaces) == ("script", ("models",))
     assert await wrapped.is_gone(isvc("m"))
     assert not await wrapped.is_gone(isvc("other"))

@@ -49,7 +49,7 @@ class _Notice(NamedTuple):
     problem: Problem
 
 
-class Announced(Wrapper):
+class EventWriter(Wrapper):
     """A source around another one that writes Events about the problems of its deployments."""
 
     def __init__(self, source: Source, *, client: KubeClient, now: Callable[[], datetime] = lambda: datetime.now(UTC)):
@@ -65,7 +65,7 @@ class Announced(Wrapper):
     async def run(self, sink: Sink) -> None:
         """Follow the source and write Events until cancelled."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._source.run(_Noting(sink, self._note)))
+            tasks.create_task(self._source.run(_RecordingSink(sink, self._note)))
             tasks.create_task(self._write_all())
 
     def on_problems(self, problems: Problems) -> None:
@@ -185,7 +185,7 @@ def event_for(ref: Ref, uid: str, problem: Problem, *, at: datetime) -> dict[str
     }
 
 
-class _Noting(WrappedSink):
+class _RecordingSink(WrappedSink):
     """Passes on the facts of a source, and records its deployments."""
 
     def __init__(self, sink: Sink, note: Callable[[News], None]) -> None:

@@ -15,8 +15,8 @@ from common.problems import Problem
 from services.normalizer.facts import Gone, Ref, Unusable
 from services.normalizer.normalize.deployment import Deployment
 from services.normalizer.normalize.kserve_objects import read_isvc
-from services.normalizer.sources.kserve import announced
-from services.normalizer.sources.kserve.announced import Announced, event_for
+from services.normalizer.sources.kserve import event_writer
+from services.normalizer.sources.kserve.event_writer import EventWriter, event_for
 from tests import objects
 from tests.common.kube.conftest import credentials_for
 from tests.fakes.kubernetes import FakeCluster, Rule
@@ -33,7 +33,7 @@ WRITING = (Rule(api_groups=("",), resources=("events",), verbs=("create", "patch
 
 @pytest.fixture(autouse=True)
 def _hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(announced, "PACE", 0.01)
+    monkeypatch.setattr(event_writer, "PACE", 0.01)
 
 
 def iris() -> Deployment:
@@ -41,7 +41,7 @@ def iris() -> Deployment:
 
 
 @asynccontextmanager
-async def announcing(token: str = "") -> AsyncIterator[tuple[FakeCluster, Script, Announced]]:
+async def announcing(token: str = "") -> AsyncIterator[tuple[FakeCluster, Script, EventWriter]]:
     metrics = KubeMetrics(Metrics("test", "0"))
     async with FakeCluster() as cluster:
         cluster.add_namespace("models")
@@ -49,7 +49,7 @@ async def announcing(token: str = "") -> AsyncIterator[tuple[FakeCluster, Script
         cluster.grant("nobody", "nobody", ())
         async with KubeClient(credentials=credentials_for(cluster, token or "writer"), metrics=metrics) as client:
             script = Script()
-            source = Announced(script, client=client)
+            source = EventWriter(script, client=client)
             async with running(source, Recorder(), script=script):
                 yield cluster, script, source
 
@@ -98,7 +98,7 @@ async def test_an_object_that_cannot_be_read_is_told_with_its_uid(kind: str) -> 
 
 
 async def test_one_that_lasts_is_one_event_that_is_renewed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(announced, "REPEAT", 0.05)
+    monkeypatch.setattr(event_writer, "REPEAT", 0.05)
     async with announcing() as (cluster, script, source):
         script.tell(REF, iris())
         source.on_problems({str(REF): (OWNER,)})
@@ -108,7 +108,7 @@ async def test_one_that_lasts_is_one_event_that_is_renewed(monkeypatch: pytest.M
 
 @pytest.mark.parametrize("end", ["solved", "gone"])
 async def test_one_that_is_over_is_told_no_more(end: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(announced, "REPEAT", 0.05)
+    monkeypatch.setattr(event_writer, "REPEAT", 0.05)
     other = Ref.isvc("local", "models", "wine")
     async with announcing() as (cluster, script, source):
         script.tell(REF, iris())

@@ -17,7 +17,7 @@ from services.normalizer.normalize.kserve_objects import read_isvc
 from services.normalizer.normalize.stated import NOTHING, read_namespace
 from services.normalizer.source import News, Sink
 from services.normalizer.sourcebook import SourceKind
-from services.normalizer.sources.inherited import PART, Inherited, Namespaces
+from services.normalizer.sources.namespace_defaults import PART, NamespaceDefaults, Namespaces
 from tests import objects
 from tests.common.kube.conftest import credentials_for
 from tests.common.kube.recorder import FAST
@@ -110,7 +110,8 @@ async def running(cluster: FakeCluster) -> AsyncIterator[tuple[Script, Told]]:
         asyncio.TaskGroup() as group,
     ):
         namespaces = Namespaces(client=client, metrics=metrics, options=FAST)
-        tasks = [group.create_task(work) for work in (namespaces.run(), Inherited(script, namespaces).run(told))]
+        source = NamespaceDefaults(script, namespaces)
+        tasks = [group.create_task(work) for work in (namespaces.run(), source.run(told))]
         yield script, told
         for task in tasks:
             task.cancel()
