@@ -44,7 +44,7 @@ LABEL name="rhoai-connector" \
       org.opencontainers.image.title="rhoai-connector" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="0.1.0"
-# Nothing is written beside the code, and log lines leave at once.
+# Nothing is written next to the code, and log lines leave at once.
 ENV PATH=/opt/app-root/connector/bin:/usr/bin:/bin \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1

@@ -68,7 +68,7 @@ events: $(VENV)/dev ## Renew the tables of log events and problems in docs/event
 sbom: $(VENV)/dev ## The packages in the images, as CycloneDX, into build/sbom.cdx.json
 	@$(BIN)/python -m scripts.sbom build/sbom.cdx.json
 
-audit: $(VENV)/dev ## Known vulnerabilities in the lock file (says so when nobody can be asked)
+audit: $(VENV)/dev ## Known vulnerabilities in the lock file (says so when no one can be asked)
 	@$(BIN)/python -m scripts.audit
 
 bench: $(VENV)/dev ## Measure: latency, requests, bytes, memory
@@ -100,7 +100,7 @@ $(BACKSTAGE)/node_modules/.package-lock.json: $(BACKSTAGE)/package.json $(BACKST
 	@npm --prefix $(BACKSTAGE) $(NPM_CI)
 	@touch $@
 
-# An older release: the same modules beside other packages.
+# An older release: the same modules with other packages.
 $(OLDER)/node_modules/.package-lock.json: tests/backstage/older/package.json tests/backstage/older/package-lock.json | node
 	@echo "installing an older Backstage into $(OLDER)"
 	@mkdir -p $(OLDER) && cp $^ $(BACKSTAGE)/.npmrc $(OLDER)/

@@ -1,6 +1,6 @@
 """The connector as it is installed: the locked packages and nothing else, which is what the image holds.
 
-The development tools beside it would blur the figures: some libraries load more when they find more.
+Development tools in the same environment would distort the figures: some libraries load more when they find more.
 """
 
 import hashlib

@@ -30,7 +30,7 @@ class Probe:
         """Return status and body.
 
         Raises:
-            OSError: nobody listens, or the connection was lost.
+            OSError: no one listens, or the connection was lost.
         """
         try:
             return await self._exchange(path)

@@ -15,7 +15,7 @@ LARGE_SYNC = {10_000: 30.0}
 
 
 def sync_target(models: int) -> Target | None:
-    """Return the limit of a full sync in seconds, None for sizes that nobody set one for."""
+    """Return the limit of a full sync in seconds, None for sizes that no one set one for."""
     if models in SYNC_SECONDS:
         return Target(SYNC_SECONDS[models] * SYNC_SHARE, below=True)
     return Target(LARGE_SYNC[models], below=True) if models in LARGE_SYNC else None
@@ -37,7 +37,7 @@ def configmap_writes(models: int) -> int:
 
 
 UNCHANGED_REQUESTS = 6
-"""Registry requests of a sync that changes nothing, beside one per page."""
+"""Registry requests of a sync that changes nothing, in addition to one per page."""
 
 READY_IDLE_MS, READY_BURST_MS, READY_SYNC_MS = 107.0, 589.0, 1982.0
 READY_TARGETS = Target(25, below=True), Target(50, below=True), Target(50, below=True)

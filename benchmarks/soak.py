@@ -130,7 +130,7 @@ class Faults:
             "watches end": lambda: cluster.disturb_watches("close"),
             "connections break": cluster.drop_connections,
             "API server restarts": lambda: cluster.restart(down_for=0.5),
-            "somebody deletes the cache": lambda: cluster.delete("ConfigMap", NAMESPACE, "bac-import-model"),
+            "someone deletes the cache": lambda: cluster.delete("ConfigMap", NAMESPACE, "bac-import-model"),
             "registry answers 503": lambda: registry("fail", "status", times=5),
             "registry cuts answers": lambda: registry("fail", "cut", times=3),
             "registry shows a login page": lambda: registry("fail", "login", times=2),
@@ -153,7 +153,7 @@ class Faults:
 
 
 class Watchman:
-    """Looks all the time whether what nobody touches is listed."""
+    """Looks all the time whether what no one touches is listed."""
 
     def __init__(self, url: str) -> None:
         self._url = url

@@ -43,7 +43,7 @@ HERE = Setup()
 
 @dataclass(frozen=True)
 class World:
-    """An API server, a registry with its catalog, and the documented pod, which nobody has started yet."""
+    """An API server, a registry with its catalog, and the documented pod, which no one has started yet."""
 
     setup: Setup
     cluster: ProcessCluster
@@ -104,7 +104,7 @@ class World:
             while True:
                 await asyncio.sleep(quiet)
                 now = sum(map(_cpu, pids))
-                if now - before < 0.03 * quiet + 0.01:  # processor time is told in hundredths of a second
+                if now - before < 0.03 * quiet + 0.01:  # processor time is counted in hundredths of a second
                     return
                 before = now
 

@@ -64,6 +64,11 @@ PHRASES = {
     r"(in|of) the second format": "in the format CatalogInfoYamlFormat",
     r"moreover|hence": "also, so",
     r"in consequence": "so, therefore",
+    r"somebody": "someone, an administrator, another program",
+    r"(?<!\")nobody(?!\")": "no one; in quotes it may be an account's name",
+    r"strangers?": "an unknown or untrusted X, another program",
+    r"beside": "next to, with, besides, in addition to",
+    r"(problem|fault|error|change|departure|removal)s? (is|are) told": "is reported, logged, shown",
     r"_?let_go|kick|read_by_stranger": "a name that says what it does: withdraw, wake, read_by_others",
 }
 """Regular expressions, found as whole words in any case, and what to write in their place."""

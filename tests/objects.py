@@ -80,7 +80,7 @@ def not_ready(obj: Object, reason: str = "MinimumReplicasUnavailable") -> Object
 
 
 def stopped(obj: Object) -> Object:
-    """The same InferenceService after somebody stopped it."""
+    """The same InferenceService after someone stopped it."""
     metadata = obj["metadata"]
     annotations = metadata.get("annotations", {}) | {f"{GROUP}/stop": "true"}
     return not_ready({**obj, "metadata": {**metadata, "annotations": annotations}}, "Stopped")

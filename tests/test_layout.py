@@ -32,7 +32,7 @@ def test_no_test_module_is_imported_by_another() -> None:
         if (names := imported(path) & tests)
     }
 
-    assert found == {}, "move what others need into a module beside it, without test_ in its name"
+    assert found == {}, "move what others need into a module of the same folder, without test_ in its name"
 
 
 def test_nothing_outside_the_tests_imports_them() -> None:

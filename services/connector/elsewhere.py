@@ -20,7 +20,7 @@ from common.kube.resources import (
     Resource,
 )
 from common.metrics import Metrics
-from services.connector.doctor.asking import Api
+from services.connector.doctor.asking import ApiServerClient
 from services.connector.doctor.collecting import MANIFESTS
 from services.normalizer.facts import Ref
 from services.normalizer.normalize.deployment import Fact
@@ -54,7 +54,7 @@ async def read_cluster(environ: Mapping[str, str], settings: NormalizerSettings)
         CredentialsError: there are no credentials for a cluster.
         RemoteError: its InferenceServices cannot be listed.
     """
-    async with Api(await find_credentials(environ), timeout=_TIMEOUT) as api:
+    async with ApiServerClient(await find_credentials(environ), timeout=_TIMEOUT) as api:
         places = settings.watch_namespaces or (None,)
         found, refused = await _listed(api, INFERENCE_SERVICES, "InferenceService", places)
         if refused is not None:
@@ -83,7 +83,7 @@ def _beside(settings: NormalizerSettings) -> dict[str, tuple[Resource, ...]]:
 
 
 async def _listed(
-    api: Api, resource: Resource, kind: str, places: Sequence[str | None]
+    api: ApiServerClient, resource: Resource, kind: str, places: Sequence[str | None]
 ) -> tuple[dict[Path, FileContents], RemoteError | None]:
     """Return the objects in the namespaces that can be read, and an error if one cannot."""
     found: dict[Path, FileContents] = {}
@@ -100,7 +100,7 @@ async def _listed(
 
 
 async def _connections(
-    api: Api, files: Mapping[Path, FileContents], allowed: Collection[str]
+    api: ApiServerClient, files: Mapping[Path, FileContents], allowed: Collection[str]
 ) -> dict[Path, FileContents]:
     """Return the Secrets that deployments name, each read by its name, if the settings allow it."""
     deployments = (each.facts for each in read_manifests(files).deployments.values())

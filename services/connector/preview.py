@@ -17,6 +17,7 @@ from services.normalizer.normalize.deployment import Fact
 from services.normalizer.normalize.registered_version import registry_source
 from services.normalizer.normalize.result import Defaults
 from services.normalizer.normalize.selection import ALL, Selection
+from services.normalizer.sources.manifest_checks import Noticed
 from services.normalizer.sources.manifest_files import (
     FileContents,
     Place,
@@ -25,7 +26,7 @@ from services.normalizer.sources.manifest_files import (
     read_bytes,
     read_file,
 )
-from services.normalizer.sources.manifest_objects import Contents, Noticed, read_manifests
+from services.normalizer.sources.manifest_objects import Contents, read_manifests
 
 STDIN = "-"
 NOTHING: Mapping[Path, FileContents] = MappingProxyType({})

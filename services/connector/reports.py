@@ -14,8 +14,8 @@ import click
 from common import __version__
 from common.problems import PROBLEMS, ProblemId, Severity
 from services.connector.preview import STDIN, Preview, Shown
+from services.normalizer.sources.manifest_checks import Noticed
 from services.normalizer.sources.manifest_files import Place
-from services.normalizer.sources.manifest_objects import Noticed
 
 if TYPE_CHECKING:
     from services.connector.comparison import Difference

@@ -77,7 +77,7 @@ class Shelf:
             self._health.set("feed", True)
 
     def wait_for(self, what: str, sources: Sequence[Awaited] = ()) -> None:
-        """Set what the feed waits for, which readers and probes are told; ignored once the feed is complete.
+        """Set what the feed waits for, which is shown to readers and probes; ignored once the feed is complete.
 
         `sources` are the sources that `what` mentions.
         """

@@ -100,8 +100,8 @@ class ClusterSpec:
 
     `name` is what people call it, empty for the only one. `id` is what its entries are stored under, empty where the
     address of its API server decides. `inside`: the connector runs in it. `searched`: registries are looked for in the
-    cluster, beside those in `registries`. `tokens` are files with tokens by the URL of a registry; an empty URL means
-    all others. `stamps` are the digests of files that access to the cluster depends on.
+    cluster, in addition to those in `registries`. `tokens` are files with tokens by the URL of a registry; an empty
+    URL means all others. `stamps` are the digests of files that access to the cluster depends on.
     """
 
     name: str = ""
@@ -179,7 +179,7 @@ def specs_of_contexts(
 
 
 def specs_of_file(settings: NormalizerSettings, file: ClustersFile, environ: Mapping[str, str]) -> list[ClusterSpec]:
-    """Return the clusters of CLUSTERS_FILE, and the registries that the environment names beside them."""
+    """Return the clusters of CLUSTERS_FILE, and the registries that the environment names in addition."""
     specs = [_spec_of_entry(settings, entry, environ) for entry in file.clusters]
     if _names_registries(settings) and not any(entry.is_own for entry in file.clusters):
         specs.append(own_cluster_spec(settings, None))

@@ -17,9 +17,9 @@ from services.normalizer.sourcebook import SourceBook
 from services.normalizer.telemetry import CONTROLLER, Telemetry
 
 SYNC = "sync"
-"""A key in the queue beside references: ask storage what it holds, and compare everything."""
+"""A key in the queue that is not a reference: ask storage what it holds, and compare everything."""
 PUBLISH = "publish"
-"""A key in the queue beside references: compare everything, because storage has answered."""
+"""A key in the queue that is not a reference: compare everything, because storage has answered."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

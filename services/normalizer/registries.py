@@ -105,7 +105,7 @@ class Registries:
     ) -> None:
         """Prepare; `discovery` and the `namespaces` that are watched are those of the settings by default.
 
-        `polling_floor`: a shorter interval is raised to so many seconds, and that is told.
+        `polling_floor`: a shorter interval is raised to so many seconds, and a condition says so.
         """
         self._intake = intake
         self._settings = discovery or discovery_settings(settings)
@@ -129,7 +129,7 @@ class Registries:
         self._search: ClusterSearch | None = None
         self._told: frozenset[Problem] = frozenset()
         self._refs: dict[tuple[ServerKind, str], SourceRef] = {}
-        self._strangers: frozenset[str] = frozenset()
+        self._untrusted_names: frozenset[str] = frozenset()
         self._answering: set[tuple[ServerKind, str]] = set()
         self._ended: frozenset[str] = frozenset()
 
@@ -214,7 +214,7 @@ class Registries:
             if ref.kind == "catalog":
                 self._intake.report_remote(ref.source, ok=False, reason="it is being read for the first time")
         self._manager.update(self._refs.values())
-        self._tell_strangers(found.untrusted)
+        self._report_untrusted(found.untrusted)
 
     def _tell_problems(self, found: Discovery) -> None:
         for problem in sorted(set(found.problems) - self._told):
@@ -224,7 +224,7 @@ class Registries:
             reason = " ".join(f"{each.object}: {each.message}; {each.remedy}." for each in found.unmatched.values())
             self._intake.conditions.set_named("MR_ROUTE", ok=not reason, reason=reason)
 
-    def _tell_strangers(self, untrusted: Sequence[SourceRef]) -> None:
+    def _report_untrusted(self, untrusted: Sequence[SourceRef]) -> None:
         """Say that registries outside trusted namespaces are not read; what an earlier run has of them stays."""
         registries = {ref.source: ref for ref in untrusted}
         for name, ref in registries.items():
@@ -232,9 +232,9 @@ class Registries:
             self._intake.report_untrusted(name, reason=reason, remedy=remedy)
             if ref.kind == "registry" and self._intake.known_versions(ref.id):
                 self._intake.add_unread_registry(name, reason=f"untrusted: {reason}; {remedy}")
-        for name in self._strangers - registries.keys():
+        for name in self._untrusted_names - registries.keys():
             self._intake.remove_remote(name)
-        self._strangers = frozenset(registries)
+        self._untrusted_names = frozenset(registries)
 
     # --- the RegistryListener
 
@@ -253,7 +253,7 @@ class Registries:
     def on_fault(self, ref: SourceRef, fault: Fault | None) -> None:
         """A registry or catalog cannot be read, or can again."""
         if ref.kind == "catalog":
-            # Without an address there is nothing to wait for: that is told, no more.
+            # Without an address there is nothing to wait for: that is reported, no more.
             ok = fault is None or fault.kind == "no-address"
             self._intake.report_remote(ref.source, ok=ok, reason=str(fault or ""), stale=fault is not None)
         if fault is None:

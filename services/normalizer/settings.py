@@ -79,8 +79,8 @@ class NormalizerSettings(ServiceSettings):
     tags_ignored: CommaList = Field(
         (),
         alias="TAGS_IGNORED",
-        description="labels and properties that do not become tags, beside those of tools; `*` matches any characters, "
-        "`!` before a pattern makes tags of what it matches",
+        description="labels and properties that do not become tags, in addition to those of tools; "
+        "`*` matches any characters, `!` before a pattern makes tags of what it matches",
     )
     dashboard_url: Url | None = Field(
         None, alias="DASHBOARD_URL", description="the OpenShift AI dashboard, for links to its pages"

@@ -102,7 +102,7 @@ class Intake:
         unneeded = (part in OPTIONAL_PARTS or kind in OPTIONAL) and what in ("absent", "forbidden")
         ok, reason = fault is None or unneeded, str(fault or "")
         shown = f"not followed, {reason}" if unneeded else reason
-        # A server without an address is not waited for, and nobody has to change anything.
+        # A server without an address is not waited for, and no one has to change anything.
         self.conditions.set(source, ok or what == "no-address", shown, part=part, stale=None if part else not ok)
         if not part and fault is None:
             self._book.recovered(source)
@@ -200,14 +200,14 @@ class Intake:
         """Record the search for the registries of a cluster; `complete`: all places were searched.
 
         `waiting`: an incomplete search may soon be complete. `refused`: only places that the account may not read are
-        missing. `ok`: nobody has to act, by default when it is complete.
+        missing. `ok`: no one has to act, by default when it is complete.
         """
         self._book.set_discovery(complete=complete, waiting=waiting, refused=refused, reason=reason, cluster=cluster)
         self.conditions.set(in_cluster("discovery", cluster), complete if ok is None else ok, reason)
         self._sources_changed()
 
     def report_remote(self, source: str, *, ok: bool, reason: str, stale: bool | None = None) -> None:
-        """Set the condition of a registry or a model catalog; `ok`: nobody has to act.
+        """Set the condition of a registry or a model catalog; `ok`: no one has to act.
 
         `stale`: what was read of it may be outdated, by default when it is not `ok`.
         """

@@ -59,7 +59,7 @@ class Telemetry:
         )
         self._latency = Histogram(
             "rhoai_connector_event_to_served_seconds",
-            "From the event of a deployment until the document that shows it is stored and location is told",
+            "From the event of a deployment until the document that shows it is stored and announced to location",
             buckets=_BUCKETS,
             registry=registry,
         )

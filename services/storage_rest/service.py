@@ -135,17 +135,13 @@ class StorageService:
             raise StoreUnavailable("the cache is not loaded yet: GET /readyz says why")
 
     async def flush(self) -> None:
-        """Wait up to `FLUSH_WAIT` seconds until everything that was accepted is durable."""
-        if not self.is_loaded:
-            return
+        """Wait up to `FLUSH_WAIT` seconds until everything that was accepted is durable.
+
+        Nothing is accepted before the store is loaded, so that there is nothing to wait for until then.
+        """
         with suppress(StoreUnavailable, TimeoutError):
             async with asyncio.timeout(FLUSH_WAIT):
                 await self._store.durable(self._cache.entries, self._cache.cards, complete=self.complete)
-
-    @property
-    def is_loaded(self) -> bool:
-        """Whether the store has been loaded."""
-        return self._loaded.is_set()
 
     @property
     def revision(self) -> str:

@@ -23,7 +23,7 @@ _INTO_THE_SPEC = {
 
 
 class Judge:
-    """Compares the entities of one reader with the documents; every fault found is told, not only the first.
+    """Compares the entities of one reader with the documents; every fault found is reported, not only the first.
 
     `first` are the documents of the first generation, which the plain entities go by too, `second` those of the second.
     """

@@ -95,7 +95,7 @@ class Backstage:
         await self._stack.aclose()
 
     def configuration(self) -> Mapping[str, Any]:
-        """Return the app-config that the backend has beside the shipped one, as a customer's has."""
+        """Return the app-config that the backend has in addition to the shipped one, as a customer's has."""
         return configuration(feed=self.feed, port=self.port, token=self.token)
 
     def environment(self) -> Mapping[str, str]:

@@ -165,7 +165,7 @@ async def test_an_entity_that_vanishes_and_returns_does_not_go_unseen(backstage:
     assert watcher.vanished.keys() == {ref}
 
 
-async def test_a_refused_entity_is_told_in_the_validators_words(backstage: Backstage, feed: StaticFeed) -> None:
+async def test_a_refused_entity_is_reported_in_the_validators_words(backstage: Backstage, feed: StaticFeed) -> None:
     feed.documents["bad_1"] = renamed(digits(), "Digits/v3")
 
     async def refused() -> list[Refusal]:
@@ -191,7 +191,7 @@ async def test_a_change_for_the_worse_leaves_the_former_entity_and_is_seen(
     assert await backstage.references() == ENTITIES[backstage.reader]
 
 
-async def test_of_two_documents_with_one_name_only_one_is_kept_and_nobody_is_told(
+async def test_of_two_documents_with_one_name_only_one_is_kept_and_no_one_is_told(
     backstage: Backstage, feed: StaticFeed
 ) -> None:
     feed.documents["more_1"] = renamed(digits(), "DIGITS")

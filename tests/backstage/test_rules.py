@@ -14,7 +14,7 @@ from tests.backstage.rig import BACKEND, reference
 from tests.backstage.static_feed import StaticFeed
 
 CASES = 20_000
-"""Values tried per rule, beside those written down."""
+"""Values tried per rule, in addition to those written down."""
 
 NAMES = [
     *("a", "A", "0", "a" * 63, "a-b_c.d", "A.B", "a" * 64, "", "-a", "a-", "a--b", "a.-b", "ä", "a b", "a/b", "a:b"),

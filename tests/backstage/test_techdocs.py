@@ -98,7 +98,7 @@ async def test_an_unchanged_card_is_not_built_again_by_a_plain_backstage(
 
 async def test_a_model_without_a_card_has_a_page(tmp_path: Path, start_backstage: StartBackstage) -> None:
     async with World(tmp_path) as world:
-        world.cluster.apply(isvc("bare", "models", annotations={"rhdh.io/description": "Nobody wrote a card of it."}))
+        world.cluster.apply(isvc("bare", "models", annotations={"rhdh.io/description": "It has no card."}))
         sidecars = await world.connect()
         holder = "resource:default/models-bare"
         async with start_backstage(Reader.PLAIN, sidecars.feed) as backstage:

@@ -1,4 +1,4 @@
-"""The second-generation feed asks for Backstage's service tokens when it is told where their keys are."""
+"""The second-generation feed asks for Backstage's service tokens when it knows where their keys are."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from tests.objects import isvc
 HOLDER = rich_set.CARD_HOLDERS[Reader.SECOND_GENERATION]
 
 
-async def test_a_backstage_is_let_in_with_its_own_tokens_and_nobody_else(
+async def test_a_backstage_is_let_in_with_its_own_tokens_and_no_one_else(
     tmp_path: Path, start_backstage: StartBackstage
 ) -> None:
     async with World(tmp_path) as world:
@@ -26,10 +26,10 @@ async def test_a_backstage_is_let_in_with_its_own_tokens_and_nobody_else(
             await sidecars.stop(LOCATION)
             await sidecars.start(LOCATION, BACKSTAGE_JWKS_URL=keys)
 
-            async with aiohttp.ClientSession() as stranger:
+            async with aiohttp.ClientSession() as session:
                 for token in ("", "Bearer guessed", f"Bearer {backstage.token}"):
                     headers = {"Authorization": token} if token else {}
-                    async with stranger.get(f"{sidecars.feed}/api/{CONNECTOR_ID}/list", headers=headers) as answer:
+                    async with session.get(f"{sidecars.feed}/api/{CONNECTOR_ID}/list", headers=headers) as answer:
                         assert answer.status in (401, 403), token
 
             world.cluster.apply(isvc("late"))

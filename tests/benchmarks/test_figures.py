@@ -37,7 +37,7 @@ def test_the_table_names_what_is_not_met_and_the_ratio_to_the_baseline() -> None
     assert report.unmet([slow, figure(1)]) == [slow]
 
 
-def test_growths_are_told_for_each_series() -> None:
+def test_growths_are_reported_for_each_series() -> None:
     figures = [figure(size / 10, size=size, series=name) for name in ("served", "kept") for size in (10, 1000)]
     assert report.growths(figures) == "- served: 10 → 1,000: 1.00\n- kept: 10 → 1,000: 1.00"
 

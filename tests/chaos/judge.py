@@ -18,7 +18,7 @@ from tests.waiting import eventually
 PAUSE = 0.05
 """Seconds between two looks."""
 DURABLE = 1.0
-"""Readers are told beside the write; an entry counts from so many seconds after it was first seen."""
+"""Readers are told at the same time as the write; an entry counts from so many seconds after it was first seen."""
 
 
 class Truth:

@@ -70,7 +70,7 @@ class Original:
 
     async def _upsert(self, key: str, owner: str) -> None:
         kind = "kserve" if key.startswith("models_") else "kubeflow"
-        body = base64.b64encode(json.dumps(_document(key, owner or "somebody")).encode()).decode()
+        body = base64.b64encode(json.dumps(_document(key, owner or "someone")).encode()).decode()
         sent = {"body": body, "lastUpdateTimeSinceEpoch": "1"}
         async with self._session.post(f"{self._storage}/upsert", params={"key": key, "type": kind}, json=sent):
             pass

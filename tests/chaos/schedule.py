@@ -15,7 +15,7 @@ SETUPS: Final[tuple[Setup, ...]] = ("pod", "run", "replicas", "original")
 ISVCS: Final = (*(f"model-{number:02}" for number in range(14)), *(f"llm-{number:02}" for number in range(4)))
 """InferenceServices, and LLMInferenceServices."""
 STEADY: Final = tuple(f"steady-{number:02}" for number in range(20))
-"""InferenceServices that nobody touches: they must be in every list, and keep the share of what changes small."""
+"""InferenceServices that no one touches: they must be in every list, and keep the share of what changes small."""
 REGISTERED: Final = tuple(f"registered-{number}" for number in range(6))
 SERVICES: Final = ("storage-rest", "location", "rhoai-normalizer")
 

@@ -1,4 +1,4 @@
-"""An MLflow server and a gateway of the OpenAI API that things happen to, beside the cluster and its registry."""
+"""An MLflow server and a gateway of the OpenAI API with faults, in addition to the cluster and its registry."""
 
 from contextlib import AsyncExitStack
 from typing import Final, Self

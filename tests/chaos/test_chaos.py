@@ -65,7 +65,7 @@ async def test_no_list_is_short_and_all_converges(seed: int, setup: Setup, tmp_p
 async def test_a_fault_that_is_put_back_is_found(mutant: str, tmp_path: Path) -> None:
     setup, schedule = SHOWN[mutant]
     outcome = await carry_out(schedule, setup, tmp_path, mutant=mutant, patience=SHOWN_IN)
-    assert outcome.seen, f"nobody sees that {MUTANTS[mutant].about}: {outcome}"
+    assert outcome.seen, f"no one sees that {MUTANTS[mutant].about}: {outcome}"
 
 
 @pytest.mark.process

@@ -175,7 +175,7 @@ class World:
             self._edits += 1
             await self._apply(name, owner=f"owner-{self._edits}")
 
-    async def _apply(self, name: str, *, owner: str = "somebody") -> None:
+    async def _apply(self, name: str, *, owner: str = "someone") -> None:
         await self.cluster.apply(_deployment(name, annotations={OWNER: owner}))
         self.truth.wants(isvc_uri(name), owner)
 
@@ -319,7 +319,7 @@ class World:
 
     async def _do_restart(self, services: Sequence[str], how: str, away: float) -> None:
         running = self._running(services)
-        if how == "stop":  # a process that is still being loaded has nobody yet who hears the signal
+        if how == "stop":  # a process that is still being loaded has no one yet who hears the signal
             await asyncio.gather(*(eventually(partial(self._answers, each)) for each in running))
         await asyncio.gather(*(service.kill() if how == "kill" else service.stop() for service in running))
         if self._original is not None and NORMALIZER in services:

@@ -1,4 +1,4 @@
-"""Details beside a document: what is written is read again, and no input makes an entry unusable."""
+"""Details of a document: what is written is read again, and no input makes an entry unusable."""
 
 import json
 from dataclasses import fields

@@ -64,14 +64,14 @@ def test_who_holds_a_name_keeps_it_from_an_older_newcomer_and_after_the_other_ha
     assert allocator.assign([claim("older", created=1)])["older"] == both["older"]
 
 
-def test_segments_with_underscores_that_join_to_one_key_are_told_apart() -> None:
+def test_segments_with_underscores_that_join_to_one_key_are_reported_apart() -> None:
     result = Allocator().assign([claim("x", "a_b", "c", created=1), claim("y", "a", "b_c", created=2)])
     assert result["x"].key == "a_b_c"
     assert result["x"].uri == "/a_b/c/model-catalog.json"
     assert result["y"].uri.startswith("/a/b_c-")
 
 
-def test_names_that_differ_only_in_case_are_told_apart() -> None:
+def test_names_that_differ_only_in_case_are_reported_apart() -> None:
     result = Allocator().assign([claim("x", "Granite", "v1", model="Granite"), claim("y", "b", "v1", model="granite")])
     assert_distinct(result)
 

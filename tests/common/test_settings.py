@@ -43,7 +43,7 @@ def test_values_from_a_secret_lose_their_line_ends(monkeypatch: pytest.MonkeyPat
     assert (settings.namespace, settings.interval, settings.log_level) == ("ai-rhdh", 150.0, "INFO")
 
 
-def test_variables_that_differ_only_in_case_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_variables_that_differ_only_in_case_are_reported_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("namespace", "from-secret")
     monkeypatch.setenv("NAMESPACE", "from-variable")
     assert Settings.load().namespace == "from-variable"
@@ -83,7 +83,7 @@ def test_every_fault_is_named_with_what_is_accepted(monkeypatch: pytest.MonkeyPa
     assert "LOG_LEVEL is 'loud': Input should be 'DEBUG'" in str(error.value)
 
 
-def test_what_cannot_be_used_is_told_with_what_is_used_instead(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_cannot_be_used_is_reported_with_what_is_used_instead(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("POLLING_INTERVAL", "2 minutes")
     monkeypatch.setenv("LOG_LEVEL", "loud")
     monkeypatch.setenv("OPEN_READS", "perhaps")

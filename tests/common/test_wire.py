@@ -1,4 +1,4 @@
-"""Bodies between the services: the original's byte for byte, ours there and back, strangers' refused with a reason."""
+"""Bodies between the services: the original's byte for byte, ours both ways, invalid ones refused with a reason."""
 
 import base64
 import contextlib
@@ -71,7 +71,7 @@ def test_changes_and_snapshots_arrive_as_they_were_sent(batch: wire.Batch) -> No
     assert wire.parse_snapshot(wire.snapshot_lines(whole)) == whole
 
 
-def test_what_is_waited_for_is_told_in_batches_and_in_what_readers_get() -> None:
+def test_what_is_waited_for_is_reported_in_batches_and_in_what_readers_get() -> None:
     for awaited in (AWAITED, (), None):
         batch = wire.Batch(awaited=awaited)
         assert wire.parse_batch(wire.encode_batch(batch)) == batch
@@ -184,7 +184,7 @@ def test_a_cache_entry_of_the_original_is_read() -> None:
     assert (entry.body, entry.reconciler, entry.ref) == (DOCUMENT, "kubeflow", "")
 
 
-def test_a_listing_of_the_original_is_told_from_ours() -> None:
+def test_a_listing_of_the_original_is_distinguished_from_ours() -> None:
     assert wire.parse_listing(b'{"keys":["a_b"]}') is None
     assert wire.parse_keys(b'{"keys":["a_b"]}') == ("a_b",)
     assert wire.parse_keys(b'{"keys":null}') == ()

@@ -13,9 +13,9 @@ from typing import Any, Self
 
 from aiohttp import web
 
-from services.connector.doctor.cluster import Options
 from services.connector.doctor.examination import examine
 from services.connector.doctor.report import Report
+from services.connector.doctor.steps import DoctorOptions
 from tests.deploy.kustomize import ROOT, render
 from tests.deploy.rbac import Permission, granted
 from tests.fakes.kubernetes import FakeCluster, Rule
@@ -37,7 +37,7 @@ rhoai_connector_location_complete 1.0
 
 
 def jwt(**claims: Any) -> str:
-    """A token that has these claims and a signature that nobody can verify."""
+    """A token that has these claims and a signature that no one can verify."""
     parts = ({"alg": "RS256"}, claims)
     return ".".join(base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in parts) + ".x"
 
@@ -164,9 +164,9 @@ class World:
         marks = {"modelcatalogbridge.rhdh.io/complete": "true"} if complete else None
         self.cluster.apply(configmap("bac-import-model", NAMESPACE, binary_data=values, annotations=marks) | fields)
 
-    def options(self) -> Options:
-        """What the doctor is told."""
-        return Options(
+    def options(self) -> DoctorOptions:
+        """The configuration of the doctor."""
+        return DoctorOptions(
             environ=self.environ,
             urls=self.pod.urls(),
             timeout=self.timeout,

@@ -291,7 +291,7 @@ def a_gateway_that_is_something_else(world: World) -> None:
 
 
 @broken("registries", "registry.invalid", "is unknown here: check MODEL_REGISTRY_URLS")
-def a_registry_whose_name_nobody_knows(world: World) -> None:
+def a_registry_whose_name_no_one_knows(world: World) -> None:
     world.environ["MODEL_REGISTRY_URLS"] = "http://registry.invalid"
 
 
@@ -388,7 +388,7 @@ def a_backstage_that_has_ceased_to_ask(world: World) -> None:
     world.pod.asked_before = 7200.0
 
 
-@broken("backstage", "nobody has read the feed", "app-config", verdict="warning")
+@broken("backstage", "no one has read the feed", "app-config", verdict="warning")
 def a_backstage_that_does_not_ask(world: World) -> None:
     world.pod.metrics = ""
 

@@ -93,7 +93,7 @@ def found(report: Report, verdict: str, cluster: str, step: str) -> list[Finding
     return [finding for each in steps for finding in each.findings if finding.verdict == verdict]
 
 
-async def test_where_all_is_well_each_cluster_is_told_below_its_name(clusters: Clusters) -> None:
+async def test_where_all_is_well_each_cluster_is_reported_below_its_name(clusters: Clusters) -> None:
     report = await clusters.examine()
 
     bad = [(s.cluster, f.message) for s in report.steps for f in s.findings if f.verdict in ("fault", "warning")]
@@ -352,7 +352,7 @@ async def test_one_that_hangs_keeps_no_other_waiting(clusters: Clusters) -> None
     await asyncio.gather(task, return_exceptions=True)
 
 
-async def test_two_ways_to_one_server_are_told(clusters: Clusters) -> None:
+async def test_two_ways_to_one_server_are_reported(clusters: Clusters) -> None:
     clusters.entries["stage"] = {"name": "stage", "kubeconfig": "prod.kubeconfig"}
     clusters.clusters["prod"].kubeconfig(clusters.world.directory / "prod.kubeconfig", namespace="default")
 
@@ -427,7 +427,7 @@ async def test_the_entry_of_the_right_cluster_is_found_among_those_of_one_name(c
     assert found["", "feed"][0][0] == "ok"
 
 
-async def test_one_that_hangs_is_told_and_the_others_are_searched(clusters: Clusters) -> None:
+async def test_one_that_hangs_is_reported_and_the_others_are_searched(clusters: Clusters) -> None:
     hang(clusters)
     found = await trace_of(clusters, "models/prod-model")
     assert found["prod", "deployment"][0][0] == "ok"

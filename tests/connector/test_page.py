@@ -1,4 +1,4 @@
-"""The status page names what is broken, with what to do: to somebody who has nothing else to look at."""
+"""The status page names what is broken, with what to do: to someone who has nothing else to look at."""
 
 import asyncio
 import html
@@ -46,7 +46,7 @@ EXPECTED: dict[str, Shown] = {
     "a-registry-without-its-database": Shown("something is wrong with registry:127.0.0.1", ("503", "database")),
     "a-registry-of-an-unknown-authority": Shown("something is wrong with", ("certificate", "MODEL_REGISTRY_CA_FILE")),
     "a-registry-behind-another-path": Shown("something is wrong with registry:127.0.0.1", ("404", "no model registry")),
-    "a-registry-whose-name-nobody-knows": Shown("something is wrong with", ("registry.invalid", "MODEL_REGISTRY_URLS")),
+    "a-registry-whose-name-no-one-knows": Shown("something is wrong with", ("registry.invalid", "MODEL_REGISTRY_URLS")),
     "a-wrong-mr-route": Shown("something is wrong with MR_ROUTE", ("there is no such Route", "namespace:name")),
     "a-registry-where-anybody-may-make-one": Shown("", ("squatter/registry", "MODEL_REGISTRY_NAMESPACES")),
     # models

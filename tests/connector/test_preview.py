@@ -73,7 +73,7 @@ def test_lists_and_several_documents_are_taken_apart(tmp_path: Path) -> None:
     assert keys(preview(path)) == ["models_a", "models_b", "models_c"]
 
 
-def test_services_and_service_accounts_beside_an_isvc_count(tmp_path: Path) -> None:
+def test_services_and_service_accounts_with_an_isvc_count(tmp_path: Path) -> None:
     obj = objects.isvc("m", url="http://m-predictor.models.svc.cluster.local")
     path = written(tmp_path / "a.yaml", obj, objects.predictor_service(obj), objects.service_account_for(obj))
     [shown] = json.loads(preview(path).stdout)
@@ -96,7 +96,7 @@ def test_what_is_hidden_or_unreadable_is_in_the_json(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["kind: [", "just words", "- a\n- list", "\x00\x01", "a: {{ b }}"])
-def test_files_that_hold_nothing_of_ours_are_nobodys_fault(text: str, tmp_path: Path) -> None:
+def test_files_that_hold_nothing_of_ours_are_ignored(text: str, tmp_path: Path) -> None:
     (tmp_path / "other.yaml").write_text(text)
     written(tmp_path / "good.yaml", objects.isvc("m"))
     result = preview(tmp_path)
@@ -156,7 +156,7 @@ def test_a_path_that_does_not_exist_is_a_wrong_command(path: str, tmp_path: Path
     assert "absent" in result.stderr
 
 
-def test_an_empty_folder_is_told(tmp_path: Path) -> None:
+def test_an_empty_folder_is_reported(tmp_path: Path) -> None:
     result = preview(tmp_path, output="table")
     assert f"no model in {tmp_path} (0 files read)" in result.stderr
     assert result.exit_code == 0
@@ -209,7 +209,9 @@ def test_what_is_opted_out_is_hidden_and_told(tmp_path: Path, monkeypatch: pytes
     assert "SELECT_NAMES" in found["InferenceService models/old-m"]["problems"][0]["message"]
 
 
-def test_connections_beside_are_read_under_the_switch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_connections_in_the_same_files_are_read_under_the_switch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     model = without_status(objects.isvc("m", annotations={CONNECTIONS: "bucket", f"{CONNECTIONS[:-1]}-path": "iris"}))
     model["spec"]["predictor"]["model"].pop("storageUri")
     connection = {

@@ -111,7 +111,7 @@ async def test_what_is_no_connector_is_said_to_be_none(tmp_path: Path, answer: s
     assert "Error: --diff http" in errors
 
 
-async def test_nobody_who_answers_is_a_wrong_command(tmp_path: Path) -> None:
+async def test_no_one_who_answers_is_a_wrong_command(tmp_path: Path) -> None:
     folder = write(tmp_path / "mine", objects.isvc("n"))
     status, _, errors = await preview(folder, "--diff", "http://127.0.0.1:1")
     assert (status, "Cannot connect" in errors) == (2, True)
@@ -119,7 +119,7 @@ async def test_nobody_who_answers_is_a_wrong_command(tmp_path: Path) -> None:
     assert (status, "--diff needs --format table, json, yaml" in errors) == (2, True)
 
 
-async def test_a_registry_beside_manifests_describes_them(tmp_path: Path) -> None:
+async def test_a_registry_given_with_manifests_describes_them(tmp_path: Path) -> None:
     async with FakeRegistry() as registry:
         model = registry.add_model("Granite", description="From the registry")
         version = registry.add_version(model, "1.0")

@@ -84,7 +84,7 @@ async def test_edits_of_the_files_are_followed(manifests: Path, tmp_path: Path) 
         await eventually(without_the_first, what="the deleted one to go")
         (manifests / "two.yml").write_text("kind: [broken")
         write(manifests / "four.json", objects.isvc("four"))
-        await eventually(all_three, what="the new one beside those of the broken file")
+        await eventually(all_three, what="the new one with those of the broken file")
 
 
 async def test_what_was_cached_is_served_before_the_sources_are_read(manifests: Path, tmp_path: Path) -> None:
@@ -149,7 +149,7 @@ async def test_several_run_side_by_side(manifests: Path, tmp_path: Path) -> None
         assert one.url != other.url
 
 
-async def test_a_registry_is_read_beside_manifests(manifests: Path, tmp_path: Path) -> None:
+async def test_a_registry_is_read_with_manifests(manifests: Path, tmp_path: Path) -> None:
     async with FakeRegistry() as registry:
         registry.populate(3)
         arguments = ("--manifests", str(manifests), "--registry", registry.url, "--state", str(tmp_path / "state"))
@@ -249,7 +249,7 @@ async def test_a_file_that_cannot_be_read_keeps_back_neither_the_rest_nor_what_i
         async def all_three() -> bool:
             return bool(running.url) and len(await running.uris()) == 3
 
-        await eventually(all_three, what="the model of the broken file beside the others")
+        await eventually(all_three, what="the model of the broken file with the others")
         _, ready = await running.get("/readyz")
         assert "two.yaml:2: not read" in ready
 

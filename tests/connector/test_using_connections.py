@@ -163,7 +163,7 @@ def test_3_2_updating_an_s3_connection(see: Any) -> None:
 @BOTH
 @ALL
 def test_3_3_deleting_a_connection(see: Any, protocol: Type, kind: Kind) -> None:
-    """The model stays shown; that a cluster lacks the Secret is told by the source of a cluster alone."""
+    """The model stays shown; that a cluster lacks the Secret is only reported by the source of a cluster."""
     seen = see(applied(deployed(kind, f"my-{protocol}-connection"), protocol))
     assert seen.location == (
         "" if protocol == "oci" or (protocol == "s3" and kind == "InferenceService") else LOCATION[protocol]

@@ -24,7 +24,7 @@ PROXY = {"name": "oauth-proxy", "image": "registry.example.com/proxy:3", "args":
 
 
 def backstage(*containers: Object, **spec: Any) -> Object:
-    """A Backstage resource as customers have it; `spec` are fields beside those of every one."""
+    """A Backstage resource as customers have it; `spec` are fields in addition to those of every one."""
     fields: Object = {
         "application": {
             "appConfig": {"mountPath": "/opt/app-root/src", "configMaps": [{"name": "app-config-rhdh"}]},

@@ -17,7 +17,7 @@ from tests.deploy.kustomize import ROOT, Object, containers_in, directories, key
 from tests.deploy.schemas import deployment_with, validate
 
 OURS = ("image", "startupProbe", "livenessProbe", "readinessProbe", "resources", "securityContext")
-"""What our containers have beside, or instead of, the documented specs."""
+"""What our containers have in addition to, or instead of, the documented specs."""
 CONTAINERS = (
     "operator/sidecars.yaml",
     "operator/connector.yaml",

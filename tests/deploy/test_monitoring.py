@@ -28,7 +28,7 @@ def groups() -> list[dict[str, Any]]:
 
 @pytest.fixture
 def rules(tmp_path: Path) -> Path:
-    """The rules as a file of Prometheus, with the tests of them beside it."""
+    """The rules as a file of Prometheus, with their tests next to it."""
     (tmp_path / "rules.yaml").write_text(yaml.safe_dump({"groups": groups()}), encoding="utf-8")
     shutil.copy(Path(__file__).with_name("alerts.yaml"), tmp_path)
     return tmp_path

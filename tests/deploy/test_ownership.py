@@ -1,7 +1,7 @@
 """Nothing that is shipped or documented applies, replaces or deletes an object that belongs to the customer.
 
 That is the Backstage resource or Deployment, and the ConfigMaps of its app-config and plugins. `kubectl apply` by
-somebody who is not the owner takes fields away: with --server-side all that the owner had applied.
+someone who is not the owner takes fields away: with --server-side all that the owner had applied.
 """
 
 import re
@@ -21,7 +21,7 @@ REPOSITORY = ROOT.parent
 OURS = re.compile(r"rhoai-connector\b")
 """In the name of every object that is ours."""
 BINDINGS = {"rhdh-rhoai-dashboard-permissions", "rhdh-odh-dashboard-permissions"}
-"""The documented names of the bindings beside a registry's Role."""
+"""The documented names of the bindings for a registry's Role."""
 CHANGING = {"apply", "create", "replace", "delete"}
 DOCUMENTS = [
     path

@@ -85,7 +85,7 @@ def test_the_table_names_every_file() -> None:
     assert sorted(listed) == sorted(path.name for path in EXAMPLES.iterdir() if path.suffix in (".yaml", ".json"))
 
 
-def test_the_dashboards_deployment_is_told_as_people_wrote_it(result: Preview) -> None:
+def test_the_dashboards_deployment_is_reported_as_people_wrote_it(result: Preview) -> None:
     shown = next(shown for shown in result.shown if shown.key == "support_support-8b")
     kept = details.decode(shown.upsert.details)
     assert (kept.title, kept.names, kept.system) == (

@@ -1,4 +1,4 @@
-"""The first steps in README.md, as somebody takes them who has read nothing else: an own manifest with a mistake."""
+"""The first steps in README.md, as someone takes them who has read nothing else: an own manifest with a mistake."""
 
 import asyncio
 import json

@@ -12,7 +12,7 @@ from common.kube.reflector import ReflectorOptions
 from services.normalizer import service
 from services.normalizer.normalize.answers import MOST_MODELS
 from services.normalizer.normalize.cards import CARD_LIMIT
-from services.normalizer.sources import manifest_files, manifests, mlflow, openai_servers
+from services.normalizer.sources import manifest_files, manifests, mlflow_lists, openai_servers
 from services.normalizer.sources.http import Connector
 from services.normalizer.sources.kubeflow import paging
 from services.normalizer.sources.refs import Api
@@ -51,8 +51,8 @@ VALUES = {
     (CATALOGS, "bounds"): [f"{CARD_LIMIT // 10**6} MB"],
     (MLFLOW, "time-outs"): [_REQUEST],
     (MLFLOW, "back-off"): [f"{_POLLING.retry:g} s"],
-    (MLFLOW, "paging"): [f"{size:,}" for size in mlflow.PAGE_SIZES],
-    (MLFLOW, "bounds"): [f"{mlflow.MAX_ITEMS:,} items", f"{mlflow.MAX_BYTES // MIB} MiB", _ANSWER],
+    (MLFLOW, "paging"): [f"{size:,}" for size in mlflow_lists.PAGE_SIZES],
+    (MLFLOW, "bounds"): [f"{mlflow_lists.MAX_ITEMS:,} items", f"{mlflow_lists.MAX_BYTES // MIB} MiB", _ANSWER],
     (OPENAI, "time-outs"): [_REQUEST],
     (OPENAI, "back-off"): [f"{openai_servers.RETRY:g} s"],
     (OPENAI, "bounds"): [f"{MOST_MODELS} models", _ANSWER],

@@ -115,9 +115,9 @@ async def test_archiving_restoring_undeploying_deleting() -> None:
 
 
 async def test_tokens(session: aiohttp.ClientSession) -> None:
-    async with FakeRegistry(tokens=["good"], forbidden=["stranger"]) as registry:
+    async with FakeRegistry(tokens=["good"], forbidden=["other"]) as registry:
         seen = []
-        for headers in ({}, {"Authorization": "Bearer stranger"}, {"Authorization": "Bearer good"}):
+        for headers in ({}, {"Authorization": "Bearer other"}, {"Authorization": "Bearer good"}):
             async with session.get(registry.url + API + "/registered_models", headers=headers) as answer:
                 seen.append(answer.status)
 

@@ -70,9 +70,7 @@ async def test_every_request_that_a_definition_describes_is_answered(kind: Kind,
 
 @BY_REST
 @pytest.mark.parametrize("feed", ["first", "second", "plain"])
-async def test_each_reader_is_told_address_name_and_token(
-    kind: Kind, server: str, feed: str, location: Location
-) -> None:
+async def test_each_reader_gets_address_name_and_token(kind: Kind, server: str, feed: str, location: Location) -> None:
     location.fill(kind.upsert(server))
     description = await described(location, kind, feed)
     said = re.search(r"Call (\S+) with model `+ ?(.+?) ?`+[. ]", description)

@@ -99,7 +99,7 @@ def test_an_openai_server_is_described_by_what_its_model_does(tasks: tuple[str, 
     assert json.loads(text)["paths"].keys() == paths
 
 
-def test_nothing_is_made_up_for_a_server_that_nobody_knows() -> None:
+def test_nothing_is_made_up_for_a_server_that_no_one_knows() -> None:
     _, text = defined(document("m", called="m"), Details(title="M"))
     described = json.loads(text)
     assert described["paths"] == {}
@@ -175,7 +175,7 @@ def test_a_model_that_embeds_is_not_said_to_generate() -> None:
     assert "/chat/completions" not in json.loads(defined(document("m", called="m"), details)[1])["paths"]
 
 
-def test_a_server_that_nobody_describes_is_described_by_itself() -> None:
+def test_a_server_that_no_one_describes_is_described_by_itself() -> None:
     described = json.loads(defined(document("m", called="m"), Details(deployment="m", operations=("POST /score",)))[1])
     validate(described)
     assert list(described["paths"]) == ["/score"]

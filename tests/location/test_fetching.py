@@ -108,7 +108,7 @@ async def test_without_leave_the_page_says_what_to_do(forge: Forge) -> None:
         ("x" * (LARGEST + 1), "larger than"),
     ],
 )
-async def test_what_cannot_be_fetched_is_told_on_the_page(forge: Forge, answer: Any, said: str) -> None:
+async def test_what_cannot_be_fetched_is_reported_on_the_page(forge: Forge, answer: Any, said: str) -> None:
     forge.answers["/o/m/raw/main/README.md"] = answer
     async with located(forge) as location:
         shown = await page(location)
@@ -156,7 +156,7 @@ def test_the_file_behind_a_page_of_a_forge(url: str, expected: str) -> None:
     "url",
     ["https://evil.example.com/README.md", "http://user:secret@{host}/README.md", "http://{host}.evil.example/x.md"],
 )
-async def test_hosts_that_nobody_named_are_never_asked(forge: Forge, url: str) -> None:
+async def test_hosts_that_no_one_named_are_never_asked(forge: Forge, url: str) -> None:
     fetcher = CardFetcher([forge.host], enabled=True)
     assert (await fetcher.card(url.format(host=forge.host))).fault
     assert forge.asked == []

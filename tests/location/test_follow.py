@@ -158,7 +158,7 @@ async def test_a_damaged_storage_says_what_is_missing(shelf: Shelf, metrics: Met
         assert not shelf.complete
 
 
-async def test_a_removal_that_is_told_before_all_is_complete_counts(shelf: Shelf, metrics: Metrics) -> None:
+async def test_a_removal_that_is_reported_before_all_is_complete_counts(shelf: Shelf, metrics: Metrics) -> None:
     storage = FakeStorage()
     storage.complete = False
     storage.entries = {"a_1": upsert("a_1"), "b_1": upsert("b_1")}
@@ -220,7 +220,7 @@ async def test_a_push_that_cannot_be_placed_is_looked_into(
     storage = FakeStorage()
     async with serving(storage) as port, following(shelf, metrics, port) as follower:
         await eventually(lambda: "/changes" in storage.requests)
-        storage.entries = {"a_1": upsert("a_1")}  # and nobody was told
+        storage.entries = {"a_1": upsert("a_1")}  # and no one was told
         assert not follower.is_newer(revision)
         await eventually(lambda: shelf.keys() == {"a_1"})
         assert storage.requests.count("/snapshot") == 2
@@ -331,7 +331,7 @@ async def test_after_an_original_was_away_everything_is_fetched_again(shelf: She
     async with looking_often(shelf, metrics, port):
         async with serving(storage, port):
             await eventually(lambda: shelf.complete)
-        storage.store(upsert("a_1", model_document("new")))  # its push found nobody
+        storage.store(upsert("a_1", model_document("new")))  # its push found no one
         seen = errors(metrics)
         await eventually(lambda: errors(metrics) > seen)
         async with serving(storage, port):

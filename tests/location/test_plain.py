@@ -135,7 +135,7 @@ async def test_a_document_without_details_becomes_a_model_a_server_and_an_api(lo
     }
 
 
-async def test_both_feeds_beside_each_other_point_at_each_other() -> None:
+async def test_both_feeds_together_point_at_each_other() -> None:
     async with running_location(options=RenderOptions(both_feeds=True)) as location:
         location.fill(upsert("mnist_v1", served_document()))
         resource, *_ = await read(location, "/mnist/v1/catalog-info.yaml")

@@ -46,7 +46,7 @@ def test_a_reader_that_has_it_costs_no_rendering() -> None:
     assert (other.status, made.times) == (200, 2)
 
 
-def test_what_nobody_has_read_for_longest_leaves() -> None:
+def test_what_no_one_has_read_for_longest_leaves() -> None:
     rendered, made = RenderCache(RenderOptions(), most_bytes=3500), Made(size=1000)
     for key in ("a", "b", "c"):
         rendered.answer(request(), key, [key], made)

@@ -256,14 +256,14 @@ async def test_keys_once_read_serve_on_when_backstage_is_away(
 
 
 async def test_several_plugins_have_keys_of_their_own(clock: Clock) -> None:
-    catalog, techdocs, stranger = Backstage(), Backstage(), Backstage()
+    catalog, techdocs, other = Backstage(), Backstage(), Backstage()
     techdocs.rotate("second")
-    stranger.rotate("third")
+    other.rotate("third")
     async with guarded(clock, catalog, techdocs) as location:
         for _ in range(2):
             assert await status(location, catalog.token()) == 200
             assert await status(location, techdocs.token(sub="techdocs")) == 200
-            assert await status(location, stranger.token()) == 403
+            assert await status(location, other.token()) == 403
         assert (catalog.fetched, techdocs.fetched) == (1, 1)
 
 

@@ -18,7 +18,7 @@ def shelf() -> Shelf:
     return Shelf(health=Health())
 
 
-def test_what_is_not_named_stays_and_what_is_told_goes(shelf: Shelf) -> None:
+def test_what_is_not_named_stays_and_what_is_reported_goes(shelf: Shelf) -> None:
     shelf.apply(prepare(changes(upsert("a_1"), upsert("b_1"), cards={"k": "x"}), whole=True))
     shelf.apply(prepare(changes(upsert("c_1"), upsert("a_1", model_document("new"))), whole=False))
     assert shelf.keys() == {"a_1", "b_1", "c_1"}
@@ -40,7 +40,7 @@ def test_changes_remove_what_they_name(shelf: Shelf) -> None:
     assert shelf.card("k") is not None
 
 
-def test_a_refused_document_keeps_its_former_state_and_hurts_nobody(shelf: Shelf) -> None:
+def test_a_refused_document_keeps_its_former_state_and_hurts_no_one(shelf: Shelf) -> None:
     shelf.apply(prepare(changes(upsert("a_1"), upsert("b_1")), whole=True))
     problems = shelf.apply(prepare(changes(upsert("a_1", b'{"models": null}'), upsert("c_1")), whole=True))
     assert shelf.keys() == {"a_1", "c_1"}

@@ -66,7 +66,7 @@ async def status(location: Location, query: str = "", **headers: str) -> dict[st
     return told
 
 
-async def test_all_that_is_known_is_told(location: Location) -> None:
+async def test_all_that_is_known_is_reported(location: Location) -> None:
     told = await status(location)
 
     assert "something is wrong with kserve" in told["verdict"]["text"]
@@ -155,7 +155,7 @@ async def test_models_are_named_only_to_whom_the_list_is_readable(monkeypatch: p
     assert "secret-model" in json.dumps(named)
 
 
-async def test_readers_are_told_apart_by_what_they_ask_for(location: Location) -> None:
+async def test_readers_are_reported_apart_by_what_they_ask_for(location: Location) -> None:
     await location.get("/list")
     await location.get("/api/kserve-kubeflow-connector/list")
     await location.get("/api/kserve-kubeflow-connector/models/nobody")
@@ -207,7 +207,9 @@ async def told_by(url: str) -> dict[str, Any]:
     ],
     ids=["original", "another token", "a page", "an error", "well"],
 )
-async def test_a_neighbour_that_does_not_say_how_it_is_is_told(answer: web.Response, answers: bool, fault: str) -> None:
+async def test_a_neighbour_that_does_not_say_how_it_is_is_reported(
+    answer: web.Response, answers: bool, fault: str
+) -> None:
     async with neighbour(answer) as url:
         told = await told_by(url)
 
@@ -215,14 +217,14 @@ async def test_a_neighbour_that_does_not_say_how_it_is_is_told(answer: web.Respo
     assert fault in told["fault"]
 
 
-async def test_a_neighbour_that_is_away_is_told() -> None:
+async def test_a_neighbour_that_is_away_is_reported() -> None:
     told = await told_by("http://127.0.0.1:1")
 
     assert "it does not answer" in told["fault"]
     assert "see the log of the container rhoai-normalizer" in told["fault"]
 
 
-def test_what_is_leaving_is_told_once() -> None:
+def test_what_is_leaving_is_reported_once() -> None:
     later = datetime(2026, 11, 25, 13, 0, tzinfo=UTC)
     stored = LeavingStatus(key="a", object="isvc:local:a/b", reason="not-listed", since=THEN, due=THEN)
     both = LeavingStatus(object="isvc:local:a/b", reason="not-listed", since=THEN, due=later)

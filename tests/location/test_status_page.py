@@ -24,7 +24,7 @@ async def page(location: Location, path: str = "/", **headers: str) -> str:
     return body.decode()
 
 
-async def test_the_page_runs_nothing_and_asks_nobody_else(location: Location) -> None:
+async def test_the_page_runs_nothing_and_asks_no_one_else(location: Location) -> None:
     _, headers, body = await location.get("/")
 
     policy = dict(part.split(" ", 1) for part in headers["Content-Security-Policy"].split("; "))
@@ -96,5 +96,5 @@ async def test_from_elsewhere_the_page_names_no_model(monkeypatch: pytest.Monkey
         ({"seconds": -5}, "just now"),
     ],
 )
-def test_ages_are_told_in_words(time: dict[str, int], words: str) -> None:
+def test_ages_are_reported_in_words(time: dict[str, int], words: str) -> None:
     assert ago(NOW - timedelta(**time), NOW) == words

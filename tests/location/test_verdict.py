@@ -44,7 +44,7 @@ ERROR = ProblemStatus(severity="error", object="InferenceService models/iris", m
 
 CASES: dict[str, tuple[Findings, str, str, str]] = {
     "all is well": (found(service("location")), "ok", "All is well: 12 models are served, and read by Backstage", ""),
-    "nothing is complete and nobody knows why": (
+    "nothing is complete and no one knows why": (
         found(complete=False),
         "error",
         "Nothing is served: the feed waits for storage-rest.",
@@ -88,13 +88,13 @@ CASES: dict[str, tuple[Findings, str, str, str]] = {
         "No model is served",
         "3 are hidden",
     ),
-    "nobody reads": (
+    "no one reads": (
         found(service("location"), read=None),
         "warning",
         "Backstage has not read them since the start at 2026-11-25 10:00 UTC",
         "backstage-backend",
     ),
-    "nobody reads any more": (
+    "no one reads any more": (
         found(service("location"), read=NOW - timedelta(minutes=20)),
         "warning",
         "has not read them since 11:40 UTC",

@@ -1,4 +1,4 @@
-"""A model version as readers need it, from a document and the details beside it."""
+"""A model version as readers need it, from a document and its details."""
 
 from typing import Any
 

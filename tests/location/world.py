@@ -1,4 +1,4 @@
-"""A world of models, one for each kind of runtime, as the normalizer stores them: documents and the details beside."""
+"""A world of models, one for each kind of runtime, as the normalizer stores them: documents and their details."""
 
 import json
 from collections.abc import Iterable

@@ -18,7 +18,7 @@ from services.normalizer.normalize.linking import link
 from services.normalizer.normalize.registry import normalize_version
 from services.normalizer.normalize.registry_index import RegistryIndex
 from services.normalizer.normalize.result import Defaults, Normalized
-from services.normalizer.sources import mlflow
+from services.normalizer.sources import mlflow_lists
 from services.normalizer.sources.http import Connector, SourceMetrics
 from services.normalizer.sources.mlflow import MlflowPoller
 from services.normalizer.sources.refs import SourceRef
@@ -143,7 +143,7 @@ class Contract:
             assert live(await poller.poll(), name) == {"1", "2", "3"}
 
     async def test_all_pages_are_read(self, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(mlflow, "PAGE_SIZES", (2, 1))
+        monkeypatch.setattr(mlflow_lists, "PAGE_SIZES", (2, 1))
         names = {await server.model(): 3, await server.model(): 1}
         for name, count in names.items():
             for _ in range(count):
@@ -157,7 +157,7 @@ class Contract:
     async def test_a_server_that_takes_smaller_pages_only_is_asked_for_these(
         self, server: Server, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(mlflow, "PAGE_SIZES", (1_000_000, 100))
+        monkeypatch.setattr(mlflow_lists, "PAGE_SIZES", (1_000_000, 100))
         name = await server.model()
         await server.version(name)
         async with server.polling() as poller:

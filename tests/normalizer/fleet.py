@@ -106,7 +106,7 @@ class Following:
         return dict(json.loads(sent[-1].body))
 
     def details(self, key: str) -> dict[str, Any]:
-        """Return what is kept beside a document."""
+        """Return what is kept with a document."""
         sent = [each for batch in self.storage.batches for each in batch.upserts if each.key == key]
         return dict(json.loads(sent[-1].details))
 

@@ -30,7 +30,7 @@ class MemoryStorage:
         self._released.set()
 
     def touch(self) -> None:
-        """Change, as if somebody else had written."""
+        """Change, as if someone else had written."""
         self.count += 1
 
     async def listing(self, known: str = "") -> CacheListing | None:

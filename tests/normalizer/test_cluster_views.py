@@ -1,4 +1,4 @@
-"""What entities get by default where nobody says anything, by the source that has them."""
+"""What entities get by default where no one says anything, by the source that has them."""
 
 import json
 
@@ -26,7 +26,7 @@ def test_a_source_has_defaults_of_its_own() -> None:
     assert places.of(ref, "manifests") is places.of(ref)
 
 
-def test_they_are_shown_where_nobody_says_anything() -> None:
+def test_they_are_shown_where_no_one_says_anything() -> None:
     bench = Bench(defaults=NormalizerSettings.load(source_defaults=SETTING).defaults)
     bench.isvc(objects.isvc("plain"))
     bench.isvc(objects.isvc("owned", annotations={"rhdh.io/owner": "ada"}))

@@ -1,4 +1,4 @@
-"""Several clusters, each by itself: they come, go, hang and refuse, and nobody else waits for it."""
+"""Several clusters, each by itself: they come, go, hang and refuse, and no one else waits for it."""
 
 from functools import partial
 
@@ -6,6 +6,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from common.kube.reflector import ReflectorOptions
+from services.normalizer import clusters_file
 from services.normalizer.sources import namespace_defaults
 from services.normalizer.sources.kserve import isvc, llm
 from tests import objects
@@ -172,6 +173,19 @@ async def test_a_file_that_is_broken_keeps_the_last_good_one_and_says_where(flee
         await eventually(lambda: it.condition("CLUSTERS_FILE")["ok"])
 
 
+async def test_a_file_that_is_too_large_cannot_be_used(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clusters_file, "_LARGEST", 1000)
+    await fleet.add("a", models=1)
+    fleet.write("a")
+    longest = fleet.path.read_text().ljust(1000, "\n")
+    fleet.replace(longest)
+    async with following(fleet) as it:
+        await eventually(lambda: it.keys == keys("a", 1))
+        fleet.replace(longest + "\n")
+        await eventually(lambda: not it.condition("CLUSTERS_FILE")["ok"])
+        assert "is larger than 1000 bytes; the clusters that" in it.condition("CLUSTERS_FILE")["reason"]
+
+
 @pytest.mark.parametrize("text", ["", "clusters: [", None])
 async def test_a_file_that_was_never_good_says_nothing_about_any_entry(fleet: Fleet, text: str | None) -> None:
     storage = MemoryStorage()
@@ -241,7 +255,7 @@ async def test_two_entries_that_lead_to_the_same_server_are_followed_once(fleet:
         await eventually(lambda: "same API server" in "".join(it.reasons("cluster:a", "cluster:again")))
 
 
-async def test_a_cluster_without_kserve_or_routes_keeps_nobody_waiting_and_is_shown_once_it_has_it(
+async def test_a_cluster_without_kserve_or_routes_keeps_no_one_waiting_and_is_shown_once_it_has_it(
     fleet: Fleet,
 ) -> None:
     await fleet.add("a", models=1)

@@ -159,7 +159,7 @@ async def test_registries_of_a_cluster_that_asks_for_none_are_not_read(fleet: Fl
             assert not found["a"].authorizations
 
 
-async def test_a_registry_that_fails_keeps_nobody_in_another_cluster_waiting(fleet: Fleet) -> None:
+async def test_a_registry_that_fails_keeps_no_one_in_another_cluster_waiting(fleet: Fleet) -> None:
     async with AsyncExitStack() as stack:
         found, authorities = await registries(stack, fleet.folder, "a")
         for name in ("a", "b"):

@@ -67,7 +67,7 @@ def reason(health: Health) -> str:
 
 
 @pytest.mark.parametrize("again", [False, True], ids=["at the start", "later"])
-async def test_a_storage_that_is_away_is_told_once_and_given_everything_when_it_is_back(again: bool) -> None:
+async def test_a_storage_that_is_away_is_reported_once_and_given_everything_when_it_is_back(again: bool) -> None:
     storage, health = FlakyStorage(), Health()
     storage.away = not again
     with capture_logs() as logs:
@@ -168,7 +168,7 @@ async def test_each_of_more_than_are_asked_for_at_a_time_has_its_turn(monkeypatc
 
 
 @pytest.mark.parametrize("answer", [True, False])
-async def test_a_server_that_went_while_nobody_looked_is_asked_for_too(answer: bool) -> None:
+async def test_a_server_that_went_while_no_one_looked_is_asked_for_too(answer: bool) -> None:
     version = one_version()
     labels = {
         f"modelregistry.opendatahub.io/{key}": id_
@@ -200,7 +200,7 @@ async def test_a_server_that_went_while_nobody_looked_is_asked_for_too(answer: b
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def test_whatever_is_told_of_one_object_the_others_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_whatever_is_reported_of_one_object_the_others_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
     storage = MemoryStorage()
     put = Deployments._put_deployment
 

@@ -191,7 +191,7 @@ def test_a_manifest_without_status_is_shown_without_a_server(bench: Bench) -> No
     assert "modelServer" not in bench.document("models_m")
 
 
-def test_names_that_collide_are_told_apart_and_stay_so_after_a_restart(bench: Bench) -> None:
+def test_names_that_collide_are_reported_apart_and_stay_so_after_a_restart(bench: Bench) -> None:
     bench.isvc(objects.isvc("b-c", "a"))
     bench.isvc(objects.isvc("c", "a-b"))
     names = {key: bench.document(key)["models"][0]["name"] for key in bench.keys}
@@ -229,7 +229,7 @@ def test_readable_names_are_for_new_entities_and_whoever_has_a_name_keeps_it() -
         assert not [problem for of_one in bench.desired.problems.values() for problem in of_one]
 
 
-def test_readable_names_that_differ_in_case_only_are_told_apart() -> None:
+def test_readable_names_that_differ_in_case_only_are_reported_apart() -> None:
     bench = Bench(defaults=Defaults(readable_names=True))
     bench.registry(
         models=model("1", "Granite") | model("2", "granite."),
@@ -490,7 +490,7 @@ def test_of_two_isvcs_for_one_version_one_is_its_server_and_the_other_stands_alo
     assert bench.document("granite_v1")["modelServer"]["name"] == "two"
 
 
-def test_one_that_stands_alone_beside_the_server_of_its_version_is_told(bench: Bench) -> None:
+def test_one_that_is_shown_alone_next_to_the_server_of_its_version_is_reported(bench: Bench) -> None:
     bench.registry(**one_version())
     bench.isvc(objects.isvc("one", labels=LABELS))
     bench.isvc(objects.isvc("two", labels=LABELS))
@@ -611,7 +611,7 @@ def test_a_card_of_the_catalog_is_linked_and_its_text_kept(bench: Bench) -> None
     assert bench.desired.cards["cgn"].text == "# edited"
 
 
-def test_a_card_that_nobody_shows_is_not_kept(bench: Bench) -> None:
+def test_a_card_that_no_one_shows_is_not_kept(bench: Bench) -> None:
     bench.desired.put_cards({"cgn": "# card"})
     bench.registry(**WITH_ARTIFACT)
     bench.registry()
@@ -682,7 +682,7 @@ def test_one_of_two_annotations_that_name_a_card_is_a_problem(given: str, missin
 
 def test_a_card_that_the_catalog_was_read_for_and_lacks_is_a_problem(bench: Bench) -> None:
     bench.isvc(objects.isvc("m", annotations=CARDED))
-    assert not bench.desired.problems, "nobody has asked the catalog yet"
+    assert not bench.desired.problems, "no one has asked the catalog yet"
     bench.desired.put_cards({"cg/m": None})
     bench.render()
     [problem] = bench.desired.problems["isvc:local:models/m"]

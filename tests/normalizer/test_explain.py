@@ -226,7 +226,7 @@ async def test_versions_say_whether_they_are_archived_or_not_read_to_the_end() -
         registry.changed(versions(True, False, True))
         registry.listed()
         await eventually(lambda: "not-read" in hidden(controller).values())
-        assert list(hidden(controller).values()) == ["not-read"]  # what is archived is told when it is asked for
+        assert list(hidden(controller).values()) == ["not-read"]  # what is archived is explained when it is asked for
         found = controller.reporter.explain("granite").found
         assert [each.cause or each.state for each in found] == ["not-read", "archived", "shown"]
         archived = explained(controller, "granite/v2")
@@ -253,7 +253,7 @@ async def test_a_registry_in_a_namespace_that_is_not_trusted_is_named() -> None:
     async with controlled() as controller:
         sink = controller.intake.open(Cluster())
         sink.listed()
-        controller.intake.report_untrusted("registry:x/reg", reason="Service x/reg is a stranger", remedy="trust it")
+        controller.intake.report_untrusted("registry:x/reg", reason="Service x/reg is not trusted", remedy="trust it")
         sink.changed({ref("m"): read_isvc(objects.isvc("m"))})
         await eventually(lambda: hidden(controller) == {"registry:x/reg": "untrusted-registry"})
         assert explained(controller, "x/reg").remedy == "trust it"
@@ -297,7 +297,7 @@ async def test_it_is_guarded_as_reads_are(monkeypatch: pytest.MonkeyPatch) -> No
         assert (await answers("?model=m", controller.reporter, shared))[0] == 200
 
 
-async def test_a_problem_that_is_solved_is_told() -> None:
+async def test_a_problem_that_is_solved_is_reported() -> None:
     with capture_logs() as logs:
         async with controlled() as controller:
             sink = controller.intake.open(Cluster())

@@ -325,7 +325,7 @@ def test_it_is_known_when_time_alone_changes_something(bench: Bench) -> None:
     assert bench.ledger.next_check(START + GRACE) == START + HOLD
 
 
-def test_what_somebody_else_removed_while_it_was_leaving_here_is_unlink(bench: Bench) -> None:
+def test_what_someone_else_removed_while_it_was_leaving_here_is_unlink(bench: Bench) -> None:
     one = bench.refs[0]
     bench.ledger.adopt(stored([one]), now=bench.now)
     bench.look([one])

@@ -59,7 +59,9 @@ async def test_the_mirror_follows_what_was_sent_without_asking_again(storage: Me
     assert (mirror.entries, mirror.cards, mirror.complete) == (storage.entries, storage.cards, True)
 
 
-async def test_what_is_waited_for_is_told_once_and_again_to_another_process_of_storage(storage: MemoryStorage) -> None:
+async def test_what_is_waited_for_is_reported_once_and_again_to_another_process_of_storage(
+    storage: MemoryStorage,
+) -> None:
     mirror = await mirror_of(storage)
     awaited = (Awaited(source="registry:r", reason="unreachable"),)
     for _ in range(2):
@@ -97,7 +99,7 @@ async def test_answers_in_another_order_do_not_confuse_it(storage: MemoryStorage
     assert mirror.entries == storage.entries
 
 
-async def test_a_change_by_somebody_else_in_between_is_noticed(storage: MemoryStorage) -> None:
+async def test_a_change_by_someone_else_in_between_is_noticed(storage: MemoryStorage) -> None:
     mirror = await mirror_of(storage)
     storage.entries["x_y"] = upsert("x_y").stored
     storage.touch()
@@ -174,7 +176,7 @@ async def test_a_card_travels_with_the_document_that_shows_it(storage: MemorySto
     assert [u.key for u in storage.batches[0].upserts] == ["a_1"]
 
 
-async def test_a_card_that_nobody_shows_any_more_is_sent_again_when_somebody_does(storage: MemoryStorage) -> None:
+async def test_a_card_that_no_one_shows_any_more_is_sent_again_when_someone_does(storage: MemoryStorage) -> None:
     mirror = await mirror_of(storage)
     cards = {"c": Card.of("# t")}
     await send(

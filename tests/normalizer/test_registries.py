@@ -227,6 +227,23 @@ async def test_a_deleted_service_is_the_end_of_its_registry_though_routes_may_no
             assert reasons == {"source-gone"}
 
 
+async def test_a_deletion_that_cannot_be_proven_at_once_is_proven_later(cluster: FakeCluster) -> None:
+    cluster.fault("status", status=403, resource="routes", times=None)
+    settings: dict[str, Any] = {"source_gone_grace": 0, "removal_hold": 0, "model_registry_insecure": ["deleted"]}
+    async with FakeRegistry(tls=True) as registry:
+        registry.populate(2)
+        cluster.apply(reached("deleted", registry))
+        async with running(cluster, patience=0.2, **settings) as setting:
+            await eventually(lambda: len(setting.storage.entries) == 2)
+            cluster.fault("status", status=500, verb="get", resource="services", times=2)
+            with capture_logs() as logs:
+                cluster.delete("Service", NAMESPACE, "deleted")
+                await registry.down()
+                await eventually(lambda: not setting.storage.entries, what="the end of what was deleted")
+    unproven = [line["object"] for line in logs if line["event"] == "removal_not_proven"]
+    assert unproven == [f"services {NAMESPACE}/deleted"] * 2
+
+
 @pytest.mark.parametrize(("further", "left"), [([], 0), ([f"{NAMESPACE}:misspelt"], 2)])
 async def test_a_deleted_route_is_the_end_of_what_mr_route_names_by_it(
     cluster: FakeCluster, further: list[str], left: int
@@ -289,7 +306,7 @@ async def test_with_watched_namespaces_registries_are_looked_for_where_they_are_
     assert all(access.namespace for access in cluster.used), "something was asked of all namespaces"
 
 
-async def test_a_registry_outside_trusted_namespaces_is_told_and_not_read(cluster: FakeCluster) -> None:
+async def test_a_registry_outside_trusted_namespaces_is_reported_and_not_read(cluster: FakeCluster) -> None:
     ports = {"http-api": 8080}
     cluster.apply(objects.service("trap", "tenant", ports=ports, labels={"component": "model-registry"}))
     cluster.apply(objects.route("trap", "tenant"))
@@ -362,7 +379,7 @@ async def test_a_registry_that_is_gone_is_not_said_to_be_down(cluster: FakeClust
     assert "SOURCE_GONE_GRACE" in line["consequence"]
 
 
-async def test_an_interval_that_would_flood_registries_is_raised_and_that_is_told(cluster: FakeCluster) -> None:
+async def test_an_interval_that_would_flood_registries_is_raised_and_that_is_reported(cluster: FakeCluster) -> None:
     async with FakeRegistry() as registry:
         urls = [registry.url]
         with capture_logs() as logs:

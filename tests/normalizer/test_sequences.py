@@ -187,7 +187,7 @@ class Life:
         return {entry.ref: entry.digest for entry in self._storage.entries.values()}
 
     def _first_sight(self, known: Mapping[str, RegisteredVersion]) -> dict[str, str]:
-        """What somebody would store who sees all this for the first time."""
+        """What someone would store who sees all this for the first time."""
         desired = Desired(defaults=NormalizerSettings.load().defaults)
         desired.put("registry", Ref.registry(self._registry.id), self._registry)
         for version in known.values():

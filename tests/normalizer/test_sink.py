@@ -78,7 +78,7 @@ async def test_each_source_has_a_condition_and_a_metric(source: str, kind: Sourc
 
 
 @pytest.mark.parametrize("kind", ["absent", "forbidden"])
-async def test_a_kind_that_nobody_needs_is_not_stale(kind: FaultKind) -> None:
+async def test_a_kind_that_no_one_needs_is_not_stale(kind: FaultKind) -> None:
     told = Told(Silent("kserve-llm", "llm"))
     told.sink.state(failing(kind))
     assert told.seen == (True, 0)
@@ -110,7 +110,7 @@ async def test_what_may_still_come_is_awaited(kind: SourceKind, fault: FaultKind
     assert told.awaited == ([f"{kind}:x"] if awaited else [])
 
 
-async def test_a_server_without_an_address_is_stale_and_needs_nobody() -> None:
+async def test_a_server_without_an_address_is_stale_and_needs_no_one() -> None:
     told = Told(Silent("registry:x", "registry"))
     told.sink.state(failing("no-address"))
     assert told.seen == (True, 1)

@@ -1,4 +1,4 @@
-"""Situations of real registries, from what their lists answer to the documents and what is told of them.
+"""Situations of real registries, from what their lists answer to the documents and what is reported of them.
 
 One odd object loses nothing around it, and ordinary content is not worth a word.
 """
@@ -49,7 +49,7 @@ class Registry:
         return found
 
     def shown(self, *isvcs: dict[str, Any]) -> tuple[Bench, dict[str, Any]]:
-        """Return the bench and the documents, by key, beside these InferenceServices."""
+        """Return the bench and the documents, by key, with these InferenceServices."""
         bench = Bench()
         bench.registry(**self.content)
         for obj in isvcs:

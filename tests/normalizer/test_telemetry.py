@@ -8,7 +8,7 @@ from services.normalizer.telemetry import Telemetry
 PROBLEM = Problem("name_taken", "info", "InferenceService a/b", "its name is taken", "rename it")
 
 
-def test_what_has_not_happened_yet_is_told_as_nothing() -> None:
+def test_what_has_not_happened_yet_is_reported_as_nothing() -> None:
     """An alert on an increase needs the series before its first event."""
     metrics = Metrics("rhoai-normalizer", "test")
     Telemetry(metrics)
@@ -38,7 +38,7 @@ def test_the_time_from_event_to_served_counts_what_was_changed_by_it() -> None:
     assert served() == 1
 
 
-def test_sources_that_are_gone_are_told_no_longer() -> None:
+def test_sources_that_are_gone_are_reported_no_longer() -> None:
     metrics = Metrics("rhoai-normalizer", "test")
     standings = [
         SourceHealth("kserve", "kserve", 5.0, failing=True, absent=False),

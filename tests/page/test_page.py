@@ -105,7 +105,7 @@ async def test_it_is_worked_with_by_the_keyboard(browser: Browser) -> None:
         await expect(page.locator("#found details").first).to_have_attribute("open", "")
 
 
-async def test_it_is_fresh_and_keeps_what_somebody_opened(browser: Browser) -> None:
+async def test_it_is_fresh_and_keeps_what_someone_opened(browser: Browser) -> None:
     async with scene(*WELL) as staged, browser.tab(staged.url) as page:
         await page.clock.install()
         await page.goto("/")

@@ -24,7 +24,7 @@ each_model = pytest.mark.parametrize("model", SERVED, ids=lambda model: model.en
 @pytest.fixture(autouse=True)
 def has_definitions(portal: Portal) -> None:
     if portal.reader is Reader.SECOND_GENERATION:
-        pytest.skip("the second generation makes no API entities: the plain feed beside it has them")
+        pytest.skip("the second generation makes no API entities: the plain feed in addition has them")
 
 
 @each_model

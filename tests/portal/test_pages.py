@@ -111,7 +111,7 @@ async def test_an_entry_says_what_the_model_is_and_how_to_call_it(portal: Portal
 async def test_the_graph_joins_server_model_api_and_owner(portal: Portal, visit: Visit, model: Served) -> None:
     for entry in entries(portal, model):
         if portal.reader is Reader.SECOND_GENERATION:
-            continue  # its entities have no relations; the plain feed beside it gives them some
+            continue  # its entities have no relations; the plain feed in addition gives them some
         nodes = await visit.graph(entry.ref)
         assert reference(await portal.entity(f"resource:default/{model.model_entity}".lower())) in nodes
         if entry.ref.startswith("component:"):

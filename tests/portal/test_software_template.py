@@ -23,7 +23,7 @@ TEMPLATE = ROOT / "docs" / "software-template"
 @pytest.mark.parametrize("model", [GRANITE, LLAMA], ids=lambda model: model.entity)
 async def test_the_application_talks_to_the_model(portal: Portal, model: Served, tmp_path: Path) -> None:
     if portal.reader is Reader.SECOND_GENERATION:
-        pytest.skip("the second generation makes no Components: the plain feed beside it has them")
+        pytest.skip("the second generation makes no Components: the plain feed in addition has them")
     component = f"component:default/{model.entity}"
 
     await render(portal, {"name": "assistant", "owner": "group:default/assistants-team", "model": component}, tmp_path)

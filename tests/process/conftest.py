@@ -1,4 +1,4 @@
-"""A cluster with the documented rights, a pod beside it, and a reader that watches over the feed."""
+"""A cluster with the documented rights, a pod next to it, and a reader that watches over the feed."""
 
 from collections.abc import AsyncIterator, Callable, Generator, Iterable
 from contextlib import asynccontextmanager

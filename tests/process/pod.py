@@ -1,6 +1,6 @@
-"""The documented pod, as three processes beside each other on one address of this machine.
+"""The documented pod, as three processes side by side on one address of this machine.
 
-Every process gets exactly the environment and arguments of its documented container; what is told otherwise is where
+Every process gets exactly the environment and arguments of its documented container; only what differs is where
 it listens and where the others are, because several pods run on one machine at the same time.
 """
 
@@ -49,7 +49,7 @@ class Answer:
 
 
 def own_address() -> str:
-    """Return a loopback address that nobody else uses (Linux takes all of 127.0.0.0/8 for this machine)."""
+    """Return a loopback address that no one else uses (Linux takes all of 127.0.0.0/8 for this machine)."""
     return ".".join(["127", *(str(2 + secrets.randbelow(250)) for _ in range(3))])
 
 

@@ -27,7 +27,7 @@ async def running(pod: Pod, cluster: ProcessCluster, reader: Reader) -> Pod:
 
 
 async def changed_meanwhile(cluster: ProcessCluster, reader: Reader) -> None:
-    """One model less and one more, while nobody is told."""
+    """One model less and one more, while no one is told."""
     reader.release(URIS[0])
     await cluster.delete("InferenceService", "models", MODELS[0])
     await cluster.apply(isvc("new"))

@@ -72,7 +72,7 @@ async def test_the_cache_is_deleted(running: Pod, cluster: ProcessCluster, reade
     await running.serving(*URIS)
 
 
-async def test_the_cache_is_deleted_while_nobody_looks(running: Pod, cluster: ProcessCluster, reader: Reader) -> None:
+async def test_the_cache_is_deleted_while_no_one_looks(running: Pod, cluster: ProcessCluster, reader: Reader) -> None:
     await running.kill(STORAGE)
     await cluster.delete("ConfigMap", NAMESPACE, CACHE)
     await running.start(STORAGE)
@@ -162,7 +162,7 @@ async def test_unchanged_content_is_no_write(running: Pod, cluster: ProcessClust
 
 
 async def test_a_cache_of_the_original_is_taken_over(pod: Pod, cluster: ProcessCluster, reader: Reader) -> None:
-    """One ConfigMap as the original left it: an entry of a registry that nobody reads, and one with a new owner."""
+    """One ConfigMap as the original left it: an entry of a registry that no one reads, and one with a new owner."""
     config_map = json.loads((WIRE / "configmap.json").read_text())
     config_map["metadata"] = {"name": CACHE, "namespace": NAMESPACE}
     await cluster.apply(config_map)
@@ -212,7 +212,7 @@ async def test_the_api_server_refuses_writes_for_a_while(running: Pod, cluster: 
     await running.ready()
 
 
-async def test_what_is_told_while_the_cache_cannot_be_written(
+async def test_what_is_reported_while_the_cache_cannot_be_written(
     running: Pod, cluster: ProcessCluster, reader: Reader
 ) -> None:
     """The feed shows it at once, a killed storage forgets it, and the normalizer tells it again."""

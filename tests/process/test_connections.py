@@ -54,12 +54,12 @@ def leaking(name: str, protocol: str) -> dict[str, Any]:
         **dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", ".dockerconfigjson", "any other"), CANARY),
     }
     obj = secret(name, data={key: base64.b64encode(text.encode()).decode() for key, text in fields.items()})
-    obj["metadata"]["labels"] = {"of-somebody": CANARY}
+    obj["metadata"]["labels"] = {"of-someone": CANARY}
     obj["metadata"]["annotations"] = {
         "opendatahub.io/connection-type-protocol": protocol,
         "openshift.io/display-name": f"Ours, see {address}",
         "kubectl.kubernetes.io/last-applied-configuration": json.dumps({"stringData": fields}),
-        "of-somebody": CANARY,
+        "of-someone": CANARY,
     }
     return obj
 
@@ -128,7 +128,7 @@ async def test_without_the_right_the_model_is_shown_all_the_same(
 
 @pytest.mark.parametrize(
     ("resources", "further_rules", "variables", "asked_in_vain"),
-    # The bundle has the logs of the pods beside us where these may be read.
+    # The bundle has the logs of the other pods where these may be read.
     [(["inferenceservices", "llminferenceservices", "routes"], ALLOWED + LLMS, RESOLVING, ("pods",))],
 )
 @pytest.mark.parametrize("fault", ["", "truncate", "drop_after", "status"])

@@ -1,4 +1,4 @@
-"""The doctor beside the real services: what it takes their answers for, and what a model's way looks like."""
+"""The doctor with the real services: what it takes their answers for, and what a model's way looks like."""
 
 from tests.fakes.kubernetes import ProcessCluster
 from tests.objects import isvc

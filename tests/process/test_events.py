@@ -1,4 +1,4 @@
-"""What is wrong with a model is told at the model, where somebody wants that."""
+"""What is wrong with a model is reported at the model, if this is switched on."""
 
 from typing import Any
 

@@ -44,7 +44,7 @@ async def left_for(pod: Pod, reason: str, entries: int) -> None:
 
 
 async def lose(cluster: ProcessCluster, *names: str) -> None:
-    """Delete models so that nobody sees it: what remains is a list without them."""
+    """Delete models so that no one sees it: what remains is a list without them."""
     await cluster.go_down()
     for name in names:
         await cluster.delete("InferenceService", "models", name)
@@ -114,7 +114,7 @@ async def test_much_that_is_not_ready_at_once_stays_for_the_hold(
     await running.serving(*URIS)
 
 
-async def test_a_kind_that_goes_and_comes_back_while_nobody_looks_loses_nothing(
+async def test_a_kind_that_goes_and_comes_back_while_no_one_looks_loses_nothing(
     running: Pod, cluster: ProcessCluster, reader: Reader
 ) -> None:
     await running[NORMALIZER].stop()

@@ -1,4 +1,4 @@
-"""LLMInferenceServices beside InferenceServices on the feed, where the kind is there and where it is not."""
+"""LLMInferenceServices next to InferenceServices on the feed, where the kind is there and where it is not."""
 
 import pytest
 

@@ -23,12 +23,12 @@ async def test_a_pod_says_once_what_it_does_and_then_what_changes(pod: Pod, clus
         assert started["addresses"]
         assert started["settings"]["token"] == "set"
     assert pod[NORMALIZER].events("started")[0]["follows"] == "the cluster that it runs in"
-    await eventually(lambda: len(pod[NORMALIZER].events("entry_added")) == 2, what="arrivals are told")
+    await eventually(lambda: len(pod[NORMALIZER].events("entry_added")) == 2, what="arrivals are logged")
     before = {name: len(pod[name].events("")) for name in NAMES}
 
     await cluster.delete("InferenceService", "models", "wine")
     await pod.serving(isvc_uri("iris"))
-    await eventually(lambda: pod[NORMALIZER].events("entry_removed"), what="the departure is told")
+    await eventually(lambda: pod[NORMALIZER].events("entry_removed"), what="the departure is logged")
     after = {name: pod[name].events("")[before[name] :] for name in NAMES}
     assert [(line["event"], line["key"], line["reason"]) for line in after[NORMALIZER]] == [
         ("entry_removed", "models_wine", "deleted")

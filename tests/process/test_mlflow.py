@@ -63,11 +63,11 @@ async def test_versions_are_served_with_who_serves_them_through_faults_and_delet
     async def told() -> bool:
         return "registry:mlflow:team" in await pod.failing(NORMALIZER)
 
-    await eventually(told, what="the fault is told")
+    await eventually(told, what="the fault is reported")
     await reader.round()
     fake.heal()
     fake.fail("shrinking", path=VERSIONS, count=1)
-    await eventually(told, what="a short list is told")
+    await eventually(told, what="a short list is reported")
     await reader.round()
     fake.heal()
     await pod.ready(NORMALIZER)

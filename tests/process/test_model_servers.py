@@ -76,7 +76,7 @@ async def test_names_and_operations_are_those_of_the_server(
     assert len(server.calls) == asked + 2, "qwen alone: a request would start the other"
 
 
-async def test_nothing_is_asked_unless_somebody_wants_it(
+async def test_nothing_is_asked_unless_someone_wants_it(
     pod: Pod, cluster: ProcessCluster, reader: Reader, server: ModelServer
 ) -> None:
     await cluster.apply(granite(server))

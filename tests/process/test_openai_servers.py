@@ -45,7 +45,7 @@ async def test_its_models_are_served_through_faults_until_it_is_no_longer_named(
 
     for fault in ({"kind": "status", "status": 503}, {"kind": "status", "status": 429}, {"kind": "empty"}):
         gateway.fail(**fault)
-        await eventually(told, what=f"{fault} is told")
+        await eventually(told, what=f"{fault} is reported")
         await reader.round()
         gateway.heal()
         await pod.ready(NORMALIZER)

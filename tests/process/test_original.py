@@ -45,7 +45,7 @@ async def test_the_normalizer_of_the_original(pod: Pod) -> None:
     for name in ("upsert-kserve", "upsert-kubeflow-with-card"):
         answer = await send(pod, STORAGE, request(name))
         assert (answer.status, answer.body) == (201, b"")
-    assert (await pod.get(LOCATION, "/list")).status == 503, "nobody has said that this is all"
+    assert (await pod.get(LOCATION, "/list")).status == 503, "no one has said that this is all"
     assert (await send(pod, STORAGE, request("currentkeyset-two"))).status == 200
     await pod.serving(*SERVED)
     card = await eventually(lambda: pod.get(LOCATION, CARD), what="the card")

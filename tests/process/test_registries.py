@@ -28,7 +28,7 @@ def version_uri(model: str, version: str = "v1") -> str:
 
 
 def deployed(name: str, model_id: str, version_id: str) -> dict[str, Any]:
-    """An InferenceService as the dashboard makes it when somebody deploys a registered version."""
+    """An InferenceService as the dashboard makes it when someone deploys a registered version."""
     labels = {f"{LABEL}/registered-model-id": model_id, f"{LABEL}/model-version-id": version_id}
     return isvc(name, labels=labels)
 
@@ -71,7 +71,7 @@ async def pod(make_pod: MakePod, settings: dict[str, str]) -> AsyncIterator[Pod]
 
 
 @pytest.mark.parametrize("store", ["ConfigMap", "File"])
-async def test_readers_that_wait_are_told_for_what_why_and_until_when(
+async def test_readers_that_wait_are_reported_for_what_why_and_until_when(
     make_pod: MakePod, cluster: ProcessCluster, tmp_path: Path, store: str
 ) -> None:
     await cluster.apply(isvc("iris"))

@@ -57,7 +57,7 @@ async def test_two_pods_agree_and_come_to_rest(
             )
 
         await eventually(checked_again, what="both find nothing to do again")
-        assert await cluster.revision() == revision, "somebody wrote without a change"
+        assert await cluster.revision() == revision, "someone wrote without a change"
         for each in (pod, other_pod):
             await each.serving(*expected)
         await reader.round()

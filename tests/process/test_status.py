@@ -28,7 +28,7 @@ async def test_the_pod_is_shown_with_its_three_containers(pod: Pod, cluster: Pro
     async def stored() -> bool:
         return bool((await status(pod))["shards"])
 
-    await eventually(stored, what="a shard is told")
+    await eventually(stored, what="a shard is reported")
     told = await status(pod)
     assert [service["answers"] for service in told["services"]] == [True, True, True]
     assert {source["id"]: source["shown"] for source in told["sources"]}["kserve"] == 2
@@ -55,7 +55,7 @@ async def test_the_pod_is_shown_with_its_three_containers(pod: Pod, cluster: Pro
             ("models_wine", "deleted")
         ]
 
-    await eventually(departed, what="a departure is told")
+    await eventually(departed, what="a departure is reported")
 
 
 async def test_containers_that_are_away_are_named(pod: Pod, cluster: ProcessCluster) -> None:
@@ -69,7 +69,7 @@ async def test_containers_that_are_away_are_named(pod: Pod, cluster: ProcessClus
         told = await status(pod)
         return "rhoai-normalizer" in told["verdict"]["text"] and "storage-rest" in told["verdict"]["text"]
 
-    await eventually(silent, what="both are told")
+    await eventually(silent, what="both are reported")
     told = await status(pod)
     assert told["verdict"]["level"] == "warning"
     assert "does not answer" in told["verdict"]["remedy"]

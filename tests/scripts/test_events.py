@@ -36,7 +36,7 @@ def test_an_event_with_values_in_its_sentence_is_refused() -> None:
     assert all("into common/events.py" in fault for fault in complaints)
 
 
-def test_a_new_id_is_told_with_what_to_do() -> None:
+def test_a_new_id_is_reported_with_what_to_do() -> None:
     [complaint] = [
         each for each in faults([Use("problem", "module.py:7", "brand_new")]) if each.startswith("module.py")
     ]
@@ -44,7 +44,7 @@ def test_a_new_id_is_told_with_what_to_do() -> None:
     assert complaint.endswith("run: make events")
 
 
-def test_an_id_that_nothing_uses_is_told() -> None:
+def test_an_id_that_nothing_uses_is_reported() -> None:
     used = [Use("event", "", id_) for id_ in EVENTS] + [Use("problem", "", id_) for id_ in PROBLEMS]
     assert list(faults(used)) == []
     assert list(faults(used[1:])) == [f"common/events.py: nothing uses the event id {next(iter(EVENTS))!r}: remove it"]

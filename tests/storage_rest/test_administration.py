@@ -38,7 +38,7 @@ async def storage() -> AsyncIterator[Running]:
         yield storage
 
 
-async def test_what_is_leaving_is_told_with_when_and_why(storage: Running) -> None:
+async def test_what_is_leaving_is_reported_with_when_and_why(storage: Running) -> None:
     about = {"ref": "isvc:local:a/1", "source": "kserve:local", "since": "2023-11-14T22:13:20Z"}
     assert await leaving(storage) == {
         "a_1": {**about, "reason": "not-listed", "due": "2023-11-14T23:13:20Z"},

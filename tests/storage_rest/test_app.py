@@ -401,7 +401,7 @@ class TestStoreAway:
             assert storage.service.keys == ["a_1", "a_2"]
             await eventually(lambda: set(location.documents) == {"a_1", "a_2"}, what="told")
 
-    async def test_nothing_is_told_or_taken_before_it_is_loaded(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test_nothing_is_served_or_accepted_before_it_is_loaded(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("services.storage_rest.service.LOADING_WAIT", 0.05)
         store = Unreachable()
         store.loads = False

@@ -178,7 +178,7 @@ def test_a_document_that_is_sent_again_clears_its_mark() -> None:
     assert cache.listing().entries["a_1"].leaving is None
 
 
-def test_removals_are_told_with_the_latest_reason() -> None:
+def test_removals_are_reported_with_the_latest_reason() -> None:
     cache = Cache()
     start = cache.revision
     for reason in ("not-listed", "deleted"):

@@ -99,7 +99,7 @@ async def test_one_that_stopped_following_is_pushed_to(monkeypatch: pytest.Monke
         await eventually(lambda: "a_1" in location.documents, what="pushed")
 
 
-async def test_everything_after_the_start_when_nobody_follows(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+async def test_everything_after_the_start_when_no_one_follows(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     from services.storage_rest.stores.local import FileStore
 
     monkeypatch.setattr(service, "STARTED_BEFORE", 0.05)

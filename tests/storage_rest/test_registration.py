@@ -142,7 +142,7 @@ async def test_a_token_that_may_only_create_is_enough(scene: Scene) -> None:
     assert scene.catalog.asked == [("POST", TARGET)]
 
 
-async def test_a_backstage_that_has_lost_its_database_is_told_again(
+async def test_a_backstage_that_has_lost_its_database_is_asked_to_register_again(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with checking(monkeypatch):

@@ -21,7 +21,7 @@ async def status(storage: Running) -> StorageStatus:
     return report(storage.service, health=storage.health, settings=StorageSettings.load())
 
 
-async def test_arrivals_and_departures_are_told_with_what_is_leaving(storage: Running) -> None:
+async def test_arrivals_and_departures_are_reported_with_what_is_leaving(storage: Running) -> None:
     await storage.service.apply(Batch(upserts=(upsert("a_1", source="kserve", ref="isvc:local:a/1"), upsert("a_2"))))
     await storage.service.apply(Batch(upserts=(upsert("a_1", document("other")),)))
     await storage.service.apply(
@@ -38,7 +38,7 @@ async def test_arrivals_and_departures_are_told_with_what_is_leaving(storage: Ru
     assert (leaving.due - leaving.since).total_seconds() == 3600
 
 
-async def test_what_was_refused_is_told(storage: Running) -> None:
+async def test_what_was_refused_is_reported(storage: Running) -> None:
     await storage.service.apply(Batch(upserts=(upsert("a_1", b'{"models": []}'),)))
 
     (problem,) = (await status(storage)).problems

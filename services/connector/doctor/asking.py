@@ -20,7 +20,7 @@ _MERGE = {"Content-Type": "application/merge-patch+json"}
 _PAGE = 500
 
 
-class Api:
+class ApiServerClient:
     """The doctor's client for an API server. Use as an asynchronous context manager."""
 
     def __init__(self, credentials: Credentials, *, timeout: float, clock: Callable[[], float] = time.time) -> None:

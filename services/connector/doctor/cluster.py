@@ -1,19 +1,14 @@
 """The steps of one cluster, as the normalizer sees it: credentials, kinds, rights, deployments, registries."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
-
-import structlog
 
 from common import __version__
 from common.http.client import RemoteError
 from common.kube.credentials import Credentials, CredentialsError
-from common.kube.environment import MOUNT
 from common.kube.resources import (
     GATEWAYS,
     HTTP_ROUTES,
@@ -25,11 +20,12 @@ from common.kube.resources import (
 )
 from common.metrics import Metrics
 from common.trust import TrustError
-from services.connector.doctor import access, sources
-from services.connector.doctor.asking import Api, Asked
-from services.connector.doctor.registries import Found, discovery_of, first_page, search
+from services.connector.doctor import access, rights, sources
+from services.connector.doctor.asking import ApiServerClient, Asked
+from services.connector.doctor.registries import RegistryObjects, discovery_of, first_page, search
 from services.connector.doctor.report import Finding, Step
 from services.connector.doctor.settings import Settings
+from services.connector.doctor.steps import DoctorOptions, run_step
 from services.normalizer.cluster_specs import ClusterSpec, GivenAccess, TokenAccess, id_of_server
 from services.normalizer.clusters import registry_connector
 from services.normalizer.facts import DeploymentKind
@@ -39,32 +35,8 @@ from services.normalizer.sources.http import Connector
 from services.normalizer.sources.kubeflow.discovery import Discovery
 from services.normalizer.sources.refs import SourceRef
 
-log = structlog.get_logger("doctor")
-
 NOT_CHECKED = Finding("skipped", "the other checks of this cluster are skipped until its API server can be used")
 NO_WAY = [Finding("skipped", "not checked, because the API server cannot be used: see above")]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """What to look at.
-
-    `urls` are where the services answer, by name; `timeout` (seconds) is each step's; `contexts` are those of the
-    kubeconfig that are followed instead of the environment's cluster.
-    """
-
-    environ: Mapping[str, str]
-    urls: Mapping[str, str] = field(
-        default_factory=lambda: {
-            "location": "http://localhost:9090",
-            "storage-rest": "http://localhost:7070",
-            "rhoai-normalizer": "http://localhost:8081",
-        }
-    )
-    timeout: float = 15.0
-    contexts: tuple[str, ...] = ()
-    mount: Path = MOUNT
-    clock: Callable[[], float] = time.time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,33 +44,13 @@ class Purpose:
     """What a cluster is there for.
 
     `followed`: its models are shown; `has_cache`: the ConfigMaps are in it; `named`: by which setting its namespaces
-    are chosen. `servers` are those beside its registries that nothing in it names.
+    are chosen. `servers` are those that it reads in addition to its registries and that nothing in it names.
     """
 
     followed: bool = True
     has_cache: bool = False
     named: str = "WATCH_NAMESPACES"
     servers: tuple[SourceRef, ...] = ()
-
-
-async def run_step(
-    name: str, title: str, work: Callable[[], Awaitable[list[Finding]]], *, timeout: float, cluster: str = ""
-) -> Step:
-    """Run one step; a time-out or an error becomes a finding."""
-    began = time.perf_counter()
-    try:
-        async with asyncio.timeout(timeout):
-            findings = await work()
-    except TimeoutError:
-        remedy = f"check the network, or allow more time: connector doctor --timeout {timeout * 4:g}"
-        findings = [Finding("fault", f"this step did not finish within {timeout:g} seconds", remedy)]
-    except Exception as error:
-        log.exception("doctor_step_failed", step=name, cluster=cluster)
-        findings = [
-            Finding("fault", f"the doctor itself failed: {error!r}", "please report it, with the traceback in the log")
-        ]
-    seconds = round(time.perf_counter() - began, 3)
-    return Step(name=name, title=title, findings=tuple(findings), seconds=seconds, cluster=cluster)
 
 
 class ClusterExamination:
@@ -109,7 +61,7 @@ class ClusterExamination:
         wanted: ClusterSpec,
         purpose: Purpose,
         *,
-        options: Options,
+        options: DoctorOptions,
         settings: Settings,
         stack: AsyncExitStack,
         servers: dict[str, str],
@@ -123,7 +75,7 @@ class ClusterExamination:
         self._stack = stack
         self._servers = servers
         self.credentials: Credentials | None = None
-        self.api: Api | None = None
+        self.api: ApiServerClient | None = None
         self._has_routes = False
         self._login: asyncio.Task[Step] | None = None
 
@@ -148,15 +100,16 @@ class ClusterExamination:
 
     async def steps(self) -> AsyncIterator[Step]:
         """Yield the steps in order from the source to Backstage, each when it and those before it are done."""
-        rights = ("rights", "Rights", self.check_rights)
         registries = ("registries", "Model registries and catalogs", self.check_registries)
-        works = [("kinds", "Kinds", self.check_kinds), rights, ("models", "Deployments", self.check_models), registries]
+        permissions = ("rights", "Rights", self.check_rights)
+        models = ("models", "Deployments", self.check_models)
+        works = [("kinds", "Kinds", self.check_kinds), permissions, models, registries]
         if self.has_way:
             yield await self.login()
         if self.api is None:
             works = [registries] if self.reads_registries else []
         elif not self.purpose.followed:
-            works = [rights]
+            works = [permissions]
         async with asyncio.TaskGroup() as group:
             for task in [group.create_task(self.step(*work)) for work in works]:
                 yield await task
@@ -199,7 +152,9 @@ class ClusterExamination:
                     "fault", f"this is the same API server as that of cluster {other}", "remove one of the two clusters"
                 )
             ]
-        api = await self._stack.enter_async_context(Api(credentials, timeout=options.timeout / 2, clock=options.clock))
+        api = await self._stack.enter_async_context(
+            ApiServerClient(credentials, timeout=options.timeout / 2, clock=options.clock)
+        )
         ahead = await api.ahead()
         user: Asked[str] = ahead if isinstance(ahead, RemoteError) else await api.user()
         if not isinstance(ahead, RemoteError):
@@ -243,7 +198,7 @@ class ClusterExamination:
         if api is None:
             return NO_WAY
         settings, searched = self.settings, self.wanted.searched
-        scope = access.Scope(
+        scope = rights.Scope(
             watched=self.wanted.namespaces,
             searched=self.wanted.registries.namespaces if searched else (),
             own=self.own if self._caches else "",
@@ -256,8 +211,8 @@ class ClusterExamination:
             further=not self.wanted.inside,
             followed=self.purpose.followed,
         )
-        rights = access.wanted_rights(scope)
-        wanted = [(right, verb) for right in rights for verb in right.verbs]
+        needed = rights.wanted_rights(scope)
+        wanted = [(right, verb) for right in needed for verb in right.verbs]
         answers = await asyncio.gather(
             *(
                 api.may(
@@ -269,10 +224,10 @@ class ClusterExamination:
                 for right, verb in wanted
             )
         )
-        findings = access.judge_rights(rights, dict(zip(wanted, answers, strict=True)), further=scope.further)
-        return [*findings, access.optional(scope)] if self.purpose.followed else findings
+        findings = rights.judge_rights(needed, dict(zip(wanted, answers, strict=True)), further=scope.further)
+        return [*findings, rights.optional(scope)] if self.purpose.followed else findings
 
-    async def llm_kind(self, api: Api) -> Resource | None:
+    async def llm_kind(self, api: ApiServerClient) -> Resource | None:
         """Return LLMInferenceServices in the version that the cluster has, if any."""
         for resource in LLM_INFERENCE_SERVICES:
             served = await api.served(resource.group, resource.version)
@@ -287,7 +242,7 @@ class ClusterExamination:
         found = await self.list_deployments(self.api)
         return sources.judge_models(found, self.settings.selection, setting=self.purpose.named)
 
-    async def list_deployments(self, api: Api) -> list[sources.Listed]:
+    async def list_deployments(self, api: ApiServerClient) -> list[sources.DeploymentList]:
         """Return the InferenceServices, and the LLMInferenceServices if the cluster has them, by namespace."""
         llm = await self.llm_kind(api)
         kinds: list[tuple[DeploymentKind, Resource, Callable[[Any], Deployment]]] = [
@@ -298,7 +253,7 @@ class ClusterExamination:
         wanted = [(*kind, namespace) for kind in kinds for namespace in self.wanted.namespaces or ("",)]
         answers = await asyncio.gather(*(api.objects(kind, namespace or None) for _, kind, _, namespace in wanted))
         return [
-            sources.Listed(
+            sources.DeploymentList(
                 kind=kind,
                 namespace=namespace,
                 answer=answer if isinstance(answer, RemoteError) else [read(obj) for obj in answer],
@@ -325,7 +280,7 @@ class ClusterExamination:
 
     async def discover(self) -> tuple[Discovery, list[Finding]]:
         """Return the registries and catalogs, and what could not be searched for more."""
-        found: Found = {}
+        found: RegistryObjects = {}
         if self.api is not None and self.wanted.searched:
             kinds = [*([ROUTES] if self._has_routes else []), SERVICES]
             if self.settings.model_registry_gateways:

@@ -16,10 +16,11 @@ from common.kube.resources import CONFIG_MAPS, INFERENCE_SERVICES, PODS, ROUTES,
 from services.connector.doctor.asking import Asked
 from services.connector.doctor.bundle import redacted, redacted_log
 from services.connector.doctor.cache import entries_of, values_of
-from services.connector.doctor.cluster import ClusterExamination, Options
+from services.connector.doctor.cluster import ClusterExamination
 from services.connector.doctor.examination import Examination, get
 from services.connector.doctor.report import Report
 from services.connector.doctor.settings import read_settings
+from services.connector.doctor.steps import DoctorOptions
 
 MANIFESTS = "manifests"
 """The folder whose files `connector preview` reads."""
@@ -34,7 +35,7 @@ _CONTAINERS = frozenset({"location", "storage-rest", "rhoai-normalizer", "connec
 _LOG_LINES = 2000
 
 
-async def collect(options: Options, report: Report) -> dict[str, str]:
+async def collect(options: DoctorOptions, report: Report) -> dict[str, str]:
     """Return the files of a bundle by name; nothing in them is secret."""
     settings, _ = read_settings(options.environ)
     given = (settings.normalizer.model_registry_token, settings.storage.backstage_token, settings.normalizer.k8s_token)
@@ -143,7 +144,7 @@ async def _logs(home: ClusterExamination | None) -> dict[str, str]:
     return found
 
 
-async def _status(options: Options, service: str) -> Any:
+async def _status(options: DoctorOptions, service: str) -> Any:
     """Return the status of a service, None if it does not report one."""
     answer = await get(options.urls[service], "/status", options.timeout / 3)
     if isinstance(answer, RemoteError):

@@ -103,7 +103,7 @@ def _run(
     contexts: tuple[str, ...] = (),
     bundle: Path | None = None,
 ) -> None:
-    from services.connector.doctor.cluster import Options
+    from services.connector.doctor.steps import DoctorOptions
 
     if contexts and os.environ.get("CLUSTERS_FILE", "").strip():
         raise click.UsageError("CLUSTERS_FILE names the clusters already: give no --cluster CONTEXT")
@@ -111,7 +111,7 @@ def _run(
 
     async def run() -> Report:
         report = Report()
-        given = Options(environ=os.environ, urls=urls, timeout=timeout, contexts=contexts)
+        given = DoctorOptions(environ=os.environ, urls=urls, timeout=timeout, contexts=contexts)
         async for step in steps(given):
             if output == "text":
                 _print(step, report.steps[-1] if report.steps else None)

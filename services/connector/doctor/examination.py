@@ -13,9 +13,10 @@ from common.kube.resources import CONFIG_MAPS
 from common.status import StatusModel
 from services.connector.doctor import cache, feed, model
 from services.connector.doctor.asking import Asked
-from services.connector.doctor.cluster import NO_WAY, ClusterExamination, Options, Purpose, run_step
+from services.connector.doctor.cluster import NO_WAY, ClusterExamination, Purpose
 from services.connector.doctor.report import Finding, Step, counted, listed
 from services.connector.doctor.settings import Settings, read_settings
+from services.connector.doctor.steps import DoctorOptions, run_step
 from services.normalizer.cluster_specs import (
     ClusterSpec,
     EnvironmentAccess,
@@ -32,7 +33,7 @@ P = TypeVar("P", bound=StatusModel)
 _TRIAL = {"metadata": {"annotations": {"modelcatalogbridge.rhdh.io/tried": "true"}}}
 
 
-async def examine(options: Options) -> AsyncIterator[Step]:
+async def examine(options: DoctorOptions) -> AsyncIterator[Step]:
     """Yield the steps in order from the source to Backstage, each when it and those before it are done.
 
     The steps of a cluster among several come together, those of the cluster that is done first before the others'.
@@ -79,10 +80,10 @@ class Examination:
     """The steps of one examination, and what they share.
 
     `clusters` are those that are followed, the one with the cache, and what is read without any; `home` is the one with
-    the cache, None where it is kept elsewhere or where nobody knows.
+    the cache, None where it is kept elsewhere or where no one knows.
     """
 
-    def __init__(self, options: Options, settings: Settings, stack: AsyncExitStack) -> None:
+    def __init__(self, options: DoctorOptions, settings: Settings, stack: AsyncExitStack) -> None:
         self.options = options
         if options.contexts:  # `connector run` keeps it in a folder then
             storage = settings.storage.model_copy(update={"storage_type": "File"})
@@ -94,8 +95,8 @@ class Examination:
         self.clusters: list[ClusterExamination] = []
         self._servers: dict[str, str] = {}
         if not self.names_clusters:
-            alone = replace(own_cluster_spec(settings.normalizer, None), access=self._own_way, searched=True)
-            self.home = self._cluster(alone, has_cache=True, beside=True)
+            alone = replace(own_cluster_spec(settings.normalizer, None), access=self._own_access, searched=True)
+            self.home = self._cluster(alone, has_cache=True, with_servers=True)
             self.clusters = [self.home]
 
     @property
@@ -104,7 +105,7 @@ class Examination:
         return bool(self.options.contexts or self.settings.normalizer.clusters_file)
 
     @property
-    def _own_way(self) -> EnvironmentAccess:
+    def _own_access(self) -> EnvironmentAccess:
         return EnvironmentAccess(self.options.environ, self.options.mount)
 
     async def step(self, name: str, title: str, work: Callable[[], Awaitable[list[Finding]]]) -> Step:
@@ -132,25 +133,27 @@ class Examination:
             findings = [Finding("ok", f"{counted(len(named), 'cluster')} in {origin}: {listed(named, 20)}")]
         if any(server_refs(settings.openai_servers)) and not any(each.inside for each in wanted):
             wanted.append(own_cluster_spec(settings, None))
-        beside = next((each for each in wanted if each.inside), None)
+        served = next((each for each in wanted if each.inside), None)
         for each in wanted:
             own = isinstance(each.access, EnvironmentAccess)
-            self.clusters.append(self._cluster(each, has_cache=own, beside=each is beside))
+            self.clusters.append(self._cluster(each, has_cache=own, with_servers=each is served))
             self.home = self.clusters[-1] if own else self.home
         if self.home is None and self.settings.storage.storage_type == "ConfigMap":
-            own_one = replace(own_cluster_spec(settings, None), access=self._own_way)
+            own_one = replace(own_cluster_spec(settings, None), access=self._own_access)
             self.home = self._cluster(own_one, has_cache=True, followed=False)
             self.clusters.append(self.home)
         return findings
 
     def _cluster(
-        self, wanted: ClusterSpec, *, has_cache: bool, followed: bool = True, beside: bool = False
+        self, wanted: ClusterSpec, *, has_cache: bool, followed: bool = True, with_servers: bool = False
     ) -> ClusterExamination:
         settings = self.settings.normalizer
         named = "WATCH_NAMESPACES"
         if wanted.name and not self.options.contexts:
             named = f"namespaces of cluster {wanted.name} in {CLUSTERS_FILE}"
-        servers = server_refs(settings.openai_servers, insecure=settings.model_registry_insecure) if beside else ()
+        servers = (
+            server_refs(settings.openai_servers, insecure=settings.model_registry_insecure) if with_servers else ()
+        )
         return ClusterExamination(
             wanted,
             Purpose(followed=followed, has_cache=has_cache, named=named, servers=tuple(servers)),
@@ -229,7 +232,7 @@ async def _report(url: str, timeout: float) -> Asked[Mapping[str, Any]]:
     return _object(answer)
 
 
-async def ask_running(options: Options, path: str, kind: type[P]) -> Asked[P]:
+async def ask_running(options: DoctorOptions, path: str, kind: type[P]) -> Asked[P]:
     """Return the answer of a running normalizer; in one process with location, it answers at location's address."""
     error = RemoteError("it does not answer")
     for service in ("rhoai-normalizer", "location"):

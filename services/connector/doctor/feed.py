@@ -66,7 +66,7 @@ def judge_readers(pod: Pod, *, now: float) -> list[Finding]:
         return [
             Finding(
                 "warning",
-                "nobody has read the feed since location was started",
+                "no one has read the feed since location was started",
                 "check that backstage-backend gets the app-config of deploy/app-config with --config,\n"
                 "that the plugin is installed, and that no later file replaces discovery.endpoints "
                 "or catalog.locations",

@@ -10,7 +10,7 @@ from common.annotations import CLUSTER_ANNOTATION
 from common.http.client import RemoteError, StatusError
 from common.status import Explained, Explanation, HiddenStatus, StatusModel
 from services.connector.doctor.asking import Asked
-from services.connector.doctor.report import Finding, Verdict, listed
+from services.connector.doctor.report import Finding, FindingVerdict, listed
 from services.normalizer.hidden import unready
 from services.normalizer.normalize.deployment import Deployment
 from services.normalizer.normalize.registry_objects import LIVE
@@ -30,7 +30,7 @@ class HiddenModels(StatusModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Registered:
+class RegistryMatch:
     """A registered model with this name: its registry, its state, and the states of its versions by name.
 
     `usable`: it has an id with which its versions can be requested.
@@ -49,7 +49,7 @@ class Registered:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Kept:
+class CacheEntry:
     """An entry of the cache: its key, the ConfigMap that it is in, the feed's path, and its document.
 
     `refs` are the references of the objects that it is made from; entries of the original have none.
@@ -79,11 +79,11 @@ class Kept:
         yield str((server.get("API") or {}).get("url", ""))
 
 
-def is_kept(
-    kept: Kept,
+def belongs_to(
+    kept: CacheEntry,
     name: str,
     deployments: Iterable[Deployment],
-    registered: Iterable[Registered],
+    registered: Iterable[RegistryMatch],
     *,
     refs: Collection[str],
 ) -> bool:
@@ -158,7 +158,7 @@ def _judge_isvc(isvc: Deployment) -> Finding:
     return Finding("fault", f"{label} is not shown: {why}", why.remedy)
 
 
-def judge_registered(found: Sequence[Registered], unread: Mapping[str, str], *, registries: int) -> list[Finding]:
+def judge_registered(found: Sequence[RegistryMatch], unread: Mapping[str, str], *, registries: int) -> list[Finding]:
     """Return findings about the registered model; `unread` are registries that could not be read, with the reason."""
     findings = [
         Finding("warning", f"{label} cannot be read: {reason}", "connector doctor     # says what to do about it")
@@ -194,7 +194,7 @@ def judge_registered(found: Sequence[Registered], unread: Mapping[str, str], *, 
     return findings or [Finding("skipped", "no model registry is known")]
 
 
-def judge_kept(kept: Asked[Sequence[Kept]], *, expected: bool, namespace: str) -> list[Finding]:
+def judge_entries(kept: Asked[Sequence[CacheEntry]], *, expected: bool, namespace: str) -> list[Finding]:
     """Return findings about the model in the cache; `expected`: according to its source it should be there."""
     if isinstance(kept, RemoteError):
         return [Finding("fault", f"the cache cannot be read: {kept}", _RIGHT)]
@@ -212,7 +212,7 @@ def judge_kept(kept: Asked[Sequence[Kept]], *, expected: bool, namespace: str) -
     ]
 
 
-def judge_served(kept: Sequence[Kept], served: Mapping[str, Asked[bytes]]) -> list[Finding]:
+def judge_served(kept: Sequence[CacheEntry], served: Mapping[str, Asked[bytes]]) -> list[Finding]:
     """Return whether the feed serves the entries of the model, and the entities that Backstage makes of them.
 
     `served` are the answers to the paths of `kept`, by key.
@@ -222,7 +222,7 @@ def judge_served(kept: Sequence[Kept], served: Mapping[str, Asked[bytes]]) -> li
     return [_judge_answer(each, served[each.key]) for each in kept]
 
 
-def _judge_answer(kept: Kept, answer: Asked[bytes]) -> Finding:
+def _judge_answer(kept: CacheEntry, answer: Asked[bytes]) -> Finding:
     if not isinstance(answer, RemoteError):
         return Finding("ok", f"{kept.key} is served at {kept.uri}; in Backstage: {listed(_entities(kept), 4)}")
     if isinstance(answer, StatusError) and answer.status == 404:
@@ -235,7 +235,7 @@ def _judge_answer(kept: Kept, answer: Asked[bytes]) -> Finding:
     return Finding("skipped", f"it is not known what the feed serves: {answer}", _FORWARD.format(9090))
 
 
-def _entities(kept: Kept) -> Iterator[str]:
+def _entities(kept: CacheEntry) -> Iterator[str]:
     for model in kept.document.get("models") or []:
         yield f"resource:default/{model.get('name')}"
     server = kept.document.get("modelServer") or {}
@@ -283,7 +283,7 @@ def judge_hidden(answer: Asked[HiddenModels]) -> list[Finding]:
         by_cause.setdefault(each.cause, []).append(each)
     findings = []
     for cause, hidden in sorted(by_cause.items()):
-        verdict: Verdict = "ok" if cause in _WANTED else "warning"
+        verdict: FindingVerdict = "ok" if cause in _WANTED else "warning"
         first = hidden[0]
         findings.append(
             Finding(

@@ -6,8 +6,8 @@ from typing import Any, TypeAlias
 
 from common.http.client import RemoteError, StatusError
 from common.kube.resources import GATEWAYS, HTTP_ROUTES, ROUTES, SERVICES, Resource
-from services.connector.doctor.asking import Api, Asked
-from services.connector.doctor.model import Registered
+from services.connector.doctor.asking import ApiServerClient, Asked
+from services.connector.doctor.model import RegistryMatch
 from services.normalizer.normalize.answers import models_path
 from services.normalizer.normalize.registry_objects import LIVE
 from services.normalizer.sources.http import Connector
@@ -21,14 +21,14 @@ from services.normalizer.sources.kubeflow.catalog import API_ROOTS as CATALOG_RO
 from services.normalizer.sources.kubeflow.discovery import Discovery, DiscoverySettings, discover
 from services.normalizer.sources.kubeflow.paging import ListReader, item_id
 from services.normalizer.sources.kubeflow.poller import API_ROOTS as REGISTRY_ROOTS
-from services.normalizer.sources.mlflow import MODELS_PATH as MLFLOW_MODELS
+from services.normalizer.sources.mlflow_lists import MODELS as MLFLOW_MODELS
 from services.normalizer.sources.refs import SourceRef
 
-Found: TypeAlias = Mapping[Resource, Asked[Sequence[Any]]]
+RegistryObjects: TypeAlias = Mapping[Resource, Asked[Sequence[Any]]]
 """The objects by which registries are found, by kind, or the error if a kind cannot be listed."""
 
 
-async def search(api: Api, kinds: Sequence[Resource], namespaces: Sequence[str | None]) -> Found:
+async def search(api: ApiServerClient, kinds: Sequence[Resource], namespaces: Sequence[str | None]) -> RegistryObjects:
     """List the objects of some kinds; an error for a kind that cannot be read in one of the namespaces."""
 
     async def of_kind(kind: Resource) -> Asked[Sequence[Any]]:
@@ -39,7 +39,7 @@ async def search(api: Api, kinds: Sequence[Resource], namespaces: Sequence[str |
     return dict(zip(kinds, await asyncio.gather(*map(of_kind, kinds)), strict=True))
 
 
-def discovery_of(found: Found, settings: DiscoverySettings) -> Discovery:
+def discovery_of(found: RegistryObjects, settings: DiscoverySettings) -> Discovery:
     """Return the registries and catalogs that were found or are in the settings."""
     objects = {kind: [] if isinstance(answer, RemoteError) else answer for kind, answer in found.items()}
     gateways = {
@@ -60,7 +60,7 @@ async def first_page(connector: Connector, ref: SourceRef) -> Asked[tuple[str, i
         return RemoteError("no address")
     paths, limit, field_ = [f"{root}/sources" for root in CATALOG_ROOTS], "pageSize", "items"
     if ref.api == "mlflow":
-        paths, limit, field_ = [MLFLOW_MODELS], "max_results", "registered_models"
+        paths, limit, field_ = [MLFLOW_MODELS.path], "max_results", "registered_models"
     elif ref.api == "openai":
         paths, limit, field_ = [models_path(ref.url)], "limit", "data"
     elif ref.kind == "registry":
@@ -80,7 +80,7 @@ async def first_page(connector: Connector, ref: SourceRef) -> Asked[tuple[str, i
     return error
 
 
-async def registered_models(connector: Connector, ref: SourceRef, name: str) -> Asked[list[Registered]]:
+async def registered_models(connector: Connector, ref: SourceRef, name: str) -> Asked[list[RegistryMatch]]:
     """Return the registered models of this name, with their versions."""
     error: RemoteError = RemoteError("not asked")
     async with connector.open(ref) as remote:
@@ -102,6 +102,6 @@ async def registered_models(connector: Connector, ref: SourceRef, name: str) -> 
                             for v in versions.items
                             if isinstance(v, dict)
                         }
-                    found.append(Registered(ref.label, str(item["name"]), state, states, usable=bool(each)))
+                    found.append(RegistryMatch(ref.label, str(item["name"]), state, states, usable=bool(each)))
             return found
     return error

@@ -4,17 +4,17 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-Verdict = Literal["ok", "warning", "fault", "skipped"]
+FindingVerdict = Literal["ok", "warning", "fault", "skipped"]
 """`warning`: it works, but should be checked; `skipped`: it could not be checked, or need not be."""
-MARKS: dict[Verdict, str] = {"ok": "✓", "warning": "!", "fault": "✗", "skipped": "-"}
-COLOURS: dict[Verdict, str] = {"ok": "green", "warning": "yellow", "fault": "red", "skipped": "bright_black"}
+MARKS: dict[FindingVerdict, str] = {"ok": "✓", "warning": "!", "fault": "✗", "skipped": "-"}
+COLOURS: dict[FindingVerdict, str] = {"ok": "green", "warning": "yellow", "fault": "red", "skipped": "bright_black"}
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
     """A finding in one line, and its remedy: a command or YAML, which may have several lines."""
 
-    verdict: Verdict
+    verdict: FindingVerdict
     message: str
     remedy: str = ""
 
@@ -36,7 +36,7 @@ class Report:
 
     steps: list[Step] = field(default_factory=list)
 
-    def count(self, verdict: Verdict) -> int:
+    def count(self, verdict: FindingVerdict) -> int:
         """Return how many findings have this verdict."""
         return sum(finding.verdict == verdict for step in self.steps for finding in step.findings)
 
@@ -63,7 +63,7 @@ class Report:
         return {"summary": self.summary, "steps": [asdict(step) for step in self.steps]}
 
 
-def lines_of(step: Step, before: Step | None = None) -> Iterator[tuple[Verdict | None, str]]:
+def lines_of(step: Step, before: Step | None = None) -> Iterator[tuple[FindingVerdict | None, str]]:
     """Yield the lines of a step for a terminal, each with its verdict, if it has one.
 
     The steps of a cluster are below its name, which is a line of its own unless the step `before` has the same.

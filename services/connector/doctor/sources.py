@@ -32,7 +32,7 @@ class Probe:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Listed:
+class DeploymentList:
     """The deployments of one kind in one namespace (empty: in all), or why they cannot be listed."""
 
     kind: DeploymentKind
@@ -40,7 +40,9 @@ class Listed:
     answer: Asked[Sequence[Deployment]]
 
 
-def judge_models(found: Sequence[Listed], selection: Selection, *, setting: str = "WATCH_NAMESPACES") -> list[Finding]:
+def judge_models(
+    found: Sequence[DeploymentList], selection: Selection, *, setting: str = "WATCH_NAMESPACES"
+) -> list[Finding]:
     """Return findings about the deployments, and why some are hidden; `setting` is that of the watched namespaces."""
     findings: list[Finding] = []
     for each in found:

@@ -16,18 +16,19 @@ from common.trust import TrustError
 from services.connector.doctor import model
 from services.connector.doctor.asking import Asked
 from services.connector.doctor.cache import entries_of, values_of
-from services.connector.doctor.cluster import NO_WAY, ClusterExamination, Options
+from services.connector.doctor.cluster import NO_WAY, ClusterExamination
 from services.connector.doctor.examination import Examination, ask_running, get
 from services.connector.doctor.registries import registered_models
 from services.connector.doctor.report import Finding, Step, listed
 from services.connector.doctor.settings import read_settings
+from services.connector.doctor.steps import DoctorOptions
 from services.normalizer.facts import Ref
 from services.normalizer.normalize.deployment import Deployment
 from services.normalizer.normalize.registry_objects import LIVE
 from services.normalizer.reports import key_of, matches
 
 
-async def trace(options: Options, name: str) -> AsyncIterator[Step]:
+async def trace(options: DoctorOptions, name: str) -> AsyncIterator[Step]:
     """Yield the steps for the model `name`: a name, namespace/name, key or URL."""
     settings, _ = read_settings(options.environ)
     name = key_of(name)
@@ -37,7 +38,7 @@ async def trace(options: Options, name: str) -> AsyncIterator[Step]:
             clusters = await examination.step("clusters", "Clusters", examination.find_clusters)
             if any(finding.verdict == "fault" for finding in clusters.findings):
                 yield clusters
-        way = _Way(examination, name)
+        way = _ModelSearch(examination, name)
         for step in await way.ask_sources():
             yield step
         for work in (
@@ -48,7 +49,7 @@ async def trace(options: Options, name: str) -> AsyncIterator[Step]:
             yield await examination.step(*work)
 
 
-class _Place:
+class _ClusterSearch:
     """The search for one model in one cluster and its registries."""
 
     def __init__(self, cluster: ClusterExamination, name: str) -> None:
@@ -59,7 +60,7 @@ class _Place:
         self._asked: Step | None = None
         self._told: list[Step] = []
         self.deployments: Sequence[Deployment] = ()
-        self.registered: Sequence[model.Registered] = ()
+        self.registered: Sequence[model.RegistryMatch] = ()
 
     @property
     def refs(self) -> set[str]:
@@ -131,7 +132,7 @@ class _Place:
         yield replace(asked, findings=tuple(findings))
 
 
-def _elsewhere(others: Sequence[_Place]) -> str:
+def _elsewhere(others: Sequence[_ClusterSearch]) -> str:
     """Return why another cluster may have the model, empty if none has it."""
     if any(other.deployments for other in others):
         return "another cluster has it"
@@ -139,14 +140,14 @@ def _elsewhere(others: Sequence[_Place]) -> str:
     return f"it may be in {listed(unsearched)}, which cannot be searched" if unsearched else ""
 
 
-class _Way:
+class _ModelSearch:
     """The search for one model, step by step."""
 
     def __init__(self, examination: Examination, name: str) -> None:
         self._examination = examination
         self._name = name
-        self._places = [_Place(cluster, name) for cluster in examination.clusters if cluster.purpose.followed]
-        self._kept: Sequence[model.Kept] = ()
+        self._places = [_ClusterSearch(cluster, name) for cluster in examination.clusters if cluster.purpose.followed]
+        self._kept: Sequence[model.CacheEntry] = ()
 
     async def ask_sources(self) -> list[Step]:
         """Search every cluster and registry in parallel, and return their steps."""
@@ -171,16 +172,18 @@ class _Way:
             return NO_WAY
         api, namespace = home.api, home.own
         found = await api.objects(CONFIG_MAPS, namespace)
-        kept: Asked[Sequence[model.Kept]] = found
+        kept: Asked[Sequence[model.CacheEntry]] = found
         deployments = [isvc for place in self._places for isvc in place.deployments]
         registered = [each for place in self._places for each in place.registered]
         if not isinstance(found, RemoteError):
             refs = {ref for place in self._places for ref in place.refs}
-            self._kept = [e for e in _kept(found) if model.is_kept(e, self._name, deployments, registered, refs=refs)]
+            self._kept = [
+                e for e in _kept(found) if model.belongs_to(e, self._name, deployments, registered, refs=refs)
+            ]
             kept = self._kept
         live = any(each.state == LIVE and LIVE in each.versions.values() for each in registered)
         expected = live or any(isvc.readiness.ready for isvc in deployments)
-        return model.judge_kept(kept, expected=expected, namespace=namespace)
+        return model.judge_entries(kept, expected=expected, namespace=namespace)
 
     async def ask_feed(self) -> list[Finding]:
         """Search the feed."""
@@ -198,14 +201,14 @@ class _Way:
         return model.judge_explanation(await ask_running(self._examination.options, path, Explanation))
 
 
-def _kept(config_maps: Sequence[Any]) -> Iterator[model.Kept]:
+def _kept(config_maps: Sequence[Any]) -> Iterator[model.CacheEntry]:
     """Yield the readable entries; the doctor's step about the cache reports the others."""
     for each in entries_of(config_maps):
         for key, entry in values_of(each):
             document = _document(entry.body) if entry else None
             if entry is not None and document is not None:
                 uri = entry.uri or identity.uri_of(identity.segments_of(key))
-                yield model.Kept(
+                yield model.CacheEntry(
                     key=key,
                     place=str(each["metadata"]["name"]),
                     uri=uri,

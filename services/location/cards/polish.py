@@ -15,23 +15,10 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from markdown_it.tree import SyntaxTreeNode
 
-from services.location.cards import html
+from services.location.cards import html, markdown
 from services.location.cards.front_matter import facts_table, split
 
-_ESCAPABLE = frozenset("\\`*_{}[]()>#+-.!|~^=")
-"""Characters that may be escaped with a backslash in Python-Markdown with TechDocs' extensions."""
-_BLOCK_START = re.compile(
-    r"(?P<number>\d{1,9})(?=[.)](?:\s|\Z))"
-    r"|(?=[#>|]|[-+*](?:\s|\Z)|`{3,}[^`]*\Z|~~~|:\s|=+\s*\Z|-+\s*\Z|:?-+:?\s*\||(?:[*_-][ \t]*){3,}\Z)"
-)
-_ENDS_IN_BACKSLASH = re.compile(r"(?<!\\)(?:\\\\)*\\\Z")
-_TAG_LIKE = re.compile(r"<(?! \w|[\d=])")
 _NO_WORD = re.compile(r"[^\w\s-]")
-_LANGUAGE = re.compile(r"[A-Za-z0-9_+#.-]+")
-_DRAWN = frozenset({"dot", "graphviz", "plantuml", "puml", "uml"})
-"""Languages of code that TechDocs would draw as a diagram with another program; here they are shown as code."""
-_INCLUSION = re.compile(r"^(\s*)(-+8<-+)", re.MULTILINE)
-"""A line with which pymdownx.snippets includes a file; a semicolon before it turns it into text."""
 _BREAK = "\0"
 """Marks a hard line break while a paragraph is written; no card contains this character."""
 _BLANK = f" \t{_BREAK}"
@@ -154,9 +141,9 @@ class _Writer:
             case "paragraph":
                 return self._paragraph(node)
             case "fence" | "code_block":
-                return _code(node)
+                return markdown.code_block(node)
             case "blockquote":
-                return _prefixed(self.blocks(node.children), "> ")
+                return markdown.prefixed(self.blocks(node.children), "> ")
             case "bullet_list" | "ordered_list":
                 return self._list(node)
             case "table":
@@ -173,7 +160,9 @@ class _Writer:
 
     def _paragraph(self, node: SyntaxTreeNode) -> str:
         shown = [line for line in self._inline(node).split("\n") if line.strip(_BLANK)]
-        lines = [_as_line(line.strip(_BLANK)) + ("  " if line.endswith(_BREAK) else "") for line in shown]
+        lines = [
+            markdown.paragraph_line(line.strip(_BLANK)) + ("  " if line.endswith(_BREAK) else "") for line in shown
+        ]
         return "\n".join(lines).rstrip(" ")
 
     def _list(self, node: SyntaxTreeNode) -> str:
@@ -184,11 +173,11 @@ class _Writer:
         )
         texts = [text for item in node.children if (text := self._item(item, tight=tight))]
         if ordered and start > _LARGEST_NUMBER:
-            return "\n\n".join(f"{start + n}\\.{_after_number(text)}" for n, text in enumerate(texts))
+            return "\n\n".join(f"{start + n}\\.{markdown.after_number(text)}" for n, text in enumerate(texts))
         items = []
         for n, text in enumerate(texts):
             marker = f"{start + n if start + n <= _LARGEST_NUMBER else 1}." if ordered else "-"
-            items.append(_hanging(text, marker))
+            items.append(markdown.list_item(text, marker))
         return ("\n" if tight else "\n\n").join(items)
 
     def _item(self, item: SyntaxTreeNode, *, tight: bool) -> str:
@@ -207,7 +196,7 @@ class _Writer:
 
     def _cell(self, cell: SyntaxTreeNode) -> str:
         pieces = self._pieces(_inline_tokens(cell))
-        return " ".join(_joined(map(_piece_in_cell, pieces)).replace(_BREAK, "").split("\n")).strip()
+        return " ".join(_joined(map(markdown.table_cell, pieces)).replace(_BREAK, "").split("\n")).strip()
 
     def _whole_table(self, node: SyntaxTreeNode, rest: Sequence[SyntaxTreeNode]) -> tuple[str, int]:
         """Return a block of HTML joined with the following blocks that belong to its table, and how many they are."""
@@ -252,15 +241,15 @@ class _Writer:
     def _piece(self, token: Token) -> str:
         match token.type:
             case "text":
-                return _TAG_LIKE.sub("&lt;", token.content).replace("](", "]\\(")
+                return markdown.plain_text(token.content).replace("](", "]\\(")
             case "text_special":
-                return _special(token)
+                return markdown.special(token)
             case "softbreak":
                 return "\n"
             case "hardbreak":
                 return f"{_BREAK}\n"
             case "code_inline":
-                return _in_code(token)
+                return markdown.inline_code(token)
             case "image":
                 return self._image(token)
             case _:
@@ -291,7 +280,7 @@ class _Writer:
 
     def _shown(self, source: str, alt: str) -> str:
         address = self._resolve(source)
-        text = " ".join(_TAG_LIKE.sub("&lt;", alt.replace("[", "").replace("]", "")).split())
+        text = " ".join(markdown.plain_text(alt.replace("[", "").replace("]", "")).split())
         if not address or address.startswith(("mailto:", "#")):
             return text
         return f"![{text}]({address})"
@@ -345,77 +334,6 @@ def _close_link(pieces: list[str], at: int, target: str) -> None:
         pieces.append(f"]{target}")
 
 
-def _special(token: Token) -> str:
-    """Return an escaped character or an entity in a form that both parsers read."""
-    if token.info == "entity":
-        return token.markup
-    character = token.content
-    if character in _ESCAPABLE:
-        return f"\\{character}"
-    return {"<": "&lt;", "&": "&amp;"}.get(character, character)
-
-
-def _in_code(token: Token) -> str:
-    content = token.content
-    ticks = content.startswith("`") or content.endswith("`")
-    space = " " if ticks or (content.startswith(" ") and content.endswith(" ") and content.strip()) else ""
-    return f"{token.markup}{space}{content}{space}{token.markup}"
-
-
-def _piece_in_cell(piece: str) -> str:
-    """Return a piece of a line for a table cell; code with a vertical bar becomes HTML: parsers differ on it."""
-    if "|" not in piece:
-        return piece
-    if piece.startswith("`"):
-        content = piece.strip("`").strip()
-        return f"<code>{html.as_text(content).replace('|', '&#124;')}</code>"
-    return piece.replace("\\|", "|").replace("|", "\\|")
-
-
-def _code(node: SyntaxTreeNode) -> str:
-    content = node.content.rstrip("\n")
-    runs = (len(run) for run in re.findall("`{3,}", content))
-    fence = "`" * max(3, *(run + 1 for run in runs), 3)
-    language = _LANGUAGE.match(node.info.strip()) if node.type == "fence" else None
-    shown = language[0] if language and language[0].lower() not in _DRAWN else ""
-    return f"{fence}{shown}\n{_without_inclusions(content)}\n{fence}"
-
-
-def _without_inclusions(text: str) -> str:
-    return _INCLUSION.sub(r"\1;\2", text)
-
-
-def _as_line(text: str) -> str:
-    """Return a line of a paragraph; a backslash at its end is doubled, or it would be a line break."""
-    line = _no_block_start(text)
-    return f"{line}\\" if _ENDS_IN_BACKSLASH.search(line) else line
-
-
-def _no_block_start(line: str) -> str:
-    """Return a line of a paragraph, escaped so that no parser reads it as the start of another block."""
-    match = _BLOCK_START.match(line)
-    if match is None:
-        return line
-    number = match["number"] or ""
-    return f"{number}\\{line[len(number) :]}" if line[len(number)] in _ESCAPABLE else f"&#{ord(line[0])};{line[1:]}"
-
-
 def _open_tables(source: str) -> int:
     lowered = source.lower()
     return lowered.count("<table") - lowered.count("</table")
-
-
-def _after_number(text: str) -> str:
-    """Return the text for after a number: in the same line if it is a paragraph, else as a separate block."""
-    first = text.partition("\n")[0]
-    return f"\n\n{text}" if _no_block_start(first) != first or text.startswith("<") else f" {text}"
-
-
-def _hanging(text: str, marker: str) -> str:
-    indent = " " * (len(marker) + 1)
-    first, *rest = text.split("\n")
-    return "\n".join([f"{marker} {first}".rstrip(), *(f"{indent}{line}" if line.strip() else "" for line in rest)])
-
-
-def _prefixed(text: str, prefix: str) -> str:
-    return "\n".join(f"{prefix}{line}".rstrip() for line in text.split("\n"))

@@ -179,7 +179,7 @@ def _properties(tags: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _told(stage: str, aliases: tuple[str, ...], run: Run | None) -> dict[str, str]:
-    """Return what the server says of a version beside its tags, which go before it."""
+    """Return what the server says of a version in addition to its tags, which go before it."""
     told = {"stage": stage, PROPERTIES["lifecycle"]: stage} if stage else {}
     if aliases:
         told["alias"] = json.dumps(sorted(aliases))

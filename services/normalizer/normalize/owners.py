@@ -1,7 +1,7 @@
 """Who owns an entity: from what people write as an owner to the bare user name that documents have.
 
 The readers of both generations put `user:` before any name (Backstage: "Entity References"), also in the override
-`rhdh.io/owner` that the second one has, so no document can name a group. The full reference is kept beside the
+`rhdh.io/owner` that the second one has, so no document can name a group. The full reference is kept with the
 document for readers that can use it.
 """
 

@@ -47,7 +47,7 @@ _LAST_RESORT = Owner("rhdh-rhoai-bridge")
 class Profile:
     """The fields as the document has them; empty or None where there is nothing.
 
-    `details` are kept beside the document: title, owner, system, names, server type, licence.
+    `details` are kept with the document: title, owner, system, names, server type, licence.
     `server_annotations` are those of the model server.
     """
 

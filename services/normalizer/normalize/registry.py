@@ -162,7 +162,7 @@ def _profile(
     said["description"] = "\n".join(texts) or f"{model.name} {version.name}"
     if card:
         said.pop("techdocs", None)
-    if parse_owner(model.owner):  # an account's name such as kube:admin: nobody chose it, so it is no problem
+    if parse_owner(model.owner):  # an account's name such as kube:admin: no one chose it, so it is no problem
         defaults = replace(defaults, owner=model.owner)
     profile = read_profile(said, defaults=defaults, notes=notes)
     if card is None:
@@ -219,7 +219,7 @@ def _details(
     called: str,
     defaults: Defaults,
 ) -> Details:
-    """Return what is kept beside the document of a version, with what is known of the deployment that serves it."""
+    """Return what is kept with the document of a version, with what is known of the deployment that serves it."""
     own = profile.details
     of_format = next((artifact for artifact in artifacts if artifact.model_format_name), None)
     licence = own.license or licence_identifier(model.license) or values.line(model.license)

@@ -57,7 +57,7 @@ class Stated:
 
     `fields` are those for Backstage, `names` the names that clients may use for the model. `catalog_named` is the
     source and name of the catalog model whose card documents this one. `ignored`: it must not be in the catalog.
-    `kinds` are tags beside those of the labels.
+    `kinds` are tags in addition to those of the labels.
     """
 
     fields: tuple[tuple[str, str], ...]
@@ -81,7 +81,7 @@ class Stated:
 
 
 def read_stated(metadata: Mapping[str, Any], *, further_tags: Iterable[str] = ()) -> Stated:
-    """Return what the metadata of an object say; `further_tags` become tags beside the labels."""
+    """Return what the metadata of an object say; `further_tags` become tags in addition to the labels."""
     labels, annotations = values.mapping(metadata.get("labels")), values.mapping(metadata.get("annotations"))
     model_type, use_case = values.line(annotations.get(_MODEL_TYPE)), values.line(annotations.get(_USE_CASE))
     kinds = [f"model-type-{model_type}" if model_type else "", f"genai-use-case-{use_case}" if use_case else ""]

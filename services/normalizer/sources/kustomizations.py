@@ -1,4 +1,4 @@
-"""What the kustomizations beside manifests change in them, as far as that can be told without rendering them.
+"""What kustomizations change in the manifests of their folder, as far as this can be found out without rendering them.
 
 The namespace is applied, patches are not read as manifests, and anything else a kustomization changes is reported.
 """
@@ -147,7 +147,7 @@ def _told(each: _Kustomization) -> Iterable[Problem]:
             "kustomization_not_applied",
             "info",
             str(each.path),
-            f"what it changes by {', '.join(each.changes)} is not applied to the manifests beside it",
+            f"what it changes by {', '.join(each.changes)} is not applied to the manifests of its folder",
             f"to see the result: kustomize build {each.path.parent} | connector preview -",
         )
 

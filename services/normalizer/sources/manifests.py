@@ -1,4 +1,4 @@
-"""InferenceServices in YAML and JSON files on disk, with the Services and ServiceAccounts beside them."""
+"""InferenceServices in YAML and JSON files on disk, with the Services and ServiceAccounts that belong to them."""
 
 import asyncio
 from collections.abc import Iterable, Mapping
@@ -12,8 +12,9 @@ from services.normalizer.facts import MANIFESTS, Gone, Ref
 from services.normalizer.normalize.deployment import Fact
 from services.normalizer.source import Sink
 from services.normalizer.sourcebook import SourceKind
+from services.normalizer.sources.manifest_checks import Noticed, identity
 from services.normalizer.sources.manifest_files import FileContents, Place, Stamp, find_manifests, read_file
-from services.normalizer.sources.manifest_objects import Contents, Noticed, identity, read_manifests
+from services.normalizer.sources.manifest_objects import Contents, read_manifests
 
 log = structlog.get_logger("manifests")
 
@@ -29,7 +30,7 @@ class ManifestSource:
     namespaces: tuple[str, ...] = ()
 
     def __init__(self, *, paths: Iterable[Path], connections: bool = False, interval: float = INTERVAL) -> None:
-        """`connections`: Secrets beside are read, for where the files of models are."""
+        """`connections`: Secrets in the same files are read, for where the files of models are."""
         self._paths = tuple(paths)
         self._connections = connections
         self._interval = interval

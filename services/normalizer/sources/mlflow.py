@@ -7,11 +7,10 @@ neither may have lost its database, so the version counts as missing.
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
 
-from common.http.client import RemoteError, StatusError, Unreachable
+from common.http.client import RemoteError, StatusError
 from common.problems import Problem
 from services.normalizer.normalize import values
 from services.normalizer.normalize.mlflow_objects import (
@@ -26,35 +25,17 @@ from services.normalizer.normalize.mlflow_objects import (
 )
 from services.normalizer.normalize.registered_version import RegisteredVersion, joined
 from services.normalizer.normalize.registry_objects import ModelArtifact, ModelVersion
-from services.normalizer.sources.faults import BadAnswer, Inconsistent, TooLarge, fault_of, longest_wait
+from services.normalizer.sources.faults import BadAnswer, Inconsistent, fault_of, longest_wait
 from services.normalizer.sources.http import Remote, for_each
+from services.normalizer.sources.mlflow_lists import API, MODELS, VERSIONS, ListItems, MlflowLists
 from services.normalizer.sources.registry_source import Look
 
-_API = "/api/2.0/mlflow"
-MODELS_PATH = f"{_API}/registered-models/search"
-_MODELS = "registered-models/search", "registered_models", "name ASC"
-_VERSIONS = "model-versions/search", "model_versions", "creation_timestamp ASC"
-"""Path, field of the answer, and an order in which what is new comes last: pages are cut by offset."""
-PAGE_SIZES = (1000, 100)
-"""The page sizes that are tried, the largest first. Some servers answer 400 to a large one, some too late."""
-MAX_ITEMS = 100_000
-"""The most items of one list that are read."""
-MAX_BYTES = 128 * 1024 * 1024
-"""The most bytes of one list that are read, over all its pages."""
 _UNKNOWN = "RESOURCE_DOES_NOT_EXIST"
 _SLICE = 200
 """How many versions are processed before other tasks may run."""
 _Given = tuple[Any, tuple[str, ...], Run | None, str]
 """The input of a version: its item in the list, its aliases, its run, and the address of the server."""
 _Parsed = tuple[ModelVersion, tuple[ModelArtifact, ...]] | Problem | None
-
-
-@dataclass(slots=True)
-class _Answer:
-    """The items of a list; `error` says why they may not be all of them."""
-
-    items: list[Any] = field(default_factory=list)
-    error: RemoteError | None = None
 
 
 class MlflowPoller:
@@ -66,13 +47,12 @@ class MlflowPoller:
     def __init__(self, remote: Remote, *, expected: Iterable[str] = ()) -> None:
         self._remote = remote
         self._expected = frozenset(each for each in expected if "/" in each)
-        self._sizes = list(PAGE_SIZES)
+        self._lists = MlflowLists()
         self._models: dict[str, ListedModel] = {}
         self._raw: dict[str, Any] = {}
         self._runs: dict[str, tuple[int, Run | None]] = {}
         self._parsed: dict[str, tuple[_Given, _Parsed]] = {}
         self._absent: set[str] = set()
-        self._unlisted = {_MODELS[0], _VERSIONS[0]}
         self._last: Mapping[str, RegisteredVersion] = {}
 
     def move(self, remote: Remote) -> None:
@@ -85,7 +65,8 @@ class MlflowPoller:
 
     async def poll(self) -> Look:
         """Read the lists, ask for what they lack, and read the runs of versions that are new or changed."""
-        models, versions = await asyncio.gather(self._list(_MODELS), self._list(_VERSIONS))
+        lists = (self._lists.read(self._remote, each) for each in (MODELS, VERSIONS))
+        models, versions = await asyncio.gather(*lists)
         errors = [answer.error for answer in (models, versions) if answer.error is not None]
         listed = self._take_versions(versions)
         whole, problems = self._take_models(models)
@@ -100,47 +81,9 @@ class MlflowPoller:
             versions_now, deleted=deleted, complete=complete, errors=errors, problems=(*problems, *unusable)
         )
 
-    # --- lists
+    # --- what the lists say
 
-    async def _list(self, what: tuple[str, str, str]) -> _Answer:
-        """Return all items of a list, in the largest pages that the server supports and delivers in time."""
-        while True:
-            size = self._sizes[0]
-            answer = await self._read_list(*what, size)
-            if answer.items or size == self._sizes[-1] or not _is_too_much(answer.error):
-                return answer
-            if self._sizes[0] == size:
-                del self._sizes[0]
-
-    async def _read_list(self, path: str, name: str, order: str, size: int) -> _Answer:
-        """Return all items at `path`; those before an error are kept."""
-        query = {"max_results": str(size), "order_by": order}
-        answer, tokens, where = _Answer(), set[str](), f"{self._remote.ref.url}{_API}/{path}"
-        left = MAX_BYTES
-        try:
-            while True:
-                raw, length = await self._remote.fetch(f"{_API}/{path}", query)
-                page = _page(raw, name, where)
-                left -= length
-                answer.items += page
-                token = values.line(values.at(raw, "next_page_token"))
-                if not token:
-                    break
-                if token in tokens or not page:
-                    raise BadAnswer(f"{where}: a page names one that was read already, or none, as the next one")
-                if len(answer.items) >= MAX_ITEMS:
-                    raise TooLarge(f"{where}: it has more than {MAX_ITEMS} items, which is as many as are read")
-                if left < 0:
-                    raise TooLarge(f"{where}: it has more than {MAX_BYTES} bytes, which is as much as is read")
-                tokens.add(token)
-                query["page_token"] = token
-        except RemoteError as error:
-            answer.error = error
-        else:
-            self._unlisted.discard(path)
-        return answer
-
-    def _take_models(self, answer: _Answer) -> tuple[Mapping[str, ListedModel], list[Problem]]:
+    def _take_models(self, answer: ListItems) -> tuple[Mapping[str, ListedModel], list[Problem]]:
         """Keep the listed models; return them by id, and the problems of unusable ones."""
         problems = []
         found: dict[str, ListedModel] = {}
@@ -156,7 +99,7 @@ class MlflowPoller:
         self._models = {each: model for each, model in self._models.items() if each in named or answer.error} | found
         return found, problems
 
-    def _take_versions(self, answer: _Answer) -> set[str]:
+    def _take_versions(self, answer: ListItems) -> set[str]:
         """Keep the listed versions; return their ids."""
         found = {version_id(*version_names(raw)): raw for raw in answer.items}
         self._raw |= found
@@ -196,7 +139,7 @@ class MlflowPoller:
         """
         name, _, number = each.rpartition("/")
         name = unquote(name)
-        path = f"{_API}/model-versions/get"
+        path = f"{API}/model-versions/get"
         try:
             raw = await self._remote.get(path, {"name": name, "version": number})
         except StatusError as error:
@@ -226,7 +169,7 @@ class MlflowPoller:
 
         async def read(run: str) -> None:
             try:
-                found: Run | None = read_run(await self._remote.get(f"{_API}/runs/get", {"run_id": run}))
+                found: Run | None = read_run(await self._remote.get(f"{API}/runs/get", {"run_id": run}))
             except StatusError as error:
                 if error.status != 403 and not _is_unknown(error):
                     raise
@@ -292,27 +235,11 @@ class MlflowPoller:
             versions=versions,
             deleted=deleted,
             complete=complete,
-            listed=not self._unlisted,
+            listed=not self._lists.unread,
             fault=fault_of(self._remote.ref, errors[0]) if errors else None,
             problems=tuple(problems),
             retry_after=longest_wait(errors),
         )
-
-
-def _page(raw: Any, name: str, where: str) -> list[Any]:
-    """Return the items of a page; MLflow leaves out the field when there are none."""
-    items = values.at(raw, name)
-    if items is None and isinstance(raw, Mapping) and not raw.keys() - {"next_page_token"}:
-        return []
-    if not isinstance(items, list):
-        raise BadAnswer(f"{where}: 200 without a list of {name}")
-    return items
-
-
-def _is_too_much(error: RemoteError | None) -> bool:
-    """Return whether a smaller page may succeed."""
-    late = isinstance(error, Unreachable) and error.cause == "no answer in time"
-    return late or isinstance(error, TooLarge) or (isinstance(error, StatusError) and error.status == 400)
 
 
 def _is_unknown(error: StatusError) -> bool:

@@ -2,7 +2,7 @@
 
 Each ConfigMap has a *mark*: the number and a hash of its keys, written together with them. A process that finds other
 keys than the mark describes knows that keys are missing. Every write is conditional on the version that was seen last,
-so a mark always describes the keys beside it, no matter who else writes.
+so a mark always describes the keys of its ConfigMap, no matter who else writes.
 """
 
 import hashlib

@@ -1,5 +1,5 @@
 // GET /api/verdicts: what the catalog's processing has refused so far, in its validators' own words. The catalog tells
-// this nobody but its event bus: an entity that was never good simply does not appear.
+// this no one but its event bus: an entity that was never good simply does not appear.
 import { coreServices, createBackendPlugin } from '@backstage/backend-plugin-api';
 import { stringifyError } from '@backstage/errors';
 import { eventsServiceRef } from '@backstage/plugin-events-node';

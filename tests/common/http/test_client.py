@@ -74,7 +74,7 @@ async def test_what_may_pass_is_tried_again(status: int) -> None:
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 410, 422, 500, 301])
-async def test_what_will_not_pass_is_told_at_once(status: int) -> None:
+async def test_what_will_not_pass_is_reported_at_once(status: int) -> None:
     remote = Remote((status, {"Location": "http://127.0.0.1:1/"}, b'{"detail": "the reason"}'))
     async with remote.running() as url, client(url) as http:
         with pytest.raises(StatusError, match="the reason") as caught:

@@ -1,4 +1,4 @@
-"""Client and server over transports that somebody else brings."""
+"""Client and server over transports that someone else brings."""
 
 import asyncio
 from collections.abc import Sequence

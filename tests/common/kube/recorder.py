@@ -24,7 +24,7 @@ class Fact(NamedTuple):
 
 
 def read(obj: dict[str, Any]) -> Fact | None:
-    """Read the annotation `note`; "bad" is one that cannot be read, "unneeded" that of an object that nobody needs."""
+    """Read the annotation `note`; "bad" is one that cannot be read, "unneeded" that of an object that no one needs."""
     metadata = obj["metadata"]
     note = metadata.get("annotations", {}).get("note", "")
     if note == "bad":

@@ -76,7 +76,7 @@ async def test_several_files_are_merged_and_missing_ones_passed_over(tmp_path: P
     assert credentials.server == "http://first:1"
 
 
-async def test_files_named_beside_the_config_are_found(tmp_path: Path, kube_metrics: KubeMetrics) -> None:
+async def test_files_named_relative_to_the_config_are_found(tmp_path: Path, kube_metrics: KubeMetrics) -> None:
     async with FakeCluster(tls=True) as cluster:
         (tmp_path / "a").mkdir()
         (tmp_path / "a" / "ca.pem").write_text(cluster.ca_pem)

@@ -23,7 +23,7 @@ async def watching(cluster: FakeCluster) -> None:
     await eventually(lambda: cluster.watches("inferenceservices") == 1, what="the watch is open")
 
 
-async def test_what_is_there_is_listed_and_what_happens_is_told(
+async def test_what_is_there_is_listed_and_what_happens_is_reported(
     cluster: FakeCluster, client: KubeClient, kube_metrics: KubeMetrics
 ) -> None:
     cluster.apply(noted("a", "1"))
@@ -58,7 +58,7 @@ async def test_a_change_that_the_transform_does_not_see_is_none(
     assert [change.key[1] for change in it.seen.changes] == ["a", "b"]
 
 
-async def test_of_what_nobody_needs_nothing_is_kept(
+async def test_of_what_no_one_needs_nothing_is_kept(
     cluster: FakeCluster, client: KubeClient, kube_metrics: KubeMetrics
 ) -> None:
     for name in ("a", "b"):
@@ -143,7 +143,7 @@ async def test_an_unreadable_object_is_reported_and_the_others_go_on(
         assert sample(metrics, "rhoai_connector_reflector_invalid_objects") == 0
 
 
-async def test_an_object_that_was_never_readable_is_told_of_when_it_goes(
+async def test_an_object_that_was_never_readable_is_reported_when_it_goes(
     cluster: FakeCluster, client: KubeClient, kube_metrics: KubeMetrics
 ) -> None:
     cluster.apply(noted("a", "bad"))

@@ -69,7 +69,7 @@ async def test_delayed_keys_come_at_their_time(queue: WorkQueue[str]) -> None:
     assert (await take(queue), clock()) == (["late"], 120)
 
 
-async def test_a_key_due_comes_beside_keys_that_never_stop_coming(queue: WorkQueue[str]) -> None:
+async def test_a_key_due_comes_between_keys_that_never_stop_coming(queue: WorkQueue[str]) -> None:
     queue.add_after("delayed", 0.5)
     seen = set()
     for _ in range(10):

@@ -158,7 +158,7 @@ def _faulty_answer(fault: Fault) -> web.Response:
 
 
 def _lost(request: web.Request) -> web.Response:
-    """Break the connection; what is returned reaches nobody."""
+    """Break the connection; what is returned reaches no one."""
     if request.transport is not None:
         request.transport.abort()
     return web.Response()

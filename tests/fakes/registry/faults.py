@@ -40,7 +40,7 @@ DATABASE = (
     '{"code":"","message":"failed to connect to `user=registry-admin database=model-registry`: '
     '10.9.8.7:5432 (model-registry-db): dial error: connect: connection refused"}'
 )
-"""Such as a registry answers while its database is away, with names that nobody else should read."""
+"""Such as a registry answers while its database is away, with names that no one else should read."""
 _MALFORMED: tuple[Any, ...] = (
     "not an object",
     {"id": 17, "name": None, "customProperties": "none"},

@@ -12,7 +12,7 @@ _ORDER = {"CREATE_TIME": "createTimeSinceEpoch", "LAST_UPDATE_TIME": "lastUpdate
 
 @dataclass(frozen=True)
 class PageLimits:
-    """How many items a page has when nobody asks (`default`) and at most (`cap`); None: all of them.
+    """How many items a page has when no one asks (`default`) and at most (`cap`); None: all of them.
 
     `overrun`: anyone who asks for more than the cap gets one more item than that, and no token, as if that were all.
     """

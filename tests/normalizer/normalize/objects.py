@@ -69,7 +69,7 @@ def owned(kind: str, name: str, *, by: str = "mnist", uid: str = "", **spec: Any
 
 
 def normalized(*objects: dict[str, Any], serve: bool = True, defaults: Defaults = DEFAULTS) -> Normalized:
-    """Return how the first object is shown, an InferenceService or LLMInferenceService, beside the others."""
+    """Return how the first object is shown, an InferenceService or LLMInferenceService, next to the others."""
     first, *others = objects
     read = read_llmisvc if first["kind"] == "LLMInferenceService" else read_isvc
     return normalized_deployment(

@@ -157,7 +157,7 @@ _TELLING = tuple(
 
 
 def _with_unread(said: st.SearchStrategy[dict[str, Any]]) -> st.SearchStrategy[dict[str, Any]]:
-    """Add keys that nobody may read: those of credentials, what kubectl keeps, any others, and near misses."""
+    """Add keys that no one may read: those of credentials, what kubectl keeps, any others, and near misses."""
     likely = ["AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY_ID", ".dockerconfigjson", "uri", "aws_s3_bucket", "URI "]
     applied = ["kubectl.kubernetes.io/last-applied-configuration"]
     others = st.text(max_size=20).filter(lambda key: key not in _READABLE)
@@ -166,7 +166,7 @@ def _with_unread(said: st.SearchStrategy[dict[str, Any]]) -> st.SearchStrategy[d
 
 
 def secrets(text: st.SearchStrategy[Any] = texts) -> st.SearchStrategy[Any]:
-    """Secrets of connections with any `text` in the fields that may be read, encoded or plain, and `UNREAD` beside."""
+    """Secrets of connections with any `text` in the fields that may be read, encoded or plain; others have `UNREAD`."""
     said = st.dictionaries(st.sampled_from(_READABLE), loose(text), max_size=4)
     encoded = said.map(lambda fields: {key: _encoded(value) for key, value in fields.items()})
     kinds = st.sampled_from(["s3", "uri", "oci", "uri-v1"]) | text

@@ -18,7 +18,7 @@ from tests import objects
         ("", ""),
     ],
 )
-def test_the_storage_initializer_is_told_the_bucket(fetched: str, bucket: str) -> None:
+def test_the_storage_initializer_is_given_the_bucket(fetched: str, bucket: str) -> None:
     assert fetched_bucket(objects.predictor_pod(objects.isvc("iris"), fetched=fetched)) == bucket
 
 

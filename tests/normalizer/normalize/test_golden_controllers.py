@@ -56,7 +56,7 @@ def test_deployment_is_shown_as_expected(name: str) -> None:
 
 
 def test_what_has_no_pod_or_may_have_none_is_known() -> None:
-    """With Knative the cluster's configuration decides where nobody says how many pods there are at least."""
+    """With Knative the cluster's configuration decides where no one says how many pods there are at least."""
     sleeping = {name for name in CASES if (found := read(CASES[name])[0]).may_scale_to_zero and found.readiness.ready}
     assert {name for name in CASES if "zero" in name} <= sleeping
     assert all("zero" in name or "knative" in name for name in sleeping)

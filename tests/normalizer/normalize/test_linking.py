@@ -113,7 +113,7 @@ def test_storage_uri_of_the_registry(uri: str, model_id: str, version_id: str) -
 
 
 @pytest.mark.parametrize("path", ["granite/v9", "unheard-of", "Old%20One", "host/granite/v9", "a/b/c/d"])
-def test_storage_uri_that_names_nothing_live_is_told(path: str) -> None:
+def test_storage_uri_that_names_nothing_live_is_reported(path: str) -> None:
     found = link(by_uri(f"model-registry://{path}"), [NAMED])
     assert found.version is None
     assert [problem.severity for problem in found.problems] == ["info"]

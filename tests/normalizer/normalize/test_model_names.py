@@ -1,4 +1,4 @@
-"""What a client must write as the model's name: what the runtime was told."""
+"""What a client must write as the model's name: what the runtime was given."""
 
 from typing import Any
 
@@ -49,13 +49,13 @@ def container(*args: str, name: str = "kserve-container", **more: Any) -> dict[s
         ({**model(), "containers": [container("--model_name=main")]}, ["main"]),
     ],
 )  # fmt: skip
-def test_names_that_a_runtime_is_told(predictor: dict[str, Any], names: list[str]) -> None:
+def test_names_that_a_runtime_is_given(predictor: dict[str, Any], names: list[str]) -> None:
     result = normalized(isvc(predictor=predictor))
     assert list(result.details.names) == names
     assert model_of(result.document).annotations[NAME] == names[0]
 
 
-def test_a_transformer_is_told_the_name_that_clients_write() -> None:
+def test_a_transformer_is_given_the_name_that_clients_write() -> None:
     spec = {"predictor": model("--model_name=inner"), "transformer": {"containers": [container("--model_name=outer")]}}
     assert normalized(isvc(spec=spec)).details.names == ("outer",)
 

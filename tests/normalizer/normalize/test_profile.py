@@ -56,14 +56,14 @@ def test_no_owner_can_be_made(written: str) -> None:
     assert parse_owner(written) is None
 
 
-def test_owner_that_is_none_falls_back_and_is_told() -> None:
+def test_owner_that_is_none_falls_back_and_is_reported() -> None:
     result = normalized(isvc(said={"owner": "团队"}))
     assert model_of(result.document).owner == "rhdh-rhoai-bridge"
     assert [problem.severity for problem in result.problems] == ["warning"]
     assert "modelcatalogbridge.rhdh.io/owner" in result.problems[0].remedy
 
 
-def test_group_becomes_the_user_of_its_name_and_that_is_told() -> None:
+def test_group_becomes_the_user_of_its_name_and_that_is_reported() -> None:
     result = normalized(isvc(said={"owner": "group:default/ml-team"}))
     assert server_of(result.document).owner == model_of(result.document).owner == "ml-team"
     assert server_of(result.document).annotations == {}
@@ -197,7 +197,7 @@ def test_both_prefixes_are_read_ours_first_in_any_spelling() -> None:
     assert read_fields({"openshift.io/description": "the dashboard's"}) == {"description": "the dashboard's"}
 
 
-def test_what_the_document_has_no_place_for_is_kept_beside_it() -> None:
+def test_what_the_document_has_no_place_for_is_kept_in_the_details() -> None:
     annotations = {
         "rhdh.io/model-b": "llama-3",
         "rhdh.io/model-a": "mixtral",
@@ -233,7 +233,7 @@ def test_a_server_type_of_ones_own_is_left_to_the_reader() -> None:
 
 @pytest.mark.parametrize(("field", "kind"), [("system", "system"), ("api-entity-ref", "api")])
 @pytest.mark.parametrize("written", ["my platform", "group:default/x", "a/b/c"])
-def test_references_that_backstage_would_refuse_are_told(field: str, kind: str, written: str) -> None:
+def test_references_that_backstage_would_refuse_are_reported(field: str, kind: str, written: str) -> None:
     result = normalized(isvc(annotations={f"rhdh.io/{field}": written}))
     assert (result.details.system, result.details.api_entity) == ("", "")
     assert [problem.severity for problem in result.problems] == ["warning"]

@@ -89,7 +89,7 @@ def test_stop_annotation_must_say_true() -> None:
         {"transitionStatus": "InProgress", "states": {"targetModelState": "FailedToLoad"}},
     ],
 )
-def test_an_update_that_failed_is_told_while_the_former_revision_answers(model_status: dict[str, Any]) -> None:
+def test_an_update_that_failed_is_reported_while_the_former_revision_answers(model_status: dict[str, Any]) -> None:
     facts = read_isvc(isvc(status=status() | {"modelStatus": model_status}))
     assert facts.readiness.ready
     assert [problem.severity for problem in facts.problems] == ["warning"]

@@ -166,7 +166,7 @@ def test_numbers_are_tags_as_far_as_they_say_something() -> None:
     assert model_of(document(None, of_version).document).tags == ("f1-0-5", "gated", "gpus")
 
 
-def test_properties_that_leave_no_tag_are_told_once() -> None:
+def test_properties_that_leave_no_tag_are_reported_once() -> None:
     lost = {name: strings(x="值")["x"] for name in "甲乙丙丁戊己庚"}
     result = document(None, version(customProperties=lost | strings(Task="Chat")))
     assert model_of(result.document).tags == ("task-chat",)
@@ -236,7 +236,7 @@ def test_artifact_is_the_oldest_model() -> None:
     assert model_of(document(None, None, []).document).artifact_location_url is None
 
 
-def test_artifact_that_is_no_url_is_told() -> None:
+def test_artifact_that_is_no_url_is_reported() -> None:
     result = document(None, None, [artifact(uri="bucket/path")])
     assert model_of(result.document).artifact_location_url is None
     assert result.problems[0].object == "ModelVersion 'v1' of 'granite' in registry public"
@@ -249,7 +249,7 @@ def test_artifacts_that_are_gone_do_not_count() -> None:
     assert model_of(document(None, None, gone).document).artifact_location_url is None
 
 
-def test_files_without_a_url_are_told_in_words() -> None:
+def test_files_without_a_url_are_reported_in_words() -> None:
     result = document(None, None, [artifact(uri="", storageKey="aws-models", storagePath="churn/7")])
     assert model_of(result.document).artifact_location_url is None
     assert result.details.location == "churn/7 in the storage of connection aws-models"
@@ -264,7 +264,7 @@ def test_artifact_of_any_scheme(uri: str) -> None:
     assert result.problems == ()
 
 
-def test_what_the_document_has_no_place_for_is_kept_beside_it() -> None:
+def test_what_the_document_has_no_place_for_is_kept_in_the_details() -> None:
     of_model = model(
         name="acme/Granite 3.3", provider="IBM", tasks=["text-generation"], license="apache-2.0", owner="group:ml"
     )

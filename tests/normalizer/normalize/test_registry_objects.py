@@ -1,4 +1,4 @@
-"""Odd objects of a registry: what still counts, and what is told."""
+"""Odd objects of a registry: what still counts, and what is reported."""
 
 from typing import Any
 

@@ -111,7 +111,7 @@ def test_what_is_known_of_a_runtime() -> None:
         (["--task=paint"], ()),
     ],
 )
-def test_tasks_are_told_in_the_words_of_hugging_face(args: list[str], tasks: tuple[str, ...]) -> None:
+def test_tasks_are_reported_in_the_words_of_hugging_face(args: list[str], tasks: tuple[str, ...]) -> None:
     result = normalized(isvc(predictor=model("huggingface", "", "", *args)))
     assert result.details.tasks == tasks
     assert set(tasks) <= set(result.document.models[0].tags)

@@ -83,7 +83,7 @@ def test_in_model_mesh_the_parameters_name_the_bucket(predictor: dict[str, Any],
     assert artifact(normalized(isvc(predictor=predictor, annotations=MODEL_MESH))) == url
 
 
-def test_of_several_locations_the_first_is_shown_and_the_others_are_told() -> None:
+def test_of_several_locations_the_first_is_shown_and_the_others_are_reported() -> None:
     uris = [{"uri": "hf://acme/base"}, {"uri": "s3://acme/lora"}, {"uri": ""}]
     for predictor in ({"storageUris": uris, "model": {}}, {"model": {"storageUris": uris}}):
         result = normalized(isvc(predictor=predictor))
@@ -99,7 +99,7 @@ def test_of_several_locations_the_first_is_shown_and_the_others_are_told() -> No
         (storage(key="minio"), ""),
     ],
 )
-def test_a_bucket_that_nobody_names_is_said_in_words(predictor: dict[str, Any], words: str) -> None:
+def test_a_bucket_that_no_one_names_is_said_in_words(predictor: dict[str, Any], words: str) -> None:
     assert normalized(isvc(predictor=predictor)).details.location == words
 
 
@@ -114,7 +114,7 @@ def test_a_bucket_that_nobody_names_is_said_in_words(predictor: dict[str, Any], 
         ({"model": {"storageUri": "https://u:CANARY@e.com/m"}}, "give them to KServe by a Secret"),
     ],
 )
-def test_what_is_wrong_is_told_with_a_remedy(predictor: dict[str, Any], told: str) -> None:
+def test_what_is_wrong_is_reported_with_a_remedy(predictor: dict[str, Any], told: str) -> None:
     result = normalized(isvc(predictor=predictor))
     assert [problem.severity for problem in result.problems] == ["warning"]
     assert told in texts(result)
@@ -174,7 +174,7 @@ def test_a_path_in_the_bucket_of_a_connection() -> None:
         ),
     ],
 )
-def test_what_is_wrong_with_a_connection_is_told_of_it_once(connection: Connection, told: str) -> None:
+def test_what_is_wrong_with_a_connection_is_reported_of_it_once(connection: Connection, told: str) -> None:
     first, second = (isvc(name=name, predictor={"model": {}}, annotations=CONNECTED) for name in ("a", "b"))
     problems = [set(normalized_deployment(read_isvc(obj), connection=connection).problems) for obj in (first, second)]
     shared = problems[0] & problems[1]
@@ -200,7 +200,7 @@ def test_a_key_of_ones_own_storage_configuration_is_no_missing_connection() -> N
     assert texts(normalized_deployment(facts, connection=missing)) == ""
 
 
-def test_a_path_that_is_missing_is_told() -> None:
+def test_a_path_that_is_missing_is_reported() -> None:
     facts = read_llmisvc(llmisvc(**{"opendatahub.io/connections": "bucket"}))
     result = normalized_deployment(facts, connection=secret(AWS_S3_BUCKET="b"))
     assert "opendatahub.io/connection-path" in texts(result)

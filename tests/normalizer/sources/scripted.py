@@ -14,7 +14,7 @@ from tests.waiting import eventually
 
 
 class Recorder(Sink):
-    """What is passed on, and what is told of connections."""
+    """What is passed on, and what is reported of connections."""
 
     def __init__(self) -> None:
         self.deployments: list[Ref] = []

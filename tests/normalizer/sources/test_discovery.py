@@ -307,7 +307,7 @@ def test_only_what_is_in_trusted_namespaces_or_named_with_its_namespace_is_read(
     assert [problem.object for problem in alone.unmatched.values()] == ["MR_ROUTE own"]
 
 
-def test_a_stranger_does_not_take_the_place_of_a_trusted_server() -> None:
+def test_an_untrusted_registry_does_not_take_the_place_of_a_trusted_server() -> None:
     mine = service("public", HTTPS, external="public.example.com:443")
     theirs = [
         service("public", HTTPS, namespace="tenant", external="public.example.com:443"),

@@ -58,7 +58,7 @@ def events(cluster: FakeCluster) -> list[dict[str, Any]]:
     return cluster.objects("Event", "models")
 
 
-async def test_a_problem_is_told_at_its_deployment() -> None:
+async def test_a_problem_is_reported_at_its_deployment() -> None:
     async with announcing() as (cluster, script, source):
         source.on_problems({str(REF): (OWNER, REMARK)})
         script.tell(REF, iris())
@@ -77,7 +77,7 @@ async def test_a_problem_is_told_at_its_deployment() -> None:
 
 
 @pytest.mark.parametrize("kind", ["InferenceService", "LLMInferenceService"])
-async def test_an_object_that_cannot_be_read_is_told_with_its_uid(kind: str) -> None:
+async def test_an_object_that_cannot_be_read_is_reported_with_its_uid(kind: str) -> None:
     """By which kubectl describe finds it."""
     is_llm = kind == "LLMInferenceService"
     async with announcing() as (cluster, script, source):
@@ -107,7 +107,7 @@ async def test_one_that_lasts_is_one_event_that_is_renewed(monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize("end", ["solved", "gone"])
-async def test_one_that_is_over_is_told_no_more(end: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_one_that_is_over_is_no_longer_reported(end: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(event_writer, "REPEAT", 0.05)
     other = Ref.isvc("local", "models", "wine")
     async with announcing() as (cluster, script, source):

@@ -98,7 +98,7 @@ async def test_whichever_version_is_served_is_followed(versions: tuple[str, ...]
         assert told.kinds == ["ok"]
 
 
-async def test_a_cluster_without_them_is_told_once_and_they_are_found_when_they_come() -> None:
+async def test_a_cluster_without_them_is_reported_once_and_they_are_found_when_they_come() -> None:
     async with FakeCluster(resources=(INFERENCE_SERVICES,)) as cluster:
         async with following(cluster) as told:
             await eventually(lambda: told.kinds == ["absent"])

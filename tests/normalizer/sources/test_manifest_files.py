@@ -153,7 +153,7 @@ def test_one_bad_document_does_not_hide_the_others() -> None:
         "uri: {username}/model\n",
     ],
 )
-def test_templates_are_told_apart(text: str) -> None:
+def test_templates_are_reported_apart(text: str) -> None:
     assert [fault.template for fault in read(f"kind: InferenceService\n{text}").faults] == [True]
 
 
@@ -165,7 +165,7 @@ def test_a_placeholder_excuses_no_mistake_elsewhere(placeholder: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["kind: [", "- a: {", "%", "a\tb: c: d", "\0", "{{ x }}", "kind: ConfigMap\nx: ["])
-def test_what_is_not_ours_is_nobodys_fault(text: str) -> None:
+def test_what_is_not_ours_is_ignored(text: str) -> None:
     assert read(text) == FileContents()
     assert read_bytes(text.encode(), "a.yaml", everything=True).faults
 

@@ -50,7 +50,7 @@ def test_a_part_never_replaces_the_whole(order: tuple[str, str], tmp_path: Path)
 
 
 @pytest.mark.parametrize("version", ["v1alpha1", "v1alpha2"])
-def test_llm_inference_services_are_read_beside_an_isvc_of_the_same_name(version: str, tmp_path: Path) -> None:
+def test_llm_inference_services_are_read_next_to_an_isvc_of_the_same_name(version: str, tmp_path: Path) -> None:
     llm = {
         "apiVersion": f"serving.kserve.io/{version}",
         "kind": "LLMInferenceService",
@@ -66,7 +66,7 @@ def test_llm_inference_services_are_read_beside_an_isvc_of_the_same_name(version
     assert [each.problem.severity for each in contents.noticed] == ["info"]
 
 
-def test_of_two_whole_ones_the_latter_counts_and_that_is_told(tmp_path: Path) -> None:
+def test_of_two_whole_ones_the_latter_counts_and_that_is_reported(tmp_path: Path) -> None:
     contents = read(tmp_path, {"a.yaml": WHOLE, "b.yaml": WHOLE})
     assert contents.deployments[Ref.isvc("manifests", "default", "granite")].place == (str(tmp_path / "b.yaml"), 1)
     assert told(contents, "the latter counts") == ["warning"]
@@ -118,7 +118,7 @@ def test_several_overlays_decide_nothing(tmp_path: Path) -> None:
     "kustomization",
     ["resources: [", "- a", "resources: [., ../loop]\nnamespace: x", "resources: 5\npatches: {a: b}\n", ""],
 )
-def test_odd_kustomizations_harm_nobody(kustomization: str, tmp_path: Path) -> None:
+def test_odd_kustomizations_do_no_harm(kustomization: str, tmp_path: Path) -> None:
     contents = read(tmp_path, {"isvc.yaml": WHOLE, "kustomization.yaml": kustomization})
     assert names(contents) == [("default", "granite")]
 
@@ -141,7 +141,7 @@ def test_kinds_that_are_not_read_are_named_with_their_place(kind: str, version: 
     assert (noticed.problem.object, noticed.place) == (f"{kind} x", (str(tmp_path / "a.yaml"), 1))
 
 
-def test_a_template_of_openshift_is_told(tmp_path: Path) -> None:
+def test_a_template_of_openshift_is_reported(tmp_path: Path) -> None:
     template = {"apiVersion": "template.openshift.io/v1", "kind": "Template", "metadata": {"name": "t"}}
     assert told(read(tmp_path, {"a.yaml": template | {"objects": [WHOLE]}}), "holds InferenceServices") == ["warning"]
     assert read(tmp_path, {"a.yaml": template | {"objects": [{"kind": "ServingRuntime"}, 5]}}).noticed == ()
@@ -190,7 +190,7 @@ def test_a_type_that_the_api_server_refuses_is_an_error(at: str, value: Any, sai
     assert told(read(tmp_path, {"a.yaml": changed(at, value)}), said) == ["error"]
 
 
-def test_what_was_probably_meant_is_told(tmp_path: Path) -> None:
+def test_what_was_probably_meant_is_reported(tmp_path: Path) -> None:
     contents = read(tmp_path, {"a.yaml": changed("predictor/model/storage", "s3://bucket/path")})
     assert [each.problem.remedy for each in contents.noticed] == [
         "write a location as storageUri, and below storage key, path and parameters"
@@ -244,7 +244,7 @@ def test_a_template_that_is_valid_yaml_is_no_manifest(field: str, name: str, tmp
     assert told(contents, "a template") == ["info"]
 
 
-def test_templates_are_told_and_are_no_fault(tmp_path: Path) -> None:
+def test_templates_are_reported_and_are_no_fault(tmp_path: Path) -> None:
     contents = read(
         tmp_path, {"a.yaml": objects.isvc("m"), "t.yaml": "kind: InferenceService\nname: {{ x }}\n{{- if y }}"}
     )
@@ -252,7 +252,7 @@ def test_templates_are_told_and_are_no_fault(tmp_path: Path) -> None:
     assert contents.faults == ()
 
 
-def test_runtimes_beside_are_read(tmp_path: Path) -> None:
+def test_runtimes_in_the_same_files_are_read(tmp_path: Path) -> None:
     runtime = {"apiVersion": "serving.kserve.io/v1alpha1", "metadata": {"name": "vllm", "namespace": "models"}}
     files = {f"{kind}.yaml": runtime | {"kind": kind} for kind in ("ServingRuntime", "ClusterServingRuntime")}
     contents = read(tmp_path, files)
@@ -270,7 +270,7 @@ def test_secrets_that_deployments_name_are_read_where_that_is_asked_for(tmp_path
     secrets: list[dict[str, Any]] = [
         {"metadata": {"name": "bucket", "namespace": "a", "annotations": typed}, "stringData": fields},
         {"metadata": {"name": "untyped", "namespace": "a"}, "data": encoded},
-        {"metadata": {"name": "nobody-names-it", "namespace": "a", "annotations": typed}, "data": encoded},
+        {"metadata": {"name": "no-one-names-it", "namespace": "a", "annotations": typed}, "data": encoded},
         {"metadata": {"name": "bucket", "namespace": "elsewhere"}, "data": encoded},
     ]
     documents = [

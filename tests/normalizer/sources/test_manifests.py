@@ -1,4 +1,4 @@
-"""Following files: what is told when they change, break and are fixed."""
+"""Following files: what is reported when they change, break and are fixed."""
 
 from pathlib import Path
 
@@ -77,7 +77,7 @@ async def test_what_holds_nothing_of_ours_holds_up_nothing(
     assert told.isvcs == set()
 
 
-async def test_a_problem_is_told_once_with_its_place_and_its_end_too(
+async def test_a_problem_is_reported_once_with_its_place_and_its_end_too(
     tmp_path: Path, source: ManifestSource, told: Told
 ) -> None:
     file = tmp_path / "m.yaml"
@@ -110,7 +110,7 @@ async def test_a_folder_that_is_gone_changes_nothing(tmp_path: Path, source: Man
     assert told.isvcs == {"models/a"}
 
 
-async def test_a_path_that_is_missing_is_told_and_forgotten_when_it_is_back(tmp_path: Path, told: Told) -> None:
+async def test_a_path_that_is_missing_is_reported_and_forgotten_when_it_is_back(tmp_path: Path, told: Told) -> None:
     folder = tmp_path / "models"
     folder.mkdir()
     (folder / "m.yaml").write_text(text("a"))

@@ -108,7 +108,7 @@ async def test_a_database_that_is_lost_proves_nothing_about_its_versions(fake: F
 async def test_pages_that_lead_back_are_no_whole_list(
     fake: FakeMlflow, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("services.normalizer.sources.mlflow.PAGE_SIZES", (1,))
+    monkeypatch.setattr("services.normalizer.sources.mlflow_lists.PAGE_SIZES", (1,))
     await filled(server, versions=3)
     fake.fail("repeating", path=VERSIONS)
     async with server.polling() as poller:
@@ -122,10 +122,10 @@ async def test_pages_that_lead_back_are_no_whole_list(
 async def test_a_list_with_more_than_is_read_is_not_complete(
     server: Server, monkeypatch: pytest.MonkeyPatch, bound: dict[str, int]
 ) -> None:
-    monkeypatch.setattr("services.normalizer.sources.mlflow.PAGE_SIZES", (1,))
+    monkeypatch.setattr("services.normalizer.sources.mlflow_lists.PAGE_SIZES", (1,))
     await filled(server, versions=4)
     for name, value in bound.items():
-        monkeypatch.setattr(f"services.normalizer.sources.mlflow.{name}", value)
+        monkeypatch.setattr(f"services.normalizer.sources.mlflow_lists.{name}", value)
     async with server.polling() as poller:
         reading = await poller.poll()
     assert not reading.complete

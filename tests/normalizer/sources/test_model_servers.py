@@ -165,7 +165,7 @@ async def test_a_new_model_and_the_listing_wait_for_the_answer(server: ModelServ
         assert told.whole == 2
 
 
-async def test_nobody_waits_long_for_a_server_that_does_not_answer() -> None:
+async def test_no_one_waits_long_for_a_server_that_does_not_answer() -> None:
     async def hang(_: web.Request) -> web.Response:
         await asyncio.Event().wait()
         return web.Response()

@@ -117,7 +117,7 @@ async def running(cluster: FakeCluster) -> AsyncIterator[tuple[Script, Told]]:
             task.cancel()
 
 
-async def test_a_deployment_is_told_with_what_its_namespace_says_and_again_when_that_changes() -> None:
+async def test_a_deployment_is_reported_with_what_its_namespace_says_and_again_when_that_changes() -> None:
     async with FakeCluster() as cluster:
         cluster.apply(OF_TEAM)
         async with running(cluster) as (script, told):
@@ -133,10 +133,10 @@ async def test_a_deployment_is_told_with_what_its_namespace_says_and_again_when_
             assert told.owners() == ["group:default/vision", "ada"]
 
 
-async def test_without_the_right_deployments_are_told_as_they_are_and_the_right_is_named() -> None:
+async def test_without_the_right_deployments_are_reported_as_they_are_and_the_right_is_named() -> None:
     async with FakeCluster() as cluster:
         cluster.apply(OF_TEAM)
-        cluster.grant(cluster.token, "somebody", [Rule(api_groups=("",), resources=("services",), verbs=("list",))])
+        cluster.grant(cluster.token, "someone", [Rule(api_groups=("",), resources=("services",), verbs=("list",))])
         async with running(cluster) as (_, told):
             await eventually(lambda: told.owners() == [""])
             [(part, fault), *_] = told.faults

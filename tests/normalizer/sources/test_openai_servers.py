@@ -84,7 +84,7 @@ class Follower:
 async def following(url: str, folder: Path | None = None) -> AsyncIterator[Follower]:
     metrics = Metrics("test", "0")
     connector = Connector(
-        token=lambda: "the service account's, which is nobody else's",
+        token=lambda: "the service account's, which is no one else's",
         ssl=trust_also([]),
         metrics=metrics.shared(SourceMetrics),
         credentials=MountedCredentials(folder),
@@ -183,7 +183,7 @@ async def test_its_own_credentials_are_sent_and_read_again(gateway: FakeOpenAi, 
         assert follower.told.deployment.stated.asks_authentication is True
 
 
-def test_of_hundreds_the_first_are_shown_and_that_is_told() -> None:
+def test_of_hundreds_the_first_are_shown_and_that_is_reported() -> None:
     names = [f"model-{number}" for number in range(340)]
     deployment = server_deployment("team", url="https://gateway.example.com", models=names, authentication=True)
     assert deployment.names == tuple(names[:MOST_MODELS])
@@ -209,7 +209,7 @@ def test_lists_of_any_shape(answer: str, names: tuple[str, ...] | None) -> None:
     assert read_model_list(json.loads(answer)) == names
 
 
-def test_an_address_inside_the_cluster_is_told_as_one() -> None:
+def test_an_address_inside_the_cluster_is_reported_as_one() -> None:
     deployment = server_deployment("team", url="http://vllm.ml.svc:8000/v1", models=["a"], authentication=False)
     assert deployment.addresses.internal == "http://vllm.ml.svc:8000"
     assert not deployment.addresses.external

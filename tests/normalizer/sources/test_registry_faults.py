@@ -373,12 +373,12 @@ async def test_an_object_that_becomes_malformed_stays_as_it_was() -> None:
         assert ("fixed", "v1") in live(fixed)
 
 
-async def test_an_object_that_nobody_reckoned_with_leaves_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_object_that_was_not_expected_leaves_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
     parse = parse_item
 
     def broken(kind: Any, raw: Any, *, registry: str) -> Any:
         if raw["name"] == "model-0002":
-            raise RecursionError("nobody thought of that")
+            raise RecursionError("no one thought of that")
         return parse(kind, raw, registry=registry)
 
     monkeypatch.setattr(tables, "parse_item", broken)

@@ -6,14 +6,19 @@ import json
 import sys
 from dataclasses import replace
 from typing import Literal
+from unittest.mock import AsyncMock
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from common.faults import Fault
+from services.normalizer.normalize.registered_version import RegisteredVersion
+from services.normalizer.source import News, Sink
 from services.normalizer.sources import http
-from services.normalizer.sources.kubeflow import paging
+from services.normalizer.sources.kubeflow import paging, tables
 from services.normalizer.sources.kubeflow.poller import RegistryPoller
+from services.normalizer.sources.registry_source import RegistrySource
 from tests.fakes.registry import ALL, ML_METADATA, MODELS, V1, V1ALPHA3, VERSIONS, FakeRegistry, PageLimits
 from tests.normalizer.sources.support import ARTIFACTS, LISTS, Polled, connector, live, polling, ref_of
 
@@ -391,7 +396,7 @@ async def test_requests_run_side_by_side_and_bounded() -> None:
         assert registry.most_at_once == 4
 
 
-async def test_a_version_that_somebody_speaks_of_is_looked_up() -> None:
+async def test_a_version_that_someone_speaks_of_is_looked_up() -> None:
     async with FakeRegistry() as registry, polling(registry) as poller:
         registry.populate(2)
         await poller.poll()
@@ -415,3 +420,51 @@ async def test_a_version_that_somebody_speaks_of_is_looked_up() -> None:
         assert following.complete
         assert following.touched == frozenset()
         assert registry.counted() == LISTS
+
+
+async def test_others_have_their_turn_between_the_join_and_the_report(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    order: list[str] = []
+    tell_others = asyncio.Event()
+
+    async def others() -> None:
+        await tell_others.wait()
+        order.append("others")
+
+    def join(*given: object, **named: object) -> dict[str, RegisteredVersion]:
+        order.append("join")
+        tell_others.set()
+        return {}
+
+    class Told(Sink):
+        def changed(self, news: News) -> None:
+            order.append("report")
+
+        def listed(self, *, lacking: Fault | None = None) -> None:
+            order.append("listed")
+            done.set()
+
+        def state(self, fault: Fault | None, *, part: str = "", partly: bool = False) -> None:
+            order.append(f"fault: {fault}")
+
+    done = asyncio.Event()
+    monkeypatch.setattr(tables, "join", join)
+    async with FakeRegistry(limits=ALL) as registry, asyncio.TaskGroup() as tasks:
+        registry.populate(1)
+        source = RegistrySource(
+            ref_of(registry),
+            connector=connector(registry),
+            poller=lambda remote, expected: RegistryPoller(remote, expected=expected),
+            expected=lambda registry: (),
+            request_cards=AsyncMock(),
+            on_fault=lambda ref, fault: None,
+            interval=60,
+            retry=1,
+        )
+        waiting = tasks.create_task(others())
+        following = tasks.create_task(source.run(Told()))
+        await done.wait()
+        following.cancel()
+        await waiting
+    assert order == ["join", "others", "report", "listed"]

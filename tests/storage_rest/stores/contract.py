@@ -108,7 +108,7 @@ class StoreContract:
         assert entries == before
         assert len(entries) == 33
 
-    async def test_what_is_accepted_is_told_before_it_is_durable(self, opened: Opened) -> None:
+    async def test_what_is_accepted_is_reported_before_it_is_durable(self, opened: Opened) -> None:
         async with opened() as store, running(store) as storage:
             await storage.service.loaded()
             await eventually(lambda: storage.health.ready, what="tried whether it can be written")

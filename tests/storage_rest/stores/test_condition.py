@@ -1,4 +1,4 @@
-"""Whatever happens to the ConfigMaps while nobody runs: what counts as whole lacks nothing."""
+"""Whatever happens to the ConfigMaps while no one runs: what counts as whole lacks nothing."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -110,7 +110,7 @@ def test_cards_without_documents_are_the_rest_of_a_cache() -> None:
     assert assess({}, base="map", others=True).damage == "the ConfigMap map is missing"
 
 
-def test_many_keys_are_told_in_short() -> None:
+def test_many_keys_are_reported_in_short() -> None:
     seen = Observation(name="map", version=1, values={f"k_{n}": GARBAGE for n in range(9)})
     assert assess({1: seen}, base="map", others=False).damage == (
         "the ConfigMap map has values that cannot be read: k_0, k_1, k_2 and 6 more"

@@ -89,7 +89,7 @@ def stored(cluster: FakeCluster) -> dict[str, Upsert]:
 
 
 def write(cluster: FakeCluster, name: str, values: dict[str, bytes], **metadata: object) -> None:
-    """Write a ConfigMap as somebody else."""
+    """Write a ConfigMap as someone else."""
     cluster.apply(
         {
             "apiVersion": "v1",
@@ -239,6 +239,28 @@ class TestAmount:
             assert [p.key for p in storage.service.problems] == ["large_1"]
         assert stored(cluster).keys() == {"a_1"}
 
+    async def test_what_the_server_finds_too_large_for_one_goes_into_another(self, cluster: FakeCluster) -> None:
+        """The limit of etcd may be set lower than that of a ConfigMap."""
+        async with storage_on(cluster) as storage:
+            await apply(storage, upserts=(upsert("a_1"),))
+            fault = cluster.fault("status", status=413, verb="patch", resource="configmaps", times=1)
+            await apply(storage, upserts=(upsert("b_1"),))
+            assert fault.hits == 1
+        assert stored(cluster).keys() == {"a_1", "b_1"}
+        assert [set(values) for values in maps(cluster).values()] == [{"a_1"}, {"b_1"}]
+
+    async def test_what_the_server_finds_too_large_for_any_is_refused(self, cluster: FakeCluster) -> None:
+        async with storage_on(cluster) as storage:
+            await apply(storage, upserts=(upsert("a_1"),))
+            for verb in ("patch", "create"):
+                cluster.fault("status", status=413, verb=verb, resource="configmaps", times=None)
+            outcome = await storage.service.apply(Batch(upserts=(upsert("b_1"),)))
+            assert [(each.key, each.status) for each in outcome.problems] == [("b_1", 413)]
+            assert outcome.problems[0].detail.startswith("the API server refuses it: ")
+            cluster.clear_faults()
+            await apply(storage, upserts=(upsert("c_1"),))
+        assert stored(cluster).keys() == {"a_1", "c_1"}
+
     async def test_a_shard_shrinks_and_is_filled_again(self, cluster: FakeCluster) -> None:
         async with storage_on(cluster) as storage:
             await apply(storage, upserts=many(60))
@@ -284,7 +306,7 @@ class TestOriginal:
             assert {u.source for u in stored(cluster).values()} == {"registry:r"}
             assert max(sum(map(len, values.values())) for values in maps(cluster).values()) <= BUDGET
 
-    async def test_what_it_writes_beside_us_is_taken_over(self, cluster: FakeCluster) -> None:
+    async def test_what_it_writes_at_the_same_time_is_taken_over(self, cluster: FakeCluster) -> None:
         async with storage_on(cluster) as storage:
             await apply(storage, upserts=many(20))
             since = storage.service.revision
@@ -299,7 +321,7 @@ class TestOriginal:
             await eventually(lambda: len(stored(cluster)) == 21, what="each key once")
             assert stored(cluster)["model_15"].updated == "2"
 
-    async def test_values_that_nobody_can_read_are_left_alone(self, cluster: FakeCluster) -> None:
+    async def test_values_that_no_one_can_read_are_left_alone(self, cluster: FakeCluster) -> None:
         strange = {"a_1": b"not json", "b_1": wire.encode_storage_body(upsert("b_1", b'{"models":[]}')), "plain": b"x"}
         write(cluster, BASE, {**strange, "good_1": wire.encode_storage_body(upsert("good_1"))})
         async with storage_on(cluster) as storage:
@@ -399,7 +421,7 @@ class TestDamage:
         ],
         ids=["deleted", "first deleted", "emptied", "truncated", "garbage", "moved", "stripped", "foreign"],
     )
-    async def test_is_told_and_a_seed_until_all_is_confirmed(
+    async def test_is_reported_and_a_seed_until_all_is_confirmed(
         self, cluster: FakeCluster, damage: Callable[[FakeCluster], None], named: str
     ) -> None:
         async with storage_on(cluster) as storage:
@@ -575,24 +597,24 @@ class TestRepair:
             write(cluster, BASE, {**maps(cluster)[BASE], "model_1": b"broken"}, labels=dict(LABELS))
             await eventually(lambda: maps(cluster)[BASE]["model_1"] == fixed, what="fixed")
 
-    async def test_a_configmap_that_somebody_filled(self, cluster: FakeCluster) -> None:
+    async def test_a_configmap_that_someone_filled(self, cluster: FakeCluster) -> None:
         async with storage_on(cluster) as storage:
             await apply(storage, upserts=(upsert("a_1"),))
             full = {**maps(cluster)[BASE], "theirs": b"x" * (1_048_576 - 2000)}
             write(cluster, BASE, full, labels=dict(LABELS))
             await apply(storage, upserts=many(3, size=2000))
-            assert stored_beside(cluster, "theirs").keys() == {"a_1", "model_0", "model_1", "model_2"}
+            assert stored_except(cluster, "theirs").keys() == {"a_1", "model_0", "model_1", "model_2"}
 
-    async def test_a_name_that_somebody_else_took(self, cluster: FakeCluster) -> None:
+    async def test_a_name_that_someone_else_took(self, cluster: FakeCluster) -> None:
         async with storage_on(cluster) as storage:
             await storage.service.loaded()
             write(cluster, f"{BASE}-2", {"theirs": b"x"})
             await apply(storage, upserts=many(12))
-            assert len(stored_beside(cluster, "theirs")) == 12
+            assert len(stored_except(cluster, "theirs")) == 12
 
 
-def stored_beside(cluster: FakeCluster, *foreign: str) -> dict[str, bytes]:
-    """What is in the API server but for keys of somebody else's."""
+def stored_except(cluster: FakeCluster, *foreign: str) -> dict[str, bytes]:
+    """What is in the API server but for keys of someone else's."""
     merged = {}
     for values in maps(cluster).values():
         merged.update(values)
@@ -673,7 +695,7 @@ class TestFaults:
             assert "d_1" not in {u.key for u in present(await storage.service.changes(since, 0)).upserts}
             with pytest.raises(StoreUnavailable):
                 await storage.service.apply(Batch(removals={"b_1": "deleted"}))
-            assert "b_1" not in storage.service.keys, "a removal is told at once"
+            assert "b_1" not in storage.service.keys, "a removal is announced at once"
             answer = await storage.ask("GET", "/readyz")
             assert answer.status == 503
             assert str(status) in json.dumps(answer.json())
@@ -683,7 +705,7 @@ class TestFaults:
             assert storage.service.shown("a_1") == upsert("a_1", updated="2")
 
     @pytest.mark.parametrize("begun", [False, True])
-    async def test_missing_rights_to_write_are_told_before_anything_is_written(
+    async def test_missing_rights_to_write_are_reported_before_anything_is_written(
         self, cluster: FakeCluster, begun: bool
     ) -> None:
         if begun:
@@ -724,7 +746,7 @@ class TestFaults:
         cluster.grant("poor", "nobody", [])
         async with storage_on(cluster, token="poor") as storage:
             await eventually(lambda: "Role" in json.dumps(storage.health.report()), what="the missing rule")
-            cluster.grant("poor", "somebody", documented_rules(NAMESPACE))
+            cluster.grant("poor", "someone", documented_rules(NAMESPACE))
             await eventually(lambda: storage.health.ready, what="loaded")
 
 

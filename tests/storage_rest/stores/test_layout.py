@@ -1,4 +1,4 @@
-"""The layout against a model of the API server: any order of changes, answers, losses, deaths and strangers."""
+"""The layout against a model of the API server: any order of changes, answers, losses, deaths and writes of others."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -52,7 +52,7 @@ class Server:
         return self.clock
 
     def delete(self, name: str) -> None:
-        """Somebody deletes a ConfigMap."""
+        """Someone deletes a ConfigMap."""
         self.clock += 1
         del self.maps[name]
         for words in (self.marks, self.shards):
@@ -89,7 +89,7 @@ class Server:
 
 
 def answer(layout: Layout, shard: Shard, outcome: int | str | None) -> dict[str, Change]:
-    """Tell the layout how a request ended (None: nobody knows); returns what somebody else changed."""
+    """Tell the layout how a request ended (None: no one knows); returns what someone else changed."""
     changes: dict[str, Change] = {}
     if isinstance(outcome, int):
         layout.confirm(shard, outcome)
@@ -135,7 +135,7 @@ class Cache(RuleBasedStateMachine):
         self.wanted: dict[str, Value] = {}
         self.acknowledged: set[str] = set()
         self.versions = 0
-        self.behind = False  # somebody's write has not been shown to us yet
+        self.behind = False  # someone's write has not been shown to us yet
         if size:
             self.wanted = {key: value(size) for key in KEYS}
             self.server.set("map", dict(self.wanted))
@@ -188,7 +188,7 @@ class Cache(RuleBasedStateMachine):
         self.restore(answer(self.layout, shard, outcome if answered else None))
 
     def restore(self, changes: Mapping[str, Change]) -> None:
-        """Take over what somebody else wrote, write again what somebody else removed."""
+        """Take over what someone else wrote, write again what someone else removed."""
         for key, change in changes.items():
             if change is not None:
                 self.wanted[key] = change
@@ -210,13 +210,13 @@ class Cache(RuleBasedStateMachine):
     @rule(data=st.data())
     @precondition(lambda self: self.server.maps)
     def delete(self, data: st.DataObject) -> None:
-        """Somebody deletes a ConfigMap, and the watch tells."""
+        """Someone deletes a ConfigMap, and the watch tells."""
         name = data.draw(st.sampled_from(sorted(self.server.maps)))
         self.server.delete(name)
         self.layout.doubt(self.layout.find(name))
 
     @rule(key=st.sampled_from(KEYS), size=st.integers(1, 60))
-    def stranger(self, key: str, size: int) -> None:
+    def foreign_write(self, key: str, size: int) -> None:
         """The original writes into the first ConfigMap, and the watch tells: the newer wins."""
         self.versions += 1
         written = value(size, self.versions)
@@ -229,7 +229,7 @@ class Cache(RuleBasedStateMachine):
     @rule(data=st.data())
     @precondition(lambda self: any(self.server.maps.values()))
     def hand(self, data: st.DataObject) -> None:
-        """Somebody takes a key out of a ConfigMap; the event about it may never come."""
+        """Someone takes a key out of a ConfigMap; the event about it may never come."""
         name = data.draw(st.sampled_from(sorted(name for name, values in self.server.maps.items() if values)))
         values = dict(self.server.maps[name])
         del values[data.draw(st.sampled_from(sorted(values)))]
@@ -367,7 +367,7 @@ def test_a_configmap_of_the_original_stays_until_its_keys_are_written(layout: La
     assert len(server.maps["map"]) == 9
 
 
-def test_what_somebody_filled_is_left_for_the_next(layout: Layout, server: Server) -> None:
+def test_what_someone_filled_is_left_for_the_next(layout: Layout, server: Server) -> None:
     layout.put("k_1", value(10))
     settle(layout, server)
     server.set("map", {**server.maps["map"], "other": value(LIMIT - 10)})  # and no event has told us
@@ -420,7 +420,7 @@ def test_a_write_is_for_the_version_that_was_seen_and_what_came_between_is_read(
     assert server.seen("map").fits
 
 
-def test_keys_that_somebody_removed_are_still_in_the_mark(layout: Layout, server: Server) -> None:
+def test_keys_that_someone_removed_are_still_in_the_mark(layout: Layout, server: Server) -> None:
     """If we died before they are written again, the next process would have to know that they are missing."""
     for n in range(3):
         layout.put(f"k_{n}", value(10))

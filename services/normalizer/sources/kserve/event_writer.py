@@ -1,6 +1,6 @@
 """Writes Events about the problems of deployments, which `kubectl describe` shows to the owner of a model.
 
-The only thing that the connector writes beside its own cache, so it is off unless `EVENTS=true`.
+The only thing that the connector writes in addition to its own cache, so it is off unless `EVENTS=true`.
 """
 
 import asyncio

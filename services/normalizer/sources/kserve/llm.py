@@ -1,6 +1,6 @@
 """Watches the LLMInferenceServices of one cluster, in whichever API version the cluster serves.
 
-The kind is optional: clusters without it, and accounts that may not read it, are told once and change nothing else.
+The kind is optional: clusters without it, and accounts that may not read it, are reported once and change nothing else.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ _ABSENT = Fault(
 class LlmSource:
     """Follows the LLMInferenceServices of one cluster, in all namespaces or those named.
 
-    The Services that belong to them are told by the source of the InferenceServices.
+    The Services that belong to them are reported by the source of the InferenceServices.
     """
 
     kind: SourceKind = "llm"

@@ -1,7 +1,7 @@
 """What discovery needs to know of Routes, Services and HTTPRoutes.
 
 Sources: OpenShift Route API (route.openshift.io/v1), Kubernetes Service API, Gateway API
-(gateway.networking.k8s.io/v1). All are read tolerantly, for whatever is missing or odd there belongs to somebody else.
+(gateway.networking.k8s.io/v1). All are read tolerantly, for whatever is missing or odd there belongs to someone else.
 """
 
 import re

@@ -50,7 +50,7 @@ class Catalogs:
 
     `update` says which catalogs there are, in the order in which they are asked: a later one never displaces what an
     earlier one said. `want` says which cards a registry refers to; `news` gets what comes of them, `forgotten`
-    the keys of those that nobody wants any more. A card is read again
+    the keys of those that no one wants any more. A card is read again
     at the age of `refresh` (seconds), a little sooner for some, so that not all of them are at once. One that the
     catalogs do not have is looked for again after `recheck`, and only then believed to be none. A catalog that fails is
     let alone for a while (`pause`: ceilings of the first and of later pauses).

@@ -32,7 +32,7 @@ class DiscoverySettings:
     Everybody who may create a Service or a Route can label it as a registry's: only what is found in
     `trusted_namespaces`, or named as "namespace:name" or by its URL, is read and given the token. `cluster` is
     the one that they are in. `inside`: addresses that its Services have inside it lead there from here; anywhere else
-    the same address leads to somebody else. `names` are what remedies call these settings.
+    the same address leads to someone else. `names` are what remedies call these settings.
     """
 
     routes: tuple[str, ...] = ()
@@ -100,18 +100,18 @@ def discover(
     ways += [way for each in services for way in _from_service(each, settings, reached)]
     found = [way.ref for way in sorted(ways, key=lambda way: way.order)]
     trusted = _once([*explicit, *(ref for ref in found if ref.trusted)])
-    strangers = [ref for ref in _once(found) if not ref.trusted and ref.id not in {each.id for each in trusted}]
+    unknown = [ref for ref in _once(found) if not ref.trusted and ref.id not in {each.id for each in trusted}]
     unmatched = {entry: _unmatched(entry) for entry in settings.routes if names_nothing(entry, chosen, settings)}
     return Discovery(
         refs=tuple(
             _in_cluster(replace(ref, verify=not _is_insecure(ref, settings.insecure)), settings) for ref in trusted
         ),
-        untrusted=tuple(_in_cluster(ref, settings) for ref in strangers),
+        untrusted=tuple(_in_cluster(ref, settings) for ref in unknown),
         problems=(
             *_repeated(explicit),
             *(_invalid(each) for each in chosen if each.problem),
             *unmatched.values(),
-            *(_untrusted(_in_cluster(ref, settings)) for ref in strangers),
+            *(_untrusted(_in_cluster(ref, settings)) for ref in unknown),
         ),
         unmatched=unmatched,
     )
@@ -218,7 +218,7 @@ def _is_wanted(route: RouteFacts, settings: DiscoverySettings) -> bool:
     if any(_names(entry, route, settings) for entry in settings.routes):
         return True
     managed = route.labels.get(_MANAGED_BY[0]) == _MANAGED_BY[1] or kind_of(route.labels) is not None
-    # MR_ROUTE picks registries; the catalog with the cards is found beside them.
+    # MR_ROUTE picks registries; the catalog with the cards is found in their namespaces.
     return managed and (not settings.routes or kind_of(route.labels, route.name) == "catalog")
 
 

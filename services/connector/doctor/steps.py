@@ -1,0 +1,56 @@
+"""What the doctor is told to check, and how a step runs: within its time, and without breaking others."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import structlog
+
+from common.kube.environment import MOUNT
+from services.connector.doctor.report import Finding, Step
+
+log = structlog.get_logger("doctor")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DoctorOptions:
+    """What to look at.
+
+    `urls` are where the services answer, by name; `timeout` (seconds) is each step's; `contexts` are those of the
+    kubeconfig that are followed instead of the environment's cluster.
+    """
+
+    environ: Mapping[str, str]
+    urls: Mapping[str, str] = field(
+        default_factory=lambda: {
+            "location": "http://localhost:9090",
+            "storage-rest": "http://localhost:7070",
+            "rhoai-normalizer": "http://localhost:8081",
+        }
+    )
+    timeout: float = 15.0
+    contexts: tuple[str, ...] = ()
+    mount: Path = MOUNT
+    clock: Callable[[], float] = time.time
+
+
+async def run_step(
+    name: str, title: str, work: Callable[[], Awaitable[list[Finding]]], *, timeout: float, cluster: str = ""
+) -> Step:
+    """Run one step; a time-out or an error becomes a finding."""
+    began = time.perf_counter()
+    try:
+        async with asyncio.timeout(timeout):
+            findings = await work()
+    except TimeoutError:
+        remedy = f"check the network, or allow more time: connector doctor --timeout {timeout * 4:g}"
+        findings = [Finding("fault", f"this step did not finish within {timeout:g} seconds", remedy)]
+    except Exception as error:
+        log.exception("doctor_step_failed", step=name, cluster=cluster)
+        findings = [
+            Finding("fault", f"the doctor itself failed: {error!r}", "please report it, with the traceback in the log")
+        ]
+    seconds = round(time.perf_counter() - began, 3)
+    return Step(name=name, title=title, findings=tuple(findings), seconds=seconds, cluster=cluster)

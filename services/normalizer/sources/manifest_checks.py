@@ -1,0 +1,185 @@
+"""What is wrong with the Kubernetes objects in files, apart from what their mapping tells: with file and line."""
+
+import re
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from typing import Any, NamedTuple
+
+from common.problems import Problem, ProblemId
+from services.normalizer.facts import DeploymentKind
+from services.normalizer.normalize import values
+from services.normalizer.normalize.deployment import DEPLOYMENT_KINDS
+from services.normalizer.normalize.stated import misspellings
+from services.normalizer.sources.manifest_files import DocumentFault, Manifest, Place, is_placeholder
+from services.normalizer.sources.manifest_schema import ISVC, LLM, Schema, wrong_types
+from services.normalizer.sources.manifest_text import Located, Unquoted
+
+_KSERVE = "serving.kserve.io"
+_VERSION = "v1beta1"
+_ISVC: DeploymentKind = "InferenceService"
+# Kinds that serve models and are not read, by group.
+_NOT_READ = {
+    _KSERVE: ("InferenceGraph", "TrainedModel"),
+    "serving.kubeflow.org": (_ISVC, "TrainedModel"),
+    "machinelearning.seldon.io": ("SeldonDeployment",),
+}
+# Further kinds of KServe: what models are served with, but not served models.
+_BESIDE = (
+    "ClusterStorageContainer",
+    "LLMInferenceServiceConfig",
+    "LocalModelCache",
+    "LocalModelNamespaceCache",
+    "LocalModelNode",
+    "LocalModelNodeGroup",
+)
+
+
+_RUNTIMES = ("ServingRuntime", "ClusterServingRuntime")
+_NAME = re.compile(r"[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?\Z")
+
+
+class _Definition(NamedTuple):
+    """What KServe defines for a kind: its API versions, the newest first, and the schema of its `spec`."""
+
+    versions: tuple[str, ...]
+    schema: Schema
+
+
+_DEFINITIONS: Mapping[DeploymentKind, _Definition] = {
+    _ISVC: _Definition((_VERSION,), ISVC),
+    "LLMInferenceService": _Definition(("v1alpha2", "v1alpha1"), LLM),
+}
+
+
+class Noticed(NamedTuple):
+    """A problem, and the place in the files that causes it."""
+
+    problem: Problem
+    place: Place
+
+
+def identity(manifest: Manifest) -> tuple[str, str, str, str]:
+    """Return the identity of an object: group, kind, namespace, name."""
+    metadata = values.mapping(manifest.obj.get("metadata"))
+    group = str(manifest.obj.get("apiVersion", "")).rpartition("/")[0]
+    return group, str(manifest.obj.get("kind", "")), str(metadata.get("namespace", "")), str(metadata.get("name", ""))
+
+
+def is_to_be_filled_in(obj: Mapping[str, Any]) -> bool:
+    """Return whether an object's name or namespace is a placeholder: the template of one, although it is valid YAML."""
+    names = (values.at(obj, "metadata", field_name) for field_name in ("name", "namespace"))
+    return any(is_placeholder(name) if isinstance(name, str) else isinstance(name, Mapping) for name in names)
+
+
+def deployment_faults(manifest: Manifest, kind: DeploymentKind, name: str) -> Iterator[Noticed]:
+    """Yield what is wrong with a deployment; `name` is what problems call it."""
+    obj, place = manifest
+    definition = _DEFINITIONS[kind]
+    for problem in _misstated(obj, name, definition.versions):
+        yield Noticed(problem, place)
+    yield from _of_wrong_type(manifest, name, definition.schema)
+
+
+def _misstated(obj: Mapping[str, Any], name: str, versions: tuple[str, ...]) -> Iterator[Problem]:
+    """Yield what is wrong with its API version and its metadata."""
+    version = str(obj.get("apiVersion", "")).rpartition("/")[2]
+    if version not in versions:
+        yield Problem(
+            "api_version_unknown",
+            "warning",
+            name,
+            f"its API version {_KSERVE}/{version} does not exist in KServe for this kind",
+            f"write apiVersion: {_KSERVE}/{versions[0]}",
+        )
+    metadata = values.mapping(obj.get("metadata"))
+    if not _NAME.match(values.line(metadata.get("name"))):
+        yield Problem(
+            "object_name_invalid",
+            "warning",
+            name,
+            "its name is not valid in a cluster",
+            "write lower-case letters, digits and '-', at most 63, a letter first",
+        )
+    annotations = values.mapping(metadata.get("annotations"))
+    for field_name, texts in (("label", values.mapping(metadata.get("labels"))), ("annotation", annotations)):
+        for key, value in texts.items():
+            if value is not None and (not isinstance(value, str) or isinstance(value, Unquoted)):
+                yield Problem(
+                    "value_not_text",
+                    "warning",
+                    name,
+                    f"the value of the {field_name} {key} is not text: kubectl refuses it",
+                    f"write it in quotes, {key}: {_quoted(value)}",
+                )
+    for found in misspellings(annotations):
+        yield Problem(
+            "annotation_unknown",
+            "warning",
+            name,
+            f"the annotation {found.key} is unknown" + (f"; did you mean {found.meant}?" if found.meant else ""),
+            f"write {found.meant}" if found.meant else "the annotations that count are in docs/mapping.md",
+        )
+
+
+def _of_wrong_type(manifest: Manifest, name: str, schema: Schema) -> Iterator[Noticed]:
+    """Yield the fields of a deployment whose values the API server refuses, each with the line of the object around."""
+    obj, place = manifest
+    first = obj.line if isinstance(obj, Located) else -1
+    for each in wrong_types(obj.get("spec"), schema, "spec"):
+        line = place.line + each.line - first if min(each.line, first) >= 0 else place.line
+        problem = Problem(
+            "field_of_wrong_type",
+            "error",
+            name,
+            f"its field {each.field} is {each.found}, where {each.expected} belongs: the API server refuses it",
+            each.remedy,
+        )
+        yield Noticed(problem, Place(place.path, line))
+
+
+def _quoted(value: object) -> str:
+    return f'"{values.line(value)}"' if isinstance(value, str | int | float) else '"..."'
+
+
+def kind_faults(manifest: Manifest, group: str, kind: str) -> Iterator[Noticed]:
+    """Yield that an object serves a model and is of a kind that is not read, or nearly of one that is."""
+    name = "/".join(filter(None, identity(manifest)[2:])) or "without a name"
+
+    def problem(id_: ProblemId, message: str, remedy: str) -> Noticed:
+        return Noticed(Problem(id_, "warning", f"{kind or 'object'} {name}", message, remedy), manifest.place)
+
+    if kind in _NOT_READ.get(group, ()):
+        yield problem(
+            "kind_not_read",
+            f"the kind {kind} of {group} is not read: it is not served",
+            f"an InferenceService of {_KSERVE}/{_VERSION} is served",
+        )
+    elif kind == _ISVC:
+        yield problem(
+            "kind_not_read",
+            f"an InferenceService of API group {group or 'none'} is not KServe's: it is not served",
+            f"write apiVersion: {_KSERVE}/{_VERSION}",
+        )
+    elif group == _KSERVE and kind not in _BESIDE:
+        near = get_close_matches(kind, (*DEPLOYMENT_KINDS, *_NOT_READ[_KSERVE], *_BESIDE, *_RUNTIMES), n=1)
+        yield problem(
+            "kind_unknown",
+            f"{_KSERVE} has no kind {kind or 'of that name'}" + (f"; did you mean {near[0]}?" if near else ""),
+            f"write kind: {near[0] if near else _ISVC}",
+        )
+
+
+def unreadable(fault: DocumentFault) -> Noticed:
+    """Return the problem of a document that cannot be read."""
+    if fault.template:
+        problem = Problem(
+            "template_not_read",
+            "info",
+            str(fault.place),
+            "not read: it is a template, not a manifest",
+            "to see what comes of it: helm template CHART | connector preview -",
+        )
+    else:
+        remedy = "fix the file; what it held before stays until then"
+        problem = Problem("file_unreadable", "error", str(fault.place), f"not read: {fault.message}", remedy)
+    return Noticed(problem, fault.place)
