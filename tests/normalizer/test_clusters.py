@@ -6,6 +6,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from common.kube.reflector import ReflectorOptions
+from services.normalizer import clusters_file
 from services.normalizer.sources import namespace_defaults
 from services.normalizer.sources.kserve import isvc, llm
 from tests import objects
@@ -170,6 +171,19 @@ async def test_a_file_that_is_broken_keeps_the_last_good_one_and_says_where(flee
         await eventually(lambda: it.keys == keys("a", 3))
         fleet.write("a")
         await eventually(lambda: it.condition("CLUSTERS_FILE")["ok"])
+
+
+async def test_a_file_that_is_too_large_cannot_be_used(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clusters_file, "_LARGEST", 1000)
+    await fleet.add("a", models=1)
+    fleet.write("a")
+    longest = fleet.path.read_text().ljust(1000, "\n")
+    fleet.replace(longest)
+    async with following(fleet) as it:
+        await eventually(lambda: it.keys == keys("a", 1))
+        fleet.replace(longest + "\n")
+        await eventually(lambda: not it.condition("CLUSTERS_FILE")["ok"])
+        assert "is larger than 1000 bytes; the clusters that" in it.condition("CLUSTERS_FILE")["reason"]
 
 
 @pytest.mark.parametrize("text", ["", "clusters: [", None])

@@ -227,6 +227,23 @@ async def test_a_deleted_service_is_the_end_of_its_registry_though_routes_may_no
             assert reasons == {"source-gone"}
 
 
+async def test_a_deletion_that_cannot_be_proven_at_once_is_proven_later(cluster: FakeCluster) -> None:
+    cluster.fault("status", status=403, resource="routes", times=None)
+    settings: dict[str, Any] = {"source_gone_grace": 0, "removal_hold": 0, "model_registry_insecure": ["deleted"]}
+    async with FakeRegistry(tls=True) as registry:
+        registry.populate(2)
+        cluster.apply(reached("deleted", registry))
+        async with running(cluster, patience=0.2, **settings) as setting:
+            await eventually(lambda: len(setting.storage.entries) == 2)
+            cluster.fault("status", status=500, verb="get", resource="services", times=2)
+            with capture_logs() as logs:
+                cluster.delete("Service", NAMESPACE, "deleted")
+                await registry.down()
+                await eventually(lambda: not setting.storage.entries, what="the end of what was deleted")
+    unproven = [line["object"] for line in logs if line["event"] == "removal_not_proven"]
+    assert unproven == [f"services {NAMESPACE}/deleted"] * 2
+
+
 @pytest.mark.parametrize(("further", "left"), [([], 0), ([f"{NAMESPACE}:misspelt"], 2)])
 async def test_a_deleted_route_is_the_end_of_what_mr_route_names_by_it(
     cluster: FakeCluster, further: list[str], left: int

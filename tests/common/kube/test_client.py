@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from common.http.client import Unreachable
+from common.kube import answers
 from common.kube.client import KubeClient
 from common.kube.errors import GarbledAnswer, KubeError
 from common.kube.metrics import KubeMetrics
@@ -305,6 +306,18 @@ async def test_a_line_that_is_no_event_is_raised(cluster: FakeCluster, client: K
     async with client.watch(INFERENCE_SERVICES, version=str(cluster.revision), seconds=60, idle=60) as events:
         await eventually(lambda: cluster.disturb_watches("garbage") == 1)
         with pytest.raises(GarbledAnswer, match="502 Bad Gateway"):
+            await anext(events)
+
+
+async def test_an_event_that_is_too_long_is_raised_before_all_of_it_is_read(
+    cluster: FakeCluster, client: KubeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(answers, "LONGEST_LINE", 100_000)
+    async with client.watch(INFERENCE_SERVICES, version=str(cluster.revision), seconds=60, idle=60) as events:
+        cluster.apply(isvc("just-not", annotations={"note": "x" * 90_000}))
+        assert (await anext(events)).object["metadata"]["name"] == "just-not"
+        cluster.apply(isvc("too-long", annotations={"note": "x" * 110_000}))
+        with pytest.raises(GarbledAnswer, match="an event is longer than 100000 bytes"):
             await anext(events)
 
 

@@ -13,6 +13,8 @@ import structlog.testing
 from common.http.client import Unreachable
 from services.normalizer.normalize.cards import CatalogModel
 from services.normalizer.sources.http import for_each
+from services.normalizer.sources.kubeflow.cards import Catalogs
+from services.normalizer.sources.kubeflow.catalog import Inquiry
 from services.normalizer.sources.kubeflow.poller import RegistryPoller
 from services.normalizer.sources.refs import SourceRef
 from services.normalizer.sources.registry_manager import PollingOptions, RegistryManager
@@ -197,6 +199,30 @@ async def test_a_version_is_looked_up_between_polls() -> None:
         assert len(recorder.readings) == 1, "it is no poll"
 
 
+async def test_a_version_that_cannot_be_worked_with_between_polls_ends_neither_polls_nor_other_look_ups(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    look_up = RegistryPoller.look_up
+
+    async def broken(self: RegistryPoller, model: str, version: str) -> Look:
+        if version == "2":
+            raise ValueError("nobody thought of that")
+        return await look_up(self, model, version)
+
+    monkeypatch.setattr(RegistryPoller, "look_up", broken)
+    async with FakeRegistry() as registry, following(refs=[ref_of(registry)], options=SLOW) as (source, recorder):
+        await eventually(lambda: recorder.readings)
+        registry.populate(1)
+        with structlog.testing.capture_logs() as logs:
+            source.look_up("models/public", "1", "2")
+            source.look_up("models/public", "1", "1")
+            await eventually(lambda: recorder.sinks["models/public"].known)
+        [line] = [line for line in logs if line["event"] == "version_not_processed"]
+        assert (line["source"], line["model"], line["version"]) == (ref_of(registry).label, "1", "2")
+        assert line["exc_info"]
+        await polled(source, recorder)
+
+
 @asynccontextmanager
 async def carded(
     models: int = 3, options: PollingOptions = SLOW, **connection: Any
@@ -271,6 +297,34 @@ async def test_cards_that_deployments_name_are_read_without_any_registry() -> No
             catalog.put_card("curated", "example/alone", "# 3")
             await asyncio.sleep(0.2)  # nothing is to happen
             assert len(recorder.cards) == 3
+
+
+@pytest.mark.parametrize("broken", [(Inquiry, "begin"), (Catalogs, "_connect")])
+async def test_an_internal_error_with_cards_is_logged_and_they_are_read_again(
+    broken: tuple[type, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owner, method = broken
+    works = getattr(owner, method)
+    failures = 0
+
+    async def fails_once(self: Any) -> None:
+        nonlocal failures
+        failures += 1
+        if failures == 1:
+            raise ValueError("nobody thought of that")
+        await works(self)
+
+    monkeypatch.setattr(owner, method, fails_once)
+    model = CatalogModel("curated", "", "example/alone")
+    async with FakeCatalog() as catalog:
+        catalog.put_card("curated", "example/alone", "# 1")
+        refs = [ref_of(catalog, name="models/catalog")]
+        with structlog.testing.capture_logs() as logs:
+            async with following(refs=refs, options=OF_DEPLOYMENTS) as (source, recorder):
+                source.want_cards({model})
+                await eventually(lambda: recorder.cards == [{model.key: "# 1"}], what="the card")
+        [line] = [line for line in logs if line["event"] == "card_not_processed"]
+        assert line["exc_info"]
 
 
 async def test_a_name_with_the_key_of_a_registrys_card_does_not_end_it() -> None:

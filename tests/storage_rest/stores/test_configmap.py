@@ -239,6 +239,28 @@ class TestAmount:
             assert [p.key for p in storage.service.problems] == ["large_1"]
         assert stored(cluster).keys() == {"a_1"}
 
+    async def test_what_the_server_finds_too_large_for_one_goes_into_another(self, cluster: FakeCluster) -> None:
+        """The limit of etcd may be set lower than that of a ConfigMap."""
+        async with storage_on(cluster) as storage:
+            await apply(storage, upserts=(upsert("a_1"),))
+            fault = cluster.fault("status", status=413, verb="patch", resource="configmaps", times=1)
+            await apply(storage, upserts=(upsert("b_1"),))
+            assert fault.hits == 1
+        assert stored(cluster).keys() == {"a_1", "b_1"}
+        assert [set(values) for values in maps(cluster).values()] == [{"a_1"}, {"b_1"}]
+
+    async def test_what_the_server_finds_too_large_for_any_is_refused(self, cluster: FakeCluster) -> None:
+        async with storage_on(cluster) as storage:
+            await apply(storage, upserts=(upsert("a_1"),))
+            for verb in ("patch", "create"):
+                cluster.fault("status", status=413, verb=verb, resource="configmaps", times=None)
+            outcome = await storage.service.apply(Batch(upserts=(upsert("b_1"),)))
+            assert [(each.key, each.status) for each in outcome.problems] == [("b_1", 413)]
+            assert outcome.problems[0].detail.startswith("the API server refuses it: ")
+            cluster.clear_faults()
+            await apply(storage, upserts=(upsert("c_1"),))
+        assert stored(cluster).keys() == {"a_1", "c_1"}
+
     async def test_a_shard_shrinks_and_is_filled_again(self, cluster: FakeCluster) -> None:
         async with storage_on(cluster) as storage:
             await apply(storage, upserts=many(60))
