@@ -30,7 +30,10 @@ from services.normalizer.sources.manifest_objects import Contents, read_manifest
 
 STDIN = "-"
 NOTHING: Mapping[Path, FileContents] = MappingProxyType({})
-_KEY = re.compile(r"annotation ([\w.-]+/[\w.-]+)|the label ([\w./-]+)|its field [\w.\[\]/-]*?([\w-]+)(?:\[\d+\])* is ")
+_KEY = re.compile(
+    r"annotation (?P<annotation>[\w.-]+/[\w.-]+)|the label (?P<label>[\w./-]+)"
+    r"|its field [\w.\[\]/-]*?(?P<field>[\w-]+)(?:\[\d+\])* is |its (?P<name>name) \"|write (?P<type>kind|apiVersion): "
+)
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "info")
 """The most severe first."""
 
@@ -161,12 +164,12 @@ class _Lines:
         self._files: dict[str, list[str]] = {}
 
     def pinpoint(self, each: Noticed) -> Noticed:
-        """Return the problem with the line of the annotation, label or field that it is about."""
+        """Return the problem with the line of the annotation, label or field that it is about, if that is found."""
         problem, place = each
         key = _KEY.search(f"{problem.message} {problem.remedy}")
         if key is None or not place.line or place.path == STDIN:
             return each
-        named = re.compile(rf"[\s\"'{{,]{re.escape(key[1] or key[2] or key[3])}[\"']?\s*:")
+        named = re.compile(rf"[\s\"'{{,]{re.escape(key[key.lastgroup or 0])}[\"']?\s*:")
         for number, line in enumerate(self._of(place.path)[place.line - 1 :], place.line):
             if named.search(f" {line}"):
                 return Noticed(problem, Place(place.path, number))

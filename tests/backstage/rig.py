@@ -242,6 +242,7 @@ class Backstage:
         try:
             entry = json.loads(line)
             level, message = entry["level"], entry["message"]
+            message = message if isinstance(message, str) else json.dumps(message)  # an error, as an object
         except (ValueError, KeyError, TypeError):
             level, message = "debug" if line.startswith("Fetching model catalog key") else "", line
         if message.startswith(self._round_begins):

@@ -126,6 +126,28 @@ def test_status_follows_the_gravest_problem(fail_on: str, status: int, tmp_path:
     assert "did you mean rhdh.io/owner?" in result.stdout
 
 
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [("kind: InferenceService", "kind: InferenceServices"), ("name: iris", "name: Iris_1"), ("v1beta1", "v1")],
+)
+def test_a_mistake_is_reported_in_its_own_line(tmp_path: Path, right: str, wrong: str) -> None:
+    manifest = """\
+metadata:
+  annotations: {rhdh.io/owner: ml-team}
+  namespace: models
+  name: iris
+spec:
+  predictor: {model: {modelFormat: {name: sklearn}, storageUri: "s3://models/iris"}}
+kind: InferenceService
+apiVersion: serving.kserve.io/v1beta1
+"""
+    path = tmp_path / "iris.yaml"
+    path.write_text(manifest.replace(right, wrong))
+    printed = preview(path, output="github").stdout
+    (line,) = re.findall(r"^::warning file=[^,]*,line=(\d+)", printed, re.MULTILINE)
+    assert wrong in path.read_text().splitlines()[int(line) - 1], printed
+
+
 def test_a_field_of_a_wrong_type_is_an_error_in_its_line(tmp_path: Path) -> None:
     path = tmp_path / "a.yaml"
     path.write_text(

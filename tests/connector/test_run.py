@@ -251,7 +251,7 @@ async def test_a_file_that_cannot_be_read_keeps_back_neither_the_rest_nor_what_i
 
         await eventually(all_three, what="the model of the broken file with the others")
         _, ready = await running.get("/readyz")
-        assert "two.yaml:2: not read" in ready
+        assert "two.yaml:2 cannot be read: " in ready
 
 
 async def test_a_folder_that_lost_most_of_its_files_is_believed_after_the_hold(manifests: Path, tmp_path: Path) -> None:

@@ -89,7 +89,7 @@ async def test_models_are_found_by_words(browser: Browser, scripts: bool) -> Non
         await expect(page.get_by_role("searchbox", name="Words")).to_have_value("granite")
         await page.get_by_label("Show").select_option("not deployed")
         await page.get_by_role("button", name="Find").click()
-        await expect(page.locator("#found")).to_contain_text("No model has these words.")
+        await expect(page.locator("#found")).to_contain_text("No model contains these words.")
 
 
 async def test_it_is_worked_with_by_the_keyboard(browser: Browser) -> None:

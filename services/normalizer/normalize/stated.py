@@ -172,8 +172,14 @@ def misspellings(keys: Iterable[str]) -> Iterator[Misspelling]:
             if prefix_meant := _near(f"{prefix}/", _KNOWN, cutoff=0.85):
                 yield Misspelling(key, f"{prefix_meant}{_near(name, _KNOWN[prefix_meant]) or name}")
         elif name not in known and not _is_known(f"{prefix}/", name):
-            meant = _near(name, known)
-            yield Misspelling(key, f"{prefix}/{meant}" if meant else "")
+            meant = _of_another_prefix(name) or (f"{prefix}/{near}" if (near := _near(name, known)) else "")
+            yield Misspelling(key, meant)
+
+
+def _of_another_prefix(name: str) -> str:
+    """Return the annotation with this name and another prefix of ours, empty if there is none."""
+    found = (f"{prefix}{known}" for prefix in (SUCCESSOR_PREFIX, OWN_PREFIX) for known in _KNOWN[prefix])
+    return next((key for key in found if key.partition("/")[2].lower() == name.lower()), "")
 
 
 def _is_known(prefix: str, name: str) -> bool:

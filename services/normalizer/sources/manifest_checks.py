@@ -97,8 +97,8 @@ def _misstated(obj: Mapping[str, Any], name: str, versions: tuple[str, ...]) -> 
             "object_name_invalid",
             "warning",
             name,
-            "its name is not valid in a cluster",
-            "write lower-case letters, digits and '-', at most 63, a letter first",
+            f'its name "{values.line(metadata.get("name"))}" is not valid in a cluster',
+            "use at most 63 lower-case letters, digits and '-', beginning with a letter",
         )
     annotations = values.mapping(metadata.get("annotations"))
     for field_name, texts in (("label", values.mapping(metadata.get("labels"))), ("annotation", annotations)):
@@ -117,7 +117,7 @@ def _misstated(obj: Mapping[str, Any], name: str, versions: tuple[str, ...]) -> 
             "warning",
             name,
             f"the annotation {found.key} is unknown" + (f"; did you mean {found.meant}?" if found.meant else ""),
-            f"write {found.meant}" if found.meant else "the annotations that count are in docs/mapping.md",
+            f"write {found.meant}" if found.meant else "docs/annotations.md and docs/mapping.md list the annotations",
         )
 
 
@@ -176,10 +176,10 @@ def unreadable(fault: DocumentFault) -> Noticed:
             "template_not_read",
             "info",
             str(fault.place),
-            "not read: it is a template, not a manifest",
+            "it is not read, because it is a template and not a manifest",
             "to see what comes of it: helm template CHART | connector preview -",
         )
     else:
-        remedy = "fix the file; what it held before stays until then"
-        problem = Problem("file_unreadable", "error", str(fault.place), f"not read: {fault.message}", remedy)
+        remedy = "correct the file; until then, a running connector keeps what was read from it before"
+        problem = Problem("file_unreadable", "error", str(fault.place), f"it cannot be read: {fault.message}", remedy)
     return Noticed(problem, fault.place)

@@ -70,7 +70,7 @@ class ManifestSource:
         self._stamps = stamps
         self._report(contents.noticed)
         if contents.faults:
-            unread = "; ".join(f"{fault.place}: not read: {fault.message}" for fault in contents.faults)
+            unread = "; ".join(f"{fault.place} cannot be read: {fault.message}" for fault in contents.faults)
             sink.state(Fault(kind="error", reason=unread), partly=True)
         else:
             sink.listed()

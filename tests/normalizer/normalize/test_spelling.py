@@ -15,6 +15,9 @@ from services.normalizer.normalize.stated import misspellings
         ("modelcatalogbridge.rhdh.io/licence", "modelcatalogbridge.rhdh.io/license"),
         ("modelcatalogbridge.rdhd.io/owner", "modelcatalogbridge.rhdh.io/owner"),
         ("rhdh.modelcatalog.io/modelname", "rhdh.modelcatalog.io/model-name"),
+        ("rhdh.io/ignore", "rhdh.modelcatalog.io/ignore"),
+        ("rhdh.modelcatalog.io/lifecycle", "rhdh.io/lifecycle"),
+        ("rhdh.modelcatalog.io/serverType", "rhdh.io/serverType"),
         ("rhdh.io/zzzzz", ""),
     ],
 )
