@@ -164,7 +164,7 @@ async def test_registries_of_a_cluster_that_asks_for_none_are_not_read(fleet: Fl
 
 @pytest.fixture
 def endless_requests(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a request to a registry that hangs never time out: what waits for it waits for ever."""
+    """Let a request to a registry that hangs never time out, so that whatever waits for it never ends."""
     connector = clusters.registry_connector
 
     def endless(*args: Any, **kwargs: Any) -> Connector:
