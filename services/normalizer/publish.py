@@ -142,7 +142,8 @@ class Mirror:
         removals = {key: reason for key, reason in plan.removals.items() if key not in busy}
         marks = {key: mark for key, mark in plan.marks.items() if key not in busy}
         all_can_go = self.idle and len(groups) == len(plan.upserts) and len(removals) == len(plan.removals)
-        news = None if self.awaited in (None, awaited) else awaited
+        is_on_its_way = any(batch.awaited is not None for batch in self._sending)  # which may arrive after this one
+        news = None if is_on_its_way or self.awaited in (None, awaited) else awaited
         batches: list[Batch] = []
         while (groups or unsent or removals or marks or news is not None) and len(self._sending) < PARALLEL:
             draft = _fill(groups, unsent)

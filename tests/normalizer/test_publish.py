@@ -216,6 +216,20 @@ async def test_a_confirmation_goes_with_the_last_batch(storage: MemoryStorage) -
     assert mirror.confirmed
 
 
+async def test_what_is_awaited_is_never_sent_while_an_older_answer_to_that_is_under_way(storage: MemoryStorage) -> None:
+    mirror = await mirror_of(storage)
+    both, one = (Awaited(source="kserve"), Awaited(source="registry:r")), (Awaited(source="registry:r"),)
+    [first] = mirror.begin(Plan(), cards={}, awaited=both)
+    [second] = mirror.begin(Plan(upserts=groups(upsert("a_b"))), cards={}, awaited=one)
+    assert second.awaited is None  # it might arrive before the first
+    await mirror.deliver(second)
+    assert mirror.begin(Plan(), cards={}, awaited=one) == []
+    await mirror.deliver(first)
+    [third] = mirror.begin(Plan(), cards={}, awaited=one)
+    await mirror.deliver(third)
+    assert storage.awaited == one
+
+
 async def test_only_cards_that_storage_does_not_have_are_missing(storage: MemoryStorage) -> None:
     storage.cards = {"same": card_digest("t"), "old": card_digest("1")}
     mirror = await mirror_of(storage)
