@@ -37,6 +37,7 @@ class DoubtChecks:
     def __init__(self, context: Context, sources: Mapping[str, Source]) -> None:
         self._desired = context.desired
         self._ledger = context.ledger
+        self._mirror = context.mirror
         self._queue = context.queue
         self._sources = sources
         self._next_looks: dict[str, _Look] = {}
@@ -52,11 +53,13 @@ class DoubtChecks:
     def _list_again(self, now: float) -> None:
         """Have sources list again where that decides something: often what is due, less and less what is suspicious.
 
-        A short list may be wrong for a moment, and the watch that follows it never shows what it lacked.
+        A short list may be wrong for a moment, and the watch that follows it never shows what it lacked. While the
+        cache is damaged, the feed waits for anything that a source lacks, however little it is.
         """
         overdue = self._ledger.overdue(now)
+        doubtful = self._ledger.lacking().keys() if self._mirror.damage else self._ledger.doubtful()
         looks: dict[str, _Look] = {}
-        for id_ in overdue | self._ledger.doubtful():
+        for id_ in overdue | doubtful:
             due = id_ in overdue
             look = self._next_looks.get(id_)
             if look is None or look.due != due:

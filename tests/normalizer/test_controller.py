@@ -153,6 +153,28 @@ async def test_a_damaged_cache_is_not_confirmed_by_a_list_that_lacks_what_could_
     assert storage.entries.keys() == {"models_m"} | others
 
 
+async def test_while_the_cache_is_damaged_a_source_lists_again_however_little_it_lacks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("services.normalizer.doubts.LOOK_AGAIN", 0.05)
+    monkeypatch.setattr("services.normalizer.controller.CHECK_STORAGE", 0.01)
+    storage, cluster = MemoryStorage(), Cluster(False)
+    storage.damage = "the ConfigMap bac-import-model-2 is missing"
+    names = ["m", *(f"m{number}" for number in range(20))]
+    storage.entries = {
+        f"models_{name}": Stored(digest="d", reconciler="kserve", source="kserve", ref=str(ref(name))) for name in names
+    }
+    async with running(storage, Health(), cluster) as sink:
+        sink.changed({ref(name): read_isvc(objects.isvc(name)) for name in names[:-1]})
+        sink.listed()
+        await eventually(lambda: [each.reason.split()[2] for each in storage.awaited or ()] == ["1"])
+        before = cluster.relisted
+        await eventually(lambda: cluster.relisted > before + 1)
+        sink.changed({ref(names[-1]): read_isvc(objects.isvc(names[-1]))})
+        sink.listed()
+        await eventually(lambda: storage.complete and not storage.damage)
+
+
 async def test_each_of_more_than_are_asked_for_at_a_time_has_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("services.normalizer.doubts.LOOK_AGAIN", 0.05)
     monkeypatch.setattr("services.normalizer.controller.CHECK_STORAGE", 0.01)
