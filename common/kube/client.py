@@ -78,8 +78,8 @@ class KubeClient:
     async def pause(self, seconds: float) -> None:
         """Sleep before the next attempt, but no longer than until the token has changed, in its file for example."""
         clock = asyncio.get_running_loop().time
-        end, former = clock() + seconds, self._token()
-        while (left := end - clock()) > 0 and self._token() == former:  # noqa: ASYNC110 - a file says nothing when it changes
+        end, former = clock() + seconds, self.credentials.current_token()
+        while (left := end - clock()) > 0 and self.credentials.current_token() == former:  # noqa: ASYNC110 - a file says nothing when it changes
             await asyncio.sleep(min(left, LOOK))
 
     async def get(
@@ -239,19 +239,16 @@ class KubeClient:
 
     async def _authorized(self, asked: Asked, send: Callable[[], Awaitable[T]]) -> T:
         """Send, and after a 401 send again with fresh credentials if there are any."""
-        sent = self._token()
+        sent = self.credentials.current_token()
         try:
             try:
                 return await send()
             except StatusError as error:
-                if error.status != 401 or not (self._token() != sent or await self._renew()):
+                if error.status != 401 or not (self.credentials.current_token() != sent or await self._renew()):
                     raise
                 return await send()
         except StatusError as error:
             raise from_answer(error, asked, refused=self.credentials.refused) from error
-
-    def _token(self) -> str | None:
-        return self.credentials.token() if self.credentials.token is not None else None
 
     async def _renew(self) -> bool:
         if self.credentials.renew is None:

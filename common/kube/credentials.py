@@ -28,3 +28,7 @@ class Credentials:
     refused: str
     renew: Callable[[], Awaitable[bool]] | None = None
     distrusted: str = "the certificate authority given with the token (ca.crt) is not the one of this API server"
+
+    def current_token(self) -> str | None:
+        """Return the token to use now, None without one."""
+        return self.token() if self.token is not None else None

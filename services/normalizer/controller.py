@@ -136,7 +136,8 @@ class Controller:
                 log.info("started_without_sources", missing=missing)
         unsettled = self._book.unsettled_clusters if self._settles_at < inf else frozenset()
         refs = refs | self._unsettled
-        self._unsettled = {ref for ref in refs if _cluster(ref) in unsettled} if unsettled else set()
+        parsed = {ref: Ref.try_parse(ref) for ref in refs} if unsettled else {}
+        self._unsettled = {ref for ref, each in parsed.items() if each is not None and cluster_of(each) in unsettled}
         return refs - self._unsettled
 
     def _released(self, now: float) -> set[str]:
@@ -257,11 +258,3 @@ class Controller:
             tell = log.info if level == "info" else log.warning
             tell("storage_not_writable", error=str(error), remedy=remedy)
         self._queue.retry(SYNC)
-
-
-def _cluster(ref: str) -> str:
-    """Return the cluster of an object, empty when `ref` is the key of an entry without a reference."""
-    try:
-        return cluster_of(Ref.parse(ref))
-    except ValueError:
-        return ""

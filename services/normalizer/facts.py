@@ -92,6 +92,14 @@ class Ref:
                 return cls(cast("RefKind", kind), cluster, (namespace, name))
         raise ValueError(f"{written[:200]!r} is not a reference")
 
+    @classmethod
+    def try_parse(cls, written: str) -> Self | None:
+        """Return the reference that `str` wrote, None for another text, such as the key of an entry without one."""
+        try:
+            return cls.parse(written)
+        except ValueError:
+            return None
+
     def __str__(self) -> str:
         return f"{self.kind}:{self.place}:{(':' if self.kind == 'registry' else '/').join(self.ids)}"
 

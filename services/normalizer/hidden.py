@@ -154,7 +154,5 @@ class HiddenBook:
 
 def label_of(ref: str) -> str:
     """Return the name of an object for people; a text that is not a reference is returned as it is."""
-    try:
-        return Ref.parse(ref).label
-    except ValueError:
-        return ref
+    parsed = Ref.try_parse(ref)
+    return ref if parsed is None else parsed.label

@@ -124,7 +124,7 @@ class Reporter:
             yield entry.ref or key, (key, entry.ref, entry.model_name, entry.server_name)
         for hidden in self._hidden.all():
             yield hidden.ref, (hidden.ref, hidden.object)
-            parsed = _parsed(hidden.ref)
+            parsed = Ref.try_parse(hidden.ref)
             if parsed is None:  # a registry
                 id_ = hidden.ref.partition(":")[2]
                 yield hidden.ref, (id_, id_.rpartition("/")[2])
@@ -241,10 +241,3 @@ def add_explanations(app: web.Application, reporter: Reporter) -> None:
         return web.Response(body=explanation.encode(), content_type="application/json")
 
     app.router.add_get("/explain", show)
-
-
-def _parsed(ref: str) -> Ref | None:
-    try:
-        return Ref.parse(ref)
-    except ValueError:
-        return None

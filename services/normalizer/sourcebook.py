@@ -245,10 +245,8 @@ class SourceBook:
         namespaces = self._sources[source].namespaces if source in self._sources else ()
         if not namespaces:
             return True
-        try:
-            return Ref.parse(ref).ids[0] in namespaces
-        except ValueError:
-            return False
+        parsed = Ref.try_parse(ref)
+        return parsed is not None and parsed.ids[0] in namespaces
 
     def last_look(self, source: str) -> float | None:
         """Return when a source was last read completely, None when it never was, or fails now."""

@@ -182,17 +182,22 @@ class World:
         """Run the command `connector doctor`; returns its exit status and what it prints."""
         urls = self.pod.urls()
         options = [f"--{name}={urls[service]}" for name, service in _OPTIONS.items()]
+        status, out, errors = await self.command("doctor", *options, *arguments)
+        assert not errors, errors
+        return status, out
+
+    async def command(self, *arguments: str) -> tuple[int, str, str]:
+        """Run the command `connector` with the world's environment; returns exit status, output and errors."""
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "services.connector", "doctor", *options, *arguments),
+            *(sys.executable, "-m", "services.connector", *arguments),
             cwd=ROOT,
             env={"PATH": os.environ["PATH"], "HOME": str(self.directory), **self.environ},
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
         out, errors = await process.communicate()
-        assert not errors, errors.decode()
         assert process.returncode is not None
-        return process.returncode, out.decode()
+        return process.returncode, out.decode(), errors.decode()
 
 
 def expired() -> str:

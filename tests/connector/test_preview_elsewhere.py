@@ -1,10 +1,7 @@
 """`connector preview --cluster` and `--bundle`: manifests that are not in files."""
 
-import asyncio
 import base64
 import json
-import os
-import sys
 import tarfile
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -16,7 +13,6 @@ from services.connector.cli import main
 from services.connector.doctor.bundle import write_bundle
 from services.connector.doctor.collecting import collect
 from tests.connector.broken import World
-from tests.connector.running import ROOT
 from tests.deploy.rbac import Permission
 from tests.fakes.kubernetes.resources import LLM_INFERENCE_SERVICES, SERVING_RUNTIMES
 from tests.objects import isvc, llm_isvc, predictor_service, secret
@@ -28,20 +24,6 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
         yield world
 
 
-async def preview(world: World, *arguments: str) -> tuple[int, str, str]:
-    """Run the command with the world's environment; returns status, output and errors."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "services.connector", "preview", *arguments),
-        cwd=ROOT,
-        env={"PATH": os.environ["PATH"], "HOME": str(world.directory), **world.environ},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    out, errors = await process.communicate()
-    assert process.returncode is not None
-    return process.returncode, out.decode(), errors.decode()
-
-
 def keys(out: str) -> list[str]:
     return [entry["key"] for entry in json.loads(out) if entry["document"]]
 
@@ -50,7 +32,7 @@ async def test_a_live_cluster_is_read_and_not_changed(world: World) -> None:
     world.cluster.apply(predictor_service(isvc("iris")))
     world.cluster.apply(isvc("wine", ready=False))
 
-    status, out, errors = await preview(world, "--cluster", "--format", "json")
+    status, out, errors = await world.command("preview", "--cluster", "--format", "json")
 
     assert (status, keys(out)) == (0, ["models_iris"]), errors
     assert [entry["object"] for entry in json.loads(out)][-1] == "InferenceService models/wine"
@@ -81,11 +63,11 @@ async def test_a_live_cluster_shows_every_kind_and_connections_where_settings_sa
         )
     }
     world.allow(world.rights | read)
-    shown = keys((await preview(world, "--cluster", "--format", "json"))[1])
+    shown = keys((await world.command("preview", "--cluster", "--format", "json"))[1])
     assert shown == ["models_iris", "models_own", "models_qwen"]
 
     world.environ |= {"READ_RUNTIMES": "true", "RESOLVE_CONNECTIONS": "true"}
-    _, out, errors = await preview(world, "--cluster", "--format", "json")
+    _, out, errors = await world.command("preview", "--cluster", "--format", "json")
     own = next(entry for entry in json.loads(out) if entry["key"] == "models_own")
     assert own["details"]["serverType"] == "openai-v1"
     assert own["document"]["models"][0]["artifactLocationURL"] == "s3://acme/own"
@@ -95,10 +77,10 @@ async def test_a_live_cluster_shows_every_kind_and_connections_where_settings_sa
 
 async def test_services_that_may_not_be_read_are_left_out(world: World) -> None:
     world.without("services")
-    assert keys((await preview(world, "--cluster", "--format", "json"))[1]) == ["models_iris"]
+    assert keys((await world.command("preview", "--cluster", "--format", "json"))[1]) == ["models_iris"]
 
     world.without("inferenceservices")
-    status, _, errors = await preview(world, "--cluster")
+    status, _, errors = await world.command("preview", "--cluster")
     assert status == 2
     assert "403" in errors
 
@@ -106,7 +88,7 @@ async def test_services_that_may_not_be_read_are_left_out(world: World) -> None:
 async def test_a_bundle_shows_elsewhere_what_is_shown_here(world: World, tmp_path: Path) -> None:
     bundle = tmp_path / "case-7.tar.gz"
     write_bundle(bundle, await collect(world.options(), await world.examine()))
-    here = json.loads((await preview(world, "--cluster", "--format", "json"))[1])
+    here = json.loads((await world.command("preview", "--cluster", "--format", "json"))[1])
 
     result = CliRunner().invoke(main, ["preview", "--bundle", str(bundle), "--format", "json"])
 

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from common import __version__
@@ -36,7 +37,6 @@ from services.normalizer.sources.kubeflow.discovery import Discovery
 from services.normalizer.sources.refs import SourceRef
 
 NOT_CHECKED = Finding("skipped", "the other checks of this cluster are skipped until its API server can be used")
-NO_WAY = [Finding("skipped", "not checked, because the API server cannot be used: see above")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,16 +100,16 @@ class ClusterExamination:
 
     async def steps(self) -> AsyncIterator[Step]:
         """Yield the steps in order from the source to Backstage, each when it and those before it are done."""
-        registries = ("registries", "Model registries and catalogs", self.check_registries)
-        permissions = ("rights", "Rights", self.check_rights)
-        models = ("models", "Deployments", self.check_models)
-        works = [("kinds", "Kinds", self.check_kinds), permissions, models, registries]
         if self.has_way:
             yield await self.login()
-        if self.api is None:
-            works = [registries] if self.reads_registries else []
-        elif not self.purpose.followed:
-            works = [permissions]
+        works: list[tuple[str, str, Callable[[], Awaitable[list[Finding]]]]] = []
+        if (api := self.api) is not None:
+            works = [("rights", "Rights", partial(self.check_rights, api))]
+            if self.purpose.followed:
+                works.insert(0, ("kinds", "Kinds", partial(self.check_kinds, api)))
+                works.append(("models", "Deployments", partial(self.check_models, api)))
+        if self.reads_registries:
+            works.append(("registries", "Model registries and catalogs", self.check_registries))
         async with asyncio.TaskGroup() as group:
             for task in [group.create_task(self.step(*work)) for work in works]:
                 yield await task
@@ -167,7 +167,7 @@ class ClusterExamination:
                 ahead=ahead,
                 user=user,
                 now=options.clock(),
-                expires=access.expiry_of(credentials.token() if credentials.token else None),
+                expires=access.expiry_of(credentials.current_token()),
                 proxies=access.proxies_of(options.environ),
                 has_cache=self.purpose.has_cache,
             )
@@ -184,19 +184,14 @@ class ClusterExamination:
             "docs/clusters.md describes both"
         )
 
-    async def check_kinds(self) -> list[Finding]:
+    async def check_kinds(self, api: ApiServerClient) -> list[Finding]:
         """Check which kinds of objects the cluster has."""
-        if self.api is None:
-            return NO_WAY
         group, version = INFERENCE_SERVICES.group, INFERENCE_SERVICES.version
-        kserve, versions = await asyncio.gather(self.api.served(group, version), self.api.served(group))
+        kserve, versions = await asyncio.gather(api.served(group, version), api.served(group))
         return access.judge_kinds(kserve, versions, has_routes=self._has_routes, searched=self.wanted.searched)
 
-    async def check_rights(self) -> list[Finding]:
+    async def check_rights(self, api: ApiServerClient) -> list[Finding]:
         """Check every permission that is needed."""
-        api = self.api
-        if api is None:
-            return NO_WAY
         settings, searched = self.settings, self.wanted.searched
         scope = rights.Scope(
             watched=self.wanted.namespaces,
@@ -235,11 +230,9 @@ class ClusterExamination:
                 return resource
         return None
 
-    async def check_models(self) -> list[Finding]:
+    async def check_models(self, api: ApiServerClient) -> list[Finding]:
         """List the deployments."""
-        if self.api is None:
-            return NO_WAY
-        found = await self.list_deployments(self.api)
+        found = await self.list_deployments(api)
         return sources.judge_models(found, self.settings.selection, setting=self.purpose.named)
 
     async def list_deployments(self, api: ApiServerClient) -> list[sources.DeploymentList]:
@@ -307,7 +300,7 @@ class ClusterExamination:
 
     def secrets(self) -> list[str]:
         """Return the tokens that are sent to its servers."""
-        tokens = [self.credentials.token() if self.credentials and self.credentials.token else None]
+        tokens = [self.credentials.current_token() if self.credentials is not None else None]
         files = list(self.wanted.tokens.values())
         if isinstance(self.wanted.access, TokenAccess):
             files.append(self.wanted.access.token_file)

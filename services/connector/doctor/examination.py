@@ -12,8 +12,8 @@ from common.kube.credentials import CredentialsError
 from common.kube.resources import CONFIG_MAPS
 from common.status import StatusModel
 from services.connector.doctor import cache, feed, model
-from services.connector.doctor.asking import Asked
-from services.connector.doctor.cluster import NO_WAY, ClusterExamination, Purpose
+from services.connector.doctor.asking import ApiServerClient, Asked
+from services.connector.doctor.cluster import ClusterExamination, Purpose
 from services.connector.doctor.report import Finding, Step, counted, listed
 from services.connector.doctor.settings import Settings, read_settings
 from services.connector.doctor.steps import DoctorOptions, run_step
@@ -171,11 +171,10 @@ class Examination:
 
     async def check_cache(self) -> list[Finding]:
         """Read the ConfigMaps, and test whether they can be written (dry run)."""
-        if why := self.why_no_cache():
-            return why
-        if self.home is None or self.home.api is None:
-            return NO_WAY
-        api, own = self.home.api, self.home.own
+        access = self.cache_access()
+        if isinstance(access, list):
+            return access
+        api, own = access
         found, write = await asyncio.gather(
             api.objects(CONFIG_MAPS, own),
             api.rehearse(CONFIG_MAPS, own, BASE, _TRIAL),
@@ -183,14 +182,16 @@ class Examination:
         hold = self.settings.normalizer.patience.hold
         return cache.judge_cache(found, write, namespace=own, hold=hold, now=self.options.clock())
 
-    def why_no_cache(self) -> list[Finding]:
-        """Return why the ConfigMaps are not checked; empty if they are."""
+    def cache_access(self) -> tuple[ApiServerClient, str] | list[Finding]:
+        """Return the API server and the namespace of the ConfigMaps, or why these are not checked."""
         kind = self.settings.storage.storage_type
         if kind != "ConfigMap":
             return [Finding("skipped", f"STORAGE_TYPE is {kind}, so there are no ConfigMaps to check")]
         if self.home is None or self.home.api is None:
-            return NO_WAY
-        return [] if self.home.own else [Finding("skipped", "the namespace of the cache is not known")]
+            return [Finding("skipped", "not checked, because the API server cannot be used: see above")]
+        if not self.home.own:
+            return [Finding("skipped", "the namespace of the cache is not known")]
+        return self.home.api, self.home.own
 
     async def check_hidden(self) -> list[Finding]:
         """Ask a running normalizer which models it hides."""

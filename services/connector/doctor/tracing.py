@@ -16,7 +16,7 @@ from common.trust import TrustError
 from services.connector.doctor import model
 from services.connector.doctor.asking import Asked
 from services.connector.doctor.cache import entries_of, values_of
-from services.connector.doctor.cluster import NO_WAY, ClusterExamination
+from services.connector.doctor.cluster import ClusterExamination
 from services.connector.doctor.examination import Examination, ask_running, get
 from services.connector.doctor.registries import registered_models
 from services.connector.doctor.report import Finding, Step, listed
@@ -165,12 +165,10 @@ class _ModelSearch:
 
     async def ask_cache(self) -> list[Finding]:
         """Search the ConfigMaps."""
-        home = self._examination.home
-        if why := self._examination.why_no_cache():
-            return why
-        if home is None or home.api is None:
-            return NO_WAY
-        api, namespace = home.api, home.own
+        access = self._examination.cache_access()
+        if isinstance(access, list):
+            return access
+        api, namespace = access
         found = await api.objects(CONFIG_MAPS, namespace)
         kept: Asked[Sequence[model.CacheEntry]] = found
         deployments = [isvc for place in self._places for isvc in place.deployments]

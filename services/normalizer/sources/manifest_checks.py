@@ -24,7 +24,7 @@ _NOT_READ = {
     "machinelearning.seldon.io": ("SeldonDeployment",),
 }
 # Further kinds of KServe: what models are served with, but not served models.
-_BESIDE = (
+_SUPPORTING = (
     "ClusterStorageContainer",
     "LLMInferenceServiceConfig",
     "LocalModelCache",
@@ -32,8 +32,6 @@ _BESIDE = (
     "LocalModelNode",
     "LocalModelNodeGroup",
 )
-
-
 _RUNTIMES = ("ServingRuntime", "ClusterServingRuntime")
 _NAME = re.compile(r"[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?\Z")
 
@@ -160,8 +158,8 @@ def kind_faults(manifest: Manifest, group: str, kind: str) -> Iterator[Noticed]:
             f"an InferenceService of API group {group or 'none'} is not KServe's: it is not served",
             f"write apiVersion: {_KSERVE}/{_VERSION}",
         )
-    elif group == _KSERVE and kind not in _BESIDE:
-        near = get_close_matches(kind, (*DEPLOYMENT_KINDS, *_NOT_READ[_KSERVE], *_BESIDE, *_RUNTIMES), n=1)
+    elif group == _KSERVE and kind not in _SUPPORTING:
+        near = get_close_matches(kind, (*DEPLOYMENT_KINDS, *_NOT_READ[_KSERVE], *_SUPPORTING, *_RUNTIMES), n=1)
         yield problem(
             "kind_unknown",
             f"{_KSERVE} has no kind {kind or 'of that name'}" + (f"; did you mean {near[0]}?" if near else ""),

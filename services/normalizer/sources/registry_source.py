@@ -171,9 +171,7 @@ class RegistrySource:
         try:
             with self._connector.metrics.poll_seconds.labels(self.id).time():
                 look = await poller.poll()
-            await asyncio.sleep(
-                0
-            )  # let other tasks run: joining ten thousand versions took long, and so does reporting them
+            await asyncio.sleep(0)  # let other tasks run: joining many versions took long, and so does reporting them
             await self._report(look, sink)
         except Exception as error:
             log.exception("registry_not_processed", source=self.ref.label)
