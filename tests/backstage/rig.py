@@ -85,7 +85,12 @@ class Backstage:
             self._process = await self._start(self._write_configuration())
             stack.push_async_callback(self._stop)
             self._session = await stack.enter_async_context(
-                aiohttp.ClientSession(self.base_url, headers={"Authorization": f"Bearer {self.token}"})
+                aiohttp.ClientSession(
+                    self.base_url,
+                    headers={"Authorization": f"Bearer {self.token}"},
+                    # Node closes a connection that was idle for 5 s; a POST that meets that moment is not sent again.
+                    connector=aiohttp.TCPConnector(force_close=True),
+                )
             )
             await eventually(self._is_ready, timeout=60, interval=0.1, what="Backstage is ready")
             self._stack = stack.pop_all()

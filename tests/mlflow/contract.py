@@ -39,7 +39,9 @@ class Server:
     headers: Mapping[str, str] = field(default_factory=dict)
 
     async def __aenter__(self) -> Self:
-        self._http = aiohttp.ClientSession(headers=dict(self.headers))
+        # MLflow's server closes idle connections after 5 s; a POST that meets that moment is not sent again.
+        connector = aiohttp.TCPConnector(force_close=True)
+        self._http = aiohttp.ClientSession(headers=dict(self.headers), connector=connector)
         return self
 
     async def __aexit__(self, *_: object) -> None:
