@@ -1,15 +1,20 @@
 """The servers that models and cards are read from: ids, addresses, and the settings that name them."""
 
-from dataclasses import dataclass
+import re
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from typing import Literal
+from urllib.parse import urlsplit
 
+from services.normalizer.facts import MLFLOW
 from services.normalizer.normalize.registered_version import Registry, RegistryApi
 
 ServerKind = Literal["registry", "catalog", "openai"]
 Api = RegistryApi | Literal["openai"]
 
-
 ACCOUNT = "the service account rhdh-rhoai-connector"
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+_NAMED_URL = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9._/-]*)=(?P<url>https?://.*)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,3 +75,51 @@ class SourceRef:
         if self.api == "mlflow":  # its name is no Kubernetes object's
             return Registry(self.id, api=self.api)
         return Registry(self.id, self.name, self.namespace)
+
+    @property
+    def address(self) -> tuple[str | None, int | None, str]:
+        """Host, port and path of its URL."""
+        parts = urlsplit(self.url)
+        return parts.hostname, parts.port or _DEFAULT_PORTS.get(parts.scheme), parts.path
+
+    def is_named_in(self, entries: Collection[str]) -> bool:
+        """Return whether a setting has its id, its name or its host."""
+        host = urlsplit(self.url).hostname
+        return any(entry and entry in (self.id, self.name, host) for entry in entries)
+
+
+def named_server(entry: str, kind: ServerKind, origin: str) -> SourceRef:
+    """Return the server of an explicit URL, which may have a name: `name=URL`.
+
+    The id does not depend on how the URL is written: case, a port that is the scheme's own and a slash at the end make
+    no difference, and the name of a Service inside the cluster is that Service.
+    """
+    given, url = match.group("name", "url") if (match := _NAMED_URL.fullmatch(entry)) else ("", entry)
+    parts = urlsplit(url)
+    host, scheme, path = (parts.hostname or "").rstrip("."), parts.scheme.lower(), parts.path.rstrip("/")
+    name, namespace = _service_of(host) or ("", "")
+    server = f"[{host}]" if ":" in host else host
+    port = f":{parts.port}" if parts.port and parts.port != _DEFAULT_PORTS.get(scheme) else ""
+    own = f"{namespace}/{name}" if name and not path else f"{server}{port}{path}"
+    if given:
+        namespace, _, name = given.rpartition("/")
+    return SourceRef(
+        id=given or own,
+        kind=kind,
+        url=f"{scheme}://{server}{port}{path}",
+        origin=origin,
+        name=name,
+        namespace=namespace,
+    )
+
+
+def mlflow_server(entry: str) -> SourceRef:
+    """Return the MLflow server of an entry of MLFLOW_URLS; its id is never that of a Kubeflow registry."""
+    ref = named_server(entry, "registry", "MLFLOW_URLS")
+    return replace(ref, id=f"{MLFLOW}{ref.name}", namespace="", api="mlflow")
+
+
+def _service_of(host: str) -> tuple[str, str] | None:
+    """Return name and namespace of a Service when `host` is its name inside the cluster."""
+    labels = host.split(".")
+    return (labels[0], labels[1]) if len(labels) >= 3 and labels[2] == "svc" else None

@@ -4,22 +4,24 @@ A pure function of Routes, Services, HTTPRoutes and settings, called again when 
 is needed when a server is created, moved or deleted.
 """
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
-from urllib.parse import urlsplit
 
 from common.problems import Problem
-from services.normalizer.facts import LOCAL, MLFLOW, in_cluster
+from services.normalizer.facts import LOCAL, in_cluster
 from services.normalizer.sources.kubeflow.addresses import RouteFacts, ServiceAddress, kind_of
-from services.normalizer.sources.refs import OF_ENVIRONMENT, ServerKind, SettingNames, SourceRef
+from services.normalizer.sources.refs import (
+    OF_ENVIRONMENT,
+    SettingNames,
+    SourceRef,
+    mlflow_server,
+    named_server,
+)
 
 _MANAGED_BY = ("app.kubernetes.io/managed-by", "model-registry-operator")
 _GATEWAY_WORD = "ingressgateway"
-_DEFAULT_PORTS = {"http": 80, "https": 443}
-_NAMED_URL = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9._/-]*)=(?P<url>https?://.*)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,9 +90,9 @@ def discover(
     without any the server has no address, which is not the same as being gone.
     """
     explicit = [
-        *(_from_url(url, "registry", settings.names.urls) for url in settings.registry_urls),
-        *(_from_url(url, "catalog", "MODEL_CATALOG_URL") for url in settings.catalog_urls),
-        *(_mlflow(_from_url(url, "registry", "MLFLOW_URLS")) for url in settings.mlflow_urls),
+        *(named_server(entry, "registry", settings.names.urls) for entry in settings.registry_urls),
+        *(named_server(entry, "catalog", "MODEL_CATALOG_URL") for entry in settings.catalog_urls),
+        *(mlflow_server(entry) for entry in settings.mlflow_urls),
     ]
     chosen = sorted(
         (each for each in routes if _is_wanted(each, settings)), key=lambda each: (each.namespace, each.name)
@@ -100,18 +102,19 @@ def discover(
     ways += [way for each in services for way in _from_service(each, settings, reached)]
     found = [way.ref for way in sorted(ways, key=lambda way: way.order)]
     trusted = _once([*explicit, *(ref for ref in found if ref.trusted)])
-    unknown = [ref for ref in _once(found) if not ref.trusted and ref.id not in {each.id for each in trusted}]
+    ids = {ref.id for ref in trusted}
+    untrusted = [_in_cluster(ref, settings) for ref in _once(found) if not ref.trusted and ref.id not in ids]
     unmatched = {entry: _unmatched(entry) for entry in settings.routes if names_nothing(entry, chosen, settings)}
     return Discovery(
         refs=tuple(
-            _in_cluster(replace(ref, verify=not _is_insecure(ref, settings.insecure)), settings) for ref in trusted
+            _in_cluster(replace(ref, verify=not ref.is_named_in(settings.insecure)), settings) for ref in trusted
         ),
-        untrusted=tuple(_in_cluster(ref, settings) for ref in unknown),
+        untrusted=tuple(untrusted),
         problems=(
             *_repeated(explicit),
             *(_invalid(each) for each in chosen if each.problem),
             *unmatched.values(),
-            *(_untrusted(_in_cluster(ref, settings)) for ref in unknown),
+            *map(_untrusted, untrusted),
         ),
         unmatched=unmatched,
     )
@@ -136,36 +139,6 @@ def names_nothing(entry: str, routes: Iterable[RouteFacts], settings: DiscoveryS
 
 def _in_cluster(ref: SourceRef, settings: DiscoverySettings) -> SourceRef:
     return replace(ref, id=in_cluster(ref.id, settings.cluster), settings=settings.names)
-
-
-def _from_url(entry: str, kind: ServerKind, origin: str) -> SourceRef:
-    """Return the server of an explicit URL, which may have a name: `name=URL`.
-
-    The id does not depend on how the URL is written: case, a port that is the scheme's own and a slash at the end make
-    no difference, and the name of a Service inside the cluster is that Service.
-    """
-    given, url = match.group("name", "url") if (match := _NAMED_URL.fullmatch(entry)) else ("", entry)
-    parts = urlsplit(url)
-    host, scheme, path = (parts.hostname or "").rstrip("."), parts.scheme.lower(), parts.path.rstrip("/")
-    name, namespace = _service_of(host) or ("", "")
-    server = f"[{host}]" if ":" in host else host
-    port = f":{parts.port}" if parts.port and parts.port != _DEFAULT_PORTS.get(scheme) else ""
-    own = f"{namespace}/{name}" if name and not path else f"{server}{port}{path}"
-    if given:
-        namespace, _, name = given.rpartition("/")
-    return SourceRef(
-        id=given or own,
-        kind=kind,
-        url=f"{scheme}://{server}{port}{path}",
-        origin=origin,
-        name=name,
-        namespace=namespace,
-    )
-
-
-def _mlflow(ref: SourceRef) -> SourceRef:
-    """Return a server as MLflow; its id is never that of a Kubeflow registry."""
-    return replace(ref, id=f"{MLFLOW}{ref.name}", namespace="", api="mlflow")
 
 
 def _from_route(route: RouteFacts, settings: DiscoverySettings) -> SourceRef:
@@ -279,12 +252,6 @@ def _repeated(explicit: Sequence[SourceRef]) -> Iterator[Problem]:
             )
 
 
-def _service_of(host: str) -> tuple[str, str] | None:
-    """Return name and namespace of a Service when `host` is its name inside the cluster."""
-    labels = host.split(".")
-    return (labels[0], labels[1]) if len(labels) >= 3 and labels[2] == "svc" else None
-
-
 def _once(refs: Iterable[SourceRef]) -> list[SourceRef]:
     """Drop every ref to a server that an earlier ref leads to: same id, same address, or same Service."""
     taken: set[tuple[str, object]] = set()
@@ -302,13 +269,5 @@ def _signs(ref: SourceRef) -> set[tuple[str, object]]:
     if ref.name and ref.namespace:
         signs.add((ref.kind, f"{ref.namespace}/{ref.name}"))
     if ref.url:
-        parts = urlsplit(ref.url)
-        signs.add(
-            (f"{ref.kind} {ref.api}", (parts.hostname, parts.port or _DEFAULT_PORTS.get(parts.scheme), parts.path))
-        )
+        signs.add((f"{ref.kind} {ref.api}", ref.address))
     return signs
-
-
-def _is_insecure(ref: SourceRef, insecure: Sequence[str]) -> bool:
-    host = urlsplit(ref.url).hostname
-    return any(entry and entry in (ref.id, ref.name, host) for entry in insecure)
