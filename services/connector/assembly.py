@@ -127,7 +127,7 @@ async def run(options: RunOptions, settings: AllSettings, stop: asyncio.Event, *
         if options.metrics_addresses:
             own = _of_normalizer(controller, settings.normalizer, metrics=metrics, health=health)
             await stack.enter_async_context(server.listening(own, options.metrics_addresses))
-        stack.callback(storage.close)
+        stack.callback(storage.stored.close)
         base = f"http://{server.Address(bound[0].host or 'localhost', bound[0].port)}"
         log_start(
             NAME,
@@ -197,7 +197,7 @@ def announce(shelf: Shelf, base: str, tell: Callable[[str], None]) -> None:
 
 async def fill(shelf: Shelf, storage: StorageService, *, complete: Callable[[], None]) -> None:
     """Keep the shelf equal to storage until cancelled; call `complete` once, as soon as the shelf is complete."""
-    await storage.loaded(patiently=True)
+    await storage.stored.loaded(patiently=True)
     updater = ShelfUpdater(shelf)
     completed = False
     while True:

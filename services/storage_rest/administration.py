@@ -20,21 +20,20 @@ def add_routes(app: web.Application, service: StorageService) -> None:
     """Add the routes below `/removals`."""
 
     async def show(_request: web.Request) -> web.Response:
-        await _with_problems(service.loaded())
+        await _with_problems(service.stored.loaded())
         return _answer(
             {
-                "damage": service.damage,
+                "damage": service.stored.damage,
                 "leaving": [
                     {
                         "key": entry.key,
                         "ref": entry.ref,
                         "source": entry.source,
-                        "reason": entry.leaving.reason,
-                        "since": _moment(entry.leaving.since),
+                        "reason": mark.reason,
+                        "since": _moment(mark.since),
                         "due": None if due is None else _moment(due),
                     }
-                    for entry, due in service.leaving
-                    if entry.leaving
+                    for entry, mark, due in service.leaving
                 ],
                 "left": [
                     {
@@ -44,7 +43,7 @@ def add_routes(app: web.Application, service: StorageService) -> None:
                         "reason": departure.reason,
                         "at": _moment(departure.at),
                     }
-                    for departure in service.departures
+                    for departure in service.stored.departures
                 ],
             }
         )
@@ -59,7 +58,7 @@ def add_routes(app: web.Application, service: StorageService) -> None:
         return _answer({"damage": await _with_problems(service.accept())})
 
     async def _decide(request: web.Request, decide: Callable[[list[str]], Awaitable[None]]) -> web.Response:
-        await _with_problems(service.loaded())
+        await _with_problems(service.stored.loaded())
         keys = await _keys(request, service)
         await _with_problems(decide(keys))
         return _answer({"keys": keys})
@@ -78,7 +77,7 @@ async def _keys(request: web.Request, service: StorageService) -> list[str]:
         raise HttpProblem(400, str(fault)) from None
     if everything == bool(keys):
         raise HttpProblem(400, 'the body must be {"keys": ["a_b"]} or, for everything that is leaving, {"all": true}')
-    return [entry.key for entry, _ in service.leaving] if everything else sorted(set(keys))
+    return [entry.key for entry, _, _ in service.leaving] if everything else sorted(set(keys))
 
 
 async def _with_problems(work: Awaitable[T]) -> T:

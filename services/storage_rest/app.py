@@ -62,7 +62,7 @@ def create_storage_app(
     add_status(app, lambda: report(service, health=health, settings=settings))
 
     async def end_waiting(_app: web.Application) -> None:
-        service.close()
+        service.stored.close()
 
     app.on_shutdown.append(end_waiting)
     return app
@@ -83,6 +83,7 @@ class _Handlers:
 
     def __init__(self, service: StorageService, *, yaml: bool) -> None:
         self._service = service
+        self._stored = service.stored
         self._yaml = yaml
 
     async def upsert(self, request: web.Request) -> web.Response:
@@ -111,8 +112,8 @@ class _Handlers:
         return web.Response(headers={HELD_HEADER: str(held)} if held else None)
 
     async def list(self, request: web.Request) -> web.Response:
-        await self._service.loaded()
-        tag = f'"{self._service.revision}"'
+        await self._stored.loaded()
+        tag = f'"{self._stored.revision}"'
         detailed = _flag(request, "detail")
         if not detailed:
             self._service.read_by_original()
@@ -123,14 +124,14 @@ class _Handlers:
             assert listing is not None  # noqa: S101 - it is None only if a revision was given
             fields = json.loads(wire.encode_listing(listing)) | {"problems": _problems(self._service.problems)}
         else:
-            fields = {"keys": self._service.keys}
+            fields = {"keys": self._stored.keys}
         return web.Response(body=_dump(fields), content_type="application/json", headers={"ETag": tag})
 
     async def fetch(self, request: web.Request) -> web.Response:
-        await self._service.loaded()
+        await self._stored.loaded()
         key = _parameter(request, "key")
         self._service.read_by_original()
-        entry = self._service.shown(key)
+        entry = self._stored.shown(key)
         if entry is None:
             raise HttpProblem(404, f"nothing is stored under the key {key[:80]!r}; GET /list lists all keys")
         return web.Response(body=wire.encode_storage_body(entry, yaml=self._yaml), content_type="application/json")
@@ -148,7 +149,7 @@ class _Handlers:
         return web.Response(body=_dump(answer), content_type="application/json")
 
     async def snapshot(self, request: web.Request) -> web.StreamResponse:
-        await self._service.loaded()
+        await self._stored.loaded()
         whole = self._service.snapshot()
         tag = f'"{whole.revision}"'
         if request.headers.get("If-None-Match") == tag:
@@ -158,7 +159,7 @@ class _Handlers:
         )
 
     async def changes(self, request: web.Request) -> web.Response:
-        await self._service.loaded()
+        await self._stored.loaded()
         since, wait = _parameter(request, "since"), _seconds(request, "wait")
         try:
             changes = await self._service.changes(since, wait)

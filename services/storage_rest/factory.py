@@ -43,7 +43,7 @@ async def storage_service(
     kube_metrics: KubeMetrics | None = None,
     sources: Collection[str] = (),
 ) -> AsyncIterator[StorageService]:
-    """Run the service inside a `with` block; it loads in the background, see `StorageService.loaded`.
+    """Run the service inside a `with` block; it loads in the background, see `StoredCache.loaded`.
 
     `push=False`: nothing is pushed to BRIDGE_URL, because every reader requests the changes. `kube_metrics` are given
     by a process that has them already. `sources` name what the cache is filled from: a state directory belongs to one
@@ -67,19 +67,19 @@ async def storage_service(
         client = HttpClient(name="location", base_url=settings.bridge, token=settings.shared_token)
         pusher = Pusher(
             client=await stack.enter_async_context(client),
-            cache=service,
+            cache=service.stored,
             telemetry=telemetry,
             yaml=settings.writes_yaml,
         )
         async with asyncio.TaskGroup() as tasks:
-            background = [tasks.create_task(service.run())]
+            background = [tasks.create_task(service.stored.run())]
             if push:
-                service.push_to(pusher)
+                service.stored.pushes = pusher
                 background.append(tasks.create_task(pusher.run()))
             try:
                 yield service
             finally:
-                await service.flush()
+                await service.stored.flush()
                 for task in background:
                     task.cancel()
 
@@ -125,9 +125,11 @@ def _targets(settings: StorageSettings, service: StorageService) -> Collection[s
     base = settings.registered_at
     if not settings.writes_yaml:
         return frozenset({f"{base}/{FILE_NAME}"})
-    if not service.complete:
+    if not service.stored.complete:
         return None
-    uris = (feed.path_of(key, entry.uri) for key in service.keys if (entry := service.shown(key)) is not None)
+    uris = (
+        feed.path_of(key, entry.uri) for key in service.stored.keys if (entry := service.stored.shown(key)) is not None
+    )
     return frozenset(f"{base}{uri.removesuffix(identity.DOCUMENT_NAME)}{FILE_NAME}" for uri in uris)
 
 

@@ -1,7 +1,7 @@
 """The history of entries added to and removed from the cache, and the rules for removals by `/currentkeyset`."""
 
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
@@ -145,8 +145,3 @@ def decide(
         elif mark is None or not (mark.refused or (many and now < mark.since + policy.hold)):
             gone[key] = NOT_NAMED
     return KeySetDecision(gone, marks, held=len(absent) - len(gone))
-
-
-def by_reason(entries: Iterable[Upsert]) -> Counter[str]:
-    """Return how many entries are leaving, by reason."""
-    return Counter(entry.leaving.reason for entry in entries if entry.leaving)

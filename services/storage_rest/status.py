@@ -20,18 +20,19 @@ from services.storage_rest.settings import StorageSettings
 
 def report(service: StorageService, *, health: Health, settings: StorageSettings) -> StorageStatus:
     """Return the current status."""
+    stored = service.stored
     return StorageStatus(
         version=__version__,
         started=moment(health.started),
         conditions=conditions_of(health),
-        documents=len(service.keys),
-        cards=service.card_count,
-        complete=service.complete,
-        damage=service.damage,
-        shards=tuple(service.shards),
+        documents=len(stored.keys),
+        cards=len(stored.cache.cards),
+        complete=stored.complete,
+        damage=stored.damage,
+        shards=tuple(stored.store.shards),
         leaving=tuple(_leaving(service)),
-        arrivals=tuple(_movement(arrival) for arrival in service.arrivals),
-        departures=tuple(_movement(departure, departure.reason) for departure in service.departures),
+        arrivals=tuple(_movement(arrival) for arrival in stored.arrivals),
+        departures=tuple(_movement(departure, departure.reason) for departure in stored.departures),
         problems=tuple(
             ProblemStatus(
                 severity="error",
@@ -46,19 +47,18 @@ def report(service: StorageService, *, health: Health, settings: StorageSettings
 
 
 def _leaving(service: StorageService) -> Iterable[LeavingStatus]:
-    for entry, due in service.leaving:
-        if entry.leaving is not None:
-            yield LeavingStatus(
-                key=entry.key,
-                object=entry.ref,
-                source=entry.source,
-                reason=entry.leaving.reason,
-                since=moment(entry.leaving.since),
-                due=None if due is None else moment(due),
-                refused=entry.leaving.refused,
-                confirm=f"connector removals confirm {entry.key}",
-                refuse="" if entry.leaving.refused else f"connector removals refuse {entry.key}",
-            )
+    for entry, mark, due in service.leaving:
+        yield LeavingStatus(
+            key=entry.key,
+            object=entry.ref,
+            source=entry.source,
+            reason=mark.reason,
+            since=moment(mark.since),
+            due=None if due is None else moment(due),
+            refused=mark.refused,
+            confirm=f"connector removals confirm {entry.key}",
+            refuse="" if mark.refused else f"connector removals refuse {entry.key}",
+        )
 
 
 def _movement(movement: Arrival | Departure, reason: str = "") -> MovementStatus:

@@ -104,15 +104,15 @@ def _damage_is_not_seen() -> None:
 
 def _removed_from_the_cache() -> None:
     from common.wire import Batch
-    from services.storage_rest.service import StorageService
+    from services.storage_rest.stored import StoredCache
     from services.storage_rest.stores.configmap import ConfigMapStore
 
     former = ConfigMapStore.changed_by_others
 
     def changed(self: ConfigMapStore, family: Any, changes: Mapping[str, Any], *, lost: bool) -> None:
         gone = [slot for slot, change in changes.items() if change is None]
-        if isinstance(self._view, StorageService) and gone and family is self._entries:
-            self._view._accept(Batch(removals=dict.fromkeys(gone, "absent")))
+        if isinstance(self._view, StoredCache) and gone and family is self._entries:
+            self._view.accept(Batch(removals=dict.fromkeys(gone, "absent")))
         former(self, family, changes, lost=lost)
 
     _put(ConfigMapStore, "changed_by_others", changed)

@@ -43,7 +43,7 @@ async def test_what_is_leaving_is_listed_confirmed_and_refused() -> None:
         ]
         assert said(await connector("confirm", "a_0", url=storage.url)) == ["removed: a_0"]
         assert said(await connector("refuse", "--all", url=storage.url)) == ["kept: a_1"]
-        assert storage.service.keys == ["a_1", "a_2"]
+        assert storage.service.stored.keys == ["a_1", "a_2"]
         told = json.loads((await connector("list", "--format", "json", url=storage.url)).output)
         assert [(item["key"], item["due"]) for item in told["leaving"]] == [("a_1", None)]
         assert "kept" in (await connector("list", url=storage.url)).output
@@ -63,6 +63,6 @@ async def test_what_goes_wrong_is_said() -> None:
             assert said in result.output
         refused = await connector("confirm", "--all", url=storage.url, token="wrong")
         assert "to the one that the sidecars share" in refused.output
-        assert len(storage.service.keys) == 3
+        assert len(storage.service.stored.keys) == 3
     away = await connector("list", url="http://127.0.0.1:9")
     assert (away.exit_code, "check that --url is the address of storage-rest" in away.output) == (1, True)

@@ -152,12 +152,12 @@ async def running(
     app = create_storage_app(
         service=service, metrics=metrics, health=health, access=access, settings=StorageSettings.load()
     )
-    work = [service.run()]
+    work = [service.stored.run()]
     client = HttpClient(name="location", base_url=bridge or "http://127.0.0.1:1", token=StaticToken(token))
     async with client, aiohttp.ClientSession() as http:
         if bridge:
-            pusher = Pusher(client=client, cache=service, telemetry=telemetry)
-            service.push_to(pusher)
+            pusher = Pusher(client=client, cache=service.stored, telemetry=telemetry)
+            service.stored.pushes = pusher
             work.append(pusher.run())
         async with (
             background(*work),

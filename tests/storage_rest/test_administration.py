@@ -50,7 +50,7 @@ async def test_what_is_leaving_is_reported_with_when_and_why(storage: Running) -
 async def test_a_confirmed_one_leaves_now(storage: Running) -> None:
     answer = await storage.ask("POST", "/removals/confirm", json={"keys": ["a_1"]})
     assert (answer.status, answer.json()) == (200, {"keys": ["a_1"]})
-    assert storage.service.keys == ["a_0", "a_2", "a_3"]
+    assert storage.service.stored.keys == ["a_0", "a_2", "a_3"]
     assert (await leaving(storage)).keys() == {"a_2"}
     (left,) = (await storage.ask("GET", "/removals")).json()["left"]
     assert left == {
@@ -67,7 +67,7 @@ async def test_a_refused_one_stays_until_it_is_seen_again(storage: Running) -> N
     assert (await storage.ask("POST", "/removals/refuse", json={"all": True})).json() == {"keys": ["a_1", "a_2"]}
     assert [item["due"] for item in (await leaving(storage)).values()] == [None, None]
     await storage.ask("POST", "/currentkeyset", json={"keys": ["a_0", "a_2", "a_3"]})
-    assert "a_1" in storage.service.keys
+    assert "a_1" in storage.service.stored.keys
     assert (await leaving(storage)).keys() == {"a_1"}
     await storage.ask("POST", "/currentkeyset", json={"keys": ["a_0", "a_1", "a_2", "a_3"]})
     assert await leaving(storage) == {}
@@ -88,18 +88,18 @@ async def test_a_refused_one_stays_until_it_is_seen_again(storage: Running) -> N
 async def test_what_cannot_be_decided_changes_nothing(
     storage: Running, decision: str, body: Any, status: int, said: str
 ) -> None:
-    before = storage.service.revision
+    before = storage.service.stored.revision
     answer = await storage.ask("POST", f"/removals/{decision}", json=body)
     assert answer.status == status
     assert said in answer.json()["detail"]
-    assert storage.service.revision == before
+    assert storage.service.stored.revision == before
 
 
 @pytest.mark.parametrize("decision", ["confirm", "refuse", "accept"])
 async def test_decisions_need_the_token(storage: Running, decision: str) -> None:
     answer = await storage.ask("POST", f"/removals/{decision}", token=None, json={"all": True})
     assert answer.status == 401
-    assert len(storage.service.keys) == 4
+    assert len(storage.service.stored.keys) == 4
 
 
 async def test_a_damaged_cache_can_be_accepted() -> None:
@@ -107,7 +107,7 @@ async def test_a_damaged_cache_can_be_accepted() -> None:
         assert "bac-import-model-2" in (await storage.ask("GET", "/removals")).json()["damage"]
         answer = await storage.ask("POST", "/removals/accept")
         assert answer.json() == {"damage": "the ConfigMap bac-import-model-2 is missing"}
-        assert storage.service.complete
+        assert storage.service.stored.complete
         assert not storage.service.snapshot().confirmed, "nothing is known to be gone"
         assert (await storage.ask("POST", "/removals/accept")).json() == {"damage": ""}
 
@@ -130,9 +130,9 @@ async def test_a_lowered_limit_drops_nothing_that_is_stored() -> None:
             view.take_over((upsert("b_1"),), {})
 
     async with running(Full(), document_limit=20) as storage:
-        await storage.service.loaded()
-        assert storage.service.keys == ["a_1", "b_1"]
-        assert storage.service.card("c") == "x" * 500
+        await storage.service.stored.loaded()
+        assert storage.service.stored.keys == ["a_1", "b_1"]
+        assert storage.service.stored.card("c") == "x" * 500
         outcome = await storage.service.apply(Batch(upserts=(upsert("a_1", updated="2"),)))
         assert [problem.status for problem in outcome.problems] == [413]
-        assert storage.service.entry("a_1") == upsert("a_1", card_key="c"), "the old form stays"
+        assert storage.service.stored.entry("a_1") == upsert("a_1", card_key="c"), "the old form stays"

@@ -47,7 +47,7 @@ class TestBatch:
             upserts=[item("a_1", b'{"models":[]}'), item("a_2"), item("bad")], cards={"": "text"}
         )
         assert [(p["key"], p["status"]) for p in answer.json()["problems"]] == [("a_1", 400), ("bad", 400), ("", 400)]
-        assert storage.service.keys == ["a_2"]
+        assert storage.service.stored.keys == ["a_2"]
         told = (await storage.ask("GET", "/list?detail=true")).json()
         assert {p["key"] for p in told["problems"]} == {"a_1", "bad", ""}
         assert storage.metric("rejected_total", reason="unusable") == 3
@@ -55,7 +55,7 @@ class TestBatch:
     async def test_a_refused_document_leaves_the_former_one(self, storage: Running) -> None:
         await storage.batch(upserts=[item("a_1")])
         await storage.batch(upserts=[item("a_1", b'{"models":null}')])
-        assert present(storage.service.entry("a_1")).body == document("a_1")
+        assert present(storage.service.stored.entry("a_1")).body == document("a_1")
         await storage.batch(upserts=[item("a_1")])
         assert (await storage.ask("GET", "/list?detail=true")).json()["problems"] == []
 
@@ -79,7 +79,7 @@ class TestBatch:
         assert answer.status == 400
         assert answer.headers["Content-Type"].startswith("application/problem+json")
         assert any(word in answer.json()["detail"] for word in words.split("|"))
-        assert not storage.service.complete
+        assert not storage.service.stored.complete
 
     async def test_documents_are_served_as_they_came(self, storage: Running) -> None:
         body = b'{ "models" : [ {"name":"x", "description": "\xc3\xbc <script>"} ] }\n'
@@ -104,7 +104,7 @@ class TestLimits:
         async with running(document_limit=2000) as storage:
             answer = await storage.batch(upserts=[item("a_1", modelCardKey="c")], cards={"c": "x" * 2001})
             assert [(p["key"], p["status"]) for p in answer.json()["problems"]] == [("c", 413)]
-            assert storage.service.keys == ["a_1"]
+            assert storage.service.stored.keys == ["a_1"]
 
     async def test_a_body_over_the_limit(self, storage: Running) -> None:
         answer = await storage.ask("POST", "/batch", data=io.BytesIO(b" " * (16 * 1024 * 1024 + 1)))
@@ -141,7 +141,7 @@ class TestUpsert:
         answer = await storage.ask("POST", f"/upsert{query}", data=body)
         assert answer.status == 400
         assert words in answer.json()["detail"]
-        assert storage.service.keys == []
+        assert storage.service.stored.keys == []
 
 
 class TestCurrentKeySet:
@@ -154,19 +154,19 @@ class TestCurrentKeySet:
         keys = await self.fill(storage, 2000)
         answer = await storage.ask("POST", "/currentkeyset", json={"keys": keys[:-3]})
         assert (answer.status, answer.body) == (200, b"")
-        assert len(storage.service.keys) == 1997
+        assert len(storage.service.stored.keys) == 1997
 
     async def test_an_empty_list_in_the_body_means_no_models(self) -> None:
         async with running(policy=RemovalPolicy(hold=0)) as storage:
             await self.fill(storage, 2)
             assert (await storage.ask("POST", "/currentkeyset", json={"keys": []})).status == 200
-            assert storage.service.keys == []
+            assert storage.service.stored.keys == []
 
     async def test_without_any_key_parameter_it_means_no_models(self) -> None:
         async with running(policy=RemovalPolicy(hold=0)) as storage:
             await self.fill(storage, 2)
             assert (await storage.ask("POST", "/currentkeyset")).status == 200
-            assert storage.service.keys == []
+            assert storage.service.stored.keys == []
 
     @pytest.mark.parametrize(
         "body", [b"[]", b"{}", b'{"keys":null}', b'{"Keys":[]}', b'{"keys":"a_1"}', b'{"keys":[null]}']
@@ -174,7 +174,7 @@ class TestCurrentKeySet:
     async def test_a_body_that_names_no_keys_removes_nothing(self, storage: Running, body: bytes) -> None:
         keys = await self.fill(storage, 2)
         assert (await storage.ask("POST", "/currentkeyset", data=body)).status == 400
-        assert storage.service.keys == keys
+        assert storage.service.stored.keys == keys
 
     async def test_many_at_once_stay_for_the_hold(self) -> None:
         now = 1_700_000_000.0
@@ -183,7 +183,7 @@ class TestCurrentKeySet:
             for _ in range(2):  # however often it is said
                 answer = await storage.ask("POST", "/currentkeyset", json={"keys": keys[:6]})
                 assert (answer.status, answer.body, answer.headers["X-Connector-Held"]) == (200, b"", "4")
-                assert storage.service.keys == keys
+                assert storage.service.stored.keys == keys
                 assert storage.metric("leaving", reason="not-in-keyset") == 4
             now += 1800
             await storage.ask("POST", "/currentkeyset", json={"keys": keys[:7]})
@@ -191,18 +191,18 @@ class TestCurrentKeySet:
             await storage.ask("POST", "/currentkeyset", json={"keys": keys[:6]})
             now += 1799
             await storage.ask("POST", "/currentkeyset", json={"keys": keys[:6]})
-            assert storage.service.keys == keys
+            assert storage.service.stored.keys == keys
             now += 1
             answer = await storage.ask("POST", "/currentkeyset", json={"keys": keys[:6]})
-            assert storage.service.keys == keys[:7], "the one that was named in between waits for as long again"
+            assert storage.service.stored.keys == keys[:7], "the one that was named in between waits for as long again"
             assert answer.headers["X-Connector-Held"] == "1"
 
     async def test_few_at_a_time_are_many_in_the_end(self, storage: Running) -> None:
         keys = await self.fill(storage, 10)
         await storage.ask("POST", "/currentkeyset", json={"keys": keys[:8]})
-        assert storage.service.keys == keys[:8], "two of ten go at once"
+        assert storage.service.stored.keys == keys[:8], "two of ten go at once"
         await storage.ask("POST", "/currentkeyset", json={"keys": keys[:7]})
-        assert storage.service.keys == keys[:8], "a third one within the hour waits"
+        assert storage.service.stored.keys == keys[:8], "a third one within the hour waits"
 
     async def test_those_that_left_long_ago_are_not_counted_any_more(self) -> None:
         now = 1_700_000_000.0
@@ -211,18 +211,18 @@ class TestCurrentKeySet:
             await storage.ask("POST", "/currentkeyset", json={"keys": keys[:8]})
             now += RemovalPolicy().hold + 1
             await storage.ask("POST", "/currentkeyset", json={"keys": keys[:7]})
-            assert storage.service.keys == keys[:7]
+            assert storage.service.stored.keys == keys[:7]
 
     async def test_the_hold_can_be_off(self) -> None:
         async with running(policy=RemovalPolicy(hold=0)) as storage:
             await self.fill(storage, 10)
             await storage.ask("POST", "/currentkeyset")
-            assert storage.service.keys == []
+            assert storage.service.stored.keys == []
 
     async def test_a_round_that_holds_nothing_confirms(self, storage: Running) -> None:
         keys = await self.fill(storage, 10)
         await storage.ask("POST", "/currentkeyset", json={"keys": keys[:5]})
-        assert storage.service.complete
+        assert storage.service.stored.complete
         assert not storage.service.snapshot().confirmed
         await storage.ask("POST", "/currentkeyset", json={"keys": keys})
         assert storage.service.snapshot().confirmed
@@ -230,9 +230,9 @@ class TestCurrentKeySet:
     async def test_a_document_refused_for_good_does_not_keep_the_cache_incomplete(self, storage: Running) -> None:
         await storage.batch(upserts=[item("a_1"), item("a_2", b'{"models":[]}')])
         await storage.ask("POST", "/currentkeyset?key=a_2")
-        assert not storage.service.complete, "nothing of what is named is there"
+        assert not storage.service.stored.complete, "nothing of what is named is there"
         await storage.ask("POST", "/currentkeyset?key=a_1,a_2")
-        assert storage.service.complete
+        assert storage.service.stored.complete
 
 
 class TestReading:
@@ -246,13 +246,13 @@ class TestReading:
         assert full.complete
         assert full.entries == {"a_1": entry.stored}
         assert full.cards == {"c": wire.card_digest("text")}
-        assert full.revision == storage.service.revision
+        assert full.revision == storage.service.stored.revision
 
     @pytest.mark.parametrize("path", ["/list", "/list?detail=true", "/snapshot"])
     async def test_not_modified(self, storage: Running, path: str) -> None:
         await storage.batch(upserts=[item()])
         tag = (await storage.ask("GET", path)).headers["ETag"]
-        assert tag == f'"{storage.service.revision}"'
+        assert tag == f'"{storage.service.stored.revision}"'
         answer = await storage.ask("GET", path, headers={"If-None-Match": tag})
         assert (answer.status, answer.body) == (304, b"")
         await storage.batch(upserts=[item("a_2")])
@@ -272,7 +272,7 @@ class TestReading:
         whole = wire.parse_snapshot(answer.body.splitlines())
         assert whole.upserts == entries
         assert whole.cards == {"c": "x\n" * 1000}
-        assert (whole.revision, whole.complete) == (storage.service.revision, True)
+        assert (whole.revision, whole.complete) == (storage.service.stored.revision, True)
 
     @pytest.mark.parametrize("query", ["?detail=yes", "?detail="])
     async def test_bad_detail(self, storage: Running, query: str) -> None:
@@ -286,7 +286,7 @@ class TestChanges:
         return wire.parse_changes(answer.body)
 
     async def test_everything_since(self, storage: Running) -> None:
-        since = storage.service.revision
+        since = storage.service.stored.revision
         await storage.batch(upserts=[item("a_1", modelCardKey="c"), item("a_2")], cards={"c": "text"})
         await storage.batch(removals={"a_2": "deleted"})
         changes = await self.poll(storage, since)
@@ -294,22 +294,22 @@ class TestChanges:
         assert (changes.removals, changes.cards, changes.revision) == (
             {"a_2": "deleted"},
             {"c": "text"},
-            storage.service.revision,
+            storage.service.stored.revision,
         )
 
     async def test_waits_for_news(self, storage: Running) -> None:
-        polling = asyncio.create_task(self.poll(storage, storage.service.revision, 30))
-        await eventually(lambda: storage.service.followed, what="polling")
+        polling = asyncio.create_task(self.poll(storage, storage.service.stored.revision, 30))
+        await eventually(lambda: storage.service.stored.followed, what="polling")
         await storage.batch(upserts=[item()])
         assert [entry.key for entry in (await polling).upserts] == ["a_1"]
 
     async def test_nothing_new_is_an_answer_too(self, storage: Running) -> None:
-        changes = await self.poll(storage, storage.service.revision, 0.05)
-        assert changes == wire.Changes(revision=storage.service.revision, complete=False)
+        changes = await self.poll(storage, storage.service.stored.revision, 0.05)
+        assert changes == wire.Changes(revision=storage.service.stored.revision, complete=False)
 
     async def test_becoming_complete_is_news(self, storage: Running) -> None:
-        polling = asyncio.create_task(self.poll(storage, storage.service.revision, 30))
-        await eventually(lambda: storage.service.followed, what="polling")
+        polling = asyncio.create_task(self.poll(storage, storage.service.stored.revision, 30))
+        await eventually(lambda: storage.service.stored.followed, what="polling")
         await storage.batch(complete=True)
         assert (await polling).complete
 
@@ -326,18 +326,18 @@ class TestChanges:
 
     async def test_the_end_of_the_service_lets_pollers_go(self) -> None:
         async with running() as storage:
-            polling = asyncio.create_task(self.poll(storage, storage.service.revision, 60))
-            await eventually(lambda: storage.service.followed, what="polling")
+            polling = asyncio.create_task(self.poll(storage, storage.service.stored.revision, 60))
+            await eventually(lambda: storage.service.stored.followed, what="polling")
         changes = await asyncio.wait_for(polling, PATIENCE)
         assert changes.upserts == ()
 
     async def test_only_so_many_may_wait_at_a_time(self, storage: Running) -> None:
-        before = storage.service.revision
+        before = storage.service.stored.revision
         await storage.batch(complete=True)
-        path = f"/changes?since={storage.service.revision}&wait=60"
+        path = f"/changes?since={storage.service.stored.revision}&wait=60"
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
             waiting = [asyncio.create_task(http.get(storage.url + path)) for _ in range(MOST_FOLLOWERS)]
-            await eventually(lambda: storage.service._followers.count == MOST_FOLLOWERS, what="all waiting")
+            await eventually(lambda: storage.service.stored.followers.count == MOST_FOLLOWERS, what="all waiting")
             refused = await storage.ask("GET", path)
             assert (refused.status, refused.headers["Retry-After"]) == (429, "5")
             assert (await self.poll(storage, before, 60)).complete, "who need not wait is not refused"
@@ -346,10 +346,10 @@ class TestChanges:
                 assert [entry.key for entry in wire.parse_changes(await answer.read()).upserts] == ["a_1"]
 
     async def test_a_follower_that_hangs_up_is_not_followed_for_ever(self, storage: Running) -> None:
-        polling = asyncio.create_task(self.poll(storage, storage.service.revision, 60))
-        await eventually(lambda: storage.service._followers._waiting == 1, what="polling")
+        polling = asyncio.create_task(self.poll(storage, storage.service.stored.revision, 60))
+        await eventually(lambda: storage.service.stored.followers._waiting == 1, what="polling")
         polling.cancel()
-        await eventually(lambda: storage.service._followers._waiting == 0, what="hung up")
+        await eventually(lambda: storage.service.stored.followers._waiting == 0, what="hung up")
 
 
 class TestAccess:
@@ -363,7 +363,7 @@ class TestAccess:
             assert answer.status == status
             assert answer.headers["Content-Type"].startswith("application/problem+json")
             assert "sesame" not in answer.body.decode()
-        assert storage.service.keys == ["a_1"]
+        assert storage.service.stored.keys == ["a_1"]
 
     @pytest.mark.parametrize("path", ["/list", "/snapshot", "/openapi.json", "/healthz", "/readyz", "/metrics"])
     async def test_reads_from_this_host_need_none(self, storage: Running, path: str) -> None:
@@ -398,11 +398,11 @@ class TestStoreAway:
             ):
                 assert (answer.status, answer.headers["Retry-After"]) == (503, "7")
                 assert "the API server is away" in answer.json()["detail"]
-            assert storage.service.keys == ["a_1", "a_2"]
+            assert storage.service.stored.keys == ["a_1", "a_2"]
             await eventually(lambda: set(location.documents) == {"a_1", "a_2"}, what="told")
 
     async def test_nothing_is_served_or_accepted_before_it_is_loaded(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("services.storage_rest.service.LOADING_WAIT", 0.05)
+        monkeypatch.setattr("services.storage_rest.stored.LOADING_WAIT", 0.05)
         store = Unreachable()
         store.loads = False
         async with running(store) as storage:

@@ -110,7 +110,7 @@ async def _routes(storage: Running) -> set[tuple[str, str]]:
 async def test_what_a_full_service_answers_is_as_described() -> None:
     """Generated requests rarely store anything; here everything has content."""
     async with running() as storage:
-        since = storage.service.revision
+        since = storage.service.stored.revision
         applied = await storage.batch(
             upserts=[
                 {

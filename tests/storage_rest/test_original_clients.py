@@ -63,13 +63,13 @@ async def test_currentkeyset_removes_what_is_not_named(storage: Running, locatio
     await storage.send(original_request("upsert-kserve"))
     await storage.send(original_request("upsert-kubeflow-with-card"))
     answer = await storage.send(original_request("currentkeyset-two"))
-    assert (answer.status, answer.body, storage.service.keys) == (200, b"", ["granite-8b_v2", "serving_iris"])
+    assert (answer.status, answer.body, storage.service.stored.keys) == (200, b"", ["granite-8b_v2", "serving_iris"])
     await storage.send(original_request("currentkeyset-one"))
-    assert storage.service.keys == ["granite-8b_v2"]
+    assert storage.service.stored.keys == ["granite-8b_v2"]
     await eventually(lambda: list(location.documents) == ["granite-8b_v2"], what="removed from location")
     answer = await storage.send(original_request("currentkeyset-none"))
     assert (answer.status, answer.headers["X-Connector-Held"]) == (200, "1"), "all at once is doubted"
-    assert storage.service.keys == ["granite-8b_v2"]
+    assert storage.service.stored.keys == ["granite-8b_v2"]
 
 
 async def test_pushes_are_the_requests_of_the_original(storage: Running, location: OriginalLocation) -> None:
@@ -90,22 +90,22 @@ async def test_pushes_are_the_requests_of_the_original(storage: Running, locatio
 
 async def test_known_to_be_complete_after_currentkeyset(storage: Running) -> None:
     await storage.send(original_request("upsert-kserve"))
-    assert not storage.service.complete
+    assert not storage.service.stored.complete
     await storage.send(original_request("currentkeyset-two"))
-    assert not storage.service.complete, "granite-8b_v2 is named and not there yet"
+    assert not storage.service.stored.complete, "granite-8b_v2 is named and not there yet"
     await storage.send(original_request("upsert-kubeflow-with-card"))
     await storage.send(original_request("currentkeyset-two"))
-    assert storage.service.complete
+    assert storage.service.stored.complete
 
 
 async def test_an_empty_keyset_makes_no_empty_feed_complete(storage: Running) -> None:
     assert (await storage.send(original_request("currentkeyset-none"))).status == 200
-    assert not storage.service.complete
+    assert not storage.service.stored.complete
     assert not storage.service.snapshot().confirmed
     await storage.send(original_request("upsert-kserve"))
     await storage.send(original_request("currentkeyset-none"))
-    assert not storage.service.complete
-    assert storage.service.keys == ["serving_iris"], "all there is waits for the hold"
+    assert not storage.service.stored.complete
+    assert storage.service.stored.keys == ["serving_iris"], "all there is waits for the hold"
 
 
 async def test_a_location_that_starts_is_sent_everything_again(storage: Running, location: OriginalLocation) -> None:
@@ -124,4 +124,4 @@ async def test_a_card_is_kept_when_an_upsert_comes_without_its_text(storage: Run
     bare = json.dumps({**json.loads(body), "modelCard": ""}).encode()
     length = f"Content-Length: {len(body)}".encode()
     await storage.send(head.replace(length, f"Content-Length: {len(bare)}".encode()) + b"\r\n\r\n" + bare)
-    assert "umlaut" in (storage.service.card("catalogacmegranite-8b") or "")
+    assert "umlaut" in (storage.service.stored.card("catalogacmegranite-8b") or "")

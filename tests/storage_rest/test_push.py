@@ -8,7 +8,7 @@ import pytest
 
 from common import wire
 from common.wire import Batch
-from services.storage_rest import push, service
+from services.storage_rest import push, stored
 from tests.storage_rest.running import document, original_location, running, upsert
 from tests.waiting import eventually
 
@@ -84,7 +84,7 @@ async def test_one_that_begins_to_follow_is_not_sent_what_waits(monkeypatch: pyt
         await storage.service.apply(Batch(upserts=(upsert("a_1"),)))
         await eventually(lambda: location.requests, what="tried")
         await storage.ask("GET", "/snapshot")
-        pusher = storage.service._pushes
+        pusher = storage.service.stored.pushes
         assert isinstance(pusher, push.Pusher)
         await eventually(lambda: not pusher._waiting, what="dropped")
         assert location.documents == {}
@@ -94,7 +94,7 @@ async def test_one_that_stopped_following_is_pushed_to(monkeypatch: pytest.Monke
     monkeypatch.setattr(push, "FOLLOWED_FOR", 0.05)
     async with original_location() as location, running(bridge=location.url) as storage:
         await storage.ask("GET", "/snapshot")
-        await eventually(lambda: not storage.service.followed, what="gone")
+        await eventually(lambda: not storage.service.stored.followed, what="gone")
         await storage.service.apply(Batch(upserts=(upsert("a_1"),)))
         await eventually(lambda: "a_1" in location.documents, what="pushed")
 
@@ -102,7 +102,7 @@ async def test_one_that_stopped_following_is_pushed_to(monkeypatch: pytest.Monke
 async def test_everything_after_the_start_when_no_one_follows(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     from services.storage_rest.stores.local import FileStore
 
-    monkeypatch.setattr(service, "STARTED_BEFORE", 0.05)
+    monkeypatch.setattr(stored, "STARTED_BEFORE", 0.05)
     async with running(FileStore(tmp_path)) as storage:
         await storage.service.apply(Batch(upserts=(upsert("a_1"), upsert("a_2"))))
     async with original_location() as location, running(FileStore(tmp_path), bridge=location.url):

@@ -38,7 +38,7 @@ class StoreContract:
 
     async def held(self, opened: Opened) -> Held:
         async with opened() as store, running(store) as storage:
-            await storage.service.loaded()
+            await storage.service.stored.loaded()
             whole = storage.service.snapshot()
             return {entry.key: entry for entry in whole.upserts}, dict(whole.cards), whole.complete
 
@@ -110,9 +110,9 @@ class StoreContract:
 
     async def test_what_is_accepted_is_reported_before_it_is_durable(self, opened: Opened) -> None:
         async with opened() as store, running(store) as storage:
-            await storage.service.loaded()
+            await storage.service.stored.loaded()
             await eventually(lambda: storage.health.ready, what="tried whether it can be written")
-            since = storage.service.revision
+            since = storage.service.stored.revision
             writing = asyncio.create_task(storage.service.apply(Batch(upserts=(upsert(),))))
             changes = present(await storage.service.changes(since, 10))
             assert [entry.key for entry in changes.upserts] == ["serving_iris"]

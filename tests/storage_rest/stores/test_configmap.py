@@ -147,8 +147,8 @@ class TestForm:
         (card,) = maps(cluster)[f"{BASE}-cards"].values()
         assert len(card) < 1000
         async with storage_on(cluster) as storage:
-            await storage.service.loaded()
-            assert storage.service.card("c") == "lorem ipsum " * 2000
+            await storage.service.stored.loaded()
+            assert storage.service.stored.card("c") == "lorem ipsum " * 2000
 
     async def test_documented_rights_suffice(self, cluster: FakeCluster) -> None:
         async with storage_on(cluster) as storage:
@@ -206,7 +206,7 @@ class TestAmount:
     async def test_changes_that_come_together_go_together(self, cluster: FakeCluster) -> None:
         cluster.set_latency(lambda verb, _: 0.05 if verb in ("create", "patch") else 0)
         async with storage_on(cluster) as storage:
-            await storage.service.loaded()
+            await storage.service.stored.loaded()
             await asyncio.gather(
                 *(storage.service.apply(Batch(upserts=(upsert(f"a_{n}", document("x")),))) for n in range(12))
             )
@@ -214,7 +214,7 @@ class TestAmount:
 
     async def test_a_lonely_change_does_not_wait(self, cluster: FakeCluster) -> None:
         async with storage_on(cluster) as storage:
-            await storage.service.loaded()
+            await storage.service.stored.loaded()
             loop = asyncio.get_running_loop()
             began = loop.time()
             await apply(storage, upserts=(upsert(),))
@@ -277,9 +277,9 @@ class TestOriginal:
         cluster.apply(self.FIXTURE)
         before = maps(cluster)
         async with storage_on(cluster) as storage:
-            await storage.service.loaded()
-            assert storage.service.keys == ["granite-8b_v2", "serving_iris"]
-            assert storage.service.complete
+            await storage.service.stored.loaded()
+            assert storage.service.stored.keys == ["granite-8b_v2", "serving_iris"]
+            assert storage.service.stored.complete
             await eventually(
                 lambda: (
                     COMPLETE in (cluster.existing("ConfigMap", NAMESPACE, BASE)["metadata"].get("annotations") or {})
@@ -292,15 +292,15 @@ class TestOriginal:
     async def test_an_empty_one_does_not_count_as_complete(self, cluster: FakeCluster) -> None:
         write(cluster, BASE, {})
         async with storage_on(cluster) as storage:
-            await storage.service.loaded()
-            assert not storage.service.complete
+            await storage.service.stored.loaded()
+            assert not storage.service.stored.complete
 
     async def test_a_full_one_empties_as_its_keys_are_written(self, cluster: FakeCluster) -> None:
         upserts = many(300, size=2000)
         write(cluster, BASE, {u.key: wire.encode_storage_body(u) for u in upserts})
         async with storage_on(cluster) as storage:
-            await storage.service.loaded()
-            assert len(storage.service.keys) == 300
+            await storage.service.stored.loaded()
+            assert len(storage.service.stored.keys) == 300
             await apply(storage, upserts=many(300, size=2000, source="registry:r"))
             await eventually(lambda: len(maps(cluster)[BASE]) < 10 and stored(cluster), what="moved away")
             assert {u.source for u in stored(cluster).values()} == {"registry:r"}
@@ -309,13 +309,13 @@ class TestOriginal:
     async def test_what_it_writes_at_the_same_time_is_taken_over(self, cluster: FakeCluster) -> None:
         async with storage_on(cluster) as storage:
             await apply(storage, upserts=many(20))
-            since = storage.service.revision
+            since = storage.service.stored.revision
             for name, updated in (("theirs_1", "1"), ("model_15", "2")):
                 held = maps(cluster)[BASE]
                 theirs = upsert(name, updated=updated)
                 metadata = cluster.existing("ConfigMap", NAMESPACE, BASE)["metadata"]
                 write(cluster, BASE, {**held, name: wire.encode_storage_body(theirs)}, labels=metadata["labels"])
-                await eventually(lambda: storage.service.entry(name) == theirs, what=f"{name} taken over")  # noqa: B023
+                await eventually(lambda: storage.service.stored.entry(name) == theirs, what=f"{name} taken over")  # noqa: B023
             changes = present(await storage.service.changes(since, 5))
             assert {u.key for u in changes.upserts} == {"theirs_1", "model_15"}
             await eventually(lambda: len(stored(cluster)) == 21, what="each key once")
@@ -325,8 +325,8 @@ class TestOriginal:
         strange = {"a_1": b"not json", "b_1": wire.encode_storage_body(upsert("b_1", b'{"models":[]}')), "plain": b"x"}
         write(cluster, BASE, {**strange, "good_1": wire.encode_storage_body(upsert("good_1"))})
         async with storage_on(cluster) as storage:
-            await storage.service.loaded()
-            assert storage.service.keys == ["good_1"]
+            await storage.service.stored.loaded()
+            assert storage.service.stored.keys == ["good_1"]
             await apply(storage, upserts=(upsert("c_1"),))
             assert strange.items() <= maps(cluster)[BASE].items()
             await apply(storage, upserts=(upsert("a_1"),))
@@ -335,38 +335,38 @@ class TestOriginal:
     async def test_one_with_a_value_that_cannot_be_read_is_damaged(self, cluster: FakeCluster) -> None:
         write(cluster, BASE, {"a_1": b"not json", "good_1": wire.encode_storage_body(upsert("good_1"))})
         async with storage_on(cluster) as storage:
-            await storage.service.loaded()
-            assert storage.service.damage == f"the ConfigMap {BASE} has values that cannot be read: a_1"
-            assert not storage.service.complete
+            await storage.service.stored.loaded()
+            assert storage.service.stored.damage == f"the ConfigMap {BASE} has values that cannot be read: a_1"
+            assert not storage.service.stored.complete
 
     async def test_documents_of_the_original_with_null_tags_are_fixed(self, cluster: FakeCluster) -> None:
         body = b'{"models":[{"name":"m","tags":null}],"modelServer":{"name":"s","API":{"url":"u","tags":null}}}'
         write(cluster, BASE, {"a_1": wire.encode_storage_body(upsert("a_1", body))})
         async with storage_on(cluster) as storage:
-            await storage.service.loaded()
-            assert storage.service.complete
+            await storage.service.stored.loaded()
+            assert storage.service.stored.complete
             fixed = b'{"models":[{"name":"m"}],"modelServer":{"name":"s","API":{"url":"u"}}}'
-            assert storage.service.entry("a_1") == upsert("a_1", fixed)
+            assert storage.service.stored.entry("a_1") == upsert("a_1", fixed)
             written = wire.encode_original_upsert(upsert("b_1", body))
             assert (await storage.ask("POST", "/upsert?key=b_1&type=kserve", data=written)).status == 201
-            assert storage.service.entry("b_1") == upsert("b_1", fixed)
+            assert storage.service.stored.entry("b_1") == upsert("b_1", fixed)
 
     async def test_one_of_ours_from_before_the_marks_is_whole(self, cluster: FakeCluster) -> None:
         values = {u.key: wire.encode_storage_body(u) for u in many(5)}
         write(cluster, BASE, values, labels=dict(LABELS), annotations={COMPLETE: "true"})
         write(cluster, f"{BASE}-2", {"a_1": wire.encode_storage_body(upsert("a_1"))}, labels=dict(LABELS))
         async with storage_on(cluster) as storage:
-            await storage.service.loaded()
-            assert storage.service.complete
-            await storage.service.flush()
+            await storage.service.stored.loaded()
+            assert storage.service.stored.complete
+            await storage.service.stored.flush()
         async with storage_on(cluster) as storage:
-            await storage.service.loaded()
-            assert storage.service.complete
-            assert len(storage.service.keys) == 6
+            await storage.service.stored.loaded()
+            assert storage.service.stored.complete
+            assert len(storage.service.stored.keys) == 6
         write(cluster, BASE, values, labels=dict(LABELS), annotations={COMPLETE: "true"})
         async with storage_on(cluster) as storage:
-            await storage.service.loaded()
-            assert not storage.service.complete, "the number of ConfigMaps was there and is not any more"
+            await storage.service.stored.loaded()
+            assert not storage.service.stored.complete, "the number of ConfigMaps was there and is not any more"
 
 
 def _empty(cluster: FakeCluster) -> None:
@@ -431,24 +431,24 @@ class TestDamage:
         left = stored_readable(cluster)
         for _ in range(2):  # and not healed by a restart
             async with storage_on(cluster) as storage:
-                await storage.service.loaded()
-                assert named in storage.service.damage
-                assert not storage.service.complete
-                assert set(storage.service.keys) == left
+                await storage.service.stored.loaded()
+                assert named in storage.service.stored.damage
+                assert not storage.service.stored.complete
+                assert set(storage.service.stored.keys) == left
                 listing = (await storage.ask("GET", "/list?detail=true")).json()
-                assert listing["damage"] == storage.service.damage
+                assert listing["damage"] == storage.service.stored.damage
                 assert named in json.dumps((await storage.ask("GET", "/readyz")).json())
                 assert storage.metric("damaged") == 1
                 await apply(storage, complete=True)
-                assert not storage.service.complete, "some sources may not have been read"
+                assert not storage.service.stored.complete, "some sources may not have been read"
         async with storage_on(cluster) as storage:
             await apply(storage, upserts=tuple(before.values()), confirmed=True)
-            assert storage.service.complete
+            assert storage.service.stored.complete
             assert storage.metric("damaged") == 0
         async with storage_on(cluster) as storage:
-            await storage.service.loaded()
-            assert storage.service.complete
-            assert before.keys() <= set(storage.service.keys)
+            await storage.service.stored.loaded()
+            assert storage.service.stored.complete
+            assert before.keys() <= set(storage.service.stored.keys)
 
     async def test_a_configmap_without_labels_is_found_and_labelled_again(self, cluster: FakeCluster) -> None:
         async with storage_on(cluster) as storage:
@@ -457,9 +457,9 @@ class TestDamage:
         metadata = {key: value for key, value in found["metadata"].items() if key != "labels"}
         cluster.apply({**found, "metadata": metadata})
         async with storage_on(cluster) as storage:
-            await storage.service.loaded()
-            assert storage.service.complete
-            assert len(storage.service.keys) == 12
+            await storage.service.stored.loaded()
+            assert storage.service.stored.complete
+            assert len(storage.service.stored.keys) == 12
             await eventually(
                 lambda: cluster.existing("ConfigMap", NAMESPACE, f"{BASE}-2")["metadata"].get("labels"), what="labelled"
             )
@@ -473,9 +473,9 @@ class TestDamage:
         marked = {**found["metadata"]["annotations"], KEYS: mark_of(keys)}
         cluster.apply({**found, "metadata": {**found["metadata"], "annotations": marked}, "binaryData": keys})
         async with storage_on(cluster) as storage:
-            await storage.service.loaded()
-            assert storage.service.complete
-            assert len(storage.service.keys) == 7
+            await storage.service.stored.loaded()
+            assert storage.service.stored.complete
+            assert len(storage.service.stored.keys) == 7
             await eventually(lambda: maps(cluster)[f"{BASE}-2"]["model_0"] == older, what="the garbage replaced")
             await eventually(lambda: "model_0" not in maps(cluster)[BASE], what="the older copy gone")
 
@@ -486,8 +486,10 @@ class TestDamage:
         async with storage_on(cluster) as storage:
             await apply(storage, upserts=(upsert("a_1", updated="2"), upsert("b_1")))
             cluster.restore([backup])
-            await eventually(lambda: present(storage.service.entry("a_1")).updated == "1", what="what the backup holds")
-            assert storage.service.keys == ["a_1", "b_1"]
+            await eventually(
+                lambda: present(storage.service.stored.entry("a_1")).updated == "1", what="what the backup holds"
+            )
+            assert storage.service.stored.keys == ["a_1", "b_1"]
             await apply(storage, upserts=(upsert("a_1", updated="3"),))
         assert stored(cluster)["a_1"].updated == "3"
 
@@ -510,12 +512,12 @@ class TestRepair:
             for name in (BASE, f"{BASE}-2", f"{BASE}-cards"):
                 cluster.delete("ConfigMap", NAMESPACE, name)
                 await eventually(lambda: name in maps(cluster) and stored(cluster) == before, what=name)  # noqa: B023
-                assert len(storage.service.keys) == 21
+                assert len(storage.service.stored.keys) == 21
             await eventually(lambda: maps(cluster)[f"{BASE}-cards"], what="the card again")
         async with storage_on(cluster) as storage:
-            await storage.service.loaded()
-            assert storage.service.complete
-            assert storage.service.card("c") == "text"
+            await storage.service.stored.loaded()
+            assert storage.service.stored.complete
+            assert storage.service.stored.card("c") == "text"
 
     async def test_a_deleted_configmap_that_no_event_told_of(self, cluster: FakeCluster) -> None:
         async with storage_on(cluster) as storage:
@@ -535,7 +537,7 @@ class TestRepair:
             held = maps(cluster)[BASE]
             write(cluster, BASE, {key: held[key] for key in ("model_0", "model_1")}, labels=dict(LABELS))
             await eventually(lambda: "model_2" in stored(cluster), what="written again")
-            assert len(storage.service.keys) == 3
+            assert len(storage.service.stored.keys) == 3
 
     async def test_a_key_removed_by_another_replica_stays_removed(
         self, cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
@@ -543,7 +545,7 @@ class TestRepair:
         monkeypatch.setattr(configmap, "REPAIR_AFTER", 0.5)
         async with storage_on(cluster) as one, storage_on(cluster) as other:
             await apply(one, upserts=many(3))
-            await eventually(lambda: len(other.service.keys) == 3, what="seen by the other")
+            await eventually(lambda: len(other.service.stored.keys) == 3, what="seen by the other")
             await apply(one, removals={"model_1": "gone"})
             await apply(other, removals={"model_1": "gone"})
             cluster.counts.reset()
@@ -559,12 +561,12 @@ class TestRepair:
         mark = Leaving(since=1, reason="not-listed")
         async with storage_on(cluster) as one, storage_on(cluster) as other:
             await apply(one, upserts=many(3))
-            await eventually(lambda: len(other.service.keys) == 3, what="seen by the other")
+            await eventually(lambda: len(other.service.stored.keys) == 3, what="seen by the other")
             await apply(other, leaving={"model_1": mark})
             if by == "replica":
                 await apply(one, removals={"model_1": "deleted"})
-                await eventually(lambda: "model_1" not in other.service.keys, what="removed there too")
-                [departure] = other.service.departures
+                await eventually(lambda: "model_1" not in other.service.stored.keys, what="removed there too")
+                [departure] = other.service.stored.departures
                 assert (departure.key, departure.reason) == ("model_1", "removed-by-another-replica")
                 await asyncio.sleep(0.5)  # the time after which a repair would come
                 assert stored(cluster).keys() == {"model_0", "model_2"}
@@ -573,7 +575,7 @@ class TestRepair:
                 held = {key: value for key, value in maps(cluster)[BASE].items() if key != "model_1"}
                 write(cluster, BASE, held, labels=dict(LABELS), annotations=annotations)
                 await eventually(lambda: "model_1" in stored(cluster), what="written again")
-                assert len(other.service.keys) == 3
+                assert len(other.service.stored.keys) == 3
 
     async def test_labels_removed_by_hand_come_back(self, cluster: FakeCluster) -> None:
         async with storage_on(cluster) as storage:
@@ -607,7 +609,7 @@ class TestRepair:
 
     async def test_a_name_that_someone_else_took(self, cluster: FakeCluster) -> None:
         async with storage_on(cluster) as storage:
-            await storage.service.loaded()
+            await storage.service.stored.loaded()
             write(cluster, f"{BASE}-2", {"theirs": b"x"})
             await apply(storage, upserts=many(12))
             assert len(stored_except(cluster, "theirs")) == 12
@@ -658,10 +660,10 @@ class TestFaults:
             assert answer.status == 503
             assert int(answer.headers["Retry-After"]) > 0
             assert cluster.url in answer.json()["detail"]
-            assert storage.service.keys == ["a_1"], "what is not stored is not shown"
-            assert storage.service.complete is False
+            assert storage.service.stored.keys == ["a_1"], "what is not stored is not shown"
+            assert storage.service.stored.complete is False
             await cluster.come_back()
-            await eventually(lambda: storage.service.keys == ["a_1", "a_2"], what="shown when it is stored")
+            await eventually(lambda: storage.service.stored.keys == ["a_1", "a_2"], what="shown when it is stored")
             await eventually(lambda: stored(cluster).keys() == {"a_1", "a_2"}, what="written after all")
             await eventually(lambda: storage.health.ready, what="ready again")
 
@@ -670,7 +672,7 @@ class TestFaults:
     ) -> None:
         monkeypatch.setattr(configmap, "WAIT", 0.3)
         async with storage_on(cluster) as storage:
-            await storage.service.loaded()
+            await storage.service.stored.loaded()
             cluster.fault("status", status=403, verb="create", times=None)
             with pytest.raises(StoreUnavailable, match=r"create.*configmaps"):
                 await storage.service.apply(Batch(upserts=(upsert(),)))
@@ -687,22 +689,22 @@ class TestFaults:
             cluster.fault("status", status=status, verb="patch", resource="configmaps", times=None)
             with pytest.raises(StoreUnavailable):  # in flight at the first failure: told already
                 await storage.service.apply(Batch(upserts=(upsert("c_1"),)))
-            since = storage.service.revision
+            since = storage.service.stored.revision
             with pytest.raises(StoreUnavailable):
                 await storage.service.apply(Batch(upserts=(upsert("a_1", updated="2"), upsert("d_1"))))
-            assert "d_1" not in storage.service.keys
-            assert storage.service.shown("a_1") == upsert("a_1")
+            assert "d_1" not in storage.service.stored.keys
+            assert storage.service.stored.shown("a_1") == upsert("a_1")
             assert "d_1" not in {u.key for u in present(await storage.service.changes(since, 0)).upserts}
             with pytest.raises(StoreUnavailable):
                 await storage.service.apply(Batch(removals={"b_1": "deleted"}))
-            assert "b_1" not in storage.service.keys, "a removal is announced at once"
+            assert "b_1" not in storage.service.stored.keys, "a removal is announced at once"
             answer = await storage.ask("GET", "/readyz")
             assert answer.status == 503
             assert str(status) in json.dumps(answer.json())
             cluster.clear_faults()
-            await eventually(lambda: storage.service.keys == ["a_1", "c_1", "d_1"], what="shown when stored")
+            await eventually(lambda: storage.service.stored.keys == ["a_1", "c_1", "d_1"], what="shown when stored")
             await eventually(lambda: storage.health.ready, what="ready again")
-            assert storage.service.shown("a_1") == upsert("a_1", updated="2")
+            assert storage.service.stored.shown("a_1") == upsert("a_1", updated="2")
 
     @pytest.mark.parametrize("begun", [False, True])
     async def test_missing_rights_to_write_are_reported_before_anything_is_written(
@@ -717,7 +719,7 @@ class TestFaults:
         ]
         cluster.grant("reader", "reader", rules)
         async with storage_on(cluster, token="reader") as storage:
-            await storage.service.loaded()
+            await storage.service.stored.loaded()
             verb = "patch" if begun else "create"
             await eventually(
                 lambda: re.search(
@@ -728,7 +730,7 @@ class TestFaults:
             assert not storage.health.ready
 
     async def test_away_at_the_start(self, cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("services.storage_rest.service.LOADING_WAIT", 0.05)
+        monkeypatch.setattr("services.storage_rest.stored.LOADING_WAIT", 0.05)
         async with storage_on(cluster) as storage:
             await apply(storage, upserts=(upsert("a_1"),), complete=True)
         await cluster.go_down()
@@ -739,8 +741,8 @@ class TestFaults:
             )
             await cluster.come_back()
             await eventually(lambda: storage.health.ready, what="loaded")
-            assert storage.service.keys == ["a_1"]
-            assert storage.service.complete
+            assert storage.service.stored.keys == ["a_1"]
+            assert storage.service.stored.complete
 
     async def test_refused_at_the_start_says_what_to_do(self, cluster: FakeCluster) -> None:
         cluster.grant("poor", "nobody", [])
@@ -784,10 +786,10 @@ class TestCrash:
         cluster.set_latency(lambda *_: 0.0)
         cluster.clear_faults()
         async with storage_on(cluster) as storage:
-            await storage.service.loaded()
+            await storage.service.stored.loaded()
             found = {u.key: u for u in storage.service.snapshot().upserts}
             wanted = {u.key: u for u in (*self.BEFORE.upserts, *self.MOVED)}
-            assert storage.service.complete
+            assert storage.service.stored.complete
             for key, former in ((u.key, u) for u in self.BEFORE.upserts):
                 if key in self.REMOVED:
                     assert found.get(key, former) == former
@@ -810,7 +812,7 @@ class TestReplicas:
                 *(apply(other, upserts=(upsert(f"other_{n}"),)) for n in range(10)),
             )
             for storage in (one, other):
-                await eventually(lambda: len(storage.service.keys) == 20, what="all seen")  # noqa: B023
+                await eventually(lambda: len(storage.service.stored.keys) == 20, what="all seen")  # noqa: B023
             assert one.service.snapshot().upserts != ()
         assert len(stored(cluster)) == 20
 
@@ -822,15 +824,15 @@ class TestReplicas:
                 apply(other, upserts=upserts, cards={"c": "text"}, complete=True),
             )
             await eventually(lambda: stored(cluster).keys() == {u.key for u in upserts}, what="each key once")
-            assert one.service.card("c") == other.service.card("c") == "text"
+            assert one.service.stored.card("c") == other.service.stored.card("c") == "text"
             assert not one.service.problems
 
     async def test_cards_reach_the_other_replica_too(self, cluster: FakeCluster) -> None:
         async with storage_on(cluster) as one, storage_on(cluster) as other:
             await apply(one, upserts=(upsert("a_1", card_key="c"),), cards={"c": "text"})
-            await eventually(lambda: other.service.card("c") == "text", what="the card")
+            await eventually(lambda: other.service.stored.card("c") == "text", what="the card")
             await apply(one, cards={"c": "changed"})
-            await eventually(lambda: other.service.card("c") == "changed", what="the changed card")
+            await eventually(lambda: other.service.stored.card("c") == "changed", what="the changed card")
 
 
 async def test_administrators_see_all_of_it_by_one_label(cluster: FakeCluster) -> None:

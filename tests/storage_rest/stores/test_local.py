@@ -39,9 +39,9 @@ class TestFileStore(StoreContract):
         await self.after(opened, Batch(complete=True))
         (tmp_path / "state" / local.NAME).write_bytes(content)
         async with opened() as store, running(store) as storage:
-            await storage.service.loaded()
-            assert (storage.service.keys, storage.service.complete) == ([], False)
-            assert str(tmp_path) in storage.service.damage
+            await storage.service.stored.loaded()
+            assert (storage.service.stored.keys, storage.service.stored.complete) == ([], False)
+            assert str(tmp_path) in storage.service.stored.damage
         assert (tmp_path / "state" / "cache.unreadable").read_bytes() == content
 
     async def test_what_can_be_read_of_a_broken_file_is_a_seed_also_after_a_restart(
@@ -52,9 +52,9 @@ class TestFileStore(StoreContract):
         path.write_bytes(path.read_bytes().replace(b'"key":"a_1"', b'"key":7'))
         for _ in range(2):
             async with opened() as store, running(store) as storage:
-                await storage.service.loaded()
-                assert (storage.service.keys[0], storage.service.complete) == ("b_1", False)
-                assert "line 2" in storage.service.damage
+                await storage.service.stored.loaded()
+                assert (storage.service.stored.keys[0], storage.service.stored.complete) == ("b_1", False)
+                assert "line 2" in storage.service.stored.damage
                 await storage.service.apply(Batch(upserts=(upsert("c_1"),), complete=True))
         await self.after(opened, Batch(confirmed=True))
         entries, _, complete = await self.held(opened)

@@ -10,7 +10,7 @@ async def test_takes_everything_and_forgets_it() -> None:
             Batch(upserts=(upsert(card_key="c"),), cards={"c": "text"}, complete=True)
         )
         assert not outcome.problems
-        assert storage.service.complete
+        assert storage.service.stored.complete
     async with running(store) as storage:
-        await storage.service.loaded()
-        assert (storage.service.keys, storage.service.complete) == ([], False)
+        await storage.service.stored.loaded()
+        assert (storage.service.stored.keys, storage.service.stored.complete) == ([], False)
