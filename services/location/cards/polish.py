@@ -8,25 +8,18 @@ in the forms that both understand. Plain text is not changed.
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from urllib.parse import quote, urljoin, urlsplit
+from dataclasses import dataclass
 
 from markdown_it import MarkdownIt
-from markdown_it.token import Token
 from markdown_it.tree import SyntaxTreeNode
 
 from services.location.cards import html, markdown
 from services.location.cards.front_matter import facts_table, split
+from services.location.cards.inline import BREAK, InlineWriter
 
 _NO_WORD = re.compile(r"[^\w\s-]")
-_BREAK = "\0"
-"""Marks a hard line break while a paragraph is written; no card contains this character."""
-_BLANK = f" \t{_BREAK}"
-_DROPPED = "\1"
-"""Marks where a tag was dropped; no card contains this character."""
+_BLANK = f" \t{BREAK}"
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
-_APART = re.compile(rf"(?<=[*_`~\[\]()<\\!&]){_DROPPED}+(?=[*_`~\[\]()<\\!&#])")
-_SCHEMES = ("http", "https", "mailto")
 _DEEPEST = 6
 _MOST_PARTS = 100
 """Blocks into which blank lines may split an HTML table."""
@@ -59,9 +52,9 @@ def polish(card: str, *, base_url: str = "") -> Polished:
     Relative links and images are resolved against `base_url`, the address of the card; without it they become text.
     """
     text = _CONTROLS.sub("", card.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n"))
-    matter, markdown = split(text)
+    matter, source = split(text)
     parser = _Parser("commonmark", {"html": True}).enable(["table", "strikethrough"]).disable("text_join")
-    root = SyntaxTreeNode(parser.parse(markdown))
+    root = SyntaxTreeNode(parser.parse(source))
     blocks = list(root.children)
     title = ""
     first = next((node for node in blocks if node.type != "html_block"), None)
@@ -72,7 +65,7 @@ def polish(card: str, *, base_url: str = "") -> Polished:
     headings = [node for node in root.walk() if node.type == "heading"]
     others = [node for node in headings if node is not first]
     shift = 1 if any(node.tag == "h1" for node in others) else 0
-    writer = _Writer(markdown.split("\n"), base_url, shift, _anchors(headings))
+    writer = _Writer(source.split("\n"), InlineWriter(base_url, _anchors(headings)), shift)
     if first is not None:
         title = writer.heading(first)
     body = writer.blocks(blocks)
@@ -80,7 +73,7 @@ def polish(card: str, *, base_url: str = "") -> Polished:
     return Polished(title, "\n\n".join(filter(None, (table, body))))
 
 
-def slug(text: str) -> str:
+def _slug(text: str) -> str:
     """Return the anchor that Python-Markdown gives a heading (its extension toc)."""
     ascii_text = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
     return re.sub(r"[-\s]+", "-", _NO_WORD.sub("", ascii_text).strip().lower())
@@ -91,7 +84,7 @@ def _anchors(headings: Iterable[SyntaxTreeNode]) -> dict[str, str]:
     anchors: dict[str, str] = {}
     for heading in headings:
         text = _plain(heading.children[0].children) if heading.children else ""
-        anchor = slug(text)
+        anchor = _slug(text)
         if anchor:
             anchors.setdefault(anchor, anchor)
             anchors.setdefault(_NO_WORD.sub("", text).strip().lower().replace(" ", "-"), anchor)
@@ -102,17 +95,13 @@ def _plain(nodes: Sequence[SyntaxTreeNode]) -> str:
     return "".join(_plain(node.children) if node.children else node.content for node in nodes)
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Writer:
     """Writes the blocks of a parsed card; `source` are its lines."""
 
     source: list[str]
-    base_url: str
+    inline: InlineWriter
     shift: int
-    anchors: dict[str, str]
-    _open: list[str] = field(default_factory=list)
-
-    # --- blocks
 
     def blocks(self, nodes: Sequence[SyntaxTreeNode]) -> str:
         """Return blocks separated by blank lines."""
@@ -120,7 +109,7 @@ class _Writer:
 
     def heading(self, node: SyntaxTreeNode) -> str:
         """Return the text of a heading, in one line."""
-        text = " ".join(self._inline(node).replace(_BREAK, "").split("\n")).strip()
+        text = self.inline.line(node)
         return f"{text[:-1]}\\#" if text.endswith("#") and not text.endswith("\\#") else text
 
     def _each(self, nodes: Sequence[SyntaxTreeNode]) -> Iterator[str]:
@@ -132,7 +121,7 @@ class _Writer:
                 continue
             source, used = self._whole_table(node, rest)
             del rest[:used]
-            yield html.clean_block(source, self._resolve, shift=self.shift)
+            yield html.clean_block(source, self.inline.resolve, shift=self.shift)
 
     def _block(self, node: SyntaxTreeNode) -> str:
         match node.type:
@@ -159,10 +148,8 @@ class _Writer:
         return f"{'#' * level} {text}" if text else ""
 
     def _paragraph(self, node: SyntaxTreeNode) -> str:
-        shown = [line for line in self._inline(node).split("\n") if line.strip(_BLANK)]
-        lines = [
-            markdown.paragraph_line(line.strip(_BLANK)) + ("  " if line.endswith(_BREAK) else "") for line in shown
-        ]
+        shown = [line for line in self.inline.text(node).split("\n") if line.strip(_BLANK)]
+        lines = [markdown.paragraph_line(line.strip(_BLANK)) + ("  " if line.endswith(BREAK) else "") for line in shown]
         return "\n".join(lines).rstrip(" ")
 
     def _list(self, node: SyntaxTreeNode) -> str:
@@ -190,13 +177,9 @@ class _Writer:
         rows = [row for part in node.children for row in part.children]
         alignments = [str(cell.attrs.get("style", "")).rpartition(":")[2] for cell in rows[0].children]
         marks = {"left": ":---", "right": "---:", "center": ":---:"}
-        lines = [[self._cell(cell) for cell in row.children] for row in rows]
+        lines = [[self.inline.cell(cell) for cell in row.children] for row in rows]
         lines.insert(1, [marks.get(alignment, "---") for alignment in alignments])
         return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
-
-    def _cell(self, cell: SyntaxTreeNode) -> str:
-        pieces = self._pieces(_inline_tokens(cell))
-        return " ".join(_joined(map(markdown.table_cell, pieces)).replace(_BREAK, "").split("\n")).strip()
 
     def _whole_table(self, node: SyntaxTreeNode, rest: Sequence[SyntaxTreeNode]) -> tuple[str, int]:
         """Return a block of HTML joined with the following blocks that belong to its table, and how many they are."""
@@ -212,126 +195,6 @@ class _Writer:
             if missing <= 0:
                 return "\n".join(self.source[start:end]), used
         return node.content, 0
-
-    # --- within a line
-
-    def _inline(self, node: SyntaxTreeNode) -> str:
-        return _joined(self._pieces(_inline_tokens(node)))
-
-    def _pieces(self, tokens: Sequence[Token]) -> list[str]:
-        """Return the text of each token; tags are kept only in matching pairs."""
-        pieces: list[str] = []
-        opened: list[tuple[str, int, str]] = []
-        for token in tokens:
-            match token.type:
-                case "link_open":
-                    opened.append(("link", len(pieces), self._target(token)))
-                    pieces.append(_DROPPED)
-                case "link_close":
-                    _, at, target = opened.pop()
-                    _close_link(pieces, at, target)
-                case "html_inline":
-                    self._element(token.content, pieces, opened)
-                case _:
-                    piece = self._piece(token)
-                    after_bracket = piece.startswith("(") and bool(pieces) and pieces[-1].endswith("]")
-                    pieces.append(f"\\{piece}" if after_bracket else piece)
-        return pieces
-
-    def _piece(self, token: Token) -> str:
-        match token.type:
-            case "text":
-                return markdown.plain_text(token.content).replace("](", "]\\(")
-            case "text_special":
-                return markdown.special(token)
-            case "softbreak":
-                return "\n"
-            case "hardbreak":
-                return f"{_BREAK}\n"
-            case "code_inline":
-                return markdown.inline_code(token)
-            case "image":
-                return self._image(token)
-            case _:
-                return token.markup
-
-    def _element(self, source: str, pieces: list[str], opened: list[tuple[str, int, str]]) -> None:
-        name, is_end = html.tag_of(source)
-        if name == "br":
-            pieces.append("<br>")
-        elif name == "img":
-            attributes = html.attributes_of(source)
-            pieces.append(self._shown(attributes.get("src", ""), attributes.get("alt", "")))
-        elif name and not html.is_known(name):
-            pieces.append(html.as_text(source))
-        elif name in html.INLINE and not is_end:
-            opened.append((name, len(pieces), ""))
-            pieces.append(_DROPPED)
-        elif name in html.INLINE and opened and opened[-1][0] == name:
-            _, at, _ = opened.pop()
-            pieces[at] = f"<{name}>"
-            pieces.append(f"</{name}>")
-        else:
-            pieces.append(_DROPPED)
-
-    def _image(self, token: Token) -> str:
-        alt = "".join(child.content for child in token.children or ())
-        return self._shown(str(token.attrs.get("src", "")), alt)
-
-    def _shown(self, source: str, alt: str) -> str:
-        address = self._resolve(source)
-        text = " ".join(markdown.plain_text(alt.replace("[", "").replace("]", "")).split())
-        if not address or address.startswith(("mailto:", "#")):
-            return text
-        return f"![{text}]({address})"
-
-    def _target(self, token: Token) -> str:
-        """Return what follows the text of a link: its address and title; empty if the address is unusable."""
-        address = self._resolve(str(token.attrs.get("href", "")))
-        if not address:
-            return ""
-        if token.markup == "autolink" and urlsplit(address).scheme in ("http", "https"):
-            return "<>"
-        title = str(token.attrs.get("title", ""))
-        shown = f' "{title}"' if title and not re.search(r'["\\\n<&]', title) else ""
-        return f"({address}{shown})"
-
-    def _resolve(self, address: str) -> str | None:
-        """Return the absolute form of an address, or None if it is unknown or not safe to open."""
-        try:
-            if address.startswith("#"):
-                anchor = self.anchors.get(address[1:].lower())
-                return f"#{anchor}" if anchor else None
-            scheme = urlsplit(address).scheme.lower()
-            if not scheme and self.base_url:
-                address = urljoin(self.base_url, address)
-                scheme = urlsplit(address).scheme.lower()
-        except ValueError:
-            return None
-        if scheme not in _SCHEMES:
-            return None
-        return quote(address, safe="%/:?#[]@!$&'*+,;=-._~")
-
-
-def _inline_tokens(node: SyntaxTreeNode) -> Sequence[Token]:
-    if not node.children:
-        return ()
-    token = node.children[0].token
-    return token.children or () if token else ()
-
-
-def _joined(pieces: Iterable[str]) -> str:
-    """Return a line without the dropped tags; a space keeps characters around them from becoming markup."""
-    return _APART.sub(" ", "".join(pieces)).replace(_DROPPED, "")
-
-
-def _close_link(pieces: list[str], at: int, target: str) -> None:
-    text = _joined(pieces[at + 1 :])
-    if target == "<>":
-        pieces[at:] = [f"<{text}>"]
-    elif target and text.strip():
-        pieces[at] = "["
-        pieces.append(f"]{target}")
 
 
 def _open_tables(source: str) -> int:
