@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from common.http.proxies import is_inside
 from common.kube.credentials import Credentials
 from common.kube.errors import ROLE, remedy_of
 from common.kube.resources import INFERENCE_SERVICES
-from services.connector.doctor.asking import Asked
+from services.connector.doctor.asking import Asked, plurals
 from services.connector.doctor.report import Finding, listed
 
 SKEW = 60.0
@@ -173,8 +173,3 @@ def judge_kinds(
             )
         )
     return findings
-
-
-def plurals(document: Mapping[str, Any]) -> Iterable[str]:
-    """Return the plural names of the kinds in the discovery document of a version."""
-    return [str(each.get("name")) for each in document.get("resources") or [] if isinstance(each, dict)]

@@ -1,14 +1,14 @@
 """Sends requests to an API server without retries, and returns each answer or error."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from typing import Any, Self, TypeAlias, TypeVar
 from urllib.parse import quote
 
 from common.http.client import HttpClient, RemoteError, Response, StatusError
 from common.kube.credentials import Credentials
-from common.kube.resources import PODS, Resource
+from common.kube.resources import LLM_INFERENCE_SERVICES, PODS, Resource
 
 T = TypeVar("T")
 Asked: TypeAlias = T | RemoteError
@@ -74,6 +74,14 @@ class ApiServerClient:
         answer = await self._json("GET", "/".join(filter(None, ["/apis", group, version])))
         return None if isinstance(answer, StatusError) and answer.status == 404 else answer
 
+    async def llm_kind(self) -> Resource | None:
+        """Return LLMInferenceServices in the version that the cluster has, if any."""
+        for resource in LLM_INFERENCE_SERVICES:
+            served = await self.served(resource.group, resource.version)
+            if isinstance(served, Mapping) and resource.plural in plurals(served):
+                return resource
+        return None
+
     async def objects(
         self, resource: Resource, namespace: str | None = None, *, selector: str = ""
     ) -> Asked[Sequence[Any]]:
@@ -122,6 +130,11 @@ class ApiServerClient:
             return await self._http.request(method, path, **options)
         except RemoteError as error:
             return error
+
+
+def plurals(document: Mapping[str, Any]) -> Iterable[str]:
+    """Return the plural names of the kinds in the discovery document of a version."""
+    return [str(each.get("name")) for each in document.get("resources") or [] if isinstance(each, dict)]
 
 
 def _at(value: Any, *path: str) -> Any:

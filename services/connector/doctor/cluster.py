@@ -14,7 +14,6 @@ from common.kube.resources import (
     GATEWAYS,
     HTTP_ROUTES,
     INFERENCE_SERVICES,
-    LLM_INFERENCE_SERVICES,
     ROUTES,
     SERVICES,
     Resource,
@@ -27,7 +26,7 @@ from services.connector.doctor.registries import RegistryObjects, discovery_of, 
 from services.connector.doctor.report import Finding, Step
 from services.connector.doctor.settings import Settings
 from services.connector.doctor.steps import DoctorOptions, run_step
-from services.normalizer.cluster_specs import ClusterSpec, GivenAccess, TokenAccess, id_of_server
+from services.normalizer.cluster_specs import ClusterSpec, GivenAccess, id_of_server
 from services.normalizer.clusters import registry_connector
 from services.normalizer.facts import DeploymentKind
 from services.normalizer.normalize.deployment import Deployment
@@ -199,7 +198,7 @@ class ClusterExamination:
             own=self.own if self._caches else "",
             has_routes=self._has_routes and searched,
             gateways=settings.model_registry_gateways and searched,
-            llm=await self.llm_kind(api),
+            llm=await api.llm_kind(),
             runtimes=settings.read_runtimes,
             namespaces=settings.read_namespaces,
             connections=settings.resolve_connections,
@@ -222,14 +221,6 @@ class ClusterExamination:
         findings = rights.judge_rights(needed, dict(zip(wanted, answers, strict=True)), further=scope.further)
         return [*findings, rights.optional(scope)] if self.purpose.followed else findings
 
-    async def llm_kind(self, api: ApiServerClient) -> Resource | None:
-        """Return LLMInferenceServices in the version that the cluster has, if any."""
-        for resource in LLM_INFERENCE_SERVICES:
-            served = await api.served(resource.group, resource.version)
-            if isinstance(served, Mapping) and resource.plural in access.plurals(served):
-                return resource
-        return None
-
     async def check_models(self, api: ApiServerClient) -> list[Finding]:
         """List the deployments."""
         found = await self.list_deployments(api)
@@ -237,7 +228,7 @@ class ClusterExamination:
 
     async def list_deployments(self, api: ApiServerClient) -> list[sources.DeploymentList]:
         """Return the InferenceServices, and the LLMInferenceServices if the cluster has them, by namespace."""
-        llm = await self.llm_kind(api)
+        llm = await api.llm_kind()
         kinds: list[tuple[DeploymentKind, Resource, Callable[[Any], Deployment]]] = [
             ("InferenceService", INFERENCE_SERVICES, read_isvc)
         ]
@@ -297,16 +288,3 @@ class ClusterExamination:
             metrics=Metrics("doctor", __version__),
             environ=self.options.environ,
         )
-
-    def secrets(self) -> list[str]:
-        """Return the tokens that are sent to its servers."""
-        tokens = [self.credentials.current_token() if self.credentials is not None else None]
-        files = list(self.wanted.tokens.values())
-        if isinstance(self.wanted.access, TokenAccess):
-            files.append(self.wanted.access.token_file)
-        for path in files:
-            try:
-                tokens.append(path.read_text().strip())
-            except (OSError, UnicodeDecodeError):
-                continue
-        return [token for token in tokens if token]

@@ -21,6 +21,7 @@ from services.connector.doctor.examination import Examination, get
 from services.connector.doctor.report import Report
 from services.connector.doctor.settings import read_settings
 from services.connector.doctor.steps import DoctorOptions
+from services.normalizer.cluster_specs import TokenAccess
 
 MANIFESTS = "manifests"
 """The folder whose files `connector preview` reads."""
@@ -46,7 +47,7 @@ async def collect(options: DoctorOptions, report: Report) -> dict[str, str]:
             await examination.step("clusters", "Clusters", examination.find_clusters)
         clusters = examination.clusters
         await asyncio.gather(*(cluster.login() for cluster in clusters if cluster.has_way))
-        secrets += [secret for cluster in clusters for secret in cluster.secrets()]
+        secrets += [secret for cluster in clusters for secret in _tokens(cluster)]
         secrets.append(options.environ.get("token", "").strip())
         found = await asyncio.gather(*map(_in_time, clusters))
         objects = {name: each for of_one in found for name, each in of_one.items()}
@@ -72,6 +73,18 @@ async def collect(options: DoctorOptions, report: Report) -> dict[str, str]:
     return files
 
 
+def _tokens(cluster: ClusterExamination) -> list[str]:
+    """Return the tokens that are sent to the servers of a cluster."""
+    tokens = [cluster.credentials.current_token() if cluster.credentials is not None else None]
+    files = list(cluster.wanted.tokens.values())
+    if isinstance(cluster.wanted.access, TokenAccess):
+        files.append(cluster.wanted.access.token_file)
+    for path in files:
+        with suppress(OSError, UnicodeDecodeError):
+            tokens.append(path.read_text().strip())
+    return [token for token in tokens if token]
+
+
 async def _in_time(cluster: ClusterExamination) -> dict[str, list[Any]]:
     """Return the objects of a cluster by file, nothing if that takes too long (the report says so)."""
     try:
@@ -88,7 +101,7 @@ async def _objects(cluster: ClusterExamination) -> dict[str, list[Any]]:
         return {}
     namespaces: Sequence[str | None] = cluster.wanted.namespaces or (None,)
     found: dict[str, list[Any]] = {}
-    llm = await cluster.llm_kind(api)
+    llm = await api.llm_kind()
     for resource, kind in {**_KINDS, **({llm: "LLMInferenceService"} if llm else {})}.items():
         answers = await asyncio.gather(*(api.objects(resource, namespace) for namespace in namespaces))
         objects = [
