@@ -15,6 +15,7 @@ from common.status import (
     SourceStatus,
     Verdict,
 )
+from common.words import counted
 
 UNREAD: Final = timedelta(minutes=15)
 """If there was no request for this long, Backstage does not read the feed: its readers ask every few minutes."""
@@ -100,7 +101,7 @@ def _rank(condition: ConditionStatus) -> tuple[int, str]:
 
 
 def _models(number: int) -> str:
-    return "1 model is" if number == 1 else f"{number} models are"
+    return counted(number, "model is", "models are")
 
 
 def _read(found: Findings) -> str:
