@@ -19,6 +19,7 @@ from common.logs import log_start
 from common.metrics import Metrics
 from common.settings import report_unusable
 from common.status import SettingStatus, settings_of
+from common.words import counted
 from services.location.app import create_location_app
 from services.location.follow import ShelfUpdater
 from services.location.service import access_policy, card_fetcher, rendering_options
@@ -192,7 +193,7 @@ def announce(shelf: Shelf, base: str, tell: Callable[[str], None]) -> None:
         tell(f"{base}{entry.uri}")
     if len(shelf) > _TOLD:
         tell("...")
-    served = "1 model is served" if len(shelf) == 1 else f"{len(shelf)} models are served"
+    served = counted(len(shelf), "model is served", "models are served")
     tell(served if len(shelf) else "no model is ready to be served yet")
 
 

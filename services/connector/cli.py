@@ -200,8 +200,8 @@ def preview(
     if text := reports.FORMATS[output](result, differences):
         click.echo(text)
     if not result.shown and not result.hidden:
-        places = [*paths, *(["the cluster"] if cluster else []), *([str(bundle)] if bundle else []), *registry]
-        click.echo(f"no model in {', '.join(places)} ({result.files} files read)", err=True)
+        elsewhere = [*(["the cluster"] if cluster else []), *([str(bundle)] if bundle else []), *registry]
+        click.echo(reports.nothing_found(result, paths, elsewhere), err=True)
     sys.exit(1 if result.fails(fail_on) else 0)
 
 

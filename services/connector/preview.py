@@ -1,6 +1,5 @@
 """Computes what the connector would serve from some manifests, and what is wrong with them."""
 
-import re
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -21,19 +20,15 @@ from services.normalizer.sources.manifest_checks import Noticed
 from services.normalizer.sources.manifest_files import (
     FileContents,
     Place,
-    decoded,
     find_manifests,
     read_bytes,
     read_file,
 )
+from services.normalizer.sources.manifest_lines import Lines
 from services.normalizer.sources.manifest_objects import Contents, read_manifests
 
 STDIN = "-"
 NOTHING: Mapping[Path, FileContents] = MappingProxyType({})
-_KEY = re.compile(
-    r"annotation (?P<annotation>[\w.-]+/[\w.-]+)|the label (?P<label>[\w./-]+)"
-    r"|its field [\w.\[\]/-]*?(?P<field>[\w-]+)(?:\[\d+\])* is |its (?P<name>name) \"|write (?P<type>kind|apiVersion): "
-)
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "info")
 """The most severe first."""
 
@@ -112,7 +107,7 @@ def preview(
         FileNotFoundError: one of `paths` does not exist, or a pattern matches nothing.
     """
     files = {**read_paths(paths, progress), **more}
-    contents = _selected(read_manifests(files, connections=connections), selection)
+    contents = _selected(read_manifests(files, connections=connections, accepted=more.keys()), selection)
     desired = _desired(contents, defaults, registries)
     found: defaultdict[str, list[Noticed]] = defaultdict(list)
     for each in contents.noticed:
@@ -124,7 +119,7 @@ def preview(
             found[Ref.parse(ref).label].append(Noticed(problem, place))
     for each in _not_ready(contents):
         found[each.problem.object].append(each)
-    lines = _Lines()
+    lines = Lines()
     for subject, of_one in found.items():
         found[subject] = list(map(lines.pinpoint, of_one))
     shown = [_shown(upsert, places, found) for _, upsert in sorted(desired.wanted.items())]
@@ -155,33 +150,6 @@ def read_paths(paths: Iterable[str | Path], progress: Progress = no_progress) ->
         progress(len(files), len(found))
         files[path] = read_bytes(sys.stdin.buffer.read(), STDIN) if path == Path(STDIN) else read_file(path)
     return files
-
-
-class _Lines:
-    """The lines of files, read again to find the key that a problem names."""
-
-    def __init__(self) -> None:
-        self._files: dict[str, list[str]] = {}
-
-    def pinpoint(self, each: Noticed) -> Noticed:
-        """Return the problem with the line of the annotation, label or field that it is about, if that is found."""
-        problem, place = each
-        key = _KEY.search(f"{problem.message} {problem.remedy}")
-        if key is None or not place.line or place.path == STDIN:
-            return each
-        named = re.compile(rf"[\s\"'{{,]{re.escape(key[key.lastgroup or 0])}[\"']?\s*:")
-        for number, line in enumerate(self._of(place.path)[place.line - 1 :], place.line):
-            if named.search(f" {line}"):
-                return Noticed(problem, Place(place.path, number))
-        return each
-
-    def _of(self, path: str) -> list[str]:
-        if path not in self._files:
-            try:
-                self._files[path] = decoded(Path(path).read_bytes()).splitlines()
-            except (OSError, UnicodeDecodeError):  # the file has changed since it was read
-                self._files[path] = []
-        return self._files[path]
 
 
 def _matching(written: str) -> Sequence[Path]:

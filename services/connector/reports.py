@@ -13,9 +13,10 @@ import click
 
 from common import __version__
 from common.problems import PROBLEMS, ProblemId, Severity
+from common.words import counted
 from services.connector.preview import STDIN, Preview, Shown
 from services.normalizer.sources.manifest_checks import Noticed
-from services.normalizer.sources.manifest_files import Place
+from services.normalizer.sources.manifest_files import SUFFIXES, Place
 
 if TYPE_CHECKING:
     from services.connector.comparison import Difference
@@ -39,12 +40,33 @@ _DOCUMENTATION = "docs/mapping.md"
 def table(result: Preview, differences: Differences = None) -> str:
     """Return a row for each document, then the problems and a summary; on a terminal, fitted to its width and coloured.
 
-    With differences, these replace the rows.
+    With differences, these replace the rows. Empty if there is nothing to tell.
     """
+    if not (result.shown or result.hidden or differences):
+        return ""
     width = shutil.get_terminal_size((_WIDTH, 24)).columns if sys.stdout.isatty() else 0
     rows = _rows(result, width) if differences is None else _differing(differences)
     lines = [*rows, *_problem_lines(result, width), "", _summary(result)]
     return "\n".join(lines).lstrip("\n")
+
+
+def nothing_found(result: Preview, paths: Sequence[str], elsewhere: Sequence[str]) -> str:
+    """Return, for a preview without any model or problem, where was looked and what to do.
+
+    `paths` and `elsewhere` are what was given: files and folders, and other places.
+    """
+    where = " and ".join([*paths, *elsewhere])
+    if not result.files and not elsewhere:
+        return (
+            f"no Kubernetes objects were found: there is no file named {', '.join(f'*{each}' for each in SUFFIXES)} in "
+            f"{where} or below.\nGive the path of your manifests: connector preview PATH"
+        )
+    looked = f" ({counted(result.files, 'file')} read)" if paths else ""
+    return (
+        f"no InferenceService or LLMInferenceService was found in {where}{looked}.\n"
+        "Give the path of manifests that have one; what is generated has to be rendered first, for example: "
+        "kustomize build DIR | connector preview -"
+    )
 
 
 def as_json(result: Preview, differences: Differences = None) -> str:
@@ -201,17 +223,11 @@ def _wrapped(text: str, width: int, indent: str) -> list[str]:
 
 def _summary(result: Preview) -> str:
     count = Counter(each.problem.severity for each in result.noticed)
-    parts = [_counted(len(result.shown), "model is shown", "models are shown")]
-    parts += [
-        _counted(count[severity], severity, f"{severity}s") for severity in ("error", "warning") if count[severity]
-    ]
+    parts = [counted(len(result.shown), "model is shown", "models are shown")]
+    parts += [counted(count[severity], severity) for severity in ("error", "warning") if count[severity]]
     if count["info"]:
-        parts.append(_counted(count["info"], "note", "notes"))
-    return f"{', '.join(parts)} in {_counted(result.files, 'file', 'files')}"
-
-
-def _counted(number: int, one: str, many: str) -> str:
-    return f"{number} {one if number == 1 else many}"
+        parts.append(counted(count["info"], "note"))
+    return f"{', '.join(parts)} in {counted(result.files, 'file')}"
 
 
 def _entries(result: Preview, differences: Differences) -> Iterator[dict[str, Any]]:

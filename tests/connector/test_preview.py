@@ -180,8 +180,24 @@ def test_a_path_that_does_not_exist_is_a_wrong_command(path: str, tmp_path: Path
 
 def test_an_empty_folder_is_reported(tmp_path: Path) -> None:
     result = preview(tmp_path, output="table")
-    assert f"no model in {tmp_path} (0 files read)" in result.stderr
+    assert result.stdout == ""
+    assert result.stderr.splitlines() == [
+        f"no Kubernetes objects were found: there is no file named *.yaml, *.yml, *.json in {tmp_path} or below.",
+        "Give the path of your manifests: connector preview PATH",
+    ]
     assert result.exit_code == 0
+    assert json.loads(preview(tmp_path).stdout) == []
+
+
+def test_files_without_a_deployment_are_counted(tmp_path: Path) -> None:
+    written(tmp_path / "a.yaml", {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}})
+    result = preview(tmp_path, output="table")
+    assert result.stdout == ""
+    [first, then] = result.stderr.splitlines()
+    assert first == f"no InferenceService or LLMInferenceService was found in {tmp_path} (1 file read)."
+    assert then.endswith("kustomize build DIR | connector preview -")
+    written(tmp_path / "b.yaml", {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "b"}})
+    assert "(2 files read)" in preview(tmp_path, output="table").stderr
 
 
 def test_the_table_names_models_problems_and_a_summary(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """From the Kubernetes objects in files to facts."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -31,6 +31,7 @@ from services.normalizer.sources.manifest_checks import (
     is_to_be_filled_in,
     kind_faults,
     unreadable,
+    without_model,
 )
 from services.normalizer.sources.manifest_files import DocumentFault, FileContents, Manifest, Place
 
@@ -58,6 +59,8 @@ _READERS: Mapping[str, _KindReader] = {
         ),
     )
 }
+
+_OF_FIELDS = ("field_unknown", "field_of_wrong_type")
 
 
 class DeploymentManifest(NamedTuple):
@@ -96,10 +99,13 @@ class Contents:
         }
 
 
-def read_manifests(files: Mapping[Path, FileContents], *, connections: bool = False) -> Contents:
+def read_manifests(
+    files: Mapping[Path, FileContents], *, connections: bool = False, accepted: Collection[Path] = ()
+) -> Contents:
     """Return the facts of the objects in files, by path; kinds that have nothing to do with us are left out.
 
-    `connections`: the Secrets that deployments name as connections are read, as far as they may be shown.
+    `connections`: the Secrets that deployments name as connections are read, as far as they may be shown. `accepted`
+    are files whose objects come from an API server.
     """
     ordered = sorted(files)
     manifests = [found for path in ordered if not is_kustomization(path) for found in files[path].manifests]
@@ -108,7 +114,7 @@ def read_manifests(files: Mapping[Path, FileContents], *, connections: bool = Fa
     }
     ours = {Path(found.place.path) for found in manifests if found.obj.get("kind") in DEPLOYMENT_KINDS}
     overlay = read_overlay(kustomizations, ours=ours) if kustomizations else Overlay()
-    reading = _Reading(overlay, connections=connections)
+    reading = _Reading(overlay, connections=connections, accepted=set(map(str, accepted)))
     for manifest in manifests:
         if not overlay.is_patch(manifest.place.path):
             reading.take(manifest)
@@ -120,7 +126,7 @@ def read_manifests(files: Mapping[Path, FileContents], *, connections: bool = Fa
         reading.accounts,
         reading.runtimes,
         reading.connections_in_use(),
-        (*of_files, *reading.noticed),
+        (*of_files, *reading.noticed, *reading.without_model()),
         tuple(fault for fault in faults if not fault.template),
     )
 
@@ -128,10 +134,11 @@ def read_manifests(files: Mapping[Path, FileContents], *, connections: bool = Fa
 class _Reading:
     """What was read so far."""
 
-    def __init__(self, overlay: Overlay, *, connections: bool) -> None:
+    def __init__(self, overlay: Overlay, *, connections: bool, accepted: Collection[str]) -> None:
         self._overlay = overlay
         self._reads_connections = connections
-        self._partial: set[Ref] = set()
+        self._accepted = accepted
+        self._partial: dict[Ref, Manifest] = {}
         self.deployments: dict[Ref, DeploymentManifest] = {}
         self.services: dict[Key, ServiceFacts] = {}
         self.accounts: dict[Key, ServiceAccountFacts] = {}
@@ -176,6 +183,13 @@ class _Reading:
         named = ((each.facts.namespace, secret_name(each.facts.storage)) for each in self.deployments.values())
         return {key: self.connections[key] for key in named if key in self.connections}
 
+    def without_model(self) -> Iterator[Noticed]:
+        """Yield the problems of deployments that do not say what they serve, unless a field is wrong in them anyway."""
+        for ref, manifest in self._partial.items():
+            name = ref.label
+            if not any(each.problem.object == name and each.problem.id in _OF_FIELDS for each in self.noticed):
+                yield without_model(manifest, self.deployments[ref].facts.kind, name)
+
     def _placed(self, manifest: Manifest) -> Manifest:
         """Return the object with the namespace that a kustomization gives it."""
         namespace = self._overlay.namespace(manifest.place.path)
@@ -197,7 +211,7 @@ class _Reading:
             return
         found = DeploymentManifest(reader.read(obj), has_status=bool(obj.get("status")), place=place)
         ref, name = found.ref, found.ref.label
-        self.noticed += deployment_faults(manifest, reader.kind, name)
+        self.noticed += deployment_faults(manifest, reader.kind, name, accepted=place.path in self._accepted)
         partial = not any(values.at(obj, *reader.whole, part) for part in reader.parts)
         former = self.deployments.get(ref)
         if former is not None and partial != (ref in self._partial):
@@ -221,8 +235,10 @@ class _Reading:
                 "remove one of them",
             )
             self.noticed.append(Noticed(problem, place))
-        (self._partial.add if partial else self._partial.discard)(ref)
         self.deployments[ref] = found
+        self._partial.pop(ref, None)
+        if partial:
+            self._partial[ref] = manifest
 
 
 def _holds_isvcs(template: Mapping[str, Any]) -> bool:

@@ -4,10 +4,11 @@ A wrapper has the identity of the source inside it, and changes or adds facts on
 """
 
 from common.faults import Fault
+from common.problems import Problem
 from services.normalizer.facts import Gone, Missing, Ref, Unusable
 from services.normalizer.normalize.deployment import Deployment, Fact, Planned
 from services.normalizer.normalize.selection import Selection
-from services.normalizer.source import News, Provable, Sink, Source
+from services.normalizer.source import Locating, News, Provable, Sink, Source
 
 
 class Wrapper:
@@ -23,6 +24,10 @@ class Wrapper:
     async def is_gone(self, ref: Ref) -> bool:
         """Return whether the source has no such object; False if it cannot be asked for single objects."""
         return isinstance(self._source, Provable) and await self._source.is_gone(ref)
+
+    def place_of(self, ref: Ref, problem: Problem) -> str:
+        """Return the place in a file of a problem of an object; empty if the source does not know one."""
+        return self._source.place_of(ref, problem) if isinstance(self._source, Locating) else ""
 
 
 class WrappedSink(Sink):
