@@ -4,7 +4,6 @@ import asyncio
 import itertools
 import json
 import re
-import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -16,6 +15,7 @@ from aiohttp.typedefs import Handler
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from common import metrics as metrics_format
+from common import randomness
 from common.health import Health
 from common.http.access import AccessPolicy
 from common.http.addresses import Address, address_of, sockets_of
@@ -82,7 +82,7 @@ def create_app(
     count = cache(partial(traffic.requests.labels, name))
     duration = cache(partial(traffic.seconds.labels, name))
     last = cache(partial(traffic.last.labels, name))
-    fresh_id = map("{}-{:x}".format, itertools.repeat(secrets.token_hex(4)), itertools.count(1))
+    fresh_id = map("{}-{:x}".format, itertools.repeat(randomness.identifier(4)), itertools.count(1))
 
     @web.middleware
     async def skeleton(request: web.Request, handler: Handler) -> web.StreamResponse:
