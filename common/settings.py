@@ -1,4 +1,4 @@
-"""Settings from environment variables: those that all services share, and what becomes of invalid values.
+"""Settings from environment variables: those that all services share, and what is used instead of invalid values.
 
 Each service derives its settings from `ServiceSettings`; the alias of a field is the name of its variable. The keys of
 the Secret (`token`, `ca.crt`, `namespace`) are variables too, because the pod gets the Secret by `envFrom`.
