@@ -14,13 +14,12 @@ errors, and how they are handled:
 """
 
 import asyncio
-import random
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from common.backoff import Backoff
+from common.backoff import Backoff, spread
 from common.faults import Fault
 from common.http.client import MAX_WAIT, RemoteError, Unreachable
 from common.kube.answers import BOOKMARK, DELETED, WatchEvent
@@ -40,8 +39,8 @@ class ReflectorOptions:
 
     resync: float = 600
     """Time after which the collection is listed again, to repair anything that a watch has missed. 0: never."""
-    watch: tuple[int, int] = (240, 300)
-    """The server ends a watch after a random time in this range, so that many watches do not end at the same time."""
+    watch: float = 270
+    """The server ends a watch after about this time, so that many watches do not end at the same time."""
     idle: float = 90
     """Time without data after which a connection counts as dead. Servers send a bookmark about every minute, so one may
     be late; with a server that sends none, an idle watch costs one new request in this time, but no list."""
@@ -95,6 +94,7 @@ class Reflector(Generic[T]):
         self._report = StateReporter(metrics=metrics, name=name, on_fault=handler.on_fault)
         self._list_backoff = Backoff(*self._options.backoff)
         self._watch_backoff = Backoff(*self._options.backoff)
+        self._slow_backoff = Backoff(self._options.slow, self._options.slow, least=0.5)
         self._version: str | None = None
         self._relist = False
         self._next_list = 0.0
@@ -174,7 +174,7 @@ class Reflector(Generic[T]):
                     version=version,
                     label_selector=self._label_selector,
                     field_selector=self._field_selector,
-                    seconds=random.randint(*self._options.watch),  # noqa: S311 - spreads load, is not a secret
+                    seconds=round(spread(self._options.watch)),
                     idle=self._options.idle,
                 ) as events,
             ):
@@ -235,7 +235,7 @@ class Reflector(Generic[T]):
     def _pause(self, error: RemoteError, backoff: Backoff) -> float:
         pause = backoff.next()
         if fault_of(error).needs_administrator:
-            return random.uniform(self._options.slow / 2, self._options.slow)  # noqa: S311 - as above
+            return self._slow_backoff.next()
         asked = error.retry_after if isinstance(error, KubeError) else None
         return max(pause, min(asked or 0, MAX_WAIT))
 

@@ -18,7 +18,7 @@ from common.commandline import HELP, AddressType, finish, progress_bar, reported
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from common.http.server import Address
+    from common.http.addresses import Address
     from services.connector.comparison import Difference
     from services.connector.preview import Clusters, Preview
     from services.normalizer.facts import Ref

@@ -48,6 +48,7 @@ class Controller:
         self._telemetry = context.telemetry
         self._clock = context.clock
         self._complaint = Complaint()
+        self._storage_backoff = Backoff(0.1, 60, least=0.5)
         self._settles_at = inf
         self._unsettled: set[str] = set()
         self.intake = Intake(context)
@@ -244,7 +245,7 @@ class Controller:
         )
 
     def _storage_works(self) -> None:
-        self._queue.forget(SYNC)
+        self._storage_backoff.reset()
         self._health.set("storage", True)
         if self._complaint.worked():
             log.info("storage_writable_again")
@@ -257,4 +258,4 @@ class Controller:
         if level := self._complaint.failed():
             tell = log.info if level == "info" else log.warning
             tell("storage_not_writable", error=str(error), remedy=remedy)
-        self._queue.retry(SYNC)
+        self._queue.retry_after(SYNC, self._storage_backoff.next())

@@ -4,7 +4,6 @@ A registry is read without waiting for cards: it requests them, and each is repo
 """
 
 import asyncio
-import random
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import AsyncExitStack
@@ -13,7 +12,7 @@ from typing import Self
 
 import structlog
 
-from common.backoff import Backoff, happens
+from common.backoff import Backoff, happens, spread
 from common.faults import Fault
 from common.wire import card_digest
 from services.normalizer.normalize.cards import CatalogModel
@@ -50,10 +49,10 @@ class Catalogs:
 
     `update` says which catalogs there are, in the order in which they are asked: a later one never displaces what an
     earlier one said. `want` says which cards a registry refers to; `news` gets what comes of them, `forgotten`
-    the keys of those that no one wants any more. A card is read again
-    at the age of `refresh` (seconds), a little sooner for some, so that not all of them are at once. One that the
-    catalogs do not have is looked for again after `recheck`, and only then believed to be none. A catalog that fails is
-    let alone for a while (`pause`: ceilings of the first and of later pauses).
+    the keys of those that no one wants any more. A card is read again at about the age of `refresh` (seconds), so that
+    not all of them are read at once. One that the catalogs do not have is looked for again after `recheck`, and only
+    then believed to be none. A catalog that fails is not asked for a while (`pause`: ceilings of the first and of later
+    pauses).
     """
 
     def __init__(
@@ -219,7 +218,7 @@ class Catalogs:
         card.read_at = now
         if text is not None:
             card.missed = None
-            card.due_at = now + self._refresh * random.uniform(0.9, 1)  # noqa: S311 - spreads load, guards nothing
+            card.due_at = now + spread(self._refresh)
             digest = card_digest(text)
             if digest != card.digest:
                 card.digest = digest
