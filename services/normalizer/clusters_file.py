@@ -15,7 +15,7 @@ import structlog
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 from pydantic.alias_generators import to_camel
 
-from common.settings import NamedUrl, Url
+from common.setting_types import NamedUrl, Url
 from services.normalizer.normalize.owners import entity_reference, parse_owner
 from services.normalizer.sink import Intake
 from services.normalizer.validated_yaml import InvalidYamlError, parse

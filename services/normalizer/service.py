@@ -13,6 +13,7 @@ from common import __version__
 from common.health import Health
 from common.http import server
 from common.http.access import AccessPolicy
+from common.http.addresses import Address
 from common.http.client import HttpClient
 from common.kube.environment import find_credentials, pod_authorities
 from common.kube.metrics import KubeMetrics
@@ -120,7 +121,7 @@ async def follow_sources(
 
 async def run(
     settings: NormalizerSettings,
-    addresses: Sequence[server.Address],
+    addresses: Sequence[Address],
     stop: asyncio.Event,
     *,
     polling_floor: float = POLLING_FLOOR,

@@ -7,7 +7,8 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, TypeAdap
 
 from common import removals
 from common.secrets import MountedCredentials
-from common.settings import CommaList, Duration, NamedUrlList, ServiceSettings, Share, Url, UrlList
+from common.setting_types import CommaList, Duration, NamedUrlList, Share, Url, UrlList
+from common.settings import ServiceSettings
 from services.normalizer.ledger import Patience
 from services.normalizer.normalize.connection import Resolving
 from services.normalizer.normalize.owners import entity_reference

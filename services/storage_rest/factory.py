@@ -12,8 +12,8 @@ from common.clocks import steady_clock
 from common.health import Health
 from common.http import server
 from common.http.access import AccessPolicy
+from common.http.addresses import Address
 from common.http.client import HttpClient
-from common.http.server import Address
 from common.kube.client import KubeClient
 from common.kube.credentials import CredentialsError
 from common.kube.environment import find_credentials

@@ -91,7 +91,7 @@ def _stored_minus_wanted() -> None:
 
 def _damage_is_not_seen() -> None:
     from services.storage_rest.stores import configmap
-    from services.storage_rest.stores.condition import CacheCondition
+    from services.storage_rest.stores.loading import CacheCondition
 
     former: Any = vars(configmap)["assess"]
 

@@ -10,12 +10,8 @@ from common.clocks import loop_time
 from common.health import Health
 from common.settings import ServiceSettings
 from common.status import (
-    Counts,
-    FeedStatus,
     LeavingStatus,
     NormalizerStatus,
-    ServiceStatus,
-    Status,
     StatusModel,
     StorageStatus,
     conditions_of,
@@ -23,6 +19,7 @@ from common.status import (
     settings_of,
 )
 from services.location.shelf import Shelf
+from services.location.status.answer import Counts, FeedStatus, ServiceStatus, Status
 from services.location.status.models import ModelQuery, Models
 from services.location.status.neighbours import Answer, Ask, Neighbours
 from services.location.status.readers import Readers

@@ -27,8 +27,7 @@ from common.wire import Batch, Leaving, Upsert
 from services.storage_rest.stores import configmap, writer
 from services.storage_rest.stores.base import Store, StoreUnavailable
 from services.storage_rest.stores.configmap import ConfigMapStore
-from services.storage_rest.stores.objects import COMPLETE, KEYS, LABELS, SHARDS
-from services.storage_rest.stores.shard import mark_of
+from services.storage_rest.stores.objects import COMPLETE, KEYS, LABELS, SHARDS, mark_of
 from services.storage_rest.telemetry import StorageMetrics
 from tests.fakes.kubernetes import ADMIN_TOKEN, FakeCluster, documented_rules, permitted
 from tests.storage_rest.running import Running, document, present, running, upsert
