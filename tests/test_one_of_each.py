@@ -57,6 +57,32 @@ def test_whoever_shows_the_time_is_given_the_clock() -> None:
         assert [each.lineno for each in uses(tree, "time.time") if each not in defaults] == [], name_of(path)
 
 
+PLAIN_PAUSES = {
+    "common/kube/client.py": "the pause that its caller asks for, in parts",
+    "services/normalizer/clusters_file.py": "looks at a file",
+    "services/normalizer/sources/kserve/event_writer.py": "spreads writes that succeed",
+    "services/normalizer/sources/manifests.py": "looks at files",
+    "services/storage_rest/registration.py": "looks at the cache; its attempts have a Backoff",
+}
+"""The modules that sleep for a time of their own: they do not try again after a failure."""
+
+
+def test_what_tries_again_has_one_way_to_pause() -> None:
+    found = set()
+    for path in CODE:
+        for node in ast.walk(parse(path)):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in ("asyncio.sleep", "time.sleep"):
+                [pause] = node.args
+                if not re.search(r"^0$|\.next\(\)|^spread\(", ast.unparse(pause)):
+                    found.add(name_of(path))
+
+    assert found == PLAIN_PAUSES.keys(), "use common.backoff: Backoff after failures, spread for intervals"
+
+
+def test_single_requests_are_repeated_in_one_place() -> None:
+    assert {name_of(path) for path in CODE if "stamina" in imported(path)} == {"common/http/client.py"}
+
+
 def test_contexts_that_verify_servers_are_made_in_one_module() -> None:
     makes = re.compile(r"create_default_context|SSLContext\(|load_verify_locations|load_default_certs")
     found = {name_of(path) for path in CODE if makes.search(path.read_text(encoding="utf-8"))}
