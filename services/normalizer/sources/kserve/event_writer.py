@@ -64,8 +64,13 @@ class EventWriter(Wrapper):
 
     async def run(self, sink: Sink) -> None:
         """Follow the source and write Events until cancelled."""
+
+        def changed(news: News) -> None:
+            sink.changed(news)
+            self._note(news)
+
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._source.run(_RecordingSink(sink, self._note)))
+            tasks.create_task(self._source.run(WrappedSink(sink, changed)))
             tasks.create_task(self._write_all())
 
     def on_problems(self, problems: Problems) -> None:
@@ -183,16 +188,3 @@ def event_for(ref: Ref, uid: str, problem: Problem, *, at: datetime) -> dict[str
         "lastTimestamp": moment,
         "count": 1,
     }
-
-
-class _RecordingSink(WrappedSink):
-    """Passes on the facts of a source, and records its deployments."""
-
-    def __init__(self, sink: Sink, note: Callable[[News], None]) -> None:
-        super().__init__(sink)
-        self._note = note
-
-    def changed(self, news: News) -> None:
-        """Pass on facts."""
-        self._sink.changed(news)
-        self._note(news)
