@@ -246,8 +246,8 @@ def _entries(result: Preview, differences: Differences) -> Iterator[dict[str, An
         }
     for key, change in compared.items():
         yield {**_nothing("", Place(""), []), "key": key, **change}
-    for subject, problems in result.hidden_by_object.items():
-        yield _nothing(subject, problems[0].place, problems)
+    for problems in result.hidden:
+        yield _nothing(problems[0].problem.object, problems[0].place, problems)
 
 
 def _nothing(subject: str, place: Place, problems: Sequence[Noticed]) -> dict[str, Any]:

@@ -70,15 +70,13 @@ class DeploymentManifest(NamedTuple):
     has_status: bool
     place: Place
 
-    @property
-    def ref(self) -> Ref:
-        """Its reference."""
-        return Ref.deployment(self.facts.kind, MANIFESTS, self.facts.namespace, self.facts.name)
-
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """The contents of some files. `faults`: documents that cannot be read and may contain deployments."""
+    """The contents of some files. `faults`: documents that cannot be read and may contain deployments.
+
+    `cluster` is that of references: `MANIFESTS`, unless the objects were copied from a cluster.
+    """
 
     deployments: Mapping[Ref, DeploymentManifest] = field(default_factory=dict)
     services: Mapping[Key, ServiceFacts] = field(default_factory=dict)
@@ -87,25 +85,30 @@ class Contents:
     connections: Mapping[Key, Connection] = field(default_factory=dict)
     noticed: tuple[Noticed, ...] = ()
     faults: tuple[DocumentFault, ...] = ()
+    cluster: str = MANIFESTS
 
     def facts(self) -> dict[Ref, Fact]:
         """Return the facts about the objects."""
         return {
-            **{Ref("service", MANIFESTS, key): service for key, service in self.services.items()},
-            **{Ref("serviceaccount", MANIFESTS, key): account for key, account in self.accounts.items()},
-            **{Ref("runtime", MANIFESTS, key): runtime for key, runtime in self.runtimes.items()},
-            **{Ref("connection", MANIFESTS, key): connection for key, connection in self.connections.items()},
+            **{Ref("service", self.cluster, key): service for key, service in self.services.items()},
+            **{Ref("serviceaccount", self.cluster, key): account for key, account in self.accounts.items()},
+            **{Ref("runtime", self.cluster, key): runtime for key, runtime in self.runtimes.items()},
+            **{Ref("connection", self.cluster, key): connection for key, connection in self.connections.items()},
             **{ref: each.facts if each.has_status else Planned(each.facts) for ref, each in self.deployments.items()},
         }
 
 
 def read_manifests(
-    files: Mapping[Path, FileContents], *, connections: bool = False, accepted: Collection[Path] = ()
+    files: Mapping[Path, FileContents],
+    *,
+    connections: bool = False,
+    accepted: Collection[Path] = (),
+    cluster: str = MANIFESTS,
 ) -> Contents:
     """Return the facts of the objects in files, by path; kinds that have nothing to do with us are left out.
 
     `connections`: the Secrets that deployments name as connections are read, as far as they may be shown. `accepted`
-    are files whose objects come from an API server.
+    are files whose objects come from an API server, `cluster` is that of their references.
     """
     ordered = sorted(files)
     manifests = [found for path in ordered if not is_kustomization(path) for found in files[path].manifests]
@@ -114,7 +117,7 @@ def read_manifests(
     }
     ours = {Path(found.place.path) for found in manifests if found.obj.get("kind") in DEPLOYMENT_KINDS}
     overlay = read_overlay(kustomizations, ours=ours) if kustomizations else Overlay()
-    reading = _Reading(overlay, connections=connections, accepted=set(map(str, accepted)))
+    reading = _Reading(overlay, cluster, connections=connections, accepted=set(map(str, accepted)))
     for manifest in manifests:
         if not overlay.is_patch(manifest.place.path):
             reading.take(manifest)
@@ -128,14 +131,16 @@ def read_manifests(
         reading.connections_in_use(),
         (*of_files, *reading.noticed, *reading.without_model()),
         tuple(fault for fault in faults if not fault.template),
+        cluster,
     )
 
 
 class _Reading:
     """What was read so far."""
 
-    def __init__(self, overlay: Overlay, *, connections: bool, accepted: Collection[str]) -> None:
+    def __init__(self, overlay: Overlay, cluster: str, *, connections: bool, accepted: Collection[str]) -> None:
         self._overlay = overlay
+        self._cluster = cluster
         self._reads_connections = connections
         self._accepted = accepted
         self._partial: dict[Ref, Manifest] = {}
@@ -210,7 +215,8 @@ class _Reading:
             self.noticed.append(Noticed(problem, place))
             return
         found = DeploymentManifest(reader.read(obj), has_status=bool(obj.get("status")), place=place)
-        ref, name = found.ref, found.ref.label
+        ref = Ref.deployment(reader.kind, self._cluster, found.facts.namespace, found.facts.name)
+        name = ref.label
         self.noticed += deployment_faults(manifest, reader.kind, name, accepted=place.path in self._accepted)
         partial = not any(values.at(obj, *reader.whole, part) for part in reader.parts)
         former = self.deployments.get(ref)
