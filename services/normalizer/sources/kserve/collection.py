@@ -39,7 +39,7 @@ class Collection(Generic[T]):
         state: Callable[[Fault | None], None],
         invalid: Callable[[Key, Exception], None] = lambda key, error: None,
     ) -> None:
-        """`changed` is called as `Handler.on_change`, `listed` when all namespaces have been listed once more.
+        """`changed` is called as `Handler.on_change`, `listed` when all namespaces have been listed, and again each time.
 
         `state` is told the fault of any of the namespaces.
         """
