@@ -15,6 +15,7 @@ import structlog
 
 from common.backoff import Backoff
 from common.catalog_info import FILE_NAME
+from common.clocks import loop_time
 from common.http.client import HttpClient, RemoteError, StatusError
 
 log = structlog.get_logger("registration")
@@ -45,13 +46,12 @@ class Registration:
         """Register and unregister until cancelled; the same failure is logged once."""
         backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE, least=0.5)
         done: Collection[str] | None = None
-        clock = asyncio.get_running_loop().time
         checked = 0.0
         while True:
             wanted, pause = self._wanted(), LOOK
-            if wanted is not None and (wanted != done or clock() >= checked + CHECK):
+            if wanted is not None and (wanted != done or loop_time() >= checked + CHECK):
                 if await self._reconcile(wanted):
-                    done, checked = wanted, clock()
+                    done, checked = wanted, loop_time()
                     backoff.reset()
                 else:
                     pause = backoff.next()

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection
 import structlog
 
 from common.backoff import Backoff
+from common.clocks import loop_time
 from common.http.client import RemoteError
 from common.kube.client import KubeClient
 from services.normalizer.companions import connection_of
@@ -77,12 +78,11 @@ class Connections(Wrapper):
 
     async def _resolve(self, sink: Sink) -> None:
         """Read the connections in use until cancelled, all of them again from time to time."""
-        clock = asyncio.get_running_loop().time
-        backoff, due = Backoff(*_BACKOFF), clock() + self._refresh
+        backoff, due = Backoff(*_BACKOFF), loop_time() + self._refresh
         while True:
-            if clock() >= due:
+            if loop_time() >= due:
                 self._waiting |= dict.fromkeys(self._users)
-                due = clock() + self._refresh
+                due = loop_time() + self._refresh
             if not self._waiting:
                 self._news.clear()
                 try:

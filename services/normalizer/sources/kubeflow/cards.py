@@ -4,7 +4,6 @@ A registry is read without waiting for cards: it requests them, and each is repo
 """
 
 import asyncio
-import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import Self
 import structlog
 
 from common.backoff import Backoff, happens, spread
+from common.clocks import loop_time
 from common.faults import Fault
 from common.wire import card_digest
 from services.normalizer.normalize.cards import CatalogModel
@@ -65,7 +65,7 @@ class Catalogs:
         refresh: float = 1800,
         recheck: float = 60,
         pause: tuple[float, float] = (5, 120),
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = loop_time,
     ) -> None:
         self._connector = connector
         self._news = news
