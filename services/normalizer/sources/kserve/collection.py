@@ -39,7 +39,7 @@ class Collection(Generic[T]):
         state: Callable[[Fault | None], None],
         invalid: Callable[[Key, Exception], None] = lambda key, error: None,
     ) -> None:
-        """`changed` is called as `Handler.on_change`, `listed` when all namespaces have been listed, and again each time.
+        """`changed` is called as `Handler.on_change`, `listed` each time that all namespaces have been listed.
 
         `state` is told the fault of any of the namespaces.
         """
