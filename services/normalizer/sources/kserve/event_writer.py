@@ -33,7 +33,7 @@ PACE = 1.0
 """Seconds between two Events, so that a thousand faulty models do not burden the API server."""
 PAUSE = 600.0
 """Seconds after which an Event that could not be written is tried again."""
-COMPONENT = "rhoai-connector"
+_COMPONENT = "rhoai-connector"
 _MESSAGE_LIMIT = 1024
 _RESOURCES: Mapping[RefKind, tuple[str, tuple[Resource, ...]]] = {
     "isvc": ("InferenceService", (INFERENCE_SERVICES,)),
@@ -66,8 +66,13 @@ class EventWriter(Wrapper):
 
     async def run(self, sink: Sink) -> None:
         """Follow the source and write Events until cancelled."""
+
+        def changed(news: News) -> None:
+            sink.changed(news)
+            self._note(news)
+
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._source.run(_RecordingSink(sink, self._note)))
+            tasks.create_task(self._source.run(WrappedSink(sink, changed)))
             tasks.create_task(self._write_all())
 
     def on_problems(self, problems: Problems) -> None:
@@ -179,23 +184,10 @@ def event_for(ref: Ref, uid: str, problem: Problem, *, at: datetime) -> dict[str
         "type": "Warning",
         "reason": "".join(word.capitalize() for word in problem.id.split("_")),
         "message": text if len(text) <= _MESSAGE_LIMIT else f"{text[: _MESSAGE_LIMIT - 1]}…",
-        "source": {"component": COMPONENT},
-        "reportingComponent": COMPONENT,
-        "reportingInstance": COMPONENT,
+        "source": {"component": _COMPONENT},
+        "reportingComponent": _COMPONENT,
+        "reportingInstance": _COMPONENT,
         "firstTimestamp": moment,
         "lastTimestamp": moment,
         "count": 1,
     }
-
-
-class _RecordingSink(WrappedSink):
-    """Passes on the facts of a source, and records its deployments."""
-
-    def __init__(self, sink: Sink, note: Callable[[News], None]) -> None:
-        super().__init__(sink)
-        self._note = note
-
-    def changed(self, news: News) -> None:
-        """Pass on facts."""
-        self._sink.changed(news)
-        self._note(news)

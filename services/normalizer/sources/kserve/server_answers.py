@@ -90,7 +90,7 @@ class _Asker(WrappedSink):
     """
 
     def __init__(self, sink: Sink, servers: ModelServers, tasks: asyncio.TaskGroup, times: AnswerTimes) -> None:
-        super().__init__(sink)
+        super().__init__(sink, self._take_all)
         self._servers = servers
         self._tasks = tasks
         self._times = times
@@ -100,7 +100,7 @@ class _Asker(WrappedSink):
         self._lacking: Fault | None = None
         servers.follow(self._reconsider)
 
-    def changed(self, news: News) -> None:
+    def _take_all(self, news: News) -> None:
         told: dict[Ref, Fact | Gone | Missing | Unusable] = {}
         for ref, fact in news.items():
             if not ref.is_deployment:

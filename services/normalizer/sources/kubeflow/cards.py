@@ -23,7 +23,7 @@ from services.normalizer.sources.refs import SourceRef
 
 log = structlog.get_logger("sources")
 
-CHUNK = 64
+_CHUNK = 64
 """How many cards are read before they are reported."""
 CardTexts = Mapping[CatalogModel, str | None]
 """Texts of cards that are new or changed; None for a model that the catalogs have no card of."""
@@ -157,7 +157,7 @@ class Catalogs:
         due = [each for each, card in self._cards.items() if card.due_at <= now]
         # A catalog without any requested card is asked now and then too, so that a failure is reported.
         if ready and (due or any(catalog.asked_at + self._refresh <= now for catalog in ready.values())):
-            await self._read(due[:CHUNK], ready)
+            await self._read(due[:_CHUNK], ready)
             return 0
         times = [max(catalog.retry_at, catalog.asked_at + self._refresh) for catalog in self._open.values()]
         times += [catalog.retry_at for catalog in self._open.values() if catalog.retry_at > now] if due else []
