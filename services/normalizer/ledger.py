@@ -10,18 +10,11 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
-from typing import Final
 
 from common import removals
+from common.removals import NOT_LISTED, NOT_READY, SOURCE_GONE
 from common.wire import Leaving, Stored
 from services.normalizer.sourcebook import SourceBook, SourceKind
-
-NOT_LISTED: Final = "not-listed"
-"""A complete look at its source lacks it."""
-NOT_READY: Final = "not-ready"
-"""It exists and has not been ready for a while."""
-SOURCE_GONE: Final = "source-gone"
-"""Its source itself is no longer configured or found."""
 
 _PLACEHOLDERS: Mapping[str, SourceKind] = {
     "original:kserve": "kserve",

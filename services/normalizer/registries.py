@@ -13,6 +13,7 @@ from services.normalizer.normalize.labels import RegistryLabels
 from services.normalizer.settings import NormalizerSettings
 from services.normalizer.sink import Intake
 from services.normalizer.source import Sink
+from services.normalizer.sourcebook import FIRST_LOOK
 from services.normalizer.sources.http import Connector
 from services.normalizer.sources.kubeflow.discovery import (
     Discovery,
@@ -173,7 +174,7 @@ class Registries:
         )
         for ref in new:
             if ref.kind == "catalog":
-                self._intake.report_remote(ref.source, ok=False, reason="it is being read for the first time")
+                self._intake.report_remote(ref.source, ok=False, reason=FIRST_LOOK)
         self._manager.update(self._refs.values())
         self._report_untrusted(found.untrusted)
 

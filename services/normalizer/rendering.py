@@ -134,13 +134,7 @@ class Renderer:
             done = work()
         except Exception as error:
             self._failures.append((Ref.parse(ref).label, error))
-            self._faults[ref] = Problem(
-                "internal_error",
-                "error",
-                Ref.parse(ref).label,
-                f"it cannot be rendered: {type(error).__name__}: {error}"[:300],
-                "its entry is kept as it was; please report this with the traceback in the log",
-            )
+            self._faults[ref] = internal_error(Ref.parse(ref), "it cannot be rendered", error)
             self.retained.add(ref)
             return None
         self._faults.pop(ref, None)
@@ -273,3 +267,14 @@ class Renderer:
         stated = entry.facts.stated
         lacking = self._cards.lacks(stated.catalog_model)
         return (*problems, *card_problems(stated, subject=entry.facts.subject, lacking=lacking))
+
+
+def internal_error(ref: Ref, fault: str, error: Exception) -> Problem:
+    """Return the problem of an object that a mistake in our code keeps from being processed."""
+    return Problem(
+        "internal_error",
+        "error",
+        ref.label,
+        f"{fault}: {type(error).__name__}: {error}"[:300],
+        "its entry is kept as it was; please report this with the traceback in the log",
+    )

@@ -5,12 +5,10 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, SecretStr
 
-from common import removals
+from common import LOCATION_PORT, removals
 from common.setting_types import Duration, Share
 from common.settings import ServiceSettings
 from services.storage_rest.removals import RemovalPolicy
-
-LOCATION_PORT = 9090
 
 _STORAGE_TYPES = {"configmap": "ConfigMap", "file": "File", "memory": "Memory"}
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from services.normalizer.normalize import values
-from services.normalizer.normalize.addresses import llm_addresses, status_addresses
+from services.normalizer.normalize.addresses import BY_PUBLISHER, llm_addresses, status_addresses
 from services.normalizer.normalize.containers import (
     ContainerConfig,
     configured_names,
@@ -13,7 +13,12 @@ from services.normalizer.normalize.containers import (
     unique_names,
 )
 from services.normalizer.normalize.deployment import Deployment, read_names, subject
-from services.normalizer.normalize.readiness import may_scale_to_zero, read_failed_update, read_readiness
+from services.normalizer.normalize.readiness import (
+    DEPLOYMENT_MODE,
+    may_scale_to_zero,
+    read_failed_update,
+    read_readiness,
+)
 from services.normalizer.normalize.runtimes import Served, read_tasks
 from services.normalizer.normalize.stated import read_stated
 from services.normalizer.normalize.storage import read_llm_storage, read_storage
@@ -34,9 +39,7 @@ FRAMEWORKS = (
 _CUSTOM_STORAGE_VARIABLE = "STORAGE_URI"
 _TRANSFORMER_CONTAINER = "transformer-container"
 _NO_MODEL: Mapping[str, Any] = {}
-_DEPLOYMENT_MODE = "serving.kserve.io/deploymentMode"
 _MODEL_MESH = "modelmesh"
-_BY_PUBLISHER = "publishers/"
 
 
 class Predictor(NamedTuple):
@@ -151,7 +154,7 @@ def read_isvc(obj: Mapping[str, Any]) -> Deployment:
             annotations,
             uris=predictor.uris,
             pull_secret=predictor.pull_secret,
-            model_mesh=values.line(annotations.get(_DEPLOYMENT_MODE)).lower() == _MODEL_MESH,
+            model_mesh=values.line(annotations.get(DEPLOYMENT_MODE)).lower() == _MODEL_MESH,
         ),
         addresses=addresses,
         has_transformer=predictor.has_transformer,
@@ -209,7 +212,7 @@ def _addressed_names(status: Mapping[str, Any]) -> tuple[str, ...]:
         for address in values.items(status.get("addresses"))
         for model in values.items(values.at(address, "models"))
     )
-    return tuple(dict.fromkeys(name for name in named if name and not name.startswith(_BY_PUBLISHER)))
+    return tuple(dict.fromkeys(name for name in named if name and not name.startswith(BY_PUBLISHER)))
 
 
 def _specified_names(model: Mapping[str, Any]) -> tuple[str, ...]:

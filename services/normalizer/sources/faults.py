@@ -5,7 +5,7 @@ from http import HTTPStatus
 from urllib.parse import urlsplit
 
 from common.faults import Fault, FaultKind
-from common.http.client import RemoteError, StatusError, Unreachable
+from common.http.client import NotTrusted, RemoteError, StatusError, TimedOut, Unreachable
 from services.normalizer.sources.refs import ACCOUNT, SourceRef
 
 _UNKNOWN_NAME = ("name or service not known", "nodename nor servname", "name resolution", "no address associated")
@@ -122,16 +122,15 @@ def _of_credentials(ref: SourceRef, status: int) -> tuple[FaultKind, str] | None
 
 
 def _of_transport(ref: SourceRef, error: Unreachable) -> tuple[FaultKind, str]:
-    cause = error.cause.lower()
     host = urlsplit(ref.url).hostname
-    if "certificate" in cause:
+    if isinstance(error, NotTrusted):
         return "certificate", (
             f"name a file with the authority's certificate in {ref.settings.authority}, or, without any check, "
             f"{host} in MODEL_REGISTRY_INSECURE"
         )
-    if any(words in cause for words in _UNKNOWN_NAME):
+    if any(words in error.cause.lower() for words in _UNKNOWN_NAME):
         return "dns", f"the name {host} is unknown here: check {ref.origin} and the DNS"
-    if cause == "no answer in time":
+    if isinstance(error, TimedOut):
         return "timeout", f"{ref.label} hangs or is cut off: look at its pods and network"
     return "unreachable", f"is {ref.label} running, and may it be reached from here?"
 

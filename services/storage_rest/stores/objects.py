@@ -6,12 +6,14 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from common import PRODUCT, STORAGE
+
 LIMIT = 1_048_576
 """Most bytes of all values in one ConfigMap (Kubernetes API, ConfigMap, `data`)."""
 LABELS: Mapping[str, str] = {
-    "app.kubernetes.io/name": "rhoai-connector",
+    "app.kubernetes.io/name": PRODUCT,
     "app.kubernetes.io/component": "model-cache",
-    "app.kubernetes.io/managed-by": "storage-rest",
+    "app.kubernetes.io/managed-by": STORAGE,
 }
 """Labels of every ConfigMap of the cache: `oc get configmap -l app.kubernetes.io/name=rhoai-connector`."""
 SELECTOR = ",".join(f"{name}={LABELS[name]}" for name in ("app.kubernetes.io/name", "app.kubernetes.io/component"))
