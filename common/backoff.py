@@ -6,7 +6,9 @@ from common import randomness
 
 
 class Backoff:
-    """Returns random pauses, in seconds, up to a limit that doubles with each failure.
+    """Returns random pauses, in seconds, up to a limit that doubles with each failure: for tasks that never give up.
+
+    Single requests are repeated by the HTTP client.
 
     The randomness keeps many clients that were disconnected together from reconnecting together. `least` (a share of
     the limit) is the shortest pause, for a single client; 0 is the "full jitter" of AWS's architecture blog.

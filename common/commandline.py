@@ -56,7 +56,7 @@ def service_command(program: str) -> Callable[[Callable[..., None]], click.Comma
     return make
 
 
-def progress_bar(stream: TextIO, *, clock: Callable[[], float] = time.monotonic) -> Callable[[int, int], None]:
+def progress_bar(stream: TextIO, *, clock: Callable[[], float] = time.perf_counter) -> Callable[[int, int], None]:
     """Return a function `(done, of)` that draws a progress bar on a terminal, after the first second."""
     began, drawn = clock(), 0.0
 

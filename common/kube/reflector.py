@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from common.backoff import Backoff, spread
+from common.clocks import loop_time
 from common.faults import Fault
 from common.http.client import MAX_WAIT, RemoteError, Unreachable
 from common.kube.answers import BOOKMARK, DELETED, WatchEvent
@@ -117,7 +118,7 @@ class Reflector(Generic[T]):
         """Request a new list now, instead of when it is due."""
         self._relist = True
         if self._watching is not None and not self._watching.expired():
-            self._watching.reschedule(asyncio.get_running_loop().time())
+            self._watching.reschedule(loop_time())
 
     async def run(self) -> None:
         """Follow the collection until cancelled; no error of the server ends it."""
@@ -131,8 +132,7 @@ class Reflector(Generic[T]):
 
     async def _list(self) -> float:
         """List, unless the last list was a moment ago; return the pause before the next step."""
-        clock = asyncio.get_running_loop().time
-        if (wait := self._next_list - clock()) > 0:
+        if (wait := self._next_list - loop_time()) > 0:
             return wait
         self._relist = False
         try:
@@ -150,9 +150,9 @@ class Reflector(Generic[T]):
             self._report.failing("list", fault_of(error))
             return self._pause(error, self._list_backoff)
         finally:
-            self._next_list = clock() + self._options.list_gap
+            self._next_list = loop_time() + self._options.list_gap
         self._list_backoff.reset()
-        self._next_resync = clock() + self._options.resync if self._options.resync else None
+        self._next_resync = loop_time() + self._options.resync if self._options.resync else None
         self._version = listing.version
         self._replica.replace(listing.items)
         self._report.listed()

@@ -10,6 +10,7 @@ from typing import Generic, TypeVar
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from common.clocks import loop_time
 from common.metrics import Metrics
 
 K = TypeVar("K", bound=Hashable)
@@ -68,7 +69,7 @@ class WorkQueue(Generic[K]):
         if key in self._working:
             self._again.add(key)
         elif key not in self._ready:
-            self._ready[key] = _now()
+            self._ready[key] = loop_time()
             self._adds.inc()
             self._depth.set(len(self._ready))
             self._news.set()
@@ -78,7 +79,7 @@ class WorkQueue(Generic[K]):
         if delay <= 0:
             self.add(key)
             return
-        due = _now() + delay
+        due = loop_time() + delay
         if key in self._ready or key in self._again or self._due.get(key, due) < due:
             return
         self._due[key] = due
@@ -103,7 +104,7 @@ class WorkQueue(Generic[K]):
                     await self._news.wait()
             except TimeoutError:
                 continue  # the time of a waiting key has come
-        now = _now()
+        now = loop_time()
         batch, self._ready = self._ready, {}
         for key, since in batch.items():
             self._waited.observe(now - since)
@@ -113,7 +114,7 @@ class WorkQueue(Generic[K]):
 
     def done(self, key: K) -> None:
         """Record that processing of a key has ended, successfully or not."""
-        self._worked.observe(_now() - self._working.pop(key))
+        self._worked.observe(loop_time() - self._working.pop(key))
         if key in self._again:
             self._again.discard(key)
             self.add(key)
@@ -124,13 +125,9 @@ class WorkQueue(Generic[K]):
             due, _, key = self._schedule[0]
             if self._due.get(key) != due:
                 heapq.heappop(self._schedule)
-            elif due > _now():
+            elif due > loop_time():
                 return due
             else:
                 heapq.heappop(self._schedule)
                 self.add(key)
         return None
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()

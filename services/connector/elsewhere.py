@@ -22,10 +22,10 @@ from common.kube.resources import (
 from common.metrics import Metrics
 from services.connector.doctor.asking import ApiServerClient
 from services.connector.doctor.collecting import CLUSTERS, MANIFESTS
+from services.normalizer.connectors import own_connector
 from services.normalizer.facts import LOCAL, SHARED, Ref
 from services.normalizer.normalize.deployment import Fact
 from services.normalizer.normalize.storage import secret_name
-from services.normalizer.registries import own_connector
 from services.normalizer.settings import NormalizerSettings
 from services.normalizer.sources.http import Connector
 from services.normalizer.sources.kserve.connection_reader import is_allowed

@@ -14,6 +14,7 @@ import click
 from common import __version__
 from common.problems import PROBLEMS, ProblemId, Severity
 from common.words import counted
+from services.connector.entities import entities_of
 from services.connector.preview import STDIN, Preview, Shown
 from services.normalizer.sources.manifest_checks import Noticed
 from services.normalizer.sources.manifest_files import SUFFIXES, Place
@@ -31,7 +32,6 @@ _COLOURS: Mapping[Severity, str] = {"error": "red", "warning": "yellow", "info":
 _GITHUB: Mapping[Severity, str] = {"error": "error", "warning": "warning", "info": "notice"}
 _SARIF: Mapping[Severity, str] = {"error": "error", "warning": "warning", "info": "note"}
 _SARIF_SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
-_OVERRIDES = ("system", "serverType", "default", "owner", "lifecycle", "api-entity-ref")
 _WIDTH = 80
 _GAP = 2
 _DOCUMENTATION = "docs/mapping.md"
@@ -87,56 +87,11 @@ def as_yaml(result: Preview, differences: Differences = None) -> str:
 
 
 def entities(result: Preview, _differences: Differences = None) -> str:
-    """Return, as YAML, the entities that readers make of the documents.
-
-    These are the Resource, Component and API of a Backstage without a plugin (those of the first-generation plugin are
-    similar), and the AiModelServerAPI of the second generation.
-    """
+    """Return, as YAML, the entities that readers make of the documents."""
     import yaml  # slow to import
 
-    from services.location import plain, second_generation
-    from services.location.delivery import make_entry
-    from services.location.rendering import RenderOptions
-
-    found: list[dict[str, Any]] = []
-    for shown in result.shown:
-        entry, options = make_entry(shown.upsert), RenderOptions(both_feeds=True)
-        found += plain.entities_of(entry, options)
-        found += _server_entity(json.loads(second_generation.render_document(entry, options)))
+    found = [entity for shown in result.shown for entity in entities_of(shown.upsert)]
     return yaml.safe_dump_all(found, sort_keys=False, allow_unicode=True, explicit_start=True).rstrip("\n")
-
-
-def _server_entity(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield the entity that the second-generation reader (1.1.0) makes of a document with a server."""
-    server = document.get("modelServer")
-    if not server or not server.get("API", {}).get("url"):
-        return
-    api, names = server["API"], [model["name"] for model in document["models"]]
-    annotations = {**server.get("annotations", {}), **api.get("annotations", {})}
-    overrides = {name: annotations.pop(f"rhdh.io/{name}", None) for name in _OVERRIDES}
-    access = "auth-required" if server["authentication"] else "auth-not-required"
-    spec = {
-        "type": "ai-model-server",
-        "owner": f"user:{overrides['owner'] or server['owner']}",
-        "lifecycle": overrides["lifecycle"] or server["lifecycle"],
-        "system": overrides["system"],
-        "serverType": overrides["serverType"] or api["type"],
-        "serverUrl": api["url"],
-        "requiresApiKey": server["authentication"],
-        "apiEntityRef": overrides["api-entity-ref"],
-        "models": {"available": names, "default": overrides["default"] or names[0]},
-    }
-    yield {
-        "apiVersion": "backstage.io/v1alpha1",
-        "kind": "AiModelServerAPI",
-        "metadata": {
-            "name": server["name"],
-            "description": server["description"],
-            "tags": [*server.get("tags", ()), access],
-            "annotations": annotations,
-        },
-        "spec": {name: value for name, value in spec.items() if value is not None},
-    }
 
 
 def github(result: Preview, _differences: Differences = None) -> str:

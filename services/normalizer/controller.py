@@ -14,6 +14,7 @@ from math import inf
 import structlog
 
 from common.backoff import Backoff
+from common.clocks import loop_time
 from common.complaints import Complaint
 from common.http.client import RemoteError, Unreachable
 from common.wire import Awaited, Batch, WireError
@@ -90,7 +91,7 @@ class Controller:
         self._queue.add(SYNC)
 
     async def _reconcile(self, refs: list[str], deliveries: asyncio.TaskGroup) -> bool:
-        now, began = self._clock(), time.monotonic()
+        now, began = self._clock(), loop_time()
         await self._render({ref for ref in refs if ref not in (SYNC, PUBLISH)}, now)
         if SYNC in refs or not self._mirror.known:
             try:

@@ -8,6 +8,7 @@ from functools import partial
 
 from common import __version__, feed, identity
 from common.catalog_info import FILE_NAME
+from common.clocks import steady_clock
 from common.health import Health
 from common.http import server
 from common.http.access import AccessPolicy
@@ -63,6 +64,7 @@ async def storage_service(
             health=health,
             document_limit=settings.document_limit,
             policy=settings.removal_policy,
+            clock=steady_clock(),
         )
         client = HttpClient(name="location", base_url=settings.bridge, token=settings.shared_token)
         pusher = Pusher(

@@ -13,21 +13,16 @@ from typing import Any
 
 import pytest
 import yaml
-from click.testing import CliRunner, Result
+from click.testing import Result
 
-from services.connector.cli import main
 from tests import objects
+from tests.connector.previewing import EXAMPLES, preview
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
 NO_STATUS = {"apiVersion": "serving.kserve.io/v1beta1", "kind": "InferenceService"}
 
 
 CONNECTIONS = "opendatahub.io/connections"
 PROTOCOL = "opendatahub.io/connection-type-protocol"
-
-
-def preview(*arguments: object, output: str = "json", given: str | bytes | None = None) -> Result:
-    return CliRunner().invoke(main, ["preview", *map(str, arguments), "--format", output], input=given)
 
 
 def entries(result: Result) -> dict[str, dict[str, Any]]:

@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 from scripts.manifest_fields import kubernetes_types, reachable
 from services.connector.cli import main
 from services.normalizer.sources.manifest_schema import table
-from tests.connector.test_preview import EXAMPLES, preview
+from tests.connector.previewing import EXAMPLES, preview
 
 ISVC = """\
 apiVersion: serving.kserve.io/v1beta1

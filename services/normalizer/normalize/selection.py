@@ -10,7 +10,7 @@ from services.normalizer.normalize.deployment import Deployment
 from services.normalizer.normalize.readiness import Readiness, UnreadyCause
 from services.normalizer.normalize.result import IGNORE
 
-AI_ASSET = "opendatahub.io/genai-asset"
+_AI_ASSET = "opendatahub.io/genai-asset"
 """The label by which the OpenShift AI dashboard offers a deployment as an AI asset."""
 
 _EXCLUDED = "!"
@@ -91,8 +91,8 @@ class Selection:
             return f"its namespace {deployment.namespace} is not selected by SELECT_NAMESPACES"
         if not _chosen(deployment.name, self.names):
             return "its name is not selected by SELECT_NAMES"
-        if self.ai_assets_only and labels.get(AI_ASSET, "").lower() != "true":
-            return f'it has no label {AI_ASSET}: "true", which AI_ASSETS_ONLY requires'
+        if self.ai_assets_only and labels.get(_AI_ASSET, "").lower() != "true":
+            return f'it has no label {_AI_ASSET}: "true", which AI_ASSETS_ONLY requires'
         if missed := next((each.key for each in self.selector if not each.is_met(labels)), ""):
             return f"its label {missed} does not match SELECTOR"
         return ""

@@ -3,6 +3,8 @@
 A wrapper has the identity of the source inside it, and changes or adds facts on their way to the sink.
 """
 
+from collections.abc import Callable
+
 from common.faults import Fault
 from common.problems import Problem
 from services.normalizer.facts import Gone, Missing, Ref, Unusable
@@ -31,10 +33,15 @@ class Wrapper:
 
 
 class WrappedSink(Sink):
-    """The sink that a wrapper gives to the source inside it; subclasses have a `changed` of their own."""
+    """The sink that a wrapper gives to the source inside it: `changed` takes the facts, the rest is passed on."""
 
-    def __init__(self, sink: Sink) -> None:
+    def __init__(self, sink: Sink, changed: Callable[[News], None]) -> None:
         self._sink = sink
+        self._changed = changed
+
+    def changed(self, news: News) -> None:
+        """Have the wrapper take facts."""
+        self._changed(news)
 
     def listed(self, *, lacking: Fault | None = None) -> None:
         """Pass on that a look was complete."""
@@ -54,18 +61,11 @@ class SelectionFilter(Wrapper):
 
     async def run(self, sink: Sink) -> None:
         """Follow the source until cancelled."""
-        await self._source.run(_SelectingSink(sink, self._selection))
 
+        def changed(news: News) -> None:
+            sink.changed({ref: self._selected(fact) for ref, fact in news.items()})
 
-class _SelectingSink(WrappedSink):
-    """Passes on facts, with the deployments that the selection refuses marked as stopped."""
-
-    def __init__(self, sink: Sink, selection: Selection) -> None:
-        super().__init__(sink)
-        self._selection = selection
-
-    def changed(self, news: News) -> None:
-        self._sink.changed({ref: self._selected(fact) for ref, fact in news.items()})
+        await self._source.run(WrappedSink(sink, changed))
 
     def _selected(self, fact: Fact | Gone | Missing | Unusable) -> Fact | Gone | Missing | Unusable:
         match fact:

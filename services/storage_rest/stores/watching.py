@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 import structlog
 
+from common.backoff import Backoff
 from common.faults import Fault
 from common.http.client import RemoteError
 from common.kube.client import KubeClient
@@ -18,8 +19,9 @@ from services.storage_rest.stores.objects import Observation
 
 log = structlog.get_logger("storage")
 
-READ_AGAIN = 1.0
-"""Seconds between attempts to read a ConfigMap at the start."""
+FIRST_PAUSE = 0.25
+LONGEST_PAUSE = 5.0
+"""Most seconds between attempts to read a ConfigMap at the start."""
 
 
 class ShardListener(Protocol):
@@ -77,6 +79,7 @@ class ShardWatch:
 
     async def find(self, name: str) -> Observation | None:
         """Return a ConfigMap, retrying as long as it takes; None if it does not exist."""
+        backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE, least=0.5)
         while True:
             try:
                 return self.listener.observed(await self._client.get(CONFIG_MAPS, name, self._namespace))
@@ -84,7 +87,7 @@ class ShardWatch:
                 if isinstance(error, KubeError) and error.status == 404:
                     return None
                 self.listener.followed(f"{error}; {remedy_of(error)}")
-            await asyncio.sleep(READ_AGAIN)
+            await self._client.pause(backoff.next())
 
     @property
     def shown(self) -> list[Observation]:

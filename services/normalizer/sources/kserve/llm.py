@@ -24,7 +24,7 @@ from services.normalizer.normalize.deployment import Deployment
 from services.normalizer.normalize.kserve_objects import read_llmisvc
 from services.normalizer.source import Sink
 from services.normalizer.sourcebook import SourceKind
-from services.normalizer.sources.kserve.collection import Collection, reflectors, unreadable
+from services.normalizer.sources.kserve.collection import Collection, unreadable
 
 log = structlog.get_logger("kserve")
 
@@ -129,20 +129,17 @@ class LlmSource:
                 changed(key, None, False)
             sink.listed()
 
-        places = self.namespaces or (None,)
         collection = Collection[Deployment](
             changed=changed,
             invalid=lambda key, error: sink.changed({self._ref(key): unreadable(self._ref(key), error)}),
             listed=listed,
             state=lambda fault: over.set() if kind_of(fault) == "absent" else self._tell(sink, fault),
-            parts=len(places),
         )
-        self._reflectors = reflectors(
+        self._reflectors = collection.reflectors(
             resource,
             self._read,
-            collection,
             client=self._client,
-            namespaces=places,
+            namespaces=self.namespaces or (None,),
             metrics=self._metrics,
             options=self._options,
         )

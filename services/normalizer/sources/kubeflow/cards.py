@@ -4,7 +4,6 @@ A registry is read without waiting for cards: it requests them, and each is repo
 """
 
 import asyncio
-import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import Self
 import structlog
 
 from common.backoff import Backoff, happens, spread
+from common.clocks import loop_time
 from common.faults import Fault
 from common.wire import card_digest
 from services.normalizer.normalize.cards import CatalogModel
@@ -23,7 +23,7 @@ from services.normalizer.sources.refs import SourceRef
 
 log = structlog.get_logger("sources")
 
-CHUNK = 64
+_CHUNK = 64
 """How many cards are read before they are reported."""
 CardTexts = Mapping[CatalogModel, str | None]
 """Texts of cards that are new or changed; None for a model that the catalogs have no card of."""
@@ -65,7 +65,7 @@ class Catalogs:
         refresh: float = 1800,
         recheck: float = 60,
         pause: tuple[float, float] = (5, 120),
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = loop_time,
     ) -> None:
         self._connector = connector
         self._news = news
@@ -157,7 +157,7 @@ class Catalogs:
         due = [each for each, card in self._cards.items() if card.due_at <= now]
         # A catalog without any requested card is asked now and then too, so that a failure is reported.
         if ready and (due or any(catalog.asked_at + self._refresh <= now for catalog in ready.values())):
-            await self._read(due[:CHUNK], ready)
+            await self._read(due[:_CHUNK], ready)
             return 0
         times = [max(catalog.retry_at, catalog.asked_at + self._refresh) for catalog in self._open.values()]
         times += [catalog.retry_at for catalog in self._open.values() if catalog.retry_at > now] if due else []
