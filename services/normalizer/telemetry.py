@@ -6,6 +6,7 @@ The `controller_runtime_…` families have the names and labels that dashboards 
 from collections import Counter as Count
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
+from functools import partial
 
 from prometheus_client import Counter, Gauge, Histogram
 
@@ -25,67 +26,52 @@ class Telemetry:
     """Records the work of the controller as metrics."""
 
     def __init__(self, metrics: Metrics) -> None:
-        registry = metrics.registry
-        self._reconciled = Counter(
-            "controller_runtime_reconcile",
-            "Documents brought up to date",
-            ["controller", "result"],
-            registry=registry,
+        counter = partial(Counter, registry=metrics.registry)
+        gauge = partial(Gauge, registry=metrics.registry)
+        histogram = partial(Histogram, registry=metrics.registry)
+        self._reconciled = counter(
+            "controller_runtime_reconcile", "Documents brought up to date", ["controller", "result"]
         )
-        self._errors = Counter(
-            "controller_runtime_reconcile_errors", "Documents that could not be", ["controller"], registry=registry
-        )
-        self._seconds = Histogram(
+        self._errors = counter("controller_runtime_reconcile_errors", "Documents that could not be", ["controller"])
+        self._seconds = histogram(
             "controller_runtime_reconcile_time_seconds",
             "From taking documents in hand until they are on their way to storage",
             ["controller"],
             buckets=_BUCKETS,
-            registry=registry,
         )
-        self._workers = Gauge("controller_runtime_active_workers", "Work under way", ["controller"], registry=registry)
-        self._documents = Gauge(
-            "rhoai_connector_documents", "Documents that should be served, by source", ["source"], registry=registry
-        )
-        self._looked = Gauge(
+        self._workers = gauge("controller_runtime_active_workers", "Work under way", ["controller"])
+        self._documents = gauge("rhoai_connector_documents", "Documents that should be served, by source", ["source"])
+        self._looked = gauge(
             "rhoai_connector_source_last_look_timestamp_seconds",
             "When a source was last read completely, seconds of the epoch; 0 when it was not since the start",
             ["source"],
-            registry=registry,
         )
-        self._marks_failed = Counter(
-            "rhoai_connector_marks_failed",
-            "Marks of entries in doubt that could not be stored; they are sent again",
-            registry=registry,
+        self._marks_failed = counter(
+            "rhoai_connector_marks_failed", "Marks of entries in doubt that could not be stored; they are sent again"
         )
-        self._latency = Histogram(
+        self._latency = histogram(
             "rhoai_connector_event_to_served_seconds",
             "From the event of a deployment until the document that shows it is stored and announced to location",
             buckets=_BUCKETS,
-            registry=registry,
         )
         self._received: dict[str, float] = {}
-        self._problems = Gauge(
+        self._problems = gauge(
             "rhoai_connector_problems",
             "Problems of models that are recorded now, by the id that docs/events.md explains",
             ["severity", "id"],
-            registry=registry,
         )
-        self._hidden = Gauge(
-            "rhoai_connector_hidden", "Models that exist and are not shown, by cause", ["cause"], registry=registry
-        )
-        self._held = Gauge(
+        self._hidden = gauge("rhoai_connector_hidden", "Models that exist and are not shown, by cause", ["cause"])
+        self._held = gauge(
             "rhoai_connector_removals_held",
             "Entries that are missing at their source, or not ready, and stay for now",
             ["source"],
-            registry=registry,
         )
-        self._stale = Gauge(
+        self._stale = gauge(
             "rhoai_connector_source_stale",
             "1 while a source could not be read completely; its models are kept",
             ["source"],
-            registry=registry,
         )
-        self._sent = Counter("rhoai_connector_published", "Changes sent to storage", ["kind"], registry=registry)
+        self._sent = counter("rhoai_connector_published", "Changes sent to storage", ["kind"])
         for result in ("success", "error"):
             self._reconciled.labels(CONTROLLER, result)
         self._errors.labels(CONTROLLER)
