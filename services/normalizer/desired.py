@@ -4,7 +4,7 @@ Facts come in (`put_…`), and each marks the documents that may change; `render
 a source no longer shows is kept here as it was until the ledger releases it. Pure: no I/O, the clock is given.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Final
 
 from common.problems import Problem
@@ -246,9 +246,9 @@ class Desired:
         entry = self._deployments.get(ref)
         return entry.source if entry is not None else ""
 
-    def why_hidden(self, ref: str, stored: Collection[str]) -> Why | None:
+    def why_hidden(self, ref: str, stored: Callable[[], Collection[str]]) -> Why | None:
         """Return why an object is not in the feed; None when it is, or when it does not exist.
 
-        `stored` are the references of what storage has.
+        `stored` returns the references of what storage has.
         """
         return self._renderer.why_hidden(ref, stored)

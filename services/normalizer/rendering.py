@@ -105,14 +105,14 @@ class Renderer:
         if self._earlier.see(ref):
             self.dirty |= self.waiting
 
-    def why_hidden(self, ref: str, stored: Collection[str]) -> Why | None:
+    def why_hidden(self, ref: str, stored: Callable[[], Collection[str]]) -> Why | None:
         """Return why an object is not in the feed; None when it is, or when it does not exist.
 
-        `stored` are the references of what storage has.
+        `stored` returns the references of what storage has.
         """
         if ref in self.documents or self._deployments.shown_with_version(ref):
             return None
-        if ref in self.retained and ref in stored:
+        if ref in self.retained and ref in stored():
             return None
         if (fault := self._faults.get(ref)) is not None:
             return faulty("not-rendered", fault)
