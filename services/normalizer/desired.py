@@ -73,7 +73,9 @@ class Desired:
     def adopt(self, stored: Mapping[str, Stored], *, now: float, damaged: bool = False) -> None:
         """Take over from a listing of storage the names that others gave, and what others removed that was in doubt."""
         self._dirty |= self._renderer.documents.adopt(stored, self._earlier.successor)
-        self.release(self._ledger.adopt(stored, now=now, damaged=damaged))
+        released = self._ledger.adopt(stored, now=now, damaged=damaged)
+        self._renderer.take_over_unnamed()
+        self.release(released)
 
     def free_names(self, stored: Mapping[str, Stored]) -> None:
         """Release the names of documents that are neither wanted nor stored any more."""

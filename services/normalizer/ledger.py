@@ -282,7 +282,7 @@ class Ledger:
 
     def suspicious(self) -> frozenset[str]:
         """Return the sources with suspiciously many entries leaving; none when holds are off."""
-        if not self._patience.hold:
+        if not self._patience.hold or not self._marked:
             return frozenset()
         leaving = Counter(self._accounts[ref].source for ref in self._marked if not self._goes_with_source(ref))
         missing = leaving + Counter({source: len(times) for source, times in self._left.items()})
@@ -385,6 +385,8 @@ class Ledger:
         return self._accounts[ref].reason == SOURCE_GONE
 
     def _due(self) -> dict[str, float]:
+        if not self._marked:  # nearly always
+            return {}
         suspicious = self.suspicious()
         due = {}
         for ref in self._marked:

@@ -70,6 +70,8 @@ class Renderer:
     def render(self, refs: Iterable[str], *, now: float) -> Iterator[None]:
         """Make the documents of `refs`, and of those tied to them, again; in slices, between which others may run."""
         refs = set(refs)
+        if not refs:
+            return
         versions = {ref for ref in refs if ref.startswith("registry:") and "#" not in ref}
         deployments = {ref for ref in refs if ref.startswith(("isvc:", "llmisvc:", "openai:"))}
         unready = partial(self._earlier.attribute_server, now=now)
@@ -258,8 +260,12 @@ class Renderer:
         self.documents.retitled.clear()
         for document in documents:
             self.note(document.ref, (*self.documents.problems(document), *self._problems_of(document.ref)))
+        self.take_over_unnamed()
+
+    def take_over_unnamed(self) -> None:
+        """Have the entries that the original wrote under the keys of our documents count as ours from now on."""
         for key in self._ledger.unnamed() & self.documents.wanted.keys():
-            self._ledger.forget(key)  # from now on the original's entry under this key is ours
+            self._ledger.forget(key)
 
     def _problems_of(self, ref: str) -> tuple[Problem, ...]:
         """Return the problems of an object that are not about its document."""
