@@ -23,7 +23,8 @@ from aiohttp import web
 
 from common import wire
 from common.details import DetailLink, Details
-from common.http.server import Address, listening
+from common.http.addresses import Address
+from common.http.server import listening
 from services.location import first_generation
 from services.location.delivery import make_entry
 from services.location.rendering import RenderOptions

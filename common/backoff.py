@@ -1,36 +1,30 @@
 """Pauses: growing ones between attempts, randomised intervals, and waiting for an event with a limit."""
 
 import asyncio
-import random
-from collections.abc import Callable
+
+from common import randomness
 
 
 class Backoff:
-    """Returns random pauses, in seconds, up to a limit that doubles with each failure.
+    """Returns random pauses, in seconds, up to a limit that doubles with each failure: for tasks that never give up.
+
+    Single requests are repeated by the HTTP client.
 
     The randomness keeps many clients that were disconnected together from reconnecting together. `least` (a share of
     the limit) is the shortest pause, for a single client; 0 is the "full jitter" of AWS's architecture blog.
     """
 
-    def __init__(
-        self,
-        base: float,
-        ceiling: float,
-        *,
-        least: float = 0,
-        uniform: Callable[[float, float], float] = random.uniform,
-    ) -> None:
+    def __init__(self, base: float, ceiling: float, *, least: float = 0) -> None:
         self._base = base
         self._ceiling = ceiling
         self._least = least
-        self._uniform = uniform
         self.failures = 0
 
     def next(self) -> float:
         """Count a failure and return the pause after it."""
         ceiling = min(self._ceiling, self._base * 2 ** min(self.failures, 32))
         self.failures += 1
-        return self._uniform(self._least * ceiling, ceiling)
+        return randomness.uniform(self._least * ceiling, ceiling)
 
     def reset(self) -> None:
         """Start again with short pauses, after a success."""
@@ -39,7 +33,7 @@ class Backoff:
 
 def spread(interval: float) -> float:
     """Return about `interval` seconds, so that tasks that started together do not stay in step."""
-    return interval * random.uniform(0.9, 1.1)  # noqa: S311 - spreads load, is not a secret
+    return interval * randomness.uniform(0.9, 1.1)
 
 
 async def happens(event: asyncio.Event, *, within: float | None) -> bool:

@@ -11,7 +11,7 @@ import click
 from common import __version__
 
 if TYPE_CHECKING:
-    from common.http.server import Address
+    from common.http.addresses import Address
 
 T = TypeVar("T")
 _BAR_AFTER, _BAR_EVERY = 1.0, 0.1
@@ -26,7 +26,7 @@ class AddressType(click.ParamType["Address"]):
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> "Address":
         """Return the address, or fail with a usage error."""
-        from common.http.server import Address, parse_address
+        from common.http.addresses import Address, parse_address
 
         if isinstance(value, Address):
             return value
@@ -56,7 +56,7 @@ def service_command(program: str) -> Callable[[Callable[..., None]], click.Comma
     return make
 
 
-def progress_bar(stream: TextIO, *, clock: Callable[[], float] = time.monotonic) -> Callable[[int, int], None]:
+def progress_bar(stream: TextIO, *, clock: Callable[[], float] = time.perf_counter) -> Callable[[int, int], None]:
     """Return a function `(done, of)` that draws a progress bar on a terminal, after the first second."""
     began, drawn = clock(), 0.0
 

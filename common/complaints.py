@@ -1,8 +1,9 @@
 """When to say that a neighbour does not answer: once when it begins, and once when it ends."""
 
-import time
 from collections.abc import Callable
 from typing import Final, Literal
+
+from common.clocks import loop_time
 
 STARTING: Final = 30.0
 """Seconds in which containers of one pod may still be starting: one that does not answer yet is not reported."""
@@ -14,7 +15,7 @@ class Complaint:
     As long as it never worked and the process has just started, that is said without alarm; if it lasts, again with it.
     """
 
-    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, *, clock: Callable[[], float] = loop_time) -> None:
         """`clock` gives seconds."""
         self._clock = clock
         self._began = clock()

@@ -97,6 +97,10 @@ PROBLEMS: Final[Mapping[ProblemId, Meaning]] = {
         "A field of a manifest has a type that the API server refuses.",
         "Write the field as the message says.",
     ),
+    "field_unknown": Meaning(
+        "A field of a manifest is unknown to KServe: it is misspelt or in the wrong place, and is not deployed.",
+        "Correct its name or move it, as the message says. If the KServe of the cluster is newer and has it: nothing.",
+    ),
     "file_unreadable": Meaning("A manifest cannot be read.", "Correct the file at the line that the message names."),
     "how_to_use_not_url": Meaning(
         "`How to use` is not a URL; it is shown as part of the usage.", "Write a URL, or use the field for usage."
@@ -123,6 +127,10 @@ PROBLEMS: Final[Mapping[ProblemId, Meaning]] = {
     ),
     "location_not_url": Meaning(
         "The location of a model's files is not a URL.", "Give the artifact a URI in the registry."
+    ),
+    "model_missing": Meaning(
+        "A deployment does not say which model it serves, so KServe refuses it.",
+        "Add a model to `spec.predictor`, or `spec.model` to an LLMInferenceService.",
     ),
     "models_left_out": Meaning(
         "A server lists more models than are shown.", "Give the connector a key that may use fewer models."

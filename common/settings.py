@@ -1,36 +1,21 @@
-"""Settings from environment variables: those that all services share, and the types of values.
+"""Settings from environment variables: those that all services share, and what is used instead of invalid values.
 
 Each service derives its settings from `ServiceSettings`; the alias of a field is the name of its variable. The keys of
 the Secret (`token`, `ca.crt`, `namespace`) are variables too, because the pod gets the Secret by `envFrom`.
 """
 
 import os
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal, Self
-from urllib.parse import urlsplit
+from typing import Any, ClassVar, Literal, Self
 
-from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    Field,
-    PrivateAttr,
-    SecretStr,
-    ValidationError,
-    model_validator,
-)
+from pydantic import Field, PrivateAttr, SecretStr, ValidationError, model_validator
 from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from common.health import Health
 from common.secrets import StaticToken, TokenSource
-
-_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*")
-_PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
-_PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)")
-
+from common.setting_types import split_list
 
 _LONGEST_SHOWN = 80
 
@@ -49,89 +34,6 @@ class UnusableSetting:
 
     def __str__(self) -> str:
         return f"{self.fault}; {self.instead or 'nothing'} is used instead: correct or remove {self.variable}"
-
-
-def parse_duration(text: object) -> float:
-    """Return the seconds in a Go duration such as `2m30s`, `1.5h` or `500ms`; `0` needs no unit.
-
-    Raises:
-        ValueError: it is not a duration; the text says what is accepted.
-    """
-    if isinstance(text, int | float):
-        return float(text)
-    given = str(text).strip()
-    if given == "0":
-        return 0.0
-    parts = _PART.findall(given)
-    if not parts or "".join(number + unit for number, unit in parts) != given:
-        raise ValueError("expected a duration such as 90s, 2m30s or 1h")
-    return sum(float(number) * _UNITS[unit] for number, unit in parts)
-
-
-def parse_share(text: object) -> float:
-    """Return the share, from 0 to 1, written as `20%` or `0.2`.
-
-    Raises:
-        ValueError: it is not a share; the text says what is accepted.
-    """
-    number, percent, rest = str(text).strip().partition("%")
-    try:
-        share = float(number) / (100 if percent else 1)
-    except ValueError:
-        share = -1.0
-    if rest or not 0 <= share <= 1:
-        raise ValueError("expected a share such as 20% or 0.2")
-    return share
-
-
-def _split(value: object) -> object:
-    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
-
-
-def _check_url(text: str) -> str:
-    try:
-        parts = urlsplit(text)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # invalid brackets or port
-        usable = False
-    if not usable:
-        raise ValueError("expected URLs such as https://registry.example.com, separated by commas")
-    return text
-
-
-def _check_url_with_name(text: str) -> str:
-    name, separator, url = text.partition("=")
-    if not separator or not _PLAIN_NAME.fullmatch(name):
-        raise ValueError(
-            "expected name=URL such as team=https://server.example.com, several separated by commas; names may contain "
-            "letters, digits, '-', '_' and '.'"
-        )
-    _check_url(url)
-    return text
-
-
-def _check_named_url(text: str) -> str:
-    name, separator, url = text.partition("=")
-    _check_url(url if separator and _NAME.fullmatch(name) else text)
-    return text
-
-
-Duration = Annotated[float, BeforeValidator(parse_duration)]
-"""Seconds, written as a Go duration."""
-Share = Annotated[float, BeforeValidator(parse_share)]
-"""A share from 0 to 1, written as a number or in per cent."""
-CommaList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
-"""Values separated by commas."""
-Url = Annotated[str, AfterValidator(_check_url)]
-"""The address of a server."""
-NamedUrl = Annotated[str, AfterValidator(_check_named_url)]
-"""The address of a server, with an optional name: `name=URL`."""
-UrlList = Annotated[tuple[NamedUrl, ...], NoDecode, BeforeValidator(_split)]
-"""Addresses of servers separated by commas, each with an optional name: `name=URL`."""
-NamedUrlList = Annotated[
-    tuple[Annotated[str, AfterValidator(_check_url_with_name)], ...], NoDecode, BeforeValidator(_split)
-]
-"""Addresses of servers separated by commas, each with a name: `name=URL`."""
 
 
 class ServiceSettings(BaseSettings):
@@ -283,7 +185,7 @@ def _by_field(
 def _instead(field: FieldInfo, faults: Iterable[Mapping[str, Any]]) -> Any:
     """Return what is used instead of an invalid value: the valid items of a list, else the default."""
     wrong = {fault["loc"][1] if len(fault["loc"]) > 1 else None for fault in faults}
-    items = _split(os.environ.get(str(field.alias), ""))
+    items = split_list(os.environ.get(str(field.alias), ""))
     if isinstance(field.default, tuple) and isinstance(items, list) and None not in wrong:
         return tuple(item for number, item in enumerate(items) if number not in wrong) or field.default
     return field.default
@@ -311,7 +213,7 @@ def _explain(settings: type[BaseSettings], fault: Mapping[str, Any]) -> str:
     message = str(fault["msg"]).removeprefix("Value error, ")
     secret = field is not None and "Secret" in str(field.annotation)
     value: object = os.environ.get(variable)
-    items = _split(value)
+    items = split_list(value)
     if len(fault["loc"]) > 1 and isinstance(items, list) and isinstance(number := fault["loc"][1], int):
         value = items[number] if number < len(items) else value
     given = f" is {shown(value)!r}" if isinstance(value, str) and not secret else ""

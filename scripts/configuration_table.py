@@ -9,7 +9,8 @@ from typing import Any, Literal, NamedTuple, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
-from common.settings import ServiceSettings, parse_duration
+from common.setting_types import parse_duration
+from common.settings import ServiceSettings
 from services.location.settings import LocationSettings
 from services.normalizer.settings import NormalizerSettings
 from services.storage_rest.settings import StorageSettings

@@ -1,4 +1,4 @@
-"""Writes the JSON Schemas of the answers to `GET /status`, which are made from the models in common/status.py.
+"""Writes the JSON Schemas of the answers to `GET /status`, from the models of the answers.
 
 `python -m scripts.status_schema` writes docs/status.schema.json (the answer of location) and the schemas of
 storage-rest's answer in its OpenAPI description; tests/docs/test_status_schema.py checks that both are up to date.
@@ -8,7 +8,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from common.status import Status, StorageStatus
+from common.status import StorageStatus
+from services.location.status.answer import Status
 
 ROOT = Path(__file__).parents[1]
 SCHEMA = ROOT / "docs/status.schema.json"

@@ -3,33 +3,14 @@
 import ast
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
-
-
-def imported(path: Path) -> set[str]:
-    """Return the modules that a file imports, `from package import module` as both."""
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            found |= {name.name for name in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            found |= {node.module, *(f"{node.module}.{name.name}" for name in node.names)}
-    return found
-
-
-def modules(*folders: str) -> list[Path]:
-    foreign = ("node_modules", ".hypothesis")
-    paths = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
-    return sorted(path for path in paths if not set(foreign) & set(path.parts))
+from tests.sourcecode import ROOT, imported, modules, name_of, parse
 
 
 def test_no_test_module_is_imported_by_another() -> None:
     tests = {path.relative_to(ROOT).with_suffix("").as_posix().replace("/", ".") for path in modules("tests")}
     tests = {name for name in tests if name.rpartition(".")[2].startswith("test_")}
     found = {
-        str(path.relative_to(ROOT)): sorted(names)
-        for path in modules("tests", "benchmarks")
-        if (names := imported(path) & tests)
+        name_of(path): sorted(names) for path in modules("tests", "benchmarks") if (names := imported(path) & tests)
     }
 
     assert found == {}, "move what others need into a module of the same folder, without test_ in its name"
@@ -48,3 +29,29 @@ def test_every_folder_has_its_line_in_the_map() -> None:
     folders = {path.name for path in (ROOT / "tests").iterdir() if path.is_dir() and path.name != "__pycache__"}
 
     assert {name for name in folders if f"`{name}/`" not in described} == set()
+
+
+def fixed_sleeps(path: Path) -> list[int]:
+    """Return the lines in which a test sleeps for a fixed time, other than between the looks of a loop."""
+    tree = parse(path)
+    looks = {id(node) for loop in ast.walk(tree) if isinstance(loop, ast.While) for node in ast.walk(loop)}
+    sleeps = [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Await | ast.Expr)
+        and isinstance(node.value, ast.Call)
+        and ast.unparse(node.value.func).endswith("sleep")
+        and id(node) not in looks
+    ]
+    pauses = [node.value.args[0] for node in sleeps if isinstance(node.value, ast.Call)]
+    return [each.lineno for each in pauses if isinstance(each, ast.Constant) and each.value != 0]
+
+
+def test_no_test_sleeps_for_a_fixed_time() -> None:
+    found = {
+        name_of(path): lines
+        for path in modules("tests")
+        if "looptime" not in path.read_text(encoding="utf-8") and (lines := fixed_sleeps(path))
+    }
+
+    assert found == {}, "wait for a condition (tests/waiting.py), or simulate time with the mark looptime"

@@ -7,12 +7,12 @@ token: the shared one, or one that the guard accepts.
 
 import ipaddress
 import math
-import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 from aiohttp import web
 
+from common.clocks import loop_time
 from common.http.problems import HttpProblem
 from common.secrets import TokenSource, same_token
 
@@ -31,7 +31,7 @@ _GUARD_HINT = "this request needs the header 'Authorization: Bearer <service tok
 class RateLimit:
     """Allows each address `burst` requests at once, and `rate` more per second (a token bucket each)."""
 
-    def __init__(self, *, rate: float, burst: int, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, *, rate: float, burst: int, clock: Callable[[], float] = loop_time) -> None:
         self._rate = rate
         self._burst = burst
         self._clock = clock

@@ -1,17 +1,12 @@
 """The HTTP server of all services: errors, request ids, limits, health, metrics, graceful stop."""
 
 import asyncio
-import errno
-import ipaddress
 import itertools
 import json
 import re
-import secrets
-import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from functools import cache, partial
 
 import structlog
@@ -20,10 +15,11 @@ from aiohttp.typedefs import Handler
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from common import metrics as metrics_format
+from common import randomness
 from common.health import Health
 from common.http.access import AccessPolicy
+from common.http.addresses import Address, address_of, sockets_of
 from common.http.connection import HEAD_LINE_LIMIT, ServerConnection, end_when_dead
-from common.http.ports import holder_of
 from common.http.problems import HttpProblem
 from common.metrics import Metrics
 from common.status import StatusModel
@@ -39,31 +35,6 @@ BODY_TIMEOUT = 30.0
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
 _LINE_LIMIT = web.AppKey("line_limit", int)
 REQUEST_ID = web.RequestKey("request_id", str)
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """The address that a server listens on; without a host, all addresses of the machine, IPv4 and IPv6."""
-
-    host: str | None
-    port: int
-
-    def __str__(self) -> str:
-        host = self.host or ""
-        return f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
-
-
-def parse_address(text: str) -> Address:
-    """Return the address in `9090`, `:9090`, `127.0.0.1:9090`, `localhost:9090` or `[::1]:9090`.
-
-    Raises:
-        ValueError: it is not an address; the text says what was expected.
-    """
-    host, _, port = text.strip().rpartition(":")
-    host = host.removeprefix("[").removesuffix("]")
-    if not port.isascii() or not port.isdigit() or int(port) > 65535:
-        raise ValueError(f"{text!r} is not an address: expected PORT, :PORT, HOST:PORT or [IPV6]:PORT")
-    return Address(host or None, int(port))
 
 
 class _Traffic:
@@ -111,7 +82,7 @@ def create_app(
     count = cache(partial(traffic.requests.labels, name))
     duration = cache(partial(traffic.seconds.labels, name))
     last = cache(partial(traffic.last.labels, name))
-    fresh_id = map("{}-{:x}".format, itertools.repeat(secrets.token_hex(4)), itertools.count(1))
+    fresh_id = map("{}-{:x}".format, itertools.repeat(randomness.identifier(4)), itertools.count(1))
 
     @web.middleware
     async def skeleton(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -225,42 +196,6 @@ async def read_body(request: web.Request) -> bytes:
         ) from None
 
 
-def _sockets(address: Address) -> list[socket.socket]:
-    if address.host is not None:
-        try:
-            family, *_ = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)[0]
-        except socket.gaierror as error:
-            raise OSError(error.errno, f"cannot listen on {address}: {error.strerror}") from error
-        return [_bound(socket.AddressFamily(family), address.host, address.port)]
-    first = _bound(socket.AF_INET, "0.0.0.0", address.port)  # noqa: S104 - probes come from the node's address
-    try:
-        return [first, _bound(socket.AF_INET6, "::", first.getsockname()[1])]
-    except OSError as error:
-        if error.errno in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):  # a machine without IPv6
-            return [first]
-        first.close()
-        raise
-
-
-def _bound(family: socket.AddressFamily, host: str, port: int) -> socket.socket:
-    sock = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        sock.bind((host, port))
-    except OSError as error:
-        sock.close()
-        where = Address(host, port)
-        if error.errno == errno.EADDRINUSE:
-            holder = holder_of(port)
-            by = f" by {holder}" if holder else ""
-            detail = f"{where} is in use{by}: stop that process, or choose another address"
-            raise OSError(error.errno, detail) from error
-        raise OSError(error.errno, f"cannot listen on {where}: {error.strerror}") from error
-    return sock
-
-
 NewConnection = Callable[[], asyncio.BaseProtocol]
 Listen = Callable[[NewConnection, Address], Awaitable[Sequence[asyncio.Server]]]
 """Starts to listen on an address and returns the servers; each connection is served by a new protocol."""
@@ -274,7 +209,7 @@ async def listen_on_tcp(new_connection: NewConnection, address: Address) -> Sequ
     """
     loop = asyncio.get_running_loop()
     servers = []
-    for sock in _sockets(address):
+    for sock in sockets_of(address):
         end_when_dead(sock)
         servers.append(await loop.create_server(new_connection, sock=sock, backlog=BACKLOG))
     return servers
@@ -301,18 +236,11 @@ async def listening(
         assert manager is not None  # noqa: S101 - it exists after setup
         for address in addresses:
             servers += await listen(partial(ServerConnection, manager, line_limit=line_limit), address)
-        yield [_bound_address(sock) for server in servers for sock in server.sockets]
+        yield [address_of(sock) for server in servers for sock in server.sockets]
     finally:
         for server in servers:
             server.close()
         await runner.cleanup()
-
-
-def _bound_address(sock: socket.socket) -> Address:
-    if sock.family not in (socket.AF_INET, socket.AF_INET6):
-        return Address(str(sock.getsockname()), 0)
-    host, port = sock.getsockname()[:2]
-    return Address(None if ipaddress.ip_address(host).is_unspecified else host, port)
 
 
 async def run(

@@ -77,10 +77,10 @@ class KubeClient:
 
     async def pause(self, seconds: float) -> None:
         """Sleep before the next attempt, but no longer than until the token has changed, in its file for example."""
-        clock = asyncio.get_running_loop().time
-        end, former = clock() + seconds, self.credentials.current_token()
-        while (left := end - clock()) > 0 and self.credentials.current_token() == former:  # noqa: ASYNC110 - a file says nothing when it changes
-            await asyncio.sleep(min(left, LOOK))
+        former = self.credentials.current_token()
+        while seconds > 0 and self.credentials.current_token() == former:  # a file says nothing when it changes
+            await asyncio.sleep(min(seconds, LOOK))
+            seconds -= LOOK
 
     async def get(
         self, resource: Resource, name: str, namespace: str | None = None, *, metadata_only: bool = False

@@ -14,13 +14,13 @@ errors, and how they are handled:
 """
 
 import asyncio
-import random
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from common.backoff import Backoff
+from common.backoff import Backoff, spread
+from common.clocks import loop_time
 from common.faults import Fault
 from common.http.client import MAX_WAIT, RemoteError, Unreachable
 from common.kube.answers import BOOKMARK, DELETED, WatchEvent
@@ -40,8 +40,8 @@ class ReflectorOptions:
 
     resync: float = 600
     """Time after which the collection is listed again, to repair anything that a watch has missed. 0: never."""
-    watch: tuple[int, int] = (240, 300)
-    """The server ends a watch after a random time in this range, so that many watches do not end at the same time."""
+    watch: float = 270
+    """The server ends a watch after about this time, so that many watches do not end at the same time."""
     idle: float = 90
     """Time without data after which a connection counts as dead. Servers send a bookmark about every minute, so one may
     be late; with a server that sends none, an idle watch costs one new request in this time, but no list."""
@@ -95,6 +95,7 @@ class Reflector(Generic[T]):
         self._report = StateReporter(metrics=metrics, name=name, on_fault=handler.on_fault)
         self._list_backoff = Backoff(*self._options.backoff)
         self._watch_backoff = Backoff(*self._options.backoff)
+        self._slow_backoff = Backoff(self._options.slow, self._options.slow, least=0.5)
         self._version: str | None = None
         self._relist = False
         self._next_list = 0.0
@@ -117,7 +118,7 @@ class Reflector(Generic[T]):
         """Request a new list now, instead of when it is due."""
         self._relist = True
         if self._watching is not None and not self._watching.expired():
-            self._watching.reschedule(asyncio.get_running_loop().time())
+            self._watching.reschedule(loop_time())
 
     async def run(self) -> None:
         """Follow the collection until cancelled; no error of the server ends it."""
@@ -131,8 +132,7 @@ class Reflector(Generic[T]):
 
     async def _list(self) -> float:
         """List, unless the last list was a moment ago; return the pause before the next step."""
-        clock = asyncio.get_running_loop().time
-        if (wait := self._next_list - clock()) > 0:
+        if (wait := self._next_list - loop_time()) > 0:
             return wait
         self._relist = False
         try:
@@ -150,9 +150,9 @@ class Reflector(Generic[T]):
             self._report.failing("list", fault_of(error))
             return self._pause(error, self._list_backoff)
         finally:
-            self._next_list = clock() + self._options.list_gap
+            self._next_list = loop_time() + self._options.list_gap
         self._list_backoff.reset()
-        self._next_resync = clock() + self._options.resync if self._options.resync else None
+        self._next_resync = loop_time() + self._options.resync if self._options.resync else None
         self._version = listing.version
         self._replica.replace(listing.items)
         self._report.listed()
@@ -174,7 +174,7 @@ class Reflector(Generic[T]):
                     version=version,
                     label_selector=self._label_selector,
                     field_selector=self._field_selector,
-                    seconds=random.randint(*self._options.watch),  # noqa: S311 - spreads load, is not a secret
+                    seconds=round(spread(self._options.watch)),
                     idle=self._options.idle,
                 ) as events,
             ):
@@ -235,7 +235,7 @@ class Reflector(Generic[T]):
     def _pause(self, error: RemoteError, backoff: Backoff) -> float:
         pause = backoff.next()
         if fault_of(error).needs_administrator:
-            return random.uniform(self._options.slow / 2, self._options.slow)  # noqa: S311 - as above
+            return self._slow_backoff.next()
         asked = error.retry_after if isinstance(error, KubeError) else None
         return max(pause, min(asked or 0, MAX_WAIT))
 

@@ -5,12 +5,12 @@ Its metrics have the names of controller-runtime, so that existing dashboards ca
 
 import asyncio
 import heapq
-import random
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 from typing import Generic, TypeVar
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from common.clocks import loop_time
 from common.metrics import Metrics
 
 K = TypeVar("K", bound=Hashable)
@@ -49,26 +49,13 @@ class WorkQueue(Generic[K]):
     again when that is done. A waiting key becomes ready at the earliest time requested; later requests are dropped.
     """
 
-    def __init__(
-        self,
-        *,
-        name: str,
-        metrics: WorkQueueMetrics,
-        base: float = 0.1,
-        ceiling: float = 60,
-        uniform: Callable[[float, float], float] = random.uniform,
-    ) -> None:
-        """The n-th `retry` of a key in a row waits for 50 to 100 % of `base` * 2ⁿ⁻¹ seconds (at most `ceiling`)."""
-        self._base = base
-        self._ceiling = ceiling
-        self._uniform = uniform
+    def __init__(self, *, name: str, metrics: WorkQueueMetrics) -> None:
         self._ready: dict[K, float] = {}  # since when
         self._working: dict[K, float] = {}
         self._again: set[K] = set()
         self._due: dict[K, float] = {}
         self._schedule: list[tuple[float, int, K]] = []  # a heap; entries that differ from `_due` are ignored
         self._entries = 0
-        self._failures: dict[K, int] = {}
         self._news = asyncio.Event()
         self._depth = metrics.depth.labels(name)
         self._adds = metrics.adds.labels(name)
@@ -82,7 +69,7 @@ class WorkQueue(Generic[K]):
         if key in self._working:
             self._again.add(key)
         elif key not in self._ready:
-            self._ready[key] = _now()
+            self._ready[key] = loop_time()
             self._adds.inc()
             self._depth.set(len(self._ready))
             self._news.set()
@@ -92,7 +79,7 @@ class WorkQueue(Generic[K]):
         if delay <= 0:
             self.add(key)
             return
-        due = _now() + delay
+        due = loop_time() + delay
         if key in self._ready or key in self._again or self._due.get(key, due) < due:
             return
         self._due[key] = due
@@ -100,17 +87,10 @@ class WorkQueue(Generic[K]):
         heapq.heappush(self._schedule, (due, self._entries, key))
         self._news.set()
 
-    def retry(self, key: K) -> None:
-        """Make a key ready after a pause that grows each time, until `forget`."""
-        failures = self._failures.get(key, 0)
-        self._failures[key] = failures + 1
-        pause = min(self._ceiling, self._base * 2 ** min(failures, 32))
+    def retry_after(self, key: K, delay: float) -> None:
+        """Make a key whose processing failed ready in `delay` seconds, unless it is ready earlier."""
         self._retries.inc()
-        self.add_after(key, self._uniform(pause / 2, pause))
-
-    def forget(self, key: K) -> None:
-        """Record success for a key: its next failure counts as the first."""
-        self._failures.pop(key, None)
+        self.add_after(key, delay)
 
     async def get(self) -> list[K]:
         """Wait until a key is ready; return all ready keys, the longest waiting first. Call `done` for each."""
@@ -124,7 +104,7 @@ class WorkQueue(Generic[K]):
                     await self._news.wait()
             except TimeoutError:
                 continue  # the time of a waiting key has come
-        now = _now()
+        now = loop_time()
         batch, self._ready = self._ready, {}
         for key, since in batch.items():
             self._waited.observe(now - since)
@@ -134,7 +114,7 @@ class WorkQueue(Generic[K]):
 
     def done(self, key: K) -> None:
         """Record that processing of a key has ended, successfully or not."""
-        self._worked.observe(_now() - self._working.pop(key))
+        self._worked.observe(loop_time() - self._working.pop(key))
         if key in self._again:
             self._again.discard(key)
             self.add(key)
@@ -145,13 +125,9 @@ class WorkQueue(Generic[K]):
             due, _, key = self._schedule[0]
             if self._due.get(key) != due:
                 heapq.heappop(self._schedule)
-            elif due > _now():
+            elif due > loop_time():
                 return due
             else:
                 heapq.heappop(self._schedule)
                 self.add(key)
         return None
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()

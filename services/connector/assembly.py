@@ -13,11 +13,13 @@ from common import __version__
 from common.health import Health
 from common.http import server
 from common.http.access import AccessPolicy
+from common.http.addresses import Address
 from common.kube.metrics import KubeMetrics
 from common.logs import log_start
 from common.metrics import Metrics
 from common.settings import report_unusable
 from common.status import SettingStatus, settings_of
+from common.words import counted
 from services.location.app import create_location_app
 from services.location.follow import ShelfUpdater
 from services.location.service import access_policy, card_fetcher, rendering_options
@@ -44,11 +46,11 @@ _TOLD = 20
 class RunOptions:
     """What to run: the sources, the addresses of the feed, and further addresses for metrics."""
 
-    addresses: Sequence[server.Address]
+    addresses: Sequence[Address]
     manifests: Sequence[Path] = ()
     cluster: bool = False
     contexts: Sequence[str] = ()
-    metrics_addresses: Sequence[server.Address] = ()
+    metrics_addresses: Sequence[Address] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +130,7 @@ async def run(options: RunOptions, settings: AllSettings, stop: asyncio.Event, *
             own = _of_normalizer(controller, settings.normalizer, metrics=metrics, health=health)
             await stack.enter_async_context(server.listening(own, options.metrics_addresses))
         stack.callback(storage.stored.close)
-        base = f"http://{server.Address(bound[0].host or 'localhost', bound[0].port)}"
+        base = f"http://{Address(bound[0].host or 'localhost', bound[0].port)}"
         log_start(
             NAME,
             __version__,
@@ -191,7 +193,7 @@ def announce(shelf: Shelf, base: str, tell: Callable[[str], None]) -> None:
         tell(f"{base}{entry.uri}")
     if len(shelf) > _TOLD:
         tell("...")
-    served = "1 model is served" if len(shelf) == 1 else f"{len(shelf)} models are served"
+    served = counted(len(shelf), "model is served", "models are served")
     tell(served if len(shelf) else "no model is ready to be served yet")
 
 

@@ -18,9 +18,9 @@ from common.commandline import HELP, AddressType, finish, progress_bar, reported
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from common.http.server import Address
+    from common.http.addresses import Address
     from services.connector.comparison import Difference
-    from services.connector.preview import Preview
+    from services.connector.preview import Clusters, Preview
     from services.normalizer.facts import Ref
     from services.normalizer.normalize.deployment import Fact
     from services.normalizer.settings import NormalizerSettings
@@ -184,13 +184,13 @@ def preview(
     try:
         with reported("connector", SettingsError):
             settings = NormalizerSettings.load()
-            more = _from_elsewhere(cluster, bundle, settings)
+            clusters = _from_elsewhere(cluster, bundle, settings)
             result = preview_of(
                 paths,
                 defaults=settings.defaults,
                 selection=settings.selection,
-                more=more,
-                registries=_of_registries(registry, settings),
+                clusters=clusters,
+                registries=_of_registries(registry, settings, shared=any(clusters)),
                 connections=settings.reads_secrets,
                 progress=progress_bar(sys.stderr),
             )
@@ -200,16 +200,14 @@ def preview(
     if text := reports.FORMATS[output](result, differences):
         click.echo(text)
     if not result.shown and not result.hidden:
-        places = [*paths, *(["the cluster"] if cluster else []), *([str(bundle)] if bundle else []), *registry]
-        click.echo(f"no model in {', '.join(places)} ({result.files} files read)", err=True)
+        elsewhere = [*(["the cluster"] if cluster else []), *([str(bundle)] if bundle else []), *registry]
+        click.echo(reports.nothing_found(result, paths, elsewhere), err=True)
     sys.exit(1 if result.fails(fail_on) else 0)
 
 
-def _from_elsewhere(
-    cluster: bool, bundle: Path | None, settings: "NormalizerSettings"
-) -> "Mapping[Path, FileContents]":
+def _from_elsewhere(cluster: bool, bundle: Path | None, settings: "NormalizerSettings") -> "Clusters":
     """Return the manifests from a cluster or a bundle; the client is imported only if they are used."""
-    found: dict[Path, FileContents] = {}
+    found: dict[str, dict[Path, FileContents]] = {}
     if not (cluster or bundle):
         return found
 
@@ -218,16 +216,18 @@ def _from_elsewhere(
     from services.connector.elsewhere import BundleError, read_bundle, read_cluster
 
     try:
-        if cluster:
-            found |= finish(read_cluster(os.environ, settings))
         if bundle:
-            found |= read_bundle(bundle)
+            found = read_bundle(bundle)
+        if cluster:
+            found[""] = {**found.get("", {}), **finish(read_cluster(os.environ, settings))}
     except (BundleError, CredentialsError, RemoteError) as error:
         raise click.UsageError(str(error)) from None
     return found
 
 
-def _of_registries(urls: "Sequence[str]", settings: "NormalizerSettings") -> "Sequence[Mapping[Ref, Fact]]":
+def _of_registries(
+    urls: "Sequence[str]", settings: "NormalizerSettings", *, shared: bool
+) -> "Sequence[Mapping[Ref, Fact]]":
     """Return the content of the registries at these URLs; their client is imported only if there are any."""
     if not urls:
         return ()
@@ -237,7 +237,7 @@ def _of_registries(urls: "Sequence[str]", settings: "NormalizerSettings") -> "Se
     from services.connector.elsewhere import read_registries
 
     try:
-        return finish(read_registries(urls, settings))
+        return finish(read_registries(urls, settings, shared=shared))
     except (RemoteError, TrustError) as error:
         raise click.UsageError(str(error)) from None
 

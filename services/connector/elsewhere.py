@@ -21,11 +21,11 @@ from common.kube.resources import (
 )
 from common.metrics import Metrics
 from services.connector.doctor.asking import ApiServerClient
-from services.connector.doctor.collecting import MANIFESTS
-from services.normalizer.facts import Ref
+from services.connector.doctor.collecting import CLUSTERS, MANIFESTS
+from services.normalizer.connectors import own_connector
+from services.normalizer.facts import LOCAL, SHARED, Ref
 from services.normalizer.normalize.deployment import Fact
 from services.normalizer.normalize.storage import secret_name
-from services.normalizer.registries import own_connector
 from services.normalizer.settings import NormalizerSettings
 from services.normalizer.sources.http import Connector
 from services.normalizer.sources.kserve.connection_reader import is_allowed
@@ -120,15 +120,18 @@ def _contents(resource: Resource, kind: str, obj: Mapping[str, Any], path: str) 
     return read_bytes(json.dumps({"apiVersion": version, "kind": kind, **obj}).encode(), path)
 
 
-async def read_registries(urls: Sequence[str], settings: NormalizerSettings) -> list[Mapping[Ref, Fact]]:
-    """Return the content of the model registries at these URLs.
+async def read_registries(
+    urls: Sequence[str], settings: NormalizerSettings, *, shared: bool = False
+) -> list[Mapping[Ref, Fact]]:
+    """Return the content of the model registries at these URLs; `shared`: they describe models of several clusters.
 
     Raises:
         RemoteError: one of them cannot be read completely.
         TrustError: a certificate authority for registries is invalid.
     """
     connector = own_connector(settings, token=settings.shared_token, metrics=Metrics("preview", __version__))
-    wanted = DiscoverySettings(registry_urls=tuple(urls), insecure=settings.model_registry_insecure)
+    cluster = SHARED if shared else LOCAL
+    wanted = DiscoverySettings(registry_urls=tuple(urls), insecure=settings.model_registry_insecure, cluster=cluster)
     return [await _read_registry(connector, ref) for ref in discover((), (), wanted).refs]
 
 
@@ -140,13 +143,13 @@ async def _read_registry(connector: Connector, ref: SourceRef) -> Mapping[Ref, F
     return look.facts(ref.registry)
 
 
-def read_bundle(file: Path) -> dict[Path, FileContents]:
-    """Return the manifests in a bundle.
+def read_bundle(file: Path) -> dict[str, dict[Path, FileContents]]:
+    """Return the manifests in a bundle by the names of their clusters; the only cluster has an empty name.
 
     Raises:
         BundleError: the file is not a bundle.
     """
-    found: dict[Path, FileContents] = {}
+    found: dict[str, dict[Path, FileContents]] = {}
     try:
         with tarfile.open(file) as archive:
             for member in archive:
@@ -155,9 +158,16 @@ def read_bundle(file: Path) -> dict[Path, FileContents]:
                     continue
                 content = archive.extractfile(member)
                 if content is not None:
-                    found[Path(member.name)] = read_bytes(content.read(), member.name)
+                    of_one = found.setdefault(_cluster_of(parts), {})
+                    of_one[Path(member.name)] = read_bytes(content.read(), member.name)
     except (OSError, tarfile.TarError, EOFError) as error:
         raise BundleError(f"{file} cannot be read as a bundle of connector doctor: {error}") from error
     if not found:
         raise BundleError(f"{file} has no folder {MANIFESTS}: it is not a bundle of connector doctor")
     return found
+
+
+def _cluster_of(parts: Sequence[str]) -> str:
+    """Return the name of the cluster whose manifest has this path in a bundle; empty if there is only one."""
+    before = parts[: parts.index(MANIFESTS)]
+    return before[-1] if before[-2:-1] == (CLUSTERS,) else ""

@@ -1,39 +1,40 @@
 """Computes what the connector would serve from some manifests, and what is wrong with them."""
 
-import re
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from glob import glob
 from pathlib import Path
 from types import MappingProxyType
+from typing import TypeAlias
 
 from common.problems import Problem, Severity
 from common.wire import Upsert
 from services.normalizer.desired import Desired
-from services.normalizer.facts import MANIFESTS, Ref
+from services.normalizer.facts import MANIFESTS, SHARED, Ref
+from services.normalizer.hidden import unready
 from services.normalizer.normalize.deployment import Fact
 from services.normalizer.normalize.registered_version import registry_source
-from services.normalizer.normalize.result import Defaults
+from services.normalizer.normalize.result import ClusterView, Defaults
 from services.normalizer.normalize.selection import ALL, Selection
 from services.normalizer.sources.manifest_checks import Noticed
 from services.normalizer.sources.manifest_files import (
     FileContents,
     Place,
-    decoded,
     find_manifests,
     read_bytes,
     read_file,
 )
+from services.normalizer.sources.manifest_lines import Lines
 from services.normalizer.sources.manifest_objects import Contents, read_manifests
 
 STDIN = "-"
-NOTHING: Mapping[Path, FileContents] = MappingProxyType({})
-_KEY = re.compile(
-    r"annotation (?P<annotation>[\w.-]+/[\w.-]+)|the label (?P<label>[\w./-]+)"
-    r"|its field [\w.\[\]/-]*?(?P<field>[\w-]+)(?:\[\d+\])* is |its (?P<name>name) \"|write (?P<type>kind|apiVersion): "
-)
+Clusters: TypeAlias = Mapping[str, Mapping[Path, FileContents]]
+"""Manifests from clusters, by the name of the cluster; the only one has an empty name."""
+NOTHING: Clusters = MappingProxyType({})
+_Found: TypeAlias = "dict[tuple[str, str], list[Noticed]]"
+"""Problems by the cluster or registry and the name of the object."""
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "info")
 """The most severe first."""
 
@@ -67,25 +68,17 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What would be served from a number of `files`; `hidden` are objects and files that would not be, and why."""
+    """What would be served from a number of `files`; `hidden` is why others would not be, for each object or file."""
 
     shown: tuple[Shown, ...]
-    hidden: tuple[Noticed, ...]
+    hidden: tuple[tuple[Noticed, ...], ...]
     files: int
 
     @property
     def noticed(self) -> tuple[Noticed, ...]:
         """All problems, sorted by file and line."""
-        found = (*(each for shown in self.shown for each in shown.noticed), *self.hidden)
-        return tuple(sorted(found, key=lambda each: (each.place, each.problem)))
-
-    @property
-    def hidden_by_object(self) -> dict[str, list[Noticed]]:
-        """What would not be served, by object or file, sorted by file and line."""
-        found: dict[str, list[Noticed]] = {}
-        for each in sorted(self.hidden, key=lambda each: (each.place, each.problem)):
-            found.setdefault(each.problem.object, []).append(each)
-        return found
+        every = (*(shown.noticed for shown in self.shown), *self.hidden)
+        return _in_order(each for of_one in every for each in of_one)
 
     def fails(self, severity: str = "error") -> bool:
         """Return whether a problem is at least as severe as `severity`; with any other word, False."""
@@ -98,37 +91,59 @@ def preview(
     *,
     defaults: Defaults,
     selection: Selection = ALL,
-    more: Mapping[Path, FileContents] = NOTHING,
+    clusters: Clusters = NOTHING,
     registries: Iterable[Mapping[Ref, Fact]] = (),
     connections: bool = False,
     progress: Progress = no_progress,
 ) -> Preview:
     """Return what would be served from the manifests in `paths`: files, folders, patterns, `-` for standard input.
 
-    `more` are manifests from other places, `registries` the content of registries. `connections`: Secrets of
+    `clusters` are manifests from clusters, `registries` the content of registries. `connections`: Secrets of
     connections in the files are read. `progress` is called for each file.
 
     Raises:
         FileNotFoundError: one of `paths` does not exist, or a pattern matches nothing.
     """
-    files = {**read_paths(paths, progress), **more}
-    contents = _selected(read_manifests(files, connections=connections), selection)
-    desired = _desired(contents, defaults, registries)
-    found: defaultdict[str, list[Noticed]] = defaultdict(list)
-    for each in contents.noticed:
-        found[each.problem.object].append(each)
-    places = {str(ref): manifest.place for ref, manifest in contents.deployments.items()}
-    for ref, problems in desired.problems.items():
-        place = places.get(ref, Place(""))
-        for problem in problems:
-            found[Ref.parse(ref).label].append(Noticed(problem, place))
-    for each in _not_ready(contents):
-        found[each.problem.object].append(each)
-    lines = _Lines()
-    for subject, of_one in found.items():
-        found[subject] = list(map(lines.pinpoint, of_one))
+    files, own = read_paths(paths, progress), clusters.get("", {})
+    every = [
+        read_manifests({**files, **own}, connections=connections, accepted=own.keys()),
+        *(
+            read_manifests(of_one, cluster=name, connections=connections, accepted=of_one.keys())
+            for name, of_one in clusters.items()
+            if name
+        ),
+    ]
+    every = [_selected(contents, selection) for contents in every]
+    desired = _desired(every, defaults, registries)
+    places = {str(ref): manifest.place for contents in every for ref, manifest in contents.deployments.items()}
+    copied = {str(path) for of_one in clusters.values() for path in of_one}
+    found = _found(every, desired, places, copied)
     shown = [_shown(upsert, places, found) for _, upsert in sorted(desired.wanted.items())]
-    return Preview(tuple(shown), tuple(each for rest in found.values() for each in rest), len(files))
+    hidden = sorted(map(_in_order, found.values()), key=lambda of_one: (of_one[0].place, of_one[0].problem))
+    number = len(files) + sum(map(len, clusters.values()))
+    return Preview(tuple(shown), tuple(hidden), number)
+
+
+def _in_order(noticed: Iterable[Noticed]) -> tuple[Noticed, ...]:
+    return tuple(sorted(noticed, key=lambda each: (each.place, each.problem)))
+
+
+def _found(every: Iterable[Contents], desired: Desired, places: Mapping[str, Place], copied: Container[str]) -> _Found:
+    """Return all problems with their lines; the files that are `copied` are objects of clusters."""
+    found: _Found = defaultdict(list)
+    for contents in every:
+        for each in contents.noticed:
+            found[contents.cluster, each.problem.object].append(each)
+    for ref, problems in desired.problems.items():
+        parsed, place = Ref.parse(ref), places.get(ref, Place(""))
+        found[parsed.place, parsed.label] += [Noticed(problem, place) for problem in problems]
+    for contents in every:
+        for each in _not_ready(contents, copied):
+            found[contents.cluster, each.problem.object].append(each)
+    lines = Lines()
+    for of_one in found.values():
+        of_one[:] = map(lines.pinpoint, of_one)
+    return found
 
 
 def _selected(contents: Contents, selection: Selection) -> Contents:
@@ -157,33 +172,6 @@ def read_paths(paths: Iterable[str | Path], progress: Progress = no_progress) ->
     return files
 
 
-class _Lines:
-    """The lines of files, read again to find the key that a problem names."""
-
-    def __init__(self) -> None:
-        self._files: dict[str, list[str]] = {}
-
-    def pinpoint(self, each: Noticed) -> Noticed:
-        """Return the problem with the line of the annotation, label or field that it is about, if that is found."""
-        problem, place = each
-        key = _KEY.search(f"{problem.message} {problem.remedy}")
-        if key is None or not place.line or place.path == STDIN:
-            return each
-        named = re.compile(rf"[\s\"'{{,]{re.escape(key[key.lastgroup or 0])}[\"']?\s*:")
-        for number, line in enumerate(self._of(place.path)[place.line - 1 :], place.line):
-            if named.search(f" {line}"):
-                return Noticed(problem, Place(place.path, number))
-        return each
-
-    def _of(self, path: str) -> list[str]:
-        if path not in self._files:
-            try:
-                self._files[path] = decoded(Path(path).read_bytes()).splitlines()
-            except (OSError, UnicodeDecodeError):  # the file has changed since it was read
-                self._files[path] = []
-        return self._files[path]
-
-
 def _matching(written: str) -> Sequence[Path]:
     if Path(written).exists() or not any(sign in written for sign in "*?["):
         return [Path(written)]
@@ -193,31 +181,35 @@ def _matching(written: str) -> Sequence[Path]:
     return list(map(Path, found))
 
 
-def _desired(contents: Contents, defaults: Defaults, registries: Iterable[Mapping[Ref, Fact]]) -> Desired:
+def _desired(every: Iterable[Contents], defaults: Defaults, registries: Iterable[Mapping[Ref, Fact]]) -> Desired:
     desired = Desired(defaults=defaults)
+    desired.put_cluster(SHARED, ClusterView(defaults=defaults))
     for each in registries:
         for ref, registered in each.items():
             desired.put(registry_source(ref.place), ref, registered)
-    for ref, fact in contents.facts().items():
-        desired.put(MANIFESTS, ref, fact)
+    for contents in every:
+        if contents.cluster != MANIFESTS:
+            desired.put_cluster(contents.cluster, ClusterView(contents.cluster, defaults))
+        for ref, fact in contents.facts().items():
+            desired.put(contents.cluster, ref, fact)
     desired.render(desired.take_dirty(), now=0)
     return desired
 
 
-def _shown(upsert: Upsert, places: Mapping[str, Place], found: dict[str, list[Noticed]]) -> Shown:
-    subject, place = Ref.parse(upsert.ref).label, places.get(upsert.ref, Place(""))
-    return Shown(upsert, subject, place, tuple(found.pop(subject, ())))
+def _shown(upsert: Upsert, places: Mapping[str, Place], found: _Found) -> Shown:
+    ref = Ref.parse(upsert.ref)
+    return Shown(upsert, ref.label, places.get(upsert.ref, Place("")), tuple(found.pop((ref.place, ref.label), ())))
 
 
-def _not_ready(contents: Contents) -> Iterator[Noticed]:
+def _not_ready(contents: Contents, copied: Container[str]) -> Iterator[Noticed]:
     for ref, manifest in sorted(contents.deployments.items()):
-        readiness = manifest.facts.readiness
-        if not readiness.ready and manifest.has_status:
+        if not manifest.facts.readiness.ready and manifest.has_status:
+            why = unready(manifest.facts, in_files=manifest.place.path not in copied)
             problem = Problem(
                 "not_ready",
                 "info",
                 ref.label,
-                f"not served: {readiness.reason}",
-                "undo that to serve it" if readiness.stopped else "it is served as soon as it is ready",
+                f"it is not shown: {why.reason}",
+                why.remedy,
             )
             yield Noticed(problem, manifest.place)

@@ -13,9 +13,11 @@ import click
 
 from common import __version__
 from common.problems import PROBLEMS, ProblemId, Severity
+from common.words import counted
+from services.connector.entities import entities_of
 from services.connector.preview import STDIN, Preview, Shown
 from services.normalizer.sources.manifest_checks import Noticed
-from services.normalizer.sources.manifest_files import Place
+from services.normalizer.sources.manifest_files import SUFFIXES, Place
 
 if TYPE_CHECKING:
     from services.connector.comparison import Difference
@@ -30,7 +32,6 @@ _COLOURS: Mapping[Severity, str] = {"error": "red", "warning": "yellow", "info":
 _GITHUB: Mapping[Severity, str] = {"error": "error", "warning": "warning", "info": "notice"}
 _SARIF: Mapping[Severity, str] = {"error": "error", "warning": "warning", "info": "note"}
 _SARIF_SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
-_OVERRIDES = ("system", "serverType", "default", "owner", "lifecycle", "api-entity-ref")
 _WIDTH = 80
 _GAP = 2
 _DOCUMENTATION = "docs/mapping.md"
@@ -39,12 +40,33 @@ _DOCUMENTATION = "docs/mapping.md"
 def table(result: Preview, differences: Differences = None) -> str:
     """Return a row for each document, then the problems and a summary; on a terminal, fitted to its width and coloured.
 
-    With differences, these replace the rows.
+    With differences, these replace the rows. Empty if there is nothing to tell.
     """
+    if not (result.shown or result.hidden or differences):
+        return ""
     width = shutil.get_terminal_size((_WIDTH, 24)).columns if sys.stdout.isatty() else 0
     rows = _rows(result, width) if differences is None else _differing(differences)
     lines = [*rows, *_problem_lines(result, width), "", _summary(result)]
     return "\n".join(lines).lstrip("\n")
+
+
+def nothing_found(result: Preview, paths: Sequence[str], elsewhere: Sequence[str]) -> str:
+    """Return, for a preview without any model or problem, where was looked and what to do.
+
+    `paths` and `elsewhere` are what was given: files and folders, and other places.
+    """
+    where = " and ".join([*paths, *elsewhere])
+    if not result.files and not elsewhere:
+        return (
+            f"no Kubernetes objects were found: there is no file named {', '.join(f'*{each}' for each in SUFFIXES)} in "
+            f"{where} or below.\nGive the path of your manifests: connector preview PATH"
+        )
+    looked = f" ({counted(result.files, 'file')} read)" if paths else ""
+    return (
+        f"no InferenceService or LLMInferenceService was found in {where}{looked}.\n"
+        "Give the path of manifests that have one; what is generated has to be rendered first, for example: "
+        "kustomize build DIR | connector preview -"
+    )
 
 
 def as_json(result: Preview, differences: Differences = None) -> str:
@@ -65,56 +87,11 @@ def as_yaml(result: Preview, differences: Differences = None) -> str:
 
 
 def entities(result: Preview, _differences: Differences = None) -> str:
-    """Return, as YAML, the entities that readers make of the documents.
-
-    These are the Resource, Component and API of a Backstage without a plugin (those of the first-generation plugin are
-    similar), and the AiModelServerAPI of the second generation.
-    """
+    """Return, as YAML, the entities that readers make of the documents."""
     import yaml  # slow to import
 
-    from services.location import plain, second_generation
-    from services.location.delivery import make_entry
-    from services.location.rendering import RenderOptions
-
-    found: list[dict[str, Any]] = []
-    for shown in result.shown:
-        entry, options = make_entry(shown.upsert), RenderOptions(both_feeds=True)
-        found += plain.entities_of(entry, options)
-        found += _server_entity(json.loads(second_generation.render_document(entry, options)))
+    found = [entity for shown in result.shown for entity in entities_of(shown.upsert)]
     return yaml.safe_dump_all(found, sort_keys=False, allow_unicode=True, explicit_start=True).rstrip("\n")
-
-
-def _server_entity(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield the entity that the second-generation reader (1.1.0) makes of a document with a server."""
-    server = document.get("modelServer")
-    if not server or not server.get("API", {}).get("url"):
-        return
-    api, names = server["API"], [model["name"] for model in document["models"]]
-    annotations = {**server.get("annotations", {}), **api.get("annotations", {})}
-    overrides = {name: annotations.pop(f"rhdh.io/{name}", None) for name in _OVERRIDES}
-    access = "auth-required" if server["authentication"] else "auth-not-required"
-    spec = {
-        "type": "ai-model-server",
-        "owner": f"user:{overrides['owner'] or server['owner']}",
-        "lifecycle": overrides["lifecycle"] or server["lifecycle"],
-        "system": overrides["system"],
-        "serverType": overrides["serverType"] or api["type"],
-        "serverUrl": api["url"],
-        "requiresApiKey": server["authentication"],
-        "apiEntityRef": overrides["api-entity-ref"],
-        "models": {"available": names, "default": overrides["default"] or names[0]},
-    }
-    yield {
-        "apiVersion": "backstage.io/v1alpha1",
-        "kind": "AiModelServerAPI",
-        "metadata": {
-            "name": server["name"],
-            "description": server["description"],
-            "tags": [*server.get("tags", ()), access],
-            "annotations": annotations,
-        },
-        "spec": {name: value for name, value in spec.items() if value is not None},
-    }
 
 
 def github(result: Preview, _differences: Differences = None) -> str:
@@ -201,17 +178,11 @@ def _wrapped(text: str, width: int, indent: str) -> list[str]:
 
 def _summary(result: Preview) -> str:
     count = Counter(each.problem.severity for each in result.noticed)
-    parts = [_counted(len(result.shown), "model is shown", "models are shown")]
-    parts += [
-        _counted(count[severity], severity, f"{severity}s") for severity in ("error", "warning") if count[severity]
-    ]
+    parts = [counted(len(result.shown), "model is shown", "models are shown")]
+    parts += [counted(count[severity], severity) for severity in ("error", "warning") if count[severity]]
     if count["info"]:
-        parts.append(_counted(count["info"], "note", "notes"))
-    return f"{', '.join(parts)} in {_counted(result.files, 'file', 'files')}"
-
-
-def _counted(number: int, one: str, many: str) -> str:
-    return f"{number} {one if number == 1 else many}"
+        parts.append(counted(count["info"], "note"))
+    return f"{', '.join(parts)} in {counted(result.files, 'file')}"
 
 
 def _entries(result: Preview, differences: Differences) -> Iterator[dict[str, Any]]:
@@ -230,8 +201,8 @@ def _entries(result: Preview, differences: Differences) -> Iterator[dict[str, An
         }
     for key, change in compared.items():
         yield {**_nothing("", Place(""), []), "key": key, **change}
-    for subject, problems in result.hidden_by_object.items():
-        yield _nothing(subject, problems[0].place, problems)
+    for problems in result.hidden:
+        yield _nothing(problems[0].problem.object, problems[0].place, problems)
 
 
 def _nothing(subject: str, place: Place, problems: Sequence[Noticed]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import click
 
 from common import logs, runtime
 from common.commandline import AddressType, reported, service_command
-from common.http.server import Address
+from common.http.addresses import Address
 from common.settings import SettingsError
 from services.location import service
 from services.location.settings import LocationSettings

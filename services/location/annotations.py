@@ -2,7 +2,8 @@
 
 from urllib.parse import quote
 
-from services.location.view import LOCATION_ANNOTATION, Server, View
+from services.location.servers import Server
+from services.location.view import LOCATION_ANNOTATION, View
 
 TECHDOCS_REF = "backstage.io/techdocs-ref"
 _INFERENCE_SERVICE = "InferenceService"

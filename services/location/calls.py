@@ -5,7 +5,8 @@ import shlex
 from collections.abc import Iterable
 from urllib.parse import quote, urlsplit
 
-from services.location.view import Server, View
+from services.location.servers import Server
+from services.location.view import View
 
 TOKEN_NEEDED = "A bearer token is needed."  # noqa: S105 - a sentence
 NO_TOKEN_NEEDED = "No token is needed."  # noqa: S105

@@ -4,7 +4,6 @@ A card is fetched when it is read: only from hosts that an administrator allowed
 redirects. After `FRESH` seconds it is requested again with its ETag.
 """
 
-import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -13,6 +12,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import structlog
 
+from common.clocks import loop_time
 from common.http.client import HttpClient, RemoteError, StatusError
 
 log = structlog.get_logger("location.fetching")
@@ -54,7 +54,7 @@ def raw_address(url: str) -> str:
 class CardFetcher:
     """Fetches cards from `hosts` (`name` or `name:port`); if it is not `enabled`, none."""
 
-    def __init__(self, hosts: Iterable[str], *, enabled: bool, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, hosts: Iterable[str], *, enabled: bool, clock: Callable[[], float] = loop_time) -> None:
         self._hosts = frozenset(host.lower() for host in hosts)
         self._enabled = enabled
         self._clock = clock

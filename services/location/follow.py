@@ -16,6 +16,7 @@ from prometheus_client import Counter
 
 from common import removals, wire
 from common.backoff import Backoff, happens
+from common.clocks import loop_time
 from common.complaints import Complaint
 from common.http.client import HttpClient, RemoteError, StatusError
 from common.metrics import Metrics
@@ -154,7 +155,7 @@ class StorageFollower:
         """Stop waiting for changes and read a snapshot."""
         self._news.set()
         if self._polling is not None and not self._polling.expired():
-            self._polling.reschedule(asyncio.get_running_loop().time())
+            self._polling.reschedule(loop_time())
 
     def note_push(self, key: str) -> None:
         """Record that a push has just changed `key`."""

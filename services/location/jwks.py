@@ -1,13 +1,13 @@
 """Reads the public keys that a Backstage plugin publishes as a JWKS (RFC 7517) and keeps them up to date."""
 
 import asyncio
-import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
 from common import strict_json
+from common.clocks import loop_time
 from common.http.client import HttpClient, RemoteError
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ REFETCH_PAUSE: Final = 10.0
 class KeySet:
     """The keys of one JWKS; `client` has its URL as base URL."""
 
-    def __init__(self, *, client: HttpClient, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, *, client: HttpClient, clock: Callable[[], float] = loop_time) -> None:
         self._client = client
         self._clock = clock
         self._keys: dict[str, PyJWK] = {}

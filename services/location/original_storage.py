@@ -18,6 +18,7 @@ from typing import Final
 import structlog
 
 from common import removals, wire
+from common.clocks import loop_time
 from common.feed import Refused
 from common.http.client import HttpClient, StatusError
 from services.location.delivery import Entry, make_entry
@@ -103,7 +104,7 @@ class OriginalStoragePoller:
 
     def _remove_absent(self, absent: frozenset[str], *, stable: bool) -> None:
         """Remove the entries that have not been listed for long enough; `absent` were not listed by this poll."""
-        now = asyncio.get_running_loop().time()
+        now = loop_time()
         while self._left and self._left[0] <= now - self._hold:
             self._left.popleft()
         news = absent - self._absent.keys()

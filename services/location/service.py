@@ -8,8 +8,9 @@ from common import __version__, removals
 from common.health import Health
 from common.http import access
 from common.http.access import AccessPolicy, Verifier
+from common.http.addresses import Address
 from common.http.client import HttpClient
-from common.http.server import Address, run
+from common.http.server import run
 from common.logs import log_start
 from common.metrics import Metrics
 from common.settings import report_unusable

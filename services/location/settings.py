@@ -4,7 +4,8 @@ from typing import ClassVar
 
 from pydantic import Field, field_validator
 
-from common.settings import CommaList, Duration, ServiceSettings, Url
+from common.setting_types import CommaList, Duration, Url
+from common.settings import ServiceSettings
 
 CONNECTOR_ID = "kserve-kubeflow-connector"
 """The default id of the connector in Backstage's second-generation plugin."""

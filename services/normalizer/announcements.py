@@ -46,7 +46,8 @@ class Announcer:
         for ref, found in problems.items():
             for problem in set(found) - set(self._announced.get(ref, ())):
                 level = {"error": log.error, "warning": log.warning, "info": log.info}[problem.severity]
-                level("problem_found", **problem.fields())
+                place = self._intake.place_of(ref, problem)
+                level("problem_found", **({"place": place} if place else {}), **problem.fields())
         self._intake.notify_owners(problems)
         self._announced = dict(problems)
 

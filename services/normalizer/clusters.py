@@ -1,7 +1,6 @@
 """Follows clusters: makes the client, sources and registries of each, and starts and stops them as configured."""
 
 import asyncio
-import os
 import ssl
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -16,16 +15,14 @@ from common.kube.client import KubeClient
 from common.kube.credentials import Credentials, CredentialsError
 from common.kube.metrics import KubeMetrics
 from common.metrics import Metrics
-from common.secrets import FileToken
-from common.trust import TrustError, authorities_of, read_authority
+from common.trust import TrustError
 from services.normalizer.cluster_specs import ClusterSpec, id_of_server
-from services.normalizer.facts import LOCAL
-from services.normalizer.registries import POLLING_FLOOR, Registries, own_connector, registry_trust
+from services.normalizer.connectors import registry_connector
+from services.normalizer.registries import POLLING_FLOOR, Registries
 from services.normalizer.settings import NormalizerSettings
 from services.normalizer.sink import Intake
 from services.normalizer.source import Source
 from services.normalizer.sourcebook import cluster_source
-from services.normalizer.sources.http import Connector, SourceMetrics
 from services.normalizer.sources.kserve.connections import Connections, UnreadConnections
 from services.normalizer.sources.kserve.event_writer import EventWriter
 from services.normalizer.sources.kserve.isvc import KserveSource
@@ -53,38 +50,6 @@ class Environment:
     kube_metrics: KubeMetrics
     manifests: Sequence[Path] = ()
     polling_floor: float = POLLING_FLOOR
-
-
-def registry_connector(
-    spec: ClusterSpec,
-    id_: str,
-    credentials: Credentials | None,
-    *,
-    settings: NormalizerSettings,
-    metrics: Metrics,
-    environ: Mapping[str, str] = os.environ,
-) -> Connector:
-    """Return what opens connections to the registries of a cluster: they get its own token, and no other cluster's.
-
-    Raises:
-        TrustError: a certificate authority for registries cannot be used.
-    """
-    token = credentials.token if credentials is not None else None
-    if spec.inside:
-        own = settings.shared_token if credentials is None and id_ == LOCAL else token
-        connector = own_connector(settings, token=own, metrics=metrics, environ=environ)
-    else:
-        authorities = [read_authority("caFile", path) for path in spec.authorities]
-        if credentials is not None:  # which may have signed the certificates of its Routes too
-            authorities += authorities_of(credentials.ssl, f"the authority of {credentials.server}")
-        connector = Connector(
-            token=token, ssl=registry_trust(settings, authorities), metrics=metrics.shared(SourceMetrics)
-        )
-    return replace(
-        connector,
-        token=FileToken(spec.tokens[""]) if "" in spec.tokens else connector.token,
-        tokens={url: FileToken(path) for url, path in spec.tokens.items() if url},
-    )
 
 
 class Cluster:

@@ -15,7 +15,7 @@ import structlog
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 from pydantic.alias_generators import to_camel
 
-from common.settings import NamedUrl, Url
+from common.setting_types import NamedUrl, Url
 from services.normalizer.normalize.owners import entity_reference, parse_owner
 from services.normalizer.sink import Intake
 from services.normalizer.validated_yaml import InvalidYamlError, parse
@@ -81,9 +81,9 @@ def _check_id(text: str) -> str:
     return text
 
 
-ClusterName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$")]
-ClusterId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]*$"), AfterValidator(_check_id)]
-EncryptedUrl = Annotated[Url, AfterValidator(_check_encrypted)]
+_ClusterName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$")]
+_ClusterId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]*$"), AfterValidator(_check_id)]
+_EncryptedUrl = Annotated[Url, AfterValidator(_check_encrypted)]
 Namespace = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
 
 
@@ -96,17 +96,17 @@ class _Strict(BaseModel):
 class ClusterEntry(_Strict):
     """One cluster; without `kubeconfig` and `url` it is the one that the connector runs in."""
 
-    name: ClusterName = Field(
+    name: _ClusterName = Field(
         description="What entries, conditions and metrics call it: lower-case letters, digits and hyphens, at most 40."
     )
-    id: ClusterId | None = Field(
+    id: _ClusterId | None = Field(
         None,
         description="What its entries are stored under; default: its API server's address. Write the former one here "
         "when that address changes, so that the entries are kept.",
     )
     kubeconfig: Path | None = Field(None, description="A kubeconfig file, relative to this one.")
     context: str | None = Field(None, description="The context in it; default: the current one.")
-    url: EncryptedUrl | None = Field(None, description="The address of its API server, instead of a kubeconfig.")
+    url: _EncryptedUrl | None = Field(None, description="The address of its API server, instead of a kubeconfig.")
     token_file: Path | None = Field(None, description="With url: a file with the token; read again when it changes.")
     ca_file: Path | None = Field(None, description="With url: a file with the API server's CA; default: the system's.")
     ca_data: Annotated[str, AfterValidator(_read_certificate)] | None = Field(
@@ -156,7 +156,7 @@ class ClusterEntry(_Strict):
 class SharedRegistry(_Strict):
     """A model registry that describes deployments of all clusters."""
 
-    url: EncryptedUrl = Field(description="The root of its server.")
+    url: _EncryptedUrl = Field(description="The root of its server.")
     name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] | None = Field(
         None, description="What messages call it; default: its address."
     )

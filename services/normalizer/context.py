@@ -1,11 +1,11 @@
 """All state of the normalizer in one object, made once and given to everything that works on it."""
 
-import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from common.clocks import steady_clock
 from common.health import Health
 from common.kube.workqueue import WorkQueue, WorkQueueMetrics
 from common.metrics import Metrics
@@ -27,7 +27,7 @@ PUBLISH = "publish"
 class Context:
     """The parts of the normalizer; `queue` has references of what may have changed.
 
-    `clock` gives seconds of the epoch and never goes back.
+    `clock` is one of `common.clocks.steady_clock`.
     """
 
     desired: Desired
@@ -51,11 +51,8 @@ def create_context(
 ) -> Context:
     """Return the state of a normalizer that knows nothing yet; needs a running event loop.
 
-    `wall_clock` is read once: times that are stored must mean the same after a restart, but no step of the clock may
-    make anything leave.
+    `wall_clock` is read once, so that no step of the clock makes anything leave.
     """
-    loop = asyncio.get_running_loop()
-    offset = wall_clock() - loop.time()
     book = SourceBook(first_sync_grace=settings.first_sync_grace)
     ledger = Ledger(settings.patience, book)
     desired, hidden = Desired(defaults=settings.defaults, ledger=ledger), HiddenBook()
@@ -79,5 +76,5 @@ def create_context(
         queue=WorkQueue(name=CONTROLLER, metrics=WorkQueueMetrics(metrics)),
         health=health,
         telemetry=Telemetry(metrics),
-        clock=lambda: offset + loop.time(),
+        clock=steady_clock(wall_clock),
     )

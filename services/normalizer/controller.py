@@ -13,6 +13,7 @@ from math import inf
 import structlog
 
 from common.backoff import Backoff
+from common.clocks import loop_time
 from common.complaints import Complaint
 from common.http.client import RemoteError, Unreachable
 from common.wire import Awaited, Batch, WireError
@@ -46,6 +47,7 @@ class Controller:
         self._telemetry = context.telemetry
         self._clock = context.clock
         self._complaint = Complaint()
+        self._storage_backoff = Backoff(0.1, 60, least=0.5)
         self._settles_at = inf
         self._unsettled: set[str] = set()
         self.intake = Intake(context)
@@ -87,7 +89,7 @@ class Controller:
         self._queue.add(SYNC)
 
     async def _reconcile(self, refs: list[str], deliveries: asyncio.TaskGroup) -> bool:
-        now, began = self._clock(), time.monotonic()
+        now, began = self._clock(), loop_time()
         await self._render({ref for ref in refs if ref not in (SYNC, PUBLISH)}, now)
         if SYNC in refs or not self._mirror.known:
             try:
@@ -237,7 +239,7 @@ class Controller:
         )
 
     def _storage_works(self) -> None:
-        self._queue.forget(SYNC)
+        self._storage_backoff.reset()
         self._health.set("storage", True)
         if self._complaint.worked():
             log.info("storage_writable_again")
@@ -250,4 +252,4 @@ class Controller:
         if level := self._complaint.failed():
             tell = log.info if level == "info" else log.warning
             tell("storage_not_writable", error=str(error), remedy=remedy)
-        self._queue.retry(SYNC)
+        self._queue.retry_after(SYNC, self._storage_backoff.next())

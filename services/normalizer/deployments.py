@@ -22,7 +22,7 @@ from services.normalizer.normalize.linking import Link, ServerClaim, choose_serv
 from services.normalizer.normalize.result import ClusterViews
 from services.normalizer.registered import Registered
 
-STOPPED: Final = "stopped"
+_STOPPED: Final = "stopped"
 """The reason of a removal: people have stopped the deployment."""
 
 
@@ -232,7 +232,7 @@ class Deployments:
             entry.ready = entry.facts
             self._ledger.see(ref, source)
         elif readiness.stopped:
-            self._ledger.end(ref, STOPPED)
+            self._ledger.end(ref, _STOPPED)
             entry.ready = None
             return Visibility()
         else:

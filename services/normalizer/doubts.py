@@ -17,7 +17,7 @@ log = structlog.get_logger("controller")
 LOOK_AGAIN = 30.0
 """Seconds between two requests to a source to list again, because something that it lacked is due to leave; and between
 two requests for one object that it lacks."""
-LOOK_AGAIN_AT_MOST = 600.0
+_LOOK_AGAIN_AT_MOST = 600.0
 """What these seconds grow to while a source lacks suspiciously much."""
 PROOFS = 20
 """The number of single objects that are asked for in that time."""
@@ -67,7 +67,7 @@ class DoubtChecks:
             source = self._sources.get(id_)
             if source is not None and now >= look.at:
                 source.relist()
-                pause = look.pause if due else min(2 * look.pause, LOOK_AGAIN_AT_MOST)
+                pause = look.pause if due else min(2 * look.pause, _LOOK_AGAIN_AT_MOST)
                 look = _Look(now + look.pause, pause, due)
             looks[id_] = look
         self._next_looks = looks

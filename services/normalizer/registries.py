@@ -1,26 +1,19 @@
 """The model registries of a cluster: found by settings and objects of the cluster, and followed as sources."""
 
-import os
-import ssl
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import structlog
 
 from common.faults import Fault
 from common.kube.client import KubeClient
-from common.kube.environment import pod_authorities
 from common.kube.metrics import KubeMetrics
-from common.metrics import Metrics
 from common.problems import Problem
-from common.secrets import StaticToken, TokenSource
-from common.trust import Authority, read_authority, trust_also
 from services.normalizer.normalize.labels import RegistryLabels
 from services.normalizer.settings import NormalizerSettings
 from services.normalizer.sink import Intake
 from services.normalizer.source import Sink
-from services.normalizer.sources.http import Connector, SourceMetrics
+from services.normalizer.sources.http import Connector
 from services.normalizer.sources.kubeflow.discovery import (
     Discovery,
     DiscoverySettings,
@@ -58,38 +51,6 @@ def discovery_settings(settings: NormalizerSettings) -> DiscoverySettings:
     )
 
 
-def registry_trust(settings: NormalizerSettings, authorities: Iterable[Authority]) -> ssl.SSLContext:
-    """Return the context that verifies registries: the system's authorities, these, and MODEL_REGISTRY_CA_FILE's.
-
-    Raises:
-        TrustError: one of these holds no certificate.
-    """
-    file = settings.model_registry_ca_file
-    return trust_also([*authorities, *([read_authority("MODEL_REGISTRY_CA_FILE", Path(file))] if file else [])])
-
-
-def own_connector(
-    settings: NormalizerSettings,
-    *,
-    token: TokenSource | None,
-    metrics: Metrics,
-    environ: Mapping[str, str] = os.environ,
-) -> Connector:
-    """Return what opens connections to the own cluster's registries, with KFMR_TOKEN or the service account's `token`,
-    and to servers outside clusters, with their own credentials.
-
-    Raises:
-        TrustError: an authority holds no certificate.
-    """
-    own = settings.model_registry_token
-    return Connector(
-        token=StaticToken(own.get_secret_value()) if own else token,
-        ssl=registry_trust(settings, pod_authorities(environ)),
-        metrics=metrics.shared(SourceMetrics),
-        credentials=settings.server_credentials,
-    )
-
-
 class Registries:
     """Finds registries and catalogs, and has them followed; implements `RegistryListener`."""
 
@@ -99,19 +60,19 @@ class Registries:
         intake: Intake,
         connector: Connector,
         settings: NormalizerSettings,
-        discovery: DiscoverySettings | None = None,
-        namespaces: Sequence[str] | None = None,
-        polling_floor: float = POLLING_FLOOR,
+        discovery: DiscoverySettings,
+        namespaces: Sequence[str],
+        polling_floor: float,
     ) -> None:
-        """Prepare; `discovery` and the `namespaces` that are watched are those of the settings by default.
+        """`namespaces` are those that are watched.
 
         `polling_floor`: a shorter interval is raised to so many seconds, and a condition says so.
         """
         self._intake = intake
-        self._settings = discovery or discovery_settings(settings)
+        self._settings = discovery
         self._cluster = self._settings.cluster
         intake.lookups.serve_versions(self.look_up, cluster=self._cluster)
-        self._watched = settings.watch_namespaces if namespaces is None else namespaces
+        self._watched = namespaces
         # What is unusable in these may be what names a registry that was read before.
         self._all_named = not any(each.variable in _NAMING for each in settings.unusable)
         self._gateways = settings.model_registry_gateways

@@ -115,7 +115,7 @@ class Reporter:
     def _names(self) -> Iterator[tuple[str, tuple[str, ...]]]:
         """Yield references with the names of their models."""
         for ref, facts in self._desired.deployments():
-            yield ref, names_of(facts.namespace, facts.name)
+            yield ref, _names_of(facts.namespace, facts.name)
         for each in self._desired.versions():
             model, version = each.model, each.version
             key = identity.key_of((segment(model.name), segment(version.name)))
@@ -129,7 +129,7 @@ class Reporter:
                 id_ = hidden.ref.partition(":")[2]
                 yield hidden.ref, (id_, id_.rpartition("/")[2])
             elif parsed.is_deployment:
-                yield hidden.ref, names_of(*parsed.ids)
+                yield hidden.ref, _names_of(*parsed.ids)
 
     def _explained(self, ref: str, doubt: Doubt | None, stored: set[str]) -> Explained:
         of_one = {
@@ -201,7 +201,7 @@ def _source(
     )
 
 
-def names_of(namespace: str, name: str) -> tuple[str, ...]:
+def _names_of(namespace: str, name: str) -> tuple[str, ...]:
     """Return the names that people may use for a deployment."""
     return (name, f"{namespace}/{name}", identity.key_of((namespace, name)))
 
@@ -219,10 +219,10 @@ def matches(deployment: Deployment, name: str) -> bool:
     """Return whether a name, namespace/name, key or URL is that of a deployment."""
     if name.startswith(URL_SCHEMES):
         return bool(deployment.url) and urlsplit(deployment.url).netloc == urlsplit(name).netloc
-    return name in names_of(deployment.namespace, deployment.name)
+    return name in _names_of(deployment.namespace, deployment.name)
 
 
-def similar_names(name: str, names: Iterable[str]) -> tuple[str, ...]:
+def _similar_names(name: str, names: Iterable[str]) -> tuple[str, ...]:
     """Return the names that are most similar to a name; with ten thousand models that takes seconds."""
     return tuple(difflib.get_close_matches(key_of(name.strip()), sorted(names), n=_NEAR))
 
@@ -236,7 +236,7 @@ def add_explanations(app: web.Application, reporter: Reporter) -> None:
             raise HttpProblem(400, "say which model: /explain?model=NAME, namespace/name, a key or a URL")
         explanation = reporter.explain(name)
         if not explanation.found:
-            near = await asyncio.to_thread(similar_names, name, reporter.known_names())
+            near = await asyncio.to_thread(_similar_names, name, reporter.known_names())
             explanation = explanation.model_copy(update={"near": near})
         return web.Response(body=explanation.encode(), content_type="application/json")
 

@@ -13,6 +13,7 @@ from common import __version__
 from common.health import Health
 from common.http import server
 from common.http.access import AccessPolicy
+from common.http.addresses import Address
 from common.http.client import HttpClient
 from common.kube.environment import find_credentials, pod_authorities
 from common.kube.metrics import KubeMetrics
@@ -23,10 +24,11 @@ from common.status import settings_of
 from services.normalizer.cluster_specs import own_cluster_spec, specs_of_contexts, specs_of_file
 from services.normalizer.clusters import Clusters, Environment, Task, model_servers
 from services.normalizer.clusters_file import CLUSTERS_FILE, ClustersFile, follow_file
+from services.normalizer.connectors import own_connector, registry_trust
 from services.normalizer.context import create_context
 from services.normalizer.controller import Controller
 from services.normalizer.publish import Storage
-from services.normalizer.registries import POLLING_FLOOR, own_connector, registry_trust
+from services.normalizer.registries import POLLING_FLOOR
 from services.normalizer.remote_storage import RemoteStorage
 from services.normalizer.reports import add_explanations
 from services.normalizer.settings import NormalizerSettings
@@ -120,7 +122,7 @@ async def follow_sources(
 
 async def run(
     settings: NormalizerSettings,
-    addresses: Sequence[server.Address],
+    addresses: Sequence[Address],
     stop: asyncio.Event,
     *,
     polling_floor: float = POLLING_FLOOR,

@@ -7,14 +7,15 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, TypeAdap
 
 from common import removals
 from common.secrets import MountedCredentials
-from common.settings import CommaList, Duration, NamedUrlList, ServiceSettings, Share, Url, UrlList
+from common.setting_types import CommaList, Duration, NamedUrlList, Share, Url, UrlList
+from common.settings import ServiceSettings
 from services.normalizer.ledger import Patience
 from services.normalizer.normalize.connection import Resolving
 from services.normalizer.normalize.owners import entity_reference
 from services.normalizer.normalize.result import Defaults, SourceField
 from services.normalizer.normalize.selection import Selection, parse_selector
 
-STORAGE_PORT = 7070
+_STORAGE_PORT = 7070
 _TRUTH = TypeAdapter(bool)
 
 
@@ -226,7 +227,7 @@ class NormalizerSettings(ServiceSettings):
     @property
     def storage(self) -> str:
         """The URL of storage-rest."""
-        return self.storage_url or self.url_on_pod(STORAGE_PORT)
+        return self.storage_url or self.url_on_pod(_STORAGE_PORT)
 
     @property
     def reads_secrets(self) -> bool:

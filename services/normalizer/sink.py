@@ -15,7 +15,7 @@ from common.problems import Problem
 from services.normalizer.context import SYNC, Context
 from services.normalizer.facts import LOCAL, Gone, Missing, Ref, Unusable, in_cluster
 from services.normalizer.normalize.result import ClusterView
-from services.normalizer.source import Lookups, News, ProblemListener, Sink, Source
+from services.normalizer.source import Locating, Lookups, News, ProblemListener, Sink, Source
 from services.normalizer.sourcebook import OF_CLUSTERS, OPTIONAL, OPTIONAL_PARTS
 from services.normalizer.telemetry import Conditions
 
@@ -76,6 +76,11 @@ class Intake:
         for source in self.sources.values():
             if isinstance(source, ProblemListener):
                 source.on_problems(problems)
+
+    def place_of(self, ref: str, problem: Problem) -> str:
+        """Return the place in a file of a problem of an object; empty if its source does not know one."""
+        source = self.sources.get(self._desired.source_of(ref))
+        return source.place_of(Ref.parse(ref), problem) if isinstance(source, Locating) else ""
 
     def changed(self, source: str, news: News) -> None:
         """Take reports of a source about objects."""

@@ -68,6 +68,14 @@ class ProblemListener(Protocol):
 
 
 @runtime_checkable
+class Locating(Protocol):
+    """A source that knows where people have written an object."""
+
+    def place_of(self, ref: Ref, problem: Problem) -> str:
+        """Return the place of a problem of an object, such as `models/granite.yaml:7`; empty if it is unknown."""
+
+
+@runtime_checkable
 class Provable(Protocol):
     """A source that can be asked for one object."""
 

@@ -3,7 +3,6 @@
 The `controller_runtime_…` families have the names and labels that dashboards and alerts for the original read.
 """
 
-import time
 from collections import Counter as Counts
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -13,6 +12,7 @@ from prometheus_client import Counter, Gauge, Histogram
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from common.clocks import loop_time
 from common.health import Health
 from common.metrics import Metrics
 from common.problems import Problem
@@ -101,17 +101,17 @@ class Telemetry:
 
     def event_received(self, refs: Iterable[str]) -> None:
         """Start measuring how long events of these deployments take to be served."""
-        self._received.update(dict.fromkeys(refs, time.monotonic()))
+        self._received.update(dict.fromkeys(refs, loop_time()))
 
     def documents_stored(self, refs: Iterable[str]) -> None:
         """Record how long it took until what is shown of these deployments was stored."""
-        now = time.monotonic()
+        now = loop_time()
         for ref in refs:
             if (received := self._received.pop(ref, None)) is not None:
                 self._latency.observe(now - received)
 
     def drop_events_before(self, began: float) -> None:
-        """Forget events from before `began` (monotonic seconds), which changed nothing that is shown."""
+        """Forget events from before `began` (the event loop's time), which changed nothing that is shown."""
         self._received = {ref: at for ref, at in self._received.items() if at >= began}
 
 

@@ -1,11 +1,11 @@
 """The cache in memory: the entries and cards that requests are answered from, and the log of their changes."""
 
 import asyncio
-import secrets
 from collections.abc import Iterable, Iterator, KeysView, Mapping
 from dataclasses import replace
 from typing import Literal
 
+from common import randomness
 from common.backoff import happens
 from common.wire import Awaited, Batch, CacheListing, Changes, Stored, Upsert, card_digest, parse_revision, without_card
 from services.storage_rest.stores.base import LoadedCache
@@ -30,7 +30,7 @@ class Cache:
         self.confirmed = False
         self.damage = ""
         self._awaited: tuple[Awaited, ...] = ()
-        self._epoch = epoch or secrets.token_hex(6)
+        self._epoch = epoch or randomness.identifier(6)
         self._count = 0
         self._forgotten = 0
         self._tombstones = tombstones

@@ -8,11 +8,12 @@ from functools import partial
 
 from common import __version__, feed, identity
 from common.catalog_info import FILE_NAME
+from common.clocks import steady_clock
 from common.health import Health
 from common.http import server
 from common.http.access import AccessPolicy
+from common.http.addresses import Address
 from common.http.client import HttpClient
-from common.http.server import Address
 from common.kube.client import KubeClient
 from common.kube.credentials import CredentialsError
 from common.kube.environment import find_credentials
@@ -63,6 +64,7 @@ async def storage_service(
             health=health,
             document_limit=settings.document_limit,
             policy=settings.removal_policy,
+            clock=steady_clock(),
         )
         client = HttpClient(name="location", base_url=settings.bridge, token=settings.shared_token)
         pusher = Pusher(

@@ -1,7 +1,6 @@
 """Pushes changes to a location that does not request them itself, with the original's requests."""
 
 import asyncio
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -10,6 +9,7 @@ from typing import Protocol
 import structlog
 
 from common.backoff import Backoff
+from common.clocks import loop_time
 from common.complaints import Complaint
 from common.http.client import HttpClient, RemoteError, StatusError
 from common.wire import Changes, Upsert, encode_original_upsert
@@ -29,7 +29,7 @@ FOLLOWED_FOR = 15.0
 class Followers:
     """The readers that request changes themselves: how many are waiting, and when the last one asked."""
 
-    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, *, clock: Callable[[], float] = loop_time) -> None:
         self._clock = clock
         self._waiting = 0
         self._last = float("-inf")

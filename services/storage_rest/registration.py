@@ -15,6 +15,7 @@ import structlog
 
 from common.backoff import Backoff
 from common.catalog_info import FILE_NAME
+from common.clocks import loop_time
 from common.http.client import HttpClient, RemoteError, StatusError
 
 log = structlog.get_logger("registration")
@@ -40,33 +41,31 @@ class Registration:
         self._base = f"{base.rstrip('/')}/"
         self._wanted = wanted
         self._logged = ""
+        self._backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE, least=0.5)
 
     async def run(self) -> None:
         """Register and unregister until cancelled; the same failure is logged once."""
-        backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE, least=0.5)
         done: Collection[str] | None = None
-        clock = asyncio.get_running_loop().time
         checked = 0.0
         while True:
-            wanted, pause = self._wanted(), LOOK
-            if wanted is not None and (wanted != done or clock() >= checked + CHECK):
-                if await self._reconcile(wanted):
-                    done, checked = wanted, clock()
-                    backoff.reset()
-                else:
-                    pause = backoff.next()
-            await asyncio.sleep(pause)
+            wanted = self._wanted()
+            pause = None
+            if wanted is not None and (wanted != done or loop_time() >= checked + CHECK):
+                pause = await self._reconcile(wanted)
+                if pause is None:
+                    done, checked = wanted, loop_time()
+            await asyncio.sleep(LOOK if pause is None else pause)
 
     async def unregister(self) -> None:
         """Unregister everything, retrying until that has succeeded."""
-        backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE, least=0.5)
-        while True:
-            if await self._reconcile(()):
-                return
-            await asyncio.sleep(backoff.next())
+        while (pause := await self._reconcile(())) is not None:  # noqa: ASYNC110 - no event tells
+            await asyncio.sleep(pause)
 
-    async def _reconcile(self, wanted: Collection[str]) -> bool:
-        """Make the registered Locations equal to the wanted ones; return whether that succeeded."""
+    async def _reconcile(self, wanted: Collection[str]) -> float | None:
+        """Make the registered Locations equal to the wanted ones.
+
+        Returns None if that succeeded, else the seconds before the next attempt.
+        """
         try:
             registered = await self._registered(needed=not wanted)
             for target in sorted(set(wanted) - registered.keys()):
@@ -75,9 +74,12 @@ class Registration:
             for target in sorted(registered.keys() - set(wanted)):
                 await self._unregister(target, registered[target])
         except RemoteError as error:
-            return await self._failed(error)
+            self._failed(error)
+            waits_for_people = isinstance(error, StatusError) and error.status in _WAITS_FOR_PEOPLE
+            return LONGEST_PAUSE if waits_for_people else self._backoff.next()
         self._logged = ""
-        return True
+        self._backoff.reset()
+        return None
 
     async def _registered(self, *, needed: bool) -> Mapping[str, str]:
         """Return the ids of our Locations by target; an empty mapping if they may not be read and are not `needed`.
@@ -90,8 +92,10 @@ class Registration:
             if error.status != 403 or needed:
                 raise
             return {}
+        if not isinstance(answer, list):
+            raise RemoteError(f"{self._backstage.base_url}{_LOCATIONS}: the answer is not a list of Locations")
         found = [item["data"] for item in answer if isinstance(item, dict) and isinstance(item.get("data"), dict)]
-        return {str(each["target"]): str(each["id"]) for each in found if self._is_ours(each)}
+        return {str(each["target"]): str(each["id"]) for each in found if "id" in each and self._is_ours(each)}
 
     def _is_ours(self, location: Mapping[str, Any]) -> bool:
         target = str(location.get("target", ""))
@@ -115,14 +119,11 @@ class Registration:
         else:
             log.info("feed_taken_back", target=target)
 
-    async def _failed(self, error: RemoteError) -> bool:
-        """Log a failure; wait longer if it needs an administrator. Returns False."""
+    def _failed(self, error: RemoteError) -> None:
+        """Log a failure, unless it is the same as before."""
         fault, remedy = str(error), "set BKSTG_URL to the address of the Backstage backend"
         if isinstance(error, StatusError):
             remedy = "set RHDH_TOKEN to a token that may read, create and delete locations in the catalog"
         if fault != self._logged:
             log.warning("feed_not_registered", error=fault, remedy=remedy)
             self._logged = fault
-        if isinstance(error, StatusError) and error.status in _WAITS_FOR_PEOPLE:
-            await asyncio.sleep(LONGEST_PAUSE)
-        return False

@@ -1,6 +1,5 @@
 """The history of entries added to and removed from the cache, and the rules for removals by `/currentkeyset`."""
 
-import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
@@ -65,7 +64,7 @@ class RemovalPolicy:
 class Departures:
     """Remembers and logs the entries that were removed."""
 
-    def __init__(self, *, telemetry: StorageMetrics, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, *, telemetry: StorageMetrics, clock: Callable[[], float]) -> None:
         self._telemetry = telemetry
         self._clock = clock
         self._latest: deque[Departure] = deque(maxlen=REMEMBERED)
@@ -98,7 +97,7 @@ class Departures:
 class Arrivals:
     """Remembers and logs the entries that were added."""
 
-    def __init__(self, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, *, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._latest: deque[Arrival] = deque(maxlen=REMEMBERED)
 

@@ -1,6 +1,5 @@
 """The work of storage-rest without HTTP: what each request does with the cache."""
 
-import time
 from collections.abc import Callable, Collection, Iterable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
@@ -53,9 +52,9 @@ class StorageService:
         health: Health,
         document_limit: int,
         policy: RemovalPolicy,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float],
     ) -> None:
-        """`clock` returns seconds since the epoch."""
+        """`clock` returns seconds since the epoch and never steps: see `common.clocks.steady_clock`."""
         self.stored = StoredCache(store=store, telemetry=telemetry, health=health, clock=clock)
         self._cache = self.stored.cache
         self._screen = Screen(store=store, document_limit=document_limit, telemetry=telemetry)

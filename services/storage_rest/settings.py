@@ -6,7 +6,8 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import BeforeValidator, Field, SecretStr
 
 from common import removals
-from common.settings import Duration, ServiceSettings, Share
+from common.setting_types import Duration, Share
+from common.settings import ServiceSettings
 from services.storage_rest.removals import RemovalPolicy
 
 LOCATION_PORT = 9090

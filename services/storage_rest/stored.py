@@ -1,7 +1,6 @@
 """Keeps the cache equal to its store, and announces each change: to metrics, to the history, and to location."""
 
 import asyncio
-import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from collections.abc import Set as AbstractSet
@@ -40,10 +39,8 @@ class StoredCache:
     accepted.
     """
 
-    def __init__(
-        self, *, store: Store, telemetry: StorageMetrics, health: Health, clock: Callable[[], float] = time.time
-    ) -> None:
-        """`clock` returns seconds since the epoch."""
+    def __init__(self, *, store: Store, telemetry: StorageMetrics, health: Health, clock: Callable[[], float]) -> None:
+        """`clock` returns seconds since the epoch and never steps: see `common.clocks.steady_clock`."""
         self.store = store
         self.cache = Cache()
         self.arrivals = Arrivals(clock=clock)

@@ -64,22 +64,25 @@ def _missing_is_gone() -> None:
 
 def _absent_kind_is_gone() -> None:
     from common.faults import Fault, kind_of
+    from services.normalizer.sources.kserve import collection
     from services.normalizer.sources.kserve.collection import Collection
 
-    change, state = Collection.change, Collection.state
+    part: Any = vars(collection)["_Part"]
+    change, state = part.on_change, Collection.state
     known: set[Any] = set()
 
-    def remember(self: Collection[Any], key: Any, new: Any, explicit: bool) -> None:
+    def remember(self: Any, key: Any, old: Any, new: Any, explicit: bool) -> None:
         (known.discard if new is None else known.add)(key)
-        change(self, key, new, explicit)
+        change(self, key, old, new, explicit)
 
     def forget(self: Collection[Any], number: int, fault: Fault | None) -> None:
         if kind_of(fault) == "absent":
             for key in tuple(known):
-                remember(self, key, None, True)
+                known.discard(key)
+                self.changed(key, None, True)
         state(self, number, fault)
 
-    _put(Collection, "change", remember)
+    _put(part, "on_change", remember)
     _put(Collection, "state", forget)
 
 
@@ -91,7 +94,7 @@ def _stored_minus_wanted() -> None:
 
 def _damage_is_not_seen() -> None:
     from services.storage_rest.stores import configmap
-    from services.storage_rest.stores.condition import CacheCondition
+    from services.storage_rest.stores.loading import CacheCondition
 
     former: Any = vars(configmap)["assess"]
 

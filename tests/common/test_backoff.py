@@ -2,22 +2,24 @@ import asyncio
 
 import pytest
 
+from common import randomness
 from common.backoff import Backoff, happens, spread
 
 
+@pytest.fixture(autouse=True)
+def same_chance() -> None:
+    randomness.seed(1)
+
+
 def test_pauses_are_anything_below_a_ceiling_that_doubles() -> None:
-    asked: list[tuple[float, float]] = []
-
-    def middle(low: float, high: float) -> float:
-        asked.append((low, high))
-        return (low + high) / 2
-
-    backoff = Backoff(1, 10, uniform=middle)
-    assert [backoff.next() for _ in range(6)] == [0.5, 1, 2, 4, 5, 5]
-    assert {low for low, _ in asked} == {0}
-    assert backoff.failures == 6
-    backoff.reset()
-    assert backoff.next() == 0.5
+    clients = [Backoff(1, 10) for _ in range(500)]
+    for ceiling in (1, 2, 4, 8, 10, 10):
+        pauses = sorted(backoff.next() for backoff in clients)
+        assert 0 <= pauses[0] < ceiling / 10
+        assert ceiling * 9 / 10 < pauses[-1] <= ceiling
+    assert {backoff.failures for backoff in clients} == {6}
+    clients[0].reset()
+    assert clients[0].next() <= 1
 
 
 def test_any_number_of_failures() -> None:
@@ -27,8 +29,9 @@ def test_any_number_of_failures() -> None:
 
 
 def test_pauses_are_at_least_a_share_of_the_ceiling() -> None:
-    backoff = Backoff(1, 8, least=0.5, uniform=lambda low, high: low)
-    assert [backoff.next() for _ in range(5)] == [0.5, 1, 2, 4, 4]
+    clients = [Backoff(1, 8, least=0.5) for _ in range(500)]
+    for ceiling in (1, 2, 4, 8, 8):
+        assert min(backoff.next() for backoff in clients) == pytest.approx(ceiling / 2, rel=0.1)
 
 
 async def test_an_event_ends_a_pause_and_its_absence_does_too() -> None:

@@ -5,16 +5,8 @@ from pydantic import Field
 from structlog.testing import capture_logs
 
 from common.health import Health
-from common.settings import (
-    CommaList,
-    Duration,
-    ServiceSettings,
-    SettingsError,
-    UrlList,
-    parse_duration,
-    parse_share,
-    report_unusable,
-)
+from common.setting_types import CommaList, Duration, UrlList, parse_duration, parse_share
+from common.settings import ServiceSettings, SettingsError, report_unusable
 from services.location.settings import LocationSettings
 from services.normalizer.settings import NormalizerSettings
 from services.storage_rest.settings import StorageSettings

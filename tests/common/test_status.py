@@ -3,7 +3,8 @@
 import pytest
 from pydantic import Field, SecretStr
 
-from common.settings import CommaList, ServiceSettings
+from common.setting_types import CommaList
+from common.settings import ServiceSettings
 from common.status import NormalizerStatus, settings_of
 
 

@@ -1,6 +1,5 @@
 """Which certificate authorities servers are verified against."""
 
-import re
 from pathlib import Path
 
 import pytest
@@ -39,12 +38,3 @@ def test_what_one_context_trusts_another_can_trust_too() -> None:
 
     assert set(first.get_ca_certs(binary_form=True)) <= set(second.get_ca_certs(binary_form=True))
     assert authorities_of(False, "a cluster that is not verified") == []
-
-
-def test_contexts_of_clients_are_made_in_one_module() -> None:
-    root = Path(__file__).parents[2]
-    makes = re.compile(r"create_default_context|SSLContext\(|load_verify_locations|load_default_certs")
-    modules = [path for folder in ("common", "services") for path in (root / folder).rglob("*.py")]
-    assert [path.relative_to(root).as_posix() for path in modules if makes.search(path.read_text())] == [
-        "common/trust.py"
-    ]

@@ -1,6 +1,7 @@
 """`connector run` as a process."""
 
 import asyncio
+import json
 import os
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -14,12 +15,13 @@ ROOT = Path(__file__).parents[2]
 
 
 class Running:
-    """A running connector: its feed's address, and what it has printed."""
+    """A running connector: its feed's address, what it has printed, and what it has logged."""
 
     def __init__(self, process: asyncio.subprocess.Process, http: aiohttp.ClientSession) -> None:
         self.process = process
         self._http = http
         self.lines: list[str] = []
+        self.log: list[str] = []
         self.url = ""
 
     async def read(self) -> None:
@@ -29,6 +31,17 @@ class Running:
             self.lines.append(line.decode().rstrip())
             if not self.url and "/list" in self.lines[-1]:
                 self.url = self.lines[-1].split("/list")[0]
+
+    async def read_log(self) -> None:
+        """Collect what it logs until it ends."""
+        assert self.process.stderr is not None
+        async for line in self.process.stderr:
+            self.log.append(line.decode().rstrip())
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        """Return the log lines of an event."""
+        logged = [json.loads(line) for line in self.log if line.startswith("{")]
+        return [each for each in logged if each["event"] == name]
 
     async def get(self, path: str) -> tuple[int, str]:
         """Return status and text of an answer of the feed."""
@@ -67,8 +80,7 @@ async def connector(
     async with aiohttp.ClientSession() as http:
         running = Running(process, http)
         reading = asyncio.create_task(running.read())
-        assert process.stderr is not None
-        errors = asyncio.create_task(process.stderr.read())
+        errors = asyncio.create_task(running.read_log())
         try:
             yield running
         finally:
@@ -76,4 +88,4 @@ async def connector(
                 process.terminate()
             await asyncio.gather(reading, errors)
             code = await process.wait()
-            assert code == 0, (code, running.lines[-20:], errors.result().decode())
+            assert code == 0, (code, running.lines[-20:], running.log[-20:])

@@ -73,6 +73,19 @@ async def test_a_server_of_the_newest_version_of_its_api_alone_is_read(world: Wo
     assert [f.verdict for f in step.findings] == ["ok", "ok"], step.findings
 
 
+@pytest.mark.parametrize(
+    ("models", "told"), [(99, "99 registered models"), (1, "1 registered model"), (130, "at least 100")]
+)
+async def test_models_beyond_the_first_page_of_a_registry_are_not_denied(world: World, models: int, told: str) -> None:
+    registry = FakeRegistry(tokens=[TOKEN])
+    for number in range(models):
+        registry.add_model(f"m{number}")
+    await world.enter(registry)
+    world.environ |= {"MODEL_REGISTRY_URLS": registry.url}
+    (step,) = [step for step in (await world.examine()).steps if step.name == "registries"]
+    assert f", with the token: {told} " in step.findings[0].message
+
+
 async def test_models_and_cards_of_the_cache_are_counted(world: World) -> None:
     cards = {"granite-card": base64.b64encode(b"x").decode(), "iris-card": base64.b64encode(b"y").decode()}
     world.cluster.apply(configmap(f"{CARDS_BASE}-1", NAMESPACE, binary_data=cards))

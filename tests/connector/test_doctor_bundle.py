@@ -124,7 +124,7 @@ async def test_llm_inference_services_are_seen_elsewhere_as_well(world: World, t
     world.cluster.apply(llm_isvc("chat"))
     path = tmp_path / "bundle.tar.gz"
     write_bundle(path, await bundle_of(world))
-    shown = preview([], defaults=NormalizerSettings.load().defaults, more=read_bundle(path)).shown
+    shown = preview([], defaults=NormalizerSettings.load().defaults, clusters=read_bundle(path)).shown
     assert [each.key for each in shown] == ["models_chat", "models_iris"]
 
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import aiohttp
 import pytest
 
-from common.http.server import Address
+from common.http.addresses import Address
 from services.connector import assembly
 from tests.connector.broken import World
 from tests.connector.cases import CASES

@@ -13,21 +13,16 @@ from typing import Any
 
 import pytest
 import yaml
-from click.testing import CliRunner, Result
+from click.testing import Result
 
-from services.connector.cli import main
 from tests import objects
+from tests.connector.previewing import EXAMPLES, preview
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
 NO_STATUS = {"apiVersion": "serving.kserve.io/v1beta1", "kind": "InferenceService"}
 
 
 CONNECTIONS = "opendatahub.io/connections"
 PROTOCOL = "opendatahub.io/connection-type-protocol"
-
-
-def preview(*arguments: object, output: str = "json", given: str | bytes | None = None) -> Result:
-    return CliRunner().invoke(main, ["preview", *map(str, arguments), "--format", output], input=given)
 
 
 def entries(result: Result) -> dict[str, dict[str, Any]]:
@@ -89,7 +84,7 @@ def test_what_is_hidden_or_unreadable_is_in_the_json(tmp_path: Path) -> None:
     found = entries(result)
     hidden = found["InferenceService models/m"]
     assert (hidden["key"], hidden["document"]) == (None, None)
-    assert "not served:" in hidden["problems"][0]["message"]
+    assert "it is not shown:" in hidden["problems"][0]["message"]
     [unreadable] = found[f"{tmp_path / 'b.yaml'}:3"]["problems"]
     assert (unreadable["severity"], unreadable["line"]) == ("error", 3)
     assert result.exit_code == 1
@@ -180,8 +175,24 @@ def test_a_path_that_does_not_exist_is_a_wrong_command(path: str, tmp_path: Path
 
 def test_an_empty_folder_is_reported(tmp_path: Path) -> None:
     result = preview(tmp_path, output="table")
-    assert f"no model in {tmp_path} (0 files read)" in result.stderr
+    assert result.stdout == ""
+    assert result.stderr.splitlines() == [
+        f"no Kubernetes objects were found: there is no file named *.yaml, *.yml, *.json in {tmp_path} or below.",
+        "Give the path of your manifests: connector preview PATH",
+    ]
     assert result.exit_code == 0
+    assert json.loads(preview(tmp_path).stdout) == []
+
+
+def test_files_without_a_deployment_are_counted(tmp_path: Path) -> None:
+    written(tmp_path / "a.yaml", {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}})
+    result = preview(tmp_path, output="table")
+    assert result.stdout == ""
+    [first, then] = result.stderr.splitlines()
+    assert first == f"no InferenceService or LLMInferenceService was found in {tmp_path} (1 file read)."
+    assert then.endswith("kustomize build DIR | connector preview -")
+    written(tmp_path / "b.yaml", {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "b"}})
+    assert "(2 files read)" in preview(tmp_path, output="table").stderr
 
 
 def test_the_table_names_models_problems_and_a_summary(tmp_path: Path) -> None:
@@ -189,7 +200,7 @@ def test_the_table_names_models_problems_and_a_summary(tmp_path: Path) -> None:
     result = preview(path, output="table")
     assert "models_m" in result.stdout
     assert f"{path}:" in result.stdout
-    assert "info: InferenceService models/n: not served:" in result.stdout
+    assert "info: InferenceService models/n: it is not shown:" in result.stdout
     assert result.stdout.splitlines()[-1] == "1 model is shown, 1 note in 1 file"
 
 

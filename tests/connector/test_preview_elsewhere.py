@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import yaml
 from click.testing import CliRunner
 
 from services.connector.cli import main
@@ -96,6 +97,33 @@ async def test_a_bundle_shows_elsewhere_what_is_shown_here(world: World, tmp_pat
     assert result.exit_code == 0, result.output
     assert [entry["document"] for entry in there] == [entry["document"] for entry in here]
     assert there[0]["file"] == "case-7/manifests/inferenceservices.yaml"
+
+
+def test_deployments_of_one_name_in_two_clusters_of_a_bundle_are_two_models(tmp_path: Path) -> None:
+    west = isvc("iris", url="https://iris.west.example.com", annotations={"rhdh.io/license": "Mine alone"})
+    hidden = isvc("wine", ready=False)
+    bundle = tmp_path / "case-8.tar.gz"
+    write_bundle(
+        bundle,
+        {
+            "clusters/east/manifests/inferenceservices.yaml": yaml.safe_dump_all([isvc("iris"), hidden]),
+            "clusters/west/manifests/inferenceservices.yaml": yaml.safe_dump_all([west, hidden]),
+        },
+    )
+    entries = json.loads(CliRunner().invoke(main, ["preview", "--bundle", str(bundle), "--format", "json"]).stdout)
+
+    shown = {Path(entry["file"]).parts[2]: entry for entry in entries if entry["document"]}
+    assert {name: [each["id"] for each in entry["problems"]] for name, entry in shown.items()} == {
+        "east": [],
+        "west": ["licence_unknown", "name_taken"],
+    }
+    assert shown["east"]["key"] == "models_iris"
+    assert shown["west"]["key"].startswith("models_iris-")
+    assert shown["west"]["document"]["modelServer"]["API"]["url"] == "https://iris.west.example.com"
+    assert [(entry["object"], Path(entry["file"]).parts[2]) for entry in entries if not entry["document"]] == [
+        ("InferenceService models/wine", "east"),
+        ("InferenceService models/wine", "west"),
+    ]
 
 
 def test_what_is_no_bundle_is_said_to_be_none(tmp_path: Path) -> None:

@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 import yaml
+from click.testing import CliRunner
 
 from common.health import Health
 from common.wire import Batch
 from services.connector import assembly
+from services.connector.cli import main
 from services.location.shelf import Shelf
 from tests import objects
 from tests.connector.running import Running, connector
@@ -299,3 +301,33 @@ async def test_servers_of_manifests_are_asked_where_that_is_wanted(tmp_path: Pat
             document = await running.document("/models/granite/model-catalog.json")
         assert document["models"][0]["annotations"]["rhdh.modelcatalog.io/model-name"] == "granite-8b"
         assert [call.path for call in server.calls] == ["/v1/models"]
+
+
+async def test_problems_are_logged_with_the_lines_that_the_preview_names(manifests: Path, tmp_path: Path) -> None:
+    path = manifests / "two.yaml"
+    annotations = {"rhdh.io/ownr": "a", "rhdh.io/owner": "ml team!", "rhdh.io/license": "Mine alone"}
+    obj = objects.isvc("two", annotations=annotations)
+    obj["spec"]["predictor"] |= {"maxReplica": 2, "minReplicas": "1"}
+    write(path, objects.isvc("three"), obj)
+    result = CliRunner().invoke(main, ["preview", str(manifests), "--format", "json"])
+    previewed = {
+        (each["id"], f"{each['file']}:{each['line']}")
+        for entry in json.loads(result.stdout)
+        for each in entry["problems"]
+    }
+    async with connector("--manifests", str(manifests), "--state", str(tmp_path / "state")) as running:
+
+        def logged() -> set[tuple[str, str]]:
+            return {(each["problem"], each["place"]) for each in running.events("problem_found")}
+
+        await eventually(lambda: len(logged()) >= len(previewed), what="the problems in the log")
+        assert logged() == previewed
+    lines = path.read_text().splitlines()
+    named = {id_: lines[int(place.rpartition(":")[2]) - 1].strip() for id_, place in previewed}
+    assert named == {
+        "annotation_unknown": "rhdh.io/ownr: a",
+        "owner_changed": "rhdh.io/owner: ml team!",
+        "licence_unknown": "rhdh.io/license: Mine alone",
+        "field_unknown": "maxReplica: 2",
+        "field_of_wrong_type": "minReplicas: '1'",
+    }

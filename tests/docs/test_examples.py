@@ -44,7 +44,7 @@ def test_all_are_usable_and_those_that_should_be_are_shown(result: Preview) -> N
     assert not result.fails("warning")
     assert {shown.key for shown in result.shown} == SHOWN
     kustomization = str(EXAMPLES / "kustomize" / "overlays" / "prod" / "kustomization.yaml")
-    assert set(result.hidden_by_object) == {
+    assert {of_one[0].problem.object for of_one in result.hidden} == {
         kustomization,
         "InferenceService ai-assistants/mixtral-8x7b",
         "InferenceService ai-assistants/sandbox",

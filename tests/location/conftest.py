@@ -12,7 +12,8 @@ from aiohttp import web
 
 from common.health import Health
 from common.http.access import AccessPolicy
-from common.http.server import Address, listening
+from common.http.addresses import Address
+from common.http.server import listening
 from common.metrics import Metrics
 from common.secrets import StaticToken
 from common.wire import Changes

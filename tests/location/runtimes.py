@@ -10,7 +10,8 @@ from typing import Any
 
 from aiohttp import web
 
-from common.http.server import Address, listening
+from common.http.addresses import Address
+from common.http.server import listening
 
 TOKEN = "token-of-a-developer"
 

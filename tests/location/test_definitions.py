@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from openapi_spec_validator import validate
 
 from common.details import SERVER_TYPES, Details, packed
-from services.location.definitions import MOST_BYTES, definition
+from services.location.definitions import definition
+from services.location.openapi import MOST_BYTES
 from services.location.view import views_of
 from tests.location.world import KINDS, Kind, document
 

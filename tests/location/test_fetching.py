@@ -9,7 +9,8 @@ import pytest
 import yaml
 from aiohttp import web
 
-from common.http.server import Address, listening
+from common.http.addresses import Address
+from common.http.server import listening
 from services.location.fetching import FRESH, LARGEST, CardFetcher, raw_address
 from tests.location.conftest import Location, running_location
 from tests.location.samples import model_document, upsert

@@ -5,14 +5,8 @@ from typing import Any
 
 import pytest
 
-from common.status import (
-    ConditionStatus,
-    FeedStatus,
-    LeavingStatus,
-    ProblemStatus,
-    ReaderStatus,
-    ServiceStatus,
-)
+from common.status import ConditionStatus, LeavingStatus, ProblemStatus
+from services.location.status.answer import FeedStatus, ReaderStatus, ServiceStatus
 from services.location.status.verdict import Findings, verdict
 
 NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from services.normalizer import clusters
+from services.normalizer.connectors import registry_connector
 from services.normalizer.sources.http import Connector
 from services.normalizer.sources.kubeflow.addresses import read_service_address
 from services.normalizer.sources.kubeflow.discovery import DiscoverySettings, discover
@@ -165,7 +166,7 @@ async def test_registries_of_a_cluster_that_asks_for_none_are_not_read(fleet: Fl
 @pytest.fixture
 def endless_requests(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a request to a registry that hangs never time out, so that whatever waits for it never ends."""
-    connector = clusters.registry_connector
+    connector = registry_connector
 
     def endless(*args: Any, **kwargs: Any) -> Connector:
         return replace(connector(*args, **kwargs), timeout=3600)

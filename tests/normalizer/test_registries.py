@@ -18,7 +18,8 @@ from common.kube.credentials import Credentials
 from common.kube.metrics import KubeMetrics
 from common.metrics import Metrics
 from common.secrets import StaticToken
-from services.normalizer.registries import Registries, own_connector
+from services.normalizer.connectors import own_connector
+from services.normalizer.registries import Registries, discovery_settings
 from services.normalizer.service import create_controller
 from services.normalizer.settings import NormalizerSettings
 from services.normalizer.sink import Intake
@@ -90,7 +91,14 @@ async def running(
         client = await stack.enter_async_context(KubeClient(credentials=credentials, metrics=kube_metrics))
         controller = create_controller(settings=chosen, storage=storage, health=health, metrics=metrics)
         connector = own_connector(chosen, token=None, metrics=metrics, environ={})
-        registries = Registries(intake=controller.intake, connector=connector, settings=chosen, polling_floor=floor)
+        registries = Registries(
+            intake=controller.intake,
+            connector=connector,
+            settings=chosen,
+            discovery=discovery_settings(chosen),
+            namespaces=chosen.watch_namespaces,
+            polling_floor=floor,
+        )
         tasks = [*registries.follow_cluster(client, kube_metrics, patience=patience), registries.run, controller.run]
         async with asyncio.TaskGroup() as group:
             started = [group.create_task(task()) for task in tasks]
@@ -146,7 +154,7 @@ async def test_registries_and_catalogs_have_a_condition_and_a_metric_whether_the
                 condition = setting.condition(f"{kind}:down")
                 assert not condition["ok"]
                 assert "http://127.0.0.1:9/" in condition["reason"]
-                assert f"is model {kind} down running" in condition["reason"]
+                assert f"check that model {kind} down runs" in condition["reason"]
                 assert datetime.fromisoformat(condition["since"]).tzinfo is UTC
                 assert (setting.stale(f"{kind}:up"), setting.stale(f"{kind}:down")) == (0, 1)
 

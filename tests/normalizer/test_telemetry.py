@@ -24,7 +24,7 @@ def test_what_has_not_happened_yet_is_reported_as_nothing() -> None:
         assert f"{sample} 0.0\n" in text
 
 
-def test_the_time_from_event_to_served_counts_what_was_changed_by_it() -> None:
+async def test_the_time_from_event_to_served_counts_what_was_changed_by_it() -> None:
     metrics = Metrics("rhoai-normalizer", "test")
     telemetry = Telemetry(metrics)
 

@@ -11,7 +11,8 @@ import aiohttp
 from common.details import Details
 from common.health import Health
 from common.http.access import AccessPolicy
-from common.http.server import Address, listening
+from common.http.addresses import Address
+from common.http.server import listening
 from common.metrics import Metrics
 from common.secrets import StaticToken
 from common.status import (

@@ -16,8 +16,9 @@ from multidict import CIMultiDict
 
 from common.health import Health
 from common.http.access import AccessPolicy
+from common.http.addresses import Address
 from common.http.client import HttpClient
-from common.http.server import Address, listening
+from common.http.server import listening
 from common.metrics import Metrics
 from common.secrets import StaticToken
 from common.wire import Upsert

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 import pytest
@@ -10,8 +10,9 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from common.wire import Batch
-from services.storage_rest import registration
+from services.storage_rest import factory, registration
 from services.storage_rest.factory import registering
+from services.storage_rest.service import StorageService
 from services.storage_rest.settings import StorageSettings
 from tests.storage_rest.running import Running, running, upsert
 from tests.waiting import eventually
@@ -25,11 +26,13 @@ OF_OTHERS = {"https://git.example.com/catalog-info.yaml", f"{BASE}/else.yaml"}
 class Backstage:
     """The part of a catalog's API that takes locations, as catalog-backend 3.9 does it.
 
-    Answers with `statuses` in turn first; `refused` are methods that the token may not use.
+    Answers with `statuses` in turn first, and to questions for its locations with `answers`; `refused` are methods that
+    the token may not use.
     """
 
     def __init__(self) -> None:
         self.statuses: list[int] = []
+        self.answers: list[object] = []
         self.refused: set[str] = set()
         self.tokens: set[str] = set()
         self.asked: list[tuple[str, str]] = []
@@ -52,6 +55,8 @@ class Backstage:
             self.locations[target] = f"id-{self._number}"
 
     async def list(self, _: web.Request) -> web.Response:
+        if self.answers:
+            return web.json_response(self.answers.pop(0))
         found = [{"data": {"id": each, "type": "url", "target": target}} for target, each in self.locations.items()]
         return web.json_response([*found, {"data": {"id": "x", "type": "file", "target": TARGET}}])
 
@@ -134,6 +139,13 @@ async def test_it_is_tried_until_backstage_takes_it(scene: Scene, status: int) -
         await eventually(lambda: scene.catalog.holds(TARGET))
 
 
+@pytest.mark.parametrize("answer", [None, "login", [1], [{"data": {"type": "url", "target": TARGET}}]])
+async def test_answers_that_are_no_locations_end_nothing(scene: Scene, answer: object) -> None:
+    scene.catalog.answers = [answer] * 2
+    async with scene.registered():
+        await eventually(lambda: scene.catalog.holds(TARGET))
+
+
 async def test_a_token_that_may_only_create_is_enough(scene: Scene) -> None:
     scene.catalog.refused = {"GET", "DELETE"}
     for _ in range(2):
@@ -160,8 +172,9 @@ async def test_switched_off_it_is_taken_back(scene: Scene) -> None:
 
 async def test_without_the_switch_or_without_a_token_nothing_is_sent(scene: Scene) -> None:
     scene.catalog.add(TARGET)
+    tasks = asyncio.all_tasks()
     async with scene.registered(push_to_rhdh=None), scene.registered(push_to_rhdh=False, backstage_token=None):
-        await asyncio.sleep(0.05)
+        assert asyncio.all_tasks() == tasks, "there is a task that could send something"
     assert not scene.catalog.tokens
     assert scene.catalog.holds(TARGET)
 
@@ -179,13 +192,29 @@ async def test_in_the_second_format_each_model_is_registered_in_place_of_the_fee
         await eventually(lambda: scene.catalog.holds(TARGET))
 
 
-async def test_while_the_cache_may_lack_models_none_is_taken_back(scene: Scene) -> None:
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[Collection[str] | None]:
+    """Return a list to which each answer to the question which Locations are wanted is added."""
+    answers: list[Collection[str] | None] = []
+
+    def targets(settings: StorageSettings, service: StorageService) -> Collection[str] | None:
+        answers.append(real(settings, service))
+        return answers[-1]
+
+    real = factory._targets
+    monkeypatch.setattr(factory, "_targets", targets)
+    return answers
+
+
+async def test_while_the_cache_may_lack_models_none_is_taken_back(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
     scene.catalog.add(A, B, f"{BASE}/c/1/catalog-info.yaml")
     async with running() as storage:
         await storage.service.apply(Batch(upserts=(upsert("a_1"),)))
         empty = Scene(scene.catalog, storage, scene._url)
+        looks = counted(monkeypatch)
         async with empty.registered(format="CatalogInfoYamlFormat"):
-            await asyncio.sleep(0.05)
+            await eventually(lambda: len(looks) >= 3, what="it has looked at the cache several times")
             assert not scene.catalog.tokens
             await storage.service.apply(Batch(complete=True))
             await eventually(lambda: scene.catalog.holds(A))

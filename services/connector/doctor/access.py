@@ -13,8 +13,9 @@ from common.http.proxies import is_inside
 from common.kube.credentials import Credentials
 from common.kube.errors import ROLE, remedy_of
 from common.kube.resources import INFERENCE_SERVICES
+from common.words import counted, listed
 from services.connector.doctor.asking import Asked, plurals
-from services.connector.doctor.report import Finding, listed
+from services.connector.doctor.report import Finding
 
 SKEW = 60.0
 """Largest difference between two clocks, in seconds."""
@@ -60,11 +61,12 @@ def judge_login(login: Login) -> list[Finding]:
         findings.append(_unreached(login, login.ahead))
         return findings
     if abs(login.ahead) > SKEW:
+        ahead = counted(round(abs(login.ahead)), "second")
         direction = "ahead of" if login.ahead > 0 else "behind"
         findings.append(
             Finding(
                 "warning",
-                f"the clock of this machine is {abs(login.ahead):.0f} seconds {direction} that of the API server",
+                f"the clock of this machine is {ahead} {direction} that of the API server",
                 "synchronise both clocks with NTP: with a wrong clock, valid tokens and certificates are rejected",
             )
         )

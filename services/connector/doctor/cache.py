@@ -10,8 +10,9 @@ from typing import Any
 from common.http.client import RemoteError, StatusError
 from common.kube.errors import ROLE
 from common.wire import Upsert, parse_storage_body
+from common.words import counted, listed
 from services.connector.doctor.asking import Asked
-from services.connector.doctor.report import Finding, counted, listed
+from services.connector.doctor.report import Finding
 from services.storage_rest.stores.families import BASE, CARDS_BASE
 from services.storage_rest.stores.objects import COMPLETE
 

@@ -27,7 +27,7 @@ from services.connector.doctor.report import Finding, Step
 from services.connector.doctor.settings import Settings
 from services.connector.doctor.steps import DoctorOptions, run_step
 from services.normalizer.cluster_specs import ClusterSpec, GivenAccess, id_of_server
-from services.normalizer.clusters import registry_connector
+from services.normalizer.connectors import registry_connector
 from services.normalizer.facts import DeploymentKind
 from services.normalizer.normalize.deployment import Deployment
 from services.normalizer.normalize.kserve_objects import read_isvc, read_llmisvc

@@ -25,6 +25,8 @@ from services.normalizer.cluster_specs import TokenAccess
 
 MANIFESTS = "manifests"
 """The folder whose files `connector preview` reads."""
+CLUSTERS = "clusters"
+"""The folder with a folder for each cluster, if several are read."""
 _KINDS: Mapping[Resource, str] = {
     INFERENCE_SERVICES: "InferenceService",
     SERVICES: "Service",
@@ -111,7 +113,7 @@ async def _objects(cluster: ClusterExamination) -> dict[str, list[Any]]:
             for obj in answer
         ]
         folder = "cluster" if resource is ROUTES else MANIFESTS
-        folder = f"clusters/{cluster.name}/{folder}" if cluster.name else folder
+        folder = f"{CLUSTERS}/{cluster.name}/{folder}" if cluster.name else folder
         found[f"{folder}/{resource.plural}.yaml"] = (
             objects if resource in (INFERENCE_SERVICES, llm) else _related(objects)
         )

@@ -11,10 +11,11 @@ from common.http.client import HttpClient, RemoteError, StatusError
 from common.kube.credentials import CredentialsError
 from common.kube.resources import CONFIG_MAPS
 from common.status import StatusModel
+from common.words import counted, listed
 from services.connector.doctor import cache, feed, model
 from services.connector.doctor.asking import ApiServerClient, Asked
 from services.connector.doctor.cluster import ClusterExamination, Purpose
-from services.connector.doctor.report import Finding, Step, counted, listed
+from services.connector.doctor.report import Finding, Step
 from services.connector.doctor.settings import Settings, read_settings
 from services.connector.doctor.steps import DoctorOptions, run_step
 from services.normalizer.cluster_specs import (

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from common.http.client import RemoteError, Unreachable
+from common.words import counted
 from services.connector.doctor.asking import Asked
-from services.connector.doctor.report import Finding, counted
+from services.connector.doctor.report import Finding
 
 _REQUESTS = re.compile(r"^rhoai_connector_http_requests_total\{([^}]*)\} (\S+)$", re.MULTILINE)
 _LAST = re.compile(r"^rhoai_connector_http_last_request_timestamp_seconds\{([^}]*)\} (\S+)$", re.MULTILINE)
@@ -77,7 +78,7 @@ def judge_readers(pod: Pod, *, now: float) -> list[Finding]:
 
 def _judge_reader(reader: str, count: float, last: float, now: float) -> Finding:
     ago = max(0.0, now - last)
-    when = f"{ago:.0f} seconds" if ago < 120 else f"{ago / 60:.0f} minutes"
+    when = counted(round(ago), "second") if ago < 120 else counted(round(ago / 60), "minute")
     said = f"{reader} has read the feed {counted(round(count), 'time')}, most recently {when} ago"
     if ago <= QUIET:
         return Finding("ok", said)

@@ -9,8 +9,9 @@ from common import identity
 from common.annotations import CLUSTER_ANNOTATION
 from common.http.client import RemoteError, StatusError
 from common.status import Explained, Explanation, HiddenStatus, StatusModel
+from common.words import listed
 from services.connector.doctor.asking import Asked
-from services.connector.doctor.report import Finding, FindingVerdict, listed
+from services.connector.doctor.report import Finding, FindingVerdict
 from services.normalizer.hidden import unready
 from services.normalizer.normalize.deployment import Deployment
 from services.normalizer.normalize.registry_objects import LIVE

@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from common.http.client import RemoteError, StatusError
 from common.kube.resources import GATEWAYS, HTTP_ROUTES, ROUTES, SERVICES, Resource
 from services.connector.doctor.asking import ApiServerClient, Asked
 from services.connector.doctor.model import RegistryMatch
+from services.normalizer.normalize import values
 from services.normalizer.normalize.answers import models_path
 from services.normalizer.normalize.registry_objects import LIVE
 from services.normalizer.sources.http import Connector
@@ -23,6 +24,9 @@ from services.normalizer.sources.kubeflow.paging import ListReader, item_id
 from services.normalizer.sources.kubeflow.poller import API_ROOTS as REGISTRY_ROOTS
 from services.normalizer.sources.mlflow_lists import MODELS as MLFLOW_MODELS
 from services.normalizer.sources.refs import SourceRef
+
+_PAGE = 100
+_FURTHER = ("nextPageToken", "next_page_token", "has_more")
 
 RegistryObjects: TypeAlias = Mapping[Resource, Asked[Sequence[Any]]]
 """The objects by which registries are found, by kind, or the error if a kind cannot be listed."""
@@ -54,8 +58,19 @@ def discovery_of(found: RegistryObjects, settings: DiscoverySettings) -> Discove
     return discover(routes, map(read_service_address, objects.get(SERVICES, ())), settings)
 
 
-async def first_page(connector: Connector, ref: SourceRef) -> Asked[tuple[str, int]]:
-    """Return the API root at which a server answers and how many items its first page has, or an error."""
+class FirstPage(NamedTuple):
+    """The API root at which a server answers, and how many models or sources its first page has.
+
+    `is_last`: there is no further page.
+    """
+
+    root: str
+    items: int
+    is_last: bool
+
+
+async def first_page(connector: Connector, ref: SourceRef) -> Asked[FirstPage]:
+    """Return the first page of a server's list, or an error."""
     if not ref.url:
         return RemoteError("no address")
     paths, limit, field_ = [f"{root}/sources" for root in CATALOG_ROOTS], "pageSize", "items"
@@ -69,14 +84,16 @@ async def first_page(connector: Connector, ref: SourceRef) -> Asked[tuple[str, i
     async with connector.open(ref) as remote:
         for path in paths:
             try:
-                answer = await remote.get(path, {limit: "100"})
+                answer = await remote.get(path, {limit: str(_PAGE)})
             except RemoteError as failure:
                 error = failure
                 if not isinstance(failure, StatusError) or failure.status != 404:
                     return failure
             else:
-                items = answer.get(field_) if isinstance(answer, dict) else None
-                return path, len(items) if isinstance(items, list) else 0
+                items = values.items(answer.get(field_)) if isinstance(answer, dict) else ()
+                # Some servers do not say that there is more.
+                is_last = len(items) < _PAGE and not any(values.at(answer, name) for name in _FURTHER)
+                return FirstPage(path, len(items), is_last)
     return error
 
 

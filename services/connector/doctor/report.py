@@ -1,8 +1,10 @@
 """The findings of the doctor, as text for a terminal and as JSON. No I/O."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
+
+from common.words import counted
 
 FindingVerdict = Literal["ok", "warning", "fault", "skipped"]
 """`warning`: it works, but should be checked; `skipped`: it could not be checked, or need not be."""
@@ -77,15 +79,3 @@ def lines_of(step: Step, before: Step | None = None) -> Iterator[tuple[FindingVe
         yield finding.verdict, f"{margin}  {MARKS[finding.verdict]} {first}"
         yield from ((None, f"{margin}    {line}") for line in more)
         yield from ((None, f"{margin}      {line}".rstrip()) for line in finding.remedy.splitlines())
-
-
-def listed(names: Iterable[str], most: int = 5) -> str:
-    """Return names separated by commas, only the first few of many."""
-    names = list(names)
-    rest = len(names) - most
-    return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")
-
-
-def counted(number: int, noun: str) -> str:
-    """Return a number of things, in words: `1 fault`, `2 faults`."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"

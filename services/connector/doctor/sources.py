@@ -7,8 +7,10 @@ from typing import Any
 
 from common.http.client import RemoteError
 from common.kube.resources import INFERENCE_SERVICES
+from common.words import counted
 from services.connector.doctor.asking import Asked
-from services.connector.doctor.report import Finding, counted
+from services.connector.doctor.registries import FirstPage
+from services.connector.doctor.report import Finding
 from services.normalizer.facts import DeploymentKind
 from services.normalizer.hidden import unready
 from services.normalizer.normalize.deployment import Deployment
@@ -23,10 +25,10 @@ MOST = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probe:
-    """The answer of a registry or catalog: the root of its API, and how many models or sources its first page has."""
+    """The first answer of a registry or catalog."""
 
     ref: SourceRef
-    answer: Asked[tuple[str, int]]
+    answer: Asked[FirstPage]
     sent_token: bool
     """Whether the request contained the token."""
 
@@ -86,7 +88,9 @@ def _judge_deployments(kind: str, deployments: Sequence[Deployment], selection: 
         yield Finding("warning", f"{facts.namespace}/{facts.name} is not shown: {why}", why.remedy)
     if len(hidden) > MOST:
         yield Finding(
-            "warning", f"{len(hidden) - MOST} more are not shown", "connector doctor model NAME     # says why"
+            "warning",
+            f"{counted(len(hidden) - MOST, 'more is', 'more are')} not shown",
+            "connector doctor model NAME     # says why",
         )
     problems = [problem for facts in chosen for problem in facts.problems if problem.severity == "error"]
     for problem in problems[:MOST]:
@@ -156,8 +160,9 @@ def _judge_probe(probe: Probe) -> Finding:
     if isinstance(probe.answer, RemoteError):
         fault = fault_of(ref, probe.answer)
         return Finding("fault", f"{asked}: {fault.reason}", fault.remedy)
-    root, count = probe.answer
+    root, count, is_last = probe.answer
     what = counted(count, {"registry": "registered model", "catalog": "source", "openai": "model"}[ref.kind])
+    what = what if is_last else f"at least {what}"
     if not ref.verify:
         return Finding(
             "warning",

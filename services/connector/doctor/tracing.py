@@ -13,13 +13,14 @@ from common.http.client import RemoteError
 from common.kube.resources import CONFIG_MAPS
 from common.status import Explanation
 from common.trust import TrustError
+from common.words import listed
 from services.connector.doctor import model
 from services.connector.doctor.asking import Asked
 from services.connector.doctor.cache import entries_of, values_of
 from services.connector.doctor.cluster import ClusterExamination
 from services.connector.doctor.examination import Examination, ask_running, get
 from services.connector.doctor.registries import registered_models
-from services.connector.doctor.report import Finding, Step, listed
+from services.connector.doctor.report import Finding, Step
 from services.connector.doctor.settings import read_settings
 from services.connector.doctor.steps import DoctorOptions
 from services.normalizer.facts import Ref

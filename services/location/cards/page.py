@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 from services.location import calls
 from services.location.cards.polish import Polished, polish
-from services.location.definitions import PROTOCOLS, definition
-from services.location.view import Server, View
+from services.location.definitions import definition
+from services.location.openapi import PROTOCOLS
+from services.location.servers import Server
+from services.location.view import View
 
 _MARKUP = re.compile(r"([\\`*_{}\[\]#|~^=])")
 _MOST_BOXES = 20

@@ -9,12 +9,12 @@ from urllib.parse import quote, urlsplit
 from common import identity
 from common.annotations import CARD_ANNOTATION
 from common.catalog_info import FILE_NAME
-from common.status import ModelForm, ModelsStatus, ModelStatus
 from services.location import annotations
 from services.location.delivery import Entry
 from services.location.rendering import read
 from services.location.second_generation import base_path
 from services.location.shelf import Shelf
+from services.location.status.answer import ModelForm, ModelsStatus, ModelStatus
 from services.location.view import View, is_own_card
 
 Show = Literal["all", "deployed", "undeployed", "leaving"]

@@ -8,8 +8,8 @@ from urllib.parse import urlencode
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
-from common.status import Status
 from services.location.second_generation import base_path
+from services.location.status.answer import Status
 from services.location.status.models import ModelQuery, Show
 
 _LATEST: Final = 20

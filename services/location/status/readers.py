@@ -10,8 +10,9 @@ from aiohttp import web
 from prometheus_client import Gauge
 
 from common.metrics import Metrics
-from common.status import ReaderStatus, moment
+from common.status import moment
 from services.location.second_generation import base_path
+from services.location.status.answer import ReaderStatus
 
 _NAMES: Final[Mapping[str, str]] = {
     "first-generation": "Developer Hub 1.8 and 1.9, plugin catalog-backend-module-model-catalog before 1.0",

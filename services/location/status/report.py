@@ -6,15 +6,12 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Generic, TypeVar
 
 from common import __version__
+from common.clocks import loop_time
 from common.health import Health
 from common.settings import ServiceSettings
 from common.status import (
-    Counts,
-    FeedStatus,
     LeavingStatus,
     NormalizerStatus,
-    ServiceStatus,
-    Status,
     StatusModel,
     StorageStatus,
     conditions_of,
@@ -22,6 +19,7 @@ from common.status import (
     settings_of,
 )
 from services.location.shelf import Shelf
+from services.location.status.answer import Counts, FeedStatus, ServiceStatus, Status
 from services.location.status.models import ModelQuery, Models
 from services.location.status.neighbours import Answer, Ask, Neighbours
 from services.location.status.readers import Readers
@@ -126,9 +124,9 @@ class _CachedAnswer(Generic[T]):
 
     async def __call__(self) -> Answer[T]:
         async with self._turn:
-            if self._answer is None or time.monotonic() >= self._answer[0] + FRESH:
+            if self._answer is None or loop_time() >= self._answer[0] + FRESH:
                 answer = await self._ask()
-                self._answer = (time.monotonic(), answer)
+                self._answer = (loop_time(), answer)
             return self._answer[1]
 
 

@@ -5,16 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from common.status import (
-    ConditionStatus,
-    FeedStatus,
-    LeavingStatus,
-    ProblemStatus,
-    ReaderStatus,
-    ServiceStatus,
-    SourceStatus,
-    Verdict,
-)
+from common.status import ConditionStatus, LeavingStatus, ProblemStatus, SourceStatus
+from common.words import counted
+from services.location.status.answer import FeedStatus, ReaderStatus, ServiceStatus, Verdict
 
 UNREAD: Final = timedelta(minutes=15)
 """If there was no request for this long, Backstage does not read the feed: its readers ask every few minutes."""
@@ -100,7 +93,7 @@ def _rank(condition: ConditionStatus) -> tuple[int, str]:
 
 
 def _models(number: int) -> str:
-    return "1 model is" if number == 1 else f"{number} models are"
+    return counted(number, "model is", "models are")
 
 
 def _read(found: Findings) -> str:

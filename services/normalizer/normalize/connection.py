@@ -26,7 +26,7 @@ Resolving = Literal["false", "true", "secrets", "pods"]
 
 CONNECTIONS_ANNOTATION = "opendatahub.io/connections"
 PATH_ANNOTATION = "opendatahub.io/connection-path"
-PROTOCOL_ANNOTATION = "opendatahub.io/connection-type-protocol"
+_PROTOCOL_ANNOTATION = "opendatahub.io/connection-type-protocol"
 _REF_ANNOTATION = "opendatahub.io/connection-type-ref"
 _TYPE_ANNOTATION = "opendatahub.io/connection-type"
 _TITLE_ANNOTATION = "openshift.io/display-name"
@@ -36,7 +36,7 @@ _PROTOCOLS: Mapping[str, ConnectionType] = {"s3": "s3", "uri": "uri", "oci": "oc
 _REFS: Mapping[str, ConnectionType] = {"s3": "s3", "uri-v1": "uri", "oci-v1": "oci"}
 _S3 = "s3"
 _READ_IN_METADATA: Mapping[str, tuple[str, ...]] = {
-    "annotations": (PROTOCOL_ANNOTATION, _REF_ANNOTATION, _TYPE_ANNOTATION, _TITLE_ANNOTATION),
+    "annotations": (_PROTOCOL_ANNOTATION, _REF_ANNOTATION, _TYPE_ANNOTATION, _TITLE_ANNOTATION),
     "labels": (*_FOUND_BY_LABELS, _TYPE_ANNOTATION),
 }
 _FIELDS = ("AWS_S3_BUCKET", "AWS_S3_ENDPOINT", "AWS_DEFAULT_REGION", "URI", "https-host", "OCI_HOST")
@@ -90,7 +90,7 @@ def read_connection(obj: Mapping[str, Any], *, namespace: str, name: str) -> Con
     """Return the connection that a Secret is; it may be given with its metadata alone."""
     metadata = values.mapping(obj.get("metadata"))
     annotations, labels = values.mapping(metadata.get("annotations")), values.mapping(metadata.get("labels"))
-    protocol, ref = (values.line(annotations.get(key)) for key in (PROTOCOL_ANNOTATION, _REF_ANNOTATION))
+    protocol, ref = (values.line(annotations.get(key)) for key in (_PROTOCOL_ANNOTATION, _REF_ANNOTATION))
     kind = _PROTOCOLS.get(protocol, "") if protocol else _by_older_annotations(annotations, ref)
     whole = obj.get("kind") != "PartialObjectMetadata"
     return Connection(
@@ -225,7 +225,7 @@ def _untyped(connection: Connection) -> Problem:
         "connection_without_type",
         connection,
         f"its type is none of s3, uri and oci ({stated}), and the platform does not apply it",
-        f"set its annotation {PROTOCOL_ANNOTATION}; up to OpenShift AI 3.4 the next change of a model that uses it "
+        f"set its annotation {_PROTOCOL_ANNOTATION}; up to OpenShift AI 3.4 the next change of a model that uses it "
         "removes the model's location",
     )
 
@@ -237,7 +237,7 @@ def _typed_problems(connection: Connection, *, by_key: bool) -> Iterator[Problem
             "info",
             connection.subject,
             "its type is said by a deprecated annotation only",
-            f'set its annotation {PROTOCOL_ANNOTATION} to "{connection.type}"',
+            f'set its annotation {_PROTOCOL_ANNOTATION} to "{connection.type}"',
         )
     if connection.state == "read" and connection.type == "s3" and not connection.bucket:
         yield _warning("connection_incomplete", connection, "it names no bucket", "set its field AWS_S3_BUCKET")

@@ -67,26 +67,26 @@ def server_facts(deployment: Deployment, own: Belongings = NOTHING) -> ServerFac
     return ServerFacts(
         name=deployment.name,
         url=url,
-        called=request_names(deployment, own.runtime)[0],
+        called=_request_names(deployment, own.runtime)[0],
         api_type="grpc" if is_grpc(url, deployment, own.services, own.runtime) else "openapi",
         authentication=_asks_for_a_token(deployment, url, own),
         annotations={key: address for key, address in annotations.items() if address},
         fields={field: text for field, text in deployment.stated.fields if field in _SERVER_FIELDS},
-        details=deployment_details(deployment, own),
+        details=_deployment_details(deployment, own),
     )
 
 
-def request_names(deployment: Deployment, runtime: Runtime | None = None) -> tuple[str, ...]:
+def _request_names(deployment: Deployment, runtime: Runtime | None = None) -> tuple[str, ...]:
     """Return the names that clients may use for the model, the usual one first; there is always one."""
     return deployment.names or unique_names(names_by_runtime(runtime)) or (deployment.name,)
 
 
-def deployment_details(deployment: Deployment, own: Belongings) -> Details:
+def _deployment_details(deployment: Deployment, own: Belongings) -> Details:
     """Return the details of a deployment, without what people say about it and where its files are."""
     name = deployment.storage.connection
     connection = own.connection if own.connection is not None and own.connection.name == name else None
     return Details(
-        names=request_names(deployment, own.runtime),
+        names=_request_names(deployment, own.runtime),
         server_type=detect_server_type(deployment.served, own.runtime),
         operations=deployment.operations,
         definition=deployment.definition,
@@ -220,7 +220,7 @@ def normalize_deployment(
     if card:
         profile = replace(profile, annotations={**profile.annotations, CARD_ANNOTATION: card_url(card.key)})
     server = server_facts(deployment, own) if serve else None
-    details = server.details if server else deployment_details(deployment, own)
+    details = server.details if server else _deployment_details(deployment, own)
     links = deployment_link(defaults.dashboard_url, deployment.namespace)
     own_name = "-".join(filter(None, (deployment.namespace, deployment.name)))
     name = backstage.entity_name(own_name)

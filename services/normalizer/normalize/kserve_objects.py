@@ -57,7 +57,7 @@ class Predictor(NamedTuple):
     pull_secret: str
 
 
-def read_predictor(spec: object, *, name: str, namespace: str) -> Predictor:
+def _read_predictor(spec: object, *, name: str, namespace: str) -> Predictor:
     """Return what `spec` says about the model; explainers, workers and canaries do not change that."""
     predictor = values.mapping(values.at(spec, "predictor"))
     transformer = values.mapping(values.at(spec, "transformer"))
@@ -117,7 +117,7 @@ def read_isvc(obj: Mapping[str, Any]) -> Deployment:
     metadata, status = values.mapping(obj.get("metadata")), values.mapping(obj.get("status"))
     annotations = values.mapping(metadata.get("annotations"))
     namespace, name = read_names(metadata)
-    predictor = read_predictor(obj.get("spec"), name=name, namespace=namespace)
+    predictor = _read_predictor(obj.get("spec"), name=name, namespace=namespace)
     runtime = predictor.runtime or _chosen_runtime(status)
     tasks = read_tasks(predictor.containers)
     versioned = "-".join(filter(None, (predictor.model_format, predictor.format_version)))

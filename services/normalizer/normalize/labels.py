@@ -11,8 +11,8 @@ from urllib.parse import unquote
 from services.normalizer.normalize import values
 from services.normalizer.normalize.registered_version import RegistryApi
 
-REGISTRY_SCHEME = "model-registry://"
-MLFLOW_SCHEME = "models:/"
+_REGISTRY_SCHEME = "model-registry://"
+_MLFLOW_SCHEME = "models:/"
 _FAMILIES = ("modelregistry.opendatahub.io/", "modelregistry.kubeflow.org/")
 
 
@@ -66,11 +66,11 @@ def read_registry_uri(uri: str) -> tuple[NamedVersion, ...]:
     is a host when it is the registry's, which only the reader of the registries can know; names with slashes come last.
     `models:/<model>/<version, stage or latest>` and `models:/<model>@<alias>` (MLflow: "Model Registry", URIs).
     """
-    if uri.startswith(MLFLOW_SCHEME):
-        return _read_mlflow_uri(uri.removeprefix(MLFLOW_SCHEME))
-    if not uri.startswith(REGISTRY_SCHEME):
+    if uri.startswith(_MLFLOW_SCHEME):
+        return _read_mlflow_uri(uri.removeprefix(_MLFLOW_SCHEME))
+    if not uri.startswith(_REGISTRY_SCHEME):
         return ()
-    parts = [unquote(part) for part in uri.removeprefix(REGISTRY_SCHEME).rstrip("/").split("/")]
+    parts = [unquote(part) for part in uri.removeprefix(_REGISTRY_SCHEME).rstrip("/").split("/")]
     if not all(parts):
         return ()
     readings = [NamedVersion("", parts[0], parts[1] if len(parts) == 2 else "")] if len(parts) <= 2 else []

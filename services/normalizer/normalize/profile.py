@@ -33,10 +33,10 @@ NAMES = "names"
 TITLE = "title"
 """Further fields: the names that the server answers to, one per line, and a title for people."""
 
-LICENCE_ANNOTATION = "rhdh.modelcatalog.io/license"
-SERVER_TYPE_ANNOTATION = "rhdh.io/serverType"
+_LICENCE_ANNOTATION = "rhdh.modelcatalog.io/license"
+_SERVER_TYPE_ANNOTATION = "rhdh.io/serverType"
 
-API_TYPES: Mapping[str, ApiType] = {"openapi": "openapi", "asyncapi": "asyncapi", "graphql": "graphql", "grpc": "grpc"}
+_API_TYPES: Mapping[str, ApiType] = {"openapi": "openapi", "asyncapi": "asyncapi", "graphql": "graphql", "grpc": "grpc"}
 
 _NAMES_KEY = "model-"
 _DASHBOARD_KEYS = {"description": "openshift.io/description", TITLE: "openshift.io/display-name"}
@@ -129,7 +129,7 @@ def read_profile(fields: Mapping[str, str], *, defaults: Defaults, notes: Notes)
             system=_reference(fields, "system", "system", notes),
             api_entity=_reference(fields, "apientityref", "api", notes),
             names=stated_names(fields),
-            license=_licence_name(annotations.get(LICENCE_ANNOTATION, "")),
+            license=_licence_name(annotations.get(_LICENCE_ANNOTATION, "")),
         ),
     )
 
@@ -214,7 +214,7 @@ def _licence(fields: Mapping[str, str], notes: Notes) -> tuple[str | None, dict[
             f"the licence {values.shown(written)} is neither a URL nor an SPDX identifier: it is kept as annotation",
             f"write the URL of the licence's text in {notes.place('license')}",
         )
-    return page, {LICENCE_ANNOTATION: written}
+    return page, {_LICENCE_ANNOTATION: written}
 
 
 def _licence_name(written: str) -> str:
@@ -249,12 +249,12 @@ def _web_link(fields: Mapping[str, str], name: str, notes: Notes) -> str | None:
 
 def _api_type(fields: Mapping[str, str], notes: Notes) -> ApiType | None:
     written = values.line(fields.get("apitype"))
-    api_type = API_TYPES.get(written.lower())
+    api_type = _API_TYPES.get(written.lower())
     if written and api_type is None:
         notes.warning(
             "api_type_unknown",
             f"the API type {values.shown(written)} is unknown; openapi is used instead",
-            f"write one of {', '.join(API_TYPES)} in {notes.place('apitype')}",
+            f"write one of {', '.join(_API_TYPES)} in {notes.place('apitype')}",
         )
         return "openapi"
     return api_type
@@ -266,7 +266,7 @@ def _server_type(fields: Mapping[str, str]) -> tuple[Details, dict[str, str]]:
     known = next((name for name in SERVER_TYPES if name and name == written.lower()), None)
     if known:
         return Details(server_type=known), {}
-    return NO_DETAILS, {SERVER_TYPE_ANNOTATION: written} if written else {}
+    return NO_DETAILS, {_SERVER_TYPE_ANNOTATION: written} if written else {}
 
 
 def _reference(fields: Mapping[str, str], name: str, kind: str, notes: Notes) -> str:

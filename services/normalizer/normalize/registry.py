@@ -82,7 +82,7 @@ def normalize_version(
         )
     artifacts = model_artifacts(registered.artifacts or ())
     profile = _profile(model, version, server=server, card=card, defaults=defaults, notes=notes)
-    name = document_name(model.name, version.name)
+    name = _document_name(model.name, version.name)
     named = without_credentials(values.line(_said(model, version, NAME_ANNOTATION)))
     called = named or (server.called if server else name)
     files = _file_location(artifacts, notes)
@@ -131,7 +131,7 @@ def normalize_version(
     )
 
 
-def document_name(model: str, version: str) -> str:
+def _document_name(model: str, version: str) -> str:
     """Return the entity name for a version; where both names are too long for one, the version's is kept longer."""
     left = backstage.entity_name(model)
     right = backstage.sanitize(version.lower().replace(" ", "-")) or backstage.entity_name(version)

@@ -12,7 +12,7 @@ from common.details import ServerType
 from services.normalizer.normalize import values
 from services.normalizer.normalize.containers import ContainerConfig, configured_names, main_container, read_container
 
-API_PROTOCOL_ANNOTATION = "opendatahub.io/apiProtocol"
+_API_PROTOCOL_ANNOTATION = "opendatahub.io/apiProtocol"
 _RUNTIME_TITLE = "openshift.io/display-name"
 _RUNTIME_VERSION = "opendatahub.io/runtime-version"
 _NOT_ALPHANUMERIC = re.compile(r"[^a-z0-9]+")
@@ -100,7 +100,7 @@ def read_runtime(obj: Mapping[str, Any]) -> Runtime:
         name=values.line(metadata.get("name")),
         title=values.line(annotations.get(_RUNTIME_TITLE)),
         version=values.line(annotations.get(_RUNTIME_VERSION)),
-        api_protocol=values.line(annotations.get(API_PROTOCOL_ANNOTATION)).lower(),
+        api_protocol=values.line(annotations.get(_API_PROTOCOL_ANNOTATION)).lower(),
         protocols=tuple(filter(None, map(values.line, values.items(spec.get("protocolVersions"))))),
         formats=tuple(dict.fromkeys(filter(None, formats))),
         container=read_container(main_container(spec.get("containers")), name="", namespace=""),

@@ -25,14 +25,14 @@ from services.normalizer.normalize.profile import (
 from services.normalizer.normalize.result import IGNORE
 from services.normalizer.normalize.tags import label_tag, tag_set
 
-CATALOG_SOURCE = f"{SUCCESSOR_PREFIX}catalog-source"
-CATALOG_MODEL = f"{SUCCESSOR_PREFIX}catalog-model"
+_CATALOG_SOURCE = f"{SUCCESSOR_PREFIX}catalog-source"
+_CATALOG_MODEL = f"{SUCCESSOR_PREFIX}catalog-model"
 AUTH_ANNOTATION = "security.opendatahub.io/enable-auth"
 _MODEL_TYPE = "opendatahub.io/model-type"
 _USE_CASE = "opendatahub.io/genai-use-case"
 _PREDICTIVE = "predictive"
 _INHERITED = frozenset({"lifecycle", "owner", "system"})
-OWN_PREFIX = "rhdh.modelcatalog.io/"
+_OWN_PREFIX = "rhdh.modelcatalog.io/"
 _NAMES = "model-"
 # As the documentation spells them, for suggestions.
 _SPELT = {"apientityref": "api-entity-ref", "servertype": "serverType"}
@@ -47,7 +47,7 @@ _KNOWN = {
         "ai-asset-source",
         "ai-asset-version",
     ),
-    OWN_PREFIX: ("model-name", "ignore", "license", "internal-service-url", "external-route-url"),
+    _OWN_PREFIX: ("model-name", "ignore", "license", "internal-service-url", "external-route-url"),
 }
 
 
@@ -90,7 +90,7 @@ def read_stated(metadata: Mapping[str, Any], *, further_tags: Iterable[str] = ()
         fields=tuple(sorted(fields.items())),
         names=unique_names((values.line(annotations.get(NAME_ANNOTATION)), *stated_names(fields))),
         registry=read_registry_labels(labels),
-        catalog_named=(values.line(annotations.get(CATALOG_SOURCE)), values.line(annotations.get(CATALOG_MODEL))),
+        catalog_named=(values.line(annotations.get(_CATALOG_SOURCE)), values.line(annotations.get(_CATALOG_MODEL))),
         asks_authentication=_asks_authentication(annotations, labels),
         ignored=any(values.line(place.get(IGNORE)).lower() == "true" for place in (annotations, labels)),
         predictive=model_type.lower() == _PREDICTIVE,
@@ -103,7 +103,7 @@ def card_problems(stated: Stated, *, subject: str, lacking: bool) -> tuple[Probl
     """Return why a deployment does not get the card that it names; `lacking`: the catalogs were read and lack it."""
     source, name = stated.catalog_named
     if bool(source) != bool(name):
-        given, missing = (CATALOG_SOURCE, CATALOG_MODEL) if source else (CATALOG_MODEL, CATALOG_SOURCE)
+        given, missing = (_CATALOG_SOURCE, _CATALOG_MODEL) if source else (_CATALOG_MODEL, _CATALOG_SOURCE)
         message = f"it has the annotation {given} and not {missing}: no card is looked for"
         return (Problem("catalog_model_incomplete", "warning", subject, message, f"add {missing}, or remove {given}"),)
     if not source or (stated.catalog_model is not None and not lacking):
@@ -111,7 +111,7 @@ def card_problems(stated: Stated, *, subject: str, lacking: bool) -> tuple[Probl
     message = f"the model catalog has no card of model {values.shown(name)} in source {values.shown(source)}"
     remedy = (
         "write the source's id and the model's whole name, with its group, as the catalog has them, in "
-        f"{CATALOG_SOURCE} and {CATALOG_MODEL}"
+        f"{_CATALOG_SOURCE} and {_CATALOG_MODEL}"
     )
     return (Problem("catalog_model_unknown", "warning", subject, message, remedy),)
 
@@ -178,12 +178,12 @@ def misspellings(keys: Iterable[str]) -> Iterator[Misspelling]:
 
 def _of_another_prefix(name: str) -> str:
     """Return the annotation with this name and another prefix of ours, empty if there is none."""
-    found = (f"{prefix}{known}" for prefix in (SUCCESSOR_PREFIX, OWN_PREFIX) for known in _KNOWN[prefix])
+    found = (f"{prefix}{known}" for prefix in (SUCCESSOR_PREFIX, _OWN_PREFIX) for known in _KNOWN[prefix])
     return next((key for key in found if key.partition("/")[2].lower() == name.lower()), "")
 
 
 def _is_known(prefix: str, name: str) -> bool:
-    return prefix != OWN_PREFIX and (name.startswith(_NAMES) or annotation_field(name) is not None)
+    return prefix != _OWN_PREFIX and (name.startswith(_NAMES) or annotation_field(name) is not None)
 
 
 def _near(written: str, known: Iterable[str], cutoff: float = 0.6) -> str:

@@ -62,7 +62,7 @@ MACHINERY = (
 )
 """Labels of Kubernetes and OpenShift, of what deploys, secures and watches there, of Backstage, KServe, Kubeflow,
 MLflow and the dashboard, and the properties that dashboards keep to themselves (`_...`); `*` is any text."""
-KEEP = "!"
+_KEEP = "!"
 """The beginning of a pattern whose keys become tags although an earlier pattern matches them."""
 PROVIDER = "Provider"
 TASKS = "tasks"
@@ -91,7 +91,7 @@ _Properties = Mapping[str, PropertyValue]
 
 
 @lru_cache(maxsize=1024)
-def is_machinery(key: str, ignored: tuple[str, ...] = ()) -> bool:
+def _is_machinery(key: str, ignored: tuple[str, ...] = ()) -> bool:
     """Return whether a label or custom property does not become a tag; the last pattern that matches its key decides.
 
     `ignored` are patterns after the built-in ones; what matches a pattern with a leading `!` becomes a tag.
@@ -105,7 +105,7 @@ def is_machinery(key: str, ignored: tuple[str, ...] = ()) -> bool:
 
 def label_tag(key: str, value: str, ignored: tuple[str, ...] = ()) -> str | None:
     """Return the tag for a Kubernetes label, or None when it is machinery or nothing of it is valid in a tag."""
-    if is_machinery(key, ignored):
+    if _is_machinery(key, ignored):
         return None
     return backstage.tag(backstage.sanitize(f"{backstage.sanitize(key)}-{backstage.sanitize(value)}"))
 
@@ -120,10 +120,10 @@ def _patterns(ignored: tuple[str, ...]) -> tuple[tuple[re.Pattern[str], bool], .
     """Return one expression for each run of patterns with the same decision, and whether that is to ignore."""
     grouped: list[tuple[list[str], bool]] = []
     for written in (*MACHINERY, *ignored):
-        decision = not written.startswith(KEEP)
+        decision = not written.startswith(_KEEP)
         if not grouped or grouped[-1][1] != decision:
             grouped.append(([], decision))
-        grouped[-1][0].append(translate(written.removeprefix(KEEP)))
+        grouped[-1][0].append(translate(written.removeprefix(_KEEP)))
     return tuple((re.compile("|".join(patterns)), decision) for patterns, decision in grouped)
 
 
@@ -146,7 +146,7 @@ def property_tags(
     lost: set[str] = set()
     for properties in sources:
         for key, stored in properties.items():
-            if key not in _VALUE_ONLY and (key in with_own_place or is_machinery(key, ignored)):
+            if key not in _VALUE_ONLY and (key in with_own_place or _is_machinery(key, ignored)):
                 continue
             of_property = [backstage.tag(text) for text in _tag_texts(key, stored)]
             tags.update(of_property)

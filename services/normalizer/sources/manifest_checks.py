@@ -11,7 +11,7 @@ from services.normalizer.normalize import values
 from services.normalizer.normalize.deployment import DEPLOYMENT_KINDS
 from services.normalizer.normalize.stated import misspellings
 from services.normalizer.sources.manifest_files import DocumentFault, Manifest, Place, is_placeholder
-from services.normalizer.sources.manifest_schema import ISVC, LLM, Schema, wrong_types
+from services.normalizer.sources.manifest_schema import UnknownField, WrongType, field_faults, table
 from services.normalizer.sources.manifest_text import Located, Unquoted
 
 _KSERVE = "serving.kserve.io"
@@ -36,17 +36,11 @@ _RUNTIMES = ("ServingRuntime", "ClusterServingRuntime")
 _NAME = re.compile(r"[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?\Z")
 
 
-class _Definition(NamedTuple):
-    """What KServe defines for a kind: its API versions, the newest first, and the schema of its `spec`."""
-
-    versions: tuple[str, ...]
-    schema: Schema
-
-
-_DEFINITIONS: Mapping[DeploymentKind, _Definition] = {
-    _ISVC: _Definition((_VERSION,), ISVC),
-    "LLMInferenceService": _Definition(("v1alpha2", "v1alpha1"), LLM),
+_VERSIONS: Mapping[DeploymentKind, tuple[str, ...]] = {
+    _ISVC: (_VERSION,),
+    "LLMInferenceService": ("v1alpha2", "v1alpha1"),
 }
+"""The API versions that KServe defines for a kind, the newest first."""
 
 
 class Noticed(NamedTuple):
@@ -69,13 +63,17 @@ def is_to_be_filled_in(obj: Mapping[str, Any]) -> bool:
     return any(is_placeholder(name) if isinstance(name, str) else isinstance(name, Mapping) for name in names)
 
 
-def deployment_faults(manifest: Manifest, kind: DeploymentKind, name: str) -> Iterator[Noticed]:
-    """Yield what is wrong with a deployment; `name` is what problems call it."""
-    obj, place = manifest
-    definition = _DEFINITIONS[kind]
-    for problem in _misstated(obj, name, definition.versions):
-        yield Noticed(problem, place)
-    yield from _of_wrong_type(manifest, name, definition.schema)
+def deployment_faults(
+    manifest: Manifest, kind: DeploymentKind, name: str, *, accepted: bool = False
+) -> Iterator[Noticed]:
+    """Yield what is wrong with a deployment; `name` is what problems call it.
+
+    `accepted`: an API server has taken it, so its fields are what that server knows.
+    """
+    for problem in _misstated(manifest.obj, name, _VERSIONS[kind]):
+        yield Noticed(problem, manifest.place)
+    if not accepted:
+        yield from _wrong_fields(manifest, kind, name)
 
 
 def _misstated(obj: Mapping[str, Any], name: str, versions: tuple[str, ...]) -> Iterator[Problem]:
@@ -119,20 +117,52 @@ def _misstated(obj: Mapping[str, Any], name: str, versions: tuple[str, ...]) -> 
         )
 
 
-def _of_wrong_type(manifest: Manifest, name: str, schema: Schema) -> Iterator[Noticed]:
-    """Yield the fields of a deployment whose values the API server refuses, each with the line of the object around."""
+def _wrong_fields(manifest: Manifest, kind: DeploymentKind, name: str) -> Iterator[Noticed]:
+    """Yield what is wrong with the fields of a deployment, each with the line of the object around."""
     obj, place = manifest
     first = obj.line if isinstance(obj, Located) else -1
-    for each in wrong_types(obj.get("spec"), schema, "spec"):
+    for each in field_faults(obj, kind):
         line = place.line + each.line - first if min(each.line, first) >= 0 else place.line
-        problem = Problem(
-            "field_of_wrong_type",
-            "error",
-            name,
-            f"its field {each.field} is {each.found}, where {each.expected} belongs: the API server refuses it",
-            each.remedy,
-        )
+        problem = _of_wrong_type(name, each) if isinstance(each, WrongType) else _of_unknown(name, each)
         yield Noticed(problem, Place(place.path, line))
+
+
+def _of_wrong_type(name: str, each: WrongType) -> Problem:
+    return Problem(
+        "field_of_wrong_type",
+        "error",
+        name,
+        f"its field {each.field} is {each.found}, where {each.expected} belongs: the API server refuses it",
+        each.remedy,
+    )
+
+
+def _of_unknown(name: str, each: UnknownField) -> Problem:
+    known_by = f"KServe {table().kserve}" if each.field.startswith("spec.") else f"Kubernetes {table().kubernetes}"
+    meant = f"; did you mean {each.meant}?" if each.meant else "."
+    remedy = f"{'move it to' if '.' in each.meant else 'write'} {each.meant}" if each.meant else "correct or remove it"
+    return Problem(
+        "field_unknown",
+        "warning",
+        name,
+        f"its field {each.field} is unknown to {known_by}{meant} If the cluster does not know it either, kubectl "
+        "refuses the manifest, and other clients deploy it without this field",
+        remedy,
+    )
+
+
+def without_model(manifest: Manifest, kind: DeploymentKind, name: str) -> Noticed:
+    """Return the problem of a deployment that does not say what it serves."""
+    if kind == _ISVC:
+        lacks = "a model in spec.predictor" if values.at(manifest.obj, "spec", "predictor") else "spec.predictor"
+        message = f"it lacks {lacks}, and so does not say what is served: KServe refuses it"
+        remedy = (
+            "write it below spec.predictor, such as model: {modelFormat: {name: onnx}, storageUri: s3://bucket/path}"
+        )
+    else:
+        message = "it lacks spec.model, and so does not say what is served: KServe cannot start it"
+        remedy = "write where the model is, such as spec: {model: {uri: hf://organisation/model}}, or name baseRefs"
+    return Noticed(Problem("model_missing", "warning", name, message, remedy), manifest.place)
 
 
 def _quoted(value: object) -> str:

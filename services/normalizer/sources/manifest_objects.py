@@ -1,6 +1,6 @@
 """From the Kubernetes objects in files to facts."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -31,6 +31,7 @@ from services.normalizer.sources.manifest_checks import (
     is_to_be_filled_in,
     kind_faults,
     unreadable,
+    without_model,
 )
 from services.normalizer.sources.manifest_files import DocumentFault, FileContents, Manifest, Place
 
@@ -59,6 +60,8 @@ _READERS: Mapping[str, _KindReader] = {
     )
 }
 
+_OF_FIELDS = ("field_unknown", "field_of_wrong_type")
+
 
 class DeploymentManifest(NamedTuple):
     """A deployment in a file, and whether it has a status there."""
@@ -67,15 +70,13 @@ class DeploymentManifest(NamedTuple):
     has_status: bool
     place: Place
 
-    @property
-    def ref(self) -> Ref:
-        """Its reference."""
-        return Ref.deployment(self.facts.kind, MANIFESTS, self.facts.namespace, self.facts.name)
-
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """The contents of some files. `faults`: documents that cannot be read and may contain deployments."""
+    """The contents of some files. `faults`: documents that cannot be read and may contain deployments.
+
+    `cluster` is that of references: `MANIFESTS`, unless the objects were copied from a cluster.
+    """
 
     deployments: Mapping[Ref, DeploymentManifest] = field(default_factory=dict)
     services: Mapping[Key, ServiceFacts] = field(default_factory=dict)
@@ -84,22 +85,30 @@ class Contents:
     connections: Mapping[Key, Connection] = field(default_factory=dict)
     noticed: tuple[Noticed, ...] = ()
     faults: tuple[DocumentFault, ...] = ()
+    cluster: str = MANIFESTS
 
     def facts(self) -> dict[Ref, Fact]:
         """Return the facts about the objects."""
         return {
-            **{Ref("service", MANIFESTS, key): service for key, service in self.services.items()},
-            **{Ref("serviceaccount", MANIFESTS, key): account for key, account in self.accounts.items()},
-            **{Ref("runtime", MANIFESTS, key): runtime for key, runtime in self.runtimes.items()},
-            **{Ref("connection", MANIFESTS, key): connection for key, connection in self.connections.items()},
+            **{Ref("service", self.cluster, key): service for key, service in self.services.items()},
+            **{Ref("serviceaccount", self.cluster, key): account for key, account in self.accounts.items()},
+            **{Ref("runtime", self.cluster, key): runtime for key, runtime in self.runtimes.items()},
+            **{Ref("connection", self.cluster, key): connection for key, connection in self.connections.items()},
             **{ref: each.facts if each.has_status else Planned(each.facts) for ref, each in self.deployments.items()},
         }
 
 
-def read_manifests(files: Mapping[Path, FileContents], *, connections: bool = False) -> Contents:
+def read_manifests(
+    files: Mapping[Path, FileContents],
+    *,
+    connections: bool = False,
+    accepted: Collection[Path] = (),
+    cluster: str = MANIFESTS,
+) -> Contents:
     """Return the facts of the objects in files, by path; kinds that have nothing to do with us are left out.
 
-    `connections`: the Secrets that deployments name as connections are read, as far as they may be shown.
+    `connections`: the Secrets that deployments name as connections are read, as far as they may be shown. `accepted`
+    are files whose objects come from an API server, `cluster` is that of their references.
     """
     ordered = sorted(files)
     manifests = [found for path in ordered if not is_kustomization(path) for found in files[path].manifests]
@@ -108,7 +117,7 @@ def read_manifests(files: Mapping[Path, FileContents], *, connections: bool = Fa
     }
     ours = {Path(found.place.path) for found in manifests if found.obj.get("kind") in DEPLOYMENT_KINDS}
     overlay = read_overlay(kustomizations, ours=ours) if kustomizations else Overlay()
-    reading = _Reading(overlay, connections=connections)
+    reading = _Reading(overlay, cluster, connections=connections, accepted=set(map(str, accepted)))
     for manifest in manifests:
         if not overlay.is_patch(manifest.place.path):
             reading.take(manifest)
@@ -120,18 +129,21 @@ def read_manifests(files: Mapping[Path, FileContents], *, connections: bool = Fa
         reading.accounts,
         reading.runtimes,
         reading.connections_in_use(),
-        (*of_files, *reading.noticed),
+        (*of_files, *reading.noticed, *reading.without_model()),
         tuple(fault for fault in faults if not fault.template),
+        cluster,
     )
 
 
 class _Reading:
     """What was read so far."""
 
-    def __init__(self, overlay: Overlay, *, connections: bool) -> None:
+    def __init__(self, overlay: Overlay, cluster: str, *, connections: bool, accepted: Collection[str]) -> None:
         self._overlay = overlay
+        self._cluster = cluster
         self._reads_connections = connections
-        self._partial: set[Ref] = set()
+        self._accepted = accepted
+        self._partial: dict[Ref, Manifest] = {}
         self.deployments: dict[Ref, DeploymentManifest] = {}
         self.services: dict[Key, ServiceFacts] = {}
         self.accounts: dict[Key, ServiceAccountFacts] = {}
@@ -176,6 +188,13 @@ class _Reading:
         named = ((each.facts.namespace, secret_name(each.facts.storage)) for each in self.deployments.values())
         return {key: self.connections[key] for key in named if key in self.connections}
 
+    def without_model(self) -> Iterator[Noticed]:
+        """Yield the problems of deployments that do not say what they serve, unless a field is wrong in them anyway."""
+        for ref, manifest in self._partial.items():
+            name = ref.label
+            if not any(each.problem.object == name and each.problem.id in _OF_FIELDS for each in self.noticed):
+                yield without_model(manifest, self.deployments[ref].facts.kind, name)
+
     def _placed(self, manifest: Manifest) -> Manifest:
         """Return the object with the namespace that a kustomization gives it."""
         namespace = self._overlay.namespace(manifest.place.path)
@@ -196,8 +215,9 @@ class _Reading:
             self.noticed.append(Noticed(problem, place))
             return
         found = DeploymentManifest(reader.read(obj), has_status=bool(obj.get("status")), place=place)
-        ref, name = found.ref, found.ref.label
-        self.noticed += deployment_faults(manifest, reader.kind, name)
+        ref = Ref.deployment(reader.kind, self._cluster, found.facts.namespace, found.facts.name)
+        name = ref.label
+        self.noticed += deployment_faults(manifest, reader.kind, name, accepted=place.path in self._accepted)
         partial = not any(values.at(obj, *reader.whole, part) for part in reader.parts)
         former = self.deployments.get(ref)
         if former is not None and partial != (ref in self._partial):
@@ -221,8 +241,10 @@ class _Reading:
                 "remove one of them",
             )
             self.noticed.append(Noticed(problem, place))
-        (self._partial.add if partial else self._partial.discard)(ref)
         self.deployments[ref] = found
+        self._partial.pop(ref, None)
+        if partial:
+            self._partial[ref] = manifest
 
 
 def _holds_isvcs(template: Mapping[str, Any]) -> bool:

@@ -1,80 +1,43 @@
-"""Which types the API server takes in the fields of a deployment that are read, or that people often get wrong.
+"""Which fields the API server knows in a deployment, and which types it takes in them.
 
-Source: KServe, the types of serving.kserve.io v1beta1 (`predictor.go`, `component.go`) and v1alpha1
-(`llm_inference_service_types.go`), and Kubernetes core/v1 Container. Fields that are not here are not looked at.
+Source: the table manifest_fields.json, which `scripts/manifest_fields.py` makes from KServe's and Kubernetes' schemas.
 """
 
+import json
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal, NamedTuple, TypeAlias
+from difflib import get_close_matches
+from functools import cache
+from importlib.resources import files
+from typing import Any, NamedTuple, TypeAlias
 
-from services.normalizer.normalize.kserve_objects import FRAMEWORKS
 from services.normalizer.sources.manifest_files import is_placeholder
 from services.normalizer.sources.manifest_text import Located, Unquoted
 
-Scalar = Literal["a text", "a whole number"]
-Schema: TypeAlias = "Scalar | Mapping[str, Schema] | tuple[Schema]"
-"""A scalar, an object by its fields (`*` stands for any other), or a list of one kind of items."""
+_TEXT, _NUMBER, _BOOLEAN, _ANY = "text", "number", "boolean", "any"
+_EXPECTED = {_TEXT: "a text", _NUMBER: "a whole number", _BOOLEAN: "true or false"}
+_REMEDIES = {
+    _TEXT: "write it in quotes",
+    _NUMBER: "write it in digits, without quotes",
+    _BOOLEAN: "write true or false, without quotes",
+}
+_MEANT: Mapping[str, str] = {
+    "modelFormat": "write the name of the format below it: modelFormat: {name: onnx}",
+    "storage": "write a location as storageUri, and below storage key, path and parameters",
+}
+"""What people probably mean who write a text instead of an object."""
+_EXAMPLES: Mapping[str, tuple[str, ...]] = {
+    "spec": ("predictor", "transformer", "explainer"),
+    "predictor": ("model", "minReplicas", "maxReplicas"),
+    "model": ("modelFormat", "storageUri", "runtime", "uri"),
+    "resources": ("limits", "requests"),
+}
+"""The fields that people probably want to write; of others, the first ones are named."""
+# Where a field that is in the wrong place most often belongs.
+_USUAL = ("metadata", "spec", "predictor", "model")
+_BOOLEAN_WORDS = ("yes", "no", "on", "off", "y", "n")
 
-_TEXT: Scalar = "a text"
-_NUMBER: Scalar = "a whole number"
-_TEXTS: Schema = {"*": _TEXT}
-_NAMED: Schema = ({"name": _TEXT},)
-_CONTAINER: Mapping[str, Schema] = {
-    "name": _TEXT,
-    "image": _TEXT,
-    "command": (_TEXT,),
-    "args": (_TEXT,),
-    "env": ({"name": _TEXT, "value": _TEXT, "valueFrom": {}},),
-    "resources": {"limits": {}, "requests": {}},
-}
-_POD: Mapping[str, Schema] = {
-    "containers": (_CONTAINER,),
-    "serviceAccountName": _TEXT,
-    "imagePullSecrets": _NAMED,
-    "nodeSelector": _TEXTS,
-    "tolerations": ({},),
-}
-_COMPONENT: Mapping[str, Schema] = {
-    **_POD,
-    "minReplicas": _NUMBER,
-    "maxReplicas": _NUMBER,
-    "scaleTarget": _NUMBER,
-    "containerConcurrency": _NUMBER,
-    "timeout": _NUMBER,
-    "canaryTrafficPercent": _NUMBER,
-    "labels": _TEXTS,
-    "annotations": _TEXTS,
-}
-_STORAGE: Schema = {"key": _TEXT, "path": _TEXT, "schemaPath": _TEXT, "parameters": _TEXTS}
-_FRAMEWORK: Mapping[str, Schema] = {
-    **_CONTAINER,
-    "storageUri": _TEXT,
-    "storage": _STORAGE,
-    "runtimeVersion": _TEXT,
-    "protocolVersion": _TEXT,
-}
-_URIS: Schema = ({"uri": _TEXT, "mountPath": _TEXT},)
-ISVC: Mapping[str, Schema] = {
-    "predictor": {
-        **_COMPONENT,
-        **dict.fromkeys(FRAMEWORKS, _FRAMEWORK),
-        "model": {**_FRAMEWORK, "modelFormat": {"name": _TEXT, "version": _TEXT}, "runtime": _TEXT},
-        "storageUris": _URIS,
-        "workerSpec": _POD,
-    },
-    "transformer": _COMPONENT,
-    "explainer": _COMPONENT,
-}
-_ADAPTERS: Schema = ({"uri": _TEXT, "name": _TEXT},)
-LLM: Mapping[str, Schema] = {
-    "model": {"uri": _TEXT, "name": _TEXT, "lora": {"adapters": _ADAPTERS}},
-    "replicas": _NUMBER,
-    "template": _POD,
-    "worker": _POD,
-    "router": {},
-    "prefill": {"replicas": _NUMBER, "template": _POD, "worker": _POD},
-    "baseRefs": _NAMED,
-}
+_Above: TypeAlias = tuple[tuple[str, str], ...]
+"""Paths and types of the objects around a value, the outermost first."""
 
 
 class WrongType(NamedTuple):
@@ -87,55 +50,122 @@ class WrongType(NamedTuple):
     line: int
 
 
-def wrong_types(value: object, schema: Schema, field: str, line: int = -1) -> Iterator[WrongType]:
-    """Yield what has a wrong type in a value; `line` is that of the object around it, -1 where it is unknown."""
-    if value is None or (isinstance(value, str) and is_placeholder(value)):
-        return  # null counts as absent, and a placeholder may become anything
-    match schema:
-        case Mapping():
-            if not isinstance(value, Mapping):
-                yield WrongType(field, "an object", _named(value), _as_object(field, schema), line)
-                return
-            line = value.line if isinstance(value, Located) and value.line >= 0 else line
-            for name, each in value.items():
-                if (of_field := schema.get(name, schema.get("*"))) is not None:
-                    yield from wrong_types(each, of_field, f"{field}.{name}", line)
-        case (of_items,):
-            if not isinstance(value, list | tuple):
-                yield WrongType(
-                    field, "a list", _named(value), "write each item in a line of its own, after '- '", line
-                )
-                return
+class UnknownField(NamedTuple):
+    """A field that the API server does not know, and the line of the object that it is in.
+
+    `meant` is the field that was probably meant, empty if there is none: its name, or its path if it is elsewhere.
+    """
+
+    field: str
+    meant: str
+    line: int
+
+
+class Table(NamedTuple):
+    """The types of all fields, by the name of the object's type, and the versions that they are from.
+
+    A field is `text`, `number`, `boolean`, `any` or the name of a type, `[…]` for a list, `{…}` for any names.
+    """
+
+    types: Mapping[str, Mapping[str, str]]
+    kserve: str
+    kubernetes: str
+
+
+@cache
+def table() -> Table:
+    """Return the table."""
+    read = json.loads(files(__package__).joinpath("manifest_fields.json").read_text(encoding="utf-8"))
+    kserve, kubernetes = (read["versions"][name].rpartition(".")[0] for name in ("kserve", "kubernetes"))
+    return Table(read["types"], kserve, kubernetes)
+
+
+def field_faults(
+    value: object, type_: str, field: str = "", line: int = -1, above: _Above = ()
+) -> Iterator[WrongType | UnknownField]:
+    """Yield what is wrong with the fields of a value; null counts as absent, and a placeholder may become anything.
+
+    `line` is that of the object around the value, -1 where it is unknown.
+    """
+    if value is None or type_ == _ANY:
+        return
+    if type_.startswith("["):
+        if isinstance(value, list | tuple):
             for number, each in enumerate(value):
-                yield from wrong_types(each, of_items, f"{field}[{number}]", line)
-        case _ if not _is(value, schema):
-            yield WrongType(field, str(schema), _named(value), _REMEDIES[schema], line)
+                yield from field_faults(each, type_[1:-1], f"{field}[{number}]", line, above)
+            return
+        expected, remedy = "a list", "write each item in a line of its own, after '- '"
+    elif type_ in _EXPECTED:
+        if _is(value, type_):
+            return
+        expected, remedy = _EXPECTED[type_], _REMEDIES[type_]
+    else:
+        if isinstance(value, Mapping):
+            line = value.line if isinstance(value, Located) and value.line >= 0 else line
+            yield from _faults_within(value, type_, field, line, above)
+            return
+        expected, remedy = "an object", _as_object(field, type_)
+    if not (isinstance(value, str) and is_placeholder(value)):
+        yield WrongType(field, expected, _named(value), remedy, line)
 
 
-_MEANT: Mapping[str, str] = {
-    "modelFormat": "write the name of the format below it: modelFormat: {name: onnx}",
-    "storage": "write a location as storageUri, and below storage key, path and parameters",
-}
-"""What people probably mean who write a text instead of an object."""
-_REMEDIES: Mapping[Any, str] = {
-    _TEXT: "write it in quotes",
-    _NUMBER: "write it in digits, without quotes",
-}
+def _faults_within(
+    value: Mapping[str, Any], type_: str, field: str, line: int, above: _Above
+) -> Iterator[WrongType | UnknownField]:
+    prefix = f"{field}." if field else ""
+    if type_.startswith("{"):
+        if (of_each := type_[1:-1]) != _ANY:
+            for name, each in value.items():
+                yield from field_faults(each, of_each, prefix + name, line, above)
+        return
+    fields = table().types[type_]
+    above = (*above, (prefix, type_))
+    for name, each in value.items():
+        if (of_field := fields.get(name)) is not None:
+            yield from field_faults(each, of_field, prefix + name, line, above)
+        elif not is_placeholder(name):
+            yield UnknownField(prefix + name, _meant(name, value, above), line)
 
 
-def _is(value: object, schema: object) -> bool:
-    if schema == _TEXT:
+def _meant(name: str, value: Mapping[str, Any], above: _Above) -> str:
+    """Return the field that is probably meant by the unknown field `name` of `value`, empty if none is similar."""
+    prefix, type_ = above[-1]
+    present = [each for each in value if isinstance(value[each], Mapping)]
+    if found := _below(name, prefix, type_, [*present, *_USUAL]):
+        return found
+    for around, of_around in reversed(above[:-1]):
+        if around and name in table().types[of_around]:
+            return around + name
+    spelt = {each.lower(): each for each in table().types[type_]}
+    near = get_close_matches(name.lower(), spelt, n=1)
+    return spelt[near[0]] if near else ""
+
+
+def _below(name: str, prefix: str, type_: str, parts: list[str]) -> str:
+    """Return the path of a field of that name in one of the parts of an object, or in a usual part of these."""
+    types = table().types
+    known = [(part, types[type_][part]) for part in parts if types[type_].get(part) in types]
+    for part, of_part in known:
+        if name in types[of_part]:
+            return f"{prefix}{part}.{name}"
+    return next(filter(None, (_below(name, f"{prefix}{part}.", each, [*_USUAL]) for part, each in known)), "")
+
+
+def _is(value: object, type_: str) -> bool:
+    if type_ == _TEXT:
         return isinstance(value, str) and not isinstance(value, Unquoted)
+    if type_ == _BOOLEAN:
+        return isinstance(value, bool) or (isinstance(value, Unquoted) and value.lower() in _BOOLEAN_WORDS)
     if isinstance(value, float):
         return value.is_integer()
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _as_object(field: str, schema: Mapping[str, Schema]) -> str:
-    fields = [name for name in schema if name != "*"]
-    inner = ", ".join(fields[:4]) if fields else "names with values"
+def _as_object(field: str, type_: str) -> str:
     name = field.rpartition(".")[2]
-    return _MEANT.get(name, f"write below {name} what it is to have: {inner}")
+    fields = table().types.get(type_, {})
+    inner = [each for each in _EXAMPLES.get(name, ()) if each in fields] or list(fields)[:4] or ["names with values"]
+    return _MEANT.get(name, f"write below {name} what it is to have: {', '.join(inner)}")
 
 
 def _named(value: Any) -> str:

@@ -14,6 +14,7 @@ from services.normalizer.source import Sink
 from services.normalizer.sourcebook import SourceKind
 from services.normalizer.sources.manifest_checks import Noticed, identity
 from services.normalizer.sources.manifest_files import FileContents, Place, Stamp, find_manifests, read_file
+from services.normalizer.sources.manifest_lines import Lines
 from services.normalizer.sources.manifest_objects import Contents, read_manifests
 
 log = structlog.get_logger("manifests")
@@ -37,6 +38,8 @@ class ManifestSource:
         self._stamps: dict[Path, Stamp] = {}
         self._files: dict[Path, FileContents] = {}
         self._facts: dict[Ref, Fact] = {}
+        self._places: dict[Ref, Place] = {}
+        self._lines = Lines()
         self._told: set[Problem] = set()
         self._again = False
 
@@ -49,6 +52,11 @@ class ManifestSource:
     def relist(self) -> None:
         """Report the contents of all files again."""
         self._again = True
+
+    def place_of(self, ref: Ref, problem: Problem) -> str:
+        """Return the place of a problem of a deployment; empty if it is unknown."""
+        place = self._places.get(ref)
+        return "" if place is None else str(self._lines.pinpoint(Noticed(problem, place)).place)
 
     async def look(self, sink: Sink) -> None:
         """Read what has changed since the last time, and report it."""
@@ -64,7 +72,9 @@ class ManifestSource:
             return
         self._again = False
         contents = await asyncio.to_thread(self._read, stamps)
+        self._lines = Lines()
         before, self._facts = self._facts, contents.facts()
+        self._places = {ref: manifest.place for ref, manifest in contents.deployments.items()}
         gone = {ref: Gone() for ref in before.keys() - self._facts.keys()}
         sink.changed({**gone, **{ref: fact for ref, fact in self._facts.items() if before.get(ref) != fact}})
         self._stamps = stamps
@@ -89,7 +99,8 @@ class ManifestSource:
         current = dict(noticed)
         for problem in sorted(current.keys() - self._told):
             tell = log.info if problem.severity == "info" else log.warning
-            tell("problem_found", place=str(current[problem]), **problem.fields())
+            place = self._lines.pinpoint(Noticed(problem, current[problem])).place
+            tell("problem_found", place=str(place), **problem.fields())
         for problem in sorted(self._told - current.keys()):
             log.info("problem_solved", **problem.fields())
         self._told = set(current)

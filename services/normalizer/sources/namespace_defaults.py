@@ -17,7 +17,7 @@ from services.normalizer.facts import Gone, Missing, Ref, Unusable
 from services.normalizer.normalize.deployment import Deployment, Fact, Planned
 from services.normalizer.normalize.stated import NOTHING, Inheritance, read_namespace
 from services.normalizer.source import News, Sink, Source
-from services.normalizer.sources.kserve.collection import Collection, reflectors
+from services.normalizer.sources.kserve.collection import Collection
 from services.normalizer.sources.wrappers import WrappedSink, Wrapper
 
 PART = "namespaces"
@@ -36,17 +36,10 @@ class Namespaces:
         self._followers: list[tuple[Callable[[str], None], Callable[[Fault | None], None]]] = []
         self._fault: Fault | None = STARTING
         self._tried = asyncio.Event()
-        collection = Collection[Inheritance](
-            changed=self._change,
-            invalid=lambda key, error: None,
-            listed=self._tried.set,
-            state=self._tell,
-            parts=1,
-        )
-        self._reflectors = reflectors(
+        collection = Collection[Inheritance](changed=self._change, listed=self._tried.set, state=self._tell)
+        self._reflectors = collection.reflectors(
             NAMESPACES,
             read_namespace,
-            collection,
             client=client,
             namespaces=(None,),
             metrics=metrics,
@@ -97,40 +90,36 @@ class NamespaceDefaults(Wrapper):
 
     def __init__(self, source: Source, namespaces: Namespaces) -> None:
         super().__init__(source)
-        self._known = namespaces
-
-    async def run(self, sink: Sink) -> None:
-        """Follow the source until cancelled."""
-        inheriting = _Inheriting(sink, self._known)
-        self._known.follow(inheriting.again, lambda fault: sink.state(fault, part=PART))
-        await self._known.tried()
-        await self._source.run(inheriting)
-
-
-class _Inheriting(WrappedSink):
-    """Passes on the facts of a source, with what deployments inherit, and again when that changes."""
-
-    def __init__(self, sink: Sink, namespaces: Namespaces) -> None:
-        super().__init__(sink)
         self._namespaces = namespaces
         self._of: defaultdict[str, dict[Ref, Fact]] = defaultdict(dict)
 
-    def again(self, namespace: str) -> None:
-        """Report the deployments of a namespace again, because it has changed."""
-        if facts := self._of.get(namespace):
-            self._sink.changed({ref: self._given(fact) for ref, fact in facts.items()})
+    async def run(self, sink: Sink) -> None:
+        """Follow the source until cancelled; what deployments inherit is reported again when it changes."""
 
-    def changed(self, news: News) -> None:
+        def again(namespace: str) -> None:
+            if facts := self._of.get(namespace):
+                sink.changed(self._given(facts))
+
+        def changed(news: News) -> None:
+            self._remember(news)
+            sink.changed(self._given(news))
+
+        self._namespaces.follow(again, lambda fault: sink.state(fault, part=PART))
+        await self._namespaces.tried()
+        await self._source.run(WrappedSink(sink, changed))
+
+    def _remember(self, news: News) -> None:
         for ref, fact in news.items():
-            if not ref.is_deployment:
-                continue
             if isinstance(fact, Deployment | Planned):
                 self._of[ref.ids[0]][ref] = fact
-            elif isinstance(fact, Gone | Missing):
+            elif ref.is_deployment and isinstance(fact, Gone | Missing):
                 self._of[ref.ids[0]].pop(ref, None)
-        self._sink.changed({ref: self._given(fact) for ref, fact in news.items()})
 
-    def _given(self, fact: Fact | Gone | Missing | Unusable) -> Fact | Gone | Missing | Unusable:
+    def _given(self, news: News) -> News:
+        """Return the facts with what deployments inherit."""
+        return {ref: self._inheriting(fact) for ref, fact in news.items()}
+
+    def _inheriting(self, fact: Fact | Gone | Missing | Unusable) -> Fact | Gone | Missing | Unusable:
         match fact:
             case Deployment(namespace=namespace):
                 return replace(fact, stated=self._namespaces.of(namespace).added_to(fact.stated))

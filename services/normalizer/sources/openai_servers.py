@@ -1,11 +1,11 @@
 """Servers of the OpenAI API outside clusters, named in OPENAI_SERVERS: the models that each lists, polled."""
 
 import asyncio
-import time
 from collections.abc import Callable, Iterator, Sequence
 from urllib.parse import urlsplit
 
 from common.backoff import Backoff, happens, spread
+from common.clocks import loop_time
 from common.faults import Fault
 from common.http.client import RemoteError
 from services.normalizer.facts import LOCAL, Ref
@@ -53,7 +53,7 @@ class OpenAiSource:
         connector: Connector,
         interval: float,
         hold: float,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = loop_time,
     ) -> None:
         """`interval`: seconds between two polls, and the longest pause after failures."""
         self.id = ref.source

@@ -1,7 +1,6 @@
 """A model registry as a source: it is polled, and what has changed is reported as facts, whatever API it has."""
 
 import asyncio
-import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -9,6 +8,7 @@ from typing import Protocol
 import structlog
 
 from common.backoff import Backoff, happens, spread
+from common.clocks import loop_time
 from common.faults import Fault
 from common.problems import Problem
 from services.normalizer.facts import Gone, Missing, Ref
@@ -195,9 +195,9 @@ class RegistrySource:
 
     async def _sleep(self, seconds: float | None, sink: Sink) -> None:
         """Wait until the next poll is due, and look up versions when requested."""
-        until = None if seconds is None else time.monotonic() + seconds
+        until = None if seconds is None else loop_time() + seconds
         while not self._poll_now:
-            if not await happens(self._wake, within=None if until is None else max(0, until - time.monotonic())):
+            if not await happens(self._wake, within=None if until is None else max(0, until - loop_time())):
                 break
             self._wake.clear()
             requested, self._requested = self._requested, []

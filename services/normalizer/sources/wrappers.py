@@ -3,11 +3,14 @@
 A wrapper has the identity of the source inside it, and changes or adds facts on their way to the sink.
 """
 
+from collections.abc import Callable
+
 from common.faults import Fault
+from common.problems import Problem
 from services.normalizer.facts import Gone, Missing, Ref, Unusable
 from services.normalizer.normalize.deployment import Deployment, Fact, Planned
 from services.normalizer.normalize.selection import Selection
-from services.normalizer.source import News, Provable, Sink, Source
+from services.normalizer.source import Locating, News, Provable, Sink, Source
 
 
 class Wrapper:
@@ -24,12 +27,21 @@ class Wrapper:
         """Return whether the source has no such object; False if it cannot be asked for single objects."""
         return isinstance(self._source, Provable) and await self._source.is_gone(ref)
 
+    def place_of(self, ref: Ref, problem: Problem) -> str:
+        """Return the place in a file of a problem of an object; empty if the source does not know one."""
+        return self._source.place_of(ref, problem) if isinstance(self._source, Locating) else ""
+
 
 class WrappedSink(Sink):
-    """The sink that a wrapper gives to the source inside it; subclasses have a `changed` of their own."""
+    """The sink that a wrapper gives to the source inside it: `changed` takes the facts, the rest is passed on."""
 
-    def __init__(self, sink: Sink) -> None:
+    def __init__(self, sink: Sink, changed: Callable[[News], None]) -> None:
         self._sink = sink
+        self._changed = changed
+
+    def changed(self, news: News) -> None:
+        """Have the wrapper take facts."""
+        self._changed(news)
 
     def listed(self, *, lacking: Fault | None = None) -> None:
         """Pass on that a look was complete."""
@@ -49,18 +61,11 @@ class SelectionFilter(Wrapper):
 
     async def run(self, sink: Sink) -> None:
         """Follow the source until cancelled."""
-        await self._source.run(_SelectingSink(sink, self._selection))
 
+        def changed(news: News) -> None:
+            sink.changed({ref: self._selected(fact) for ref, fact in news.items()})
 
-class _SelectingSink(WrappedSink):
-    """Passes on facts, with the deployments that the selection refuses marked as stopped."""
-
-    def __init__(self, sink: Sink, selection: Selection) -> None:
-        super().__init__(sink)
-        self._selection = selection
-
-    def changed(self, news: News) -> None:
-        self._sink.changed({ref: self._selected(fact) for ref, fact in news.items()})
+        await self._source.run(WrappedSink(sink, changed))
 
     def _selected(self, fact: Fact | Gone | Missing | Unusable) -> Fact | Gone | Missing | Unusable:
         match fact:

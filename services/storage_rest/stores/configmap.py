@@ -10,22 +10,18 @@ from typing import Any
 
 import structlog
 
-from common.faults import Fault
 from common.health import Health
-from common.http.client import RemoteError
 from common.kube.client import KubeClient
-from common.kube.errors import KubeError, remedy_of
 from common.kube.metrics import KubeMetrics
-from common.kube.reflector import Reflector, ReflectorOptions
-from common.kube.resources import CONFIG_MAPS
+from common.kube.reflector import ReflectorOptions
 from common.status import ShardStatus
 from common.wire import Changes, Upsert
 from services.storage_rest.stores.base import CacheView, LoadedCache, Refusal, StoreUnavailable
-from services.storage_rest.stores.condition import assess
 from services.storage_rest.stores.families import BASE, CardFamily, EntryFamily, Family
-from services.storage_rest.stores.objects import SELECTOR, observation
-from services.storage_rest.stores.shard import LIMIT, Change, Observation, Value
-from services.storage_rest.stores.watching import ShardHandler
+from services.storage_rest.stores.loading import assess, merge, unlisted
+from services.storage_rest.stores.objects import LIMIT, SELECTOR, Change, Observation, Value, observation
+from services.storage_rest.stores.shard import Shard
+from services.storage_rest.stores.watching import ShardWatch
 from services.storage_rest.stores.writer import Writer
 from services.storage_rest.telemetry import StorageMetrics
 
@@ -36,8 +32,6 @@ WAIT = 8.0
 REPAIR_AFTER = 20.0
 """Seconds after which a removed key is written again. By then, this process has made another replica's removal too."""
 _UNTRIED = "the cache has not been written yet, so it is unknown whether that is allowed"
-READ_AGAIN = 1.0
-"""Seconds between attempts to read a ConfigMap at the start."""
 RESYNC = 3600.0
 """Seconds between comparisons with a new list, which reads the whole cache."""
 
@@ -58,36 +52,39 @@ class ConfigMapStore:
         options: ReflectorOptions | None = None,
     ) -> None:
         """`budget`: bytes of values in each ConfigMap; `yaml`: entries are written in CatalogInfoYamlFormat."""
-        self._client = client
-        self._namespace = namespace
-        self._kube_metrics = kube_metrics
         self._telemetry = telemetry
         self._health = health
-        self._options = options or ReflectorOptions(resync=RESYNC)
         self._budget = budget
         self._entries = EntryFamily(budget=budget, yaml=yaml)
         self._cards = CardFamily(budget=budget)
         self._families: tuple[Family, ...] = (self._cards, self._entries)
         self._writer = Writer(client=client, namespace=namespace, telemetry=telemetry, listener=self)
+        self._watch = ShardWatch(
+            client=client,
+            namespace=namespace,
+            metrics=kube_metrics,
+            options=options or ReflectorOptions(resync=RESYNC),
+            listener=self,
+        )
         self._view: CacheView | None = None
-        self._reflectors: list[Reflector[Observation]] = []
         self._refused: dict[str, Refusal] = {}
         self._repairs: set[asyncio.TimerHandle] = set()
         self._news = asyncio.Event()
-        self._faults: dict[str, Fault | None] = {}
 
     async def run(self, view: CacheView) -> None:
         """Load into `view`, then write and follow until cancelled."""
         try:
             async with asyncio.TaskGroup() as tasks:
                 # Keys move from the first ConfigMap to others: in this order, no moving key is missed.
-                await self._follow(tasks, "cache", field_selector=f"metadata.name={BASE}")
-                await self._follow(
+                await self._watch.follow(tasks, "cache", field_selector=f"metadata.name={BASE}")
+                await self._watch.follow(
                     tasks, "cache-shards", label_selector=SELECTOR, field_selector=f"metadata.name!={BASE}"
                 )
-                unlabelled = await self._find_unlabelled()
+                shown = self._watch.shown
+                names = [name for family in self._families for name in unlisted(family.layout, shown)]
+                unlabelled = [await self._watch.find(name) for name in names]
                 self._writer.start(tasks)
-                self._load(view, unlabelled)
+                self._load(view, [*self._watch.shown, *filter(None, unlabelled)])
         finally:
             for timer in self._repairs:
                 timer.cancel()
@@ -96,7 +93,7 @@ class ConfigMapStore:
     def fault(self) -> str:
         """Why the ConfigMaps cannot be read or written, and what to do; empty after a successful write."""
         untried = self._entries.layout.first
-        return self._reading_fault or self._writer.fault or (_UNTRIED if untried.probe or not untried.exists else "")
+        return self._watch.fault or self._writer.fault or (_UNTRIED if untried.probe or not untried.exists else "")
 
     @property
     def shards(self) -> list[ShardStatus]:
@@ -114,15 +111,11 @@ class ConfigMapStore:
 
     def check(self, upsert: Upsert) -> Refusal | None:
         """Return a refusal if an entry is too large for a ConfigMap of its own, else None."""
-        if len(upsert.body) < LIMIT // 4:  # base64 and the other fields make it less than four times as large
-            return None
-        return _too_large(upsert.key, "document", self._entries.value(upsert).size)
+        return self._entries.check(upsert)
 
     def check_card(self, key: str, text: str) -> Refusal | None:
         """Return a refusal if a card is too large, compressed, for a ConfigMap of its own, else None."""
-        if len(text) < LIMIT // 8:
-            return None
-        return _too_large(key, "model card", self._cards.value(key, text).size)
+        return self._cards.check(key, text)
 
     def write(self, changes: Changes) -> None:
         """Send changes to the API server."""
@@ -145,7 +138,7 @@ class ConfigMapStore:
                     await self._news.wait()
         except TimeoutError:
             slow = f"the API server has not written the cache within {WAIT:g} seconds"
-            raise StoreUnavailable(self._writer.fault or self._reading_fault or slow) from None
+            raise StoreUnavailable(self._writer.fault or self._watch.fault or slow) from None
         return tuple(self._refused.pop(slot) for slot in {*keys, *slots} & self._refused.keys())
 
     # --- called by the writer
@@ -185,24 +178,6 @@ class ConfigMapStore:
 
     # --- following
 
-    async def _follow(self, tasks: asyncio.TaskGroup, name: str, **selectors: str) -> None:
-        """Watch some of the ConfigMaps; return when they have been listed."""
-        handler = ShardHandler(name=name, listener=self)
-        reflector: Reflector[Observation] = Reflector(
-            client=self._client,
-            resource=CONFIG_MAPS,
-            namespace=self._namespace,
-            transform=self.observed,
-            handler=handler,
-            metrics=self._kube_metrics,
-            name=name,
-            options=self._options,
-            **selectors,
-        )
-        self._reflectors.append(reflector)
-        tasks.create_task(reflector.run())
-        await handler.synced.wait()
-
     def observed(self, obj: Mapping[str, Any]) -> Observation:
         """Return a ConfigMap as an observation for the layouts."""
         name = obj["metadata"]["name"]
@@ -221,7 +196,7 @@ class ConfigMapStore:
         if self._view is None or family is None:
             return  # `_load` reads everything that was observed before
         foreign = family.layout.observe(shown, listed=listed)
-        self._measure(family, shown.name)
+        self._measure(family.layout.find(shown.name))
         self.changed_by_others(family, foreign, lost=False)
         self.progressed()
 
@@ -233,60 +208,28 @@ class ConfigMapStore:
         family.layout.doubt(family.layout.find(name))
         self.progressed()
 
-    def followed(self, name: str, fault: Fault | None) -> None:
+    def followed(self, fault: str) -> None:
         """Update the condition that says whether the ConfigMaps can be read."""
-        self._faults[name] = fault
         if self._view is None:
-            self._health.set(
-                "store", ok=False, reason=f"the cache is not loaded yet: {self._reading_fault}".rstrip(": ")
-            )
+            self._health.set("store", ok=False, reason=f"the cache is not loaded yet: {fault}".rstrip(": "))
         else:
             self._view.progressed()
 
-    @property
-    def _reading_fault(self) -> str:
-        """Why the ConfigMaps cannot be read, and what to do; empty if they can."""
-        faults = [fault for fault in self._faults.values() if fault is not None]
-        return f"{faults[0].reason}; {faults[0].remedy}".rstrip("; ") if faults else ""
+    # --- the start
 
-    # --- internal
-
-    @property
-    def _shown(self) -> list[Observation]:
-        return [seen for reflector in self._reflectors for seen in reflector.store.values()]
-
-    async def _find_unlabelled(self) -> list[Observation]:
-        """Return the ConfigMaps that belong to the cache by their number, but have lost their labels."""
-        found = []
-        for family in self._families:
-            layout = family.layout
-            by_number = {layout.find(seen.name).number: seen for seen in self._shown if layout.names(seen.name)}
-            for number in range(2, by_number[1].shards + 1 if 1 in by_number else 0):
-                if number not in by_number and (obj := await self._get(f"{layout.base}-{number}")) is not None:
-                    found.append(self.observed(obj))
-        return found
-
-    async def _get(self, name: str) -> dict[str, Any] | None:
-        """Return a ConfigMap, retrying as long as it takes; None if it does not exist."""
-        while True:
-            try:
-                return await self._client.get(CONFIG_MAPS, name, self._namespace)
-            except RemoteError as error:
-                if isinstance(error, KubeError) and error.status == 404:
-                    return None
-                self._health.set("store", ok=False, reason=f"the cache is not loaded yet: {error}; {remedy_of(error)}")
-            await asyncio.sleep(READ_AGAIN)
-
-    def _load(self, view: CacheView, unlabelled: Iterable[Observation]) -> None:
-        shown = [self._entries.marked_outdated(seen) for seen in (*self._shown, *unlabelled)]
+    def _load(self, view: CacheView, found: Iterable[Observation]) -> None:
+        shown = [self._entries.marked_outdated(seen) for seen in found]
         layout = self._entries.layout
         condition = assess(
             {layout.find(seen.name).number: seen for seen in shown if layout.names(seen.name)},
             base=BASE,
             others=any(self._cards.layout.names(seen.name) for seen in shown),
         )
-        entries = self._merge(self._entries, shown)
-        cards = self._merge(self._cards, shown)
+        entries = merge(self._entries.layout, shown)
+        cards = merge(self._cards.layout, shown)
+        for family in self._families:
+            for shard in filter(lambda shard: shard.exists, family.layout.shards):
+                self._measure(shard)
         self._view = view
         layout.first.due = layout.first.probe = True  # so that missing permissions are noticed early
         layout.first.wants_complete = condition.complete or bool(condition.damage)
@@ -308,24 +251,7 @@ class ConfigMapStore:
                 self._cards.layout.put(slot, None)
         self._advance()
 
-    def _merge(self, family: Family, shown: Iterable[Observation]) -> dict[str, Value]:
-        """Return the values of a family; of several copies, the readable one with the highest ConfigMap number."""
-        layout = family.layout
-        values: dict[str, Value] = {}
-        spoiled = set()
-        for seen in sorted((s for s in shown if layout.names(s.name)), key=lambda s: layout.find(s.name).number):
-            for slot, value in seen.values.items():
-                if value.usable or slot not in values:
-                    values[slot] = value
-                    spoiled.discard(slot)
-                elif values[slot].usable:
-                    spoiled.add(slot)
-            layout.observe(seen)
-            self._measure(family, seen.name)
-        layout.tidy(values.keys() - spoiled)
-        for slot in spoiled:
-            layout.put(slot, values[slot])
-        return values
+    # --- internal
 
     def _family(self, name: str) -> Family | None:
         return next((family for family in self._families if family.layout.names(name)), None)
@@ -366,12 +292,5 @@ class ConfigMapStore:
         timer = asyncio.get_running_loop().call_later(REPAIR_AFTER, restore)
         self._repairs.add(timer)
 
-    def _measure(self, family: Family, name: str) -> None:
-        shard = family.layout.find(name)
-        self._telemetry.shard_bytes.labels(name).set(shard.held_size)
-
-
-def _too_large(key: str, what: str, size: int) -> Refusal | None:
-    if size <= LIMIT:
-        return None
-    return Refusal(key, 413, f"the encoded {what} has {size} bytes; a ConfigMap holds at most {LIMIT}")
+    def _measure(self, shard: Shard) -> None:
+        self._telemetry.shard_bytes.labels(shard.name).set(shard.held_size)

@@ -10,9 +10,9 @@ from typing import Protocol
 
 from common import feed, strict_json
 from common.wire import Upsert, card_digest, encode_storage_body, is_yaml_form, parse_storage_body
-from services.storage_rest.stores.base import CacheView
+from services.storage_rest.stores.base import CacheView, Refusal
 from services.storage_rest.stores.layout import Layout
-from services.storage_rest.stores.shard import Observation, Value
+from services.storage_rest.stores.objects import LIMIT, Observation, Value
 
 BASE = "bac-import-model"
 """The ConfigMap of the original; the names of ours begin with it."""
@@ -67,6 +67,12 @@ class EntryFamily:
         """Return what is written for an entry."""
         return Value(encode_storage_body(upsert, yaml=self._yaml), _digest_with_mark(upsert))
 
+    def check(self, upsert: Upsert) -> Refusal | None:
+        """Return a refusal if an entry is too large for a ConfigMap of its own, else None."""
+        if len(upsert.body) < LIMIT // 4:  # base64 and the other fields make it less than four times as large
+            return None
+        return _too_large(upsert.key, "document", self.value(upsert).size)
+
     def read(self, slot: str, raw: bytes) -> Value:
         """Return a value that was read."""
         try:
@@ -108,6 +114,10 @@ class CardFamily:
         content = json.dumps({"key": key, "text": text}, ensure_ascii=False).encode()
         return Value(zlib.compress(content), card_digest(text))
 
+    def check(self, key: str, text: str) -> Refusal | None:
+        """Return a refusal if a card is too large, compressed, for a ConfigMap of its own, else None."""
+        return None if len(text) < LIMIT // 8 else _too_large(key, "model card", self.value(key, text).size)
+
     def read(self, slot: str, raw: bytes) -> Value:
         """Return a value that was read."""
         found = _decompress(raw)
@@ -139,6 +149,12 @@ def _entry(slot: str, raw: bytes) -> Upsert:
     entry = parse_storage_body(slot, raw)
     feed.path_of(entry.key, entry.uri)
     return replace(entry, body=feed.fix_document(entry.body))
+
+
+def _too_large(key: str, what: str, size: int) -> Refusal | None:
+    if size <= LIMIT:
+        return None
+    return Refusal(key, 413, f"the encoded {what} has {size} bytes; a ConfigMap holds at most {LIMIT}")
 
 
 def _digest_with_mark(upsert: Upsert) -> str:

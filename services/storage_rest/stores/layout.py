@@ -15,7 +15,8 @@ The rules:
 import re
 from collections.abc import Collection, Iterable, KeysView, Mapping
 
-from services.storage_rest.stores.shard import Change, Observation, Shard, Value
+from services.storage_rest.stores.objects import Change, Observation, Value
+from services.storage_rest.stores.shard import Shard
 
 FILL = 0.85
 """Share of the budget that new keys fill; the rest is left for existing values to grow."""

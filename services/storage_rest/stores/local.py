@@ -13,6 +13,7 @@ from pathlib import Path
 import structlog
 
 from common import feed, wire
+from common.backoff import Backoff
 from common.wire import Changes, SnapshotReader, Upsert, WireError
 from services.storage_rest.stores.base import CacheView, LoadedCache, Refusal, StoreUnavailable
 
@@ -25,7 +26,7 @@ LOCK = "lock"
 WAIT = 8.0
 """Seconds that a caller waits for its changes to be written."""
 RETRY = 2.0
-"""Seconds between attempts to write after an error."""
+"""Most seconds between attempts to write after an error."""
 
 
 class DirectoryRefused(OSError):
@@ -80,6 +81,7 @@ class FileStore:
         self._written = 0
         self._wanted = 0
         self._unsaved: dict[str, int] = {}
+        self._backoff = Backoff(RETRY / 8, RETRY, least=0.5)
         self._changed = asyncio.Event()
         self._saved = asyncio.Condition()
         self._view: CacheView | None = None
@@ -144,10 +146,11 @@ class FileStore:
             await asyncio.to_thread(self._replace, lines)
         except OSError as error:
             self._failed(error)
-            await asyncio.sleep(RETRY)
+            await asyncio.sleep(self._backoff.next())
             self._changed.set()
             return
         self.fault = ""
+        self._backoff.reset()
         self._unsaved = {key: count for key, count in self._unsaved.items() if count > wanted}
         async with self._saved:
             self._written = wanted
@@ -156,7 +159,7 @@ class FileStore:
 
     def _failed(self, error: OSError) -> None:
         if not self.fault:
-            log.error("cache_not_written", path=str(self._path), error=str(error), retry_seconds=RETRY)
+            log.error("cache_not_written", path=str(self._path), error=str(error))
         self.fault = f"{self._path} cannot be written: {error.strerror}; free space, or choose another STATE_DIR"
         self._report()
 

@@ -5,34 +5,11 @@ keys than the mark describes knows that keys are missing. Every write is conditi
 so a mark always describes the keys of its ConfigMap, no matter who else writes.
 """
 
-import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Self
 
-LIMIT = 1_048_576
-"""Most bytes of all values in one ConfigMap (Kubernetes API, ConfigMap, `data`)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Value:
-    """A value of `binaryData`: its bytes, and a digest that is equal for bytes with equal content.
-
-    `usable` is False if it cannot be decoded; then it does not count for the mark.
-    """
-
-    data: bytes = field(repr=False)
-    digest: str
-    usable: bool = True
-
-    @property
-    def size(self) -> int:
-        """Bytes that count towards the limit."""
-        return len(self.data)
-
-
-Change = Value | None
-"""The new value of a key; None: the key is removed."""
+from services.storage_rest.stores.objects import Change, Observation, Patch, Value, mark_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,68 +26,6 @@ class HeldValue:
     def of(cls, value: Value) -> Self:
         """Return what is kept of a value."""
         return cls(value.size, value.digest, value.usable, hash(value.data))
-
-
-def mark_of(keys: Iterable[str]) -> str:
-    """Return the mark of a ConfigMap with these keys: their number, and 16 hexadecimal digits of a hash."""
-    names = sorted(keys)
-    return f"{len(names)}-{hashlib.blake2b(chr(0).join(names).encode(), digest_size=8).hexdigest()}"
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Observation:
-    """A ConfigMap as it was read from the API server; `other` is the number of bytes that are not in `values`.
-
-    `described`: it has our labels. `mark` and `shards` (the number of ConfigMaps, on the first one) are empty and 0 if
-    they were never written. `complete`: the cache was complete before. `values` is cleared after processing, because
-    the reflector keeps observations and the contents are kept in the cache.
-    """
-
-    name: str
-    version: int
-    values: dict[str, Value]
-    other: int = 0
-    described: bool = False
-    mark: str = ""
-    shards: int = 0
-    complete: bool = False
-
-    @property
-    def fits(self) -> bool:
-        """Whether its keys match its mark."""
-        return self.mark == mark_of(key for key, value in self.values.items() if value.usable)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Patch:
-    """One write of a ConfigMap.
-
-    `version` is the version that it must still have, 0 if it does not exist yet. `describe`: add its labels. `mark`,
-    `shards` and `complete` are the new annotations, empty if they do not change.
-    """
-
-    shard: str
-    version: int
-    changes: Mapping[str, Change]
-    describe: bool = False
-    mark: str = ""
-    shards: int = 0
-    complete: bool = False
-
-    @property
-    def create(self) -> bool:
-        """Whether it creates the ConfigMap."""
-        return not self.version
-
-    @property
-    def puts(self) -> dict[str, Value]:
-        """The values that are set."""
-        return {key: value for key, value in self.changes.items() if value is not None}
-
-    @property
-    def size(self) -> int:
-        """Bytes of the values that are set."""
-        return sum(value.size for value in self.puts.values())
 
 
 class Shard:

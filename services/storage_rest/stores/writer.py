@@ -12,8 +12,8 @@ from common.kube.client import KubeClient
 from common.kube.errors import KubeError, remedy_of
 from common.kube.resources import CONFIG_MAPS
 from services.storage_rest.stores.families import Family
-from services.storage_rest.stores.objects import creation, merge_patch
-from services.storage_rest.stores.shard import Change, Observation, Patch, Shard, Value
+from services.storage_rest.stores.objects import Change, Observation, Patch, Value, creation, merge_patch
+from services.storage_rest.stores.shard import Shard
 from services.storage_rest.telemetry import StorageMetrics
 
 log = structlog.get_logger("storage")

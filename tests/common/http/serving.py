@@ -9,7 +9,8 @@ from typing import Any
 from aiohttp import web
 
 from common.health import Health
-from common.http.server import Address, create_app, listening, read_body
+from common.http.addresses import Address
+from common.http.server import create_app, listening, read_body
 from common.metrics import Metrics
 from tests.waiting import PATIENCE
 

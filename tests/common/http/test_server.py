@@ -16,8 +16,9 @@ import structlog
 from structlog.testing import capture_logs
 
 from common.http import connection, server
+from common.http.addresses import Address, parse_address
 from common.http.ports import holder_of
-from common.http.server import Address, create_app, listening, parse_address
+from common.http.server import create_app, listening
 from tests.common.http.serving import Server
 from tests.waiting import PATIENCE, eventually
 

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import aiohttp
 
+from common.http.addresses import Address
 from common.http.client import HttpClient
-from common.http.server import Address, NewConnection, listening
+from common.http.server import NewConnection, listening
 from tests.common.http.serving import Server
 
 

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from common import randomness
+from common.clocks import loop_time
 from common.faults import Fault, kind_of
 from common.kube.client import KubeClient
 from common.kube.metrics import KubeMetrics
@@ -198,15 +200,16 @@ async def test_a_request_that_hangs_is_given_up(
 async def test_watches_that_never_bring_anything_slow_down_and_are_shown(
     cluster: FakeCluster, client: KubeClient, kube_metrics: KubeMetrics, fault: dict[str, Any]
 ) -> None:
+    randomness.seed(1)
     options = dataclasses.replace(FAST, backoff=(0.05, 0.5))
     async with following(client, kube_metrics, options=options) as it:
         await watching(cluster)
         cluster.fault(verb="watch", times=None, **fault)
         cluster.disturb_watches("close")
         await settled(it, "error")
-        requests = cluster.counts.of("watch", ISVCS)
-        await asyncio.sleep(1)  # the time over which requests are counted
-        assert cluster.counts.of("watch", ISVCS) - requests < 25
+        began, requests = loop_time(), cluster.counts.of("watch", ISVCS)
+        await eventually(lambda: cluster.counts.of("watch", ISVCS) >= requests + 10, what="ten watches")
+        assert loop_time() - began > 0.4, "there is no pause between them"
         cluster.apply(isvc("a"))
         await eventually(lambda: it.names == {"a"}, what="lists make up for the watch")
         assert kind_of(it.reflector.fault) == "error", "a list does not hide that watching fails"
@@ -221,9 +224,9 @@ async def test_lists_never_follow_each_other_at_once(
     options = dataclasses.replace(FAST, list_gap=0.2, backoff=(0.01, 0.01))
     async with following(client, kube_metrics, options=options) as it:
         await eventually(lambda: it.seen.syncs >= 2)
-        counted = lists(cluster)
-        await asyncio.sleep(1)  # the time over which lists are counted
-        assert 2 <= lists(cluster) - counted <= 6
+        began, counted = loop_time(), lists(cluster)
+        await eventually(lambda: lists(cluster) >= counted + 4, what="four lists")
+        assert loop_time() - began > 3 * 0.2
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,6 @@ from common.metrics import Metrics
 pytestmark = pytest.mark.looptime
 
 
-def longest(low: float, high: float) -> float:
-    return high
-
-
 @pytest.fixture
 def metrics() -> Metrics:
     return Metrics("test", "1")
@@ -19,7 +15,7 @@ def metrics() -> Metrics:
 
 @pytest.fixture
 def queue(metrics: Metrics) -> WorkQueue[str]:
-    return WorkQueue(name="isvcs", metrics=WorkQueueMetrics(metrics), base=1, ceiling=10, uniform=longest)
+    return WorkQueue(name="isvcs", metrics=WorkQueueMetrics(metrics))
 
 
 def value(metrics: Metrics, sample: str) -> float | None:
@@ -102,29 +98,10 @@ async def test_no_delay_is_at_once(queue: WorkQueue[str]) -> None:
     assert (await take(queue), clock()) == (["a"], 0)
 
 
-async def test_retries_back_off_per_key_until_forgotten(queue: WorkQueue[str]) -> None:
-    pauses = []
-    for _ in range(6):
-        queue.retry("a")
-        before = clock()
-        await take(queue)
-        pauses.append(clock() - before)
-    assert pauses == pytest.approx([1, 2, 4, 8, 10, 10])
-    queue.retry("b")
-    before = clock()
-    await take(queue)
-    assert clock() - before == pytest.approx(1)
-    queue.forget("a")
-    queue.retry("a")
-    before = clock()
-    await take(queue)
-    assert clock() - before == pytest.approx(1)
-
-
 async def test_a_retry_while_worked_on_waits_its_pause(queue: WorkQueue[str]) -> None:
     queue.add("a")
     assert await queue.get() == ["a"]
-    queue.retry("a")
+    queue.retry_after("a", 1)
     queue.done("a")
     assert (await take(queue), clock()) == (["a"], 1)
 
@@ -132,7 +109,7 @@ async def test_a_retry_while_worked_on_waits_its_pause(queue: WorkQueue[str]) ->
 async def test_a_retry_due_before_the_work_is_done_comes_right_after(queue: WorkQueue[str]) -> None:
     queue.add("slow")
     await queue.get()
-    queue.retry("slow")
+    queue.retry_after("slow", 1)
     queue.add_after("other", 5)
     assert await take(queue) == ["other"]
     queue.done("slow")
@@ -140,24 +117,9 @@ async def test_a_retry_due_before_the_work_is_done_comes_right_after(queue: Work
 
 
 async def test_news_ends_the_pause_of_a_retry(queue: WorkQueue[str]) -> None:
-    queue.retry("a")
+    queue.retry_after("a", 1)
     queue.add("a")
     assert (await take(queue), clock()) == (["a"], 0)
-
-
-async def test_pauses_are_spread() -> None:
-    asked: list[tuple[float, float]] = []
-
-    def record(low: float, high: float) -> float:
-        asked.append((low, high))
-        return low
-
-    queue: WorkQueue[str] = WorkQueue(
-        name="isvcs", metrics=WorkQueueMetrics(Metrics("test", "1")), base=2, ceiling=60, uniform=record
-    )
-    queue.retry("a")
-    await take(queue)
-    assert (asked, clock()) == ([(1, 2)], 1)
 
 
 async def test_metrics_as_controller_runtime_names_them(queue: WorkQueue[str], metrics: Metrics) -> None:
@@ -170,7 +132,7 @@ async def test_metrics_as_controller_runtime_names_them(queue: WorkQueue[str], m
     await queue.get()
     assert value(metrics, "workqueue_depth") == 0
     await asyncio.sleep(5)
-    queue.retry("a")
+    queue.retry_after("a", 1)
     queue.done("a")
     queue.done("b")
     assert value(metrics, "workqueue_adds_total") == 2

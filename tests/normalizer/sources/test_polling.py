@@ -293,10 +293,13 @@ async def test_cards_that_deployments_name_are_read_without_any_registry() -> No
             catalog.drop_card("curated", "example/alone")
             await eventually(lambda: recorder.cards[2:] == [{model.key: None}], what="its end")
 
-            source.want_cards(())
+            other = CatalogModel("curated", "", "example/other")
+            source.want_cards({other})
             catalog.put_card("curated", "example/alone", "# 3")
-            await asyncio.sleep(0.2)  # nothing is to happen
-            assert len(recorder.cards) == 3
+            for text in ("# 1", "# 2"):
+                catalog.put_card("curated", "example/other", text)
+                await eventually(lambda: recorder.cards[-1] == {other.key: text}, what=text)  # noqa: B023
+            assert len(recorder.cards) == 5, "the card that no one wants any more was not read again"
 
 
 @pytest.mark.parametrize("broken", [(Inquiry, "begin"), (Catalogs, "_connect")])

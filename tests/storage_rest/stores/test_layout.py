@@ -8,9 +8,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from services.storage_rest.stores.condition import CacheCondition, assess
 from services.storage_rest.stores.layout import Layout
-from services.storage_rest.stores.shard import Change, Observation, Patch, Shard, Value
+from services.storage_rest.stores.loading import CacheCondition, assess
+from services.storage_rest.stores.objects import Change, Observation, Patch, Value
+from services.storage_rest.stores.shard import Shard
 from tests.storage_rest.running import present
 
 BUDGET = 100

@@ -35,29 +35,46 @@ class Collection(Generic[T]):
         self,
         *,
         changed: Callable[[Key, T | None, bool], None],
-        invalid: Callable[[Key, Exception], None],
         listed: Callable[[], None],
         state: Callable[[Fault | None], None],
-        parts: int,
+        invalid: Callable[[Key, Exception], None] = lambda key, error: None,
     ) -> None:
-        self._changed = changed
-        self._invalid = invalid
+        """`changed` is called as `Handler.on_change`, `listed` each time that all namespaces have been listed.
+
+        `state` is told the fault of any of the namespaces.
+        """
+        self.changed = changed
+        self.invalid = invalid
         self._listed = listed
         self._state = state
-        self._counts = [0] * parts
-        self._faults: list[Fault | None] = [STARTING] * parts
+        self._counts: list[int] = []
+        self._faults: list[Fault | None] = []
 
-    def part(self, number: int) -> "Part[T]":
-        """Return the handler of the reflector of one namespace."""
-        return Part(self, number)
-
-    def change(self, key: Key, new: T | None, explicit: bool) -> None:
-        """An object is new, changed or gone."""
-        self._changed(key, new, explicit)
-
-    def invalid(self, key: Key, error: Exception) -> None:
-        """An object cannot be read."""
-        self._invalid(key, error)
+    def reflectors(
+        self,
+        resource: Resource,
+        transform: Callable[[Mapping[str, Any]], T | None],
+        *,
+        client: KubeClient,
+        namespaces: Sequence[str | None],
+        metrics: KubeMetrics,
+        options: ReflectorOptions,
+    ) -> list[Reflector[T]]:
+        """Return a reflector for each of the namespaces; None stands for all namespaces."""
+        self._counts, self._faults = [0] * len(namespaces), [STARTING] * len(namespaces)
+        return [
+            Reflector(
+                client=client,
+                resource=resource,
+                namespace=namespace,
+                transform=transform,
+                handler=_Part(self, number),
+                metrics=metrics,
+                name=resource.plural if namespace is None else f"{resource.plural}.{namespace}",
+                options=options,
+            )
+            for number, namespace in enumerate(namespaces)
+        ]
 
     def synced(self, number: int) -> None:
         """One namespace was listed; the collection is listed when all namespaces are."""
@@ -74,7 +91,7 @@ class Collection(Generic[T]):
             self._state(told)
 
 
-class Part(Generic[T]):
+class _Part(Generic[T]):
     """The handler of one namespace's reflector."""
 
     def __init__(self, collection: Collection[T], number: int) -> None:
@@ -82,46 +99,16 @@ class Part(Generic[T]):
         self._number = number
 
     def on_change(self, key: Key, old: T | None, new: T | None, explicit: bool) -> None:
-        """An object is new, changed or gone."""
-        self._collection.change(key, new, explicit)
+        self._collection.changed(key, new, explicit)
 
     def on_invalid(self, key: Key, error: Exception) -> None:
-        """An object cannot be read."""
         self._collection.invalid(key, error)
 
     def on_synced(self) -> None:
-        """The namespace was listed."""
         self._collection.synced(self._number)
 
     def on_fault(self, fault: Fault | None) -> None:
-        """The namespace cannot be followed, or can again."""
         self._collection.state(self._number, fault)
-
-
-def reflectors(
-    resource: Resource,
-    transform: Callable[[Mapping[str, Any]], T | None],
-    collection: Collection[T],
-    *,
-    client: KubeClient,
-    namespaces: Sequence[str | None],
-    metrics: KubeMetrics,
-    options: ReflectorOptions,
-) -> list[Reflector[T]]:
-    """Return a reflector of a kind of object for each of the namespaces; None stands for all namespaces."""
-    return [
-        Reflector(
-            client=client,
-            resource=resource,
-            namespace=namespace,
-            transform=transform,
-            handler=collection.part(number),
-            metrics=metrics,
-            name=resource.plural if namespace is None else f"{resource.plural}.{namespace}",
-            options=options,
-        )
-        for number, namespace in enumerate(namespaces)
-    ]
 
 
 def unreadable(ref: Ref, error: Exception) -> Unusable:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection
 import structlog
 
 from common.backoff import Backoff
+from common.clocks import loop_time
 from common.http.client import RemoteError
 from common.kube.client import KubeClient
 from services.normalizer.companions import connection_of
@@ -50,7 +51,7 @@ class Connections(Wrapper):
     async def run(self, sink: Sink) -> None:
         """Follow the source and read connections until cancelled."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._source.run(_ConnectionUseSink(sink, self._use)))
+            tasks.create_task(self._source.run(_with_use(sink, self._use)))
             tasks.create_task(self._resolve(sink))
 
     def _use(self, user: Ref, facts: Deployment | None) -> Ref | None:
@@ -77,12 +78,11 @@ class Connections(Wrapper):
 
     async def _resolve(self, sink: Sink) -> None:
         """Read the connections in use until cancelled, all of them again from time to time."""
-        clock = asyncio.get_running_loop().time
-        backoff, due = Backoff(*_BACKOFF), clock() + self._refresh
+        backoff, due = Backoff(*_BACKOFF), loop_time() + self._refresh
         while True:
-            if clock() >= due:
+            if loop_time() >= due:
                 self._waiting |= dict.fromkeys(self._users)
-                due = clock() + self._refresh
+                due = loop_time() + self._refresh
             if not self._waiting:
                 self._news.clear()
                 try:
@@ -113,7 +113,7 @@ class UnreadConnections(Wrapper):
 
     async def run(self, sink: Sink) -> None:
         """Follow the source until cancelled."""
-        await self._source.run(_ConnectionUseSink(sink, self._see))
+        await self._source.run(_with_use(sink, self._see))
 
     def _see(self, user: Ref, facts: Deployment | None) -> None:
         if self._told or facts is None or not facts.storage.connection or facts.storage.uri:
@@ -127,23 +127,24 @@ class UnreadConnections(Wrapper):
         )
 
 
-class _ConnectionUseSink(WrappedSink):
-    """Passes on the facts of a source, and records which connections its deployments use."""
+def _with_use(sink: Sink, use: Callable[[Ref, Deployment | None], Ref | None]) -> Sink:
+    """Return a sink that calls `use` with each deployment that is new, changed or gone.
 
-    def __init__(self, sink: Sink, use: Callable[[Ref, Deployment | None], Ref | None]) -> None:
-        super().__init__(sink)
-        self._use = use
+    `use` returns the connection that is no longer used then, which is reported as gone.
+    """
 
-    def changed(self, news: News) -> None:
-        self._sink.changed(news)
+    def changed(news: News) -> None:
+        sink.changed(news)
         for ref, fact in news.items():
             left = None
             match fact:
                 case Deployment():
-                    left = self._use(ref, fact)
+                    left = use(ref, fact)
                 case Planned(deployment):
-                    left = self._use(ref, deployment)
+                    left = use(ref, deployment)
                 case Gone() | Missing() if ref.is_deployment:
-                    left = self._use(ref, None)
+                    left = use(ref, None)
             if left is not None:
-                self._sink.changed({left: Gone()})
+                sink.changed({left: Gone()})
+
+    return WrappedSink(sink, changed)

@@ -5,6 +5,7 @@ The only thing that the connector writes in addition to its own cache, so it is 
 
 import asyncio
 import hashlib
+import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -12,6 +13,7 @@ from typing import Any, NamedTuple
 import structlog
 
 from common.backoff import happens
+from common.clocks import loop_time
 from common.http.client import RemoteError
 from common.kube.client import KubeClient
 from common.kube.errors import KubeError
@@ -31,7 +33,7 @@ PACE = 1.0
 """Seconds between two Events, so that a thousand faulty models do not burden the API server."""
 PAUSE = 600.0
 """Seconds after which an Event that could not be written is tried again."""
-COMPONENT = "rhoai-connector"
+_COMPONENT = "rhoai-connector"
 _MESSAGE_LIMIT = 1024
 _RESOURCES: Mapping[RefKind, tuple[str, tuple[Resource, ...]]] = {
     "isvc": ("InferenceService", (INFERENCE_SERVICES,)),
@@ -52,10 +54,10 @@ class _Notice(NamedTuple):
 class EventWriter(Wrapper):
     """A source around another one that writes Events about the problems of its deployments."""
 
-    def __init__(self, source: Source, *, client: KubeClient, now: Callable[[], datetime] = lambda: datetime.now(UTC)):
+    def __init__(self, source: Source, *, client: KubeClient, wall_clock: Callable[[], float] = time.time) -> None:
         super().__init__(source)
         self._client = client
-        self._now = now
+        self._wall_clock = wall_clock
         self._uids: dict[str, str | None] = {}
         self._due: dict[_Notice, float] = {}
         self._problems: Problems = {}
@@ -64,8 +66,13 @@ class EventWriter(Wrapper):
 
     async def run(self, sink: Sink) -> None:
         """Follow the source and write Events until cancelled."""
+
+        def changed(news: News) -> None:
+            sink.changed(news)
+            self._note(news)
+
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._source.run(_RecordingSink(sink, self._note)))
+            tasks.create_task(self._source.run(WrappedSink(sink, changed)))
             tasks.create_task(self._write_all())
 
     def on_problems(self, problems: Problems) -> None:
@@ -99,19 +106,18 @@ class EventWriter(Wrapper):
             self._news.set()
 
     async def _write_all(self) -> None:
-        clock = asyncio.get_running_loop().time
         while True:
             self._news.clear()
             notice, at = min(self._due.items(), key=lambda item: item[1], default=(None, None))
             if notice is None or at is None:
                 await self._news.wait()
                 continue
-            if (left := at - clock()) > 0:
+            if (left := at - loop_time()) > 0:
                 await happens(self._news, within=left)
                 continue
             written = await self._write(notice)
             if notice in self._due:
-                self._due[notice] = clock() + (REPEAT if written else PAUSE)
+                self._due[notice] = loop_time() + (REPEAT if written else PAUSE)
             await asyncio.sleep(PACE)
 
     async def _write(self, notice: _Notice) -> bool:
@@ -119,7 +125,9 @@ class EventWriter(Wrapper):
         ref = Ref.parse(notice.ref)
         namespace = ref.ids[0]
         try:
-            event = event_for(ref, await self._uid(ref), notice.problem, at=self._now())
+            event = event_for(
+                ref, await self._uid(ref), notice.problem, at=datetime.fromtimestamp(self._wall_clock(), UTC)
+            )
             name = event["metadata"]["name"]
             try:
                 await self._client.create(EVENTS, event, namespace)
@@ -176,23 +184,10 @@ def event_for(ref: Ref, uid: str, problem: Problem, *, at: datetime) -> dict[str
         "type": "Warning",
         "reason": "".join(word.capitalize() for word in problem.id.split("_")),
         "message": text if len(text) <= _MESSAGE_LIMIT else f"{text[: _MESSAGE_LIMIT - 1]}…",
-        "source": {"component": COMPONENT},
-        "reportingComponent": COMPONENT,
-        "reportingInstance": COMPONENT,
+        "source": {"component": _COMPONENT},
+        "reportingComponent": _COMPONENT,
+        "reportingInstance": _COMPONENT,
         "firstTimestamp": moment,
         "lastTimestamp": moment,
         "count": 1,
     }
-
-
-class _RecordingSink(WrappedSink):
-    """Passes on the facts of a source, and records its deployments."""
-
-    def __init__(self, sink: Sink, note: Callable[[News], None]) -> None:
-        super().__init__(sink)
-        self._note = note
-
-    def changed(self, news: News) -> None:
-        """Pass on facts."""
-        self._sink.changed(news)
-        self._note(news)

@@ -29,7 +29,7 @@ from services.normalizer.normalize.kserve_objects import read_isvc
 from services.normalizer.normalize.runtimes import Runtime, read_runtime
 from services.normalizer.source import Sink
 from services.normalizer.sourcebook import SourceKind
-from services.normalizer.sources.kserve.collection import Collection, owned, reflectors, unreadable
+from services.normalizer.sources.kserve.collection import Collection, owned, unreadable
 
 T = TypeVar("T")
 _CompanionKind = Literal["service", "serviceaccount", "runtime"]
@@ -69,11 +69,13 @@ class KserveSource:
         services = _Companions("service", self._cluster, sink)
         accounts = _Companions("serviceaccount", self._cluster, sink)
         companions: list[Reflector[Any]] = [
-            *self._reflectors(SERVICES, owned(read_service), services.collection(len(self._places))),
-            *self._reflectors(SERVICE_ACCOUNTS, owned(read_service_account), accounts.collection(len(self._places))),
+            *self._reflectors(SERVICES, owned(read_service), services.collection),
+            *self._reflectors(SERVICE_ACCOUNTS, owned(read_service_account), accounts.collection),
         ]
         if self._runtimes:
-            companions += self._runtime_reflectors(sink)
+            for resource, places in ((SERVING_RUNTIMES, self._places), (CLUSTER_SERVING_RUNTIMES, (None,))):
+                of_kind = _Companions("runtime", self._cluster, sink, part=resource.plural)
+                companions += self._reflectors(resource, read_runtime, of_kind.collection, places)
         self._isvcs = self._reflectors(INFERENCE_SERVICES, read_isvc, self._isvc_collection(sink))
         async with asyncio.TaskGroup() as tasks:
             for reflector in companions:
@@ -102,33 +104,20 @@ class KserveSource:
         return await self._client.lacks(INFERENCE_SERVICES, name, namespace)
 
     def _reflectors(
-        self, resource: Resource, transform: Callable[[Mapping[str, Any]], T | None], collection: Collection[T]
+        self,
+        resource: Resource,
+        transform: Callable[[Mapping[str, Any]], T | None],
+        collection: Collection[T],
+        places: Sequence[str | None] = (),
     ) -> list[Reflector[T]]:
-        return reflectors(
+        return collection.reflectors(
             resource,
             transform,
-            collection,
             client=self._client,
-            namespaces=self._places,
+            namespaces=places or self._places,
             metrics=self._metrics,
             options=self._options,
         )
-
-    def _runtime_reflectors(self, sink: Sink) -> list[Reflector[Runtime]]:
-        """Return what follows the ServingRuntimes, and the ClusterServingRuntimes, whose namespace is empty."""
-        found: list[Reflector[Runtime]] = []
-        for resource, places in ((SERVING_RUNTIMES, self._places), (CLUSTER_SERVING_RUNTIMES, (None,))):
-            of_kind = _Companions("runtime", self._cluster, sink, part=resource.plural)
-            found += reflectors(
-                resource,
-                read_runtime,
-                of_kind.collection(len(places)),
-                client=self._client,
-                namespaces=places,
-                metrics=self._metrics,
-                options=self._options,
-            )
-        return found
 
     def _isvc_collection(self, sink: Sink) -> Collection[Deployment]:
         def changed(key: Key, new: Deployment | None, explicit: bool) -> None:
@@ -138,9 +127,7 @@ class KserveSource:
             ref = Ref.isvc(self._cluster, *key)
             sink.changed({ref: unreadable(ref, error)})
 
-        return Collection(
-            changed=changed, invalid=invalid, listed=sink.listed, state=sink.state, parts=len(self._places)
-        )
+        return Collection(changed=changed, invalid=invalid, listed=sink.listed, state=sink.state)
 
 
 class _Companions:
@@ -152,15 +139,7 @@ class _Companions:
         self._cluster = cluster
         self._sink = sink
         self.listed = asyncio.Event()
-
-    def collection(self, parts: int) -> Collection[Any]:
-        return Collection(
-            changed=self._changed,
-            invalid=lambda key, error: None,
-            listed=self.listed.set,
-            state=self._state,
-            parts=parts,
-        )
+        self.collection = Collection[Any](changed=self._changed, listed=self.listed.set, state=self._state)
 
     def _changed(self, key: Key, new: ServiceFacts | ServiceAccountFacts | Runtime | None, explicit: bool) -> None:
         self._sink.changed({Ref(self._kind, self._cluster, key): new or Gone()})

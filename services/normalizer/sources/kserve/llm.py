@@ -4,7 +4,6 @@ The kind is optional: clusters without it, and accounts that may not read it, ar
 """
 
 import asyncio
-import random
 from collections.abc import Sequence
 from functools import partial
 
@@ -25,7 +24,7 @@ from services.normalizer.normalize.deployment import Deployment
 from services.normalizer.normalize.kserve_objects import read_llmisvc
 from services.normalizer.source import Sink
 from services.normalizer.sourcebook import SourceKind
-from services.normalizer.sources.kserve.collection import Collection, reflectors, unreadable
+from services.normalizer.sources.kserve.collection import Collection, unreadable
 
 log = structlog.get_logger("kserve")
 
@@ -64,6 +63,7 @@ class LlmSource:
         self._read = partial(read_llmisvc, secured=secured)
         self._options = options or ReflectorOptions()
         self._backoff = Backoff(*self._options.backoff)
+        self._slow_backoff = Backoff(self._options.slow, self._options.slow, least=0.5)
         self._reflectors: list[Reflector[Deployment]] = []
         self._known: set[Key] = set()
         self._told: Fault | None = STARTING
@@ -97,7 +97,7 @@ class LlmSource:
                 await self._follow(resource, sink)
             else:
                 self._tell(sink, _ABSENT)
-                await asyncio.sleep(random.uniform(self._options.slow / 2, self._options.slow))  # noqa: S311
+                await asyncio.sleep(self._slow_backoff.next())
 
     async def _served(self) -> Resource | None:
         """Return the newest version that the cluster serves, None when it has no such kind.
@@ -129,20 +129,17 @@ class LlmSource:
                 changed(key, None, False)
             sink.listed()
 
-        places = self.namespaces or (None,)
         collection = Collection[Deployment](
             changed=changed,
             invalid=lambda key, error: sink.changed({self._ref(key): unreadable(self._ref(key), error)}),
             listed=listed,
             state=lambda fault: over.set() if kind_of(fault) == "absent" else self._tell(sink, fault),
-            parts=len(places),
         )
-        self._reflectors = reflectors(
+        self._reflectors = collection.reflectors(
             resource,
             self._read,
-            collection,
             client=self._client,
-            namespaces=places,
+            namespaces=self.namespaces or (None,),
             metrics=self._metrics,
             options=self._options,
         )

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import structlog
 
+from common.backoff import spread
 from common.faults import Fault
 from common.http.client import RemoteError
 from services.normalizer.facts import Gone, Missing, Ref, Unusable
@@ -25,7 +26,7 @@ log = structlog.get_logger("model-servers")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnswerTimes:
-    """In seconds: how long a new model waits for its server, and after which time a silent server is asked again."""
+    """In seconds: how long a new model waits for its server, and about when a silent server is asked again."""
 
     hold: float = 5.0
     again: float = 600.0
@@ -89,7 +90,7 @@ class _Asker(WrappedSink):
     """
 
     def __init__(self, sink: Sink, servers: ModelServers, tasks: asyncio.TaskGroup, times: AnswerTimes) -> None:
-        super().__init__(sink)
+        super().__init__(sink, self._take_all)
         self._servers = servers
         self._tasks = tasks
         self._times = times
@@ -99,7 +100,7 @@ class _Asker(WrappedSink):
         self._lacking: Fault | None = None
         servers.follow(self._reconsider)
 
-    def changed(self, news: News) -> None:
+    def _take_all(self, news: News) -> None:
         told: dict[Ref, Fact | Gone | Missing | Unusable] = {}
         for ref, fact in news.items():
             if not ref.is_deployment:
@@ -159,7 +160,7 @@ class _Asker(WrappedSink):
                 tell("model_server_unreachable", model=ref.label, error=str(error))
                 tell = log.debug
             self._release(ref)
-            await asyncio.sleep(self._times.again)
+            await asyncio.sleep(spread(self._times.again))
         model.asking = None
         former = model.enriched
         if answers is not None:

@@ -161,7 +161,7 @@ def read_gateway(obj: Mapping[str, Any]) -> GatewayFacts:
     found = [
         GatewayFacts(host=host, tls=values.at(listener, "protocol") == "HTTPS")
         for listener in listeners
-        if is_host(host := values.line(values.at(listener, "hostname")))
+        if _is_host(host := values.line(values.at(listener, "hostname")))
     ]
     return min(found, key=lambda each: not each.tls, default=GatewayFacts())
 
@@ -202,13 +202,13 @@ def kind_of(labels: Mapping[str, str], name: str = "") -> ServerKind | None:
     return "catalog" if plain == "model-catalog" or plain.endswith("-catalog") else "registry"
 
 
-def is_host(text: str) -> bool:
+def _is_host(text: str) -> bool:
     """Return whether a text is a host name or an IPv4 address, fit to stand in a URL as it is."""
     return _HOST.fullmatch(text) is not None
 
 
 def _checked(host: str) -> tuple[str, str]:
-    if not host or is_host(host):
+    if not host or _is_host(host):
         return host, ""
     return "", f"its host {values.shown(host)} is no host name"
 
@@ -219,7 +219,7 @@ def _external(obj: Mapping[str, Any]) -> str:
     found = sorted(str(key) for key in annotations if str(key).endswith(_EXTERNAL))
     address = values.line(annotations[found[0]]).removeprefix("https://").rstrip("/") if found else ""
     host, _, port = address.partition(":")
-    if not is_host(host) or (port and not (port.isascii() and port.isdigit() and 0 < int(port) < 65536)):
+    if not _is_host(host) or (port and not (port.isascii() and port.isdigit() and 0 < int(port) < 65536)):
         return ""
     return f"https://{host}" if port in ("", "443") else f"https://{host}:{port}"
 

@@ -4,8 +4,6 @@ A registry is read without waiting for cards: it requests them, and each is repo
 """
 
 import asyncio
-import random
-import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -13,7 +11,8 @@ from typing import Self
 
 import structlog
 
-from common.backoff import Backoff, happens
+from common.backoff import Backoff, happens, spread
+from common.clocks import loop_time
 from common.faults import Fault
 from common.wire import card_digest
 from services.normalizer.normalize.cards import CatalogModel
@@ -24,7 +23,7 @@ from services.normalizer.sources.refs import SourceRef
 
 log = structlog.get_logger("sources")
 
-CHUNK = 64
+_CHUNK = 64
 """How many cards are read before they are reported."""
 CardTexts = Mapping[CatalogModel, str | None]
 """Texts of cards that are new or changed; None for a model that the catalogs have no card of."""
@@ -50,10 +49,10 @@ class Catalogs:
 
     `update` says which catalogs there are, in the order in which they are asked: a later one never displaces what an
     earlier one said. `want` says which cards a registry refers to; `news` gets what comes of them, `forgotten`
-    the keys of those that no one wants any more. A card is read again
-    at the age of `refresh` (seconds), a little sooner for some, so that not all of them are at once. One that the
-    catalogs do not have is looked for again after `recheck`, and only then believed to be none. A catalog that fails is
-    let alone for a while (`pause`: ceilings of the first and of later pauses).
+    the keys of those that no one wants any more. A card is read again at about the age of `refresh` (seconds), so that
+    not all of them are read at once. One that the catalogs do not have is looked for again after `recheck`, and only
+    then believed to be none. A catalog that fails is not asked for a while (`pause`: ceilings of the first and of later
+    pauses).
     """
 
     def __init__(
@@ -66,7 +65,7 @@ class Catalogs:
         refresh: float = 1800,
         recheck: float = 60,
         pause: tuple[float, float] = (5, 120),
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = loop_time,
     ) -> None:
         self._connector = connector
         self._news = news
@@ -158,7 +157,7 @@ class Catalogs:
         due = [each for each, card in self._cards.items() if card.due_at <= now]
         # A catalog without any requested card is asked now and then too, so that a failure is reported.
         if ready and (due or any(catalog.asked_at + self._refresh <= now for catalog in ready.values())):
-            await self._read(due[:CHUNK], ready)
+            await self._read(due[:_CHUNK], ready)
             return 0
         times = [max(catalog.retry_at, catalog.asked_at + self._refresh) for catalog in self._open.values()]
         times += [catalog.retry_at for catalog in self._open.values() if catalog.retry_at > now] if due else []
@@ -219,7 +218,7 @@ class Catalogs:
         card.read_at = now
         if text is not None:
             card.missed = None
-            card.due_at = now + self._refresh * random.uniform(0.9, 1)  # noqa: S311 - spreads load, guards nothing
+            card.due_at = now + spread(self._refresh)
             digest = card_digest(text)
             if digest != card.digest:
                 card.digest = digest

@@ -19,9 +19,9 @@ log = structlog.get_logger("sources")
 
 API_ROOTS = ("/api/model_catalog/v1", "/api/model_catalog/v1alpha1")
 """The versions of the API, the newest first; catalogs of 2026 have the second only."""
-FEW = 3
+_FEW = 3
 """When a catalog fails for this many models and answers for none, it counts as failing as a whole."""
-MANY = 12
+_MANY = 12
 """After this many failures in one round without an answer, the other models are not asked for."""
 
 
@@ -151,7 +151,7 @@ class Inquiry:
     def _fails(self, catalog: str, model: CatalogModel, error: RemoteError) -> None:
         failed = self._failed[catalog]
         failed[model] = error
-        if not _may_be_about_one(error) or (len(failed) >= MANY and not self._answered[catalog]):
+        if not _may_be_about_one(error) or (len(failed) >= _MANY and not self._answered[catalog]):
             self.errors[catalog] = error
 
     async def conclude(self, *, wanted: int) -> None:
@@ -165,7 +165,7 @@ class Inquiry:
             if catalog is None or not failed or id_ in self.errors or self._answered[id_]:
                 continue
             if catalog.witness is None or catalog.witness in failed:
-                if len(failed) >= min(FEW, wanted):
+                if len(failed) >= min(_FEW, wanted):
                     self.errors[id_] = next(iter(failed.values()))
                 continue
             try:

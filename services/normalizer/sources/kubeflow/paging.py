@@ -8,6 +8,7 @@ from hashlib import blake2b
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from common.http.client import RemoteError
+from common.words import counted
 from services.normalizer.normalize import values
 from services.normalizer.sources.faults import BadAnswer, Inconsistent, TooLarge
 from services.normalizer.sources.http import Remote
@@ -114,7 +115,7 @@ class _Progress:
         if self.tokens and not page.items and self.total != self.count:
             raise Inconsistent("a page that was announced is empty")
         if self.claimed > self.count:
-            raise BadAnswer(f"{self.claimed} items are announced, {self.count} came")
+            raise BadAnswer(f"{counted(self.claimed, 'item is', 'items are')} announced, {self.count} came")
         return False
 
 

@@ -23,8 +23,8 @@ T = TypeVar("T")
 Lists = Sequence[tuple[Table[Any], ListAnswer[Row]]]
 """Each table with the list that was read for it."""
 
-SEARCH_STEP = 4
-SEARCH_LIMIT = 100
+_SEARCH_STEP = 4
+_SEARCH_LIMIT = 100
 """How many versions are asked in one poll for a new artifact that may belong to any of them."""
 
 
@@ -151,7 +151,7 @@ class RegistryPoller:
         due = sorted(artifacts.due(live), key=lambda version: version.id in self._broken)
         failures = await self._fetch(due)
         asked = 0
-        while not failures and asked < SEARCH_LIMIT and (some := artifacts.search(live, limit=SEARCH_STEP)):
+        while not failures and asked < _SEARCH_LIMIT and (some := artifacts.search(live, limit=_SEARCH_STEP)):
             failures = await self._fetch(some)
             asked += len(some)
         return failures

@@ -6,8 +6,8 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.storage_rest.stores.condition import CacheCondition, assess
-from services.storage_rest.stores.shard import Observation, Value, mark_of
+from services.storage_rest.stores.loading import CacheCondition, assess
+from services.storage_rest.stores.objects import Observation, Value, mark_of
 
 Shards = dict[int, Observation]
 Damage = Callable[[Shards, int, int], None]

@@ -1,9 +1,10 @@
-"""Checks at the start whether the cache in the ConfigMaps is complete, damaged, or was never complete. No I/O."""
+"""What the ConfigMaps contain at the start: the values, and whether they are complete or damaged. No I/O."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from services.storage_rest.stores.shard import Observation, mark_of
+from services.storage_rest.stores.layout import Layout
+from services.storage_rest.stores.objects import Observation, Value, mark_of
 
 _MOST_KEYS = 3
 
@@ -14,6 +15,31 @@ class CacheCondition:
 
     complete: bool = False
     damage: str = ""
+
+
+def unlisted(layout: Layout, shown: Iterable[Observation]) -> list[str]:
+    """Return the names of the ConfigMaps that a family must have by its number of them, and that are not shown."""
+    by_number = {layout.find(seen.name).number: seen for seen in shown if layout.names(seen.name)}
+    highest = by_number[1].shards if 1 in by_number else 0
+    return [f"{layout.base}-{number}" for number in range(2, highest + 1) if number not in by_number]
+
+
+def merge(layout: Layout, shown: Iterable[Observation]) -> dict[str, Value]:
+    """Return the values of a family; of several copies, the readable one with the highest ConfigMap number."""
+    values: dict[str, Value] = {}
+    spoiled = set()
+    for seen in sorted((s for s in shown if layout.names(s.name)), key=lambda s: layout.find(s.name).number):
+        for slot, value in seen.values.items():
+            if value.usable or slot not in values:
+                values[slot] = value
+                spoiled.discard(slot)
+            elif values[slot].usable:
+                spoiled.add(slot)
+        layout.observe(seen)
+    layout.tidy(values.keys() - spoiled)
+    for slot in spoiled:
+        layout.put(slot, values[slot])
+    return values
 
 
 def assess(shards: Mapping[int, Observation], *, base: str, others: bool) -> CacheCondition:

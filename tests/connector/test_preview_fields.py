@@ -1,0 +1,169 @@
+"""`connector preview` on fields that KServe does not know, and on deployments without a model."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from scripts.manifest_fields import kubernetes_types, reachable
+from services.connector.cli import main
+from services.normalizer.sources.manifest_schema import table
+from tests.connector.previewing import EXAMPLES, preview
+
+ISVC = """\
+apiVersion: serving.kserve.io/v1beta1
+kind: InferenceService
+metadata:
+  name: granite
+  namespace: models
+spec:
+  predictor:
+    minReplicas: 1
+    model:
+      modelFormat:
+        name: vLLM
+      storageUri: oci://quay.io/example/granite:1
+      resources:
+        limits:
+          cpu: 1
+"""
+LLM = """\
+apiVersion: serving.kserve.io/v1alpha2
+kind: LLMInferenceService
+metadata:
+  name: granite
+  namespace: models
+spec:
+  model:
+    uri: hf://example/granite
+  template:
+    containers:
+    - name: main
+      env:
+      - name: A
+        value: b
+"""
+OF_FIELDS = ("field_unknown", "model_missing", "field_of_wrong_type")
+
+
+def problems(result: Result) -> list[dict[str, Any]]:
+    found = [each for entry in json.loads(result.stdout) for each in entry["problems"]]
+    return [each for each in found if each["id"] in OF_FIELDS]
+
+
+def changed(path: Path, text: str, old: str, new: str) -> Path:
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+    return path
+
+
+@pytest.mark.parametrize("text", [ISVC, LLM], ids=["isvc", "llm"])
+def test_a_correct_manifest_has_no_unknown_field(tmp_path: Path, text: str) -> None:
+    assert problems(preview(changed(tmp_path / "a.yaml", text, "granite", "granite"))) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "old", "new", "field", "remedy"),
+    [
+        (ISVC, "model:", "modell:", "spec.predictor.modell", "write model"),
+        (ISVC, "predictor:", "predictr:", "spec.predictr", "write predictor"),
+        (ISVC, "storageUri", "storageuri", "spec.predictor.model.storageuri", "write storageUri"),
+        (ISVC, "modelFormat", "modelFormt", "spec.predictor.model.modelFormt", "write modelFormat"),
+        (ISVC, "limits", "limit", "spec.predictor.model.resources.limit", "write limits"),
+        (ISVC, "  namespace", "  annotation: {}\n  namespace", "metadata.annotation", "write annotations"),
+        (ISVC, "spec:", "specs:", "specs", "write spec"),
+        (ISVC, "cpu: 1", "cpu: 1\n      colour: red", "spec.predictor.model.colour", "correct or remove it"),
+        (LLM, "uri:", "url:", "spec.model.url", "write uri"),
+        (LLM, "- name: main", "- nme: main", "spec.template.containers[0].nme", "write name"),
+        (LLM, "value:", "vlue:", "spec.template.containers[0].env[0].vlue", "write value"),
+    ],
+)
+def test_an_unknown_field_is_a_warning_with_its_line_and_what_is_meant(
+    tmp_path: Path, text: str, old: str, new: str, field: str, remedy: str
+) -> None:
+    path = changed(tmp_path / "a.yaml", text, old, new)
+    result = preview(path)
+    [problem] = problems(result)
+    assert (problem["id"], problem["severity"], problem["remedy"]) == ("field_unknown", "warning", remedy)
+    assert problem["message"].startswith(f"its field {field} is unknown to ")
+    name = field.rpartition(".")[2]
+    assert f"{name}:" in path.read_text().splitlines()[problem["line"] - 1]
+    assert result.exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "field", "meant"),
+    [
+        (ISVC, "    storageUri: s3://a/b", "spec.predictor.storageUri", "spec.predictor.model.storageUri"),
+        (ISVC, "  storageUri: s3://a/b", "spec.storageUri", "spec.predictor.model.storageUri"),
+        (ISVC, "model: {}", "model", "spec.predictor.model"),
+        (ISVC, "  minReplicas: 1", "spec.minReplicas", "spec.predictor.minReplicas"),
+        (ISVC, "      maxReplicas: 1", "spec.predictor.model.maxReplicas", "spec.predictor.maxReplicas"),
+        (ISVC, "namespace: models", "namespace", "metadata.namespace"),
+    ],
+)
+def test_a_field_in_the_wrong_place_is_told_where_it_belongs(
+    tmp_path: Path, text: str, line: str, field: str, meant: str
+) -> None:
+    path = tmp_path / "a.yaml"
+    indent = len(line) - len(line.lstrip())
+    after = {0: "spec:\n", 2: "  predictor:\n", 4: "    minReplicas: 1\n", 6: "      modelFormat:\n"}[indent]
+    path.write_text(text.replace(after, f"{line}\n{after}", 1))
+    [problem] = problems(preview(path))
+    assert f"its field {field} is unknown to" in problem["message"]
+    assert problem["remedy"] == f"move it to {meant}"
+    assert path.read_text().splitlines()[problem["line"] - 1] == line
+
+
+def test_the_unknown_field_of_a_json_object_is_found(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    metadata = {"name": "m", "namespace": "models"}
+    obj = {"apiVersion": "serving.kserve.io/v1beta1", "kind": "InferenceService", "metadata": metadata}
+    path.write_text(json.dumps({**obj, "spec": {"predictor": {"modell": {}}}}, indent=1))
+    [problem] = problems(preview(path))
+    assert '"modell"' in path.read_text().splitlines()[problem["line"] - 1]
+
+
+@pytest.mark.parametrize(
+    ("kind", "spec", "lacks"),
+    [
+        ("isvc", "spec: {}", "it lacks spec.predictor,"),
+        ("isvc", "", "it lacks spec.predictor,"),
+        ("isvc", "spec: {predictor: {}}", "it lacks spec.predictor,"),
+        ("isvc", "spec: {predictor: {minReplicas: 1}}", "it lacks a model in spec.predictor,"),
+        ("llm", "spec: {}", "it lacks spec.model,"),
+        ("llm", "spec: {replicas: 2}", "it lacks spec.model,"),
+    ],
+)
+def test_a_deployment_without_a_model_is_a_warning(tmp_path: Path, kind: str, spec: str, lacks: str) -> None:
+    text = ISVC if kind == "isvc" else LLM
+    path = tmp_path / "a.yaml"
+    path.write_text("# comment\n---\n" + text[: text.index("spec:")] + spec + "\n")
+    [problem] = problems(preview(path))
+    assert (problem["id"], problem["severity"]) == ("model_missing", "warning")
+    assert problem["message"].startswith(lacks)
+    assert path.read_text().splitlines()[problem["line"] - 1].startswith("apiVersion")
+
+
+def test_placeholders_are_no_unknown_fields(tmp_path: Path) -> None:
+    assert problems(preview(changed(tmp_path / "a.yaml", ISVC, "minReplicas: 1", "'${field}': ${value}"))) == []
+
+
+def test_a_gate_can_fail_on_unknown_fields(tmp_path: Path) -> None:
+    path = changed(tmp_path / "a.yaml", ISVC, "model:", "modell:")
+    assert CliRunner().invoke(main, ["preview", str(path), "--fail-on", "warning"]).exit_code == 1
+
+
+def test_the_fields_of_pods_are_those_of_kubernetes() -> None:
+    types = kubernetes_types()
+    known = table().types
+    for name, fields in reachable(types, "io.k8s.api.core.v1.PodSpec").items():
+        short = name.rpartition(".")[2]
+        assert short not in known or fields.keys() == known[short].keys(), name
+    assert types["io.k8s.api.core.v1.PodSpec"].keys() == known["PodSpec"].keys()
+
+
+def test_the_examples_have_no_unknown_field() -> None:
+    assert problems(preview(EXAMPLES)) == []

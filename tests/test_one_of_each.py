@@ -1,0 +1,90 @@
+"""What there is only one of in the whole code: a source of randomness, a clock for intervals, a trust store."""
+
+import ast
+import re
+
+from tests.sourcecode import imported, modules, name_of, parse, uses
+
+CODE = modules("common", "services")
+
+
+def test_randomness_comes_from_one_module() -> None:
+    generators = {"random", "secrets", "uuid", "numpy.random"}
+    found = {
+        name_of(path)
+        for path in CODE
+        if imported(path) & generators or any(uses(parse(path), "os.urandom", "os.getrandom", "ssl.RAND_bytes"))
+    }
+
+    assert found == {"common/randomness.py"}
+
+
+SHOWN_TIMES = {
+    "common/clocks.py",
+    "common/health.py",
+    "services/connector/doctor/asking.py",
+    "services/connector/doctor/steps.py",
+    "services/location/app.py",
+    "services/location/service_tokens.py",
+    "services/location/shelf.py",
+    "services/location/status/readers.py",
+    "services/location/status/report.py",
+    "services/normalizer/context.py",
+    "services/normalizer/service.py",
+    "services/normalizer/sources/kserve/event_writer.py",
+}
+"""The modules that show the system's time to people or compare it with another machine's."""
+
+
+def test_intervals_are_measured_with_the_clock_of_the_event_loop() -> None:
+    others = ("time.monotonic", "time.time_ns", "datetime.now", "datetime.utcnow", "datetime.today", "date.today")
+    found = {name_of(path) for path in CODE if any(uses(parse(path), *others))}
+    found |= {name_of(path) for path in CODE if any(uses(parse(path), "time.time"))} - SHOWN_TIMES
+
+    assert found == set(), "use common.clocks; time.perf_counter is for measuring how long work took"
+
+
+def test_whoever_shows_the_time_is_given_the_clock() -> None:
+    for path in CODE:
+        tree = parse(path)
+        defaults: list[ast.expr | None] = []
+        for node in ast.walk(tree):
+            if isinstance(node, ast.arguments):
+                defaults += [*node.defaults, *node.kw_defaults]
+            elif isinstance(node, ast.AnnAssign):
+                defaults.append(node.value)
+
+        assert [each.lineno for each in uses(tree, "time.time") if each not in defaults] == [], name_of(path)
+
+
+PLAIN_PAUSES = {
+    "common/kube/client.py": "the pause that its caller asks for, in parts",
+    "services/normalizer/clusters_file.py": "looks at a file",
+    "services/normalizer/sources/kserve/event_writer.py": "spreads writes that succeed",
+    "services/normalizer/sources/manifests.py": "looks at files",
+    "services/storage_rest/registration.py": "looks at the cache; its attempts have a Backoff",
+}
+"""The modules that sleep for a time of their own: they do not try again after a failure."""
+
+
+def test_what_tries_again_has_one_way_to_pause() -> None:
+    found = set()
+    for path in CODE:
+        for node in ast.walk(parse(path)):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in ("asyncio.sleep", "time.sleep"):
+                [pause] = node.args
+                if not re.search(r"^0$|\.next\(\)|^spread\(", ast.unparse(pause)):
+                    found.add(name_of(path))
+
+    assert found == PLAIN_PAUSES.keys(), "use common.backoff: Backoff after failures, spread for intervals"
+
+
+def test_single_requests_are_repeated_in_one_place() -> None:
+    assert {name_of(path) for path in CODE if "stamina" in imported(path)} == {"common/http/client.py"}
+
+
+def test_contexts_that_verify_servers_are_made_in_one_module() -> None:
+    makes = re.compile(r"create_default_context|SSLContext\(|load_verify_locations|load_default_certs")
+    found = {name_of(path) for path in CODE if makes.search(path.read_text(encoding="utf-8"))}
+
+    assert found == {"common/trust.py"}
