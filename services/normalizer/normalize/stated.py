@@ -17,6 +17,7 @@ from services.normalizer.normalize.links import without_credentials
 from services.normalizer.normalize.profile import (
     ANNOTATION_PREFIX,
     FIELDS,
+    NAMES_PREFIX,
     SUCCESSOR_PREFIX,
     annotation_field,
     read_fields,
@@ -33,7 +34,6 @@ _USE_CASE = "opendatahub.io/genai-use-case"
 _PREDICTIVE = "predictive"
 _INHERITED = frozenset({"lifecycle", "owner", "system"})
 _OWN_PREFIX = "rhdh.modelcatalog.io/"
-_NAMES = "model-"
 # As the documentation spells them, for suggestions.
 _SPELT = {"apientityref": "api-entity-ref", "servertype": "serverType"}
 _FIELDS = tuple(_SPELT.get(field, field) for field in sorted(FIELDS))
@@ -191,7 +191,7 @@ def _of_another_prefix(name: str) -> str:
 
 
 def _is_known(prefix: str, name: str) -> bool:
-    return prefix != _OWN_PREFIX and (name.startswith(_NAMES) or annotation_field(name) is not None)
+    return prefix != _OWN_PREFIX and (name.startswith(NAMES_PREFIX) or annotation_field(name) is not None)
 
 
 def _near(written: str, known: Iterable[str], cutoff: float = 0.6) -> str:
