@@ -29,7 +29,7 @@ _PRIVATE_NETWORKS = tuple(
     )
 )  # fmt: skip
 _TLS_PORTS = frozenset({443, 8443})
-_DEFAULT_PORTS = {"http": 80, "https": 443}
+DEFAULT_PORTS = {"http": 80, "https": 443}
 _BY_PUBLISHER = "/publishers/"
 _LLM_WORKLOAD = "llminferenceservice-workload"
 _LLM_WORKLOAD_SUFFIX = "-kserve-workload-svc"
@@ -177,9 +177,9 @@ def _with_port(url: str, service: ServiceFacts) -> str:
     if not number:
         return url
     scheme = parts.scheme
-    if scheme in _DEFAULT_PORTS:
+    if scheme in DEFAULT_PORTS:
         scheme = "https" if speaks_tls(port) else "http"
-    suffix = "" if _DEFAULT_PORTS.get(scheme) == number else f":{number}"
+    suffix = "" if DEFAULT_PORTS.get(scheme) == number else f":{number}"
     return parts._replace(scheme=scheme, netloc=f"{_host(parts)}{suffix}").geturl()
 
 

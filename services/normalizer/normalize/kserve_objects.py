@@ -13,7 +13,12 @@ from services.normalizer.normalize.containers import (
     unique_names,
 )
 from services.normalizer.normalize.deployment import Deployment, read_names, subject
-from services.normalizer.normalize.readiness import may_scale_to_zero, read_failed_update, read_readiness
+from services.normalizer.normalize.readiness import (
+    MODE_ANNOTATION,
+    may_scale_to_zero,
+    read_failed_update,
+    read_readiness,
+)
 from services.normalizer.normalize.runtimes import Served, read_tasks
 from services.normalizer.normalize.stated import read_stated
 from services.normalizer.normalize.storage import read_llm_storage, read_storage
@@ -34,7 +39,6 @@ FRAMEWORKS = (
 _CUSTOM_STORAGE_VARIABLE = "STORAGE_URI"
 _TRANSFORMER_CONTAINER = "transformer-container"
 _NO_MODEL: Mapping[str, Any] = {}
-_DEPLOYMENT_MODE = "serving.kserve.io/deploymentMode"
 _MODEL_MESH = "modelmesh"
 _BY_PUBLISHER = "publishers/"
 
@@ -151,7 +155,7 @@ def read_isvc(obj: Mapping[str, Any]) -> Deployment:
             annotations,
             uris=predictor.uris,
             pull_secret=predictor.pull_secret,
-            model_mesh=values.line(annotations.get(_DEPLOYMENT_MODE)).lower() == _MODEL_MESH,
+            model_mesh=values.line(annotations.get(MODE_ANNOTATION)).lower() == _MODEL_MESH,
         ),
         addresses=addresses,
         has_transformer=predictor.has_transformer,
