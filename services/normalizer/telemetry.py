@@ -3,12 +3,14 @@
 The `controller_runtime_…` families have the names and labels that dashboards and alerts for the original read.
 """
 
-from collections import Counter as Count
+from collections import Counter as Counts
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
-from functools import partial
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from common.clocks import loop_time
 from common.health import Health
@@ -26,52 +28,43 @@ class Telemetry:
     """Records the work of the controller as metrics."""
 
     def __init__(self, metrics: Metrics) -> None:
-        counter = partial(Counter, registry=metrics.registry)
-        gauge = partial(Gauge, registry=metrics.registry)
-        histogram = partial(Histogram, registry=metrics.registry)
-        self._reconciled = counter(
-            "controller_runtime_reconcile", "Documents brought up to date", ["controller", "result"]
+        registry = metrics.registry
+        self._reconciled = Counter(
+            "controller_runtime_reconcile",
+            "Documents brought up to date",
+            ["controller", "result"],
+            registry=registry,
         )
-        self._errors = counter("controller_runtime_reconcile_errors", "Documents that could not be", ["controller"])
-        self._seconds = histogram(
+        self._errors = Counter(
+            "controller_runtime_reconcile_errors", "Documents that could not be", ["controller"], registry=registry
+        )
+        self._seconds = Histogram(
             "controller_runtime_reconcile_time_seconds",
             "From taking documents in hand until they are on their way to storage",
             ["controller"],
             buckets=_BUCKETS,
+            registry=registry,
         )
-        self._workers = gauge("controller_runtime_active_workers", "Work under way", ["controller"])
-        self._documents = gauge("rhoai_connector_documents", "Documents that should be served, by source", ["source"])
-        self._looked = gauge(
-            "rhoai_connector_source_last_look_timestamp_seconds",
-            "When a source was last read completely, seconds of the epoch; 0 when it was not since the start",
-            ["source"],
+        self._workers = Gauge("controller_runtime_active_workers", "Work under way", ["controller"], registry=registry)
+        self._marks_failed = Counter(
+            "rhoai_connector_marks_failed",
+            "Marks of entries in doubt that could not be stored; they are sent again",
+            registry=registry,
         )
-        self._marks_failed = counter(
-            "rhoai_connector_marks_failed", "Marks of entries in doubt that could not be stored; they are sent again"
-        )
-        self._latency = histogram(
+        self._latency = Histogram(
             "rhoai_connector_event_to_served_seconds",
             "From the event of a deployment until the document that shows it is stored and announced to location",
             buckets=_BUCKETS,
+            registry=registry,
         )
         self._received: dict[str, float] = {}
-        self._problems = gauge(
-            "rhoai_connector_problems",
-            "Problems of models that are recorded now, by the id that docs/events.md explains",
-            ["severity", "id"],
-        )
-        self._hidden = gauge("rhoai_connector_hidden", "Models that exist and are not shown, by cause", ["cause"])
-        self._held = gauge(
-            "rhoai_connector_removals_held",
-            "Entries that are missing at their source, or not ready, and stay for now",
-            ["source"],
-        )
-        self._stale = gauge(
+        self._stale = Gauge(
             "rhoai_connector_source_stale",
             "1 while a source could not be read completely; its models are kept",
             ["source"],
+            registry=registry,
         )
-        self._sent = counter("rhoai_connector_published", "Changes sent to storage", ["kind"])
+        self._sent = Counter("rhoai_connector_published", "Changes sent to storage", ["kind"], registry=registry)
         for result in ("success", "error"):
             self._reconciled.labels(CONTROLLER, result)
         self._errors.labels(CONTROLLER)
@@ -121,32 +114,64 @@ class Telemetry:
         """Forget events from before `began` (the event loop's time), which changed nothing that is shown."""
         self._received = {ref: at for ref, at in self._received.items() if at >= began}
 
-    def set_state(
-        self,
-        *,
-        documents: Mapping[str, int],
-        problems: Mapping[str, tuple[Problem, ...]],
-        hidden: Mapping[str, int],
-        doubts: Collection[Doubt],
-        sources: Iterable[SourceHealth],
-    ) -> None:
-        """Set the metrics of the current state; `documents` are counted by source, `hidden` models by cause."""
-        self._documents.clear()
-        for source, number in documents.items():
-            self._documents.labels(source).set(number)
-        self._looked.clear()
-        for each in sources:
-            self._looked.labels(each.id).set(each.looked or 0)
-        self._problems.clear()
-        found = Count((problem.severity, problem.id) for of_one in problems.values() for problem in of_one)
-        for (severity, id_), number in found.items():
-            self._problems.labels(severity, id_).set(number)
-        self._hidden.clear()
-        for cause, number in hidden.items():
-            self._hidden.labels(cause).set(number)
-        self._held.clear()
-        for source, entries in Count(doubt.source for doubt in doubts).items():
-            self._held.labels(source).set(entries)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """What there is now: `documents` are counted by source, `problems` are by object, `hidden` models by cause."""
+
+    documents: Mapping[str, int]
+    problems: Mapping[str, tuple[Problem, ...]]
+    hidden: Mapping[str, int]
+    doubts: Collection[Doubt]
+    sources: Iterable[SourceHealth]
+
+
+class StateCollector(Collector):
+    """The gauges of the current state, which are computed when Prometheus asks for them."""
+
+    def __init__(self, state: Callable[[], State]) -> None:
+        self._state = state
+
+    def collect(self) -> Iterable[Metric]:
+        """Yield the gauges, each with a sample for every combination of labels that occurs now."""
+        state = self._state()
+        yield _gauge(
+            "rhoai_connector_documents",
+            "Documents that should be served, by source",
+            ["source"],
+            {(source,): number for source, number in state.documents.items()},
+        )
+        yield _gauge(
+            "rhoai_connector_source_last_look_timestamp_seconds",
+            "When a source was last read completely, seconds of the epoch; 0 when it was not since the start",
+            ["source"],
+            {(each.id,): each.looked or 0 for each in state.sources},
+        )
+        yield _gauge(
+            "rhoai_connector_problems",
+            "Problems of models that are recorded now, by the id that docs/events.md explains",
+            ["severity", "id"],
+            Counts[tuple[str, ...]]((each.severity, each.id) for found in state.problems.values() for each in found),
+        )
+        yield _gauge(
+            "rhoai_connector_hidden",
+            "Models that exist and are not shown, by cause",
+            ["cause"],
+            {(cause,): number for cause, number in state.hidden.items()},
+        )
+        yield _gauge(
+            "rhoai_connector_removals_held",
+            "Entries that are missing at their source, or not ready, and stay for now",
+            ["source"],
+            Counts[tuple[str, ...]]((doubt.source,) for doubt in state.doubts),
+        )
+
+
+def _gauge(name: str, text: str, labels: Sequence[str], samples: Mapping[tuple[str, ...], float]) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(name, text, labels=labels)
+    for values, value in samples.items():
+        family.add_metric(values, value)
+    return family
 
 
 class Conditions:

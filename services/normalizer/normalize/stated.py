@@ -176,6 +176,14 @@ def misspellings(keys: Iterable[str]) -> Iterator[Misspelling]:
             yield Misspelling(key, meant)
 
 
+def annotations_among(labels: Iterable[str]) -> Iterator[str]:
+    """Yield labels that have the name of one of our annotations and are read as an annotation only."""
+    for key in labels:
+        prefix, _, name = key.partition("/")
+        if key != IGNORE and f"{prefix}/" in _KNOWN and (name in _KNOWN[f"{prefix}/"] or _is_known(f"{prefix}/", name)):
+            yield key
+
+
 def _of_another_prefix(name: str) -> str:
     """Return the annotation with this name and another prefix of ours, empty if there is none."""
     found = (f"{prefix}{known}" for prefix in (SUCCESSOR_PREFIX, _OWN_PREFIX) for known in _KNOWN[prefix])

@@ -55,7 +55,7 @@ _READERS: Mapping[str, _KindReader] = {
     )
 }
 
-_OF_FIELDS = ("field_unknown", "field_of_wrong_type")
+_OF_FIELDS = ("field_unknown", "field_of_wrong_type", "field_repeated")
 
 
 class DeploymentManifest(NamedTuple):
