@@ -174,7 +174,7 @@ class Registries:
         )
         for ref in new:
             if ref.kind == "catalog":
-                self._intake.report_remote(ref.source, ok=False, reason=FIRST_LOOK)
+                self._intake.conditions.set(ref.source, False, FIRST_LOOK, stale=True)
         self._manager.update(self._refs.values())
         self._report_untrusted(found.untrusted)
 
@@ -217,7 +217,7 @@ class Registries:
         if ref.kind == "catalog":
             # Without an address there is nothing to wait for: that is reported, no more.
             ok = fault is None or fault.kind == "no-address"
-            self._intake.report_remote(ref.source, ok=ok, reason=str(fault or ""), stale=fault is not None)
+            self._intake.conditions.set(ref.source, ok, str(fault or ""), stale=fault is not None)
         if fault is None:
             self._answering.add((ref.kind, ref.id))
         elif (ref.kind, ref.id) in self._answering:

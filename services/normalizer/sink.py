@@ -212,13 +212,6 @@ class Intake:
         self.conditions.set(in_cluster("discovery", cluster), complete if ok is None else ok, reason)
         self._sources_changed()
 
-    def report_remote(self, source: str, *, ok: bool, reason: str, stale: bool | None = None) -> None:
-        """Set the condition of a registry or a model catalog; `ok`: no one has to act.
-
-        `stale`: what was read of it may be outdated, by default when it is not `ok`.
-        """
-        self.conditions.set(source, ok, reason, stale=not ok if stale is None else stale)
-
     def report_untrusted(self, source: str, *, reason: str, remedy: str) -> None:
         """Record a registry or a model catalog that exists and is not read."""
         self._book.ignore(source, reason=reason, remedy=remedy)

@@ -62,13 +62,6 @@ def _whole_parts(card: str, room: int) -> str:
     return f"{text}\n{fence}" if fence else text
 
 
-@dataclass(frozen=True, slots=True)
-class CardRef:
-    """The key of a card that exists."""
-
-    key: str
-
-
 class ReadmeCard(NamedTuple):
     """A registered model's own documentation, as a card."""
 

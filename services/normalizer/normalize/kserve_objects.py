@@ -14,7 +14,7 @@ from services.normalizer.normalize.containers import (
 )
 from services.normalizer.normalize.deployment import Deployment, read_names, subject
 from services.normalizer.normalize.readiness import (
-    DEPLOYMENT_MODE,
+    MODE_ANNOTATION,
     may_scale_to_zero,
     read_failed_update,
     read_readiness,
@@ -154,7 +154,7 @@ def read_isvc(obj: Mapping[str, Any]) -> Deployment:
             annotations,
             uris=predictor.uris,
             pull_secret=predictor.pull_secret,
-            model_mesh=values.line(annotations.get(DEPLOYMENT_MODE)).lower() == _MODEL_MESH,
+            model_mesh=values.line(annotations.get(MODE_ANNOTATION)).lower() == _MODEL_MESH,
         ),
         addresses=addresses,
         has_transformer=predictor.has_transformer,

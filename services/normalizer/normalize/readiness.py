@@ -13,7 +13,7 @@ from services.normalizer.normalize import values
 from services.normalizer.normalize.links import without_credentials
 
 STOP_ANNOTATION = "serving.kserve.io/stop"
-DEPLOYMENT_MODE = "serving.kserve.io/deploymentMode"
+MODE_ANNOTATION = "serving.kserve.io/deploymentMode"
 _MODES_OF_KNATIVE = ("Serverless", "Knative")
 _COMPONENTS = ("predictor", "transformer", "explainer", "prefill")
 _LEAST = ("minReplicas", "replicas")
@@ -93,7 +93,7 @@ def _has_no_copy(status: Mapping[str, Any]) -> bool:
 
 
 def _is_of_knative(annotations: Mapping[str, Any], status: Mapping[str, Any]) -> bool:
-    modes = (values.line(status.get("deploymentMode")), values.line(annotations.get(DEPLOYMENT_MODE)))
+    modes = (values.line(status.get("deploymentMode")), values.line(annotations.get(MODE_ANNOTATION)))
     mode = next(filter(None, modes), "")
     if mode:
         return mode in _MODES_OF_KNATIVE

@@ -70,6 +70,11 @@ class SourceRef:
         return f"{self.kind}:{self.id}"
 
     @property
+    def of_platform(self) -> bool:
+        """Whether it belongs to the platform, and gets the token for that; others have credentials of their own."""
+        return self.api == "kubeflow"
+
+    @property
     def registry(self) -> Registry:
         """The registry that it is, for the mapping."""
         if self.api == "mlflow":  # its name is no Kubernetes object's

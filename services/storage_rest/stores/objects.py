@@ -108,16 +108,15 @@ class Patch:
         return sum(value.size for value in self.puts.values())
 
 
-def observation(obj: Mapping[str, Any], read: Callable[[str, str, bytes], Value]) -> Observation:
-    """Return a ConfigMap as an observation; `read` converts a ConfigMap's name, a key and its bytes to a value."""
+def observation(obj: Mapping[str, Any], read: Callable[[str, bytes], Value]) -> Observation:
+    """Return a ConfigMap as an observation; `read` converts a key and its bytes to a value."""
     metadata = obj["metadata"]
     labels, annotations = metadata.get("labels") or {}, metadata.get("annotations") or {}
-    name = metadata["name"]
     values = {key: base64.b64decode(text) for key, text in (obj.get("binaryData") or {}).items()}
     return Observation(
-        name=name,
+        name=metadata["name"],
         version=int(metadata["resourceVersion"]),
-        values={key: read(name, key, raw) for key, raw in values.items()},
+        values={key: read(key, raw) for key, raw in values.items()},
         other=sum(len(text.encode()) for text in (obj.get("data") or {}).values()),
         described=LABELS.items() <= labels.items(),
         mark=annotations.get(KEYS, ""),
