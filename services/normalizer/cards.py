@@ -81,12 +81,16 @@ class Cards:
         """Return whether the catalogs were read and have no card of a model."""
         return model is not None and self._catalog.get(model.key, model) is None
 
-    def shown(self, keys: Iterable[str]) -> Mapping[str, Card]:
-        """Return the cards among `keys` whose text is known, and forget the others."""
-        if self._chosen:
-            used = set(keys)
-            self._chosen = {key: card for key, card in self._chosen.items() if key in used}
+    @property
+    def chosen(self) -> Mapping[str, Card]:
+        """The cards that were chosen and whose text is known, by key."""
         return self._chosen
+
+    def keep_chosen(self, used: Iterable[str]) -> None:
+        """Forget the chosen cards whose keys are not among `used`."""
+        if self._chosen:
+            keys = set(used)
+            self._chosen = {key: card for key, card in self._chosen.items() if key in keys}
 
 
 def _precedence(cluster: str) -> tuple[bool, str]:

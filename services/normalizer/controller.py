@@ -146,6 +146,7 @@ class Controller:
         for at in times:
             if at is not None and now < at < inf:
                 self._queue.add_after(SYNC, at - now)
+        self._desired.forget_unused_cards()
         batches = self._mirror.begin(
             self._plan(now),
             cards=self._mirror.missing_cards(self._desired.cards),

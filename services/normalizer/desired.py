@@ -168,8 +168,12 @@ class Desired:
 
     @property
     def cards(self) -> Mapping[str, Card]:
-        """The cards that documents refer to and whose text is known, by key."""
-        return self._cards.shown(upsert.card_key for upsert in self.wanted.values())
+        """The cards that documents refer to and whose text is known, by key; see `forget_unused_cards`."""
+        return self._cards.chosen
+
+    def forget_unused_cards(self) -> None:
+        """Forget the texts of cards that no document refers to any more."""
+        self._cards.keep_chosen(upsert.card_key for upsert in self.wanted.values())
 
     def await_registries(self, clusters: frozenset[str]) -> None:
         """Set the clusters with a registry that has not been tried yet."""

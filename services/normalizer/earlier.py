@@ -114,14 +114,13 @@ class Earlier:
     def awaits_server(self, version: str, *, has_server: bool, known: Collection[str]) -> bool:
         """Return whether a version still waits for its stored server; `known` are all deployments that were seen."""
         server = self._servers.get(version)
-        if server is None:
-            return False
-        if not has_server and server not in known and self._ledger.knows(server):
-            return True
-        del self._servers[version]
+        return server is not None and not has_server and server not in known and self._ledger.knows(server)
+
+    def stop_awaiting(self, version: str) -> None:
+        """Forget which server was stored with a version."""
+        server = self._servers.pop(version, "")
         if server.endswith(_UNNAMED):
             self._ledger.forget(server)
-        return False
 
     def _expect(self, server: str, now: float) -> None:
         kind: SourceKind = "llm" if server.startswith("llmisvc:") else "kserve"

@@ -100,8 +100,8 @@ class Registered:
         if written.startswith("registry:") and "#" not in written:
             self._missed.pop(Ref.parse(written), None)
 
-    def find(self, written: str) -> RegisteredVersion | None:
-        """Return a version that is live, or missing and still kept, and record in the ledger which it is."""
+    def judge(self, written: str) -> RegisteredVersion | None:
+        """Record in the ledger whether a version is live, missing or archived; return it if it is to be shown."""
         ref = Ref.parse(written)
         source = registry_source(ref.place)
         if (found := self._versions[ref.place].get(ref)) is not None:

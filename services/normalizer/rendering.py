@@ -147,7 +147,7 @@ class Renderer:
         self.retained.discard(ref)
         self._deployments.clear_server(ref)
         registry = self._registered.registry_of(ref)
-        found = self._registered.find(ref) if registry is not None else None
+        found = self._registered.judge(ref) if registry is not None else None
         if registry is None or found is None:
             if self._registered.is_unusable(ref):
                 self.retained.add(ref)
@@ -165,6 +165,7 @@ class Renderer:
         if self._awaits_server(ref, chosen):
             self.retained.add(ref)
             return None
+        self._earlier.stop_awaiting(ref)
         if server:
             self.served_by[ref] = server
         else:

@@ -14,6 +14,7 @@ from common.http.problems import HttpProblem
 from common.http.server import add_status, create_app, read_body
 from common.metrics import Metrics
 from services.storage_rest import administration
+from services.storage_rest.removals import MOST_KEYS
 from services.storage_rest.screening import Unacceptable
 from services.storage_rest.service import StorageService, TooManyFollowers
 from services.storage_rest.settings import StorageSettings
@@ -26,8 +27,6 @@ LONGEST_WAIT = 60.0
 """Seconds that a request for changes may be held open."""
 FOLLOW_LATER = 5
 """Seconds after which a client may try again when too many wait for changes."""
-MOST_KEYS = 100_000
-"""Most keys in one `/currentkeyset`."""
 KEYS_LINE_LIMIT = 1024 * 1024
 """Longest request line, in bytes: the original's `/currentkeyset` has every key in its query."""
 HELD_HEADER = "X-Connector-Held"

@@ -14,6 +14,8 @@ from services.storage_rest.telemetry import StorageMetrics
 
 log = structlog.get_logger("storage")
 
+MOST_KEYS = 100_000
+"""Most keys in one `/currentkeyset`."""
 REMEMBERED = 200
 """How many arrivals, and how many departures, are kept in memory."""
 REPLICA = "removed-by-another-replica"
@@ -63,7 +65,7 @@ class Departures:
         self._telemetry = telemetry
         self._clock = clock
         self._latest: deque[Departure] = deque(maxlen=REMEMBERED)
-        self._unnamed: deque[float] = deque()
+        self._unnamed: deque[float] = deque(maxlen=MOST_KEYS)
 
     def __iter__(self) -> Iterator[Departure]:
         """Yield the remembered departures, the latest first."""
@@ -84,9 +86,8 @@ class Departures:
 
     def unnamed_within(self, seconds: float) -> int:
         """Return how many were removed within some seconds because `/currentkeyset` lacked them."""
-        while self._unnamed and self._unnamed[0] < self._clock() - seconds:
-            self._unnamed.popleft()
-        return len(self._unnamed)
+        since = self._clock() - seconds
+        return sum(at >= since for at in self._unnamed)
 
 
 class Arrivals:

@@ -139,6 +139,7 @@ class Bench:
                 del self.storage[key]
             self.removed |= made.removals
             self.desired.free_names(self.storage)
+        self.desired.forget_unused_cards()
 
     def planned(self) -> Plan:
         return plan(

@@ -34,7 +34,7 @@ class Namespaces:
         self._fault: Fault | None = STARTING
         self._tried = asyncio.Event()
         collection = Collection[Inheritance](changed=self._change, listed=self._tried.set, state=self._tell)
-        self._reflectors = collection.reflectors(scope, NAMESPACES, read_namespace, places=(None,))
+        self._reflectors = collection.create_reflectors(scope, NAMESPACES, read_namespace, places=(None,))
 
     def of(self, namespace: str) -> Inheritance:
         """Return what a namespace says."""

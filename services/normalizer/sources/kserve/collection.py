@@ -67,7 +67,7 @@ class Collection(Generic[T]):
         self._counts: list[int] = []
         self._faults: list[Fault | None] = []
 
-    def reflectors(
+    def create_reflectors(
         self,
         scope: Scope,
         resource: Resource,
@@ -75,7 +75,7 @@ class Collection(Generic[T]):
         *,
         places: Sequence[str | None] = (),
     ) -> list[Reflector[T]]:
-        """Return a reflector for each of the namespaces, by default those of the scope."""
+        """Create a reflector for each of the namespaces, by default those of the scope."""
         namespaces = places or scope.places
         self._counts, self._faults = [0] * len(namespaces), [STARTING] * len(namespaces)
         return [

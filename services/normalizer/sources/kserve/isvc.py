@@ -51,14 +51,14 @@ class KserveSource:
         services = _Companions("service", self._scope.cluster, sink)
         accounts = _Companions("serviceaccount", self._scope.cluster, sink)
         companions: list[Reflector[Any]] = [
-            *services.collection.reflectors(self._scope, SERVICES, owned(read_service)),
-            *accounts.collection.reflectors(self._scope, SERVICE_ACCOUNTS, owned(read_service_account)),
+            *services.collection.create_reflectors(self._scope, SERVICES, owned(read_service)),
+            *accounts.collection.create_reflectors(self._scope, SERVICE_ACCOUNTS, owned(read_service_account)),
         ]
         if self._runtimes:
             for resource, places in ((SERVING_RUNTIMES, self._scope.places), (CLUSTER_SERVING_RUNTIMES, (None,))):
                 of_kind = _Companions("runtime", self._scope.cluster, sink, part=resource.plural)
-                companions += of_kind.collection.reflectors(self._scope, resource, read_runtime, places=places)
-        self._isvcs = self._isvc_collection(sink).reflectors(self._scope, INFERENCE_SERVICES, read_isvc)
+                companions += of_kind.collection.create_reflectors(self._scope, resource, read_runtime, places=places)
+        self._isvcs = self._isvc_collection(sink).create_reflectors(self._scope, INFERENCE_SERVICES, read_isvc)
         async with asyncio.TaskGroup() as tasks:
             for reflector in companions:
                 tasks.create_task(reflector.run())

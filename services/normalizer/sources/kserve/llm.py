@@ -120,7 +120,7 @@ class LlmSource:
             listed=listed,
             state=lambda fault: over.set() if kind_of(fault) == "absent" else self._tell(sink, fault),
         )
-        self._reflectors = collection.reflectors(self._scope, resource, self._read)
+        self._reflectors = collection.create_reflectors(self._scope, resource, self._read)
         async with asyncio.TaskGroup() as tasks:
             following = [tasks.create_task(reflector.run()) for reflector in self._reflectors]
             await over.wait()

@@ -84,8 +84,8 @@ class ArtifactIndex:
         """Return the live versions whose artifacts are unknown, or may have changed since they were fetched."""
         return [version for version in live if self._fetched_for.get(version.id) is not version]
 
-    def search(self, live: Iterable[ModelVersion], *, limit: int) -> list[ModelVersion]:
-        """Return versions that strays may belong to, likeliest first: those without artifacts, then the newest.
+    def take_candidates(self, live: Iterable[ModelVersion], *, limit: int) -> list[ModelVersion]:
+        """Return the next versions that strays may belong to: first those without artifacts, then the newest.
 
         Each is named once per search; artifacts that no live version owns belong to archived ones, or to none.
         """

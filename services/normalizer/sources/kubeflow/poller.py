@@ -151,7 +151,7 @@ class RegistryPoller:
         due = sorted(artifacts.due(live), key=lambda version: version.id in self._broken)
         failures = await self._fetch(due)
         asked = 0
-        while not failures and asked < _SEARCH_LIMIT and (some := artifacts.search(live, limit=_SEARCH_STEP)):
+        while not failures and asked < _SEARCH_LIMIT and (some := artifacts.take_candidates(live, limit=_SEARCH_STEP)):
             failures = await self._fetch(some)
             asked += len(some)
         return failures
