@@ -90,7 +90,7 @@ def run(
     address: "Address",
     metrics_address: "Address | None",
 ) -> None:
-    """Run normalizer, cache and feed in one process until it is stopped."""
+    """Run normalizer, cache and feed in one process."""
     from common import logs, runtime
     from common.kube.credentials import CredentialsError
     from common.settings import SettingsError
@@ -160,7 +160,7 @@ def preview(
     output: str,
     fail_on: str,
 ) -> None:
-    """Show what would be served from the manifests in PATHS, and what is wrong with them.
+    """Show what would be served from manifests, and what is wrong.
 
     PATHS are files, folders, patterns such as 'models/**/*.yaml', or - for standard input:
     kustomize build . | connector preview -
