@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from common.faults import Fault, FaultKind
-from common.http.client import RemoteError, StatusError, Unreachable
+from common.http.client import NotTrusted, RemoteError, StatusError, Unreachable
 from common.kube.resources import CONFIG_MAPS, PODS, SECRETS, Resource
 
 ROLE = "rhdh-rhoai-connector"
@@ -127,7 +127,7 @@ def remedy_of(error: RemoteError) -> str:
     """Return what to do about a failed request to the Kubernetes API; empty if that is unknown."""
     if isinstance(error, KubeError):
         return error.remedy
-    if isinstance(error, Unreachable) and "certificate" in error.cause:
+    if isinstance(error, NotTrusted):
         return (
             "the certificate of the API server is not signed by the given authority: give that of this API server, in "
             "ca.crt of the service account, in the kubeconfig, or in caFile of CLUSTERS_FILE"

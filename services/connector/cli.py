@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from common import __version__
+from common import LOCATION_PORT, __version__
 from common.commandline import HELP, AddressType, finish, progress_bar, reported
 
 if TYPE_CHECKING:
@@ -75,7 +75,13 @@ def main() -> None:
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder of the cache; default: STATE_DIR, or 'state'. With only --cluster, the cache is in ConfigMaps.",
 )
-@click.option("--address", type=AddressType(), default="127.0.0.1:9090", show_default=True, help="Address of the feed.")
+@click.option(
+    "--address",
+    type=AddressType(),
+    default=f"127.0.0.1:{LOCATION_PORT}",
+    show_default=True,
+    help="Address of the feed.",
+)
 @click.option(
     "--metrics-address",
     type=AddressType(),

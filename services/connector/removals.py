@@ -6,19 +6,19 @@ from typing import Any
 
 import click
 
+from common import STORAGE_PORT
 from common.commandline import finish, reported
 from common.http.client import HttpClient, RemoteError, StatusError
 from common.settings import SettingsError
 from services.storage_rest.settings import StorageSettings
 
-_DEFAULT_URL = "http://localhost:7070"
 _LEFT_SHOWN = 20
 
 _url = click.option(
     "--url",
     metavar="URL",
     envvar="STORAGE_URL",
-    default=_DEFAULT_URL,
+    default=f"http://localhost:{STORAGE_PORT}",
     show_default=True,
     help="Address of storage-rest, or of `connector run`.",
 )

@@ -13,6 +13,7 @@ from services.normalizer.normalize.labels import RegistryLabels
 from services.normalizer.settings import NormalizerSettings
 from services.normalizer.sink import Intake
 from services.normalizer.source import Sink
+from services.normalizer.sourcebook import FIRST_LOOK
 from services.normalizer.sources.http import Connector
 from services.normalizer.sources.kubeflow.discovery import (
     Discovery,
@@ -173,7 +174,7 @@ class Registries:
         )
         for ref in new:
             if ref.kind == "catalog":
-                self._intake.conditions.set(ref.source, False, "it is being read for the first time", stale=True)
+                self._intake.conditions.set(ref.source, False, FIRST_LOOK, stale=True)
         self._manager.update(self._refs.values())
         self._report_untrusted(found.untrusted)
 

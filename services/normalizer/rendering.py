@@ -70,6 +70,8 @@ class Renderer:
     def render(self, refs: Iterable[str], *, now: float) -> Iterator[None]:
         """Make the documents of `refs`, and of those tied to them, again; in slices, between which others may run."""
         refs = set(refs)
+        if not refs:
+            return
         versions = {ref for ref in refs if ref.startswith("registry:") and "#" not in ref}
         deployments = {ref for ref in refs if ref.startswith(("isvc:", "llmisvc:", "openai:"))}
         unready = partial(self._earlier.attribute_server, now=now)
@@ -105,14 +107,14 @@ class Renderer:
         if self._earlier.see(ref):
             self.dirty |= self.waiting
 
-    def why_hidden(self, ref: str, stored: Collection[str]) -> Why | None:
+    def why_hidden(self, ref: str, stored: Callable[[], Collection[str]]) -> Why | None:
         """Return why an object is not in the feed; None when it is, or when it does not exist.
 
-        `stored` are the references of what storage has.
+        `stored` returns the references of what storage has.
         """
         if ref in self.documents or self._deployments.shown_with_version(ref):
             return None
-        if ref in self.retained and ref in stored:
+        if ref in self.retained and ref in stored():
             return None
         if (fault := self._faults.get(ref)) is not None:
             return faulty("not-rendered", fault)
@@ -134,13 +136,7 @@ class Renderer:
             done = work()
         except Exception as error:
             self._failures.append((Ref.parse(ref).label, error))
-            self._faults[ref] = Problem(
-                "internal_error",
-                "error",
-                Ref.parse(ref).label,
-                f"it cannot be rendered: {type(error).__name__}: {error}"[:300],
-                "its entry is kept as it was; please report this with the traceback in the log",
-            )
+            self._faults[ref] = internal_error(Ref.parse(ref), "it cannot be rendered", error)
             self.retained.add(ref)
             return None
         self._faults.pop(ref, None)
@@ -258,8 +254,12 @@ class Renderer:
         self.documents.retitled.clear()
         for document in documents:
             self.note(document.ref, (*self.documents.problems(document), *self._problems_of(document.ref)))
+        self.take_over_unnamed()
+
+    def take_over_unnamed(self) -> None:
+        """Have the entries that the original wrote under the keys of our documents count as ours from now on."""
         for key in self._ledger.unnamed() & self.documents.wanted.keys():
-            self._ledger.forget(key)  # from now on the original's entry under this key is ours
+            self._ledger.forget(key)
 
     def _problems_of(self, ref: str) -> tuple[Problem, ...]:
         """Return the problems of an object that are not about its document."""
@@ -273,3 +273,14 @@ class Renderer:
         stated = entry.facts.stated
         lacking = self._cards.lacks(stated.catalog_model)
         return (*problems, *card_problems(stated, subject=entry.facts.subject, lacking=lacking))
+
+
+def internal_error(ref: Ref, fault: str, error: Exception) -> Problem:
+    """Return the problem of an object that a mistake in our code keeps from being processed."""
+    return Problem(
+        "internal_error",
+        "error",
+        ref.label,
+        f"{fault}: {type(error).__name__}: {error}"[:300],
+        "its entry is kept as it was; please report this with the traceback in the log",
+    )

@@ -9,8 +9,10 @@ from typing import Any, Literal, TypeVar
 
 import click
 
+from common import LOCATION, NORMALIZER, STORAGE
 from common.commandline import finish, reported
 from services.connector.doctor.report import COLOURS, Report, Step, lines_of
+from services.connector.doctor.steps import LOCATION_URL, NORMALIZER_URL, STORAGE_URL
 
 F = TypeVar("F", bound=Callable[..., Any])
 _OPTIONS = (
@@ -37,18 +39,10 @@ _OPTIONS = (
         multiple=True,
         help="A context of the kubeconfig, as 'connector run --cluster' was given it; repeatable.",
     ),
+    click.option("--location", metavar="URL", default=LOCATION_URL, show_default=True, help="Address of location."),
+    click.option("--storage", metavar="URL", default=STORAGE_URL, show_default=True, help="Address of storage-rest."),
     click.option(
-        "--location", metavar="URL", default="http://localhost:9090", show_default=True, help="Address of location."
-    ),
-    click.option(
-        "--storage", metavar="URL", default="http://localhost:7070", show_default=True, help="Address of storage-rest."
-    ),
-    click.option(
-        "--normalizer",
-        metavar="URL",
-        default="http://localhost:8081",
-        show_default=True,
-        help="Address of rhoai-normalizer.",
+        "--normalizer", metavar="URL", default=NORMALIZER_URL, show_default=True, help="Address of rhoai-normalizer."
     ),
 )
 
@@ -112,7 +106,7 @@ def _run(
 
     if contexts and os.environ.get("CLUSTERS_FILE", "").strip():
         raise click.UsageError("CLUSTERS_FILE names the clusters already: give no --cluster CONTEXT")
-    urls = {"location": location, "storage-rest": storage, "rhoai-normalizer": normalizer}
+    urls = {LOCATION: location, STORAGE: storage, NORMALIZER: normalizer}
 
     async def run() -> Report:
         report = Report()

@@ -29,14 +29,13 @@ PATH_ANNOTATION = "opendatahub.io/connection-path"
 _PROTOCOL_ANNOTATION = "opendatahub.io/connection-type-protocol"
 _REF_ANNOTATION = "opendatahub.io/connection-type-ref"
 _TYPE_ANNOTATION = "opendatahub.io/connection-type"
-_TITLE_ANNOTATION = "openshift.io/display-name"
 _FOUND_BY_LABELS = ("opendatahub.io/managed", "opendatahub.io/dashboard")
 
 _PROTOCOLS: Mapping[str, ConnectionType] = {"s3": "s3", "uri": "uri", "oci": "oci"}
 _REFS: Mapping[str, ConnectionType] = {"s3": "s3", "uri-v1": "uri", "oci-v1": "oci"}
 _S3 = "s3"
 _READ_IN_METADATA: Mapping[str, tuple[str, ...]] = {
-    "annotations": (_PROTOCOL_ANNOTATION, _REF_ANNOTATION, _TYPE_ANNOTATION, _TITLE_ANNOTATION),
+    "annotations": (_PROTOCOL_ANNOTATION, _REF_ANNOTATION, _TYPE_ANNOTATION, values.DISPLAY_NAME),
     "labels": (*_FOUND_BY_LABELS, _TYPE_ANNOTATION),
 }
 _FIELDS = ("AWS_S3_BUCKET", "AWS_S3_ENDPOINT", "AWS_DEFAULT_REGION", "URI", "https-host", "OCI_HOST")
@@ -102,7 +101,7 @@ def read_connection(obj: Mapping[str, Any], *, namespace: str, name: str) -> Con
         outdated_type=bool(kind) and not protocol,
         found_by_kserve=all(values.line(labels.get(label)) == "true" for label in _FOUND_BY_LABELS)
         and _S3 in (values.line(annotations.get(_TYPE_ANNOTATION)), values.line(labels.get(_TYPE_ANNOTATION))),
-        title=_safe(values.line(annotations.get(_TITLE_ANNOTATION))),
+        title=_safe(values.line(annotations.get(values.DISPLAY_NAME))),
         **(_fields(obj) if whole else {}),
     )
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from services.normalizer.normalize import values
-from services.normalizer.normalize.addresses import llm_addresses, status_addresses
+from services.normalizer.normalize.addresses import BY_PUBLISHER, llm_addresses, status_addresses
 from services.normalizer.normalize.containers import (
     ContainerConfig,
     configured_names,
@@ -40,7 +40,6 @@ _CUSTOM_STORAGE_VARIABLE = "STORAGE_URI"
 _TRANSFORMER_CONTAINER = "transformer-container"
 _NO_MODEL: Mapping[str, Any] = {}
 _MODEL_MESH = "modelmesh"
-_BY_PUBLISHER = "publishers/"
 
 
 class Predictor(NamedTuple):
@@ -213,7 +212,7 @@ def _addressed_names(status: Mapping[str, Any]) -> tuple[str, ...]:
         for address in values.items(status.get("addresses"))
         for model in values.items(values.at(address, "models"))
     )
-    return tuple(dict.fromkeys(name for name in named if name and not name.startswith(_BY_PUBLISHER)))
+    return tuple(dict.fromkeys(name for name in named if name and not name.startswith(BY_PUBLISHER)))
 
 
 def _specified_names(model: Mapping[str, Any]) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from services.normalizer.normalize.cards import card_url
 from services.normalizer.normalize.licences import licence_identifier, licence_page
 from services.normalizer.normalize.links import is_web_address, read_link, without_credentials
 from services.normalizer.normalize.owners import Owner, entity_reference, parse_owner
-from services.normalizer.normalize.result import Defaults, Notes
+from services.normalizer.normalize.result import DEFAULT_OWNER, Defaults, Notes
 
 ANNOTATION_PREFIX = "modelcatalogbridge.rhdh.io/"
 """The prefix of our annotations; they override those of the same name under `SUCCESSOR_PREFIX`."""
@@ -41,8 +41,8 @@ _API_TYPES: Mapping[str, ApiType] = {"openapi": "openapi", "asyncapi": "asyncapi
 
 NAMES_PREFIX = "model-"
 """How the annotations with the names of `NAMES` begin, after their prefix."""
-_DASHBOARD_KEYS = {"description": "openshift.io/description", TITLE: "openshift.io/display-name"}
-_LAST_RESORT = Owner("rhdh-rhoai-bridge")
+_DASHBOARD_KEYS = {"description": "openshift.io/description", TITLE: values.DISPLAY_NAME}
+_LAST_RESORT = Owner(DEFAULT_OWNER)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

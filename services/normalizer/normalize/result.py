@@ -12,6 +12,8 @@ from common.problems import Problem, ProblemId
 from common.wire import Reconciler
 from services.normalizer.facts import LOCAL, MLFLOW, SHARED, Ref, cluster_of, cluster_of_id
 
+DEFAULT_OWNER = "rhdh-rhoai-bridge"
+"""The owner where none is given, as the original has it."""
 IGNORE = "rhdh.modelcatalog.io/ignore"
 """The annotation, label or custom property that keeps an object out of the catalog: `"true"`."""
 SourceField = Literal["lifecycle", "owner", "system"]
@@ -31,7 +33,7 @@ class Defaults:
     `of_sources` are owners, lifecycles and systems by source and field, which override the others.
     """
 
-    owner: str = "rhdh-rhoai-bridge"
+    owner: str = DEFAULT_OWNER
     lifecycle: str = "development"
     tags_ignored: tuple[str, ...] = ()
     dashboard_url: str = ""

@@ -7,6 +7,9 @@ from typing import Any
 
 from services.normalizer.normalize.links import without_credentials
 
+DISPLAY_NAME = "openshift.io/display-name"
+"""The annotation in which OpenShift's dashboards keep the title of an object."""
+
 # Control characters break the readers' database (PostgreSQL has no NUL in text); lone surrogates are not valid UTF-8.
 _UNWANTED = re.compile("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
 _LINE_BREAK = re.compile("\r\n?")

@@ -5,7 +5,7 @@ from http import HTTPStatus
 from urllib.parse import urlsplit
 
 from common.faults import Fault, FaultKind
-from common.http.client import RemoteError, StatusError, Unreachable
+from common.http.client import NotTrusted, RemoteError, StatusError, TimedOut, Unreachable
 from services.normalizer.sources.refs import ACCOUNT, SourceRef
 
 _UNKNOWN_NAME = ("name or service not known", "nodename nor servname", "name resolution", "no address associated")
@@ -136,19 +136,18 @@ def _of_credentials(ref: SourceRef, status: int) -> tuple[FaultKind, str] | None
 
 
 def _of_transport(ref: SourceRef, error: Unreachable) -> tuple[FaultKind, str]:
-    cause = error.cause.lower()
     host = urlsplit(ref.url).hostname
-    if "certificate" in cause:
+    if isinstance(error, NotTrusted):
         return "certificate", (
             f"set {ref.settings.authority} to a file with the certificate of its authority; or add {host} to "
             "MODEL_REGISTRY_INSECURE, so that its certificate is not checked"
         )
-    if any(words in cause for words in _UNKNOWN_NAME):
+    if any(words in error.cause.lower() for words in _UNKNOWN_NAME):
         return (
             "dns",
             f"the name {host} is unknown here: check {ref.origin} and the DNS of the place where the connector runs",
         )
-    if cause == "no answer in time":
+    if isinstance(error, TimedOut):
         return (
             "timeout",
             f"check the pods of {ref.label}, and whether a network policy or firewall blocks the way to it",
