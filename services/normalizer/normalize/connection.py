@@ -111,9 +111,9 @@ def fetched_bucket(pod: Mapping[str, Any]) -> str:
 
     Only the arguments of KServe's storage initializer are read: pairs of source and destination.
     """
-    for container in values.items(values.at(pod, "spec", "initContainers")):
+    for container in values.items_at(pod, "spec", "initContainers"):
         if values.at(container, "name") == _STORAGE_INITIALIZER:
-            for argument in values.items(values.at(container, "args")):
+            for argument in values.items_at(container, "args"):
                 scheme, _, rest = _safe(values.line(argument)).partition("://")
                 if scheme == _S3:
                     return rest.partition("/")[0]

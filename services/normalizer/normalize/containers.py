@@ -61,16 +61,16 @@ def read_container(container: object, *, name: str, namespace: str) -> Container
         return _TEMPLATE.sub(lambda match: name if match[1] == "Name" else namespace, text)
 
     variables = {
-        values.line(values.at(variable, "name")): filled(values.line(values.at(variable, "value")))
-        for variable in values.items(values.at(container, "env"))
+        values.line_at(variable, "name"): filled(values.line_at(variable, "value"))
+        for variable in values.items_at(container, "env")
     }
 
     def expanded(text: str) -> str:
         return _VARIABLE.sub(lambda match: variables.get(match[1], match[0]), filled(text))
 
-    written = [*values.items(values.at(container, "command")), *values.items(values.at(container, "args"))]
+    written = [*values.items_at(container, "command"), *values.items_at(container, "args")]
     words = (word for text in written[:_MOST_ARGUMENTS] for word in _words(expanded(values.text(text))))
-    return ContainerConfig(tuple(words), variables, values.line(values.at(container, "image")))
+    return ContainerConfig(tuple(words), variables, values.line_at(container, "image"))
 
 
 def _words(text: str) -> Iterable[str]:
