@@ -157,6 +157,8 @@ class _UnseenVersions:
         return (ref for ref in self._refs if Ref.parse(ref).place == registry)
 
     def may_be_served_by(self, ref: str, deployment: Deployment) -> bool:
+        if not self._refs:  # nearly always, soon after the start
+            return False
         labels, cluster = deployment.registry, Ref.parse(ref).place
         if labels is not None and self._any(self._by_version.get(labels.version, ()), cluster):
             return True
