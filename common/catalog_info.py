@@ -12,14 +12,13 @@ from contextlib import suppress
 from typing import Any, Final
 
 from common import backstage, strict_json
-from common.annotations import CARD_ANNOTATION
+from common.annotations import CARD_ANNOTATION, TECHDOCS_REF
 
 FILE_NAME: Final = "catalog-info.yaml"
 API_VERSION: Final = "backstage.io/v1alpha1"
 
-_TECHDOCS: Final = "backstage.io/techdocs-ref"
 _URL: Final = "url:"
-_ACCESS: Final = {True: "auth-required", False: "auth-not-required"}
+ACCESS: Final = {True: "auth-required", False: "auth-not-required"}
 _API, _ARTIFACT, _HOMEPAGE, _HOW_TO_USE, _LICENSE = "API", "Artifact Location", "Homepage", "How to use", "License"
 _OF_MODEL: Final = {"artifactLocationURL": _ARTIFACT, "howToUseURL": _HOW_TO_USE, "license": _LICENSE}
 _NO_DEFINITION: Final = "TBD"
@@ -31,9 +30,13 @@ _SEPARATOR = re.compile(rb"^---\s*$", re.MULTILINE)
 
 def render(entities: Iterable[Mapping[str, Any]]) -> bytes:
     """Return entities as YAML documents."""
-    texts = (json.dumps(entity, ensure_ascii=False, indent=2) for entity in entities)
-    printable = (_NOT_PRINTABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", text) for text in texts)
-    return "".join(f"---\n{text}\n" for text in printable).encode()
+    return "".join(f"---\n{in_yaml(entity, indent=2)}\n" for entity in entities).encode()
+
+
+def in_yaml(value: Any, *, indent: int | None = None) -> str:
+    """Return a value as YAML, written like JSON."""
+    text = json.dumps(value, ensure_ascii=False, indent=indent)
+    return _NOT_PRINTABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def to_yaml(body: bytes) -> bytes:
@@ -59,7 +62,7 @@ def _resource(model: Mapping[str, Any], server: Mapping[str, Any] | None) -> dic
         spec["dependencyOf"] = [f"component:{_name(server)}"]
     annotations = dict(model.get("annotations", {}))
     if card := annotations.pop(CARD_ANNOTATION, ""):
-        annotations[_TECHDOCS] = f"{_URL}{card.strip()}"
+        annotations[TECHDOCS_REF] = f"{_URL}{card.strip()}"
     return _entity(
         "Resource",
         model,
@@ -141,7 +144,7 @@ def _lifecycle(part: Mapping[str, Any]) -> str:
 
 
 def _access(server: Mapping[str, Any]) -> str:
-    return _ACCESS[bool(server.get("authentication"))]
+    return ACCESS[bool(server.get("authentication"))]
 
 
 # --- the other direction, for documents written by an original normalizer
@@ -195,7 +198,7 @@ def _model_of(entity: Mapping[str, Any]) -> dict[str, Any]:
     if not any(found.values()):
         found["artifactLocationURL"] = first
     annotations = _annotations_of(entity)
-    reference = annotations.pop(_TECHDOCS, "")
+    reference = annotations.pop(TECHDOCS_REF, "")
     if reference.startswith(_URL):
         annotations[CARD_ANNOTATION] = reference.removeprefix(_URL)
     optional = {**found, "tags": _tags_of(entity), "annotations": annotations}
@@ -207,23 +210,23 @@ def _server_of(entity: Mapping[str, Any]) -> dict[str, Any]:
     homepage = _links_of(entity).get(_HOMEPAGE, "")
     return {
         **_common_of(entity),
-        "authentication": _ACCESS[True] in tags,
+        "authentication": ACCESS[True] in tags,
         **({"homepageURL": homepage} if homepage else {}),
-        "tags": [tag for tag in tags if tag not in _ACCESS.values()],
-        "annotations": {key: text for key, text in _annotations_of(entity).items() if key != _TECHDOCS},
+        "tags": [tag for tag in tags if tag not in ACCESS.values()],
+        "annotations": {key: text for key, text in _annotations_of(entity).items() if key != TECHDOCS_REF},
     }
 
 
 def _api_of(entity: Mapping[str, Any]) -> dict[str, Any]:
     spec, links = _mapping(entity.get("spec")), _links_of(entity)
     kind = _text(spec.get("type"))
-    annotations = {key: text for key, text in _annotations_of(entity).items() if key != _TECHDOCS}
+    annotations = {key: text for key, text in _annotations_of(entity).items() if key != TECHDOCS_REF}
     return {
         **({"annotations": annotations} if annotations else {}),
         "url": links.get(_API) or next(iter(links.values()), ""),
         "type": kind if kind in ("openapi", "asyncapi", "graphql", "grpc") else "openapi",
         "spec": _text(spec.get("definition")) or _NO_DEFINITION,
-        "tags": [tag for tag in _tags_of(entity) if tag not in _ACCESS.values()],
+        "tags": [tag for tag in _tags_of(entity) if tag not in ACCESS.values()],
     }
 
 

@@ -15,6 +15,8 @@ from common import strict_json
 
 ServerType = Literal["", "openai-v1", "open-inference-protocol-v2", "kserve-v1", "grpc"]
 """The protocol of a model server; empty if it is unknown. `openai-v1` is the plugin's documented value."""
+HUGGING_FACE_SERVER = "huggingfaceserver"
+"""The name of KServe's runtime whose OpenAI API is below `/openai`."""
 SERVER_TYPES: tuple[ServerType, ...] = ("", "openai-v1", "open-inference-protocol-v2", "kserve-v1", "grpc")
 
 LINK_ICONS = ("catalog", "chat", "dashboard", "docs", "email", "github", "help", "web")

@@ -97,6 +97,9 @@ PROBLEMS: Final[Mapping[ProblemId, Meaning]] = {
         "A field of a manifest has a type that the API server refuses.",
         "Write the field as the message says.",
     ),
+    "field_repeated": Meaning(
+        "An object of a manifest has a field more than once; the last one counts.", "Write it once."
+    ),
     "field_unknown": Meaning(
         "A field of a manifest is unknown to KServe: it is misspelt or in the wrong place, and is not deployed.",
         "Correct its name or move it, as the message says. If the KServe of the cluster is newer and has it: nothing.",
@@ -121,6 +124,9 @@ PROBLEMS: Final[Mapping[ProblemId, Meaning]] = {
     "kustomization_not_applied": Meaning(
         "A kustomization changes manifests; these changes are not applied.",
         "Render it: `kustomize build DIR | connector preview -`.",
+    ),
+    "label_not_read": Meaning(
+        "A label has the name of one of the connector's annotations and is not read.", "Write it as an annotation."
     ),
     "licence_unknown": Meaning(
         "A licence is neither a URL nor an SPDX identifier; it is shown as an annotation.", "Write the URL of its text."

@@ -196,7 +196,7 @@ def table(wheels: list[Path]) -> str:
         **kubernetes,
         **{name: {field: _of_core(type_) for field, type_ in fields.items()} for name, fields in _LLM.items()},
         **kserve_types(wheels),
-        "Metadata": metadata,
+        "Metadata": {**metadata, "annotations": "{any}", "labels": "{any}"},
         "InferenceService": {**_ROOT, "spec": "V1beta1InferenceServiceSpec"},
         "LLMInferenceService": {**_ROOT, "spec": "LLMInferenceServiceSpec"},
     }

@@ -2,6 +2,7 @@
 
 import ast
 import re
+from collections import defaultdict
 
 from tests.sourcecode import imported, modules, name_of, parse, uses
 
@@ -81,6 +82,25 @@ def test_what_tries_again_has_one_way_to_pause() -> None:
 
 def test_single_requests_are_repeated_in_one_place() -> None:
     assert {name_of(path) for path in CODE if "stamina" in imported(path)} == {"common/http/client.py"}
+
+
+SAME_BY_CHANCE = {
+    "archived": "a cause for which an entry is hidden, and a stage of MLflow",
+    "InferenceService": "a kind of objects that Backstage shows, and a word by which files are recognised",
+    "manifests": "the source that reads files, and a folder in a bundle",
+}
+"""Constants with the same text that say different things."""
+
+
+def test_a_constant_has_one_place() -> None:
+    places: defaultdict[str, list[str]] = defaultdict(list)
+    for path in CODE:
+        for node in parse(path).body:
+            value = node.value if isinstance(node, ast.Assign | ast.AnnAssign) else None
+            if isinstance(value, ast.Constant) and isinstance(value.value, str) and len(value.value) >= 8:
+                places[value.value].append(name_of(path))
+
+    assert {text: found for text, found in places.items() if len(found) > 1 and text not in SAME_BY_CHANCE} == {}
 
 
 def test_contexts_that_verify_servers_are_made_in_one_module() -> None:

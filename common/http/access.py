@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from aiohttp import web
 
+from common import PRODUCT
 from common.clocks import loop_time
 from common.http.problems import HttpProblem
 from common.secrets import TokenSource, same_token
@@ -80,7 +81,7 @@ class AccessPolicy:
             return
         given = _bearer(request)
         if given is None:
-            challenge = {"WWW-Authenticate": 'Bearer realm="rhoai-connector"'}
+            challenge = {"WWW-Authenticate": f'Bearer realm="{PRODUCT}"'}
             raise self._refusal(request, HttpProblem(401, _GUARD_HINT if guard else _HINT, headers=challenge))
         if expected is not None and same_token(given, expected):
             return

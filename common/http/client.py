@@ -22,6 +22,8 @@ from common.secrets import TokenSource
 log = structlog.get_logger("http.client")
 
 RETRIED = frozenset({429, 502, 503, 504})
+UNKNOWN_PATH = frozenset({404, 405, 501})
+"""Statuses by which a server says that it has no such path: another program, or an older version."""
 MAX_WAIT = 30.0
 """Longest pause before a retry, in seconds, even if Retry-After asks for more."""
 
@@ -43,6 +45,17 @@ class Unreachable(RemoteError):
         super().__init__(f"{url}: {cause}")
         self.url = url
         self.cause = cause
+
+
+class TimedOut(Unreachable):
+    """There was no answer in time."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url, "no answer in time")
+
+
+class NotTrusted(Unreachable):
+    """The server's certificate could not be verified."""
 
 
 class StatusError(RemoteError):
@@ -218,9 +231,9 @@ class HttpClient:
                 yield answer
         except TimeoutError:
             result = "no answer in time"
-            raise Unreachable(str(url), result) from None
+            raise TimedOut(str(url)) from None
         except aiohttp.ClientConnectorCertificateError as error:
-            raise Unreachable(str(url), f"certificate not trusted: {error.certificate_error}") from error
+            raise NotTrusted(str(url), f"certificate not trusted: {error.certificate_error}") from error
         except (aiohttp.ClientError, OSError) as error:
             result = str(error) or type(error).__name__
             raise Unreachable(str(url), result) from error
@@ -254,7 +267,7 @@ class HttpClient:
 def _retry_delay(error: Exception) -> bool | float:
     """Return whether a failed request is sent again; a number is the pause that the server asked for."""
     if isinstance(error, Unreachable):
-        return "certificate" not in error.cause
+        return not isinstance(error, NotTrusted)
     if isinstance(error, StatusError) and error.status in RETRIED:
         return True if error.retry_after is None else min(error.retry_after, MAX_WAIT)
     return False

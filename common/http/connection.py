@@ -9,6 +9,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import LineTooLong
 from aiohttp.web_protocol import RequestHandler
 
+from common import PRODUCT
 from common.http.problems import HttpProblem
 
 log = structlog.get_logger("http")
@@ -79,7 +80,7 @@ class ServerConnection(RequestHandler):
             )
         response = HttpProblem(status, detail).response(instance="", request_id="")
         response.headers["X-Content-Type-Options"] = "nosniff"
-        response.headers["Server"] = "rhoai-connector"
+        response.headers["Server"] = PRODUCT
         response.force_close()
         return response
 

@@ -14,8 +14,8 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from common import PRODUCT, randomness
 from common import metrics as metrics_format
-from common import randomness
 from common.health import Health
 from common.http.access import AccessPolicy
 from common.http.addresses import Address, address_of, sockets_of
@@ -129,7 +129,7 @@ async def _add_headers(request: web.Request, response: web.StreamResponse) -> No
     if REQUEST_ID in request:
         response.headers["X-Request-Id"] = request[REQUEST_ID]
     response.headers["X-Content-Type-Options"] = "nosniff"
-    response.headers["Server"] = "rhoai-connector"
+    response.headers["Server"] = PRODUCT
 
 
 def _add_own_routes(app: web.Application, metrics: Metrics, health: Health) -> None:

@@ -12,7 +12,7 @@ import aiohttp
 import structlog
 import yarl
 
-from common.http.client import HttpClient, NewConnector, Response, StatusError, Unreachable, tcp_connector
+from common.http.client import HttpClient, NewConnector, Response, StatusError, TimedOut, tcp_connector
 from common.kube.answers import WatchEvent, read_events, read_object, read_page, read_resource_names
 from common.kube.credentials import Credentials, CredentialsError
 from common.kube.errors import Asked, KubeError, from_answer
@@ -228,7 +228,7 @@ class KubeClient:
                             self._http.stream("GET", path, params=params, timeout=limits)
                         )
                 except TimeoutError:
-                    raise Unreachable(self._http.base_url + path, "no answer in time") from None
+                    raise TimedOut(self._http.base_url + path) from None
 
             answer = await self._authorized(asked, open_watch)
             events = read_events(answer, asked, refused=self.credentials.refused)

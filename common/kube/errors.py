@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from common.faults import Fault, FaultKind
-from common.http.client import RemoteError, StatusError, Unreachable
+from common.http.client import NotTrusted, RemoteError, StatusError, Unreachable
 from common.kube.resources import CONFIG_MAPS, PODS, SECRETS, Resource
 
 ROLE = "rhdh-rhoai-connector"
@@ -127,11 +127,17 @@ def remedy_of(error: RemoteError) -> str:
     """Return what to do about a failed request to the Kubernetes API; empty if that is unknown."""
     if isinstance(error, KubeError):
         return error.remedy
-    if isinstance(error, Unreachable) and "certificate" in error.cause:
-        return "set the certificate authority of this API server (ca.crt, caFile); the given one is not its own"
+    if isinstance(error, NotTrusted):
+        return (
+            "the certificate of the API server is not signed by the given authority: give that of this API server, in "
+            "ca.crt of the service account, in the kubeconfig, or in caFile of CLUSTERS_FILE"
+        )
     if isinstance(error, Unreachable):
-        return "check that the API server runs and that no network policy blocks it; the connector keeps trying"
-    return "check the address of the API server: another program seems to answer there"
+        return (
+            "check that the API server runs, and that no network policy or firewall blocks the way to it; "
+            "the connector keeps trying"
+        )
+    return "correct the address of the API server: another program seems to answer there"
 
 
 def _remedy(status: int, asked: Asked, refused: str) -> str:
@@ -141,10 +147,10 @@ def _remedy(status: int, asked: Asked, refused: str) -> str:
         return _missing_rule(asked)
     if status == 404 and not asked.name:
         if asked.resource.provided_by:
-            return f"install {asked.resource.provided_by}, which provides {asked.resource}; then it is found by itself"
-        return (
-            f"create namespace {asked.namespace}: it does not exist" if asked.namespace else "this is no Kubernetes API"
-        )
+            return f"install {asked.resource.provided_by}, which provides {asked.resource}; no restart is needed then"
+        if asked.namespace:
+            return f"the namespace {asked.namespace} does not exist: create it, or correct its name in the settings"
+        return "correct the address of the API server: what answers there is no Kubernetes API"
     return ""
 
 
@@ -159,4 +165,4 @@ def _missing_rule(asked: Asked) -> str:
         role = f"the ClusterRole {ROLE}, or a Role in namespace {asked.namespace},"
     else:
         role = f"the ClusterRole {ROLE}"
-    return f"{role} lacks a rule, or is not bound to the service account: {rule}"
+    return f"{role} lacks a rule, or is not bound to the connector's service account; add or bind it: {rule}"

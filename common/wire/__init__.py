@@ -17,6 +17,7 @@ from common.wire.exchange import (
 from common.wire.fields import awaited_fields
 from common.wire.messages import (
     RECONCILERS,
+    REVISION_HEADER,
     Applied,
     Awaited,
     Batch,
@@ -41,6 +42,7 @@ from common.wire.original import (
 )
 from common.wire.snapshot import (
     END_LINE,
+    SNAPSHOT_TYPE,
     SnapshotReader,
     card_line,
     entry_line,
@@ -52,6 +54,8 @@ from common.wire.snapshot import (
 __all__ = [
     "END_LINE",
     "RECONCILERS",
+    "REVISION_HEADER",
+    "SNAPSHOT_TYPE",
     "Applied",
     "Awaited",
     "Batch",

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Final, Literal
 
 from common import strict_json
 
@@ -14,6 +14,9 @@ RECONCILERS: tuple[Reconciler, ...] = ("kserve", "kubeflow")
 
 _LONGEST_COUNT = 18
 """Most digits of a count: storage never reaches longer ones, and parsing them takes time."""
+
+REVISION_HEADER: Final = "X-Connector-Revision"
+"""The header of a push that says which revision of storage it belongs to."""
 
 WireError = strict_json.JsonError
 """A message is invalid; the text says why."""

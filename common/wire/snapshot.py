@@ -2,11 +2,14 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from common import strict_json
 from common.wire.fields import awaited_field, dump, parse_awaited, parse_upsert, upsert_fields
 from common.wire.messages import Changes, Upsert, WireError
+
+SNAPSHOT_TYPE: Final = "application/x-ndjson"
+"""The media type of a snapshot."""
 
 
 def snapshot_lines(whole: Changes) -> Iterator[bytes]:

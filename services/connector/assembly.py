@@ -9,7 +9,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from common import __version__
+from common import NORMALIZER, STORAGE, __version__
 from common.health import Health
 from common.http import server
 from common.http.access import AccessPolicy
@@ -25,7 +25,7 @@ from services.location.follow import ShelfUpdater
 from services.location.service import access_policy, card_fetcher, rendering_options
 from services.location.settings import LocationSettings
 from services.location.shelf import Shelf
-from services.location.status.neighbours import NORMALIZER, STORAGE, Neighbours, in_process
+from services.location.status.neighbours import Neighbours, in_process
 from services.normalizer.clusters import Environment
 from services.normalizer.controller import Controller
 from services.normalizer.reports import add_explanations

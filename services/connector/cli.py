@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from common import __version__
+from common import LOCATION_PORT, __version__
 from common.commandline import HELP, AddressType, finish, progress_bar, reported
 
 if TYPE_CHECKING:
@@ -76,7 +76,13 @@ def main() -> None:
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder of the cache; default: STATE_DIR, or 'state'. With only --cluster, the cache is in ConfigMaps.",
 )
-@click.option("--address", type=AddressType(), default="127.0.0.1:9090", show_default=True, help="Address of the feed.")
+@click.option(
+    "--address",
+    type=AddressType(),
+    default=f"127.0.0.1:{LOCATION_PORT}",
+    show_default=True,
+    help="Address of the feed.",
+)
 @click.option(
     "--metrics-address",
     type=AddressType(),
@@ -91,7 +97,7 @@ def run(
     address: "Address",
     metrics_address: "Address | None",
 ) -> None:
-    """Run normalizer, cache and feed in one process until it is stopped."""
+    """Run normalizer, cache and feed in one process."""
     from common import logs, runtime
     from common.kube.credentials import CredentialsError
     from common.settings import SettingsError
@@ -161,7 +167,7 @@ def preview(
     output: str,
     fail_on: str,
 ) -> None:
-    """Show what would be served from the manifests in PATHS, and what is wrong with them.
+    """Show what would be served from manifests, and what is wrong.
 
     PATHS are files, folders, patterns such as 'models/**/*.yaml', or - for standard input:
     kustomize build . | connector preview -

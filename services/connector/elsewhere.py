@@ -21,7 +21,7 @@ from common.kube.resources import (
 )
 from common.metrics import Metrics
 from services.connector.doctor.asking import ApiServerClient
-from services.connector.doctor.collecting import CLUSTERS, MANIFESTS
+from services.connector.doctor.collecting import CLUSTERS, MANIFESTS_FOLDER
 from services.normalizer.connectors import own_connector
 from services.normalizer.facts import LOCAL, SHARED, Ref
 from services.normalizer.normalize.deployment import Fact
@@ -154,7 +154,7 @@ def read_bundle(file: Path) -> dict[str, dict[Path, FileContents]]:
         with tarfile.open(file) as archive:
             for member in archive:
                 parts = PurePosixPath(member.name).parts
-                if not member.isfile() or MANIFESTS not in parts[:-1] or member.size > _LARGEST:
+                if not member.isfile() or MANIFESTS_FOLDER not in parts[:-1] or member.size > _LARGEST:
                     continue
                 content = archive.extractfile(member)
                 if content is not None:
@@ -163,11 +163,11 @@ def read_bundle(file: Path) -> dict[str, dict[Path, FileContents]]:
     except (OSError, tarfile.TarError, EOFError) as error:
         raise BundleError(f"{file} cannot be read as a bundle of connector doctor: {error}") from error
     if not found:
-        raise BundleError(f"{file} has no folder {MANIFESTS}: it is not a bundle of connector doctor")
+        raise BundleError(f"{file} has no folder {MANIFESTS_FOLDER}: it is not a bundle of connector doctor")
     return found
 
 
 def _cluster_of(parts: Sequence[str]) -> str:
     """Return the name of the cluster whose manifest has this path in a bundle; empty if there is only one."""
-    before = parts[: parts.index(MANIFESTS)]
+    before = parts[: parts.index(MANIFESTS_FOLDER)]
     return before[-1] if before[-2:-1] == (CLUSTERS,) else ""

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from common.catalog_info import ACCESS
 from common.wire import Upsert
 
 _OVERRIDES = ("system", "serverType", "default", "owner", "lifecycle", "api-entity-ref")
@@ -32,7 +33,7 @@ def _server_entity(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
     api, names = server["API"], [model["name"] for model in document["models"]]
     annotations = {**server.get("annotations", {}), **api.get("annotations", {})}
     overrides = {name: annotations.pop(f"rhdh.io/{name}", None) for name in _OVERRIDES}
-    access = "auth-required" if server["authentication"] else "auth-not-required"
+    access = ACCESS[bool(server["authentication"])]
     spec = {
         "type": "ai-model-server",
         "owner": f"user:{overrides['owner'] or server['owner']}",

@@ -2,7 +2,7 @@
 
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from glob import glob
 from pathlib import Path
@@ -13,6 +13,7 @@ from common.problems import Problem, Severity
 from common.wire import Upsert
 from services.normalizer.desired import Desired
 from services.normalizer.facts import MANIFESTS, SHARED, Ref
+from services.normalizer.hidden import unready
 from services.normalizer.normalize.deployment import Fact
 from services.normalizer.normalize.registered_version import registry_source
 from services.normalizer.normalize.result import ClusterView, Defaults
@@ -115,7 +116,8 @@ def preview(
     every = [_selected(contents, selection) for contents in every]
     desired = _desired(every, defaults, registries)
     places = {str(ref): manifest.place for contents in every for ref, manifest in contents.deployments.items()}
-    found = _found(every, desired, places)
+    copied = {str(path) for of_one in clusters.values() for path in of_one}
+    found = _found(every, desired, places, copied)
     shown = [_shown(upsert, places, found) for _, upsert in sorted(desired.wanted.items())]
     hidden = sorted(map(_in_order, found.values()), key=lambda of_one: (of_one[0].place, of_one[0].problem))
     number = len(files) + sum(map(len, clusters.values()))
@@ -126,8 +128,8 @@ def _in_order(noticed: Iterable[Noticed]) -> tuple[Noticed, ...]:
     return tuple(sorted(noticed, key=lambda each: (each.place, each.problem)))
 
 
-def _found(every: Iterable[Contents], desired: Desired, places: Mapping[str, Place]) -> _Found:
-    """Return all problems with their lines."""
+def _found(every: Iterable[Contents], desired: Desired, places: Mapping[str, Place], copied: Container[str]) -> _Found:
+    """Return all problems with their lines; the files that are `copied` are objects of clusters."""
     found: _Found = defaultdict(list)
     for contents in every:
         for each in contents.noticed:
@@ -136,7 +138,7 @@ def _found(every: Iterable[Contents], desired: Desired, places: Mapping[str, Pla
         parsed, place = Ref.parse(ref), places.get(ref, Place(""))
         found[parsed.place, parsed.label] += [Noticed(problem, place) for problem in problems]
     for contents in every:
-        for each in _not_ready(contents):
+        for each in _not_ready(contents, copied):
             found[contents.cluster, each.problem.object].append(each)
     lines = Lines()
     for of_one in found.values():
@@ -199,15 +201,15 @@ def _shown(upsert: Upsert, places: Mapping[str, Place], found: _Found) -> Shown:
     return Shown(upsert, ref.label, places.get(upsert.ref, Place("")), tuple(found.pop((ref.place, ref.label), ())))
 
 
-def _not_ready(contents: Contents) -> Iterator[Noticed]:
+def _not_ready(contents: Contents, copied: Container[str]) -> Iterator[Noticed]:
     for ref, manifest in sorted(contents.deployments.items()):
-        readiness = manifest.facts.readiness
-        if not readiness.ready and manifest.has_status:
+        if not manifest.facts.readiness.ready and manifest.has_status:
+            why = unready(manifest.facts, in_files=manifest.place.path not in copied)
             problem = Problem(
                 "not_ready",
                 "info",
                 ref.label,
-                f"not served: {readiness.reason}",
-                "undo that to serve it" if readiness.stopped else "it is served as soon as it is ready",
+                f"it is not shown: {why.reason}",
+                why.remedy,
             )
             yield Noticed(problem, manifest.place)

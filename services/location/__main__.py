@@ -2,7 +2,7 @@
 
 import click
 
-from common import logs, runtime
+from common import LOCATION, LOCATION_PORT, logs, runtime
 from common.commandline import AddressType, reported, service_command
 from common.http.addresses import Address
 from common.settings import SettingsError
@@ -10,11 +10,13 @@ from services.location import service
 from services.location.settings import LocationSettings
 
 
-@service_command("location")
-@click.option("--address", type=AddressType(), default="9090", show_default=True, help="PORT, :PORT or HOST:PORT.")
+@service_command(LOCATION)
+@click.option(
+    "--address", type=AddressType(), default=str(LOCATION_PORT), show_default=True, help="PORT, :PORT or HOST:PORT."
+)
 def main(address: Address) -> None:
     """Serve the models in storage-rest's cache to Backstage."""
-    with reported("location", SettingsError, OSError, service=True):
+    with reported(LOCATION, SettingsError, OSError, service=True):
         settings = LocationSettings.load_usable()
         logs.configure(level=settings.log_level, format=settings.log_format)
         runtime.run(lambda stop: service.serve(settings, address, stop))

@@ -5,7 +5,6 @@ from urllib.parse import quote
 from services.location.servers import Server
 from services.location.view import LOCATION_ANNOTATION, View
 
-TECHDOCS_REF = "backstage.io/techdocs-ref"
 _INFERENCE_SERVICE = "InferenceService"
 _LLM_INFERENCE_SERVICE = "LLMInferenceService"
 

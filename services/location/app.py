@@ -6,6 +6,7 @@ from collections.abc import Callable
 from aiohttp import web
 from prometheus_client import Gauge
 
+from common import LOCATION
 from common.health import Health
 from common.http.access import AccessPolicy
 from common.http.server import create_app
@@ -51,7 +52,7 @@ def create_location_app(
     """
     # A request holds the document as base64 (four bytes for three) and the card.
     body_limit = document_limit * 4 // 3 + _CARD_LIMIT
-    app = create_app(name="location", metrics=metrics, health=health, access=access, body_limit=body_limit)
+    app = create_app(name=LOCATION, metrics=metrics, health=health, access=access, body_limit=body_limit)
     answers = RenderCache(options or RenderOptions())
     documents = Documentation(shelf, answers, fetcher or CardFetcher((), enabled=False))
     first_generation.add_routes(app, shelf, documents, answers)

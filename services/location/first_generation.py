@@ -12,7 +12,7 @@ from typing import Any
 from aiohttp import web
 
 from common import catalog_info, identity
-from common.annotations import CARD_ANNOTATION
+from common.annotations import CARD_ANNOTATION, TECHDOCS_REF
 from common.http.problems import HttpProblem
 from services.location import annotations, calls
 from services.location.definitions import definition
@@ -100,7 +100,7 @@ def render_document(entry: Entry, options: RenderOptions) -> bytes:
     if document.get("modelServer"):
         server = render_server(document["modelServer"], views[0])
         card = document["models"][0]["annotations"][CARD_ANNOTATION]
-        server["annotations"] = {annotations.TECHDOCS_REF: f"url:{card}", **server["annotations"]}
+        server["annotations"] = {TECHDOCS_REF: f"url:{card}", **server["annotations"]}
         document["modelServer"] = server
     return encode(document)
 

@@ -18,7 +18,7 @@ from common import removals, wire
 from common.backoff import Backoff, happens
 from common.clocks import loop_time
 from common.complaints import Complaint
-from common.http.client import HttpClient, RemoteError, StatusError
+from common.http.client import UNKNOWN_PATH, HttpClient, RemoteError, StatusError
 from common.metrics import Metrics
 from common.problems import Problem
 from services.location.delivery import DeliveryBuilder, prepare
@@ -34,13 +34,11 @@ PATIENCE: Final = 15
 FIRST_PAUSE: Final = 0.1
 LONGEST_PAUSE: Final = 5.0
 
-SNAPSHOT_TYPE: Final = "application/x-ndjson"
 _NORMALIZER: Final = (
     "rhoai-normalizer, which has not yet said which sources it reads: check that it runs, and its /readyz"
 )
 _MOST_SOURCES: Final = 5
 _GONE: Final = 410
-_UNKNOWN_PATH: Final = frozenset({404, 405, 501})
 
 
 class ShelfUpdater:
@@ -180,14 +178,14 @@ class StorageFollower:
         limit = aiohttp.ClientTimeout(total=None, sock_connect=PATIENCE, sock_read=PATIENCE)
         try:
             async with self._storage.stream("GET", "/snapshot", timeout=limit) as answer:
-                if answer.content_type != SNAPSHOT_TYPE:
+                if answer.content_type != wire.SNAPSHOT_TYPE:
                     raise _OriginalProtocol
                 async for line in _lines(answer.content):
                     upsert = reader.feed(line)
                     if upsert is not None:
                         entries.add(upsert)
         except StatusError as error:
-            if error.status in _UNKNOWN_PATH:
+            if error.status in UNKNOWN_PATH:
                 raise _OriginalProtocol from None
             raise
         self._updater.load(entries, reader.finish())
@@ -203,7 +201,7 @@ class StorageFollower:
             self._updater.revision = None
             return
         except StatusError as error:
-            if error.status != _GONE and error.status not in _UNKNOWN_PATH:
+            if error.status != _GONE and error.status not in UNKNOWN_PATH:
                 raise
             log.info("revision_unknown", status=error.status)
             self._updater.revision = None

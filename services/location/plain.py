@@ -13,8 +13,8 @@ from typing import Any, Final
 from aiohttp import web
 
 from common import backstage, identity
-from common.annotations import CARD_ANNOTATION
-from common.catalog_info import API_VERSION, FILE_NAME, render
+from common.annotations import CARD_ANNOTATION, TECHDOCS_REF
+from common.catalog_info import ACCESS, API_VERSION, FILE_NAME, render
 from common.http.problems import HttpProblem
 from services.location import annotations, calls
 from services.location.definitions import definition
@@ -106,7 +106,7 @@ def _resource(model: dict[str, Any], view: View, *, server: str, docs: str, opti
         view,
         name=view.name,
         title=view.version_title,
-        annotations={annotations.TECHDOCS_REF: docs, **annotations.of_model(view), **_own(model)},
+        annotations={TECHDOCS_REF: docs, **annotations.of_model(view), **_own(model)},
         tags=tags_of(model, *view.tags),
         links=_links(view),
         spec=spec,
@@ -127,7 +127,7 @@ def _component(part: dict[str, Any], views: tuple[View, ...], *, docs: str) -> d
         name=_name(part),
         title=view.title,
         about=part.get("description", ""),
-        annotations={annotations.TECHDOCS_REF: docs, **ours, **_own(api, part)},
+        annotations={TECHDOCS_REF: docs, **ours, **_own(api, part)},
         tags=[*tags_of(part, *view.tags), _access(part)],
         links=_links(view),
         spec=spec,
@@ -190,7 +190,7 @@ def _links(view: View) -> list[dict[str, str]]:
 
 
 def _access(part: dict[str, Any]) -> str:
-    return "auth-required" if part.get("authentication") else "auth-not-required"
+    return ACCESS[bool(part.get("authentication"))]
 
 
 def _name(part: dict[str, Any]) -> str:

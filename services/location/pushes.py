@@ -15,7 +15,6 @@ from services.location.shelf import Shelf
 
 log = structlog.get_logger("location.pushes")
 
-REVISION = "X-Connector-Revision"
 """Header with the revision of a push from our storage-rest."""
 
 
@@ -41,7 +40,7 @@ def add_routes(app: web.Application, shelf: Shelf, pushes: PushFilter, *, docume
             known = shelf.at_key(key)
             # The request does not contain the URI, and the key alone does not show where its first segment ends.
             entry = make_entry(replace(given, uri=known.uri) if known else given)
-            if pushes.is_newer(request.headers.get(REVISION)):
+            if pushes.is_newer(request.headers.get(wire.REVISION_HEADER)):
                 shelf.put(entry)
                 _put_card(given)
                 pushes.note_push(key)
@@ -56,7 +55,7 @@ def add_routes(app: web.Application, shelf: Shelf, pushes: PushFilter, *, docume
 
     async def remove(request: web.Request) -> web.Response:
         key = _key(request)
-        if pushes.is_newer(request.headers.get(REVISION)):
+        if pushes.is_newer(request.headers.get(wire.REVISION_HEADER)):
             if shelf.remove(key):
                 log.info("entry_removed", key=key, reason="storage pushed the removal")
             pushes.note_push(key)

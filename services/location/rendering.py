@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from common import __version__, details
+from common import LOCATION_PORT, __version__, details
 from common.http.problems import HttpProblem
 from common.wire import awaited_fields
 from services.location.delivery import Entry
@@ -52,7 +52,7 @@ class RenderOptions:
     feed, so their entities may refer to each other. `yaml`: `/list` lists the `catalog-info.yaml` of each document.
     """
 
-    port: int = 9090
+    port: int = LOCATION_PORT
     both_feeds: bool = False
     yaml: bool = False
 

@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from common.annotations import EXTERNAL_URL_ANNOTATION, INTERNAL_URL_ANNOTATION, NAME_ANNOTATION
-from common.details import NO_DETAILS, SERVER_TYPES, Details, ServerType, unpacked
+from common.details import HUGGING_FACE_SERVER, NO_DETAILS, SERVER_TYPES, Details, ServerType, unpacked
 
 _NO_SPECIFICATION = ("", "TBD")
 """The values of `API.spec` in a document whose API has no definition."""
@@ -46,7 +46,6 @@ _RUNTIMES: Mapping[str, ServerType] = {
     "lgbserver": "open-inference-protocol-v2",
 }
 """Words in the tags of a document without details, and the protocol of the runtime of that name."""
-_HUGGING_FACE_SERVER = "huggingfaceserver"
 """KServe's own server puts /openai before /v1 (kserve, protocol/rest/openai: KSERVE_OPENAI_ROUTE_PREFIX)."""
 
 _HAS_VERSION = re.compile(r"/v1(?:/|\Z)")
@@ -131,7 +130,7 @@ def _base_url(url: str, tags: Iterable[str]) -> str:
     """Return the base URL of an OpenAI server's API."""
     if _HAS_VERSION.search(urlsplit(url).path):
         return url.rstrip("/")
-    prefix = "/openai/v1" if any(_HUGGING_FACE_SERVER in tag for tag in tags) else "/v1"
+    prefix = "/openai/v1" if any(HUGGING_FACE_SERVER in tag for tag in tags) else "/v1"
     return url.rstrip("/") + prefix
 
 

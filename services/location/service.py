@@ -4,7 +4,7 @@ import asyncio
 from contextlib import AsyncExitStack
 from functools import partial
 
-from common import __version__, removals
+from common import LOCATION, NORMALIZER, STORAGE, __version__, removals
 from common.health import Health
 from common.http import access
 from common.http.access import AccessPolicy, Verifier
@@ -25,12 +25,12 @@ from services.location.service_tokens import ServiceTokens
 from services.location.settings import LocationSettings
 from services.location.shelf import Shelf
 from services.location.status import routes as status
-from services.location.status.neighbours import NORMALIZER, STORAGE, Neighbours, over_http
+from services.location.status.neighbours import Neighbours, over_http
 
 
 async def serve(settings: LocationSettings, address: Address, stop: asyncio.Event) -> None:
     """Follow storage and serve until `stop` is set."""
-    metrics, health = Metrics("location", __version__), Health()
+    metrics, health = Metrics(LOCATION, __version__), Health()
     report_unusable(settings, health)
     shelf = Shelf(health=health)
     async with AsyncExitStack() as stack:
@@ -55,7 +55,7 @@ async def serve(settings: LocationSettings, address: Address, stop: asyncio.Even
         async with asyncio.TaskGroup() as tasks:
             following = tasks.create_task(follower.run())
             started = partial(
-                log_start, "location", __version__, settings=settings_of(settings), follows=settings.storage_url
+                log_start, LOCATION, __version__, settings=settings_of(settings), follows=settings.storage_url
             )
             await run(app, [address], stop=stop, started=lambda bound: started(addresses=bound))
             following.cancel()

@@ -4,6 +4,7 @@ from typing import ClassVar
 
 from pydantic import Field, field_validator
 
+from common import NORMALIZER_PORT, STORAGE_PORT
 from common.setting_types import CommaList, Duration, Url
 from common.settings import ServiceSettings
 
@@ -20,7 +21,7 @@ class LocationSettings(ServiceSettings):
         None, alias="STORAGE_URL", description="address of storage-rest; default http://$POD_IP:7070"
     )
     normalizer_address: Url = Field(
-        "http://127.0.0.1:8081",
+        f"http://127.0.0.1:{NORMALIZER_PORT}",
         alias="NORMALIZER_URL",
         description="address of the normalizer, for the status page",
     )
@@ -73,4 +74,4 @@ class LocationSettings(ServiceSettings):
     @property
     def storage_url(self) -> str:
         """The address of storage-rest."""
-        return self.storage_address or self.url_on_pod(7070)
+        return self.storage_address or self.url_on_pod(STORAGE_PORT)

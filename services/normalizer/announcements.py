@@ -1,5 +1,7 @@
 """Logs each problem and each hidden model once, when it arises and when it is over."""
 
+from functools import cache
+
 import structlog
 
 from common.problems import Problem
@@ -53,7 +55,7 @@ class Announcer:
         """Take what is not shown, and why: objects that were rendered, refused documents, registries not trusted."""
         stored = self._mirror.entries
         if rendered := self._desired.take_rendered():
-            refs = {entry.ref for entry in stored.values()}
+            refs = cache(lambda: {entry.ref for entry in stored.values()})  # seldom needed
             self._hidden.update(
                 {ref: (self._desired.source_of(ref), self._desired.why_hidden(ref, refs)) for ref in rendered}, now=now
             )

@@ -6,7 +6,7 @@ from typing import Self
 
 from common.wire import Stored, card_digest
 from services.normalizer.facts import LOCAL
-from services.normalizer.normalize.cards import CardRef, CatalogModel, ReadmeCard
+from services.normalizer.normalize.cards import CatalogModel, ReadmeCard
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,24 +58,24 @@ class Cards:
         """Let the catalogs of other clusters replace the cards of a cluster that is no longer followed."""
         self._cluster_of = {key: holder for key, holder in self._cluster_of.items() if holder != cluster}
 
-    def choose(
-        self, origin: CatalogModel | None, *, stored: Stored | None, readme: ReadmeCard | None = None
-    ) -> CardRef | None:
-        """Return the card that a document shows: the one of `origin` in the model catalog, else the model's own readme.
+    def choose(self, origin: CatalogModel | None, *, stored: Stored | None, readme: ReadmeCard | None = None) -> str:
+        """Return the key of the card that a document shows, empty without one.
+
+        It is the card of `origin` in the model catalog, else the model's own readme.
 
         `stored` is the document's entry of an earlier run, whose card is kept until the catalog has been read.
         """
         if origin is not None:
             if card := self._catalog.get(origin.key):
                 self._chosen[origin.key] = card
-                return CardRef(origin.key)
+                return origin.key
             in_storage = stored is not None and stored.card_key == origin.key  # from an earlier run
             if origin.key not in self._catalog and (in_storage or origin.key in self._chosen):
-                return CardRef(origin.key)
+                return origin.key
         if readme is None:
-            return None
+            return ""
         self._chosen[readme.key] = Card.of(readme.text)
-        return CardRef(readme.key)
+        return readme.key
 
     def lacks(self, model: CatalogModel | None) -> bool:
         """Return whether the catalogs were read and have no card of a model."""

@@ -12,6 +12,7 @@ from common.kube.environment import MOUNT, direct_credentials, find_credentials,
 from common.trust import read_authority
 from services.normalizer.clusters_file import ClusterEntry, ClustersFile, Stamp, stamp
 from services.normalizer.facts import LOCAL, SHARED
+from services.normalizer.normalize.addresses import DEFAULT_PORTS
 from services.normalizer.normalize.result import ClusterView, Defaults
 from services.normalizer.registries import discovery_settings
 from services.normalizer.settings import NormalizerSettings
@@ -24,7 +25,6 @@ _SHARED = SettingNames(
     authority="its caFile, under sharedRegistries in CLUSTERS_FILE",
     renewal="write a valid token into its tokenFile, named under sharedRegistries in CLUSTERS_FILE",
 )
-_PORTS: Mapping[str, int] = {"http": 80, "https": 443}
 
 
 class Access(Protocol):
@@ -123,7 +123,7 @@ def id_of_server(url: str) -> str:
     Its name and its certificates are not used, because they may change while the cluster stays the same.
     """
     parts = urlsplit(url)
-    port = parts.port or _PORTS.get(parts.scheme, 0)
+    port = parts.port or DEFAULT_PORTS.get(parts.scheme, 0)
     return _NOT_IN_IDS.sub("_", f"{(parts.hostname or '').lower()}:{port}{parts.path.rstrip('/')}".lower()).strip("_")
 
 

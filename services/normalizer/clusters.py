@@ -22,7 +22,7 @@ from services.normalizer.registries import POLLING_FLOOR, Registries
 from services.normalizer.settings import NormalizerSettings
 from services.normalizer.sink import Intake
 from services.normalizer.source import Source
-from services.normalizer.sourcebook import cluster_source
+from services.normalizer.sources.kserve.collection import Scope
 from services.normalizer.sources.kserve.connections import Connections, UnreadConnections
 from services.normalizer.sources.kserve.event_writer import EventWriter
 from services.normalizer.sources.kserve.isvc import KserveSource
@@ -63,7 +63,7 @@ class Cluster:
         Raises:
             TrustError: a certificate authority for registries cannot be used.
         """
-        self._spec, self._id, self._settings = spec, id_, environment.settings
+        self._spec, self._settings = spec, environment.settings
         self._metrics = environment.kube_metrics
         if spec.name:
             self._metrics = self._metrics.of_cluster(spec.name)
@@ -78,44 +78,32 @@ class Cluster:
             polling_floor=environment.polling_floor,
         )
         self._tasks: list[Task] = []
-        self._namespaces: Namespaces | None = None
-        if self._client is not None and self._settings.read_namespaces:
-            self._namespaces = Namespaces(client=self._client, metrics=self._metrics)
-            self._tasks.append(self._namespaces.run)
-        self._servers = model_servers(self._settings, trust=connector.ssl, inside=spec.inside)
-        sources = [] if self._client is None else list(self._sources(self._client))
+        sources: list[Source] = []
+        if self._client is not None:
+            scope = Scope(cluster=id_, client=self._client, metrics=self._metrics, namespaces=spec.namespaces)
+            servers = model_servers(self._settings, trust=connector.ssl, inside=spec.inside)
+            sources = list(self._sources(scope, servers))
         self.sources = frozenset(source.id for source in sources)
         self._tasks += [intake.follow(source) for source in sources]
         if self._client is not None and spec.searched:
             self._tasks += registries.follow_cluster(self._client, self._metrics)
         self._tasks.append(registries.run)
 
-    def _sources(self, client: KubeClient) -> Iterable[Source]:
+    def _sources(self, scope: Scope, servers: ModelServers | None) -> Iterable[Source]:
         """Yield the sources of deployments, in the wrappers that resolve, select and enrich what they report."""
         settings = self._settings
+        namespaces = Namespaces(scope) if settings.read_namespaces else None
+        if namespaces is not None:
+            self._tasks.append(namespaces.run)
         sources: tuple[Source, ...] = (
-            KserveSource(
-                id=cluster_source("kserve", self._id),
-                cluster=self._id,
-                client=client,
-                namespaces=self._spec.namespaces,
-                metrics=self._metrics,
-                runtimes=settings.read_runtimes,
-            ),
-            LlmSource(
-                id=cluster_source("llm", self._id),
-                cluster=self._id,
-                client=client,
-                namespaces=self._spec.namespaces,
-                metrics=self._metrics,
-                secured={"on": True, "off": False}.get(settings.llm_authentication),
-            ),
+            KserveSource(scope, runtimes=settings.read_runtimes),
+            LlmSource(scope, secured={"on": True, "off": False}.get(settings.llm_authentication)),
         )
         for source in sources:
             resolved = (
                 Connections(
                     source,
-                    client=client,
+                    client=scope.client,
                     resolving=settings.resolve_connections,
                     allowed=settings.connections_allowed,
                 )
@@ -123,9 +111,9 @@ class Cluster:
                 else UnreadConnections(source)
             )
             selected = SelectionFilter(resolved, settings.selection)
-            told = NamespaceDefaults(selected, self._namespaces) if self._namespaces is not None else selected
-            asked = ServerAnswers(told, self._servers) if self._servers is not None else told
-            yield EventWriter(asked, client=client) if settings.events else asked
+            told = NamespaceDefaults(selected, namespaces) if namespaces is not None else selected
+            asked = ServerAnswers(told, servers) if servers is not None else told
+            yield EventWriter(asked, client=scope.client) if settings.events else asked
 
     async def run(self) -> None:
         """Follow the cluster until cancelled."""

@@ -1,6 +1,7 @@
 """All state of the normalizer in one object, made once and given to everything that works on it."""
 
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -14,7 +15,7 @@ from services.normalizer.ledger import Ledger
 from services.normalizer.publish import Mirror, Storage
 from services.normalizer.settings import NormalizerSettings
 from services.normalizer.sourcebook import SourceBook
-from services.normalizer.telemetry import CONTROLLER, Telemetry
+from services.normalizer.telemetry import CONTROLLER, State, StateCollector, Telemetry
 
 SYNC = "sync"
 """A key in the queue that is not a reference: ask storage what it holds, and compare everything."""
@@ -54,11 +55,23 @@ def create_context(
     """
     book = SourceBook(first_sync_grace=settings.first_sync_grace)
     ledger = Ledger(settings.patience, book)
+    desired, hidden = Desired(defaults=settings.defaults, ledger=ledger), HiddenBook()
+
+    def state() -> State:
+        return State(
+            documents=Counter(upsert.source for upsert in desired.wanted.values()),
+            problems=desired.problems,
+            hidden=hidden.causes(),
+            doubts=ledger.doubts(),
+            sources=book.sources(),
+        )
+
+    metrics.registry.register(StateCollector(state))
     return Context(
-        desired=Desired(defaults=settings.defaults, ledger=ledger),
+        desired=desired,
         book=book,
         ledger=ledger,
-        hidden=HiddenBook(),
+        hidden=hidden,
         mirror=Mirror(storage),
         queue=WorkQueue(name=CONTROLLER, metrics=WorkQueueMetrics(metrics)),
         health=health,

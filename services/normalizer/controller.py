@@ -7,7 +7,6 @@ ledger decides what leaves.
 
 import asyncio
 import time
-from collections import Counter
 from dataclasses import replace
 from math import inf
 
@@ -42,7 +41,6 @@ class Controller:
         self._desired = context.desired
         self._book = context.book
         self._ledger = context.ledger
-        self._hidden = context.hidden
         self._mirror = context.mirror
         self._queue = context.queue
         self._health = context.health
@@ -102,16 +100,11 @@ class Controller:
         if self._mirror.known:
             self._publish(now, deliveries)
         self._queue.add_after(SYNC, CHECK_STORAGE)
-        self._announcer.announce(now)
         if self._mirror.idle:
             self._telemetry.drop_events_before(began)
-        self._telemetry.set_state(
-            documents=Counter(upsert.source for upsert in self._desired.wanted.values()),
-            problems=self._desired.problems,
-            hidden=self._hidden.causes(),
-            doubts=self._ledger.doubts(),
-            sources=self._book.sources(),
-        )
+        else:
+            await asyncio.sleep(0)  # the batches are sent before anything is logged
+        self._announcer.announce(now)
         return True
 
     async def _refresh(self, now: float) -> None:

@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from common.problems import Problem
+from common.removals import NOT_LISTED, NOT_READY
 from services.normalizer.companions import Companions
 from services.normalizer.facts import MANIFESTS, Gone, Missing, Ref, Unusable
 from services.normalizer.hidden import Why, faulty, unready
-from services.normalizer.ledger import NOT_LISTED, NOT_READY, Ledger
+from services.normalizer.ledger import Ledger
 from services.normalizer.normalize.cards import CatalogModel
 from services.normalizer.normalize.deployment import Belongings, Deployment, Fact, Planned
 from services.normalizer.normalize.document import ServerFacts, server_facts

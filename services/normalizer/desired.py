@@ -4,7 +4,7 @@ Facts come in (`put_…`), and each marks the documents that may change; `render
 a source no longer shows is kept here as it was until the ledger releases it. Pure: no I/O, the clock is given.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Final
 
 from common.problems import Problem
@@ -73,7 +73,9 @@ class Desired:
     def adopt(self, stored: Mapping[str, Stored], *, now: float, damaged: bool = False) -> None:
         """Take over from a listing of storage the names that others gave, and what others removed that was in doubt."""
         self._dirty |= self._renderer.documents.adopt(stored, self._earlier.successor)
-        self.release(self._ledger.adopt(stored, now=now, damaged=damaged))
+        released = self._ledger.adopt(stored, now=now, damaged=damaged)
+        self._renderer.take_over_unnamed()
+        self.release(released)
 
     def free_names(self, stored: Mapping[str, Stored]) -> None:
         """Release the names of documents that are neither wanted nor stored any more."""
@@ -122,7 +124,7 @@ class Desired:
         if isinstance(fact, Registry):
             if self._registered.put_registry(fact):
                 self._dirty |= self._registered.refs(fact.id)
-                self._dirty.update(self._earlier.unseen(fact.id))
+                self._dirty.update(self._earlier.unseen.of(fact.id))
             self._renderer.note(str(ref), fact.problems)
         elif isinstance(fact, RegisteredVersion | Gone | Missing | Unusable):
             self._registered.put(ref, fact, now=now)
@@ -188,7 +190,7 @@ class Desired:
         if refs:
             self._dirty |= self._earlier.versions_awaiting()
         for registry in self._registered.over():
-            self._dirty |= self._registered.drop(registry) | set(self._earlier.unseen(registry))
+            self._dirty |= self._registered.drop(registry) | set(self._earlier.unseen.of(registry))
             self._renderer.note(str(Ref.registry(registry)), ())
         for cluster in [each for each in self._removed_clusters if not self._deployments.has_cluster(each)]:
             self._dirty |= self._deployments.forget(cluster)
@@ -246,9 +248,9 @@ class Desired:
         entry = self._deployments.get(ref)
         return entry.source if entry is not None else ""
 
-    def why_hidden(self, ref: str, stored: Collection[str]) -> Why | None:
+    def why_hidden(self, ref: str, stored: Callable[[], Collection[str]]) -> Why | None:
         """Return why an object is not in the feed; None when it is, or when it does not exist.
 
-        `stored` are the references of what storage has.
+        `stored` returns the references of what storage has.
         """
         return self._renderer.why_hidden(ref, stored)

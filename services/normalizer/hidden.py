@@ -72,17 +72,17 @@ def unready(facts: Deployment, *, in_files: bool = False) -> Why:
     since = readiness.since / 1000 if readiness.since else None
     named = f"{facts.kind.lower()} {facts.name} -n {facts.namespace}"
     remedies: Mapping[str, str] = {
-        "not-ready": f"it is served as soon as it is ready: kubectl describe {named}",
-        "stopped": f"start it: kubectl annotate {named} serving.kserve.io/stop-",
-        "deleted": "none: it is on its way out",
-        "ignored": f"remove the mark: kubectl annotate {named} {IGNORE}-",
-        "not-selected": "change that variable of the normalizer, or the object, if it is to be served",
+        "not-ready": f"it is shown as soon as it is ready; to see what it waits for: kubectl describe {named}",
+        "stopped": f"to show it, start it: kubectl annotate {named} serving.kserve.io/stop-",
+        "deleted": "nothing needs to be done: it leaves the catalog when it is gone",
+        "ignored": f"to show it, remove that mark: kubectl annotate {named} {IGNORE}-",
+        "not-selected": "to show it, change that setting of the normalizer, or the object so that it is selected",
     }
     if in_files:
-        in_file = "take that annotation out of its file"
+        in_file = "to show it, remove that annotation or label from its file"
         remedies = {
             **remedies,
-            "not-ready": "it is served as soon as the status in its file says so, or when there is none",
+            "not-ready": "it is shown as soon as the status in its file says that it is ready, or is removed",
             "stopped": in_file,
             "ignored": in_file,
         }

@@ -10,18 +10,11 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
-from typing import Final
 
 from common import removals
+from common.removals import NOT_LISTED, NOT_READY, SOURCE_GONE
 from common.wire import Leaving, Stored
 from services.normalizer.sourcebook import SourceBook, SourceKind
-
-NOT_LISTED: Final = "not-listed"
-"""A complete look at its source lacks it."""
-NOT_READY: Final = "not-ready"
-"""It exists and has not been ready for a while."""
-SOURCE_GONE: Final = "source-gone"
-"""Its source itself is no longer configured or found."""
 
 _PLACEHOLDERS: Mapping[str, SourceKind] = {
     "original:kserve": "kserve",
@@ -88,6 +81,7 @@ class Ledger:
         self._of_source: defaultdict[str, set[str]] = defaultdict(set)
         self._unseen: set[str] = set()
         self._marked: set[str] = set()
+        self._perhaps_in_storage: set[str] = set()  # entries whose mark storage has, or is sent
         self._left: defaultdict[str, deque[float]] = defaultdict(deque)
         self._departed: dict[str, str] = {}
 
@@ -173,6 +167,7 @@ class Ledger:
         Returns the references of entries that were leaving here and were removed by another writer.
         """
         ids = {entry.ref or key: entry for key, entry in stored.items()}
+        self._perhaps_in_storage = {ref for ref, entry in ids.items() if entry.leaving is not None}
         for ref, entry in ids.items():
             if ref not in self._departed:
                 self._adopt(ref, entry, now)
@@ -205,8 +200,12 @@ class Ledger:
         A mark is stored only after some time, so that an entry that comes back within the grace costs no write.
         """
         changed: dict[str, Leaving | None] = {}
+        if not self._marked and not self._perhaps_in_storage:  # nearly always
+            return changed
+        self._perhaps_in_storage = {entry.ref or key for key, entry in stored.items() if entry.leaving is not None}
         for key, entry in stored.items():
-            account = self._accounts.get(entry.ref or key)
+            ref = entry.ref or key
+            account = self._accounts.get(ref)
             if account is None:
                 continue
             if account.since is None:
@@ -216,6 +215,7 @@ class Ledger:
                 mark = Leaving(since=int(account.since), reason=account.reason, refused=account.refused)
                 if mark != entry.leaving:
                     changed[key] = mark
+                    self._perhaps_in_storage.add(ref)
         return changed
 
     def persisted(self, refs: Iterable[str]) -> None:
@@ -275,7 +275,7 @@ class Ledger:
 
     def suspicious(self) -> frozenset[str]:
         """Return the sources with suspiciously many entries leaving; none when holds are off."""
-        if not self._patience.hold:
+        if not self._patience.hold or not self._marked:
             return frozenset()
         leaving = Counter(self._accounts[ref].source for ref in self._marked if not self._goes_with_source(ref))
         missing = leaving + Counter({source: len(times) for source, times in self._left.items()})
@@ -378,6 +378,8 @@ class Ledger:
         return self._accounts[ref].reason == SOURCE_GONE
 
     def _due(self) -> dict[str, float]:
+        if not self._marked:  # nearly always
+            return {}
         suspicious = self.suspicious()
         due = {}
         for ref in self._marked:

@@ -8,9 +8,10 @@ from collections.abc import Collection, Iterator
 from typing import Final
 
 from common.problems import Problem
+from common.removals import NOT_LISTED
 from services.normalizer.facts import Gone, Missing, Ref, Unusable
 from services.normalizer.hidden import Why, faulty
-from services.normalizer.ledger import NOT_LISTED, Ledger
+from services.normalizer.ledger import Ledger
 from services.normalizer.normalize.deployment import Deployment
 from services.normalizer.normalize.linking import Link, link
 from services.normalizer.normalize.registered_version import RegisteredVersion, Registry, registry_source

@@ -13,6 +13,7 @@ from services.normalizer.normalize.labels import RegistryLabels
 from services.normalizer.settings import NormalizerSettings
 from services.normalizer.sink import Intake
 from services.normalizer.source import Sink
+from services.normalizer.sourcebook import FIRST_LOOK
 from services.normalizer.sources.http import Connector
 from services.normalizer.sources.kubeflow.discovery import (
     Discovery,
@@ -173,7 +174,7 @@ class Registries:
         )
         for ref in new:
             if ref.kind == "catalog":
-                self._intake.report_remote(ref.source, ok=False, reason="it is being read for the first time")
+                self._intake.conditions.set(ref.source, False, FIRST_LOOK, stale=True)
         self._manager.update(self._refs.values())
         self._report_untrusted(found.untrusted)
 
@@ -216,7 +217,7 @@ class Registries:
         if ref.kind == "catalog":
             # Without an address there is nothing to wait for: that is reported, no more.
             ok = fault is None or fault.kind == "no-address"
-            self._intake.report_remote(ref.source, ok=ok, reason=str(fault or ""), stale=fault is not None)
+            self._intake.conditions.set(ref.source, ok, str(fault or ""), stale=fault is not None)
         if fault is None:
             self._answering.add((ref.kind, ref.id))
         elif (ref.kind, ref.id) in self._answering:

@@ -70,6 +70,8 @@ class Renderer:
     def render(self, refs: Iterable[str], *, now: float) -> Iterator[None]:
         """Make the documents of `refs`, and of those tied to them, again; in slices, between which others may run."""
         refs = set(refs)
+        if not refs:
+            return
         versions = {ref for ref in refs if ref.startswith("registry:") and "#" not in ref}
         deployments = {ref for ref in refs if ref.startswith(("isvc:", "llmisvc:", "openai:"))}
         unready = partial(self._earlier.attribute_server, now=now)
@@ -102,17 +104,17 @@ class Renderer:
 
     def see_version(self, ref: str) -> None:
         """Record that a version is shown, or has left: deployments that waited for it may be shown now."""
-        if self._earlier.see(ref):
+        if self._earlier.unseen.discard(ref):
             self.dirty |= self.waiting
 
-    def why_hidden(self, ref: str, stored: Collection[str]) -> Why | None:
+    def why_hidden(self, ref: str, stored: Callable[[], Collection[str]]) -> Why | None:
         """Return why an object is not in the feed; None when it is, or when it does not exist.
 
-        `stored` are the references of what storage has.
+        `stored` returns the references of what storage has.
         """
         if ref in self.documents or self._deployments.shown_with_version(ref):
             return None
-        if ref in self.retained and ref in stored:
+        if ref in self.retained and ref in stored():
             return None
         if (fault := self._faults.get(ref)) is not None:
             return faulty("not-rendered", fault)
@@ -134,13 +136,7 @@ class Renderer:
             done = work()
         except Exception as error:
             self._failures.append((Ref.parse(ref).label, error))
-            self._faults[ref] = Problem(
-                "internal_error",
-                "error",
-                Ref.parse(ref).label,
-                f"it cannot be rendered: {type(error).__name__}: {error}"[:300],
-                "its entry is kept as it was; please report this with the traceback in the log",
-            )
+            self._faults[ref] = internal_error(Ref.parse(ref), "it cannot be rendered", error)
             self.retained.add(ref)
             return None
         self._faults.pop(ref, None)
@@ -244,7 +240,7 @@ class Renderer:
     def _waits_for_registry(self, ref: str, entry: DeploymentState) -> bool:
         """Return whether a registry that was not read yet may describe a deployment, which must not be shown twice."""
         awaited = not self.awaiting_registries.isdisjoint((self._views.home(Ref.parse(ref).place), SHARED))
-        return (awaited and names_version(entry.facts)) or self._earlier.may_serve_unseen(ref, entry.facts)
+        return (awaited and names_version(entry.facts)) or self._earlier.unseen.may_be_served_by(ref, entry.facts)
 
     def _publish(self, rendered: Mapping[str, Normalized | None]) -> Iterator[None]:
         self._rendered |= rendered.keys()
@@ -258,8 +254,12 @@ class Renderer:
         self.documents.retitled.clear()
         for document in documents:
             self.note(document.ref, (*self.documents.problems(document), *self._problems_of(document.ref)))
+        self.take_over_unnamed()
+
+    def take_over_unnamed(self) -> None:
+        """Have the entries that the original wrote under the keys of our documents count as ours from now on."""
         for key in self._ledger.unnamed() & self.documents.wanted.keys():
-            self._ledger.forget(key)  # from now on the original's entry under this key is ours
+            self._ledger.forget(key)
 
     def _problems_of(self, ref: str) -> tuple[Problem, ...]:
         """Return the problems of an object that are not about its document."""
@@ -273,3 +273,14 @@ class Renderer:
         stated = entry.facts.stated
         lacking = self._cards.lacks(stated.catalog_model)
         return (*problems, *card_problems(stated, subject=entry.facts.subject, lacking=lacking))
+
+
+def internal_error(ref: Ref, fault: str, error: Exception) -> Problem:
+    """Return the problem of an object that a mistake in our code keeps from being processed."""
+    return Problem(
+        "internal_error",
+        "error",
+        ref.label,
+        f"{fault}: {type(error).__name__}: {error}"[:300],
+        "its entry is kept as it was; please report this with the traceback in the log",
+    )

@@ -176,7 +176,7 @@ class Reporter:
     def _why(self, ref: str, stored: set[str]) -> Hidden | None:
         if (hidden := self._hidden.get(ref)) is not None:
             return hidden
-        why = self._desired.why_hidden(ref, stored)
+        why = self._desired.why_hidden(ref, lambda: stored)
         if why is None:
             return None
         since = why.since or self._clock()

@@ -9,7 +9,7 @@ from functools import partial
 
 import structlog
 
-from common import __version__
+from common import NORMALIZER, STORAGE, __version__
 from common.health import Health
 from common.http import server
 from common.http.access import AccessPolicy
@@ -40,8 +40,6 @@ from services.normalizer.sources.openai_servers import OpenAiSource, server_refs
 from services.normalizer.sources.wrappers import SelectionFilter
 
 log = structlog.get_logger("normalizer")
-
-NAME = "rhoai-normalizer"
 
 
 def create_controller(
@@ -135,10 +133,10 @@ async def run(
     """
     health = Health()
     report_unusable(settings, health)
-    metrics = Metrics(NAME, __version__)
+    metrics = Metrics(NORMALIZER, __version__)
     async with AsyncExitStack() as stack:
         client = await stack.enter_async_context(
-            HttpClient(name="storage-rest", base_url=settings.storage, token=settings.shared_token)
+            HttpClient(name=STORAGE, base_url=settings.storage, token=settings.shared_token)
         )
         controller = create_controller(
             settings=settings, storage=RemoteStorage(client, yaml=settings.writes_yaml), health=health, metrics=metrics
@@ -148,12 +146,12 @@ async def run(
         )
         tasks = await follow_sources(intake=controller.intake, environment=environment, cluster=True)
         access = AccessPolicy(token=settings.shared_token, open_reads=settings.open_reads)
-        app = server.create_app(name=NAME, metrics=metrics, health=health, access=access)
+        app = server.create_app(name=NORMALIZER, metrics=metrics, health=health, access=access)
         server.add_status(app, partial(controller.reporter.status, settings))
         add_explanations(app, controller.reporter)
         bound = await stack.enter_async_context(server.listening(app, addresses))
         follows = str(settings.clusters_file or "the cluster that it runs in")
-        log_start(NAME, __version__, addresses=bound, settings=settings_of(settings), follows=follows)
+        log_start(NORMALIZER, __version__, addresses=bound, settings=settings_of(settings), follows=follows)
         await run_until(stop, controller.run, *tasks)
 
 

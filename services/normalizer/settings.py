@@ -5,17 +5,16 @@ from typing import Annotated, ClassVar, Literal, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, TypeAdapter, ValidationError
 
-from common import removals
+from common import STORAGE_PORT, removals
 from common.secrets import MountedCredentials
 from common.setting_types import CommaList, Duration, NamedUrlList, Share, Url, UrlList
 from common.settings import ServiceSettings
 from services.normalizer.ledger import Patience
 from services.normalizer.normalize.connection import Resolving
 from services.normalizer.normalize.owners import entity_reference
-from services.normalizer.normalize.result import Defaults, SourceField
+from services.normalizer.normalize.result import DEFAULT_OWNER, Defaults, SourceField
 from services.normalizer.normalize.selection import Selection, parse_selector
 
-_STORAGE_PORT = 7070
 _TRUTH = TypeAdapter(bool)
 
 
@@ -67,7 +66,7 @@ class NormalizerSettings(ServiceSettings):
         alias="CLUSTERS_FILE",
         description="a YAML file with the clusters to follow (docs/clusters.md); default: the connector's own",
     )
-    default_owner: str = Field("rhdh-rhoai-bridge", alias="DEFAULT_OWNER", description="owner where none is given")
+    default_owner: str = Field(DEFAULT_OWNER, alias="DEFAULT_OWNER", description="owner where none is given")
     default_lifecycle: str = Field(
         "development", alias="DEFAULT_LIFECYCLE", description="lifecycle where none is given"
     )
@@ -227,7 +226,7 @@ class NormalizerSettings(ServiceSettings):
     @property
     def storage(self) -> str:
         """The URL of storage-rest."""
-        return self.storage_url or self.url_on_pod(_STORAGE_PORT)
+        return self.storage_url or self.url_on_pod(STORAGE_PORT)
 
     @property
     def reads_secrets(self) -> bool:

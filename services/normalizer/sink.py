@@ -15,8 +15,9 @@ from common.problems import Problem
 from services.normalizer.context import SYNC, Context
 from services.normalizer.facts import LOCAL, Gone, Missing, Ref, Unusable, in_cluster
 from services.normalizer.normalize.result import ClusterView
+from services.normalizer.rendering import internal_error
 from services.normalizer.source import Locating, Lookups, News, ProblemListener, Sink, Source
-from services.normalizer.sourcebook import OF_CLUSTERS, OPTIONAL, OPTIONAL_PARTS
+from services.normalizer.sourcebook import FIRST_LOOK, OF_CLUSTERS, OPTIONAL, OPTIONAL_PARTS
 from services.normalizer.telemetry import Conditions
 
 log = structlog.get_logger("sink")
@@ -53,7 +54,7 @@ class Intake:
     def open(self, source: Source) -> Sink:
         """Return the sink of a source; from now on the feed waits for it."""
         self._book.declare(source.id, source.kind, namespaces=source.namespaces)
-        self.conditions.set(source.id, False, "it is being read for the first time", stale=True)
+        self.conditions.set(source.id, False, FIRST_LOOK, stale=True)
         self.sources[source.id] = source
         if isinstance(source, ProblemListener):
             source.on_problems(self._problems)
@@ -90,7 +91,7 @@ class Intake:
                 self._desired.put(source, ref, fact, now=now)
             except Exception as error:  # a defect with one object must not stop the others
                 log.exception("object_not_processed", object=ref.label)
-                self._desired.put(source, ref, Unusable(_not_processed(ref, error)), now=now)
+                self._desired.put(source, ref, Unusable(internal_error(ref, "it cannot be taken", error)), now=now)
         if self._book.last_look(source) is not None:
             self._telemetry.event_received(str(ref) for ref in news if ref.is_deployment)
         self._queue_changes()
@@ -211,13 +212,6 @@ class Intake:
         self.conditions.set(in_cluster("discovery", cluster), complete if ok is None else ok, reason)
         self._sources_changed()
 
-    def report_remote(self, source: str, *, ok: bool, reason: str, stale: bool | None = None) -> None:
-        """Set the condition of a registry or a model catalog; `ok`: no one has to act.
-
-        `stale`: what was read of it may be outdated, by default when it is not `ok`.
-        """
-        self.conditions.set(source, ok, reason, stale=not ok if stale is None else stale)
-
     def report_untrusted(self, source: str, *, reason: str, remedy: str) -> None:
         """Record a registry or a model catalog that exists and is not read."""
         self._book.ignore(source, reason=reason, remedy=remedy)
@@ -252,16 +246,6 @@ class Intake:
 def _placeholder(cluster: str) -> str:
     """Return the source that stands for the sources of a cluster while these are not known."""
     return f"cluster:{cluster}"
-
-
-def _not_processed(ref: Ref, error: Exception) -> Problem:
-    return Problem(
-        "internal_error",
-        "error",
-        ref.label,
-        f"it cannot be taken: {type(error).__name__}: {error}"[:300],
-        "its entry is kept as it was; please report this with the traceback in the log",
-    )
 
 
 class _SourceSink(Sink):

@@ -14,6 +14,8 @@ from services.normalizer.facts import LOCAL, Ref, cluster_of_id, in_cluster
 SourceKind = Literal["kserve", "llm", "openai", "registry", "cluster"]
 """What a source has: InferenceServices, LLMInferenceServices, one OpenAI-compatible server, registered versions, or a
 cluster's sources, which are not known yet."""
+FIRST_LOOK: Final = "it is being read for the first time"
+"""Why a source that has just been found is not complete."""
 
 OF_CLUSTERS: Final[frozenset[SourceKind]] = frozenset({"kserve", "llm"})
 """Those that follow a kind of object of the API server: one that the server does not have is nothing to wait for."""
@@ -47,7 +49,7 @@ class _Source:
     tried: bool = False
     failing: bool = False
     absent: bool = False
-    reason: str = "it is being read for the first time"
+    reason: str = FIRST_LOOK
 
 
 @dataclass(frozen=True, slots=True)

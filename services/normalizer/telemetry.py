@@ -3,11 +3,14 @@
 The `controller_runtime_…` families have the names and labels that dashboards and alerts for the original read.
 """
 
-from collections import Counter as Count
+from collections import Counter as Counts
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from common.clocks import loop_time
 from common.health import Health
@@ -43,15 +46,6 @@ class Telemetry:
             registry=registry,
         )
         self._workers = Gauge("controller_runtime_active_workers", "Work under way", ["controller"], registry=registry)
-        self._documents = Gauge(
-            "rhoai_connector_documents", "Documents that should be served, by source", ["source"], registry=registry
-        )
-        self._looked = Gauge(
-            "rhoai_connector_source_last_look_timestamp_seconds",
-            "When a source was last read completely, seconds of the epoch; 0 when it was not since the start",
-            ["source"],
-            registry=registry,
-        )
         self._marks_failed = Counter(
             "rhoai_connector_marks_failed",
             "Marks of entries in doubt that could not be stored; they are sent again",
@@ -64,21 +58,6 @@ class Telemetry:
             registry=registry,
         )
         self._received: dict[str, float] = {}
-        self._problems = Gauge(
-            "rhoai_connector_problems",
-            "Problems of models that are recorded now, by the id that docs/events.md explains",
-            ["severity", "id"],
-            registry=registry,
-        )
-        self._hidden = Gauge(
-            "rhoai_connector_hidden", "Models that exist and are not shown, by cause", ["cause"], registry=registry
-        )
-        self._held = Gauge(
-            "rhoai_connector_removals_held",
-            "Entries that are missing at their source, or not ready, and stay for now",
-            ["source"],
-            registry=registry,
-        )
         self._stale = Gauge(
             "rhoai_connector_source_stale",
             "1 while a source could not be read completely; its models are kept",
@@ -135,32 +114,64 @@ class Telemetry:
         """Forget events from before `began` (the event loop's time), which changed nothing that is shown."""
         self._received = {ref: at for ref, at in self._received.items() if at >= began}
 
-    def set_state(
-        self,
-        *,
-        documents: Mapping[str, int],
-        problems: Mapping[str, tuple[Problem, ...]],
-        hidden: Mapping[str, int],
-        doubts: Collection[Doubt],
-        sources: Iterable[SourceHealth],
-    ) -> None:
-        """Set the metrics of the current state; `documents` are counted by source, `hidden` models by cause."""
-        self._documents.clear()
-        for source, number in documents.items():
-            self._documents.labels(source).set(number)
-        self._looked.clear()
-        for each in sources:
-            self._looked.labels(each.id).set(each.looked or 0)
-        self._problems.clear()
-        found = Count((problem.severity, problem.id) for of_one in problems.values() for problem in of_one)
-        for (severity, id_), number in found.items():
-            self._problems.labels(severity, id_).set(number)
-        self._hidden.clear()
-        for cause, number in hidden.items():
-            self._hidden.labels(cause).set(number)
-        self._held.clear()
-        for source, entries in Count(doubt.source for doubt in doubts).items():
-            self._held.labels(source).set(entries)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """What there is now: `documents` are counted by source, `problems` are by object, `hidden` models by cause."""
+
+    documents: Mapping[str, int]
+    problems: Mapping[str, tuple[Problem, ...]]
+    hidden: Mapping[str, int]
+    doubts: Collection[Doubt]
+    sources: Iterable[SourceHealth]
+
+
+class StateCollector(Collector):
+    """The gauges of the current state, which are computed when Prometheus asks for them."""
+
+    def __init__(self, state: Callable[[], State]) -> None:
+        self._state = state
+
+    def collect(self) -> Iterable[Metric]:
+        """Yield the gauges, each with a sample for every combination of labels that occurs now."""
+        state = self._state()
+        yield _gauge(
+            "rhoai_connector_documents",
+            "Documents that should be served, by source",
+            ["source"],
+            {(source,): number for source, number in state.documents.items()},
+        )
+        yield _gauge(
+            "rhoai_connector_source_last_look_timestamp_seconds",
+            "When a source was last read completely, seconds of the epoch; 0 when it was not since the start",
+            ["source"],
+            {(each.id,): each.looked or 0 for each in state.sources},
+        )
+        yield _gauge(
+            "rhoai_connector_problems",
+            "Problems of models that are recorded now, by the id that docs/events.md explains",
+            ["severity", "id"],
+            Counts[tuple[str, ...]]((each.severity, each.id) for found in state.problems.values() for each in found),
+        )
+        yield _gauge(
+            "rhoai_connector_hidden",
+            "Models that exist and are not shown, by cause",
+            ["cause"],
+            {(cause,): number for cause, number in state.hidden.items()},
+        )
+        yield _gauge(
+            "rhoai_connector_removals_held",
+            "Entries that are missing at their source, or not ready, and stay for now",
+            ["source"],
+            Counts[tuple[str, ...]]((doubt.source,) for doubt in state.doubts),
+        )
+
+
+def _gauge(name: str, text: str, labels: Sequence[str], samples: Mapping[tuple[str, ...], float]) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(name, text, labels=labels)
+    for values, value in samples.items():
+        family.add_metric(values, value)
+    return family
 
 
 class Conditions:

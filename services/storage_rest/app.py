@@ -7,7 +7,7 @@ from math import isfinite
 
 from aiohttp import web
 
-from common import feed, strict_json, wire
+from common import STORAGE, feed, strict_json, wire
 from common.health import Health
 from common.http.access import AccessPolicy
 from common.http.problems import HttpProblem
@@ -42,7 +42,7 @@ def create_storage_app(
 ) -> web.Application:
     """Return the web application for `service`."""
     app = create_app(
-        name="storage-rest",
+        name=STORAGE,
         metrics=metrics,
         health=health,
         access=access,
@@ -155,7 +155,7 @@ class _Handlers:
         if request.headers.get("If-None-Match") == tag:
             return web.Response(status=304, headers={"ETag": tag})
         return web.Response(
-            body=_pieces(wire.snapshot_lines(whole)), content_type="application/x-ndjson", headers={"ETag": tag}
+            body=_pieces(wire.snapshot_lines(whole)), content_type=wire.SNAPSHOT_TYPE, headers={"ETag": tag}
         )
 
     async def changes(self, request: web.Request) -> web.Response:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
-from common import __version__, feed, identity
+from common import LOCATION, STORAGE, __version__, feed, identity
 from common.catalog_info import FILE_NAME
 from common.clocks import steady_clock
 from common.health import Health
@@ -66,7 +66,7 @@ async def storage_service(
             policy=settings.removal_policy,
             clock=steady_clock(),
         )
-        client = HttpClient(name="location", base_url=settings.bridge, token=settings.shared_token)
+        client = HttpClient(name=LOCATION, base_url=settings.bridge, token=settings.shared_token)
         pusher = Pusher(
             client=await stack.enter_async_context(client),
             cache=service.stored,
@@ -88,14 +88,12 @@ async def storage_service(
 
 async def run(settings: StorageSettings, addresses: Sequence[Address], stop: asyncio.Event) -> None:
     """Serve on `addresses` until `stop` is set."""
-    metrics, health = Metrics("storage-rest", __version__), Health()
+    metrics, health = Metrics(STORAGE, __version__), Health()
     report_unusable(settings, health)
     async with storage_service(settings, metrics=metrics, health=health) as service, registering(settings, service):
         access = AccessPolicy(token=settings.shared_token, open_reads=settings.open_reads)
         app = create_storage_app(service=service, metrics=metrics, health=health, access=access, settings=settings)
-        started = partial(
-            log_start, "storage-rest", __version__, settings=settings_of(settings), cache=settings.storage_type
-        )
+        started = partial(log_start, STORAGE, __version__, settings=settings_of(settings), cache=settings.storage_type)
         await server.run(app, addresses, stop=stop, started=lambda bound: started(addresses=bound))
 
 

@@ -12,12 +12,11 @@ from common.backoff import Backoff
 from common.clocks import loop_time
 from common.complaints import Complaint
 from common.http.client import HttpClient, RemoteError, StatusError
-from common.wire import Changes, Upsert, encode_original_upsert
+from common.wire import REVISION_HEADER, Changes, Upsert, encode_original_upsert
 from services.storage_rest.telemetry import StorageMetrics
 
 log = structlog.get_logger("push")
 
-REVISION_HEADER = "X-Connector-Revision"
 PARALLEL = 8
 LONGEST_PAUSE = 30.0
 """Most seconds between attempts to reach location."""

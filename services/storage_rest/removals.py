@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import structlog
 
 from common import removals
+from common.removals import CONFIRMED, NOT_NAMED, NOT_READY
 from common.wire import Leaving, Upsert
 from services.storage_rest.telemetry import StorageMetrics
 
@@ -15,14 +16,8 @@ log = structlog.get_logger("storage")
 
 REMEMBERED = 200
 """How many arrivals, and how many departures, are kept in memory."""
-NOT_NAMED = "not-in-keyset"
-"""Reason: the key is missing from the `/currentkeyset` of the original's normalizer."""
-CONFIRMED = "confirmed-by-administrator"
-"""Reason: an administrator has confirmed the removal."""
 REPLICA = "removed-by-another-replica"
 """Reason: it was leaving, and another replica has removed it from the shared cache."""
-NOT_READY = "not-ready"
-"""Reason of our normalizer: the model is not ready; it leaves after NOT_READY_GRACE."""
 
 
 @dataclass(frozen=True, slots=True)

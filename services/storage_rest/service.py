@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 
 import structlog
 
+from common import removals
 from common.health import Health
 from common.wire import Applied, Awaited, Batch, CacheListing, Changes, Leaving, Upsert
-from services.storage_rest.removals import CONFIRMED, RemovalPolicy, decide
+from services.storage_rest.removals import RemovalPolicy, decide
 from services.storage_rest.screening import Screen
 from services.storage_rest.stored import StoredCache
 from services.storage_rest.stores.base import Refusal, Store
@@ -187,7 +188,7 @@ class StorageService:
         """
         await self.stored.loaded()
         self._check_leaving(keys)
-        await self.apply(Batch(removals=dict.fromkeys(keys, CONFIRMED)))
+        await self.apply(Batch(removals=dict.fromkeys(keys, removals.CONFIRMED)))
 
     async def refuse(self, keys: Collection[str]) -> None:
         """Keep entries that are leaving until their source lists them again or the removal is confirmed.

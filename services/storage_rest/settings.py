@@ -5,12 +5,10 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, SecretStr
 
-from common import removals
+from common import LOCATION_PORT, removals
 from common.setting_types import Duration, Share
 from common.settings import ServiceSettings
 from services.storage_rest.removals import RemovalPolicy
-
-LOCATION_PORT = 9090
 
 _STORAGE_TYPES = {"configmap": "ConfigMap", "file": "File", "memory": "Memory"}
 
@@ -32,7 +30,7 @@ class StorageSettings(ServiceSettings):
     )
     state_dir: Path = Field(Path("state"), alias="STATE_DIR", description="directory of the cache of type File")
     shard_budget: int = Field(
-        98_304, alias="SHARD_BUDGET", ge=4096, le=1_000_000, description="most bytes of values in one ConfigMap"
+        114_688, alias="SHARD_BUDGET", ge=4096, le=1_000_000, description="most bytes of values in one ConfigMap"
     )
     document_limit: int = Field(
         1024 * 1024, alias="DOCUMENT_LIMIT", gt=0, description="largest document or model card accepted, in bytes"

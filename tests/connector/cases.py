@@ -60,7 +60,7 @@ async def an_api_server_that_is_down(world: World) -> None:
     await world.cluster.go_down()
 
 
-@broken("credentials", "no answer in time", "no network policy blocks it")
+@broken("credentials", "no answer in time", "no network policy or firewall blocks the way to it")
 def an_api_server_that_is_cut_off(world: World) -> None:
     world.cluster.fault("hang", times=None)
     world.timeout = 1.0
@@ -205,7 +205,7 @@ def a_model_that_is_marked_to_be_left_out(world: World) -> None:
     world.cluster.apply(isvc("wine", annotations={"rhdh.modelcatalog.io/ignore": "true"}))
 
 
-@broken("models", "models/iris is not shown: its label team is not as it is wanted", "that variable", verdict="warning")
+@broken("models", "models/iris is not shown: its label team does not match SELECTOR", "that setting", verdict="warning")
 def a_model_that_the_settings_leave_out(world: World) -> None:
     world.environ["SELECTOR"] = "team=fraud"
 
@@ -258,12 +258,12 @@ def a_registry_that_forbids(world: World) -> None:
     world.registry.forbidden.add(TOKEN)
 
 
-@broken("registries", "model registry 127.0.0.1", "is model registry")
+@broken("registries", "model registry 127.0.0.1", "check that model registry")
 async def a_registry_that_is_down(world: World) -> None:
     await world.registry.down()
 
 
-@broken("registries", "503", "look at its pods and their database")
+@broken("registries", "503", "and its database: something that it needs")
 def a_registry_without_its_database(world: World) -> None:
     world.registry.fail("status", status=503)
 

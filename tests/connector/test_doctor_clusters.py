@@ -207,7 +207,7 @@ CASES = {
         "request to the API server failed",
         "check that the API server",
     ),
-    "hanging": Case(hang, "credentials", "no answer in time", "no network policy blocks it"),
+    "hanging": Case(hang, "credentials", "no answer in time", "no network policy or firewall blocks the way to it"),
     "wrong-authority": Case(
         distrust, "credentials", "certificate", "set its authority in caFile or caData of cluster stage"
     ),

@@ -84,7 +84,7 @@ def test_what_is_hidden_or_unreadable_is_in_the_json(tmp_path: Path) -> None:
     found = entries(result)
     hidden = found["InferenceService models/m"]
     assert (hidden["key"], hidden["document"]) == (None, None)
-    assert "not served:" in hidden["problems"][0]["message"]
+    assert "it is not shown:" in hidden["problems"][0]["message"]
     [unreadable] = found[f"{tmp_path / 'b.yaml'}:3"]["problems"]
     assert (unreadable["severity"], unreadable["line"]) == ("error", 3)
     assert result.exit_code == 1
@@ -200,7 +200,7 @@ def test_the_table_names_models_problems_and_a_summary(tmp_path: Path) -> None:
     result = preview(path, output="table")
     assert "models_m" in result.stdout
     assert f"{path}:" in result.stdout
-    assert "info: InferenceService models/n: not served:" in result.stdout
+    assert "info: InferenceService models/n: it is not shown:" in result.stdout
     assert result.stdout.splitlines()[-1] == "1 model is shown, 1 note in 1 file"
 
 

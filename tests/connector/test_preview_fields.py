@@ -45,7 +45,7 @@ spec:
       - name: A
         value: b
 """
-OF_FIELDS = ("field_unknown", "model_missing", "field_of_wrong_type")
+OF_FIELDS = ("field_unknown", "model_missing", "field_of_wrong_type", "field_repeated", "label_not_read")
 
 
 def problems(result: Result) -> list[dict[str, Any]]:
@@ -102,6 +102,7 @@ def test_an_unknown_field_is_a_warning_with_its_line_and_what_is_meant(
         (ISVC, "  minReplicas: 1", "spec.minReplicas", "spec.predictor.minReplicas"),
         (ISVC, "      maxReplicas: 1", "spec.predictor.model.maxReplicas", "spec.predictor.maxReplicas"),
         (ISVC, "namespace: models", "namespace", "metadata.namespace"),
+        (ISVC, "  annotations: {}", "spec.annotations", "metadata.annotations"),
     ],
 )
 def test_a_field_in_the_wrong_place_is_told_where_it_belongs(
@@ -145,6 +146,40 @@ def test_a_deployment_without_a_model_is_a_warning(tmp_path: Path, kind: str, sp
     assert (problem["id"], problem["severity"]) == ("model_missing", "warning")
     assert problem["message"].startswith(lacks)
     assert path.read_text().splitlines()[problem["line"] - 1].startswith("apiVersion")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "field"),
+    [
+        ("  namespace: models", "  namespace: models\n  namespace: other", "metadata.namespace"),
+        ("spec:\n", "spec: {}\nspec:\n", "spec"),
+        ("cpu: 1", "cpu: 1\n          cpu: 2", "spec.predictor.model.resources.limits.cpu"),
+        ("spec:\n", "  annotations: {a: b,\n    a: c}\nspec:\n", "metadata.annotations.a"),
+    ],
+)
+def test_a_field_that_is_written_twice_is_a_warning_where_it_is_again(
+    tmp_path: Path, old: str, new: str, field: str
+) -> None:
+    path = changed(tmp_path / "a.yaml", ISVC, old, new)
+    [problem] = problems(preview(path))
+    assert (problem["id"], problem["severity"]) == ("field_repeated", "warning")
+    assert problem["message"].startswith(f"its field {field} is there more than once")
+    name = f"{field.rpartition('.')[2]}:"
+    with_it = [number for number, line in enumerate(path.read_text().splitlines(), 1) if name in f" {line}"]
+    assert problem["line"] in with_it[1:]
+
+
+def test_a_merged_key_is_not_written_twice(tmp_path: Path) -> None:
+    limits = "limits: &limits\n          cpu: 1\n        requests:\n          <<: *limits\n          cpu: 2"
+    path = changed(tmp_path / "a.yaml", ISVC, "limits:\n          cpu: 1", limits)
+    assert problems(preview(path)) == []
+
+
+def test_annotations_among_the_labels_are_a_warning(tmp_path: Path) -> None:
+    labels = '  labels: {rhdh.io/owner: a, app: b, rhdh.modelcatalog.io/ignore: "false"}\nspec:\n'
+    [problem] = problems(preview(changed(tmp_path / "a.yaml", ISVC, "spec:\n", labels)))
+    assert (problem["id"], problem["line"]) == ("label_not_read", 6)
+    assert problem["remedy"] == "write rhdh.io/owner below annotations instead of labels"
 
 
 def test_placeholders_are_no_unknown_fields(tmp_path: Path) -> None:

@@ -96,7 +96,7 @@ def document(reading: Reading, name: str, number: str) -> Normalized:
     live = (each for each in reading.known.values() if each.is_live)
     [version] = [each for each in live if (each.model.name, each.version.name) == (name, number)]
     return normalize_version(
-        version, registry=REF.registry, server=None, registry_isvc_name="", card=None, defaults=Defaults()
+        version, registry=REF.registry, server=None, registry_isvc_name="", card="", defaults=Defaults()
     )
 
 

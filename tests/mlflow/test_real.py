@@ -16,6 +16,6 @@ class TestRealServer(Contract):
         assert not reading.complete
         assert reading.fault.kind == "unauthorized"
         assert reading.fault.remedy == (
-            "MLflow team wants credentials, or others than it is given: write them as team.token, or team.username and "
-            "team.password, in SERVER_CREDENTIALS_DIR"
+            "MLflow team does not accept requests without valid credentials: write them as team.token, or "
+            "team.username and team.password, in the folder SERVER_CREDENTIALS_DIR"
         )

@@ -6,9 +6,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from common.kube.reflector import ReflectorOptions
-from services.normalizer import clusters_file
-from services.normalizer.sources import namespace_defaults
-from services.normalizer.sources.kserve import isvc, llm
+from services.normalizer import clusters, clusters_file
+from services.normalizer.sources.kserve.collection import Scope
 from tests import objects
 from tests.fakes.kubernetes import INFERENCE_SERVICES, LLM_INFERENCE_SERVICES
 from tests.fakes.kubernetes.rbac import EVERYTHING
@@ -22,9 +21,8 @@ __all__ = ["fleet"]
 @pytest.fixture
 def brief_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a cluster that failed be asked again soon, not after half a minute."""
-    options = partial(ReflectorOptions, backoff=(0.05, 0.2), slow=0.2)
-    for module in (namespace_defaults, isvc, llm):
-        monkeypatch.setattr(module, "ReflectorOptions", options)
+    options = ReflectorOptions(backoff=(0.05, 0.2), slow=0.2)
+    monkeypatch.setattr(clusters, "Scope", partial(Scope, options=options))
 
 
 def keys(name: str, number: int) -> list[str]:
@@ -228,7 +226,7 @@ async def test_a_token_that_expires_makes_one_stale_until_a_new_one_is_in_its_fi
     fleet: Fleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The new token ends the pauses, however long these are."""
-    monkeypatch.setattr(isvc, "ReflectorOptions", partial(ReflectorOptions, slow=3600))
+    monkeypatch.setattr(clusters, "Scope", partial(Scope, options=ReflectorOptions(slow=3600)))
     for name in ("a", "b"):
         await fleet.add(name, models=1)
     fleet.write("a", "b")

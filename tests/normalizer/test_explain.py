@@ -104,8 +104,8 @@ BAD = Problem(
         (
             Selection(names=["granite*"]).applied(read_isvc(objects.isvc("m"))),
             "not-selected",
-            "its name is not among those that are wanted (SELECT_NAMES)",
-            "change that variable",
+            "its name is not selected by SELECT_NAMES",
+            "change that setting",
         ),
         (Unusable(BAD), "unusable", "spec.predictor is a list", "make it an object"),
     ],

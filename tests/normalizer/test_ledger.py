@@ -8,8 +8,9 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from common.removals import NOT_LISTED, NOT_READY, SOURCE_GONE
 from common.wire import Leaving, Reconciler, Stored
-from services.normalizer.ledger import NOT_LISTED, NOT_READY, SOURCE_GONE, Ledger, Patience
+from services.normalizer.ledger import Ledger, Patience
 from services.normalizer.sourcebook import SourceBook
 
 HOLD = 3600.0

@@ -154,7 +154,7 @@ async def test_registries_and_catalogs_have_a_condition_and_a_metric_whether_the
                 condition = setting.condition(f"{kind}:down")
                 assert not condition["ok"]
                 assert "http://127.0.0.1:9/" in condition["reason"]
-                assert f"is model {kind} down running" in condition["reason"]
+                assert f"check that model {kind} down runs" in condition["reason"]
                 assert datetime.fromisoformat(condition["since"]).tzinfo is UTC
                 assert (setting.stale(f"{kind}:up"), setting.stale(f"{kind}:down")) == (0, 1)
 

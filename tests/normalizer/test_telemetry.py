@@ -2,8 +2,9 @@ from math import inf
 
 from common.metrics import Metrics
 from common.problems import Problem
+from services.normalizer.ledger import Doubt
 from services.normalizer.sourcebook import SourceHealth
-from services.normalizer.telemetry import Telemetry
+from services.normalizer.telemetry import State, StateCollector, Telemetry
 
 PROBLEM = Problem("name_taken", "info", "InferenceService a/b", "its name is taken", "rename it")
 
@@ -38,26 +39,30 @@ async def test_the_time_from_event_to_served_counts_what_was_changed_by_it() -> 
     assert served() == 1
 
 
-def test_sources_that_are_gone_are_reported_no_longer() -> None:
+def test_the_gauges_of_the_state_are_those_of_the_moment() -> None:
     metrics = Metrics("rhoai-normalizer", "test")
-    standings = [
+    health = [
         SourceHealth("kserve", "kserve", 5.0, failing=True, absent=False),
         SourceHealth("kserve-llm", "llm", None, failing=True, absent=True),
         SourceHealth("registry:ns/name", "registry", 7.0, failing=False, absent=False),
     ]
-    telemetry = Telemetry(metrics)
-    telemetry.set_state(
-        documents={"kserve": 2}, problems={"r": (PROBLEM,)}, hidden={"stopped": 3}, doubts=[], sources=standings
+    doubt = Doubt(ref="isvc:local:a/one", source="kserve", since=1, reason="not-listed", due=2)
+    full = State(
+        documents={"kserve": 2}, problems={"r": (PROBLEM,)}, hidden={"stopped": 3}, doubts=[doubt], sources=health
     )
+    empty = State(documents={}, problems={}, hidden={}, doubts=[], sources=[])
+    states = [full]
+    metrics.registry.register(StateCollector(lambda: states[-1]))
 
-    def value(name: str, source: str) -> float | None:
-        return metrics.registry.get_sample_value(f"rhoai_connector_{name}", {"source": source})
+    def value(name: str, **labels: str) -> float | None:
+        return metrics.registry.get_sample_value(f"rhoai_connector_{name}", labels)
 
-    looks = [value("source_last_look_timestamp_seconds", standing.id) for standing in standings]
+    looks = [value("source_last_look_timestamp_seconds", source=source.id) for source in health]
     assert looks == [5, 0, 7]
-    assert value("documents", "kserve") == 2
-    assert metrics.registry.get_sample_value("rhoai_connector_hidden", {"cause": "stopped"}) == 3
-    told = {"severity": "info", "id": PROBLEM.id}
-    assert metrics.registry.get_sample_value("rhoai_connector_problems", told) == 1
-    telemetry.set_state(documents={}, problems={}, hidden={}, doubts=[], sources=[])
-    assert value("source_last_look_timestamp_seconds", "kserve") is None
+    assert value("documents", source="kserve") == 2
+    assert value("hidden", cause="stopped") == 3
+    assert value("removals_held", source="kserve") == 1
+    assert value("problems", severity="info", id=PROBLEM.id) == 1
+    states.append(empty)
+    assert value("source_last_look_timestamp_seconds", source="kserve") is None
+    assert value("removals_held", source="kserve") is None

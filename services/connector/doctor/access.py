@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from common.http.client import RemoteError, StatusError, Unreachable
+from common.http.client import NotTrusted, RemoteError, StatusError, Unreachable
 from common.http.proxies import is_inside
 from common.kube.credentials import Credentials
 from common.kube.errors import ROLE, remedy_of
@@ -90,7 +90,7 @@ def _unreached(login: Login, error: RemoteError) -> Finding:
         why = "the token has expired" if expired else "the token is not accepted"
         return Finding("fault", f"{why}: {error}", login.credentials.refused)
     remedy = remedy_of(error)
-    if isinstance(error, Unreachable) and "certificate" in error.cause:
+    if isinstance(error, NotTrusted):
         remedy = login.credentials.distrusted
     if isinstance(error, Unreachable) and login.proxies:
         direct = is_inside(urlsplit(login.credentials.server).hostname or "")

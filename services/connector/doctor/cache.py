@@ -14,10 +14,7 @@ from common.words import counted, listed
 from services.connector.doctor.asking import Asked
 from services.connector.doctor.report import Finding
 from services.storage_rest.stores.families import BASE, CARDS_BASE
-from services.storage_rest.stores.objects import COMPLETE
-
-LIMIT = 1_048_576
-"""Most bytes of all values in one ConfigMap."""
+from services.storage_rest.stores.objects import COMPLETE, LIMIT
 
 
 def judge_cache(

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from common import __version__
+from common import LOCATION, NORMALIZER, STORAGE, __version__
 from common.http.client import RemoteError
 from common.kube.resources import CONFIG_MAPS, INFERENCE_SERVICES, PODS, ROUTES, SERVICE_ACCOUNTS, SERVICES, Resource
 from services.connector.doctor.asking import Asked
@@ -23,7 +23,7 @@ from services.connector.doctor.settings import read_settings
 from services.connector.doctor.steps import DoctorOptions
 from services.normalizer.cluster_specs import TokenAccess
 
-MANIFESTS = "manifests"
+MANIFESTS_FOLDER = "manifests"
 """The folder whose files `connector preview` reads."""
 CLUSTERS = "clusters"
 """The folder with a folder for each cluster, if several are read."""
@@ -34,7 +34,7 @@ _KINDS: Mapping[Resource, str] = {
     ROUTES: "Route",
 }
 
-_CONTAINERS = frozenset({"location", "storage-rest", "rhoai-normalizer", "connector"})
+_CONTAINERS = frozenset({LOCATION, STORAGE, NORMALIZER, "connector"})
 _LOG_LINES = 2000
 
 
@@ -112,7 +112,7 @@ async def _objects(cluster: ClusterExamination) -> dict[str, list[Any]]:
             if not isinstance(answer, RemoteError)
             for obj in answer
         ]
-        folder = "cluster" if resource is ROUTES else MANIFESTS
+        folder = "cluster" if resource is ROUTES else MANIFESTS_FOLDER
         folder = f"{CLUSTERS}/{cluster.name}/{folder}" if cluster.name else folder
         found[f"{folder}/{resource.plural}.yaml"] = (
             objects if resource in (INFERENCE_SERVICES, llm) else _related(objects)

@@ -9,8 +9,10 @@ from typing import Any, Literal, TypeVar
 
 import click
 
+from common import LOCATION, NORMALIZER, STORAGE
 from common.commandline import finish, reported
 from services.connector.doctor.report import COLOURS, Report, Step, lines_of
+from services.connector.doctor.steps import LOCATION_URL, NORMALIZER_URL, STORAGE_URL
 
 F = TypeVar("F", bound=Callable[..., Any])
 _OPTIONS = (
@@ -37,14 +39,10 @@ _OPTIONS = (
         multiple=True,
         help="A context of the kubeconfig, as 'connector run --cluster' was given it; repeatable.",
     ),
+    click.option("--location", metavar="URL", default=LOCATION_URL, show_default=True, help="Address of location."),
+    click.option("--storage", metavar="URL", default=STORAGE_URL, show_default=True, help="Address of storage-rest."),
     click.option(
-        "--location", metavar="URL", default="http://localhost:9090", show_default=True, help="Where it answers."
-    ),
-    click.option(
-        "--storage", metavar="URL", default="http://localhost:7070", show_default=True, help="Where it answers."
-    ),
-    click.option(
-        "--normalizer", metavar="URL", default="http://localhost:8081", show_default=True, help="Where it answers."
+        "--normalizer", metavar="URL", default=NORMALIZER_URL, show_default=True, help="Address of rhoai-normalizer."
     ),
 )
 
@@ -64,9 +62,10 @@ def _with_options(command: F) -> F:
 )
 @click.pass_context
 def doctor(context: click.Context, /, bundle: Path | None, **options: Any) -> None:
-    """Find what keeps models from Backstage: permissions, sources, cache, feed, settings.
+    """Find what keeps models from Backstage, and say what to do.
 
-    Run it in any container of the connector, or on a laptop with a kubeconfig. It reads, and changes nothing.
+    It examines permissions, sources, cache, feed and settings. Run it in any container of the connector, or on a laptop
+    with a kubeconfig. It reads, and changes nothing.
 
     Ends with status 0 when nothing is wrong, 1 when something is, 2 for a wrong option.
     """
@@ -81,7 +80,7 @@ def doctor(context: click.Context, /, bundle: Path | None, **options: Any) -> No
 @click.argument("name")
 @_with_options
 def model_command(name: str, **options: Any) -> None:
-    """Show how far one model has got on its way to Backstage, and what stops it.
+    """Show how far one model has got, and what stops it.
 
     NAME is the name of an InferenceService or of a registered model, NAMESPACE/NAME, a key, or a URL of the feed or of
     the model.
@@ -107,7 +106,7 @@ def _run(
 
     if contexts and os.environ.get("CLUSTERS_FILE", "").strip():
         raise click.UsageError("CLUSTERS_FILE names the clusters already: give no --cluster CONTEXT")
-    urls = {"location": location, "storage-rest": storage, "rhoai-normalizer": normalizer}
+    urls = {LOCATION: location, STORAGE: storage, NORMALIZER: normalizer}
 
     async def run() -> Report:
         report = Report()

@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import Any, TypeVar
 
+from common import LOCATION, NORMALIZER
 from common.http.client import HttpClient, RemoteError, StatusError
 from common.kube.credentials import CredentialsError
 from common.kube.resources import CONFIG_MAPS
@@ -216,7 +217,7 @@ class Examination:
         urls, timeout = self.options.urls, self.options.timeout / 3
         ready, metrics = await asyncio.gather(
             asyncio.gather(*(_report(url, timeout) for url in urls.values())),
-            get(urls["location"], "/metrics", timeout),
+            get(urls[LOCATION], "/metrics", timeout),
         )
         return feed.Pod(
             inside=bool(self.options.environ.get("KUBERNETES_SERVICE_HOST")),
@@ -237,10 +238,10 @@ async def _report(url: str, timeout: float) -> Asked[Mapping[str, Any]]:
 async def ask_running(options: DoctorOptions, path: str, kind: type[P]) -> Asked[P]:
     """Return the answer of a running normalizer; in one process with location, it answers at location's address."""
     error = RemoteError("it does not answer")
-    for service in ("rhoai-normalizer", "location"):
+    for service in (NORMALIZER, LOCATION):
         answer = await get(options.urls[service], path, options.timeout / 3)
         if isinstance(answer, RemoteError):
-            error = answer if service == "rhoai-normalizer" else error
+            error = answer if service == NORMALIZER else error
             continue
         try:
             return kind.model_validate_json(answer)

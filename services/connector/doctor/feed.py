@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from common import LOCATION
 from common.http.client import RemoteError, Unreachable
 from common.words import counted
 from services.connector.doctor.asking import Asked
@@ -49,10 +50,10 @@ def judge_feed(pod: Pod) -> list[Finding]:
                 "kubectl exec -n NAMESPACE deployment/backstage-NAME -c rhoai-normalizer -- connector doctor",
             )
         ]
-    one_process = _is_one_process(pod.ready.get("location"))
+    one_process = _is_one_process(pod.ready.get(LOCATION))
     findings: list[Finding] = []
     for service, answer in pod.ready.items():
-        if one_process and service != "location" and isinstance(answer, Unreachable):
+        if one_process and service != LOCATION and isinstance(answer, Unreachable):
             continue
         findings += _judge_service(service, answer, inside=pod.inside)
     return [*findings, *_judge_served(pod.metrics)]
@@ -141,6 +142,6 @@ def _by_reader(pattern: re.Pattern[str], metrics: str) -> dict[str, list[float]]
         fields = dict(_LABEL.findall(labels))
         route = fields.get("route", "")
         route = "/api/{connector}/list" if route.startswith("/api/") and route.endswith("/list") else route
-        if fields.get("server") == "location" and fields.get("method", "GET") == "GET" and route in _READERS:
+        if fields.get("server") == LOCATION and fields.get("method", "GET") == "GET" and route in _READERS:
             found.setdefault(_READERS[route], []).append(float(value))
     return found

@@ -5,13 +5,21 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 import structlog
 
+from common import LOCATION, LOCATION_PORT, NORMALIZER, NORMALIZER_PORT, STORAGE, STORAGE_PORT
 from common.kube.environment import MOUNT
 from services.connector.doctor.report import Finding, Step
 
 log = structlog.get_logger("doctor")
+
+
+LOCATION_URL: Final = f"http://localhost:{LOCATION_PORT}"
+STORAGE_URL: Final = f"http://localhost:{STORAGE_PORT}"
+NORMALIZER_URL: Final = f"http://localhost:{NORMALIZER_PORT}"
+"""Where the services answer in their pod."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,9 +33,9 @@ class DoctorOptions:
     environ: Mapping[str, str]
     urls: Mapping[str, str] = field(
         default_factory=lambda: {
-            "location": "http://localhost:9090",
-            "storage-rest": "http://localhost:7070",
-            "rhoai-normalizer": "http://localhost:8081",
+            LOCATION: LOCATION_URL,
+            STORAGE: STORAGE_URL,
+            NORMALIZER: NORMALIZER_URL,
         }
     )
     timeout: float = 15.0

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
 
-from common import identity
+from common import LOCATION, identity
 from common.http.client import RemoteError
 from common.kube.resources import CONFIG_MAPS
 from common.status import Explanation
@@ -188,7 +188,7 @@ class _ModelSearch:
         """Search the feed."""
         options = self._examination.options
         answers = await asyncio.gather(
-            *(get(options.urls["location"], each.uri, options.timeout / 3) for each in self._kept)
+            *(get(options.urls[LOCATION], each.uri, options.timeout / 3) for each in self._kept)
         )
         return model.judge_served(
             self._kept, {each.key: answer for each, answer in zip(self._kept, answers, strict=True)}

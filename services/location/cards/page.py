@@ -11,6 +11,9 @@ from services.location.openapi import PROTOCOLS
 from services.location.servers import Server
 from services.location.view import View
 
+CALLING = "How to call it"
+USE = "Use, ethics, support, training"
+"""The titles of two pages."""
 _MARKUP = re.compile(r"([\\`*_{}\[\]#|~^=])")
 _MOST_BOXES = 20
 
@@ -52,13 +55,13 @@ def calling_page(view: View, server: Server) -> str:
     api_type, text = definition(view, server)
     if api_type == "grpc":
         paragraphs += [f"Its interface, as `{calls.PROTO_FILE}`:", f"```protobuf\n{text.strip()}\n```"]
-    return _page("How to call it", paragraphs)
+    return _page(CALLING, paragraphs)
 
 
 def use_page(view: View) -> str:
     """Return the page about use, ethics, support and training; empty if the owner wrote nothing about them."""
     sections = _sections(view)
-    return _page("Use, ethics, support, training", sections) if sections else ""
+    return _page(USE, sections) if sections else ""
 
 
 def versions_page(view: View, others: Iterable[View]) -> str:
@@ -70,7 +73,7 @@ def versions_page(view: View, others: Iterable[View]) -> str:
 
 def call_box(view: View, *, named: bool = False) -> str:
     """Return a box that says how to call a model; `named`: its heading contains the model's title."""
-    title = f"How to call it: {_line(view.version_title)}" if named else "How to call it"
+    title = f"{CALLING}: {_line(view.version_title)}" if named else CALLING
     if view.server is None:
         return _box("note", "Not deployed", f"{plain(view.title)} has no known server.") if not named else ""
     return _box("info", title, "\n\n".join(filter(None, (_call_table(view.server), _commands(view.server)))))

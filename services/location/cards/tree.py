@@ -2,25 +2,22 @@
 
 import gzip
 import io
-import json
-import re
 import tarfile
 from collections.abc import Mapping, Sequence
 
+from common.catalog_info import in_yaml
 from services.location.cards import page
 from services.location.cards.page import CardContent
 from services.location.view import View
-
-_NOT_PRINTABLE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 
 
 def tree(view: View, content: CardContent, versions: Sequence[View]) -> dict[str, str]:
     """Return the files of a model's documentation by path; the pages are `docs/*.md`, the first one `docs/index.md`."""
     pages = {"Model card" if content.card.strip() else "About": ("index.md", page.index_page(view, content))}
     if view.server:
-        pages["How to call it"] = ("calling.md", page.calling_page(view, view.server))
+        pages[page.CALLING] = ("calling.md", page.calling_page(view, view.server))
     if use := page.use_page(view):
-        pages["Use, ethics, support, training"] = ("use.md", use)
+        pages[page.USE] = ("use.md", use)
     if len(versions) > 1:
         pages["Versions"] = ("versions.md", page.versions_page(view, versions))
     configuration = _configuration(view.version_title, {title: file for title, (file, _) in pages.items()})
@@ -45,10 +42,5 @@ def _configuration(title: str, pages: Mapping[str, str]) -> str:
     It names TechDocs' own theme only to turn off the download of fonts: without internet access, pages would stay
     blank. TechDocs adds the plugins.
     """
-    lines = [f"site_name: {_quoted(title)}", "docs_dir: docs", "theme:", "  name: material", "  font: false", "nav:"]
-    return "\n".join([*lines, *(f"  - {_quoted(name)}: {file}" for name, file in pages.items()), ""])
-
-
-def _quoted(text: str) -> str:
-    quoted = json.dumps(text, ensure_ascii=False)
-    return _NOT_PRINTABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", quoted)
+    lines = [f"site_name: {in_yaml(title)}", "docs_dir: docs", "theme:", "  name: material", "  font: false", "nav:"]
+    return "\n".join([*lines, *(f"  - {in_yaml(name)}: {file}" for name, file in pages.items()), ""])

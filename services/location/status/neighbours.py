@@ -6,17 +6,15 @@ from typing import Generic, TypeVar
 
 from pydantic import ValidationError
 
-from common.http.client import HttpClient, RemoteError, StatusError, Unreachable
+from common import NORMALIZER, STORAGE
+from common.http.client import UNKNOWN_PATH, HttpClient, RemoteError, StatusError, Unreachable
 from common.status import NormalizerStatus, StatusModel, StorageStatus
 
 T = TypeVar("T", bound=StatusModel)
 
-NORMALIZER = "rhoai-normalizer"
-STORAGE = "storage-rest"
 """The names of the containers."""
 TIMEOUT = 3.0
 """Seconds that a service has to answer: a person waits for the page."""
-_UNKNOWN_PATH = frozenset({404, 405, 501})
 _NOT_ALLOWED = frozenset({401, 403})
 
 
@@ -64,7 +62,7 @@ def over_http(client: HttpClient, form: type[T]) -> Ask[T]:
             fault = "its answer cannot be read: use the same version for all three containers"
             return Answer(client.name, client.base_url, fault=fault)
         except RemoteError as error:
-            older = isinstance(error, StatusError) and error.status in _UNKNOWN_PATH
+            older = isinstance(error, StatusError) and error.status in UNKNOWN_PATH
             return Answer(client.name, client.base_url, fault=_fault(client.name, error), older=older)
 
     return ask
@@ -81,7 +79,7 @@ def in_process(name: str, status: Callable[[], T]) -> Ask[T]:
 
 def _fault(name: str, error: RemoteError) -> str:
     match error:
-        case StatusError(status=status) if status in _UNKNOWN_PATH:
+        case StatusError(status=status) if status in UNKNOWN_PATH:
             return "it has no /status: it is the original connector's, or an older version"
         case StatusError(status=status) if status in _NOT_ALLOWED:
             return f"it rejects our token (HTTP {status}): give both containers the same token"

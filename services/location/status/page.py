@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
+from common import NORMALIZER, STORAGE, removals
 from services.location.second_generation import base_path
 from services.location.status.answer import Status
 from services.location.status.models import ModelQuery, Show
@@ -34,10 +35,10 @@ _KINDS: Final[Mapping[str, str]] = {
     "registry": "registered models",
 }
 _REASONS: Final[Mapping[str, str]] = {
-    "not-listed": "its source was read completely and does not list it, but reported no deletion",
-    "not-ready": "it exists, but has not been ready for a while",
-    "source-gone": "its source is no longer configured or found",
-    "not-in-keyset": "the original connector's normalizer no longer lists it",
+    removals.NOT_LISTED: "its source was read completely and does not list it, but reported no deletion",
+    removals.NOT_READY: "it exists, but has not been ready for a while",
+    removals.SOURCE_GONE: "its source is no longer configured or found",
+    removals.NOT_NAMED: "the original connector's normalizer no longer lists it",
 }
 
 
@@ -54,8 +55,8 @@ def render(status: Status, wanted: ModelQuery, *, connector_id: str) -> str:
         shows=_SHOWS,
         kinds=_KINDS,
         reasons=_REASONS,
-        storage_answers=answers.get("storage-rest", False),
-        normalizer_answers=answers.get("rhoai-normalizer", False),
+        storage_answers=answers.get(STORAGE, False),
+        normalizer_answers=answers.get(NORMALIZER, False),
     )
 
 

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Generic, TypeVar
 
-from common import __version__
+from common import LOCATION, __version__
 from common.clocks import loop_time
 from common.health import Health
 from common.settings import ServiceSettings
@@ -105,7 +105,7 @@ class StatusReporter:
 
     def _own(self) -> ServiceStatus:
         return ServiceStatus(
-            name="location",
+            name=LOCATION,
             answers=True,
             version=__version__,
             started=moment(self._health.started),

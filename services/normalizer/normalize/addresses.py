@@ -29,8 +29,9 @@ _PRIVATE_NETWORKS = tuple(
     )
 )  # fmt: skip
 _TLS_PORTS = frozenset({443, 8443})
-_DEFAULT_PORTS = {"http": 80, "https": 443}
-_BY_PUBLISHER = "/publishers/"
+DEFAULT_PORTS = {"http": 80, "https": 443}
+BY_PUBLISHER = "publishers/"
+"""Beginning of paths and names in which a publisher precedes the model: `publishers/meta/models/llama`."""
 _LLM_WORKLOAD = "llminferenceservice-workload"
 _LLM_WORKLOAD_SUFFIX = "-kserve-workload-svc"
 
@@ -63,7 +64,7 @@ def llm_addresses(
     ]
     url = _link(status.get("url"), "status.url", subject, problems)
     own = [link for link in links if urlsplit(link).path.rstrip("/") == f"/{namespace}/{name}"]
-    others = [link for link in links if link and not urlsplit(link).path.startswith(_BY_PUBLISHER)]
+    others = [link for link in links if link and not urlsplit(link).path.startswith(f"/{BY_PUBLISHER}")]
     candidates = sorted(own or ([url] if url else others), key=lambda link: not link.lower().startswith("https://"))
     external = next((link for link in candidates if not is_internal(link, namespace=namespace)), "")
     internal = next((link for link in candidates if is_internal(link, namespace=namespace)), "")
@@ -177,9 +178,9 @@ def _with_port(url: str, service: ServiceFacts) -> str:
     if not number:
         return url
     scheme = parts.scheme
-    if scheme in _DEFAULT_PORTS:
+    if scheme in DEFAULT_PORTS:
         scheme = "https" if speaks_tls(port) else "http"
-    suffix = "" if _DEFAULT_PORTS.get(scheme) == number else f":{number}"
+    suffix = "" if DEFAULT_PORTS.get(scheme) == number else f":{number}"
     return parts._replace(scheme=scheme, netloc=f"{_host(parts)}{suffix}").geturl()
 
 

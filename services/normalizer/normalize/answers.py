@@ -9,21 +9,18 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from common.details import packed
+from common.details import HUGGING_FACE_SERVER, packed
 from common.problems import Problem
 from services.normalizer.normalize import values
-from services.normalizer.normalize.addresses import is_grpc, is_internal, resolve
+from services.normalizer.normalize.addresses import BY_PUBLISHER, is_grpc, is_internal, resolve
 from services.normalizer.normalize.containers import unique_names
 from services.normalizer.normalize.deployment import Addresses, Deployment, ServiceFacts, subject
 from services.normalizer.normalize.links import without_credentials
 from services.normalizer.normalize.readiness import READY
-from services.normalizer.normalize.runtimes import Runtime, Served, detect_server_type
+from services.normalizer.normalize.runtimes import OPENAI, Runtime, Served, detect_server_type
 from services.normalizer.normalize.stated import read_stated
 from services.normalizer.normalize.storage import StorageFacts
 
-_OPENAI = "openai-v1"
-_HUGGING_FACE_SERVER = "huggingfaceserver"
-_BY_PUBLISHER = "publishers/"
 _METHODS = ("get", "post", "put", "patch", "delete")
 _PATH = re.compile(r"/[A-Za-z0-9._~{}:/-]{0,99}\Z")
 # What every server of the kind has and no client of the model calls.
@@ -67,8 +64,8 @@ class Questions:
 
 def read_models(answer: object) -> tuple[str, ...]:
     """Return the names that a deployment's server lists; `publishers/...` names the same models again."""
-    names = [values.line(values.at(model, "id")) for model in values.items(values.at(answer, "data"))]
-    plain = [name for name in names if not name.startswith(_BY_PUBLISHER)]
+    names = [values.line_at(model, "id") for model in values.items_at(answer, "data")]
+    plain = [name for name in names if not name.startswith(BY_PUBLISHER)]
     return tuple(_within_limits(unique_names(plain or names), _MOST_NAMES))
 
 
@@ -89,7 +86,7 @@ def read_operations(answer: object) -> tuple[str, ...]:
 
 def read_definition(answer: object) -> str:
     """Return an OpenAPI 3 definition, packed and without credentials; empty when it is something else, or too large."""
-    if not (values.line(values.at(answer, "openapi")).startswith("3.") and values.mapping(values.at(answer, "paths"))):
+    if not (values.line_at(answer, "openapi").startswith("3.") and values.mapping(values.at(answer, "paths"))):
         return ""
     try:
         definition = _without_credentials(answer)
@@ -136,10 +133,8 @@ def questions_for(
     fields = dict(deployment.stated.fields)
     server_type = fields.get("servertype") or detect_server_type(deployment.served, runtime)
     questions = Questions(
-        models=_models_path(deployment) if models and server_type == _OPENAI else "",
-        definition="/openapi.json"
-        if definitions and server_type in (_OPENAI, "") and not fields.get("apispec")
-        else "",
+        models=_models_path(deployment) if models and server_type == OPENAI else "",
+        definition="/openapi.json" if definitions and server_type in (OPENAI, "") and not fields.get("apispec") else "",
     )
     return questions if questions.models or questions.definition else None
 
@@ -147,7 +142,7 @@ def questions_for(
 def _models_path(deployment: Deployment) -> str:
     """Return the path that lists the models; KServe's own server has it below /openai."""
     served = deployment.served
-    own = any(_HUGGING_FACE_SERVER in text for text in (served.runtime, served.image))
+    own = any(HUGGING_FACE_SERVER in text for text in (served.runtime, served.image))
     return "/openai/v1/models" if own else "/v1/models"
 
 
@@ -192,7 +187,7 @@ def read_model_list(answer: object) -> tuple[str, ...] | None:
         data = []
     if not isinstance(data, list):
         return None
-    names = (values.line(values.at(item, "id")) for item in data)
+    names = (values.line_at(item, "id") for item in data)
     return unique_names(name for name in names if _PATTERN not in name)
 
 
@@ -211,7 +206,7 @@ def server_deployment(name: str, *, url: str, models: Sequence[str], authenticat
             read_stated({}), fields=(("description", _description(models)),), asks_authentication=authentication
         ),
         names=shown,
-        served=Served(server_type="openai-v1"),
+        served=Served(server_type=OPENAI),
         storage=StorageFacts(),
         addresses=Addresses("", base) if internal else Addresses(base, ""),
         readiness=READY,

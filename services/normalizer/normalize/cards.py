@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 from urllib.parse import quote
 
+from common import LOCATION_PORT
 from services.normalizer.normalize.registry_objects import ModelArtifact, RegisteredModel, model_artifacts
 
 CARD_LIMIT: Final = 1_000_000
@@ -15,7 +16,7 @@ _HEADING = re.compile(r" {0,3}#{1,6}[ \t]")
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
 _DEFINITION = re.compile(r"^ {0,3}\[[^\]\n]+\]:[ \t]+\S.*$", re.MULTILINE)
 _MAX_NAME = 512
-_CARD_URL = "http://localhost:9090/modelcard?key="
+_CARD_URL = f"http://localhost:{LOCATION_PORT}/modelcard?key="
 
 
 def shorten(card: str, *, most_bytes: int = CARD_LIMIT) -> str:
@@ -59,13 +60,6 @@ def _whole_parts(card: str, room: int) -> str:
         return card[:cut].rstrip()
     text = card.encode()[:room].decode(errors="ignore").rstrip()
     return f"{text}\n{fence}" if fence else text
-
-
-@dataclass(frozen=True, slots=True)
-class CardRef:
-    """The key of a card that exists."""
-
-    key: str
 
 
 class ReadmeCard(NamedTuple):

@@ -29,17 +29,16 @@ PATH_ANNOTATION = "opendatahub.io/connection-path"
 _PROTOCOL_ANNOTATION = "opendatahub.io/connection-type-protocol"
 _REF_ANNOTATION = "opendatahub.io/connection-type-ref"
 _TYPE_ANNOTATION = "opendatahub.io/connection-type"
-_TITLE_ANNOTATION = "openshift.io/display-name"
 _FOUND_BY_LABELS = ("opendatahub.io/managed", "opendatahub.io/dashboard")
 
 _PROTOCOLS: Mapping[str, ConnectionType] = {"s3": "s3", "uri": "uri", "oci": "oci"}
 _REFS: Mapping[str, ConnectionType] = {"s3": "s3", "uri-v1": "uri", "oci-v1": "oci"}
 _S3 = "s3"
 _READ_IN_METADATA: Mapping[str, tuple[str, ...]] = {
-    "annotations": (_PROTOCOL_ANNOTATION, _REF_ANNOTATION, _TYPE_ANNOTATION, _TITLE_ANNOTATION),
+    "annotations": (_PROTOCOL_ANNOTATION, _REF_ANNOTATION, _TYPE_ANNOTATION, values.DISPLAY_NAME),
     "labels": (*_FOUND_BY_LABELS, _TYPE_ANNOTATION),
 }
-_FIELDS = ("AWS_S3_BUCKET", "AWS_S3_ENDPOINT", "AWS_DEFAULT_REGION", "URI", "https-host", "OCI_HOST")
+_FIELDS = ("AWS_S3_BUCKET", "URI", "https-host")
 _STORAGE_INITIALIZER = "storage-initializer"
 _NAME = re.compile(r"[a-z0-9](?:[-a-z0-9.]{0,251}[a-z0-9])?\Z")
 _MAX_FIELD = 2000
@@ -64,10 +63,7 @@ class Connection:
     found_by_kserve: bool = False
     title: str = ""
     bucket: str = ""
-    endpoint: str = ""
-    region: str = ""
     uri: str = ""
-    oci_host: str = ""
     buckets: tuple[tuple[str, str], ...] = ()
 
     def of(self, deployment: str) -> "Connection":
@@ -102,7 +98,7 @@ def read_connection(obj: Mapping[str, Any], *, namespace: str, name: str) -> Con
         outdated_type=bool(kind) and not protocol,
         found_by_kserve=all(values.line(labels.get(label)) == "true" for label in _FOUND_BY_LABELS)
         and _S3 in (values.line(annotations.get(_TYPE_ANNOTATION)), values.line(labels.get(_TYPE_ANNOTATION))),
-        title=_safe(values.line(annotations.get(_TITLE_ANNOTATION))),
+        title=_safe(values.line(annotations.get(values.DISPLAY_NAME))),
         **(_fields(obj) if whole else {}),
     )
 
@@ -112,9 +108,9 @@ def fetched_bucket(pod: Mapping[str, Any]) -> str:
 
     Only the arguments of KServe's storage initializer are read: pairs of source and destination.
     """
-    for container in values.items(values.at(pod, "spec", "initContainers")):
+    for container in values.items_at(pod, "spec", "initContainers"):
         if values.at(container, "name") == _STORAGE_INITIALIZER:
-            for argument in values.items(values.at(container, "args")):
+            for argument in values.items_at(container, "args"):
                 scheme, _, rest = _safe(values.line(argument)).partition("://")
                 if scheme == _S3:
                     return rest.partition("/")[0]
@@ -145,17 +141,9 @@ def _by_older_annotations(annotations: Mapping[str, Any], ref: str) -> Connectio
 
 
 def _fields(secret: Mapping[str, Any]) -> dict[str, Any]:
-    def field(*keys: str) -> str:
-        return next((text for key in keys if (text := _safe(_field(secret, key)))), "")
-
     bucket = _safe(f"s3://{_field(secret, 'AWS_S3_BUCKET')}").removeprefix("s3://")
-    return {
-        "bucket": bucket.strip("/"),
-        "endpoint": field("AWS_S3_ENDPOINT"),
-        "region": field("AWS_DEFAULT_REGION"),
-        "uri": field("https-host", "URI"),
-        "oci_host": field("OCI_HOST"),
-    }
+    uri = _safe(_field(secret, "https-host")) or _safe(_field(secret, "URI"))
+    return {"bucket": bucket.strip("/"), "uri": uri}
 
 
 def readable_part(secret: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 
 from common import backstage
 from common.annotations import (
-    CARD_ANNOTATION,
     CLUSTER_ANNOTATION,
     EXTERNAL_URL_ANNOTATION,
     INTERNAL_URL_ANNOTATION,
@@ -17,7 +16,6 @@ from common.catalog import Api, ApiType, CatalogDocument, Model, ModelServer
 from common.details import Details
 from services.normalizer.facts import Ref
 from services.normalizer.normalize.addresses import is_grpc, port_of, resolve, speaks_tls
-from services.normalizer.normalize.cards import CardRef, card_url
 from services.normalizer.normalize.containers import unique_names
 from services.normalizer.normalize.deployment import NOTHING, Belongings, Deployment, owns
 from services.normalizer.normalize.links import deployment_link
@@ -205,20 +203,15 @@ def normalize_deployment(
     own: Belongings = NOTHING,
     defaults: Defaults,
     serve: bool = True,
-    card: CardRef | None = None,
+    card: str = "",
 ) -> Normalized:
     """Return the document of a deployment that no registry describes; with `serve` false, without a server.
 
-    The caller decides whether the deployment is ready to be shown.
+    `card` is the key of its card, empty without one. The caller decides whether the deployment is ready to be shown.
     """
     location = locate(deployment.storage, subject=deployment.subject, connection=own.connection)
     notes = Notes(deployment.subject, place=_annotation, found=(*deployment.problems, *location.problems))
-    fields = dict(deployment.stated.fields)
-    if card:
-        fields.pop("techdocs", None)
-    profile = read_profile(fields, defaults=defaults, notes=notes)
-    if card:
-        profile = replace(profile, annotations={**profile.annotations, CARD_ANNOTATION: card_url(card.key)})
+    profile = read_profile(dict(deployment.stated.fields), card=card, defaults=defaults, notes=notes)
     server = server_facts(deployment, own) if serve else None
     details = server.details if server else _deployment_details(deployment, own)
     links = deployment_link(defaults.dashboard_url, deployment.namespace)
@@ -241,7 +234,7 @@ def normalize_deployment(
         reconciler="kserve",
         created=deployment.created,
         own_names=(own_name, own_name),
-        card_key=card.key if card else "",
+        card_key=card,
         details=profile.details.over(details, names=details.names, location=location.words, links=links),
         problems=notes.problems,
     )

@@ -12,10 +12,11 @@ from common.annotations import CARD_ANNOTATION
 from common.catalog import ApiType
 from common.details import NO_DETAILS, SERVER_TYPES, Details, ServerType
 from services.normalizer.normalize import values
+from services.normalizer.normalize.cards import card_url
 from services.normalizer.normalize.licences import licence_identifier, licence_page
 from services.normalizer.normalize.links import is_web_address, read_link, without_credentials
 from services.normalizer.normalize.owners import Owner, entity_reference, parse_owner
-from services.normalizer.normalize.result import Defaults, Notes
+from services.normalizer.normalize.result import DEFAULT_OWNER, Defaults, Notes
 
 ANNOTATION_PREFIX = "modelcatalogbridge.rhdh.io/"
 """The prefix of our annotations; they override those of the same name under `SUCCESSOR_PREFIX`."""
@@ -38,9 +39,10 @@ _SERVER_TYPE_ANNOTATION = "rhdh.io/serverType"
 
 _API_TYPES: Mapping[str, ApiType] = {"openapi": "openapi", "asyncapi": "asyncapi", "graphql": "graphql", "grpc": "grpc"}
 
-_NAMES_KEY = "model-"
-_DASHBOARD_KEYS = {"description": "openshift.io/description", TITLE: "openshift.io/display-name"}
-_LAST_RESORT = Owner("rhdh-rhoai-bridge")
+NAMES_PREFIX = "model-"
+"""How the annotations with the names of `NAMES` begin, after their prefix."""
+_DASHBOARD_KEYS = {"description": "openshift.io/description", TITLE: values.DISPLAY_NAME}
+_LAST_RESORT = Owner(DEFAULT_OWNER)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +83,7 @@ def read_fields(annotations: Mapping[str, object]) -> dict[str, str]:
     for prefix in (ANNOTATION_PREFIX, SUCCESSOR_PREFIX):
         for key in sorted((key for key in annotations if key.startswith(prefix)), key=lambda key: key.lower() != key):
             name, text = key.removeprefix(prefix), values.block(annotations[key])
-            if name.startswith(_NAMES_KEY):
+            if name.startswith(NAMES_PREFIX):
                 names.setdefault(name, values.line(text))
             elif (known := annotation_field(name)) and text.strip():
                 fields.setdefault(known, text)
@@ -99,11 +101,16 @@ def annotation_field(name: str) -> str | None:
     return plain if plain in FIELDS else None
 
 
-def read_profile(fields: Mapping[str, str], *, defaults: Defaults, notes: Notes) -> Profile:
-    """Return the corrected fields; what had to be changed or left out becomes a problem."""
+def read_profile(fields: Mapping[str, str], *, card: str, defaults: Defaults, notes: Notes) -> Profile:
+    """Return the corrected fields; what had to be changed or left out becomes a problem.
+
+    `card` is the key of the card that documents the model instead of the page that people name; empty without one.
+    """
     how_to_use_url, usage = _usage(fields, notes)
     licence, annotations = _licence(fields, notes)
-    if techdocs := _web_link(fields, "techdocs", notes):
+    if card:
+        annotations[CARD_ANNOTATION] = card_url(card)
+    elif techdocs := _web_link(fields, "techdocs", notes):
         annotations[CARD_ANNOTATION] = techdocs
     owner = _owner(fields, defaults, notes)
     server_type, server_annotations = _server_type(fields)

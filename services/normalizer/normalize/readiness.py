@@ -13,7 +13,7 @@ from services.normalizer.normalize import values
 from services.normalizer.normalize.links import without_credentials
 
 STOP_ANNOTATION = "serving.kserve.io/stop"
-_MODE_ANNOTATION = "serving.kserve.io/deploymentMode"
+MODE_ANNOTATION = "serving.kserve.io/deploymentMode"
 _MODES_OF_KNATIVE = ("Serverless", "Knative")
 _COMPONENTS = ("predictor", "transformer", "explainer", "prefill")
 _LEAST = ("minReplicas", "replicas")
@@ -52,7 +52,7 @@ def read_readiness(*, metadata: Mapping[str, Any], status: Mapping[str, Any]) ->
     if metadata.get("deletionTimestamp"):
         since = values.timestamp(metadata["deletionTimestamp"])
         return Readiness(False, stopped=True, reason="it is being deleted", cause="deleted", since=since)
-    if values.line(values.at(metadata, "annotations", STOP_ANNOTATION)).lower() == "true":
+    if values.line_at(metadata, "annotations", STOP_ANNOTATION).lower() == "true":
         reason = f"it is stopped by the annotation {STOP_ANNOTATION}"
         return Readiness(False, stopped=True, reason=reason, cause="stopped")
     if not status:
@@ -86,7 +86,7 @@ def _has_no_copy(status: Mapping[str, Any]) -> bool:
 
 
 def _is_of_knative(annotations: Mapping[str, Any], status: Mapping[str, Any]) -> bool:
-    modes = (values.line(status.get("deploymentMode")), values.line(annotations.get(_MODE_ANNOTATION)))
+    modes = (values.line(status.get("deploymentMode")), values.line(annotations.get(MODE_ANNOTATION)))
     mode = next(filter(None, modes), "")
     if mode:
         return mode in _MODES_OF_KNATIVE
@@ -99,11 +99,11 @@ def read_failed_update(status: Mapping[str, Any], subject: str) -> tuple[Problem
     model = values.mapping(status.get("modelStatus"))
     failed = (
         values.line(model.get("transitionStatus")) in _FAILED_TRANSITIONS
-        or values.line(values.at(model, "states", "targetModelState")) == _FAILED_STATE
+        or values.line_at(model, "states", "targetModelState") == _FAILED_STATE
     )
     if not failed:
         return ()
-    message = values.line(values.at(model, "lastFailureInfo", "message"))
+    message = values.line_at(model, "lastFailureInfo", "message")
     return (
         Problem(
             "revision_failed",
@@ -121,7 +121,7 @@ def _reason(status: Mapping[str, Any]) -> tuple[str, int]:
     ready = next((condition for condition in conditions if condition.get("type") == _READY), None)
     if ready is not None:
         return _unmet(ready), values.timestamp(ready.get("lastTransitionTime"))
-    transition = values.line(values.at(status, "modelStatus", "transitionStatus"))
+    transition = values.line_at(status, "modelStatus", "transitionStatus")
     if transition != _CURRENT:
         return f"it has no condition Ready yet, and its model's transition status is {transition or 'empty'}", 0
     unmet = ((_unmet(each), values.timestamp(each.get("lastTransitionTime"))) for each in conditions if _counts(each))

@@ -5,10 +5,10 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from common import backstage
-from common.annotations import CARD_ANNOTATION, NAME_ANNOTATION
+from common.annotations import NAME_ANNOTATION
 from common.details import Details
 from services.normalizer.normalize import values
-from services.normalizer.normalize.cards import CARD_LIMIT, CardRef, card_url, is_too_large
+from services.normalizer.normalize.cards import CARD_LIMIT, is_too_large
 from services.normalizer.normalize.document import ServerFacts, build_document
 from services.normalizer.normalize.licences import licence_identifier
 from services.normalizer.normalize.links import (
@@ -65,12 +65,12 @@ def normalize_version(
     registry: Registry,
     server: ServerFacts | None,
     registry_isvc_name: str,
-    card: CardRef | None,
+    card: str,
     defaults: Defaults,
 ) -> Normalized:
     """Return the document of a version; it has a server when `server` is given, under `registry_isvc_name` if any.
 
-    Whether it is live does not matter here: that is for the caller to judge.
+    `card` is the key of its card, empty without one. Whether it is live is for the caller to judge.
     """
     model, version = registered.model, registered.version
     notes = Notes(_subject(model, version, registry), place=_property)
@@ -115,7 +115,7 @@ def normalize_version(
         ),
         updated=str(version.updated or ""),
         origin=version_origin(model, version),
-        card_key=card.key if card else "",
+        card_key=card,
         details=_details(
             model,
             version,
@@ -151,7 +151,7 @@ def _profile(
     version: ModelVersion,
     *,
     server: ServerFacts | None,
-    card: CardRef | None,
+    card: str,
     defaults: Defaults,
     notes: Notes,
 ) -> Profile:
@@ -160,14 +160,9 @@ def _profile(
     texts = filter(None, (model.description, version.description))
     said = {**own, **(server.fields if server else {}), **given}
     said["description"] = "\n".join(texts) or f"{model.name} {version.name}"
-    if card:
-        said.pop("techdocs", None)
     if parse_owner(model.owner):  # an account's name such as kube:admin: no one chose it, so it is no problem
         defaults = replace(defaults, owner=model.owner)
-    profile = read_profile(said, defaults=defaults, notes=notes)
-    if card is None:
-        return profile
-    return replace(profile, annotations={**profile.annotations, CARD_ANNOTATION: card_url(card.key)})
+    return read_profile(said, card=card, defaults=defaults, notes=notes)
 
 
 def _said(model: RegisteredModel, version: ModelVersion, name: str) -> str:

@@ -9,13 +9,15 @@ from common import backstage
 from common.catalog import CatalogDocument
 from common.details import NO_DETAILS, Details
 from common.problems import Problem, ProblemId
+from common.wire import Reconciler
 from services.normalizer.facts import LOCAL, MLFLOW, SHARED, Ref, cluster_of, cluster_of_id
 
+DEFAULT_OWNER = "rhdh-rhoai-bridge"
+"""The owner where none is given, as the original has it."""
 IGNORE = "rhdh.modelcatalog.io/ignore"
 """The annotation, label or custom property that keeps an object out of the catalog: `"true"`."""
 SourceField = Literal["lifecycle", "owner", "system"]
 """A field that sources may have defaults of their own for."""
-Reconciler = Literal["kserve", "kubeflow"]
 # What Kubernetes admits as the name of a namespace or an isvc, and what is valid in a path and a ConfigMap key.
 _KUBERNETES_NAME = re.compile(r"[a-zA-Z0-9](?:[-_.a-zA-Z0-9]{0,61}[a-zA-Z0-9])?\Z")
 
@@ -31,7 +33,7 @@ class Defaults:
     `of_sources` are owners, lifecycles and systems by source and field, which override the others.
     """
 
-    owner: str = "rhdh-rhoai-bridge"
+    owner: str = DEFAULT_OWNER
     lifecycle: str = "development"
     tags_ignored: tuple[str, ...] = ()
     dashboard_url: str = ""

@@ -13,26 +13,25 @@ from services.normalizer.normalize import values
 from services.normalizer.normalize.containers import ContainerConfig, configured_names, main_container, read_container
 
 _API_PROTOCOL_ANNOTATION = "opendatahub.io/apiProtocol"
-_RUNTIME_TITLE = "openshift.io/display-name"
 _RUNTIME_VERSION = "opendatahub.io/runtime-version"
 _NOT_ALPHANUMERIC = re.compile(r"[^a-z0-9]+")
 
-_OPENAI: ServerType = "openai-v1"
+OPENAI: ServerType = "openai-v1"
 _OPEN_INFERENCE: ServerType = "open-inference-protocol-v2"
 _KSERVE_V1: ServerType = "kserve-v1"
 _GRPC: ServerType = "grpc"
 
 # Words in the names of formats, runtimes and images. The first one that is found decides.
 _TYPES_BY_WORD: tuple[tuple[str, ServerType], ...] = (
-    ("vllm", _OPENAI),
-    ("nim", _OPENAI),
-    ("tgi", _OPENAI),
-    ("text generation inference", _OPENAI),
-    ("llama cpp", _OPENAI),
-    ("llamacpp", _OPENAI),
-    ("llamafile", _OPENAI),
-    ("ollama", _OPENAI),
-    ("sglang", _OPENAI),
+    ("vllm", OPENAI),
+    ("nim", OPENAI),
+    ("tgi", OPENAI),
+    ("text generation inference", OPENAI),
+    ("llama cpp", OPENAI),
+    ("llamacpp", OPENAI),
+    ("llamafile", OPENAI),
+    ("ollama", OPENAI),
+    ("sglang", OPENAI),
     ("triton", _OPEN_INFERENCE),
     ("tritonserver", _OPEN_INFERENCE),
     ("ovms", _OPEN_INFERENCE),
@@ -95,10 +94,10 @@ def read_runtime(obj: Mapping[str, Any]) -> Runtime:
     """Return the facts of a ServingRuntime or ClusterServingRuntime (serving.kserve.io/v1alpha1)."""
     metadata, spec = values.mapping(obj.get("metadata")), values.mapping(obj.get("spec"))
     annotations = values.mapping(metadata.get("annotations"))
-    formats = (values.line(values.at(item, "name")) for item in values.items(spec.get("supportedModelFormats")))
+    formats = (values.line_at(item, "name") for item in values.items(spec.get("supportedModelFormats")))
     return Runtime(
         name=values.line(metadata.get("name")),
-        title=values.line(annotations.get(_RUNTIME_TITLE)),
+        title=values.line(annotations.get(values.DISPLAY_NAME)),
         version=values.line(annotations.get(_RUNTIME_VERSION)),
         api_protocol=values.line(annotations.get(_API_PROTOCOL_ANNOTATION)).lower(),
         protocols=tuple(filter(None, map(values.line, values.items(spec.get("protocolVersions"))))),
@@ -158,7 +157,7 @@ def detect_server_type(served: Served, runtime: Runtime | None = None) -> Server
         if any(f" {name} " in words for name in _HUGGING_FACE):
             return _hugging_face(served, protocol)
         if found := next((type_ for name, type_ in _TYPES_BY_WORD if f" {name} " in words), None):
-            return found if found == _OPENAI else _BY_PROTOCOL.get(protocol, found)
+            return found if found == OPENAI else _BY_PROTOCOL.get(protocol, found)
     return _BY_PROTOCOL.get(protocol, "")
 
 
@@ -172,7 +171,7 @@ def _hugging_face(served: Served, protocol: str) -> ServerType:
     generates = bool(_GENERATING & set(served.tasks))
     if not generates and (served.tasks or served.predictive):
         return _BY_PROTOCOL.get(protocol, _KSERVE_V1)
-    return _OPENAI if generates else _BY_PROTOCOL.get(protocol, _OPENAI)
+    return OPENAI if generates else _BY_PROTOCOL.get(protocol, OPENAI)
 
 
 def _plain(text: str) -> str:

@@ -81,20 +81,20 @@ class Selection:
         return replace(deployment, readiness=Readiness(False, stopped=True, reason=reason, cause=cause))
 
     def refusal(self, deployment: Deployment) -> str:
-        """Return why a deployment is not served, in words that fit after "not served:", or nothing when it is."""
+        """Return why a deployment is not served, in words that fit after "it is not shown:", or nothing when it is."""
         if deployment.kind == "OpenAIServer":  # named one by one in the settings
             return ""
         labels = dict(deployment.stated.labels)
         if deployment.stated.ignored:
             return f'it is marked with {IGNORE}: "true"'
         if not _chosen(deployment.namespace, self.namespaces):
-            return f"its namespace {deployment.namespace} is not among those that are wanted (SELECT_NAMESPACES)"
+            return f"its namespace {deployment.namespace} is not selected by SELECT_NAMESPACES"
         if not _chosen(deployment.name, self.names):
-            return "its name is not among those that are wanted (SELECT_NAMES)"
+            return "its name is not selected by SELECT_NAMES"
         if self.ai_assets_only and labels.get(_AI_ASSET, "").lower() != "true":
-            return f'it is not an AI asset: it has no label {_AI_ASSET}: "true" (AI_ASSETS_ONLY)'
+            return f'it has no label {_AI_ASSET}: "true", which AI_ASSETS_ONLY requires'
         if missed := next((each.key for each in self.selector if not each.is_met(labels)), ""):
-            return f"its label {missed} is not as it is wanted (SELECTOR)"
+            return f"its label {missed} does not match SELECTOR"
         return ""
 
 

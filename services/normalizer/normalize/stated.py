@@ -17,6 +17,7 @@ from services.normalizer.normalize.links import without_credentials
 from services.normalizer.normalize.profile import (
     ANNOTATION_PREFIX,
     FIELDS,
+    NAMES_PREFIX,
     SUCCESSOR_PREFIX,
     annotation_field,
     read_fields,
@@ -33,7 +34,6 @@ _USE_CASE = "opendatahub.io/genai-use-case"
 _PREDICTIVE = "predictive"
 _INHERITED = frozenset({"lifecycle", "owner", "system"})
 _OWN_PREFIX = "rhdh.modelcatalog.io/"
-_NAMES = "model-"
 # As the documentation spells them, for suggestions.
 _SPELT = {"apientityref": "api-entity-ref", "servertype": "serverType"}
 _FIELDS = tuple(_SPELT.get(field, field) for field in sorted(FIELDS))
@@ -176,6 +176,14 @@ def misspellings(keys: Iterable[str]) -> Iterator[Misspelling]:
             yield Misspelling(key, meant)
 
 
+def annotations_among(labels: Iterable[str]) -> Iterator[str]:
+    """Yield labels that have the name of one of our annotations and are read as an annotation only."""
+    for key in labels:
+        prefix, _, name = key.partition("/")
+        if key != IGNORE and f"{prefix}/" in _KNOWN and (name in _KNOWN[f"{prefix}/"] or _is_known(f"{prefix}/", name)):
+            yield key
+
+
 def _of_another_prefix(name: str) -> str:
     """Return the annotation with this name and another prefix of ours, empty if there is none."""
     found = (f"{prefix}{known}" for prefix in (SUCCESSOR_PREFIX, _OWN_PREFIX) for known in _KNOWN[prefix])
@@ -183,7 +191,7 @@ def _of_another_prefix(name: str) -> str:
 
 
 def _is_known(prefix: str, name: str) -> bool:
-    return prefix != _OWN_PREFIX and (name.startswith(_NAMES) or annotation_field(name) is not None)
+    return prefix != _OWN_PREFIX and (name.startswith(NAMES_PREFIX) or annotation_field(name) is not None)
 
 
 def _near(written: str, known: Iterable[str], cutoff: float = 0.6) -> str:

@@ -7,6 +7,9 @@ from typing import Any
 
 from services.normalizer.normalize.links import without_credentials
 
+DISPLAY_NAME = "openshift.io/display-name"
+"""The annotation in which OpenShift's dashboards keep the title of an object."""
+
 # Control characters break the readers' database (PostgreSQL has no NUL in text); lone surrogates are not valid UTF-8.
 _UNWANTED = re.compile("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
 _LINE_BREAK = re.compile("\r\n?")
@@ -36,6 +39,11 @@ def items(value: object) -> Sequence[Any]:
     return value if isinstance(value, list | tuple) else ()
 
 
+def items_at(value: object, *path: str) -> Sequence[Any]:
+    """Return the JSON array at `path`, else an empty one."""
+    return items(at(value, *path))
+
+
 def block(value: object) -> str:
     """Return a text with its inner layout, line breaks as `\\n`, without blank lines at its ends; numbers as text."""
     if value is None:
@@ -63,6 +71,11 @@ def line(value: object) -> str:
     if type(value) is str and value.isprintable() and " " not in value:
         return value  # most texts are one word, and need no work
     return " ".join(block(value).split())
+
+
+def line_at(value: object, *path: str) -> str:
+    """Return the text at `path` in one line, see `line`."""
+    return line(at(value, *path))
 
 
 def millis(value: object) -> int:

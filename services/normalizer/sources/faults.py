@@ -5,7 +5,7 @@ from http import HTTPStatus
 from urllib.parse import urlsplit
 
 from common.faults import Fault, FaultKind
-from common.http.client import RemoteError, StatusError, Unreachable
+from common.http.client import NotTrusted, RemoteError, StatusError, TimedOut, Unreachable
 from services.normalizer.sources.refs import ACCOUNT, SourceRef
 
 _UNKNOWN_NAME = ("name or service not known", "nodename nor servname", "name resolution", "no address associated")
@@ -43,13 +43,17 @@ def fault_of(ref: SourceRef, error: RemoteError) -> Fault:
         case Unreachable():
             kind, remedy = _of_transport(ref, error)
         case TooLarge():
-            kind, remedy = "too-large", f"what was read is shown, and nothing of {ref.label} is removed: split it"
+            kind = "too-large"
+            remedy = f"divide {ref.label} into several: what was read of it is shown, and none of its models is removed"
         case Inconsistent():
             kind = "inconsistent"
-            remedy = f"none when it was just edited; if it lasts, look for a proxy or a replica before {ref.label}"
+            remedy = (
+                f"nothing needs to be done if {ref.label} was just edited; if it lasts, check whether a proxy or a "
+                "replica answers with old data"
+            )
         case _:
             kind = "answer"
-            remedy = f"what answers at {ref.url} is not the API, or a proxy before it asks for a login: {_ways(ref)}"
+            remedy = f"{ref.url} is not the API, or a proxy in front of it asks for a login: {_correct(ref)}"
     return Fault(kind=kind, reason=str(error), remedy=remedy, url=ref.url)
 
 
@@ -58,7 +62,8 @@ def no_address(ref: SourceRef) -> Fault:
     return Fault(
         kind="no-address",
         reason=f"{ref.origin} has no address",
-        remedy="a Route needs a router that admits it (status.ingress), a Service a port named http… or https…",
+        remedy="a Route needs a router that admits it and writes its status.ingress; a Service needs a port whose "
+        "name begins with http or https",
     )
 
 
@@ -66,8 +71,8 @@ def internal(ref: SourceRef, error: Exception) -> Fault:
     """Return the fault of a server whose answers the connector failed to process: a defect of the connector."""
     return Fault(
         kind="internal",
-        reason=f"{type(error).__name__} while {ref.label} was read",
-        remedy="report it with the traceback in the log; it is tried again",
+        reason=f"an internal error ({type(error).__name__}) ended the reading of {ref.label}",
+        remedy="please report it with the traceback in the log; the connector tries again",
         url=ref.url,
     )
 
@@ -87,63 +92,83 @@ def _of_status(ref: SourceRef, error: StatusError) -> tuple[FaultKind, str]:
         return remedy
     match error.status:
         case 401:
-            return "unauthorized", f"the token is not accepted by {ref.label}: {ref.settings.renewal}"
+            return "unauthorized", f"{ref.label} does not accept the token: {ref.settings.renewal}"
         case 403:
             return "forbidden", _role_binding(ref)
         case 404:
-            starts = "one that starts answers so for a minute; if it lasts, there is " if ref.kind == "catalog" else ""
-            return "absent", f"{starts}no model {ref.kind} API below {ref.url}: {_ways(ref)}"
+            starts = "; a catalog that is starting also answers so for a minute" if ref.kind == "catalog" else ""
+            return "absent", f"there is no model {ref.kind} API below {ref.url}: {_correct(ref)}{starts}"
         case 429:
-            return "unavailable", f"{ref.label} limits how often it is asked: it is asked again later"
+            return (
+                "unavailable",
+                f"nothing needs to be done: {ref.label} limits how often it is asked, and is asked again later",
+            )
         case 502 | 503 | 504:
-            return "unavailable", f"what {ref.label} needs does not answer: look at its pods and their database"
+            return (
+                "unavailable",
+                f"check the pods of {ref.label} and its database: something that it needs does not answer",
+            )
         case 500:
-            return "error", f"{ref.label} answers so while its database is away: look at the database, then at its log"
+            return "error", f"check the database of {ref.label}, without which it answers so, and then its log"
         case status if 300 <= status < 400:
-            return "answer", f"{ref.url} sends elsewhere, perhaps to a login page: {_ways(ref)}"
+            return "answer", f"{ref.url} redirects to another address, perhaps to a login page: {_correct(ref)}"
         case _:
-            return "error", f"look at the log of {ref.label}"
+            return "error", f"look for the cause in the log of {ref.label}"
 
 
 def _of_credentials(ref: SourceRef, status: int) -> tuple[FaultKind, str] | None:
     """Return kind and remedy for a server that gets credentials of its own, None where the general ones apply."""
-    files = f"{ref.name}.token, or {ref.name}.username and {ref.name}.password, in SERVER_CREDENTIALS_DIR"
+    files = f"{ref.name}.token, or {ref.name}.username and {ref.name}.password, in the folder SERVER_CREDENTIALS_DIR"
     match status:
         case 401:
-            return "unauthorized", f"{ref.label} wants credentials, or others than it is given: write them as {files}"
+            return (
+                "unauthorized",
+                f"{ref.label} does not accept requests without valid credentials: write them as {files}",
+            )
         case 403:
             needs = "read registered models, their versions and runs" if ref.api == "mlflow" else "list models"
-            return "forbidden", f"let the account of {files} {needs}"
+            return "forbidden", f"allow the account whose credentials are in {files} to {needs}"
         case 404:
-            return "absent", f"there is no API of {ref.label} below {ref.url}: {_ways(ref)}"
+            return "absent", f"there is no API of {ref.label} below {ref.url}: {_correct(ref)}"
         case 500:
-            return "error", f"look at the log of {ref.label}"
+            return "error", f"look for the cause in the log of {ref.label}"
     return None
 
 
 def _of_transport(ref: SourceRef, error: Unreachable) -> tuple[FaultKind, str]:
-    cause = error.cause.lower()
     host = urlsplit(ref.url).hostname
-    if "certificate" in cause:
+    if isinstance(error, NotTrusted):
         return "certificate", (
-            f"name a file with the authority's certificate in {ref.settings.authority}, or, without any check, "
-            f"{host} in MODEL_REGISTRY_INSECURE"
+            f"set {ref.settings.authority} to a file with the certificate of its authority; or add {host} to "
+            "MODEL_REGISTRY_INSECURE, so that its certificate is not checked"
         )
-    if any(words in cause for words in _UNKNOWN_NAME):
-        return "dns", f"the name {host} is unknown here: check {ref.origin} and the DNS"
-    if cause == "no answer in time":
-        return "timeout", f"{ref.label} hangs or is cut off: look at its pods and network"
-    return "unreachable", f"is {ref.label} running, and may it be reached from here?"
+    if any(words in error.cause.lower() for words in _UNKNOWN_NAME):
+        return (
+            "dns",
+            f"the name {host} is unknown here: check {ref.origin} and the DNS of the place where the connector runs",
+        )
+    if isinstance(error, TimedOut):
+        return (
+            "timeout",
+            f"check the pods of {ref.label}, and whether a network policy or firewall blocks the way to it",
+        )
+    return "unreachable", f"check that {ref.label} runs, and that no network policy or firewall blocks the way to it"
 
 
 def _role_binding(ref: SourceRef) -> str:
     if ref.kind == "catalog":
         where = f" in namespace {ref.namespace}" if ref.namespace else ""
-        return f"let {ACCOUNT} read {ref.label}{where}: its operator binds a role to all accounts that are logged in"
+        return (
+            f"allow {ACCOUNT} to read {ref.label}{where}, with a RoleBinding; its operator usually creates one for all "
+            "accounts that are logged in"
+        )
     role = f"registry-user-{ref.name}" if ref.name else "registry-user-NAME, with the registry's name,"
     namespace = f"namespace {ref.namespace}" if ref.namespace else "the registry's namespace"
-    return f"create a RoleBinding in {namespace}: role {role}, subject {ACCOUNT} (see registries.yaml in deploy/rbac)"
+    return (
+        f"create a RoleBinding in {namespace} that gives the role {role} to {ACCOUNT}: registries.yaml in "
+        "deploy/rbac/overlays has one"
+    )
 
 
-def _ways(ref: SourceRef) -> str:
-    return f"the address comes from {ref.origin}"
+def _correct(ref: SourceRef) -> str:
+    return f"correct the address, which comes from {ref.origin}"

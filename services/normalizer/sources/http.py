@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
-from common.faults import Fault
+from common.faults import Fault, kind_of
 from common.http.client import HttpClient, RemoteError, StatusError
 from common.secrets import MountedCredentials, TokenSource
 from services.normalizer.sources.faults import BadAnswer, TooLarge
@@ -62,7 +62,7 @@ class FaultReporter:
 
     def update(self, ref: SourceRef, fault: Fault | None) -> None:
         """Take the result of reading the server; a fault of the same kind as before is not reported again."""
-        if self._tried and _kind(self._fault) == _kind(fault):
+        if self._tried and kind_of(self._fault) == kind_of(fault):
             return
         if fault is not None:
             log.warning(
@@ -85,25 +85,13 @@ class Remote:
     Only as many large answers as the semaphore `large` allows are in memory at a time, over all servers.
     """
 
-    def __init__(
-        self,
-        *,
-        ref: SourceRef,
-        client: HttpClient,
-        metrics: SourceMetrics,
-        concurrency: int = 8,
-        large: asyncio.Semaphore,
-        body_limit: int,
-        authorization: Callable[[], str | None] = lambda: None,
-    ) -> None:
-        """`authorization` gives the header for servers that the client has no token for."""
+    def __init__(self, ref: SourceRef, client: HttpClient, connector: "Connector") -> None:
+        """The client has a token for what belongs to the platform; others get an Authorization header."""
         self.ref = ref
-        self._authorization = authorization
         self._client = client
-        self._metrics = metrics
-        self._gate = asyncio.Semaphore(concurrency)
-        self._large = large
-        self._body_limit = body_limit
+        self._connector = connector
+        self._gate = asyncio.Semaphore(connector.concurrency)
+        self._authorization = None if ref.of_platform else connector.credentials.of(ref.name)
 
     async def get(self, path: str, params: Mapping[str, str] | None = None) -> Any:
         """Return the JSON at `path`.
@@ -136,19 +124,20 @@ class Remote:
 
     async def _read(self, path: str, params: Mapping[str, str] | None, held: AsyncExitStack) -> bytearray:
         body = bytearray()
-        header = self._authorization()
+        header = self._authorization() if self._authorization else None
         headers = {"Authorization": header} if header else None
         async with self._client.stream("GET", path, params=params, headers=headers) as answer:
             async for piece in answer.content.iter_any():
                 if len(body) <= _LARGE < len(body) + len(piece):
-                    await held.enter_async_context(self._large)
+                    await held.enter_async_context(self._connector.large)
                 body += piece
-                if len(body) > self._body_limit:
-                    raise TooLarge(f"{self.ref.url}{path}: the answer is larger than {self._body_limit} bytes")
+                if len(body) > self._connector.body_limit:
+                    limit = self._connector.body_limit
+                    raise TooLarge(f"{self.ref.url}{path}: the answer is larger than {limit} bytes")
         return body
 
     def _count(self, code: str) -> None:
-        self._metrics.requests.labels(self.ref.source, code).inc()
+        self._connector.metrics.requests.labels(self.ref.source, code).inc()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,7 +161,7 @@ class Connector:
 
     def authenticates(self, ref: SourceRef) -> bool:
         """Return whether requests to a server carry credentials."""
-        given = self._token(ref) if ref.api == "kubeflow" else self.credentials.of(ref.name)
+        given = self._token(ref) if ref.of_platform else self.credentials.of(ref.name)
         return bool(given and given())
 
     def _token(self, ref: SourceRef) -> TokenSource | None:
@@ -188,23 +177,14 @@ class Connector:
                 url=ref.url,
                 remedy="take it out of MODEL_REGISTRY_INSECURE and name its authority in MODEL_REGISTRY_CA_FILE",
             )
-        of_platform = ref.api == "kubeflow"
         async with HttpClient(
             name=ref.label,
             base_url=ref.url,
-            token=self._token(ref) if ref.trusted and of_platform else None,
+            token=self._token(ref) if ref.trusted and ref.of_platform else None,
             ssl=self.ssl if ref.verify else False,
             timeout=self.timeout,
         ) as client:
-            yield Remote(
-                ref=ref,
-                client=client,
-                metrics=self.metrics,
-                concurrency=self.concurrency,
-                large=self.large,
-                body_limit=self.body_limit,
-                authorization=(lambda: None) if of_platform else self.credentials.of(ref.name),
-            )
+            yield Remote(ref, client, self)
 
 
 async def for_each(
@@ -241,7 +221,3 @@ def _room(body: bytearray) -> int:
     """Return about how many bytes a JSON text and its objects take: at most four a character, 200 an object."""
     objects = body.count(b"{") + body.count(b"[")
     return (2 if body.isascii() else 6) * len(body) + 200 * objects + 50 * body.count(b",")
-
-
-def _kind(fault: Fault | None) -> str:
-    return fault.kind if fault else ""

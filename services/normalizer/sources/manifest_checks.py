@@ -9,9 +9,15 @@ from common.problems import Problem, ProblemId
 from services.normalizer.facts import DeploymentKind
 from services.normalizer.normalize import values
 from services.normalizer.normalize.deployment import DEPLOYMENT_KINDS
-from services.normalizer.normalize.stated import misspellings
+from services.normalizer.normalize.stated import annotations_among, misspellings
 from services.normalizer.sources.manifest_files import DocumentFault, Manifest, Place, is_placeholder
-from services.normalizer.sources.manifest_schema import UnknownField, WrongType, field_faults, table
+from services.normalizer.sources.manifest_schema import (
+    FieldFault,
+    RepeatedField,
+    UnknownField,
+    field_faults,
+    table,
+)
 from services.normalizer.sources.manifest_text import Located, Unquoted
 
 _KSERVE = "serving.kserve.io"
@@ -107,6 +113,14 @@ def _misstated(obj: Mapping[str, Any], name: str, versions: tuple[str, ...]) -> 
                     f"the value of the {field_name} {key} is not text: kubectl refuses it",
                     f"write it in quotes, {key}: {_quoted(value)}",
                 )
+    for key in annotations_among(values.mapping(metadata.get("labels"))):
+        yield Problem(
+            "label_not_read",
+            "warning",
+            name,
+            f"the label {key} is an annotation of the connector: it is not read among the labels",
+            f"write {key} below annotations instead of labels",
+        )
     for found in misspellings(annotations):
         yield Problem(
             "annotation_unknown",
@@ -123,11 +137,20 @@ def _wrong_fields(manifest: Manifest, kind: DeploymentKind, name: str) -> Iterat
     first = obj.line if isinstance(obj, Located) else -1
     for each in field_faults(obj, kind):
         line = place.line + each.line - first if min(each.line, first) >= 0 else place.line
-        problem = _of_wrong_type(name, each) if isinstance(each, WrongType) else _of_unknown(name, each)
-        yield Noticed(problem, Place(place.path, line))
+        yield Noticed(_of_field(name, each), Place(place.path, line))
 
 
-def _of_wrong_type(name: str, each: WrongType) -> Problem:
+def _of_field(name: str, each: FieldFault) -> Problem:
+    if isinstance(each, UnknownField):
+        return _of_unknown(name, each)
+    if isinstance(each, RepeatedField):
+        return Problem(
+            "field_repeated",
+            "warning",
+            name,
+            f"its field {each.field} is there more than once: the last one counts, and the others are lost",
+            "write it once, with the contents of all",
+        )
     return Problem(
         "field_of_wrong_type",
         "error",
@@ -185,14 +208,17 @@ def kind_faults(manifest: Manifest, group: str, kind: str) -> Iterator[Noticed]:
     elif kind == _ISVC:
         yield problem(
             "kind_not_read",
-            f"an InferenceService of API group {group or 'none'} is not KServe's: it is not served",
+            f"an InferenceService {f'of API group {group}' if group else 'without apiVersion'} is not KServe's: it is "
+            "not served",
             f"write apiVersion: {_KSERVE}/{_VERSION}",
         )
+    elif group == _KSERVE and not kind:
+        yield problem("kind_unknown", "it has no kind, and so is not served", f"write kind: {_ISVC}")
     elif group == _KSERVE and kind not in _SUPPORTING:
         near = get_close_matches(kind, (*DEPLOYMENT_KINDS, *_NOT_READ[_KSERVE], *_SUPPORTING, *_RUNTIMES), n=1)
         yield problem(
             "kind_unknown",
-            f"{_KSERVE} has no kind {kind or 'of that name'}" + (f"; did you mean {near[0]}?" if near else ""),
+            f"{_KSERVE} has no kind {kind}" + (f"; did you mean {near[0]}?" if near else ""),
             f"write kind: {near[0] if near else _ISVC}",
         )
 

@@ -209,7 +209,8 @@ def _objects(document: str) -> Iterator[tuple[dict[str, Any], int]]:
         if isinstance(value, Located):
             yield from _taken_apart(value, line)
         elif value is not None:
-            raise UnreadableError(f"a {type(value).__name__} stands where a Kubernetes object is expected", line)
+            found = "a list" if isinstance(value, list) else "a text or number"
+            raise UnreadableError(f"{found} stands where a Kubernetes object is expected", line)
 
 
 def _taken_apart(obj: Located, line: int) -> Iterator[tuple[dict[str, Any], int]]:

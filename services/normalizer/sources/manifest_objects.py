@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from common.problems import Problem
-from services.normalizer.facts import MANIFESTS, DeploymentKind, Ref
+from services.normalizer.facts import MANIFESTS, DeploymentKind, Ref, RefKind
 from services.normalizer.normalize import values
 from services.normalizer.normalize.connection import Connection, read_connection
 from services.normalizer.normalize.deployment import (
@@ -14,14 +14,12 @@ from services.normalizer.normalize.deployment import (
     Deployment,
     Fact,
     Planned,
-    ServiceAccountFacts,
-    ServiceFacts,
     read_names,
     read_service,
     read_service_account,
 )
 from services.normalizer.normalize.kserve_objects import FRAMEWORKS, read_isvc, read_llmisvc
-from services.normalizer.normalize.runtimes import Runtime, read_runtime
+from services.normalizer.normalize.runtimes import read_runtime
 from services.normalizer.normalize.storage import secret_name
 from services.normalizer.sources.kustomizations import Overlay, is_kustomization, read_overlay
 from services.normalizer.sources.manifest_checks import (
@@ -34,9 +32,6 @@ from services.normalizer.sources.manifest_checks import (
     without_model,
 )
 from services.normalizer.sources.manifest_files import DocumentFault, FileContents, Manifest, Place
-
-Key = tuple[str, str]
-"""An object's namespace and name."""
 
 
 class _KindReader(NamedTuple):
@@ -60,7 +55,7 @@ _READERS: Mapping[str, _KindReader] = {
     )
 }
 
-_OF_FIELDS = ("field_unknown", "field_of_wrong_type")
+_OF_FIELDS = ("field_unknown", "field_of_wrong_type", "field_repeated")
 
 
 class DeploymentManifest(NamedTuple):
@@ -79,23 +74,17 @@ class Contents:
     """
 
     deployments: Mapping[Ref, DeploymentManifest] = field(default_factory=dict)
-    services: Mapping[Key, ServiceFacts] = field(default_factory=dict)
-    accounts: Mapping[Key, ServiceAccountFacts] = field(default_factory=dict)
-    runtimes: Mapping[Key, Runtime] = field(default_factory=dict)
-    connections: Mapping[Key, Connection] = field(default_factory=dict)
+    companions: Mapping[Ref, Fact] = field(default_factory=dict)
     noticed: tuple[Noticed, ...] = ()
     faults: tuple[DocumentFault, ...] = ()
     cluster: str = MANIFESTS
 
     def facts(self) -> dict[Ref, Fact]:
         """Return the facts about the objects."""
-        return {
-            **{Ref("service", self.cluster, key): service for key, service in self.services.items()},
-            **{Ref("serviceaccount", self.cluster, key): account for key, account in self.accounts.items()},
-            **{Ref("runtime", self.cluster, key): runtime for key, runtime in self.runtimes.items()},
-            **{Ref("connection", self.cluster, key): connection for key, connection in self.connections.items()},
-            **{ref: each.facts if each.has_status else Planned(each.facts) for ref, each in self.deployments.items()},
+        deployments = {
+            ref: each.facts if each.has_status else Planned(each.facts) for ref, each in self.deployments.items()
         }
+        return {**self.companions, **deployments}
 
 
 def read_manifests(
@@ -125,10 +114,7 @@ def read_manifests(
     of_files = [*map(unreadable, faults), *(Noticed(each, Place(each.object)) for each in overlay.problems)]
     return Contents(
         reading.deployments,
-        reading.services,
-        reading.accounts,
-        reading.runtimes,
-        reading.connections_in_use(),
+        {**reading.companions, **reading.connections_in_use()},
         (*of_files, *reading.noticed, *reading.without_model()),
         tuple(fault for fault in faults if not fault.template),
         cluster,
@@ -145,10 +131,8 @@ class _Reading:
         self._accepted = accepted
         self._partial: dict[Ref, Manifest] = {}
         self.deployments: dict[Ref, DeploymentManifest] = {}
-        self.services: dict[Key, ServiceFacts] = {}
-        self.accounts: dict[Key, ServiceAccountFacts] = {}
-        self.runtimes: dict[Key, Runtime] = {}
-        self.connections: dict[Key, Connection] = {}
+        self.companions: dict[Ref, Fact] = {}
+        self.connections: dict[Ref, Connection] = {}
         self.noticed: list[Noticed] = []
 
     def take(self, manifest: Manifest) -> None:
@@ -160,22 +144,24 @@ class _Reading:
                 self._take_deployment(manifest, _READERS[kind])
             case "Service", "":
                 service = read_service(manifest.obj)
-                self.services[service.namespace, service.name] = service
+                self.companions[self._ref("service", service.namespace, service.name)] = service
             case "ServiceAccount", "":
                 account = read_service_account(manifest.obj)
-                self.accounts[account.namespace, account.name] = account
+                self.companions[self._ref("serviceaccount", account.namespace, account.name)] = account
             case "ServingRuntime" | "ClusterServingRuntime", "serving.kserve.io":
                 runtime = read_runtime(manifest.obj)
                 namespace, _ = read_names(values.mapping(manifest.obj.get("metadata")))
-                self.runtimes["" if kind == "ClusterServingRuntime" else namespace, runtime.name] = runtime
+                namespace = "" if kind == "ClusterServingRuntime" else namespace
+                self.companions[self._ref("runtime", namespace, runtime.name)] = runtime
             case "Secret", "" if self._reads_connections:
                 namespace, name = read_names(values.mapping(manifest.obj.get("metadata")))
-                self.connections[namespace, name] = read_connection(manifest.obj, namespace=namespace, name=name)
+                found = read_connection(manifest.obj, namespace=namespace, name=name)
+                self.connections[self._ref("connection", namespace, name)] = found
             case "Template", "template.openshift.io" if _holds_isvcs(manifest.obj):
                 problem = Problem(
                     "template_not_read",
                     "warning",
-                    f"Template {values.line(values.at(manifest.obj, 'metadata', 'name'))}",
+                    f"Template {values.line_at(manifest.obj, 'metadata', 'name')}",
                     "it holds InferenceServices, which are not read",
                     f"to see what comes of it: oc process -f {manifest.place.path} | connector preview -",
                 )
@@ -183,9 +169,13 @@ class _Reading:
             case _:
                 self.noticed += kind_faults(manifest, group, kind)
 
-    def connections_in_use(self) -> dict[Key, Connection]:
+    def _ref(self, kind: RefKind, namespace: str, name: str) -> Ref:
+        return Ref(kind, self._cluster, (namespace, name))
+
+    def connections_in_use(self) -> dict[Ref, Connection]:
         """Return the connections that deployments name: any other Secret is none, whatever its annotations say."""
-        named = ((each.facts.namespace, secret_name(each.facts.storage)) for each in self.deployments.values())
+        facts = (each.facts for each in self.deployments.values())
+        named = (self._ref("connection", each.namespace, secret_name(each.storage)) for each in facts)
         return {key: self.connections[key] for key in named if key in self.connections}
 
     def without_model(self) -> Iterator[Noticed]:
@@ -208,7 +198,7 @@ class _Reading:
         if is_to_be_filled_in(obj):
             self.noticed.append(unreadable(DocumentFault(place, "it has no name yet", template=True)))
             return
-        if not values.line(values.at(obj, "metadata", "name")):
+        if not values.line_at(obj, "metadata", "name"):
             problem = Problem(
                 "without_name", "error", str(place), f"{reader.kind} without metadata.name", "give it a name"
             )

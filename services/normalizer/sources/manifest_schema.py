@@ -34,6 +34,7 @@ _EXAMPLES: Mapping[str, tuple[str, ...]] = {
 """The fields that people probably want to write; of others, the first ones are named."""
 # Where a field that is in the wrong place most often belongs.
 _USUAL = ("metadata", "spec", "predictor", "model")
+_OF_METADATA = ("annotations", "labels", "name", "namespace")
 _BOOLEAN_WORDS = ("yes", "no", "on", "off", "y", "n")
 
 _Above: TypeAlias = tuple[tuple[str, str], ...]
@@ -61,6 +62,16 @@ class UnknownField(NamedTuple):
     line: int
 
 
+class RepeatedField(NamedTuple):
+    """A field that an object has more than once, and the line where it is again; the last one counts."""
+
+    field: str
+    line: int
+
+
+FieldFault: TypeAlias = WrongType | UnknownField | RepeatedField
+
+
 class Table(NamedTuple):
     """The types of all fields, by the name of the object's type, and the versions that they are from.
 
@@ -82,7 +93,7 @@ def table() -> Table:
 
 def field_faults(
     value: object, type_: str, field: str = "", line: int = -1, above: _Above = ()
-) -> Iterator[WrongType | UnknownField]:
+) -> Iterator[FieldFault]:
     """Yield what is wrong with the fields of a value; null counts as absent, and a placeholder may become anything.
 
     `line` is that of the object around the value, -1 where it is unknown.
@@ -109,10 +120,10 @@ def field_faults(
         yield WrongType(field, expected, _named(value), remedy, line)
 
 
-def _faults_within(
-    value: Mapping[str, Any], type_: str, field: str, line: int, above: _Above
-) -> Iterator[WrongType | UnknownField]:
+def _faults_within(value: Mapping[str, Any], type_: str, field: str, line: int, above: _Above) -> Iterator[FieldFault]:
     prefix = f"{field}." if field else ""
+    if isinstance(value, Located):
+        yield from (RepeatedField(prefix + name, at) for name, at in value.repeated)
     if type_.startswith("{"):
         if (of_each := type_[1:-1]) != _ANY:
             for name, each in value.items():
@@ -130,6 +141,8 @@ def _faults_within(
 def _meant(name: str, value: Mapping[str, Any], above: _Above) -> str:
     """Return the field that is probably meant by the unknown field `name` of `value`, empty if none is similar."""
     prefix, type_ = above[-1]
+    if prefix == "spec." and name in _OF_METADATA:
+        return f"metadata.{name}"
     present = [each for each in value if isinstance(value[each], Mapping)]
     if found := _below(name, prefix, type_, [*present, *_USUAL]):
         return found

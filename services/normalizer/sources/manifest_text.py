@@ -6,7 +6,8 @@ loses nothing; JSON by a JSON parser, whose escapes YAML's does not know.
 
 import json
 import re
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -29,9 +30,13 @@ class Unquoted(str):
 
 
 class Located(dict[str, Any]):
-    """A JSON object with the line that it begins in, -1 when it is unknown."""
+    """A JSON object with the line that it begins in, -1 when it is unknown.
+
+    `repeated` are the keys that it has more than once, of which the last one counts, each with its line.
+    """
 
     line = -1
+    repeated: tuple[tuple[str, int], ...] = ()
 
 
 def parse_objects(document: str) -> list[tuple[Any, int]]:
@@ -86,15 +91,55 @@ def _parsed_yaml(document: str) -> list[tuple[Any, int]]:
         finally:
             loader.dispose()
     except yaml.MarkedYAMLError as error:
-        message = " ".join(filter(None, (error.context, error.problem)))
-        mark = error.problem_mark or error.context_mark
-        if mark is None:
-            raise UnreadableError(message) from None
-        # What is missing at the end is missing in the last line that holds something.
-        line = min(mark.line, document.rstrip().count("\n"))
-        raise UnreadableError(f"{message} (column {mark.column + 1})", line) from None
+        raise _in_plain_words(error, document) from None
     except yaml.YAMLError as error:
         raise UnreadableError(" ".join(str(error).split())) from None
+
+
+class _Meaning(NamedTuple):
+    """What a message of the parser usually means; `at_start`: the mistake is where the part begins that it is about."""
+
+    message: str
+    at_start: bool = False
+
+
+_MEANINGS: Mapping[str, _Meaning] = {
+    "a tab character": _Meaning("a tab stands where only blanks may indent a line"),
+    "cannot start any token": _Meaning("a text that begins with this character needs quotes"),
+    "mapping values are not allowed": _Meaning(
+        "a colon stands where none may be: this line is indented wrongly, the line before lacks its colon, or a text "
+        "with a colon needs quotes"
+    ),
+    "block sequence entries are not allowed": _Meaning("a list has to begin in a line of its own"),
+    "unexpected end of stream": _Meaning("a quotation mark is not closed", at_start=True),
+    "could not find expected ':'": _Meaning(
+        "a key has no colon, or a text of several lines needs quotes", at_start=True
+    ),
+    "did not find expected ',' or": _Meaning("a bracket is not closed, or a comma is missing", at_start=True),
+    "did not find expected node content": _Meaning("a bracket is not closed, or a value is missing"),
+    "did not find expected key": _Meaning("this line is indented wrongly, or a quotation mark or bracket is missing"),
+    "did not find expected '-' indicator": _Meaning("this line is indented wrongly, or it lacks a '-'"),
+    "undefined alias": _Meaning("an alias (*name) refers to an anchor (&name) that does not exist"),
+    "unknown escape character": _Meaning("a backslash within double quotes has no meaning here: use single quotes"),
+}
+"""By a part of the message of libyaml."""
+
+
+def _in_plain_words(error: yaml.MarkedYAMLError, document: str) -> UnreadableError:
+    """Return what an error of the parser means, as far as that is known, and where the mistake is."""
+    problem = error.problem or ""
+    meaning = next((each for part, each in _MEANINGS.items() if part in problem), None)
+    at_start = meaning is not None and meaning.at_start
+    mark = (error.context_mark if at_start else None) or error.problem_mark or error.context_mark
+    message = meaning.message if meaning is not None else " ".join(filter(None, (error.context, problem)))
+    if mark is None:
+        return UnreadableError(message)
+    # What is missing at the end is missing in the last line that holds something.
+    lines = document.rstrip().split("\n")
+    line = min(mark.line, len(lines) - 1)
+    if lines[line][mark.column : mark.column + 1] == "\t":
+        message = _MEANINGS["a tab character"].message
+    return UnreadableError(f"{message} (column {mark.column + 1})", line)
 
 
 def _guard_depth(document: str) -> None:
@@ -169,11 +214,24 @@ def _mapping(node: yaml.MappingNode, known: dict[int, Any]) -> Located:
             value[key.value] = each.value if is_text else _value(each, known)
         else:
             raise UnreadableError("a key is no text", key.start_mark.line)
+    if len(value) != len(node.value):
+        value.repeated = _repeated(node)
     for source in merged:
         if isinstance(source, dict):
             for name, each in source.items():
                 value.setdefault(name, each)
     return value
+
+
+def _repeated(node: yaml.MappingNode) -> tuple[tuple[str, int], ...]:
+    """Return the keys that occur again in a node, with their lines."""
+    known: set[str] = set()
+    found = []
+    for key, _ in node.value:
+        if key.tag != _MERGE and key.value in known:
+            found.append((key.value, key.start_mark.line))
+        known.add(key.value)
+    return tuple(found)
 
 
 def _scalar(node: yaml.ScalarNode) -> Any:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from common.http.client import RemoteError, StatusError, Unreachable
+from common.http.client import RemoteError, StatusError, TimedOut
 from services.normalizer.normalize import values
 from services.normalizer.sources.faults import BadAnswer, TooLarge
 from services.normalizer.sources.http import Remote
@@ -69,7 +69,7 @@ class MlflowLists:
                 page = _page(raw, listing.field, where)
                 left -= length
                 answer.items += page
-                token = values.line(values.at(raw, "next_page_token"))
+                token = values.line_at(raw, "next_page_token")
                 if not token:
                     break
                 if token in tokens or not page:
@@ -99,5 +99,4 @@ def _page(raw: Any, name: str, where: str) -> list[Any]:
 
 def _is_too_much(error: RemoteError | None) -> bool:
     """Return whether a smaller page may succeed."""
-    late = isinstance(error, Unreachable) and error.cause == "no answer in time"
-    return late or isinstance(error, TooLarge) or (isinstance(error, StatusError) and error.status == 400)
+    return isinstance(error, TimedOut | TooLarge) or (isinstance(error, StatusError) and error.status == 400)

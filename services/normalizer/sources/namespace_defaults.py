@@ -7,9 +7,6 @@ from dataclasses import replace
 
 from common.backoff import happens
 from common.faults import Fault
-from common.kube.client import KubeClient
-from common.kube.metrics import KubeMetrics
-from common.kube.reflector import ReflectorOptions
 from common.kube.replica import Key
 from common.kube.reporting import STARTING
 from common.kube.resources import NAMESPACES
@@ -17,7 +14,7 @@ from services.normalizer.facts import Gone, Missing, Ref, Unusable
 from services.normalizer.normalize.deployment import Deployment, Fact, Planned
 from services.normalizer.normalize.stated import NOTHING, Inheritance, read_namespace
 from services.normalizer.source import News, Sink, Source
-from services.normalizer.sources.kserve.collection import Collection
+from services.normalizer.sources.kserve.collection import Collection, Scope
 from services.normalizer.sources.wrappers import WrappedSink, Wrapper
 
 PART = "namespaces"
@@ -31,20 +28,13 @@ class Namespaces:
     What cannot be read any more stays as it was; without the right to read namespaces nothing is inherited.
     """
 
-    def __init__(self, *, client: KubeClient, metrics: KubeMetrics, options: ReflectorOptions | None = None) -> None:
+    def __init__(self, scope: Scope) -> None:
         self._known: dict[str, Inheritance] = {}
         self._followers: list[tuple[Callable[[str], None], Callable[[Fault | None], None]]] = []
         self._fault: Fault | None = STARTING
         self._tried = asyncio.Event()
         collection = Collection[Inheritance](changed=self._change, listed=self._tried.set, state=self._tell)
-        self._reflectors = collection.reflectors(
-            NAMESPACES,
-            read_namespace,
-            client=client,
-            namespaces=(None,),
-            metrics=metrics,
-            options=options or ReflectorOptions(),
-        )
+        self._reflectors = collection.reflectors(scope, NAMESPACES, read_namespace, places=(None,))
 
     def of(self, namespace: str) -> Inheritance:
         """Return what a namespace says."""

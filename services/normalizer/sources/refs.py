@@ -7,13 +7,13 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from services.normalizer.facts import MLFLOW
+from services.normalizer.normalize.addresses import DEFAULT_PORTS
 from services.normalizer.normalize.registered_version import Registry, RegistryApi
 
 ServerKind = Literal["registry", "catalog", "openai"]
 Api = RegistryApi | Literal["openai"]
 
 ACCOUNT = "the service account rhdh-rhoai-connector"
-_DEFAULT_PORTS = {"http": 80, "https": 443}
 _NAMED_URL = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9._/-]*)=(?P<url>https?://.*)", re.IGNORECASE)
 
 
@@ -70,6 +70,11 @@ class SourceRef:
         return f"{self.kind}:{self.id}"
 
     @property
+    def of_platform(self) -> bool:
+        """Whether it belongs to the platform, and gets the token for that; others have credentials of their own."""
+        return self.api == "kubeflow"
+
+    @property
     def registry(self) -> Registry:
         """The registry that it is, for the mapping."""
         if self.api == "mlflow":  # its name is no Kubernetes object's
@@ -80,7 +85,7 @@ class SourceRef:
     def address(self) -> tuple[str | None, int | None, str]:
         """Host, port and path of its URL."""
         parts = urlsplit(self.url)
-        return parts.hostname, parts.port or _DEFAULT_PORTS.get(parts.scheme), parts.path
+        return parts.hostname, parts.port or DEFAULT_PORTS.get(parts.scheme), parts.path
 
     def is_named_in(self, entries: Collection[str]) -> bool:
         """Return whether a setting has its id, its name or its host."""
@@ -99,7 +104,7 @@ def named_server(entry: str, kind: ServerKind, origin: str) -> SourceRef:
     host, scheme, path = (parts.hostname or "").rstrip("."), parts.scheme.lower(), parts.path.rstrip("/")
     name, namespace = _service_of(host) or ("", "")
     server = f"[{host}]" if ":" in host else host
-    port = f":{parts.port}" if parts.port and parts.port != _DEFAULT_PORTS.get(scheme) else ""
+    port = f":{parts.port}" if parts.port and parts.port != DEFAULT_PORTS.get(scheme) else ""
     own = f"{namespace}/{name}" if name and not path else f"{server}{port}{path}"
     if given:
         namespace, _, name = given.rpartition("/")

@@ -128,12 +128,6 @@ class RegistryManager:
             retry=self._options.retry,
         )
 
-    def poll_now(self, registry_id: str | None = None) -> None:
-        """Poll one registry, or all of them, without waiting for the end of the interval."""
-        for each, (source, _) in self._sources.items():
-            if registry_id in (None, each):
-                source.poll_now()
-
     def look_up(self, registry_id: str, model_id: str, version_id: str) -> None:
         """Read a version that an InferenceService names, before the next poll of its registry."""
         if registry_id in self._sources:

@@ -180,7 +180,15 @@ class ConfigMapStore:
 
     def observed(self, obj: Mapping[str, Any]) -> Observation:
         """Return a ConfigMap as an observation for the layouts."""
-        return observation(obj, self._read)
+        name = obj["metadata"]["name"]
+        family = self._family(name)
+        if family is None:
+            return observation(obj, lambda slot, raw: Value(b"", ""))
+
+        def read(slot: str, raw: bytes) -> Value:  # most values of a ConfigMap are as they were
+            return family.layout.recall(name, slot, raw) or family.read(slot, raw)
+
+        return observation(obj, read)
 
     def seen(self, shown: Observation, *, listed: bool) -> None:
         """Process a ConfigMap from a list or a watch event."""
@@ -244,10 +252,6 @@ class ConfigMapStore:
         self._advance()
 
     # --- internal
-
-    def _read(self, name: str, slot: str, raw: bytes) -> Value:
-        family = self._family(name)
-        return family.read(slot, raw) if family else Value(b"", "")
 
     def _family(self, name: str) -> Family | None:
         return next((family for family in self._families if family.layout.names(name)), None)

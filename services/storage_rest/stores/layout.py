@@ -198,6 +198,11 @@ class Layout:
         """Return the ConfigMap with this name."""
         return self._shard(self._number(name))
 
+    def recall(self, name: str, key: str, data: bytes) -> Value | None:
+        """Return what bytes of a ConfigMap are if they are those that it had before, without decoding them."""
+        shard = self._shards.get(self._number(name))
+        return shard.recall(key, data) if shard is not None else None
+
     # --- internal
 
     def _count(self, number: int, *, announced: int = 0) -> None:

@@ -6,12 +6,14 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from common import PRODUCT, STORAGE
+
 LIMIT = 1_048_576
 """Most bytes of all values in one ConfigMap (Kubernetes API, ConfigMap, `data`)."""
 LABELS: Mapping[str, str] = {
-    "app.kubernetes.io/name": "rhoai-connector",
+    "app.kubernetes.io/name": PRODUCT,
     "app.kubernetes.io/component": "model-cache",
-    "app.kubernetes.io/managed-by": "storage-rest",
+    "app.kubernetes.io/managed-by": STORAGE,
 }
 """Labels of every ConfigMap of the cache: `oc get configmap -l app.kubernetes.io/name=rhoai-connector`."""
 SELECTOR = ",".join(f"{name}={LABELS[name]}" for name in ("app.kubernetes.io/name", "app.kubernetes.io/component"))
@@ -106,16 +108,15 @@ class Patch:
         return sum(value.size for value in self.puts.values())
 
 
-def observation(obj: Mapping[str, Any], read: Callable[[str, str, bytes], Value]) -> Observation:
-    """Return a ConfigMap as an observation; `read` converts a ConfigMap's name, a key and its bytes to a value."""
+def observation(obj: Mapping[str, Any], read: Callable[[str, bytes], Value]) -> Observation:
+    """Return a ConfigMap as an observation; `read` converts a key and its bytes to a value."""
     metadata = obj["metadata"]
     labels, annotations = metadata.get("labels") or {}, metadata.get("annotations") or {}
-    name = metadata["name"]
     values = {key: base64.b64decode(text) for key, text in (obj.get("binaryData") or {}).items()}
     return Observation(
-        name=name,
+        name=metadata["name"],
         version=int(metadata["resourceVersion"]),
-        values={key: read(name, key, raw) for key, raw in values.items()},
+        values={key: read(key, raw) for key, raw in values.items()},
         other=sum(len(text.encode()) for text in (obj.get("data") or {}).values()),
         described=LABELS.items() <= labels.items(),
         mark=annotations.get(KEYS, ""),

@@ -7,8 +7,9 @@ so a mark always describes the keys of its ConfigMap, no matter who else writes.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Self
 
-from services.storage_rest.stores.objects import Change, Observation, Patch, mark_of
+from services.storage_rest.stores.objects import Change, Observation, Patch, Value, mark_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +19,13 @@ class HeldValue:
     size: int
     digest: str
     usable: bool = True
+    fingerprint: int = 0
+    """A hash of its bytes."""
+
+    @classmethod
+    def of(cls, value: Value) -> Self:
+        """Return what is kept of a value."""
+        return cls(value.size, value.digest, value.usable, hash(value.data))
 
 
 class Shard:
@@ -103,6 +111,13 @@ class Shard:
         if sending or key in self.pending or key in self._perhaps or key not in self.held:
             return None
         return self.held[key].digest
+
+    def recall(self, key: str, data: bytes) -> Value | None:
+        """Return the value that these bytes of `key` are, without decoding them, if it had the same bytes before."""
+        held = self.held.get(key)
+        if held is None or (held.size, held.fingerprint) != (len(data), hash(data)):
+            return None
+        return Value(data, held.digest, held.usable)
 
     def plan(self, key: str, change: Change) -> None:
         """Plan a change of `key`; nothing is sent if that change is already made or under way."""
@@ -197,7 +212,7 @@ class Shard:
                 self.held.pop(key, None)
                 self.full = False
             else:
-                self.held[key] = HeldValue(value.size, value.digest)
+                self.held[key] = HeldValue.of(value)
                 self.no_longer_expect(key)
             self._settle(key)
         return patch.changes
@@ -228,10 +243,13 @@ class Shard:
         foreign: dict[str, Change] = {}
         for key, value in seen.values.items():
             former, ours = self.held.get(key), key in self.pending
+            held = HeldValue.of(value)
+            if former == held and not ours and key not in self._perhaps:
+                continue
             if value.digest in self._perhaps.get(key, ()):
                 del self._perhaps[key]
                 ours = True
-            self.held[key] = HeldValue(value.size, value.digest, value.usable)
+            self.held[key] = held
             self.no_longer_expect(key)
             self._settle(key)
             if (former is None or former.digest != value.digest) and not ours:

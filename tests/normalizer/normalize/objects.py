@@ -5,7 +5,6 @@ from dataclasses import replace
 from typing import Any
 
 from common.catalog import CatalogDocument, Model, ModelServer
-from services.normalizer.normalize.cards import CardRef
 from services.normalizer.normalize.connection import Connection
 from services.normalizer.normalize.deployment import (
     NOTHING,
@@ -94,7 +93,7 @@ def normalized_deployment(
     own: Belongings = NOTHING,
     runtime: Runtime | None = None,
     connection: Connection | None = None,
-    card: CardRef | None = None,
+    card: str = "",
     defaults: Defaults = DEFAULTS,
     serve: bool = True,
 ) -> Normalized:

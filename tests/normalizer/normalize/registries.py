@@ -4,7 +4,6 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from services.normalizer.normalize.cards import CardRef
 from services.normalizer.normalize.deployment import Deployment
 from services.normalizer.normalize.document import ServerFacts, server_facts
 from services.normalizer.normalize.kserve_objects import read_isvc
@@ -74,7 +73,7 @@ def document(
     registry: Registry = PUBLIC,
     served: ServerFacts | None = None,
     registry_isvc_name: str = "",
-    card: CardRef | None = None,
+    card: str = "",
     defaults: Defaults = DEFAULTS,
 ) -> Normalized:
     return normalize_version(

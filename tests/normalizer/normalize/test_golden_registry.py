@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from services.normalizer.normalize.cards import CardRef, catalog_model
+from services.normalizer.normalize.cards import catalog_model
 from services.normalizer.normalize.document import server_facts
 from services.normalizer.normalize.kserve_objects import read_isvc
 from services.normalizer.normalize.linking import link
@@ -55,7 +55,7 @@ def test_document_is_the_golden_one(name: str) -> None:
         registry=REGISTRY,
         server=_server(version, answers["objects"], index),
         registry_isvc_name="",
-        card=CardRef(origin.key),
+        card=origin.key,
         defaults=DEFAULTS,
     )
     assert "/{}/{}/model-catalog.json".format(*result.segments) == case["uri"]

@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 
 from common.details import Details
-from services.normalizer.normalize.cards import CardRef
 from services.normalizer.normalize.kserve_objects import read_isvc
 from services.normalizer.normalize.result import Defaults
 from services.normalizer.normalize.stated import AUTH_ANNOTATION
@@ -196,7 +195,7 @@ def test_a_card_of_the_model_catalog_is_named_without_a_registry() -> None:
     assert read_isvc(isvc(annotations=climbing)).stated.catalog_model is None
     endless = {"rhdh.io/catalog-source": "rh", "rhdh.io/catalog-model": "x" * 5000}
     assert read_isvc(isvc(annotations=endless)).stated.catalog_model is None
-    result = normalized_deployment(facts, card=CardRef("rhorg/granite8b"))
+    result = normalized_deployment(facts, card="rhorg/granite8b")
     assert result.card_key == "rhorg/granite8b"
     assert model_of(result.document).annotations["TechDocs"].endswith("/modelcard?key=rhorg%2Fgranite8b")
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from common.catalog import CatalogDocument
 from common.problems import Problem
 from services.normalizer.normalize.addresses import resolve
-from services.normalizer.normalize.cards import CardRef, catalog_model, readme_card
+from services.normalizer.normalize.cards import catalog_model, readme_card
 from services.normalizer.normalize.connection import read_connection, readable_part
 from services.normalizer.normalize.deployment import Belongings, Deployment, read_service, read_service_account
 from services.normalizer.normalize.document import normalize_deployment, server_facts
@@ -164,7 +164,7 @@ def test_every_version_becomes_a_valid_document(
         registry=registry,
         server=server_facts(read_isvc(raw_isvc)),
         registry_isvc_name=record,
-        card=CardRef(card.key) if card else None,
+        card=card.key if card else "",
         defaults=Defaults(),
     )
     check(result)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from common.details import DetailLink, Details
-from services.normalizer.normalize.cards import CARD_LIMIT, CardRef, CatalogModel, catalog_model, readme_card
+from services.normalizer.normalize.cards import CARD_LIMIT, CatalogModel, catalog_model, readme_card
 from services.normalizer.normalize.registry import PROPERTIES
 from services.normalizer.normalize.result import Defaults
 from tests.normalizer.normalize.objects import URL, model_of, server_of
@@ -377,7 +377,7 @@ def test_api_spec_may_be_a_whole_description() -> None:
 def test_card_is_the_documentation() -> None:
     with_property = version(customProperties=strings(TechDocs="https://docs.example.com"))
     for of_version in (None, with_property, version(customProperties=strings(TechDocs="nonsense"))):
-        result = document(None, of_version, card=CardRef("a b/c&d=é"))
+        result = document(None, of_version, card="a b/c&d=é")
         assert result.card_key == "a b/c&d=é"
         techdocs = model_of(result.document).annotations["TechDocs"]
         assert techdocs == "http://localhost:9090/modelcard?key=a%20b%2Fc%26d%3D%C3%A9"

@@ -8,6 +8,7 @@ from common.kube.metrics import KubeMetrics
 from common.metrics import Metrics
 from services.normalizer.facts import Gone, Ref
 from services.normalizer.source import News, Sink
+from services.normalizer.sources.kserve.collection import Scope
 from services.normalizer.sources.kserve.isvc import KserveSource
 from tests import objects
 from tests.common.kube.conftest import credentials_for
@@ -51,7 +52,7 @@ async def test_services_and_accounts_that_belong_to_no_deployment_are_not_kept()
             service = objects.service(f"s-{number}", "models", ports={"http": 80})
             cluster.apply(service)
             cluster.apply({**account, "metadata": {"name": f"a-{number}", "namespace": "models"}})
-        source = KserveSource(id="kserve", cluster="local", client=client, namespaces=(), metrics=kube_metrics)
+        source = KserveSource(Scope(cluster="local", client=client, metrics=kube_metrics))
         running = asyncio.create_task(source.run(told))
         try:
             await eventually(lambda: told.complete)

@@ -14,6 +14,7 @@ from common.metrics import Metrics
 from services.normalizer.facts import Gone, Missing, Ref
 from services.normalizer.normalize.deployment import Deployment
 from services.normalizer.source import News, Sink
+from services.normalizer.sources.kserve.collection import Scope
 from services.normalizer.sources.kserve.llm import LlmSource
 from tests.common.kube.conftest import credentials_for
 from tests.common.kube.recorder import FAST
@@ -67,14 +68,8 @@ def llm(name: str) -> Ref:
 async def following(cluster: FakeCluster, *, token: str = "") -> AsyncIterator[Recorder]:
     told, metrics = Recorder(), KubeMetrics(Metrics("test", "1"))
     async with KubeClient(credentials=credentials_for(cluster, token), metrics=metrics, timeout=2) as client:
-        source = LlmSource(
-            id="kserve-llm",
-            cluster="local",
-            client=client,
-            namespaces=(),
-            metrics=metrics,
-            options=dataclasses.replace(FAST, slow=0.05),
-        )
+        options = dataclasses.replace(FAST, slow=0.05)
+        source = LlmSource(Scope(cluster="local", client=client, metrics=metrics, options=options))
         running = asyncio.create_task(source.run(told))
         try:
             yield told

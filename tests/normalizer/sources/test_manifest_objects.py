@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from services.normalizer.facts import Ref
+from services.normalizer.normalize.connection import Connection
 from services.normalizer.sources.manifest_files import find_manifests, read_file
 from services.normalizer.sources.manifest_objects import Contents, read_manifests
 from tests import objects
@@ -281,9 +282,9 @@ def test_secrets_that_deployments_name_are_read_where_that_is_asked_for(tmp_path
     (tmp_path / "all.yaml").write_text(yaml.safe_dump_all(documents), encoding="utf-8")
     files = {path: read_file(path) for path in find_manifests([tmp_path])}
     assert "CANARY" not in repr(files), "what is kept of files"
-    assert read_manifests(files).connections == {}
-    read = read_manifests(files, connections=True).connections
-    assert {key: (each.type, each.bucket) for key, each in read.items()} == {
+    assert read_manifests(files).companions == {}
+    read = read_manifests(files, connections=True).companions
+    assert {ref.ids: (each.type, each.bucket) for ref, each in read.items() if isinstance(each, Connection)} == {
         ("a", "bucket"): ("s3", "acme"),
         ("a", "untyped"): ("", "acme"),
     }

@@ -17,6 +17,7 @@ from services.normalizer.normalize.kserve_objects import read_isvc
 from services.normalizer.normalize.stated import NOTHING, read_namespace
 from services.normalizer.source import News, Sink
 from services.normalizer.sourcebook import SourceKind
+from services.normalizer.sources.kserve.collection import Scope
 from services.normalizer.sources.namespace_defaults import PART, NamespaceDefaults, Namespaces
 from tests import objects
 from tests.common.kube.conftest import credentials_for
@@ -109,7 +110,7 @@ async def running(cluster: FakeCluster) -> AsyncIterator[tuple[Script, Told]]:
         KubeClient(credentials=credentials_for(cluster), metrics=metrics) as client,
         asyncio.TaskGroup() as group,
     ):
-        namespaces = Namespaces(client=client, metrics=metrics, options=FAST)
+        namespaces = Namespaces(Scope(cluster="local", client=client, metrics=metrics, options=FAST))
         source = NamespaceDefaults(script, namespaces)
         tasks = [group.create_task(work) for work in (namespaces.run(), source.run(told))]
         yield script, told

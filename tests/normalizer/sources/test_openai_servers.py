@@ -175,7 +175,7 @@ async def test_its_own_credentials_are_sent_and_read_again(gateway: FakeOpenAi, 
     gateway.tokens = {KEY}
     async with following(gateway.url, tmp_path) as follower:
         await follower.look()
-        assert follower.told.remedy.startswith("OpenAI-compatible server team wants credentials")
+        assert follower.told.remedy.startswith("OpenAI-compatible server team does not accept requests without")
         assert "team.token" in follower.told.remedy
         (tmp_path / "team.token").write_text(f"{KEY}\n")
         await follower.look()

@@ -163,7 +163,7 @@ async def test_without_an_address_it_waits_for_one() -> None:
             source.update([ref])
             await eventually(lambda: recorder.readings)
             source.update([replace(ref, url="")])
-            source.poll_now()
+            poll_now(source)
             await eventually(lambda: len(recorder.readings) == 2)
 
     assert recorder.readings[-1][1].complete
@@ -238,9 +238,15 @@ async def carded(
             yield registry, catalog, source, recorder
 
 
+def poll_now(manager: RegistryManager) -> None:
+    """Poll all registries without waiting for the end of the interval."""
+    for source, _ in manager._sources.values():
+        source.poll_now()
+
+
 async def polled(source: RegistryManager, recorder: Recorder) -> Any:
     before = len(recorder.readings)
-    source.poll_now()
+    poll_now(source)
     await eventually(lambda: len(recorder.readings) > before)
     return recorder.readings[-1][1]
 

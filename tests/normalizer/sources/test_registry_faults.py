@@ -34,16 +34,20 @@ async def recovers(registry: FakeRegistry, poller: Polled, expected: set[tuple[s
     ("fault", "kind", "remedy"),
     [
         ({"kind": "status", "status": 401}, "unauthorized", "KFMR_TOKEN"),
-        ({"kind": "status", "status": 403}, "forbidden", "RoleBinding in namespace models: role registry-user-public"),
-        ({"kind": "status", "status": 404}, "absent", "the address comes from a test"),
-        ({"kind": "status", "status": 500}, "error", "look at the database"),
+        (
+            {"kind": "status", "status": 403},
+            "forbidden",
+            "RoleBinding in namespace models that gives the role registry-user-public",
+        ),
+        ({"kind": "status", "status": 404}, "absent", "correct the address, which comes from a test"),
+        ({"kind": "status", "status": 500}, "error", "check the database"),
         ({"kind": "status", "status": 503}, "unavailable", "database"),
         ({"kind": "redirect"}, "answer", "login page"),
         ({"kind": "empty"}, "answer", "is not the API"),
         ({"kind": "login"}, "answer", "asks for a login"),
         ({"kind": "truncated"}, "answer", "is not the API"),
-        ({"kind": "cut"}, "unreachable", "is model registry models/public running"),
-        ({"kind": "hang"}, "timeout", "hangs"),
+        ({"kind": "cut"}, "unreachable", "check that model registry models/public runs"),
+        ({"kind": "hang"}, "timeout", "check the pods of model registry"),
     ],
 )
 @pytest.mark.parametrize("path", ["*", "registered_models", "model_versions"])
@@ -70,7 +74,7 @@ async def test_forbidden_names_role_and_namespace() -> None:
         reading = await poller.poll()
 
     assert reading.fault is not None
-    assert "role registry-user-public, subject the service account rhdh-rhoai-connector" in reading.fault.remedy
+    assert "the role registry-user-public to the service account rhdh-rhoai-connector" in reading.fault.remedy
     assert not reading.listed
 
 
@@ -85,7 +89,7 @@ async def test_a_database_that_is_away_is_no_absence_and_its_address_is_not_quot
         assert (during.complete, live(during)) == (False, live(before))
         assert live(looked_up) == live(before)
         assert during.fault is not None
-        assert (during.fault.kind, "look at the database" in during.fault.remedy) == ("error", True)
+        assert (during.fault.kind, "check the database" in during.fault.remedy) == ("error", True)
         assert during.fault.reason.endswith(": 500 Internal Server Error")
         for secret in ("registry-admin", "10.9.8.7", "model-registry-db"):
             assert secret not in f"{during.fault.reason} {during.fault.remedy}"
@@ -192,7 +196,7 @@ async def test_a_wrong_certificate() -> None:
         assert during.fault is not None
         assert during.fault.kind == "certificate"
         assert "MODEL_REGISTRY_CA_FILE" in during.fault.remedy
-        assert "127.0.0.1 in MODEL_REGISTRY_INSECURE" in during.fault.remedy
+        assert "add 127.0.0.1 to MODEL_REGISTRY_INSECURE" in during.fault.remedy
         await recovers(registry, poller, live(before))
 
 

@@ -24,7 +24,7 @@ from common.kube.resources import CONFIG_MAPS
 from common.metrics import Metrics
 from common.secrets import StaticToken
 from common.wire import Batch, Leaving, Upsert
-from services.storage_rest.stores import configmap, writer
+from services.storage_rest.stores import configmap, families, writer
 from services.storage_rest.stores.base import Store, StoreUnavailable
 from services.storage_rest.stores.configmap import ConfigMapStore
 from services.storage_rest.stores.objects import COMPLETE, KEYS, LABELS, SHARDS, mark_of
@@ -116,6 +116,29 @@ class TestConfigMapStore(StoreContract):
                 yield store
 
         return opened
+
+
+async def test_values_that_are_as_they_were_are_not_decoded_again(
+    cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each change of one model sends the whole ConfigMap with the watch event; so does each annotation of others."""
+    decoded: list[str] = []
+    decode = wire.parse_storage_body
+
+    def counted(key: str, raw: bytes) -> Upsert:
+        decoded.append(key)
+        return decode(key, raw)
+
+    monkeypatch.setattr(families, "parse_storage_body", counted)
+    async with storage_on(cluster, budget=10 * BUDGET) as storage:
+        await apply(storage, upserts=many(20))
+        await apply(storage, upserts=(upsert("model_3", document("changed")),))
+        theirs = upsert("model_4", document("changed by another process"))
+        values = {**maps(cluster)[BASE], "model_4": wire.encode_storage_body(theirs)}
+        metadata = cluster.existing("ConfigMap", NAMESPACE, BASE)["metadata"]
+        write(cluster, BASE, values, labels=metadata["labels"], annotations=metadata["annotations"])
+        await eventually(lambda: storage.service.stored.entry("model_4") == theirs, what="the change is taken over")
+    assert set(decoded) == {"model_4"}
 
 
 class TestForm:

@@ -1,6 +1,7 @@
 """Watches one kind of object in all watched namespaces."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from common.faults import Fault
@@ -28,6 +29,22 @@ def owned(read: Callable[[Mapping[str, Any]], OwnedT]) -> Callable[[Mapping[str,
     return read_owned
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """What is followed of a cluster: `cluster` is its name in references, `namespaces` are all when empty."""
+
+    cluster: str
+    client: KubeClient
+    metrics: KubeMetrics
+    namespaces: tuple[str, ...] = ()
+    options: ReflectorOptions = field(default_factory=ReflectorOptions)
+
+    @property
+    def places(self) -> Sequence[str | None]:
+        """The namespaces; None stands for all."""
+        return self.namespaces or (None,)
+
+
 class Collection(Generic[T]):
     """One kind of object in all watched namespaces: joins the states of the reflectors, one for each namespace."""
 
@@ -52,26 +69,25 @@ class Collection(Generic[T]):
 
     def reflectors(
         self,
+        scope: Scope,
         resource: Resource,
         transform: Callable[[Mapping[str, Any]], T | None],
         *,
-        client: KubeClient,
-        namespaces: Sequence[str | None],
-        metrics: KubeMetrics,
-        options: ReflectorOptions,
+        places: Sequence[str | None] = (),
     ) -> list[Reflector[T]]:
-        """Return a reflector for each of the namespaces; None stands for all namespaces."""
+        """Return a reflector for each of the namespaces, by default those of the scope."""
+        namespaces = places or scope.places
         self._counts, self._faults = [0] * len(namespaces), [STARTING] * len(namespaces)
         return [
             Reflector(
-                client=client,
+                client=scope.client,
                 resource=resource,
                 namespace=namespace,
                 transform=transform,
                 handler=_Part(self, number),
-                metrics=metrics,
+                metrics=scope.metrics,
                 name=resource.plural if namespace is None else f"{resource.plural}.{namespace}",
-                options=options,
+                options=scope.options,
             )
             for number, namespace in enumerate(namespaces)
         ]

@@ -112,4 +112,4 @@ class ConnectionReader:
 
 def _bucket_with_age(pod: Mapping[str, Any]) -> tuple[str, str]:
     """Return when a pod was created, and the bucket that its status names; nothing else of it is kept."""
-    return values.line(values.at(pod, "metadata", "creationTimestamp")), fetched_bucket(pod)
+    return values.line_at(pod, "metadata", "creationTimestamp"), fetched_bucket(pod)

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import structlog
 
+from common import PRODUCT
 from common.backoff import happens
 from common.clocks import loop_time
 from common.http.client import RemoteError
@@ -33,7 +34,6 @@ PACE = 1.0
 """Seconds between two Events, so that a thousand faulty models do not burden the API server."""
 PAUSE = 600.0
 """Seconds after which an Event that could not be written is tried again."""
-_COMPONENT = "rhoai-connector"
 _MESSAGE_LIMIT = 1024
 _RESOURCES: Mapping[RefKind, tuple[str, tuple[Resource, ...]]] = {
     "isvc": ("InferenceService", (INFERENCE_SERVICES,)),
@@ -157,7 +157,7 @@ class EventWriter(Wrapper):
         _, resources = _RESOURCES[ref.kind]
         served = [resource for resource in resources if await self._client.serves(resource)]
         found = await self._client.get((served or resources)[0], name, namespace, metadata_only=True)
-        uid = values.line(values.at(found, "metadata", "uid"))
+        uid = values.line_at(found, "metadata", "uid")
         if str(ref) in self._uids:
             self._uids[str(ref)] = uid
         return uid
@@ -184,9 +184,9 @@ def event_for(ref: Ref, uid: str, problem: Problem, *, at: datetime) -> dict[str
         "type": "Warning",
         "reason": "".join(word.capitalize() for word in problem.id.split("_")),
         "message": text if len(text) <= _MESSAGE_LIMIT else f"{text[: _MESSAGE_LIMIT - 1]}…",
-        "source": {"component": _COMPONENT},
-        "reportingComponent": _COMPONENT,
-        "reportingInstance": _COMPONENT,
+        "source": {"component": PRODUCT},
+        "reportingComponent": PRODUCT,
+        "reportingInstance": PRODUCT,
         "firstTimestamp": moment,
         "lastTimestamp": moment,
         "count": 1,

@@ -1,13 +1,10 @@
 """Watches the InferenceServices of a cluster, and the Services and ServiceAccounts that belong to them."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 from common.faults import Fault
-from common.kube.client import KubeClient
-from common.kube.metrics import KubeMetrics
-from common.kube.reflector import Reflector, ReflectorOptions
+from common.kube.reflector import Reflector
 from common.kube.replica import Key
 from common.kube.resources import (
     CLUSTER_SERVING_RUNTIMES,
@@ -15,7 +12,6 @@ from common.kube.resources import (
     SERVICE_ACCOUNTS,
     SERVICES,
     SERVING_RUNTIMES,
-    Resource,
 )
 from services.normalizer.facts import Gone, Missing, Ref
 from services.normalizer.normalize.deployment import (
@@ -28,10 +24,9 @@ from services.normalizer.normalize.deployment import (
 from services.normalizer.normalize.kserve_objects import read_isvc
 from services.normalizer.normalize.runtimes import Runtime, read_runtime
 from services.normalizer.source import Sink
-from services.normalizer.sourcebook import SourceKind
-from services.normalizer.sources.kserve.collection import Collection, owned, unreadable
+from services.normalizer.sourcebook import SourceKind, cluster_source
+from services.normalizer.sources.kserve.collection import Collection, Scope, owned, unreadable
 
-T = TypeVar("T")
 _CompanionKind = Literal["service", "serviceaccount", "runtime"]
 
 
@@ -40,25 +35,12 @@ class KserveSource:
 
     kind: SourceKind = "kserve"
 
-    def __init__(
-        self,
-        *,
-        id: str,  # noqa: A002 - what it is called everywhere
-        cluster: str,
-        client: KubeClient,
-        namespaces: Sequence[str],
-        metrics: KubeMetrics,
-        runtimes: bool = False,
-        options: ReflectorOptions | None = None,
-    ) -> None:
-        """`cluster` is the cluster's name in references; with `runtimes` ServingRuntimes are followed too."""
-        self.id = id
-        self.namespaces = tuple(namespaces)
-        self._cluster = cluster
-        self._client = client
-        self._metrics = metrics
+    def __init__(self, scope: Scope, *, runtimes: bool = False) -> None:
+        """With `runtimes` ServingRuntimes are followed too."""
+        self.id = cluster_source(self.kind, scope.cluster)
+        self.namespaces = scope.namespaces
+        self._scope = scope
         self._runtimes = runtimes
-        self._options = options or ReflectorOptions()
         self._isvcs: list[Reflector[Deployment]] = []
 
     async def run(self, sink: Sink) -> None:
@@ -66,17 +48,17 @@ class KserveSource:
 
         Services and ServiceAccounts are listed first, if they can be: an isvc is shown with its addresses at once.
         """
-        services = _Companions("service", self._cluster, sink)
-        accounts = _Companions("serviceaccount", self._cluster, sink)
+        services = _Companions("service", self._scope.cluster, sink)
+        accounts = _Companions("serviceaccount", self._scope.cluster, sink)
         companions: list[Reflector[Any]] = [
-            *self._reflectors(SERVICES, owned(read_service), services.collection),
-            *self._reflectors(SERVICE_ACCOUNTS, owned(read_service_account), accounts.collection),
+            *services.collection.reflectors(self._scope, SERVICES, owned(read_service)),
+            *accounts.collection.reflectors(self._scope, SERVICE_ACCOUNTS, owned(read_service_account)),
         ]
         if self._runtimes:
-            for resource, places in ((SERVING_RUNTIMES, self._places), (CLUSTER_SERVING_RUNTIMES, (None,))):
-                of_kind = _Companions("runtime", self._cluster, sink, part=resource.plural)
-                companions += self._reflectors(resource, read_runtime, of_kind.collection, places)
-        self._isvcs = self._reflectors(INFERENCE_SERVICES, read_isvc, self._isvc_collection(sink))
+            for resource, places in ((SERVING_RUNTIMES, self._scope.places), (CLUSTER_SERVING_RUNTIMES, (None,))):
+                of_kind = _Companions("runtime", self._scope.cluster, sink, part=resource.plural)
+                companions += of_kind.collection.reflectors(self._scope, resource, read_runtime, places=places)
+        self._isvcs = self._isvc_collection(sink).reflectors(self._scope, INFERENCE_SERVICES, read_isvc)
         async with asyncio.TaskGroup() as tasks:
             for reflector in companions:
                 tasks.create_task(reflector.run())
@@ -90,10 +72,6 @@ class KserveSource:
         for reflector in self._isvcs:
             reflector.relist()
 
-    @property
-    def _places(self) -> Sequence[str | None]:
-        return self.namespaces or (None,)
-
     async def is_gone(self, ref: Ref) -> bool:
         """Return whether the API server says that it has no such isvc.
 
@@ -101,30 +79,14 @@ class KserveSource:
             RemoteError: it does not say.
         """
         namespace, name = ref.ids
-        return await self._client.lacks(INFERENCE_SERVICES, name, namespace)
-
-    def _reflectors(
-        self,
-        resource: Resource,
-        transform: Callable[[Mapping[str, Any]], T | None],
-        collection: Collection[T],
-        places: Sequence[str | None] = (),
-    ) -> list[Reflector[T]]:
-        return collection.reflectors(
-            resource,
-            transform,
-            client=self._client,
-            namespaces=places or self._places,
-            metrics=self._metrics,
-            options=self._options,
-        )
+        return await self._scope.client.lacks(INFERENCE_SERVICES, name, namespace)
 
     def _isvc_collection(self, sink: Sink) -> Collection[Deployment]:
         def changed(key: Key, new: Deployment | None, explicit: bool) -> None:
-            sink.changed({Ref.isvc(self._cluster, *key): new or (Gone() if explicit else Missing())})
+            sink.changed({Ref.isvc(self._scope.cluster, *key): new or (Gone() if explicit else Missing())})
 
         def invalid(key: Key, error: Exception) -> None:
-            ref = Ref.isvc(self._cluster, *key)
+            ref = Ref.isvc(self._scope.cluster, *key)
             sink.changed({ref: unreadable(ref, error)})
 
         return Collection(changed=changed, invalid=invalid, listed=sink.listed, state=sink.state)

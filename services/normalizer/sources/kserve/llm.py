@@ -4,7 +4,6 @@ The kind is optional: clusters without it, and accounts that may not read it, ar
 """
 
 import asyncio
-from collections.abc import Sequence
 from functools import partial
 
 import structlog
@@ -12,10 +11,8 @@ import structlog
 from common.backoff import Backoff
 from common.faults import Fault, kind_of
 from common.http.client import RemoteError
-from common.kube.client import KubeClient
 from common.kube.errors import KubeError, fault_of
-from common.kube.metrics import KubeMetrics
-from common.kube.reflector import Reflector, ReflectorOptions
+from common.kube.reflector import Reflector
 from common.kube.replica import Key
 from common.kube.reporting import STARTING
 from common.kube.resources import LLM_INFERENCE_SERVICES, Resource
@@ -23,8 +20,8 @@ from services.normalizer.facts import Gone, Missing, Ref
 from services.normalizer.normalize.deployment import Deployment
 from services.normalizer.normalize.kserve_objects import read_llmisvc
 from services.normalizer.source import Sink
-from services.normalizer.sourcebook import SourceKind
-from services.normalizer.sources.kserve.collection import Collection, unreadable
+from services.normalizer.sourcebook import SourceKind, cluster_source
+from services.normalizer.sources.kserve.collection import Collection, Scope, unreadable
 
 log = structlog.get_logger("kserve")
 
@@ -43,27 +40,15 @@ class LlmSource:
 
     kind: SourceKind = "llm"
 
-    def __init__(
-        self,
-        *,
-        id: str,  # noqa: A002 - what it is called everywhere
-        cluster: str,
-        client: KubeClient,
-        namespaces: Sequence[str],
-        metrics: KubeMetrics,
-        secured: bool | None = None,
-        options: ReflectorOptions | None = None,
-    ) -> None:
+    def __init__(self, scope: Scope, *, secured: bool | None = None) -> None:
         """`secured`: the platform asks for a token unless told not to; None where each workload's Service tells."""
-        self.id = id
-        self.namespaces = tuple(namespaces)
-        self._cluster = cluster
-        self._client = client
-        self._metrics = metrics
+        self.id = cluster_source(self.kind, scope.cluster)
+        self.namespaces = scope.namespaces
+        self._scope = scope
+        self._client = scope.client
         self._read = partial(read_llmisvc, secured=secured)
-        self._options = options or ReflectorOptions()
-        self._backoff = Backoff(*self._options.backoff)
-        self._slow_backoff = Backoff(self._options.slow, self._options.slow, least=0.5)
+        self._backoff = Backoff(*scope.options.backoff)
+        self._slow_backoff = Backoff(scope.options.slow, scope.options.slow, least=0.5)
         self._reflectors: list[Reflector[Deployment]] = []
         self._known: set[Key] = set()
         self._told: Fault | None = STARTING
@@ -135,14 +120,7 @@ class LlmSource:
             listed=listed,
             state=lambda fault: over.set() if kind_of(fault) == "absent" else self._tell(sink, fault),
         )
-        self._reflectors = collection.reflectors(
-            resource,
-            self._read,
-            client=self._client,
-            namespaces=self.namespaces or (None,),
-            metrics=self._metrics,
-            options=self._options,
-        )
+        self._reflectors = collection.reflectors(self._scope, resource, self._read)
         async with asyncio.TaskGroup() as tasks:
             following = [tasks.create_task(reflector.run()) for reflector in self._reflectors]
             await over.wait()
@@ -150,7 +128,7 @@ class LlmSource:
                 task.cancel()
 
     def _ref(self, key: Key) -> Ref:
-        return Ref.deployment("LLMInferenceService", self._cluster, *key)
+        return Ref.deployment("LLMInferenceService", self._scope.cluster, *key)
 
     def _tell(self, sink: Sink, fault: Fault | None) -> None:
         if fault == self._told:

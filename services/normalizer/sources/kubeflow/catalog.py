@@ -9,7 +9,7 @@ from typing import NamedTuple
 import structlog
 
 from common.backoff import Backoff
-from common.http.client import RemoteError, StatusError, Unreachable
+from common.http.client import RemoteError, StatusError, TimedOut
 from services.normalizer.normalize import values
 from services.normalizer.normalize.cards import CARD_LIMIT, CatalogModel, is_too_large, shorten
 from services.normalizer.sources.faults import BadAnswer, TooLarge, fault_of
@@ -185,9 +185,6 @@ class Inquiry:
 
 def _may_be_about_one(error: RemoteError) -> bool:
     """Return whether it may be one model that a catalog cannot answer for, and not the catalog that fails."""
-    match error:
-        case StatusError():
-            return error.status >= 500
-        case Unreachable():
-            return error.cause == "no answer in time"
-    return isinstance(error, BadAnswer | TooLarge)
+    if isinstance(error, StatusError):
+        return error.status >= 500
+    return isinstance(error, TimedOut | BadAnswer | TooLarge)
