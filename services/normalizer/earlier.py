@@ -147,6 +147,8 @@ class UnseenVersions:
 
     def may_be_served_by(self, ref: str, deployment: Deployment) -> bool:
         """Return whether a deployment may serve one of them."""
+        if not self._refs:  # nearly always, soon after the start
+            return False
         labels, cluster = deployment.registry, Ref.parse(ref).place
         if labels is not None and self._any(self._by_version.get(labels.version, ()), cluster):
             return True

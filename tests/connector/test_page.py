@@ -33,7 +33,7 @@ EXPECTED: dict[str, Shown] = {
     # rights and credentials
     "a-token-that-was-revoked": Shown("something is wrong|Nothing is served", ("401", "Secret")),
     "an-authority-of-another-cluster": Shown("something is wrong|Nothing is served", ("certificate",)),
-    "an-api-server-that-is-down": Shown("Nothing is served|something is wrong", ("Cannot connect to host 127.0.0.1",)),
+    "an-api-server-that-is-down": Shown("Nothing is served|something is wrong", ("cannot connect to 127.0.0.1",)),
     "a-cluster-without-kserve": Shown("something is wrong with kserve", ("KServe", "absent")),
     "no-right-to-see-models": Shown("something is wrong with kserve", ("inferenceservices", "forbidden")),
     "no-right-to-write-config-maps": Shown("something is wrong with store", ("configmaps", "403")),

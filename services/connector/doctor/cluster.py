@@ -140,7 +140,8 @@ class ClusterExamination:
         try:
             credentials = await self.wanted.access.credentials()
         except (CredentialsError, TrustError) as error:
-            return [Finding("fault", str(error), self.remedy_of_way)]
+            message, remedy = (error.message, error.remedy) if isinstance(error, CredentialsError) else (str(error), "")
+            return [Finding("fault", message, remedy or self.remedy_of_way)]
         if credentials is None:
             return [Finding("skipped", "there is no cluster")]
         self.credentials = credentials

@@ -17,6 +17,7 @@ _VARIABLE = re.compile(r"\$\(([A-Za-z_][A-Za-z0-9_.-]*)\)")
 _TEMPLATE = re.compile(r"\{\{-?\s*\.(Name|Namespace)\s*-?\}\}")
 _OPTION = re.compile(r"--?[A-Za-z][A-Za-z0-9_.-]*")
 _MOST_ARGUMENTS = 1000
+_MAIN = "kserve-container"
 _OPTIONS = ("model_name", "served_model_name")
 _ADAPTERS = "lora_modules"
 _VARIABLES = ("MLSERVER_MODEL_NAME", "MODEL_NAME", "SERVED_MODEL_NAME")
@@ -45,10 +46,10 @@ class ContainerConfig(NamedTuple):
         return ()
 
 
-def main_container(containers: object, *, usual: str = "kserve-container") -> Mapping[str, Any]:
-    """Return the container with that name, else the first one, else an empty one."""
+def main_container(containers: object) -> Mapping[str, Any]:
+    """Return the container with the name that KServe gives the model's, else the first one, else an empty one."""
     found = [values.mapping(container) for container in values.items(containers)]
-    return next((c for c in found if c.get("name") == usual), found[0] if found else {})
+    return next((c for c in found if c.get("name") == _MAIN), found[0] if found else {})
 
 
 def read_container(container: object, *, name: str, namespace: str) -> ContainerConfig:

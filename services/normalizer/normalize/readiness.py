@@ -70,20 +70,13 @@ def may_scale_to_zero(obj: Mapping[str, Any]) -> bool:
     spec, status = values.mapping(obj.get("spec")), values.mapping(obj.get("status"))
     annotations = values.mapping(values.at(obj, "metadata", "annotations"))
     parts = [spec, *(values.mapping(spec[name]) for name in _COMPONENTS if name in spec)]
-    least = {values.line(place.get(name)) for part in parts for place in _scaled(part) for name in _LEAST}
-    least |= {
-        values.line(place.get(key))
-        for place in (annotations, *(values.mapping(part.get("annotations")) for part in parts))
-        for key in _LEAST_OF_KNATIVE
-    }
-    least.discard("")
+    scaled = (place for part in parts for place in (part, values.mapping(part.get("scaling"))))
+    least = [values.line(place[name]) for place in scaled for name in _LEAST if name in place]
+    annotated = (annotations, *(values.mapping(part.get("annotations")) for part in parts))
+    least += [values.line(place[key]) for place in annotated for key in _LEAST_OF_KNATIVE if key in place]
     if "0" in least or _has_no_copy(status):
         return True
-    return not least and _is_of_knative(annotations, status)
-
-
-def _scaled(part: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
-    return part, values.mapping(part.get("scaling"))
+    return not any(least) and _is_of_knative(annotations, status)
 
 
 def _has_no_copy(status: Mapping[str, Any]) -> bool:

@@ -19,6 +19,8 @@ _SHOWN = 60
 
 def mapping(value: object) -> Mapping[str, Any]:
     """Return `value` when it is a JSON object, else an empty one."""
+    if value is None:
+        return {}
     # It is nearly always a dict, and checking against an abstract class takes ten times as long.
     return value if isinstance(value, dict) or isinstance(value, Mapping) else {}  # noqa: SIM101 - see above
 

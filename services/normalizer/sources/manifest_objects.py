@@ -104,7 +104,7 @@ def read_manifests(
     kustomizations = {
         path: found.obj for path, contents in files.items() if is_kustomization(path) for found in contents.manifests
     }
-    ours = {Path(found.place.path) for found in manifests if found.obj.get("kind") in DEPLOYMENT_KINDS}
+    ours = (Path(found.place.path) for found in manifests if found.obj.get("kind") in DEPLOYMENT_KINDS)
     overlay = read_overlay(kustomizations, ours=ours) if kustomizations else Overlay()
     reading = _Reading(overlay, cluster, connections=connections, accepted=set(map(str, accepted)))
     for manifest in manifests:
