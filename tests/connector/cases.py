@@ -248,7 +248,7 @@ def a_registry_where_anybody_may_make_one(world: World) -> None:
     world.cluster.apply(service("registry", "squatter", ports={"http-api": 8080}, labels=labels))
 
 
-@broken("registries", "401", "renew the Secret")
+@broken("registries", "401", "delete the Secret")
 def a_registry_that_does_not_know_the_token(world: World) -> None:
     world.registry.tokens = {"another"}
 

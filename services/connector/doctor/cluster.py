@@ -120,8 +120,13 @@ class ClusterExamination:
 
     @property
     def reads_registries(self) -> bool:
-        """Whether registries are read: without credentials, only those that the environment names."""
-        return self.purpose.followed and (not self.name or not self.has_way or self.credentials is not None)
+        """Whether registries are read: without credentials, only those that the environment names, if there are any."""
+        may_be_read = self.purpose.followed and (not self.name or not self.has_way or self.credentials is not None)
+        return may_be_read and (
+            self.api is not None
+            or not self.wanted.searched
+            or bool(self.purpose.servers or discovery_of({}, self.wanted.registries).refs)
+        )
 
     async def login(self) -> Step:
         """Return the step that logs in; it runs once, even if it is requested repeatedly."""
@@ -260,7 +265,7 @@ class ClusterExamination:
             sources.Probe(ref=ref, answer=answer, sent_token=connector.authenticates(ref))
             for ref, answer in zip(refs, answers, strict=True)
         ]
-        looked_for = self.wanted.registries.names if self.wanted.searched else None
+        looked_for = self.wanted.registries.names if self.wanted.searched and self.api is not None else None
         return [*findings, *sources.judge_registries(discovery, probes, looked_for)]
 
     async def discover(self) -> tuple[Discovery, list[Finding]]:
