@@ -9,7 +9,7 @@ controller of odh-model-controller (which Secrets KServe finds).
 import base64
 import binascii
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -80,6 +80,11 @@ class Connection:
 def is_secret_name(name: str) -> bool:
     """Return whether `name` is a possible name of one Secret in the same namespace, as a connection must be."""
     return _NAME.match(name) is not None
+
+
+def is_allowed(namespace: str, name: str, allowed: Collection[str]) -> bool:
+    """Return whether a connection may be read; `allowed` are namespaces, or `namespace/name`s, all when empty."""
+    return not allowed or namespace in allowed or f"{namespace}/{name}" in allowed
 
 
 def read_connection(obj: Mapping[str, Any], *, namespace: str, name: str) -> Connection:

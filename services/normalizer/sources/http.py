@@ -55,7 +55,7 @@ class SourceMetrics:
 class FaultReporter:
     """Reports to the log and to `on_fault` when one server begins to fail, fails in another way, or recovers."""
 
-    def __init__(self, on_fault: Callable[[SourceRef, Fault | None], None]) -> None:
+    def __init__(self, on_fault: Callable[[SourceRef, Fault | None], None] = lambda ref, fault: None) -> None:
         self._on_fault = on_fault
         self._tried = False
         self._fault: Fault | None = None
