@@ -9,6 +9,7 @@ import hashlib
 import ipaddress
 import re
 import unicodedata
+from functools import lru_cache
 
 MAX_NAME = 63
 """Most characters in an entity name, a tag, and the name part of an annotation key."""
@@ -92,6 +93,7 @@ def tag(text: str) -> str | None:
     return nearest or None
 
 
+@lru_cache  # the same few keys are in every document
 def is_annotation_key(key: str) -> bool:
     """Return whether the catalog accepts `key`: `[lower-case DNS prefix/]name`."""
     prefix, slash, name = key.rpartition("/")

@@ -8,7 +8,7 @@ import base64
 import json
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 from common import strict_json
@@ -84,7 +84,7 @@ class Details:
 
     def over(self, other: "Details", **changes: Any) -> "Details":
         """Return these details, with empty fields filled from `other`; `changes` override both."""
-        return replace(other, **({name: value for name in _ALL if (value := getattr(self, name))} | changes))
+        return Details(**({name: getattr(self, name) or getattr(other, name) for name in _ALL} | changes))
 
     def encode(self) -> bytes:
         """Return the non-empty fields as a JSON object, or no bytes if all are empty; `decode` reads it."""

@@ -145,6 +145,10 @@ EVENTS: Final[Mapping[str, Meaning]] = {
         "Check that location runs and that `BRIDGE_URL` is its address.",
     ),
     "malformed_request": Meaning("A malformed HTTP request was refused."),
+    "manifests_without_deployments": Meaning(
+        "There is no InferenceService or LLMInferenceService in the files of `--manifests`.",
+        "Check the field `paths`. What is generated has to be rendered first: `kustomize build DIR > models.yaml`.",
+    ),
     "model_hidden": Meaning(
         "A model exists but is not shown; see the fields `cause` and `reason`.",
         "To show it, do what the field `remedy` says.",

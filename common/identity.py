@@ -80,6 +80,10 @@ class _Namespace:
         """The references that hold a name."""
         return set(self._held)
 
+    def __contains__(self, ref: object) -> bool:
+        """Return whether a reference holds a name."""
+        return ref in self._held
+
     def seed(self, ref: str, name: str) -> None:
         """Give `name` to `ref`, unless another reference holds it."""
         if self._holders.setdefault(name.lower(), ref) == ref:
@@ -185,13 +189,16 @@ class Allocator:
         """
         ordered = sorted(claims, key=lambda claim: (claim.created, claim.ref))
         for claim in ordered:  # first, so that a name released here can be assigned in the same round
-            if claim.lasting:
+            if claim.lasting or not self._holds(claim.ref):
                 continue
             self._keys.release_unwanted(claim.ref, _keys(claim))
             model, server = (_names(name, claim) for name in claim.kept)
             self._models.release_unwanted(claim.ref, _names(claim.model_name, claim), model)
             self._servers.release_unwanted(claim.ref, _names(claim.server_name, claim), server)
         return {claim.ref: self._assign(claim) for claim in ordered}
+
+    def _holds(self, ref: str) -> bool:
+        return any(ref in kind for kind in (self._keys, self._models, self._servers))
 
     def _assign(self, claim: Claim) -> Identity:
         key = self._keys.take(claim.ref, _keys(claim))

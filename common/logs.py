@@ -53,7 +53,11 @@ def configure(*, level: str = "INFO", format: Format = "auto") -> bool:  # noqa:
         [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
         if as_json
         else [
-            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)
+            structlog.dev.ConsoleRenderer(
+                colors=sys.stderr.isatty(),
+                sort_keys=False,  # callers write first what is read first
+                exception_formatter=structlog.dev.plain_traceback,
+            )
         ]
     )
     handler = logging.StreamHandler(sys.stderr)

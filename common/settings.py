@@ -45,6 +45,7 @@ class ServiceSettings(BaseSettings):
         frozen=True,
         populate_by_name=True,
         hide_input_in_errors=True,
+        defer_build=True,  # of the services' settings only those that are read are built
     )
 
     token: SecretStr | None = Field(None, alias="token", description="bearer token of the service account")

@@ -61,10 +61,12 @@ _LLM: Types = {
         "router": "LLMRouter",
         "prefill": "LLMWorkload",
         "tracing": "LLMTracing",
+        "speculator": "LLMSpeculator",
         "baseRefs": _REFS,
     },
     "LLMWorkload": _WORKLOAD,
-    "LLMModel": {"uri": "text", "name": "text", "criticality": "text", "lora": "LLMLoRA"},
+    "LLMModel": {"uri": "text", "name": "text", "criticality": "text", "lora": "LLMLoRA", "confidential": "any"},
+    "LLMSpeculator": {"model": "LLMModel", "config": "{text}"},
     "LLMLoRA": {
         "adapters": "[LLMModel]",
         "maxRank": "number",
@@ -103,10 +105,13 @@ _LLM: Types = {
     "LLMPool": {"spec": "any", "ref": "LocalObjectReference"},
 }
 
+# Fields that KServe's examples use and its package does not describe yet.
+_NEWER: Types = {"V1beta1AutoScalingSpec": {"keda": "any"}, "V1beta1MetricsSpec": {"name": "text"}}
+
 
 def kserve_types(wheels: Iterable[Path]) -> Types:
     """Return the types in wheels of KServe's Python package, of which the first is the newest."""
-    types: Types = {}
+    types: Types = dict(_NEWER)
     for wheel in wheels:
         for name, fields in _models(wheel):
             types[name] = {**fields, **types.get(name, {})}

@@ -3,7 +3,6 @@
 import io
 import json
 import os
-import re
 import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -16,6 +15,7 @@ import stamina
 import structlog
 import yarl
 
+from common.http.causes import cause_of, distrust_of, reason_of
 from common.http.proxies import proxy_for
 from common.secrets import TokenSource
 
@@ -29,9 +29,6 @@ MAX_WAIT = 30.0
 
 NewConnector = Callable[[ssl.SSLContext | bool, int], aiohttp.BaseConnector]
 """Makes a connector from the TLS verification and the largest number of connections (0: no limit)."""
-
-_BLANKS = re.compile(r"\s+")
-_TAGS = re.compile(r"<[^>]*>")
 
 
 class RemoteError(Exception):
@@ -233,9 +230,9 @@ class HttpClient:
             result = "no answer in time"
             raise TimedOut(str(url)) from None
         except aiohttp.ClientConnectorCertificateError as error:
-            raise NotTrusted(str(url), f"certificate not trusted: {error.certificate_error}") from error
+            raise NotTrusted(str(url), f"certificate not trusted: {distrust_of(error)}") from error
         except (aiohttp.ClientError, OSError) as error:
-            result = str(error) or type(error).__name__
+            result = cause_of(error)
             raise Unreachable(str(url), result) from error
         finally:
             seconds = round(time.perf_counter() - began, 6)
@@ -257,7 +254,7 @@ class HttpClient:
             body = b""
         return StatusError(
             status=answer.status,
-            reason=_reason(body) or answer.reason or "",
+            reason=reason_of(answer.status, body) or answer.reason or "",
             url=str(answer.url.with_query(None)),
             retry_after=_seconds(answer.headers.get("Retry-After")),
             body=body,
@@ -280,15 +277,3 @@ def _dump(value: Any) -> bytes:
 def _seconds(retry_after: str | None) -> float | None:
     # A date is also allowed, but none of our servers sends one.
     return float(retry_after) if retry_after and retry_after.isascii() and retry_after.isdigit() else None
-
-
-def _reason(body: bytes) -> str:
-    """Return a short text from the body of an error: the message in its JSON, or its text without markup."""
-    text = body[:4096].decode("utf-8", "replace")
-    try:
-        fields = json.loads(body)
-        if isinstance(fields, dict):
-            text = str(fields.get("detail") or fields.get("message") or fields.get("error") or text)
-    except (ValueError, RecursionError):
-        text = _TAGS.sub(" ", text)
-    return _BLANKS.sub(" ", text).strip()[:300]

@@ -21,14 +21,12 @@ class HttpProblem(Exception):
         status: int,
         detail: str,
         *,
-        title: str | None = None,
         headers: Mapping[str, str] | None = None,
         **extensions: Any,
     ) -> None:
         super().__init__(detail)
         self.status = status
         self.detail = detail
-        self.title = title or HTTPStatus(status).phrase
         self.headers = dict(headers or {})
         self.extensions = extensions
 
@@ -36,7 +34,7 @@ class HttpProblem(Exception):
         """Return the answer; `instance` is the path of the request."""
         body = {
             "type": "about:blank",
-            "title": self.title,
+            "title": HTTPStatus(self.status).phrase,
             "status": self.status,
             "detail": self.detail,
             "instance": instance,

@@ -8,7 +8,15 @@ from common.secrets import TokenSource
 
 
 class CredentialsError(Exception):
-    """There are no usable credentials for the API server; the text says what is wrong and what to do."""
+    """There are no usable credentials for the API server.
+
+    The text says what is wrong and what to do; `message` and `remedy` are its parts, as far as they are apart.
+    """
+
+    def __init__(self, message: str, remedy: str = "") -> None:
+        super().__init__("; ".join(filter(None, (message, remedy))))
+        self.message = message
+        self.remedy = remedy
 
 
 @dataclass(frozen=True, slots=True)

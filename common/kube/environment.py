@@ -28,7 +28,10 @@ async def find_credentials(environ: Mapping[str, str], *, home: Path | None = No
         if (mount / "token").exists():
             return _from_mount(environ, mount)
     except TrustError as error:
-        raise CredentialsError(f"the API server cannot be verified: {error}") from error
+        raise CredentialsError(
+            f"the API server cannot be verified: {error}",
+            "give the whole certificate of its authority, from -----BEGIN CERTIFICATE----- to the end",
+        ) from error
     paths = kubeconfig_paths(environ, home=home)
     if paths:
         # Imported only here, because it takes time and memory: see the package's docstring.
@@ -36,9 +39,10 @@ async def find_credentials(environ: Mapping[str, str], *, home: Path | None = No
 
         return await load_kubeconfig(paths, namespace=_namespace(environ, mount))
     raise CredentialsError(
-        f"no credentials for a cluster: neither the environment variable token, nor {mount}/token, nor KUBECONFIG, "
-        "nor ~/.kube/config exists; in a pod, add the service account's Secret (envFrom); elsewhere, log in to the "
-        "cluster"
+        f"there are no credentials for a cluster: neither the environment variable token, nor {mount}/token, nor "
+        "KUBECONFIG, nor ~/.kube/config exists",
+        "in a pod, give the container the Secret rhdh-rhoai-connector-token with envFrom; elsewhere, log in to the "
+        "cluster, for example with: oc login",
     )
 
 
@@ -117,8 +121,8 @@ def _in_cluster_server(environ: Mapping[str, str], origin: str) -> str:
     host = _value(environ, "KUBERNETES_SERVICE_HOST").strip("[]")
     if not host:
         raise CredentialsError(
-            f"there is a token ({origin}), but KUBERNETES_SERVICE_HOST, the address of the API server, is not set: "
-            "Kubernetes sets it in every pod; elsewhere, unset the variable token to use the kubeconfig"
+            f"there is a token ({origin}), but KUBERNETES_SERVICE_HOST, the address of the API server, is not set",
+            "Kubernetes sets it in every pod; elsewhere, unset the variable token to use the kubeconfig",
         )
     port = _value(environ, "KUBERNETES_SERVICE_PORT") or "443"
     if not port.isdecimal() or not 0 < int(port) < 65536:

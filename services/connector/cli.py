@@ -3,6 +3,7 @@
 Each command imports what it needs when it is called, so that a preview starts without loading servers and clients.
 """
 
+import atexit
 import gc
 import os
 import sys
@@ -96,7 +97,7 @@ def run(
     address: "Address",
     metrics_address: "Address | None",
 ) -> None:
-    """Run normalizer, cache and feed in one process until it is stopped."""
+    """Run normalizer, cache and feed in one process."""
     from common import logs, runtime
     from common.kube.credentials import CredentialsError
     from common.settings import SettingsError
@@ -166,7 +167,7 @@ def preview(
     output: str,
     fail_on: str,
 ) -> None:
-    """Show what would be served from the manifests in PATHS, and what is wrong with them.
+    """Show what would be served from manifests, and what is wrong.
 
     PATHS are files, folders, patterns such as 'models/**/*.yaml', or - for standard input:
     kustomize build . | connector preview -
@@ -177,6 +178,9 @@ def preview(
       1  there is such a problem
       2  the command or the configuration is wrong, for example: a path does not exist
     """
+    gc.disable()  # the process ends soon, so neither collecting garbage now nor at its end is worth the time
+    atexit.register(gc.freeze)
+
     from common.settings import SettingsError
     from services.connector import reports
     from services.connector.preview import preview as preview_of
@@ -186,7 +190,6 @@ def preview(
         raise click.UsageError("nothing to read: give PATHS, --cluster, --registry or --bundle")
     if diff and output not in reports.COMPARING:
         raise click.UsageError(f"--diff needs --format {', '.join(reports.COMPARING)}")
-    gc.disable()  # the process ends soon, so collecting garbage is not worth the time
     try:
         with reported("connector", SettingsError):
             settings = NormalizerSettings.load()

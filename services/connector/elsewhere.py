@@ -24,11 +24,11 @@ from services.connector.doctor.asking import ApiServerClient
 from services.connector.doctor.collecting import CLUSTERS, MANIFESTS_FOLDER
 from services.normalizer.connectors import own_connector
 from services.normalizer.facts import LOCAL, SHARED, Ref
+from services.normalizer.normalize.connection import is_allowed
 from services.normalizer.normalize.deployment import Fact
 from services.normalizer.normalize.storage import secret_name
 from services.normalizer.settings import NormalizerSettings
 from services.normalizer.sources.http import Connector
-from services.normalizer.sources.kserve.connection_reader import is_allowed
 from services.normalizer.sources.kubeflow.discovery import DiscoverySettings, discover
 from services.normalizer.sources.kubeflow.poller import RegistryPoller
 from services.normalizer.sources.manifest_files import FileContents, read_bytes

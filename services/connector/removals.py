@@ -28,7 +28,7 @@ _all = click.option("--all", "everything", is_flag=True, help="All entries that 
 
 @click.group()
 def removals() -> None:
-    """List what is about to leave the catalog, and confirm or refuse it.
+    """List what is about to leave the catalog; confirm or refuse it.
 
     An entry that its source no longer lists is kept for a while, unless it is proven that it was deleted.
     """
@@ -38,7 +38,10 @@ def removals() -> None:
 @_url
 @click.option("--format", "output", type=click.Choice(["table", "json"]), default="table", show_default=True)
 def list_command(url: str, output: str) -> None:
-    """List what is about to leave, since when, why and when it is due, and what was removed last."""
+    """List what is about to leave, and what was removed last.
+
+    For each entry, it shows since when, why and when it is due.
+    """
     told = _ask(url, "GET", "/removals")
     if output == "json":
         click.echo(json.dumps(told, indent=2))
@@ -64,14 +67,20 @@ def confirm(keys: Sequence[str], everything: bool, url: str) -> None:
 @_all
 @_url
 def refuse(keys: Sequence[str], everything: bool, url: str) -> None:
-    """Keep entries that are about to leave until their source lists them again, or you confirm."""
+    """Keep entries that are about to leave.
+
+    They are kept until their source lists them again, or you confirm their removal.
+    """
     _decide("refuse", "kept", keys, everything, url)
 
 
 @removals.command()
 @_url
 def accept(url: str) -> None:
-    """Serve a damaged cache as it is: models missing from it are removed from Backstage until they are found again."""
+    """Serve a damaged cache as it is.
+
+    Models that are missing from it are removed from Backstage until they are found again.
+    """
     damage = _ask(url, "POST", "/removals/accept")["damage"]
     click.echo(f"accepted, although {damage}" if damage else "the cache is not damaged")
 

@@ -124,7 +124,7 @@ class Desired:
         if isinstance(fact, Registry):
             if self._registered.put_registry(fact):
                 self._dirty |= self._registered.refs(fact.id)
-                self._dirty.update(self._earlier.unseen(fact.id))
+                self._dirty.update(self._earlier.unseen.of(fact.id))
             self._renderer.note(str(ref), fact.problems)
         elif isinstance(fact, RegisteredVersion | Gone | Missing | Unusable):
             self._registered.put(ref, fact, now=now)
@@ -194,7 +194,7 @@ class Desired:
         if refs:
             self._dirty |= self._earlier.versions_awaiting()
         for registry in self._registered.over():
-            self._dirty |= self._registered.drop(registry) | set(self._earlier.unseen(registry))
+            self._dirty |= self._registered.drop(registry) | set(self._earlier.unseen.of(registry))
             self._renderer.note(str(Ref.registry(registry)), ())
         for cluster in [each for each in self._removed_clusters if not self._deployments.has_cluster(each)]:
             self._dirty |= self._deployments.forget(cluster)

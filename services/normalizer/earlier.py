@@ -27,7 +27,8 @@ class Earlier:
         self._ledger = ledger
         self._views = views
         self._entries: dict[str, Stored] = {}
-        self._unseen = _UnseenVersions({}, views)
+        self.unseen = UnseenVersions({}, views)
+        """The stored versions that no registry has shown since the start."""
         self._by_origin: dict[str, str] = {}
         self._successors: dict[str, str] = {}
         self._servers: dict[str, str] = {}
@@ -35,7 +36,7 @@ class Earlier:
     def load(self, stored: Mapping[str, Stored]) -> None:
         """Load what an earlier run has stored, by key."""
         self._entries = {entry.ref: entry for entry in stored.values() if entry.ref}
-        self._unseen = _UnseenVersions(self._entries, self._views)
+        self.unseen = UnseenVersions(self._entries, self._views)
         counts = Counter(entry.origin for entry in self._entries.values() if entry.origin)
         self._by_origin = {entry.origin: ref for ref, entry in self._entries.items() if counts[entry.origin] == 1}
 
@@ -51,20 +52,6 @@ class Earlier:
         """Return the ids of the versions of a registry."""
         refs = (Ref.parse(ref) for ref in self._entries if ref.startswith("registry:"))
         return {ref.ids[1] for ref in refs if ref.place == registry}
-
-    # --- versions that no registry has shown since the start
-
-    def unseen(self, registry: str) -> Iterator[str]:
-        """Yield the versions of a registry that it has not shown yet."""
-        return self._unseen.of(registry)
-
-    def see(self, ref: str) -> bool:
-        """Record that a version is shown, or has left; return whether that is new."""
-        return self._unseen.discard(ref)
-
-    def may_serve_unseen(self, ref: str, deployment: Deployment) -> bool:
-        """Return whether a deployment may serve a version that no registry has shown yet."""
-        return self._unseen.may_be_served_by(ref, deployment)
 
     # --- versions under another name of their registry
 
@@ -130,7 +117,7 @@ class Earlier:
         self._ledger.expect(server, kind, source=source, now=now)
 
 
-class _UnseenVersions:
+class UnseenVersions:
     """Stored versions that no registry has shown since the start, indexed by what may serve them."""
 
     def __init__(self, stored: Mapping[str, Stored], views: ClusterViews) -> None:
@@ -148,14 +135,19 @@ class _UnseenVersions:
         self._names = sorted(names)
 
     def discard(self, ref: str) -> bool:
+        """Record that a version is shown, or has left; return whether that is new."""
         new = ref in self._refs
         self._refs.discard(ref)
         return new
 
     def of(self, registry: str) -> Iterator[str]:
+        """Yield those of a registry."""
         return (ref for ref in self._refs if Ref.parse(ref).place == registry)
 
     def may_be_served_by(self, ref: str, deployment: Deployment) -> bool:
+        """Return whether a deployment may serve one of them."""
+        if not self._refs:  # nearly always, soon after the start
+            return False
         labels, cluster = deployment.registry, Ref.parse(ref).place
         if labels is not None and self._any(self._by_version.get(labels.version, ()), cluster):
             return True

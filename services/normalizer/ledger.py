@@ -10,10 +10,12 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
+from operator import itemgetter
 
 from common import removals
 from common.removals import NOT_LISTED, NOT_READY, SOURCE_GONE
 from common.wire import Leaving, Stored
+from services.normalizer.ledger_accounts import Account, Accounts
 from services.normalizer.sourcebook import SourceBook, SourceKind
 
 _PLACEHOLDERS: Mapping[str, SourceKind] = {
@@ -53,34 +55,13 @@ class Doubt:
     due: float | None
 
 
-@dataclass(slots=True)
-class _Account:
-    """What is known about one entry; `since` and `reason` are its mark.
-
-    `opened`: when it became known here. `seen`: the last look showed it. `stored`: storage has the entry. `persisted`:
-    storage has its mark.
-    """
-
-    source: str
-    opened: float = 0.0
-    seen: bool = False
-    since: float | None = None
-    reason: str = ""
-    refused: bool = False
-    stored: bool = False
-    persisted: bool = False
-
-
 class Ledger:
     """Records the entries that sources have shown, by reference."""
 
     def __init__(self, patience: Patience, book: SourceBook) -> None:
         self._patience = patience
         self._book = book
-        self._accounts: dict[str, _Account] = {}
-        self._of_source: defaultdict[str, set[str]] = defaultdict(set)
-        self._unseen: set[str] = set()
-        self._marked: set[str] = set()
+        self._accounts = Accounts()
         self._perhaps_in_storage: set[str] = set()  # entries whose mark storage has, or is sent
         self._left: defaultdict[str, deque[float]] = defaultdict(deque)
         self._departed: dict[str, str] = {}
@@ -88,20 +69,19 @@ class Ledger:
     @property
     def sources_with_entries(self) -> frozenset[str]:
         """The sources that have entries."""
-        return frozenset(source for source, refs in self._of_source.items() if refs)
+        return frozenset(self._accounts.counts())
 
     def counts(self) -> dict[str, tuple[int, int]]:
         """Return the number of entries of each source, and how many of them are leaving."""
-        leaving = Counter(self._accounts[ref].source for ref in self._marked)
-        return {source: (len(refs), leaving[source]) for source, refs in self._of_source.items() if refs}
+        return self._accounts.counts()
 
     def unnamed(self) -> set[str]:
         """Return the keys of entries with an unknown source, because the original wrote them."""
-        return set().union(*(self._of_source.get(source, ()) for source in _PLACEHOLDERS))
+        return set().union(*map(self._accounts.of, _PLACEHOLDERS))
 
     def is_over(self, source: str) -> bool:
         """Return whether a source is gone and all its entries have left."""
-        return self._is_gone(source) and not self._of_source.get(source)
+        return self._is_gone(source) and not self._accounts.of(source)
 
     def may_inherit(self, source: str) -> bool | None:
         """Return whether another source may take over the entries of a source because it is gone, None if unknown."""
@@ -109,10 +89,7 @@ class Ledger:
 
     def withdraw(self, source: str) -> None:
         """Record that a source is gone, so that nothing shows its entries any more."""
-        for ref in self._of_source[source]:
-            self._accounts[ref].seen = False
-            if ref not in self._marked:
-                self._unseen.add(ref)
+        self._accounts.withdraw(source)
 
     # --- what the sources show
 
@@ -124,16 +101,14 @@ class Ledger:
         """Record a look that shows the entry, or an object that keeps it, which clears its mark."""
         account = self._accounts.get(ref)
         if account is None or account.source != source:
-            account = self._open(ref, source, 0)
+            self._accounts.open(ref, source, 0)
         self._departed.pop(ref, None)
-        self._unseen.discard(ref)
-        self._marked.discard(ref)
-        account.seen, account.since, account.reason, account.refused = True, None, "", False
+        self._accounts.see(ref)
 
     def expect(self, ref: str, kind: SourceKind, *, source: str = "", now: float) -> None:
         """Record a server that an earlier run has shown in an entry, from one source or from any of a kind."""
         if ref not in self._accounts:
-            self._open(ref, source or next(id_ for id_, of in _PLACEHOLDERS.items() if of == kind), now)
+            self._accounts.open(ref, source or next(id_ for id_, of in _PLACEHOLDERS.items() if of == kind), now)
 
     def doubt(self, ref: str, source: str, reason: str, *, since: float) -> bool:
         """Record a look that does not show the entry; return whether the entry is kept for now."""
@@ -141,23 +116,20 @@ class Ledger:
         if account is None:
             return False
         if account.source != source:
-            account = self._open(ref, source, account.opened)
+            account = self._accounts.open(ref, source, account.opened)
         if account.reason != reason:
-            self._mark(ref, account, reason, since)
+            self._accounts.mark(ref, reason, since)
         return True
 
     def end(self, ref: str, reason: str) -> None:
         """Record proof that the entry is gone."""
-        account = self._accounts.get(ref)
-        if account is not None:
-            self._close(ref, account)
+        if ref in self._accounts:
+            self._accounts.close(ref)
             self._departed[ref] = reason
 
     def forget(self, ref: str) -> None:
         """Drop what is known about an entry, which is shown in another way."""
-        account = self._accounts.get(ref)
-        if account is not None:
-            self._close(ref, account)
+        self._accounts.close(ref)
 
     # --- what storage has
 
@@ -174,15 +146,15 @@ class Ledger:
         self._departed = {ref: reason for ref, reason in self._departed.items() if ref in ids}
         if damaged:
             return set()
-        gone = {ref for ref in self._marked if self._accounts[ref].stored and ref not in ids}
+        gone = {ref for ref, account in self._accounts.marked.items() if account.stored and ref not in ids}
         for ref in gone:
-            self._close(ref, self._accounts[ref])
+            self._accounts.close(ref)
         return gone
 
     def _adopt(self, ref: str, entry: Stored, now: float) -> None:
         account = self._accounts.get(ref)
         if account is None:
-            account = self._open(ref, entry.source or f"original:{entry.reconciler}", now)
+            account = self._accounts.open(ref, entry.source or f"original:{entry.reconciler}", now)
         mark = entry.leaving
         was_persisted, account.persisted = account.persisted, mark is not None
         account.stored = True
@@ -190,7 +162,7 @@ class Ledger:
             return
         account.refused = mark is not None and mark.refused
         if mark is not None and account.since is None and self._covers(ref, account):
-            self._mark(ref, account, mark.reason, min(mark.since, now))
+            self._accounts.mark(ref, mark.reason, min(mark.since, now))
         elif mark is None and was_persisted and account.since is not None:
             account.since = now  # another replica has seen the entry
 
@@ -200,7 +172,7 @@ class Ledger:
         A mark is stored only after some time, so that an entry that comes back within the grace costs no write.
         """
         changed: dict[str, Leaving | None] = {}
-        if not self._marked and not self._perhaps_in_storage:  # nearly always
+        if not self._accounts.marked and not self._perhaps_in_storage:  # nearly always
             return changed
         self._perhaps_in_storage = {entry.ref or key for key, entry in stored.items() if entry.leaving is not None}
         for key, entry in stored.items():
@@ -228,26 +200,24 @@ class Ledger:
 
     def tick(self, now: float) -> set[str]:
         """Mark the entries that complete looks lack; return the references of those that leave now."""
-        for ref in tuple(self._unseen):
-            account = self._accounts[ref]
+        for ref, account in tuple(self._accounts.unseen.items()):
             if self._is_gone(account.source):
-                self._mark(ref, account, SOURCE_GONE, now)
+                self._accounts.mark(ref, SOURCE_GONE, now)
             elif (looked := self._last_look(account.source)) is not None and self._covers(ref, account):
-                self._mark(ref, account, NOT_LISTED, looked if looked > account.opened else now)
-        for ref in tuple(self._marked):
-            account = self._accounts[ref]
+                self._accounts.mark(ref, NOT_LISTED, looked if looked > account.opened else now)
+        for ref, account in tuple(self._accounts.marked.items()):
             if account.reason == SOURCE_GONE and self._book.is_declared(account.source):
-                self._unmark(ref, account)  # it is judged again by what its source shows now
+                self._accounts.unmark(ref)  # it is judged again by what its source shows now
             elif account.reason != SOURCE_GONE and self._is_gone(account.source):
-                self._mark(ref, account, SOURCE_GONE, now)
+                self._accounts.mark(ref, SOURCE_GONE, now)
         self._trim(now)
-        due = self._due()
-        released = {ref for ref, at in due.items() if at <= now and self._is_supported(self._accounts[ref], at)}
+        marked = dict(self._accounts.marked)
+        released = {ref for ref, at in self._due().items() if at <= now and self._is_supported(marked[ref], at)}
         for ref in released:
-            account = self._accounts[ref]
+            account = marked[ref]
             if account.reason != SOURCE_GONE:
                 self._left[account.source].append(now)
-            self._close(ref, account)
+            self._accounts.close(ref)
             self._departed[ref] = account.reason
         return released
 
@@ -258,32 +228,29 @@ class Ledger:
     def doubts(self) -> list[Doubt]:
         """Return the entries that are leaving, sorted by when they are due."""
         due = self._due()
-        doubts = []
-        for ref in self._marked:
-            account = self._accounts[ref]
-            at = due[ref]
-            doubts.append(
-                Doubt(
-                    ref=ref,
-                    source=account.source,
-                    since=account.since or 0,
-                    reason=account.reason,
-                    due=None if at == inf else at,
-                )
+        doubts = [
+            Doubt(
+                ref=ref,
+                source=account.source,
+                since=account.since or 0,
+                reason=account.reason,
+                due=None if due[ref] == inf else due[ref],
             )
+            for ref, account in self._accounts.marked.items()
+        ]
         return sorted(doubts, key=lambda doubt: (doubt.due is None, doubt.due or 0, doubt.ref))
 
     def suspicious(self) -> frozenset[str]:
         """Return the sources with suspiciously many entries leaving; none when holds are off."""
-        if not self._patience.hold or not self._marked:
+        if not self._patience.hold or not self._accounts.marked:
             return frozenset()
-        leaving = Counter(self._accounts[ref].source for ref in self._marked if not self._goes_with_source(ref))
+        leaving = Counter(each.source for each in self._accounts.marked.values() if each.reason != SOURCE_GONE)
         missing = leaving + Counter({source: len(times) for source, times in self._left.items()})
         return frozenset(source for source in leaving if self._is_suspicious(source, missing))
 
     def _is_suspicious(self, source: str, missing: Counter[str]) -> bool:
         alike = {source, *self._sources_of(source)}
-        of = sum(len(self._of_source.get(each, ())) + len(self._left.get(each, ())) for each in alike)
+        of = sum(len(self._accounts.of(each)) + len(self._left.get(each, ())) for each in alike)
         return removals.is_many(sum(missing[each] for each in alike), of, share=self._patience.share)
 
     def unproven(self) -> dict[str, Sequence[str]]:
@@ -292,14 +259,17 @@ class Ledger:
         Each comes with the sources that may have it: it is proof only when all of them answer that it is gone.
         """
         suspicious = self.suspicious()
-        missing = {ref: account.source for ref in self._marked if (account := self._accounts[ref]).reason == NOT_LISTED}
-        return {ref: self._sources_of(source) for ref, source in sorted(missing.items()) if source not in suspicious}
+        return {
+            ref: self._sources_of(account.source)
+            for ref, account in sorted(self._accounts.marked.items(), key=itemgetter(0))
+            if account.reason == NOT_LISTED and account.source not in suspicious
+        }
 
     def overdue(self, now: float) -> frozenset[str]:
         """Return the sources to list again, because an entry that they lacked is due to leave."""
         sources = set()
         for ref, at in self._due().items():
-            account = self._accounts[ref]
+            account = self._accounts.marked[ref]
             if at <= now and account.reason not in (SOURCE_GONE, NOT_READY) and not self._is_supported(account, at):
                 sources.add(account.source)
         return frozenset().union(*map(self._sources_of, sources))
@@ -307,55 +277,26 @@ class Ledger:
     def doubtful(self) -> frozenset[str]:
         """Return the sources that lack suspiciously many entries."""
         suspicious = self.suspicious()
-        lacking = {self._accounts[ref].source for ref in self._marked if self._accounts[ref].reason == NOT_LISTED}
+        lacking = {each.source for each in self._accounts.marked.values() if each.reason == NOT_LISTED}
         return frozenset().union(*map(self._sources_of, lacking & suspicious))
 
     def lacking(self) -> Mapping[str, int]:
         """Return how many entries complete looks at each source lack, without those that an administrator keeps."""
-        accounts = (self._accounts[ref] for ref in self._marked)
-        missing = (each for each in accounts if each.reason == NOT_LISTED and not each.refused)
+        missing = (each for each in self._accounts.marked.values() if each.reason == NOT_LISTED and not each.refused)
         return Counter(source for each in missing for source in self._sources_of(each.source))
 
     def next_check(self, now: float) -> float | None:
         """Return the next time at which an answer changes by itself, None when there is none."""
         times = [at for at in self._due().values() if at != inf]
-        times += [since + self._patience.not_ready for ref in self._marked if (since := self._accounts[ref].since)]
+        times += [each.since + self._patience.not_ready for each in self._accounts.marked.values() if each.since]
         return min((time for time in times if time > now), default=None)
 
-    # --- accounts
-
-    def _open(self, ref: str, source: str, now: float) -> _Account:
-        """Open an account for an entry that is new, or that has another source than before."""
-        former = self._accounts.get(ref)
-        account = _Account(source, now)
-        if former is not None:
-            account.stored, account.persisted = former.stored, former.persisted
-            self._close(ref, former)
-        self._accounts[ref] = account
-        self._of_source[source].add(ref)
-        self._unseen.add(ref)
-        return account
-
-    def _close(self, ref: str, account: _Account) -> None:
-        del self._accounts[ref]
-        self._of_source[account.source].discard(ref)
-        self._unseen.discard(ref)
-        self._marked.discard(ref)
-
-    def _mark(self, ref: str, account: _Account, reason: str, since: float) -> None:
-        account.seen, account.since, account.reason = False, since, reason
-        self._unseen.discard(ref)
-        self._marked.add(ref)
-
-    def _unmark(self, ref: str, account: _Account) -> None:
-        account.since, account.reason = None, ""
-        self._marked.discard(ref)
-        self._unseen.add(ref)
+    # --- internal
 
     def _is_gone(self, source: str) -> bool:
         return source not in _PLACEHOLDERS and self._book.is_gone(source)
 
-    def _covers(self, ref: str, account: _Account) -> bool:
+    def _covers(self, ref: str, account: Account) -> bool:
         return any(self._book.covers(source, ref) for source in self._sources_of(account.source))
 
     def _sources_of(self, source: str) -> Sequence[str]:
@@ -367,23 +308,19 @@ class Ledger:
         kind = _PLACEHOLDERS.get(source)
         return self._book.last_look_at_all(kind) if kind else self._book.last_look(source)
 
-    def _is_supported(self, account: _Account, due: float) -> bool:
+    def _is_supported(self, account: Account, due: float) -> bool:
         """Return whether what is known about the source now still supports the mark."""
         if account.reason == SOURCE_GONE:
             return self._is_gone(account.source)
         looked = self._last_look(account.source)
         return looked is not None and (account.reason == NOT_READY or looked >= due)
 
-    def _goes_with_source(self, ref: str) -> bool:
-        return self._accounts[ref].reason == SOURCE_GONE
-
     def _due(self) -> dict[str, float]:
-        if not self._marked:  # nearly always
+        if not self._accounts.marked:  # nearly always
             return {}
         suspicious = self.suspicious()
         due = {}
-        for ref in self._marked:
-            account = self._accounts[ref]
+        for ref, account in self._accounts.marked.items():
             hold = self._hold(account.reason, many=account.source in suspicious)
             due[ref] = inf if account.refused else (account.since or 0) + hold
         return due

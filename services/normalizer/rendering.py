@@ -104,7 +104,7 @@ class Renderer:
 
     def see_version(self, ref: str) -> None:
         """Record that a version is shown, or has left: deployments that waited for it may be shown now."""
-        if self._earlier.see(ref):
+        if self._earlier.unseen.discard(ref):
             self.dirty |= self.waiting
 
     def why_hidden(self, ref: str, stored: Callable[[], Collection[str]]) -> Why | None:
@@ -241,7 +241,7 @@ class Renderer:
     def _waits_for_registry(self, ref: str, entry: DeploymentState) -> bool:
         """Return whether a registry that was not read yet may describe a deployment, which must not be shown twice."""
         awaited = not self.awaiting_registries.isdisjoint((self._views.home(Ref.parse(ref).place), SHARED))
-        return (awaited and names_version(entry.facts)) or self._earlier.may_serve_unseen(ref, entry.facts)
+        return (awaited and names_version(entry.facts)) or self._earlier.unseen.may_be_served_by(ref, entry.facts)
 
     def _publish(self, rendered: Mapping[str, Normalized | None]) -> Iterator[None]:
         self._rendered |= rendered.keys()

@@ -13,7 +13,7 @@ import structlog
 from common.faults import Fault, kind_of
 from common.problems import Problem
 from services.normalizer.context import SYNC, Context
-from services.normalizer.facts import LOCAL, Gone, Missing, Ref, Unusable, in_cluster
+from services.normalizer.facts import Gone, Missing, Ref, Unusable, in_cluster
 from services.normalizer.normalize.result import ClusterView
 from services.normalizer.rendering import internal_error
 from services.normalizer.source import Locating, Lookups, News, ProblemListener, Sink, Source
@@ -184,12 +184,12 @@ class Intake:
         self._book.failed(registry, waiting=False, reason=reason)
         self._sources_changed()
 
-    def put_cards(self, cards: Mapping[str, str | None], *, cluster: str = LOCAL) -> None:
+    def put_cards(self, cards: Mapping[str, str | None], *, cluster: str) -> None:
         """Take cards of a cluster's model catalogs by key, None where there is none."""
         self._desired.put_cards(cards, cluster=cluster)
         self._queue_changes()
 
-    def forget_cards(self, keys: Collection[str], *, cluster: str = LOCAL) -> None:
+    def forget_cards(self, keys: Collection[str], *, cluster: str) -> None:
         """Drop model cards that nothing in a cluster refers to any more."""
         self._desired.forget_cards(keys, cluster=cluster)
 
@@ -199,17 +199,17 @@ class Intake:
         complete: bool,
         waiting: bool = True,
         refused: bool = False,
-        ok: bool | None = None,
-        reason: str = "",
-        cluster: str = LOCAL,
+        ok: bool,
+        reason: str,
+        cluster: str,
     ) -> None:
         """Record the search for the registries of a cluster; `complete`: all places were searched.
 
         `waiting`: an incomplete search may soon be complete. `refused`: only places that the account may not read are
-        missing. `ok`: no one has to act, by default when it is complete.
+        missing. `ok`: no one has to act.
         """
         self._book.set_discovery(complete=complete, waiting=waiting, refused=refused, reason=reason, cluster=cluster)
-        self.conditions.set(in_cluster("discovery", cluster), complete if ok is None else ok, reason)
+        self.conditions.set(in_cluster("discovery", cluster), ok, reason)
         self._sources_changed()
 
     def report_untrusted(self, source: str, *, reason: str, remedy: str) -> None:

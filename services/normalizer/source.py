@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 
 from common.faults import Fault
 from common.problems import Problem
-from services.normalizer.facts import LOCAL, SHARED, Gone, Missing, Ref, Unusable
+from services.normalizer.facts import SHARED, Gone, Missing, Ref, Unusable
 from services.normalizer.normalize.cards import CatalogModel
 from services.normalizer.normalize.deployment import Fact
 from services.normalizer.normalize.labels import RegistryLabels
@@ -94,11 +94,11 @@ class Lookups:
         self._card_readers: dict[str, Callable[[Models], None]] = {}
         self._models: Mapping[str, Models] = {}
 
-    def serve_versions(self, read: Callable[[RegistryLabels], None], *, cluster: str = LOCAL) -> None:
+    def serve_versions(self, read: Callable[[RegistryLabels], None], *, cluster: str) -> None:
         """Call `read` for each deployment of a cluster that names a version which no registry is known to have."""
         self._version_readers[cluster] = read
 
-    def serve_cards(self, read: Callable[[Models], None], *, cluster: str = LOCAL) -> None:
+    def serve_cards(self, read: Callable[[Models], None], *, cluster: str) -> None:
         """Call `read` with all models of a cluster's catalogs whose cards deployments name, whenever these change."""
         self._card_readers[cluster] = read
         if models := self._models.get(cluster):

@@ -118,7 +118,8 @@ def test_a_line_of_a_library_is_kept_as_it_is() -> None:
 
 
 def test_people_read_the_id_and_the_fields() -> None:
-    text = logged("log.info('entry_removed', key='a_b', reason='deleted')", "console")
+    text = logged("log.info('entry_removed', reason='deleted', key='a_b')", "console")
+    assert text.index("reason=") < text.index("key=") < text.index("message=")
     assert "entry_removed" in text
     assert "key=a_b" in text
     assert "An entry was removed from the catalog" in text

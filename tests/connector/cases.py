@@ -35,17 +35,17 @@ def broken(step: str, message: str, remedy: str, *, verdict: str = "fault") -> C
     return take
 
 
-@broken("credentials", "no credentials for a cluster", "")
+@broken("credentials", "no credentials for a cluster", "with envFrom; elsewhere, log in")
 def no_credentials(world: World) -> None:
     del world.environ["token"]
 
 
-@broken("credentials", "KUBERNETES_SERVICE_HOST, the address of the API server, is not set", "")
+@broken("credentials", "KUBERNETES_SERVICE_HOST, the address of the API server, is not set", "to use the kubeconfig")
 def a_token_without_a_server(world: World) -> None:
     del world.environ["KUBERNETES_SERVICE_HOST"]
 
 
-@broken("credentials", "the environment variable ca.crt", "")
+@broken("credentials", "the environment variable ca.crt", "give the whole certificate")
 def an_authority_that_was_shortened(world: World) -> None:
     world.environ["ca.crt"] = world.environ["ca.crt"][:200]
 
@@ -248,7 +248,7 @@ def a_registry_where_anybody_may_make_one(world: World) -> None:
     world.cluster.apply(service("registry", "squatter", ports={"http-api": 8080}, labels=labels))
 
 
-@broken("registries", "401", "renew the Secret")
+@broken("registries", "401", "delete the Secret")
 def a_registry_that_does_not_know_the_token(world: World) -> None:
     world.registry.tokens = {"another"}
 
@@ -326,7 +326,7 @@ def a_cache_that_is_unreadable(world: World) -> None:
 
 @broken(
     "cache",
-    "models_iris will be removed in 0 minutes; it has been marked for removal since 2026-01-01 10:00",
+    "models_iris is about to be removed; it has been marked for removal since 2026-01-01 10:00",
     "connector removals refuse models_iris",
     verdict="warning",
 )

@@ -54,6 +54,13 @@ def test_there_are_more_than_thirty_of_them() -> None:
     assert len(CASES) >= 30
 
 
+async def test_no_registry_is_missed_where_no_cluster_can_be_searched(world: World) -> None:
+    del world.environ["token"]
+    for name in ("MODEL_REGISTRY_URLS", "MODEL_CATALOG_URL"):
+        world.environ.pop(name, None)
+    assert "registries" not in [step.name for step in (await world.examine()).steps]
+
+
 async def test_a_step_that_does_not_end_holds_up_no_other(world: World) -> None:
     world.cluster.fault("hang", times=None, resource="inferenceservices")
     world.timeout = 2.0

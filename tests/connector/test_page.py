@@ -33,7 +33,7 @@ EXPECTED: dict[str, Shown] = {
     # rights and credentials
     "a-token-that-was-revoked": Shown("something is wrong|Nothing is served", ("401", "Secret")),
     "an-authority-of-another-cluster": Shown("something is wrong|Nothing is served", ("certificate",)),
-    "an-api-server-that-is-down": Shown("Nothing is served|something is wrong", ("Cannot connect to host 127.0.0.1",)),
+    "an-api-server-that-is-down": Shown("Nothing is served|something is wrong", ("cannot connect to 127.0.0.1",)),
     "a-cluster-without-kserve": Shown("something is wrong with kserve", ("KServe", "absent")),
     "no-right-to-see-models": Shown("something is wrong with kserve", ("inferenceservices", "forbidden")),
     "no-right-to-write-config-maps": Shown("something is wrong with store", ("configmaps", "403")),
@@ -42,7 +42,7 @@ EXPECTED: dict[str, Shown] = {
     # registries
     "a-registry-that-does-not-know-the-token": Shown("something is wrong with registry:127.0.0.1", ("401", "token")),
     "a-registry-that-forbids": Shown("something is wrong with registry:127.0.0.1", ("403", "RoleBinding")),
-    "a-registry-that-is-down": Shown("something is wrong with registry:127.0.0.1", ("is model registry",)),
+    "a-registry-that-is-down": Shown("something is wrong with registry:127.0.0.1", ("check that model registry",)),
     "a-registry-without-its-database": Shown("something is wrong with registry:127.0.0.1", ("503", "database")),
     "a-registry-of-an-unknown-authority": Shown("something is wrong with", ("certificate", "MODEL_REGISTRY_CA_FILE")),
     "a-registry-behind-another-path": Shown("something is wrong with registry:127.0.0.1", ("404", "no model registry")),

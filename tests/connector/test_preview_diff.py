@@ -114,7 +114,7 @@ async def test_what_is_no_connector_is_said_to_be_none(tmp_path: Path, answer: s
 async def test_no_one_who_answers_is_a_wrong_command(tmp_path: Path) -> None:
     folder = write(tmp_path / "mine", objects.isvc("n"))
     status, _, errors = await preview(folder, "--diff", "http://127.0.0.1:1")
-    assert (status, "Cannot connect" in errors) == (2, True)
+    assert (status, "cannot connect to " in errors) == (2, True)
     status, _, errors = await preview(folder, "--diff", "http://127.0.0.1:1", "--format", "sarif")
     assert (status, "--diff needs --format table, json, yaml" in errors) == (2, True)
 

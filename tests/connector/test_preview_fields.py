@@ -45,6 +45,78 @@ spec:
       - name: A
         value: b
 """
+RICH = """\
+apiVersion: serving.kserve.io/v1alpha2
+kind: LLMInferenceService
+metadata:
+  name: rich
+spec:
+  model:
+    uri: hf://example/large
+  speculator:
+    model:
+      uri: hf://example/draft
+    config:
+      method: eagle3
+      num_speculative_tokens: "6"
+  parallelism: {data: 16, dataLocal: 8, expert: true, tensor: 1}
+  router:
+    scheduler:
+      config:
+        inline:
+          apiVersion: x
+          saturationDetector: {kvCacheUtilThreshold: 0.8}
+    route: {}
+    gateway: {}
+  kvCacheOffloading:
+    cpu: {size: 10Gi}
+  template:
+    resourceClaims:
+    - name: gpu
+      resourceClaimTemplateName: nvidia-gpu-template
+    containers:
+    - name: main
+      env:
+      - name: A
+        valueFrom: {fieldRef: {fieldPath: status.podIP}}
+      resources:
+        limits: {cpu: 128, rdma/roce_gdr: 1}
+        claims:
+        - name: gpu
+      volumeMounts:
+      - {name: v, mountPath: /x}
+      livenessProbe:
+        httpGet: {path: /health, port: 8000, scheme: HTTPS}
+        initialDelaySeconds: 120
+    volumes:
+    - name: local-nvme
+      emptyDir: {sizeLimit: 50Gi}
+    - name: p
+      persistentVolumeClaim: {claimName: x}
+---
+apiVersion: serving.kserve.io/v1beta1
+kind: InferenceService
+metadata:
+  name: k
+spec:
+  predictor:
+    automountServiceAccountToken: no
+    autoScaling:
+      metrics:
+      - type: Resource
+        name: cpu
+        resource: {name: cpu, target: {type: Utilization, averageUtilization: 80}}
+      keda: {pollingInterval: 15}
+    sklearn:
+      storageUri: "gs://x"
+    tolerations:
+    - {key: a, operator: Exists}
+    affinity:
+      nodeAffinity:
+        requiredDuringSchedulingIgnoredDuringExecution:
+          nodeSelectorTerms: [{matchExpressions: [{key: a, operator: In, values: [b]}]}]
+"""
+"""Fields in every depth, with values of every type."""
 OF_FIELDS = ("field_unknown", "model_missing", "field_of_wrong_type", "field_repeated", "label_not_read")
 
 
@@ -59,9 +131,10 @@ def changed(path: Path, text: str, old: str, new: str) -> Path:
     return path
 
 
-@pytest.mark.parametrize("text", [ISVC, LLM], ids=["isvc", "llm"])
+@pytest.mark.parametrize("text", [ISVC, LLM, RICH], ids=["isvc", "llm", "rich"])
 def test_a_correct_manifest_has_no_unknown_field(tmp_path: Path, text: str) -> None:
-    assert problems(preview(changed(tmp_path / "a.yaml", text, "granite", "granite"))) == []
+    (tmp_path / "a.yaml").write_text(text)
+    assert problems(preview(tmp_path)) == []
 
 
 @pytest.mark.parametrize(
@@ -180,6 +253,15 @@ def test_annotations_among_the_labels_are_a_warning(tmp_path: Path) -> None:
     [problem] = problems(preview(changed(tmp_path / "a.yaml", ISVC, "spec:\n", labels)))
     assert (problem["id"], problem["line"]) == ("label_not_read", 6)
     assert problem["remedy"] == "write rhdh.io/owner below annotations instead of labels"
+
+
+@pytest.mark.parametrize("key", ["rhdh.io/homepageURL", "modelcatalogbridge.rhdh.io/homepageUrl", "rhdh.io/license"])
+def test_the_line_is_that_of_the_annotation_however_it_is_spelt(tmp_path: Path, key: str) -> None:
+    annotations = f"  annotations:\n    a: b\n    {key}: mine alone\nspec:\n"
+    path = changed(tmp_path / "a.yaml", ISVC, "spec:\n", annotations)
+    [entry] = json.loads(preview(path).stdout)
+    [problem] = entry["problems"]
+    assert path.read_text().splitlines()[problem["line"] - 1] == f"    {key}: mine alone"
 
 
 def test_placeholders_are_no_unknown_fields(tmp_path: Path) -> None:

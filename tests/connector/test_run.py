@@ -303,6 +303,17 @@ async def test_servers_of_manifests_are_asked_where_that_is_wanted(tmp_path: Pat
         assert [call.path for call in server.calls] == ["/v1/models"]
 
 
+async def test_a_folder_without_deployments_is_told_once(manifests: Path, tmp_path: Path) -> None:
+    (manifests / "one.yaml").unlink()
+    async with connector("--manifests", str(manifests), "--state", str(tmp_path / "state")) as running:
+        await eventually(lambda: "no model is ready to be served yet" in running.lines, what="the announcement")
+        write(manifests / "other.yaml", {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "other"}})
+        write(manifests / "one.yaml", objects.isvc("one"))
+        await eventually(running.uris, what="the first model")
+        [told] = running.events("manifests_without_deployments")
+        assert (told["paths"], told["files"]) == ([str(manifests)], 0)
+
+
 async def test_problems_are_logged_with_the_lines_that_the_preview_names(manifests: Path, tmp_path: Path) -> None:
     path = manifests / "two.yaml"
     annotations = {"rhdh.io/ownr": "a", "rhdh.io/owner": "ml team!", "rhdh.io/license": "Mine alone"}

@@ -18,7 +18,7 @@ from common.metrics import Metrics
 from common.problems import Problem
 from common.status import Explained
 from services.normalizer.controller import Controller
-from services.normalizer.facts import Gone, Missing, Ref, Unusable
+from services.normalizer.facts import LOCAL, Gone, Missing, Ref, Unusable
 from services.normalizer.normalize.deployment import Deployment
 from services.normalizer.normalize.kserve_objects import read_isvc
 from services.normalizer.normalize.registry_objects import ModelVersion, RegisteredModel
@@ -222,7 +222,7 @@ def versions(*live: bool) -> News:
 async def test_versions_say_whether_they_are_archived_or_not_read_to_the_end() -> None:
     async with controlled() as controller:
         registry = controller.intake.open(RegistryScript())
-        controller.intake.report_discovery(complete=True)
+        controller.intake.report_discovery(complete=True, ok=True, reason="", cluster=LOCAL)
         registry.changed(versions(True, False, True))
         registry.listed()
         await eventually(lambda: "not-read" in hidden(controller).values())

@@ -104,10 +104,9 @@ def _judge_leaving(maps: Sequence[Any], *, hold: float, now: float) -> Iterator[
             mark = entry.leaving if entry else None
             if mark is None:
                 continue
-            minutes = max(0, round((mark.since + hold - now) / 60))
-            when = (
-                "is kept, because its removal was refused" if mark.refused else f"will be removed in {minutes} minutes"
-            )
+            minutes = round((mark.since + hold - now) / 60)
+            due = f"will be removed in {counted(minutes, 'minute')}" if minutes > 0 else "is about to be removed"
+            when = "is kept, because its removal was refused" if mark.refused else due
             since = datetime.fromtimestamp(mark.since, UTC).strftime("%Y-%m-%d %H:%M UTC")
             yield Finding(
                 "warning",

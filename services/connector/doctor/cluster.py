@@ -120,8 +120,13 @@ class ClusterExamination:
 
     @property
     def reads_registries(self) -> bool:
-        """Whether registries are read: without credentials, only those that the environment names."""
-        return self.purpose.followed and (not self.name or not self.has_way or self.credentials is not None)
+        """Whether registries are read: without credentials, only those that the environment names, if there are any."""
+        may_be_read = self.purpose.followed and (not self.name or not self.has_way or self.credentials is not None)
+        return may_be_read and (
+            self.api is not None
+            or not self.wanted.searched
+            or bool(self.purpose.servers or discovery_of({}, self.wanted.registries).refs)
+        )
 
     async def login(self) -> Step:
         """Return the step that logs in; it runs once, even if it is requested repeatedly."""
@@ -140,7 +145,8 @@ class ClusterExamination:
         try:
             credentials = await self.wanted.access.credentials()
         except (CredentialsError, TrustError) as error:
-            return [Finding("fault", str(error), self.remedy_of_way)]
+            message, remedy = (error.message, error.remedy) if isinstance(error, CredentialsError) else (str(error), "")
+            return [Finding("fault", message, remedy or self.remedy_of_way)]
         if credentials is None:
             return [Finding("skipped", "there is no cluster")]
         self.credentials = credentials
@@ -259,7 +265,7 @@ class ClusterExamination:
             sources.Probe(ref=ref, answer=answer, sent_token=connector.authenticates(ref))
             for ref, answer in zip(refs, answers, strict=True)
         ]
-        looked_for = self.wanted.registries.names if self.wanted.searched else None
+        looked_for = self.wanted.registries.names if self.wanted.searched and self.api is not None else None
         return [*findings, *sources.judge_registries(discovery, probes, looked_for)]
 
     async def discover(self) -> tuple[Discovery, list[Finding]]:

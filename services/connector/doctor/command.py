@@ -39,9 +39,11 @@ _OPTIONS = (
         multiple=True,
         help="A context of the kubeconfig, as 'connector run --cluster' was given it; repeatable.",
     ),
-    click.option("--location", metavar="URL", default=LOCATION_URL, show_default=True, help="Where it answers."),
-    click.option("--storage", metavar="URL", default=STORAGE_URL, show_default=True, help="Where it answers."),
-    click.option("--normalizer", metavar="URL", default=NORMALIZER_URL, show_default=True, help="Where it answers."),
+    click.option("--location", metavar="URL", default=LOCATION_URL, show_default=True, help="Address of location."),
+    click.option("--storage", metavar="URL", default=STORAGE_URL, show_default=True, help="Address of storage-rest."),
+    click.option(
+        "--normalizer", metavar="URL", default=NORMALIZER_URL, show_default=True, help="Address of rhoai-normalizer."
+    ),
 )
 
 
@@ -60,9 +62,10 @@ def _with_options(command: F) -> F:
 )
 @click.pass_context
 def doctor(context: click.Context, /, bundle: Path | None, **options: Any) -> None:
-    """Find what keeps models from Backstage: permissions, sources, cache, feed, settings.
+    """Find what keeps models from Backstage, and say what to do.
 
-    Run it in any container of the connector, or on a laptop with a kubeconfig. It reads, and changes nothing.
+    It examines permissions, sources, cache, feed and settings. Run it in any container of the connector, or on a laptop
+    with a kubeconfig. It reads, and changes nothing.
 
     Ends with status 0 when nothing is wrong, 1 when something is, 2 for a wrong option.
     """
@@ -77,7 +80,7 @@ def doctor(context: click.Context, /, bundle: Path | None, **options: Any) -> No
 @click.argument("name")
 @_with_options
 def model_command(name: str, **options: Any) -> None:
-    """Show how far one model has got on its way to Backstage, and what stops it.
+    """Show how far one model has got, and what stops it.
 
     NAME is the name of an InferenceService or of a registered model, NAMESPACE/NAME, a key, or a URL of the feed or of
     the model.

@@ -219,7 +219,7 @@ def judge_served(kept: Sequence[CacheEntry], served: Mapping[str, Asked[bytes]])
     `served` are the answers to the paths of `kept`, by key.
     """
     if not kept:
-        return [Finding("skipped", "the feed is not checked, because the model is not in the cache")]
+        return [Finding("skipped", "the feed is not checked, because no entry of the model was found in the cache")]
     return [_judge_answer(each, served[each.key]) for each in kept]
 
 

@@ -3,9 +3,10 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
-from common.http.client import RemoteError
+from common.http.client import RemoteError, StatusError
 from common.kube.resources import INFERENCE_SERVICES
 from common.words import counted
 from services.connector.doctor.asking import Asked
@@ -52,7 +53,9 @@ def judge_models(
         if isinstance(each.answer, RemoteError):
             optional = each.kind == "LLMInferenceService"
             text = f"{each.kind}s {where} cannot be listed: {each.answer}"
-            findings.append(Finding("warning" if optional else "fault", text, '"Rights" above shows the missing rule'))
+            is_absent = isinstance(each.answer, StatusError) and each.answer.status == HTTPStatus.NOT_FOUND
+            remedy = f'"{"Kinds" if is_absent else "Rights"}" above shows what is missing'
+            findings.append(Finding("warning" if optional else "fault", text, remedy))
         elif not each.answer and each.kind == "InferenceService":
             findings.append(_judge_nothing(where, each.namespace, setting))
     for kind in ("InferenceService", "LLMInferenceService"):
@@ -159,7 +162,10 @@ def _judge_probe(probe: Probe) -> Finding:
     asked = f"{ref.label} at {ref.url} ({ref.origin}), {with_what}"
     if isinstance(probe.answer, RemoteError):
         fault = fault_of(ref, probe.answer)
-        return Finding("fault", f"{asked}: {fault.reason}", fault.remedy)
+        remedy = fault.remedy
+        if fault.kind == "unauthorized" and not probe.sent_token and ref.api == "kubeflow":
+            remedy = f"{ref.label} requires a token, and there is none to send: {ref.settings.renewal}"
+        return Finding("fault", f"{asked}: {fault.reason}", remedy)
     root, count, is_last = probe.answer
     what = counted(count, {"registry": "registered model", "catalog": "source", "openai": "model"}[ref.kind])
     what = what if is_last else f"at least {what}"

@@ -64,7 +64,7 @@ class Questions:
 
 def read_models(answer: object) -> tuple[str, ...]:
     """Return the names that a deployment's server lists; `publishers/...` names the same models again."""
-    names = [values.line(values.at(model, "id")) for model in values.items(values.at(answer, "data"))]
+    names = [values.line_at(model, "id") for model in values.items_at(answer, "data")]
     plain = [name for name in names if not name.startswith(BY_PUBLISHER)]
     return tuple(_within_limits(unique_names(plain or names), _MOST_NAMES))
 
@@ -86,7 +86,7 @@ def read_operations(answer: object) -> tuple[str, ...]:
 
 def read_definition(answer: object) -> str:
     """Return an OpenAPI 3 definition, packed and without credentials; empty when it is something else, or too large."""
-    if not (values.line(values.at(answer, "openapi")).startswith("3.") and values.mapping(values.at(answer, "paths"))):
+    if not (values.line_at(answer, "openapi").startswith("3.") and values.mapping(values.at(answer, "paths"))):
         return ""
     try:
         definition = _without_credentials(answer)
@@ -187,7 +187,7 @@ def read_model_list(answer: object) -> tuple[str, ...] | None:
         data = []
     if not isinstance(data, list):
         return None
-    names = (values.line(values.at(item, "id")) for item in data)
+    names = (values.line_at(item, "id") for item in data)
     return unique_names(name for name in names if _PATTERN not in name)
 
 

@@ -9,7 +9,7 @@ controller of odh-model-controller (which Secrets KServe finds).
 import base64
 import binascii
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -38,7 +38,7 @@ _READ_IN_METADATA: Mapping[str, tuple[str, ...]] = {
     "annotations": (_PROTOCOL_ANNOTATION, _REF_ANNOTATION, _TYPE_ANNOTATION, values.DISPLAY_NAME),
     "labels": (*_FOUND_BY_LABELS, _TYPE_ANNOTATION),
 }
-_FIELDS = ("AWS_S3_BUCKET", "AWS_S3_ENDPOINT", "AWS_DEFAULT_REGION", "URI", "https-host", "OCI_HOST")
+_FIELDS = ("AWS_S3_BUCKET", "URI", "https-host")
 _STORAGE_INITIALIZER = "storage-initializer"
 _NAME = re.compile(r"[a-z0-9](?:[-a-z0-9.]{0,251}[a-z0-9])?\Z")
 _MAX_FIELD = 2000
@@ -63,10 +63,7 @@ class Connection:
     found_by_kserve: bool = False
     title: str = ""
     bucket: str = ""
-    endpoint: str = ""
-    region: str = ""
     uri: str = ""
-    oci_host: str = ""
     buckets: tuple[tuple[str, str], ...] = ()
 
     def of(self, deployment: str) -> "Connection":
@@ -83,6 +80,11 @@ class Connection:
 def is_secret_name(name: str) -> bool:
     """Return whether `name` is a possible name of one Secret in the same namespace, as a connection must be."""
     return _NAME.match(name) is not None
+
+
+def is_allowed(namespace: str, name: str, allowed: Collection[str]) -> bool:
+    """Return whether a connection may be read; `allowed` are namespaces, or `namespace/name`s, all when empty."""
+    return not allowed or namespace in allowed or f"{namespace}/{name}" in allowed
 
 
 def read_connection(obj: Mapping[str, Any], *, namespace: str, name: str) -> Connection:
@@ -111,9 +113,9 @@ def fetched_bucket(pod: Mapping[str, Any]) -> str:
 
     Only the arguments of KServe's storage initializer are read: pairs of source and destination.
     """
-    for container in values.items(values.at(pod, "spec", "initContainers")):
+    for container in values.items_at(pod, "spec", "initContainers"):
         if values.at(container, "name") == _STORAGE_INITIALIZER:
-            for argument in values.items(values.at(container, "args")):
+            for argument in values.items_at(container, "args"):
                 scheme, _, rest = _safe(values.line(argument)).partition("://")
                 if scheme == _S3:
                     return rest.partition("/")[0]
@@ -144,17 +146,9 @@ def _by_older_annotations(annotations: Mapping[str, Any], ref: str) -> Connectio
 
 
 def _fields(secret: Mapping[str, Any]) -> dict[str, Any]:
-    def field(*keys: str) -> str:
-        return next((text for key in keys if (text := _safe(_field(secret, key)))), "")
-
     bucket = _safe(f"s3://{_field(secret, 'AWS_S3_BUCKET')}").removeprefix("s3://")
-    return {
-        "bucket": bucket.strip("/"),
-        "endpoint": field("AWS_S3_ENDPOINT"),
-        "region": field("AWS_DEFAULT_REGION"),
-        "uri": field("https-host", "URI"),
-        "oci_host": field("OCI_HOST"),
-    }
+    uri = _safe(_field(secret, "https-host")) or _safe(_field(secret, "URI"))
+    return {"bucket": bucket.strip("/"), "uri": uri}
 
 
 def readable_part(secret: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ _VARIABLE = re.compile(r"\$\(([A-Za-z_][A-Za-z0-9_.-]*)\)")
 _TEMPLATE = re.compile(r"\{\{-?\s*\.(Name|Namespace)\s*-?\}\}")
 _OPTION = re.compile(r"--?[A-Za-z][A-Za-z0-9_.-]*")
 _MOST_ARGUMENTS = 1000
+_MAIN = "kserve-container"
 _OPTIONS = ("model_name", "served_model_name")
 _ADAPTERS = "lora_modules"
 _VARIABLES = ("MLSERVER_MODEL_NAME", "MODEL_NAME", "SERVED_MODEL_NAME")
@@ -45,10 +46,10 @@ class ContainerConfig(NamedTuple):
         return ()
 
 
-def main_container(containers: object, *, usual: str = "kserve-container") -> Mapping[str, Any]:
-    """Return the container with that name, else the first one, else an empty one."""
+def main_container(containers: object) -> Mapping[str, Any]:
+    """Return the container with the name that KServe gives the model's, else the first one, else an empty one."""
     found = [values.mapping(container) for container in values.items(containers)]
-    return next((c for c in found if c.get("name") == usual), found[0] if found else {})
+    return next((c for c in found if c.get("name") == _MAIN), found[0] if found else {})
 
 
 def read_container(container: object, *, name: str, namespace: str) -> ContainerConfig:
@@ -61,16 +62,16 @@ def read_container(container: object, *, name: str, namespace: str) -> Container
         return _TEMPLATE.sub(lambda match: name if match[1] == "Name" else namespace, text)
 
     variables = {
-        values.line(values.at(variable, "name")): filled(values.line(values.at(variable, "value")))
-        for variable in values.items(values.at(container, "env"))
+        values.line_at(variable, "name"): filled(values.line_at(variable, "value"))
+        for variable in values.items_at(container, "env")
     }
 
     def expanded(text: str) -> str:
         return _VARIABLE.sub(lambda match: variables.get(match[1], match[0]), filled(text))
 
-    written = [*values.items(values.at(container, "command")), *values.items(values.at(container, "args"))]
+    written = [*values.items_at(container, "command"), *values.items_at(container, "args")]
     words = (word for text in written[:_MOST_ARGUMENTS] for word in _words(expanded(values.text(text))))
-    return ContainerConfig(tuple(words), variables, values.line(values.at(container, "image")))
+    return ContainerConfig(tuple(words), variables, values.line_at(container, "image"))
 
 
 def _words(text: str) -> Iterable[str]:

@@ -202,7 +202,7 @@ def owns(deployment: Deployment, owners: Sequence[OwnerReference]) -> bool:
 def _owners(metadata: Mapping[str, Any]) -> tuple[OwnerReference, ...]:
     return tuple(
         OwnerReference(
-            cast("DeploymentKind", owner["kind"]), values.line(values.at(owner, "name")), values.line(owner.get("uid"))
+            cast("DeploymentKind", owner["kind"]), values.line_at(owner, "name"), values.line(owner.get("uid"))
         )
         for owner in values.items(metadata.get("ownerReferences"))
         if values.at(owner, "kind") in DEPLOYMENT_KINDS
@@ -211,8 +211,8 @@ def _owners(metadata: Mapping[str, Any]) -> tuple[OwnerReference, ...]:
 
 def _port(port: object) -> Port:
     return Port(
-        sys.intern(values.line(values.at(port, "name")).lower()),
-        sys.intern(values.line(values.at(port, "appProtocol")).lower()),
+        sys.intern(values.line_at(port, "name").lower()),
+        sys.intern(values.line_at(port, "appProtocol").lower()),
         _port_number(values.at(port, "port")),
         _port_number(values.at(port, "targetPort")),
     )

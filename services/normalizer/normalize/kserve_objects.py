@@ -74,15 +74,15 @@ def _read_predictor(spec: object, *, name: str, namespace: str) -> Predictor:
     ]
     return Predictor(
         model=model,
-        model_format=values.line(values.at(model, "modelFormat", "name")) or framework,
-        format_version=values.line(values.at(model, "modelFormat", "version")),
+        model_format=values.line_at(model, "modelFormat", "name") or framework,
+        format_version=values.line_at(model, "modelFormat", "version"),
         runtime=values.line(model.get("runtime")),
         protocol=values.line(model.get("protocolVersion")).lower(),
         uris=_uris(predictor, model),
         containers=tuple(read_container(each, name=name, namespace=namespace) for each in answering if each),
         has_transformer=bool(transformer),
         pull_secret=next(
-            filter(None, (values.line(values.at(s, "name")) for s in values.items(predictor.get("imagePullSecrets")))),
+            filter(None, (values.line_at(s, "name") for s in values.items(predictor.get("imagePullSecrets")))),
             "",
         ),
     )
@@ -101,14 +101,12 @@ def _model(predictor: Mapping[str, Any]) -> tuple[Mapping[str, Any], str]:
 def _uris(predictor: Mapping[str, Any], model: Mapping[str, Any]) -> tuple[str, ...]:
     """Return where the model's files are, according to the specification, else to a custom predictor's container."""
     several = [
-        values.line(values.at(item, "uri"))
-        for part in (predictor, model)
-        for item in values.items(part.get("storageUris"))
+        values.line_at(item, "uri") for part in (predictor, model) for item in values.items(part.get("storageUris"))
     ]
     told = (
-        values.line(values.at(variable, "value"))
+        values.line_at(variable, "value")
         for container in values.items(predictor.get("containers"))
-        for variable in values.items(values.at(container, "env"))
+        for variable in values.items_at(container, "env")
         if values.at(variable, "name") == _CUSTOM_STORAGE_VARIABLE
     )
     stated = tuple(filter(None, (values.line(model.get("storageUri")), *several)))
@@ -208,18 +206,18 @@ def read_llmisvc(obj: Mapping[str, Any], *, secured: bool | None = None) -> Depl
 def _addressed_names(status: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the models' names at the addresses, without `publishers/...`, which names the same models again."""
     named = (
-        values.line(values.at(model, "name"))
+        values.line_at(model, "name")
         for address in values.items(status.get("addresses"))
-        for model in values.items(values.at(address, "models"))
+        for model in values.items_at(address, "models")
     )
     return tuple(dict.fromkeys(name for name in named if name and not name.startswith(BY_PUBLISHER)))
 
 
 def _specified_names(model: Mapping[str, Any]) -> tuple[str, ...]:
-    adapters = values.items(values.at(model, "lora", "adapters"))
-    return (values.line(model.get("name")), *(values.line(values.at(adapter, "name")) for adapter in adapters))
+    adapters = values.items_at(model, "lora", "adapters")
+    return (values.line(model.get("name")), *(values.line_at(adapter, "name") for adapter in adapters))
 
 
 def _pull_secrets(spec: Mapping[str, Any]) -> Iterator[str]:
-    secrets = values.items(values.at(spec, "template", "imagePullSecrets"))
-    return filter(None, (values.line(values.at(secret, "name")) for secret in secrets))
+    secrets = values.items_at(spec, "template", "imagePullSecrets")
+    return filter(None, (values.line_at(secret, "name") for secret in secrets))

@@ -37,6 +37,8 @@ class RegistryLabels:
 
 def read_registry_labels(labels: Mapping[str, Any]) -> RegistryLabels | None:
     """Return the labels of either family, preferring the first; None when there are none."""
+    if not labels:
+        return None
     found = RegistryLabels(
         model=_label(labels, "registered-model-id"),
         version=_label(labels, "model-version-id"),

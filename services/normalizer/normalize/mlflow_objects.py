@@ -63,12 +63,12 @@ def version_id(name: str, number: str) -> str:
 
 def read_model(raw: object, *, registry: str) -> ListedModel | Problem | None:
     """Return a registered model, the problem that makes it unusable, or None for a prompt."""
-    name, tags = values.line(values.at(raw, "name")), _tags(raw)
+    name, tags = values.line_at(raw, "name"), _tags(raw)
     if _is_prompt(tags):
         return None
     aliases: dict[str, tuple[str, ...]] = {}
-    for item in values.items(values.at(raw, "aliases")):
-        alias, number = values.line(values.at(item, "alias")), values.line(values.at(item, "version"))
+    for item in values.items_at(raw, "aliases"):
+        alias, number = values.line_at(item, "alias"), values.line_at(item, "version")
         if alias and number:
             aliases[number] = (*aliases.get(number, ()), alias)
     given = {**_common(raw), "id": model_id(name), "owner": tags.get(_USER), "customProperties": _properties(tags)}
@@ -88,7 +88,7 @@ def read_version(
     tags = _tags(raw)
     if _is_prompt(tags):
         return None
-    stage = values.line(values.at(raw, "current_stage")).lower()
+    stage = values.line_at(raw, "current_stage").lower()
     stage = "" if stage == _NO_STAGE else stage
     each = version_id(name, number)
     version = parse_item(
@@ -98,14 +98,14 @@ def read_version(
             "id": each,
             "name": number,
             "registeredModelId": model_id(name),
-            "state": _state(stage, values.line(values.at(raw, "status"))),
-            "author": values.line(values.at(raw, "user_id")) or (run.user if run else ""),
+            "state": _state(stage, values.line_at(raw, "status")),
+            "author": values.line_at(raw, "user_id") or (run.user if run else ""),
             "customProperties": {**_properties(_told(stage, aliases, run)), **_properties(tags)},
         },
         registry=registry,
         further={
             "called": (*((stage,) if stage else ()), *(f"@{alias}" for alias in aliases)),
-            "pages": _pages(url, name, number, run, values.line(values.at(raw, "run_link"))),
+            "pages": _pages(url, name, number, run, values.line_at(raw, "run_link")),
         },
     )
     if isinstance(version, Problem):
@@ -117,12 +117,12 @@ def read_version(
 
 def version_names(raw: object) -> tuple[str, str]:
     """Return the name of a version's model, and its number."""
-    return values.line(values.at(raw, "name")), values.line(values.at(raw, "version"))
+    return values.line_at(raw, "name"), values.line_at(raw, "version")
 
 
 def run_of(raw: object) -> tuple[str, int]:
     """Return the id of the run that made a version, empty without one, and when the version was changed last."""
-    return values.line(values.at(raw, "run_id")), values.millis(values.at(raw, "last_updated_timestamp"))
+    return values.line_at(raw, "run_id"), values.millis(values.at(raw, "last_updated_timestamp"))
 
 
 def read_run(raw: object) -> Run:
@@ -130,18 +130,18 @@ def read_run(raw: object) -> Run:
     info, data = values.at(raw, "run", "info"), values.at(raw, "run", "data")
     tags = _tags(data)
     return Run(
-        id=values.line(values.at(info, "run_id")),
-        name=values.line(values.at(info, "run_name")) or values.line(tags.get("mlflow.runName")),
-        experiment=values.line(values.at(info, "experiment_id")),
-        user=values.line(values.at(info, "user_id")) or values.line(tags.get(_USER)),
-        metrics=_metrics(values.items(values.at(data, "metrics"))),
+        id=values.line_at(info, "run_id"),
+        name=values.line_at(info, "run_name") or values.line(tags.get("mlflow.runName")),
+        experiment=values.line_at(info, "experiment_id"),
+        user=values.line_at(info, "user_id") or values.line(tags.get(_USER)),
+        metrics=_metrics(values.items_at(data, "metrics")),
     )
 
 
 def _metrics(metrics: Iterable[Any]) -> str:
     found: dict[str, str] = {}
     for metric in metrics:
-        key, value = values.line(values.at(metric, "key")), values.at(metric, "value")
+        key, value = values.line_at(metric, "key"), values.at(metric, "value")
         if key and not key.startswith(_SYSTEM_METRICS):
             is_number = isinstance(value, int | float) and not isinstance(value, bool)
             found[key] = f"{value:.6g}" if is_number else values.line(value)
@@ -151,9 +151,7 @@ def _metrics(metrics: Iterable[Any]) -> str:
 
 
 def _tags(raw: object) -> Mapping[str, str]:
-    pairs = (
-        (values.line(values.at(tag, "key")), values.at(tag, "value")) for tag in values.items(values.at(raw, "tags"))
-    )
+    pairs = ((values.line_at(tag, "key"), values.at(tag, "value")) for tag in values.items_at(raw, "tags"))
     return {key: values.block(value) for key, value in pairs if key}
 
 

@@ -6,11 +6,11 @@ the SPDX page of a licence, comes only from registries.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from common.annotations import CARD_ANNOTATION
 from common.catalog import ApiType
-from common.details import NO_DETAILS, SERVER_TYPES, Details
+from common.details import NO_DETAILS, SERVER_TYPES, Details, ServerType
 from services.normalizer.normalize import values
 from services.normalizer.normalize.cards import card_url
 from services.normalizer.normalize.licences import licence_identifier, licence_page
@@ -77,6 +77,8 @@ def read_fields(annotations: Mapping[str, object]) -> dict[str, str]:
     case, is preferred. The OpenShift AI dashboard's description and display name are used where our own are missing.
     """
     fields: dict[str, str] = {}
+    if not annotations:
+        return fields
     names: dict[str, str] = {}
     for prefix in (ANNOTATION_PREFIX, SUCCESSOR_PREFIX):
         for key in sorted((key for key in annotations if key.startswith(prefix)), key=lambda key: key.lower() != key):
@@ -129,8 +131,8 @@ def read_profile(fields: Mapping[str, str], *, card: str, defaults: Defaults, no
         usage=usage,
         annotations=annotations,
         server_annotations=server_annotations,
-        details=replace(
-            server_type,
+        details=Details(
+            server_type=server_type,
             title=_prose(fields, TITLE, notes, read=values.line),
             owner=owner.reference,
             system=_reference(fields, "system", "system", notes),
@@ -142,7 +144,9 @@ def read_profile(fields: Mapping[str, str], *, card: str, defaults: Defaults, no
 
 
 def _prose(fields: Mapping[str, str], name: str, notes: Notes, read: Callable[[object], str] = values.text) -> str:
-    written = read(fields.get(name))
+    if name not in fields:
+        return ""
+    written = read(fields[name])
     text = without_credentials(written)
     if text != written:
         _note_credentials(name, notes)
@@ -204,8 +208,8 @@ def _usage(fields: Mapping[str, str], notes: Notes) -> tuple[str | None, str]:
 
 def _licence(fields: Mapping[str, str], notes: Notes) -> tuple[str | None, dict[str, str]]:
     """Return the page of the licence, and an annotation with its name where people gave one."""
-    written = values.text(fields.get("license"))
-    text = read_link(values.text(fields.get("licenselink")))
+    linked, written = values.text(fields.get("licenselink")), values.text(fields.get("license"))
+    text = read_link(linked) if linked else None
     page = text.url if text else None
     if not written:
         return page, {}
@@ -225,7 +229,7 @@ def _licence(fields: Mapping[str, str], notes: Notes) -> tuple[str | None, dict[
 
 
 def _licence_name(written: str) -> str:
-    return licence_identifier(written) or values.line(written)
+    return (licence_identifier(written) or values.line(written)) if written else ""
 
 
 def _link(fields: Mapping[str, str], name: str, notes: Notes) -> str | None:
@@ -267,13 +271,15 @@ def _api_type(fields: Mapping[str, str], notes: Notes) -> ApiType | None:
     return api_type
 
 
-def _server_type(fields: Mapping[str, str]) -> tuple[Details, dict[str, str]]:
-    """Return the server type as a detail where it is a known one, else as the annotation that readers look at."""
-    written = without_credentials(values.line(fields.get("servertype")))
+def _server_type(fields: Mapping[str, str]) -> tuple[ServerType, dict[str, str]]:
+    """Return the server type where it is a known one, else the annotation that readers look at."""
+    if "servertype" not in fields:
+        return "", {}
+    written = without_credentials(values.line(fields["servertype"]))
     known = next((name for name in SERVER_TYPES if name and name == written.lower()), None)
     if known:
-        return Details(server_type=known), {}
-    return NO_DETAILS, {_SERVER_TYPE_ANNOTATION: written} if written else {}
+        return known, {}
+    return "", {_SERVER_TYPE_ANNOTATION: written} if written else {}
 
 
 def _reference(fields: Mapping[str, str], name: str, kind: str, notes: Notes) -> str:

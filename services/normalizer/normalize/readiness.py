@@ -52,7 +52,7 @@ def read_readiness(*, metadata: Mapping[str, Any], status: Mapping[str, Any]) ->
     if metadata.get("deletionTimestamp"):
         since = values.timestamp(metadata["deletionTimestamp"])
         return Readiness(False, stopped=True, reason="it is being deleted", cause="deleted", since=since)
-    if values.line(values.at(metadata, "annotations", STOP_ANNOTATION)).lower() == "true":
+    if values.line_at(metadata, "annotations", STOP_ANNOTATION).lower() == "true":
         reason = f"it is stopped by the annotation {STOP_ANNOTATION}"
         return Readiness(False, stopped=True, reason=reason, cause="stopped")
     if not status:
@@ -70,20 +70,13 @@ def may_scale_to_zero(obj: Mapping[str, Any]) -> bool:
     spec, status = values.mapping(obj.get("spec")), values.mapping(obj.get("status"))
     annotations = values.mapping(values.at(obj, "metadata", "annotations"))
     parts = [spec, *(values.mapping(spec[name]) for name in _COMPONENTS if name in spec)]
-    least = {values.line(place.get(name)) for part in parts for place in _scaled(part) for name in _LEAST}
-    least |= {
-        values.line(place.get(key))
-        for place in (annotations, *(values.mapping(part.get("annotations")) for part in parts))
-        for key in _LEAST_OF_KNATIVE
-    }
-    least.discard("")
+    scaled = (place for part in parts for place in (part, values.mapping(part.get("scaling"))))
+    least = [values.line(place[name]) for place in scaled for name in _LEAST if name in place]
+    annotated = (annotations, *(values.mapping(part.get("annotations")) for part in parts))
+    least += [values.line(place[key]) for place in annotated for key in _LEAST_OF_KNATIVE if key in place]
     if "0" in least or _has_no_copy(status):
         return True
-    return not least and _is_of_knative(annotations, status)
-
-
-def _scaled(part: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
-    return part, values.mapping(part.get("scaling"))
+    return not any(least) and _is_of_knative(annotations, status)
 
 
 def _has_no_copy(status: Mapping[str, Any]) -> bool:
@@ -106,11 +99,11 @@ def read_failed_update(status: Mapping[str, Any], subject: str) -> tuple[Problem
     model = values.mapping(status.get("modelStatus"))
     failed = (
         values.line(model.get("transitionStatus")) in _FAILED_TRANSITIONS
-        or values.line(values.at(model, "states", "targetModelState")) == _FAILED_STATE
+        or values.line_at(model, "states", "targetModelState") == _FAILED_STATE
     )
     if not failed:
         return ()
-    message = values.line(values.at(model, "lastFailureInfo", "message"))
+    message = values.line_at(model, "lastFailureInfo", "message")
     return (
         Problem(
             "revision_failed",
@@ -128,7 +121,7 @@ def _reason(status: Mapping[str, Any]) -> tuple[str, int]:
     ready = next((condition for condition in conditions if condition.get("type") == _READY), None)
     if ready is not None:
         return _unmet(ready), values.timestamp(ready.get("lastTransitionTime"))
-    transition = values.line(values.at(status, "modelStatus", "transitionStatus"))
+    transition = values.line_at(status, "modelStatus", "transitionStatus")
     if transition != _CURRENT:
         return f"it has no condition Ready yet, and its model's transition status is {transition or 'empty'}", 0
     unmet = ((_unmet(each), values.timestamp(each.get("lastTransitionTime"))) for each in conditions if _counts(each))

@@ -210,7 +210,7 @@ def parse_item(
         return item
     except ValidationError as error:
         fields = ", ".join(sorted({str(fault["loc"][0]) for fault in error.errors()}))
-        name = values.line(values.at(raw, "name")) or values.line(values.at(raw, "id")) or "without a name"
+        name = values.line_at(raw, "name") or values.line_at(raw, "id") or "without a name"
         return Problem(
             "registry_item_unusable",
             "error",

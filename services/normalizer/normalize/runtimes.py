@@ -94,7 +94,7 @@ def read_runtime(obj: Mapping[str, Any]) -> Runtime:
     """Return the facts of a ServingRuntime or ClusterServingRuntime (serving.kserve.io/v1alpha1)."""
     metadata, spec = values.mapping(obj.get("metadata")), values.mapping(obj.get("spec"))
     annotations = values.mapping(metadata.get("annotations"))
-    formats = (values.line(values.at(item, "name")) for item in values.items(spec.get("supportedModelFormats")))
+    formats = (values.line_at(item, "name") for item in values.items(spec.get("supportedModelFormats")))
     return Runtime(
         name=values.line(metadata.get("name")),
         title=values.line(annotations.get(values.DISPLAY_NAME)),

@@ -251,13 +251,13 @@ def read_storage(
     model_mesh: bool,
 ) -> StorageFacts:
     """Return what an InferenceService says; `spec` is that of its model, `uris` are complete locations."""
-    key = values.line(values.at(spec, "storage", "key"))
+    key = values.line_at(spec, "storage", "key")
     parameters = values.mapping(values.at(spec, "storage", "parameters"))
     annotated = values.line(annotations.get(CONNECTIONS_ANNOTATION))
     return StorageFacts(
         uri=uris[0] if uris else "",
         further=uris[1:],
-        path=values.line(values.at(spec, "storage", "path")),
+        path=values.line_at(spec, "storage", "path"),
         key=key,
         type=values.line(parameters.get("type")).lower(),
         bucket=values.line(parameters.get("bucket")),

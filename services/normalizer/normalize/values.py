@@ -19,6 +19,8 @@ _SHOWN = 60
 
 def mapping(value: object) -> Mapping[str, Any]:
     """Return `value` when it is a JSON object, else an empty one."""
+    if value is None:
+        return {}
     # It is nearly always a dict, and checking against an abstract class takes ten times as long.
     return value if isinstance(value, dict) or isinstance(value, Mapping) else {}  # noqa: SIM101 - see above
 
@@ -35,6 +37,11 @@ def at(value: object, *path: str) -> Any:
 def items(value: object) -> Sequence[Any]:
     """Return `value` when it is a JSON array, else an empty one."""
     return value if isinstance(value, list | tuple) else ()
+
+
+def items_at(value: object, *path: str) -> Sequence[Any]:
+    """Return the JSON array at `path`, else an empty one."""
+    return items(at(value, *path))
 
 
 def block(value: object) -> str:
@@ -64,6 +71,11 @@ def line(value: object) -> str:
     if type(value) is str and value.isprintable() and " " not in value:
         return value  # most texts are one word, and need no work
     return " ".join(block(value).split())
+
+
+def line_at(value: object, *path: str) -> str:
+    """Return the text at `path` in one line, see `line`."""
+    return line(at(value, *path))
 
 
 def millis(value: object) -> int:

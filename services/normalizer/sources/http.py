@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
-from common.faults import Fault
+from common.faults import Fault, kind_of
 from common.http.client import HttpClient, RemoteError, StatusError
 from common.secrets import MountedCredentials, TokenSource
 from services.normalizer.sources.faults import BadAnswer, TooLarge
@@ -55,14 +55,14 @@ class SourceMetrics:
 class FaultReporter:
     """Reports to the log and to `on_fault` when one server begins to fail, fails in another way, or recovers."""
 
-    def __init__(self, on_fault: Callable[[SourceRef, Fault | None], None]) -> None:
+    def __init__(self, on_fault: Callable[[SourceRef, Fault | None], None] = lambda ref, fault: None) -> None:
         self._on_fault = on_fault
         self._tried = False
         self._fault: Fault | None = None
 
     def update(self, ref: SourceRef, fault: Fault | None) -> None:
         """Take the result of reading the server; a fault of the same kind as before is not reported again."""
-        if self._tried and _kind(self._fault) == _kind(fault):
+        if self._tried and kind_of(self._fault) == kind_of(fault):
             return
         if fault is not None:
             log.warning(
@@ -221,7 +221,3 @@ def _room(body: bytearray) -> int:
     """Return about how many bytes a JSON text and its objects take: at most four a character, 200 an object."""
     objects = body.count(b"{") + body.count(b"[")
     return (2 if body.isascii() else 6) * len(body) + 200 * objects + 50 * body.count(b",")
-
-
-def _kind(fault: Fault | None) -> str:
-    return fault.kind if fault else ""

@@ -57,7 +57,9 @@ def _find(key: str, lines: Sequence[str], start: int, column: int | None) -> int
 
     A line where the key stands in `column` comes first: deeper in an object, another field may have the same name.
     """
-    pattern = re.compile(rf"[\s\"'{{,]{re.escape(key)}[\"']?\s*:")
+    # The names of our annotations may be written in any case; messages have them in lower case.
+    case = re.IGNORECASE if key.startswith(_PREFIXES) else 0
+    pattern = re.compile(rf"[\s\"'{{,]{re.escape(key)}[\"']?\s*:", case)
     first = 0
     for number, line in enumerate(islice(lines, start - 1, None), start):
         if number > start and line.startswith("---"):

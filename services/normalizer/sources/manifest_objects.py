@@ -104,7 +104,7 @@ def read_manifests(
     kustomizations = {
         path: found.obj for path, contents in files.items() if is_kustomization(path) for found in contents.manifests
     }
-    ours = {Path(found.place.path) for found in manifests if found.obj.get("kind") in DEPLOYMENT_KINDS}
+    ours = (Path(found.place.path) for found in manifests if found.obj.get("kind") in DEPLOYMENT_KINDS)
     overlay = read_overlay(kustomizations, ours=ours) if kustomizations else Overlay()
     reading = _Reading(overlay, cluster, connections=connections, accepted=set(map(str, accepted)))
     for manifest in manifests:
@@ -161,7 +161,7 @@ class _Reading:
                 problem = Problem(
                     "template_not_read",
                     "warning",
-                    f"Template {values.line(values.at(manifest.obj, 'metadata', 'name'))}",
+                    f"Template {values.line_at(manifest.obj, 'metadata', 'name')}",
                     "it holds InferenceServices, which are not read",
                     f"to see what comes of it: oc process -f {manifest.place.path} | connector preview -",
                 )
@@ -198,7 +198,7 @@ class _Reading:
         if is_to_be_filled_in(obj):
             self.noticed.append(unreadable(DocumentFault(place, "it has no name yet", template=True)))
             return
-        if not values.line(values.at(obj, "metadata", "name")):
+        if not values.line_at(obj, "metadata", "name"):
             problem = Problem(
                 "without_name", "error", str(place), f"{reader.kind} without metadata.name", "give it a name"
             )

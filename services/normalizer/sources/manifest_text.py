@@ -210,7 +210,8 @@ def _mapping(node: yaml.MappingNode, known: dict[int, Any]) -> Located:
             found = _value(each, known)
             merged += found if isinstance(found, list) else [found]
         elif isinstance(key, yaml.ScalarNode):
-            value[key.value] = _value(each, known)
+            is_text = each.tag is _TEXT and type(each) is yaml.ScalarNode  # most are: see `_value`
+            value[key.value] = each.value if is_text else _value(each, known)
         else:
             raise UnreadableError("a key is no text", key.start_mark.line)
     if len(value) != len(node.value):

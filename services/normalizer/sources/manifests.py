@@ -42,6 +42,7 @@ class ManifestSource:
         self._lines = Lines()
         self._told: set[Problem] = set()
         self._again = False
+        self._is_empty = False
 
     async def run(self, sink: Sink) -> None:
         """Follow the files until cancelled."""
@@ -79,6 +80,10 @@ class ManifestSource:
         sink.changed({**gone, **{ref: fact for ref, fact in self._facts.items() if before.get(ref) != fact}})
         self._stamps = stamps
         self._report(contents.noticed)
+        is_empty = not (contents.deployments or contents.noticed)
+        if is_empty and not self._is_empty:
+            log.warning("manifests_without_deployments", paths=list(map(str, self._paths)), files=len(stamps))
+        self._is_empty = is_empty
         if contents.faults:
             unread = "; ".join(f"{fault.place} cannot be read: {fault.message}" for fault in contents.faults)
             sink.state(Fault(kind="error", reason=unread), partly=True)

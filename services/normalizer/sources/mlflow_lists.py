@@ -69,7 +69,7 @@ class MlflowLists:
                 page = _page(raw, listing.field, where)
                 left -= length
                 answer.items += page
-                token = values.line(values.at(raw, "next_page_token"))
+                token = values.line_at(raw, "next_page_token")
                 if not token:
                     break
                 if token in tokens or not page:

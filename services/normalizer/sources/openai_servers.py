@@ -63,16 +63,16 @@ class OpenAiSource:
         self._hold = hold
         self._clock = clock
         self._backoff = Backoff(min(RETRY, interval), interval)
+        self._reporter = FaultReporter()
         self._listed: dict[str, float] = {}
         self._told: Deployment | None = None
         self._again = asyncio.Event()
 
     async def run(self, sink: Sink) -> None:
         """Poll the server until cancelled."""
-        reporter = FaultReporter(lambda ref, fault: None)
         async with self._connector.open(self._ref) as remote:
             while True:
-                pause = await self._look(remote, sink, reporter)
+                pause = await self._look(remote, sink)
                 await happens(self._again, within=pause)
                 self._again.clear()
 
@@ -81,22 +81,22 @@ class OpenAiSource:
         self._told = None
         self._again.set()
 
-    async def _look(self, remote: Remote, sink: Sink, reporter: FaultReporter) -> float:
+    async def _look(self, remote: Remote, sink: Sink) -> float:
         """Poll once and report the result; return the seconds until the next poll."""
         try:
             with self._connector.metrics.poll_seconds.labels(self.id).time():
                 names = await self._names(remote)
         except RemoteError as error:
-            return self._fail(fault_of(self._ref, error), sink, reporter, wait=longest_wait([error]) or 0)
+            return self._fail(fault_of(self._ref, error), sink, wait=longest_wait([error]) or 0)
         except Exception as error:
-            return self._fail(internal(self._ref, error), sink, reporter)
-        reporter.update(self._ref, None)
+            return self._fail(internal(self._ref, error), sink)
+        self._reporter.update(self._ref, None)
         self._tell(names, sink)
         self._backoff.reset()
         return spread(self._interval)
 
-    def _fail(self, fault: Fault, sink: Sink, reporter: FaultReporter, *, wait: float = 0) -> float:
-        reporter.update(self._ref, fault)
+    def _fail(self, fault: Fault, sink: Sink, *, wait: float = 0) -> float:
+        self._reporter.update(self._ref, fault)
         sink.state(fault)
         return max(self._backoff.next(), min(wait, self._interval))
 

@@ -29,7 +29,10 @@ class SettingNames:
     urls: str = "MODEL_REGISTRY_URLS"
     namespaces: str = "MODEL_REGISTRY_NAMESPACES"
     authority: str = "MODEL_REGISTRY_CA_FILE"
-    renewal: str = f"renew the Secret of {ACCOUNT}, or set KFMR_TOKEN"
+    renewal: str = (
+        "delete the Secret rhdh-rhoai-connector-token, apply the overlay of deploy/rbac again and restart the pod, or "
+        "set KFMR_TOKEN"
+    )
 
 
 OF_ENVIRONMENT = SettingNames()

@@ -205,7 +205,7 @@ class ConfigMapStore:
         family = self._family(name)
         if self._view is None or family is None:
             return
-        family.layout.doubt(family.layout.find(name))
+        family.layout.find(name).unsure = True
         self.progressed()
 
     def followed(self, fault: str) -> None:

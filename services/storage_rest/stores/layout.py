@@ -171,10 +171,6 @@ class Layout:
         self._expected |= shard.missing
         return self._changed(shard, foreign, former)
 
-    def doubt(self, shard: Shard) -> None:
-        """Let a ConfigMap be read again before it is written."""
-        shard.unsure = True
-
     def read(self, shard: Shard, seen: Observation | None) -> dict[str, Change]:
         """Process a ConfigMap that was read again, None if it does not exist; returns as `observe`."""
         shard.reading = False

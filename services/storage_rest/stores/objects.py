@@ -4,7 +4,7 @@ import base64
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 from common import PRODUCT, STORAGE
 
@@ -40,6 +40,22 @@ class Value:
     def size(self) -> int:
         """Bytes that count towards the limit."""
         return len(self.data)
+
+
+@dataclass(frozen=True, slots=True)
+class HeldValue:
+    """The value that the API server has under a key, without its bytes."""
+
+    size: int
+    digest: str
+    usable: bool = True
+    fingerprint: int = 0
+    """A hash of its bytes."""
+
+    @classmethod
+    def of(cls, value: Value) -> Self:
+        """Return what is kept of a value."""
+        return cls(value.size, value.digest, value.usable, hash(value.data))
 
 
 Change = Value | None

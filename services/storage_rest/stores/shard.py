@@ -6,26 +6,8 @@ so a mark always describes the keys of its ConfigMap, no matter who else writes.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Self
 
-from services.storage_rest.stores.objects import Change, Observation, Patch, Value, mark_of
-
-
-@dataclass(frozen=True, slots=True)
-class HeldValue:
-    """The value that the API server has under a key, without its bytes."""
-
-    size: int
-    digest: str
-    usable: bool = True
-    fingerprint: int = 0
-    """A hash of its bytes."""
-
-    @classmethod
-    def of(cls, value: Value) -> Self:
-        """Return what is kept of a value."""
-        return cls(value.size, value.digest, value.usable, hash(value.data))
+from services.storage_rest.stores.objects import Change, HeldValue, Observation, Patch, Value, mark_of
 
 
 class Shard:
@@ -99,16 +81,12 @@ class Shard:
 
     def keeps(self, key: str) -> bool:
         """Return whether it will, or may, contain `key` when everything is written."""
-        if key in self.pending:
-            return self.pending[key] is not None
-        if self.sending and key in self.sending.changes:
-            return self.sending.changes[key] is not None
-        return key in self.names
+        planned = key in self.pending or self._is_sent(key)
+        return self._coming(key) is not None or (not planned and key in self._perhaps)
 
     def has(self, key: str) -> str | None:
         """Return the digest of `key` if it is certain and nothing is being sent for it, else None."""
-        sending = self.sending is not None and key in self.sending.changes
-        if sending or key in self.pending or key in self._perhaps or key not in self.held:
+        if self._is_sent(key) or key in self.pending or key in self._perhaps or key not in self.held:
             return None
         return self.held[key].digest
 
@@ -128,11 +106,21 @@ class Shard:
 
     def _will_be(self, key: str, change: Change) -> bool:
         """Return whether `key` has, or is getting, this value without another write."""
+        if key in self._perhaps and not self._is_sent(key):
+            return False
+        coming = self._coming(key)
+        return (coming.digest if coming else None) == (change.digest if change else None)
+
+    def _is_sent(self, key: str) -> bool:
+        return self.sending is not None and key in self.sending.changes
+
+    def _coming(self, key: str) -> Value | HeldValue | None:
+        """Return what `key` has when everything is written, as far as is known."""
+        if key in self.pending:
+            return self.pending[key]
         if self.sending and key in self.sending.changes:
-            coming = self.sending.changes[key]
-            return (coming.digest if coming else None) == (change.digest if change else None)
-        held = self.held.get(key)
-        return key not in self._perhaps and (held.digest if held else None) == (change.digest if change else None)
+            return self.sending.changes[key]
+        return self.held.get(key)
 
     def unplan(self, key: str) -> None:
         """Cancel the pending change of `key`."""
@@ -297,18 +285,7 @@ class Shard:
         return patch
 
     def _measure(self, key: str) -> None:
-        if key in self.pending:
-            change = self.pending[key]
-        elif self.sending and key in self.sending.changes:
-            change = self.sending.changes[key]
-        else:
-            held = self.held.get(key)
-            self._resize(key, held.size if held else None)
-            return
-        self._resize(key, change.size if change else None)
-
-    def _resize(self, key: str, size: int | None) -> None:
         self._size -= self._sizes.pop(key, 0)
-        if size is not None:
-            self._sizes[key] = size
-            self._size += size
+        if (coming := self._coming(key)) is not None:
+            self._sizes[key] = coming.size
+            self._size += coming.size

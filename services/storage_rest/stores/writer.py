@@ -155,7 +155,7 @@ class Writer:
             self._listener.changed_by_others(family, layout.lose(shard), lost=True)
         elif status == 409:  # another process has written it since it was read
             layout.put_back(shard, certain=True)
-            layout.doubt(shard)
+            shard.unsure = True
         elif status in (413, 422) and patch.puts:
             log.warning("configmap_full", configmap=shard.name, error=str(error))
             if refused := layout.refuse(shard):

@@ -89,6 +89,7 @@ async def test_what_will_not_pass_is_reported_at_once(status: int) -> None:
     [
         (b'{"message": "forbidden: no RoleBinding"}', "forbidden: no RoleBinding"),
         (b"<html><body><h1>502</h1> Bad   Gateway</body></html>", "502 Bad Gateway"),
+        (b"404 page not found", "page not found"),
         (b"\xff\xfe", "\ufffd\ufffd"),
         (b"[" * 100_000, "[" * 300),
         (b"", "Not Found"),
@@ -121,8 +122,22 @@ async def test_no_answer_in_time_is_unreachable() -> None:
 async def test_a_refused_connection_is_unreachable_and_names_the_place() -> None:
     async with Remote().running() as url:
         gone = url
+    place = gone.removeprefix("http://")
     async with client(gone, attempts=2) as http:
-        with pytest.raises(Unreachable, match=gone.removeprefix("http://")):
+        with pytest.raises(Unreachable) as caught:
+            await http.request("GET", "/x")
+    assert caught.value.cause == f"cannot connect to {place}: connection refused"
+
+
+async def test_an_unknown_name_is_unreachable_and_said_to_be_unknown() -> None:
+    async with client("http://registry.invalid", attempts=1) as http:
+        with pytest.raises(Unreachable, match=r"cannot connect to registry\.invalid:80: \w[\w ,]+\Z"):
+            await http.request("GET", "/x")
+
+
+async def test_a_server_without_tls_is_told_from_one_that_is_away() -> None:
+    async with Remote().running() as url, client(url.replace("http:", "https:"), attempts=1) as http:
+        with pytest.raises(Unreachable, match=r"it does not speak TLS: is its URL http:// instead of https://\?"):
             await http.request("GET", "/x")
 
 
@@ -149,7 +164,7 @@ async def test_a_certificate_that_is_not_trusted_is_an_error_and_no_retry() -> N
     remote = Remote()
     async with remote.running(serving) as url:
         async with client(url) as http:
-            with pytest.raises(Unreachable, match="certificate not trusted"):
+            with pytest.raises(Unreachable, match=r"certificate not trusted: unable to get local issuer certificate\Z"):
                 await http.request("GET", "/x")
         assert remote.asked == []
         async with client(url, ssl=trusting) as http:

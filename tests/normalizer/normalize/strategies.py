@@ -150,7 +150,7 @@ services = objects(
 
 
 UNREAD = "CANARY-of-what-is-not-read"
-_READABLE = ("AWS_S3_BUCKET", "AWS_S3_ENDPOINT", "AWS_DEFAULT_REGION", "URI", "https-host", "OCI_HOST")
+_READABLE = ("AWS_S3_BUCKET", "URI", "https-host")
 _TELLING = tuple(
     f"opendatahub.io/{name}" for name in ("connection-type-protocol", "connection-type-ref", "connection-type")
 )

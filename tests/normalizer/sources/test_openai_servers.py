@@ -19,7 +19,7 @@ from services.normalizer.normalize.deployment import Deployment
 from services.normalizer.normalize.document import normalize_deployment
 from services.normalizer.normalize.result import Defaults
 from services.normalizer.source import News
-from services.normalizer.sources.http import Connector, FaultReporter, Remote, SourceMetrics
+from services.normalizer.sources.http import Connector, Remote, SourceMetrics
 from services.normalizer.sources.openai_servers import OpenAiSource, server_refs
 from tests.fakes.openai import MODELS, FakeOpenAi
 
@@ -69,12 +69,12 @@ class Clock:
 class Follower:
     """One source that is asked to look by the test."""
 
-    def __init__(self, source: OpenAiSource, remote: Remote, reporter: FaultReporter, metrics: Metrics) -> None:
+    def __init__(self, source: OpenAiSource, remote: Remote, metrics: Metrics) -> None:
         self.metrics = metrics
         self.told = Told()
         self.clock = Clock()
         source._clock = self.clock
-        self._look = partial(source._look, remote, self.told, reporter)
+        self._look = partial(source._look, remote, self.told)
 
     async def look(self) -> float:
         return await self._look()
@@ -94,7 +94,7 @@ async def following(url: str, folder: Path | None = None) -> AsyncIterator[Follo
     source = OpenAiSource(ref, connector=connector, interval=60, hold=3600)
     assert source.id == "openai:team"
     async with connector.open(ref) as remote:
-        yield Follower(source, remote, FaultReporter(lambda ref, state: None), metrics)
+        yield Follower(source, remote, metrics)
 
 
 @pytest.fixture

@@ -99,7 +99,7 @@ def answer(layout: Layout, shard: Shard, outcome: int | str | None) -> dict[str,
         changes = layout.lose(shard)
     elif outcome == "409":
         layout.put_back(shard, certain=True)
-        layout.doubt(shard)
+        shard.unsure = True
     elif outcome == "422":
         assert not layout.refuse(shard)
     else:
@@ -214,7 +214,7 @@ class Cache(RuleBasedStateMachine):
         """Someone deletes a ConfigMap, and the watch tells."""
         name = data.draw(st.sampled_from(sorted(self.server.maps)))
         self.server.delete(name)
-        self.layout.doubt(self.layout.find(name))
+        self.layout.find(name).unsure = True
 
     @rule(key=st.sampled_from(KEYS), size=st.integers(1, 60))
     def foreign_write(self, key: str, size: int) -> None:

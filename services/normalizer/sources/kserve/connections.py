@@ -2,7 +2,8 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
 
 import structlog
 
@@ -10,13 +11,22 @@ from common.backoff import Backoff
 from common.clocks import loop_time
 from common.http.client import RemoteError
 from common.kube.client import KubeClient
+from common.kube.errors import KubeError
+from common.kube.resources import PODS, SECRETS
 from services.normalizer.companions import connection_of
 from services.normalizer.facts import Gone, Missing, Ref
-from services.normalizer.normalize.connection import Resolving
+from services.normalizer.normalize import values
+from services.normalizer.normalize.connection import (
+    Connection,
+    Resolving,
+    fetched_bucket,
+    is_allowed,
+    read_connection,
+    seen_in_pods,
+)
 from services.normalizer.normalize.deployment import Deployment, Planned
-from services.normalizer.normalize.storage import StorageFacts
+from services.normalizer.normalize.storage import StorageFacts, needs_bucket, needs_fields
 from services.normalizer.source import News, Sink, Source
-from services.normalizer.sources.kserve.connection_reader import ConnectionReader, is_allowed
 from services.normalizer.sources.wrappers import WrappedSink, Wrapper
 
 log = structlog.get_logger("connections")
@@ -24,6 +34,8 @@ log = structlog.get_logger("connections")
 REFRESH = 1800.0
 """Seconds after which a connection is read again although no deployment has changed."""
 _BACKOFF = (1.0, 60.0)
+_PODS_OF_ONE = 3
+_DEPLOYMENTS_ASKED = 3
 
 
 class Connections(Wrapper):
@@ -40,7 +52,7 @@ class Connections(Wrapper):
     ) -> None:
         """`allowed` are the namespaces, or `namespace/name`s, that may be read; all when empty."""
         super().__init__(source)
-        self._reader = ConnectionReader(client, resolving=resolving)
+        self._reader = _ConnectionReader(client, resolving=resolving)
         self._allowed = frozenset(allowed)
         self._refresh = refresh
         self._used: dict[Ref, Ref] = {}
@@ -148,3 +160,88 @@ def _with_use(sink: Sink, use: Callable[[Ref, Deployment | None], Ref | None]) -
                 sink.changed({left: Gone()})
 
     return WrappedSink(sink, changed)
+
+
+class _ConnectionReader:
+    """Reads the connections of one cluster, each by name; nothing is listed or watched."""
+
+    def __init__(self, client: KubeClient, *, resolving: Resolving) -> None:
+        self._client = client
+        self._secrets = resolving in ("true", "secrets")
+        self._pods = resolving in ("true", "pods")
+        self._told: set[str] = set()
+        self._buckets: dict[Ref, dict[str, str]] = {}
+
+    async def read(self, key: Ref, users: Mapping[Ref, StorageFacts]) -> Connection:
+        """Return what can be read of a connection; `users` are its deployments, the one that changed last at the end.
+
+        Raises:
+            RemoteError: nothing can be said now.
+        """
+        namespace, name = key.ids
+        refused: KubeError | None = None
+        if self._secrets:
+            try:
+                return await self._by_secret(namespace, name, whole=any(map(needs_fields, users.values())))
+            except KubeError as error:
+                if error.status == 404:
+                    return Connection(namespace=namespace, name=name, state="missing")
+                if error.status != 403:
+                    raise
+                refused = error
+        bucket, refusal = await self._by_pods(key, users) if self._pods else ("", None)
+        if bucket or not (refused or refusal):
+            return seen_in_pods(bucket, self._buckets.get(key, {}), namespace=namespace, name=name)
+        self._tell_forbidden(refused, refusal)
+        return Connection(namespace=namespace, name=name, state="forbidden")
+
+    async def _by_secret(self, namespace: str, name: str, *, whole: bool) -> Connection:
+        metadata = await self._client.get(SECRETS, name, namespace, metadata_only=True)
+        connection = read_connection({**metadata, "kind": "PartialObjectMetadata"}, namespace=namespace, name=name)
+        if connection.type == "oci" or not whole:
+            return connection
+        secret = await self._client.get(SECRETS, name, namespace)
+        return read_connection(secret, namespace=namespace, name=name)
+
+    async def _by_pods(self, key: Ref, users: Mapping[Ref, StorageFacts]) -> tuple[str, KubeError | None]:
+        """Return the bucket that the newest predictor has fetched its model from, and why no pod can be asked for it.
+
+        The deployments that changed last are asked; what the others have told before is kept.
+        """
+        asked = [user for user, storage in users.items() if user.kind == "isvc" and needs_bucket(storage)]
+        names = {user.ids[1] for user in asked}
+        known = {name: bucket for name, bucket in self._buckets.pop(key, {}).items() if name in names}
+        newest = "", next(iter(known.values()), "")
+        for user in asked[: -_DEPLOYMENTS_ASKED - 1 : -1]:
+            try:
+                found = await self._client.list_some(
+                    PODS,
+                    user.ids[0],
+                    convert=_bucket_with_age,
+                    label_selector=f"serving.kserve.io/inferenceservice={user.ids[1]},component=predictor",
+                    field_selector="status.phase=Running",
+                    at_most=_PODS_OF_ONE,
+                )
+            except KubeError as error:
+                if error.status == 403:
+                    return "", error
+                raise
+            last = max(found, default=("", ""))
+            if last[1]:
+                known[user.ids[1]] = last[1]
+                newest = max(newest, last)
+        if known:
+            self._buckets[key] = known
+        return newest[1], None
+
+    def _tell_forbidden(self, *refused: KubeError | None) -> None:
+        """Log a missing right once, not for each connection; any one of several rights is enough."""
+        remedy = "; or, for buckets alone: ".join(error.remedy for error in refused if error is not None)
+        if remedy not in self._told:
+            self._told.add(remedy)
+            log.warning("connections_unreadable", remedy=remedy)
+
+
+def _bucket_with_age(pod: Mapping[str, Any]) -> tuple[str, str]:
+    """Return when a pod was created, and the bucket that its status names; nothing else of it is kept."""
+    return values.line_at(pod, "metadata", "creationTimestamp"), fetched_bucket(pod)

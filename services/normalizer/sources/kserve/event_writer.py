@@ -157,7 +157,7 @@ class EventWriter(Wrapper):
         _, resources = _RESOURCES[ref.kind]
         served = [resource for resource in resources if await self._client.serves(resource)]
         found = await self._client.get((served or resources)[0], name, namespace, metadata_only=True)
-        uid = values.line(values.at(found, "metadata", "uid"))
+        uid = values.line_at(found, "metadata", "uid")
         if str(ref) in self._uids:
             self._uids[str(ref)] = uid
         return uid

@@ -110,13 +110,13 @@ class ServiceAddress:
 def read_route(obj: Mapping[str, Any]) -> RouteFacts:
     """Return what a Route object says."""
     host, problem = _checked(_admitted_host(obj))
-    namespace = values.line(values.at(obj, "metadata", "namespace"))
+    namespace = values.line_at(obj, "metadata", "namespace")
     return RouteFacts(
         namespace=namespace,
-        name=values.line(values.at(obj, "metadata", "name")),
+        name=values.line_at(obj, "metadata", "name"),
         host=host,
         tls=bool(values.mapping(values.at(obj, "spec", "tls"))),
-        service=values.line(values.at(obj, "spec", "to", "name")),
+        service=values.line_at(obj, "spec", "to", "name"),
         service_namespace=namespace,
         labels=_labels(obj),
         problem=problem,
@@ -128,28 +128,20 @@ def read_http_route(obj: Mapping[str, Any]) -> RouteFacts:
 
     The operator of RHOAI 3 writes no host names into its HTTPRoutes: they are those of the Gateway.
     """
-    hosts = values.items(values.at(obj, "spec", "hostnames"))
-    host, problem = _checked(values.line(hosts[0]) if hosts else "")
-    rules = values.items(values.at(obj, "spec", "rules"))
-    rule = rules[0] if rules else {}
-    matches, backends = values.items(values.at(rule, "matches")), values.items(values.at(rule, "backendRefs"))
-    backend = backends[0] if backends else {}
-    namespace = values.line(values.at(obj, "metadata", "namespace"))
-    path = values.line(values.at(matches[0], "path", "value")) if matches else ""
-    parents = values.items(values.at(obj, "spec", "parentRefs"))
-    parent = parents[0] if parents else {}
+    host, problem = _checked(values.line(_first(obj, "spec", "hostnames")))
+    rule, parent = _first(obj, "spec", "rules"), _first(obj, "spec", "parentRefs")
+    backend = _first(rule, "backendRefs")
+    namespace = values.line_at(obj, "metadata", "namespace")
+    path = values.line_at(_first(rule, "matches"), "path", "value")
     return RouteFacts(
         kind="HTTPRoute",
         namespace=namespace,
-        name=values.line(values.at(obj, "metadata", "name")),
+        name=values.line_at(obj, "metadata", "name"),
         host=host,
         path=path.rstrip("/") if re.fullmatch(r"(/[A-Za-z0-9._~-]+)*/?", path) else "",
-        service=values.line(values.at(backend, "name")),
-        service_namespace=values.line(values.at(backend, "namespace")) or namespace,
-        gateway=(
-            values.line(values.at(parent, "namespace")) or namespace,
-            values.line(values.at(parent, "name")),
-        ),
+        service=values.line_at(backend, "name"),
+        service_namespace=values.line_at(backend, "namespace") or namespace,
+        gateway=(values.line_at(parent, "namespace") or namespace, values.line_at(parent, "name")),
         labels=_labels(obj),
         problem=problem,
     )
@@ -157,11 +149,11 @@ def read_http_route(obj: Mapping[str, Any]) -> RouteFacts:
 
 def read_gateway(obj: Mapping[str, Any]) -> GatewayFacts:
     """Return what a Gateway object says."""
-    listeners = values.items(values.at(obj, "spec", "listeners"))
+    listeners = values.items_at(obj, "spec", "listeners")
     found = [
         GatewayFacts(host=host, tls=values.at(listener, "protocol") == "HTTPS")
         for listener in listeners
-        if _is_host(host := values.line(values.at(listener, "hostname")))
+        if _is_host(host := values.line_at(listener, "hostname"))
     ]
     return min(found, key=lambda each: not each.tls, default=GatewayFacts())
 
@@ -169,15 +161,15 @@ def read_gateway(obj: Mapping[str, Any]) -> GatewayFacts:
 def read_service_address(obj: Mapping[str, Any]) -> ServiceAddress:
     """Return what a Service object says."""
     return ServiceAddress(
-        namespace=values.line(values.at(obj, "metadata", "namespace")),
-        name=values.line(values.at(obj, "metadata", "name")),
+        namespace=values.line_at(obj, "metadata", "namespace"),
+        name=values.line_at(obj, "metadata", "name"),
         ports=tuple(
             ServerPort(
-                name=values.line(values.at(port, "name")),
+                name=values.line_at(port, "name"),
                 number=number,
-                protocol=values.line(values.at(port, "appProtocol")).lower(),
+                protocol=values.line_at(port, "appProtocol").lower(),
             )
-            for port in values.items(values.at(obj, "spec", "ports"))
+            for port in values.items_at(obj, "spec", "ports")
             if isinstance(number := values.at(port, "port"), int)
         ),
         external=_external(obj),
@@ -207,6 +199,11 @@ def _is_host(text: str) -> bool:
     return _HOST.fullmatch(text) is not None
 
 
+def _first(value: object, *path: str) -> Any:
+    """Return the first item of the JSON array at `path`, None without one."""
+    return next(iter(values.items_at(value, *path)), None)
+
+
 def _checked(host: str) -> tuple[str, str]:
     if not host or _is_host(host):
         return host, ""
@@ -225,12 +222,12 @@ def _external(obj: Mapping[str, Any]) -> str:
 
 
 def _admitted_host(obj: Mapping[str, Any]) -> str:
-    for ingress in values.items(values.at(obj, "status", "ingress")):
+    for ingress in values.items_at(obj, "status", "ingress"):
         refused = any(
             values.at(condition, "type") == "Admitted" and values.at(condition, "status") == "False"
-            for condition in values.items(values.at(ingress, "conditions"))
+            for condition in values.items_at(ingress, "conditions")
         )
-        if not refused and (host := values.line(values.at(ingress, "host"))):
+        if not refused and (host := values.line_at(ingress, "host")):
             return host
     return ""
 

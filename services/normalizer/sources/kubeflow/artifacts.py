@@ -59,7 +59,7 @@ class ArtifactIndex:
     def read(raw: Any) -> "ListedArtifact | None":
         """Return an item of the list of all artifacts, None for one of an experiment run, which has no version."""
         each = item_id(raw)
-        if not each or values.line(values.at(raw, "experimentRunId")):
+        if not each or values.line_at(raw, "experimentRunId"):
             return None
         return ListedArtifact(each, fingerprint(raw), values.millis(values.at(raw, "lastUpdateTimeSinceEpoch")))
 

@@ -226,7 +226,7 @@ def _untrusted(ref: SourceRef) -> Problem:
 def untrusted_remedy(ref: SourceRef) -> str:
     """Return what to do about a server outside trusted namespaces."""
     namespace = ref.origin.rpartition(" ")[2].partition("/")[0]  # of the object that names it, not of its Service
-    return f"if it is yours, add {namespace} to {ref.settings.namespaces}; if not, nothing: it is not given the token"
+    return f"if it is yours, add {namespace} to {ref.settings.namespaces}; if not, do nothing: it gets no token"
 
 
 def _invalid(route: RouteFacts) -> Problem:

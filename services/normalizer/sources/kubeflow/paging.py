@@ -202,4 +202,4 @@ def _page(answer: object) -> _Page:
         items = []  # an empty list, as Go writes it without an allocation
     if not isinstance(items, list):
         raise BadAnswer("200 without a list of items")
-    return _Page(items, values.line(values.at(answer, "nextPageToken")), claimed if isinstance(claimed, int) else 0)
+    return _Page(items, values.line_at(answer, "nextPageToken"), claimed if isinstance(claimed, int) else 0)

@@ -135,7 +135,7 @@ class RegistryPoller:
         doubts: list[RemoteError] = []
         for table, answer in lists:
             if table is self._tables.versions:
-                self._tables.replace(table.replaced(answer.items))
+                self._tables.artifacts.forget(table.replaced(answer.items))
             table.apply(answer)
         for table, answer in lists:
             if answer.error is None:

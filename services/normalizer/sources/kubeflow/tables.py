@@ -182,10 +182,6 @@ class Tables:
         if table is self.versions:
             self.artifacts.forget(ids)
 
-    def replace(self, versions: Set[str]) -> None:
-        """Forget the artifacts of versions whose ids belong to other versions now."""
-        self.artifacts.forget(versions)
-
     def joined(self) -> Mapping[str, RegisteredVersion]:
         """Return all versions whose model is known, by id; what did not change is the same object as before."""
         sides = (*(table.objects for table in self.tables), self.artifacts.of_version)

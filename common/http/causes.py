@@ -1,0 +1,50 @@
+"""Why a request failed, in words, without what only the author of the HTTP library understands."""
+
+import json
+import os
+import re
+import socket
+import ssl
+
+import aiohttp
+
+_BLANKS = re.compile(r"\s+")
+_TAGS = re.compile(r"<[^>]*>")
+# `[SSL: WRONG_VERSION_NUMBER] wrong version number (_ssl.c:1006)`
+_SSL = re.compile(r"\[SSL[^\]]*\] | \(_ssl\.c:\d+\)")
+_NO_TLS = "WRONG_VERSION_NUMBER"
+
+
+def cause_of(error: Exception) -> str:
+    """Return why there was no answer."""
+    if not isinstance(error, aiohttp.ClientConnectorError):
+        return str(error) or type(error).__name__
+    return f"cannot connect to {error.host}:{error.port}: {_of_system(error.os_error)}"
+
+
+def distrust_of(error: aiohttp.ClientConnectorCertificateError) -> str:
+    """Return why a certificate is not trusted."""
+    of_tls = error.certificate_error
+    return getattr(of_tls, "verify_message", "") or _SSL.sub("", str(of_tls))
+
+
+def reason_of(status: int, body: bytes) -> str:
+    """Return a short text from the body of an error: the message in its JSON, or its text without markup."""
+    text = body[:4096].decode("utf-8", "replace")
+    try:
+        fields = json.loads(body)
+        if isinstance(fields, dict):
+            text = str(fields.get("detail") or fields.get("message") or fields.get("error") or text)
+    except (ValueError, RecursionError):
+        text = _TAGS.sub(" ", text)
+    return _BLANKS.sub(" ", text).strip().removeprefix(f"{status} ")[:300]
+
+
+def _of_system(error: OSError) -> str:
+    if isinstance(error, ssl.SSLError):
+        if error.reason == _NO_TLS:
+            return "it does not speak TLS: is its URL http:// instead of https://?"
+        return _SSL.sub("", str(error.strerror or error))
+    if isinstance(error, socket.gaierror) or not error.errno or error.errno < 0:
+        return error.strerror or str(error)
+    return os.strerror(error.errno).lower()
