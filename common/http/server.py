@@ -170,7 +170,7 @@ def _as_problem(error: web.HTTPException, request: web.Request) -> HttpProblem:
     details = {
         404: f"nothing is served at {request.path}",
         405: f"{request.path} does not allow {request.method}, only {headers.get('Allow')}",
-        413: f"the body is larger than {request.app._client_max_size} bytes",  # noqa: SLF001
+        413: f"the body is larger than {request.client_max_size} bytes",
     }
     return HttpProblem(error.status, details.get(error.status, error.text or error.reason), headers=headers)
 

@@ -300,3 +300,23 @@ def test_addresses(text: str, expected: Address) -> None:
 def test_what_is_no_address_is_refused_and_the_expected_named(text: str) -> None:
     with pytest.raises(ValueError, match="expected PORT"):
         parse_address(text)
+
+
+async def test_the_private_count_of_requests_in_aiohttp_is_what_the_deadline_takes_it_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    connections: list[connection.ServerConnection] = []
+    made = connection.ServerConnection.connection_made
+
+    def note(self: connection.ServerConnection, transport: asyncio.BaseTransport) -> None:
+        connections.append(self)
+        made(self, transport)
+
+    monkeypatch.setattr(connection.ServerConnection, "connection_made", note)
+    async with Server().running() as service, aiohttp.ClientSession() as client:
+        for number in (1, 2):
+            async with client.get(f"http://127.0.0.1:{service.port}/hello") as answer:
+                assert await answer.text() == "hello"
+            [only] = connections
+            assert only._request_count == number
+            only._end_if_silent()
