@@ -45,7 +45,7 @@ class ReflectorOptions:
     idle: float = 90
     """Time without data after which a connection counts as dead. Servers send a bookmark about every minute, so one may
     be late; with a server that sends none, an idle watch costs one new request in this time, but no list."""
-    settled: float = 1
+    working_after: float = 1
     """A watch counts as working if it received something new, or lasted this long."""
     backoff: tuple[float, float] = (0.25, 30)
     """Longest pause after the first failure, and after many."""
@@ -101,7 +101,7 @@ class Reflector(Generic[T]):
         self._next_list = 0.0
         self._next_resync: float | None = None
         self._watching: asyncio.Timeout | None = None
-        self._settled = False
+        self._working = False
         self.synced = False
 
     @property
@@ -164,7 +164,7 @@ class Reflector(Generic[T]):
 
     async def _watch(self, version: str) -> float:
         """Watch until the watch ends or a list is due; return the pause before the next step."""
-        self._settled = opened = False
+        self._working = opened = False
         try:
             async with (
                 asyncio.timeout_at(self._next_resync) as self._watching,
@@ -179,10 +179,10 @@ class Reflector(Generic[T]):
                 ) as events,
             ):
                 opened = True
-                with self._settling():
+                with self._note_working_later():
                     async for event in events:
                         self._take(event)
-            if not self._settled:
+            if not self._working:
                 raise GarbledAnswer("the server closed the watch at once, without an event")
         except TimeoutError:
             self._relist = True
@@ -204,7 +204,7 @@ class Reflector(Generic[T]):
         self._report.holds(len(self.store), self._replica.invalid)
         if event.version != self._version:
             self._version = event.version
-            self._settle()
+            self._note_working()
 
     def _watch_failed(self, error: RemoteError, *, opened: bool) -> float:
         reason = _reason(error)
@@ -219,16 +219,16 @@ class Reflector(Generic[T]):
         return pause
 
     @contextmanager
-    def _settling(self) -> Iterator[None]:
-        timer = asyncio.get_running_loop().call_later(self._options.settled, self._settle)
+    def _note_working_later(self) -> Iterator[None]:
+        timer = asyncio.get_running_loop().call_later(self._options.working_after, self._note_working)
         try:
             yield
         finally:
             timer.cancel()
 
-    def _settle(self) -> None:
-        if not self._settled:
-            self._settled = True
+    def _note_working(self) -> None:
+        if not self._working:
+            self._working = True
             self._watch_backoff.reset()
             self._report.working("watch")
 

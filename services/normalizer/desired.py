@@ -193,7 +193,7 @@ class Desired:
             self._renderer.see_version(ref)
         if refs:
             self._dirty |= self._earlier.versions_awaiting()
-        for registry in self._registered.over():
+        for registry in self._registered.finished():
             self._dirty |= self._registered.drop(registry) | set(self._earlier.unseen.of(registry))
             self._renderer.note(str(Ref.registry(registry)), ())
         for cluster in [each for each in self._removed_clusters if not self._deployments.has_cluster(each)]:

@@ -87,7 +87,7 @@ class Registered:
         self._unusable = {ref: problem for ref, problem in self._unusable.items() if ref.place != registry}
         return set(map(str, self._versions.pop(registry, {})))
 
-    def over(self) -> list[str]:
+    def finished(self) -> list[str]:
         """Return the registries that are gone, with all their entries."""
         return [registry for registry in self._registries if self._ledger.is_over(registry_source(registry))]
 

@@ -221,9 +221,9 @@ class ConfigMapStore:
         shown = [self._entries.marked_outdated(seen) for seen in found]
         layout = self._entries.layout
         condition = assess(
-            {layout.find(seen.name).number: seen for seen in shown if layout.names(seen.name)},
+            {layout.find(seen.name).number: seen for seen in shown if layout.has_name(seen.name)},
             base=BASE,
-            others=any(self._cards.layout.names(seen.name) for seen in shown),
+            others=any(self._cards.layout.has_name(seen.name) for seen in shown),
         )
         entries = merge(self._entries.layout, shown)
         cards = merge(self._cards.layout, shown)
@@ -254,7 +254,7 @@ class ConfigMapStore:
     # --- internal
 
     def _family(self, name: str) -> Family | None:
-        return next((family for family in self._families if family.layout.names(name)), None)
+        return next((family for family in self._families if family.layout.has_name(name)), None)
 
     def _is_durable(self, keys: Collection[str], slots: Collection[str], *, complete: bool) -> bool:
         return (

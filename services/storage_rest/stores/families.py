@@ -55,7 +55,7 @@ class EntryFamily:
 
     def marked_outdated(self, seen: Observation) -> Observation:
         """Return an observation in which outdated values have another digest, so that they are written again."""
-        if not self.layout.names(seen.name):
+        if not self.layout.has_name(seen.name):
             return seen
         values = {
             slot: replace(value, digest=f"outdated {value.digest}") if self.is_outdated(value) else value

@@ -38,7 +38,7 @@ class Layout:
         self._pattern = re.compile(re.escape(base) + r"(?:-([2-9]|[1-9]\d{1,5}))?\Z")
         self._shard(1)
 
-    def names(self, name: str) -> bool:
+    def has_name(self, name: str) -> bool:
         """Return whether a ConfigMap of this name belongs to the family."""
         return self._pattern.match(name) is not None
 
@@ -165,7 +165,7 @@ class Layout:
         if listed and seen.version < shard.version:
             shard.unsure = True
             return {}
-        former = shard.names
+        former = shard.keys
         foreign = shard.observe(seen)
         self._count(shard.number, announced=seen.shards)
         self._expected |= shard.missing
@@ -185,7 +185,7 @@ class Layout:
     def lose(self, shard: Shard) -> dict[str, Change]:
         """Process the deletion of a ConfigMap; returns as `observe`."""
         self._deferred.pop(shard.number, None)
-        former = shard.names
+        former = shard.keys
         lost = shard.lose()
         self._expected |= shard.missing
         return self._changed(shard, lost, former)

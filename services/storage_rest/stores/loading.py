@@ -19,7 +19,7 @@ class CacheCondition:
 
 def unlisted(layout: Layout, shown: Iterable[Observation]) -> list[str]:
     """Return the names of the ConfigMaps that a family must have by its number of them, and that are not shown."""
-    by_number = {layout.find(seen.name).number: seen for seen in shown if layout.names(seen.name)}
+    by_number = {layout.find(seen.name).number: seen for seen in shown if layout.has_name(seen.name)}
     highest = by_number[1].shards if 1 in by_number else 0
     return [f"{layout.base}-{number}" for number in range(2, highest + 1) if number not in by_number]
 
@@ -28,7 +28,7 @@ def merge(layout: Layout, shown: Iterable[Observation]) -> dict[str, Value]:
     """Return the values of a family; of several copies, the readable one with the highest ConfigMap number."""
     values: dict[str, Value] = {}
     spoiled = set()
-    for seen in sorted((s for s in shown if layout.names(s.name)), key=lambda s: layout.find(s.name).number):
+    for seen in sorted((s for s in shown if layout.has_name(s.name)), key=lambda s: layout.find(s.name).number):
         for slot, value in seen.values.items():
             if value.usable or slot not in values:
                 values[slot] = value

@@ -61,7 +61,7 @@ class Shard:
         return self.other + sum(held.size for held in self.held.values())
 
     @property
-    def names(self) -> set[str]:
+    def keys(self) -> set[str]:
         """The keys that it contains, or may contain."""
         return self.held.keys() | self._perhaps.keys()
 

@@ -13,7 +13,7 @@ from common.kube.reflector import Reflector, ReflectorOptions
 from common.kube.replica import Key
 from common.kube.resources import INFERENCE_SERVICES, Resource
 
-FAST = ReflectorOptions(resync=0, settled=0.2, backoff=(0.02, 0.2), slow=0.2, list_gap=0.05)
+FAST = ReflectorOptions(resync=0, working_after=0.2, backoff=(0.02, 0.2), slow=0.2, list_gap=0.05)
 
 
 class Fact(NamedTuple):

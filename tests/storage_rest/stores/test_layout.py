@@ -477,7 +477,7 @@ def test_names(layout: Layout) -> None:
     assert [
         name
         for name in ("map", "map-2", "map-10", "map-1", "map-0", "map-02", "mapx", "map-x", "map-2-3")
-        if layout.names(name)
+        if layout.has_name(name)
     ] == ["map", "map-2", "map-10"]
     with pytest.raises(ValueError, match="map-1"):
         layout.find("map-1")
