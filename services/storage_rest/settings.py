@@ -30,7 +30,7 @@ class StorageSettings(ServiceSettings):
     )
     state_dir: Path = Field(Path("state"), alias="STATE_DIR", description="directory of the cache of type File")
     shard_budget: int = Field(
-        114_688, alias="SHARD_BUDGET", ge=4096, le=1_000_000, description="most bytes of values in one ConfigMap"
+        122_880, alias="SHARD_BUDGET", ge=4096, le=1_000_000, description="most bytes of values in one ConfigMap"
     )
     document_limit: int = Field(
         1024 * 1024, alias="DOCUMENT_LIMIT", gt=0, description="largest document or model card accepted, in bytes"

@@ -63,8 +63,8 @@ SETTINGS = (
     SettingStatus(name="POLLING_INTERVAL", value="120 s", default=True),
 )
 SHARDS = (
-    ShardStatus(name="bac-import-model", bytes=61_440, budget=114_688, limit=1_048_576),
-    ShardStatus(name="bac-import-model-cards", bytes=12_288, budget=114_688, limit=1_048_576),
+    ShardStatus(name="bac-import-model", bytes=61_440, budget=122_880, limit=1_048_576),
+    ShardStatus(name="bac-import-model-cards", bytes=12_288, budget=122_880, limit=1_048_576),
 )
 ARRIVALS = tuple(MovementStatus(key=kind.key, at=before(hours=number + 1)) for number, kind in enumerate(KINDS[:4]))
 

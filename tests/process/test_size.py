@@ -13,7 +13,7 @@ from tests.process.reader import Reader
 from tests.process.sender import Sender, card, entry
 from tests.waiting import eventually
 
-BUDGET = 114_688
+BUDGET = 122_880
 
 
 def model_key(number: int) -> str:

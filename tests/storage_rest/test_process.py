@@ -174,7 +174,7 @@ class TestSettings:
         for name in ("STORAGE_TYPE", "BRIDGE_URL", "POD_IP", "SHARD_BUDGET", "REMOVAL_GUARD"):
             monkeypatch.delenv(name, raising=False)
         settings = StorageSettings.load()
-        assert (settings.storage_type, settings.shard_budget, settings.removal_guard) == ("ConfigMap", 114_688, "on")
+        assert (settings.storage_type, settings.shard_budget, settings.removal_guard) == ("ConfigMap", 122_880, "on")
         assert settings.bridge == "http://localhost:9090"
 
     def test_the_documented_environment(self, monkeypatch: pytest.MonkeyPatch) -> None:

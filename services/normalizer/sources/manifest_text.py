@@ -26,7 +26,7 @@ class UnreadableError(Exception):
 
 
 class Unquoted(str):
-    """A text that other readers of YAML take for a number, a date or a truth value, for it stands without quotes."""
+    """A text that kubectl takes for a number or a truth value, because it has no quotes."""
 
 
 class Located(dict[str, Any]):
@@ -160,9 +160,10 @@ _NULL, _BOOL, _INT, _TEXT, _MERGE, _UNQUOTED = "null", "bool", "int", "text", "m
 # YAML 1.2, core schema, without floats: nothing here is one, and `version: 1.10` is not to become 1.1.
 _PLAIN = re.compile(
     r"(?P<null>~|null|Null|NULL|)\Z|(?P<bool>true|True|TRUE|false|False|FALSE)\Z|(?P<int>-?(?:0|[1-9][0-9]*))\Z|(?P<merge><<)\Z"
-    # What YAML 1.1 and Kubernetes' own reader take for something else than a text.
-    r"|(?P<unquoted>(?i:yes|no|on|off|y|n)|[-+]?(?:\.?[0-9][0-9_.:eE+-]*|0[xob][0-9a-fA-F_]+|\.(?:inf|nan))"
-    r"|[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:[Tt ].*)?)\Z"
+    # What kubectl takes for something else than a text (sigs.k8s.io/yaml, goyaml.v2, resolve.go). Dates, times and
+    # numbers with several dots are texts to it.
+    r"|(?P<unquoted>(?i:yes|no|on|off|y|n)|[-+]?(?:(?:[0-9][0-9_]*\.?|\.[0-9])[0-9_]*(?:[eE][-+]?[0-9]+)?"
+    r"|0[xob][0-9a-fA-F_]+|\.(?i:inf|nan)))\Z"
 )
 _MAX_DIGITS = 18
 _LONGEST_WORD = len("false")
