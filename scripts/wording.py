@@ -71,12 +71,12 @@ PHRASES = {
     r"(problem|fault|error|change|departure|removal)s? (is|are) told": "is reported, logged, shown",
     r"_?let_go|kick|read_by_stranger": "a name that says what it does: withdraw, wake, read_by_others",
 }
-"""Regular expressions, found as whole words in any case, and what to write in their place."""
+"""Regular expressions, found as whole words in any case, also in names with underscores, and what to write instead."""
 
 _GAP = r"\s+(?:#\s*)?"
 """What may stand between two words: also the end of a line, and the beginning of the next one of a comment."""
 _BANNED = {
-    re.compile(rf"(?<![\w-])(?:{phrase.replace(' ', _GAP)})(?![\w-])", re.IGNORECASE): advice
+    re.compile(rf"(?<![^\W_]|-)(?:{phrase.replace(' ', _GAP)})(?![^\W_]|-)", re.IGNORECASE): advice
     for phrase, advice in PHRASES.items()
 }
 

@@ -45,7 +45,7 @@ def test_intervals_are_measured_with_the_clock_of_the_event_loop() -> None:
     assert found == set(), "use common.clocks; time.perf_counter is for measuring how long work took"
 
 
-def test_whoever_shows_the_time_is_given_the_clock() -> None:
+def test_what_shows_the_time_is_given_the_clock() -> None:
     for path in CODE:
         tree = parse(path)
         defaults: list[ast.expr | None] = []

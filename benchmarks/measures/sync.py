@@ -62,7 +62,7 @@ async def one(size: int, *, setup: Setup = HERE, latency: Latency | None = None,
             await place.registry.catalog("put_card", "curated", f"example/model-{number:04}", CARD)
         await place.pod.start(STORAGE, LOCATION, ready=False)
         await place.pod.ready(STORAGE)
-        await _count_anew(place)
+        await _restart_counts(place)
         start = time.perf_counter()
         await place.pod.start(NORMALIZER, ready=False)
         began = await _first_request(place)
@@ -71,9 +71,9 @@ async def one(size: int, *, setup: Setup = HERE, latency: Latency | None = None,
         requests = await place.until_polled()
         api = await place.cluster.counts()
         _, listed = await place.feed.get("/list")
-        await _count_anew(place)
+        await _restart_counts(place)
         idle_requests, idle_api = await place.until_polled(), await place.cluster.counts()
-        await _count_anew(place)
+        await _restart_counts(place)
         await place.registry.registry("edit", MODELS, "7", description="What it is good for, in other words")
         change_requests = await place.until_polled()
         await place.until_kept(size + 1)
@@ -91,7 +91,7 @@ async def one(size: int, *, setup: Setup = HERE, latency: Latency | None = None,
         )
 
 
-async def _count_anew(place: World) -> None:
+async def _restart_counts(place: World) -> None:
     await place.asked(reset=True)
     await place.cluster.reset_counts()
 

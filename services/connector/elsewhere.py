@@ -59,7 +59,7 @@ async def read_cluster(environ: Mapping[str, str], settings: NormalizerSettings)
         found, refused = await _listed(api, INFERENCE_SERVICES, "InferenceService", places)
         if refused is not None:
             raise refused
-        for kind, resources in _beside(settings).items():
+        for kind, resources in _companions(settings).items():
             for resource in resources:
                 further, refused = await _listed(api, resource, kind, (None,) if kind == _OF_CLUSTER else places)
                 found |= further
@@ -70,7 +70,7 @@ async def read_cluster(environ: Mapping[str, str], settings: NormalizerSettings)
     return found
 
 
-def _beside(settings: NormalizerSettings) -> dict[str, tuple[Resource, ...]]:
+def _companions(settings: NormalizerSettings) -> dict[str, tuple[Resource, ...]]:
     """Return the kinds that are read in addition to InferenceServices, with the versions that a cluster may have."""
     kinds: dict[str, tuple[Resource, ...]] = {
         "LLMInferenceService": LLM_INFERENCE_SERVICES,

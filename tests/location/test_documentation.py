@@ -152,7 +152,7 @@ async def test_nothing_is_shown_before_the_feed_is_complete(path: str, location:
     assert (await location.get(path))[0] == 503
 
 
-async def test_a_card_is_served_as_it_was_written_to_whoever_asks(location: Location) -> None:
+async def test_a_card_is_served_as_it_was_written_to_everyone_who_asks(location: Location) -> None:
     fill(location)
     for path in (f"/modelcard?key={quote(CARD_KEY)}&raw=true", "/modelcard?entry=world_chat&raw=true"):
         assert await read(location, path) == CARD

@@ -86,7 +86,7 @@ async def test_validators_and_head(location: Location, path: str) -> None:
     assert status == 200
 
 
-async def test_gzip_is_sent_to_whoever_asks_for_it(location: Location) -> None:
+async def test_gzip_is_sent_to_those_who_ask_for_it(location: Location) -> None:
     document = model_document(description="long " * 1000)
     location.fill(upsert(body=document))
     path = "/mnist/v1/model-catalog.json"

@@ -80,7 +80,7 @@ def test_a_card_goes_with_the_last_entry_that_has_it(shelf: Shelf) -> None:
     assert shelf.card("k") is None
 
 
-def test_the_index_is_made_anew_only_when_an_entry_comes_goes_or_moves(shelf: Shelf) -> None:
+def test_the_index_is_made_again_only_when_an_entry_comes_goes_or_moves(shelf: Shelf) -> None:
     shelf.apply(prepare(changes(upsert("a_1")), whole=True))
     before = shelf.membership
     shelf.apply(prepare(changes(upsert("a_1", model_document("other"))), whole=False))

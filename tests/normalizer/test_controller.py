@@ -292,7 +292,7 @@ async def test_of_many_that_a_list_lacks_none_is_asked_for_and_the_list_is_read_
         assert len(storage.entries) == 2
 
 
-async def test_the_status_says_how_sources_fare_and_what_is_leaving() -> None:
+async def test_the_status_says_how_sources_are_and_what_is_leaving() -> None:
     settings = NormalizerSettings.load(default_owner="me")
     controller = create_controller(
         settings=settings, storage=MemoryStorage(), health=Health(), metrics=Metrics("test", "0")

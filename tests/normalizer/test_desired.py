@@ -205,7 +205,7 @@ def test_names_that_collide_are_reported_apart_and_stay_so_after_a_restart(bench
     assert restarted.storage == bench.storage
 
 
-def test_readable_names_are_for_new_entities_and_whoever_has_a_name_keeps_it() -> None:
+def test_readable_names_are_for_new_entities_and_those_that_have_a_name_keep_it() -> None:
     readable = Defaults(readable_names=True)
     former = Bench()
     former.registry(models=model(name="Granite 3.1"), versions=version(name="V1.0"), artifacts={"10": ()})
@@ -504,7 +504,9 @@ def test_one_that_is_shown_alone_next_to_the_server_of_its_version_is_reported(b
     assert not bench.desired.problems
 
 
-def test_what_is_malformed_in_a_registry_is_a_problem_until_it_is_mended_or_the_registry_is_gone(bench: Bench) -> None:
+def test_what_is_malformed_in_a_registry_is_a_problem_until_it_is_corrected_or_the_registry_is_gone(
+    bench: Bench,
+) -> None:
     malformed = Problem("registry_item_unusable", "warning", "registered_models 7 of reg", "it has no name", "fix it")
     bench.registry(replace(REGISTRY, problems=(malformed,)))
     assert bench.desired.problems == {str(Ref.registry("ns/reg")): (malformed,)}

@@ -68,7 +68,7 @@ async def test_a_watch_that_worked_goes_on_from_where_it_broke(
 
 
 @pytest.mark.parametrize("form", ["event", "status"])
-async def test_an_expired_version_is_listed_anew(
+async def test_an_expired_version_is_listed_again(
     cluster: FakeCluster, client: KubeClient, kube_metrics: KubeMetrics, metrics: Metrics, form: str
 ) -> None:
     async with following(client, kube_metrics) as it:
@@ -352,7 +352,7 @@ async def test_a_type_that_goes_and_comes_back(
         await settled(it, "ok")
 
 
-async def test_a_version_that_the_server_does_not_have_yet_is_listed_anew(
+async def test_a_version_that_the_server_does_not_have_yet_is_listed_again(
     cluster: FakeCluster, client: KubeClient, kube_metrics: KubeMetrics
 ) -> None:
     body = {

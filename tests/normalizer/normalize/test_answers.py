@@ -140,7 +140,7 @@ def test_only_servers_that_run_and_ask_for_no_token_are_asked(obj: dict[str, Any
         (None, {"serving.kserve.io/stop": "true"}, None),
     ],
 )
-def test_llm_inference_services_are_asked_likewise(
+def test_llm_inference_services_are_asked_too(
     secured: bool | None, annotations: dict[str, str], asked: Questions | None
 ) -> None:
     deployment = read_llmisvc(objects.llm_isvc("granite", annotations=annotations), secured=secured)

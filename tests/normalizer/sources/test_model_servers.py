@@ -236,7 +236,7 @@ async def test_tls_is_verified() -> None:
             await eventually(lambda: told.names == [("granite-8b",)])
 
 
-async def test_definitions_are_asked_for_likewise(server: ModelServer) -> None:
+async def test_definitions_are_asked_for_too(server: ModelServer) -> None:
     async with asking(definitions=True) as (script, told):
         script.tell(REF, deployment(server.url))
         await eventually(lambda: told.facts)

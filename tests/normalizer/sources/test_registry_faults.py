@@ -17,7 +17,7 @@ from services.normalizer.sources.refs import SourceRef
 from tests.fakes.registry import MODELS, V1, V1ALPHA3, VERSIONS, FakeRegistry, PageLimits
 from tests.normalizer.sources.support import Polled, Reading, connector, live, polling, ref_of
 
-OLD = PageLimits(default=20, cap=20)
+EARLIER_LIMITS = PageLimits(default=20, cap=20)
 LISTED = {"registered_models", "model_versions", "model_artifacts", "inference_services", "serving_environments"}
 
 
@@ -97,7 +97,7 @@ async def test_a_database_that_is_away_is_no_absence_and_its_address_is_not_quot
 
 
 async def test_404_for_objects_of_a_list_that_came_short_is_no_absence_while_the_database_is_away() -> None:
-    async with FakeRegistry(limits=OLD) as registry, polling(registry) as poller:
+    async with FakeRegistry(limits=EARLIER_LIMITS) as registry, polling(registry) as poller:
         registry.populate(45)
         before = await poller.poll()
         registry.fail("shrinking", "model_versions", count=3)
@@ -211,7 +211,7 @@ async def test_empty_answers_at_the_start_are_no_empty_registry() -> None:
 
 
 async def test_the_second_page_fails() -> None:
-    async with FakeRegistry(limits=OLD) as registry, polling(registry) as poller:
+    async with FakeRegistry(limits=EARLIER_LIMITS) as registry, polling(registry) as poller:
         registry.populate(45)
         before = await poller.poll()
         registry.edit(MODELS, "1", description="on the first page")
@@ -234,7 +234,7 @@ async def test_the_second_page_fails() -> None:
 
 @pytest.mark.parametrize("path", ["registered_models", "model_versions", "inference_services"])
 async def test_a_list_that_shrinks_between_pages_removes_nothing(path: str) -> None:
-    async with FakeRegistry(limits=OLD) as registry, polling(registry) as poller:
+    async with FakeRegistry(limits=EARLIER_LIMITS) as registry, polling(registry) as poller:
         registry.populate(45)
         for number in range(1, 46):
             registry.add_inference_service(f"isvc-{number}", str(number), str(number), "models")
@@ -274,7 +274,7 @@ async def test_an_announced_page_that_is_empty_is_a_doubt_unless_a_total_says_ot
 
 
 async def test_a_list_that_shrinks_for_good_loses_only_what_is_gone() -> None:
-    async with FakeRegistry(limits=OLD) as registry, polling(registry) as poller:
+    async with FakeRegistry(limits=EARLIER_LIMITS) as registry, polling(registry) as poller:
         registry.populate(45)
         before = await poller.poll()
         registry.delete(MODELS, "5")
@@ -287,7 +287,7 @@ async def test_a_list_that_shrinks_for_good_loses_only_what_is_gone() -> None:
 
 
 async def test_on_the_first_poll_versions_betray_a_model_that_the_list_lacks() -> None:
-    async with FakeRegistry(limits=OLD) as registry, polling(registry) as poller:
+    async with FakeRegistry(limits=EARLIER_LIMITS) as registry, polling(registry) as poller:
         registry.populate(45)
         registry.fail("shrinking", "registered_models", count=3)
         reading = await poller.poll()
@@ -298,7 +298,7 @@ async def test_on_the_first_poll_versions_betray_a_model_that_the_list_lacks() -
 
 async def test_after_a_restart_what_was_known_is_asked_for_before_it_is_gone() -> None:
     known = [str(number) for number in range(1, 46)]
-    async with FakeRegistry(limits=OLD) as registry, polling(registry, expected=known) as poller:
+    async with FakeRegistry(limits=EARLIER_LIMITS) as registry, polling(registry, expected=known) as poller:
         registry.populate(45)
         registry.delete(MODELS, "45")
         registry.fail("shrinking", "model_versions", count=3)
@@ -322,7 +322,7 @@ async def test_a_name_that_is_not_known() -> None:
 
 
 async def test_a_token_that_repeats_ends_a_list_that_is_not_whole() -> None:
-    async with FakeRegistry(limits=OLD) as registry, polling(registry) as poller:
+    async with FakeRegistry(limits=EARLIER_LIMITS) as registry, polling(registry) as poller:
         registry.populate(65)
         before = await poller.poll()
         registry.counted(reset=True)
@@ -336,7 +336,7 @@ async def test_a_token_that_repeats_ends_a_list_that_is_not_whole() -> None:
 
 
 async def test_a_last_page_that_names_itself_ends_a_whole_list() -> None:
-    async with FakeRegistry(limits=OLD) as registry, polling(registry) as poller:
+    async with FakeRegistry(limits=EARLIER_LIMITS) as registry, polling(registry) as poller:
         registry.populate(45)
         registry.fail("echoing")
         reading = await poller.poll()

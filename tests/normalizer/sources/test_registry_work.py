@@ -22,12 +22,12 @@ from services.normalizer.sources.registry_source import RegistrySource
 from tests.fakes.registry import ALL, ML_METADATA, MODELS, V1, V1ALPHA3, VERSIONS, FakeRegistry, PageLimits
 from tests.normalizer.sources.support import ARTIFACTS, LISTS, Polled, connector, live, polling, ref_of
 
-OLD = PageLimits(default=20, cap=20)
+EARLIER_LIMITS = PageLimits(default=20, cap=20)
 
 
 @pytest.mark.parametrize(("versions", "expected"), [(1, 45), (3, 135)])
 async def test_every_version_is_read_from_a_server_with_pages_of_20(versions: int, expected: int) -> None:
-    async with FakeRegistry(limits=OLD) as registry, polling(registry) as poller:
+    async with FakeRegistry(limits=EARLIER_LIMITS) as registry, polling(registry) as poller:
         registry.populate(45, versions=versions)
         reading = await poller.poll()
         counts = registry.counted(reset=True)
@@ -231,7 +231,7 @@ async def test_an_object_with_more_bytes_than_are_read_leaves_the_list_incomplet
 
 async def test_a_list_with_more_items_than_are_read_is_not_complete(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(paging, "MAX_ITEMS", 240)
-    async with FakeRegistry(limits=OLD) as registry, polling(registry) as poller:
+    async with FakeRegistry(limits=EARLIER_LIMITS) as registry, polling(registry) as poller:
         registry.populate(100)
         reading = await poller.poll()
 
@@ -245,7 +245,7 @@ async def test_a_list_with_more_items_than_are_read_is_not_complete(monkeypatch:
 async def test_what_is_read_of_a_registry_is_bounded_over_all_of_its_lists(
     bound: str, most: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with FakeRegistry(limits=OLD) as registry, polling(registry) as poller:
+    async with FakeRegistry(limits=EARLIER_LIMITS) as registry, polling(registry) as poller:
         registry.populate(100)
         assert (await poller.poll()).complete
         monkeypatch.setattr(paging, bound, most)  # each of the lists alone is well below
