@@ -176,6 +176,10 @@ class Allocator:
             for ref in kind.holders - set(refs):
                 kind.release(ref)
 
+    def release_server(self, ref: str) -> None:
+        """Release the name of the server of `ref`, if it holds one."""
+        self._servers.release(ref)
+
     def release(self, ref: str) -> None:
         """Release the key and names of `ref`, if it holds any."""
         for kind in (self._keys, self._models, self._servers):

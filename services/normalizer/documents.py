@@ -84,6 +84,7 @@ class Documents:
         self._keys: dict[str, str] = {}
         self._named: AbstractSet[str] = frozenset()  # those being published
         self._titles = _Titles()
+        self._shown_in: dict[str, str] = {}  # the document that a server was last shown in
         self.wanted: dict[str, Upsert] = {}
         self.retitled: set[str] = set()
 
@@ -100,6 +101,8 @@ class Documents:
         stored_names: dict[str, Identity] = {}
         for key, entry in sorted(stored.items(), key=lambda item: (len(item[0]), item[0]), reverse=True):
             if entry.ref and entry.model_name:
+                if entry.server_ref:
+                    self._shown_in.setdefault(entry.server_ref, owner(entry.ref))
                 stored_names[owner(entry.ref)] = Identity(
                     key=key, uri=entry.uri, model_name=entry.model_name, server_name=entry.server_name or None
                 )
@@ -111,7 +114,20 @@ class Documents:
 
     def free_names(self, stored: Mapping[str, Stored]) -> None:
         """Release the names of documents that are neither wanted nor stored any more."""
-        self._allocator.keep_only(self._keys.keys() | self._named | {entry.ref for entry in stored.values()})
+        kept = self._keys.keys() | self._named | {entry.ref for entry in stored.values()}
+        self._allocator.keep_only(kept)
+        self._shown_in = {server: ref for server, ref in self._shown_in.items() if ref in kept}
+
+    def move_server(self, ref: str, is_leaving: Callable[[str], bool]) -> None:
+        """Have the server of a document keep its name if the document that showed it before is leaving.
+
+        `is_leaving` returns whether the document of a reference leaves. Else a name is free only when its entry has
+        left, so that the server of a new version would get another name for good.
+        """
+        server = self._server_of.get(ref, "")
+        former = self._shown_in.get(server, ref)
+        if server and former != ref and former not in self and is_leaving(former):
+            self._allocator.release_server(former)
 
     def is_stored(self, ref: str, stored: Mapping[str, str]) -> bool:
         """Return whether a document is stored in its current form; `stored` are digests by key."""
@@ -150,6 +166,8 @@ class Documents:
             self._drop(normalized.ref)
         for upsert in upserts:
             self._keys[upsert.ref] = upsert.key
+            if upsert.server_ref:
+                self._shown_in[upsert.server_ref] = upsert.ref
             self.wanted[upsert.key] = upsert
         self._named = frozenset()
 

@@ -250,6 +250,8 @@ class Renderer:
                 self.documents.withdraw(ref)
                 self.note(ref, self._problems_of(ref))
         documents = [document for document in rendered.values() if document is not None]
+        for document in documents:
+            self.documents.move_server(document.ref, lambda ref: bool(self._ledger.departed(ref)))
         yield from self.documents.publish(documents, self._guarded)
         self.dirty |= self.documents.retitled
         self.documents.retitled.clear()

@@ -480,6 +480,18 @@ def test_an_isvc_that_moves_to_another_version_moves_the_server(bench: Bench) ->
     assert "modelServer" in bench.document("granite_v2")
 
 
+def test_a_server_that_moves_from_a_version_that_leaves_keeps_its_name(bench: Bench) -> None:
+    """A name that the leaving version held until it has left would give the server another one for good."""
+    rest = {"models": model(), "artifacts": {"10": (), "11": ()}}
+    bench.registry(**rest, versions=version() | version("11", "v2"))
+    bench.isvc(objects.isvc("m", labels=LABELS))
+    moved = objects.isvc("m", labels={**LABELS, "modelregistry.opendatahub.io/model-version-id": "11"})
+    bench.desired.put(SOURCE, isvc("m"), read_isvc(moved), now=bench.now)  # both are rendered together
+    bench.registry(**rest, versions=version(state="ARCHIVED") | version("11", "v2"))
+    assert bench.keys == ["granite_v2"]
+    assert bench.document("granite_v2")["modelServer"]["name"] == "m"
+
+
 def test_of_two_isvcs_for_one_version_one_is_its_server_and_the_other_stands_alone(bench: Bench) -> None:
     bench.registry(**one_version())
     bench.isvc(objects.isvc("one", labels=LABELS))

@@ -206,6 +206,12 @@ ROUNDS = st.lists(st.lists(HAPPENINGS, max_size=4), max_size=4)
 @example([[], [[("fail", "*", {"kind": "status", "status": 503})]], []])
 @example([[[("label", "other", 0)]], [[("change", "archive", MODELS, 0)], [("change", "restore", MODELS, 0)]]])
 @example([[[("label", "isvc", 0)]], [[("fail", "*", {"kind": "status", "status": 401})]], [[("remove", "isvc")]]])
+@example(
+    [
+        [[("fail", MODELS, {"kind": "status", "status": 503}), ("label", "isvc", 5)]],
+        [[("change", "archive", MODELS, 4)], [("label", "isvc", 7)]],
+    ]
+)
 async def test_what_is_stored_is_what_the_last_complete_poll_said(lives: list[list[list[tuple[Any, ...]]]]) -> None:
     async with FakeRegistry(limits=PageLimits(default=3, cap=3)) as registry:
         registry.populate(2, versions=2)
