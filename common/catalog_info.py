@@ -18,7 +18,7 @@ FILE_NAME: Final = "catalog-info.yaml"
 API_VERSION: Final = "backstage.io/v1alpha1"
 
 _URL: Final = "url:"
-ACCESS: Final = {True: "auth-required", False: "auth-not-required"}
+_ACCESS: Final = {True: "auth-required", False: "auth-not-required"}
 _API, _ARTIFACT, _HOMEPAGE, _HOW_TO_USE, _LICENSE = "API", "Artifact Location", "Homepage", "How to use", "License"
 _OF_MODEL: Final = {"artifactLocationURL": _ARTIFACT, "howToUseURL": _HOW_TO_USE, "license": _LICENSE}
 _NO_DEFINITION: Final = "TBD"
@@ -83,7 +83,7 @@ def _component(server: Mapping[str, Any], models: Sequence[Mapping[str, Any]]) -
         "Component",
         server,
         annotations={**api.get("annotations", {}), **server.get("annotations", {})},
-        tags=(*server.get("tags", ()), _access(server)),
+        tags=(*server.get("tags", ()), access_tag(server)),
         links=[(_API, api.get("url")), (_HOMEPAGE, server.get("homepageURL"))],
         spec=spec,
     )
@@ -101,7 +101,7 @@ def _api_entity(server: Mapping[str, Any]) -> dict[str, Any]:
         "API",
         server,
         annotations=api.get("annotations", {}),
-        tags=(*api.get("tags", ()), _access(server)),
+        tags=(*api.get("tags", ()), access_tag(server)),
         links=[(_API, api.get("url"))],
         spec=spec,
     )
@@ -143,8 +143,9 @@ def _lifecycle(part: Mapping[str, Any]) -> str:
     return part.get("lifecycle") or _DEFAULT_LIFECYCLE
 
 
-def _access(server: Mapping[str, Any]) -> str:
-    return ACCESS[bool(server.get("authentication"))]
+def access_tag(server: Mapping[str, Any]) -> str:
+    """Return the tag that says whether a server of a document asks for a token."""
+    return _ACCESS[bool(server.get("authentication"))]
 
 
 # --- the other direction, for documents written by an original normalizer
@@ -210,9 +211,9 @@ def _server_of(entity: Mapping[str, Any]) -> dict[str, Any]:
     homepage = _links_of(entity).get(_HOMEPAGE, "")
     return {
         **_common_of(entity),
-        "authentication": ACCESS[True] in tags,
+        "authentication": _ACCESS[True] in tags,
         **({"homepageURL": homepage} if homepage else {}),
-        "tags": [tag for tag in tags if tag not in ACCESS.values()],
+        "tags": [tag for tag in tags if tag not in _ACCESS.values()],
         "annotations": {key: text for key, text in _annotations_of(entity).items() if key != TECHDOCS_REF},
     }
 
@@ -226,7 +227,7 @@ def _api_of(entity: Mapping[str, Any]) -> dict[str, Any]:
         "url": links.get(_API) or next(iter(links.values()), ""),
         "type": kind if kind in ("openapi", "asyncapi", "graphql", "grpc") else "openapi",
         "spec": _text(spec.get("definition")) or _NO_DEFINITION,
-        "tags": [tag for tag in _tags_of(entity) if tag not in ACCESS.values()],
+        "tags": [tag for tag in _tags_of(entity) if tag not in _ACCESS.values()],
     }
 
 

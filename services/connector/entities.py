@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from common.catalog_info import ACCESS
+from common.catalog_info import access_tag
 from common.wire import Upsert
 
 _OVERRIDES = ("system", "serverType", "default", "owner", "lifecycle", "api-entity-ref")
@@ -33,7 +33,6 @@ def _server_entity(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
     api, names = server["API"], [model["name"] for model in document["models"]]
     annotations = {**server.get("annotations", {}), **api.get("annotations", {})}
     overrides = {name: annotations.pop(f"rhdh.io/{name}", None) for name in _OVERRIDES}
-    access = ACCESS[bool(server["authentication"])]
     spec = {
         "type": "ai-model-server",
         "owner": f"user:{overrides['owner'] or server['owner']}",
@@ -51,7 +50,7 @@ def _server_entity(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
         "metadata": {
             "name": server["name"],
             "description": server["description"],
-            "tags": [*server.get("tags", ()), access],
+            "tags": [*server.get("tags", ()), access_tag(server)],
             "annotations": annotations,
         },
         "spec": {name: value for name, value in spec.items() if value is not None},

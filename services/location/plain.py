@@ -14,7 +14,7 @@ from aiohttp import web
 
 from common import backstage, identity
 from common.annotations import CARD_ANNOTATION, TECHDOCS_REF
-from common.catalog_info import ACCESS, API_VERSION, FILE_NAME, render
+from common.catalog_info import API_VERSION, FILE_NAME, access_tag, render
 from common.http.problems import HttpProblem
 from services.location import annotations, calls
 from services.location.definitions import definition
@@ -128,7 +128,7 @@ def _component(part: dict[str, Any], views: tuple[View, ...], *, docs: str) -> d
         title=view.title,
         about=part.get("description", ""),
         annotations={TECHDOCS_REF: docs, **ours, **_own(api, part)},
-        tags=[*tags_of(part, *view.tags), _access(part)],
+        tags=[*tags_of(part, *view.tags), access_tag(part)],
         links=_links(view),
         spec=spec,
     )
@@ -143,7 +143,7 @@ def _api(part: dict[str, Any], view: View, *, docs_entity: str) -> dict[str, Any
         name=_name(part),
         title=f"{view.title} API",
         annotations={"backstage.io/techdocs-entity": docs_entity, **annotations.of_model(view)},
-        tags=[*tags_of(part["API"], *view.tags), _access(part)],
+        tags=[*tags_of(part["API"], *view.tags), access_tag(part)],
         links=_links(view),
         spec=spec,
     )
@@ -187,10 +187,6 @@ def _links(view: View) -> list[dict[str, str]]:
     if view.server and opens(view.server.url):
         links.append({"url": view.server.url, "title": "API", "icon": "web", "type": "api"})
     return [{field: value for field, value in link.items() if value} for link in links]
-
-
-def _access(part: dict[str, Any]) -> str:
-    return ACCESS[bool(part.get("authentication"))]
 
 
 def _name(part: dict[str, Any]) -> str:
