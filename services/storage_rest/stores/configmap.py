@@ -18,7 +18,7 @@ from common.status import ShardStatus
 from common.wire import Changes, Upsert
 from services.storage_rest.stores.base import CacheView, LoadedCache, Refusal, StoreUnavailable
 from services.storage_rest.stores.families import BASE, CardFamily, EntryFamily, Family
-from services.storage_rest.stores.loading import assess, merge, unlisted
+from services.storage_rest.stores.loading import assess, by_number, merge, unlisted
 from services.storage_rest.stores.objects import LIMIT, SELECTOR, Change, Observation, Value, observation
 from services.storage_rest.stores.shard import Shard
 from services.storage_rest.stores.watching import ShardWatch
@@ -221,7 +221,7 @@ class ConfigMapStore:
         shown = [self._entries.marked_outdated(seen) for seen in found]
         layout = self._entries.layout
         condition = assess(
-            {layout.find(seen.name).number: seen for seen in shown if layout.has_name(seen.name)},
+            by_number(layout, shown),
             base=BASE,
             others=any(self._cards.layout.has_name(seen.name) for seen in shown),
         )

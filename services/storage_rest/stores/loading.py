@@ -17,11 +17,16 @@ class CacheCondition:
     damage: str = ""
 
 
+def by_number(layout: Layout, shown: Iterable[Observation]) -> dict[int, Observation]:
+    """Return the ConfigMaps of a family by their number."""
+    return {layout.find(seen.name).number: seen for seen in shown if layout.has_name(seen.name)}
+
+
 def unlisted(layout: Layout, shown: Iterable[Observation]) -> list[str]:
     """Return the names of the ConfigMaps that a family must have by its number of them, and that are not shown."""
-    by_number = {layout.find(seen.name).number: seen for seen in shown if layout.has_name(seen.name)}
-    highest = by_number[1].shards if 1 in by_number else 0
-    return [f"{layout.base}-{number}" for number in range(2, highest + 1) if number not in by_number]
+    found = by_number(layout, shown)
+    highest = found[1].shards if 1 in found else 0
+    return [f"{layout.base}-{number}" for number in range(2, highest + 1) if number not in found]
 
 
 def merge(layout: Layout, shown: Iterable[Observation]) -> dict[str, Value]:
