@@ -46,6 +46,13 @@ class FlakyStorage(MemoryStorage):
         return await super().apply(batch)
 
 
+@pytest.fixture
+def frequent_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sources list again, and storage is asked what it has, after hundredths of a second."""
+    monkeypatch.setattr("services.normalizer.doubts.LOOK_AGAIN", 0.05)
+    monkeypatch.setattr("services.normalizer.controller.CHECK_STORAGE", 0.01)
+
+
 @asynccontextmanager
 async def running(storage: MemoryStorage, health: Health, cluster: Cluster | None = None) -> AsyncIterator[Sink]:
     controller = create_controller(
@@ -109,9 +116,8 @@ async def test_a_single_isvc_that_a_list_lacks_is_asked_for_and_leaves_if_that_i
         assert len(cluster.asked) == 1
 
 
-async def test_what_could_not_be_asked_for_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("services.normalizer.doubts.LOOK_AGAIN", 0.05)
-    monkeypatch.setattr("services.normalizer.controller.CHECK_STORAGE", 0.01)
+@pytest.mark.usefixtures("frequent_looks")
+async def test_what_could_not_be_asked_for_is_asked_for_again() -> None:
     storage, cluster = MemoryStorage(), Cluster(Unreachable("http://cluster", "refused"))
     async with running(storage, Health(), cluster) as sink:
         sink.changed({ref(f"m{number}"): read_isvc(objects.isvc(f"m{number}")) for number in range(5)})
@@ -125,11 +131,8 @@ async def test_what_could_not_be_asked_for_is_asked_for_again(monkeypatch: pytes
 
 
 @pytest.mark.parametrize("comes", ["list", "proof"])
-async def test_a_damaged_cache_is_not_confirmed_by_a_list_that_lacks_what_could_be_read_of_it(
-    monkeypatch: pytest.MonkeyPatch, comes: str
-) -> None:
-    monkeypatch.setattr("services.normalizer.doubts.LOOK_AGAIN", 0.05)
-    monkeypatch.setattr("services.normalizer.controller.CHECK_STORAGE", 0.01)
+@pytest.mark.usefixtures("frequent_looks")
+async def test_a_damaged_cache_is_not_confirmed_by_a_list_that_lacks_what_could_be_read_of_it(comes: str) -> None:
     storage, cluster = MemoryStorage(), Cluster(False)
     storage.damage = "the ConfigMap bac-import-model-2 has values that cannot be read: models_lost"
     storage.entries = {
@@ -153,11 +156,8 @@ async def test_a_damaged_cache_is_not_confirmed_by_a_list_that_lacks_what_could_
     assert storage.entries.keys() == {"models_m"} | others
 
 
-async def test_while_the_cache_is_damaged_a_source_lists_again_however_little_it_lacks(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("services.normalizer.doubts.LOOK_AGAIN", 0.05)
-    monkeypatch.setattr("services.normalizer.controller.CHECK_STORAGE", 0.01)
+@pytest.mark.usefixtures("frequent_looks")
+async def test_while_the_cache_is_damaged_a_source_lists_again_however_little_it_lacks() -> None:
     storage, cluster = MemoryStorage(), Cluster(False)
     storage.damage = "the ConfigMap bac-import-model-2 is missing"
     names = ["m", *(f"m{number}" for number in range(20))]
@@ -175,9 +175,8 @@ async def test_while_the_cache_is_damaged_a_source_lists_again_however_little_it
         await eventually(lambda: storage.complete and not storage.damage)
 
 
+@pytest.mark.usefixtures("frequent_looks")
 async def test_each_of_more_than_are_asked_for_at_a_time_has_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("services.normalizer.doubts.LOOK_AGAIN", 0.05)
-    monkeypatch.setattr("services.normalizer.controller.CHECK_STORAGE", 0.01)
     monkeypatch.setattr("services.normalizer.doubts.PROOFS", 2)
     storage, cluster = MemoryStorage(), Cluster(False)
     names = [f"m{number}" for number in range(40)]
@@ -274,11 +273,8 @@ async def test_whatever_a_registry_holds_what_it_had_stays_and_the_others_go_on(
     await asyncio.gather(task, return_exceptions=True)
 
 
-async def test_of_many_that_a_list_lacks_none_is_asked_for_and_the_list_is_read_again(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("services.normalizer.doubts.LOOK_AGAIN", 0.05)
-    monkeypatch.setattr("services.normalizer.controller.CHECK_STORAGE", 0.01)
+@pytest.mark.usefixtures("frequent_looks")
+async def test_of_many_that_a_list_lacks_none_is_asked_for_and_the_list_is_read_again() -> None:
     storage, cluster = MemoryStorage(), Cluster(True)
     async with running(storage, Health(), cluster) as sink:
         sink.changed({ref("n"): read_isvc(objects.isvc("n"))})
