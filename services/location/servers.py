@@ -46,7 +46,6 @@ _RUNTIMES: Mapping[str, ServerType] = {
     "lgbserver": "open-inference-protocol-v2",
 }
 """Words in the tags of a document without details, and the protocol of the runtime of that name."""
-"""KServe's own server puts /openai before /v1 (kserve, protocol/rest/openai: KSERVE_OPENAI_ROUTE_PREFIX)."""
 
 _HAS_VERSION = re.compile(r"/v1(?:/|\Z)")
 
@@ -130,6 +129,7 @@ def _base_url(url: str, tags: Iterable[str]) -> str:
     """Return the base URL of an OpenAI server's API."""
     if _HAS_VERSION.search(urlsplit(url).path):
         return url.rstrip("/")
+    # KServe's own server puts /openai before /v1 (kserve, protocol/rest/openai: KSERVE_OPENAI_ROUTE_PREFIX).
     prefix = "/openai/v1" if any(HUGGING_FACE_SERVER in tag for tag in tags) else "/v1"
     return url.rstrip("/") + prefix
 

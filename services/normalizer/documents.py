@@ -118,15 +118,15 @@ class Documents:
         self._allocator.keep_only(kept)
         self._shown_in = {server: ref for server, ref in self._shown_in.items() if ref in kept}
 
-    def move_server(self, ref: str, is_leaving: Callable[[str], bool]) -> None:
+    def move_server(self, ref: str, departed: Callable[[str], str]) -> None:
         """Have the server of a document keep its name if the document that showed it before is leaving.
 
-        `is_leaving` returns whether the document of a reference leaves. Else a name is free only when its entry has
-        left, so that the server of a new version would get another name for good.
+        `departed` returns why the document of a reference leaves, empty if it stays. Any other name is free only when
+        its entry has left; the server of the new version would get another name for good.
         """
         server = self._server_of.get(ref, "")
         former = self._shown_in.get(server, ref)
-        if server and former != ref and former not in self and is_leaving(former):
+        if server and former != ref and former not in self and departed(former):
             self._allocator.release_server(former)
 
     def is_stored(self, ref: str, stored: Mapping[str, str]) -> bool:

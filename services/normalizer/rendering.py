@@ -251,7 +251,7 @@ class Renderer:
                 self.note(ref, self._problems_of(ref))
         documents = [document for document in rendered.values() if document is not None]
         for document in documents:
-            self.documents.move_server(document.ref, lambda ref: bool(self._ledger.departed(ref)))
+            self.documents.move_server(document.ref, self._ledger.departed)
         yield from self.documents.publish(documents, self._guarded)
         self.dirty |= self.documents.retitled
         self.documents.retitled.clear()

@@ -191,4 +191,4 @@ def _named(value: Any) -> str:
         return "true or false"
     if isinstance(value, int | float) or (isinstance(value, Unquoted) and value[:1] in "+-.0123456789"):
         return "a number"
-    return "a word without quotes that is no text" if isinstance(value, Unquoted) else "a text"
+    return "a word that kubectl takes for true or false" if isinstance(value, Unquoted) else "a text"
