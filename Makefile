@@ -186,11 +186,11 @@ test-mlflow: $(VENV)/dev $(MLFLOW)/installed ## A real MLflow server is read (fr
 	@$(BIN)/python -m pytest tests/mlflow
 
 lock: $(VENV)/dev ## Renew the lock files from pyproject.toml (needs uv)
-	@uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --extra dev pyproject.toml -o requirements-dev.lock
-	@uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml -c requirements-dev.lock -o requirements.lock
-	@uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header scripts/docs.in -o scripts/docs.lock
+	@uv pip compile -q --universal --python-version 3.11 --no-strip-extras --generate-hashes --no-header --extra dev pyproject.toml -o requirements-dev.lock
+	@uv pip compile -q --universal --python-version 3.11 --no-strip-extras --generate-hashes --no-header pyproject.toml -c requirements-dev.lock -o requirements.lock
+	@uv pip compile -q --universal --python-version 3.11 --no-strip-extras --generate-hashes --no-header scripts/docs.in -o scripts/docs.lock
 	@$(BIN)/python -m scripts.sbom --table
-	@printf 'hatchling>=1.27\n' | uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header -c requirements-dev.lock - -o requirements-build.lock
+	@printf 'hatchling>=1.27\n' | uv pip compile -q --universal --python-version 3.11 --no-strip-extras --generate-hashes --no-header -c requirements-dev.lock - -o requirements-build.lock
 
 clean: ## Remove what was built
 	@rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache $(BACKSTAGE)/node_modules $(APP)/node_modules $(APP)/dist

@@ -25,7 +25,9 @@ ROOT = Path(__file__).parents[1]
 LOCK, PAGE = ROOT / "requirements.lock", ROOT / "docs" / "supply-chain.md"
 BEGIN, END = "<!-- licences: begin -->\n", "<!-- licences: end -->\n"
 
-_PIN = re.compile(r"^(?P<name>[\w.-]+)==(?P<version>[^\s;\\]+)(?P<hashes>[^\n]*\n(?: +--hash=[^\n]*\n)*)", re.MULTILINE)
+_PIN = re.compile(
+    r"^(?P<name>[\w.-]+)(?:\[.*?\])?==(?P<version>[^\s;\\]+)(?P<hashes>[^\n]*\n(?: +--hash=[^\n]*\n)*)", re.MULTILINE
+)
 _HASH = re.compile(r"sha256:([0-9a-f]{64})")
 _IDENTIFIERS = {
     "Apache 2.0": "Apache-2.0",

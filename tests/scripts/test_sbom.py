@@ -18,7 +18,7 @@ def test_every_pinned_package_is_listed_with_its_hashes(tmp_path: Path) -> None:
     listed = {part["purl"]: part for part in json.loads(target.read_text())["components"]}
 
     lock = sbom.LOCK.read_text(encoding="utf-8")
-    pins = re.findall(r"^([\w.-]+)==([^\s;\\]+)", lock, re.MULTILINE)
+    pins = re.findall(r"^([\w.-]+)(?:\[.*?\])?==([^\s;\\]+)", lock, re.MULTILINE)
     assert listed.keys() == {f"pkg:pypi/{name}@{version}" for name, version in pins}
     assert sum(len(part["hashes"]) for part in listed.values()) == lock.count("--hash=sha256:")
     assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(target.read_text()) is None
