@@ -7,6 +7,7 @@ webhooks of Red Hat OpenShift AI 2.25 to 3.5 (what happens to a connection). A b
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from common.problems import Problem, ProblemId
@@ -39,7 +40,7 @@ class StorageFacts:
     `key` (an entry of KServe's storage configuration) or by the parameters `type`, `bucket` and `claim`. `connection`
     is the name of the connection, by annotation (`annotated`), else key, else pull secret; `connection_path` is the
     path by annotation. `by_key`: the platform writes an S3 connection as key and path, as in InferenceServices, not as
-    a location. `uri_field` is the field that has the location.
+    a location, as in LLMInferenceServices.
     """
 
     uri: str = ""
@@ -54,7 +55,11 @@ class StorageFacts:
     connection_path: str = ""
     annotated: bool = False
     by_key: bool = True
-    uri_field: str = "storageUri"
+
+    @property
+    def uri_field(self) -> str:
+        """The field that has the location."""
+        return "storageUri" if self.by_key else "model.uri"
 
 
 class Location(NamedTuple):
@@ -273,21 +278,22 @@ def _outdated(storage: StorageFacts, connection: Connection, subject: str) -> It
 
 
 def read_storage(
-    spec: Mapping[str, Any],
     annotations: Mapping[str, Any],
     *,
     uris: tuple[str, ...],
     pull_secret: str,
-    model_mesh: bool,
+    spec: Mapping[str, Any] = MappingProxyType({}),
+    model_mesh: bool = False,
+    by_key: bool = True,
 ) -> StorageFacts:
-    """Return what an InferenceService says; `spec` is that of its model, `uris` are complete locations."""
-    key = values.line_at(spec, "storage", "key")
-    parameters = values.mapping(values.at(spec, "storage", "parameters"))
+    """Return what a deployment says; `uris` are complete locations, `spec` is an InferenceService's `storage`."""
+    key = values.line(spec.get("key"))
+    parameters = values.mapping(spec.get("parameters"))
     annotated = values.line(annotations.get(CONNECTIONS_ANNOTATION))
     return StorageFacts(
         uri=uris[0] if uris else "",
         further=uris[1:],
-        path=values.line_at(spec, "storage", "path"),
+        path=values.line(spec.get("path")),
         key=key,
         type=values.line(parameters.get("type")).lower(),
         bucket=values.line(parameters.get("bucket")),
@@ -296,17 +302,5 @@ def read_storage(
         connection=without_credentials(annotated or key or pull_secret),
         connection_path=values.line(annotations.get(PATH_ANNOTATION)),
         annotated=bool(annotated),
-    )
-
-
-def read_llm_storage(uri: str, annotations: Mapping[str, Any], *, pull_secret: str) -> StorageFacts:
-    """Return what an LLMInferenceService says."""
-    annotated = values.line(annotations.get(CONNECTIONS_ANNOTATION))
-    return StorageFacts(
-        uri=uri,
-        connection=without_credentials(annotated or pull_secret),
-        connection_path=values.line(annotations.get(PATH_ANNOTATION)),
-        annotated=bool(annotated),
-        by_key=False,
-        uri_field="model.uri",
+        by_key=by_key,
     )
