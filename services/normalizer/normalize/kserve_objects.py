@@ -10,9 +10,10 @@ from services.normalizer.normalize.deployment import Deployment, read_names, sub
 from services.normalizer.normalize.readiness import (
     MODE_ANNOTATION,
     may_scale_to_zero,
-    read_failed_update,
+    note_failed_update,
     read_readiness,
 )
+from services.normalizer.normalize.result import Notes
 from services.normalizer.normalize.runtimes import Served, read_tasks
 from services.normalizer.normalize.stated import read_stated
 from services.normalizer.normalize.storage import read_storage
@@ -50,12 +51,11 @@ def read_isvc(obj: Mapping[str, Any]) -> Deployment:
     # The dashboard creates a runtime for each deployment, with the same name: that would be a useless tag.
     telling = [versioned if model_format else "", runtime if runtime != name else "", *tasks]
     stated = read_stated(metadata, further_tags=telling)
-    addresses, problems = status_addresses(
-        status, values.mapping(metadata.get("labels")), namespace=namespace, subject=subject(namespace, name)
-    )
+    notes = Notes(subject(namespace, name))
+    addresses = status_addresses(status, values.mapping(metadata.get("labels")), namespace=namespace, notes=notes)
     common = _common(obj)
     if common["readiness"].ready:
-        problems += read_failed_update(status, subject(namespace, name))
+        note_failed_update(status, notes)
     return Deployment(
         **common,
         stated=stated,
@@ -77,7 +77,7 @@ def read_isvc(obj: Mapping[str, Any]) -> Deployment:
         ),
         addresses=addresses,
         has_transformer=bool(transformer),
-        problems=problems,
+        problems=notes.problems,
     )
 
 
@@ -90,9 +90,8 @@ def read_llmisvc(obj: Mapping[str, Any], *, secured: bool | None = None) -> Depl
     model = values.mapping(values.at(obj, "spec", "model"))
     namespace, name = read_names(metadata)
     stated = read_stated(metadata)
-    addresses, problems = llm_addresses(
-        status, namespace=namespace, name=name, subject=subject(namespace, name, kind="LLMInferenceService")
-    )
+    notes = Notes(subject(namespace, name, kind="LLMInferenceService"))
+    addresses = llm_addresses(status, namespace=namespace, name=name, notes=notes)
     return Deployment(
         **_common(obj),
         kind="LLMInferenceService",
@@ -107,7 +106,7 @@ def read_llmisvc(obj: Mapping[str, Any], *, secured: bool | None = None) -> Depl
         ),
         addresses=addresses,
         secured=secured,
-        problems=problems,
+        problems=notes.problems,
     )
 
 
