@@ -115,13 +115,13 @@ class Controller:
     async def _render(self, refs: set[str], now: float) -> None:
         """Render what has changed, then what the ledger has released by now."""
         for dirty in (self._settled(refs | self._desired.take_dirty(), now), self._released(now)):
-            for _ in self._desired.render_in_slices(dirty, now=now):
+            for _ in self._desired.renderer.render(dirty, now=now):
                 await asyncio.sleep(0)  # let other tasks run
-        for name, error in self._desired.take_failures():
+        for name, error in self._desired.renderer.take_failures():
             log.error("object_not_rendered", object=name, exc_info=error)
-        for cluster, labels in self._desired.take_unknown():
+        for cluster, labels in self._desired.deployments.take_unknown():
             self.intake.lookups.request_version(cluster, labels)
-        self.intake.lookups.request_cards(self._desired.catalog_models)
+        self.intake.lookups.request_cards(self._desired.deployments.catalog_models())
 
     def _settled(self, refs: set[str], now: float) -> set[str]:
         """Return what to render of `refs` and of what waits: after the start, a cluster waits for its own sources."""
@@ -149,7 +149,7 @@ class Controller:
         self._desired.forget_unused_cards()
         batches = self._mirror.begin(
             self._plan(now),
-            cards=self._mirror.missing_cards(self._desired.cards),
+            cards=self._mirror.missing_cards(self._desired.cards.chosen),
             complete=self._completes(now),
             confirmed=self._confirms(),
             awaited=self._awaited(),
@@ -223,7 +223,7 @@ class Controller:
                 cards=list(batch.cards),
             )
         if batch.removals:
-            self._desired.free_names(self._mirror.entries)
+            self._desired.documents.free_names(self._mirror.entries)
         self._queue.add(PUBLISH)
 
     def _plan(self, now: float) -> Plan:

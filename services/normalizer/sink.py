@@ -191,7 +191,7 @@ class Intake:
 
     def forget_cards(self, keys: Collection[str], *, cluster: str) -> None:
         """Drop model cards that nothing in a cluster refers to any more."""
-        self._desired.forget_cards(keys, cluster=cluster)
+        self._desired.cards.forget(keys, cluster=cluster)
 
     def report_discovery(
         self,
@@ -224,12 +224,12 @@ class Intake:
 
     def known_versions(self, registry: str) -> set[str]:
         """Return the ids of the versions of a registry that an earlier run has stored."""
-        return self._desired.known_versions(registry)
+        return self._desired.earlier.version_ids(registry)
 
     # --- what follows
 
     def _sources_changed(self) -> None:
-        self._desired.await_registries(self._book.awaiting_registries)
+        self._desired.renderer.await_registries(self._book.awaiting_registries)
         self._queue_changes()
         self._check_all()
 

@@ -98,7 +98,7 @@ class Cluster:
         self._apply(objects.isvc("mark", annotations=description))
         desired = Desired(defaults=NormalizerSettings.load().defaults)
         desired.put(KSERVE, Ref.isvc("local", NAMESPACE, "mark"), read_isvc(self.isvcs["mark"]))
-        desired.render(desired.take_dirty(), now=0)
+        desired.render(now=0)
         (upsert,) = desired.wanted.values()
         return Mark(upsert.ref, upsert.digest)
 
@@ -194,7 +194,7 @@ class Life:
             desired.put("registry", version.ref, version)
         for name, obj in self._cluster.isvcs.items():
             desired.put(KSERVE, Ref.isvc("local", NAMESPACE, name), read_isvc(obj))
-        desired.render(desired.take_dirty(), now=0)
+        desired.render(now=0)
         return {upsert.ref: upsert.digest for upsert in desired.wanted.values()}
 
 
