@@ -127,9 +127,9 @@ class Controller:
         """Return what to render of `refs` and of what waits: after the start, a cluster waits for its own sources."""
         if self._settles_at < inf and now >= self._settles_at:
             self._settles_at = inf
-            if missing := self._book.waiting_for():
+            if missing := [each.source for each in self._book.awaited(documents=0)]:
                 log.info("started_without_sources", missing=missing)
-        unsettled = self._book.unsettled_clusters if self._settles_at < inf else frozenset()
+        unsettled = self._book.untried_clusters() if self._settles_at < inf else frozenset()
         refs = refs | self._unsettled
         parsed = {ref: Ref.try_parse(ref) for ref in refs} if unsettled else {}
         self._unsettled = {ref for ref, each in parsed.items() if each is not None and cluster_of(each) in unsettled}
@@ -163,7 +163,7 @@ class Controller:
         """Return whether to tell storage that it is complete; only a confirmation repairs damage."""
         if self._mirror.complete or self._mirror.damage:
             return False
-        return self._book.is_complete(now, documents=len(self._desired.wanted), ever=self._mirror.complete)
+        return self._book.is_complete(now, documents=len(self._desired.wanted))
 
     def _confirms(self) -> bool:
         """Return whether to tell storage that every source was read, so that what it lacks does not exist.
@@ -180,8 +180,7 @@ class Controller:
             return ()
         awaited = self._book.awaited(
             documents=len(self._desired.wanted),
-            ever=self._mirror.complete,
-            stored=self._ledger.sources_with_entries if self._mirror.damage else (),
+            with_entries=self._ledger.sources_with_entries if self._mirror.damage else None,
         )
         if self._mirror.damage:
             awaited += tuple(

@@ -31,7 +31,7 @@ from services.normalizer.ledger import Doubt
 from services.normalizer.normalize.deployment import Deployment
 from services.normalizer.normalize.result import segment
 from services.normalizer.settings import NormalizerSettings
-from services.normalizer.sourcebook import SourceHealth
+from services.normalizer.sourcebook import SourceState
 
 URL_SCHEMES = ("http://", "https://", "grpc://")
 _LONGEST = 2000
@@ -102,7 +102,7 @@ class Reporter:
             model=name,
             found=tuple(self._explained(ref, doubts.get(ref), stored) for ref in sorted(found)[:_MOST]),
             unread=tuple(
-                UnreadStatus(source=each.id, reason=self._book.reason(each.id))
+                UnreadStatus(source=each.id, reason=each.reason)
                 for each in self._book.sources()
                 if each.failing or (each.looked is None and not each.absent)
             ),
@@ -184,7 +184,7 @@ class Reporter:
 
 
 def _source(
-    health: SourceHealth, conditions: dict[str, ConditionStatus], counts: dict[str, tuple[int, int]]
+    health: SourceState, conditions: dict[str, ConditionStatus], counts: dict[str, tuple[int, int]]
 ) -> SourceStatus:
     condition = conditions.get(health.id)
     shown, leaving = counts.get(health.id, (0, 0))

@@ -779,7 +779,7 @@ def dated_version(created: str) -> dict[str, Any]:
 def named_otherwise(stored: Mapping[str, Stored], *, created: str = "1700", discovered: bool = True) -> Bench:
     """A later run, in which the registry goes by another name, after its first reading."""
     bench = Bench(stored)
-    bench.book.set_discovery(complete=discovered)
+    bench.book.set_search("exhaustive" if discovered else "waiting")
     bench.book.declare("registry:public", "registry")
     bench.registry(PUBLIC, **dated_version(created))
     return bench
@@ -816,7 +816,7 @@ def test_a_version_waits_with_its_name_until_it_is_known_that_its_registry_is_go
 ) -> None:
     later = named_otherwise(stored_version, discovered=False)
     assert later.storage == stored_version
-    later.book.set_discovery(complete=True)
+    later.book.set_search("exhaustive")
     later.desired.renderer.await_registries(frozenset())
     later.render()
     (entry,) = later.storage.values()

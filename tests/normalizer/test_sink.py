@@ -46,7 +46,7 @@ class Told:
     @property
     def awaited(self) -> list[str]:
         """The sources that the feed waits for."""
-        return [each.source for each in self._book.awaited(documents=1, ever=False)]
+        return [each.source for each in self._book.awaited(documents=1)]
 
     @property
     def seen(self) -> tuple[bool, float | None]:
