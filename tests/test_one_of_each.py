@@ -103,6 +103,13 @@ def test_a_constant_has_one_place() -> None:
     assert {text: found for text, found in places.items() if len(found) > 1 and text not in SAME_BY_CHANCE} == {}
 
 
+def test_only_the_transports_open_and_accept_connections() -> None:
+    opens = re.compile(r"(TCP|Unix)(Connector|Site)|ClientSession\(|create_server|(open|create)_connection\(")
+    found = {name_of(path) for path in CODE if opens.search(path.read_text(encoding="utf-8"))}
+
+    assert found == {"common/http/client.py", "common/http/transports.py"}, "use HttpClient and listening"
+
+
 def test_contexts_that_verify_servers_are_made_in_one_module() -> None:
     makes = re.compile(r"create_default_context|SSLContext\(|load_verify_locations|load_default_certs")
     found = {name_of(path) for path in CODE if makes.search(path.read_text(encoding="utf-8"))}

@@ -76,7 +76,5 @@ def _bound(family: socket.AddressFamily, host: str, port: int) -> socket.socket:
 
 def address_of(sock: socket.socket) -> Address:
     """Return the address that a socket is bound to."""
-    if sock.family not in (socket.AF_INET, socket.AF_INET6):
-        return Address(str(sock.getsockname()), 0)
     host, port = sock.getsockname()[:2]
     return Address(None if ipaddress.ip_address(host).is_unspecified else host, port)

@@ -5,7 +5,7 @@ import json
 import os
 import ssl
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Self
@@ -15,6 +15,7 @@ import stamina
 import structlog
 import yarl
 
+from common.http import transports
 from common.http.causes import cause_of, distrust_of, reason_of
 from common.http.proxies import proxy_for
 from common.secrets import TokenSource
@@ -26,9 +27,6 @@ UNKNOWN_PATH = frozenset({404, 405, 501})
 """Statuses by which a server says that it has no such path: another program, or an older version."""
 MAX_WAIT = 30.0
 """Longest pause before a retry, in seconds, even if Retry-After asks for more."""
-
-NewConnector = Callable[[ssl.SSLContext | bool, int], aiohttp.BaseConnector]
-"""Makes a connector from the TLS verification and the largest number of connections (0: no limit)."""
 
 
 class RemoteError(Exception):
@@ -91,11 +89,6 @@ class Response:
             ) from None
 
 
-def tcp_connector(ssl: ssl.SSLContext | bool, limit: int) -> aiohttp.BaseConnector:
-    """Return a connector for TCP."""
-    return aiohttp.TCPConnector(ssl=ssl, limit=limit)
-
-
 class HttpClient:
     """Sends requests to one server. Use as an asynchronous context manager.
 
@@ -114,12 +107,10 @@ class HttpClient:
         body_limit: int = 64 * 1024 * 1024,
         connections: int = 64,
         traces: Sequence[aiohttp.TraceConfig] = (),
-        new_connector: NewConnector = tcp_connector,
     ) -> None:
         """Prepare a client; `name` is the server's name in messages, `timeout` (seconds) is for a whole request.
 
         At most `connections` are open at a time (0: no limit); `traces` observe each attempt of every request.
-        `new_connector` replaces TCP, for example in a simulation.
         """
         self.name = name
         self.base_url = base_url.rstrip("/")
@@ -131,12 +122,11 @@ class HttpClient:
         self._body_limit = body_limit
         self._connections = connections
         self._traces = list(traces)
-        self._new_connector = new_connector
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
-            connector=self._new_connector(self._ssl, self._connections),
+            connector=transports.current().connector(self.base_url, ssl=self._ssl, limit=self._connections),
             timeout=aiohttp.ClientTimeout(total=self._timeout),
             auto_decompress=True,
             trust_env=False,

@@ -1,8 +1,7 @@
 """A server's connections: they end if they are silent or stalled, and never repeat a malformed request in an answer."""
 
 import asyncio
-import socket
-from typing import Any, Final
+from typing import Final
 
 import structlog
 from aiohttp import web
@@ -18,8 +17,6 @@ FIRST_REQUEST_TIMEOUT = 10.0
 """Seconds within which a new connection must send the head of a request."""
 IDLE_TIMEOUT: Final = 75.0
 """Seconds between two requests on one connection."""
-STALLED_TIMEOUT: Final = 30
-"""Seconds within which a client must accept what it was sent, or show that it is alive."""
 HEAD_LINE_LIMIT: Final = 8190
 """Longest request line and longest header, in bytes, unless an application allows more."""
 
@@ -83,17 +80,3 @@ class ServerConnection(RequestHandler):
         response.headers["Server"] = PRODUCT
         response.force_close()
         return response
-
-
-def end_when_dead(listener: socket.socket) -> None:
-    """Let the kernel end connections of a listening socket whose peer is gone or accepts nothing."""
-    options: dict[str, Any] = {
-        "TCP_KEEPIDLE": STALLED_TIMEOUT,
-        "TCP_KEEPINTVL": 10,
-        "TCP_KEEPCNT": 3,
-        "TCP_USER_TIMEOUT": STALLED_TIMEOUT * 1000,
-    }
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, value in options.items():
-        if hasattr(socket, name):  # Linux has all of them, other systems some
-            listener.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)

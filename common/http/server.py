@@ -5,8 +5,8 @@ import itertools
 import json
 import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import cache, partial
 
 import structlog
@@ -17,9 +17,10 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from common import PRODUCT, randomness
 from common import metrics as metrics_format
 from common.health import Health
+from common.http import transports
 from common.http.access import AccessPolicy
-from common.http.addresses import Address, address_of, sockets_of
-from common.http.connection import HEAD_LINE_LIMIT, ServerConnection, end_when_dead
+from common.http.addresses import Address
+from common.http.connection import HEAD_LINE_LIMIT, ServerConnection
 from common.http.problems import HttpProblem
 from common.metrics import Metrics
 from common.status import StatusModel
@@ -27,8 +28,6 @@ from common.status import StatusModel
 log = structlog.get_logger("http")
 
 DEFAULT_BODY_LIMIT = 2 * 1024 * 1024
-BACKLOG = 4096
-"""Connections that may wait to be accepted: a reader of the feed requests all documents at once."""
 BODY_TIMEOUT = 30.0
 """Seconds within which the body of a request must arrive."""
 
@@ -196,33 +195,13 @@ async def read_body(request: web.Request) -> bytes:
         ) from None
 
 
-NewConnection = Callable[[], asyncio.BaseProtocol]
-Listen = Callable[[NewConnection, Address], Awaitable[Sequence[asyncio.Server]]]
-"""Starts to listen on an address and returns the servers; each connection is served by a new protocol."""
-
-
-async def listen_on_tcp(new_connection: NewConnection, address: Address) -> Sequence[asyncio.Server]:
-    """Listen on a TCP address and return the servers, one for each address family.
-
-    Raises:
-        OSError: the address cannot be bound.
-    """
-    loop = asyncio.get_running_loop()
-    servers = []
-    for sock in sockets_of(address):
-        end_when_dead(sock)
-        servers.append(await loop.create_server(new_connection, sock=sock, backlog=BACKLOG))
-    return servers
-
-
 @asynccontextmanager
 async def listening(
-    app: web.Application, addresses: Sequence[Address], *, grace: float = 10, listen: Listen = listen_on_tcp
+    app: web.Application, addresses: Sequence[Address], *, grace: float = 10
 ) -> AsyncIterator[list[Address]]:
     """Serve `app` during the block; yields the addresses that were bound (port 0: the system's choice).
 
-    At the end, no new connections are accepted, and requests under way have `grace` seconds to finish. `listen`
-    replaces TCP, for example in a simulation.
+    At the end, no new connections are accepted, and requests under way have `grace` seconds to finish.
 
     Raises:
         OSError: an address cannot be bound; the message says which.
@@ -230,16 +209,16 @@ async def listening(
     line_limit = app.get(_LINE_LIMIT, HEAD_LINE_LIMIT)
     runner = web.AppRunner(app, shutdown_timeout=grace, handler_cancellation=True)
     await runner.setup()
-    servers: list[asyncio.Server] = []
     try:
         manager = runner.server
         assert manager is not None  # noqa: S101 - it exists after setup
-        for address in addresses:
-            servers += await listen(partial(ServerConnection, manager, line_limit=line_limit), address)
-        yield [address_of(sock) for server in servers for sock in server.sockets]
+        new_connection = partial(ServerConnection, manager, line_limit=line_limit)
+        async with AsyncExitStack() as listeners:
+            bound: list[Address] = []
+            for address in addresses:
+                bound += await listeners.enter_async_context(transports.current().listen(new_connection, address))
+            yield bound
     finally:
-        for server in servers:
-            server.close()
         await runner.cleanup()
 
 

@@ -12,7 +12,7 @@ import aiohttp
 import structlog
 import yarl
 
-from common.http.client import HttpClient, NewConnector, Response, StatusError, TimedOut, tcp_connector
+from common.http.client import HttpClient, Response, StatusError, TimedOut
 from common.kube.answers import WatchEvent, read_events, read_object, read_page, read_resource_names
 from common.kube.credentials import Credentials, CredentialsError
 from common.kube.errors import Asked, KubeError, from_answer
@@ -46,14 +46,7 @@ class KubeClient:
     so a `create` whose first answer was lost ends in KubeError 409.
     """
 
-    def __init__(
-        self,
-        *,
-        credentials: Credentials,
-        metrics: KubeMetrics,
-        timeout: float = 10,
-        new_connector: NewConnector = tcp_connector,
-    ) -> None:
+    def __init__(self, *, credentials: Credentials, metrics: KubeMetrics, timeout: float = 10) -> None:
         """`timeout`, in seconds, is for one request other than a list, and for opening a watch."""
         self.credentials = credentials
         self._timeout = timeout
@@ -65,7 +58,6 @@ class KubeClient:
             timeout=timeout,
             connections=0,  # each watch needs one
             traces=[_counting(metrics, metrics.host(yarl.URL(credentials.server).authority))],
-            new_connector=new_connector,
         )
 
     async def __aenter__(self) -> Self:

@@ -8,6 +8,7 @@ import pytest
 
 from common import randomness
 from common.backoff import spread
+from common.http import transports
 from common.http.client import HttpClient, Unreachable
 from common.kube.client import KubeClient
 from common.kube.credentials import Credentials
@@ -42,21 +43,23 @@ async def simulate(seed: int) -> list[float]:
     attempts: list[float] = []
     began = asyncio.get_running_loop().time()
 
-    def connector(tls: ssl.SSLContext | bool, limit: int) -> aiohttp.BaseConnector:
-        return Silence(attempts, began)
+    class Network(transports.Tcp):
+        def connector(self, url: str, *, ssl: ssl.SSLContext | bool, limit: int) -> aiohttp.BaseConnector:
+            return Silence(attempts, began)
 
     nowhere = "http://192.0.2.1"
     credentials = Credentials(nowhere, token=None, ssl=True, namespace=None, origin="a test", refused="")
     metrics = KubeMetrics(Metrics("test", "1"))
-    async with (
-        KubeClient(credentials=credentials, metrics=metrics, new_connector=connector) as kube,
-        HttpClient(name="registry", base_url=nowhere, new_connector=connector) as registry,
-        following(kube, metrics, options=ReflectorOptions()),
-    ):
-        while asyncio.get_running_loop().time() < began + HOUR:
-            with pytest.raises(Unreachable):
-                await registry.request("GET", "/models")
-            await asyncio.sleep(spread(60))
+    with transports.using(Network()):
+        async with (
+            KubeClient(credentials=credentials, metrics=metrics) as kube,
+            HttpClient(name="registry", base_url=nowhere) as registry,
+            following(kube, metrics, options=ReflectorOptions()),
+        ):
+            while asyncio.get_running_loop().time() < began + HOUR:
+                with pytest.raises(Unreachable):
+                    await registry.request("GET", "/models")
+                await asyncio.sleep(spread(60))
     return attempts
 
 

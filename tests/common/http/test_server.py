@@ -15,7 +15,7 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 
-from common.http import connection, server
+from common.http import connection, server, transports
 from common.http.addresses import Address, parse_address
 from common.http.ports import holder_of
 from common.http.server import create_app, listening
@@ -164,7 +164,7 @@ async def test_an_idle_or_half_said_second_request_ends(monkeypatch: pytest.Monk
 
 
 async def test_a_client_that_takes_nothing_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "STALLED_TIMEOUT", 1)
+    monkeypatch.setattr(transports, "STALLED_TIMEOUT", 1)
     async with Server().running() as service:
         client = socket.socket()
         client.setblocking(False)
