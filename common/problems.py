@@ -198,6 +198,10 @@ PROBLEMS: Final[Mapping[ProblemId, Meaning]] = {
     "storage_refused_by_kserve": Meaning(
         "The storage of a deployment is contradictory, and KServe refuses it.", "Correct it as the message says."
     ),
+    "storage_scheme_unknown": Meaning(
+        "KServe itself does not fetch models from locations with this scheme.",
+        "Correct the scheme, unless a ClusterStorageContainer fetches it.",
+    ),
     "storage_without_path": Meaning(
         "The storage of a deployment has no path, so KServe fetches no model.", "Add the path."
     ),

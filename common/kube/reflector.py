@@ -50,7 +50,7 @@ class ReflectorOptions:
     backoff: tuple[float, float] = (0.25, 30)
     """Longest pause after the first failure, and after many."""
     slow: float = 30
-    """Longest pause while an administrator has to act (401, 403, 404)."""
+    """About the pause while an administrator has to act (401, 403, 404)."""
     list_gap: float = 1
     """Shortest time between two lists."""
     first_list_from_cache: bool = False
@@ -95,7 +95,6 @@ class Reflector(Generic[T]):
         self._report = StateReporter(metrics=metrics, name=name, on_fault=handler.on_fault)
         self._list_backoff = Backoff(*self._options.backoff)
         self._watch_backoff = Backoff(*self._options.backoff)
-        self._slow_backoff = Backoff(self._options.slow, self._options.slow, least=0.5)
         self._version: str | None = None
         self._relist = False
         self._next_list = 0.0
@@ -235,7 +234,7 @@ class Reflector(Generic[T]):
     def _pause(self, error: RemoteError, backoff: Backoff) -> float:
         pause = backoff.next()
         if fault_of(error).needs_administrator:
-            return self._slow_backoff.next()
+            return spread(self._options.slow)
         asked = error.retry_after if isinstance(error, KubeError) else None
         return max(pause, min(asked or 0, MAX_WAIT))
 

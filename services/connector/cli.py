@@ -184,6 +184,7 @@ def preview(
     from common.settings import SettingsError
     from services.connector import reports
     from services.connector.preview import preview as preview_of
+    from services.connector.reading import read_paths
     from services.normalizer.settings import NormalizerSettings
 
     if not (paths or cluster or bundle or registry):
@@ -195,13 +196,12 @@ def preview(
             settings = NormalizerSettings.load()
             clusters = _from_elsewhere(cluster, bundle, settings)
             result = preview_of(
-                paths,
+                read_paths(paths, progress_bar(sys.stderr)),
                 defaults=settings.defaults,
                 selection=settings.selection,
                 clusters=clusters,
                 registries=_of_registries(registry, settings, shared=any(clusters)),
                 connections=settings.reads_secrets,
-                progress=progress_bar(sys.stderr),
             )
             differences = _differences(diff, result, settings) if diff else None
     except FileNotFoundError as error:

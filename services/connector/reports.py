@@ -15,7 +15,8 @@ from common import __version__
 from common.problems import PROBLEMS, ProblemId, Severity
 from common.words import counted
 from services.connector.entities import entities_of
-from services.connector.preview import STDIN, Preview, Shown
+from services.connector.preview import Preview, Shown
+from services.connector.reading import STDIN
 from services.normalizer.sources.manifest_checks import Noticed
 from services.normalizer.sources.manifest_files import SUFFIXES, Place
 

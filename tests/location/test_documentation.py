@@ -181,6 +181,20 @@ async def test_a_card_that_is_not_there_is_the_page_of_its_models(location: Loca
     assert "lost" in await read(location, "/modelcard?key=lost%20card")
 
 
+@pytest.mark.parametrize(
+    ("details", "shown"),
+    [
+        (Details(connection="bucket", connection_type="s3"), "| Connection | bucket (S3 bucket) |"),
+        (Details(connection="b", connection_title="Images", connection_type="oci"), "| Images (OCI registry) |"),
+        (Details(connection="bucket"), "| Connection | bucket |"),
+        (Details(connection="bucket", connection_type="of-tomorrow"), "| Connection | bucket |"),
+    ],
+)
+async def test_a_page_says_what_a_connection_is(details: Details, shown: str, location: Location) -> None:
+    location.fill(upsert("a_1", model_document("churn"), details=details.encode()))
+    assert shown in await read(location, "/modelcard?entry=a_1")
+
+
 async def test_versions_of_a_registered_model_name_each_other(location: Location) -> None:
     def version(key: str, number: str, registry: str = "r") -> Any:
         told = Details(title="Churn", registry=registry, model="Churn", version=number)

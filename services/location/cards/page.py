@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from common.details import Details
 from services.location import calls
 from services.location.cards.polish import Polished, polish
 from services.location.definitions import definition
@@ -16,6 +17,7 @@ USE = "Use, ethics, support, training"
 """The titles of two pages."""
 _MARKUP = re.compile(r"([\\`*_{}\[\]#|~^=])")
 _MOST_BOXES = 20
+_CONNECTION_TYPES = {"s3": "S3 bucket", "uri": "URI", "oci": "OCI registry"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,12 +117,18 @@ def _facts(view: View) -> str:
         "Registry": " / ".join(filter(None, (details.registry, details.model, details.version))),
         "Deployment": place,
         "Files": view.files,
-        "Connection": details.connection_title or details.connection,
+        "Connection": _connection(details),
     }
     table = [f"| {name} | {plain(text)} |" for name, text in rows.items() if text]
     links = [f"- [{plain(link.title)}]({link.url})" for link in view.links]
     parts = [_prose(view.about), "\n".join(["| | |", "| --- | --- |", *table]) if table else "", "\n".join(links)]
     return "\n\n".join(filter(None, parts))
+
+
+def _connection(details: Details) -> str:
+    """Return the connection by its title or name, with its type if that is known."""
+    kind = _CONNECTION_TYPES.get(details.connection_type, "")
+    return " ".join(filter(None, (details.connection_title or details.connection, kind and f"({kind})")))
 
 
 def _sections(view: View) -> list[str]:

@@ -16,6 +16,7 @@ from services.normalizer.normalize.addresses import BY_PUBLISHER, is_grpc, is_in
 from services.normalizer.normalize.containers import unique_names
 from services.normalizer.normalize.deployment import Addresses, Deployment, ServiceFacts, subject
 from services.normalizer.normalize.links import without_credentials
+from services.normalizer.normalize.profile import StatedField
 from services.normalizer.normalize.readiness import READY
 from services.normalizer.normalize.runtimes import OPENAI, Runtime, Served, detect_server_type
 from services.normalizer.normalize.stated import read_stated
@@ -130,7 +131,7 @@ def questions_for(
         asks_for_token = deployment.secured
     if not deployment.readiness.ready or deployment.may_scale_to_zero or asks_for_token:
         return None
-    fields = dict(deployment.stated.fields)
+    fields = deployment.stated.texts
     server_type = fields.get("servertype") or detect_server_type(deployment.served, runtime)
     questions = Questions(
         models=_models_path(deployment) if models and server_type == OPENAI else "",
@@ -203,7 +204,9 @@ def server_deployment(name: str, *, url: str, models: Sequence[str], authenticat
         uid="",
         created=0,
         stated=replace(
-            read_stated({}), fields=(("description", _description(models)),), asks_authentication=authentication
+            read_stated({}),
+            fields=(StatedField("description", _description(models), "the list of its models"),),
+            asks_authentication=authentication,
         ),
         names=shown,
         served=Served(server_type=OPENAI),

@@ -19,7 +19,7 @@ from services.normalizer.normalize.addresses import is_grpc, port_of, resolve, s
 from services.normalizer.normalize.containers import unique_names
 from services.normalizer.normalize.deployment import NOTHING, Belongings, Deployment, owns
 from services.normalizer.normalize.links import deployment_link
-from services.normalizer.normalize.profile import ANNOTATION_PREFIX, TITLE, Profile, read_profile
+from services.normalizer.normalize.profile import TITLE, Profile, StatedField, read_profile
 from services.normalizer.normalize.result import ClusterView, Defaults, Normalized, Notes, kubernetes_segment
 from services.normalizer.normalize.runtimes import Runtime, detect_server_type, names_by_runtime
 from services.normalizer.normalize.storage import locate
@@ -38,8 +38,8 @@ _NO_NAMESPACE = "openai"
 class ServerFacts:
     """A server with an address; `name` is its deployment's, `called` the name that clients use for the model.
 
-    `annotations` are those of its API, `fields` what people say about the server on the deployment, by the field of a
-    profile. `details` are those of the deployment.
+    `annotations` are those of its API, `fields` what people say about the server on the deployment, by name. `details`
+    are those of the deployment.
     """
 
     name: str
@@ -48,7 +48,7 @@ class ServerFacts:
     api_type: ApiType
     authentication: bool
     annotations: Mapping[str, str]
-    fields: Mapping[str, str]
+    fields: Mapping[str, StatedField]
     details: Details
 
 
@@ -69,7 +69,11 @@ def server_facts(deployment: Deployment, own: Belongings = NOTHING) -> ServerFac
         api_type="grpc" if is_grpc(url, deployment, own.services, own.runtime) else "openapi",
         authentication=_asks_for_a_token(deployment, url, own),
         annotations={key: address for key, address in annotations.items() if address},
-        fields={field: text for field, text in deployment.stated.fields if field in _SERVER_FIELDS},
+        fields={
+            field.name: field._replace(place=f"{field.place} of {deployment.subject}")
+            for field in deployment.stated.fields
+            if field.name in _SERVER_FIELDS
+        },
         details=_deployment_details(deployment, own),
     )
 
@@ -210,8 +214,8 @@ def normalize_deployment(
     `card` is the key of its card, empty without one. The caller decides whether the deployment is ready to be shown.
     """
     location = locate(deployment.storage, subject=deployment.subject, connection=own.connection)
-    notes = Notes(deployment.subject, place=_annotation, found=(*deployment.problems, *location.problems))
-    profile = read_profile(dict(deployment.stated.fields), card=card, defaults=defaults, notes=notes)
+    notes = Notes(deployment.subject, place=deployment.stated.place, found=(*deployment.problems, *location.problems))
+    profile = read_profile(deployment.stated.texts, card=card, defaults=defaults, notes=notes)
     server = server_facts(deployment, own) if serve else None
     details = server.details if server else _deployment_details(deployment, own)
     links = deployment_link(defaults.dashboard_url, deployment.namespace)
@@ -238,7 +242,3 @@ def normalize_deployment(
         details=profile.details.over(details, names=details.names, location=location.words, links=links),
         problems=notes.problems,
     )
-
-
-def _annotation(field: str) -> str:
-    return f"the annotation {ANNOTATION_PREFIX}{field}"

@@ -5,8 +5,10 @@ registry. The fields have the names of the annotations: `howtouse`, `homepageurl
 the SPDX page of a licence, comes only from registries.
 """
 
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from common.annotations import CARD_ANNOTATION
 from common.catalog import ApiType
@@ -70,15 +72,28 @@ class Profile:
     details: Details = NO_DETAILS
 
 
-def read_fields(annotations: Mapping[str, object]) -> dict[str, str]:
-    """Return the fields in the annotations of a Kubernetes object.
+class StatedField(NamedTuple):
+    """A field as people wrote it: its name, its text, and the place to correct it, such as `the annotation …`."""
+
+    name: str
+    text: str
+    place: str
+
+
+def read_fields(annotations: Mapping[str, object], *, place: str = "the annotation {}") -> dict[str, StatedField]:
+    """Return the fields in the annotations of a Kubernetes object, by their names.
 
     Both prefixes count, and any spelling that differs only by case and hyphens (`serverType`); the usual one, in lower
     case, is preferred. The OpenShift AI dashboard's description and display name are used where our own are missing.
+    `place` is what messages call an annotation.
     """
-    fields: dict[str, str] = {}
+    fields: dict[str, StatedField] = {}
     if not annotations:
         return fields
+
+    def state(name: str, text: str, key: str) -> None:
+        fields.setdefault(name, StatedField(name, text, sys.intern(place.format(key))))
+
     names: dict[str, str] = {}
     for prefix in (ANNOTATION_PREFIX, SUCCESSOR_PREFIX):
         for key in sorted((key for key in annotations if key.startswith(prefix)), key=lambda key: key.lower() != key):
@@ -86,12 +101,12 @@ def read_fields(annotations: Mapping[str, object]) -> dict[str, str]:
             if name.startswith(NAMES_PREFIX):
                 names.setdefault(name, values.line(text))
             elif (known := annotation_field(name)) and text.strip():
-                fields.setdefault(known, text)
+                state(known, text, key)
     if found := sorted({name for name in names.values() if name}):
-        fields[NAMES] = "\n".join(found)
+        state(NAMES, "\n".join(found), f"{NAMES_PREFIX}*")
     for name, key in _DASHBOARD_KEYS.items():
         if (text := values.block(annotations.get(key))).strip():
-            fields.setdefault(name, text)
+            state(name, text, key)
     return fields
 
 

@@ -1,6 +1,6 @@
 """From a version of a registered model to its document; the rules are in docs/mapping.md, "Registered models"."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -73,7 +73,13 @@ def normalize_version(
     `card` is the key of its card, empty without one. Whether it is live is for the caller to judge.
     """
     model, version = registered.model, registered.version
-    notes = Notes(_subject(model, version, registry), place=_property)
+    given = {field: text for field, name in PROPERTIES.items() if (text := _said(model, version, name))}
+    of_server = {name: field for name, field in (server.fields if server else {}).items() if name not in given}
+
+    def place(field: str) -> str:
+        return of_server[field].place if field in of_server else _property(field)
+
+    notes = Notes(_subject(model, version, registry), place=place)
     if is_too_large(model.readme):
         notes.warning(
             "card_too_long",
@@ -81,7 +87,8 @@ def normalize_version(
             "shorten it in the registry",
         )
     artifacts = model_artifacts(registered.artifacts or ())
-    profile = _profile(model, version, server=server, card=card, defaults=defaults, notes=notes)
+    given |= {name: field.text for name, field in of_server.items()}
+    profile = _profile(model, version, given, card=card, defaults=defaults, notes=notes)
     name = _document_name(model.name, version.name)
     named = without_credentials(values.line(_said(model, version, NAME_ANNOTATION)))
     called = named or (server.called if server else name)
@@ -149,16 +156,16 @@ def own_name(model: str, version: str) -> str:
 def _profile(
     model: RegisteredModel,
     version: ModelVersion,
+    given: Mapping[str, str],
     *,
-    server: ServerFacts | None,
     card: str,
     defaults: Defaults,
     notes: Notes,
 ) -> Profile:
-    given = {field: text for field, name in PROPERTIES.items() if (text := _said(model, version, name))}
+    """Return the profile of a version; `given` are the fields that people have written, also on its server."""
     own = {} if "license" in given else {"license": model.license, "licenselink": model.license_link}
     texts = filter(None, (model.description, version.description))
-    said = {**own, **(server.fields if server else {}), **given}
+    said = {**own, **given}
     said["description"] = "\n".join(texts) or f"{model.name} {version.name}"
     if parse_owner(model.owner):  # an account's name such as kube:admin: no one chose it, so it is no problem
         defaults = replace(defaults, owner=model.owner)

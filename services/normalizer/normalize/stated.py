@@ -19,6 +19,7 @@ from services.normalizer.normalize.profile import (
     FIELDS,
     NAMES_PREFIX,
     SUCCESSOR_PREFIX,
+    StatedField,
     annotation_field,
     read_fields,
     stated_names,
@@ -60,7 +61,7 @@ class Stated:
     `kinds` are tags in addition to those of the labels.
     """
 
-    fields: tuple[tuple[str, str], ...]
+    fields: tuple[StatedField, ...]
     names: tuple[str, ...]
     registry: RegistryLabels | None
     catalog_named: tuple[str, str]
@@ -75,6 +76,17 @@ class Stated:
         """The catalog model whose card documents this one; None when no possible one is named."""
         return named_model(*self.catalog_named)
 
+    @property
+    def texts(self) -> dict[str, str]:
+        """The texts of the fields, by name."""
+        return {field.name: field.text for field in self.fields}
+
+    def place(self, name: str) -> str:
+        """Return where a field is written, or should be if it is not."""
+        return next(
+            (field.place for field in self.fields if field.name == name), f"the annotation {ANNOTATION_PREFIX}{name}"
+        )
+
     def tags(self, ignored: tuple[str, ...] = ()) -> tuple[str, ...]:
         """Return the tags, without those of labels that match the patterns `ignored`."""
         return tag_set((*(label_tag(key, value, ignored) for key, value in self.labels), *self.kinds))
@@ -86,9 +98,10 @@ def read_stated(metadata: Mapping[str, Any], *, further_tags: Iterable[str] = ()
     model_type, use_case = values.line(annotations.get(_MODEL_TYPE)), values.line(annotations.get(_USE_CASE))
     kinds = [f"model-type-{model_type}" if model_type else "", f"genai-use-case-{use_case}" if use_case else ""]
     fields = read_fields(annotations)
+    texts = {name: field.text for name, field in fields.items()}
     return Stated(
-        fields=tuple(sorted(fields.items())),
-        names=unique_names((values.line(annotations.get(NAME_ANNOTATION)), *stated_names(fields))),
+        fields=tuple(sorted(fields.values())),
+        names=unique_names((values.line(annotations.get(NAME_ANNOTATION)), *stated_names(texts))),
         registry=read_registry_labels(labels),
         catalog_named=(values.line(annotations.get(_CATALOG_SOURCE)), values.line(annotations.get(_CATALOG_MODEL))),
         asks_authentication=_asks_authentication(annotations, labels),
@@ -129,15 +142,16 @@ def _asks_authentication(annotations: Mapping[str, Any], labels: Mapping[str, An
 class Inheritance:
     """What a namespace says, for all deployments in it: fields for Backstage, and labels, which become tags."""
 
-    fields: tuple[tuple[str, str], ...] = ()
+    fields: tuple[StatedField, ...] = ()
     labels: tuple[tuple[str, str], ...] = ()
 
     def added_to(self, stated: Stated) -> Stated:
         """Return what a deployment states, with what its namespace says where it says nothing itself."""
-        fields, labels = dict(self.fields) | dict(stated.fields), dict(self.labels) | dict(stated.labels)
+        fields = {field.name: field for field in (*self.fields, *stated.fields)}
+        labels = dict(self.labels) | dict(stated.labels)
         if len(fields) == len(stated.fields) and len(labels) == len(stated.labels):
             return stated
-        return replace(stated, fields=tuple(sorted(fields.items())), labels=tuple(labels.items()))
+        return replace(stated, fields=tuple(sorted(fields.values())), labels=tuple(labels.items()))
 
 
 NOTHING = Inheritance()
@@ -147,9 +161,11 @@ def read_namespace(obj: Mapping[str, Any]) -> Inheritance:
     """Return what a Namespace (v1) says in its annotations, or else in labels of the same names."""
     metadata = values.mapping(obj.get("metadata"))
     labels = values.mapping(metadata.get("labels"))
-    fields = read_fields(labels) | read_fields(values.mapping(metadata.get("annotations")))
+    of_namespace = f"{{}} of namespace {values.line(metadata.get('name'))}"
+    annotated = read_fields(values.mapping(metadata.get("annotations")), place=f"the annotation {of_namespace}")
+    fields = read_fields(labels, place=f"the label {of_namespace}") | annotated
     return Inheritance(
-        fields=tuple(sorted((field, text) for field, text in fields.items() if field in _INHERITED)),
+        fields=tuple(sorted(field for field in fields.values() if field.name in _INHERITED)),
         labels=tuple(sorted((str(key), values.line(value)) for key, value in labels.items())),
     )
 

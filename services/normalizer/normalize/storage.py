@@ -6,6 +6,7 @@ webhooks of Red Hat OpenShift AI 2.25 to 3.5 (what happens to a connection). A b
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any, NamedTuple
 
 from common.problems import Problem, ProblemId
@@ -21,6 +22,11 @@ from services.normalizer.normalize.links import read_link, without_credentials
 
 _S3 = "s3"
 _VOLUME = "pvc"
+# What KServe fetches or mounts itself (its storage-initializer and webhooks; fewer for an LLMInferenceService), and the
+# schemes of registries, which need a storage container.
+_SCHEMES_OF_LLMS = ("hf", "oci", "pvc", "s3")
+_SCHEMES = (*_SCHEMES_OF_LLMS, "file", "gs", "hdfs", "http", "https", "webhdfs")
+_SCHEMES_OF_CONTAINERS = ("model-registry", "models")
 _MODEL_MESH_SCHEMES = {"gcs": "gs"}
 _ADD_AGAIN = f"remove the annotation {CONNECTIONS_ANNOTATION} and add it again, so that the platform applies it"
 
@@ -103,6 +109,8 @@ def locate(storage: StorageFacts, *, subject: str, connection: Connection | None
                 "give them to KServe by a Secret: anyone who may read the object can read them",
             )
         )
+    if link and not storage.path:
+        problems += _scheme_problems(storage, link.url, subject)
     return Location(link.url if link else "", words, tuple(problems))
 
 
@@ -115,6 +123,28 @@ def _location(storage: StorageFacts, connection: Connection | None) -> tuple[str
     if storage.key or storage.type or storage.bucket:
         return "", ""
     return _by_connection(storage, connection), ""
+
+
+def _scheme_problems(storage: StorageFacts, url: str, subject: str) -> Iterator[Problem]:
+    """Yield the problem that KServe itself fetches nothing from locations with the scheme of `url`.
+
+    For an InferenceService a ClusterStorageContainer can add any scheme (KServe: "Storage Containers").
+    """
+    scheme = url.partition(":")[0]
+    known = _SCHEMES if storage.by_key else _SCHEMES_OF_LLMS
+    if scheme in (*known, *_SCHEMES_OF_CONTAINERS):
+        return
+    alike = [each for each in known if each[0] == scheme[0].lower() and abs(len(each) - len(scheme)) <= 1]
+    meant = get_close_matches(scheme.lower(), alike, n=1, cutoff=0.5)
+    container = "; nothing needs doing if a ClusterStorageContainer of the cluster fetches it" if storage.by_key else ""
+    yield Problem(
+        "storage_scheme_unknown",
+        "info",
+        subject,
+        f"KServe itself does not fetch models from {scheme}:// ({storage.uri_field})"
+        + (f": did you mean {meant[0]}://?" if meant else ""),
+        f"write one of {', '.join(f'{each}://' for each in sorted(known))}{container}",
+    )
 
 
 def _by_path(storage: StorageFacts, connection: Connection | None) -> tuple[str, str]:

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 
-from services.normalizer.normalize.profile import ANNOTATION_PREFIX, SUCCESSOR_PREFIX
 from services.normalizer.sources.manifest_checks import Noticed
 from services.normalizer.sources.manifest_files import Place, decoded
 
@@ -13,7 +12,6 @@ _KEY = re.compile(
     r"annotation (?P<annotation>[\w.-]+/[\w.-]+)|the label (?P<label>[\w./-]+)"
     r"|its field [\w.\[\]/-]*?(?P<field>[\w-]+)(?:\[\d+\])* is |its (?P<name>name) \"|write (?P<type>kind|apiVersion): "
 )
-_PREFIXES = (ANNOTATION_PREFIX, SUCCESSOR_PREFIX)
 # What stands before the first key of an object in a line: blanks, and the signs of the lists that it is in.
 _INDENTATION = re.compile(r"[ -]*")
 
@@ -31,10 +29,8 @@ class Lines:
         if named is None or not place.line or len(lines := self._of(place.path)) < place.line:
             return each
         column = _column(lines[place.line - 1]) if named.lastgroup == "field" else None
-        for key in _spellings(named[named.lastgroup or 0]):
-            if number := _find(key, lines, place.line, column):
-                return Noticed(problem, Place(place.path, number))
-        return each
+        number = _find(named[named.lastgroup or 0], lines, place.line, column)
+        return Noticed(problem, Place(place.path, number)) if number else each
 
     def _of(self, path: str) -> list[str]:
         if path not in self._files:
@@ -45,21 +41,12 @@ class Lines:
         return self._files[path]
 
 
-def _spellings(key: str) -> tuple[str, ...]:
-    """Return a key and, of an annotation that may have either prefix, the other one: messages name the first."""
-    if not key.startswith(_PREFIXES):
-        return (key,)
-    return key, *(prefix + key.partition("/")[2] for prefix in _PREFIXES if not key.startswith(prefix))
-
-
 def _find(key: str, lines: Sequence[str], start: int, column: int | None) -> int:
     """Return the number of the first line with a key, from line `start` to the end of the document; 0 without one.
 
     A line where the key stands in `column` comes first: deeper in an object, another field may have the same name.
     """
-    # The names of our annotations may be written in any case; messages have them in lower case.
-    case = re.IGNORECASE if key.startswith(_PREFIXES) else 0
-    pattern = re.compile(rf"[\s\"'{{,]{re.escape(key)}[\"']?\s*:", case)
+    pattern = re.compile(rf"[\s\"'{{,]{re.escape(key)}[\"']?\s*:")
     first = 0
     for number, line in enumerate(islice(lines, start - 1, None), start):
         if number > start and line.startswith("---"):

@@ -59,8 +59,8 @@ def record(**raw: Any) -> RegistryInferenceService:
     )
 
 
-def server(*, said: dict[str, str] | None = None) -> ServerFacts:
-    facts = server_facts(read_isvc(isvc(said=said)))
+def server(*, said: dict[str, str] | None = None, annotations: dict[str, str] | None = None) -> ServerFacts:
+    facts = server_facts(read_isvc(isvc(said=said, annotations=annotations)))
     assert facts is not None
     return facts
 

@@ -186,7 +186,8 @@ def test_both_prefixes_are_read_ours_first_in_any_spelling() -> None:
         "rhdh.io/unknown": "x",
         "example.com/usage": "x",
     }
-    assert read_fields(annotations) == {
+    fields = read_fields(annotations)
+    assert {name: field.text for name, field in fields.items()} == {
         "description": "ours",
         "owner": "theirs",
         "homepageurl": "https://a.example.com",
@@ -194,7 +195,30 @@ def test_both_prefixes_are_read_ours_first_in_any_spelling() -> None:
         "apientityref": "granite",
         "title": "Granite 8B",
     }
-    assert read_fields({"openshift.io/description": "the dashboard's"}) == {"description": "the dashboard's"}
+    assert fields["homepageurl"].place == "the annotation rhdh.io/homepageurl"
+    assert read_fields({"openshift.io/description": "the dashboard's"})["description"].text == "the dashboard's"
+
+
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [
+        (f"{prefix}{name}", text)
+        for prefix in ("rhdh.io/", "modelcatalogbridge.rhdh.io/")
+        for name, text in [
+            ("owner", "团队"), ("howToUse", "prose"), ("homepageURL", "page"), ("techdocs", "s3://x/y"),
+            ("license", "ours"), ("apiType", "rest"), ("api-entity-ref", "a b"), ("usage", "https://a:b@example.com"),
+        ]
+    ]
+    + [("openshift.io/description", "https://a:b@example.com"), ("openshift.io/display-name", "https://a:b@e.com")],
+)  # fmt: skip
+def test_a_remedy_names_the_annotation_that_was_written(key: str, text: str) -> None:
+    (problem,) = normalized(isvc(annotations={key: text})).problems
+    assert f"the annotation {key}" in problem.remedy
+
+
+def test_a_remedy_names_the_usual_annotation_for_what_is_not_written() -> None:
+    (problem,) = normalized(isvc(annotations={"rhdh.io/howtouse": "prose"})).problems
+    assert "prose in the annotation modelcatalogbridge.rhdh.io/usage" in problem.remedy
 
 
 def test_what_the_document_has_no_place_for_is_kept_in_the_details() -> None:

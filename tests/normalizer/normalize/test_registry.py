@@ -1,6 +1,5 @@
 """The mapping of a registered version, field by field."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -360,7 +359,10 @@ def test_api_is_described_by_the_registry_else_by_the_isvc() -> None:
 
 
 def test_what_people_say_on_the_deployment_about_the_server_counts_unless_the_registry_says_it() -> None:
-    served = replace(server(), fields={"title": "Granite for support", "system": "support-desk"})
+    said = {"system": "support-desk", "apitype": "rest"}
+    served = server(said=said, annotations={"openshift.io/display-name": "Granite for support"})
+    (problem,) = document(served=served).problems
+    assert "in the annotation modelcatalogbridge.rhdh.io/apitype of InferenceService vision/mnist" in problem.remedy
     details = document(served=served).details
     assert (details.title, details.system) == ("Granite for support", "system:default/support-desk")
     assert document(served=server()).details.title == "granite v1"

@@ -14,9 +14,9 @@ CONNECTED = {"opendatahub.io/connections": "bucket", "opendatahub.io/connection-
 MODEL_MESH = {"serving.kserve.io/deploymentMode": "ModelMesh"}
 
 
-def llmisvc(**annotations: str) -> dict[str, Any]:
+def llmisvc(*, uri: str = "", **annotations: str) -> dict[str, Any]:
     metadata = {"name": "qwen", "namespace": "vision", "annotations": annotations}
-    return {"kind": "LLMInferenceService", "metadata": metadata, "spec": {"model": {"name": "qwen"}}}
+    return {"kind": "LLMInferenceService", "metadata": metadata, "spec": {"model": {"name": "qwen", "uri": uri}}}
 
 
 def storage(*, path: str = "", key: str = "", **parameters: str) -> dict[str, Any]:
@@ -251,3 +251,45 @@ def test_plain_fields_of_a_manifest_go_before_encoded_ones() -> None:
 def test_the_place_is_found_without_a_deployment_too() -> None:
     facts = read_isvc(isvc(predictor=storage(path="x", key="minio")))
     assert locate(facts.storage, subject="x").words == "path x in the bucket of connection minio"
+
+
+@pytest.mark.parametrize(
+    ("uri", "meant"),
+    [
+        ("htps://e.com/m", "https://"), ("s4://b/m", "s3://"), ("S3://b/m", "s3://"), ("gcs://b/m", "gs://"),
+        ("hdf://b/m", "hdfs://"), ("pvcs://b/m", "pvc://"), ("ocl://e.com/m", "oci://"),
+        ("abfss://c@a.dfs.core.windows.net/m", ""), ("wasbs://c@a.blob.core.windows.net/m", ""), ("ftp://e.com/m", ""),
+        ("git://e.com/m", ""), ("dbfs:/m", ""), ("ms://a/m", ""),
+    ],
+)  # fmt: skip
+def test_a_scheme_that_kserve_does_not_fetch_is_reported(uri: str, meant: str) -> None:
+    result = normalized(isvc(predictor={"model": {"storageUri": uri}}))
+    (problem,) = result.problems
+    assert artifact(result) == uri
+    assert (problem.id, problem.severity) == ("storage_scheme_unknown", "info")
+    assert problem.message.endswith(f"did you mean {meant}?" if meant else "(storageUri)")
+    assert "ClusterStorageContainer" in problem.remedy
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "gs://b/m", "s3://b/m", "hdfs://h/m", "webhdfs://h/m", "pvc://claim/m", "file:///m", "hf://acme/m",
+        "http://e.com/m", "https://a.blob.core.windows.net/c/m", "oci://quay.io/acme/m:1", "model-registry://m/1",
+        "models:/m/1",
+    ],
+)  # fmt: skip
+def test_a_scheme_that_kserve_or_a_usual_container_fetches_is_not_reported(uri: str) -> None:
+    assert normalized(isvc(predictor={"model": {"storageUri": uri}})).problems == ()
+
+
+@pytest.mark.parametrize(("uri", "told"), [("gs://b/m", True), ("https://e.com/m", True), ("hf://acme/m", False)])
+def test_an_llm_may_have_fewer_schemes(uri: str, told: bool) -> None:
+    problems = normalized(llmisvc(uri=uri)).problems
+    assert [problem.id for problem in problems] == ["storage_scheme_unknown"] * told
+    assert all("model.uri" in p.message and "ClusterStorageContainer" not in p.remedy for p in problems)
+
+
+def test_a_path_without_a_scheme_is_reported() -> None:
+    (problem,) = normalized(isvc(predictor={"model": {"storageUri": "/mnt/models/m"}})).problems
+    assert problem.id == "invalid_url"

@@ -34,7 +34,7 @@ def namespace(*, labels: dict[str, str] | None = None, annotations: dict[str, st
 
 
 def said(deployment: Deployment) -> dict[str, str]:
-    return dict(deployment.stated.fields)
+    return deployment.stated.texts
 
 
 OF_TEAM = namespace(
@@ -45,15 +45,21 @@ OF_TEAM = namespace(
 
 def test_owner_system_lifecycle_and_labels_are_inherited() -> None:
     given = read_namespace(OF_TEAM).added_to(read_isvc(objects.isvc("iris", labels={"stage": "beta"})).stated)
-    assert dict(given.fields) == {"owner": "group:default/vision", "lifecycle": "production", "system": "shop"}
+    assert given.texts == {"owner": "group:default/vision", "lifecycle": "production", "system": "shop"}
     assert given.tags() == ("onnx", "stage-beta", "team-vision")
 
 
 def test_what_a_deployment_says_goes_before() -> None:
     own = objects.isvc("iris", labels={"team": "audio"}, annotations={"modelcatalogbridge.rhdh.io/owner": "ada"})
     given = read_namespace(OF_TEAM).added_to(read_isvc(own).stated)
-    assert dict(given.fields) == {"owner": "ada", "lifecycle": "production", "system": "shop"}
+    assert given.texts == {"owner": "ada", "lifecycle": "production", "system": "shop"}
     assert given.tags() == ("onnx", "team-audio")
+
+
+def test_a_problem_of_an_inherited_field_names_the_namespace() -> None:
+    given = read_namespace(OF_TEAM).added_to(read_isvc(objects.isvc("iris")).stated)
+    assert given.place("owner") == "the annotation rhdh.io/owner of namespace models"
+    assert given.place("system") == "the label rhdh.io/system of namespace models"
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from functools import partial
 
 import structlog
 
-from common.backoff import Backoff
+from common.backoff import Backoff, spread
 from common.faults import Fault, kind_of
 from common.http.client import RemoteError
 from common.kube.errors import KubeError, fault_of
@@ -48,7 +48,6 @@ class LlmSource:
         self._client = scope.client
         self._read = partial(read_llmisvc, secured=secured)
         self._backoff = Backoff(*scope.options.backoff)
-        self._slow_backoff = Backoff(scope.options.slow, scope.options.slow, least=0.5)
         self._reflectors: list[Reflector[Deployment]] = []
         self._known: set[Key] = set()
         self._told: Fault | None = STARTING
@@ -82,7 +81,7 @@ class LlmSource:
                 await self._follow(resource, sink)
             else:
                 self._tell(sink, _ABSENT)
-                await asyncio.sleep(self._slow_backoff.next())
+                await asyncio.sleep(spread(self._scope.options.slow))
 
     async def _served(self) -> Resource | None:
         """Return the newest version that the cluster serves, None when it has no such kind.
