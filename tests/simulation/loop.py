@@ -36,7 +36,7 @@ class SimulatedTime(selectors.SelectSelector):
     def __init__(self) -> None:
         super().__init__()
         self.now = 0.0
-        self.refused: list[str] = []
+        self.refused: list[OutsideWorldError] = []
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         """Return at once. If there was something to wait for, it is `timeout` seconds later."""
@@ -54,9 +54,9 @@ class SimulatedTime(selectors.SelectSelector):
         return super().register(fileobj, events, data)
 
     def refuse(self, what: str) -> NoReturn:
-        """Refuse what is not simulated, and remember it: who asked may believe that the network is down."""
-        self.refused.append(what)
-        raise OutsideWorldError(what)
+        """Refuse what is not simulated, and remember it: the program may take it for a network that is down."""
+        self.refused.append(OutsideWorldError(f"the simulation has none: {what}"))
+        raise self.refused[-1]
 
 
 class SimulatedLoop(asyncio.SelectorEventLoop):
@@ -117,7 +117,7 @@ def simulate(scenario: Callable[[Network], Awaitable[T]], *, seed: int = 0) -> T
     """Run a scenario on an empty network at time 0, and return its result.
 
     Raises:
-        OutsideWorldError: a part of the program asked for a real socket, process or name, whoever caught that.
+        OutsideWorldError: the program asked for a real socket, process or name, even if it handled this error.
         StandstillError: the scenario would never end.
     """
     randomness.seed(seed)
@@ -133,4 +133,4 @@ def simulate(scenario: Callable[[Network], Awaitable[T]], *, seed: int = 0) -> T
             return runner.run(simulation())
     finally:
         if loop.simulated.refused:
-            raise OutsideWorldError(f"the simulation has none: {', '.join(loop.simulated.refused)}")
+            raise loop.simulated.refused[0]

@@ -4,7 +4,7 @@ import asyncio
 import json
 import os
 from collections.abc import Awaitable, Callable, Mapping
-from types import TracebackType
+from contextlib import AsyncExitStack
 from typing import Any, Self
 from unittest import mock
 from urllib.parse import urlsplit
@@ -74,21 +74,19 @@ class Pod:
         self._reader = HttpClient(name="the feed", base_url=f"http://{LOOPBACK}:{LOCATION_PORT}", attempts=1)
 
     async def __aenter__(self) -> Self:
-        self._environment.start()
-        await self._reader.__aenter__()
-        await self._tasks.__aenter__()
-        for name in self._programs:
-            self.start(name)
+        async with AsyncExitStack() as stack:
+            stack.enter_context(self._environment)
+            await stack.enter_async_context(self._reader)
+            await stack.enter_async_context(self._tasks)
+            for name in self._programs:
+                self.start(name)
+            self._stack = stack.pop_all()
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *error: Any) -> None:
         for _, stop in self._running.values():
             stop.set()
-        await self._tasks.__aexit__(kind, error, trace)
-        await self._reader.__aexit__()
-        self._environment.stop()
+        await self._stack.__aexit__(*error)
 
     def start(self, name: str) -> None:
         """Start a program."""
