@@ -149,7 +149,7 @@ def _desired(every: Iterable[Contents], defaults: Defaults, registries: Iterable
             desired.put_cluster(contents.cluster, ClusterView(contents.cluster, defaults))
         for ref, fact in contents.facts().items():
             desired.put(contents.cluster, ref, fact)
-    desired.render(desired.take_dirty(), now=0)
+    desired.render(now=0)
     return desired
 
 
