@@ -48,7 +48,7 @@ class Workers(Generic[Item, Result]):
         size = max(_SMALLEST_PART, -(-len(items) // _MOST_PARTS))
         self._work = work
         self._parts = [items[start : start + size] for start in range(0, len(items), size)]
-        # Whoever reads the number of a part from this pipe works on it.
+        # The process that reads the number of a part from this pipe works on that part.
         self._numbers, end = os.pipe()
         os.write(end, bytes(range(len(self._parts))))
         os.close(end)
