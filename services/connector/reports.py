@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 Differences: TypeAlias = "Sequence[Difference] | None"
 """The differences from a running connector, None without `--diff`."""
 Report = Callable[[Preview, Differences], str]
-COMPARING = ("table", "json", "yaml")
-"""The formats that can show differences from a running connector."""
 
 _COLOURS: Mapping[Severity, str] = {"error": "red", "warning": "yellow", "info": "blue"}
 _GITHUB: Mapping[Severity, str] = {"error": "error", "warning": "warning", "info": "notice"}
