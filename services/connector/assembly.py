@@ -27,9 +27,10 @@ from services.location.settings import LocationSettings
 from services.location.shelf import Shelf
 from services.location.status.neighbours import Neighbours, in_process
 from services.normalizer.clusters import Environment
+from services.normalizer.context import create_context
 from services.normalizer.controller import Controller
 from services.normalizer.reports import add_explanations
-from services.normalizer.service import create_controller, follow_sources, run_until
+from services.normalizer.service import follow_sources, run_until
 from services.normalizer.settings import NormalizerSettings
 from services.storage_rest import administration
 from services.storage_rest.factory import registering, storage_service
@@ -105,7 +106,9 @@ async def run(options: RunOptions, settings: AllSettings, stop: asyncio.Event, *
             )
         )
         await stack.enter_async_context(registering(settings.storage, storage))
-        controller = create_controller(settings=settings.normalizer, storage=storage, health=health, metrics=metrics)
+        controller = Controller(
+            create_context(settings=settings.normalizer, storage=storage, health=health, metrics=metrics)
+        )
         environment = Environment(
             settings=settings.normalizer, metrics=metrics, kube_metrics=kube_metrics, manifests=options.manifests
         )

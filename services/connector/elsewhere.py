@@ -31,8 +31,8 @@ from services.normalizer.settings import NormalizerSettings
 from services.normalizer.sources.http import Connector
 from services.normalizer.sources.kubeflow.discovery import DiscoverySettings, discover
 from services.normalizer.sources.kubeflow.poller import RegistryPoller
+from services.normalizer.sources.manifest_contents import read_manifests
 from services.normalizer.sources.manifest_files import FileContents, read_bytes
-from services.normalizer.sources.manifest_objects import read_manifests
 from services.normalizer.sources.refs import SourceRef
 
 CLUSTER = "cluster"

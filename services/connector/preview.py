@@ -1,16 +1,15 @@
 """Computes what the connector would serve from some manifests, and what is wrong with them."""
 
-import sys
 from collections import defaultdict
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from glob import glob
 from pathlib import Path
 from types import MappingProxyType
 from typing import TypeAlias
 
 from common.problems import Problem, Severity
 from common.wire import Upsert
+from services.connector.reading import Files
 from services.normalizer.desired import Desired
 from services.normalizer.facts import MANIFESTS, SHARED, Ref
 from services.normalizer.hidden import unready
@@ -19,17 +18,11 @@ from services.normalizer.normalize.registered_version import registry_source
 from services.normalizer.normalize.result import ClusterView, Defaults
 from services.normalizer.normalize.selection import ALL, Selection
 from services.normalizer.sources.manifest_checks import Noticed
-from services.normalizer.sources.manifest_files import (
-    FileContents,
-    Place,
-    find_manifests,
-    read_bytes,
-    read_file,
-)
+from services.normalizer.sources.manifest_contents import Contents, joined, read_manifests
+from services.normalizer.sources.manifest_files import FileContents, Place
 from services.normalizer.sources.manifest_lines import Lines
-from services.normalizer.sources.manifest_objects import Contents, read_manifests
+from services.normalizer.sources.manifest_objects import read_objects
 
-STDIN = "-"
 Clusters: TypeAlias = Mapping[str, Mapping[Path, FileContents]]
 """Manifests from clusters, by the name of the cluster; the only one has an empty name."""
 NOTHING: Clusters = MappingProxyType({})
@@ -37,13 +30,6 @@ _Found: TypeAlias = "dict[tuple[str, str], list[Noticed]]"
 """Problems by the cluster or registry and the name of the object."""
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "info")
 """The most severe first."""
-
-Progress = Callable[[int, int], None]
-"""Called with the number of files that are done, and of all files."""
-
-
-def no_progress(_done: int, _of: int) -> None:
-    """Show no progress."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,28 +73,24 @@ class Preview:
 
 
 def preview(
-    paths: Iterable[str | Path],
+    files: Files,
     *,
     defaults: Defaults,
     selection: Selection = ALL,
     clusters: Clusters = NOTHING,
     registries: Iterable[Mapping[Ref, Fact]] = (),
     connections: bool = False,
-    progress: Progress = no_progress,
 ) -> Preview:
-    """Return what would be served from the manifests in `paths`: files, folders, patterns, `-` for standard input.
+    """Return what would be served from files.
 
     `clusters` are manifests from clusters, `registries` the content of registries. `connections`: Secrets of
-    connections in the files are read. `progress` is called for each file.
-
-    Raises:
-        FileNotFoundError: one of `paths` does not exist, or a pattern matches nothing.
+    connections in the files are read.
     """
-    files, own = read_paths(paths, progress), clusters.get("", {})
+    own = {path: read_objects(path, each, accepted=True) for path, each in clusters.get("", {}).items()}
     every = [
-        read_manifests({**files, **own}, connections=connections, accepted=own.keys()),
+        joined({**files.facts, **own}, files.overlay, connections=connections),
         *(
-            read_manifests(of_one, cluster=name, connections=connections, accepted=of_one.keys())
+            read_manifests(of_one, cluster=name, connections=connections, accepted=True)
             for name, of_one in clusters.items()
             if name
         ),
@@ -120,7 +102,7 @@ def preview(
     found = _found(every, desired, places, copied)
     shown = [_shown(upsert, places, found) for _, upsert in sorted(desired.wanted.items())]
     hidden = sorted(map(_in_order, found.values()), key=lambda of_one: (of_one[0].place, of_one[0].problem))
-    number = len(files) + sum(map(len, clusters.values()))
+    number = len(files.facts) + sum(map(len, clusters.values()))
     return Preview(tuple(shown), tuple(hidden), number)
 
 
@@ -156,31 +138,6 @@ def _selected(contents: Contents, selection: Selection) -> Contents:
     return replace(contents, deployments=chosen)
 
 
-def read_paths(paths: Iterable[str | Path], progress: Progress = no_progress) -> dict[Path, FileContents]:
-    """Return the content of the files in and below `paths`; `progress` is called for each file.
-
-    Raises:
-        FileNotFoundError: as `preview`.
-    """
-    found: dict[Path, None] = {}
-    for written in map(str, paths):
-        found |= dict.fromkeys([Path(STDIN)] if written == STDIN else find_manifests(_matching(written)))
-    files: dict[Path, FileContents] = {}
-    for path in found:
-        progress(len(files), len(found))
-        files[path] = read_bytes(sys.stdin.buffer.read(), STDIN) if path == Path(STDIN) else read_file(path)
-    return files
-
-
-def _matching(written: str) -> Sequence[Path]:
-    if Path(written).exists() or not any(sign in written for sign in "*?["):
-        return [Path(written)]
-    found = sorted(glob(written, recursive=True))  # noqa: PTH207 - the pattern may be absolute
-    if not found:
-        raise FileNotFoundError(f"no file matches {written}")
-    return list(map(Path, found))
-
-
 def _desired(every: Iterable[Contents], defaults: Defaults, registries: Iterable[Mapping[Ref, Fact]]) -> Desired:
     desired = Desired(defaults=defaults)
     desired.put_cluster(SHARED, ClusterView(defaults=defaults))
@@ -192,7 +149,7 @@ def _desired(every: Iterable[Contents], defaults: Defaults, registries: Iterable
             desired.put_cluster(contents.cluster, ClusterView(contents.cluster, defaults))
         for ref, fact in contents.facts().items():
             desired.put(contents.cluster, ref, fact)
-    desired.render(desired.take_dirty(), now=0)
+    desired.render(now=0)
     return desired
 
 

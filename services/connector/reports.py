@@ -15,7 +15,8 @@ from common import __version__
 from common.problems import PROBLEMS, ProblemId, Severity
 from common.words import counted
 from services.connector.entities import entities_of
-from services.connector.preview import STDIN, Preview, Shown
+from services.connector.preview import Preview, Shown
+from services.connector.reading import STDIN
 from services.normalizer.sources.manifest_checks import Noticed
 from services.normalizer.sources.manifest_files import SUFFIXES, Place
 
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 Differences: TypeAlias = "Sequence[Difference] | None"
 """The differences from a running connector, None without `--diff`."""
 Report = Callable[[Preview, Differences], str]
-COMPARING = ("table", "json", "yaml")
-"""The formats that can show differences from a running connector."""
 
 _COLOURS: Mapping[Severity, str] = {"error": "red", "warning": "yellow", "info": "blue"}
 _GITHUB: Mapping[Severity, str] = {"error": "error", "warning": "warning", "info": "notice"}

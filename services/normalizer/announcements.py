@@ -54,11 +54,10 @@ class Announcer:
     def _record_hidden(self, now: float) -> None:
         """Take what is not shown, and why: objects that were rendered, refused documents, registries not trusted."""
         stored = self._mirror.entries
-        if rendered := self._desired.take_rendered():
+        if rendered := self._desired.renderer.take_rendered():
             refs = cache(lambda: {entry.ref for entry in stored.values()})  # seldom needed
-            self._hidden.update(
-                {ref: (self._desired.source_of(ref), self._desired.why_hidden(ref, refs)) for ref in rendered}, now=now
-            )
+            why_hidden, source_of = self._desired.renderer.why_hidden, self._desired.source_of
+            self._hidden.update({ref: (source_of(ref), why_hidden(ref, refs)) for ref in rendered}, now=now)
         elsewhere: dict[str, tuple[str, Why]] = {
             source: (source, Why("untrusted-registry", reason, remedy))
             for source, (reason, remedy) in self._book.ignored.items()

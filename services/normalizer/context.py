@@ -1,9 +1,12 @@
-"""All state of the normalizer in one object, made once and given to everything that works on it."""
+"""All state of the normalizer in one object, made once and given to everything that works on it; its gauges."""
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from common.clocks import steady_clock
 from common.health import Health
@@ -15,7 +18,7 @@ from services.normalizer.ledger import Ledger
 from services.normalizer.publish import Mirror, Storage
 from services.normalizer.settings import NormalizerSettings
 from services.normalizer.sourcebook import SourceBook
-from services.normalizer.telemetry import CONTROLLER, State, StateCollector, Telemetry
+from services.normalizer.telemetry import CONTROLLER, Telemetry
 
 SYNC = "sync"
 """A key in the queue that is not a reference: ask storage what it holds, and compare everything."""
@@ -41,6 +44,54 @@ class Context:
     clock: Callable[[], float]
 
 
+class StateCollector(Collector):
+    """The gauges of the current state, which are computed when Prometheus asks for them."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def collect(self) -> Iterable[Metric]:
+        """Yield the gauges, each with a sample for every combination of labels that occurs now."""
+        desired, count = self._context.desired, Counter[tuple[str, ...]]
+        yield _gauge(
+            "rhoai_connector_documents",
+            "Documents that should be served, by source",
+            ["source"],
+            count((upsert.source,) for upsert in desired.wanted.values()),
+        )
+        yield _gauge(
+            "rhoai_connector_source_last_look_timestamp_seconds",
+            "When a source was last read completely, seconds of the epoch; 0 when it was not since the start",
+            ["source"],
+            {(each.id,): each.looked or 0 for each in self._context.book.sources()},
+        )
+        yield _gauge(
+            "rhoai_connector_problems",
+            "Problems of models that are recorded now, by the id that docs/events.md explains",
+            ["severity", "id"],
+            count((each.severity, each.id) for found in desired.problems.values() for each in found),
+        )
+        yield _gauge(
+            "rhoai_connector_hidden",
+            "Models that exist and are not shown, by cause",
+            ["cause"],
+            count((each.why.cause,) for each in self._context.hidden.all()),
+        )
+        yield _gauge(
+            "rhoai_connector_removals_held",
+            "Entries that are missing at their source, or not ready, and stay for now",
+            ["source"],
+            count((doubt.source,) for doubt in self._context.ledger.doubts()),
+        )
+
+
+def _gauge(name: str, text: str, labels: Sequence[str], samples: Mapping[tuple[str, ...], float]) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(name, text, labels=labels)
+    for values, value in samples.items():
+        family.add_metric(values, value)
+    return family
+
+
 def create_context(
     *,
     settings: NormalizerSettings,
@@ -55,26 +106,16 @@ def create_context(
     """
     book = SourceBook(first_sync_grace=settings.first_sync_grace)
     ledger = Ledger(settings.patience, book)
-    desired, hidden = Desired(defaults=settings.defaults, ledger=ledger), HiddenBook()
-
-    def state() -> State:
-        return State(
-            documents=Counter(upsert.source for upsert in desired.wanted.values()),
-            problems=desired.problems,
-            hidden=hidden.causes(),
-            doubts=ledger.doubts(),
-            sources=book.sources(),
-        )
-
-    metrics.registry.register(StateCollector(state))
-    return Context(
-        desired=desired,
+    context = Context(
+        desired=Desired(defaults=settings.defaults, ledger=ledger),
         book=book,
         ledger=ledger,
-        hidden=hidden,
+        hidden=HiddenBook(),
         mirror=Mirror(storage),
         queue=WorkQueue(name=CONTROLLER, metrics=WorkQueueMetrics(metrics)),
         health=health,
         telemetry=Telemetry(metrics),
         clock=steady_clock(wall_clock),
     )
+    metrics.registry.register(StateCollector(context))
+    return context

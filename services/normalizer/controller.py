@@ -115,21 +115,21 @@ class Controller:
     async def _render(self, refs: set[str], now: float) -> None:
         """Render what has changed, then what the ledger has released by now."""
         for dirty in (self._settled(refs | self._desired.take_dirty(), now), self._released(now)):
-            for _ in self._desired.render_in_slices(dirty, now=now):
+            for _ in self._desired.renderer.render(dirty, now=now):
                 await asyncio.sleep(0)  # let other tasks run
-        for name, error in self._desired.take_failures():
+        for name, error in self._desired.renderer.take_failures():
             log.error("object_not_rendered", object=name, exc_info=error)
-        for cluster, labels in self._desired.take_unknown():
+        for cluster, labels in self._desired.deployments.take_unknown():
             self.intake.lookups.request_version(cluster, labels)
-        self.intake.lookups.request_cards(self._desired.catalog_models)
+        self.intake.lookups.request_cards(self._desired.deployments.catalog_models())
 
     def _settled(self, refs: set[str], now: float) -> set[str]:
         """Return what to render of `refs` and of what waits: after the start, a cluster waits for its own sources."""
         if self._settles_at < inf and now >= self._settles_at:
             self._settles_at = inf
-            if missing := self._book.waiting_for():
+            if missing := [each.source for each in self._book.awaited(documents=0)]:
                 log.info("started_without_sources", missing=missing)
-        unsettled = self._book.unsettled_clusters if self._settles_at < inf else frozenset()
+        unsettled = self._book.untried_clusters() if self._settles_at < inf else frozenset()
         refs = refs | self._unsettled
         parsed = {ref: Ref.try_parse(ref) for ref in refs} if unsettled else {}
         self._unsettled = {ref for ref, each in parsed.items() if each is not None and cluster_of(each) in unsettled}
@@ -149,7 +149,7 @@ class Controller:
         self._desired.forget_unused_cards()
         batches = self._mirror.begin(
             self._plan(now),
-            cards=self._mirror.missing_cards(self._desired.cards),
+            cards=self._mirror.missing_cards(self._desired.cards.chosen),
             complete=self._completes(now),
             confirmed=self._confirms(),
             awaited=self._awaited(),
@@ -163,7 +163,7 @@ class Controller:
         """Return whether to tell storage that it is complete; only a confirmation repairs damage."""
         if self._mirror.complete or self._mirror.damage:
             return False
-        return self._book.is_complete(now, documents=len(self._desired.wanted), ever=self._mirror.complete)
+        return self._book.is_complete(now, documents=len(self._desired.wanted))
 
     def _confirms(self) -> bool:
         """Return whether to tell storage that every source was read, so that what it lacks does not exist.
@@ -180,8 +180,7 @@ class Controller:
             return ()
         awaited = self._book.awaited(
             documents=len(self._desired.wanted),
-            ever=self._mirror.complete,
-            stored=self._ledger.sources_with_entries if self._mirror.damage else (),
+            with_entries=self._ledger.sources_with_entries if self._mirror.damage else None,
         )
         if self._mirror.damage:
             awaited += tuple(
@@ -223,7 +222,7 @@ class Controller:
                 cards=list(batch.cards),
             )
         if batch.removals:
-            self._desired.free_names(self._mirror.entries)
+            self._desired.documents.free_names(self._mirror.entries)
         self._queue.add(PUBLISH)
 
     def _plan(self, now: float) -> Plan:

@@ -4,7 +4,7 @@ A deployment that a listing lacks is kept here, as it was when it was last ready
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Collection
+from collections.abc import Collection, Iterator
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Final
@@ -12,8 +12,9 @@ from typing import Final
 from common.problems import Problem
 from common.removals import NOT_LISTED, NOT_READY
 from services.normalizer.companions import Companions
+from services.normalizer.earlier import Earlier
 from services.normalizer.facts import MANIFESTS, Gone, Missing, Ref, Unusable
-from services.normalizer.hidden import Why, faulty, unready
+from services.normalizer.hidden import Why, unready
 from services.normalizer.ledger import Ledger
 from services.normalizer.normalize.cards import CatalogModel
 from services.normalizer.normalize.deployment import Belongings, Deployment, Fact, Planned
@@ -27,22 +28,9 @@ _STOPPED: Final = "stopped"
 """The reason of a removal: people have stopped the deployment."""
 
 
-@dataclass(frozen=True, slots=True)
-class Visibility:
-    """How a deployment is shown: by these facts, as it is stored (`retained`), or not at all."""
-
-    facts: Deployment | None = None
-    retained: bool = False
-
-    @property
-    def shown(self) -> bool:
-        """Whether there is something to show."""
-        return self.retained or self.facts is not None
-
-
 @dataclass(slots=True)
 class DeploymentState:
-    """A deployment, its link and its visibility.
+    """A deployment, its link, and whether it is shown.
 
     `planned`: it is only written in a manifest. `missed`: since when complete listings lack it. `ready`: its facts when
     it was last ready. `asked_for`: the labels for which a registry was last asked.
@@ -54,7 +42,7 @@ class DeploymentState:
     missed: float | None = None
     ready: Deployment | None = None
     link: Link = field(default_factory=Link)
-    visibility: Visibility = field(default_factory=Visibility)
+    shown: bool = False
     asked_for: RegistryLabels | None = None
 
     @property
@@ -62,18 +50,30 @@ class DeploymentState:
         """The reference of the version that it serves, empty without one."""
         return str(self.link.version) if self.link.version else ""
 
+    @property
+    def shown_facts(self) -> Deployment | None:
+        """What is shown of it: its facts when it was last ready."""
+        return self.ready if self.shown else None
+
+    @property
+    def retained(self) -> bool:
+        """Whether it is shown as it is stored, because it was not ready since the start."""
+        return self.shown and self.ready is None
+
 
 class Deployments:
     """All deployments by reference, and which of them serve which version."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, views: ClusterViews, registered: Registered, earlier: Earlier) -> None:
         self._ledger = ledger
+        self._views = views
+        self._registered = registered
+        self._earlier = earlier
         self._entries: dict[str, DeploymentState] = {}
         self._companions = Companions()
         self._card_models: dict[str, CatalogModel] = {}
         self._claimants: defaultdict[str, set[str]] = defaultdict(set)
         self._second_servers: dict[str, Problem] = {}
-        self._unusable: dict[str, Problem] = {}
         self._unknown: list[tuple[str, RegistryLabels]] = []
 
     @property
@@ -85,16 +85,14 @@ class Deployments:
         """Return a deployment."""
         return self._entries.get(ref)
 
-    def is_unusable(self, ref: str) -> bool:
-        """Return whether a deployment exists and cannot be read."""
-        return ref in self._unusable
+    def all(self) -> Iterator[tuple[str, Deployment]]:
+        """Yield all deployments by reference."""
+        return ((ref, entry.facts) for ref, entry in self._entries.items())
 
     def hidden(self, ref: str) -> Why | None:
-        """Return why a deployment is not shown, None when it is, or when the reason is not in the object itself."""
-        if (problem := self._unusable.get(ref)) is not None:
-            return faulty("unusable", problem)
+        """Return why a deployment is not shown, None when it is."""
         entry = self._entries.get(ref)
-        if entry is None or entry.visibility.shown:
+        if entry is None or entry.shown:
             return None
         return unready(entry.facts, in_files=Ref.parse(ref).place == MANIFESTS)
 
@@ -106,11 +104,11 @@ class Deployments:
         """Return the Services, ServiceAccounts, runtime and connection of a deployment."""
         return self._companions.of(ref, facts)
 
-    def catalog_models(self, views: ClusterViews) -> dict[str, frozenset[CatalogModel]]:
+    def catalog_models(self) -> dict[str, frozenset[CatalogModel]]:
         """Return the catalog models whose cards deployments name, by the cluster whose catalogs to ask."""
         found: defaultdict[str, set[CatalogModel]] = defaultdict(set)
         for ref, model in self._card_models.items():
-            found[views.home(Ref.parse(ref).place)].add(model)
+            found[self._views.home(Ref.parse(ref).place)].add(model)
         return {cluster: frozenset(models) for cluster, models in found.items()}
 
     def documented_by(self, cards: Collection[str]) -> set[str]:
@@ -133,31 +131,23 @@ class Deployments:
         deployments = {Ref.parse(ref) for ref, entry in self._entries.items() if entry.source == source}
         return deployments | {ref for ref in self._companions.of_cluster(cluster) if ref.kind != "connection"}
 
-    def forget(self, cluster: str) -> set[str]:
-        """Forget a cluster that is no longer followed and has no deployment left.
-
-        Returns the references of objects that could not be read.
-        """
+    def forget(self, cluster: str) -> None:
+        """Forget a cluster that is no longer followed and has no deployment left."""
         for ref in self._companions.of_cluster(cluster):
             self._companions.put(ref, Gone())
-        unusable = {ref for ref in self._unusable if Ref.parse(ref).place == cluster}
-        for unread in unusable:
-            del self._unusable[unread]
-        return unusable
 
     def problems(self, ref: str) -> tuple[Problem, ...]:
         """Return the problems of a deployment that are not about its document."""
-        entry = self._entries.get(ref)
-        others = (self._second_servers.get(ref), self._unusable.get(ref))
-        return (*(entry.link.problems if entry else ()), *(problem for problem in others if problem is not None))
+        entry, second = self._entries.get(ref), self._second_servers.get(ref)
+        return (*(entry.link.problems if entry else ()), *((second,) if second else ()))
 
     def take_unknown(self) -> list[tuple[str, RegistryLabels]]:
-        """Return the labels since the last call that name an unknown version, with the deployment's cluster."""
+        """Return the labels since the last call that name an unknown version, with the cluster to look in."""
         unknown, self._unknown = self._unknown, []
-        return unknown
+        return [(self._views.home(cluster), labels) for cluster, labels in unknown]
 
-    def put(self, source: str, ref: Ref, fact: Fact | Gone | Missing | Unusable, *, now: float) -> set[str]:
-        """Take a report of a source about an object; return the references of documents that may change."""
+    def put(self, source: str, ref: Ref, fact: Fact | Gone | Missing | Unusable, *, now: float) -> Collection[str]:
+        """Take a report of a source about an object; return the references of other documents that may change."""
         if not ref.is_deployment:
             return self._companions.put(ref, fact)
         match fact:
@@ -165,21 +155,14 @@ class Deployments:
                 self._put_deployment(source, str(ref), fact.deployment, planned=True)
             case Deployment():
                 self._put_deployment(source, str(ref), fact, planned=False)
-            case Unusable():
-                self._unusable[str(ref)] = fact.problem
-                if self._ledger.knows(str(ref)):  # keep its stored entry
-                    self._ledger.see(str(ref), source)
             case Gone():
                 self._ledger.end(str(ref), fact.reason)
-                return {str(ref), *self._drop(str(ref))}
-            case _:
-                self._unusable.pop(str(ref), None)
-                if (entry := self._entries.get(str(ref))) is not None:
-                    entry.missed = now
-        return {str(ref)}
+                return self._drop(str(ref))
+            case Missing() if (entry := self._entries.get(str(ref))) is not None:
+                entry.missed = now
+        return ()
 
     def _put_deployment(self, source: str, ref: str, facts: Deployment, *, planned: bool) -> None:
-        self._unusable.pop(ref, None)
         if (model := facts.stated.catalog_model) is not None:
             self._card_models[ref] = model
         else:
@@ -196,25 +179,20 @@ class Deployments:
         if (entry := self._entries.get(ref)) is not None:
             entry.ready = None
 
-    def reassess(
-        self, ref: str, registered: Registered, unready: Callable[[str, str], None], *, now: float
-    ) -> set[str]:
-        """Decide again whether a deployment is shown and which version it serves; return the versions that may change.
-
-        `unready` is called with the reference and version of a deployment that is not ready, before the ledger decides.
-        """
+    def reassess(self, ref: str, *, now: float) -> set[str]:
+        """Decide again whether a deployment is shown, and what it serves; return the versions that may change."""
         entry = self._entries.get(ref)
         if entry is None:
             return set()
         former = entry.link
         touched = self._unlink(ref, entry)
-        entry.link = registered.link(entry.facts, Ref.parse(ref).place, former)
+        entry.link = self._registered.link(entry.facts, Ref.parse(ref).place, former)
         if entry.version:
             self._claimants[entry.version].add(ref)
             touched.add(entry.version)
         self._note_unknown(ref, entry)
-        entry.visibility = self._judge(ref, entry, unready, now)
-        if entry.missed is not None and not entry.visibility.shown:
+        entry.shown = self._judge(ref, entry, now)
+        if entry.missed is not None and not entry.shown:
             touched |= self._drop(ref)
         return touched
 
@@ -224,23 +202,21 @@ class Deployments:
             entry.asked_for = labels
             self._unknown.append((Ref.parse(ref).place, labels))
 
-    def _judge(self, ref: str, entry: DeploymentState, unready: Callable[[str, str], None], now: float) -> Visibility:
+    def _judge(self, ref: str, entry: DeploymentState, now: float) -> bool:
+        """Have the ledger record what was seen of a deployment; return whether it is shown."""
         source, readiness = entry.source, entry.facts.readiness
         if entry.missed is not None:
-            if not self._ledger.doubt(ref, source, NOT_LISTED, since=entry.missed):
-                return Visibility()
-        elif entry.planned or readiness.ready:
+            return self._ledger.doubt(ref, source, NOT_LISTED, since=entry.missed)
+        if entry.planned or readiness.ready:
             entry.ready = entry.facts
             self._ledger.see(ref, source)
-        elif readiness.stopped:
+            return True
+        if readiness.stopped:
             self._ledger.end(ref, _STOPPED)
             entry.ready = None
-            return Visibility()
-        else:
-            unready(ref, entry.version)
-            if not self._ledger.doubt(ref, source, NOT_READY, since=now):
-                return Visibility()
-        return Visibility(entry.ready, retained=entry.ready is None)
+            return False
+        self._earlier.attribute_server(ref, entry.version, now)
+        return self._ledger.doubt(ref, source, NOT_READY, since=now)
 
     def _unlink(self, ref: str, entry: DeploymentState) -> set[str]:
         """Separate a deployment from the version that it serves; return the version."""
@@ -257,7 +233,6 @@ class Deployments:
 
     def _drop(self, ref: str) -> set[str]:
         """Forget a deployment; return the version that it served."""
-        self._unusable.pop(ref, None)
         self._card_models.pop(ref, None)
         entry = self._entries.pop(ref, None)
         if entry is None:
@@ -282,7 +257,7 @@ class Deployments:
                 certain=entry.link.certain,
             )
             for claimant, entry in entries.items()
-            if entry.visibility.shown
+            if entry.shown
         )
         self._second_servers.update(zip(choice.others, choice.problems, strict=True))
         return choice.server or ""
@@ -290,11 +265,10 @@ class Deployments:
     def server(self, ref: str) -> ServerFacts | None:
         """Return a deployment as the server of a version."""
         entry = self._entries.get(ref)
-        if entry is None or entry.visibility.facts is None:
-            return None
-        return server_facts(entry.visibility.facts, self.belongings(ref, entry.visibility.facts))
+        facts = entry.shown_facts if entry is not None else None
+        return server_facts(facts, self.belongings(ref, facts)) if facts is not None else None
 
     def shown_with_version(self, ref: str) -> str:
         """Return the version that shows a deployment as its server, empty when it has its own entry or is hidden."""
         entry = self._entries.get(ref)
-        return entry.version if entry is not None and ref not in self._second_servers and entry.visibility.shown else ""
+        return entry.version if entry is not None and ref not in self._second_servers and entry.shown else ""

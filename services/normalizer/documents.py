@@ -73,20 +73,19 @@ class Documents:
     """The documents that should be served, by key (`wanted`), and their names.
 
     `server_of` has the deployment that a document shows as its server. `readable`: names of new documents have dots and
-    capitals. `retitled` are the references of documents to publish again because their title has become shared, or is
-    no longer.
+    capitals. Documents whose title has become shared, or is no longer, are added to `dirty`.
     """
 
-    def __init__(self, server_of: Mapping[str, str], *, readable: bool = False) -> None:
+    def __init__(self, server_of: Mapping[str, str], dirty: set[str], *, readable: bool) -> None:
         self._allocator = Allocator()
         self._server_of = server_of
+        self._dirty = dirty
         self._readable = readable
         self._keys: dict[str, str] = {}
         self._named: AbstractSet[str] = frozenset()  # those being published
         self._titles = _Titles()
         self._shown_in: dict[str, str] = {}  # the document that a server was last shown in
         self.wanted: dict[str, Upsert] = {}
-        self.retitled: set[str] = set()
 
     def __contains__(self, ref: object) -> bool:
         """Return whether the document of a reference should be served."""
@@ -137,7 +136,7 @@ class Documents:
     def withdraw(self, ref: str) -> None:
         """Remove a document; its names are kept as long as it is stored."""
         self._drop(ref)
-        self.retitled |= self._titles.discard(ref)
+        self._dirty.update(self._titles.discard(ref))
 
     def _drop(self, ref: str) -> None:
         key = self._keys.pop(ref, None)
@@ -151,7 +150,7 @@ class Documents:
 
         `guarded` calls a function for a reference and returns its result, or None when it fails.
         """
-        self.retitled |= self._titles.put(documents)
+        self._dirty.update(self._titles.put(documents))
         identities = self._allocator.assign(map(self._claim, documents))
         self._named = identities.keys()
         upserts: list[Upsert] = []

@@ -1,7 +1,6 @@
 """Models that exist and are not shown: why, since when, and what people can do. Pure."""
 
 import re
-from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -105,10 +104,6 @@ class HiddenBook:
     def all(self) -> list[Hidden]:
         """Return all hidden models, sorted by name."""
         return sorted(self._hidden.values(), key=lambda hidden: (hidden.object, hidden.ref))
-
-    def causes(self) -> Counter[str]:
-        """Return the number of hidden models by cause."""
-        return Counter[str](hidden.why.cause for hidden in self._hidden.values())
 
     def get(self, ref: str) -> Hidden | None:
         """Return a hidden model, None when the model of that reference is not hidden."""

@@ -7,10 +7,9 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator
 from typing import Final
 
-from common.problems import Problem
 from common.removals import NOT_LISTED
-from services.normalizer.facts import Gone, Missing, Ref, Unusable
-from services.normalizer.hidden import Why, faulty
+from services.normalizer.facts import Gone, Missing, Ref
+from services.normalizer.hidden import Why
 from services.normalizer.ledger import Ledger
 from services.normalizer.normalize.deployment import Deployment
 from services.normalizer.normalize.linking import Link, RegistryIndex, link, linkable
@@ -30,7 +29,6 @@ class Registered:
         self._registries: dict[str, Registry] = {}
         self._versions: defaultdict[str, dict[Ref, RegisteredVersion]] = defaultdict(dict)
         self._missed: dict[Ref, tuple[RegisteredVersion, float]] = {}
-        self._unusable: dict[Ref, Problem] = {}
         self._indexes: dict[str, RegistryIndex] = {}
         self._relinked = False
 
@@ -42,7 +40,7 @@ class Registered:
             self._stale(registry.id)
         return former is None or former.listed != registry.listed
 
-    def put(self, ref: Ref, fact: RegisteredVersion | Gone | Missing | Unusable, *, now: float) -> None:
+    def put(self, ref: Ref, fact: RegisteredVersion | Gone | Missing, *, now: float) -> None:
         """Take a fact about a version."""
         versions = self._versions[ref.place]
         former = versions.get(ref)
@@ -52,11 +50,6 @@ class Registered:
                 self._missed.pop(ref, None)
                 if ref.place not in self._registries:
                     self.put_registry(Registry(ref.place))
-            case Unusable():
-                self._unusable[ref] = fact.problem
-                if self._ledger.knows(str(ref)):  # its stored entry is kept
-                    self._ledger.see(str(ref), registry_source(ref.place))
-                return
             case Gone():
                 versions.pop(ref, None)
                 self._missed.pop(ref, None)
@@ -65,7 +58,6 @@ class Registered:
                 versions.pop(ref, None)
                 if former is not None and former.is_live and self._ledger.knows(str(ref)):
                     self._missed[ref] = former, now
-        self._unusable.pop(ref, None)
         new = versions.get(ref)
         if (former and linkable(former)) != (new and linkable(new)):
             self._stale(ref.place)
@@ -83,7 +75,6 @@ class Registered:
         """Forget a registry that is gone, with all its entries; return the references of its versions."""
         del self._registries[registry]
         self._stale(registry)
-        self._unusable = {ref: problem for ref, problem in self._unusable.items() if ref.place != registry}
         return set(map(str, self._versions.pop(registry, {})))
 
     def finished(self) -> list[str]:
@@ -118,8 +109,6 @@ class Registered:
     def hidden(self, written: str) -> Why | None:
         """Return why a version that its registry has is not shown."""
         ref = Ref.parse(written)
-        if (problem := self._unusable.get(ref)) is not None:
-            return faulty("unusable", problem)
         found = self._versions[ref.place].get(ref)
         if found is None:
             return None
@@ -133,15 +122,6 @@ class Registered:
             return Why("not-read", "its registry was not read to the end yet", remedy)
         return None
 
-    def is_unusable(self, written: str) -> bool:
-        """Return whether a version exists and cannot be read."""
-        return Ref.parse(written) in self._unusable
-
-    def problems(self, written: str) -> tuple[Problem, ...]:
-        """Return what makes a version unusable."""
-        problem = self._unusable.get(Ref.parse(written))
-        return () if problem is None else (problem,)
-
     def versions(self) -> Iterator[RegisteredVersion]:
         """Yield all versions, live or not."""
         for versions in self._versions.values():
@@ -150,10 +130,6 @@ class Registered:
     def known(self, registry: str) -> set[Ref]:
         """Return the versions of a registry."""
         return set(self._versions[registry])
-
-    def refs(self, registry: str) -> set[str]:
-        """Return the references of a registry's versions."""
-        return set(map(str, self._versions[registry]))
 
     def documented_by(self, cards: Collection[str]) -> set[str]:
         """Return the versions that have one of these cards of the model catalog, given by their keys."""

@@ -13,7 +13,7 @@ from services.normalizer.normalize.labels import RegistryLabels
 from services.normalizer.settings import NormalizerSettings
 from services.normalizer.sink import Intake
 from services.normalizer.source import Sink
-from services.normalizer.sourcebook import FIRST_LOOK
+from services.normalizer.sourcebook import FIRST_LOOK, SearchState
 from services.normalizer.sources.http import Connector
 from services.normalizer.sources.kubeflow.discovery import (
     Discovery,
@@ -142,14 +142,13 @@ class Registries:
             self._find()
         except Exception as error:
             log.exception("discovery_failed")
-            self._intake.report_discovery(
-                cluster=self._cluster, complete=False, ok=False, reason=f"internal: {type(error).__name__}, see the log"
-            )
+            reason = f"internal: {type(error).__name__}, see the log"
+            self._intake.report_search(self._cluster, "waiting", ok=False, reason=reason)
 
     def _find(self) -> None:
         search = self._search
         found = discover(search.routes if search else (), search.services if search else (), self._settings)
-        complete, reason = (search.complete, search.reason) if search else (True, "")
+        searched_all, reason = (search.complete, search.reason) if search else (True, "")
         waiting = search is not None and search.waiting
         if not waiting:
             self._tell_problems(found)
@@ -158,20 +157,15 @@ class Registries:
         # Until everything was looked at, what was not found may still be there; so may what MR_ROUTE fails to name,
         # unless it is a Route that was there and is deleted.
         misnamed = [entry for entry in found.unmatched if names_nothing(entry, gone_routes, self._settings)]
-        sure = complete and self._all_named and not misnamed
+        named_all = self._all_named and not misnamed
+        sure = searched_all and named_all
         now = {(ref.kind, ref.id): ref for ref in found.refs}
         new = [ref for key, ref in now.items() if key not in self._refs]
         # One that nothing names any more and that still answers at its address is not gone: a label was changed.
         kept = {key for key in self._refs if key in self._answering or not (sure or key[1] in self._ended)}
         self._refs = {key: ref for key, ref in self._refs.items() if key in kept} | now
-        self._intake.report_discovery(
-            cluster=self._cluster,
-            complete=sure,
-            waiting=waiting,
-            refused=not (complete or waiting) and self._all_named and not misnamed,
-            ok=search is None or search.sufficient,
-            reason=reason,
-        )
+        state: SearchState = "exhaustive" if sure else "waiting" if waiting else "refused" if named_all else "misnamed"
+        self._intake.report_search(self._cluster, state, ok=search is None or search.sufficient, reason=reason)
         for ref in new:
             if ref.kind == "catalog":
                 self._intake.conditions.set(ref.source, False, FIRST_LOOK, stale=True)

@@ -32,10 +32,9 @@ T = TypeVar("T")
 class Renderer:
     """Renders documents, and keeps the state of that.
 
-    `documents` are those that should be served. `served_by` has the server of each version. `retained` are references
-    whose stored document is kept as it is for now. `waiting` are deployments that a registry may describe which was not
-    read yet; `awaiting_registries` are the clusters of such registries. `undecided` are versions that may yet take over
-    an entry. `problems` are by reference. `dirty` are references to render again because of what was rendered.
+    `documents` are those that should be served. `served_by` has the server of each version. `unusable` are the problems
+    of objects that exist and cannot be read. `retained` are references whose stored document is kept as it is for now.
+    `problems` are by reference.
     """
 
     def __init__(
@@ -47,25 +46,28 @@ class Renderer:
         views: ClusterViews,
         cards: Cards,
         earlier: Earlier,
+        dirty: set[str],
         readable_names: bool,
     ) -> None:
+        """References to render again are added to `dirty`."""
         self._ledger = ledger
         self._deployments = deployments
         self._registered = registered
         self._views = views
         self._cards = cards
         self._earlier = earlier
+        self._dirty = dirty
         self._faults: dict[str, Problem] = {}
         self._failures: list[tuple[str, Exception]] = []
         self._rendered: set[str] = set()
+        self._waiting: set[str] = set()  # deployments that a registry may describe which was not read yet
+        self._awaiting_registries: frozenset[str] = frozenset()  # the clusters of such registries
+        self._undecided: set[str] = set()  # versions that may yet take over an entry
         self.served_by: dict[str, str] = {}
-        self.documents = Documents(self.served_by, readable=readable_names)
+        self.documents = Documents(self.served_by, dirty, readable=readable_names)
+        self.unusable: dict[str, Problem] = {}
         self.retained: set[str] = set()
-        self.waiting: set[str] = set()
-        self.awaiting_registries: frozenset[str] = frozenset()
-        self.undecided: set[str] = set()
         self.problems: dict[str, tuple[Problem, ...]] = {}
-        self.dirty: set[str] = set()
 
     def render(self, refs: Iterable[str], *, now: float) -> Iterator[None]:
         """Make the documents of `refs`, and of those tied to them, again; in slices, between which others may run."""
@@ -74,10 +76,8 @@ class Renderer:
             return
         versions = {ref for ref in refs if ref.startswith("registry:") and "#" not in ref}
         deployments = {ref for ref in refs if ref.startswith(("isvc:", "llmisvc:", "openai:"))}
-        unready = partial(self._earlier.attribute_server, now=now)
         for number, ref in enumerate(tuple(deployments), 1):
-            reassess = partial(self._deployments.reassess, ref, self._registered, unready, now=now)
-            versions |= self._guarded(ref, reassess) or set()
+            versions |= self._guarded(ref, partial(self._deployments.reassess, ref, now=now)) or set()
             if number % SLICE == 0:
                 yield
         rendered: dict[str, Normalized | None] = {}
@@ -105,7 +105,14 @@ class Renderer:
     def see_version(self, ref: str) -> None:
         """Record that a version is shown, or has left: deployments that waited for it may be shown now."""
         if self._earlier.unseen.discard(ref):
-            self.dirty |= self.waiting
+            self._dirty.update(self._waiting)
+
+    def await_registries(self, clusters: frozenset[str]) -> None:
+        """Set the clusters with a registry that has not been tried yet."""
+        if clusters != self._awaiting_registries:
+            self._awaiting_registries = clusters
+            self._dirty.update(self._waiting)
+        self._dirty.update(self._undecided)
 
     def why_hidden(self, ref: str, stored: Callable[[], Collection[str]]) -> Why | None:
         """Return why an object is not in the feed; None when it is, or when it does not exist.
@@ -118,9 +125,11 @@ class Renderer:
             return None
         if (fault := self._faults.get(ref)) is not None:
             return faulty("not-rendered", fault)
-        if ref in self.waiting:
+        if ref in self._waiting:
             remedy = "see the registries among the sources: one of them was not read since the start"
             return Why("waiting-for-registry", "a registry that may describe it was not read yet", remedy)
+        if (problem := self.unusable.get(ref)) is not None:
+            return faulty("unusable", problem)
         return self._registered.hidden(ref) if ref.startswith("registry:") else self._deployments.hidden(ref)
 
     def note(self, ref: str, problems: tuple[Problem, ...]) -> None:
@@ -149,7 +158,7 @@ class Renderer:
         registry = self._registered.registry_of(ref)
         found = self._registered.judge(ref) if registry is not None else None
         if registry is None or found is None:
-            if self._registered.is_unusable(ref):
+            if ref in self.unusable:
                 self.retained.add(ref)
             if self._ledger.departed(ref):
                 self.see_version(ref)
@@ -170,7 +179,7 @@ class Renderer:
             self.served_by[ref] = server
         else:
             self.served_by.pop(ref, None)
-        stated = chosen.visibility.facts.stated if chosen and chosen.visibility.facts else None
+        stated = chosen.shown_facts.stated if chosen and chosen.shown_facts else None
         view = self._views.of(Ref.parse(server or ref), registry_source(registry.id))
         document = normalize_version(
             found,
@@ -191,12 +200,12 @@ class Renderer:
 
         Returns False while it is not known whether that registry is really gone.
         """
-        self.undecided.discard(ref)
+        self._undecided.discard(ref)
         if ref in self._earlier or ref in self.documents:
             return True
         former = self._earlier.take_over(ref, version_origin(found.model, found.version))
         if former is None:
-            self.undecided.add(ref)
+            self._undecided.add(ref)
         elif former:
             self.documents.inherit(former, ref)
             self.see_version(former)
@@ -204,26 +213,26 @@ class Renderer:
 
     def _awaits_server(self, ref: str, chosen: DeploymentState | None) -> bool:
         """Return whether a version stays as it is stored, because its stored server was not seen yet."""
-        if chosen is not None and chosen.visibility.retained:
+        if chosen is not None and chosen.retained:
             return True
         return self._earlier.awaits_server(ref, has_server=chosen is not None, known=self._deployments.refs)
 
     def _render_deployment(self, ref: str) -> Normalized | None:
         """Return the document of a deployment that no version shows."""
         self.retained.discard(ref)
-        self.waiting.discard(ref)
+        self._waiting.discard(ref)
         entry = self._deployments.get(ref)
         if entry is None:
-            if self._deployments.is_unusable(ref):
+            if ref in self.unusable:
                 self.retained.add(ref)
             return None
         if not entry.version and self._waits_for_registry(ref, entry):
-            self.waiting.add(ref)
+            self._waiting.add(ref)
             self.retained.add(ref)
             return None
-        facts = entry.visibility.facts
-        if entry.visibility.retained:
+        if entry.retained:
             self.retained.add(ref)
+        facts = entry.shown_facts
         if facts is None or self._deployments.shown_with_version(ref):
             return None
         view = self._views.of(Ref.parse(ref), entry.source)
@@ -240,7 +249,7 @@ class Renderer:
 
     def _waits_for_registry(self, ref: str, entry: DeploymentState) -> bool:
         """Return whether a registry that was not read yet may describe a deployment, which must not be shown twice."""
-        awaited = not self.awaiting_registries.isdisjoint((self._views.home(Ref.parse(ref).place), SHARED))
+        awaited = not self._awaiting_registries.isdisjoint((self._views.home(Ref.parse(ref).place), SHARED))
         return (awaited and names_version(entry.facts)) or self._earlier.unseen.may_be_served_by(ref, entry.facts)
 
     def _publish(self, rendered: Mapping[str, Normalized | None]) -> Iterator[None]:
@@ -253,8 +262,6 @@ class Renderer:
         for document in documents:
             self.documents.move_server(document.ref, self._ledger.departed)
         yield from self.documents.publish(documents, self._guarded)
-        self.dirty |= self.documents.retitled
-        self.documents.retitled.clear()
         for document in documents:
             self.note(document.ref, (*self.documents.problems(document), *self._problems_of(document.ref)))
         self.take_over_unnamed()
@@ -266,11 +273,9 @@ class Renderer:
 
     def _problems_of(self, ref: str) -> tuple[Problem, ...]:
         """Return the problems of an object that are not about its document."""
-        holder = self._registered if ref.startswith("registry:") else self._deployments
-        problems = holder.problems(ref)
-        fault, entry = self._faults.get(ref), self._deployments.get(ref)
-        if fault is not None:
-            problems = (*problems, fault)
+        others = (self.unusable.get(ref), self._faults.get(ref))
+        problems = (*self._deployments.problems(ref), *(each for each in others if each is not None))
+        entry = self._deployments.get(ref)
         if entry is None:
             return problems
         stated = entry.facts.stated

@@ -31,7 +31,7 @@ from services.normalizer.ledger import Doubt
 from services.normalizer.normalize.deployment import Deployment
 from services.normalizer.normalize.result import segment
 from services.normalizer.settings import NormalizerSettings
-from services.normalizer.sourcebook import SourceHealth
+from services.normalizer.sourcebook import SourceState
 
 URL_SCHEMES = ("http://", "https://", "grpc://")
 _LONGEST = 2000
@@ -95,14 +95,14 @@ class Reporter:
         """Return what is known of a model, given by its name, namespace/name, key, path in the feed or URL."""
         wanted = key_of(name.strip()).lower()
         found = {ref for ref, called in self._names() if any(wanted == each.lower() for each in called)}
-        found |= {ref for ref, facts in self._desired.deployments() if matches(facts, name.strip())}
+        found |= {ref for ref, facts in self._desired.deployments.all() if matches(facts, name.strip())}
         doubts = {doubt.ref: doubt for doubt in self._ledger.doubts()}
         stored = {entry.ref for entry in self._mirror.entries.values()}
         return Explanation(
             model=name,
             found=tuple(self._explained(ref, doubts.get(ref), stored) for ref in sorted(found)[:_MOST]),
             unread=tuple(
-                UnreadStatus(source=each.id, reason=self._book.reason(each.id))
+                UnreadStatus(source=each.id, reason=each.reason)
                 for each in self._book.sources()
                 if each.failing or (each.looked is None and not each.absent)
             ),
@@ -114,9 +114,9 @@ class Reporter:
 
     def _names(self) -> Iterator[tuple[str, tuple[str, ...]]]:
         """Yield references with the names of their models."""
-        for ref, facts in self._desired.deployments():
+        for ref, facts in self._desired.deployments.all():
             yield ref, _names_of(facts.namespace, facts.name)
-        for each in self._desired.versions():
+        for each in self._desired.registered.versions():
             model, version = each.model, each.version
             key = identity.key_of((segment(model.name), segment(version.name)))
             yield str(each.ref), (model.name, f"{model.name}/{version.name}", f"{model.name} {version.name}", key)
@@ -147,7 +147,7 @@ class Reporter:
                 **of_one,
             )
         of_one["source"] = self._desired.source_of(ref) or (doubt.source if doubt else "")
-        version = self._desired.shown_with_version(ref)
+        version = self._desired.deployments.shown_with_version(ref)
         shown = version or ref
         key, entry = next(((key, each) for key, each in self._entries() if (each.ref or key) == shown), ("", None))
         of_one |= {"key": key, "uri": entry.uri if entry is not None else ""}
@@ -176,7 +176,7 @@ class Reporter:
     def _why(self, ref: str, stored: set[str]) -> Hidden | None:
         if (hidden := self._hidden.get(ref)) is not None:
             return hidden
-        why = self._desired.why_hidden(ref, lambda: stored)
+        why = self._desired.renderer.why_hidden(ref, lambda: stored)
         if why is None:
             return None
         since = why.since or self._clock()
@@ -184,7 +184,7 @@ class Reporter:
 
 
 def _source(
-    health: SourceHealth, conditions: dict[str, ConditionStatus], counts: dict[str, tuple[int, int]]
+    health: SourceState, conditions: dict[str, ConditionStatus], counts: dict[str, tuple[int, int]]
 ) -> SourceStatus:
     condition = conditions.get(health.id)
     shown, leaving = counts.get(health.id, (0, 0))

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
@@ -27,7 +26,6 @@ from services.normalizer.clusters_file import CLUSTERS_FILE, ClustersFile, follo
 from services.normalizer.connectors import own_connector, registry_trust
 from services.normalizer.context import create_context
 from services.normalizer.controller import Controller
-from services.normalizer.publish import Storage
 from services.normalizer.registries import POLLING_FLOOR
 from services.normalizer.remote_storage import RemoteStorage
 from services.normalizer.reports import add_explanations
@@ -40,20 +38,6 @@ from services.normalizer.sources.openai_servers import OpenAiSource, server_refs
 from services.normalizer.sources.wrappers import SelectionFilter
 
 log = structlog.get_logger("normalizer")
-
-
-def create_controller(
-    *,
-    settings: NormalizerSettings,
-    storage: Storage,
-    health: Health,
-    metrics: Metrics,
-    wall_clock: Callable[[], float] = time.time,
-) -> Controller:
-    """Return a controller without sources; the caller adds them to the intake before it runs."""
-    return Controller(
-        create_context(settings=settings, storage=storage, health=health, metrics=metrics, wall_clock=wall_clock)
-    )
 
 
 def _manifest_sources(environment: Environment) -> Iterable[Source]:
@@ -138,9 +122,8 @@ async def run(
         client = await stack.enter_async_context(
             HttpClient(name=STORAGE, base_url=settings.storage, token=settings.shared_token)
         )
-        controller = create_controller(
-            settings=settings, storage=RemoteStorage(client, yaml=settings.writes_yaml), health=health, metrics=metrics
-        )
+        storage = RemoteStorage(client, yaml=settings.writes_yaml)
+        controller = Controller(create_context(settings=settings, storage=storage, health=health, metrics=metrics))
         environment = Environment(
             settings=settings, metrics=metrics, kube_metrics=KubeMetrics(metrics), polling_floor=polling_floor
         )

@@ -17,7 +17,7 @@ from services.normalizer.facts import Gone, Missing, Ref, Unusable, in_cluster
 from services.normalizer.normalize.result import ClusterView
 from services.normalizer.rendering import internal_error
 from services.normalizer.source import Locating, Lookups, News, ProblemListener, Sink, Source
-from services.normalizer.sourcebook import FIRST_LOOK, OF_CLUSTERS, OPTIONAL, OPTIONAL_PARTS
+from services.normalizer.sourcebook import FIRST_LOOK, OF_CLUSTERS, OPTIONAL, OPTIONAL_PARTS, SearchState
 from services.normalizer.telemetry import Conditions
 
 log = structlog.get_logger("sink")
@@ -151,7 +151,7 @@ class Intake:
         """Add a cluster that is followed from now on; the search for its registries begins."""
         self.conditions.name_cluster(cluster, view.name)
         self._desired.put_cluster(cluster, view)
-        self._book.set_discovery(complete=False, cluster=cluster)
+        self._book.set_search("waiting", cluster=cluster)
         self._queue_changes()
 
     def stop_cluster(self, cluster: str, sources: Collection[str]) -> None:
@@ -160,7 +160,7 @@ class Intake:
             self._withdraw(source)
         self.conditions.remove_cluster(cluster, keep=self.sources)
         self.lookups.remove_cluster(cluster)
-        self._book.set_discovery(complete=False, cluster=cluster)
+        self._book.set_search("waiting", cluster=cluster)
         self._sources_changed()
 
     def remove_sources(self, sources: Iterable[str]) -> None:
@@ -191,24 +191,11 @@ class Intake:
 
     def forget_cards(self, keys: Collection[str], *, cluster: str) -> None:
         """Drop model cards that nothing in a cluster refers to any more."""
-        self._desired.forget_cards(keys, cluster=cluster)
+        self._desired.cards.forget(keys, cluster=cluster)
 
-    def report_discovery(
-        self,
-        *,
-        complete: bool,
-        waiting: bool = True,
-        refused: bool = False,
-        ok: bool,
-        reason: str,
-        cluster: str,
-    ) -> None:
-        """Record the search for the registries of a cluster; `complete`: all places were searched.
-
-        `waiting`: an incomplete search may soon be complete. `refused`: only places that the account may not read are
-        missing. `ok`: no one has to act.
-        """
-        self._book.set_discovery(complete=complete, waiting=waiting, refused=refused, reason=reason, cluster=cluster)
+    def report_search(self, cluster: str, state: SearchState, *, ok: bool, reason: str) -> None:
+        """Record how far the search for the registries of a cluster is; `ok`: no one has to act."""
+        self._book.set_search(state, reason=reason, cluster=cluster)
         self.conditions.set(in_cluster("discovery", cluster), ok, reason)
         self._sources_changed()
 
@@ -224,12 +211,12 @@ class Intake:
 
     def known_versions(self, registry: str) -> set[str]:
         """Return the ids of the versions of a registry that an earlier run has stored."""
-        return self._desired.known_versions(registry)
+        return self._desired.earlier.version_ids(registry)
 
     # --- what follows
 
     def _sources_changed(self) -> None:
-        self._desired.await_registries(self._book.awaiting_registries)
+        self._desired.renderer.await_registries(self._book.untried_clusters(registries_only=True))
         self._queue_changes()
         self._check_all()
 

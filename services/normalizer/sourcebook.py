@@ -3,7 +3,7 @@
 Pure: all times are given, in seconds of a clock that never goes back.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from math import inf
 from typing import Final, Literal
@@ -14,6 +14,9 @@ from services.normalizer.facts import LOCAL, Ref, cluster_of_id, in_cluster
 SourceKind = Literal["kserve", "llm", "openai", "registry", "cluster"]
 """What a source has: InferenceServices, LLMInferenceServices, one OpenAI-compatible server, registered versions, or a
 cluster's sources, which are not known yet."""
+SearchState = Literal["exhaustive", "waiting", "refused", "misnamed"]
+"""How far the search for the registries of a cluster is: all places were searched, or may soon be, or the account may
+not read some of them, or a setting leads to no registry. All are known only after an exhaustive search."""
 FIRST_LOOK: Final = "it is being read for the first time"
 """Why a source that has just been found is not complete."""
 
@@ -29,40 +32,22 @@ def cluster_source(kind: SourceKind, cluster: str) -> str:
     return in_cluster({"kserve": "kserve", "llm": "kserve-llm"}[kind], cluster)
 
 
-@dataclass(frozen=True, slots=True)
-class SourceHealth:
-    """The state of one source, for people; `looked` is when it was last read completely, None when it never was."""
+@dataclass(slots=True)
+class SourceState:
+    """The state of one source; `namespaces` are those that it looks at, all when empty.
+
+    `looked` is when it was last read completely, None when it never was. `tried`: it has answered or failed.
+    `absent`: it cannot be read, and there is nothing to wait for. `reason` says why it is not read.
+    """
 
     id: str
     kind: SourceKind
-    looked: float | None
-    failing: bool
-    absent: bool
-
-
-@dataclass(slots=True)
-class _Source:
-    kind: SourceKind
     namespaces: frozenset[str] = frozenset()
-    looks: int = 0
-    looked: float = -inf
+    looked: float | None = None
     tried: bool = False
     failing: bool = False
     absent: bool = False
     reason: str = FIRST_LOOK
-
-
-@dataclass(frozen=True, slots=True)
-class _Discovery:
-    """Whether all registries of a cluster are known, and why not.
-
-    `awaited`: more may soon be found. `refused`: the account may not look in all places.
-    """
-
-    complete: bool
-    awaited: bool
-    refused: bool
-    reason: str = ""
 
 
 class SourceBook:
@@ -70,9 +55,9 @@ class SourceBook:
 
     def __init__(self, *, first_sync_grace: float) -> None:
         """`first_sync_grace`: seconds after the first source was read until the feed stops waiting for others."""
-        self._sources: dict[str, _Source] = {}
+        self._sources: dict[str, SourceState] = {}
         self._ended: set[str] = set()
-        self._discoveries: dict[str, _Discovery] = {}
+        self._searches: dict[str, tuple[SearchState, str]] = {}
         self._ignored: dict[str, tuple[str, str]] = {}
         self._first_look = inf
         self._first_sync_grace = first_sync_grace
@@ -81,13 +66,12 @@ class SourceBook:
 
     def declare(self, source: str, kind: SourceKind, *, namespaces: Collection[str] = ()) -> None:
         """Add a source; `namespaces` are those that it looks at, all when empty."""
-        self._sources.setdefault(source, _Source(kind)).namespaces = frozenset(namespaces)
+        self._sources.setdefault(source, SourceState(source, kind)).namespaces = frozenset(namespaces)
         self._ended.discard(source)
 
     def listed(self, source: str, *, now: float) -> None:
         """Record that a source was read completely: what it did not show does not exist."""
         entry = self._sources[source]
-        entry.looks += 1
         entry.looked = now
         entry.tried, entry.failing, entry.absent, entry.reason = True, False, False, ""
         self._first_look = min(self._first_look, now)
@@ -110,17 +94,9 @@ class SourceBook:
         if proven:
             self._ended.add(source)
 
-    def set_discovery(
-        self, *, complete: bool, waiting: bool = True, refused: bool = False, reason: str = "", cluster: str = LOCAL
-    ) -> None:
-        """Record the search for the registries of a cluster; `complete`: all places were searched.
-
-        `waiting`: an incomplete search may soon be complete, so the feed waits for it. `refused`: only places that the
-        account may not read are missing.
-        """
-        self._discoveries[cluster] = _Discovery(
-            complete, awaited=waiting and not complete, refused=refused and not complete, reason=reason
-        )
+    def set_search(self, state: SearchState, *, reason: str = "", cluster: str = LOCAL) -> None:
+        """Record how far the search for the registries of a cluster is."""
+        self._searches[cluster] = state, reason
 
     def ignore(self, source: str, *, reason: str, remedy: str) -> None:
         """Record that a registry or catalog exists and is deliberately not read."""
@@ -132,7 +108,7 @@ class SourceBook:
 
     def remove_cluster(self, cluster: str) -> None:
         """Remove a cluster."""
-        self._discoveries.pop(cluster, None)
+        self._searches.pop(cluster, None)
 
     # --- what follows for the feed
 
@@ -141,56 +117,30 @@ class SourceBook:
         """Whether every source has answered or failed at least once."""
         return all(source.tried for source in self._sources.values())
 
-    def waiting_for(self) -> list[str]:
-        """Return the sources that have not been read completely yet."""
-        return [id_ for id_, source in sorted(self._sources.items()) if not source.looks and not source.absent]
+    def awaited(self, *, documents: int, with_entries: Collection[str] | None = None) -> tuple[Awaited, ...]:
+        """Return the sources that the feed waits for, with the reason, and until when.
 
-    def awaited(self, *, documents: int, ever: bool, stored: Collection[str] = ()) -> tuple[Awaited, ...]:
-        """Return the sources that a complete feed waits for, with the reason, and until when.
-
-        `stored`: the sources of a damaged cache, which only a confirmation makes complete; empty when it is whole.
+        `with_entries`: the sources of a damaged cache, which only a confirmation makes complete; None when it is whole.
         """
-        ends = self.first_sync_ends if documents and not ever and not stored and self.all_tried else inf
+        ends = self.first_sync_ends if documents and with_entries is None and self.all_tried else inf
         until = int(ends) if ends < inf else None
-        missing = [
-            Awaited(source=id_, reason=source.reason, until=until)
-            for id_, source in sorted(self._sources.items())
-            if not source.looks and (not source.absent or id_ in stored)
-        ]
-        for cluster, discovery in sorted(self._discoveries.items()):
-            if discovery.awaited or (stored and self._may_hide(cluster, stored)):
-                source = in_cluster("discovery of registries", cluster)
-                missing.append(Awaited(source=source, reason=discovery.reason, until=until))
-        return tuple(missing)
+        return tuple(Awaited(source=id_, reason=reason, until=until) for id_, reason in self._unread(with_entries))
 
-    def sources(self) -> list[SourceHealth]:
+    def sources(self) -> list[SourceState]:
         """Return the state of each source, sorted by id."""
-        return [
-            SourceHealth(id_, source.kind, source.looked if source.looks else None, source.failing, source.absent)
-            for id_, source in sorted(self._sources.items())
-        ]
-
-    def reason(self, source: str) -> str:
-        """Return why a source cannot be read, empty when it can."""
-        return self._sources[source].reason if source in self._sources else ""
+        return [source for _, source in sorted(self._sources.items())]
 
     @property
     def ignored(self) -> Mapping[str, tuple[str, str]]:
         """The registries and catalogs that are not read, with reason and remedy."""
         return self._ignored
 
-    @property
-    def awaiting_registries(self) -> frozenset[str]:
-        """The clusters with a registry that has not been tried yet."""
+    def untried_clusters(self, *, registries_only: bool = False) -> frozenset[str]:
+        """Return the clusters with a source, or a registry, that has neither answered nor failed yet."""
         return frozenset(
-            cluster_of_id(id_) for id_, each in self._sources.items() if each.kind == "registry" and not each.tried
-        )
-
-    @property
-    def unsettled_clusters(self) -> frozenset[str]:
-        """The clusters with a source that has neither answered nor failed yet."""
-        return frozenset(
-            cluster_of_id(id_) for id_, each in self._sources.items() if each.kind != "cluster" and not each.tried
+            cluster_of_id(id_)
+            for id_, each in self._sources.items()
+            if not each.tried and (each.kind == "registry" if registries_only else each.kind != "cluster")
         )
 
     @property
@@ -198,16 +148,13 @@ class SourceBook:
         """When the feed stops waiting for sources that cannot be read."""
         return self._first_look + self._first_sync_grace
 
-    def is_complete(self, now: float, *, documents: int, ever: bool) -> bool:
-        """Return whether the documents may be shown as a complete feed.
+    def is_complete(self, now: float, *, documents: int) -> bool:
+        """Return whether the documents may be shown for the first time.
 
-        It waits for sources that cannot be read. While the feed was not `ever` complete, that ends some time after the
-        first source was read, if there are `documents`.
+        The feed waits for sources that cannot be read. That ends some time after the first source was read, if there
+        are `documents`.
         """
-        discovered = not any(discovery.awaited for discovery in self._discoveries.values())
-        if discovered and all(source.looks or source.absent for source in self._sources.values()):
-            return True
-        return not ever and documents > 0 and self.all_tried and now >= self.first_sync_ends
+        return not any(self._unread()) or (documents > 0 and self.all_tried and now >= self.first_sync_ends)
 
     def is_confirmed(self, with_entries: Collection[str]) -> bool:
         """Return whether every source was read completely, so that what is not stored does not exist.
@@ -215,9 +162,7 @@ class SourceBook:
         A kind of object that a cluster does not have counts as read, unless there are entries of it. So do places that
         the account may not search for registries, unless there are entries of a registry that was not found.
         """
-        return not any(self._may_hide(cluster, with_entries) for cluster in self._discoveries) and all(
-            source.looks or (source.absent and id_ not in with_entries) for id_, source in self._sources.items()
-        )
+        return not any(self._unread(with_entries))
 
     # --- what follows for an entry
 
@@ -253,7 +198,7 @@ class SourceBook:
     def last_look(self, source: str) -> float | None:
         """Return when a source was last read completely, None when it never was, or fails now."""
         entry = self._sources.get(source)
-        return entry.looked if entry and entry.looks and not entry.failing else None
+        return entry.looked if entry and not entry.failing else None
 
     def last_look_at_all(self, kind: SourceKind) -> float | None:
         """Return when all sources of a kind in our own cluster had been read; None when one of them was not."""
@@ -270,14 +215,24 @@ class SourceBook:
         """Whether the sources of every cluster are known."""
         return not any(source.kind == "cluster" for source in self._sources.values())
 
-    def _may_hide(self, cluster: str, with_entries: Collection[str]) -> bool:
+    def _unread(self, with_entries: Collection[str] | None = None) -> Iterator[tuple[str, str]]:
+        """Yield what was not read completely yet, with the reason.
+
+        With the sources that have entries, that includes what is not waited for and may have these entries.
+        """
+        for id_, source in sorted(self._sources.items()):
+            if source.looked is None and not (source.absent and id_ not in (with_entries or ())):
+                yield id_, source.reason
+        for cluster, (state, reason) in sorted(self._searches.items()):
+            if state == "waiting" or (with_entries is not None and self._may_hide(cluster, state, with_entries)):
+                yield in_cluster("discovery of registries", cluster), reason
+
+    def _may_hide(self, cluster: str, state: SearchState, with_entries: Collection[str]) -> bool:
         """Return whether a cluster may have unknown registries that have entries."""
-        if self._discovered(cluster):
-            return False
-        lost = (source for source in with_entries if source not in self._sources and cluster_of_id(source) == cluster)
-        return not self._discoveries[cluster].refused or any(lost)
+        if state == "refused":
+            return any(each not in self._sources and cluster_of_id(each) == cluster for each in with_entries)
+        return state != "exhaustive"
 
     def _discovered(self, cluster: str) -> bool:
         """Return whether all registries of a cluster are known; an unknown cluster has none."""
-        discovery = self._discoveries.get(cluster)
-        return discovery is None or discovery.complete
+        return self._searches.get(cluster, ("exhaustive", ""))[0] == "exhaustive"

@@ -3,22 +3,15 @@
 The `controller_runtime_…` families have the names and labels that dashboards and alerts for the original read.
 """
 
-from collections import Counter as Counts
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable
 
 from prometheus_client import Counter, Gauge, Histogram
-from prometheus_client.metrics_core import GaugeMetricFamily, Metric
-from prometheus_client.registry import Collector
 
 from common.clocks import loop_time
 from common.health import Health
 from common.metrics import Metrics
-from common.problems import Problem
 from services.normalizer.facts import LOCAL, cluster_of_id, in_cluster
-from services.normalizer.ledger import Doubt
-from services.normalizer.sourcebook import SourceHealth
 
 CONTROLLER = "inferenceservice"
 _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
@@ -113,65 +106,6 @@ class Telemetry:
     def drop_events_before(self, began: float) -> None:
         """Forget events from before `began` (the event loop's time), which changed nothing that is shown."""
         self._received = {ref: at for ref, at in self._received.items() if at >= began}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class State:
-    """What there is now: `documents` are counted by source, `problems` are by object, `hidden` models by cause."""
-
-    documents: Mapping[str, int]
-    problems: Mapping[str, tuple[Problem, ...]]
-    hidden: Mapping[str, int]
-    doubts: Collection[Doubt]
-    sources: Iterable[SourceHealth]
-
-
-class StateCollector(Collector):
-    """The gauges of the current state, which are computed when Prometheus asks for them."""
-
-    def __init__(self, state: Callable[[], State]) -> None:
-        self._state = state
-
-    def collect(self) -> Iterable[Metric]:
-        """Yield the gauges, each with a sample for every combination of labels that occurs now."""
-        state = self._state()
-        yield _gauge(
-            "rhoai_connector_documents",
-            "Documents that should be served, by source",
-            ["source"],
-            {(source,): number for source, number in state.documents.items()},
-        )
-        yield _gauge(
-            "rhoai_connector_source_last_look_timestamp_seconds",
-            "When a source was last read completely, seconds of the epoch; 0 when it was not since the start",
-            ["source"],
-            {(each.id,): each.looked or 0 for each in state.sources},
-        )
-        yield _gauge(
-            "rhoai_connector_problems",
-            "Problems of models that are recorded now, by the id that docs/events.md explains",
-            ["severity", "id"],
-            Counts[tuple[str, ...]]((each.severity, each.id) for found in state.problems.values() for each in found),
-        )
-        yield _gauge(
-            "rhoai_connector_hidden",
-            "Models that exist and are not shown, by cause",
-            ["cause"],
-            {(cause,): number for cause, number in state.hidden.items()},
-        )
-        yield _gauge(
-            "rhoai_connector_removals_held",
-            "Entries that are missing at their source, or not ready, and stay for now",
-            ["source"],
-            Counts[tuple[str, ...]]((doubt.source,) for doubt in state.doubts),
-        )
-
-
-def _gauge(name: str, text: str, labels: Sequence[str], samples: Mapping[tuple[str, ...], float]) -> GaugeMetricFamily:
-    family = GaugeMetricFamily(name, text, labels=labels)
-    for values, value in samples.items():
-        family.add_metric(values, value)
-    return family
 
 
 class Conditions:

@@ -112,7 +112,7 @@ class Bench:
         for ref, fact in self.news(registry, **tables).items():
             self.desired.put(source, ref, fact, now=self.now)
         self.book.listed(source, now=self.now)
-        self.desired.await_registries(frozenset())
+        self.desired.renderer.await_registries(frozenset())
         self.render()
 
     def news(self, registry: Registry, /, **tables: Any) -> dict[Ref, Any]:
@@ -127,9 +127,9 @@ class Bench:
 
     def render(self) -> None:
         """Render, let the ledger judge, and store, until nothing changes any more."""
-        self.desired.render(self.desired.take_dirty(), now=self.now)
+        self.desired.render(now=self.now)
         self.desired.release(self.ledger.tick(self.now))
-        self.desired.render(self.desired.take_dirty(), now=self.now)
+        self.desired.render(now=self.now)
         while not (made := self.planned()).empty:
             self.storage |= {u.key: u.stored for group in made.upserts for u in group}
             self.bodies |= {u.key: u.body for group in made.upserts for u in group}
@@ -138,7 +138,7 @@ class Bench:
             for key in made.removals:
                 del self.storage[key]
             self.removed |= made.removals
-            self.desired.free_names(self.storage)
+            self.desired.documents.free_names(self.storage)
         self.desired.forget_unused_cards()
 
     def planned(self) -> Plan:

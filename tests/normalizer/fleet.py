@@ -17,7 +17,9 @@ from common.kube.metrics import KubeMetrics
 from common.metrics import Metrics
 from services.normalizer import clusters_file, sink
 from services.normalizer.clusters import Environment
-from services.normalizer.service import create_controller, follow_sources
+from services.normalizer.context import create_context
+from services.normalizer.controller import Controller
+from services.normalizer.service import follow_sources
 from services.normalizer.settings import NormalizerSettings
 from tests import objects
 from tests.fakes.kubernetes import FakeCluster
@@ -121,7 +123,7 @@ async def following(
     )
     metrics, health = Metrics("test", "0"), Health()
     storage = MemoryStorage() if storage is None else storage
-    controller = create_controller(settings=chosen, storage=storage, health=health, metrics=metrics)
+    controller = Controller(create_context(settings=chosen, storage=storage, health=health, metrics=metrics))
     environment = Environment(settings=chosen, metrics=metrics, kube_metrics=KubeMetrics(metrics), polling_floor=floor)
     tasks = await follow_sources(intake=controller.intake, environment=environment)
     async with asyncio.TaskGroup() as group:

@@ -77,7 +77,7 @@ class World:
     def settle(self) -> None:
         """Render and store until nothing changes any more."""
         while True:
-            self.desired.render(self.desired.take_dirty(), now=0)
+            self.desired.render(now=0)
             departures = self.desired.departures(self.storage)
             made = plan(wanted=self.desired.wanted, stored=self.storage, departures=departures)
             if made.empty:
@@ -88,7 +88,7 @@ class World:
                 self.details[upsert.key] = json.loads(upsert.details)
             for key in made.removals:
                 del self.storage[key]
-            self.desired.free_names(self.storage)
+            self.desired.documents.free_names(self.storage)
             for key, entry in self.storage.items():
                 self.first.setdefault(entry.ref, (key, entry.model_name, entry.server_name))
 

@@ -12,6 +12,8 @@ from common.health import Health
 from common.http.client import Unreachable
 from common.metrics import Metrics
 from common.wire import Applied, Awaited, Batch, CacheListing, Stored
+from services.normalizer.context import create_context
+from services.normalizer.controller import Controller
 from services.normalizer.deployments import Deployments
 from services.normalizer.facts import Gone, Missing
 from services.normalizer.normalize.deployment import Deployment
@@ -19,7 +21,6 @@ from services.normalizer.normalize.kserve_objects import read_isvc
 from services.normalizer.normalize.registered_version import RegisteredVersion, joined
 from services.normalizer.normalize.registry_objects import ModelVersion, RegisteredModel
 from services.normalizer.registered import Registered
-from services.normalizer.service import create_controller
 from services.normalizer.settings import NormalizerSettings
 from services.normalizer.source import Sink
 from tests import objects
@@ -55,8 +56,8 @@ def frequent_looks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @asynccontextmanager
 async def running(storage: MemoryStorage, health: Health, cluster: Cluster | None = None) -> AsyncIterator[Sink]:
-    controller = create_controller(
-        settings=NormalizerSettings.load(), storage=storage, health=health, metrics=Metrics("test", "0")
+    controller = Controller(
+        create_context(settings=NormalizerSettings.load(), storage=storage, health=health, metrics=Metrics("test", "0"))
     )
     sink = controller.intake.open(cluster or Cluster())
     sink.changed({ref("m"): read_isvc(objects.isvc("m"))})
@@ -197,8 +198,10 @@ async def test_a_server_that_went_while_no_one_looked_is_asked_for_too(answer: b
     }
     storage, cluster = MemoryStorage(), Cluster(answer)
     for serves in (True, False):
-        controller = create_controller(
-            settings=NormalizerSettings.load(), storage=storage, health=Health(), metrics=Metrics("test", "0")
+        controller = Controller(
+            create_context(
+                settings=NormalizerSettings.load(), storage=storage, health=Health(), metrics=Metrics("test", "0")
+            )
         )
         sink = controller.intake.open(cluster)
         registry = controller.intake.open(RegistryScript())
@@ -253,7 +256,9 @@ async def test_whatever_a_registry_holds_what_it_had_stays_and_the_others_go_on(
 ) -> None:
     storage = MemoryStorage()
     settings = NormalizerSettings.load(removal_hold=0)
-    controller = create_controller(settings=settings, storage=storage, health=Health(), metrics=Metrics("test", "0"))
+    controller = Controller(
+        create_context(settings=settings, storage=storage, health=Health(), metrics=Metrics("test", "0"))
+    )
     version = one_version()
     registry = controller.intake.open(RegistryScript())
     task = asyncio.create_task(controller.run())
@@ -290,8 +295,8 @@ async def test_of_many_that_a_list_lacks_none_is_asked_for_and_the_list_is_read_
 
 async def test_the_status_says_how_sources_are_and_what_is_leaving() -> None:
     settings = NormalizerSettings.load(default_owner="me")
-    controller = create_controller(
-        settings=settings, storage=MemoryStorage(), health=Health(), metrics=Metrics("test", "0")
+    controller = Controller(
+        create_context(settings=settings, storage=MemoryStorage(), health=Health(), metrics=Metrics("test", "0"))
     )
     sink = controller.intake.open(Cluster())
     assert controller.reporter.status(settings).sources[0].last_look is None

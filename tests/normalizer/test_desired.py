@@ -332,7 +332,7 @@ def test_whatever_happens_to_one_document_it_stays_and_the_others_go_on(
     bench.later(2 * HOLD)
     assert bench.keys == ["models_m", "models_other"]
     assert "a rule with a fault" in bench.desired.problems["isvc:local:models/m"][0].message
-    assert {name for name, _ in bench.desired.take_failures()} == {"InferenceService models/m"}
+    assert {name for name, _ in bench.desired.renderer.take_failures()} == {"InferenceService models/m"}
     monkeypatch.undo()
     bench.isvc(objects.isvc("m", annotations={"modelcatalogbridge.rhdh.io/owner": "others"}))
     assert bench.document("models_m")["models"][0]["owner"] == "others"
@@ -342,7 +342,7 @@ def test_whatever_happens_to_one_document_it_stays_and_the_others_go_on(
 def test_rendering_many_gives_way_between_slices(bench: Bench) -> None:
     for number in range(2 * SLICE):
         bench.desired.put(SOURCE, isvc(f"m{number}"), read_isvc(objects.isvc(f"m{number}")))
-    assert sum(1 for _ in bench.desired.render_in_slices(bench.desired.take_dirty(), now=0)) >= 4
+    assert sum(1 for _ in bench.desired.renderer.render(bench.desired.take_dirty(), now=0)) >= 4
     assert len(bench.desired.wanted) == 2 * SLICE
 
 
@@ -598,16 +598,16 @@ def test_an_isvc_whose_registry_is_not_even_declared_yet_is_not_shown_twice(benc
 def test_versions_of_an_earlier_run_are_known_by_their_registry(bench: Bench) -> None:
     bench.registry(**one_version())
     restarted = bench.restarted()
-    assert restarted.desired.known_versions("ns/reg") == {"10"}
-    assert restarted.desired.known_versions("ns/re") == set()
+    assert restarted.desired.earlier.version_ids("ns/reg") == {"10"}
+    assert restarted.desired.earlier.version_ids("ns/re") == set()
 
 
 def test_an_isvc_with_labels_waits_for_the_first_reading_of_the_registries(bench: Bench) -> None:
-    bench.desired.await_registries(frozenset({"local"}))
+    bench.desired.renderer.await_registries(frozenset({"local"}))
     bench.isvc(objects.isvc("m", labels=LABELS))
     bench.isvc(objects.isvc("unlabelled"))
     assert bench.keys == ["models_unlabelled"]
-    bench.desired.await_registries(frozenset())
+    bench.desired.renderer.await_registries(frozenset())
     bench.render()
     assert bench.keys == ["models_m", "models_unlabelled"]
 
@@ -620,28 +620,28 @@ def test_a_card_of_the_catalog_is_linked_and_its_text_kept(bench: Bench) -> None
     bench.desired.put_cards({"cgn": "# card"})
     bench.registry(**WITH_ARTIFACT)
     assert bench.desired.wanted["granite_v1"].card_key == "cgn"
-    assert bench.desired.cards["cgn"].text == "# card"
+    assert bench.desired.cards.chosen["cgn"].text == "# card"
     bench.desired.put_cards({"cgn": "# edited"})
-    assert bench.desired.cards["cgn"].text == "# edited"
+    assert bench.desired.cards.chosen["cgn"].text == "# edited"
 
 
 def test_a_card_that_no_one_shows_is_not_kept(bench: Bench) -> None:
     bench.desired.put_cards({"cgn": "# card"})
     bench.registry(**WITH_ARTIFACT)
     bench.registry()
-    assert bench.desired.cards
+    assert bench.desired.cards.chosen
     bench.later(HOLD)
-    assert bench.desired.cards == {}
+    assert bench.desired.cards.chosen == {}
 
 
 def test_a_card_that_nothing_refers_to_stays_with_the_document_that_shows_it(bench: Bench) -> None:
     bench.desired.put_cards({"cgn": "# card"})
     bench.registry(**WITH_ARTIFACT)
-    bench.desired.forget_cards(["cgn"])
-    assert bench.desired.cards.keys() == {"cgn"}
+    bench.desired.cards.forget(["cgn"])
+    assert bench.desired.cards.chosen.keys() == {"cgn"}
     bench.registry(**WITH_ARTIFACT | {"models": model(description="another")})
     assert bench.desired.wanted["granite_v1"].card_key == "cgn"
-    assert bench.desired.cards["cgn"].text == "# card"
+    assert bench.desired.cards.chosen["cgn"].text == "# card"
 
 
 def test_a_card_of_an_earlier_run_stays_linked_while_the_catalog_is_not_read(bench: Bench) -> None:
@@ -650,7 +650,7 @@ def test_a_card_of_an_earlier_run_stays_linked_while_the_catalog_is_not_read(ben
     restarted = bench.restarted()
     restarted.registry(**WITH_ARTIFACT)
     assert restarted.storage == bench.storage
-    assert restarted.desired.cards == {}
+    assert restarted.desired.cards.chosen == {}
 
 
 CARDED = {"rhdh.io/catalog-source": "c", "rhdh.io/catalog-model": "g/m"}
@@ -663,7 +663,7 @@ def test_a_deployment_has_the_card_that_its_annotations_name(kind: str, bench: B
     else:
         bench.desired.put("kserve-llm", llm("m"), read_llmisvc(objects.llm_isvc("m", annotations=CARDED)))
         bench.render()
-    assert {each.key for each in bench.desired.catalog_models["local"]} == {"cg/m"}
+    assert {each.key for each in bench.desired.deployments.catalog_models()["local"]} == {"cg/m"}
     assert [each.card_key for each in bench.desired.wanted.values()] == [""]
 
     bench.desired.put_cards({"cg/m": "# card"})
@@ -671,7 +671,7 @@ def test_a_deployment_has_the_card_that_its_annotations_name(kind: str, bench: B
     [wanted] = bench.desired.wanted.values()
     assert wanted.card_key == "cg/m"
     assert b"/modelcard?key=cg%2Fm" in wanted.body
-    assert bench.desired.cards["cg/m"].text == "# card"
+    assert bench.desired.cards.chosen["cg/m"].text == "# card"
 
     bench.desired.put_cards({"cg/m": None})
     bench.render()
@@ -727,10 +727,10 @@ def test_a_deployments_card_is_kept_over_a_restart_and_not_asked_for_without_it(
 
     restarted.isvc(objects.isvc("m"))
     assert restarted.desired.wanted["models_m"].card_key == ""
-    assert not restarted.desired.catalog_models
+    assert not restarted.desired.deployments.catalog_models()
     restarted.isvc(objects.isvc("m", annotations=CARDED))
     restarted.gone("m")
-    assert not restarted.desired.catalog_models
+    assert not restarted.desired.deployments.catalog_models()
 
 
 def test_a_version_without_a_card_of_its_own_has_its_deployments(bench: Bench) -> None:
@@ -747,7 +747,7 @@ def test_a_version_without_a_card_of_its_own_has_its_deployments(bench: Bench) -
 def test_the_models_readme_is_its_card_where_the_catalog_has_none(bench: Bench) -> None:
     bench.registry(models=model(readme="# mine"), versions=version(), artifacts={"10": ()})
     key = bench.desired.wanted["granite_v1"].card_key
-    assert bench.desired.cards[key].text == "# mine"
+    assert bench.desired.cards.chosen[key].text == "# mine"
 
 
 @pytest.mark.parametrize("names", [{}, {"ref": "", "source": "", "model_name": "", "server_name": ""}])
@@ -779,7 +779,7 @@ def dated_version(created: str) -> dict[str, Any]:
 def named_otherwise(stored: Mapping[str, Stored], *, created: str = "1700", discovered: bool = True) -> Bench:
     """A later run, in which the registry goes by another name, after its first reading."""
     bench = Bench(stored)
-    bench.book.set_discovery(complete=discovered)
+    bench.book.set_search("exhaustive" if discovered else "waiting")
     bench.book.declare("registry:public", "registry")
     bench.registry(PUBLIC, **dated_version(created))
     return bench
@@ -816,8 +816,8 @@ def test_a_version_waits_with_its_name_until_it_is_known_that_its_registry_is_go
 ) -> None:
     later = named_otherwise(stored_version, discovered=False)
     assert later.storage == stored_version
-    later.book.set_discovery(complete=True)
-    later.desired.await_registries(frozenset())
+    later.book.set_search("exhaustive")
+    later.desired.renderer.await_registries(frozenset())
     later.render()
     (entry,) = later.storage.values()
     assert entry.ref == "registry:public:1:10"

@@ -17,6 +17,7 @@ from common.http.server import create_app
 from common.metrics import Metrics
 from common.problems import Problem
 from common.status import Explained
+from services.normalizer.context import create_context
 from services.normalizer.controller import Controller
 from services.normalizer.facts import LOCAL, Gone, Missing, Ref, Unusable
 from services.normalizer.normalize.deployment import Deployment
@@ -25,7 +26,6 @@ from services.normalizer.normalize.registry_objects import ModelVersion, Registe
 from services.normalizer.normalize.result import ClusterView
 from services.normalizer.normalize.selection import Selection
 from services.normalizer.reports import Reporter, add_explanations
-from services.normalizer.service import create_controller
 from services.normalizer.settings import NormalizerSettings
 from services.normalizer.source import News
 from tests import objects
@@ -51,11 +51,13 @@ def not_ready(name: str) -> Deployment:
 
 @asynccontextmanager
 async def controlled(storage: MemoryStorage | None = None) -> AsyncIterator[Controller]:
-    controller = create_controller(
-        settings=NormalizerSettings.load(),
-        storage=storage or MemoryStorage(),
-        health=Health(),
-        metrics=Metrics("test", "0"),
+    controller = Controller(
+        create_context(
+            settings=NormalizerSettings.load(),
+            storage=storage or MemoryStorage(),
+            health=Health(),
+            metrics=Metrics("test", "0"),
+        )
     )
     task = asyncio.create_task(controller.run())
     try:
@@ -222,7 +224,7 @@ def versions(*live: bool) -> News:
 async def test_versions_say_whether_they_are_archived_or_not_read_to_the_end() -> None:
     async with controlled() as controller:
         registry = controller.intake.open(RegistryScript())
-        controller.intake.report_discovery(complete=True, ok=True, reason="", cluster=LOCAL)
+        controller.intake.report_search(LOCAL, "exhaustive", ok=True, reason="")
         registry.changed(versions(True, False, True))
         registry.listed()
         await eventually(lambda: "not-read" in hidden(controller).values())

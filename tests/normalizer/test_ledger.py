@@ -263,9 +263,9 @@ def test_entries_of_a_source_that_is_gone_stay_for_its_grace_and_come_back_with_
     bench.book.withdraw("registry:r")
     bench.ledger.withdraw("registry:r")
     bench.after(0)
-    bench.book.set_discovery(complete=False)
+    bench.book.set_search("waiting")
     assert bench.after(HOLD) == set()
-    bench.book.set_discovery(complete=True)
+    bench.book.set_search("exhaustive")
     assert bench.after(0) == set(mine)
     assert bench.ledger.is_over("registry:r")
 

@@ -19,8 +19,9 @@ from common.kube.metrics import KubeMetrics
 from common.metrics import Metrics
 from common.secrets import StaticToken
 from services.normalizer.connectors import own_connector
+from services.normalizer.context import create_context
+from services.normalizer.controller import Controller
 from services.normalizer.registries import Registries, discovery_settings
-from services.normalizer.service import create_controller
 from services.normalizer.settings import NormalizerSettings
 from services.normalizer.sink import Intake
 from services.normalizer.sources.kubeflow.discovery import Discovery
@@ -89,7 +90,7 @@ async def running(
     )
     async with AsyncExitStack() as stack:
         client = await stack.enter_async_context(KubeClient(credentials=credentials, metrics=kube_metrics))
-        controller = create_controller(settings=chosen, storage=storage, health=health, metrics=metrics)
+        controller = Controller(create_context(settings=chosen, storage=storage, health=health, metrics=metrics))
         connector = own_connector(chosen, token=None, metrics=metrics, environ={})
         registries = Registries(
             intake=controller.intake,

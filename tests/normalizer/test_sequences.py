@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 
 from common.health import Health
 from common.metrics import Metrics
+from services.normalizer.context import create_context
+from services.normalizer.controller import Controller
 from services.normalizer.desired import Desired
 from services.normalizer.facts import Gone, Ref
 from services.normalizer.normalize.kserve_objects import read_isvc
 from services.normalizer.normalize.registered_version import RegisteredVersion
-from services.normalizer.service import create_controller
 from services.normalizer.settings import NormalizerSettings
 from services.normalizer.sink import Intake
 from services.normalizer.source import Sink
@@ -98,7 +99,7 @@ class Cluster:
         self._apply(objects.isvc("mark", annotations=description))
         desired = Desired(defaults=NormalizerSettings.load().defaults)
         desired.put(KSERVE, Ref.isvc("local", NAMESPACE, "mark"), read_isvc(self.isvcs["mark"]))
-        desired.render(desired.take_dirty(), now=0)
+        desired.render(now=0)
         (upsert,) = desired.wanted.values()
         return Mark(upsert.ref, upsert.digest)
 
@@ -132,11 +133,13 @@ class Life:
     @asynccontextmanager
     async def lived(self) -> AsyncIterator[Self]:
         """Start over what an earlier life has stored, and end."""
-        controller = create_controller(
-            settings=NormalizerSettings.load(removal_hold=0, not_ready_grace=0),
-            storage=self._storage,
-            health=Health(),
-            metrics=Metrics("test", "0"),
+        controller = Controller(
+            create_context(
+                settings=NormalizerSettings.load(removal_hold=0, not_ready_grace=0),
+                storage=self._storage,
+                health=Health(),
+                metrics=Metrics("test", "0"),
+            )
         )
         self._intake = controller.intake
         self._sink = self._intake.open(RegistryScript(f"registry:{self._registry.id}"))
@@ -194,7 +197,7 @@ class Life:
             desired.put("registry", version.ref, version)
         for name, obj in self._cluster.isvcs.items():
             desired.put(KSERVE, Ref.isvc("local", NAMESPACE, name), read_isvc(obj))
-        desired.render(desired.take_dirty(), now=0)
+        desired.render(now=0)
         return {upsert.ref: upsert.digest for upsert in desired.wanted.values()}
 
 

@@ -46,7 +46,7 @@ class Told:
     @property
     def awaited(self) -> list[str]:
         """The sources that the feed waits for."""
-        return [each.source for each in self._book.awaited(documents=1, ever=False)]
+        return [each.source for each in self._book.awaited(documents=1)]
 
     @property
     def seen(self) -> tuple[bool, float | None]:
@@ -134,4 +134,4 @@ async def test_of_a_registry_that_is_followed_again_the_first_complete_look_show
     again = told.intake.open(Silent("registry:x", "registry"))
     again.changed({versions[0].ref: versions[0]})
     again.listed()
-    assert [each.version.id for each in told.desired.versions()] == ["10"]
+    assert [each.version.id for each in told.desired.registered.versions()] == ["10"]

@@ -13,8 +13,8 @@ def book() -> SourceBook:
     return SourceBook(first_sync_grace=FIRST)
 
 
-def complete(book: SourceBook, now: float, *, documents: int = 1, ever: bool = False) -> bool:
-    return book.is_complete(now, documents=documents, ever=ever)
+def complete(book: SourceBook, now: float, *, documents: int = 1) -> bool:
+    return book.is_complete(now, documents=documents)
 
 
 def test_a_failure_after_a_complete_look_takes_nothing_back_from_the_feed(book: SourceBook) -> None:
@@ -54,12 +54,12 @@ def test_a_source_that_cannot_be_read_is_waited_for_from_when_another_one_was(bo
     assert not complete(book, 1000 + FIRST - 1)
     assert complete(book, 1000 + FIRST)
     assert not book.is_confirmed(())
-    assert book.waiting_for() == ["registry:r"]
+    assert [each.source for each in book.awaited(documents=1)] == ["registry:r"]
 
 
 def test_what_is_waited_for_is_named_with_its_reason_and_the_end_of_the_wait(book: SourceBook) -> None:
-    def awaited(*, documents: int = 1, ever: bool = False) -> tuple[Awaited, ...]:
-        return book.awaited(documents=documents, ever=ever)
+    def awaited(*, documents: int = 1) -> tuple[Awaited, ...]:
+        return book.awaited(documents=documents)
 
     book.declare("kserve", "kserve")
     book.declare("registry:r", "registry")
@@ -69,17 +69,16 @@ def test_what_is_waited_for_is_named_with_its_reason_and_the_end_of_the_wait(boo
     assert awaited() == (Awaited(source="registry:r", reason=first_time),)
     book.failed("registry:r", reason="unreachable")
     assert awaited() == (Awaited(source="registry:r", reason="unreachable", until=1300),)
-    for without_end in (awaited(documents=0), awaited(ever=True)):
-        assert without_end == (Awaited(source="registry:r", reason="unreachable"),)
+    assert awaited(documents=0) == (Awaited(source="registry:r", reason="unreachable"),)
     book.failed("registry:r", waiting=False, reason="no-address")
     assert awaited() == ()
     # A damaged cache needs a confirmation: of the sources of its entries too, in any state.
-    damaged = book.awaited(documents=1, ever=False, stored={"registry:r"})
+    damaged = book.awaited(documents=1, with_entries={"registry:r"})
     assert damaged == (Awaited(source="registry:r", reason="no-address"),)
 
 
 def test_of_one_whose_end_was_seen_it_does_not_matter_what_else_was_looked_at(book: SourceBook) -> None:
-    book.set_discovery(complete=False, reason="Routes may not be read")
+    book.set_search("waiting", reason="Routes may not be read")
     for source in ("registry:a", "registry:b"):
         book.declare(source, "registry")
     book.withdraw("registry:a", proven=True)
@@ -92,11 +91,11 @@ def test_of_one_whose_end_was_seen_it_does_not_matter_what_else_was_looked_at(bo
 
 
 def test_the_search_for_registries_is_named_too(book: SourceBook) -> None:
-    book.set_discovery(complete=False, reason="Routes may not be read")
-    [discovery] = book.awaited(documents=1, ever=False)
+    book.set_search("waiting", reason="Routes may not be read")
+    [discovery] = book.awaited(documents=1)
     assert (discovery.source, discovery.reason) == ("discovery of registries", "Routes may not be read")
-    book.set_discovery(complete=False, waiting=False, reason="Routes may not be read")
-    assert book.awaited(documents=1, ever=False) == ()
+    book.set_search("misnamed", reason="Routes may not be read")
+    assert book.awaited(documents=1) == ()
 
 
 def test_ways_to_registries_that_may_not_be_read_hide_nothing_unless_something_of_theirs_is_stored(
@@ -106,26 +105,25 @@ def test_ways_to_registries_that_may_not_be_read_hide_nothing_unless_something_o
     book.declare("registry:configured", "registry")
     book.listed("kserve", now=1)
     book.listed("registry:configured", now=1)
-    book.set_discovery(complete=False, waiting=False)
+    book.set_search("misnamed")
     assert not book.is_confirmed(())
-    book.set_discovery(complete=False, waiting=False, refused=True, reason="Routes may not be read")
+    book.set_search("refused", reason="Routes may not be read")
     stored = {"kserve", "registry:configured"}
     assert book.is_confirmed(stored)
-    assert book.awaited(documents=1, ever=True, stored=stored) == ()
+    assert book.awaited(documents=1, with_entries=stored) == ()
     for witness in ("registry:found", "original:kubeflow"):
         assert not book.is_confirmed(stored | {witness})
-        [discovery] = book.awaited(documents=1, ever=True, stored=stored | {witness})
+        [discovery] = book.awaited(documents=1, with_entries=stored | {witness})
         assert discovery.reason == "Routes may not be read"
     assert not book.is_gone("registry:found"), "it may be there"
 
 
-def test_waiting_never_makes_an_empty_feed_complete_nor_one_that_was_before(book: SourceBook) -> None:
+def test_waiting_never_makes_an_empty_feed_complete(book: SourceBook) -> None:
     book.declare("kserve", "kserve")
     book.declare("registry:r", "registry")
     book.failed("registry:r")
     book.listed("kserve", now=0)
     assert not complete(book, 2 * FIRST, documents=0)
-    assert not complete(book, 2 * FIRST, ever=True)
 
 
 def test_while_no_source_could_be_read_the_grace_does_not_begin(book: SourceBook) -> None:
@@ -143,10 +141,10 @@ def test_a_source_that_was_never_tried_keeps_the_feed_back_for_ever(book: Source
 
 
 def test_while_registries_are_looked_for_the_feed_waits(book: SourceBook) -> None:
-    book.set_discovery(complete=False)
+    book.set_search("waiting")
     assert not complete(book, 1)
     assert not book.is_gone("registry:old")
-    book.set_discovery(complete=True)
+    book.set_search("exhaustive")
     assert complete(book, 1)
     assert book.is_gone("registry:old")
 
@@ -168,12 +166,12 @@ def test_all_sources_of_a_kind_were_looked_at_when_the_last_one_was(book: Source
     assert book.last_look_at_all("registry") is None
     book.listed("registry:b", now=3)
     assert book.last_look_at_all("registry") == 3
-    book.set_discovery(complete=False)
+    book.set_search("waiting")
     assert book.last_look_at_all("registry") is None
 
 
 def test_registries_that_may_soon_tell_more_are_awaited(book: SourceBook) -> None:
     book.declare("registry:a", "registry")
-    assert book.awaiting_registries
+    assert book.untried_clusters(registries_only=True)
     book.failed("registry:a")
-    assert not book.awaiting_registries
+    assert not book.untried_clusters(registries_only=True)

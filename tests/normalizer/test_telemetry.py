@@ -1,10 +1,16 @@
 from math import inf
 
+from common.health import Health
 from common.metrics import Metrics
 from common.problems import Problem
-from services.normalizer.ledger import Doubt
-from services.normalizer.sourcebook import SourceHealth
-from services.normalizer.telemetry import State, StateCollector, Telemetry
+from services.normalizer.context import create_context
+from services.normalizer.facts import Gone, Missing, Ref, Unusable
+from services.normalizer.hidden import Why
+from services.normalizer.normalize.kserve_objects import read_isvc
+from services.normalizer.settings import NormalizerSettings
+from services.normalizer.telemetry import Telemetry
+from tests import objects
+from tests.normalizer.memory_storage import MemoryStorage
 
 PROBLEM = Problem("name_taken", "info", "InferenceService a/b", "its name is taken", "rename it")
 
@@ -39,30 +45,36 @@ async def test_the_time_from_event_to_served_counts_what_was_changed_by_it() -> 
     assert served() == 1
 
 
-def test_the_gauges_of_the_state_are_those_of_the_moment() -> None:
+async def test_the_gauges_of_the_state_are_those_of_the_moment() -> None:
     metrics = Metrics("rhoai-normalizer", "test")
-    health = [
-        SourceHealth("kserve", "kserve", 5.0, failing=True, absent=False),
-        SourceHealth("kserve-llm", "llm", None, failing=True, absent=True),
-        SourceHealth("registry:ns/name", "registry", 7.0, failing=False, absent=False),
-    ]
-    doubt = Doubt(ref="isvc:local:a/one", source="kserve", since=1, reason="not-listed", due=2)
-    full = State(
-        documents={"kserve": 2}, problems={"r": (PROBLEM,)}, hidden={"stopped": 3}, doubts=[doubt], sources=health
-    )
-    empty = State(documents={}, problems={}, hidden={}, doubts=[], sources=[])
-    states = [full]
-    metrics.registry.register(StateCollector(lambda: states[-1]))
+    settings = NormalizerSettings.load()
+    context = create_context(settings=settings, storage=MemoryStorage(), health=Health(), metrics=metrics)
+    desired, book = context.desired, context.book
 
     def value(name: str, **labels: str) -> float | None:
         return metrics.registry.get_sample_value(f"rhoai_connector_{name}", labels)
 
-    looks = [value("source_last_look_timestamp_seconds", source=source.id) for source in health]
-    assert looks == [5, 0, 7]
+    def isvc(name: str) -> Ref:
+        return Ref.isvc("local", "a", name)
+
+    for name in ("one", "two"):
+        desired.put("kserve", isvc(name), read_isvc(objects.isvc(name, "a")))
+    desired.put("kserve", isvc("three"), Unusable(PROBLEM))
+    desired.render(now=5)
+    desired.put("kserve", isvc("two"), Missing(), now=5)
+    desired.render(now=5)
+    context.hidden.update({str(isvc("four")): ("kserve", Why("stopped", "it is stopped", "start it"))}, now=5)
+    book.declare("kserve", "kserve")
+    book.declare("kserve-llm", "llm")
+    book.listed("kserve", now=5)
+
+    looks = [value("source_last_look_timestamp_seconds", source=source.id) for source in book.sources()]
+    assert looks == [5, 0]
     assert value("documents", source="kserve") == 2
-    assert value("hidden", cause="stopped") == 3
+    assert value("hidden", cause="stopped") == 1
     assert value("removals_held", source="kserve") == 1
     assert value("problems", severity="info", id=PROBLEM.id) == 1
-    states.append(empty)
+    book.withdraw("kserve")
+    desired.put("kserve", isvc("two"), Gone(), now=6)
     assert value("source_last_look_timestamp_seconds", source="kserve") is None
     assert value("removals_held", source="kserve") is None

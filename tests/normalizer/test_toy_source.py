@@ -14,11 +14,13 @@ from common.kube.metrics import KubeMetrics
 from common.metrics import Metrics
 from services.normalizer import service
 from services.normalizer.clusters import Environment
+from services.normalizer.context import create_context
+from services.normalizer.controller import Controller
 from services.normalizer.facts import Missing, Ref
 from services.normalizer.normalize.deployment import Fact
 from services.normalizer.normalize.kserve_objects import read_isvc
 from services.normalizer.normalize.registered_version import Record, joined
-from services.normalizer.service import create_controller, follow_sources
+from services.normalizer.service import follow_sources
 from services.normalizer.settings import NormalizerSettings
 from services.normalizer.source import Sink
 from services.normalizer.sourcebook import SourceKind
@@ -82,7 +84,7 @@ class ToyRegistry(ToySource):
 async def running(storage: MemoryStorage) -> AsyncIterator[Health]:
     settings = NormalizerSettings.load(removal_hold=1)
     metrics, health = Metrics("test", "0"), Health()
-    controller = create_controller(settings=settings, storage=storage, health=health, metrics=metrics)
+    controller = Controller(create_context(settings=settings, storage=storage, health=health, metrics=metrics))
     async with asyncio.TaskGroup() as group:
         environment = Environment(settings=settings, metrics=metrics, kube_metrics=KubeMetrics(metrics))
         tasks = await follow_sources(intake=controller.intake, environment=environment)

@@ -5,7 +5,7 @@ The namespace is applied, patches are not read as manifests, and anything else a
 
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,24 +33,9 @@ _CHANGES = (
 
 
 @dataclass(frozen=True, slots=True)
-class Overlay:
-    """What kustomizations say of files: the namespace of their objects, and which of them are patches."""
+class Kustomization:
+    """A kustomization: what it includes and patches, as absolute paths, and what else it `changes`, by field."""
 
-    namespaces: Mapping[str, str] = field(default_factory=dict)
-    patches: frozenset[str] = frozenset()
-    problems: tuple[Problem, ...] = ()
-
-    def is_patch(self, file: str) -> bool:
-        """Return whether a file is a patch of others, and so no manifest."""
-        return bool(self.patches) and _normal(file) in self.patches
-
-    def namespace(self, file: str) -> str:
-        """Return the namespace that the objects of a file get, or nothing."""
-        return self.namespaces.get(_normal(file), "") if self.namespaces else ""
-
-
-@dataclass(frozen=True, slots=True)
-class _Kustomization:
     path: Path
     namespace: str
     includes: tuple[str, ...]
@@ -59,7 +44,42 @@ class _Kustomization:
 
     @property
     def folder(self) -> str:
+        """The absolute path of its folder."""
         return _normal(self.path.parent)
+
+
+@dataclass(frozen=True, slots=True)
+class Overlay:
+    """What kustomizations, by folder, say of files: the namespaces of their objects, and which of them are patches."""
+
+    of_folder: Mapping[str, Kustomization] = field(default_factory=dict)
+    namespaces: Mapping[str, Collection[str]] = field(default_factory=dict)
+    patches: frozenset[str] = frozenset()
+
+    def is_patch(self, file: Path) -> bool:
+        """Return whether a file is a patch of others, and so no manifest."""
+        return bool(self.patches) and _normal(file) in self.patches
+
+    def namespace(self, file: Path) -> str:
+        """Return the namespace that the objects of a file get; empty if there is none, or more than one."""
+        found = self.namespaces.get(_normal(file), ()) if self.namespaces else ()
+        return next(iter(found)) if len(found) == 1 else ""
+
+    def problems(self, ours: Iterable[Path]) -> list[Problem]:
+        """Return what is not applied to the files `ours`, which hold deployments, and which of them are ambiguous."""
+        if not self.of_folder:
+            return []
+        shown = {_normal(path) for path in ours}
+        problems = [
+            problem
+            for each in self.of_folder.values()
+            if any(_reaches(each, file, self.of_folder) for file in shown)
+            for problem in _told(each)
+        ]
+        for file in sorted(shown - self.patches):
+            if len(found := self.namespaces.get(file, ())) > 1:
+                problems.append(_ambiguous(file, sorted(found)))
+        return problems
 
 
 def is_kustomization(path: Path) -> bool:
@@ -67,41 +87,30 @@ def is_kustomization(path: Path) -> bool:
     return path.name in KUSTOMIZATIONS
 
 
-def read_overlay(kustomizations: Mapping[Path, Mapping[str, Any]], *, ours: Iterable[Path]) -> Overlay:
-    """Return what kustomizations, by path, say of the files `ours`, which hold objects that are shown."""
-    of_folder = {_normal(path.parent): _kustomization(path, obj) for path, obj in sorted(kustomizations.items())}
+def read_overlay(kustomizations: Mapping[Path, Kustomization]) -> Overlay:
+    """Return what kustomizations, by path, say of files."""
+    of_folder = {each.folder: each for _, each in sorted(kustomizations.items())}
     included = {include for each in of_folder.values() for include in each.includes}
     namespaces: defaultdict[str, set[str]] = defaultdict(set)
     for folder, each in of_folder.items():
         if folder not in included:
             _spread(each, each.namespace, of_folder, namespaces, seen=frozenset())
-    patches = frozenset(patch for each in of_folder.values() for patch in each.patches)
-    shown = {_normal(path) for path in ours}
-    problems = [
-        problem
-        for each in of_folder.values()
-        if any(_reaches(each, file, of_folder) for file in shown)
-        for problem in _told(each)
-    ]
-    for file in sorted(shown - patches):
-        if len(found := namespaces.get(file, ())) > 1:
-            problems.append(_ambiguous(file, sorted(found)))
-    decided = {file: next(iter(found)) for file, found in namespaces.items() if len(found) == 1}
-    return Overlay({file: namespace for file, namespace in decided.items() if namespace}, patches, tuple(problems))
+    return Overlay(of_folder, namespaces, frozenset(patch for each in of_folder.values() for patch in each.patches))
 
 
 def _normal(path: Path | str) -> str:
     return os.path.abspath(path)  # noqa: PTH100 - without following links, unlike Path.resolve
 
 
-def _kustomization(path: Path, obj: Mapping[str, Any]) -> _Kustomization:
+def read_kustomization(path: Path, obj: Mapping[str, Any]) -> Kustomization:
+    """Return what a kustomization says, from its content."""
     folder = path.parent
     inline = [
         values.at(patch, "path") for name in ("patches", "patchesJson6902") for patch in values.items(obj.get(name))
     ]
     patches = [*inline, *values.items(obj.get("patchesStrategicMerge"))]
     includes = [include for name in _INCLUDES for include in values.items(obj.get(name))]
-    return _Kustomization(
+    return Kustomization(
         path,
         values.line(obj.get("namespace")),
         tuple(_normal(folder / text) for each in includes if (text := values.line(each)) and "://" not in text),
@@ -111,9 +120,9 @@ def _kustomization(path: Path, obj: Mapping[str, Any]) -> _Kustomization:
 
 
 def _spread(
-    each: _Kustomization,
+    each: Kustomization,
     namespace: str,
-    of_folder: Mapping[str, _Kustomization],
+    of_folder: Mapping[str, Kustomization],
     namespaces: defaultdict[str, set[str]],
     *,
     seen: frozenset[str],
@@ -127,7 +136,7 @@ def _spread(
             _spread(inner, namespace or inner.namespace, of_folder, namespaces, seen=seen | {include})
 
 
-def _reaches(each: _Kustomization, file: str, of_folder: Mapping[str, _Kustomization]) -> bool:
+def _reaches(each: Kustomization, file: str, of_folder: Mapping[str, Kustomization]) -> bool:
     """Return whether a kustomization includes or patches a file, by itself or through another one."""
     waiting, seen = [each], {each.folder}
     while waiting:
@@ -141,7 +150,7 @@ def _reaches(each: _Kustomization, file: str, of_folder: Mapping[str, _Kustomiza
     return False
 
 
-def _told(each: _Kustomization) -> Iterable[Problem]:
+def _told(each: Kustomization) -> Iterable[Problem]:
     if each.changes:
         yield Problem(
             "kustomization_not_applied",

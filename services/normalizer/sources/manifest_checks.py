@@ -56,11 +56,21 @@ class Noticed(NamedTuple):
     place: Place
 
 
-def identity(manifest: Manifest) -> tuple[str, str, str, str]:
-    """Return the identity of an object: group, kind, namespace, name."""
+class Identity(NamedTuple):
+    """What an object calls itself; what it does not say is empty."""
+
+    group: str
+    kind: str
+    namespace: str
+    name: str
+
+
+def identity(manifest: Manifest) -> Identity:
+    """Return the identity of an object."""
     metadata = values.mapping(manifest.obj.get("metadata"))
     group = str(manifest.obj.get("apiVersion", "")).rpartition("/")[0]
-    return group, str(manifest.obj.get("kind", "")), str(metadata.get("namespace", "")), str(metadata.get("name", ""))
+    kind = str(manifest.obj.get("kind", ""))
+    return Identity(group, kind, str(metadata.get("namespace", "")), str(metadata.get("name", "")))
 
 
 def is_to_be_filled_in(obj: Mapping[str, Any]) -> bool:

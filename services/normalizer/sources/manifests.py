@@ -12,10 +12,12 @@ from services.normalizer.facts import MANIFESTS, Gone, Ref
 from services.normalizer.normalize.deployment import Fact
 from services.normalizer.source import Sink
 from services.normalizer.sourcebook import SourceKind
-from services.normalizer.sources.manifest_checks import Noticed, identity
-from services.normalizer.sources.manifest_files import FileContents, Place, Stamp, find_manifests, read_file
+from services.normalizer.sources.kustomizations import is_kustomization
+from services.normalizer.sources.manifest_checks import Noticed
+from services.normalizer.sources.manifest_contents import Contents, joined, overlay_of
+from services.normalizer.sources.manifest_files import Place, Stamp, find_manifests, read_file
 from services.normalizer.sources.manifest_lines import Lines
-from services.normalizer.sources.manifest_objects import Contents, read_manifests
+from services.normalizer.sources.manifest_objects import FileFacts, read_objects
 
 log = structlog.get_logger("manifests")
 
@@ -36,7 +38,8 @@ class ManifestSource:
         self._connections = connections
         self._interval = interval
         self._stamps: dict[Path, Stamp] = {}
-        self._files: dict[Path, FileContents] = {}
+        self._files: dict[Path, FileFacts] = {}
+        self._read_as: dict[Path, tuple[Stamp, str]] = {}  # the stamps of files, and the namespaces that they got
         self._facts: dict[Ref, Fact] = {}
         self._places: dict[Ref, Place] = {}
         self._lines = Lines()
@@ -91,14 +94,25 @@ class ManifestSource:
             sink.listed()
 
     def _read(self, stamps: Mapping[Path, Stamp]) -> Contents:
+        """Return the contents of all files; only those that have changed are read, or get another namespace now."""
         for path in self._files.keys() - stamps.keys():
-            del self._files[path]
+            del self._files[path], self._read_as[path]
+        for path in filter(is_kustomization, stamps):
+            self._read_file(path, stamps[path])
+        overlay = overlay_of(self._files)
         for path, stamp in stamps.items():
-            if self._stamps.get(path) != stamp:
-                former = self._files.get(path, FileContents())
-                # In a file that held something of ours, whatever cannot be read may be that.
-                self._files[path] = _kept(former, read_file(path, everything=bool(former.manifests)))
-        return read_manifests(self._files, connections=self._connections)
+            if not is_kustomization(path):
+                self._read_file(path, stamp, overlay.namespace(path))
+        return joined(self._files, overlay, connections=self._connections)
+
+    def _read_file(self, path: Path, stamp: Stamp, namespace: str = "") -> None:
+        if self._read_as.get(path) == (stamp, namespace):
+            return
+        former = self._files.get(path, FileFacts())
+        # In a file that held something of ours, whatever cannot be read may be that.
+        contents = read_file(path, everything=bool(former.objects))
+        self._files[path] = _kept(former, read_objects(path, contents, namespace=namespace))
+        self._read_as[path] = (stamp, namespace)
 
     def _report(self, noticed: Iterable[Noticed]) -> None:
         current = dict(noticed)
@@ -111,12 +125,12 @@ class ManifestSource:
         self._told = set(current)
 
 
-def _kept(former: FileContents, current: FileContents) -> FileContents:
+def _kept(former: FileFacts, current: FileFacts) -> FileFacts:
     """Return what a file holds now and, where a part of it cannot be read, what it held before of the rest."""
-    if not former.manifests or not current.faults:
+    if not former.objects or not current.faults:
         return current
-    read = set(map(identity, current.manifests))
-    kept = tuple(manifest for manifest in former.manifests if identity(manifest) not in read)
+    read = {each.written for each in current.objects}
+    kept = tuple(each for each in former.objects if each.written not in read)
     # It was a manifest before, so it is no template now.
     faults = tuple(fault._replace(template=False) for fault in current.faults) if kept else current.faults
-    return FileContents((*current.manifests, *kept), faults)
+    return FileFacts((*current.objects, *kept), faults)

@@ -9,6 +9,7 @@ import yaml
 from common.faults import Fault
 from services.normalizer.facts import Gone
 from services.normalizer.source import News, Sink
+from services.normalizer.sources.manifest_files import FileContents, read_file
 from services.normalizer.sources.manifests import ManifestSource
 from tests import objects
 
@@ -97,6 +98,31 @@ async def test_a_problem_is_reported_once_with_its_place_and_its_end_too(
     ]
     assert [line["event"] for line in lines] == ["problem_found", "problem_found", "problem_solved", "problem_solved"]
     assert lines[-1]["problem"] == "file_unreadable"
+
+
+async def test_only_what_changed_is_read_again(
+    tmp_path: Path, source: ManifestSource, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+
+    def recorded(path: Path, *, everything: bool) -> FileContents:
+        read.append(path.name)
+        return read_file(path, everything=everything)
+
+    monkeypatch.setattr("services.normalizer.sources.manifests.read_file", recorded)
+    for name in ("a", "b", "c"):
+        (tmp_path / f"{name}.yaml").write_text(text(name))
+    await source.look(told)
+    (tmp_path / "b.yaml").write_text(f"# edited\n{text('b')}")
+    await source.look(told)
+    kustomization = tmp_path / "kustomization.yaml"
+    kustomization.write_text("namespace: prod\nresources: [a.yaml, c.yaml]\n")
+    await source.look(told)
+    assert told.isvcs == {"prod/a", "models/b", "prod/c"}
+    kustomization.unlink()
+    await source.look(told)
+    assert told.isvcs == {"models/a", "models/b", "models/c"}
+    assert "".join(name[0] for name in read) == "abcbkacac"
 
 
 async def test_a_folder_that_is_gone_changes_nothing(tmp_path: Path, source: ManifestSource, told: Told) -> None:

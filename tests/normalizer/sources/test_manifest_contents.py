@@ -10,8 +10,8 @@ import yaml
 
 from services.normalizer.facts import Ref
 from services.normalizer.normalize.connection import Connection
+from services.normalizer.sources.manifest_contents import Contents, read_manifests
 from services.normalizer.sources.manifest_files import find_manifests, read_file
-from services.normalizer.sources.manifest_objects import Contents, read_manifests
 from tests import objects
 
 WHOLE = {
