@@ -214,8 +214,8 @@ def normalize_deployment(
 
     `card` is the key of its card, empty without one. The caller decides whether the deployment is ready to be shown.
     """
-    location = locate(deployment.storage, subject=deployment.subject, connection=own.connection)
-    notes = Notes(deployment.subject, place=deployment.stated.place, found=(*deployment.problems, *location.problems))
+    notes = Notes(deployment.subject, place=deployment.stated.place, found=deployment.problems)
+    location = locate(deployment.storage, notes, own.connection)
     profile = read_profile(deployment.stated.texts, card=card, defaults=defaults, notes=notes)
     server = server_facts(deployment, own) if serve else None
     details = server.details if server else _deployment_details(deployment, own)

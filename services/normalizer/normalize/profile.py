@@ -125,7 +125,7 @@ def read_profile(fields: Mapping[str, str], *, card: str, defaults: Defaults, no
     licence, annotations = _licence(fields, notes)
     if card:
         annotations[CARD_ANNOTATION] = card_url(card)
-    elif techdocs := _web_link(fields, "techdocs", notes):
+    elif techdocs := _techdocs(fields, notes):
         annotations[CARD_ANNOTATION] = techdocs
     owner = _owner(fields, defaults, notes)
     server_type, server_annotations = _server_type(fields)
@@ -138,7 +138,7 @@ def read_profile(fields: Mapping[str, str], *, card: str, defaults: Defaults, no
         api_spec=_prose(fields, "apispec", notes, read=values.block),
         api_type=_api_type(fields, notes),
         ethics=_prose(fields, "ethics", notes),
-        homepage_url=_link(fields, "homepageurl", notes),
+        homepage_url=_link(fields, "homepageurl", notes) or None,
         how_to_use_url=how_to_use_url,
         license=licence,
         support=_prose(fields, "support", notes),
@@ -164,16 +164,8 @@ def _prose(fields: Mapping[str, str], name: str, notes: Notes, read: Callable[[o
     written = read(fields[name])
     text = without_credentials(written)
     if text != written:
-        _note_credentials(name, notes)
+        notes.credentials(notes.place(name))
     return text
-
-
-def _note_credentials(name: str, notes: Notes) -> None:
-    notes.warning(
-        "credentials_removed",
-        f"credentials were removed from {notes.place(name)}",
-        f"remove them from {notes.place(name)} too, and replace them: anyone who could read it has seen them",
-    )
 
 
 def _owner(fields: Mapping[str, str], defaults: Defaults, notes: Notes) -> Owner:
@@ -210,7 +202,7 @@ def _usage(fields: Mapping[str, str], notes: Notes) -> tuple[str | None, str]:
         return None, usage
     if link := read_link(how):
         if link.stripped:
-            _note_credentials("howtouse", notes)
+            notes.credentials(notes.place("howtouse"))
         return link.url, usage
     notes.info(
         "how_to_use_not_url",
@@ -230,7 +222,7 @@ def _licence(fields: Mapping[str, str], notes: Notes) -> tuple[str | None, dict[
         return page, {}
     if link := read_link(written):
         if link.stripped:
-            _note_credentials("license", notes)
+            notes.credentials(notes.place("license"))
         return link.url, {}
     written = _prose(fields, "license", notes)
     page = page or licence_page(written)
@@ -247,30 +239,22 @@ def _licence_name(written: str) -> str:
     return (licence_identifier(written) or values.line(written)) if written else ""
 
 
-def _link(fields: Mapping[str, str], name: str, notes: Notes) -> str | None:
-    written = values.text(fields.get(name))
-    link = read_link(written) if written else None
-    if written and link is None:
-        notes.warning(
-            "invalid_url",
-            f"{values.shown(written)} is an invalid URL and is left out",
-            f"write an absolute URL, such as https://example.com/page, in {notes.place(name)}",
-        )
-    if link and link.stripped:
-        _note_credentials(name, notes)
-    return link.url if link else None
+def _link(fields: Mapping[str, str], name: str, notes: Notes) -> str:
+    place = notes.place(name)
+    correct = f"write an absolute URL, such as https://example.com/page, in {place}"
+    return notes.link(values.text(fields.get(name)), place=place, correct=correct)
 
 
-def _web_link(fields: Mapping[str, str], name: str, notes: Notes) -> str | None:
-    link = _link(fields, name, notes)
-    if link and not is_web_address(link):
-        notes.warning(
-            "invalid_url",
-            f"{values.shown(link)} is not an http or https URL and is left out",
-            f"write an http or https URL in {notes.place(name)}",
-        )
-        return None
-    return link
+def _techdocs(fields: Mapping[str, str], notes: Notes) -> str:
+    link = _link(fields, "techdocs", notes)
+    if not link or is_web_address(link):
+        return link
+    notes.warning(
+        "invalid_url",
+        f"{values.shown(link)} is not an http or https URL and is left out",
+        f"write an http or https URL in {notes.place('techdocs')}",
+    )
+    return ""
 
 
 def _api_type(fields: Mapping[str, str], notes: Notes) -> ApiType | None:

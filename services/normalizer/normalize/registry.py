@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import NamedTuple
 
 from common import backstage
 from common.annotations import NAME_ANNOTATION
@@ -14,7 +13,6 @@ from services.normalizer.normalize.licences import licence_identifier
 from services.normalizer.normalize.links import (
     deployment_link,
     details_without_credentials,
-    read_link,
     version_link,
     without_credentials,
 )
@@ -29,6 +27,7 @@ from services.normalizer.normalize.registry_objects import (
     version_origin,
 )
 from services.normalizer.normalize.result import Defaults, Normalized, Notes, segment
+from services.normalizer.normalize.storage import Location
 from services.normalizer.normalize.tags import PROVIDER, TASKS, listed, property_tags, tag_set
 
 PROPERTIES = {
@@ -49,14 +48,6 @@ PROPERTIES = {
 
 _WITH_OWN_PLACE = frozenset({*PROPERTIES.values(), NAME_ANNOTATION})
 _MAX_VERSION = 31
-
-
-class _FileLocation(NamedTuple):
-    """Where a version's files are: a URL, or words and the connection that they need."""
-
-    url: str = ""
-    words: str = ""
-    connection: str = ""
 
 
 def normalize_version(
@@ -92,7 +83,7 @@ def normalize_version(
     name = _document_name(model.name, version.name)
     named = without_credentials(values.line(_said(model, version, NAME_ANNOTATION)))
     called = named or (server.called if server else name)
-    files = _file_location(artifacts, notes)
+    files, connection = _file_location(artifacts, notes)
     return Normalized(
         ref=str(registered.ref),
         source=registry_source(registry.id),
@@ -129,7 +120,8 @@ def normalize_version(
             artifacts,
             registry=registry,
             profile=profile,
-            files=files,
+            location=files.words,
+            connection=connection,
             server=server,
             called=called,
             defaults=defaults,
@@ -178,35 +170,22 @@ def _said(model: RegisteredModel, version: ModelVersion, name: str) -> str:
     return next((stored.text for stored in of_either if stored and stored.text.strip()), "")
 
 
-def _file_location(artifacts: Sequence[ModelArtifact], notes: Notes) -> _FileLocation:
-    """Return where the model's files are: what the first artifact says that says anything."""
+def _file_location(artifacts: Sequence[ModelArtifact], notes: Notes) -> tuple[Location, str]:
+    """Return where the model's files are, as the first artifact says that says anything, and their connection."""
     first = next((artifact for artifact in artifacts if artifact.uri or artifact.storage_path), None)
     if first is None:
-        return _FileLocation()
-    if not first.uri:
-        connection = first.storage_key
-        where = f"{first.storage_path} in the storage of connection {connection}" if connection else first.storage_path
-        notes.info(
-            "location_not_url",
-            f"its files are at {where}, which is not a URL: it is shown without their location",
-            "give the artifact a URI in the registry, such as s3://bucket/path",
-        )
-        return _FileLocation(words=where, connection=connection)
-    link = read_link(first.uri)
-    if link is None:
-        notes.warning(
-            "invalid_url",
-            f"the artifact's URI {values.shown(first.uri)} is an invalid URL and is left out",
-            "write it with a scheme in the registry, such as oci://, s3:// or pvc://",
-        )
-        return _FileLocation()
-    if link.stripped:
-        notes.warning(
-            "credentials_removed",
-            "credentials were removed from the artifact's URI",
-            "remove them from the URI in the registry too, and replace them: anyone who could read it has seen them",
-        )
-    return _FileLocation(url=link.url)
+        return Location(), ""
+    if first.uri:
+        correct = "write it with a scheme in the registry, such as oci://, s3:// or pvc://"
+        return Location(notes.link(first.uri, place="the artifact's URI in the registry", correct=correct)), ""
+    connection = first.storage_key
+    where = f"{first.storage_path} in the storage of connection {connection}" if connection else first.storage_path
+    notes.info(
+        "location_not_url",
+        f"its files are at {where}, which is not a URL: it is shown without their location",
+        "give the artifact a URI in the registry, such as s3://bucket/path",
+    )
+    return Location(words=where), connection
 
 
 def _details(
@@ -216,7 +195,8 @@ def _details(
     *,
     registry: Registry,
     profile: Profile,
-    files: _FileLocation,
+    location: str,
+    connection: str,
     server: ServerFacts | None,
     called: str,
     defaults: Defaults,
@@ -237,8 +217,8 @@ def _details(
         license=licence,
         tasks=model.tasks or listed(_said(model, version, TASKS)) or (),
         tags=tag_set((backstage.tag(form),)),
-        location=files.words,
-        connection=files.connection,
+        location=location,
+        connection=connection,
         links=(
             *deployment_link(defaults.dashboard_url, server.details.namespace if server else ""),
             *version_link(defaults.dashboard_url, registry.name, model=model.id, version=version.id, name=version.name),

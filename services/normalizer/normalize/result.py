@@ -9,6 +9,8 @@ from common import backstage
 from common.details import NO_DETAILS, Details
 from common.problems import Problem, ProblemId
 from services.normalizer.facts import LOCAL, MLFLOW, SHARED, Ref, cluster_of, cluster_of_id
+from services.normalizer.normalize import values
+from services.normalizer.normalize.links import read_link
 
 if TYPE_CHECKING:  # slow to import, and not needed by what only reads facts
     from common.catalog import CatalogDocument
@@ -131,7 +133,7 @@ class Notes:
     annotation, a custom property.
     """
 
-    def __init__(self, subject: str, *, place: Callable[[str], str], found: Iterable[Problem] = ()) -> None:
+    def __init__(self, subject: str, *, place: Callable[[str], str] = str, found: Iterable[Problem] = ()) -> None:
         self.subject = subject
         self.place = place
         self._found = list(found)
@@ -143,6 +145,28 @@ class Notes:
     def info(self, id_: ProblemId, message: str, remedy: str) -> None:
         """Record that a part of the object is shown in another form than it was written."""
         self._found.append(Problem(id_, "info", self.subject, message, remedy))
+
+    def add(self, problems: Iterable[Problem]) -> None:
+        """Record problems of other objects that belong to this one."""
+        self._found += problems
+
+    def link(self, written: str, *, place: str, correct: str, replace: str = "") -> str:
+        """Return an absolute URL without credentials, empty when there is none; what is removed is recorded.
+
+        `place` is where it is written, `correct` what to do if it is invalid, `replace` if it has credentials.
+        """
+        link = read_link(written) if written else None
+        if written and link is None:
+            message = f"{values.shown(written)} in {place} is an invalid URL and is left out"
+            self.warning("invalid_url", message, correct)
+        if link and link.stripped:
+            self.credentials(place, replace)
+        return link.url if link else ""
+
+    def credentials(self, place: str, replace: str = "") -> None:
+        """Record that credentials were removed from what is written at a place."""
+        usual = f"remove them from {place} too, and replace them: anyone who could read it has seen them"
+        self.warning("credentials_removed", f"credentials were removed from {place}", replace or usual)
 
     @property
     def problems(self) -> tuple[Problem, ...]:

@@ -24,52 +24,20 @@ if TYPE_CHECKING:  # slow to import, and not needed for the tags of deployments
     )
 
 MACHINERY = (
-    "*.k8s.io/*",
-    "*.kubernetes.io/*",
-    "k8s-app",
-    "kubernetes.io/*",
-    "controller-revision-hash",
-    "pod-template-*",
-    "rollouts-pod-template-hash",
-    "chart",
-    "helm.sh/*",
-    "heritage",
-    "meta.helm.sh/*",
-    "*.argoproj.io/*",
-    "*.fluxcd.io/*",
-    "fluxcd.io/*",
-    "*.knative.dev/*",
-    "*.x-k8s.io/*",
-    "*.tekton.dev/*",
-    "tekton.dev/*",
-    "istio.io/*",
-    "*.istio.io/*",
-    "maistra.io/*",
-    "olm.*",
-    "operators.coreos.com/*",
-    "velero.io/*",
-    "kyverno.io/*",
-    "*.kyverno.io/*",
-    "crossplane.io/*",
-    "*.crossplane.io/*",
-    "external-secrets.io/*",
-    "*.external-secrets.io/*",
-    "prometheus.io/*",
-    "openshift.io/*",
-    "*.openshift.io/*",
-    "backstage.io/*",
-    "rhdh.io/*",
-    "*.rhdh.io/*",
-    "rhdh.modelcatalog.io/*",
-    "*.kserve.io/*",
-    "*.kubeflow.org/*",
-    "mlflow.*",
-    "*.opendatahub.io/*",
-    "opendatahub.io/*",
-    "_*",
-)
-"""Labels of Kubernetes and OpenShift, of what deploys, secures and watches there, of Backstage, KServe, Kubeflow,
-MLflow and the dashboard, and the properties that dashboards keep to themselves (`_...`); `*` is any text."""
+    # Kubernetes and OpenShift
+    "*.k8s.io/*", "*.kubernetes.io/*", "k8s-app", "kubernetes.io/*", "controller-revision-hash", "pod-template-*",
+    "openshift.io/*", "*.openshift.io/*", "*.x-k8s.io/*", "olm.*", "operators.coreos.com/*",
+    # What deploys
+    "rollouts-pod-template-hash", "chart", "helm.sh/*", "heritage", "meta.helm.sh/*", "*.argoproj.io/*",
+    "*.fluxcd.io/*", "fluxcd.io/*", "*.tekton.dev/*", "tekton.dev/*", "crossplane.io/*", "*.crossplane.io/*",
+    # What connects, secures and watches
+    "*.knative.dev/*", "istio.io/*", "*.istio.io/*", "maistra.io/*", "velero.io/*", "kyverno.io/*", "*.kyverno.io/*",
+    "external-secrets.io/*", "*.external-secrets.io/*", "prometheus.io/*",
+    # Backstage, KServe, Kubeflow, MLflow, and the dashboards, which keep properties to themselves (`_...`)
+    "backstage.io/*", "rhdh.io/*", "*.rhdh.io/*", "rhdh.modelcatalog.io/*", "*.kserve.io/*", "*.kubeflow.org/*",
+    "mlflow.*", "*.opendatahub.io/*", "opendatahub.io/*", "_*",
+)  # fmt: skip
+"""Labels and properties that tools write for themselves; `*` is any text."""
 _KEEP = "!"
 """The beginning of a pattern whose keys become tags although an earlier pattern matches them."""
 PROVIDER = "Provider"

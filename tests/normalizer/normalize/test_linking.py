@@ -5,9 +5,8 @@ import pytest
 from services.normalizer.facts import Ref
 from services.normalizer.normalize.deployment import Deployment
 from services.normalizer.normalize.kserve_objects import read_isvc
-from services.normalizer.normalize.linking import Link, ServerClaim, choose_server, link
+from services.normalizer.normalize.linking import Link, RegistryIndex, ServerClaim, choose_server, link
 from services.normalizer.normalize.registered_version import Registry
-from services.normalizer.normalize.registry_index import RegistryIndex
 from services.normalizer.normalize.registry_objects import RegistryInferenceService
 from tests.normalizer.normalize.objects import isvc
 from tests.normalizer.normalize.registries import index, labelled, model, record, version
