@@ -1,6 +1,5 @@
 """All state of the normalizer in one object, made once and given to everything that works on it; its gauges."""
 
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +7,7 @@ from dataclasses import dataclass
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from common.clocks import steady_clock
+from common.clocks import steady_clock, wall_time
 from common.health import Health
 from common.kube.workqueue import WorkQueue, WorkQueueMetrics
 from common.metrics import Metrics
@@ -98,7 +97,7 @@ def create_context(
     storage: Storage,
     health: Health,
     metrics: Metrics,
-    wall_clock: Callable[[], float] = time.time,
+    wall_clock: Callable[[], float] = wall_time,
 ) -> Context:
     """Return the state of a normalizer that knows nothing yet; needs a running event loop.
 

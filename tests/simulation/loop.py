@@ -11,9 +11,12 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from typing import Any, NoReturn, TypeVar, TypeVarTuple, Unpack
 
-from common import randomness
+from common import clocks, randomness
 from common.http import transports
 from tests.simulation.network import Network
+
+BEGINNING = 1_750_000_000.0
+"""The system's time when a simulation begins, in seconds since the epoch: some day in June 2025."""
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -125,7 +128,7 @@ def simulate(scenario: Callable[[Network], Awaitable[T]], *, seed: int = 0) -> T
     loop = SimulatedLoop(network)
 
     async def simulation() -> T:
-        with transports.using(network):
+        with transports.using(network), clocks.using_wall_clock(lambda: BEGINNING + loop.time()):
             return await scenario(network)
 
     try:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from common import LOCATION, NORMALIZER, STORAGE
 from common.removals import HOLD
 from tests.fakes.kubernetes import FakeCluster
 from tests.fakes.registry import FakeRegistry
@@ -86,6 +87,24 @@ def test_models_that_a_list_lacks_stay_for_the_hold_and_leave_when_it_ends(progr
         async with world(programs=programs) as it:
             await it.lose(*DEPLOYED[1:])
             due = now() + HOLD
+            await it.still_serves(EVERYTHING, until=due - 10)
+            await it.serves(uris(DEPLOYED[0]) | REGISTERED, within=MINUTE)
+            assert due <= now() < due + 5
+
+    simulate(scenario)
+
+
+@pytest.mark.parametrize("name", [NORMALIZER, STORAGE, LOCATION])
+def test_the_restart_of_a_service_neither_shortens_nor_prolongs_a_hold(name: str) -> None:
+    async def scenario(_: Network) -> None:
+        async with world() as it:
+            await it.lose(*DEPLOYED[1:])
+            due = now() + HOLD
+            await it.still_serves(EVERYTHING, until=due - HOLD / 2)
+            await it.pod.stop(name)
+            await asyncio.sleep(5)
+            it.pod.start(name)
+            await it.serves(EVERYTHING, within=MINUTE)
             await it.still_serves(EVERYTHING, until=due - 10)
             await it.serves(uris(DEPLOYED[0]) | REGISTERED, within=MINUTE)
             assert due <= now() < due + 5

@@ -15,9 +15,9 @@ from common.faults import Fault
 from common.http.client import RemoteError
 from services.normalizer.facts import Gone, Missing, Ref, Unusable
 from services.normalizer.normalize.answers import Answers, with_answers
-from services.normalizer.normalize.deployment import Addresses, Deployment, Fact, Planned
+from services.normalizer.normalize.deployment import Addresses, Deployment, Planned
 from services.normalizer.normalize.runtimes import Runtime
-from services.normalizer.source import News, Sink, Source
+from services.normalizer.source import Fact, News, Sink, Source
 from services.normalizer.sources.kserve.model_servers import ModelServers
 from services.normalizer.sources.wrappers import WrappedSink, Wrapper
 
