@@ -195,7 +195,7 @@ class Catalogs:
             self._news(news)
 
     def _note(self, model: CatalogModel, text: str | None, sure: bool, *, refusing: Catalog | None) -> bool:
-        """Record the result for one card; return whether it is news.
+        """Record the result for one card; return whether its text has changed.
 
         `sure`: all catalogs before the one that has it have answered. `refusing` is one that answers only for others.
         """
