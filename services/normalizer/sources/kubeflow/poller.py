@@ -1,17 +1,21 @@
 """Reads one Kubeflow model registry, with as few requests as possible.
 
 A poll asks for five lists. A version's artifacts are fetched when it, or one of them, changed.
+
+Objects that a list lacks are requested one by one, and count as gone only when the registry answers 404: lists in pages
+lose objects when others are deleted between two pages, and proxies and half-restored databases answer with short lists.
+Registries have no request to delete a model, so this is rare.
 """
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 from common.http.client import RemoteError, StatusError
 from services.normalizer.normalize.registry_objects import ModelVersion
-from services.normalizer.sources.faults import Inconsistent, fault_of, longest_wait
+from services.normalizer.sources.faults import BadAnswer, Inconsistent, fault_of, longest_wait
 from services.normalizer.sources.http import Remote, for_each
-from services.normalizer.sources.kubeflow.absences import Absences
 from services.normalizer.sources.kubeflow.artifacts import ListedArtifact
 from services.normalizer.sources.kubeflow.paging import Budget, ListAnswer, ListReader, is_id
 from services.normalizer.sources.kubeflow.tables import Row, Table, Tables
@@ -39,7 +43,7 @@ class RegistryPoller:
         self._lists = ListReader(remote)
         self._budget = Budget()
         self._tables = Tables(remote.ref.id, name=remote.ref.name or remote.ref.id, expected=expected)
-        self._absences = Absences(self._tables)
+        self._gone: set[tuple[str, str]] = set()
         self._api = ""
         self._unlisted = {table.path for table in self._tables.tables}
         self._broken: set[str] = set()
@@ -97,13 +101,13 @@ class RegistryPoller:
             not self._api
             or not (is_id(model_id) and is_id(version_id))
             or tables.is_live(model_id, version_id)
-            or self._absences.is_gone(tables.versions, version_id)
+            or (tables.versions.path, version_id) in self._gone
         ):
             return self._look(complete=False)
         self._budget = Budget()
         try:
             for table, each in ((tables.models, model_id), (tables.versions, version_id)):
-                await self._absences.ask(self._remote, self._api, table, each)
+                await self._look_up_one(table, each)
         except RemoteError as error:
             return self._look(errors=[error], complete=False)
         due = [version for version in tables.artifacts.due(tables.live_versions()) if version.id == version_id]
@@ -140,8 +144,75 @@ class RegistryPoller:
         for table, answer in lists:
             if answer.error is None:
                 self._unlisted.discard(table.path)
-                doubts += await self._absences.account_for(self._remote, self._api, table, answer)
+                doubts += await self._account_for(table, answer)
         return doubts
+
+    # --- what lists lack
+
+    async def _account_for(self, table: Table[Any], answer: ListAnswer[Row]) -> list[RemoteError]:
+        """Ask for everything that a complete list lacks, and forget what is gone.
+
+        Returns the errors that show that the list is not complete after all.
+        """
+        listed = {row.id for row in answer.items}
+        self._gone -= {gone for gone in self._gone if gone[0] == table.path and gone[1] in listed}
+        missing = (table.objects.keys() | self._tables.mentioned(table)) - listed
+        present: list[str] = []
+        absent: list[str] = []
+
+        async def ask(each: str) -> None:
+            (present if await self._read(table, each) else absent).append(each)
+
+        suspects = sorted(each for each in missing if (table.path, each) not in self._gone)
+        doubts = list((await for_each(suspects, ask)).values())
+        doubts += await self._confirm(table, absent)
+        if present:
+            doubts.append(
+                Inconsistent(f"the list of {table.path} lacks {len(present)} that exist, such as {present[0]}")
+            )
+        self._tables.forget(table, {each for each in missing if (table.path, each) in self._gone})
+        return doubts
+
+    async def _look_up_one(self, table: Table[Any], each: str) -> None:
+        """Read one object into its table, or record that it is gone.
+
+        Raises:
+            RemoteError: the registry answers neither with it nor that it is gone.
+        """
+        if not await self._read(table, each):
+            for doubt in await self._confirm(table, [each]):
+                raise doubt
+
+    async def _confirm(self, table: Table[Any], absent: list[str]) -> list[RemoteError]:
+        """Record objects as gone that were answered with 404, if the registry still answers with lists after that.
+
+        A registry whose database is away answers 404 for every object, and 500 for every list.
+        """
+        if not absent:
+            return []
+        try:
+            await self._remote.get(f"{self._api}/{table.path}", {"pageSize": "1"})
+        except RemoteError as error:
+            return [error]
+        self._gone |= {(table.path, each) for each in absent}
+        return []
+
+    async def _read(self, table: Table[Any], each: str) -> bool:
+        """Read one object into its table; return whether the registry has it."""
+        path = f"{self._api}/{table.path}/{quote(each, safe='')}"
+        try:
+            raw = await self._remote.get(path)
+        except StatusError as error:
+            if not _is_absent(error):
+                raise
+            return False
+        row = table.read(raw)
+        if row.id != each:
+            raise BadAnswer(f"{self._remote.ref.url}{path}: 200 without the object")
+        table.put([row])
+        return True
+
+    # --- artifacts
 
     async def _fetch_due(self) -> list[RemoteError]:
         """Fetch the artifacts that may have changed; return the errors."""
