@@ -69,7 +69,7 @@ def normalize_version(
     names = f"{values.shown(version.name)} of {values.shown(model.name)}"
     notes = Notes(
         f"ModelVersion {names} in registry {registry.name or registry.id}",
-        place=lambda field: of_server[field].place if field in of_server else _property(field),
+        place=lambda field: of_server[field].place if field in of_server else _property(field, registry),
     )
     if is_too_large(model.readme):
         notes.warning(
@@ -207,7 +207,7 @@ def _details(
     )
 
 
-def _property(field: str) -> str:
+def _property(field: str, registry: Registry) -> str:
     if field == "description":
         return "the description in the registry"
-    return f"the custom property {PROPERTIES.get(field, field)!r}"
+    return f"the {'tag' if registry.api == 'mlflow' else 'custom property'} {PROPERTIES.get(field, field)!r}"
