@@ -12,7 +12,7 @@ from common.removals import HOLD
 from tests.fakes.kubernetes import FakeCluster
 from tests.fakes.registry import FakeRegistry
 from tests.objects import isvc
-from tests.simulation.loop import simulate
+from tests.simulation.loop import simulate, simulated
 from tests.simulation.network import Heard, Network
 from tests.simulation.pod import CONNECTOR_RUN, SERVICES, Pod, Program
 from tests.waiting import eventually
@@ -81,63 +81,68 @@ async def world(*, programs: Mapping[str, Program] = SERVICES, **variables: str)
             yield it
 
 
-@pytest.mark.parametrize("programs", [SERVICES, CONNECTOR_RUN], ids=["pod", "connector run"])
-def test_models_that_a_list_lacks_stay_for_the_hold_and_leave_when_it_ends(programs: Mapping[str, Program]) -> None:
-    async def scenario(_: Network) -> None:
-        async with world(programs=programs) as it:
-            await it.lose(*DEPLOYED[1:])
-            due = now() + HOLD
-            await it.still_serves(EVERYTHING, until=due - 10)
-            await it.serves(uris(DEPLOYED[0]) | REGISTERED, within=MINUTE)
-            assert due <= now() < due + 5
+@simulated
+async def test_a_model_stays_while_the_api_server_hangs(network: Network) -> None:
+    async with FakeCluster() as cluster:
+        cluster.apply(isvc("iris"))
+        async with Pod(cluster) as pod:
+            await eventually(pod.uris, interval=1)
+            network.silence(cluster.url)
+            await asyncio.sleep(3600)
+            assert await pod.uris() == {"/models/iris/model-catalog.json"}
 
-    simulate(scenario)
+
+@pytest.mark.parametrize("programs", [SERVICES, CONNECTOR_RUN], ids=["pod", "connector run"])
+@simulated
+async def test_models_that_a_list_lacks_stay_for_the_hold_and_leave_when_it_ends(
+    programs: Mapping[str, Program],
+) -> None:
+    async with world(programs=programs) as it:
+        await it.lose(*DEPLOYED[1:])
+        due = now() + HOLD
+        await it.still_serves(EVERYTHING, until=due - 10)
+        await it.serves(uris(DEPLOYED[0]) | REGISTERED, within=MINUTE)
+        assert due <= now() < due + 5
 
 
 @pytest.mark.parametrize("name", [NORMALIZER, STORAGE, LOCATION])
-def test_the_restart_of_a_service_neither_shortens_nor_prolongs_a_hold(name: str) -> None:
-    async def scenario(_: Network) -> None:
-        async with world() as it:
-            await it.lose(*DEPLOYED[1:])
-            due = now() + HOLD
-            await it.still_serves(EVERYTHING, until=due - HOLD / 2)
-            await it.pod.stop(name)
-            await asyncio.sleep(5)
-            it.pod.start(name)
-            await it.serves(EVERYTHING, within=MINUTE)
-            await it.still_serves(EVERYTHING, until=due - 10)
-            await it.serves(uris(DEPLOYED[0]) | REGISTERED, within=MINUTE)
-            assert due <= now() < due + 5
-
-    simulate(scenario)
+@simulated
+async def test_the_restart_of_a_service_neither_shortens_nor_prolongs_a_hold(name: str) -> None:
+    async with world() as it:
+        await it.lose(*DEPLOYED[1:])
+        due = now() + HOLD
+        await it.still_serves(EVERYTHING, until=due - HOLD / 2)
+        await it.pod.stop(name)
+        await asyncio.sleep(5)
+        it.pod.start(name)
+        await it.serves(EVERYTHING, within=MINUTE)
+        await it.still_serves(EVERYTHING, until=due - 10)
+        await it.serves(uris(DEPLOYED[0]) | REGISTERED, within=MINUTE)
+        assert due <= now() < due + 5
 
 
 @pytest.mark.parametrize("programs", [SERVICES, CONNECTOR_RUN], ids=["pod", "connector run"])
-def test_nothing_leaves_while_the_api_server_is_down_and_changes_are_served_soon_after(
+@simulated
+async def test_nothing_leaves_while_the_api_server_is_down_and_changes_are_served_soon_after(
     programs: Mapping[str, Program],
 ) -> None:
-    async def scenario(_: Network) -> None:
-        async with world(programs=programs) as it:
-            await it.cluster.go_down()
-            it.cluster.delete("InferenceService", "models", DEPLOYED[0])
-            it.cluster.apply(isvc("new"))
-            await it.still_serves(EVERYTHING, until=now() + 2 * HOLD)
-            await it.cluster.come_back()
-            await it.serves(uris("new", *DEPLOYED[1:]) | REGISTERED, within=2 * MINUTE)
-
-    simulate(scenario)
+    async with world(programs=programs) as it:
+        await it.cluster.go_down()
+        it.cluster.delete("InferenceService", "models", DEPLOYED[0])
+        it.cluster.apply(isvc("new"))
+        await it.still_serves(EVERYTHING, until=now() + 2 * HOLD)
+        await it.cluster.come_back()
+        await it.serves(uris("new", *DEPLOYED[1:]) | REGISTERED, within=2 * MINUTE)
 
 
-def test_nothing_leaves_while_a_registry_hangs_and_changes_are_served_soon_after() -> None:
-    async def scenario(network: Network) -> None:
-        async with world() as it:
-            network.silence(it.registry.url)
-            it.registry.populate(1, prefix="new")
-            await it.still_serves(EVERYTHING, until=now() + 2 * HOLD)
-            network.resume(it.registry.url)
-            await it.serves(EVERYTHING | {"/new-0001/v1/model-catalog.json"}, within=2 * MINUTE)
-
-    simulate(scenario)
+@simulated
+async def test_nothing_leaves_while_a_registry_hangs_and_changes_are_served_soon_after(network: Network) -> None:
+    async with world() as it:
+        network.silence(it.registry.url)
+        it.registry.populate(1, prefix="new")
+        await it.still_serves(EVERYTHING, until=now() + 2 * HOLD)
+        network.resume(it.registry.url)
+        await it.serves(EVERYTHING | {"/new-0001/v1/model-catalog.json"}, within=2 * MINUTE)
 
 
 def test_a_seed_repeats_every_request() -> None:
