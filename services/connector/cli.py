@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from services.connector.comparison import Difference
     from services.connector.preview import Clusters, Preview
     from services.normalizer.facts import Ref
-    from services.normalizer.normalize.deployment import Fact
     from services.normalizer.settings import NormalizerSettings
+    from services.normalizer.source import Fact
     from services.normalizer.sources.manifest_files import FileContents
 
 _EXISTING = click.Path(exists=True, path_type=Path)

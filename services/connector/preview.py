@@ -13,10 +13,10 @@ from services.connector.reading import Files
 from services.normalizer.desired import Desired
 from services.normalizer.facts import MANIFESTS, SHARED, Ref
 from services.normalizer.hidden import unready
-from services.normalizer.normalize.deployment import Fact
 from services.normalizer.normalize.registered_version import registry_source
 from services.normalizer.normalize.result import ClusterView, Defaults
 from services.normalizer.normalize.selection import ALL, Selection
+from services.normalizer.source import Fact
 from services.normalizer.sources.manifest_checks import Noticed
 from services.normalizer.sources.manifest_contents import Contents, joined, read_manifests
 from services.normalizer.sources.manifest_files import FileContents, Place

@@ -12,7 +12,8 @@ from common.annotations import (
     INTERNAL_URL_ANNOTATION,
     NAME_ANNOTATION,
 )
-from common.catalog import Api, ApiType, CatalogDocument, Model, ModelServer
+from common.backstage import ApiType
+from common.catalog import Api, CatalogDocument, Model, ModelServer
 from common.details import Details
 from services.normalizer.facts import Ref
 from services.normalizer.normalize.addresses import is_grpc, port_of, resolve, speaks_tls

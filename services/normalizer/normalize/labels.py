@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
+from services.normalizer.facts import RegistryApi
 from services.normalizer.normalize import values
-from services.normalizer.normalize.registered_version import RegistryApi
 
 _REGISTRY_SCHEME = "model-registry://"
 _MLFLOW_SCHEME = "models:/"

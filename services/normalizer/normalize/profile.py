@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from common.annotations import CARD_ANNOTATION
-from common.catalog import ApiType
+from common.backstage import ApiType
 from common.details import NO_DETAILS, SERVER_TYPES, Details, ServerType
 from services.normalizer.normalize import values
 from services.normalizer.normalize.cards import card_url

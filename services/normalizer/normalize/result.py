@@ -3,16 +3,18 @@
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from common import backstage
-from common.catalog import CatalogDocument
 from common.details import NO_DETAILS, Details
 from common.problems import Problem, ProblemId
-from common.wire import Reconciler
 from services.normalizer.facts import LOCAL, MLFLOW, SHARED, Ref, cluster_of, cluster_of_id
 from services.normalizer.normalize import values
 from services.normalizer.normalize.links import read_link
+
+if TYPE_CHECKING:  # slow to import, and not needed by what only reads facts
+    from common.catalog import CatalogDocument
+    from common.wire import Reconciler
 
 DEFAULT_OWNER = "rhdh-rhoai-bridge"
 """The owner where none is given, as the original has it."""
@@ -103,8 +105,8 @@ class Normalized:
     ref: str
     source: str
     segments: tuple[str, str]
-    document: CatalogDocument
-    reconciler: Reconciler
+    document: "CatalogDocument"
+    reconciler: "Reconciler"
     created: int
     own_names: tuple[str, str] = ("", "")
     updated: str = ""

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from common.details import DetailLink, Details
-from services.normalizer.normalize.cards import CARD_LIMIT, CatalogModel, catalog_model, readme_card
+from services.normalizer.normalize.cards import CARD_LIMIT, CatalogModel
+from services.normalizer.normalize.registered_version import catalog_model, readme_card
 from services.normalizer.normalize.registry import PROPERTIES
 from services.normalizer.normalize.result import Defaults
 from tests.normalizer.normalize.objects import URL, model_of, server_of
