@@ -1,4 +1,4 @@
-"""What a listing lacks stays for the hold, and leaves then only if a listing still says so."""
+"""What a list lacks is held back, and not removed. How long is tested in tests/simulation."""
 
 import json
 
