@@ -123,6 +123,7 @@ def simulate(scenario: Callable[[Network], Awaitable[T]], *, seed: int = 0) -> T
 
     Raises:
         OutsideWorldError: the program asked for a real socket, process or name, even if it handled this error.
+        Exception: a callback or a task raised it that no one waited for.
         StandstillError: the scenario would never end.
     """
     randomness.seed(seed)
@@ -133,12 +134,14 @@ def simulate(scenario: Callable[[Network], Awaitable[T]], *, seed: int = 0) -> T
         with transports.using(network), clocks.using_wall_clock(lambda: BEGINNING + loop.time()):
             return await scenario(network)
 
+    unhandled: list[BaseException] = []
+    loop.set_exception_handler(lambda _, context: unhandled.append(context.get("exception") or RuntimeError(context)))
     try:
         with asyncio.Runner(loop_factory=lambda: loop) as runner:
             return runner.run(simulation())
     finally:
-        if loop.simulated.refused:
-            raise loop.simulated.refused[0]
+        if faults := [*loop.simulated.refused, *unhandled]:
+            raise faults[0]
 
 
 def simulated(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:

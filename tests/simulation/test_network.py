@@ -2,6 +2,7 @@
 
 import asyncio
 
+import aiohttp
 import pytest
 from aiohttp import web
 
@@ -104,3 +105,13 @@ async def test_connections_that_are_cut_end_at_once_at_both_ends(network: Networ
             await http.request("GET", "/slow")
         assert now() == pytest.approx(6, abs=LATENCY)
         assert (await http.request("GET", "/hello")).body == b"hello"
+
+
+@simulated
+async def test_what_is_under_way_when_connections_are_cut_never_arrives(network: Network) -> None:
+    network.delay(URL, 1)
+    async with listening(Server().app, [HERE]), client() as http, http.stream("GET", "/large") as answer:
+        assert len(await answer.content.readany()) < 50_000_000
+        network.cut(URL)
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await answer.content.read()
