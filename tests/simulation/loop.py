@@ -6,6 +6,8 @@ ever waits, and nothing depends on how fast the machine is, so a simulation with
 """
 
 import asyncio
+import functools
+import inspect
 import selectors
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
@@ -137,3 +139,19 @@ def simulate(scenario: Callable[[Network], Awaitable[T]], *, seed: int = 0) -> T
     finally:
         if loop.simulated.refused:
             raise loop.simulated.refused[0]
+
+
+def simulated(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
+    """Let a test be a scenario. It gets its network as `network`, and fixtures as usual; those are not simulated."""
+    signature = inspect.signature(test)
+    fixtures = [each for each in signature.parameters.values() if each.name != "network"]
+
+    @functools.wraps(test)
+    def run(**given: Any) -> None:
+        def scenario(network: Network) -> Awaitable[None]:
+            return test(**given, **({"network": network} if "network" in signature.parameters else {}))
+
+        simulate(scenario)
+
+    run.__signature__ = signature.replace(parameters=fixtures)  # type: ignore[attr-defined]
+    return run

@@ -28,7 +28,7 @@ ELSEWHERE = "192.0.2.1"
 
 
 class Heard(NamedTuple):
-    """The first line of something that a client sent, when and to which server: of a request, its request line."""
+    """When a client sent something, to which server, and its first line: `connect`, the line of a request, …"""
 
     time: float
     server: Address
@@ -119,6 +119,7 @@ class Network:
         """
         address = self._address(place)
         line = self._line(address)
+        self._hear(address, b"connect")
         await asyncio.sleep(2 * line.latency)
         await line.open.wait()
         serve = self._servers.get(address) or self._servers.get(Address(None, address.port))
