@@ -47,16 +47,14 @@ def fixed_sleeps(path: Path) -> list[int]:
     return [each.lineno for each in pauses if isinstance(each, ast.Constant) and each.value != 0]
 
 
-def has_simulated_time(path: Path) -> bool:
-    """Return whether all of a module's time is simulated."""
-    return "looptime" in path.read_text(encoding="utf-8") or "tests.simulation.loop.simulate" in imported(path)
+SIMULATED = {"tests.simulation.loop.simulate", "tests.simulation.loop.simulated"}
 
 
 def test_no_test_sleeps_for_a_fixed_time() -> None:
     found = {
         name_of(path): lines
         for path in modules("tests")
-        if not has_simulated_time(path) and (lines := fixed_sleeps(path))
+        if not imported(path) & SIMULATED and (lines := fixed_sleeps(path))
     }
 
     assert found == {}, "wait for a condition (tests/waiting.py), or simulate time (tests/simulation/loop.py)"

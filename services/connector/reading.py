@@ -14,7 +14,7 @@ from services.normalizer.sources.manifest_files import find_manifests, read_byte
 from services.normalizer.sources.manifest_objects import FileFacts, read_objects
 
 STDIN = "-"
-_WORTH_PROCESSES = 400
+_WORTH_PROCESSES = 200
 """The number of files from which on reading them in several processes takes less time."""
 
 Progress = Callable[[int, int], None]

@@ -5,9 +5,10 @@ import asyncio
 import pytest
 
 from common.clocks import loop_time, steady_clock
+from tests.simulation.loop import simulated
 
 
-@pytest.mark.looptime
+@simulated
 async def test_a_steady_clock_starts_with_the_wall_clock_and_ignores_its_steps() -> None:
     wall = [1_000_000.0]
     clock = steady_clock(lambda: wall[0])

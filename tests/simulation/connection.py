@@ -11,6 +11,8 @@ END: Final = b""
 """Sent by an end that writes no more."""
 RESET: Final = None
 """Sent by an end that is gone."""
+PIECE: Final = 64 * 1024
+"""The most bytes that arrive at once."""
 HIGH, LOW = 64 * 1024, 16 * 1024
 """Bytes under way at which an end is asked to pause writing, and may resume it."""
 
@@ -88,9 +90,11 @@ class End(asyncio.Transport):
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         if data and not self._lost:
+            data = bytes(data)
             if self._listener is not None:
-                self._listener(bytes(data))
-            self._send(bytes(data))
+                self._listener(data)
+            for start in range(0, len(data), PIECE):
+                self._send(data[start : start + PIECE])
             self._adjust_writing()
 
     def writelines(self, list_of_data: Iterable[bytes | bytearray | memoryview]) -> None:
@@ -100,7 +104,8 @@ class End(asyncio.Transport):
         return True
 
     def write_eof(self) -> None:
-        self._send(END)
+        if not self._lost:
+            self._send(END)
 
     def get_write_buffer_size(self) -> int:
         return self._size
@@ -182,15 +187,22 @@ class End(asyncio.Transport):
     def abort(self) -> None:
         """Be gone: nothing that is under way arrives any more."""
         if not self._lost:
-            self._under_way.clear()
+            self._drop()
             self._send(RESET)
             self._end(None)
 
     def lose(self, error: ConnectionResetError) -> None:
         """Learn that the connection is broken."""
+        self._drop()
+        self._end(error)
+
+    def _drop(self) -> None:
+        """Let nothing arrive of what is under way."""
         self._under_way.clear()
         self._size = 0
-        self._end(error)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def _end(self, error: ConnectionResetError | None) -> None:
         if not self._lost:

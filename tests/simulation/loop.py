@@ -6,6 +6,8 @@ ever waits, and nothing depends on how fast the machine is, so a simulation with
 """
 
 import asyncio
+import functools
+import inspect
 import selectors
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
@@ -121,6 +123,7 @@ def simulate(scenario: Callable[[Network], Awaitable[T]], *, seed: int = 0) -> T
 
     Raises:
         OutsideWorldError: the program asked for a real socket, process or name, even if it handled this error.
+        Exception: a callback or a task raised it that no one waited for.
         StandstillError: the scenario would never end.
     """
     randomness.seed(seed)
@@ -131,9 +134,27 @@ def simulate(scenario: Callable[[Network], Awaitable[T]], *, seed: int = 0) -> T
         with transports.using(network), clocks.using_wall_clock(lambda: BEGINNING + loop.time()):
             return await scenario(network)
 
+    unhandled: list[BaseException] = []
+    loop.set_exception_handler(lambda _, context: unhandled.append(context.get("exception") or RuntimeError(context)))
     try:
         with asyncio.Runner(loop_factory=lambda: loop) as runner:
             return runner.run(simulation())
     finally:
-        if loop.simulated.refused:
-            raise loop.simulated.refused[0]
+        if faults := [*loop.simulated.refused, *unhandled]:
+            raise faults[0]
+
+
+def simulated(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
+    """Let a test be a scenario. It gets its network as `network`, and fixtures as usual; those are not simulated."""
+    signature = inspect.signature(test)
+    fixtures = [each for each in signature.parameters.values() if each.name != "network"]
+
+    @functools.wraps(test)
+    def run(**given: Any) -> None:
+        def scenario(network: Network) -> Awaitable[None]:
+            return test(**given, **({"network": network} if "network" in signature.parameters else {}))
+
+        simulate(scenario)
+
+    run.__signature__ = signature.replace(parameters=fixtures)  # type: ignore[attr-defined]
+    return run

@@ -21,14 +21,14 @@ from tests.simulation.connection import End, Line
 P = TypeVar("P", bound=asyncio.BaseProtocol)
 
 LATENCY = 0.001
-"""Seconds that a byte takes unless told. Not zero: with that, asking again and again would take no time."""
+"""Seconds until a byte arrives. Not zero: what asks again and again without a pause would keep time from passing."""
 LOOPBACK = "127.0.0.1"
 ELSEWHERE = "192.0.2.1"
 """Where clients come from that connect to another host than the loopback (RFC 5737: for examples)."""
 
 
 class Heard(NamedTuple):
-    """The first line of something that a client sent, when and to which server: of a request, its request line."""
+    """When a client sent something, to which server, and its first line: `connect`, the line of a request, …"""
 
     time: float
     server: Address
@@ -119,6 +119,7 @@ class Network:
         """
         address = self._address(place)
         line = self._line(address)
+        self._hear(address, b"connect")
         await asyncio.sleep(2 * line.latency)
         await line.open.wait()
         serve = self._servers.get(address) or self._servers.get(Address(None, address.port))
@@ -126,9 +127,8 @@ class Network:
             raise ConnectionRefusedError(errno.ECONNREFUSED, f"nothing listens on {address}")
         protocol = new_connection()
         origin = Address(LOOPBACK if address.host == LOOPBACK else ELSEWHERE, next(self._free_ports))
-        return line.connect(
-            protocol, serve(), origin, address, listener=lambda sent: self._hear(address, sent)
-        ), protocol
+        end = line.connect(protocol, serve(), origin, address, listener=lambda sent: self._hear(address, sent))
+        return end, protocol
 
     def _hear(self, server: Address, sent: bytes) -> None:
         line = sent.partition(b"\r\n")[0].decode("latin-1")

@@ -54,6 +54,15 @@ def test_a_scenario_that_can_never_end_says_so() -> None:
         simulate(scenario)
 
 
+def test_an_error_in_a_callback_fails_the_simulation() -> None:
+    async def scenario(_: Network) -> None:
+        asyncio.get_running_loop().call_soon(lambda: 1 / 0)
+        await asyncio.sleep(1)
+
+    with pytest.raises(ZeroDivisionError):
+        simulate(scenario)
+
+
 async def _tcp_client(_: Network) -> None:
     with using(Tcp()):
         async with HttpClient(name="real", base_url="http://127.0.0.1:9", attempts=1) as client:

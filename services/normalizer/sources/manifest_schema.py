@@ -132,7 +132,9 @@ def _faults_within(value: Mapping[str, Any], type_: str, field: str, line: int, 
     fields = table().types[type_]
     above = (*above, (prefix, type_))
     for name, each in value.items():
-        if (of_field := fields.get(name)) is not None:
+        if (of_field := fields.get(name)) == _TEXT and type(each) is str:  # most are: no need to look further
+            continue
+        if of_field is not None:
             yield from field_faults(each, of_field, prefix + name, line, above)
         elif not is_placeholder(name):
             yield UnknownField(prefix + name, _meant(name, value, above), line)
