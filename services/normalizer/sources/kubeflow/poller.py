@@ -9,13 +9,14 @@ Registries have no request to delete a model, so this is rare.
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import quote
 
 from common.http.client import RemoteError, StatusError
 from services.normalizer.normalize.registry_objects import ModelVersion
 from services.normalizer.sources.faults import BadAnswer, Inconsistent, fault_of, longest_wait
-from services.normalizer.sources.http import Remote, for_each
+from services.normalizer.sources.http import Remote, ask_for_missing, for_each
 from services.normalizer.sources.kubeflow.artifacts import ListedArtifact
 from services.normalizer.sources.kubeflow.paging import Budget, ListAnswer, ListReader, is_id
 from services.normalizer.sources.kubeflow.tables import Row, Table, Tables
@@ -157,19 +158,9 @@ class RegistryPoller:
         listed = {row.id for row in answer.items}
         self._gone -= {gone for gone in self._gone if gone[0] == table.path and gone[1] in listed}
         missing = (table.objects.keys() | self._tables.mentioned(table)) - listed
-        present: list[str] = []
-        absent: list[str] = []
-
-        async def ask(each: str) -> None:
-            (present if await self._read(table, each) else absent).append(each)
-
-        suspects = sorted(each for each in missing if (table.path, each) not in self._gone)
-        doubts = list((await for_each(suspects, ask)).values())
+        suspects = {each for each in missing if (table.path, each) not in self._gone}
+        absent, doubts = await ask_for_missing(table.path, suspects, partial(self._read, table))
         doubts += await self._confirm(table, absent)
-        if present:
-            doubts.append(
-                Inconsistent(f"the list of {table.path} lacks {len(present)} that exist, such as {present[0]}")
-            )
         self._tables.forget(table, {each for each in missing if (table.path, each) in self._gone})
         return doubts
 
