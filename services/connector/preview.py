@@ -131,9 +131,8 @@ def _found(every: Iterable[Contents], desired: Desired, places: Mapping[str, Pla
 def _selected(contents: Contents, selection: Selection) -> Contents:
     """Return the contents with the deployments that the selection excludes marked as stopped, as the source does."""
     chosen = {
-        ref: manifest._replace(facts=facts, has_status=manifest.has_status or facts is not manifest.facts)
+        ref: manifest._replace(facts=selection.applied(manifest.facts))
         for ref, manifest in contents.deployments.items()
-        for facts in [selection.applied(manifest.facts)]
     }
     return replace(contents, deployments=chosen)
 
@@ -160,7 +159,7 @@ def _shown(upsert: Upsert, places: Mapping[str, Place], found: _Found) -> Shown:
 
 def _not_ready(contents: Contents, copied: Container[str]) -> Iterator[Noticed]:
     for ref, manifest in sorted(contents.deployments.items()):
-        if not manifest.facts.readiness.ready and manifest.has_status:
+        if not manifest.facts.readiness.ready and not manifest.facts.planned:
             why = unready(manifest.facts, in_files=manifest.place.path not in copied)
             problem = Problem(
                 "not_ready",
