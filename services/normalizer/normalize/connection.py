@@ -195,6 +195,7 @@ def connection_problems(connection: Connection, *, by_key: bool) -> Iterator[Pro
             connection,
             "there is no Secret of this name, and models that use it cannot be fetched",
             f"create the connection, or correct the annotation {CONNECTIONS_ANNOTATION} of the models",
+            CONNECTIONS_ANNOTATION,
         )
     elif connection.state == "forbidden":
         yield Problem(
@@ -247,5 +248,5 @@ def _typed_problems(connection: Connection, *, by_key: bool) -> Iterator[Problem
         )
 
 
-def _warning(id_: ProblemId, connection: Connection, message: str, remedy: str) -> Problem:
-    return Problem(id_, "warning", connection.subject, message, remedy)
+def _warning(id_: ProblemId, connection: Connection, message: str, remedy: str, key: str = "") -> Problem:
+    return Problem(id_, "warning", connection.subject, message, remedy, key)
