@@ -11,6 +11,7 @@ import inspect
 import selectors
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import Any, NoReturn, TypeVar, TypeVarTuple, Unpack
 
 from common import clocks, randomness
@@ -145,14 +146,21 @@ def simulate(scenario: Callable[[Network], Awaitable[T]], *, seed: int = 0) -> T
 
 
 def simulated(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
-    """Let a test be a scenario. It gets its network as `network`, and fixtures as usual; those are not simulated."""
+    """Let a test be a scenario. It gets its network as `network`, and fixtures as usual.
+
+    Fixtures are made outside of the simulation. Those that are asynchronous context managers are entered in it.
+    """
     signature = inspect.signature(test)
     fixtures = [each for each in signature.parameters.values() if each.name != "network"]
 
     @functools.wraps(test)
     def run(**given: Any) -> None:
-        def scenario(network: Network) -> Awaitable[None]:
-            return test(**given, **({"network": network} if "network" in signature.parameters else {}))
+        async def scenario(network: Network) -> None:
+            async with AsyncExitStack() as stack:
+                for value in given.values():
+                    if isinstance(value, AbstractAsyncContextManager):
+                        await stack.enter_async_context(value)
+                await test(**given, **({"network": network} if "network" in signature.parameters else {}))
 
         simulate(scenario)
 

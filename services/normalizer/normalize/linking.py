@@ -11,7 +11,7 @@ from common.problems import Problem
 from services.normalizer.facts import Ref
 from services.normalizer.normalize import values
 from services.normalizer.normalize.deployment import Deployment
-from services.normalizer.normalize.labels import NamedVersion, RegistryLabels, read_registry_uri
+from services.normalizer.normalize.labels import FAMILIES, NamedVersion, RegistryLabels, read_registry_uri
 from services.normalizer.normalize.registered_version import Record, RegisteredVersion, Registry, age
 
 
@@ -192,7 +192,7 @@ def _gone(isvc: Deployment) -> tuple[Problem, ...]:
     labels = isvc.registry
     named, place = values.shown(isvc.storage.uri), "its storage URI"
     if labels is not None:
-        place = "the labels modelregistry.opendatahub.io/…"
+        place = f"the labels {labels.family}…"
         ids = {"version": labels.version, "deployment": labels.inference_service, "model": labels.model}
         named = next(f"{kind} {id_} of a model registry" for kind, id_ in ids.items() if id_)
     return (
@@ -213,8 +213,8 @@ def _ambiguous(isvc: Deployment, versions: Sequence[Ref]) -> tuple[Problem, ...]
             "warning",
             isvc.subject,
             f"{len(versions)} registered versions could be meant: {', '.join(map(str, versions))}",
-            "name the one meant with the labels modelregistry.opendatahub.io/registered-model-id, "
-            "…/model-version-id and …/name (of the registry)",
+            f"name the one meant with the labels {isvc.registry.family if isvc.registry else FAMILIES[0]}"
+            "registered-model-id, …/model-version-id and …/name (of the registry)",
         ),
     )
 

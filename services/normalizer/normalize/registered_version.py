@@ -62,6 +62,11 @@ class RegisteredVersion:
         """Whether it is shown: neither it nor its model is archived, or marked to be left out."""
         return self.model.is_live and self.version.is_live
 
+    def said(self, name: str) -> str:
+        """Return the text of a custom property, the version's before the model's."""
+        of_either = (item.properties.get(name) for item in (self.version, self.model))
+        return next((stored.text for stored in of_either if stored and stored.text.strip()), "")
+
 
 def joined(
     registry: str,

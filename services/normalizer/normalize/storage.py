@@ -68,10 +68,14 @@ class StorageFacts:
 
 
 class Location(NamedTuple):
-    """A location: an absolute URL without credentials, or a description where there is no URL; both may be empty."""
+    """A location: an absolute URL without credentials, or a description where there is no URL; both may be empty.
+
+    `connection` is the name of the one that is needed to read it, if there is no URL.
+    """
 
     url: str = ""
     words: str = ""
+    connection: str = ""
 
 
 def secret_name(storage: StorageFacts) -> str:

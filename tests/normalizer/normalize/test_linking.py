@@ -42,6 +42,14 @@ def test_labels_that_name_nothing_live(labels: dict[str, str]) -> None:
     assert link(labelled(**labels), []) == Link()
 
 
+@pytest.mark.parametrize("family", ["modelregistry.opendatahub.io", "modelregistry.kubeflow.org"])
+def test_a_remedy_names_the_labels_that_were_written(family: str) -> None:
+    (gone,) = link(labelled(family, registered_model_id="7"), [index()]).problems
+    assert f"correct the labels {family}/…" in gone.remedy
+    (ambiguous,) = link(labelled(family, registered_model_id="1"), [index(), index(OTHER)]).problems
+    assert f"with the labels {family}/registered-model-id" in ambiguous.remedy
+
+
 @pytest.mark.parametrize(
     "archived",
     [index(models=[model(state="ARCHIVED")]), index(versions=[version(state="ARCHIVED")]), index(models=[])],
