@@ -9,13 +9,14 @@ Registries have no request to delete a model, so this is rare.
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import quote
 
 from common.http.client import RemoteError, StatusError
 from services.normalizer.normalize.registry_objects import ModelVersion
 from services.normalizer.sources.faults import BadAnswer, Inconsistent, fault_of, longest_wait
-from services.normalizer.sources.http import Remote, for_each
+from services.normalizer.sources.http import Remote, ask_for_missing, for_each
 from services.normalizer.sources.kubeflow.artifacts import ListedArtifact
 from services.normalizer.sources.kubeflow.paging import Budget, ListAnswer, ListReader, is_id
 from services.normalizer.sources.kubeflow.tables import Row, Table, Tables
@@ -41,7 +42,6 @@ class RegistryPoller:
     def __init__(self, remote: Remote, *, expected: Iterable[str] = ()) -> None:
         self._remote = remote
         self._lists = ListReader(remote)
-        self._budget = Budget()
         self._tables = Tables(remote.ref.id, name=remote.ref.name or remote.ref.id, expected=expected)
         self._gone: set[tuple[str, str]] = set()
         self._api = ""
@@ -56,7 +56,7 @@ class RegistryPoller:
 
     async def poll(self) -> Look:
         """Read what changed."""
-        self._budget = Budget()
+        self._lists.budget = Budget()
         try:
             begun = {} if self._api else await self._begin()
         except RemoteError as error:
@@ -64,7 +64,7 @@ class RegistryPoller:
         lists, artifacts = await self._read_all(begun)
         if self._is_rebuilt(lists):
             # Some lists may be from before that: only lists that are read from now on are consistent.
-            self._budget = Budget()
+            self._lists.budget = Budget()
             lists, artifacts = await self._read_all({})
             if again := [answer.error for _, answer in lists if answer.error is not None]:
                 return self._look(errors=again, complete=False)
@@ -75,7 +75,7 @@ class RegistryPoller:
         doubts = await self._take(lists)
         complete = not doubts and all(answer.error is None for _, answer in lists)
         self._tables.artifacts.notice(artifacts)
-        self._budget = Budget()  # also when lists are too long, artifacts are read
+        self._lists.budget = Budget()  # also when lists are too long, artifacts are read
         failures = await self._fetch_due()
         return self._look(errors=[*errors, *doubts, *failures], complete=complete)
 
@@ -104,7 +104,7 @@ class RegistryPoller:
             or (tables.versions.path, version_id) in self._gone
         ):
             return self._look(complete=False)
-        self._budget = Budget()
+        self._lists.budget = Budget()
         try:
             for table, each in ((tables.models, model_id), (tables.versions, version_id)):
                 await self._look_up_one(table, each)
@@ -122,7 +122,7 @@ class RegistryPoller:
         path = self._tables.models.path
         refusals: list[RemoteError] = []
         for root in API_ROOTS:
-            answer = await self._lists.read(f"{root}/{path}", self._tables.models.read, self._budget)
+            answer = await self._lists.read(f"{root}/{path}", self._tables.models.read)
             if answer.error is None or answer.items:
                 self._api = root
                 return {path: answer}
@@ -132,7 +132,7 @@ class RegistryPoller:
         raise refusals[0]
 
     async def _list(self, path: str, convert: Callable[[Any], T]) -> ListAnswer[T]:
-        return await self._lists.read(f"{self._api}/{path}", convert, self._budget)
+        return await self._lists.read(f"{self._api}/{path}", convert)
 
     async def _take(self, lists: Lists) -> list[RemoteError]:
         """Apply the lists to the tables; return errors that show that a list is not complete after all."""
@@ -157,19 +157,9 @@ class RegistryPoller:
         listed = {row.id for row in answer.items}
         self._gone -= {gone for gone in self._gone if gone[0] == table.path and gone[1] in listed}
         missing = (table.objects.keys() | self._tables.mentioned(table)) - listed
-        present: list[str] = []
-        absent: list[str] = []
-
-        async def ask(each: str) -> None:
-            (present if await self._read(table, each) else absent).append(each)
-
-        suspects = sorted(each for each in missing if (table.path, each) not in self._gone)
-        doubts = list((await for_each(suspects, ask)).values())
+        suspects = {each for each in missing if (table.path, each) not in self._gone}
+        absent, doubts = await ask_for_missing(table.path, suspects, partial(self._read, table))
         doubts += await self._confirm(table, absent)
-        if present:
-            doubts.append(
-                Inconsistent(f"the list of {table.path} lacks {len(present)} that exist, such as {present[0]}")
-            )
         self._tables.forget(table, {each for each in missing if (table.path, each) in self._gone})
         return doubts
 
