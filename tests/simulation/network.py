@@ -80,7 +80,7 @@ class Network:
         try:
             return Address(self.hosts.get(host) or str(ipaddress.ip_address(host)), int(port))
         except ValueError:
-            raise socket.gaierror(socket.EAI_NONAME, f"the simulation has no host {host}") from None
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known") from None  # as glibc says
 
     # Transports
 
