@@ -12,9 +12,10 @@ from common.wire import Upsert
 from services.connector.reading import Files
 from services.normalizer.desired import Desired
 from services.normalizer.facts import MANIFESTS, SHARED, Ref
-from services.normalizer.hidden import unready
+from services.normalizer.hidden import HiddenCause, unready
+from services.normalizer.normalize.readiness import STOP_ANNOTATION
 from services.normalizer.normalize.registered_version import registry_source
-from services.normalizer.normalize.result import ClusterView, Defaults
+from services.normalizer.normalize.result import IGNORE, ClusterView, Defaults
 from services.normalizer.normalize.selection import ALL, Selection
 from services.normalizer.source import Fact
 from services.normalizer.sources.manifest_checks import Noticed
@@ -28,6 +29,8 @@ Clusters: TypeAlias = Mapping[str, Mapping[Path, FileContents]]
 NOTHING: Clusters = MappingProxyType({})
 _Found: TypeAlias = "dict[tuple[str, str], list[Noticed]]"
 """Problems by the cluster or registry and the name of the object."""
+_KEYS: Mapping[HiddenCause, str] = {"stopped": STOP_ANNOTATION, "ignored": IGNORE}
+"""The annotation or label that hides a deployment, by the cause."""
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "info")
 """The most severe first."""
 
@@ -168,5 +171,6 @@ def _not_ready(contents: Contents, copied: Container[str]) -> Iterator[Noticed]:
                 ref.label,
                 f"it is not shown: {why.reason}",
                 why.remedy,
+                _KEYS.get(why.cause, ""),
             )
             yield Noticed(problem, manifest.place)

@@ -6,7 +6,6 @@ import sys
 import textwrap
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import click
@@ -219,7 +218,16 @@ def _nothing(subject: str, place: Place, problems: Sequence[Noticed]) -> dict[st
 
 
 def _problem(each: Noticed) -> dict[str, Any]:
-    return {**asdict(each.problem), "file": each.place.path, "line": each.place.line}
+    problem, place = each
+    return {
+        "id": problem.id,
+        "severity": problem.severity,
+        "object": problem.object,
+        "message": problem.message,
+        "remedy": problem.remedy,
+        "file": place.path,
+        "line": place.line,
+    }
 
 
 def _command(each: Noticed) -> str:

@@ -196,6 +196,7 @@ def connection_problems(connection: Connection, *, by_key: bool) -> tuple[Proble
             "connection_missing",
             "there is no Secret of this name, and models that use it cannot be fetched",
             f"create the connection, or correct the annotation {CONNECTIONS_ANNOTATION} of the models",
+            key=CONNECTIONS_ANNOTATION,
         )
     elif connection.state == "forbidden":
         notes.info(

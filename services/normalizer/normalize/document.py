@@ -214,7 +214,8 @@ def normalize_deployment(
 
     `card` is the key of its card, empty without one. The caller decides whether the deployment is ready to be shown.
     """
-    notes = Notes(deployment.subject, place=deployment.stated.place, found=deployment.problems)
+    stated = deployment.stated
+    notes = Notes(deployment.subject, place=stated.place, key=stated.key, found=deployment.problems)
     location = locate(deployment.storage, notes, own.connection)
     profile = read_profile(deployment.stated.texts, card=card, defaults=defaults, notes=notes)
     server = server_facts(deployment, own) if serve else None

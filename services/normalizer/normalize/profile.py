@@ -73,11 +73,15 @@ class Profile:
 
 
 class StatedField(NamedTuple):
-    """A field as people wrote it: its name, its text, and the place to correct it, such as `the annotation …`."""
+    """A field as people wrote it: its name, its text, and the place to correct it, such as `the annotation …`.
+
+    `key` is that of the annotation; empty if it is none.
+    """
 
     name: str
     text: str
     place: str
+    key: str = ""
 
 
 def read_fields(annotations: Mapping[str, object], *, place: str = "the annotation {}") -> dict[str, StatedField]:
@@ -92,7 +96,7 @@ def read_fields(annotations: Mapping[str, object], *, place: str = "the annotati
         return fields
 
     def state(name: str, text: str, key: str) -> None:
-        fields.setdefault(name, StatedField(name, text, sys.intern(place.format(key))))
+        fields.setdefault(name, StatedField(name, text, sys.intern(place.format(key)), sys.intern(key)))
 
     names: dict[str, str] = {}
     for prefix in (ANNOTATION_PREFIX, SUCCESSOR_PREFIX):
@@ -164,7 +168,7 @@ def _prose(fields: Mapping[str, str], name: str, notes: Notes, read: Callable[[o
     written = read(fields[name])
     text = without_credentials(written)
     if text != written:
-        notes.credentials(notes.place(name))
+        notes.credentials(notes.place(name), key=notes.key(name))
     return text
 
 
@@ -179,6 +183,7 @@ def _owner(fields: Mapping[str, str], defaults: Defaults, notes: Notes) -> Owner
             "owner_invalid",
             f"no owner can be made of {values.shown(written)}; {fallback.name} is the owner instead",
             f"name a user or group of Backstage in {notes.place('owner')}, such as group:default/ml-team",
+            key=notes.key("owner"),
         )
         return fallback
     if owner.reference:
@@ -186,12 +191,14 @@ def _owner(fields: Mapping[str, str], defaults: Defaults, notes: Notes) -> Owner
             "owner_changed",
             f"the owner {values.shown(written)} is shown as user:{owner.name} by Backstage's readers of this feed",
             "the readers know users only: name one, or give the catalog a user of that name",
+            key=notes.key("owner"),
         )
     elif not owner.exact and owner.name != written:
         notes.info(
             "owner_changed",
             f"the owner {values.shown(written)} is shown as {owner.name}",
             f"write the name of a Backstage entity in {notes.place('owner')}",
+            key=notes.key("owner"),
         )
     return owner
 
@@ -202,12 +209,13 @@ def _usage(fields: Mapping[str, str], notes: Notes) -> tuple[str | None, str]:
         return None, usage
     if link := read_link(how):
         if link.stripped:
-            notes.credentials(notes.place("howtouse"))
+            notes.credentials(notes.place("howtouse"), key=notes.key("howtouse"))
         return link.url, usage
     notes.info(
         "how_to_use_not_url",
         f"{notes.place('howtouse')} is not a URL: it is shown with the usage",
         f"write an absolute URL in {notes.place('howtouse')}, and prose in {notes.place('usage')}",
+        key=notes.key("howtouse"),
     )
     how = _prose(fields, "howtouse", notes)
     return None, f"{usage}\n\n{how}" if usage else how
@@ -222,7 +230,7 @@ def _licence(fields: Mapping[str, str], notes: Notes) -> tuple[str | None, dict[
         return page, {}
     if link := read_link(written):
         if link.stripped:
-            notes.credentials(notes.place("license"))
+            notes.credentials(notes.place("license"), key=notes.key("license"))
         return link.url, {}
     written = _prose(fields, "license", notes)
     page = page or licence_page(written)
@@ -231,6 +239,7 @@ def _licence(fields: Mapping[str, str], notes: Notes) -> tuple[str | None, dict[
             "licence_unknown",
             f"the licence {values.shown(written)} is neither a URL nor an SPDX identifier: it is kept as annotation",
             f"write the URL of the licence's text in {notes.place('license')}",
+            key=notes.key("license"),
         )
     return page, {_LICENCE_ANNOTATION: written}
 
@@ -242,7 +251,7 @@ def _licence_name(written: str) -> str:
 def _link(fields: Mapping[str, str], name: str, notes: Notes) -> str:
     place = notes.place(name)
     correct = f"write an absolute URL, such as https://example.com/page, in {place}"
-    return notes.link(values.text(fields.get(name)), place=place, correct=correct)
+    return notes.link(values.text(fields.get(name)), place=place, correct=correct, key=notes.key(name))
 
 
 def _techdocs(fields: Mapping[str, str], notes: Notes) -> str:
@@ -253,6 +262,7 @@ def _techdocs(fields: Mapping[str, str], notes: Notes) -> str:
         "invalid_url",
         f"{values.shown(link)} is not an http or https URL and is left out",
         f"write an http or https URL in {notes.place('techdocs')}",
+        key=notes.key("techdocs"),
     )
     return ""
 
@@ -265,6 +275,7 @@ def _api_type(fields: Mapping[str, str], notes: Notes) -> ApiType | None:
             "api_type_unknown",
             f"the API type {values.shown(written)} is unknown; openapi is used instead",
             f"write one of {', '.join(_API_TYPES)} in {notes.place('apitype')}",
+            key=notes.key("apitype"),
         )
         return "openapi"
     return api_type
@@ -289,6 +300,7 @@ def _reference(fields: Mapping[str, str], name: str, kind: str, notes: Notes) ->
             "reference_invalid",
             f"{values.shown(written)} is not the name of an entity of kind {kind} and is left out",
             f"write {kind}:default/<name>, or the name alone, in {notes.place(name)}",
+            key=notes.key(name),
         )
     return reference or ""
 

@@ -61,6 +61,11 @@ class StorageFacts:
         """The field that has the location."""
         return "storageUri" if self.by_key else "model.uri"
 
+    @property
+    def uri_key(self) -> str:
+        """The last part of that field."""
+        return self.uri_field.rpartition(".")[2]
+
 
 class Location(NamedTuple):
     """A location: an absolute URL without credentials, or a description where there is no URL; both may be empty.
@@ -101,6 +106,7 @@ def locate(storage: StorageFacts, notes: Notes, connection: Connection | None = 
         place="the storage location",
         correct="write it with a scheme, such as oci://, s3:// or pvc://",
         replace="give them to KServe by a Secret: anyone who may read the object can read them",
+        key=storage.uri_key,
     )
     if url and not storage.path:
         _note_scheme(storage, url, notes)
@@ -135,6 +141,7 @@ def _note_scheme(storage: StorageFacts, url: str, notes: Notes) -> None:
         f"KServe itself does not fetch models from {scheme}:// ({storage.uri_field})"
         + (f": did you mean {meant[0]}://?" if meant else ""),
         f"write one of {', '.join(f'{each}://' for each in sorted(known))}{container}",
+        key=storage.uri_key,
     )
 
 
@@ -175,6 +182,7 @@ def _note_storage(storage: StorageFacts, notes: Notes) -> None:
             "refuses it",
             f"name one connection of the same namespace in the annotation {CONNECTIONS_ANNOTATION}, without the "
             "namespace",
+            key=CONNECTIONS_ANNOTATION,
         )
     if storage.uri and storage.path:
         notes.warning(
@@ -232,7 +240,7 @@ def _note_unapplied(storage: StorageFacts, connection: Connection, notes: Notes)
         notes.warning("connection_incomplete", message, f"name the path in the annotation {PATH_ANNOTATION}")
     elif _by_connection(storage, connection):
         message = f"the platform has not applied its connection {connection.name}, so that no model is fetched"
-        notes.warning("connection_not_applied", message, _ADD_AGAIN)
+        notes.warning("connection_not_applied", message, _ADD_AGAIN, key=CONNECTIONS_ANNOTATION)
 
 
 def _note_outdated(storage: StorageFacts, connection: Connection, notes: Notes) -> None:
