@@ -30,7 +30,6 @@ SHOWN_TIMES = {
     "services/location/shelf.py",
     "services/location/status/readers.py",
     "services/location/status/report.py",
-    "services/normalizer/context.py",
     "services/normalizer/sources/kserve/event_writer.py",
 }
 """The modules that show the system's time to people or compare it with another machine's."""
