@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from common.clocks import loop_time, steady_clock, using_wall_clock
+from common.clocks import loop_time, steady_clock, using_wall_clock, wall_time
 from tests.simulation.loop import simulated
 
 
