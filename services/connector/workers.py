@@ -114,7 +114,7 @@ class Workers(Generic[Item, Result]):
     def _serve(self, results: int, end: int, blocked: Iterable[int]) -> NoReturn:
         """Work in a process of its own until all parts are taken; Ctrl-C or an error ends it without a word."""
         try:
-            os.close(results)  # so that writing fails when nobody reads any more
+            os.close(results)  # so that writing fails once the reader is gone
             signal.signal(signal.SIGINT, signal.SIG_DFL)
             signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
             with os.fdopen(end, "wb") as stream:
