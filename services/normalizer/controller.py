@@ -228,13 +228,12 @@ class Controller:
     def _plan(self, now: float) -> Plan:
         stored = self._mirror.entries
         wanted = self._desired.wanted
-        leaving = () if self._mirror.damage else {doubt.ref for doubt in self._ledger.doubts()}
         return plan(
             wanted=wanted,
             stored=stored,
             departures=self._desired.departures(stored, busy=self._mirror.busy),
             marks=self._ledger.marks(stored, now=now),
-            leaving=leaving,
+            leaving=() if self._mirror.damage else self._ledger.leaving,
             refused=self._mirror.refused,
         )
 

@@ -147,7 +147,7 @@ class Bench:
             stored=self.storage,
             departures=self.desired.departures(self.storage),
             marks=self.ledger.marks(self.storage, now=self.now),
-            leaving={doubt.ref for doubt in self.ledger.doubts()},
+            leaving=self.ledger.leaving,
             refused=self.refused,
         )
 
