@@ -10,7 +10,10 @@ import ipaddress
 import re
 import unicodedata
 from functools import lru_cache
+from typing import Literal
 
+ApiType = Literal["openapi", "asyncapi", "graphql", "grpc"]
+"""The types of APIs that Backstage shows (Backstage: "Kind: API", spec.type)."""
 MAX_NAME = 63
 """Most characters in an entity name, a tag, and the name part of an annotation key."""
 

@@ -5,7 +5,7 @@ A `CatalogDocument` cannot contain what a Backstage catalog would reject or drop
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 from pydantic.alias_generators import to_camel
@@ -35,7 +35,6 @@ Tag = Annotated[str, StringConstraints(max_length=backstage.MAX_NAME, pattern=ba
 Link = Annotated[str, AfterValidator(_link)]
 Text = Annotated[str, StringConstraints(min_length=1)]
 Annotations = Annotated[dict[str, str], AfterValidator(_annotations)]
-ApiType = Literal["openapi", "asyncapi", "graphql", "grpc"]
 
 
 class _DocumentPart(BaseModel):
@@ -46,7 +45,7 @@ class Api(_DocumentPart):
     """The API of a model server."""
 
     url: Link
-    type: ApiType
+    type: backstage.ApiType
     spec: Text
     tags: tuple[Tag, ...] = ()
     annotations: Annotations = {}

@@ -1,10 +1,10 @@
 """The conditions of a service that `/readyz` reports."""
 
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from common.clocks import wall_time
 from common.strict_json import timestamp
 
 
@@ -24,7 +24,7 @@ class Health:
     service started, in seconds since the epoch.
     """
 
-    def __init__(self, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, *, clock: Callable[[], float] = wall_time) -> None:
         self._clock = clock
         self.started = clock()
         self._conditions: dict[str, Condition] = {}

@@ -5,7 +5,7 @@ run `make events`, which writes the table in docs/events.md.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 Severity = Literal["error", "warning", "info"]
@@ -27,7 +27,8 @@ class Problem:
     """One recorded problem.
 
     `object` names the object as its owner knows it (`InferenceService models/plain`), `message` says what is wrong,
-    `remedy` what to do.
+    `remedy` what to do. `key` is that of the annotation, label or field that it is about, by which its line is found;
+    empty if there is none.
     """
 
     id: ProblemId
@@ -35,6 +36,7 @@ class Problem:
     object: str
     message: str
     remedy: str
+    key: str = field(default="", compare=False)
 
     def fields(self) -> dict[str, str]:
         """Return it as the fields of a log line."""

@@ -47,11 +47,14 @@ def fixed_sleeps(path: Path) -> list[int]:
     return [each.lineno for each in pauses if isinstance(each, ast.Constant) and each.value != 0]
 
 
+SIMULATED = {"tests.simulation.loop.simulate", "tests.simulation.loop.simulated"}
+
+
 def test_no_test_sleeps_for_a_fixed_time() -> None:
     found = {
         name_of(path): lines
         for path in modules("tests")
-        if "looptime" not in path.read_text(encoding="utf-8") and (lines := fixed_sleeps(path))
+        if not imported(path) & SIMULATED and (lines := fixed_sleeps(path))
     }
 
-    assert found == {}, "wait for a condition (tests/waiting.py), or simulate time with the mark looptime"
+    assert found == {}, "wait for a condition (tests/waiting.py), or simulate time (tests/simulation/loop.py)"

@@ -2,7 +2,6 @@
 
 import asyncio
 import inspect
-import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar, overload
 
@@ -28,7 +27,8 @@ async def eventually(
     Raises:
         AssertionError: when `timeout` seconds passed; it carries the last answer or error.
     """
-    deadline = time.monotonic() + timeout
+    now = asyncio.get_running_loop().time  # simulated, in a simulation
+    deadline = now() + timeout
     while True:
         last: object
         try:
@@ -38,6 +38,6 @@ async def eventually(
                 return last
         except (AssertionError, OSError) as error:
             last = error
-        if time.monotonic() > deadline:
+        if now() > deadline:
             raise AssertionError(f"{what}: not within {timeout} s, last: {last!r}")
         await asyncio.sleep(interval)

@@ -23,11 +23,13 @@ if TYPE_CHECKING:
     from services.connector.comparison import Difference
     from services.connector.preview import Clusters, Preview
     from services.normalizer.facts import Ref
-    from services.normalizer.normalize.deployment import Fact
     from services.normalizer.settings import NormalizerSettings
+    from services.normalizer.source import Fact
     from services.normalizer.sources.manifest_files import FileContents
 
 _EXISTING = click.Path(exists=True, path_type=Path)
+_COMPARING = ("table", "json", "yaml")
+"""The formats of a preview that can show differences from a running connector."""
 
 
 _FURTHER = {"doctor": "services.connector.doctor.command", "removals": "services.connector.removals"}
@@ -181,29 +183,32 @@ def preview(
     gc.disable()  # the process ends soon, so neither collecting garbage now nor at its end is worth the time
     atexit.register(gc.freeze)
 
-    from common.settings import SettingsError
-    from services.connector import reports
-    from services.connector.preview import preview as preview_of
-    from services.connector.reading import read_paths
-    from services.normalizer.settings import NormalizerSettings
+    from services.connector.reading import Reading
 
     if not (paths or cluster or bundle or registry):
         raise click.UsageError("nothing to read: give PATHS, --cluster, --registry or --bundle")
-    if diff and output not in reports.COMPARING:
-        raise click.UsageError(f"--diff needs --format {', '.join(reports.COMPARING)}")
+    if diff and output not in _COMPARING:
+        raise click.UsageError(f"--diff needs --format {', '.join(_COMPARING)}")
     try:
-        with reported("connector", SettingsError):
-            settings = NormalizerSettings.load()
-            clusters = _from_elsewhere(cluster, bundle, settings)
-            result = preview_of(
-                read_paths(paths, progress_bar(sys.stderr)),
-                defaults=settings.defaults,
-                selection=settings.selection,
-                clusters=clusters,
-                registries=_of_registries(registry, settings, shared=any(clusters)),
-                connections=settings.reads_secrets,
-            )
-            differences = _differences(diff, result, settings) if diff else None
+        with Reading(paths) as reading:
+            # While other processes read, this one loads what only it needs.
+            from common.settings import SettingsError
+            from services.connector import reports
+            from services.connector.preview import preview as preview_of
+            from services.normalizer.settings import NormalizerSettings
+
+            with reported("connector", SettingsError):
+                settings = NormalizerSettings.load()
+                clusters = _from_elsewhere(cluster, bundle, settings)
+                result = preview_of(
+                    reading.files(progress_bar(sys.stderr)),
+                    defaults=settings.defaults,
+                    selection=settings.selection,
+                    clusters=clusters,
+                    registries=_of_registries(registry, settings, shared=any(clusters)),
+                    connections=settings.reads_secrets,
+                )
+                differences = _differences(diff, result, settings) if diff else None
     except FileNotFoundError as error:
         raise click.UsageError(str(error)) from None
     if text := reports.FORMATS[output](result, differences):

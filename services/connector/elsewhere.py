@@ -25,9 +25,9 @@ from services.connector.doctor.collecting import CLUSTERS, MANIFESTS_FOLDER
 from services.normalizer.connectors import own_connector
 from services.normalizer.facts import LOCAL, SHARED, Ref
 from services.normalizer.normalize.connection import is_allowed
-from services.normalizer.normalize.deployment import Fact
 from services.normalizer.normalize.storage import secret_name
 from services.normalizer.settings import NormalizerSettings
+from services.normalizer.source import Fact
 from services.normalizer.sources.http import Connector
 from services.normalizer.sources.kubeflow.discovery import DiscoverySettings, discover
 from services.normalizer.sources.kubeflow.poller import RegistryPoller

@@ -12,11 +12,12 @@ from common.wire import Upsert
 from services.connector.reading import Files
 from services.normalizer.desired import Desired
 from services.normalizer.facts import MANIFESTS, SHARED, Ref
-from services.normalizer.hidden import unready
-from services.normalizer.normalize.deployment import Fact
+from services.normalizer.hidden import HiddenCause, unready
+from services.normalizer.normalize.readiness import STOP_ANNOTATION
 from services.normalizer.normalize.registered_version import registry_source
-from services.normalizer.normalize.result import ClusterView, Defaults
+from services.normalizer.normalize.result import IGNORE, ClusterView, Defaults
 from services.normalizer.normalize.selection import ALL, Selection
+from services.normalizer.source import Fact
 from services.normalizer.sources.manifest_checks import Noticed
 from services.normalizer.sources.manifest_contents import Contents, joined, read_manifests
 from services.normalizer.sources.manifest_files import FileContents, Place
@@ -28,6 +29,8 @@ Clusters: TypeAlias = Mapping[str, Mapping[Path, FileContents]]
 NOTHING: Clusters = MappingProxyType({})
 _Found: TypeAlias = "dict[tuple[str, str], list[Noticed]]"
 """Problems by the cluster or registry and the name of the object."""
+_KEYS: Mapping[HiddenCause, str] = {"stopped": STOP_ANNOTATION, "ignored": IGNORE}
+"""The annotation or label that hides a deployment, by the cause."""
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "info")
 """The most severe first."""
 
@@ -130,11 +133,10 @@ def _found(every: Iterable[Contents], desired: Desired, places: Mapping[str, Pla
 
 def _selected(contents: Contents, selection: Selection) -> Contents:
     """Return the contents with the deployments that the selection excludes marked as stopped, as the source does."""
-    chosen = {
-        ref: manifest._replace(facts=facts, has_status=manifest.has_status or facts is not manifest.facts)
-        for ref, manifest in contents.deployments.items()
-        for facts in [selection.applied(manifest.facts)]
-    }
+    chosen = {}
+    for ref, manifest in contents.deployments.items():
+        facts = selection.applied(manifest.facts)
+        chosen[ref] = manifest if facts is manifest.facts else manifest._replace(facts=facts, has_status=True)
     return replace(contents, deployments=chosen)
 
 
@@ -168,5 +170,6 @@ def _not_ready(contents: Contents, copied: Container[str]) -> Iterator[Noticed]:
                 ref.label,
                 f"it is not shown: {why.reason}",
                 why.remedy,
+                _KEYS.get(why.cause, ""),
             )
             yield Noticed(problem, manifest.place)

@@ -3,15 +3,19 @@
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from glob import glob
+from itertools import count
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
+from services.connector.workers import Workers, processes_for
 from services.normalizer.sources.kustomizations import Overlay, is_kustomization
 from services.normalizer.sources.manifest_contents import overlay_of
 from services.normalizer.sources.manifest_files import find_manifests, read_bytes, read_file
 from services.normalizer.sources.manifest_objects import FileFacts, read_objects
 
 STDIN = "-"
+_WORTH_PROCESSES = 200
+"""The number of files from which on reading them in several processes takes less time."""
 
 Progress = Callable[[int, int], None]
 """Called with the number of files that are done, and of all files."""
@@ -28,26 +32,49 @@ class Files(NamedTuple):
     overlay: Overlay
 
 
-def read_paths(paths: Iterable[str | Path], progress: Progress = no_progress) -> Files:
-    """Return the facts in the files in and below `paths`; `progress` is called for each file.
+class Reading:
+    """Reads the files in and below some paths; a context manager.
 
-    Raises:
-        FileNotFoundError: one of `paths` does not exist, or a pattern matches nothing.
+    Where there are many, other processes begin at once, while this one may load what it needs later.
     """
-    found: dict[Path, None] = {}
-    for written in map(str, paths):
-        found |= dict.fromkeys([Path(STDIN)] if written == STDIN else find_manifests(_matching(written)))
-    facts: dict[Path, FileFacts] = {}
-    for path in filter(is_kustomization, found):  # they say in which namespace the objects of the others are
-        progress(len(facts), len(found))
-        facts[path] = read_objects(path, read_file(path))
-    overlay = overlay_of(facts)
-    for path in found:
-        if path not in facts:
-            progress(len(facts), len(found))
-            contents = read_bytes(sys.stdin.buffer.read(), STDIN) if path == Path(STDIN) else read_file(path)
-            facts[path] = read_objects(path, contents, namespace=overlay.namespace(path))
-    return Files(facts, overlay)
+
+    def __init__(self, paths: Iterable[str | Path]) -> None:
+        """Find the files.
+
+        Raises:
+            FileNotFoundError: one of `paths` does not exist, or a pattern matches nothing.
+        """
+        found: dict[Path, None] = {}
+        for written in map(str, paths):
+            found |= dict.fromkeys([Path(STDIN)] if written == STDIN else find_manifests(_matching(written)))
+        self._reads_stdin = Path(STDIN) in found
+        # Kustomizations say in which namespace the objects of the others are.
+        self._kustomizations = {path: read_objects(path, read_file(path)) for path in found if is_kustomization(path)}
+        self._overlay = overlay_of(self._kustomizations)
+        self._others = [path for path in found if path not in self._kustomizations and path != Path(STDIN)]
+        processes = processes_for(len(self._others), worth=_WORTH_PROCESSES)
+        self._workers = Workers(self._read, self._others, processes=processes)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._workers.__exit__()
+
+    def files(self, progress: Progress = no_progress) -> Files:
+        """Return what all files say; `progress` is called for each file."""
+        facts = dict(self._kustomizations)
+        of = len(facts) + len(self._others) + self._reads_stdin
+        done = count(len(facts))
+        if self._reads_stdin:
+            path = Path(STDIN)
+            facts[path] = read_objects(path, read_bytes(sys.stdin.buffer.read(), STDIN))
+            progress(next(done), of)
+        read = self._workers.results(lambda: progress(next(done), of))
+        return Files(facts | dict(zip(self._others, read, strict=True)), self._overlay)
+
+    def _read(self, path: Path) -> FileFacts:
+        return read_objects(path, read_file(path), namespace=self._overlay.namespace(path))
 
 
 def _matching(written: str) -> Sequence[Path]:

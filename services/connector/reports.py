@@ -6,7 +6,6 @@ import sys
 import textwrap
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import click
@@ -26,8 +25,6 @@ if TYPE_CHECKING:
 Differences: TypeAlias = "Sequence[Difference] | None"
 """The differences from a running connector, None without `--diff`."""
 Report = Callable[[Preview, Differences], str]
-COMPARING = ("table", "json", "yaml")
-"""The formats that can show differences from a running connector."""
 
 _COLOURS: Mapping[Severity, str] = {"error": "red", "warning": "yellow", "info": "blue"}
 _GITHUB: Mapping[Severity, str] = {"error": "error", "warning": "warning", "info": "notice"}
@@ -221,7 +218,16 @@ def _nothing(subject: str, place: Place, problems: Sequence[Noticed]) -> dict[st
 
 
 def _problem(each: Noticed) -> dict[str, Any]:
-    return {**asdict(each.problem), "file": each.place.path, "line": each.place.line}
+    problem, place = each
+    return {
+        "id": problem.id,
+        "severity": problem.severity,
+        "object": problem.object,
+        "message": problem.message,
+        "remedy": problem.remedy,
+        "file": place.path,
+        "line": place.line,
+    }
 
 
 def _command(each: Noticed) -> str:

@@ -1,12 +1,12 @@
 """The web application of location: its routes, and the objects that answer them."""
 
-import time
 from collections.abc import Callable
 
 from aiohttp import web
 from prometheus_client import Gauge
 
 from common import LOCATION
+from common.clocks import wall_time
 from common.health import Health
 from common.http.access import AccessPolicy
 from common.http.server import create_app
@@ -43,7 +43,7 @@ def create_location_app(
     fetcher: CardFetcher | None = None,
     neighbours: Neighbours | None = None,
     settings: ServiceSettings | None = None,
-    clock: Callable[[], float] = time.time,
+    clock: Callable[[], float] = wall_time,
 ) -> web.Application:
     """Return the application that serves `shelf`.
 

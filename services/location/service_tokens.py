@@ -6,13 +6,13 @@ Backstage, "Service to Service Auth": a backend plugin calls another with a JWT 
 """
 
 import asyncio
-import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 import structlog
 from aiohttp import web
 
+from common.clocks import wall_time
 from common.http.problems import HttpProblem
 from services.location.jwks import ALGORITHM, REFETCH_PAUSE, KeySet
 
@@ -31,7 +31,7 @@ _MAX_TOKEN: Final = 8192
 class ServiceTokens:
     """Verifies tokens with the public keys of the plugins that may read the feed."""
 
-    def __init__(self, *, keys: Sequence[KeySet], audience: str, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, *, keys: Sequence[KeySet], audience: str, clock: Callable[[], float] = wall_time) -> None:
         self._key_sets = keys
         self._audience = audience
         self._clock = clock

@@ -4,10 +4,10 @@ Readers delete from Backstage whatever the feed does not list. So nothing is ser
 first time. From then on it counts as complete, because serving what was known is always better than serving nothing.
 """
 
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
+from common.clocks import wall_time
 from common.feed import Refused
 from common.health import Health
 from common.problems import Problem
@@ -22,7 +22,7 @@ class Shelf:
     `membership` is incremented whenever an entry is added, removed or moved: lists of entries are rendered again then.
     """
 
-    def __init__(self, *, health: Health, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, *, health: Health, clock: Callable[[], float] = wall_time) -> None:
         """Start empty and incomplete; `health` gets the condition `feed`, `clock` returns seconds since the epoch."""
         self._health = health
         self._clock = clock

@@ -5,9 +5,10 @@ from collections.abc import Iterator
 
 from services.normalizer.facts import Gone, Missing, Ref, Unusable
 from services.normalizer.normalize.connection import Connection
-from services.normalizer.normalize.deployment import Belongings, Deployment, Fact, ServiceAccountFacts, ServiceFacts
+from services.normalizer.normalize.deployment import Belongings, Deployment, ServiceAccountFacts, ServiceFacts
 from services.normalizer.normalize.runtimes import Runtime
 from services.normalizer.normalize.storage import secret_name
+from services.normalizer.source import Fact
 
 Owned = ServiceFacts | ServiceAccountFacts
 Used = Runtime | Connection

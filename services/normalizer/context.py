@@ -1,6 +1,5 @@
 """All state of the normalizer in one object, made once and given to everything that works on it; its gauges."""
 
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -92,18 +91,8 @@ def _gauge(name: str, text: str, labels: Sequence[str], samples: Mapping[tuple[s
     return family
 
 
-def create_context(
-    *,
-    settings: NormalizerSettings,
-    storage: Storage,
-    health: Health,
-    metrics: Metrics,
-    wall_clock: Callable[[], float] = time.time,
-) -> Context:
-    """Return the state of a normalizer that knows nothing yet; needs a running event loop.
-
-    `wall_clock` is read once, so that no step of the clock makes anything leave.
-    """
+def create_context(*, settings: NormalizerSettings, storage: Storage, health: Health, metrics: Metrics) -> Context:
+    """Return the state of a normalizer that knows nothing yet; needs a running event loop."""
     book = SourceBook(first_sync_grace=settings.first_sync_grace)
     ledger = Ledger(settings.patience, book)
     context = Context(
@@ -115,7 +104,7 @@ def create_context(
         queue=WorkQueue(name=CONTROLLER, metrics=WorkQueueMetrics(metrics)),
         health=health,
         telemetry=Telemetry(metrics),
-        clock=steady_clock(wall_clock),
+        clock=steady_clock(),
     )
     metrics.registry.register(StateCollector(context))
     return context

@@ -17,12 +17,13 @@ from services.normalizer.facts import MANIFESTS, Gone, Missing, Ref, Unusable
 from services.normalizer.hidden import Why, unready
 from services.normalizer.ledger import Ledger
 from services.normalizer.normalize.cards import CatalogModel
-from services.normalizer.normalize.deployment import Belongings, Deployment, Fact, Planned
+from services.normalizer.normalize.deployment import Belongings, Deployment, Planned
 from services.normalizer.normalize.document import ServerFacts, server_facts
 from services.normalizer.normalize.labels import RegistryLabels
 from services.normalizer.normalize.linking import Link, ServerClaim, choose_server
 from services.normalizer.normalize.result import ClusterViews
 from services.normalizer.registered import Registered
+from services.normalizer.source import Fact
 
 _STOPPED: Final = "stopped"
 """The reason of a removal: people have stopped the deployment."""

@@ -14,11 +14,11 @@ from services.normalizer.deployments import Deployments
 from services.normalizer.earlier import Earlier
 from services.normalizer.facts import LOCAL, Gone, Missing, Ref, Unusable, cluster_of, cluster_of_id
 from services.normalizer.ledger import Ledger, Patience
-from services.normalizer.normalize.deployment import Fact
 from services.normalizer.normalize.registered_version import RegisteredVersion, Registry, registry_source
 from services.normalizer.normalize.result import ClusterView, ClusterViews, Defaults
 from services.normalizer.registered import Registered
 from services.normalizer.rendering import Renderer
+from services.normalizer.source import Fact
 from services.normalizer.sourcebook import SourceBook, SourceKind
 
 RENAMED: Final = "renamed"

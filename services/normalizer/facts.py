@@ -14,6 +14,8 @@ from common.problems import Problem
 DeploymentKind = Literal["InferenceService", "LLMInferenceService", "OpenAIServer"]
 """The kinds of objects that serve a model; the last is no object of a cluster, but a server that settings name."""
 RefKind = Literal["isvc", "llmisvc", "openai", "registry", "service", "serviceaccount", "runtime", "connection"]
+RegistryApi = Literal["kubeflow", "mlflow"]
+"""What a registry speaks."""
 
 _OF_DEPLOYMENT: Mapping[DeploymentKind, RefKind] = {
     "InferenceService": "isvc",

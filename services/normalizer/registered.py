@@ -12,9 +12,8 @@ from services.normalizer.facts import Gone, Missing, Ref
 from services.normalizer.hidden import Why
 from services.normalizer.ledger import Ledger
 from services.normalizer.normalize.deployment import Deployment
-from services.normalizer.normalize.linking import Link, link
+from services.normalizer.normalize.linking import Link, RegistryIndex, link, linkable
 from services.normalizer.normalize.registered_version import RegisteredVersion, Registry, registry_source
-from services.normalizer.normalize.registry_index import RegistryIndex, linkable
 from services.normalizer.normalize.result import IGNORE, ClusterViews
 
 ARCHIVED: Final = "archived"

@@ -16,10 +16,9 @@ from services.normalizer.earlier import Earlier
 from services.normalizer.facts import SHARED, Ref
 from services.normalizer.hidden import Why, faulty
 from services.normalizer.ledger import Ledger
-from services.normalizer.normalize.cards import readme_card
 from services.normalizer.normalize.document import normalize_deployment, with_cluster
 from services.normalizer.normalize.linking import names_version
-from services.normalizer.normalize.registered_version import RegisteredVersion, registry_source
+from services.normalizer.normalize.registered_version import RegisteredVersion, readme_card, registry_source
 from services.normalizer.normalize.registry import normalize_version
 from services.normalizer.normalize.registry_objects import version_origin
 from services.normalizer.normalize.result import ClusterViews, Normalized

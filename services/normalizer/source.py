@@ -10,10 +10,13 @@ from common.faults import Fault
 from common.problems import Problem
 from services.normalizer.facts import SHARED, Gone, Missing, Ref, Unusable
 from services.normalizer.normalize.cards import CatalogModel
-from services.normalizer.normalize.deployment import Fact
+from services.normalizer.normalize.deployment import ObjectFact
 from services.normalizer.normalize.labels import RegistryLabels
+from services.normalizer.normalize.registered_version import RegisteredVersion, Registry
 from services.normalizer.sourcebook import SourceKind
 
+Fact = ObjectFact | Registry | RegisteredVersion
+"""What a source can report about an object that exists."""
 News = Mapping[Ref, Fact | Gone | Missing | Unusable]
 
 

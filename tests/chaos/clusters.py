@@ -21,7 +21,7 @@ from services.normalizer import clusters_file, controller, sink
 from services.normalizer.facts import Ref
 from tests import objects
 from tests.fakes.kubernetes import FakeCluster
-from tests.normalizer.fleet import LOOK, Fleet, Following, following
+from tests.normalizer.fleet import IMPATIENT, LOOK, Fleet, Following, following
 from tests.normalizer.memory_storage import MemoryStorage
 from tests.waiting import eventually
 
@@ -29,7 +29,7 @@ CLUSTERS = ("a", "b", "c")
 NAMES = ("m", "n", "o")
 """The same in all clusters."""
 STEPS = 25
-SETTINGS = {"removal_hold": 0.05, "source_gone_grace": 0.05, "not_ready_grace": 3600}
+SETTINGS = IMPATIENT | {"removal_hold": 0.05, "source_gone_grace": 0.05, "not_ready_grace": 3600}
 A_MOMENT = 3.0
 """Seconds in which what was decided about a cluster that was out of the file may still be carried out."""
 CONVERGED = 60.0

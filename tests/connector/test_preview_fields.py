@@ -264,6 +264,58 @@ def test_the_line_is_that_of_the_annotation_however_it_is_spelt(tmp_path: Path, 
     assert path.read_text().splitlines()[problem["line"] - 1] == f"    {key}: mine alone"
 
 
+@pytest.mark.parametrize(
+    ("id_", "key", "value"),
+    [
+        ("owner_invalid", "rhdh.io/owner", "'!!!'"),
+        ("owner_changed", "rhdh.io/owner", "group:default/team"),
+        ("how_to_use_not_url", "rhdh.io/howtouse", "ask the team"),
+        ("licence_unknown", "rhdh.io/license", "ours"),
+        ("invalid_url", "rhdh.io/techdocs", "nowhere"),
+        ("invalid_url", "rhdh.io/techdocs", "s3://bucket/page"),
+        ("api_type_unknown", "rhdh.io/apitype", "soap"),
+        ("reference_invalid", "rhdh.io/system", "a/b/c/d"),
+        ("credentials_removed", "rhdh.io/usage", "see https://me:secret@example.com/"),
+        ("credentials_removed", "rhdh.io/howtouse", "https://me:secret@example.com/"),
+        ("credentials_removed", "rhdh.io/license", "https://me:secret@example.com/"),
+        ("credentials_removed", "rhdh.io/homepageurl", "https://me:secret@example.com/"),
+        ("catalog_model_incomplete", "rhdh.io/catalog-source", "cards"),
+        ("connection_name_invalid", "opendatahub.io/connections", "one,two"),
+        ("not_ready", "serving.kserve.io/stop", "'true'"),
+        ("not_ready", "rhdh.modelcatalog.io/ignore", "'true'"),
+        ("value_not_text", "rhdh.io/owner", "1.10"),
+        ("annotation_unknown", "rhdh.io/ownr", "a"),
+    ],
+)
+def test_a_problem_of_an_annotation_has_its_line(tmp_path: Path, id_: str, key: str, value: str) -> None:
+    status = "status: {url: http://a.example.com}\n" if id_ == "not_ready" else ""
+    annotations = f"  annotations:\n    a: b\n    {key}: {value}\n{status}spec:\n"
+    path = changed(tmp_path / "a.yaml", ISVC, "spec:\n", annotations)
+    [entry] = json.loads(preview(path).stdout)
+    [line] = {each["line"] for each in entry["problems"] if each["id"] == id_}
+    assert path.read_text().splitlines()[line - 1] == f"    {key}: {value}"
+
+
+@pytest.mark.parametrize(
+    ("id_", "location"),
+    [
+        ("storage_scheme_unknown", "s4://bucket/a"),
+        ("credentials_removed", "https://me:secret@a.b/c"),
+        ("invalid_url", "a"),
+    ],
+)
+@pytest.mark.parametrize(("manifest", "field"), [(ISVC, "storageUri"), (LLM, "uri")])
+def test_a_problem_of_a_location_has_its_line(
+    tmp_path: Path, manifest: str, field: str, id_: str, location: str
+) -> None:
+    written = next(line for line in manifest.splitlines() if line.strip().startswith(f"{field}:"))
+    new = f"{written.partition(':')[0]}: {location}"
+    path = changed(tmp_path / "a.yaml", manifest, written, new)
+    [entry] = json.loads(preview(path).stdout)
+    [line] = {each["line"] for each in entry["problems"] if each["id"] == id_}
+    assert path.read_text().splitlines()[line - 1] == new
+
+
 def test_placeholders_are_no_unknown_fields(tmp_path: Path) -> None:
     assert problems(preview(changed(tmp_path / "a.yaml", ISVC, "minReplicas: 1", "'${field}': ${value}"))) == []
 

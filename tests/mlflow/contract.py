@@ -14,9 +14,8 @@ from common.metrics import Metrics
 from common.secrets import MountedCredentials
 from common.trust import trust_also
 from services.normalizer.normalize.kserve_objects import read_isvc
-from services.normalizer.normalize.linking import link
+from services.normalizer.normalize.linking import RegistryIndex, link
 from services.normalizer.normalize.registry import normalize_version
-from services.normalizer.normalize.registry_index import RegistryIndex
 from services.normalizer.normalize.result import Defaults, Normalized
 from services.normalizer.sources import mlflow_lists
 from services.normalizer.sources.http import Connector, SourceMetrics

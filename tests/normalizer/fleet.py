@@ -19,6 +19,7 @@ from services.normalizer import clusters_file, sink
 from services.normalizer.clusters import Environment
 from services.normalizer.context import create_context
 from services.normalizer.controller import Controller
+from services.normalizer.registries import POLLING_FLOOR
 from services.normalizer.service import follow_sources
 from services.normalizer.settings import NormalizerSettings
 from tests import objects
@@ -26,7 +27,9 @@ from tests.fakes.kubernetes import FakeCluster
 from tests.normalizer.memory_storage import MemoryStorage
 
 LOOK = 0.05
-"""Seconds between two looks at the file, in place of some seconds."""
+"""Seconds between two looks at the file, in place of some seconds, where time is not simulated."""
+IMPATIENT: dict[str, Any] = {"first_sync_grace": 1, "polling_interval": 0.2, "polling_floor": 0.05}
+"""Options of `following` where time is not simulated."""
 
 
 @dataclass
@@ -115,16 +118,16 @@ class Following:
 
 @asynccontextmanager
 async def following(
-    fleet: Fleet, storage: MemoryStorage | None = None, *, floor: float = 0.05, **settings: Any
+    fleet: Fleet, storage: MemoryStorage | None = None, *, polling_floor: float = POLLING_FLOOR, **settings: Any
 ) -> AsyncIterator[Following]:
     """Follow the file of a fleet, until the block ends."""
-    chosen = NormalizerSettings.load(
-        **{"clusters_file": fleet.path, "first_sync_grace": 1, "polling_interval": 0.2, **settings}
-    )
+    chosen = NormalizerSettings.load(clusters_file=fleet.path, **settings)
     metrics, health = Metrics("test", "0"), Health()
     storage = MemoryStorage() if storage is None else storage
     controller = Controller(create_context(settings=chosen, storage=storage, health=health, metrics=metrics))
-    environment = Environment(settings=chosen, metrics=metrics, kube_metrics=KubeMetrics(metrics), polling_floor=floor)
+    environment = Environment(
+        settings=chosen, metrics=metrics, kube_metrics=KubeMetrics(metrics), polling_floor=polling_floor
+    )
     tasks = await follow_sources(intake=controller.intake, environment=environment)
     async with asyncio.TaskGroup() as group:
         started = [group.create_task(task()) for task in (controller.run, *tasks)]

@@ -1,34 +1,35 @@
 """Several clusters, each by itself: they come, go, hang and refuse, and no one else waits for it."""
 
+import asyncio
 from functools import partial
+from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
 
 from common.kube.reflector import ReflectorOptions
+from common.removals import HOLD
 from services.normalizer import clusters, clusters_file
 from services.normalizer.sources.kserve.collection import Scope
 from tests import objects
 from tests.fakes.kubernetes import INFERENCE_SERVICES, LLM_INFERENCE_SERVICES
 from tests.fakes.kubernetes.rbac import EVERYTHING
-from tests.normalizer.fleet import Fleet, fleet, following
+from tests.normalizer.fleet import Fleet, following
 from tests.normalizer.memory_storage import MemoryStorage
+from tests.simulation.loop import simulated
 from tests.waiting import eventually
-
-__all__ = ["fleet"]
 
 
 @pytest.fixture
-def brief_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a cluster that failed be asked again soon, not after half a minute."""
-    options = ReflectorOptions(backoff=(0.05, 0.2), slow=0.2)
-    monkeypatch.setattr(clusters, "Scope", partial(Scope, options=options))
+def fleet(tmp_path: Path) -> Fleet:
+    return Fleet(tmp_path)
 
 
 def keys(name: str, number: int) -> list[str]:
     return sorted(f"models_{name}-{each}" for each in range(number))
 
 
+@simulated
 async def test_one_hangs_and_one_refuses_and_the_third_is_served(fleet: Fleet) -> None:
     for name in ("a", "b", "c"):
         await fleet.add(name, models=300)
@@ -36,8 +37,8 @@ async def test_one_hangs_and_one_refuses_and_the_third_is_served(fleet: Fleet) -
     fleet.clusters["a"].fault("hang", times=None)
     fleet.clusters["b"].fault("status", times=None, status=403)
     async with following(fleet) as it:
-        await eventually(lambda: it.keys == keys("c", 300), timeout=30)
-        await eventually(lambda: it.storage.complete)
+        await eventually(lambda: it.keys == keys("c", 300))
+        await eventually(lambda: it.storage.complete, timeout=HOLD, interval=1)
         fleet.clusters["c"].apply(objects.isvc("new"))
         await eventually(lambda: "models_new" in it.keys)
         assert not it.condition("kserve@a")["ok"]
@@ -45,6 +46,7 @@ async def test_one_hangs_and_one_refuses_and_the_third_is_served(fleet: Fleet) -
         assert it.condition("kserve@c")["ok"]
 
 
+@simulated
 async def test_with_an_empty_cache_the_third_is_stored_at_once_and_the_feed_waits_for_the_others(fleet: Fleet) -> None:
     """What Backstage has may be from before the cache was lost: a list without them would delete it."""
     for name in ("a", "b", "c"):
@@ -62,6 +64,7 @@ async def test_with_an_empty_cache_the_third_is_stored_at_once_and_the_feed_wait
         assert not it.storage.complete
 
 
+@simulated
 async def test_at_the_start_no_cluster_waits_for_the_first_answers_of_another(
     fleet: Fleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -78,7 +81,7 @@ async def test_at_the_start_no_cluster_waits_for_the_first_answers_of_another(
         await eventually(lambda: it.keys == sorted(keys("c", 3) + keys("hanging", 3)))
 
 
-@pytest.mark.usefixtures("brief_pauses")
+@simulated
 async def test_nothing_of_those_that_fail_is_lost(fleet: Fleet) -> None:
     storage = MemoryStorage()
     for name in ("a", "b", "c"):
@@ -89,9 +92,10 @@ async def test_nothing_of_those_that_fail_is_lost(fleet: Fleet) -> None:
         await eventually(lambda: it.keys == everything and it.storage.complete)
     fleet.clusters["a"].fault("hang", times=None)
     fleet.clusters["b"].fault("status", times=None, status=403)
-    async with following(fleet, storage, removal_hold=0.2, source_gone_grace=0.2) as it:
+    async with following(fleet, storage) as it:
         fleet.clusters["c"].delete("InferenceService", "models", "c-0")
         await eventually(lambda: "models_c-0" not in it.keys)
+        await asyncio.sleep(2 * HOLD)
         assert it.keys == sorted(set(everything) - {"models_c-0"})
         for name in ("a", "b"):
             fleet.clusters[name].clear_faults()
@@ -101,30 +105,34 @@ async def test_nothing_of_those_that_fail_is_lost(fleet: Fleet) -> None:
         assert set(it.keys) == set(everything) - {"models_c-0"} | {"models_a-new", "models_b-new"}
 
 
+@simulated
 async def test_one_that_is_added_to_the_file_is_there_and_one_that_is_taken_out_leaves_after_its_grace(
     fleet: Fleet,
 ) -> None:
     for name in ("a", "b"):
         await fleet.add(name, models=3)
     fleet.write("a")
-    async with following(fleet, source_gone_grace=0.5) as it:
+    async with following(fleet, source_gone_grace=600) as it:
         await eventually(lambda: it.keys == keys("a", 3))
         fleet.write("a", "b")
         await eventually(lambda: it.keys == keys("a", 3) + keys("b", 3))
         fleet.write("b")
+        await asyncio.sleep(590)
+        assert it.keys == keys("a", 3) + keys("b", 3)
         await eventually(lambda: it.keys == keys("b", 3))
         assert {reason for batch in it.storage.batches for reason in batch.removals.values()} == {"source-gone"}
         assert not it.condition("kserve@a")
         assert b"@a" not in it.metrics.render()
 
 
+@simulated
 async def test_one_that_comes_back_within_its_grace_has_lost_what_has_gone_meanwhile_and_nothing_else(
     fleet: Fleet,
 ) -> None:
     for name in ("a", "b"):
         await fleet.add(name, models=3)
     fleet.write("a", "b")
-    async with following(fleet, source_gone_grace=60, removal_hold=0.3) as it:
+    async with following(fleet, source_gone_grace=600) as it:
         await eventually(lambda: it.keys == keys("a", 3) + keys("b", 3))
         fleet.write("a")
         await eventually(lambda: not it.condition("kserve@b"))
@@ -133,12 +141,13 @@ async def test_one_that_comes_back_within_its_grace_has_lost_what_has_gone_meanw
         await eventually(lambda: it.keys == [*keys("a", 3), "models_b-0", "models_b-2"])
 
 
+@simulated
 async def test_one_that_gets_another_name_keeps_its_entries_and_two_may_swap_theirs(fleet: Fleet) -> None:
     for name in ("a", "b"):
         cluster = await fleet.add(name)
         cluster.apply(objects.isvc("same"))
     fleet.write("a", "b")
-    async with following(fleet, source_gone_grace=0.1, removal_hold=0.1) as it:
+    async with following(fleet, source_gone_grace=600) as it:
         await eventually(lambda: len(it.keys) == 2 and it.storage.complete)
         before = {entry.ref: key for key, entry in it.storage.entries.items()}
         fleet.write(fleet.entry("a", called="b"), fleet.entry("b", called="a"))
@@ -157,10 +166,11 @@ async def test_one_that_gets_another_name_keeps_its_entries_and_two_may_swap_the
         assert {entry.ref: key for key, entry in it.storage.entries.items()} == before
 
 
+@simulated
 async def test_a_file_that_is_broken_keeps_the_last_good_one_and_says_where(fleet: Fleet) -> None:
     await fleet.add("a", models=2)
     fleet.write("a")
-    async with following(fleet, source_gone_grace=0.1) as it:
+    async with following(fleet) as it:
         await eventually(lambda: it.keys == keys("a", 2))
         fleet.replace("clusters:\n  - name: a\n    uri: x\n")
         await eventually(lambda: not it.condition("CLUSTERS_FILE")["ok"])
@@ -171,6 +181,7 @@ async def test_a_file_that_is_broken_keeps_the_last_good_one_and_says_where(flee
         await eventually(lambda: it.condition("CLUSTERS_FILE")["ok"])
 
 
+@simulated
 async def test_a_file_that_is_too_large_cannot_be_used(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clusters_file, "_LARGEST", 1000)
     await fleet.add("a", models=1)
@@ -185,6 +196,7 @@ async def test_a_file_that_is_too_large_cannot_be_used(fleet: Fleet, monkeypatch
 
 
 @pytest.mark.parametrize("text", ["", "clusters: [", None])
+@simulated
 async def test_a_file_that_was_never_good_says_nothing_about_any_entry(fleet: Fleet, text: str | None) -> None:
     storage = MemoryStorage()
     await fleet.add("a", models=2)
@@ -203,6 +215,7 @@ async def test_a_file_that_was_never_good_says_nothing_about_any_entry(fleet: Fl
         assert it.keys == keys("a", 2)
 
 
+@simulated
 async def test_a_cluster_without_a_way_to_it_keeps_its_entries_and_those_of_any_that_it_may_be(fleet: Fleet) -> None:
     storage = MemoryStorage()
     for name in ("a", "b"):
@@ -222,6 +235,7 @@ async def test_a_cluster_without_a_way_to_it_keeps_its_entries_and_those_of_any_
         assert it.keys == keys("a", 2) + keys("b", 3)
 
 
+@simulated
 async def test_a_token_that_expires_makes_one_stale_until_a_new_one_is_in_its_file(
     fleet: Fleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -244,6 +258,7 @@ async def test_a_token_that_expires_makes_one_stale_until_a_new_one_is_in_its_fi
         await eventually(lambda: "models_a-1" in it.keys)
 
 
+@simulated
 async def test_two_entries_that_lead_to_the_same_server_are_followed_once(fleet: Fleet) -> None:
     cluster = await fleet.add("a", models=1)
     cluster.kubeconfig(fleet.folder / "again.kubeconfig")
@@ -253,6 +268,7 @@ async def test_two_entries_that_lead_to_the_same_server_are_followed_once(fleet:
         await eventually(lambda: "same API server" in "".join(it.reasons("cluster:a", "cluster:again")))
 
 
+@simulated
 async def test_a_cluster_without_kserve_or_routes_keeps_no_one_waiting_and_is_shown_once_it_has_it(
     fleet: Fleet,
 ) -> None:
@@ -265,6 +281,7 @@ async def test_a_cluster_without_kserve_or_routes_keeps_no_one_waiting_and_is_sh
         assert it.condition("kserve@a")["ok"]
 
 
+@simulated
 async def test_another_version_of_kserve_is_followed_as_it_is(fleet: Fleet) -> None:
     """One cluster has LLMInferenceServices, in a version that the other never had."""
     await fleet.add("a", models=1)
@@ -277,6 +294,7 @@ async def test_another_version_of_kserve_is_followed_as_it_is(fleet: Fleet) -> N
         assert it.condition("kserve-llm@a")["ok"]
 
 
+@simulated
 async def test_a_mount_that_is_written_again_restarts_no_cluster_whose_files_are_the_same(fleet: Fleet) -> None:
     """The kubelet writes all files of a projected volume again when one of them changes."""
     cluster = await fleet.add("a", models=1)

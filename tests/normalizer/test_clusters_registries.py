@@ -14,7 +14,7 @@ from services.normalizer.sources.kubeflow.addresses import read_service_address
 from services.normalizer.sources.kubeflow.discovery import DiscoverySettings, discover
 from tests import objects
 from tests.fakes.registry import FakeRegistry
-from tests.normalizer.fleet import Fleet, fleet, following
+from tests.normalizer.fleet import IMPATIENT, Fleet, fleet, following
 from tests.waiting import eventually
 
 __all__ = ["fleet"]
@@ -64,7 +64,7 @@ async def test_a_token_goes_to_the_servers_of_its_own_cluster_only(
             "model_registry_ca_file": authorities,
             "model_registry_token": "token-of-registry-hub",
         }
-        async with following(fleet, **settings) as it:
+        async with following(fleet, **IMPATIENT, **settings) as it:
             await eventually(lambda: {f"model-{name}_v1" for name in found} <= set(it.keys))
         for name, cluster in fleet.clusters.items():
             assert cluster.authorizations == {f"Bearer token-of-{name}"}, name
@@ -92,7 +92,7 @@ async def test_the_token_that_the_file_names_for_registries_goes_before_that_of_
             "model_registry_ca_file": authorities,
             "model_registry_token": "token-of-the-environment",
         }
-        async with following(fleet, **settings) as it:
+        async with following(fleet, **IMPATIENT, **settings) as it:
             await eventually(lambda: it.keys == ["model-hub_v1"])
         assert found["hub"].authorizations == {"Bearer token-of-the-file"}
 
@@ -118,7 +118,7 @@ async def test_versions_are_linked_to_deployments_of_their_own_cluster(fleet: Fl
             fleet.registry(name, found[name].url)
             cluster.apply(objects.isvc("served", labels=LABELS))
         fleet.write("a", "b")
-        async with following(fleet, model_registry_ca_file=authorities) as it:
+        async with following(fleet, **IMPATIENT, model_registry_ca_file=authorities) as it:
             await eventually(lambda: it.keys == ["model-a_v1", "model-b_v1"])
             for name in ("a", "b"):
                 [ref] = {entry.server_ref for key, entry in it.storage.entries.items() if key == f"model-{name}_v1"}
@@ -135,7 +135,7 @@ async def test_a_version_of_another_cluster_is_never_a_deployments_own(fleet: Fl
         fleet.registry("a", found["a"].url)
         fleet.clusters["b"].apply(objects.isvc("served", labels=LABELS))
         fleet.write("a", "b")
-        async with following(fleet, model_registry_ca_file=authorities) as it:
+        async with following(fleet, **IMPATIENT, model_registry_ca_file=authorities) as it:
             await eventually(lambda: it.keys == ["model-a_v1", "models_served"])
             assert "modelServer" not in it.document("model-a_v1")
 
@@ -147,7 +147,7 @@ async def test_a_shared_registry_describes_deployments_of_all_clusters(fleet: Fl
             await fleet.add(name)
         fleet.clusters["b"].apply(objects.isvc("served", labels=LABELS))
         fleet.write("a", "b", sharedRegistries=[{"url": found["shared"].url}])
-        async with following(fleet, model_registry_ca_file=authorities) as it:
+        async with following(fleet, **IMPATIENT, model_registry_ca_file=authorities) as it:
             await eventually(lambda: it.keys == ["model-shared_v1"])
             await eventually(lambda: it.details("model-shared_v1").get("cluster") == "b")
 
@@ -158,7 +158,7 @@ async def test_registries_of_a_cluster_that_asks_for_none_are_not_read(fleet: Fl
         await fleet.add("a", models=1)
         fleet.registry("a", found["a"].url)
         fleet.write(fleet.entry("a", registries="none"))
-        async with following(fleet, model_registry_ca_file=authorities) as it:
+        async with following(fleet, **IMPATIENT, model_registry_ca_file=authorities) as it:
             await eventually(lambda: it.keys == ["models_a-0"] and it.storage.complete)
             assert not found["a"].authorizations
 
@@ -182,10 +182,10 @@ async def test_a_registry_that_hangs_keeps_no_one_in_another_cluster_waiting(fle
             await fleet.add(name)
         fleet.registry("a", found["a"].url)
         fleet.write("a", "b")
-        async with following(fleet, model_registry_ca_file=authorities) as it:
+        async with following(fleet, **IMPATIENT, model_registry_ca_file=authorities) as it:
             await eventually(lambda: it.keys == ["model-a_v1"] and it.storage.complete)
         found["a"].fail("hang")
-        async with following(fleet, it.storage, model_registry_ca_file=authorities) as it:
+        async with following(fleet, it.storage, **IMPATIENT, model_registry_ca_file=authorities) as it:
             fleet.clusters["b"].apply(objects.isvc("served", labels=LABELS))
             await eventually(lambda: it.keys == ["model-a_v1", "models_served"])
 
@@ -197,7 +197,7 @@ async def test_a_registry_that_begins_to_hang_keeps_no_deployment_of_its_own_clu
         await fleet.add("a")
         fleet.registry("a", found["a"].url)
         fleet.write("a")
-        async with following(fleet, model_registry_ca_file=authorities) as it:
+        async with following(fleet, **IMPATIENT, model_registry_ca_file=authorities) as it:
             await eventually(lambda: it.keys == ["model-a_v1"] and it.storage.complete)
             found["a"].fail("hang")
             found["a"].counted(reset=True)

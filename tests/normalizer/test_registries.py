@@ -1,7 +1,7 @@
-"""Registries found in a cluster, read, and shown: discovery, polling and controller together, over real HTTP."""
+"""Registries found in a cluster, read, and shown: discovery, polling and controller together, in simulated time."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,10 +21,11 @@ from common.secrets import StaticToken
 from services.normalizer.connectors import own_connector
 from services.normalizer.context import create_context
 from services.normalizer.controller import Controller
-from services.normalizer.registries import Registries, discovery_settings
+from services.normalizer.registries import POLLING_FLOOR, Registries, discovery_settings
 from services.normalizer.settings import NormalizerSettings
 from services.normalizer.sink import Intake
 from services.normalizer.sources.kubeflow.discovery import Discovery
+from services.normalizer.sources.kubeflow.search import TRANSIENT
 from services.normalizer.sources.refs import SourceRef
 from services.normalizer.telemetry import CONTROLLER
 from tests import objects
@@ -33,9 +34,11 @@ from tests.fakes.kubernetes.cluster import FakeCluster
 from tests.fakes.kubernetes.resources import GATEWAYS, HTTP_ROUTES
 from tests.fakes.registry import FakeCatalog, FakeRegistry
 from tests.normalizer.memory_storage import MemoryStorage
+from tests.simulation.loop import simulated
 from tests.waiting import eventually
 
 NAMESPACE = "rhoai-model-registries"
+MINUTE, HOUR = 60.0, 3600.0
 
 
 @dataclass
@@ -76,13 +79,13 @@ class Setting:
 async def running(
     cluster: FakeCluster,
     *,
-    patience: float = 20,
-    floor: float = 0,
+    patience: float = TRANSIENT,
+    floor: float = POLLING_FLOOR,
     chosen: NormalizerSettings | None = None,
     **settings: Any,
 ) -> AsyncIterator[Setting]:
     """A controller with registries of that cluster, without InferenceServices."""
-    chosen = chosen or NormalizerSettings.load(**{"polling_interval": 0.2, **settings})
+    chosen = chosen or NormalizerSettings.load(**settings)
     metrics, health, storage = Metrics("test", "0"), Health(), MemoryStorage()
     kube_metrics = KubeMetrics(metrics)
     credentials = Credentials(
@@ -108,12 +111,17 @@ async def running(
                 task.cancel()
 
 
+async def within_hours(check: Callable[[], object], *, what: str) -> None:
+    """Wait for what only happens after a grace, or when something is asked again."""
+    await eventually(check, timeout=2 * HOUR, interval=1, what=what)
+
+
 @pytest.fixture
-async def cluster() -> AsyncIterator[FakeCluster]:
-    async with FakeCluster() as cluster:
-        yield cluster
+def cluster() -> FakeCluster:
+    return FakeCluster()
 
 
+@simulated
 async def test_a_registry_without_an_address_keeps_nothing_back(cluster: FakeCluster) -> None:
     cluster.apply(objects.route("pending", NAMESPACE, admitted=False))
     async with running(cluster) as setting:
@@ -121,7 +129,8 @@ async def test_a_registry_without_an_address_keeps_nothing_back(cluster: FakeClu
         assert setting.condition(f"registry:{NAMESPACE}/pending")["ok"]
 
 
-@pytest.mark.parametrize(("models", "grace"), [(0, 0), (1, 1)])
+@pytest.mark.parametrize(("models", "grace"), [(0, 0), (1, 300)])
+@simulated
 async def test_a_registry_that_is_down_keeps_a_new_feed_back_for_the_grace_and_an_empty_one_for_ever(
     cluster: FakeCluster, models: int, grace: float
 ) -> None:
@@ -133,12 +142,15 @@ async def test_a_registry_that_is_down_keeps_a_new_feed_back_for_the_grace_and_a
             await eventually(lambda: len(setting.storage.entries) == models)
             assert not setting.storage.complete
             if models:
+                await asyncio.sleep(grace - MINUTE)
+                assert not setting.storage.complete
                 await eventually(lambda: setting.storage.complete, what="the end of the grace")
             else:
                 await setting.compared()
                 assert not setting.storage.complete
 
 
+@simulated
 async def test_registries_and_catalogs_have_a_condition_and_a_metric_whether_they_answer_or_not(
     cluster: FakeCluster,
 ) -> None:
@@ -160,20 +172,22 @@ async def test_registries_and_catalogs_have_a_condition_and_a_metric_whether_the
                 assert (setting.stale(f"{kind}:up"), setting.stale(f"{kind}:down")) == (0, 1)
 
 
+@simulated
 async def test_a_catalog_that_no_model_needs_is_found_down_later_and_up_again(cluster: FakeCluster) -> None:
     async with FakeCatalog() as catalog:
-        settings: dict[str, Any] = {"model_catalog_url": [f"cards={catalog.url}"], "model_card_refresh": 0.2}
+        settings: dict[str, Any] = {"model_catalog_url": [f"cards={catalog.url}"]}
         async with running(cluster, **settings) as setting:
             await eventually(lambda: setting.condition("catalog:cards").get("ok"))
             await catalog.down()
-            await eventually(lambda: not setting.condition("catalog:cards")["ok"])
+            await within_hours(lambda: not setting.condition("catalog:cards")["ok"], what="a catalog that is down")
             assert setting.stale("catalog:cards") == 1
             await catalog.up()
-            await eventually(lambda: setting.condition("catalog:cards")["ok"])
+            await within_hours(lambda: setting.condition("catalog:cards")["ok"], what="a catalog that is up")
             assert setting.stale("catalog:cards") == 0
 
 
 @pytest.mark.parametrize("entry", ["nowhere", f"{NAMESPACE}:nowhere", "a:b:c", "https://host/path"])
+@simulated
 async def test_an_entry_of_mr_route_that_names_nothing_is_a_failing_condition(cluster: FakeCluster, entry: str) -> None:
     async with running(cluster, model_registry_routes=[entry]) as setting:
         await eventually(lambda: setting.condition("MR_ROUTE"), what="the condition")
@@ -183,18 +197,22 @@ async def test_an_entry_of_mr_route_that_names_nothing_is_a_failing_condition(cl
         assert "write namespace:name of an existing Route" in condition["reason"]
 
 
+@simulated
 async def test_models_of_a_registry_that_is_taken_away_leave_after_a_grace(cluster: FakeCluster) -> None:
     async with FakeRegistry() as registry:
         registry.populate(2)
-        async with running(cluster, model_registry_urls=[registry.url], source_gone_grace=0.5) as setting:
+        async with running(cluster, model_registry_urls=[registry.url], source_gone_grace=HOUR) as setting:
             await eventually(lambda: len(setting.storage.entries) == 2)
         stored = setting.storage
-    async with running(cluster, source_gone_grace=0.5) as later:
+    async with running(cluster, source_gone_grace=HOUR) as later:
         later.storage.entries.update(stored.entries)
         later.storage.touch()
-        await eventually(lambda: not later.storage.entries, what="the models to leave")
+        await asyncio.sleep(HOUR - MINUTE)
+        assert len(later.storage.entries) == 2
+        await within_hours(lambda: not later.storage.entries, what="the models to leave")
 
 
+@simulated
 async def test_while_a_registry_may_be_named_by_what_cannot_be_used_nothing_of_it_leaves(
     cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -204,7 +222,7 @@ async def test_while_a_registry_may_be_named_by_what_cannot_be_used_nothing_of_i
             await eventually(lambda: len(setting.storage.entries) == 2)
         stored = setting.storage
         monkeypatch.setenv("MODEL_REGISTRY_URLS", f"{registry.url} http://further")
-        chosen = NormalizerSettings.load_usable(polling_interval=0.2, source_gone_grace=0, removal_hold=0)
+        chosen = NormalizerSettings.load_usable(source_gone_grace=0, removal_hold=0)
     assert chosen.model_registry_urls == ()
     async with running(cluster, chosen=chosen) as later:
         later.storage.entries.update(stored.entries)
@@ -217,24 +235,23 @@ async def test_while_a_registry_may_be_named_by_what_cannot_be_used_nothing_of_i
 def reached(name: str, registry: FakeRegistry) -> dict[str, Any]:
     """A Service that names the address of a fake registry as its own outside."""
     service = objects.service(name, NAMESPACE, ports={"http": 80}, labels={"component": "model-registry"})
-    address = registry.url.removeprefix("https://")
+    address = registry.url.removeprefix("http://")
     service["metadata"]["annotations"] = {"routing.opendatahub.io/external-address-rest": address}
     return service
 
 
+@simulated
 async def test_a_deleted_service_is_the_end_of_its_registry_though_routes_may_not_be_read(cluster: FakeCluster) -> None:
     cluster.fault("status", status=403, resource="routes", times=None)
     settings: dict[str, Any] = {
-        "source_gone_grace": 0.3,
-        "removal_hold": 0.3,
         "model_registry_insecure": ["deleted", "relabelled"],
     }
-    async with FakeRegistry(tls=True) as one, FakeRegistry(tls=True) as other:
+    async with FakeRegistry() as one, FakeRegistry() as other:
         one.populate(2, prefix="one")
         other.populate(3, prefix="other")
         cluster.apply(reached("deleted", one))
         cluster.apply(reached("relabelled", other))
-        async with running(cluster, patience=0.2, **settings) as setting:
+        async with running(cluster, **settings) as setting:
             await eventually(lambda: len(setting.storage.entries) == 5)
             service = reached("relabelled", other)
             del service["metadata"]["labels"]
@@ -242,7 +259,7 @@ async def test_a_deleted_service_is_the_end_of_its_registry_though_routes_may_no
             cluster.delete("Service", NAMESPACE, "deleted")
             await other.down()
             await one.down()
-            await eventually(lambda: len(setting.storage.entries) == 3, what="the end of what was deleted")
+            await within_hours(lambda: len(setting.storage.entries) == 3, what="the end of what was deleted")
             await eventually(lambda: not setting.condition(f"registry:{NAMESPACE}/deleted"))
             await setting.compared()  # a Service that lost its label is no proof
             assert len(setting.storage.entries) == 3
@@ -251,24 +268,26 @@ async def test_a_deleted_service_is_the_end_of_its_registry_though_routes_may_no
             assert reasons == {"source-gone"}
 
 
+@simulated
 async def test_a_deletion_that_cannot_be_proven_at_once_is_proven_later(cluster: FakeCluster) -> None:
     cluster.fault("status", status=403, resource="routes", times=None)
     settings: dict[str, Any] = {"source_gone_grace": 0, "removal_hold": 0, "model_registry_insecure": ["deleted"]}
-    async with FakeRegistry(tls=True) as registry:
+    async with FakeRegistry() as registry:
         registry.populate(2)
         cluster.apply(reached("deleted", registry))
-        async with running(cluster, patience=0.2, **settings) as setting:
+        async with running(cluster, **settings) as setting:
             await eventually(lambda: len(setting.storage.entries) == 2)
             cluster.fault("status", status=500, verb="get", resource="services", times=2)
             with capture_logs() as logs:
                 cluster.delete("Service", NAMESPACE, "deleted")
                 await registry.down()
-                await eventually(lambda: not setting.storage.entries, what="the end of what was deleted")
+                await within_hours(lambda: not setting.storage.entries, what="the end of what was deleted")
     unproven = [line["object"] for line in logs if line["event"] == "removal_not_proven"]
     assert unproven == [f"services {NAMESPACE}/deleted"] * 2
 
 
 @pytest.mark.parametrize(("further", "left"), [([], 0), ([f"{NAMESPACE}:misspelt"], 2)])
+@simulated
 async def test_a_deleted_route_is_the_end_of_what_mr_route_names_by_it(
     cluster: FakeCluster, further: list[str], left: int
 ) -> None:
@@ -290,6 +309,7 @@ async def test_a_deleted_route_is_the_end_of_what_mr_route_names_by_it(
         await eventually(lambda: len(later.storage.entries) == left)
 
 
+@simulated
 async def test_a_cluster_without_routes_is_looked_at_completely(cluster: FakeCluster) -> None:
     cluster.uninstall("routes")
     async with running(cluster) as setting:
@@ -298,14 +318,16 @@ async def test_a_cluster_without_routes_is_looked_at_completely(cluster: FakeClu
 
 
 @pytest.mark.parametrize("resource", ["routes", "services"])
+@simulated
 async def test_what_may_not_be_read_is_said_and_not_waited_for(cluster: FakeCluster, resource: str) -> None:
     cluster.fault("status", status=403, resource=resource, times=None)
-    async with running(cluster, patience=0.5, first_sync_grace=3600) as setting:
+    async with running(cluster, first_sync_grace=3600) as setting:
         await eventually(lambda: "forbidden" in setting.condition("discovery").get("reason", ""))
         await eventually(lambda: setting.storage.complete, what="completeness")
         assert not setting.condition("discovery")["ok"]
 
 
+@simulated
 async def test_a_refusal_that_passes_is_no_missing_rule(cluster: FakeCluster) -> None:
     cluster.fault("status", status=403, resource="routes", times=None)
     async with running(cluster, patience=3600, first_sync_grace=3600) as setting:
@@ -314,6 +336,7 @@ async def test_a_refusal_that_passes_is_no_missing_rule(cluster: FakeCluster) ->
         assert not setting.storage.complete
 
 
+@simulated
 async def test_with_watched_namespaces_registries_are_looked_for_where_they_are_trusted(cluster: FakeCluster) -> None:
     read = ("get", "list", "watch")
     rules = [
@@ -323,13 +346,14 @@ async def test_with_watched_namespaces_registries_are_looked_for_where_they_are_
     cluster.grant(cluster.token, "narrow", rules)
     ports = {"http-api": 8080}
     cluster.apply(objects.service("public", NAMESPACE, ports=ports, labels={"component": "model-registry"}))
-    async with running(cluster, patience=0.2, watch_namespaces=["models"], first_sync_grace=3600) as setting:
+    async with running(cluster, watch_namespaces=["models"], first_sync_grace=3600) as setting:
         await eventually(lambda: setting.condition(f"registry:{NAMESPACE}/public"), what="the Service's registry")
         await eventually(lambda: setting.condition("discovery")["ok"], what="discovery")
         assert "namespace kubeflow" in setting.condition("discovery")["reason"]
     assert all(access.namespace for access in cluster.used), "something was asked of all namespaces"
 
 
+@simulated
 async def test_a_registry_outside_trusted_namespaces_is_reported_and_not_read(cluster: FakeCluster) -> None:
     ports = {"http-api": 8080}
     cluster.apply(objects.service("trap", "tenant", ports=ports, labels={"component": "model-registry"}))
@@ -350,6 +374,7 @@ async def test_a_registry_outside_trusted_namespaces_is_reported_and_not_read(cl
     assert any("MODEL_REGISTRY_NAMESPACES" in line.get("remedy", "") for line in logs)
 
 
+@simulated
 async def test_registries_behind_a_gateway_are_found_where_that_is_wanted(cluster: FakeCluster) -> None:
     for resource in (HTTP_ROUTES, GATEWAYS):
         cluster.install(resource)
@@ -378,6 +403,7 @@ async def test_registries_behind_a_gateway_are_found_where_that_is_wanted(cluste
         await eventually(lambda: reason in setting.condition(f"registry:{NAMESPACE}/public").get("reason", ""))
 
 
+@simulated
 async def test_a_route_with_a_host_that_is_none_ends_nothing(cluster: FakeCluster) -> None:
     cluster.apply(objects.route("bad", NAMESPACE, host="[bad"))
     cluster.apply(objects.route("good", NAMESPACE, host="127.0.0.1"))
@@ -389,6 +415,7 @@ async def test_a_route_with_a_host_that_is_none_ends_nothing(cluster: FakeCluste
     assert [line["object"] for line in logs if line.get("problem") == "route_invalid"] == [f"Route {NAMESPACE}/bad"]
 
 
+@simulated
 async def test_a_registry_that_is_gone_is_not_said_to_be_down(cluster: FakeCluster) -> None:
     ports = {"http-api": 8080}
     cluster.apply(objects.service("public", NAMESPACE, ports=ports, labels={"component": "model-registry"}))
@@ -403,6 +430,7 @@ async def test_a_registry_that_is_gone_is_not_said_to_be_down(cluster: FakeClust
     assert "SOURCE_GONE_GRACE" in line["consequence"]
 
 
+@simulated
 async def test_an_interval_that_would_flood_registries_is_raised_and_that_is_reported(cluster: FakeCluster) -> None:
     async with FakeRegistry() as registry:
         urls = [registry.url]
@@ -416,6 +444,7 @@ async def test_an_interval_that_would_flood_registries_is_raised_and_that_is_rep
     assert any(line["event"] == "polling_interval_raised" and line["log_level"] == "warning" for line in logs)
 
 
+@simulated
 async def test_a_registry_that_nothing_names_any_more_and_that_still_answers_is_not_gone(
     cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -429,8 +458,8 @@ async def test_a_registry_that_nothing_names_any_more_and_that_still_answers_is_
             found.clear()
             cluster.apply(objects.service("any", NAMESPACE, ports={"http": 80}, labels={"component": "model-registry"}))
             registry.counted(reset=True)
-            await eventually(lambda: registry.counted().get("GET registered_models", 0) > 2, what="further polls")
+            await within_hours(lambda: registry.counted().get("GET registered_models", 0) > 2, what="further polls")
             assert len(setting.storage.entries) == 2
             assert setting.condition(f"registry:{ref.id}")["ok"]
             registry.fail("status", status=503)
-            await eventually(lambda: not setting.storage.entries, what="the models of a registry that is gone")
+            await within_hours(lambda: not setting.storage.entries, what="the models of a registry that is gone")

@@ -17,12 +17,11 @@ from services.normalizer.clusters import Environment
 from services.normalizer.context import create_context
 from services.normalizer.controller import Controller
 from services.normalizer.facts import Missing, Ref
-from services.normalizer.normalize.deployment import Fact
 from services.normalizer.normalize.kserve_objects import read_isvc
 from services.normalizer.normalize.registered_version import Record, joined
 from services.normalizer.service import follow_sources
 from services.normalizer.settings import NormalizerSettings
-from services.normalizer.source import Sink
+from services.normalizer.source import Fact, Sink
 from services.normalizer.sourcebook import SourceKind
 from tests import objects
 from tests.normalizer.memory_storage import MemoryStorage

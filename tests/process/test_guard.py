@@ -1,4 +1,4 @@
-"""What a listing lacks stays for the hold, and leaves then only if a listing still says so."""
+"""What a list lacks is held back, and not removed. How long is tested in tests/simulation."""
 
 import json
 
@@ -73,25 +73,6 @@ async def test_an_empty_answer_removes_nothing(running: Pod, cluster: ProcessClu
     await running.serving(*URIS)
 
 
-async def test_most_models_are_really_gone(pod: Pod, cluster: ProcessCluster, reader: Reader) -> None:
-    pod.set(NORMALIZER, REMOVAL_HOLD="6s")
-    await cluster.apply_all(map(isvc, NAMES))
-    await pod.start()
-    await pod.serving(*URIS)
-    reader.expect(*URIS)
-    await lose(cluster, *NAMES[1:])
-
-    await holds_back(pod, 7)
-    await reader.round()
-    await pod.serving(*URIS)
-    (doubt,) = pod[NORMALIZER].events("removals_held")
-    assert doubt["entries"] == 7
-    assert "removals confirm" in doubt["remedy"]
-    reader.release(*URIS[1:])
-    await pod.serving(URIS[0])
-    await left_for(pod, "not-listed", 7)
-
-
 async def test_a_single_model_that_is_really_gone_is_asked_for(
     running: Pod, cluster: ProcessCluster, reader: Reader
 ) -> None:
@@ -99,19 +80,6 @@ async def test_a_single_model_that_is_really_gone_is_asked_for(
     await lose(cluster, NAMES[0])
     await running.serving(*URIS[1:])
     await left_for(running, "deleted", 1)
-
-
-async def test_much_that_is_not_ready_at_once_stays_for_the_hold(
-    running: Pod, cluster: ProcessCluster, reader: Reader
-) -> None:
-    running.set(NORMALIZER, NOT_READY_GRACE="1s")
-    await running[NORMALIZER].stop()
-    await running[NORMALIZER].start()
-    await cluster.apply_all(isvc(name, ready=False) for name in NAMES[:3])
-    await holds_back(running, 3)
-    await eventually(lambda: running[NORMALIZER].events("removals_held"), what="the suspicion")
-    await reader.round()
-    await running.serving(*URIS)
 
 
 async def test_a_kind_that_goes_and_comes_back_while_no_one_looks_loses_nothing(

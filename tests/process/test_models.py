@@ -83,22 +83,6 @@ async def test_a_flapping_model_does_not_blink(pod: Pod, cluster: ProcessCluster
     await pod.shows(IRIS, lambda d: d["models"][0]["owner"] == "lab")
 
 
-@pytest.mark.parametrize("variables", [{"NOT_READY_GRACE": "500ms"}])
-async def test_a_model_that_stays_not_ready_leaves_and_comes_back(
-    pod: Pod, cluster: ProcessCluster, reader: Reader
-) -> None:
-    await cluster.apply_all([isvc("iris"), isvc("wine")])
-    await pod.start()
-    await pod.serving(IRIS, WINE)
-
-    reader.release(IRIS)
-    await cluster.apply(not_ready(isvc("iris")))
-    await pod.serving(WINE)
-
-    await cluster.apply(isvc("iris"))
-    await pod.serving(IRIS, WINE)
-
-
 @pytest.mark.parametrize("variables", [{"NOT_READY_GRACE": "1h"}])
 async def test_a_stopped_model_leaves_at_once(pod: Pod, cluster: ProcessCluster, reader: Reader) -> None:
     await cluster.apply_all([isvc("iris"), isvc("wine")])

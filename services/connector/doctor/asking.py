@@ -1,11 +1,11 @@
 """Sends requests to an API server without retries, and returns each answer or error."""
 
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from typing import Any, Self, TypeAlias, TypeVar
 from urllib.parse import quote
 
+from common.clocks import wall_time
 from common.http.client import HttpClient, RemoteError, Response, StatusError
 from common.kube.credentials import Credentials
 from common.kube.resources import LLM_INFERENCE_SERVICES, PODS, Resource
@@ -23,7 +23,7 @@ _PAGE = 500
 class ApiServerClient:
     """The doctor's client for an API server. Use as an asynchronous context manager."""
 
-    def __init__(self, credentials: Credentials, *, timeout: float, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, credentials: Credentials, *, timeout: float, clock: Callable[[], float] = wall_time) -> None:
         self.credentials = credentials
         self._clock = clock
         self._http = HttpClient(

@@ -10,6 +10,7 @@ from typing import Final
 import structlog
 
 from common import LOCATION, LOCATION_PORT, NORMALIZER, NORMALIZER_PORT, STORAGE, STORAGE_PORT
+from common.clocks import wall_time
 from common.kube.environment import MOUNT
 from services.connector.doctor.report import Finding, Step
 
@@ -41,7 +42,7 @@ class DoctorOptions:
     timeout: float = 15.0
     contexts: tuple[str, ...] = ()
     mount: Path = MOUNT
-    clock: Callable[[], float] = time.time
+    clock: Callable[[], float] = wall_time
 
 
 async def run_step(

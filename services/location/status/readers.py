@@ -1,6 +1,5 @@
 """Records which readers of the feed made requests, when, and what they were answered; recognised by their routes."""
 
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -9,6 +8,7 @@ from typing import Final
 from aiohttp import web
 from prometheus_client import Gauge
 
+from common.clocks import wall_time
 from common.metrics import Metrics
 from common.status import moment
 from services.location.second_generation import base_path
@@ -45,7 +45,7 @@ class _Reader:
 class Readers:
     """Records each request to a reader's routes; it cannot tell a reader from anyone else who requests the same."""
 
-    def __init__(self, *, connector_id: str, metrics: Metrics, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, *, connector_id: str, metrics: Metrics, clock: Callable[[], float] = wall_time) -> None:
         self._clock = clock
         base = base_path(connector_id)
         self._routes = {

@@ -1,12 +1,11 @@
 """Collects the status of the whole connector: of location itself, and what the other two services report."""
 
 import asyncio
-import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Generic, TypeVar
 
 from common import LOCATION, __version__
-from common.clocks import loop_time
+from common.clocks import loop_time, wall_time
 from common.health import Health
 from common.settings import ServiceSettings
 from common.status import (
@@ -43,7 +42,7 @@ class StatusReporter:
         models: Models,
         neighbours: Neighbours,
         settings: ServiceSettings | None = None,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = wall_time,
     ) -> None:
         self._shelf = shelf
         self._health = health

@@ -11,10 +11,10 @@ from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from common.backstage import is_link
-from common.problems import Problem
 from services.normalizer.normalize import values
 from services.normalizer.normalize.deployment import Addresses, Deployment, Port, ServiceFacts, owns
 from services.normalizer.normalize.links import as_link
+from services.normalizer.normalize.result import Notes
 from services.normalizer.normalize.runtimes import Runtime, protocol_of
 
 _CLUSTER_DOMAIN = "svc.cluster.local"
@@ -37,38 +37,33 @@ _LLM_WORKLOAD_SUFFIX = "-kserve-workload-svc"
 
 
 def status_addresses(
-    status: Mapping[str, Any], labels: Mapping[str, Any], *, namespace: str, subject: str
-) -> tuple[Addresses, tuple[Problem, ...]]:
-    """Return the addresses in the status of an InferenceService, and the problems of invalid ones."""
-    problems: list[Problem] = []
-    url = _link(status.get("url"), "status.url", subject, problems)
-    address = _link(values.at(status, "address", "url"), "status.address.url", subject, problems)
+    status: Mapping[str, Any], labels: Mapping[str, Any], *, namespace: str, notes: Notes
+) -> Addresses:
+    """Return the addresses in the status of an InferenceService."""
+    url = _link(status.get("url"), "status.url", notes)
+    address = _link(values.at(status, "address", "url"), "status.address.url", notes)
     inside = is_internal(url, namespace=namespace)
     internal = address if address and is_internal(address, namespace=namespace) else url if inside else ""
     local = any(values.line(labels.get(label)) == _ONLY_IN_CLUSTER for label in _VISIBILITY_LABELS)
-    return Addresses("" if local or inside else url, internal), tuple(problems)
+    return Addresses("" if local or inside else url, internal)
 
 
-def llm_addresses(
-    status: Mapping[str, Any], *, namespace: str, name: str, subject: str
-) -> tuple[Addresses, tuple[Problem, ...]]:
-    """Return the addresses in the status of an LLMInferenceService, and the problems of invalid ones.
+def llm_addresses(status: Mapping[str, Any], *, namespace: str, name: str, notes: Notes) -> Addresses:
+    """Return the addresses in the status of an LLMInferenceService.
 
     Each listener has three addresses: for all models, for one model by its path, and by its publisher's name. Their
     names are neither unique nor complete, so the path `/<namespace>/<name>` decides; https is preferred to http.
     """
-    problems: list[Problem] = []
     links = [
-        _link(values.at(address, "url"), "status.addresses", subject, problems)
-        for address in values.items(status.get("addresses"))
+        _link(values.at(address, "url"), "status.addresses", notes) for address in values.items(status.get("addresses"))
     ]
-    url = _link(status.get("url"), "status.url", subject, problems)
+    url = _link(status.get("url"), "status.url", notes)
     own = [link for link in links if urlsplit(link).path.rstrip("/") == f"/{namespace}/{name}"]
     others = [link for link in links if link and not urlsplit(link).path.startswith(f"/{BY_PUBLISHER}")]
     candidates = sorted(own or ([url] if url else others), key=lambda link: not link.lower().startswith("https://"))
     external = next((link for link in candidates if not is_internal(link, namespace=namespace)), "")
     internal = next((link for link in candidates if is_internal(link, namespace=namespace)), "")
-    return Addresses(external, internal), tuple(problems)
+    return Addresses(external, internal)
 
 
 def is_internal(url: str, *, namespace: str) -> bool:
@@ -204,17 +199,13 @@ def _best_port(service: ServiceFacts, parts: SplitResult) -> Port | None:
     return min(service.ports, key=rank)
 
 
-def _link(written: object, field: str, subject: str, problems: list[Problem]) -> str:
+def _link(written: object, field: str, notes: Notes) -> str:
     text = values.line(written)
     link = as_link(text)
     if text and link is None:
-        problems.append(
-            Problem(
-                "invalid_address",
-                "warning",
-                subject,
-                f"its {field} {values.shown(text)} is not an absolute URL and is left out",
-                "KServe writes this field; look for the cause in the log of KServe's controller",
-            )
+        notes.warning(
+            "invalid_address",
+            f"its {field} {values.shown(text)} is not an absolute URL and is left out",
+            "KServe writes this field; look for the cause in the log of KServe's controller",
         )
     return link or ""

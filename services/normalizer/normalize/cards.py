@@ -1,13 +1,11 @@
 """Model cards: which one belongs to a version, where readers find it, and how a long one is shortened."""
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 from urllib.parse import quote
 
 from common import LOCATION_PORT
-from services.normalizer.normalize.registry_objects import ModelArtifact, RegisteredModel, model_artifacts
 
 CARD_LIMIT: Final = 1_000_000
 """Bytes of a card that is kept whole; storage and location take a little more (`DOCUMENT_LIMIT`)."""
@@ -89,19 +87,6 @@ class CatalogModel:
         return f"/sources/{quote(self.source, safe='')}/models/{quote(whole)}"
 
 
-def catalog_model(artifacts: Iterable[ModelArtifact]) -> CatalogModel | None:
-    """Return the catalog model that a version was registered from, or None when it came from elsewhere.
-
-    Dashboards since September 2025 write the whole name, with or without slashes, and no group. Pipeline runs (`kfp`)
-    and transfer jobs also name a source, but not one of a catalog.
-    """
-    for artifact in model_artifacts(artifacts):
-        model = named_model(artifact.model_source_class, artifact.model_source_name, group=artifact.model_source_group)
-        if artifact.model_source_kind in ("", "catalog") and model is not None:
-            return model
-    return None
-
-
 def named_model(source: str, name: str, *, group: str = "") -> CatalogModel | None:
     """Return the catalog model of that name, or None where a name is missing or impossible.
 
@@ -110,16 +95,6 @@ def named_model(source: str, name: str, *, group: str = "") -> CatalogModel | No
     parts = [source, *group.split("/"), *name.split("/")]
     usable = source and name and max(map(len, (source, group, name))) <= _MAX_NAME
     return CatalogModel(source, group, name) if usable and not {".", ".."} & set(parts) else None
-
-
-def readme_card(registry: str, model: RegisteredModel) -> ReadmeCard | None:
-    """Return the card made of the model's readme, or None when it has none; the catalog's card is preferred.
-
-    `registry` is the id of the model's registry.
-    """
-    if not model.readme:
-        return None
-    return ReadmeCard(f"readme-{registry}-{model.id}", shorten(model.readme))
 
 
 def is_too_large(card: str, *, most_bytes: int = CARD_LIMIT) -> bool:

@@ -9,13 +9,14 @@ controller of odh-model-controller (which Secrets KServe finds).
 import base64
 import binascii
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from common.problems import Problem, ProblemId
+from common.problems import Problem
 from services.normalizer.normalize import values
 from services.normalizer.normalize.links import without_credentials
+from services.normalizer.normalize.result import Notes
 
 ConnectionType = Literal["", "s3", "uri", "oci"]
 ConnectionState = Literal["read", "typed", "pod", "missing", "forbidden"]
@@ -187,65 +188,51 @@ def _safe(text: str) -> str:
     return without_credentials(text)[:_MAX_FIELD]
 
 
-def connection_problems(connection: Connection, *, by_key: bool) -> Iterator[Problem]:
-    """Yield what is wrong with a connection itself; `by_key`: KServe must find it by its key."""
+def connection_problems(connection: Connection, *, by_key: bool) -> tuple[Problem, ...]:
+    """Return what is wrong with a connection itself; `by_key`: KServe must find it by its key."""
+    notes = Notes(connection.subject)
     if connection.state == "missing":
-        yield _warning(
+        notes.warning(
             "connection_missing",
-            connection,
             "there is no Secret of this name, and models that use it cannot be fetched",
             f"create the connection, or correct the annotation {CONNECTIONS_ANNOTATION} of the models",
+            key=CONNECTIONS_ANNOTATION,
         )
     elif connection.state == "forbidden":
-        yield Problem(
+        notes.info(
             "connection_forbidden",
-            "info",
-            connection.subject,
             "it may not be read, so the bucket or the address in it is not known",
             "allow the connector to get this Secret, or set RESOLVE_CONNECTIONS to pods or to false",
         )
-    elif connection.state == "pod":
-        return
-    elif not connection.type:
-        yield _untyped(connection)
-    else:
-        yield from _typed_problems(connection, by_key=by_key)
+    elif connection.state != "pod" and not connection.type:
+        stated = f"it says {values.shown(connection.stated_type)}" if connection.stated_type else "it says none"
+        notes.warning(
+            "connection_without_type",
+            f"its type is none of s3, uri and oci ({stated}), and the platform does not apply it",
+            f"set its annotation {_PROTOCOL_ANNOTATION}; up to OpenShift AI 3.4 the next change of a model that uses "
+            "it removes the model's location",
+        )
+    elif connection.state != "pod":
+        _note_typed(connection, notes, by_key=by_key)
+    return notes.problems
 
 
-def _untyped(connection: Connection) -> Problem:
-    stated = f"it says {values.shown(connection.stated_type)}" if connection.stated_type else "it says none"
-    return _warning(
-        "connection_without_type",
-        connection,
-        f"its type is none of s3, uri and oci ({stated}), and the platform does not apply it",
-        f"set its annotation {_PROTOCOL_ANNOTATION}; up to OpenShift AI 3.4 the next change of a model that uses it "
-        "removes the model's location",
-    )
-
-
-def _typed_problems(connection: Connection, *, by_key: bool) -> Iterator[Problem]:
+def _note_typed(connection: Connection, notes: Notes, *, by_key: bool) -> None:
     if connection.outdated_type:
-        yield Problem(
+        notes.info(
             "connection_type_deprecated",
-            "info",
-            connection.subject,
             "its type is said by a deprecated annotation only",
             f'set its annotation {_PROTOCOL_ANNOTATION} to "{connection.type}"',
         )
     if connection.state == "read" and connection.type == "s3" and not connection.bucket:
-        yield _warning("connection_incomplete", connection, "it names no bucket", "set its field AWS_S3_BUCKET")
+        notes.warning("connection_incomplete", "it names no bucket", "set its field AWS_S3_BUCKET")
     if connection.state == "read" and connection.type == "uri" and not connection.uri:
-        yield _warning("connection_incomplete", connection, "it has no address", "set its field URI")
+        notes.warning("connection_incomplete", "it has no address", "set its field URI")
     if by_key and connection.type == "s3" and not connection.found_by_kserve:
-        yield _warning(
+        notes.warning(
             "connection_not_found_by_kserve",
-            connection,
             "KServe does not find it, and an InferenceService that uses it fails with "
             f'"specified storage key {connection.name} not found"',
             f'set its labels {_FOUND_BY_LABELS[0]} and {_FOUND_BY_LABELS[1]} to "true" and its annotation '
             f'{_TYPE_ANNOTATION} to "s3"',
         )
-
-
-def _warning(id_: ProblemId, connection: Connection, message: str, remedy: str) -> Problem:
-    return Problem(id_, "warning", connection.subject, message, remedy)

@@ -14,7 +14,6 @@ from services.normalizer.normalize import values
 from services.normalizer.normalize.connection import Connection
 from services.normalizer.normalize.labels import RegistryLabels
 from services.normalizer.normalize.readiness import Readiness
-from services.normalizer.normalize.registered_version import RegisteredVersion, Registry
 from services.normalizer.normalize.runtimes import Runtime, Served
 from services.normalizer.normalize.stated import Stated
 from services.normalizer.normalize.storage import StorageFacts
@@ -150,8 +149,8 @@ class Planned:
     deployment: Deployment
 
 
-Fact = Deployment | Planned | ServiceFacts | ServiceAccountFacts | Runtime | Connection | Registry | RegisteredVersion
-"""What a source can report about an object that exists."""
+ObjectFact = Deployment | Planned | ServiceFacts | ServiceAccountFacts | Runtime | Connection
+"""What can be reported about an object of a cluster."""
 
 
 def subject(namespace: str, name: str, *, kind: DeploymentKind = "InferenceService") -> str:

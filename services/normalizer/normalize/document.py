@@ -12,7 +12,8 @@ from common.annotations import (
     INTERNAL_URL_ANNOTATION,
     NAME_ANNOTATION,
 )
-from common.catalog import Api, ApiType, CatalogDocument, Model, ModelServer
+from common.backstage import ApiType
+from common.catalog import Api, CatalogDocument, Model, ModelServer
 from common.details import Details
 from services.normalizer.facts import Ref
 from services.normalizer.normalize.addresses import is_grpc, port_of, resolve, speaks_tls
@@ -213,8 +214,9 @@ def normalize_deployment(
 
     `card` is the key of its card, empty without one. The caller decides whether the deployment is ready to be shown.
     """
-    location = locate(deployment.storage, subject=deployment.subject, connection=own.connection)
-    notes = Notes(deployment.subject, place=deployment.stated.place, found=(*deployment.problems, *location.problems))
+    stated = deployment.stated
+    notes = Notes(deployment.subject, place=stated.place, key=stated.key, found=deployment.problems)
+    location = locate(deployment.storage, notes, own.connection)
     profile = read_profile(deployment.stated.texts, card=card, defaults=defaults, notes=notes)
     server = server_facts(deployment, own) if serve else None
     details = server.details if server else _deployment_details(deployment, own)

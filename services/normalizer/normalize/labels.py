@@ -8,21 +8,23 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
+from services.normalizer.facts import RegistryApi
 from services.normalizer.normalize import values
-from services.normalizer.normalize.registered_version import RegistryApi
 
 _REGISTRY_SCHEME = "model-registry://"
 _MLFLOW_SCHEME = "models:/"
-_FAMILIES = ("modelregistry.opendatahub.io/", "modelregistry.kubeflow.org/")
+FAMILIES = ("modelregistry.opendatahub.io/", "modelregistry.kubeflow.org/")
+"""The prefixes of such labels; messages name the first where no one has written any."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegistryLabels:
     """Ids in a registry, and the name and namespace of the registry; empty where there is no such label.
 
-    A model without a version means its newest live version.
+    A model without a version means its newest live version. `family` is the prefix of the labels that were written.
     """
 
+    family: str = FAMILIES[0]
     model: str
     version: str
     inference_service: str
@@ -37,9 +39,11 @@ class RegistryLabels:
 
 def read_registry_labels(labels: Mapping[str, Any]) -> RegistryLabels | None:
     """Return the labels of either family, preferring the first; None when there are none."""
-    if not labels:
+    family = next((family for family in FAMILIES if any(str(key).startswith(family) for key in labels)), "")
+    if not family:
         return None
     found = RegistryLabels(
+        family=family,
         model=_label(labels, "registered-model-id"),
         version=_label(labels, "model-version-id"),
         inference_service=_label(labels, "inference-service-id"),
@@ -97,4 +101,4 @@ def _read_mlflow_uri(path: str) -> tuple[NamedVersion, ...]:
 
 
 def _label(labels: Mapping[str, Any], name: str) -> str:
-    return next((text for family in _FAMILIES if (text := values.line(labels.get(family + name)))), "")
+    return next((text for family in FAMILIES if (text := values.line(labels.get(family + name)))), "")

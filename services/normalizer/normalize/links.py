@@ -28,21 +28,9 @@ _NAMED_BY_USER = frozenset({"abfs", "abfss", "wasb", "wasbs", "adl", "ssh", "git
 _SIGNING_PREFIXES = ("x-amz-", "x-goog-", "x-oss-", "x-cos-", "q-sign", "q-ak")
 _SECRET_NAMES = frozenset({"auth", "sas", "sig", "googleaccessid"})
 _SECRET_ENDINGS = (
-    "accesskey",
-    "accesskeyid",
-    "apikey",
-    "authorization",
-    "credential",
-    "credentials",
-    "passwd",
-    "password",
-    "privatekey",
-    "pwd",
-    "secret",
-    "secretkey",
-    "signature",
-    "token",
-)
+    "accesskey", "accesskeyid", "apikey", "authorization", "credential", "credentials", "passwd", "password",
+    "privatekey", "pwd", "secret", "secretkey", "signature", "token",
+)  # fmt: skip
 _LISTS = ("names", "operations", "tasks")
 _NOT_ALPHANUMERIC = re.compile(r"[^a-z0-9]+")
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from common.annotations import CARD_ANNOTATION
-from common.catalog import ApiType
+from common.backstage import ApiType
 from common.details import NO_DETAILS, SERVER_TYPES, Details, ServerType
 from services.normalizer.normalize import values
 from services.normalizer.normalize.cards import card_url
@@ -73,11 +73,15 @@ class Profile:
 
 
 class StatedField(NamedTuple):
-    """A field as people wrote it: its name, its text, and the place to correct it, such as `the annotation …`."""
+    """A field as people wrote it: its name, its text, and the place to correct it, such as `the annotation …`.
+
+    `key` is that of the annotation; empty if it is none.
+    """
 
     name: str
     text: str
     place: str
+    key: str = ""
 
 
 def read_fields(annotations: Mapping[str, object], *, place: str = "the annotation {}") -> dict[str, StatedField]:
@@ -92,7 +96,7 @@ def read_fields(annotations: Mapping[str, object], *, place: str = "the annotati
         return fields
 
     def state(name: str, text: str, key: str) -> None:
-        fields.setdefault(name, StatedField(name, text, sys.intern(place.format(key))))
+        fields.setdefault(name, StatedField(name, text, sys.intern(place.format(key)), sys.intern(key)))
 
     names: dict[str, str] = {}
     for prefix in (ANNOTATION_PREFIX, SUCCESSOR_PREFIX):
@@ -125,7 +129,7 @@ def read_profile(fields: Mapping[str, str], *, card: str, defaults: Defaults, no
     licence, annotations = _licence(fields, notes)
     if card:
         annotations[CARD_ANNOTATION] = card_url(card)
-    elif techdocs := _web_link(fields, "techdocs", notes):
+    elif techdocs := _techdocs(fields, notes):
         annotations[CARD_ANNOTATION] = techdocs
     owner = _owner(fields, defaults, notes)
     server_type, server_annotations = _server_type(fields)
@@ -138,7 +142,7 @@ def read_profile(fields: Mapping[str, str], *, card: str, defaults: Defaults, no
         api_spec=_prose(fields, "apispec", notes, read=values.block),
         api_type=_api_type(fields, notes),
         ethics=_prose(fields, "ethics", notes),
-        homepage_url=_link(fields, "homepageurl", notes),
+        homepage_url=_link(fields, "homepageurl", notes) or None,
         how_to_use_url=how_to_use_url,
         license=licence,
         support=_prose(fields, "support", notes),
@@ -164,16 +168,8 @@ def _prose(fields: Mapping[str, str], name: str, notes: Notes, read: Callable[[o
     written = read(fields[name])
     text = without_credentials(written)
     if text != written:
-        _note_credentials(name, notes)
+        notes.credentials(notes.place(name), key=notes.key(name))
     return text
-
-
-def _note_credentials(name: str, notes: Notes) -> None:
-    notes.warning(
-        "credentials_removed",
-        f"credentials were removed from {notes.place(name)}",
-        f"remove them from {notes.place(name)} too, and replace them: anyone who could read it has seen them",
-    )
 
 
 def _owner(fields: Mapping[str, str], defaults: Defaults, notes: Notes) -> Owner:
@@ -187,6 +183,7 @@ def _owner(fields: Mapping[str, str], defaults: Defaults, notes: Notes) -> Owner
             "owner_invalid",
             f"no owner can be made of {values.shown(written)}; {fallback.name} is the owner instead",
             f"name a user or group of Backstage in {notes.place('owner')}, such as group:default/ml-team",
+            key=notes.key("owner"),
         )
         return fallback
     if owner.reference:
@@ -194,12 +191,14 @@ def _owner(fields: Mapping[str, str], defaults: Defaults, notes: Notes) -> Owner
             "owner_changed",
             f"the owner {values.shown(written)} is shown as user:{owner.name} by Backstage's readers of this feed",
             "the readers know users only: name one, or give the catalog a user of that name",
+            key=notes.key("owner"),
         )
     elif not owner.exact and owner.name != written:
         notes.info(
             "owner_changed",
             f"the owner {values.shown(written)} is shown as {owner.name}",
             f"write the name of a Backstage entity in {notes.place('owner')}",
+            key=notes.key("owner"),
         )
     return owner
 
@@ -210,12 +209,13 @@ def _usage(fields: Mapping[str, str], notes: Notes) -> tuple[str | None, str]:
         return None, usage
     if link := read_link(how):
         if link.stripped:
-            _note_credentials("howtouse", notes)
+            notes.credentials(notes.place("howtouse"), key=notes.key("howtouse"))
         return link.url, usage
     notes.info(
         "how_to_use_not_url",
         f"{notes.place('howtouse')} is not a URL: it is shown with the usage",
         f"write an absolute URL in {notes.place('howtouse')}, and prose in {notes.place('usage')}",
+        key=notes.key("howtouse"),
     )
     how = _prose(fields, "howtouse", notes)
     return None, f"{usage}\n\n{how}" if usage else how
@@ -230,7 +230,7 @@ def _licence(fields: Mapping[str, str], notes: Notes) -> tuple[str | None, dict[
         return page, {}
     if link := read_link(written):
         if link.stripped:
-            _note_credentials("license", notes)
+            notes.credentials(notes.place("license"), key=notes.key("license"))
         return link.url, {}
     written = _prose(fields, "license", notes)
     page = page or licence_page(written)
@@ -239,6 +239,7 @@ def _licence(fields: Mapping[str, str], notes: Notes) -> tuple[str | None, dict[
             "licence_unknown",
             f"the licence {values.shown(written)} is neither a URL nor an SPDX identifier: it is kept as annotation",
             f"write the URL of the licence's text in {notes.place('license')}",
+            key=notes.key("license"),
         )
     return page, {_LICENCE_ANNOTATION: written}
 
@@ -247,30 +248,23 @@ def _licence_name(written: str) -> str:
     return (licence_identifier(written) or values.line(written)) if written else ""
 
 
-def _link(fields: Mapping[str, str], name: str, notes: Notes) -> str | None:
-    written = values.text(fields.get(name))
-    link = read_link(written) if written else None
-    if written and link is None:
-        notes.warning(
-            "invalid_url",
-            f"{values.shown(written)} is an invalid URL and is left out",
-            f"write an absolute URL, such as https://example.com/page, in {notes.place(name)}",
-        )
-    if link and link.stripped:
-        _note_credentials(name, notes)
-    return link.url if link else None
+def _link(fields: Mapping[str, str], name: str, notes: Notes) -> str:
+    place = notes.place(name)
+    correct = f"write an absolute URL, such as https://example.com/page, in {place}"
+    return notes.link(values.text(fields.get(name)), place=place, correct=correct, key=notes.key(name))
 
 
-def _web_link(fields: Mapping[str, str], name: str, notes: Notes) -> str | None:
-    link = _link(fields, name, notes)
-    if link and not is_web_address(link):
-        notes.warning(
-            "invalid_url",
-            f"{values.shown(link)} is not an http or https URL and is left out",
-            f"write an http or https URL in {notes.place(name)}",
-        )
-        return None
-    return link
+def _techdocs(fields: Mapping[str, str], notes: Notes) -> str:
+    link = _link(fields, "techdocs", notes)
+    if not link or is_web_address(link):
+        return link
+    notes.warning(
+        "invalid_url",
+        f"{values.shown(link)} is not an http or https URL and is left out",
+        f"write an http or https URL in {notes.place('techdocs')}",
+        key=notes.key("techdocs"),
+    )
+    return ""
 
 
 def _api_type(fields: Mapping[str, str], notes: Notes) -> ApiType | None:
@@ -281,6 +275,7 @@ def _api_type(fields: Mapping[str, str], notes: Notes) -> ApiType | None:
             "api_type_unknown",
             f"the API type {values.shown(written)} is unknown; openapi is used instead",
             f"write one of {', '.join(_API_TYPES)} in {notes.place('apitype')}",
+            key=notes.key("apitype"),
         )
         return "openapi"
     return api_type
@@ -305,6 +300,7 @@ def _reference(fields: Mapping[str, str], name: str, kind: str, notes: Notes) ->
             "reference_invalid",
             f"{values.shown(written)} is not the name of an entity of kind {kind} and is left out",
             f"write {kind}:default/<name>, or the name alone, in {notes.place(name)}",
+            key=notes.key(name),
         )
     return reference or ""
 

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from common.problems import Problem
 from services.normalizer.normalize import values
 from services.normalizer.normalize.links import without_credentials
+from services.normalizer.normalize.result import Notes
 
 STOP_ANNOTATION = "serving.kserve.io/stop"
 MODE_ANNOTATION = "serving.kserve.io/deploymentMode"
@@ -94,25 +94,20 @@ def _is_of_knative(annotations: Mapping[str, Any], status: Mapping[str, Any]) ->
     return any(values.at(component, "latestReadyRevision") for component in components.values())
 
 
-def read_failed_update(status: Mapping[str, Any], subject: str) -> tuple[Problem, ...]:
-    """Return the problem that an update has failed while the previous revision still answers."""
+def note_failed_update(status: Mapping[str, Any], notes: Notes) -> None:
+    """Note that an update has failed, if it has, while the previous revision still answers."""
     model = values.mapping(status.get("modelStatus"))
     failed = (
         values.line(model.get("transitionStatus")) in _FAILED_TRANSITIONS
         or values.line_at(model, "states", "targetModelState") == _FAILED_STATE
     )
-    if not failed:
-        return ()
-    message = values.line_at(model, "lastFailureInfo", "message")
-    return (
-        Problem(
+    if failed:
+        message = values.line_at(model, "lastFailureInfo", "message")
+        notes.warning(
             "revision_failed",
-            "warning",
-            subject,
             _shortened(f"its latest revision failed to load{f': {message}' if message else ''}"),
             "the revision before it answers as long as it is ready: correct the model, or undo the change",
-        ),
-    )
+        )
 
 
 def _reason(status: Mapping[str, Any]) -> tuple[str, int]:

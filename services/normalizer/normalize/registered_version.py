@@ -1,15 +1,13 @@
 """The facts of every kind of registry: about its versions, and about itself."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from common.problems import Problem
-from services.normalizer.facts import Ref
-from services.normalizer.normalize.cards import CatalogModel, catalog_model
-from services.normalizer.normalize.registry_objects import ModelArtifact, ModelVersion, RegisteredModel
-
-RegistryApi = Literal["kubeflow", "mlflow"]
-"""What a registry speaks."""
+from services.normalizer.facts import Ref, RegistryApi
+from services.normalizer.normalize.cards import CatalogModel, ReadmeCard, named_model, shorten
+from services.normalizer.normalize.registry_objects import ModelArtifact, ModelVersion, RegisteredModel, model_artifacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +62,11 @@ class RegisteredVersion:
         """Whether it is shown: neither it nor its model is archived, or marked to be left out."""
         return self.model.is_live and self.version.is_live
 
+    def said(self, name: str) -> str:
+        """Return the text of a custom property, the version's before the model's."""
+        of_either = (item.properties.get(name) for item in (self.version, self.model))
+        return next((stored.text for stored in of_either if stored and stored.text.strip()), "")
+
 
 def joined(
     registry: str,
@@ -86,6 +89,29 @@ def joined(
         card=catalog_model(artifacts or ()),
         records=records,
     )
+
+
+def catalog_model(artifacts: Iterable[ModelArtifact]) -> CatalogModel | None:
+    """Return the catalog model that a version was registered from, or None when it came from elsewhere.
+
+    Dashboards since September 2025 write the whole name, with or without slashes, and no group. Pipeline runs (`kfp`)
+    and transfer jobs also name a source, but not one of a catalog.
+    """
+    for artifact in model_artifacts(artifacts):
+        model = named_model(artifact.model_source_class, artifact.model_source_name, group=artifact.model_source_group)
+        if artifact.model_source_kind in ("", "catalog") and model is not None:
+            return model
+    return None
+
+
+def readme_card(registry: str, model: RegisteredModel) -> ReadmeCard | None:
+    """Return the card made of the model's readme, or None when it has none; the catalog's card is preferred.
+
+    `registry` is the id of the model's registry.
+    """
+    if not model.readme:
+        return None
+    return ReadmeCard(f"readme-{registry}-{model.id}", shorten(model.readme))
 
 
 def age(version: ModelVersion) -> tuple[int, int, str]:

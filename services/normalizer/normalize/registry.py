@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import NamedTuple
 
 from common import backstage
 from common.annotations import NAME_ANNOTATION
@@ -14,7 +13,6 @@ from services.normalizer.normalize.licences import licence_identifier
 from services.normalizer.normalize.links import (
     deployment_link,
     details_without_credentials,
-    read_link,
     version_link,
     without_credentials,
 )
@@ -29,6 +27,7 @@ from services.normalizer.normalize.registry_objects import (
     version_origin,
 )
 from services.normalizer.normalize.result import Defaults, Normalized, Notes, segment
+from services.normalizer.normalize.storage import Location
 from services.normalizer.normalize.tags import PROVIDER, TASKS, listed, property_tags, tag_set
 
 PROPERTIES = {
@@ -51,14 +50,6 @@ _WITH_OWN_PLACE = frozenset({*PROPERTIES.values(), NAME_ANNOTATION})
 _MAX_VERSION = 31
 
 
-class _FileLocation(NamedTuple):
-    """Where a version's files are: a URL, or words and the connection that they need."""
-
-    url: str = ""
-    words: str = ""
-    connection: str = ""
-
-
 def normalize_version(
     registered: RegisteredVersion,
     *,
@@ -73,13 +64,13 @@ def normalize_version(
     `card` is the key of its card, empty without one. Whether it is live is for the caller to judge.
     """
     model, version = registered.model, registered.version
-    given = {field: text for field, name in PROPERTIES.items() if (text := _said(model, version, name))}
+    given = {field: text for field, name in PROPERTIES.items() if (text := registered.said(name))}
     of_server = {name: field for name, field in (server.fields if server else {}).items() if name not in given}
-
-    def place(field: str) -> str:
-        return of_server[field].place if field in of_server else _property(field)
-
-    notes = Notes(_subject(model, version, registry), place=place)
+    names = f"{values.shown(version.name)} of {values.shown(model.name)}"
+    notes = Notes(
+        f"ModelVersion {names} in registry {registry.name or registry.id}",
+        place=lambda field: of_server[field].place if field in of_server else _property(field, registry),
+    )
     if is_too_large(model.readme):
         notes.warning(
             "card_too_long",
@@ -90,9 +81,20 @@ def normalize_version(
     given |= {name: field.text for name, field in of_server.items()}
     profile = _profile(model, version, given, card=card, defaults=defaults, notes=notes)
     name = _document_name(model.name, version.name)
-    named = without_credentials(values.line(_said(model, version, NAME_ANNOTATION)))
+    named = without_credentials(values.line(registered.said(NAME_ANNOTATION)))
     called = named or (server.called if server else name)
+    server_name = registry_isvc_name or (server.name if server else "")
     files = _file_location(artifacts, notes)
+    kept = _details(registered, artifacts, registry=registry, profile=profile, files=files)
+    links = (
+        *deployment_link(defaults.dashboard_url, server.details.namespace if server else ""),
+        *version_link(defaults.dashboard_url, registry.name, model=model.id, version=version.id, name=version.name),
+        *version.pages,
+    )
+    details = details_without_credentials(replace(kept, links=links))
+    if server:
+        names_of_all = dict.fromkeys((called, *details.names, *server.details.names))
+        details = details.over(server.details, names=tuple(names_of_all))
     return Normalized(
         ref=str(registered.ref),
         source=registry_source(registry.id),
@@ -116,24 +118,11 @@ def normalize_version(
         ),
         reconciler="kubeflow",
         created=version.created,
-        own_names=(
-            own_name(model.name, version.name),
-            registry_isvc_name or (server.name if server else ""),
-        ),
+        own_names=(own_name(model.name, version.name), server_name),
         updated=str(version.updated or ""),
         origin=version_origin(model, version),
         card_key=card,
-        details=_details(
-            model,
-            version,
-            artifacts,
-            registry=registry,
-            profile=profile,
-            files=files,
-            server=server,
-            called=called,
-            defaults=defaults,
-        ),
+        details=details,
         problems=notes.problems,
     )
 
@@ -172,92 +161,53 @@ def _profile(
     return read_profile(said, card=card, defaults=defaults, notes=notes)
 
 
-def _said(model: RegisteredModel, version: ModelVersion, name: str) -> str:
-    """Return a custom property's text, the version's before the model's."""
-    of_either = (item.properties.get(name) for item in (version, model))
-    return next((stored.text for stored in of_either if stored and stored.text.strip()), "")
-
-
-def _file_location(artifacts: Sequence[ModelArtifact], notes: Notes) -> _FileLocation:
+def _file_location(artifacts: Sequence[ModelArtifact], notes: Notes) -> Location:
     """Return where the model's files are: what the first artifact says that says anything."""
     first = next((artifact for artifact in artifacts if artifact.uri or artifact.storage_path), None)
     if first is None:
-        return _FileLocation()
-    if not first.uri:
-        connection = first.storage_key
-        where = f"{first.storage_path} in the storage of connection {connection}" if connection else first.storage_path
-        notes.info(
-            "location_not_url",
-            f"its files are at {where}, which is not a URL: it is shown without their location",
-            "give the artifact a URI in the registry, such as s3://bucket/path",
-        )
-        return _FileLocation(words=where, connection=connection)
-    link = read_link(first.uri)
-    if link is None:
-        notes.warning(
-            "invalid_url",
-            f"the artifact's URI {values.shown(first.uri)} is an invalid URL and is left out",
-            "write it with a scheme in the registry, such as oci://, s3:// or pvc://",
-        )
-        return _FileLocation()
-    if link.stripped:
-        notes.warning(
-            "credentials_removed",
-            "credentials were removed from the artifact's URI",
-            "remove them from the URI in the registry too, and replace them: anyone who could read it has seen them",
-        )
-    return _FileLocation(url=link.url)
+        return Location()
+    if first.uri:
+        correct = "write it with a scheme in the registry, such as oci://, s3:// or pvc://"
+        return Location(notes.link(first.uri, place="the artifact's URI in the registry", correct=correct))
+    connection = first.storage_key
+    where = f"{first.storage_path} in the storage of connection {connection}" if connection else first.storage_path
+    notes.info(
+        "location_not_url",
+        f"its files are at {where}, which is not a URL: it is shown without their location",
+        "give the artifact a URI in the registry, such as s3://bucket/path",
+    )
+    return Location(words=where, connection=connection)
 
 
 def _details(
-    model: RegisteredModel,
-    version: ModelVersion,
+    registered: RegisteredVersion,
     artifacts: Sequence[ModelArtifact],
     *,
     registry: Registry,
     profile: Profile,
-    files: _FileLocation,
-    server: ServerFacts | None,
-    called: str,
-    defaults: Defaults,
+    files: Location,
 ) -> Details:
-    """Return what is kept with the document of a version, with what is known of the deployment that serves it."""
-    own = profile.details
+    """Return what is kept with the document of a version, without links and what is known of its deployment."""
+    model, version, own = registered.model, registered.version, profile.details
     of_format = next((artifact for artifact in artifacts if artifact.model_format_name), None)
-    licence = own.license or licence_identifier(model.license) or values.line(model.license)
     form = f"{of_format.model_format_name}-{of_format.model_format_version}".rstrip("-") if of_format else ""
-    kept = replace(
+    return replace(
         own,
         title=own.title or f"{model.name} {version.name}",
         registry=registry.name or registry.id,
         model=model.name,
         version=version.name,
         author="" if is_system_account(version.author) else version.author,
-        provider=values.line(_said(model, version, PROVIDER)) or model.provider,
-        license=licence,
-        tasks=model.tasks or listed(_said(model, version, TASKS)) or (),
+        provider=values.line(registered.said(PROVIDER)) or model.provider,
+        license=own.license or licence_identifier(model.license) or values.line(model.license),
+        tasks=model.tasks or listed(registered.said(TASKS)) or (),
         tags=tag_set((backstage.tag(form),)),
         location=files.words,
         connection=files.connection,
-        links=(
-            *deployment_link(defaults.dashboard_url, server.details.namespace if server else ""),
-            *version_link(defaults.dashboard_url, registry.name, model=model.id, version=version.id, name=version.name),
-            *version.pages,
-        ),
     )
-    safe = details_without_credentials(kept)
-    if server is None:
-        return safe
-    names = dict.fromkeys((called, *safe.names, *server.details.names))
-    return safe.over(server.details, names=tuple(names))
 
 
-def _subject(model: RegisteredModel, version: ModelVersion, registry: Registry) -> str:
-    names = f"{values.shown(version.name)} of {values.shown(model.name)}"
-    return f"ModelVersion {names} in registry {registry.name or registry.id}"
-
-
-def _property(field: str) -> str:
+def _property(field: str, registry: Registry) -> str:
     if field == "description":
         return "the description in the registry"
-    return f"the custom property {PROPERTIES.get(field, field)!r}"
+    return f"the {'tag' if registry.api == 'mlflow' else 'custom property'} {PROPERTIES.get(field, field)!r}"

@@ -94,11 +94,20 @@ class _Item:
 
 
 @validated(frozen=True, slots=True, kw_only=True, config=_CONFIG)
-class RegisteredModel(_Item):
-    """A registered model; the fields after `owner` exist on newer servers only."""
-
+class _Shown(_Item):
     name: Required
     state: LiveState = LIVE
+
+    @property
+    def is_live(self) -> bool:
+        """Whether it is neither archived nor in a state unknown to us, nor marked; a version's model may be."""
+        return self.state == LIVE and not self.is_ignored
+
+
+@validated(frozen=True, slots=True, kw_only=True, config=_CONFIG)
+class RegisteredModel(_Shown):
+    """A registered model; the fields after `owner` exist on newer servers only."""
+
     owner: Line = ""
     language: Texts = ()
     library_name: Line = ""
@@ -109,31 +118,19 @@ class RegisteredModel(_Item):
     readme: Annotated[str, BeforeValidator(values.block)] = ""
     tasks: Texts = ()
 
-    @property
-    def is_live(self) -> bool:
-        """Whether it is neither archived nor in a state unknown to us, nor marked to be left out."""
-        return self.state == LIVE and not self.is_ignored
-
 
 @validated(frozen=True, slots=True, kw_only=True, config=_CONFIG)
-class ModelVersion(_Item):
+class ModelVersion(_Shown):
     """A version of a registered model.
 
     `called` are further names by which storage URIs mean it: aliases and stages. `pages` are links to where people
     look at it. No Kubeflow registry has either.
     """
 
-    name: Required
     registered_model_id: Required
-    state: LiveState = LIVE
     author: Line = ""
     called: tuple[str, ...] = ()
     pages: tuple[DetailLink, ...] = ()
-
-    @property
-    def is_live(self) -> bool:
-        """Whether it is neither archived nor in a state unknown to us, nor marked; its model may be archived."""
-        return self.state == LIVE and not self.is_ignored
 
 
 @validated(frozen=True, slots=True, kw_only=True, config=_CONFIG)

@@ -3,14 +3,18 @@
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from common import backstage
-from common.catalog import CatalogDocument
 from common.details import NO_DETAILS, Details
 from common.problems import Problem, ProblemId
-from common.wire import Reconciler
 from services.normalizer.facts import LOCAL, MLFLOW, SHARED, Ref, cluster_of, cluster_of_id
+from services.normalizer.normalize import values
+from services.normalizer.normalize.links import read_link
+
+if TYPE_CHECKING:  # slow to import, and not needed by what only reads facts
+    from common.catalog import CatalogDocument
+    from common.wire import Reconciler
 
 DEFAULT_OWNER = "rhdh-rhoai-bridge"
 """The owner where none is given, as the original has it."""
@@ -101,8 +105,8 @@ class Normalized:
     ref: str
     source: str
     segments: tuple[str, str]
-    document: CatalogDocument
-    reconciler: Reconciler
+    document: "CatalogDocument"
+    reconciler: "Reconciler"
     created: int
     own_names: tuple[str, str] = ("", "")
     updated: str = ""
@@ -126,21 +130,51 @@ class Notes:
     """The problems of one object, in the order in which they were found.
 
     `place` turns the name of a field (`howtouse`) into the place where people write it, for messages and remedies: an
-    annotation, a custom property.
+    annotation, a custom property. `key` turns it into the key of the annotation, empty if it is none.
     """
 
-    def __init__(self, subject: str, *, place: Callable[[str], str], found: Iterable[Problem] = ()) -> None:
+    def __init__(
+        self,
+        subject: str,
+        *,
+        place: Callable[[str], str] = str,
+        key: Callable[[str], str] = lambda _field: "",
+        found: Iterable[Problem] = (),
+    ) -> None:
         self.subject = subject
         self.place = place
+        self.key = key
         self._found = list(found)
 
-    def warning(self, id_: ProblemId, message: str, remedy: str) -> None:
-        """Record that a part of the object is not shown."""
-        self._found.append(Problem(id_, "warning", self.subject, message, remedy))
+    def warning(self, id_: ProblemId, message: str, remedy: str, *, key: str = "") -> None:
+        """Record that a part of the object is not shown; `key` is that of the annotation or field that it is about."""
+        self._found.append(Problem(id_, "warning", self.subject, message, remedy, key))
 
-    def info(self, id_: ProblemId, message: str, remedy: str) -> None:
+    def info(self, id_: ProblemId, message: str, remedy: str, *, key: str = "") -> None:
         """Record that a part of the object is shown in another form than it was written."""
-        self._found.append(Problem(id_, "info", self.subject, message, remedy))
+        self._found.append(Problem(id_, "info", self.subject, message, remedy, key))
+
+    def add(self, problems: Iterable[Problem]) -> None:
+        """Record problems of other objects that belong to this one."""
+        self._found += problems
+
+    def link(self, written: str, *, place: str, correct: str, replace: str = "", key: str = "") -> str:
+        """Return an absolute URL without credentials, empty when there is none; what is removed is recorded.
+
+        `place` is where it is written, `correct` what to do if it is invalid, `replace` if it has credentials.
+        """
+        link = read_link(written) if written else None
+        if written and link is None:
+            message = f"{values.shown(written)} in {place} is an invalid URL and is left out"
+            self.warning("invalid_url", message, correct, key=key)
+        if link and link.stripped:
+            self.credentials(place, replace, key=key)
+        return link.url if link else ""
+
+    def credentials(self, place: str, replace: str = "", *, key: str = "") -> None:
+        """Record that credentials were removed from what is written at a place."""
+        usual = f"remove them from {place} too, and replace them: anyone who could read it has seen them"
+        self.warning("credentials_removed", f"credentials were removed from {place}", replace or usual, key=key)
 
     @property
     def problems(self) -> tuple[Problem, ...]:

@@ -22,39 +22,18 @@ _KSERVE_V1: ServerType = "kserve-v1"
 _GRPC: ServerType = "grpc"
 
 # Words in the names of formats, runtimes and images. The first one that is found decides.
-_TYPES_BY_WORD: tuple[tuple[str, ServerType], ...] = (
-    ("vllm", OPENAI),
-    ("nim", OPENAI),
-    ("tgi", OPENAI),
-    ("text generation inference", OPENAI),
-    ("llama cpp", OPENAI),
-    ("llamacpp", OPENAI),
-    ("llamafile", OPENAI),
-    ("ollama", OPENAI),
-    ("sglang", OPENAI),
-    ("triton", _OPEN_INFERENCE),
-    ("tritonserver", _OPEN_INFERENCE),
-    ("ovms", _OPEN_INFERENCE),
-    ("openvino", _OPEN_INFERENCE),
-    ("mlserver", _OPEN_INFERENCE),
-    ("sklearn", _OPEN_INFERENCE),
-    ("sklearnserver", _OPEN_INFERENCE),
-    ("xgboost", _OPEN_INFERENCE),
-    ("xgbserver", _OPEN_INFERENCE),
-    ("lightgbm", _OPEN_INFERENCE),
-    ("lgbserver", _OPEN_INFERENCE),
-    ("mlflow", _OPEN_INFERENCE),
-    ("onnx", _OPEN_INFERENCE),
-    ("tensorrt", _OPEN_INFERENCE),
-    ("tensorflow", _KSERVE_V1),
-    ("tensorflow serving", _KSERVE_V1),
-    ("torchserve", _KSERVE_V1),
-    ("pytorch", _KSERVE_V1),
-    ("pmml", _KSERVE_V1),
-    ("pmmlserver", _KSERVE_V1),
-    ("paddle", _KSERVE_V1),
-    ("paddleserver", _KSERVE_V1),
-)
+_WORDS: tuple[tuple[ServerType, tuple[str, ...]], ...] = (
+    (OPENAI, (
+        "vllm", "nim", "tgi", "text generation inference", "llama cpp", "llamacpp", "llamafile", "ollama", "sglang",
+    )),
+    (_OPEN_INFERENCE, (
+        "triton", "tritonserver", "ovms", "openvino", "mlserver", "sklearn", "sklearnserver", "xgboost", "xgbserver",
+        "lightgbm", "lgbserver", "mlflow", "onnx", "tensorrt",
+    )),
+    (_KSERVE_V1, (
+        "tensorflow", "tensorflow serving", "torchserve", "pytorch", "pmml", "pmmlserver", "paddle", "paddleserver",
+    )),
+)  # fmt: skip
 _HUGGING_FACE = ("huggingface", "huggingfaceserver", "hugging face")
 _BY_PROTOCOL: Mapping[str, ServerType] = {"v1": _KSERVE_V1, "v2": _OPEN_INFERENCE}
 
@@ -156,7 +135,7 @@ def detect_server_type(served: Served, runtime: Runtime | None = None) -> Server
         words = f" {_plain(text)} "
         if any(f" {name} " in words for name in _HUGGING_FACE):
             return _hugging_face(served, protocol)
-        if found := next((type_ for name, type_ in _TYPES_BY_WORD if f" {name} " in words), None):
+        if found := next((type_ for type_, names in _WORDS for name in names if f" {name} " in words), None):
             return found if found == OPENAI else _BY_PROTOCOL.get(protocol, found)
     return _BY_PROTOCOL.get(protocol, "")
 

@@ -87,6 +87,10 @@ class Stated:
             (field.place for field in self.fields if field.name == name), f"the annotation {ANNOTATION_PREFIX}{name}"
         )
 
+    def key(self, name: str) -> str:
+        """Return the key of the annotation with a field."""
+        return next((field.key for field in self.fields if field.name == name), f"{ANNOTATION_PREFIX}{name}")
+
     def tags(self, ignored: tuple[str, ...] = ()) -> tuple[str, ...]:
         """Return the tags, without those of labels that match the patterns `ignored`."""
         return tag_set((*(label_tag(key, value, ignored) for key, value in self.labels), *self.kinds))
@@ -118,7 +122,8 @@ def card_problems(stated: Stated, *, subject: str, lacking: bool) -> tuple[Probl
     if bool(source) != bool(name):
         given, missing = (_CATALOG_SOURCE, _CATALOG_MODEL) if source else (_CATALOG_MODEL, _CATALOG_SOURCE)
         message = f"it has the annotation {given} and not {missing}: no card is looked for"
-        return (Problem("catalog_model_incomplete", "warning", subject, message, f"add {missing}, or remove {given}"),)
+        remedy = f"add {missing}, or remove {given}"
+        return (Problem("catalog_model_incomplete", "warning", subject, message, remedy, given),)
     if not source or (stated.catalog_model is not None and not lacking):
         return ()
     message = f"the model catalog has no card of model {values.shown(name)} in source {values.shown(source)}"
@@ -126,7 +131,7 @@ def card_problems(stated: Stated, *, subject: str, lacking: bool) -> tuple[Probl
         "write the source's id and the model's whole name, with its group, as the catalog has them, in "
         f"{_CATALOG_SOURCE} and {_CATALOG_MODEL}"
     )
-    return (Problem("catalog_model_unknown", "warning", subject, message, remedy),)
+    return (Problem("catalog_model_unknown", "warning", subject, message, remedy, _CATALOG_MODEL),)
 
 
 def _asks_authentication(annotations: Mapping[str, Any], labels: Mapping[str, Any]) -> bool | None:

@@ -4,12 +4,12 @@ Source: KServe, `StorageSpec` and its credentials package (what happens to `stor
 webhooks of Red Hat OpenShift AI 2.25 to 3.5 (what happens to a connection). A bucket that is not named is unknown.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from common.problems import Problem, ProblemId
 from services.normalizer.normalize import values
 from services.normalizer.normalize.connection import (
     CONNECTIONS_ANNOTATION,
@@ -19,6 +19,7 @@ from services.normalizer.normalize.connection import (
     is_secret_name,
 )
 from services.normalizer.normalize.links import read_link, without_credentials
+from services.normalizer.normalize.result import Notes
 
 _S3 = "s3"
 _VOLUME = "pvc"
@@ -39,7 +40,7 @@ class StorageFacts:
     `key` (an entry of KServe's storage configuration) or by the parameters `type`, `bucket` and `claim`. `connection`
     is the name of the connection, by annotation (`annotated`), else key, else pull secret; `connection_path` is the
     path by annotation. `by_key`: the platform writes an S3 connection as key and path, as in InferenceServices, not as
-    a location. `uri_field` is the field that has the location.
+    a location, as in LLMInferenceServices.
     """
 
     uri: str = ""
@@ -54,15 +55,27 @@ class StorageFacts:
     connection_path: str = ""
     annotated: bool = False
     by_key: bool = True
-    uri_field: str = "storageUri"
+
+    @property
+    def uri_field(self) -> str:
+        """The field that has the location."""
+        return "storageUri" if self.by_key else "model.uri"
+
+    @property
+    def uri_key(self) -> str:
+        """The last part of that field."""
+        return self.uri_field.rpartition(".")[2]
 
 
 class Location(NamedTuple):
-    """A location: an absolute URL without credentials, or a description where there is no URL; both may be empty."""
+    """A location: an absolute URL without credentials, or a description where there is no URL; both may be empty.
+
+    `connection` is the name of the one that is needed to read it, if there is no URL.
+    """
 
     url: str = ""
     words: str = ""
-    problems: tuple[Problem, ...] = ()
+    connection: str = ""
 
 
 def secret_name(storage: StorageFacts) -> str:
@@ -82,36 +95,22 @@ def needs_bucket(storage: StorageFacts) -> bool:
     return bool(storage.by_key and storage.path and secret_name(storage) and not named)
 
 
-def locate(storage: StorageFacts, *, subject: str, connection: Connection | None = None) -> Location:
+def locate(storage: StorageFacts, notes: Notes, connection: Connection | None = None) -> Location:
     """Return where the files are; `connection` is that of the Secret `secret_name`, None where it is not known."""
-    problems = list(_stated_problems(storage, subject))
+    _note_storage(storage, notes)
     if connection is not None:
-        problems += _connection_problems(storage, connection, subject)
-    url, words = _location(storage, connection)
-    link = read_link(url) if url else None
-    if url and link is None:
-        problems.append(
-            Problem(
-                "invalid_url",
-                "warning",
-                subject,
-                f"the storage location {values.shown(url)} is an invalid URL and is left out",
-                "write it with a scheme, such as oci://, s3:// or pvc://",
-            )
-        )
-    elif link and link.stripped:
-        problems.append(
-            Problem(
-                "credentials_removed",
-                "warning",
-                subject,
-                "the storage location holds credentials, which are left out",
-                "give them to KServe by a Secret: anyone who may read the object can read them",
-            )
-        )
-    if link and not storage.path:
-        problems += _scheme_problems(storage, link.url, subject)
-    return Location(link.url if link else "", words, tuple(problems))
+        _note_connection(storage, connection, notes)
+    written, words = _location(storage, connection)
+    url = notes.link(
+        written,
+        place="the storage location",
+        correct="write it with a scheme, such as oci://, s3:// or pvc://",
+        replace="give them to KServe by a Secret: anyone who may read the object can read them",
+        key=storage.uri_key,
+    )
+    if url and not storage.path:
+        _note_scheme(storage, url, notes)
+    return Location(url, words)
 
 
 def _location(storage: StorageFacts, connection: Connection | None) -> tuple[str, str]:
@@ -125,8 +124,8 @@ def _location(storage: StorageFacts, connection: Connection | None) -> tuple[str
     return _by_connection(storage, connection), ""
 
 
-def _scheme_problems(storage: StorageFacts, url: str, subject: str) -> Iterator[Problem]:
-    """Yield the problem that KServe itself fetches nothing from locations with the scheme of `url`.
+def _note_scheme(storage: StorageFacts, url: str, notes: Notes) -> None:
+    """Note if KServe itself fetches nothing from locations with the scheme of `url`.
 
     For an InferenceService a ClusterStorageContainer can add any scheme (KServe: "Storage Containers").
     """
@@ -137,13 +136,12 @@ def _scheme_problems(storage: StorageFacts, url: str, subject: str) -> Iterator[
     alike = [each for each in known if each[0] == scheme[0].lower() and abs(len(each) - len(scheme)) <= 1]
     meant = get_close_matches(scheme.lower(), alike, n=1, cutoff=0.5)
     container = "; nothing needs doing if a ClusterStorageContainer of the cluster fetches it" if storage.by_key else ""
-    yield Problem(
+    notes.info(
         "storage_scheme_unknown",
-        "info",
-        subject,
         f"KServe itself does not fetch models from {scheme}:// ({storage.uri_field})"
         + (f": did you mean {meant[0]}://?" if meant else ""),
         f"write one of {', '.join(f'{each}://' for each in sorted(known))}{container}",
+        key=storage.uri_key,
     )
 
 
@@ -175,87 +173,78 @@ def _by_connection(storage: StorageFacts, connection: Connection | None) -> str:
     return f"{_S3}://{connection.bucket}/{path}" if connection.type == "s3" and connection.bucket and path else ""
 
 
-def _stated_problems(storage: StorageFacts, subject: str) -> Iterator[Problem]:
-    """Yield the problems of what the deployment itself says."""
-
-    def problem(id_: ProblemId, message: str, remedy: str) -> Problem:
-        return Problem(id_, "warning", subject, message, remedy)
-
+def _note_storage(storage: StorageFacts, notes: Notes) -> None:
+    """Note what is wrong with what the deployment itself says."""
     if storage.annotated and not is_secret_name(storage.connection):
-        yield problem(
+        notes.warning(
             "connection_name_invalid",
             f"its connection {values.shown(storage.connection)} is not the name of one Secret, and the platform "
             "refuses it",
             f"name one connection of the same namespace in the annotation {CONNECTIONS_ANNOTATION}, without the "
             "namespace",
+            key=CONNECTIONS_ANNOTATION,
         )
     if storage.uri and storage.path:
-        yield problem(
+        notes.warning(
             "storage_refused_by_kserve",
             "it has both a storageUri and a storage path, which KServe refuses",
             "remove one of them",
         )
     elif storage.path and not storage.model_mesh and storage.type == _S3 and not storage.bucket:
-        yield problem(
+        notes.warning(
             "storage_refused_by_kserve",
             "its storage is of type s3 without a bucket, which KServe refuses",
             "name the bucket in storage.parameters, or remove the type",
         )
     elif storage.path and storage.bucket and not storage.type and not storage.key:
-        yield problem(
+        notes.warning(
             "storage_refused_by_kserve",
             "its storage names a bucket without a type or a key, which KServe refuses",
             "add type: s3 to storage.parameters",
         )
     elif not storage.uri and not storage.path and (storage.key or storage.type or storage.bucket):
-        yield problem(
+        notes.warning(
             "storage_without_path",
             "its storage has no path, so that KServe fetches no model",
             f"name the path in storage.path, or in the annotation {PATH_ANNOTATION} of a connection",
         )
     if storage.further:
-        yield Problem(
+        notes.info(
             "several_storage_locations",
-            "info",
-            subject,
             f"it has {len(storage.further) + 1} storage locations; only the first is shown",
             "write the one that matters most first",
         )
 
 
-def _connection_problems(storage: StorageFacts, connection: Connection, subject: str) -> Iterator[Problem]:
-    """Yield the problems of the connection, and of how the platform has applied it."""
+def _note_connection(storage: StorageFacts, connection: Connection, notes: Notes) -> None:
+    """Note what is wrong with the connection, and with how the platform has applied it."""
     if connection.state == "missing" and not storage.annotated:
         return  # the key may be an entry of a storage configuration that people write themselves
     if storage.annotated or connection.type:
-        yield from connection_problems(connection, by_key=storage.by_key and not storage.uri)
+        notes.add(connection_problems(connection, by_key=storage.by_key and not storage.uri))
     if not storage.annotated or connection.state != "read" or not connection.type:
         return
     if storage.uri:
-        yield from _outdated(storage, connection, subject)
+        _note_outdated(storage, connection, notes)
     elif not storage.path and not storage.key:
-        yield from _not_applied(storage, connection, subject)
+        _note_unapplied(storage, connection, notes)
 
 
-def _not_applied(storage: StorageFacts, connection: Connection, subject: str) -> Iterator[Problem]:
-    """Yield why a connection leads to no location, or to one that the platform has not written into the deployment."""
+def _note_unapplied(storage: StorageFacts, connection: Connection, notes: Notes) -> None:
+    """Note why a connection leads to no location, or to one that the platform has not written into the deployment."""
     if connection.type == "oci":
         message = f"its connection {connection.name} gives access to a registry, but no image is named"
-        yield Problem(
-            "connection_incomplete", "warning", subject, message, f"write the image as {storage.uri_field}, oci://…"
-        )
+        notes.warning("connection_incomplete", message, f"write the image as {storage.uri_field}, oci://…")
     elif connection.type == "s3" and not storage.connection_path:
         message = f"no path is named in the bucket of its connection {connection.name}"
-        yield Problem(
-            "connection_incomplete", "warning", subject, message, f"name the path in the annotation {PATH_ANNOTATION}"
-        )
+        notes.warning("connection_incomplete", message, f"name the path in the annotation {PATH_ANNOTATION}")
     elif _by_connection(storage, connection):
         message = f"the platform has not applied its connection {connection.name}, so that no model is fetched"
-        yield Problem("connection_not_applied", "warning", subject, message, _ADD_AGAIN)
+        notes.warning("connection_not_applied", message, _ADD_AGAIN, key=CONNECTIONS_ANNOTATION)
 
 
-def _outdated(storage: StorageFacts, connection: Connection, subject: str) -> Iterator[Problem]:
-    """Yield the problem that a connection leads to a new location, which takes effect when the model is deployed again.
+def _note_outdated(storage: StorageFacts, connection: Connection, notes: Notes) -> None:
+    """Note that a connection leads to a new location, which takes effect when the model is deployed again.
 
     Source: "Using connections", section 3.2. An InferenceService's S3 connection never sets the location.
     """
@@ -263,31 +252,30 @@ def _outdated(storage: StorageFacts, connection: Connection, subject: str) -> It
         return
     now, before = read_link(_by_connection(storage, connection)), read_link(storage.uri)
     if now and before and now.url.rstrip("/") != before.url.rstrip("/"):
-        yield Problem(
+        notes.info(
             "connection_changed",
-            "info",
-            subject,
             f"its connection {connection.name} leads to {values.shown(now.url)} now, it was deployed with another one",
             "deploy it again to have it use the new location",
         )
 
 
 def read_storage(
-    spec: Mapping[str, Any],
     annotations: Mapping[str, Any],
     *,
     uris: tuple[str, ...],
     pull_secret: str,
-    model_mesh: bool,
+    spec: Mapping[str, Any] = MappingProxyType({}),
+    model_mesh: bool = False,
+    by_key: bool = True,
 ) -> StorageFacts:
-    """Return what an InferenceService says; `spec` is that of its model, `uris` are complete locations."""
-    key = values.line_at(spec, "storage", "key")
-    parameters = values.mapping(values.at(spec, "storage", "parameters"))
+    """Return what a deployment says; `uris` are complete locations, `spec` is an InferenceService's `storage`."""
+    key = values.line(spec.get("key"))
+    parameters = values.mapping(spec.get("parameters"))
     annotated = values.line(annotations.get(CONNECTIONS_ANNOTATION))
     return StorageFacts(
         uri=uris[0] if uris else "",
         further=uris[1:],
-        path=values.line_at(spec, "storage", "path"),
+        path=values.line(spec.get("path")),
         key=key,
         type=values.line(parameters.get("type")).lower(),
         bucket=values.line(parameters.get("bucket")),
@@ -296,17 +284,5 @@ def read_storage(
         connection=without_credentials(annotated or key or pull_secret),
         connection_path=values.line(annotations.get(PATH_ANNOTATION)),
         annotated=bool(annotated),
-    )
-
-
-def read_llm_storage(uri: str, annotations: Mapping[str, Any], *, pull_secret: str) -> StorageFacts:
-    """Return what an LLMInferenceService says."""
-    annotated = values.line(annotations.get(CONNECTIONS_ANNOTATION))
-    return StorageFacts(
-        uri=uri,
-        connection=without_credentials(annotated or pull_secret),
-        connection_path=values.line(annotations.get(PATH_ANNOTATION)),
-        annotated=bool(annotated),
-        by_key=False,
-        uri_field="model.uri",
+        by_key=by_key,
     )

@@ -9,59 +9,35 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import translate
 from functools import lru_cache
+from typing import TYPE_CHECKING, TypeAlias
 
 from common import backstage
 from services.normalizer.normalize import values
-from services.normalizer.normalize.registry_objects import ModelArtifact, ModelVersion, PropertyValue, RegisteredModel
 from services.normalizer.normalize.result import Notes
 
+if TYPE_CHECKING:  # slow to import, and not needed for the tags of deployments
+    from services.normalizer.normalize.registry_objects import (
+        ModelArtifact,
+        ModelVersion,
+        PropertyValue,
+        RegisteredModel,
+    )
+
 MACHINERY = (
-    "*.k8s.io/*",
-    "*.kubernetes.io/*",
-    "k8s-app",
-    "kubernetes.io/*",
-    "controller-revision-hash",
-    "pod-template-*",
-    "rollouts-pod-template-hash",
-    "chart",
-    "helm.sh/*",
-    "heritage",
-    "meta.helm.sh/*",
-    "*.argoproj.io/*",
-    "*.fluxcd.io/*",
-    "fluxcd.io/*",
-    "*.knative.dev/*",
-    "*.x-k8s.io/*",
-    "*.tekton.dev/*",
-    "tekton.dev/*",
-    "istio.io/*",
-    "*.istio.io/*",
-    "maistra.io/*",
-    "olm.*",
-    "operators.coreos.com/*",
-    "velero.io/*",
-    "kyverno.io/*",
-    "*.kyverno.io/*",
-    "crossplane.io/*",
-    "*.crossplane.io/*",
-    "external-secrets.io/*",
-    "*.external-secrets.io/*",
-    "prometheus.io/*",
-    "openshift.io/*",
-    "*.openshift.io/*",
-    "backstage.io/*",
-    "rhdh.io/*",
-    "*.rhdh.io/*",
-    "rhdh.modelcatalog.io/*",
-    "*.kserve.io/*",
-    "*.kubeflow.org/*",
-    "mlflow.*",
-    "*.opendatahub.io/*",
-    "opendatahub.io/*",
-    "_*",
-)
-"""Labels of Kubernetes and OpenShift, of what deploys, secures and watches there, of Backstage, KServe, Kubeflow,
-MLflow and the dashboard, and the properties that dashboards keep to themselves (`_...`); `*` is any text."""
+    # Kubernetes and OpenShift
+    "*.k8s.io/*", "*.kubernetes.io/*", "k8s-app", "kubernetes.io/*", "controller-revision-hash", "pod-template-*",
+    "openshift.io/*", "*.openshift.io/*", "*.x-k8s.io/*", "olm.*", "operators.coreos.com/*",
+    # What deploys
+    "rollouts-pod-template-hash", "chart", "helm.sh/*", "heritage", "meta.helm.sh/*", "*.argoproj.io/*",
+    "*.fluxcd.io/*", "fluxcd.io/*", "*.tekton.dev/*", "tekton.dev/*", "crossplane.io/*", "*.crossplane.io/*",
+    # What connects, secures and watches
+    "*.knative.dev/*", "istio.io/*", "*.istio.io/*", "maistra.io/*", "velero.io/*", "kyverno.io/*", "*.kyverno.io/*",
+    "external-secrets.io/*", "*.external-secrets.io/*", "prometheus.io/*",
+    # Backstage, KServe, Kubeflow, MLflow, and the dashboards, which keep properties to themselves (`_...`)
+    "backstage.io/*", "rhdh.io/*", "*.rhdh.io/*", "rhdh.modelcatalog.io/*", "*.kserve.io/*", "*.kubeflow.org/*",
+    "mlflow.*", "*.opendatahub.io/*", "opendatahub.io/*", "_*",
+)  # fmt: skip
+"""Labels and properties that tools write for themselves; `*` is any text."""
 _KEEP = "!"
 """The beginning of a pattern whose keys become tags although an earlier pattern matches them."""
 PROVIDER = "Provider"
@@ -87,7 +63,7 @@ _USELESS_AS_FILTER = re.compile(
 )
 _MAX_LISTED = 20
 _MAX_TOLD = 5
-_Properties = Mapping[str, PropertyValue]
+_Properties: TypeAlias = "Mapping[str, PropertyValue]"
 
 
 @lru_cache(maxsize=1024)
@@ -128,9 +104,9 @@ def _patterns(ignored: tuple[str, ...]) -> tuple[tuple[re.Pattern[str], bool], .
 
 
 def property_tags(
-    model: RegisteredModel,
-    version: ModelVersion,
-    artifacts: Iterable[ModelArtifact],
+    model: "RegisteredModel",
+    version: "ModelVersion",
+    artifacts: "Iterable[ModelArtifact]",
     *,
     with_own_place: frozenset[str],
     ignored: tuple[str, ...],
@@ -169,7 +145,7 @@ def listed(text: str) -> tuple[str, ...] | None:
     return tuple(line for line in lines if line)[:_MAX_LISTED]
 
 
-def _tag_texts(key: str, stored: PropertyValue) -> Iterator[str]:
+def _tag_texts(key: str, stored: "PropertyValue") -> Iterator[str]:
     """Yield the texts that the tags of a property are made of.
 
     A metric means nothing without its value; prose and addresses are useless as a filter.
@@ -182,7 +158,7 @@ def _tag_texts(key: str, stored: PropertyValue) -> Iterator[str]:
         yield key
 
 
-def _texts(stored: PropertyValue) -> Iterator[str]:
+def _texts(stored: "PropertyValue") -> Iterator[str]:
     entries = listed(stored.text) if stored.is_string else None
     for text in (stored.text,) if entries is None else entries:
         if len(text) <= backstage.MAX_NAME and not _USELESS_AS_FILTER.search(text):
@@ -194,7 +170,7 @@ def _last_modified(properties: _Properties) -> Iterator[str]:
         yield f"{_LAST_MODIFIED_TAG}{stored.text.translate(_TIME_SEPARATORS)}"
 
 
-def _field_tags(model: RegisteredModel, version: ModelVersion) -> Iterator[str | None]:
+def _field_tags(model: "RegisteredModel", version: "ModelVersion") -> Iterator[str | None]:
     if PROVIDER not in model.properties and PROVIDER not in version.properties:
         yield backstage.tag(model.provider)
     yield from map(backstage.tag, (model.library_name, *model.tasks))

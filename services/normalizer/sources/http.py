@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 from common.faults import Fault, kind_of
 from common.http.client import HttpClient, RemoteError, StatusError
 from common.secrets import MountedCredentials, TokenSource
-from services.normalizer.sources.faults import BadAnswer, TooLarge
+from services.normalizer.sources.faults import BadAnswer, Inconsistent, TooLarge
 from services.normalizer.sources.refs import SourceRef
 
 T = TypeVar("T")
@@ -215,6 +215,25 @@ async def for_each(
     async with asyncio.TaskGroup() as group:
         workers += [group.create_task(take()) for _ in range(width)]
     return failed
+
+
+async def ask_for_missing(
+    what: str, missing: Iterable[str], exists: Callable[[str], Awaitable[bool]]
+) -> tuple[list[str], list[RemoteError]]:
+    """Ask for each of the objects that a list of `what` lacks; return those that do not exist.
+
+    The errors, if any, show that the list is not complete after all: an object exists, or cannot be asked for.
+    """
+    present: list[str] = []
+    absent: list[str] = []
+
+    async def ask(each: str) -> None:
+        (present if await exists(each) else absent).append(each)
+
+    doubts = list((await for_each(sorted(missing), ask)).values())
+    if present:
+        doubts.append(Inconsistent(f"the list of {what} lacks {len(present)} that exist, such as {present[0]}"))
+    return absent, doubts
 
 
 def _room(body: bytearray) -> int:

@@ -102,6 +102,7 @@ def _misstated(obj: Mapping[str, Any], name: str, versions: tuple[str, ...]) -> 
             name,
             f"its API version {_KSERVE}/{version} does not exist in KServe for this kind",
             f"write apiVersion: {_KSERVE}/{versions[0]}",
+            "apiVersion",
         )
     metadata = values.mapping(obj.get("metadata"))
     if not _NAME.match(values.line(metadata.get("name"))):
@@ -111,6 +112,7 @@ def _misstated(obj: Mapping[str, Any], name: str, versions: tuple[str, ...]) -> 
             name,
             f'its name "{values.line(metadata.get("name"))}" is not valid in a cluster',
             "use at most 63 lower-case letters, digits and '-', beginning with a letter",
+            "name",
         )
     annotations = values.mapping(metadata.get("annotations"))
     for field_name, texts in (("label", values.mapping(metadata.get("labels"))), ("annotation", annotations)):
@@ -122,6 +124,7 @@ def _misstated(obj: Mapping[str, Any], name: str, versions: tuple[str, ...]) -> 
                     name,
                     f"the value of the {field_name} {key} is not text: kubectl refuses it",
                     f"write it in quotes, {key}: {_quoted(value)}",
+                    key,
                 )
     for key in annotations_among(values.mapping(metadata.get("labels"))):
         yield Problem(
@@ -130,6 +133,7 @@ def _misstated(obj: Mapping[str, Any], name: str, versions: tuple[str, ...]) -> 
             name,
             f"the label {key} is an annotation of the connector: it is not read among the labels",
             f"write {key} below annotations instead of labels",
+            key,
         )
     for found in misspellings(annotations):
         yield Problem(
@@ -138,6 +142,7 @@ def _misstated(obj: Mapping[str, Any], name: str, versions: tuple[str, ...]) -> 
             name,
             f"the annotation {found.key} is unknown" + (f"; did you mean {found.meant}?" if found.meant else ""),
             f"write {found.meant}" if found.meant else "docs/annotations.md and docs/mapping.md list the annotations",
+            found.key,
         )
 
 
@@ -167,6 +172,7 @@ def _of_field(name: str, each: FieldFault) -> Problem:
         name,
         f"its field {each.field} is {each.found}, where {each.expected} belongs: the API server refuses it",
         each.remedy,
+        _last_part(each.field),
     )
 
 
@@ -181,7 +187,13 @@ def _of_unknown(name: str, each: UnknownField) -> Problem:
         f"its field {each.field} is unknown to {known_by}{meant} If the cluster does not know it either, kubectl "
         "refuses the manifest, and other clients deploy it without this field",
         remedy,
+        _last_part(each.field),
     )
+
+
+def _last_part(field: str) -> str:
+    """Return the last name in the path of a field, which may be an item of a list."""
+    return field.rpartition(".")[2].partition("[")[0]
 
 
 def without_model(manifest: Manifest, kind: DeploymentKind, name: str) -> Noticed:
@@ -206,8 +218,8 @@ def kind_faults(manifest: Manifest, group: str, kind: str) -> Iterator[Noticed]:
     """Yield that an object serves a model and is of a kind that is not read, or nearly of one that is."""
     name = "/".join(filter(None, identity(manifest)[2:])) or "without a name"
 
-    def problem(id_: ProblemId, message: str, remedy: str) -> Noticed:
-        return Noticed(Problem(id_, "warning", f"{kind or 'object'} {name}", message, remedy), manifest.place)
+    def problem(id_: ProblemId, message: str, remedy: str, key: str = "kind") -> Noticed:
+        return Noticed(Problem(id_, "warning", f"{kind or 'object'} {name}", message, remedy, key), manifest.place)
 
     if kind in _NOT_READ.get(group, ()):
         yield problem(
@@ -221,6 +233,7 @@ def kind_faults(manifest: Manifest, group: str, kind: str) -> Iterator[Noticed]:
             f"an InferenceService {f'of API group {group}' if group else 'without apiVersion'} is not KServe's: it is "
             "not served",
             f"write apiVersion: {_KSERVE}/{_VERSION}",
+            "apiVersion",
         )
     elif group == _KSERVE and not kind:
         yield problem("kind_unknown", "it has no kind, and so is not served", f"write kind: {_ISVC}")

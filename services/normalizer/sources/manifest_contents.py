@@ -8,7 +8,7 @@ from typing import NamedTuple
 from common.problems import Problem
 from services.normalizer.facts import MANIFESTS, Ref
 from services.normalizer.normalize.connection import Connection
-from services.normalizer.normalize.deployment import Deployment, Fact, Planned
+from services.normalizer.normalize.deployment import Deployment, ObjectFact, Planned
 from services.normalizer.normalize.storage import secret_name
 from services.normalizer.sources.kustomizations import Kustomization, Overlay, is_kustomization, read_overlay
 from services.normalizer.sources.manifest_checks import Noticed, unreadable
@@ -34,12 +34,12 @@ class Contents:
     """
 
     deployments: Mapping[Ref, DeploymentManifest] = field(default_factory=dict)
-    companions: Mapping[Ref, Fact] = field(default_factory=dict)
+    companions: Mapping[Ref, ObjectFact] = field(default_factory=dict)
     noticed: tuple[Noticed, ...] = ()
     faults: tuple[DocumentFault, ...] = ()
     cluster: str = MANIFESTS
 
-    def facts(self) -> dict[Ref, Fact]:
+    def facts(self) -> dict[Ref, ObjectFact]:
         """Return the facts about the objects."""
         deployments = {
             ref: each.facts if each.has_status else Planned(each.facts) for ref, each in self.deployments.items()
@@ -112,7 +112,7 @@ class _Joining:
         self._parts: dict[Ref, Noticed] = {}
         self._connections: dict[Ref, Connection] = {}
         self.deployments: dict[Ref, DeploymentManifest] = {}
-        self.companions: dict[Ref, Fact] = {}
+        self.companions: dict[Ref, ObjectFact] = {}
         self.noticed: list[Noticed] = []
 
     def take(self, each: ObjectFacts) -> None:

@@ -1,4 +1,4 @@
-"""In which line of its file a problem is: that of the annotation, label or field that it names, not of the object."""
+"""In which line of its file a problem is: that of the annotation, label or field that it is about."""
 
 import re
 from collections.abc import Sequence
@@ -8,10 +8,6 @@ from pathlib import Path
 from services.normalizer.sources.manifest_checks import Noticed
 from services.normalizer.sources.manifest_files import Place, decoded
 
-_KEY = re.compile(
-    r"annotation (?P<annotation>[\w.-]+/[\w.-]+)|the label (?P<label>[\w./-]+)"
-    r"|its field [\w.\[\]/-]*?(?P<field>[\w-]+)(?:\[\d+\])* is |its (?P<name>name) \"|write (?P<type>kind|apiVersion): "
-)
 # What stands before the first key of an object in a line: blanks, and the signs of the lists that it is in.
 _INDENTATION = re.compile(r"[ -]*")
 
@@ -25,11 +21,9 @@ class Lines:
     def pinpoint(self, each: Noticed) -> Noticed:
         """Return the problem with the line of the annotation, label or field that it is about, if that is found."""
         problem, place = each
-        named = _KEY.search(f"{problem.message} {problem.remedy}")
-        if named is None or not place.line or len(lines := self._of(place.path)) < place.line:
+        if not problem.key or not place.line or len(lines := self._of(place.path)) < place.line:
             return each
-        column = _column(lines[place.line - 1]) if named.lastgroup == "field" else None
-        number = _find(named[named.lastgroup or 0], lines, place.line, column)
+        number = _find(problem.key, lines, place.line)
         return Noticed(problem, Place(place.path, number)) if number else each
 
     def _of(self, path: str) -> list[str]:
@@ -41,18 +35,19 @@ class Lines:
         return self._files[path]
 
 
-def _find(key: str, lines: Sequence[str], start: int, column: int | None) -> int:
+def _find(key: str, lines: Sequence[str], start: int) -> int:
     """Return the number of the first line with a key, from line `start` to the end of the document; 0 without one.
 
-    A line where the key stands in `column` comes first: deeper in an object, another field may have the same name.
+    A line where the key stands in the column of the object's first key comes first: deeper in the object, another field
+    may have the same name.
     """
     pattern = re.compile(rf"[\s\"'{{,]{re.escape(key)}[\"']?\s*:")
-    first = 0
+    first, column = 0, _column(lines[start - 1])
     for number, line in enumerate(islice(lines, start - 1, None), start):
         if number > start and line.startswith("---"):
             break
         if pattern.search(f" {line}"):
-            if column in (None, _column(line)):
+            if _column(line) == column:
                 return number
             first = first or number
     return first

@@ -11,7 +11,7 @@ from services.normalizer.normalize.connection import read_connection
 from services.normalizer.normalize.deployment import (
     DEPLOYMENT_KINDS,
     Deployment,
-    Fact,
+    ObjectFact,
     read_names,
     read_service,
     read_service_account,
@@ -45,7 +45,7 @@ class ObjectFacts(NamedTuple):
     noticed: tuple[Noticed, ...] = ()
     kind: RefKind = "isvc"
     ids: tuple[str, str] = ("", "")
-    fact: Fact | Kustomization | None = None
+    fact: ObjectFact | Kustomization | None = None
     has_status: bool = False
     part: Noticed | None = None
 

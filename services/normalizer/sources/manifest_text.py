@@ -7,6 +7,7 @@ loses nothing; JSON by a JSON parser, whose escapes YAML's does not know.
 import json
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import yaml
@@ -170,14 +171,24 @@ _LONGEST_WORD = len("false")
 _NUMERIC = frozenset("+-.0123456789")
 
 
+def _tag(text: str) -> str:
+    """Return the kind of a plain scalar."""
+    found = _PLAIN.match(text)
+    return found.lastgroup or _TEXT if found else _TEXT
+
+
+_tag_of_word = lru_cache(maxsize=1024)(_tag)  # most are keys, and these are the same in all files
+
+
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
     """The parser of PyYAML with a resolver of our own: plain scalars get one of the kinds above as their tag."""
 
     def resolve(self, kind: type[yaml.Node], value: Any, implicit: Any) -> str:
-        if kind is not yaml.ScalarNode or not implicit[0] or (len(value) > _LONGEST_WORD and value[0] not in _NUMERIC):
+        if kind is not yaml.ScalarNode or not implicit[0]:
             return _TEXT
-        found = _PLAIN.match(value)
-        return found.lastgroup or _TEXT if found else _TEXT
+        if len(value) <= _LONGEST_WORD:
+            return _tag_of_word(value)
+        return _tag(value) if value[0] in _NUMERIC else _TEXT
 
     def descend_resolver(self, current_node: Any, current_index: Any) -> None: ...
 

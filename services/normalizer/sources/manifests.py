@@ -9,8 +9,7 @@ import structlog
 from common.faults import Fault
 from common.problems import Problem
 from services.normalizer.facts import MANIFESTS, Gone, Ref
-from services.normalizer.normalize.deployment import Fact
-from services.normalizer.source import Sink
+from services.normalizer.source import Fact, Sink
 from services.normalizer.sourcebook import SourceKind
 from services.normalizer.sources.kustomizations import is_kustomization
 from services.normalizer.sources.manifest_checks import Noticed
@@ -40,7 +39,7 @@ class ManifestSource:
         self._stamps: dict[Path, Stamp] = {}
         self._files: dict[Path, FileFacts] = {}
         self._read_as: dict[Path, tuple[Stamp, str]] = {}  # the stamps of files, and the namespaces that they got
-        self._facts: dict[Ref, Fact] = {}
+        self._facts: Mapping[Ref, Fact] = {}
         self._places: dict[Ref, Place] = {}
         self._lines = Lines()
         self._told: set[Problem] = set()

@@ -25,8 +25,8 @@ from services.normalizer.normalize.mlflow_objects import (
 )
 from services.normalizer.normalize.registered_version import RegisteredVersion, joined
 from services.normalizer.normalize.registry_objects import ModelArtifact, ModelVersion
-from services.normalizer.sources.faults import BadAnswer, Inconsistent, fault_of, longest_wait
-from services.normalizer.sources.http import Remote, for_each
+from services.normalizer.sources.faults import BadAnswer, fault_of, longest_wait
+from services.normalizer.sources.http import Remote, ask_for_missing, for_each
 from services.normalizer.sources.mlflow_lists import API, MODELS, VERSIONS, ListItems, MlflowLists
 from services.normalizer.sources.registry_source import Look
 
@@ -116,16 +116,8 @@ class MlflowPoller:
         `listed` are the versions that came, `models` the models. Returns the versions that were deleted, and errors
         that show that the lists are not complete after all.
         """
-        present: list[str] = []
-        absent: list[str] = []
-
-        async def ask(each: str) -> None:
-            (present if await self._exists(each) else absent).append(each)
-
-        missing = (self._raw.keys() | self._expected) - listed
-        doubts = list((await for_each(sorted(missing - self._absent), ask)).values())
-        if present:
-            doubts.append(Inconsistent(f"the list of versions lacks {len(present)} that exist, such as {present[0]}"))
+        missing = (self._raw.keys() | self._expected) - listed - self._absent
+        absent, doubts = await ask_for_missing("versions", missing, self._exists)
         for each in absent:
             self._absent.add(each)
             self._raw.pop(each, None)

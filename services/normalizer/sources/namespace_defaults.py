@@ -11,9 +11,9 @@ from common.kube.replica import Key
 from common.kube.reporting import STARTING
 from common.kube.resources import NAMESPACES
 from services.normalizer.facts import Gone, Missing, Ref, Unusable
-from services.normalizer.normalize.deployment import Deployment, Fact, Planned
+from services.normalizer.normalize.deployment import Deployment, Planned
 from services.normalizer.normalize.stated import NOTHING, Inheritance, read_namespace
-from services.normalizer.source import News, Sink, Source
+from services.normalizer.source import Fact, News, Sink, Source
 from services.normalizer.sources.kserve.collection import Collection, Scope
 from services.normalizer.sources.wrappers import WrappedSink, Wrapper
 

@@ -1,7 +1,7 @@
 """Servers of the OpenAI API outside clusters, named in OPENAI_SERVERS: the models that each lists, polled."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from urllib.parse import urlsplit
 
 from common.backoff import Backoff, happens, spread
@@ -53,7 +53,6 @@ class OpenAiSource:
         connector: Connector,
         interval: float,
         hold: float,
-        clock: Callable[[], float] = loop_time,
     ) -> None:
         """`interval`: seconds between two polls, and the longest pause after failures."""
         self.id = ref.source
@@ -61,7 +60,6 @@ class OpenAiSource:
         self._connector = connector
         self._interval = interval
         self._hold = hold
-        self._clock = clock
         self._backoff = Backoff(min(RETRY, interval), interval)
         self._reporter = FaultReporter()
         self._listed: dict[str, float] = {}
@@ -115,7 +113,7 @@ class OpenAiSource:
         return names
 
     def _tell(self, names: Sequence[str], sink: Sink) -> None:
-        now = self._clock()
+        now = loop_time()
         self._listed |= dict.fromkeys(names, now)
         self._listed = {name: at for name, at in self._listed.items() if now - at <= self._hold}
         kept = [name for name in self._listed if name not in set(names)]

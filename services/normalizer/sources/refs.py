@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from typing import Literal
 from urllib.parse import urlsplit
 
-from services.normalizer.facts import MLFLOW
+from services.normalizer.facts import MLFLOW, RegistryApi
 from services.normalizer.normalize.addresses import DEFAULT_PORTS
-from services.normalizer.normalize.registered_version import Registry, RegistryApi
+from services.normalizer.normalize.registered_version import Registry
 
 ServerKind = Literal["registry", "catalog", "openai"]
 Api = RegistryApi | Literal["openai"]

@@ -13,9 +13,8 @@ from common.faults import Fault
 from common.problems import Problem
 from services.normalizer.facts import Gone, Missing, Ref
 from services.normalizer.normalize.cards import CatalogModel
-from services.normalizer.normalize.deployment import Fact
 from services.normalizer.normalize.registered_version import RegisteredVersion, Registry
-from services.normalizer.source import Sink
+from services.normalizer.source import Fact, Sink
 from services.normalizer.sourcebook import SourceKind
 from services.normalizer.sources.faults import internal, no_address
 from services.normalizer.sources.http import Connector, FaultReporter, Remote

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from common.faults import Fault
 from common.problems import Problem
 from services.normalizer.facts import Gone, Missing, Ref, Unusable
-from services.normalizer.normalize.deployment import Deployment, Fact, Planned
+from services.normalizer.normalize.deployment import Deployment, Planned
 from services.normalizer.normalize.selection import Selection
-from services.normalizer.source import Locating, News, Provable, Sink, Source
+from services.normalizer.source import Fact, Locating, News, Provable, Sink, Source
 
 
 class Wrapper:

@@ -4,8 +4,7 @@ import pytest
 
 from common.kube.workqueue import WorkQueue, WorkQueueMetrics
 from common.metrics import Metrics
-
-pytestmark = pytest.mark.looptime
+from tests.simulation.loop import simulated
 
 
 @pytest.fixture
@@ -33,18 +32,21 @@ def clock() -> float:
     return asyncio.get_running_loop().time()
 
 
+@simulated
 async def test_one_batch_has_every_ready_key_once_in_order(queue: WorkQueue[str]) -> None:
     for key in ("b", "a", "b", "c", "a"):
         queue.add(key)
     assert await take(queue) == ["b", "a", "c"]
 
 
+@simulated
 async def test_get_waits_for_a_key(queue: WorkQueue[str]) -> None:
     asyncio.get_running_loop().call_later(5, queue.add, "a")
     assert await take(queue) == ["a"]
     assert clock() == 5
 
 
+@simulated
 async def test_a_key_added_while_worked_on_comes_again_once_and_not_before_it_is_done(queue: WorkQueue[str]) -> None:
     queue.add("a")
     assert await queue.get() == ["a"]
@@ -58,6 +60,7 @@ async def test_a_key_added_while_worked_on_comes_again_once_and_not_before_it_is
         await asyncio.wait_for(queue.get(), 1000)
 
 
+@simulated
 async def test_delayed_keys_come_at_their_time(queue: WorkQueue[str]) -> None:
     queue.add_after("late", 120)
     queue.add_after("soon", 2)
@@ -65,6 +68,7 @@ async def test_delayed_keys_come_at_their_time(queue: WorkQueue[str]) -> None:
     assert (await take(queue), clock()) == (["late"], 120)
 
 
+@simulated
 async def test_a_key_due_comes_between_keys_that_never_stop_coming(queue: WorkQueue[str]) -> None:
     queue.add_after("delayed", 0.5)
     seen = set()
@@ -75,12 +79,14 @@ async def test_a_key_due_comes_between_keys_that_never_stop_coming(queue: WorkQu
     assert seen == {"busy", "delayed"}
 
 
+@simulated
 async def test_an_earlier_delay_wakes_the_waiting_consumer(queue: WorkQueue[str]) -> None:
     queue.add_after("a", 100)
     asyncio.get_running_loop().call_later(1, queue.add_after, "b", 2)
     assert (await take(queue), clock()) == (["b"], 3)
 
 
+@simulated
 async def test_the_earliest_wish_for_a_key_counts(queue: WorkQueue[str]) -> None:
     queue.add_after("a", 10)
     queue.add_after("a", 50)
@@ -93,11 +99,13 @@ async def test_the_earliest_wish_for_a_key_counts(queue: WorkQueue[str]) -> None
         await asyncio.wait_for(queue.get(), 1000)
 
 
+@simulated
 async def test_no_delay_is_at_once(queue: WorkQueue[str]) -> None:
     queue.add_after("a", 0)
     assert (await take(queue), clock()) == (["a"], 0)
 
 
+@simulated
 async def test_a_retry_while_worked_on_waits_its_pause(queue: WorkQueue[str]) -> None:
     queue.add("a")
     assert await queue.get() == ["a"]
@@ -106,6 +114,7 @@ async def test_a_retry_while_worked_on_waits_its_pause(queue: WorkQueue[str]) ->
     assert (await take(queue), clock()) == (["a"], 1)
 
 
+@simulated
 async def test_a_retry_due_before_the_work_is_done_comes_right_after(queue: WorkQueue[str]) -> None:
     queue.add("slow")
     await queue.get()
@@ -116,12 +125,14 @@ async def test_a_retry_due_before_the_work_is_done_comes_right_after(queue: Work
     assert (await take(queue), clock()) == (["slow"], 5)
 
 
+@simulated
 async def test_news_ends_the_pause_of_a_retry(queue: WorkQueue[str]) -> None:
     queue.retry_after("a", 1)
     queue.add("a")
     assert (await take(queue), clock()) == (["a"], 0)
 
 
+@simulated
 async def test_metrics_as_controller_runtime_names_them(queue: WorkQueue[str], metrics: Metrics) -> None:
     assert value(metrics, "workqueue_depth") == 0
     queue.add("a")

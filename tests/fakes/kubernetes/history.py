@@ -118,7 +118,7 @@ class Log:
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._events: list[Event] = []
-        self._waiters: set[asyncio.Event] = set()
+        self._waiters: dict[asyncio.Event, None] = {}  # in the order in which they came
         self.compacted = 0  # requests for events up to this revision are refused
         self.dropped = 0  # the last event that is really forgotten
         self.closed = False
@@ -155,9 +155,9 @@ class Log:
     def subscribe(self) -> asyncio.Event:
         """An event that is set whenever there may be something new."""
         waiter = asyncio.Event()
-        self._waiters.add(waiter)
+        self._waiters[waiter] = None
         return waiter
 
     def unsubscribe(self, waiter: asyncio.Event) -> None:
         """Forget a waiter."""
-        self._waiters.discard(waiter)
+        self._waiters.pop(waiter, None)

@@ -143,7 +143,7 @@ class Watches:
     def __init__(self, store: Store, count_bytes: Callable[[int], None]) -> None:
         self._store = store
         self._count_bytes = count_bytes
-        self._open: set[Watch] = set()
+        self._open: dict[Watch, None] = {}  # in the order in which they came
 
     def count(self, plural: str = "") -> int:
         """How many watches are open."""
@@ -175,7 +175,7 @@ class Watches:
         watch.orders.extend(orders)
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
         first, ended = watch.begin()
-        self._open.add(watch)
+        self._open[watch] = None
         try:
             await response.prepare(request)
             if first and not orders:
@@ -183,7 +183,7 @@ class Watches:
             if not ended:
                 await watch.run(response)
         finally:
-            self._open.discard(watch)
+            self._open.pop(watch, None)
         await response.write_eof()
         return response
 

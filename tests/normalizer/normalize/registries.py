@@ -7,9 +7,9 @@ from typing import Any
 from services.normalizer.normalize.deployment import Deployment
 from services.normalizer.normalize.document import ServerFacts, server_facts
 from services.normalizer.normalize.kserve_objects import read_isvc
+from services.normalizer.normalize.linking import RegistryIndex
 from services.normalizer.normalize.registered_version import RegisteredVersion, Registry, joined
 from services.normalizer.normalize.registry import normalize_version
-from services.normalizer.normalize.registry_index import RegistryIndex
 from services.normalizer.normalize.registry_objects import (
     Item,
     ModelArtifact,
@@ -20,7 +20,7 @@ from services.normalizer.normalize.registry_objects import (
     parse_item,
 )
 from services.normalizer.normalize.result import Defaults, Normalized
-from services.normalizer.sources.kubeflow.joining import join
+from services.normalizer.sources.kubeflow.tables import join
 from tests.normalizer.normalize.objects import DEFAULTS, isvc
 
 PUBLIC = Registry("r1", "public", "registries")

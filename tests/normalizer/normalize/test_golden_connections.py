@@ -8,6 +8,7 @@ from services.normalizer.normalize.connection import Connection, read_connection
 from services.normalizer.normalize.deployment import Deployment
 from services.normalizer.normalize.kserve_objects import read_isvc, read_llmisvc
 from services.normalizer.normalize.links import as_link
+from services.normalizer.normalize.result import Notes
 from services.normalizer.normalize.storage import locate, secret_name
 from tests.normalizer.normalize import golden
 from tests.normalizer.normalize.objects import normalized_deployment
@@ -40,7 +41,7 @@ def test_location_without_the_secret(name: str) -> None:
     case = CASES[name]
     deployment = deployment_of(case)
     assert deployment.storage.connection == case["connection"]
-    assert locate(deployment.storage, subject="x").url == (as_link(case["location"].strip()) or "")
+    assert locate(deployment.storage, Notes("x")).url == (as_link(case["location"].strip()) or "")
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -48,7 +49,7 @@ def test_location_with_the_secret(name: str) -> None:
     case = CASES[name]
     deployment = deployment_of(case)
     connection = connection_of(case, deployment)
-    place = locate(deployment.storage, subject="x", connection=connection)
+    place = locate(deployment.storage, Notes("x"), connection)
     assert place.url == (as_link(case["withSecret"].strip()) or "")
     result = normalized_deployment(deployment, connection=connection)
     assert CANARY not in repr((connection, place, result))

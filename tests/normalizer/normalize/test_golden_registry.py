@@ -4,13 +4,11 @@ from typing import Any
 
 import pytest
 
-from services.normalizer.normalize.cards import catalog_model
 from services.normalizer.normalize.document import server_facts
 from services.normalizer.normalize.kserve_objects import read_isvc
-from services.normalizer.normalize.linking import link
-from services.normalizer.normalize.registered_version import Registry, joined
+from services.normalizer.normalize.linking import RegistryIndex, link
+from services.normalizer.normalize.registered_version import Registry, catalog_model, joined
 from services.normalizer.normalize.registry import normalize_version
-from services.normalizer.normalize.registry_index import RegistryIndex
 from services.normalizer.normalize.registry_objects import (
     Item,
     ModelArtifact,

@@ -5,9 +5,8 @@ import pytest
 from services.normalizer.facts import Ref
 from services.normalizer.normalize.deployment import Deployment
 from services.normalizer.normalize.kserve_objects import read_isvc
-from services.normalizer.normalize.linking import Link, ServerClaim, choose_server, link
+from services.normalizer.normalize.linking import Link, RegistryIndex, ServerClaim, choose_server, link
 from services.normalizer.normalize.registered_version import Registry
-from services.normalizer.normalize.registry_index import RegistryIndex
 from services.normalizer.normalize.registry_objects import RegistryInferenceService
 from tests.normalizer.normalize.objects import isvc
 from tests.normalizer.normalize.registries import index, labelled, model, record, version
@@ -41,6 +40,14 @@ def test_labels_that_name_nothing_live(labels: dict[str, str]) -> None:
     assert found.version is None
     assert [problem.severity for problem in found.problems] == ["info"]
     assert link(labelled(**labels), []) == Link()
+
+
+@pytest.mark.parametrize("family", ["modelregistry.opendatahub.io", "modelregistry.kubeflow.org"])
+def test_a_remedy_names_the_labels_that_were_written(family: str) -> None:
+    (gone,) = link(labelled(family, registered_model_id="7"), [index()]).problems
+    assert f"correct the labels {family}/…" in gone.remedy
+    (ambiguous,) = link(labelled(family, registered_model_id="1"), [index(), index(OTHER)]).problems
+    assert f"with the labels {family}/registered-model-id" in ambiguous.remedy
 
 
 @pytest.mark.parametrize(

@@ -11,16 +11,14 @@ from hypothesis import strategies as st
 from common.catalog import CatalogDocument
 from common.problems import Problem
 from services.normalizer.normalize.addresses import resolve
-from services.normalizer.normalize.cards import catalog_model, readme_card
 from services.normalizer.normalize.connection import read_connection, readable_part
 from services.normalizer.normalize.deployment import Belongings, Deployment, read_service, read_service_account
 from services.normalizer.normalize.document import normalize_deployment, server_facts
 from services.normalizer.normalize.kserve_objects import read_isvc, read_llmisvc
-from services.normalizer.normalize.linking import link
+from services.normalizer.normalize.linking import RegistryIndex, link
 from services.normalizer.normalize.owners import parse_owner
-from services.normalizer.normalize.registered_version import Registry, joined
+from services.normalizer.normalize.registered_version import Registry, catalog_model, joined, readme_card
 from services.normalizer.normalize.registry import normalize_version
-from services.normalizer.normalize.registry_index import RegistryIndex
 from services.normalizer.normalize.registry_objects import (
     Item,
     ModelArtifact,

@@ -5,7 +5,9 @@ from typing import Any
 import pytest
 
 from common.details import DetailLink, Details
-from services.normalizer.normalize.cards import CARD_LIMIT, CatalogModel, catalog_model, readme_card
+from services.normalizer.facts import RegistryApi
+from services.normalizer.normalize.cards import CARD_LIMIT, CatalogModel
+from services.normalizer.normalize.registered_version import Registry, catalog_model, readme_card
 from services.normalizer.normalize.registry import PROPERTIES
 from services.normalizer.normalize.result import Defaults
 from tests.normalizer.normalize.objects import URL, model_of, server_of
@@ -441,3 +443,10 @@ def test_a_readme_that_is_too_large_is_shortened_and_told() -> None:
 def test_what_an_artifact_says_of_its_origin(fields: dict[str, str], path: str | None) -> None:
     found = catalog_model([artifact(modelSourceClass="c", **fields)])
     assert (found.path if found else None) == path
+
+
+@pytest.mark.parametrize(("api", "place"), [("kubeflow", "custom property"), ("mlflow", "tag")])
+def test_a_remedy_calls_a_property_as_its_registry_does(api: RegistryApi, place: str) -> None:
+    of_model = model(customProperties=strings(API_Type="rest"))
+    (problem,) = document(of_model, registry=Registry("r1", "public", api=api)).problems
+    assert f"in the {place} 'API Type'" in problem.remedy

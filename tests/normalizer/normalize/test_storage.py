@@ -6,7 +6,7 @@ import pytest
 
 from services.normalizer.normalize.connection import Connection, read_connection
 from services.normalizer.normalize.kserve_objects import read_isvc, read_llmisvc
-from services.normalizer.normalize.result import Normalized
+from services.normalizer.normalize.result import Normalized, Notes
 from services.normalizer.normalize.storage import locate, secret_name
 from tests.normalizer.normalize.objects import isvc, model_of, normalized, normalized_deployment
 
@@ -250,7 +250,7 @@ def test_plain_fields_of_a_manifest_go_before_encoded_ones() -> None:
 
 def test_the_place_is_found_without_a_deployment_too() -> None:
     facts = read_isvc(isvc(predictor=storage(path="x", key="minio")))
-    assert locate(facts.storage, subject="x").words == "path x in the bucket of connection minio"
+    assert locate(facts.storage, Notes("x")).words == "path x in the bucket of connection minio"
 
 
 @pytest.mark.parametrize(

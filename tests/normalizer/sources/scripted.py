@@ -7,8 +7,7 @@ from contextlib import asynccontextmanager
 from common.faults import Fault
 from services.normalizer.facts import Gone, Ref
 from services.normalizer.normalize.connection import Connection
-from services.normalizer.normalize.deployment import Fact
-from services.normalizer.source import News, Sink, Source
+from services.normalizer.source import Fact, News, Sink, Source
 from services.normalizer.sourcebook import SourceKind
 from tests.waiting import eventually
 

@@ -20,13 +20,13 @@ from services.normalizer.normalize.runtimes import read_runtime
 from services.normalizer.source import News, Sink
 from services.normalizer.sourcebook import SourceKind
 from services.normalizer.sources.kserve.model_servers import ModelServers
-from services.normalizer.sources.kserve.server_answers import AnswerTimes, ServerAnswers
+from services.normalizer.sources.kserve.server_answers import ServerAnswers
 from tests import objects
 from tests.fakes.model_server import ModelServer
 from tests.normalizer.sources.scripted import Recorder, Script, running
 from tests.waiting import eventually
 
-IMPATIENT = AnswerTimes(hold=5, again=0.05)
+IMPATIENT = {"hold": 5, "again": 0.05}
 REF = Ref.isvc("local", "models", "granite")
 
 
@@ -61,11 +61,11 @@ class Waiting(Script):
 
 @asynccontextmanager
 async def asking(
-    *, times: AnswerTimes = IMPATIENT, timeout: float = 2, **options: Any
+    *, times: dict[str, float] = IMPATIENT, timeout: float = 2, **options: Any
 ) -> AsyncIterator[tuple[Script, Told]]:
     servers = ModelServers(**{"models": True, "definitions": False, "timeout": timeout, **options})
     script, told = Waiting(), Told()
-    async with running(ServerAnswers(script, servers, times=times), told, script=script):
+    async with running(ServerAnswers(script, servers, **times), told, script=script):
         yield script, told
 
 
@@ -129,7 +129,7 @@ async def test_one_that_goes_to_sleep_while_it_waits_its_turn_is_not_asked() -> 
         await asyncio.Event().wait()
         return web.Response()
 
-    asked_late = asking(timeout=0.5, times=AnswerTimes(hold=60, again=60))
+    asked_late = asking(timeout=0.5, times={"hold": 60, "again": 60})
     async with slow(hang) as url, ModelServer("late") as late, asked_late as (script, told):
         for number in range(4):
             script.tell(Ref.isvc("local", "models", f"slow-{number}"), deployment(url))
@@ -170,7 +170,7 @@ async def test_no_one_waits_long_for_a_server_that_does_not_answer() -> None:
         await asyncio.Event().wait()
         return web.Response()
 
-    async with slow(hang) as url, asking(timeout=60, times=AnswerTimes(hold=0.05, again=60)) as (script, told):
+    async with slow(hang) as url, asking(timeout=60, times={"hold": 0.05, "again": 60}) as (script, told):
         assert script.sink
         script.tell(REF, deployment(url))
         script.sink.listed()
@@ -215,7 +215,7 @@ async def test_any_other_answer_says_nothing(answer: web.Response) -> None:
     async def say(request: web.Request) -> web.Response:
         return web.Response(status=answer.status, headers=answer.headers, body=answer.body)
 
-    async with slow(say) as url, asking(times=AnswerTimes(again=60)) as (script, told):
+    async with slow(say) as url, asking(times={"again": 60}) as (script, told):
         script.tell(REF, deployment(url))
         await eventually(lambda: told.names == [()])
 
@@ -227,7 +227,7 @@ async def test_tls_is_verified() -> None:
     trust = ssl.create_default_context()
     authority.configure_trust(trust)
     async with ModelServer("granite-8b", tls=tls) as server:
-        async with asking(times=AnswerTimes(again=60)) as (script, told):
+        async with asking(times={"again": 60}) as (script, told):
             script.tell(REF, deployment(server.url))
             await eventually(lambda: told.names == [()])
         assert server.calls == []

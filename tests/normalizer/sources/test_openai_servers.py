@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
@@ -19,6 +20,7 @@ from services.normalizer.normalize.deployment import Deployment
 from services.normalizer.normalize.document import normalize_deployment
 from services.normalizer.normalize.result import Defaults
 from services.normalizer.source import News
+from services.normalizer.sources import openai_servers
 from services.normalizer.sources.http import Connector, Remote, SourceMetrics
 from services.normalizer.sources.openai_servers import OpenAiSource, server_refs
 from tests.fakes.openai import MODELS, FakeOpenAi
@@ -69,11 +71,10 @@ class Clock:
 class Follower:
     """One source that is asked to look by the test."""
 
-    def __init__(self, source: OpenAiSource, remote: Remote, metrics: Metrics) -> None:
+    def __init__(self, source: OpenAiSource, remote: Remote, metrics: Metrics, clock: Clock) -> None:
         self.metrics = metrics
         self.told = Told()
-        self.clock = Clock()
-        source._clock = self.clock
+        self.clock = clock
         self._look = partial(source._look, remote, self.told)
 
     async def look(self) -> float:
@@ -93,8 +94,10 @@ async def following(url: str, folder: Path | None = None) -> AsyncIterator[Follo
     [ref] = server_refs([f"team={url}"])
     source = OpenAiSource(ref, connector=connector, interval=60, hold=3600)
     assert source.id == "openai:team"
-    async with connector.open(ref) as remote:
-        yield Follower(source, remote, metrics)
+    clock = Clock()
+    with patch.object(openai_servers, "loop_time", clock):
+        async with connector.open(ref) as remote:
+            yield Follower(source, remote, metrics, clock)
 
 
 @pytest.fixture

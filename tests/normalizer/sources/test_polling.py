@@ -14,7 +14,7 @@ from common.http.client import Unreachable
 from services.normalizer.normalize.cards import CatalogModel
 from services.normalizer.sources.http import for_each
 from services.normalizer.sources.kubeflow.cards import Catalogs
-from services.normalizer.sources.kubeflow.catalog import Inquiry
+from services.normalizer.sources.kubeflow.catalog import Catalog
 from services.normalizer.sources.kubeflow.poller import RegistryPoller
 from services.normalizer.sources.refs import SourceRef
 from services.normalizer.sources.registry_manager import PollingOptions, RegistryManager
@@ -308,7 +308,7 @@ async def test_cards_that_deployments_name_are_read_without_any_registry() -> No
             assert len(recorder.cards) == 5, "the card that no one wants any more was not read again"
 
 
-@pytest.mark.parametrize("broken", [(Inquiry, "begin"), (Catalogs, "_connect")])
+@pytest.mark.parametrize("broken", [(Catalog, "begin"), (Catalogs, "_connect")])
 async def test_an_internal_error_with_cards_is_logged_and_they_are_read_again(
     broken: tuple[type, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

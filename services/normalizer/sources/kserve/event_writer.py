@@ -5,7 +5,6 @@ The only thing that the connector writes in addition to its own cache, so it is 
 
 import asyncio
 import hashlib
-import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -14,7 +13,7 @@ import structlog
 
 from common import PRODUCT
 from common.backoff import happens
-from common.clocks import loop_time
+from common.clocks import loop_time, wall_time
 from common.http.client import RemoteError
 from common.kube.client import KubeClient
 from common.kube.errors import KubeError
@@ -54,7 +53,7 @@ class _Notice(NamedTuple):
 class EventWriter(Wrapper):
     """A source around another one that writes Events about the problems of its deployments."""
 
-    def __init__(self, source: Source, *, client: KubeClient, wall_clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, source: Source, *, client: KubeClient, wall_clock: Callable[[], float] = wall_time) -> None:
         super().__init__(source)
         self._client = client
         self._wall_clock = wall_clock

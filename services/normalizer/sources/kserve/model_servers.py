@@ -18,7 +18,8 @@ from services.normalizer.normalize.answers import (
     read_models,
     read_operations,
 )
-from services.normalizer.normalize.deployment import Deployment, Fact
+from services.normalizer.normalize.deployment import Deployment
+from services.normalizer.source import Fact
 
 log = structlog.get_logger("model-servers")
 

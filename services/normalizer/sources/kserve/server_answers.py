@@ -15,35 +15,33 @@ from common.faults import Fault
 from common.http.client import RemoteError
 from services.normalizer.facts import Gone, Missing, Ref, Unusable
 from services.normalizer.normalize.answers import Answers, with_answers
-from services.normalizer.normalize.deployment import Addresses, Deployment, Fact, Planned
+from services.normalizer.normalize.deployment import Addresses, Deployment, Planned
 from services.normalizer.normalize.runtimes import Runtime
-from services.normalizer.source import News, Sink, Source
+from services.normalizer.source import Fact, News, Sink, Source
 from services.normalizer.sources.kserve.model_servers import ModelServers
 from services.normalizer.sources.wrappers import WrappedSink, Wrapper
 
 log = structlog.get_logger("model-servers")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AnswerTimes:
-    """In seconds: how long a new model waits for its server, and about when a silent server is asked again."""
-
-    hold: float = 5.0
-    again: float = 600.0
+HOLD = 5.0
+"""The longest time, in seconds, that a new model waits for its server."""
+AGAIN = 600.0
+"""About the seconds after which a silent server is asked again."""
 
 
 class ServerAnswers(Wrapper):
     """A source around another one that adds the answers of the servers of its deployments."""
 
-    def __init__(self, source: Source, servers: ModelServers, *, times: AnswerTimes | None = None) -> None:
+    def __init__(self, source: Source, servers: ModelServers, *, hold: float = HOLD, again: float = AGAIN) -> None:
         super().__init__(source)
         self._servers = servers
-        self._times = times or AnswerTimes()
+        self._hold, self._again = hold, again
 
     async def run(self, sink: Sink) -> None:
         """Follow the source and ask the servers until cancelled."""
         async with asyncio.TaskGroup() as tasks:
-            asker = _Asker(sink, self._servers, tasks, self._times)
+            asker = _Asker(sink, self._servers, tasks, hold=self._hold, again=self._again)
             try:
                 await self._source.run(asker)
             finally:
@@ -89,11 +87,13 @@ class _Asker(WrappedSink):
     lose what was known, and regain it, after each restart.
     """
 
-    def __init__(self, sink: Sink, servers: ModelServers, tasks: asyncio.TaskGroup, times: AnswerTimes) -> None:
+    def __init__(
+        self, sink: Sink, servers: ModelServers, tasks: asyncio.TaskGroup, *, hold: float, again: float
+    ) -> None:
         super().__init__(sink, self._take_all)
         self._servers = servers
         self._tasks = tasks
-        self._times = times
+        self._hold, self._again = hold, again
         self._models: dict[Ref, _Model] = {}
         self._held: dict[Ref, asyncio.TimerHandle] = {}
         self._listed = False
@@ -107,7 +107,8 @@ class _Asker(WrappedSink):
                 self._servers.note(ref, fact)
                 told[ref] = fact
                 if isinstance(fact, Runtime):
-                    self._reconsider(self._made_of(ref.ids[1]))
+                    known = tuple(self._models.items())
+                    self._reconsider(each for each, model in known if model.facts.served.runtime == fact.name)
             elif isinstance(fact, Deployment):
                 model = self._take(ref, fact)
                 if ref not in self._held:
@@ -145,7 +146,7 @@ class _Asker(WrappedSink):
         if model.asking is not None:
             model.asking.cancel()
         elif model.answered is None:
-            self._held[ref] = asyncio.get_running_loop().call_later(self._times.hold, self._release, ref)
+            self._held[ref] = asyncio.get_running_loop().call_later(self._hold, self._release, ref)
         model.asking = self._tasks.create_task(self._ask(ref, model))
 
     async def _ask(self, ref: Ref, model: _Model) -> None:
@@ -160,7 +161,7 @@ class _Asker(WrappedSink):
                 tell("model_server_unreachable", model=ref.label, error=str(error))
                 tell = log.debug
             self._release(ref)
-            await asyncio.sleep(spread(self._times.again))
+            await asyncio.sleep(spread(self._again))
         model.asking = None
         former = model.enriched
         if answers is not None:
@@ -169,10 +170,6 @@ class _Asker(WrappedSink):
             self._release(ref)
         elif model.enriched != former:
             self._sink.changed({ref: model.enriched})
-
-    def _made_of(self, runtime: str) -> list[Ref]:
-        """Return the deployments that use a runtime."""
-        return [ref for ref, model in self._models.items() if model.facts.served.runtime == runtime]
 
     def _reconsider(self, refs: Iterable[Ref]) -> None:
         """Ask the servers again that have not answered, because companions of their deployments have changed."""

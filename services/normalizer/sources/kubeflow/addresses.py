@@ -7,9 +7,11 @@ Sources: OpenShift Route API (route.openshift.io/v1), Kubernetes Service API, Ga
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from services.normalizer.normalize import values
+from services.normalizer.normalize.addresses import speaks_tls
+from services.normalizer.normalize.deployment import Port, read_service
 
 ServerKind = Literal["registry", "catalog"]
 
@@ -18,27 +20,6 @@ _EXTERNAL = "/external-address-rest"
 """The end of the annotation by which a Service names its address outside: `routing.opendatahub.io/…` of the operator,
 `routing.kubeflow.org/…` upstream."""
 _HTTP_PORTS = (80, 443, 8080, 8443)
-_TLS_PORTS = (443, 8443)
-
-
-class ServerPort(NamedTuple):
-    """One port of a Service."""
-
-    name: str
-    number: int
-    protocol: str
-    """Its `appProtocol`, in lower case."""
-
-    @property
-    def speaks_http(self) -> bool:
-        """Whether HTTP or HTTPS is spoken there, as far as name, protocol and number tell."""
-        named = self.name.startswith("http") or "http" in self.protocol
-        return named or (not self.name and self.number in _HTTP_PORTS)
-
-    @property
-    def is_tls(self) -> bool:
-        """Whether it is HTTPS."""
-        return self.name.startswith("https") or self.protocol.endswith("https") or self.number in _TLS_PORTS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,17 +74,17 @@ class ServiceAddress:
 
     namespace: str
     name: str
-    ports: tuple[ServerPort, ...] = ()
+    ports: tuple[Port, ...] = ()
     external: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def internal(self) -> str:
         """The address inside the cluster, https where the Service offers it; empty when no port speaks HTTP."""
-        usable = sorted((port for port in self.ports if port.speaks_http), key=lambda port: not port.is_tls)
+        usable = sorted(filter(_speaks_http, self.ports), key=lambda port: not speaks_tls(port))
         if not usable:
             return ""
-        scheme = "https" if usable[0].is_tls else "http"
+        scheme = "https" if speaks_tls(usable[0]) else "http"
         return f"{scheme}://{self.name}.{self.namespace}.svc:{usable[0].number}"
 
 
@@ -163,15 +144,7 @@ def read_service_address(obj: Mapping[str, Any]) -> ServiceAddress:
     return ServiceAddress(
         namespace=values.line_at(obj, "metadata", "namespace"),
         name=values.line_at(obj, "metadata", "name"),
-        ports=tuple(
-            ServerPort(
-                name=values.line_at(port, "name"),
-                number=number,
-                protocol=values.line_at(port, "appProtocol").lower(),
-            )
-            for port in values.items_at(obj, "spec", "ports")
-            if isinstance(number := values.at(port, "port"), int)
-        ),
+        ports=tuple(port for port in read_service(obj).ports if port.number),
         external=_external(obj),
         labels=_labels(obj),
     )
@@ -192,6 +165,12 @@ def kind_of(labels: Mapping[str, str], name: str = "") -> ServerKind | None:
         return None
     plain = name.removesuffix("-https").removesuffix("-http")
     return "catalog" if plain == "model-catalog" or plain.endswith("-catalog") else "registry"
+
+
+def _speaks_http(port: Port) -> bool:
+    """Return whether HTTP or HTTPS is spoken at a port, as far as name, protocol and number tell."""
+    named = port.name.startswith("http") or "http" in port.protocol
+    return named or (not port.name and port.number in _HTTP_PORTS)
 
 
 def _is_host(text: str) -> bool:

@@ -18,7 +18,7 @@ from common.wire import card_digest
 from services.normalizer.normalize.cards import CatalogModel
 from services.normalizer.sources.faults import internal, no_address
 from services.normalizer.sources.http import Connector, FaultReporter, for_each
-from services.normalizer.sources.kubeflow.catalog import CardRefusal, Catalog, Inquiry
+from services.normalizer.sources.kubeflow.catalog import Catalog
 from services.normalizer.sources.refs import SourceRef
 
 log = structlog.get_logger("sources")
@@ -65,7 +65,6 @@ class Catalogs:
         refresh: float = 1800,
         recheck: float = 60,
         pause: tuple[float, float] = (5, 120),
-        clock: Callable[[], float] = loop_time,
     ) -> None:
         self._connector = connector
         self._news = news
@@ -74,7 +73,6 @@ class Catalogs:
         self._refresh = refresh
         self._recheck = min(recheck, refresh)
         self._pause = pause
-        self._clock = clock
         self._refs: dict[str, SourceRef] = {}
         self._open: dict[str, Catalog] = {}
         self._reporters: dict[str, FaultReporter] = {}
@@ -128,7 +126,7 @@ class Catalogs:
                 return True
             known = (self._cards.get(each) for each in models)
             answered = all(card is None or card.read_at or card.pauses for card in known)
-            return answered or any(catalog.retry_at > self._clock() for catalog in self._open.values())
+            return answered or any(catalog.retry_at > loop_time() for catalog in self._open.values())
 
         try:
             async with asyncio.timeout(patience), self._round:
@@ -152,7 +150,7 @@ class Catalogs:
     async def _read_due(self) -> float | None:
         """Read a chunk of the cards that are due; return the seconds until more are, None while none will be."""
         await self._connect()
-        now = self._clock()
+        now = loop_time()
         ready = {id_: catalog for id_, catalog in self._open.items() if catalog.retry_at <= now}
         due = [each for each, card in self._cards.items() if card.due_at <= now]
         # A catalog without any requested card is asked now and then too, so that a failure is reported.
@@ -167,63 +165,56 @@ class Catalogs:
 
     async def _read(self, due: Collection[CatalogModel], ready: Mapping[str, Catalog]) -> None:
         """Read some cards from the catalogs that are not paused, and report what is new."""
-        inquiry = Inquiry([ready.get(id_) for id_ in self._refs])
-        news: dict[CatalogModel, str | None] = {}
+        in_order = [ready.get(id_) for id_ in self._refs]
         found: dict[CatalogModel, tuple[str | None, bool]] = {}
 
         async def look(model: CatalogModel) -> None:
-            found[model] = await inquiry.find(model)
+            found[model] = await _find(model, in_order)
 
         fault: Exception | None = None
         try:
-            await inquiry.begin()
+            for catalog in ready.values():
+                await catalog.begin()
             await for_each(due, look, width=8)
-            await inquiry.conclude(wanted=len(self._cards))
+            for catalog in ready.values():
+                await catalog.conclude(wanted=len(self._cards))
         except Exception as error:
             log.exception("card_not_processed")
             fault = error
+        news: dict[CatalogModel, str | None] = {}
         for model in due:
             text, sure = found.get(model, (None, False))
-            self._note(model, text, sure, news, refusal=inquiry.refusal(model))
-        now = self._clock()
+            refusing = (each for each in ready.values() if each.error is None and model in each.failed)
+            if self._note(model, text, sure, refusing=next(refusing, None)):
+                news[model] = text
         for id_, catalog in ready.items():
-            catalog.settle(inquiry.errors.get(id_), now)
+            catalog.settle(loop_time())
             if fault is not None:
                 self._reporter(id_).update(catalog.remote.ref, internal(catalog.remote.ref, fault))
         if news:
             self._news(news)
 
-    def _note(
-        self,
-        model: CatalogModel,
-        text: str | None,
-        sure: bool,
-        news: dict[CatalogModel, str | None],
-        *,
-        refusal: CardRefusal | None,
-    ) -> None:
-        """Record the result for one card; `sure`: all catalogs before the one that has it were asked.
+    def _note(self, model: CatalogModel, text: str | None, sure: bool, *, refusing: Catalog | None) -> bool:
+        """Record the result for one card; return whether its text has changed.
 
-        `refusal` is that of a catalog that answers for other models.
+        `sure`: all catalogs before the one that has it have answered. `refusing` is one that answers only for others.
         """
         card = self._cards.get(model)
         if card is None:
-            return  # it is no longer requested
-        now = self._clock()
-        self._tell_refusal(model, card, refusal)
+            return False  # it is no longer requested
+        now = loop_time()
+        self._tell_refusal(model, card, refusing)
         if not sure and (text is None or card.digest):
             pause = self._pause[0] if card.pauses is None else card.pauses.next()
             card.due_at = now + (pause if text is None else self._recheck)
-            return
+            return False
         card.read_at = now
         if text is not None:
             card.missed = None
             card.due_at = now + spread(self._refresh)
-            digest = card_digest(text)
-            if digest != card.digest:
-                card.digest = digest
-                news[model] = text
-        elif card.digest is None:
+            former, card.digest = card.digest, card_digest(text)
+            return card.digest != former
+        if card.digest is None:
             card.due_at = now + self._refresh
         elif card.missed is None:
             card.missed, card.due_at = now, now + self._recheck
@@ -231,19 +222,20 @@ class Catalogs:
             card.due_at = card.missed + self._recheck
         else:
             card.digest, card.missed, card.due_at = None, None, now + self._refresh
-            news[model] = None
+            return True
+        return False
 
-    def _tell_refusal(self, model: CatalogModel, card: _CardState, refusal: CardRefusal | None) -> None:
+    def _tell_refusal(self, model: CatalogModel, card: _CardState, refusing: Catalog | None) -> None:
         """Log once that a catalog cannot answer for one model, until it can again."""
-        if refusal is None:
+        if refusing is None:
             card.pauses = None
         elif card.pauses is None:
             card.pauses = Backoff(self._pause[0], self._refresh, least=0.5)
             log.warning(
                 "card_unreadable",
-                source=refusal.label,
+                source=refusing.remote.ref.label,
                 object=f"model {model.name} of source {model.source}",
-                error=str(refusal.error),
+                error=str(refusing.failed[model]),
                 remedy="see the catalog's log: it answers for other models",
             )
 
@@ -266,3 +258,14 @@ class Catalogs:
                     backoff=Backoff(*self._pause),
                 )
         self._open = {each: self._open[each] for each in self._refs if each in self._open}
+
+
+async def _find(model: CatalogModel, catalogs: Iterable[Catalog | None]) -> tuple[str | None, bool]:
+    """Return the card of the first catalog that has it, and whether all before it have answered; None is paused."""
+    sure = True
+    for catalog in catalogs:
+        text, answered = (None, False) if catalog is None else await catalog.find(model)
+        sure = sure and answered
+        if text is not None:
+            return text, sure
+    return None, sure

@@ -1,10 +1,7 @@
-"""One model catalog (Kubeflow Model Catalog REST API), and one round of asking several of them for cards."""
+"""One model catalog (Kubeflow Model Catalog REST API), asked for cards in rounds."""
 
-from collections import Counter, defaultdict
-from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from math import inf
-from typing import NamedTuple
 
 import structlog
 
@@ -25,17 +22,12 @@ _MANY = 12
 """After this many failures in one round without an answer, the other models are not asked for."""
 
 
-class CardRefusal(NamedTuple):
-    """Why a catalog, by its label, cannot answer for one model while it answers for others."""
-
-    label: str
-    error: RemoteError
-
-
 class Catalog:
-    """A catalog with an open connection.
+    """A catalog with an open connection, and what has come of the current round of requests to it.
 
-    `witness` is a model that it answered for: when it answers for that one again, only single models fail.
+    `error`: why it fails as a whole, so that it is not asked again in that round; else `failed` has the models that it
+    cannot answer for. `witness` is a model that it answered for: when it answers for that one again, only single models
+    fail.
     """
 
     def __init__(
@@ -45,14 +37,61 @@ class Catalog:
         self.connection = connection
         self.retry_at = 0.0
         self.asked_at = -inf
+        self.error: RemoteError | None = None
+        self.failed: dict[CatalogModel, RemoteError] = {}
         self.witness: CatalogModel | None = None
+        self._answered = False
         self._reporter = reporter
         self._backoff = backoff
         self._root = ""
 
-    def settle(self, error: RemoteError | None, now: float) -> None:
-        """Record the result of a round of requests."""
-        ref = self.remote.ref
+    async def begin(self) -> None:
+        """Begin a round: find out the version of the API.
+
+        A catalog that is starting answers 404 to everything, and has none yet.
+        """
+        for root in (self._root,) if self._root else API_ROOTS:
+            try:
+                await self.remote.get(f"{root}/sources", {"pageSize": "1"})
+            except RemoteError as error:
+                self.error = error
+                if not isinstance(error, StatusError) or error.status != 404:
+                    return
+            else:
+                self._root, self.error = root, None
+                return
+        self._root = ""
+
+    async def find(self, model: CatalogModel) -> tuple[str | None, bool]:
+        """Return a model's card, None without one, and whether the catalog has answered."""
+        if self.error is not None:
+            return None, False
+        try:
+            text = await self._read(model)
+        except RemoteError as error:
+            self.failed[model] = error
+            if not _may_be_about_one(error) or (len(self.failed) >= _MANY and not self._answered):
+                self.error = error
+            return None, False
+        self._answered, self.witness = True, model
+        return text, True
+
+    async def conclude(self, *, wanted: int) -> None:
+        """Decide whether it fails as a whole if it answered for no model; `wanted` is how many models there are."""
+        if not self.failed or self.error is not None or self._answered:
+            return
+        if self.witness is not None and self.witness not in self.failed:
+            try:
+                await self._read(self.witness)
+            except RemoteError as error:
+                self.error = error
+        elif len(self.failed) >= min(_FEW, wanted):
+            self.error = next(iter(self.failed.values()))
+
+    def settle(self, now: float) -> None:
+        """Report the result of the round, which ends."""
+        ref, error = self.remote.ref, self.error
+        self.error, self.failed, self._answered = None, {}, False
         self._reporter.update(ref, None if error is None else fault_of(ref, error))
         if error is None:
             self._backoff.reset()
@@ -60,28 +99,7 @@ class Catalog:
         else:
             self.retry_at = now + self._backoff.next()
 
-    async def begin(self) -> None:
-        """Find out the version of the API; a catalog that is starting answers 404 to everything, and has none yet.
-
-        Raises:
-            RemoteError: it speaks none, or does not answer.
-        """
-        refusal: RemoteError | None = None
-        for root in (self._root,) if self._root else API_ROOTS:
-            try:
-                await self.remote.get(f"{root}/sources", {"pageSize": "1"})
-            except StatusError as error:
-                if error.status != 404:
-                    raise
-                refusal = error
-                continue
-            self._root = root
-            return
-        self._root = ""
-        if refusal is not None:
-            raise refusal
-
-    async def card(self, model: CatalogModel) -> str | None:
+    async def _read(self, model: CatalogModel) -> str | None:
         """Return a model's card, None when the catalog has none.
 
         Raises:
@@ -106,81 +124,6 @@ class Catalog:
                 remedy="shorten its readme in the catalog",
             )
         return shorten(readme) or None
-
-
-class Inquiry:
-    """One round of requests to the catalogs, in their order; None stands for one that is paused after a failure.
-
-    A catalog that fails as a whole is not asked again in the same round; `errors` has its error, by its id.
-    """
-
-    def __init__(self, catalogs: Sequence[Catalog | None]) -> None:
-        self._catalogs = catalogs
-        self._answered: Counter[str] = Counter()
-        self._failed: defaultdict[str, dict[CatalogModel, RemoteError]] = defaultdict(dict)
-        self.errors: dict[str, RemoteError] = {}
-
-    async def begin(self) -> None:
-        """Find out which catalogs answer at all."""
-        for catalog in self._catalogs:
-            if catalog is not None:
-                try:
-                    await catalog.begin()
-                except RemoteError as error:
-                    self.errors[catalog.remote.ref.id] = error
-
-    async def find(self, model: CatalogModel) -> tuple[str | None, bool]:
-        """Return the card of the first catalog that has it, and whether all before that one were asked."""
-        sure = True
-        for catalog in self._catalogs:
-            if catalog is None or catalog.remote.ref.id in self.errors:
-                sure = False
-                continue
-            try:
-                text = await catalog.card(model)
-            except RemoteError as error:
-                self._fails(catalog.remote.ref.id, model, error)
-                sure = False
-                continue
-            self._answered[catalog.remote.ref.id] += 1
-            catalog.witness = model
-            if text is not None:
-                return text, sure
-        return None, sure
-
-    def _fails(self, catalog: str, model: CatalogModel, error: RemoteError) -> None:
-        failed = self._failed[catalog]
-        failed[model] = error
-        if not _may_be_about_one(error) or (len(failed) >= _MANY and not self._answered[catalog]):
-            self.errors[catalog] = error
-
-    async def conclude(self, *, wanted: int) -> None:
-        """Decide whether catalogs that answered for no model in this round fail as a whole.
-
-        `wanted` is how many models there are.
-        """
-        for catalog in self._catalogs:
-            id_ = catalog.remote.ref.id if catalog is not None else ""
-            failed = self._failed.get(id_)
-            if catalog is None or not failed or id_ in self.errors or self._answered[id_]:
-                continue
-            if catalog.witness is None or catalog.witness in failed:
-                if len(failed) >= min(_FEW, wanted):
-                    self.errors[id_] = next(iter(failed.values()))
-                continue
-            try:
-                await catalog.card(catalog.witness)
-            except RemoteError as error:
-                self.errors[id_] = error
-
-    def refusal(self, model: CatalogModel) -> CardRefusal | None:
-        """Return why a catalog that answers for other models did not for this one."""
-        for catalog in self._catalogs:
-            id_ = catalog.remote.ref.id if catalog is not None else ""
-            error = None if id_ in self.errors else self._failed.get(id_, {}).get(model)
-            if catalog is not None and error is not None:
-                return CardRefusal(catalog.remote.ref.label, error)
-        return None
 
 
 def _may_be_about_one(error: RemoteError) -> bool:

@@ -120,29 +120,24 @@ class _Progress:
 
 
 class ListReader:
-    """Reads lists of one server, and remembers the page size that it supports."""
+    """Reads lists of one server, all within one `budget`, and remembers the page size that it supports."""
 
     def __init__(self, remote: Remote) -> None:
+        self.budget = Budget()
         self._remote = remote
         self._sizes = list(PAGE_SIZES)
 
-    async def read(self, path: str, convert: Callable[[Any], T], budget: Budget | None = None) -> ListAnswer[T]:
-        """Return all items at `path`, each converted as its page comes; what came before an error is kept.
-
-        `budget` is shared by the lists of one poll; None: this one has all of it.
-        """
-        budget = budget or Budget()
+    async def read(self, path: str, convert: Callable[[Any], T]) -> ListAnswer[T]:
+        """Return all items at `path`, each converted as its page comes; what came before an error is kept."""
         while True:
             size = self._sizes[0]
-            answer, again = await self._read(path, size, convert, budget)
+            answer, again = await self._read(path, size, convert)
             if not again or size == self._sizes[-1]:
                 return answer
             if self._sizes[0] == size:
                 del self._sizes[0]
 
-    async def _read(
-        self, path: str, size: int, convert: Callable[[Any], T], budget: Budget
-    ) -> tuple[ListAnswer[T], bool]:
+    async def _read(self, path: str, size: int, convert: Callable[[Any], T]) -> tuple[ListAnswer[T], bool]:
         """Read a list in pages of `size`; return the items, and whether to try smaller pages."""
         # Ids never change, so that an edit while the list is read moves nothing from one page to another.
         query = {"pageSize": str(size), "orderBy": "ID", "sortOrder": "ASC"}
@@ -150,13 +145,13 @@ class ListReader:
         items: list[T] = []
         try:
             while True:
-                budget.check()
+                self.budget.check()
                 page, length = await self._fetch(path, query)
                 if size > PAGE_SIZES[1] and not progress.count and len(page.items) == _OVERRUN and not page.token:
                     # Servers based on ML Metadata always answer so when more than 100 are requested.
                     return ListAnswer(), True
                 items += [convert(item) for item in page.items]
-                budget.take(items=len(page.items), bytes_=length)
+                self.budget.take(items=len(page.items), bytes_=length)
                 if not progress.add(page):
                     return ListAnswer(tuple(items)), False
                 query["nextPageToken"] = page.token

@@ -1,17 +1,22 @@
 """Reads one Kubeflow model registry, with as few requests as possible.
 
 A poll asks for five lists. A version's artifacts are fetched when it, or one of them, changed.
+
+Objects that a list lacks are requested one by one, and count as gone only when the registry answers 404: lists in pages
+lose objects when others are deleted between two pages, and proxies and half-restored databases answer with short lists.
+Registries have no request to delete a model, so this is rare.
 """
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 from common.http.client import RemoteError, StatusError
 from services.normalizer.normalize.registry_objects import ModelVersion
-from services.normalizer.sources.faults import Inconsistent, fault_of, longest_wait
-from services.normalizer.sources.http import Remote, for_each
-from services.normalizer.sources.kubeflow.absences import Absences
+from services.normalizer.sources.faults import BadAnswer, Inconsistent, fault_of, longest_wait
+from services.normalizer.sources.http import Remote, ask_for_missing, for_each
 from services.normalizer.sources.kubeflow.artifacts import ListedArtifact
 from services.normalizer.sources.kubeflow.paging import Budget, ListAnswer, ListReader, is_id
 from services.normalizer.sources.kubeflow.tables import Row, Table, Tables
@@ -37,9 +42,8 @@ class RegistryPoller:
     def __init__(self, remote: Remote, *, expected: Iterable[str] = ()) -> None:
         self._remote = remote
         self._lists = ListReader(remote)
-        self._budget = Budget()
         self._tables = Tables(remote.ref.id, name=remote.ref.name or remote.ref.id, expected=expected)
-        self._absences = Absences(self._tables)
+        self._gone: set[tuple[str, str]] = set()
         self._api = ""
         self._unlisted = {table.path for table in self._tables.tables}
         self._broken: set[str] = set()
@@ -52,7 +56,7 @@ class RegistryPoller:
 
     async def poll(self) -> Look:
         """Read what changed."""
-        self._budget = Budget()
+        self._lists.budget = Budget()
         try:
             begun = {} if self._api else await self._begin()
         except RemoteError as error:
@@ -60,7 +64,7 @@ class RegistryPoller:
         lists, artifacts = await self._read_all(begun)
         if self._is_rebuilt(lists):
             # Some lists may be from before that: only lists that are read from now on are consistent.
-            self._budget = Budget()
+            self._lists.budget = Budget()
             lists, artifacts = await self._read_all({})
             if again := [answer.error for _, answer in lists if answer.error is not None]:
                 return self._look(errors=again, complete=False)
@@ -71,7 +75,7 @@ class RegistryPoller:
         doubts = await self._take(lists)
         complete = not doubts and all(answer.error is None for _, answer in lists)
         self._tables.artifacts.notice(artifacts)
-        self._budget = Budget()  # also when lists are too long, artifacts are read
+        self._lists.budget = Budget()  # also when lists are too long, artifacts are read
         failures = await self._fetch_due()
         return self._look(errors=[*errors, *doubts, *failures], complete=complete)
 
@@ -97,13 +101,13 @@ class RegistryPoller:
             not self._api
             or not (is_id(model_id) and is_id(version_id))
             or tables.is_live(model_id, version_id)
-            or self._absences.is_gone(tables.versions, version_id)
+            or (tables.versions.path, version_id) in self._gone
         ):
             return self._look(complete=False)
-        self._budget = Budget()
+        self._lists.budget = Budget()
         try:
             for table, each in ((tables.models, model_id), (tables.versions, version_id)):
-                await self._absences.ask(self._remote, self._api, table, each)
+                await self._look_up_one(table, each)
         except RemoteError as error:
             return self._look(errors=[error], complete=False)
         due = [version for version in tables.artifacts.due(tables.live_versions()) if version.id == version_id]
@@ -118,7 +122,7 @@ class RegistryPoller:
         path = self._tables.models.path
         refusals: list[RemoteError] = []
         for root in API_ROOTS:
-            answer = await self._lists.read(f"{root}/{path}", self._tables.models.read, self._budget)
+            answer = await self._lists.read(f"{root}/{path}", self._tables.models.read)
             if answer.error is None or answer.items:
                 self._api = root
                 return {path: answer}
@@ -128,7 +132,7 @@ class RegistryPoller:
         raise refusals[0]
 
     async def _list(self, path: str, convert: Callable[[Any], T]) -> ListAnswer[T]:
-        return await self._lists.read(f"{self._api}/{path}", convert, self._budget)
+        return await self._lists.read(f"{self._api}/{path}", convert)
 
     async def _take(self, lists: Lists) -> list[RemoteError]:
         """Apply the lists to the tables; return errors that show that a list is not complete after all."""
@@ -140,8 +144,65 @@ class RegistryPoller:
         for table, answer in lists:
             if answer.error is None:
                 self._unlisted.discard(table.path)
-                doubts += await self._absences.account_for(self._remote, self._api, table, answer)
+                doubts += await self._account_for(table, answer)
         return doubts
+
+    # --- what lists lack
+
+    async def _account_for(self, table: Table[Any], answer: ListAnswer[Row]) -> list[RemoteError]:
+        """Ask for everything that a complete list lacks, and forget what is gone.
+
+        Returns the errors that show that the list is not complete after all.
+        """
+        listed = {row.id for row in answer.items}
+        self._gone -= {gone for gone in self._gone if gone[0] == table.path and gone[1] in listed}
+        missing = (table.objects.keys() | self._tables.mentioned(table)) - listed
+        suspects = {each for each in missing if (table.path, each) not in self._gone}
+        absent, doubts = await ask_for_missing(table.path, suspects, partial(self._read, table))
+        doubts += await self._confirm(table, absent)
+        self._tables.forget(table, {each for each in missing if (table.path, each) in self._gone})
+        return doubts
+
+    async def _look_up_one(self, table: Table[Any], each: str) -> None:
+        """Read one object into its table, or record that it is gone.
+
+        Raises:
+            RemoteError: the registry answers neither with it nor that it is gone.
+        """
+        if not await self._read(table, each):
+            for doubt in await self._confirm(table, [each]):
+                raise doubt
+
+    async def _confirm(self, table: Table[Any], absent: list[str]) -> list[RemoteError]:
+        """Record objects as gone that were answered with 404, if the registry still answers with lists after that.
+
+        A registry whose database is away answers 404 for every object, and 500 for every list.
+        """
+        if not absent:
+            return []
+        try:
+            await self._remote.get(f"{self._api}/{table.path}", {"pageSize": "1"})
+        except RemoteError as error:
+            return [error]
+        self._gone |= {(table.path, each) for each in absent}
+        return []
+
+    async def _read(self, table: Table[Any], each: str) -> bool:
+        """Read one object into its table; return whether the registry has it."""
+        path = f"{self._api}/{table.path}/{quote(each, safe='')}"
+        try:
+            raw = await self._remote.get(path)
+        except StatusError as error:
+            if not _is_absent(error):
+                raise
+            return False
+        row = table.read(raw)
+        if row.id != each:
+            raise BadAnswer(f"{self._remote.ref.url}{path}: 200 without the object")
+        table.put([row])
+        return True
+
+    # --- artifacts
 
     async def _fetch_due(self) -> list[RemoteError]:
         """Fetch the artifacts that may have changed; return the errors."""

@@ -37,8 +37,8 @@ TRANSIENT = 20.0
 """The seconds after which a refusal counts as a missing right: an API server that starts refuses everything."""
 
 
-class _WatchedObjects(Generic[T]):
-    """One kind of object in one namespace: the handler of its reflector."""
+class _Watched(Generic[T]):
+    """The handler of one reflector: what is known of one kind of object in one namespace."""
 
     def __init__(
         self,
@@ -51,7 +51,6 @@ class _WatchedObjects(Generic[T]):
     ) -> None:
         """`noted` is called with an object that an event says is deleted, and with None for one that exists."""
         self.where = f"{resource}" if namespace is None else f"{resource} in namespace {namespace}"
-        self.objects: dict[Key, T] = {}
         self.fault: Fault | None = STARTING
         self.refused = False
         """Whether reading them was refused for so long that the right seems to be missing."""
@@ -68,12 +67,9 @@ class _WatchedObjects(Generic[T]):
 
     def on_change(self, key: Key, old: T | None, new: T | None, explicit: bool) -> None:
         if new is not None:
-            self.objects[key] = new
             self._noted(key, None)
-        else:
-            self.objects.pop(key, None)
-            if explicit and old is not None:
-                self._noted(key, old)
+        elif explicit and old is not None:
+            self._noted(key, old)
         if self._synced:
             self._changed()
 
@@ -123,9 +119,10 @@ class ClusterSearch:
         self._changed = changed
         self._patience = patience
         self._namespaced = namespaces is not None
-        self._routes: list[_WatchedObjects[RouteFacts]] = []
-        self._services: list[_WatchedObjects[ServiceAddress]] = []
-        self._gateways: list[_WatchedObjects[GatewayFacts]] = []
+        self._parts: list[_Watched[Any]] = []
+        self._routes: list[Reflector[RouteFacts]] = []
+        self._services: list[Reflector[ServiceAddress]] = []
+        self._gateways: list[Reflector[GatewayFacts]] = []
         self._suspects: asyncio.Queue[tuple[Resource, Key, Any]] = asyncio.Queue()
         self._deleted: dict[tuple[Resource, Key], Any] = {}
         self.tasks: list[Callable[[], Any]] = [self._prove]
@@ -145,17 +142,17 @@ class ClusterSearch:
         selector: str,
         namespace: str | None,
         transform: Callable[[Any], T],
-        parts: list[_WatchedObjects[T]],
+        reflectors: list[Reflector[T]],
     ) -> None:
-        part: _WatchedObjects[T] = _WatchedObjects(
+        part: _Watched[T] = _Watched(
             resource,
             namespace,
             changed=self._changed,
             noted=partial(self._note, resource),
             patience=self._patience,
         )
-        parts.append(part)
-        reflector = Reflector(
+        self._parts.append(part)
+        reflector: Reflector[T] = Reflector(
             client=self._client,
             resource=resource,
             namespace=namespace,
@@ -165,18 +162,20 @@ class ClusterSearch:
             metrics=self._metrics,
             name=f"registry-{name}" if namespace is None else f"registry-{name}.{namespace}",
         )
+        reflectors.append(reflector)
         self.tasks.append(reflector.run)
 
     @property
     def routes(self) -> Iterable[RouteFacts]:
         """The Routes and HTTPRoutes that are known, these with the host of their Gateway where they have none."""
-        gateways = {key: each for part in self._gateways for key, each in part.objects.items()}
-        return [each.behind(gateways.get(each.gateway)) for part in self._routes for each in part.objects.values()]
+        gateways = {key: each for reflector in self._gateways for key, each in reflector.store.items()}
+        routes = (each for reflector in self._routes for each in reflector.store.values())
+        return [each.behind(gateways.get(each.gateway)) for each in routes]
 
     @property
     def services(self) -> Iterable[ServiceAddress]:
         """The Services that are known."""
-        return list({key: each for part in self._services for key, each in part.objects.items()}.values())
+        return list({key: each for reflector in self._services for key, each in reflector.store.items()}.values())
 
     @property
     def deleted(self) -> tuple[list[RouteFacts], list[ServiceAddress]]:
@@ -233,12 +232,8 @@ class ClusterSearch:
         """Why not all objects are known."""
         return " ".join(sorted({_fault(part) for part in self._parts if not part.listed}))
 
-    @property
-    def _parts(self) -> list[_WatchedObjects[Any]]:
-        return [*self._routes, *self._services, *self._gateways]
 
-
-def _fault(part: _WatchedObjects[Any]) -> str:
+def _fault(part: _Watched[Any]) -> str:
     fault = part.fault or STARTING
     if fault.kind == "forbidden" and not part.refused:
         return f"refused: reading {part.where}, which an API server that starts does for a moment; it is tried again."
