@@ -22,7 +22,7 @@ from services.normalizer.telemetry import CONTROLLER, Telemetry
 SYNC = "sync"
 """A key in the queue that is not a reference: ask storage what it holds, and compare everything."""
 PUBLISH = "publish"
-"""A key in the queue that is not a reference: compare everything, because storage has answered."""
+"""A key in the queue that is not a reference: send what could not be sent before, because storage has answered."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
