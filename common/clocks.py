@@ -33,12 +33,12 @@ def using_wall_clock(clock: Callable[[], float]) -> Iterator[None]:
         _wall_clock.reset(token)
 
 
-def steady_clock(wall_clock: Callable[[], float] = wall_time) -> Callable[[], float]:
+def steady_clock() -> Callable[[], float]:
     """Return a clock that gives seconds since the epoch and never steps; needs a running event loop.
 
-    It reads `wall_clock` once, now. So the times that it gives mean the same after a restart, but nothing that is to
-    last for a while ends when the system's clock steps.
+    It reads the system's clock once, now. So the times that it gives mean the same after a restart, but nothing that is
+    to last for a while ends when the system's clock steps.
     """
     loop = asyncio.get_running_loop()
-    offset = wall_clock() - loop.time()
+    offset = wall_time() - loop.time()
     return lambda: offset + loop.time()

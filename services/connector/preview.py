@@ -133,10 +133,10 @@ def _found(every: Iterable[Contents], desired: Desired, places: Mapping[str, Pla
 
 def _selected(contents: Contents, selection: Selection) -> Contents:
     """Return the contents with the deployments that the selection excludes marked as stopped, as the source does."""
-    chosen = {
-        ref: manifest._replace(facts=selection.applied(manifest.facts))
-        for ref, manifest in contents.deployments.items()
-    }
+    chosen = {}
+    for ref, manifest in contents.deployments.items():
+        facts = selection.applied(manifest.facts)
+        chosen[ref] = manifest if facts is manifest.facts else manifest._replace(facts=facts)
     return replace(contents, deployments=chosen)
 
 

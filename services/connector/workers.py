@@ -9,7 +9,7 @@ import pickle
 import select
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import BinaryIO, Generic, NoReturn, Self, TypeVar
 
@@ -99,22 +99,24 @@ class Workers(Generic[Item, Result]):
         results, end = os.pipe()
         with suppress(OSError):
             fcntl.fcntl(end, fcntl.F_SETPIPE_SZ, _PIPE)
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # until it is known which process this is
         try:
             process = os.fork()
+            if not process:
+                self._serve(results, end, blocked)
+            self._others[os.fdopen(results, "rb")] = process
         except OSError:
             os.close(results)
+        finally:
             os.close(end)
-            return
-        if not process:
-            os.close(results)
-            self._serve(end)
-        os.close(end)
-        self._others[os.fdopen(results, "rb")] = process
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
-    def _serve(self, end: int) -> NoReturn:
+    def _serve(self, results: int, end: int, blocked: Iterable[int]) -> NoReturn:
         """Work in a process of its own until all parts are taken; Ctrl-C or an error ends it without a word."""
         try:
+            os.close(results)  # so that writing fails once the reader is gone
             signal.signal(signal.SIGINT, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
             with os.fdopen(end, "wb") as stream:
                 for number in self._taken():
                     part = [self._work(item) for item in self._parts[number]]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from common.clocks import steady_clock, wall_time
+from common.clocks import steady_clock
 from common.health import Health
 from common.kube.workqueue import WorkQueue, WorkQueueMetrics
 from common.metrics import Metrics
@@ -22,7 +22,7 @@ from services.normalizer.telemetry import CONTROLLER, Telemetry
 SYNC = "sync"
 """A key in the queue that is not a reference: ask storage what it holds, and compare everything."""
 PUBLISH = "publish"
-"""A key in the queue that is not a reference: compare everything, because storage has answered."""
+"""A key in the queue that is not a reference: send what could not be sent before, because storage has answered."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,18 +91,8 @@ def _gauge(name: str, text: str, labels: Sequence[str], samples: Mapping[tuple[s
     return family
 
 
-def create_context(
-    *,
-    settings: NormalizerSettings,
-    storage: Storage,
-    health: Health,
-    metrics: Metrics,
-    wall_clock: Callable[[], float] = wall_time,
-) -> Context:
-    """Return the state of a normalizer that knows nothing yet; needs a running event loop.
-
-    `wall_clock` is read once, so that no step of the clock makes anything leave.
-    """
+def create_context(*, settings: NormalizerSettings, storage: Storage, health: Health, metrics: Metrics) -> Context:
+    """Return the state of a normalizer that knows nothing yet; needs a running event loop."""
     book = SourceBook(first_sync_grace=settings.first_sync_grace)
     ledger = Ledger(settings.patience, book)
     context = Context(
@@ -114,7 +104,7 @@ def create_context(
         queue=WorkQueue(name=CONTROLLER, metrics=WorkQueueMetrics(metrics)),
         health=health,
         telemetry=Telemetry(metrics),
-        clock=steady_clock(wall_clock),
+        clock=steady_clock(),
     )
     metrics.registry.register(StateCollector(context))
     return context

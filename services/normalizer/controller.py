@@ -1,8 +1,8 @@
 """The loop that makes storage hold what the sources have.
 
-Level-triggered: an event only names what may have changed. Each round renders those documents again, compares all
-wanted documents with all stored ones, and sends the difference, so the next round repairs any error or restart. The
-ledger decides what leaves.
+Level-triggered: an event only names what may have changed. Each round renders those documents again, compares them
+with the stored ones, and sends the difference. Every few seconds, and after any error, all documents are compared, so
+that whatever was missed is repaired. The ledger decides what leaves.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from services.normalizer.announcements import Announcer
 from services.normalizer.context import PUBLISH, SYNC, Context
 from services.normalizer.doubts import DoubtChecks
 from services.normalizer.facts import Ref, cluster_of
-from services.normalizer.plan import Plan, plan
+from services.normalizer.plan import Plan, differing, plan
 from services.normalizer.reports import Reporter
 from services.normalizer.sink import Intake
 
@@ -50,6 +50,7 @@ class Controller:
         self._storage_backoff = Backoff(0.1, 60, least=0.5)
         self._settles_at = inf
         self._unsettled: set[str] = set()
+        self._differing: set[str] = set()  # the keys of documents that are not stored as they are wanted
         self.intake = Intake(context)
         self.reporter = Reporter(context)
         self._doubts = DoubtChecks(context, self.intake.sources)
@@ -91,13 +92,15 @@ class Controller:
     async def _reconcile(self, refs: list[str], deliveries: asyncio.TaskGroup) -> bool:
         now, began = self._clock(), loop_time()
         await self._render({ref for ref in refs if ref not in (SYNC, PUBLISH)}, now)
-        if SYNC in refs or not self._mirror.known:
+        compare_all = SYNC in refs or not self._mirror.known
+        if compare_all:
             try:
                 await self._refresh(now)
             except (RemoteError, WireError) as error:
                 self._storage_failed(error)
                 return False
         if self._mirror.known:
+            self._compare(everything=compare_all)
             self._publish(now, deliveries)
         self._queue.add_after(SYNC, CHECK_STORAGE)
         if self._mirror.idle:
@@ -138,6 +141,16 @@ class Controller:
     def _released(self, now: float) -> set[str]:
         self._desired.release(self._ledger.tick(now))
         return self._desired.take_dirty()
+
+    def _compare(self, *, everything: bool) -> None:
+        """Find what is not stored as it is wanted: among what has changed, and what differed before, or everything.
+
+        A change that is on its way to storage counts as stored. What others have written is only found in everything.
+        """
+        stored, wanted = self._mirror.entries, self._desired.wanted
+        changed = self._desired.documents.take_changed()
+        keys = stored.keys() | wanted.keys() if everything else self._differing | changed
+        self._differing = differing(keys, wanted=wanted, stored=stored)
 
     def _publish(self, now: float, deliveries: asyncio.TaskGroup) -> None:
         """Send the difference that is not already on its way."""
@@ -226,15 +239,14 @@ class Controller:
         self._queue.add(PUBLISH)
 
     def _plan(self, now: float) -> Plan:
-        stored = self._mirror.entries
-        wanted = self._desired.wanted
-        leaving = () if self._mirror.damage else {doubt.ref for doubt in self._ledger.doubts()}
+        stored, differ = self._mirror.entries, self._differing
         return plan(
-            wanted=wanted,
+            differ,
+            wanted=self._desired.wanted,
             stored=stored,
-            departures=self._desired.departures(stored, busy=self._mirror.busy),
+            departures=self._desired.departures(differ, stored=stored, busy=self._mirror.busy),
             marks=self._ledger.marks(stored, now=now),
-            leaving=leaving,
+            leaving=() if self._mirror.damage else self._ledger.leaving,
             refused=self._mirror.refused,
         )
 

@@ -72,9 +72,14 @@ class Desired:
         self.renderer.take_over_unnamed()
         self.release(released)
 
-    def departures(self, stored: Mapping[str, Stored], *, busy: Collection[str] = ()) -> dict[str, str]:
-        """Return the stored entries to remove, by key, each with its reason; entries that are `busy` do not count."""
-        absent = stored.keys() - self.wanted.keys()
+    def departures(
+        self, keys: Iterable[str], *, stored: Mapping[str, Stored], busy: Collection[str] = ()
+    ) -> dict[str, str]:
+        """Return those of the stored entries to remove, by key, each with its reason.
+
+        `keys` are those that differ from what is wanted; entries that are `busy` do not count as stored.
+        """
+        absent = [key for key in keys if key in stored and key not in self.wanted]
         if not absent:  # nearly always
             return {}
         safe = {key: entry.digest for key, entry in stored.items() if key not in busy}

@@ -85,6 +85,7 @@ class Documents:
         self._named: AbstractSet[str] = frozenset()  # those being published
         self._titles = _Titles()
         self._shown_in: dict[str, str] = {}  # the document that a server was last shown in
+        self._changed: set[str] = set()
         self.wanted: dict[str, Upsert] = {}
 
     def __contains__(self, ref: object) -> bool:
@@ -142,6 +143,12 @@ class Documents:
         key = self._keys.pop(ref, None)
         if key is not None:
             del self.wanted[key]
+            self._changed.add(key)
+
+    def take_changed(self) -> set[str]:
+        """Return the keys of documents that were made, changed or removed since the last call."""
+        changed, self._changed = self._changed, set()
+        return changed
 
     def publish(
         self, documents: Collection[Normalized], guarded: Callable[[str, Callable[[], Upsert]], Upsert | None]
@@ -168,6 +175,7 @@ class Documents:
             if upsert.server_ref:
                 self._shown_in[upsert.server_ref] = upsert.ref
             self.wanted[upsert.key] = upsert
+            self._changed.add(upsert.key)
         self._named = frozenset()
 
     def problems(self, normalized: Normalized) -> tuple[Problem, ...]:

@@ -10,7 +10,7 @@ from services.normalizer.facts import LOCAL, MANIFESTS, Ref
 from services.normalizer.ledger import Ledger
 from services.normalizer.normalize.deployment import Deployment
 from services.normalizer.normalize.result import ClusterViews
-from services.normalizer.sourcebook import SourceKind, cluster_source
+from services.normalizer.sourcebook import SourceKind, cluster_source, unknown_source
 
 _UNNAMED = "#server"
 """What follows a version's reference in that of its server, where the stored entry does not name the server."""
@@ -113,8 +113,8 @@ class Earlier:
         kind: SourceKind = "llm" if server.startswith("llmisvc:") else "kserve"
         cluster = LOCAL if server.endswith(_UNNAMED) else Ref.parse(server).place
         # In the own cluster the original may have stored it, which names no source.
-        source = "" if cluster in (LOCAL, MANIFESTS) else cluster_source(kind, cluster)
-        self._ledger.expect(server, kind, source=source, now=now)
+        source = unknown_source(kind) if cluster in (LOCAL, MANIFESTS) else cluster_source(kind, cluster)
+        self._ledger.expect(server, source, now=now)
 
 
 class UnseenVersions:

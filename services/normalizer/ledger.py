@@ -7,26 +7,15 @@ goes back. See docs/architecture.md, "Removing".
 """
 
 from collections import Counter, defaultdict, deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
-from operator import itemgetter
 
 from common import removals
 from common.removals import NOT_LISTED, NOT_READY, SOURCE_GONE
 from common.wire import Leaving, Stored
-from services.normalizer.ledger_accounts import Account, Accounts
-from services.normalizer.sourcebook import SourceBook, SourceKind
-
-_PLACEHOLDERS: Mapping[str, SourceKind] = {
-    "original:kserve": "kserve",
-    "unnamed:llm": "llm",
-    "original:kubeflow": "registry",
-}
-"""Placeholders for the unknown source of entries that the original wrote, and of servers within entries.
-
-Any source of the kind may be the right one, so all of them must agree.
-"""
+from services.normalizer.ledger_accounts import Account, Accounts, Doubt
+from services.normalizer.sourcebook import PLACEHOLDERS, SourceBook
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,17 +33,6 @@ class Patience:
     source_gone: float = removals.HOLD
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Doubt:
-    """An entry that is leaving, for people; `due` is None while an administrator wants it kept."""
-
-    ref: str
-    source: str
-    since: float
-    reason: str
-    due: float | None
-
-
 class Ledger:
     """Records the entries that sources have shown, by reference."""
 
@@ -62,7 +40,7 @@ class Ledger:
         self._patience = patience
         self._book = book
         self._accounts = Accounts()
-        self._perhaps_in_storage: set[str] = set()  # entries whose mark storage has, or is sent
+        self._marks_stored = True  # storage may have marks, or is sent some
         self._left: defaultdict[str, deque[float]] = defaultdict(deque)
         self._departed: dict[str, str] = {}
 
@@ -77,15 +55,15 @@ class Ledger:
 
     def unnamed(self) -> set[str]:
         """Return the keys of entries with an unknown source, because the original wrote them."""
-        return set().union(*map(self._accounts.of, _PLACEHOLDERS))
+        return set().union(*map(self._accounts.of, PLACEHOLDERS))
 
     def is_over(self, source: str) -> bool:
         """Return whether a source is gone and all its entries have left."""
-        return self._is_gone(source) and not self._accounts.of(source)
+        return self._book.is_gone(source) and not self._accounts.of(source)
 
     def may_inherit(self, source: str) -> bool | None:
         """Return whether another source may take over the entries of a source because it is gone, None if unknown."""
-        return False if self._book.is_declared(source) else True if self._is_gone(source) else None
+        return False if self._book.is_declared(source) else True if self._book.is_gone(source) else None
 
     def withdraw(self, source: str) -> None:
         """Record that a source is gone, so that nothing shows its entries any more."""
@@ -105,10 +83,10 @@ class Ledger:
         self._departed.pop(ref, None)
         self._accounts.see(ref)
 
-    def expect(self, ref: str, kind: SourceKind, *, source: str = "", now: float) -> None:
-        """Record a server that an earlier run has shown in an entry, from one source or from any of a kind."""
+    def expect(self, ref: str, source: str, *, now: float) -> None:
+        """Record a server that an earlier run has shown in an entry."""
         if ref not in self._accounts:
-            self._accounts.open(ref, source or next(id_ for id_, of in _PLACEHOLDERS.items() if of == kind), now)
+            self._accounts.open(ref, source, now)
 
     def doubt(self, ref: str, source: str, reason: str, *, since: float) -> bool:
         """Record a look that does not show the entry; return whether the entry is kept for now."""
@@ -139,7 +117,7 @@ class Ledger:
         Returns the references of entries that were leaving here and were removed by another writer.
         """
         ids = {entry.ref or key: entry for key, entry in stored.items()}
-        self._perhaps_in_storage = {ref for ref, entry in ids.items() if entry.leaving is not None}
+        self._marks_stored = True
         for ref, entry in ids.items():
             if ref not in self._departed:
                 self._adopt(ref, entry, now)
@@ -158,10 +136,10 @@ class Ledger:
         mark = entry.leaving
         was_persisted, account.persisted = account.persisted, mark is not None
         account.stored = True
-        if account.seen:
+        if self._accounts.is_seen(ref):
             return
         account.refused = mark is not None and mark.refused
-        if mark is not None and account.since is None and self._covers(ref, account):
+        if mark is not None and account.since is None and self._book.covers(account.source, ref):
             self._accounts.mark(ref, mark.reason, min(mark.since, now))
         elif mark is None and was_persisted and account.since is not None:
             account.since = now  # another replica has seen the entry
@@ -172,22 +150,20 @@ class Ledger:
         A mark is stored only after some time, so that an entry that comes back within the grace costs no write.
         """
         changed: dict[str, Leaving | None] = {}
-        if not self._accounts.marked and not self._perhaps_in_storage:  # nearly always
+        if not self._accounts.marked and not self._marks_stored:  # nearly always
             return changed
-        self._perhaps_in_storage = {entry.ref or key for key, entry in stored.items() if entry.leaving is not None}
         for key, entry in stored.items():
             ref = entry.ref or key
-            account = self._accounts.get(ref)
-            if account is None:
+            if (account := self._accounts.get(ref)) is None:
                 continue
             if account.since is None:
-                if account.seen and entry.leaving is not None:
+                if entry.leaving is not None and self._accounts.is_seen(ref):
                     changed[key] = None
             elif now >= account.since + self._patience.not_ready:
                 mark = Leaving(since=int(account.since), reason=account.reason, refused=account.refused)
                 if mark != entry.leaving:
                     changed[key] = mark
-                    self._perhaps_in_storage.add(ref)
+        self._marks_stored = any(changed.values()) or any(entry.leaving for entry in stored.values())
         return changed
 
     def persisted(self, refs: Iterable[str]) -> None:
@@ -200,17 +176,10 @@ class Ledger:
 
     def tick(self, now: float) -> set[str]:
         """Mark the entries that complete looks lack; return the references of those that leave now."""
-        for ref, account in tuple(self._accounts.unseen.items()):
-            if self._is_gone(account.source):
-                self._accounts.mark(ref, SOURCE_GONE, now)
-            elif (looked := self._last_look(account.source)) is not None and self._covers(ref, account):
-                self._accounts.mark(ref, NOT_LISTED, looked if looked > account.opened else now)
-        for ref, account in tuple(self._accounts.marked.items()):
-            if account.reason == SOURCE_GONE and self._book.is_declared(account.source):
-                self._accounts.unmark(ref)  # it is judged again by what its source shows now
-            elif account.reason != SOURCE_GONE and self._is_gone(account.source):
-                self._accounts.mark(ref, SOURCE_GONE, now)
-        self._trim(now)
+        self._judge(now)
+        for times in self._left.values():
+            while times and times[0] <= now - self._patience.hold:
+                times.popleft()
         marked = dict(self._accounts.marked)
         released = {ref for ref, at in self._due().items() if at <= now and self._is_supported(marked[ref], at)}
         for ref in released:
@@ -221,22 +190,36 @@ class Ledger:
             self._departed[ref] = account.reason
         return released
 
+    def _judge(self, now: float) -> None:
+        """Mark what a source lacks, and what a source that is gone had; clear such marks if it is there again."""
+        for ref, account in tuple(self._accounts.unseen.items()):
+            source = account.source
+            if self._book.is_gone(source):
+                self._accounts.mark(ref, SOURCE_GONE, now)
+            elif (looked := self._book.last_look(source)) is not None and self._book.covers(source, ref):
+                self._accounts.mark(ref, NOT_LISTED, looked if looked > account.opened else now)
+        for ref, account in tuple(self._accounts.marked.items()):
+            if account.reason == SOURCE_GONE and self._book.is_declared(account.source):
+                self._accounts.unmark(ref)  # it is judged again by what its source shows now
+            elif account.reason != SOURCE_GONE and self._book.is_gone(account.source):
+                self._accounts.mark(ref, SOURCE_GONE, now)
+
     def departed(self, ref: str) -> str:
         """Return why an entry has left and must be removed from storage, empty when it has not left."""
         return self._departed.get(ref, "")
 
+    @property
+    def leaving(self) -> Collection[str]:
+        """The entries that are leaving."""
+        return self._accounts.marked.keys()
+
     def doubts(self) -> list[Doubt]:
         """Return the entries that are leaving, sorted by when they are due."""
-        due = self._due()
+        marked = self._accounts.marked
         doubts = [
-            Doubt(
-                ref=ref,
-                source=account.source,
-                since=account.since or 0,
-                reason=account.reason,
-                due=None if due[ref] == inf else due[ref],
-            )
-            for ref, account in self._accounts.marked.items()
+            Doubt(ref=ref, source=each.source, since=each.since or 0, reason=each.reason, due=None if at == inf else at)
+            for ref, at in self._due().items()
+            for each in [marked[ref]]
         ]
         return sorted(doubts, key=lambda doubt: (doubt.due is None, doubt.due or 0, doubt.ref))
 
@@ -249,7 +232,7 @@ class Ledger:
         return frozenset(source for source in leaving if self._is_suspicious(source, missing))
 
     def _is_suspicious(self, source: str, missing: Counter[str]) -> bool:
-        alike = {source, *self._sources_of(source)}
+        alike = {source, *self._book.meant_by(source)}
         of = sum(len(self._accounts.of(each)) + len(self._left.get(each, ())) for each in alike)
         return removals.is_many(sum(missing[each] for each in alike), of, share=self._patience.share)
 
@@ -258,11 +241,11 @@ class Ledger:
 
         Each comes with the sources that may have it: it is proof only when all of them answer that it is gone.
         """
-        suspicious = self.suspicious()
+        suspicious, marked = self.suspicious(), self._accounts.marked
         return {
-            ref: self._sources_of(account.source)
-            for ref, account in sorted(self._accounts.marked.items(), key=itemgetter(0))
-            if account.reason == NOT_LISTED and account.source not in suspicious
+            ref: self._book.meant_by(marked[ref].source)
+            for ref in sorted(marked)
+            if marked[ref].reason == NOT_LISTED and marked[ref].source not in suspicious
         }
 
     def overdue(self, now: float) -> frozenset[str]:
@@ -272,18 +255,18 @@ class Ledger:
             account = self._accounts.marked[ref]
             if at <= now and account.reason not in (SOURCE_GONE, NOT_READY) and not self._is_supported(account, at):
                 sources.add(account.source)
-        return frozenset().union(*map(self._sources_of, sources))
+        return frozenset().union(*map(self._book.meant_by, sources))
 
     def doubtful(self) -> frozenset[str]:
         """Return the sources that lack suspiciously many entries."""
         suspicious = self.suspicious()
         lacking = {each.source for each in self._accounts.marked.values() if each.reason == NOT_LISTED}
-        return frozenset().union(*map(self._sources_of, lacking & suspicious))
+        return frozenset().union(*map(self._book.meant_by, lacking & suspicious))
 
     def lacking(self) -> Mapping[str, int]:
         """Return how many entries complete looks at each source lack, without those that an administrator keeps."""
         missing = (each for each in self._accounts.marked.values() if each.reason == NOT_LISTED and not each.refused)
-        return Counter(source for each in missing for source in self._sources_of(each.source))
+        return Counter(source for each in missing for source in self._book.meant_by(each.source))
 
     def next_check(self, now: float) -> float | None:
         """Return the next time at which an answer changes by itself, None when there is none."""
@@ -293,46 +276,22 @@ class Ledger:
 
     # --- internal
 
-    def _is_gone(self, source: str) -> bool:
-        return source not in _PLACEHOLDERS and self._book.is_gone(source)
-
-    def _covers(self, ref: str, account: Account) -> bool:
-        return any(self._book.covers(source, ref) for source in self._sources_of(account.source))
-
-    def _sources_of(self, source: str) -> Sequence[str]:
-        """Return the sources that an id may mean: itself, or for a placeholder all of its kind."""
-        kind = _PLACEHOLDERS.get(source)
-        return self._book.of_kind(kind) if kind else (source,)
-
-    def _last_look(self, source: str) -> float | None:
-        kind = _PLACEHOLDERS.get(source)
-        return self._book.last_look_at_all(kind) if kind else self._book.last_look(source)
-
     def _is_supported(self, account: Account, due: float) -> bool:
         """Return whether what is known about the source now still supports the mark."""
         if account.reason == SOURCE_GONE:
-            return self._is_gone(account.source)
-        looked = self._last_look(account.source)
+            return self._book.is_gone(account.source)
+        looked = self._book.last_look(account.source)
         return looked is not None and (account.reason == NOT_READY or looked >= due)
 
     def _due(self) -> dict[str, float]:
         if not self._accounts.marked:  # nearly always
             return {}
-        suspicious = self.suspicious()
+        suspicious, patience = self.suspicious(), self._patience
+        holds = {SOURCE_GONE: patience.source_gone, NOT_READY: patience.not_ready}
         due = {}
         for ref, account in self._accounts.marked.items():
-            hold = self._hold(account.reason, many=account.source in suspicious)
+            hold = holds.get(account.reason, patience.hold)
+            if account.reason == NOT_READY and account.source in suspicious:
+                hold = max(hold, patience.hold)
             due[ref] = inf if account.refused else (account.since or 0) + hold
         return due
-
-    def _hold(self, reason: str, *, many: bool) -> float:
-        if reason == SOURCE_GONE:
-            return self._patience.source_gone
-        if reason == NOT_READY:
-            return max(self._patience.not_ready, self._patience.hold if many else 0)
-        return self._patience.hold
-
-    def _trim(self, now: float) -> None:
-        for times in self._left.values():
-            while times and times[0] <= now - self._patience.hold:
-                times.popleft()

@@ -4,7 +4,7 @@ An entry never leaves because it is not wanted: the ledger decides what leaves, 
 docs/architecture.md, "Removing".
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from common.wire import Leaving, Stored, Upsert
@@ -30,7 +30,14 @@ class Plan:
         return not self.upserts and not self.removals and not self.marks
 
 
+def differing(keys: Iterable[str], *, wanted: Mapping[str, Upsert], stored: Mapping[str, Stored]) -> set[str]:
+    """Return those keys whose wanted document is not the stored one, or where only one of the two exists."""
+    pairs = ((key, wanted.get(key), stored.get(key)) for key in keys)
+    return {key for key, upsert, entry in pairs if (upsert and upsert.digest) != (entry and entry.digest)}
+
+
 def plan(
+    keys: Iterable[str],
     *,
     wanted: Mapping[str, Upsert],
     stored: Mapping[str, Stored],
@@ -39,22 +46,22 @@ def plan(
     leaving: Collection[str] = (),
     refused: Mapping[str, str] | None = None,
 ) -> Plan:
-    """Return what to send so that `stored` becomes `wanted`, both by key.
+    """Return what to send so that `stored` becomes `wanted`, both by key; `keys` are those that differ.
 
     `departures` are the removals that were decided, with their reasons. `leaving` are the references of entries in
     doubt: when one of these is not stored, another writer may have removed it with proof, so it is not added again.
     `refused` are the digests of documents that storage does not accept.
     """
     refused = refused or {}
-    differing = [
+    to_send = [
         upsert
-        for key, upsert in wanted.items()
-        if (key not in stored or stored[key].digest != upsert.digest)
-        and refused.get(key) != upsert.digest
-        and (key in stored or upsert.ref not in leaving)
+        for upsert in map(wanted.get, keys)
+        if upsert is not None
+        and refused.get(upsert.key) != upsert.digest
+        and (upsert.key in stored or upsert.ref not in leaving)
     ]
-    differing.sort(key=_urgency)
-    upserts = [_marked(upsert, stored.get(upsert.key), marks) for upsert in differing]
+    to_send.sort(key=_urgency)
+    upserts = [_marked(upsert, stored.get(upsert.key), marks) for upsert in to_send]
     sent = {upsert.key for upsert in upserts}
     return Plan(
         upserts=tuple(_grouped(upserts, stored)),

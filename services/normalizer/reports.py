@@ -27,7 +27,7 @@ from common.wire import Stored, Upsert
 from services.normalizer.context import Context
 from services.normalizer.facts import Ref
 from services.normalizer.hidden import Hidden, label_of
-from services.normalizer.ledger import Doubt
+from services.normalizer.ledger_accounts import Doubt
 from services.normalizer.normalize.deployment import Deployment
 from services.normalizer.normalize.result import segment
 from services.normalizer.settings import NormalizerSettings

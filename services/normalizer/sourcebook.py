@@ -3,7 +3,7 @@
 Pure: all times are given, in seconds of a clock that never goes back.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
 from typing import Final, Literal
@@ -25,6 +25,22 @@ OF_CLUSTERS: Final[frozenset[SourceKind]] = frozenset({"kserve", "llm"})
 OPTIONAL: Final[frozenset[SourceKind]] = frozenset({"llm"})
 OPTIONAL_PARTS: Final = frozenset({"servingruntimes", "clusterservingruntimes"})
 """It is normal that a cluster does not have these, or that the account may not read them."""
+
+_PLACEHOLDERS: Final[Mapping[str, SourceKind]] = {
+    "original:kserve": "kserve",
+    "unnamed:llm": "llm",
+    "original:kubeflow": "registry",
+}
+"""Ids of the unknown sources of entries that the original wrote, and of servers within entries.
+
+Any source of the kind in the connector's own cluster may be the right one, so all of them must agree.
+"""
+PLACEHOLDERS: Final = frozenset(_PLACEHOLDERS)
+
+
+def unknown_source(kind: SourceKind) -> str:
+    """Return the id of the unknown source of something that an earlier run has stored."""
+    return next(id_ for id_, of in _PLACEHOLDERS.items() if of == kind)
 
 
 def cluster_source(kind: SourceKind, cluster: str) -> str:
@@ -168,16 +184,21 @@ class SourceBook:
 
     def is_gone(self, source: str) -> bool:
         """Return whether a source is gone, which is known only when all places were searched for sources."""
-        known = source in self._ended or self._discovered(cluster_of_id(source))
-        return source not in self._sources and self._clusters_known and known
+        if source in self._sources or source in PLACEHOLDERS:
+            return False
+        clusters_known = not any(each.kind == "cluster" for each in self._sources.values())
+        return clusters_known and (source in self._ended or self._discovered(cluster_of_id(source)))
 
     def is_declared(self, source: str) -> bool:
         """Return whether a source exists."""
         return source in self._sources
 
-    def of_kind(self, kind: SourceKind) -> list[str]:
-        """Return the sources of a kind in the connector's own cluster."""
-        return [id_ for id_, source in self._sources.items() if source.kind == kind and cluster_of_id(id_) == LOCAL]
+    def meant_by(self, source: str) -> Sequence[str]:
+        """Return the sources that an id may mean: itself, or for an unknown source all of its kind."""
+        kind = _PLACEHOLDERS.get(source)
+        if kind is None:
+            return (source,)
+        return [id_ for id_, each in self._sources.items() if each.kind == kind and cluster_of_id(id_) == LOCAL]
 
     def is_untried(self, source: str) -> bool:
         """Return whether a source has neither answered nor failed yet."""
@@ -188,32 +209,26 @@ class SourceBook:
         return [id_ for id_, each in self._sources.items() if each.kind == "registry" and cluster_of_id(id_) == cluster]
 
     def covers(self, source: str, ref: str) -> bool:
-        """Return whether the source looks at the namespace of `ref`."""
-        namespaces = self._sources[source].namespaces if source in self._sources else ()
-        if not namespaces:
-            return True
-        parsed = Ref.try_parse(ref)
-        return parsed is not None and parsed.ids[0] in namespaces
+        """Return whether a source, or one of those that it may be, looks at the namespace of `ref`."""
+        return any(self._covers(each, ref) for each in self.meant_by(source))
 
     def last_look(self, source: str) -> float | None:
-        """Return when a source was last read completely, None when it never was, or fails now."""
-        entry = self._sources.get(source)
-        return entry.looked if entry and not entry.failing else None
+        """Return when a source was last read completely, None when it never was, or fails now.
 
-    def last_look_at_all(self, kind: SourceKind) -> float | None:
-        """Return when all sources of a kind in our own cluster had been read; None when one of them was not."""
-        looks = [self.last_look(source) for source in self.of_kind(kind)]
-        known = [look for look in looks if look is not None]
-        if not looks or len(known) < len(looks) or (kind == "registry" and not self._discovered(LOCAL)):
+        One that is unknown was read when all that it may be had been.
+        """
+        if _PLACEHOLDERS.get(source) == "registry" and not self._discovered(LOCAL):
             return None
-        return min(known)
+        meant = [self._sources.get(id_) for id_ in self.meant_by(source)]
+        looks = [each.looked for each in meant if each is not None and each.looked is not None and not each.failing]
+        return min(looks) if looks and len(looks) == len(meant) else None
 
     # --- within
 
-    @property
-    def _clusters_known(self) -> bool:
-        """Whether the sources of every cluster are known."""
-        return not any(source.kind == "cluster" for source in self._sources.values())
+    def _covers(self, source: str, ref: str) -> bool:
+        namespaces = self._sources[source].namespaces if source in self._sources else ()
+        parsed = Ref.try_parse(ref) if namespaces else None
+        return not namespaces or (parsed is not None and parsed.ids[0] in namespaces)
 
     def _unread(self, with_entries: Collection[str] | None = None) -> Iterator[tuple[str, str]]:
         """Yield what was not read completely yet, with the reason.

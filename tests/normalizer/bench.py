@@ -12,7 +12,7 @@ from services.normalizer.ledger import Ledger, Patience
 from services.normalizer.normalize.kserve_objects import read_isvc
 from services.normalizer.normalize.registered_version import RegisteredVersion, Registry
 from services.normalizer.normalize.result import Defaults
-from services.normalizer.plan import Plan, plan
+from services.normalizer.plan import Plan, differing, plan
 from services.normalizer.source import Sink
 from services.normalizer.sourcebook import SourceBook, SourceKind
 from services.normalizer.sources.registry_source import differences
@@ -72,6 +72,8 @@ class Bench:
         self.storage = dict(stored or {})
         self.bodies: dict[str, bytes] = {}
         self.removed: dict[str, str] = {}
+        self._differing = set(self.storage)
+        self._seen = dict(self.storage)
         self.refused: dict[str, str] = {}
         self._registered: dict[str, Mapping[str, RegisteredVersion]] = {}
         self.desired.seed(self.storage, now=now)
@@ -136,16 +138,24 @@ class Bench:
             for key in made.removals:
                 del self.storage[key]
             self.removed |= made.removals
+            self._seen = dict(self.storage)
             self.desired.documents.free_names(self.storage)
         self.desired.forget_unused_cards()
 
     def planned(self) -> Plan:
+        wanted, stored = self.desired.wanted, self.storage
+        keys = differing(wanted.keys() | stored.keys(), wanted=wanted, stored=stored)
+        by_others = {key for key in stored.keys() | self._seen.keys() if stored.get(key) != self._seen.get(key)}
+        changed = self.desired.documents.take_changed() | self._differing | by_others
+        assert keys == differing(changed, wanted=wanted, stored=stored), "it would be missed until all is compared"
+        self._differing, self._seen = keys, dict(stored)
         return plan(
-            wanted=self.desired.wanted,
-            stored=self.storage,
-            departures=self.desired.departures(self.storage),
+            keys,
+            wanted=wanted,
+            stored=stored,
+            departures=self.desired.departures(keys, stored=stored),
             marks=self.ledger.marks(self.storage, now=self.now),
-            leaving={doubt.ref for doubt in self.ledger.doubts()},
+            leaving=self.ledger.leaving,
             refused=self.refused,
         )
 

@@ -16,7 +16,7 @@ from services.normalizer.facts import LOCAL, Gone, Ref
 from services.normalizer.ledger import Ledger, Patience
 from services.normalizer.normalize.kserve_objects import read_isvc
 from services.normalizer.normalize.result import ClusterView, Defaults
-from services.normalizer.plan import plan
+from services.normalizer.plan import differing, plan
 from services.normalizer.sourcebook import SourceBook, cluster_source
 from tests import objects
 
@@ -78,8 +78,10 @@ class World:
         """Render and store until nothing changes any more."""
         while True:
             self.desired.render(now=0)
-            departures = self.desired.departures(self.storage)
-            made = plan(wanted=self.desired.wanted, stored=self.storage, departures=departures)
+            wanted = self.desired.wanted
+            keys = differing(wanted.keys() | self.storage.keys(), wanted=wanted, stored=self.storage)
+            departures = self.desired.departures(keys, stored=self.storage)
+            made = plan(keys, wanted=wanted, stored=self.storage, departures=departures)
             if made.empty:
                 return
             for upsert in (each for group in made.upserts for each in group):

@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from common.removals import NOT_LISTED, NOT_READY, SOURCE_GONE
 from common.wire import Leaving, Reconciler, Stored
 from services.normalizer.ledger import Ledger, Patience
-from services.normalizer.sourcebook import SourceBook
+from services.normalizer.sourcebook import SourceBook, unknown_source
 
 HOLD = 3600.0
 GRACE = 120.0
@@ -309,7 +309,7 @@ def test_servers_stored_within_versions_count_with_all_of_their_kind(servers: in
     bench.book.declare("elsewhere", "kserve")
     within = refs(servers, "servers")
     for ref in within:
-        bench.ledger.expect(ref, "kserve", now=bench.now)
+        bench.ledger.expect(ref, unknown_source("kserve"), now=bench.now)
     for _ in range(2):
         bench.now += 1
         bench.book.listed("elsewhere", now=bench.now)

@@ -259,12 +259,7 @@ async def test_a_deleted_service_is_the_end_of_its_registry_though_routes_may_no
             cluster.delete("Service", NAMESPACE, "deleted")
             await other.down()
             await one.down()
-            await eventually(
-                lambda: len(setting.storage.entries) == 3,
-                what="the end of what was deleted",
-                timeout=2 * HOUR,
-                interval=1,
-            )
+            await within_hours(lambda: len(setting.storage.entries) == 3, what="the end of what was deleted")
             await eventually(lambda: not setting.condition(f"registry:{NAMESPACE}/deleted"))
             await setting.compared()  # a Service that lost its label is no proof
             assert len(setting.storage.entries) == 3
@@ -286,12 +281,7 @@ async def test_a_deletion_that_cannot_be_proven_at_once_is_proven_later(cluster:
             with capture_logs() as logs:
                 cluster.delete("Service", NAMESPACE, "deleted")
                 await registry.down()
-                await eventually(
-                    lambda: not setting.storage.entries,
-                    what="the end of what was deleted",
-                    timeout=2 * HOUR,
-                    interval=1,
-                )
+                await within_hours(lambda: not setting.storage.entries, what="the end of what was deleted")
     unproven = [line["object"] for line in logs if line["event"] == "removal_not_proven"]
     assert unproven == [f"services {NAMESPACE}/deleted"] * 2
 
@@ -468,18 +458,8 @@ async def test_a_registry_that_nothing_names_any_more_and_that_still_answers_is_
             found.clear()
             cluster.apply(objects.service("any", NAMESPACE, ports={"http": 80}, labels={"component": "model-registry"}))
             registry.counted(reset=True)
-            await eventually(
-                lambda: registry.counted().get("GET registered_models", 0) > 2,
-                what="further polls",
-                timeout=2 * HOUR,
-                interval=1,
-            )
+            await within_hours(lambda: registry.counted().get("GET registered_models", 0) > 2, what="further polls")
             assert len(setting.storage.entries) == 2
             assert setting.condition(f"registry:{ref.id}")["ok"]
             registry.fail("status", status=503)
-            await eventually(
-                lambda: not setting.storage.entries,
-                what="the models of a registry that is gone",
-                timeout=2 * HOUR,
-                interval=1,
-            )
+            await within_hours(lambda: not setting.storage.entries, what="the models of a registry that is gone")

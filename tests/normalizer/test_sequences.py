@@ -121,6 +121,16 @@ class Cluster:
         self._sink.changed({Ref.isvc("local", NAMESPACE, name): fact})
 
 
+class ComparingController(Controller):
+    """Compares everything in each round too: what has changed must be all that differs."""
+
+    def _compare(self, *, everything: bool) -> None:
+        super()._compare(everything=everything)
+        found = self._differing
+        super()._compare(everything=True)
+        assert found == self._differing, "it would be missed until all is compared"
+
+
 class Life:
     """One run of the normalizer, from its start to its end."""
 
@@ -133,7 +143,7 @@ class Life:
     @asynccontextmanager
     async def lived(self) -> AsyncIterator[Self]:
         """Start over what an earlier life has stored, and end."""
-        controller = Controller(
+        controller = ComparingController(
             create_context(
                 settings=NormalizerSettings.load(removal_hold=0, not_ready_grace=0),
                 storage=self._storage,

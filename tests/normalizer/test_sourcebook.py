@@ -3,7 +3,7 @@
 import pytest
 
 from common.wire import Awaited
-from services.normalizer.sourcebook import SourceBook
+from services.normalizer.sourcebook import SourceBook, unknown_source
 
 FIRST = 300.0
 
@@ -159,15 +159,15 @@ def test_a_source_covers_the_namespaces_that_it_looks_at(book: SourceBook) -> No
 
 
 def test_all_sources_of_a_kind_were_looked_at_when_the_last_one_was(book: SourceBook) -> None:
-    assert book.last_look_at_all("registry") is None
+    assert book.last_look(unknown_source("registry")) is None
     book.declare("registry:a", "registry")
     book.declare("registry:b", "registry")
     book.listed("registry:a", now=5)
-    assert book.last_look_at_all("registry") is None
+    assert book.last_look(unknown_source("registry")) is None
     book.listed("registry:b", now=3)
-    assert book.last_look_at_all("registry") == 3
+    assert book.last_look(unknown_source("registry")) == 3
     book.set_search("waiting")
-    assert book.last_look_at_all("registry") is None
+    assert book.last_look(unknown_source("registry")) is None
 
 
 def test_registries_that_may_soon_tell_more_are_awaited(book: SourceBook) -> None:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
 from services.normalizer.sources.manifest_files import is_placeholder
@@ -86,7 +86,7 @@ class Table(NamedTuple):
 @cache
 def table() -> Table:
     """Return the table."""
-    read = json.loads(files(__package__).joinpath("manifest_fields.json").read_text(encoding="utf-8"))
+    read = json.loads(Path(__file__).with_name("manifest_fields.json").read_text(encoding="utf-8"))
     kserve, kubernetes = (read["versions"][name].rpartition(".")[0] for name in ("kserve", "kubernetes"))
     return Table(read["types"], kserve, kubernetes)
 
