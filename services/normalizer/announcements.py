@@ -47,7 +47,7 @@ class Announcer:
                 level = {"error": log.error, "warning": log.warning, "info": log.info}[problem.severity]
                 place = self._intake.place_of(ref, problem)
                 level("problem_found", **({"place": place} if place else {}), **problem.fields())
-        self._intake.notify_owners(problems)
+        self._intake.notify_owners()
         self._announced = dict(problems)
 
     def _record_hidden(self, now: float) -> list[tuple[Hidden, bool]]:
