@@ -136,7 +136,7 @@ def _selected(contents: Contents, selection: Selection) -> Contents:
     chosen = {}
     for ref, manifest in contents.deployments.items():
         facts = selection.applied(manifest.facts)
-        chosen[ref] = manifest if facts is manifest.facts else manifest._replace(facts=facts, has_status=True)
+        chosen[ref] = manifest if facts is manifest.facts else manifest._replace(facts=facts)
     return replace(contents, deployments=chosen)
 
 
@@ -162,7 +162,7 @@ def _shown(upsert: Upsert, places: Mapping[str, Place], found: _Found) -> Shown:
 
 def _not_ready(contents: Contents, copied: Container[str]) -> Iterator[Noticed]:
     for ref, manifest in sorted(contents.deployments.items()):
-        if not manifest.facts.readiness.ready and manifest.has_status:
+        if not manifest.facts.readiness.ready and not manifest.facts.planned:
             why = unready(manifest.facts, in_files=manifest.place.path not in copied)
             problem = Problem(
                 "not_ready",

@@ -17,7 +17,7 @@ from services.normalizer.facts import MANIFESTS, Gone, Missing, Ref, Unusable
 from services.normalizer.hidden import Why, unready
 from services.normalizer.ledger import Ledger
 from services.normalizer.normalize.cards import CatalogModel
-from services.normalizer.normalize.deployment import Deployment, Planned
+from services.normalizer.normalize.deployment import Deployment
 from services.normalizer.normalize.document import ServerFacts, server_facts
 from services.normalizer.normalize.labels import RegistryLabels
 from services.normalizer.normalize.linking import Link, ServerClaim, choose_server
@@ -33,13 +33,12 @@ _STOPPED: Final = "stopped"
 class DeploymentState:
     """A deployment, its link, and whether it is shown.
 
-    `planned`: it is only written in a manifest. `missed`: since when complete listings lack it. `ready`: its facts when
-    it was last ready. `asked_for`: the labels for which a registry was last asked.
+    `missed`: since when complete listings lack it. `ready`: its facts when it was last ready. `asked_for`: the labels
+    for which a registry was last asked.
     """
 
     source: str
     facts: Deployment
-    planned: bool
     missed: float | None = None
     ready: Deployment | None = None
     link: Link = field(default_factory=Link)
@@ -148,10 +147,8 @@ class Deployments:
         if not ref.is_deployment:
             return self.companions.put(ref, fact)
         match fact:
-            case Planned():
-                self._put_deployment(source, str(ref), fact.deployment, planned=True)
             case Deployment():
-                self._put_deployment(source, str(ref), fact, planned=False)
+                self._put_deployment(source, str(ref), fact)
             case Gone():
                 self._ledger.end(str(ref), fact.reason)
                 return self._drop(str(ref))
@@ -159,7 +156,7 @@ class Deployments:
                 entry.missed = now
         return ()
 
-    def _put_deployment(self, source: str, ref: str, facts: Deployment, *, planned: bool) -> None:
+    def _put_deployment(self, source: str, ref: str, facts: Deployment) -> None:
         if (model := facts.stated.catalog_model) is not None:
             self._card_models[ref] = model
         else:
@@ -167,9 +164,9 @@ class Deployments:
         entry = self._entries.get(ref)
         self.companions.use(ref, entry.facts if entry is not None else None, facts)
         if entry is None:
-            self._entries[ref] = DeploymentState(source, facts, planned)
+            self._entries[ref] = DeploymentState(source, facts)
         else:
-            entry.facts, entry.planned, entry.missed = facts, planned, None
+            entry.facts, entry.missed = facts, None
 
     def withdraw(self, ref: str) -> None:
         """Stop showing a deployment as it was when it was last ready."""
@@ -204,7 +201,7 @@ class Deployments:
         source, readiness = entry.source, entry.facts.readiness
         if entry.missed is not None:
             return self._ledger.doubt(ref, source, NOT_LISTED, since=entry.missed)
-        if entry.planned or readiness.ready:
+        if entry.facts.planned or readiness.ready:
             entry.ready = entry.facts
             self._ledger.see(ref, source)
             return True

@@ -241,7 +241,6 @@ class Renderer:
             source=entry.source,
             own=self._deployments.companions.of(ref, facts),
             defaults=view.defaults,
-            serve=not entry.planned,
             card=self._cards.choose(facts.stated.catalog_model, stored=self._earlier.get(ref)),
         )
         return with_cluster(view, document)

@@ -1,8 +1,8 @@
 """Clusters that come, go, hang, refuse and swap names, over restarts: nothing leaves that is still there.
 
-`python -m tests.chaos.clusters --seeds 50` runs random schedules. All is in one process but for the sockets: fake API
-servers, the file that names them, a normalizer that follows it, a storage in memory. Holds and graces are shorter than
-a look, so that nothing but the rules keeps an entry.
+`python -m tests.chaos.clusters --seeds 50` runs random schedules in simulated time: fake API servers, the file that
+names them, a normalizer that follows it, a storage in memory. Holds and graces are shorter than a look at the file, so
+that nothing but the rules keeps an entry.
 """
 
 import argparse
@@ -10,29 +10,32 @@ import asyncio
 import random
 import sys
 import tempfile
-import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from math import inf
 from pathlib import Path
 
+from common.clocks import loop_time
 from common.wire import Applied, Batch
-from services.normalizer import clusters_file, controller, sink
 from services.normalizer.facts import Ref
 from tests import objects
 from tests.fakes.kubernetes import FakeCluster
-from tests.normalizer.fleet import IMPATIENT, LOOK, Fleet, Following, following
+from tests.normalizer.fleet import Fleet, Following, following
 from tests.normalizer.memory_storage import MemoryStorage
+from tests.simulation.loop import simulate
+from tests.simulation.network import Network
 from tests.waiting import eventually
 
 CLUSTERS = ("a", "b", "c")
 NAMES = ("m", "n", "o")
 """The same in all clusters."""
 STEPS = 25
-SETTINGS = IMPATIENT | {"removal_hold": 0.05, "source_gone_grace": 0.05, "not_ready_grace": 3600}
-A_MOMENT = 3.0
+SETTINGS = {"removal_hold": 0.05, "source_gone_grace": 0.05, "not_ready_grace": 3600}
+A_MOMENT = 30.0
 """Seconds in which what was decided about a cluster that was out of the file may still be carried out."""
-CONVERGED = 60.0
+PAUSES = (0.1, 5.0, 60.0, 600.0)
+"""Seconds between two steps: shorter and longer than a look at the file, and than the pauses after failures."""
+CONVERGED = 600.0
 """Seconds until all is as it should be, after the last fault: pauses have grown by then."""
 
 
@@ -74,7 +77,7 @@ class Storm:
     def _may_leave(self, ref: Ref) -> bool:
         """Return whether the object of an entry is gone, or its cluster is not in the file, or was not a moment ago."""
         name, owner = self._owner(ref)
-        was_out = time.monotonic() - self._out.get(name, -inf) < A_MOMENT
+        was_out = loop_time() - self._out.get(name, -inf) < A_MOMENT
         return name not in self._listed or was_out or owner.get("InferenceService", *ref.ids) is None
 
     def _owner(self, ref: Ref) -> tuple[str, FakeCluster]:
@@ -90,7 +93,7 @@ class Storm:
             action = self._random.choice(self._actions())
             self.log.append(action.__name__.strip("_"))
             it = await action() or it
-            await asyncio.sleep(self._random.choice((0.05, 0.2, 0.6)))
+            await asyncio.sleep(self._random.choice(PAUSES))
             self._look()
         await self._end()
         await self._normalizer.aclose()
@@ -112,7 +115,7 @@ class Storm:
 
     async def _list(self) -> None:
         """Let a cluster come into the file, or go out of it."""
-        self._out |= dict.fromkeys(set(CLUSTERS) - self._listed, time.monotonic())
+        self._out |= dict.fromkeys(set(CLUSTERS) - self._listed, loop_time())
         self._listed ^= {self._random.choice(CLUSTERS)}
         self._listed = self._listed or {CLUSTERS[0]}
         self._write()
@@ -168,7 +171,7 @@ class Storm:
         for cluster in self._fleet.clusters.values():
             cluster.clear_faults()
             cluster.drop_connections()
-        self._out |= dict.fromkeys(set(CLUSTERS) - self._listed, time.monotonic())
+        self._out |= dict.fromkeys(set(CLUSTERS) - self._listed, loop_time())
         self._listed = set(CLUSTERS)
         self._write()
         await self._restart()
@@ -183,17 +186,20 @@ class Storm:
             return set(stored) == there and len(stored) == len(there)
 
         try:
-            await eventually(as_it_is, timeout=CONVERGED)
+            await eventually(as_it_is, timeout=CONVERGED, interval=1)
         except AssertionError:
             self.storage.harm.append(f"not as it should be at the end: {sorted(self.storage.entries)}")
 
 
-async def run_seed(seed: int, folder: Path) -> tuple[list[str], list[str]]:
+def run_seed(seed: int, folder: Path) -> tuple[list[str], list[str]]:
     """Run one seed; return what went wrong, and the schedule."""
-    clusters_file.LOOK, sink.SLOW, controller.SETTLE = LOOK, 0.5, 0.1
-    async with Fleet(folder) as fleet:
-        storm = Storm(fleet, seed)
-        return await storm.run(), storm.log
+
+    async def storm(_: Network) -> tuple[list[str], list[str]]:
+        async with Fleet(folder) as fleet:
+            storm = Storm(fleet, seed)
+            return await storm.run(), storm.log
+
+    return simulate(storm, seed=seed)
 
 
 def main() -> int:
@@ -205,7 +211,7 @@ def main() -> int:
     failed = 0
     for seed in range(options.first, options.first + options.seeds):
         with tempfile.TemporaryDirectory(prefix="chaos-clusters-") as folder:
-            harm, schedule = asyncio.run(run_seed(seed, Path(folder)))
+            harm, schedule = run_seed(seed, Path(folder))
         failed += bool(harm)
         print(f"seed {seed}: " + ("; ".join([*harm[:5], *schedule]) if harm else "held"), flush=True)
     return 1 if failed else 0

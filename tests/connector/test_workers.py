@@ -37,15 +37,19 @@ def test_the_results_are_in_the_order_of_the_items(items: int, processes: int) -
 
 
 def test_another_process_takes_part() -> None:
-    read, write = os.pipe()
+    here, there = os.pipe(), os.pipe()
+    met: list[None] = []
 
-    def waiting(item: int) -> tuple[int, int]:
-        if os.getpid() == HERE:
-            os.read(read, 1)  # until the other one has begun
-        os.write(write, b".")
+    def meeting(item: int) -> tuple[int, int]:
+        """Wait, with the first item, until the other process has one too."""
+        if not met:
+            met.append(None)
+            (own, _), (_, other) = (here, there) if os.getpid() == HERE else (there, here)
+            os.write(other, b".")
+            os.read(own, 1)
         return doubled(item)
 
-    assert len({process for _, process in results(waiting, 100, 2)}) == 2
+    assert len({process for _, process in results(meeting, 100, 2)}) == 2
 
 
 @pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGINT])

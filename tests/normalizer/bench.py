@@ -9,7 +9,6 @@ from common.wire import Stored
 from services.normalizer.desired import Desired
 from services.normalizer.facts import Gone, Missing, Ref
 from services.normalizer.ledger import Ledger, Patience
-from services.normalizer.normalize.deployment import Planned
 from services.normalizer.normalize.kserve_objects import read_isvc
 from services.normalizer.normalize.registered_version import RegisteredVersion, Registry
 from services.normalizer.normalize.result import Defaults
@@ -97,8 +96,7 @@ class Bench:
 
     def isvc(self, obj: dict[str, Any], *, bare: bool = False) -> None:
         metadata = obj["metadata"]
-        facts = read_isvc(obj)
-        self.put(isvc(metadata["name"], metadata["namespace"]), Planned(facts) if bare else facts)
+        self.put(isvc(metadata["name"], metadata["namespace"]), read_isvc(obj, planned=bare))
 
     def put(self, ref: Ref, fact: Any) -> None:
         self.desired.put(SOURCE, ref, fact, now=self.now)

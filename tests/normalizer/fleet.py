@@ -15,21 +15,14 @@ import yaml
 from common.health import Health
 from common.kube.metrics import KubeMetrics
 from common.metrics import Metrics
-from services.normalizer import clusters_file, sink
 from services.normalizer.clusters import Environment
 from services.normalizer.context import create_context
 from services.normalizer.controller import Controller
-from services.normalizer.registries import POLLING_FLOOR
 from services.normalizer.service import follow_sources
 from services.normalizer.settings import NormalizerSettings
 from tests import objects
 from tests.fakes.kubernetes import FakeCluster
 from tests.normalizer.memory_storage import MemoryStorage
-
-LOOK = 0.05
-"""Seconds between two looks at the file, in place of some seconds, where time is not simulated."""
-IMPATIENT: dict[str, Any] = {"first_sync_grace": 1, "polling_interval": 0.2, "polling_floor": 0.05}
-"""Options of `following` where time is not simulated."""
 
 
 @dataclass
@@ -117,17 +110,13 @@ class Following:
 
 
 @asynccontextmanager
-async def following(
-    fleet: Fleet, storage: MemoryStorage | None = None, *, polling_floor: float = POLLING_FLOOR, **settings: Any
-) -> AsyncIterator[Following]:
+async def following(fleet: Fleet, storage: MemoryStorage | None = None, **settings: Any) -> AsyncIterator[Following]:
     """Follow the file of a fleet, until the block ends."""
     chosen = NormalizerSettings.load(clusters_file=fleet.path, **settings)
     metrics, health = Metrics("test", "0"), Health()
     storage = MemoryStorage() if storage is None else storage
     controller = Controller(create_context(settings=chosen, storage=storage, health=health, metrics=metrics))
-    environment = Environment(
-        settings=chosen, metrics=metrics, kube_metrics=KubeMetrics(metrics), polling_floor=polling_floor
-    )
+    environment = Environment(settings=chosen, metrics=metrics, kube_metrics=KubeMetrics(metrics))
     tasks = await follow_sources(intake=controller.intake, environment=environment)
     async with asyncio.TaskGroup() as group:
         started = [group.create_task(task()) for task in (controller.run, *tasks)]
@@ -137,8 +126,6 @@ async def following(
 
 
 @pytest.fixture
-async def fleet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Fleet]:
-    monkeypatch.setattr(clusters_file, "LOOK", LOOK)
-    monkeypatch.setattr(sink, "SLOW", 1.0)
-    async with Fleet(tmp_path) as fleet:
-        yield fleet
+def fleet(tmp_path: Path) -> Fleet:
+    """A fleet without clusters, for simulated tests: they enter it."""
+    return Fleet(tmp_path)

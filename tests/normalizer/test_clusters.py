@@ -2,7 +2,6 @@
 
 import asyncio
 from functools import partial
-from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
@@ -14,15 +13,12 @@ from services.normalizer.sources.kserve.collection import Scope
 from tests import objects
 from tests.fakes.kubernetes import INFERENCE_SERVICES, LLM_INFERENCE_SERVICES
 from tests.fakes.kubernetes.rbac import EVERYTHING
-from tests.normalizer.fleet import Fleet, following
+from tests.normalizer.fleet import Fleet, fleet, following
 from tests.normalizer.memory_storage import MemoryStorage
 from tests.simulation.loop import simulated
 from tests.waiting import eventually
 
-
-@pytest.fixture
-def fleet(tmp_path: Path) -> Fleet:
-    return Fleet(tmp_path)
+__all__ = ["fleet"]
 
 
 def keys(name: str, number: int) -> list[str]:

@@ -228,10 +228,10 @@ async def test_whatever_is_reported_of_one_object_the_others_go_on(monkeypatch: 
     storage = MemoryStorage()
     put = Deployments._put_deployment
 
-    def failing(self: Deployments, source: str, ref: str, facts: Deployment, *, planned: bool) -> None:
+    def failing(self: Deployments, source: str, ref: str, facts: Deployment) -> None:
         if ref.endswith("/m"):
             raise RuntimeError("an unheard-of fact")
-        put(self, source, ref, facts, planned=planned)
+        put(self, source, ref, facts)
 
     async with running(storage, Health()) as sink:
         await eventually(lambda: "models_m" in storage.entries)

@@ -42,7 +42,8 @@ class Deployment:
     usual one first; without any, it is the deployment's own. `secured`: requests need a token unless `stated` says
     otherwise; None where its Service shows that. `may_scale_to_zero`: a request may have to start a pod. `operations`
     and `definition` (packed) are what its server said about its API. `created` is in milliseconds of the epoch.
-    `generation` counts the changes of its specification.
+    `generation` counts the changes of its specification. `planned`: it is in a manifest without a status, and is shown
+    without a server.
     """
 
     kind: DeploymentKind = "InferenceService"
@@ -62,6 +63,7 @@ class Deployment:
     may_scale_to_zero: bool = False
     operations: tuple[str, ...] = ()
     definition: str = ""
+    planned: bool = False
     problems: tuple[Problem, ...] = ()
 
     @property
@@ -142,14 +144,7 @@ class Belongings:
 NOTHING = Belongings()
 
 
-@dataclass(frozen=True, slots=True)
-class Planned:
-    """A deployment in a manifest without a status: it is shown without a server."""
-
-    deployment: Deployment
-
-
-ObjectFact = Deployment | Planned | ServiceFacts | ServiceAccountFacts | Runtime | Connection
+ObjectFact = Deployment | ServiceFacts | ServiceAccountFacts | Runtime | Connection
 """What can be reported about an object of a cluster."""
 
 

@@ -207,10 +207,9 @@ def normalize_deployment(
     source: str,
     own: Belongings = NOTHING,
     defaults: Defaults,
-    serve: bool = True,
     card: str = "",
 ) -> Normalized:
-    """Return the document of a deployment that no registry describes; with `serve` false, without a server.
+    """Return the document of a deployment that no registry describes; one that is only planned has no server.
 
     `card` is the key of its card, empty without one. The caller decides whether the deployment is ready to be shown.
     """
@@ -218,7 +217,7 @@ def normalize_deployment(
     notes = Notes(deployment.subject, place=stated.place, key=stated.key, found=deployment.problems)
     location = locate(deployment.storage, notes, own.connection)
     profile = read_profile(deployment.stated.texts, card=card, defaults=defaults, notes=notes)
-    server = server_facts(deployment, own) if serve else None
+    server = None if deployment.planned else server_facts(deployment, own)
     details = server.details if server else _deployment_details(deployment, own)
     links = deployment_link(defaults.dashboard_url, deployment.namespace)
     own_name = "-".join(filter(None, (deployment.namespace, deployment.name)))

@@ -28,10 +28,10 @@ _NO_MODEL: Mapping[str, Any] = {}
 _MODEL_MESH = "modelmesh"
 
 
-def read_isvc(obj: Mapping[str, Any]) -> Deployment:
+def read_isvc(obj: Mapping[str, Any], *, planned: bool = False) -> Deployment:
     """Return the facts of an InferenceService; parts that cannot be used are among its problems.
 
-    Explainers, workers and canaries do not change what it serves.
+    Explainers, workers and canaries do not change what it serves. `planned`: see `Deployment`.
     """
     metadata, status = values.mapping(obj.get("metadata")), values.mapping(obj.get("status"))
     annotations = values.mapping(metadata.get("annotations"))
@@ -77,14 +77,16 @@ def read_isvc(obj: Mapping[str, Any]) -> Deployment:
         ),
         addresses=addresses,
         has_transformer=bool(transformer),
+        planned=planned,
         problems=notes.problems,
     )
 
 
-def read_llmisvc(obj: Mapping[str, Any], *, secured: bool | None = None) -> Deployment:
+def read_llmisvc(obj: Mapping[str, Any], *, secured: bool | None = None, planned: bool = False) -> Deployment:
     """Return the facts of an LLMInferenceService; parts that cannot be used are among its problems.
 
     `secured`: its platform asks for a token by default (Open Data Hub, OpenShift AI); None where that is not known.
+    `planned`: see `Deployment`.
     """
     metadata, status = values.mapping(obj.get("metadata")), values.mapping(obj.get("status"))
     model = values.mapping(values.at(obj, "spec", "model"))
@@ -106,6 +108,7 @@ def read_llmisvc(obj: Mapping[str, Any], *, secured: bool | None = None) -> Depl
         ),
         addresses=addresses,
         secured=secured,
+        planned=planned,
         problems=notes.problems,
     )
 

@@ -73,12 +73,12 @@ class Selection:
     ai_assets_only: bool = False
 
     def applied(self, deployment: Deployment) -> Deployment:
-        """Return a selected deployment as it is, and any other one as stopped."""
+        """Return a selected deployment as it is, and any other one as stopped, as a status would say."""
         reason = self.refusal(deployment)
         if not reason:
             return deployment
         cause: UnreadyCause = "ignored" if deployment.stated.ignored else "not-selected"
-        return replace(deployment, readiness=Readiness(False, stopped=True, reason=reason, cause=cause))
+        return replace(deployment, planned=False, readiness=Readiness(False, stopped=True, reason=reason, cause=cause))
 
     def refusal(self, deployment: Deployment) -> str:
         """Return why a deployment is not served, in words that fit after "it is not shown:", or nothing when it is."""

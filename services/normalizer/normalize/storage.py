@@ -23,10 +23,9 @@ from services.normalizer.normalize.result import Notes
 
 _S3 = "s3"
 _VOLUME = "pvc"
-# What KServe fetches or mounts itself (its storage-initializer and webhooks; fewer for an LLMInferenceService), and the
-# schemes of registries, which need a storage container.
-_SCHEMES_OF_LLMS = ("hf", "oci", "pvc", "s3")
-_SCHEMES = (*_SCHEMES_OF_LLMS, "file", "gs", "hdfs", "http", "https", "webhdfs")
+# What KServe fetches or mounts itself (its storage-initializer and webhooks; for LLMInferenceServices its controller
+# takes fewer, but connections may write any of them), and the schemes of registries, which need a storage container.
+_SCHEMES = ("file", "gs", "hdfs", "hf", "http", "https", "oci", "pvc", "s3", "webhdfs")
 _SCHEMES_OF_CONTAINERS = ("model-registry", "models")
 _MODEL_MESH_SCHEMES = {"gcs": "gs"}
 _ADD_AGAIN = f"remove the annotation {CONNECTIONS_ANNOTATION} and add it again, so that the platform applies it"
@@ -130,17 +129,16 @@ def _note_scheme(storage: StorageFacts, url: str, notes: Notes) -> None:
     For an InferenceService a ClusterStorageContainer can add any scheme (KServe: "Storage Containers").
     """
     scheme = url.partition(":")[0]
-    known = _SCHEMES if storage.by_key else _SCHEMES_OF_LLMS
-    if scheme in (*known, *_SCHEMES_OF_CONTAINERS):
+    if scheme in (*_SCHEMES, *_SCHEMES_OF_CONTAINERS):
         return
-    alike = [each for each in known if each[0] == scheme[0].lower() and abs(len(each) - len(scheme)) <= 1]
+    alike = [each for each in _SCHEMES if each[0] == scheme[0].lower() and abs(len(each) - len(scheme)) <= 1]
     meant = get_close_matches(scheme.lower(), alike, n=1, cutoff=0.5)
     container = "; nothing needs doing if a ClusterStorageContainer of the cluster fetches it" if storage.by_key else ""
     notes.info(
         "storage_scheme_unknown",
         f"KServe itself does not fetch models from {scheme}:// ({storage.uri_field})"
         + (f": did you mean {meant[0]}://?" if meant else ""),
-        f"write one of {', '.join(f'{each}://' for each in sorted(known))}{container}",
+        f"write one of {', '.join(f'{each}://' for each in _SCHEMES)}{container}",
         key=storage.uri_key,
     )
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from common.problems import Problem
 from services.normalizer.facts import MANIFESTS, Ref
 from services.normalizer.normalize.connection import Connection
-from services.normalizer.normalize.deployment import Deployment, ObjectFact, Planned
+from services.normalizer.normalize.deployment import Deployment, ObjectFact
 from services.normalizer.normalize.storage import secret_name
 from services.normalizer.sources.kustomizations import Kustomization, Overlay, is_kustomization, read_overlay
 from services.normalizer.sources.manifest_checks import Noticed, unreadable
@@ -19,10 +19,9 @@ _OF_FIELDS = ("field_unknown", "field_of_wrong_type", "field_repeated")
 
 
 class DeploymentManifest(NamedTuple):
-    """A deployment in a file, and whether it has a status there."""
+    """A deployment in a file."""
 
     facts: Deployment
-    has_status: bool
     place: Place
 
 
@@ -41,10 +40,7 @@ class Contents:
 
     def facts(self) -> dict[Ref, ObjectFact]:
         """Return the facts about the objects."""
-        deployments = {
-            ref: each.facts if each.has_status else Planned(each.facts) for ref, each in self.deployments.items()
-        }
-        return {**self.companions, **deployments}
+        return {**self.companions, **{ref: each.facts for ref, each in self.deployments.items()}}
 
 
 def read_manifests(
@@ -163,7 +159,7 @@ class _Joining:
                 "remove one of them",
             )
             self.noticed.append(Noticed(problem, place))
-        self.deployments[ref] = DeploymentManifest(facts, each.has_status, place)
+        self.deployments[ref] = DeploymentManifest(facts, place)
         self._parts.pop(ref, None)
         if each.part:
             self._parts[ref] = each.part

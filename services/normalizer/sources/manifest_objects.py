@@ -46,7 +46,6 @@ class ObjectFacts(NamedTuple):
     kind: RefKind = "isvc"
     ids: tuple[str, str] = ("", "")
     fact: ObjectFact | Kustomization | None = None
-    has_status: bool = False
     part: Noticed | None = None
 
     def ref(self, cluster: str) -> Ref:
@@ -70,7 +69,7 @@ class _KindReader(NamedTuple):
     """How a kind of deployment is read, and what a whole object has of `parts` in `whole`."""
 
     kind: DeploymentKind
-    read: Callable[[Mapping[str, Any]], Deployment]
+    read: Callable[..., Deployment]
     whole: tuple[str, ...]
     parts: tuple[str, ...]
 
@@ -154,7 +153,7 @@ def _read_deployment(found: ObjectFacts, manifest: Manifest, reader: _KindReader
     if not values.line_at(obj, "metadata", "name"):
         problem = Problem("without_name", "error", str(place), f"{reader.kind} without metadata.name", "give it a name")
         return found._replace(noticed=(Noticed(problem, place),))
-    facts = reader.read(obj)
+    facts = reader.read(obj, planned=not obj.get("status"))
     ref = Ref.deployment(reader.kind, "", facts.namespace, facts.name)
     is_whole = any(values.at(obj, *reader.whole, part) for part in reader.parts)
     return ObjectFacts(
@@ -164,7 +163,6 @@ def _read_deployment(found: ObjectFacts, manifest: Manifest, reader: _KindReader
         ref.kind,
         ref.ids,
         facts,
-        has_status=bool(obj.get("status")),
         part=None if is_whole else without_model(manifest, reader.kind, ref.label),
     )
 

@@ -11,7 +11,7 @@ from common.kube.replica import Key
 from common.kube.reporting import STARTING
 from common.kube.resources import NAMESPACES
 from services.normalizer.facts import Gone, Missing, Ref, Unusable
-from services.normalizer.normalize.deployment import Deployment, Planned
+from services.normalizer.normalize.deployment import Deployment
 from services.normalizer.normalize.stated import NOTHING, Inheritance, read_namespace
 from services.normalizer.source import Fact, News, Sink, Source
 from services.normalizer.sources.kserve.collection import Collection, Scope
@@ -100,7 +100,7 @@ class NamespaceDefaults(Wrapper):
 
     def _remember(self, news: News) -> None:
         for ref, fact in news.items():
-            if isinstance(fact, Deployment | Planned):
+            if isinstance(fact, Deployment):
                 self._of[ref.ids[0]][ref] = fact
             elif ref.is_deployment and isinstance(fact, Gone | Missing):
                 self._of[ref.ids[0]].pop(ref, None)
@@ -110,10 +110,6 @@ class NamespaceDefaults(Wrapper):
         return {ref: self._inheriting(fact) for ref, fact in news.items()}
 
     def _inheriting(self, fact: Fact | Gone | Missing | Unusable) -> Fact | Gone | Missing | Unusable:
-        match fact:
-            case Deployment(namespace=namespace):
-                return replace(fact, stated=self._namespaces.of(namespace).added_to(fact.stated))
-            case Planned(deployment):
-                stated = self._namespaces.of(deployment.namespace).added_to(deployment.stated)
-                return Planned(replace(deployment, stated=stated))
-        return fact
+        if not isinstance(fact, Deployment):
+            return fact
+        return replace(fact, stated=self._namespaces.of(fact.namespace).added_to(fact.stated))

@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 from common.faults import Fault
 from common.problems import Problem
-from services.normalizer.facts import Gone, Missing, Ref, Unusable
-from services.normalizer.normalize.deployment import Deployment, Planned
+from services.normalizer.facts import Ref
+from services.normalizer.normalize.deployment import Deployment
 from services.normalizer.normalize.selection import Selection
-from services.normalizer.source import Fact, Locating, News, Provable, Sink, Source
+from services.normalizer.source import Locating, News, Provable, Sink, Source
 
 
 class Wrapper:
@@ -63,15 +63,7 @@ class SelectionFilter(Wrapper):
         """Follow the source until cancelled."""
 
         def changed(news: News) -> None:
-            sink.changed({ref: self._selected(fact) for ref, fact in news.items()})
+            applied = self._selection.applied
+            sink.changed({ref: applied(fact) if isinstance(fact, Deployment) else fact for ref, fact in news.items()})
 
         await self._source.run(WrappedSink(sink, changed))
-
-    def _selected(self, fact: Fact | Gone | Missing | Unusable) -> Fact | Gone | Missing | Unusable:
-        match fact:
-            case Deployment():
-                return self._selection.applied(fact)
-            case Planned(deployment):
-                selected = self._selection.applied(deployment)
-                return fact if selected is deployment else selected  # a refused one has a status that says so
-        return fact

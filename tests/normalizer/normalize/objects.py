@@ -67,15 +67,14 @@ def owned(kind: str, name: str, *, by: str = "mnist", uid: str = "", **spec: Any
     return {"apiVersion": "v1", "kind": kind, "metadata": metadata, "spec": spec}
 
 
-def normalized(*objects: dict[str, Any], serve: bool = True, defaults: Defaults = DEFAULTS) -> Normalized:
+def normalized(*objects: dict[str, Any], planned: bool = False, defaults: Defaults = DEFAULTS) -> Normalized:
     """Return how the first object is shown, an InferenceService or LLMInferenceService, next to the others."""
     first, *others = objects
     read = read_llmisvc if first["kind"] == "LLMInferenceService" else read_isvc
     return normalized_deployment(
-        read(first),
+        read(first, planned=planned),
         own=belongings(others),
         defaults=defaults,
-        serve=serve,
     )
 
 
@@ -95,7 +94,6 @@ def normalized_deployment(
     connection: Connection | None = None,
     card: str = "",
     defaults: Defaults = DEFAULTS,
-    serve: bool = True,
 ) -> Normalized:
     """Return how a deployment is shown, for one of the cluster `local`."""
     return normalize_deployment(
@@ -104,7 +102,6 @@ def normalized_deployment(
         source="isvc:local",
         own=replace(own, runtime=runtime or own.runtime, connection=connection or own.connection),
         defaults=defaults,
-        serve=serve,
         card=card,
     )
 

@@ -42,8 +42,8 @@ def test_unusable_defaults_do_not_break_documents() -> None:
     assert (model.owner, model.lifecycle) == ("rhdh-rhoai-bridge", "development")
 
 
-def test_without_serving_there_is_no_server() -> None:
-    assert normalized(isvc(status=None), serve=False).document.model_server is None
+def test_what_is_only_planned_has_no_server() -> None:
+    assert normalized(isvc(status=None), planned=True).document.model_server is None
 
 
 def test_creation_time_is_in_milliseconds() -> None:
@@ -174,7 +174,7 @@ def test_what_has_no_place_in_the_document_is_among_the_details() -> None:
 
 
 def test_details_are_there_without_a_server() -> None:
-    details = normalized(isvc(status=None), serve=False).details
+    details = normalized(isvc(status=None), planned=True).details
     assert (details.kind, details.namespace, details.deployment) == ("InferenceService", "vision", "mnist")
 
 

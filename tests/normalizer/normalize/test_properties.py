@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -58,11 +59,11 @@ def check(result: Normalized) -> None:
     strategies.secrets(),
 )
 def test_every_deployment_becomes_a_valid_document(
-    read: tuple[Reader, Any], others: list[dict[str, Any]], defaults: Defaults, serve: bool, secret: dict[str, Any]
+    read: tuple[Reader, Any], others: list[dict[str, Any]], defaults: Defaults, planned: bool, secret: dict[str, Any]
 ) -> None:
     reader, raw = read
-    deployment = reader(raw)
-    assert deployment == reader(raw)
+    deployment = replace(reader(raw), planned=planned)
+    assert deployment == replace(reader(raw), planned=planned)
     services = [read_service(other) for other in others]
     result = normalize_deployment(
         deployment,
@@ -74,12 +75,11 @@ def test_every_deployment_becomes_a_valid_document(
             connection=read_connection(secret, namespace=deployment.namespace, name=secret_name(deployment.storage)),
         ),
         defaults=defaults,
-        serve=serve,
     )
     check(result)
     assert deployment.readiness.ready == (not deployment.readiness.reason)
     reached = resolve(deployment, services)
-    assert (result.document.model_server is not None) == (serve and bool(reached.external or reached.internal))
+    assert (result.document.model_server is not None) == (not planned and bool(reached.external or reached.internal))
     assert all(result.details.names)
 
 

@@ -12,7 +12,7 @@ from common.kube.client import KubeClient
 from common.kube.metrics import KubeMetrics
 from common.metrics import Metrics
 from services.normalizer.facts import Gone, Ref
-from services.normalizer.normalize.deployment import Deployment, Planned
+from services.normalizer.normalize.deployment import Deployment
 from services.normalizer.normalize.kserve_objects import read_isvc
 from services.normalizer.normalize.stated import NOTHING, read_namespace
 from services.normalizer.source import News, Sink
@@ -135,9 +135,10 @@ async def test_a_deployment_is_reported_with_what_its_namespace_says_and_again_w
             assert script.sink is not None
             script.sink.changed({IRIS: Gone()})
             cluster.apply(OF_TEAM)
-            script.sink.changed({IRIS: Planned(read_isvc(objects.isvc("iris")))})
-            await eventually(lambda: any(isinstance(fact, Planned) for fact in told.facts))
-            assert told.owners() == ["group:default/vision", "ada"]
+            script.sink.changed({IRIS: read_isvc(objects.isvc("iris"), planned=True)})
+            await eventually(lambda: any(fact.planned for fact in told.facts if isinstance(fact, Deployment)))
+            assert [fact.planned for fact in told.facts if isinstance(fact, Deployment)][:3] == [False, False, True]
+            assert told.owners()[2] in told.owners()[:2]
 
 
 async def test_without_the_right_deployments_are_reported_as_they_are_and_the_right_is_named() -> None:

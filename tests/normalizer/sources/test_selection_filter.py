@@ -5,7 +5,6 @@ from typing import Any
 
 from common.faults import Fault
 from services.normalizer.facts import Gone, Ref
-from services.normalizer.normalize.deployment import Planned
 from services.normalizer.normalize.kserve_objects import read_isvc
 from services.normalizer.normalize.selection import ALL, Selection, parse_selector
 from services.normalizer.source import News, Sink
@@ -60,8 +59,7 @@ async def selected(bench: Bench, selection: Selection) -> tuple[Sink, Told]:
 
 
 def tell(sink: Sink, obj: dict[str, Any], *, bare: bool = False) -> None:
-    facts = read_isvc(obj)
-    sink.changed({isvc(obj["metadata"]["name"]): Planned(facts) if bare else facts})
+    sink.changed({isvc(obj["metadata"]["name"]): read_isvc(obj, planned=bare)})
 
 
 async def test_opting_out_is_a_decision_and_can_be_taken_back() -> None:

@@ -14,7 +14,7 @@ from common.kube.client import KubeClient
 from common.kube.errors import KubeError
 from common.kube.resources import PODS, SECRETS
 from services.normalizer.companions import connection_of
-from services.normalizer.facts import Gone, Missing, Ref
+from services.normalizer.facts import Gone, Ref, Unusable
 from services.normalizer.normalize import values
 from services.normalizer.normalize.connection import (
     Connection,
@@ -24,7 +24,7 @@ from services.normalizer.normalize.connection import (
     read_connection,
     seen_in_pods,
 )
-from services.normalizer.normalize.deployment import Deployment, Planned
+from services.normalizer.normalize.deployment import Deployment
 from services.normalizer.normalize.storage import StorageFacts, needs_bucket, needs_fields
 from services.normalizer.source import News, Sink, Source
 from services.normalizer.sources.wrappers import WrappedSink, Wrapper
@@ -148,16 +148,10 @@ def _with_use(sink: Sink, use: Callable[[Ref, Deployment | None], Ref | None]) -
     def changed(news: News) -> None:
         sink.changed(news)
         for ref, fact in news.items():
-            left = None
-            match fact:
-                case Deployment():
-                    left = use(ref, fact)
-                case Planned(deployment):
-                    left = use(ref, deployment)
-                case Gone() | Missing() if ref.is_deployment:
-                    left = use(ref, None)
-            if left is not None:
-                sink.changed({left: Gone()})
+            if ref.is_deployment and not isinstance(fact, Unusable):
+                left = use(ref, fact if isinstance(fact, Deployment) else None)
+                if left is not None:
+                    sink.changed({left: Gone()})
 
     return WrappedSink(sink, changed)
 

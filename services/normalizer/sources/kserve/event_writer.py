@@ -82,7 +82,7 @@ class EventWriter(Wrapper):
     def _note(self, news: News) -> None:
         for ref, fact in news.items():
             match fact:
-                case Deployment():
+                case Deployment(planned=False):
                     self._uids[str(ref)] = fact.uid
                 case Unusable() if ref.is_deployment:
                     self._uids.setdefault(str(ref), None)  # it is requested when there is an Event to write

@@ -15,7 +15,7 @@ from common.faults import Fault
 from common.http.client import RemoteError
 from services.normalizer.facts import Gone, Missing, Ref, Unusable
 from services.normalizer.normalize.answers import Answers, with_answers
-from services.normalizer.normalize.deployment import Addresses, Deployment, Planned
+from services.normalizer.normalize.deployment import Addresses, Deployment
 from services.normalizer.normalize.runtimes import Runtime
 from services.normalizer.source import Fact, News, Sink, Source
 from services.normalizer.sources.kserve.model_servers import ModelServers
@@ -109,12 +109,12 @@ class _Asker(WrappedSink):
                 if isinstance(fact, Runtime):
                     known = tuple(self._models.items())
                     self._reconsider(each for each, model in known if model.facts.served.runtime == fact.name)
-            elif isinstance(fact, Deployment):
+            elif isinstance(fact, Deployment) and not fact.planned:
                 model = self._take(ref, fact)
                 if ref not in self._held:
                     told[ref] = model.enriched
             else:
-                self._leave(ref, forget=isinstance(fact, Gone | Planned))
+                self._leave(ref, forget=isinstance(fact, Gone | Deployment))
                 told[ref] = fact
         if told:
             self._sink.changed(told)
