@@ -45,13 +45,15 @@ class Reading:
             FileNotFoundError: one of `paths` does not exist, or a pattern matches nothing.
         """
         found: dict[Path, None] = {}
-        for written in map(str, paths):
-            found |= dict.fromkeys([Path(STDIN)] if written == STDIN else find_manifests(_matching(written)))
-        self._reads_stdin = Path(STDIN) in found
+        given = list(map(str, paths))
+        self._reads_stdin = STDIN in given
+        for written in given:
+            if written != STDIN:
+                found |= dict.fromkeys(find_manifests(_matching(written)))
         # Kustomizations say in which namespace the objects of the others are.
         self._kustomizations = {path: read_objects(path, read_file(path)) for path in found if is_kustomization(path)}
         self._overlay = overlay_of(self._kustomizations)
-        self._others = [path for path in found if path not in self._kustomizations and path != Path(STDIN)]
+        self._others = [path for path in found if path not in self._kustomizations]
         processes = processes_for(len(self._others), worth=_WORTH_PROCESSES)
         self._workers = Workers(self._read, self._others, processes=processes)
 

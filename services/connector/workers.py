@@ -1,7 +1,7 @@
 """Divides work on many items between this process and copies of it, which run on the other processors.
 
-The copies are forks: they start within a millisecond, and have all that is loaded here. An executor of the standard
-library takes fifty times as long to start, and its parent only waits.
+The copies are forks: they start within a few milliseconds, with all that is loaded here. An executor of the standard
+library takes 0.05 s to import and start, and its parent only waits.
 """
 
 import os

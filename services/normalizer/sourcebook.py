@@ -67,16 +67,19 @@ class SourceState:
 
 
 class SourceBook:
-    """Records the state of all sources, by id."""
+    """Records the state of all sources, by id.
+
+    `ignored` are registries and catalogs that exist and are deliberately not read, with reason and remedy.
+    """
 
     def __init__(self, *, first_sync_grace: float) -> None:
         """`first_sync_grace`: seconds after the first source was read until the feed stops waiting for others."""
         self._sources: dict[str, SourceState] = {}
         self._ended: set[str] = set()
         self._searches: dict[str, tuple[SearchState, str]] = {}
-        self._ignored: dict[str, tuple[str, str]] = {}
         self._first_look = inf
         self._first_sync_grace = first_sync_grace
+        self.ignored: dict[str, tuple[str, str]] = {}
 
     # --- what happens
 
@@ -114,14 +117,6 @@ class SourceBook:
         """Record how far the search for the registries of a cluster is."""
         self._searches[cluster] = state, reason
 
-    def ignore(self, source: str, *, reason: str, remedy: str) -> None:
-        """Record that a registry or catalog exists and is deliberately not read."""
-        self._ignored[source] = reason, remedy
-
-    def ignore_no_longer(self, source: str) -> None:
-        """Undo `ignore`."""
-        self._ignored.pop(source, None)
-
     def remove_cluster(self, cluster: str) -> None:
         """Remove a cluster."""
         self._searches.pop(cluster, None)
@@ -145,11 +140,6 @@ class SourceBook:
     def sources(self) -> list[SourceState]:
         """Return the state of each source, sorted by id."""
         return [source for _, source in sorted(self._sources.items())]
-
-    @property
-    def ignored(self) -> Mapping[str, tuple[str, str]]:
-        """The registries and catalogs that are not read, with reason and remedy."""
-        return self._ignored
 
     def untried_clusters(self, *, registries_only: bool = False) -> frozenset[str]:
         """Return the clusters with a source, or a registry, that has neither answered nor failed yet."""

@@ -7,9 +7,9 @@ import pytest
 
 from common import details
 from services.connector.preview import Preview, preview
-from services.connector.reading import Reading
 from services.normalizer.normalize.profile import ANNOTATION_PREFIX, FIELDS
 from services.normalizer.normalize.result import Defaults
+from tests.connector.previewing import read
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SHOWN = {
@@ -34,7 +34,7 @@ SHOWN = {
 
 @pytest.fixture(scope="module")
 def result() -> Preview:
-    return preview(Reading([EXAMPLES]).files(), defaults=Defaults(owner="nobody", lifecycle="development"))
+    return preview(read(EXAMPLES), defaults=Defaults(owner="nobody", lifecycle="development"))
 
 
 def document(result: Preview, key: str) -> dict[str, Any]:
@@ -99,7 +99,7 @@ def test_the_dashboards_deployment_is_reported_as_people_wrote_it(result: Previe
 
 
 def test_the_bucket_of_its_connection_is_shown_where_connections_are_read() -> None:
-    result = preview(Reading([EXAMPLES / "support-dashboard.yaml"]).files(), defaults=Defaults(), connections=True)
+    result = preview(read(EXAMPLES / "support-dashboard.yaml"), defaults=Defaults(), connections=True)
     (shown,) = result.shown
     assert document(result, shown.key)["models"][0]["artifactLocationURL"] == "s3://support-models/support/8b"
     assert not [each.problem for each in shown.noticed if "connection" in each.problem.object]
