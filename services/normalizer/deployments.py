@@ -20,7 +20,7 @@ from services.normalizer.normalize.cards import CatalogModel
 from services.normalizer.normalize.deployment import Deployment
 from services.normalizer.normalize.document import ServerFacts, server_facts
 from services.normalizer.normalize.labels import RegistryLabels
-from services.normalizer.normalize.linking import Link, ServerClaim, choose_server
+from services.normalizer.normalize.linking import Link, choose_server
 from services.normalizer.normalize.result import ClusterViews
 from services.normalizer.registered import Registered
 from services.normalizer.source import Fact
@@ -242,19 +242,9 @@ class Deployments:
     def choose_server(self, version: str) -> str:
         """Return the deployment that a version shows as its server, empty without one; others get their own entries."""
         entries = {claimant: self._entries[claimant] for claimant in self.claimants(version)}
-        choice = choose_server(
-            ServerClaim(
-                ref=claimant,
-                subject=entry.facts.subject,
-                created=entry.facts.created,
-                ready=entry.facts.readiness.ready,
-                certain=entry.link.certain,
-            )
-            for claimant, entry in entries.items()
-            if entry.shown
-        )
-        self._second_servers.update(zip(choice.others, choice.problems, strict=True))
-        return choice.server or ""
+        server, problems = choose_server({ref: (each.facts, each.link) for ref, each in entries.items() if each.shown})
+        self._second_servers |= problems
+        return server
 
     def server(self, ref: str) -> ServerFacts | None:
         """Return a deployment as the server of a version."""
