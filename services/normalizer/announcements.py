@@ -6,7 +6,7 @@ import structlog
 
 from common.problems import Problem
 from services.normalizer.context import Context
-from services.normalizer.hidden import Why
+from services.normalizer.hidden import Hidden, Why
 from services.normalizer.sink import Intake
 
 log = structlog.get_logger("controller")
@@ -28,8 +28,7 @@ class Announcer:
     def announce(self, now: float) -> None:
         """Log what has changed since the last call."""
         self._announce_problems()
-        self._record_hidden(now)
-        for each, is_hidden in self._hidden.take_changes():
+        for each, is_hidden in self._record_hidden(now):
             why = each.why
             if is_hidden:
                 log.info("model_hidden", object=each.object, cause=why.cause, reason=why.reason, remedy=why.remedy)
@@ -48,16 +47,19 @@ class Announcer:
                 level = {"error": log.error, "warning": log.warning, "info": log.info}[problem.severity]
                 place = self._intake.place_of(ref, problem)
                 level("problem_found", **({"place": place} if place else {}), **problem.fields())
-        self._intake.notify_owners(problems)
+        self._intake.notify_owners()
         self._announced = dict(problems)
 
-    def _record_hidden(self, now: float) -> None:
-        """Take what is not shown, and why: objects that were rendered, refused documents, registries not trusted."""
-        stored = self._mirror.entries
+    def _record_hidden(self, now: float) -> list[tuple[Hidden, bool]]:
+        """Take what is not shown, and why: objects that were rendered, refused documents, registries not trusted.
+
+        Returns the changes to log.
+        """
+        stored, changes = self._mirror.entries, []
         if rendered := self._desired.renderer.take_rendered():
             refs = cache(lambda: {entry.ref for entry in stored.values()})  # seldom needed
             why_hidden, source_of = self._desired.renderer.why_hidden, self._desired.source_of
-            self._hidden.update({ref: (source_of(ref), why_hidden(ref, refs)) for ref in rendered}, now=now)
+            changes = self._hidden.update({ref: (source_of(ref), why_hidden(ref, refs)) for ref in rendered}, now=now)
         elsewhere: dict[str, tuple[str, Why]] = {
             source: (source, Why("untrusted-registry", reason, remedy))
             for source, (reason, remedy) in self._book.ignored.items()
@@ -67,4 +69,4 @@ class Announcer:
             if upsert is not None and key not in stored:
                 why = Why("refused", f"storage does not take its document: {reason}", _REFUSED_REMEDY)
                 elsewhere[upsert.ref] = (upsert.source, why)
-        self._hidden.set_all(elsewhere, causes=("refused", "untrusted-registry"), now=now)
+        return changes + self._hidden.set_all(elsewhere, causes=("refused", "untrusted-registry"), now=now)

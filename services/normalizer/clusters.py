@@ -145,8 +145,7 @@ class Clusters:
         self._environment = environment
         self._specs: dict[str, ClusterSpec] = {}
         self._running: dict[str, tuple[ClusterSpec, asyncio.Task[None]]] = {}
-        self._awaited: set[str] = set()
-        self._reasons: dict[str, str] = {}
+        self._awaited: dict[str, str] = {}  # with the reason for those that cannot be followed
         self._followed: dict[str, str] = {}
         self._stopped: dict[str, frozenset[str]] = {}
         self._changed = asyncio.Event()
@@ -191,12 +190,12 @@ class Clusters:
             try:
                 await self._follow(key, spec)
             except (CredentialsError, TrustError) as error:
-                self._cannot_follow(key, str(error))
+                self._await(key, str(error))
             except TimeoutError:
-                self._cannot_follow(key, f"its credentials were not there within {CONNECT:g} s: is a program hanging?")
+                self._await(key, f"its credentials were not there within {CONNECT:g} s: is a program hanging?")
             except Exception as error:
                 log.exception("cluster_unreadable", cluster=key)
-                self._cannot_follow(key, f"internal: {type(error).__name__}, see the log; it is tried again")
+                self._await(key, f"internal: {type(error).__name__}, see the log; it is tried again")
             await asyncio.sleep(backoff.next())
 
     async def _follow(self, key: str, spec: ClusterSpec) -> None:
@@ -229,18 +228,13 @@ class Clusters:
             self._intake.stop_cluster(id_, sources)
 
     def _await(self, key: str, reason: str = "") -> None:
-        self._awaited.add(key)
+        if reason and self._awaited.get(key) != reason:
+            log.warning("cluster_unreadable", cluster=key, reason=reason)
+        self._awaited[key] = reason
         self._intake.await_cluster(key, reason)
 
-    def _cannot_follow(self, key: str, reason: str) -> None:
-        if self._reasons.get(key) != reason:
-            log.warning("cluster_unreadable", cluster=key, reason=reason)
-        self._reasons[key] = reason
-        self._await(key, reason)
-
     def _no_longer_awaited(self, key: str) -> None:
-        self._awaited.discard(key)
-        self._reasons.pop(key, None)
+        self._awaited.pop(key, None)
         self._intake.stop_awaiting_cluster(key)
 
     def _sweep(self) -> None:

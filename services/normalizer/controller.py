@@ -21,7 +21,7 @@ from services.normalizer.announcements import Announcer
 from services.normalizer.context import PUBLISH, SYNC, Context
 from services.normalizer.doubts import DoubtChecks
 from services.normalizer.facts import Ref, cluster_of
-from services.normalizer.plan import Plan, differing, plan
+from services.normalizer.plan import differing, plan
 from services.normalizer.reports import Reporter
 from services.normalizer.sink import Intake
 
@@ -160,8 +160,18 @@ class Controller:
             if at is not None and now < at < inf:
                 self._queue.add_after(SYNC, at - now)
         self._desired.forget_unused_cards()
+        stored, differ = self._mirror.entries, self._differing
+        made = plan(
+            differ,
+            wanted=self._desired.wanted,
+            stored=stored,
+            departures=self._desired.departures(differ, stored=stored, busy=self._mirror.busy),
+            marks=self._ledger.marks(stored, now=now),
+            leaving=() if self._mirror.damage else self._ledger.leaving,
+            refused=self._mirror.refused,
+        )
         batches = self._mirror.begin(
-            self._plan(now),
+            made,
             cards=self._mirror.missing_cards(self._desired.cards.chosen),
             complete=self._completes(now),
             confirmed=self._confirms(),
@@ -237,18 +247,6 @@ class Controller:
         if batch.removals:
             self._desired.documents.free_names(self._mirror.entries)
         self._queue.add(PUBLISH)
-
-    def _plan(self, now: float) -> Plan:
-        stored, differ = self._mirror.entries, self._differing
-        return plan(
-            differ,
-            wanted=self._desired.wanted,
-            stored=stored,
-            departures=self._desired.departures(differ, stored=stored, busy=self._mirror.busy),
-            marks=self._ledger.marks(stored, now=now),
-            leaving=() if self._mirror.damage else self._ledger.leaving,
-            refused=self._mirror.refused,
-        )
 
     def _storage_works(self) -> None:
         self._storage_backoff.reset()

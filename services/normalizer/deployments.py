@@ -17,10 +17,10 @@ from services.normalizer.facts import MANIFESTS, Gone, Missing, Ref, Unusable
 from services.normalizer.hidden import Why, unready
 from services.normalizer.ledger import Ledger
 from services.normalizer.normalize.cards import CatalogModel
-from services.normalizer.normalize.deployment import Belongings, Deployment
+from services.normalizer.normalize.deployment import Deployment
 from services.normalizer.normalize.document import ServerFacts, server_facts
 from services.normalizer.normalize.labels import RegistryLabels
-from services.normalizer.normalize.linking import Link, ServerClaim, choose_server
+from services.normalizer.normalize.linking import Link, choose_server
 from services.normalizer.normalize.result import ClusterViews
 from services.normalizer.registered import Registered
 from services.normalizer.source import Fact
@@ -62,7 +62,7 @@ class DeploymentState:
 
 
 class Deployments:
-    """All deployments by reference, and which of them serve which version."""
+    """All deployments by reference, which of them serve which version, and what belongs to them (`companions`)."""
 
     def __init__(self, ledger: Ledger, views: ClusterViews, registered: Registered, earlier: Earlier) -> None:
         self._ledger = ledger
@@ -70,7 +70,7 @@ class Deployments:
         self._registered = registered
         self._earlier = earlier
         self._entries: dict[str, DeploymentState] = {}
-        self._companions = Companions()
+        self.companions = Companions()
         self._card_models: dict[str, CatalogModel] = {}
         self._claimants: defaultdict[str, set[str]] = defaultdict(set)
         self._second_servers: dict[str, Problem] = {}
@@ -100,10 +100,6 @@ class Deployments:
         """Return the deployments that serve a version."""
         return self._claimants.get(version, ())
 
-    def belongings(self, ref: str, facts: Deployment) -> Belongings:
-        """Return the Services, ServiceAccounts, runtime and connection of a deployment."""
-        return self._companions.of(ref, facts)
-
     def catalog_models(self) -> dict[str, frozenset[CatalogModel]]:
         """Return the catalog models whose cards deployments name, by the cluster whose catalogs to ask."""
         found: defaultdict[str, set[CatalogModel]] = defaultdict(set)
@@ -129,12 +125,12 @@ class Deployments:
     def known(self, source: str, cluster: str) -> set[Ref]:
         """Return the deployments of a source, and the objects of a cluster that belong to any."""
         deployments = {Ref.parse(ref) for ref, entry in self._entries.items() if entry.source == source}
-        return deployments | {ref for ref in self._companions.of_cluster(cluster) if ref.kind != "connection"}
+        return deployments | {ref for ref in self.companions.of_cluster(cluster) if ref.kind != "connection"}
 
     def forget(self, cluster: str) -> None:
         """Forget a cluster that is no longer followed and has no deployment left."""
-        for ref in self._companions.of_cluster(cluster):
-            self._companions.put(ref, Gone())
+        for ref in self.companions.of_cluster(cluster):
+            self.companions.put(ref, Gone())
 
     def problems(self, ref: str) -> tuple[Problem, ...]:
         """Return the problems of a deployment that are not about its document."""
@@ -149,7 +145,7 @@ class Deployments:
     def put(self, source: str, ref: Ref, fact: Fact | Gone | Missing | Unusable, *, now: float) -> Collection[str]:
         """Take a report of a source about an object; return the references of other documents that may change."""
         if not ref.is_deployment:
-            return self._companions.put(ref, fact)
+            return self.companions.put(ref, fact)
         match fact:
             case Deployment():
                 self._put_deployment(source, str(ref), fact)
@@ -166,7 +162,7 @@ class Deployments:
         else:
             self._card_models.pop(ref, None)
         entry = self._entries.get(ref)
-        self._companions.use(ref, entry.facts if entry is not None else None, facts)
+        self.companions.use(ref, entry.facts if entry is not None else None, facts)
         if entry is None:
             self._entries[ref] = DeploymentState(source, facts)
         else:
@@ -235,7 +231,7 @@ class Deployments:
         entry = self._entries.pop(ref, None)
         if entry is None:
             return set()
-        self._companions.use(ref, entry.facts, None)
+        self.companions.use(ref, entry.facts, None)
         return self._unlink(ref, entry)
 
     def clear_server(self, version: str) -> None:
@@ -246,25 +242,15 @@ class Deployments:
     def choose_server(self, version: str) -> str:
         """Return the deployment that a version shows as its server, empty without one; others get their own entries."""
         entries = {claimant: self._entries[claimant] for claimant in self.claimants(version)}
-        choice = choose_server(
-            ServerClaim(
-                ref=claimant,
-                subject=entry.facts.subject,
-                created=entry.facts.created,
-                ready=entry.facts.readiness.ready,
-                certain=entry.link.certain,
-            )
-            for claimant, entry in entries.items()
-            if entry.shown
-        )
-        self._second_servers.update(zip(choice.others, choice.problems, strict=True))
-        return choice.server or ""
+        server, problems = choose_server({ref: (each.facts, each.link) for ref, each in entries.items() if each.shown})
+        self._second_servers |= problems
+        return server
 
     def server(self, ref: str) -> ServerFacts | None:
         """Return a deployment as the server of a version."""
         entry = self._entries.get(ref)
         facts = entry.shown_facts if entry is not None else None
-        return server_facts(facts, self.belongings(ref, facts)) if facts is not None else None
+        return server_facts(facts, self.companions.of(ref, facts)) if facts is not None else None
 
     def shown_with_version(self, ref: str) -> str:
         """Return the version that shows a deployment as its server, empty when it has its own entry or is hidden."""

@@ -22,30 +22,16 @@ class _Titles:
     """The titles of documents, to add the cluster to those that documents of several clusters share."""
 
     def __init__(self) -> None:
-        self._title_of: dict[str, str] = {}
-        self._clusters: defaultdict[str, dict[str, str]] = defaultdict(dict)
+        self._titles: dict[str, tuple[str, str]] = {}  # title and cluster by reference
+        self._refs: defaultdict[str, set[str]] = defaultdict(set)  # by title
 
     def put(self, documents: Iterable[Normalized]) -> set[str]:
         """Set the titles of documents; return which other documents change because of that."""
-        before: dict[str, bool] = {}
-        refs = set()
-        for normalized in documents:
-            refs.add(normalized.ref)
-            title = normalized.details.title.casefold()
-            for changed in {title, self._title_of.get(normalized.ref, "")}:
-                before.setdefault(changed, self._is_shared(changed))
-            self._remove(normalized.ref)
-            if title:
-                self._title_of[normalized.ref] = title
-                self._clusters[title][normalized.ref] = normalized.details.cluster
-        return self._changed(before) - refs
+        return self._set({each.ref: (each.details.title.casefold(), each.details.cluster) for each in documents})
 
     def discard(self, ref: str) -> set[str]:
         """Remove a document; return which other documents change because of that."""
-        title = self._title_of.get(ref, "")
-        before = {title: self._is_shared(title)}
-        self._remove(ref)
-        return self._changed(before)
+        return self._set({ref: ("", "")})
 
     def distinct(self, normalized: Normalized) -> Details:
         """Return the details of a document; a title that another cluster has too gets the cluster's name."""
@@ -54,19 +40,22 @@ class _Titles:
             return details
         return replace(details, title=f"{details.title} ({details.cluster})")
 
-    def _is_shared(self, title: str) -> bool:
-        return title in self._clusters and len(set(self._clusters[title].values())) > 1
-
-    def _changed(self, before: Mapping[str, bool]) -> set[str]:
+    def _set(self, titles: Mapping[str, tuple[str, str]]) -> set[str]:
+        formers = [self._titles[ref] for ref in titles if ref in self._titles]
+        before = {title: self._is_shared(title) for title, _ in (*titles.values(), *formers)}
+        for ref, (title, cluster) in titles.items():
+            former, _ = self._titles.pop(ref, ("", ""))
+            self._refs[former].discard(ref)
+            if not self._refs[former]:
+                del self._refs[former]
+            if title:
+                self._titles[ref] = title, cluster
+                self._refs[title].add(ref)
         changed = (title for title, shared in before.items() if self._is_shared(title) != shared)
-        return {ref for title in changed for ref in self._clusters.get(title, ())}
+        return {ref for title in changed for ref in self._refs.get(title, ())} - titles.keys()
 
-    def _remove(self, ref: str) -> None:
-        title = self._title_of.pop(ref, "")
-        if title:
-            del self._clusters[title][ref]
-            if not self._clusters[title]:
-                del self._clusters[title]
+    def _is_shared(self, title: str) -> bool:
+        return len({self._titles[ref][1] for ref in self._refs.get(title, ())}) > 1
 
 
 class Documents:

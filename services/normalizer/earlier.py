@@ -98,10 +98,10 @@ class Earlier:
             self._expect(ref, now)
             self._servers[version] = ref
 
-    def awaits_server(self, version: str, *, has_server: bool, known: Collection[str]) -> bool:
+    def awaits_server(self, version: str, *, known: Collection[str]) -> bool:
         """Return whether a version still waits for its stored server; `known` are all deployments that were seen."""
         server = self._servers.get(version)
-        return server is not None and not has_server and server not in known and self._ledger.knows(server)
+        return server is not None and server not in known and self._ledger.knows(server)
 
     def stop_awaiting(self, version: str) -> None:
         """Forget which server was stored with a version."""

@@ -99,7 +99,6 @@ class HiddenBook:
 
     def __init__(self) -> None:
         self._hidden: dict[str, Hidden] = {}
-        self._changes: list[tuple[Hidden, bool]] = []
 
     def all(self) -> list[Hidden]:
         """Return all hidden models, sorted by name."""
@@ -109,42 +108,30 @@ class HiddenBook:
         """Return a hidden model, None when the model of that reference is not hidden."""
         return self._hidden.get(ref)
 
-    def take_changes(self) -> list[tuple[Hidden, bool]]:
-        """Return the changes since the last call that should be logged: a model, and whether it is hidden now."""
-        changes, self._changes = self._changes, []
-        return changes
+    def update(self, looked: Mapping[str, tuple[str, Why | None]], *, now: float) -> list[tuple[Hidden, bool]]:
+        """Set the source of each given object, and why it is hidden, or None when it is shown.
 
-    def update(self, looked: Mapping[str, tuple[str, Why | None]], *, now: float) -> None:
-        """Set the source of each given object, and why it is hidden, or None when it is shown."""
+        Returns the changes that should be logged: a model, and whether it is hidden now.
+        """
+        changes: list[tuple[Hidden, bool]] = []
         for ref, (source, why) in looked.items():
+            former = self._hidden.pop(ref, None)
             if why is None or why.cause in _ONLY_EXPLAINED:
-                self._show(ref)
-            else:
-                self._hide(ref, source, why, now)
+                changes += [(former, False)] if former is not None else []
+                continue
+            same = former is not None and former.why.cause == why.cause
+            since = why.since or (former.since if former is not None and same else now)
+            self._hidden[ref] = Hidden(ref=ref, object=label_of(ref), source=source, why=why, since=since)
+            if former is None or former.why.essence != why.essence:
+                changes.append((self._hidden[ref], True))
+        return [(hidden, is_hidden) for hidden, is_hidden in changes if hidden.why.cause not in _PROBLEMS]
 
-    def set_all(self, found: Mapping[str, tuple[str, Why]], *, causes: Collection[str], now: float) -> None:
-        """Set all models that are hidden by one of the `causes`; others that were hidden by these are now shown."""
-        for ref in [ref for ref, each in self._hidden.items() if each.why.cause in causes and ref not in found]:
-            self._show(ref)
-        self.update(found, now=now)
-
-    def _hide(self, ref: str, source: str, why: Why, now: float) -> None:
-        former = self._hidden.get(ref)
-        same = former is not None and former.why.cause == why.cause
-        since = why.since or (former.since if former is not None and same else now)
-        hidden = Hidden(ref=ref, object=label_of(ref), source=source, why=why, since=since)
-        self._hidden[ref] = hidden
-        if former is None or former.why.essence != why.essence:
-            self._note_change(hidden, True)
-
-    def _show(self, ref: str) -> None:
-        former = self._hidden.pop(ref, None)
-        if former is not None:
-            self._note_change(former, False)
-
-    def _note_change(self, hidden: Hidden, is_hidden: bool) -> None:
-        if hidden.why.cause not in _PROBLEMS:
-            self._changes.append((hidden, is_hidden))
+    def set_all(
+        self, found: Mapping[str, tuple[str, Why]], *, causes: Collection[str], now: float
+    ) -> list[tuple[Hidden, bool]]:
+        """Set all models that are hidden by one of the `causes`, as `update` does; others of these are now shown."""
+        over = {ref: (each.source, None) for ref, each in self._hidden.items() if each.why.cause in causes}
+        return self.update({**over, **found}, now=now)
 
 
 def label_of(ref: str) -> str:

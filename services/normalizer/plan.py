@@ -9,8 +9,6 @@ from dataclasses import dataclass, field, replace
 
 from common.wire import Leaving, Stored, Upsert
 
-NO_MARKS: Mapping[str, Leaving | None] = {}
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
@@ -41,10 +39,10 @@ def plan(
     *,
     wanted: Mapping[str, Upsert],
     stored: Mapping[str, Stored],
-    departures: Mapping[str, str] | None = None,
-    marks: Mapping[str, Leaving | None] = NO_MARKS,
-    leaving: Collection[str] = (),
-    refused: Mapping[str, str] | None = None,
+    departures: Mapping[str, str],
+    marks: Mapping[str, Leaving | None],
+    leaving: Collection[str],
+    refused: Mapping[str, str],
 ) -> Plan:
     """Return what to send so that `stored` becomes `wanted`, both by key; `keys` are those that differ.
 
@@ -52,7 +50,6 @@ def plan(
     doubt: when one of these is not stored, another writer may have removed it with proof, so it is not added again.
     `refused` are the digests of documents that storage does not accept.
     """
-    refused = refused or {}
     to_send = [
         upsert
         for upsert in map(wanted.get, keys)
@@ -65,7 +62,7 @@ def plan(
     sent = {upsert.key for upsert in upserts}
     return Plan(
         upserts=tuple(_grouped(upserts, stored)),
-        removals=dict(departures or {}),
+        removals=departures,
         marks={key: mark for key, mark in marks.items() if key not in sent},
     )
 

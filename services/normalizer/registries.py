@@ -148,7 +148,7 @@ class Registries:
     def _find(self) -> None:
         search = self._search
         found = discover(search.routes if search else (), search.services if search else (), self._settings)
-        searched_all, reason = (search.complete, search.reason) if search else (True, "")
+        searched_all, reason = (search.exhaustive, search.reason) if search else (True, "")
         waiting = search is not None and search.waiting
         if not waiting:
             self._tell_problems(found)

@@ -212,9 +212,9 @@ class Renderer:
 
     def _awaits_server(self, ref: str, chosen: DeploymentState | None) -> bool:
         """Return whether a version stays as it is stored, because its stored server was not seen yet."""
-        if chosen is not None and chosen.retained:
-            return True
-        return self._earlier.awaits_server(ref, has_server=chosen is not None, known=self._deployments.refs)
+        if chosen is not None:
+            return chosen.retained
+        return self._earlier.awaits_server(ref, known=self._deployments.refs)
 
     def _render_deployment(self, ref: str) -> Normalized | None:
         """Return the document of a deployment that no version shows."""
@@ -239,7 +239,7 @@ class Renderer:
             facts,
             cluster=Ref.parse(ref).place,
             source=entry.source,
-            own=self._deployments.belongings(ref, facts),
+            own=self._deployments.companions.of(ref, facts),
             defaults=view.defaults,
             card=self._cards.choose(facts.stated.catalog_model, stored=self._earlier.get(ref)),
         )

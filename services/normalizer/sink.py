@@ -39,7 +39,6 @@ class Intake:
         self._queue = context.queue
         self._telemetry = context.telemetry
         self._clock = context.clock
-        self._problems: Mapping[str, tuple[Problem, ...]] = {}
         self.conditions = Conditions(context.health, context.telemetry)
         self.lookups = Lookups()
         self.sources: dict[str, Source] = {}
@@ -57,7 +56,7 @@ class Intake:
         self.conditions.set(source.id, False, FIRST_LOOK, stale=True)
         self.sources[source.id] = source
         if isinstance(source, ProblemListener):
-            source.on_problems(self._problems)
+            source.on_problems(self._desired.problems)
         self._sources_changed()
         if source.kind != "registry":  # the first poll of ten thousand models takes longer
             asyncio.get_running_loop().call_later(SLOW, self._stop_waiting, source)
@@ -71,12 +70,11 @@ class Intake:
             self._book.failed(source.id, reason=reason)
             self._check_all()
 
-    def notify_owners(self, problems: Mapping[str, tuple[Problem, ...]]) -> None:
+    def notify_owners(self) -> None:
         """Give all problems to the sources that can tell the owners of objects about them."""
-        self._problems = problems
         for source in self.sources.values():
             if isinstance(source, ProblemListener):
-                source.on_problems(problems)
+                source.on_problems(self._desired.problems)
 
     def place_of(self, ref: str, problem: Problem) -> str:
         """Return the place in a file of a problem of an object; empty if its source does not know one."""
@@ -201,12 +199,12 @@ class Intake:
 
     def report_untrusted(self, source: str, *, reason: str, remedy: str) -> None:
         """Record a registry or a model catalog that exists and is not read."""
-        self._book.ignore(source, reason=reason, remedy=remedy)
+        self._book.ignored[source] = reason, remedy
         self.conditions.set(source, True, f"untrusted: {reason}; {remedy}", stale=False)
 
     def remove_remote(self, source: str) -> None:
         """Remove the condition of a registry or a model catalog that is gone, or is read from now on."""
-        self._book.ignore_no_longer(source)
+        self._book.ignored.pop(source, None)
         self.conditions.remove(source)
 
     def known_versions(self, registry: str) -> set[str]:

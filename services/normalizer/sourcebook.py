@@ -26,7 +26,7 @@ OPTIONAL: Final[frozenset[SourceKind]] = frozenset({"llm"})
 OPTIONAL_PARTS: Final = frozenset({"servingruntimes", "clusterservingruntimes"})
 """It is normal that a cluster does not have these, or that the account may not read them."""
 
-_PLACEHOLDERS: Final[Mapping[str, SourceKind]] = {
+PLACEHOLDERS: Final[Mapping[str, SourceKind]] = {
     "original:kserve": "kserve",
     "unnamed:llm": "llm",
     "original:kubeflow": "registry",
@@ -35,12 +35,11 @@ _PLACEHOLDERS: Final[Mapping[str, SourceKind]] = {
 
 Any source of the kind in the connector's own cluster may be the right one, so all of them must agree.
 """
-PLACEHOLDERS: Final = frozenset(_PLACEHOLDERS)
 
 
 def unknown_source(kind: SourceKind) -> str:
     """Return the id of the unknown source of something that an earlier run has stored."""
-    return next(id_ for id_, of in _PLACEHOLDERS.items() if of == kind)
+    return next(id_ for id_, of in PLACEHOLDERS.items() if of == kind)
 
 
 def cluster_source(kind: SourceKind, cluster: str) -> str:
@@ -67,16 +66,19 @@ class SourceState:
 
 
 class SourceBook:
-    """Records the state of all sources, by id."""
+    """Records the state of all sources, by id.
+
+    `ignored` are registries and catalogs that exist and are deliberately not read, with reason and remedy.
+    """
 
     def __init__(self, *, first_sync_grace: float) -> None:
         """`first_sync_grace`: seconds after the first source was read until the feed stops waiting for others."""
         self._sources: dict[str, SourceState] = {}
         self._ended: set[str] = set()
         self._searches: dict[str, tuple[SearchState, str]] = {}
-        self._ignored: dict[str, tuple[str, str]] = {}
         self._first_look = inf
         self._first_sync_grace = first_sync_grace
+        self.ignored: dict[str, tuple[str, str]] = {}
 
     # --- what happens
 
@@ -114,14 +116,6 @@ class SourceBook:
         """Record how far the search for the registries of a cluster is."""
         self._searches[cluster] = state, reason
 
-    def ignore(self, source: str, *, reason: str, remedy: str) -> None:
-        """Record that a registry or catalog exists and is deliberately not read."""
-        self._ignored[source] = reason, remedy
-
-    def ignore_no_longer(self, source: str) -> None:
-        """Undo `ignore`."""
-        self._ignored.pop(source, None)
-
     def remove_cluster(self, cluster: str) -> None:
         """Remove a cluster."""
         self._searches.pop(cluster, None)
@@ -145,11 +139,6 @@ class SourceBook:
     def sources(self) -> list[SourceState]:
         """Return the state of each source, sorted by id."""
         return [source for _, source in sorted(self._sources.items())]
-
-    @property
-    def ignored(self) -> Mapping[str, tuple[str, str]]:
-        """The registries and catalogs that are not read, with reason and remedy."""
-        return self._ignored
 
     def untried_clusters(self, *, registries_only: bool = False) -> frozenset[str]:
         """Return the clusters with a source, or a registry, that has neither answered nor failed yet."""
@@ -195,7 +184,7 @@ class SourceBook:
 
     def meant_by(self, source: str) -> Sequence[str]:
         """Return the sources that an id may mean: itself, or for an unknown source all of its kind."""
-        kind = _PLACEHOLDERS.get(source)
+        kind = PLACEHOLDERS.get(source)
         if kind is None:
             return (source,)
         return [id_ for id_, each in self._sources.items() if each.kind == kind and cluster_of_id(id_) == LOCAL]
@@ -217,7 +206,7 @@ class SourceBook:
 
         One that is unknown was read when all that it may be had been.
         """
-        if _PLACEHOLDERS.get(source) == "registry" and not self._discovered(LOCAL):
+        if PLACEHOLDERS.get(source) == "registry" and not self._discovered(LOCAL):
             return None
         meant = [self._sources.get(id_) for id_ in self.meant_by(source)]
         looks = [each.looked for each in meant if each is not None and each.looked is not None and not each.failing]

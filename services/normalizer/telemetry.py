@@ -18,7 +18,7 @@ _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 
 class Telemetry:
-    """Records the work of the controller as metrics."""
+    """Records the work of the controller as metrics; `stale` are the sources that cannot be read."""
 
     def __init__(self, metrics: Metrics) -> None:
         registry = metrics.registry
@@ -51,7 +51,7 @@ class Telemetry:
             registry=registry,
         )
         self._received: dict[str, float] = {}
-        self._stale = Gauge(
+        self.stale = Gauge(
             "rhoai_connector_source_stale",
             "1 while a source could not be read completely; its models are kept",
             ["source"],
@@ -74,14 +74,6 @@ class Telemetry:
         if not ok:
             self._errors.labels(CONTROLLER).inc(documents)
         self._seconds.labels(CONTROLLER).observe(seconds)
-
-    def set_stale(self, id_: str, *, stale: bool) -> None:
-        """Record whether a source can be read."""
-        self._stale.labels(id_).set(stale)
-
-    def remove_source(self, id_: str) -> None:
-        """Remove the metrics of a source that is gone."""
-        self._stale.remove_by_labels({"source": id_})
 
     def batch_stored(self, *, upserts: int, removals: int, cards: int) -> None:
         """Record what a batch has changed in storage."""
@@ -137,7 +129,7 @@ class Conditions:
         """Set a condition by its name: one of a setting, or of a cluster whose sources are not known."""
         self._health.set(name, ok, reason)
         if stale is not None:
-            self._telemetry.set_stale(name, stale=stale)
+            self._telemetry.stale.labels(name).set(stale)
 
     def remove(self, source: str) -> None:
         """Remove the condition of a source, without those of its parts."""
@@ -151,4 +143,4 @@ class Conditions:
 
     def _remove(self, condition: str) -> None:
         self._health.remove(condition)
-        self._telemetry.remove_source(condition)
+        self._telemetry.stale.remove_by_labels({"source": condition})

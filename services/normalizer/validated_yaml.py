@@ -63,7 +63,7 @@ def _located(root: yaml.Node | None, loc: Sequence[int | str], message: str) -> 
     node, field = root, ""
     for step in loc:
         inner = _inner(node, step)
-        if inner is None and not _is_field(step):
+        if inner is None and isinstance(step, str) and not step.isidentifier():
             continue  # pydantic's name for a member of a union
         node = inner or node
         field += f"[{step}]" if isinstance(step, int) else f".{step}" if field else str(step)
@@ -71,21 +71,14 @@ def _located(root: yaml.Node | None, loc: Sequence[int | str], message: str) -> 
     return f"line {line}, {field or 'the file'}: {message}"
 
 
-def _is_field(step: int | str) -> bool:
-    return isinstance(step, int) or step.isidentifier()
-
-
 def _inner(node: yaml.Node | None, step: int | str) -> yaml.Node | None:
     if isinstance(node, yaml.MappingNode):
-        return next((key if _is_scalar(value) else value for key, value in node.value if key.value == step), None)
+        pairs = ((key, value) for key, value in node.value if key.value == step)
+        return next((key if isinstance(value, yaml.ScalarNode) else value for key, value in pairs), None)
     if isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
         found: yaml.Node = node.value[step]
         return found
     return None
-
-
-def _is_scalar(node: yaml.Node) -> bool:
-    return isinstance(node, yaml.ScalarNode)
 
 
 def _refuse_repeated_keys(node: yaml.Node | None) -> None:

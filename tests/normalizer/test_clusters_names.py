@@ -81,7 +81,9 @@ class World:
             wanted = self.desired.wanted
             keys = differing(wanted.keys() | self.storage.keys(), wanted=wanted, stored=self.storage)
             departures = self.desired.departures(keys, stored=self.storage)
-            made = plan(keys, wanted=wanted, stored=self.storage, departures=departures)
+            made = plan(
+                keys, wanted=wanted, stored=self.storage, departures=departures, marks={}, leaving=(), refused={}
+            )
             if made.empty:
                 return
             for upsert in (each for group in made.upserts for each in group):

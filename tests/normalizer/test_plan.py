@@ -31,7 +31,8 @@ def keys(result: Plan) -> list[list[str]]:
 
 def planned(*, wanted: Mapping[str, Upsert], stored: Mapping[str, Stored], **options: Any) -> Plan:
     keys = differing(wanted.keys() | stored.keys(), wanted=wanted, stored=stored)
-    return plan(keys, wanted=wanted, stored=stored, **options)
+    given: dict[str, Any] = {"departures": {}, "marks": {}, "leaving": (), "refused": {}, **options}
+    return plan(keys, wanted=wanted, stored=stored, **given)
 
 
 def test_what_is_stored_as_wanted_is_left_alone() -> None:

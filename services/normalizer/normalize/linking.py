@@ -219,43 +219,25 @@ def _ambiguous(isvc: Deployment, versions: Sequence[Ref]) -> tuple[Problem, ...]
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServerClaim:
-    """A deployment that is linked to a version; `created` is in milliseconds of the epoch, or 0."""
+def choose_server(claims: Mapping[str, tuple[Deployment, Link]]) -> tuple[str, dict[str, Problem]]:
+    """Return which deployment a version shows as its server, empty without any, and a problem for each other one.
 
-    ref: str
-    subject: str
-    created: int
-    ready: bool
-    certain: bool = True
+    `claims` are the deployments that serve it, with their links, by their references. Certain links are preferred, then
+    those that are ready, then the oldest.
+    """
 
+    def rank(ref: str) -> tuple[bool, bool, bool, int, str]:
+        deployment, link = claims[ref]
+        return not link.certain, not deployment.readiness.ready, not deployment.created, deployment.created, ref
 
-@dataclass(frozen=True, slots=True)
-class ServerChoice:
-    """The reference of the deployment to show, None without claims, and of the others, which are shown separately."""
-
-    server: str | None
-    others: tuple[str, ...] = ()
-    problems: tuple[Problem, ...] = ()
-
-
-def choose_server(claims: Iterable[ServerClaim]) -> ServerChoice:
-    """Return which deployment to show as the server: prefer certain links, then ready ones, then the oldest."""
-    ranked = sorted(claims, key=lambda c: (not c.certain, not c.ready, not c.created, c.created, c.ref))
-    if not ranked:
-        return ServerChoice(None)
-    first, *others = ranked
-    return ServerChoice(
-        first.ref,
-        tuple(claim.ref for claim in others),
-        tuple(
-            Problem(
-                "second_deployment",
-                "info",
-                claim.subject,
-                f"the registered version it serves is shown with {first.subject}; this one is shown by itself",
-                "nothing needs doing: a document has room for one server",
-            )
-            for claim in others
-        ),
-    )
+    server, *others = sorted(claims, key=rank) or [""]
+    return server, {
+        ref: Problem(
+            "second_deployment",
+            "info",
+            claims[ref][0].subject,
+            f"the registered version it serves is shown with {claims[server][0].subject}; this one is shown by itself",
+            "nothing needs doing: a document has room for one server",
+        )
+        for ref in others
+    }

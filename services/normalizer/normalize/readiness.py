@@ -33,15 +33,18 @@ UnreadyCause = Literal["not-ready", "stopped", "deleted", "ignored", "not-select
 class Readiness:
     """Whether a deployment serves; `reason` and `cause` say why not.
 
-    `stopped`: people wanted that (stop annotation, deletion), so that there is no grace. `since` is when it began, in
-    milliseconds of the epoch, or 0 where that is not known.
+    `since` is when it began, in milliseconds of the epoch, or 0 where that is not known.
     """
 
     ready: bool
-    stopped: bool = False
     reason: str = ""
     cause: UnreadyCause = "not-ready"
     since: int = 0
+
+    @property
+    def stopped(self) -> bool:
+        """Whether people wanted that (stop annotation, deletion, selection), so that there is no grace."""
+        return self.cause != "not-ready"
 
 
 READY = Readiness(True)
@@ -51,14 +54,13 @@ def read_readiness(*, metadata: Mapping[str, Any], status: Mapping[str, Any]) ->
     """Return whether it serves and, when it does not, why."""
     if metadata.get("deletionTimestamp"):
         since = values.timestamp(metadata["deletionTimestamp"])
-        return Readiness(False, stopped=True, reason="it is being deleted", cause="deleted", since=since)
+        return Readiness(False, "it is being deleted", "deleted", since)
     if values.line_at(metadata, "annotations", STOP_ANNOTATION).lower() == "true":
-        reason = f"it is stopped by the annotation {STOP_ANNOTATION}"
-        return Readiness(False, stopped=True, reason=reason, cause="stopped")
+        return Readiness(False, f"it is stopped by the annotation {STOP_ANNOTATION}", "stopped")
     if not status:
-        return Readiness(False, reason="it has no status yet")
+        return Readiness(False, "it has no status yet")
     reason, since = _reason(status)
-    return Readiness(False, reason=reason, since=since) if reason else READY
+    return Readiness(False, reason, since=since) if reason else READY
 
 
 def may_scale_to_zero(obj: Mapping[str, Any]) -> bool:

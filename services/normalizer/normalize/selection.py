@@ -78,7 +78,7 @@ class Selection:
         if not reason:
             return deployment
         cause: UnreadyCause = "ignored" if deployment.stated.ignored else "not-selected"
-        return replace(deployment, planned=False, readiness=Readiness(False, stopped=True, reason=reason, cause=cause))
+        return replace(deployment, planned=False, readiness=Readiness(False, reason, cause))
 
     def refusal(self, deployment: Deployment) -> str:
         """Return why a deployment is not served, in words that fit after "it is not shown:", or nothing when it is."""

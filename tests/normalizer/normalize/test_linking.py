@@ -1,11 +1,14 @@
 """Which registered version an InferenceService serves."""
 
+from dataclasses import replace
+
 import pytest
 
 from services.normalizer.facts import Ref
 from services.normalizer.normalize.deployment import Deployment
 from services.normalizer.normalize.kserve_objects import read_isvc
-from services.normalizer.normalize.linking import Link, RegistryIndex, ServerClaim, choose_server, link
+from services.normalizer.normalize.linking import Link, RegistryIndex, choose_server, link
+from services.normalizer.normalize.readiness import Readiness
 from services.normalizer.normalize.registered_version import Registry
 from services.normalizer.normalize.registry_objects import RegistryInferenceService
 from tests.normalizer.normalize.objects import isvc
@@ -244,14 +247,12 @@ def test_records_that_agree_are_no_problem() -> None:
     assert found == Link(V1, "mnist")
 
 
-def claim(name: str, *, ready: bool = True, certain: bool = True, created: int = 100) -> ServerClaim:
-    return ServerClaim(
-        ref=f"isvc:local:vision/{name}",
-        subject=f"InferenceService vision/{name}",
-        created=created,
-        ready=ready,
-        certain=certain,
-    )
+Claim = tuple[str, tuple[Deployment, Link]]
+
+
+def claim(name: str, *, ready: bool = True, certain: bool = True, created: int = 100) -> Claim:
+    deployment = replace(plain(name), created=created, readiness=Readiness(ready))
+    return f"isvc:local:vision/{name}", (deployment, Link(V1, certain=certain))
 
 
 @pytest.mark.parametrize(
@@ -264,15 +265,15 @@ def claim(name: str, *, ready: bool = True, certain: bool = True, created: int =
         ([claim("a", certain=False), claim("b", ready=False)], "b"),
     ],
 )
-def test_one_server_is_chosen(claims: list[ServerClaim], chosen: str) -> None:
+def test_one_server_is_chosen(claims: list[Claim], chosen: str) -> None:
     for order in (claims, claims[::-1]):
-        choice = choose_server(order)
-        assert choice.server == f"isvc:local:vision/{chosen}"
-        assert [*choice.others, choice.server] == sorted((c.ref for c in claims), key=choice.server.__eq__)
-        assert [problem.severity for problem in choice.problems] == ["info"]
-        assert chosen in choice.problems[0].message
+        server, others = choose_server(dict(order))
+        assert server == f"isvc:local:vision/{chosen}"
+        assert {server, *others} == dict(claims).keys()
+        (problem,) = others.values()
+        assert (problem.severity, chosen in problem.message) == ("info", True)
 
 
 def test_without_claims_there_is_no_server() -> None:
-    assert choose_server([]).server is None
-    assert choose_server([claim("a")]).others == ()
+    assert choose_server({}) == ("", {})
+    assert choose_server(dict([claim("a")])) == ("isvc:local:vision/a", {})

@@ -14,12 +14,6 @@ from services.normalizer.normalize.registry_objects import ModelArtifact, ModelV
 from services.normalizer.sources.kubeflow.paging import ListAnswer, fingerprint, item_id
 
 
-class _Fetched(NamedTuple):
-    """Stands for an artifact that was fetched with its version and was not in the list of all artifacts yet."""
-
-    updated: int
-
-
 class ListedArtifact(NamedTuple):
     """An artifact in the list of all: its id, a fingerprint of its content, and its time of change."""
 
@@ -37,7 +31,8 @@ class ArtifactIndex:
         self._frozen: Mapping[str, tuple[ModelArtifact, ...]] | None = None
         self._fetched_for: dict[str, ModelVersion] = {}
         self._owner: dict[str, str] = {}
-        self._listed: dict[str, bytes | _Fetched] = {}
+        # By fingerprint; until the list of all artifacts shows an artifact that was fetched, by its time of change.
+        self._listed: dict[str, bytes | int] = {}
         self._missed: Set[str] = set()
         self._strays: set[str] = set()
         self._candidates: list[str] = []
@@ -68,7 +63,11 @@ class ArtifactIndex:
         listed = {item.id: item for item in answer.items if item is not None}
         known = self._listed
         self._missed = known.keys() - listed.keys() if answer.error is None else set()
-        changed = {each for each in listed.keys() & known.keys() if not _is_same(known[each], listed[each])}
+        changed = {
+            each
+            for each in listed.keys() & known.keys()
+            if known[each] not in (listed[each].print, listed[each].updated)
+        }
         for each in changed | self._missed:
             self._fetched_for.pop(self._owner.get(each, ""), None)
         self._strays -= self._missed
@@ -110,10 +109,9 @@ class ArtifactIndex:
         for item in raw:
             self._assign(item_id(item), version)
         for artifact in artifacts:
-            # Until the list of all artifacts shows it, its time stands for it. One that the list lacks although it
-            # is there is not waited for again.
+            # One that the list lacks although it is there is not waited for again.
             if artifact.is_model and artifact.id not in self._missed:
-                self._listed.setdefault(artifact.id, _Fetched(artifact.updated))
+                self._listed.setdefault(artifact.id, artifact.updated)
         if self._of_version.get(version.id) != artifacts:
             self._of_version[version.id] = artifacts
             self._frozen = None
@@ -132,7 +130,3 @@ class ArtifactIndex:
                 self._frozen = None
         if gone:
             self._owner = {each: owner for each, owner in self._owner.items() if owner not in gone}
-
-
-def _is_same(known: bytes | _Fetched, listed: ListedArtifact) -> bool:
-    return known.updated == listed.updated if isinstance(known, _Fetched) else known == listed.print

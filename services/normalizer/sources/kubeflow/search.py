@@ -212,7 +212,7 @@ class ClusterSearch:
                 self._changed()
 
     @property
-    def complete(self) -> bool:
+    def exhaustive(self) -> bool:
         """Whether all objects are known."""
         return all(part.listed for part in self._parts)
 
@@ -225,7 +225,7 @@ class ClusterSearch:
     def sufficient(self) -> bool:
         """Whether no administrator has to act: all is known, or one namespace of several and no more is awaited."""
         some = self._namespaced and any(part.listed for part in self._parts)
-        return self.complete or (some and not self.waiting)
+        return self.exhaustive or (some and not self.waiting)
 
     @property
     def reason(self) -> str:
