@@ -48,7 +48,7 @@ class Companions:
         """Return what belongs to a deployment; a runtime in its namespace is preferred to one of the cluster."""
         owned = [self._objects[each] for each in sorted(self._by_owner.get(ref, ()))]
         cluster, name = Ref.parse(ref).place, deployment.served.runtime
-        places = (Ref("runtime", cluster, (namespace, name)) for namespace in (deployment.namespace, ""))
+        places = [Ref("runtime", cluster, (namespace, name)) for namespace in (deployment.namespace, "") if name]
         key = connection_of(cluster, deployment)
         connection = self._objects.get(key) if key is not None else None
         return Belongings(
