@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterator
+from typing import TypeVar
 
 from services.normalizer.facts import Gone, Missing, Ref, Unusable
 from services.normalizer.normalize.connection import Connection
@@ -10,17 +11,17 @@ from services.normalizer.normalize.runtimes import Runtime
 from services.normalizer.normalize.storage import secret_name
 from services.normalizer.source import Fact
 
-Owned = ServiceFacts | ServiceAccountFacts
-Used = Runtime | Connection
+Companion = ServiceFacts | ServiceAccountFacts | Runtime | Connection
+K = TypeVar("K")
+V = TypeVar("V")
 
 
 class Companions:
-    """The objects that deployments own, by owner, and the objects that they use, by user."""
+    """The objects that belong to deployments, with the deployments that own them, or use them."""
 
     def __init__(self) -> None:
-        self._owned: dict[Ref, Owned] = {}
-        self._by_owner: defaultdict[str, dict[Ref, Owned]] = defaultdict(dict)
-        self._used: dict[Ref, Used] = {}
+        self._objects: dict[Ref, Companion] = {}
+        self._by_owner: defaultdict[str, set[Ref]] = defaultdict(set)
         self._users: defaultdict[Ref, set[str]] = defaultdict(set)
 
     def put(self, ref: Ref, fact: Fact | Gone | Missing | Unusable) -> set[str]:
@@ -28,69 +29,48 @@ class Companions:
 
         An object that cannot be read stays as it was.
         """
-        match fact:
-            case Unusable():
-                return set()
-            case ServiceFacts() | ServiceAccountFacts():
-                return self._put_owned(ref, fact)
-            case Runtime() | Connection():
-                return self._put_used(ref, fact)
-        return self._put_owned(ref, None) | self._put_used(ref, None)
+        if isinstance(fact, Unusable):
+            return set()
+        former = self._objects.pop(ref, None)
+        new = fact if isinstance(fact, Companion) else None
+        before, after = set(_owners(ref, former)), set(_owners(ref, new))
+        if new is not None and (after or isinstance(new, Runtime | Connection)):
+            self._objects[ref] = new
+        _move(self._by_owner, ref, before, after)
+        return before | after | (self._users.get(_key(ref), set()) if new != former else set())
 
     def use(self, ref: str, former: Deployment | None, deployment: Deployment | None) -> None:
         """Set what a deployment uses now, None when it is gone; `former` are its facts before."""
         cluster = Ref.parse(ref).place
-        before, after = set(_uses(cluster, former)), set(_uses(cluster, deployment))
-        for key in before - after:
-            self._users[key].discard(ref)
-            if not self._users[key]:
-                del self._users[key]
-        for key in after - before:
-            self._users[key].add(ref)
+        _move(self._users, ref, set(_uses(cluster, former)), set(_uses(cluster, deployment)))
 
     def of(self, ref: str, deployment: Deployment) -> Belongings:
         """Return what belongs to a deployment; a runtime in its namespace is preferred to one of the cluster."""
-        owned = self._by_owner.get(ref, {}).values()
-        runtime = connection = None
-        if self._used:
-            cluster, name = Ref.parse(ref).place, deployment.served.runtime
-            places = (Ref("runtime", cluster, (namespace, name)) for namespace in (deployment.namespace, ""))
-            runtime = next((each for key in places if isinstance(each := self._used.get(key), Runtime)), None)
-            key = connection_of(cluster, deployment)
-            connection = self._used.get(key) if key is not None else None
+        owned = [self._objects[each] for each in sorted(self._by_owner.get(ref, ()))]
+        cluster, name = Ref.parse(ref).place, deployment.served.runtime
+        places = [Ref("runtime", cluster, (namespace, name)) for namespace in (deployment.namespace, "") if name]
+        key = connection_of(cluster, deployment)
+        connection = self._objects.get(key) if key is not None else None
         return Belongings(
             services=tuple(each for each in owned if isinstance(each, ServiceFacts)),
             service_accounts=tuple(each for each in owned if isinstance(each, ServiceAccountFacts)),
-            runtime=runtime,
+            runtime=next((each for key in places if isinstance(each := self._objects.get(key), Runtime)), None),
             connection=connection.of(deployment.name) if isinstance(connection, Connection) else None,
         )
 
     def of_cluster(self, cluster: str) -> set[Ref]:
         """Return the objects of a cluster that are known."""
-        return {ref for ref in (*self._owned, *self._used) if ref.place == cluster}
+        return {ref for ref in self._objects if ref.place == cluster}
 
-    def _put_owned(self, ref: Ref, new: Owned | None) -> set[str]:
-        former = self._owned.pop(ref, None)
-        touched = set(_owners(ref, former))
-        for owner in touched:
-            del self._by_owner[owner][ref]
-            if not self._by_owner[owner]:
-                del self._by_owner[owner]
-        if new is not None and new.owners:
-            self._owned[ref] = new
-            for owner in _owners(ref, new):
-                self._by_owner[owner][ref] = new
-                touched.add(owner)
-        return touched
 
-    def _put_used(self, ref: Ref, new: Used | None) -> set[str]:
-        if self._used.get(ref) == new:
-            return set()
-        if new is None:
-            del self._used[ref]
-        else:
-            self._used[ref] = new
-        return set(self._users.get(_key(ref), ()))
+def _move(index: defaultdict[K, set[V]], member: V, before: set[K], after: set[K]) -> None:
+    """Have a member of an index found under the keys `after`, and no longer under those `before`."""
+    for key in before - after:
+        index[key].discard(member)
+        if not index[key]:
+            del index[key]
+    for key in after - before:
+        index[key].add(member)
 
 
 def connection_of(cluster: str, deployment: Deployment) -> Ref | None:
@@ -99,8 +79,8 @@ def connection_of(cluster: str, deployment: Deployment) -> Ref | None:
     return Ref("connection", cluster, (deployment.namespace, name)) if name else None
 
 
-def _owners(ref: Ref, owned: Owned | None) -> Iterator[str]:
-    owners = owned.owners if owned is not None else ()
+def _owners(ref: Ref, companion: Companion | None) -> Iterator[str]:
+    owners = companion.owners if isinstance(companion, ServiceFacts | ServiceAccountFacts) else ()
     return (str(Ref.deployment(owner.kind, ref.place, ref.ids[0], owner.name)) for owner in owners)
 
 

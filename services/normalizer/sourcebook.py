@@ -26,7 +26,7 @@ OPTIONAL: Final[frozenset[SourceKind]] = frozenset({"llm"})
 OPTIONAL_PARTS: Final = frozenset({"servingruntimes", "clusterservingruntimes"})
 """It is normal that a cluster does not have these, or that the account may not read them."""
 
-_PLACEHOLDERS: Final[Mapping[str, SourceKind]] = {
+PLACEHOLDERS: Final[Mapping[str, SourceKind]] = {
     "original:kserve": "kserve",
     "unnamed:llm": "llm",
     "original:kubeflow": "registry",
@@ -35,12 +35,11 @@ _PLACEHOLDERS: Final[Mapping[str, SourceKind]] = {
 
 Any source of the kind in the connector's own cluster may be the right one, so all of them must agree.
 """
-PLACEHOLDERS: Final = frozenset(_PLACEHOLDERS)
 
 
 def unknown_source(kind: SourceKind) -> str:
     """Return the id of the unknown source of something that an earlier run has stored."""
-    return next(id_ for id_, of in _PLACEHOLDERS.items() if of == kind)
+    return next(id_ for id_, of in PLACEHOLDERS.items() if of == kind)
 
 
 def cluster_source(kind: SourceKind, cluster: str) -> str:
@@ -185,7 +184,7 @@ class SourceBook:
 
     def meant_by(self, source: str) -> Sequence[str]:
         """Return the sources that an id may mean: itself, or for an unknown source all of its kind."""
-        kind = _PLACEHOLDERS.get(source)
+        kind = PLACEHOLDERS.get(source)
         if kind is None:
             return (source,)
         return [id_ for id_, each in self._sources.items() if each.kind == kind and cluster_of_id(id_) == LOCAL]
@@ -207,7 +206,7 @@ class SourceBook:
 
         One that is unknown was read when all that it may be had been.
         """
-        if _PLACEHOLDERS.get(source) == "registry" and not self._discovered(LOCAL):
+        if PLACEHOLDERS.get(source) == "registry" and not self._discovered(LOCAL):
             return None
         meant = [self._sources.get(id_) for id_ in self.meant_by(source)]
         looks = [each.looked for each in meant if each is not None and each.looked is not None and not each.failing]

@@ -532,6 +532,18 @@ def test_what_is_malformed_in_a_registry_is_a_problem_until_it_is_corrected_or_t
     assert not bench.desired.problems
 
 
+def test_what_could_not_be_read_of_a_registry_is_forgotten_with_it(bench: Bench) -> None:
+    odd = Problem("registry_item_unusable", "error", "ModelVersion v7", "odd", "fix")
+    bench.registry()
+    bench.put(Ref.version("ns/reg", "7", "70"), Unusable(odd))
+    assert list(bench.desired.problems.values()) == [(odd,)]
+    bench.book.withdraw(REGISTRY_SOURCE)
+    bench.ledger.withdraw(REGISTRY_SOURCE)
+    bench.later(HOLD)
+    bench.later(HOLD)
+    assert not bench.desired.problems
+
+
 def test_the_registrys_own_record_links_an_isvc_without_labels(bench: Bench) -> None:
     bench.isvc(objects.isvc("m"))
     record = {"id": "7", "name": "m-7", "registeredModelId": "1", "modelVersionId": "10", "servingEnvironmentId": "3"}

@@ -21,6 +21,9 @@ from tests.simulation.network import Network
 BEGINNING = 1_750_000_000.0
 """The system's time when a simulation begins, in seconds since the epoch: some day in June 2025."""
 
+MOST_TURNS = 500_000
+"""How often a loop may turn while no time passes."""
+
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
@@ -30,7 +33,7 @@ class OutsideWorldError(Exception):
 
 
 class StandstillError(Exception):
-    """All tasks wait for each other: there is no timer, and nothing is under way."""
+    """Time cannot pass any more: all tasks wait for each other, or one of them never waits."""
 
 
 class SimulatedTime(selectors.SelectSelector):
@@ -43,14 +46,20 @@ class SimulatedTime(selectors.SelectSelector):
         super().__init__()
         self.now = 0.0
         self.refused: list[OutsideWorldError] = []
+        self._turns = 0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         """Return at once. If there was something to wait for, it is `timeout` seconds later."""
         ready = super().select(0)
-        if not ready:
-            if timeout is None:
-                raise StandstillError("every task waits, and there is no timer that would end it")
-            self.now += max(timeout, 0)
+        if timeout is None and not ready:
+            raise StandstillError("every task waits, and there is no timer that would end it")
+        self._turns += 1
+        if self._turns > MOST_TURNS:
+            self._turns = 0  # the tasks are cancelled next
+            raise StandstillError(f"the loop has turned {MOST_TURNS} times at {self.now} s: something never waits")
+        if timeout and not ready:
+            self.now += timeout
+            self._turns = 0
         return ready
 
     def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:

@@ -15,6 +15,7 @@ from common.http.client import HttpClient
 from common.http.server import listening
 from common.http.transports import Tcp, using
 from tests.common.http.serving import Server
+from tests.simulation import loop
 from tests.simulation.loop import OutsideWorldError, StandstillError, simulate
 from tests.simulation.network import Network
 
@@ -24,11 +25,10 @@ DAY = 86_400.0
 def test_a_week_passes_at_once() -> None:
     async def week(_: Network) -> list[str]:
         heard: list[str] = []
-        loop = asyncio.get_running_loop()
         for day in (3, 1, 2):
-            loop.call_later(day * DAY, heard.append, f"day {day}")
+            asyncio.get_running_loop().call_later(day * DAY, heard.append, f"day {day}")
         await asyncio.sleep(7 * DAY)
-        return [*heard, f"day {loop.time() / DAY:g}"]
+        return [*heard, f"day {asyncio.get_running_loop().time() / DAY:g}"]
 
     began = time.perf_counter()
     assert simulate(week) == ["day 1", "day 2", "day 3", "day 7"]
@@ -51,6 +51,16 @@ def test_a_scenario_that_can_never_end_says_so() -> None:
         await asyncio.Event().wait()
 
     with pytest.raises(StandstillError):
+        simulate(scenario)
+
+
+def test_a_task_that_never_waits_does_not_keep_time_from_passing_unnoticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario(_: Network) -> None:
+        while True:  # noqa: ASYNC110 - this is what is tested
+            await asyncio.sleep(0)
+
+    monkeypatch.setattr(loop, "MOST_TURNS", 1000)
+    with pytest.raises(StandstillError, match="never waits"):
         simulate(scenario)
 
 
