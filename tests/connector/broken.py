@@ -3,7 +3,6 @@
 import asyncio
 import base64
 import json
-import os
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -22,6 +21,7 @@ from tests.fakes.kubernetes import FakeCluster, Rule
 from tests.fakes.registry.catalog import FakeCatalog
 from tests.fakes.registry.registry import FakeRegistry
 from tests.objects import configmap, isvc
+from tests.processes import environment
 
 NAMESPACE = "ai-rhdh"
 _OPTIONS = {"location": "location", "storage": "storage-rest", "normalizer": "rhoai-normalizer"}
@@ -191,7 +191,7 @@ class World:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "services.connector", *arguments),
             cwd=ROOT,
-            env={"PATH": os.environ["PATH"], "HOME": str(self.directory), **self.environ},
+            env=environment(HOME=str(self.directory), **self.environ),
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -10,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+
+from tests.processes import environment
 
 ROOT = Path(__file__).parents[2]
 
@@ -73,7 +74,7 @@ async def connector(
         sys.executable,
         *(*program, "run", "--address", "127.0.0.1:0", *arguments),
         cwd=ROOT,
-        env={"PATH": os.environ["PATH"], **(env or {})},
+        env=environment(**(env or {})),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )

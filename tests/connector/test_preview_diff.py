@@ -3,7 +3,6 @@
 import asyncio
 import base64
 import json
-import os
 import re
 import sys
 from io import StringIO
@@ -19,6 +18,7 @@ from common.commandline import progress_bar
 from tests import objects
 from tests.connector.running import ROOT, connector
 from tests.fakes.registry import MODELS, FakeRegistry
+from tests.processes import environment
 from tests.waiting import eventually
 
 DOCUMENT = {"models": [{"name": "models-m", "owner": "o", "lifecycle": "l", "description": "d"}]}
@@ -29,7 +29,7 @@ async def preview(*arguments: object) -> tuple[int, str, str]:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "services.connector", "preview", *map(str, arguments)),
         cwd=ROOT,
-        env={"PATH": os.environ["PATH"]},
+        env=environment(),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )

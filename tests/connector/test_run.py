@@ -20,6 +20,7 @@ from tests import objects
 from tests.connector.running import Running, connector
 from tests.fakes.model_server import ModelServer
 from tests.fakes.registry.registry import FakeRegistry
+from tests.processes import environment
 from tests.storage_rest.running import background, upsert
 from tests.storage_rest.running import running as running_storage
 from tests.waiting import PATIENCE, eventually
@@ -220,7 +221,6 @@ async def test_a_variable_that_must_be_usable_is_named(
 
 async def ended(*arguments: str, env: dict[str, str] | None = None) -> tuple[int, str]:
     """Run a connector that must end by itself; return its status and what it said."""
-    import os
     import sys
 
     from tests.connector.running import ROOT
@@ -229,7 +229,7 @@ async def ended(*arguments: str, env: dict[str, str] | None = None) -> tuple[int
         sys.executable,
         *("-m", "services.connector", "run", *arguments),
         cwd=ROOT,
-        env={"PATH": os.environ["PATH"], **(env or {})},
+        env=environment(**(env or {})),
         stderr=asyncio.subprocess.PIPE,
     )
     _, error = await asyncio.wait_for(process.communicate(), PATIENCE)

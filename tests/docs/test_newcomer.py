@@ -2,13 +2,13 @@
 
 import asyncio
 import json
-import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 from tests.connector.running import ROOT, connector
+from tests.processes import environment
 from tests.waiting import eventually
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -28,7 +28,7 @@ async def run(arguments: list[str], folder: Path) -> str:
     process = await asyncio.create_subprocess_exec(
         *arguments,
         cwd=folder,
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)},
+        env=environment(PYTHONPATH=str(ROOT)),
         stdout=asyncio.subprocess.PIPE,
     )
     printed, _ = await process.communicate()

@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
+from tests import processes
 from tests.deploy.documented import containers, environment
 from tests.fakes.kubernetes import ProcessCluster
 from tests.process.service import BIN, Service, parse_line
@@ -98,7 +99,7 @@ class Pod:
         urls = {name: f"http://{self.address}:{port}" for name, port in ports.items()}
         server = urlsplit(cluster.url)
         kubelet = {
-            "PATH": "/usr/bin:/bin",
+            **processes.environment(PATH="/usr/bin:/bin"),
             "HOME": str(directory),
             "KUBERNETES_SERVICE_HOST": server.hostname or "",
             "KUBERNETES_SERVICE_PORT": str(server.port),

@@ -1,7 +1,6 @@
 """storage-rest as a process: its command line, its settings, and its death."""
 
 import asyncio
-import os
 import signal
 import socket
 import sys
@@ -18,6 +17,7 @@ from common.settings import SettingsError
 from common.wire import Batch, encode_batch, parse_keys
 from services.storage_rest.factory import storage_service
 from services.storage_rest.settings import StorageSettings
+from tests import processes
 from tests.fakes.kubernetes import FakeCluster, documented_rules
 from tests.storage_rest.running import TOKEN, upsert
 from tests.storage_rest.stores.configmaps import maps
@@ -37,7 +37,7 @@ async def process(*arguments: str, **environment: str) -> AsyncIterator[asyncio.
         "-m",
         "services.storage_rest",
         *arguments,
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(__file__).parents[2]), **environment},
+        env=processes.environment(PYTHONPATH=str(Path(__file__).parents[2]), **environment),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
