@@ -7,8 +7,9 @@ import pytest
 
 from common import details
 from services.connector.preview import Preview, preview
-from services.normalizer.normalize.profile import ANNOTATION_PREFIX, FIELDS
+from services.normalizer.normalize.profile import FIELDS
 from services.normalizer.normalize.result import Defaults
+from services.normalizer.normalize.stated import ANNOTATION_PREFIX
 from tests.connector.previewing import read
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

@@ -16,10 +16,9 @@ from services.normalizer.normalize.addresses import BY_PUBLISHER, is_grpc, is_in
 from services.normalizer.normalize.containers import unique_names
 from services.normalizer.normalize.deployment import Addresses, Deployment, ServiceFacts, subject
 from services.normalizer.normalize.links import without_credentials
-from services.normalizer.normalize.profile import StatedField
 from services.normalizer.normalize.readiness import READY
 from services.normalizer.normalize.runtimes import OPENAI, Runtime, Served, detect_server_type
-from services.normalizer.normalize.stated import read_stated
+from services.normalizer.normalize.stated import StatedField, read_stated
 from services.normalizer.normalize.storage import StorageFacts
 
 _METHODS = ("get", "post", "put", "patch", "delete")

@@ -20,9 +20,10 @@ from services.normalizer.normalize.addresses import is_grpc, port_of, resolve, s
 from services.normalizer.normalize.containers import unique_names
 from services.normalizer.normalize.deployment import NOTHING, Belongings, Deployment, owns
 from services.normalizer.normalize.links import deployment_link
-from services.normalizer.normalize.profile import TITLE, Profile, StatedField, read_profile
+from services.normalizer.normalize.profile import TITLE, Profile, read_profile
 from services.normalizer.normalize.result import ClusterView, Defaults, Normalized, Notes, kubernetes_segment
 from services.normalizer.normalize.runtimes import Runtime, detect_server_type, names_by_runtime
+from services.normalizer.normalize.stated import StatedField
 from services.normalizer.normalize.storage import locate
 
 # The fields about the server itself, which count also where a registry describes the model.

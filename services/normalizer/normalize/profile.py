@@ -5,10 +5,8 @@ registry. The fields have the names of the annotations: `howtouse`, `homepageurl
 the SPDX page of a licence, comes only from registries.
 """
 
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from common.annotations import CARD_ANNOTATION
 from common.backstage import ApiType
@@ -19,10 +17,6 @@ from services.normalizer.normalize.licences import licence_identifier, licence_p
 from services.normalizer.normalize.links import is_web_address, read_link, without_credentials
 from services.normalizer.normalize.owners import Owner, entity_reference, parse_owner
 from services.normalizer.normalize.result import DEFAULT_OWNER, Defaults, Notes
-
-ANNOTATION_PREFIX = "modelcatalogbridge.rhdh.io/"
-"""The prefix of our annotations; they override those of the same name under `SUCCESSOR_PREFIX`."""
-SUCCESSOR_PREFIX = "rhdh.io/"
 
 FIELDS = frozenset(
     {
@@ -41,9 +35,6 @@ _SERVER_TYPE_ANNOTATION = "rhdh.io/serverType"
 
 _API_TYPES: Mapping[str, ApiType] = {"openapi": "openapi", "asyncapi": "asyncapi", "graphql": "graphql", "grpc": "grpc"}
 
-NAMES_PREFIX = "model-"
-"""How the annotations with the names of `NAMES` begin, after their prefix."""
-_DASHBOARD_KEYS = {"description": "openshift.io/description", TITLE: values.DISPLAY_NAME}
 _LAST_RESORT = Owner(DEFAULT_OWNER)
 
 
@@ -70,54 +61,6 @@ class Profile:
     annotations: Mapping[str, str] = field(default_factory=dict)
     server_annotations: Mapping[str, str] = field(default_factory=dict)
     details: Details = NO_DETAILS
-
-
-class StatedField(NamedTuple):
-    """A field as people wrote it: its name, its text, and the place to correct it, such as `the annotation …`.
-
-    `key` is that of the annotation; empty if it is none.
-    """
-
-    name: str
-    text: str
-    place: str
-    key: str = ""
-
-
-def read_fields(annotations: Mapping[str, object], *, place: str = "the annotation {}") -> dict[str, StatedField]:
-    """Return the fields in the annotations of a Kubernetes object, by their names.
-
-    Both prefixes count, and any spelling that differs only by case and hyphens (`serverType`); the usual one, in lower
-    case, is preferred. The OpenShift AI dashboard's description and display name are used where our own are missing.
-    `place` is what messages call an annotation.
-    """
-    fields: dict[str, StatedField] = {}
-    if not annotations:
-        return fields
-
-    def state(name: str, text: str, key: str) -> None:
-        fields.setdefault(name, StatedField(name, text, sys.intern(place.format(key)), sys.intern(key)))
-
-    names: dict[str, str] = {}
-    for prefix in (ANNOTATION_PREFIX, SUCCESSOR_PREFIX):
-        for key in sorted((key for key in annotations if key.startswith(prefix)), key=lambda key: key.lower() != key):
-            name, text = key.removeprefix(prefix), values.block(annotations[key])
-            if name.startswith(NAMES_PREFIX):
-                names.setdefault(name, values.line(text))
-            elif (known := annotation_field(name)) and text.strip():
-                state(known, text, key)
-    if found := sorted({name for name in names.values() if name}):
-        state(NAMES, "\n".join(found), f"{NAMES_PREFIX}*")
-    for name, key in _DASHBOARD_KEYS.items():
-        if (text := values.block(annotations.get(key))).strip():
-            state(name, text, key)
-    return fields
-
-
-def annotation_field(name: str) -> str | None:
-    """Return the field of an annotation by its name without the prefix, or None when there is no such field."""
-    plain = name.lower().replace("-", "")
-    return plain if plain in FIELDS else None
 
 
 def read_profile(fields: Mapping[str, str], *, card: str, defaults: Defaults, notes: Notes) -> Profile:

@@ -14,18 +14,13 @@ from services.normalizer.normalize.cards import CatalogModel, named_model
 from services.normalizer.normalize.containers import unique_names
 from services.normalizer.normalize.labels import RegistryLabels, read_registry_labels
 from services.normalizer.normalize.links import without_credentials
-from services.normalizer.normalize.profile import (
-    ANNOTATION_PREFIX,
-    FIELDS,
-    NAMES_PREFIX,
-    SUCCESSOR_PREFIX,
-    StatedField,
-    annotation_field,
-    read_fields,
-    stated_names,
-)
+from services.normalizer.normalize.profile import FIELDS, NAMES, TITLE, stated_names
 from services.normalizer.normalize.result import IGNORE
 from services.normalizer.normalize.tags import label_tag, tag_set
+
+ANNOTATION_PREFIX = "modelcatalogbridge.rhdh.io/"
+"""The prefix of our annotations; they override those of the same name under `SUCCESSOR_PREFIX`."""
+SUCCESSOR_PREFIX = "rhdh.io/"
 
 _CATALOG_SOURCE = f"{SUCCESSOR_PREFIX}catalog-source"
 _CATALOG_MODEL = f"{SUCCESSOR_PREFIX}catalog-model"
@@ -35,6 +30,8 @@ _USE_CASE = "opendatahub.io/genai-use-case"
 _PREDICTIVE = "predictive"
 _INHERITED = frozenset({"lifecycle", "owner", "system"})
 _OWN_PREFIX = "rhdh.modelcatalog.io/"
+_NAMES_PREFIX = "model-"  # of annotations with names that the server answers to, after their prefix
+_DASHBOARD_KEYS = {"description": "openshift.io/description", TITLE: values.DISPLAY_NAME}
 # As the documentation spells them, for suggestions.
 _SPELT = {"apientityref": "api-entity-ref", "servertype": "serverType"}
 _FIELDS = tuple(_SPELT.get(field, field) for field in sorted(FIELDS))
@@ -50,6 +47,18 @@ _KNOWN = {
     ),
     _OWN_PREFIX: ("model-name", "ignore", "license", "internal-service-url", "external-route-url"),
 }
+
+
+class StatedField(NamedTuple):
+    """A field as people wrote it: its name, its text, and the place to correct it, such as `the annotation …`.
+
+    `key` is that of the annotation; empty if it is none.
+    """
+
+    name: str
+    text: str
+    place: str
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +110,7 @@ def read_stated(metadata: Mapping[str, Any], *, further_tags: Iterable[str] = ()
     labels, annotations = values.mapping(metadata.get("labels")), values.mapping(metadata.get("annotations"))
     model_type, use_case = values.line(annotations.get(_MODEL_TYPE)), values.line(annotations.get(_USE_CASE))
     kinds = [f"model-type-{model_type}" if model_type else "", f"genai-use-case-{use_case}" if use_case else ""]
-    fields = read_fields(annotations)
+    fields = _read_fields(annotations)
     texts = {name: field.text for name, field in fields.items()}
     return Stated(
         fields=tuple(sorted(fields.values())),
@@ -114,6 +123,42 @@ def read_stated(metadata: Mapping[str, Any], *, further_tags: Iterable[str] = ()
         labels=tuple((sys.intern(str(key)), sys.intern(values.line(value))) for key, value in labels.items()),
         kinds=tag_set(backstage.tag(without_credentials(text)) for text in (*further_tags, *kinds) if text),
     )
+
+
+def _read_fields(annotations: Mapping[str, object], *, place: str = "the annotation {}") -> dict[str, StatedField]:
+    """Return the fields in the annotations of a Kubernetes object, by their names.
+
+    Both prefixes count, and any spelling that differs only by case and hyphens (`serverType`); the usual one, in lower
+    case, is preferred. The OpenShift AI dashboard's description and display name are used where our own are missing.
+    `place` is what messages call an annotation.
+    """
+    fields: dict[str, StatedField] = {}
+    if not annotations:
+        return fields
+
+    def state(name: str, text: str, key: str) -> None:
+        fields.setdefault(name, StatedField(name, text, sys.intern(place.format(key)), sys.intern(key)))
+
+    names: dict[str, str] = {}
+    for prefix in (ANNOTATION_PREFIX, SUCCESSOR_PREFIX):
+        for key in sorted((key for key in annotations if key.startswith(prefix)), key=lambda key: key.lower() != key):
+            name, text = key.removeprefix(prefix), values.block(annotations[key])
+            if name.startswith(_NAMES_PREFIX):
+                names.setdefault(name, values.line(text))
+            elif (known := _field_of(name)) and text.strip():
+                state(known, text, key)
+    if found := sorted({name for name in names.values() if name}):
+        state(NAMES, "\n".join(found), f"{_NAMES_PREFIX}*")
+    for name, key in _DASHBOARD_KEYS.items():
+        if (text := values.block(annotations.get(key))).strip():
+            state(name, text, key)
+    return fields
+
+
+def _field_of(name: str) -> str | None:
+    """Return the field of an annotation by its name without the prefix, or None when there is no such field."""
+    plain = name.lower().replace("-", "")
+    return plain if plain in FIELDS else None
 
 
 def card_problems(stated: Stated, *, subject: str, lacking: bool) -> tuple[Problem, ...]:
@@ -167,8 +212,8 @@ def read_namespace(obj: Mapping[str, Any]) -> Inheritance:
     metadata = values.mapping(obj.get("metadata"))
     labels = values.mapping(metadata.get("labels"))
     of_namespace = f"{{}} of namespace {values.line(metadata.get('name'))}"
-    annotated = read_fields(values.mapping(metadata.get("annotations")), place=f"the annotation {of_namespace}")
-    fields = read_fields(labels, place=f"the label {of_namespace}") | annotated
+    annotated = _read_fields(values.mapping(metadata.get("annotations")), place=f"the annotation {of_namespace}")
+    fields = _read_fields(labels, place=f"the label {of_namespace}") | annotated
     return Inheritance(
         fields=tuple(sorted(field for field in fields.values() if field.name in _INHERITED)),
         labels=tuple(sorted((str(key), values.line(value)) for key, value in labels.items())),
@@ -212,7 +257,7 @@ def _of_another_prefix(name: str) -> str:
 
 
 def _is_known(prefix: str, name: str) -> bool:
-    return prefix != _OWN_PREFIX and (name.startswith(NAMES_PREFIX) or annotation_field(name) is not None)
+    return prefix != _OWN_PREFIX and (name.startswith(_NAMES_PREFIX) or _field_of(name) is not None)
 
 
 def _near(written: str, known: Iterable[str], cutoff: float = 0.6) -> str:

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from common.annotations import NAME_ANNOTATION
 from services.normalizer.normalize.connection import CONNECTIONS_ANNOTATION, PATH_ANNOTATION
 from services.normalizer.normalize.kserve_objects import FRAMEWORKS
-from services.normalizer.normalize.profile import ANNOTATION_PREFIX, FIELDS, SUCCESSOR_PREFIX
+from services.normalizer.normalize.profile import FIELDS
 from services.normalizer.normalize.readiness import STOP_ANNOTATION
 from services.normalizer.normalize.registry import PROPERTIES
-from services.normalizer.normalize.stated import AUTH_ANNOTATION
+from services.normalizer.normalize.stated import ANNOTATION_PREFIX, AUTH_ANNOTATION, SUCCESSOR_PREFIX
 
 HOSTILE = [
     "../..", "a/b", "%2f", "x" * 300, "-x-", "a--b", "Grün", "模型", "\x00", "a\r\nb", "\ud800", "&<>\"'", "${x}",

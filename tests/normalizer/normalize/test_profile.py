@@ -5,7 +5,8 @@ import pytest
 from common.details import Details
 from services.normalizer.normalize.licences import licence_identifier, licence_page
 from services.normalizer.normalize.owners import parse_owner
-from services.normalizer.normalize.profile import FIELDS, read_fields
+from services.normalizer.normalize.profile import FIELDS
+from services.normalizer.normalize.stated import read_stated
 from tests.normalizer.normalize.objects import isvc, model_of, normalized, server_of
 
 
@@ -186,8 +187,8 @@ def test_both_prefixes_are_read_ours_first_in_any_spelling() -> None:
         "rhdh.io/unknown": "x",
         "example.com/usage": "x",
     }
-    fields = read_fields(annotations)
-    assert {name: field.text for name, field in fields.items()} == {
+    stated = read_stated({"annotations": annotations})
+    assert stated.texts == {
         "description": "ours",
         "owner": "theirs",
         "homepageurl": "https://a.example.com",
@@ -195,8 +196,9 @@ def test_both_prefixes_are_read_ours_first_in_any_spelling() -> None:
         "apientityref": "granite",
         "title": "Granite 8B",
     }
-    assert fields["homepageurl"].place == "the annotation rhdh.io/homepageurl"
-    assert read_fields({"openshift.io/description": "the dashboard's"})["description"].text == "the dashboard's"
+    assert stated.place("homepageurl") == "the annotation rhdh.io/homepageurl"
+    of_dashboard = read_stated({"annotations": {"openshift.io/description": "the dashboard's"}})
+    assert of_dashboard.texts == {"description": "the dashboard's"}
 
 
 @pytest.mark.parametrize(
