@@ -462,6 +462,57 @@ def test_a_version_stays_as_it_is_stored_until_its_server_was_looked_for(bench: 
     assert restarted.storage == bench.storage
 
 
+def of_a_former_version(bench: Bench) -> Bench:
+    """Another run over what a version has stored that did not keep which deployment a document shows as its server."""
+    bench.storage = {key: replace(entry, server_ref="") for key, entry in bench.storage.items()}
+    return bench.restarted(listed=False)
+
+
+def test_a_server_that_its_stored_version_does_not_name_is_looked_for_too(bench: Bench) -> None:
+    bench.registry(**one_version())
+    bench.isvc(objects.isvc("m", labels=LABELS))
+    restarted = of_a_former_version(bench)
+    stored = restarted.storage["granite_v1"]
+    restarted.registry(**one_version())
+    assert restarted.storage == {"granite_v1": stored}
+    restarted.isvc(objects.isvc("m", labels=LABELS))
+    restarted.later(HOLD)
+    assert restarted.storage == {"granite_v1": stored}
+
+
+def test_a_server_that_its_stored_version_does_not_name_is_not_shown_beside_it(bench: Bench) -> None:
+    bench.registry(**one_version())
+    bench.isvc(objects.isvc("m", labels=LABELS))
+    restarted = of_a_former_version(bench)
+    restarted.isvc(objects.isvc("m"))
+    restarted.isvc(objects.isvc("another"))
+    assert restarted.keys == ["granite_v1", "models_another"]
+
+
+def test_a_server_that_its_stored_version_does_not_name_stays_for_the_grace_while_it_is_not_ready(bench: Bench) -> None:
+    bench.registry(**one_version())
+    bench.isvc(objects.isvc("m", labels=LABELS))
+    restarted = of_a_former_version(bench)
+    restarted.registry(**one_version())
+    restarted.isvc(objects.isvc("m", labels=LABELS, ready=False))
+    restarted.later(GRACE - 1)
+    assert restarted.storage["granite_v1"].server_name
+    restarted.later(1)
+    assert "modelServer" not in restarted.document("granite_v1")
+
+
+def test_a_server_that_its_stored_version_does_not_name_and_no_look_shows_stays_for_the_hold(bench: Bench) -> None:
+    bench.registry(**one_version())
+    bench.isvc(objects.isvc("m", labels=LABELS))
+    restarted = of_a_former_version(bench)
+    restarted.registry(**one_version())
+    restarted.later(0)
+    restarted.later(HOLD - 1)
+    assert restarted.storage["granite_v1"].server_name
+    restarted.later(1)
+    assert "modelServer" not in restarted.document("granite_v1")
+
+
 def test_a_server_that_is_not_ready_stays_for_the_grace(bench: Bench) -> None:
     bench.registry(**one_version())
     bench.isvc(objects.isvc("m", labels=LABELS))
