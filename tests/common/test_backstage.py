@@ -110,6 +110,7 @@ def test_annotation_keys_that_it_rejects(key: str) -> None:
         "pvc://claim/dir",
         "hf://org/model",
         "https://münchen.example/",
+        "https://xn--mnchen-3ya.example/",
         "http://svc_a.ns.svc.cluster.local",
         "models:/churn/7",
         "dbfs:/models/x",
