@@ -480,7 +480,7 @@ def test_a_server_that_its_stored_version_does_not_name_is_looked_for_too(bench:
     assert restarted.storage == {"granite_v1": stored}
 
 
-def test_a_server_that_its_stored_version_does_not_name_is_not_shown_beside_it(bench: Bench) -> None:
+def test_a_server_that_its_stored_version_does_not_name_is_not_shown_by_itself(bench: Bench) -> None:
     bench.registry(**one_version())
     bench.isvc(objects.isvc("m", labels=LABELS))
     restarted = of_a_former_version(bench)
