@@ -71,10 +71,14 @@ class DocumentFault(NamedTuple):
 
 
 class FileContents(NamedTuple):
-    """The manifests in a file that concern the connector, and the documents that cannot be read."""
+    """The manifests in a file that concern the connector, and the documents that cannot be read.
+
+    `was_read`: the system gave its content, whatever that is.
+    """
 
     manifests: tuple[Manifest, ...] = ()
     faults: tuple[DocumentFault, ...] = ()
+    was_read: bool = True
 
 
 def find_manifests(paths: Iterable[Path]) -> dict[Path, Stamp]:
@@ -113,7 +117,8 @@ def read_file(path: Path, *, everything: bool = False) -> FileContents:
             return FileContents(faults=(fault,) if everything or _mentions_ours(path) else ())
         raw = path.read_bytes()
     except OSError as error:
-        return FileContents(faults=(DocumentFault(Place(str(path)), error.strerror or str(error)),))
+        fault = DocumentFault(Place(str(path)), error.strerror or str(error))
+        return FileContents(faults=(fault,), was_read=False)
     return read_bytes(raw, str(path), everything=everything)
 
 

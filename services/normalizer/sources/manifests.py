@@ -39,6 +39,7 @@ class ManifestSource:
         self._stamps: dict[Path, Stamp] = {}
         self._files: dict[Path, FileFacts] = {}
         self._read_as: dict[Path, tuple[Stamp, str]] = {}  # the stamps of files, and the namespaces that they got
+        self._unread: set[Path] = set()  # tried again each time: other rights, or a disk that answers, leave no stamp
         self._facts: Mapping[Ref, Fact] = {}
         self._places: dict[Ref, Place] = {}
         self._lines = Lines()
@@ -71,10 +72,13 @@ class ManifestSource:
             self._stamps = {}
             sink.state(Fault(kind="error", reason=missing.message, remedy=missing.remedy))
             return
-        if stamps == self._stamps and self._stamps and not self._again:
+        unchanged, unread = stamps == self._stamps and bool(stamps) and not self._again, set(self._unread)
+        if unchanged and not unread:
             return
         self._again = False
         contents = await asyncio.to_thread(self._read, stamps)
+        if unchanged and self._unread == unread:
+            return
         self._lines = Lines()
         before, self._facts = self._facts, contents.facts()
         self._places = {ref: manifest.place for ref, manifest in contents.deployments.items()}
@@ -87,8 +91,8 @@ class ManifestSource:
             log.warning("manifests_without_deployments", paths=list(map(str, self._paths)), files=len(stamps))
         self._is_empty = is_empty
         if contents.faults:
-            unread = "; ".join(f"{fault.place} cannot be read: {fault.message}" for fault in contents.faults)
-            sink.state(Fault(kind="error", reason=unread), partly=True)
+            reason = "; ".join(f"{fault.place} cannot be read: {fault.message}" for fault in contents.faults)
+            sink.state(Fault(kind="error", reason=reason), partly=True)
         else:
             sink.listed()
 
@@ -96,6 +100,7 @@ class ManifestSource:
         """Return the contents of all files; only those that have changed are read, or get another namespace now."""
         for path in self._files.keys() - stamps.keys():
             del self._files[path], self._read_as[path]
+            self._unread.discard(path)
         for path in filter(is_kustomization, stamps):
             self._read_file(path, stamps[path])
         overlay = overlay_of(self._files)
@@ -105,13 +110,14 @@ class ManifestSource:
         return joined(self._files, overlay, connections=self._connections)
 
     def _read_file(self, path: Path, stamp: Stamp, namespace: str = "") -> None:
-        if self._read_as.get(path) == (stamp, namespace):
+        if self._read_as.get(path) == (stamp, namespace) and path not in self._unread:
             return
         former = self._files.get(path, FileFacts())
         # In a file that held something of ours, whatever cannot be read may be that.
         contents = read_file(path, everything=bool(former.objects))
         self._files[path] = _kept(former, read_objects(path, contents, namespace=namespace))
         self._read_as[path] = (stamp, namespace)
+        (self._unread.discard if contents.was_read else self._unread.add)(path)
 
     def _report(self, noticed: Iterable[Noticed]) -> None:
         current = dict(noticed)

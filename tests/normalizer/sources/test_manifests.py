@@ -125,6 +125,30 @@ async def test_only_what_changed_is_read_again(
     assert "".join(name[0] for name in read) == "abcbkacac"
 
 
+async def test_a_file_that_the_system_does_not_give_is_tried_again_until_it_does(
+    tmp_path: Path, source: ManifestSource, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = tmp_path / "a.yaml"
+    read_bytes = Path.read_bytes
+
+    def guarded(path: Path) -> bytes:
+        if path == refused:
+            raise PermissionError(13, "Permission denied")
+        return read_bytes(path)
+
+    monkeypatch.setattr(Path, "read_bytes", guarded)
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.yaml").write_text(text(name))
+    await source.look(told)
+    assert (told.isvcs, told.reading) == ({"models/b"}, f"{refused} cannot be read: Permission denied")
+    told.reading = "as before"
+    await source.look(told)
+    assert told.reading == "as before"
+    monkeypatch.undo()
+    await source.look(told)
+    assert (told.isvcs, told.reading) == ({"models/a", "models/b"}, "whole")
+
+
 async def test_a_folder_that_is_gone_changes_nothing(tmp_path: Path, source: ManifestSource, told: Told) -> None:
     folder = tmp_path / "folder"
     folder.mkdir()
