@@ -10,6 +10,7 @@ import contextlib
 import json
 import secrets
 import sys
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -20,7 +21,6 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from tests import processes
 from tests.deploy.documented import containers, environment
 from tests.fakes.kubernetes import ProcessCluster
 from tests.process.service import BIN, Service, parse_line
@@ -59,9 +59,17 @@ def isvc_uri(name: str, namespace: str = "models") -> str:
     return f"/{namespace}/{name}/model-catalog.json"
 
 
+def _contents(configmaps: list[dict[str, Any]]) -> Iterator[bytes]:
+    """Yield what the values of ConfigMaps contain."""
+    for stored in (value for each in configmaps for value in each.get("binaryData", {}).values()):
+        yield from _unwrapped(base64.b64decode(stored))
+
+
 def _unwrapped(stored: bytes) -> Iterator[bytes]:
-    """Yield what is stored under a key of the cache, and what stands in its fields in base64."""
+    """Yield what is stored under a key of the cache, decompressed, and what stands in its fields in base64."""
     yield stored
+    with contextlib.suppress(zlib.error):  # a card
+        yield zlib.decompress(stored)
     with contextlib.suppress(ValueError):
         fields = json.loads(stored)
         for text in fields.values() if isinstance(fields, dict) else ():
@@ -99,7 +107,7 @@ class Pod:
         urls = {name: f"http://{self.address}:{port}" for name, port in ports.items()}
         server = urlsplit(cluster.url)
         kubelet = {
-            **processes.environment(PATH="/usr/bin:/bin"),
+            "PATH": "/usr/bin:/bin",
             "HOME": str(directory),
             "KUBERNETES_SERVICE_HOST": server.hostname or "",
             "KUBERNETES_SERVICE_PORT": str(server.port),
@@ -285,10 +293,13 @@ class Pod:
         """Return the ConfigMaps of the pod's namespace, as they are in the API server."""
         found = await self._cluster.objects("ConfigMap", NAMESPACE)
         self._assert_no_secret("the ConfigMaps", json.dumps(found).encode())
-        for stored in (value for each in found for value in each.get("binaryData", {}).values()):
-            for content in _unwrapped(base64.b64decode(stored)):
-                self._assert_no_secret("the cache", content)
+        for content in _contents(found):
+            self._assert_no_secret("the cache", content)
         return found
+
+    async def has_stored(self, text: str) -> bool:
+        """Return whether the cache in the API server has a text. Readers may be told of it before."""
+        return any(text.encode() in content for content in _contents(await self.configmaps()))
 
     # --- what may and may not be in all that they write
 

@@ -1,8 +1,8 @@
 """Registered models and their cards, from a registry and a catalog over HTTPS."""
 
-import base64
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -240,6 +240,7 @@ async def test_cards_are_edited_and_survive_every_restart(pod: Pod, fakes: Proce
 
     await fakes.catalog("put_card", "curated", "example/model-0001", "# One, edited")
     await eventually(lambda: answered(pod, card, "# One, edited"), what="the edited card")
+    await eventually(lambda: pod.has_stored("# One, edited"), what="the edited card in the cache")
 
     await fakes.catalog("down")
     await pod.kill()
@@ -273,11 +274,8 @@ async def test_a_deployments_card_without_any_registry(
     assert card == "/modelcard?key=curatedexample%2Fgranite"
     await eventually(lambda: answered(pod, card, "# Granite"), what="the card")
 
-    async def stored() -> bool:
-        values = [value for each in await pod.configmaps() for value in each.get("binaryData", {}).values()]
-        return any(b'"modelCardKey":"curatedexample/granite"' in base64.b64decode(value) for value in values)
-
-    await eventually(stored, what="the document with its card in the cache")
+    for text in ('"modelCardKey":"curatedexample/granite"', "# Granite"):
+        await eventually(partial(pod.has_stored, text), what=f"{text} in the cache")
     await fakes.catalog("down")
     await pod.kill()
     await pod.start(*NAMES, ready=False)
