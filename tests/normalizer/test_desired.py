@@ -463,14 +463,14 @@ def test_a_version_stays_as_it_is_stored_until_its_server_was_looked_for(bench: 
 
 
 def of_a_former_version(bench: Bench) -> Bench:
-    """Another run over what a version has stored that did not keep which deployment a document shows as its server."""
+    """Another run over a version with a server, which a former version has stored without saying which it is."""
+    bench.registry(**one_version())
+    bench.isvc(objects.isvc("m", labels=LABELS))
     bench.storage = {key: replace(entry, server_ref="") for key, entry in bench.storage.items()}
     return bench.restarted(listed=False)
 
 
 def test_a_server_that_its_stored_version_does_not_name_is_looked_for_too(bench: Bench) -> None:
-    bench.registry(**one_version())
-    bench.isvc(objects.isvc("m", labels=LABELS))
     restarted = of_a_former_version(bench)
     stored = restarted.storage["granite_v1"]
     restarted.registry(**one_version())
@@ -481,8 +481,6 @@ def test_a_server_that_its_stored_version_does_not_name_is_looked_for_too(bench:
 
 
 def test_a_server_that_its_stored_version_does_not_name_is_not_shown_by_itself(bench: Bench) -> None:
-    bench.registry(**one_version())
-    bench.isvc(objects.isvc("m", labels=LABELS))
     restarted = of_a_former_version(bench)
     restarted.isvc(objects.isvc("m"))
     restarted.isvc(objects.isvc("another"))
@@ -490,8 +488,6 @@ def test_a_server_that_its_stored_version_does_not_name_is_not_shown_by_itself(b
 
 
 def test_a_server_that_its_stored_version_does_not_name_stays_for_the_grace_while_it_is_not_ready(bench: Bench) -> None:
-    bench.registry(**one_version())
-    bench.isvc(objects.isvc("m", labels=LABELS))
     restarted = of_a_former_version(bench)
     restarted.registry(**one_version())
     restarted.isvc(objects.isvc("m", labels=LABELS, ready=False))
@@ -502,8 +498,6 @@ def test_a_server_that_its_stored_version_does_not_name_stays_for_the_grace_whil
 
 
 def test_a_server_that_its_stored_version_does_not_name_and_no_look_shows_stays_for_the_hold(bench: Bench) -> None:
-    bench.registry(**one_version())
-    bench.isvc(objects.isvc("m", labels=LABELS))
     restarted = of_a_former_version(bench)
     restarted.registry(**one_version())
     restarted.later(0)

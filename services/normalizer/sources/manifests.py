@@ -72,7 +72,8 @@ class ManifestSource:
             self._stamps = {}
             sink.state(Fault(kind="error", reason=missing.message, remedy=missing.remedy))
             return
-        unchanged, unread = stamps == self._stamps and bool(stamps) and not self._again, set(self._unread)
+        unchanged = stamps == self._stamps and bool(stamps) and not self._again
+        unread = self._unread.copy()
         if unchanged and not unread:
             return
         self._again = False
