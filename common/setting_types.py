@@ -54,8 +54,9 @@ def split_list(value: object) -> object:
 def _check_url(text: str) -> str:
     try:
         parts = urlsplit(text)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # invalid brackets or port
+        host = (parts.hostname or "").encode("idna")
+        usable = parts.scheme in ("http", "https") and bool(host) and parts.port != 0
+    except ValueError:  # invalid brackets, port or name of the host
         usable = False
     if not usable:
         raise ValueError("expected URLs such as https://registry.example.com, separated by commas")

@@ -9,15 +9,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Self
 
-from pydantic import Field, PrivateAttr, SecretStr, ValidationError, model_validator
+from pydantic import Field, PrivateAttr, SecretStr, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from common.health import Health
-from common.secrets import StaticToken, TokenSource
+from common.secrets import StaticToken, TokenSource, is_sendable
 from common.setting_types import split_list
+from common.texts import is_unicode, unicode
 
 _LONGEST_SHOWN = 80
+_SHARED_TOKEN = frozenset({"token", "K8S_TOKEN"})
 
 
 class SettingsError(Exception):
@@ -67,7 +69,8 @@ class ServiceSettings(BaseSettings):
 
     strict: ClassVar[frozenset[str]] = frozenset()
     """Variables whose invalid values are never replaced: with the default, more would be visible, or to more people,
-    than is wanted, or another cache would be used."""
+    than is wanted, or another cache would be used. The shared token is always among them: without one, it would not be
+    needed to write."""
     _unusable: tuple[UnusableSetting, ...] = PrivateAttr(())
 
     @property
@@ -81,6 +84,20 @@ class ServiceSettings(BaseSettings):
         # Values from a Secret may end in CR and LF; an empty value counts as absent.
         stripped = {name: value.strip() if isinstance(value, str) else value for name, value in values.items()}
         return {name: value for name, value in stripped.items() if value != ""}
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _check_unicode(cls, value: Any) -> Any:
+        if isinstance(value, str) and not is_unicode(value):
+            raise ValueError("expected a text in UTF-8")
+        return value
+
+    @field_validator("*", mode="after")
+    @classmethod
+    def _check_secret(cls, value: Any) -> Any:
+        if isinstance(value, SecretStr) and not is_sendable(value.get_secret_value()):
+            raise ValueError("expected one line of ASCII")
+        return value
 
     @classmethod
     def settings_customise_sources(
@@ -125,7 +142,7 @@ class ServiceSettings(BaseSettings):
                 faults = error.errors()
                 fields = {name: (field, of_one) for name, field, of_one in _by_field(cls, faults)}
                 fixed = {field.alias or name for name, (field, _) in fields.items()} | fields.keys()
-                if not tolerant or not fields or fixed & (cls.strict | given.keys()):
+                if not tolerant or not fields or fixed & (cls.strict | _SHARED_TOKEN | given.keys()):
                     raise SettingsError("\n".join(_explain(cls, fault) for fault in faults)) from None
                 for name, (field, of_one) in fields.items():
                     given[name] = _instead(field, of_one)
@@ -169,7 +186,7 @@ def report_unusable(settings: ServiceSettings, health: Health) -> None:
 
 def shown(value: str) -> str:
     """Return the first characters of a value, without anything that may be credentials in a URL."""
-    return value.rpartition("@")[2].partition("?")[0][:_LONGEST_SHOWN]
+    return unicode(value.rpartition("@")[2].partition("?")[0][:_LONGEST_SHOWN])
 
 
 def _by_field(

@@ -1,12 +1,13 @@
 """Why a request failed, in words, without what only the author of the HTTP library understands."""
 
-import json
 import os
 import re
 import socket
 import ssl
 
 import aiohttp
+
+from common.texts import parse_json
 
 _BLANKS = re.compile(r"\s+")
 _TAGS = re.compile(r"<[^>]*>")
@@ -17,6 +18,8 @@ _NO_TLS = "WRONG_VERSION_NUMBER"
 
 def cause_of(error: Exception) -> str:
     """Return why there was no answer."""
+    if isinstance(error, UnicodeError):
+        return "its host is not a valid name"
     if not isinstance(error, aiohttp.ClientConnectorError):
         return str(error) or type(error).__name__
     return f"cannot connect to {error.host}:{error.port}: {_of_system(error.os_error)}"
@@ -32,10 +35,10 @@ def reason_of(status: int, body: bytes) -> str:
     """Return a short text from the body of an error: the message in its JSON, or its text without markup."""
     text = body[:4096].decode("utf-8", "replace")
     try:
-        fields = json.loads(body)
+        fields = parse_json(body)
         if isinstance(fields, dict):
             text = str(fields.get("detail") or fields.get("message") or fields.get("error") or text)
-    except (ValueError, RecursionError):
+    except ValueError:
         text = _TAGS.sub(" ", text)
     return _BLANKS.sub(" ", text).strip().removeprefix(f"{status} ")[:300]
 

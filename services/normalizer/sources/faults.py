@@ -5,10 +5,16 @@ from http import HTTPStatus
 from urllib.parse import urlsplit
 
 from common.faults import Fault, FaultKind
-from common.http.client import NotTrusted, RemoteError, StatusError, TimedOut, Unreachable
+from common.http.client import NoCredentials, NotTrusted, RemoteError, StatusError, TimedOut, Unreachable
 from services.normalizer.sources.refs import ACCOUNT, SourceRef
 
-_UNKNOWN_NAME = ("name or service not known", "nodename nor servname", "name resolution", "no address associated")
+_UNKNOWN_NAME = (
+    "not a valid name",
+    "name or service not known",
+    "nodename nor servname",
+    "name resolution",
+    "no address associated",
+)
 
 
 class BadAnswer(RemoteError):
@@ -40,6 +46,8 @@ def fault_of(ref: SourceRef, error: RemoteError) -> Fault:
             kind, remedy = _of_status(ref, error)
             reason = f"{error.url}: {error.status} {_phrase(error)}".rstrip()
             return Fault(kind=kind, reason=reason, remedy=remedy, url=ref.url)
+        case NoCredentials():
+            kind, remedy = "unauthorized", error.remedy
         case Unreachable():
             kind, remedy = _of_transport(ref, error)
         case TooLarge():
