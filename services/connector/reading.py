@@ -80,7 +80,9 @@ class Reading:
             path = Path(STDIN)
             piped = sys.stdin.buffer.read()
             if not piped.strip():
-                raise EmptyInput("standard input is empty: the command before the pipe wrote nothing, so look at its error")
+                raise EmptyInput(
+                    "standard input is empty: the command before the pipe wrote nothing, so look at its error"
+                )
             facts[path] = read_objects(path, read_bytes(piped, STDIN))
             progress(next(done), of)
         read = self._workers.results(lambda: progress(next(done), of))
