@@ -12,6 +12,7 @@ from aiohttp import web
 
 from tests.connector.broken import ACCOUNT, NAMESPACE, World
 from tests.connector.cases import CASES, broken
+from tests.objects import isvc
 
 __all__ = ["CASES"]
 
@@ -108,6 +109,28 @@ def a_file_of_authorities_that_is_damaged(world: World) -> None:
     file = world.directory / "ca.pem"
     file.write_text("-----BEGIN CERTIFICATE-----\nMIIgarbage\n-----END CERTIFICATE-----\n")
     world.environ["MODEL_REGISTRY_CA_FILE"] = str(file)
+
+
+@broken("settings", "expected true or false", "correct or remove AI_ASSETS_ONLY")
+def a_switch_in_another_language(world: World) -> None:
+    world.environ["AI_ASSETS_ONLY"] = "ja"
+
+
+@broken("settings", "expected names of namespaces, separated by commas", "correct or remove WATCH_NAMESPACES")
+def namespaces_without_commas(world: World) -> None:
+    world.environ["WATCH_NAMESPACES"] = "models;fraud"
+
+
+@broken("settings", "without https://", "correct or remove MODEL_REGISTRY_INSECURE")
+def an_address_in_place_of_a_host(world: World) -> None:
+    world.environ["MODEL_REGISTRY_INSECURE"] = "https://registry.example.com"
+
+
+@broken("models", "transition status is InvalidSpec: no runtime vllm", "kubectl describe", verdict="warning")
+def a_runtime_that_does_not_exist(world: World) -> None:
+    failure = {"reason": "RuntimeNotRecognized", "message": "no runtime vllm"}
+    status = {"modelStatus": {"transitionStatus": "InvalidSpec", "lastFailureInfo": failure}}
+    world.cluster.apply(isvc("wine") | {"status": status})
 
 
 @broken("credentials", "it has no line -----BEGIN CERTIFICATE-----", "give the whole certificate")
