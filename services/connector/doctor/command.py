@@ -93,6 +93,8 @@ def model_command(name: str, **options: Any) -> None:
     """
     from services.connector.doctor.tracing import trace
 
+    if not name.strip():
+        raise click.UsageError("NAME is empty: give the name of a model")
     _run(lambda given: trace(given, name), **options)
 
 

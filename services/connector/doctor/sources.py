@@ -10,7 +10,7 @@ from common.http.client import RemoteError, StatusError
 from common.kube.errors import remedy_of
 from common.kube.resources import INFERENCE_SERVICES
 from common.words import counted
-from services.connector.doctor.asking import Asked, is_forbidden
+from services.connector.doctor.asking import Asked, is_forbidden, short
 from services.connector.doctor.registries import FirstPage
 from services.connector.doctor.report import MISSING_RULE, Finding
 from services.normalizer.facts import DeploymentKind
@@ -55,7 +55,7 @@ def judge_models(
         where = f"in namespace {each.namespace}" if each.namespace else "in any namespace"
         if isinstance(each.answer, RemoteError):
             optional = each.kind == "LLMInferenceService"
-            text = f"{each.kind}s {where} cannot be listed: {_short(each.answer)}"
+            text = f"{each.kind}s {where} cannot be listed: {short(each.answer)}"
             is_absent = isinstance(each.answer, StatusError) and each.answer.status == HTTPStatus.NOT_FOUND
             remedy = '"Kinds" above shows what is missing' if is_absent else _remedy(each.answer)
             findings.append(Finding("warning" if optional else "fault", text, remedy))
@@ -108,16 +108,12 @@ def judge_search(found: Mapping[str, Asked[Sequence[Any]]]) -> list[Finding]:
     return [
         Finding(
             "warning",
-            f"{kind} cannot be searched for model registries: {_short(answer)}",
+            f"{kind} cannot be searched for model registries: {short(answer)}",
             _remedy(answer),
         )
         for kind, answer in found.items()
         if isinstance(answer, RemoteError)
     ]
-
-
-def _short(error: RemoteError) -> str:
-    return "the right is missing" if is_forbidden(error) else str(error)
 
 
 def _remedy(error: RemoteError) -> str:
