@@ -19,7 +19,7 @@ from tests.simulation.network import Network, process
 STOP_TIMEOUT = 30.0
 """Seconds for a graceful end, as the kubelet gives."""
 DYING = 0.01
-"""Seconds until the tasks of a process that was killed are cancelled once more."""
+"""Seconds until the tasks of a process that was killed are cancelled again."""
 
 
 class Process:
@@ -97,7 +97,7 @@ class Process:
             task.cancel()
             await asyncio.wait([task], timeout=DYING)
         if not task.cancelled():
-            task.exception()  # nobody waits for it
+            task.exception()  # no one waits for it
 
     async def _run(self) -> None:
         process.set(self._life)
