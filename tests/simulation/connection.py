@@ -74,7 +74,7 @@ class Line:
 class End(asyncio.Transport):
     """One end of a connection. Pieces that were written arrive in their order, each after the latency of the line.
 
-    Its protocol is called in its own `context`, not that of the sender: what a server does upon a request is not done by the client.
+    Its protocol is called in its own `context`: what a server does upon a request is not done by the client.
     """
 
     peer: "End"
