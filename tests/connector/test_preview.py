@@ -211,11 +211,11 @@ def test_files_without_a_deployment_are_counted(tmp_path: Path) -> None:
 
 
 def test_the_table_names_models_problems_and_a_summary(tmp_path: Path) -> None:
-    path = written(tmp_path / "a.yaml", objects.isvc("m"), objects.isvc("n", ready=False))
+    path = written(tmp_path / "a.yaml", objects.isvc("m"), objects.isvc("o", ready=False))
     result = preview(path, output="table")
     assert "models_m" in result.stdout
     assert f"{path}:" in result.stdout
-    assert "info: InferenceService models/n: it is not shown:" in result.stdout
+    assert "info: InferenceService models/o: it is not shown:" in result.stdout
     assert result.stdout.splitlines()[-1] == "1 model is shown, 1 note in 1 file"
 
 
@@ -278,7 +278,7 @@ def test_connections_in_the_same_files_are_read_under_the_switch(
 
 
 def test_yaml_has_what_the_json_has(tmp_path: Path) -> None:
-    path = written(tmp_path / "a.yaml", objects.isvc("m"), objects.isvc("n", ready=False))
+    path = written(tmp_path / "a.yaml", objects.isvc("m"), objects.isvc("o", ready=False))
     assert list(yaml.safe_load_all(preview(path, output="yaml").stdout)) == json.loads(preview(path).stdout)
 
 
