@@ -49,7 +49,7 @@ class UrlType(click.ParamType[str]):
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Return the URL, or fail with a usage error."""
-        from common.http.addresses import is_server_url
+        from common.setting_types import is_server_url
 
         text = str(value).strip()
         url = text.partition("=")[2] if self._named and "=" in text.partition("://")[0] else text

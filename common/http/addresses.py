@@ -4,7 +4,6 @@ import errno
 import ipaddress
 import socket
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from common.http.ports import holder_of
 
@@ -79,12 +78,3 @@ def address_of(sock: socket.socket) -> Address:
     """Return the address that a socket is bound to."""
     host, port = sock.getsockname()[:2]
     return Address(None if ipaddress.ip_address(host).is_unspecified else host, port)
-
-
-def is_server_url(text: str) -> bool:
-    """Return whether a text is an http or https URL with a host."""
-    try:
-        parts = urlsplit(text)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # invalid brackets or port
-        return False
