@@ -1,5 +1,6 @@
 """Helpers for the command lines of all services; servers and settings are imported by the commands that need them."""
 
+import os
 import sys
 import time
 from collections.abc import Callable, Coroutine, Iterator
@@ -17,6 +18,8 @@ T = TypeVar("T")
 _BAR_AFTER, _BAR_EVERY = 1.0, 0.1
 _BAR_WIDTH = 40
 HELP = {"help_option_names": ["-h", "--help"]}
+INTERRUPTED = 130
+"""The exit status after Ctrl-C, as of programs that the signal ends: 128 + SIGINT."""
 
 
 class AddressType(click.ParamType["Address"]):
@@ -36,6 +39,26 @@ class AddressType(click.ParamType["Address"]):
             self.fail(str(error), param, ctx)
 
 
+class UrlType(click.ParamType[str]):
+    """The address of a server, as URL; with `named`, `name=URL` is accepted too."""
+
+    name = "URL"
+
+    def __init__(self, *, named: bool = False) -> None:
+        self._named = named
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the URL, or fail with a usage error."""
+        from common.setting_types import is_server_url
+
+        text = str(value).strip()
+        url = text.partition("=")[2] if self._named and "=" in text.partition("://")[0] else text
+        if not is_server_url(url):
+            meant = "" if "://" in url or not url else f": write http://{url} or https://{url}"
+            self.fail(f"{text!r} is not a URL{meant}", param, ctx)
+        return text
+
+
 def finish(work: Coroutine[Any, Any, T]) -> T:
     """Run the asynchronous work of a command and return its result; only errors are logged, to standard error."""
     import asyncio
@@ -44,6 +67,16 @@ def finish(work: Coroutine[Any, Any, T]) -> T:
 
     logs.configure(level="ERROR", format="console")
     return asyncio.run(work)
+
+
+def print_out(text: str, **style: Any) -> None:
+    """Print a text to standard output; a reader that has gone, such as `head`, ends the output and not the command."""
+    try:
+        click.secho(text, **style)
+    except BrokenPipeError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
 
 
 def service_command(program: str) -> Callable[[Callable[..., None]], click.Command]:

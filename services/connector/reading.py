@@ -25,6 +25,10 @@ def no_progress(_done: int, _of: int) -> None:
     """Show no progress."""
 
 
+class EmptyInput(Exception):
+    """Nothing came through standard input, so the command before the pipe has failed."""
+
+
 class Files(NamedTuple):
     """The facts in files, by path, and what kustomizations among them say of the others."""
 
@@ -64,13 +68,22 @@ class Reading:
         self._workers.__exit__()
 
     def files(self, progress: Progress = no_progress) -> Files:
-        """Return what all files say; `progress` is called for each file."""
+        """Return what all files say; `progress` is called for each file.
+
+        Raises:
+            EmptyInput: standard input is read, and it is empty.
+        """
         facts = dict(self._kustomizations)
         of = len(facts) + len(self._others) + self._reads_stdin
         done = count(len(facts))
         if self._reads_stdin:
             path = Path(STDIN)
-            facts[path] = read_objects(path, read_bytes(sys.stdin.buffer.read(), STDIN))
+            piped = sys.stdin.buffer.read()
+            if not piped.strip():
+                raise EmptyInput(
+                    "standard input is empty: the command before the pipe wrote nothing, so look at its error"
+                )
+            facts[path] = read_objects(path, read_bytes(piped, STDIN))
             progress(next(done), of)
         read = self._workers.results(lambda: progress(next(done), of))
         return Files(facts | dict(zip(self._others, read, strict=True)), self._overlay)

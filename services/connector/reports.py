@@ -34,7 +34,6 @@ _SARIF: Mapping[Severity, str] = {"error": "error", "warning": "warning", "info"
 _SARIF_SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 _WIDTH = 80
 _GAP = 2
-_DOCUMENTATION = "docs/mapping.md"
 
 
 def table(result: Preview, differences: Differences = None) -> str:
@@ -55,7 +54,7 @@ def nothing_found(result: Preview, paths: Sequence[str], elsewhere: Sequence[str
 
     `paths` and `elsewhere` are what was given: files and folders, and other places.
     """
-    where = " and ".join([*paths, *elsewhere])
+    where = " and ".join(["standard input" if each == STDIN else each for each in paths] + list(elsewhere))
     if not result.files and not elsewhere:
         return (
             f"no Kubernetes objects were found: there is no file named {', '.join(f'*{each}' for each in SUFFIXES)} in "
@@ -64,8 +63,10 @@ def nothing_found(result: Preview, paths: Sequence[str], elsewhere: Sequence[str
     looked = f" ({counted(result.files, 'file')} read)" if paths else ""
     return (
         f"no InferenceService or LLMInferenceService was found in {where}{looked}.\n"
-        "Give the path of manifests that have one; what is generated has to be rendered first, for example: "
-        "kustomize build DIR | connector preview -"
+        "Give the path of manifests that have one. What is generated has to be rendered first, for example:\n"
+        "  kustomize build DIR | connector preview -\n"
+        "  helm template CHART | connector preview -\n"
+        "  argocd app manifests APPLICATION | connector preview -"
     )
 
 
@@ -106,7 +107,6 @@ def sarif(result: Preview, _differences: Differences = None) -> str:
             "driver": {
                 "name": "connector",
                 "semanticVersion": __version__,
-                "informationUri": _DOCUMENTATION,
                 "rules": [_sarif_rule(id_) for id_ in sorted({each.problem.id for each in result.noticed})],
             }
         },
@@ -237,7 +237,15 @@ def _command(each: Noticed) -> str:
     at = {"file": place.shown, "line": str(place.line)} if place.path not in ("", STDIN) else {}
     at["title"] = problem.object
     properties = ",".join(f"{name}={_escaped(value, ':,')}" for name, value in at.items() if value != "0")
-    return f"::{_GITHUB[problem.severity]} {properties}::{_escaped(f'{problem.message}. {problem.remedy}')}"
+    return f"::{_GITHUB[problem.severity]} {properties}::{_escaped(_told(each, with_object=False))}"
+
+
+def _told(each: Noticed, *, with_object: bool) -> str:
+    """Return message and remedy in one line; an object that is only called after its place is not repeated."""
+    problem, place = each
+    subject = f"{problem.object}: " if with_object and problem.object != str(place) else ""
+    end = " " if problem.message.endswith("?") else ". "
+    return f"{subject}{problem.message}{end}{problem.remedy}".rstrip()
 
 
 def _escaped(text: str, further: str = "") -> str:
@@ -259,7 +267,7 @@ def _sarif_result(each: Noticed) -> dict[str, Any]:
     return {
         "ruleId": problem.id,
         "level": _SARIF[problem.severity],
-        "message": {"text": f"{problem.object}: {problem.message}. {problem.remedy}"},
+        "message": {"text": _told(each, with_object=True)},
         "locations": [{"physicalLocation": location}],
     }
 

@@ -176,6 +176,18 @@ def test_a_path_that_does_not_exist_is_a_wrong_command(path: str, tmp_path: Path
     assert "absent" in result.stderr
 
 
+@pytest.mark.parametrize("given", ["", "\n"])
+def test_empty_standard_input_is_no_success(given: str, tmp_path: Path) -> None:
+    result = preview("-", output="table", given=given)
+    assert result.exit_code == 2
+    assert "standard input is empty: the command before the pipe wrote nothing" in result.stderr
+
+
+def test_standard_input_without_a_deployment_is_named(tmp_path: Path) -> None:
+    result = preview("-", output="table", given="kind: ConfigMap")
+    assert result.stderr.startswith("no InferenceService or LLMInferenceService was found in standard input (1 file")
+
+
 def test_an_empty_folder_is_reported(tmp_path: Path) -> None:
     result = preview(tmp_path, output="table")
     assert result.stdout == ""
@@ -191,19 +203,22 @@ def test_files_without_a_deployment_are_counted(tmp_path: Path) -> None:
     written(tmp_path / "a.yaml", {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}})
     result = preview(tmp_path, output="table")
     assert result.stdout == ""
-    [first, then] = result.stderr.splitlines()
+    first, _, *commands = result.stderr.splitlines()
     assert first == f"no InferenceService or LLMInferenceService was found in {tmp_path} (1 file read)."
-    assert then.endswith("kustomize build DIR | connector preview -")
+    assert commands == [
+        f"  {command} | connector preview -"
+        for command in ("kustomize build DIR", "helm template CHART", "argocd app manifests APPLICATION")
+    ]
     written(tmp_path / "b.yaml", {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "b"}})
     assert "(2 files read)" in preview(tmp_path, output="table").stderr
 
 
 def test_the_table_names_models_problems_and_a_summary(tmp_path: Path) -> None:
-    path = written(tmp_path / "a.yaml", objects.isvc("m"), objects.isvc("n", ready=False))
+    path = written(tmp_path / "a.yaml", objects.isvc("m"), objects.isvc("o", ready=False))
     result = preview(path, output="table")
     assert "models_m" in result.stdout
     assert f"{path}:" in result.stdout
-    assert "info: InferenceService models/n: it is not shown:" in result.stdout
+    assert "info: InferenceService models/o: it is not shown:" in result.stdout
     assert result.stdout.splitlines()[-1] == "1 model is shown, 1 note in 1 file"
 
 
@@ -266,7 +281,7 @@ def test_connections_in_the_same_files_are_read_under_the_switch(
 
 
 def test_yaml_has_what_the_json_has(tmp_path: Path) -> None:
-    path = written(tmp_path / "a.yaml", objects.isvc("m"), objects.isvc("n", ready=False))
+    path = written(tmp_path / "a.yaml", objects.isvc("m"), objects.isvc("o", ready=False))
     assert list(yaml.safe_load_all(preview(path, output="yaml").stdout)) == json.loads(preview(path).stdout)
 
 
@@ -285,7 +300,7 @@ def test_annotations_for_github(tmp_path: Path) -> None:
     head, _, message = line.removeprefix("::").partition("::")
     assert head.startswith(f"warning file={tmp_path}/a%2Cb.yaml,line=")
     assert "title=InferenceService models/m" in head
-    assert message.startswith("the annotation rhdh.io/ownr is unknown")
+    assert message == "the annotation rhdh.io/ownr is unknown; did you mean rhdh.io/owner? write rhdh.io/owner"
 
 
 def test_sarif_for_code_scanning(tmp_path: Path) -> None:
@@ -299,12 +314,20 @@ def test_sarif_for_code_scanning(tmp_path: Path) -> None:
     assert "rhdh.io/ownr" in path.read_text().splitlines()[place["region"]["startLine"] - 1]
 
 
+def test_sarif_has_valid_references_and_names_a_place_once(tmp_path: Path) -> None:
+    path = tmp_path / "my models.yaml"
+    path.write_text("kind: InferenceService\nmetadata: a: b\n")
+    [result] = json.loads(preview(path, output="sarif").stdout)["runs"][0]["results"]
+    assert result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"].endswith("/my%20models.yaml")
+    assert result["message"]["text"].startswith("it cannot be read: a colon stands where none may be")
+
+
 @pytest.mark.parametrize("output", FORMATS)
 def test_files_may_have_names_of_any_bytes(tmp_path: Path, output: str) -> None:
     """A terminal or file takes only UTF-8 (PYTHONIOENCODING), as it does in most locales."""
     written(tmp_path / "caf\udce9.yaml", objects.isvc("m", annotations={"rhdh.io/ownr": "x"}))
     (tmp_path / "brok\udce9n.yaml").write_text("kind: [InferenceService")
-    command = [sys.executable, "-m", "services.connector", "preview", tmp_path, "--format", output]
+    command = [sys.executable, "-m", "services.connector", "preview", str(tmp_path), "--format", output]
     ended = subprocess.run(
         command, env=environment(PYTHONIOENCODING="utf-8:strict"), cwd=ROOT, capture_output=True, check=False
     )
@@ -318,13 +341,6 @@ def test_files_may_have_names_of_any_bytes(tmp_path: Path, output: str) -> None:
         results = json.loads(shown)["runs"][0]["results"]
         uris = [each["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] for each in results]
         assert sorted(uris) == [f"{tmp_path}/brok%E9n.yaml", f"{tmp_path}/caf%E9.yaml"]
-
-
-def test_a_path_in_sarif_is_a_reference(tmp_path: Path) -> None:
-    written(tmp_path / "a b%20#.yaml", objects.isvc("m", annotations={"rhdh.io/ownr": "x"}))
-    [result] = json.loads(preview(tmp_path, output="sarif").stdout)["runs"][0]["results"]
-    place = result["locations"][0]["physicalLocation"]
-    assert place["artifactLocation"]["uri"] == f"{tmp_path}/a%20b%2520%23.yaml"
 
 
 def test_texts_of_json_that_are_not_unicode_are_replaced(tmp_path: Path) -> None:
