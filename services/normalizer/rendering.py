@@ -20,7 +20,6 @@ from services.normalizer.normalize.document import normalize_deployment, with_cl
 from services.normalizer.normalize.linking import names_version
 from services.normalizer.normalize.registered_version import RegisteredVersion, readme_card, registry_source
 from services.normalizer.normalize.registry import normalize_version
-from services.normalizer.normalize.registry_objects import version_origin
 from services.normalizer.normalize.result import ClusterViews, Normalized
 from services.normalizer.normalize.stated import card_problems
 from services.normalizer.registered import Registered
@@ -202,7 +201,7 @@ class Renderer:
         self._undecided.discard(ref)
         if ref in self._earlier or ref in self.documents:
             return True
-        former = self._earlier.take_over(ref, version_origin(found.model, found.version))
+        former = self._earlier.take_over(ref, found.origin)
         if former is None:
             self._undecided.add(ref)
         elif former:
