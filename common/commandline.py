@@ -1,5 +1,6 @@
 """Helpers for the command lines of all services; servers and settings are imported by the commands that need them."""
 
+import os
 import sys
 import time
 from collections.abc import Callable, Coroutine, Iterator
@@ -17,6 +18,8 @@ T = TypeVar("T")
 _BAR_AFTER, _BAR_EVERY = 1.0, 0.1
 _BAR_WIDTH = 40
 HELP = {"help_option_names": ["-h", "--help"]}
+INTERRUPTED = 130
+"""The exit status after Ctrl-C, as of programs that the signal ends: 128 + SIGINT."""
 
 
 class AddressType(click.ParamType["Address"]):
@@ -44,6 +47,16 @@ def finish(work: Coroutine[Any, Any, T]) -> T:
 
     logs.configure(level="ERROR", format="console")
     return asyncio.run(work)
+
+
+def print_out(text: str, **style: Any) -> None:
+    """Print a text to standard output; a reader that has gone, such as `head`, ends the output and not the command."""
+    try:
+        click.secho(text, **style)
+    except BrokenPipeError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
 
 
 def service_command(program: str) -> Callable[[Callable[..., None]], click.Command]:

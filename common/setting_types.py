@@ -10,6 +10,7 @@ from pydantic_settings import NoDecode
 _UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*")
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+_NAMESPACE = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
 _PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)")
 
 
@@ -51,6 +52,18 @@ def split_list(value: object) -> object:
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
+def _check_namespace(text: str) -> str:
+    if not _NAMESPACE.fullmatch(text):
+        raise ValueError("expected names of namespaces, separated by commas")
+    return text
+
+
+def _check_host(text: str) -> str:
+    if "://" in text:
+        raise ValueError("expected names or hosts such as registry.example.com, without https://")
+    return text
+
+
 def _check_url(text: str) -> str:
     try:
         parts = urlsplit(text)
@@ -85,6 +98,12 @@ Share = Annotated[float, BeforeValidator(parse_share)]
 """A share from 0 to 1, written as a number or in per cent."""
 CommaList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(split_list)]
 """Values separated by commas."""
+NamespaceList = Annotated[
+    tuple[Annotated[str, AfterValidator(_check_namespace)], ...], NoDecode, BeforeValidator(split_list)
+]
+"""Namespaces separated by commas (RFC 1123 labels, as the API server requires)."""
+HostList = Annotated[tuple[Annotated[str, AfterValidator(_check_host)], ...], NoDecode, BeforeValidator(split_list)]
+"""Names or hosts of servers separated by commas."""
 Url = Annotated[str, AfterValidator(_check_url)]
 """The address of a server."""
 NamedUrl = Annotated[str, AfterValidator(_check_named_url)]

@@ -18,6 +18,16 @@ from common.secrets import StaticToken, TokenSource
 from common.setting_types import split_list
 
 _LONGEST_SHOWN = 80
+_EXPECTED = {
+    "bool_parsing": "expected true or false",
+    "literal_error": "expected {expected}",
+    "int_parsing": "expected a whole number",
+    "float_parsing": "expected a number",
+    "greater_than": "expected more than {gt}",
+    "greater_than_equal": "expected at least {ge}",
+    "less_than_equal": "expected at most {le}",
+}
+"""What a value must be, by the type of pydantic's error."""
 
 
 class SettingsError(Exception):
@@ -66,8 +76,8 @@ class ServiceSettings(BaseSettings):
     open_reads: bool = Field(False, alias="OPEN_READS", description="let other hosts read without the token")
 
     strict: ClassVar[frozenset[str]] = frozenset()
-    """Variables whose invalid values are never replaced: with the default, more would be visible, or to more people,
-    than is wanted, or another cache would be used."""
+    """Variables whose invalid values are never replaced by the default: more would be visible, or to more people, than
+    is wanted, or another cache would be used."""
     _unusable: tuple[UnusableSetting, ...] = PrivateAttr(())
 
     @property
@@ -110,7 +120,7 @@ class ServiceSettings(BaseSettings):
         Of a list, the valid items are used. The invalid values are in `unusable`.
 
         Raises:
-            SettingsError: an override, or a variable in `strict`, is invalid.
+            SettingsError: an override is invalid, or a variable in `strict` without any valid item.
         """
         return cls._load(overrides, tolerant=True)
 
@@ -124,11 +134,14 @@ class ServiceSettings(BaseSettings):
             except ValidationError as error:
                 faults = error.errors()
                 fields = {name: (field, of_one) for name, field, of_one in _by_field(cls, faults)}
+                instead = {name: _instead(field, of_one) for name, (field, of_one) in fields.items()}
+                strict = {name for name, (field, _) in fields.items() if field.alias in cls.strict}
                 fixed = {field.alias or name for name, (field, _) in fields.items()} | fields.keys()
-                if not tolerant or not fields or fixed & (cls.strict | given.keys()):
+                replaced = any(instead[name] == fields[name][0].default for name in strict)
+                if not tolerant or not fields or replaced or fixed & given.keys():
                     raise SettingsError("\n".join(_explain(cls, fault) for fault in faults)) from None
                 for name, (field, of_one) in fields.items():
-                    given[name] = _instead(field, of_one)
+                    given[name] = instead[name]
                     fault = "; ".join(dict.fromkeys(_explain(cls, each) for each in of_one))
                     unusable[name] = UnusableSetting(str(field.alias), fault, _written(given[name]))
                 continue
@@ -211,7 +224,8 @@ def _explain(settings: type[BaseSettings], fault: Mapping[str, Any]) -> str:
         None,
     )
     variable = (field.alias if field else None) or name
-    message = str(fault["msg"]).removeprefix("Value error, ")
+    expected = _EXPECTED.get(fault["type"], "")
+    message = expected.format(**fault.get("ctx", {})) or str(fault["msg"]).removeprefix("Value error, ")
     secret = field is not None and "Secret" in str(field.annotation)
     value: object = os.environ.get(variable)
     items = split_list(value)

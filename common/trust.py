@@ -7,6 +7,8 @@ import ssl
 from collections.abc import Iterable
 from pathlib import Path
 
+_BEGIN = "-----BEGIN CERTIFICATE-----"
+
 Authority = tuple[str, str]
 """The origin of an authority for messages, such as "MODEL_REGISTRY_CA_FILE /etc/ca.pem", and its PEM text."""
 
@@ -68,8 +70,8 @@ def _load(context: ssl.SSLContext, origin: str, pem: str) -> None:
         # Comments between the certificates may contain any characters; ssl accepts only ASCII.
         context.load_verify_locations(cadata=pem.encode("ascii", "replace").decode())
     except (ssl.SSLError, ValueError) as error:
-        reason = getattr(error, "reason", "") or str(error)
-        raise TrustError(f"{origin} is not a certificate authority in PEM form: {reason}") from error
+        what = "its certificate is cut off or damaged" if _BEGIN in pem else f"it has no line {_BEGIN}"
+        raise TrustError(f"{origin} is not a certificate authority in PEM form: {what}") from error
 
 
 def _lenient(context: ssl.SSLContext) -> ssl.SSLContext:

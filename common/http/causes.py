@@ -13,13 +13,29 @@ _TAGS = re.compile(r"<[^>]*>")
 # `[SSL: WRONG_VERSION_NUMBER] wrong version number (_ssl.c:1006)`
 _SSL = re.compile(r"\[SSL[^\]]*\] | \(_ssl\.c:\d+\)")
 _NO_TLS = "WRONG_VERSION_NUMBER"
+# What servers written in Go, and nginx, answer to a request without TLS, with status 400.
+_WANTS_TLS = ("HTTP request to an HTTPS server", "plain HTTP request was sent to HTTPS port")
 
 
 def cause_of(error: Exception) -> str:
     """Return why there was no answer."""
+    if isinstance(error, aiohttp.ClientHttpProxyError):  # its answer to CONNECT
+        return f"the proxy refuses to connect: {error.status} {error.message}".rstrip()
     if not isinstance(error, aiohttp.ClientConnectorError):
         return str(error) or type(error).__name__
-    return f"cannot connect to {error.host}:{error.port}: {_of_system(error.os_error)}"
+    proxy = "the proxy " if isinstance(error, aiohttp.ClientProxyConnectionError) else ""
+    return f"cannot connect to {proxy}{error.host}:{error.port}: {_of_system(error.os_error)}"
+
+
+def speaks_no_tls(error: Exception) -> bool:
+    """Return whether a connection failed because the server does not speak TLS, and its URL says https."""
+    of_system = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else None
+    return isinstance(of_system, ssl.SSLError) and of_system.reason == _NO_TLS
+
+
+def wants_tls(reason: str) -> bool:
+    """Return whether the reason of an answer is that the server speaks TLS, and its URL says http."""
+    return any(words in reason for words in _WANTS_TLS)
 
 
 def distrust_of(error: aiohttp.ClientConnectorCertificateError) -> str:
@@ -37,7 +53,7 @@ def reason_of(status: int, body: bytes) -> str:
             text = str(fields.get("detail") or fields.get("message") or fields.get("error") or text)
     except (ValueError, RecursionError):
         text = _TAGS.sub(" ", text)
-    return _BLANKS.sub(" ", text).strip().removeprefix(f"{status} ")[:300]
+    return _BLANKS.sub(" ", text).strip().removeprefix(f"{status}").lstrip(" :")[:300]
 
 
 def _of_system(error: OSError) -> str:

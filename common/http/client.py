@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import aiohttp
 import stamina
@@ -16,7 +16,7 @@ import structlog
 import yarl
 
 from common.http import transports
-from common.http.causes import cause_of, distrust_of, reason_of
+from common.http.causes import cause_of, distrust_of, reason_of, speaks_no_tls, wants_tls
 from common.http.proxies import proxy_for
 from common.secrets import TokenSource
 
@@ -30,23 +30,29 @@ MAX_WAIT = 30.0
 
 
 class RemoteError(Exception):
-    """A request failed."""
+    """A request failed; `expects` is the scheme that the server expects, where its URL has the other one."""
+
+    expects: Literal["", "http", "https"] = ""
 
 
 class Unreachable(RemoteError):
-    """There was no answer: connection refused or reset, time-out, unknown name, certificate not trusted."""
+    """There was no answer: connection refused or reset, time-out, unknown name, certificate not trusted.
 
-    def __init__(self, url: str, cause: str) -> None:
+    `proxy` is the proxy that was asked, without credentials, empty for a direct connection.
+    """
+
+    def __init__(self, url: str, cause: str, *, proxy: str = "") -> None:
         super().__init__(f"{url}: {cause}")
         self.url = url
         self.cause = cause
+        self.proxy = proxy
 
 
 class TimedOut(Unreachable):
     """There was no answer in time."""
 
-    def __init__(self, url: str) -> None:
-        super().__init__(url, "no answer in time")
+    def __init__(self, url: str, *, proxy: str = "") -> None:
+        super().__init__(url, f"no answer in time{f' through the proxy {proxy}' if proxy else ''}", proxy=proxy)
 
 
 class NotTrusted(Unreachable):
@@ -218,15 +224,23 @@ class HttpClient:
                 yield answer
         except TimeoutError:
             result = "no answer in time"
-            raise TimedOut(str(url)) from None
+            raise TimedOut(str(url), proxy=self._proxy_host) from None
         except aiohttp.ClientConnectorCertificateError as error:
             raise NotTrusted(str(url), f"certificate not trusted: {distrust_of(error)}") from error
         except (aiohttp.ClientError, OSError) as error:
             result = cause_of(error)
-            raise Unreachable(str(url), result) from error
+            failure = Unreachable(str(url), result, proxy=self._proxy_host)
+            failure.expects = "http" if speaks_no_tls(error) else ""
+            raise failure from error
         finally:
             seconds = round(time.perf_counter() - began, 6)
             log.debug("request_sent", server=self.name, method=method, path=url.path, result=result, seconds=seconds)
+
+    @property
+    def _proxy_host(self) -> str:
+        """The proxy without its credentials, empty without one."""
+        proxy = yarl.URL(self._proxy) if self._proxy else None
+        return f"{proxy.host}:{proxy.port}" if proxy else ""
 
     async def _read(self, answer: aiohttp.ClientResponse, limit: int | None = None) -> bytes:
         limit = limit or self._body_limit
@@ -242,13 +256,30 @@ class HttpClient:
             body = await self._read(answer, limit=1024 * 1024)
         except RemoteError:
             body = b""
-        return StatusError(
+        target = _target(answer)
+        leads = f"redirects to {target}" if target else ""
+        error = StatusError(
             status=answer.status,
-            reason=reason_of(answer.status, body) or answer.reason or "",
+            reason=leads or reason_of(answer.status, body) or answer.reason or "",
             url=str(answer.url.with_query(None)),
             retry_after=_seconds(answer.headers.get("Retry-After")),
             body=body,
         )
+        url = answer.url
+        if url.scheme == "http" and (wants_tls(error.reason) or target == url.with_scheme("https").with_query(None)):
+            error.expects = "https"
+        return error
+
+
+def _target(answer: aiohttp.ClientResponse) -> yarl.URL | None:
+    """Return where an answer redirects to, without credentials and query; None if it does not."""
+    written = answer.headers.get("Location", "")
+    if not 300 <= answer.status < 400 or not written:
+        return None
+    try:
+        return answer.url.join(yarl.URL(written)).with_user(None).with_query(None).with_fragment(None)
+    except ValueError:
+        return None
 
 
 def _retry_delay(error: Exception) -> bool | float:

@@ -19,6 +19,10 @@ class CredentialsError(Exception):
         self.remedy = remedy
 
 
+OTHER_AUTHORITY = "the certificate authority given with the token (ca.crt) is not the one of this API server"
+"""What is wrong where an authority was given, and the server's certificate is not signed by it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Credentials:
     """The address of an API server and the credentials for it.
@@ -35,7 +39,7 @@ class Credentials:
     origin: str
     refused: str
     renew: Callable[[], Awaitable[bool]] | None = None
-    distrusted: str = "the certificate authority given with the token (ca.crt) is not the one of this API server"
+    distrusted: str = OTHER_AUTHORITY
 
     def current_token(self) -> str | None:
         """Return the token to use now, None without one."""

@@ -7,7 +7,7 @@ variables), a mounted service account, the files in KUBECONFIG, `~/.kube/config`
 from collections.abc import Mapping
 from pathlib import Path
 
-from common.kube.credentials import Credentials, CredentialsError
+from common.kube.credentials import OTHER_AUTHORITY, Credentials, CredentialsError
 from common.secrets import FileToken, StaticToken
 from common.trust import Authority, TrustError, read_authority, system_trust, trust_only
 
@@ -88,12 +88,17 @@ def direct_credentials(*, server: str, token_file: Path, authority: Authority | 
 
 def _from_environment(environ: Mapping[str, str], token: str, mount: Path) -> Credentials:
     authority = _value(environ, "ca.crt")
+    distrusted = OTHER_AUTHORITY
     if authority:
         context = trust_only(("the environment variable ca.crt", authority))
     elif (mount / "ca.crt").exists():
         context = trust_only(read_authority("the certificate authority", mount / "ca.crt"))
     else:
         context = system_trust()
+        distrusted = (
+            "the token comes without a certificate authority: give the container the key ca.crt too, with envFrom of "
+            "the Secret rhdh-rhoai-connector-token"
+        )
     return Credentials(
         server=_in_cluster_server(environ, "the environment variable token"),
         token=StaticToken(token),
@@ -102,6 +107,7 @@ def _from_environment(environ: Mapping[str, str], token: str, mount: Path) -> Cr
         origin="the environment variable token",
         refused="the token in the environment is not, or no longer, valid: if the Secret rhdh-rhoai-connector-token "
         "or its service account was created again, restart the pod, so that it gets the new token",
+        distrusted=distrusted,
     )
 
 

@@ -132,11 +132,13 @@ def remedy_of(error: RemoteError) -> str:
             "the certificate of the API server is not signed by the given authority: give that of this API server, in "
             "ca.crt of the service account, in the kubeconfig, or in caFile of CLUSTERS_FILE"
         )
-    if isinstance(error, Unreachable):
+    if isinstance(error, Unreachable) and not error.expects:
         return (
             "check that the API server runs, and that no network policy or firewall blocks the way to it; "
             "the connector keeps trying"
         )
+    if isinstance(error, StatusError) and (error.status == 429 or error.status >= 500):
+        return "the API server is overloaded, starting or being updated: wait a minute, and then look at its own state"
     return "correct the address of the API server: another program seems to answer there"
 
 

@@ -9,12 +9,12 @@ import os
 import sys
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from common import LOCATION_PORT, __version__
-from common.commandline import HELP, AddressType, finish, progress_bar, reported
+from common.commandline import HELP, INTERRUPTED, AddressType, finish, print_out, progress_bar, reported
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -38,6 +38,16 @@ _FURTHER = {"doctor": "services.connector.doctor.command", "removals": "services
 
 class _Commands(click.Group):
     """The commands; those in other modules are imported when they are used."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command: without colours if NO_COLOR is set, and with a status of its own if Ctrl-C ends it."""
+        if os.environ.get("NO_COLOR"):
+            ctx.color = False
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            click.echo("\nconnector: interrupted", err=True)
+            ctx.exit(INTERRUPTED)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of all commands."""
@@ -178,14 +188,14 @@ def preview(
     Exit status:
       0  no problem at least as severe as --fail-on
       1  there is such a problem
-      2  the command or the configuration is wrong, for example: a path does not exist
+      2  the command or the configuration is wrong, for example: a path does not exist, or standard input is empty
     """
     # Pydantic would look into all installed packages for plugins, of which none is used.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     gc.disable()  # the process ends soon, so neither collecting garbage now nor at its end is worth the time
     atexit.register(gc.freeze)
 
-    from services.connector.reading import Reading
+    from services.connector.reading import EmptyInput, Reading
 
     if not (paths or cluster or bundle or registry):
         raise click.UsageError("nothing to read: give PATHS, --cluster, --registry or --bundle")
@@ -212,10 +222,10 @@ def preview(
                     connections=settings.reads_secrets,
                 )
                 differences = _differences(diff, result, settings) if diff else None
-    except FileNotFoundError as error:
+    except (FileNotFoundError, EmptyInput) as error:
         raise click.UsageError(str(error)) from None
     if text := reports.FORMATS[output](result, differences):
-        click.echo(text)
+        print_out(text)
     if not result.shown and not result.hidden:
         elsewhere = [*(["the cluster"] if cluster else []), *([str(bundle)] if bundle else []), *registry]
         click.echo(reports.nothing_found(result, paths, elsewhere), err=True)

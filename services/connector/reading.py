@@ -25,6 +25,10 @@ def no_progress(_done: int, _of: int) -> None:
     """Show no progress."""
 
 
+class EmptyInput(Exception):
+    """Nothing came through standard input, so the command before the pipe has failed."""
+
+
 class Reading:
     """Reads the files in and below some paths; a context manager. `overlay` is what kustomizations say of them.
 
@@ -65,6 +69,9 @@ class Reading:
         """Yield what the files say, by path and in the order of the paths, some at a time; `progress` counts them.
 
         Other processes read on while the caller works with a part.
+
+        Raises:
+            EmptyInput: standard input is read, and it is empty.
         """
         done = 0
         for part in self._parts():
@@ -76,8 +83,13 @@ class Reading:
     def _parts(self) -> Iterator[Mapping[Path, FileFacts]]:
         yield self._kustomizations
         if self._reads_stdin:
+            piped = sys.stdin.buffer.read()
+            if not piped.strip():
+                raise EmptyInput(
+                    "standard input is empty: the command before the pipe wrote nothing, so look at its error"
+                )
             path = Path(STDIN)
-            yield {path: read_objects(path, read_bytes(sys.stdin.buffer.read(), STDIN))}
+            yield {path: read_objects(path, read_bytes(piped, STDIN))}
         paths = iter(self._others)
         for results in self._workers.results():
             yield dict(zip(islice(paths, len(results)), results, strict=True))

@@ -53,7 +53,7 @@ def nothing_found(result: Preview, paths: Sequence[str], elsewhere: Sequence[str
 
     `paths` and `elsewhere` are what was given: files and folders, and other places.
     """
-    where = " and ".join([*paths, *elsewhere])
+    where = " and ".join(["standard input" if each == STDIN else each for each in paths] + list(elsewhere))
     if not result.files and not elsewhere:
         return (
             f"no Kubernetes objects were found: there is no file named {', '.join(f'*{each}' for each in SUFFIXES)} in "
@@ -62,8 +62,10 @@ def nothing_found(result: Preview, paths: Sequence[str], elsewhere: Sequence[str
     looked = f" ({counted(result.files, 'file')} read)" if paths else ""
     return (
         f"no InferenceService or LLMInferenceService was found in {where}{looked}.\n"
-        "Give the path of manifests that have one; what is generated has to be rendered first, for example: "
-        "kustomize build DIR | connector preview -"
+        "Give the path of manifests that have one. What is generated has to be rendered first, for example:\n"
+        "  kustomize build DIR | connector preview -\n"
+        "  helm template CHART | connector preview -\n"
+        "  argocd app manifests APPLICATION | connector preview -"
     )
 
 

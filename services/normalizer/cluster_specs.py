@@ -17,7 +17,7 @@ from services.normalizer.normalize.result import ClusterView, Defaults
 from services.normalizer.registries import discovery_settings
 from services.normalizer.settings import NormalizerSettings
 from services.normalizer.sources.kubeflow.discovery import DiscoverySettings
-from services.normalizer.sources.refs import OF_ENVIRONMENT, SettingNames
+from services.normalizer.sources.refs import OF_ENVIRONMENT, OF_KFMR_TOKEN, SettingNames
 
 _NOT_IN_IDS = re.compile(r"[^a-z0-9.-]+")
 _SHARED = SettingNames(
@@ -245,7 +245,7 @@ def _access(entry: ClusterEntry, environ: Mapping[str, str]) -> tuple[Access, Se
 
 def _registries(settings: NormalizerSettings, entry: ClusterEntry) -> DiscoverySettings:
     trusted = entry.registry_namespaces or settings.model_registry_namespaces
-    names = _names(entry)
+    names = _names(settings, entry)
     if entry.registries == "discovered" and entry.is_own:
         found = discovery_settings(settings)
         return replace(found, trusted_namespaces=(*trusted, *filter(None, [settings.namespace])), names=names)
@@ -253,7 +253,7 @@ def _registries(settings: NormalizerSettings, entry: ClusterEntry) -> DiscoveryS
     return found if isinstance(entry.registries, str) else replace(found, registry_urls=entry.registries)
 
 
-def _names(entry: ClusterEntry) -> SettingNames:
+def _names(settings: NormalizerSettings, entry: ClusterEntry) -> SettingNames:
     """Return what remedies call the settings of registries of a cluster in the file."""
     of_cluster = f"of cluster {entry.name} in CLUSTERS_FILE"
     if entry.registry_token_file is not None:
@@ -263,7 +263,7 @@ def _names(entry: ClusterEntry) -> SettingNames:
     elif entry.kubeconfig is not None:
         renewal = f"log in again in {entry.kubeconfig}, or name a file with a token in registryTokenFile {of_cluster}"
     else:
-        renewal = OF_ENVIRONMENT.renewal
+        renewal = (OF_KFMR_TOKEN if settings.model_registry_token else OF_ENVIRONMENT).renewal
     named = entry.registries == "discovered" and entry.is_own
     return SettingNames(
         urls=OF_ENVIRONMENT.urls if named else f"registries {of_cluster}",

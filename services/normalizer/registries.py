@@ -24,7 +24,7 @@ from services.normalizer.sources.kubeflow.discovery import (
     untrusted_remedy,
 )
 from services.normalizer.sources.kubeflow.search import TRANSIENT, ClusterSearch
-from services.normalizer.sources.refs import ServerKind, SourceRef
+from services.normalizer.sources.refs import OF_ENVIRONMENT, OF_KFMR_TOKEN, ServerKind, SourceRef
 from services.normalizer.sources.registry_manager import PollingOptions, RegistryManager
 from services.normalizer.sources.registry_source import RegistrySource
 
@@ -49,6 +49,7 @@ def discovery_settings(settings: NormalizerSettings) -> DiscoverySettings:
         mlflow_urls=settings.mlflow_urls,
         insecure=settings.model_registry_insecure,
         trusted_namespaces=(*settings.model_registry_namespaces, *filter(None, [settings.namespace])),
+        names=OF_KFMR_TOKEN if settings.model_registry_token else OF_ENVIRONMENT,
     )
 
 

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, TypeAdap
 
 from common import STORAGE_PORT, removals
 from common.secrets import MountedCredentials
-from common.setting_types import CommaList, Duration, NamedUrlList, Share, Url, UrlList
+from common.setting_types import CommaList, Duration, HostList, NamedUrlList, NamespaceList, Share, Url, UrlList
 from common.settings import ServiceSettings
 from services.normalizer.ledger import Patience
 from services.normalizer.normalize.connection import Resolving
@@ -57,10 +57,10 @@ def _as_choice(given: object) -> object:
 class NormalizerSettings(ServiceSettings):
     """Where models are found, how they are shown by default, and how long what is in doubt is kept."""
 
-    strict: ClassVar[frozenset[str]] = frozenset({"SELECTOR", "AI_ASSETS_ONLY"})
+    strict: ClassVar[frozenset[str]] = frozenset({"SELECTOR", "AI_ASSETS_ONLY", "WATCH_NAMESPACES"})
 
     storage_url: str | None = Field(None, alias="STORAGE_URL", description="storage-rest; default http://$POD_IP:7070")
-    watch_namespaces: CommaList = Field((), alias="WATCH_NAMESPACES", description="watch these only; default all")
+    watch_namespaces: NamespaceList = Field((), alias="WATCH_NAMESPACES", description="watch these only; default all")
     clusters_file: Path | None = Field(
         None,
         alias="CLUSTERS_FILE",
@@ -200,7 +200,7 @@ class NormalizerSettings(ServiceSettings):
         description="where a Secret is mounted with what servers of MLFLOW_URLS and OPENAI_SERVERS ask for: NAME.token "
         "or NAME.username and NAME.password",
     )
-    model_registry_namespaces: CommaList = Field(
+    model_registry_namespaces: NamespaceList = Field(
         ("rhoai-model-registries", "odh-model-registries", "kubeflow"),
         alias="MODEL_REGISTRY_NAMESPACES",
         description="registries in these namespaces, and in the connector's own, are read; others are reported",
@@ -216,7 +216,7 @@ class NormalizerSettings(ServiceSettings):
     model_registry_ca_file: str | None = Field(
         None, alias="MODEL_REGISTRY_CA_FILE", description="CA certificates (PEM) that registries may be signed by"
     )
-    model_registry_insecure: CommaList = Field(
+    model_registry_insecure: HostList = Field(
         (), alias="MODEL_REGISTRY_INSECURE", description="registries (name or host) whose certificate is not verified"
     )
     model_card_refresh: Duration = Field(

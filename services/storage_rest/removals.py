@@ -120,23 +120,30 @@ class KeySetDecision:
 
 
 def decide(
-    named: AbstractSet[str], stored: Mapping[str, Upsert], *, policy: RemovalPolicy, lately: int, now: float
+    named: AbstractSet[str],
+    stored: Mapping[str, Upsert],
+    *,
+    policy: RemovalPolicy,
+    lately: int,
+    damaged: bool,
+    now: float,
 ) -> KeySetDecision:
     """Return what to do when the original's normalizer sends exactly the keys `named`.
 
     Up to the policy's share, missing entries are removed at once. If more are missing, counting those removed `lately`,
-    each of them is marked, stays for the hold, and loses the mark when its key is sent again.
+    each of them is marked, stays for the hold, and loses the mark when its key is sent again. The same holds if the
+    cache is `damaged`: the set may lack what could not be read as well, and no one knows how many that are.
     """
     absent = stored.keys() - named
     missing, of = len(absent) + lately, len(stored) + lately
-    suspicious = removals.is_many(missing, of, share=policy.share) or removals.is_emptied(missing, of)
-    many = policy.hold > 0 and suspicious
+    many = removals.is_many(missing, of, share=policy.share) or removals.is_emptied(missing, of)
+    doubtful = policy.hold > 0 and (many or damaged)
     gone: dict[str, str] = {}
     marks: dict[str, Leaving | None] = {key: None for key in stored.keys() & named if stored[key].leaving}
     for key in sorted(absent):
         mark = stored[key].leaving
-        if mark is None and many:
+        if mark is None and doubtful:
             marks[key] = Leaving(since=int(now), reason=NOT_NAMED)
-        elif mark is None or not (mark.refused or (many and now < mark.since + policy.hold)):
+        elif mark is None or not (mark.refused or (doubtful and now < mark.since + policy.hold)):
             gone[key] = NOT_NAMED
     return KeySetDecision(gone, marks, held=len(absent) - len(gone))

@@ -142,7 +142,7 @@ class StorageService:
         )
 
     async def keep_only(self, keys: AbstractSet[str]) -> int:
-        """Remove every entry whose key is not given, or mark it if they are many; return how many are only marked.
+        """Remove every entry whose key is not given, or mark them if in doubt; return how many are only marked.
 
         The cache counts as complete afterwards if every given key is stored, or was refused.
 
@@ -153,7 +153,8 @@ class StorageService:
         stored = self._cache.entries
         policy = self._policy
         lately = self.stored.departures.unnamed_within(policy.hold)
-        decision = decide(keys, stored, policy=policy, lately=lately, now=self._clock())
+        damaged = bool(self._cache.damage)
+        decision = decide(keys, stored, policy=policy, lately=lately, damaged=damaged, now=self._clock())
         if any(decision.marks.values()):
             log.warning(
                 "removals_held",

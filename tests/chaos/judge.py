@@ -8,17 +8,24 @@ import asyncio
 import contextlib
 import itertools
 import json
-import time
+from math import inf
 from typing import Any, Self
 
 import aiohttp
 
+from common.clocks import loop_time
+from common.http import transports
 from tests.waiting import eventually
 
 PAUSE = 0.05
 """Seconds between two looks."""
 DURABLE = 1.0
 """Readers are told at the same time as the write; an entry counts from so many seconds after it was first seen."""
+
+
+def session(url: str, **options: Any) -> aiohttp.ClientSession:
+    """Return a client of the server at this URL, which may be simulated."""
+    return aiohttp.ClientSession(connector=transports.current().connector(url, ssl=True, limit=100), **options)
 
 
 class Truth:
@@ -32,16 +39,15 @@ class Truth:
     def wants(self, uri: str, owner: str = "") -> None:
         """This is to be served; it is protected again from when a reader next sees it."""
         self.wanted[uri] = owner
-        self._released.pop(uri, None)
 
     def release(self, uri: str) -> None:
         """This may vanish: call it before its source loses it."""
         self.wanted.pop(uri, None)
-        self._released[uri] = time.monotonic()
+        self._released[uri] = loop_time()
 
-    def is_released(self, uri: str) -> bool:
-        """Return whether the entry may be absent."""
-        return uri in self._released
+    def protects(self, uri: str, since: float) -> bool:
+        """Return whether an entry that a reader first saw at this time must still be there."""
+        return uri in self.wanted and since > self._released.get(uri, -inf)
 
 
 class Judge:
@@ -63,7 +69,8 @@ class Judge:
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
-        self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=20))
+        self._began = loop_time()
+        self._session = session(self.feed, timeout=aiohttp.ClientTimeout(total=20))
         self._task = asyncio.create_task(self._run())
         return self
 
@@ -104,24 +111,21 @@ class Judge:
             await asyncio.sleep(PAUSE)
 
     async def _look(self) -> None:
-        asked = time.monotonic()
-        protected = {
-            uri for uri, since in self._seen.items() if asked - since >= DURABLE and not self._truth.is_released(uri)
-        }
+        asked = loop_time()
+        durable = {uri: since for uri, since in self._seen.items() if asked - since >= DURABLE}
         uris = await self._list()
         if uris is None:
             return
         self.lists += 1
-        if lost := sorted(uri for uri in protected - set(uris) if not self._truth.is_released(uri)):
-            self.harm.append(f"{time.strftime('%H:%M:%S')} /list names {len(uris)} and lacks {lost}")
-            for uri in lost:
-                self._seen.pop(uri, None)
-        for uri in list(self._seen):
-            if uri not in uris or self._truth.is_released(uri):
-                del self._seen[uri]
+        lost = sorted(uri for uri, since in durable.items() if uri not in uris and self._truth.protects(uri, since))
+        if lost:
+            self.harm.append(f"{loop_time() - self._began:.2f} s: /list names {len(uris)} and lacks {lost}")
+        self._seen = {
+            uri: since for uri, since in self._seen.items() if uri in uris and self._truth.protects(uri, since)
+        }
         if not self.writes_fail:
-            for uri in uris:
-                self._seen.setdefault(uri, time.monotonic())
+            for uri in self._truth.wanted.keys() & uris:
+                self._seen.setdefault(uri, asked)
         if uris:
             await self._check_document(sorted(uris)[next(self._turn) % len(uris)])
 

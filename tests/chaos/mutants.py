@@ -6,12 +6,16 @@ knows of this.
 
 import runpy
 import sys
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
+from unittest import mock
 
 Setup = Literal["pod", "run", "replicas", "original"]
 """As in `schedule.py`, which this program cannot import."""
+Replacements = Sequence[tuple[Any, str, Any]]
+"""Attributes of modules or classes of the product, and their new values."""
 _OVER_HTTP: Final[tuple[Setup, ...]] = ("pod", "replicas", "original")
 _ALL: Final[tuple[Setup, ...]] = ("run", *_OVER_HTTP)
 _ORIGINAL: Final[tuple[Setup, ...]] = ("original",)
@@ -19,10 +23,10 @@ _ORIGINAL: Final[tuple[Setup, ...]] = ("original",)
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """A fault: what is wrong with it, what puts it into the modules of the product, and the setups that run these."""
+    """A fault: what is wrong with it, what puts it into modules of the product, and the setups that run these."""
 
     about: str
-    apply: Callable[[], None]
+    apply: Callable[[], Replacements]
     setups: Collection[Setup] = ("pod", "run", "replicas")
 
 
@@ -31,13 +35,17 @@ def wrapper(name: str) -> tuple[str, ...]:
     return (sys.executable, __file__, name)
 
 
-def _put(owner: Any, name: str, value: Any) -> None:
-    """Replace an attribute of a module or a class of the product."""
-    setattr(owner, name, value)
+@contextmanager
+def put_back(name: str) -> Iterator[None]:
+    """Let the product have this fault during the block (none: without a name)."""
+    with ExitStack() as stack:
+        for owner, attribute, value in MUTANTS[name].apply() if name else ():
+            stack.enter_context(mock.patch.object(owner, attribute, value))
+        yield
 
 
-def _impatient(**patience: float) -> Callable[[], None]:
-    def apply() -> None:
+def _impatient(**patience: float) -> Callable[[], Replacements]:
+    def apply() -> Replacements:
         from services.normalizer.ledger import Ledger
 
         former: Any = Ledger.__init__
@@ -45,12 +53,12 @@ def _impatient(**patience: float) -> Callable[[], None]:
         def begin(self: Ledger, given: Any, book: Any) -> None:
             former(self, replace(given, **patience), book)
 
-        _put(Ledger, "__init__", begin)
+        return [(Ledger, "__init__", begin)]
 
     return apply
 
 
-def _missing_is_gone() -> None:
+def _missing_is_gone() -> Replacements:
     from services.normalizer.facts import Gone, Missing
     from services.normalizer.sink import Intake
 
@@ -59,10 +67,10 @@ def _missing_is_gone() -> None:
     def changed(self: Intake, source: str, news: Mapping[Any, Any]) -> None:
         former(self, source, {ref: Gone() if isinstance(fact, Missing) else fact for ref, fact in news.items()})
 
-    _put(Intake, "changed", changed)
+    return [(Intake, "changed", changed)]
 
 
-def _absent_kind_is_gone() -> None:
+def _absent_kind_is_gone() -> Replacements:
     from common.faults import Fault, kind_of
     from services.normalizer.sources.kserve import collection
     from services.normalizer.sources.kserve.collection import Collection
@@ -82,17 +90,16 @@ def _absent_kind_is_gone() -> None:
                 self.changed(key, None, True)
         state(self, number, fault)
 
-    _put(part, "on_change", remember)
-    _put(Collection, "state", forget)
+    return [(part, "on_change", remember), (Collection, "state", forget)]
 
 
-def _stored_minus_wanted() -> None:
+def _stored_minus_wanted() -> Replacements:
     from services.normalizer.desired import Desired
 
-    _put(Desired, "_departure", lambda self, ref, stored: "not-wanted")
+    return [(Desired, "_departure", lambda self, ref, stored: "not-wanted")]
 
 
-def _damage_is_not_seen() -> None:
+def _damage_is_not_seen() -> Replacements:
     from services.storage_rest.stores import configmap
     from services.storage_rest.stores.loading import CacheCondition
 
@@ -102,10 +109,10 @@ def _damage_is_not_seen() -> None:
         condition = former(*shards, **options)
         return CacheCondition(complete=True) if condition.damage else condition
 
-    _put(configmap, "assess", assess)
+    return [(configmap, "assess", assess)]
 
 
-def _removed_from_the_cache() -> None:
+def _removed_from_the_cache() -> Replacements:
     from common.wire import Batch
     from services.storage_rest.stored import StoredCache
     from services.storage_rest.stores.configmap import ConfigMapStore
@@ -118,10 +125,10 @@ def _removed_from_the_cache() -> None:
             self._view.accept(Batch(removals=dict.fromkeys(gone, "absent")))
         former(self, family, changes, lost=lost)
 
-    _put(ConfigMapStore, "changed_by_others", changed)
+    return [(ConfigMapStore, "changed_by_others", changed)]
 
 
-def _keyset_is_the_truth() -> None:
+def _keyset_is_the_truth() -> Replacements:
     from services.storage_rest import service
 
     former: Any = vars(service)["decide"]
@@ -129,10 +136,10 @@ def _keyset_is_the_truth() -> None:
     def decide(*keys: Any, policy: Any, **options: Any) -> Any:
         return former(*keys, policy=replace(policy, hold=0), **options)
 
-    _put(service, "decide", decide)
+    return [(service, "decide", decide)]
 
 
-def _snapshot_is_whole() -> None:
+def _snapshot_is_whole() -> Replacements:
     from services.location.follow import ShelfUpdater
 
     former = ShelfUpdater.load
@@ -140,16 +147,16 @@ def _snapshot_is_whole() -> None:
     def load(self: ShelfUpdater, entries: Any, rest: Any) -> None:
         former(self, entries, replace(rest, confirmed=True))
 
-    _put(ShelfUpdater, "load", load)
+    return [(ShelfUpdater, "load", load)]
 
 
-def _incomplete_is_served() -> None:
+def _incomplete_is_served() -> Replacements:
     from services.location import first_generation
 
-    _put(first_generation, "require_complete", lambda shelf: None)
+    return [(first_generation, "require_complete", lambda shelf: None)]
 
 
-def _storage_away_empties() -> None:
+def _storage_away_empties() -> Replacements:
     from services.location.follow import StorageFollower
 
     former = StorageFollower._failed
@@ -159,7 +166,7 @@ def _storage_away_empties() -> None:
             self._shelf.remove(entry.key)
         former(self, error)
 
-    _put(StorageFollower, "_failed", failed)
+    return [(StorageFollower, "_failed", failed)]
 
 
 MUTANTS: Final[Mapping[str, Mutant]] = {
@@ -184,11 +191,11 @@ MUTANTS: Final[Mapping[str, Mutant]] = {
 
 
 def main() -> None:
-    """Run a program of the product with a fault; another interpreter before the program is this one."""
+    """Run a program of the product with a fault."""
     _, name, *command = sys.argv
-    MUTANTS[name].apply()
-    sys.argv = command[1:] if command[0] == sys.executable else command
-    runpy.run_path(sys.argv[0], run_name="__main__")
+    sys.argv = command
+    with put_back(name):
+        runpy.run_path(command[0], run_name="__main__")
 
 
 if __name__ == "__main__":

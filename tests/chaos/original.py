@@ -12,7 +12,7 @@ from typing import Any, Self
 
 import aiohttp
 
-from tests.chaos.judge import Truth
+from tests.chaos.judge import Truth, session
 
 PAUSE = 1.0
 """Seconds between two of its rounds."""
@@ -30,7 +30,8 @@ class Original:
         self._failures: deque[str] = deque(["empty"])
 
     async def __aenter__(self) -> Self:
-        self._session = aiohttp.ClientSession(headers=self._headers, timeout=aiohttp.ClientTimeout(total=20))
+        timeout = aiohttp.ClientTimeout(total=20)
+        self._session = session(self._storage, headers=self._headers, timeout=timeout)
         self._task = asyncio.create_task(self._run())
         return self
 

@@ -1,28 +1,37 @@
-"""The world of one run: fake servers, real processes, and how each action of a schedule is carried out there."""
+"""The world of one run: fake servers, the services, and how each action of a schedule is carried out there."""
 
 import asyncio
 import base64
 import json
+import os
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
-from urllib.parse import urlsplit
-
-import aiohttp
 
 from tests.chaos import original
-from tests.chaos.judge import Judge, Truth
+from tests.chaos.judge import Judge, Truth, session
 from tests.chaos.mutants import wrapper
 from tests.chaos.original import Original
 from tests.chaos.schedule import REGISTERED, SERVICES, Action, Setup
 from tests.chaos.servers import Servers
-from tests.fakes.kubernetes import ProcessCluster, Rule
-from tests.fakes.registry import MODELS, ProcessRegistry
+from tests.fakes.kubernetes import INFERENCE_SERVICES, LLM_INFERENCE_SERVICES, ROUTES, FakeCluster, Rule
+from tests.fakes.registry import MODELS, FakeRegistry
 from tests.objects import isvc, llm_isvc, not_ready, stopped
-from tests.process.pod import LOCATION, NAMESPACE, NORMALIZER, PORTS, STORAGE, Pod, isvc_uri, own_address
+from tests.process.pod import (
+    LOCATION,
+    NAMESPACE,
+    NORMALIZER,
+    PORTS,
+    STORAGE,
+    containers_at,
+    isvc_uri,
+    kubelet,
+    own_address,
+)
 from tests.process.service import Service
+from tests.simulation.process import Process
 from tests.waiting import eventually
 
 TOKEN = "eyJhbGciOiJSUzI1NiJ9.Y2hhb3M.c2lnbmF0dXJl"
@@ -33,20 +42,30 @@ LLMS = Rule(api_groups=("serving.kserve.io",), resources=("llminferenceservices"
 CONVERGES = 150.0
 """Seconds: a back-off of half a minute after the last fault, on a busy machine."""
 FLICKER = 0.5
+LOADING = 1.5
+"""The most seconds until a service has begun, in a simulation."""
 _GRACE = "20s"
 """NOT_READY_GRACE: longer than any flicker with an outage in the middle."""
 _STATUS = {"forbidden": 403, "broken": 500, "conflict": 409, "storage full": 507, "unavailable": 503, "absent": 404}
 
 
 class World:
-    """Used with `async with`; `rules` are the rights that the connector's account has, `mutant` a fault put back."""
+    """Used with `async with`; `rules` are the rights that the connector's account has.
 
-    def __init__(self, *, setup: Setup, directory: Path, rules: Sequence[Rule], mutant: str = "") -> None:
+    The services run in the simulation that this is used in, or as `processes`, with the fault `mutant` put back.
+    """
+
+    def __init__(
+        self, *, setup: Setup, directory: Path, rules: Sequence[Rule], processes: bool = False, mutant: str = ""
+    ) -> None:
         self.truth = Truth()
         self.judges: list[Judge] = []
+        self.cluster = FakeCluster(tls=processes, resources=(INFERENCE_SERVICES, LLM_INFERENCE_SERVICES, ROUTES))
+        self.registry = FakeRegistry()
         self._setup: Setup = setup
         self._directory = directory
         self._rules = (*rules, LLMS)
+        self._processes = processes
         self._wrapper = wrapper(mutant) if mutant else ()
         self._original: Original | None = None
         self._servers: Servers | None = None
@@ -55,29 +74,29 @@ class World:
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
-            tls = self._directory / "tls"
-            tls.mkdir()
-            self.cluster = await stack.enter_async_context(
-                ProcessCluster(tls_dir=tls, resources=["inferenceservices", "llminferenceservices", "routes"])
-            )
-            self.registry = await stack.enter_async_context(ProcessRegistry())
-            await self.cluster.grant(TOKEN, USER, self._rules)
-            await self.cluster.add_namespace("models")
+            await stack.enter_async_context(self.cluster)
+            await stack.enter_async_context(self.registry)
+            self.cluster.grant(TOKEN, USER, self._rules)
+            self.cluster.add_namespace("models")
             variables = {
                 "MODEL_REGISTRY_URLS": self.registry.url,
                 "POLLING_INTERVAL": "5s",
                 "NOT_READY_GRACE": _GRACE,
                 "SHARD_BUDGET": "8192",
             }
-            if self._setup != "original":
-                self._servers = await stack.enter_async_context(Servers(self.truth))
-                variables |= self._servers.variables
             if self._setup == "original":
                 variables["REMOVAL_HOLD"] = original.REMOVAL_HOLD
-            self._session = await stack.enter_async_context(aiohttp.ClientSession())
-            self._services = await self._prepare(stack, variables)
-            for feed in self._feeds:
-                self.judges.append(await stack.enter_async_context(Judge(feed, self.truth)))
+            else:
+                self._servers = await stack.enter_async_context(Servers(self.truth))
+                variables |= self._servers.variables
+            self._services = self._prepare(variables)
+            feeds = [group[LOCATION] for group in self._services]
+            if self._setup == "original":
+                [group] = self._services
+                del group[NORMALIZER]
+                self._original = await stack.enter_async_context(Original(group[STORAGE].url, self.truth, TOKEN))
+            for feed in feeds:
+                self.judges.append(await stack.enter_async_context(Judge(feed.url, self.truth)))
             self._stack = stack.pop_all()
         return self
 
@@ -86,45 +105,36 @@ class World:
             await asyncio.gather(*(service.kill() for service in group.values()))
         await self._stack.aclose()
 
-    async def _prepare(self, stack: AsyncExitStack, variables: dict[str, str]) -> list[dict[str, Service]]:
-        if self._setup == "run":
-            address = own_address()
-            service = Service(
-                "connector",
-                url=f"http://{address}:{PORTS[LOCATION]}",
-                arguments=["run", "--cluster", f"--address={address}:{PORTS[LOCATION]}"],
-                environment=self._kubelet() | variables,
-                directory=self._directory,
-                wrapper=self._wrapper,
-            )
-            self._feeds = [service.url]
-            return [dict.fromkeys(SERVICES, service)]
-        pods = []
+    def _prepare(self, variables: dict[str, str]) -> list[dict[str, Service | Process]]:
+        """Return the services of each pod, those of the same process more than once."""
+        secret = {"token": TOKEN, "ca.crt": self.cluster.ca_pem, "namespace": NAMESPACE}
+        common = kubelet(self.cluster.url, self._directory)
+        if not self._processes:  # it is read at any time, not only when a service starts
+            os.environ.update(common | secret)
+        groups: list[dict[str, Service | Process]] = []
         for number in range(2 if self._setup == "replicas" else 1):
-            directory = self._directory / f"pod-{number}"
-            directory.mkdir()
-            pod = Pod(
-                cluster=self.cluster, token=TOKEN, directory=directory, overrides=variables, wrapper=self._wrapper
-            )
-            pods.append(pod)
-        self._feeds = [pod[LOCATION].url for pod in pods]
-        if self._setup == "original":
-            (pod,) = pods
-            del pod.services[NORMALIZER]
-            self._original = await stack.enter_async_context(Original(pod[STORAGE].url, self.truth, TOKEN))
-        return [pod.services for pod in pods]
+            address = own_address() if self._processes else f"127.0.0.{2 + number}"
+            if self._setup == "run":
+                listen = f"{address}:{PORTS[LOCATION]}"
+                service = self._service(
+                    "connector",
+                    url=f"http://{listen}",
+                    arguments=["run", "--cluster", f"--address={listen}"],
+                    environment=common | secret | variables,
+                    directory=self._directory,
+                )
+                groups.append(dict.fromkeys(SERVICES, service))
+            else:
+                directory = self._directory / f"pod-{number}"
+                directory.mkdir()
+                given = containers_at(address, common, secret=secret, overrides=variables)
+                groups.append({name: self._service(name, **given[name], directory=directory) for name in given})
+        return groups
 
-    def _kubelet(self) -> dict[str, str]:
-        server = urlsplit(self.cluster.url)
-        return {
-            "PATH": "/usr/bin:/bin",
-            "HOME": str(self._directory),
-            "KUBERNETES_SERVICE_HOST": server.hostname or "",
-            "KUBERNETES_SERVICE_PORT": str(server.port),
-            "token": TOKEN,
-            "ca.crt": self.cluster.ca_pem,
-            "namespace": NAMESPACE,
-        }
+    def _service(self, name: str, *, directory: Path, **given: Any) -> Service | Process:
+        if self._processes:
+            return Service(name, **given, directory=directory, wrapper=self._wrapper)
+        return Process(name, **given, log=self._directory / "log", loading=LOADING)
 
     # --- a run
 
@@ -168,64 +178,64 @@ class World:
     # --- InferenceServices
 
     async def _do_create(self, name: str) -> None:
-        await self._apply(name)
+        self._apply(name)
 
     async def _do_edit(self, name: str) -> None:
-        if await self.cluster.get(_kind(name), "models", name) is not None:
+        if self.cluster.get(_kind(name), "models", name) is not None:
             self._edits += 1
-            await self._apply(name, owner=f"owner-{self._edits}")
+            self._apply(name, owner=f"owner-{self._edits}")
 
-    async def _apply(self, name: str, *, owner: str = "someone") -> None:
-        await self.cluster.apply(_deployment(name, annotations={OWNER: owner}))
+    def _apply(self, name: str, *, owner: str = "someone") -> None:
+        self.cluster.apply(_deployment(name, annotations={OWNER: owner}))
         self.truth.wants(isvc_uri(name), owner)
 
     async def _do_delete(self, name: str) -> None:
         self.truth.release(isvc_uri(name))
-        if await self.cluster.get(_kind(name), "models", name) is not None:
-            await self.cluster.delete(_kind(name), "models", name)
+        if self.cluster.get(_kind(name), "models", name) is not None:
+            self.cluster.delete(_kind(name), "models", name)
 
     async def _do_stop(self, name: str) -> None:
         self.truth.release(isvc_uri(name))
-        await self.cluster.apply(stopped(_deployment(name)))
+        self.cluster.apply(stopped(_deployment(name)))
 
     async def _do_opt_out(self, name: str) -> None:
         """Be marked to be left out; the next edit or creation takes the mark away."""
         self.truth.release(isvc_uri(name))
-        await self.cluster.apply(_deployment(name, annotations={IGNORE: "true"}))
+        self.cluster.apply(_deployment(name, annotations={IGNORE: "true"}))
 
     async def _do_flicker(self, name: str) -> None:
         """Be not ready for less than the grace: the entry stays."""
         uri = isvc_uri(name)
         if uri not in self.truth.wanted:
             return
-        await self.cluster.apply(not_ready(_deployment(name, annotations={OWNER: self.truth.wanted[uri]})))
+        self.cluster.apply(not_ready(_deployment(name, annotations={OWNER: self.truth.wanted[uri]})))
         await asyncio.sleep(FLICKER)
-        await self._apply(name, owner=self.truth.wanted[uri])
+        self._apply(name, owner=self.truth.wanted[uri])
 
     async def _do_break(self, name: str) -> None:
         """Be not ready for good: the entry leaves after the grace."""
         self.truth.release(isvc_uri(name))
-        await self.cluster.apply(not_ready(_deployment(name)))
+        self.cluster.apply(not_ready(_deployment(name)))
 
     # --- the registry
 
     async def _do_register(self, name: str) -> None:
         uri = _version_uri(name)
         if name not in self._registered:
-            model = self._registered[name] = await self.registry.registry("add_model", name)
-            version = await self.registry.registry("add_version", model, "v1")
-            await self.registry.registry("add_artifact", version, uri="s3://models/a")
+            model = self._registered[name] = self.registry.add_model(name)
+            version = self.registry.add_version(model, "v1")
+            self.registry.add_artifact(version, uri="s3://models/a")
         else:
-            await self.registry.registry("restore", MODELS, self._registered[name])
+            self.registry.restore(MODELS, self._registered[name])
         self.truth.wants(uri)
 
     async def _do_archive(self, name: str) -> None:
         if name in self._registered:
             self.truth.release(_version_uri(name))
-            await self.registry.registry("archive", MODELS, self._registered[name])
+            self.registry.archive(MODELS, self._registered[name])
 
     async def _do_registry(self, how: str, times: int | None) -> None:
-        await self.registry.registry("fail", how, times=times)
+        self.registry.fail(how, times=times)
 
     # --- servers that settings name
 
@@ -248,29 +258,29 @@ class World:
             self._original.fail(how, times or 1)
         criteria: dict[str, Any] = {"resource": "inferenceservices", "verb": "list", "times": times}
         if how == "hanging":
-            await self.cluster.fault("hang", **criteria)
+            self.cluster.fault("hang", **criteria)
         elif how == "truncated":
-            await self.cluster.fault("truncate", **criteria)
+            self.cluster.fault("truncate", **criteria)
         elif how in ("empty", "half"):
-            body = await self._short_list(half=how == "half")
-            await self.cluster.fault("status", status=200, body=body, content_type="application/json", **criteria)
+            body = self._short_list(half=how == "half")
+            self.cluster.fault("status", status=200, body=body, content_type="application/json", **criteria)
         else:
-            await self.cluster.fault("status", status=_STATUS[how], **criteria)
-        await self.cluster.disturb_watches("gone", "inferenceservices")
+            self.cluster.fault("status", status=_STATUS[how], **criteria)
+        self.cluster.disturb_watches("gone", "inferenceservices")
 
-    async def _short_list(self, *, half: bool) -> str:
-        items = await self.cluster.objects("InferenceService") if half else []
+    def _short_list(self, *, half: bool) -> str:
+        items = self.cluster.objects("InferenceService") if half else []
         return json.dumps(
             {
                 "apiVersion": "serving.kserve.io/v1beta1",
                 "kind": "InferenceServiceList",
-                "metadata": {"resourceVersion": str(await self.cluster.revision())},
+                "metadata": {"resourceVersion": str(self.cluster.revision)},
                 "items": items[::2],
             }
         )
 
     async def _do_watches(self, how: str, times: int | None) -> None:
-        await self.cluster.disturb_watches(how)
+        self.cluster.disturb_watches(how)
 
     async def _do_writes(self, how: str, times: int | None) -> None:
         for judge in self.judges:
@@ -278,21 +288,21 @@ class World:
         for verb in ("patch", "create", "update"):
             criteria: dict[str, Any] = {"resource": "configmaps", "verb": verb, "times": times}
             if how == "lost answer":
-                await self.cluster.fault("drop_after", **criteria)
+                self.cluster.fault("drop_after", **criteria)
             else:
-                await self.cluster.fault("status", status=_STATUS[how], **criteria)
+                self.cluster.fault("status", status=_STATUS[how], **criteria)
 
     async def _do_outage(self, seconds: float, lose_history: bool) -> None:
         await self.cluster.restart(lose_history=lose_history, down_for=seconds)
 
     async def _do_revoke(self, seconds: float) -> None:
-        await self.cluster.revoke(TOKEN)
+        self.cluster.revoke(TOKEN)
         await asyncio.sleep(seconds)
-        await self.cluster.grant(TOKEN, USER, self._rules)
+        self.cluster.grant(TOKEN, USER, self._rules)
 
     async def _do_heal(self) -> None:
-        await self.cluster.clear_faults()
-        await self.registry.registry("heal")
+        self.cluster.clear_faults()
+        self.registry.heal()
         if self._original is not None:
             self._original.heal()
         if self._servers is not None:
@@ -303,17 +313,17 @@ class World:
     # --- the cache
 
     async def _do_cache(self, how: str, times: int | None) -> None:
-        shards = [each for each in await self.cluster.objects("ConfigMap", NAMESPACE) if each.get("binaryData")]
+        shards = [each for each in self.cluster.objects("ConfigMap", NAMESPACE) if each.get("binaryData")]
         if not shards:
             return
         shard = shards[self._edits % len(shards)]
         name = shard["metadata"]["name"]
         shard["metadata"].pop("resourceVersion", None)
         if how == "delete":
-            await self.cluster.delete("ConfigMap", NAMESPACE, name)
+            self.cluster.delete("ConfigMap", NAMESPACE, name)
             return
         _damage(shard, how)
-        await self.cluster.apply(shard)
+        self.cluster.apply(shard)
 
     # --- the processes
 
@@ -334,7 +344,7 @@ class World:
     async def _do_come_back(self) -> None:
         await self._start(SERVICES)
 
-    def _running(self, services: Sequence[str]) -> list[Service]:
+    def _running(self, services: Sequence[str]) -> list[Service | Process]:
         """Return those of the services that run, of replicas one's."""
         groups = self._services if self._setup != "replicas" else [self._services[self._edits % 2]]
         victims = dict.fromkeys(group[name] for group in groups for name in services if name in group)
@@ -343,8 +353,8 @@ class World:
             assert service.code is None, f"{service.name} ended by itself with code {service.code}: see {service.log}"
         return running
 
-    async def _answers(self, service: Service) -> bool:
-        async with self._session.get(f"{service.url}/healthz") as answer:
+    async def _answers(self, service: Service | Process) -> bool:
+        async with session(service.url) as http, http.get(f"{service.url}/healthz") as answer:
             return answer.status == 200
 
     async def _start(self, services: Sequence[str]) -> None:

@@ -72,7 +72,7 @@ def test_every_fault_is_named_with_what_is_accepted(monkeypatch: pytest.MonkeyPa
     with pytest.raises(SettingsError) as error:
         Settings.load()
     assert "POLLING_INTERVAL is '2 minutes': expected a duration such as 90s, 2m30s or 1h" in str(error.value)
-    assert "LOG_LEVEL is 'loud': Input should be 'DEBUG'" in str(error.value)
+    assert "LOG_LEVEL is 'loud': expected 'DEBUG'" in str(error.value)
 
 
 def test_what_cannot_be_used_is_reported_with_what_is_used_instead(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,6 +119,16 @@ def test_a_variable_that_decides_who_sees_what_must_be_usable(monkeypatch: pytes
         Strict.load_usable()
     assert "OPEN_READS is 'perhaps'" in str(error.value)
     assert "LOG_LEVEL is 'loud'" in str(error.value)
+
+
+def test_the_namespaces_are_never_more_than_was_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WATCH_NAMESPACES", "models;fraud")
+    with pytest.raises(SettingsError, match=r"WATCH_NAMESPACES is 'models;fraud': expected names of namespaces"):
+        NormalizerSettings.load_usable()
+    monkeypatch.setenv("WATCH_NAMESPACES", "models,Fraud")
+    settings = NormalizerSettings.load_usable()
+    assert settings.watch_namespaces == ("models",)
+    assert [each.variable for each in settings.unusable] == ["WATCH_NAMESPACES"]
 
 
 def test_an_option_of_the_command_line_must_be_usable() -> None:

@@ -79,6 +79,8 @@ class StubPod:
 
     async def _ready(self, request: web.Request) -> web.Response:
         body = self.ready[request.match_info["service"]]
+        if body is None:  # the original has no such path
+            return web.Response(status=404)
         return web.json_response(body, status=200 if body.get("status") == "ready" else 503)
 
     async def _document(self, request: web.Request) -> web.Response:
@@ -138,6 +140,14 @@ class World:
     async def enter(self, part: AbstractAsyncContextManager[Any]) -> None:
         """Have something else for as long as this world."""
         await self._stack.enter_async_context(part)
+
+    async def serve(self, app: web.Application) -> str:
+        """Serve another program for as long as this world; returns its URL."""
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        await runner.setup()
+        self._stack.push_async_callback(runner.cleanup)
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        return f"http://127.0.0.1:{runner.addresses[0][1]}"
 
     def allow(self, rights: set[Permission], user: str = ACCOUNT) -> None:
         """Let the token have these rights and no others."""

@@ -1,12 +1,22 @@
-"""The help of the command line."""
+"""What all commands of the command line have in common: help, colours, and how they end."""
 
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import click
 import pytest
 from click.testing import CliRunner
 
 from services.connector.cli import main
+from tests import objects
+from tests.processes import environment
+
+ROOT = Path(__file__).parents[2]
+PREVIEW = (sys.executable, "-m", "services.connector", "preview")
 
 
 def groups(command: click.Command = main, *path: str) -> Iterator[tuple[str, ...]]:
@@ -25,3 +35,48 @@ def test_the_list_of_commands_says_in_whole_sentences_what_they_do(path: tuple[s
     listed = CliRunner().invoke(main, [*path, "--help"]).stdout.partition("Commands:\n")[2].splitlines()
     assert listed
     assert [line for line in listed if not line.endswith(".") or line.endswith("...")] == []
+
+
+@pytest.mark.parametrize(("variables", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False)])
+def test_no_color_is_respected_on_a_terminal(variables: dict[str, str], coloured: bool, tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("kind: InferenceService\n")
+    leader, terminal = os.openpty()
+    subprocess.run([*PREVIEW, tmp_path], stdout=terminal, cwd=ROOT, env=environment(**variables), check=False)
+    os.close(terminal)
+    printed = os.read(leader, 65536)
+    os.close(leader)
+    assert b"warning" in printed
+    assert (b"\x1b[" in printed) is coloured
+
+
+def test_a_reader_that_goes_early_does_not_change_the_status(tmp_path: Path) -> None:
+    for number in range(300):
+        (tmp_path / f"{number}.json").write_text(str(objects.isvc(f"m{number}")).replace("'", '"'))
+    process = subprocess.Popen(
+        [*PREVIEW, tmp_path, "--format", "json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=ROOT,
+        env=environment(),
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.readline()
+    process.stdout.close()
+    with process.stderr as errors:
+        assert errors.read() == b""
+    assert process.wait() == 0
+
+
+def test_ctrl_c_has_a_status_of_its_own() -> None:
+    process = subprocess.Popen(
+        [*PREVIEW, "-"], stdin=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT, env=environment()
+    )
+    assert process.stdin is not None
+    # More than a pipe holds: when all of it is written, the command is reading.
+    process.stdin.write(b"#" * 200_000)
+    process.stdin.flush()
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate()
+    assert errors == b"\nconnector: interrupted\n"
+    assert process.returncode == 130

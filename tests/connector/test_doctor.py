@@ -10,7 +10,8 @@ import pytest
 
 from services.storage_rest.stores.families import CARDS_BASE
 from tests.connector.broken import NAMESPACE, TOKEN, World
-from tests.connector.cases import CASES, Case
+from tests.connector.cases import Case
+from tests.connector.server_cases import CASES
 from tests.fakes.registry.catalog import FakeCatalog
 from tests.fakes.registry.registry import FakeRegistry
 from tests.objects import configmap
@@ -48,6 +49,38 @@ async def test_what_is_broken_is_named_with_its_remedy(world: World, case: Case)
     assert report.status() == (1 if report.count("fault") else 0)
     assert TOKEN not in json.dumps(report.as_json())
     assert not [f for each in report.steps for f in each.findings if "the doctor itself failed" in f.message]
+
+
+async def test_an_original_sidecar_is_no_fault(world: World) -> None:
+    world.pod.ready["location"] = None
+
+    report = await world.examine()
+
+    [said] = [f for step in report.steps for f in step.findings if "original sidecar" in f.message]
+    assert said.verdict == "skipped"
+    assert report.status() == 0
+
+
+async def test_one_missing_binding_is_told_once(world: World) -> None:
+    world.allow(set())
+
+    report = await world.examine()
+
+    faults = [(step.name, f.message) for step in report.steps for f in step.findings if f.verdict == "fault"]
+    assert [name for name, _ in faults] == ["rights", "rights", "models", "cache"]
+    assert [message for _, message in faults if len(message) > 120] == []
+
+
+async def test_a_proxy_is_named_where_it_is_in_the_way(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://user:secret@127.0.0.1:1")
+    world.environ["MODEL_REGISTRY_URLS"] = "https://registry.example.com"
+
+    report = await world.examine()
+
+    [found] = [f for step in report.steps for f in step.findings if step.name == "registries" and f.verdict == "fault"]
+    assert "cannot connect to the proxy 127.0.0.1:1: connection refused" in found.message
+    assert "if registry.example.com is to be reached without it, add the host to NO_PROXY" in found.remedy
+    assert "secret" not in found.message + found.remedy
 
 
 def test_there_are_more_than_thirty_of_them() -> None:

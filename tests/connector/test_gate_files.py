@@ -33,3 +33,10 @@ def test_examples_call_it_with_options_that_exist(path: Path) -> None:
     assert isinstance(parsed, dict)
     assert "preview" in text
     assert set(re.findall(r"--[a-z-]+", text)) <= options()
+
+
+def test_a_job_in_the_image_of_the_connector_runs_nothing_else() -> None:
+    jobs: Any = yaml.safe_load((ROOT / "examples" / "ci" / "gitlab.yaml").read_text("utf-8"))
+    lines = [line for job in jobs.values() if "connector" in job["image"]["name"] for line in job["script"]]
+    assert lines
+    assert [line for line in lines if not line.startswith("connector ") or "|" in line] == []

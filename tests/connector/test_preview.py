@@ -173,6 +173,18 @@ def test_a_path_that_does_not_exist_is_a_wrong_command(path: str, tmp_path: Path
     assert "absent" in result.stderr
 
 
+@pytest.mark.parametrize("given", ["", "\n"])
+def test_empty_standard_input_is_no_success(given: str, tmp_path: Path) -> None:
+    result = preview("-", output="table", given=given)
+    assert result.exit_code == 2
+    assert "standard input is empty: the command before the pipe wrote nothing" in result.stderr
+
+
+def test_standard_input_without_a_deployment_is_named(tmp_path: Path) -> None:
+    result = preview("-", output="table", given="kind: ConfigMap")
+    assert result.stderr.startswith("no InferenceService or LLMInferenceService was found in standard input (1 file")
+
+
 def test_an_empty_folder_is_reported(tmp_path: Path) -> None:
     result = preview(tmp_path, output="table")
     assert result.stdout == ""
@@ -188,19 +200,22 @@ def test_files_without_a_deployment_are_counted(tmp_path: Path) -> None:
     written(tmp_path / "a.yaml", {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}})
     result = preview(tmp_path, output="table")
     assert result.stdout == ""
-    [first, then] = result.stderr.splitlines()
+    first, _, *commands = result.stderr.splitlines()
     assert first == f"no InferenceService or LLMInferenceService was found in {tmp_path} (1 file read)."
-    assert then.endswith("kustomize build DIR | connector preview -")
+    assert commands == [
+        f"  {command} | connector preview -"
+        for command in ("kustomize build DIR", "helm template CHART", "argocd app manifests APPLICATION")
+    ]
     written(tmp_path / "b.yaml", {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "b"}})
     assert "(2 files read)" in preview(tmp_path, output="table").stderr
 
 
 def test_the_table_names_models_problems_and_a_summary(tmp_path: Path) -> None:
-    path = written(tmp_path / "a.yaml", objects.isvc("m"), objects.isvc("n", ready=False))
+    path = written(tmp_path / "a.yaml", objects.isvc("m"), objects.isvc("o", ready=False))
     result = preview(path, output="table")
     assert "models_m" in result.stdout
     assert f"{path}:" in result.stdout
-    assert "info: InferenceService models/n: it is not shown:" in result.stdout
+    assert "info: InferenceService models/o: it is not shown:" in result.stdout
     assert result.stdout.splitlines()[-1] == "1 model is shown, 1 note in 1 file"
 
 
@@ -263,7 +278,7 @@ def test_connections_in_the_same_files_are_read_under_the_switch(
 
 
 def test_yaml_has_what_the_json_has(tmp_path: Path) -> None:
-    path = written(tmp_path / "a.yaml", objects.isvc("m"), objects.isvc("n", ready=False))
+    path = written(tmp_path / "a.yaml", objects.isvc("m"), objects.isvc("o", ready=False))
     assert list(yaml.safe_load_all(preview(path, output="yaml").stdout)) == json.loads(preview(path).stdout)
 
 

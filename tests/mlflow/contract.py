@@ -10,6 +10,7 @@ from uuid import uuid4
 import aiohttp
 import pytest
 
+from common.http import transports
 from common.metrics import Metrics
 from common.secrets import MountedCredentials
 from common.trust import trust_also
@@ -39,8 +40,9 @@ class Server:
 
     async def __aenter__(self) -> Self:
         # MLflow's server closes idle connections after 5 s; a POST that meets that moment is not sent again.
-        connector = aiohttp.TCPConnector(force_close=True)
-        self._http = aiohttp.ClientSession(headers=dict(self.headers), connector=connector)
+        headers = {**self.headers, "Connection": "close"}
+        connector = transports.current().connector(self.url, ssl=True, limit=100)
+        self._http = aiohttp.ClientSession(headers=headers, connector=connector)
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -81,6 +81,41 @@ IMPATIENT = (sys.executable, str(Path(__file__).with_name("impatient.py")))
 """Runs what is installed here, without the floor of POLLING_INTERVAL."""
 
 
+def kubelet(cluster: str, home: Path) -> dict[str, str]:
+    """Return the variables that any container gets that runs in the cluster at this URL."""
+    server = urlsplit(cluster)
+    return {
+        "PATH": "/usr/bin:/bin",
+        "HOME": str(home),
+        "KUBERNETES_SERVICE_HOST": server.hostname or "",
+        "KUBERNETES_SERVICE_PORT": str(server.port),
+    }
+
+
+def containers_at(
+    address: str,
+    kubelet: Mapping[str, str],
+    *,
+    secret: Mapping[str, str],
+    documented_addresses: bool = False,
+    overrides: Mapping[str, str],
+) -> dict[str, dict[str, Any]]:
+    """Return `url`, `arguments` and `environment` of each container of a pod at an address, by name."""
+    ports = DOCUMENTED_PORTS if documented_addresses else PORTS
+    urls = {name: f"http://{address}:{port}" for name, port in ports.items()}
+    moved = {"BRIDGE_URL": urls[LOCATION], "STORAGE_URL": urls[STORAGE], "NORMALIZER_URL": urls[NORMALIZER]}
+    given: dict[str, dict[str, Any]] = {}
+    for name in NAMES:
+        documented = environment(name, secret=secret, pod_ip=address, namespace=NAMESPACE)
+        option = "--metrics-address" if name == NORMALIZER else "--address"
+        given[name] = {
+            "url": urls[name],
+            "arguments": containers()[name].args if documented_addresses else [f"{option}={address}:{ports[name]}"],
+            "environment": {**kubelet, **documented, **({} if documented_addresses else moved), **overrides},
+        }
+    return given
+
+
 class Pod:
     """Used with `async with`; whatever still runs at the end is stopped, and everything written is looked through.
 
@@ -103,39 +138,22 @@ class Pod:
         self._cluster = cluster
         self._secrets = {token}
         self._tolerated: list[str] = []
-        ports = DOCUMENTED_PORTS if documented_addresses else PORTS
-        urls = {name: f"http://{self.address}:{port}" for name, port in ports.items()}
-        server = urlsplit(cluster.url)
-        kubelet = {
-            "PATH": "/usr/bin:/bin",
-            "HOME": str(directory),
-            "KUBERNETES_SERVICE_HOST": server.hostname or "",
-            "KUBERNETES_SERVICE_PORT": str(server.port),
-        }
-        secret = {"token": token, "ca.crt": cluster.ca_pem, "namespace": NAMESPACE}
-        moved = (
-            {}
-            if documented_addresses
-            else {
-                "BRIDGE_URL": urls[LOCATION],
-                "STORAGE_URL": urls[STORAGE],
-                "NORMALIZER_URL": urls[NORMALIZER],
-            }
-        )
-        self.services: dict[str, Service] = {}
-        for name in NAMES:
-            option = "--metrics-address" if name == NORMALIZER else "--address"
-            elsewhere = [f"{option}={self.address}:{ports[name]}"]
-            documented = environment(name, secret=secret, pod_ip=self.address, namespace=NAMESPACE)
-            self.services[name] = Service(
+        self.services = {
+            name: Service(
                 name,
-                url=urls[name],
-                arguments=containers()[name].args if documented_addresses else elsewhere,
-                environment=kubelet | documented | moved | dict(overrides or {}),
+                **given,
                 directory=directory,
                 wrapper=(*wrapper, *(IMPATIENT if name == NORMALIZER and programs == BIN else ())),
                 programs=programs,
             )
+            for name, given in containers_at(
+                self.address,
+                kubelet(cluster.url, directory),
+                secret={"token": token, "ca.crt": cluster.ca_pem, "namespace": NAMESPACE},
+                documented_addresses=documented_addresses,
+                overrides=overrides or {},
+            ).items()
+        }
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(

@@ -1,10 +1,13 @@
 """Connections in memory: what is written to one end arrives at the protocol of the other."""
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Callable, Iterable
+from contextvars import Context
 from typing import Any, Final
 
+from common import randomness
 from common.http.addresses import Address
 
 END: Final = b""
@@ -20,13 +23,18 @@ HIGH, LOW = 64 * 1024, 16 * 1024
 class Line:
     """What all connections to one server have in common: how long a byte takes, and whether any arrives at all."""
 
-    def __init__(self, latency: float) -> None:
+    def __init__(self, latency: float, spread: float) -> None:
         self.latency = latency
+        self._spread = math.log(spread)
         self.open = asyncio.Event()
         """Set unless the line is silent: then what is sent waits, as TCP sends again what is not acknowledged."""
         self.open.set()
         self.ends: dict[End, None] = {}
         """The ends that are connected, or whose last words are under way; a dictionary, because it keeps the order."""
+
+    def under_way(self) -> float:
+        """Return the seconds that something sent now is under way: from the latency to `spread` times as many."""
+        return self.latency * math.exp(randomness.uniform(0, self._spread))
 
     def connect(
         self,
@@ -35,15 +43,19 @@ class Line:
         origin: Address,
         address: Address,
         *,
+        contexts: tuple[Context, Context],
         listener: Callable[[bytes], None],
     ) -> "End":
-        """Connect a client, which seems to be at `origin`, and return its end; `listener` gets what it writes."""
+        """Connect a client, which seems to be at `origin`, and return its end; `listener` gets what it writes.
+
+        `contexts` are those in which client and server are told what happens.
+        """
         ours, theirs = (origin.host, origin.port), (address.host, address.port)
-        here = End(self, client, listener=listener, sockname=ours, peername=theirs)
-        there = End(self, server, sockname=theirs, peername=ours)
+        here = End(self, client, contexts[0], listener=listener, sockname=ours, peername=theirs)
+        there = End(self, server, contexts[1], sockname=theirs, peername=ours)
         here.peer, there.peer = there, here
         self.ends |= {here: None, there: None}
-        asyncio.get_running_loop().call_soon(server.connection_made, there)
+        asyncio.get_running_loop().call_soon(server.connection_made, there, context=there.context)
         client.connection_made(here)
         return here
 
@@ -60,7 +72,10 @@ class Line:
 
 
 class End(asyncio.Transport):
-    """One end of a connection. Pieces that were written arrive in their order, each after the latency of the line."""
+    """One end of a connection. Pieces that were written arrive in their order, each after the latency of the line.
+
+    Its protocol is called in its own `context`: what a server does upon a request is not done by the client.
+    """
 
     peer: "End"
 
@@ -68,11 +83,13 @@ class End(asyncio.Transport):
         self,
         line: Line,
         protocol: asyncio.BaseProtocol,
+        context: Context,
         *,
         listener: Callable[[bytes], None] | None = None,
         **extra_info: object,
     ) -> None:
         super().__init__(extra_info)
+        self.context = context
         self._listener = listener
         self._loop = asyncio.get_running_loop()
         self._line = line
@@ -128,14 +145,14 @@ class End(asyncio.Transport):
             self._protocol.resume_writing()
 
     def _send(self, piece: bytes | None) -> None:
-        self._under_way.append((self._loop.time() + self._line.latency, piece))
+        self._under_way.append((self._loop.time() + self._line.under_way(), piece))
         self._size += len(piece or b"")
         self.deliver_next()
 
     def deliver_next(self) -> None:
         """Deliver the next piece as soon as it has arrived, if the line is open and the peer reads."""
         if self._timer is None and self._under_way and self._line.open.is_set() and self.peer.is_reading():
-            self._timer = self._loop.call_at(self._under_way[0][0], self._deliver)
+            self._timer = self._loop.call_at(self._under_way[0][0], self._deliver, context=self.peer.context)
 
     def _deliver(self) -> None:
         self._timer = None
@@ -207,7 +224,7 @@ class End(asyncio.Transport):
     def _end(self, error: ConnectionResetError | None) -> None:
         if not self._lost:
             self._lost = True
-            self._loop.call_soon(self._protocol.connection_lost, error)
+            self._loop.call_soon(self._protocol.connection_lost, error, context=self.context)
         self._leave()
 
     def _leave(self) -> None:

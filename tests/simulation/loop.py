@@ -9,10 +9,12 @@ import asyncio
 import functools
 import inspect
 import selectors
+import ssl
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import Any, NoReturn, TypeVar, TypeVarTuple, Unpack
+from unittest import mock
 
 from common import clocks, randomness
 from common.http import transports
@@ -128,8 +130,8 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
         return future
 
 
-def simulate(scenario: Callable[[Network], Awaitable[T]], *, seed: int = 0) -> T:
-    """Run a scenario on an empty network at time 0, and return its result.
+def simulate(scenario: Callable[[Network], Awaitable[T]], *, seed: int = 0, spread: float = 1.0) -> T:
+    """Run a scenario on an empty network, of which `spread` says how even it is, at time 0, and return its result.
 
     Raises:
         OutsideWorldError: the program asked for a real socket, process or name, even if it handled this error.
@@ -137,7 +139,7 @@ def simulate(scenario: Callable[[Network], Awaitable[T]], *, seed: int = 0) -> T
         StandstillError: the scenario would never end.
     """
     randomness.seed(seed)
-    network = Network()
+    network = Network(spread=spread)
     loop = SimulatedLoop(network)
 
     async def simulation() -> T:
@@ -147,7 +149,11 @@ def simulate(scenario: Callable[[Network], Awaitable[T]], *, seed: int = 0) -> T
     unhandled: list[BaseException] = []
     loop.set_exception_handler(lambda _, context: unhandled.append(context.get("exception") or RuntimeError(context)))
     try:
-        with asyncio.Runner(loop_factory=lambda: loop) as runner:
+        with (
+            # Nothing is encrypted, and reading the certificates of the system would take a third of the time.
+            mock.patch.object(ssl.SSLContext, "set_default_verify_paths"),
+            asyncio.Runner(loop_factory=lambda: loop) as runner,
+        ):
             return runner.run(simulation())
     finally:
         if faults := [*loop.simulated.refused, *unhandled]:

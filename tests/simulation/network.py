@@ -8,6 +8,7 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from contextvars import Context, ContextVar, copy_context
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
@@ -26,6 +27,9 @@ LOOPBACK = "127.0.0.1"
 ELSEWHERE = "192.0.2.1"
 """Where clients come from that connect to another host than the loopback (RFC 5737: for examples)."""
 
+process: ContextVar[object] = ContextVar("process", default=None)
+"""The process that connects or listens, where a simulation has several (see `Network.kill`)."""
+
 
 class Heard(NamedTuple):
     """When a client sent something, to which server, and its first line: `connect`, the line of a request, …"""
@@ -39,16 +43,19 @@ class Network:
     """The transports of a simulation (see `common.http.transports`), and what may go wrong on the way to a server.
 
     There is no TLS: what is sent to an https address is not encrypted. Faults hold for the server at a URL, whose path
-    does not matter.
+    does not matter. Messages are under way for the latency, or for up to `spread` times as long, at random: so what is
+    sent over several connections arrives in any order.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, spread: float = 1.0) -> None:
         self.hosts = {"localhost": LOOPBACK}
         """The names of hosts and their IP addresses, as in /etc/hosts; there are no other names."""
         self.heard: list[Heard] = []
         """What clients have sent, for comparing two simulations."""
-        self._servers: dict[Address, NewConnection] = {}
+        self._spread = spread
+        self._servers: dict[Address, Server] = {}
         self._lines: dict[Address, Line] = {}
+        self._killed: set[object] = set()
         self._free_ports = itertools.count(49152)
 
     # Faults
@@ -69,11 +76,26 @@ class Network:
         """Break all connections to a server. New ones can be made."""
         self._line_to(url).cut()
 
+    def kill(self, killed: object) -> None:
+        """Let nothing that this process does reach anyone any more, as after kill -9.
+
+        Its servers no longer listen. Its connections are closed by the system, so what it has written still arrives.
+        """
+        self._killed.add(killed)
+        for server in [each for each in self._servers.values() if each.context.get(process) is killed]:
+            server.close()
+        for end in [end for line in self._lines.values() for end in line.ends if end.context.get(process) is killed]:
+            end.close()
+
+    def _assert_alive(self) -> None:
+        if process.get() in self._killed:
+            raise OSError(errno.ENETDOWN, "this process was killed")
+
     def _line_to(self, url: str) -> Line:
         return self._line(self._address(_place(url)))
 
     def _line(self, address: Address) -> Line:
-        return self._lines.setdefault(address, Line(LATENCY))
+        return self._lines.setdefault(address, Line(LATENCY, self._spread))
 
     def _address(self, place: str) -> Address:
         host, _, port = place.rpartition(":")
@@ -105,11 +127,12 @@ class Network:
         Raises:
             OSError: the address is in use.
         """
+        self._assert_alive()
         address = Address(host and self._address(f"{host}:0").host, port or next(self._free_ports))
         if address in self._servers:
             raise OSError(errno.EADDRINUSE, f"cannot listen on {address}: it is in use")
-        self._servers[address] = new_connection
-        return Server(address, lambda: self._servers.pop(address, None))
+        server = self._servers[address] = Server(address, new_connection, copy_context(), self._servers)
+        return server
 
     async def connect(self, new_connection: Callable[[], P], place: str) -> tuple[End, P]:
         """Connect to the server at HOST:PORT.
@@ -120,14 +143,23 @@ class Network:
         address = self._address(place)
         line = self._line(address)
         self._hear(address, b"connect")
-        await asyncio.sleep(2 * line.latency)
+        await asyncio.sleep(2 * line.under_way())
         await line.open.wait()
-        serve = self._servers.get(address) or self._servers.get(Address(None, address.port))
-        if serve is None:
+        self._assert_alive()
+        server = self._servers.get(address) or self._servers.get(Address(None, address.port))
+        if server is None:
             raise ConnectionRefusedError(errno.ECONNREFUSED, f"nothing listens on {address}")
         protocol = new_connection()
-        origin = Address(LOOPBACK if address.host == LOOPBACK else ELSEWHERE, next(self._free_ports))
-        end = line.connect(protocol, serve(), origin, address, listener=lambda sent: self._hear(address, sent))
+        local = ipaddress.ip_address(address.host or LOOPBACK).is_loopback
+        origin = Address(LOOPBACK if local else ELSEWHERE, next(self._free_ports))
+        end = line.connect(
+            protocol,
+            server.context.run(server.new_connection),
+            origin,
+            address,
+            contexts=(copy_context(), server.context.copy()),
+            listener=lambda sent: self._hear(address, sent),
+        )
         return end, protocol
 
     def _hear(self, server: Address, sent: bytes) -> None:
@@ -140,7 +172,14 @@ class Server:
     """A server that accepts connections until it is closed."""
 
     address: Address
-    close: Callable[[], object]
+    new_connection: NewConnection
+    context: Context
+    _listening: dict[Address, "Server"]
+
+    def close(self) -> None:
+        """Accept no more connections."""
+        if self._listening.get(self.address) is self:
+            del self._listening[self.address]
 
     @property
     def sockets(self) -> Sequence["Server"]:

@@ -1,7 +1,7 @@
 """Outages that last for hours: nothing leaves, and what was missed is there soon after."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pytest
 
@@ -10,7 +10,7 @@ from tests.fakes.kubernetes import FakeCluster
 from tests.objects import isvc
 from tests.simulation.loop import simulate, simulated
 from tests.simulation.network import Heard, Network
-from tests.simulation.pod import CONNECTOR_RUN, SERVICES, Pod, Program
+from tests.simulation.pod import CONNECTOR_RUN, SERVICES, Pod
 from tests.simulation.world import DEPLOYED, EVERYTHING, MINUTE, REGISTERED, now, uris, world
 from tests.waiting import eventually
 
@@ -29,7 +29,7 @@ async def test_a_model_stays_while_the_api_server_hangs(network: Network) -> Non
 @pytest.mark.parametrize("programs", [SERVICES, CONNECTOR_RUN], ids=["pod", "connector run"])
 @simulated
 async def test_nothing_leaves_while_the_api_server_is_down_and_changes_are_served_soon_after(
-    programs: Mapping[str, Program],
+    programs: Mapping[str, Sequence[str]],
 ) -> None:
     async with world(programs=programs) as it:
         await it.cluster.go_down()

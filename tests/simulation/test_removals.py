@@ -1,7 +1,7 @@
 """Models that are in doubt stay for as long as is promised, and no longer."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pytest
 from structlog.testing import capture_logs
@@ -11,7 +11,7 @@ from common.removals import HOLD
 from services.normalizer.settings import NormalizerSettings
 from tests.objects import isvc
 from tests.simulation.loop import simulated
-from tests.simulation.pod import CONNECTOR_RUN, SERVICES, Program
+from tests.simulation.pod import CONNECTOR_RUN, SERVICES
 from tests.simulation.world import DEPLOYED, EVERYTHING, MINUTE, REGISTERED, now, uris, world
 
 GRACE = NormalizerSettings.model_fields["not_ready_grace"].default
@@ -20,7 +20,7 @@ GRACE = NormalizerSettings.model_fields["not_ready_grace"].default
 @pytest.mark.parametrize("programs", [SERVICES, CONNECTOR_RUN], ids=["pod", "connector run"])
 @simulated
 async def test_models_that_a_list_lacks_stay_for_the_hold_and_leave_when_it_ends(
-    programs: Mapping[str, Program],
+    programs: Mapping[str, Sequence[str]],
 ) -> None:
     async with world(programs=programs) as it:
         with capture_logs() as logs:
@@ -43,9 +43,9 @@ async def test_the_restart_of_a_service_neither_shortens_nor_prolongs_a_hold(nam
         await it.lose(*DEPLOYED[1:])
         due = now() + HOLD
         await it.still_serves(EVERYTHING, until=due - HOLD / 2)
-        await it.pod.stop(name)
+        await it.pod.processes[name].stop()
         await asyncio.sleep(5)
-        it.pod.start(name)
+        await it.pod.processes[name].start()
         await it.serves(EVERYTHING, within=MINUTE)
         await it.still_serves(EVERYTHING, until=due - 10)
         await it.serves(uris(DEPLOYED[0]) | REGISTERED, within=MINUTE)

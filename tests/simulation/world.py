@@ -1,14 +1,14 @@
 """A cluster with models, a registry with others, and the pod that follows both, in a simulation."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from tests.fakes.kubernetes import FakeCluster
 from tests.fakes.registry import FakeRegistry
 from tests.objects import isvc
-from tests.simulation.pod import SERVICES, Pod, Program
+from tests.simulation.pod import SERVICES, Pod
 from tests.waiting import eventually
 
 MINUTE = 60.0
@@ -63,7 +63,7 @@ class World:
 
 
 @asynccontextmanager
-async def world(*, programs: Mapping[str, Program] = SERVICES, **variables: str) -> AsyncIterator[World]:
+async def world(*, programs: Mapping[str, Sequence[str]] = SERVICES, **variables: str) -> AsyncIterator[World]:
     """A world in which all models are served."""
     async with FakeCluster() as cluster, FakeRegistry() as registry:
         for name in DEPLOYED:

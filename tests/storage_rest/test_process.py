@@ -151,7 +151,7 @@ async def test_a_cache_in_a_file(tmp_path: Path) -> None:
         (
             [],
             {"STORAGE_TYPE": "Github"},
-            "STORAGE_TYPE is 'Github': Input should be 'ConfigMap', 'File' or 'Memory'",
+            "STORAGE_TYPE is 'Github': expected 'ConfigMap', 'File' or 'Memory'",
             2,
         ),
         (["--address", "nowhere"], {}, "is not an address", 2),

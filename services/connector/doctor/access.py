@@ -19,6 +19,8 @@ from services.connector.doctor.report import Finding
 
 SKEW = 60.0
 """Largest difference between two clocks, in seconds."""
+_ACCOUNTS = "system:serviceaccount:"
+_OWN_NAMESPACE = "- name: POD_NAMESPACE\n  valueFrom: {fieldRef: {fieldPath: metadata.namespace}}"
 _PROXIES = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy")
 
 
@@ -61,7 +63,8 @@ def judge_login(login: Login) -> list[Finding]:
         findings.append(_unreached(login, login.ahead))
         return findings
     if abs(login.ahead) > SKEW:
-        ahead = counted(round(abs(login.ahead)), "second")
+        seconds = abs(login.ahead)
+        ahead = counted(round(seconds), "second") if seconds < 1800 else counted(round(seconds / 60), "minute")
         direction = "ahead of" if login.ahead > 0 else "behind"
         findings.append(
             Finding(
@@ -77,8 +80,7 @@ def judge_login(login: Login) -> list[Finding]:
             Finding(
                 "fault",
                 "the namespace of the cache is not known",
-                "set it in the env of the container:\n"
-                "- name: POD_NAMESPACE\n  valueFrom: {fieldRef: {fieldPath: metadata.namespace}}",
+                f"set it in the env of the container:\n{_OWN_NAMESPACE}",
             )
         )
     return findings
@@ -117,9 +119,21 @@ def _account(login: Login) -> list[Finding]:
     user = login.user
     if isinstance(user, RemoteError):
         return [Finding("skipped", f"the account of these credentials cannot be determined: {user}")]
-    if user.endswith(f":{ROLE}") or not login.credentials.namespace or not login.has_cache:
+    namespace = login.credentials.namespace
+    if not namespace or not login.has_cache:
         return [Finding("ok", f"the account is {user}")]
-    account = f"system:serviceaccount:{login.credentials.namespace}:{ROLE}"
+    own = user.removeprefix(_ACCOUNTS).partition(":")[0] if user.startswith(_ACCOUNTS) else namespace
+    if own != namespace:
+        return [
+            Finding(
+                "warning",
+                f"the account is {user}, but the namespace of the cache is {namespace}",
+                f"if the pod is in namespace {own}, correct POD_NAMESPACE in the container's env:\n{_OWN_NAMESPACE}",
+            )
+        ]
+    if user.endswith(f":{ROLE}"):
+        return [Finding("ok", f"the account is {user}")]
+    account = f"{_ACCOUNTS}{namespace}:{ROLE}"
     return [
         Finding(
             "warning",

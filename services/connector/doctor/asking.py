@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from typing import Any, Self, TypeAlias, TypeVar
 from urllib.parse import quote
 
@@ -130,6 +131,16 @@ class ApiServerClient:
             return await self._http.request(method, path, **options)
         except RemoteError as error:
             return error
+
+
+def is_forbidden(answer: object) -> bool:
+    """Return whether an answer is that RBAC denies the request; webhooks and quotas answer 403 too."""
+    return isinstance(answer, StatusError) and answer.status == HTTPStatus.FORBIDDEN and " cannot " in answer.reason
+
+
+def short(error: RemoteError) -> str:
+    """Return an error in words; a right that is missing is named in full elsewhere."""
+    return "the right is missing" if is_forbidden(error) else str(error)
 
 
 def plurals(document: Mapping[str, Any]) -> Iterable[str]:

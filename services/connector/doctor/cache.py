@@ -7,14 +7,30 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from common.http.client import RemoteError, StatusError
-from common.kube.errors import ROLE
+from common.http.client import RETRIED, RemoteError, StatusError
+from common.kube.errors import remedy_of
 from common.wire import Upsert, parse_storage_body
 from common.words import counted, listed
-from services.connector.doctor.asking import Asked
-from services.connector.doctor.report import Finding
+from services.connector.doctor.asking import Asked, is_forbidden
+from services.connector.doctor.report import MISSING_RULE, Finding
 from services.storage_rest.stores.families import BASE, CARDS_BASE
 from services.storage_rest.stores.objects import COMPLETE, LIMIT
+
+_REFUSED = (
+    "a quota or an admission policy refuses the write; the message names it:\n"
+    "kubectl get resourcequota -n {namespace}\n"
+    "kubectl get validatingwebhookconfigurations,mutatingwebhookconfigurations"
+)
+_EXEMPT = "exempt the ConfigMaps whose names begin with bac-import-model in namespace {namespace} from it"
+_REFUSALS = {
+    "exceeded quota": "kubectl describe resourcequota -n {namespace}     # raise the limit that the message names, or "
+    "delete what is not needed",
+    "being terminated": "namespace {namespace} is being deleted: wait until it is gone, and create it again",
+    "failed calling webhook": "the webhook that the message names does not answer: repair it, or " + _EXEMPT,
+    "admission webhook": "the webhook that the message names refuses the write: meet its rule, or " + _EXEMPT,
+    "validatingadmissionpolicy": "the policy that the message names refuses the write: meet its rule, or " + _EXEMPT,
+}
+"""What to do about a refused write, by words in the API server's answer (in lower case), the most precise first."""
 
 
 def judge_cache(
@@ -24,11 +40,11 @@ def judge_cache(
 
     Missing models are kept for `hold` seconds; `now` is in seconds since the epoch.
     """
+    if is_forbidden(found) and is_forbidden(write):
+        return [Finding("fault", "the cache cannot be read, nor written: the rights are missing", MISSING_RULE)]
     if isinstance(found, RemoteError):
-        return [
-            Finding("fault", f"the cache cannot be read: {found}", '"Rights" above shows the missing rule'),
-            *_judge_write(write),
-        ]
+        remedy = MISSING_RULE if is_forbidden(found) else remedy_of(found)
+        return [Finding("fault", f"the cache cannot be read: {found}", remedy), *_judge_write(write, namespace)]
     maps = [each for each in found if _is_ours(str(each["metadata"]["name"]))]
     entries = entries_of(found)
     findings: list[Finding] = []
@@ -47,7 +63,7 @@ def judge_cache(
         findings.append(Finding("ok", f"{counted(models, 'model')}{cards} {where}"))
         findings += _judge_contents(entries, namespace)
         findings += _judge_leaving(entries, hold=hold, now=now)
-    return [*findings, *_judge_write(write)]
+    return [*findings, *_judge_write(write, namespace)]
 
 
 def entries_of(config_maps: Sequence[Any]) -> list[Any]:
@@ -143,14 +159,14 @@ def _annotations(obj: Mapping[str, Any]) -> Mapping[str, str]:
     return obj["metadata"].get("annotations") or {}
 
 
-def _judge_write(write: Asked[None]) -> list[Finding]:
+def _judge_write(write: Asked[None], namespace: str) -> list[Finding]:
     if write is None:
         return [Finding("ok", "the cache can be written (tested with a dry run)")]
-    remedy = ""
-    if isinstance(write, StatusError) and write.status == 403:
-        remedy = (
-            f"the Role {ROLE} in that namespace must allow to create and patch configmaps, and a RoleBinding must give "
-            'it to the account: see "Rights" above.\nIf both are correct, a quota or an admission policy refuses the '
-            "write; the message names it"
-        )
-    return [Finding("fault", f"the cache cannot be written: {write}", remedy)]
+    if is_forbidden(write):
+        return [Finding("fault", f"the cache cannot be written: {write}", MISSING_RULE)]
+    said = str(write).lower()
+    remedy = next((remedy for words, remedy in _REFUSALS.items() if words in said), "")
+    if not remedy:
+        is_refused = isinstance(write, StatusError) and 400 <= write.status < 500 and write.status not in RETRIED
+        remedy = _REFUSED if is_refused else remedy_of(write)
+    return [Finding("fault", f"the cache cannot be written: {write}", remedy.format(namespace=namespace))]

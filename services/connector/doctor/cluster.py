@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from common import __version__
-from common.http.client import RemoteError
+from common.http.client import RemoteError, TimedOut
 from common.kube.credentials import Credentials, CredentialsError
 from common.kube.resources import (
     GATEWAYS,
@@ -22,7 +22,7 @@ from common.metrics import Metrics
 from common.trust import TrustError
 from services.connector.doctor import access, rights, sources
 from services.connector.doctor.asking import ApiServerClient, Asked
-from services.connector.doctor.registries import RegistryObjects, discovery_of, first_page, search
+from services.connector.doctor.registries import FirstPage, RegistryObjects, discovery_of, first_page, search
 from services.connector.doctor.report import Finding, Step
 from services.connector.doctor.settings import Settings
 from services.connector.doctor.steps import DoctorOptions, run_step
@@ -95,7 +95,7 @@ class ClusterExamination:
 
     async def step(self, name: str, title: str, work: Callable[[], Awaitable[list[Finding]]]) -> Step:
         """Run one step of this cluster."""
-        return await run_step(name, title, work, timeout=self.options.timeout, cluster=self.name)
+        return await run_step(name, title, work, options=self.options, cluster=self.name)
 
     async def steps(self) -> AsyncIterator[Step]:
         """Yield the steps in order from the source to Backstage, each when it and those before it are done."""
@@ -256,17 +256,29 @@ class ClusterExamination:
         try:
             connector = self.connector()
         except TrustError as error:
-            remedy = "mount a file with certificates in PEM format into the container that reads registries"
+            remedy = (
+                "mount a file with certificates in PEM format into the container that reads registries; to look into "
+                "it:\nopenssl x509 -noout -subject -enddate -in FILE"
+            )
             return [Finding("fault", f"the certificates of registries cannot be verified: {error}", remedy)]
         discovery, findings = await self.discover()
         refs = (*discovery.refs, *self.purpose.servers)
-        answers = await asyncio.gather(*(first_page(connector, ref) for ref in refs))
+        answers = await asyncio.gather(*(self._first_page(connector, ref) for ref in refs))
+        refused = self.has_way and self.api is None and self.settings.model_registry_token is None
         probes = [
-            sources.Probe(ref=ref, answer=answer, sent_token=connector.authenticates(ref))
+            sources.Probe(ref=ref, answer=answer, sent_token=connector.authenticates(ref), refused=refused)
             for ref, answer in zip(refs, answers, strict=True)
         ]
         looked_for = self.wanted.registries.names if self.wanted.searched and self.api is not None else None
         return [*findings, *sources.judge_registries(discovery, probes, looked_for)]
+
+    async def _first_page(self, connector: Connector, ref: SourceRef) -> Asked[FirstPage]:
+        """Return the first page of a server; one that hangs is named before the time of the step is over."""
+        try:
+            async with asyncio.timeout(self.options.timeout * 0.7):
+                return await first_page(connector, ref)
+        except TimeoutError:
+            return TimedOut(ref.url)
 
     async def discover(self) -> tuple[Discovery, list[Finding]]:
         """Return the registries and catalogs, and what could not be searched for more."""

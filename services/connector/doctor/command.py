@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeVar
 import click
 
 from common import LOCATION, NORMALIZER, STORAGE
-from common.commandline import finish, reported
+from common.commandline import finish, print_out, reported
 from services.connector.doctor.report import COLOURS, Report, Step, lines_of
 from services.connector.doctor.steps import LOCATION_URL, NORMALIZER_URL, STORAGE_URL
 
@@ -24,7 +24,13 @@ _OPTIONS = (
         show_default=True,
         help="How to print.",
     ),
-    click.option("--timeout", type=float, default=15.0, show_default=True, help="Seconds that each step may take."),
+    click.option(
+        "--timeout",
+        type=click.FloatRange(min=0, min_open=True),
+        default=15.0,
+        show_default=True,
+        help="Seconds that each step may take.",
+    ),
     click.option(
         "--fail-on",
         type=click.Choice(["fault", "warning"]),
@@ -87,6 +93,8 @@ def model_command(name: str, **options: Any) -> None:
     """
     from services.connector.doctor.tracing import trace
 
+    if not name.strip():
+        raise click.UsageError("NAME is empty: give the name of a model")
     _run(lambda given: trace(given, name), **options)
 
 
@@ -125,12 +133,12 @@ def _run(
 
     with reported("connector", OSError):
         report = finish(run())
-    click.echo(json.dumps(report.as_json(), indent=2, ensure_ascii=False) if output == "json" else report.summary)
+    print_out(json.dumps(report.as_json(), indent=2, ensure_ascii=False) if output == "json" else report.summary)
     sys.exit(report.status(fail_on))
 
 
 def _print(step: Step, before: Step | None) -> None:
     for verdict, line in lines_of(step, before):
         is_title = line in (step.title, f"  {step.title}", f"Cluster {step.cluster}")
-        click.secho(line, fg=COLOURS[verdict] if verdict else None, bold=is_title)
-    click.echo()
+        print_out(line, fg=COLOURS[verdict] if verdict else None, bold=is_title)
+    print_out("")

@@ -112,7 +112,7 @@ class Examination:
 
     async def step(self, name: str, title: str, work: Callable[[], Awaitable[list[Finding]]]) -> Step:
         """Run a step that does not belong to a cluster."""
-        return await run_step(name, title, work, timeout=self.options.timeout)
+        return await run_step(name, title, work, options=self.options)
 
     async def find_clusters(self) -> list[Finding]:
         """Read the list of clusters; the one with the cache is included even if the list cannot be read."""
@@ -232,7 +232,10 @@ async def _report(url: str, timeout: float) -> Asked[Mapping[str, Any]]:
     if isinstance(answer, StatusError) and answer.status == 503:
         parsed = _object(answer.body)
         return answer if isinstance(parsed, RemoteError) else parsed
-    return _object(answer)
+    found = _object(answer)
+    if isinstance(found, Mapping) and not isinstance(found.get("conditions"), list):
+        return RemoteError(f"{url}/readyz: something other than the connector answers there")
+    return found
 
 
 async def ask_running(options: DoctorOptions, path: str, kind: type[P]) -> Asked[P]:

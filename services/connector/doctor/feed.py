@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from common import LOCATION
-from common.http.client import RemoteError, Unreachable
+from common.http.client import UNKNOWN_PATH, RemoteError, StatusError, Unreachable
 from common.words import counted
 from services.connector.doctor.asking import Asked
 from services.connector.doctor.report import Finding
@@ -101,6 +101,12 @@ def _conditions(ready: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def _judge_service(service: str, answer: Asked[Mapping[str, Any]], *, inside: bool) -> Iterator[Finding]:
+    if isinstance(answer, StatusError) and answer.status in UNKNOWN_PATH:
+        message = (
+            f"{service} is another program, such as an original sidecar: it has no /readyz, so its state is unknown"
+        )
+        yield Finding("skipped", message)
+        return
     if isinstance(answer, RemoteError):
         yield Finding(
             "fault" if inside else "skipped",

@@ -12,6 +12,10 @@ MARKS: dict[FindingVerdict, str] = {"ok": "✓", "warning": "!", "fault": "✗",
 COLOURS: dict[FindingVerdict, str] = {"ok": "green", "warning": "yellow", "fault": "red", "skipped": "bright_black"}
 
 
+MISSING_RULE = '"Rights" above shows the missing rule'
+"""The remedy where a step fails for want of a right, which has its own finding."""
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """A finding in one line, and its remedy: a command or YAML, which may have several lines."""

@@ -136,13 +136,21 @@ def judge_rights(
         ]
     missing = {right: [verb for verb in right.verbs if not answers[right, verb]] for right in rights}
     findings = list(_nothing_at_all(rights, missing, further))
-    for right in rights:
+    # One missing binding is one cause: the rules that it would give are not listed then.
+    told = [right for right in rights if not findings or right.resource == CONFIG_MAPS]
+    for right in told:
         if not missing[right]:
             findings.append(Finding("ok", f"may {', '.join(right.verbs)} {right}, {right.purpose}"))
         else:
             lacking = ", ".join(missing[right])
             verdict: FindingVerdict = "warning" if right.component else "fault"
-            findings.append(Finding(verdict, f"may not {lacking} {right}, {right.purpose}", _rule(right, further)))
+            findings.append(
+                Finding(
+                    verdict,
+                    f"may not {lacking} {right}, {right.purpose}",
+                    _rule(right, further, all_=missing[right] == list(right.verbs)),
+                )
+            )
     return findings
 
 
@@ -162,10 +170,13 @@ def _nothing_at_all(rights: Sequence[Right], missing: Mapping[Right, list[str]],
         )
 
 
-def _rule(right: Right, further: bool) -> str:
+def _rule(right: Right, further: bool, *, all_: bool) -> str:
+    """Return the rule to add; where `all_` verbs are missing, the binding may be what is wrong."""
     kind = "Role" if right.namespace else "ClusterRole"
     where = f" in namespace {right.namespace}" if right.namespace else ""
     verbs = ", ".join(f'"{verb}"' for verb in right.verbs)
+    bound = f"\nkubectl get {kind.lower()}binding {ROLE}{f' -n {right.namespace}' if right.namespace else ''} -o yaml"
+    bound = f"{bound}     # its subjects must contain the account with its namespace" if all_ else ""
     overlay = "deploy/clusters/account" if further else "your overlay"
     offered = (
         f"\nor add deploy/rbac/components/{right.component} to the components of {overlay}" if right.component else ""
@@ -174,5 +185,5 @@ def _rule(right: Right, further: bool) -> str:
         f"add this rule to the {kind} {ROLE}{where}, and check that a binding gives it to the account:\n"
         f'- apiGroups: ["{right.resource.group}"]\n'
         f'  resources: ["{right.resource.plural}"]\n'
-        f"  verbs: [{verbs}]{offered}"
+        f"  verbs: [{verbs}]{offered}{bound}"
     )

@@ -7,11 +7,12 @@ from http import HTTPStatus
 from typing import Any
 
 from common.http.client import RemoteError, StatusError
+from common.kube.errors import remedy_of
 from common.kube.resources import INFERENCE_SERVICES
 from common.words import counted
-from services.connector.doctor.asking import Asked
+from services.connector.doctor.asking import Asked, is_forbidden, short
 from services.connector.doctor.registries import FirstPage
-from services.connector.doctor.report import Finding
+from services.connector.doctor.report import MISSING_RULE, Finding
 from services.normalizer.facts import DeploymentKind
 from services.normalizer.hidden import unready
 from services.normalizer.normalize.deployment import Deployment
@@ -32,6 +33,8 @@ class Probe:
     answer: Asked[FirstPage]
     sent_token: bool
     """Whether the request contained the token."""
+    refused: bool = False
+    """Whether the cluster's own API server does not accept the token that it contained, or there is none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,9 +55,9 @@ def judge_models(
         where = f"in namespace {each.namespace}" if each.namespace else "in any namespace"
         if isinstance(each.answer, RemoteError):
             optional = each.kind == "LLMInferenceService"
-            text = f"{each.kind}s {where} cannot be listed: {each.answer}"
+            text = f"{each.kind}s {where} cannot be listed: {short(each.answer)}"
             is_absent = isinstance(each.answer, StatusError) and each.answer.status == HTTPStatus.NOT_FOUND
-            remedy = f'"{"Kinds" if is_absent else "Rights"}" above shows what is missing'
+            remedy = '"Kinds" above shows what is missing' if is_absent else _remedy(each.answer)
             findings.append(Finding("warning" if optional else "fault", text, remedy))
         elif not each.answer and each.kind == "InferenceService":
             findings.append(_judge_nothing(where, each.namespace, setting))
@@ -105,12 +108,16 @@ def judge_search(found: Mapping[str, Asked[Sequence[Any]]]) -> list[Finding]:
     return [
         Finding(
             "warning",
-            f"{kind} cannot be searched for model registries: {answer}",
-            '"Rights" above shows the missing rule',
+            f"{kind} cannot be searched for model registries: {short(answer)}",
+            _remedy(answer),
         )
         for kind, answer in found.items()
         if isinstance(answer, RemoteError)
     ]
+
+
+def _remedy(error: RemoteError) -> str:
+    return MISSING_RULE if is_forbidden(error) else remedy_of(error)
 
 
 def judge_registries(discovery: Discovery, probes: Sequence[Probe], looked_for: SettingNames | None) -> list[Finding]:
@@ -163,7 +170,9 @@ def _judge_probe(probe: Probe) -> Finding:
     if isinstance(probe.answer, RemoteError):
         fault = fault_of(ref, probe.answer)
         remedy = fault.remedy
-        if fault.kind == "unauthorized" and not probe.sent_token and ref.api == "kubeflow":
+        if fault.kind == "unauthorized" and probe.refused and ref.api == "kubeflow":
+            remedy = '"Credentials and API server" above shows what is wrong with the token'
+        elif fault.kind == "unauthorized" and not probe.sent_token and ref.api == "kubeflow":
             remedy = f"{ref.label} requires a token, and there is none to send: {ref.settings.renewal}"
         return Finding("fault", f"{asked}: {fault.reason}", remedy)
     root, count, is_last = probe.answer

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -44,11 +44,21 @@ class DoctorOptions:
     mount: Path = MOUNT
     clock: Callable[[], float] = wall_time
 
+    def filled(self, finding: Finding) -> Finding:
+        """Return a finding with the names of our namespace and pod in its commands, where they are known."""
+        environ, remedy = self.environ, finding.remedy
+        if namespace := environ.get("POD_NAMESPACE") or environ.get("NAMESPACE") or environ.get("namespace"):
+            remedy = remedy.replace("-n NAMESPACE", f"-n {namespace.strip()}")
+        if environ.get("KUBERNETES_SERVICE_HOST") and (pod := environ.get("HOSTNAME")):
+            remedy = remedy.replace(" POD ", f" {pod} ")
+        return finding if remedy == finding.remedy else replace(finding, remedy=remedy)
+
 
 async def run_step(
-    name: str, title: str, work: Callable[[], Awaitable[list[Finding]]], *, timeout: float, cluster: str = ""
+    name: str, title: str, work: Callable[[], Awaitable[list[Finding]]], *, options: DoctorOptions, cluster: str = ""
 ) -> Step:
     """Run one step; a time-out or an error becomes a finding."""
+    timeout = options.timeout
     began = time.perf_counter()
     try:
         async with asyncio.timeout(timeout):
@@ -62,4 +72,4 @@ async def run_step(
             Finding("fault", f"the doctor itself failed: {error!r}", "please report it, with the traceback in the log")
         ]
     seconds = round(time.perf_counter() - began, 3)
-    return Step(name=name, title=title, findings=tuple(findings), seconds=seconds, cluster=cluster)
+    return Step(name=name, title=title, findings=tuple(map(options.filled, findings)), seconds=seconds, cluster=cluster)

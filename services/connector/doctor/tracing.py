@@ -197,7 +197,9 @@ class _ModelSearch:
     async def ask_normalizer(self) -> list[Finding]:
         """Ask a running normalizer."""
         path = f"/explain?{urlencode({'model': self._name})}"
-        return model.judge_explanation(await ask_running(self._examination.options, path, Explanation))
+        known = any(place.deployments or place.registered for place in self._places)
+        answer = await ask_running(self._examination.options, path, Explanation)
+        return model.judge_explanation(answer, known=known)
 
 
 def _kept(config_maps: Sequence[Any]) -> Iterator[model.CacheEntry]:

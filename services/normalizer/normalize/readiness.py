@@ -98,13 +98,8 @@ def _is_of_knative(annotations: Mapping[str, Any], status: Mapping[str, Any]) ->
 
 def note_failed_update(status: Mapping[str, Any], notes: Notes) -> None:
     """Note that an update has failed, if it has, while the previous revision still answers."""
-    model = values.mapping(status.get("modelStatus"))
-    failed = (
-        values.line(model.get("transitionStatus")) in _FAILED_TRANSITIONS
-        or values.line_at(model, "states", "targetModelState") == _FAILED_STATE
-    )
+    failed, message = _failure(status)
     if failed:
-        message = values.line_at(model, "lastFailureInfo", "message")
         notes.warning(
             "revision_failed",
             _shortened(f"its latest revision failed to load{f': {message}' if message else ''}"),
@@ -112,8 +107,31 @@ def note_failed_update(status: Mapping[str, Any], notes: Notes) -> None:
         )
 
 
+def _failure(status: Mapping[str, Any]) -> tuple[bool, str]:
+    """Return whether its latest revision or the attempt at one has failed, and what KServe says of that."""
+    model = values.mapping(status.get("modelStatus"))
+    failed = (
+        values.line(model.get("transitionStatus")) in _FAILED_TRANSITIONS
+        or values.line_at(model, "states", "targetModelState") == _FAILED_STATE
+    )
+    info = values.mapping(model.get("lastFailureInfo"))
+    return failed, values.line(info.get("message")) or values.line(info.get("reason"))
+
+
 def _reason(status: Mapping[str, Any]) -> tuple[str, int]:
-    """Return why it is not ready, empty when it is, and since when (milliseconds of the epoch)."""
+    """Return why it is not ready, empty when it is, and since when (milliseconds of the epoch).
+
+    A runtime that does not exist, or a model that cannot be loaded, is only in the failure of the model's status.
+    """
+    reason, since = _unmet_of(status)
+    failed, failure = _failure(status)
+    if reason and failed and failure and failure not in reason:
+        reason = f"{reason}: {_shortened(failure)}"
+    return reason, since
+
+
+def _unmet_of(status: Mapping[str, Any]) -> tuple[str, int]:
+    """Return the condition that is not met, and since when; an empty text when there is none."""
     conditions = [values.mapping(condition) for condition in values.items(status.get("conditions"))]
     ready = next((condition for condition in conditions if condition.get("type") == _READY), None)
     if ready is not None:

@@ -88,6 +88,8 @@ def _phrase(error: StatusError) -> str:
 
 
 def _of_status(ref: SourceRef, error: StatusError) -> tuple[FaultKind, str]:
+    if error.expects:
+        return "answer", _other_scheme(ref, error.expects)
     if ref.api != "kubeflow" and (remedy := _of_credentials(ref, error.status)):
         return remedy
     match error.status:
@@ -96,8 +98,7 @@ def _of_status(ref: SourceRef, error: StatusError) -> tuple[FaultKind, str]:
         case 403:
             return "forbidden", _role_binding(ref)
         case 404:
-            starts = "; a catalog that is starting also answers so for a minute" if ref.kind == "catalog" else ""
-            return "absent", f"there is no model {ref.kind} API below {ref.url}: {_correct(ref)}{starts}"
+            return "absent", _no_api(ref)
         case 429:
             return (
                 "unavailable",
@@ -111,9 +112,21 @@ def _of_status(ref: SourceRef, error: StatusError) -> tuple[FaultKind, str]:
         case 500:
             return "error", f"check the database of {ref.label}, without which it answers so, and then its log"
         case status if 300 <= status < 400:
-            return "answer", f"{ref.url} redirects to another address, perhaps to a login page: {_correct(ref)}"
+            return (
+                "answer",
+                "if that is a login page, a proxy in front of the API does not accept bearer tokens: name an address "
+                f"of the API itself, such as its Service; the present one comes from {ref.origin}",
+            )
         case _:
             return "error", f"look for the cause in the log of {ref.label}"
+
+
+def _no_api(ref: SourceRef) -> str:
+    root, path, _ = ref.url.partition("/api/model_")
+    if path:
+        return f"write {root} without /api in {ref.origin}: the connector adds the path of the API"
+    starts = "; a catalog that is starting also answers so for a minute" if ref.kind == "catalog" else ""
+    return f"there is no model {ref.kind} API below {ref.url}: {_correct(ref)}{starts}"
 
 
 def _of_credentials(ref: SourceRef, status: int) -> tuple[FaultKind, str] | None:
@@ -137,6 +150,14 @@ def _of_credentials(ref: SourceRef, status: int) -> tuple[FaultKind, str] | None
 
 def _of_transport(ref: SourceRef, error: Unreachable) -> tuple[FaultKind, str]:
     host = urlsplit(ref.url).hostname
+    if error.expects:
+        return "unreachable", _other_scheme(ref, error.expects)
+    if error.proxy:
+        kind: FaultKind = "timeout" if isinstance(error, TimedOut) else "unreachable"
+        return kind, (
+            f"check the proxy {error.proxy}, which HTTPS_PROXY, HTTP_PROXY or ALL_PROXY names; if {host} is to be "
+            "reached without it, add the host to NO_PROXY"
+        )
     if isinstance(error, NotTrusted):
         return "certificate", (
             f"set {ref.settings.authority} to a file with the certificate of its authority; or add {host} to "
@@ -152,7 +173,18 @@ def _of_transport(ref: SourceRef, error: Unreachable) -> tuple[FaultKind, str]:
             "timeout",
             f"check the pods of {ref.label}, and whether a network policy or firewall blocks the way to it",
         )
-    return "unreachable", f"check that {ref.label} runs, and that no network policy or firewall blocks the way to it"
+    if error.cause.endswith("connection refused"):
+        return (
+            "unreachable",
+            f"check that {ref.label} runs, and that its port is right in the address from {ref.origin}",
+        )
+    hint = "; if it expects TLS, its address must begin with https://" if ref.url.startswith("http:") else ""
+    return "unreachable", f"check that {ref.label} runs, and that no network policy or firewall blocks the way{hint}"
+
+
+def _other_scheme(ref: SourceRef, expected: str) -> str:
+    written = urlsplit(ref.url).scheme
+    return f"write {expected}:// instead of {written}:// in the address, which comes from {ref.origin}"
 
 
 def _role_binding(ref: SourceRef) -> str:

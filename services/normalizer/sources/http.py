@@ -119,8 +119,9 @@ class Remote:
                 raise TooLarge(f"{self.ref.url}{path}: the answer would take about {room} bytes of memory")
             try:
                 return json.loads(body), len(body)
-            except (ValueError, RecursionError) as error:
-                raise BadAnswer(f"{self.ref.url}{path}: 200 with something that is not JSON: {error}") from None
+            except (ValueError, RecursionError):
+                came = "a web page" if body.lstrip()[:1] == b"<" else "something else"
+                raise BadAnswer(f"{self.ref.url}{path}: 200, but {came} instead of JSON") from None
 
     async def _read(self, path: str, params: Mapping[str, str] | None, held: AsyncExitStack) -> bytearray:
         body = bytearray()

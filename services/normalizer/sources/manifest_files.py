@@ -63,11 +63,15 @@ class Manifest(NamedTuple):
 
 
 class DocumentFault(NamedTuple):
-    """A document that cannot be read. `template`: it is one that has to be rendered first, and so no manifest."""
+    """A document that cannot be read, and what to do unless that is obvious.
+
+    `template` is a placeholder in it, if it is one that has to be rendered first, and so no manifest.
+    """
 
     place: Place
     message: str
-    template: bool = False
+    template: str = ""
+    remedy: str = ""
 
 
 class FileContents(NamedTuple):
@@ -131,9 +135,9 @@ def read_bytes(raw: bytes, path: str, *, everything: bool = False) -> FileConten
         text = decoded(raw)
     except UnicodeDecodeError as error:
         message = f"it is neither UTF-8 nor marked as UTF-16 (byte {error.start})"
-        return FileContents(
-            faults=(DocumentFault(Place(path), message),) if everything or _OURS.encode() in raw else ()
-        )
+        remedy = "save it as UTF-8; if it is Latin-1: iconv -f ISO-8859-1 -t UTF-8 FILE > NEW"
+        fault = DocumentFault(Place(path, raw.count(b"\n", 0, error.start) + 1), message, remedy=remedy)
+        return FileContents(faults=(fault,) if everything or _OURS.encode() in raw else ())
     manifests: list[Manifest] = []
     faults: list[DocumentFault] = []
     for document, line in _documents(text):
@@ -143,7 +147,7 @@ def read_bytes(raw: bytes, path: str, *, everything: bool = False) -> FileConten
             manifests += [Manifest(_kept(obj), Place(path, line + at)) for obj, at in _objects(document)]
         except UnreadableError as error:
             if everything or _OURS in document:
-                template = _is_template(document)
+                template = _placeholder_of(document)
                 faults.append(DocumentFault(Place(path, line + error.line), error.message, template))
     return FileContents(tuple(manifests), tuple(faults))
 
@@ -211,16 +215,21 @@ def _documents(text: str) -> Iterator[tuple[str, int]]:
         line += text.count("\n", start, end)
 
 
-def _is_template(document: str) -> bool:
-    """Return whether an unreadable document is a template: filled in it could be read, or it has control structures."""
+def _placeholder_of(document: str) -> str:
+    """Return a placeholder of an unreadable document that is a template, empty if it is none.
+
+    It is one if it could be read when it is filled in, or if it has control structures.
+    """
     filled = _PLACEHOLDER.sub("x", _ACTION.sub("", document))
     if filled == document:
-        return False
+        return ""
+    control = _CONTROL.search(document)
+    found = control or _PLACEHOLDER.search(document) or _ACTION.search(document)
     try:
         parse_objects(filled)
     except UnreadableError:
-        return _CONTROL.search(document) is not None
-    return True
+        found = control
+    return document[found.start() :].partition("\n")[0] if found else ""
 
 
 def _objects(document: str) -> Iterator[tuple[dict[str, Any], int]]:

@@ -139,5 +139,5 @@ def _kept(former: FileFacts, current: FileFacts) -> FileFacts:
     read = {each.written for each in current.objects}
     kept = tuple(each for each in former.objects if each.written not in read)
     # It was a manifest before, so it is no template now.
-    faults = tuple(fault._replace(template=False) for fault in current.faults) if kept else current.faults
+    faults = tuple(fault._replace(template="") for fault in current.faults) if kept else current.faults
     return FileFacts((*current.objects, *kept), faults)

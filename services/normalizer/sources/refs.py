@@ -36,6 +36,9 @@ class SettingNames:
 
 
 OF_ENVIRONMENT = SettingNames()
+OF_KFMR_TOKEN = SettingNames(
+    renewal="set KFMR_TOKEN to a valid token, or remove it, so that the token of the service account is sent"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -73,7 +73,7 @@ async def test_what_may_pass_is_tried_again(status: int) -> None:
     assert len(remote.asked) == 2
 
 
-@pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 410, 422, 500, 301])
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 410, 422, 500])
 async def test_what_will_not_pass_is_reported_at_once(status: int) -> None:
     remote = Remote((status, {"Location": "http://127.0.0.1:1/"}, b'{"detail": "the reason"}'))
     async with remote.running() as url, client(url) as http:
@@ -139,6 +139,29 @@ async def test_a_server_without_tls_is_told_from_one_that_is_away() -> None:
     async with Remote().running() as url, client(url.replace("http:", "https:"), attempts=1) as http:
         with pytest.raises(Unreachable, match=r"it does not speak TLS: is its URL http:// instead of https://\?"):
             await http.request("GET", "/x")
+
+
+async def test_where_a_redirect_leads_is_said_without_what_may_be_secret() -> None:
+    remote = Remote((302, {"Location": "https://me:secret@login.example.com/start?state=secret"}, b"302: Found"))
+    async with remote.running() as url, client(url) as http:
+        with pytest.raises(StatusError, match=r": 302 redirects to https://login\.example\.com/start\Z") as caught:
+            await http.request("GET", "/x")
+    assert caught.value.expects == ""
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "body"),
+    [
+        (400, {}, b"Client sent an HTTP request to an HTTPS server.\n"),
+        (400, {}, b"<html><h1>400 Bad Request</h1><p>The plain HTTP request was sent to HTTPS port</p></html>"),
+    ],
+    ids=["Go", "nginx"],
+)
+async def test_a_server_that_expects_tls_is_recognised(status: int, headers: dict[str, str], body: bytes) -> None:
+    async with Remote((status, headers, body)).running() as url, client(url) as http:
+        with pytest.raises(StatusError) as caught:
+            await http.request("GET", "/x")
+    assert caught.value.expects == "https"
 
 
 async def test_an_answer_over_the_limit_is_not_taken() -> None:

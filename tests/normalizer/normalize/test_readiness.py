@@ -66,6 +66,39 @@ def test_condition_message_is_part_of_the_reason() -> None:
 
 
 @pytest.mark.parametrize(
+    ("conditions", "model_status", "reason"),
+    [
+        (
+            [],
+            {"transitionStatus": "InvalidSpec", "lastFailureInfo": {"message": "No runtime found: vllm"}},
+            "it has no condition Ready yet, and its model's transition status is InvalidSpec: No runtime found: vllm",
+        ),
+        (
+            [{"type": "Ready", "status": "False"}],
+            {"states": {"targetModelState": "FailedToLoad"}, "lastFailureInfo": {"reason": "ModelLoadFailed"}},
+            "its condition Ready is False: ModelLoadFailed",
+        ),
+        (
+            [{"type": "Ready", "status": "False", "message": "no such bucket"}],
+            {"transitionStatus": "BlockedByFailedLoad", "lastFailureInfo": {"message": "no such bucket"}},
+            "its condition Ready is False: no such bucket",
+        ),
+        (
+            [{"type": "Ready", "status": "False", "message": "scaling"}],
+            {"transitionStatus": "InProgress", "lastFailureInfo": {"message": "of last year"}},
+            "its condition Ready is False: scaling",
+        ),
+    ],
+    ids=["no-runtime", "only-a-reason", "said-once", "history"],
+)
+def test_the_failure_of_the_model_is_part_of_the_reason(
+    conditions: list[dict[str, Any]], model_status: dict[str, Any], reason: str
+) -> None:
+    found = read_isvc(isvc(status={"conditions": conditions, "modelStatus": model_status})).readiness
+    assert (found.ready, found.reason) == (False, reason)
+
+
+@pytest.mark.parametrize(
     "more",
     [
         {"annotations": {"serving.kserve.io/stop": "true"}},

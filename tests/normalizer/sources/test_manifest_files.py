@@ -135,7 +135,7 @@ def test_anchors_and_merges_are_followed() -> None:
         (f"{ISVC}x: - y\n", 4, "a line of its own"),
         ("- InferenceService\n", 1, "a list stands where"),
         ("InferenceService\n", 1, "a text or number stands where"),
-        ('{"kind": "InferenceService",\n "x": ]}', 2, "Expecting value"),
+        ('{"kind": "InferenceService",\n "x": ]}', 2, "a value is missing"),
     ],
 )
 def test_documents_that_cannot_be_read_are_faults_with_a_line(text: str, line: int, message: str) -> None:
@@ -163,7 +163,7 @@ def test_one_bad_document_does_not_hide_the_others() -> None:
     ],
 )
 def test_templates_are_reported_apart(text: str) -> None:
-    assert [fault.template for fault in read(f"kind: InferenceService\n{text}").faults] == [True]
+    assert [bool(fault.template) for fault in read(f"kind: InferenceService\n{text}").faults] == [True]
 
 
 @pytest.mark.parametrize("placeholder", ["'{{.Name}}'", "$(MODEL)", "'${MODEL}'"])

@@ -472,6 +472,21 @@ class TestDamage:
             assert storage.service.stored.complete
             assert before.keys() <= set(storage.service.stored.keys)
 
+    async def test_an_original_key_set_that_lacks_one_of_the_rest_removes_and_confirms_nothing(
+        self, cluster: FakeCluster
+    ) -> None:
+        async with storage_on(cluster) as storage:
+            await apply(storage, upserts=many(12), confirmed=True)
+        cluster.delete("ConfigMap", NAMESPACE, f"{BASE}-2")
+        left = sorted(stored_readable(cluster))
+        async with storage_on(cluster) as storage:
+            for _ in range(2):
+                await storage.ask("POST", "/currentkeyset", json={"keys": left[1:]})
+                assert sorted(storage.service.stored.keys) == left, "it may lack more than what can still be read"
+                assert not storage.service.stored.complete
+            await storage.ask("POST", "/currentkeyset", json={"keys": left})
+            assert storage.service.stored.complete
+
     async def test_a_configmap_without_labels_is_found_and_labelled_again(self, cluster: FakeCluster) -> None:
         async with storage_on(cluster) as storage:
             await apply(storage, upserts=many(12), complete=True)
