@@ -39,6 +39,26 @@ class AddressType(click.ParamType["Address"]):
             self.fail(str(error), param, ctx)
 
 
+class UrlType(click.ParamType[str]):
+    """The address of a server, as URL; with `named`, `name=URL` is accepted too."""
+
+    name = "URL"
+
+    def __init__(self, *, named: bool = False) -> None:
+        self._named = named
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the URL, or fail with a usage error."""
+        from common.setting_types import is_server_url
+
+        text = str(value).strip()
+        url = text.partition("=")[2] if self._named and "=" in text.partition("://")[0] else text
+        if not is_server_url(url):
+            meant = "" if "://" in url or not url else f": write http://{url} or https://{url}"
+            self.fail(f"{text!r} is not a URL{meant}", param, ctx)
+        return text
+
+
 def finish(work: Coroutine[Any, Any, T]) -> T:
     """Run the asynchronous work of a command and return its result; only errors are logged, to standard error."""
     import asyncio

@@ -64,13 +64,17 @@ def _check_host(text: str) -> str:
     return text
 
 
-def _check_url(text: str) -> str:
+def is_server_url(text: str) -> bool:
+    """Return whether a text is an http or https URL with a host."""
     try:
         parts = urlsplit(text)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:  # invalid brackets or port
-        usable = False
-    if not usable:
+        return False
+
+
+def _check_url(text: str) -> str:
+    if not is_server_url(text):
         raise ValueError("expected URLs such as https://registry.example.com, separated by commas")
     return text
 

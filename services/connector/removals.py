@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from common import STORAGE_PORT
-from common.commandline import finish, reported
+from common.commandline import UrlType, finish, reported
 from common.http.client import HttpClient, RemoteError, StatusError
 from common.settings import SettingsError
 from services.storage_rest.settings import StorageSettings
@@ -16,7 +16,7 @@ _LEFT_SHOWN = 20
 
 _url = click.option(
     "--url",
-    metavar="URL",
+    type=UrlType(),
     envvar="STORAGE_URL",
     default=f"http://localhost:{STORAGE_PORT}",
     show_default=True,

@@ -7,6 +7,7 @@ import textwrap
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
+from urllib.parse import quote
 
 import click
 
@@ -32,7 +33,6 @@ _SARIF: Mapping[Severity, str] = {"error": "error", "warning": "warning", "info"
 _SARIF_SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 _WIDTH = 80
 _GAP = 2
-_DOCUMENTATION = "docs/mapping.md"
 
 
 def table(result: Preview, differences: Differences = None) -> str:
@@ -106,7 +106,6 @@ def sarif(result: Preview, _differences: Differences = None) -> str:
             "driver": {
                 "name": "connector",
                 "semanticVersion": __version__,
-                "informationUri": _DOCUMENTATION,
                 "rules": [_sarif_rule(id_) for id_ in sorted({each.problem.id for each in result.noticed})],
             }
         },
@@ -237,7 +236,15 @@ def _command(each: Noticed) -> str:
     at = {"file": place.path, "line": str(place.line)} if place.path not in ("", STDIN) else {}
     at["title"] = problem.object
     properties = ",".join(f"{name}={_escaped(value, ':,')}" for name, value in at.items() if value != "0")
-    return f"::{_GITHUB[problem.severity]} {properties}::{_escaped(f'{problem.message}. {problem.remedy}')}"
+    return f"::{_GITHUB[problem.severity]} {properties}::{_escaped(_told(each, with_object=False))}"
+
+
+def _told(each: Noticed, *, with_object: bool) -> str:
+    """Return message and remedy in one line; an object that is only called after its place is not repeated."""
+    problem, place = each
+    subject = f"{problem.object}: " if with_object and problem.object != str(place) else ""
+    end = " " if problem.message.endswith("?") else ". "
+    return f"{subject}{problem.message}{end}{problem.remedy}".rstrip()
 
 
 def _escaped(text: str, further: str = "") -> str:
@@ -253,13 +260,14 @@ def _sarif_rule(id_: ProblemId) -> dict[str, Any]:
 
 def _sarif_result(each: Noticed) -> dict[str, Any]:
     problem, place = each
-    location: dict[str, Any] = {"artifactLocation": {"uri": place.path.replace("\\", "/") or "unknown"}}
+    uri = quote(place.path.replace("\\", "/")) or "unknown"
+    location: dict[str, Any] = {"artifactLocation": {"uri": uri}}
     if place.line:
         location["region"] = {"startLine": place.line}
     return {
         "ruleId": problem.id,
         "level": _SARIF[problem.severity],
-        "message": {"text": f"{problem.object}: {problem.message}. {problem.remedy}"},
+        "message": {"text": _told(each, with_object=True)},
         "locations": [{"physicalLocation": location}],
     }
 

@@ -297,7 +297,7 @@ def test_annotations_for_github(tmp_path: Path) -> None:
     head, _, message = line.removeprefix("::").partition("::")
     assert head.startswith(f"warning file={tmp_path}/a%2Cb.yaml,line=")
     assert "title=InferenceService models/m" in head
-    assert message.startswith("the annotation rhdh.io/ownr is unknown")
+    assert message == "the annotation rhdh.io/ownr is unknown; did you mean rhdh.io/owner? write rhdh.io/owner"
 
 
 def test_sarif_for_code_scanning(tmp_path: Path) -> None:
@@ -309,6 +309,14 @@ def test_sarif_for_code_scanning(tmp_path: Path) -> None:
     place = result["locations"][0]["physicalLocation"]
     assert place["artifactLocation"]["uri"] == str(path)
     assert "rhdh.io/ownr" in path.read_text().splitlines()[place["region"]["startLine"] - 1]
+
+
+def test_sarif_has_valid_references_and_names_a_place_once(tmp_path: Path) -> None:
+    path = tmp_path / "my models.yaml"
+    path.write_text("kind: InferenceService\nmetadata: a: b\n")
+    [result] = json.loads(preview(path, output="sarif").stdout)["runs"][0]["results"]
+    assert result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"].endswith("/my%20models.yaml")
+    assert result["message"]["text"].startswith("it cannot be read: a colon stands where none may be")
 
 
 def test_the_examples_are_usable() -> None:

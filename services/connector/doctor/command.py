@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeVar
 import click
 
 from common import LOCATION, NORMALIZER, STORAGE
-from common.commandline import finish, print_out, reported
+from common.commandline import UrlType, finish, print_out, reported
 from services.connector.doctor.report import COLOURS, Report, Step, lines_of
 from services.connector.doctor.steps import LOCATION_URL, NORMALIZER_URL, STORAGE_URL
 
@@ -45,10 +45,10 @@ _OPTIONS = (
         multiple=True,
         help="A context of the kubeconfig, as 'connector run --cluster' was given it; repeatable.",
     ),
-    click.option("--location", metavar="URL", default=LOCATION_URL, show_default=True, help="Address of location."),
-    click.option("--storage", metavar="URL", default=STORAGE_URL, show_default=True, help="Address of storage-rest."),
+    click.option("--location", type=UrlType(), default=LOCATION_URL, show_default=True, help="Address of location."),
+    click.option("--storage", type=UrlType(), default=STORAGE_URL, show_default=True, help="Address of storage-rest."),
     click.option(
-        "--normalizer", metavar="URL", default=NORMALIZER_URL, show_default=True, help="Address of rhoai-normalizer."
+        "--normalizer", type=UrlType(), default=NORMALIZER_URL, show_default=True, help="Address of rhoai-normalizer."
     ),
 )
 
