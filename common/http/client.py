@@ -30,6 +30,15 @@ MAX_WAIT = 30.0
 """Longest pause before a retry, in seconds, even if Retry-After asks for more."""
 
 
+_UNKNOWN_NAME = (
+    "not a valid name",
+    "name or service not known",
+    "nodename nor servname",
+    "name resolution",
+    "no address associated",
+)
+
+
 class RemoteError(Exception):
     """A request failed; `expects` is the scheme that the server expects, where its URL has the other one."""
 
@@ -47,6 +56,11 @@ class Unreachable(RemoteError):
         self.url = url
         self.cause = cause
         self.proxy = proxy
+
+    @property
+    def is_unknown_name(self) -> bool:
+        """Whether the name of the host is unknown to the DNS."""
+        return any(words in self.cause.lower() for words in _UNKNOWN_NAME)
 
 
 class TimedOut(Unreachable):

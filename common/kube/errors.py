@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from common.faults import Fault, FaultKind
 from common.http.client import NoCredentials, NotTrusted, RemoteError, StatusError, Unreachable
@@ -134,6 +135,9 @@ def remedy_of(error: RemoteError) -> str:
             "the certificate of the API server is not signed by the given authority: give that of this API server, in "
             "ca.crt of the service account, in the kubeconfig, or in caFile of CLUSTERS_FILE"
         )
+    if isinstance(error, Unreachable) and error.is_unknown_name:
+        host = urlsplit(error.url).hostname
+        return f"the name {host} is unknown here: correct the address of the API server, or the DNS of this machine"
     if isinstance(error, Unreachable) and not error.expects:
         return (
             "check that the API server runs, and that no network policy or firewall blocks the way to it; "

@@ -194,6 +194,8 @@ def preview(
       1  there is such a problem
       2  the command or the configuration is wrong, for example: a path does not exist, or standard input is empty
     """
+    # Pydantic would look into all installed packages for plugins, of which none is used.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     gc.disable()  # the process ends soon, so neither collecting garbage now nor at its end is worth the time
     atexit.register(gc.freeze)
 
@@ -215,8 +217,9 @@ def preview(
                 settings = NormalizerSettings.load()
                 clusters = _from_elsewhere(cluster, bundle, settings)
                 result = preview_of(
-                    reading.files(progress_bar(sys.stderr)),
+                    reading,
                     defaults=settings.defaults,
+                    progress=progress_bar(sys.stderr),
                     selection=settings.selection,
                     clusters=clusters,
                     registries=_of_registries(registry, settings, shared=any(clusters)),

@@ -17,7 +17,7 @@ class LocationSettings(ServiceSettings):
 
     strict: ClassVar[frozenset[str]] = ServiceSettings.strict | {"BACKSTAGE_JWKS_URL"}
 
-    storage_address: str | None = Field(
+    storage_address: Url | None = Field(
         None, alias="STORAGE_URL", description="address of storage-rest; default http://$POD_IP:7070"
     )
     normalizer_address: Url = Field(

@@ -14,9 +14,9 @@ from services.connector.doctor.bundle import redacted, write_bundle
 from services.connector.doctor.collecting import collect
 from services.connector.elsewhere import read_bundle
 from services.connector.preview import preview
+from services.connector.reading import Reading
 from services.normalizer.settings import NormalizerSettings
 from tests.connector.broken import NAMESPACE, TOKEN, World
-from tests.connector.previewing import read
 from tests.deploy.rbac import Permission
 from tests.fakes.kubernetes.resources import LLM_INFERENCE_SERVICES
 from tests.objects import isvc, llm_isvc, predictor_service
@@ -114,7 +114,8 @@ async def test_it_holds_what_is_needed_to_see_the_same_elsewhere(world: World, t
     assert json.loads((folder / "report.json").read_text())["summary"] == "nothing is wrong"
     assert json.loads((folder / "cache/bac-import-model/models_iris.json").read_text())["models"]
     assert len(list(yaml.safe_load_all((folder / "manifests/services.yaml").read_text()))) == 1
-    shown = preview(read(folder / "manifests"), defaults=NormalizerSettings.load().defaults).shown
+    with Reading([folder / "manifests"]) as files:
+        shown = preview(files, defaults=NormalizerSettings.load().defaults).shown
     assert [each.key for each in shown] == ["models_iris"]
 
 
@@ -125,7 +126,8 @@ async def test_llm_inference_services_are_seen_elsewhere_as_well(world: World, t
     world.cluster.apply(llm_isvc("chat"))
     path = tmp_path / "bundle.tar.gz"
     write_bundle(path, await bundle_of(world))
-    shown = preview(read(), defaults=NormalizerSettings.load().defaults, clusters=read_bundle(path)).shown
+    with Reading([]) as files:
+        shown = preview(files, defaults=NormalizerSettings.load().defaults, clusters=read_bundle(path)).shown
     assert [each.key for each in shown] == ["models_chat", "models_iris"]
 
 

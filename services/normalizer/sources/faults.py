@@ -8,14 +8,6 @@ from common.faults import Fault, FaultKind
 from common.http.client import NoCredentials, NotTrusted, RemoteError, StatusError, TimedOut, Unreachable
 from services.normalizer.sources.refs import ACCOUNT, SourceRef
 
-_UNKNOWN_NAME = (
-    "not a valid name",
-    "name or service not known",
-    "nodename nor servname",
-    "name resolution",
-    "no address associated",
-)
-
 
 class BadAnswer(RemoteError):
     """An answer with 200 that is not what the API promises: `{}`, a login page, half a list."""
@@ -171,7 +163,7 @@ def _of_transport(ref: SourceRef, error: Unreachable) -> tuple[FaultKind, str]:
             f"set {ref.settings.authority} to a file with the certificate of its authority; or add {host} to "
             "MODEL_REGISTRY_INSECURE, so that its certificate is not checked"
         )
-    if any(words in error.cause.lower() for words in _UNKNOWN_NAME):
+    if error.is_unknown_name:
         return (
             "dns",
             f"the name {host} is unknown here: check {ref.origin} and the DNS of the place where the connector runs",

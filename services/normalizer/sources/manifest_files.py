@@ -8,8 +8,8 @@ import mmap
 import os
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
-from stat import S_ISREG
 from typing import Any, NamedTuple
 
 from common import texts
@@ -82,27 +82,30 @@ class FileContents(NamedTuple):
     was_read: bool = True
 
 
-def find_manifests(paths: Iterable[Path]) -> dict[Path, Stamp]:
-    """Return the manifest files among `paths` and below the folders among them, with a stamp that shows changes.
+def manifest_paths(paths: Iterable[Path]) -> Iterator[Path]:
+    """Yield the manifest files among `paths` and below the folders among them, those of a folder sorted by name.
 
     Names that begin with a dot are left out below a folder: tools' own, and the folders behind a mounted ConfigMap.
 
     Raises:
         FileNotFoundError: one of `paths` does not exist.
     """
-    found: dict[Path, Stamp] = {}
     for path in paths:
         if not path.exists():
             raise FileNotFoundError(texts.unicode(f"{path} does not exist"))
-        is_folder = path.is_dir()
-        for file in _below(path) if is_folder else (path,):
-            try:
-                status = file.stat()
-            except OSError:  # it was deleted in the meantime
-                continue
-            if is_folder and not S_ISREG(status.st_mode):
-                continue  # reading a pipe would block
-            found[file] = (status.st_mtime_ns, status.st_size, status.st_ino)
+        if path.is_dir():
+            yield from _below(path)
+        else:
+            yield path
+
+
+def find_manifests(paths: Iterable[Path]) -> dict[Path, Stamp]:
+    """Return the same files, each with a stamp that shows changes; raises what `manifest_paths` raises."""
+    found: dict[Path, Stamp] = {}
+    for path in manifest_paths(paths):
+        with suppress(OSError):  # it was deleted in the meantime
+            status = path.stat()
+            found[path] = (status.st_mtime_ns, status.st_size, status.st_ino)
     return found
 
 
@@ -161,12 +164,28 @@ def _mentions_ours(path: Path) -> bool:
         return content.find(_OURS.encode()) >= 0
 
 
-def _below(folder: Path) -> Iterator[Path]:
-    for directory, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(files):
-            if (name.lower().endswith(SUFFIXES) and not name.startswith(".")) or name in KUSTOMIZATIONS:
-                yield Path(directory, name)
+def _below(folder: str | Path) -> Iterator[Path]:
+    try:
+        with os.scandir(folder) as listing:
+            entries = sorted(
+                (entry for entry in listing if not entry.name.startswith(".")), key=lambda entry: entry.name
+            )
+    except OSError:  # there is no right to look into it, or it was deleted in the meantime
+        return
+    for entry in entries:
+        if (entry.name.lower().endswith(SUFFIXES) or entry.name in KUSTOMIZATIONS) and _is_file(entry):
+            yield Path(entry.path)
+    for entry in entries:
+        if entry.is_dir(follow_symlinks=False):
+            yield from _below(entry.path)
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    """Return whether it is a regular file, or a link to one: reading a pipe would block."""
+    try:
+        return entry.is_file()
+    except OSError:  # a link to itself
+        return False
 
 
 def _documents(text: str) -> Iterator[tuple[str, int]]:

@@ -108,7 +108,8 @@ class ManifestSource:
         for path, stamp in stamps.items():
             if not is_kustomization(path):
                 self._read_file(path, stamp, overlay.namespace(path))
-        return joined(self._files, overlay, connections=self._connections)
+        in_order = {path: self._files[path] for path in stamps}
+        return joined(in_order, overlay, connections=self._connections)
 
     def _read_file(self, path: Path, stamp: Stamp, namespace: str = "") -> None:
         if self._read_as.get(path) == (stamp, namespace) and path not in self._unread:
