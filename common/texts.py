@@ -83,7 +83,7 @@ def is_unicode(text: str) -> bool:
 
 
 def parse_json(written: str | bytes | bytearray) -> Any:
-    """Return the value in JSON that somebody wrote; whatever is not Unicode in its texts is replaced by U+FFFD.
+    """Return the value in JSON of another program; whatever is not Unicode in its texts is replaced by U+FFFD.
 
     So one object with such a text does not keep all others of an answer from being read.
 
