@@ -129,7 +129,9 @@ def reported(program: str, *faults: type[Exception], service: bool = False) -> I
 
 
 def _report(program: str, error: Exception, *, logged: bool) -> None:
-    text = (error.strerror if isinstance(error, OSError) and not error.filename else None) or str(error)
+    text = str(error)
+    if isinstance(error, OSError) and error.strerror:  # without the number that Python writes before it
+        text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     if not logged:
         click.echo(f"{program}: {text}", err=True)
         return

@@ -1,7 +1,9 @@
 """`connector doctor --bundle` holds what a supporter elsewhere needs, and no secret."""
 
+import asyncio
 import base64
 import json
+import sys
 import tarfile
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -17,9 +19,11 @@ from services.connector.preview import preview
 from services.connector.reading import Reading
 from services.normalizer.settings import NormalizerSettings
 from tests.connector.broken import NAMESPACE, TOKEN, World
+from tests.deploy.kustomize import ROOT
 from tests.deploy.rbac import Permission
 from tests.fakes.kubernetes.resources import LLM_INFERENCE_SERVICES
 from tests.objects import isvc, llm_isvc, predictor_service
+from tests.processes import environment
 
 CANARY = "canary-8f2c"
 
@@ -156,3 +160,30 @@ async def test_without_a_cluster_it_holds_the_report_at_least(world: World) -> N
 )
 def test_what_is_removed_and_what_stays(given: Any, left: Any) -> None:
     assert redacted(given) == left
+
+
+async def test_it_may_go_through_a_pipe(world: World, tmp_path: Path) -> None:
+    target = tmp_path / "through.tar.gz"
+    names = {"location": "location", "storage": "storage-rest", "normalizer": "rhoai-normalizer"}
+    options = [f"--{name}={world.pod.urls()[service]}" for name, service in names.items()]
+    with target.open("wb") as out:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "services.connector", "doctor", "--bundle", "-", *options),
+            cwd=ROOT,
+            env=environment(HOME=str(tmp_path), **world.environ),
+            stdout=out,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        _, report = await process.communicate()
+    assert process.returncode == 0
+    assert report.decode().rstrip().endswith("nothing is wrong")
+    with tarfile.open(target) as archive:
+        assert "bundle/report.json" in archive.getnames()
+
+
+async def test_what_cannot_be_written_is_told_before_anything_is_asked(world: World, tmp_path: Path) -> None:
+    status, out, errors = await world.command("doctor", "--bundle", str(tmp_path / "no" / "bundle.tar.gz"))
+    assert (status, out) == (2, "")
+    assert "cannot be written: No such file or directory; in a container, write it to standard output" in errors
+    status, _, errors = await world.command("doctor", "--bundle", "x.tar.gz", "model", "iris")
+    assert (status, "--bundle has everything, not one model" in errors) == (2, True)
