@@ -40,8 +40,8 @@ def test_what_the_system_does_not_give_is_refused_too(tmp_path: Path) -> None:
 
 def test_an_error_can_be_shown_even_if_the_name_of_the_file_is_not_utf_8() -> None:
     with pytest.raises(MissingFile) as caught:
-        read_file(Path("/nowhere/caf\udce9"))
-    assert "/nowhere/caf\ufffd cannot be read" in str(caught.value)
+        read_file(Path("/nowhere/name\udce9"))
+    assert "/nowhere/name\ufffd cannot be read" in str(caught.value)
 
 
 @given(st.recursive(TEXTS, lambda inner: st.lists(inner) | st.dictionaries(TEXTS, inner)))
@@ -63,7 +63,7 @@ def test_json_can_be_written_again_and_changes_only_where_it_is_not_unicode(valu
         (rb'"\ud83d\ud83d\ude00"', "\ufffd😀"),
         (rb'"\\ud800"', r"\ud800"),
         (rb'"\\\ud800"', "\\\ufffd"),
-        (b'"caf\xe9"', "caf\ufffd"),
+        (b'"name\xe9"', "name\ufffd"),
         (b'"\xed\xa0\x80"', "\ufffd" * 3),
         (b'\xef\xbb\xbf"x"', "x"),
         ('"é"'.encode("utf-16"), "é"),

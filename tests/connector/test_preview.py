@@ -325,7 +325,7 @@ def test_sarif_has_valid_references_and_names_a_place_once(tmp_path: Path) -> No
 @pytest.mark.parametrize("output", FORMATS)
 def test_files_may_have_names_of_any_bytes(tmp_path: Path, output: str) -> None:
     """A terminal or file takes only UTF-8 (PYTHONIOENCODING), as it does in most locales."""
-    written(tmp_path / "caf\udce9.yaml", objects.isvc("m", annotations={"rhdh.io/ownr": "x"}))
+    written(tmp_path / "name\udce9.yaml", objects.isvc("m", annotations={"rhdh.io/ownr": "x"}))
     (tmp_path / "odd\udce9.yaml").write_text("kind: [InferenceService")
     command = [sys.executable, "-m", "services.connector", "preview", str(tmp_path), "--format", output]
     ended = subprocess.run(
@@ -335,12 +335,12 @@ def test_files_may_have_names_of_any_bytes(tmp_path: Path, output: str) -> None:
     assert ended.returncode == 1, ended.stderr
     if output == "json":
         assert {entry["file"] for entry in json.loads(shown)} == {
-            f"{tmp_path}/{n}.yaml" for n in ("caf\ufffd", "odd\ufffd")
+            f"{tmp_path}/{n}.yaml" for n in ("name\ufffd", "odd\ufffd")
         }
     if output == "sarif":
         results = json.loads(shown)["runs"][0]["results"]
         uris = [each["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] for each in results]
-        assert sorted(uris) == [f"{tmp_path}/odd%E9.yaml", f"{tmp_path}/caf%E9.yaml"]
+        assert sorted(uris) == [f"{tmp_path}/name%E9.yaml", f"{tmp_path}/odd%E9.yaml"]
 
 
 def test_texts_of_json_that_are_not_unicode_are_replaced(tmp_path: Path) -> None:

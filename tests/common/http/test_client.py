@@ -202,7 +202,7 @@ async def test_without_a_token_that_can_be_sent_nothing_is_sent(tmp_path: Path) 
     assert remote.asked == []
 
 
-@pytest.mark.parametrize("host", ["a..b", "x" * 64, "caf\udce9"])
+@pytest.mark.parametrize("host", ["a..b", "x" * 64, "name\udce9"])
 async def test_a_host_that_no_name_can_be_is_an_error_that_says_so(host: str) -> None:
     async with client(f"http://{host}") as http:
         with pytest.raises(Unreachable, match="its host is not a valid name"):
