@@ -101,7 +101,7 @@ class Process:
 
     async def _run(self) -> None:
         process.set(self._life)
-        structlog.contextvars.bind_contextvars(process=self.name)
+        structlog.contextvars.bind_contextvars(process=f"{self.name} {self.url}".strip())
         await asyncio.sleep(randomness.uniform(0, self._loading))
         try:
             await self._program()(self._stop)
