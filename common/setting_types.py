@@ -68,8 +68,9 @@ def is_server_url(text: str) -> bool:
     """Return whether a text is an http or https URL with a host."""
     try:
         parts = urlsplit(text)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # invalid brackets or port
+        host = (parts.hostname or "").encode("idna")
+        return parts.scheme in ("http", "https") and bool(host) and parts.port != 0
+    except ValueError:  # invalid brackets, port or name of the host
         return False
 
 

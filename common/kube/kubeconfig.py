@@ -11,6 +11,7 @@ import yaml
 from kubernetes_asyncio import config
 from kubernetes_asyncio.client import Configuration
 
+from common import texts
 from common.kube.credentials import Credentials, CredentialsError
 from common.trust import TrustError, read_authority, system_trust, trust_only
 
@@ -54,9 +55,11 @@ def contexts_of(paths: Sequence[Path]) -> list[str]:
     found: list[str] = []
     for path in paths:
         try:
-            contexts = (yaml.safe_load(path.read_text()) or {}).get("contexts") or ()
+            contexts = (yaml.safe_load(texts.read_file(path)) or {}).get("contexts") or ()
             found += [str(context["name"]) for context in contexts]
-        except (OSError, UnicodeDecodeError, yaml.YAMLError, AttributeError, TypeError, KeyError) as error:
+        except texts.UnreadableFile as error:
+            raise CredentialsError(f"kubeconfig {error}") from error
+        except Exception as error:  # PyYAML may raise anything for what is no kubeconfig
             raise _unusable(str(path), error) from error
     return found
 

@@ -10,6 +10,7 @@ from common import STORAGE_PORT
 from common.commandline import UrlType, finish, reported
 from common.http.client import HttpClient, RemoteError, StatusError
 from common.settings import SettingsError
+from common.texts import parse_json
 from services.storage_rest.settings import StorageSettings
 
 _LEFT_SHOWN = 20
@@ -110,7 +111,7 @@ def _ask(url: str, method: str, path: str, **options: Any) -> Any:
     with reported("connector", SettingsError):
         settings = StorageSettings.load()
     try:
-        return json.loads(finish(ask()))
+        return parse_json(finish(ask()))
     except StatusError as error:
         raise click.ClickException(f"{error}{_remedy(error.status)}") from None
     except (RemoteError, ValueError) as error:

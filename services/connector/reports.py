@@ -1,6 +1,7 @@
 """The output formats of `connector preview`."""
 
 import json
+import os
 import shutil
 import sys
 import textwrap
@@ -191,7 +192,7 @@ def _entries(result: Preview, differences: Differences) -> Iterator[dict[str, An
             "key": shown.key,
             "uri": shown.upsert.uri,
             "object": shown.object,
-            "file": shown.place.path,
+            "file": shown.place.shown,
             "line": shown.place.line,
             "document": json.loads(shown.document),
             "details": json.loads(shown.upsert.details or b"{}"),
@@ -210,7 +211,7 @@ def _nothing(subject: str, place: Place, problems: Sequence[Noticed]) -> dict[st
         "key": None,
         "uri": None,
         "object": subject,
-        "file": place.path,
+        "file": place.shown,
         "line": place.line,
         "document": None,
         "details": {},
@@ -226,14 +227,14 @@ def _problem(each: Noticed) -> dict[str, Any]:
         "object": problem.object,
         "message": problem.message,
         "remedy": problem.remedy,
-        "file": place.path,
+        "file": place.shown,
         "line": place.line,
     }
 
 
 def _command(each: Noticed) -> str:
     problem, place = each
-    at = {"file": place.path, "line": str(place.line)} if place.path not in ("", STDIN) else {}
+    at = {"file": place.shown, "line": str(place.line)} if place.path not in ("", STDIN) else {}
     at["title"] = problem.object
     properties = ",".join(f"{name}={_escaped(value, ':,')}" for name, value in at.items() if value != "0")
     return f"::{_GITHUB[problem.severity]} {properties}::{_escaped(_told(each, with_object=False))}"
@@ -260,8 +261,7 @@ def _sarif_rule(id_: ProblemId) -> dict[str, Any]:
 
 def _sarif_result(each: Noticed) -> dict[str, Any]:
     problem, place = each
-    uri = quote(place.path.replace("\\", "/")) or "unknown"
-    location: dict[str, Any] = {"artifactLocation": {"uri": uri}}
+    location: dict[str, Any] = {"artifactLocation": {"uri": _relative_reference(place.path) or "unknown"}}
     if place.line:
         location["region"] = {"startLine": place.line}
     return {
@@ -270,6 +270,11 @@ def _sarif_result(each: Noticed) -> dict[str, Any]:
         "message": {"text": _told(each, with_object=True)},
         "locations": [{"physicalLocation": location}],
     }
+
+
+def _relative_reference(path: str) -> str:
+    """Return a path as a relative reference (RFC 3986), which an artifactLocation has (SARIF 2.1.0, 3.4.3)."""
+    return quote(os.fsencode(path.replace("\\", "/")), safe="/:!$&'()*+,;=@")
 
 
 FORMATS: Mapping[str, Report] = {

@@ -20,7 +20,7 @@ def _any_case(value: object) -> object:
 class StorageSettings(ServiceSettings):
     """The environment variables that storage-rest reads."""
 
-    strict: ClassVar[frozenset[str]] = frozenset({"STORAGE_TYPE"})
+    strict: ClassVar[frozenset[str]] = ServiceSettings.strict | {"STORAGE_TYPE"}
 
     storage_type: Annotated[Literal["ConfigMap", "File", "Memory"], BeforeValidator(_any_case)] = Field(
         "ConfigMap", alias="STORAGE_TYPE", description="where the cache is kept"

@@ -120,14 +120,14 @@ def _remedy(error: RemoteError) -> str:
     return MISSING_RULE if is_forbidden(error) else remedy_of(error)
 
 
-def judge_authority(file: str, pem: str) -> list[Finding]:
-    """Return a finding if the text of the file in MODEL_REGISTRY_CA_FILE is empty: it is then ignored."""
+def judge_authority(origin: str, pem: str) -> list[Finding]:
+    """Return a finding if an authority is empty: it is then ignored."""
     if pem.strip():
         return []
     return [
         Finding(
             "warning",
-            f"MODEL_REGISTRY_CA_FILE {file} is empty, so only the authorities of the system are trusted",
+            f"{origin} is empty, so only the authorities of the system are trusted",
             "write the certificate of the registries' authority into it; a ConfigMap that OpenShift fills in has the\n"
             "label config.openshift.io/inject-trusted-cabundle=true",
         )

@@ -1,7 +1,6 @@
 """Runs the steps of `connector doctor model NAME`, from the model's source to the feed."""
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -12,6 +11,7 @@ from common import LOCATION, identity
 from common.http.client import RemoteError
 from common.kube.resources import CONFIG_MAPS
 from common.status import Explanation
+from common.texts import parse_json
 from common.trust import TrustError
 from common.words import listed
 from services.connector.doctor import model
@@ -220,7 +220,7 @@ def _kept(config_maps: Sequence[Any]) -> Iterator[model.CacheEntry]:
 
 def _document(body: bytes) -> Mapping[str, Any] | None:
     try:
-        document = json.loads(body)
-    except (ValueError, RecursionError):
+        document = parse_json(body)
+    except ValueError:
         return None
     return document if isinstance(document, dict) else None

@@ -5,7 +5,7 @@ from http import HTTPStatus
 from urllib.parse import urlsplit
 
 from common.faults import Fault, FaultKind
-from common.http.client import NotTrusted, RemoteError, StatusError, TimedOut, Unreachable
+from common.http.client import NoCredentials, NotTrusted, RemoteError, StatusError, TimedOut, Unreachable
 from services.normalizer.sources.refs import ACCOUNT, SourceRef
 
 
@@ -38,6 +38,8 @@ def fault_of(ref: SourceRef, error: RemoteError) -> Fault:
             kind, remedy = _of_status(ref, error)
             reason = f"{error.url}: {error.status} {_phrase(error)}".rstrip()
             return Fault(kind=kind, reason=reason, remedy=remedy, url=ref.url)
+        case NoCredentials():
+            kind, remedy = "unauthorized", error.remedy
         case Unreachable():
             kind, remedy = _of_transport(ref, error)
         case TooLarge():

@@ -4,7 +4,6 @@ A file is taken apart into documents first, and only those that may hold somethi
 manifests has much else in it, templates among it, and none of that is anybody's fault.
 """
 
-import codecs
 import mmap
 import os
 import re
@@ -13,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from common import texts
 from services.normalizer.normalize.connection import readable_part
 from services.normalizer.sources.manifest_text import Located, UnreadableError, parse_objects
 
@@ -23,14 +23,6 @@ Stamp = tuple[int, int, int]
 """What changes when a file does: time of modification, size, inode."""
 
 _MAX_BYTES = 16 * 1024 * 1024
-# The longer marks first: that of UTF-16 begins that of UTF-32.
-_MARKS = (
-    (codecs.BOM_UTF32_LE, "utf-32-le"),
-    (codecs.BOM_UTF32_BE, "utf-32-be"),
-    (codecs.BOM_UTF8, "utf-8"),
-    (codecs.BOM_UTF16_LE, "utf-16-le"),
-    (codecs.BOM_UTF16_BE, "utf-16-be"),
-)
 _DOCUMENT = re.compile(r"^---(?=[ \t\r\n]|\Z)", re.MULTILINE)
 _DIRECTIVE = re.compile(r"^%", re.MULTILINE)
 _MAY_BE_OURS = re.compile(r"Service|kserve|kubeflow|seldon|\bSecret\b")
@@ -51,8 +43,13 @@ class Place(NamedTuple):
     path: str
     line: int = 0
 
+    @property
+    def shown(self) -> str:
+        """The path in a form that can be written; bytes in it that are not UTF-8 are replaced."""
+        return texts.unicode(self.path)
+
     def __str__(self) -> str:
-        return f"{self.path}:{self.line}" if self.line else self.path
+        return f"{self.shown}:{self.line}" if self.line else self.shown
 
 
 class Manifest(NamedTuple):
@@ -95,7 +92,7 @@ def manifest_paths(paths: Iterable[Path]) -> Iterator[Path]:
     """
     for path in paths:
         if not path.exists():
-            raise FileNotFoundError(f"{path} does not exist")
+            raise FileNotFoundError(texts.unicode(f"{path} does not exist"))
         if path.is_dir():
             yield from _below(path)
         else:
@@ -132,7 +129,7 @@ def read_file(path: Path, *, everything: bool = False) -> FileContents:
 def read_bytes(raw: bytes, path: str, *, everything: bool = False) -> FileContents:
     """Return the contents of a file from its bytes, as `read_file` does."""
     try:
-        text = decoded(raw)
+        text = texts.decode(raw)
     except UnicodeDecodeError as error:
         message = f"it is neither UTF-8 nor marked as UTF-16 (byte {error.start})"
         remedy = "save it as UTF-8; if it is Latin-1: iconv -f ISO-8859-1 -t UTF-8 FILE > NEW"
@@ -160,18 +157,6 @@ def _kept(obj: dict[str, Any]) -> dict[str, Any]:
 def is_placeholder(text: str) -> bool:
     """Return whether a text is or contains a placeholder."""
     return _PLACEHOLDER.search(text) is not None
-
-
-def decoded(raw: bytes) -> str:
-    """Return the text of a file: UTF-8, or what its mark says.
-
-    Raises:
-        UnicodeDecodeError: it is neither.
-    """
-    for mark, encoding in _MARKS:
-        if raw.startswith(mark):
-            return raw[len(mark) :].decode(encoding)
-    return raw.decode("utf-8")
 
 
 def _mentions_ours(path: Path) -> bool:

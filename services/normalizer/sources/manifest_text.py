@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from common.texts import without_lone_escapes
+
 # Deeper than any manifest. libyaml composes nodes recursively and ends the process at some ten thousand levels.
 _MAX_DEPTH = 100
 _DEEP_BLOCK = re.compile(rf"^[ \t?-]{{{_MAX_DEPTH}}}", re.MULTILINE)
@@ -76,6 +78,7 @@ _JSON = json.JSONDecoder(object_pairs_hook=Located, strict=False)
 
 def _parsed_json(document: str) -> list[tuple[Any, int]]:
     """Return the JSON values of a document, which may be several one after another, as jq prints them."""
+    document = without_lone_escapes(document)
     found: list[tuple[Any, int]] = []
     at = len(document) - len(document.lstrip())
     try:
@@ -133,6 +136,9 @@ _MEANINGS: Mapping[str, _Meaning] = {
     "did not find expected key": _Meaning("this line is indented wrongly, or a quotation mark or bracket is missing"),
     "did not find expected '-' indicator": _Meaning("this line is indented wrongly, or it lacks a '-'"),
     "undefined alias": _Meaning("an alias (*name) refers to an anchor (&name) that does not exist in this document"),
+    "invalid Unicode character escape code": _Meaning(
+        "an escape (\\u, \\U) within double quotes is no character: write the character itself"
+    ),
     "unknown escape character": _Meaning("a backslash within double quotes has no meaning here: use single quotes"),
 }
 """By a part of the message of libyaml."""
