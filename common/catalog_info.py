@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from common import backstage, strict_json
 from common.annotations import CARD_ANNOTATION, TECHDOCS_REF
+from common.texts import parse_json, unicode
 
 FILE_NAME: Final = "catalog-info.yaml"
 API_VERSION: Final = "backstage.io/v1alpha1"
@@ -165,20 +166,20 @@ def document_of(body: bytes) -> bytes:
     apis = [_api_of(entity) for entity in by_kind["API"]]
     if by_kind["Component"] and apis and apis[0]["url"]:
         document["modelServer"] = {**_server_of(by_kind["Component"][0]), "API": apis[0]}
-    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+    return unicode(json.dumps(document, ensure_ascii=False, separators=(",", ":"))).encode()
 
 
 def _parse(body: bytes) -> Iterator[Any]:
     """Yield the YAML documents; the YAML parser is imported only if they are not written as JSON."""
     try:
         parts = [part for part in _SEPARATOR.split(body) if part.strip()]
-        yield from [json.loads(part) for part in parts]
+        yield from [parse_json(part) for part in parts]
         return
-    except (ValueError, RecursionError):
+    except ValueError:
         pass
     import yaml
 
-    with suppress(yaml.YAMLError, ValueError, RecursionError):
+    with suppress(yaml.YAMLError, ValueError, OverflowError, RecursionError):
         yield from list(yaml.safe_load_all(body))
 
 

@@ -39,6 +39,26 @@ class AddressType(click.ParamType["Address"]):
             self.fail(str(error), param, ctx)
 
 
+class UrlType(click.ParamType[str]):
+    """The address of a server, as URL; with `named`, `name=URL` is accepted too."""
+
+    name = "URL"
+
+    def __init__(self, *, named: bool = False) -> None:
+        self._named = named
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the URL, or fail with a usage error."""
+        from common.setting_types import is_server_url
+
+        text = str(value).strip()
+        url = text.partition("=")[2] if self._named and "=" in text.partition("://")[0] else text
+        if not is_server_url(url):
+            meant = "" if "://" in url or not url else f": write http://{url} or https://{url}"
+            self.fail(f"{text!r} is not a URL{meant}", param, ctx)
+        return text
+
+
 def finish(work: Coroutine[Any, Any, T]) -> T:
     """Run the asynchronous work of a command and return its result; only errors are logged, to standard error."""
     import asyncio
@@ -109,7 +129,9 @@ def reported(program: str, *faults: type[Exception], service: bool = False) -> I
 
 
 def _report(program: str, error: Exception, *, logged: bool) -> None:
-    text = (error.strerror if isinstance(error, OSError) and not error.filename else None) or str(error)
+    text = str(error)
+    if isinstance(error, OSError) and error.strerror:  # without the number that Python writes before it
+        text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     if not logged:
         click.echo(f"{program}: {text}", err=True)
         return

@@ -128,7 +128,8 @@ PROBLEMS: Final[Mapping[ProblemId, Meaning]] = {
         "Render it: `kustomize build DIR | connector preview -`.",
     ),
     "label_not_read": Meaning(
-        "A label has the name of one of the connector's annotations and is not read.", "Write it as an annotation."
+        "An annotation of the connector is among the labels, or among the annotations of pods, and is not read.",
+        "Write it below metadata.annotations.",
     ),
     "licence_unknown": Meaning(
         "A licence is neither a URL nor an SPDX identifier; it is shown as an annotation.", "Write the URL of its text."
@@ -160,6 +161,10 @@ PROBLEMS: Final[Mapping[ProblemId, Meaning]] = {
     "object_unreadable": Meaning(
         "A deployment does not match the API of its kind and is not served.",
         "Correct the field that the message names.",
+    ),
+    "objects_not_separated": Meaning(
+        "Two objects are in one document of a manifest; only the last one is read.",
+        "Write a line `---` between them.",
     ),
     "owner_changed": Meaning(
         "The owner is not a valid name; a similar one is shown.", "Write the name of a Backstage user or group."
@@ -207,11 +212,16 @@ PROBLEMS: Final[Mapping[ProblemId, Meaning]] = {
     "storage_without_path": Meaning(
         "The storage of a deployment has no path, so KServe fetches no model.", "Add the path."
     ),
+    "switch_unknown": Meaning(
+        "A switch among the annotations or labels is neither true nor false, and has no effect.",
+        'Write "true" or "false".',
+    ),
     "tag_not_possible": Meaning(
         "A custom property cannot be converted to a valid tag.", "Use letters, digits, ':', '+', '#' and single '-'."
     ),
     "template_not_read": Meaning(
-        "A file is a template, not a manifest.", "Render it first: `helm template CHART | connector preview -`."
+        "A file is a template, not a manifest.",
+        "Render it first, for example: `helm template CHART | connector preview -`.",
     ),
     "value_not_text": Meaning("A label or annotation has a value that is not text.", "Write it in quotes."),
     "version_ambiguous": Meaning(

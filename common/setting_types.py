@@ -64,13 +64,24 @@ def _check_host(text: str) -> str:
     return text
 
 
-def _check_url(text: str) -> str:
+def is_server_url(text: str) -> bool:
+    """Return whether a text is an http or https URL with a host."""
     try:
         parts = urlsplit(text)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # invalid brackets or port
-        usable = False
-    if not usable:
+        host = (parts.hostname or "").encode("idna")
+        return parts.scheme in ("http", "https") and bool(host) and parts.port != 0
+    except ValueError:  # invalid brackets, port or name of the host
+        return False
+
+
+def _check_url(text: str) -> str:
+    if not is_server_url(text):
+        raise ValueError("expected a URL such as http://localhost:7070")
+    return text
+
+
+def _check_listed_url(text: str) -> str:
+    if not is_server_url(text):
         raise ValueError("expected URLs such as https://registry.example.com, separated by commas")
     return text
 
@@ -82,13 +93,13 @@ def _check_url_with_name(text: str) -> str:
             "expected name=URL such as team=https://server.example.com, several separated by commas; names may contain "
             "letters, digits, '-', '_' and '.'"
         )
-    _check_url(url)
+    _check_listed_url(url)
     return text
 
 
 def _check_named_url(text: str) -> str:
     name, separator, url = text.partition("=")
-    _check_url(url if separator and _NAME.fullmatch(name) else text)
+    _check_listed_url(url if separator and _NAME.fullmatch(name) else text)
     return text
 
 

@@ -9,13 +9,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Self
 
-from pydantic import Field, PrivateAttr, SecretStr, ValidationError, model_validator
+from pydantic import Field, PrivateAttr, SecretStr, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from common.health import Health
-from common.secrets import StaticToken, TokenSource
+from common.secrets import StaticToken, TokenSource, is_sendable
 from common.setting_types import split_list
+from common.texts import is_unicode, unicode
 
 _LONGEST_SHOWN = 80
 _EXPECTED = {
@@ -75,9 +76,9 @@ class ServiceSettings(BaseSettings):
     )
     open_reads: bool = Field(False, alias="OPEN_READS", description="let other hosts read without the token")
 
-    strict: ClassVar[frozenset[str]] = frozenset()
+    strict: ClassVar[frozenset[str]] = frozenset({"token", "K8S_TOKEN"})
     """Variables whose invalid values are never replaced by the default: more would be visible, or to more people, than
-    is wanted, or another cache would be used."""
+    is wanted, another cache would be used, or no token would be needed to write."""
     _unusable: tuple[UnusableSetting, ...] = PrivateAttr(())
 
     @property
@@ -91,6 +92,20 @@ class ServiceSettings(BaseSettings):
         # Values from a Secret may end in CR and LF; an empty value counts as absent.
         stripped = {name: value.strip() if isinstance(value, str) else value for name, value in values.items()}
         return {name: value for name, value in stripped.items() if value != ""}
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _check_unicode(cls, value: Any) -> Any:
+        if isinstance(value, str) and not is_unicode(value):
+            raise ValueError("expected a text in UTF-8")
+        return value
+
+    @field_validator("*", mode="after")
+    @classmethod
+    def _check_secret(cls, value: Any) -> Any:
+        if isinstance(value, SecretStr) and not is_sendable(value.get_secret_value()):
+            raise ValueError("expected one line of ASCII")
+        return value
 
     @classmethod
     def settings_customise_sources(
@@ -182,7 +197,7 @@ def report_unusable(settings: ServiceSettings, health: Health) -> None:
 
 def shown(value: str) -> str:
     """Return the first characters of a value, without anything that may be credentials in a URL."""
-    return value.rpartition("@")[2].partition("?")[0][:_LONGEST_SHOWN]
+    return unicode(value.rpartition("@")[2].partition("?")[0][:_LONGEST_SHOWN])
 
 
 def _by_field(

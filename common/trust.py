@@ -7,6 +7,8 @@ import ssl
 from collections.abc import Iterable
 from pathlib import Path
 
+from common import texts
+
 _BEGIN = "-----BEGIN CERTIFICATE-----"
 
 Authority = tuple[str, str]
@@ -60,9 +62,9 @@ def read_authority(origin: str, path: Path) -> Authority:
         TrustError: the file cannot be read.
     """
     try:
-        return f"{origin} {path}", path.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        raise TrustError(f"{origin} {path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
+        return f"{origin} {path}", texts.read_file(path)
+    except texts.UnreadableFile as error:
+        raise TrustError(f"{origin} {error}") from error
 
 
 def _load(context: ssl.SSLContext, origin: str, pem: str) -> None:

@@ -201,7 +201,7 @@ def table(wheels: list[Path]) -> str:
         **kubernetes,
         **{name: {field: _of_core(type_) for field, type_ in fields.items()} for name, fields in _LLM.items()},
         **kserve_types(wheels),
-        "Metadata": {**metadata, "annotations": "{any}", "labels": "{any}"},
+        "Metadata": {**metadata, "annotations": "{any}", "labels": "{any}", "name": "text", "namespace": "text"},
         "InferenceService": {**_ROOT, "spec": "V1beta1InferenceServiceSpec"},
         "LLMInferenceService": {**_ROOT, "spec": "LLMInferenceServiceSpec"},
     }

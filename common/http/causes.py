@@ -1,12 +1,13 @@
 """Why a request failed, in words, without what only the author of the HTTP library understands."""
 
-import json
 import os
 import re
 import socket
 import ssl
 
 import aiohttp
+
+from common.texts import parse_json
 
 _BLANKS = re.compile(r"\s+")
 _TAGS = re.compile(r"<[^>]*>")
@@ -17,14 +18,16 @@ _NO_TLS = "WRONG_VERSION_NUMBER"
 _WANTS_TLS = ("HTTP request to an HTTPS server", "plain HTTP request was sent to HTTPS port")
 
 
-def cause_of(error: Exception) -> str:
-    """Return why there was no answer."""
+def cause_of(error: Exception, *, proxy: str = "") -> str:
+    """Return why there was no answer; `proxy` is the host and port of the proxy that was asked, if any."""
+    if isinstance(error, UnicodeError):
+        return "its host is not a valid name"
     if isinstance(error, aiohttp.ClientHttpProxyError):  # its answer to CONNECT
         return f"the proxy refuses to connect: {error.status} {error.message}".rstrip()
     if not isinstance(error, aiohttp.ClientConnectorError):
         return str(error) or type(error).__name__
-    proxy = "the proxy " if isinstance(error, aiohttp.ClientProxyConnectionError) else ""
-    return f"cannot connect to {proxy}{error.host}:{error.port}: {_of_system(error.os_error)}"
+    asked = f"{error.host}:{error.port}"
+    return f"cannot connect to {'the proxy ' if asked == proxy else ''}{asked}: {_of_system(error.os_error)}"
 
 
 def speaks_no_tls(error: Exception) -> bool:
@@ -48,10 +51,10 @@ def reason_of(status: int, body: bytes) -> str:
     """Return a short text from the body of an error: the message in its JSON, or its text without markup."""
     text = body[:4096].decode("utf-8", "replace")
     try:
-        fields = json.loads(body)
+        fields = parse_json(body)
         if isinstance(fields, dict):
             text = str(fields.get("detail") or fields.get("message") or fields.get("error") or text)
-    except (ValueError, RecursionError):
+    except ValueError:
         text = _TAGS.sub(" ", text)
     return _BLANKS.sub(" ", text).strip().removeprefix(f"{status}").lstrip(" :")[:300]
 

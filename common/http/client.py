@@ -18,7 +18,8 @@ import yarl
 from common.http import transports
 from common.http.causes import cause_of, distrust_of, reason_of, speaks_no_tls, wants_tls
 from common.http.proxies import proxy_for
-from common.secrets import TokenSource
+from common.secrets import TokenSource, UnusableToken, is_sendable
+from common.texts import parse_json
 
 log = structlog.get_logger("http.client")
 
@@ -27,6 +28,15 @@ UNKNOWN_PATH = frozenset({404, 405, 501})
 """Statuses by which a server says that it has no such path: another program, or an older version."""
 MAX_WAIT = 30.0
 """Longest pause before a retry, in seconds, even if Retry-After asks for more."""
+
+
+_UNKNOWN_NAME = (
+    "not a valid name",
+    "name or service not known",
+    "nodename nor servname",
+    "name resolution",
+    "no address associated",
+)
 
 
 class RemoteError(Exception):
@@ -47,6 +57,11 @@ class Unreachable(RemoteError):
         self.cause = cause
         self.proxy = proxy
 
+    @property
+    def is_unknown_name(self) -> bool:
+        """Whether the name of the host is unknown to the DNS."""
+        return any(words in self.cause.lower() for words in _UNKNOWN_NAME)
+
 
 class TimedOut(Unreachable):
     """There was no answer in time."""
@@ -57,6 +72,14 @@ class TimedOut(Unreachable):
 
 class NotTrusted(Unreachable):
     """The server's certificate could not be verified."""
+
+
+class NoCredentials(RemoteError):
+    """A request was not sent, because its token cannot be used; `remedy` is what helps."""
+
+    def __init__(self, message: str, remedy: str) -> None:
+        super().__init__(message)
+        self.remedy = remedy
 
 
 class StatusError(RemoteError):
@@ -81,14 +104,14 @@ class Response:
     url: str
 
     def json(self) -> Any:
-        """Return the body as JSON.
+        """Return the body as JSON; what is not Unicode in it is replaced, see `common.texts`.
 
         Raises:
             RemoteError: it is not JSON, but for example a login page.
         """
         try:
-            return json.loads(self.body)
-        except (ValueError, RecursionError) as error:
+            return parse_json(self.body)
+        except ValueError as error:
             media_type = self.headers.get("Content-Type", "no media type")
             raise RemoteError(
                 f"{self.url}: {self.status}, but the answer ({media_type}) is not JSON: {error}"
@@ -208,7 +231,7 @@ class HttpClient:
             raise RuntimeError(f"the client for {self.name} is not open: use it in 'async with'")
         url = yarl.URL(self.base_url + path, encoded=True)
         sent = {"Accept": "application/json", **(headers or {})}
-        token = self._token() if self._token else None
+        token = credentials_from(self._token) if self._token else None
         if token and "Authorization" not in sent:
             sent["Authorization"] = f"Bearer {token}"
         began = time.perf_counter()
@@ -227,8 +250,8 @@ class HttpClient:
             raise TimedOut(str(url), proxy=self._proxy_host) from None
         except aiohttp.ClientConnectorCertificateError as error:
             raise NotTrusted(str(url), f"certificate not trusted: {distrust_of(error)}") from error
-        except (aiohttp.ClientError, OSError) as error:
-            result = cause_of(error)
+        except (aiohttp.ClientError, OSError, UnicodeError) as error:  # UnicodeError: the host is no valid name
+            result = cause_of(error, proxy=self._proxy_host)
             failure = Unreachable(str(url), result, proxy=self._proxy_host)
             failure.expects = "http" if speaks_no_tls(error) else ""
             raise failure from error
@@ -280,6 +303,23 @@ def _target(answer: aiohttp.ClientResponse) -> yarl.URL | None:
         return answer.url.join(yarl.URL(written)).with_user(None).with_query(None).with_fragment(None)
     except ValueError:
         return None
+
+
+def credentials_from(source: TokenSource) -> str | None:
+    """Return what a source of tokens, or of Authorization headers, has now.
+
+    Raises:
+        NoCredentials: it has something that cannot be sent.
+    """
+    try:
+        given = source()
+    except UnusableToken as error:
+        raise NoCredentials(str(error), error.remedy) from None
+    if given and not is_sendable(given):
+        raise NoCredentials(
+            "the token contains something else than one line of ASCII", "give the token, and nothing else"
+        )
+    return given
 
 
 def _retry_delay(error: Exception) -> bool | float:

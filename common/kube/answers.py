@@ -1,6 +1,5 @@
 """Reads answers of the API server strictly: objects, lists and watch events; anything else is an error."""
 
-import json
 from collections.abc import AsyncGenerator
 from typing import Any, NamedTuple
 
@@ -8,6 +7,7 @@ import aiohttp
 
 from common.http.client import RemoteError, Response
 from common.kube.errors import Asked, GarbledAnswer, from_status
+from common.texts import parse_json
 
 ADDED, MODIFIED, DELETED, BOOKMARK = "ADDED", "MODIFIED", "DELETED", "BOOKMARK"
 _TYPES = frozenset({ADDED, MODIFIED, DELETED, BOOKMARK})
@@ -36,7 +36,7 @@ def read_object(answer: Response, asked: Asked) -> dict[str, Any]:
     """
     try:
         body = answer.json()
-    except (RemoteError, RecursionError) as error:
+    except RemoteError as error:
         raise GarbledAnswer(f"cannot {asked}: {error}") from error
     if not isinstance(body, dict) or not isinstance(body.get("metadata"), dict):
         raise GarbledAnswer(f"cannot {asked}: {answer.url} returned something that is not an object")
@@ -69,7 +69,7 @@ def read_resource_names(answer: Response, asked: Asked) -> set[str]:
     """
     try:
         body = answer.json()
-    except (RemoteError, RecursionError) as error:
+    except RemoteError as error:
         raise GarbledAnswer(f"cannot {asked}: {error}") from error
     if not isinstance(body, dict) or body.get("kind") != "APIResourceList":
         raise GarbledAnswer(f"cannot {asked}: {answer.url} returned something that is not a list of resources")
@@ -112,7 +112,7 @@ async def _lines(answer: aiohttp.ClientResponse, asked: Asked) -> AsyncGenerator
 
 def _event(line: bytes, asked: Asked, refused: str) -> WatchEvent:
     try:
-        event = json.loads(line)
+        event = parse_json(line)
         kind, obj = event["type"], event["object"]
         if kind == _ERROR:
             raise from_status(obj, asked, refused=refused)
@@ -120,7 +120,7 @@ def _event(line: bytes, asked: Asked, refused: str) -> WatchEvent:
         if kind not in _TYPES or not isinstance(version, str):
             raise ValueError(kind)
         return WatchEvent(kind, obj, version)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise GarbledAnswer(
             f"cannot {asked}: the watch returned something that is not an event: {line[:80]!r}"
         ) from error

@@ -4,7 +4,7 @@ import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from common.secrets import TokenSource
+from common.secrets import TokenSource, UnusableToken
 
 
 class CredentialsError(Exception):
@@ -42,5 +42,8 @@ class Credentials:
     distrusted: str = OTHER_AUTHORITY
 
     def current_token(self) -> str | None:
-        """Return the token to use now, None without one."""
-        return self.token() if self.token is not None else None
+        """Return the token to use now, None without one that can be used."""
+        try:
+            return self.token() if self.token is not None else None
+        except UnusableToken:
+            return None

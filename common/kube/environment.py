@@ -7,8 +7,9 @@ variables), a mounted service account, the files in KUBECONFIG, `~/.kube/config`
 from collections.abc import Mapping
 from pathlib import Path
 
+from common import texts
 from common.kube.credentials import OTHER_AUTHORITY, Credentials, CredentialsError
-from common.secrets import FileToken, StaticToken
+from common.secrets import FileToken, StaticToken, is_sendable, read_token
 from common.trust import Authority, TrustError, read_authority, system_trust, trust_only
 
 MOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
@@ -64,13 +65,12 @@ def direct_credentials(*, server: str, token_file: Path, authority: Authority | 
         CredentialsError: the token cannot be read, or the authority contains no certificate.
     """
     try:
-        if not token_file.read_text().strip():
+        if not read_token(token_file):
             raise CredentialsError(f"tokenFile {token_file} is empty: write the account's token into it")
         context = trust_only(authority) if authority is not None else system_trust()
-    except (OSError, UnicodeDecodeError) as error:
-        raise CredentialsError(
-            f"tokenFile {token_file} cannot be read: {getattr(error, 'strerror', None) or error}"
-        ) from error
+    except texts.UnreadableFile as error:
+        remedy = "" if isinstance(error, texts.MissingFile) else "write the account's token, and nothing else, into it"
+        raise CredentialsError(f"tokenFile {error}", remedy) from error
     except TrustError as error:
         raise CredentialsError(str(error)) from error
     return Credentials(
@@ -87,6 +87,11 @@ def direct_credentials(*, server: str, token_file: Path, authority: Authority | 
 
 
 def _from_environment(environ: Mapping[str, str], token: str, mount: Path) -> Credentials:
+    if not is_sendable(token):
+        raise CredentialsError(
+            "the environment variable token contains something else than one line of ASCII",
+            "give the container the Secret of the service account as it is, with envFrom",
+        )
     authority = _value(environ, "ca.crt")
     distrusted = OTHER_AUTHORITY
     if authority:
@@ -141,8 +146,8 @@ def _namespace(environ: Mapping[str, str], mount: Path) -> str | None:
         if value := _value(environ, name):
             return value
     try:
-        return (mount / "namespace").read_text().strip() or None
-    except OSError:
+        return texts.read_file(mount / "namespace").strip() or None
+    except texts.UnreadableFile:
         return None
 
 

@@ -1,13 +1,14 @@
 """The errors of requests to the Kubernetes API, with what people can do about them."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from common.faults import Fault, FaultKind
-from common.http.client import NotTrusted, RemoteError, StatusError, Unreachable
+from common.http.client import NoCredentials, NotTrusted, RemoteError, StatusError, Unreachable
 from common.kube.resources import CONFIG_MAPS, PODS, SECRETS, Resource
+from common.texts import parse_json
 
 ROLE = "rhdh-rhoai-connector"
 """Name of the connector's ClusterRole and Role (deploy/rbac)."""
@@ -77,8 +78,8 @@ class GarbledAnswer(RemoteError):
 def from_answer(error: StatusError, asked: Asked, *, refused: str) -> KubeError:
     """Return the KubeError of a refused request; `refused` is the remedy for a 401."""
     try:
-        body = json.loads(error.body)
-    except (ValueError, RecursionError):
+        body = parse_json(error.body)
+    except ValueError:
         body = None
     if not isinstance(body, dict) or body.get("kind") != "Status":
         body = {"message": error.reason}
@@ -118,6 +119,8 @@ def fault_of(error: RemoteError) -> Fault:
     kind: FaultKind = "error"
     if isinstance(error, KubeError):
         kind = _OF_STATUS.get(error.status, "error")
+    elif isinstance(error, NoCredentials):
+        kind = "unauthorized"
     elif isinstance(error, Unreachable):
         kind = "unreachable"
     return Fault(kind=kind, reason=str(error), remedy=remedy_of(error))
@@ -125,13 +128,16 @@ def fault_of(error: RemoteError) -> Fault:
 
 def remedy_of(error: RemoteError) -> str:
     """Return what to do about a failed request to the Kubernetes API; empty if that is unknown."""
-    if isinstance(error, KubeError):
+    if isinstance(error, KubeError | NoCredentials):
         return error.remedy
     if isinstance(error, NotTrusted):
         return (
             "the certificate of the API server is not signed by the given authority: give that of this API server, in "
             "ca.crt of the service account, in the kubeconfig, or in caFile of CLUSTERS_FILE"
         )
+    if isinstance(error, Unreachable) and error.is_unknown_name:
+        host = urlsplit(error.url).hostname
+        return f"the name {host} is unknown here: correct the address of the API server, or the DNS of this machine"
     if isinstance(error, Unreachable) and not error.expects:
         return (
             "check that the API server runs, and that no network policy or firewall blocks the way to it; "

@@ -11,6 +11,7 @@ import yaml
 from kubernetes_asyncio import config
 from kubernetes_asyncio.client import Configuration
 
+from common import texts
 from common.kube.credentials import Credentials, CredentialsError
 from common.trust import TrustError, read_authority, system_trust, trust_only
 
@@ -54,11 +55,23 @@ def contexts_of(paths: Sequence[Path]) -> list[str]:
     found: list[str] = []
     for path in paths:
         try:
-            contexts = (yaml.safe_load(path.read_text()) or {}).get("contexts") or ()
+            contexts = (yaml.safe_load(texts.read_file(path)) or {}).get("contexts") or ()
             found += [str(context["name"]) for context in contexts]
-        except (OSError, UnicodeDecodeError, yaml.YAMLError, AttributeError, TypeError, KeyError) as error:
-            raise CredentialsError(f"kubeconfig {path}: {error or type(error).__name__}") from error
+        except texts.UnreadableFile as error:
+            raise CredentialsError(f"kubeconfig {error}") from error
+        except Exception as error:  # PyYAML may raise anything for what is no kubeconfig
+            raise _unusable(str(path), error) from error
     return found
+
+
+def _unusable(files: str, error: Exception) -> CredentialsError:
+    """Return the error of kubeconfig files that cannot be used, in one line."""
+    if isinstance(error, yaml.MarkedYAMLError):
+        mark = error.problem_mark or error.context_mark
+        where = f" in line {mark.line + 1}" if mark else ""
+        return CredentialsError(f"kubeconfig {files}: it is not valid YAML{where}: {error.problem or 'it is cut off'}")
+    text = " ".join(str(error).split()) or type(error).__name__
+    return CredentialsError(f"kubeconfig {files}: {text}", "to see its contexts: kubectl config get-contexts")
 
 
 class _Login:
@@ -102,7 +115,7 @@ class _Login:
         except (CredentialsError, TrustError) as error:
             raise CredentialsError(f"kubeconfig {self.files}: {error}") from error
         except Exception as error:  # plugins and token refreshes may raise anything
-            raise CredentialsError(f"kubeconfig {self.files}: {error or type(error).__name__}") from error
+            raise _unusable(self.files, error) from error
         self.context = context["name"]
         self.namespace = context["context"].get("namespace")
         self._token = authorization.removeprefix("Bearer ").strip()

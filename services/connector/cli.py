@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from common import LOCATION_PORT, __version__
-from common.commandline import HELP, INTERRUPTED, AddressType, finish, print_out, progress_bar, reported
+from common.commandline import HELP, INTERRUPTED, AddressType, UrlType, finish, print_out, progress_bar, reported
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -81,8 +81,10 @@ def main() -> None:
     help="Read the cluster of this context in the kubeconfig; repeatable. Without a context: the current cluster of "
     "the environment or the kubeconfig. Registries given with --registry describe the models of all contexts.",
 )
-@click.option("--registry", metavar="URL", multiple=True, help="URL of a model registry; repeatable.")
-@click.option("--catalog", metavar="URL", multiple=True, help="URL of a model catalog, for model cards; repeatable.")
+@click.option("--registry", type=UrlType(named=True), multiple=True, help="URL of a model registry; repeatable.")
+@click.option(
+    "--catalog", type=UrlType(named=True), multiple=True, help="URL of a model catalog, for model cards; repeatable."
+)
 @click.option(
     "--state",
     type=click.Path(file_okay=False, path_type=Path),
@@ -148,10 +150,12 @@ def run(
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Read a file that 'connector doctor --bundle' wrote in another cluster.",
 )
-@click.option("--registry", metavar="URL", multiple=True, help="URL of a model registry to read; repeatable.")
+@click.option(
+    "--registry", type=UrlType(named=True), multiple=True, help="URL of a model registry to read; repeatable."
+)
 @click.option(
     "--diff",
-    metavar="URL",
+    type=UrlType(),
     help="Compare with a running connector: the address of location, storage-rest or 'connector run'. For --format "
     "table, json and yaml.",
 )
@@ -190,6 +194,8 @@ def preview(
       1  there is such a problem
       2  the command or the configuration is wrong, for example: a path does not exist, or standard input is empty
     """
+    # Pydantic would look into all installed packages for plugins, of which none is used.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     gc.disable()  # the process ends soon, so neither collecting garbage now nor at its end is worth the time
     atexit.register(gc.freeze)
 
@@ -211,8 +217,9 @@ def preview(
                 settings = NormalizerSettings.load()
                 clusters = _from_elsewhere(cluster, bundle, settings)
                 result = preview_of(
-                    reading.files(progress_bar(sys.stderr)),
+                    reading,
                     defaults=settings.defaults,
+                    progress=progress_bar(sys.stderr),
                     selection=settings.selection,
                     clusters=clusters,
                     registries=_of_registries(registry, settings, shared=any(clusters)),

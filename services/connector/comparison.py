@@ -13,6 +13,7 @@ import click
 from common import identity
 from common.http.client import HttpClient, RemoteError, StatusError
 from common.secrets import TokenSource
+from common.texts import parse_json
 from common.wire import WireError, parse_storage_body
 from services.connector.preview import Shown
 
@@ -133,8 +134,8 @@ def _stored(body: bytes, path: str) -> bytes:
 
 def _object(body: bytes, where: str) -> Document:
     try:
-        parsed = json.loads(body)
-    except (ValueError, RecursionError):
+        parsed = parse_json(body)
+    except ValueError:
         parsed = None
     if not isinstance(parsed, dict):
         raise RemoteError(f"{where}: the answer is not the connector's")

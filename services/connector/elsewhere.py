@@ -33,9 +33,10 @@ from services.normalizer.sources.kubeflow.discovery import DiscoverySettings, di
 from services.normalizer.sources.kubeflow.poller import RegistryPoller
 from services.normalizer.sources.manifest_contents import read_manifests
 from services.normalizer.sources.manifest_files import FileContents, read_bytes
-from services.normalizer.sources.refs import SourceRef
+from services.normalizer.sources.refs import SettingNames, SourceRef
 
 CLUSTER = "cluster"
+_OF_OPTION = SettingNames(urls="--registry", renewal="set the environment variable token to a valid token")
 _OF_CLUSTER = "ClusterServingRuntime"
 _TIMEOUT = 30.0
 _LARGEST = 64 * 1024 * 1024
@@ -131,7 +132,9 @@ async def read_registries(
     """
     connector = own_connector(settings, token=settings.shared_token, metrics=Metrics("preview", __version__))
     cluster = SHARED if shared else LOCAL
-    wanted = DiscoverySettings(registry_urls=tuple(urls), insecure=settings.model_registry_insecure, cluster=cluster)
+    wanted = DiscoverySettings(
+        registry_urls=tuple(urls), insecure=settings.model_registry_insecure, cluster=cluster, names=_OF_OPTION
+    )
     return [await _read_registry(connector, ref) for ref in discover((), (), wanted).refs]
 
 
@@ -160,6 +163,8 @@ def read_bundle(file: Path) -> dict[str, dict[Path, FileContents]]:
                 if content is not None:
                     of_one = found.setdefault(_cluster_of(parts), {})
                     of_one[Path(member.name)] = read_bytes(content.read(), member.name)
+    except tarfile.ReadError as error:  # its text names every format that was tried
+        raise BundleError(f"{file} cannot be read as a bundle of connector doctor: it is no tar archive") from error
     except (OSError, tarfile.TarError, EOFError) as error:
         raise BundleError(f"{file} cannot be read as a bundle of connector doctor: {error}") from error
     if not found:

@@ -2,27 +2,29 @@
 
 from collections import defaultdict
 from collections.abc import Container, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
 from typing import TypeAlias
 
 from common.problems import Problem, Severity
 from common.wire import Upsert
-from services.connector.reading import Files
+from services.connector.reading import Progress, Reading, no_progress
 from services.normalizer.desired import Desired
-from services.normalizer.facts import MANIFESTS, SHARED, Ref
+from services.normalizer.facts import SHARED, Ref
 from services.normalizer.hidden import HiddenCause, unready
 from services.normalizer.normalize.readiness import STOP_ANNOTATION
 from services.normalizer.normalize.registered_version import registry_source
 from services.normalizer.normalize.result import IGNORE, ClusterView, Defaults
 from services.normalizer.normalize.selection import ALL, Selection
 from services.normalizer.source import Fact
+from services.normalizer.sources.kustomizations import Overlay
 from services.normalizer.sources.manifest_checks import Noticed
-from services.normalizer.sources.manifest_contents import Contents, joined, read_manifests
+from services.normalizer.sources.manifest_contents import Contents, Joining
 from services.normalizer.sources.manifest_files import FileContents, Place
 from services.normalizer.sources.manifest_lines import Lines
-from services.normalizer.sources.manifest_objects import read_objects
+from services.normalizer.sources.manifest_objects import FileFacts, read_objects
 
 Clusters: TypeAlias = Mapping[str, Mapping[Path, FileContents]]
 """Manifests from clusters, by the name of the cluster; the only one has an empty name."""
@@ -76,37 +78,67 @@ class Preview:
 
 
 def preview(
-    files: Files,
+    files: Reading,
     *,
     defaults: Defaults,
+    progress: Progress = no_progress,
     selection: Selection = ALL,
     clusters: Clusters = NOTHING,
     registries: Iterable[Mapping[Ref, Fact]] = (),
     connections: bool = False,
 ) -> Preview:
-    """Return what would be served from files.
+    """Return what would be served from files; `progress` is called for each of them.
 
     `clusters` are manifests from clusters, `registries` the content of registries. `connections`: Secrets of
     connections in the files are read.
     """
-    own = {path: read_objects(path, each, accepted=True) for path, each in clusters.get("", {}).items()}
-    every = [
-        joined({**files.facts, **own}, files.overlay, connections=connections),
-        *(
-            read_manifests(of_one, cluster=name, connections=connections, accepted=True)
-            for name, of_one in clusters.items()
-            if name
-        ),
-    ]
-    every = [_selected(contents, selection) for contents in every]
-    desired = _desired(every, defaults, registries)
+    desired = _described(defaults, registries)
+    copied = {name: _accepted(of_one) for name, of_one in clusters.items()}
+    parts = chain([copied.pop("", {})], files.parts(progress))
+    every = [_put(parts, Joining(files.overlay, connections=connections), desired, selection)]
+    for name, of_one in copied.items():
+        desired.put_cluster(name, ClusterView(name, defaults))
+        joining = Joining(Overlay(), connections=connections, cluster=name)
+        every.append(_put([of_one], joining, desired, selection))
+    desired.render(now=0)
     places = {str(ref): manifest.place for contents in every for ref, manifest in contents.deployments.items()}
-    copied = {str(path) for of_one in clusters.values() for path in of_one}
-    found = _found(every, desired, places, copied)
+    found = _found(every, desired, places, {str(path) for of_one in clusters.values() for path in of_one})
     shown = [_shown(upsert, places, found) for _, upsert in sorted(desired.wanted.items())]
     hidden = sorted(map(_in_order, found.values()), key=lambda of_one: (of_one[0].place, of_one[0].problem))
-    number = len(files.facts) + sum(map(len, clusters.values()))
-    return Preview(tuple(shown), tuple(hidden), number)
+    return Preview(tuple(shown), tuple(hidden), files.number + sum(map(len, clusters.values())))
+
+
+def _described(defaults: Defaults, registries: Iterable[Mapping[Ref, Fact]]) -> Desired:
+    """Return the state with what registries say, before any deployment is known."""
+    desired = Desired(defaults=defaults)
+    desired.put_cluster(SHARED, ClusterView(defaults=defaults))
+    for each in registries:
+        for ref, registered in each.items():
+            desired.put(registry_source(ref.place), ref, registered)
+    return desired
+
+
+def _accepted(files: Mapping[Path, FileContents]) -> dict[Path, FileFacts]:
+    """Return what manifests from a cluster say."""
+    return {path: read_objects(path, each, accepted=True) for path, each in files.items()}
+
+
+def _put(
+    parts: Iterable[Mapping[Path, FileFacts]], joining: Joining, desired: Desired, selection: Selection
+) -> Contents:
+    """Put what files say into `desired`, and return what they say together; deployments that are not selected stop.
+
+    The documents of each part are made before the next part is taken, which other processes read in the meantime.
+    """
+    for part in parts:
+        for path, facts in part.items():
+            for ref, deployment in joining.take(path, facts).items():
+                desired.put(ref.place, ref, selection.applied(deployment))
+        desired.make(now=0)
+    contents = joining.contents()
+    for ref, companion in contents.companions.items():
+        desired.put(contents.cluster, ref, companion)
+    return contents
 
 
 def _in_order(noticed: Iterable[Noticed]) -> tuple[Noticed, ...]:
@@ -123,7 +155,7 @@ def _found(every: Iterable[Contents], desired: Desired, places: Mapping[str, Pla
         parsed, place = Ref.parse(ref), places.get(ref, Place(""))
         found[parsed.place, parsed.label] += [Noticed(problem, place) for problem in problems]
     for contents in every:
-        for each in _not_ready(contents, copied):
+        for each in _not_ready(contents, desired, copied):
             found[contents.cluster, each.problem.object].append(each)
     lines = Lines()
     for of_one in found.values():
@@ -131,39 +163,17 @@ def _found(every: Iterable[Contents], desired: Desired, places: Mapping[str, Pla
     return found
 
 
-def _selected(contents: Contents, selection: Selection) -> Contents:
-    """Return the contents with the deployments that the selection excludes marked as stopped, as the source does."""
-    chosen = {}
-    for ref, manifest in contents.deployments.items():
-        facts = selection.applied(manifest.facts)
-        chosen[ref] = manifest if facts is manifest.facts else manifest._replace(facts=facts)
-    return replace(contents, deployments=chosen)
-
-
-def _desired(every: Iterable[Contents], defaults: Defaults, registries: Iterable[Mapping[Ref, Fact]]) -> Desired:
-    desired = Desired(defaults=defaults)
-    desired.put_cluster(SHARED, ClusterView(defaults=defaults))
-    for each in registries:
-        for ref, registered in each.items():
-            desired.put(registry_source(ref.place), ref, registered)
-    for contents in every:
-        if contents.cluster != MANIFESTS:
-            desired.put_cluster(contents.cluster, ClusterView(contents.cluster, defaults))
-        for ref, fact in contents.facts().items():
-            desired.put(contents.cluster, ref, fact)
-    desired.render(now=0)
-    return desired
-
-
 def _shown(upsert: Upsert, places: Mapping[str, Place], found: _Found) -> Shown:
     ref = Ref.parse(upsert.ref)
     return Shown(upsert, ref.label, places.get(upsert.ref, Place("")), tuple(found.pop((ref.place, ref.label), ())))
 
 
-def _not_ready(contents: Contents, copied: Container[str]) -> Iterator[Noticed]:
+def _not_ready(contents: Contents, desired: Desired, copied: Container[str]) -> Iterator[Noticed]:
+    deployments = dict(desired.deployments.all())
     for ref, manifest in sorted(contents.deployments.items()):
-        if not manifest.facts.readiness.ready and not manifest.facts.planned:
-            why = unready(manifest.facts, in_files=manifest.place.path not in copied)
+        facts = deployments[str(ref)]
+        if not facts.readiness.ready and not facts.planned:
+            why = unready(facts, in_files=manifest.place.path not in copied)
             problem = Problem(
                 "not_ready",
                 "info",

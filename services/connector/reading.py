@@ -1,16 +1,17 @@
 """Reads the manifests of a preview: files, folders, patterns and standard input."""
 
+import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from glob import glob
-from itertools import count
+from itertools import islice
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Self
 
 from services.connector.workers import Workers, processes_for
 from services.normalizer.sources.kustomizations import Overlay, is_kustomization
 from services.normalizer.sources.manifest_contents import overlay_of
-from services.normalizer.sources.manifest_files import find_manifests, read_bytes, read_file
+from services.normalizer.sources.manifest_files import manifest_paths, read_bytes, read_file
 from services.normalizer.sources.manifest_objects import FileFacts, read_objects
 
 STDIN = "-"
@@ -29,15 +30,8 @@ class EmptyInput(Exception):
     """Nothing came through standard input, so the command before the pipe has failed."""
 
 
-class Files(NamedTuple):
-    """The facts in files, by path, and what kustomizations among them say of the others."""
-
-    facts: dict[Path, FileFacts]
-    overlay: Overlay
-
-
 class Reading:
-    """Reads the files in and below some paths; a context manager.
+    """Reads the files in and below some paths; a context manager. `overlay` is what kustomizations say of them.
 
     Where there are many, other processes begin at once, while this one may load what it needs later.
     """
@@ -53,10 +47,10 @@ class Reading:
         self._reads_stdin = STDIN in given
         for written in given:
             if written != STDIN:
-                found |= dict.fromkeys(find_manifests(_matching(written)))
+                found |= dict.fromkeys(manifest_paths(_matching(written)))
         # Kustomizations say in which namespace the objects of the others are.
         self._kustomizations = {path: read_objects(path, read_file(path)) for path in found if is_kustomization(path)}
-        self._overlay = overlay_of(self._kustomizations)
+        self.overlay: Overlay = overlay_of(self._kustomizations)
         self._others = [path for path in found if path not in self._kustomizations]
         processes = processes_for(len(self._others), worth=_WORTH_PROCESSES)
         self._workers = Workers(self._read, self._others, processes=processes)
@@ -67,33 +61,46 @@ class Reading:
     def __exit__(self, *_: object) -> None:
         self._workers.__exit__()
 
-    def files(self, progress: Progress = no_progress) -> Files:
-        """Return what all files say; `progress` is called for each file.
+    @property
+    def number(self) -> int:
+        """The number of files, standard input included."""
+        return len(self._kustomizations) + len(self._others) + self._reads_stdin
+
+    def parts(self, progress: Progress = no_progress) -> Iterator[Mapping[Path, FileFacts]]:
+        """Yield what the files say, by path and in the order of the paths, some at a time; `progress` counts them.
+
+        Other processes read on while the caller works with a part.
 
         Raises:
             EmptyInput: standard input is read, and it is empty.
         """
-        facts = dict(self._kustomizations)
-        of = len(facts) + len(self._others) + self._reads_stdin
-        done = count(len(facts))
+        done = 0
+        for part in self._parts():
+            yield part
+            for _ in part:
+                done += 1
+                progress(done, self.number)
+
+    def _parts(self) -> Iterator[Mapping[Path, FileFacts]]:
+        yield self._kustomizations
         if self._reads_stdin:
-            path = Path(STDIN)
             piped = sys.stdin.buffer.read()
             if not piped.strip():
                 raise EmptyInput(
                     "standard input is empty: the command before the pipe wrote nothing, so look at its error"
                 )
-            facts[path] = read_objects(path, read_bytes(piped, STDIN))
-            progress(next(done), of)
-        read = self._workers.results(lambda: progress(next(done), of))
-        return Files(facts | dict(zip(self._others, read, strict=True)), self._overlay)
+            path = Path(STDIN)
+            yield {path: read_objects(path, read_bytes(piped, STDIN))}
+        paths = iter(self._others)
+        for results in self._workers.results():
+            yield dict(zip(islice(paths, len(results)), results, strict=True))
 
     def _read(self, path: Path) -> FileFacts:
-        return read_objects(path, read_file(path), namespace=self._overlay.namespace(path))
+        return read_objects(path, read_file(path), namespace=self.overlay.namespace(path))
 
 
 def _matching(written: str) -> Sequence[Path]:
-    if Path(written).exists() or not any(sign in written for sign in "*?["):
+    if not any(sign in written for sign in "*?[") or os.path.lexists(written):
         return [Path(written)]
     found = sorted(glob(written, recursive=True))  # noqa: PTH207 - the pattern may be absolute
     if not found:

@@ -7,16 +7,17 @@ from typing import Any
 import click
 
 from common import STORAGE_PORT
-from common.commandline import finish, reported
+from common.commandline import UrlType, finish, reported
 from common.http.client import HttpClient, RemoteError, StatusError
 from common.settings import SettingsError
+from common.texts import parse_json
 from services.storage_rest.settings import StorageSettings
 
 _LEFT_SHOWN = 20
 
 _url = click.option(
     "--url",
-    metavar="URL",
+    type=UrlType(),
     envvar="STORAGE_URL",
     default=f"http://localhost:{STORAGE_PORT}",
     show_default=True,
@@ -110,7 +111,7 @@ def _ask(url: str, method: str, path: str, **options: Any) -> Any:
     with reported("connector", SettingsError):
         settings = StorageSettings.load()
     try:
-        return json.loads(finish(ask()))
+        return parse_json(finish(ask()))
     except StatusError as error:
         raise click.ClickException(f"{error}{_remedy(error.status)}") from None
     except (RemoteError, ValueError) as error:

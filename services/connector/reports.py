@@ -1,12 +1,14 @@
 """The output formats of `connector preview`."""
 
 import json
+import os
 import shutil
 import sys
 import textwrap
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
+from urllib.parse import quote
 
 import click
 
@@ -32,7 +34,6 @@ _SARIF: Mapping[Severity, str] = {"error": "error", "warning": "warning", "info"
 _SARIF_SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 _WIDTH = 80
 _GAP = 2
-_DOCUMENTATION = "docs/mapping.md"
 
 
 def table(result: Preview, differences: Differences = None) -> str:
@@ -106,7 +107,6 @@ def sarif(result: Preview, _differences: Differences = None) -> str:
             "driver": {
                 "name": "connector",
                 "semanticVersion": __version__,
-                "informationUri": _DOCUMENTATION,
                 "rules": [_sarif_rule(id_) for id_ in sorted({each.problem.id for each in result.noticed})],
             }
         },
@@ -192,7 +192,7 @@ def _entries(result: Preview, differences: Differences) -> Iterator[dict[str, An
             "key": shown.key,
             "uri": shown.upsert.uri,
             "object": shown.object,
-            "file": shown.place.path,
+            "file": shown.place.shown,
             "line": shown.place.line,
             "document": json.loads(shown.document),
             "details": json.loads(shown.upsert.details or b"{}"),
@@ -211,7 +211,7 @@ def _nothing(subject: str, place: Place, problems: Sequence[Noticed]) -> dict[st
         "key": None,
         "uri": None,
         "object": subject,
-        "file": place.path,
+        "file": place.shown,
         "line": place.line,
         "document": None,
         "details": {},
@@ -227,17 +227,25 @@ def _problem(each: Noticed) -> dict[str, Any]:
         "object": problem.object,
         "message": problem.message,
         "remedy": problem.remedy,
-        "file": place.path,
+        "file": place.shown,
         "line": place.line,
     }
 
 
 def _command(each: Noticed) -> str:
     problem, place = each
-    at = {"file": place.path, "line": str(place.line)} if place.path not in ("", STDIN) else {}
+    at = {"file": place.shown, "line": str(place.line)} if place.path not in ("", STDIN) else {}
     at["title"] = problem.object
     properties = ",".join(f"{name}={_escaped(value, ':,')}" for name, value in at.items() if value != "0")
-    return f"::{_GITHUB[problem.severity]} {properties}::{_escaped(f'{problem.message}. {problem.remedy}')}"
+    return f"::{_GITHUB[problem.severity]} {properties}::{_escaped(_told(each, with_object=False))}"
+
+
+def _told(each: Noticed, *, with_object: bool) -> str:
+    """Return message and remedy in one line; an object that is only called after its place is not repeated."""
+    problem, place = each
+    subject = f"{problem.object}: " if with_object and problem.object != str(place) else ""
+    end = " " if problem.message.endswith("?") else ". "
+    return f"{subject}{problem.message}{end}{problem.remedy}".rstrip()
 
 
 def _escaped(text: str, further: str = "") -> str:
@@ -253,15 +261,20 @@ def _sarif_rule(id_: ProblemId) -> dict[str, Any]:
 
 def _sarif_result(each: Noticed) -> dict[str, Any]:
     problem, place = each
-    location: dict[str, Any] = {"artifactLocation": {"uri": place.path.replace("\\", "/") or "unknown"}}
+    location: dict[str, Any] = {"artifactLocation": {"uri": _relative_reference(place.path) or "unknown"}}
     if place.line:
         location["region"] = {"startLine": place.line}
     return {
         "ruleId": problem.id,
         "level": _SARIF[problem.severity],
-        "message": {"text": f"{problem.object}: {problem.message}. {problem.remedy}"},
+        "message": {"text": _told(each, with_object=True)},
         "locations": [{"physicalLocation": location}],
     }
+
+
+def _relative_reference(path: str) -> str:
+    """Return a path as a relative reference (RFC 3986), which an artifactLocation has (SARIF 2.1.0, 3.4.3)."""
+    return quote(os.fsencode(path.replace("\\", "/")), safe="/:!$&'()*+,;=@")
 
 
 FORMATS: Mapping[str, Report] = {

@@ -11,15 +11,17 @@ import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from typing import BinaryIO, Generic, NoReturn, Self, TypeVar
+from typing import Any, Generic, NoReturn, Self, TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _MOST_PROCESSES = 4  # what follows the work is done by one
-_MOST_PARTS = 256  # each has a number of one byte
+_MOST_PARTS = 64  # each has a number of one byte; with more, sending the results takes longer
 _SMALLEST_PART = 16
 _PIPE = 1024 * 1024  # bytes of results that wait for this process; the most that Linux gives to any user
+_CHUNK = 64 * 1024
+_LENGTH = 8  # bytes before each message, with its length
 
 
 def processes_for(items: int, *, worth: int) -> int:
@@ -52,7 +54,7 @@ class Workers(Generic[Item, Result]):
         self._numbers, end = os.pipe()
         os.write(end, bytes(range(len(self._parts))))
         os.close(end)
-        self._others: dict[BinaryIO, int] = {}
+        self._others: list[_Process] = []
         for _ in range(processes - 1):
             self._start()
 
@@ -60,37 +62,36 @@ class Workers(Generic[Item, Result]):
         return self
 
     def __exit__(self, *_: object) -> None:
-        for results in tuple(self._others):
-            self._end(results)
+        for other in self._others:
+            other.end()
         os.close(self._numbers)
 
-    def results(self, done: Callable[[], None]) -> list[Result]:
-        """Take part in the work, and return the results in the order of the items; `done` is called for each of them.
+    def results(self) -> Iterator[list[Result]]:
+        """Yield the results in the order of the items, some at a time, as soon as these and all before are there.
 
-        Raises what `work` raises.
+        Only while there are none, this process takes part in the work: what is done with the results in between, it
+        alone can do. Raises what `work` raises.
         """
         found: dict[int, list[Result]] = {}
-        for number in self._taken():
-            found[number] = self._results_of(number, done)
-            self._receive(found, done, wait=False)
-        while self._others:
-            self._receive(found, done, wait=True)
-        for number in range(len(self._parts)):
-            if number not in found:  # the process that had taken it has failed
-                found[number] = self._results_of(number, done)
-        return [result for _, part in sorted(found.items()) for result in part]
+        number = 0
+        while number < len(self._parts):
+            self._receive(found, wait=False)
+            if number in found:
+                yield found.pop(number)
+                number += 1
+            elif taken := self._take():
+                found[taken[0]] = self._results_of(taken[0])
+            elif self._others:
+                self._receive(found, wait=True)
+            else:  # the process that had taken it has failed
+                found[number] = self._results_of(number)
 
-    def _results_of(self, number: int, done: Callable[[], None]) -> list[Result]:
-        part = []
-        for item in self._parts[number]:
-            part.append(self._work(item))
-            done()
-        return part
+    def _take(self) -> bytes:
+        """Take a part, and return its number; nothing if all are taken."""
+        return os.read(self._numbers, 1)
 
-    def _taken(self) -> Iterator[int]:
-        """Take parts as long as there are any, and yield their numbers."""
-        while number := os.read(self._numbers, 1):
-            yield number[0]
+    def _results_of(self, number: int) -> list[Result]:
+        return [self._work(item) for item in self._parts[number]]
 
     def _start(self) -> None:
         """Start a process, if this is possible."""
@@ -104,7 +105,7 @@ class Workers(Generic[Item, Result]):
             process = os.fork()
             if not process:
                 self._serve(results, end, blocked)
-            self._others[os.fdopen(results, "rb")] = process
+            self._others.append(_Process(process, results))
         except OSError:
             os.close(results)
         finally:
@@ -118,31 +119,52 @@ class Workers(Generic[Item, Result]):
             signal.signal(signal.SIGINT, signal.SIG_DFL)
             signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
             with os.fdopen(end, "wb") as stream:
-                for number in self._taken():
-                    part = [self._work(item) for item in self._parts[number]]
-                    pickle.dump((number, part), stream, pickle.HIGHEST_PROTOCOL)
+                while taken := self._take():
+                    message = pickle.dumps((taken[0], self._results_of(taken[0])), pickle.HIGHEST_PROTOCOL)
+                    stream.write(len(message).to_bytes(_LENGTH) + message)
                     stream.flush()
         finally:
             os._exit(0)  # neither prints what is buffered nor runs what is left to the end of the first process
 
-    def _receive(self, found: dict[int, list[Result]], done: Callable[[], None], *, wait: bool) -> None:
-        """Take over the results that have arrived from other processes; `wait`: at least one, or the end of one."""
-        ready, _, _ = select.select(list(self._others), (), (), None if wait else 0)
-        for results in ready:
-            try:
-                number, found_there = pickle.load(results)  # noqa: S301 - what a copy of this process has written
-            except (EOFError, pickle.UnpicklingError):  # it has finished, or was killed
-                self._end(results)
-                continue
-            found[number] = found_there
-            for _ in found_there:
-                done()
+    def _receive(self, found: dict[int, list[Result]], *, wait: bool) -> None:
+        """Take over the results that have arrived from other processes; `wait`: until there are, or until one ends."""
+        ready, _, _ = select.select(self._others, (), (), None if wait else 0)
+        for other in ready:
+            arrived = other.receive()
+            if arrived is None:  # it has finished, or was killed
+                other.end()
+                self._others.remove(other)
+            else:
+                found.update(arrived)
 
-    def _end(self, results: BinaryIO) -> None:
-        """End a process that is not needed any more."""
-        process = self._others.pop(results)
-        results.close()
+
+class _Process:
+    """Another process, and the end of the pipe to which it writes the results of parts."""
+
+    def __init__(self, process: int, results: int) -> None:
+        self._process = process
+        self._results = results
+        self._received = bytearray()
+
+    def fileno(self) -> int:
+        """Return what `select` waits for."""
+        return self._results
+
+    def receive(self) -> list[tuple[int, list[Any]]] | None:
+        """Return the results that have arrived, with the numbers of their parts; None if there will be no more."""
+        if not (chunk := os.read(self._results, _CHUNK)):
+            return None
+        self._received += chunk
+        found = []
+        while len(self._received) >= (end := _LENGTH + int.from_bytes(self._received[:_LENGTH])):
+            found.append(pickle.loads(self._received[_LENGTH:end]))  # noqa: S301 - what a copy of this process has written
+            del self._received[:end]
+        return found
+
+    def end(self) -> None:
+        """End the process, if it has not ended by itself."""
+        os.close(self._results)
         with suppress(OSError):  # it is gone
-            os.kill(process, signal.SIGKILL)
+            os.kill(self._process, signal.SIGKILL)
         with suppress(ChildProcessError):
-            os.waitpid(process, 0)
+            os.waitpid(self._process, 0)

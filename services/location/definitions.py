@@ -8,6 +8,7 @@ import json
 import re
 from typing import Final
 
+from common.texts import parse_json
 from services.location import calls
 from services.location.openapi import MOST_BYTES, PROTOCOLS, UNKNOWN_PROTOCOL, dump, openapi
 from services.location.proto import OPEN_INFERENCE_PROTO
@@ -35,7 +36,7 @@ def definition(view: View, server: Server) -> tuple[str, str]:
 def _own(server: Server) -> str:
     """Return the server's own definition with the address for readers; empty if it has none or it is too large."""
     try:
-        document = json.loads(server.definition)
+        document = parse_json(server.definition)
     except ValueError:
         return ""
     if not isinstance(document, dict):
@@ -72,7 +73,7 @@ def _with_servers(specification: str, server: Server) -> str:
 
 def _json_with_servers(specification: str, server: Server) -> str:
     try:
-        document = json.loads(specification)
+        document = parse_json(specification)
     except ValueError:
         return specification
     if not isinstance(document, dict) or "openapi" not in document or document.get("servers"):

@@ -15,9 +15,9 @@ CONNECTOR_ID = "kserve-kubeflow-connector"
 class LocationSettings(ServiceSettings):
     """The environment variables that location reads."""
 
-    strict: ClassVar[frozenset[str]] = frozenset({"BACKSTAGE_JWKS_URL"})
+    strict: ClassVar[frozenset[str]] = ServiceSettings.strict | {"BACKSTAGE_JWKS_URL"}
 
-    storage_address: str | None = Field(
+    storage_address: Url | None = Field(
         None, alias="STORAGE_URL", description="address of storage-rest; default http://$POD_IP:7070"
     )
     normalizer_address: Url = Field(

@@ -15,6 +15,7 @@ import structlog
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 from pydantic.alias_generators import to_camel
 
+from common import texts
 from common.setting_types import NamedUrl, Url
 from services.normalizer.normalize.owners import entity_reference, parse_owner
 from services.normalizer.sink import Intake
@@ -196,12 +197,9 @@ def read_clusters(path: Path) -> ClustersFile:
         ClustersFileError: it cannot be read, or something in it is wrong.
     """
     try:
-        with path.open(encoding="utf-8") as file:
-            text = file.read(_LARGEST + 1)
-    except (OSError, UnicodeDecodeError) as error:
-        raise ClustersFileError(
-            f"CLUSTERS_FILE {path} cannot be read: {getattr(error, 'strerror', None) or error}"
-        ) from error
+        text = texts.read_file(path)
+    except texts.UnreadableFile as error:
+        raise ClustersFileError(f"CLUSTERS_FILE {error}") from error
     if len(text) > _LARGEST:
         raise ClustersFileError(f"CLUSTERS_FILE {path} is larger than {_LARGEST} bytes")
     return parse_clusters(text, path)

@@ -197,6 +197,11 @@ class Desired:
         for _ in self.renderer.render(self.take_dirty(), now=now):
             pass
 
+    def make(self, *, now: float) -> None:
+        """Do this for what has changed so far, without giving names, which depend on all documents."""
+        for _ in self.renderer.make(self.take_dirty(), now=now):
+            pass
+
     def source_of(self, ref: str) -> str:
         """Return the source of an object, empty when it is not known."""
         if ref.startswith("registry:"):

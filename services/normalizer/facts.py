@@ -7,6 +7,7 @@ its model's files.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, Literal, Self, cast
 
 from common.problems import Problem
@@ -77,7 +78,8 @@ class Ref:
         return cls("registry", registry, ("", ""))
 
     @classmethod
-    def parse(cls, written: str) -> Self:
+    @lru_cache(maxsize=4096)  # a reference is parsed several times for each document
+    def parse(cls, written: str) -> "Ref":
         """Return the reference that `str` wrote.
 
         Raises:
@@ -95,7 +97,7 @@ class Ref:
         raise ValueError(f"{written[:200]!r} is not a reference")
 
     @classmethod
-    def try_parse(cls, written: str) -> Self | None:
+    def try_parse(cls, written: str) -> "Ref | None":
         """Return the reference that `str` wrote, None for another text, such as the key of an entry without one."""
         try:
             return cls.parse(written)

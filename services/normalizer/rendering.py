@@ -4,7 +4,7 @@ A document belongs to a deployment, or to a registered version, which shows the 
 A deployment that is shown with a version has no document of its own.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import partial
 from typing import TypeVar
 
@@ -20,7 +20,6 @@ from services.normalizer.normalize.document import normalize_deployment, with_cl
 from services.normalizer.normalize.linking import names_version
 from services.normalizer.normalize.registered_version import RegisteredVersion, readme_card, registry_source
 from services.normalizer.normalize.registry import normalize_version
-from services.normalizer.normalize.registry_objects import version_origin
 from services.normalizer.normalize.result import ClusterViews, Normalized
 from services.normalizer.normalize.stated import card_problems
 from services.normalizer.registered import Registered
@@ -59,6 +58,7 @@ class Renderer:
         self._faults: dict[str, Problem] = {}
         self._failures: list[tuple[str, Exception]] = []
         self._rendered: set[str] = set()
+        self._made: dict[str, Normalized | None] = {}  # without names yet; None where there is no document
         self._waiting: set[str] = set()  # deployments that a registry may describe which was not read yet
         self._awaiting_registries: frozenset[str] = frozenset()  # the clusters of such registries
         self._undecided: set[str] = set()  # versions that may yet take over an entry
@@ -70,6 +70,11 @@ class Renderer:
 
     def render(self, refs: Iterable[str], *, now: float) -> Iterator[None]:
         """Make the documents of `refs`, and of those tied to them, again; in slices, between which others may run."""
+        yield from self.make(refs, now=now)
+        yield from self._publish()
+
+    def make(self, refs: Iterable[str], *, now: float) -> Iterator[None]:
+        """Do this without giving names, which depend on all documents: the next `render` does that for all."""
         refs = set(refs)
         if not refs:
             return
@@ -79,17 +84,15 @@ class Renderer:
             versions |= self._guarded(ref, partial(self._deployments.reassess, ref, now=now)) or set()
             if number % SLICE == 0:
                 yield
-        rendered: dict[str, Normalized | None] = {}
         for number, ref in enumerate(sorted(versions), 1):
             deployments |= set(self._deployments.claimants(ref))
-            rendered[ref] = self._guarded(ref, partial(self._render_version, ref))
+            self._made[ref] = self._guarded(ref, partial(self._render_version, ref))
             if number % SLICE == 0:
                 yield
         for number, ref in enumerate(sorted(deployments), 1):
-            rendered[ref] = self._guarded(ref, partial(self._render_deployment, ref))
+            self._made[ref] = self._guarded(ref, partial(self._render_deployment, ref))
             if number % SLICE == 0:
                 yield
-        yield from self._publish(rendered)
 
     def take_failures(self) -> list[tuple[str, Exception]]:
         """Return the objects that could not be rendered since the last call, with the errors, for the log."""
@@ -202,7 +205,7 @@ class Renderer:
         self._undecided.discard(ref)
         if ref in self._earlier or ref in self.documents:
             return True
-        former = self._earlier.take_over(ref, version_origin(found.model, found.version))
+        former = self._earlier.take_over(ref, found.origin)
         if former is None:
             self._undecided.add(ref)
         elif former:
@@ -250,7 +253,10 @@ class Renderer:
         awaited = not self._awaiting_registries.isdisjoint((self._views.home(Ref.parse(ref).place), SHARED))
         return (awaited and names_version(entry.facts)) or self._earlier.unseen.may_be_served_by(ref, entry.facts)
 
-    def _publish(self, rendered: Mapping[str, Normalized | None]) -> Iterator[None]:
+    def _publish(self) -> Iterator[None]:
+        rendered, self._made = self._made, {}
+        if not rendered:
+            return
         self._rendered |= rendered.keys()
         for ref, document in rendered.items():
             if document is None:

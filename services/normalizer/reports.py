@@ -2,7 +2,7 @@
 
 import asyncio
 import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from urllib.parse import urlsplit
 
 from aiohttp import web
@@ -36,6 +36,8 @@ from services.normalizer.sourcebook import SourceState
 URL_SCHEMES = ("http://", "https://", "grpc://")
 _LONGEST = 2000
 _NEAR = 3
+_CALLED = 4
+"""About how many names a model has."""
 _MOST = 50
 
 
@@ -108,9 +110,9 @@ class Reporter:
             ),
         )
 
-    def known_names(self) -> set[str]:
-        """Return all names by which models are known."""
-        return {each for _, called in self._names() for each in called if each}
+    def known_names(self) -> dict[str, str]:
+        """Return the references of models by all names by which they are known."""
+        return {each: ref for ref, called in self._names() for each in called if each}
 
     def _names(self) -> Iterator[tuple[str, tuple[str, ...]]]:
         """Yield references with the names of their models."""
@@ -222,9 +224,15 @@ def matches(deployment: Deployment, name: str) -> bool:
     return name in _names_of(deployment.namespace, deployment.name)
 
 
-def _similar_names(name: str, names: Iterable[str]) -> tuple[str, ...]:
-    """Return the names that are most similar to a name; with ten thousand models that takes seconds."""
-    return tuple(difflib.get_close_matches(key_of(name.strip()), sorted(names), n=_NEAR))
+def _similar_names(name: str, names: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the names that are most similar to a name, one of each model; `names` are references by name.
+
+    With ten thousand models that takes seconds.
+    """
+    found: dict[str, str] = {}
+    for near in difflib.get_close_matches(key_of(name.strip()), sorted(names), n=_NEAR * _CALLED):
+        found.setdefault(names[near], near)
+    return tuple(found.values())[:_NEAR]
 
 
 def add_explanations(app: web.Application, reporter: Reporter) -> None:

@@ -57,9 +57,9 @@ def _as_choice(given: object) -> object:
 class NormalizerSettings(ServiceSettings):
     """Where models are found, how they are shown by default, and how long what is in doubt is kept."""
 
-    strict: ClassVar[frozenset[str]] = frozenset({"SELECTOR", "AI_ASSETS_ONLY", "WATCH_NAMESPACES"})
+    strict: ClassVar[frozenset[str]] = ServiceSettings.strict | {"SELECTOR", "AI_ASSETS_ONLY", "WATCH_NAMESPACES"}
 
-    storage_url: str | None = Field(None, alias="STORAGE_URL", description="storage-rest; default http://$POD_IP:7070")
+    storage_url: Url | None = Field(None, alias="STORAGE_URL", description="storage-rest; default http://$POD_IP:7070")
     watch_namespaces: NamespaceList = Field((), alias="WATCH_NAMESPACES", description="watch these only; default all")
     clusters_file: Path | None = Field(
         None,

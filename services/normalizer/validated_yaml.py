@@ -38,7 +38,7 @@ def parse(model: type[M], text: str) -> M:
         mark = error.problem_mark or error.context_mark
         line = f", line {mark.line + 1}" if mark else ""
         raise InvalidYamlError(f"{line}: not YAML: {error.problem}") from None
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
+    except (yaml.YAMLError, RecursionError, ValueError, OverflowError) as error:
         raise InvalidYamlError(f": not YAML: {type(error).__name__}: {error}") from None
     try:
         return model.model_validate(value if value is not None else {})

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import BeforeValidator, Field, SecretStr
 
 from common import LOCATION_PORT, removals
-from common.setting_types import Duration, Share
+from common.setting_types import Duration, Share, Url
 from common.settings import ServiceSettings
 from services.storage_rest.removals import RemovalPolicy
 
@@ -20,12 +20,12 @@ def _any_case(value: object) -> object:
 class StorageSettings(ServiceSettings):
     """The environment variables that storage-rest reads."""
 
-    strict: ClassVar[frozenset[str]] = frozenset({"STORAGE_TYPE"})
+    strict: ClassVar[frozenset[str]] = ServiceSettings.strict | {"STORAGE_TYPE"}
 
     storage_type: Annotated[Literal["ConfigMap", "File", "Memory"], BeforeValidator(_any_case)] = Field(
         "ConfigMap", alias="STORAGE_TYPE", description="where the cache is kept"
     )
-    bridge_url: str | None = Field(
+    bridge_url: Url | None = Field(
         None, alias="BRIDGE_URL", description="address of location; default http://$POD_IP:9090"
     )
     state_dir: Path = Field(Path("state"), alias="STATE_DIR", description="directory of the cache of type File")
@@ -59,7 +59,7 @@ class StorageSettings(ServiceSettings):
         description="register the feed (each model, with CatalogInfoYamlFormat) with a Backstage without plugins; "
         "`false` unregisters it, if RHDH_TOKEN is set",
     )
-    backstage_url: str = Field(
+    backstage_url: Url = Field(
         "http://localhost:7007", alias="BKSTG_URL", description="address of the Backstage backend to register with"
     )
     backstage_token: SecretStr | None = Field(

@@ -142,7 +142,25 @@ spec:
     assert "modelServer" not in document  # its API has no address
 
 
-@pytest.mark.parametrize("body", [b"", b"not json", b"[1]", b"---\n", b"\xff\xfe", b"a: [", b"kind: Template\n", b"{"])
+def test_a_text_that_is_not_unicode_is_replaced() -> None:
+    document = json.loads(catalog_info.document_of(b'kind: Resource\nmetadata: {name: m, description: "x\\ud800y"}\n'))
+    assert document["models"][0]["description"] == "x\ufffdy"
+
+
+NO_DOCUMENTS = (
+    b"",
+    b"not json",
+    b"[1]",
+    b"---\n",
+    b"\xff\xfe",
+    b"a: [",
+    b"kind: Template\n",
+    b"{",
+    b'a: "\\UFFFFFFFF"',
+)
+
+
+@pytest.mark.parametrize("body", NO_DOCUMENTS)
 def test_what_is_no_document_stays_as_it_came(body: bytes) -> None:
     assert catalog_info.document_of(body) == body
 

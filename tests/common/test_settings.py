@@ -189,3 +189,19 @@ def test_a_share_is_written_as_a_number_or_in_per_cent(written: object, share: f
 def test_what_is_no_share_is_refused(written: str) -> None:
     with pytest.raises(ValueError, match="such as 20%"):
         parse_share(written)
+
+
+@pytest.mark.parametrize("name", ["POD_IP", "POD_NAMESPACE", "LOG_LEVEL", "token"])
+def test_a_variable_that_is_not_utf_8_is_refused_by_its_name(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, "name\udce9")
+    with pytest.raises(SettingsError, match=rf"^{name}.*: expected a text in UTF-8$") as caught:
+        Settings.load()
+    str(caught.value).encode()
+
+
+@pytest.mark.parametrize("value", ["one\ntwo", "tökén"])
+def test_a_token_that_cannot_be_sent_is_refused_and_not_shown(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("token", value)
+    for load in (Settings.load, Settings.load_usable):  # with the default, none, anyone in the pod could write
+        with pytest.raises(SettingsError, match=r"^token: expected one line of ASCII$"):
+            load()

@@ -133,6 +133,13 @@ def a_runtime_that_does_not_exist(world: World) -> None:
     world.cluster.apply(isvc("wine") | {"status": status})
 
 
+@broken("registries", "ca.pem is empty", "write the certificate of the registries' authority", verdict="warning")
+def a_file_of_authorities_that_is_empty(world: World) -> None:
+    file = world.directory / "ca.pem"
+    file.write_text("\n")
+    world.environ["MODEL_REGISTRY_CA_FILE"] = str(file)
+
+
 @broken("credentials", "it has no line -----BEGIN CERTIFICATE-----", "give the whole certificate")
 def an_authority_in_base64(world: World) -> None:
     world.environ["ca.crt"] = base64.b64encode(world.environ["ca.crt"].encode()).decode()
@@ -202,6 +209,31 @@ def a_webhook_that_does_not_answer(world: World) -> None:
 @broken("cache", "being terminated", f"namespace {NAMESPACE} is being deleted")
 def a_namespace_that_is_being_deleted(world: World) -> None:
     refusing(world, 403, f"unable to create new content in namespace {NAMESPACE} because it is being terminated")
+
+
+@broken("backstage", "has asked for the feed 12 times, and was refused each", "readers in the same pod need no token")
+def a_reader_without_a_token(world: World) -> None:
+    world.pod.metrics = world.pod.metrics.replace('code="200"', 'code="401"')
+
+
+@broken("backstage", "12 requests asked for paths that it does not have", "must be kserve-kubeflow", verdict="warning")
+def a_plugin_with_another_key(world: World) -> None:
+    world.pod.metrics = world.pod.metrics.replace('code="200"', 'code="404"').replace('route="/list"', 'route="none"')
+
+
+@broken("cache", "may not be more than 1048576 bytes", "replace the original sidecars, which write into one ConfigMap")
+def a_config_map_that_is_full(world: World) -> None:
+    refusing(world, 422, 'ConfigMap "bac-import-model" is invalid: data: Too long: may not be more than 1048576 bytes')
+
+
+@broken("credentials", "kubernetes.invalid", "the name kubernetes.invalid is unknown here")
+def an_api_server_whose_name_no_one_knows(world: World) -> None:
+    world.environ["KUBERNETES_SERVICE_HOST"] = "kubernetes.invalid"
+
+
+@broken("settings", "expected a URL such as http://localhost:7070", "correct or remove STORAGE_URL")
+def an_address_of_storage_without_a_scheme(world: World) -> None:
+    world.environ["STORAGE_URL"] = "localhost:7070"
 
 
 @broken("feed", "something other than the connector answers there", f"kubectl get pods -n {NAMESPACE}")

@@ -11,6 +11,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from common.commandline import UrlType
 from services.connector.cli import main
 from tests import objects
 from tests.processes import environment
@@ -80,3 +81,27 @@ def test_ctrl_c_has_a_status_of_its_own() -> None:
     _, errors = process.communicate()
     assert errors == b"\nconnector: interrupted\n"
     assert process.returncode == 130
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("preview", "--registry", "localhost:9090"),
+        ("preview", ".", "--diff", "localhost:9090"),
+        ("run", "--registry", "localhost:9090"),
+        ("run", "--catalog", "localhost:9090"),
+        ("doctor", "--location", "localhost:9090"),
+        ("doctor", "model", "x", "--normalizer", "localhost:9090"),
+        ("removals", "list", "--url", "localhost:9090"),
+    ],
+    ids=" ".join,
+)
+def test_an_address_without_a_scheme_is_a_wrong_command(arguments: tuple[str, ...]) -> None:
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 2
+    assert "'localhost:9090' is not a URL: write http://localhost:9090 or https://localhost:9090" in result.stderr
+
+
+def test_a_registry_may_be_named() -> None:
+    assert UrlType(named=True).convert("team=https://a/b?x=y", None, None) == "team=https://a/b?x=y"
+    assert UrlType().convert(" https://a/b?x=y ", None, None) == "https://a/b?x=y"

@@ -1,7 +1,9 @@
 """`connector doctor --bundle` holds what a supporter elsewhere needs, and no secret."""
 
+import asyncio
 import base64
 import json
+import sys
 import tarfile
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -14,12 +16,14 @@ from services.connector.doctor.bundle import redacted, write_bundle
 from services.connector.doctor.collecting import collect
 from services.connector.elsewhere import read_bundle
 from services.connector.preview import preview
+from services.connector.reading import Reading
 from services.normalizer.settings import NormalizerSettings
 from tests.connector.broken import NAMESPACE, TOKEN, World
-from tests.connector.previewing import read
+from tests.deploy.kustomize import ROOT
 from tests.deploy.rbac import Permission
 from tests.fakes.kubernetes.resources import LLM_INFERENCE_SERVICES
 from tests.objects import isvc, llm_isvc, predictor_service
+from tests.processes import environment
 
 CANARY = "canary-8f2c"
 
@@ -114,7 +118,8 @@ async def test_it_holds_what_is_needed_to_see_the_same_elsewhere(world: World, t
     assert json.loads((folder / "report.json").read_text())["summary"] == "nothing is wrong"
     assert json.loads((folder / "cache/bac-import-model/models_iris.json").read_text())["models"]
     assert len(list(yaml.safe_load_all((folder / "manifests/services.yaml").read_text()))) == 1
-    shown = preview(read(folder / "manifests"), defaults=NormalizerSettings.load().defaults).shown
+    with Reading([folder / "manifests"]) as files:
+        shown = preview(files, defaults=NormalizerSettings.load().defaults).shown
     assert [each.key for each in shown] == ["models_iris"]
 
 
@@ -125,7 +130,8 @@ async def test_llm_inference_services_are_seen_elsewhere_as_well(world: World, t
     world.cluster.apply(llm_isvc("chat"))
     path = tmp_path / "bundle.tar.gz"
     write_bundle(path, await bundle_of(world))
-    shown = preview(read(), defaults=NormalizerSettings.load().defaults, clusters=read_bundle(path)).shown
+    with Reading([]) as files:
+        shown = preview(files, defaults=NormalizerSettings.load().defaults, clusters=read_bundle(path)).shown
     assert [each.key for each in shown] == ["models_chat", "models_iris"]
 
 
@@ -154,3 +160,30 @@ async def test_without_a_cluster_it_holds_the_report_at_least(world: World) -> N
 )
 def test_what_is_removed_and_what_stays(given: Any, left: Any) -> None:
     assert redacted(given) == left
+
+
+async def test_it_may_go_through_a_pipe(world: World, tmp_path: Path) -> None:
+    target = tmp_path / "through.tar.gz"
+    names = {"location": "location", "storage": "storage-rest", "normalizer": "rhoai-normalizer"}
+    options = [f"--{name}={world.pod.urls()[service]}" for name, service in names.items()]
+    with target.open("wb") as out:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "services.connector", "doctor", "--bundle", "-", *options),
+            cwd=ROOT,
+            env=environment(HOME=str(tmp_path), **world.environ),
+            stdout=out,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        _, report = await process.communicate()
+    assert process.returncode == 0
+    assert report.decode().rstrip().endswith("nothing is wrong")
+    with tarfile.open(target) as archive:
+        assert "bundle/report.json" in archive.getnames()
+
+
+async def test_what_cannot_be_written_is_told_before_anything_is_asked(world: World, tmp_path: Path) -> None:
+    status, out, errors = await world.command("doctor", "--bundle", str(tmp_path / "no" / "bundle.tar.gz"))
+    assert (status, out) == (2, "")
+    assert "cannot be written: No such file or directory; in a container, write it to standard output" in errors
+    status, _, errors = await world.command("doctor", "--bundle", "x.tar.gz", "model", "iris")
+    assert (status, "--bundle has everything, not one model" in errors) == (2, True)

@@ -90,6 +90,27 @@ async def test_a_namespace_that_is_not_watched_is_named(world: World) -> None:
     assert found["deployment"] == ("fault", "namespace models is not watched: WATCH_NAMESPACES is demo")
 
 
+async def test_a_name_without_a_namespace_is_looked_for_in_those_that_are_watched(world: World) -> None:
+    world.environ["WATCH_NAMESPACES"] = "demo"
+
+    report = Report([step async for step in trace(world.options(), "wine; reboot")])
+
+    [fault] = [f for step in report.steps for f in step.findings if f.verdict == "fault"]
+    assert fault.message == "no InferenceService in the namespaces of WATCH_NAMESPACES (demo) is named wine; reboot"
+    assert fault.remedy.startswith("kubectl get inferenceservices -A | grep -- 'wine; reboot'     # if another names")
+
+
+async def test_what_the_normalizer_does_not_know_is_a_fault_only_if_its_source_has_it(world: World) -> None:
+    assert (await follow(world, "iris"))["normalizer"] == ("fault", "it knows no model of this name")
+    assert (await follow(world, "wine"))["normalizer"][0] == "skipped"
+
+
+async def test_an_empty_name_is_a_wrong_command(world: World) -> None:
+    status, _, errors = await world.command("doctor", "model", " ")
+    assert status == 2
+    assert "NAME is empty" in errors
+
+
 async def test_what_its_source_has_and_the_cache_has_not_is_a_fault(world: World) -> None:
     world.cluster.apply(isvc("wine"))
 
@@ -174,7 +195,7 @@ async def test_registries_that_cannot_be_asked_are_named(world: World) -> None:
                 "storage does not take its document",
             ),
         ),
-        ({"near": ["wine"]}, ("fault", "no source that was read has a model of this name; similar names: wine")),
+        ({"near": ["wine"]}, ("skipped", "it knows no model of this name either; similar names: wine")),
         (
             {"unread": [{"source": "registry:ns/reg", "reason": "forbidden"}]},
             ("warning", "the model may be in a source that cannot be read: registry:ns/reg (forbidden)"),

@@ -15,8 +15,11 @@ import pytest
 import yaml
 from click.testing import Result
 
+from services.connector.reports import FORMATS
 from tests import objects
 from tests.connector.previewing import EXAMPLES, preview
+from tests.connector.running import ROOT
+from tests.processes import environment
 
 NO_STATUS = {"apiVersion": "serving.kserve.io/v1beta1", "kind": "InferenceService"}
 
@@ -211,11 +214,11 @@ def test_files_without_a_deployment_are_counted(tmp_path: Path) -> None:
 
 
 def test_the_table_names_models_problems_and_a_summary(tmp_path: Path) -> None:
-    path = written(tmp_path / "a.yaml", objects.isvc("m"), objects.isvc("n", ready=False))
+    path = written(tmp_path / "a.yaml", objects.isvc("m"), objects.isvc("o", ready=False))
     result = preview(path, output="table")
     assert "models_m" in result.stdout
     assert f"{path}:" in result.stdout
-    assert "info: InferenceService models/n: it is not shown:" in result.stdout
+    assert "info: InferenceService models/o: it is not shown:" in result.stdout
     assert result.stdout.splitlines()[-1] == "1 model is shown, 1 note in 1 file"
 
 
@@ -278,7 +281,7 @@ def test_connections_in_the_same_files_are_read_under_the_switch(
 
 
 def test_yaml_has_what_the_json_has(tmp_path: Path) -> None:
-    path = written(tmp_path / "a.yaml", objects.isvc("m"), objects.isvc("n", ready=False))
+    path = written(tmp_path / "a.yaml", objects.isvc("m"), objects.isvc("o", ready=False))
     assert list(yaml.safe_load_all(preview(path, output="yaml").stdout)) == json.loads(preview(path).stdout)
 
 
@@ -297,7 +300,7 @@ def test_annotations_for_github(tmp_path: Path) -> None:
     head, _, message = line.removeprefix("::").partition("::")
     assert head.startswith(f"warning file={tmp_path}/a%2Cb.yaml,line=")
     assert "title=InferenceService models/m" in head
-    assert message.startswith("the annotation rhdh.io/ownr is unknown")
+    assert message == "the annotation rhdh.io/ownr is unknown; did you mean rhdh.io/owner? write rhdh.io/owner"
 
 
 def test_sarif_for_code_scanning(tmp_path: Path) -> None:
@@ -309,6 +312,43 @@ def test_sarif_for_code_scanning(tmp_path: Path) -> None:
     place = result["locations"][0]["physicalLocation"]
     assert place["artifactLocation"]["uri"] == str(path)
     assert "rhdh.io/ownr" in path.read_text().splitlines()[place["region"]["startLine"] - 1]
+
+
+def test_sarif_has_valid_references_and_names_a_place_once(tmp_path: Path) -> None:
+    path = tmp_path / "my models.yaml"
+    path.write_text("kind: InferenceService\nmetadata: a: b\n")
+    [result] = json.loads(preview(path, output="sarif").stdout)["runs"][0]["results"]
+    assert result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"].endswith("/my%20models.yaml")
+    assert result["message"]["text"].startswith("it cannot be read: a colon stands where none may be")
+
+
+@pytest.mark.parametrize("output", FORMATS)
+def test_files_may_have_names_of_any_bytes(tmp_path: Path, output: str) -> None:
+    """A terminal or file takes only UTF-8 (PYTHONIOENCODING), as it does in most locales."""
+    written(tmp_path / "name\udce9.yaml", objects.isvc("m", annotations={"rhdh.io/ownr": "x"}))
+    (tmp_path / "odd\udce9.yaml").write_text("kind: [InferenceService")
+    command = [sys.executable, "-m", "services.connector", "preview", str(tmp_path), "--format", output]
+    ended = subprocess.run(
+        command, env=environment(PYTHONIOENCODING="utf-8:strict"), cwd=ROOT, capture_output=True, check=False
+    )
+    shown = ended.stdout.decode()
+    assert ended.returncode == 1, ended.stderr
+    if output == "json":
+        assert {entry["file"] for entry in json.loads(shown)} == {
+            f"{tmp_path}/{n}.yaml" for n in ("name\ufffd", "odd\ufffd")
+        }
+    if output == "sarif":
+        results = json.loads(shown)["runs"][0]["results"]
+        uris = [each["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] for each in results]
+        assert sorted(uris) == [f"{tmp_path}/name%E9.yaml", f"{tmp_path}/odd%E9.yaml"]
+
+
+def test_texts_of_json_that_are_not_unicode_are_replaced(tmp_path: Path) -> None:
+    obj = json.dumps(objects.isvc("m", annotations={"rhdh.io/description": "x\ud800y", "rhdh.io/\ud800": "x"}))
+    (tmp_path / "a.json").write_text(obj)
+    result = preview(tmp_path)
+    assert keys(result) == ["models_m"]
+    result.stdout.encode()
 
 
 def test_the_examples_are_usable() -> None:

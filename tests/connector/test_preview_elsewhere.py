@@ -136,6 +136,7 @@ def test_what_is_no_bundle_is_said_to_be_none(tmp_path: Path) -> None:
         result = CliRunner().invoke(main, ["preview", "--bundle", str(file)])
         assert result.exit_code == 2
         assert words in result.output
+        assert "gz" not in result.output.replace(str(file), "")
 
 
 def test_nothing_to_read_is_a_wrong_command() -> None:

@@ -336,3 +336,108 @@ def test_the_fields_of_pods_are_those_of_kubernetes() -> None:
 
 def test_the_examples_have_no_unknown_field() -> None:
     assert problems(preview(EXAMPLES)) == []
+
+
+SERVED = """\
+apiVersion: serving.kserve.io/v1beta1
+kind: InferenceService
+metadata:
+  name: granite
+  namespace: models
+spec:
+  predictor:
+    model: {modelFormat: {name: vLLM}, storageUri: "oci://quay.io/example/granite:1"}
+"""
+SERVICE = "apiVersion: v1\nkind: Service\nmetadata: {name: granite, namespace: models}\n"
+
+
+def all_problems(result: Result) -> list[dict[str, Any]]:
+    return [each for entry in json.loads(result.stdout) for each in entry["problems"]]
+
+
+@pytest.mark.parametrize("second", [SERVED.replace("granite", "other"), SERVICE], ids=["another", "a-service"])
+def test_a_missing_separator_is_one_error_where_it_is_missing(tmp_path: Path, second: str) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text(SERVED + second)
+    [problem] = all_problems(preview(path))
+    assert (problem["id"], problem["severity"]) == ("objects_not_separated", "error")
+    assert problem["line"] == SERVED.count("\n") + 1
+    assert "the line --- between them is missing" in problem["message"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message", "line"),
+    [
+        ("name: granite", "name: 123", "its field metadata.name is a number, where a text belongs", 4),
+        ("oci://", "oci:/", "lacks a slash: KServe does not fetch it", 8),
+        (
+            "spec:",
+            "  annotations: {rhdh.modelcatalog.io/ignore: 'yes'}\nspec:",
+            'is neither "true" nor "false", so it has no effect',
+            6,
+        ),
+        (
+            "  predictor:",
+            "  predictor:\n    annotations:\n      rhdh.io/owner: me",
+            "the annotation rhdh.io/owner is among those of the pods, in spec.predictor.annotations",
+            9,
+        ),
+        ("serving.kserve.io/v1beta1", "v1beta1", "its apiVersion v1beta1 is not that of KServe", 1),
+        ("  name: granite", "  generateName: granite-", "has metadata.generateName instead of metadata.name", 1),
+        ("spec:\n", "<<<<<<< HEAD\nspec:\n=======\n>>>>>>> main\n", "a merge conflict is not resolved (<<<<<<<)", 6),
+        ("models\n", "*x\n", "(&name) that does not exist in this document", 5),
+    ],
+)
+def test_a_mistake_is_named_in_its_line(tmp_path: Path, old: str, new: str, message: str, line: int) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text(SERVED.replace(old, new, 1))
+    found = [problem for problem in all_problems(preview(path)) if message in problem["message"]]
+    assert [problem["line"] for problem in found] == [line], all_problems(preview(path))
+
+
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [
+        ("{{ .Release.Name }}-granite", "helm template CHART | connector preview -"),
+        ('{{ include "x" . }}', "helm template CHART | connector preview -"),
+        ("${NAME}", "envsubst < "),
+        ("{{ name }}", "render it with the tool that fills it in"),
+        ("$(NAME)", "render it with the tool that fills it in"),
+    ],
+)
+def test_the_remedy_of_a_template_is_of_its_kind(tmp_path: Path, name: str, remedy: str) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text(SERVED.replace("name: granite", f"name: {name}"))
+    [problem] = all_problems(preview(path))
+    assert problem["id"] == "template_not_read"
+    assert remedy in problem["remedy"]
+
+
+def test_a_template_of_openshift_is_processed_without_a_cluster() -> None:
+    template = "apiVersion: template.openshift.io/v1\nkind: Template\nobjects:\n- kind: InferenceService\n"
+    [problem] = all_problems(preview("-", given=template))
+    assert problem["remedy"].endswith("oc process --local -f TEMPLATE | connector preview -")
+
+
+def test_what_is_not_utf_8_has_a_line_and_a_command(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_bytes(SERVED.replace("granite:1", "f\xfcr").encode("latin-1"))
+    [problem] = all_problems(preview(path))
+    assert problem["line"] == 8
+    assert "iconv -f ISO-8859-1 -t UTF-8" in problem["remedy"]
+
+
+def test_json_that_is_cut_off_is_explained(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text('{"kind": "InferenceService", "metadata": {"name": "x", ')
+    [problem] = all_problems(preview(path))
+    assert "the text is cut off" in problem["message"]
+
+
+def test_what_is_stopped_in_its_manifest_is_not_shown(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text(SERVED.replace("spec:", "  annotations: {serving.kserve.io/stop: 'true'}\nspec:"))
+    result = preview(path)
+    [problem] = all_problems(result)
+    assert problem["message"] == "it is not shown: it is stopped by the annotation serving.kserve.io/stop"
+    assert [entry["key"] for entry in json.loads(result.stdout)] == [None]

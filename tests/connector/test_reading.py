@@ -10,8 +10,9 @@ import yaml
 
 from services.connector import reading, reports
 from services.connector.preview import Preview, preview
-from services.connector.reading import Reading
+from services.connector.reading import Progress, Reading, no_progress
 from services.normalizer.normalize.result import Defaults
+from services.normalizer.sources.manifest_objects import FileFacts
 from tests import objects
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
@@ -45,35 +46,50 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def previewed(folder: Path, processes: int, monkeypatch: pytest.MonkeyPatch) -> tuple[reading.Files, Preview]:
+def read(folder: Path, processes: int, monkeypatch: pytest.MonkeyPatch, progress: Progress) -> dict[Path, FileFacts]:
     monkeypatch.setattr(reading, "processes_for", lambda _items, *, worth: processes)
-    with Reading([folder]) as begun:
-        files = begun.files()
-    return files, preview(files, defaults=Defaults(), connections=True)
+    with Reading([folder]) as files:
+        return {path: facts for part in files.parts(progress) for path, facts in part.items()}
+
+
+def previewed(folder: Path, processes: int, monkeypatch: pytest.MonkeyPatch) -> Preview:
+    monkeypatch.setattr(reading, "processes_for", lambda _items, *, worth: processes)
+    with Reading([folder]) as files:
+        return preview(files, defaults=Defaults(), connections=True)
 
 
 def test_several_processes_read_what_one_reads(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    one, expected = previewed(folder, 1, monkeypatch)
-    several, result = previewed(folder, 3, monkeypatch)
-    assert len(one.facts) > 400
+    one, several = (read(folder, processes, monkeypatch, no_progress) for processes in (1, 3))
+    assert len(one) > 400
+    assert list(several.items()) == list(one.items())
+    expected, result = (previewed(folder, processes, monkeypatch) for processes in (1, 3))
     assert len(expected.shown) > 20
     assert len({each.problem.id for each in expected.noticed}) > 10
-    assert list(several.facts.items()) == list(one.facts.items())
-    assert several.overlay == one.overlay
     for output in reports.FORMATS.values():
         assert output(result, None) == output(expected, None)
 
 
+def test_names_do_not_depend_on_which_file_is_read_first(tmp_path: Path) -> None:
+    """Pairs of models with one name in Backstage (a-b/c and a/b-c); in many files, which are not read all at once."""
+    for number in range(50):
+        for file, namespace, name in ((f"a{number}", f"n{number}", "b-c"), (f"b{number}", f"n{number}-b", "c")):
+            (tmp_path / f"{file}.yaml").write_text(yaml.safe_dump(objects.isvc(name, namespace=namespace)))
+    paths = sorted(tmp_path.iterdir())
+    found = []
+    for order in (paths, paths[::-1]):
+        with Reading(order) as files:
+            found.append([each.upsert for each in preview(files, defaults=Defaults()).shown])
+    assert len({each.model_name for each in found[0]}) == 100
+    assert found[0] == found[1]
+
+
 def test_all_facts_can_be_sent_between_processes(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    files, _ = previewed(folder, 1, monkeypatch)
-    assert pickle.loads(pickle.dumps(files.facts)) == files.facts  # noqa: S301 - our own
+    facts = read(folder, 1, monkeypatch, no_progress)
+    assert pickle.loads(pickle.dumps(facts)) == facts  # noqa: S301 - our own
 
 
 @pytest.mark.parametrize("processes", [1, 3])
 def test_the_progress_counts_each_file_once(processes: int, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "processes_for", lambda _items, *, worth: processes)
     shown: list[tuple[int, int]] = []
-    with Reading([folder]) as begun:
-        files = begun.files(lambda done, of: shown.append((done, of)))
-    number = len(files.facts)
-    assert shown == [(done, number) for done in range(shown[0][0], number)]
+    number = len(read(folder, processes, monkeypatch, lambda done, of: shown.append((done, of))))
+    assert shown == [(done, number) for done in range(1, number + 1)]

@@ -2,7 +2,9 @@
 
 import os
 import signal
+import time
 from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -20,10 +22,8 @@ def doubled(item: int) -> tuple[int, int]:
 
 def results(work: Callable[[int], tuple[int, int]], items: int, processes: int) -> list[tuple[int, int]]:
     """Return the results of work on some numbers; no process is left then."""
-    done: list[None] = []
     with Workers(work, range(items), processes=processes) as workers:
-        found = workers.results(lambda: done.append(None))
-    assert len(done) >= items
+        found = list(chain.from_iterable(workers.results()))
     with pytest.raises(ChildProcessError):
         os.waitpid(-1, os.WNOHANG)
     return found
@@ -50,6 +50,34 @@ def test_another_process_takes_part() -> None:
         return doubled(item)
 
     assert len({process for _, process in results(meeting, 100, 2)}) == 2
+
+
+def test_results_come_while_the_work_goes_on() -> None:
+    done: list[int] = []
+
+    def work(item: int) -> int:
+        done.append(item)
+        return item
+
+    with Workers(work, range(1000), processes=1) as workers:
+        first = next(workers.results())
+        assert first == done
+        assert len(done) < 100
+
+
+def test_this_process_works_only_while_there_are_no_results(tmp_path: Path) -> None:
+    """The other one has done everything when this one begins: what it does with the results comes first."""
+    finished = tmp_path / "finished"
+
+    def work(item: int) -> tuple[int, int]:
+        if os.getpid() != HERE and item == 999:
+            finished.touch()
+        return doubled(item)
+
+    with Workers(work, range(1000), processes=2) as workers:
+        while not finished.exists():
+            time.sleep(0.001)
+        assert HERE not in {process for part in workers.results() for _, process in part}
 
 
 @pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGINT])

@@ -7,10 +7,10 @@ import pytest
 
 from common import details
 from services.connector.preview import Preview, preview
+from services.connector.reading import Reading
 from services.normalizer.normalize.profile import FIELDS
 from services.normalizer.normalize.result import Defaults
 from services.normalizer.normalize.stated import ANNOTATION_PREFIX
-from tests.connector.previewing import read
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SHOWN = {
@@ -35,7 +35,8 @@ SHOWN = {
 
 @pytest.fixture(scope="module")
 def result() -> Preview:
-    return preview(read(EXAMPLES), defaults=Defaults(owner="nobody", lifecycle="development"))
+    with Reading([EXAMPLES]) as files:
+        return preview(files, defaults=Defaults(owner="nobody", lifecycle="development"))
 
 
 def document(result: Preview, key: str) -> dict[str, Any]:
@@ -100,7 +101,8 @@ def test_the_dashboards_deployment_is_reported_as_people_wrote_it(result: Previe
 
 
 def test_the_bucket_of_its_connection_is_shown_where_connections_are_read() -> None:
-    result = preview(read(EXAMPLES / "support-dashboard.yaml"), defaults=Defaults(), connections=True)
+    with Reading([EXAMPLES / "support-dashboard.yaml"]) as files:
+        result = preview(files, defaults=Defaults(), connections=True)
     (shown,) = result.shown
     assert document(result, shown.key)["models"][0]["artifactLocationURL"] == "s3://support-models/support/8b"
     assert not [each.problem for each in shown.noticed if "connection" in each.problem.object]

@@ -202,3 +202,11 @@ def test_of_many_operations_so_many_are_shown_as_fit() -> None:
     text = defined(document("m", called="m"), Details(server_type="openai-v1", operations=said))[1]
     assert len(text.encode()) <= MOST_BYTES
     assert len(json.loads(text)["paths"]) >= 6
+
+
+@pytest.mark.parametrize("odd", ['"\\ud800"', "[" * 5000 + "]" * 5000])
+def test_an_owners_specification_with_anything_in_it_can_be_served(odd: str) -> None:
+    specification = f'{{"openapi": "3.0.0", "info": {{"title": "t", "x-odd": {odd}}}, "paths": {{}}}}'
+    api = {"url": "https://a.example.com", "type": "openapi", "spec": specification}
+    _, text = defined(document("a", called="a", api=api), Details())
+    text.encode()

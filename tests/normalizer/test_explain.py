@@ -271,7 +271,7 @@ async def test_an_unknown_name_gets_those_that_are_like_it() -> None:
         sink.listed()
         await eventually(lambda: explained(controller, "granite").state == "shown")
         _, explanation = await answers("?model=granit", controller.reporter)
-        assert (explanation["found"], explanation["near"][0]) == ([], "granite")
+        assert (explanation["found"], explanation["near"]) == ([], ["granite"])
 
 
 async def answers(query: str, explainer: Reporter, headers: Mapping[str, str] | None = None) -> tuple[int, Any]:

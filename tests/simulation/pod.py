@@ -61,13 +61,17 @@ class Pod:
                 await process.stop()
         await self._stack.__aexit__(*error)
 
-    async def get(self, path: str) -> Any:
-        """Return the JSON of an answer of the feed.
+    async def read(self, path: str) -> bytes:
+        """Return the body of an answer of the feed.
 
         Raises:
             RemoteError: it does not answer, or not with 200.
         """
-        return json.loads((await self._reader.request("GET", path)).body)
+        return (await self._reader.request("GET", path)).body
+
+    async def get(self, path: str) -> Any:
+        """Return the JSON of an answer of the feed, see `read`."""
+        return json.loads(await self.read(path))
 
     async def uris(self) -> frozenset[str] | None:
         """Return what a reader sees in /list; None if it is refused, as it is unless the list is complete."""

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from common import texts
 from common.http.client import NotTrusted, RemoteError, StatusError, Unreachable
 from common.http.proxies import is_inside
 from common.kube.credentials import Credentials
 from common.kube.errors import ROLE, remedy_of
 from common.kube.resources import INFERENCE_SERVICES
+from common.secrets import read_token
 from common.words import counted, listed
 from services.connector.doctor.asking import Asked, plurals
 from services.connector.doctor.report import Finding
@@ -106,9 +108,9 @@ def judge_token_files(tokens: Mapping[str, Path]) -> list[Finding]:
     findings = []
     for path in tokens.values():
         try:
-            fault = "" if path.read_text().strip() else "is empty"
-        except (OSError, UnicodeDecodeError) as error:
-            fault = f"cannot be read: {getattr(error, 'strerror', None) or error}"
+            fault = "" if read_token(path) else "is empty"
+        except texts.UnreadableFile as error:
+            fault = f"cannot be read: {error.reason}"
         if fault:
             remedy = "write the token into this file; until then, requests to registries are sent without a token"
             findings.append(Finding("fault", f"the file with the token for registries, {path}, {fault}", remedy))

@@ -138,6 +138,11 @@ def is_forbidden(answer: object) -> bool:
     return isinstance(answer, StatusError) and answer.status == HTTPStatus.FORBIDDEN and " cannot " in answer.reason
 
 
+def short(error: RemoteError) -> str:
+    """Return an error in words; a right that is missing is named in full elsewhere."""
+    return "the right is missing" if is_forbidden(error) else str(error)
+
+
 def plurals(document: Mapping[str, Any]) -> Iterable[str]:
     """Return the plural names of the kinds in the discovery document of a version."""
     return [str(each.get("name")) for each in document.get("resources") or [] if isinstance(each, dict)]

@@ -88,11 +88,28 @@ def write_bundle(path: Path, files: Mapping[str, str]) -> None:
     Raises:
         OSError: it cannot be written.
     """
+    prepare(path)
+    path.write_bytes(packed(files, folder=path.name.partition(".")[0]))
+
+
+def prepare(path: Path) -> None:
+    """Create the file that is written later, for its owner alone.
+
+    Raises:
+        OSError: it cannot be written.
+    """
     path.touch(mode=_MODE)
     path.chmod(_MODE)
-    with tarfile.open(path, "w:gz") as archive:
+    path.open("ab").close()
+
+
+def packed(files: Mapping[str, str], *, folder: str = "bundle") -> bytes:
+    """Return the files as a compressed archive, in which they are in one folder."""
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w:gz") as archive:
         for name, text in sorted(files.items()):
             data = text.encode()
-            member = tarfile.TarInfo(f"{path.name.partition('.')[0]}/{name}")
+            member = tarfile.TarInfo(f"{folder}/{name}")
             member.size, member.mode = len(data), 0o644
             archive.addfile(member, io.BytesIO(data))
+    return content.getvalue()

@@ -25,6 +25,10 @@ _EXEMPT = "exempt the ConfigMaps whose names begin with bac-import-model in name
 _REFUSALS = {
     "exceeded quota": "kubectl describe resourcequota -n {namespace}     # raise the limit that the message names, or "
     "delete what is not needed",
+    "too long": "ConfigMap bac-import-model is full. The connector spreads its entries, so replace the original "
+    "sidecars, which write into one ConfigMap,\nand then: kubectl delete configmap bac-import-model -n {namespace}     "
+    "# it is written again from the sources",
+    "space exceeded": "the database of the API server (etcd) is full: its administrator has to free space",
     "being terminated": "namespace {namespace} is being deleted: wait until it is gone, and create it again",
     "failed calling webhook": "the webhook that the message names does not answer: repair it, or " + _EXEMPT,
     "admission webhook": "the webhook that the message names refuses the write: meet its rule, or " + _EXEMPT,

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from common import LOCATION, NORMALIZER, STORAGE, __version__
+from common import LOCATION, NORMALIZER, STORAGE, __version__, texts
 from common.http.client import RemoteError
 from common.kube.resources import CONFIG_MAPS, INFERENCE_SERVICES, PODS, ROUTES, SERVICE_ACCOUNTS, SERVICES, Resource
 from services.connector.doctor.asking import Asked
@@ -82,8 +82,8 @@ def _tokens(cluster: ClusterExamination) -> list[str]:
     if isinstance(cluster.wanted.access, TokenAccess):
         files.append(cluster.wanted.access.token_file)
     for path in files:
-        with suppress(OSError, UnicodeDecodeError):
-            tokens.append(path.read_text().strip())
+        with suppress(texts.UnreadableFile):
+            tokens.append(texts.read_file(path).strip())
     return [token for token in tokens if token]
 
 
@@ -164,8 +164,8 @@ async def _status(options: DoctorOptions, service: str) -> Any:
     answer = await get(options.urls[service], "/status", options.timeout / 3)
     if isinstance(answer, RemoteError):
         return None
-    with suppress(ValueError, RecursionError):
-        return json.loads(answer)
+    with suppress(ValueError):
+        return texts.parse_json(answer)
     return None
 
 
@@ -173,9 +173,9 @@ def _documents(config_maps: Sequence[Any]) -> Iterator[tuple[str, Any]]:
     """Yield the documents of the cache, decoded; the report names those that cannot be read."""
     for each in config_maps:
         for key, entry in values_of(each):
-            with suppress(ValueError, RecursionError):
+            with suppress(ValueError):
                 if entry is not None:
-                    yield f"cache/{each['metadata']['name']}/{key}.json", json.loads(entry.body)
+                    yield f"cache/{each['metadata']['name']}/{key}.json", texts.parse_json(entry.body)
 
 
 def _said(answer: Asked[Any]) -> Any:

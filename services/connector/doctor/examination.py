@@ -1,7 +1,6 @@
 """Runs all steps, so that no step and no cluster delays or breaks another."""
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -12,6 +11,7 @@ from common.http.client import HttpClient, RemoteError, StatusError
 from common.kube.credentials import CredentialsError
 from common.kube.resources import CONFIG_MAPS
 from common.status import StatusModel
+from common.texts import parse_json
 from common.words import counted, listed
 from services.connector.doctor import cache, feed, model
 from services.connector.doctor.asking import ApiServerClient, Asked
@@ -266,7 +266,7 @@ def _object(body: Asked[bytes]) -> Asked[Mapping[str, Any]]:
     if isinstance(body, RemoteError):
         return body
     try:
-        parsed = json.loads(body)
-    except (ValueError, RecursionError):
+        parsed = parse_json(body)
+    except ValueError:
         parsed = None
     return parsed if isinstance(parsed, dict) else RemoteError("something other than the connector answers there")

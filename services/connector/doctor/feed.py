@@ -1,7 +1,7 @@
 """Steps "feed" and "backstage": the conditions of the services, and which readers have read the feed. No I/O."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ _FIGURE = re.compile(r"^rhoai_connector_location_(documents|complete) (\S+)$", r
 _LABEL = re.compile(r'(\w+)="([^"]*)"')
 QUIET = 900.0
 """Seconds after its last request when a reader is reported as missing; slow ones read every five minutes."""
+_REFUSALS = ("401", "403")
 _WHY_EMPTY = '"Deployments" and "Hidden models" above say why no model is shown'
 _READERS = {
     "/list": "the plugin of the first generation (Developer Hub 1.8, 1.9)",
@@ -65,6 +66,18 @@ def judge_readers(pod: Pod, *, now: float) -> list[Finding]:
         return [Finding("skipped", "it is not known who reads the feed, because location does not answer")]
     asked, last = _by_reader(_REQUESTS, pod.metrics), _by_reader(_LAST, pod.metrics)
     if not asked:
+        unknown = round(sum(count for fields, count in _samples(_REQUESTS, pod.metrics) if fields["route"] == "none"))
+        if unknown:
+            return [
+                Finding(
+                    "warning",
+                    f"no one has read the feed since location was started, but {counted(unknown, 'request')} asked for "
+                    "paths that it does not have",
+                    "with LOG_LEVEL=DEBUG, the log of location names them (request_answered); the key below\n"
+                    "catalog.providers.modelCatalog, also in discovery.endpoints, must be "
+                    "kserve-kubeflow-connector or CONNECTOR_ID",
+                )
+            ]
         return [
             Finding(
                 "warning",
@@ -74,7 +87,22 @@ def judge_readers(pod: Pod, *, now: float) -> list[Finding]:
                 "or catalog.locations",
             )
         ]
-    return [_judge_reader(reader, sum(asked[reader]), max(last.get(reader, [now])), now) for reader in sorted(asked)]
+    refused = _by_reader(_REQUESTS, pod.metrics, codes=_REFUSALS)
+    return [
+        _judge_refusals(reader, sum(asked[reader]))
+        if sum(asked[reader]) == sum(refused.get(reader, ()))
+        else _judge_reader(reader, sum(asked[reader]), max(last.get(reader, [now])), now)
+        for reader in sorted(asked)
+    ]
+
+
+def _judge_refusals(reader: str, count: float) -> Finding:
+    return Finding(
+        "fault",
+        f"{reader} has asked for the feed {counted(round(count), 'time')}, and was refused each time (401 or 403)",
+        "readers in the same pod need no token: let them ask at http://localhost:9090; others must send that of the\n"
+        "Secret rhdh-rhoai-connector-token, or set OPEN_READS=true for the container of location",
+    )
 
 
 def _judge_reader(reader: str, count: float, last: float, now: float) -> Finding:
@@ -141,13 +169,20 @@ def _judge_served(metrics: Asked[str]) -> Iterator[Finding]:
         yield Finding("ok", message) if number else Finding("warning", message, _WHY_EMPTY)
 
 
-def _by_reader(pattern: re.Pattern[str], metrics: str) -> dict[str, list[float]]:
-    """Return the values of a metric of readers' requests, by reader."""
-    found: dict[str, list[float]] = {}
+def _samples(pattern: re.Pattern[str], metrics: str) -> Iterator[tuple[dict[str, str], float]]:
+    """Yield the labels and values of a metric of requests to read something of location."""
     for labels, value in pattern.findall(metrics):
-        fields = dict(_LABEL.findall(labels))
-        route = fields.get("route", "")
+        fields = {"route": "", "method": "GET", **dict(_LABEL.findall(labels))}
+        if fields.get("server") == LOCATION and fields["method"] == "GET":
+            yield fields, float(value)
+
+
+def _by_reader(pattern: re.Pattern[str], metrics: str, *, codes: Container[str] = ()) -> dict[str, list[float]]:
+    """Return the values of a metric of readers' requests, by reader; `codes` are those that count, by default all."""
+    found: dict[str, list[float]] = {}
+    for fields, value in _samples(pattern, metrics):
+        route = fields["route"]
         route = "/api/{connector}/list" if route.startswith("/api/") and route.endswith("/list") else route
-        if fields.get("server") == LOCATION and fields.get("method", "GET") == "GET" and route in _READERS:
-            found.setdefault(_READERS[route], []).append(float(value))
+        if route in _READERS and (not codes or fields.get("code") in codes):
+            found.setdefault(_READERS[route], []).append(value)
     return found

@@ -1,6 +1,7 @@
 """Findings of `connector doctor model NAME`: how far one model has got, and what stops it. No I/O."""
 
 import difflib
+import shlex
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +11,7 @@ from common.annotations import CLUSTER_ANNOTATION
 from common.http.client import RemoteError, StatusError
 from common.status import Explained, Explanation, HiddenStatus, StatusModel
 from common.words import listed
-from services.connector.doctor.asking import Asked
+from services.connector.doctor.asking import Asked, short
 from services.connector.doctor.report import Finding, FindingVerdict
 from services.normalizer.hidden import unready
 from services.normalizer.normalize.deployment import Deployment
@@ -119,7 +120,7 @@ def judge_deployment(
     `setting` names the namespaces that are `watched`; `elsewhere` says why another cluster may have it.
     """
     if isinstance(found, RemoteError):
-        return [Finding("fault", f"InferenceServices cannot be listed: {found}", _RIGHT)]
+        return [Finding("fault", f"InferenceServices cannot be listed: {short(found)}", _RIGHT)]
     if found:
         return [_judge_isvc(isvc) for isvc in found]
     if elsewhere:
@@ -137,12 +138,15 @@ def judge_deployment(
     if registered:
         return [Finding("skipped", f"no InferenceService is named {name}: the model is not deployed under this name")]
     near = difflib.get_close_matches(name, list(others), n=3)
-    where = f"in {listed(watched)}" if watched else "in the cluster"
+    where = f"in the namespaces of {setting} ({listed(watched)})" if watched else "in the cluster"
+    remedy = f"kubectl get inferenceservices -A | grep -- {shlex.quote(name.rpartition('/')[2] or name)}"
+    if watched:
+        remedy += f"     # if another namespace has it, add that one to {setting}"
     return [
         Finding(
             "fault",
             f"no InferenceService {where} is named {name}" + (f": did you mean {listed(near)}?" if near else ""),
-            f"kubectl get inferenceservices -A | grep {name.rpartition('/')[2]}",
+            remedy,
         )
     ]
 
@@ -198,7 +202,7 @@ def judge_registered(found: Sequence[RegistryMatch], unread: Mapping[str, str], 
 def judge_entries(kept: Asked[Sequence[CacheEntry]], *, expected: bool, namespace: str) -> list[Finding]:
     """Return findings about the model in the cache; `expected`: according to its source it should be there."""
     if isinstance(kept, RemoteError):
-        return [Finding("fault", f"the cache cannot be read: {kept}", _RIGHT)]
+        return [Finding("fault", f"the cache cannot be read: {short(kept)}", _RIGHT)]
     if kept:
         return [Finding("ok", f"{each.key}{each.cluster} in ConfigMap {each.place}") for each in kept]
     if not expected:
@@ -244,15 +248,22 @@ def _entities(kept: CacheEntry) -> Iterator[str]:
         yield from (f"{kind}:default/{server.get('name')}" for kind in ("component", "api", "aimodelserverapi"))
 
 
-def judge_explanation(answer: Asked[Explanation]) -> list[Finding]:
-    """Return the findings of a running normalizer about the model."""
+def judge_explanation(answer: Asked[Explanation], *, known: bool) -> list[Finding]:
+    """Return the findings of a running normalizer about the model; `known`: a source of it has the model."""
     if isinstance(answer, RemoteError):
         return [Finding("skipped", f"no running normalizer could be asked: {answer}", _FORWARD.format(8081))]
     unread = [f"{each.source} ({each.reason})" if each.reason else each.source for each in answer.unread]
     findings = [_judge_explained(each) for each in answer.found]
     if not findings and (answer.near or not unread):
         near = f"; similar names: {listed(answer.near)}" if answer.near else ""
-        findings.append(Finding("fault", f"no source that was read has a model of this name{near}"))
+        if known:
+            remedy = (
+                "wait a few seconds and run this again; then see why it does not read the source of the model:\n"
+                "kubectl logs -n NAMESPACE POD -c rhoai-normalizer"
+            )
+            findings.append(Finding("fault", f"it knows no model of this name{near}", remedy))
+        else:
+            findings.append(Finding("skipped", f"it knows no model of this name either{near}"))
     if unread and not any(each.state == "shown" for each in answer.found):
         findings.append(Finding("warning", f"the model may be in a source that cannot be read: {listed(unread)}"))
     return findings

@@ -10,7 +10,7 @@ from common.http.client import RemoteError, StatusError
 from common.kube.errors import remedy_of
 from common.kube.resources import INFERENCE_SERVICES
 from common.words import counted
-from services.connector.doctor.asking import Asked, is_forbidden
+from services.connector.doctor.asking import Asked, is_forbidden, short
 from services.connector.doctor.registries import FirstPage
 from services.connector.doctor.report import MISSING_RULE, Finding
 from services.normalizer.facts import DeploymentKind
@@ -55,7 +55,7 @@ def judge_models(
         where = f"in namespace {each.namespace}" if each.namespace else "in any namespace"
         if isinstance(each.answer, RemoteError):
             optional = each.kind == "LLMInferenceService"
-            text = f"{each.kind}s {where} cannot be listed: {_short(each.answer)}"
+            text = f"{each.kind}s {where} cannot be listed: {short(each.answer)}"
             is_absent = isinstance(each.answer, StatusError) and each.answer.status == HTTPStatus.NOT_FOUND
             remedy = '"Kinds" above shows what is missing' if is_absent else _remedy(each.answer)
             findings.append(Finding("warning" if optional else "fault", text, remedy))
@@ -108,7 +108,7 @@ def judge_search(found: Mapping[str, Asked[Sequence[Any]]]) -> list[Finding]:
     return [
         Finding(
             "warning",
-            f"{kind} cannot be searched for model registries: {_short(answer)}",
+            f"{kind} cannot be searched for model registries: {short(answer)}",
             _remedy(answer),
         )
         for kind, answer in found.items()
@@ -116,12 +116,22 @@ def judge_search(found: Mapping[str, Asked[Sequence[Any]]]) -> list[Finding]:
     ]
 
 
-def _short(error: RemoteError) -> str:
-    return "the right is missing" if is_forbidden(error) else str(error)
-
-
 def _remedy(error: RemoteError) -> str:
     return MISSING_RULE if is_forbidden(error) else remedy_of(error)
+
+
+def judge_authority(origin: str, pem: str) -> list[Finding]:
+    """Return a finding if an authority is empty: it is then ignored."""
+    if pem.strip():
+        return []
+    return [
+        Finding(
+            "warning",
+            f"{origin} is empty, so only the authorities of the system are trusted",
+            "write the certificate of the registries' authority into it; a ConfigMap that OpenShift fills in has the\n"
+            "label config.openshift.io/inject-trusted-cabundle=true",
+        )
+    ]
 
 
 def judge_registries(discovery: Discovery, probes: Sequence[Probe], looked_for: SettingNames | None) -> list[Finding]:
@@ -178,7 +188,7 @@ def _judge_probe(probe: Probe) -> Finding:
             remedy = '"Credentials and API server" above shows what is wrong with the token'
         elif fault.kind == "unauthorized" and not probe.sent_token and ref.api == "kubeflow":
             remedy = f"{ref.label} requires a token, and there is none to send: {ref.settings.renewal}"
-        return Finding("fault", f"{asked}: {fault.reason}", remedy)
+        return Finding("fault", f"{asked}: {fault.reason.removeprefix(ref.url)}", remedy)  # the URL is in `asked`
     root, count, is_last = probe.answer
     what = counted(count, {"registry": "registered model", "catalog": "source", "openai": "model"}[ref.kind])
     what = what if is_last else f"at least {what}"

@@ -1,7 +1,6 @@
 """Runs the steps of `connector doctor model NAME`, from the model's source to the feed."""
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -12,6 +11,7 @@ from common import LOCATION, identity
 from common.http.client import RemoteError
 from common.kube.resources import CONFIG_MAPS
 from common.status import Explanation
+from common.texts import parse_json
 from common.trust import TrustError
 from common.words import listed
 from services.connector.doctor import model
@@ -197,7 +197,9 @@ class _ModelSearch:
     async def ask_normalizer(self) -> list[Finding]:
         """Ask a running normalizer."""
         path = f"/explain?{urlencode({'model': self._name})}"
-        return model.judge_explanation(await ask_running(self._examination.options, path, Explanation))
+        known = any(place.deployments or place.registered for place in self._places)
+        answer = await ask_running(self._examination.options, path, Explanation)
+        return model.judge_explanation(answer, known=known)
 
 
 def _kept(config_maps: Sequence[Any]) -> Iterator[model.CacheEntry]:
@@ -218,7 +220,7 @@ def _kept(config_maps: Sequence[Any]) -> Iterator[model.CacheEntry]:
 
 def _document(body: bytes) -> Mapping[str, Any] | None:
     try:
-        document = json.loads(body)
-    except (ValueError, RecursionError):
+        document = parse_json(body)
+    except ValueError:
         return None
     return document if isinstance(document, dict) else None

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 
 import yaml
 
+from common.texts import unicode
+
 _FENCED = re.compile(r"\A---[ \t]*\n(.*?)^(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL | re.MULTILINE)
 _MOST_BYTES = 64 * 1024
 _MOST_ITEMS = 30
@@ -40,7 +42,7 @@ def facts_table(matter: str) -> str:
     """Return the fields of a front matter as a Markdown table; empty if there are none."""
     try:
         facts = yaml.load(matter, Loader=yaml.BaseLoader) if matter else None  # noqa: S506 - it reads only strings
-    except (yaml.YAMLError, ValueError, RecursionError):
+    except (yaml.YAMLError, ValueError, OverflowError, RecursionError):
         return ""
     if not isinstance(facts, Mapping):
         return ""
@@ -55,6 +57,6 @@ def facts_table(matter: str) -> str:
 
 def _text(value: object) -> str:
     items = value[:_MOST_ITEMS] if isinstance(value, list) else [value]
-    texts = (" ".join(item.split()) for item in items if isinstance(item, str))
+    texts = (" ".join(unicode(item).split()) for item in items if isinstance(item, str))
     shown = ", ".join(filter(None, texts))[:_MOST_CHARACTERS]
     return re.sub(r"([\\`*_{}\[\]|~^=])", r"\\\1", shown.replace("&", "&amp;").replace("<", "&lt;"))

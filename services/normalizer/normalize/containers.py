@@ -36,6 +36,8 @@ class ContainerConfig(NamedTuple):
 
         An option is `--name=value`, or `--name value …` with all words up to the next option.
         """
+        if not self.words:  # of most containers
+            return ()
         wanted = {_plain(name) for name in names}
         for position, word in enumerate(self.words):
             name, separator, value = word.partition("=")

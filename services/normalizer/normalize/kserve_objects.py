@@ -53,7 +53,7 @@ def read_isvc(obj: Mapping[str, Any], *, planned: bool = False) -> Deployment:
     stated = read_stated(metadata, further_tags=telling)
     notes = Notes(subject(namespace, name))
     addresses = status_addresses(status, values.mapping(metadata.get("labels")), namespace=namespace, notes=notes)
-    common = _common(obj)
+    common = _common(obj, planned=planned)
     if common["readiness"].ready:
         note_failed_update(status, notes)
     return Deployment(
@@ -77,7 +77,6 @@ def read_isvc(obj: Mapping[str, Any], *, planned: bool = False) -> Deployment:
         ),
         addresses=addresses,
         has_transformer=bool(transformer),
-        planned=planned,
         problems=notes.problems,
     )
 
@@ -95,7 +94,7 @@ def read_llmisvc(obj: Mapping[str, Any], *, secured: bool | None = None, planned
     notes = Notes(subject(namespace, name, kind="LLMInferenceService"))
     addresses = llm_addresses(status, namespace=namespace, name=name, notes=notes)
     return Deployment(
-        **_common(obj),
+        **_common(obj, planned=planned),
         kind="LLMInferenceService",
         stated=stated,
         names=unique_names((*stated.names, *(_addressed_names(status) or _specified_names(model)))),
@@ -108,22 +107,23 @@ def read_llmisvc(obj: Mapping[str, Any], *, secured: bool | None = None, planned
         ),
         addresses=addresses,
         secured=secured,
-        planned=planned,
         problems=notes.problems,
     )
 
 
-def _common(obj: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields that are read alike from both kinds."""
+def _common(obj: Mapping[str, Any], *, planned: bool) -> dict[str, Any]:
+    """Return the fields that are read alike from both kinds; what is stopped is not planned to be shown."""
     metadata, status = values.mapping(obj.get("metadata")), values.mapping(obj.get("status"))
     namespace, name = read_names(metadata)
+    readiness = read_readiness(metadata=metadata, status=status)
     return {
         "namespace": namespace,
         "name": name,
         "uid": values.line(metadata.get("uid")),
         "created": values.timestamp(metadata.get("creationTimestamp")),
         "generation": values.millis(metadata.get("generation")),
-        "readiness": read_readiness(metadata=metadata, status=status),
+        "readiness": readiness,
+        "planned": planned and not readiness.stopped,
         "may_scale_to_zero": may_scale_to_zero(obj),
     }
 

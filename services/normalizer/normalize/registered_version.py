@@ -2,12 +2,15 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import NamedTuple
+from hashlib import blake2b
+from typing import TYPE_CHECKING, NamedTuple
 
 from common.problems import Problem
 from services.normalizer.facts import Ref, RegistryApi
 from services.normalizer.normalize.cards import CatalogModel, ReadmeCard, named_model, shorten
-from services.normalizer.normalize.registry_objects import ModelArtifact, ModelVersion, RegisteredModel, model_artifacts
+
+if TYPE_CHECKING:  # slow to import, and not needed where there is no registry
+    from services.normalizer.normalize.registry_objects import ModelArtifact, ModelVersion, RegisteredModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +54,9 @@ class RegisteredVersion:
     """
 
     ref: Ref
-    model: RegisteredModel
-    version: ModelVersion
-    artifacts: tuple[ModelArtifact, ...] | None
+    model: "RegisteredModel"
+    version: "ModelVersion"
+    artifacts: "tuple[ModelArtifact, ...] | None"
     card: CatalogModel | None = None
     records: tuple[Record, ...] = ()
 
@@ -61,6 +64,18 @@ class RegisteredVersion:
     def is_live(self) -> bool:
         """Whether it is shown: neither it nor its model is archived, or marked to be left out."""
         return self.model.is_live and self.version.is_live
+
+    @property
+    def origin(self) -> str:
+        """16 hexadecimal digits over ids, names and times of creation of the version and its model.
+
+        Two registries that show the same are one under two names. Empty where a time is unknown.
+        """
+        model, version = self.model, self.version
+        if not (model.created and version.created):
+            return ""
+        told = (model.id, version.id, model.name, version.name, str(model.created), str(version.created))
+        return blake2b("\0".join(told).encode("utf-8", "replace"), digest_size=8).hexdigest()
 
     def said(self, name: str) -> str:
         """Return the text of a custom property, the version's before the model's."""
@@ -70,9 +85,9 @@ class RegisteredVersion:
 
 def joined(
     registry: str,
-    model: RegisteredModel,
-    version: ModelVersion,
-    artifacts: tuple[ModelArtifact, ...] | None,
+    model: "RegisteredModel",
+    version: "ModelVersion",
+    artifacts: "tuple[ModelArtifact, ...] | None",
     records: tuple[Record, ...] = (),
     *,
     former: RegisteredVersion | None = None,
@@ -91,7 +106,12 @@ def joined(
     )
 
 
-def catalog_model(artifacts: Iterable[ModelArtifact]) -> CatalogModel | None:
+def model_artifacts(artifacts: "Iterable[ModelArtifact]") -> "tuple[ModelArtifact, ...]":
+    """Return the models among a version's artifacts, oldest first, then by id, whatever order they were listed in."""
+    return tuple(sorted((a for a in artifacts if a.is_model), key=lambda a: (a.created, len(a.id), a.id)))
+
+
+def catalog_model(artifacts: "Iterable[ModelArtifact]") -> CatalogModel | None:
     """Return the catalog model that a version was registered from, or None when it came from elsewhere.
 
     Dashboards since September 2025 write the whole name, with or without slashes, and no group. Pipeline runs (`kfp`)
@@ -104,7 +124,7 @@ def catalog_model(artifacts: Iterable[ModelArtifact]) -> CatalogModel | None:
     return None
 
 
-def readme_card(registry: str, model: RegisteredModel) -> ReadmeCard | None:
+def readme_card(registry: str, model: "RegisteredModel") -> ReadmeCard | None:
     """Return the card made of the model's readme, or None when it has none; the catalog's card is preferred.
 
     `registry` is the id of the model's registry.
@@ -114,7 +134,7 @@ def readme_card(registry: str, model: RegisteredModel) -> ReadmeCard | None:
     return ReadmeCard(f"readme-{registry}-{model.id}", shorten(model.readme))
 
 
-def age(version: ModelVersion) -> tuple[int, int, str]:
+def age(version: "ModelVersion") -> tuple[int, int, str]:
     """Return the key that sorts versions by their age, the oldest first."""
     return version.created, len(version.id), version.id
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from common import backstage
 from common.annotations import NAME_ANNOTATION
@@ -18,17 +19,18 @@ from services.normalizer.normalize.links import (
 )
 from services.normalizer.normalize.owners import is_system_account, parse_owner
 from services.normalizer.normalize.profile import Profile, read_profile
-from services.normalizer.normalize.registered_version import RegisteredVersion, Registry, registry_source
-from services.normalizer.normalize.registry_objects import (
-    ModelArtifact,
-    ModelVersion,
-    RegisteredModel,
+from services.normalizer.normalize.registered_version import (
+    RegisteredVersion,
+    Registry,
     model_artifacts,
-    version_origin,
+    registry_source,
 )
 from services.normalizer.normalize.result import Defaults, Normalized, Notes, segment
 from services.normalizer.normalize.storage import Location
 from services.normalizer.normalize.tags import PROVIDER, TASKS, listed, property_tags, tag_set
+
+if TYPE_CHECKING:  # slow to import, and not needed where there is no registry
+    from services.normalizer.normalize.registry_objects import ModelArtifact, ModelVersion, RegisteredModel
 
 PROPERTIES = {
     "apispec": "API Spec",
@@ -120,7 +122,7 @@ def normalize_version(
         created=version.created,
         own_names=(own_name(model.name, version.name), server_name),
         updated=str(version.updated or ""),
-        origin=version_origin(model, version),
+        origin=registered.origin,
         card_key=card,
         details=details,
         problems=notes.problems,
@@ -143,8 +145,8 @@ def own_name(model: str, version: str) -> str:
 
 
 def _profile(
-    model: RegisteredModel,
-    version: ModelVersion,
+    model: "RegisteredModel",
+    version: "ModelVersion",
     given: Mapping[str, str],
     *,
     card: str,
@@ -161,7 +163,7 @@ def _profile(
     return read_profile(said, card=card, defaults=defaults, notes=notes)
 
 
-def _file_location(artifacts: Sequence[ModelArtifact], notes: Notes) -> Location:
+def _file_location(artifacts: "Sequence[ModelArtifact]", notes: Notes) -> Location:
     """Return where the model's files are: what the first artifact says that says anything."""
     first = next((artifact for artifact in artifacts if artifact.uri or artifact.storage_path), None)
     if first is None:
@@ -181,7 +183,7 @@ def _file_location(artifacts: Sequence[ModelArtifact], notes: Notes) -> Location
 
 def _details(
     registered: RegisteredVersion,
-    artifacts: Sequence[ModelArtifact],
+    artifacts: "Sequence[ModelArtifact]",
     *,
     registry: Registry,
     profile: Profile,

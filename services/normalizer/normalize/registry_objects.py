@@ -4,7 +4,6 @@ Kubeflow Model Registry REST API, v1alpha3 and v1: ids and times are strings, st
 """
 
 from collections.abc import Mapping
-from hashlib import blake2b
 from types import MappingProxyType
 from typing import Annotated, Any, NamedTuple, TypeVar
 
@@ -215,19 +214,3 @@ def parse_item(
             f"it is not usable without {fields}",
             "look at it in the registry's REST API; delete it there or register it again",
         )
-
-
-def model_artifacts(artifacts: Any) -> tuple[ModelArtifact, ...]:
-    """Return the models among a version's artifacts, oldest first, then by id, whatever order they were listed in."""
-    return tuple(sorted((a for a in artifacts if a.is_model), key=lambda a: (a.created, len(a.id), a.id)))
-
-
-def version_origin(model: RegisteredModel, version: ModelVersion) -> str:
-    """Return 16 hexadecimal digits over ids, names and times of creation of a version and its model.
-
-    Two registries that show the same are one under two names. Empty where a time is unknown.
-    """
-    if not (model.created and version.created):
-        return ""
-    told = (model.id, version.id, model.name, version.name, str(model.created), str(version.created))
-    return blake2b("\0".join(told).encode("utf-8", "replace"), digest_size=8).hexdigest()

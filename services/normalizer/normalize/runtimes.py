@@ -6,7 +6,8 @@ Source: the ServingRuntimes that KServe, Open Data Hub and Red Hat OpenShift AI 
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
+from typing import Any, Literal
 
 from common.details import ServerType
 from services.normalizer.normalize import values
@@ -132,12 +133,25 @@ def detect_server_type(served: Served, runtime: Runtime | None = None) -> Server
     if runtime is not None:
         texts += [runtime.title, runtime.container.image, *runtime.formats[:1]]
     for text in filter(None, (*texts, served.model_format)):
-        words = f" {_plain(text)} "
-        if any(f" {name} " in words for name in _HUGGING_FACE):
-            return _hugging_face(served, protocol)
-        if found := next((type_ for type_, names in _WORDS for name in names if f" {name} " in words), None):
-            return found if found == OPENAI else _BY_PROTOCOL.get(protocol, found)
+        match _named(text):
+            case "":
+                continue
+            case "hugging-face":
+                return _hugging_face(served, protocol)
+            case "openai-v1":
+                return OPENAI
+            case found:
+                return _BY_PROTOCOL.get(protocol, found)
     return _BY_PROTOCOL.get(protocol, "")
+
+
+@lru_cache(maxsize=256)  # the same few runtimes, images and formats serve all models
+def _named(text: str) -> ServerType | Literal["hugging-face"]:
+    """Return the type of server that the name of a runtime, an image or a format shows, empty if it shows none."""
+    words = f" {_plain(text)} "
+    if any(f" {name} " in words for name in _HUGGING_FACE):
+        return "hugging-face"
+    return next((type_ for type_, names in _WORDS for name in names if f" {name} " in words), "")
 
 
 def names_by_runtime(runtime: Runtime | None) -> tuple[str, ...]:

@@ -128,7 +128,11 @@ def _note_scheme(storage: StorageFacts, url: str, notes: Notes) -> None:
 
     For an InferenceService a ClusterStorageContainer can add any scheme (KServe: "Storage Containers").
     """
-    scheme = url.partition(":")[0]
+    scheme, _, rest = url.partition(":")
+    if scheme in _SCHEMES and not rest.startswith("//"):
+        message = f"{values.shown(url)} in the storage location lacks a slash: KServe does not fetch it"
+        notes.warning("invalid_url", message, f"write {scheme}://{rest.lstrip('/')}", key=storage.uri_key)
+        return
     if scheme in (*_SCHEMES, *_SCHEMES_OF_CONTAINERS):
         return
     alike = [each for each in _SCHEMES if each[0] == scheme[0].lower() and abs(len(each) - len(scheme)) <= 1]

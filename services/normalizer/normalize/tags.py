@@ -4,7 +4,6 @@ The labels and custom properties that people write become tags, and so do some f
 tools write for themselves do not: they would flood the catalog's filter.
 """
 
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import translate
@@ -12,6 +11,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, TypeAlias
 
 from common import backstage
+from common.texts import parse_json
 from services.normalizer.normalize import values
 from services.normalizer.normalize.result import Notes
 
@@ -138,8 +138,8 @@ def listed(text: str) -> tuple[str, ...] | None:
     if not text.startswith("["):
         return None
     try:
-        entries = json.loads(text)
-    except (ValueError, RecursionError):
+        entries = parse_json(text)
+    except ValueError:
         return None
     lines = (values.line(entry) for entry in entries)
     return tuple(line for line in lines if line)[:_MAX_LISTED]

@@ -5,10 +5,8 @@ from http import HTTPStatus
 from urllib.parse import urlsplit
 
 from common.faults import Fault, FaultKind
-from common.http.client import NotTrusted, RemoteError, StatusError, TimedOut, Unreachable
+from common.http.client import NoCredentials, NotTrusted, RemoteError, StatusError, TimedOut, Unreachable
 from services.normalizer.sources.refs import ACCOUNT, SourceRef
-
-_UNKNOWN_NAME = ("name or service not known", "nodename nor servname", "name resolution", "no address associated")
 
 
 class BadAnswer(RemoteError):
@@ -40,6 +38,8 @@ def fault_of(ref: SourceRef, error: RemoteError) -> Fault:
             kind, remedy = _of_status(ref, error)
             reason = f"{error.url}: {error.status} {_phrase(error)}".rstrip()
             return Fault(kind=kind, reason=reason, remedy=remedy, url=ref.url)
+        case NoCredentials():
+            kind, remedy = "unauthorized", error.remedy
         case Unreachable():
             kind, remedy = _of_transport(ref, error)
         case TooLarge():
@@ -163,7 +163,7 @@ def _of_transport(ref: SourceRef, error: Unreachable) -> tuple[FaultKind, str]:
             f"set {ref.settings.authority} to a file with the certificate of its authority; or add {host} to "
             "MODEL_REGISTRY_INSECURE, so that its certificate is not checked"
         )
-    if any(words in error.cause.lower() for words in _UNKNOWN_NAME):
+    if error.is_unknown_name:
         return (
             "dns",
             f"the name {host} is unknown here: check {ref.origin} and the DNS of the place where the connector runs",

@@ -1,7 +1,6 @@
 """Requests to registries, catalogs and other servers: connections with credentials, metrics, reports of faults."""
 
 import asyncio
-import json
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -12,8 +11,9 @@ import structlog
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from common.faults import Fault, kind_of
-from common.http.client import HttpClient, RemoteError, StatusError
-from common.secrets import MountedCredentials, TokenSource
+from common.http.client import HttpClient, RemoteError, StatusError, credentials_from
+from common.secrets import MountedCredentials, TokenSource, UnusableToken
+from common.texts import parse_json
 from services.normalizer.sources.faults import BadAnswer, Inconsistent, TooLarge
 from services.normalizer.sources.refs import SourceRef
 
@@ -118,14 +118,14 @@ class Remote:
             if (room := _room(body)) > MAX_ROOM:
                 raise TooLarge(f"{self.ref.url}{path}: the answer would take about {room} bytes of memory")
             try:
-                return json.loads(body), len(body)
-            except (ValueError, RecursionError):
+                return parse_json(body), len(body)
+            except ValueError:
                 came = "a web page" if body.lstrip()[:1] == b"<" else "something else"
                 raise BadAnswer(f"{self.ref.url}{path}: 200, but {came} instead of JSON") from None
 
     async def _read(self, path: str, params: Mapping[str, str] | None, held: AsyncExitStack) -> bytearray:
         body = bytearray()
-        header = self._authorization() if self._authorization else None
+        header = credentials_from(self._authorization) if self._authorization else None
         headers = {"Authorization": header} if header else None
         async with self._client.stream("GET", path, params=params, headers=headers) as answer:
             async for piece in answer.content.iter_any():
@@ -163,7 +163,10 @@ class Connector:
     def authenticates(self, ref: SourceRef) -> bool:
         """Return whether requests to a server carry credentials."""
         given = self._token(ref) if ref.of_platform else self.credentials.of(ref.name)
-        return bool(given and given())
+        try:
+            return bool(given and given())
+        except UnusableToken:
+            return True
 
     def _token(self, ref: SourceRef) -> TokenSource | None:
         return self.tokens.get(ref.url, self.token)

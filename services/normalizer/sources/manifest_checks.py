@@ -9,7 +9,9 @@ from common.problems import Problem, ProblemId
 from services.normalizer.facts import DeploymentKind
 from services.normalizer.normalize import values
 from services.normalizer.normalize.deployment import DEPLOYMENT_KINDS
-from services.normalizer.normalize.stated import annotations_among, misspellings
+from services.normalizer.normalize.readiness import STOP_ANNOTATION
+from services.normalizer.normalize.result import IGNORE
+from services.normalizer.normalize.stated import AUTH_ANNOTATION, annotations_among, misspellings
 from services.normalizer.sources.manifest_files import DocumentFault, Manifest, Place, is_placeholder
 from services.normalizer.sources.manifest_schema import (
     FieldFault,
@@ -39,6 +41,8 @@ _SUPPORTING = (
     "LocalModelNodeGroup",
 )
 _RUNTIMES = ("ServingRuntime", "ClusterServingRuntime")
+_SWITCHES = {"annotations": (IGNORE, STOP_ANNOTATION, AUTH_ANNOTATION), "labels": (IGNORE, AUTH_ANNOTATION)}
+_OF_HELM = re.compile(r"\{\{-?\s*(?:[.$(]|[a-z]+\s+[^}\s|]|end\b|else\b)")
 _NAME = re.compile(r"[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?\Z")
 
 
@@ -105,7 +109,10 @@ def _misstated(obj: Mapping[str, Any], name: str, versions: tuple[str, ...]) -> 
             "apiVersion",
         )
     metadata = values.mapping(obj.get("metadata"))
-    if not _NAME.match(values.line(metadata.get("name"))):
+    yield from _unknown_switches(metadata, name)
+    written = metadata.get("name")
+    is_text = isinstance(written, str) and not isinstance(written, Unquoted)  # any other is a fault of its own
+    if is_text and not _NAME.match(values.line(written)):
         yield Problem(
             "object_name_invalid",
             "warning",
@@ -135,6 +142,16 @@ def _misstated(obj: Mapping[str, Any], name: str, versions: tuple[str, ...]) -> 
             f"write {key} below annotations instead of labels",
             key,
         )
+    for part in ("predictor", "transformer", "explainer"):
+        for key in annotations_among(values.mapping(values.at(obj, "spec", part, "annotations"))):
+            yield Problem(
+                "label_not_read",
+                "warning",
+                name,
+                f"the annotation {key} is among those of the pods, in spec.{part}.annotations: it is not read there",
+                f"write {key} below metadata.annotations",
+                key,
+            )
     for found in misspellings(annotations):
         yield Problem(
             "annotation_unknown",
@@ -146,13 +163,50 @@ def _misstated(obj: Mapping[str, Any], name: str, versions: tuple[str, ...]) -> 
         )
 
 
+def _unknown_switches(metadata: Mapping[str, Any], name: str) -> Iterator[Problem]:
+    """Yield the switches that are neither on nor off, and so have no effect."""
+    for place in ("annotations", "labels"):
+        for key in _SWITCHES[place]:
+            written = values.line_at(metadata, place, key)
+            if written and written.lower() not in ("true", "false"):
+                yield Problem(
+                    "switch_unknown",
+                    "warning",
+                    name,
+                    f'the value {written!r} of {key} is neither "true" nor "false", so it has no effect',
+                    f'write {key}: "true", or remove it',
+                    key,
+                )
+
+
 def _wrong_fields(manifest: Manifest, kind: DeploymentKind, name: str) -> Iterator[Noticed]:
     """Yield what is wrong with the fields of a deployment, each with the line of the object around."""
     obj, place = manifest
     first = obj.line if isinstance(obj, Located) else -1
+    merged = merged_objects(manifest, name)
+    yield from merged
     for each in field_faults(obj, kind):
+        if merged and isinstance(each, RepeatedField) and "." not in each.field:
+            continue  # that is the same mistake
         line = place.line + each.line - first if min(each.line, first) >= 0 else place.line
         yield Noticed(_of_field(name, each), Place(place.path, line))
+
+
+def merged_objects(manifest: Manifest, name: str) -> tuple[Noticed, ...]:
+    """Return the problem of two objects in one document: the one before is lost."""
+    obj, place = manifest
+    again = [line for key, line in obj.repeated if key in ("apiVersion", "kind")] if isinstance(obj, Located) else []
+    if not again:
+        return ()
+    line = place.line + min(again) - obj.line if isinstance(obj, Located) else place.line
+    problem = Problem(
+        "objects_not_separated",
+        "error",
+        name,
+        "another object stands before it in the same document, and is lost: the line --- between them is missing",
+        "write a line --- before this one",
+    )
+    return (Noticed(problem, Place(place.path, line)),)
 
 
 def _of_field(name: str, each: FieldFault) -> Problem:
@@ -228,10 +282,11 @@ def kind_faults(manifest: Manifest, group: str, kind: str) -> Iterator[Noticed]:
             f"an InferenceService of {_KSERVE}/{_VERSION} is served",
         )
     elif kind == _ISVC:
+        version = str(manifest.obj.get("apiVersion") or "")
+        what = f"its apiVersion {version} is not that of KServe" if version else "it has no apiVersion"
         yield problem(
             "kind_not_read",
-            f"an InferenceService {f'of API group {group}' if group else 'without apiVersion'} is not KServe's: it is "
-            "not served",
+            f"{what}, so it is not served",
             f"write apiVersion: {_KSERVE}/{_VERSION}",
             "apiVersion",
         )
@@ -254,9 +309,18 @@ def unreadable(fault: DocumentFault) -> Noticed:
             "info",
             str(fault.place),
             "it is not read, because it is a template and not a manifest",
-            "to see what comes of it: helm template CHART | connector preview -",
+            _rendering(fault),
         )
     else:
-        remedy = "correct the file; until then, a running connector keeps what was read from it before"
+        remedy = f"{fault.remedy or 'correct the file'}; until then, a running connector keeps what was read before"
         problem = Problem("file_unreadable", "error", str(fault.place), f"it cannot be read: {fault.message}", remedy)
     return Noticed(problem, fault.place)
+
+
+def _rendering(fault: DocumentFault) -> str:
+    """Return how a template is rendered, as far as its placeholder shows what it is a template for."""
+    if _OF_HELM.match(fault.template):
+        return "to see what comes of it: helm template CHART | connector preview -"
+    if fault.template.startswith("$") and not fault.template.startswith("$("):
+        return f"to see what comes of it: envsubst < {fault.place.path} | connector preview -"
+    return "render it with the tool that fills it in, and preview the result: ... | connector preview -"

@@ -43,23 +43,11 @@ class Contents:
         return {**self.companions, **{ref: each.facts for ref, each in self.deployments.items()}}
 
 
-def read_manifests(
-    files: Mapping[Path, FileContents],
-    *,
-    connections: bool = False,
-    accepted: bool = False,
-    cluster: str = MANIFESTS,
-) -> Contents:
-    """Return what the objects in files, by path, say together; `accepted`: they come from an API server.
-
-    The rest is as for `joined`.
-    """
+def read_manifests(files: Mapping[Path, FileContents], *, connections: bool = False) -> Contents:
+    """Return what the objects in files, by path, say together; the rest is as for `joined`."""
     overlay = overlay_of({path: read_objects(path, files[path]) for path in files if is_kustomization(path)})
-    read = {
-        path: read_objects(path, contents, namespace=overlay.namespace(path), accepted=accepted)
-        for path, contents in files.items()
-    }
-    return joined(read, overlay, connections=connections, cluster=cluster)
+    read = {path: read_objects(path, each, namespace=overlay.namespace(path)) for path, each in files.items()}
+    return joined(read, overlay, connections=connections)
 
 
 def overlay_of(files: Mapping[Path, FileFacts]) -> Overlay:
@@ -74,70 +62,82 @@ def overlay_of(files: Mapping[Path, FileFacts]) -> Overlay:
     )
 
 
-def joined(
-    files: Mapping[Path, FileFacts], overlay: Overlay, *, connections: bool = False, cluster: str = MANIFESTS
-) -> Contents:
-    """Return what files, by path, say together, in the order of their paths.
+def joined(files: Mapping[Path, FileFacts], overlay: Overlay, *, connections: bool = False) -> Contents:
+    """Return what files, by path, say together; the rest is as for `Joining`."""
+    joining = Joining(overlay, connections=connections)
+    for path, facts in files.items():
+        joining.take(path, facts)
+    return joining.contents()
 
-    `overlay` is what kustomizations say of them. `connections`: the Secrets that deployments name as connections are
-    among the companions. `cluster` is that of the references.
+
+class Joining:
+    """Joins what files say, which are taken one by one: each object once; if several files have it, the last one's.
+
+    `overlay` is what kustomizations say of the files. `connections`: the Secrets that deployments name as connections
+    are among the companions. `cluster` is that of the references.
     """
-    read = [(path, files[path]) for path in sorted(files)]
-    taken = [facts for path, facts in read if not overlay.is_patch(path)]
-    reading = _Joining(cluster)
-    for facts in taken:
-        for each in facts.objects:
-            reading.take(each)
-    faults = [fault for facts in taken for fault in facts.faults]
-    problems = overlay.problems(path for path, facts in read if facts.is_ours)
-    of_files = [*map(unreadable, faults), *(Noticed(each, Place(each.object)) for each in problems)]
-    return Contents(
-        reading.deployments,
-        {**reading.companions, **(reading.connections_in_use() if connections else {})},
-        (*of_files, *reading.noticed, *reading.without_model()),
-        tuple(fault for fault in faults if not fault.template),
-        cluster,
-    )
 
-
-class _Joining:
-    """What was taken so far."""
-
-    def __init__(self, cluster: str) -> None:
+    def __init__(self, overlay: Overlay, *, connections: bool = False, cluster: str = MANIFESTS) -> None:
+        self._overlay = overlay
+        self._reads_connections = connections
         self._cluster = cluster
+        self._ours: list[Path] = []
+        self._faults: list[DocumentFault] = []
         self._parts: dict[Ref, Noticed] = {}
         self._connections: dict[Ref, Connection] = {}
-        self.deployments: dict[Ref, DeploymentManifest] = {}
-        self.companions: dict[Ref, ObjectFact] = {}
-        self.noticed: list[Noticed] = []
+        self._deployments: dict[Ref, DeploymentManifest] = {}
+        self._companions: dict[Ref, ObjectFact] = {}
+        self._noticed: list[Noticed] = []
 
-    def take(self, each: ObjectFacts) -> None:
-        """Take an object of any kind."""
-        self.noticed += each.noticed
+    def take(self, path: Path, facts: FileFacts) -> dict[Ref, Deployment]:
+        """Take a file; return the deployments in it that count."""
+        if facts.is_ours:
+            self._ours.append(path)
+        if self._overlay.is_patch(path):
+            return {}
+        self._faults += facts.faults
+        return {ref: self._deployments[ref].facts for each in facts.objects if (ref := self._take(each)) is not None}
+
+    def contents(self) -> Contents:
+        """Return what the files say together."""
+        problems = self._overlay.problems(self._ours)
+        of_files = [*map(unreadable, self._faults), *(Noticed(each, Place(each.object)) for each in problems)]
+        return Contents(
+            self._deployments,
+            {**self._companions, **(self._connections_in_use() if self._reads_connections else {})},
+            (*of_files, *self._noticed, *self._without_model()),
+            tuple(fault for fault in self._faults if not fault.template),
+            self._cluster,
+        )
+
+    def _take(self, each: ObjectFacts) -> Ref | None:
+        """Take an object of any kind; return its reference if it is a deployment that counts."""
+        self._noticed += each.noticed
         match each.fact:
             case None | Kustomization():
                 pass
             case Deployment():
-                self._take_deployment(each, each.fact)
+                return self._take_deployment(each, each.fact)
             case Connection():
                 self._connections[each.ref(self._cluster)] = each.fact
             case _:
-                self.companions[each.ref(self._cluster)] = each.fact
+                self._companions[each.ref(self._cluster)] = each.fact
+        return None
 
-    def connections_in_use(self) -> dict[Ref, Connection]:
+    def _connections_in_use(self) -> dict[Ref, Connection]:
         """Return the connections that deployments name: any other Secret is none, whatever its annotations say."""
-        facts = (each.facts for each in self.deployments.values())
+        facts = (each.facts for each in self._deployments.values())
         named = (Ref("connection", self._cluster, (each.namespace, secret_name(each.storage))) for each in facts)
         return {ref: self._connections[ref] for ref in named if ref in self._connections}
 
-    def without_model(self) -> Iterator[Noticed]:
+    def _without_model(self) -> Iterator[Noticed]:
         """Yield the problems of deployments that do not say what they serve, unless a field is wrong in them anyway."""
-        wrong = {each.problem.object for each in self.noticed if each.problem.id in _OF_FIELDS}
+        wrong = {each.problem.object for each in self._noticed if each.problem.id in _OF_FIELDS}
         yield from (each for each in self._parts.values() if each.problem.object not in wrong)
 
-    def _take_deployment(self, each: ObjectFacts, facts: Deployment) -> None:
+    def _take_deployment(self, each: ObjectFacts, facts: Deployment) -> Ref | None:
         ref, place = each.ref(self._cluster), each.place
-        former = self.deployments.get(ref)
+        former = self._deployments.get(ref)
         if former is not None and (each.part is not None) != (ref in self._parts):
             whole, part = (former.place, place) if each.part else (place, former.place)
             problem = Problem(
@@ -147,9 +147,9 @@ class _Joining:
                 f"{part} holds only a part of it, as a patch does: the whole in {whole} counts",
                 "name the patch in a kustomization.yaml, or render it: kustomize build DIR | connector preview -",
             )
-            self.noticed.append(Noticed(problem, part))
+            self._noticed.append(Noticed(problem, part))
             if each.part:
-                return
+                return None
         elif former is not None:
             problem = Problem(
                 "object_twice",
@@ -158,8 +158,9 @@ class _Joining:
                 f"it is in {former.place} and in {place}; the latter counts",
                 "remove one of them",
             )
-            self.noticed.append(Noticed(problem, place))
-        self.deployments[ref] = DeploymentManifest(facts, place)
+            self._noticed.append(Noticed(problem, place))
+        self._deployments[ref] = DeploymentManifest(facts, place)
         self._parts.pop(ref, None)
         if each.part:
             self._parts[ref] = each.part
+        return ref

@@ -4,15 +4,15 @@ A file is taken apart into documents first, and only those that may hold somethi
 manifests has much else in it, templates among it, and none of that is anybody's fault.
 """
 
-import codecs
 import mmap
 import os
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
-from stat import S_ISREG
 from typing import Any, NamedTuple
 
+from common import texts
 from services.normalizer.normalize.connection import readable_part
 from services.normalizer.sources.manifest_text import Located, UnreadableError, parse_objects
 
@@ -22,15 +22,8 @@ KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 Stamp = tuple[int, int, int]
 """What changes when a file does: time of modification, size, inode."""
 
+_GRANT = "give the user that runs this the right to read it"
 _MAX_BYTES = 16 * 1024 * 1024
-# The longer marks first: that of UTF-16 begins that of UTF-32.
-_MARKS = (
-    (codecs.BOM_UTF32_LE, "utf-32-le"),
-    (codecs.BOM_UTF32_BE, "utf-32-be"),
-    (codecs.BOM_UTF8, "utf-8"),
-    (codecs.BOM_UTF16_LE, "utf-16-le"),
-    (codecs.BOM_UTF16_BE, "utf-16-be"),
-)
 _DOCUMENT = re.compile(r"^---(?=[ \t\r\n]|\Z)", re.MULTILINE)
 _DIRECTIVE = re.compile(r"^%", re.MULTILINE)
 _MAY_BE_OURS = re.compile(r"Service|kserve|kubeflow|seldon|\bSecret\b")
@@ -51,8 +44,13 @@ class Place(NamedTuple):
     path: str
     line: int = 0
 
+    @property
+    def shown(self) -> str:
+        """The path in a form that can be written; bytes in it that are not UTF-8 are replaced."""
+        return texts.unicode(self.path)
+
     def __str__(self) -> str:
-        return f"{self.path}:{self.line}" if self.line else self.path
+        return f"{self.shown}:{self.line}" if self.line else self.shown
 
 
 class Manifest(NamedTuple):
@@ -63,11 +61,15 @@ class Manifest(NamedTuple):
 
 
 class DocumentFault(NamedTuple):
-    """A document that cannot be read. `template`: it is one that has to be rendered first, and so no manifest."""
+    """A document that cannot be read, and what to do unless that is obvious.
+
+    `template` is a placeholder in it, if it is one that has to be rendered first, and so no manifest.
+    """
 
     place: Place
     message: str
-    template: bool = False
+    template: str = ""
+    remedy: str = ""
 
 
 class FileContents(NamedTuple):
@@ -81,27 +83,33 @@ class FileContents(NamedTuple):
     was_read: bool = True
 
 
-def find_manifests(paths: Iterable[Path]) -> dict[Path, Stamp]:
-    """Return the manifest files among `paths` and below the folders among them, with a stamp that shows changes.
+def manifest_paths(paths: Iterable[Path]) -> Iterator[Path]:
+    """Yield the manifest files among `paths` and below the folders among them, those of a folder sorted by name.
 
     Names that begin with a dot are left out below a folder: tools' own, and the folders behind a mounted ConfigMap.
 
     Raises:
-        FileNotFoundError: one of `paths` does not exist.
+        FileNotFoundError: one of `paths` does not exist, or its folder cannot be looked into.
     """
-    found: dict[Path, Stamp] = {}
     for path in paths:
-        if not path.exists():
-            raise FileNotFoundError(f"{path} does not exist")
-        is_folder = path.is_dir()
-        for file in _below(path) if is_folder else (path,):
-            try:
-                status = file.stat()
-            except OSError:  # it was deleted in the meantime
-                continue
-            if is_folder and not S_ISREG(status.st_mode):
-                continue  # reading a pipe would block
-            found[file] = (status.st_mtime_ns, status.st_size, status.st_ino)
+        try:
+            path.stat()
+        except OSError as error:
+            why = "does not exist" if isinstance(error, FileNotFoundError) else f"cannot be read: {error.strerror}"
+            raise FileNotFoundError(texts.unicode(f"{path} {why}")) from None
+        if path.is_dir():
+            yield from _below(path)
+        else:
+            yield path
+
+
+def find_manifests(paths: Iterable[Path]) -> dict[Path, Stamp]:
+    """Return the same files, each with a stamp that shows changes; raises what `manifest_paths` raises."""
+    found: dict[Path, Stamp] = {}
+    for path in manifest_paths(paths):
+        with suppress(OSError):  # it was deleted in the meantime
+            status = path.stat()
+            found[path] = (status.st_mtime_ns, status.st_size, status.st_ino)
     return found
 
 
@@ -117,7 +125,9 @@ def read_file(path: Path, *, everything: bool = False) -> FileContents:
             return FileContents(faults=(fault,) if everything or _mentions_ours(path) else ())
         raw = path.read_bytes()
     except OSError as error:
-        fault = DocumentFault(Place(str(path)), error.strerror or str(error))
+        is_folder = isinstance(error, IsADirectoryError)
+        message = "there is no right to list this folder" if is_folder else error.strerror or str(error)
+        fault = DocumentFault(Place(str(path)), message, remedy=_GRANT)
         return FileContents(faults=(fault,), was_read=False)
     return read_bytes(raw, str(path), everything=everything)
 
@@ -125,12 +135,12 @@ def read_file(path: Path, *, everything: bool = False) -> FileContents:
 def read_bytes(raw: bytes, path: str, *, everything: bool = False) -> FileContents:
     """Return the contents of a file from its bytes, as `read_file` does."""
     try:
-        text = decoded(raw)
+        text = texts.decode(raw)
     except UnicodeDecodeError as error:
         message = f"it is neither UTF-8 nor marked as UTF-16 (byte {error.start})"
-        return FileContents(
-            faults=(DocumentFault(Place(path), message),) if everything or _OURS.encode() in raw else ()
-        )
+        remedy = "save it as UTF-8; if it is Latin-1: iconv -f ISO-8859-1 -t UTF-8 FILE > NEW"
+        fault = DocumentFault(Place(path, raw.count(b"\n", 0, error.start) + 1), message, remedy=remedy)
+        return FileContents(faults=(fault,) if everything or _OURS.encode() in raw else ())
     manifests: list[Manifest] = []
     faults: list[DocumentFault] = []
     for document, line in _documents(text):
@@ -140,7 +150,7 @@ def read_bytes(raw: bytes, path: str, *, everything: bool = False) -> FileConten
             manifests += [Manifest(_kept(obj), Place(path, line + at)) for obj, at in _objects(document)]
         except UnreadableError as error:
             if everything or _OURS in document:
-                template = _is_template(document)
+                template = _placeholder_of(document)
                 faults.append(DocumentFault(Place(path, line + error.line), error.message, template))
     return FileContents(tuple(manifests), tuple(faults))
 
@@ -155,29 +165,36 @@ def is_placeholder(text: str) -> bool:
     return _PLACEHOLDER.search(text) is not None
 
 
-def decoded(raw: bytes) -> str:
-    """Return the text of a file: UTF-8, or what its mark says.
-
-    Raises:
-        UnicodeDecodeError: it is neither.
-    """
-    for mark, encoding in _MARKS:
-        if raw.startswith(mark):
-            return raw[len(mark) :].decode(encoding)
-    return raw.decode("utf-8")
-
-
 def _mentions_ours(path: Path) -> bool:
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         return content.find(_OURS.encode()) >= 0
 
 
-def _below(folder: Path) -> Iterator[Path]:
-    for directory, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(files):
-            if (name.lower().endswith(SUFFIXES) and not name.startswith(".")) or name in KUSTOMIZATIONS:
-                yield Path(directory, name)
+def _below(folder: str | Path) -> Iterator[Path]:
+    try:
+        with os.scandir(folder) as listing:
+            entries = sorted(
+                (entry for entry in listing if not entry.name.startswith(".")), key=lambda entry: entry.name
+            )
+    except FileNotFoundError:  # it was deleted in the meantime
+        return
+    except OSError:  # there is no right to look into it: `read_file` says so
+        yield Path(folder)
+        return
+    for entry in entries:
+        if (entry.name.lower().endswith(SUFFIXES) or entry.name in KUSTOMIZATIONS) and _is_file(entry):
+            yield Path(entry.path)
+    for entry in entries:
+        if entry.is_dir(follow_symlinks=False):
+            yield from _below(entry.path)
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    """Return whether it is a regular file, or a link to one: reading a pipe would block."""
+    try:
+        return entry.is_file()
+    except OSError:  # a link to itself
+        return False
 
 
 def _documents(text: str) -> Iterator[tuple[str, int]]:
@@ -192,16 +209,21 @@ def _documents(text: str) -> Iterator[tuple[str, int]]:
         line += text.count("\n", start, end)
 
 
-def _is_template(document: str) -> bool:
-    """Return whether an unreadable document is a template: filled in it could be read, or it has control structures."""
+def _placeholder_of(document: str) -> str:
+    """Return a placeholder of an unreadable document that is a template, empty if it is none.
+
+    It is one if it could be read when it is filled in, or if it has control structures.
+    """
     filled = _PLACEHOLDER.sub("x", _ACTION.sub("", document))
     if filled == document:
-        return False
+        return ""
+    control = _CONTROL.search(document)
+    found = control or _PLACEHOLDER.search(document) or _ACTION.search(document)
     try:
         parse_objects(filled)
     except UnreadableError:
-        return _CONTROL.search(document) is not None
-    return True
+        found = control
+    return document[found.start() :].partition("\n")[0] if found else ""
 
 
 def _objects(document: str) -> Iterator[tuple[dict[str, Any], int]]:

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 
+from common import texts
 from services.normalizer.sources.manifest_checks import Noticed
-from services.normalizer.sources.manifest_files import Place, decoded
+from services.normalizer.sources.manifest_files import Place
 
 # What stands before the first key of an object in a line: blanks, and the signs of the lists that it is in.
 _INDENTATION = re.compile(r"[ -]*")
@@ -29,8 +30,8 @@ class Lines:
     def _of(self, path: str) -> list[str]:
         if path not in self._files:
             try:
-                self._files[path] = decoded(Path(path).read_bytes()).splitlines()
-            except (OSError, UnicodeDecodeError):  # it is no file, or has changed since it was read
+                self._files[path] = texts.read_file(Path(path)).splitlines()
+            except texts.UnreadableFile:  # it is no file, or has changed since it was read
                 self._files[path] = []
         return self._files[path]
 

@@ -26,10 +26,11 @@ from services.normalizer.sources.manifest_checks import (
     identity,
     is_to_be_filled_in,
     kind_faults,
+    merged_objects,
     unreadable,
     without_model,
 )
-from services.normalizer.sources.manifest_files import DocumentFault, FileContents, Manifest, Place
+from services.normalizer.sources.manifest_files import DocumentFault, FileContents, Manifest, Place, is_placeholder
 
 
 class ObjectFacts(NamedTuple):
@@ -105,7 +106,8 @@ def read_objects(path: Path, contents: FileContents, *, namespace: str = "", acc
 def _read(manifest: Manifest, namespace: str, *, accepted: bool) -> ObjectFacts:
     """Return the facts of an object of any kind."""
     written = identity(manifest)
-    found = ObjectFacts(written, manifest.place)
+    lost = () if written.kind in DEPLOYMENT_KINDS else merged_objects(manifest, f"{written.kind} {written.name}")
+    found = ObjectFacts(written, manifest.place, lost)
     obj, place = manifest = _placed(manifest, namespace)
     match written.kind, written.group:
         case "InferenceService" | "LLMInferenceService", "serving.kserve.io":
@@ -131,11 +133,11 @@ def _read(manifest: Manifest, namespace: str, *, accepted: bool) -> ObjectFacts:
                 "warning",
                 f"Template {values.line_at(obj, 'metadata', 'name')}",
                 "it holds InferenceServices, which are not read",
-                f"to see what comes of it: oc process -f {place.path} | connector preview -",
+                f"to see what comes of it: oc process --local -f {_file(place)} | connector preview -",
             )
             return found._replace(noticed=(Noticed(problem, place),))
         case _:
-            return found._replace(noticed=tuple(kind_faults(manifest, written.group, written.kind)))
+            return found._replace(noticed=(*lost, *kind_faults(manifest, written.group, written.kind)))
 
 
 def _placed(manifest: Manifest, namespace: str) -> Manifest:
@@ -149,9 +151,15 @@ def _placed(manifest: Manifest, namespace: str) -> Manifest:
 def _read_deployment(found: ObjectFacts, manifest: Manifest, reader: _KindReader, *, accepted: bool) -> ObjectFacts:
     obj, place = manifest
     if is_to_be_filled_in(obj):
-        return found._replace(noticed=(unreadable(DocumentFault(place, "it has no name yet", template=True)),))
+        named = (values.at(obj, "metadata", each) for each in ("name", "namespace"))
+        placeholder = next((each for each in named if isinstance(each, str) and is_placeholder(each)), "{{ }}")
+        return found._replace(noticed=(unreadable(DocumentFault(place, "it has no name yet", placeholder)),))
     if not values.line_at(obj, "metadata", "name"):
-        problem = Problem("without_name", "error", str(place), f"{reader.kind} without metadata.name", "give it a name")
+        generated = values.line_at(obj, "metadata", "generateName")
+        what = "metadata.generateName instead of metadata.name: each time it is created, it is another model"
+        message = f"the {reader.kind} has {what if generated else 'no metadata.name'}"
+        remedy = "write below metadata, for example: name: my-model"
+        problem = Problem("without_name", "error", str(place), message, remedy)
         return found._replace(noticed=(Noticed(problem, place),))
     facts = reader.read(obj, planned=not obj.get("status"))
     ref = Ref.deployment(reader.kind, "", facts.namespace, facts.name)
@@ -165,6 +173,11 @@ def _read_deployment(found: ObjectFacts, manifest: Manifest, reader: _KindReader
         facts,
         part=None if is_whole else without_model(manifest, reader.kind, ref.label),
     )
+
+
+def _file(place: Place) -> str:
+    """Return the file in a command; standard input has been read already."""
+    return "TEMPLATE" if place.path == "-" else place.path
 
 
 def _holds_isvcs(template: Mapping[str, Any]) -> bool:

@@ -12,9 +12,14 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from common.texts import without_lone_escapes
+
 # Deeper than any manifest. libyaml composes nodes recursively and ends the process at some ten thousand levels.
 _MAX_DEPTH = 100
 _DEEP_BLOCK = re.compile(rf"^[ \t?-]{{{_MAX_DEPTH}}}", re.MULTILINE)
+
+
+_CONFLICT = re.compile(r"^(?:<<<<<<<|>>>>>>>)(?= )", re.MULTILINE)
 
 
 class UnreadableError(Exception):
@@ -60,11 +65,20 @@ def parse_objects(document: str) -> list[tuple[Any, int]]:
             raise error from None
 
 
+_JSON_MEANINGS = {
+    "Expecting property name": "a name in double quotes is missing: a comma is too many, or the text is cut off",
+    "Expecting value": "a value is missing: a comma is too many, or the text is cut off",
+    "Expecting ','": "a comma or a closing bracket is missing",
+    "Expecting ':'": "a colon is missing after a name",
+    "Unterminated string": "a quotation mark is not closed",
+}
+"""What a message of the JSON parser means, by how it begins."""
 _JSON = json.JSONDecoder(object_pairs_hook=Located, strict=False)
 
 
 def _parsed_json(document: str) -> list[tuple[Any, int]]:
     """Return the JSON values of a document, which may be several one after another, as jq prints them."""
+    document = without_lone_escapes(document)
     found: list[tuple[Any, int]] = []
     at = len(document) - len(document.lstrip())
     try:
@@ -73,7 +87,8 @@ def _parsed_json(document: str) -> list[tuple[Any, int]]:
             found.append((value, document.count("\n", 0, at)))
             at = end + len(document[end:]) - len(document[end:].lstrip())
     except json.JSONDecodeError as error:
-        raise UnreadableError(f"{error.msg} (column {error.colno})", error.lineno - 1) from None
+        message = next((words for part, words in _JSON_MEANINGS.items() if error.msg.startswith(part)), error.msg)
+        raise UnreadableError(f"{message} (column {error.colno})", error.lineno - 1) from None
     except (RecursionError, ValueError) as error:
         raise UnreadableError("it is nested too deeply" if isinstance(error, RecursionError) else str(error)) from None
     return found
@@ -120,7 +135,10 @@ _MEANINGS: Mapping[str, _Meaning] = {
     "did not find expected node content": _Meaning("a bracket is not closed, or a value is missing"),
     "did not find expected key": _Meaning("this line is indented wrongly, or a quotation mark or bracket is missing"),
     "did not find expected '-' indicator": _Meaning("this line is indented wrongly, or it lacks a '-'"),
-    "undefined alias": _Meaning("an alias (*name) refers to an anchor (&name) that does not exist"),
+    "undefined alias": _Meaning("an alias (*name) refers to an anchor (&name) that does not exist in this document"),
+    "invalid Unicode character escape code": _Meaning(
+        "an escape (\\u, \\U) within double quotes is no character: write the character itself"
+    ),
     "unknown escape character": _Meaning("a backslash within double quotes has no meaning here: use single quotes"),
 }
 """By a part of the message of libyaml."""
@@ -128,6 +146,9 @@ _MEANINGS: Mapping[str, _Meaning] = {
 
 def _in_plain_words(error: yaml.MarkedYAMLError, document: str) -> UnreadableError:
     """Return what an error of the parser means, as far as that is known, and where the mistake is."""
+    if conflict := _CONFLICT.search(document):
+        line = document.count("\n", 0, conflict.start())
+        return UnreadableError(f"a merge conflict is not resolved ({conflict.group()})", line)
     problem = error.problem or ""
     meaning = next((each for part, each in _MEANINGS.items() if part in problem), None)
     at_start = meaning is not None and meaning.at_start

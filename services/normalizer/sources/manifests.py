@@ -108,7 +108,8 @@ class ManifestSource:
         for path, stamp in stamps.items():
             if not is_kustomization(path):
                 self._read_file(path, stamp, overlay.namespace(path))
-        return joined(self._files, overlay, connections=self._connections)
+        in_order = {path: self._files[path] for path in stamps}
+        return joined(in_order, overlay, connections=self._connections)
 
     def _read_file(self, path: Path, stamp: Stamp, namespace: str = "") -> None:
         if self._read_as.get(path) == (stamp, namespace) and path not in self._unread:
@@ -138,5 +139,5 @@ def _kept(former: FileFacts, current: FileFacts) -> FileFacts:
     read = {each.written for each in current.objects}
     kept = tuple(each for each in former.objects if each.written not in read)
     # It was a manifest before, so it is no template now.
-    faults = tuple(fault._replace(template=False) for fault in current.faults) if kept else current.faults
+    faults = tuple(fault._replace(template="") for fault in current.faults) if kept else current.faults
     return FileFacts((*current.objects, *kept), faults)

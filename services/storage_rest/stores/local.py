@@ -9,11 +9,13 @@ from collections.abc import Set as AbstractSet
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 import structlog
 
 from common import feed, wire
 from common.backoff import Backoff
+from common.texts import unicode
 from common.wire import Changes, SnapshotReader, Upsert, WireError
 from services.storage_rest.stores.base import CacheView, LoadedCache, Refusal, StoreUnavailable
 
@@ -27,6 +29,7 @@ WAIT = 8.0
 """Seconds that a caller waits for its changes to be written."""
 RETRY = 2.0
 """Most seconds between attempts to write after an error."""
+_AS_GIVEN: Final = {"encoding": "utf-8", "errors": "surrogateescape"}  # names of files may be any bytes
 
 
 class DirectoryRefused(OSError):
@@ -53,15 +56,15 @@ def claimed(directory: Path, sources: Collection[str] = ()) -> Iterator[None]:
                 "or choose another directory with --state"
             ) from None
         path = directory / SOURCES
-        known = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        known = path.read_text(**_AS_GIVEN).splitlines() if path.exists() else []
         missing = [source for source in known if source not in sources]
         if missing and sources:
             raise DirectoryRefused(
-                f"the state directory {directory} was filled from {', '.join(missing)} too: add that, "
+                f"the state directory {directory} was filled from {unicode(', '.join(missing))} too: add that, "
                 "choose another directory with --state, or delete the directory"
             )
         if sources:
-            path.write_text("".join(f"{source}\n" for source in sorted(sources)), encoding="utf-8")
+            path.write_text("".join(f"{source}\n" for source in sorted(sources)), **_AS_GIVEN)
         yield  # closing the file releases the lock
 
 

@@ -2,16 +2,18 @@
 
 import asyncio
 import json
+import re
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 import trustme
 from aiohttp import web
 
-from common.http.client import HttpClient, RemoteError, StatusError, Unreachable
-from common.secrets import StaticToken
+from common.http.client import HttpClient, NoCredentials, RemoteError, StatusError, Unreachable
+from common.secrets import FileToken, StaticToken
 
 Answer = Callable[[web.Request], web.StreamResponse]
 
@@ -176,6 +178,35 @@ async def test_an_answer_that_is_no_json_says_so(body: bytes) -> None:
         answer = await http.request("GET", "/login")
         with pytest.raises(RemoteError, match=r"text/html\) is not JSON"):
             answer.json()
+
+
+async def test_what_is_not_unicode_in_an_answer_is_replaced() -> None:
+    async with Remote((200, {}, b'["\\ud800", "\xff", "whole"]')).running() as url, client(url) as http:
+        assert (await http.request("GET", "/x")).json() == ["\ufffd", "\ufffd", "whole"]
+
+
+async def test_without_a_token_that_can_be_sent_nothing_is_sent(tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_bytes(b"t\xffken")
+    remote = Remote()
+    async with remote.running() as url:
+        for token, told in (
+            (FileToken(file), f"{file} cannot be read: it is neither UTF-8"),
+            (StaticToken("one\ntwo"), "the token contains something else than one line of ASCII"),
+            (StaticToken("t\udcff"), "the token contains something else than one line of ASCII"),
+        ):
+            async with client(url, token=token) as http:
+                with pytest.raises(NoCredentials, match=re.escape(told)) as caught:
+                    await http.request("GET", "/x")
+            assert caught.value.remedy
+    assert remote.asked == []
+
+
+@pytest.mark.parametrize("host", ["a..b", "x" * 64, "name\udce9"])
+async def test_a_host_that_no_name_can_be_is_an_error_that_says_so(host: str) -> None:
+    async with client(f"http://{host}") as http:
+        with pytest.raises(Unreachable, match="its host is not a valid name"):
+            await http.request("GET", "/x", attempts=1)
 
 
 async def test_a_certificate_that_is_not_trusted_is_an_error_and_no_retry() -> None:

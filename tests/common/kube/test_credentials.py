@@ -9,7 +9,7 @@ import trustme
 from common.http.client import Unreachable
 from common.kube.client import KubeClient
 from common.kube.credentials import Credentials, CredentialsError
-from common.kube.environment import find_credentials
+from common.kube.environment import direct_credentials, find_credentials
 from common.kube.metrics import KubeMetrics
 from common.kube.resources import CONFIG_MAPS
 from tests.fakes.kubernetes import FakeCluster
@@ -193,3 +193,21 @@ def test_the_kubernetes_package_is_not_loaded_unless_needed(module: str) -> None
     assert "aiohttp" in loaded or module.endswith("credentials")
     assert "kubernetes_asyncio" not in loaded
     assert "yaml" not in loaded
+
+
+@pytest.mark.parametrize("token", ["one\ntwo", "t\udcff"])
+async def test_a_token_that_cannot_be_sent_is_an_error_that_says_so(token: str, mount: Path) -> None:
+    with pytest.raises(CredentialsError, match="variable token contains something else than one line of ASCII; give"):
+        await find_credentials({**IN_CLUSTER, "token": token}, mount=mount)
+
+
+def test_a_token_file_that_is_no_text_is_an_error_that_says_so(tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_bytes(b"t\xffken")
+    with pytest.raises(CredentialsError, match=r"tokenFile .*/token cannot be read: it is neither UTF-8 .*; write"):
+        direct_credentials(server="https://x", token_file=file, authority=None, name="a")
+
+
+async def test_a_namespace_that_is_no_text_counts_as_absent(mounted: Path) -> None:
+    (mounted / "namespace").write_bytes(b"\xff")
+    assert (await find_credentials(IN_CLUSTER, mount=mounted)).namespace is None

@@ -232,3 +232,17 @@ async def test_what_cannot_be_used_is_an_error_that_names_it(
 async def test_a_kubeconfig_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(CredentialsError, match=r"KUBECONFIG names /no/such, /nor/this, which does not exist"):
         await find(tmp_path, KUBECONFIG="/no/such:/nor/this")
+
+
+async def test_a_file_that_is_no_yaml_is_named_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "config").write_text("clusters:\n- name: [a\n")
+    with pytest.raises(CredentialsError, match=r": it is not valid YAML in line 3: ") as caught:
+        await find(tmp_path, KUBECONFIG=str(tmp_path / "config"))
+    assert "\n" not in str(caught.value)
+
+
+async def test_a_context_that_is_missing_has_a_command(tmp_path: Path) -> None:
+    (tmp_path / "config").write_text("current-context: x\ncontexts: []\n")
+    with pytest.raises(CredentialsError) as caught:
+        await find(tmp_path, KUBECONFIG=str(tmp_path / "config"))
+    assert caught.value.remedy == "to see its contexts: kubectl config get-contexts"

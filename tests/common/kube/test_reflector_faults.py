@@ -310,11 +310,12 @@ async def test_a_revoked_token_is_shown(cluster: FakeCluster, client: KubeClient
         await settled(it, "ok")
 
 
-async def test_a_new_token_ends_the_pause_after_a_refusal(
-    cluster: FakeCluster, kube_metrics: KubeMetrics, tmp_path: Path
+@pytest.mark.parametrize("former", [b"expired", b"t\xffken"])
+async def test_a_new_token_ends_the_pause_after_one_that_was_refused_or_unreadable(
+    cluster: FakeCluster, kube_metrics: KubeMetrics, tmp_path: Path, former: bytes
 ) -> None:
     file = tmp_path / "token"
-    file.write_text("expired")
+    file.write_bytes(former)
     credentials = dataclasses.replace(credentials_for(cluster), token=FileToken(file))
     async with (
         KubeClient(credentials=credentials, metrics=kube_metrics) as client,

@@ -20,7 +20,8 @@ Encode = Callable[["Entry"], bytes]
 
 def dump(value: Any) -> bytes:
     """JSON as it goes over the wire."""
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
+    # "\udcff" goes out as the byte 0xff, which is no UTF-8, as if something on the way had damaged the answer.
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogateescape")
 
 
 class Entry:

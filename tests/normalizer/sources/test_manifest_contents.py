@@ -130,7 +130,7 @@ def test_odd_kustomizations_do_no_harm(kustomization: str, tmp_path: Path) -> No
         ("InferenceGraph", "serving.kserve.io/v1alpha1", "not read"),
         ("TrainedModel", "serving.kserve.io/v1alpha1", "not read"),
         ("InferenceService", "serving.kubeflow.org/v1beta1", "not read"),
-        ("InferenceService", "", "is not KServe's"),
+        ("InferenceService", "", "it has no apiVersion, so it is not served"),
         ("InferenceServce", "serving.kserve.io/v1beta1", "did you mean InferenceService?"),
         ("SeldonDeployment", "machinelearning.seldon.io/v1", "not read"),
     ],

@@ -76,6 +76,15 @@ class TestFileStore(StoreContract):
         with refused, claimed(tmp_path, ["--manifests a"]):
             pass
 
+    async def test_sources_may_be_files_with_names_of_any_bytes(self, tmp_path: Path) -> None:
+        with claimed(tmp_path, ["--manifests x\udce9"]):
+            pass
+        with claimed(tmp_path, ["--manifests x\udce9", "--registry b"]):
+            pass
+        with pytest.raises(DirectoryRefused, match="--manifests x") as caught, claimed(tmp_path, ["--registry b"]):
+            pass
+        str(caught.value).encode()
+
     async def test_a_change_encodes_what_has_changed_and_nothing_else(
         self, opened: Opened, monkeypatch: pytest.MonkeyPatch
     ) -> None:
