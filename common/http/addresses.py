@@ -7,6 +7,12 @@ from dataclasses import dataclass
 
 from common.http.ports import holder_of
 
+_HINTS = {
+    errno.EADDRNOTAVAIL: "this machine does not have that address: choose 127.0.0.1, or :PORT for all of its addresses",
+    errno.EACCES: "this user may not use that port: choose one above 1023",
+}
+"""What to do about an address that cannot be used, by the error of the system."""
+
 
 @dataclass(frozen=True, slots=True)
 class Address:
@@ -29,7 +35,8 @@ def parse_address(text: str) -> Address:
     host, _, port = text.strip().rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
     if not port.isascii() or not port.isdigit() or int(port) > 65535:
-        raise ValueError(f"{text!r} is not an address: expected PORT, :PORT, HOST:PORT or [IPV6]:PORT")
+        expected = "expected PORT, :PORT, HOST:PORT or [IPV6]:PORT, with a PORT up to 65535"
+        raise ValueError(f"{text!r} is not an address: {expected}")
     return Address(host or None, int(port))
 
 
@@ -70,7 +77,8 @@ def _bound(family: socket.AddressFamily, host: str, port: int) -> socket.socket:
             by = f" by {holder}" if holder else ""
             detail = f"{where} is in use{by}: stop that process, or choose another address"
             raise OSError(error.errno, detail) from error
-        raise OSError(error.errno, f"cannot listen on {where}: {error.strerror}") from error
+        hint = _HINTS.get(error.errno or 0, "")
+        raise OSError(error.errno, f"cannot listen on {where}: {hint or error.strerror}") from error
     return sock
 
 

@@ -18,16 +18,16 @@ _NO_TLS = "WRONG_VERSION_NUMBER"
 _WANTS_TLS = ("HTTP request to an HTTPS server", "plain HTTP request was sent to HTTPS port")
 
 
-def cause_of(error: Exception) -> str:
-    """Return why there was no answer."""
+def cause_of(error: Exception, *, proxy: str = "") -> str:
+    """Return why there was no answer; `proxy` is the host and port of the proxy that was asked, if any."""
     if isinstance(error, UnicodeError):
         return "its host is not a valid name"
     if isinstance(error, aiohttp.ClientHttpProxyError):  # its answer to CONNECT
         return f"the proxy refuses to connect: {error.status} {error.message}".rstrip()
     if not isinstance(error, aiohttp.ClientConnectorError):
         return str(error) or type(error).__name__
-    proxy = "the proxy " if isinstance(error, aiohttp.ClientProxyConnectionError) else ""
-    return f"cannot connect to {proxy}{error.host}:{error.port}: {_of_system(error.os_error)}"
+    asked = f"{error.host}:{error.port}"
+    return f"cannot connect to {'the proxy ' if asked == proxy else ''}{asked}: {_of_system(error.os_error)}"
 
 
 def speaks_no_tls(error: Exception) -> bool:

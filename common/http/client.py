@@ -251,7 +251,7 @@ class HttpClient:
         except aiohttp.ClientConnectorCertificateError as error:
             raise NotTrusted(str(url), f"certificate not trusted: {distrust_of(error)}") from error
         except (aiohttp.ClientError, OSError, UnicodeError) as error:  # UnicodeError: the host is no valid name
-            result = cause_of(error)
+            result = cause_of(error, proxy=self._proxy_host)
             failure = Unreachable(str(url), result, proxy=self._proxy_host)
             failure.expects = "http" if speaks_no_tls(error) else ""
             raise failure from error

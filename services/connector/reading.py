@@ -1,5 +1,6 @@
 """Reads the manifests of a preview: files, folders, patterns and standard input."""
 
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from glob import glob
@@ -99,7 +100,7 @@ class Reading:
 
 
 def _matching(written: str) -> Sequence[Path]:
-    if Path(written).exists() or not any(sign in written for sign in "*?["):
+    if not any(sign in written for sign in "*?[") or os.path.lexists(written):
         return [Path(written)]
     found = sorted(glob(written, recursive=True))  # noqa: PTH207 - the pattern may be absolute
     if not found:

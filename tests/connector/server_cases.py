@@ -133,6 +133,13 @@ def a_runtime_that_does_not_exist(world: World) -> None:
     world.cluster.apply(isvc("wine") | {"status": status})
 
 
+@broken("registries", "ca.pem is empty", "write the certificate of the registries' authority", verdict="warning")
+def a_file_of_authorities_that_is_empty(world: World) -> None:
+    file = world.directory / "ca.pem"
+    file.write_text("\n")
+    world.environ["MODEL_REGISTRY_CA_FILE"] = str(file)
+
+
 @broken("credentials", "it has no line -----BEGIN CERTIFICATE-----", "give the whole certificate")
 def an_authority_in_base64(world: World) -> None:
     world.environ["ca.crt"] = base64.b64encode(world.environ["ca.crt"].encode()).decode()

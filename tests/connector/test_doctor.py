@@ -71,6 +71,18 @@ async def test_one_missing_binding_is_told_once(world: World) -> None:
     assert [message for _, message in faults if len(message) > 120] == []
 
 
+async def test_a_proxy_whose_name_no_one_knows_is_named(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "proxy.invalid:3128")
+    world.environ["MODEL_REGISTRY_URLS"] = "https://registry.example.com"
+
+    report = await world.examine()
+
+    [found] = [f for step in report.steps for f in step.findings if step.name == "registries" and f.verdict == "fault"]
+    assert "cannot connect to the proxy proxy.invalid:3128: " in found.message
+    assert "check the proxy proxy.invalid:3128" in found.remedy
+    assert found.message.count("registry.example.com") == 2  # its label, and its address
+
+
 async def test_a_proxy_is_named_where_it_is_in_the_way(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://user:secret@127.0.0.1:1")
     world.environ["MODEL_REGISTRY_URLS"] = "https://registry.example.com"

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from common import __version__
@@ -19,7 +20,7 @@ from common.kube.resources import (
     Resource,
 )
 from common.metrics import Metrics
-from common.trust import TrustError
+from common.trust import TrustError, read_authority
 from services.connector.doctor import access, rights, sources
 from services.connector.doctor.asking import ApiServerClient, Asked
 from services.connector.doctor.registries import FirstPage, RegistryObjects, discovery_of, first_page, search
@@ -262,6 +263,8 @@ class ClusterExamination:
             )
             return [Finding("fault", f"the certificates of registries cannot be verified: {error}", remedy)]
         discovery, findings = await self.discover()
+        if file := self.settings.model_registry_ca_file:
+            findings += sources.judge_authority(*read_authority("MODEL_REGISTRY_CA_FILE", Path(file)))
         refs = (*discovery.refs, *self.purpose.servers)
         answers = await asyncio.gather(*(self._first_page(connector, ref) for ref in refs))
         refused = self.has_way and self.api is None and self.settings.model_registry_token is None

@@ -120,6 +120,20 @@ def _remedy(error: RemoteError) -> str:
     return MISSING_RULE if is_forbidden(error) else remedy_of(error)
 
 
+def judge_authority(origin: str, pem: str) -> list[Finding]:
+    """Return a finding if an authority is empty: it is then ignored."""
+    if pem.strip():
+        return []
+    return [
+        Finding(
+            "warning",
+            f"{origin} is empty, so only the authorities of the system are trusted",
+            "write the certificate of the registries' authority into it; a ConfigMap that OpenShift fills in has the\n"
+            "label config.openshift.io/inject-trusted-cabundle=true",
+        )
+    ]
+
+
 def judge_registries(discovery: Discovery, probes: Sequence[Probe], looked_for: SettingNames | None) -> list[Finding]:
     """Return findings about each registry and catalog, including those that are not read.
 
@@ -174,7 +188,7 @@ def _judge_probe(probe: Probe) -> Finding:
             remedy = '"Credentials and API server" above shows what is wrong with the token'
         elif fault.kind == "unauthorized" and not probe.sent_token and ref.api == "kubeflow":
             remedy = f"{ref.label} requires a token, and there is none to send: {ref.settings.renewal}"
-        return Finding("fault", f"{asked}: {fault.reason}", remedy)
+        return Finding("fault", f"{asked}: {fault.reason.removeprefix(ref.url)}", remedy)  # the URL is in `asked`
     root, count, is_last = probe.answer
     what = counted(count, {"registry": "registered model", "catalog": "source", "openai": "model"}[ref.kind])
     what = what if is_last else f"at least {what}"

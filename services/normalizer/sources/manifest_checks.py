@@ -110,7 +110,9 @@ def _misstated(obj: Mapping[str, Any], name: str, versions: tuple[str, ...]) -> 
         )
     metadata = values.mapping(obj.get("metadata"))
     yield from _unknown_switches(metadata, name)
-    if not _NAME.match(values.line(metadata.get("name"))):
+    written = metadata.get("name")
+    is_text = isinstance(written, str) and not isinstance(written, Unquoted)  # any other is a fault of its own
+    if is_text and not _NAME.match(values.line(written)):
         yield Problem(
             "object_name_invalid",
             "warning",

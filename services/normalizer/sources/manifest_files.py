@@ -22,6 +22,7 @@ KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 Stamp = tuple[int, int, int]
 """What changes when a file does: time of modification, size, inode."""
 
+_GRANT = "give the user that runs this the right to read it"
 _MAX_BYTES = 16 * 1024 * 1024
 _DOCUMENT = re.compile(r"^---(?=[ \t\r\n]|\Z)", re.MULTILINE)
 _DIRECTIVE = re.compile(r"^%", re.MULTILINE)
@@ -88,11 +89,14 @@ def manifest_paths(paths: Iterable[Path]) -> Iterator[Path]:
     Names that begin with a dot are left out below a folder: tools' own, and the folders behind a mounted ConfigMap.
 
     Raises:
-        FileNotFoundError: one of `paths` does not exist.
+        FileNotFoundError: one of `paths` does not exist, or its folder cannot be looked into.
     """
     for path in paths:
-        if not path.exists():
-            raise FileNotFoundError(texts.unicode(f"{path} does not exist"))
+        try:
+            path.stat()
+        except OSError as error:
+            why = "does not exist" if isinstance(error, FileNotFoundError) else f"cannot be read: {error.strerror}"
+            raise FileNotFoundError(texts.unicode(f"{path} {why}")) from None
         if path.is_dir():
             yield from _below(path)
         else:
@@ -121,7 +125,9 @@ def read_file(path: Path, *, everything: bool = False) -> FileContents:
             return FileContents(faults=(fault,) if everything or _mentions_ours(path) else ())
         raw = path.read_bytes()
     except OSError as error:
-        fault = DocumentFault(Place(str(path)), error.strerror or str(error))
+        is_folder = isinstance(error, IsADirectoryError)
+        message = "there is no right to list this folder" if is_folder else error.strerror or str(error)
+        fault = DocumentFault(Place(str(path)), message, remedy=_GRANT)
         return FileContents(faults=(fault,), was_read=False)
     return read_bytes(raw, str(path), everything=everything)
 
@@ -170,7 +176,10 @@ def _below(folder: str | Path) -> Iterator[Path]:
             entries = sorted(
                 (entry for entry in listing if not entry.name.startswith(".")), key=lambda entry: entry.name
             )
-    except OSError:  # there is no right to look into it, or it was deleted in the meantime
+    except FileNotFoundError:  # it was deleted in the meantime
+        return
+    except OSError:  # there is no right to look into it: `read_file` says so
+        yield Path(folder)
         return
     for entry in entries:
         if (entry.name.lower().endswith(SUFFIXES) or entry.name in KUSTOMIZATIONS) and _is_file(entry):

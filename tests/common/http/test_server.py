@@ -232,9 +232,11 @@ async def test_the_holder_of_a_port_in_use_is_named_where_it_can_be_seen(tmp_pat
     assert holder_of(first.port) == ""
 
 
-@pytest.mark.parametrize("host", ["192.0.2.1", "nowhere.invalid"])
-async def test_an_address_that_cannot_be_had_is_named(host: str) -> None:
-    with pytest.raises(OSError, match=f"cannot listen on {host}:8080: ."):
+@pytest.mark.parametrize(
+    ("host", "why"), [("192.0.2.1", "this machine does not have that address"), ("nowhere.invalid", ".")]
+)
+async def test_an_address_that_cannot_be_had_is_named(host: str, why: str) -> None:
+    with pytest.raises(OSError, match=f"cannot listen on {host}:8080: {why}"):
         async with listening(Server().app, [Address(host, 8080)]):
             pass
 

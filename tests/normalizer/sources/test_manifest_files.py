@@ -2,7 +2,9 @@
 
 import codecs
 import json
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -204,3 +206,33 @@ def test_files_that_are_too_large_or_closed_are_faults(tmp_path: Path) -> None:
         file.write(ISVC.encode())
     assert "larger than" in read_file(large).faults[0].message
     assert read_file(tmp_path / "absent.yaml").faults
+
+
+def test_a_folder_that_may_not_be_listed_is_a_fault_and_not_empty(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir()
+    scan = os.scandir
+
+    def refuse(folder: str | Path) -> Any:
+        if Path(folder) == closed:
+            raise PermissionError(13, "Permission denied")
+        return scan(folder)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    [path] = find_manifests([tmp_path])
+    [fault] = read_file(path).faults
+    assert (path, fault.message) == (closed, "there is no right to list this folder")
+    assert "give the user that runs this the right" in fault.remedy
+
+
+def test_a_path_in_a_folder_that_may_not_be_looked_into_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "stat", refuse)
+    with pytest.raises(FileNotFoundError, match=r"a\.yaml cannot be read: Permission denied"):
+        find_manifests([tmp_path / "a.yaml"])
