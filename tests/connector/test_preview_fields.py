@@ -441,3 +441,12 @@ def test_what_is_stopped_in_its_manifest_is_not_shown(tmp_path: Path) -> None:
     [problem] = all_problems(result)
     assert problem["message"] == "it is not shown: it is stopped by the annotation serving.kserve.io/stop"
     assert [entry["key"] for entry in json.loads(result.stdout)] == [None]
+
+
+def test_a_manifest_without_a_namespace_is_noted(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text(SERVED.replace("  namespace: models\n", ""))
+    [problem] = all_problems(preview(path))
+    assert (problem["id"], problem["severity"], problem["line"]) == ("namespace_missing", "info", 1)
+    (tmp_path / "kustomization.yaml").write_text("namespace: models\nresources: [a.yaml]\n")
+    assert all_problems(preview(tmp_path)) == []

@@ -192,6 +192,20 @@ def _wrong_fields(manifest: Manifest, kind: DeploymentKind, name: str) -> Iterat
         yield Noticed(_of_field(name, each), Place(place.path, line))
 
 
+def without_namespace(manifest: Manifest, name: str) -> Iterator[Noticed]:
+    """Yield the problem of a deployment whose namespace is only known where it is applied."""
+    if identity(manifest).namespace:
+        return
+    problem = Problem(
+        "namespace_missing",
+        "info",
+        name,
+        "it has no namespace, so default is assumed; in a cluster, it gets that of kubectl or Argo CD, also in its key",
+        "write metadata.namespace, or name one in a kustomization.yaml of its folder",
+    )
+    yield Noticed(problem, manifest.place)
+
+
 def merged_objects(manifest: Manifest, name: str) -> tuple[Noticed, ...]:
     """Return the problem of two objects in one document: the one before is lost."""
     obj, place = manifest

@@ -29,6 +29,7 @@ from services.normalizer.sources.manifest_checks import (
     merged_objects,
     unreadable,
     without_model,
+    without_namespace,
 )
 from services.normalizer.sources.manifest_files import DocumentFault, FileContents, Manifest, Place, is_placeholder
 
@@ -167,7 +168,10 @@ def _read_deployment(found: ObjectFacts, manifest: Manifest, reader: _KindReader
     return ObjectFacts(
         found.written,
         place,
-        tuple(deployment_faults(manifest, reader.kind, ref.label, accepted=accepted)),
+        (
+            *deployment_faults(manifest, reader.kind, ref.label, accepted=accepted),
+            *(without_namespace(manifest, ref.label) if is_whole and not accepted else ()),
+        ),
         ref.kind,
         ref.ids,
         facts,
