@@ -37,7 +37,10 @@ class Truth:
         self._released: dict[str, float] = {}
 
     def wants(self, uri: str, owner: str = "") -> None:
-        """This is to be served; it is protected again from when a reader next sees it."""
+        """This is to be served; after a release it is protected again as soon as a reader has seen it leave and return.
+
+        Until then the connector may not know of its return yet, and carry out what led to the release.
+        """
         self.wanted[uri] = owner
 
     def release(self, uri: str) -> None:
@@ -120,9 +123,7 @@ class Judge:
         lost = sorted(uri for uri, since in durable.items() if uri not in uris and self._truth.protects(uri, since))
         if lost:
             self.harm.append(f"{loop_time() - self._began:.2f} s: /list names {len(uris)} and lacks {lost}")
-        self._seen = {
-            uri: since for uri, since in self._seen.items() if uri in uris and self._truth.protects(uri, since)
-        }
+        self._seen = {uri: since for uri, since in self._seen.items() if uri in uris}
         if not self.writes_fail:
             for uri in self._truth.wanted.keys() & uris:
                 self._seen.setdefault(uri, asked)

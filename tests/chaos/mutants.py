@@ -128,15 +128,14 @@ def _removed_from_the_cache() -> Replacements:
     return [(ConfigMapStore, "changed_by_others", changed)]
 
 
-def _keyset_is_the_truth() -> Replacements:
-    from services.storage_rest import service
+def _keyset(change: Callable[[dict[str, Any]], dict[str, Any]]) -> Callable[[], Replacements]:
+    def apply() -> Replacements:
+        from services.storage_rest import service
 
-    former: Any = vars(service)["decide"]
+        former: Any = vars(service)["decide"]
+        return [(service, "decide", lambda *keys, **given: former(*keys, **(given | change(given))))]
 
-    def decide(*keys: Any, policy: Any, **options: Any) -> Any:
-        return former(*keys, policy=replace(policy, hold=0), **options)
-
-    return [(service, "decide", decide)]
+    return apply
 
 
 def _snapshot_is_whole() -> Replacements:
@@ -178,7 +177,14 @@ MUTANTS: Final[Mapping[str, Mutant]] = {
     "damage-is-not-seen": Mutant("what is left of a damaged cache counts as all there is", _damage_is_not_seen, _ALL),
     "removed-from-the-cache": Mutant("what vanishes from a ConfigMap is removed", _removed_from_the_cache, _ALL),
     "keyset-is-the-truth": Mutant(
-        "what the original does not name is removed, however much", _keyset_is_the_truth, _ORIGINAL
+        "what the original does not name is removed, however much",
+        _keyset(lambda given: {"policy": replace(given["policy"], hold=0)}),
+        _ORIGINAL,
+    ),
+    "keyset-confirms-damage": Mutant(
+        "the original's names confirm what is left of a damaged cache, though they lack some of it",
+        _keyset(lambda given: {"damaged": False}),
+        _ORIGINAL,
     ),
     "snapshot-is-whole": Mutant(
         "location drops what a snapshot lacks, confirmed or not", _snapshot_is_whole, _OVER_HTTP

@@ -16,8 +16,6 @@ from tests.chaos.judge import Truth, session
 
 PAUSE = 1.0
 """Seconds between two of its rounds."""
-REMOVAL_HOLD = "60s"
-"""Longer than any failure here lasts, and short enough for all to converge: nothing else lets go what it holds back."""
 
 
 class Original:

@@ -106,6 +106,7 @@ _KINDS: Final[tuple[tuple[int, Callable[[random.Random], Action]], ...]] = (
     (1, lambda dice: Action("revoke", {"seconds": round(dice.uniform(0.2, 3), 2)})),
     (3, lambda _: Action("heal")),
     (6, _process),
+    (2, lambda dice: Action("freeze", {"services": [dice.choice(SERVICES)], "seconds": round(dice.uniform(0, 15), 2)})),
     (2, lambda dice: Action("leave", {"services": [dice.choice(SERVICES)]})),
     (2, lambda _: Action("come_back")),
 )

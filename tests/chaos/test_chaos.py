@@ -49,6 +49,10 @@ SHOWN: Final[Mapping[str, tuple[Setup, tuple[Action, ...]]]] = {
     ),
     "storage-away-empties": ("pod", (_PAUSE, _leave("storage-rest"))),
     "keyset-is-the-truth": ("original", (_PAUSE, _lists("half"))),
+    "keyset-confirms-damage": (
+        "original",
+        (_PAUSE, Action("lists", {"how": "half", "times": 20}), _leave("storage-rest"), _LOSE_A_SHARD, _COME_BACK),
+    ),
 }
 """What shows each fault to a reader: the quickest way to it, where random schedules find it sooner or later."""
 

@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
-from tests.chaos import original
 from tests.chaos.judge import Judge, Truth, session
 from tests.chaos.mutants import wrapper
 from tests.chaos.original import Original
@@ -46,6 +45,8 @@ LOADING = 1.5
 """The most seconds until a service has begun, in a simulation."""
 _GRACE = "20s"
 """NOT_READY_GRACE: longer than any flicker with an outage in the middle."""
+_HOLD = "60s"
+"""REMOVAL_HOLD: longer than any failure here lasts, and short enough for all to converge."""
 _STATUS = {"forbidden": 403, "broken": 500, "conflict": 409, "storage full": 507, "unavailable": 503, "absent": 404}
 
 
@@ -82,11 +83,10 @@ class World:
                 "MODEL_REGISTRY_URLS": self.registry.url,
                 "POLLING_INTERVAL": "5s",
                 "NOT_READY_GRACE": _GRACE,
+                "REMOVAL_HOLD": _HOLD,
                 "SHARD_BUDGET": "8192",
             }
-            if self._setup == "original":
-                variables["REMOVAL_HOLD"] = original.REMOVAL_HOLD
-            else:
+            if self._setup != "original":
                 self._servers = await stack.enter_async_context(Servers(self.truth))
                 variables |= self._servers.variables
             self._services = self._prepare(variables)
@@ -336,6 +336,14 @@ class World:
             self._original.restart()
         await asyncio.sleep(away)
         await self._start(services)
+
+    async def _do_freeze(self, services: Sequence[str], seconds: float) -> None:
+        running = self._running(services)
+        for service in running:
+            service.freeze()
+        await asyncio.sleep(seconds)
+        for service in running:
+            service.thaw()
 
     async def _do_leave(self, services: Sequence[str]) -> None:
         """Die, and stay away whatever else happens."""

@@ -79,6 +79,14 @@ class Process:
         assert self.code == 0, f"{self.name} failed: {self._task.exception()!r}"
         self._task = None
 
+    def freeze(self) -> None:
+        """Let nothing arrive at its server or from there: its connections stay open and nothing answers."""
+        self._network.silence(self.url)
+
+    def thaw(self) -> None:
+        """Let its server answer again, also what was sent meanwhile."""
+        self._network.resume(self.url)
+
     async def kill(self) -> None:
         """End the program without a word.
 
@@ -90,18 +98,22 @@ class Process:
         if self._task is None:
             return
         task, self._task = self._task, None
-        network = transports.current()
-        assert isinstance(network, Network), "it runs in a simulation"
-        network.kill(self._life)
+        self._network.kill(self._life)
         while not task.done():
             task.cancel()
             await asyncio.wait([task], timeout=DYING)
         if not task.cancelled():
             task.exception()  # no one waits for it
 
+    @property
+    def _network(self) -> Network:
+        network = transports.current()
+        assert isinstance(network, Network), "it runs in a simulation"
+        return network
+
     async def _run(self) -> None:
         process.set(self._life)
-        structlog.contextvars.bind_contextvars(process=self.name)
+        structlog.contextvars.bind_contextvars(process=f"{self.name} {self.url}".strip())
         await asyncio.sleep(randomness.uniform(0, self._loading))
         try:
             await self._program()(self._stop)
