@@ -23,6 +23,7 @@ from services.normalizer.sources.manifest_checks import (
     Identity,
     Noticed,
     deployment_faults,
+    held_deployments,
     identity,
     is_to_be_filled_in,
     kind_faults,
@@ -138,7 +139,9 @@ def _read(manifest: Manifest, namespace: str, *, accepted: bool) -> ObjectFacts:
             )
             return found._replace(noticed=(Noticed(problem, place),))
         case _:
-            return found._replace(noticed=(*lost, *kind_faults(manifest, written.group, written.kind)))
+            faults = tuple(kind_faults(manifest, written.group, written.kind))
+            held = held_deployments(manifest) if not faults else ()
+            return found._replace(noticed=(*lost, *faults, *held))
 
 
 def _placed(manifest: Manifest, namespace: str) -> Manifest:
